@@ -1,0 +1,272 @@
+//! Label selectors: which labels an object must have (apimachinery `pkg/labels`).
+//!
+//! `x=a,y!=b,z in (c,d),!w,v>3`: requirements joined by commas, all of which must hold. Reading a
+//! selector is in `parser`; the texts of its errors reach clients and are those of Kubernetes. A
+//! selector only ever looks at the labels given to it: who may see what is decided elsewhere.
+
+mod parser;
+
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector as StructuredSelector;
+
+use crate::field::{self, Error, ErrorList, Path};
+use crate::quote::quote;
+use crate::validation::{label_key, label_value};
+
+/// Requirements on labels, sorted by key, all of which must hold. The default has none and matches
+/// everything.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LabelSelector {
+    requirements: Vec<Requirement>,
+}
+
+/// One requirement on the label of one key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Requirement {
+    key: String,
+    operator: Operator,
+    values: Vec<String>,
+}
+
+/// How a requirement relates a label to its values.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Operator {
+    /// `k in (a,b)`: the label is one of the values.
+    In,
+    /// `k notin (a,b)`: the label is absent or none of the values.
+    NotIn,
+    /// `k=a`.
+    Equals,
+    /// `k==a`, the same as `k=a`.
+    DoubleEquals,
+    /// `k!=a`: the label is absent or another.
+    NotEquals,
+    /// `k`: the label is present.
+    Exists,
+    /// `!k`: the label is absent.
+    DoesNotExist,
+    /// `k>3`: the label is a larger whole number.
+    GreaterThan,
+    /// `k<3`: the label is a smaller whole number.
+    LessThan,
+}
+
+/// A text that is no label selector. Answered with 400 and this message.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct SelectorError(String);
+
+impl LabelSelector {
+    /// Reads the text of a `labelSelector` parameter. The empty text matches everything.
+    pub fn parse(text: &str) -> Result<LabelSelector, SelectorError> {
+        parser::parse(text).map(LabelSelector::from_requirements)
+    }
+
+    /// Matches every object.
+    #[must_use]
+    pub fn everything() -> LabelSelector {
+        LabelSelector::default()
+    }
+
+    /// From requirements in any order.
+    #[must_use]
+    pub fn from_requirements(mut requirements: Vec<Requirement>) -> LabelSelector {
+        requirements.sort_by(|a, b| a.key.cmp(&b.key));
+        LabelSelector { requirements }
+    }
+
+    /// From the structured form in objects, `matchLabels` and `matchExpressions`. An empty one
+    /// matches everything.
+    pub fn from_label_selector(selector: &StructuredSelector) -> Result<Self, SelectorError> {
+        let labels = selector.match_labels.iter().flatten();
+        let expressions = selector.match_expressions.iter().flatten();
+        let mut requirements = Vec::new();
+        for (key, value) in labels {
+            requirements.push(Requirement::new(
+                key,
+                Operator::Equals,
+                vec![value.clone()],
+            )?);
+        }
+        for expression in expressions {
+            let operator = structured_operator(&expression.operator)?;
+            let values = expression.values.clone().unwrap_or_default();
+            requirements.push(Requirement::new(&expression.key, operator, values)?);
+        }
+        Ok(LabelSelector::from_requirements(requirements))
+    }
+
+    /// Whether an object meets every requirement. `label` gives the values of its labels.
+    pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.requirements
+            .iter()
+            .all(|requirement| requirement.matches(label(&requirement.key)))
+    }
+
+    /// The requirements, sorted by key.
+    #[must_use]
+    pub fn requirements(&self) -> &[Requirement] {
+        &self.requirements
+    }
+
+    /// Whether nothing is required.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.requirements.is_empty()
+    }
+}
+
+/// The canonical text: sorted by key, values sorted, no spaces but around `in` and `notin`.
+impl fmt::Display for LabelSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, requirement) in self.requirements.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "," };
+            write!(f, "{separator}{requirement}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Requirement {
+    /// Checks the key, the number of values and the values; all that is wrong is told.
+    pub fn new(
+        key: &str,
+        operator: Operator,
+        values: Vec<String>,
+    ) -> Result<Requirement, SelectorError> {
+        let mut errors = ErrorList::new();
+        errors.extend(key_error(key, &Path::root("key")));
+        let path = Path::root("values");
+        errors.extend(values_error(operator, &values, &path));
+        for (index, value) in values.iter().enumerate() {
+            let path = path.index(index);
+            if operator.is_comparison() && value.parse::<i64>().is_err() {
+                let detail = "for 'Gt', 'Lt' operators, the value must be an integer";
+                errors.push(Error::invalid(&path, value, detail));
+            }
+            let problems = label_value(value);
+            if !problems.is_empty() {
+                errors.push(Error::invalid(&path.key(key), value, problems.join("; ")));
+            }
+        }
+        if errors.is_empty() {
+            Ok(Requirement {
+                key: key.to_owned(),
+                operator,
+                values,
+            })
+        } else {
+            Err(SelectorError(field::aggregate(&errors)))
+        }
+    }
+
+    /// The label's key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The relation.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        self.operator
+    }
+
+    /// The values: none for existence, one for equality and comparison, at least one for sets.
+    #[must_use]
+    pub fn values(&self) -> &[String] {
+        &self.values
+    }
+
+    /// Whether a label of this value, or its absence, meets the requirement.
+    #[must_use]
+    pub fn matches(&self, label: Option<&str>) -> bool {
+        let listed = |label: &str| self.values.iter().any(|value| value == label);
+        match self.operator {
+            Operator::In | Operator::Equals | Operator::DoubleEquals => label.is_some_and(listed),
+            Operator::NotIn | Operator::NotEquals => !label.is_some_and(listed),
+            Operator::Exists => label.is_some(),
+            Operator::DoesNotExist => label.is_none(),
+            Operator::GreaterThan => self.compares(label, |label, value| label > value),
+            Operator::LessThan => self.compares(label, |label, value| label < value),
+        }
+    }
+
+    fn compares(&self, label: Option<&str>, holds: fn(i64, i64) -> bool) -> bool {
+        let label = label.and_then(|label| label.parse().ok());
+        let value = self.values.first().and_then(|value| value.parse().ok());
+        label
+            .zip(value)
+            .is_some_and(|(label, value)| holds(label, value))
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.key;
+        let mut values: Vec<&str> = self.values.iter().map(String::as_str).collect();
+        values.sort_unstable();
+        let values = values.join(",");
+        match self.operator {
+            Operator::In => write!(f, "{key} in ({values})"),
+            Operator::NotIn => write!(f, "{key} notin ({values})"),
+            Operator::Equals => write!(f, "{key}={values}"),
+            Operator::DoubleEquals => write!(f, "{key}=={values}"),
+            Operator::NotEquals => write!(f, "{key}!={values}"),
+            Operator::Exists => write!(f, "{key}"),
+            Operator::DoesNotExist => write!(f, "!{key}"),
+            Operator::GreaterThan => write!(f, "{key}>{values}"),
+            Operator::LessThan => write!(f, "{key}<{values}"),
+        }
+    }
+}
+
+impl Operator {
+    fn is_comparison(self) -> bool {
+        matches!(self, Operator::GreaterThan | Operator::LessThan)
+    }
+}
+
+fn key_error(key: &str, path: &Path) -> Option<Error> {
+    let problems = label_key(key);
+    (!problems.is_empty()).then(|| Error::invalid(path, key, problems.join("; ")))
+}
+
+fn values_error(operator: Operator, values: &[String], path: &Path) -> Option<Error> {
+    let (fits, detail) = match operator {
+        Operator::In | Operator::NotIn => (
+            !values.is_empty(),
+            "for 'in', 'notin' operators, values set can't be empty",
+        ),
+        Operator::Equals | Operator::DoubleEquals | Operator::NotEquals => (
+            values.len() == 1,
+            "exact-match compatibility requires one single value",
+        ),
+        Operator::Exists | Operator::DoesNotExist => (
+            values.is_empty(),
+            "values set must be empty for exists and does not exist",
+        ),
+        Operator::GreaterThan | Operator::LessThan => (
+            values.len() == 1,
+            "for 'Gt', 'Lt' operators, exactly one value is required",
+        ),
+    };
+    (!fits).then(|| Error::invalid(path, values, detail))
+}
+
+fn structured_operator(name: &str) -> Result<Operator, SelectorError> {
+    match name {
+        "In" => Ok(Operator::In),
+        "NotIn" => Ok(Operator::NotIn),
+        "Exists" => Ok(Operator::Exists),
+        "DoesNotExist" => Ok(Operator::DoesNotExist),
+        _ => {
+            let text = format!("{} is not a valid label selector operator", quote(name));
+            Err(SelectorError(text))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

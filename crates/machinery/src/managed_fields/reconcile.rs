@@ -1,0 +1,164 @@
+//! Bringing recorded ownership up to date with a schema that has changed since.
+//!
+//! A list or map that became atomic is owned as a whole by whoever owned a part of it. One that became granular is owned in all its
+//! present parts by whoever owned it as a whole; it was atomic when nobody owns a part of it, which is also how it is told from one
+//! that was merely empty when it was written.
+//!
+//! Source: `typed/reconcile_schema.go` of sigs.k8s.io/structured-merge-diff, which does not make that last distinction.
+
+use serde_json::Value;
+
+use super::contents::{Containers, below};
+use super::field_set::{Branch, FieldSet};
+use super::granularity::{Granularity, items_of};
+use super::path::PathElement;
+use crate::schema::Schema;
+
+/// Reconciles the sets of all managers of the live object, in place.
+pub(super) fn reconcile(schema: &Schema, live: &Value, sets: &mut [&mut FieldSet]) {
+    if sets.iter().all(|set| is_current(Some(schema), set)) {
+        return;
+    }
+    let all = sets
+        .iter()
+        .fold(FieldSet::default(), |all, set| all.union(set));
+    for set in sets {
+        set.retain(|element, branch| {
+            reconcile_part(
+                Some(schema),
+                Some(live),
+                (element, branch),
+                all.get(element),
+            );
+            true
+        });
+    }
+}
+
+/// Whether a set has nothing below an atom, and no container without parts: most often so, and quickly found out.
+fn is_current(parent: Option<&Schema>, set: &FieldSet) -> bool {
+    set.branches().all(|(element, branch)| {
+        let schema = schema_at(parent, element);
+        match Granularity::of(schema) {
+            Granularity::Atom => branch.below.is_empty() || schema.is_none(),
+            _ => !branch.below.is_empty() && is_current(schema, &branch.below),
+        }
+    })
+}
+
+/// Goes one step down. `anyone` is what all managers together have at this step.
+fn reconcile_part(
+    parent: Option<&Schema>,
+    value: Option<&Value>,
+    (element, branch): (&PathElement, &mut Branch),
+    anyone: Option<&Branch>,
+) {
+    let Some(schema) = schema_at(parent, element) else {
+        return;
+    };
+    let value = value.and_then(|value| value_at(parent, value, element));
+    match Granularity::of(Some(schema)) {
+        Granularity::Atom if !branch.below.is_empty() => *branch = Branch::leaf(),
+        Granularity::Atom => {}
+        _ if anyone.is_none_or(|anyone| anyone.below.is_empty()) => {
+            if let Some(value) = value {
+                branch.below = below(Some(schema), value, Containers::PassedThrough);
+            }
+        }
+        _ => branch.below.retain(|element, branch| {
+            let anyone = anyone.and_then(|anyone| anyone.below.get(element));
+            reconcile_part(Some(schema), value, (element, branch), anyone);
+            true
+        }),
+    }
+}
+
+fn schema_at<'a>(parent: Option<&'a Schema>, element: &PathElement) -> Option<&'a Schema> {
+    match (Granularity::of(parent), element.as_field()) {
+        (Granularity::Fields(fields), Some(name)) => fields.schema(name),
+        (Granularity::Items(items), None) => items.schema(),
+        _ => None,
+    }
+}
+
+fn value_at<'a>(
+    parent: Option<&Schema>,
+    value: &'a Value,
+    element: &PathElement,
+) -> Option<&'a Value> {
+    match (Granularity::of(parent), element.as_field()) {
+        (Granularity::Fields(_), Some(name)) => value.get(name),
+        (Granularity::Items(items), None) => {
+            let mut found = items_of(value)
+                .iter()
+                .filter(|item| items.element(item).as_ref() == Ok(element));
+            // Items with the same key are owned as a whole in any case.
+            match (found.next(), found.next()) {
+                (only, None) => only,
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::managed_fields::tests::example_schema;
+
+    #[track_caller]
+    fn check(live: Value, before: &[Value], after: &[Value]) {
+        let set = |fields: &Value| FieldSet::from_fields_v1(&json!({"f:spec": fields})).unwrap();
+        let mut sets: Vec<_> = before.iter().map(set).collect();
+        let mut borrowed: Vec<_> = sets.iter_mut().collect();
+        reconcile(&example_schema(), &json!({"spec": live}), &mut borrowed);
+        assert_eq!(sets, after.iter().map(set).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn parts_of_what_became_atomic_are_owned_as_a_whole() {
+        check(
+            json!({"atomicList": ["a", "b"], "atomicMap": {"k": "v"}}),
+            &[
+                json!({"f:atomicList": {"v:\"a\"": {}}, "f:number": {}}),
+                json!({"f:atomicMap": {".": {}, "f:k": {}}}),
+            ],
+            &[
+                json!({"f:atomicList": {}, "f:number": {}}),
+                json!({"f:atomicMap": {}}),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_became_granular_is_owned_in_all_its_parts() {
+        let expanded = json!({
+            "f:list": {".": {}, "k:{\"name\":\"a\"}": {".": {}, "f:name": {}, "f:value": {}}},
+            "f:map": {".": {}, "f:k": {}},
+        });
+        check(
+            json!({"list": [{"name": "a", "value": 1}], "map": {"k": "v"}}),
+            &[
+                json!({"f:list": {}, "f:map": {}}),
+                json!({"f:list": {}, "f:map": {}}),
+            ],
+            &[expanded.clone(), expanded],
+        );
+    }
+
+    #[test]
+    fn a_container_that_was_written_empty_does_not_take_what_others_put_into_it() {
+        let sets = [json!({"f:map": {}}), json!({"f:map": {"f:k": {}}})];
+        check(json!({"map": {"k": "v"}}), &sets, &sets);
+    }
+
+    #[test]
+    fn parts_the_schema_does_not_know_are_left_alone() {
+        let sets =
+            [json!({"f:unknown": {"f:x": {}}, "f:list": {"f:odd": {}}, "f:map": {"i:0": {}}})];
+        check(json!({"map": {"k": "v"}}), &sets, &sets);
+    }
+}

@@ -1,0 +1,140 @@
+//! The directives of one object of a patch, told apart from its fields.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::go_format::go_format;
+use crate::patch::PatchError;
+
+/// Says what to do with an object as a whole.
+const PATCH: &str = "$patch";
+/// Lists the fields that may stay.
+const RETAIN_KEYS: &str = "$retainKeys";
+/// Precedes the name of a list, and lists what to remove from it.
+const DELETE_FROM_LIST: &str = "$deleteFromPrimitiveList/";
+/// Precedes the name of a list, and lists its order.
+const SET_ORDER: &str = "$setElementOrder/";
+
+/// What `$patch` says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Instruction {
+    Merge,
+    Replace,
+    Delete,
+}
+
+/// All that a patch says about one list.
+#[derive(Default)]
+pub(super) struct ListPatch {
+    /// The list itself; `None` if the patch has directives for it only.
+    pub(super) items: Option<Vec<Value>>,
+    /// `$deleteFromPrimitiveList`.
+    pub(super) delete: Vec<Value>,
+    /// `$setElementOrder`.
+    pub(super) order: Option<Vec<Value>>,
+}
+
+/// The directives of one object.
+pub(super) struct Directives {
+    pub(super) instruction: Instruction,
+    /// Fields that are lists in the patch or have directives for lists, by name.
+    pub(super) lists: BTreeMap<String, ListPatch>,
+    retained: Option<Vec<Value>>,
+}
+
+impl Directives {
+    /// Splits a patch into its directives and its other fields.
+    pub(super) fn split(
+        patch: Map<String, Value>,
+    ) -> Result<(Directives, Map<String, Value>), PatchError> {
+        let mut directives = Directives {
+            instruction: instruction(&patch)?,
+            lists: BTreeMap::new(),
+            retained: None,
+        };
+        let mut fields = Map::new();
+        for (name, value) in patch {
+            if name == RETAIN_KEYS {
+                directives.retained = Some(list(value, "retainKeys")?);
+            } else if let Some(field) = name.strip_prefix(DELETE_FROM_LIST) {
+                directives.list(field).delete = list(value, "primitive list")?;
+            } else if let Some(field) = name.strip_prefix(SET_ORDER) {
+                directives.list(field).order = Some(list(value, "setElementOrder list")?);
+            } else if let Value::Array(items) = value {
+                directives.list(&name).items = Some(items);
+            } else if name != PATCH {
+                fields.insert(name, value);
+            }
+        }
+        directives.drop_stray_lists(&fields);
+        Ok((directives, fields))
+    }
+
+    /// Removes from `original` the fields that `$retainKeys` does not list.
+    ///
+    /// # Errors
+    /// If the patch sets a field that it does not retain.
+    pub(super) fn retain_keys(
+        &self,
+        original: &mut Map<String, Value>,
+        fields: &Map<String, Value>,
+    ) -> Result<(), PatchError> {
+        let Some(retained) = &self.retained else {
+            return Ok(());
+        };
+        let is_retained = |name: &str| retained.iter().any(|key| key.as_str() == Some(name));
+        let set_fields = fields.iter().filter(|(_, value)| !value.is_null());
+        let set_lists = self.lists.iter().filter(|(_, list)| list.items.is_some());
+        let mut set = set_fields
+            .map(|(name, _)| name)
+            .chain(set_lists.map(|(name, _)| name));
+        if !set.all(|name| is_retained(name)) {
+            return Err(malformed("retainKeys"));
+        }
+        original.retain(|name, _| is_retained(name));
+        Ok(())
+    }
+
+    fn list(&mut self, field: &str) -> &mut ListPatch {
+        self.lists.entry(field.to_owned()).or_default()
+    }
+
+    /// Drops directives for lists that the patch removes, or makes something else.
+    fn drop_stray_lists(&mut self, fields: &Map<String, Value>) {
+        self.lists.retain(|name, _| !fields.contains_key(name));
+    }
+}
+
+/// What the `$patch` of an object says.
+pub(super) fn instruction(patch: &Map<String, Value>) -> Result<Instruction, PatchError> {
+    let Some(directive) = patch.get(PATCH) else {
+        return Ok(Instruction::Merge);
+    };
+    match directive.as_str() {
+        Some("merge") => Ok(Instruction::Merge),
+        Some("replace") => Ok(Instruction::Replace),
+        Some("delete") => Ok(Instruction::Delete),
+        _ => Err(PatchError::Malformed(format!(
+            "unknown patch type: {} in map: {}",
+            go_format(directive),
+            go_format(&Value::Object(patch.clone())),
+        ))),
+    }
+}
+
+/// True if the object is only there to be deleted.
+pub(super) fn deletes(patch: &Map<String, Value>) -> bool {
+    instruction(patch) == Ok(Instruction::Delete)
+}
+
+fn list(value: Value, name: &str) -> Result<Vec<Value>, PatchError> {
+    match value {
+        Value::Array(items) => Ok(items),
+        _ => Err(malformed(name)),
+    }
+}
+
+fn malformed(name: &str) -> PatchError {
+    PatchError::Malformed(format!("invalid patch format of {name}"))
+}
