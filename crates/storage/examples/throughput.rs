@@ -1,0 +1,111 @@
+//! How fast the SQLite store and the watch cache are on this machine.
+//!
+//! `cargo run --release -p storage --example throughput -- [DIRECTORY]`: creates with 1, 16 and 64
+//! writers, then a sustained load for the tail, then the start of a cache. Prints a table.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a program that prints what it measured"
+)]
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use storage::{
+    Key, Revision, Store,
+    cache::{CacheBuilder, CacheOptions, Decode},
+    sqlite::{Sqlite, SqliteOptions},
+};
+
+/// Bytes of a value: about a kubeconfig record.
+const VALUE: usize = 1200;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let directory = std::env::args_os()
+        .nth(1)
+        .map_or_else(std::env::temp_dir, PathBuf::from);
+    let home = tempfile::TempDir::new_in(directory)?;
+    println!("writers  writes/s   p50 us   p99 us  p99.9 us   max us");
+    for (writers, each) in [(1, 4_000), (16, 4_000), (64, 2_000), (16, 40_000)] {
+        let place = home.path().join(format!("{writers}-{each}"));
+        create_many(&place, writers, each).await?;
+    }
+    let place = home.path().join("16-40000");
+    read_back(&place).await
+}
+
+/// Creates `each` records in each of `writers` tasks.
+async fn create_many(place: &Path, writers: usize, each: usize) -> anyhow::Result<()> {
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(place, SqliteOptions::default())?);
+    let start = Instant::now();
+    let mut tasks = Vec::with_capacity(writers);
+    for writer in 0..writers {
+        tasks.push(tokio::spawn(create_some(store.clone(), writer, each)));
+    }
+    let mut times = Vec::with_capacity(writers * each);
+    for task in tasks {
+        times.extend(task.await??);
+    }
+    let elapsed = start.elapsed();
+    times.sort_unstable();
+    let rate = times.len() as f64 / elapsed.as_secs_f64();
+    let at = |part: f64| times[(part * (times.len() - 1) as f64) as usize].as_micros();
+    let [p50, p99, p999, max] = [0.5, 0.99, 0.999, 1.0].map(at);
+    println!("{writers:7} {rate:9.0} {p50:8} {p99:8} {p999:9} {max:8}");
+    let log = std::fs::metadata(place.join("state.db-wal"))?.len() >> 20;
+    println!("        write-ahead log at most {log} MiB");
+    Ok(())
+}
+
+async fn create_some(
+    store: Arc<dyn Store>,
+    writer: usize,
+    count: usize,
+) -> anyhow::Result<Vec<Duration>> {
+    let value = Bytes::from(vec![b'x'; VALUE]);
+    let mut times = Vec::with_capacity(count);
+    for number in 0..count {
+        // Names as a server generates them: in no order.
+        let name = (writer * count + number).wrapping_mul(0x9E37_79B9_7F4A_7C15) as u32;
+        let key = Key::parse(&format!(
+            "/example.com/things/{writer}/n{name:08x}-{number}"
+        ))?;
+        let start = Instant::now();
+        store.create(&key, value.clone()).await?;
+        times.push(start.elapsed());
+    }
+    Ok(times)
+}
+
+struct KeepBytes;
+
+impl Decode<Bytes> for KeepBytes {
+    fn decode(&self, _: &Key, value: &Bytes, _: Revision) -> Bytes {
+        value.clone()
+    }
+}
+
+/// Opens the store again and loads all of it.
+async fn read_back(place: &Path) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(place, SqliteOptions::default())?);
+    let opened = start.elapsed();
+    let mut builder = CacheBuilder::new(store, CacheOptions::default());
+    let things = builder.collection("/example.com/things/", Arc::new(KeepBytes));
+    builder.start().await?;
+    let loaded = start.elapsed() - opened;
+    let view = things.view();
+    println!(
+        "opened in {opened:?}, {} records cached in {loaded:?}",
+        view.len()
+    );
+    let start = Instant::now();
+    let bytes: usize = view.iter().map(|(_, value)| value.len()).sum();
+    println!("{bytes} bytes visited in {:?}", start.elapsed());
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! The reader's handle of a collection.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    cursor::EventCursor,
+    progress::Source,
+    snapshot::{Snapshot, View},
+};
+use crate::{Error, Revision};
+
+/// How long a read waits for the cache to reach its revision, as long as kube-apiserver's
+/// (`k8s.io/apiserver/pkg/storage/cacher/watch_cache.go`, `blockTimeout`).
+const WAIT: Duration = Duration::from_secs(3);
+
+/// The objects under one prefix. Clones share them.
+pub struct Collection<E> {
+    prefix: Arc<str>,
+    published: Arc<Published<E>>,
+    source: Arc<Source>,
+}
+
+impl<E: Send + Sync + 'static> Collection<E> {
+    /// The prefix of its keys.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The newest state in memory, which may be older than the store's.
+    pub fn view(&self) -> View<E> {
+        let applied = self.source.progress.applied();
+        View::new(applied, self.published.snapshot.load_full())
+    }
+
+    /// A state that holds every write acknowledged before this was called.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store does not answer, or the cache does not catch up in 3 seconds.
+    pub async fn latest(&self) -> Result<View<E>, Error> {
+        let current = self.source.store.current_revision().await?;
+        let behind = |_| Error::unavailable("the watch cache does not catch up with the store");
+        self.source
+            .progress
+            .wait(current, Instant::now() + WAIT)
+            .await
+            .map_err(behind)?;
+        Ok(self.view())
+    }
+
+    /// A state at `revision` or later.
+    ///
+    /// # Errors
+    /// `FutureRevision` when it is not reached in 3 seconds.
+    pub async fn not_older_than(&self, revision: Revision) -> Result<View<E>, Error> {
+        self.source
+            .progress
+            .wait(revision, Instant::now() + WAIT)
+            .await?;
+        Ok(self.view())
+    }
+
+    /// Every change after `after`: one already in memory, or one to come.
+    ///
+    /// # Errors
+    /// `Compacted` when the history does not go back so far.
+    pub fn watch_from(&self, after: Revision) -> Result<EventCursor<E>, Error> {
+        let oldest = self.published.load().oldest();
+        if after < oldest {
+            return Err(Error::Compacted { oldest });
+        }
+        Ok(EventCursor::new(
+            after,
+            self.published.clone(),
+            self.source.clone(),
+        ))
+    }
+
+    pub(super) fn new(prefix: &str, published: Arc<Published<E>>, source: Arc<Source>) -> Self {
+        Self {
+            prefix: Arc::from(prefix),
+            published,
+            source,
+        }
+    }
+
+    /// Lets all watches look around.
+    pub(super) fn wake(&self) {
+        self.published.changed.send_replace(());
+    }
+}
+
+impl<E> Clone for Collection<E> {
+    fn clone(&self) -> Self {
+        Self {
+            prefix: self.prefix.clone(),
+            published: self.published.clone(),
+            source: self.source.clone(),
+        }
+    }
+}
+
+/// The newest snapshot, and the bell that rings when there is a newer one.
+pub(super) struct Published<E> {
+    snapshot: ArcSwap<Snapshot<E>>,
+    changed: watch::Sender<()>,
+}
+
+impl<E> Published<E> {
+    pub(super) fn new(snapshot: Snapshot<E>) -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    /// The newest snapshot, for a short look.
+    pub(super) fn load(&self) -> Guard<Arc<Snapshot<E>>> {
+        self.snapshot.load()
+    }
+
+    /// Replaces the snapshot, then wakes the watches.
+    pub(super) fn publish(&self, snapshot: Snapshot<E>) {
+        self.snapshot.store(Arc::new(snapshot));
+        self.changed.send_replace(());
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+}

@@ -1,0 +1,271 @@
+//! The task that keeps a cache up to date.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, future::join};
+use tokio::time::sleep;
+
+use super::{
+    Decode,
+    collection::{Collection, Published},
+    progress::Source,
+    snapshot::{CacheEvent, Indexed, Snapshot},
+};
+use crate::{At, Batch, Change, Error, Event, ListOptions, Record, Revision, Store, Watch};
+
+/// Records listed at a time while loading.
+const PAGE: usize = 1000;
+
+/// Times that loading starts over when a compaction overtakes it. They are minutes apart.
+const LOAD_ATTEMPTS: usize = 3;
+
+/// Pauses between attempts to reach a failing store double from the first to the last.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)];
+
+/// The working copies of all collections and the watch that feeds them.
+pub(super) struct Feed<E> {
+    source: Arc<Source>,
+    history: usize,
+    collections: Vec<Working<E>>,
+    watch: Option<Watch>,
+    position: Revision,
+}
+
+impl<E: Send + Sync + 'static> Feed<E> {
+    pub(super) fn new(source: Arc<Source>, history: usize, collections: Vec<Working<E>>) -> Self {
+        Self {
+            source,
+            history,
+            collections,
+            watch: None,
+            position: Revision::default(),
+        }
+    }
+
+    /// Loads and replays until the store's current revision is reached.
+    pub(super) async fn start(&mut self) -> Result<(), Error> {
+        self.load().await?;
+        let current = self.source.store.current_revision().await?;
+        while self.position < current {
+            self.advance().await?;
+        }
+        Ok(())
+    }
+
+    /// Follows the store for ever. May be dropped at any point and called again.
+    pub(super) async fn follow(&mut self) {
+        let [first, last] = PAUSES;
+        let mut pause = first;
+        loop {
+            let step = match self.advance().await {
+                Err(Error::Compacted { oldest }) => {
+                    tracing::warn!(%oldest, at = %self.position, "missed history, loading anew");
+                    self.load().await
+                }
+                other => other,
+            };
+            match step {
+                Ok(()) => pause = first,
+                Err(error) => {
+                    warn(&error);
+                    sleep(pause).await;
+                    pause = last.min(pause * 2);
+                }
+            }
+        }
+    }
+
+    /// Applies the next batch, opening the watch first if there is none.
+    async fn advance(&mut self) -> Result<(), Error> {
+        let watch = match &mut self.watch {
+            Some(watch) => watch,
+            none => none.insert(self.source.store.watch(self.position).await?),
+        };
+        match watch.next().await {
+            Some(Ok(batch)) => {
+                self.apply(batch);
+                Ok(())
+            }
+            failed => {
+                self.watch = None;
+                let ended = || Err(Error::unavailable("the watch of the store has ended"));
+                failed.map_or_else(ended, |result| result.map(drop))
+            }
+        }
+    }
+
+    /// No await in here: a dropped `follow` leaves no batch half-applied.
+    fn apply(&mut self, batch: Batch) {
+        for event in batch.events {
+            let key = event.key.as_str();
+            if let Some(to) = self
+                .collections
+                .iter_mut()
+                .find(|c| key.starts_with(&c.prefix))
+            {
+                to.apply(event, self.history);
+            }
+        }
+        for collection in &mut self.collections {
+            collection.publish();
+        }
+        self.position = batch.revision;
+        self.source.progress.advance(batch.revision);
+    }
+
+    /// Replaces all collections by an older state, from which the watch then replays the history:
+    /// the oldest that the store has, or as far back as the collections can remember.
+    ///
+    /// It is never older than what is published: it is loaded at the start, and when the store has
+    /// compacted what comes next.
+    async fn load(&mut self) -> Result<(), Error> {
+        let mut attempt = 1;
+        let (start, snapshots) = loop {
+            match self.read().await {
+                Err(Error::Compacted { .. }) if attempt < LOAD_ATTEMPTS => attempt += 1,
+                result => break result?,
+            }
+        };
+        for (collection, snapshot) in self.collections.iter_mut().zip(snapshots) {
+            collection.replace(snapshot);
+        }
+        self.watch = None;
+        self.position = start;
+        self.source.progress.advance(start);
+        Ok(())
+    }
+
+    /// The state to go on from, and its revision. (A shared `self` could not cross threads: a watch
+    /// cannot be shared.)
+    async fn read(&mut self) -> Result<(Revision, Vec<Snapshot<E>>), Error> {
+        let store = &*self.source.store;
+        let compacted = store.compacted_revision().await?;
+        let current = store.current_revision().await?;
+        let kept = u64::try_from(self.history).unwrap_or(u64::MAX);
+        let start = compacted.max(Revision::new(current.get().saturating_sub(kept)));
+        let mut snapshots = Vec::with_capacity(self.collections.len());
+        for collection in &self.collections {
+            snapshots.push(collection.read(store, start).await?);
+        }
+        Ok((start, snapshots))
+    }
+}
+
+fn warn(error: &Error) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, "the watch of the store failed");
+}
+
+/// A collection as the feed sees it.
+pub(super) struct Working<E> {
+    prefix: String,
+    decode: Arc<dyn Decode<E>>,
+    snapshot: Snapshot<E>,
+    published: Arc<Published<E>>,
+    changed: bool,
+}
+
+impl<E: Send + Sync + 'static> Working<E> {
+    pub(super) fn new(prefix: String, decode: Arc<dyn Decode<E>>) -> Self {
+        let snapshot = Snapshot::empty(Revision::default());
+        let published = Arc::new(Published::new(snapshot.clone()));
+        Self {
+            prefix,
+            decode,
+            snapshot,
+            published,
+            changed: false,
+        }
+    }
+
+    /// A handle for readers.
+    pub(super) fn collection(&self, source: &Arc<Source>) -> Collection<E> {
+        Collection::new(&self.prefix, self.published.clone(), source.clone())
+    }
+
+    /// The collection's state at `at`, from the store.
+    async fn read(&self, store: &dyn Store, at: Revision) -> Result<Snapshot<E>, Error> {
+        let mut snapshot = Snapshot::empty(at);
+        let mut options = ListOptions {
+            at: At::Exactly(at),
+            after: None,
+            limit: Some(PAGE),
+        };
+        let mut page = store.list(&self.prefix, &options).await?;
+        loop {
+            options.after = page.records.last().map(|last| last.key.clone());
+            if !page.more {
+                self.fill(&mut snapshot, &page.records);
+                return Ok(snapshot);
+            }
+            // The store reads the next page while this one is decoded.
+            let next = store.list(&self.prefix, &options);
+            let decoded = async { self.fill(&mut snapshot, &page.records) };
+            let (next, ()) = join(next, decoded).await;
+            page = next?;
+        }
+    }
+
+    fn fill(&self, snapshot: &mut Snapshot<E>, records: &[Record]) {
+        for Record {
+            key,
+            value,
+            revision,
+        } in records
+        {
+            snapshot.put(key, self.indexed(self.decode.decode(key, value, *revision)));
+        }
+    }
+
+    fn indexed(&self, object: E) -> Indexed<E> {
+        Indexed {
+            index: self.decode.index(&object),
+            object: Arc::new(object),
+        }
+    }
+
+    fn apply(&mut self, event: Event, history: usize) {
+        let Event {
+            key,
+            revision,
+            change,
+        } = event;
+        if let Some(value) = self
+            .snapshot
+            .get(key.as_str())
+            .and_then(|o| self.decode.index(o))
+        {
+            self.snapshot.unindex(&key, value);
+        }
+        let (current, previous) = match change {
+            Change::Put(value) => {
+                let new = self.indexed(self.decode.decode(&key, &value, revision));
+                let current = new.object.clone();
+                (Some(current), self.snapshot.put(&key, new))
+            }
+            Change::Deleted => (None, self.snapshot.remove(&key)),
+        };
+        self.snapshot.record(
+            CacheEvent {
+                key,
+                revision,
+                current,
+                previous,
+            },
+            history,
+        );
+        self.changed = true;
+    }
+
+    fn replace(&mut self, snapshot: Snapshot<E>) {
+        self.snapshot = snapshot;
+        self.changed = true;
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        if std::mem::take(&mut self.changed) {
+            self.published.publish(self.snapshot.clone());
+        }
+    }
+}

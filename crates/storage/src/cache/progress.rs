@@ -1,0 +1,78 @@
+//! How far a cache has followed its store.
+
+use std::sync::{
+    Arc,
+    atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Acquire, Release},
+    },
+};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+
+use crate::{Error, Revision, Store};
+
+/// The store behind a cache and how far it has been followed.
+pub(super) struct Source {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) progress: Progress,
+}
+
+impl Source {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        let progress = Progress {
+            applied: AtomicU64::new(0),
+            moved: watch::Sender::new(Revision::default()),
+            closed: AtomicBool::new(false),
+        };
+        Self { store, progress }
+    }
+}
+
+/// The applied revision: read without a lock, waited for with one.
+pub(super) struct Progress {
+    applied: AtomicU64,
+    moved: watch::Sender<Revision>,
+    closed: AtomicBool,
+}
+
+impl Progress {
+    /// Every snapshot loaded from now on holds everything up to here.
+    pub(super) fn applied(&self) -> Revision {
+        Revision::new(self.applied.load(Acquire))
+    }
+
+    /// Moves on. Call it after all snapshots with changes up to `to` are published.
+    pub(super) fn advance(&self, to: Revision) {
+        self.applied.store(to.get(), Release);
+        self.moved.send_replace(to);
+    }
+
+    /// Waits until `revision` is applied. `FutureRevision` when it is not by `deadline`.
+    pub(super) async fn wait(&self, revision: Revision, deadline: Instant) -> Result<(), Error> {
+        if self.applied() >= revision {
+            return Ok(());
+        }
+        let mut moved = self.moved.subscribe();
+        let reached = timeout_at(deadline, moved.wait_for(|applied| *applied >= revision)).await;
+        match reached {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::FutureRevision {
+                requested: revision,
+                current: self.applied(),
+            }),
+        }
+    }
+
+    /// Nothing will be applied any more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Release);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Acquire)
+    }
+}

@@ -1,0 +1,33 @@
+//! A revisioned key-value store and the watch cache in front of it.
+//!
+//! The model is that of etcd, cut down to what an API server needs: every write gets the next
+//! store-wide [`Revision`], a write names the revision it replaces, and a [`Watch`] replays every
+//! change after a revision. [`Store`] is the contract; a backend is anything that passes the
+//! `conformance` suite.
+//!
+//! ```text
+//!   Collection::view / latest / watch_from         reads: from memory, lock-free
+//!        Cache  <---- one watch -----+
+//!                                    |
+//!   create, update, delete ------> Store = Sealed (encryption at rest) over Sqlite | ...
+//! ```
+//!
+//! Invariants: nothing here knows a resource kind, metav1 or HTTP, values are opaque bytes; only
+//! `sqlite` names the SQLite library; nothing reads a clock. What a value means, who may see it and
+//! how a failure looks to a client are left to the generic server.
+
+pub mod cache;
+pub mod compaction;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod error;
+mod key;
+pub mod sealed;
+pub mod sqlite;
+mod store;
+
+pub use error::{Cause, Error};
+pub use key::{InvalidKey, Key, Revision};
+pub use store::{
+    At, Batch, Change, Event, ListOptions, MAX_VALUE_BYTES, Page, Record, Store, Watch, check_value,
+};

@@ -1,0 +1,208 @@
+//! The keys that values are sealed with, in a text file.
+//!
+//! One key on each line, `id:key`: 16 hexadecimal digits and the base64 of 32 bytes. The first
+//! seals, all open. Blank lines and lines that start with `#` are skipped. Whoever has the file has
+//! the data: it belongs on another medium than backups.
+
+use std::{
+    fmt, fs,
+    io::{self, Read, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM, RandomizedNonceKey},
+    rand,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use zeroize::Zeroizing;
+
+/// Bytes of a key's name in an envelope.
+pub(super) const KEY_ID_BYTES: usize = 8;
+const KEY_BYTES: usize = 32;
+
+/// Why there is no keyring. The texts hold no key material.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The file cannot be read or made.
+    #[error("the keyring {path} cannot be used")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// Others than its owner may read the file: its keys may be known. Set its mode to 0600, and
+    /// rotate the keys if others could.
+    #[error("the keyring {path} has mode {mode:04o}, it must be accessible to its owner only")]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A line is not a key, or names one twice.
+    #[error("the keyring {path} has a malformed or repeated key in line {line}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// The file holds no key.
+    #[error("the keyring {0} is empty")]
+    Empty(PathBuf),
+    /// The system gave no random bytes.
+    #[error("no random bytes for a new key")]
+    NoRandomness,
+}
+
+/// Keys by their name. Cannot be printed.
+pub struct Keyring {
+    keys: Vec<SealingKey>,
+}
+
+/// A key and its name. The cipher draws a random nonce for every value.
+pub(super) struct SealingKey {
+    pub(super) id: [u8; KEY_ID_BYTES],
+    pub(super) cipher: RandomizedNonceKey,
+}
+
+impl Keyring {
+    /// Reads the file, or makes it, with mode 0600 and one random key. Of processes that make it at
+    /// the same time one succeeds and the others read what it made. Blocks.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn load_or_create(path: &Path) -> Result<Self, KeyringError> {
+        let io = |source| KeyringError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        if !path.try_exists().map_err(io)? {
+            create(path, &generate()?).map_err(io)?;
+        }
+        let text = read(path)?;
+        parse(path, &text)
+    }
+
+    /// A keyring that lives in memory only.
+    #[cfg(test)]
+    pub(super) fn generate() -> Result<Self, KeyringError> {
+        parse(Path::new("memory"), &generate()?)
+    }
+
+    /// The key that seals.
+    pub(super) fn newest(&self) -> &SealingKey {
+        // `parse` makes no empty keyring.
+        &self.keys[0]
+    }
+
+    /// The key of that name.
+    pub(super) fn find(&self, id: &[u8]) -> Option<&SealingKey> {
+        self.keys.iter().find(|key| key.id == id)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keyring({} keys)", self.keys.len())
+    }
+}
+
+/// A line with a new key.
+fn generate() -> Result<Zeroizing<String>, KeyringError> {
+    let mut id = [0; KEY_ID_BYTES];
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    rand::fill(&mut id).map_err(|_| KeyringError::NoRandomness)?;
+    rand::fill(&mut *key).map_err(|_| KeyringError::NoRandomness)?;
+    let encoded = Zeroizing::new(STANDARD.encode(*key));
+    let id = u64::from_be_bytes(id);
+    Ok(Zeroizing::new(format!("{id:016x}:{}\n", *encoded)))
+}
+
+/// Makes the file whole or not at all: written aside, then linked, which fails if the name is
+/// taken.
+fn create(path: &Path, text: &str) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}", std::process::id()));
+    let draft = PathBuf::from(draft);
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    let linked = file
+        .set_permissions(fs::Permissions::from_mode(0o600))
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::hard_link(&draft, path));
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => path.parent().map_or(Ok(()), sync_directory),
+    }
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    let named = if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        directory
+    };
+    fs::File::open(named)?.sync_all()
+}
+
+fn read(path: &Path) -> Result<Zeroizing<String>, KeyringError> {
+    let io = |source| KeyringError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = fs::File::open(path).map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeyringError::Exposed {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    // Room for all of it at once, so that no copy is left behind by growing.
+    let size = usize::try_from(metadata.len()).unwrap_or(0);
+    let mut text = Zeroizing::new(String::with_capacity(size + 1));
+    file.read_to_string(&mut text).map_err(io)?;
+    Ok(text)
+}
+
+fn parse(path: &Path, text: &str) -> Result<Keyring, KeyringError> {
+    let mut keys: Vec<SealingKey> = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let key = parse_line(line).filter(|key| keys.iter().all(|known| known.id != key.id));
+        let malformed = || KeyringError::Malformed {
+            path: path.to_owned(),
+            line: index + 1,
+        };
+        keys.push(key.ok_or_else(malformed)?);
+    }
+    if keys.is_empty() {
+        return Err(KeyringError::Empty(path.to_owned()));
+    }
+    Ok(Keyring { keys })
+}
+
+fn parse_line(line: &str) -> Option<SealingKey> {
+    let (id, key) = line.split_once(':')?;
+    let well_formed = id.len() == 2 * KEY_ID_BYTES && id.bytes().all(|b| b.is_ascii_hexdigit());
+    let id = u64::from_str_radix(id, 16)
+        .ok()
+        .filter(|_| well_formed)?
+        .to_be_bytes();
+    let key = Zeroizing::new(STANDARD.decode(key).ok()?);
+    let cipher = RandomizedNonceKey::new(&AES_256_GCM, &key).ok()?;
+    Some(SealingKey { id, cipher })
+}

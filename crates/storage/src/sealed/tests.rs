@@ -1,0 +1,227 @@
+//! Sealing as seen through the store, and the keyring's file.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tempfile::TempDir;
+
+use super::{Keyring, Sealed};
+use crate::{
+    Change, Error, Key, ListOptions, Revision, Store,
+    sqlite::{Sqlite, SqliteOptions},
+};
+
+const KEY_A: &str = "00000000000000aa:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=";
+const KEY_B: &str = "00000000000000bb:QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=";
+
+fn home() -> TempDir {
+    TempDir::new().expect("a directory")
+}
+
+fn keyring(home: &Path, lines: &[&str]) -> Keyring {
+    let path = home.join(format!("keys{}", lines.len()));
+    fs::write(&path, lines.join("\n")).expect("it is written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    Keyring::load_or_create(&path).expect("a keyring")
+}
+
+/// A store, and the same with `/secret/` sealed.
+fn pair(home: &Path, lines: &[&str]) -> (Arc<dyn Store>, Sealed) {
+    let inner = Sqlite::open(&home.join("data"), SqliteOptions::default()).expect("it opens");
+    let inner: Arc<dyn Store> = Arc::new(inner);
+    let sealed = Sealed::new(inner.clone(), keyring(home, lines), vec!["/secret/".into()]);
+    (inner, sealed)
+}
+
+fn key(text: &str) -> Key {
+    Key::parse(text).expect("a well-formed key")
+}
+
+fn text(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+async fn value(store: &dyn Store, at: &str) -> Result<Bytes, Error> {
+    Ok(store.get(&key(at)).await?.expect("it is there").value)
+}
+
+#[tokio::test]
+async fn only_values_under_its_prefixes_are_sealed() {
+    let home = home();
+    let (inner, sealed) = pair(home.path(), &[KEY_A]);
+    for at in ["/secret/things/a", "/plain/things/a"] {
+        sealed
+            .create(&key(at), text("hello"))
+            .await
+            .expect("it is free");
+        assert_eq!(value(&sealed, at).await.expect("it opens"), text("hello"));
+    }
+    assert_eq!(
+        value(&*inner, "/plain/things/a")
+            .await
+            .expect("it is there"),
+        text("hello")
+    );
+    let stored = value(&*inner, "/secret/things/a")
+        .await
+        .expect("it is there");
+    assert_eq!(
+        &stored[..9],
+        b"\x01\0\0\0\0\0\0\0\xaa",
+        "version and key id"
+    );
+    assert_eq!(stored.len(), 9 + 12 + 5 + 16);
+    assert!(!stored.windows(5).any(|part| part == b"hello"));
+}
+
+#[tokio::test]
+async fn a_value_that_does_not_open_fails_closed_and_alone() {
+    let home = home();
+    let (inner, sealed) = pair(home.path(), &[KEY_A]);
+    sealed
+        .create(&key("/secret/things/good"), text("good"))
+        .await
+        .expect("it is free");
+    let stored = value(&*inner, "/secret/things/good")
+        .await
+        .expect("it is there");
+    let start = inner.current_revision().await.expect("it answers");
+    let planted = [("moved", stored), ("plain", text("{\"admin\":true}"))];
+    let mut last = Revision::new(0);
+    for (name, bytes) in planted {
+        let at = key(&format!("/secret/things/{name}"));
+        last = inner.create(&at, bytes).await.expect("it is free");
+        let read = sealed.get(&at).await;
+        assert!(
+            matches!(&read, Err(Error::Corrupt { key: Some(k), .. }) if *k == at),
+            "{read:?}"
+        );
+        let refused = sealed.update(&at, text("x"), Revision::new(0)).await;
+        let shown = match refused {
+            Err(Error::Conflict {
+                current: Some(record),
+            }) => record.value,
+            _ => text("no conflict"),
+        };
+        assert_eq!(shown, Bytes::new(), "{name}");
+    }
+    let page = sealed
+        .list("/secret/", &ListOptions::default())
+        .await
+        .expect("the rest is sound");
+    let values: Vec<Bytes> = page
+        .records
+        .into_iter()
+        .map(|record| record.value)
+        .collect();
+    assert_eq!(values, [text("good"), Bytes::new(), Bytes::new()]);
+
+    let mut watch = sealed.watch(start).await.expect("it is kept");
+    let batch = watch
+        .next()
+        .await
+        .expect("it goes on")
+        .expect("it is sound");
+    let changes: Vec<Change> = batch.events.into_iter().map(|event| event.change).collect();
+    assert_eq!(
+        changes,
+        [Change::Put(Bytes::new()), Change::Put(Bytes::new())]
+    );
+    sealed
+        .delete(&key("/secret/things/plain"), last)
+        .await
+        .expect("it can be removed");
+}
+
+#[tokio::test]
+async fn a_new_first_key_takes_over_by_resealing() {
+    let home = home();
+    let (inner, old) = pair(home.path(), &[KEY_A]);
+    for name in ["a", "b", "c"] {
+        old.create(&key(&format!("/secret/things/{name}")), text(name))
+            .await
+            .expect("it is free");
+    }
+    drop((inner, old));
+
+    let (inner, both) = pair(home.path(), &[KEY_B, KEY_A]);
+    let a = both
+        .get(&key("/secret/things/a"))
+        .await
+        .expect("it opens")
+        .expect("it is there");
+    both.update(&a.key, text("newer"), a.revision)
+        .await
+        .expect("it is ours");
+    inner
+        .create(&key("/secret/things/damaged"), text("x"))
+        .await
+        .expect("it is free");
+    assert_eq!(both.reseal("/secret/").await.expect("it answers"), 2);
+    assert_eq!(both.reseal("/secret/").await.expect("it answers"), 0);
+    drop((inner, both));
+
+    let (_inner, new) = pair(home.path(), &[KEY_B, "# the old one is gone"]);
+    for (name, expect) in [("a", "newer"), ("b", "b"), ("c", "c")] {
+        let at = format!("/secret/things/{name}");
+        assert_eq!(value(&new, &at).await.expect("it opens"), text(expect));
+    }
+    assert!(matches!(
+        value(&new, "/secret/things/damaged").await,
+        Err(Error::Corrupt { .. })
+    ));
+}
+
+#[track_caller]
+fn check_refused(lines: &str, mode: u32, expect: &str) {
+    let home = home();
+    let path = home.path().join("keys");
+    fs::write(&path, lines).expect("it is written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    let refused = Keyring::load_or_create(&path).map(|ring| format!("{ring:?}"));
+    let refused = refused.map_err(|e| e.to_string().replace(&*path.to_string_lossy(), "FILE"));
+    assert_eq!(refused, Err(expect.to_owned()));
+}
+
+#[test]
+fn a_keyring_that_is_not_safe_and_sound_is_refused() {
+    let exposed = "the keyring FILE has mode 0640, it must be accessible to its owner only";
+    check_refused(KEY_A, 0o640, exposed);
+    check_refused("", 0o600, "the keyring FILE is empty");
+    check_refused("# none\n\n", 0o600, "the keyring FILE is empty");
+    let malformed = "the keyring FILE has a malformed or repeated key in line 2";
+    check_refused(&format!("{KEY_B}\n{KEY_B}"), 0o600, malformed);
+    check_refused(&format!("{KEY_B}\n{}", &KEY_A[1..]), 0o600, malformed);
+    check_refused(
+        &format!("{KEY_B}\n{}", KEY_A.replace('Q', "!")),
+        0o600,
+        malformed,
+    );
+    check_refused(&format!("{KEY_B}\n00000000000000aa:QUFB"), 0o600, malformed);
+    check_refused(
+        &format!("{KEY_B}\n+0000000000000aa{}", &KEY_A[16..]),
+        0o600,
+        malformed,
+    );
+    check_refused(&format!("{KEY_B}\nkey"), 0o600, malformed);
+}
+
+#[test]
+fn a_new_keyring_is_kept_and_private() {
+    let home = home();
+    let path = home.path().join("keys");
+    let made = Keyring::load_or_create(&path).expect("it is made");
+    let read = Keyring::load_or_create(&path).expect("it is read");
+    assert_eq!(made.newest().id, read.newest().id);
+    assert_eq!(format!("{made:?}"), "Keyring(1 keys)");
+    assert_eq!(
+        fs::metadata(&path).expect("it exists").permissions().mode() & 0o777,
+        0o600
+    );
+    assert_eq!(
+        fs::read_dir(home.path()).expect("it is ours").count(),
+        1,
+        "no draft is left"
+    );
+}

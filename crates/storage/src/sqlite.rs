@@ -1,0 +1,261 @@
+//! The store in one SQLite file.
+//!
+//! The file holds a log: one row per write, keyed by its revision. The newest row of a key is its
+//! state, the rows after a revision are a watch's history, so both survive a restart for free.
+//!
+//! ```text
+//!  create, update, delete, compact          get, list              watch
+//!            | bounded queue                    |               |        ^ live
+//!       writer thread ---------- commit ----> state.db <-- read_-+       |
+//!            |  one transaction for all that wait; then, in this order:  |
+//!            +--> advance the head, publish to watches, answer the writers
+//! ```
+//!
+//! * `writer` owns the only writing connection; `readers` lend read-only ones to blocking threads;
+//!   `feed` is a watch; `checkpoint` moves the write-ahead log into the file off the commit path.
+//! * `log` is all the SQL on rows, `schema` how a connection is opened, `files` the directory, its
+//!   lock and its modes.
+//!
+//! Relies on the file system keeping what `fsync` acknowledged. Reads never show a write before it
+//! is published: they are bounded by the head they start from.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use self::{
+    feed::Feed,
+    publication::Publication,
+    readers::Readers,
+    writer::{Operation, Request, Writer},
+};
+use crate::{At, Error, Key, ListOptions, Page, Record, Revision, Store, Watch, check_value};
+
+mod checkpoint;
+mod feed;
+mod files;
+mod log;
+mod publication;
+mod readers;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use self::files::OpenError;
+
+/// How a [`Sqlite`] store works. The defaults suit a server.
+#[derive(Clone)]
+pub struct SqliteOptions {
+    /// Most writes in one transaction, which is one `fsync`. At least 1.
+    pub max_batch: usize,
+    /// Most lists, gets and watch catch-ups at a time. At least 1.
+    pub readers: usize,
+    /// About how much write-ahead log accumulates before it is moved into the file, in bytes.
+    pub checkpoint_bytes: usize,
+    /// Stands in for a failing disk.
+    #[cfg(test)]
+    pub(crate) fault: Option<tests::Fault>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self {
+            max_batch: 512,
+            readers: 4,
+            checkpoint_bytes: 8 << 20,
+            #[cfg(test)]
+            fault: None,
+        }
+    }
+}
+
+impl SqliteOptions {
+    fn within_bounds(mut self) -> Self {
+        self.max_batch = self.max_batch.max(1);
+        self.readers = self.readers.max(1);
+        self
+    }
+}
+
+/// A store in a directory of this machine, for one process at a time.
+///
+/// Dropping it lets queued writes finish and waits for them, some milliseconds, so that the
+/// directory can be opened again at once.
+pub struct Sqlite {
+    requests: Option<mpsc::Sender<Request>>,
+    writer: Option<JoinHandle<()>>,
+    readers: Arc<Readers>,
+    publication: Publication,
+}
+
+impl Sqlite {
+    /// Opens the store in `directory`, making both as needed. Everything it makes is for the owner
+    /// only, whatever the umask. Blocks: call it before serving.
+    ///
+    /// # Errors
+    /// [`OpenError`]: another process has it, a newer program wrote it, or it cannot be used.
+    pub fn open(directory: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
+        let options = options.within_bounds();
+        let lock = files::prepare(directory)?;
+        let file = directory.join(files::DATABASE);
+        let connection = schema::open_writer(&file)?;
+        let standing = log::standing(&connection).map_err(OpenError::Database)?;
+        let publication = Publication::new(standing);
+        let readers = Arc::new(Readers::new(
+            &file,
+            options.readers,
+            publication.head().clone(),
+        ));
+
+        // As many may queue as fit in two transactions: one being committed, one waiting.
+        let (requests, queue) = mpsc::channel(2 * options.max_batch);
+        let writer = Writer::new(file, connection, publication.clone(), options)?;
+        let thread = std::thread::Builder::new()
+            .name("storage-writer".into())
+            .spawn(move || {
+                writer.run(queue);
+                drop(lock);
+            });
+        let writer = Some(thread.map_err(OpenError::Io)?);
+        Ok(Self {
+            requests: Some(requests),
+            writer,
+            readers,
+            publication,
+        })
+    }
+
+    /// Writes a consistent copy of the store to the new file `to`, for its owner only, while it is
+    /// in use. To restore, put it in an empty directory under the name `state.db`.
+    ///
+    /// # Errors
+    /// `Unavailable`, also when `to` exists.
+    pub async fn back_up(&self, to: PathBuf) -> Result<(), Error> {
+        let copy = move |connection: &mut rusqlite::Connection| {
+            let file = files::create_private(&to).map_err(Error::unavailable)?;
+            let name = to
+                .to_str()
+                .ok_or_else(|| Error::unavailable("the path is not UTF-8"))?;
+            connection.execute("VACUUM INTO ?1", [name])?;
+            file.sync_all().map_err(Error::unavailable)
+        };
+        self.readers.run(copy).await
+    }
+
+    /// Checks that the whole file is as it was written. Takes about a second for every few hundred
+    /// thousand records; reads and writes go on.
+    ///
+    /// Reads notice a damaged value by themselves. Damage to the structure may also hide a record
+    /// from them, and only this finds it.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unavailable`.
+    pub async fn verify(&self) -> Result<(), Error> {
+        self.readers
+            .at(At::Latest, |rows, _| log::verify(rows))
+            .await
+    }
+
+    async fn write(&self, operation: Operation) -> Result<Revision, Error> {
+        let (reply, answer) = oneshot::channel();
+        let requests = self.requests.as_ref().ok_or_else(stopped)?;
+        requests
+            .send(Request { operation, reply })
+            .await
+            .map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+fn stopped() -> Error {
+    Error::unavailable("the writer has stopped")
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
+        let wanted = key.clone();
+        let row = self
+            .readers
+            .at(At::Latest, move |rows, at| log::get(rows, &wanted, at))
+            .await?;
+        match row {
+            Some(record) if record.value.is_empty() => {
+                Err(Error::corrupt(Some(key.clone()), log::Damaged))
+            }
+            other => Ok(other),
+        }
+    }
+
+    async fn list(&self, prefix: &str, options: &ListOptions) -> Result<Page, Error> {
+        let span = log::Span::new(prefix, options);
+        self.readers
+            .at(options.at, move |rows, at| log::list(rows, &span, at))
+            .await
+    }
+
+    async fn create(&self, key: &Key, value: Bytes) -> Result<Revision, Error> {
+        check_value(&value)?;
+        self.write(Operation::Create {
+            key: key.clone(),
+            value,
+        })
+        .await
+    }
+
+    async fn update(&self, key: &Key, value: Bytes, expected: Revision) -> Result<Revision, Error> {
+        check_value(&value)?;
+        self.write(Operation::Update {
+            key: key.clone(),
+            value,
+            expected,
+        })
+        .await
+    }
+
+    async fn delete(&self, key: &Key, expected: Revision) -> Result<Revision, Error> {
+        self.write(Operation::Delete {
+            key: key.clone(),
+            expected,
+        })
+        .await
+    }
+
+    async fn watch(&self, after: Revision) -> Result<Watch, Error> {
+        Feed::open(after, self.readers.clone(), &self.publication)
+    }
+
+    async fn current_revision(&self) -> Result<Revision, Error> {
+        Ok(self.publication.head().newest())
+    }
+
+    async fn compacted_revision(&self) -> Result<Revision, Error> {
+        Ok(self.publication.head().compacted())
+    }
+
+    async fn compact(&self, through: Revision) -> Result<(), Error> {
+        // In steps, so that other writes come in between.
+        while self.write(Operation::Compact { through }).await? < through {}
+        Ok(())
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.requests = None;
+        // So that the writer closes the file last, which leaves it without a write-ahead log.
+        self.readers.close();
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the storage writer had panicked");
+        }
+    }
+}

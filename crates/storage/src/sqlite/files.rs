@@ -1,0 +1,143 @@
+//! The directory of the store: who holds it, and that only its owner can read it.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use super::schema;
+use crate::Error;
+
+/// The database in the directory. SQLite gives its side files the mode of this one.
+pub(super) const DATABASE: &str = "state.db";
+const LOCK: &str = "LOCK";
+
+/// Why a directory cannot be opened as a store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open. Only one may.
+    #[error("the data directory {0} is in use by another process")]
+    InUse(PathBuf),
+    /// It was written by a newer version of this program. Nothing was changed.
+    #[error("the data has format {found}, this program knows up to {known}: run a newer version")]
+    NewerFormat {
+        /// The format of the file.
+        found: i64,
+        /// The newest one this program can use.
+        known: i64,
+    },
+    /// A directory or file cannot be made, read or locked.
+    #[error("the data directory cannot be used")]
+    Io(#[source] io::Error),
+    /// The database cannot be read.
+    #[error("the database cannot be opened")]
+    Database(#[source] Error),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(schema::classify(error))
+    }
+}
+
+/// How often a lock that somebody holds is tried again: two seconds in all.
+const LOCK_ATTEMPTS: usize = 100;
+
+/// The pause before the next try.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Makes and locks the directory, and makes the database file if it is not there. The lock lasts as
+/// long as the returned file, at most as long as the process.
+pub(super) fn prepare(directory: &Path) -> Result<File, OpenError> {
+    secure_directory(directory).map_err(OpenError::Io)?;
+    let lock = private()
+        .create(true)
+        .open(directory.join(LOCK))
+        .map_err(OpenError::Io)?;
+    take(&lock).map_err(|error| match error {
+        TryLockError::WouldBlock => OpenError::InUse(directory.to_owned()),
+        TryLockError::Error(error) => OpenError::Io(error),
+    })?;
+    secure_files(directory).map_err(OpenError::Io)?;
+    Ok(lock)
+}
+
+/// Takes the lock, waiting a moment for a holder that is about to end: a killed process on its way
+/// out, or a child that this one has forked but that has not yet become another program.
+fn take(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::park_timeout(LOCK_PAUSE),
+            result => return result,
+        }
+    }
+    lock.try_lock()
+}
+
+/// A new empty file with mode 0600, whatever the umask. Fails when it exists.
+pub(super) fn create_private(path: &Path) -> io::Result<File> {
+    let file = private().create_new(true).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+/// Makes the directory with mode 0700. One that is there is tightened only when it is empty or
+/// holds a store already, and left as it is when it is not ours: it may be a mounted volume, or
+/// `/tmp`.
+fn secure_directory(directory: &Path) -> io::Result<()> {
+    let owner_only = Permissions::from_mode(0o700);
+    if !directory.try_exists()? {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
+        fs::set_permissions(directory, owner_only)?;
+        return directory
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .map_or(Ok(()), sync);
+    }
+    let open_to_others = fs::metadata(directory)?.permissions().mode() & 0o077 != 0;
+    let ours = directory.join(DATABASE).try_exists()? || is_empty(directory)?;
+    if open_to_others
+        && ours
+        && let Err(error) = fs::set_permissions(directory, owner_only)
+    {
+        tracing::warn!(%error, "the data directory stays open to others, its files do not");
+    }
+    Ok(())
+}
+
+fn is_empty(directory: &Path) -> io::Result<bool> {
+    Ok(fs::read_dir(directory)?.next().is_none())
+}
+
+fn secure_files(directory: &Path) -> io::Result<()> {
+    let database = directory.join(DATABASE);
+    if !database.try_exists()? {
+        create_private(&database)?.sync_all()?;
+        sync(directory)?;
+    }
+    for name in [LOCK, DATABASE, "state.db-wal", "state.db-shm"] {
+        match fs::set_permissions(directory.join(name), Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names in a directory durable.
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,99 @@
+//! A few read-only connections, lent to blocking threads.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::{log, publication::Head, schema};
+use crate::{At, Error, Revision};
+
+/// The pool. Connections are opened when first needed and kept.
+pub(super) struct Readers {
+    file: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+    head: Arc<Head>,
+}
+
+impl Readers {
+    /// At most `count` connections to `file`.
+    pub(super) fn new(file: &Path, count: usize, head: Arc<Head>) -> Self {
+        let idle = Mutex::new(Vec::with_capacity(count));
+        let permits = Arc::new(Semaphore::new(count));
+        Self {
+            file: file.to_owned(),
+            idle,
+            permits,
+            head,
+        }
+    }
+
+    /// Runs `read` on the state `at`, whose revision it is given, in one transaction.
+    pub(super) async fn at<T: Send + 'static>(
+        self: &Arc<Self>,
+        at: At,
+        read: impl FnOnce(&Connection, Revision) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let head = self.head.clone();
+        let read_at = move |connection: &mut Connection| loop {
+            let revision = match at {
+                At::Latest => head.newest(),
+                At::Exactly(revision) => head.check(revision).map(|()| revision)?,
+            };
+            let snapshot = connection.transaction()?;
+            let oldest = log::compacted(&snapshot)?;
+            if oldest <= revision {
+                return read(&snapshot, revision);
+            }
+            if at != At::Latest {
+                return Err(Error::Compacted { oldest });
+            }
+            // A compaction ran between the two reads; the head has passed it already.
+        };
+        self.run(read_at).await
+    }
+
+    /// Runs `job` with a connection. One that failed is not used again.
+    pub(super) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        job: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let permit = self
+            .permits
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(Error::unavailable)?;
+        let pool = self.clone();
+        let work = move || {
+            let idle = pool.lock().pop();
+            let mut connection = match idle {
+                Some(connection) => connection,
+                None => schema::open_reader(&pool.file)?,
+            };
+            let result = job(&mut connection);
+            if !matches!(result, Err(Error::Unavailable(_) | Error::Corrupt { .. })) {
+                pool.lock().push(connection);
+            }
+            drop(permit);
+            result
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(Error::unavailable)?
+    }
+
+    /// Closes the connections that nobody uses.
+    pub(super) fn close(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        // A panic elsewhere cannot leave the list half-changed.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,84 @@
+//! How a connection is opened, what the tables are, and what SQLite's failures mean.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
+
+use super::{OpenError, log};
+use crate::Error;
+
+/// The format of the file, in its `user_version`. Raise it with every change of `TABLES`.
+const FORMAT: i64 = 1;
+
+/// * `log`: every write. `value` is NULL for a removal. The index orders the rows of a key by
+///   revision, since SQLite ends every index with the row's primary key.
+/// * `mark`: `compacted`, the oldest revision whose state is complete, and `swept`, through which
+///   the rows that it made superfluous have been removed.
+const TABLES: &str = "
+    CREATE TABLE log (
+        revision INTEGER PRIMARY KEY,
+        key      TEXT NOT NULL,
+        value    BLOB,
+        checksum INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX log_by_key ON log (key);
+    CREATE TABLE mark (
+        name     TEXT PRIMARY KEY,
+        revision INTEGER NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// The connection of the writer; makes the tables in a new file.
+pub(super) fn open_writer(file: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(file, flags)?;
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > FORMAT {
+        return Err(OpenError::NewerFormat {
+            found,
+            known: FORMAT,
+        });
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    configure(&connection)?;
+    if found == 0 {
+        let tables = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tables.execute_batch(TABLES)?;
+        log::begin(&tables)?;
+        tables.pragma_update(None, "user_version", FORMAT)?;
+        tables.commit()?;
+    }
+    Ok(connection)
+}
+
+/// A connection that cannot write.
+pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    // Statements are planned once, not anew for each key that is looked up.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.pragma_update(None, "cell_size_check", "ON")
+}
+
+/// What a failure of SQLite means to the caller of the store.
+pub(super) fn classify(error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::corrupt(None, error),
+        _ => Error::unavailable(error),
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        classify(error)
+    }
+}

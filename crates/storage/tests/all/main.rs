@@ -1,0 +1,6 @@
+//! Integration tests of the storage crate, one binary.
+
+mod backends;
+mod crash;
+mod model;
+mod umask;

@@ -1,0 +1,63 @@
+//! Files are for their owner only, whatever the umask: the test runs itself again under a shell
+//! that sets one.
+
+use std::{os::unix::fs::PermissionsExt, path::Path, process::Command};
+
+use storage::{
+    sealed::Keyring,
+    sqlite::{Sqlite, SqliteOptions},
+};
+
+/// Names the directory in the child's arguments, which the test harness takes for a filter.
+const DIRECTORY: &str = "umask-directory=";
+
+#[test]
+fn child_makes_files() {
+    let place = std::env::args().find_map(|a| a.strip_prefix(DIRECTORY).map(str::to_owned));
+    if let Some(place) = place {
+        let place = Path::new(&place);
+        let store = Sqlite::open(&place.join("data"), SqliteOptions::default()).expect("it opens");
+        Keyring::load_or_create(&place.join("keys")).expect("a keyring");
+        // Leaves the write-ahead log and its index behind, as a crash does.
+        std::mem::forget(store);
+    }
+}
+
+fn check(umask: &str) {
+    let home = tempfile::TempDir::new().expect("a directory");
+    let program = std::env::current_exe().expect("a path");
+    let status = Command::new("sh")
+        .args(["-c", "umask \"$1\"; shift; exec \"$@\"", "sh", umask])
+        .arg(program)
+        .args(["--exact", "umask::child_makes_files"])
+        .arg(format!("{DIRECTORY}{}", home.path().display()))
+        .status();
+    assert!(status.expect("it runs").success());
+    let mode = |name: &str| {
+        let metadata = std::fs::metadata(home.path().join(name)).expect(name);
+        format!("{name} {:o}", metadata.permissions().mode() & 0o777)
+    };
+    let names = [
+        "data",
+        "data/LOCK",
+        "data/state.db",
+        "data/state.db-wal",
+        "data/state.db-shm",
+    ];
+    let expect = [
+        "data 700",
+        "data/LOCK 600",
+        "data/state.db 600",
+        "data/state.db-wal 600",
+        "data/state.db-shm 600",
+    ];
+    assert_eq!(names.map(mode), expect, "umask {umask}");
+    assert_eq!(mode("keys"), "keys 600", "umask {umask}");
+}
+
+#[test]
+fn files_are_for_their_owner_whatever_the_umask() {
+    check("000");
+    check("022");
+    check("277");
+}
