@@ -1,0 +1,241 @@
+//! Authentication: from the credentials of a connection and a request to a user.
+//!
+//! An [`Authenticator`] looks at one kind of credential and answers in one of three ways. [`Union`]
+//! asks several in order; the first success wins, and a later one is still asked when an earlier
+//! one failed. Whoever asked for nothing stays [`Authentication::NotRequested`], and it is the
+//! caller who decides, by route, whether such a request may go on as the anonymous user
+//! ([`Authentication::or_anonymous`]). A failed credential never becomes anonymous.
+//!
+//! Follows `k8s.io/apiserver/pkg/authentication/request/union` and `authenticatorfactory`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rustls::pki_types::CertificateDer;
+
+use crate::user::UserInfo;
+
+/// What a request brought to prove who makes it.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// The TLS client certificate chain, leaf first, unverified; empty if none was presented.
+    pub certificates: &'a [CertificateDer<'static>],
+    /// The bearer token, without its scheme ([`crate::bearer`]).
+    pub bearer: Option<&'a str>,
+}
+
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("certificates", &self.certificates.len())
+            .field("bearer", &self.bearer.map(|_| "[redacted]"))
+            .finish()
+    }
+}
+
+/// The answer of an authenticator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    /// The request carries no credential of this kind.
+    NotRequested,
+    /// The credential proves this identity.
+    Authenticated(UserInfo),
+    /// There is a credential and it proves nothing. The reason is for the log.
+    Failed(FailureReason),
+}
+
+impl Authentication {
+    /// A failed authentication with this reason.
+    pub fn failed(reason: impl Into<String>) -> Self {
+        Self::Failed(FailureReason::new(reason))
+    }
+
+    /// Lets a request without any credential go on as the anonymous user. A failure stays one.
+    #[must_use]
+    pub fn or_anonymous(self) -> Self {
+        match self {
+            Self::NotRequested => Self::Authenticated(UserInfo::anonymous()),
+            Self::Authenticated(_) | Self::Failed(_) => self,
+        }
+    }
+}
+
+/// Why a credential was refused: for the log, never for the client, who sees one uniform 401.
+/// It holds no credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureReason(String);
+
+impl FailureReason {
+    /// A reason in the words of an authenticator, lower case, without a full stop.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+impl fmt::Display for FailureReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Verifies one kind of credential.
+#[async_trait]
+pub trait Authenticator: Send + Sync {
+    /// A name for the log, such as `client certificate`.
+    fn name(&self) -> &'static str;
+
+    /// Who proves their identity with these credentials. The answer depends on nothing else of the
+    /// request; dropping the future has no effect.
+    async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication;
+}
+
+/// Several authenticators, asked in order.
+///
+/// * The first success wins and gains the group `system:authenticated`.
+/// * Without a success, one failure is enough to fail; the reasons are collected.
+/// * A bearer token that no authenticator recognises is a failure.
+pub struct Union {
+    authenticators: Vec<Arc<dyn Authenticator>>,
+}
+
+impl Union {
+    /// Asks `authenticators` in this order.
+    pub fn new(authenticators: Vec<Arc<dyn Authenticator>>) -> Self {
+        Self { authenticators }
+    }
+}
+
+#[async_trait]
+impl Authenticator for Union {
+    fn name(&self) -> &'static str {
+        "union"
+    }
+
+    async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
+        let mut failures = Vec::new();
+        for authenticator in &self.authenticators {
+            let name = authenticator.name();
+            match authenticator.authenticate(credentials).await {
+                Authentication::NotRequested => {}
+                Authentication::Failed(reason) => failures.push(format!("{name}: {reason}")),
+                Authentication::Authenticated(user) if user.name.is_empty() => {
+                    failures.push(format!("{name}: the user name is empty"));
+                }
+                Authentication::Authenticated(user) => {
+                    return Authentication::Authenticated(user.with_authenticated_group());
+                }
+            }
+        }
+        if failures.is_empty() && credentials.bearer.is_some() {
+            failures.push("no authenticator knows the bearer token".to_owned());
+        }
+        if failures.is_empty() {
+            return Authentication::NotRequested;
+        }
+        Authentication::failed(failures.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(&'static str, Authentication);
+
+    #[async_trait]
+    impl Authenticator for Fixed {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+
+        async fn authenticate(&self, _: &Credentials<'_>) -> Authentication {
+            self.1.clone()
+        }
+    }
+
+    fn authenticated(name: &str) -> Authentication {
+        Authentication::Authenticated(UserInfo::named(name))
+    }
+
+    fn authenticated_with_group(name: &str) -> Authentication {
+        Authentication::Authenticated(UserInfo::named(name).with_authenticated_group())
+    }
+
+    async fn ask(
+        answers: &[(&'static str, Authentication)],
+        bearer: Option<&str>,
+    ) -> Authentication {
+        let authenticators = answers
+            .iter()
+            .map(|(name, answer)| Arc::new(Fixed(name, answer.clone())) as Arc<dyn Authenticator>)
+            .collect();
+        let credentials = Credentials {
+            certificates: &[],
+            bearer,
+        };
+        Union::new(authenticators).authenticate(&credentials).await
+    }
+
+    #[tokio::test]
+    async fn first_success_wins_and_joins_the_authenticated_group() {
+        let answers = [("a", authenticated("alice")), ("b", authenticated("bob"))];
+        assert_eq!(ask(&answers, None).await, authenticated_with_group("alice"));
+    }
+
+    #[tokio::test]
+    async fn success_after_a_failure_still_counts() {
+        let answers = [
+            ("a", Authentication::failed("expired")),
+            ("b", authenticated("bob")),
+        ];
+        assert_eq!(ask(&answers, None).await, authenticated_with_group("bob"));
+    }
+
+    #[tokio::test]
+    async fn failures_are_collected_and_never_become_anonymous() {
+        let answers = [
+            ("a", Authentication::failed("expired")),
+            ("b", Authentication::NotRequested),
+            ("c", Authentication::failed("revoked")),
+        ];
+        let outcome = ask(&answers, None).await.or_anonymous();
+        assert_eq!(outcome, Authentication::failed("a: expired; c: revoked"));
+    }
+
+    #[tokio::test]
+    async fn anonymous_only_where_asked_for() {
+        let answers = [("a", Authentication::NotRequested)];
+        let outcome = ask(&answers, None).await;
+        assert_eq!(outcome, Authentication::NotRequested);
+        assert_eq!(
+            outcome.or_anonymous(),
+            Authentication::Authenticated(UserInfo::anonymous())
+        );
+    }
+
+    #[tokio::test]
+    async fn bearer_that_nobody_knows_is_a_failure() {
+        let outcome = ask(&[("a", Authentication::NotRequested)], Some("nothing")).await;
+        let expected = Authentication::failed("no authenticator knows the bearer token");
+        assert_eq!(outcome.or_anonymous(), expected);
+    }
+
+    #[tokio::test]
+    async fn empty_user_name_is_a_failure() {
+        let outcome = ask(&[("a", authenticated(""))], None).await;
+        assert_eq!(outcome, Authentication::failed("a: the user name is empty"));
+    }
+
+    #[test]
+    fn debug_output_hides_the_bearer_token() {
+        let credentials = Credentials {
+            certificates: &[],
+            bearer: Some("secret"),
+        };
+        assert_eq!(
+            format!("{credentials:?}"),
+            r#"Credentials { certificates: 0, bearer: Some("[redacted]") }"#
+        );
+    }
+}

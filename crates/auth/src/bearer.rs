@@ -1,0 +1,86 @@
+//! The `Authorization` header values of a request, read strictly (RFC 6750, section 2.1).
+//!
+//! kube-apiserver ignores what it does not understand here; this reader refuses it, so that a
+//! request with a broken or foreign login never passes as one without a login.
+
+use crate::authenticator::FailureReason;
+
+/// What the `Authorization` headers of a request say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthorizationHeader<'a> {
+    /// There is none.
+    Absent,
+    /// One bearer token.
+    Bearer(&'a str),
+    /// Anything else: two headers, another scheme, no token, spaces or controls in it. The request
+    /// is unauthenticated, whatever else it presents.
+    Refused(FailureReason),
+}
+
+impl<'a> AuthorizationHeader<'a> {
+    /// Reads the values of all `Authorization` headers of one request. The scheme is compared
+    /// without regard to case.
+    pub fn parse(values: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut values = values.into_iter();
+        let Some(value) = values.next() else {
+            return Self::Absent;
+        };
+        if values.next().is_some() {
+            return Self::refused("more than one Authorization header");
+        }
+        let (scheme, token) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Self::refused("the Authorization scheme is not Bearer");
+        }
+        if token.is_empty() {
+            return Self::refused("the bearer token is empty");
+        }
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Self::refused("the bearer token has characters that no token has");
+        }
+        Self::Bearer(token)
+    }
+
+    fn refused(reason: &str) -> Self {
+        Self::Refused(FailureReason::new(reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(values: &[&str], expected: AuthorizationHeader<'_>) {
+        assert_eq!(AuthorizationHeader::parse(values.iter().copied()), expected);
+    }
+
+    #[test]
+    fn one_bearer_token_is_read() {
+        check(&[], AuthorizationHeader::Absent);
+        check(
+            &["Bearer abc.d-e_f"],
+            AuthorizationHeader::Bearer("abc.d-e_f"),
+        );
+        check(&["bearer abc"], AuthorizationHeader::Bearer("abc"));
+        check(&[" BEARER abc "], AuthorizationHeader::Bearer("abc"));
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        let refused = AuthorizationHeader::refused;
+        let twice = refused("more than one Authorization header");
+        check(&["Bearer a", "Bearer a"], twice);
+        let scheme = refused("the Authorization scheme is not Bearer");
+        check(&["Basic YWxpY2U6c2VjcmV0"], scheme.clone());
+        check(&[""], scheme.clone());
+        check(&["abc"], scheme);
+        let empty = refused("the bearer token is empty");
+        check(&["Bearer"], empty.clone());
+        check(&["Bearer "], empty);
+        let characters = refused("the bearer token has characters that no token has");
+        check(&["Bearer  abc"], characters.clone());
+        check(&["Bearer abc def"], characters.clone());
+        check(&["Bearer ab\u{e9}"], characters);
+    }
+}

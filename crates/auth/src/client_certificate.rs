@@ -1,0 +1,231 @@
+//! Client certificates: the subject of a verified certificate is the user.
+//!
+//! TLS only asks for a certificate and proves that the client holds its key; whether it is trusted
+//! is decided here, for every request, so that a client with a foreign certificate can still use a
+//! token, and so that a new CA bundle acts at once without dropping connections.
+//!
+//! | subject | user |
+//! |---|---|
+//! | `CN` (the last one) | name; a certificate without it proves nothing |
+//! | `O` (all of them) | groups |
+//! | `1.3.6.1.4.1.57683.2` (at most one) | uid |
+//!
+//! `authentication.kubernetes.io/credential-id` in extra says which certificate it was.
+//!
+//! A presented certificate that does not verify is a failure, with an empty CA bundle too (where
+//! kube-apiserver would pretend that there is none). Revocation lists are not consulted.
+//!
+//! Follows `k8s.io/apiserver/pkg/authentication/request/x509`.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use aws_lc_rs::digest;
+use rustls::RootCertStore;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::authenticator::{Authentication, Authenticator, Credentials, FailureReason};
+use crate::user::UserInfo;
+
+use verdicts::{Fingerprint, Verdict, Verdicts};
+
+mod subject;
+mod verdicts;
+
+/// The certificate authorities whose client certificates are trusted; they can be replaced while
+/// requests are served.
+pub struct ClientCertificateVerifier {
+    trust: ArcSwapOption<Trust>,
+}
+
+/// One CA bundle and what it has verified so far: both go together when the bundle changes.
+struct Trust {
+    verifier: Arc<dyn ClientCertVerifier>,
+    verdicts: Verdicts,
+}
+
+/// A CA bundle that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// The text is no PEM.
+    #[error("the CA bundle is not valid PEM")]
+    Pem(#[source] pem::Error),
+    /// The text holds no certificate.
+    #[error("the CA bundle holds no certificate")]
+    Empty,
+    /// One of its certificates cannot be a trust anchor.
+    #[error("the CA bundle holds an invalid certificate")]
+    Certificate(#[source] rustls::Error),
+    /// The TLS library does not accept the bundle.
+    #[error("the CA bundle cannot be used")]
+    Verifier(#[source] VerifierBuilderError),
+}
+
+/// All certificates of a PEM text, in their order.
+///
+/// # Errors
+/// The text is no PEM or holds no certificate: a damaged file must not read as "trust nobody".
+pub fn bundle_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BundleError> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(BundleError::Pem)?;
+    if certificates.is_empty() {
+        return Err(BundleError::Empty);
+    }
+    Ok(certificates)
+}
+
+impl ClientCertificateVerifier {
+    /// Trusts these authorities; without any, every certificate is refused.
+    ///
+    /// # Errors
+    /// One of the certificates cannot be a trust anchor.
+    pub fn new(bundle: &[CertificateDer<'static>]) -> Result<Self, BundleError> {
+        let trust = Trust::new(bundle)?.map(Arc::new);
+        Ok(Self {
+            trust: ArcSwapOption::new(trust),
+        })
+    }
+
+    /// Trusts these authorities from now on, instead of the former.
+    ///
+    /// # Errors
+    /// One of the certificates cannot be a trust anchor; the former bundle stays.
+    pub fn replace(&self, bundle: &[CertificateDer<'static>]) -> Result<(), BundleError> {
+        self.trust.store(Trust::new(bundle)?.map(Arc::new));
+        Ok(())
+    }
+
+    /// The user that this chain (leaf first) proves at `now`: signatures, validity and the extended
+    /// key usage `clientAuth`, which a certificate has or leaves open.
+    ///
+    /// # Errors
+    /// The chain is empty or proves nothing.
+    pub fn verify(
+        &self,
+        chain: &[CertificateDer<'static>],
+        now: UnixTime,
+    ) -> Result<UserInfo, FailureReason> {
+        let Some((leaf, intermediates)) = chain.split_first() else {
+            return Err(FailureReason::new("no certificate was presented"));
+        };
+        let Some(trust) = &*self.trust.load() else {
+            return Err(FailureReason::new("no certificate authority is trusted"));
+        };
+        let fingerprint = fingerprint(leaf);
+        if let Some(user) = trust.verdicts.get(&fingerprint, now) {
+            return Ok(user);
+        }
+        trust
+            .verifier
+            .verify_client_cert(leaf, intermediates, now)
+            .map_err(|error| FailureReason::new(error.to_string()))?;
+        let user = subject::user_of(leaf, &fingerprint)?;
+        let valid_secs = common_validity(chain);
+        trust.verdicts.insert(
+            fingerprint,
+            Verdict {
+                user: user.clone(),
+                valid_secs,
+            },
+        );
+        Ok(user)
+    }
+}
+
+impl Trust {
+    fn new(bundle: &[CertificateDer<'static>]) -> Result<Option<Self>, BundleError> {
+        if bundle.is_empty() {
+            return Ok(None);
+        }
+        let mut roots = RootCertStore::empty();
+        for certificate in bundle {
+            let added = roots.add(certificate.clone());
+            added.map_err(BundleError::Certificate)?;
+        }
+        let provider = Arc::new(default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(BundleError::Verifier)?;
+        Ok(Some(Self {
+            verifier,
+            verdicts: Verdicts::default(),
+        }))
+    }
+}
+
+/// Authenticates requests by their client certificate.
+pub struct ClientCertificate {
+    verifier: Arc<ClientCertificateVerifier>,
+    now: Box<dyn Fn() -> UnixTime + Send + Sync>,
+}
+
+impl ClientCertificate {
+    /// Verifies with `verifier`, at the time that `now` tells.
+    pub fn new(
+        verifier: Arc<ClientCertificateVerifier>,
+        now: impl Fn() -> UnixTime + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            verifier,
+            now: Box::new(now),
+        }
+    }
+}
+
+#[async_trait]
+impl Authenticator for ClientCertificate {
+    fn name(&self) -> &'static str {
+        "client certificate"
+    }
+
+    async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
+        if credentials.certificates.is_empty() {
+            return Authentication::NotRequested;
+        }
+        match self.verifier.verify(credentials.certificates, (self.now)()) {
+            Ok(user) => Authentication::Authenticated(user),
+            Err(reason) => Authentication::Failed(reason),
+        }
+    }
+}
+
+impl fmt::Debug for ClientCertificateVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCertificateVerifier")
+            .field("trusts_anybody", &self.trust.load().is_some())
+            .finish()
+    }
+}
+
+fn fingerprint(leaf: &CertificateDer<'_>) -> Fingerprint {
+    let mut fingerprint = Fingerprint::default();
+    fingerprint.copy_from_slice(digest::digest(&digest::SHA256, leaf).as_ref());
+    fingerprint
+}
+
+/// The seconds since 1970 at which every certificate of the chain is valid, those that verification
+/// did not need included: outside of them a remembered verdict does not count.
+fn common_validity(chain: &[CertificateDer<'_>]) -> RangeInclusive<i64> {
+    let mut common = i64::MIN..=i64::MAX;
+    for certificate in chain {
+        let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+            continue;
+        };
+        let validity = certificate.validity();
+        let start = validity.not_before.timestamp().max(*common.start());
+        let end = validity.not_after.timestamp().min(*common.end());
+        common = start..=end;
+    }
+    common
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! What one CA bundle has verified: checking a signature costs some hundred times more than a
+//! hash, and a client shows the same certificate with every request of a connection.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::{Mutex, PoisonError};
+
+use rustls::pki_types::UnixTime;
+
+use crate::user::UserInfo;
+
+/// The SHA-256 of a certificate's DER form.
+pub(super) type Fingerprint = [u8; 32];
+
+/// Certificates remembered per bundle; about half a megabyte of users. A full memory starts anew.
+const CAPACITY: usize = 1024;
+
+/// A certificate that was verified.
+pub(super) struct Verdict {
+    pub(super) user: UserInfo,
+    /// Seconds since 1970 within which the verdict counts.
+    pub(super) valid_secs: RangeInclusive<i64>,
+}
+
+/// Verified certificates by fingerprint. Refusals are not remembered.
+#[derive(Default)]
+pub(super) struct Verdicts {
+    by_fingerprint: Mutex<HashMap<Fingerprint, Verdict>>,
+}
+
+impl Verdicts {
+    /// The user of a certificate that was verified before and is valid at `now`.
+    pub(super) fn get(&self, fingerprint: &Fingerprint, now: UnixTime) -> Option<UserInfo> {
+        let now = i64::try_from(now.as_secs()).ok()?;
+        let verdicts = self.lock();
+        let verdict = verdicts.get(fingerprint)?;
+        let counts = verdict.valid_secs.contains(&now);
+        counts.then(|| verdict.user.clone())
+    }
+
+    pub(super) fn insert(&self, fingerprint: Fingerprint, verdict: Verdict) {
+        let mut verdicts = self.lock();
+        if verdicts.len() >= CAPACITY {
+            verdicts.clear();
+        }
+        verdicts.insert(fingerprint, verdict);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Fingerprint, Verdict>> {
+        self.by_fingerprint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

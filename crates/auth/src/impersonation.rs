@@ -1,0 +1,196 @@
+//! Acting as somebody else: what the `Impersonate-*` headers ask for, and what that needs.
+//!
+//! Every part of the wanted identity is authorized on its own, as the real user, in the order of
+//! [`Impersonation::attributes`]: the user or ServiceAccount, each group, each value of each extra
+//! key, the uid. One refusal refuses the request, with the refused attributes in the message. Only
+//! then may [`Impersonation::user_info`] replace the real user, and the headers are removed from
+//! the request.
+//!
+//! Follows `k8s.io/apiserver/pkg/endpoints/filters/impersonation`, except that extra keys are
+//! authorized in alphabetical order, where Go's map order is random.
+
+use std::collections::BTreeMap;
+
+use crate::authorizer::Attributes;
+use crate::service_account::ServiceAccountName;
+use crate::user::{ALL_UNAUTHENTICATED, UserInfo};
+
+const USER_HEADER: &str = "impersonate-user";
+const UID_HEADER: &str = "impersonate-uid";
+const GROUP_HEADER: &str = "impersonate-group";
+const EXTRA_HEADER_PREFIX: &str = "impersonate-extra-";
+
+const AUTHENTICATION_GROUP: &str = "authentication.k8s.io";
+const AUTHENTICATION_VERSION: &str = "v1";
+
+/// The identity that a request wants to act as.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Impersonation {
+    /// The user name; empty if not given, which is an error if anything else is.
+    pub user: String,
+    /// The uid; empty if not given.
+    pub uid: String,
+    /// The groups. If any is given, they replace those that the user would have.
+    pub groups: Vec<String>,
+    /// The extra values by lower-case, decoded key.
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+/// Groups, uid or extra values without a user to impersonate: a 400 with this text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("requested [{requested}] without impersonating a user")]
+pub struct ImpersonationError {
+    /// The requested parts as kube-apiserver prints them.
+    requested: String,
+}
+
+impl Impersonation {
+    /// Whether a header of this name (any case) asks for impersonation. These headers are removed
+    /// before a request is passed on, be it honoured or not.
+    pub fn is_impersonation_header(name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        name.starts_with(EXTRA_HEADER_PREFIX)
+            || [USER_HEADER, UID_HEADER, GROUP_HEADER].contains(&name.as_str())
+    }
+
+    /// Reads the headers of a request; others are skipped. The first user and uid count, and all
+    /// groups and extra values. Extra keys are lower-cased, then percent-decoded where that is
+    /// possible.
+    ///
+    /// Values are taken as bytes: one that is no UTF-8 becomes another name, which is then
+    /// authorized as such. It must not become none, for then the real user would act.
+    pub fn from_headers<'a, V: AsRef<[u8]>>(
+        headers: impl IntoIterator<Item = (&'a str, V)>,
+    ) -> Self {
+        let mut wanted = Self::default();
+        let (mut user, mut uid) = (None, None);
+        for (name, value) in headers {
+            let name = name.to_ascii_lowercase();
+            let value = String::from_utf8_lossy(value.as_ref()).into_owned();
+            match name.as_str() {
+                USER_HEADER => user = user.or(Some(value)),
+                UID_HEADER => uid = uid.or(Some(value)),
+                GROUP_HEADER => wanted.groups.push(value),
+                other => {
+                    if let Some(key) = other.strip_prefix(EXTRA_HEADER_PREFIX) {
+                        let key = path_unescaped(key).unwrap_or_else(|| key.to_owned());
+                        wanted.extra.entry(key).or_default().push(value);
+                    }
+                }
+            }
+        }
+        wanted.user = user.unwrap_or_default();
+        wanted.uid = uid.unwrap_or_default();
+        wanted
+    }
+
+    /// Whether anything is asked for at all.
+    pub fn is_requested(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// What the real user needs to be allowed, in the order of the checks; nothing if nothing is
+    /// requested.
+    ///
+    /// # Errors
+    /// Something is requested, but no user.
+    pub fn attributes(&self) -> Result<Vec<Attributes>, ImpersonationError> {
+        if self.user.is_empty() && self.is_requested() {
+            let requested = self.references_without_user().join(" ");
+            return Err(ImpersonationError { requested });
+        }
+        let mut needed = Vec::new();
+        if !self.user.is_empty() {
+            needed.push(self.user_attributes());
+        }
+        for group in &self.groups {
+            needed.push(impersonate("", "groups").object(group));
+        }
+        for (key, values) in &self.extra {
+            for value in values {
+                let extra = impersonate(AUTHENTICATION_GROUP, "userextras").subresource(key);
+                needed.push(extra.version(AUTHENTICATION_VERSION).object(value));
+            }
+        }
+        if !self.uid.is_empty() {
+            let uid = impersonate(AUTHENTICATION_GROUP, "uids").object(&self.uid);
+            needed.push(uid.version(AUTHENTICATION_VERSION));
+        }
+        Ok(needed)
+    }
+
+    /// The identity that the request gets once everything is authorized. A ServiceAccount without
+    /// given groups gets its own. `system:authenticated` joins unless one of the two groups that
+    /// decide it is there; the anonymous user gets `system:unauthenticated`.
+    pub fn user_info(&self) -> UserInfo {
+        let mut user = UserInfo {
+            name: self.user.clone(),
+            uid: self.uid.clone(),
+            groups: self.groups.clone(),
+            extra: self.extra.clone(),
+        };
+        if let Some(account) = ServiceAccountName::from_username(&self.user)
+            && self.groups.is_empty()
+        {
+            user.groups = account.groups();
+        }
+        if !user.is_anonymous() {
+            return user.with_authenticated_group();
+        }
+        if !user.in_group(ALL_UNAUTHENTICATED) {
+            user.groups.push(ALL_UNAUTHENTICATED.to_owned());
+        }
+        user
+    }
+
+    fn user_attributes(&self) -> Attributes {
+        match ServiceAccountName::from_username(&self.user) {
+            Some(account) => impersonate("", "serviceaccounts")
+                .in_namespace(account.namespace)
+                .object(account.name),
+            None => impersonate("", "users").object(&self.user),
+        }
+    }
+
+    /// The object references that kube-apiserver builds, as Go's `%v` prints them: kind, namespace,
+    /// name, uid, API version, resource version and field path, separated by spaces.
+    fn references_without_user(&self) -> Vec<String> {
+        let version = format!("{AUTHENTICATION_GROUP}/{AUTHENTICATION_VERSION}");
+        let mut references = Vec::new();
+        for group in &self.groups {
+            references.push(format!("{{Group  {group}    }}"));
+        }
+        for (key, values) in &self.extra {
+            for value in values {
+                references.push(format!("{{UserExtra  {value}  {version}  {key}}}"));
+            }
+        }
+        if !self.uid.is_empty() {
+            references.push(format!("{{UID  {}  {version}  }}", self.uid));
+        }
+        references
+    }
+}
+
+fn impersonate(group: &str, resource: &str) -> Attributes {
+    Attributes::resource("impersonate", group, resource)
+}
+
+/// Percent-decodes a header's key; `None` if an escape is broken or the result is no UTF-8.
+fn path_unescaped(key: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(key.len());
+    let mut bytes = key.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let high = char::from(bytes.next()?).to_digit(16)?;
+        let low = char::from(bytes.next()?).to_digit(16)?;
+        decoded.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    String::from_utf8(decoded).ok()
+}
+
+#[cfg(test)]
+mod tests;

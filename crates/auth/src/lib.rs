@@ -1,0 +1,32 @@
+//! Who is calling, and may they: authenticators, authorizers and the identity of a request.
+//!
+//! The crate is the counterpart of `k8s.io/apiserver/pkg/authentication` and `pkg/authorization`,
+//! with Kubernetes' RBAC beside them. The path of a request through it:
+//!
+//! ```text
+//! credentials --Union--> UserInfo --Impersonation--> UserInfo --AuthorizerUnion--> Decision
+//! ```
+//!
+//! It knows neither HTTP nor storage. Callers hand it certificates, header values and already
+//! decoded RBAC objects, and turn its answers into responses. Nothing here reads a clock: the time
+//! of a certificate check is an argument.
+//!
+//! Invariant: whatever cannot be decided is refused. A failed credential never becomes anonymous,
+//! an authorizer that fails never allows, and an empty verb is denied.
+
+pub mod authenticator;
+pub mod authorizer;
+pub mod bearer;
+pub mod client_certificate;
+mod go_format;
+pub mod impersonation;
+pub mod rbac;
+pub mod service_account;
+pub mod user;
+
+pub use authenticator::{Authentication, Authenticator, Credentials, FailureReason, Union};
+pub use authorizer::{
+    AlwaysAllowPaths, Attributes, Authorizer, AuthorizerError, AuthorizerUnion, Decision,
+    PrivilegedGroup, Rules, Target,
+};
+pub use user::UserInfo;

@@ -1,0 +1,126 @@
+//! What one rule allows, how it is printed, and how rules are compacted.
+//!
+//! Follows `pkg/apis/rbac/v1/evaluation_helpers.go` and `policy_compact.go` of Kubernetes.
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
+
+use crate::authorizer::{Attributes, Target};
+use crate::go_format;
+
+/// Stands for every verb, API group, resource or path.
+pub(super) const ALL: &str = "*";
+
+/// Whether `rule` allows what `attributes` say.
+pub(super) fn allows(rule: &PolicyRule, attributes: &Attributes) -> bool {
+    if !has_or_all(&rule.verbs, &attributes.verb) {
+        return false;
+    }
+    match &attributes.target {
+        Target::Path(path) => {
+            let urls = listed(&rule.non_resource_urls);
+            urls.iter().any(|pattern| url_covers(pattern, path))
+        }
+        Target::Resource {
+            group,
+            resource,
+            subresource,
+            name,
+            ..
+        } => {
+            let resources = listed(&rule.resources);
+            let names = listed(&rule.resource_names);
+            has_or_all(listed(&rule.api_groups), group)
+                && resources
+                    .iter()
+                    .any(|pattern| resource_matches(pattern, resource, subresource))
+                && (names.is_empty() || names.contains(name))
+        }
+    }
+}
+
+/// Whether a path or pattern lies within `pattern`: it is the same, or `pattern` ends in `*` and it
+/// starts with the rest.
+pub(super) fn url_covers(pattern: &str, path: &str) -> bool {
+    pattern == path || pattern.ends_with('*') && path.starts_with(pattern.trim_end_matches('*'))
+}
+
+/// The values of an optional list.
+pub(super) fn listed(values: &Option<Vec<String>>) -> &[String] {
+    values.as_deref().unwrap_or_default()
+}
+
+/// Whether two rules say the same; a missing list is an empty one.
+pub(super) fn is_same(left: &PolicyRule, right: &PolicyRule) -> bool {
+    left.verbs == right.verbs
+        && listed(&left.api_groups) == listed(&right.api_groups)
+        && listed(&left.resources) == listed(&right.resources)
+        && listed(&left.resource_names) == listed(&right.resource_names)
+        && listed(&left.non_resource_urls) == listed(&right.non_resource_urls)
+}
+
+/// The rule in one line, as it appears in the message of a refused escalation.
+pub(super) fn compact_text(rule: &PolicyRule) -> String {
+    let fields = [
+        ("APIGroups", listed(&rule.api_groups)),
+        ("Resources", listed(&rule.resources)),
+        ("NonResourceURLs", listed(&rule.non_resource_urls)),
+        ("ResourceNames", listed(&rule.resource_names)),
+        ("Verbs", &rule.verbs),
+    ];
+    let shown: Vec<String> = fields
+        .iter()
+        .filter(|(_, values)| !values.is_empty())
+        .map(|(field, values)| format!("{field}:{}", go_format::quoted_list(values)))
+        .collect();
+    format!("{{{}}}", shown.join(", "))
+}
+
+/// Joins the verbs of rules that name the same single group and resource and nothing else. The
+/// other rules stay as they are, in front.
+pub(super) fn compact(rules: &[PolicyRule]) -> Vec<PolicyRule> {
+    let mut compacted = Vec::new();
+    let mut simple: Vec<PolicyRule> = Vec::new();
+    for rule in rules {
+        if !is_simple(rule) {
+            compacted.push(rule.clone());
+            continue;
+        }
+        let same_resource = |other: &&mut PolicyRule| {
+            other.api_groups == rule.api_groups && other.resources == rule.resources
+        };
+        match simple.iter_mut().find(same_resource) {
+            Some(known) => known.verbs.extend(rule.verbs.iter().cloned()),
+            None => simple.push(rule.clone()),
+        }
+    }
+    compacted.extend(simple);
+    compacted
+}
+
+fn is_simple(rule: &PolicyRule) -> bool {
+    listed(&rule.api_groups).len() == 1
+        && listed(&rule.resources).len() == 1
+        && listed(&rule.resource_names).is_empty()
+        && listed(&rule.non_resource_urls).is_empty()
+}
+
+fn has_or_all(values: &[String], wanted: &str) -> bool {
+    values.iter().any(|value| value == ALL || value == wanted)
+}
+
+/// `*` matches every resource and subresource, `r` and `r/s` exactly themselves, `*/s` the
+/// subresource `s` of every resource.
+fn resource_matches(pattern: &str, resource: &str, subresource: &str) -> bool {
+    if pattern == ALL {
+        return true;
+    }
+    if subresource.is_empty() {
+        return pattern == resource;
+    }
+    let of_subresource = pattern.strip_suffix(subresource);
+    let of_resource = of_subresource.and_then(|rest| rest.strip_suffix('/'));
+    of_resource.is_some_and(|pattern| pattern == ALL || pattern == resource)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! How a ServiceAccount appears as a user: its name and its groups.
+//!
+//! Follows `k8s.io/apiserver/pkg/authentication/serviceaccount/util.go`.
+
+use machinery::validation::{dns1123_label, dns1123_subdomain};
+
+/// The start of the user name of every ServiceAccount.
+pub const USERNAME_PREFIX: &str = "system:serviceaccount:";
+/// The group of all ServiceAccounts.
+pub const ALL_SERVICE_ACCOUNTS_GROUP: &str = "system:serviceaccounts";
+
+/// The two names that make up the user name of a ServiceAccount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceAccountName<'a> {
+    /// The namespace of the ServiceAccount.
+    pub namespace: &'a str,
+    /// Its name there.
+    pub name: &'a str,
+}
+
+impl<'a> ServiceAccountName<'a> {
+    /// Splits `system:serviceaccount:<namespace>:<name>`. `None` for any other user name, one with
+    /// an impossible namespace or name included.
+    pub fn from_username(username: &'a str) -> Option<Self> {
+        let (namespace, name) = username.strip_prefix(USERNAME_PREFIX)?.split_once(':')?;
+        let is_valid = dns1123_label(namespace).is_empty() && dns1123_subdomain(name).is_empty();
+        is_valid.then_some(Self { namespace, name })
+    }
+
+    /// The user name of this ServiceAccount.
+    pub fn username(&self) -> String {
+        format!("{USERNAME_PREFIX}{}:{}", self.namespace, self.name)
+    }
+
+    /// The groups of this ServiceAccount: all of them, and those of its namespace.
+    pub fn groups(&self) -> Vec<String> {
+        vec![
+            ALL_SERVICE_ACCOUNTS_GROUP.to_owned(),
+            format!("{ALL_SERVICE_ACCOUNTS_GROUP}:{}", self.namespace),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_well_formed_user_names_are_service_accounts() {
+        #[track_caller]
+        fn check(username: &str, expected: Option<(&str, &str)>) {
+            let expected = expected.map(|(namespace, name)| ServiceAccountName { namespace, name });
+            assert_eq!(ServiceAccountName::from_username(username), expected);
+        }
+        check("system:serviceaccount:ns:bot", Some(("ns", "bot")));
+        check("system:serviceaccount:ns:bot.v1", Some(("ns", "bot.v1")));
+        check("system:serviceaccount:ns", None);
+        check("system:serviceaccount:ns:", None);
+        check("system:serviceaccount::bot", None);
+        check("system:serviceaccount:ns:bot:x", None);
+        check("system:serviceaccount:n.s:bot", None);
+        check("system:serviceaccount:NS:bot", None);
+        check("system:serviceaccount:ns:-bot", None);
+        check("system:serviceaccount:ns:bot..v1", None);
+        check("alice", None);
+    }
+
+    #[test]
+    fn user_name_and_groups_are_those_of_kubernetes() {
+        let bot = ServiceAccountName {
+            namespace: "ns",
+            name: "bot",
+        };
+        assert_eq!(bot.username(), "system:serviceaccount:ns:bot");
+        assert_eq!(
+            bot.groups(),
+            ["system:serviceaccounts", "system:serviceaccounts:ns"]
+        );
+    }
+}
