@@ -1,0 +1,12 @@
+//! Lenient decoding, shared by all kinds.
+
+use serde::{Deserialize, Deserializer};
+
+/// Reads `null` as the zero value, as `encoding/json` of Go does.
+pub(crate) fn null_as_zero<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

@@ -1,0 +1,14 @@
+//! `ext.cattle.io/v1`: what a user asks of this server. All kinds are cluster-scoped.
+
+pub mod kubeconfig;
+pub mod token;
+
+pub use kubeconfig::{Kubeconfig, KubeconfigSpec, KubeconfigStatus};
+pub use token::{Token, TokenPrincipal, TokenSpec, TokenStatus};
+
+/// The API group.
+pub const GROUP: &str = "ext.cattle.io";
+/// The only version of the group.
+pub const VERSION: &str = "v1";
+/// `apiVersion` of its objects.
+pub const API_VERSION: &str = "ext.cattle.io/v1";

@@ -1,0 +1,280 @@
+//! `kubeconfigs.ext.cattle.io`: the record of a minted kubeconfig.
+//!
+//! A create request describes the file; the answer to it, and nothing else, carries the file in
+//! `status.value`. The record stays and rules over the tokens of that file: when it is suspended or
+//! deleted they are refused.
+//!
+//! Resolving clusters, time-to-live rules and immutability are the domain's, not of this module.
+
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Condition;
+use crate::decoding::null_as_zero;
+use crate::descriptions::unwrap_lines;
+use machinery::meta::serialize_go_order;
+
+/// Entry of `spec.clusters` that, in first place, stands for every cluster the user may get.
+pub const ALL_CLUSTERS: &str = "*";
+/// Prefix of every record's name; five random characters follow.
+pub const NAME_PREFIX: &str = "kubeconfig-";
+
+/// `status.summary` while the tokens of a record are being minted.
+pub const SUMMARY_PENDING: &str = "Pending";
+/// `status.summary` of a record whose file was handed out.
+pub const SUMMARY_COMPLETE: &str = "Complete";
+/// `status.summary` of a record whose creation failed half-way.
+pub const SUMMARY_ERROR: &str = "Error";
+
+/// Condition: the record was changed after its creation.
+pub const CONDITION_UPDATED: &str = "Updated";
+/// Condition: the tokens named in its message were minted.
+pub const CONDITION_TOKEN_CREATED: &str = "TokenCreated";
+/// Condition: a token could not be minted.
+pub const CONDITION_FAILED_TO_CREATE_TOKEN: &str = "FailedToCreateToken";
+/// Condition: the nodes of a cluster with a direct endpoint could not be listed.
+pub const CONDITION_FAILED_TO_LIST_CLUSTER_NODES: &str = "FailedToListClusterNodes";
+/// Condition: the file could not be written.
+pub const CONDITION_FAILED_TO_GENERATE: &str = "FailedToGenerate";
+
+/// A kubeconfig generated for a user. Creating one returns, once, a file for kubectl with fresh
+/// tokens; the record that stays lists those tokens, and deleting it revokes them.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "io.cattle.ext.v1.Kubeconfig", transform = unwrap_lines)]
+pub struct Kubeconfig {
+    /// Standard object metadata. `name` and `generateName` are ignored on create: the name is
+    /// always `kubeconfig-` and five random characters.
+    #[serde(
+        default,
+        serialize_with = "serialize_go_order",
+        deserialize_with = "null_as_zero"
+    )]
+    pub metadata: ObjectMeta,
+
+    /// What the file contains and how long it works. Only `description` and `suspended` can be
+    /// changed later.
+    #[serde(default, deserialize_with = "null_as_zero")]
+    pub spec: KubeconfigSpec,
+
+    /// What became of it. Set by the server; ignored in requests.
+    #[serde(default, deserialize_with = "null_as_zero")]
+    pub status: KubeconfigStatus,
+}
+
+/// What a kubeconfig file contains and how long it works.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.ext.v1.KubeconfigSpec", transform = unwrap_lines)]
+pub struct KubeconfigSpec {
+    /// The clusters that the file reaches, by the name of their `clusters.management.cattle.io`
+    /// object, in this order. `*` in first place stands for every cluster that you may get. Names
+    /// must not repeat. When empty, the file holds only the default entry. Immutable.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub clusters: Vec<String>,
+
+    /// The cluster, by name, whose context is current in the file. It must be one of those that
+    /// `clusters` stands for. Defaults to the first of them. Immutable.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub current_context: String,
+
+    /// Free text that tells you what the file is for. May be changed at any time.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub description: String,
+
+    /// Whether the file has the default entry, which reaches this server itself. Defaults to true.
+    /// When false, `clusters` must not be empty. Immutable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub include_default_entry: Option<bool>,
+
+    /// Whether the tokens of the file are refused for now. Unlike deletion this can be taken back.
+    /// Defaults to false. May be changed at any time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<bool>,
+
+    /// How long the tokens of the file live, in seconds, counted from creation. Must be positive
+    /// and must not exceed the maximum set for this server. 0 or absent stands for the setting
+    /// `kubeconfig-default-token-ttl-minutes`. Immutable.
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_as_zero")]
+    pub ttl: i64,
+}
+
+/// What became of a kubeconfig. Set by the server.
+#[derive(Clone, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.ext.v1.KubeconfigStatus", transform = unwrap_lines)]
+pub struct KubeconfigStatus {
+    /// What happened to the record. Types: `TokenCreated`, `Updated`, `FailedToCreateToken`,
+    /// `FailedToListClusterNodes`, `FailedToGenerate`.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["type"],
+        "x-kubernetes-patch-merge-key" = "type",
+        "x-kubernetes-patch-strategy" = "merge",
+    ))]
+    pub conditions: Vec<Condition>,
+
+    /// The record in one word: `Pending`, `Complete` or `Error`.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub summary: String,
+
+    /// The names of the tokens (`tokens.ext.cattle.io`) that were minted for the file, also of
+    /// those that are gone by now.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub tokens: Vec<String>,
+
+    /// The user whom the record belongs to and for whom its tokens speak.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub user_name: String,
+
+    /// The file itself, in YAML. Returned only in the answer to create; it is stored nowhere and
+    /// cannot be read again.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub value: String,
+}
+
+impl Kubeconfig {
+    /// The kind.
+    pub const KIND: &str = "Kubeconfig";
+    /// The resource name.
+    pub const PLURAL: &str = "kubeconfigs";
+    /// The singular name.
+    pub const SINGULAR: &str = "kubeconfig";
+}
+
+impl KubeconfigSpec {
+    /// Whether `*` leads the list of clusters.
+    pub fn wants_all_clusters(&self) -> bool {
+        self.clusters
+            .first()
+            .is_some_and(|first| first == ALL_CLUSTERS)
+    }
+
+    /// Whether the file has the default entry; true when not said.
+    pub fn includes_default_entry(&self) -> bool {
+        self.include_default_entry.unwrap_or(true)
+    }
+
+    /// Whether the tokens of the record are refused; false when not said.
+    pub fn is_suspended(&self) -> bool {
+        self.suspended.unwrap_or(false)
+    }
+}
+
+/// Everything but the content of the file.
+impl fmt::Debug for KubeconfigStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let KubeconfigStatus {
+            conditions,
+            summary,
+            tokens,
+            user_name,
+            value,
+        } = self;
+        f.debug_struct("KubeconfigStatus")
+            .field("conditions", conditions)
+            .field("summary", summary)
+            .field("tokens", tokens)
+            .field("user_name", user_name)
+            .field("value", &crate::redacted(value))
+            .finish()
+    }
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_entry_is_there_unless_refused() {
+        for (said, expected) in [(None, true), (Some(true), true), (Some(false), false)] {
+            let spec = KubeconfigSpec {
+                include_default_entry: said,
+                ..KubeconfigSpec::default()
+            };
+            assert_eq!(spec.includes_default_entry(), expected, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_is_suspended_only_if_said() {
+        for (said, expected) in [(None, false), (Some(true), true), (Some(false), false)] {
+            let spec = KubeconfigSpec {
+                suspended: said,
+                ..KubeconfigSpec::default()
+            };
+            assert_eq!(spec.is_suspended(), expected, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_star_means_all_clusters_only_in_first_place() {
+        let cases: [(&[&str], bool); 4] = [
+            (&[], false),
+            (&["*"], true),
+            (&["*", "c-a"], true),
+            (&["c-a", "*"], false),
+        ];
+        for (clusters, expected) in cases {
+            let clusters = clusters.iter().map(|&id| id.to_owned()).collect();
+            let spec = KubeconfigSpec {
+                clusters,
+                ..KubeconfigSpec::default()
+            };
+            assert_eq!(spec.wants_all_clusters(), expected, "{:?}", spec.clusters);
+        }
+    }
+
+    #[test]
+    fn debug_output_shows_no_content() {
+        let status = KubeconfigStatus {
+            value: "token: t0ps3cret".to_owned(),
+            ..Default::default()
+        };
+        let shown = format!(
+            "{:?}",
+            Kubeconfig {
+                status,
+                ..Kubeconfig::default()
+            }
+        );
+        assert!(
+            shown.contains("[redacted]") && !shown.contains("t0ps3cret"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,395 @@
+//! `tokens.ext.cattle.io`: the record behind a bearer token.
+//!
+//! A bearer token is a signed JWT whose `jti` is the name of such a record. The record makes it
+//! revocable: it can be disabled or deleted, and it says whom and which clusters the token is for.
+//!
+//! Minting, verifying and the full rule of validity are left to the tokens crate.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::decoding::null_as_zero;
+use crate::descriptions::unwrap_lines;
+use machinery::meta::serialize_go_order;
+
+/// Prefix of every token's name; five random characters follow.
+pub const NAME_PREFIX: &str = "token-";
+/// `spec.kind` of the tokens in a kubeconfig file.
+pub const KIND_KUBECONFIG: &str = "kubeconfig";
+/// `spec.kind` of a login session.
+pub const KIND_SESSION: &str = "session";
+
+/// A bearer token of a user. Its value is returned only in the answer to create.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "io.cattle.ext.v1.Token", transform = unwrap_lines)]
+pub struct Token {
+    /// Standard object metadata. `name` and `generateName` are ignored on create: the name is
+    /// always `token-` and five random characters.
+    #[serde(
+        default,
+        serialize_with = "serialize_go_order",
+        deserialize_with = "null_as_zero"
+    )]
+    pub metadata: ObjectMeta,
+
+    /// Whom the token speaks for, where, and how long.
+    #[serde(default, deserialize_with = "null_as_zero")]
+    pub spec: TokenSpec,
+
+    /// The value of the token and its present state. Set by the server; ignored in requests.
+    #[serde(default, deserialize_with = "null_as_zero")]
+    pub status: TokenStatus,
+}
+
+/// Whom a token speaks for, where, and how long.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.ext.v1.TokenSpec", transform = unwrap_lines)]
+pub struct TokenSpec {
+    /// The user whom the token speaks for. Defaults to you, and cannot be somebody else. Immutable.
+    #[serde(
+        rename = "userID",
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub user_id: String,
+
+    /// Who the user is at the provider that authenticated them. Set by the server on create;
+    /// immutable.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub user_principal: TokenPrincipal,
+
+    /// What the token is for: `session` for a login, `kubeconfig` for a kubeconfig file, or empty.
+    /// Immutable.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub kind: String,
+
+    /// Free text that tells you what the token is for. May be changed at any time.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub description: String,
+
+    /// How long the token lives, in milliseconds, counted from creation. 0 stands for the setting
+    /// `auth-token-max-ttl-minutes`, which is also the maximum. A negative value means that the
+    /// token does not expire, where that setting permits it. Only administrators may extend it
+    /// later.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub ttl: i64,
+
+    /// Whether the token is accepted. Defaults to true. May be changed at any time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+
+    /// The single cluster, by name, that the token is accepted for. When empty, `clusterNames`
+    /// decides. Immutable.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub cluster_name: String,
+
+    /// The clusters, by name, that the token is accepted for. Set by the server for the tokens of a
+    /// kubeconfig; immutable.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub cluster_names: Vec<String>,
+
+    /// The kubeconfig (`kubeconfigs.ext.cattle.io`), by name, that the token belongs to. The token
+    /// is refused once that is deleted or while it is suspended. Set by the server; immutable.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub kubeconfig_name: String,
+}
+
+/// Who a user is at the provider that authenticated them.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.ext.v1.TokenPrincipal", transform = unwrap_lines)]
+pub struct TokenPrincipal {
+    /// The identifier of the principal, unique among all providers, e.g. `local://user-abcde`.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub name: String,
+
+    /// The name to show.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub display_name: String,
+
+    /// The name that the user logs in with.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub login_name: String,
+
+    /// Where a picture of the principal is, as a URL.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub profile_picture: String,
+
+    /// Where a page about the principal is, as a URL. Not used.
+    #[serde(
+        rename = "profileURL",
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub profile_url: String,
+
+    /// What the principal is: `user` or `group`.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub principal_type: String,
+
+    /// Whether the principal is the user who asks.
+    #[serde(skip_serializing_if = "is_false", deserialize_with = "null_as_zero")]
+    pub me: bool,
+
+    /// Whether the user who asks is a member of the principal.
+    #[serde(skip_serializing_if = "is_false", deserialize_with = "null_as_zero")]
+    pub member_of: bool,
+
+    /// The provider, by name, e.g. `local`.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub provider: String,
+
+    /// More about the principal, as its provider gave it.
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub extra_info: BTreeMap<String, String>,
+}
+
+/// The value of a token and its present state. Set by the server.
+#[derive(Clone, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.ext.v1.TokenStatus", transform = unwrap_lines)]
+pub struct TokenStatus {
+    /// The secret part of the token. Returned only in the answer to create; stored nowhere.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub value: String,
+
+    /// The token as it goes into the `Authorization: Bearer` header. Returned only in the answer to
+    /// create; stored nowhere.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub bearer_token: String,
+
+    /// The hash of `value`, where the kind of token needs one.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub hash: String,
+
+    /// Whether this is the token that authenticated the request which is being answered.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub current: bool,
+
+    /// Whether the token has outlived its time.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub expired: bool,
+
+    /// When the token expires, in RFC 3339; empty when it does not.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub expires_at: String,
+
+    /// When the token was last changed, in RFC 3339.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub last_update_time: String,
+
+    /// When the token was last used, to within a minute; absent when it never was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Time>,
+}
+
+impl Token {
+    /// The kind.
+    pub const KIND: &str = "Token";
+    /// The resource name.
+    pub const PLURAL: &str = "tokens";
+    /// The singular name.
+    pub const SINGULAR: &str = "token";
+
+    /// When the token expires; `None` when it never does.
+    ///
+    /// A token whose creation time is missing counts as created at the epoch, and a sum beyond the
+    /// range of times as its end, so that a damaged record is never the longer-lived one.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        if self.spec.ttl < 0 {
+            return None;
+        }
+        let created = match &self.metadata.creation_timestamp {
+            Some(created) => created.0,
+            None => Timestamp::UNIX_EPOCH,
+        };
+        let ttl = SignedDuration::from_millis(self.spec.ttl);
+        Some(created.checked_add(ttl).unwrap_or(Timestamp::MAX))
+    }
+
+    /// Whether the token has outlived its time: it is valid until just before it expires.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at().is_some_and(|expiry| expiry <= now)
+    }
+}
+
+impl TokenSpec {
+    /// Whether the token is not disabled; true when not said.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled.unwrap_or(true)
+    }
+
+    /// Whether the record names this cluster. A token that names none is bound to none.
+    pub fn is_bound_to(&self, cluster: &str) -> bool {
+        if !self.cluster_name.is_empty() {
+            return self.cluster_name == cluster;
+        }
+        self.cluster_names.iter().any(|name| name == cluster)
+    }
+}
+
+/// Everything but the secrets.
+impl fmt::Debug for TokenStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TokenStatus {
+            value,
+            bearer_token,
+            hash,
+            current,
+            expired,
+            expires_at,
+            last_update_time,
+            last_used_at,
+        } = self;
+        f.debug_struct("TokenStatus")
+            .field("value", &crate::redacted(value))
+            .field("bearer_token", &crate::redacted(bearer_token))
+            .field("hash", &crate::redacted(hash))
+            .field("current", current)
+            .field("expired", expired)
+            .field("expires_at", expires_at)
+            .field("last_update_time", last_update_time)
+            .field("last_used_at", last_used_at)
+            .finish()
+    }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CREATED: &str = "2026-01-02T03:04:05Z";
+
+    fn token(created: Option<&str>, ttl: i64) -> Token {
+        let mut token = Token::default();
+        token.metadata.creation_timestamp = created.map(|time| Time(time.parse().unwrap()));
+        token.spec.ttl = ttl;
+        token
+    }
+
+    #[test]
+    fn a_token_expires_its_time_to_live_after_creation() {
+        let cases = [
+            (Some(CREATED), 1_500, Some("2026-01-02T03:04:06.5Z")),
+            (Some(CREATED), 0, Some(CREATED)),
+            (Some(CREATED), -1, None),
+            (
+                Some(CREATED),
+                i64::MAX,
+                Some("9999-12-30T22:00:00.999999999Z"),
+            ),
+            (None, 1_000, Some("1970-01-01T00:00:01Z")),
+        ];
+        for (created, ttl, expected) in cases {
+            let expected = expected.map(|time| time.parse().unwrap());
+            assert_eq!(
+                token(created, ttl).expires_at(),
+                expected,
+                "{created:?} {ttl}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_is_valid_until_just_before_it_expires() {
+        let token = token(Some(CREATED), 1_000);
+        for (now, expected) in [
+            ("2026-01-02T03:04:05.999Z", false),
+            ("2026-01-02T03:04:06Z", true),
+        ] {
+            assert_eq!(token.is_expired(now.parse().unwrap()), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_bound_to_the_clusters_that_it_names() {
+        let cases: [(&str, &[&str], bool); 5] = [
+            ("", &[], false),
+            ("c-a", &[], true),
+            ("c-b", &["c-a"], false),
+            ("", &["c-b", "c-a"], true),
+            ("", &["c-b"], false),
+        ];
+        for (cluster_name, cluster_names, expected) in cases {
+            let spec = TokenSpec {
+                cluster_name: cluster_name.to_owned(),
+                cluster_names: cluster_names.iter().map(|&id| id.to_owned()).collect(),
+                ..TokenSpec::default()
+            };
+            assert_eq!(
+                spec.is_bound_to("c-a"),
+                expected,
+                "{cluster_name} {cluster_names:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn debug_output_shows_no_secret() {
+        let status = TokenStatus {
+            value: "t0ps3cret".to_owned(),
+            bearer_token: "t0ps3cret".to_owned(),
+            hash: "t0ps3cret".to_owned(),
+            ..TokenStatus::default()
+        };
+        let shown = format!(
+            "{:?}",
+            Token {
+                status,
+                ..Token::default()
+            }
+        );
+        assert!(!shown.contains("t0ps3cret"), "{shown}");
+    }
+}

@@ -1,0 +1,269 @@
+//! `clusters.management.cattle.io`: a Kubernetes cluster that users reach through this server.
+//!
+//! Who may `get` the object may have a kubeconfig for the cluster. Beside the way through the
+//! gateway a cluster can offer a direct one, the *authorized cluster endpoint*.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Condition;
+use crate::decoding::null_as_zero;
+use crate::descriptions::unwrap_lines;
+use machinery::meta::serialize_go_order;
+
+/// The cluster that this server itself lives in; it always exists.
+pub const LOCAL: &str = "local";
+
+/// A Kubernetes cluster that users reach through this server. Its name is the id used in
+/// kubeconfigs, tokens and addresses.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "io.cattle.management.v3.Cluster", transform = unwrap_lines)]
+pub struct Cluster {
+    /// Standard object metadata.
+    #[serde(
+        default,
+        serialize_with = "serialize_go_order",
+        deserialize_with = "null_as_zero"
+    )]
+    pub metadata: ObjectMeta,
+
+    /// What the cluster is called and how it is reached.
+    #[serde(default, deserialize_with = "null_as_zero")]
+    pub spec: ClusterSpec,
+
+    /// What was observed of the cluster. Set by the server.
+    #[serde(default, deserialize_with = "null_as_zero")]
+    pub status: ClusterStatus,
+}
+
+/// What a cluster is called and how it is reached.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClusterSpec", transform = unwrap_lines)]
+pub struct ClusterSpec {
+    /// The name that people know the cluster by; contexts in kubeconfig files are named after it.
+    /// Defaults to the name of the object.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub display_name: String,
+
+    /// Free text about the cluster.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub description: String,
+
+    /// The authorized cluster endpoint: a way to the cluster's API that does not pass through this
+    /// server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_cluster_auth_endpoint: Option<LocalClusterAuthEndpoint>,
+
+    /// How the gateway of this server reaches the cluster's API. Absent when the gateway does not
+    /// serve the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ClusterConnection>,
+}
+
+/// A way to a cluster's API that does not pass through this server.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(
+    rename = "io.cattle.management.v3.LocalClusterAuthEndpoint",
+    transform = unwrap_lines
+)]
+pub struct LocalClusterAuthEndpoint {
+    /// Whether kubeconfig files get direct entries for the cluster. Defaults to false.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub enabled: bool,
+
+    /// The host name, optionally with a port, of a load balancer in front of the control plane.
+    /// When empty, files get one entry per control-plane node.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub fqdn: String,
+
+    /// The certificate authorities, in PEM, that vouch for `fqdn`. When empty, those of the user's
+    /// machine do.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub ca_certs: String,
+}
+
+/// How the gateway reaches a cluster's API.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClusterConnection", transform = unwrap_lines)]
+pub struct ClusterConnection {
+    /// The address of the cluster's API, e.g. `https://10.0.0.1:6443`.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub server: String,
+
+    /// The certificate authorities that vouch for `server`: PEM, in base64. When empty, those of
+    /// the gateway's machine do.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub ca_data: String,
+
+    /// The name expected in the certificate of `server`. Defaults to its host name.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub tls_server_name: String,
+
+    /// The proxy that leads to `server`, as a URL with scheme `http`, `https` or `socks5`. When
+    /// empty, the gateway connects directly.
+    #[serde(
+        rename = "proxyURL",
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub proxy_url: String,
+
+    /// The secret with the gateway's own credential at the cluster, which must be allowed to
+    /// impersonate users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_secret_ref: Option<SecretReference>,
+}
+
+/// Where a secret is.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(
+    rename = "io.cattle.management.v3.SecretReference",
+    transform = unwrap_lines,
+    extend("x-kubernetes-map-type" = "atomic")
+)]
+pub struct SecretReference {
+    /// The namespace of the secret.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub namespace: String,
+
+    /// The name of the secret.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub name: String,
+}
+
+/// What was observed of a cluster. Set by the server.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClusterStatus", transform = unwrap_lines)]
+pub struct ClusterStatus {
+    /// The address of the cluster's API.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub api_endpoint: String,
+
+    /// The certificate authorities that vouch for the cluster's API: PEM, in base64.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub ca_cert: String,
+
+    /// The state of the cluster, by type, e.g. `Ready`.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["type"],
+        "x-kubernetes-patch-merge-key" = "type",
+        "x-kubernetes-patch-strategy" = "merge",
+    ))]
+    pub conditions: Vec<Condition>,
+
+    /// The version of Kubernetes that the cluster runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<ClusterVersion>,
+}
+
+/// The version of Kubernetes that a cluster runs.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClusterVersion", transform = unwrap_lines)]
+pub struct ClusterVersion {
+    /// The full version, e.g. `v1.36.3+k3s1`.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub git_version: String,
+}
+
+impl Cluster {
+    /// The kind.
+    pub const KIND: &str = "Cluster";
+    /// The resource name.
+    pub const PLURAL: &str = "clusters";
+    /// The singular name.
+    pub const SINGULAR: &str = "cluster";
+
+    /// The name of the object, by which everything else refers to the cluster.
+    pub fn id(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// The name for people; the id where none is given.
+    pub fn display_name(&self) -> &str {
+        if self.spec.display_name.is_empty() {
+            self.id()
+        } else {
+            &self.spec.display_name
+        }
+    }
+
+    /// The authorized cluster endpoint, if it is switched on.
+    pub fn direct_endpoint(&self) -> Option<&LocalClusterAuthEndpoint> {
+        self.spec
+            .local_cluster_auth_endpoint
+            .as_ref()
+            .filter(|endpoint| endpoint.enabled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_without_display_name_is_called_by_its_id() {
+        let mut cluster = Cluster::default();
+        cluster.metadata.name = Some("c-a".to_owned());
+        assert_eq!(cluster.display_name(), "c-a");
+        cluster.spec.display_name = "prod".to_owned();
+        assert_eq!(cluster.display_name(), "prod");
+    }
+
+    #[test]
+    fn an_endpoint_counts_only_while_enabled() {
+        let mut cluster = Cluster::default();
+        assert_eq!(cluster.direct_endpoint(), None);
+        let mut endpoint = LocalClusterAuthEndpoint::default();
+        cluster.spec.local_cluster_auth_endpoint = Some(endpoint.clone());
+        assert_eq!(cluster.direct_endpoint(), None);
+        endpoint.enabled = true;
+        cluster.spec.local_cluster_auth_endpoint = Some(endpoint.clone());
+        assert_eq!(cluster.direct_endpoint(), Some(&endpoint));
+    }
+}

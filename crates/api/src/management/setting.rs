@@ -1,0 +1,156 @@
+//! `settings.management.cattle.io`: one value that an administrator can change at run time.
+//!
+//! A setting has no `spec`; its fields are at the top level, as Rancher has them. Values are text;
+//! who reads one parses it. Durations are in minutes, fractions permitted.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::decoding::null_as_zero;
+use crate::descriptions::unwrap_lines;
+use machinery::meta::serialize_go_order;
+
+/// The address that users reach this server by; its host and port go into kubeconfig files.
+pub const SERVER_URL: &str = "server-url";
+/// The certificate authorities, in PEM, that vouch for [`SERVER_URL`].
+pub const CA_CERTS: &str = "cacerts";
+/// How long the tokens of a kubeconfig live when it does not say, in minutes.
+pub const KUBECONFIG_DEFAULT_TOKEN_TTL_MINUTES: &str = "kubeconfig-default-token-ttl-minutes";
+/// How long the tokens of a kubeconfig may live, in minutes; empty means as long as the default.
+pub const KUBECONFIG_MAX_TOKEN_TTL_MINUTES: &str = "kubeconfig-max-token-ttl-minutes";
+/// `true` to put tokens into kubeconfig files; anything else gives files that run the plugin.
+pub const KUBECONFIG_GENERATE_TOKEN: &str = "kubeconfig-generate-token";
+/// The version of `client.authentication.k8s.io` in files that run the plugin: `v1` or `v1beta1`.
+pub const KUBECONFIG_EXEC_API_VERSION: &str = "kubeconfig-exec-api-version";
+/// How long any token may live, in minutes; 0 means without end.
+pub const AUTH_TOKEN_MAX_TTL_MINUTES: &str = "auth-token-max-ttl-minutes";
+/// How long a token lives when it does not say, in minutes.
+pub const AUTH_TOKEN_DEFAULT_TTL_MINUTES: &str = "auth-token-default-ttl-minutes";
+/// How long a login session lives, in minutes.
+pub const AUTH_USER_SESSION_TTL_MINUTES: &str = "auth-user-session-ttl-minutes";
+/// How long a login session lives without activity, in minutes.
+pub const AUTH_USER_SESSION_IDLE_TTL_MINUTES: &str = "auth-user-session-idle-ttl-minutes";
+
+/// A setting that the server creates at its first start.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BuiltIn {
+    /// The name of the object.
+    pub name: &'static str,
+    /// Its `default`.
+    pub default: &'static str,
+}
+
+/// Every setting that the server reads. 43200 minutes are 30 days, 129600 are 90, 960 are 16 hours.
+pub const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn {
+        name: AUTH_TOKEN_DEFAULT_TTL_MINUTES,
+        default: "129600",
+    },
+    BuiltIn {
+        name: AUTH_TOKEN_MAX_TTL_MINUTES,
+        default: "129600",
+    },
+    BuiltIn {
+        name: AUTH_USER_SESSION_IDLE_TTL_MINUTES,
+        default: "960",
+    },
+    BuiltIn {
+        name: AUTH_USER_SESSION_TTL_MINUTES,
+        default: "960",
+    },
+    BuiltIn {
+        name: CA_CERTS,
+        default: "",
+    },
+    BuiltIn {
+        name: KUBECONFIG_DEFAULT_TOKEN_TTL_MINUTES,
+        default: "43200",
+    },
+    BuiltIn {
+        name: KUBECONFIG_EXEC_API_VERSION,
+        default: "v1",
+    },
+    BuiltIn {
+        name: KUBECONFIG_GENERATE_TOKEN,
+        default: "true",
+    },
+    BuiltIn {
+        name: KUBECONFIG_MAX_TOKEN_TTL_MINUTES,
+        default: "",
+    },
+    BuiltIn {
+        name: SERVER_URL,
+        default: "",
+    },
+];
+
+/// One value that an administrator can change while the server runs. Changes act at once.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.Setting", transform = unwrap_lines)]
+pub struct Setting {
+    /// Standard object metadata.
+    #[serde(
+        serialize_with = "serialize_go_order",
+        deserialize_with = "null_as_zero"
+    )]
+    pub metadata: ObjectMeta,
+
+    /// The value. When empty, `default` counts.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub value: String,
+
+    /// The value that counts while `value` is empty. Set by the server.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub default: String,
+
+    /// Whether `value` was changed by somebody. Set by the server.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub customized: bool,
+
+    /// Where `value` came from: empty, or `env` for the environment of the server, which then wins
+    /// over changes made here.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub source: String,
+}
+
+impl Setting {
+    /// The kind.
+    pub const KIND: &str = "Setting";
+    /// The resource name.
+    pub const PLURAL: &str = "settings";
+    /// The singular name.
+    pub const SINGULAR: &str = "setting";
+
+    /// The value that counts.
+    pub fn effective(&self) -> &str {
+        if self.value.is_empty() {
+            &self.default
+        } else {
+            &self.value
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_counts_while_there_is_no_value() {
+        for (value, expected) in [("", "43200"), ("60", "60")] {
+            let setting = Setting {
+                value: value.to_owned(),
+                default: "43200".to_owned(),
+                ..Setting::default()
+            };
+            assert_eq!(setting.effective(), expected);
+        }
+    }
+
+    #[test]
+    fn built_in_settings_are_sorted_and_named_once() {
+        assert!(BUILT_IN.is_sorted_by(|left, right| left.name < right.name));
+    }
+}

@@ -1,0 +1,41 @@
+//! The types of this crate as Kubernetes resources, so that typed clients and the server can handle them.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{ClusterResourceScope, Metadata, NamespaceResourceScope, Resource};
+
+use crate::ext::{self, Kubeconfig, Token};
+use crate::management::{self, Cluster, Feature, Node, Setting, User};
+
+/// The two traits hold nothing but constants and the place of the metadata, which a function cannot provide: hence a macro.
+macro_rules! resource {
+    ($kind:ident, $group:ident, $scope:ty) => {
+        impl Resource for $kind {
+            const API_VERSION: &'static str = $group::API_VERSION;
+            const GROUP: &'static str = $group::GROUP;
+            const KIND: &'static str = $kind::KIND;
+            const VERSION: &'static str = $group::VERSION;
+            const URL_PATH_SEGMENT: &'static str = $kind::PLURAL;
+            type Scope = $scope;
+        }
+
+        impl Metadata for $kind {
+            type Ty = ObjectMeta;
+
+            fn metadata(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+
+            fn metadata_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+resource!(Kubeconfig, ext, ClusterResourceScope);
+resource!(Token, ext, ClusterResourceScope);
+resource!(Cluster, management, ClusterResourceScope);
+resource!(Feature, management, ClusterResourceScope);
+resource!(Setting, management, ClusterResourceScope);
+resource!(User, management, ClusterResourceScope);
+resource!(Node, management, NamespaceResourceScope);
