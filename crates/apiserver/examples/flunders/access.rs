@@ -1,0 +1,66 @@
+//! The simplest access there is: one token, and it may do everything.
+
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use auth::user::SYSTEM_MASTERS;
+use auth::{
+    Attributes, Authentication, Authenticator, Authorizer, AuthorizerError, Credentials, Decision,
+    Rules, UserInfo,
+};
+use serde_json::json;
+
+/// Knows one caller, by this token.
+pub(crate) struct Token(pub(crate) String);
+
+#[async_trait]
+impl Authenticator for Token {
+    fn name(&self) -> &'static str {
+        "token"
+    }
+
+    async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
+        match credentials.bearer {
+            None => Authentication::NotRequested,
+            Some(sent) if sent == self.0 => Authentication::Authenticated(UserInfo {
+                groups: vec![SYSTEM_MASTERS.to_owned()],
+                ..UserInfo::named("admin")
+            }),
+            Some(_) => Authentication::failed("another token"),
+        }
+    }
+}
+
+/// Allows everything to everybody who is known, and public paths to everybody else.
+pub(crate) struct Everything;
+
+#[async_trait]
+impl Authorizer for Everything {
+    async fn authorize(&self, _: &UserInfo, _: &Attributes) -> Result<Decision, AuthorizerError> {
+        Ok(Decision::Allow {
+            reason: String::new(),
+        })
+    }
+
+    async fn rules(&self, _: &UserInfo, _: &str) -> Result<Rules, AuthorizerError> {
+        Ok(Rules::default())
+    }
+}
+
+/// A kubeconfig for the token; JSON is YAML.
+pub(crate) fn kubeconfig(address: SocketAddr, certificate: &str, token: &str) -> String {
+    let certificate =
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, certificate);
+    json!({
+        "kind": "Config",
+        "apiVersion": "v1",
+        "clusters": [{ "name": "flunders", "cluster": {
+            "server": format!("https://{address}"),
+            "certificate-authority-data": certificate,
+        }}],
+        "users": [{ "name": "admin", "user": { "token": token } }],
+        "contexts": [{ "name": "flunders", "context": { "cluster": "flunders", "user": "admin" } }],
+        "current-context": "flunders",
+    })
+    .to_string()
+}

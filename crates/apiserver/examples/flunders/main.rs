@@ -1,0 +1,101 @@
+//! The well-known sample server of Kubernetes, `wardle.example.com/v1alpha1`, on this crate.
+//!
+//! A served kind is one file (`flunder.rs`, `fischer.rs`) and one line in [`serve`]. Run it and
+//! follow what it prints:
+//!
+//! ```text
+//! cargo run -p apiserver --example flunders [FOLDER]
+//! kubectl --kubeconfig FOLDER/kubeconfig apply --server-side -f crates/apiserver/examples/flunders/flunder.yaml
+//! ```
+//!
+//! Objects stay in FOLDER, a temporary one by default. Whoever knows the token of the kubeconfig
+//! may do everything: a real server brings its own authenticators and authorizers.
+
+mod access;
+mod fischer;
+mod flunder;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use apiserver::GenericServer;
+use apiserver::registry::Registries;
+use apiserver::server::{ReloadableCertificate, Server};
+use machinery::time::Clock;
+use storage::cache::{CacheBuilder, CacheOptions};
+use storage::sqlite::{Sqlite, SqliteOptions};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{Everything, Token};
+use crate::fischer::Fischers;
+use crate::flunder::Flunders;
+
+/// How long requests under way may take after Ctrl-C.
+const DRAIN: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let temporary = tempfile::tempdir()?;
+    let given = std::env::args_os().nth(1);
+    let folder = given.as_deref().map_or(temporary.path(), Path::new);
+    serve(folder).await
+}
+
+async fn serve(folder: &Path) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = Arc::new(Sqlite::open(folder, SqliteOptions::default())?);
+    let cache = CacheBuilder::new(store.clone(), CacheOptions::default());
+    let mut registries = Registries::new(store, cache, Arc::clone(&clock));
+    let fischers = Fischers::new(&mut registries);
+    let flunders = Flunders::new(&mut registries, &fischers);
+    let cache = registries.into_cache().start().await?;
+    let following = tokio::spawn({
+        let stop = stop.clone();
+        async move { cache.run(stop).await }
+    });
+
+    let token = uuid::Uuid::new_v4().to_string();
+    let server = GenericServer::builder(Arc::new(Everything), clock)
+        .authenticator(Arc::new(Token(token.clone())))
+        .resource(flunders)
+        .resource(fischers)
+        .build();
+
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let pair =
+        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
+    let (certificate, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    let kubeconfig = access::kubeconfig(listener.local_addr()?, &certificate, &token);
+    std::fs::write(folder.join("kubeconfig"), kubeconfig).context("cannot write the kubeconfig")?;
+    announce(folder);
+
+    let certificate = ReloadableCertificate::load(certificate.as_bytes(), key.as_bytes())?;
+    let tls = Arc::new(certificate.server_config(Vec::new())?);
+    let running =
+        tokio::spawn(Server::new(listener, tls, server.service()).run(stop.clone(), DRAIN));
+    tokio::signal::ctrl_c().await?;
+    server.shutdown().cancel();
+    stop.cancel();
+    running.await?;
+    following.await?;
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the user is to copy it")]
+fn announce(folder: &Path) {
+    println!("export KUBECONFIG={}", folder.join("kubeconfig").display());
+}
+
+/// The clock of this machine.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is where the time comes in")]
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+}

@@ -1,0 +1,38 @@
+//! Writes down who did what, once for each request: names and codes only, never bodies.
+//!
+//! Writes and refusals are told at level `info`, reads that were answered at `debug`: they are most of
+//! the requests, and writing a line takes as long as reading an object.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::Next;
+use http::{Request, Response};
+
+use crate::generic_server::Parts;
+use crate::request_context::RequestContext;
+use crate::respond;
+use crate::server::Peer;
+
+pub(super) async fn filter(
+    State(_): State<Arc<Parts>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
+    let Some(cx) = request.extensions().get::<RequestContext>().cloned() else {
+        return respond::missing_context();
+    };
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
+    let response = next.run(request).await;
+    let code = response.status();
+    let (audit_id, user) = (&*cx.audit_id, &cx.user.name);
+    let (verb, path) = (&cx.info.verb, &cx.info.path);
+    let (peer, code) = (peer.map(tracing::field::display), code.as_u16());
+    if cx.info.is_read_only() && response.status().is_success() {
+        tracing::debug!(target: "audit", audit_id, ?user, verb, ?path, peer, code, "request");
+    } else {
+        tracing::info!(target: "audit", audit_id, ?user, verb, ?path, peer, code, "request");
+    }
+    response
+}

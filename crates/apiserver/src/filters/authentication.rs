@@ -1,0 +1,97 @@
+//! Finds out who is calling. Whoever cannot be known is turned away with one uniform 401.
+
+use std::sync::Arc;
+
+use auth::bearer::AuthorizationHeader;
+use auth::{Authenticator, Credentials, Union, UserInfo};
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::Next;
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, header};
+use machinery::status::Status;
+
+use crate::generic_server::Parts;
+use crate::request_context::RequestContext;
+use crate::respond;
+use crate::server::Peer;
+
+/// Who may call, and where nobody needs to say who they are.
+pub(crate) struct Authentication {
+    /// Recognises callers.
+    pub(crate) authenticator: Union,
+    /// Paths that anonymous callers may reach.
+    pub(crate) anonymous_paths: Vec<String>,
+}
+
+pub(super) async fn filter(
+    State(parts): State<Arc<Parts>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
+    let user = match authenticate(
+        &parts.authentication,
+        request.headers(),
+        request.extensions(),
+    )
+    .await
+    {
+        Ok(Some(user)) => user,
+        Ok(None) if parts.authentication.is_open(request.uri().path()) => UserInfo::anonymous(),
+        Ok(None) => return refuse("no credential was sent", request.uri().path()),
+        Err(why) => return refuse(&why, request.uri().path()),
+    };
+    request.headers_mut().remove(AUTHORIZATION);
+    match request.extensions_mut().get_mut::<RequestContext>() {
+        Some(cx) => cx.user = Arc::new(user),
+        None => return respond::missing_context(),
+    }
+    next.run(request).await
+}
+
+impl Authentication {
+    /// Whether callers may stay unknown here.
+    fn is_open(&self, path: &str) -> bool {
+        self.anonymous_paths.iter().any(|open| open == path)
+    }
+}
+
+/// The one answer to everybody who is not known; why stands in the log only.
+fn refuse(why: &str, path: &str) -> Response<Body> {
+    tracing::info!(why, path, "authentication failed");
+    let mut response = respond::status(Status::unauthorized());
+    let nosniff = HeaderValue::from_static("nosniff");
+    response
+        .headers_mut()
+        .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}
+
+/// The caller, `None` where no credential was sent, or why it is not known.
+async fn authenticate(
+    authentication: &Authentication,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<Option<UserInfo>, String> {
+    let sent = headers.get_all(AUTHORIZATION).iter();
+    let sent = sent.map(|value| value.to_str().unwrap_or_default());
+    let bearer = match AuthorizationHeader::parse(sent) {
+        AuthorizationHeader::Absent => None,
+        AuthorizationHeader::Bearer(token) => Some(token),
+        AuthorizationHeader::Refused(reason) => return Err(reason.to_string()),
+    };
+    let peer = extensions.get::<Peer>();
+    let credentials = Credentials {
+        certificates: peer.map(|peer| &*peer.certificates).unwrap_or_default(),
+        bearer,
+    };
+    match authentication
+        .authenticator
+        .authenticate(&credentials)
+        .await
+    {
+        auth::Authentication::Authenticated(user) => Ok(Some(user)),
+        auth::Authentication::Failed(reason) => Err(reason.to_string()),
+        auth::Authentication::NotRequested => Ok(None),
+    }
+}

@@ -1,0 +1,43 @@
+//! Decides whether the caller may do what the request asks for. No opinion and failure both mean
+//! no.
+
+use std::sync::Arc;
+
+use auth::Decision;
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::Next;
+use http::{Request, Response, StatusCode};
+
+use crate::generic_server::Parts;
+use crate::request_context::RequestContext;
+use crate::respond::{self, StatusForm};
+
+pub(super) async fn filter(
+    State(parts): State<Arc<Parts>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
+    let Some(cx) = request.extensions().get::<RequestContext>() else {
+        return respond::missing_context();
+    };
+    let attributes = cx.attributes();
+    let reason = match parts.authorizer.authorize(&cx.user, &attributes).await {
+        Ok(Decision::Allow { .. }) => return next.run(request).await,
+        Ok(Decision::Deny { reason } | Decision::NoOpinion { reason }) => reason,
+        Err(error) => {
+            tracing::error!(%error, user = cx.user.name, "authorization failed");
+            let text = format!("Internal Server Error: {:?}", cx.info.path);
+            return respond::text(StatusCode::INTERNAL_SERVER_ERROR, &text);
+        }
+    };
+    tracing::debug!(
+        user = cx.user.name,
+        verb = cx.info.verb,
+        path = cx.info.path,
+        reason,
+        "forbidden"
+    );
+    let status = respond::forbidden(&cx.user, &attributes, &reason);
+    StatusForm::of(&request, cx).respond(&status)
+}

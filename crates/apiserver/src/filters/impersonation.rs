@@ -1,0 +1,55 @@
+//! Acting as somebody else: `Impersonate-*` headers, each part authorised for the real caller
+//! (A175).
+
+use std::sync::Arc;
+
+use auth::impersonation::Impersonation;
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::Next;
+use http::{HeaderName, Request, Response};
+use machinery::status::Status;
+
+use crate::generic_server::Parts;
+use crate::request_context::RequestContext;
+use crate::respond;
+
+pub(super) async fn filter(
+    State(_): State<Arc<Parts>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let impersonation = Impersonation::from_headers(headers);
+    if !impersonation.is_requested() {
+        return next.run(request).await;
+    }
+    let Some(cx) = request.extensions_mut().get_mut::<RequestContext>() else {
+        return respond::missing_context();
+    };
+    if let Err(status) = authorize(cx, &impersonation).await {
+        return respond::status(status);
+    }
+    let user = impersonation.user_info();
+    tracing::info!(target: "audit", audit_id = &*cx.audit_id, user = ?cx.user.name, impersonated = ?user.name, "impersonation");
+    cx.user = Arc::new(user);
+    let sent: Vec<HeaderName> = request.headers().keys().cloned().collect();
+    for name in sent
+        .iter()
+        .filter(|name| Impersonation::is_impersonation_header(name.as_str()))
+    {
+        request.headers_mut().remove(name);
+    }
+    next.run(request).await
+}
+
+async fn authorize(cx: &RequestContext, impersonation: &Impersonation) -> Result<(), Status> {
+    let attributes = impersonation.attributes();
+    for attributes in attributes.map_err(|error| Status::bad_request(error.to_string()))? {
+        if !cx.may(&attributes).await? {
+            return Err(respond::forbidden(&cx.user, &attributes, ""));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! A panic costs one request, never the process (A194).
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::Next;
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode};
+
+use crate::generic_server::Parts;
+use crate::respond;
+
+pub(super) async fn filter(
+    State(parts): State<Arc<Parts>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => {
+            parts.metrics.panics.inc();
+            let text = panic.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            tracing::error!(
+                path,
+                panic = text.unwrap_or("of unknown type"),
+                "a request panicked"
+            );
+            respond::text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "This request caused apiserver to panic. Look in the logs for details.",
+            )
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Reads what a request asks for, gives it an identity, and sets the headers that every answer
+//! carries.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use auth::UserInfo;
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::Next;
+use http::header::{CACHE_CONTROL, HOST, USER_AGENT};
+use http::{HeaderName, HeaderValue, Request, Response};
+use machinery::status::Status;
+
+use crate::generic_server::Parts;
+use crate::query::Query;
+use crate::request_context::RequestContext;
+use crate::request_info::RequestInfo;
+use crate::respond;
+
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+
+/// Longest `Audit-ID` that is taken from a client, in bytes; a longer one is replaced.
+const AUDIT_ID_MAX_BYTES: usize = 64;
+
+pub(super) async fn filter(
+    State(parts): State<Arc<Parts>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
+    let started = Instant::now();
+    let query = request.uri().query().unwrap_or_default();
+    let parsed = RequestInfo::parse(request.method(), request.uri().path(), query);
+    let Some(info) = parsed else {
+        return respond::status(Status::bad_request(
+            "the path is not valid percent-encoded UTF-8",
+        ));
+    };
+    let info = Arc::new(info);
+    let cx = context(&parts, Arc::clone(&info), &request);
+    let audit_id = Arc::clone(&cx.audit_id);
+    request.extensions_mut().insert(cx);
+    let in_flight = parts.metrics.in_flight(!info.is_read_only());
+    let mut response = next.run(request).await;
+    drop(in_flight);
+    let served = info
+        .resource
+        .as_ref()
+        .filter(|resource| parts.endpoints.serves(resource));
+    parts
+        .metrics
+        .observe((&info.verb, served), response.status(), started.elapsed());
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&audit_id) {
+        headers.insert(AUDIT_ID, value);
+    }
+    let cache_control = HeaderValue::from_static("no-cache, private");
+    headers.entry(CACHE_CONTROL).or_insert(cache_control);
+    response
+}
+
+fn context(parts: &Parts, info: Arc<RequestInfo>, request: &Request<Body>) -> RequestContext {
+    let header = |name: HeaderName| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    let host = match header(HOST) {
+        "" => request
+            .uri()
+            .authority()
+            .map(|authority| authority.as_str())
+            .unwrap_or_default(),
+        host => host,
+    };
+    let audit_id = match header(AUDIT_ID) {
+        sent if !sent.is_empty() && sent.len() <= AUDIT_ID_MAX_BYTES => sent.into(),
+        _ => uuid::Uuid::new_v4().to_string().into(),
+    };
+    RequestContext {
+        query: Arc::new(Query::parse(request.uri().query().unwrap_or_default())),
+        user: Arc::new(UserInfo::default()),
+        audit_id,
+        user_agent: header(USER_AGENT).into(),
+        host: host.into(),
+        authorizer: Arc::clone(&parts.authorizer),
+        clock: Arc::clone(&parts.clock),
+        shutdown: parts.shutdown.clone(),
+        warnings: Arc::default(),
+        info,
+    }
+}

@@ -1,0 +1,84 @@
+//! The generic server: served kinds, documents and health, behind the one handler chain.
+
+mod builder;
+mod endpoints;
+
+use std::sync::Arc;
+
+use auth::Authorizer;
+use machinery::time::Clock;
+use tokio_util::sync::CancellationToken;
+
+pub use builder::Builder;
+pub(crate) use endpoints::{Endpoint, Endpoints};
+
+use crate::filters::{self, Authentication, Limits};
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::server::HttpService;
+use crate::version::VersionInfo;
+
+/// What filters and handlers work with; made once, shared by all requests.
+pub(crate) struct Parts {
+    /// Who may call.
+    pub(crate) authentication: Authentication,
+    /// What they may do.
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    /// The time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How many at once.
+    pub(crate) limits: Limits,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+    /// What is served, and the documents about it.
+    pub(crate) endpoints: Endpoints,
+    /// Handlers of single paths outside the API groups.
+    pub(crate) mounts: Vec<(String, HttpService)>,
+    /// Whether all is well.
+    pub(crate) health: Health,
+    /// Cancelled when the server stops.
+    pub(crate) shutdown: CancellationToken,
+    /// What this program is.
+    pub(crate) version: VersionInfo,
+}
+
+impl Parts {
+    /// The handler mounted at exactly this path.
+    pub(crate) fn mounted(&self, path: &str) -> Option<HttpService> {
+        let mounted = self.mounts.iter().find(|(mounted, _)| mounted == path);
+        mounted.map(|(_, service)| service.clone())
+    }
+}
+
+/// A server of Kubernetes resources, ready to be put behind a listener.
+pub struct GenericServer {
+    parts: Arc<Parts>,
+}
+
+impl GenericServer {
+    /// Starts to describe a server.
+    pub fn builder(authorizer: Arc<dyn Authorizer>, clock: Arc<dyn Clock>) -> Builder {
+        Builder::new(authorizer, clock)
+    }
+
+    /// The whole server as one service.
+    pub fn service(&self) -> HttpService {
+        filters::chain(&self.parts)
+    }
+
+    /// Not ready from now on; watches end. Requests go on being answered until the listener stops.
+    pub fn stop(&self) {
+        self.parts.health.shut_down();
+        self.parts.shutdown.cancel();
+    }
+
+    /// Cancelled when the server stops: ends the watches.
+    pub fn shutdown(&self) -> &CancellationToken {
+        &self.parts.shutdown
+    }
+
+    /// Its health, to be told about starting up and shutting down.
+    pub fn health(&self) -> &Health {
+        &self.parts.health
+    }
+}

@@ -1,0 +1,137 @@
+//! Puts a generic server together.
+
+use std::sync::Arc;
+
+use auth::{Authenticator, Authorizer, Union};
+use machinery::schema::Schema;
+use machinery::time::Clock;
+use tokio_util::sync::CancellationToken;
+
+use super::endpoints::{Endpoint, Endpoints};
+use super::{GenericServer, Parts};
+use crate::description::Description;
+use crate::filters::{Authentication, Limits};
+use crate::handlers::{ReviewEndpoint, StoredEndpoint};
+use crate::health::{Health, HealthCheck};
+use crate::metrics::Metrics;
+use crate::resource::Resource;
+use crate::review::Review;
+use crate::server::HttpService;
+use crate::version::VersionInfo;
+
+/// Describes a server until it is built.
+pub struct Builder {
+    authenticators: Vec<Arc<dyn Authenticator>>,
+    anonymous_paths: Vec<String>,
+    authorizer: Arc<dyn Authorizer>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    endpoints: Vec<Arc<dyn Endpoint>>,
+    mounts: Vec<(String, HttpService)>,
+    checks: Vec<HealthCheck>,
+    version: VersionInfo,
+}
+
+impl Builder {
+    pub(super) fn new(authorizer: Arc<dyn Authorizer>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            authenticators: Vec::new(),
+            anonymous_paths: Health::paths().map(str::to_owned).to_vec(),
+            authorizer,
+            clock,
+            limits: Limits::default(),
+            endpoints: Vec::new(),
+            mounts: Vec::new(),
+            checks: Vec::new(),
+            version: VersionInfo::default(),
+        }
+    }
+
+    /// Recognises callers, after the authenticators added before.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticators.push(authenticator);
+        self
+    }
+
+    /// Serves a kind whose objects are stored.
+    #[must_use]
+    pub fn resource<R: Resource>(mut self, resource: R) -> Self {
+        let schema = schema_of(resource.registry().description());
+        self.endpoints
+            .push(Arc::new(StoredEndpoint::new(resource, schema)));
+        self
+    }
+
+    /// Serves a kind that is only asked and answered.
+    #[must_use]
+    pub fn review<V: Review>(mut self, review: V) -> Self {
+        let schema = schema_of(review.description());
+        self.endpoints
+            .push(Arc::new(ReviewEndpoint::new(review, schema)));
+        self
+    }
+
+    /// Serves one path outside the API groups; anonymous callers may reach it where `public`.
+    #[must_use]
+    pub fn mount(mut self, path: &str, service: HttpService, public: bool) -> Self {
+        if public {
+            self.anonymous_paths.push(path.to_owned());
+        }
+        self.mounts.push((path.to_owned(), service));
+        self
+    }
+
+    /// Adds to what `/readyz` and `/livez` ask.
+    #[must_use]
+    pub fn health_check(mut self, check: HealthCheck) -> Self {
+        self.checks.push(check);
+        self
+    }
+
+    /// How many reading and writing requests are worked on at once.
+    #[must_use]
+    pub fn limits(mut self, read_only: usize, mutating: usize) -> Self {
+        self.limits = Limits::new(read_only, mutating);
+        self
+    }
+
+    /// What `/version` tells.
+    #[must_use]
+    pub fn version(mut self, version: VersionInfo) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// The server.
+    pub fn build(self) -> GenericServer {
+        let authentication = Authentication {
+            authenticator: Union::new(self.authenticators),
+            anonymous_paths: self.anonymous_paths,
+        };
+        GenericServer {
+            parts: Arc::new(Parts {
+                authentication,
+                authorizer: self.authorizer,
+                clock: self.clock,
+                limits: self.limits,
+                metrics: Metrics::new(),
+                endpoints: Endpoints::new(self.endpoints),
+                mounts: self.mounts,
+                shutdown: CancellationToken::new(),
+                health: Health::new(self.checks),
+                version: self.version,
+            }),
+        }
+    }
+}
+
+/// The structural schema of a kind.
+///
+/// # Panics
+/// Where the kind's own schema is not structural: a mistake in its types, met at the first start.
+fn schema_of(description: &Description) -> Arc<Schema> {
+    let schema =
+        Schema::from_definitions(&description.schema.root(), &description.schema.definitions);
+    schema.expect("the schema of a served kind is structural")
+}

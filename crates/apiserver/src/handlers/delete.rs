@@ -1,0 +1,68 @@
+//! DELETE of one object.
+
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+use machinery::decode::protobuf::meta::DELETE_OPTIONS;
+use machinery::meta::Metadata;
+use machinery::status::{Details, Status};
+
+use super::Call;
+use super::object_body::{self, BodyEncoding};
+use crate::description::Verb;
+use crate::options::DeleteOptions;
+use crate::resource::Resource;
+use crate::respond::{Representation, StatusForm};
+use crate::write::{self, Deleted};
+
+pub(super) async fn handle<R: Resource>(
+    call: Call<'_, R>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Status> {
+    let representation = Representation::of_object(&request, call.cx)?;
+    let form = StatusForm::of(&request, call.cx);
+    let options = options(&call, request).await?;
+    let target = call.target()?;
+    let visibility = call.resource.visibility(call.cx, Verb::Delete).await?;
+    let place = (target.namespace.as_str(), target.name.as_str(), &visibility);
+    let deleted = write::delete(&**call.resource, call.cx, place, &options).await?;
+    if !deleted.finished || call.resource.returns_deleted() {
+        let accepted = !deleted.finished && options.accepted_when_unfinished;
+        let code = if accepted {
+            StatusCode::ACCEPTED
+        } else {
+            StatusCode::OK
+        };
+        return representation.written(call.resource, code, &deleted.object);
+    }
+    Ok(form.respond(&success(&call, &deleted)))
+}
+
+/// The delete options: in the body, else in the query (A129).
+///
+/// # Errors
+/// 400, 413, 415 and 422 for bodies and options that cannot be used.
+pub(super) async fn options<R: Resource>(
+    call: &Call<'_, R>,
+    request: Request<Body>,
+) -> Result<DeleteOptions, Status> {
+    let protobuf = call.resource.protobuf().map(|_| &DELETE_OPTIONS);
+    let encoding = BodyEncoding::of(request.headers(), protobuf)?;
+    let body = object_body::read(request).await?;
+    if body.is_empty() {
+        return DeleteOptions::parse(None, &call.cx.query);
+    }
+    let decoded = encoding.decode(&body, "DeleteOptions")?;
+    DeleteOptions::parse(Some(decoded.value), &call.cx.query)
+}
+
+fn success<R: Resource>(call: &Call<'_, R>, deleted: &Deleted<R::Object>) -> Status {
+    let description = call.resource.registry().description();
+    let metadata = deleted.object.metadata();
+    Status::success(Details {
+        name: metadata.name.clone().unwrap_or_default(),
+        group: description.group.to_owned(),
+        kind: description.plural.to_owned(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        ..Details::default()
+    })
+}

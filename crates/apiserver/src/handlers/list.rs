@@ -1,0 +1,187 @@
+//! GET of a collection.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Request, Response};
+use machinery::meta::ListMeta;
+use machinery::status::Status;
+use storage::Key;
+use storage::cache::View;
+
+use super::selection::Selection;
+use super::{Call, list_body};
+use crate::continue_token::ContinueToken;
+use crate::description::Verb;
+use crate::options::{ListOptions, RequestedVersion, VersionMatch};
+use crate::resource::{Resource, Visibility};
+use crate::respond::Representation;
+use crate::stored_object::StoredObject;
+
+/// One page of a list.
+pub(crate) struct Page {
+    /// The objects, in the order of their keys.
+    pub(crate) items: Vec<Arc<StoredObject>>,
+    /// Version, continue token and how many remain.
+    pub(crate) metadata: ListMeta,
+}
+
+pub(super) async fn handle<R: Resource>(
+    call: Call<'_, R>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Status> {
+    let representation = Representation::of_list(&request, call.cx)?;
+    let options = ListOptions::for_list(&call.cx.query)?;
+    let selection = Selection::of(&call, Verb::List, &options).await?;
+    let page = page(&call, &selection, &options).await?;
+    list_body::respond(&call, &representation, page)
+}
+
+/// The page that the options ask for.
+///
+/// # Errors
+/// 400 for a bad continue token, 410 for a version that is gone, 504 for one that is yet to come.
+pub(crate) async fn page<R: Resource>(
+    call: &Call<'_, R>,
+    selection: &Selection,
+    options: &ListOptions,
+) -> Result<Page, Status> {
+    let (state, after) = start(call, selection, options).await?;
+    let mut items = Vec::new();
+    let mut last: Option<&Key> = None;
+    let mut remaining = 0;
+    for (key, object) in state.objects(selection, after.as_deref()) {
+        if !selection.admits(key, object).await? {
+            continue;
+        }
+        if options.limit == 0 || items.len() < options.limit {
+            items.push(Arc::clone(object));
+            last = Some(key);
+            continue;
+        }
+        remaining += 1;
+        if selection.is_partial() {
+            break;
+        }
+    }
+    let mut metadata = ListMeta {
+        resource_version: state.revision().to_string(),
+        ..ListMeta::default()
+    };
+    if let Some(last) = last.filter(|_| remaining > 0) {
+        let behind = last
+            .as_str()
+            .strip_prefix(&selection.prefix)
+            .unwrap_or_default();
+        let token = ContinueToken {
+            revision: Some(state.revision()),
+            after: behind.to_owned(),
+        };
+        metadata.continue_ = token.encode();
+        metadata.remaining_item_count = (!selection.is_partial()).then_some(remaining);
+    }
+    Ok(Page { items, metadata })
+}
+
+/// The state that a page is cut from.
+enum State {
+    /// As the cache has it.
+    Cached(u64, View<StoredObject>),
+    /// As the store had it at an older version.
+    Past(u64, Vec<(Key, Arc<StoredObject>)>),
+}
+
+impl State {
+    fn now(view: View<StoredObject>) -> Self {
+        Self::Cached(view.revision.get(), view)
+    }
+
+    fn revision(&self) -> u64 {
+        match self {
+            Self::Cached(revision, _) | Self::Past(revision, _) => *revision,
+        }
+    }
+
+    /// What the selection may be about, in the order of keys: somebody's own objects are found without looking at all others.
+    fn objects<'a>(
+        &'a self,
+        selection: &'a Selection,
+        after: Option<&'a str>,
+    ) -> Box<dyn Iterator<Item = (&'a Key, &'a Arc<StoredObject>)> + Send + 'a> {
+        match self {
+            Self::Cached(_, view) => match selection.visibility() {
+                Visibility::OwnedBy(user) => Box::new(
+                    view.indexed(user)
+                        .map(|object| (object.key(), object))
+                        .filter(move |(key, _)| selection.reaches(key, after)),
+                ),
+                _ => Box::new(view.range(&selection.prefix, after)),
+            },
+            Self::Past(_, objects) => Box::new(
+                objects
+                    .iter()
+                    .map(|(key, object)| (key, object))
+                    .filter(move |(key, _)| after.is_none_or(|after| key.as_str() > after)),
+            ),
+        }
+    }
+}
+
+async fn start<R: Resource>(
+    call: &Call<'_, R>,
+    selection: &Selection,
+    options: &ListOptions,
+) -> Result<(State, Option<String>), Status> {
+    if let Some(token) = &options.continue_token {
+        if options.resource_version != RequestedVersion::Unset {
+            return Err(Status::continue_with_version());
+        }
+        let token = ContinueToken::decode(token)?;
+        let after = format!("{}{}", selection.prefix, token.after);
+        let state = match token.revision {
+            None => State::now(call.resource.registry().latest().await?),
+            Some(revision) => exactly(call, selection, revision)
+                .await
+                .map_err(|status| expired(status, &token))?,
+        };
+        return Ok((state, Some(after)));
+    }
+    let registry = call.resource.registry();
+    let exact = options.version_match == Some(VersionMatch::Exact)
+        || (options.version_match.is_none() && options.limit > 0);
+    let state = match options.resource_version {
+        RequestedVersion::Unset => State::now(registry.latest().await?),
+        RequestedVersion::Any => State::now(registry.collection().view()),
+        RequestedVersion::At(revision) if exact => exactly(call, selection, revision).await?,
+        RequestedVersion::At(revision) => State::now(registry.not_older_than(revision).await?),
+    };
+    Ok((state, None))
+}
+
+/// The state at a version: the cache's if nothing happened to the collection since, else read from
+/// the store's history.
+async fn exactly<R: Resource>(
+    call: &Call<'_, R>,
+    selection: &Selection,
+    revision: u64,
+) -> Result<State, Status> {
+    let registry = call.resource.registry();
+    let view = registry.not_older_than(revision).await?;
+    if view.last_change().get() <= revision {
+        return Ok(State::Cached(revision, view));
+    }
+    let objects = registry.past(&selection.prefix, revision).await?;
+    Ok(State::Past(revision, objects))
+}
+
+/// 410 with a token that goes on at the newest state (A61).
+fn expired(status: Status, token: &ContinueToken) -> Status {
+    if status.http_code() != 410 {
+        return status;
+    }
+    let inconsistent = ContinueToken {
+        revision: None,
+        after: token.after.clone(),
+    };
+    Status::expired_continue(inconsistent.encode())
+}

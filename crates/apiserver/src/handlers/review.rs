@@ -1,0 +1,69 @@
+//! Kinds that are asked and answered: only POST, nothing stored.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+use machinery::schema::Schema;
+use machinery::status::Status;
+
+use super::object_body::{self, BodyEncoding, Decoding};
+use super::served_verb;
+use crate::description::Description;
+use crate::generic_server::Endpoint;
+use crate::options::{WriteKind, WriteOptions};
+use crate::request_context::RequestContext;
+use crate::respond::Representation;
+use crate::review::Review;
+use crate::stored_object;
+
+/// A kind that is only asked and answered, behind its one verb.
+pub(crate) struct ReviewEndpoint<V> {
+    review: V,
+    schema: Arc<Schema>,
+}
+
+impl<V: Review> ReviewEndpoint<V> {
+    pub(crate) fn new(review: V, schema: Arc<Schema>) -> Self {
+        Self { review, schema }
+    }
+}
+
+#[async_trait]
+impl<V: Review> Endpoint for ReviewEndpoint<V> {
+    fn description(&self) -> &Description {
+        self.review.description()
+    }
+
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    async fn handle(
+        &self,
+        cx: RequestContext,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
+        served_verb(self.description(), &cx)?;
+        let representation = Representation::of_review(&request, &cx)?;
+        let encoding = BodyEncoding::of(request.headers(), self.review.protobuf())?;
+        let body = object_body::read(request).await?;
+        let options = WriteOptions::parse(&cx.query, WriteKind::Create, &cx.user_agent)?;
+        let description = self.review.description();
+        let decoding = Decoding {
+            description,
+            schema: &self.schema,
+            validation: options.validation,
+            cx: &cx,
+        };
+        let mut question: V::Object = decoding.object(&body, encoding)?;
+        if let Some(resource) = &cx.info.resource {
+            object_body::settle_namespace(&mut question, description, &resource.namespace)?;
+        }
+        let answer = self.review.review(&cx, question).await?;
+        let json = stored_object::encode(description, &answer)
+            .map_err(|_| Status::internal("the answer has no JSON form"))?;
+        representation.whole(StatusCode::CREATED, json)
+    }
+}

@@ -1,0 +1,252 @@
+//! GET of a collection with `watch`: what happens to it, as it happens (A67-A84).
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+use std::vec;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Request, Response, StatusCode};
+use machinery::status::Status;
+use rand::RngExt;
+use storage::cache::{CacheEvent, EventCursor};
+use storage::{Key, Revision};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Call;
+use super::selection::Selection;
+use crate::description::Verb;
+use crate::options::{ListOptions, RequestedVersion};
+use crate::resource::Resource;
+use crate::respond::Representation;
+use crate::stored_object::StoredObject;
+use crate::watch_frame::{EventType, FrameWriter};
+
+/// How often a watch that allows it hears which version it is at.
+const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
+
+/// Shortest default life of a watch (kube-apiserver `--min-request-timeout`); the longest is twice
+/// that.
+const LIFE_SECS: u64 = 1800;
+
+/// Frames handed to the connection at once, in bytes.
+const PIECE: usize = 64 * 1024;
+
+pub(super) async fn handle<R: Resource>(
+    call: Call<'_, R>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Status> {
+    let representation = Representation::of_watch(&request, call.cx)?;
+    let options = ListOptions::for_watch(&call.cx.query)?;
+    let selection = Selection::of(&call, Verb::Watch, &options).await?;
+    let writer = FrameWriter::new(call.resource, &representation, Arc::clone(&call.cx.clock));
+    let life = options
+        .timeout
+        .unwrap_or_else(|| Duration::from_secs(rand::rng().random_range(LIFE_SECS..2 * LIFE_SECS)));
+    let watch = Watch {
+        phase: begin(&call, &selection, &options).await?,
+        selection,
+        writer,
+        bookmarks: options.allow_bookmarks,
+        ends: Instant::now() + life,
+        next_bookmark: Instant::now() + BOOKMARK_PERIOD,
+        stop: call.cx.shutdown.clone(),
+    };
+    let frames = stream::unfold(watch, |mut watch| async move {
+        let frames = watch.next().await?;
+        Some((Ok::<_, Status>(frames), watch))
+    });
+    Ok(representation.stream(StatusCode::OK, Body::from_stream(frames)))
+}
+
+/// One watch under way.
+struct Watch {
+    phase: Phase,
+    selection: Selection,
+    writer: FrameWriter,
+    bookmarks: bool,
+    ends: Instant,
+    next_bookmark: Instant,
+    stop: CancellationToken,
+}
+
+/// Where a watch is.
+enum Phase {
+    /// Sending the present state; then the bookmark that closes it, if wanted, and then what comes
+    /// after.
+    Initial {
+        objects: vec::IntoIter<Arc<StoredObject>>,
+        mark: bool,
+        cursor: EventCursor<StoredObject>,
+    },
+    /// Sending what happens.
+    Live(EventCursor<StoredObject>),
+    /// One last frame is due.
+    Failed(Status),
+    /// Nothing more.
+    Over,
+}
+
+/// Finds where the watch starts; a version that is gone or yet to come is told in the stream (A71).
+async fn begin<R: Resource>(
+    call: &Call<'_, R>,
+    selection: &Selection,
+    options: &ListOptions,
+) -> Result<Phase, Status> {
+    let registry = call.resource.registry();
+    let initial = options.send_initial_events == Some(true);
+    let view = match options.resource_version {
+        RequestedVersion::Unset => registry.latest().await,
+        RequestedVersion::Any => Ok(registry.collection().view()),
+        RequestedVersion::At(version) => registry.not_older_than(version).await,
+    };
+    let view = match view {
+        Ok(view) => view,
+        Err(status) if status.http_code() == 504 => return Ok(Phase::Failed(status)),
+        Err(status) => return Err(status),
+    };
+    let after = match options.resource_version {
+        RequestedVersion::At(version) if !initial => Revision::new(version),
+        _ => view.revision,
+    };
+    let cursor = match registry.collection().watch_from(after) {
+        Ok(cursor) => cursor,
+        Err(storage::Error::Compacted { oldest }) => {
+            return Ok(Phase::Failed(Status::expired_watch(
+                after.get(),
+                oldest.get(),
+            )));
+        }
+        Err(error) => return Err(registry.status(error, "")),
+    };
+    if !initial {
+        return Ok(Phase::Live(cursor));
+    }
+    let mut objects = Vec::new();
+    for (key, object) in view.range(&selection.prefix, None) {
+        if selection.admits(key, object).await? {
+            objects.push(Arc::clone(object));
+        }
+    }
+    // A client that did not ask for initial events by name gets the closing bookmark too, as
+    // upstream does (A70).
+    Ok(Phase::Initial {
+        objects: objects.into_iter(),
+        mark: options.allow_bookmarks,
+        cursor,
+    })
+}
+
+impl Watch {
+    /// The next frames; `None` when the watch is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        let mut out = Vec::new();
+        while out.is_empty() {
+            match mem::replace(&mut self.phase, Phase::Over) {
+                Phase::Over => return None,
+                Phase::Failed(status) => self.writer.error(&status, &mut out),
+                Phase::Initial {
+                    objects,
+                    mark,
+                    cursor,
+                } => self.initial(objects, mark, cursor, &mut out),
+                Phase::Live(cursor) => self.live(cursor, &mut out).await,
+            }
+        }
+        Some(out.into())
+    }
+
+    fn initial(
+        &mut self,
+        mut objects: vec::IntoIter<Arc<StoredObject>>,
+        mark: bool,
+        cursor: EventCursor<StoredObject>,
+        out: &mut Vec<u8>,
+    ) {
+        for object in objects.by_ref() {
+            self.writer.event(EventType::Added, &object, out);
+            if out.len() >= PIECE {
+                self.phase = Phase::Initial {
+                    objects,
+                    mark,
+                    cursor,
+                };
+                return;
+            }
+        }
+        if mark {
+            self.writer.bookmark(cursor.position().get(), true, out);
+        }
+        self.phase = Phase::Live(cursor);
+    }
+
+    async fn live(&mut self, mut cursor: EventCursor<StoredObject>, out: &mut Vec<u8>) {
+        let wake = if self.bookmarks {
+            self.next_bookmark.min(self.ends)
+        } else {
+            self.ends
+        };
+        let events = tokio::select! {
+            () = self.stop.cancelled() => return,
+            events = cursor.next_or_progress(wake) => events,
+        };
+        let events = match events {
+            Ok(events) => events,
+            // A watcher that fell too far behind is cut off; it comes back with the last version
+            // that it saw (A80).
+            Err(error) => return tracing::debug!(%error, "a watch ended"),
+        };
+        for event in &events {
+            if let Err(status) = self.event(event, out).await {
+                self.phase = Phase::Failed(status);
+                return;
+            }
+        }
+        let now = Instant::now();
+        if now >= self.ends {
+            return;
+        }
+        if self.bookmarks && now >= self.next_bookmark && events.is_empty() {
+            self.next_bookmark = now + BOOKMARK_PERIOD;
+            self.writer.bookmark(cursor.position().get(), false, out);
+        }
+        self.phase = Phase::Live(cursor);
+    }
+
+    /// Writes what an event means for this watch, if anything (A73).
+    async fn event(
+        &mut self,
+        event: &CacheEvent<StoredObject>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Status> {
+        if !event.key.as_str().starts_with(&self.selection.prefix) {
+            return Ok(());
+        }
+        let before = self.selected(&event.key, event.previous.as_deref()).await?;
+        let now = self.selected(&event.key, event.current.as_deref()).await?;
+        match (before, now) {
+            (None, None) => {}
+            (None, Some(object)) => self.writer.event(EventType::Added, object, out),
+            (Some(_), Some(object)) => self.writer.event(EventType::Modified, object, out),
+            (Some(object), None) => {
+                let last = object.at(event.revision.get());
+                self.writer.event(EventType::Deleted, &last, out);
+            }
+        }
+        Ok(())
+    }
+
+    async fn selected<'a>(
+        &self,
+        key: &Key,
+        object: Option<&'a StoredObject>,
+    ) -> Result<Option<&'a StoredObject>, Status> {
+        match object {
+            Some(object) if self.selection.admits(key, object).await? => Ok(Some(object)),
+            _ => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! A generic Kubernetes API server: the Rust counterpart of `k8s.io/apiserver`.
+//!
+//! A served kind is a [`description::Description`] plus a [`resource::Resource`]; the server gives
+//! it the eight verbs, every representation, selectors, versions, watches, patches and server-side
+//! apply, dry run, discovery and OpenAPI, behind one handler chain.
+//!
+//! ```text
+//! Server (TLS, HTTP) → filters (one chain) → handlers (one for each verb) → write / cache → storage
+//! ```
+//!
+//! It knows no kind: no word of what is served stands in it. It relies on `machinery` for
+//! everything that is pure, on `auth` for who may do what, and on `storage` for keeping and
+//! watching bytes.
+
+pub mod cell;
+pub mod description;
+pub mod discovery;
+pub mod document;
+pub mod health;
+pub mod openapi;
+pub mod registry;
+pub mod request_context;
+pub mod request_info;
+pub mod resource;
+pub mod review;
+pub mod server;
+pub mod stored_object;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod version;
+
+mod continue_token;
+mod filters;
+mod generic_server;
+mod handlers;
+mod metrics;
+mod options;
+mod query;
+mod respond;
+mod table;
+mod watch_frame;
+mod write;
+
+pub use generic_server::{Builder, GenericServer};

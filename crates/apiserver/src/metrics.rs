@@ -1,0 +1,183 @@
+//! What is counted, under the names that kube-apiserver gave them (A213, A214).
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::request_info::ResourceInfo;
+
+/// Upper bounds of request durations, in seconds; kube-apiserver's.
+const BUCKETS: [f64; 12] = [
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 5.0, 30.0, 60.0,
+];
+
+/// The counters of one server.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
+    in_flight: Family<InFlightLabels, Gauge>,
+    /// Requests that panicked.
+    pub(crate) panics: Counter,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct RequestLabels {
+    verb: &'static str,
+    group: String,
+    version: String,
+    resource: String,
+    subresource: String,
+    scope: &'static str,
+    code: u16,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DurationLabels {
+    verb: &'static str,
+    group: String,
+    version: String,
+    resource: String,
+    scope: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct InFlightLabels {
+    request_kind: &'static str,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::default();
+        let requests = Family::default();
+        let durations: Family<DurationLabels, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        let in_flight = Family::default();
+        let panics = Counter::default();
+        registry.register(
+            "apiserver_request",
+            "Requests by verb, resource and code",
+            requests.clone(),
+        );
+        registry.register(
+            "apiserver_request_duration_seconds",
+            "How long requests took, without watches",
+            durations.clone(),
+        );
+        registry.register(
+            "apiserver_current_inflight_requests",
+            "Requests under way",
+            in_flight.clone(),
+        );
+        registry.register(
+            "apiserver_request_panics",
+            "Requests that panicked",
+            panics.clone(),
+        );
+        Self {
+            registry,
+            requests,
+            durations,
+            in_flight,
+            panics,
+        }
+    }
+
+    /// Counts a request as under way until the guard is dropped.
+    pub(crate) fn in_flight(&self, mutating: bool) -> InFlight {
+        let request_kind = if mutating { "mutating" } else { "readOnly" };
+        let gauge = self
+            .in_flight
+            .get_or_create(&InFlightLabels { request_kind })
+            .clone();
+        gauge.inc();
+        InFlight(gauge)
+    }
+
+    /// Counts a request that was answered. Only a resource that is served may be given, so that
+    /// clients cannot make up series.
+    pub(crate) fn observe(
+        &self,
+        (verb, resource): (&str, Option<&ResourceInfo>),
+        code: StatusCode,
+        took: Duration,
+    ) {
+        let verb = verb_label(verb);
+        let scope = match resource {
+            None => "",
+            Some(resource) if !resource.name.is_empty() => "resource",
+            Some(resource) if !resource.namespace.is_empty() => "namespace",
+            Some(_) => "cluster",
+        };
+        let ResourceInfo {
+            group,
+            version,
+            resource,
+            subresource,
+            ..
+        } = resource.cloned().unwrap_or_default();
+        let labels = RequestLabels {
+            verb,
+            group: group.clone(),
+            version: version.clone(),
+            resource: resource.clone(),
+            subresource,
+            scope,
+            code: code.as_u16(),
+        };
+        self.requests.get_or_create(&labels).inc();
+        if verb != "WATCH" {
+            let labels = DurationLabels {
+                verb,
+                group,
+                version,
+                resource,
+                scope,
+            };
+            self.durations
+                .get_or_create(&labels)
+                .observe(took.as_secs_f64());
+        }
+    }
+
+    /// All of it as Prometheus text.
+    ///
+    /// # Errors
+    /// Never in practice: writing to a string does not fail.
+    pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+}
+
+/// A request under way. It counts until it is dropped, also when its client goes away or its
+/// handler panics.
+pub(crate) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn verb_label(verb: &str) -> &'static str {
+    match verb {
+        "get" => "GET",
+        "list" => "LIST",
+        "watch" => "WATCH",
+        "create" | "post" => "POST",
+        "update" | "put" => "PUT",
+        "patch" => "PATCH",
+        "delete" => "DELETE",
+        "deletecollection" => "DELETECOLLECTION",
+        _ => "other",
+    }
+}

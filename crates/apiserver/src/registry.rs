@@ -1,0 +1,371 @@
+//! Typed access to the stored objects of one kind: reads from the watch cache, compare-and-swap
+//! writes to the store.
+//!
+//! Reads are linearizable unless their name says otherwise. A write returns when the store has it
+//! and the cache shows it, so that whoever was told of a write finds it everywhere in this process:
+//! settings, roles and feature flags act at once.
+
+mod errors;
+mod seed;
+mod upkeep;
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use machinery::meta::{GroupResource, Object};
+use machinery::status::Status;
+use machinery::time::Clock;
+use storage::cache::{CacheBuilder, Collection, Decode, View};
+use storage::{At, Key, ListOptions, Revision, Store};
+
+pub(crate) use errors::status_of;
+
+use crate::description::{Description, Scope};
+use crate::stored_object::{Index, Indexer, StoredObject, encode_stored};
+
+/// Collects the kinds of a server over one store and one cache.
+pub struct Registries {
+    store: Arc<dyn Store>,
+    cache: CacheBuilder<StoredObject>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Registries {
+    /// Over this store; the cache is started by who built it, when all kinds are known.
+    pub fn new(
+        store: Arc<dyn Store>,
+        cache: CacheBuilder<StoredObject>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            store,
+            cache,
+            clock,
+        }
+    }
+
+    /// Adds a kind. Reads find nothing until the cache is started.
+    pub fn add<T: Object>(&mut self, description: Description, index: Index<T>) -> Registry<T> {
+        let prefix = format!("/{}/{}/", group_segment(&description), description.plural);
+        let collection = self
+            .cache
+            .collection(&prefix, Arc::new(Indexer::new(index)));
+        Registry {
+            inner: Arc::new(Inner {
+                group_resource: GroupResource::new(description.group, description.plural),
+                api_version: description.group_version(),
+                description,
+                index,
+                prefix,
+                store: Arc::clone(&self.store),
+                collection,
+                clock: Arc::clone(&self.clock),
+            }),
+            object: PhantomData,
+        }
+    }
+
+    /// The cache, complete and ready to be started.
+    pub fn into_cache(self) -> CacheBuilder<StoredObject> {
+        self.cache
+    }
+}
+
+/// The stored objects of one kind.
+pub struct Registry<T: 'static> {
+    inner: Arc<Inner<T>>,
+    object: PhantomData<fn() -> T>,
+}
+
+struct Inner<T: 'static> {
+    description: Description,
+    group_resource: GroupResource,
+    api_version: String,
+    index: Index<T>,
+    prefix: String,
+    store: Arc<dyn Store>,
+    collection: Collection<StoredObject>,
+    clock: Arc<dyn Clock>,
+}
+
+impl<T> Clone for Registry<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            object: PhantomData,
+        }
+    }
+}
+
+impl<T: Object> Registry<T> {
+    /// What the kind is.
+    pub fn description(&self) -> &Description {
+        &self.inner.description
+    }
+
+    /// The `apiVersion` of its objects.
+    pub fn api_version(&self) -> &str {
+        &self.inner.api_version
+    }
+
+    /// Group and resource, as errors name them.
+    pub fn group_resource(&self) -> &GroupResource {
+        &self.inner.group_resource
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
+    }
+
+    /// What is extracted for selecting.
+    pub fn index(&self) -> &Index<T> {
+        &self.inner.index
+    }
+
+    /// The cached objects.
+    pub fn collection(&self) -> &Collection<StoredObject> {
+        &self.inner.collection
+    }
+
+    /// Where all objects of the kind lie, or those of one namespace.
+    pub fn prefix(&self, namespace: &str) -> String {
+        match (self.inner.description.scope, namespace) {
+            (Scope::Cluster, _) | (Scope::Namespaced, "") => self.inner.prefix.clone(),
+            (Scope::Namespaced, namespace) => format!("{}{namespace}/", self.inner.prefix),
+        }
+    }
+
+    /// Where an object lies.
+    pub fn key(&self, namespace: &str, name: &str) -> String {
+        format!("{}{name}", self.prefix(namespace))
+    }
+
+    /// The object as the cache has it now, without asking the store whether that is the newest.
+    pub fn cached(&self, namespace: &str, name: &str) -> Option<T> {
+        let object = self
+            .inner
+            .collection
+            .view()
+            .get(&self.key(namespace, name))
+            .cloned()?;
+        self.decode(&object).ok()
+    }
+
+    /// All objects as the cache has them now; those that cannot be decoded are left out.
+    pub fn all_cached(&self) -> Vec<T> {
+        let view = self.inner.collection.view();
+        view.iter()
+            .filter_map(|(_, object)| self.decode(object).ok())
+            .collect()
+    }
+
+    /// The newest state of all objects.
+    ///
+    /// # Errors
+    /// 503 where the store does not answer.
+    pub async fn latest(&self) -> Result<View<StoredObject>, Status> {
+        self.inner
+            .collection
+            .latest()
+            .await
+            .map_err(|error| self.status(error, ""))
+    }
+
+    /// A state at this version or later.
+    ///
+    /// # Errors
+    /// 504 where the version is yet to come.
+    pub async fn not_older_than(&self, version: u64) -> Result<View<StoredObject>, Status> {
+        let view = self
+            .inner
+            .collection
+            .not_older_than(Revision::new(version))
+            .await;
+        view.map_err(|error| self.status(error, ""))
+    }
+
+    /// All objects under a prefix as they were at a version, in the order of their keys, from the
+    /// store's history.
+    ///
+    /// # Errors
+    /// 410 where the history does not go back so far.
+    pub(crate) async fn past(
+        &self,
+        prefix: &str,
+        version: u64,
+    ) -> Result<Vec<(Key, Arc<StoredObject>)>, Status> {
+        let at = At::Exactly(Revision::new(version));
+        let options = ListOptions {
+            at,
+            after: None,
+            limit: None,
+        };
+        let page = self.inner.store.list(prefix, &options).await;
+        let page = page.map_err(|error| self.status(error, ""))?;
+        let indexer = Indexer::new(self.inner.index);
+        let decode = |record: storage::Record| {
+            let object = indexer.decode(&record.key, &record.value, record.revision);
+            (record.key, Arc::new(object))
+        };
+        Ok(page.records.into_iter().map(decode).collect())
+    }
+
+    /// The newest state of one object.
+    ///
+    /// # Errors
+    /// 503 where the store does not answer.
+    pub async fn find(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<StoredObject>>, Status> {
+        Ok(self
+            .latest()
+            .await?
+            .get(&self.key(namespace, name))
+            .cloned())
+    }
+
+    /// As [`Registry::find`], decoded.
+    ///
+    /// # Errors
+    /// As [`Registry::find`], and 500 where the stored bytes cannot be understood.
+    pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<T>, Status> {
+        match self.find(namespace, name).await? {
+            Some(object) => self.decode(&object).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The object in a cache entry, its resource version set.
+    ///
+    /// # Errors
+    /// 500 where the stored bytes cannot be understood.
+    pub fn decode(&self, object: &StoredObject) -> Result<T, Status> {
+        let undecodable = |why: &str| {
+            tracing::error!(resource = %self.inner.group_resource, why, "a stored object cannot be decoded");
+            Status::internal(
+                "a stored object cannot be decoded; an administrator finds the reason in the log",
+            )
+        };
+        match object.broken() {
+            Some(why) => Err(undecodable(why)),
+            None => {
+                serde_json::from_slice(object.json()).map_err(|why| undecodable(&why.to_string()))
+            }
+        }
+    }
+
+    /// Stores a new object.
+    ///
+    /// # Errors
+    /// 409 where its name is taken; 503 where the store does not answer.
+    pub async fn insert(&self, mut object: T, dry_run: bool) -> Result<T, Status> {
+        let key = self.key_of(&object)?;
+        let name = object.metadata().name.clone().unwrap_or_default();
+        if dry_run {
+            return match self.latest().await?.get(key.as_str()) {
+                Some(_) => Err(Status::already_exists(&self.inner.group_resource, &name)),
+                None => Ok(object),
+            };
+        }
+        let value = self.encode(&mut object)?;
+        let created = self.inner.store.create(&key, value.into()).await;
+        let revision = created.map_err(|error| self.status(error, &name))?;
+        self.settle(&mut object, revision).await;
+        Ok(object)
+    }
+
+    /// Stores a new state of an object that is still at `expected`.
+    ///
+    /// # Errors
+    /// `None` inside where it is not (the caller reads it again); a status for anything else.
+    pub async fn replace(&self, mut object: T, expected: u64) -> Result<T, Option<Status>> {
+        let key = self.key_of(&object).map_err(Some)?;
+        let value = self.encode(&mut object).map_err(Some)?;
+        match self
+            .inner
+            .store
+            .update(&key, value.into(), Revision::new(expected))
+            .await
+        {
+            Ok(revision) => {
+                self.settle(&mut object, revision).await;
+                Ok(object)
+            }
+            Err(storage::Error::Conflict { .. }) => Err(None),
+            Err(error) => Err(Some(self.status(error, key.name()))),
+        }
+    }
+
+    /// Removes an object that is still at `expected`.
+    ///
+    /// # Errors
+    /// As [`Registry::replace`].
+    pub async fn remove(&self, object: &T, expected: u64) -> Result<u64, Option<Status>> {
+        let key = self.key_of(object).map_err(Some)?;
+        match self.inner.store.delete(&key, Revision::new(expected)).await {
+            Ok(revision) => {
+                self.await_cache(revision).await;
+                Ok(revision.get())
+            }
+            Err(storage::Error::Conflict { .. }) => Err(None),
+            Err(error) => Err(Some(self.status(error, key.name()))),
+        }
+    }
+
+    /// The status for a failure of the store.
+    pub(crate) fn status(&self, error: storage::Error, name: &str) -> Status {
+        status_of(
+            error,
+            &self.inner.group_resource,
+            self.inner.description.kind,
+            name,
+        )
+    }
+
+    /// Where this object lies.
+    ///
+    /// # Errors
+    /// 400 where its name cannot be part of a key.
+    pub(crate) fn key_of(&self, object: &T) -> Result<Key, Status> {
+        let metadata = object.metadata();
+        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        let key = self.key(namespace, metadata.name.as_deref().unwrap_or_default());
+        Key::parse(&key).map_err(|_| Status::bad_request("the name of the object cannot be stored"))
+    }
+
+    fn encode(&self, object: &mut T) -> Result<Vec<u8>, Status> {
+        encode_stored(&self.inner.description, object).map_err(|error| {
+            tracing::error!(%error, "an object has no JSON form");
+            Status::internal("the object has no JSON form")
+        })
+    }
+
+    async fn settle(&self, object: &mut T, revision: Revision) {
+        object.metadata_mut().resource_version = Some(revision.get().to_string());
+        self.await_cache(revision).await;
+    }
+
+    /// A cache that does not catch up is the readers' trouble: the write is done.
+    async fn await_cache(&self, revision: Revision) {
+        if self
+            .inner
+            .collection
+            .not_older_than(revision)
+            .await
+            .is_err()
+        {
+            tracing::warn!(%revision, "the watch cache is behind a finished write");
+        }
+    }
+}
+
+fn group_segment(description: &Description) -> &str {
+    if description.group.is_empty() {
+        "core"
+    } else {
+        description.group
+    }
+}

@@ -1,0 +1,110 @@
+//! Answers: statuses, plain text, and objects in the representation that the client negotiated.
+
+mod compression;
+mod encode;
+mod representation;
+mod status_form;
+
+pub(crate) use compression::{accepts_gzip, compressed};
+pub(crate) use encode::{pretty_json, yaml};
+pub(crate) use representation::Representation;
+pub(crate) use status_form::StatusForm;
+
+use auth::{Attributes, Target, UserInfo};
+use axum::body::Body;
+use http::header::{ACCEPT, CONTENT_TYPE, WARNING};
+use http::{HeaderValue, Request, Response, StatusCode};
+use machinery::meta::GroupResource;
+use machinery::status::{Denial, DeniedTarget, Status};
+
+use crate::request_context::RequestContext;
+
+/// The `Accept` header of a request.
+pub(crate) fn accept(request: &Request<Body>) -> Option<&str> {
+    request
+        .headers()
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+}
+
+/// Plain text.
+pub(crate) fn text(code: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text.to_owned()));
+    *response.status_mut() = code;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// The answer to a path that nothing is served at (A3): not a Status, so that clients can tell it
+/// from a missing object.
+pub(crate) fn page_not_found() -> Response<Body> {
+    text(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+/// A status as compact JSON, for those who are turned away before anybody looks at what they
+/// accept.
+pub(crate) fn status(status: Status) -> Response<Body> {
+    StatusForm::default().respond(&status)
+}
+
+/// A whole body of a media type.
+pub(crate) fn bytes(
+    code: StatusCode,
+    media_type: &'static str,
+    body: impl Into<Body>,
+) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = code;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+/// The 403 for what an authorizer did not allow (A148).
+pub(crate) fn forbidden(user: &UserInfo, attributes: &Attributes, reason: &str) -> Status {
+    let group_resource;
+    let target = match &attributes.target {
+        Target::Path(path) => DeniedTarget::Path(path),
+        Target::Resource {
+            group,
+            resource,
+            subresource,
+            namespace,
+            name,
+            ..
+        } => {
+            group_resource = GroupResource::new(group.clone(), resource.clone());
+            DeniedTarget::Resource {
+                resource: &group_resource,
+                subresource,
+                namespace,
+                name,
+            }
+        }
+    };
+    Status::denied(&Denial {
+        user: &user.name,
+        verb: &attributes.verb,
+        target,
+        reason,
+    })
+}
+
+/// 500 for a request that did not come through the chain: a mistake in its wiring.
+pub(crate) fn missing_context() -> Response<Body> {
+    status(Status::internal(
+        "the request did not pass the handler chain",
+    ))
+}
+
+/// Adds what the client is told beside the answer.
+pub(crate) fn add_warnings(response: &mut Response<Body>, cx: &RequestContext) {
+    for warning in cx.warning_headers() {
+        // As upstream, the text goes out in UTF-8; `from_str` would take ASCII only.
+        if let Ok(value) = HeaderValue::from_bytes(warning.as_bytes()) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+}

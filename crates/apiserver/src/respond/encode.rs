@@ -1,0 +1,32 @@
+//! Other spellings of the JSON that we keep: indented, or YAML. The order of fields stays.
+
+use machinery::status::Status;
+
+/// Indented by two spaces, as kube-apiserver does for people (A35).
+///
+/// # Errors
+/// 500 for bytes that are not JSON: they were not ours.
+pub(crate) fn pretty_json(json: &[u8]) -> Result<Vec<u8>, Status> {
+    let mut out = Vec::with_capacity(json.len() * 2);
+    let mut serializer = serde_json::Serializer::pretty(&mut out);
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    serde_transcode::transcode(&mut deserializer, &mut serializer).map_err(not_json)?;
+    Ok(out)
+}
+
+/// YAML.
+///
+/// # Errors
+/// As [`pretty_json`].
+pub(crate) fn yaml(json: &[u8]) -> Result<Vec<u8>, Status> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let transcoder = serde_transcode::Transcoder::new(&mut deserializer);
+    serde_saphyr::to_string(&transcoder)
+        .map(String::into_bytes)
+        .map_err(not_json)
+}
+
+fn not_json(error: impl std::fmt::Display) -> Status {
+    tracing::error!(%error, "an answer cannot be written in the encoding asked for");
+    Status::internal("the answer cannot be written in the encoding asked for")
+}

@@ -1,0 +1,207 @@
+//! The representation of objects that a client negotiated: JSON or YAML; the object, its metadata,
+//! or a row of a table (A31-A40).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+use machinery::media_type::{self, Encoding, MetaVersion, Negotiated, Offer, Transform};
+use machinery::meta::{ListMeta, Metadata};
+use machinery::partial_object_metadata::write_partial_object;
+use machinery::status::Status;
+use machinery::table::{IncludeObject, write_table_tail};
+
+use super::{accept, bytes, pretty_json, yaml};
+use crate::request_context::RequestContext;
+use crate::resource::Resource;
+use crate::stored_object::{self, StoredObject};
+use crate::table::{TableOptions, TableWriter};
+
+/// How to write an answer.
+pub(crate) struct Representation {
+    negotiated: Negotiated,
+    include: IncludeObject,
+    pretty: bool,
+}
+
+impl Representation {
+    /// For one object.
+    ///
+    /// # Errors
+    /// 406 where nothing that the client accepts can be written.
+    pub(crate) fn of_object(request: &Request<Body>, cx: &RequestContext) -> Result<Self, Status> {
+        let representation = Self::negotiate(request, cx, &Offer::RESOURCE)?;
+        match representation.negotiated.transform {
+            Transform::PartialObjectMetadataList { .. } => {
+                Err(mismatch("PartialObjectMetadataList", "a single object"))
+            }
+            _ => Ok(representation),
+        }
+    }
+
+    /// For a list.
+    ///
+    /// # Errors
+    /// As [`Representation::of_object`].
+    pub(crate) fn of_list(request: &Request<Body>, cx: &RequestContext) -> Result<Self, Status> {
+        let representation = Self::negotiate(request, cx, &Offer::RESOURCE)?;
+        match representation.negotiated.transform {
+            Transform::PartialObjectMetadata { .. } => {
+                Err(mismatch("PartialObjectMetadata", "a list"))
+            }
+            _ => Ok(representation),
+        }
+    }
+
+    /// For the events of a watch.
+    ///
+    /// # Errors
+    /// As [`Representation::of_object`].
+    pub(crate) fn of_watch(request: &Request<Body>, cx: &RequestContext) -> Result<Self, Status> {
+        Self::negotiate(request, cx, &Offer::WATCH)
+    }
+
+    /// For the answer to a question.
+    ///
+    /// # Errors
+    /// As [`Representation::of_object`].
+    pub(crate) fn of_review(request: &Request<Body>, cx: &RequestContext) -> Result<Self, Status> {
+        Self::negotiate(request, cx, &Offer::PLAIN)
+    }
+
+    fn negotiate(
+        request: &Request<Body>,
+        cx: &RequestContext,
+        offer: &Offer,
+    ) -> Result<Self, Status> {
+        let negotiated = media_type::negotiate(accept(request), offer)?;
+        let include = match negotiated.transform {
+            Transform::Table { .. } => IncludeObject::parse(cx.query.value("includeObject"))?,
+            _ => IncludeObject::Metadata,
+        };
+        let wanted = media_type::wants_pretty(cx.query.value("pretty"), Some(&cx.user_agent));
+        Ok(Self {
+            negotiated,
+            include,
+            pretty: wanted || negotiated.pretty,
+        })
+    }
+
+    /// How a table is wanted, if one is.
+    pub(crate) fn table(&self) -> Option<TableOptions> {
+        match self.negotiated.transform {
+            Transform::Table { version } => Some(TableOptions {
+                version,
+                include: self.include,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The version of the metadata alone, if only that is wanted.
+    pub(crate) fn metadata_only(&self) -> Option<MetaVersion> {
+        match self.negotiated.transform {
+            Transform::PartialObjectMetadata { version }
+            | Transform::PartialObjectMetadataList { version } => Some(version),
+            _ => None,
+        }
+    }
+
+    /// Whether the JSON that we keep can go out as it is.
+    pub(crate) fn is_compact_json(&self) -> bool {
+        self.negotiated.encoding == Encoding::Json && !self.pretty
+    }
+
+    /// A body that is written piece by piece.
+    pub(crate) fn stream(&self, code: StatusCode, body: Body) -> Response<Body> {
+        bytes(code, self.negotiated.content_type(), body)
+    }
+
+    /// A whole document, given as compact JSON.
+    ///
+    /// # Errors
+    /// 500 where it cannot be written in the encoding wanted.
+    pub(crate) fn whole(
+        &self,
+        code: StatusCode,
+        mut json: Vec<u8>,
+    ) -> Result<Response<Body>, Status> {
+        let body = match self.negotiated.encoding {
+            Encoding::Yaml => yaml(&json)?,
+            Encoding::Json => {
+                if self.pretty {
+                    json = pretty_json(&json)?;
+                }
+                if json.last() != Some(&b'\n') {
+                    json.push(b'\n');
+                }
+                json
+            }
+        };
+        Ok(bytes(code, self.negotiated.content_type(), body))
+    }
+
+    /// An object as the cache has it.
+    ///
+    /// # Errors
+    /// As [`Representation::whole`].
+    pub(crate) fn object<R: Resource>(
+        &self,
+        resource: &Arc<R>,
+        code: StatusCode,
+        object: &StoredObject,
+    ) -> Result<Response<Body>, Status> {
+        let mut out = Vec::with_capacity(object.json().len() + 1);
+        if let Some(options) = self.table() {
+            let writer = TableWriter::new(resource, resource.registry().clock().now(), options);
+            let mut metadata = ListMeta::default();
+            // A dry run has no version.
+            if object.revision() > 0 {
+                metadata.resource_version = object.revision().to_string();
+            }
+            writer.head(&metadata, true, &mut out);
+            writer.row(object, &mut out);
+            write_table_tail(&mut out);
+        } else if let Some(version) = self.metadata_only() {
+            write_partial_object(version, &object.metadata_json(), &mut out);
+        } else {
+            out.extend_from_slice(object.json());
+        }
+        self.whole(code, out)
+    }
+
+    /// An object that was just written, with whatever only this answer carries.
+    ///
+    /// # Errors
+    /// As [`Representation::whole`].
+    pub(crate) fn written<R: Resource>(
+        &self,
+        resource: &Arc<R>,
+        code: StatusCode,
+        object: &R::Object,
+    ) -> Result<Response<Body>, Status> {
+        let description = resource.registry().description();
+        let json = stored_object::encode(description, object).map_err(|error| {
+            tracing::error!(%error, "an object has no JSON form");
+            Status::internal("the object has no JSON form")
+        })?;
+        if self.table().is_none() && self.metadata_only().is_none() {
+            return self.whole(code, json);
+        }
+        let version = object
+            .metadata()
+            .resource_version
+            .as_deref()
+            .unwrap_or_default();
+        let key = resource.registry().key_of(object)?;
+        let sent = StoredObject::of_answer(key, json.into(), version.parse().unwrap_or_default())?;
+        self.object(resource, code, &sent)
+    }
+}
+
+fn mismatch(form: &str, what: &str) -> Status {
+    Status::failure(
+        machinery::status::Reason::NotAcceptable,
+        format!("you requested {form}, but the requested object is {what}"),
+    )
+}

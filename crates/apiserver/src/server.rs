@@ -1,0 +1,128 @@
+//! The listener: TLS, HTTP/1.1 and HTTP/2, connection limits and graceful shutdown.
+//!
+//! Relies on hyper for the protocols and rustls for TLS. A client certificate is asked for, never
+//! required, and not judged here: the handshake proves only that the client holds its key; whose
+//! certificate counts is decided for each request (A168).
+
+mod certificates;
+mod connection;
+
+pub use certificates::{CertificateError, ReloadableCertificate};
+pub use connection::Peer;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::util::BoxCloneSyncService;
+
+/// The whole server as one service: a request in, a response out, no error.
+pub type HttpService = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+/// How long a client may take for its handshake, and for the head of a request (S92).
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections open at once, by default; beyond that new ones wait in the kernel's queue. Half of
+/// the usual limit of file descriptors.
+const MAX_CONNECTIONS: usize = 10_000;
+
+/// How long `accept` rests after an error such as running out of file descriptors, so that it does
+/// not spin (R28).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound listener that serves one service.
+pub struct Server {
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    service: HttpService,
+    max_connections: usize,
+}
+
+impl Server {
+    /// A server on a listener that is bound already.
+    pub fn new(listener: TcpListener, tls: Arc<ServerConfig>, service: HttpService) -> Self {
+        Self {
+            listener,
+            tls,
+            service,
+            max_connections: MAX_CONNECTIONS,
+        }
+    }
+
+    /// With another limit of connections open at once; 10 000 by default.
+    #[must_use]
+    pub fn max_connections(mut self, limit: usize) -> Self {
+        self.max_connections = limit;
+        self
+    }
+
+    /// Serves until `stop` is cancelled; then accepts no more, lets requests under way end for at
+    /// most `drain`, and returns.
+    pub async fn run(self, stop: CancellationToken, drain: Duration) {
+        let connections = TaskTracker::new();
+        let places = Arc::new(Semaphore::new(self.max_connections));
+        loop {
+            let place = tokio::select! {
+                () = stop.cancelled() => break,
+                place = Arc::clone(&places).acquire_owned() => place,
+            };
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    let serve = self.connection(stream, address, stop.clone());
+                    connections.spawn(async move {
+                        serve.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(self.listener);
+        connections.close();
+        if tokio::time::timeout(drain, connections.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(open = connections.len(), "connections were cut off");
+        }
+    }
+
+    fn connection(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.tls));
+        let service = self.service.clone();
+        async move {
+            let _ = stream.set_nodelay(true);
+            let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
+            let handshake = tokio::select! {
+                () = stop.cancelled() => return,
+                handshake = handshake => handshake,
+            };
+            match handshake {
+                Ok(Ok(stream)) => connection::serve(stream, address, service, stop).await,
+                Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),
+                Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
+            }
+        }
+    }
+}

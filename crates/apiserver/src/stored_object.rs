@@ -1,0 +1,381 @@
+//! An object as the watch cache holds it: its JSON, ready to send, and the few facts that selecting
+//! needs.
+//!
+//! The store keeps `{"kind":…,"apiVersion":…,"metadata":{…},…}` without a resource version. When
+//! the cache learns of a write the version is stamped in, once; from then on get, list, watch and
+//! metadata-only answers are slices of the same bytes.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use machinery::meta::{Object, ObjectMeta, serialize_go_order};
+use machinery::status::Status;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use storage::cache::Decode;
+use storage::{Key, Revision};
+
+use crate::description::Description;
+
+/// An object as the watch cache holds it.
+#[derive(Debug)]
+pub struct StoredObject {
+    key: Key,
+    bytes: Bytes,
+    metadata: Range<u32>,
+    revision: u64,
+    labels: Box<[(Box<str>, Box<str>)]>,
+    owner: Option<Arc<str>>,
+    fields: Box<[Box<str>]>,
+    broken: Option<Box<str>>,
+}
+
+/// What is extracted from an object of type `T` for selecting, beside its labels.
+#[derive(Debug)]
+pub struct Index<T: 'static> {
+    /// The user whom the object belongs to, for kinds whose objects belong to one.
+    pub owner: fn(&T) -> Option<&str>,
+    /// Field selectors beyond `metadata.name` and `metadata.namespace`, each with its value.
+    pub fields: &'static [SelectableField<T>],
+}
+
+/// A field to select by, and how to read it.
+pub type SelectableField<T> = (&'static str, fn(&T) -> String);
+
+impl<T> Clone for Index<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Index<T> {}
+
+impl<T> Index<T> {
+    /// Nothing beyond labels and name.
+    pub const NONE: Self = Self {
+        owner: |_| None,
+        fields: &[],
+    };
+}
+
+impl StoredObject {
+    /// The object's JSON with kind, apiVersion and resource version.
+    pub fn json(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The object's JSON as an item of a typed list: without kind and apiVersion (A36). The leading
+    /// `{` is left out.
+    pub fn list_item(&self) -> Bytes {
+        let start = (self.metadata.start as usize).saturating_sub(r#""metadata":"#.len());
+        self.bytes.slice(start..)
+    }
+
+    /// The JSON of the object's metadata.
+    pub fn metadata_json(&self) -> Bytes {
+        self.bytes
+            .slice(self.metadata.start as usize..self.metadata.end as usize)
+    }
+
+    /// Where it lies.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.key.name()
+    }
+
+    /// The store revision that wrote it.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels
+            .iter()
+            .find(|(name, _)| &**name == key)
+            .map(|(_, value)| &**value)
+    }
+
+    /// Whom it belongs to.
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
+    /// The value of the n-th field of its [`Index`].
+    pub fn field(&self, position: usize) -> Option<&str> {
+        self.fields.get(position).map(|value| &**value)
+    }
+
+    /// The same object with the version of a later event, as a watch shows its end (A68).
+    pub(crate) fn at(&self, revision: u64) -> Self {
+        let metadata = &self.bytes[self.metadata.start as usize..self.metadata.end as usize];
+        let field = |revision: u64| format!(r#""resourceVersion":"{revision}""#);
+        let old = field(self.revision);
+        let new = field(revision);
+        let found = metadata
+            .windows(old.len())
+            .position(|window| window == old.as_bytes());
+        let start = self.metadata.start as usize + found.unwrap_or_default();
+        let mut bytes = Vec::with_capacity(self.bytes.len() + new.len());
+        bytes.extend_from_slice(&self.bytes[..start]);
+        bytes.extend_from_slice(new.as_bytes());
+        bytes.extend_from_slice(&self.bytes[start + old.len()..]);
+        let grown = u32::try_from(new.len().saturating_sub(old.len())).unwrap_or_default();
+        Self {
+            key: self.key.clone(),
+            bytes: bytes.into(),
+            metadata: self.metadata.start..self.metadata.end + grown,
+            revision,
+            labels: self.labels.clone(),
+            owner: self.owner.clone(),
+            fields: self.fields.clone(),
+            broken: self.broken.clone(),
+        }
+    }
+
+    /// Why it cannot be served, if it cannot.
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// An object that was just written: complete JSON, for one answer.
+    ///
+    /// # Errors
+    /// 500 where it is no JSON object with metadata.
+    pub(crate) fn of_answer(key: Key, bytes: Bytes, revision: u64) -> Result<Self, Status> {
+        let span = metadata_span(&bytes)
+            .map_err(|_| Status::internal("the object has no metadata in its JSON form"))?;
+        Ok(Self {
+            key,
+            metadata: u32::try_from(span.start).unwrap_or_default()
+                ..u32::try_from(span.end).unwrap_or_default(),
+            bytes,
+            revision,
+            labels: Box::default(),
+            owner: None,
+            fields: Box::default(),
+            broken: None,
+        })
+    }
+
+    /// An object whose stored bytes cannot be understood.
+    fn undecodable(key: &Key, why: &serde_json::Error, revision: Revision) -> Self {
+        Self {
+            key: key.clone(),
+            bytes: Bytes::new(),
+            metadata: 0..0,
+            revision: revision.get(),
+            labels: Box::default(),
+            owner: None,
+            fields: Box::default(),
+            broken: Some(why.to_string().into()),
+        }
+    }
+}
+
+/// Turns stored bytes into cache entries.
+pub(crate) struct Indexer<T: 'static> {
+    index: Index<T>,
+}
+
+impl<T> Indexer<T> {
+    pub(crate) fn new(index: Index<T>) -> Self {
+        Self { index }
+    }
+}
+
+impl<T: Object> Decode<StoredObject> for Indexer<T> {
+    fn decode(&self, key: &Key, value: &Bytes, revision: Revision) -> StoredObject {
+        let read = || -> Result<StoredObject, serde_json::Error> {
+            let object: T = serde_json::from_slice(value)?;
+            let (bytes, metadata) = stamp(value, object.metadata(), revision)?;
+            Ok(StoredObject {
+                key: key.clone(),
+                bytes,
+                metadata,
+                revision: revision.get(),
+                labels: boxed_labels(object.metadata()),
+                owner: (self.index.owner)(&object).map(Into::into),
+                fields: self
+                    .index
+                    .fields
+                    .iter()
+                    .map(|(_, read)| read(&object).into())
+                    .collect(),
+                broken: None,
+            })
+        };
+        read().unwrap_or_else(|why| StoredObject::undecodable(key, &why, revision))
+    }
+
+    fn index(&self, object: &StoredObject) -> Option<Arc<str>> {
+        object.owner.clone()
+    }
+}
+
+fn boxed_labels(metadata: &ObjectMeta) -> Box<[(Box<str>, Box<str>)]> {
+    let labels = metadata.labels.iter().flatten();
+    labels
+        .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
+        .collect()
+}
+
+/// The stored JSON of an object: kind and apiVersion first, metadata in Go's field order, no
+/// resource version.
+///
+/// # Errors
+/// Only where the object has no JSON form, such as a map with keys that are not strings.
+pub(crate) fn encode_stored<T: Object>(
+    description: &Description,
+    object: &mut T,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let version = object.metadata_mut().resource_version.take();
+    let bytes = encode(description, object);
+    object.metadata_mut().resource_version = version;
+    bytes
+}
+
+/// The JSON of an object as it is, kind and apiVersion first, metadata in Go's field order.
+///
+/// # Errors
+/// As [`encode_stored`].
+pub(crate) fn encode<T: Object>(
+    description: &Description,
+    object: &T,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let own = serde_json::to_vec(object)?;
+    let fields: Fields<'_> = serde_json::from_slice(&own)?;
+    let mut bytes = Vec::with_capacity(own.len() + 128);
+    bytes.extend_from_slice(br#"{"kind":""#);
+    bytes.extend_from_slice(description.kind.as_bytes());
+    bytes.extend_from_slice(br#"","apiVersion":""#);
+    bytes.extend_from_slice(description.group_version().as_bytes());
+    bytes.extend_from_slice(br#"","metadata":"#);
+    serialize_go_order(
+        object.metadata(),
+        &mut serde_json::Serializer::new(&mut bytes),
+    )?;
+    for (name, value) in fields.0 {
+        if matches!(&*name, "kind" | "apiVersion" | "metadata") {
+            continue;
+        }
+        bytes.push(b',');
+        serde_json::to_writer(&mut bytes, &name)?;
+        bytes.push(b':');
+        bytes.extend_from_slice(value.get().as_bytes());
+    }
+    bytes.push(b'}');
+    Ok(bytes)
+}
+
+/// The fields of a JSON object as they stand: the types of Kubernetes put theirs in alphabetical
+/// order, metadata among them.
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(Fields(fields))
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    metadata: &'a RawValue,
+}
+
+/// Writes the resource version into stored JSON, behind the uid as in Go's field order, and says
+/// where the metadata is.
+fn stamp(
+    value: &[u8],
+    metadata: &ObjectMeta,
+    revision: Revision,
+) -> Result<(Bytes, Range<u32>), serde_json::Error> {
+    let Range { start, end } = metadata_span(value)?;
+    let raw = &value[start..end];
+    let uid = format!(
+        r#""uid":"{}","#,
+        metadata.uid.as_deref().unwrap_or_default()
+    );
+    // Names cannot hold a quotation mark, so the first match is the field itself; without one the
+    // version goes first.
+    let found = raw
+        .windows(uid.len())
+        .position(|window| window == uid.as_bytes());
+    let at = start + found.map_or(1, |position| position + uid.len());
+    let version = format!(r#""resourceVersion":"{}","#, revision.get());
+    let mut stamped = Vec::with_capacity(value.len() + version.len());
+    stamped.extend_from_slice(&value[..at]);
+    stamped.extend_from_slice(version.as_bytes());
+    stamped.extend_from_slice(&value[at..]);
+    let end = end + version.len();
+    let span = u32::try_from(start).unwrap_or_default()..u32::try_from(end).unwrap_or_default();
+    Ok((stamped.into(), span))
+}
+
+/// Where in an object's JSON its metadata is.
+fn metadata_span(json: &[u8]) -> Result<Range<usize>, serde_json::Error> {
+    let envelope: Envelope<'_> = serde_json::from_slice(json)?;
+    let raw = envelope.metadata.get();
+    let start = raw.as_ptr() as usize - json.as_ptr() as usize;
+    Ok(start..start + raw.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+    use crate::description::{KindSchema, Scope, Verb};
+
+    #[test]
+    fn fields_in_front_of_the_metadata_are_kept_behind_it() {
+        let description = Description {
+            group: "",
+            version: "v1",
+            kind: "ConfigMap",
+            plural: "configmaps",
+            singular: "configmap",
+            short_names: &[],
+            categories: &[],
+            scope: Scope::Namespaced,
+            verbs: Verb::ALL,
+            subresources: &[],
+            schema: KindSchema::of::<ConfigMap>(),
+        };
+        let object = json!({"metadata": {"name": "a"}, "data": {"k": "v"}, "immutable": true});
+        let object: ConfigMap = serde_json::from_value(object).unwrap();
+        let expected = r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a"},"data":{"k":"v"},"immutable":true}"#;
+        assert_eq!(
+            String::from_utf8(encode(&description, &object).unwrap()).unwrap(),
+            expected
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! A server in the process of a test: the real store, cache and handler chain, without network and
+//! TLS.
+//!
+//! A bearer token is taken for the name of the user, with groups behind slashes: `alice/dev/ops`.
+//! The clock stands still.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use auth::{Authentication, Authenticator, Authorizer, Credentials, UserInfo};
+use axum::body::Body;
+use http::{Request, header};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use machinery::time::Clock;
+use serde_json::Value;
+use storage::Store;
+use storage::cache::{CacheBuilder, CacheOptions};
+use storage::sqlite::{Sqlite, SqliteOptions};
+use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tower::ServiceExt;
+
+use crate::registry::Registries;
+use crate::server::HttpService;
+use crate::{Builder, GenericServer};
+
+/// The time at which every test takes place: 2026-01-02T03:04:05Z.
+pub const NOW: Timestamp = Timestamp::constant(1_767_323_045, 0);
+
+/// A server to be: kinds are added to its registries first.
+pub struct Fixture {
+    /// Where the kinds under test are added.
+    pub registries: Registries,
+    directory: TempDir,
+}
+
+/// A running server. It ends with its handle.
+pub struct TestServer {
+    service: HttpService,
+    _directory: TempDir,
+    _stop: DropGuard,
+}
+
+/// An answer: code and decoded body.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The HTTP code.
+    pub code: u16,
+    /// The body; null where it is no JSON.
+    pub body: Value,
+}
+
+impl Fixture {
+    /// A server over an empty store in a temporary directory.
+    ///
+    /// # Panics
+    /// Where there is no temporary directory.
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let store = Sqlite::open(directory.path(), SqliteOptions::default());
+        let store: Arc<dyn Store> = Arc::new(store.expect("a new store can be opened"));
+        let cache = CacheBuilder::new(Arc::clone(&store), CacheOptions::default());
+        Self {
+            registries: Registries::new(store, cache, Arc::new(StandingClock)),
+            directory,
+        }
+    }
+
+    /// Starts the cache, lets `prepare` fill the store, and serves what `serve` adds.
+    ///
+    /// # Panics
+    /// Where the store cannot be read.
+    pub async fn start<F: Future<Output = ()>>(
+        self,
+        authorizer: Arc<dyn Authorizer>,
+        serve: impl FnOnce(Builder) -> Builder,
+        prepare: F,
+    ) -> TestServer {
+        let cache = self
+            .registries
+            .into_cache()
+            .start()
+            .await
+            .expect("a new store can be read");
+        let shutdown = CancellationToken::new();
+        let stop = shutdown.clone().drop_guard();
+        tokio::spawn(async move { cache.run(shutdown).await });
+        prepare.await;
+        let builder = GenericServer::builder(authorizer, Arc::new(StandingClock));
+        let server = serve(builder.authenticator(Arc::new(NamedUsers))).build();
+        TestServer {
+            service: server.service(),
+            _directory: self.directory,
+            _stop: stop,
+        }
+    }
+}
+
+impl Default for Fixture {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestServer {
+    /// Sends a request as this user; a body goes as JSON, in a PATCH as a merge patch.
+    ///
+    /// # Panics
+    /// Where the request is malformed.
+    pub async fn call(&self, user: &str, line: &str, body: Option<Value>) -> Answer {
+        self.call_accepting("application/json", user, line, body)
+            .await
+    }
+
+    /// As [`TestServer::call`], but asks for this media type.
+    ///
+    /// # Panics
+    /// Where the request is malformed.
+    pub async fn call_accepting(
+        &self,
+        accept: &str,
+        user: &str,
+        line: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let (method, path) = line.split_once(' ').expect("a line is a method and a path");
+        let content = if method == "PATCH" {
+            "application/merge-patch+json"
+        } else {
+            "application/json"
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::ACCEPT, accept)
+            .header(header::CONTENT_TYPE, content)
+            .header(header::AUTHORIZATION, format!("Bearer {user}"))
+            .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
+            .expect("the request of a test is well-formed");
+        let Ok(response) = self.service.clone().oneshot(request).await;
+        let code = response.status().as_u16();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .expect("an answer can be read to its end");
+        Answer {
+            code,
+            body: serde_json::from_slice(&body.to_bytes()).unwrap_or_default(),
+        }
+    }
+}
+
+struct StandingClock;
+
+impl Clock for StandingClock {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+}
+
+/// Believes who the caller says to be.
+struct NamedUsers;
+
+#[async_trait]
+impl Authenticator for NamedUsers {
+    fn name(&self) -> &'static str {
+        "named users"
+    }
+
+    async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
+        let Some(bearer) = credentials.bearer else {
+            return Authentication::NotRequested;
+        };
+        let mut parts = bearer.split('/').map(str::to_owned);
+        let name = parts.next().unwrap_or_default();
+        Authentication::Authenticated(UserInfo {
+            groups: parts.collect(),
+            ..UserInfo::named(name)
+        })
+    }
+}

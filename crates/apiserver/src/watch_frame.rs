@@ -1,0 +1,144 @@
+//! The frames of a watch: one JSON document a line (A67, A68, A79).
+
+use std::sync::Arc;
+
+use machinery::media_type::MetaVersion;
+use machinery::meta::ListMeta;
+use machinery::partial_object_metadata::write_partial_object;
+use machinery::status::Status;
+use machinery::table::write_table_tail;
+use machinery::time::Clock;
+use serde_json::{Value, json};
+
+use crate::resource::Resource;
+use crate::respond::Representation;
+use crate::stored_object::StoredObject;
+use crate::table::TableWriter;
+
+/// What happened to an object, for one watcher.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum EventType {
+    /// It came into what is watched.
+    Added,
+    /// It changed.
+    Modified,
+    /// It is gone from what is watched.
+    Deleted,
+}
+
+/// Writes frames in the representation that a watch asked for.
+pub(crate) struct FrameWriter {
+    kind: &'static str,
+    api_version: String,
+    form: Form,
+    clock: Arc<dyn Clock>,
+}
+
+enum Form {
+    Object,
+    Metadata(MetaVersion),
+    Table {
+        table: TableWriter,
+        columns_sent: bool,
+    },
+}
+
+impl FrameWriter {
+    /// A writer for one watch.
+    pub(crate) fn new<R: Resource>(
+        resource: &Arc<R>,
+        representation: &Representation,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let description = resource.registry().description();
+        let form = if let Some(options) = representation.table() {
+            Form::Table {
+                table: TableWriter::new(resource, clock.now(), options),
+                columns_sent: false,
+            }
+        } else if let Some(version) = representation.metadata_only() {
+            Form::Metadata(version)
+        } else {
+            Form::Object
+        };
+        Self {
+            kind: description.kind,
+            api_version: description.group_version(),
+            form,
+            clock,
+        }
+    }
+
+    /// Something happened to an object.
+    pub(crate) fn event(&mut self, event: EventType, object: &StoredObject, out: &mut Vec<u8>) {
+        let event = match event {
+            EventType::Added => "ADDED",
+            EventType::Modified => "MODIFIED",
+            EventType::Deleted => "DELETED",
+        };
+        self.frame(event, out, |writer, out| match &mut writer.form {
+            Form::Object => out.extend_from_slice(object.json()),
+            Form::Metadata(version) => write_partial_object(*version, &object.metadata_json(), out),
+            Form::Table {
+                table,
+                columns_sent,
+            } => {
+                table.set_now(writer.clock.now());
+                open_table(table, columns_sent, object.revision(), out);
+                table.row(object, out);
+                write_table_tail(out);
+            }
+        });
+    }
+
+    /// Which version the watch is at; `initial` closes the initial events (A75).
+    pub(crate) fn bookmark(&mut self, revision: u64, initial: bool, out: &mut Vec<u8>) {
+        let mut metadata = json!({ "resourceVersion": revision.to_string() });
+        if initial {
+            metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
+        }
+        self.frame("BOOKMARK", out, |writer, out| match &mut writer.form {
+            Form::Object => write_json(&json!({ "kind": writer.kind, "apiVersion": writer.api_version, "metadata": metadata }), out),
+            Form::Metadata(version) => write_partial_object(*version, metadata.to_string().as_bytes(), out),
+            Form::Table { table, columns_sent } => {
+                open_table(table, columns_sent, revision, out);
+                table.bookmark(metadata.to_string().as_bytes(), out);
+                write_table_tail(out);
+            }
+        });
+    }
+
+    /// The watch failed; a Status in every representation.
+    pub(crate) fn error(&mut self, status: &Status, out: &mut Vec<u8>) {
+        // A Status is strings and numbers: it always has a JSON form.
+        let json = serde_json::to_vec(status).unwrap_or_default();
+        self.frame("ERROR", out, |_, out| out.extend_from_slice(&json));
+    }
+
+    fn frame(
+        &mut self,
+        event: &str,
+        out: &mut Vec<u8>,
+        object: impl FnOnce(&mut Self, &mut Vec<u8>),
+    ) {
+        out.extend_from_slice(br#"{"type":""#);
+        out.extend_from_slice(event.as_bytes());
+        out.extend_from_slice(br#"","object":"#);
+        object(self, out);
+        out.extend_from_slice(b"}\n");
+    }
+}
+
+fn write_json(value: &Value, out: &mut Vec<u8>) {
+    out.extend_from_slice(value.to_string().as_bytes());
+}
+
+/// A table of one event; the columns stand in the first one only.
+fn open_table(table: &TableWriter, columns_sent: &mut bool, revision: u64, out: &mut Vec<u8>) {
+    let metadata = ListMeta {
+        resource_version: revision.to_string(),
+        ..ListMeta::default()
+    };
+    table.head(&metadata, !*columns_sent, out);
+    *columns_sent = true;
+}

@@ -1,0 +1,106 @@
+//! Creating an object.
+
+use jiff::Timestamp;
+use machinery::meta::{Metadata, ObjectMeta, Time};
+use machinery::name_generator;
+use machinery::status::{Reason, Status};
+use rand::RngExt;
+
+use super::{Candidate, Ownership, tree, validate};
+use crate::request_context::RequestContext;
+use crate::resource::{Resource, Write};
+
+/// How many generated names are tried before giving up (upstream
+/// `maxNameGenerationCreateAttempts`).
+const NAME_ATTEMPTS: usize = 8;
+
+/// Prepares, validates, admits and stores a new object.
+///
+/// # Errors
+/// What the kind refuses; 422 where the object is not valid; 409 where the name is taken.
+pub(crate) async fn create<R: Resource>(
+    resource: &R,
+    cx: &RequestContext,
+    candidate: Candidate<R::Object>,
+    by: &Ownership<'_>,
+) -> Result<R::Object, Status> {
+    let Candidate {
+        mut object,
+        applied,
+    } = candidate;
+    if object
+        .metadata()
+        .resource_version
+        .as_deref()
+        .is_some_and(|version| !version.is_empty())
+    {
+        return Err(Status::bad_request(
+            "resourceVersion should not be set on objects to be created",
+        ));
+    }
+    if !applied {
+        object.metadata_mut().managed_fields = None;
+    }
+    resource.prepare_create(cx, &mut object)?;
+    fill(object.metadata_mut(), cx.clock.now());
+    let base = object.metadata().generate_name.clone().unwrap_or_default();
+    let generated = object
+        .metadata()
+        .name
+        .as_deref()
+        .unwrap_or_default()
+        .is_empty()
+        && !base.is_empty();
+    for attempt in 1.. {
+        let mut object = object.clone();
+        if generated {
+            object.metadata_mut().name = Some(random_name(&base));
+        }
+        if !applied {
+            let owned = by.after_write(None, &tree(&object)?, resource.reset_fields());
+            object.metadata_mut().managed_fields = Some(owned);
+        }
+        validate(resource, &object, None)?;
+        resource.admit(cx, Write::Create(&object)).await?;
+        let name = object.metadata().name.clone().unwrap_or_default();
+        let namespace = object.metadata().namespace.clone().unwrap_or_default();
+        match resource.create(cx, object, by.dry_run).await {
+            Err(status) if generated && status.reason == Reason::AlreadyExists => {
+                if attempt == NAME_ATTEMPTS {
+                    let resource = resource.registry().group_resource();
+                    return Err(Status::generate_name_conflict(resource, &name));
+                }
+            }
+            Err(status) if status.reason == Reason::AlreadyExists => {
+                return Err(taken(resource, &namespace, &name).await.unwrap_or(status));
+            }
+            result => return result,
+        }
+    }
+    Err(Status::internal("no name was tried"))
+}
+
+/// The 409 for a name whose object is being deleted, so that the client may wait for its end (A91).
+async fn taken<R: Resource>(resource: &R, namespace: &str, name: &str) -> Option<Status> {
+    let registry = resource.registry();
+    let live = registry.get(namespace, name).await.ok()??;
+    let terminating = live.metadata().deletion_timestamp.is_some();
+    terminating.then(|| Status::already_exists_terminating(registry.group_resource(), name))
+}
+
+/// A name that starts with `base`.
+pub fn random_name(base: &str) -> String {
+    let mut random = rand::rng();
+    name_generator::generate(base, &mut |bound| random.random_range(0..bound))
+}
+
+/// What the server gives every new object.
+fn fill(metadata: &mut ObjectMeta, now: Timestamp) {
+    metadata.uid = Some(uuid::Uuid::new_v4().to_string());
+    metadata.creation_timestamp = Some(Time(now));
+    metadata.generation = Some(1);
+    metadata.resource_version = None;
+    metadata.self_link = None;
+    metadata.deletion_timestamp = None;
+    metadata.deletion_grace_period_seconds = None;
+}

@@ -1,0 +1,132 @@
+//! Deleting an object: at once, or when its finalizers are gone.
+
+use machinery::meta::{GroupKind, Metadata, ObjectMeta, Time};
+use machinery::status::Status;
+
+use super::ATTEMPTS;
+use super::update::{live, modified};
+use crate::options::{DeleteOptions, Preconditions, Propagation};
+use crate::request_context::RequestContext;
+use crate::resource::{Resource, Visibility, Write};
+
+/// Finalizer by which the garbage collector deletes dependents first.
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// Finalizer by which the garbage collector lets dependents stay.
+const ORPHAN: &str = "orphan";
+
+/// What came of a delete.
+pub(crate) struct Deleted<T> {
+    /// The last state of the object.
+    pub(crate) object: T,
+    /// Whether it is gone; else it waits for its finalizers.
+    pub(crate) finished: bool,
+}
+
+/// Deletes an object that the caller may see.
+///
+/// # Errors
+/// 404 where there is none for the caller, 409 where a precondition does not hold, and what the
+/// kind refuses.
+pub(crate) async fn delete<R: Resource>(
+    resource: &R,
+    cx: &RequestContext,
+    target: (&str, &str, &Visibility),
+    options: &DeleteOptions,
+) -> Result<Deleted<R::Object>, Status> {
+    let registry = resource.registry();
+    let (namespace, name, visibility) = target;
+    for _ in 0..ATTEMPTS {
+        let stored = live(resource, namespace, name, visibility).await?;
+        let mut object: R::Object = registry.decode(&stored)?;
+        check_preconditions(resource, &options.preconditions, object.metadata())?;
+        resource.admit(cx, Write::Delete(&object)).await?;
+        let terminating = object.metadata().deletion_timestamp.is_some();
+        if !terminating {
+            set_finalizers(object.metadata_mut(), options.propagation);
+        }
+        let waits = resource.waits(&object);
+        let written = match (waits, terminating) {
+            (true, true) => Ok(object),
+            (true, false) => {
+                mark(object.metadata_mut(), Time(cx.clock.now()));
+                resource.prepare_delete(&mut object);
+                if options.dry_run {
+                    Ok(object)
+                } else {
+                    registry.replace(object, stored.revision()).await
+                }
+            }
+            (false, _) if options.dry_run => Ok(object),
+            (false, _) => remove(resource, object, stored.revision()).await,
+        };
+        match written {
+            Ok(object) => {
+                if !options.dry_run {
+                    resource.after_delete(&object).await?;
+                }
+                return Ok(Deleted {
+                    object,
+                    finished: !waits,
+                });
+            }
+            Err(None) => {}
+            Err(Some(status)) => return Err(status),
+        }
+    }
+    Err(modified(resource, name))
+}
+
+async fn remove<R: Resource>(
+    resource: &R,
+    mut object: R::Object,
+    revision: u64,
+) -> Result<R::Object, Option<Status>> {
+    let removed = resource.registry().remove(&object, revision).await?;
+    object.metadata_mut().resource_version = Some(removed.to_string());
+    Ok(object)
+}
+
+fn check_preconditions<R: Resource>(
+    resource: &R,
+    preconditions: &Preconditions,
+    live: &ObjectMeta,
+) -> Result<(), Status> {
+    let description = resource.registry().description();
+    let kind = GroupKind::new(description.group, description.kind);
+    let name = live.name.as_deref().unwrap_or_default();
+    let uid = live.uid.as_deref().unwrap_or_default();
+    if let Some(wanted) = preconditions.uid.as_deref().filter(|wanted| *wanted != uid) {
+        return Err(Status::uid_precondition(&kind, name, wanted, uid));
+    }
+    let version = live.resource_version.as_deref().unwrap_or_default();
+    let wanted = preconditions.resource_version.as_deref();
+    match wanted.filter(|wanted| *wanted != version) {
+        Some(wanted) => Err(Status::version_precondition(&kind, name, wanted, version)),
+        None => Ok(()),
+    }
+}
+
+/// Sets or removes the garbage collector's finalizers as the client wants its dependents treated
+/// (A133).
+fn set_finalizers(metadata: &mut ObjectMeta, propagation: Option<Propagation>) {
+    let Some(propagation) = propagation else {
+        return;
+    };
+    let mut finalizers = metadata.finalizers.take().unwrap_or_default();
+    finalizers.retain(|finalizer| finalizer != FOREGROUND && finalizer != ORPHAN);
+    match propagation {
+        Propagation::Foreground => finalizers.push(FOREGROUND.to_owned()),
+        Propagation::Orphan => finalizers.push(ORPHAN.to_owned()),
+        Propagation::Background => {}
+    }
+    metadata.finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());
+}
+
+fn mark(metadata: &mut ObjectMeta, now: Time) {
+    metadata.deletion_timestamp = Some(now);
+    metadata.deletion_grace_period_seconds = Some(0);
+    if let Some(generation) = metadata.generation.filter(|generation| *generation > 0) {
+        metadata.generation = Some(generation + 1);
+    }
+}

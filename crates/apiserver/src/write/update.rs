@@ -1,0 +1,199 @@
+//! Replacing an object: PUT and every kind of patch.
+
+use std::sync::Arc;
+
+use machinery::managed_fields::differ_at_most_in_times;
+use machinery::meta::{Metadata, ObjectMeta};
+use machinery::status::{Status, uid_mismatch};
+use serde_json::Value;
+
+use super::{ATTEMPTS, Candidate, Ownership, tree, validate};
+use crate::request_context::RequestContext;
+use crate::resource::{Resource, Visibility, Write};
+use crate::stored_object::StoredObject;
+
+/// Replaces an object by what `make` makes of the live one; makes it again when somebody else was
+/// faster, unless the new state itself says which version it replaces.
+///
+/// # Errors
+/// 404 where there is no such object for the caller, 409 where it is not the version meant, 422
+/// where the new state is not valid, and what the kind or `make` refuses.
+pub(crate) async fn update<R: Resource>(
+    resource: &R,
+    cx: &RequestContext,
+    target: (&str, &str, &Visibility),
+    by: &Ownership<'_>,
+    make: impl Fn(&R::Object, &Value) -> Result<Candidate<R::Object>, Status> + Send + Sync,
+) -> Result<R::Object, Status> {
+    let registry = resource.registry();
+    let (namespace, name, visibility) = target;
+    for _ in 0..ATTEMPTS {
+        let stored = live(resource, namespace, name, visibility).await?;
+        let live: R::Object = registry.decode(&stored)?;
+        let live_tree = tree(&live)?;
+        let candidate = make(&live, &live_tree)?;
+        let pinned = candidate
+            .object
+            .metadata()
+            .resource_version
+            .as_deref()
+            .is_some_and(|version| !version.is_empty());
+        let object = prepare(resource, cx, (candidate, by), (&live, &live_tree))?;
+        validate(resource, &object, Some(&live))?;
+        resource
+            .admit(
+                cx,
+                Write::Update {
+                    object: &object,
+                    live: &live,
+                },
+            )
+            .await?;
+        match write(resource, object, &live, (stored.revision(), by.dry_run)).await {
+            Err(None) if pinned => return Err(modified(resource, name)),
+            Err(None) => {}
+            Err(Some(status)) => return Err(status),
+            Ok(object) => return Ok(object),
+        }
+    }
+    Err(modified(resource, name))
+}
+
+/// The live object, if the caller may see it.
+pub(super) async fn live<R: Resource>(
+    resource: &R,
+    namespace: &str,
+    name: &str,
+    visibility: &Visibility,
+) -> Result<Arc<StoredObject>, Status> {
+    let registry = resource.registry();
+    let not_found = || Status::not_found(registry.group_resource(), name);
+    let stored = registry
+        .find(namespace, name)
+        .await?
+        .ok_or_else(not_found)?;
+    match visibility.admits(&stored).await? {
+        true => Ok(stored),
+        false => Err(not_found()),
+    }
+}
+
+/// The 409 of optimistic locking.
+pub(super) fn modified<R: Resource>(resource: &R, name: &str) -> Status {
+    Status::object_modified(resource.registry().group_resource(), name)
+}
+
+fn prepare<R: Resource>(
+    resource: &R,
+    cx: &RequestContext,
+    (candidate, by): (Candidate<R::Object>, &Ownership<'_>),
+    (live, live_tree): (&R::Object, &Value),
+) -> Result<R::Object, Status> {
+    let Candidate {
+        mut object,
+        applied,
+    } = candidate;
+    check_identity(resource, object.metadata(), live.metadata())?;
+    keep_system_fields(object.metadata_mut(), live.metadata());
+    resource.prepare_update(cx, &mut object, live)?;
+    let new_tree = tree(&object)?;
+    if content_differs(&new_tree, live_tree, resource.reset_fields()) {
+        let generation = live.metadata().generation.unwrap_or_default();
+        object.metadata_mut().generation = Some(generation + 1);
+    }
+    if !applied {
+        let owned = by.after_write(Some(live_tree), &new_tree, resource.reset_fields());
+        object.metadata_mut().managed_fields = Some(owned);
+    }
+    Ok(object)
+}
+
+/// The version and uid that the new state claims to replace must be the live ones (A99, A100).
+fn check_identity<R: Resource>(
+    resource: &R,
+    new: &ObjectMeta,
+    live: &ObjectMeta,
+) -> Result<(), Status> {
+    let name = live.name.as_deref().unwrap_or_default();
+    let claims = |claimed: &Option<String>, live: &Option<String>| {
+        claimed
+            .as_deref()
+            .is_some_and(|claimed| !claimed.is_empty() && Some(claimed) != live.as_deref())
+    };
+    if claims(&new.uid, &live.uid) {
+        let namespace = live.namespace.as_deref().unwrap_or_default();
+        let key = resource.registry().key(namespace, name);
+        let claimed = new.uid.as_deref().unwrap_or_default();
+        let text = uid_mismatch(&key, claimed, live.uid.as_deref().unwrap_or_default());
+        return Err(Status::conflict(
+            resource.registry().group_resource(),
+            name,
+            &text,
+        ));
+    }
+    if claims(&new.resource_version, &live.resource_version) {
+        return Err(modified(resource, name));
+    }
+    Ok(())
+}
+
+/// What a client cannot change comes from the live object where the client left it out, or cannot
+/// have it.
+fn keep_system_fields(new: &mut ObjectMeta, live: &ObjectMeta) {
+    new.resource_version.clone_from(&live.resource_version);
+    new.generation = live.generation;
+    new.self_link = None;
+    if new.uid.as_deref().unwrap_or_default().is_empty() {
+        new.uid.clone_from(&live.uid);
+    }
+    if new.creation_timestamp.is_none() {
+        new.creation_timestamp.clone_from(&live.creation_timestamp);
+    }
+    new.deletion_timestamp.clone_from(&live.deletion_timestamp);
+    new.deletion_grace_period_seconds = live.deletion_grace_period_seconds;
+    if new.generate_name.as_deref().unwrap_or_default().is_empty() {
+        new.generate_name.clone_from(&live.generate_name);
+    }
+}
+
+/// Whether anything but metadata, and what only the server writes, differs.
+fn content_differs(new: &Value, live: &Value, server_owned: &[&str]) -> bool {
+    let fields = |tree: &Value, other: &Value| {
+        tree.as_object()
+            .into_iter()
+            .flatten()
+            .any(|(field, value)| {
+                field != "metadata"
+                    && !server_owned.contains(&field.as_str())
+                    && other.get(field) != Some(value)
+            })
+    };
+    fields(new, live) || fields(live, new)
+}
+
+/// Stores the new state: not at all where it is the live one, and as a removal where the last
+/// finalizer of a deleted object went.
+async fn write<R: Resource>(
+    resource: &R,
+    object: R::Object,
+    live: &R::Object,
+    (revision, dry_run): (u64, bool),
+) -> Result<R::Object, Option<Status>> {
+    let registry = resource.registry();
+    let finished = object.metadata().deletion_timestamp.is_some() && !resource.waits(&object);
+    if finished {
+        if !dry_run {
+            registry.remove(&object, revision).await?;
+            resource.after_delete(&object).await.map_err(Some)?;
+        }
+        return Ok(object);
+    }
+    // Who would have written it when does not count (A102, A120).
+    if differ_at_most_in_times(&tree(live).map_err(Some)?, &tree(&object).map_err(Some)?) {
+        return Ok(live.clone());
+    }
+    if dry_run {
+        return Ok(object);
+    }
+    registry.replace(object, revision).await
+}

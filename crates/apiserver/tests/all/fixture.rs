@@ -1,0 +1,198 @@
+//! A whole server in a temporary folder, and calls to it.
+//!
+//! Tests are plain functions: the fixture owns the runtime, so that a check function can tell which
+//! line called it. Callers are bearer tokens: the user's name and groups, separated by commas.
+
+mod access;
+mod call;
+mod echo;
+mod letter;
+mod note;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use apiserver::GenericServer;
+use apiserver::health::HealthCheck;
+use apiserver::registry::Registries;
+use apiserver::server::HttpService;
+use axum::body::Body;
+use http::Response;
+use jiff::{SignedDuration, Timestamp};
+use machinery::time::Clock;
+use storage::cache::{CacheBuilder, CacheOptions};
+use storage::sqlite::{Sqlite, SqliteOptions};
+use storage::{Revision, Store};
+use tempfile::TempDir;
+use tokio::runtime::{self, Runtime};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use call::{Answer, Call};
+pub(crate) use watch::Watch;
+
+use self::access::{Callers, Policy};
+
+/// The namespaced kind's collection in namespace `n`.
+pub(crate) const NOTES: &str = "/apis/test.example.com/v1/namespaces/n/notes";
+
+/// The same in all namespaces.
+pub(crate) const ALL_NOTES: &str = "/apis/test.example.com/v1/notes";
+
+/// The cluster-scoped kind's collection.
+pub(crate) const LETTERS: &str = "/apis/test.example.com/v1/letters";
+
+/// The review.
+pub(crate) const ECHOES: &str = "/apis/test.example.com/v1/echoes";
+
+/// When every fixture starts, in seconds.
+const EPOCH: i64 = 1_767_323_045;
+
+/// What a test wants different.
+pub(crate) struct Options {
+    /// Events that the cache keeps.
+    pub(crate) history: usize,
+    /// Reading and writing requests at once.
+    pub(crate) limits: (usize, usize),
+    /// Further health checks.
+    pub(crate) checks: Vec<HealthCheck>,
+    /// Paths beside the groups; anonymous callers reach them.
+    pub(crate) mounts: Vec<(&'static str, HttpService)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            history: 1000,
+            limits: (400, 200),
+            checks: Vec::new(),
+            mounts: Vec::new(),
+        }
+    }
+}
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) runtime: Runtime,
+    pub(crate) generic: GenericServer,
+    clock: Arc<TestClock>,
+    store: Arc<Sqlite>,
+    _folder: TempDir,
+}
+
+impl Server {
+    /// A server as it is by default.
+    pub(crate) fn start() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// A server with these options.
+    pub(crate) fn with(options: Options) -> Self {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Sqlite::open(folder.path(), SqliteOptions::default()).unwrap());
+        let clock = Arc::new(TestClock(AtomicI64::new(EPOCH)));
+        let generic = runtime.block_on(build(&store, &clock, options));
+        Self {
+            runtime,
+            generic,
+            clock,
+            store,
+            _folder: folder,
+        }
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(crate) fn send(&self, call: Call) -> Answer {
+        self.runtime
+            .block_on(async { Answer::read(call.send(self.generic.service()).await).await })
+    }
+
+    /// Sends a request and leaves the body of the answer unread.
+    pub(crate) fn open(&self, call: Call) -> Response<Body> {
+        self.runtime.block_on(call.send(self.generic.service()))
+    }
+
+    /// GET.
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.send(Call::get(path))
+    }
+
+    /// Creates an object, which must work, and gives what was answered.
+    #[track_caller]
+    pub(crate) fn create(&self, collection: &str, object: serde_json::Value) -> serde_json::Value {
+        let answer = self.send(Call::post(collection, &object));
+        assert_eq!(answer.code, 201, "{}", answer.text());
+        answer.json()
+    }
+
+    /// Opens a watch, which must work.
+    #[track_caller]
+    pub(crate) fn watch(&self, path: &str) -> Watch<'_> {
+        Watch::open(self, Call::get(path))
+    }
+
+    /// Lets time pass for timestamps, not for timers.
+    pub(crate) fn advance_clock(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// The store's newest revision.
+    pub(crate) fn revision(&self) -> u64 {
+        self.runtime
+            .block_on(self.store.current_revision())
+            .unwrap()
+            .get()
+    }
+
+    /// Forgets what was before a revision.
+    pub(crate) fn compact(&self, through: u64) {
+        self.runtime
+            .block_on(self.store.compact(Revision::new(through)))
+            .unwrap();
+    }
+}
+
+async fn build(store: &Arc<Sqlite>, clock: &Arc<TestClock>, options: Options) -> GenericServer {
+    let cache = CacheBuilder::new(
+        Arc::clone(store) as Arc<dyn Store>,
+        CacheOptions {
+            history: options.history,
+        },
+    );
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    let mut registries = Registries::new(
+        Arc::clone(store) as Arc<dyn Store>,
+        cache,
+        Arc::clone(&clock),
+    );
+    let notes = note::Notes::new(&mut registries);
+    let letters = letter::Letters::new(&mut registries);
+    let cache = registries.into_cache().start().await.unwrap();
+    tokio::spawn(async move { cache.run(CancellationToken::new()).await });
+    let mut builder = GenericServer::builder(Arc::new(Policy), clock)
+        .authenticator(Arc::new(Callers))
+        .resource(notes)
+        .resource(letters)
+        .review(echo::Echoes::new())
+        .limits(options.limits.0, options.limits.1);
+    for check in options.checks {
+        builder = builder.health_check(check);
+    }
+    for (path, service) in options.mounts {
+        builder = builder.mount(path, service, true);
+    }
+    builder.build()
+}
+
+/// A clock that stands still unless a test moves it.
+struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,124 @@
+//! A client of one connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::identity::Identity;
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Version {
+    Http1,
+    Http2,
+}
+
+/// One connection.
+pub(super) enum Client {
+    Http1(http1::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>),
+}
+
+impl Client {
+    /// Connects, trusting only this server; `None` where the server cannot prove to be it.
+    pub(super) async fn connect(
+        address: SocketAddr,
+        server: &Identity,
+        own: Option<&Identity>,
+        version: Version,
+    ) -> Option<Self> {
+        let io = TokioIo::new(Self::stream(address, server, own, version).await?);
+        match version {
+            Version::Http1 => {
+                let (client, connection) = http1::handshake(io).await.unwrap();
+                tokio::spawn(connection);
+                Some(Self::Http1(client))
+            }
+            Version::Http2 => {
+                let (client, connection) =
+                    http2::handshake(TokioExecutor::new(), io).await.unwrap();
+                tokio::spawn(connection);
+                Some(Self::Http2(client))
+            }
+        }
+    }
+
+    /// The bare connection.
+    pub(super) async fn stream(
+        address: SocketAddr,
+        server: &Identity,
+        own: Option<&Identity>,
+        version: Version,
+    ) -> Option<TlsStream<TcpStream>> {
+        let connector = TlsConnector::from(Arc::new(config(server, own, version)));
+        let stream = TcpStream::connect(address).await.unwrap();
+        connector
+            .connect(ServerName::try_from("localhost").unwrap(), stream)
+            .await
+            .ok()
+    }
+
+    /// Sends GET; `None` where the connection is closed.
+    pub(super) async fn send(&mut self, path: &str) -> Option<Response<Incoming>> {
+        let request = Request::get(path).header("host", "localhost");
+        match self {
+            Self::Http1(client) => client
+                .send_request(request.body(Body::empty()).unwrap())
+                .await
+                .ok(),
+            Self::Http2(client) => {
+                let request = Request::get(format!("https://localhost{path}"));
+                client
+                    .send_request(request.body(Body::empty()).unwrap())
+                    .await
+                    .ok()
+            }
+        }
+    }
+
+    /// The text of an answer that must come.
+    pub(super) async fn text(&mut self, path: &str) -> String {
+        let response = self.send(path).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.into()).unwrap()
+    }
+}
+
+fn config(server: &Identity, own: Option<&Identity>, version: Version) -> ClientConfig {
+    let certificate = |identity: &Identity| {
+        CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate(server)).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let mut config = match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap();
+            builder
+                .with_client_auth_cert(vec![certificate(own)], key)
+                .unwrap()
+        }
+    };
+    config.alpn_protocols = match version {
+        Version::Http1 => vec![b"http/1.1".to_vec()],
+        Version::Http2 => vec![b"h2".to_vec()],
+    };
+    config
+}
