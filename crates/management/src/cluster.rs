@@ -1,0 +1,148 @@
+//! `clusters.management.cattle.io`: what there is to reach.
+
+use std::sync::Arc;
+
+use api::management::{self, Cluster, cluster};
+use apiserver::cell::{AGE, age};
+use apiserver::description::{Description, KindSchema, Verb};
+use apiserver::registry::Registry;
+use apiserver::request_context::RequestContext;
+use apiserver::resource::{ObjectCheck, Resource, Visibility, Write};
+use apiserver::stored_object::{Index, StoredObject};
+use async_trait::async_trait;
+use auth::Attributes;
+use jiff::Timestamp;
+use machinery::field::{self, ErrorList, Path};
+use machinery::meta::GroupResource;
+use machinery::status::Status;
+use machinery::table::Column;
+use serde_json::Value;
+
+use crate::description::describe;
+
+/// What the kind is.
+pub fn description() -> Description {
+    let names = (Cluster::KIND, Cluster::PLURAL, Cluster::SINGULAR);
+    describe(names, KindSchema::of::<Cluster>())
+}
+
+/// Clusters are found by name and labels.
+pub const INDEX: Index<Cluster> = Index::NONE;
+
+const COLUMNS: [Column; 4] = [
+    Column::NAME,
+    Column::string("Display Name", "Name of the cluster for people."),
+    Column::string("Version", "Version of Kubernetes that the cluster runs.").wide(),
+    AGE,
+];
+
+/// The strategy of clusters.
+pub struct Clusters {
+    /// The objects.
+    pub registry: Registry<Cluster>,
+}
+
+/// What asks whether somebody may get a cluster: the right that everything about clusters hangs on.
+pub fn may_get(name: &str) -> Attributes {
+    Attributes::resource("get", management::GROUP, Cluster::PLURAL)
+        .version(management::VERSION)
+        .object(name)
+}
+
+#[async_trait]
+impl Resource for Clusters {
+    type Object = Cluster;
+
+    fn registry(&self) -> &Registry<Cluster> {
+        &self.registry
+    }
+
+    fn columns(&self) -> &[Column] {
+        &COLUMNS
+    }
+
+    fn cells(&self, cluster: &Cluster, now: Timestamp) -> Vec<Value> {
+        let version = cluster
+            .status
+            .version
+            .as_ref()
+            .map(|version| version.git_version.as_str());
+        vec![
+            cluster.id().into(),
+            cluster.display_name().into(),
+            version.unwrap_or_default().into(),
+            age(&cluster.metadata, now),
+        ]
+    }
+
+    /// Who may list clusters sees those that they may get.
+    async fn visibility(&self, cx: &RequestContext, _verb: Verb) -> Result<Visibility, Status> {
+        Ok(Visibility::Checked(Arc::new(MayGet(cx.clone()))))
+    }
+
+    fn validate(&self, cluster: &Cluster, _live: Option<&Cluster>) -> ErrorList {
+        let endpoint = cluster.spec.local_cluster_auth_endpoint.as_ref();
+        let fqdn = endpoint
+            .map(|endpoint| endpoint.fqdn.as_str())
+            .unwrap_or_default();
+        if fqdn.is_empty() || is_host(fqdn) {
+            return ErrorList::new();
+        }
+        let path = Path::root("spec")
+            .child("localClusterAuthEndpoint")
+            .child("fqdn");
+        vec![field::Error::invalid(
+            &path,
+            fqdn,
+            "must be a host name, with a port if need be",
+        )]
+    }
+
+    async fn admit(&self, _cx: &RequestContext, write: Write<'_, Cluster>) -> Result<(), Status> {
+        match write {
+            Write::Delete(cluster) if cluster.id() == cluster::LOCAL => Err(Status::forbidden(
+                &GroupResource::from_static(management::GROUP, Cluster::PLURAL),
+                cluster::LOCAL,
+                "the cluster that this server lives in cannot be deleted",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Letters, digits, dots and hyphens, and a port behind a colon.
+fn is_host(text: &str) -> bool {
+    let (name, port) = text.split_once(':').unwrap_or((text, "443"));
+    machinery::validation::dns1123_subdomain(name).is_empty() && port.parse::<u16>().is_ok()
+}
+
+/// Admits the clusters that the caller may get.
+struct MayGet(RequestContext);
+
+#[async_trait]
+impl ObjectCheck for MayGet {
+    async fn admits(&self, object: &StoredObject) -> Result<bool, Status> {
+        self.0.may(&may_get(object.name())).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_have_a_name_and_perhaps_a_port() {
+        for (text, expected) in [
+            ("example.com", true),
+            ("example.com:6443", true),
+            ("10.0.0.1", true),
+            ("https://example.com", false),
+            ("example.com/x", false),
+            ("example.com:port", false),
+            ("exa mple", false),
+            ("\"", false),
+        ] {
+            assert_eq!(is_host(text), expected, "{text}");
+        }
+    }
+}

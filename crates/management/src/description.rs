@@ -1,0 +1,24 @@
+//! What the kinds of this group have in common.
+
+use api::management;
+use apiserver::description::{Description, KindSchema, Scope, Verb};
+
+/// A cluster-scoped kind of the group.
+pub(crate) fn describe(
+    (kind, plural, singular): (&'static str, &'static str, &'static str),
+    schema: KindSchema,
+) -> Description {
+    Description {
+        group: management::GROUP,
+        version: management::VERSION,
+        kind,
+        plural,
+        singular,
+        short_names: &[],
+        categories: &[],
+        scope: Scope::Cluster,
+        verbs: Verb::ALL,
+        subresources: &[],
+        schema,
+    }
+}

@@ -1,0 +1,77 @@
+//! `nodes.management.cattle.io`: the machines of clusters with a direct endpoint, in the namespace of their cluster's id.
+
+use api::management::Node;
+use apiserver::cell::{AGE, age};
+use apiserver::description::{Description, KindSchema, Scope};
+use apiserver::registry::Registry;
+use apiserver::resource::Resource;
+use apiserver::stored_object::Index;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use machinery::table::Column;
+use serde_json::Value;
+
+use crate::description::describe;
+
+/// What the kind is.
+pub fn description() -> Description {
+    let names = (Node::KIND, Node::PLURAL, Node::SINGULAR);
+    Description {
+        scope: Scope::Namespaced,
+        ..describe(names, KindSchema::of::<Node>())
+    }
+}
+
+/// Nodes are found by name and labels.
+pub const INDEX: Index<Node> = Index::NONE;
+
+const COLUMNS: [Column; 5] = [
+    Column::NAME,
+    Column::string("Ready", "Whether the node takes work."),
+    Column::string("Roles", "What the node does in its cluster."),
+    Column::string("Address", "Where the node is reached.").wide(),
+    AGE,
+];
+
+/// The strategy of nodes.
+pub struct Nodes {
+    /// The objects.
+    pub registry: Registry<Node>,
+}
+
+#[async_trait]
+impl Resource for Nodes {
+    type Object = Node;
+
+    fn registry(&self) -> &Registry<Node> {
+        &self.registry
+    }
+
+    fn columns(&self) -> &[Column] {
+        &COLUMNS
+    }
+
+    fn cells(&self, node: &Node, now: Timestamp) -> Vec<Value> {
+        let roles = [
+            ("control-plane", node.spec.control_plane),
+            ("etcd", node.spec.etcd),
+            ("worker", node.spec.worker),
+        ];
+        let roles: Vec<&str> = roles
+            .iter()
+            .filter(|(_, has)| *has)
+            .map(|(role, _)| *role)
+            .collect();
+        vec![
+            node.metadata.name.as_deref().into(),
+            if node.is_ready() {
+                "True".into()
+            } else {
+                "False".into()
+            },
+            roles.join(",").into(),
+            node.address().unwrap_or_default().into(),
+            age(&node.metadata, now),
+        ]
+    }
+}

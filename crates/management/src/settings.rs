@@ -1,0 +1,160 @@
+//! Reads settings, as of now.
+
+use std::time::Duration;
+
+use api::management::{Setting, setting};
+use apiserver::registry::Registry;
+
+/// Reads settings from the watch cache each time, so that a change acts at once.
+#[derive(Clone)]
+pub struct Settings(pub Registry<Setting>);
+
+/// The value of a setting that makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("setting {name}: {value:?} is not a number of minutes")]
+pub struct InvalidSetting {
+    name: &'static str,
+    value: String,
+}
+
+/// Limits of a life; `None` is no limit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TtlLimits {
+    /// What who asks for nothing gets.
+    pub default: Option<Duration>,
+    /// The longest that may be asked for.
+    pub max: Option<Duration>,
+}
+
+impl Settings {
+    /// The value that counts; empty where nobody set one and there is no default.
+    pub fn effective(&self, name: &str) -> String {
+        self.0
+            .cached("", name)
+            .map(|setting| setting.effective().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// How long kubeconfigs may live.
+    ///
+    /// # Errors
+    /// Where a setting is no number.
+    pub fn kubeconfig_ttl(&self) -> Result<TtlLimits, InvalidSetting> {
+        let default = self.minutes(setting::KUBECONFIG_DEFAULT_TOKEN_TTL_MINUTES)?;
+        let max = self.minutes(setting::KUBECONFIG_MAX_TOKEN_TTL_MINUTES)?;
+        let token_max = self.minutes(setting::AUTH_TOKEN_MAX_TTL_MINUTES)?;
+        Ok(limits(default, max, token_max))
+    }
+
+    /// The longest life of any token; `None` for no limit.
+    ///
+    /// # Errors
+    /// Where the setting is no number.
+    pub fn token_max_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
+        Ok(self
+            .minutes(setting::AUTH_TOKEN_MAX_TTL_MINUTES)?
+            .filter(|max| !max.is_zero()))
+    }
+
+    /// `None` where the setting is not set at all.
+    fn minutes(&self, name: &'static str) -> Result<Option<Duration>, InvalidSetting> {
+        let value = self.effective(name);
+        if value.is_empty() {
+            return Ok(None);
+        }
+        parse_minutes(&value)
+            .map(Some)
+            .ok_or(InvalidSetting { name, value })
+    }
+}
+
+/// Works out the limits (BEHAVIOUR §Q): 0 is no limit; no maximum of its own means that the default is the maximum; what holds for all
+/// tokens caps both; a default beyond the maximum is the maximum.
+fn limits(
+    default: Option<Duration>,
+    max: Option<Duration>,
+    token_max: Option<Duration>,
+) -> TtlLimits {
+    let limit = |value: Option<Duration>| value.filter(|value| !value.is_zero());
+    let smaller = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    let max = match max {
+        None => smaller(limit(default), limit(token_max)),
+        Some(_) => smaller(limit(max), limit(token_max)),
+    };
+    TtlLimits {
+        default: smaller(limit(default), max),
+        max,
+    }
+}
+
+/// A number of minutes, fractions allowed, as Go parses a duration of that many `m`; `None` for anything else, and for what no duration holds.
+pub(crate) fn parse_minutes(text: &str) -> Option<Duration> {
+    let digits = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if !digits || !text.bytes().any(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let minutes: f64 = text.parse().ok()?;
+    let longest = Duration::from_nanos(i64::MAX.unsigned_abs());
+    Duration::try_from_secs_f64(minutes * 60.0)
+        .ok()
+        .filter(|duration| *duration <= longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minutes_are_parsed_as_go_does() {
+        for (text, seconds) in [
+            ("0", Some(0.0)),
+            ("1.5", Some(90.0)),
+            ("43200", Some(2_592_000.0)),
+            (".5", Some(30.0)),
+            ("", None),
+            (".", None),
+            ("-1", None),
+            ("1e3", None),
+            ("inf", None),
+            ("1 ", None),
+            ("999999999999999999", None),
+        ] {
+            assert_eq!(
+                parse_minutes(text),
+                seconds.map(Duration::from_secs_f64),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[track_caller]
+    fn check(settings: [Option<u64>; 3], default: Option<u64>, max: Option<u64>) {
+        let [a, b, c] =
+            settings.map(|minutes| minutes.map(|minutes| Duration::from_secs(minutes * 60)));
+        let expected = TtlLimits {
+            default: default.map(|minutes| Duration::from_secs(minutes * 60)),
+            max: max.map(|minutes| Duration::from_secs(minutes * 60)),
+        };
+        assert_eq!(limits(a, b, c), expected, "{settings:?}");
+    }
+
+    #[test]
+    fn limits_follow_from_the_three_settings() {
+        // default, maximum, maximum of all tokens → default, maximum
+        check([Some(30), None, Some(90)], Some(30), Some(30));
+        check([Some(30), Some(60), Some(90)], Some(30), Some(60));
+        check([Some(30), Some(60), Some(45)], Some(30), Some(45));
+        check([Some(30), Some(10), Some(90)], Some(10), Some(10));
+        check([Some(30), None, Some(20)], Some(20), Some(20));
+        check([Some(30), Some(0), Some(0)], Some(30), None);
+        check([Some(0), Some(60), Some(90)], Some(60), Some(60));
+        check([Some(0), None, Some(90)], Some(90), Some(90));
+        check([Some(0), Some(0), Some(0)], None, None);
+        check([None, None, None], None, None);
+    }
+}
