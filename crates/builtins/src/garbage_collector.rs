@@ -1,0 +1,308 @@
+//! A small garbage collector: what the owner references of objects promise (upstream
+//! `pkg/controller/garbagecollector`).
+//!
+//! * An object all of whose owners are gone is deleted; one that still has an owner loses its
+//!   references to those gone.
+//! * An object deleted in the *foreground* (finalizer `foregroundDeletion`) waits until its
+//!   dependents that block it are deleted.
+//! * An object deleted as *orphan* (finalizer `orphan`) waits until its dependents have let go of
+//!   it.
+//!
+//! It follows the cached collections of the kinds it is given and keeps one index: which objects
+//! refer to which owner. Owners are looked up by kind and name and compared by uid, in a cache that
+//! is never older than the event that asks. References to kinds that it is not given are left
+//! alone. After a failure or a gap in the history it starts over from the present state.
+
+mod changes;
+mod graph;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apiserver::description::Scope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use machinery::meta::{ObjectMeta, Time};
+use machinery::status::Status;
+use machinery::time::Clock;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::any_resource::{AnyResource, mark_deleted};
+use changes::Changes;
+use graph::{Effect, Facts, Graph, Place};
+
+/// Finalizer of an object that waits for its dependents to be deleted.
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// Finalizer of an object that waits for its dependents to let go.
+const ORPHAN: &str = "orphan";
+
+/// How long to wait before starting over.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Deletes and releases dependents.
+pub struct GarbageCollector {
+    kinds: Vec<Arc<dyn AnyResource>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What became of the owner that a reference names.
+enum Owner {
+    /// It is there, or nobody here can tell.
+    Stays,
+    /// It waits for its dependents to be deleted.
+    WaitsForDependents,
+    /// There is no such object.
+    Gone,
+}
+
+impl GarbageCollector {
+    /// For these kinds: owners and dependents.
+    pub fn new(kinds: Vec<Arc<dyn AnyResource>>, clock: Arc<dyn Clock>) -> Self {
+        Self { kinds, clock }
+    }
+
+    /// Works until `shutdown`. Failures are logged and retried. Dropping the future is safe.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let work = async {
+            while let Err(error) = self.follow().await {
+                tracing::warn!(%error, "the garbage collector starts over");
+                sleep(PAUSE).await;
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = work => {}
+        }
+    }
+
+    /// Puts the present state in order, then every change, until the caches close.
+    async fn follow(&self) -> Result<(), Status> {
+        let mut graph = Graph::default();
+        let (mut changes, present) = self.survey(&mut graph)?;
+        for place in present {
+            self.settle(&graph, &place).await?;
+        }
+        loop {
+            let batch = match changes.next().await {
+                Ok(batch) => batch,
+                Err(storage::Error::Closed) => return Ok(()),
+                Err(error) => return Err(gap(&error)),
+            };
+            // First everything that is known, then what follows from it: an owner that lets its
+            // dependents stay must know them all.
+            let effects: Vec<Effect> = batch
+                .into_iter()
+                .map(|change| graph.apply(change))
+                .collect();
+            for effect in effects {
+                self.process(&graph, &effect).await?;
+            }
+        }
+    }
+
+    /// Indexes the present objects; gives those that may need something, and all changes from here
+    /// on.
+    fn survey(&self, graph: &mut Graph) -> Result<(Changes, Vec<Place>), Status> {
+        let mut changes = Changes::default();
+        let mut present = Vec::new();
+        for (kind, resource) in self.kinds.iter().enumerate() {
+            let view = resource.collection().view();
+            for (key, object) in view.iter() {
+                let facts = Facts::of(object);
+                let place = Place {
+                    kind,
+                    key: key.clone(),
+                };
+                if facts.is_of_interest() {
+                    present.push(place.clone());
+                }
+                graph.link(&facts, place);
+            }
+            let followed = changes.follow(resource.collection(), view.revision);
+            followed.map_err(|error| gap(&error))?;
+        }
+        Ok((changes, present))
+    }
+
+    async fn process(&self, graph: &Graph, effect: &Effect) -> Result<(), Status> {
+        let Effect {
+            place,
+            before,
+            after,
+        } = effect;
+        if after.is_of_interest() {
+            self.settle(graph, place).await?;
+        }
+        if before.uid != after.uid {
+            for dependent in graph.dependents(&before.uid) {
+                self.settle(graph, &dependent).await?;
+            }
+        }
+        // An owner that waited for this object may wait for it no more.
+        for reference in &before.owner_references {
+            if let Some(owner) = self.place_of(before, reference) {
+                self.settle(graph, &owner).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does for one object what its finalizers and owners ask for. Must be safe to repeat.
+    async fn settle(&self, graph: &Graph, place: &Place) -> Result<(), Status> {
+        let Some(facts) = self.facts(place) else {
+            return Ok(());
+        };
+        if facts.waits_for(ORPHAN) {
+            for dependent in graph.dependents(&facts.uid) {
+                self.release(&dependent, &[&facts.uid]).await?;
+            }
+            return self.finish(place, &facts, ORPHAN).await;
+        }
+        if facts.waits_for(FOREGROUND) {
+            let dependents = graph.dependents(&facts.uid);
+            for dependent in &dependents {
+                self.judge(graph, dependent).await?;
+            }
+            let blocks = |place: &Place| {
+                self.facts(place)
+                    .is_some_and(|found| found.blocks(&facts.uid))
+            };
+            if !dependents.iter().any(blocks) {
+                self.finish(place, &facts, FOREGROUND).await?;
+            }
+        }
+        self.judge(graph, place).await
+    }
+
+    /// Deletes an object whose owners are gone or going, or takes the references to those from it.
+    async fn judge(&self, graph: &Graph, place: &Place) -> Result<(), Status> {
+        let Some(facts) = self
+            .facts(place)
+            .filter(|facts| !facts.owner_references.is_empty())
+        else {
+            return Ok(());
+        };
+        let mut lost: Vec<&str> = Vec::new();
+        let mut stays = false;
+        let mut in_foreground = false;
+        for reference in &facts.owner_references {
+            match self.owner(&facts, reference) {
+                Owner::Stays => stays = true,
+                Owner::WaitsForDependents => {
+                    in_foreground = true;
+                    lost.push(&reference.uid);
+                }
+                Owner::Gone => lost.push(&reference.uid),
+            }
+        }
+        match (stays, lost.is_empty()) {
+            (true, true) => Ok(()),
+            (true, false) => self.release(place, &lost).await,
+            (false, _) if facts.deletion_timestamp.is_some() => Ok(()),
+            (false, _) => {
+                let cascades = in_foreground && !graph.dependents(&facts.uid).is_empty();
+                self.delete(place, &facts, cascades).await
+            }
+        }
+    }
+
+    /// Deletes an object, after its own dependents where it `cascades`.
+    async fn delete(&self, place: &Place, facts: &Facts, cascades: bool) -> Result<(), Status> {
+        let now = Time(self.clock.now());
+        let edit = move |metadata: &mut ObjectMeta| {
+            if cascades && metadata.deletion_timestamp.is_none() {
+                let finalizers = metadata.finalizers.get_or_insert_default();
+                finalizers.push(FOREGROUND.to_owned());
+            }
+            mark_deleted(metadata, &now);
+        };
+        self.kinds[place.kind]
+            .edit(place.key.as_str(), &facts.uid, &edit)
+            .await
+    }
+
+    /// Takes the references to these owners from an object.
+    async fn release(&self, place: &Place, owners: &[&str]) -> Result<(), Status> {
+        let Some(facts) = self.facts(place) else {
+            return Ok(());
+        };
+        let owners: Vec<String> = owners.iter().map(|uid| (*uid).to_owned()).collect();
+        let edit = move |metadata: &mut ObjectMeta| {
+            let is_kept = |reference: &OwnerReference| !owners.contains(&reference.uid);
+            retain(&mut metadata.owner_references, is_kept);
+        };
+        self.kinds[place.kind]
+            .edit(place.key.as_str(), &facts.uid, &edit)
+            .await
+    }
+
+    /// Takes a finalizer from an object, which removes it where that was the last.
+    async fn finish(
+        &self,
+        place: &Place,
+        facts: &Facts,
+        finalizer: &'static str,
+    ) -> Result<(), Status> {
+        let edit = move |metadata: &mut ObjectMeta| {
+            retain(&mut metadata.finalizers, |held: &String| held != finalizer);
+        };
+        self.kinds[place.kind]
+            .edit(place.key.as_str(), &facts.uid, &edit)
+            .await
+    }
+
+    fn owner(&self, dependent: &Facts, reference: &OwnerReference) -> Owner {
+        let Some(place) = self.place_of(dependent, reference) else {
+            return Owner::Stays;
+        };
+        match self.facts(&place) {
+            None => Owner::Gone,
+            // It cannot be decoded; whether it is the owner meant is unknown.
+            Some(owner) if owner.uid.is_empty() => Owner::Stays,
+            Some(owner) if owner.uid != reference.uid => Owner::Gone,
+            Some(owner) if owner.waits_for(FOREGROUND) => Owner::WaitsForDependents,
+            Some(_) => Owner::Stays,
+        }
+    }
+
+    /// Where the owner that a reference names must be, if its kind is known here. An owner in a
+    /// namespace owns only there.
+    fn place_of(&self, dependent: &Facts, reference: &OwnerReference) -> Option<Place> {
+        let group = reference
+            .api_version
+            .rsplit_once('/')
+            .map_or("", |(group, _)| group);
+        let is_named = |kind: &&Arc<dyn AnyResource>| {
+            kind.description().group == group && kind.description().kind == reference.kind
+        };
+        let kind = self.kinds.iter().position(|kind| is_named(&kind))?;
+        let namespace = match self.kinds[kind].description().scope {
+            Scope::Cluster => "",
+            Scope::Namespaced if dependent.namespace.is_empty() => return None,
+            Scope::Namespaced => &dependent.namespace,
+        };
+        let key = self.kinds[kind]
+            .key(namespace, &reference.name)
+            .parse()
+            .ok()?;
+        Some(Place { kind, key })
+    }
+
+    fn facts(&self, place: &Place) -> Option<Facts> {
+        let view = self.kinds[place.kind].collection().view();
+        view.get(place.key.as_str()).map(|object| Facts::of(object))
+    }
+}
+
+/// Keeps some of a list; an empty one is left out.
+fn retain<T>(list: &mut Option<Vec<T>>, is_kept: impl Fn(&T) -> bool) {
+    if let Some(items) = list {
+        items.retain(is_kept);
+    }
+    list.take_if(|items| items.is_empty());
+}
+
+fn gap(error: &storage::Error) -> Status {
+    Status::internal(format!("the history of changes has a gap: {error}"))
+}
