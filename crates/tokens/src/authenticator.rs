@@ -1,0 +1,51 @@
+//! Minted tokens as a login to this server.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use auth::{Authentication, Authenticator, Credentials, UserInfo};
+use machinery::time::Clock;
+
+use crate::validity::Validity;
+
+/// Key of the extra value that names the token of a request.
+pub const EXTRA_TOKEN: &str = "requesttokenid";
+
+/// Recognises the bearers of minted tokens.
+pub struct TokenAuthenticator {
+    validity: Arc<Validity>,
+    clock: Arc<dyn Clock>,
+    cluster: &'static str,
+}
+
+impl TokenAuthenticator {
+    /// For requests to this cluster.
+    pub fn new(validity: Arc<Validity>, clock: Arc<dyn Clock>, cluster: &'static str) -> Self {
+        Self {
+            validity,
+            clock,
+            cluster,
+        }
+    }
+}
+
+#[async_trait]
+impl Authenticator for TokenAuthenticator {
+    fn name(&self) -> &'static str {
+        "minted token"
+    }
+
+    async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
+        let Some(bearer) = credentials.bearer else {
+            return Authentication::NotRequested;
+        };
+        match self.validity.check(bearer, self.cluster, self.clock.now()) {
+            Ok(token) => {
+                let mut user = UserInfo::named(token.user);
+                user.extra.insert(EXTRA_TOKEN.to_owned(), vec![token.name]);
+                Authentication::Authenticated(user)
+            }
+            Err(refusal) => Authentication::failed(refusal.to_string()),
+        }
+    }
+}

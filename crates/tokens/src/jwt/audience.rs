@@ -1,0 +1,66 @@
+//! Names of the places that a token is for, as they stand in `aud`.
+//!
+//! The audience of the cluster where this server lives, and so of the management API, is the issuer
+//! URL. Any other cluster's is `cluster:` and its name, which no URL with an authority can be.
+
+use api::management::cluster::LOCAL;
+
+/// Most clusters that a token names one by one; each takes some 30 bytes of it.
+pub const MAX_NAMED_CLUSTERS: usize = 64;
+
+/// In place of the clusters' own audiences where there are more than [`MAX_NAMED_CLUSTERS`]: the
+/// clusters of the token's record. Only who can read the record can accept it; a cluster that
+/// verifies offline refuses such a token. No cluster is named `*`.
+pub const RECORDED_CLUSTERS: &str = "cluster:*";
+
+/// The audience of one cluster.
+#[must_use]
+pub fn audience(issuer: &str, cluster: &str) -> String {
+    match cluster {
+        LOCAL => issuer.to_owned(),
+        _ => format!("cluster:{cluster}"),
+    }
+}
+
+/// The audiences of a token for these clusters, in their order.
+#[must_use]
+pub fn audiences<S: AsRef<str>>(issuer: &str, clusters: &[S]) -> Vec<String> {
+    let names = clusters.iter().map(AsRef::as_ref);
+    if clusters.len() <= MAX_NAMED_CLUSTERS {
+        return names.map(|cluster| audience(issuer, cluster)).collect();
+    }
+    let local = names.filter(|cluster| *cluster == LOCAL).take(1);
+    let local = local.map(|cluster| audience(issuer, cluster));
+    local.chain([RECORDED_CLUSTERS.to_owned()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_NAMED_CLUSTERS, audiences};
+
+    #[track_caller]
+    fn check(clusters: &[&str], expected: &[&str]) {
+        assert_eq!(audiences("https://issuer.example", clusters), expected);
+    }
+
+    #[test]
+    fn few_clusters_are_named() {
+        check(&[], &[]);
+        check(
+            &["c-1", "local"],
+            &["cluster:c-1", "https://issuer.example"],
+        );
+        check(
+            &["c"; MAX_NAMED_CLUSTERS],
+            &["cluster:c"; MAX_NAMED_CLUSTERS],
+        );
+    }
+
+    #[test]
+    fn many_clusters_are_left_to_the_record() {
+        let mut many = [["c"; MAX_NAMED_CLUSTERS].as_slice(), &["d"]].concat();
+        check(&many, &["cluster:*"]);
+        many.push("local");
+        check(&many, &["https://issuer.example", "cluster:*"]);
+    }
+}

@@ -1,0 +1,24 @@
+//! Tokens: minted, recorded, checked and revoked.
+//!
+//! A token is a JWT signed by this server, and a record of `tokens.ext.cattle.io` that makes it count. Both are needed at every door
+//! ([`validity`]); so deleting the record, or the kubeconfig that owns it, ends the token at once, and a token whose record was never
+//! written never was one.
+//!
+//! ```text
+//! Order → Minter → record in the store + signed Bearer      Bearer → Validity → ValidToken
+//! ```
+//!
+//! No token and no private key is stored in the clear or printed: records hold neither, and the types that do have no `Display`.
+
+pub mod authenticator;
+pub mod jwks;
+pub mod jwt;
+pub mod key_ring;
+pub mod key_store;
+pub mod leeway;
+pub mod minter;
+pub mod secret;
+pub mod signing_key;
+pub mod sweeper;
+pub mod token_resource;
+pub mod validity;

@@ -1,0 +1,188 @@
+//! Minting: a signed token and the record that makes it count.
+
+use std::sync::Arc;
+
+use api::ext::{Token, TokenSpec, token};
+use api::labels;
+use apiserver::registry::Registry;
+use apiserver::resource::random_name;
+use jiff::{SignedDuration, Timestamp};
+use machinery::meta::{Metadata, ObjectMeta, Time};
+use machinery::status::{Reason, Status};
+
+use crate::jwt::{self, Claims, audiences};
+use crate::key_store::KeyStore;
+use crate::secret::Bearer;
+use crate::token_resource::say_expiry;
+
+/// The longest life of a token where settings set no limit, in seconds: a hundred years, so that its
+/// end is a date.
+pub const MAX_TTL_SECS: i64 = 100 * 365 * 24 * 3600;
+
+/// How many names are tried.
+const NAME_ATTEMPTS: usize = 8;
+
+/// Mints tokens.
+pub struct Minter {
+    keys: Arc<KeyStore>,
+    issuer: String,
+    tokens: Registry<Token>,
+}
+
+/// What a token is to be.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// The user whom it speaks for.
+    pub user: String,
+    /// The clusters that it opens.
+    pub clusters: Vec<String>,
+    /// The kubeconfig that it belongs to.
+    pub kubeconfig: String,
+    /// What it is for, for people.
+    pub description: String,
+    /// How long it lives, in seconds.
+    pub ttl_secs: i64,
+}
+
+/// A token and its record.
+#[derive(Debug)]
+pub struct Minted {
+    /// The record.
+    pub record: Token,
+    /// The token.
+    pub bearer: Bearer,
+}
+
+impl Minter {
+    /// Signs with these keys in the name of this issuer.
+    pub fn new(keys: Arc<KeyStore>, issuer: String, tokens: Registry<Token>) -> Self {
+        Self {
+            keys,
+            issuer,
+            tokens,
+        }
+    }
+
+    /// Mints a token and stores its record.
+    ///
+    /// # Errors
+    /// 503 where the store does not answer, 500 where there is no key to sign with.
+    pub async fn mint(&self, order: &Order, now: Timestamp) -> Result<Minted, Status> {
+        self.cover(order.ttl_secs, now).await?;
+        for _ in 0..NAME_ATTEMPTS {
+            let mut record = record(order, now);
+            say_expiry(&mut record);
+            match self.tokens.insert(record, false).await {
+                Ok(record) => {
+                    let bearer = self.sign(&record, now)?;
+                    return Ok(Minted { record, bearer });
+                }
+                Err(status) if status.reason == Reason::AlreadyExists => {}
+                Err(status) => return Err(status),
+            }
+        }
+        Err(Status::internal("no free name was found for a token"))
+    }
+
+    /// Makes sure that the keys outlive a token of this life in seconds.
+    ///
+    /// # Errors
+    /// 503 where the keys cannot be written.
+    pub async fn cover(&self, ttl_secs: i64, now: Timestamp) -> Result<(), Status> {
+        let covered = self.keys.cover(ttl_secs.unsigned_abs(), now).await;
+        covered.map_err(|error| {
+            tracing::error!(%error, "the signing keys cannot be extended");
+            Status::service_unavailable("the signing keys cannot be extended", Some(1))
+        })
+    }
+
+    /// The bearer token of a record.
+    ///
+    /// # Errors
+    /// 500 where there is no key to sign with, or the record has no expiry.
+    pub fn sign(&self, record: &Token, now: Timestamp) -> Result<Bearer, Status> {
+        let name = record.metadata().name.clone().unwrap_or_default();
+        let expires = record.expires_at().unwrap_or(now);
+        let spec = &record.spec;
+        let named = spec
+            .cluster_names
+            .iter()
+            .chain(Some(&spec.cluster_name).filter(|name| !name.is_empty()));
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            sub: spec.user_id.clone(),
+            aud: audiences(&self.issuer, &named.collect::<Vec<_>>()),
+            iat: now.as_second(),
+            nbf: now.as_second(),
+            exp: expires.as_second(),
+            jti: name,
+            groups: Vec::new(),
+        };
+        jwt::mint(&self.keys.ring(), &claims, now).map_err(|error| {
+            tracing::error!(%error, "a token cannot be signed");
+            Status::internal("a token cannot be signed")
+        })
+    }
+
+    /// Removes a record, so that its token counts no more; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// 503 where the store does not answer.
+    pub async fn revoke(&self, name: &str) -> Result<(), Status> {
+        loop {
+            let Some(token) = self.tokens.get("", name).await? else {
+                return Ok(());
+            };
+            let version = token
+                .metadata()
+                .resource_version
+                .as_deref()
+                .unwrap_or_default();
+            match self
+                .tokens
+                .remove(&token, version.parse().unwrap_or_default())
+                .await
+            {
+                Ok(_) => return Ok(()),
+                Err(None) => {}
+                Err(Some(status)) => return Err(status),
+            }
+        }
+    }
+}
+
+fn record(order: &Order, now: Timestamp) -> Token {
+    let mut labels = std::collections::BTreeMap::new();
+    if !order.kubeconfig.is_empty() {
+        labels.insert(labels::KUBECONFIG_ID.to_owned(), order.kubeconfig.clone());
+        labels.insert(
+            labels::TOKEN_KIND.to_owned(),
+            token::KIND_KUBECONFIG.to_owned(),
+        );
+    }
+    Token {
+        metadata: ObjectMeta {
+            name: Some(random_name(token::NAME_PREFIX)),
+            generate_name: Some(token::NAME_PREFIX.to_owned()),
+            uid: Some(uuid::Uuid::new_v4().to_string()),
+            creation_timestamp: Some(Time(now)),
+            generation: Some(1),
+            labels: Some(labels).filter(|labels| !labels.is_empty()),
+            ..ObjectMeta::default()
+        },
+        spec: TokenSpec {
+            user_id: order.user.clone(),
+            kind: token::KIND_KUBECONFIG.to_owned(),
+            description: order.description.clone(),
+            ttl: SignedDuration::from_secs(order.ttl_secs)
+                .as_millis()
+                .try_into()
+                .unwrap_or(i64::MAX),
+            enabled: Some(true),
+            cluster_names: order.clusters.clone(),
+            kubeconfig_name: order.kubeconfig.clone(),
+            ..TokenSpec::default()
+        },
+        ..Token::default()
+    }
+}

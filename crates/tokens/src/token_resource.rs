@@ -1,0 +1,274 @@
+//! `tokens.ext.cattle.io`: the records of minted tokens as their owners see them.
+
+use std::sync::Arc;
+
+use api::ext::{self, Token, TokenPrincipal, token};
+use api::management::{Cluster, User};
+use api::{labels, management};
+use apiserver::cell::{AGE, age};
+use apiserver::description::{Description, KindSchema, Scope, Verb};
+use apiserver::registry::Registry;
+use apiserver::request_context::RequestContext;
+use apiserver::resource::{Resource, Visibility, owner_visibility};
+use apiserver::stored_object::Index;
+use async_trait::async_trait;
+use auth::Attributes;
+use jiff::Timestamp;
+use machinery::human_duration::human_duration;
+use machinery::meta::Metadata;
+use machinery::status::Status;
+use machinery::table::Column;
+use serde_json::Value;
+
+use crate::minter::{MAX_TTL_SECS, Minter};
+use crate::validity::find_user;
+
+/// What the kind is.
+pub fn description() -> Description {
+    Description {
+        group: ext::GROUP,
+        version: ext::VERSION,
+        kind: Token::KIND,
+        plural: Token::PLURAL,
+        singular: Token::SINGULAR,
+        short_names: &[],
+        categories: &[],
+        scope: Scope::Cluster,
+        verbs: Verb::ALL,
+        subresources: &[],
+        schema: KindSchema::of::<Token>(),
+    }
+}
+
+/// Tokens belong to the user whom they speak for.
+pub const INDEX: Index<Token> = Index {
+    owner: |token| Some(&token.spec.user_id),
+    fields: &[],
+};
+
+/// Longest life of a token, as settings say it at the moment.
+pub type MaxTtl = Arc<dyn Fn() -> Result<Option<i64>, Status> + Send + Sync>;
+
+/// The strategy of tokens.
+pub struct TokenResource {
+    registry: Registry<Token>,
+    users: Registry<User>,
+    clusters: Registry<Cluster>,
+    minter: Arc<Minter>,
+    max_ttl_millis: MaxTtl,
+}
+
+const COLUMNS: [Column; 6] = [
+    Column::NAME,
+    Column::string("User", "User whom the token speaks for.").wide(),
+    Column::string("Kind", "What the token is for."),
+    Column::string("TTL", "How long the token lives from its creation."),
+    AGE,
+    Column::string("Description", "What the token is for, in words.").wide(),
+];
+
+impl TokenResource {
+    /// Over these records; `max_ttl_millis` says how long tokens may live, `None` for ever.
+    pub fn new(
+        (registry, users, clusters): (Registry<Token>, Registry<User>, Registry<Cluster>),
+        minter: Arc<Minter>,
+        max_ttl_millis: MaxTtl,
+    ) -> Self {
+        Self {
+            registry,
+            users,
+            clusters,
+            minter,
+            max_ttl_millis,
+        }
+    }
+
+    /// The life of a new token: what was asked for, or the longest.
+    fn settle_ttl(&self, token: &mut Token) -> Result<(), Status> {
+        let longest = MAX_TTL_SECS * 1000;
+        let max = (self.max_ttl_millis)()?.unwrap_or(longest).min(longest);
+        match token.spec.ttl {
+            ttl if ttl <= 0 => token.spec.ttl = max,
+            ttl if ttl > max => {
+                return Err(Status::bad_request(format!(
+                    "spec.ttl {ttl} exceeds max ttl {max}"
+                )));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn check_cluster(&self, cx: &RequestContext, name: &str) -> Result<(), Status> {
+        let attributes =
+            Attributes::resource("get", management::GROUP, Cluster::PLURAL).object(name);
+        if !cx.may(&attributes).await? {
+            let text = format!(
+                "user {} is not allowed to access cluster {name}",
+                cx.user.name
+            );
+            return Err(Status::forbidden(self.registry.group_resource(), "", &text));
+        }
+        match self.clusters.get("", name).await? {
+            Some(_) => Ok(()),
+            None => Err(Status::bad_request(format!("cluster {name} not found"))),
+        }
+    }
+}
+
+#[async_trait]
+impl Resource for TokenResource {
+    type Object = Token;
+
+    fn registry(&self) -> &Registry<Token> {
+        &self.registry
+    }
+
+    fn columns(&self) -> &[Column] {
+        &COLUMNS
+    }
+
+    fn cells(&self, token: &Token, now: Timestamp) -> Vec<Value> {
+        vec![
+            token.metadata.name.as_deref().into(),
+            token.spec.user_id.as_str().into(),
+            token.spec.kind.as_str().into(),
+            human_duration(token.spec.ttl / 1000).into(),
+            age(&token.metadata, now),
+            token.spec.description.as_str().into(),
+        ]
+    }
+
+    fn creates_on_apply(&self) -> bool {
+        false
+    }
+
+    fn reset_fields(&self) -> &'static [&'static str] {
+        &["status"]
+    }
+
+    async fn visibility(&self, cx: &RequestContext, verb: Verb) -> Result<Visibility, Status> {
+        owner_visibility(cx, verb).await
+    }
+
+    fn prepare_create(&self, cx: &RequestContext, token: &mut Token) -> Result<(), Status> {
+        token.status = ext::TokenStatus::default();
+        token.metadata.name = None;
+        token.metadata.generate_name = Some(token::NAME_PREFIX.to_owned());
+        token.metadata.owner_references = None;
+        drop_server_labels(token);
+        if token.spec.user_id.is_empty() {
+            token.spec.user_id.clone_from(&cx.user.name);
+        }
+        token.spec.kubeconfig_name = String::new();
+        token.spec.user_principal = TokenPrincipal {
+            name: format!("local://{}", cx.user.name),
+            login_name: cx.user.name.clone(),
+            principal_type: "user".to_owned(),
+            provider: "local".to_owned(),
+            ..TokenPrincipal::default()
+        };
+        token.spec.cluster_names = match token.spec.cluster_name.as_str() {
+            "" => vec![management::cluster::LOCAL.to_owned()],
+            _ => Vec::new(),
+        };
+        Ok(())
+    }
+
+    fn prepare_update(
+        &self,
+        _cx: &RequestContext,
+        token: &mut Token,
+        live: &Token,
+    ) -> Result<(), Status> {
+        token.status = live.status.clone();
+        say_expiry(token);
+        token
+            .metadata
+            .owner_references
+            .clone_from(&live.metadata.owner_references);
+        drop_server_labels(token);
+        let labels = live.metadata.labels.iter().flatten();
+        let own = labels.filter(|(key, _)| is_server_label(key));
+        let kept: Vec<_> = own
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        if !kept.is_empty() {
+            token.metadata.labels.get_or_insert_default().extend(kept);
+        }
+        let (new, old) = (&token.spec, &live.spec);
+        let immutable = [
+            ("spec.userID", new.user_id == old.user_id),
+            ("spec.kind", new.kind == old.kind),
+            (
+                "spec.userprincipal",
+                new.user_principal == old.user_principal,
+            ),
+            ("spec.clusterName", new.cluster_name == old.cluster_name),
+            ("spec.clusterNames", new.cluster_names == old.cluster_names),
+            (
+                "spec.kubeconfigName",
+                new.kubeconfig_name == old.kubeconfig_name,
+            ),
+        ];
+        match immutable.iter().find(|(_, same)| !same) {
+            Some((field, _)) => Err(Status::bad_request(format!("{field} is immutable"))),
+            // The signed token carries its end: a record that said a later one would promise what the token cannot keep.
+            None if new.ttl > old.ttl || (new.ttl < 0 && old.ttl >= 0) => {
+                Err(Status::bad_request("forbidden to extend time-to-live"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn create(
+        &self,
+        cx: &RequestContext,
+        mut token: Token,
+        dry_run: bool,
+    ) -> Result<Token, Status> {
+        let refused = |text: String| Status::forbidden(self.registry.group_resource(), "", &text);
+        let name = &cx.user.name;
+        let Some(user) = find_user(&self.users, name) else {
+            return Err(refused(format!("user {name} is not a Rancher user")));
+        };
+        if !user.is_enabled() {
+            return Err(Status::bad_request("operation references a disabled user"));
+        }
+        if token.spec.user_id != *name {
+            return Err(Status::bad_request("unable to create token for other user"));
+        }
+        if !token.spec.cluster_name.is_empty() {
+            self.check_cluster(cx, &token.spec.cluster_name).await?;
+        }
+        self.settle_ttl(&mut token)?;
+        say_expiry(&mut token);
+        let mut stored = self.registry.insert(token, dry_run).await?;
+        if !dry_run {
+            let now = cx.clock.now();
+            self.minter.cover(stored.spec.ttl / 1000, now).await?;
+            let bearer = self.minter.sign(&stored, now)?;
+            stored.status.value = bearer.expose().to_owned();
+            stored.status.bearer_token = bearer.expose().to_owned();
+        }
+        Ok(stored)
+    }
+}
+
+/// Says in the status when the token expires: a fact of the record, so it is stored (B216).
+pub(crate) fn say_expiry(token: &mut Token) {
+    let expiry = token
+        .expires_at()
+        .and_then(|expiry| Timestamp::from_second(expiry.as_second()).ok());
+    token.status.expires_at = expiry.map(|expiry| expiry.to_string()).unwrap_or_default();
+}
+
+fn is_server_label(key: &str) -> bool {
+    [labels::USER_ID, labels::KUBECONFIG_ID, labels::TOKEN_KIND].contains(&key)
+}
+
+fn drop_server_labels(token: &mut Token) {
+    if let Some(labels) = &mut token.metadata_mut().labels {
+        labels.retain(|key, _| !is_server_label(key));
+    }
+}
