@@ -1,0 +1,263 @@
+//! Creating a kubeconfig: checks, tokens, file, record.
+//!
+//! The record is written once, complete, and last: until it is there none of its tokens counts, so whatever fails on the way leaves
+//! nothing that opens anything. What was written before a failure is removed at once, or else by the sweeper.
+
+use std::collections::BTreeMap;
+
+use api::Condition;
+use api::ext::{Kubeconfig, kubeconfig};
+use api::management::cluster::LOCAL;
+use api::management::setting;
+use apiserver::request_context::RequestContext;
+use futures_util::future::try_join_all;
+use machinery::meta::{Metadata, OwnerReference, Time};
+use machinery::status::Status;
+use tokens::minter::{Minted, Order};
+use tokens::validity::find_user;
+
+use crate::file::{
+    self, Credentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record, Server,
+    ServerHost, Tokens,
+};
+use crate::request::{check_clusters, name_of};
+use crate::resource::{Kubeconfigs, group_resource};
+use crate::ttl;
+
+/// What the tokens of kubeconfigs are for, in words.
+const TOKEN_DESCRIPTION: &str = "Kubeconfig token";
+
+/// Everything that a request was resolved to.
+struct Plan {
+    host: ServerHost,
+    ca_certs: String,
+    clusters: Vec<FileCluster>,
+    exec: Option<ExecVersion>,
+}
+
+impl Kubeconfigs {
+    /// Creates a record and gives it back with the file that only this answer carries.
+    pub(crate) async fn create_record(
+        &self,
+        cx: &RequestContext,
+        mut record: Kubeconfig,
+        dry_run: bool,
+    ) -> Result<Kubeconfig, Status> {
+        let plan = self.plan(cx, &mut record).await?;
+        let minted = match (&plan.exec, dry_run) {
+            (None, false) => self.mint(&plan, &record).await?,
+            _ => Vec::new(),
+        };
+        let names: Vec<String> = minted
+            .iter()
+            .filter_map(|token| token.record.metadata().name.clone())
+            .collect();
+        match self.finish(plan, record, (minted, dry_run)).await {
+            Ok(record) => Ok(record),
+            Err(status) => {
+                self.revoke(&names).await;
+                Err(status)
+            }
+        }
+    }
+
+    /// Checks a request and resolves what it asks for; the order of the checks is part of the contract.
+    async fn plan(&self, cx: &RequestContext, record: &mut Kubeconfig) -> Result<Plan, Status> {
+        self.check_user(&cx.user.name)?;
+        check_clusters(&record.spec)?;
+        record.spec.ttl = ttl::settle(record.spec.ttl, &self.settings)?;
+        let host = self.server_host(cx)?;
+        self.clusters.check_local().await?;
+        let clusters = self.clusters.resolve(cx, record).await?;
+        let generate = self.settings.effective(setting::KUBECONFIG_GENERATE_TOKEN);
+        let exec = (!generate.eq_ignore_ascii_case("true")).then(|| self.exec_version());
+        let ca_certs = self.settings.effective(setting::CA_CERTS);
+        Ok(Plan {
+            host,
+            ca_certs,
+            clusters,
+            exec,
+        })
+    }
+
+    fn check_user(&self, name: &str) -> Result<(), Status> {
+        let refused = |text: String| Err(Status::forbidden(&group_resource(), "", &text));
+        match find_user(&self.users, name) {
+            None => refused(format!("user {name} is not a Rancher user")),
+            Some(user) if !user.is_enabled() => refused(format!("user {name} is disabled")),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Where users reach this server: as configured, else as this request did.
+    fn server_host(&self, cx: &RequestContext) -> Result<ServerHost, Status> {
+        let configured = ServerHost::from_url(&self.settings.effective(setting::SERVER_URL));
+        configured
+            .or_else(|| ServerHost::from_authority(&cx.host))
+            .ok_or_else(|| Status::internal("can't determine the server URL"))
+    }
+
+    fn exec_version(&self) -> ExecVersion {
+        match self
+            .settings
+            .effective(setting::KUBECONFIG_EXEC_API_VERSION)
+            .as_str()
+        {
+            "v1beta1" => ExecVersion::V1Beta1,
+            _ => ExecVersion::V1,
+        }
+    }
+
+    /// One token for everything behind this server, and one for each cluster with a direct endpoint.
+    async fn mint(&self, plan: &Plan, record: &Kubeconfig) -> Result<Vec<Minted>, Status> {
+        let now = self.now();
+        let orders = orders(plan, record);
+        let minted = try_join_all(orders.iter().map(|order| self.minter.mint(order, now))).await;
+        minted.map_err(|status| match status.http_code() {
+            503 => status,
+            _ => Status::internal(format!(
+                "error creating kubeconfig token: {}",
+                status.message
+            )),
+        })
+    }
+
+    async fn finish(
+        &self,
+        plan: Plan,
+        mut record: Kubeconfig,
+        (minted, dry_run): (Vec<Minted>, bool),
+    ) -> Result<Kubeconfig, Status> {
+        describe(&mut record, &minted, self.now());
+        let file = write_file(&plan, &record, minted, dry_run)?;
+        if let Some(current) = file.current_cluster {
+            record.spec.current_context = current;
+        }
+        let mut stored = self.registry.insert(record, dry_run).await?;
+        stored.status.value = file.content.expose().to_owned();
+        Ok(stored)
+    }
+
+    /// Removes tokens; what cannot be removed now never counted and is swept later.
+    pub(crate) async fn revoke(&self, names: &[String]) {
+        for name in names {
+            if let Err(error) = self.minter.revoke(name).await {
+                tracing::warn!(token = name, %error, "a token is left to the sweeper");
+            }
+        }
+    }
+}
+
+/// The tokens that a file needs.
+fn orders(plan: &Plan, record: &Kubeconfig) -> Vec<Order> {
+    let default_entry = record.spec.includes_default_entry();
+    let order = |clusters: Vec<String>| Order {
+        user: record.status.user_name.clone(),
+        clusters,
+        kubeconfig: name_of(record).to_owned(),
+        description: TOKEN_DESCRIPTION.to_owned(),
+        ttl_secs: record.spec.ttl,
+    };
+    let mut orders = Vec::new();
+    if file::needs_shared_token(default_entry, &plan.clusters) {
+        let proxied = plan
+            .clusters
+            .iter()
+            .filter(|cluster| cluster.direct.is_none());
+        let mut clusters: Vec<String> = proxied.map(|cluster| cluster.id.clone()).collect();
+        if default_entry && !clusters.iter().any(|cluster| cluster == LOCAL) {
+            clusters.insert(0, LOCAL.to_owned());
+        }
+        orders.push(order(clusters));
+    }
+    let direct = plan
+        .clusters
+        .iter()
+        .filter(|cluster| cluster.direct.is_some());
+    orders.extend(direct.map(|cluster| order(vec![cluster.id.clone()])));
+    orders
+}
+
+/// What the record says of its tokens.
+fn describe(record: &mut Kubeconfig, minted: &[Minted], now: jiff::Timestamp) {
+    let names: Vec<String> = minted
+        .iter()
+        .filter_map(|token| token.record.metadata().name.clone())
+        .collect();
+    let owners = minted.iter().map(|token| OwnerReference {
+        api_version: api::ext::API_VERSION.to_owned(),
+        kind: api::ext::Token::KIND.to_owned(),
+        name: token.record.metadata().name.clone().unwrap_or_default(),
+        uid: token.record.metadata().uid.clone().unwrap_or_default(),
+        ..OwnerReference::default()
+    });
+    record.metadata.owner_references =
+        Some(owners.collect()).filter(|owners: &Vec<_>| !owners.is_empty());
+    kubeconfig::SUMMARY_COMPLETE.clone_into(&mut record.status.summary);
+    record.status.conditions = match names.is_empty() {
+        true => Vec::new(),
+        false => vec![Condition::holds(
+            kubeconfig::CONDITION_TOKEN_CREATED,
+            names.join(", "),
+            Time(now),
+        )],
+    };
+    record.status.tokens = names;
+}
+
+fn write_file(
+    plan: &Plan,
+    record: &Kubeconfig,
+    minted: Vec<Minted>,
+    dry_run: bool,
+) -> Result<KubeconfigFile, Status> {
+    let credentials = match plan.exec {
+        Some(version) => Credentials::Exec(version),
+        None if dry_run => Credentials::Exec(ExecVersion::default()),
+        None => Credentials::Tokens(sort(plan, record, minted)),
+    };
+    let current = &record.spec.current_context;
+    let created = record
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .filter(|_| !dry_run);
+    let spec = FileSpec {
+        record: Record {
+            name: name_of(record),
+            created: created.map(|time| time.0),
+            ttl_secs: record.spec.ttl,
+        },
+        server: Server {
+            host: &plan.host,
+            ca_certs: &plan.ca_certs,
+        },
+        include_default_entry: record.spec.includes_default_entry(),
+        clusters: &plan.clusters,
+        current_cluster: Some(current.as_str()).filter(|current| !current.is_empty()),
+        credentials: &credentials,
+    };
+    file::build(&spec).map_err(|error| {
+        tracing::error!(%error, "a kubeconfig cannot be written");
+        Status::internal("error generating kubeconfig content")
+    })
+}
+
+/// Which token is whose: they come in the order in which they were asked for.
+fn sort(plan: &Plan, record: &Kubeconfig, minted: Vec<Minted>) -> Tokens {
+    let mut bearers = minted.into_iter().map(|token| token.bearer);
+    let shared =
+        match file::needs_shared_token(record.spec.includes_default_entry(), &plan.clusters) {
+            true => bearers.next(),
+            false => None,
+        };
+    let direct = plan
+        .clusters
+        .iter()
+        .filter(|cluster| cluster.direct.is_some());
+    let by_cluster: BTreeMap<_, _> = direct
+        .map(|cluster| cluster.id.clone())
+        .zip(bearers)
+        .collect();
+    Tokens { shared, by_cluster }
+}

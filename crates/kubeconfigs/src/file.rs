@@ -1,0 +1,170 @@
+//! The kubeconfig file: from resolved clusters and minted tokens to YAML text.
+//!
+//! Pure: who may have which cluster, which tokens are minted and what time it is was settled
+//! before. The file has an entry `rancher` for this server itself, one per cluster through its
+//! gateway, and for a cluster with an authorized cluster endpoint the direct ones beside it:
+//!
+//! ```text
+//! rancher            https://HOST                     user rancher   (default entry)
+//! NAME               https://HOST/k8s/clusters/ID     user rancher   (NAME, if it has an endpoint)
+//! NAME-fqdn          https://FQDN                     user NAME      (endpoint with FQDN)
+//! NAME-HOSTNAME ...  https://ADDRESS:6443             user NAME      (else per control-plane node)
+//! ```
+//!
+//! A display name may hold anything. It reaches the text only as a double-quoted scalar written by
+//! the YAML serializer, and never an argument of the exec plugin.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use tokens::secret::{Bearer, SecretString};
+
+mod direct;
+mod document;
+mod entries;
+mod exec;
+mod names;
+mod server;
+
+pub use direct::{ControlPlaneNode, DirectEndpoint};
+pub use exec::ExecVersion;
+pub use server::{Server, ServerHost};
+
+use entries::Entries;
+
+/// The name of the default entry and of the user whose token all proxied entries share.
+pub const DEFAULT_ENTRY: &str = "rancher";
+
+/// Everything that the file says.
+#[derive(Debug)]
+pub struct FileSpec<'a> {
+    /// The record that the file belongs to.
+    pub record: Record<'a>,
+    /// This server, as users reach it.
+    pub server: Server<'a>,
+    /// Whether to include the entry for this server itself.
+    pub include_default_entry: bool,
+    /// The clusters of the file, in the order of its entries.
+    pub clusters: &'a [FileCluster],
+    /// The id of the cluster that is to be current; `None` for the first.
+    pub current_cluster: Option<&'a str>,
+    /// How the users of the file authenticate.
+    pub credentials: &'a Credentials,
+}
+
+/// The record that a file belongs to, for its heading.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// The name of the record.
+    pub name: &'a str,
+    /// When it was created; `None` in a dry run, shown as Go's zero time.
+    pub created: Option<Timestamp>,
+    /// How long its tokens live, in seconds.
+    pub ttl_secs: i64,
+}
+
+/// A cluster that the file reaches.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct FileCluster {
+    /// The name of the cluster object.
+    pub id: String,
+    /// What the entries are named after; any text, the id where empty.
+    pub display_name: String,
+    /// The authorized cluster endpoint, if the cluster offers one. The cluster then has a user of
+    /// its own in the file.
+    pub direct: Option<DirectEndpoint>,
+}
+
+/// How the users of a file authenticate.
+#[derive(Debug)]
+pub enum Credentials {
+    /// By tokens in the file.
+    Tokens(Tokens),
+    /// By running the plugin, which gets the tokens.
+    Exec(ExecVersion),
+}
+
+/// The tokens of a file.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    /// For the default entry and for clusters without a direct endpoint; see
+    /// [`needs_shared_token`].
+    pub shared: Option<Bearer>,
+    /// For each cluster with a direct endpoint, by cluster id.
+    pub by_cluster: BTreeMap<String, Bearer>,
+}
+
+/// A finished file.
+#[derive(Debug)]
+pub struct KubeconfigFile {
+    /// The YAML text. It holds the tokens.
+    pub content: SecretString,
+    /// The id of the cluster whose context is current, for `spec.currentContext` of the record;
+    /// `None` when no cluster's is.
+    pub current_cluster: Option<String>,
+}
+
+/// Why a file could not be made: each is a mistake of the caller, not of the user.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// No token was given for a user of the file.
+    #[error("no token for user {user:?} of the file")]
+    MissingToken {
+        /// The name of the user entry.
+        user: String,
+    },
+    /// The current cluster is not one of the clusters of the file.
+    #[error("the current cluster {id:?} is not in the file")]
+    UnknownCurrentCluster {
+        /// The id asked for.
+        id: String,
+    },
+    /// The YAML serializer failed.
+    #[error("the file cannot be written as YAML")]
+    Yaml(#[source] serde_saphyr::ser::Error),
+}
+
+impl FileCluster {
+    /// What the entries are named after before names are made unique.
+    fn plain_name(&self) -> &str {
+        if self.display_name.is_empty() {
+            &self.id
+        } else {
+            &self.display_name
+        }
+    }
+}
+
+/// Whether a file needs the shared token: for its default entry or a cluster that is reached only
+/// through the gateway.
+pub fn needs_shared_token(include_default_entry: bool, clusters: &[FileCluster]) -> bool {
+    include_default_entry || clusters.iter().any(|cluster| cluster.direct.is_none())
+}
+
+/// Makes the file.
+///
+/// The current context is that of `current_cluster`, and within it the direct entry where there is
+/// one that works: the FQDN, or the first control-plane node that is ready. Without clusters it is
+/// the default entry, and without that, empty.
+pub fn build(spec: &FileSpec<'_>) -> Result<KubeconfigFile, FileError> {
+    let current = current_cluster(spec)?;
+    let entries = Entries::collect(spec, current)?;
+    let content = document::write(&spec.record, &entries).map_err(FileError::Yaml)?;
+    Ok(KubeconfigFile {
+        content,
+        current_cluster: current.map(|cluster| cluster.id.clone()),
+    })
+}
+
+fn current_cluster<'a>(spec: &FileSpec<'a>) -> Result<Option<&'a FileCluster>, FileError> {
+    let Some(id) = spec.current_cluster else {
+        return Ok(spec.clusters.first());
+    };
+    match spec.clusters.iter().find(|cluster| cluster.id == id) {
+        Some(cluster) => Ok(Some(cluster)),
+        None => Err(FileError::UnknownCurrentCluster { id: id.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

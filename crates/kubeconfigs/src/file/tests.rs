@@ -1,0 +1,542 @@
+use serde_json::{Value, json};
+
+use tokens::secret::Bearer;
+
+use super::*;
+use api::management::{Cluster, Node};
+
+const HOST: &str = "rancher.example.com";
+
+/// What a test case varies; everything else is as in the user documentation.
+struct Case {
+    include_default_entry: bool,
+    clusters: Vec<FileCluster>,
+    current_cluster: Option<&'static str>,
+    credentials: Credentials,
+    ca_certs: &'static str,
+    name: &'static str,
+    created: Option<Timestamp>,
+}
+
+impl Case {
+    fn of(clusters: Vec<FileCluster>) -> Case {
+        let by_cluster = clusters
+            .iter()
+            .map(|cluster| {
+                (
+                    cluster.id.clone(),
+                    Bearer::new(format!("token-of-{}", cluster.id)),
+                )
+            })
+            .collect();
+        Case {
+            include_default_entry: true,
+            clusters,
+            current_cluster: None,
+            credentials: Credentials::Tokens(Tokens {
+                shared: Some(Bearer::new("token-shared".to_owned())),
+                by_cluster,
+            }),
+            ca_certs: "",
+            name: "kubeconfig-zp786",
+            created: Some("2026-01-02T03:04:05.678Z".parse().unwrap()),
+        }
+    }
+
+    fn build(&self) -> Result<KubeconfigFile, FileError> {
+        let host = ServerHost::from_authority(HOST).unwrap();
+        build(&FileSpec {
+            record: Record {
+                name: self.name,
+                created: self.created,
+                ttl_secs: 2_592_000,
+            },
+            server: Server {
+                host: &host,
+                ca_certs: self.ca_certs,
+            },
+            include_default_entry: self.include_default_entry,
+            clusters: &self.clusters,
+            current_cluster: self.current_cluster,
+            credentials: &self.credentials,
+        })
+    }
+
+    fn text(&self) -> String {
+        self.build().unwrap().content.expose().to_owned()
+    }
+}
+
+fn plain(id: &str, display_name: &str) -> FileCluster {
+    FileCluster {
+        id: id.to_owned(),
+        display_name: display_name.to_owned(),
+        direct: None,
+    }
+}
+
+fn downstream1() -> FileCluster {
+    plain("c-m-p66cdvlj", "downstream1")
+}
+
+fn with_fqdn(id: &str, display_name: &str) -> FileCluster {
+    let direct = DirectEndpoint::Fqdn {
+        fqdn: "ace.example.com".to_owned(),
+        ca_data: String::new(),
+    };
+    FileCluster {
+        direct: Some(direct),
+        ..plain(id, display_name)
+    }
+}
+
+fn with_nodes(id: &str, display_name: &str, nodes: Vec<ControlPlaneNode>) -> FileCluster {
+    let direct = DirectEndpoint::Nodes {
+        nodes,
+        ca_data: "Q0E=".to_owned(),
+    };
+    FileCluster {
+        direct: Some(direct),
+        ..plain(id, display_name)
+    }
+}
+
+fn node(hostname: &str, last_octet: u8, is_ready: bool) -> ControlPlaneNode {
+    let url = format!("https://172.20.0.{last_octet}:6443");
+    ControlPlaneNode {
+        hostname: hostname.to_owned(),
+        url,
+        is_ready,
+    }
+}
+
+fn downstream2() -> FileCluster {
+    let cluster: Cluster = serde_json::from_value(json!({
+        "metadata": {"name": "c-m-fcd3g5h"},
+        "spec": {"displayName": "downstream2", "localClusterAuthEndpoint": {"enabled": true}},
+        "status": {"caCert": "ZG93bnN0cmVhbTI="},
+    }))
+    .unwrap();
+    let nodes: Vec<Node> = serde_json::from_value(json!([
+        api_node("downstream2-cp1", true, "172.20.0.3", "False"),
+        api_node("cp2", true, "fd00::4", "True"),
+        api_node("downstream2-worker", false, "172.20.0.5", "True"),
+        api_node("downstream2-cp3", true, "", "True"),
+        api_node("downstream2-cp4", true, "172.20.0.6/x", "True"),
+    ]))
+    .unwrap();
+    FileCluster::new(&cluster, &nodes)
+}
+
+fn api_node(hostname: &str, control_plane: bool, address: &str, ready: &str) -> Value {
+    json!({
+        "metadata": {"name": "m-x", "namespace": "c-m-fcd3g5h"},
+        "spec": {"controlPlane": control_plane, "requestedHostname": hostname},
+        "status": {"internalNodeStatus": {
+            "addresses": [{"type": "InternalIP", "address": address}],
+            "conditions": [{"type": "Ready", "status": ready}],
+        }},
+    })
+}
+
+fn parsed(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap()
+}
+
+/// The file below its heading, of entries `(name, server, authorities, user)`.
+fn expected(targets: &[(&str, &str, &str, &str)], users: &[(&str, &str)], current: &str) -> Value {
+    let cluster = |(name, server, ca_data, _): &(&str, &str, &str, &str)| {
+        let mut cluster = json!({"server": server});
+        if !ca_data.is_empty() {
+            cluster["certificate-authority-data"] = json!(ca_data);
+        }
+        json!({"name": name, "cluster": cluster})
+    };
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": targets.iter().map(cluster).collect::<Vec<_>>(),
+        "users": users.iter()
+            .map(|(name, token)| json!({"name": name, "user": {"token": token}}))
+            .collect::<Vec<_>>(),
+        "contexts": targets.iter()
+            .map(|(name, _, _, user)| {
+                json!({"name": name, "context": {"cluster": name, "user": user}})
+            })
+            .collect::<Vec<_>>(),
+        "current-context": current,
+    })
+}
+
+#[track_caller]
+fn check_snapshot(case: &Case, snapshot: &str, current_cluster: Option<&str>) {
+    let file = case.build().unwrap();
+    assert_eq!(file.content.expose(), snapshot);
+    assert_eq!(file.current_cluster.as_deref(), current_cluster);
+}
+
+#[test]
+fn without_clusters_the_file_reaches_the_server_itself() {
+    let case = Case::of(vec![]);
+    check_snapshot(&case, include_str!("snapshots/default_entry.yaml"), None);
+}
+
+#[test]
+fn two_clusters_share_a_token_and_the_chosen_one_is_current() {
+    let case = Case {
+        current_cluster: Some("c-m-second"),
+        ca_certs: "-----BEGIN CERTIFICATE-----\nMIIBdzCCAR2gAwIBAgIBADAKBggqhkjOPQQDAjAj\n\
+                   -----END CERTIFICATE-----\n",
+        ..Case::of(vec![downstream1(), plain("c-m-second", "")])
+    };
+    check_snapshot(
+        &case,
+        include_str!("snapshots/two_clusters.yaml"),
+        Some("c-m-second"),
+    );
+}
+
+#[test]
+fn a_direct_endpoint_without_fqdn_gives_an_entry_per_reachable_control_plane_node() {
+    let case = Case {
+        current_cluster: Some("c-m-fcd3g5h"),
+        ..Case::of(vec![downstream1(), downstream2()])
+    };
+    check_snapshot(
+        &case,
+        include_str!("snapshots/direct_nodes.yaml"),
+        Some("c-m-fcd3g5h"),
+    );
+}
+
+#[test]
+fn a_direct_endpoint_with_fqdn_gives_one_entry() {
+    let cluster: Cluster = serde_json::from_value(json!({
+        "metadata": {"name": "c-m-fcd3g5h"},
+        "spec": {"displayName": "downstream2", "localClusterAuthEndpoint": {
+            "enabled": true, "fqdn": "ace.example.com:8443", "caCerts": "PEM of the endpoint\n",
+        }},
+        "status": {"caCert": "ZG93bnN0cmVhbTI="},
+    }))
+    .unwrap();
+    let case = Case::of(vec![FileCluster::new(&cluster, &[])]);
+    check_snapshot(
+        &case,
+        include_str!("snapshots/direct_fqdn.yaml"),
+        Some("c-m-fcd3g5h"),
+    );
+}
+
+#[test]
+fn without_the_default_entry_only_the_clusters_are_left() {
+    let case = Case {
+        include_default_entry: false,
+        ..Case::of(vec![downstream1()])
+    };
+    let snapshot = include_str!("snapshots/no_default_entry.yaml");
+    check_snapshot(&case, snapshot, Some("c-m-p66cdvlj"));
+}
+
+#[test]
+fn in_exec_mode_every_user_runs_the_plugin() {
+    let case = Case {
+        credentials: Credentials::Exec(ExecVersion::V1),
+        created: None,
+        ..Case::of(vec![
+            downstream1(),
+            with_fqdn("c-m-fcd3g5h", "down\" --token-file=/x"),
+        ])
+    };
+    check_snapshot(
+        &case,
+        include_str!("snapshots/exec.yaml"),
+        Some("c-m-p66cdvlj"),
+    );
+}
+
+#[test]
+fn older_clients_get_the_older_exec_version() {
+    let case = Case {
+        credentials: Credentials::Exec(ExecVersion::V1Beta1),
+        ..Case::of(vec![])
+    };
+    let version = &parsed(&case.text())["users"][0]["user"]["exec"]["apiVersion"];
+    assert_eq!(version, "client.authentication.k8s.io/v1beta1");
+}
+
+#[test]
+fn the_current_context_follows_the_cluster_and_its_direct_endpoint() {
+    let none_ready = || {
+        with_nodes(
+            "c-a",
+            "a",
+            vec![node("cp1", 1, false), node("cp2", 2, false)],
+        )
+    };
+    let second_ready = || {
+        with_nodes(
+            "c-b",
+            "b",
+            vec![node("cp1", 3, false), node("cp2", 4, true)],
+        )
+    };
+    let clusters = || {
+        vec![
+            downstream1(),
+            none_ready(),
+            second_ready(),
+            with_fqdn("c-c", "c"),
+        ]
+    };
+    let cases = [
+        (true, vec![], None, "rancher"),
+        (false, vec![], None, ""),
+        (true, clusters(), None, "downstream1"),
+        (false, clusters(), None, "downstream1"),
+        (true, clusters(), Some("c-a"), "a"),
+        (true, clusters(), Some("c-b"), "b-cp2"),
+        (true, clusters(), Some("c-c"), "c-fqdn"),
+        (true, vec![second_ready()], None, "b-cp2"),
+    ];
+    for (include_default_entry, clusters, current_cluster, expected) in cases {
+        let case = Case {
+            include_default_entry,
+            current_cluster,
+            ..Case::of(clusters)
+        };
+        assert_eq!(
+            parsed(&case.text())["current-context"],
+            expected,
+            "{current_cluster:?}"
+        );
+    }
+}
+
+#[test]
+fn a_file_of_direct_endpoints_alone_has_no_shared_user() {
+    let clusters = vec![with_fqdn("c-c", "c")];
+    assert!(!needs_shared_token(false, &clusters));
+    let case = Case {
+        include_default_entry: false,
+        ..Case::of(clusters)
+    };
+    assert_eq!(
+        parsed(&case.text()),
+        expected(
+            &[
+                ("c", "https://rancher.example.com/k8s/clusters/c-c", "", "c"),
+                ("c-fqdn", "https://ace.example.com", "", "c"),
+            ],
+            &[("c", "token-of-c-c")],
+            "c-fqdn",
+        )
+    );
+}
+
+#[test]
+fn no_two_entries_have_the_same_name() {
+    let case = Case::of(vec![
+        plain("c-1", "rancher"),
+        with_nodes(
+            "c-2",
+            "prod",
+            vec![node("cp", 1, true), node("prod-cp", 2, true)],
+        ),
+        plain("c-3", "prod"),
+        plain("c-4", "prod-cp"),
+        with_fqdn("c-5", "prod-c-3"),
+        plain("c-6", "prod-c-3-fqdn"),
+    ]);
+    let proxy = |id: &str| format!("https://rancher.example.com/k8s/clusters/{id}");
+    let targets = [
+        ("rancher", "https://rancher.example.com", "", "rancher"),
+        ("rancher-c-1", &proxy("c-1"), "", "rancher"),
+        ("prod", &proxy("c-2"), "", "prod"),
+        ("prod-cp-direct", "https://172.20.0.1:6443", "Q0E=", "prod"),
+        (
+            "prod-cp-direct-2",
+            "https://172.20.0.2:6443",
+            "Q0E=",
+            "prod",
+        ),
+        ("prod-c-3", &proxy("c-3"), "", "rancher"),
+        ("prod-cp", &proxy("c-4"), "", "rancher"),
+        ("prod-c-3-c-5", &proxy("c-5"), "", "prod-c-3-c-5"),
+        (
+            "prod-c-3-c-5-fqdn",
+            "https://ace.example.com",
+            "",
+            "prod-c-3-c-5",
+        ),
+        ("prod-c-3-fqdn", &proxy("c-6"), "", "rancher"),
+    ];
+    let users = [
+        ("rancher", "token-shared"),
+        ("prod", "token-of-c-2"),
+        ("prod-c-3-c-5", "token-of-c-5"),
+    ];
+    assert_eq!(
+        parsed(&case.text()),
+        expected(&targets, &users, "rancher-c-1")
+    );
+}
+
+/// Texts that break a file in which names are pasted, one way or another.
+fn hostile_texts() -> Vec<String> {
+    let texts = [
+        "\"",
+        "'",
+        "\\",
+        "a\"b'c\\d",
+        "\n",
+        "a\nb",
+        "a\r\nb",
+        "\t",
+        " leading",
+        "trailing ",
+        "a: b",
+        "a:",
+        ": a",
+        "# comment",
+        "a # b",
+        "&a *a",
+        "*a",
+        "&a",
+        "!!str x",
+        "!!binary x",
+        "!tag",
+        "---",
+        "--- a",
+        "...",
+        "- a",
+        "-",
+        "? a",
+        "?",
+        "|",
+        ">",
+        "|-\n  a",
+        "%YAML 1.2",
+        "@a",
+        "`a`",
+        "{a: b}",
+        "[a, b]",
+        ",",
+        "~",
+        "null",
+        "true",
+        "no",
+        "y",
+        "0",
+        "1e3",
+        "0x1F",
+        "0o17",
+        "1:30",
+        "1_000",
+        ".inf",
+        "2026-01-01",
+        "<<",
+        "=",
+        "a\u{85}b",
+        "a\u{2028}b",
+        "a\u{2029}b",
+        "\u{feff}a",
+        "\0",
+        "\u{1}\u{7f}\u{9f}",
+        "\u{fffe}\u{ffff}",
+        "\u{202e}drowssap\u{202c}",
+        "名前 🦀",
+        "{{ .Token }}",
+        "x\"\nusers:\n- name: evil\n  user: {exec: {command: sh}}\n#",
+        "x\"\n    server: \"https://evil.example.com",
+    ];
+    let mut texts: Vec<String> = texts.map(str::to_owned).to_vec();
+    texts.push("long ".repeat(64 * 1024 / 5));
+    texts.push("\"\n".repeat(32 * 1024));
+    texts
+}
+
+#[test]
+fn a_hostile_display_name_comes_back_as_it_went_in() {
+    for name in hostile_texts() {
+        let case = Case::of(vec![
+            with_fqdn("c-c", &name),
+            with_nodes("c-n", "n", vec![node(&name, 1, true)]),
+        ]);
+        let (fqdn_name, node_name) = (format!("{name}-fqdn"), format!("n-{name}"));
+        let proxy = |id: &str| format!("https://rancher.example.com/k8s/clusters/{id}");
+        let targets = [
+            ("rancher", "https://rancher.example.com", "", "rancher"),
+            (&name, &proxy("c-c"), "", &name),
+            (&fqdn_name, "https://ace.example.com", "", &name),
+            ("n", &proxy("c-n"), "", "n"),
+            (&node_name, "https://172.20.0.1:6443", "Q0E=", "n"),
+        ];
+        let users = [
+            ("rancher", "token-shared"),
+            (&name, "token-of-c-c"),
+            ("n", "token-of-c-n"),
+        ];
+        assert_eq!(
+            parsed(&case.text()),
+            expected(&targets, &users, &fqdn_name),
+            "{name:?}"
+        );
+    }
+}
+
+#[test]
+fn a_hostile_record_name_stays_in_its_comment() {
+    let harmless = Case::of(vec![]).text();
+    for name in hostile_texts() {
+        let case = Case {
+            name: String::leak(name),
+            ..Case::of(vec![])
+        };
+        let text = case.text();
+        assert_eq!(parsed(&text), parsed(&harmless), "{:?}", case.name);
+        let is_line_end = |c| matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}');
+        let lines = text.split(is_line_end).count();
+        assert_eq!(
+            lines,
+            harmless.split(is_line_end).count(),
+            "{:?}",
+            case.name
+        );
+    }
+}
+
+#[test]
+fn a_user_without_token_is_an_error_not_another_way_in() {
+    let case = Case {
+        credentials: Credentials::Tokens(Tokens::default()),
+        ..Case::of(vec![])
+    };
+    let error = case.build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no token for user \"rancher\" of the file"
+    );
+}
+
+#[test]
+fn an_unknown_current_cluster_is_an_error() {
+    let case = Case {
+        current_cluster: Some("c-x"),
+        ..Case::of(vec![downstream1()])
+    };
+    let error = case.build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the current cluster \"c-x\" is not in the file"
+    );
+}
+
+#[test]
+fn debug_output_shows_no_token() {
+    let case = Case::of(vec![with_fqdn("c-c", "c")]);
+    let shown = format!("{:?} {:?}", case.credentials, case.build());
+    assert!(
+        !shown.contains("token-shared") && !shown.contains("token-of"),
+        "{shown}"
+    );
+}

@@ -1,0 +1,290 @@
+//! `kubeconfigs.ext.cattle.io`: the strategy of the kind.
+
+use std::sync::Arc;
+
+use api::ext::{self, Kubeconfig, KubeconfigStatus, Token, kubeconfig};
+use api::management::{Cluster, Node, User, feature};
+use api::{Condition, labels};
+use apiserver::cell::{AGE, age};
+use apiserver::description::{Description, KindSchema, Scope, Verb};
+use apiserver::registry::Registry;
+use apiserver::request_context::RequestContext;
+use apiserver::resource::{Resource, Visibility, owner_visibility};
+use apiserver::stored_object::Index;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use machinery::human_duration::human_duration;
+use machinery::meta::{GroupResource, Metadata, ObjectMeta, Time};
+use machinery::status::Status;
+use machinery::table::Column;
+use machinery::validation;
+use management::feature::Features;
+use management::settings::Settings;
+use serde_json::Value;
+use tokens::minter::Minter;
+
+use crate::request::Clusters;
+
+/// What the kind is.
+pub fn description() -> Description {
+    Description {
+        group: ext::GROUP,
+        version: ext::VERSION,
+        kind: Kubeconfig::KIND,
+        plural: Kubeconfig::PLURAL,
+        singular: Kubeconfig::SINGULAR,
+        short_names: &[],
+        categories: &[],
+        scope: Scope::Cluster,
+        verbs: Verb::ALL,
+        subresources: &[],
+        schema: KindSchema::of::<Kubeconfig>(),
+    }
+}
+
+/// Where `kubectl apply` keeps what it applied.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Records belong to the user who created them.
+pub const INDEX: Index<Kubeconfig> = Index {
+    owner: |record| Some(&record.status.user_name),
+    fields: &[],
+};
+
+const COLUMNS: [Column; 8] = [
+    Column::NAME,
+    Column::string(
+        "TTL",
+        "How long the tokens of the file live from its creation.",
+    ),
+    Column::string(
+        "Tokens",
+        "How many of the tokens minted for the file are left.",
+    ),
+    Column::string("Status", "What became of the request."),
+    AGE,
+    Column::string("User", "User whom the record belongs to.").wide(),
+    Column::string("Clusters", "Clusters that the file reaches.").wide(),
+    Column::string("Description", "What the file is for.").wide(),
+];
+
+/// What the strategy of kubeconfigs works with.
+pub struct Kubeconfigs {
+    /// The records.
+    pub registry: Registry<Kubeconfig>,
+    /// The tokens that they own.
+    pub tokens: Registry<Token>,
+    /// Who may create them.
+    pub users: Registry<User>,
+    /// Mints the tokens.
+    pub minter: Arc<Minter>,
+    /// What is configured.
+    pub settings: Settings,
+    /// Whether the kind is served.
+    pub features: Features,
+    pub(crate) clusters: Clusters,
+}
+
+impl Kubeconfigs {
+    /// Over these records.
+    pub fn new(
+        (registry, tokens, users): (Registry<Kubeconfig>, Registry<Token>, Registry<User>),
+        (clusters, nodes): (Registry<Cluster>, Registry<Node>),
+        minter: Arc<Minter>,
+        (settings, features): (Settings, Features),
+    ) -> Self {
+        Self {
+            registry,
+            tokens,
+            users,
+            minter,
+            settings,
+            features,
+            clusters: Clusters { clusters, nodes },
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.registry.clock().now()
+    }
+
+    fn tokens_left(&self, record: &Kubeconfig) -> usize {
+        let view = self.tokens.collection().view();
+        let names = record.status.tokens.iter();
+        names
+            .filter(|name| view.get(&self.tokens.key("", name)).is_some())
+            .count()
+    }
+}
+
+/// Group and resource, as errors name them.
+pub(crate) fn group_resource() -> GroupResource {
+    GroupResource::from_static(ext::GROUP, Kubeconfig::PLURAL)
+}
+
+#[async_trait]
+impl Resource for Kubeconfigs {
+    type Object = Kubeconfig;
+
+    fn registry(&self) -> &Registry<Kubeconfig> {
+        &self.registry
+    }
+
+    fn enabled(&self) -> bool {
+        self.features.enabled(feature::EXT_KUBECONFIGS)
+    }
+
+    fn columns(&self) -> &[Column] {
+        &COLUMNS
+    }
+
+    fn cells(&self, record: &Kubeconfig, now: Timestamp) -> Vec<Value> {
+        let summary = match record.status.summary.as_str() {
+            "" => "<unknown>",
+            summary => summary,
+        };
+        vec![
+            record.metadata.name.as_deref().into(),
+            human_duration(record.spec.ttl).into(),
+            format!(
+                "{}/{}",
+                self.tokens_left(record),
+                record.status.tokens.len()
+            )
+            .into(),
+            summary.into(),
+            age(&record.metadata, now),
+            record.status.user_name.as_str().into(),
+            record.spec.clusters.join(",").into(),
+            record.spec.description.as_str().into(),
+        ]
+    }
+
+    /// Names are ours to give: an apply to a name that is not there cannot make it (B172).
+    fn creates_on_apply(&self) -> bool {
+        false
+    }
+
+    fn reset_fields(&self) -> &'static [&'static str] {
+        &["status"]
+    }
+
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
+    async fn visibility(&self, cx: &RequestContext, verb: Verb) -> Result<Visibility, Status> {
+        owner_visibility(cx, verb).await
+    }
+
+    fn prepare_create(&self, cx: &RequestContext, record: &mut Kubeconfig) -> Result<(), Status> {
+        record.status = KubeconfigStatus {
+            user_name: cx.user.name.clone(),
+            ..KubeconfigStatus::default()
+        };
+        warn_of_apply(cx, &record.metadata);
+        record.metadata.name = None;
+        record.metadata.generate_name = Some(kubeconfig::NAME_PREFIX.to_owned());
+        record.metadata.owner_references = None;
+        own(&mut record.metadata, &cx.user.name);
+        Ok(())
+    }
+
+    fn prepare_update(
+        &self,
+        _cx: &RequestContext,
+        record: &mut Kubeconfig,
+        live: &Kubeconfig,
+    ) -> Result<(), Status> {
+        record.status = live.status.clone();
+        record
+            .metadata
+            .owner_references
+            .clone_from(&live.metadata.owner_references);
+        own(&mut record.metadata, &live.status.user_name);
+        let (new, old) = (&record.spec, &live.spec);
+        let immutable = [
+            ("spec.clusters", new.clusters == old.clusters),
+            (
+                "spec.currentContext",
+                new.current_context == old.current_context,
+            ),
+            ("spec.ttl", new.ttl == old.ttl),
+            (
+                "spec.includeDefaultEntry",
+                new.include_default_entry == old.include_default_entry,
+            ),
+        ];
+        if let Some((field, _)) = immutable.iter().find(|(_, same)| !same) {
+            return Err(Status::bad_request(format!("{field} is immutable")));
+        }
+        if is_changed(record, live) {
+            note_update(&mut record.status, self.now());
+        }
+        Ok(())
+    }
+
+    async fn create(
+        &self,
+        cx: &RequestContext,
+        record: Kubeconfig,
+        dry_run: bool,
+    ) -> Result<Kubeconfig, Status> {
+        self.create_record(cx, record, dry_run).await
+    }
+
+    async fn after_delete(&self, record: &Kubeconfig) -> Result<(), Status> {
+        self.revoke(&record.status.tokens).await;
+        Ok(())
+    }
+}
+
+/// `kubectl apply` looks for the name in its file, finds none and creates: what it made has another name, so that applying the file
+/// once more makes one more (B172).
+fn warn_of_apply(cx: &RequestContext, metadata: &ObjectMeta) {
+    let annotations = metadata.annotations.as_ref();
+    if annotations.is_some_and(|annotations| annotations.contains_key(LAST_APPLIED)) {
+        cx.warn("metadata.name is ignored, a name is generated: applying this again creates another kubeconfig");
+    }
+}
+
+/// Labels and annotations that say whose the record is; what a client sent under their keys is gone.
+fn own(metadata: &mut ObjectMeta, user: &str) {
+    let labels = metadata.labels.get_or_insert_default();
+    labels.remove(labels::BACKING_KIND);
+    labels.insert(labels::USER_ID.to_owned(), owner_label(user));
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.remove(labels::BACKING_UID);
+    annotations.insert(labels::USER_ID.to_owned(), user.to_owned());
+}
+
+/// The user's name where it is a legal label value, else a stable hash of it.
+fn owner_label(user: &str) -> String {
+    if validation::label_value(user).is_empty() {
+        return user.to_owned();
+    }
+    tokens::secret::sha256_hex(user)[..40].to_owned()
+}
+
+fn is_changed(record: &Kubeconfig, live: &Kubeconfig) -> bool {
+    let kept = |metadata: &ObjectMeta| {
+        (
+            metadata.labels.clone(),
+            metadata.annotations.clone(),
+            metadata.finalizers.clone(),
+        )
+    };
+    record.spec != live.spec || kept(record.metadata()) != kept(live.metadata())
+}
+
+/// Exactly one `Updated` condition, at this time (B179).
+fn note_update(status: &mut KubeconfigStatus, now: Timestamp) {
+    status
+        .conditions
+        .retain(|condition| condition.type_ != kubeconfig::CONDITION_UPDATED);
+    status.conditions.push(Condition::holds(
+        kubeconfig::CONDITION_UPDATED,
+        String::new(),
+        Time(now),
+    ));
+}

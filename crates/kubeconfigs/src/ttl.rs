@@ -1,0 +1,91 @@
+//! How long a new kubeconfig lives (BEHAVIOUR §C, B31-B38).
+
+use std::time::Duration;
+
+use machinery::status::Status;
+use management::settings::{Settings, TtlLimits};
+use tokens::minter::MAX_TTL_SECS;
+
+/// The life of a new kubeconfig in seconds: what was asked for if that is allowed, the default for 0.
+///
+/// # Errors
+/// 400 for a life that is not allowed, 500 for settings that make no sense.
+pub(crate) fn settle(asked: i64, settings: &Settings) -> Result<i64, Status> {
+    let limits = settings.kubeconfig_ttl();
+    let limits = limits
+        .map_err(|error| Status::internal(format!("error getting default token TTL: {error}")))?;
+    within(asked, limits).map_err(Status::bad_request)
+}
+
+fn within(asked: i64, limits: TtlLimits) -> Result<i64, String> {
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let max = limits.max.map(seconds);
+    match asked {
+        i64::MIN..0 => Err("spec.ttl can't be negative (infinite)".to_owned()),
+        0 => limits.default.map(seconds).ok_or_else(|| {
+            "spec.ttl can't be negative (infinite), please fix the default".to_owned()
+        }),
+        _ => match max
+            .filter(|max| asked > *max)
+            .or_else(|| (asked > MAX_TTL_SECS).then_some(MAX_TTL_SECS))
+        {
+            Some(max) => Err(format!("spec.ttl {asked} exceeds max ttl {max}")),
+            None => Ok(asked),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(asked: i64, (default, max): (Option<u64>, Option<u64>), expected: Result<i64, &str>) {
+        let limits = TtlLimits {
+            default: default.map(Duration::from_secs),
+            max: max.map(Duration::from_secs),
+        };
+        assert_eq!(
+            within(asked, limits),
+            expected.map_err(str::to_owned),
+            "{asked}"
+        );
+    }
+
+    #[test]
+    fn a_life_is_the_default_or_what_was_asked_for_within_the_maximum() {
+        check(0, (Some(30), Some(60)), Ok(30));
+        check(60, (Some(30), Some(60)), Ok(60));
+        check(
+            61,
+            (Some(30), Some(60)),
+            Err("spec.ttl 61 exceeds max ttl 60"),
+        );
+        check(
+            i64::MAX,
+            (Some(30), Some(60)),
+            Err("spec.ttl 9223372036854775807 exceeds max ttl 60"),
+        );
+        check(
+            -1,
+            (Some(30), Some(60)),
+            Err("spec.ttl can't be negative (infinite)"),
+        );
+        check(
+            i64::MIN,
+            (Some(30), None),
+            Err("spec.ttl can't be negative (infinite)"),
+        );
+        check(
+            0,
+            (None, None),
+            Err("spec.ttl can't be negative (infinite), please fix the default"),
+        );
+        check(1_000_000, (Some(30), None), Ok(1_000_000));
+        check(
+            i64::MAX,
+            (Some(30), None),
+            Err("spec.ttl 9223372036854775807 exceeds max ttl 3153600000"),
+        );
+    }
+}
