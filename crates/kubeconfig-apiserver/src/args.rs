@@ -1,0 +1,86 @@
+//! The command line, as typed.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Hands out kubeconfigs whose tokens open real clusters, and takes them back.
+///
+/// Users run `kubectl create -f kubeconfig.yaml -o jsonpath='{.status.value}'` on the resource kubeconfigs.ext.cattle.io and get, once, a
+/// kubeconfig with tokens minted for it. Deleting the record ends the tokens at once.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What is logged, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogArgs {
+    /// What to log: a level (error, warn, info, debug, trace), or levels by module such as
+    /// `info,storage=debug`. Writes and refusals are logged at info, reads with `info,audit=debug`.
+    #[arg(
+        long,
+        global = true,
+        default_value = "info",
+        env = "KUBECONFIG_APISERVER_LOG",
+        value_name = "FILTER"
+    )]
+    pub(crate) log_level: String,
+
+    /// How to write log lines to stderr.
+    #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One line for people.
+    Text,
+    /// One JSON document a line.
+    Json,
+}
+
+/// The ways to run.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs all by itself: certificates, users, roles and data live in one folder.
+    ///
+    /// The first start makes everything that is missing: a CA, certificates, keys, default settings and roles, and
+    /// DIR/admin.kubeconfig for the administrator. Try it:
+    ///
+    ///   kubeconfig-apiserver standalone --data-dir ./data --demo
+    ///   kubectl --kubeconfig ./data/alice.kubeconfig api-resources
+    #[command(verbatim_doc_comment)]
+    Standalone(StandaloneArgs),
+}
+
+/// Flags of `standalone`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StandaloneArgs {
+    /// Folder of everything that must outlive the process; made if it is missing. Only one process may use it at a time.
+    #[arg(long, value_name = "DIR", env = "KUBECONFIG_APISERVER_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+
+    /// Also make users alice and bob, with DIR/alice.kubeconfig and DIR/bob.kubeconfig, and two clusters to play with.
+    #[arg(long)]
+    pub(crate) demo: bool,
+
+    /// Address to listen on. Anything but a loopback address lets other machines in.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(crate) bind_address: IpAddr,
+
+    /// Port to listen on; 0 takes a free one, which the kubeconfig files then name.
+    #[arg(long, value_name = "PORT", default_value_t = 8443)]
+    pub(crate) secure_port: u16,
+
+    /// URL at which users reach this server, where that is not its own address. Kubeconfigs name it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) external_url: Option<String>,
+}

@@ -1,0 +1,29 @@
+//! Log lines to stderr; stdout belongs to what commands answer.
+
+use std::io::{IsTerminal, Write, stderr};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{LogArgs, LogFormat};
+
+/// Starts logging. A filter that makes no sense is told, and `info` is used.
+pub(crate) fn start(args: &LogArgs) {
+    let parsed = EnvFilter::try_new(&args.log_level);
+    let complaint = parsed.as_ref().err().map(ToString::to_string);
+    let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr);
+    match args.log_format {
+        LogFormat::Text => builder.with_ansi(stderr().is_terminal()).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    if let Some(complaint) = complaint {
+        tracing::warn!(complaint, "--log-level is not a filter; logging info");
+    }
+}
+
+/// The one line by which the program says why it ends.
+pub(crate) fn fatal(error: &anyhow::Error) {
+    let _ = writeln!(stderr(), "error: {error:#}");
+}

@@ -1,0 +1,32 @@
+//! `kubeconfig-apiserver`: hands out kubeconfigs whose tokens open real clusters, and takes them back.
+//!
+//! The one place that names concrete backends and wires all parts together.
+
+mod args;
+mod data_dir;
+mod demo;
+mod logging;
+mod pki;
+mod standalone;
+mod user_file;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    logging::start(&args.log);
+    let result = match args.command {
+        Command::Standalone(args) => standalone::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            logging::fatal(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

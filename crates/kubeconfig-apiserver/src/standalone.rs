@@ -1,0 +1,168 @@
+//! The standalone server: everything is built here, in the order in which it depends on each other.
+
+mod address;
+mod clock;
+mod kinds;
+mod roles;
+mod tasks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use api::management::{cluster, setting};
+use apiserver::server::Server;
+use apiserver::{GenericServer, version::VersionInfo};
+use auth::client_certificate::{ClientCertificate, ClientCertificateVerifier, bundle_from_pem};
+use machinery::time::Clock;
+use rustls_pki_types::UnixTime;
+use storage::Store;
+use storage::sealed::{Keyring, Sealed};
+use storage::sqlite::{Sqlite, SqliteOptions};
+use tokens::authenticator::TokenAuthenticator;
+
+use crate::args::StandaloneArgs;
+use crate::data_dir::DataDir;
+use crate::demo;
+use crate::pki::Authority;
+use crate::user_file::UserFile;
+
+use address::Address;
+use clock::SystemClock;
+pub(crate) use kinds::Kinds;
+use tasks::Tasks;
+
+/// How long requests under way may take when the server stops.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// Who signs the tokens, where no external URL says so: it must not change with the port.
+const DEFAULT_ISSUER: &str = "https://kubeconfig-apiserver";
+
+/// Runs a standalone server until it is told to stop.
+///
+/// # Errors
+/// One line that says what is wrong with a flag, a file, a port or the data folder.
+pub(crate) fn run(args: StandaloneArgs) -> Result<()> {
+    address::check_external_url(args.external_url.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime
+        .context("the runtime cannot be started")?
+        .block_on(serve(args))
+}
+
+async fn serve(args: StandaloneArgs) -> Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let data = DataDir::open(&args.data_dir)?;
+    let tasks = Tasks::new();
+    let store = open_store(&data, &tasks)?;
+    let address = Address::bind(&args).await?;
+    let authority = Authority::load_or_create(&data, Arc::clone(&clock))?;
+    let url = address.url(args.external_url.as_deref());
+    let issuer = args
+        .external_url
+        .clone()
+        .unwrap_or_else(|| DEFAULT_ISSUER.to_owned());
+
+    let kinds = Kinds::build(store, Arc::clone(&clock), &issuer, &tasks).await?;
+    kinds
+        .bootstrap()
+        .await
+        .context("the default objects cannot be made")?;
+    kinds.set_default(setting::SERVER_URL, &url).await?;
+    kinds
+        .set_default(setting::CA_CERTS, authority.certificate_pem())
+        .await?;
+    let mut files = vec![UserFile {
+        file: "admin.kubeconfig",
+        user: "system:admin",
+        groups: &["system:masters"],
+    }];
+    if args.demo {
+        demo::make(&kinds)
+            .await
+            .context("the demo objects cannot be made")?;
+        files.extend(demo::FILES);
+    }
+
+    let server = generic_server(&kinds, &authority, &clock)?;
+    let certificate = address.certificate(&authority, args.external_url.as_deref())?;
+    let tls = certificate
+        .server_config(Vec::new())
+        .context("TLS cannot be set up")?;
+    kinds.start_tasks(&tasks);
+    tasks.spawn(
+        "serving certificate",
+        address.renew(
+            authority_for_renewal(&data, &clock)?,
+            certificate,
+            args.external_url.clone(),
+        ),
+    );
+    for file in &files {
+        file.write(&data, &authority, &url)?;
+    }
+    tracing::info!(url, data = %args.data_dir.display(), "serving");
+
+    let listener = Server::new(address.into_listener(), Arc::new(tls), server.service());
+    let stop = tasks.stop_on_signal(server);
+    listener.run(stop, DRAIN).await;
+    tasks.finish().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The SQLite file in the data folder, with everything secret sealed.
+fn open_store(data: &DataDir, tasks: &Tasks) -> Result<Arc<dyn Store>> {
+    let sqlite = Sqlite::open(&data.path("store"), SqliteOptions::default())
+        .context("the data folder cannot be used")?;
+    let keyring = Keyring::load_or_create(&data.path("encryption.keys"))
+        .context("the encryption keys cannot be used")?;
+    let sqlite = Arc::new(sqlite);
+    tasks.spawn("store check", check_store(Arc::clone(&sqlite)));
+    let sealed = kinds::SEALED.map(str::to_owned).to_vec();
+    Ok(Arc::new(Sealed::new(sqlite, keyring, sealed)))
+}
+
+/// Damage to the file's structure can hide records from reads; only reading all of it tells.
+async fn check_store(sqlite: Arc<Sqlite>) {
+    if let Err(error) = sqlite.verify().await {
+        tracing::error!(%error, "the store is damaged: restore a backup");
+    }
+}
+
+fn generic_server(
+    kinds: &Kinds,
+    authority: &Authority,
+    clock: &Arc<dyn Clock>,
+) -> Result<GenericServer> {
+    let bundle = bundle_from_pem(authority.certificate_pem().as_bytes())?;
+    let verifier = Arc::new(ClientCertificateVerifier::new(&bundle)?);
+    let now = Arc::clone(clock);
+    let certificates = ClientCertificate::new(verifier, move || {
+        UnixTime::since_unix_epoch(Duration::from_secs(now.now().as_second().unsigned_abs()))
+    });
+    let tokens = TokenAuthenticator::new(kinds.validity(), Arc::clone(clock), cluster::LOCAL);
+    let builder = GenericServer::builder(kinds.authorizer(), Arc::clone(clock))
+        .authenticator(Arc::new(certificates))
+        .authenticator(Arc::new(tokens))
+        .version(version());
+    Ok(kinds.serve(builder).build())
+}
+
+/// The CA once more, for the task that renews the serving certificate.
+fn authority_for_renewal(data: &DataDir, clock: &Arc<dyn Clock>) -> Result<Authority> {
+    Authority::load_or_create(data, Arc::clone(clock))
+}
+
+fn version() -> VersionInfo {
+    VersionInfo {
+        major: "1".to_owned(),
+        minor: "36".to_owned(),
+        git_version: format!("v1.36.0+kubeconfig-apiserver.{}", env!("CARGO_PKG_VERSION")),
+        compiler: "rustc".to_owned(),
+        platform: format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+        ..VersionInfo::default()
+    }
+}

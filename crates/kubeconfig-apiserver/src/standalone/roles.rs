@@ -1,0 +1,84 @@
+//! Who may do what with our own kinds, to begin with: administrators everything, by `cluster-admin`; everybody who is known, what follows.
+
+use api::ext::{self, Kubeconfig, Token};
+use api::management::{self, Cluster};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
+use machinery::meta::ObjectMeta;
+
+/// Role of everybody who is known.
+const KUBECONFIG_USER: &str = "kubeconfig-user";
+
+const EVERY_VERB: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
+
+/// The roles and bindings that a server starts with, beside those of Kubernetes.
+pub(super) fn defaults() -> (Vec<ClusterRole>, Vec<ClusterRoleBinding>) {
+    let role = ClusterRole {
+        metadata: automatic(),
+        rules: Some(vec![
+            rule(ext::GROUP, Kubeconfig::PLURAL, &EVERY_VERB),
+            // Deleting all tokens at once is not part of the role (B219).
+            rule(
+                ext::GROUP,
+                Token::PLURAL,
+                &[
+                    "create", "delete", "get", "list", "patch", "update", "watch",
+                ],
+            ),
+            // Whoever lists clusters sees those that they may get.
+            rule(management::GROUP, Cluster::PLURAL, &["list", "watch"]),
+        ]),
+        ..ClusterRole::default()
+    };
+    (
+        vec![role],
+        vec![binding("Group", auth::user::ALL_AUTHENTICATED)],
+    )
+}
+
+fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {
+    PolicyRule {
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(vec![resource.to_owned()]),
+        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+        ..PolicyRule::default()
+    }
+}
+
+fn binding(kind: &str, subject: &str) -> ClusterRoleBinding {
+    ClusterRoleBinding {
+        metadata: automatic(),
+        role_ref: RoleRef {
+            api_group: Some(auth::rbac::GROUP.to_owned()),
+            kind: "ClusterRole".to_owned(),
+            name: KUBECONFIG_USER.to_owned(),
+        },
+        subjects: Some(vec![Subject {
+            api_group: Some(auth::rbac::GROUP.to_owned()),
+            kind: kind.to_owned(),
+            name: subject.to_owned(),
+            ..Subject::default()
+        }]),
+    }
+}
+
+/// Kept up to date by later versions of the server, unless an administrator takes the annotation away.
+fn automatic() -> ObjectMeta {
+    let annotation = (
+        auth::rbac::defaults::AUTO_UPDATE_ANNOTATION.to_owned(),
+        "true".to_owned(),
+    );
+    ObjectMeta {
+        name: Some(KUBECONFIG_USER.to_owned()),
+        annotations: Some([annotation].into()),
+        ..ObjectMeta::default()
+    }
+}

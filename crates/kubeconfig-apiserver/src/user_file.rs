@@ -1,0 +1,78 @@
+//! Kubeconfig files for the server's first users, with client certificates: how somebody gets in before anything was minted.
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::data_dir::DataDir;
+use crate::pki::{Authority, Pair};
+
+/// A user with a file in the data folder.
+pub(crate) struct UserFile<'a> {
+    /// Name of the file.
+    pub(crate) file: &'a str,
+    /// Name of the user.
+    pub(crate) user: &'a str,
+    /// Groups that the certificate names.
+    pub(crate) groups: &'a [&'a str],
+}
+
+impl UserFile<'_> {
+    /// Writes the file for a server at `url`; keeps the certificate that it has while that is fresh.
+    pub(crate) fn write(&self, data: &DataDir, authority: &Authority, url: &str) -> Result<()> {
+        let pair = match self.present(data, authority)? {
+            Some(pair) => pair,
+            None => authority.client(self.user, self.groups)?,
+        };
+        let encode = |text: &str| STANDARD.encode(text);
+        let file = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{
+                "name": "kubeconfig-apiserver",
+                "cluster": {
+                    "server": url,
+                    "certificate-authority-data": encode(authority.certificate_pem()),
+                },
+            }],
+            "users": [{
+                "name": self.user,
+                "user": {
+                    "client-certificate-data": encode(&pair.certificate),
+                    "client-key-data": encode(&pair.key),
+                },
+            }],
+            "contexts": [{
+                "name": self.user,
+                "context": { "cluster": "kubeconfig-apiserver", "user": self.user },
+            }],
+            "current-context": self.user,
+        });
+        let yaml =
+            serde_saphyr::to_string(&file).context("a kubeconfig cannot be written as YAML")?;
+        data.write(self.file, yaml.as_bytes())
+    }
+
+    /// The certificate in the file, if it is still good.
+    fn present(&self, data: &DataDir, authority: &Authority) -> Result<Option<Pair>> {
+        let Some(bytes) = data.read(self.file)? else {
+            return Ok(None);
+        };
+        let read = || {
+            let file: Value = serde_saphyr::from_slice(&bytes).ok()?;
+            let part = |name: &str| {
+                let encoded = file.pointer(&format!("/users/0/user/{name}"))?.as_str()?;
+                String::from_utf8(STANDARD.decode(encoded).ok()?).ok()
+            };
+            let pair = Pair {
+                certificate: part("client-certificate-data")?,
+                key: part("client-key-data")?,
+            };
+            authority
+                .is_fresh(pair.certificate.as_bytes())
+                .then_some(pair)
+        };
+        Ok(read())
+    }
+}
