@@ -1,0 +1,206 @@
+//! The limit: a bare server on the stack of the real one (tokio, hyper, rustls with aws-lc-rs),
+//! which does for each kind of request the least that must be done, in a process of its own.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /hello` | 1.5 KB, always the same |
+//! | `GET /bytes/N` | N bytes, always the same |
+//! | `POST /durable` | 1.5 KB once 4 KiB are durable; whoever waits shares one `fdatasync` |
+//! | `GET /watch` | a stream of what is published |
+//! | `POST /publish` | hands its body to every watcher |
+//!
+//! Anything else is refused, so that a limit is never that of an error.
+
+mod durable;
+
+use std::convert::Infallible;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Either, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast;
+use tokio_rustls::TlsAcceptor;
+
+use self::durable::Durable;
+use crate::endpoint::Endpoint;
+use crate::process::Process;
+
+/// Size of a usual answer, in bytes: about that of a kubeconfig's record.
+const HELLO: usize = 1536;
+
+/// Events that a watcher may be behind.
+const BACKLOG: usize = 4096;
+
+const CERTIFICATE: &str = "bare.pem";
+
+/// The bare server as a child of the bench.
+pub(crate) struct Bare {
+    pub(crate) process: Process,
+    pub(crate) endpoint: Arc<Endpoint>,
+}
+
+impl Bare {
+    /// Starts this program as the bare server; it is bound when this returns.
+    pub(crate) fn start(folder: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("bare").arg("--folder").arg(folder);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = Process::start(&mut command)?;
+        let output = process.child().stdout.take().context("no pipe")?;
+        let mut port = String::new();
+        BufReader::new(output).read_line(&mut port)?;
+        let port = port.trim().parse().context("the bare server has no port")?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let certificate = std::fs::read(folder.join(CERTIFICATE))?;
+        Ok(Self {
+            process,
+            endpoint: Endpoint::new(address, &certificate, None)?,
+        })
+    }
+}
+
+/// The bare server itself, in the child: writes its certificate to `folder`, its port to standard
+/// output, and serves until it is killed.
+pub(crate) async fn serve(folder: &Path) -> anyhow::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let port = listener.local_addr()?.port();
+    let accepting = accept(listener, folder)?;
+    writeln!(std::io::stdout(), "{port}")?;
+    accepting.await
+}
+
+/// Serves; the certificate is there when this returns.
+fn accept(
+    listener: TcpListener,
+    folder: &Path,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
+    let acceptor = acceptor(folder)?;
+    let state = Arc::new(State {
+        hello: vec![b'x'; HELLO].into(),
+        large: Mutex::default(),
+        durable: Durable::start(folder)?,
+        events: broadcast::Sender::new(BACKLOG),
+    });
+    Ok(async move {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            tokio::spawn(connection(stream, acceptor.clone(), Arc::clone(&state)));
+        }
+    })
+}
+
+struct State {
+    hello: Bytes,
+    /// The largest body that was asked for so far.
+    large: Mutex<Bytes>,
+    durable: Durable,
+    events: broadcast::Sender<Bytes>,
+}
+
+type Body = Either<Full<Bytes>, StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>>;
+
+fn acceptor(folder: &Path) -> anyhow::Result<TlsAcceptor> {
+    let certified = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()])?;
+    std::fs::write(folder.join(CERTIFICATE), certified.cert.pem())?;
+    let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certified.cert.der().clone()],
+            PrivateKeyDer::Pkcs8(key),
+        )?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Serves one connection; how it ends is the client's matter.
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, state: Arc<State>) {
+    let _ = stream.set_nodelay(true);
+    let Ok(stream) = acceptor.accept(stream).await else {
+        return;
+    };
+    let service = service_fn(|request| answer(Arc::clone(&state), request));
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+async fn answer(
+    state: Arc<State>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, hyper::Error> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let path = head.uri.path();
+    Ok(match (head.method, path) {
+        (Method::GET, "/hello" | "/readyz") => response(StatusCode::OK, whole(&state.hello)),
+        (Method::GET, "/watch") => response(StatusCode::OK, watch(state.events.subscribe())),
+        (Method::POST, "/durable") => {
+            state.durable.wait().await;
+            response(StatusCode::CREATED, whole(&state.hello))
+        }
+        (Method::POST, "/publish") => {
+            // Without a watcher there is nobody to tell.
+            let _ = state.events.send(body);
+            response(StatusCode::CREATED, whole(&state.hello))
+        }
+        (Method::GET, path) => match path.strip_prefix("/bytes/").map(str::parse) {
+            Some(Ok(size)) => response(StatusCode::OK, whole(&large(&state, size))),
+            _ => refused(),
+        },
+        _ => refused(),
+    })
+}
+
+fn refused() -> Response<Body> {
+    response(
+        StatusCode::NOT_FOUND,
+        whole(&Bytes::from_static(b"refused")),
+    )
+}
+
+fn response(status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+}
+
+fn whole(bytes: &Bytes) -> Body {
+    Either::Left(Full::new(bytes.clone()))
+}
+
+fn large(state: &State, size: usize) -> Bytes {
+    let mut large = state.large.lock().unwrap_or_else(PoisonError::into_inner);
+    if large.len() < size {
+        *large = vec![b'x'; size].into();
+    }
+    large.slice(..size)
+}
+
+/// A body of what is published from now on; it ends if its reader is too far behind.
+fn watch(events: broadcast::Receiver<Bytes>) -> Body {
+    let frames = stream::unfold(events, |mut events| async move {
+        let event = events.recv().await.ok()?;
+        Some((Ok(Frame::data(event)), events))
+    });
+    Either::Right(StreamBody::new(frames.boxed()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! The load generator against the bare server.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use super::{CERTIFICATE, HELLO, accept};
+use crate::connection::Connection;
+use crate::endpoint::Endpoint;
+use crate::fan_out::{FanOut, Pace};
+use crate::load::{Load, Stop};
+use crate::process::Meter;
+use crate::request;
+
+/// A bare server in this process, which ends with the runtime of its test.
+async fn bare() -> Arc<Endpoint> {
+    let folder = TempDir::new().unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepting = accept(listener, folder.path()).unwrap();
+    let certificate = std::fs::read(folder.path().join(CERTIFICATE)).unwrap();
+    tokio::spawn(async move {
+        let _folder = folder;
+        accepting.await
+    });
+    Endpoint::new(address, &certificate, None).unwrap()
+}
+
+/// Sends a request five times over two connections and expects this of each answer.
+async fn check(request: impl Fn(&Endpoint) -> Bytes, size: usize) {
+    let endpoint = bare().await;
+    let load = Load::same(&endpoint, request(&endpoint), 2);
+    let sample = load.run(Stop::Count(5), Meter::own()).await.unwrap();
+    assert_eq!(sample.latencies.len(), 5);
+    assert_eq!(sample.bytes, 5 * size as u64);
+}
+
+async fn check_fan_out(pace: Pace) {
+    let endpoint = bare().await;
+    let publisher = Arc::clone(&endpoint);
+    let request = move |marker: &str| {
+        let frame = format!("{{\"type\":\"ADDED\",\"object\":\"{marker}\"}}\n");
+        request::post(&publisher, "/publish", &frame)
+    };
+    let fan_out = FanOut {
+        watch: request::get(&endpoint, "/watch", request::JSON),
+        endpoint,
+        request: Box::new(request),
+        watchers: 3,
+        pace,
+    };
+    let some_time = Duration::from_millis(50);
+    let sample = fan_out.run(some_time, Meter::own()).await.unwrap();
+    assert!(!sample.latencies.is_empty());
+    assert_eq!(sample.latencies.len() % 3, 0);
+    assert!(
+        sample
+            .latencies
+            .iter()
+            .all(|delay| *delay <= sample.elapsed)
+    );
+}
+
+#[tokio::test]
+async fn answers_are_counted_and_measured() {
+    check(|bare| request::get(bare, "/hello", request::JSON), HELLO).await;
+    check(|bare| request::get(bare, "/bytes/0", request::JSON), 0).await;
+    check(
+        |bare| request::get(bare, "/bytes/100000", request::JSON),
+        100_000,
+    )
+    .await;
+    check(|bare| request::post(bare, "/durable", "{}"), HELLO).await;
+}
+
+#[tokio::test]
+async fn a_load_for_a_time_ends() {
+    let endpoint = bare().await;
+    let load = Load::same(
+        &endpoint,
+        request::get(&endpoint, "/hello", request::JSON),
+        2,
+    );
+    let stop = Stop::After(Duration::from_millis(20));
+    let sample = load.run(stop, Meter::own()).await.unwrap();
+    assert!(sample.latencies.len() >= 2);
+    assert!(sample.elapsed >= Duration::from_millis(20));
+}
+
+#[tokio::test]
+async fn every_event_reaches_every_watcher() {
+    check_fan_out(Pace::Saturated).await;
+    check_fan_out(Pace::Every(Duration::from_millis(5))).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_success_is_an_error_that_shows_it() {
+    let endpoint = bare().await;
+    let mut connection = Connection::open(&endpoint).await.unwrap();
+    let wrong = request::get(&endpoint, "/nothing", request::JSON);
+    let error = connection.send(&wrong).await.unwrap_err();
+    assert_eq!(error.to_string(), "answered 404: refused");
+}

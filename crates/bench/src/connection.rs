@@ -1,0 +1,128 @@
+//! One client: a connection that carries one request after the other.
+
+use anyhow::{bail, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use crate::endpoint::Endpoint;
+use crate::response::{Body, Head};
+
+/// Bytes read at once: one TLS record. A thousand watchers have one each.
+const BUFFER: usize = 16 * 1024;
+
+/// Bytes of an unexpected answer that an error shows.
+const SHOWN: usize = 600;
+
+/// A kept connection.
+pub(crate) struct Connection {
+    stream: TlsStream<TcpStream>,
+    buffer: Box<[u8]>,
+    /// What of the buffer was read and not yet used.
+    start: usize,
+    end: usize,
+    body: Body,
+}
+
+impl Connection {
+    /// Opens one.
+    pub(crate) async fn open(endpoint: &Endpoint) -> anyhow::Result<Self> {
+        Ok(Self {
+            stream: endpoint.connect().await?,
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            body: Body::Length(0),
+        })
+    }
+
+    /// Sends a request and returns the size of the answer's body.
+    ///
+    /// # Errors
+    /// The connection broke, or the status is not one of success; then the error shows the answer.
+    pub(crate) async fn send(&mut self, request: &[u8]) -> anyhow::Result<usize> {
+        let mut size = 0;
+        self.begin(request).await?;
+        while self.advance(&mut |data| size += data.len()).await? {}
+        Ok(size)
+    }
+
+    /// Sends a request and returns the answer's body.
+    ///
+    /// # Errors
+    /// As of [`Connection::send`].
+    pub(crate) async fn fetch(&mut self, request: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        self.begin(request).await?;
+        while self
+            .advance(&mut |data| body.extend_from_slice(data))
+            .await?
+        {}
+        Ok(body)
+    }
+
+    /// Sends a request and reads the head of the answer; [`Connection::advance`] reads the rest.
+    ///
+    /// # Errors
+    /// As of [`Connection::send`].
+    pub(crate) async fn begin(&mut self, request: &[u8]) -> anyhow::Result<()> {
+        self.stream.write_all(request).await?;
+        self.stream.flush().await?;
+        let status = self.head().await?;
+        if !(200..300).contains(&status) {
+            bail!("answered {status}: {}", self.refusal().await);
+        }
+        Ok(())
+    }
+
+    /// Reads on and hands what has come of the body to `sink`; false when it is complete.
+    pub(crate) async fn advance(&mut self, sink: &mut impl FnMut(&[u8])) -> anyhow::Result<bool> {
+        if self.body.is_complete() {
+            return Ok(false);
+        }
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+            self.read().await?;
+        }
+        self.start += self.body.decode(&self.buffer[self.start..self.end], sink)?;
+        Ok(!self.body.is_complete())
+    }
+
+    async fn head(&mut self) -> anyhow::Result<u16> {
+        ensure!(
+            self.start == self.end && self.body.is_complete(),
+            "an answer without a request"
+        );
+        self.start = 0;
+        self.end = 0;
+        loop {
+            self.read().await?;
+            if let Some(head) = Head::parse(&self.buffer[..self.end])? {
+                self.start = head.size;
+                self.body = head.body;
+                return Ok(head.status);
+            }
+        }
+    }
+
+    /// Reads behind what is there.
+    async fn read(&mut self) -> anyhow::Result<()> {
+        ensure!(
+            self.end < self.buffer.len(),
+            "the head of an answer is too long"
+        );
+        match self.stream.read(&mut self.buffer[self.end..]).await? {
+            0 => bail!("the server closed the connection"),
+            size => self.end += size,
+        }
+        Ok(())
+    }
+
+    async fn refusal(&mut self) -> String {
+        let mut body = Vec::new();
+        while let Ok(true) = self.advance(&mut |data| body.extend_from_slice(data)).await {}
+        body.truncate(SHOWN);
+        String::from_utf8_lossy(&body).into_owned()
+    }
+}

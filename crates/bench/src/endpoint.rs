@@ -1,0 +1,89 @@
+//! Where and as whom connections are opened.
+//!
+//! TLS 1.3 with AES-128-GCM only, the choice of Go clients such as kubectl, so that the server and
+//! its limit encrypt alike. No session is resumed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// A server as one of its users.
+pub(crate) struct Endpoint {
+    address: SocketAddr,
+    connector: TlsConnector,
+}
+
+/// Who a client is: a certificate chain and its key, both PEM.
+pub(crate) struct Identity {
+    pub(crate) chain: Vec<u8>,
+    pub(crate) key: Vec<u8>,
+}
+
+impl Endpoint {
+    /// A server whose certificate is signed by, or is, one of `roots` (PEM).
+    ///
+    /// # Errors
+    /// Roots or identity cannot be read or used.
+    pub(crate) fn new(
+        address: SocketAddr,
+        roots: &[u8],
+        identity: Option<&Identity>,
+    ) -> anyhow::Result<Arc<Self>> {
+        let provider = CryptoProvider {
+            cipher_suites: vec![cipher_suite::TLS13_AES_128_GCM_SHA256],
+            ..default_provider()
+        };
+        let mut trusted = RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(roots) {
+            trusted.add(root?)?;
+        }
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&TLS13])?
+            .with_root_certificates(trusted);
+        let mut config = match identity {
+            Some(identity) => builder.with_client_auth_cert(
+                CertificateDer::pem_slice_iter(&identity.chain).collect::<Result<_, _>>()?,
+                PrivateKeyDer::from_pem_slice(&identity.key)?,
+            )?,
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.resumption = Resumption::disabled();
+        Ok(Arc::new(Self {
+            address,
+            connector: TlsConnector::from(Arc::new(config)),
+        }))
+    }
+
+    /// `HOST:PORT`, as a request names the server.
+    pub(crate) fn authority(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The port.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// A new connection after its handshake.
+    pub(crate) async fn connect(&self) -> anyhow::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(self.address)
+            .await
+            .with_context(|| format!("connecting to {}", self.address))?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::IpAddress(self.address.ip().into());
+        let stream = self.connector.connect(name, stream).await;
+        stream.with_context(|| format!("TLS handshake with {}", self.address))
+    }
+}

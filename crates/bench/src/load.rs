@@ -1,0 +1,141 @@
+//! A closed loop: each client sends its next request when the answer to the last one is there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use crate::connection::Connection;
+use crate::endpoint::Endpoint;
+use crate::process::Meter;
+use crate::sample::Sample;
+
+/// What is sent to whom.
+#[derive(Clone)]
+pub(crate) struct Load {
+    /// Where to.
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// The requests; each client goes round, from a place of its own.
+    pub(crate) requests: Arc<[Bytes]>,
+    /// Connections at once.
+    pub(crate) clients: usize,
+}
+
+/// When a load ends; requests under way are awaited.
+#[derive(Clone, Copy)]
+pub(crate) enum Stop {
+    /// After this time.
+    After(Duration),
+    /// After so many requests, over all clients.
+    Count(usize),
+}
+
+impl Load {
+    /// The same request by every client.
+    pub(crate) fn same(endpoint: &Arc<Endpoint>, request: Bytes, clients: usize) -> Self {
+        Self {
+            endpoint: Arc::clone(endpoint),
+            requests: Arc::new([request]),
+            clients,
+        }
+    }
+
+    /// Opens the connections, then sends until `stop`; `server` measures the process that works for it.
+    ///
+    /// # Errors
+    /// A connection broke, or an answer was not one of success.
+    pub(crate) async fn run(&self, stop: Stop, server: Meter) -> anyhow::Result<Sample> {
+        let connections = self.connect().await?;
+        let mut sample = Sample::default();
+        let cpu = server.cpu()?;
+        let started = Instant::now();
+        let gate = Arc::new(Gate::new(stop, started));
+        let mut clients = JoinSet::new();
+        for (index, connection) in connections.into_iter().enumerate() {
+            let first = index * self.requests.len() / self.clients;
+            let requests = Arc::clone(&self.requests);
+            clients.spawn(client(connection, requests, first, Arc::clone(&gate)));
+        }
+        while let Some(observed) = clients.join_next().await {
+            sample.extend(observed??);
+        }
+        sample.elapsed = started.elapsed();
+        sample.cpu = server.cpu()?.saturating_sub(cpu);
+        Ok(sample)
+    }
+
+    async fn connect(&self) -> anyhow::Result<Vec<Connection>> {
+        let mut connections = Vec::with_capacity(self.clients);
+        for _ in 0..self.clients {
+            connections.push(Connection::open(&self.endpoint).await?);
+        }
+        Ok(connections)
+    }
+}
+
+/// Two loads for `each` in turns, twice, so that a machine that changes its pace meets both alike.
+pub(crate) async fn in_turns(
+    each: Duration,
+    [ours, limit]: [(&Load, Meter); 2],
+) -> anyhow::Result<[Sample; 2]> {
+    let turn = Stop::After(each / 2);
+    let mut samples = [Sample::default(), Sample::default()];
+    for _ in 0..2 {
+        samples[0].extend(ours.0.run(turn, ours.1).await?);
+        samples[1].extend(limit.0.run(turn, limit.1).await?);
+    }
+    Ok(samples)
+}
+
+/// Lets requests through until it is time to stop.
+struct Gate {
+    deadline: Option<Instant>,
+    left: AtomicUsize,
+}
+
+impl Gate {
+    fn new(stop: Stop, started: Instant) -> Self {
+        let (deadline, left) = match stop {
+            Stop::After(duration) => (Some(started + duration), usize::MAX),
+            Stop::Count(count) => (None, count),
+        };
+        Self {
+            deadline,
+            left: AtomicUsize::new(left),
+        }
+    }
+
+    fn admits(&self, now: Instant) -> bool {
+        match self.deadline {
+            Some(deadline) => now < deadline,
+            None => {
+                let take = |left: usize| left.checked_sub(1);
+                self.left
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+                    .is_ok()
+            }
+        }
+    }
+}
+
+async fn client(
+    mut connection: Connection,
+    requests: Arc<[Bytes]>,
+    first: usize,
+    gate: Arc<Gate>,
+) -> anyhow::Result<Sample> {
+    let mut sample = Sample::default();
+    let mut now = Instant::now();
+    for request in requests.iter().cycle().skip(first) {
+        if !gate.admits(now) {
+            break;
+        }
+        sample.bytes += connection.send(request).await? as u64;
+        let then = Instant::now();
+        sample.latencies.push(then - now);
+        now = then;
+    }
+    Ok(sample)
+}

@@ -1,0 +1,67 @@
+//! `make bench`: how fast and how large the server is, each figure beside its limit.
+//!
+//! Starts the release server in standalone mode with a data folder of its own, drives it with a
+//! load generator, and measures in the same run what this machine could do at best: a bare hyper
+//! server over the same TLS, and raw `fdatasync`. Prints one table; absolute figures belong to the
+//! machine, the ratios travel.
+//!
+//! ```text
+//! plan → load, fan_out → connection → response      what is done, to whom, over which bytes
+//!      → server, bare  → process                     the two programs that are measured
+//!      → report        → targets                     the table
+//! ```
+//!
+//! The generator shares the processors with the server, so the server's own CPU time per operation
+//! stands beside each rate. It speaks HTTP/1.1 with prebuilt requests and reads no more of an
+//! answer than it must; one connection per client, kept alive, the next request when the answer is
+//! there (a closed loop: its p99 is a lower bound).
+//!
+//! Nothing here is used by another crate.
+
+mod bare;
+mod connection;
+mod endpoint;
+mod fan_out;
+mod fsync;
+mod kubeconfig;
+mod load;
+mod machine;
+mod options;
+mod plan;
+mod process;
+mod progress;
+mod report;
+mod request;
+mod response;
+mod sample;
+mod server;
+mod targets;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use tokio::runtime::{self, Runtime};
+
+use crate::options::{Mode, Options};
+
+/// Threads of the load generator; the server has as many as there are processors.
+const WORKERS: usize = 2;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let options = Options::parse();
+    if let Some(Mode::Bare { folder }) = &options.mode {
+        let everywhere = Runtime::new().context("starting the runtime")?;
+        everywhere.block_on(bare::serve(folder))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(plan::run(&options))?;
+    write!(std::io::stdout(), "{report}")?;
+    let failed = options.gate && report.misses() > 0;
+    Ok(ExitCode::from(u8::from(failed)))
+}

@@ -1,0 +1,99 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Measures the server, each figure beside its limit on this machine.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub(crate) struct Options {
+    /// Seconds for each quantity, and as many for its limit
+    #[arg(long, default_value_t = 5.0, value_parser = seconds)]
+    seconds: f64,
+
+    /// Records that are there while reads are measured
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..))]
+    records: u32,
+
+    /// Watchers of the fan-out
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    watchers: u32,
+
+    /// Measure only these, divided by commas; all by default
+    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
+    only: Vec<Group>,
+
+    /// Exit with 1 if a figure is below its floor
+    #[arg(long)]
+    pub(crate) gate: bool,
+
+    /// The server's program; by default the one beside this program
+    #[arg(long, value_name = "FILE")]
+    pub(crate) server: Option<PathBuf>,
+
+    /// Where the data folder is made, on the disk to be measured; by default beside this program,
+    /// since the system's temporary folder may be memory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(crate) mode: Option<Mode>,
+}
+
+/// Quantities that are measured together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Group {
+    /// Creates by one client and by many
+    Create,
+    /// Gets of single records
+    Get,
+    /// Lists of all records, in each form, and of few
+    List,
+    /// The fan-out to many watchers
+    Watch,
+    /// Cold starts, and memory after them
+    Start,
+}
+
+/// What this program is when it is not the bench.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mode {
+    /// The bare server that limits are measured with; the bench starts it by itself
+    #[command(hide = true)]
+    Bare {
+        /// Where its certificate and its log of durable writes go
+        #[arg(long)]
+        folder: PathBuf,
+    },
+}
+
+impl Options {
+    /// Time for one quantity.
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+
+    /// Records that are there while reads are measured.
+    pub(crate) fn records(&self) -> usize {
+        self.records as usize
+    }
+
+    /// Whether a group is to be measured.
+    pub(crate) fn wants(&self, group: Group) -> bool {
+        self.only.is_empty() || self.only.contains(&group)
+    }
+
+    /// Watchers of the fan-out.
+    pub(crate) fn watchers(&self) -> usize {
+        self.watchers as usize
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number from 0.1 to 3600 is needed".into()),
+    }
+}

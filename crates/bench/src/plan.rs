@@ -1,0 +1,157 @@
+//! What is measured, in which order, and the table that comes of it.
+//!
+//! First what needs an empty server, then one that holds the records, and last what adds more of
+//! them. A rate and its limit are measured in turns ([`load::in_turns`]); only the fan-out is not,
+//! since the limit's events have to be of the size that ours turn out to be.
+
+mod creates;
+mod reads;
+mod starts;
+mod watches;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use tempfile::TempDir;
+
+use crate::bare::Bare;
+use crate::load::{self, Load, Stop};
+use crate::options::Options;
+use crate::report::Report;
+use crate::sample::Summary;
+use crate::server::{KUBECONFIGS, Server, User};
+use crate::{machine, progress, request};
+
+/// The least that a user has to send for a kubeconfig.
+const KUBECONFIG: &str = r#"{"apiVersion":"ext.cattle.io/v1","kind":"Kubeconfig"}"#;
+
+/// Clients that work at once where many do.
+const MANY: usize = 16;
+
+/// Records of the second user, whose own list is measured; the first one has all others.
+const FEW: usize = 10;
+
+/// Runs everything.
+///
+/// # Errors
+/// The server cannot be started, refuses what it should do, or loses something.
+pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
+    let folder = folder(options)?;
+    let bare = Bare::start(folder.path())?;
+    let mut server = Server::start(&program(options)?, folder.path()).await?;
+    let records = options.records();
+    let empty = starts::measure(&mut server, options, 0).await?;
+    fill(&server, records).await?;
+    let full = starts::measure(&mut server, options, records).await?;
+    let bench = Bench {
+        server: &server,
+        bare: &bare,
+        options,
+    };
+    let reads = bench.reads().await?;
+    let used = server.meter().memory()?.resident;
+    let watches = bench.watches().await?;
+    let creates = bench.creates().await?;
+    let starts = starts::rows(empty, full, used);
+    Ok(Report {
+        heading: heading(options),
+        rows: [creates, reads, watches, starts].concat(),
+        notes: notes(),
+    })
+}
+
+/// What measurements on the running server share.
+struct Bench<'a> {
+    server: &'a Server,
+    bare: &'a Bare,
+    options: &'a Options,
+}
+
+impl Bench<'_> {
+    /// A load of ours and of its limit's, in turns.
+    async fn compare(&self, ours: &Load, limit: &Load) -> anyhow::Result<[Summary; 2]> {
+        let pair = [
+            (ours, self.server.meter()),
+            (limit, self.bare.process.meter()),
+        ];
+        let samples = load::in_turns(self.options.duration(), pair).await?;
+        Ok(samples.map(|sample| sample.summary()))
+    }
+
+    /// A request to the bare server by so many clients.
+    fn limit(&self, method: &str, path: &str, clients: usize) -> Load {
+        let endpoint = &self.bare.endpoint;
+        let request = match method {
+            "POST" => request::post(endpoint, path, KUBECONFIG),
+            _ => request::get(endpoint, path, request::JSON),
+        };
+        Load::same(endpoint, request, clients)
+    }
+}
+
+/// The data folders; removed at the end.
+fn folder(options: &Options) -> anyhow::Result<TempDir> {
+    let parent = match &options.folder {
+        Some(parent) => parent.clone(),
+        None => beside_this_program()?,
+    };
+    TempDir::with_prefix_in("bench-", &parent)
+        .with_context(|| format!("making a folder in {}", parent.display()))
+}
+
+fn program(options: &Options) -> anyhow::Result<PathBuf> {
+    match &options.server {
+        Some(program) => Ok(program.clone()),
+        None => Ok(beside_this_program()?.join("kubeconfig-apiserver")),
+    }
+}
+
+fn beside_this_program() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().context("a program without a folder")?;
+    Ok(folder.to_owned())
+}
+
+/// Creates the records that reads are measured with.
+async fn fill(server: &Server, records: usize) -> anyhow::Result<()> {
+    progress::say(&format!("creating {records} records"));
+    for (user, count, clients) in [(User::Alice, records - FEW, MANY), (User::Bob, FEW, 1)] {
+        let endpoint = server.endpoint(user)?;
+        let create = request::post(&endpoint, KUBECONFIGS, KUBECONFIG);
+        Load::same(&endpoint, create, clients)
+            .run(Stop::Count(count), server.meter())
+            .await?;
+    }
+    let found = server.list(User::Admin, "").await?.items.len();
+    ensure!(found == records, "{found} of {records} records are there");
+    Ok(())
+}
+
+fn requests(requests: impl IntoIterator<Item = Bytes>) -> Arc<[Bytes]> {
+    requests.into_iter().collect()
+}
+
+fn heading(options: &Options) -> Vec<String> {
+    vec![
+        format!("kubeconfig-apiserver standalone on {}", machine::describe()),
+        format!(
+            "Server, limit and load generator share these processors. TLS 1.3 AES-128-GCM, \
+             HTTP/1.1, no compression, {} s for each figure and for its limit.",
+            options.duration().as_secs_f64()
+        ),
+    ]
+}
+
+fn notes() -> Vec<String> {
+    [
+        "limit  measured in this run: a bare hyper server over the same TLS that sends as many bytes from memory (get, list),",
+        "       answers after a shared fdatasync of 4 KiB for each waiting request (create), or broadcasts shared bytes (watch).",
+        "ratio  ours divided by the limit: the more the better for rates, the less the better for times.",
+        "CPU/op processor time of the server alone, user and kernel, for one operation.",
+        "short  of the aim, above the floor; MISS: below the floor. Absolute targets are for two cores of a server processor.",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}

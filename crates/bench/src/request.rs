@@ -1,0 +1,31 @@
+//! Requests, built once and sent many times.
+
+use bytes::Bytes;
+
+use crate::endpoint::Endpoint;
+
+/// What kubectl accepts for `get`: a Table of what it prints, else objects.
+pub(crate) const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+
+/// JSON objects.
+pub(crate) const JSON: &str = "application/json";
+
+/// A GET.
+pub(crate) fn get(endpoint: &Endpoint, path: &str, accept: &str) -> Bytes {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\nAccept: {accept}\r\n\r\n",
+        endpoint.authority(),
+    )
+    .into()
+}
+
+/// A POST of JSON.
+pub(crate) fn post(endpoint: &Endpoint, path: &str, body: &str) -> Bytes {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\nAccept: {JSON}\r\n\
+         Content-Type: {JSON}\r\nContent-Length: {}\r\n\r\n{body}",
+        endpoint.authority(),
+        body.len(),
+    )
+    .into()
+}

@@ -1,0 +1,102 @@
+//! What each figure is to reach, for the machine of the baselines: two cores of a server processor
+//! and a virtual disk. Ratios hold anywhere.
+//!
+//! The baseline of most aims is a Go API server on etcd (the sample API server, 0.36, on etcd 3.5)
+//! on that machine: 1,512 creates/s at 16 clients, 3,969 linearizable gets/s at 32, a list of
+//! 10,000 in 160-280 ms and four at once 7.8 times a second, 31,500 watch deliveries/s, 13.7 KB per
+//! record. A floor is what must hold for the design to be right at all.
+
+use std::time::Duration;
+
+use crate::report::{Bound, Figure, Target};
+
+/// A create alone waits for one flush of the disk; the aim leaves room for a second, shorter one,
+/// and for the work itself.
+pub(crate) fn create_alone(flush: Duration) -> Vec<Target> {
+    let millis = flush.as_secs_f64() * 1000.0 * 2.0 + 0.3;
+    vec![
+        Target::aim(Figure::P50, Bound::AtMost(millis)),
+        Target::floor(Figure::P50, Bound::AtMost(1.0)),
+    ]
+}
+
+/// Five times the Go server.
+pub(crate) fn create_together() -> Vec<Target> {
+    vec![
+        Target::aim(Figure::Value, Bound::AtLeast(7_500.0)),
+        Target::floor(Figure::Value, Bound::AtLeast(5_000.0)),
+    ]
+}
+
+/// Most of what the stack below can do.
+pub(crate) fn get() -> Vec<Target> {
+    vec![
+        Target::aim(Figure::Ratio, Bound::AtLeast(0.6)),
+        Target::floor(Figure::Value, Bound::AtLeast(20_000.0)),
+    ]
+}
+
+/// A few copies of the bytes at most.
+pub(crate) fn list() -> Vec<Target> {
+    vec![
+        Target::aim(Figure::Ratio, Bound::AtMost(3.0)),
+        Target::floor(Figure::Value, Bound::AtMost(60.0)),
+    ]
+}
+
+/// Rows are computed, so they may take longer than objects.
+pub(crate) fn table() -> Vec<Target> {
+    vec![
+        Target::aim(Figure::Value, Bound::AtMost(60.0)),
+        Target::floor(Figure::Value, Bound::AtMost(80.0)),
+    ]
+}
+
+/// Six times the Go server.
+pub(crate) fn lists_together() -> Vec<Target> {
+    vec![Target::aim(Figure::Value, Bound::AtLeast(47.0))]
+}
+
+/// Lists are written piece by piece: whole answers would take 16 MB each and more.
+pub(crate) fn list_growth() -> Vec<Target> {
+    vec![
+        Target::aim(Figure::Value, Bound::AtMost(64.0)),
+        Target::floor(Figure::Value, Bound::AtMost(128.0)),
+    ]
+}
+
+/// An owner's few records do not cost the many of others.
+pub(crate) fn own_list() -> Vec<Target> {
+    vec![Target::floor(Figure::P99, Bound::AtMost(3.0))]
+}
+
+/// Four times the Go server, and most of a broadcast of shared bytes; three times at least.
+pub(crate) fn fan_out() -> Vec<Target> {
+    vec![
+        Target::aim(Figure::Value, Bound::AtLeast(126_000.0)),
+        Target::aim(Figure::Ratio, Bound::AtLeast(0.6)),
+        Target::floor(Figure::Value, Bound::AtLeast(94_500.0)),
+    ]
+}
+
+/// Half of the Go server's delay at ten events a second.
+pub(crate) fn delay() -> Vec<Target> {
+    vec![Target::aim(Figure::P99, Bound::AtMost(21.0))]
+}
+
+/// A quarter of the Go server's.
+pub(crate) fn memory_per_record() -> Vec<Target> {
+    vec![
+        Target::aim(Figure::Value, Bound::AtMost(3.5)),
+        Target::floor(Figure::Value, Bound::AtMost(6.0)),
+    ]
+}
+
+/// 50 ms without a record and 600 ms with 100,000; in proportion in between.
+pub(crate) fn cold_start(records: usize) -> Vec<Target> {
+    let millis = 50.0 + 550.0 * records as f64 / 100_000.0;
+    vec![
+        Target::aim(Figure::Value, Bound::AtMost(millis)),
+        Target::floor(Figure::Value, Bound::AtMost(2.0 * millis)),
+    ]
+}
