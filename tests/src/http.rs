@@ -1,0 +1,261 @@
+//! A plain HTTP/1.1 client that sends what it is told, right or wrong.
+//!
+//! Clients of libraries tidy up paths, headers and bodies before they send them; tests of bad input
+//! need what they wrote on the wire, and tests of secrets need every byte of the answer. So a
+//! request is one TLS connection, used once, and an answer is kept whole. [`Client::open`] leaves the
+//! body to be read line by line: a watch.
+//!
+//! Kubeconfigs say where the server is, whom to trust and who is asking: by a client certificate or
+//! by a token, the server's own files and minted ones alike.
+
+mod credentials;
+mod wire;
+
+use std::fmt;
+use std::io::{BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use serde_json::Value;
+
+use credentials::Credentials;
+
+pub use wire::{Answer, Stream};
+
+/// Time without a byte after which an answer counts as missing.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Sends requests to one server as one user.
+#[derive(Clone, Debug)]
+pub struct Client {
+    address: String,
+    host: String,
+    tls: Arc<ClientConfig>,
+    anonymous_tls: Arc<ClientConfig>,
+    token: Option<String>,
+}
+
+/// A request, as it goes on the wire.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    chunked: bool,
+}
+
+impl Client {
+    /// Asks as the current user of a kubeconfig file.
+    pub fn from_file(kubeconfig: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(kubeconfig)
+            .with_context(|| kubeconfig.display().to_string())?;
+        Self::from_kubeconfig(&text)
+    }
+
+    /// Asks as the current user of a kubeconfig.
+    pub fn from_kubeconfig(text: &str) -> anyhow::Result<Self> {
+        let credentials = Credentials::parse(text)?;
+        Ok(Self {
+            address: credentials.address()?,
+            host: credentials.host()?,
+            tls: Arc::new(credentials.tls()?),
+            anonymous_tls: Arc::new(credentials.anonymous_tls()?),
+            token: credentials.token,
+        })
+    }
+
+    /// The same server without a credential.
+    pub fn without_credential(&self) -> Self {
+        Self {
+            tls: Arc::clone(&self.anonymous_tls),
+            token: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same client with this bearer token beside what it has.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// Asks for a path, query included.
+    pub fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.send(&Request::get(path))
+    }
+
+    /// Posts an object.
+    pub fn post(&self, path: &str, object: &Value) -> anyhow::Result<Answer> {
+        self.send(&Request::new("POST", path).json(object))
+    }
+
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Errors
+    /// There was no answer, or none that is complete.
+    pub fn send(&self, request: &Request) -> anyhow::Result<Answer> {
+        self.open(request)?
+            .finish()
+            .with_context(|| request.to_string())
+    }
+
+    /// Sends a request and reads the head of the answer.
+    pub fn open(&self, request: &Request) -> anyhow::Result<Stream> {
+        let named = || request.to_string();
+        let mut stream = self.connect().with_context(named)?;
+        // A server may answer before it has read all: what it says counts, not that it hung up.
+        let sent = stream
+            .write_all(&self.head(request))
+            .and_then(|()| request.write_body(&mut stream));
+        Stream::read(BufReader::new(Box::new(stream) as Box<dyn Read + Send>))
+            .map_err(|error| match sent {
+                Ok(()) => error,
+                Err(unsent) => error.context(format!("not all was sent: {unsent}")),
+            })
+            .with_context(named)
+    }
+
+    /// Sends the head of a request and nothing more; dropping what is returned hangs up.
+    pub fn open_unfinished(&self, request: &Request) -> anyhow::Result<impl Send + use<>> {
+        let mut stream = self.connect()?;
+        stream.write_all(&self.head(request))?;
+        stream.flush()?;
+        Ok(stream)
+    }
+
+    fn connect(&self) -> anyhow::Result<StreamOwned<ClientConnection, TcpStream>> {
+        let socket = TcpStream::connect(&self.address)?;
+        socket.set_read_timeout(Some(SILENCE))?;
+        socket.set_write_timeout(Some(SILENCE))?;
+        socket.set_nodelay(true)?;
+        let name = ServerName::try_from(self.host.clone())?;
+        let connection = ClientConnection::new(Arc::clone(&self.tls), name)?;
+        Ok(StreamOwned::new(connection, socket))
+    }
+
+    fn head(&self, request: &Request) -> Vec<u8> {
+        let mut head = format!(
+            "{} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n",
+            request.method, request.path, self.address
+        );
+        if let Some(token) = &self.token {
+            head.push_str(&format!("Authorization: Bearer {token}\r\n"));
+        }
+        for (name, value) in &request.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if request.chunked {
+            head.push_str("Transfer-Encoding: chunked\r\n");
+        } else if !request.body.is_empty() {
+            head.push_str(&format!("Content-Length: {}\r\n", request.body.len()));
+        }
+        head.push_str("\r\n");
+        head.into_bytes()
+    }
+}
+
+impl Request {
+    /// A request without headers and body of its own.
+    pub fn new(method: &str, path: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            chunked: false,
+        }
+    }
+
+    /// Asks for a path, query included.
+    pub fn get(path: &str) -> Self {
+        Self::new("GET", path)
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Says which representation is wanted.
+    pub fn accept(self, media_type: &str) -> Self {
+        self.header("Accept", media_type)
+    }
+
+    /// Sets the body and what it is said to be.
+    pub fn body(self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let mut request = self.header("Content-Type", media_type);
+        request.body = body.into();
+        request
+    }
+
+    /// Sets an object as the body.
+    pub fn json(self, object: &Value) -> Self {
+        self.body("application/json", object.to_string())
+    }
+
+    /// Sets the query, which the path must not have.
+    pub fn query(mut self, query: &str) -> Self {
+        self.path = format!("{}?{query}", self.path);
+        self
+    }
+
+    /// Sends the body in pieces, without its length.
+    pub fn chunked(mut self) -> Self {
+        self.chunked = true;
+        self
+    }
+
+    fn write_body(&self, to: &mut impl Write) -> std::io::Result<()> {
+        if !self.chunked {
+            to.write_all(&self.body)?;
+            return to.flush();
+        }
+        for piece in self.body.chunks(64 * 1024) {
+            write!(to, "{:x}\r\n", piece.len())?;
+            to.write_all(piece)?;
+            to.write_all(b"\r\n")?;
+        }
+        to.write_all(b"0\r\n\r\n")?;
+        to.flush()
+    }
+}
+
+/// Method and path.
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+/// Percent-encodes a value for a query.
+pub fn encode(value: &str) -> String {
+    value.bytes().fold(String::new(), |mut encoded, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
+                encoded.push(char::from(byte));
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+        encoded
+    })
+}
+
+/// The answer if its status is `status`, else an error that shows it.
+pub fn expect(answer: Answer, status: u16) -> anyhow::Result<Answer> {
+    ensure!(
+        answer.status == status,
+        "not {status} but {}: {}",
+        answer.status,
+        answer.text()
+    );
+    Ok(answer)
+}

@@ -1,0 +1,114 @@
+//! The pinned kubectl, run as one user in a home folder of its own.
+//!
+//! The home folder keeps kubectl's discovery cache: shared between tests it would tell one of them
+//! about the server of another.
+
+mod running;
+
+use std::ffi::OsStr;
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use crate::{process, programs};
+
+pub use running::Running;
+
+/// Far beyond what any command of a test takes, so that only a hanging one meets it.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs kubectl with one kubeconfig.
+#[derive(Clone, Debug)]
+pub struct Kubectl {
+    program: &'static Path,
+    kubeconfig: PathBuf,
+    home: PathBuf,
+}
+
+/// What one run of kubectl gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The exit code; -1 where a signal ended it.
+    pub code: i32,
+    /// What it printed, as text.
+    pub stdout: String,
+    /// What it complained about, warnings included.
+    pub stderr: String,
+}
+
+impl Kubectl {
+    /// Kubectl with this kubeconfig, keeping its cache under `home`. The first use in a process may
+    /// build the pinned kubectl, for minutes.
+    pub fn new(kubeconfig: impl Into<PathBuf>, home: impl Into<PathBuf>) -> anyhow::Result<Self> {
+        let (kubeconfig, home) = (kubeconfig.into(), home.into());
+        Ok(Self {
+            program: programs::kubectl()?,
+            kubeconfig,
+            home,
+        })
+    }
+
+    /// The same kubectl with another kubeconfig, a minted one for example.
+    pub fn with_kubeconfig(&self, kubeconfig: impl Into<PathBuf>) -> Self {
+        Self {
+            kubeconfig: kubeconfig.into(),
+            ..self.clone()
+        }
+    }
+
+    /// Runs to the end, with nothing to read. A non-zero code is an answer, not an error.
+    pub fn run<A: AsRef<OsStr>>(&self, arguments: &[A]) -> anyhow::Result<Answer> {
+        self.run_with_input(arguments, "")
+    }
+
+    /// Runs to the end, with `input` to read.
+    pub fn run_with_input<A: AsRef<OsStr>>(
+        &self,
+        arguments: &[A],
+        input: &str,
+    ) -> anyhow::Result<Answer> {
+        let mut stdin = tempfile::tempfile()?;
+        stdin.write_all(input.as_bytes())?;
+        stdin.rewind()?;
+        let mut command = self.command();
+        let output = process::finish(command.args(arguments).stdin(stdin), LIMIT)?;
+        Ok(Answer {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout)?,
+            stderr: String::from_utf8(output.stderr)?,
+        })
+    }
+
+    /// Runs to a successful end and returns what it printed. Anything else is an error that says
+    /// what kubectl said.
+    pub fn output<A: AsRef<OsStr> + std::fmt::Debug>(
+        &self,
+        arguments: &[A],
+    ) -> anyhow::Result<String> {
+        let answer = self.run(arguments)?;
+        ensure!(answer.code == 0, "kubectl {arguments:?}: {}", answer.stderr);
+        Ok(answer.stdout)
+    }
+
+    /// Starts a command that goes on, `get --watch` for example.
+    pub fn start<A: AsRef<OsStr>>(&self, arguments: &[A]) -> anyhow::Result<Running> {
+        let mut command = self.command();
+        Running::start(command.args(arguments).stdin(Stdio::null()))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.program);
+        command
+            .env_clear()
+            .env("HOME", &self.home)
+            .env("KUBECONFIG", &self.kubeconfig);
+        command
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC")
+            .current_dir(&self.home);
+        command
+    }
+}

@@ -1,0 +1,68 @@
+//! A kubectl that goes on: a watch, a wait.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::process::Signal;
+
+use crate::{poll, process};
+
+/// A started kubectl; ended when dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    pub(super) fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let mut child = command
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let (sender, lines) = mpsc::channel();
+        forward(child.stdout.take(), sender.clone());
+        forward(child.stderr.take(), sender);
+        Ok(Self { child, lines })
+    }
+
+    /// The next line of its output, errors among it, without the line end.
+    ///
+    /// # Errors
+    /// Nothing came within `limit`, or the output has ended.
+    pub fn next_line(&self, limit: Duration) -> anyhow::Result<String> {
+        self.lines
+            .recv_timeout(limit)
+            .context("waiting for a line of kubectl")
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
+        poll::until("the end of kubectl", limit, || Ok(self.child.try_wait()?))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = process::signal_group(&self.child, Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+fn forward(output: Option<impl Read + Send + 'static>, lines: Sender<String>) {
+    let Some(output) = output else { return };
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+    });
+}

@@ -1,0 +1,32 @@
+//! Tests of the running program: the real server, a real kubectl, real files.
+//!
+//! [`Server`] starts the program in standalone mode on a free port with a data folder of its own,
+//! and can kill, end and restart it. [`Kubectl`] runs the pinned kubectl against it. A
+//! [`Transcript`] is a text file of shell commands and their answers, as a user would see them; the
+//! test replays the commands and compares, `TRANSCRIPTS=overwrite` writes the answers anew.
+//!
+//! Each test owns its server, its home folder and its port, so that all run at once. Nothing here
+//! sleeps to give something time: [`poll::until`] asks again until a deadline.
+//!
+//! The environment, each optional:
+//! * `KUBECTL`: the kubectl to use; else `hack/tools.sh` builds the pinned one.
+//! * `KUBECONFIG_APISERVER`: the server to test; else cargo builds it in the profile of the test.
+//! * `TRANSCRIPTS`: `overwrite` writes the files instead of comparing.
+
+pub mod http;
+pub mod kubectl;
+pub mod poll;
+pub mod program;
+pub mod server;
+pub mod shell;
+pub mod transcript;
+
+mod certificate;
+mod process;
+mod programs;
+
+pub use http::Client;
+pub use kubectl::Kubectl;
+pub use server::Server;
+pub use shell::Shell;
+pub use transcript::Transcript;

@@ -1,0 +1,36 @@
+//! The program run to its end: what it says and how it ends where it cannot serve.
+
+use std::ffi::OsStr;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::{process, programs};
+
+/// Far beyond what a refusal takes, so that only a server that serves after all meets it.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The exit code; -1 where a signal ended it.
+    pub code: i32,
+    /// What it printed for programs to read.
+    pub stdout: String,
+    /// What it printed for people to read.
+    pub stderr: String,
+}
+
+/// Runs the program without the environment of the test.
+///
+/// # Errors
+/// It did not end by itself; the error holds what it printed.
+pub fn run<A: AsRef<OsStr>>(arguments: &[A]) -> anyhow::Result<Outcome> {
+    let mut command = Command::new(programs::server()?);
+    command.env_clear().args(arguments).stdin(Stdio::null());
+    let output = process::finish(&mut command, LIMIT)?;
+    Ok(Outcome {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout)?,
+        stderr: String::from_utf8(output.stderr)?,
+    })
+}

@@ -1,0 +1,93 @@
+//! Where the programs under test are, built first where need be, once per test process.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context, anyhow, ensure};
+
+type Found = OnceLock<Result<PathBuf, String>>;
+
+/// The kubectl of `KUBECTL`, else the pinned one.
+pub(crate) fn kubectl() -> anyhow::Result<&'static Path> {
+    static FOUND: Found = OnceLock::new();
+    once(&FOUND, || {
+        if let Some(path) = env::var_os("KUBECTL") {
+            return Ok(PathBuf::from(path));
+        }
+        let mut tools = Command::new(root()?.join("hack/tools.sh"));
+        Ok(PathBuf::from(printed(tools.arg("kubectl"))?.trim_end()))
+    })
+}
+
+/// The server of `KUBECONFIG_APISERVER`, else the one of this workspace, in the profile that the
+/// test was built in.
+pub(crate) fn server() -> anyhow::Result<&'static Path> {
+    static FOUND: Found = OnceLock::new();
+    once(&FOUND, || match env::var_os("KUBECONFIG_APISERVER") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => build_server(),
+    })
+}
+
+/// Cargo gives a test the path of a program only where both are of one package.
+fn build_server() -> anyhow::Result<PathBuf> {
+    // target/PROFILE/deps/THIS-TEST
+    let this = env::current_exe()?;
+    let folder = this
+        .ancestors()
+        .nth(2)
+        .context("a test outside of a target folder")?;
+    let target = folder
+        .parent()
+        .context("a test outside of a target folder")?;
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "kubeconfig-apiserver",
+            "--profile",
+            profile,
+        ])
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(root()?);
+    printed(&mut build)?;
+    Ok(folder.join("kubeconfig-apiserver"))
+}
+
+/// The folder of the workspace.
+fn root() -> anyhow::Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("a package outside of its workspace")
+}
+
+/// Runs a command whose progress goes to our standard error and returns what it printed.
+fn printed(command: &mut Command) -> anyhow::Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("starting {command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {}", output.status);
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn once(
+    found: &'static Found,
+    find: impl FnOnce() -> anyhow::Result<PathBuf>,
+) -> anyhow::Result<&'static Path> {
+    match found.get_or_init(|| find().map_err(|error| format!("{error:#}"))) {
+        Ok(path) => Ok(path),
+        Err(error) => Err(anyhow!("{error}")),
+    }
+}

@@ -1,0 +1,153 @@
+//! The shell that replays a transcript.
+//!
+//! One bash runs all commands, each sourced from a file of its own: variables and functions live on
+//! from one to the next, a here-document is just text, and a syntax error stays within its command.
+//! Both outputs go into one pipe, in the order in which they were written; a control character and
+//! the exit code mark the end of each command.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::ensure;
+use tempfile::TempDir;
+
+use crate::{process, programs};
+
+/// Time for all commands of one transcript.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// ASCII "record separator": no command prints it.
+const MARK: char = '\u{1e}';
+
+/// A home folder, an empty folder to work in, and a path with `kubectl` and `k`.
+#[derive(Debug)]
+pub struct Shell {
+    folder: TempDir,
+    data_dir: Option<PathBuf>,
+}
+
+/// One thing for the shell to do.
+pub(crate) enum Step<'a> {
+    /// Use the kubeconfig of this user from here on.
+    As(&'a str),
+    /// Run this text, of one or more lines.
+    Run(&'a str),
+}
+
+/// What a command gave.
+pub(crate) struct Answer {
+    /// Both outputs, in the order in which they were written.
+    pub(crate) output: String,
+    pub(crate) code: i32,
+}
+
+impl Shell {
+    /// A shell without kubectl.
+    pub fn new() -> anyhow::Result<Self> {
+        let folder = TempDir::with_prefix("transcript-")?;
+        for name in ["bin", "home", "steps", "work"] {
+            fs::create_dir(folder.path().join(name))?;
+        }
+        Ok(Self {
+            folder,
+            data_dir: None,
+        })
+    }
+
+    /// Adds `kubectl` and `k`, the variable `DATA` with the data folder of a server, and for
+    /// `# as USER` the kubeconfigs in that folder.
+    pub fn with_kubectl(mut self, data_dir: &Path) -> anyhow::Result<Self> {
+        for name in ["kubectl", "k"] {
+            symlink(programs::kubectl()?, self.path("bin").join(name))?;
+        }
+        self.data_dir = Some(data_dir.to_owned());
+        Ok(self)
+    }
+
+    /// The folders that a command may print, and what a transcript shows instead.
+    pub(crate) fn folders(&self) -> Vec<(String, &'static str)> {
+        let own = [("work", "<work>"), ("home", "<home>"), ("steps", "<steps>")];
+        let own = own.map(|(name, shown)| (self.path(name), shown));
+        let data = self.data_dir.iter().map(|path| (path.clone(), "<data>"));
+        own.into_iter()
+            .chain(data)
+            .map(|(path, shown)| (path.display().to_string(), shown))
+            .collect()
+    }
+
+    /// Runs the steps in one bash and returns one answer for each [`Step::Run`].
+    pub(crate) fn run(&self, steps: &[Step<'_>]) -> anyhow::Result<Vec<Answer>> {
+        let script = self.path("steps").join("all.sh");
+        fs::write(&script, self.script(steps)?)?;
+        let output = process::finish(self.command().arg(script), LIMIT)?;
+        let answers = split(&String::from_utf8_lossy(&output.stdout))?;
+        let asked = steps
+            .iter()
+            .filter(|step| matches!(step, Step::Run(_)))
+            .count();
+        ensure!(
+            answers.len() == asked,
+            "the shell ended at command {}",
+            answers.len() + 1
+        );
+        Ok(answers)
+    }
+
+    fn command(&self) -> Command {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::split_paths(&path);
+        let path = std::env::join_paths([self.path("bin")].into_iter().chain(path));
+        let mut command = Command::new("bash");
+        command.args(["--noprofile", "--norc"]).env_clear();
+        command
+            .env("PATH", path.unwrap_or_default())
+            .env("HOME", self.path("home"));
+        command
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC")
+            .env("TERM", "dumb");
+        command.envs(self.data_dir.iter().map(|path| ("DATA", path)));
+        command.current_dir(self.path("work")).stdin(Stdio::null());
+        command
+    }
+
+    fn script(&self, steps: &[Step<'_>]) -> anyhow::Result<String> {
+        // What was left in the background holds the pipe: it must end for us to end.
+        let mut script = String::from("exec 2>&1\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\n");
+        for (number, step) in steps.iter().enumerate() {
+            match step {
+                Step::As(user) => {
+                    writeln!(script, "export KUBECONFIG=\"$DATA/{user}.kubeconfig\"")?;
+                }
+                Step::Run(text) => {
+                    let file = self.path("steps").join(format!("{number}.sh"));
+                    fs::write(&file, format!("{text}\n"))?;
+                    writeln!(script, ". '{}'", file.display())?;
+                    writeln!(script, "printf '\\036%d\\036' $?")?;
+                }
+            }
+        }
+        Ok(script)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+/// Takes `OUTPUT MARK CODE MARK …` apart.
+fn split(output: &str) -> anyhow::Result<Vec<Answer>> {
+    let mut answers = Vec::new();
+    let mut pieces = output.split(MARK);
+    while let (Some(output), Some(code)) = (pieces.next(), pieces.next()) {
+        answers.push(Answer {
+            output: output.to_owned(),
+            code: code.parse()?,
+        });
+    }
+    Ok(answers)
+}

@@ -1,0 +1,136 @@
+//! A transcript: commands and their answers, as a user sees them.
+//!
+//! ```text
+//! # Prose is a paragraph of lines that start with "#". A line like the next one picks the user.
+//! # as alice
+//!
+//! $ kubectl create -f - <<END
+//! {apiVersion: ext.cattle.io/v1, kind: Kubeconfig}
+//! END
+//! kubeconfig.ext.cattle.io/kubeconfig-<1> created
+//!
+//! $ kubectl get kubeconfig \
+//!     nobody
+//! Error from server (NotFound): kubeconfigs.ext.cattle.io "nobody" not found
+//! [exit 1]
+//! ```
+//!
+//! A command starts with `$ ` and goes on after a `\` at the end of a line and up to the end of its
+//! here-documents. What follows is its answer, both outputs in order, until the next command, or an
+//! empty line and prose. Parts are one empty line apart. What differs from run to run is replaced
+//! by names in angle brackets, see `transcript/normalise.rs`; in a file, `[..]` stands for anything within a
+//! line and a line `...` for any lines.
+//!
+//! A list is sorted by random names: sort it by something else where it has more than one item.
+
+mod normalise;
+mod parse;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use snapbox::Data;
+use snapbox::assert::Action;
+use snapbox::data::DataFormat;
+use snapbox::report::Palette;
+
+use crate::Shell;
+use crate::shell::{Answer, Step};
+
+use normalise::Normaliser;
+
+/// The commands and the prose of a transcript.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transcript {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Prose(String),
+    Command(String),
+}
+
+impl Transcript {
+    /// Reads the text of a transcript; its answers are left out.
+    ///
+    /// # Errors
+    /// A line that is neither prose, command nor answer, or a here-document without an end.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        Ok(Self {
+            parts: parse::parts(text)?,
+        })
+    }
+
+    /// Runs the commands and returns the text of the transcript with the answers that they gave.
+    pub fn replay(&self, shell: &Shell) -> anyhow::Result<String> {
+        let steps: Vec<Step<'_>> = self.parts.iter().flat_map(Part::steps).collect();
+        let mut answers = shell.run(&steps)?.into_iter();
+        let mut normaliser = Normaliser::new(shell.folders())?;
+        let mut paragraphs = Vec::new();
+        for part in &self.parts {
+            paragraphs.push(match part {
+                Part::Prose(text) => text.clone(),
+                Part::Command(text) => {
+                    let answer = answers.next().context("a command without an answer")?;
+                    shown(text, &answer, &mut normaliser)?
+                }
+            });
+        }
+        Ok(paragraphs.join("\n\n") + "\n")
+    }
+}
+
+impl Part {
+    fn steps(&self) -> Vec<Step<'_>> {
+        match self {
+            Self::Command(text) => vec![Step::Run(text)],
+            Self::Prose(text) => text
+                .lines()
+                .filter_map(|line| line.strip_prefix("# as "))
+                .map(Step::As)
+                .collect(),
+        }
+    }
+}
+
+/// Replays a transcript file and compares; with `TRANSCRIPTS=overwrite` writes it anew.
+///
+/// # Errors
+/// The answers differ: the error is the difference.
+pub fn check(file: &Path, shell: &Shell) -> anyhow::Result<()> {
+    let action = Action::with_env_var("TRANSCRIPTS").unwrap_or_default();
+    compare(file, shell, action).context("TRANSCRIPTS=overwrite takes the new answers over")
+}
+
+/// Replays a transcript file and does what `action` says where the answers differ.
+///
+/// # Errors
+/// The answers differ and the action is to verify, or the file cannot be read or replayed.
+pub fn compare(file: &Path, shell: &Shell, action: Action) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let transcript = Transcript::parse(&text).with_context(|| file.display().to_string())?;
+    let actual = Data::text(transcript.replay(shell)?);
+    let expected = Data::read_from(file, Some(DataFormat::Text));
+    snapbox::Assert::new()
+        .action(action)
+        .normalize_paths(false)
+        .palette(Palette::plain())
+        .try_eq(Some(&"replayed"), actual, expected)
+        .map_err(|difference| anyhow!("{difference}"))
+}
+
+/// A command and its answer, without the line ends that close it.
+fn shown(command: &str, answer: &Answer, normaliser: &mut Normaliser) -> anyhow::Result<String> {
+    let mut text = format!("$ {command}");
+    let output = normaliser.apply(&answer.output);
+    let output = output.trim_end();
+    if !output.is_empty() {
+        write!(text, "\n{output}")?;
+    }
+    if answer.code != 0 {
+        write!(text, "\n[exit {}]", answer.code)?;
+    }
+    Ok(text)
+}

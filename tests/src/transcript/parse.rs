@@ -1,0 +1,59 @@
+//! The text of a transcript, taken apart.
+
+use std::str::Lines;
+
+use anyhow::{Context, bail};
+use regex::Regex;
+
+use super::Part;
+
+/// The commands and the prose of `text`, in order.
+pub(super) fn parts(text: &str) -> anyhow::Result<Vec<Part>> {
+    let here_document = Regex::new(r#"(?:^|[^<])<<-?\s*['"]?([A-Za-z_]\w*)"#)?;
+    let mut parts = Vec::new();
+    let mut lines = text.lines();
+    let mut after_empty = true;
+    while let Some(line) = lines.next() {
+        if let Some(first) = line.strip_prefix("$ ") {
+            parts.push(Part::Command(command(first, &mut lines, &here_document)?));
+        } else if line.starts_with('#') && after_empty {
+            parts.push(Part::Prose(line.to_owned()));
+        } else if line.starts_with('#')
+            && let Some(Part::Prose(prose)) = parts.last_mut()
+        {
+            *prose += "\n";
+            *prose += line;
+        } else if !line.is_empty() && !matches!(parts.last(), Some(Part::Command(_))) {
+            bail!("neither a command, prose nor an answer: {line}");
+        }
+        after_empty = line.is_empty();
+    }
+    Ok(parts)
+}
+
+/// The lines of a command whose first one is given.
+fn command(first: &str, lines: &mut Lines<'_>, here_document: &Regex) -> anyhow::Result<String> {
+    let mut text = first.to_owned();
+    while text.ends_with('\\') {
+        let next = lines
+            .next()
+            .context("a command that goes on after the end")?;
+        text += "\n";
+        text += next;
+    }
+    let found = here_document.captures_iter(&text);
+    let ends: Vec<String> = found.map(|found| found[1].to_owned()).collect();
+    for end in ends {
+        loop {
+            let next = lines
+                .next()
+                .with_context(|| format!("a here-document without {end}"))?;
+            text += "\n";
+            text += next;
+            if next.trim_start_matches('\t') == end {
+                break;
+            }
+        }
+    }
+    Ok(text)
+}

@@ -1,0 +1,25 @@
+//! Tests of the running program, one binary for all: it is linked once.
+
+// `cfg(test)` says nothing new here, but lints then know that check functions are tests too.
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod durability;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod isolation;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod permissions;
+#[cfg(test)]
+mod record;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod transcripts;

@@ -1,0 +1,50 @@
+//! An object of each kind that is served.
+
+use serde_json::{Value, json};
+
+/// Something to create.
+pub(super) struct Sample {
+    /// Who makes it: `admin` or `alice`.
+    pub(super) owner: &'static str,
+    /// The object without its type.
+    pub(super) object: Value,
+}
+
+/// The sample of a resource; `None` for one that was not thought of.
+pub(super) fn sample(resource: &str) -> Option<Sample> {
+    let named = |mut rest: Value| {
+        rest["metadata"] = json!({ "name": "probe" });
+        rest
+    };
+    let role =
+        json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" });
+    let attributes = json!({ "verb": "get", "resource": "secrets" });
+    let local = json!({ "verb": "get", "resource": "secrets", "namespace": "default" });
+    let object = match resource {
+        "configmaps" | "secrets" | "namespaces" => named(json!({})),
+        "clusterroles" | "roles" => named(json!({ "rules": [] })),
+        "clusterrolebindings" | "rolebindings" => named(json!({ "roleRef": role })),
+        "clusters" => named(json!({ "spec": { "displayName": "probe" } })),
+        "features" => named(json!({ "spec": { "value": false } })),
+        "nodes" => named(json!({ "spec": {} })),
+        "settings" => named(json!({ "value": "x" })),
+        "users" => named(json!({ "username": "probe" })),
+        "kubeconfigs" | "tokens" => json!({ "spec": {} }),
+        "selfsubjectreviews" => json!({}),
+        "selfsubjectaccessreviews" => json!({ "spec": { "resourceAttributes": attributes } }),
+        "selfsubjectrulesreviews" => json!({ "spec": { "namespace": "default" } }),
+        "subjectaccessreviews" => {
+            json!({ "spec": { "user": "bob", "resourceAttributes": attributes } })
+        }
+        "localsubjectaccessreviews" => json!({
+            "metadata": { "namespace": "default" },
+            "spec": { "user": "bob", "resourceAttributes": local },
+        }),
+        _ => return None,
+    };
+    let owner = match resource {
+        "kubeconfigs" | "tokens" => "alice",
+        _ => "admin",
+    };
+    Some(Sample { owner, object })
+}
