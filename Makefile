@@ -1,0 +1,43 @@
+# The commands of a working day. `make` alone explains them.
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint bench tools clean
+
+help:
+	@echo 'kubeconfig-apiserver: an API server that gives out kubeconfigs. Needs Rust and Go, nothing else.'
+	@echo
+	@echo '  make run          build, start a demo on 127.0.0.1:8443, tour it with kubectl, stay up'
+	@echo '                      ONCE=1     end after the tour; not 0 if a step did not answer as it should'
+	@echo '                      PORT=9443  another port; 0 takes a free one'
+	@echo '                      DATA=DIR   another data folder than ./data'
+	@echo '  make build        the release programs, in target/release'
+	@echo '  make test         every test, real kubectl included (the first run builds it: four minutes)'
+	@echo '  make lint         format, clippy, documentation, scripts, dependencies'
+	@echo '  make bench        speed and memory, each beside its limit measured in the same run; two minutes'
+	@echo '                      BENCH="--seconds 2 --gate"   flags of the bench'
+	@echo '  make tools        build the pinned tools now (kubectl, cargo-deny), outside the tree'
+	@echo '  make clean        remove target/; ./data and the tools stay'
+	@echo
+	@echo 'While you work on one crate: cargo test -p CRATE. Where things are: ARCHITECTURE.md.'
+
+run:
+	@ONCE='$(ONCE)' PORT='$(PORT)' DATA='$(DATA)' hack/demo.sh
+
+build:
+	cargo build --release --workspace --bins
+
+test:
+	@hack/test.sh
+
+lint:
+	@hack/lint.sh
+
+bench:
+	cargo build --release --package kubeconfig-apiserver --package bench
+	@"$${CARGO_TARGET_DIR:-target}/release/bench" $(BENCH)
+
+tools:
+	@hack/tools.sh kubectl cargo-deny
+
+clean:
+	cargo clean

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Prints the path of a kubectl to use: that of the machine where it is 1.28 or newer, else the
+# pinned one, built first where need be.
+set -euo pipefail
+
+# Prints the minor version of a kubectl, nothing where it cannot be told.
+minor_version() {
+  "$1" version --client --output=json 2>/dev/null |
+    sed -n 's/.*"gitVersion": *"v1\.\([0-9]*\).*/\1/p'
+}
+
+if found=$(command -v kubectl); then
+  minor=$(minor_version "$found" || true)
+  if ((${minor:-0} >= 28)); then
+    printf '%s\n' "$found"
+    exit
+  fi
+fi
+exec "$(dirname "$0")/tools.sh" kubectl

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Checks form, lints, documentation, scripts and dependencies; the first failure ends it.
+#
+#   hack/lint.sh             # all of them
+#   hack/lint.sh fmt deny    # some of: fmt clippy docs scripts deny
+#
+# A tool that is not here is named and its check left out; with CI=true that is a failure.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+main() {
+  (($# > 0)) || set -- fmt clippy docs scripts deny
+  local check
+  for check in "$@"; do
+    printf 'lint: %s\n' "$check" >&2
+    "check_$check"
+  done
+}
+
+check_fmt() { cargo fmt --all --check; }
+
+check_clippy() { cargo clippy --quiet --workspace --all-targets -- -D warnings; }
+
+check_docs() {
+  RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps --document-private-items
+}
+
+check_scripts() {
+  command -v shellcheck >/dev/null || { missing "shellcheck (a package of most systems)"; return; }
+  shellcheck hack/*.sh .ci/run
+}
+
+# The advisory database is not asked: this must work without it, and a new advisory must not break
+# an old commit.
+check_deny() {
+  local deny
+  deny=$(command -v cargo-deny) || deny=$(cached_deny) ||
+    { missing "cargo-deny (hack/tools.sh cargo-deny builds it)"; return; }
+  "$deny" --log-level error check bans licenses sources
+}
+
+# Prints the path of cargo-deny where hack/tools.sh has built it, and in CI builds it.
+cached_deny() {
+  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubeconfig-apiserver/tools
+  [[ ${CI:-} == true ]] || compgen -G "$cache/cargo-deny-*/cargo-deny" >/dev/null || return 1
+  hack/tools.sh cargo-deny
+}
+
+missing() {
+  printf 'lint: left out, not here: %s\n' "$1" >&2
+  [[ ${CI:-} != true ]]
+}
+
+main "$@"
