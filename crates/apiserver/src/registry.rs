@@ -261,20 +261,29 @@ impl<T: Object> Registry<T> {
     ///
     /// # Errors
     /// 409 where its name is taken; 503 where the store does not answer.
-    pub async fn insert(&self, mut object: T, dry_run: bool) -> Result<T, Status> {
-        let key = self.key_of(&object)?;
-        let name = object.metadata().name.clone().unwrap_or_default();
+    pub async fn insert(&self, object: T, dry_run: bool) -> Result<T, Status> {
         if dry_run {
+            let key = self.key_of(&object)?;
             return match self.latest().await?.get(key.as_str()) {
-                Some(_) => Err(Status::already_exists(&self.inner.group_resource, &name)),
+                Some(_) => Err(Status::already_exists(
+                    &self.inner.group_resource,
+                    key.name(),
+                )),
                 None => Ok(object),
             };
         }
-        let value = self.encode(&mut object)?;
-        let created = self.inner.store.create(&key, value.into()).await;
-        let revision = created.map_err(|error| self.status(error, &name))?;
-        self.settle(&mut object, revision).await;
+        let (object, revision) = self.create(object).await?;
+        self.await_cache(revision).await;
         Ok(object)
+    }
+
+    /// Stores a new object that counts only through another one, written after it: returns when the
+    /// store has it, and leaves it to the other write to wait for the cache.
+    ///
+    /// # Errors
+    /// As [`Registry::insert`].
+    pub async fn insert_ahead(&self, object: T) -> Result<T, Status> {
+        Ok(self.create(object).await?.0)
     }
 
     /// Stores a new state of an object that is still at `expected`.
@@ -341,6 +350,15 @@ impl<T: Object> Registry<T> {
             tracing::error!(%error, "an object has no JSON form");
             Status::internal("the object has no JSON form")
         })
+    }
+
+    async fn create(&self, mut object: T) -> Result<(T, Revision), Status> {
+        let key = self.key_of(&object)?;
+        let value = self.encode(&mut object)?;
+        let created = self.inner.store.create(&key, value.into()).await;
+        let revision = created.map_err(|error| self.status(error, key.name()))?;
+        object.metadata_mut().resource_version = Some(revision.get().to_string());
+        Ok((object, revision))
     }
 
     async fn settle(&self, object: &mut T, revision: Revision) {

@@ -10,7 +10,7 @@ use api::ext::{Kubeconfig, kubeconfig};
 use api::management::cluster::LOCAL;
 use api::management::setting;
 use apiserver::request_context::RequestContext;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use machinery::meta::{Metadata, OwnerReference, Time};
 use machinery::status::Status;
 use tokens::minter::{Minted, Order};
@@ -140,11 +140,12 @@ impl Kubeconfigs {
 
     /// Removes tokens; what cannot be removed now never counted and is swept later.
     pub(crate) async fn revoke(&self, names: &[String]) {
-        for name in names {
+        let revoked = names.iter().map(|name| async move {
             if let Err(error) = self.minter.revoke(name).await {
                 tracing::warn!(token = name, %error, "a token is left to the sweeper");
             }
-        }
+        });
+        join_all(revoked).await;
     }
 }
 

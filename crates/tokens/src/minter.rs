@@ -63,7 +63,8 @@ impl Minter {
         }
     }
 
-    /// Mints a token and stores its record.
+    /// Mints a token and stores its record. The token counts once the kubeconfig that owns it is stored
+    /// as well.
     ///
     /// # Errors
     /// 503 where the store does not answer, 500 where there is no key to sign with.
@@ -72,10 +73,15 @@ impl Minter {
         for _ in 0..NAME_ATTEMPTS {
             let mut record = record(order, now);
             say_expiry(&mut record);
-            match self.tokens.insert(record, false).await {
+            let stored = self.tokens.insert_ahead(record.clone());
+            // Signed while the store commits.
+            let (stored, bearer) = tokio::join!(stored, async { self.sign(&record, now) });
+            match stored {
                 Ok(record) => {
-                    let bearer = self.sign(&record, now)?;
-                    return Ok(Minted { record, bearer });
+                    return Ok(Minted {
+                        record,
+                        bearer: bearer?,
+                    });
                 }
                 Err(status) if status.reason == Reason::AlreadyExists => {}
                 Err(status) => return Err(status),
