@@ -300,7 +300,8 @@ impl<T: Object> Registry<T> {
             .await
         {
             Ok(revision) => {
-                self.settle(&mut object, revision).await;
+                object.metadata_mut().resource_version = Some(revision.get().to_string());
+                self.await_cache(revision).await;
                 Ok(object)
             }
             Err(storage::Error::Conflict { .. }) => Err(None),
@@ -359,11 +360,6 @@ impl<T: Object> Registry<T> {
         let revision = created.map_err(|error| self.status(error, key.name()))?;
         object.metadata_mut().resource_version = Some(revision.get().to_string());
         Ok((object, revision))
-    }
-
-    async fn settle(&self, object: &mut T, revision: Revision) {
-        object.metadata_mut().resource_version = Some(revision.get().to_string());
-        self.await_cache(revision).await;
     }
 
     /// A cache that does not catch up is the readers' trouble: the write is done.

@@ -58,7 +58,7 @@ async fn serve(args: StandaloneArgs) -> Result<()> {
     let tasks = Tasks::new();
     let store = open_store(&data, &tasks)?;
     let address = Address::bind(&args).await?;
-    let authority = Authority::load_or_create(&data, Arc::clone(&clock))?;
+    let authority = Arc::new(Authority::load_or_create(&data, Arc::clone(&clock))?);
     let url = address.url(args.external_url.as_deref());
     let issuer = args
         .external_url
@@ -95,7 +95,7 @@ async fn serve(args: StandaloneArgs) -> Result<()> {
     tasks.spawn(
         "serving certificate",
         address.renew(
-            authority_for_renewal(&data, &clock)?,
+            Arc::clone(&authority),
             certificate,
             args.external_url.clone(),
         ),
@@ -149,11 +149,6 @@ fn generic_server(
         .authenticator(Arc::new(tokens))
         .version(version());
     Ok(kinds.serve(builder).build())
-}
-
-/// The CA once more, for the task that renews the serving certificate.
-fn authority_for_renewal(data: &DataDir, clock: &Arc<dyn Clock>) -> Result<Authority> {
-    Authority::load_or_create(data, Arc::clone(clock))
 }
 
 fn version() -> VersionInfo {

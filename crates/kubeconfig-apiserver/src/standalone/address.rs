@@ -83,7 +83,7 @@ impl Address {
     /// Makes the serving certificate anew long before it ends, for as long as the server runs.
     pub(super) fn renew(
         &self,
-        authority: Authority,
+        authority: Arc<Authority>,
         certificate: Arc<ReloadableCertificate>,
         external: Option<String>,
     ) -> impl Future<Output = ()> + Send + 'static {
