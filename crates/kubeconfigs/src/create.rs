@@ -15,7 +15,6 @@ use futures_util::future::{join, join_all};
 use machinery::meta::{Metadata, OwnerReference, Time};
 use machinery::status::Status;
 use tokens::minter::{Minted, Order};
-use tokens::validity::find_user;
 
 use crate::file::{
     self, Credentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record, Server,
@@ -84,9 +83,9 @@ impl Kubeconfigs {
 
     fn check_user(&self, name: &str) -> Result<(), Status> {
         let refused = |text: String| Err(Status::forbidden(&group_resource(), "", &text));
-        match find_user(&self.users, name) {
+        match self.users.find(name) {
             None => refused(format!("user {name} is not a Rancher user")),
-            Some(user) if !user.is_enabled() => refused(format!("user {name} is disabled")),
+            Some(user) if !user.enabled => refused(format!("user {name} is disabled")),
             Some(_) => Ok(()),
         }
     }
