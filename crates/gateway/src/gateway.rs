@@ -12,6 +12,7 @@ use apiserver::registry::Registry;
 use apiserver::request_info::RequestInfo;
 use apiserver::server::{HttpService, Peer};
 use auth::UserInfo;
+use auth::user::RESERVED_PREFIX;
 use axum::body::Body;
 use http::header::{CONNECTION, HeaderValue, VIA};
 use http::uri::PathAndQuery;
@@ -22,8 +23,7 @@ use k8s_openapi::api::core::v1::Secret;
 use machinery::meta::GroupResource;
 use machinery::status::Status;
 use machinery::time::Clock;
-use tokens::authenticator::EXTRA_TOKEN;
-use tokens::validity::{ValidToken, Validity, find_user};
+use tokens::validity::{ValidToken, Validity};
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
@@ -48,9 +48,9 @@ pub struct GatewayParts {
     pub clusters: Registry<Cluster>,
     /// Where the gateway's credentials are.
     pub secrets: Registry<Secret>,
-    /// The users, whose uid is told to clusters.
+    /// The users: a change may end requests under way.
     pub users: Registry<User>,
-    /// The records of tokens: a change may end requests under way.
+    /// The records of tokens: likewise.
     pub tokens: Registry<Token>,
     /// The records of kubeconfigs: likewise.
     pub kubeconfigs: Registry<Kubeconfig>,
@@ -220,11 +220,7 @@ impl Gateway {
         if !self.upstreams.exists(id) {
             return Err(Status::unauthorized());
         }
-        let user = self.identity(&token);
-        if let Some(reserved) = user.reserved_identity() {
-            let text = format!("{reserved:?} is a name that Kubernetes reserves");
-            return Err(Status::forbidden(&GroupResource::default(), "", &text));
-        }
+        let user = identity(&token)?;
         let place = self.upstreams.place(id);
         let place = place.map_err(|error| unavailable(id, &error))?;
         let entry = Entry {
@@ -239,18 +235,6 @@ impl Gateway {
             session: session.ok_or_else(Status::unauthorized)?,
             place,
         })
-    }
-
-    /// Whom a token speaks for, as clusters know them.
-    fn identity(&self, token: &ValidToken) -> UserInfo {
-        let object = find_user(&self.parts.users, &token.user);
-        let mut user = UserInfo::named(token.user.clone());
-        user.uid = object
-            .and_then(|object| object.metadata.uid)
-            .unwrap_or_default();
-        user.extra
-            .insert(EXTRA_TOKEN.to_owned(), vec![token.name.clone()]);
-        user
     }
 
     /// Sends a caller's request on and brings the answer back.
@@ -404,6 +388,19 @@ fn check_message(request: &Request<Body>) -> Result<(), Status> {
         ));
     }
     Ok(())
+}
+
+/// Whom a token speaks for, as a cluster is told. Names that Kubernetes gives a meaning to are
+/// nobody's to have here, and groups of the kind are the cluster's to give.
+fn identity(token: &ValidToken) -> Result<UserInfo, Status> {
+    let mut user = token.identity();
+    if let Some(reserved) = user.reserved_identity() {
+        let text = format!("{reserved:?} is a name that Kubernetes reserves");
+        return Err(Status::forbidden(&GroupResource::default(), "", &text));
+    }
+    user.groups
+        .retain(|group| !group.starts_with(RESERVED_PREFIX));
+    Ok(user)
 }
 
 fn is_long_running(info: &RequestInfo) -> bool {
