@@ -366,19 +366,14 @@ fn ambiguous() -> Status {
     Status::bad_request("the path can be understood in more than one way")
 }
 
-/// Refuses what no cluster is to be sent: methods that are for proxies, an echo of headers, and
-/// messages without one clear end.
+/// Refuses what no cluster is to be sent: methods that are for proxies, an echo of headers, and a
+/// body where a tunnel is to begin.
 fn check_message(request: &Request<Body>) -> Result<(), Status> {
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         let method = request.method().as_str().to_ascii_lowercase();
         return Err(Status::method_not_allowed(
             &GroupResource::default(),
             &method,
-        ));
-    }
-    if request_headers::is_framed_twice(request.headers()) {
-        return Err(Status::bad_request(
-            "the length of the message is said twice",
         ));
     }
     let is_upgrade = Protocol::wanted(request).is_some();
