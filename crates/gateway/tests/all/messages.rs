@@ -72,7 +72,7 @@ async fn a_length_beside_a_coding_ends_the_connection() {
 #[tokio::test]
 async fn methods_for_proxies_and_echoes_are_refused() {
     for method in ["TRACE", "CONNECT"] {
-        let line = format!("{method} /k8s/clusters/c-1/api HTTP/1.1\r\n@\r\n");
+        let line = format!("{method} /k8s/clusters/c-1/api HTTP/1.1\r\n@Connection: close\r\n\r\n");
         let (code, seen) = exchange(&line).await;
         assert!(matches!(code, Some(400 | 405)), "{method} {code:?}");
         assert_eq!(seen, [""; 0], "{method}");
