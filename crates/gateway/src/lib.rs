@@ -13,6 +13,8 @@
 mod access;
 mod answer_headers;
 mod bearer;
+mod forward;
+mod front;
 mod gateway;
 mod relay;
 mod request_headers;

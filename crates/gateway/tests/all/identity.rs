@@ -129,6 +129,8 @@ async fn what_a_client_says_of_itself_does_not_arrive() {
         "Via: 1.1 elsewhere",
         "User-Agent: kubectl",
         "Accept: application/json",
+        "Connection: X-Private",
+        "X-Private: a",
         "X-Custom: kept",
     ];
     let answer = world.call("GET /k8s/clusters/c-1/api", &headers).await;
