@@ -92,7 +92,8 @@ impl Cluster {
             let pause = std::time::Duration::from_millis(10);
             tokio::time::sleep(pause).await;
             waited += pause;
-            assert!(waited < PATIENCE, "connections stay open");
+            // Before a silent peer gives up and ends by itself.
+            assert!(waited < PATIENCE / 2, "connections stay open");
         }
     }
 }
