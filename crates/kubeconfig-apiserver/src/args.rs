@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub(crate) use cluster::{ClusterArgs, ClusterCommand, OidcArgs, WebhookArgs};
+pub(crate) use cluster::{AddArgs, ClusterArgs, ClusterCommand, OidcArgs, RemoveArgs, WebhookArgs};
 
 /// Hands out kubeconfigs whose tokens open real clusters, and takes them back.
 ///

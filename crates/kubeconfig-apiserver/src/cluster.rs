@@ -3,13 +3,26 @@
 //! They are clients: of the server, by the file that `--kubeconfig` names, and of the real cluster, by the file that `--from` names. Stdout
 //! carries what was asked for; what is being done is told on stderr. No token and no key is ever shown there.
 
+mod add;
 mod client;
+mod credential;
+mod expiry;
+mod list;
+mod manifests;
+mod objects;
 mod oidc;
+mod progress;
+mod ready;
+mod records;
+mod remove;
+mod source;
+mod token_claims;
 mod webhook;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::args::{ClusterArgs, ClusterCommand};
+use crate::standalone::SystemClock;
 
 /// Runs a command to its end.
 ///
@@ -27,9 +40,9 @@ pub(crate) fn run(args: &ClusterArgs) -> Result<()> {
 async fn dispatch(args: &ClusterArgs) -> Result<()> {
     let server = client::client(args.kubeconfig.as_deref()).await?;
     match &args.command {
-        ClusterCommand::Add(_) | ClusterCommand::Remove(_) | ClusterCommand::List => {
-            bail!("not there yet")
-        }
+        ClusterCommand::Add(args) => add::run(&server, args).await,
+        ClusterCommand::Remove(args) => remove::run(&server, args).await,
+        ClusterCommand::List => list::run(&server, &SystemClock).await,
         ClusterCommand::Webhook(args) => webhook::run(&server, args).await,
         ClusterCommand::Oidc(args) => oidc::run(&server, args).await,
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -44,4 +44,24 @@ pub(crate) async fn of(file: Kubeconfig, context: Option<&str>) -> Result<Client
     config.read_timeout = Some(ANSWER);
     config.reset_reader_on_write = true;
     Ok(Client::try_from(config)?)
+}
+
+/// A failure in the words of the server, or of what lies deepest where there was no answer.
+pub(crate) fn told(error: kube::Error) -> Error {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => anyhow!("{}", status.message),
+        kube::Error::Api(status) => anyhow!("it answers {} {}", status.code, status.reason),
+        kube::Error::Service(error) => anyhow!("{}", deepest(&*error)),
+        kube::Error::HyperError(error) => anyhow!("{}", deepest(&error)),
+        kube::Error::Auth(error) => anyhow!("the credential cannot be used: {error}"),
+        other => other.into(),
+    }
+}
+
+fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
