@@ -18,6 +18,7 @@ pub mod discovery;
 pub mod document;
 pub mod health;
 pub mod openapi;
+pub mod public_document;
 pub mod registry;
 pub mod request_context;
 pub mod request_info;

@@ -9,6 +9,7 @@ mod errors;
 mod seed;
 mod upkeep;
 
+use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -150,6 +151,27 @@ impl<T: Object> Registry<T> {
             .get(&self.key(namespace, name))
             .cloned()?;
         self.decode(&object).ok()
+    }
+
+    /// What `derive` makes of the object as the cache has it now: worked out once for each state of
+    /// the object, so that asking again costs no decoding. `None` where there is no such object, or
+    /// it cannot be decoded.
+    pub fn derived<F: Any + Send + Sync>(
+        &self,
+        (namespace, name): (&str, &str),
+        derive: fn(&T) -> F,
+    ) -> Option<Arc<F>> {
+        let view = self.inner.collection.view();
+        self.derived_of(view.get(&self.key(namespace, name))?, derive)
+    }
+
+    /// As [`Registry::derived`], of an object that was found already.
+    pub fn derived_of<F: Any + Send + Sync>(
+        &self,
+        object: &StoredObject,
+        derive: fn(&T) -> F,
+    ) -> Option<Arc<F>> {
+        object.derived(|object| self.decode(object).ok().map(|object| derive(&object)))
     }
 
     /// All objects as the cache has them now; those that cannot be decoded are left out.

@@ -5,6 +5,8 @@
 //! the cache learns of a write the version is stamped in, once; from then on get, list, watch and
 //! metadata-only answers are slices of the same bytes.
 
+mod derived;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -19,6 +21,7 @@ use serde_json::value::RawValue;
 use storage::cache::Decode;
 use storage::{Key, Revision};
 
+use self::derived::Derived;
 use crate::description::Description;
 
 /// An object as the watch cache holds it.
@@ -32,6 +35,7 @@ pub struct StoredObject {
     owner: Option<Arc<str>>,
     fields: Box<[Box<str>]>,
     broken: Option<Box<str>>,
+    derived: Derived,
 }
 
 /// What is extracted from an object of type `T` for selecting, beside its labels.
@@ -138,6 +142,7 @@ impl StoredObject {
             owner: self.owner.clone(),
             fields: self.fields.clone(),
             broken: self.broken.clone(),
+            derived: Derived::default(),
         }
     }
 
@@ -163,6 +168,7 @@ impl StoredObject {
             owner: None,
             fields: Box::default(),
             broken: None,
+            derived: Derived::default(),
         })
     }
 
@@ -177,6 +183,7 @@ impl StoredObject {
             owner: None,
             fields: Box::default(),
             broken: Some(why.to_string().into()),
+            derived: Derived::default(),
         }
     }
 }
@@ -211,6 +218,7 @@ impl<T: Object> Decode<StoredObject> for Indexer<T> {
                     .map(|(_, read)| read(&object).into())
                     .collect(),
                 broken: None,
+                derived: Derived::default(),
             })
         };
         read().unwrap_or_else(|why| StoredObject::undecodable(key, &why, revision))

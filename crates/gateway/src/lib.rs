@@ -10,4 +10,16 @@
 //!
 //! [`upstream`] is the way to a cluster, for whoever needs one; it knows nothing of users.
 
+mod access;
+mod answer_headers;
+mod bearer;
+mod gateway;
+mod relay;
+mod request_headers;
+mod route;
+mod sessions;
+mod status;
+mod tunnel;
 pub mod upstream;
+
+pub use gateway::{Gateway, GatewayParts};

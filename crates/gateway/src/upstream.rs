@@ -39,12 +39,14 @@ use k8s_openapi::api::core::v1::Secret;
 use rustls::RootCertStore;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 pub use self::address_policy::AddressPolicy;
 pub use self::credential::{CERTIFICATE, KEY, TOKEN};
 pub use self::error::{Cause, CertificateProblem, Phase, UpstreamError};
 
 use self::credential::Credential;
+pub(crate) use self::pool::PooledBody;
 use self::pool::{Connection, Pool};
 use self::target::Target;
 
@@ -137,7 +139,8 @@ impl Upstreams {
         request: Request<Body>,
     ) -> Result<Response<Body>, UpstreamError> {
         let upstream = self.upstream(cluster)?;
-        upstream.send(request, Some(self.options.head)).await
+        let answer = upstream.send(request, Some(self.options.head)).await?;
+        Ok(answer.map(Body::new))
     }
 
     /// The way to a cluster as the caches of its object and its Secret have it now.
@@ -316,7 +319,7 @@ impl Upstream {
         &self,
         mut request: Request<Body>,
         head: Option<Duration>,
-    ) -> Result<Response<Body>, UpstreamError> {
+    ) -> Result<Response<PooledBody>, UpstreamError> {
         self.authorize(&mut request);
         let connect_by = Instant::now() + self.options.connect;
         for attempt in 1.. {
@@ -328,7 +331,7 @@ impl Upstream {
                 None => Ok(sent.await),
             };
             match sent.map_err(|_| UpstreamError::Slow(Phase::Head))? {
-                Ok(response) => return judged(response.map(Body::new)),
+                Ok(response) => return judged(response),
                 Err(mut failure) => match failure.take_message() {
                     Some(unsent) if attempt < ATTEMPTS => request = unsent,
                     _ => return Err(UpstreamError::of_connection(failure.into_error())),
@@ -366,6 +369,11 @@ impl Upstream {
     /// What stands before every path at the cluster.
     pub(crate) fn base_path(&self) -> &str {
         &self.target.base_path
+    }
+
+    /// Cancelled when nothing may go this way any more.
+    pub(crate) fn is_cut(&self) -> CancellationToken {
+        self.pool.is_cut()
     }
 
     async fn connection(&self, by: Instant) -> Result<Connection, UpstreamError> {

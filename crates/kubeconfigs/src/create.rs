@@ -1,20 +1,20 @@
 //! Creating a kubeconfig: checks, tokens, file, record.
 //!
-//! The record is written once, complete, and last: until it is there none of its tokens counts, so whatever fails on the way leaves
-//! nothing that opens anything. What was written before a failure is removed at once, or else by the sweeper.
+//! The record is written once and complete, together with its tokens: a token counts only while both are there, so whatever fails on the
+//! way leaves nothing that opens anything, and nobody was given a file. What was written before a failure is removed at once, or else by
+//! the sweeper.
 
 use std::collections::BTreeMap;
 
 use api::Condition;
-use api::ext::{Kubeconfig, kubeconfig};
+use api::ext::{Kubeconfig, Token, kubeconfig};
 use api::management::cluster::LOCAL;
 use api::management::setting;
 use apiserver::request_context::RequestContext;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{join, join_all};
 use machinery::meta::{Metadata, OwnerReference, Time};
 use machinery::status::Status;
 use tokens::minter::{Minted, Order};
-use tokens::validity::find_user;
 
 use crate::file::{
     self, Credentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record, Server,
@@ -48,17 +48,18 @@ impl Kubeconfigs {
             (None, false) => self.mint(&plan, &record).await?,
             _ => Vec::new(),
         };
-        let names: Vec<String> = minted
-            .iter()
-            .filter_map(|token| token.record.metadata().name.clone())
-            .collect();
-        match self.finish(plan, record, (minted, dry_run)).await {
-            Ok(record) => Ok(record),
-            Err(status) => {
-                self.revoke(&names).await;
-                Err(status)
-            }
+        describe(&mut record, &minted, self.now());
+        let tokens: Vec<Token> = minted.iter().map(|token| token.record.clone()).collect();
+        let file = write_file(&plan, &record, minted, dry_run)?;
+        if let Some(current) = file.current_cluster {
+            record.spec.current_context = current;
         }
+        let mut stored = match dry_run {
+            true => self.registry.insert(record, true).await?,
+            false => self.store(record, tokens).await?,
+        };
+        stored.status.value = file.content.expose().to_owned();
+        Ok(stored)
     }
 
     /// Checks a request and resolves what it asks for; the order of the checks is part of the contract.
@@ -82,9 +83,9 @@ impl Kubeconfigs {
 
     fn check_user(&self, name: &str) -> Result<(), Status> {
         let refused = |text: String| Err(Status::forbidden(&group_resource(), "", &text));
-        match find_user(&self.users, name) {
+        match self.users.find(name) {
             None => refused(format!("user {name} is not a Rancher user")),
-            Some(user) if !user.is_enabled() => refused(format!("user {name} is disabled")),
+            Some(user) if !user.enabled => refused(format!("user {name} is disabled")),
             Some(_) => Ok(()),
         }
     }
@@ -112,30 +113,43 @@ impl Kubeconfigs {
     async fn mint(&self, plan: &Plan, record: &Kubeconfig) -> Result<Vec<Minted>, Status> {
         let now = self.now();
         let orders = orders(plan, record);
-        let minted = try_join_all(orders.iter().map(|order| self.minter.mint(order, now))).await;
-        minted.map_err(|status| match status.http_code() {
-            503 => status,
-            _ => Status::internal(format!(
-                "error creating kubeconfig token: {}",
-                status.message
-            )),
-        })
+        let mut minted = Vec::with_capacity(orders.len());
+        for order in &orders {
+            minted.push(self.minter.mint(order, now).await.map_err(of_tokens)?);
+        }
+        Ok(minted)
     }
 
-    async fn finish(
-        &self,
-        plan: Plan,
-        mut record: Kubeconfig,
-        (minted, dry_run): (Vec<Minted>, bool),
-    ) -> Result<Kubeconfig, Status> {
-        describe(&mut record, &minted, self.now());
-        let file = write_file(&plan, &record, minted, dry_run)?;
-        if let Some(current) = file.current_cluster {
-            record.spec.current_context = current;
+    /// Stores the record and its tokens: together, so that one commit may take them all.
+    async fn store(&self, record: Kubeconfig, tokens: Vec<Token>) -> Result<Kubeconfig, Status> {
+        let names = record.status.tokens.clone();
+        let stored = join(
+            self.minter.store(tokens),
+            self.registry.insert(record, false),
+        );
+        match stored.await {
+            (Ok(()), Ok(record)) => Ok(record),
+            (Ok(()), Err(status)) => {
+                self.revoke(&names).await;
+                Err(status)
+            }
+            (Err(status), record) => {
+                if let Ok(record) = record {
+                    self.withdraw(record).await;
+                }
+                Err(of_tokens(status))
+            }
         }
-        let mut stored = self.registry.insert(record, dry_run).await?;
-        stored.status.value = file.content.expose().to_owned();
-        Ok(stored)
+    }
+
+    /// Removes a record that lacks tokens; nobody was told of it.
+    async fn withdraw(&self, record: Kubeconfig) {
+        let version = record.metadata.resource_version.as_deref();
+        let version = version.unwrap_or_default().parse().unwrap_or_default();
+        if let Err(Some(error)) = self.registry.remove(&record, version).await {
+            let name = name_of(&record);
+            tracing::warn!(name, %error, "a kubeconfig without its tokens is left");
+        }
     }
 
     /// Removes tokens; what cannot be removed now never counted and is swept later.
@@ -146,6 +160,17 @@ impl Kubeconfigs {
             }
         });
         join_all(revoked).await;
+    }
+}
+
+/// What the client is told where the tokens fail. A name that is taken goes on as such: whoever generates names tries another.
+fn of_tokens(status: Status) -> Status {
+    match status.http_code() {
+        503 | 409 => status,
+        _ => Status::internal(format!(
+            "error creating kubeconfig token: {}",
+            status.message
+        )),
     }
 }
 

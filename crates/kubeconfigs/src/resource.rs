@@ -22,6 +22,7 @@ use management::feature::Features;
 use management::settings::Settings;
 use serde_json::Value;
 use tokens::minter::Minter;
+use tokens::user_directory::UserDirectory;
 
 use crate::request::Clusters;
 
@@ -75,7 +76,7 @@ pub struct Kubeconfigs {
     /// The tokens that they own.
     pub tokens: Registry<Token>,
     /// Who may create them.
-    pub users: Registry<User>,
+    pub users: UserDirectory,
     /// Mints the tokens.
     pub minter: Arc<Minter>,
     /// What is configured.
@@ -96,7 +97,7 @@ impl Kubeconfigs {
         Self {
             registry,
             tokens,
-            users,
+            users: UserDirectory::new(users),
             minter,
             settings,
             features,

@@ -21,4 +21,5 @@ pub mod secret;
 pub mod signing_key;
 pub mod sweeper;
 pub mod token_resource;
+pub mod user_directory;
 pub mod validity;

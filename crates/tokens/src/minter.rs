@@ -6,9 +6,10 @@ use api::ext::{Token, TokenSpec, token};
 use api::labels;
 use apiserver::registry::Registry;
 use apiserver::resource::random_name;
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::{Metadata, ObjectMeta, Time};
-use machinery::status::{Reason, Status};
+use machinery::status::Status;
 
 use crate::jwt::{self, Claims, audiences};
 use crate::key_store::KeyStore;
@@ -18,9 +19,6 @@ use crate::token_resource::say_expiry;
 /// The longest life of a token where settings set no limit, in seconds: a hundred years, so that its
 /// end is a date.
 pub const MAX_TTL_SECS: i64 = 100 * 365 * 24 * 3600;
-
-/// How many names are tried.
-const NAME_ATTEMPTS: usize = 8;
 
 /// Mints tokens.
 pub struct Minter {
@@ -63,31 +61,45 @@ impl Minter {
         }
     }
 
-    /// Mints a token and stores its record. The token counts once the kubeconfig that owns it is stored
-    /// as well.
+    /// Mints a token. It counts once its record, by [`Minter::store`], and the kubeconfig that owns it
+    /// are stored.
     ///
     /// # Errors
-    /// 503 where the store does not answer, 500 where there is no key to sign with.
+    /// 503 where the keys cannot be extended, 500 where there is no key to sign with.
     pub async fn mint(&self, order: &Order, now: Timestamp) -> Result<Minted, Status> {
         self.cover(order.ttl_secs, now).await?;
-        for _ in 0..NAME_ATTEMPTS {
-            let mut record = record(order, now);
-            say_expiry(&mut record);
-            let stored = self.tokens.insert_ahead(record.clone());
-            // Signed while the store commits.
-            let (stored, bearer) = tokio::join!(stored, async { self.sign(&record, now) });
-            match stored {
-                Ok(record) => {
-                    return Ok(Minted {
-                        record,
-                        bearer: bearer?,
-                    });
-                }
-                Err(status) if status.reason == Reason::AlreadyExists => {}
-                Err(status) => return Err(status),
+        let mut record = record(order, now);
+        say_expiry(&mut record);
+        let bearer = self.sign(&record, now)?;
+        Ok(Minted { record, bearer })
+    }
+
+    /// Stores the records of tokens, all or none. What is handed to the store after this was first
+    /// polled comes after them, where the store keeps an order.
+    ///
+    /// # Errors
+    /// 409 where a name is taken, 503 where the store does not answer.
+    pub async fn store(&self, records: Vec<Token>) -> Result<(), Status> {
+        let stores = records
+            .into_iter()
+            .map(|record| self.tokens.insert_ahead(record));
+        let mut stored = Vec::new();
+        let mut failure = None;
+        for result in join_all(stores).await {
+            match result {
+                Ok(record) => stored.push(record),
+                Err(status) => failure = Some(status),
             }
         }
-        Err(Status::internal("no free name was found for a token"))
+        let Some(failure) = failure else {
+            return Ok(());
+        };
+        for record in &stored {
+            if let Err(Some(error)) = self.remove(record).await {
+                tracing::warn!(%error, "a token that opens nothing is left to the sweeper");
+            }
+        }
+        Err(failure)
     }
 
     /// Makes sure that the keys outlive a token of this life in seconds.
@@ -139,22 +151,25 @@ impl Minter {
             let Some(token) = self.tokens.get("", name).await? else {
                 return Ok(());
             };
-            let version = token
-                .metadata()
-                .resource_version
-                .as_deref()
-                .unwrap_or_default();
-            match self
-                .tokens
-                .remove(&token, version.parse().unwrap_or_default())
-                .await
-            {
+            match self.remove(&token).await {
                 Ok(_) => return Ok(()),
                 Err(None) => {}
                 Err(Some(status)) => return Err(status),
             }
         }
     }
+
+    /// As [`Registry::remove`], at the version that the record says.
+    async fn remove(&self, token: &Token) -> Result<u64, Option<Status>> {
+        let version = token.metadata().resource_version.as_deref();
+        let version = version.unwrap_or_default().parse().unwrap_or_default();
+        self.tokens.remove(token, version).await
+    }
+}
+
+/// The name of a token is what a signed text refers to for its whole life (`jti`): 71 random bits, where a generated name has 23.
+fn unique_name() -> String {
+    (0..3).fold(token::NAME_PREFIX.to_owned(), |name, _| random_name(&name))
 }
 
 fn record(order: &Order, now: Timestamp) -> Token {
@@ -168,7 +183,7 @@ fn record(order: &Order, now: Timestamp) -> Token {
     }
     Token {
         metadata: ObjectMeta {
-            name: Some(random_name(token::NAME_PREFIX)),
+            name: Some(unique_name()),
             generate_name: Some(token::NAME_PREFIX.to_owned()),
             uid: Some(uuid::Uuid::new_v4().to_string()),
             creation_timestamp: Some(Time(now)),

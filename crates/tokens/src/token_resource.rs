@@ -21,7 +21,7 @@ use machinery::table::Column;
 use serde_json::Value;
 
 use crate::minter::{MAX_TTL_SECS, Minter};
-use crate::validity::find_user;
+use crate::user_directory::UserDirectory;
 
 /// What the kind is.
 pub fn description() -> Description {
@@ -52,7 +52,7 @@ pub type MaxTtl = Arc<dyn Fn() -> Result<Option<i64>, Status> + Send + Sync>;
 /// The strategy of tokens.
 pub struct TokenResource {
     registry: Registry<Token>,
-    users: Registry<User>,
+    users: UserDirectory,
     clusters: Registry<Cluster>,
     minter: Arc<Minter>,
     max_ttl_millis: MaxTtl,
@@ -76,7 +76,7 @@ impl TokenResource {
     ) -> Self {
         Self {
             registry,
-            users,
+            users: UserDirectory::new(users),
             clusters,
             minter,
             max_ttl_millis,
@@ -229,10 +229,10 @@ impl Resource for TokenResource {
     ) -> Result<Token, Status> {
         let refused = |text: String| Status::forbidden(self.registry.group_resource(), "", &text);
         let name = &cx.user.name;
-        let Some(user) = find_user(&self.users, name) else {
+        let Some(user) = self.users.find(name) else {
             return Err(refused(format!("user {name} is not a Rancher user")));
         };
-        if !user.is_enabled() {
+        if !user.enabled {
             return Err(Status::bad_request("operation references a disabled user"));
         }
         if token.spec.user_id != *name {

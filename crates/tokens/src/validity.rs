@@ -8,24 +8,30 @@
 //! * its user exists and is enabled.
 //!
 //! Everything is read from memory: no door waits for the store, and a delete counts as soon as the watch cache of the process has it, which
-//! is before the client that deleted is told.
+//! is before the client that deleted is told. What is decoded of a record is kept with that very state of it, so nothing can be stale.
+
+mod facts;
 
 use std::sync::Arc;
 
 use api::ext::{Kubeconfig, Token};
 use api::management::User;
 use apiserver::registry::Registry;
+use auth::UserInfo;
+use auth::user::ALL_AUTHENTICATED;
 use jiff::Timestamp;
-use machinery::meta::Metadata;
 
-use crate::jwt::{Claims, Refusal as JwtRefusal, Verifier};
+use self::facts::{KubeconfigFacts, TokenFacts};
+use crate::authenticator::EXTRA_TOKEN;
+use crate::jwt::{Refusal as JwtRefusal, Verifier};
+use crate::user_directory::UserDirectory;
 
 /// Decides whether tokens count.
 pub struct Validity {
     verifier: Arc<Verifier>,
     tokens: Registry<Token>,
     kubeconfigs: Registry<Kubeconfig>,
-    users: Registry<User>,
+    users: UserDirectory,
 }
 
 /// Why a token does not count: for the log only, the client learns nothing of it.
@@ -59,6 +65,8 @@ pub enum Refusal {
 pub struct ValidToken {
     /// The user whom it speaks for.
     pub user: String,
+    /// The uid of the user's object.
+    pub uid: String,
     /// The name of its record.
     pub name: String,
     /// The kubeconfig that it belongs to; empty if to none.
@@ -79,7 +87,7 @@ impl Validity {
             verifier,
             tokens,
             kubeconfigs,
-            users,
+            users: UserDirectory::new(users),
         }
     }
 
@@ -97,78 +105,47 @@ impl Validity {
         if !claims.is_for_cluster(cluster) {
             return Err(Refusal::OtherCluster);
         }
-        let token = self
-            .tokens
-            .cached("", &claims.jti)
-            .ok_or(Refusal::NoRecord)?;
-        check_record(&token, &claims, cluster, now)?;
-        self.check_kubeconfig(&token, &claims.jti)?;
-        self.check_user(&token.spec.user_id)?;
+        let record = self.tokens.derived(("", &claims.jti), TokenFacts::of);
+        let record = record.ok_or(Refusal::NoRecord)?;
+        record.allow(&claims, cluster, now)?;
+        self.check_kubeconfig(&record, &claims.jti)?;
+        let user = self.users.find(&record.user);
+        let user = user.filter(|user| user.enabled).ok_or(Refusal::NoUser)?;
         Ok(ValidToken {
-            user: token.spec.user_id,
+            user: record.user.clone(),
+            uid: user.uid.clone(),
             name: claims.jti.clone(),
-            kubeconfig: token.spec.kubeconfig_name,
+            kubeconfig: record.kubeconfig.clone(),
             expires: claims.expires(),
         })
     }
 
-    fn check_kubeconfig(&self, token: &Token, name: &str) -> Result<(), Refusal> {
-        if token.spec.kubeconfig_name.is_empty() {
+    /// The only `iss` of tokens that count.
+    pub fn issuer(&self) -> &str {
+        self.verifier.issuer()
+    }
+
+    fn check_kubeconfig(&self, record: &TokenFacts, name: &str) -> Result<(), Refusal> {
+        if record.kubeconfig.is_empty() {
             return Ok(());
         }
-        let owner = self.kubeconfigs.cached("", &token.spec.kubeconfig_name);
-        let stands = owner.is_some_and(|owner| {
-            owner.metadata().deletion_timestamp.is_none()
-                && !owner.spec.is_suspended()
-                && owner.status.user_name == token.spec.user_id
-                && owner.status.tokens.iter().any(|named| named == name)
-        });
-        if stands {
-            Ok(())
-        } else {
-            Err(Refusal::NoKubeconfig)
-        }
-    }
-
-    fn check_user(&self, name: &str) -> Result<(), Refusal> {
-        match find_user(&self.users, name) {
-            Some(user) if user.is_enabled() => Ok(()),
-            _ => Err(Refusal::NoUser),
+        let owner = ("", record.kubeconfig.as_str());
+        let owner = self.kubeconfigs.derived(owner, KubeconfigFacts::of);
+        match owner.is_some_and(|owner| owner.stands_behind(name, &record.user)) {
+            true => Ok(()),
+            false => Err(Refusal::NoKubeconfig),
         }
     }
 }
 
-/// The user object of a name: the one called so, or else the one of which it is a principal (B16).
-pub fn find_user(users: &Registry<User>, name: &str) -> Option<User> {
-    if name.is_empty() || name.contains(':') {
-        return None;
+impl ValidToken {
+    /// Who its bearer is at a cluster: the one identity that every door hands on.
+    pub fn identity(&self) -> UserInfo {
+        UserInfo {
+            name: self.user.clone(),
+            uid: self.uid.clone(),
+            groups: vec![ALL_AUTHENTICATED.to_owned()],
+            extra: [(EXTRA_TOKEN.to_owned(), vec![self.name.clone()])].into(),
+        }
     }
-    let by_name = || {
-        users
-            .all_cached()
-            .into_iter()
-            .find(|user| user.answers_to(name))
-    };
-    users.cached("", name).or_else(by_name)
-}
-
-fn check_record(
-    token: &Token,
-    claims: &Claims,
-    cluster: &str,
-    now: Timestamp,
-) -> Result<(), Refusal> {
-    if token.metadata().deletion_timestamp.is_some() || token.spec.user_id != claims.sub {
-        return Err(Refusal::NoRecord);
-    }
-    if !token.spec.is_enabled() {
-        return Err(Refusal::Disabled);
-    }
-    if token.is_expired(now) {
-        return Err(Refusal::Expired);
-    }
-    if !token.spec.is_bound_to(cluster) {
-        return Err(Refusal::OtherCluster);
-    }
-    Ok(())
 }

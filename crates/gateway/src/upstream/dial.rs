@@ -1,8 +1,10 @@
 //! One new connection to a cluster: address, proxy, TCP, TLS.
 
+use std::future::{Ready, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::select_ok;
@@ -17,7 +19,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
-use tower::{ServiceExt, service_fn};
+use tower::{Service, ServiceExt};
 
 use super::target::{Proxy, ProxyKind, Target};
 use super::{AddressPolicy, UpstreamError};
@@ -60,10 +62,12 @@ async fn connect(host: &str, port: u16, policy: AddressPolicy) -> Result<TcpStre
         .await
         .map_err(unreachable)?
         .collect();
-    let allowed = found.iter().filter(|address| policy.allows(address.ip()));
-    let attempts: Vec<_> = allowed
-        .map(|address| Box::pin(TcpStream::connect(*address)))
-        .collect();
+    let mut attempts = Vec::with_capacity(found.len());
+    for address in &found {
+        if policy.allows(address.ip()) {
+            attempts.push(Box::pin(TcpStream::connect(*address)));
+        }
+    }
     if found.is_empty() {
         return Err(unreachable(io::ErrorKind::NotFound.into()));
     }
@@ -103,12 +107,7 @@ async fn through(
     };
     let destination = target.url(http::uri::PathAndQuery::from_static("/"));
     let destination = with_port(destination.map_err(|error| failed(error.into()))?, target);
-    let to_proxy = TokioIo::new(to_proxy(proxy, policy).await?);
-    let mut once = Some(to_proxy);
-    let connector = service_fn(move |_: Uri| {
-        let stream = once.take();
-        async move { stream.ok_or(io::Error::from(io::ErrorKind::NotConnected)) }
-    });
+    let connector = Connected(Some(TokioIo::new(to_proxy(proxy, policy).await?)));
     let stream = match &proxy.kind {
         ProxyKind::Http | ProxyKind::Https(_) => {
             let mut tunnel = Tunnel::new(destination.clone(), connector);
@@ -132,6 +131,23 @@ async fn through(
         }
     };
     Ok(stream.into_inner())
+}
+
+/// The connection to a proxy, for what makes a tunnel of it.
+struct Connected(Option<TokioIo<Box<dyn Io>>>);
+
+impl Service<Uri> for Connected {
+    type Response = TokioIo<Box<dyn Io>>;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        ready(self.0.take().ok_or(io::ErrorKind::NotConnected.into()))
+    }
 }
 
 /// CONNECT needs the port said.

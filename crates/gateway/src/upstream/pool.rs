@@ -42,7 +42,7 @@ const TURNAROUND: Duration = Duration::from_millis(20);
 const STREAM_WINDOW: u32 = 1024 * 1024;
 
 /// The body of an answer, which gives its connection back at its end.
-pub(super) struct PooledBody {
+pub(crate) struct PooledBody {
     incoming: Incoming,
     ended: bool,
     hold: Hold,
@@ -168,6 +168,11 @@ impl Pool {
     pub(super) fn cut(&self) {
         self.retire();
         self.cut.cancel();
+    }
+
+    /// Cancelled when all connections are closed.
+    pub(super) fn is_cut(&self) -> CancellationToken {
+        self.cut.clone()
     }
 
     fn free_stream(&self) -> Option<Connection> {

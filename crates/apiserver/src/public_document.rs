@@ -1,0 +1,75 @@
+//! A document that strangers may read, mounted outside of the API groups.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use machinery::status::{Reason, Status};
+use tower::service_fn;
+
+use crate::document::Document;
+use crate::respond;
+use crate::server::HttpService;
+
+/// A document that is made anew for every request, and how long others may keep it.
+#[derive(Clone)]
+pub struct PublicDocument {
+    /// Its media type.
+    pub media_type: &'static str,
+    /// How long caches may answer from their copy, in seconds.
+    pub max_age_secs: u32,
+    /// Makes it, as of now.
+    pub content: Arc<dyn Fn() -> Result<Bytes, Status> + Send + Sync>,
+}
+
+impl PublicDocument {
+    /// The document for [`crate::Builder::mount`]: GET and HEAD, with a tag by which caches ask
+    /// whether it changed; 405 for anything else.
+    pub fn service(self) -> HttpService {
+        HttpService::new(service_fn(move |request: Request<Body>| {
+            let response = self.answer(request.method(), request.headers());
+            async move { Ok::<_, Infallible>(response) }
+        }))
+    }
+
+    fn answer(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            let text = "the server does not allow this method on the requested resource";
+            let mut response = respond::status(Status::failure(Reason::MethodNotAllowed, text));
+            let allowed = HeaderValue::from_static("GET, HEAD");
+            response.headers_mut().insert(ALLOW, allowed);
+            return response;
+        }
+        match (self.content)() {
+            Ok(content) => self.tagged(&Document::new(content), headers),
+            Err(status) => respond::status(status),
+        }
+    }
+
+    fn tagged(&self, document: &Document, headers: &HeaderMap) -> Response<Body> {
+        let mut response = match is_known(&document.etag, headers) {
+            true => respond::bytes(StatusCode::NOT_MODIFIED, self.media_type, Body::empty()),
+            false => respond::bytes(StatusCode::OK, self.media_type, document.bytes.clone()),
+        };
+        let age = format!("public, max-age={}", self.max_age_secs);
+        for (name, value) in [(ETAG, &document.etag), (CACHE_CONTROL, &age)] {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+/// Whether the client has this version of the document (RFC 9110, section 13.1.2).
+fn is_known(etag: &str, headers: &HeaderMap) -> bool {
+    let values = headers.get_all(IF_NONE_MATCH).iter();
+    let mut tags = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}

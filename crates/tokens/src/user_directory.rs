@@ -1,0 +1,93 @@
+//! Users by the names that requests are authenticated as.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use api::management::User;
+use apiserver::registry::Registry;
+use apiserver::stored_object::StoredObject;
+use arc_swap::ArcSwap;
+use storage::Revision;
+use storage::cache::View;
+
+/// Finds users without decoding them each time.
+pub struct UserDirectory {
+    users: Registry<User>,
+    principals: ArcSwap<Principals>,
+}
+
+/// What is to be known of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserFacts {
+    /// The uid of the object, by which a later user of the same name is told apart.
+    pub uid: String,
+    /// Whether the user may do anything at all.
+    pub enabled: bool,
+    principals: Vec<String>,
+}
+
+/// Which user object a principal belongs to, as of one state of all users.
+#[derive(Default)]
+struct Principals {
+    as_of: Revision,
+    keys: HashMap<String, String>,
+}
+
+impl UserDirectory {
+    /// Over these objects.
+    pub fn new(users: Registry<User>) -> Self {
+        Self {
+            users,
+            principals: ArcSwap::default(),
+        }
+    }
+
+    /// The user object of a name: the one called so, or else the one of which it is a principal (B16). Names that Kubernetes gives a meaning
+    /// to, which hold a colon, are nobody's.
+    pub fn find(&self, name: &str) -> Option<Arc<UserFacts>> {
+        if name.is_empty() || name.contains(':') {
+            return None;
+        }
+        let view = self.users.collection().view();
+        let object = match view.get(&self.users.key("", name)) {
+            Some(object) => object,
+            None => view.get(self.principals(&view).keys.get(name)?)?,
+        };
+        self.users.derived_of(object, UserFacts::of)
+    }
+
+    /// The principals of exactly this state of the users.
+    fn principals(&self, view: &View<StoredObject>) -> Arc<Principals> {
+        let known = self.principals.load_full();
+        if known.as_of == view.last_change() {
+            return known;
+        }
+        let mut keys = HashMap::new();
+        for (key, object) in view.iter() {
+            let Some(user) = self.users.derived_of(object, UserFacts::of) else {
+                continue;
+            };
+            for principal in &user.principals {
+                // Where two users claim one principal, the first by name has it.
+                let key = || key.as_str().to_owned();
+                keys.entry(principal.clone()).or_insert_with(key);
+            }
+        }
+        let fresh = Arc::new(Principals {
+            as_of: view.last_change(),
+            keys,
+        });
+        self.principals.store(Arc::clone(&fresh));
+        fresh
+    }
+}
+
+impl UserFacts {
+    fn of(user: &User) -> Self {
+        Self {
+            uid: user.metadata.uid.clone().unwrap_or_default(),
+            enabled: user.is_enabled(),
+            principals: user.principal_ids.clone(),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What checking a token needs of the three records behind it: decoded once for each of their states, then read from there.
+
+use api::ext::{Kubeconfig, Token};
+use jiff::Timestamp;
+use machinery::meta::Metadata;
+
+use super::Refusal;
+use crate::jwt::Claims;
+
+/// Of the token's own record.
+pub(super) struct TokenFacts {
+    pub(super) user: String,
+    pub(super) kubeconfig: String,
+    clusters: Vec<String>,
+    enabled: bool,
+    /// `None` for never.
+    expires: Option<Timestamp>,
+    being_deleted: bool,
+}
+
+/// Of the kubeconfig that owns the token.
+pub(super) struct KubeconfigFacts {
+    user: String,
+    /// Sorted.
+    tokens: Vec<String>,
+    suspended: bool,
+    being_deleted: bool,
+}
+
+impl TokenFacts {
+    pub(super) fn of(token: &Token) -> Self {
+        let spec = &token.spec;
+        let single = std::slice::from_ref(&spec.cluster_name);
+        let named = [single, &spec.cluster_names].concat();
+        Self {
+            user: spec.user_id.clone(),
+            kubeconfig: spec.kubeconfig_name.clone(),
+            clusters: named
+                .into_iter()
+                .filter(|name| spec.is_bound_to(name))
+                .collect(),
+            enabled: spec.is_enabled(),
+            expires: token.expires_at(),
+            being_deleted: token.metadata().deletion_timestamp.is_some(),
+        }
+    }
+
+    /// Whether the record lets a token with these claims count on this cluster.
+    pub(super) fn allow(
+        &self,
+        claims: &Claims,
+        cluster: &str,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        if self.being_deleted || self.user != claims.sub {
+            return Err(Refusal::NoRecord);
+        }
+        if !self.enabled {
+            return Err(Refusal::Disabled);
+        }
+        if self.expires.is_some_and(|expires| expires <= now) {
+            return Err(Refusal::Expired);
+        }
+        if !self.clusters.iter().any(|name| name == cluster) {
+            return Err(Refusal::OtherCluster);
+        }
+        Ok(())
+    }
+}
+
+impl KubeconfigFacts {
+    pub(super) fn of(kubeconfig: &Kubeconfig) -> Self {
+        let mut tokens = kubeconfig.status.tokens.clone();
+        tokens.sort();
+        Self {
+            user: kubeconfig.status.user_name.clone(),
+            tokens,
+            suspended: kubeconfig.spec.is_suspended(),
+            being_deleted: kubeconfig.metadata().deletion_timestamp.is_some(),
+        }
+    }
+
+    /// Whether the kubeconfig stands behind this token of this user.
+    pub(super) fn stands_behind(&self, token: &str, user: &str) -> bool {
+        let names = self
+            .tokens
+            .binary_search_by(|name| name.as_str().cmp(token));
+        !self.being_deleted && !self.suspended && self.user == user && names.is_ok()
+    }
+}
