@@ -16,7 +16,6 @@ mod ready;
 mod records;
 mod remove;
 mod source;
-mod token_claims;
 mod webhook;
 
 use anyhow::{Context, Result};

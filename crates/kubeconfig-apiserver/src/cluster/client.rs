@@ -20,7 +20,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 pub(crate) async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
     let file = match kubeconfig {
         Some(path) => read(path),
-        None => Kubeconfig::read().context("set --kubeconfig or KUBECONFIG"),
+        None => Kubeconfig::read()
+            .map_err(|error| anyhow!("{error}"))
+            .context("set --kubeconfig or KUBECONFIG"),
     };
     let file = file.context("no file leads to the server of kubeconfig-apiserver")?;
     of(file, None)
@@ -30,7 +32,7 @@ pub(crate) async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
 
 /// What a kubeconfig file holds; the paths in it are resolved.
 pub(crate) fn read(path: &Path) -> Result<Kubeconfig> {
-    Ok(Kubeconfig::read_from(path)?)
+    Kubeconfig::read_from(path).map_err(|error| anyhow!("{error}"))
 }
 
 /// A client by a context of a file, its current one unless it is named.
@@ -39,11 +41,12 @@ pub(crate) async fn of(file: Kubeconfig, context: Option<&str>) -> Result<Client
         context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
     };
-    let mut config = Config::from_custom_kubeconfig(file, &options).await?;
+    let config = Config::from_custom_kubeconfig(file, &options).await;
+    let mut config = config.map_err(|error| anyhow!("{error}"))?;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(ANSWER);
     config.reset_reader_on_write = true;
-    Ok(Client::try_from(config)?)
+    Client::try_from(config).map_err(told)
 }
 
 /// A failure in the words of the server, or of what lies deepest where there was no answer.
@@ -54,7 +57,8 @@ pub(crate) fn told(error: kube::Error) -> Error {
         kube::Error::Service(error) => anyhow!("{}", deepest(&*error)),
         kube::Error::HyperError(error) => anyhow!("{}", deepest(&error)),
         kube::Error::Auth(error) => anyhow!("the credential cannot be used: {error}"),
-        other => other.into(),
+        // Its text has that of its causes already.
+        other => anyhow!("{other}"),
     }
 }
 

@@ -1,9 +1,8 @@
 //! When the gateway's credential at a cluster ends.
 
+use gateway::token_claims::TokenClaims;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-
-use super::token_claims::TokenClaims;
 
 /// When a credential ends.
 #[derive(Debug, Eq, PartialEq)]

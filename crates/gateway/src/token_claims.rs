@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
+use machinery::validation;
 use serde::Deserialize;
 
 /// Longer ones are not looked into; tokens of service accounts have about 1 KiB.
@@ -11,22 +12,22 @@ const MAX_BYTES: usize = 16 * 1024;
 
 /// What a token says of itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct TokenClaims {
+pub struct TokenClaims {
     /// Whose it is, if that is a ServiceAccount.
-    pub(super) account: Option<ServiceAccount>,
+    pub account: Option<ServiceAccount>,
     /// When it was issued.
-    pub(super) issued: Option<Timestamp>,
+    pub issued: Option<Timestamp>,
     /// When it ends; `None` for one that does not.
-    pub(super) expires: Option<Timestamp>,
+    pub expires: Option<Timestamp>,
 }
 
 /// A ServiceAccount of a cluster.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct ServiceAccount {
+pub struct ServiceAccount {
     /// Its namespace.
-    pub(super) namespace: String,
+    pub namespace: String,
     /// Its name.
-    pub(super) name: String,
+    pub name: String,
 }
 
 #[derive(Deserialize)]
@@ -38,7 +39,7 @@ struct Claims {
 
 impl TokenClaims {
     /// The claims of a token; `None` where it is no JWT.
-    pub(super) fn read(token: &str) -> Option<Self> {
+    pub fn read(token: &str) -> Option<Self> {
         if token.len() > MAX_BYTES {
             return None;
         }
@@ -58,12 +59,14 @@ impl TokenClaims {
 }
 
 impl ServiceAccount {
-    /// Of `system:serviceaccount:NAMESPACE:NAME`.
+    /// Of `system:serviceaccount:NAMESPACE:NAME`. Both are safe to put into a path.
     fn of(user: &str) -> Option<Self> {
         let (namespace, name) = user
             .strip_prefix("system:serviceaccount:")?
             .split_once(':')?;
-        Some(Self {
+        let is_valid = validation::dns1123_label(namespace).is_empty()
+            && validation::dns1123_subdomain(name).is_empty();
+        is_valid.then(|| Self {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         })
