@@ -3,6 +3,8 @@
 //! Everything is checked before anything is written, and every step may be taken again: whoever runs the command twice finds everything
 //! unchanged but the token, which is new.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use api::management::cluster::{ClusterSpec, SecretReference};
 use base64::Engine;
@@ -13,16 +15,23 @@ use kube::core::DynamicObject;
 use machinery::time::rfc3339;
 use serde_json::json;
 use tokens::secret::SecretString;
+use tokio::time::{Instant, sleep};
 
 use super::client::told;
 use super::credential::{self, Issued};
-use super::manifests;
-use super::objects::{self, MANAGER};
+use super::manifests::{self, Manifest};
+use super::objects::{self, MANAGER, Outcome};
 use super::progress::say;
 use super::ready;
 use super::records::{self, gateway_secret};
 use super::source::Source;
 use crate::args::AddArgs;
+
+/// How long a namespace of ours that was just removed may take to go.
+const NAMESPACE_ENDS: Duration = Duration::from_secs(30);
+
+/// The time between two looks at it.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs the command.
 pub(super) async fn run(server: &Client, args: &AddArgs) -> Result<()> {
@@ -92,24 +101,34 @@ async fn issue(source: &Source) -> Result<Issued> {
     let address = &source.connection.server;
     say(format_args!("{address}: answers, {}", version.git_version));
     for manifest in manifests::all()? {
-        let (api, object) = (manifest.api(&cluster), &manifest.object);
         let what = format!("{} {}", manifest.resource.kind, manifest.name());
-        let shared = match objects::find(&api, manifest.name()).await {
-            Ok(Some(found)) => manifest.is_namespace() && !objects::is_ours(&found),
-            _ => false,
-        };
-        if shared {
-            say(format_args!(
-                "{address}: {what} is there already, left as it is"
-            ));
-            continue;
-        }
-        let outcome = objects::apply_ours(&api, object).await;
+        let outcome = make(&manifest, &cluster).await;
         let outcome = outcome.with_context(|| format!("{what} cannot be written at {address}"))?;
         say(format_args!("{address}: {what} {outcome}"));
     }
     let issued = credential::request(&cluster).await;
     issued.with_context(|| format!("no token of the gateway's account was given at {address}"))
+}
+
+/// Makes one object. A namespace that is not ours stays as it is, and one that is just going is waited for.
+async fn make(manifest: &Manifest, cluster: &Client) -> Result<Outcome> {
+    let api = manifest.api(cluster);
+    if !manifest.is_namespace() {
+        return objects::apply_ours(&api, &manifest.object).await;
+    }
+    let deadline = Instant::now() + NAMESPACE_ENDS;
+    loop {
+        match objects::find(&api, manifest.name()).await? {
+            Some(found) if found.deletion_timestamp.is_some() => {
+                if Instant::now() >= deadline {
+                    bail!("it is still being removed; run the command again when it is gone");
+                }
+                sleep(PAUSE).await;
+            }
+            Some(found) if !objects::is_ours(&found) => return Ok(Outcome::Unchanged),
+            _ => return objects::apply(&api, &manifest.object).await,
+        }
+    }
 }
 
 /// Sees that the token opens what it must, and says so.
@@ -136,9 +155,7 @@ async fn verify(source: &Source, issued: &Issued) -> Result<()> {
 
 /// Keeps the token here. The one before it lapses by itself.
 async fn record(server: &Client, name: &str, token: &SecretString) -> Result<()> {
-    let namespace = manifests::all()?
-        .into_iter()
-        .find(manifests::Manifest::is_namespace);
+    let namespace = manifests::all()?.into_iter().find(Manifest::is_namespace);
     let Some(namespace) = namespace else {
         bail!("the namespace is not among the manifests")
     };
@@ -160,7 +177,7 @@ async fn record(server: &Client, name: &str, token: &SecretString) -> Result<()>
     let outcome = objects::apply(&records::secrets(server), &object).await;
     let outcome = outcome.with_context(|| format!("Secret {secret} cannot be written here"))?;
     let how = match outcome {
-        objects::Outcome::Updated => "updated: the credential is rotated".to_owned(),
+        Outcome::Updated => "updated: the credential is rotated".to_owned(),
         other => other.to_string(),
     };
     say(format_args!("here: Secret {secret} {how}"));

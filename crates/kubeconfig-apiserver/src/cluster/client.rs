@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 /// How long a server may take to accept a connection.
@@ -21,7 +21,7 @@ pub(crate) async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
     let file = match kubeconfig {
         Some(path) => read(path),
         None => Kubeconfig::read()
-            .map_err(|error| anyhow!("{error}"))
+            .map_err(unreadable)
             .context("set --kubeconfig or KUBECONFIG"),
     };
     let file = file.context("no file leads to the server of kubeconfig-apiserver")?;
@@ -32,7 +32,7 @@ pub(crate) async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
 
 /// What a kubeconfig file holds; the paths in it are resolved.
 pub(crate) fn read(path: &Path) -> Result<Kubeconfig> {
-    Kubeconfig::read_from(path).map_err(|error| anyhow!("{error}"))
+    Kubeconfig::read_from(path).map_err(unreadable)
 }
 
 /// A client by a context of a file, its current one unless it is named.
@@ -42,7 +42,7 @@ pub(crate) async fn of(file: Kubeconfig, context: Option<&str>) -> Result<Client
         ..KubeConfigOptions::default()
     };
     let config = Config::from_custom_kubeconfig(file, &options).await;
-    let mut config = config.map_err(|error| anyhow!("{error}"))?;
+    let mut config = config.map_err(unreadable)?;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(ANSWER);
     config.reset_reader_on_write = true;
@@ -58,6 +58,14 @@ pub(crate) fn told(error: kube::Error) -> Error {
         kube::Error::HyperError(error) => anyhow!("{}", deepest(&error)),
         kube::Error::Auth(error) => anyhow!("the credential cannot be used: {error}"),
         // Its text has that of its causes already.
+        other => anyhow!("{other}"),
+    }
+}
+
+/// Its text has that of its causes already.
+fn unreadable(error: KubeconfigError) -> Error {
+    match error {
+        KubeconfigError::ReadConfig(why, path) => anyhow!("cannot read {}: {why}", path.display()),
         other => anyhow!("{other}"),
     }
 }
