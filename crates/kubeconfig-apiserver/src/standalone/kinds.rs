@@ -13,6 +13,8 @@ use auth::rbac::RbacAuthorizer;
 use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
 use builtins::Builtins;
 use builtins::any_resource::AnyResource;
+use gateway::prober::{self, Prober};
+use gateway::upstream::{self, Upstreams};
 use kubeconfigs::resource::Kubeconfigs;
 use machinery::status::Status;
 use machinery::time::Clock;
@@ -241,6 +243,7 @@ impl Kinds {
             "compaction",
             compaction::run(store, Retention::default(), stop),
         );
+        tasks.spawn("cluster prober", self.prober().run());
         let others: Vec<Arc<dyn AnyResource>> = vec![
             Arc::new(self.kubeconfig_resource()),
             Arc::new(self.token_resource()),
@@ -255,6 +258,21 @@ impl Kinds {
         tasks.spawn("namespaces and garbage", async move {
             builtins.run(others, clock, stop).await;
         });
+    }
+
+    fn prober(&self) -> Prober {
+        let (clusters, secrets) = (self.clusters.clone(), self.builtins.secrets.clone());
+        let upstreams = Upstreams::new(
+            clusters.clone(),
+            secrets.clone(),
+            upstream::Options::default(),
+        );
+        Prober::new(
+            Arc::new(upstreams),
+            (clusters, secrets),
+            Arc::clone(&self.clock),
+            prober::Options::default(),
+        )
     }
 
     /// What may be done.

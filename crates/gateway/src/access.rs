@@ -1,0 +1,193 @@
+//! Whether a user may act as somebody else at a cluster: the cluster itself is asked, as that user.
+//!
+//! The gateway may impersonate everybody there, so without this question everybody could. Each part
+//! of the wanted identity is asked for on its own, as kube-apiserver would.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use auth::impersonation::Impersonation;
+use auth::{Attributes, Target, UserInfo};
+use axum::body::Body;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
+use machinery::meta::GroupResource;
+use machinery::status::{Denial, DeniedTarget, Reason, Status};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::request_headers::impersonate;
+use crate::status::unavailable;
+use crate::upstream::Upstreams;
+
+/// Where a user asks what they may do.
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
+/// How long a yes counts: one command of kubectl asks several times.
+const TTL: Duration = Duration::from_secs(3);
+
+/// Most answers that are remembered.
+const MAX_REMEMBERED: usize = 4096;
+
+/// Longest answer to a review, in bytes.
+const MAX_REVIEW: usize = 64 * 1024;
+
+/// Asks clusters who may act as whom.
+#[derive(Default)]
+pub(crate) struct Access {
+    allowed: Mutex<HashMap<Question, Instant>>,
+}
+
+/// Whether this user may do this at that cluster.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Question {
+    cluster: Box<str>,
+    user: UserInfo,
+    attributes: Attributes,
+}
+
+impl Access {
+    /// The identity that `user` asks to act as, if the cluster allows every part of it.
+    ///
+    /// # Errors
+    /// 400 and 403 as kube-apiserver words them; what keeps the cluster from answering.
+    pub(crate) async fn impersonated(
+        &self,
+        upstreams: &Upstreams,
+        (cluster, user): (&str, &UserInfo),
+        wanted: Impersonation,
+    ) -> Result<UserInfo, Status> {
+        let needed = wanted.attributes();
+        for attributes in needed.map_err(|error| Status::bad_request(error.to_string()))? {
+            let question = Question {
+                cluster: cluster.into(),
+                user: user.clone(),
+                attributes,
+            };
+            if !self.remembers(&question) {
+                ask(upstreams, &question).await?;
+                self.remember(question);
+            }
+        }
+        Ok(UserInfo {
+            name: wanted.user,
+            uid: wanted.uid,
+            groups: wanted.groups,
+            extra: wanted.extra,
+        })
+    }
+
+    fn remembers(&self, question: &Question) -> bool {
+        let until = self.allowed().get(question).copied();
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn remember(&self, question: Question) {
+        let now = Instant::now();
+        let mut allowed = self.allowed();
+        if allowed.len() >= MAX_REMEMBERED {
+            allowed.retain(|_, until| now < *until);
+        }
+        if allowed.len() < MAX_REMEMBERED {
+            allowed.insert(question, now + TTL);
+        }
+    }
+
+    /// A panic while it was held leaves a sound map.
+    fn allowed(&self) -> MutexGuard<'_, HashMap<Question, Instant>> {
+        self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks the cluster, as the user.
+async fn ask(upstreams: &Upstreams, question: &Question) -> Result<(), Status> {
+    let failed = |error| unavailable(&question.cluster, &error);
+    let answer = upstreams.request(&question.cluster, review(question)?);
+    let answer = answer.await.map_err(failed)?;
+    let code = answer.status();
+    let body = Limited::new(answer.into_body(), MAX_REVIEW).collect().await;
+    let review: Value = match body {
+        Ok(body) => serde_json::from_slice(&body.to_bytes()).unwrap_or_default(),
+        Err(_) => Value::Null,
+    };
+    if code == StatusCode::CREATED && review["status"]["allowed"] == Value::Bool(true) {
+        return Ok(());
+    }
+    if !code.is_success() {
+        tracing::warn!(
+            cluster = &*question.cluster,
+            code = code.as_u16(),
+            "an access review failed"
+        );
+    }
+    Err(denied(
+        question,
+        review["status"]["reason"].as_str().unwrap_or_default(),
+    ))
+}
+
+fn review(question: &Question) -> Result<Request<Body>, Status> {
+    let mut headers = HeaderMap::new();
+    let json_type = HeaderValue::from_static("application/json");
+    headers.insert(CONTENT_TYPE, json_type.clone());
+    headers.insert(ACCEPT, json_type);
+    impersonate(&mut headers, &question.user).map_err(|_| denied(question, ""))?;
+    let spec = match &question.attributes.target {
+        Target::Resource {
+            group,
+            version,
+            resource,
+            subresource,
+            namespace,
+            name,
+        } => json!({"resourceAttributes": {
+            "verb": question.attributes.verb, "group": group, "version": version, "resource": resource,
+            "subresource": subresource, "namespace": namespace, "name": name,
+        }}),
+        Target::Path(path) => {
+            json!({"nonResourceAttributes": {"verb": question.attributes.verb, "path": path}})
+        }
+    };
+    let body = json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec,
+    });
+    let mut request = Request::new(Body::from(body.to_string()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::from_static(REVIEWS);
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+fn denied(question: &Question, reason: &str) -> Status {
+    let group_resource;
+    let target = match &question.attributes.target {
+        Target::Path(path) => DeniedTarget::Path(path),
+        Target::Resource {
+            group,
+            resource,
+            subresource,
+            namespace,
+            name,
+            ..
+        } => {
+            group_resource = GroupResource::new(group.clone(), resource.clone());
+            DeniedTarget::Resource {
+                resource: &group_resource,
+                subresource,
+                namespace,
+                name,
+            }
+        }
+    };
+    Status {
+        reason: Reason::Forbidden,
+        ..Status::denied(&Denial {
+            user: &question.user.name,
+            verb: &question.attributes.verb,
+            target,
+            reason,
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! The token of a request: from the `Authorization` header, or from the WebSocket subprotocol in
+//! which browsers must send it (`k8s.io/apiserver/pkg/authentication/request/websocket`).
+//!
+//! Never from the query, which ends up in logs, and never from a cookie, which a browser sends
+//! without being asked.
+
+use auth::bearer::AuthorizationHeader;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, HeaderValue};
+use tokens::secret::Bearer;
+
+/// Start of the subprotocol that is a token.
+const TOKEN_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
+
+/// Takes the token out of the headers; none may be there twice. The other subprotocols stay: there
+/// must be one, since the server has to choose one.
+pub(crate) fn take(headers: &mut HeaderMap, is_websocket: bool) -> Option<Bearer> {
+    let protocol = match is_websocket {
+        true => take_protocol(headers),
+        false => Protocol::Absent,
+    };
+    let sent = headers.get_all(AUTHORIZATION).iter();
+    let sent = sent.map(|value| value.to_str().unwrap_or_default());
+    let bearer = match (AuthorizationHeader::parse(sent), protocol) {
+        (AuthorizationHeader::Bearer(token), Protocol::Absent) => {
+            Some(Bearer::new(token.to_owned()))
+        }
+        (AuthorizationHeader::Absent, Protocol::Token(bearer)) => Some(bearer),
+        _ => None,
+    };
+    headers.remove(AUTHORIZATION);
+    bearer
+}
+
+enum Protocol {
+    Absent,
+    Token(Bearer),
+    Refused,
+}
+
+fn take_protocol(headers: &mut HeaderMap) -> Protocol {
+    let sent = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let sent = sent.filter_map(|value| value.to_str().ok());
+    let sent = sent.flat_map(|value| value.split(',')).map(str::trim);
+    let (tokens, others): (Vec<&str>, Vec<&str>) =
+        sent.partition(|protocol| protocol.starts_with(TOKEN_PROTOCOL));
+    let found = match tokens.as_slice() {
+        [] => return Protocol::Absent,
+        [token] if !others.is_empty() => decoded(token),
+        _ => Protocol::Refused,
+    };
+    let others = HeaderValue::try_from(others.join(", "));
+    headers.remove(SEC_WEBSOCKET_PROTOCOL);
+    if let Ok(others) = others {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, others);
+    }
+    found
+}
+
+fn decoded(protocol: &str) -> Protocol {
+    let text = protocol.strip_prefix(TOKEN_PROTOCOL).unwrap_or_default();
+    let decoded = URL_SAFE_NO_PAD.decode(text).ok();
+    match decoded.and_then(|bytes| String::from_utf8(bytes).ok()) {
+        Some(token) => Protocol::Token(Bearer::new(token)),
+        None => Protocol::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(sent: &[(&str, &str)], token: Option<&str>, left: &[(&str, &str)]) {
+        let map = |headers: &[(&str, &str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                let name = http::HeaderName::try_from(*name).unwrap();
+                map.append(name, value.parse().unwrap());
+            }
+            map
+        };
+        let mut headers = map(sent);
+        let found = take(&mut headers, true);
+        assert_eq!(found.as_ref().map(Bearer::expose), token, "{sent:?}");
+        assert_eq!(headers, map(left), "{sent:?}");
+    }
+
+    #[test]
+    fn a_token_is_in_one_place() {
+        let protocol = "base64url.bearer.authorization.k8s.io.YS5iLmM";
+        let both = format!("{protocol}, v5.channel.k8s.io");
+        let offered = "sec-websocket-protocol";
+        check(&[], None, &[]);
+        check(&[("authorization", "Bearer a.b.c")], Some("a.b.c"), &[]);
+        check(&[("authorization", "Basic a")], None, &[]);
+        check(
+            &[("cookie", "token=a.b.c")],
+            None,
+            &[("cookie", "token=a.b.c")],
+        );
+        check(
+            &[(offered, &both)],
+            Some("a.b.c"),
+            &[(offered, "v5.channel.k8s.io")],
+        );
+        check(
+            &[(offered, "v5.channel.k8s.io"), (offered, protocol)],
+            Some("a.b.c"),
+            &[(offered, "v5.channel.k8s.io")],
+        );
+        check(
+            &[(offered, &both), ("authorization", "Bearer a.b.c")],
+            None,
+            &[(offered, "v5.channel.k8s.io")],
+        );
+    }
+
+    #[test]
+    fn a_token_needs_another_protocol_beside_it_and_its_one_spelling() {
+        let offered = "sec-websocket-protocol";
+        let token = "base64url.bearer.authorization.k8s.io.YS5iLmM";
+        check(&[(offered, token)], None, &[(offered, "")]);
+        let twice = format!("{token}, {token}, v5");
+        check(&[(offered, &twice)], None, &[(offered, "v5")]);
+        let padded = format!("{token}=, v5");
+        check(&[(offered, &padded)], None, &[(offered, "v5")]);
+    }
+}

@@ -1,0 +1,236 @@
+//! Requests under way, and the end of those whose token ends.
+//!
+//! Every request is entered here with its token before it is sent on. Whatever changes a token, its
+//! kubeconfig, its user or its cluster is seen by one task, which asks `Validity` again for the
+//! sessions that it may concern and ends those whose token no longer counts. Expiry has no event:
+//! once a second the task asks for those that are due.
+//!
+//! A request that was checked just before a change and entered just after is caught by the epoch:
+//! it moves before the task looks, and whoever finds it moved checks once more.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use apiserver::registry::Registry;
+use jiff::Timestamp;
+use machinery::meta::Object;
+use machinery::time::Clock;
+use storage::cache::CacheEvent;
+use tokens::secret::Bearer;
+use tokens::validity::{ValidToken, Validity};
+use tokio_util::sync::CancellationToken;
+
+/// How often sessions are looked through for tokens that have expired.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How many looks pass until every session is asked for, whatever was seen: a signing key may be
+/// gone.
+const FULL_LOOK: u64 = 30;
+
+/// Requests under way.
+pub(crate) struct Sessions {
+    validity: Arc<Validity>,
+    clock: Arc<dyn Clock>,
+    epoch: AtomicU64,
+    next: AtomicU64,
+    open: Mutex<HashMap<u64, Arc<Bound>>>,
+}
+
+/// What a request under way hangs on.
+pub(crate) struct Bound {
+    bearer: Bearer,
+    cluster: Box<str>,
+    token: ValidToken,
+    is_long: bool,
+    ended: CancellationToken,
+}
+
+/// The entry of a request; it leaves when dropped.
+pub(crate) struct Session {
+    sessions: Arc<Sessions>,
+    id: u64,
+    bound: Arc<Bound>,
+}
+
+/// A request that is to be entered.
+pub(crate) struct Entry {
+    pub(crate) bearer: Bearer,
+    pub(crate) cluster: Box<str>,
+    pub(crate) token: ValidToken,
+    /// Whether it may stay open for as long as its client likes.
+    pub(crate) is_long: bool,
+}
+
+impl Sessions {
+    pub(crate) fn new(validity: Arc<Validity>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self {
+            validity,
+            clock,
+            epoch: AtomicU64::new(0),
+            next: AtomicU64::new(0),
+            open: Mutex::default(),
+        })
+    }
+
+    /// The token, if it counts on this cluster, and the epoch to enter it with.
+    pub(crate) fn check(&self, bearer: &Bearer, cluster: &str) -> Option<(ValidToken, u64)> {
+        let epoch = self.epoch.load(Ordering::SeqCst);
+        let checked = self
+            .validity
+            .check(bearer.expose(), cluster, self.clock.now());
+        match checked {
+            Ok(token) => Some((token, epoch)),
+            Err(refusal) => {
+                tracing::info!(why = %refusal, cluster, "authentication failed");
+                None
+            }
+        }
+    }
+
+    /// Enters a request; `None` where its token has ended since it was checked.
+    pub(crate) fn enter(self: &Arc<Self>, entry: Entry, epoch: u64) -> Option<Session> {
+        let bound = Arc::new(Bound {
+            bearer: entry.bearer,
+            cluster: entry.cluster,
+            token: entry.token,
+            is_long: entry.is_long,
+            ended: CancellationToken::new(),
+        });
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.open().insert(id, Arc::clone(&bound));
+        let session = Session {
+            sessions: Arc::clone(self),
+            id,
+            bound,
+        };
+        let has_moved = self.epoch.load(Ordering::SeqCst) != epoch;
+        if has_moved && !self.still_counts(&session.bound) {
+            return None;
+        }
+        Some(session)
+    }
+
+    /// Asks again for these sessions, and ends those whose token no longer counts.
+    pub(crate) fn recheck(&self, concerns: impl Fn(&Bound) -> bool) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        let concerned: Vec<Arc<Bound>> = {
+            let open = self.open();
+            open.values()
+                .filter(|bound| concerns(bound))
+                .cloned()
+                .collect()
+        };
+        for bound in concerned {
+            if !self.still_counts(&bound) {
+                bound.ended.cancel();
+            }
+        }
+    }
+
+    /// Ends these sessions.
+    pub(crate) fn end(&self, concerns: impl Fn(&Bound) -> bool) {
+        for bound in self.open().values().filter(|bound| concerns(bound)) {
+            bound.ended.cancel();
+        }
+    }
+
+    /// Ends the sessions of tokens that expire; never returns.
+    pub(crate) async fn follow_time(&self) {
+        let mut look = tokio::time::interval(LOOK);
+        for count in 1_u64.. {
+            look.tick().await;
+            let now = self.clock.now();
+            let all = count % FULL_LOOK == 0;
+            self.recheck(|bound| all || bound.is_due(now));
+        }
+    }
+
+    /// Ends the sessions that changes of these objects end; `concerns` says which a change of the
+    /// objects of these names may concern. Returns when the cache ends.
+    pub(crate) async fn follow<T: Object>(
+        &self,
+        registry: &Registry<T>,
+        concerns: impl Fn(&Bound, &HashSet<&str>) -> bool,
+    ) {
+        let all = || self.recheck(|_| true);
+        follow(registry, all, |names| {
+            self.recheck(|bound| concerns(bound, names));
+        })
+        .await;
+    }
+
+    fn still_counts(&self, bound: &Bound) -> bool {
+        let bearer = bound.bearer.expose();
+        self.validity
+            .check(bearer, &bound.cluster, self.clock.now())
+            .is_ok()
+    }
+
+    /// A panic while it was held leaves a sound map.
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Arc<Bound>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bound {
+    /// The cluster that the request goes to.
+    pub(crate) fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// The token that it came with.
+    pub(crate) fn token(&self) -> &ValidToken {
+        &self.token
+    }
+
+    /// Whether it may stay open for as long as its client likes.
+    pub(crate) fn is_long(&self) -> bool {
+        self.is_long
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.token.expires <= now
+    }
+}
+
+impl Session {
+    /// Cancelled when the session must end.
+    pub(crate) fn ended(&self) -> &CancellationToken {
+        &self.bound.ended
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.sessions.open().remove(&self.id);
+    }
+}
+
+/// Tells of every change of a kind, by the names of the objects; `all` where changes may have been
+/// missed. Returns when the cache ends.
+pub(crate) async fn follow<T: Object>(
+    registry: &Registry<T>,
+    all: impl Fn(),
+    changed: impl Fn(&HashSet<&str>),
+) {
+    loop {
+        let from = registry.collection().view().revision;
+        let Ok(mut cursor) = registry.collection().watch_from(from) else {
+            continue;
+        };
+        all();
+        loop {
+            match cursor.next().await {
+                Ok(events) => {
+                    let name = |event: &Arc<CacheEvent<_>>| Arc::clone(event);
+                    let events: Vec<_> = events.iter().map(name).collect();
+                    changed(&events.iter().map(|event| event.key.name()).collect());
+                }
+                Err(storage::Error::Compacted { .. }) => break,
+                Err(_) => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Refusals and failures as `metav1.Status`.
+
+use axum::body::Body;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Response, StatusCode};
+use machinery::status::{Reason, Status};
+
+use crate::upstream::UpstreamError;
+
+/// The answer that says a status.
+pub(crate) fn respond(status: &Status) -> Response<Body> {
+    // A Status is strings and numbers: it always has a JSON form.
+    let mut json = serde_json::to_vec(status).unwrap_or_default();
+    json.push(b'\n');
+    let mut response = Response::new(Body::from(json));
+    *response.status_mut() =
+        StatusCode::from_u16(status.http_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(seconds) = status.retry_after_secs() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// What a user is told about a cluster that does not answer: what failed, and no address. A cluster
+/// that does not exist is one that the token does not open.
+///
+/// No `Retry-After` but for a crowd: clients would obey it many times and seem to hang.
+pub(crate) fn unavailable(cluster: &str, error: &UpstreamError) -> Status {
+    let message = format!("cluster {cluster:?} is not available: {error}");
+    let failure = |code: u16, reason: Reason| Status {
+        code,
+        ..Status::failure(reason, message.clone())
+    };
+    match error {
+        UpstreamError::NoCluster => Status::unauthorized(),
+        UpstreamError::NoConnection
+        | UpstreamError::Malformed(_)
+        | UpstreamError::NoCredential
+        | UpstreamError::Unreachable(_) => failure(503, Reason::ServiceUnavailable),
+        UpstreamError::AddressRefused
+        | UpstreamError::ProxyFailed(_)
+        | UpstreamError::WrongCertificate(..)
+        | UpstreamError::CredentialRefused => failure(502, Reason::ServiceUnavailable),
+        UpstreamError::Slow(_) => failure(504, Reason::Timeout),
+        UpstreamError::Busy => Status::too_many_requests(message, 1),
+    }
+}
+
+/// 508: the request has been here before.
+pub(crate) fn looped(cluster: &str) -> Status {
+    let message =
+        format!("cluster {cluster:?} is not available: its connection leads back to this server");
+    Status {
+        code: StatusCode::LOOP_DETECTED.as_u16(),
+        ..Status::failure(Reason::ServiceUnavailable, message)
+    }
+}

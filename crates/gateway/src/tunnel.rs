@@ -1,0 +1,123 @@
+//! Upgraded connections: WebSocket and SPDY/3.1, as `exec`, `attach` and `port-forward` use them.
+//!
+//! The cluster is asked over a connection of its own. Only its 101 joins the two sides; from then
+//! on bytes are copied as they are, and an end of one direction is an end of that direction only.
+//! After any other answer both connections end with it: nothing that a client sends behind a
+//! refused upgrade can reach the cluster with the gateway's credential (CVE-2018-1002105).
+
+use std::time::Duration;
+
+use http::header::{CONNECTION, HOST, HeaderValue, ORIGIN, UPGRADE};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::copy_bidirectional_with_sizes;
+use tokio_util::sync::CancellationToken;
+
+/// Bytes that are copied at once in each direction.
+const BUFFER: usize = 64 * 1024;
+
+/// How long the client's side may take to become a tunnel once the answer is there.
+const JOIN: Duration = Duration::from_secs(10);
+
+/// A protocol that connections are upgraded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// RFC 6455.
+    WebSocket,
+    /// What Kubernetes used before.
+    Spdy,
+}
+
+impl Protocol {
+    /// What a request wants to be upgraded to. Others, h2c above all, are no business of a cluster:
+    /// such a request is an ordinary one.
+    pub(crate) fn wanted<B>(request: &Request<B>) -> Option<Self> {
+        let headers = request.headers();
+        let connection = headers.get_all(CONNECTION).iter();
+        let mut options = connection.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        let is_asked = options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
+        if request.version() != Version::HTTP_11 || !is_asked {
+            return None;
+        }
+        let mut wanted = headers.get_all(UPGRADE).iter();
+        match (wanted.next(), wanted.next()) {
+            (Some(only), None) => Self::named(only),
+            _ => None,
+        }
+    }
+
+    /// As the cluster is asked for it.
+    pub(crate) fn ask(self, headers: &mut HeaderMap) {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        let name = match self {
+            Self::WebSocket => "websocket",
+            Self::Spdy => "SPDY/3.1",
+        };
+        headers.insert(UPGRADE, HeaderValue::from_static(name));
+    }
+
+    /// Whether the cluster has agreed.
+    pub(crate) fn is_agreed<B>(self, answer: &Response<B>) -> bool {
+        let agreed = answer.headers().get(UPGRADE).and_then(Self::named);
+        answer.status() == StatusCode::SWITCHING_PROTOCOLS && agreed == Some(self)
+    }
+
+    /// Whether a page of another origin asks: a browser lets any page open a WebSocket anywhere. By
+    /// a client that is no browser there is no origin.
+    pub(crate) fn is_cross_site<B>(self, request: &Request<B>) -> bool {
+        let headers = request.headers();
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let Some(origin) = origins.next() else {
+            return false;
+        };
+        let origin: Option<Uri> = origin.to_str().ok().and_then(|text| text.parse().ok());
+        let origin = origin.and_then(|uri| uri.into_parts().authority);
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let is_own = match (origin, host) {
+            (Some(origin), Some(host)) => origin.as_str().eq_ignore_ascii_case(host),
+            _ => false,
+        };
+        self == Self::WebSocket && (origins.next().is_some() || !is_own)
+    }
+
+    fn named(value: &HeaderValue) -> Option<Self> {
+        let name = value.as_bytes().trim_ascii();
+        match () {
+            () if name.eq_ignore_ascii_case(b"websocket") => Some(Self::WebSocket),
+            () if name.eq_ignore_ascii_case(b"spdy/3.1") => Some(Self::Spdy),
+            () => None,
+        }
+    }
+}
+
+/// Whether a method can begin a tunnel.
+pub(crate) fn may_begin(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::POST)
+}
+
+/// Joins the client's side with the cluster's until both directions or one of `ends` have ended.
+pub(crate) async fn join(
+    client: OnUpgrade,
+    answer: Response<Incoming>,
+    ends: [CancellationToken; 2],
+) {
+    let upgraded = async { tokio::try_join!(client, hyper::upgrade::on(answer)) };
+    let (client, cluster) = match tokio::time::timeout(JOIN, upgraded).await {
+        Ok(Ok(both)) => both,
+        Ok(Err(error)) => return tracing::debug!(%error, "an upgrade broke off"),
+        Err(_) => return tracing::debug!("an upgrade took too long"),
+    };
+    let (mut client, mut cluster) = (TokioIo::new(client), TokioIo::new(cluster));
+    let [revoked, cut] = ends;
+    tokio::select! {
+        () = revoked.cancelled() => {}
+        () = cut.cancelled() => {}
+        result = copy_bidirectional_with_sizes(&mut client, &mut cluster, BUFFER, BUFFER) => {
+            if let Err(error) = result {
+                tracing::debug!(%error, "a tunnel broke off");
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The gateway over real sockets on both sides: raw clients before it, clusters behind it that do
+//! what a test tells them and remember every byte.
+
+mod answers;
+mod authority;
+mod client;
+mod cluster;
+mod connections;
+mod failures;
+mod identity;
+mod messages;
+mod paths;
+mod revocation;
+mod streams;
+mod tunnels;
+mod world;

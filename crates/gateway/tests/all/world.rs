@@ -1,0 +1,323 @@
+//! A server with the gateway in front: real store, cache, keys and listener.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use api::ext::{Kubeconfig, Token};
+use api::management::{self, User};
+use apiserver::registry::{Registries, Registry};
+use apiserver::server::{HttpService, ReloadableCertificate, Server};
+use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use gateway::upstream::Options;
+use gateway::{Gateway, GatewayParts};
+use http::{Request, Response};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use machinery::meta::Object;
+use machinery::time::Clock;
+use rustls::ServerConfig;
+use rustls::pki_types::ServerName;
+use serde_json::{Value, json};
+use storage::Store;
+use storage::cache::{CacheBuilder, CacheOptions};
+use storage::sqlite::{Sqlite, SqliteOptions};
+use tempfile::TempDir;
+use tokens::jwt::{VerifiedCache, Verifier};
+use tokens::key_ring::RotationPolicy;
+use tokens::key_store::KeyStore;
+use tokens::minter::{Minter, Order};
+use tokens::validity::Validity;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tower::service_fn;
+
+use crate::authority::Authority;
+use crate::client::{Answer, Client, Wire};
+use crate::cluster::Cluster;
+
+/// 2026-01-02T03:04:05Z, where every test begins.
+const NOW: i64 = 1_767_323_045;
+
+/// What the gateway shows clusters.
+pub(crate) const CREDENTIAL: &str = "the-gateways-own-credential";
+
+/// The server and what it works with.
+pub(crate) struct World {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) address: SocketAddr,
+    /// Signs the server's certificate and those of clusters.
+    pub(crate) authority: Authority,
+    pub(crate) tokens: Registry<Token>,
+    pub(crate) kubeconfigs: Registry<Kubeconfig>,
+    pub(crate) users: Registry<User>,
+    pub(crate) clusters: Registry<management::Cluster>,
+    pub(crate) secrets: Registry<Secret>,
+    pub(crate) clock: Arc<SetClock>,
+    pub(crate) stop: CancellationToken,
+    minter: Minter,
+    _stop: DropGuard,
+    _folder: TempDir,
+}
+
+/// A clock that tests set.
+pub(crate) struct SetClock(AtomicI64);
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+impl SetClock {
+    pub(crate) fn advance(&self, secs: i64) {
+        self.0.fetch_add(secs, Ordering::SeqCst);
+    }
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// Users alice and bob, no cluster yet.
+    pub(crate) async fn with(options: Options) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SetClock(AtomicI64::new(NOW)));
+        let store = Sqlite::open(folder.path(), SqliteOptions::default()).unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let cache = CacheBuilder::new(Arc::clone(&store), CacheOptions::default());
+        let now: Arc<dyn Clock> = clock.clone();
+        let mut registries = Registries::new(Arc::clone(&store), cache, Arc::clone(&now));
+        let tokens = registries.add(
+            tokens::token_resource::description(),
+            tokens::token_resource::INDEX,
+        );
+        let kubeconfigs = registries.add(
+            kubeconfigs::resource::description(),
+            kubeconfigs::resource::INDEX,
+        );
+        let users = registries.add(::management::user::description(), ::management::user::INDEX);
+        let clusters = registries.add(
+            ::management::cluster::description(),
+            ::management::cluster::INDEX,
+        );
+        let secrets = registries.add(builtins::secret::description(), builtins::secret::INDEX);
+        let cache = registries.into_cache().start().await.unwrap();
+        let stop = CancellationToken::new();
+        let shutdown = stop.clone();
+        tokio::spawn(async move { cache.run(shutdown).await });
+
+        let keys = KeyStore::open(Arc::clone(&store), RotationPolicy::default(), now.now());
+        let keys = keys.await.unwrap();
+        let verified = VerifiedCache::new(64).unwrap();
+        let issuer = "https://issuer.example".to_owned();
+        let verifier = Verifier::new(issuer.clone(), keys.shared_ring(), verified);
+        let validity = Validity::new(
+            Arc::new(verifier),
+            tokens.clone(),
+            kubeconfigs.clone(),
+            users.clone(),
+        );
+        let gateway = Gateway::new(GatewayParts {
+            clusters: clusters.clone(),
+            secrets: secrets.clone(),
+            users: users.clone(),
+            tokens: tokens.clone(),
+            kubeconfigs: kubeconfigs.clone(),
+            validity: Arc::new(validity),
+            clock: now,
+            options,
+            stop: stop.child_token(),
+        });
+        let authority = Authority::new("authority");
+        let service = gateway.layer(inner());
+        let address = serve(&authority, service, &stop).await;
+        let world = Self {
+            gateway,
+            address,
+            authority,
+            minter: Minter::new(keys, issuer, tokens.clone()),
+            tokens,
+            kubeconfigs,
+            users,
+            clusters,
+            secrets,
+            clock,
+            _stop: stop.clone().drop_guard(),
+            stop,
+            _folder: folder,
+        };
+        for name in ["alice", "bob"] {
+            world.add_user(name).await;
+        }
+        world
+    }
+
+    pub(crate) async fn add_user(&self, name: &str) {
+        let user = json!({"metadata": {"name": name, "uid": format!("uid-{name}")}});
+        self.users.insert(object(user), false).await.unwrap();
+    }
+
+    /// What a cluster of this world shows.
+    pub(crate) fn tls(&self) -> Arc<ServerConfig> {
+        self.authority.identity("127.0.0.1").server()
+    }
+
+    /// Registers a cluster with a token as the gateway's credential.
+    pub(crate) async fn add(&self, name: &str, cluster: &Cluster) {
+        let server = format!("https://{}", cluster.address);
+        self.add_with(name, self.connection(&server)).await;
+        self.add_credential(name).await;
+    }
+
+    /// Settings that lead there.
+    pub(crate) fn connection(&self, server: &str) -> Value {
+        json!({"server": server, "caData": STANDARD.encode(&self.authority.pem)})
+    }
+
+    pub(crate) async fn add_with(&self, name: &str, mut connection: Value) {
+        connection["credentialSecretRef"] =
+            json!({"namespace": "kubeconfig-apiserver", "name": format!("cluster-{name}-gateway")});
+        let object_json = json!({"metadata": {"name": name}, "spec": {"connection": connection}});
+        self.clusters
+            .insert(object(object_json), false)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn add_credential(&self, name: &str) {
+        let secret = json!({
+            "metadata": {
+                "namespace": "kubeconfig-apiserver", "name": format!("cluster-{name}-gateway"),
+            },
+            "data": {"token": STANDARD.encode(CREDENTIAL)},
+        });
+        self.secrets.insert(object(secret), false).await.unwrap();
+    }
+
+    /// A token of a user for these clusters that lives for an hour.
+    pub(crate) async fn mint(&self, user: &str, clusters: &[&str]) -> String {
+        self.mint_in("", user, clusters).await.0
+    }
+
+    /// Likewise, of a kubeconfig; and the name of its record.
+    pub(crate) async fn mint_in(
+        &self,
+        kubeconfig: &str,
+        user: &str,
+        clusters: &[&str],
+    ) -> (String, String) {
+        let order = Order {
+            user: user.to_owned(),
+            clusters: clusters.iter().map(|name| (*name).to_owned()).collect(),
+            kubeconfig: kubeconfig.to_owned(),
+            ttl_secs: 3600,
+            ..Order::default()
+        };
+        let minted = self.minter.mint(&order, self.clock.now()).await.unwrap();
+        let name = minted.record.metadata.name.clone().unwrap();
+        self.minter.store(vec![minted.record]).await.unwrap();
+        if !kubeconfig.is_empty() {
+            let record = json!({
+                "metadata": {"name": kubeconfig},
+                "status": {"userName": user, "tokens": [name]},
+            });
+            self.kubeconfigs
+                .insert(object(record), false)
+                .await
+                .unwrap();
+        }
+        self.tokens.latest().await.unwrap();
+        (minted.bearer.expose().to_owned(), name)
+    }
+
+    /// Removes an object.
+    pub(crate) async fn remove<T: Object>(&self, registry: &Registry<T>, name: &str) {
+        let object = registry.get("", name).await.unwrap().unwrap();
+        registry.remove(&object, version(&object)).await.unwrap();
+    }
+
+    /// Changes an object.
+    pub(crate) async fn change<T: Object>(
+        &self,
+        registry: &Registry<T>,
+        (namespace, name): (&str, &str),
+        change: impl FnOnce(&mut T),
+    ) {
+        let mut object = registry.get(namespace, name).await.unwrap().unwrap();
+        let version = version(&object);
+        change(&mut object);
+        registry.replace(object, version).await.unwrap();
+    }
+
+    /// A new connection of a client.
+    pub(crate) async fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let connector = TlsConnector::from(self.authority.client("http/1.1"));
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        Wire::new(connector.connect(name, stream).await.unwrap())
+    }
+
+    /// Sends a request line and headers on a new connection.
+    pub(crate) async fn send(&self, line: &str, headers: &[&str]) -> Client {
+        let mut client = self.connect().await;
+        let mut text = format!("{line} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        for header in headers {
+            text.push_str(header);
+            text.push_str("\r\n");
+        }
+        client.send(&format!("{text}\r\n")).await;
+        client
+    }
+
+    /// Sends a request and reads the answer.
+    pub(crate) async fn call(&self, line: &str, headers: &[&str]) -> Answer {
+        self.send(line, headers).await.answer().await
+    }
+
+    /// Gets a path with a token.
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
+        let authorization = format!("Authorization: Bearer {token}");
+        self.call(&format!("GET {path}"), &[&authorization]).await
+    }
+}
+
+/// An object of its JSON.
+pub(crate) fn object<T: serde::de::DeserializeOwned>(json: Value) -> T {
+    serde_json::from_value(json).unwrap()
+}
+
+fn version<T: Object>(object: &T) -> u64 {
+    let version = object.metadata().resource_version.as_deref();
+    version.unwrap().parse().unwrap()
+}
+
+/// The rest of the server: says which path it was asked for.
+fn inner() -> HttpService {
+    HttpService::new(service_fn(|request: Request<Body>| async move {
+        let text = format!("inner {}", request.uri());
+        Ok(Response::new(Body::from(text)))
+    }))
+}
+
+/// Serves on a free port.
+pub(crate) async fn serve(
+    authority: &Authority,
+    service: HttpService,
+    stop: &CancellationToken,
+) -> SocketAddr {
+    let identity = authority.identity("127.0.0.1");
+    let certificate =
+        ReloadableCertificate::load(identity.chain.as_bytes(), identity.key.as_bytes()).unwrap();
+    let tls = Arc::new(certificate.server_config(Vec::new()).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::new(listener, tls, service);
+    tokio::spawn(server.run(stop.clone(), Duration::from_secs(1)));
+    address
+}
