@@ -47,3 +47,13 @@ async fn a_record_that_is_made_again_is_read_again() {
     assert!(!counts("c-a"), "the record says otherwise");
     assert!(!counts("c-b"), "the token says otherwise");
 }
+
+#[tokio::test]
+async fn a_record_of_somebody_else_is_no_record_of_the_token() {
+    let world = World::start().await;
+    let token = world.mint(&["c-a"]).await;
+    let bob = |record: &mut api::ext::Token| record.spec.user_id = "bob".to_owned();
+    world.change(&world.tokens, &token.name, bob).await;
+    let refusal = world.validity.check(&token.bearer, "c-a", NOW).unwrap_err();
+    assert_eq!(refusal.to_string(), "the token has no record");
+}
