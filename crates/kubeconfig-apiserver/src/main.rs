@@ -3,6 +3,7 @@
 //! The one place that names concrete backends and wires all parts together.
 
 mod args;
+mod cluster;
 mod data_dir;
 mod demo;
 mod logging;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     logging::start(&args.log);
     let result = match args.command {
         Command::Standalone(args) => standalone::run(args),
+        Command::Cluster(args) => cluster::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

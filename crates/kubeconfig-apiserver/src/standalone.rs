@@ -28,7 +28,7 @@ use crate::pki::Authority;
 use crate::user_file::UserFile;
 
 use address::Address;
-use clock::SystemClock;
+pub(crate) use clock::SystemClock;
 pub(crate) use kinds::Kinds;
 use tasks::Tasks;
 

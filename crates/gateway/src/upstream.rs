@@ -1,0 +1,426 @@
+//! The way to a cluster: its settings and credential, its connections, and what goes wrong there.
+//!
+//! ```text
+//! Upstreams::request(cluster, request)
+//!     settings of the Cluster + credential of the Secret   decoded once for each version of either
+//!     pool of connections                                   new with the settings or the credential
+//!     dial: address policy → proxy → TLS                    pinned authorities and name
+//!     head of the answer, body streaming                    or an UpstreamError that says which failed
+//! ```
+//!
+//! For use by others in this crate and beside it: [`Upstreams::request`] takes a request whose URI is
+//! a path with its query, sets `Host` and the gateway's own `Authorization`, and returns the answer
+//! as soon as its head is there. What the request says otherwise, impersonation headers included,
+//! goes out as it is: a probe that says nothing acts as the gateway itself. A 401 of the cluster
+//! means the gateway's credential and comes back as [`UpstreamError::CredentialRefused`].
+//! [`Upstreams::begin_upgrade`] is the same over a connection of its own, for tunnels.
+//!
+//! Nothing here knows users or tokens. Redirects are not followed.
+
+mod address_policy;
+mod credential;
+mod dial;
+mod error;
+mod pool;
+mod target;
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use api::management::Cluster;
+use api::management::cluster::{ClusterConnection, SecretReference};
+use apiserver::registry::Registry;
+use axum::body::Body;
+use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use k8s_openapi::api::core::v1::Secret;
+use rustls::RootCertStore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+pub use self::address_policy::AddressPolicy;
+pub use self::credential::{CERTIFICATE, KEY, TOKEN};
+pub use self::error::{Cause, CertificateProblem, Phase, UpstreamError};
+
+use self::credential::Credential;
+use self::pool::{Connection, Pool};
+use self::target::Target;
+
+/// How often a request is sent again that met a connection which was just closing. Nothing of it
+/// was sent then.
+const ATTEMPTS: usize = 3;
+
+/// How clusters are reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How long it may take to have a connection.
+    pub connect: Duration,
+    /// How long it may take from then until the answer begins.
+    pub head: Duration,
+    /// Most requests under way to one cluster, watches and tunnels included.
+    pub max_in_flight: usize,
+    /// Which addresses are connected to.
+    pub addresses: AddressPolicy,
+}
+
+impl Default for Options {
+    /// 5 seconds, 30 seconds, 1000 requests.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            head: Duration::from_secs(30),
+            max_in_flight: 1000,
+            addresses: AddressPolicy::default(),
+        }
+    }
+}
+
+/// The ways to all clusters.
+pub struct Upstreams {
+    clusters: Registry<Cluster>,
+    secrets: Registry<Secret>,
+    options: Options,
+    known: RwLock<HashMap<Box<str>, Known>>,
+    system_roots: OnceLock<Arc<RootCertStore>>,
+}
+
+/// What was made of a cluster object and its Secret.
+struct Known {
+    versions: Versions,
+    upstream: Result<Arc<Upstream>, UpstreamError>,
+    places: Arc<Semaphore>,
+}
+
+/// What it was made from.
+#[derive(PartialEq, Eq)]
+struct Versions {
+    cluster: u64,
+    /// Where the Secret lies, empty if none is named, and its version if it is there.
+    secret: (String, Option<u64>),
+}
+
+/// The way to one cluster.
+pub(crate) struct Upstream {
+    connection: ClusterConnection,
+    credential: Credential,
+    target: Target,
+    pool: Arc<Pool>,
+    options: Options,
+}
+
+/// A place among the requests under way to a cluster.
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Upstreams {
+    /// The clusters in this registry, with credentials from that one.
+    pub fn new(clusters: Registry<Cluster>, secrets: Registry<Secret>, options: Options) -> Self {
+        Self {
+            clusters,
+            secrets,
+            options,
+            known: RwLock::default(),
+            system_roots: OnceLock::new(),
+        }
+    }
+
+    /// Sends a request, and gives up when its answer has not begun in time. See the module.
+    ///
+    /// # Errors
+    /// Why there is no answer, within [`Options::connect`] and [`Options::head`] together.
+    pub async fn request(
+        &self,
+        cluster: &str,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, UpstreamError> {
+        let upstream = self.upstream(cluster)?;
+        upstream.send(request, Some(self.options.head)).await
+    }
+
+    /// The way to a cluster as the caches of its object and its Secret have it now.
+    pub(crate) fn upstream(&self, cluster: &str) -> Result<Arc<Upstream>, UpstreamError> {
+        self.look(cluster, |known| known.upstream.clone())?
+    }
+
+    /// A place among the requests under way to a cluster.
+    pub(crate) fn place(&self, cluster: &str) -> Result<Place, UpstreamError> {
+        let places = self.look(cluster, |known| Arc::clone(&known.places))?;
+        match places.try_acquire_owned() {
+            Ok(permit) => Ok(Place { _permit: permit }),
+            Err(_) => Err(UpstreamError::Busy),
+        }
+    }
+
+    /// Whether there is such a cluster.
+    pub(crate) fn exists(&self, cluster: &str) -> bool {
+        let key = self.clusters.key("", cluster);
+        self.clusters.collection().view().get(&key).is_some()
+    }
+
+    /// Closes what no longer fits the objects, and says whether the cluster is still there.
+    pub(crate) fn refresh(&self, cluster: &str) -> bool {
+        let is_known = {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            known.contains_key(cluster)
+        };
+        match is_known {
+            true => !matches!(self.upstream(cluster), Err(UpstreamError::NoCluster)),
+            false => self.exists(cluster),
+        }
+    }
+
+    /// Refreshes every cluster that was used so far.
+    pub(crate) fn refresh_all(&self) {
+        let names: Vec<Box<str>> = {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            known.keys().cloned().collect()
+        };
+        for name in names {
+            self.refresh(&name);
+        }
+    }
+
+    /// Reads what is known of a cluster, made anew if an object has changed.
+    fn look<T>(&self, cluster: &str, read: impl Fn(&Known) -> T) -> Result<T, UpstreamError> {
+        let Some(version) = self.version(cluster) else {
+            self.forget(cluster);
+            return Err(UpstreamError::NoCluster);
+        };
+        {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(known) = known.get(cluster)
+                && known.versions.cluster == version
+                && known.versions.secret.1 == self.secret_version(&known.versions.secret.0)
+            {
+                return Ok(read(known));
+            }
+        }
+        let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let known = self.make(cluster, all.remove(cluster))?;
+        let found = read(&known);
+        all.insert(cluster.into(), known);
+        Ok(found)
+    }
+
+    fn version(&self, cluster: &str) -> Option<u64> {
+        let key = self.clusters.key("", cluster);
+        let view = self.clusters.collection().view();
+        view.get(&key).map(|object| object.revision())
+    }
+
+    fn secret_version(&self, key: &str) -> Option<u64> {
+        let view = self.secrets.collection().view();
+        view.get(key).map(|object| object.revision())
+    }
+
+    /// What the objects say now. Open connections stay where nothing about them has changed: the
+    /// object changes with every look at the cluster's condition.
+    fn make(&self, cluster: &str, before: Option<Known>) -> Result<Known, UpstreamError> {
+        let key = self.clusters.key("", cluster);
+        let object = self.clusters.collection().view().get(&key).cloned();
+        let decoded = object.and_then(|object| {
+            let decoded = self.clusters.decode(&object).ok()?;
+            Some((object.revision(), decoded))
+        });
+        let Some((version, decoded)) = decoded else {
+            if let Some(Ok(old)) = before.map(|before| before.upstream) {
+                old.pool.cut();
+            }
+            return Err(UpstreamError::NoCluster);
+        };
+        let connection = decoded.spec.connection;
+        let reference = connection
+            .as_ref()
+            .and_then(|connection| connection.credential_secret_ref.clone());
+        let secret_key = reference
+            .map(|SecretReference { namespace, name }| self.secrets.key(&namespace, &name))
+            .unwrap_or_default();
+        let secret = self.secrets.collection().view().get(&secret_key).cloned();
+        let versions = Versions {
+            cluster: version,
+            secret: (secret_key, secret.as_ref().map(|secret| secret.revision())),
+        };
+        let credential = secret
+            .and_then(|secret| self.secrets.decode(&secret).ok())
+            .ok_or(UpstreamError::NoCredential)
+            .and_then(|secret| Credential::read(&secret));
+        let (old, places) = match before {
+            Some(before) => (before.upstream.ok(), before.places),
+            None => (None, Arc::new(Semaphore::new(self.options.max_in_flight))),
+        };
+        Ok(Known {
+            versions,
+            upstream: self.renew(connection, credential, old),
+            places,
+        })
+    }
+
+    fn renew(
+        &self,
+        connection: Option<ClusterConnection>,
+        credential: Result<Credential, UpstreamError>,
+        old: Option<Arc<Upstream>>,
+    ) -> Result<Arc<Upstream>, UpstreamError> {
+        let same_way = old.as_ref().is_some_and(|old| {
+            let way = connection.as_ref().map(way_only);
+            way.as_ref() == Some(&old.connection)
+        });
+        if let Some(old) = &old {
+            if !same_way {
+                old.pool.cut();
+            } else if credential.as_ref().is_ok_and(|new| *new == old.credential) {
+                return Ok(Arc::clone(old));
+            } else {
+                old.pool.retire();
+            }
+        }
+        let connection = way_only(&connection.ok_or(UpstreamError::NoConnection)?);
+        let credential = credential?;
+        let target = Target::build(&connection, &credential, &|| self.system_roots())?;
+        Ok(Arc::new(Upstream {
+            connection,
+            credential,
+            target,
+            pool: Pool::new(self.options.addresses),
+            options: self.options,
+        }))
+    }
+
+    fn forget(&self, cluster: &str) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Ok(upstream)) = known.remove(cluster).map(|known| known.upstream) {
+            upstream.pool.cut();
+        }
+    }
+
+    /// The authorities that this machine trusts, for clusters that name none.
+    fn system_roots(&self) -> Arc<RootCertStore> {
+        let roots = self.system_roots.get_or_init(|| {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            Arc::new(roots)
+        });
+        Arc::clone(roots)
+    }
+}
+
+impl Upstream {
+    /// As [`Upstreams::request`]; without a `head` deadline where the answer may begin late.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn send(
+        &self,
+        mut request: Request<Body>,
+        head: Option<Duration>,
+    ) -> Result<Response<Body>, UpstreamError> {
+        self.authorize(&mut request);
+        let connect_by = Instant::now() + self.options.connect;
+        for attempt in 1.. {
+            let connection = self.connection(connect_by).await?;
+            self.address(&mut request, connection.is_http2())?;
+            let sent = connection.send(&self.pool, request);
+            let sent = match head {
+                Some(head) => tokio::time::timeout(head, sent).await,
+                None => Ok(sent.await),
+            };
+            match sent.map_err(|_| UpstreamError::Slow(Phase::Head))? {
+                Ok(response) => return judged(response.map(Body::new)),
+                Err(mut failure) => match failure.take_message() {
+                    Some(unsent) if attempt < ATTEMPTS => request = unsent,
+                    _ => return Err(UpstreamError::of_connection(failure.into_error())),
+                },
+            }
+        }
+        Err(UpstreamError::Slow(Phase::Head))
+    }
+
+    /// Sends a request for an upgrade over a connection of its own, which ends with the answer
+    /// unless that is a 101.
+    ///
+    /// # Errors
+    /// As [`Upstreams::request`].
+    pub(crate) async fn begin_upgrade(
+        &self,
+        mut request: Request<Body>,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        self.authorize(&mut request);
+        self.address(&mut request, false)?;
+        let connect_by = Instant::now() + self.options.connect;
+        let opening = self.pool.open_for_upgrade(&self.target);
+        let opened = timeout_at(connect_by, opening).await;
+        let mut sender = opened.map_err(|_| UpstreamError::Slow(Phase::Connect))??;
+        let answer = tokio::time::timeout(self.options.head, sender.send_request(request));
+        let answer = answer.await.map_err(|_| UpstreamError::Slow(Phase::Head))?;
+        judged(answer.map_err(UpstreamError::of_connection)?)
+    }
+
+    /// The cluster's own host and port, which stay behind the gateway.
+    pub(crate) fn authority(&self) -> &str {
+        self.target.authority.as_str()
+    }
+
+    /// What stands before every path at the cluster.
+    pub(crate) fn base_path(&self) -> &str {
+        &self.target.base_path
+    }
+
+    async fn connection(&self, by: Instant) -> Result<Connection, UpstreamError> {
+        if let Some(connection) = self.pool.waiting().await {
+            return Ok(connection);
+        }
+        let opened = timeout_at(by, self.pool.open(&self.target)).await;
+        opened.map_err(|_| UpstreamError::Slow(Phase::Connect))?
+    }
+
+    fn authorize(&self, request: &mut Request<Body>) {
+        match &self.credential.authorization {
+            Some(value) => request.headers_mut().insert(AUTHORIZATION, value.clone()),
+            None => request.headers_mut().remove(AUTHORIZATION),
+        };
+        let path = self.target.path(request.uri().path_and_query());
+        *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
+    }
+
+    /// Names the cluster's host as the version of HTTP wants it.
+    fn address(&self, request: &mut Request<Body>, http2: bool) -> Result<(), UpstreamError> {
+        let failed = |error: http::Error| UpstreamError::Unreachable(Arc::new(error));
+        let path = request.uri().path_and_query().cloned();
+        let path = path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
+        if http2 {
+            request.headers_mut().remove(HOST);
+            *request.uri_mut() = self.target.url(path).map_err(failed)?;
+            *request.version_mut() = Version::HTTP_2;
+            return Ok(());
+        }
+        let host = HeaderValue::from_str(self.target.authority.as_str());
+        request
+            .headers_mut()
+            .insert(HOST, host.map_err(|error| failed(error.into()))?);
+        *request.uri_mut() = Uri::from(path);
+        *request.version_mut() = Version::HTTP_11;
+        Ok(())
+    }
+}
+
+/// The settings without the reference to the credential, which is compared by itself.
+fn way_only(connection: &ClusterConnection) -> ClusterConnection {
+    ClusterConnection {
+        credential_secret_ref: None,
+        ..connection.clone()
+    }
+}
+
+/// kube-apiserver's own 401 names no scheme to log in with; that of something behind it, reached
+/// through its proxy, does, and is an answer to the user.
+fn judged<B>(response: Response<B>) -> Result<Response<B>, UpstreamError> {
+    let is_ours = response.status() == StatusCode::UNAUTHORIZED
+        && !response.headers().contains_key(WWW_AUTHENTICATE);
+    match is_ours {
+        true => Err(UpstreamError::CredentialRefused),
+        false => Ok(response),
+    }
+}

@@ -1,0 +1,166 @@
+//! One new connection to a cluster: address, proxy, TCP, TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::select_ok;
+use http::Uri;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
+use tower::{ServiceExt, service_fn};
+
+use super::target::{Proxy, ProxyKind, Target};
+use super::{AddressPolicy, UpstreamError};
+
+/// When TCP begins to ask whether a silent peer is still there, and how often: watches are silent
+/// for long.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// A TLS connection to a cluster, directly or through a proxy.
+pub(super) type Stream = TlsStream<Either<TcpStream, Box<dyn Io>>>;
+
+/// A stream of bytes through a proxy.
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// Connects; `tls` is one of the target's.
+///
+/// # Errors
+/// Why not. There is no deadline here.
+pub(super) async fn dial(
+    target: &Target,
+    tls: &Arc<ClientConfig>,
+    policy: AddressPolicy,
+) -> Result<Stream, UpstreamError> {
+    let transport = match &target.proxy {
+        None => Either::Left(connect(&target.host, target.port, policy).await?),
+        Some(proxy) => Either::Right(through(proxy, target, policy).await?),
+    };
+    let handshake =
+        TlsConnector::from(Arc::clone(tls)).connect(target.server_name.clone(), transport);
+    handshake.await.map_err(UpstreamError::of_handshake)
+}
+
+/// Resolves a name, leaves out what the policy refuses, and connects to whichever of the
+/// others answers first.
+async fn connect(host: &str, port: u16, policy: AddressPolicy) -> Result<TcpStream, UpstreamError> {
+    let unreachable = |error: io::Error| UpstreamError::Unreachable(Arc::new(error));
+    let found: Vec<SocketAddr> = lookup_host((host, port))
+        .await
+        .map_err(unreachable)?
+        .collect();
+    let allowed = found.iter().filter(|address| policy.allows(address.ip()));
+    let attempts: Vec<_> = allowed
+        .map(|address| Box::pin(TcpStream::connect(*address)))
+        .collect();
+    if found.is_empty() {
+        return Err(unreachable(io::ErrorKind::NotFound.into()));
+    }
+    if attempts.is_empty() {
+        return Err(UpstreamError::AddressRefused);
+    }
+    let (stream, _) = select_ok(attempts).await.map_err(unreachable)?;
+    prepare(&stream);
+    Ok(stream)
+}
+
+fn prepare(stream: &TcpStream) {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE);
+    // A connection without them works as well.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
+/// Connects through a proxy, which looks the cluster's name up itself; an address in place of a
+/// name is checked here.
+async fn through(
+    proxy: &Proxy,
+    target: &Target,
+    policy: AddressPolicy,
+) -> Result<Box<dyn Io>, UpstreamError> {
+    if target
+        .host
+        .parse()
+        .is_ok_and(|address| !policy.allows(address))
+    {
+        return Err(UpstreamError::AddressRefused);
+    }
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        UpstreamError::ProxyFailed(Arc::from(error))
+    };
+    let destination = target.url(http::uri::PathAndQuery::from_static("/"));
+    let destination = with_port(destination.map_err(|error| failed(error.into()))?, target);
+    let to_proxy = TokioIo::new(to_proxy(proxy, policy).await?);
+    let mut once = Some(to_proxy);
+    let connector = service_fn(move |_: Uri| {
+        let stream = once.take();
+        async move { stream.ok_or(io::Error::from(io::ErrorKind::NotConnected)) }
+    });
+    let stream = match &proxy.kind {
+        ProxyKind::Http | ProxyKind::Https(_) => {
+            let mut tunnel = Tunnel::new(destination.clone(), connector);
+            if let Some(authorization) = proxy.authorization() {
+                tunnel = tunnel.with_auth(authorization);
+            }
+            tunnel
+                .oneshot(destination)
+                .await
+                .map_err(|error| failed(error.into()))?
+        }
+        ProxyKind::Socks5 => {
+            let mut socks = SocksV5::new(destination.clone(), connector);
+            if let Some((name, password)) = proxy.user.clone() {
+                socks = socks.with_auth(name, password);
+            }
+            socks
+                .oneshot(destination)
+                .await
+                .map_err(|error| failed(error.into()))?
+        }
+    };
+    Ok(stream.into_inner())
+}
+
+/// CONNECT needs the port said.
+fn with_port(url: Uri, target: &Target) -> Uri {
+    if url.port().is_some() {
+        return url;
+    }
+    let explicit = format!("https://{}:{}/", target.authority, target.port);
+    explicit.parse().unwrap_or(url)
+}
+
+async fn to_proxy(proxy: &Proxy, policy: AddressPolicy) -> Result<Box<dyn Io>, UpstreamError> {
+    let failed = |error: UpstreamError| match error {
+        UpstreamError::Unreachable(cause) => UpstreamError::ProxyFailed(cause),
+        other => other,
+    };
+    let stream = connect(&proxy.host, proxy.port, policy)
+        .await
+        .map_err(failed)?;
+    let ProxyKind::Https(tls) = &proxy.kind else {
+        return Ok(Box::new(stream));
+    };
+    let name = ServerName::try_from(proxy.host.clone());
+    let name = name.map_err(|_| UpstreamError::Malformed("proxyURL"))?;
+    match TlsConnector::from(Arc::clone(tls))
+        .connect(name, stream)
+        .await
+    {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(UpstreamError::ProxyFailed(Arc::new(error))),
+    }
+}

@@ -1,0 +1,350 @@
+//! The open connections to a cluster.
+//!
+//! Own, rather than a library's: a cluster that speaks HTTP/2 limits the streams of a connection,
+//! and watches hold theirs for long, so there must be as many connections as the streams need; and
+//! failures must be told apart by where they happen.
+//!
+//! Connections are dialled one at a time until the cluster has shown that it speaks HTTP/1.1, lest
+//! a crowd of first requests open one each where one would do.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::dial::{Stream, dial};
+use super::target::Target;
+use super::{AddressPolicy, UpstreamError};
+
+/// How long an HTTP/1.1 connection may wait for its next request. kube-apiserver waits longer, so
+/// that it is never the one to close first.
+const IDLE: Duration = Duration::from_secs(90);
+
+/// Most HTTP/1.1 connections that wait.
+const MAX_IDLE: usize = 256;
+
+/// How long a connection whose answer was read may take to be ready again. One that does not is
+/// still sending its request.
+const TURNAROUND: Duration = Duration::from_millis(20);
+
+/// Flow-control windows: of a stream, and of a connection of many.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// The body of an answer, which gives its connection back at its end.
+pub(super) struct PooledBody {
+    incoming: Incoming,
+    ended: bool,
+    hold: Hold,
+}
+
+/// The connections to one cluster.
+pub(super) struct Pool {
+    policy: AddressPolicy,
+    http1: Mutex<VecDeque<Idle>>,
+    http2: Mutex<Vec<Multiplexed>>,
+    speaks_http1: AtomicBool,
+    retired: AtomicBool,
+    dialling: tokio::sync::Mutex<()>,
+    cut: CancellationToken,
+}
+
+struct Idle {
+    sender: http1::SendRequest<Body>,
+    since: Instant,
+}
+
+struct Multiplexed {
+    sender: http2::SendRequest<Body>,
+    streams: Arc<Streams>,
+}
+
+/// The streams of an HTTP/2 connection.
+struct Streams {
+    taken: AtomicUsize,
+    /// Most that the cluster allows at once.
+    limit: AtomicUsize,
+}
+
+/// A connection with room for a request.
+pub(super) enum Connection {
+    Http1(http1::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>, StreamPlace),
+}
+
+/// What an answer holds until its end: its connection, or its place on a shared one.
+enum Hold {
+    Http1(Arc<Pool>, Option<http1::SendRequest<Body>>),
+    Http2 { _place: StreamPlace },
+}
+
+/// One of the streams of an HTTP/2 connection.
+pub(super) struct StreamPlace(Arc<Streams>);
+
+impl Pool {
+    pub(super) fn new(policy: AddressPolicy) -> Arc<Self> {
+        Arc::new(Self {
+            policy,
+            http1: Mutex::default(),
+            http2: Mutex::default(),
+            speaks_http1: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+            dialling: tokio::sync::Mutex::new(()),
+            cut: CancellationToken::new(),
+        })
+    }
+
+    /// A waiting connection, or one with a free stream.
+    pub(super) async fn waiting(&self) -> Option<Connection> {
+        if let Some(connection) = self.free_stream() {
+            return Some(connection);
+        }
+        loop {
+            let mut sender = self.pop_idle()?;
+            if sender.is_ready() {
+                return Some(Connection::Http1(sender));
+            }
+            let ready = tokio::time::timeout(TURNAROUND, sender.ready());
+            if matches!(ready.await, Ok(Ok(()))) {
+                return Some(Connection::Http1(sender));
+            }
+        }
+    }
+
+    /// A new connection, or one that another request has opened meanwhile.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn open(&self, target: &Target) -> Result<Connection, UpstreamError> {
+        let _turn = if self.speaks_http1.load(Ordering::Relaxed) {
+            None
+        } else {
+            let turn = self.dialling.lock().await;
+            if let Some(connection) = self.free_stream() {
+                return Ok(connection);
+            }
+            Some(turn)
+        };
+        let stream = dial(target, &target.tls, self.policy).await?;
+        match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => self.start_http2(stream).await,
+            _ => {
+                self.speaks_http1.store(true, Ordering::Relaxed);
+                Ok(Connection::Http1(self.start_http1(stream).await?))
+            }
+        }
+    }
+
+    /// A connection of its own that speaks HTTP/1.1 and can be upgraded.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn open_for_upgrade(
+        &self,
+        target: &Target,
+    ) -> Result<http1::SendRequest<Body>, UpstreamError> {
+        let stream = dial(target, &target.tls_http1, self.policy).await?;
+        self.start_http1(stream).await
+    }
+
+    /// Takes no connection back any more; those in use end with their requests.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+        lock(&self.http1).clear();
+        lock(&self.http2).clear();
+    }
+
+    /// Closes all connections, in use or not.
+    pub(super) fn cut(&self) {
+        self.retire();
+        self.cut.cancel();
+    }
+
+    fn free_stream(&self) -> Option<Connection> {
+        let mut connections = lock(&self.http2);
+        connections.retain(|connection| !connection.sender.is_closed());
+        connections.iter().find_map(|connection| {
+            let place = StreamPlace::take(&connection.streams)?;
+            Some(Connection::Http2(connection.sender.clone(), place))
+        })
+    }
+
+    fn pop_idle(&self) -> Option<http1::SendRequest<Body>> {
+        let mut idle = lock(&self.http1);
+        let now = Instant::now();
+        while idle.front().is_some_and(|oldest| now - oldest.since > IDLE) {
+            idle.pop_front();
+        }
+        loop {
+            let newest = idle.pop_back()?;
+            if !newest.sender.is_closed() {
+                return Some(newest.sender);
+            }
+        }
+    }
+
+    fn give_back(&self, sender: http1::SendRequest<Body>) {
+        let mut idle = lock(&self.http1);
+        if self.retired.load(Ordering::SeqCst) || sender.is_closed() {
+            return;
+        }
+        if idle.len() >= MAX_IDLE {
+            idle.pop_front();
+        }
+        idle.push_back(Idle {
+            sender,
+            since: Instant::now(),
+        });
+    }
+
+    async fn start_http1(&self, stream: Stream) -> Result<http1::SendRequest<Body>, UpstreamError> {
+        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = handshake.map_err(UpstreamError::of_connection)?;
+        self.drive(connection.with_upgrades());
+        Ok(sender)
+    }
+
+    async fn start_http2(&self, stream: Stream) -> Result<Connection, UpstreamError> {
+        let handshake = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(STREAM_WINDOW * 16)
+            .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(15))
+            .keep_alive_while_idle(true)
+            .handshake(TokioIo::new(stream))
+            .await;
+        let (sender, mut connection) = handshake.map_err(UpstreamError::of_connection)?;
+        let streams = Arc::new(Streams {
+            taken: AtomicUsize::new(1),
+            limit: AtomicUsize::new(connection.current_max_send_streams()),
+        });
+        let place = StreamPlace(Arc::clone(&streams));
+        let told = Arc::clone(&streams);
+        self.drive(poll_fn(move |cx| {
+            let progress = Pin::new(&mut connection).poll(cx);
+            let limit = connection.current_max_send_streams();
+            told.limit.store(limit, Ordering::Relaxed);
+            progress
+        }));
+        let mut connections = lock(&self.http2);
+        if !self.retired.load(Ordering::SeqCst) {
+            connections.push(Multiplexed {
+                sender: sender.clone(),
+                streams,
+            });
+        }
+        Ok(Connection::Http2(sender, place))
+    }
+
+    /// Works on a connection until it ends or is cut.
+    fn drive(&self, connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
+        let cut = self.cut.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = cut.cancelled() => {}
+                result = connection => if let Err(error) = result {
+                    tracing::debug!(%error, "a connection to a cluster ended");
+                },
+            }
+        });
+    }
+}
+
+impl Connection {
+    /// Sends a request that fits the connection's version.
+    ///
+    /// # Errors
+    /// Holds the request where nothing of it was sent, so that it can be sent again.
+    pub(super) async fn send(
+        self,
+        pool: &Arc<Pool>,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<PooledBody>, TrySendError<http::Request<Body>>> {
+        let (response, hold) = match self {
+            Self::Http1(mut sender) => {
+                let response = sender.try_send_request(request).await?;
+                (response, Hold::Http1(Arc::clone(pool), Some(sender)))
+            }
+            Self::Http2(mut sender, place) => {
+                let response = sender.try_send_request(request).await?;
+                (response, Hold::Http2 { _place: place })
+            }
+        };
+        Ok(response.map(|incoming| PooledBody {
+            incoming,
+            ended: false,
+            hold,
+        }))
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self, Self::Http2(..))
+    }
+}
+
+impl StreamPlace {
+    /// A place, if one is free.
+    fn take(streams: &Arc<Streams>) -> Option<Self> {
+        let limit = streams.limit.load(Ordering::Relaxed).max(1);
+        let next = |taken| (taken < limit).then_some(taken + 1);
+        let taken = streams
+            .taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        taken.ok().map(|_| Self(Arc::clone(streams)))
+    }
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl http_body::Body for PooledBody {
+    type Data = bytes::Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Self::Data>>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        self.ended |= frame.is_none();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl Drop for PooledBody {
+    fn drop(&mut self) {
+        let ended = self.ended || self.incoming.is_end_stream();
+        if let (true, Hold::Http1(pool, sender)) = (ended, &mut self.hold)
+            && let Some(sender) = sender.take()
+        {
+            pool.give_back(sender);
+        }
+    }
+}
+
+/// A panic while it was held leaves a sound list.
+fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
+}

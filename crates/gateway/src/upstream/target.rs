@@ -1,0 +1,230 @@
+//! Where a cluster is and how its certificate is checked: a `ClusterConnection`, understood.
+
+use std::sync::Arc;
+
+use api::management::cluster::ClusterConnection;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
+use percent_encoding::percent_decode_str;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::UpstreamError;
+use super::credential::Credential;
+
+/// Where a cluster is and how to speak to it.
+pub(super) struct Target {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// Host and port as the cluster's own URL has them.
+    pub(super) authority: Authority,
+    /// What stands before every path; empty or `/…` without a slash at the end.
+    pub(super) base_path: String,
+    pub(super) server_name: ServerName<'static>,
+    /// HTTP/2 if the cluster speaks it, else HTTP/1.1.
+    pub(super) tls: Arc<ClientConfig>,
+    /// HTTP/1.1, for upgrades.
+    pub(super) tls_http1: Arc<ClientConfig>,
+    pub(super) proxy: Option<Proxy>,
+}
+
+/// A proxy on the way.
+pub(super) struct Proxy {
+    pub(super) kind: ProxyKind,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) user: Option<(String, String)>,
+}
+
+/// How a proxy is spoken to.
+#[derive(Clone)]
+pub(super) enum ProxyKind {
+    /// CONNECT.
+    Http,
+    /// CONNECT within TLS, checked with the authorities of the gateway's machine.
+    Https(Arc<ClientConfig>),
+    /// RFC 1928.
+    Socks5,
+}
+
+impl Target {
+    /// Reads the settings of a connection.
+    ///
+    /// # Errors
+    /// `Malformed` with the field that makes no sense; `NoCredential` for a certificate that is
+    /// none.
+    pub(super) fn build(
+        connection: &ClusterConnection,
+        credential: &Credential,
+        system_roots: &dyn Fn() -> Arc<RootCertStore>,
+    ) -> Result<Self, UpstreamError> {
+        let place = Place::of(&connection.server, "server")?;
+        if place.scheme != "https" || place.user.is_some() {
+            return Err(UpstreamError::Malformed("server"));
+        }
+        let name = match connection.tls_server_name.as_str() {
+            "" => place.host.clone(),
+            name => name.to_owned(),
+        };
+        let server_name = ServerName::try_from(name);
+        let roots = match connection.ca_data.as_str() {
+            "" => system_roots(),
+            data => Arc::new(authorities(data)?),
+        };
+        let tls = client_config(roots, Some(credential))?;
+        let mut tls_http1 = tls.clone();
+        tls_http1.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            server_name: server_name.map_err(|_| UpstreamError::Malformed("tlsServerName"))?,
+            tls: Arc::new(tls),
+            tls_http1: Arc::new(tls_http1),
+            proxy: Proxy::of(&connection.proxy_url, system_roots)?,
+            host: place.host,
+            port: place.port,
+            authority: place.authority,
+            base_path: place.base_path,
+        })
+    }
+
+    /// The path of a request as the cluster sees it.
+    pub(super) fn path(&self, wanted: Option<&PathAndQuery>) -> Option<PathAndQuery> {
+        match wanted {
+            None => PathAndQuery::try_from(format!("{}/", self.base_path)).ok(),
+            Some(wanted) if self.base_path.is_empty() => Some(wanted.clone()),
+            Some(wanted) => PathAndQuery::try_from(format!("{}{wanted}", self.base_path)).ok(),
+        }
+    }
+
+    /// The whole URL of a path there.
+    pub(super) fn url(&self, path: PathAndQuery) -> Result<Uri, http::Error> {
+        Uri::builder()
+            .scheme(Scheme::HTTPS)
+            .authority(self.authority.clone())
+            .path_and_query(path)
+            .build()
+    }
+}
+
+impl Proxy {
+    fn of(
+        url: &str,
+        system_roots: &dyn Fn() -> Arc<RootCertStore>,
+    ) -> Result<Option<Self>, UpstreamError> {
+        if url.is_empty() {
+            return Ok(None);
+        }
+        let place = Place::of(url, "proxyURL")?;
+        let kind = match place.scheme.as_str() {
+            "http" => ProxyKind::Http,
+            "https" => ProxyKind::Https(Arc::new({
+                let mut config = client_config(system_roots(), None)?;
+                config.alpn_protocols.clear();
+                config
+            })),
+            "socks5" => ProxyKind::Socks5,
+            _ => return Err(UpstreamError::Malformed("proxyURL")),
+        };
+        Ok(Some(Self {
+            kind,
+            host: place.host,
+            port: place.port,
+            user: place.user,
+        }))
+    }
+
+    /// The `Proxy-Authorization` that it wants, if any (RFC 7617).
+    pub(super) fn authorization(&self) -> Option<HeaderValue> {
+        let (name, password) = self.user.as_ref()?;
+        let basic = STANDARD.encode(format!("{name}:{password}"));
+        HeaderValue::try_from(format!("Basic {basic}")).ok()
+    }
+}
+
+/// A URL in its parts.
+struct Place {
+    scheme: String,
+    user: Option<(String, String)>,
+    host: String,
+    port: u16,
+    authority: Authority,
+    base_path: String,
+}
+
+impl Place {
+    fn of(url: &str, field: &'static str) -> Result<Self, UpstreamError> {
+        let malformed = || UpstreamError::Malformed(field);
+        let uri: Uri = url.parse().map_err(|_| malformed())?;
+        let scheme = uri.scheme_str().ok_or_else(malformed)?.to_owned();
+        let whole = uri.authority().ok_or_else(malformed)?;
+        let (user, authority) = match whole.as_str().rsplit_once('@') {
+            Some((user, rest)) => (Some(user), rest),
+            None => (None, whole.as_str()),
+        };
+        let host = whole.host().trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() || uri.query().is_some() {
+            return Err(malformed());
+        }
+        let usual = match scheme.as_str() {
+            "http" => 80,
+            "socks5" => 1080,
+            _ => 443,
+        };
+        Ok(Self {
+            user: user.map(name_and_password),
+            host: host.to_owned(),
+            port: whole.port_u16().unwrap_or(usual),
+            authority: authority.parse().map_err(|_| malformed())?,
+            base_path: uri.path().trim_end_matches('/').to_owned(),
+            scheme,
+        })
+    }
+}
+
+fn name_and_password(user: &str) -> (String, String) {
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    (decoded(name), decoded(password))
+}
+
+fn authorities(data: &str) -> Result<RootCertStore, UpstreamError> {
+    let malformed = || UpstreamError::Malformed("caData");
+    let pem = STANDARD.decode(data.trim()).map_err(|_| malformed())?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|_| malformed())?;
+        roots.add(certificate).map_err(|_| malformed())?;
+    }
+    match roots.is_empty() {
+        true => Err(malformed()),
+        false => Ok(roots),
+    }
+}
+
+fn client_config(
+    roots: Arc<RootCertStore>,
+    credential: Option<&Credential>,
+) -> Result<ClientConfig, UpstreamError> {
+    let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| UpstreamError::Unreachable(Arc::new(error)))?;
+    let builder = builder.with_root_certificates(roots);
+    let mut config = match credential.and_then(|own| own.certificate.as_ref()) {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let chain = CertificateDer::pem_slice_iter(&own.chain).collect::<Result<Vec<_>, _>>();
+            let key = PrivateKeyDer::from_pem_slice(own.key.expose().as_bytes());
+            let (Ok(chain), Ok(key)) = (chain, key) else {
+                return Err(UpstreamError::NoCredential);
+            };
+            let config = builder.with_client_auth_cert(chain, key);
+            config.map_err(|_| UpstreamError::NoCredential)?
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
