@@ -130,9 +130,9 @@ Keep what was printed as a file that only the kube-apiserver of the cluster can 
   --authentication-token-webhook-version=v1
   --authentication-token-webhook-cache-ttl=10s
 
-It keeps each answer for as long as the last flag says, 2m0s without it: a token that was taken back counts there until then.
-Tokens are told to be for {audiences}. If the kube-apiserver has another --api-audiences, or without that another
---service-account-issuer, run this again with --api-audience."
+A token that was taken back counts there as long as the last flag says, 2m0s without it, and 10 seconds more, which no flag changes.
+The kube-apiserver must be called {audiences}: by --api-audiences,
+else by --service-account-issuer. If it is called otherwise, run this again with --api-audience."
     )
 }
 
@@ -250,9 +250,9 @@ Keep what was printed as a file that only the kube-apiserver of the cluster can 
   --authentication-token-webhook-version=v1
   --authentication-token-webhook-cache-ttl=10s
 
-It keeps each answer for as long as the last flag says, 2m0s without it: a token that was taken back counts there until then.
-Tokens are told to be for https://kubernetes.default.svc.cluster.local. If the kube-apiserver has another --api-audiences, or without that another
---service-account-issuer, run this again with --api-audience.";
+A token that was taken back counts there as long as the last flag says, 2m0s without it, and 10 seconds more, which no flag changes.
+The kube-apiserver must be called https://kubernetes.default.svc.cluster.local: by --api-audiences,
+else by --service-account-issuer. If it is called otherwise, run this again with --api-audience.";
         assert_eq!(first, expected);
         let keys = [
             (HASH_KEY, "new"),
@@ -264,6 +264,6 @@ Tokens are told to be for https://kubernetes.default.svc.cluster.local. If the k
             second.contains("the one before counts until the next run"),
             "{second}"
         );
-        assert!(second.contains("told to be for a, b."), "{second}");
+        assert!(second.contains("must be called a, b: by"), "{second}");
     }
 }
