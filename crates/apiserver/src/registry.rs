@@ -153,6 +153,12 @@ impl<T: Object> Registry<T> {
         self.decode(&object).ok()
     }
 
+    /// Whether the cache has an object of this name now.
+    pub fn contains(&self, (namespace, name): (&str, &str)) -> bool {
+        let view = self.inner.collection.view();
+        view.get(&self.key(namespace, name)).is_some()
+    }
+
     /// What `derive` makes of the object as the cache has it now: worked out once for each state of
     /// the object, so that asking again costs no decoding. `None` where there is no such object, or
     /// it cannot be decoded.
