@@ -28,6 +28,7 @@ die() {
 main() {
   (($# > 0)) || die "usage: hack/tools.sh TOOL... (known: $known)"
   local tool
+  asked=$*
   for tool in "$@"; do
     case $tool in
       kubectl | kube-apiserver | kube-controller-manager)
@@ -106,7 +107,7 @@ build_helm() {
 build_with_go() {
   local tool=$1 version=$2 folder=$3 module=$4 package=$5
   command -v go >/dev/null || die "missing $tool ${version#v}: install Go 1.26 or newer, which" \
-    "builds it, or point KUBEBUILDER_ASSETS to a folder that holds $tool"
+    "builds it, or point KUBEBUILDER_ASSETS to a folder that holds ${asked// /, }"
   say "building $tool ${version#v} (some minutes, once)..."
   (cd "$go_modules/$module" && GOWORK=off CGO_ENABLED=0 nice -n 10 \
     go build -trimpath -ldflags "-s -w ${*:6}" -o "$folder/$tool" "$package")
