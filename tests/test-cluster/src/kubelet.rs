@@ -1,11 +1,12 @@
 //! A node without a machine: the half of a kubelet that kube-apiserver talks to.
 //!
-//! kube-apiserver passes `logs`, `exec`, `port-forward` and the node proxy on to the kubelet of the
-//! pod's node. This one runs nothing. What it answers is fixed, so that a test knows it:
+//! kube-apiserver passes `logs`, `exec` and `port-forward` on to the kubelet of the pod's node. This one runs nothing. What it answers is fixed, so that a test knows it:
 //!
 //! * `logs` gives `1 of POD`, and with `--follow` goes on counting, five lines a second.
 //! * `exec` prints its command on one line, then what it is given to read.
-//! * `port-forward` and an upgraded request for `/echo` send back what they are sent.
+//! * `port-forward` sends back what it is sent.
+//!
+//! kube-apiserver has no node proxy to an address of its own machine, so there is none here.
 
 mod connection;
 mod request;

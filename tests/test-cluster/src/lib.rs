@@ -2,7 +2,7 @@
 //!
 //! [`TestCluster`] starts both with a CA, RBAC and a folder of its own; several run side by side.
 //! There are no nodes, controllers or pods that run: [`Kubelet`] plays the one node that `logs`,
-//! `exec`, `port-forward` and the node proxy need, and runs nothing. [`http::Client`] sends requests
+//! `exec` and `port-forward` need, and runs nothing. [`http::Client`] sends requests
 //! byte by byte as a test wants them; [`poll::until`] waits.
 //!
 //! The programs are those of `KUBEBUILDER_ASSETS`, else the pinned ones, which `hack/tools.sh`

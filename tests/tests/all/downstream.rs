@@ -2,10 +2,10 @@
 //! through us.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use e2e::Kubectl;
+use e2e::kubectl::Forward;
 use serde_json::Value;
 use tempfile::TempDir;
 use test_cluster::{Kubelet, Options, TestCluster};
@@ -72,13 +72,8 @@ fn a_node_logs_executes_and_forwards() {
         (0, "cat -\none\ntwo\n", "")
     );
 
-    let forward = kubectl.start(&["port-forward", "pod", ":80"]).unwrap();
-    let line = forward.next_line(LIMIT).unwrap();
-    let address = line
-        .strip_prefix("Forwarding from ")
-        .and_then(|rest| rest.strip_suffix(" -> 80"))
-        .unwrap_or_else(|| panic!("{line}"));
-    let mut socket = TcpStream::connect(address).unwrap();
+    let forward = Forward::start(&kubectl, "pod").unwrap();
+    let mut socket = forward.connect().unwrap();
     socket.write_all(b"ping").unwrap();
     let mut pong = [0; 4];
     socket.read_exact(&mut pong).unwrap();

@@ -14,7 +14,7 @@ use super::spdy::{Event, Session};
 /// Between two lines of a log that is followed.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Of what is sent back, read at once.
+/// Of what comes in, read at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Tells `kubectl exec` that its command has ended well.
@@ -35,7 +35,6 @@ pub(super) fn serve(socket: TcpStream, tls: Arc<ServerConfig>) -> io::Result<()>
         (["containerLogs", _, pod, _], None) => logs(&mut connection, &request, pod)?,
         (["exec", ..], Some("SPDY/3.1")) => exec(&mut connection, &request)?,
         (["portForward", ..], Some("SPDY/3.1")) => forward(&mut connection)?,
-        (["echo"], Some(protocol)) => echo(&mut connection, protocol)?,
         _ => write!(
             connection,
             "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
@@ -65,7 +64,7 @@ fn logs(connection: &mut Connection, request: &Request, pod: &str) -> io::Result
 }
 
 fn exec(connection: &mut Connection, request: &Request) -> io::Result<()> {
-    switch(connection, "SPDY/3.1", "v4.channel.k8s.io")?;
+    switch(connection, "v4.channel.k8s.io")?;
     let command: Vec<&str> = request.parameters("command").collect();
     let asked = |name: &str| request.parameters(name).eq(["1"]);
     // The order in which they are opened: errors, input, output, error output.
@@ -102,7 +101,7 @@ fn exec(connection: &mut Connection, request: &Request) -> io::Result<()> {
 /// Two streams for each connection, one of them for errors, which its client ends at once: sending
 /// back what comes and ending what ends is right for both.
 fn forward(connection: &mut Connection) -> io::Result<()> {
-    switch(connection, "SPDY/3.1", "portforward.k8s.io")?;
+    switch(connection, "portforward.k8s.io")?;
     let mut session = Session::new(connection);
     while let Some(event) = session.next()? {
         if let Event::Data {
@@ -117,23 +116,10 @@ fn forward(connection: &mut Connection) -> io::Result<()> {
     Ok(())
 }
 
-fn echo(connection: &mut Connection, protocol: &str) -> io::Result<()> {
-    switch(connection, protocol, "echo")?;
-    let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        let length = connection.read(&mut buffer)?;
-        if length == 0 {
-            return Ok(());
-        }
-        connection.write_all(&buffer[..length])?;
-        connection.flush()?;
-    }
-}
-
-fn switch(connection: &mut Connection, protocol: &str, version: &str) -> io::Result<()> {
+fn switch(connection: &mut Connection, version: &str) -> io::Result<()> {
     write!(
         connection,
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\
          X-Stream-Protocol-Version: {version}\r\n\r\n"
     )?;
     connection.flush()
