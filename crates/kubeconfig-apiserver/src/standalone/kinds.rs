@@ -14,7 +14,8 @@ use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
 use builtins::Builtins;
 use builtins::any_resource::AnyResource;
 use gateway::prober::{self, Prober};
-use gateway::upstream::{self, Upstreams};
+use gateway::upstream;
+use gateway::{Gateway, GatewayParts};
 use kubeconfigs::resource::Kubeconfigs;
 use machinery::status::Status;
 use machinery::time::Clock;
@@ -37,6 +38,7 @@ use tokens::sweeper::Sweeper;
 use tokens::token_resource::TokenResource;
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use tokens::validity::Validity;
+use tokio_util::sync::CancellationToken;
 
 use super::roles;
 use super::tasks::Tasks;
@@ -254,7 +256,7 @@ impl Kinds {
     }
 
     /// Starts what tidies up beside the requests.
-    pub(super) fn start_tasks(&self, tasks: &Tasks) {
+    pub(super) fn start_tasks(&self, gateway: &Gateway, tasks: &Tasks) {
         let sweeper = Sweeper {
             tokens: self.tokens.clone(),
             kubeconfigs: self.kubeconfigs.clone(),
@@ -273,7 +275,7 @@ impl Kinds {
             "compaction",
             compaction::run(store, Retention::default(), stop),
         );
-        tasks.spawn("cluster prober", self.prober().run());
+        tasks.spawn("cluster prober", self.prober(gateway).run());
         let others: Vec<Arc<dyn AnyResource>> = vec![
             Arc::new(self.kubeconfig_resource()),
             Arc::new(self.token_resource()),
@@ -290,16 +292,25 @@ impl Kinds {
         });
     }
 
-    fn prober(&self) -> Prober {
-        let (clusters, secrets) = (self.clusters.clone(), self.builtins.secrets.clone());
-        let upstreams = Upstreams::new(
-            clusters.clone(),
-            secrets.clone(),
-            upstream::Options::default(),
-        );
+    /// The way to the clusters, until `stop`.
+    pub(super) fn gateway(&self, stop: CancellationToken) -> Arc<Gateway> {
+        Gateway::new(GatewayParts {
+            clusters: self.clusters.clone(),
+            secrets: self.builtins.secrets.clone(),
+            users: self.users.clone(),
+            tokens: self.tokens.clone(),
+            kubeconfigs: self.kubeconfigs.clone(),
+            validity: self.validity(),
+            clock: Arc::clone(&self.clock),
+            options: upstream::Options::default(),
+            stop,
+        })
+    }
+
+    fn prober(&self, gateway: &Gateway) -> Prober {
         Prober::new(
-            Arc::new(upstreams),
-            (clusters, secrets),
+            Arc::clone(gateway.upstreams()),
+            (self.clusters.clone(), self.builtins.secrets.clone()),
             Arc::clone(&self.clock),
             prober::Options::default(),
         )
