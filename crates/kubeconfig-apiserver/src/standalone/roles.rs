@@ -104,3 +104,28 @@ fn automatic(name: &str) -> ObjectMeta {
         ..ObjectMeta::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_may_review_tokens_and_nothing_else() {
+        let (roles, bindings) = defaults();
+        let is_for_clusters = |binding: &&ClusterRoleBinding| {
+            let mut subjects = binding.subjects.iter().flatten();
+            subjects.any(|subject| subject.name == "system:clusters")
+        };
+        let bound: Vec<&str> = bindings
+            .iter()
+            .filter(is_for_clusters)
+            .map(|binding| binding.role_ref.name.as_str())
+            .collect();
+        assert_eq!(bound, ["token-reviewer"]);
+        let role = roles
+            .iter()
+            .find(|role| role.metadata.name.as_deref() == Some("token-reviewer"));
+        let reviews = rule("authentication.k8s.io", "tokenreviews", &["create"]);
+        assert_eq!(role.unwrap().rules, Some(vec![reviews]));
+    }
+}
