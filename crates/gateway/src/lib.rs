@@ -17,6 +17,8 @@ mod access;
 mod answer_headers;
 mod ask;
 mod bearer;
+mod forward;
+mod front;
 mod gateway;
 pub mod prober;
 mod relay;

@@ -9,7 +9,7 @@ use auth::impersonation::Impersonation;
 use http::HeaderMap;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName,
-    HeaderValue, TE, TRANSFER_ENCODING,
+    HeaderValue, TE,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -105,11 +105,6 @@ pub(crate) fn wanted(headers: &HeaderMap) -> Impersonation {
     }
     let headers = headers.iter();
     Impersonation::from_headers(headers.map(|(name, value)| (name.as_str(), value.as_bytes())))
-}
-
-/// Whether a message's framing is said twice, so that two readers could see two messages.
-pub(crate) fn is_framed_twice(headers: &HeaderMap) -> bool {
-    headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH)
 }
 
 /// Headers that the other headers of a message say are for one neighbour.

@@ -6,6 +6,7 @@
 mod add;
 mod client;
 mod credential;
+mod endpoint;
 mod expiry;
 mod list;
 mod manifests;

@@ -17,6 +17,10 @@ use clap::Parser;
 
 use crate::args::{Args, Command};
 
+/// A request makes some hundred small allocations on several threads; the allocators of libc are slow at that, musl's most of all.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     logging::start(&args.log);

@@ -6,6 +6,8 @@ mod bad_input;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod downstream;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod harness;

@@ -67,8 +67,8 @@ async fn a_policy_of_a_page_stays_beside_ours() {
             "content-type: text/html",
             "content-security-policy: default-src 'none'",
             "content-security-policy: sandbox",
-            "content-length: 0",
             "x-content-type-options: nosniff",
+            "content-length: 0",
         ]
     );
 }

@@ -16,6 +16,8 @@ async fn exchange(text: &str) -> (Option<u16>, Vec<String>) {
     client.send(&text.replace('@', &common)).await;
     let code = client.head().await;
     let code = code.map(|head| head.split(' ').nth(1).unwrap().parse().unwrap());
+    // Whatever else was sent has been worked on when the connection has ended.
+    client.rest().await;
     let requests: Vec<String> = cluster
         .seen()
         .concat()
@@ -30,7 +32,6 @@ async fn exchange(text: &str) -> (Option<u16>, Vec<String>) {
 async fn a_message_without_one_clear_end_is_refused() {
     let smuggled = "GET /k8s/clusters/c-1/smuggled HTTP/1.1\r\n\r\n";
     for headers in [
-        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked, identity\r\n",
         "Transfer-Encoding: identity\r\n",
         "Transfer-Encoding: xchunked\r\n",
@@ -50,20 +51,28 @@ async fn a_message_without_one_clear_end_is_refused() {
 }
 
 #[tokio::test]
-async fn what_follows_a_message_is_a_request_of_its_own() {
-    // hyper drops the length where the coding comes first (RFC 9112, section 6.3); the framing is made anew for the
-    // cluster, and what is behind the body has no token.
-    let text = "POST /k8s/clusters/c-1/api HTTP/1.1\r\n@Transfer-Encoding: chunked\r\nContent-Length: 60\r\n\r\n\
-                0\r\n\r\nGET /k8s/clusters/c-1/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
-    let (code, seen) = exchange(text).await;
-    assert_eq!(code, Some(200));
-    assert_eq!(seen, ["POST /api HTTP/1.1"]);
+async fn a_length_beside_a_coding_ends_the_connection() {
+    // The coding counts and nothing behind it is read (RFC 9112, section 6.3).
+    for framing in [
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+    ] {
+        let text = format!(
+            "POST /k8s/clusters/c-1/api HTTP/1.1\r\n@{framing}\r\n0\r\n\r\n\
+             GET /k8s/clusters/c-1/smuggled HTTP/1.1\r\n@\r\n"
+        );
+        let (code, seen) = exchange(&text).await;
+        assert_eq!(
+            (code, seen.as_slice()),
+            (Some(200), &["POST /api HTTP/1.1".to_owned()][..])
+        );
+    }
 }
 
 #[tokio::test]
 async fn methods_for_proxies_and_echoes_are_refused() {
     for method in ["TRACE", "CONNECT"] {
-        let line = format!("{method} /k8s/clusters/c-1/api HTTP/1.1\r\n@\r\n");
+        let line = format!("{method} /k8s/clusters/c-1/api HTTP/1.1\r\n@Connection: close\r\n\r\n");
         let (code, seen) = exchange(&line).await;
         assert!(matches!(code, Some(400 | 405)), "{method} {code:?}");
         assert_eq!(seen, [""; 0], "{method}");

@@ -1,1 +1,188 @@
+//! What is open ends with what it hangs on (S14, S15).
 
+use api::management::Cluster as ClusterObject;
+
+use crate::client::Client;
+use crate::cluster::{Cluster, lines};
+use crate::world::World;
+
+/// Serves watches that begin and never end, and tunnels.
+async fn endless(world: &World) -> Cluster {
+    Cluster::start(world.tls(), |mut peer| async move {
+        let head = peer.head().await.unwrap();
+        let upgrade = lines(&head, &["upgrade: "]);
+        match upgrade.first() {
+            Some(wanted) => {
+                peer.send(&format!(
+                    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n{wanted}\r\n\r\nhello"
+                ))
+                .await;
+            }
+            None => {
+                peer.send(
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+                     Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n",
+                )
+                .await;
+            }
+        }
+        while peer.fill().await {}
+    })
+    .await
+}
+
+/// A watch and a tunnel that are under way.
+struct Open {
+    world: World,
+    cluster: Cluster,
+    token: String,
+    name: String,
+    watch: Client,
+    tunnel: Client,
+}
+
+impl Open {
+    async fn start() -> Self {
+        let world = World::start().await;
+        let cluster = endless(&world).await;
+        world.add("c-1", &cluster).await;
+        let (token, name) = world.mint_in("kubeconfig-1", "alice", &["c-1"]).await;
+        let authorization = format!("Authorization: Bearer {token}");
+        let line = "GET /k8s/clusters/c-1/api/v1/pods?watch=1";
+        let mut watch = world.send(line, &[&authorization]).await;
+        watch.head().await.unwrap();
+        assert_eq!(watch.chunk().await, "first");
+        let line = "POST /k8s/clusters/c-1/api/v1/namespaces/n/pods/p/exec";
+        let headers = [
+            authorization.as_str(),
+            "Connection: Upgrade",
+            "Upgrade: SPDY/3.1",
+        ];
+        let mut tunnel = world.send(line, &headers).await;
+        tunnel.head().await.unwrap();
+        assert_eq!(tunnel.take(5).await, b"hello");
+        cluster.wait_open(2).await;
+        Self {
+            world,
+            cluster,
+            token,
+            name,
+            watch,
+            tunnel,
+        }
+    }
+
+    /// The watch ends as watches do, the tunnel is closed, on both sides.
+    async fn ends(mut self) -> (World, String) {
+        assert_eq!(self.watch.chunk().await, "", "the watch ends cleanly");
+        assert_eq!(self.tunnel.rest().await, b"");
+        self.cluster.wait_open(0).await;
+        (self.world, self.token)
+    }
+
+    /// And the token opens nothing more.
+    async fn ends_for_good(self) {
+        let (world, token) = self.ends().await;
+        let answer = world.get("/k8s/clusters/c-1/api", &token).await;
+        assert_eq!(answer.summary(), (401, "Unauthorized".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn with_the_kubeconfig() {
+    let open = Open::start().await;
+    open.world
+        .remove(&open.world.kubeconfigs, "kubeconfig-1")
+        .await;
+    open.ends_for_good().await;
+}
+
+#[tokio::test]
+async fn with_its_suspension() {
+    let open = Open::start().await;
+    let suspend = |record: &mut api::ext::Kubeconfig| record.spec.suspended = Some(true);
+    let kubeconfigs = &open.world.kubeconfigs;
+    open.world
+        .change(kubeconfigs, ("", "kubeconfig-1"), suspend)
+        .await;
+    open.ends_for_good().await;
+}
+
+#[tokio::test]
+async fn with_the_token() {
+    let open = Open::start().await;
+    open.world.remove(&open.world.tokens, &open.name).await;
+    open.ends_for_good().await;
+}
+
+#[tokio::test]
+async fn with_the_user() {
+    let open = Open::start().await;
+    let disable = |user: &mut api::management::User| user.enabled = Some(false);
+    open.world
+        .change(&open.world.users, ("", "alice"), disable)
+        .await;
+    open.ends_for_good().await;
+}
+
+#[tokio::test]
+async fn with_the_time_of_the_token() {
+    let open = Open::start().await;
+    open.world.clock.advance(2 * 3600);
+    open.ends_for_good().await;
+}
+
+#[tokio::test]
+async fn with_the_cluster() {
+    let open = Open::start().await;
+    open.world.remove(&open.world.clusters, "c-1").await;
+    open.ends_for_good().await;
+}
+
+#[tokio::test]
+async fn with_the_server() {
+    let open = Open::start().await;
+    open.world.stop.cancel();
+    open.ends().await;
+}
+
+#[tokio::test]
+async fn a_request_whose_answer_has_not_begun_ends_too() {
+    let world = World::start().await;
+    let cluster = Cluster::start(
+        world.tls(),
+        |mut peer| async move { while peer.fill().await {} },
+    )
+    .await;
+    world.add("c-1", &cluster).await;
+    let (token, name) = world.mint_in("", "alice", &["c-1"]).await;
+    let authorization = format!("Authorization: Bearer {token}");
+    let line = "GET /k8s/clusters/c-1/api/v1/namespaces/n/pods/p/log?follow=true";
+    let mut client = world.send(line, &[&authorization]).await;
+    cluster.wait_open(1).await;
+    world.remove(&world.tokens, &name).await;
+    assert_eq!(client.answer().await.code, 401);
+    cluster.wait_open(0).await;
+}
+
+#[tokio::test]
+async fn what_concerns_others_leaves_it_open() {
+    let mut open = Open::start().await;
+    let world = &open.world;
+    let (_, other) = world.mint_in("kubeconfig-2", "bob", &["c-1"]).await;
+    world.remove(&world.kubeconfigs, "kubeconfig-2").await;
+    world.remove(&world.tokens, &other).await;
+    let describe = |cluster: &mut ClusterObject| cluster.spec.description = "x".to_owned();
+    world.change(&world.clusters, ("", "c-1"), describe).await;
+    // The server has seen all that once this user's own end shows.
+    world.remove(&world.users, "bob").await;
+    open.tunnel.send("still here").await;
+    let mut waited = 0;
+    while !open.cluster.seen().concat().ends_with("still here") {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        waited += 1;
+        assert!(waited < 1000, "the tunnel is closed");
+    }
+    world.remove(&world.tokens, &open.name).await;
+    open.ends_for_good().await;
+}

@@ -112,6 +112,11 @@ pub(crate) struct WebhookArgs {
     /// End the credential that was given before at once, rather than let it count beside the new one.
     #[arg(long)]
     pub(crate) revoke_previous: bool,
+
+    /// What the cluster's kube-apiserver calls itself: its --api-audiences, else its --service-account-issuer. May be given more than
+    /// once. Defaults to what was given before, else <https://kubernetes.default.svc.cluster.local>.
+    #[arg(long, value_name = "AUDIENCE")]
+    pub(crate) api_audience: Vec<String>,
 }
 
 /// Flags of `cluster oidc`.

@@ -52,6 +52,22 @@ pub(super) async fn all(server: &Client) -> Result<Vec<Record>> {
     }
 }
 
+/// The cluster of this name.
+///
+/// # Errors
+/// Where there is none; says which there are.
+pub(super) fn named<'a>(all: &'a [Record], name: &str) -> Result<&'a Record> {
+    let id = |record: &'a Record| record.metadata.name.as_deref().unwrap_or_default();
+    let Some(record) = all.iter().find(|record| id(record) == name) else {
+        let known: Vec<&str> = all.iter().map(id).collect();
+        bail!(
+            "there is no cluster {name:?} here; there are {}",
+            known.join(", ")
+        );
+    };
+    Ok(record)
+}
+
 /// Secrets, as the API names them.
 pub(super) fn secret_resource() -> ApiResource {
     ApiResource::erase::<Secret>(&())
@@ -65,11 +81,6 @@ pub(super) fn secrets(server: &Client) -> Api<DynamicObject> {
 /// The name of the Secret with the gateway's credential at a cluster.
 pub(super) fn gateway_secret(cluster: &str) -> String {
     format!("cluster-{cluster}-gateway")
-}
-
-/// The name of the Secret with the credential by which a cluster asks about tokens.
-pub(crate) fn webhook_secret(cluster: &str) -> String {
-    format!("cluster-{cluster}-webhook")
 }
 
 /// Whether a cluster may be called so.
@@ -89,6 +100,24 @@ pub(super) fn check_name(name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn record(name: &str) -> Record {
+        Record::new(name, &resource(), ClusterSpec::default())
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        let all = [record("local"), record("prod")];
+        assert_eq!(
+            named(&all, "prod").unwrap().metadata.name.as_deref(),
+            Some("prod")
+        );
+        let error = named(&all, "prd").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            r#"there is no cluster "prd" here; there are local, prod"#
+        );
+    }
 
     #[test]
     fn names_are_labels_and_not_local() {

@@ -2,11 +2,12 @@
 
 use anyhow::{Context, Result, bail};
 use kube::Client;
+use tokens::cluster_credential::secret_name;
 
 use super::manifests;
 use super::objects;
 use super::progress::say;
-use super::records::{self, Record, gateway_secret, webhook_secret};
+use super::records::{self, Record, gateway_secret};
 use super::source::Source;
 use crate::args::RemoveArgs;
 
@@ -15,7 +16,7 @@ pub(super) async fn run(server: &Client, args: &RemoveArgs) -> Result<()> {
     let name = args.name.as_str();
     records::check_name(name)?;
     let all = records::all(server).await?;
-    let record = named(&all, name)?;
+    let record = records::named(&all, name)?;
     match &args.from {
         Some(path) => {
             let source = Source::read(path, args.from_context.as_deref())?;
@@ -25,7 +26,7 @@ pub(super) async fn run(server: &Client, args: &RemoveArgs) -> Result<()> {
         None => say("what add made in the cluster stays there; its token counts until it ends"),
     }
     let secrets = records::secrets(server);
-    for secret in [gateway_secret(name), webhook_secret(name)] {
+    for secret in [gateway_secret(name), secret_name(name)] {
         let outcome = objects::delete(&secrets, &secret).await;
         let outcome = outcome.with_context(|| format!("Secret {secret} cannot be removed here"))?;
         say(format_args!("here: Secret {secret} {outcome}"));
@@ -34,18 +35,6 @@ pub(super) async fn run(server: &Client, args: &RemoveArgs) -> Result<()> {
     let outcome = outcome.with_context(|| format!("cluster {name} cannot be removed here"))?;
     say(format_args!("here: cluster {name} {outcome}"));
     Ok(())
-}
-
-fn named<'a>(all: &'a [Record], name: &str) -> Result<&'a Record> {
-    let id = |record: &'a Record| record.metadata.name.as_deref().unwrap_or_default();
-    let Some(record) = all.iter().find(|record| id(record) == name) else {
-        let known: Vec<&str> = all.iter().map(id).collect();
-        bail!(
-            "there is no cluster {name:?} here; there are {}",
-            known.join(", ")
-        );
-    };
-    Ok(record)
 }
 
 /// The objects are called alike in every cluster: those of another one must not be taken.
@@ -83,37 +72,4 @@ async fn take_back(source: &Source) -> Result<()> {
         say(format_args!("{address}: {what} {outcome}"));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use api::management::cluster::{ClusterConnection, ClusterSpec};
-
-    use super::*;
-
-    fn record(name: &str, server: Option<&str>) -> Record {
-        let connection = server.map(|server| ClusterConnection {
-            server: server.to_owned(),
-            ..ClusterConnection::default()
-        });
-        let spec = ClusterSpec {
-            connection,
-            ..ClusterSpec::default()
-        };
-        Record::new(name, &records::resource(), spec)
-    }
-
-    #[test]
-    fn an_unknown_name_is_answered_with_the_known_ones() {
-        let all = [record("local", None), record("prod", None)];
-        assert_eq!(
-            named(&all, "prod").unwrap().metadata.name.as_deref(),
-            Some("prod")
-        );
-        let error = named(&all, "prd").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            r#"there is no cluster "prd" here; there are local, prod"#
-        );
-    }
 }

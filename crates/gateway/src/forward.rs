@@ -1,0 +1,373 @@
+//! The path of one request to a cluster.
+
+use apiserver::request_info::RequestInfo;
+use apiserver::server::Peer;
+use auth::UserInfo;
+use auth::user::RESERVED_PREFIX;
+use axum::body::Body;
+use http::header::{CONNECTION, HeaderValue, VIA};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use machinery::meta::GroupResource;
+use machinery::status::Status;
+use tokens::validity::ValidToken;
+use tokio_util::sync::CancellationToken;
+
+use crate::answer_headers::{self, Origin};
+use crate::bearer;
+use crate::gateway::Gateway;
+use crate::relay::Relayed;
+use crate::request_headers::{self, Unspeakable};
+use crate::sessions::{Entry, Session};
+use crate::status::{looped, respond, unavailable};
+use crate::tunnel::{self, Protocol};
+use crate::upstream::{Place, Upstream, UpstreamError};
+
+/// Subresources whose answer may begin late and last long (kube-apiserver
+/// `--long-running-request-regexp`).
+const LONG_RUNNING: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
+
+/// A caller whose token counts, and what their request hangs on.
+struct Caller {
+    user: UserInfo,
+    session: Session,
+    place: Place,
+}
+
+/// What an answer holds until its end.
+type Hold = (Session, Place);
+
+impl Gateway {
+    /// Answers a request to a cluster and writes down who asked for what.
+    pub(crate) async fn answer(
+        &self,
+        id: &str,
+        path: PathAndQuery,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        let info = RequestInfo::parse(
+            request.method(),
+            path.path(),
+            path.query().unwrap_or_default(),
+        )
+        .unwrap_or_default();
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
+        let mut user = None;
+        let response = match self.forward((id, path), (&info, request), &mut user).await {
+            Ok(response) => response,
+            Err(status) => respond(&status),
+        };
+        let (user, peer) = (user.unwrap_or_default(), peer.map(tracing::field::display));
+        let (verb, path, code) = (&info.verb, &info.path, response.status().as_u16());
+        if info.is_read_only() && response.status().is_success() {
+            tracing::debug!(target: "audit", ?user, cluster = id, verb, ?path, peer, code, "request");
+        } else {
+            tracing::info!(target: "audit", ?user, cluster = id, verb, ?path, peer, code, "request");
+        }
+        response
+    }
+
+    async fn forward(
+        &self,
+        (id, path): (&str, PathAndQuery),
+        (info, mut request): (&RequestInfo, Request<Body>),
+        who: &mut Option<String>,
+    ) -> Result<Response<Body>, Status> {
+        check_message(&request)?;
+        if self.has_been_here(request.headers()) {
+            return Err(looped(id));
+        }
+        let protocol = Protocol::wanted(&request);
+        let is_long = protocol.is_some() || is_long_running(info);
+        let caller = self.caller(id, (&mut request, protocol), is_long)?;
+        *who = Some(caller.user.name.clone());
+        if protocol.is_some_and(|protocol| protocol.is_cross_site(&request)) {
+            let text = "the page that asks is of another origin";
+            return Err(Status::forbidden(&GroupResource::default(), "", text));
+        }
+        let ended = caller.session.ended().clone();
+        let answered = self.send((id, path), (request, protocol), caller, is_long);
+        tokio::select! {
+            () = ended.cancelled() => Err(Status::unauthorized()),
+            answered = answered => answered,
+        }
+    }
+
+    /// Who calls, if their token counts here. Every other case is the same 401: no token, one that
+    /// does not count, one for another cluster, a cluster that does not exist.
+    fn caller(
+        &self,
+        id: &str,
+        (request, protocol): (&mut Request<Body>, Option<Protocol>),
+        is_long: bool,
+    ) -> Result<Caller, Status> {
+        let is_websocket = protocol == Some(Protocol::WebSocket);
+        let bearer = bearer::take(request.headers_mut(), is_websocket);
+        let bearer = bearer.ok_or_else(Status::unauthorized)?;
+        let (token, epoch) = self
+            .sessions
+            .check(&bearer, id)
+            .ok_or_else(Status::unauthorized)?;
+        if !self.upstreams.exists(id) {
+            return Err(Status::unauthorized());
+        }
+        let user = identity(&token)?;
+        let place = self.upstreams.place(id);
+        let place = place.map_err(|error| unavailable(id, &error))?;
+        let entry = Entry {
+            bearer,
+            cluster: id.into(),
+            token,
+            is_long: is_long || self.parts.stop.is_cancelled(),
+        };
+        let session = self.sessions.enter(entry, epoch);
+        Ok(Caller {
+            user,
+            session: session.ok_or_else(Status::unauthorized)?,
+            place,
+        })
+    }
+
+    /// Sends a caller's request on and brings the answer back.
+    async fn send(
+        &self,
+        (id, path): (&str, PathAndQuery),
+        (mut request, protocol): (Request<Body>, Option<Protocol>),
+        caller: Caller,
+        is_long: bool,
+    ) -> Result<Response<Body>, Status> {
+        let user = self.acting_as(id, &caller.user, request.headers()).await?;
+        let failed = |error: UpstreamError| {
+            log_failure(id, &error);
+            unavailable(id, &error)
+        };
+        let upstream = self.upstreams.upstream(id).map_err(failed)?;
+        let client = hyper::upgrade::on(&mut request);
+        let ended = caller.session.ended().clone();
+        let onward = self.onward(request, (path, &user), ended.clone())?;
+        let hold: Hold = (caller.session, caller.place);
+        if let Some(protocol) = protocol {
+            let answer = upgrade(&upstream, onward, protocol).await.map_err(failed)?;
+            return Ok(tunnelled((id, &upstream), (client, protocol), answer, hold));
+        }
+        let head = (!is_long).then_some(self.parts.options.head);
+        let mut answer = upstream.send(onward, head).await.map_err(failed)?;
+        answer_headers::clean(answer.headers_mut(), &origin(id, &upstream));
+        Ok(answer.map(|body| {
+            let trailers = answer_headers::clean_trailers;
+            Body::new(Relayed::answer(body, hold, ended, trailers))
+        }))
+    }
+
+    /// The caller, or whom they act as where the cluster allows it.
+    async fn acting_as(
+        &self,
+        id: &str,
+        user: &UserInfo,
+        headers: &HeaderMap,
+    ) -> Result<UserInfo, Status> {
+        let wanted = request_headers::wanted(headers);
+        if !wanted.is_requested() {
+            return Ok(user.clone());
+        }
+        let access = self
+            .access
+            .impersonated(&self.upstreams, (id, user), wanted);
+        let acting = access.await?;
+        tracing::info!(target: "audit", user = ?user.name, cluster = id, impersonated = ?acting.name, "impersonation");
+        Ok(acting)
+    }
+
+    /// The request as the cluster gets it.
+    fn onward(
+        &self,
+        request: Request<Body>,
+        (path, user): (PathAndQuery, &UserInfo),
+        ended: CancellationToken,
+    ) -> Result<Request<Body>, Status> {
+        let (parts, body) = request.into_parts();
+        let body = match body.is_end_stream() {
+            true => Body::empty(),
+            false => {
+                let trailers = request_headers::clean_trailers;
+                Body::new(Relayed::request(body, ended, trailers))
+            }
+        };
+        let mut headers = request_headers::clean(&parts.headers);
+        headers.append(VIA, self.via.clone());
+        request_headers::impersonate(&mut headers, user).map_err(|Unspeakable| {
+            let text = "the name of the user cannot be told to a cluster";
+            Status::forbidden(&GroupResource::default(), "", text)
+        })?;
+        let mut onward = Request::new(body);
+        *onward.method_mut() = parts.method;
+        *onward.uri_mut() = Uri::from(path);
+        *onward.headers_mut() = headers;
+        Ok(onward)
+    }
+
+    fn has_been_here(&self, headers: &HeaderMap) -> bool {
+        let mut passed = headers.get_all(VIA).iter();
+        passed.any(|via| via.to_str().is_ok_and(|via| via.contains(&self.name)))
+    }
+}
+
+/// Refuses what no cluster is to be sent: methods that are for proxies, an echo of headers, and a
+/// body where a tunnel is to begin.
+fn check_message(request: &Request<Body>) -> Result<(), Status> {
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        let method = request.method().as_str().to_ascii_lowercase();
+        return Err(Status::method_not_allowed(
+            &GroupResource::default(),
+            &method,
+        ));
+    }
+    let is_upgrade = Protocol::wanted(request).is_some();
+    if is_upgrade && !(tunnel::may_begin(request.method()) && request.body().is_end_stream()) {
+        return Err(Status::bad_request(
+            "a request with a body cannot be upgraded",
+        ));
+    }
+    Ok(())
+}
+
+/// Whom a token speaks for, as a cluster is told. Names that Kubernetes gives a meaning to are
+/// nobody's to have here, and groups of the kind are the cluster's to give.
+fn identity(token: &ValidToken) -> Result<UserInfo, Status> {
+    let mut user = token.identity();
+    if let Some(reserved) = user.reserved_identity() {
+        let text = format!("{reserved:?} is a name that Kubernetes reserves");
+        return Err(Status::forbidden(&GroupResource::default(), "", &text));
+    }
+    user.groups
+        .retain(|group| !group.starts_with(RESERVED_PREFIX));
+    Ok(user)
+}
+
+fn is_long_running(info: &RequestInfo) -> bool {
+    let subresource = info
+        .resource
+        .as_ref()
+        .map(|named| named.subresource.as_str());
+    info.is_long_running() || subresource.is_some_and(|name| LONG_RUNNING.contains(&name))
+}
+
+fn origin<'a>(cluster: &'a str, upstream: &'a Upstream) -> Origin<'a> {
+    Origin {
+        cluster,
+        authority: upstream.authority(),
+        base_path: upstream.base_path(),
+    }
+}
+
+async fn upgrade(
+    upstream: &Upstream,
+    mut request: Request<Body>,
+    protocol: Protocol,
+) -> Result<Response<Incoming>, UpstreamError> {
+    protocol.ask(request.headers_mut());
+    upstream.begin_upgrade(request).await
+}
+
+/// The answer to a request for an upgrade, and the tunnel where the cluster agreed.
+fn tunnelled(
+    (id, upstream): (&str, &Upstream),
+    (client, protocol): (OnUpgrade, Protocol),
+    answer: Response<Incoming>,
+    hold: Hold,
+) -> Response<Body> {
+    let is_agreed = protocol.is_agreed(&answer);
+    let mut headers = answer.headers().clone();
+    answer_headers::clean(&mut headers, &origin(id, upstream));
+    let code = answer.status();
+    let ended = hold.0.ended().clone();
+    if !is_agreed {
+        let body = match code {
+            // Agreed to something else: there is no answer in HTTP.
+            StatusCode::SWITCHING_PROTOCOLS => {
+                let status =
+                    Status::service_unavailable("the cluster upgraded to another protocol", None);
+                return closing(respond(&Status {
+                    code: 502,
+                    ..status
+                }));
+            }
+            _ => Relayed::answer(
+                answer.into_body(),
+                hold,
+                ended,
+                answer_headers::clean_trailers,
+            ),
+        };
+        let mut response = Response::new(Body::new(body));
+        *response.status_mut() = code;
+        *response.headers_mut() = headers;
+        return closing(response);
+    }
+    let ends = [ended, upstream.is_cut()];
+    tokio::spawn(async move {
+        tunnel::join(client, answer, ends).await;
+        drop(hold);
+    });
+    protocol.ask(&mut headers);
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = code;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Nothing more is read from the client's connection.
+fn closing(mut response: Response<Body>) -> Response<Body> {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
+}
+
+fn log_failure(cluster: &str, error: &UpstreamError) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::warn!(cluster, %error, cause, "a cluster did not answer");
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(user: &str, expected: Result<UserInfo, &str>) {
+        let token = ValidToken {
+            user: user.to_owned(),
+            uid: "uid".to_owned(),
+            name: "token-1".to_owned(),
+            kubeconfig: String::new(),
+            expires: Timestamp::MAX,
+        };
+        let found = identity(&token);
+        assert_eq!(
+            found.map_err(|status| status.message),
+            expected.map_err(str::to_owned)
+        );
+    }
+
+    #[test]
+    fn reserved_names_and_groups_do_not_go_downstream() {
+        let alice = UserInfo {
+            uid: "uid".to_owned(),
+            extra: [("requesttokenid".to_owned(), vec!["token-1".to_owned()])].into(),
+            ..UserInfo::named("alice")
+        };
+        check("alice", Ok(alice));
+        for (user, quoted) in [
+            ("system:admin", "system:admin"),
+            ("system:serviceaccount:a:b", "system:serviceaccount:a:b"),
+            ("", ""),
+        ] {
+            let text = format!("forbidden: {quoted:?} is a name that Kubernetes reserves");
+            check(user, Err(&text));
+        }
+    }
+}
