@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use api::management::cluster::{ClusterSpec, SecretReference};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use gateway::token_claims::TokenClaims;
 use kube::Client;
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
@@ -50,8 +51,8 @@ pub(super) async fn run(server: &Client, args: &AddArgs) -> Result<()> {
 
     let issued = match given {
         Some(token) => Issued {
+            expires: TokenClaims::read(token.expose()).and_then(|claims| claims.expires),
             token,
-            expires: None,
         },
         None => issue(&source).await?,
     };

@@ -80,3 +80,47 @@ fn refusal(name: &str, condition: &Condition) -> anyhow::Error {
         condition.message
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use api::management::cluster::ClusterSpec;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A cluster of generation 2 whose condition is about `observed`.
+    fn record(observed: i64, status: &str) -> Record {
+        let mut record = Record::new("prod", &records::resource(), ClusterSpec::default());
+        record.metadata.generation = Some(2);
+        record.status = serde_json::from_value(json!({
+            "observedGeneration": observed,
+            "conditions": [{ "type": "Ready", "status": status }],
+        }))
+        .unwrap();
+        record
+    }
+
+    #[track_caller]
+    fn check(record: &Record, before: Option<&str>, expected: bool) {
+        let before = before.map(|status| Condition {
+            type_: ClusterStatus::READY.to_owned(),
+            status: status.to_owned(),
+            ..Condition::default()
+        });
+        assert_eq!(verdict(record, before.as_ref()).is_some(), expected);
+    }
+
+    #[test]
+    fn only_what_is_said_of_the_connection_as_it_is_now_counts() {
+        let mut silent = record(2, "True");
+        silent.status = None;
+        check(&silent, None, false);
+        check(&record(1, "True"), None, false);
+        check(&record(2, "True"), None, true);
+        check(&record(2, "False"), None, true);
+        // Good news that was there before is good enough; bad news may be old.
+        check(&record(2, "True"), Some("True"), true);
+        check(&record(2, "False"), Some("True"), true);
+        check(&record(2, "False"), Some("False"), false);
+    }
+}
