@@ -208,7 +208,7 @@ enum End {
     DeleteToken,
     DisableToken,
     DeleteKubeconfig,
-    EndKubeconfig,
+    FinalizeKubeconfig,
     SuspendKubeconfig,
     ForgetToken,
     DeleteUser,
@@ -221,7 +221,7 @@ async fn every_revocation_shows_in_the_next_answer() {
         End::DeleteToken,
         End::DisableToken,
         End::DeleteKubeconfig,
-        End::EndKubeconfig,
+        End::FinalizeKubeconfig,
         End::SuspendKubeconfig,
         End::ForgetToken,
         End::DeleteUser,
@@ -275,7 +275,7 @@ async fn revoke(world: &World, token: &str, end: End) {
                 .await
         }
         End::DeleteKubeconfig => world.remove(kubeconfigs, ("", name)).await,
-        End::EndKubeconfig => {
+        End::FinalizeKubeconfig => {
             let now = Some(Time(seconds(0)));
             world
                 .change(kubeconfigs, name, |record| {

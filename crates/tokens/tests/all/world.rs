@@ -195,7 +195,8 @@ impl World {
     pub(crate) async fn order(&self, order: &Order, minted: Timestamp) -> Minted {
         let token = self.minter.mint(order, minted).await.unwrap();
         let name = token.record.metadata().name.clone().unwrap();
-        // `mint` leaves it to the write of the kubeconfig to wait for the cache.
+        self.minter.store(vec![token.record]).await.unwrap();
+        // `store` leaves it to the write of the kubeconfig to wait for the cache.
         self.tokens.latest().await.unwrap();
         Minted {
             name,
