@@ -32,6 +32,7 @@ use crate::renewal::Renewal;
 use crate::upstream::Upstreams;
 
 use observation::{Finding, Observation};
+pub use probe::IMPERSONATED;
 use schedule::{Schedule, Subject};
 
 /// When clusters are looked at.

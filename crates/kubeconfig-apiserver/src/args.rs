@@ -66,8 +66,8 @@ pub(crate) enum Command {
 
     /// Registers real clusters with a running server, and takes them back.
     ///
-    /// A registered cluster is one that users can have kubeconfigs for. Each command speaks to the server as the user of a
-    /// kubeconfig file, who must be an administrator there:
+    /// A registered cluster is one that users can have kubeconfigs for. Each command speaks to the
+    /// server as the user of a kubeconfig file, who must be an administrator there:
     ///
     ///   export KUBECONFIG=./data/admin.kubeconfig
     ///   kubeconfig-apiserver cluster add prod --from ~/prod.kubeconfig

@@ -9,8 +9,8 @@ use crate::upstream::{UpstreamError, Upstreams};
 
 use super::observation::Finding;
 
-/// What the gateway must be able to impersonate: group, resource and subresource.
-const IMPERSONATED: [(&str, &str, &str); 4] = [
+/// What the gateway must be able to impersonate at a cluster: group, resource and subresource.
+pub const IMPERSONATED: [(&str, &str, &str); 4] = [
     ("", "users", ""),
     ("", "groups", ""),
     ("authentication.k8s.io", "uids", ""),

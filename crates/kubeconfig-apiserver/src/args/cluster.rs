@@ -20,12 +20,14 @@ pub(crate) struct ClusterArgs {
 pub(crate) enum ClusterCommand {
     /// Registers a real cluster, or renews its credential.
     ///
-    /// Makes a ServiceAccount in the cluster that may impersonate users and nothing else, takes a token for it, keeps the token as a
-    /// sealed Secret in the server and writes the Cluster object. Run again, it changes what differs and takes a new token.
+    /// Makes a ServiceAccount in the cluster that may impersonate users and nothing else, takes a
+    /// token for it, keeps the token as a sealed Secret in the server and writes the Cluster object.
+    /// Run again, it changes what differs and takes a new token.
     ///
     ///   kubeconfig-apiserver cluster add prod --from ~/prod.kubeconfig --display-name Production
     ///
-    /// Whoever may not hand out administrator rights applies the manifests of deploy/downstream/ there, and gives a token:
+    /// Whoever may not hand out administrator rights applies the manifests of deploy/downstream/
+    /// there, and gives a token:
     ///
     ///   kubectl apply -f deploy/downstream/
     ///   kubectl create token gateway -n kubeconfig-apiserver --duration 8760h > prod.token

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use gateway::prober::IMPERSONATED;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::authorization::v1::{
@@ -20,14 +21,6 @@ use super::manifests::{NAMESPACE, SERVICE_ACCOUNT};
 
 /// How long a token is asked for: one year. The cluster may give less.
 const LIFETIME_SECS: i64 = 365 * 24 * 60 * 60;
-
-/// What the gateway must be able to impersonate: group, resource and subresource.
-const IMPERSONATED: [(&str, &str, &str); 4] = [
-    ("", "users", ""),
-    ("", "groups", ""),
-    ("authentication.k8s.io", "uids", ""),
-    ("authentication.k8s.io", "userextras", "requesttokenid"),
-];
 
 /// How often the rights are asked for, while the cluster takes in a new binding.
 const ATTEMPTS: u32 = 20;
@@ -205,6 +198,11 @@ mod tests {
             (rule(&["create"], &["serviceaccounts/token"], &[]), false),
             (
                 rule(&["create"], &["serviceaccounts/token"], &["other"]),
+                false,
+            ),
+            (rule(&["create"], &["pods"], &["gateway"]), false),
+            (
+                rule(&["get"], &["serviceaccounts/token"], &["gateway"]),
                 false,
             ),
             (rule(&["get", "impersonate"], &["users"], &[]), false),

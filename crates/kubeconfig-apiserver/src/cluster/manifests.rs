@@ -80,6 +80,7 @@ impl Manifest {
 mod tests {
     use std::collections::BTreeSet;
 
+    use gateway::prober::IMPERSONATED;
     use k8s_openapi::api::rbac::v1::PolicyRule;
     use serde_json::{Value, json};
 
@@ -178,6 +179,20 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn the_role_is_what_the_prober_looks_for() {
+        let granted = rules("clusterroles").into_iter().flat_map(|rule| {
+            let group = rule.api_groups.unwrap().remove(0);
+            let resources = rule.resources.unwrap().into_iter();
+            resources.map(move |resource| (group.clone(), resource))
+        });
+        let wanted = IMPERSONATED.map(|(group, resource, subresource)| {
+            let path = [resource, subresource].join("/");
+            (group.to_owned(), path.trim_end_matches('/').to_owned())
+        });
+        assert_eq!(granted.collect::<Vec<_>>(), wanted);
     }
 
     #[test]

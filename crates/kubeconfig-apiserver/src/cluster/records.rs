@@ -38,7 +38,7 @@ pub(super) async fn cluster(server: &Client, name: &str) -> Result<Option<Record
 /// All Cluster objects that the caller may see.
 ///
 /// # Errors
-/// As [`cluster`].
+/// As [`cluster()`].
 pub(super) async fn all(server: &Client) -> Result<Vec<Record>> {
     let api = Api::<Record>::all_with(server.clone(), &resource());
     match api.list(&Default::default()).await {
