@@ -14,7 +14,8 @@ help:
 	@echo '  make test         every test, with a real kubectl and real clusters; the first run builds'
 	@echo '                      kubectl, etcd and kube-apiserver, some ten minutes beside the Rust build'
 	@echo '  make lint         format, clippy, documentation, scripts, dependencies'
-	@echo '  make bench        speed and memory, each beside its limit measured in the same run; two minutes'
+	@echo '  make bench        speed and memory, each beside its limit measured in the same run; four minutes;'
+	@echo '                      HAProxy and kubectl, where they are here, beside the gateway'
 	@echo '                      BENCH="--seconds 2 --gate"   flags of the bench'
 	@echo '  make tools        build now what test and lint need, outside the tree'
 	@echo '  make clean        remove target/; ./data and the tools stay'
@@ -35,7 +36,7 @@ lint:
 
 bench:
 	cargo build --release --package kubeconfig-apiserver --package bench
-	@"$${CARGO_TARGET_DIR:-target}/release/bench" $(BENCH)
+	@"$${CARGO_TARGET_DIR:-target}/release/bench" --kubectl "$$(hack/kubectl.sh)" $(BENCH)
 
 tools:
 	@hack/tools.sh kubectl etcd kube-apiserver cargo-deny

@@ -18,6 +18,8 @@ mod lifecycle;
 #[cfg(test)]
 mod permissions;
 #[cfg(test)]
+mod real_clusters;
+#[cfg(test)]
 mod record;
 #[cfg(test)]
 mod secrets;
