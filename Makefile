@@ -11,11 +11,13 @@ help:
 	@echo '                      PORT=9443  another port; 0 takes a free one'
 	@echo '                      DATA=DIR   another data folder than ./data'
 	@echo '  make build        the release programs, in target/release'
-	@echo '  make test         every test, real kubectl included (the first run builds it: four minutes)'
+	@echo '  make test         every test, with a real kubectl and real clusters; the first run builds'
+	@echo '                      kubectl, etcd and kube-apiserver, some ten minutes beside the Rust build'
 	@echo '  make lint         format, clippy, documentation, scripts, dependencies'
-	@echo '  make bench        speed and memory, each beside its limit measured in the same run; two minutes'
+	@echo '  make bench        speed and memory, each beside its limit measured in the same run; four minutes;'
+	@echo '                      HAProxy and kubectl, where they are here, beside the gateway'
 	@echo '                      BENCH="--seconds 2 --gate"   flags of the bench'
-	@echo '  make tools        build the pinned tools now (kubectl, cargo-deny), outside the tree'
+	@echo '  make tools        build now what test and lint need, outside the tree'
 	@echo '  make clean        remove target/; ./data and the tools stay'
 	@echo
 	@echo 'While you work on one crate: cargo test -p CRATE. Where things are: ARCHITECTURE.md.'
@@ -34,10 +36,10 @@ lint:
 
 bench:
 	cargo build --release --package kubeconfig-apiserver --package bench
-	@"$${CARGO_TARGET_DIR:-target}/release/bench" $(BENCH)
+	@"$${CARGO_TARGET_DIR:-target}/release/bench" --kubectl "$$(hack/kubectl.sh)" $(BENCH)
 
 tools:
-	@hack/tools.sh kubectl cargo-deny
+	@hack/tools.sh kubectl etcd kube-apiserver cargo-deny
 
 clean:
 	cargo clean

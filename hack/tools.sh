@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
 # Builds pinned tools, each once, into a cache folder outside the tree and prints their paths.
 #
-#   hack/tools.sh kubectl              # the path of kubectl on stdout, progress on stderr
-#   hack/tools.sh kubectl cargo-deny   # one path a line
+#   hack/tools.sh kubectl        # the path of kubectl on stdout, progress on stderr
+#   hack/tools.sh kubectl etcd   # one path a line
 #
-# Go tools are pinned by hack/tools/go.mod and go.sum, Cargo tools by the table below. A tool found
-# in $KUBEBUILDER_ASSETS wins over the pinned one. $XDG_CACHE_HOME moves the cache.
+# Go tools are pinned by the go.mod and go.sum of hack/tools and of the folders in it, Cargo tools by
+# the table below. A tool found in $KUBEBUILDER_ASSETS wins over the pinned one. $XDG_CACHE_HOME
+# moves the cache. Go builds at a low priority: a Rust build beside it goes first.
 set -euo pipefail
 
-go_module=$(cd "$(dirname "$0")/tools" && pwd)
+go_modules=$(cd "$(dirname "$0")/tools" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubeconfig-apiserver/tools
-readonly go_module cache
+readonly go_modules cache
 
 # Cargo tools: the version of each.
 readonly cargo_deny_version=0.20.2
+
+readonly known="kubectl, kube-apiserver, kube-controller-manager, etcd, helm, cargo-deny"
 
 say() { printf 'tools: %s\n' "$*" >&2; }
 
@@ -23,13 +26,17 @@ die() {
 }
 
 main() {
-  (($# > 0)) || die "usage: hack/tools.sh TOOL... (known: kubectl, cargo-deny)"
+  (($# > 0)) || die "usage: hack/tools.sh TOOL... (known: $known)"
   local tool
+  asked=$*
   for tool in "$@"; do
     case $tool in
-      kubectl) provide "$tool" "$(kubernetes_version)" build_kubernetes ;;
+      kubectl | kube-apiserver | kube-controller-manager)
+        provide "$tool" "$(go_version . k8s.io/kubernetes)" build_kubernetes ;;
+      etcd) provide "$tool" "$(go_version etcd go.etcd.io/etcd/server/v3)" build_etcd ;;
+      helm) provide "$tool" "$(go_version helm helm.sh/helm/v4)" build_helm ;;
       cargo-deny) provide "$tool" "v$cargo_deny_version" build_with_cargo ;;
-      *) die "unknown tool $tool (known: kubectl, cargo-deny)" ;;
+      *) die "unknown tool $tool (known: $known)" ;;
     esac
   done
 }
@@ -68,23 +75,42 @@ build_locked() {
   exec {lock}>&-
 }
 
-kubernetes_version() {
-  awk '$1 == "k8s.io/kubernetes" { print $2 }' "$go_module/go.mod"
+# Prints the version of a Go module that the module in a folder of hack/tools requires.
+go_version() {
+  awk -v module="$2" '$1 == module { print $2; exit }' "$go_modules/$1/go.mod"
 }
 
 # A program of k8s.io/kubernetes, stamped as a release is.
 build_kubernetes() {
-  local tool=$1 version=$2 folder=$3 package flags=(-s -w) minor
-  command -v go >/dev/null || die "$tool ${version#v} is built with Go, which is not here:" \
-    "install Go 1.26 or newer, or point KUBEBUILDER_ASSETS to a folder that holds $tool"
-  say "building $tool ${version#v} (about four minutes, once)..."
+  local tool=$1 version=$2 folder=$3 package stamps=() minor
   minor=${version#v1.}
   for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-    flags+=(-X "$package.gitVersion=$version" -X "$package.gitMajor=1"
+    stamps+=(-X "$package.gitVersion=$version" -X "$package.gitMajor=1"
       -X "$package.gitMinor=${minor%%.*}" -X "$package.gitTreeState=clean")
   done
-  (cd "$go_module" && GOWORK=off CGO_ENABLED=0 \
-    go build -trimpath -ldflags "${flags[*]}" -o "$folder/$tool" "k8s.io/kubernetes/cmd/$tool")
+  build_with_go "$tool" "$version" "$folder" . "k8s.io/kubernetes/cmd/$tool" "${stamps[@]}"
+}
+
+# Its version is a constant of its source.
+build_etcd() {
+  build_with_go "$1" "$2" "$3" etcd go.etcd.io/etcd/server/v3
+}
+
+build_helm() {
+  build_with_go "$1" "$2" "$3" helm helm.sh/helm/v4/cmd/helm \
+    -X "helm.sh/helm/v4/internal/version.version=$2" \
+    -X helm.sh/helm/v4/internal/version.gitTreeState=clean
+}
+
+# Builds a package with what the module in a folder of hack/tools pins: stripped, with the given
+# linker flags beside.
+build_with_go() {
+  local tool=$1 version=$2 folder=$3 module=$4 package=$5
+  command -v go >/dev/null || die "missing $tool ${version#v}: install Go 1.26 or newer, which" \
+    "builds it, or point KUBEBUILDER_ASSETS to a folder that holds ${asked// /, }"
+  say "building $tool ${version#v} (some minutes, once)..."
+  (cd "$go_modules/$module" && GOWORK=off CGO_ENABLED=0 nice -n 10 \
+    go build -trimpath -ldflags "-s -w ${*:6}" -o "$folder/$tool" "$package")
 }
 
 build_with_cargo() {

@@ -3,6 +3,7 @@
 //! The home folder keeps kubectl's discovery cache: shared between tests it would tell one of them
 //! about the server of another.
 
+mod forward;
 mod running;
 
 use std::ffi::OsStr;
@@ -15,6 +16,7 @@ use anyhow::ensure;
 
 use crate::{process, programs};
 
+pub use forward::Forward;
 pub use running::Running;
 
 /// Far beyond what any command of a test takes, so that only a hanging one meets it.
@@ -26,6 +28,7 @@ pub struct Kubectl {
     program: &'static Path,
     kubeconfig: PathBuf,
     home: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 /// What one run of kubectl gave.
@@ -48,6 +51,7 @@ impl Kubectl {
             program: programs::kubectl()?,
             kubeconfig,
             home,
+            environment: Vec::new(),
         })
     }
 
@@ -57,6 +61,14 @@ impl Kubectl {
             kubeconfig: kubeconfig.into(),
             ..self.clone()
         }
+    }
+
+    /// The same kubectl with this variable set.
+    pub fn with_environment(&self, name: &str, value: &str) -> Self {
+        let mut changed = self.clone();
+        let variable = (name.to_owned(), value.to_owned());
+        changed.environment.push(variable);
+        changed
     }
 
     /// Runs to the end, with nothing to read. A non-zero code is an answer, not an error.
@@ -108,6 +120,7 @@ impl Kubectl {
         command
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
+            .envs(self.environment.iter().cloned())
             .current_dir(&self.home);
         command
     }

@@ -13,9 +13,7 @@
 //! * `KUBECONFIG_APISERVER`: the server to test; else cargo builds it in the profile of the test.
 //! * `TRANSCRIPTS`: `overwrite` writes the files instead of comparing.
 
-pub mod http;
 pub mod kubectl;
-pub mod poll;
 pub mod program;
 pub mod server;
 pub mod shell;
@@ -25,8 +23,9 @@ mod certificate;
 mod process;
 mod programs;
 
-pub use http::Client;
 pub use kubectl::Kubectl;
 pub use server::Server;
 pub use shell::Shell;
+pub use test_cluster::http::{self, Client};
+pub use test_cluster::poll;
 pub use transcript::Transcript;

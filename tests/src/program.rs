@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::{process, programs};
 
-/// Far beyond what a refusal takes, so that only a server that serves after all meets it.
-const LIMIT: Duration = Duration::from_secs(20);
+/// Far beyond what a refusal or a command takes, so that only a server that serves after all meets
+/// it.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

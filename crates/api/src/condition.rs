@@ -49,6 +49,8 @@ impl Condition {
     pub const TRUE: &str = "True";
     /// The `status` of a condition that does not hold.
     pub const FALSE: &str = "False";
+    /// The `status` of a condition that could not be looked at.
+    pub const UNKNOWN: &str = "Unknown";
 
     /// A condition that holds since `now`, its reason being its type, as the server writes them.
     pub fn holds(type_: &str, message: String, now: Time) -> Condition {

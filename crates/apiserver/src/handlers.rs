@@ -155,6 +155,10 @@ impl<R: Resource> Endpoint for StoredEndpoint<R> {
         self.resource.enabled()
     }
 
+    fn stores(&self) -> bool {
+        true
+    }
+
     async fn handle(
         &self,
         cx: RequestContext,

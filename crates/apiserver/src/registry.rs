@@ -153,6 +153,12 @@ impl<T: Object> Registry<T> {
         self.decode(&object).ok()
     }
 
+    /// Whether the cache has an object of this name now.
+    pub fn contains(&self, (namespace, name): (&str, &str)) -> bool {
+        let view = self.inner.collection.view();
+        view.get(&self.key(namespace, name)).is_some()
+    }
+
     /// What `derive` makes of the object as the cache has it now: worked out once for each state of
     /// the object, so that asking again costs no decoding. `None` where there is no such object, or
     /// it cannot be decoded.
@@ -171,7 +177,7 @@ impl<T: Object> Registry<T> {
         object: &StoredObject,
         derive: fn(&T) -> F,
     ) -> Option<Arc<F>> {
-        object.derived(|object| self.decode(object).ok().map(|object| derive(&object)))
+        object.derived(|object| self.decode_facts(object).ok().map(|object| derive(&object)))
     }
 
     /// All objects as the cache has them now; those that cannot be decoded are left out.
@@ -265,18 +271,31 @@ impl<T: Object> Registry<T> {
     /// # Errors
     /// 500 where the stored bytes cannot be understood.
     pub fn decode(&self, object: &StoredObject) -> Result<T, Status> {
-        let undecodable = |why: &str| {
+        self.decode_from(object, serde_json::from_slice(object.json()))
+    }
+
+    /// As [`Registry::decode`], for who only reads: without `managedFields`, in half the time.
+    ///
+    /// # Errors
+    /// As [`Registry::decode`].
+    pub fn decode_facts(&self, object: &StoredObject) -> Result<T, Status> {
+        let json = object.json_without_managed_fields();
+        self.decode_from(object, json.and_then(|json| serde_json::from_slice(&json)))
+    }
+
+    fn decode_from(
+        &self,
+        object: &StoredObject,
+        decoded: Result<T, serde_json::Error>,
+    ) -> Result<T, Status> {
+        decoded.map_err(|error| {
+            let error = error.to_string();
+            let why = object.broken().unwrap_or(&error);
             tracing::error!(resource = %self.inner.group_resource, why, "a stored object cannot be decoded");
             Status::internal(
                 "a stored object cannot be decoded; an administrator finds the reason in the log",
             )
-        };
-        match object.broken() {
-            Some(why) => Err(undecodable(why)),
-            None => {
-                serde_json::from_slice(object.json()).map_err(|why| undecodable(&why.to_string()))
-            }
-        }
+        })
     }
 
     /// Stores a new object.

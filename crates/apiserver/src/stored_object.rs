@@ -85,6 +85,12 @@ impl StoredObject {
             .slice(self.metadata.start as usize..self.metadata.end as usize)
     }
 
+    /// The object's JSON with empty `managedFields`.
+    pub(crate) fn json_without_managed_fields(&self) -> Result<Cow<'_, [u8]>, serde_json::Error> {
+        let metadata = self.metadata.start as usize..self.metadata.end as usize;
+        without_managed_fields(&self.bytes, &metadata)
+    }
+
     /// Where it lies.
     pub(crate) fn key(&self) -> &Key {
         &self.key
@@ -202,8 +208,9 @@ impl<T> Indexer<T> {
 impl<T: Object> Decode<StoredObject> for Indexer<T> {
     fn decode(&self, key: &Key, value: &Bytes, revision: Revision) -> StoredObject {
         let read = || -> Result<StoredObject, serde_json::Error> {
-            let object: T = serde_json::from_slice(value)?;
-            let (bytes, metadata) = stamp(value, object.metadata(), revision)?;
+            let span = metadata_span(value)?;
+            let object: T = serde_json::from_slice(&without_managed_fields(value, &span)?)?;
+            let (bytes, metadata) = stamp((value, span), object.metadata(), revision);
             Ok(StoredObject {
                 key: key.clone(),
                 bytes,
@@ -251,6 +258,10 @@ pub(crate) fn encode_stored<T: Object>(
     bytes
 }
 
+/// How the JSON of a type begins that keeps the order itself, by [`serialize_go_order`]: metadata first, in it the name. In alphabetical
+/// order something else comes first, `creationTimestamp` at the latest.
+const IN_ORDER: &[u8] = br#"{"metadata":{"name":"#;
+
 /// The JSON of an object as it is, kind and apiVersion first, metadata in Go's field order.
 ///
 /// # Errors
@@ -260,13 +271,18 @@ pub(crate) fn encode<T: Object>(
     object: &T,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let own = serde_json::to_vec(object)?;
-    let fields: Fields<'_> = serde_json::from_slice(&own)?;
     let mut bytes = Vec::with_capacity(own.len() + 128);
     bytes.extend_from_slice(br#"{"kind":""#);
     bytes.extend_from_slice(description.kind.as_bytes());
     bytes.extend_from_slice(br#"","apiVersion":""#);
     bytes.extend_from_slice(description.group_version().as_bytes());
-    bytes.extend_from_slice(br#"","metadata":"#);
+    bytes.extend_from_slice(br#"","#);
+    if own.starts_with(IN_ORDER) {
+        bytes.extend_from_slice(&own[1..]);
+        return Ok(bytes);
+    }
+    let fields: Fields<'_> = serde_json::from_slice(&own)?;
+    bytes.extend_from_slice(br#""metadata":"#);
     serialize_go_order(
         object.metadata(),
         &mut serde_json::Serializer::new(&mut bytes),
@@ -319,13 +335,12 @@ struct Envelope<'a> {
 }
 
 /// Writes the resource version into stored JSON, behind the uid as in Go's field order, and says
-/// where the metadata is.
+/// where the metadata is then.
 fn stamp(
-    value: &[u8],
+    (value, Range { start, end }): (&[u8], Range<usize>),
     metadata: &ObjectMeta,
     revision: Revision,
-) -> Result<(Bytes, Range<u32>), serde_json::Error> {
-    let Range { start, end } = metadata_span(value)?;
+) -> (Bytes, Range<u32>) {
     let raw = &value[start..end];
     let uid = format!(
         r#""uid":"{}","#,
@@ -344,15 +359,38 @@ fn stamp(
     stamped.extend_from_slice(&value[at..]);
     let end = end + version.len();
     let span = u32::try_from(start).unwrap_or_default()..u32::try_from(end).unwrap_or_default();
-    Ok((stamped.into(), span))
+    (stamped.into(), span)
+}
+
+/// An object's JSON with empty `managedFields`: they are half of it and most of the work of decoding
+/// it, and only writing needs them.
+fn without_managed_fields<'a>(
+    json: &'a [u8],
+    metadata: &Range<usize>,
+) -> Result<Cow<'a, [u8]>, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Managed<'a> {
+        #[serde(borrow, rename = "managedFields")]
+        managed_fields: Option<&'a RawValue>,
+    }
+    let managed: Managed<'_> = serde_json::from_slice(&json[metadata.clone()])?;
+    let Some(managed) = managed.managed_fields else {
+        return Ok(Cow::Borrowed(json));
+    };
+    let Range { start, end } = span_of(managed, json);
+    Ok(Cow::Owned([&json[..start], b"[]", &json[end..]].concat()))
 }
 
 /// Where in an object's JSON its metadata is.
 fn metadata_span(json: &[u8]) -> Result<Range<usize>, serde_json::Error> {
     let envelope: Envelope<'_> = serde_json::from_slice(json)?;
-    let raw = envelope.metadata.get();
-    let start = raw.as_ptr() as usize - json.as_ptr() as usize;
-    Ok(start..start + raw.len())
+    Ok(span_of(envelope.metadata, json))
+}
+
+/// Where in a JSON text a part of it is.
+fn span_of(part: &RawValue, json: &[u8]) -> Range<usize> {
+    let start = part.get().as_ptr() as usize - json.as_ptr() as usize;
+    start..start + part.get().len()
 }
 
 #[cfg(test)]

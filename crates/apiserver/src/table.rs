@@ -40,12 +40,13 @@ impl TableWriter {
         let columns = resource.columns().to_vec();
         let width = columns.len();
         let resource = Arc::clone(resource);
-        let cells: Cells = Box::new(
-            move |object, now| match resource.registry().decode(object) {
-                Ok(object) => resource.cells(&object, now),
-                Err(_) => vec![Value::Null; width],
-            },
-        );
+        let cells: Cells =
+            Box::new(
+                move |object, now| match resource.registry().decode_facts(object) {
+                    Ok(object) => resource.cells(&object, now),
+                    Err(_) => vec![Value::Null; width],
+                },
+            );
         Self {
             columns,
             now,

@@ -2,7 +2,8 @@
 //! TLS.
 //!
 //! A bearer token is taken for the name of the user, with groups behind slashes: `alice/dev/ops`.
-//! The clock stands still.
+//! Whoever tests an authenticator prefixes such names with `as:`, so that other bearers are left to
+//! it. The clock stands still.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use auth::{Authentication, Authenticator, Authorizer, Credentials, UserInfo};
 use axum::body::Body;
-use http::{Request, header};
+use http::{Request, Response, header};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use machinery::time::Clock;
@@ -34,6 +35,7 @@ pub struct Fixture {
     /// Where the kinds under test are added.
     pub registries: Registries,
     directory: TempDir,
+    named_users: NamedUsers,
 }
 
 /// A running server. It ends with its handle.
@@ -65,7 +67,15 @@ impl Fixture {
         Self {
             registries: Registries::new(store, cache, Arc::new(StandingClock)),
             directory,
+            named_users: NamedUsers { prefix: "" },
         }
+    }
+
+    /// Only bearers that start with `as:` are names of users.
+    #[must_use]
+    pub fn with_prefixed_users(mut self) -> Self {
+        self.named_users.prefix = "as:";
+        self
     }
 
     /// Starts the cache, lets `prepare` fill the store, and serves what `serve` adds.
@@ -89,7 +99,7 @@ impl Fixture {
         tokio::spawn(async move { cache.run(shutdown).await });
         prepare.await;
         let builder = GenericServer::builder(authorizer, Arc::new(StandingClock));
-        let server = serve(builder.authenticator(Arc::new(NamedUsers))).build();
+        let server = serve(builder.authenticator(Arc::new(self.named_users))).build();
         TestServer {
             service: server.service(),
             _directory: self.directory,
@@ -112,6 +122,12 @@ impl TestServer {
     pub async fn call(&self, user: &str, line: &str, body: Option<Value>) -> Answer {
         self.call_accepting("application/json", user, line, body)
             .await
+    }
+
+    /// Sends any request.
+    pub async fn send(&self, request: Request<Body>) -> Response<Body> {
+        let Ok(response) = self.service.clone().oneshot(request).await;
+        response
     }
 
     /// As [`TestServer::call`], but asks for this media type.
@@ -139,7 +155,7 @@ impl TestServer {
             .header(header::AUTHORIZATION, format!("Bearer {user}"))
             .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
             .expect("the request of a test is well-formed");
-        let Ok(response) = self.service.clone().oneshot(request).await;
+        let response = self.send(request).await;
         let code = response.status().as_u16();
         let body = response
             .into_body()
@@ -162,7 +178,9 @@ impl Clock for StandingClock {
 }
 
 /// Believes who the caller says to be.
-struct NamedUsers;
+struct NamedUsers {
+    prefix: &'static str,
+}
 
 #[async_trait]
 impl Authenticator for NamedUsers {
@@ -171,7 +189,8 @@ impl Authenticator for NamedUsers {
     }
 
     async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
-        let Some(bearer) = credentials.bearer else {
+        let bearer = credentials.bearer;
+        let Some(bearer) = bearer.and_then(|bearer| bearer.strip_prefix(self.prefix)) else {
             return Authentication::NotRequested;
         };
         let mut parts = bearer.split('/').map(str::to_owned);

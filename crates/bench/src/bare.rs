@@ -3,7 +3,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /hello` | 1.5 KB, always the same |
+//! | `GET /hello`, `POST /hello` | 1.5 KB, always the same |
 //! | `GET /bytes/N` | N bytes, always the same |
 //! | `POST /durable` | 1.5 KB once 4 KiB are durable; whoever waits shares one `fdatasync` |
 //! | `GET /watch` | a stream of what is published |
@@ -31,14 +31,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;
 use tokio_rustls::TlsAcceptor;
 
 use self::durable::Durable;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, provider};
 use crate::process::Process;
 
 /// Size of a usual answer, in bytes: about that of a kubeconfig's record.
@@ -53,6 +52,8 @@ const CERTIFICATE: &str = "bare.pem";
 pub(crate) struct Bare {
     pub(crate) process: Process,
     pub(crate) endpoint: Arc<Endpoint>,
+    /// What vouches for it, PEM.
+    pub(crate) certificate: String,
 }
 
 impl Bare {
@@ -67,10 +68,11 @@ impl Bare {
         BufReader::new(output).read_line(&mut port)?;
         let port = port.trim().parse().context("the bare server has no port")?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let certificate = std::fs::read(folder.join(CERTIFICATE))?;
+        let certificate = std::fs::read_to_string(folder.join(CERTIFICATE))?;
         Ok(Self {
             process,
-            endpoint: Endpoint::new(address, &certificate, None)?,
+            endpoint: Endpoint::new(address, certificate.as_bytes(), None)?,
+            certificate,
         })
     }
 }
@@ -119,7 +121,7 @@ fn acceptor(folder: &Path) -> anyhow::Result<TlsAcceptor> {
     let certified = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()])?;
     std::fs::write(folder.join(CERTIFICATE), certified.cert.pem())?;
     let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+    let config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(
@@ -149,7 +151,9 @@ async fn answer(
     let body = body.collect().await?.to_bytes();
     let path = head.uri.path();
     Ok(match (head.method, path) {
-        (Method::GET, "/hello" | "/readyz") => response(StatusCode::OK, whole(&state.hello)),
+        (Method::GET, "/hello" | "/readyz") | (Method::POST, "/hello") => {
+            response(StatusCode::OK, whole(&state.hello))
+        }
         (Method::GET, "/watch") => response(StatusCode::OK, watch(state.events.subscribe())),
         (Method::POST, "/durable") => {
             state.durable.wait().await;

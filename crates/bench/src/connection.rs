@@ -2,10 +2,8 @@
 
 use anyhow::{bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Stream};
 use crate::response::{Body, Head};
 
 /// Bytes read at once: one TLS record. A thousand watchers have one each.
@@ -16,7 +14,7 @@ const SHOWN: usize = 600;
 
 /// A kept connection.
 pub(crate) struct Connection {
-    stream: TlsStream<TcpStream>,
+    stream: Box<dyn Stream>,
     buffer: Box<[u8]>,
     /// What of the buffer was read and not yet used.
     start: usize,

@@ -1,7 +1,7 @@
 //! Where and as whom connections are opened.
 //!
 //! TLS 1.3 with AES-128-GCM only, the choice of Go clients such as kubectl, so that the server and
-//! its limit encrypt alike. No session is resumed.
+//! its limit encrypt alike. No session is resumed. `kubectl proxy` alone is spoken to in the clear.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,15 +14,21 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 /// A server as one of its users.
 pub(crate) struct Endpoint {
     address: SocketAddr,
-    connector: TlsConnector,
+    /// None where there is no TLS.
+    connector: Option<TlsConnector>,
 }
+
+/// A connection, whatever it is made of.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// Who a client is: a certificate chain and its key, both PEM.
 pub(crate) struct Identity {
@@ -40,15 +46,11 @@ impl Endpoint {
         roots: &[u8],
         identity: Option<&Identity>,
     ) -> anyhow::Result<Arc<Self>> {
-        let provider = CryptoProvider {
-            cipher_suites: vec![cipher_suite::TLS13_AES_128_GCM_SHA256],
-            ..default_provider()
-        };
         let mut trusted = RootCertStore::empty();
         for root in CertificateDer::pem_slice_iter(roots) {
             trusted.add(root?)?;
         }
-        let builder = ClientConfig::builder_with_provider(Arc::new(provider))
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider()))
             .with_protocol_versions(&[&TLS13])?
             .with_root_certificates(trusted);
         let mut config = match identity {
@@ -62,8 +64,16 @@ impl Endpoint {
         config.resumption = Resumption::disabled();
         Ok(Arc::new(Self {
             address,
-            connector: TlsConnector::from(Arc::new(config)),
+            connector: Some(TlsConnector::from(Arc::new(config))),
         }))
+    }
+
+    /// A server without TLS.
+    pub(crate) fn plain(address: SocketAddr) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            connector: None,
+        })
     }
 
     /// `HOST:PORT`, as a request names the server.
@@ -76,14 +86,26 @@ impl Endpoint {
         self.address.port()
     }
 
-    /// A new connection after its handshake.
-    pub(crate) async fn connect(&self) -> anyhow::Result<TlsStream<TcpStream>> {
+    /// A new connection, after its handshake where there is one.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Box<dyn Stream>> {
         let stream = TcpStream::connect(self.address)
             .await
             .with_context(|| format!("connecting to {}", self.address))?;
         stream.set_nodelay(true)?;
+        let Some(connector) = &self.connector else {
+            return Ok(Box::new(stream));
+        };
         let name = ServerName::IpAddress(self.address.ip().into());
-        let stream = self.connector.connect(name, stream).await;
-        stream.with_context(|| format!("TLS handshake with {}", self.address))
+        let stream = connector.connect(name, stream).await;
+        let stream = stream.with_context(|| format!("TLS handshake with {}", self.address))?;
+        Ok(Box::new(stream))
+    }
+}
+
+/// Encrypts as everything here does, at either end.
+pub(crate) fn provider() -> CryptoProvider {
+    CryptoProvider {
+        cipher_suites: vec![cipher_suite::TLS13_AES_128_GCM_SHA256],
+        ..default_provider()
     }
 }

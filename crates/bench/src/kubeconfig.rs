@@ -16,11 +16,23 @@ use crate::endpoint::{Endpoint, Identity};
 /// # Errors
 /// The file is not such a one, or its server is not an address with a port.
 pub(crate) fn endpoint(path: &Path) -> anyhow::Result<Arc<Endpoint>> {
-    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    parse(&text).with_context(|| format!("using {}", path.display()))
+    read(path, true)
 }
 
-fn parse(text: &str) -> anyhow::Result<Arc<Endpoint>> {
+/// The same without the certificate.
+///
+/// # Errors
+/// As of [`endpoint`].
+pub(crate) fn endpoint_without_identity(path: &Path) -> anyhow::Result<Arc<Endpoint>> {
+    read(path, false)
+}
+
+fn read(path: &Path, with_identity: bool) -> anyhow::Result<Arc<Endpoint>> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    parse(&text, with_identity).with_context(|| format!("using {}", path.display()))
+}
+
+fn parse(text: &str, with_identity: bool) -> anyhow::Result<Arc<Endpoint>> {
     let config: Config = serde_saphyr::from_str(text)?;
     let cluster = &config.clusters.first().context("no cluster")?.cluster;
     let user = &config.users.first().context("no user")?.user;
@@ -38,7 +50,7 @@ fn parse(text: &str) -> anyhow::Result<Arc<Endpoint>> {
         key: STANDARD.decode(&user.client_key_data)?,
     };
     let roots = STANDARD.decode(&cluster.certificate_authority_data)?;
-    Endpoint::new(address, &roots, Some(&identity))
+    Endpoint::new(address, &roots, with_identity.then_some(&identity))
 }
 
 #[derive(Deserialize)]
@@ -89,7 +101,7 @@ mod tests {
              users:\n- name: b\n  user:\n    client-certificate-data: {certificate}\n    \
              client-key-data: {key}\n"
         );
-        let endpoint = parse(&text).unwrap();
+        let endpoint = parse(&text, true).unwrap();
         assert_eq!(endpoint.authority(), "127.0.0.1:8443");
     }
 }

@@ -75,16 +75,17 @@ impl Load {
     }
 }
 
-/// Two loads for `each` in turns, twice, so that a machine that changes its pace meets both alike.
-pub(crate) async fn in_turns(
+/// Loads for `each` in turns, twice, so that a machine that changes its pace meets all alike.
+pub(crate) async fn in_turns<const N: usize>(
     each: Duration,
-    [ours, limit]: [(&Load, Meter); 2],
-) -> anyhow::Result<[Sample; 2]> {
+    loads: [(&Load, Meter); N],
+) -> anyhow::Result<[Sample; N]> {
     let turn = Stop::After(each / 2);
-    let mut samples = [Sample::default(), Sample::default()];
+    let mut samples = std::array::from_fn(|_| Sample::default());
     for _ in 0..2 {
-        samples[0].extend(ours.0.run(turn, ours.1).await?);
-        samples[1].extend(limit.0.run(turn, limit.1).await?);
+        for (sample, (load, meter)) in samples.iter_mut().zip(loads) {
+            sample.extend(load.run(turn, meter).await?);
+        }
     }
     Ok(samples)
 }

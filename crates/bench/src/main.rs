@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! plan → load, fan_out → connection → response      what is done, to whom, over which bytes
-//!      → server, bare  → process                     the two programs that are measured
+//!      → server, bare, rival → process              the programs that are measured
 //!      → report        → targets                     the table
 //! ```
 //!
@@ -33,6 +33,7 @@ mod progress;
 mod report;
 mod request;
 mod response;
+mod rival;
 mod sample;
 mod server;
 mod targets;

@@ -38,6 +38,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
 
+    /// The kubectl whose proxy is measured beside the gateway
+    #[arg(long, value_name = "FILE", default_value = "kubectl")]
+    pub(crate) kubectl: PathBuf,
+
     #[command(subcommand)]
     pub(crate) mode: Option<Mode>,
 }
@@ -55,6 +59,10 @@ pub(crate) enum Group {
     Watch,
     /// Cold starts, and memory after them
     Start,
+    /// Reviews of tokens for a cluster
+    Review,
+    /// The gateway beside other proxies
+    Gateway,
 }
 
 /// What this program is when it is not the bench.

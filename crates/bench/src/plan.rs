@@ -4,8 +4,11 @@
 //! them. A rate and its limit are measured in turns ([`load::in_turns`]); only the fan-out is not,
 //! since the limit's events have to be of the size that ours turn out to be.
 
+mod cluster;
 mod creates;
+mod gateway;
 mod reads;
+mod reviews;
 mod starts;
 mod watches;
 
@@ -54,11 +57,14 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     let used = server.meter().memory()?.resident;
     let watches = bench.watches().await?;
     let creates = bench.creates().await?;
+    bench.register().await?;
+    let reviews = bench.reviews().await?;
+    let (gateway, missing) = bench.gateway().await?;
     let starts = starts::rows(empty, full, used);
     Ok(Report {
         heading: heading(options),
-        rows: [creates, reads, watches, starts].concat(),
-        notes: notes(),
+        rows: [creates, reads, watches, reviews, gateway, starts].concat(),
+        notes: [missing, notes()].concat(),
     })
 }
 
@@ -147,7 +153,8 @@ fn heading(options: &Options) -> Vec<String> {
 fn notes() -> Vec<String> {
     [
         "limit  measured in this run: a bare hyper server over the same TLS that sends as many bytes from memory (get, list),",
-        "       answers after a shared fdatasync of 4 KiB for each waiting request (create), or broadcasts shared bytes (watch).",
+        "       answers after a shared fdatasync of 4 KiB for each waiting request (create), or broadcasts shared bytes (watch);",
+        "       for the gateway another proxy, in turns with it, to the same bare server. HAProxy checks no token and knows no user.",
         "ratio  ours divided by the limit: the more the better for rates, the less the better for times.",
         "CPU/op processor time of the server alone, user and kernel, for one operation.",
         "short  of the aim, above the floor; MISS: below the floor. Absolute targets are for two cores of a server processor.",

@@ -29,3 +29,10 @@ pub(crate) fn post(endpoint: &Endpoint, path: &str, body: &str) -> Bytes {
     )
     .into()
 }
+
+/// A request of somebody who shows a token.
+pub(crate) fn with_token(request: &Bytes, token: &str) -> Bytes {
+    let request = String::from_utf8_lossy(request);
+    let header = format!("\r\nAuthorization: Bearer {token}\r\n");
+    request.replacen("\r\n", &header, 1).into()
+}

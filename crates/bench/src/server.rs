@@ -112,6 +112,11 @@ impl Server {
         &self.folder
     }
 
+    /// Its program, which is also its command line.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// What it takes of the machine.
     pub(crate) fn meter(&self) -> Meter {
         self.process.meter()
@@ -119,12 +124,21 @@ impl Server {
 
     /// The server as one of its users.
     pub(crate) fn endpoint(&self, user: User) -> anyhow::Result<Arc<Endpoint>> {
-        let file = match user {
+        kubeconfig::endpoint(&self.kubeconfig(user))
+    }
+
+    /// The server as nobody: whoever asks shows a token.
+    pub(crate) fn stranger(&self) -> anyhow::Result<Arc<Endpoint>> {
+        kubeconfig::endpoint_without_identity(&self.kubeconfig(User::Admin))
+    }
+
+    /// The file of one of its users.
+    pub(crate) fn kubeconfig(&self, user: User) -> PathBuf {
+        self.folder.join("data").join(match user {
             User::Admin => "admin.kubeconfig",
             User::Alice => "alice.kubeconfig",
             User::Bob => "bob.kubeconfig",
-        };
-        kubeconfig::endpoint(&self.folder.join("data").join(file))
+        })
     }
 
     /// Lists the kubeconfigs that a user sees, with a query such as `?limit=1`.

@@ -84,6 +84,62 @@ pub(crate) fn delay() -> Vec<Target> {
     vec![Target::aim(Figure::P99, Bound::AtMost(21.0))]
 }
 
+/// One signature verified for each; the floor is the most that a busy API server asks for.
+pub(crate) fn review_cold() -> Vec<Target> {
+    vec![
+        Target::aim(Figure::Value, Bound::AtLeast(10_000.0)),
+        Target::floor(Figure::Value, Bound::AtLeast(5_000.0)),
+    ]
+}
+
+/// Most of what the stack below can do.
+pub(crate) fn review_warm() -> Vec<Target> {
+    vec![
+        Target::aim(Figure::Value, Bound::AtLeast(30_000.0)),
+        Target::aim(Figure::Ratio, Bound::AtLeast(0.45)),
+    ]
+}
+
+/// What the gateway is to be beside another proxy.
+#[derive(Clone, Copy)]
+pub(crate) struct Beside {
+    /// Requests for the same processor time, as a ratio: what is wanted, and what must be.
+    per_core: [f64; 2],
+    /// Added time, as a ratio.
+    added: f64,
+}
+
+/// A proxy that checks nothing.
+pub(crate) const HAPROXY: Beside = Beside {
+    per_core: [1.0, 0.8],
+    added: 1.0,
+};
+
+/// A proxy for one user.
+pub(crate) const KUBECTL: Beside = Beside {
+    per_core: [3.0, 0.8],
+    added: 0.5,
+};
+
+impl Beside {
+    /// Of requests in a second of a processor.
+    pub(crate) fn per_core(self) -> Vec<Target> {
+        let [aim, floor] = self.per_core;
+        vec![
+            Target::aim(Figure::Ratio, Bound::AtLeast(aim)),
+            Target::floor(Figure::Ratio, Bound::AtLeast(floor)),
+        ]
+    }
+
+    /// Of the median time that is added for one client.
+    pub(crate) fn added(self) -> Vec<Target> {
+        vec![
+            Target::aim(Figure::Ratio, Bound::AtMost(self.added)),
+            Target::floor(Figure::Value, Bound::AtMost(0.1)),
+        ]
+    }
+}
+
 /// A quarter of the Go server's.
 pub(crate) fn memory_per_record() -> Vec<Target> {
     vec![

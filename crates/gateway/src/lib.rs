@@ -8,20 +8,30 @@
 //! The gateway decides *who* calls, never *what they may do*: it impersonates the user at the
 //! cluster, whose own rules then decide. Its own credential there may do nothing but impersonate.
 //!
+//! [`prober`] looks at every cluster now and then and says in its status how it is; it also renews the
+//! gateway's credentials ([`renewal`]).
+//!
 //! [`upstream`] is the way to a cluster, for whoever needs one; it knows nothing of users.
 
 mod access;
 mod answer_headers;
+mod ask;
 mod bearer;
 mod forward;
 mod front;
 mod gateway;
+pub mod prober;
 mod relay;
+pub mod renewal;
 mod request_headers;
 mod route;
 mod sessions;
 mod status;
+pub mod token_claims;
 mod tunnel;
 pub mod upstream;
+
+#[cfg(test)]
+mod fake_cluster;
 
 pub use gateway::{Gateway, GatewayParts};

@@ -1,9 +1,13 @@
 //! The command line, as typed.
 
+mod cluster;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub(crate) use cluster::{AddArgs, ClusterArgs, ClusterCommand, OidcArgs, RemoveArgs, WebhookArgs};
 
 /// Hands out kubeconfigs whose tokens open real clusters, and takes them back.
 ///
@@ -59,6 +63,17 @@ pub(crate) enum Command {
     ///   kubectl --kubeconfig ./data/alice.kubeconfig api-resources
     #[command(verbatim_doc_comment)]
     Standalone(StandaloneArgs),
+
+    /// Registers real clusters with a running server, and takes them back.
+    ///
+    /// A registered cluster is one that users can have kubeconfigs for. Each command speaks to the
+    /// server as the user of a kubeconfig file, who must be an administrator there:
+    ///
+    ///   export KUBECONFIG=./data/admin.kubeconfig
+    ///   kubeconfig-apiserver cluster add prod --from ~/prod.kubeconfig
+    ///   kubeconfig-apiserver cluster list
+    #[command(verbatim_doc_comment)]
+    Cluster(ClusterArgs),
 }
 
 /// Flags of `standalone`.

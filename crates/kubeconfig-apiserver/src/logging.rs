@@ -6,9 +6,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{LogArgs, LogFormat};
 
+/// Our commands say themselves what went wrong, and once.
+const QUIET: &str = "kube_client=off";
+
 /// Starts logging. A filter that makes no sense is told, and `info` is used.
 pub(crate) fn start(args: &LogArgs) {
-    let parsed = EnvFilter::try_new(&args.log_level);
+    let parsed = EnvFilter::try_new(format!("{QUIET},{}", args.log_level));
     let complaint = parsed.as_ref().err().map(ToString::to_string);
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()

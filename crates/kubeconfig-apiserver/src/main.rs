@@ -3,6 +3,7 @@
 //! The one place that names concrete backends and wires all parts together.
 
 mod args;
+mod cluster;
 mod data_dir;
 mod demo;
 mod logging;
@@ -16,11 +17,16 @@ use clap::Parser;
 
 use crate::args::{Args, Command};
 
+/// A request makes some hundred small allocations on several threads; the allocators of libc are slow at that, musl's most of all.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     logging::start(&args.log);
     let result = match args.command {
         Command::Standalone(args) => standalone::run(args),
+        Command::Cluster(args) => cluster::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,7 +28,7 @@ use crate::pki::Authority;
 use crate::user_file::UserFile;
 
 use address::Address;
-use clock::SystemClock;
+pub(crate) use clock::SystemClock;
 pub(crate) use kinds::Kinds;
 use tasks::Tasks;
 
@@ -91,7 +91,8 @@ async fn serve(args: StandaloneArgs) -> Result<()> {
     let tls = certificate
         .server_config(Vec::new())
         .context("TLS cannot be set up")?;
-    kinds.start_tasks(&tasks);
+    let gateway = kinds.gateway(server.shutdown().clone());
+    kinds.start_tasks(&gateway, &tasks);
     tasks.spawn(
         "serving certificate",
         address.renew(
@@ -105,7 +106,8 @@ async fn serve(args: StandaloneArgs) -> Result<()> {
     }
     tracing::info!(url, data = %args.data_dir.display(), "serving");
 
-    let listener = Server::new(address.into_listener(), Arc::new(tls), server.service());
+    let service = gateway.layer(server.service());
+    let listener = Server::new(address.into_listener(), Arc::new(tls), service);
     let stop = tasks.stop_on_signal(server);
     listener.run(stop, DRAIN).await;
     tasks.finish().await;

@@ -95,7 +95,7 @@ impl Clusters {
             if !may_get(cx, key.name()).await? {
                 continue;
             }
-            let cluster = self.clusters.decode(object)?;
+            let cluster = self.clusters.decode_facts(object)?;
             let entry = self.with_nodes(&cluster);
             if cluster.id() == cluster::LOCAL {
                 local = Some(entry);
@@ -129,7 +129,7 @@ impl Clusters {
             let Some(object) = view.get(&self.clusters.key("", id)) else {
                 return Err(Status::bad_request(format!("cluster {id} not found")));
             };
-            found.push(self.with_nodes(&self.clusters.decode(object)?));
+            found.push(self.with_nodes(&self.clusters.decode_facts(object)?));
         }
         Ok(found)
     }
@@ -147,7 +147,7 @@ impl Clusters {
         let view = self.nodes.collection().view();
         let nodes = view.range(&prefix, None);
         nodes
-            .filter_map(|(_, object)| self.nodes.decode(object).ok())
+            .filter_map(|(_, object)| self.nodes.decode_facts(object).ok())
             .collect()
     }
 }

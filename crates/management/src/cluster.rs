@@ -1,5 +1,7 @@
 //! `clusters.management.cattle.io`: what there is to reach.
 
+mod connection;
+
 use std::sync::Arc;
 
 use api::management::{self, Cluster, cluster};
@@ -29,10 +31,13 @@ pub fn description() -> Description {
 /// Clusters are found by name and labels.
 pub const INDEX: Index<Cluster> = Index::NONE;
 
-const COLUMNS: [Column; 4] = [
+const COLUMNS: [Column; 7] = [
     Column::NAME,
     Column::string("Display Name", "Name of the cluster for people."),
-    Column::string("Version", "Version of Kubernetes that the cluster runs.").wide(),
+    Column::string("Ready", "Whether the gateway reaches the cluster."),
+    Column::string("Version", "Version of Kubernetes that the cluster runs."),
+    Column::string("Reason", "Why Ready is what it is.").wide(),
+    Column::string("Server", "Where the gateway reaches the cluster.").wide(),
     AGE,
 ];
 
@@ -62,15 +67,16 @@ impl Resource for Clusters {
     }
 
     fn cells(&self, cluster: &Cluster, now: Timestamp) -> Vec<Value> {
-        let version = cluster
-            .status
-            .version
-            .as_ref()
-            .map(|version| version.git_version.as_str());
+        let (ready, version) = (cluster.status.ready(), cluster.status.version.as_ref());
+        let connection = cluster.spec.connection.as_ref();
+        let text = |text: Option<&str>| Value::from(text.unwrap_or_default());
         vec![
             cluster.id().into(),
             cluster.display_name().into(),
-            version.unwrap_or_default().into(),
+            text(ready.map(|ready| ready.status.as_str())),
+            text(version.map(|version| version.git_version.as_str())),
+            text(ready.map(|ready| ready.reason.as_str())),
+            text(connection.map(|connection| connection.server.as_str())),
             age(&cluster.metadata, now),
         ]
     }
@@ -81,21 +87,23 @@ impl Resource for Clusters {
     }
 
     fn validate(&self, cluster: &Cluster, _live: Option<&Cluster>) -> ErrorList {
-        let endpoint = cluster.spec.local_cluster_auth_endpoint.as_ref();
-        let fqdn = endpoint
-            .map(|endpoint| endpoint.fqdn.as_str())
-            .unwrap_or_default();
-        if fqdn.is_empty() || is_host(fqdn) {
-            return ErrorList::new();
+        let mut errors = ErrorList::new();
+        let spec = Path::root("spec");
+        if let Some(endpoint) = &cluster.spec.local_cluster_auth_endpoint
+            && !endpoint.fqdn.is_empty()
+            && !is_host(&endpoint.fqdn)
+        {
+            errors.push(field::Error::invalid(
+                &spec.child("localClusterAuthEndpoint").child("fqdn"),
+                endpoint.fqdn.as_str(),
+                "must be a host name, with a port if need be",
+            ));
         }
-        let path = Path::root("spec")
-            .child("localClusterAuthEndpoint")
-            .child("fqdn");
-        vec![field::Error::invalid(
-            &path,
-            fqdn,
-            "must be a host name, with a port if need be",
-        )]
+        if let Some(connection) = &cluster.spec.connection {
+            let path = spec.child("connection");
+            errors.extend(connection::validate(connection, cluster.id(), &path));
+        }
+        errors
     }
 
     async fn admit(&self, _cx: &RequestContext, write: Write<'_, Cluster>) -> Result<(), Status> {

@@ -42,9 +42,8 @@ pub struct Features(pub Registry<Feature>);
 impl Features {
     /// Whether a feature is on; one that nobody defined is off.
     pub fn enabled(&self, name: &str) -> bool {
-        self.0
-            .cached("", name)
-            .is_some_and(|feature| feature.is_enabled())
+        let enabled = self.0.derived(("", name), Feature::is_enabled);
+        enabled.is_some_and(|enabled| *enabled)
     }
 }
 

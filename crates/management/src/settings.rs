@@ -29,10 +29,10 @@ pub struct TtlLimits {
 impl Settings {
     /// The value that counts; empty where nobody set one and there is no default.
     pub fn effective(&self, name: &str) -> String {
-        self.0
-            .cached("", name)
-            .map(|setting| setting.effective().to_owned())
-            .unwrap_or_default()
+        let value = self
+            .0
+            .derived(("", name), |setting| setting.effective().to_owned());
+        value.map(|value| (*value).clone()).unwrap_or_default()
     }
 
     /// How long kubeconfigs may live.

@@ -1,9 +1,7 @@
 //! What the world may know: the key set and the OpenID Connect discovery document.
 //!
-//! Both are pure functions of the issuer and the key ring. Serving them is the caller's: the paths
-//! are Kubernetes' own for service account tokens (KEP-1393), so a cluster is pointed here by
-//! `--oidc-issuer-url` or a `jwt` authenticator alone. Neither document holds private members; the
-//! types have no place for them.
+//! Both are pure functions of the issuer and the key ring; [`crate::openid`] serves them. Neither
+//! document holds private members; the types have no place for them.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,7 +14,7 @@ use crate::{
 /// Path of the discovery document under the issuer (OpenID Connect Discovery 1.0, section 4).
 pub const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
 
-/// Path of the key set under the issuer, as kube-apiserver has it.
+/// Path of the key set, as kube-apiserver has it.
 pub const JWKS_PATH: &str = "/openid/v1/jwks";
 
 /// Media type of a key set (RFC 7517, section 8.5.2).
@@ -56,13 +54,14 @@ pub fn jwk_set(ring: &KeyRing, now: Timestamp) -> JwkSet {
     }
 }
 
-/// The discovery document of an issuer.
+/// The discovery document of an issuer whose key set is served at `server_url`. The two are the
+/// same where the server has a name that lasts.
 #[must_use]
-pub fn discovery_document(issuer: &str) -> DiscoveryDocument {
+pub fn discovery_document(issuer: &str, server_url: &str) -> DiscoveryDocument {
     let owned = |values: &[&str]| values.iter().map(ToString::to_string).collect();
     DiscoveryDocument {
         issuer: issuer.to_owned(),
-        jwks_uri: format!("{}{JWKS_PATH}", issuer.trim_end_matches('/')),
+        jwks_uri: format!("{}{JWKS_PATH}", server_url.trim_end_matches('/')),
         response_types_supported: owned(&["id_token"]),
         subject_types_supported: owned(&["public"]),
         id_token_signing_alg_values_supported: owned(&[ALGORITHM]),

@@ -11,15 +11,18 @@
 //! No token and no private key is stored in the clear or printed: records hold neither, and the types that do have no `Display`.
 
 pub mod authenticator;
+pub mod cluster_credential;
 pub mod jwks;
 pub mod jwt;
 pub mod key_ring;
 pub mod key_store;
 pub mod leeway;
 pub mod minter;
+pub mod openid;
 pub mod secret;
 pub mod signing_key;
 pub mod sweeper;
 pub mod token_resource;
+pub mod token_review;
 pub mod user_directory;
 pub mod validity;

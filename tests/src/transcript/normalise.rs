@@ -45,8 +45,7 @@ const RULES: &[(&str, &str)] = &[
 
 /// The letters of a generated suffix (`k8s.io/apimachinery` `pkg/util/rand`): no vowels, no digit
 /// that looks like a letter, so that few other words match.
-const GENERATED: &str =
-    r"\b(?P<base>kubeconfig|token)-(?P<suffix>[bcdfghjklmnpqrstvwxz2456789]{5})\b";
+const GENERATED: &str = r"\b(?P<base>kubeconfig|token)-(?P<suffix>[bcdfghjklmnpqrstvwxz2456789]{5}(?:[bcdfghjklmnpqrstvwxz2456789]{10})?)\b";
 
 /// A duration as a table shows it.
 const AGE: &str = r"^(?:\d+[smhdy]){1,2}\b";

@@ -6,6 +6,8 @@ mod bad_input;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod downstream;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod harness;
@@ -15,6 +17,8 @@ mod isolation;
 mod lifecycle;
 #[cfg(test)]
 mod permissions;
+#[cfg(test)]
+mod real_clusters;
 #[cfg(test)]
 mod record;
 #[cfg(test)]

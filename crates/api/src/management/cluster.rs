@@ -196,6 +196,25 @@ pub struct ClusterStatus {
     /// The version of Kubernetes that the cluster runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<ClusterVersion>,
+
+    /// The `metadata.generation` that the condition `Ready` is about.
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_as_zero")]
+    pub observed_generation: i64,
+}
+
+impl ClusterStatus {
+    /// The type of the condition that says whether the gateway reaches the cluster.
+    pub const READY: &str = "Ready";
+
+    /// The condition that says whether the gateway reaches the cluster, if that was looked at.
+    pub fn ready(&self) -> Option<&Condition> {
+        let mut conditions = self.conditions.iter();
+        conditions.find(|condition| condition.type_ == Self::READY)
+    }
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// The version of Kubernetes that a cluster runs.

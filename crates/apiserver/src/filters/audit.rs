@@ -1,7 +1,7 @@
 //! Writes down who did what, once for each request: names and codes only, never bodies.
 //!
-//! Writes and refusals are told at level `info`, reads that were answered at `debug`: they are most of
-//! the requests, and writing a line takes as long as reading an object.
+//! Writes and refusals are told at level `info`, reads and reviews that were answered at `debug`: they
+//! are most of the requests, and writing a line takes as long as reading an object.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::respond;
 use crate::server::Peer;
 
 pub(super) async fn filter(
-    State(_): State<Arc<Parts>>,
+    State(parts): State<Arc<Parts>>,
     request: Request<Body>,
     next: Next,
 ) -> Response<Body> {
@@ -29,10 +29,17 @@ pub(super) async fn filter(
     let (audit_id, user) = (&*cx.audit_id, &cx.user.name);
     let (verb, path) = (&cx.info.verb, &cx.info.path);
     let (peer, code) = (peer.map(tracing::field::display), code.as_u16());
-    if cx.info.is_read_only() && response.status().is_success() {
+    if !writes(&parts, &cx) && response.status().is_success() {
         tracing::debug!(target: "audit", audit_id, ?user, verb, ?path, peer, code, "request");
     } else {
         tracing::info!(target: "audit", audit_id, ?user, verb, ?path, peer, code, "request");
     }
     response
+}
+
+/// Whether a request that succeeds has changed something.
+fn writes(parts: &Parts, cx: &RequestContext) -> bool {
+    let asked = cx.info.resource.as_ref();
+    let endpoint = asked.and_then(|resource| parts.endpoints.find(resource));
+    !cx.info.is_read_only() && endpoint.is_none_or(|endpoint| endpoint.stores())
 }

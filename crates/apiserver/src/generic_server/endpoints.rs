@@ -23,6 +23,9 @@ pub(crate) trait Endpoint: Send + Sync {
     /// Whether it is served at the moment.
     fn enabled(&self) -> bool;
 
+    /// Whether its objects are stored; else every request is a question, whatever its verb.
+    fn stores(&self) -> bool;
+
     /// Answers a request for it that was authorised.
     async fn handle(
         &self,

@@ -40,6 +40,10 @@ impl<V: Review> Endpoint for ReviewEndpoint<V> {
         true
     }
 
+    fn stores(&self) -> bool {
+        false
+    }
+
     async fn handle(
         &self,
         cx: RequestContext,

@@ -70,7 +70,7 @@ fn words(target: &Target, row: &Row) -> String {
     let floor = if target.floor { "floor " } else { "" };
     match target.figure {
         Figure::Value => format!("{floor}{sign} {} {}", number(bound), row.unit.name()),
-        Figure::Ratio => format!("{floor}ratio {sign} {bound:.1}"),
+        Figure::Ratio => format!("{floor}ratio {sign} {bound}"),
         Figure::P50 => format!("{floor}p50 {sign} {} ms", number(bound)),
         Figure::P99 => format!("{floor}p99 {sign} {} ms", number(bound)),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use api::ext::{Kubeconfig, Token};
-use api::management::{Cluster, Feature, Node, Setting, User};
+use api::management::{Cluster, Feature, Node, Setting, User, setting};
 use apiserver::Builder;
 use apiserver::health::HealthCheck;
 use apiserver::registry::{Registries, Registry};
@@ -13,6 +13,9 @@ use auth::rbac::RbacAuthorizer;
 use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
 use builtins::Builtins;
 use builtins::any_resource::AnyResource;
+use gateway::prober::{self, Prober};
+use gateway::upstream;
+use gateway::{Gateway, GatewayParts};
 use kubeconfigs::resource::Kubeconfigs;
 use machinery::status::Status;
 use machinery::time::Clock;
@@ -25,13 +28,17 @@ use management::user::Users;
 use storage::Store;
 use storage::cache::{Cache, CacheBuilder, CacheOptions};
 use storage::compaction::{self, Retention};
+use tokens::cluster_credential::{self, ClusterAuthenticator};
 use tokens::jwt::{VerifiedCache, Verifier};
 use tokens::key_ring::RotationPolicy;
 use tokens::key_store::{self, KeyStore};
 use tokens::minter::Minter;
+use tokens::openid::{self, OpenId};
 use tokens::sweeper::Sweeper;
 use tokens::token_resource::TokenResource;
+use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use tokens::validity::Validity;
+use tokio_util::sync::CancellationToken;
 
 use super::roles;
 use super::tasks::Tasks;
@@ -127,6 +134,8 @@ impl Kinds {
     pub(super) async fn bootstrap(&self) -> Result<(), Status> {
         let (roles, bindings) = roles::defaults();
         self.builtins.bootstrap(roles, bindings).await?;
+        builtins::bootstrap::namespace(&self.builtins.namespaces, cluster_credential::NAMESPACE)
+            .await?;
         management::bootstrap::run(&self.clusters, &self.settings, &self.features).await
     }
 
@@ -146,7 +155,32 @@ impl Kinds {
             .resource(self.user_resource())
             .resource(self.setting_resource())
             .resource(self.feature_resource());
+        let server = self.serve_reviews(server);
+        let server = self.open_id().serve(server);
         self.builtins.serve(server.health_check(self.store_check()))
+    }
+
+    /// Tells clusters whether tokens count.
+    fn serve_reviews(&self, server: Builder) -> Builder {
+        let (secrets, clusters) = (self.builtins.secrets.clone(), self.clusters.clone());
+        let callers = ClusterAuthenticator::new(secrets.clone(), clusters.clone());
+        let reviewer = TokenReviewer::new(self.validity(), secrets, clusters);
+        let reviewer = Arc::new(reviewer);
+        server
+            .authenticator(Arc::new(callers))
+            .review(TokenReviews::<V1>::new(Arc::clone(&reviewer)))
+            .review(TokenReviews::<V1Beta1>::new(reviewer))
+    }
+
+    /// Lets clusters verify tokens by themselves.
+    fn open_id(&self) -> OpenId {
+        let settings = Settings(self.settings.clone());
+        OpenId {
+            issuer: self.validity.issuer().to_owned(),
+            server_url: Arc::new(move || settings.effective(setting::SERVER_URL)),
+            keys: Arc::clone(&self.keys),
+            clock: Arc::clone(&self.clock),
+        }
     }
 
     /// Ready while the store answers and the cache keeps up with it.
@@ -222,7 +256,7 @@ impl Kinds {
     }
 
     /// Starts what tidies up beside the requests.
-    pub(super) fn start_tasks(&self, tasks: &Tasks) {
+    pub(super) fn start_tasks(&self, gateway: &Gateway, tasks: &Tasks) {
         let sweeper = Sweeper {
             tokens: self.tokens.clone(),
             kubeconfigs: self.kubeconfigs.clone(),
@@ -241,6 +275,7 @@ impl Kinds {
             "compaction",
             compaction::run(store, Retention::default(), stop),
         );
+        tasks.spawn("cluster prober", self.prober(gateway).run());
         let others: Vec<Arc<dyn AnyResource>> = vec![
             Arc::new(self.kubeconfig_resource()),
             Arc::new(self.token_resource()),
@@ -255,6 +290,30 @@ impl Kinds {
         tasks.spawn("namespaces and garbage", async move {
             builtins.run(others, clock, stop).await;
         });
+    }
+
+    /// The way to the clusters, until `stop`.
+    pub(super) fn gateway(&self, stop: CancellationToken) -> Arc<Gateway> {
+        Gateway::new(GatewayParts {
+            clusters: self.clusters.clone(),
+            secrets: self.builtins.secrets.clone(),
+            users: self.users.clone(),
+            tokens: self.tokens.clone(),
+            kubeconfigs: self.kubeconfigs.clone(),
+            validity: self.validity(),
+            clock: Arc::clone(&self.clock),
+            options: upstream::Options::default(),
+            stop,
+        })
+    }
+
+    fn prober(&self, gateway: &Gateway) -> Prober {
+        Prober::new(
+            Arc::clone(gateway.upstreams()),
+            (self.clusters.clone(), self.builtins.secrets.clone()),
+            Arc::clone(&self.clock),
+            prober::Options::default(),
+        )
     }
 
     /// What may be done.
@@ -275,11 +334,12 @@ async fn start_cache(builder: CacheBuilder<StoredObject>, tasks: &Tasks) -> Resu
     Ok(())
 }
 
-/// `system:masters` first, then RBAC; health is for everybody.
+/// `system:masters` first, then RBAC; health and what verifies tokens are for everybody.
 fn authorizer(builtins: &Builtins) -> Result<Arc<dyn Authorizer>> {
-    let health = AlwaysAllowPaths::new(["/livez", "/readyz", "/healthz"])?;
+    let health = ["/livez", "/readyz", "/healthz"];
+    let public = AlwaysAllowPaths::new(health.into_iter().chain(openid::PATHS))?;
     Ok(Arc::new(AuthorizerUnion::new(vec![
-        Arc::new(health),
+        Arc::new(public),
         Arc::new(PrivilegedGroup::system_masters()),
         Arc::new(RbacAuthorizer::new(builtins.policy())),
     ])))

@@ -2,11 +2,17 @@
 
 use api::ext::{self, Kubeconfig, Token};
 use api::management::{self, Cluster};
+use k8s_openapi::Resource;
+use k8s_openapi::api::authentication::v1::TokenReview;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
 use machinery::meta::ObjectMeta;
+use tokens::cluster_credential;
 
 /// Role of everybody who is known.
 const KUBECONFIG_USER: &str = "kubeconfig-user";
+
+/// Role of clusters that ask about tokens.
+const TOKEN_REVIEWER: &str = "token-reviewer";
 
 const EVERY_VERB: [&str; 8] = [
     "create",
@@ -21,9 +27,9 @@ const EVERY_VERB: [&str; 8] = [
 
 /// The roles and bindings that a server starts with, beside those of Kubernetes.
 pub(super) fn defaults() -> (Vec<ClusterRole>, Vec<ClusterRoleBinding>) {
-    let role = ClusterRole {
-        metadata: automatic(),
-        rules: Some(vec![
+    let user = role(
+        KUBECONFIG_USER,
+        vec![
             rule(ext::GROUP, Kubeconfig::PLURAL, &EVERY_VERB),
             // Deleting all tokens at once is not part of the role (B219).
             rule(
@@ -35,13 +41,28 @@ pub(super) fn defaults() -> (Vec<ClusterRole>, Vec<ClusterRoleBinding>) {
             ),
             // Whoever lists clusters sees those that they may get.
             rule(management::GROUP, Cluster::PLURAL, &["list", "watch"]),
-        ]),
-        ..ClusterRole::default()
-    };
+        ],
+    );
+    let reviews = rule(
+        TokenReview::GROUP,
+        TokenReview::URL_PATH_SEGMENT,
+        &["create"],
+    );
     (
-        vec![role],
-        vec![binding("Group", auth::user::ALL_AUTHENTICATED)],
+        vec![user, role(TOKEN_REVIEWER, vec![reviews])],
+        vec![
+            binding(KUBECONFIG_USER, auth::user::ALL_AUTHENTICATED),
+            binding(TOKEN_REVIEWER, cluster_credential::GROUP),
+        ],
     )
+}
+
+fn role(name: &str, rules: Vec<PolicyRule>) -> ClusterRole {
+    ClusterRole {
+        metadata: automatic(name),
+        rules: Some(rules),
+        ..ClusterRole::default()
+    }
 }
 
 fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {
@@ -53,32 +74,58 @@ fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {
     }
 }
 
-fn binding(kind: &str, subject: &str) -> ClusterRoleBinding {
+/// Gives a role of the same name to a group.
+fn binding(role: &str, group: &str) -> ClusterRoleBinding {
     ClusterRoleBinding {
-        metadata: automatic(),
+        metadata: automatic(role),
         role_ref: RoleRef {
             api_group: Some(auth::rbac::GROUP.to_owned()),
             kind: "ClusterRole".to_owned(),
-            name: KUBECONFIG_USER.to_owned(),
+            name: role.to_owned(),
         },
         subjects: Some(vec![Subject {
             api_group: Some(auth::rbac::GROUP.to_owned()),
-            kind: kind.to_owned(),
-            name: subject.to_owned(),
+            kind: "Group".to_owned(),
+            name: group.to_owned(),
             ..Subject::default()
         }]),
     }
 }
 
 /// Kept up to date by later versions of the server, unless an administrator takes the annotation away.
-fn automatic() -> ObjectMeta {
+fn automatic(name: &str) -> ObjectMeta {
     let annotation = (
         auth::rbac::defaults::AUTO_UPDATE_ANNOTATION.to_owned(),
         "true".to_owned(),
     );
     ObjectMeta {
-        name: Some(KUBECONFIG_USER.to_owned()),
+        name: Some(name.to_owned()),
         annotations: Some([annotation].into()),
         ..ObjectMeta::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_may_review_tokens_and_nothing_else() {
+        let (roles, bindings) = defaults();
+        let is_for_clusters = |binding: &&ClusterRoleBinding| {
+            let mut subjects = binding.subjects.iter().flatten();
+            subjects.any(|subject| subject.name == "system:clusters")
+        };
+        let bound: Vec<&str> = bindings
+            .iter()
+            .filter(is_for_clusters)
+            .map(|binding| binding.role_ref.name.as_str())
+            .collect();
+        assert_eq!(bound, ["token-reviewer"]);
+        let role = roles
+            .iter()
+            .find(|role| role.metadata.name.as_deref() == Some("token-reviewer"));
+        let reviews = rule("authentication.k8s.io", "tokenreviews", &["create"]);
+        assert_eq!(role.unwrap().rules, Some(vec![reviews]));
     }
 }

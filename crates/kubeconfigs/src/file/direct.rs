@@ -22,7 +22,7 @@ pub enum DirectEndpoint {
     },
     /// Each control-plane node by itself.
     Nodes {
-        /// The nodes, in the order of their entries.
+        /// The nodes, in the order of their entries: those that are ready first.
         nodes: Vec<ControlPlaneNode>,
         /// The authorities of the cluster, as `certificate-authority-data`.
         ca_data: String,
@@ -62,7 +62,8 @@ impl DirectEndpoint {
                 ca_data,
             });
         }
-        let nodes = nodes.iter().filter_map(ControlPlaneNode::of).collect();
+        let mut nodes: Vec<_> = nodes.iter().filter_map(ControlPlaneNode::of).collect();
+        nodes.sort_by_key(|node| !node.is_ready);
         Some(DirectEndpoint::Nodes {
             nodes,
             ca_data: cluster.status.ca_cert.clone(),

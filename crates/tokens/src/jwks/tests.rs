@@ -67,17 +67,17 @@ fn the_discovery_document_names_what_verifiers_need() {
         "claims_supported": ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "groups"],
     });
     assert_eq!(
-        json!(discovery_document("https://kubeconfigs.example")),
+        json!(discovery_document(
+            "https://kubeconfigs.example",
+            "https://kubeconfigs.example"
+        )),
         expected
     );
 }
 
 #[test]
 fn the_issuer_stays_as_it_is_and_the_uri_has_no_double_slash() {
-    let document = discovery_document("https://kubeconfigs.example/oidc/");
-    assert_eq!(document.issuer, "https://kubeconfigs.example/oidc/");
-    assert_eq!(
-        document.jwks_uri,
-        "https://kubeconfigs.example/oidc/openid/v1/jwks"
-    );
+    let document = discovery_document("https://issuer.example/oidc/", "https://10.0.0.1:8443/");
+    assert_eq!(document.issuer, "https://issuer.example/oidc/");
+    assert_eq!(document.jwks_uri, "https://10.0.0.1:8443/openid/v1/jwks");
 }

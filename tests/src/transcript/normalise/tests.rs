@@ -20,7 +20,7 @@ fn names_are_numbered_in_the_order_of_their_appearance() {
         "kubeconfig-<1>\nkubeconfig-<2>\nkubeconfig-<1>\n",
     );
     check(
-        "kubeconfig-zp786 token-zp786\n",
+        "kubeconfig-zp786 token-zp786zp786zp786\n",
         "kubeconfig-<1> token-<1>\n",
     );
 }

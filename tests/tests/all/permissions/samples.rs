@@ -31,6 +31,7 @@ pub(super) fn sample(resource: &str) -> Option<Sample> {
         "users" => named(json!({ "username": "probe" })),
         "kubeconfigs" | "tokens" => json!({ "spec": {} }),
         "selfsubjectreviews" => json!({}),
+        "tokenreviews" => json!({ "spec": { "token": "unknown" } }),
         "selfsubjectaccessreviews" => json!({ "spec": { "resourceAttributes": attributes } }),
         "selfsubjectrulesreviews" => json!({ "spec": { "namespace": "default" } }),
         "subjectaccessreviews" => {

@@ -28,7 +28,7 @@ use credentials::Credentials;
 pub use wire::{Answer, Stream};
 
 /// Time without a byte after which an answer counts as missing.
-const SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Sends requests to one server as one user.
 #[derive(Clone, Debug)]

@@ -1,0 +1,124 @@
+//! A cluster behind the gateway whose API server is the bare one, and what opens it.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::{Bench, MANY};
+use crate::connection::Connection;
+use crate::request;
+use crate::server::{KUBECONFIGS, User};
+
+/// Its id.
+pub(super) const CLUSTER: &str = "bench";
+
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+
+impl Bench<'_> {
+    /// Makes it, and lets alice use it.
+    pub(super) async fn register(&self) -> anyhow::Result<()> {
+        let credential = format!("cluster-{CLUSTER}-gateway");
+        let namespace = "kubeconfig-apiserver";
+        let secret = json!({
+            "metadata": {"name": credential},
+            "data": {"token": STANDARD.encode("anything")},
+        });
+        let cluster = json!({
+            "apiVersion": "management.cattle.io/v3",
+            "kind": "Cluster",
+            "metadata": {"name": CLUSTER},
+            "spec": {"connection": {
+                "server": format!("https://{}", self.bare.endpoint.authority()),
+                "caData": STANDARD.encode(&self.bare.certificate),
+                "credentialSecretRef": {"namespace": namespace, "name": credential},
+            }},
+        });
+        let role = json!({
+            "metadata": {"name": CLUSTER},
+            "rules": [{"apiGroups": ["management.cattle.io"], "resources": ["clusters"],
+                "resourceNames": [CLUSTER], "verbs": ["get"]}],
+        });
+        let group = "rbac.authorization.k8s.io";
+        let binding = json!({
+            "metadata": {"name": CLUSTER},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": CLUSTER},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": "alice"}],
+        });
+        let secrets = format!("/api/v1/namespaces/{namespace}/secrets");
+        self.make(&secrets, &secret).await?;
+        self.make("/apis/management.cattle.io/v3/clusters", &cluster)
+            .await?;
+        self.make(&format!("{RBAC}/clusterroles"), &role).await?;
+        self.make(&format!("{RBAC}/clusterrolebindings"), &binding)
+            .await
+    }
+
+    /// As many tokens for it, alice's, from as many kubeconfigs.
+    pub(super) async fn mint(&self, count: usize) -> anyhow::Result<Vec<String>> {
+        let endpoint = self.server.endpoint(User::Alice)?;
+        let wanted = json!({
+            "apiVersion": "ext.cattle.io/v1",
+            "kind": "Kubeconfig",
+            "spec": {"clusters": [CLUSTER]},
+        });
+        let create = request::post(&endpoint, KUBECONFIGS, &wanted.to_string());
+        let mut clients = JoinSet::new();
+        for index in 0..MANY.min(count) {
+            let share = count / MANY + usize::from(index < count % MANY);
+            let connection = Connection::open(&endpoint).await?;
+            clients.spawn(create_each(connection, create.clone(), share));
+        }
+        let mut tokens = Vec::with_capacity(count);
+        while let Some(made) = clients.join_next().await {
+            tokens.extend(made??);
+        }
+        ensure!(tokens.len() == count, "{} of {count} tokens", tokens.len());
+        Ok(tokens)
+    }
+
+    /// What the cluster shows when it asks about tokens.
+    pub(super) fn webhook_token(&self) -> anyhow::Result<String> {
+        let mut command = Command::new(self.server.program());
+        command.args(["cluster", "webhook", CLUSTER, "--kubeconfig"]);
+        command.arg(self.server.kubeconfig(User::Admin));
+        let output = command.stdin(Stdio::null()).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{command:?}: {said}");
+        token(std::str::from_utf8(&output.stdout)?)
+    }
+
+    async fn make(&self, path: &str, object: &Value) -> anyhow::Result<()> {
+        let endpoint = self.server.endpoint(User::Admin)?;
+        let request = request::post(&endpoint, path, &object.to_string());
+        let made = Connection::open(&endpoint).await?.send(&request).await;
+        made.with_context(|| format!("creating in {path}"))?;
+        Ok(())
+    }
+}
+
+async fn create_each(
+    mut connection: Connection,
+    create: Bytes,
+    count: usize,
+) -> anyhow::Result<Vec<String>> {
+    let mut tokens = Vec::with_capacity(count);
+    for _ in 0..count {
+        let created = connection.fetch(&create).await?;
+        let created: Value = serde_json::from_slice(&created)?;
+        let file = created["status"]["value"].as_str().context("no file")?;
+        tokens.push(token(file)?);
+    }
+    Ok(tokens)
+}
+
+/// The token of the first user of a kubeconfig.
+fn token(kubeconfig: &str) -> anyhow::Result<String> {
+    let file: Value = serde_saphyr::from_str(kubeconfig)?;
+    let token = &file["users"][0]["user"]["token"];
+    Ok(token.as_str().context("no token in a file")?.to_owned())
+}

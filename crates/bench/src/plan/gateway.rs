@@ -1,0 +1,111 @@
+//! The gateway beside other proxies, all of them to the bare server.
+//!
+//! What counts is the work for one request, since all share the processors with the load, and the
+//! time that a proxy adds to the way there.
+
+use std::sync::Arc;
+
+use super::Bench;
+use super::cluster::CLUSTER;
+use crate::endpoint::Endpoint;
+use crate::load::{self, Load};
+use crate::options::Group;
+use crate::report::{Row, Unit, millis};
+use crate::request::{self, JSON};
+use crate::rival::{self, Rival};
+use crate::sample::Summary;
+use crate::{progress, targets};
+
+/// Clients at once where many are.
+const CLIENTS: usize = 32;
+
+const HELLO: &str = "/hello";
+
+/// Rows, and what is to be said about them.
+pub(super) type Measured = (Vec<Row>, Vec<String>);
+
+impl Bench<'_> {
+    /// Measures the gateway and the proxies that this machine has; the cluster is registered.
+    pub(super) async fn gateway(&self) -> anyhow::Result<Measured> {
+        let (mut rows, mut notes) = (Vec::new(), Vec::new());
+        if !self.options.wants(Group::Gateway) {
+            return Ok((rows, notes));
+        }
+        let token = self.mint(1).await?.concat();
+        let folder = self.server.folder();
+        match rival::haproxy(self.bare, folder).await? {
+            Some(rival) => rows.extend(self.beside(&rival, &token, targets::HAPROXY).await?),
+            None => notes.push("HAProxy is not here (Debian package haproxy): left out".into()),
+        }
+        match rival::kubectl(&self.options.kubectl, self.bare, folder).await? {
+            Some(rival) => rows.extend(self.beside(&rival, &token, targets::KUBECTL).await?),
+            None => notes.push("kubectl is not here (--kubectl FILE): left out".into()),
+        }
+        Ok((rows, notes))
+    }
+
+    async fn beside(
+        &self,
+        rival: &Rival,
+        token: &str,
+        targets: targets::Beside,
+    ) -> anyhow::Result<[Row; 3]> {
+        let name = rival.name;
+        progress::say(&format!("gateway beside {name}"));
+        let [ours, theirs] = self.together(rival, token).await?;
+        let per_core = |summary: &Summary| summary.cpu.as_secs_f64().recip();
+        let [direct, alone, their_alone] = self.alone(rival, token).await?;
+        let added = |summary: &Summary| millis(summary.p50.saturating_sub(direct.p50));
+        let row = |what: &str, unit: Unit, value: f64| {
+            Row::value(format!("gateway, {what}, beside {name}"), unit, value)
+        };
+        let together = format!("gateway, {CLIENTS} at once, beside {name}");
+        Ok([
+            Row::rate(together, &ours).with_limit(theirs.rate),
+            row("in a second of a core", Unit::PerSecond, per_core(&ours))
+                .with_limit(per_core(&theirs))
+                .with_targets(targets.per_core()),
+            row("added for 1 client", Unit::Millis, added(&alone))
+                .with_limit(added(&their_alone))
+                .with_targets(targets.added()),
+        ])
+    }
+
+    /// Ours and theirs, with many clients.
+    async fn together(&self, rival: &Rival, token: &str) -> anyhow::Result<[Summary; 2]> {
+        let ours = self.through_us(token, CLIENTS)?;
+        let theirs = hello(&rival.endpoint, CLIENTS);
+        let pair = [
+            (&ours, self.server.meter()),
+            (&theirs, rival.process.meter()),
+        ];
+        let samples = load::in_turns(self.options.duration(), pair).await?;
+        Ok(samples.map(|sample| sample.summary()))
+    }
+
+    /// The upstream itself, ours and theirs, with one client.
+    async fn alone(&self, rival: &Rival, token: &str) -> anyhow::Result<[Summary; 3]> {
+        let direct = hello(&self.bare.endpoint, 1);
+        let ours = self.through_us(token, 1)?;
+        let theirs = hello(&rival.endpoint, 1);
+        let loads = [
+            (&direct, self.bare.process.meter()),
+            (&ours, self.server.meter()),
+            (&theirs, rival.process.meter()),
+        ];
+        let samples = load::in_turns(self.options.duration(), loads).await?;
+        Ok(samples.map(|sample| sample.summary()))
+    }
+
+    fn through_us(&self, token: &str, clients: usize) -> anyhow::Result<Load> {
+        let endpoint = self.server.stranger()?;
+        let path = format!("/k8s/clusters/{CLUSTER}{HELLO}");
+        let request = request::get(&endpoint, &path, JSON);
+        let request = request::with_token(&request, token);
+        Ok(Load::same(&endpoint, request, clients))
+    }
+}
+
+fn hello(endpoint: &Arc<Endpoint>, clients: usize) -> Load {
+    Load::same(endpoint, request::get(endpoint, HELLO, JSON), clients)
+}

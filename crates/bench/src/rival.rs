@@ -1,0 +1,156 @@
+//! Other proxies to the bare server: HAProxy, which knows no users, and `kubectl proxy`.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use crate::bare::Bare;
+use crate::endpoint::Endpoint;
+use crate::process::Process;
+use crate::server;
+
+/// Time for a start.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// How often is looked whether it is ready.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A running proxy.
+pub(crate) struct Rival {
+    pub(crate) name: &'static str,
+    pub(crate) process: Process,
+    pub(crate) endpoint: Arc<Endpoint>,
+}
+
+/// HAProxy on all processors: TLS at both ends, connections kept at both ends. None if the machine
+/// has none.
+///
+/// # Errors
+/// It is there and does not start.
+pub(crate) async fn haproxy(bare: &Bare, folder: &Path) -> anyhow::Result<Option<Rival>> {
+    let own = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()])?;
+    let pem = own.cert.pem();
+    fs::write(
+        folder.join("haproxy.pem"),
+        pem.clone() + &own.signing_key.serialize_pem(),
+    )?;
+    fs::write(folder.join("haproxy-upstream.pem"), &bare.certificate)?;
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port();
+    let text = configuration(port, bare.endpoint.port());
+    fs::write(folder.join("haproxy.cfg"), text)?;
+
+    let mut command = Command::new("haproxy");
+    command.args(["-db", "-q", "-f", "haproxy.cfg"]);
+    command.current_dir(folder).stdin(Stdio::null());
+    let Some(process) = start(&mut command)? else {
+        return Ok(None);
+    };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let rival = Rival {
+        name: "HAProxy",
+        process,
+        endpoint: Endpoint::new(address, pem.as_bytes(), None)?,
+    };
+    rival.ready().await.map(Some)
+}
+
+fn configuration(port: u16, upstream: u16) -> String {
+    let suites = "ciphersuites TLS_AES_128_GCM_SHA256 ssl-min-ver TLSv1.3";
+    format!(
+        "global\n  maxconn 1000\n\
+         defaults\n  mode http\n  http-reuse always\n  timeout connect 5s\n  timeout client 60s\n  \
+         timeout server 60s\n\
+         frontend clients\n  bind 127.0.0.1:{port} ssl crt haproxy.pem {suites}\n  \
+         default_backend upstream\n\
+         backend upstream\n  server bare 127.0.0.1:{upstream} ssl verify required \
+         ca-file haproxy-upstream.pem {suites}\n"
+    )
+}
+
+/// `kubectl proxy`, which its clients speak to in the clear. None if the machine has none.
+///
+/// # Errors
+/// It is there and does not start.
+pub(crate) async fn kubectl(
+    program: &Path,
+    bare: &Bare,
+    folder: &Path,
+) -> anyhow::Result<Option<Rival>> {
+    let kubeconfig = folder.join("kubectl-proxy.kubeconfig");
+    fs::write(&kubeconfig, kubeconfig_of(bare))?;
+    let mut command = Command::new(program);
+    command.args(["proxy", "--port=0", "--kubeconfig"]);
+    command.arg(kubeconfig);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let Some(mut process) = start(&mut command)? else {
+        return Ok(None);
+    };
+    let output = process.child().stdout.take().context("no pipe")?;
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line)?;
+    let address = line.trim().strip_prefix("Starting to serve on ");
+    let address = address.with_context(|| format!("kubectl proxy said {line:?}"))?;
+    let rival = Rival {
+        name: "kubectl proxy",
+        process,
+        endpoint: Endpoint::plain(address.parse()?),
+    };
+    rival.ready().await.map(Some)
+}
+
+fn kubeconfig_of(bare: &Bare) -> String {
+    let cluster = json!({
+        "server": format!("https://{}", bare.endpoint.authority()),
+        "certificate-authority-data": STANDARD.encode(&bare.certificate),
+    });
+    let file = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "bare", "cluster": cluster}],
+        "users": [{"name": "nobody", "user": {"token": "anything"}}],
+        "contexts": [{"name": "bare", "context": {"cluster": "bare", "user": "nobody"}}],
+        "current-context": "bare",
+    });
+    file.to_string()
+}
+
+/// None if there is no such program.
+fn start(command: &mut Command) -> anyhow::Result<Option<Process>> {
+    match Process::start(command) {
+        Ok(process) => Ok(Some(process)),
+        Err(error) => match error.downcast_ref::<std::io::Error>() {
+            Some(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+impl Rival {
+    /// Waits until it passes a request on.
+    async fn ready(mut self) -> anyhow::Result<Self> {
+        let started = Instant::now();
+        loop {
+            let Err(error) = server::answers(&self.endpoint).await else {
+                return Ok(self);
+            };
+            if let Some(status) = self.process.ended()? {
+                bail!("{} ended: {status}", self.name);
+            }
+            if started.elapsed() > LIMIT {
+                return Err(error.context(format!("{} is not ready", self.name)));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What was found at a cluster, in the words of its status.
+
+use std::error::Error;
+
+use api::Condition;
+use api::management::Cluster;
+use api::management::cluster::{ClusterStatus, ClusterVersion};
+use http::StatusCode;
+use jiff::Timestamp;
+use machinery::meta::Time;
+
+use crate::upstream::{CertificateProblem, UpstreamError};
+
+/// What a look at a cluster found.
+#[derive(Debug)]
+pub(super) enum Finding {
+    Connected {
+        version: String,
+    },
+    CannotImpersonate {
+        version: String,
+        /// The first thing that the gateway may not impersonate.
+        resource: &'static str,
+    },
+    /// It answers that it cannot answer now.
+    Failing(StatusCode),
+    /// Who answers is no Kubernetes API server.
+    NotKubernetes(StatusCode),
+    TooSlow,
+    /// It does not answer.
+    Error(UpstreamError),
+}
+
+impl Finding {
+    /// From a failure; `None` where that says nothing about the cluster.
+    pub(super) fn of_error(error: UpstreamError) -> Option<Self> {
+        match error {
+            UpstreamError::NoCluster | UpstreamError::Busy => None,
+            error => Some(Self::Error(error)),
+        }
+    }
+
+    pub(super) fn too_slow() -> Self {
+        Self::TooSlow
+    }
+}
+
+/// What is to be written about a cluster.
+#[derive(Debug)]
+pub(super) struct Observation {
+    status: &'static str,
+    reason: &'static str,
+    message: String,
+    /// `None` where it was not seen; what was seen before stays.
+    version: Option<String>,
+    /// What lies behind it, for the log.
+    cause: Option<String>,
+}
+
+impl Observation {
+    /// Of the cluster that this server lives in: who reads this has reached it.
+    pub(super) fn local() -> Self {
+        Self {
+            version: None,
+            cause: None,
+            ..Self::new(Condition::TRUE, "Connected", "this server lives in it")
+        }
+    }
+
+    /// Of a finding at the cluster of this name.
+    pub(super) fn of(finding: Finding, cluster: &str) -> Self {
+        let again = format!("run `kubeconfig-apiserver cluster add {cluster}` again");
+        let bad = |reason, message: String| Self::new(Condition::FALSE, reason, message);
+        match finding {
+            Finding::Connected { version } => Self {
+                version: Some(version),
+                ..Self::new(
+                    Condition::TRUE,
+                    "Connected",
+                    "the cluster answers and lets the gateway impersonate users",
+                )
+            },
+            Finding::CannotImpersonate { version, resource } => Self {
+                version: Some(version),
+                ..bad(
+                    "CannotImpersonate",
+                    format!(
+                        "the gateway's credential may not impersonate {resource} there: {again}"
+                    ),
+                )
+            },
+            Finding::Failing(code) => bad(
+                "Unreachable",
+                format!("the cluster's API answers {code}: see to the cluster"),
+            ),
+            Finding::NotKubernetes(code) => bad(
+                "Unreachable",
+                format!(
+                    "at spec.connection.server answers somebody ({code}) who does not tell a Kubernetes version: correct the address"
+                ),
+            ),
+            Finding::TooSlow => bad("Slow", "the cluster takes too long to answer".to_owned()),
+            Finding::Error(error) => Self {
+                cause: cause(&error),
+                ..Self::of_error(&error, &again)
+            },
+        }
+    }
+
+    fn of_error(error: &UpstreamError, again: &str) -> Self {
+        let bad = |reason, message: String| Self::new(Condition::FALSE, reason, message);
+        match error {
+            UpstreamError::NoConnection | UpstreamError::NoCluster => Self::new(
+                Condition::UNKNOWN,
+                "NoConnection",
+                format!(
+                    "{error}: the gateway does not serve the cluster until spec.connection is set"
+                ),
+            ),
+            UpstreamError::Malformed(field) => bad(
+                "NoConnection",
+                format!("spec.connection.{field} cannot be understood: correct it"),
+            ),
+            UpstreamError::NoCredential => bad(
+                "NoCredential",
+                format!("spec.connection.credentialSecretRef leads to no credential: {again}"),
+            ),
+            UpstreamError::AddressRefused => bad(
+                "Unreachable",
+                format!("{error}: correct spec.connection.server"),
+            ),
+            UpstreamError::Unreachable(_) => bad(
+                "Unreachable",
+                format!("{error}: see to spec.connection.server and to the network between"),
+            ),
+            UpstreamError::ProxyFailed(_) => bad(
+                "Unreachable",
+                format!("{error}: see to spec.connection.proxyURL"),
+            ),
+            UpstreamError::WrongCertificate(problem, _) => {
+                bad("WrongCertificate", format!("{error}: {}", remedy(*problem)))
+            }
+            UpstreamError::CredentialRefused => {
+                bad("CredentialRefused", format!("{error}: {again}"))
+            }
+            UpstreamError::Slow(_) | UpstreamError::Busy => bad("Slow", error.to_string()),
+        }
+    }
+
+    fn new(status: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            reason,
+            message: message.into(),
+            version: None,
+            cause: None,
+        }
+    }
+
+    /// Whether the cluster does all that it should.
+    pub(super) fn is_connected(&self) -> bool {
+        self.status == Condition::TRUE
+    }
+
+    /// Tells what is wrong beside.
+    pub(super) fn add_trouble(&mut self, trouble: Option<String>) {
+        if let Some(trouble) = trouble {
+            self.message = format!("{}; {trouble}", self.message);
+        }
+    }
+
+    /// Writes it into a cluster, and says whether anything differs from before.
+    pub(super) fn write_into(&self, cluster: &mut Cluster, now: Timestamp) -> bool {
+        let before = cluster.status.clone();
+        let status = &mut cluster.status;
+        status.observed_generation = cluster.metadata.generation.unwrap_or_default();
+        if let Some(connection) = &cluster.spec.connection {
+            status.api_endpoint.clone_from(&connection.server);
+            status.ca_cert.clone_from(&connection.ca_data);
+        }
+        if let Some(version) = &self.version {
+            status.version = Some(ClusterVersion {
+                git_version: version.clone(),
+            });
+        }
+        let condition = self.condition(&before, now);
+        match status
+            .conditions
+            .iter_mut()
+            .find(|it| it.type_ == condition.type_)
+        {
+            Some(place) => *place = condition,
+            None => status.conditions.push(condition),
+        }
+        if *status == before {
+            return false;
+        }
+        for condition in status
+            .conditions
+            .iter_mut()
+            .filter(|it| it.type_ == ClusterStatus::READY)
+        {
+            condition.last_update_time = Some(Time(now));
+        }
+        true
+    }
+
+    /// The condition to be, its time of writing as before.
+    fn condition(&self, before: &ClusterStatus, now: Timestamp) -> Condition {
+        let before = before.ready();
+        let is_same = before.is_some_and(|before| before.status == self.status);
+        let since = before.and_then(|before| before.last_transition_time.clone());
+        Condition {
+            type_: ClusterStatus::READY.to_owned(),
+            status: self.status.to_owned(),
+            reason: self.reason.to_owned(),
+            message: self.message.clone(),
+            last_transition_time: since.filter(|_| is_same).or(Some(Time(now))),
+            last_update_time: before.and_then(|before| before.last_update_time.clone()),
+        }
+    }
+
+    /// Tells an administrator, with what clients do not see.
+    pub(super) fn log(&self, cluster: &str) {
+        let cause = self.cause.as_deref().unwrap_or_default();
+        tracing::info!(
+            cluster,
+            ready = self.status,
+            reason = self.reason,
+            cause,
+            "looked at a cluster"
+        );
+    }
+}
+
+fn remedy(problem: CertificateProblem) -> &'static str {
+    match problem {
+        CertificateProblem::Authority => {
+            "correct spec.connection.caData, or find out who answers there"
+        }
+        CertificateProblem::Name => "correct spec.connection.server or tlsServerName",
+        CertificateProblem::Time => "renew it, or set the clocks",
+        CertificateProblem::Other => "see the log of the server",
+    }
+}
+
+fn cause(error: &UpstreamError) -> Option<String> {
+    let mut cause = error.source()?;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    Some(cause.to_string())
+}

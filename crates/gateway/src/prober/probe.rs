@@ -1,0 +1,86 @@
+//! One look at a cluster: does it answer, which version is it, may the gateway impersonate there.
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::ask::{Answer, ask};
+use crate::upstream::{UpstreamError, Upstreams};
+
+use super::observation::Finding;
+
+/// What the gateway must be able to impersonate at a cluster: group, resource and subresource.
+pub const IMPERSONATED: [(&str, &str, &str); 4] = [
+    ("", "users", ""),
+    ("", "groups", ""),
+    ("authentication.k8s.io", "uids", ""),
+    ("authentication.k8s.io", "userextras", "requesttokenid"),
+];
+
+#[derive(Deserialize)]
+struct Version {
+    #[serde(rename = "gitVersion")]
+    git_version: String,
+}
+
+#[derive(Deserialize)]
+struct Review {
+    status: ReviewStatus,
+}
+
+#[derive(Deserialize)]
+struct ReviewStatus {
+    #[serde(default)]
+    allowed: bool,
+}
+
+/// Looks at a cluster; `None` where that says nothing about it.
+pub(super) async fn probe(upstreams: &Upstreams, cluster: &str) -> Option<Finding> {
+    match look(upstreams, cluster).await {
+        Ok(finding) => Some(finding),
+        Err(error) => Finding::of_error(error),
+    }
+}
+
+async fn look(upstreams: &Upstreams, cluster: &str) -> Result<Finding, UpstreamError> {
+    let answer = ask(upstreams, cluster, "/version", None).await?;
+    if answer.code.is_server_error() || answer.code == StatusCode::TOO_MANY_REQUESTS {
+        return Ok(Finding::Failing(answer.code));
+    }
+    let Some(version) = version(&answer) else {
+        return Ok(Finding::NotKubernetes(answer.code));
+    };
+    for (group, resource, subresource) in IMPERSONATED {
+        let attributes = json!({
+            "verb": "impersonate",
+            "group": group,
+            "resource": resource,
+            "subresource": subresource,
+        });
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": { "resourceAttributes": attributes },
+        });
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let answer = ask(upstreams, cluster, path, Some(&review)).await?;
+        if answer.code.is_server_error() {
+            return Ok(Finding::Failing(answer.code));
+        }
+        if !is_allowed(&answer) {
+            return Ok(Finding::CannotImpersonate { version, resource });
+        }
+    }
+    Ok(Finding::Connected { version })
+}
+
+fn version(answer: &Answer) -> Option<String> {
+    let version: Version = serde_json::from_slice(&answer.body).ok()?;
+    let fits = answer.code == StatusCode::OK && version.git_version.len() <= 128;
+    fits.then_some(version.git_version)
+}
+
+fn is_allowed(answer: &Answer) -> bool {
+    let review = serde_json::from_slice::<Review>(&answer.body);
+    answer.code == StatusCode::CREATED && review.is_ok_and(|review| review.status.allowed)
+}

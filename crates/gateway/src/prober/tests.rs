@@ -1,0 +1,395 @@
+use std::time::Duration;
+
+use api::management::cluster::{ClusterConnection, ClusterStatus};
+use apiserver::testing::NOW;
+use machinery::time::rfc3339;
+use serde_json::{Value, json};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::fake_cluster::{FakeCluster, Home, REVIEWS};
+
+use super::*;
+
+/// A test that waits longer has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Looks once after each change.
+const SELDOM: Options = Options {
+    period: Duration::from_secs(3600),
+    deadline: Duration::from_secs(10),
+    at_once: 16,
+};
+
+fn prober(home: &Home, options: Options) -> Prober {
+    Prober::new(
+        Arc::clone(&home.upstreams),
+        (home.clusters.clone(), home.secrets.clone()),
+        home.clock.clone(),
+        options,
+    )
+}
+
+fn start(home: &Home, options: Options) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(prober(home, options).run()))
+}
+
+/// Waits until the status of a cluster is as wanted.
+async fn until(home: &Home, name: &str, wanted: impl Fn(&ClusterStatus) -> bool) -> ClusterStatus {
+    let wait = async {
+        loop {
+            let status = home.cluster(name).status;
+            if wanted(&status) {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, wait).await;
+    waited.unwrap_or_else(|_| panic!("{:?}", home.cluster(name).status))
+}
+
+/// Waits until a cluster was asked for its version so often.
+async fn asked(fake: &FakeCluster, times: usize) {
+    let wait = async {
+        while fake
+            .asked()
+            .iter()
+            .filter(|it| it.line == "GET /version")
+            .count()
+            < times
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap();
+}
+
+fn ready(status: &ClusterStatus) -> Option<(&str, &str)> {
+    let ready = status.ready()?;
+    Some((ready.status.as_str(), ready.reason.as_str()))
+}
+
+#[tokio::test]
+async fn a_cluster_that_answers_is_ready_and_its_status_says_what_was_seen() {
+    let (home, fake) = (Home::start().await, FakeCluster::start().await);
+    home.add_token("prod", "a-token").await;
+    home.add("prod", Some(fake.connection("prod"))).await;
+    let _prober = start(&home, SELDOM);
+    let status = until(&home, "prod", |status| status.ready().is_some()).await;
+    assert_eq!(
+        serde_json::to_value(&status).unwrap(),
+        json!({
+            "apiEndpoint": format!("https://{}", fake.address),
+            "caCert": fake.ca_data,
+            "conditions": [{
+                "type": "Ready",
+                "status": "True",
+                "reason": "Connected",
+                "message": "the cluster answers and lets the gateway impersonate users",
+                "lastTransitionTime": rfc3339(NOW),
+                "lastUpdateTime": rfc3339(NOW),
+            }],
+            "version": { "gitVersion": "v1.36.3" },
+            "observedGeneration": 1,
+        })
+    );
+    let lines: Vec<String> = fake.asked().into_iter().map(|asked| asked.line).collect();
+    let review = format!("POST {REVIEWS}");
+    assert_eq!(lines, ["GET /version", &review, &review, &review, &review]);
+    assert!(
+        fake.asked()
+            .iter()
+            .all(|asked| asked.authorization == "Bearer a-token")
+    );
+}
+
+/// Looks at a cluster with this connection and a credential, and expects status and reason.
+async fn check(connection: Option<ClusterConnection>, expected: (&str, &str), message: &str) {
+    let home = Home::start().await;
+    home.add_token("prod", "a-token").await;
+    home.add("prod", connection).await;
+    let options = Options {
+        deadline: Duration::from_millis(500),
+        ..SELDOM
+    };
+    let _prober = start(&home, options);
+    let status = until(&home, "prod", |status| status.ready().is_some()).await;
+    assert_eq!(ready(&status), Some(expected), "{status:?}");
+    assert_eq!(status.ready().unwrap().message, message);
+    assert_eq!(status.observed_generation, 1);
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_down_or_somebody_else_says_so() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let fake = FakeCluster::start().await;
+    let connection = fake.connection("prod");
+    let down = ClusterConnection {
+        server: format!("https://{free}"),
+        ..connection.clone()
+    };
+    check(
+        Some(down),
+        ("False", "Unreachable"),
+        "it cannot be reached: see to spec.connection.server and to the network between",
+    )
+    .await;
+    let other = ClusterConnection {
+        ca_data: FakeCluster::start().await.ca_data,
+        ..connection
+    };
+    check(
+        Some(other),
+        ("False", "WrongCertificate"),
+        "its certificate is not signed by the certificate authority configured for it: correct spec.connection.caData, or find out who answers there",
+    )
+    .await;
+    let elsewhere = FakeCluster::start_as("elsewhere.example.com").await;
+    check(
+        Some(elsewhere.connection("prod")),
+        ("False", "WrongCertificate"),
+        "its certificate is for another name: correct spec.connection.server or tlsServerName",
+    )
+    .await;
+    assert_eq!(elsewhere.asked(), []);
+}
+
+#[tokio::test]
+async fn a_connection_that_leads_nowhere_says_what_is_missing() {
+    check(
+        None,
+        ("Unknown", "NoConnection"),
+        "no connection is configured: the gateway does not serve the cluster until spec.connection is set",
+    )
+    .await;
+    let connection = FakeCluster::start().await.connection("prod");
+    let malformed = ClusterConnection {
+        ca_data: "?".to_owned(),
+        ..connection.clone()
+    };
+    check(
+        Some(malformed),
+        ("False", "NoConnection"),
+        "spec.connection.caData cannot be understood: correct it",
+    )
+    .await;
+    let unnamed = ClusterConnection {
+        credential_secret_ref: None,
+        ..connection
+    };
+    check(
+        Some(unnamed),
+        ("False", "NoCredential"),
+        "spec.connection.credentialSecretRef leads to no credential: run `kubeconfig-apiserver cluster add prod` again",
+    )
+    .await;
+}
+
+/// Looks at a cluster that answers a path so.
+async fn check_answer(path: &str, answer: (u16, Value), expected: (&str, &str), message: &str) {
+    let fake = FakeCluster::start().await;
+    fake.answer(path, move |_| answer.clone());
+    check(Some(fake.connection("prod")), expected, message).await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_answers_badly_says_how() {
+    check_answer(
+        "/version",
+        (401, Value::Null),
+        ("False", "CredentialRefused"),
+        "the gateway's credential was refused: run `kubeconfig-apiserver cluster add prod` again",
+    )
+    .await;
+    check_answer(
+        "/version",
+        (503, Value::Null),
+        ("False", "Unreachable"),
+        "the cluster's API answers 503 Service Unavailable: see to the cluster",
+    )
+    .await;
+    check_answer(
+        "/version",
+        (200, json!("hello")),
+        ("False", "Unreachable"),
+        "at spec.connection.server answers somebody (200 OK) who does not tell a Kubernetes version: correct the address",
+    )
+    .await;
+    check_answer(
+        "/version",
+        (0, Value::Null),
+        ("False", "Slow"),
+        "the cluster takes too long to answer",
+    )
+    .await;
+    check_answer(
+        REVIEWS,
+        (201, json!({ "status": { "allowed": false } })),
+        ("False", "CannotImpersonate"),
+        "the gateway's credential may not impersonate users there: run `kubeconfig-apiserver cluster add prod` again",
+    )
+    .await;
+    check_answer(
+        REVIEWS,
+        (403, json!({ "status": { "allowed": true } })),
+        ("False", "CannotImpersonate"),
+        "the gateway's credential may not impersonate users there: run `kubeconfig-apiserver cluster add prod` again",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn each_thing_to_impersonate_is_asked_for() {
+    for missing in ["users", "groups", "uids", "userextras"] {
+        let (home, fake) = (Home::start().await, FakeCluster::start().await);
+        fake.answer(REVIEWS, move |review| {
+            let attributes = &review["spec"]["resourceAttributes"];
+            let allowed = attributes["resource"] != missing && attributes["verb"] == "impersonate";
+            (201, json!({ "status": { "allowed": allowed } }))
+        });
+        home.add_token("prod", "a-token").await;
+        home.add("prod", Some(fake.connection("prod"))).await;
+        let _prober = start(&home, SELDOM);
+        let status = until(&home, "prod", |status| status.ready().is_some()).await;
+        assert_eq!(
+            ready(&status),
+            Some(("False", "CannotImpersonate")),
+            "{missing}"
+        );
+        let told = &status.ready().unwrap().message;
+        assert!(told.contains(&format!("impersonate {missing} ")), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_while_nothing_changes() {
+    let (home, fake) = (Home::start().await, FakeCluster::start().await);
+    home.add_token("prod", "a-token").await;
+    home.add("prod", Some(fake.connection("prod"))).await;
+    let often = Options {
+        period: Duration::from_millis(7),
+        ..SELDOM
+    };
+    let _prober = start(&home, often);
+    until(&home, "prod", |status| status.ready().is_some()).await;
+    let first = home.cluster("prod").metadata.resource_version;
+    asked(&fake, 5).await;
+    assert_eq!(home.cluster("prod").metadata.resource_version, first);
+}
+
+#[tokio::test]
+async fn changes_of_the_cluster_and_of_its_secret_are_looked_at_at_once() {
+    let (home, fake) = (Home::start().await, FakeCluster::start().await);
+    let _prober = start(&home, SELDOM);
+    home.add("prod", Some(fake.connection("later"))).await;
+    until(&home, "prod", |status| {
+        ready(status) == Some(("False", "NoCredential"))
+    })
+    .await;
+
+    home.clock.advance(Duration::from_secs(60));
+    home.add_token("later", "a-token").await;
+    let status = until(&home, "prod", |status| {
+        ready(status) == Some(("True", "Connected"))
+    })
+    .await;
+    let since = status.ready().unwrap().last_transition_time.clone();
+    assert_eq!(since.unwrap().0, home.clock.now());
+
+    let mut cluster = home.cluster("prod");
+    cluster.spec.connection = None;
+    cluster.metadata.generation = Some(2);
+    let revision = cluster
+        .metadata
+        .resource_version
+        .clone()
+        .unwrap()
+        .parse()
+        .unwrap();
+    home.clusters.replace(cluster, revision).await.unwrap();
+    let status = until(&home, "prod", |status| status.observed_generation == 2).await;
+    assert_eq!(ready(&status), Some(("Unknown", "NoConnection")));
+}
+
+#[tokio::test]
+async fn the_cluster_that_the_server_lives_in_is_ready() {
+    let home = Home::start().await;
+    home.add(cluster::LOCAL, None).await;
+    let _prober = start(&home, SELDOM);
+    let status = until(&home, cluster::LOCAL, |status| status.ready().is_some()).await;
+    assert_eq!(ready(&status), Some(("True", "Connected")));
+}
+
+#[tokio::test]
+async fn a_cluster_that_hangs_keeps_no_other_waiting() {
+    let (home, fake, slow) = (
+        Home::start().await,
+        FakeCluster::start().await,
+        FakeCluster::start().await,
+    );
+    slow.answer("/version", |_| (0, Value::Null));
+    home.add_token("token", "a-token").await;
+    home.add("a-slow", Some(slow.connection("token"))).await;
+    home.add("b-fast", Some(fake.connection("token"))).await;
+    let _prober = start(&home, SELDOM);
+    until(&home, "b-fast", |status| {
+        ready(status) == Some(("True", "Connected"))
+    })
+    .await;
+    assert_eq!(home.cluster("a-slow").status, ClusterStatus::default());
+}
+
+#[tokio::test]
+async fn what_was_found_of_an_older_spec_is_not_written() {
+    let home = Home::start().await;
+    home.add("prod", None).await;
+    let prober = prober(&home, SELDOM);
+    let stored = home.clusters.find("", "prod").await.unwrap().unwrap();
+    let subject = prober.subject(&stored).unwrap();
+    let mut changed = home.cluster("prod");
+    changed.metadata.generation = Some(2);
+    home.clusters
+        .replace(changed, stored.revision())
+        .await
+        .unwrap();
+    prober.write(&subject, &Observation::local()).await.unwrap();
+    assert_eq!(home.cluster("prod").status, ClusterStatus::default());
+}
+
+#[tokio::test]
+async fn what_users_write_meanwhile_stays() {
+    let home = Home::start().await;
+    home.add("prod", None).await;
+    let prober = prober(&home, SELDOM);
+    let stored = home.clusters.find("", "prod").await.unwrap().unwrap();
+    let subject = prober.subject(&stored).unwrap();
+    let mut labelled = home.cluster("prod");
+    labelled.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());
+    home.clusters
+        .replace(labelled.clone(), stored.revision())
+        .await
+        .unwrap();
+    prober.write(&subject, &Observation::local()).await.unwrap();
+    let written = home.cluster("prod");
+    assert_eq!(written.metadata.labels, labelled.metadata.labels);
+    assert_eq!(ready(&written.status), Some(("True", "Connected")));
+}
+
+#[tokio::test]
+async fn trouble_with_the_token_stands_in_the_message() {
+    let (home, fake) = (Home::start().await, FakeCluster::start().await);
+    home.add_token("prod", &crate::renewal::tests::ending())
+        .await;
+    home.add("prod", Some(fake.connection("prod"))).await;
+    let _prober = start(&home, SELDOM);
+    let status = until(&home, "prod", |status| status.ready().is_some()).await;
+    assert_eq!(ready(&status), Some(("True", "Connected")));
+    assert_eq!(
+        status.ready().unwrap().message,
+        "the cluster answers and lets the gateway impersonate users; its token ends at 2026-01-02T03:14:05Z and cannot be renewed: \
+         the cluster answers 404 Not Found: apply deploy/downstream/ there"
+    );
+}

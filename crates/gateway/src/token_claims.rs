@@ -1,0 +1,122 @@
+//! What a cluster's token says of itself, read without checking its signature: the cluster that issued it does that at every use. What is
+//! read here only decides when to ask for the next one.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use machinery::validation;
+use serde::Deserialize;
+
+/// Longer ones are not looked into; tokens of service accounts have about 1 KiB.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// What a token says of itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TokenClaims {
+    /// Whose it is, if that is a ServiceAccount.
+    pub account: Option<ServiceAccount>,
+    /// When it was issued.
+    pub issued: Option<Timestamp>,
+    /// When it ends; `None` for one that does not.
+    pub expires: Option<Timestamp>,
+}
+
+/// A ServiceAccount of a cluster.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ServiceAccount {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: Option<String>,
+    iat: Option<i64>,
+    exp: Option<i64>,
+}
+
+impl TokenClaims {
+    /// The claims of a token; `None` where it is no JWT.
+    pub fn read(token: &str) -> Option<Self> {
+        if token.len() > MAX_BYTES {
+            return None;
+        }
+        let mut parts = token.split('.');
+        let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() {
+            return None;
+        }
+        let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        let time = |seconds: Option<i64>| seconds.map(Timestamp::from_second).transpose().ok();
+        Some(Self {
+            account: claims.sub.as_deref().and_then(ServiceAccount::of),
+            issued: time(claims.iat)?,
+            expires: time(claims.exp)?,
+        })
+    }
+}
+
+impl ServiceAccount {
+    /// Of `system:serviceaccount:NAMESPACE:NAME`. Both are safe to put into a path.
+    fn of(user: &str) -> Option<Self> {
+        let (namespace, name) = user
+            .strip_prefix("system:serviceaccount:")?
+            .split_once(':')?;
+        let is_valid = validation::dns1123_label(namespace).is_empty()
+            && validation::dns1123_subdomain(name).is_empty();
+        is_valid.then(|| Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(claims: &str) -> String {
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    #[test]
+    fn the_claims_of_a_service_account_are_read() {
+        let text =
+            r#"{"sub":"system:serviceaccount:kubeconfig-apiserver:gateway","iat":100,"exp":200}"#;
+        let expected = TokenClaims {
+            account: Some(ServiceAccount {
+                namespace: "kubeconfig-apiserver".to_owned(),
+                name: "gateway".to_owned(),
+            }),
+            issued: Timestamp::from_second(100).ok(),
+            expires: Timestamp::from_second(200).ok(),
+        };
+        assert_eq!(TokenClaims::read(&token(text)), Some(expected));
+    }
+
+    #[test]
+    fn other_tokens_say_less() {
+        let nothing = TokenClaims {
+            account: None,
+            issued: None,
+            expires: None,
+        };
+        assert_eq!(TokenClaims::read(&token("{}")), Some(nothing.clone()));
+        assert_eq!(
+            TokenClaims::read(&token(r#"{"sub":"alice"}"#)),
+            Some(nothing)
+        );
+    }
+
+    #[test]
+    fn what_is_no_token_says_nothing() {
+        let long = token(&format!(r#"{{"sub":"{}"}}"#, "a".repeat(MAX_BYTES)));
+        let far = token(r#"{"exp":9223372036854775807}"#);
+        let four = format!("{}.x", token("{}"));
+        for text in ["", "abc", "a.b", "a.!.c", &token("[]"), &four, &long, &far] {
+            assert_eq!(TokenClaims::read(text), None, "{text:.40}");
+        }
+    }
+}

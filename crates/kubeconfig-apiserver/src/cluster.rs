@@ -1,0 +1,49 @@
+//! `kubeconfig-apiserver cluster …`: commands that register real clusters with a running server.
+//!
+//! They are clients: of the server, by the file that `--kubeconfig` names, and of the real cluster, by the file that `--from` names. Stdout
+//! carries what was asked for; what is being done is told on stderr. No token and no key is ever shown there.
+
+mod add;
+mod client;
+mod credential;
+mod endpoint;
+mod expiry;
+mod list;
+mod manifests;
+mod objects;
+mod oidc;
+mod progress;
+mod ready;
+mod records;
+mod remove;
+mod source;
+mod webhook;
+
+use anyhow::{Context, Result};
+
+use crate::args::{ClusterArgs, ClusterCommand};
+use crate::standalone::SystemClock;
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// One line that says what is wrong and what would be right.
+pub(crate) fn run(args: &ClusterArgs) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime
+        .context("the runtime cannot be started")?
+        .block_on(dispatch(args))
+}
+
+async fn dispatch(args: &ClusterArgs) -> Result<()> {
+    let server = client::client(args.kubeconfig.as_deref()).await?;
+    match &args.command {
+        ClusterCommand::Add(args) => add::run(&server, args).await,
+        ClusterCommand::Remove(args) => remove::run(&server, args).await,
+        ClusterCommand::List => list::run(&server, &SystemClock).await,
+        ClusterCommand::Webhook(args) => webhook::run(&server, args).await,
+        ClusterCommand::Oidc(args) => oidc::run(&server, args).await,
+    }
+}

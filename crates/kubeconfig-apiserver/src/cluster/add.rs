@@ -1,0 +1,186 @@
+//! `cluster add`: makes the gateway's account in a real cluster, and the records of it here.
+//!
+//! Everything is checked before anything is written, and every step may be taken again: whoever runs the command twice finds everything
+//! unchanged but the token, which is new.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use api::management::cluster::{ClusterSpec, SecretReference};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use gateway::token_claims::TokenClaims;
+use kube::Client;
+use kube::api::{Patch, PatchParams};
+use kube::core::DynamicObject;
+use machinery::time::rfc3339;
+use serde_json::json;
+use tokens::secret::SecretString;
+use tokio::time::{Instant, sleep};
+
+use super::client::told;
+use super::credential::{self, Issued};
+use super::manifests::{self, Manifest};
+use super::objects::{self, MANAGER, Outcome};
+use super::progress::say;
+use super::ready;
+use super::records::{self, gateway_secret};
+use super::source::Source;
+use crate::args::AddArgs;
+
+/// How long a namespace of ours that was just removed may take to go.
+const NAMESPACE_ENDS: Duration = Duration::from_secs(30);
+
+/// The time between two looks at it.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Runs the command.
+pub(super) async fn run(server: &Client, args: &AddArgs) -> Result<()> {
+    let name = args.name.as_str();
+    records::check_name(name)?;
+    let source = Source::read(&args.from, args.from_context.as_deref())?;
+    let given = args.credential_file.as_deref();
+    let given = given.map(credential::from_file).transpose()?;
+    let before = records::cluster(server, name).await?;
+    let known = before
+        .as_ref()
+        .map(|cluster| cluster.spec.display_name.clone());
+    let display_name = args.display_name.clone().or(known);
+    let wanted = cluster(name, display_name, &source);
+    rehearse(server, &wanted).await?;
+
+    let issued = match given {
+        Some(token) => Issued {
+            expires: TokenClaims::read(token.expose()).and_then(|claims| claims.expires),
+            token,
+        },
+        None => issue(&source).await?,
+    };
+    verify(&source, &issued).await?;
+    record(server, name, &issued.token).await?;
+    let outcome = objects::apply(&records::clusters(server), &wanted).await;
+    let outcome = outcome.with_context(|| format!("cluster {name} cannot be written here"))?;
+    say(format_args!("here: cluster {name} {outcome}"));
+    ready::wait(server, name, before.and_then(|cluster| cluster.status)).await
+}
+
+/// The Cluster object as it is to be.
+fn cluster(name: &str, display_name: Option<String>, source: &Source) -> DynamicObject {
+    let mut connection = source.connection.clone();
+    connection.credential_secret_ref = Some(SecretReference {
+        namespace: manifests::NAMESPACE.to_owned(),
+        name: gateway_secret(name),
+    });
+    let spec = ClusterSpec {
+        display_name: display_name
+            .filter(|it| !it.is_empty())
+            .unwrap_or_else(|| name.to_owned()),
+        connection: Some(connection),
+        ..ClusterSpec::default()
+    };
+    let mut object = DynamicObject::new(name, &records::resource()).data(json!({ "spec": spec }));
+    object.metadata.labels = objects::labels();
+    object
+}
+
+/// Asks the server whether it would take the Cluster object, before anything is changed anywhere.
+async fn rehearse(server: &Client, cluster: &DynamicObject) -> Result<()> {
+    let name = cluster.metadata.name.as_deref().unwrap_or_default();
+    let params = PatchParams::apply(MANAGER).force().dry_run();
+    let clusters = records::clusters(server);
+    let answer = clusters.patch(name, &params, &Patch::Apply(cluster)).await;
+    answer
+        .map_err(told)
+        .context("the server would not take the cluster")?;
+    Ok(())
+}
+
+/// Makes our objects in the cluster, as the user of the file, and takes a token.
+async fn issue(source: &Source) -> Result<Issued> {
+    let cluster = source.client().await?;
+    let version = source.version(&cluster).await?;
+    let address = &source.connection.server;
+    say(format_args!("{address}: answers, {}", version.git_version));
+    for manifest in manifests::all()? {
+        let what = format!("{} {}", manifest.resource.kind, manifest.name());
+        let outcome = make(&manifest, &cluster).await;
+        let outcome = outcome.with_context(|| format!("{what} cannot be written at {address}"))?;
+        say(format_args!("{address}: {what} {outcome}"));
+    }
+    let issued = credential::request(&cluster).await;
+    issued.with_context(|| format!("no token of the gateway's account was given at {address}"))
+}
+
+/// Makes one object. A namespace that is not ours stays as it is, and one that is just going is waited for.
+async fn make(manifest: &Manifest, cluster: &Client) -> Result<Outcome> {
+    let api = manifest.api(cluster);
+    if !manifest.is_namespace() {
+        return objects::apply_ours(&api, &manifest.object).await;
+    }
+    let deadline = Instant::now() + NAMESPACE_ENDS;
+    loop {
+        match objects::find(&api, manifest.name()).await? {
+            Some(found) if found.deletion_timestamp.is_some() => {
+                if Instant::now() >= deadline {
+                    bail!("it is still being removed; run the command again when it is gone");
+                }
+                sleep(PAUSE).await;
+            }
+            Some(found) if !objects::is_ours(&found) => return Ok(Outcome::Unchanged),
+            _ => return objects::apply(&api, &manifest.object).await,
+        }
+    }
+}
+
+/// Sees that the token opens what it must, and says so.
+async fn verify(source: &Source, issued: &Issued) -> Result<()> {
+    let address = &source.connection.server;
+    let bearer = source.client_with_token(&issued.token).await?;
+    source.version(&bearer).await?;
+    let beyond = credential::check(&bearer).await;
+    let beyond = beyond.with_context(|| format!("the gateway could not use {address}"))?;
+    let until = issued
+        .expires
+        .map(|expires| format!(" until {}", rfc3339(expires)));
+    say(format_args!(
+        "{address}: the gateway's token may impersonate{}",
+        until.unwrap_or_default()
+    ));
+    for rule in beyond {
+        say(format_args!(
+            "{address}: note: the gateway's token may also {rule}"
+        ));
+    }
+    Ok(())
+}
+
+/// Keeps the token here. The one before it lapses by itself.
+async fn record(server: &Client, name: &str, token: &SecretString) -> Result<()> {
+    let namespace = manifests::all()?.into_iter().find(Manifest::is_namespace);
+    let Some(namespace) = namespace else {
+        bail!("the namespace is not among the manifests")
+    };
+    let namespaces = namespace.api(server);
+    if objects::find(&namespaces, namespace.name())
+        .await?
+        .is_none()
+    {
+        let outcome = objects::apply(&namespaces, &namespace.object).await?;
+        say(format_args!(
+            "here: Namespace {} {outcome}",
+            namespace.name()
+        ));
+    }
+    let secret = gateway_secret(name);
+    let data = json!({ "data": { "token": STANDARD.encode(token.expose()) } });
+    let mut object = DynamicObject::new(&secret, &records::secret_resource()).data(data);
+    object.metadata.labels = objects::labels();
+    let outcome = objects::apply(&records::secrets(server), &object).await;
+    let outcome = outcome.with_context(|| format!("Secret {secret} cannot be written here"))?;
+    let how = match outcome {
+        Outcome::Updated => "updated: the credential is rotated".to_owned(),
+        other => other.to_string(),
+    };
+    say(format_args!("here: Secret {secret} {how}"));
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! When the gateway's credential at a cluster ends.
+
+use gateway::token_claims::TokenClaims;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+
+/// When a credential ends.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Expiry {
+    At(Timestamp),
+    Never,
+    /// It does not say.
+    Unknown,
+}
+
+impl Expiry {
+    /// Of the token in a Secret, else of the client certificate.
+    pub(super) fn of(secret: &Secret) -> Self {
+        let data = secret.data.as_ref();
+        let entry = |key: &str| {
+            data.and_then(|data| data.get(key))
+                .map(|value| value.0.as_slice())
+        };
+        if let Some(token) = entry("token") {
+            let token = std::str::from_utf8(token).unwrap_or_default();
+            return match TokenClaims::read(token.trim()) {
+                Some(claims) => claims.expires.map_or(Self::Never, Self::At),
+                None => Self::Unknown,
+            };
+        }
+        let end = entry("tls.crt").and_then(not_after);
+        end.map_or(Self::Unknown, Self::At)
+    }
+}
+
+fn not_after(pem: &[u8]) -> Option<Timestamp> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(pem).ok()?;
+    let certificate = pem.parse_x509().ok()?;
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(key: &str, value: &[u8], expected: Expiry) {
+        let secret = Secret {
+            data: Some([(key.to_owned(), ByteString(value.to_vec()))].into()),
+            ..Secret::default()
+        };
+        assert_eq!(Expiry::of(&secret), expected);
+    }
+
+    #[test]
+    fn a_credential_ends_when_its_token_or_certificate_does() {
+        let end = |seconds| Expiry::At(Timestamp::from_second(seconds).unwrap());
+        // {"exp":200} and {}
+        check("token", b"e30.eyJleHAiOjIwMH0.c2ln\n", end(200));
+        check("token", b"e30.e30.c2ln", Expiry::Never);
+        check("token", b"opaque", Expiry::Unknown);
+        check("other", b"", Expiry::Unknown);
+        check("tls.crt", b"no certificate", Expiry::Unknown);
+
+        let mut params = rcgen::CertificateParams::default();
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        check("tls.crt", certificate.as_bytes(), end(1_893_456_000));
+    }
+}

@@ -1,0 +1,231 @@
+//! The objects that `add` makes in a cluster: those of `deploy/downstream/`, word for word.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use kube::core::{ApiResource, DynamicObject};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The namespace of our objects, in a registered cluster and here.
+pub(crate) const NAMESPACE: &str = "kubeconfig-apiserver";
+
+/// The ServiceAccount whose token the gateway uses.
+pub(super) const SERVICE_ACCOUNT: &str = "gateway";
+
+/// An object, and where it is written.
+pub(super) struct Manifest {
+    pub(super) resource: ApiResource,
+    pub(super) object: DynamicObject,
+}
+
+/// All objects, each before those that need it.
+///
+/// # Errors
+/// Never, while the files are what their test says.
+pub(super) fn all() -> Result<Vec<Manifest>> {
+    macro_rules! manifest {
+        ($kind:ty, $file:literal) => {
+            // A function cannot be given the text of a file by its name.
+            parse::<$kind>(include_str!(concat!(
+                "../../../../deploy/downstream/",
+                $file
+            )))
+            .context($file)?
+        };
+    }
+    Ok(vec![
+        manifest!(Namespace, "namespace.yaml"),
+        manifest!(ServiceAccount, "service-account.yaml"),
+        manifest!(ClusterRole, "cluster-role.yaml"),
+        manifest!(ClusterRoleBinding, "cluster-role-binding.yaml"),
+        manifest!(Role, "role.yaml"),
+        manifest!(RoleBinding, "role-binding.yaml"),
+    ])
+}
+
+fn parse<K>(text: &str) -> Result<Manifest>
+where
+    K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
+{
+    let typed: K = serde_saphyr::from_str(text)?;
+    Ok(Manifest {
+        resource: ApiResource::erase::<K>(&()),
+        object: serde_json::from_value(serde_json::to_value(typed)?)?,
+    })
+}
+
+impl Manifest {
+    /// Where the object lies in a cluster.
+    pub(super) fn api(&self, client: &Client) -> Api<DynamicObject> {
+        match &self.object.metadata.namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &self.resource),
+            None => Api::all_with(client.clone(), &self.resource),
+        }
+    }
+
+    /// The name of the object.
+    pub(super) fn name(&self) -> &str {
+        self.object.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it is the namespace of the others, which others may share with us.
+    pub(super) fn is_namespace(&self) -> bool {
+        self.resource.kind == "Namespace"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use gateway::prober::IMPERSONATED;
+    use k8s_openapi::api::rbac::v1::PolicyRule;
+    use serde_json::{Value, json};
+
+    use super::super::objects::{MANAGED_BY, MANAGER};
+    use super::*;
+
+    fn names(kind_of: impl Fn(&Manifest) -> bool) -> Vec<String> {
+        let all = all().unwrap();
+        let chosen = all.iter().filter(|manifest| kind_of(manifest));
+        chosen
+            .map(|manifest| {
+                let namespace = manifest.object.metadata.namespace.as_deref();
+                let kind = &manifest.resource.plural;
+                format!(
+                    "{}{kind}/{}",
+                    namespace.map(|n| format!("{n}/")).unwrap_or_default(),
+                    manifest.name()
+                )
+            })
+            .collect()
+    }
+
+    fn data(plural: &str) -> Value {
+        let all = all().unwrap();
+        let found = all
+            .iter()
+            .find(|manifest| manifest.resource.plural == plural);
+        found.unwrap().object.data.clone()
+    }
+
+    fn rules(plural: &str) -> Vec<PolicyRule> {
+        serde_json::from_value(data(plural)["rules"].clone()).unwrap()
+    }
+
+    #[test]
+    fn the_objects_are_these_and_no_others() {
+        assert_eq!(
+            names(|_| true),
+            [
+                "namespaces/kubeconfig-apiserver",
+                "kubeconfig-apiserver/serviceaccounts/gateway",
+                "clusterroles/kubeconfig-apiserver:gateway",
+                "clusterrolebindings/kubeconfig-apiserver:gateway",
+                "kubeconfig-apiserver/roles/gateway-credential",
+                "kubeconfig-apiserver/rolebindings/gateway-credential",
+            ]
+        );
+        assert_eq!(
+            names(Manifest::is_namespace),
+            ["namespaces/kubeconfig-apiserver"]
+        );
+    }
+
+    #[test]
+    fn every_object_says_who_manages_it() {
+        for manifest in all().unwrap() {
+            let labels = manifest.object.metadata.labels.unwrap();
+            assert_eq!(labels, [(MANAGED_BY.to_owned(), MANAGER.to_owned())].into());
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_embedded_as_it_stands() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/downstream");
+        let mut found = BTreeSet::new();
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|it| it == "yaml") {
+                let written: Value =
+                    serde_saphyr::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+                found.insert(written.to_string());
+            }
+        }
+        let all = all().unwrap();
+        let embedded = all
+            .iter()
+            .map(|it| serde_json::to_value(&it.object).unwrap().to_string());
+        assert_eq!(embedded.collect::<BTreeSet<_>>(), found);
+    }
+
+    #[test]
+    fn the_gateway_may_impersonate_and_nothing_else() {
+        let rule = |group: &str, resources: &[&str]| PolicyRule {
+            api_groups: Some(vec![group.to_owned()]),
+            resources: Some(resources.iter().map(|it| (*it).to_owned()).collect()),
+            verbs: vec!["impersonate".to_owned()],
+            ..PolicyRule::default()
+        };
+        assert_eq!(
+            rules("clusterroles"),
+            [
+                rule("", &["users", "groups"]),
+                rule(
+                    "authentication.k8s.io",
+                    &["uids", "userextras/requesttokenid"]
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_role_is_what_the_prober_looks_for() {
+        let granted = rules("clusterroles").into_iter().flat_map(|rule| {
+            let group = rule.api_groups.unwrap().remove(0);
+            let resources = rule.resources.unwrap().into_iter();
+            resources.map(move |resource| (group.clone(), resource))
+        });
+        let wanted = IMPERSONATED.map(|(group, resource, subresource)| {
+            let path = [resource, subresource].join("/");
+            (group.to_owned(), path.trim_end_matches('/').to_owned())
+        });
+        assert_eq!(granted.collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn the_gateway_renews_no_token_but_its_own() {
+        let own = PolicyRule {
+            api_groups: Some(vec![String::new()]),
+            resources: Some(vec!["serviceaccounts/token".to_owned()]),
+            resource_names: Some(vec![SERVICE_ACCOUNT.to_owned()]),
+            verbs: vec!["create".to_owned()],
+            ..PolicyRule::default()
+        };
+        assert_eq!(rules("roles"), [own]);
+    }
+
+    #[test]
+    fn both_roles_are_bound_to_the_gateway_alone() {
+        let subjects = json!([
+            { "kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": NAMESPACE },
+        ]);
+        for (plural, kind, name) in [
+            (
+                "clusterrolebindings",
+                "ClusterRole",
+                "kubeconfig-apiserver:gateway",
+            ),
+            ("rolebindings", "Role", "gateway-credential"),
+        ] {
+            let role =
+                json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
+            assert_eq!(
+                data(plural),
+                json!({ "roleRef": role, "subjects": subjects })
+            );
+        }
+    }
+}

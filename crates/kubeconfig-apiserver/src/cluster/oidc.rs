@@ -1,0 +1,151 @@
+//! `cluster oidc`: the configuration by which a cluster verifies tokens by itself, without asking the server.
+
+use std::io::{Write, stdout};
+
+use anyhow::{Context, Result};
+use kube::Client;
+use serde_json::{Value, json};
+use tokens::jwks::DISCOVERY_PATH;
+use tokens::jwt::audience;
+
+use super::client::told;
+use super::endpoint::Endpoint;
+use super::progress::say;
+use super::records;
+use crate::args::OidcArgs;
+
+/// What to do with the file, and what it does not do.
+const EXPLANATION: &str = "\
+Give what was printed to the kube-apiserver of the cluster by --authentication-config=FILE, in place of --oidc-* flags. It reads
+changes of the file by itself. Before Kubernetes 1.34 its apiVersion is apiserver.config.k8s.io/v1beta1.
+
+The cluster verifies tokens by itself, also while this server is away. It does not learn that a kubeconfig was deleted or suspended,
+or that a user was disabled: a token counts there until it ends. Keep lives short (setting kubeconfig-max-token-ttl-minutes), or let
+the cluster ask: cluster webhook. A token for more than 64 clusters names none of them, and is refused there.";
+
+/// Runs the command.
+pub(super) async fn run(server: &Client, args: &OidcArgs) -> Result<()> {
+    let name = args.name.as_str();
+    records::named(&records::all(server).await?, name)?;
+    let endpoint = Endpoint::read(server).await?;
+    let issuer = issuer(server).await?;
+    let file = serde_saphyr::to_string(&configuration(name, &issuer, &endpoint));
+    let file = file.context("the configuration cannot be written as YAML")?;
+    let mut out = stdout().lock();
+    out.write_all(file.as_bytes()).context("stdout is closed")?;
+    say(EXPLANATION);
+    Ok(())
+}
+
+/// The issuer, in the words of the server's own discovery document.
+async fn issuer(server: &Client) -> Result<String> {
+    let request = http::Request::get(DISCOVERY_PATH).body(Vec::new())?;
+    let document = server.request::<Value>(request).await.map_err(told);
+    let document = document.context("the server does not say who issues its tokens")?;
+    let issuer = document["issuer"].as_str();
+    Ok(issuer
+        .context("the server names no issuer of its tokens")?
+        .to_owned())
+}
+
+/// The file for `--authentication-config`.
+fn configuration(name: &str, issuer: &str, endpoint: &Endpoint) -> Value {
+    let mut source = json!({ "url": issuer });
+    if issuer.trim_end_matches('/') != endpoint.url {
+        source["discoveryURL"] = format!("{}{DISCOVERY_PATH}", endpoint.url).into();
+    }
+    if !endpoint.ca_certs.is_empty() {
+        source["certificateAuthority"] = endpoint.ca_certs.as_str().into();
+    }
+    source["audiences"] = json!([audience(issuer, name)]);
+    json!({
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AuthenticationConfiguration",
+        "jwt": [{
+            "issuer": source,
+            "claimValidationRules": [{
+                "expression": "has(claims.jti) && claims.jti != ''",
+                "message": "the token names no record",
+            }],
+            "claimMappings": {
+                "username": { "claim": "sub", "prefix": "" },
+                "groups": { "claim": "groups", "prefix": "" },
+            },
+            "userValidationRules": [
+                {
+                    "expression": "!user.username.startsWith('system:')",
+                    "message": "the user name is reserved",
+                },
+                {
+                    "expression": "user.groups.all(group, !group.startsWith('system:'))",
+                    "message": "a group name is reserved",
+                },
+            ],
+        }],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(ca_certs: &str) -> Endpoint {
+        Endpoint {
+            url: "https://10.0.0.1:8443".to_owned(),
+            ca_certs: ca_certs.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_file_says_whom_to_believe_and_what() {
+        let file = configuration(
+            "prod",
+            "https://kubeconfig-apiserver",
+            &endpoint("line\nline\n"),
+        );
+        let expected = "\
+apiVersion: apiserver.config.k8s.io/v1
+jwt:
+- claimMappings:
+    groups:
+      claim: groups
+      prefix: \"\"
+    username:
+      claim: sub
+      prefix: \"\"
+  claimValidationRules:
+  - expression: has(claims.jti) && claims.jti != ''
+    message: the token names no record
+  issuer:
+    audiences:
+    - cluster:prod
+    certificateAuthority: |
+      line
+      line
+    discoveryURL: https://10.0.0.1:8443/.well-known/openid-configuration
+    url: https://kubeconfig-apiserver
+  userValidationRules:
+  - expression: \"!user.username.startsWith('system:')\"
+    message: the user name is reserved
+  - expression: user.groups.all(group, !group.startsWith('system:'))
+    message: a group name is reserved
+kind: AuthenticationConfiguration
+";
+        assert_eq!(serde_saphyr::to_string(&file).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_issuer_that_is_the_server_is_discovered_by_its_url() {
+        let issuer =
+            |url: &str| configuration("prod", url, &endpoint(""))["jwt"][0]["issuer"].take();
+        let expected = json!({ "url": "https://10.0.0.1:8443", "audiences": ["cluster:prod"] });
+        assert_eq!(issuer("https://10.0.0.1:8443"), expected);
+    }
+
+    #[test]
+    fn the_server_itself_is_called_by_the_issuer() {
+        let file = configuration("local", "https://10.0.0.1:8443", &endpoint(""));
+        let expected = json!(["https://10.0.0.1:8443"]);
+        assert_eq!(file["jwt"][0]["issuer"]["audiences"], expected);
+    }
+}

@@ -1,0 +1,126 @@
+//! Waiting for the server's own word on whether it reaches a cluster.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use api::Condition;
+use api::management::cluster::ClusterStatus;
+use kube::Client;
+use tokio::time::{Instant, sleep};
+
+use super::progress::say;
+use super::records::{self, Record};
+
+/// How long the server may take to find out.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The time between two looks.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Waits until the server says that it reaches the cluster, or why not. What it said `before` counts only when it was good news about
+/// the same connection, or when time is up.
+///
+/// # Errors
+/// The reason, where it is not reached.
+pub(super) async fn wait(server: &Client, name: &str, before: Option<ClusterStatus>) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let before = before.and_then(|status| status.ready().cloned());
+    say(format_args!(
+        "here: waiting until the server reaches cluster {name}"
+    ));
+    loop {
+        let record = records::cluster(server, name).await?;
+        let record = record.with_context(|| format!("cluster {name} is gone again"))?;
+        let is_late = Instant::now() >= deadline;
+        match verdict(&record, before.as_ref()) {
+            Some(condition) if condition.is_true() => {
+                let version = version(&record);
+                say(format_args!("cluster {name} is Ready{version}"));
+                return Ok(());
+            }
+            Some(condition) => return Err(refusal(name, condition)),
+            None if is_late => return Err(late(name, &record)),
+            None => sleep(PAUSE).await,
+        }
+    }
+}
+
+/// What the server says of the connection as it is now; `None` while it has not looked.
+fn verdict<'a>(record: &'a Record, before: Option<&Condition>) -> Option<&'a Condition> {
+    let status = record.status.as_ref()?;
+    let condition = status.ready()?;
+    let is_current = status.observed_generation >= record.metadata.generation.unwrap_or_default();
+    let is_news = before != Some(condition);
+    (is_current && (is_news || condition.is_true())).then_some(condition)
+}
+
+fn version(record: &Record) -> String {
+    let status = record.status.as_ref();
+    let version = status.and_then(|status| status.version.as_ref());
+    version
+        .map(|version| format!(", {}", version.git_version))
+        .unwrap_or_default()
+}
+
+fn late(name: &str, record: &Record) -> anyhow::Error {
+    let status = record.status.as_ref();
+    match status.and_then(|status| status.ready()) {
+        Some(condition) => refusal(name, condition),
+        None => anyhow!(
+            "cluster {name} is registered, but the server has not said in {} s whether it reaches it",
+            PATIENCE.as_secs()
+        ),
+    }
+}
+
+fn refusal(name: &str, condition: &Condition) -> anyhow::Error {
+    anyhow!(
+        "cluster {name} is registered, but not Ready: {}: {}",
+        condition.reason,
+        condition.message
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use api::management::cluster::ClusterSpec;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A cluster of generation 2 whose condition is about `observed`.
+    fn record(observed: i64, status: &str) -> Record {
+        let mut record = Record::new("prod", &records::resource(), ClusterSpec::default());
+        record.metadata.generation = Some(2);
+        record.status = serde_json::from_value(json!({
+            "observedGeneration": observed,
+            "conditions": [{ "type": "Ready", "status": status }],
+        }))
+        .unwrap();
+        record
+    }
+
+    #[track_caller]
+    fn check(record: &Record, before: Option<&str>, expected: bool) {
+        let before = before.map(|status| Condition {
+            type_: ClusterStatus::READY.to_owned(),
+            status: status.to_owned(),
+            ..Condition::default()
+        });
+        assert_eq!(verdict(record, before.as_ref()).is_some(), expected);
+    }
+
+    #[test]
+    fn only_what_is_said_of_the_connection_as_it_is_now_counts() {
+        let mut silent = record(2, "True");
+        silent.status = None;
+        check(&silent, None, false);
+        check(&record(1, "True"), None, false);
+        check(&record(2, "True"), None, true);
+        check(&record(2, "False"), None, true);
+        // Good news that was there before is good enough; bad news may be old.
+        check(&record(2, "True"), Some("True"), true);
+        check(&record(2, "False"), Some("True"), true);
+        check(&record(2, "False"), Some("False"), false);
+    }
+}

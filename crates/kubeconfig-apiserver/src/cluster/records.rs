@@ -1,0 +1,138 @@
+//! The records of clusters in the server.
+
+use anyhow::{Context, Result, bail};
+use api::management::cluster::{ClusterSpec, ClusterStatus};
+use api::management::{self, Cluster, cluster};
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Object};
+use kube::{Api, Client};
+
+use super::client::told;
+use super::manifests::NAMESPACE;
+
+/// A Cluster object as it is read.
+pub(super) type Record = Object<ClusterSpec, ClusterStatus>;
+
+/// Clusters, as the API names them.
+pub(super) fn resource() -> ApiResource {
+    let kind = GroupVersionKind::gvk(management::GROUP, management::VERSION, Cluster::KIND);
+    ApiResource::from_gvk_with_plural(&kind, Cluster::PLURAL)
+}
+
+/// The Cluster objects, to be written.
+pub(super) fn clusters(server: &Client) -> Api<DynamicObject> {
+    Api::all_with(server.clone(), &resource())
+}
+
+/// A Cluster object, if there is one.
+///
+/// # Errors
+/// Where the server does not answer, or is another one.
+pub(super) async fn cluster(server: &Client, name: &str) -> Result<Option<Record>> {
+    let all = all(server).await?;
+    Ok(all
+        .into_iter()
+        .find(|cluster| cluster.metadata.name.as_deref() == Some(name)))
+}
+
+/// All Cluster objects that the caller may see.
+///
+/// # Errors
+/// As [`cluster()`].
+pub(super) async fn all(server: &Client) -> Result<Vec<Record>> {
+    let api = Api::<Record>::all_with(server.clone(), &resource());
+    match api.list(&Default::default()).await {
+        Ok(list) => Ok(list.items),
+        Err(kube::Error::Api(status)) if status.code == 404 => bail!(
+            "the server that --kubeconfig or KUBECONFIG leads to is not a kubeconfig-apiserver: it has no {}.{}",
+            Cluster::PLURAL,
+            management::GROUP
+        ),
+        Err(error) => Err(told(error)).context("the kubeconfig-apiserver does not answer"),
+    }
+}
+
+/// The cluster of this name.
+///
+/// # Errors
+/// Where there is none; says which there are.
+pub(super) fn named<'a>(all: &'a [Record], name: &str) -> Result<&'a Record> {
+    let id = |record: &'a Record| record.metadata.name.as_deref().unwrap_or_default();
+    let Some(record) = all.iter().find(|record| id(record) == name) else {
+        let known: Vec<&str> = all.iter().map(id).collect();
+        bail!(
+            "there is no cluster {name:?} here; there are {}",
+            known.join(", ")
+        );
+    };
+    Ok(record)
+}
+
+/// Secrets, as the API names them.
+pub(super) fn secret_resource() -> ApiResource {
+    ApiResource::erase::<Secret>(&())
+}
+
+/// The Secrets of clusters, to be written.
+pub(super) fn secrets(server: &Client) -> Api<DynamicObject> {
+    Api::namespaced_with(server.clone(), NAMESPACE, &secret_resource())
+}
+
+/// The name of the Secret with the gateway's credential at a cluster.
+pub(super) fn gateway_secret(cluster: &str) -> String {
+    format!("cluster-{cluster}-gateway")
+}
+
+/// Whether a cluster may be called so.
+///
+/// # Errors
+/// What is wrong with the name.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    if name == cluster::LOCAL {
+        bail!("{name} is the cluster that the server itself lives in; choose another name");
+    }
+    match machinery::validation::dns1123_label(name).first() {
+        Some(why) => bail!("{name:?} cannot be the name of a cluster: {why}"),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: &str) -> Record {
+        Record::new(name, &resource(), ClusterSpec::default())
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        let all = [record("local"), record("prod")];
+        assert_eq!(
+            named(&all, "prod").unwrap().metadata.name.as_deref(),
+            Some("prod")
+        );
+        let error = named(&all, "prd").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            r#"there is no cluster "prd" here; there are local, prod"#
+        );
+    }
+
+    #[test]
+    fn names_are_labels_and_not_local() {
+        for (name, expected) in [
+            ("prod", true),
+            ("c-m-p66cdvlj", true),
+            ("local", false),
+            ("", false),
+            ("Prod", false),
+            ("a.b", false),
+            ("a_b", false),
+            ("-a", false),
+            ("../a", false),
+        ] {
+            assert_eq!(check_name(name).is_ok(), expected, "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `cluster remove`: takes back what `add` made. The Cluster object goes last, so that the command can be run again.
+
+use anyhow::{Context, Result, bail};
+use kube::Client;
+use tokens::cluster_credential::secret_name;
+
+use super::manifests;
+use super::objects;
+use super::progress::say;
+use super::records::{self, Record, gateway_secret};
+use super::source::Source;
+use crate::args::RemoveArgs;
+
+/// Runs the command.
+pub(super) async fn run(server: &Client, args: &RemoveArgs) -> Result<()> {
+    let name = args.name.as_str();
+    records::check_name(name)?;
+    let all = records::all(server).await?;
+    let record = records::named(&all, name)?;
+    match &args.from {
+        Some(path) => {
+            let source = Source::read(path, args.from_context.as_deref())?;
+            check_same(name, record, &source)?;
+            take_back(&source).await?;
+        }
+        None => say("what add made in the cluster stays there; its token counts until it ends"),
+    }
+    let secrets = records::secrets(server);
+    for secret in [gateway_secret(name), secret_name(name)] {
+        let outcome = objects::delete(&secrets, &secret).await;
+        let outcome = outcome.with_context(|| format!("Secret {secret} cannot be removed here"))?;
+        say(format_args!("here: Secret {secret} {outcome}"));
+    }
+    let outcome = objects::delete(&records::clusters(server), name).await;
+    let outcome = outcome.with_context(|| format!("cluster {name} cannot be removed here"))?;
+    say(format_args!("here: cluster {name} {outcome}"));
+    Ok(())
+}
+
+/// The objects are called alike in every cluster: those of another one must not be taken.
+fn check_same(name: &str, record: &Record, source: &Source) -> Result<()> {
+    let registered = record.spec.connection.as_ref();
+    let registered = registered.map(|connection| connection.server.as_str());
+    let given = source.connection.server.as_str();
+    match registered {
+        Some(server) if server == given => Ok(()),
+        Some(server) => bail!(
+            "--from leads to {given}, but cluster {name} is at {server}: give the file that leads there, or leave it by --keep-downstream"
+        ),
+        None => bail!(
+            "cluster {name} has no connection, so nothing was made in it: use --keep-downstream"
+        ),
+    }
+}
+
+/// Removes our objects from the cluster, last made first.
+async fn take_back(source: &Source) -> Result<()> {
+    let cluster = source.client().await?;
+    let address = &source.connection.server;
+    let version = source.version(&cluster).await;
+    version.context("if the cluster is gone, use --keep-downstream")?;
+    for manifest in manifests::all()?.into_iter().rev() {
+        let what = format!("{} {}", manifest.resource.kind, manifest.name());
+        let api = manifest.api(&cluster);
+        let found = objects::find(&api, manifest.name()).await?;
+        if manifest.is_namespace() && found.is_some_and(|found| !objects::is_ours(&found)) {
+            say(format_args!("{address}: {what} is not ours, left as it is"));
+            continue;
+        }
+        let outcome = objects::delete_ours(&api, manifest.name()).await;
+        let outcome = outcome.with_context(|| format!("{what} cannot be removed at {address}"))?;
+        say(format_args!("{address}: {what} {outcome}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! `cluster webhook`: a new credential by which a cluster asks whether tokens count, and the file that tells its kube-apiserver to.
+//!
+//! The server keeps the hash of the credential; the credential itself stands in the printed file and nowhere else. The one before counts on,
+//! so that the API servers of a cluster can be changed one after the other, until the next run or `--revoke-previous`.
+
+use std::collections::BTreeMap;
+use std::io::{Write, stdout};
+
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tokens::cluster_credential::{
+    AUDIENCES_KEY, ClusterToken, DEFAULT_AUDIENCE, HASH_KEY, NAMESPACE, PREVIOUS_HASH_KEY,
+    secret_name,
+};
+
+use super::client::told;
+use super::endpoint::Endpoint;
+use super::objects;
+use super::progress::say;
+use super::records;
+use crate::args::WebhookArgs;
+
+/// Where questions are posted: kube-apiserver uses the URL as it stands.
+const PATH: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
+
+/// Runs the command.
+pub(super) async fn run(server: &Client, args: &WebhookArgs) -> Result<()> {
+    let name = args.name.as_str();
+    records::named(&records::all(server).await?, name)?;
+    let endpoint = Endpoint::read(server).await?;
+    let token = ClusterToken::generate(name);
+    let secret = store(server, args, &token)
+        .await
+        .with_context(|| format!("the credential of cluster {name} cannot be kept"))?;
+    let file = serde_saphyr::to_string(&configuration(&endpoint, &token));
+    let file = file.context("the configuration cannot be written as YAML")?;
+    let mut out = stdout().lock();
+    out.write_all(file.as_bytes()).context("stdout is closed")?;
+    say(explanation(name, &secret));
+    Ok(())
+}
+
+/// Writes the Secret of the cluster, unless somebody else does at this moment.
+async fn store(server: &Client, args: &WebhookArgs, token: &ClusterToken) -> Result<Secret> {
+    let secrets = Api::<Secret>::namespaced(server.clone(), NAMESPACE);
+    let name = secret_name(&args.name);
+    let params = PostParams::default();
+    let found = secrets.get_opt(&name).await.map_err(told)?;
+    let secret = rotated(found.clone(), args, token);
+    let written = match found {
+        None => secrets.create(&params, &secret).await,
+        Some(_) => secrets.replace(&name, &params, &secret).await,
+    };
+    match written {
+        Ok(secret) => Ok(secret),
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            bail!("somebody else has just changed it; see that all are done, then run again")
+        }
+        Err(error) => Err(told(error)),
+    }
+}
+
+/// The Secret with the hash of a new token. The former one goes to the second place, or away.
+fn rotated(found: Option<Secret>, args: &WebhookArgs, token: &ClusterToken) -> Secret {
+    let mut secret = found.unwrap_or_else(|| Secret {
+        metadata: ObjectMeta {
+            name: Some(secret_name(&args.name)),
+            namespace: Some(NAMESPACE.to_owned()),
+            labels: objects::labels(),
+            ..ObjectMeta::default()
+        },
+        ..Secret::default()
+    });
+    let data = secret.data.get_or_insert_default();
+    let former = data.insert(HASH_KEY.to_owned(), bytes(&token.hash()));
+    match former.filter(|_| !args.revoke_previous) {
+        Some(former) => data.insert(PREVIOUS_HASH_KEY.to_owned(), former),
+        None => data.remove(PREVIOUS_HASH_KEY),
+    };
+    if !args.api_audience.is_empty() {
+        let audiences = bytes(&args.api_audience.join("\n"));
+        data.insert(AUDIENCES_KEY.to_owned(), audiences);
+    }
+    secret
+}
+
+/// The file for `--authentication-token-webhook-config-file`, which has the form of a kubeconfig: where to ask, and as whom.
+fn configuration(endpoint: &Endpoint, token: &ClusterToken) -> Value {
+    let mut cluster = json!({ "server": format!("{}{PATH}", endpoint.url) });
+    if !endpoint.ca_certs.is_empty() {
+        cluster["certificate-authority-data"] = STANDARD.encode(&endpoint.ca_certs).into();
+    }
+    let (server, user) = ("kubeconfig-apiserver", token.cluster());
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": server, "cluster": cluster }],
+        "users": [{ "name": user, "user": { "token": token.expose() } }],
+        "contexts": [{ "name": server, "context": { "cluster": server, "user": user } }],
+        "current-context": server,
+    })
+}
+
+/// What to do with the file.
+fn explanation(name: &str, secret: &Secret) -> String {
+    let none = BTreeMap::new();
+    let data = secret.data.as_ref().unwrap_or(&none);
+    let before = match data.contains_key(PREVIOUS_HASH_KEY) {
+        true => {
+            "the one before counts until the next run, or at once no more with --revoke-previous"
+        }
+        false => "no other one counts",
+    };
+    let audiences = data.get(AUDIENCES_KEY);
+    let audiences =
+        audiences.map(|ByteString(text)| String::from_utf8_lossy(text).replace('\n', ", "));
+    let audiences = audiences.unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned());
+    format!(
+        "\
+cluster {name} has a new credential; {before}.
+Keep what was printed as a file that only the kube-apiserver of the cluster can read, and give it these flags:
+
+  --authentication-token-webhook-config-file=FILE
+  --authentication-token-webhook-version=v1
+  --authentication-token-webhook-cache-ttl=10s
+
+A token that was taken back counts there as long as the last flag says, 2m0s without it, and 10 seconds more, which no flag changes.
+The kube-apiserver must be called {audiences}: by --api-audiences,
+else by --service-account-issuer. If it is called otherwise, run this again with --api-audience."
+    )
+}
+
+fn bytes(text: &str) -> ByteString {
+    ByteString(text.as_bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "cluster.prod.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+    fn args(revoke_previous: bool, api_audience: &[&str]) -> WebhookArgs {
+        WebhookArgs {
+            name: "prod".to_owned(),
+            revoke_previous,
+            api_audience: api_audience.iter().map(|&text| text.to_owned()).collect(),
+        }
+    }
+
+    fn token() -> ClusterToken {
+        ClusterToken::parse(TOKEN).unwrap()
+    }
+
+    fn secret(data: &[(&str, &str)]) -> Secret {
+        let data = data
+            .iter()
+            .map(|(key, text)| ((*key).to_owned(), bytes(text)));
+        Secret {
+            metadata: ObjectMeta {
+                name: Some("cluster-prod-webhook".to_owned()),
+                namespace: Some("kubeconfig-apiserver".to_owned()),
+                labels: objects::labels(),
+                ..ObjectMeta::default()
+            },
+            data: Some(data.collect()),
+            ..Secret::default()
+        }
+    }
+
+    #[test]
+    fn the_file_says_where_to_ask_and_as_whom() {
+        let mut endpoint = Endpoint {
+            url: "https://10.0.0.1:8443".to_owned(),
+            ca_certs: "PEM".to_owned(),
+        };
+        let expected = "\
+apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: UEVN
+    server: https://10.0.0.1:8443/apis/authentication.k8s.io/v1/tokenreviews
+  name: kubeconfig-apiserver
+contexts:
+- context:
+    cluster: kubeconfig-apiserver
+    user: prod
+  name: kubeconfig-apiserver
+current-context: kubeconfig-apiserver
+kind: Config
+users:
+- name: prod
+  user:
+    token: cluster.prod.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+";
+        let file = configuration(&endpoint, &token());
+        assert_eq!(serde_saphyr::to_string(&file).unwrap(), expected);
+        endpoint.ca_certs.clear();
+        let file = configuration(&endpoint, &token());
+        let server = "https://10.0.0.1:8443/apis/authentication.k8s.io/v1/tokenreviews";
+        assert_eq!(file["clusters"][0]["cluster"], json!({ "server": server }));
+    }
+
+    #[test]
+    fn the_former_hash_is_kept_unless_it_is_revoked() {
+        #[track_caller]
+        fn check(found: Option<Secret>, args: &WebhookArgs, expected: &[(&str, &str)]) {
+            assert_eq!(rotated(found, args, &token()), secret(expected));
+        }
+        let new = token().hash();
+        let old = || Some(secret(&[(HASH_KEY, "old"), (PREVIOUS_HASH_KEY, "older")]));
+        let only_new = [(HASH_KEY, new.as_str())];
+        let both = [(HASH_KEY, new.as_str()), (PREVIOUS_HASH_KEY, "old")];
+        check(None, &args(false, &[]), &only_new);
+        check(None, &args(true, &[]), &only_new);
+        check(old(), &args(false, &[]), &both);
+        check(old(), &args(true, &[]), &only_new);
+    }
+
+    #[test]
+    fn audiences_stay_until_others_are_given() {
+        let new = token().hash();
+        let named = secret(&[(AUDIENCES_KEY, "https://issuer.example")]);
+        let kept = secret(&[(AUDIENCES_KEY, "https://issuer.example"), (HASH_KEY, &new)]);
+        assert_eq!(
+            rotated(Some(named.clone()), &args(false, &[]), &token()),
+            kept
+        );
+        let others = secret(&[(AUDIENCES_KEY, "a\nb"), (HASH_KEY, &new)]);
+        assert_eq!(
+            rotated(Some(named), &args(false, &["a", "b"]), &token()),
+            others
+        );
+    }
+
+    #[test]
+    fn the_explanation_says_what_counts() {
+        let first = explanation("prod", &secret(&[(HASH_KEY, "new")]));
+        let expected = "\
+cluster prod has a new credential; no other one counts.
+Keep what was printed as a file that only the kube-apiserver of the cluster can read, and give it these flags:
+
+  --authentication-token-webhook-config-file=FILE
+  --authentication-token-webhook-version=v1
+  --authentication-token-webhook-cache-ttl=10s
+
+A token that was taken back counts there as long as the last flag says, 2m0s without it, and 10 seconds more, which no flag changes.
+The kube-apiserver must be called https://kubernetes.default.svc.cluster.local: by --api-audiences,
+else by --service-account-issuer. If it is called otherwise, run this again with --api-audience.";
+        assert_eq!(first, expected);
+        let keys = [
+            (HASH_KEY, "new"),
+            (PREVIOUS_HASH_KEY, "old"),
+            (AUDIENCES_KEY, "a\nb"),
+        ];
+        let second = explanation("prod", &secret(&keys));
+        assert!(
+            second.contains("the one before counts until the next run"),
+            "{second}"
+        );
+        assert!(second.contains("must be called a, b: by"), "{second}");
+    }
+}

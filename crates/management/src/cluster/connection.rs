@@ -1,0 +1,300 @@
+//! What a `spec.connection` must be like: the gateway sends a credential there that may speak for anybody.
+//!
+//! The credential must be meant for that: who may change one cluster must not have another Secret, or the credential of another cluster,
+//! sent to a server of their choice.
+
+use api::management::cluster::{ClusterConnection, SecretReference};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::Uri;
+use machinery::field::{BadValue, Error, ErrorList, Path};
+use machinery::validation;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use x509_parser::parse_x509_certificate;
+
+/// Where the credentials of the gateway are.
+const CREDENTIALS: &str = "kubeconfig-apiserver";
+
+/// The schemes of proxies that the gateway can speak to.
+const PROXIES: [&str; 3] = ["http", "https", "socks5"];
+
+/// What is wrong with the connection of a cluster of this id.
+pub(super) fn validate(connection: &ClusterConnection, id: &str, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let server = path.child("server");
+    match connection.server.as_str() {
+        "" => errors.push(Error::required(&server, "")),
+        url => errors.extend(check_url(url, &["https"], &server)),
+    }
+    if !connection.proxy_url.is_empty() {
+        let path = path.child("proxyURL");
+        errors.extend(check_url(&connection.proxy_url, &PROXIES, &path));
+    }
+    if let Err(why) = check_authorities(&connection.ca_data) {
+        let path = path.child("caData");
+        errors.push(Error::invalid(&path, BadValue::Omitted, why));
+    }
+    let name = connection.tls_server_name.as_str();
+    if !name.is_empty() && !is_name(name) {
+        let path = path.child("tlsServerName");
+        let why = "must be a host name or an IP address, without a port";
+        errors.push(Error::invalid(&path, name, why));
+    }
+    if let Some(reference) = &connection.credential_secret_ref {
+        let path = path.child("credentialSecretRef");
+        errors.extend(check_reference(reference, id, &path));
+    }
+    errors
+}
+
+/// The value of a URL that holds a password is not shown.
+fn check_url(url: &str, schemes: &[&str], path: &Path) -> Option<Error> {
+    let known = schemes.join(", ");
+    let Some(uri) = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some()) else {
+        let why = format!("must be a URL with scheme {known} and a host");
+        return Some(Error::invalid(path, BadValue::Omitted, why));
+    };
+    let authority = uri.authority().map(|authority| authority.as_str());
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        let why = "must hold no user and no password: everybody who may get the cluster sees them";
+        return Some(Error::invalid(path, BadValue::Omitted, why));
+    }
+    if !schemes.contains(&uri.scheme_str().unwrap_or_default()) {
+        let why = format!("must be a URL with scheme {known} and a host");
+        return Some(Error::invalid(path, url, why));
+    }
+    let has_host = uri.host().is_some_and(|host| !host.is_empty());
+    if !has_host || uri.query().is_some() || url.contains('#') {
+        let why = "must have a host, and neither query nor fragment";
+        return Some(Error::invalid(path, url, why));
+    }
+    None
+}
+
+fn check_authorities(data: &str) -> Result<(), &'static str> {
+    if data.is_empty() {
+        return Ok(());
+    }
+    let pem = STANDARD.decode(data.trim());
+    let pem = pem.map_err(|_| "must be base64 of certificates in PEM")?;
+    let mut count = 0;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|_| "must be base64 of certificates in PEM")?;
+        let parsed = parse_x509_certificate(&certificate);
+        parsed.map_err(|_| "must hold X.509 certificates, and one of them is none")?;
+        count += 1;
+    }
+    match count {
+        0 => Err("must hold a certificate in PEM, and holds none"),
+        _ => Ok(()),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.parse::<std::net::IpAddr>().is_ok() || validation::dns1123_subdomain(name).is_empty()
+}
+
+fn check_reference(reference: &SecretReference, id: &str, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let (namespace, name) = (path.child("namespace"), path.child("name"));
+    match reference.namespace.as_str() {
+        "" => errors.push(Error::required(&namespace, "")),
+        CREDENTIALS => {}
+        other => errors.push(Error::not_supported(&namespace, other, &[CREDENTIALS])),
+    }
+    match reference.name.as_str() {
+        "" => errors.push(Error::required(&name, "")),
+        other if is_foreign(other, id) => errors.push(Error::invalid(
+            &name,
+            other,
+            format!(
+                "is the credential of something else; that of this cluster is cluster-{id}-gateway"
+            ),
+        )),
+        other => errors.extend(
+            validation::dns1123_subdomain(other)
+                .into_iter()
+                .map(|why| Error::invalid(&name, other, why)),
+        ),
+    }
+    errors
+}
+
+/// Whether a Secret has a name by which `cluster add` and its kin call the credentials of clusters, but not this one's.
+fn is_foreign(secret: &str, id: &str) -> bool {
+    let is_ours = secret.starts_with("cluster-")
+        && (secret.ends_with("-gateway") || secret.ends_with("-webhook"));
+    is_ours && secret != format!("cluster-{id}-gateway")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn valid() -> Value {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let ca = rcgen::CertificateParams::default()
+            .self_signed(&key)
+            .unwrap();
+        json!({
+            "server": "https://10.0.0.1:6443",
+            "caData": STANDARD.encode(ca.pem()),
+            "tlsServerName": "kubernetes",
+            "proxyURL": "socks5://127.0.0.1:1080",
+            "credentialSecretRef": { "namespace": CREDENTIALS, "name": "cluster-a-gateway" },
+        })
+    }
+
+    /// Validates a connection that is right but for one field.
+    #[track_caller]
+    fn check(field: &str, value: Value, expected: &str) {
+        let mut connection = valid();
+        *connection.pointer_mut(field).unwrap() = value;
+        let connection = serde_json::from_value(connection).unwrap();
+        let errors = validate(&connection, "a", &Path::root("c"));
+        let told: Vec<String> = errors.iter().map(Error::to_string).collect();
+        assert_eq!(told.join("; "), expected);
+    }
+
+    #[test]
+    fn a_connection_needs_no_more_than_an_address() {
+        let connection = serde_json::from_value(valid()).unwrap();
+        assert_eq!(validate(&connection, "a", &Path::root("c")), []);
+        let least = serde_json::from_value(json!({ "server": "https://a.example.com/k8s" }));
+        assert_eq!(validate(&least.unwrap(), "a", &Path::root("c")), []);
+    }
+
+    #[test]
+    fn the_server_is_an_https_url_without_secrets() {
+        let form = "must be a URL with scheme https and a host";
+        check("/server", json!(""), "c.server: Required value");
+        check(
+            "/server",
+            json!("10.0.0.1:6443"),
+            &format!("c.server: Invalid value: \"10.0.0.1:6443\": {form}"),
+        );
+        check(
+            "/server",
+            json!("http://a"),
+            &format!("c.server: Invalid value: \"http://a\": {form}"),
+        );
+        check(
+            "/server",
+            json!("https://"),
+            &format!("c.server: Invalid value: {form}"),
+        );
+        check(
+            "/server",
+            json!("/a"),
+            &format!("c.server: Invalid value: {form}"),
+        );
+        let parts = "must have a host, and neither query nor fragment";
+        for url in ["https://a?b=c", "https://a#b"] {
+            check(
+                "/server",
+                json!(url),
+                &format!("c.server: Invalid value: \"{url}\": {parts}"),
+            );
+        }
+        check(
+            "/server",
+            json!("https://me:secret@a"),
+            "c.server: Invalid value: must hold no user and no password: everybody who may get the cluster sees them",
+        );
+    }
+
+    #[test]
+    fn the_proxy_is_one_that_the_gateway_speaks_to() {
+        for url in ["http://p:3128", "https://p", "socks5://[::1]:1080", ""] {
+            check("/proxyURL", json!(url), "");
+        }
+        check(
+            "/proxyURL",
+            json!("ftp://p"),
+            "c.proxyURL: Invalid value: \"ftp://p\": must be a URL with scheme http, https, socks5 and a host",
+        );
+        check(
+            "/proxyURL",
+            json!("http://me:secret@p"),
+            "c.proxyURL: Invalid value: must hold no user and no password: everybody who may get the cluster sees them",
+        );
+    }
+
+    #[test]
+    fn the_authorities_are_certificates() {
+        let invalid = |why: &str| format!("c.caData: Invalid value: {why}");
+        let pem = |text: &str| json!(STANDARD.encode(text));
+        check("/caData", json!(""), "");
+        check(
+            "/caData",
+            json!("?"),
+            &invalid("must be base64 of certificates in PEM"),
+        );
+        check(
+            "/caData",
+            pem("hello"),
+            &invalid("must hold a certificate in PEM, and holds none"),
+        );
+        check(
+            "/caData",
+            pem("-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n"),
+            &invalid("must hold X.509 certificates, and one of them is none"),
+        );
+        check(
+            "/caData",
+            pem("-----BEGIN CERTIFICATE-----\n?\n"),
+            &invalid("must be base64 of certificates in PEM"),
+        );
+    }
+
+    #[test]
+    fn the_expected_name_is_a_name() {
+        for name in ["", "kubernetes", "a.example.com", "10.0.0.1", "::1"] {
+            check("/tlsServerName", json!(name), "");
+        }
+        for name in ["a:6443", "https://a", "*.a", "a b"] {
+            let why = "must be a host name or an IP address, without a port";
+            check(
+                "/tlsServerName",
+                json!(name),
+                &format!("c.tlsServerName: Invalid value: {name:?}: {why}"),
+            );
+        }
+    }
+
+    #[test]
+    fn the_credential_is_this_clusters_own() {
+        let name = "/credentialSecretRef/name";
+        for own in ["cluster-a-gateway", "my-credential", "cluster-a"] {
+            check(name, json!(own), "");
+        }
+        for foreign in ["cluster-b-gateway", "cluster-a-webhook"] {
+            check(
+                name,
+                json!(foreign),
+                &format!(
+                    "c.credentialSecretRef.name: Invalid value: {foreign:?}: is the credential of something else; that of this cluster is cluster-a-gateway"
+                ),
+            );
+        }
+        check(
+            name,
+            json!(""),
+            "c.credentialSecretRef.name: Required value",
+        );
+        let namespace = "/credentialSecretRef/namespace";
+        check(
+            namespace,
+            json!(""),
+            "c.credentialSecretRef.namespace: Required value",
+        );
+        check(
+            namespace,
+            json!("default"),
+            "c.credentialSecretRef.namespace: Unsupported value: \"default\": supported values: \"kubeconfig-apiserver\"",
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! The Secret in which the server keeps what it needs to know of a cluster's credential.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use api::management::Cluster;
+use apiserver::registry::Registry;
+use aws_lc_rs::digest::{SHA256, digest};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use subtle::ConstantTimeEq;
+
+/// The namespace of the server's own objects.
+pub const NAMESPACE: &str = "kubeconfig-apiserver";
+
+/// Key of the hash of the cluster's token, as [`super::ClusterToken::hash`] gives it.
+pub const HASH_KEY: &str = "token-sha256";
+
+/// Key of the hash of the token before, which counts as long as it stands here.
+pub const PREVIOUS_HASH_KEY: &str = "token-sha256.previous";
+
+/// Key of the audiences that the cluster's API server calls itself by, one a line; absent for [`DEFAULT_AUDIENCE`].
+pub const AUDIENCES_KEY: &str = "audiences";
+
+/// What most API servers call themselves: the issuer of service account tokens that kubeadm, k3s and RKE2 choose.
+pub const DEFAULT_AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// Bytes of a hash.
+const HASH_BYTES: usize = 32;
+
+type Hash = [u8; HASH_BYTES];
+
+/// The name of the Secret of a cluster.
+#[must_use]
+pub fn secret_name(cluster: &str) -> String {
+    format!("cluster-{cluster}-webhook")
+}
+
+/// The Secrets of all clusters, read from the watch cache each time, so that a change acts at once.
+pub(crate) struct WebhookRecords {
+    pub(crate) secrets: Registry<Secret>,
+    pub(crate) clusters: Registry<Cluster>,
+}
+
+/// What a Secret says.
+pub(crate) struct WebhookRecord {
+    /// Of the present and the previous token; zeros, which no token has, where there is none.
+    hashes: [Hash; 2],
+    /// What the cluster's API server calls itself.
+    pub(crate) audiences: Vec<String>,
+}
+
+impl WebhookRecords {
+    /// The record of a cluster.
+    pub(crate) fn find(&self, cluster: &str) -> Option<Arc<WebhookRecord>> {
+        let secret = secret_name(cluster);
+        self.secrets
+            .derived((NAMESPACE, &secret), WebhookRecord::of)
+    }
+
+    /// Whether this is the token of that cluster, now. The work is the same for one that does not exist.
+    pub(super) fn proves(&self, cluster: &str, token: &str) -> bool {
+        let exists = self.clusters.contains(("", cluster));
+        let record = self.find(cluster);
+        let none = [Hash::default(); 2];
+        let known = record.as_deref().map_or(&none, |record| &record.hashes);
+        let matches = is_one_of(token, known);
+        exists && matches
+    }
+}
+
+impl WebhookRecord {
+    fn of(secret: &Secret) -> Self {
+        let none = BTreeMap::new();
+        let data = secret.data.as_ref().unwrap_or(&none);
+        let stored = |key| data.get(key).and_then(hash).unwrap_or_default();
+        let audiences = match data.get(AUDIENCES_KEY) {
+            Some(ByteString(text)) => lines(&String::from_utf8_lossy(text)),
+            None => vec![DEFAULT_AUDIENCE.to_owned()],
+        };
+        Self {
+            hashes: [HASH_KEY, PREVIOUS_HASH_KEY].map(stored),
+            audiences,
+        }
+    }
+}
+
+/// Compares with every hash, whichever is the right one.
+fn is_one_of(token: &str, hashes: &[Hash; 2]) -> bool {
+    let presented = digest(&SHA256, token.as_bytes());
+    let [present, previous] = hashes.map(|hash| presented.as_ref().ct_eq(&hash));
+    (present | previous).into()
+}
+
+/// 64 hexadecimal digits.
+fn hash(text: &ByteString) -> Option<Hash> {
+    let digits = std::str::from_utf8(&text.0).ok()?.trim();
+    if digits.len() != 2 * HASH_BYTES || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut hash = Hash::default();
+    for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(hash)
+}
+
+fn lines(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim);
+    lines
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+    use k8s_openapi::api::core::v1::Secret;
+
+    use super::*;
+    use crate::secret::sha256_hex;
+
+    fn record(data: &[(&str, &str)]) -> WebhookRecord {
+        let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
+        let data = data
+            .iter()
+            .map(|(key, text)| ((*key).to_owned(), bytes(text)));
+        WebhookRecord::of(&Secret {
+            data: Some(data.collect()),
+            ..Secret::default()
+        })
+    }
+
+    #[track_caller]
+    fn check(data: &[(&str, &str)], token: &str, expected: bool) {
+        assert_eq!(is_one_of(token, &record(data).hashes), expected);
+    }
+
+    #[test]
+    fn the_present_and_the_previous_token_count() {
+        let (new, old) = (sha256_hex("new"), sha256_hex("old"));
+        let both = [(HASH_KEY, new.as_str()), (PREVIOUS_HASH_KEY, &old)];
+        check(&both, "new", true);
+        check(&both, "old", true);
+        check(&both, "other", false);
+        check(&both, &new, false);
+        check(&both[..1], "old", false);
+        check(&[], "new", false);
+    }
+
+    #[test]
+    fn what_is_no_hash_lets_nobody_in() {
+        let hash = sha256_hex("new");
+        check(&[(HASH_KEY, &format!("{hash}\n"))], "new", true);
+        check(&[(HASH_KEY, &hash.to_uppercase())], "new", true);
+        for broken in ["", "new", &hash[1..], &format!("{hash}00"), &"é".repeat(32)] {
+            check(&[(HASH_KEY, broken)], "new", false);
+        }
+    }
+
+    #[test]
+    fn audiences_stand_one_a_line() {
+        assert_eq!(record(&[]).audiences, [DEFAULT_AUDIENCE]);
+        let two = record(&[(AUDIENCES_KEY, "https://a\n\n api \r\n")]);
+        assert_eq!(two.audiences, ["https://a", "api"]);
+        assert_eq!(record(&[(AUDIENCES_KEY, "")]).audiences, [""; 0]);
+    }
+}

@@ -1,0 +1,8 @@
+//! The doors of this crate behind a real server: store, cache and handler chain, in one process.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod callers;
+mod openid;
+mod token_review;
+mod validity;
+mod world;

@@ -1,0 +1,59 @@
+//! What only the one function of all doors shows.
+
+use apiserver::testing::NOW;
+use serde_json::json;
+
+use crate::world::{World, object};
+
+#[tokio::test]
+async fn a_user_is_found_by_a_principal_as_of_now() {
+    let world = World::start().await;
+    let token = world.mint_for("alice@example.com", &["c-a"], NOW).await;
+    let uid = || {
+        let valid = world.validity.check(&token.bearer, "c-a", NOW);
+        valid.ok().map(|valid| valid.uid)
+    };
+    assert_eq!(uid(), None);
+    for (name, uid) in [("u-2", "2"), ("u-3", "3")] {
+        let metadata = json!({ "name": name, "uid": uid });
+        let user = json!({ "metadata": metadata, "principalIds": ["alice@example.com"] });
+        world.users.insert(object(user), false).await.unwrap();
+    }
+    assert_eq!(uid().as_deref(), Some("2"), "the first by name");
+    world
+        .change(&world.users, "u-2", |user| user.principal_ids.clear())
+        .await;
+    assert_eq!(uid().as_deref(), Some("3"));
+    world.remove(&world.users, ("", "u-3")).await;
+    assert_eq!(uid(), None);
+    let called_so = json!({ "metadata": { "name": "alice@example.com", "uid": "4" } });
+    world.users.insert(object(called_so), false).await.unwrap();
+    assert_eq!(uid().as_deref(), Some("4"));
+}
+
+#[tokio::test]
+async fn a_record_that_is_made_again_is_read_again() {
+    let world = World::start().await;
+    let token = world.mint(&["c-a"]).await;
+    let counts = |cluster: &str| world.validity.check(&token.bearer, cluster, NOW).is_ok();
+    assert!(counts("c-a"));
+    let record = world.tokens.get("", &token.name).await.unwrap().unwrap();
+    world.remove(&world.tokens, ("", &token.name)).await;
+    assert!(!counts("c-a"));
+    let mut narrower = record.clone();
+    narrower.metadata.resource_version = None;
+    narrower.spec.cluster_names = vec!["c-b".to_owned()];
+    world.tokens.insert(narrower, false).await.unwrap();
+    assert!(!counts("c-a"), "the record says otherwise");
+    assert!(!counts("c-b"), "the token says otherwise");
+}
+
+#[tokio::test]
+async fn a_record_of_somebody_else_is_no_record_of_the_token() {
+    let world = World::start().await;
+    let token = world.mint(&["c-a"]).await;
+    let bob = |record: &mut api::ext::Token| record.spec.user_id = "bob".to_owned();
+    world.change(&world.tokens, &token.name, bob).await;
+    let refusal = world.validity.check(&token.bearer, "c-a", NOW).unwrap_err();
+    assert_eq!(refusal.to_string(), "the token has no record");
+}

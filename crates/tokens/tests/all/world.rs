@@ -1,0 +1,356 @@
+//! The server under test: two clusters with credentials, two users, and whatever a test mints.
+
+use std::sync::Arc;
+
+use api::ext::{self, Kubeconfig, Token};
+use api::management::{Cluster, User};
+use apiserver::description::{Description, KindSchema, Scope, Verb};
+use apiserver::registry::Registry;
+use apiserver::stored_object::Index;
+use apiserver::testing::{Answer, Fixture, NOW, TestServer};
+use arc_swap::ArcSwap;
+use auth::rbac::RbacAuthorizer;
+use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
+use builtins::Builtins;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use machinery::meta::{Metadata, Object, ObjectMeta};
+use machinery::time::Clock;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use storage::Store;
+use storage::sqlite::{Sqlite, SqliteOptions};
+use tempfile::TempDir;
+use tokens::cluster_credential::{
+    ClusterAuthenticator, ClusterToken, GROUP, HASH_KEY, NAMESPACE, secret_name,
+};
+use tokens::jwt::{VerifiedCache, Verifier};
+use tokens::key_ring::RotationPolicy;
+use tokens::key_store::KeyStore;
+use tokens::minter::{Minter, Order};
+use tokens::openid::{self, OpenId};
+use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
+use tokens::validity::Validity;
+
+/// The `iss` of all tokens.
+pub(crate) const ISSUER: &str = "https://issuer.example";
+
+/// Where the server says it is reached.
+pub(crate) const SERVER_URL: &str = "https://10.0.0.1:8443";
+
+/// Somebody who may do everything.
+pub(crate) const ROOT: &str = "as:root/system:masters";
+
+/// What API servers call themselves unless they are told otherwise.
+pub(crate) const API_SERVER: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// The server and what it works with.
+pub(crate) struct World {
+    pub(crate) http: TestServer,
+    pub(crate) validity: Arc<Validity>,
+    pub(crate) keys: Arc<KeyStore>,
+    pub(crate) tokens: Registry<Token>,
+    pub(crate) kubeconfigs: Registry<Kubeconfig>,
+    pub(crate) users: Registry<User>,
+    pub(crate) clusters: Registry<Cluster>,
+    pub(crate) secrets: Registry<Secret>,
+    minter: Minter,
+    _keys: TempDir,
+}
+
+/// A minted token and the name of its record.
+pub(crate) struct Minted {
+    pub(crate) name: String,
+    pub(crate) bearer: String,
+}
+
+impl World {
+    /// Users alice and bob, clusters `c-a` and `c-b`.
+    pub(crate) async fn start() -> Self {
+        let mut fixture = Fixture::new().with_prefixed_users();
+        let tokens = fixture.registries.add(
+            tokens::token_resource::description(),
+            tokens::token_resource::INDEX,
+        );
+        let kubeconfigs = fixture.registries.add(kubeconfig(), Index::NONE);
+        let users = fixture
+            .registries
+            .add(management::user::description(), Index::NONE);
+        let clusters = fixture
+            .registries
+            .add(management::cluster::description(), Index::NONE);
+        let builtins = Builtins::register(&mut fixture.registries);
+        let secrets = builtins.secrets.clone();
+
+        let (keys, folder) = key_store().await;
+        let verified = VerifiedCache::new(16).unwrap();
+        let ring: Arc<ArcSwap<_>> = keys.shared_ring();
+        let verifier = Arc::new(Verifier::new(ISSUER.to_owned(), ring, verified));
+        let records = (tokens.clone(), kubeconfigs.clone(), users.clone());
+        let validity = Arc::new(Validity::new(verifier, records.0, records.1, records.2));
+        let minter = Minter::new(Arc::clone(&keys), ISSUER.to_owned(), tokens.clone());
+
+        let reviewer = TokenReviewer::new(Arc::clone(&validity), secrets.clone(), clusters.clone());
+        let reviewer = Arc::new(reviewer);
+        let callers = ClusterAuthenticator::new(secrets.clone(), clusters.clone());
+        let open_id = OpenId {
+            issuer: ISSUER.to_owned(),
+            server_url: Arc::new(|| SERVER_URL.to_owned()),
+            keys: Arc::clone(&keys),
+            clock: Arc::new(StandingClock),
+        };
+        let serve = |builder: apiserver::Builder| {
+            let builder = builder
+                .authenticator(Arc::new(callers))
+                .review(TokenReviews::<V1>::new(Arc::clone(&reviewer)))
+                .review(TokenReviews::<V1Beta1>::new(reviewer));
+            builtins.serve(open_id.serve(builder))
+        };
+        let bootstrap = async {
+            builtins
+                .bootstrap(vec![reviewers()], vec![all_clusters()])
+                .await
+                .unwrap();
+        };
+        let http = fixture.start(authorizer(&builtins), serve, bootstrap).await;
+        let world = Self {
+            http,
+            validity,
+            keys,
+            tokens,
+            kubeconfigs,
+            users,
+            clusters,
+            secrets,
+            minter,
+            _keys: folder,
+        };
+        for name in ["alice", "bob"] {
+            let user =
+                object(json!({ "metadata": { "name": name, "uid": format!("uid-{name}") } }));
+            world.users.insert(user, false).await.unwrap();
+        }
+        for name in ["c-a", "c-b"] {
+            let cluster = object(json!({ "metadata": { "name": name } }));
+            world.clusters.insert(cluster, false).await.unwrap();
+        }
+        world
+    }
+
+    /// Gives a cluster a credential, and says which.
+    pub(crate) async fn enrol(&self, cluster: &str) -> ClusterToken {
+        let token = ClusterToken::generate(cluster);
+        self.set_record(cluster, &[(HASH_KEY, &token.hash())]).await;
+        token
+    }
+
+    /// Writes the Secret of a cluster's credential.
+    pub(crate) async fn set_record(&self, cluster: &str, data: &[(&str, &str)]) {
+        let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
+        let data = data
+            .iter()
+            .map(|(key, text)| ((*key).to_owned(), bytes(text)));
+        let data: std::collections::BTreeMap<_, _> = data.collect();
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(secret_name(cluster)),
+                namespace: Some(NAMESPACE.to_owned()),
+                ..ObjectMeta::default()
+            },
+            data: Some(data.clone()),
+            ..Secret::default()
+        };
+        let amend = |secret: &mut Secret| {
+            let changed = secret.data.as_ref() != Some(&data);
+            secret.data = Some(data.clone());
+            changed
+        };
+        self.secrets.ensure_with(secret, amend).await.unwrap();
+    }
+
+    /// A token of alice that lives for an hour from now.
+    pub(crate) async fn mint(&self, clusters: &[&str]) -> Minted {
+        self.mint_for("alice", clusters, NOW).await
+    }
+
+    /// A token that lives for an hour from `minted`, without a kubeconfig.
+    pub(crate) async fn mint_for(
+        &self,
+        user: &str,
+        clusters: &[&str],
+        minted: Timestamp,
+    ) -> Minted {
+        let order = Order {
+            user: user.to_owned(),
+            clusters: clusters.iter().map(|&name| name.to_owned()).collect(),
+            ttl_secs: 3600,
+            ..Order::default()
+        };
+        self.order(&order, minted).await
+    }
+
+    /// A token as it was ordered.
+    pub(crate) async fn order(&self, order: &Order, minted: Timestamp) -> Minted {
+        let token = self.minter.mint(order, minted).await.unwrap();
+        let name = token.record.metadata().name.clone().unwrap();
+        self.minter.store(vec![token.record]).await.unwrap();
+        // `store` leaves it to the write of the kubeconfig to wait for the cache.
+        self.tokens.latest().await.unwrap();
+        Minted {
+            name,
+            bearer: token.bearer.expose().to_owned(),
+        }
+    }
+
+    /// Asks about a token and gives the status of the answer.
+    pub(crate) async fn review(&self, caller: &str, token: &str, audiences: &[&str]) -> Value {
+        let answer = self.ask("v1", caller, token, audiences).await;
+        assert_eq!(answer.code, 201, "{}", answer.body);
+        answer.body["status"].clone()
+    }
+
+    /// Asks about a token in a version of the kind.
+    pub(crate) async fn ask(
+        &self,
+        version: &str,
+        caller: &str,
+        token: &str,
+        audiences: &[&str],
+    ) -> Answer {
+        let line = format!("POST /apis/authentication.k8s.io/{version}/tokenreviews");
+        let mut spec = json!({ "token": token });
+        if !audiences.is_empty() {
+            spec["audiences"] = json!(audiences);
+        }
+        let body = json!({
+            "kind": "TokenReview",
+            "apiVersion": format!("authentication.k8s.io/{version}"),
+            "spec": spec,
+        });
+        self.http.call(caller, &line, Some(body)).await
+    }
+
+    /// Removes an object.
+    pub(crate) async fn remove<T: Object>(&self, registry: &Registry<T>, path: (&str, &str)) {
+        let object = registry.get(path.0, path.1).await.unwrap().unwrap();
+        let version = object.metadata().resource_version.clone().unwrap();
+        registry
+            .remove(&object, version.parse().unwrap())
+            .await
+            .unwrap();
+    }
+
+    /// Changes an object.
+    pub(crate) async fn change<T: Object>(
+        &self,
+        registry: &Registry<T>,
+        name: &str,
+        change: impl FnOnce(&mut T),
+    ) {
+        let mut object = registry.get("", name).await.unwrap().unwrap();
+        let version = object.metadata().resource_version.clone().unwrap();
+        change(&mut object);
+        let version = version.parse().unwrap();
+        registry.replace(object, version).await.unwrap();
+    }
+}
+
+/// An object of its JSON.
+pub(crate) fn object<T: DeserializeOwned>(json: Value) -> T {
+    serde_json::from_value(json).unwrap()
+}
+
+/// What is answered about every token that does not count.
+pub(crate) fn refused() -> Value {
+    json!({ "authenticated": false })
+}
+
+/// What is answered about a token of alice.
+pub(crate) fn alice(token: &Minted, audiences: &[&str]) -> Value {
+    json!({
+        "authenticated": true,
+        "audiences": audiences,
+        "user": {
+            "username": "alice",
+            "uid": "uid-alice",
+            "groups": ["system:authenticated"],
+            "extra": { "requesttokenid": [token.name] },
+        },
+    })
+}
+
+/// So many seconds from now.
+pub(crate) fn seconds(seconds: i64) -> Timestamp {
+    NOW + SignedDuration::from_secs(seconds)
+}
+
+/// Keys in a store of their own.
+async fn key_store() -> (Arc<KeyStore>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path(), SqliteOptions::default()).unwrap();
+    let store: Arc<dyn Store> = Arc::new(store);
+    // Old enough for tokens that were minted in the past.
+    let keys = KeyStore::open(store, RotationPolicy::default(), seconds(-7 * 24 * 3600)).await;
+    (keys.unwrap(), folder)
+}
+
+fn authorizer(builtins: &Builtins) -> Arc<dyn Authorizer> {
+    Arc::new(AuthorizerUnion::new(vec![
+        Arc::new(AlwaysAllowPaths::new(openid::PATHS).unwrap()),
+        Arc::new(PrivilegedGroup::system_masters()),
+        Arc::new(RbacAuthorizer::new(builtins.policy())),
+    ]))
+}
+
+fn reviewers() -> ClusterRole {
+    object(json!({
+        "metadata": { "name": "reviewers" },
+        "rules": [{
+            "apiGroups": ["authentication.k8s.io"],
+            "resources": ["tokenreviews"],
+            "verbs": ["create"],
+        }],
+    }))
+}
+
+fn all_clusters() -> ClusterRoleBinding {
+    object(json!({
+        "metadata": { "name": "reviewers" },
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "reviewers",
+        },
+        "subjects": [{
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "Group",
+            "name": GROUP,
+        }],
+    }))
+}
+
+fn kubeconfig() -> Description {
+    Description {
+        group: ext::GROUP,
+        version: ext::VERSION,
+        kind: Kubeconfig::KIND,
+        plural: Kubeconfig::PLURAL,
+        singular: Kubeconfig::SINGULAR,
+        short_names: &[],
+        categories: &[],
+        scope: Scope::Cluster,
+        verbs: Verb::ALL,
+        subresources: &[],
+        schema: KindSchema::of::<Kubeconfig>(),
+    }
+}
+
+struct StandingClock;
+
+impl Clock for StandingClock {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+}

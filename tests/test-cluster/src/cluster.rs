@@ -1,0 +1,319 @@
+//! One cluster: its folder, its certificates, its two programs.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rand::RngExt;
+use rcgen::KeyPair;
+use rustix::process::Signal;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::authority::{Authority, Certificate};
+use crate::daemon::Daemon;
+use crate::http::Client;
+use crate::{poll, tools};
+
+/// Time for a start, which takes four seconds on an idle machine and many more beside a build.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Ports that no system gives to clients by itself: those begin at 32768 on Linux, at 49152
+/// elsewhere. A port from here is still free after a restart.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// A port can be taken between our look and the start of the server.
+const ATTEMPTS: usize = 3;
+
+/// The name that a front proxy's certificate must have.
+const FRONT_PROXY: &str = "front-proxy-client";
+
+/// How kube-apiserver is started.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Content of the file for `--authentication-token-webhook-config-file`, a kubeconfig. Answers
+    /// are not cached.
+    pub token_webhook: Option<String>,
+    /// Content of the file for `--authentication-config`, an `AuthenticationConfiguration`.
+    pub authentication_config: Option<String>,
+    /// Further flags.
+    pub arguments: Vec<String>,
+}
+
+/// A running cluster. Dropped, its programs are killed and its folder is removed; after a panic the
+/// folder stays and is named, for its logs.
+pub struct TestCluster {
+    apiserver: Option<Daemon>,
+    _etcd: Daemon,
+    port: u16,
+    authority: Authority,
+    folder: TempDir,
+}
+
+impl TestCluster {
+    /// A cluster that answers.
+    ///
+    /// # Errors
+    /// A program ended, or was not ready in time; the error holds the end of its log and names the
+    /// folder, which stays.
+    pub fn start(options: &Options) -> anyhow::Result<Self> {
+        let folder = TempDir::with_prefix("test-cluster-")?;
+        let authority = Authority::new("cluster-ca")?;
+        write_files(folder.path(), &authority)?;
+        let mut cluster = Self {
+            apiserver: None,
+            _etcd: start_etcd(folder.path())?,
+            port: 0,
+            authority,
+            folder,
+        };
+        let started = cluster.start_on_a_free_port(options);
+        cluster.folder.disable_cleanup(started.is_err());
+        started.with_context(|| format!("logs are in {}", cluster.folder().display()))?;
+        Ok(cluster)
+    }
+
+    /// Its URL, `https://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// The CA that signs its serving certificate and its client certificates, PEM.
+    pub fn ca_pem(&self) -> &str {
+        self.authority.pem()
+    }
+
+    /// A kubeconfig for the administrator: user `admin`, group `system:masters`.
+    pub fn admin_kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("admin.kubeconfig")
+    }
+
+    /// A client as the administrator.
+    pub fn admin(&self) -> anyhow::Result<Client> {
+        Client::from_file(&self.admin_kubeconfig())
+    }
+
+    /// A client certificate for any user, with a group or none.
+    pub fn client_certificate(
+        &self,
+        user: &str,
+        group: Option<&str>,
+    ) -> anyhow::Result<Certificate> {
+        self.authority.client(user, group)
+    }
+
+    /// Where the logs are: `kube-apiserver.log`, `etcd.log`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts kube-apiserver again with these options, on the same port and the same objects,
+    /// killing it first where it still runs.
+    pub fn restart_apiserver(&mut self, options: &Options) -> anyhow::Result<()> {
+        self.stop_apiserver();
+        self.start_apiserver(options)
+    }
+
+    /// Kills kube-apiserver: nobody listens at its port.
+    pub fn stop_apiserver(&mut self) {
+        self.apiserver = None;
+    }
+
+    /// Stops kube-apiserver in the middle of what it does: connections are taken, nothing is
+    /// answered.
+    pub fn pause_apiserver(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    pub fn resume_apiserver(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let apiserver = self.apiserver.as_ref().context("kube-apiserver is down")?;
+        apiserver.signal(signal)
+    }
+
+    fn start_on_a_free_port(&mut self, options: &Options) -> anyhow::Result<()> {
+        let mut outcome = Ok(());
+        for _ in 0..ATTEMPTS {
+            self.port = free_port()?;
+            fs::write(self.admin_kubeconfig(), self.admin_file()?)?;
+            outcome = self.start_apiserver(options);
+            match &outcome {
+                Err(error) if error.to_string().contains("address already in use") => {}
+                _ => break,
+            }
+        }
+        outcome
+    }
+
+    fn start_apiserver(&mut self, options: &Options) -> anyhow::Result<()> {
+        let mut command = Command::new(tools::path("kube-apiserver")?);
+        command
+            .args(FLAGS)
+            .arg(format!("--secure-port={}", self.port))
+            .current_dir(self.folder.path());
+        write_options(self.folder.path(), options, &mut command)?;
+        let log = self.folder.path().join("kube-apiserver.log");
+        let mut apiserver = Daemon::start(&mut command, &log)?;
+        self.wait_until_ready(&mut apiserver)?;
+        self.apiserver = Some(apiserver);
+        Ok(())
+    }
+
+    fn wait_until_ready(&self, apiserver: &mut Daemon) -> anyhow::Result<()> {
+        let admin = self.admin()?;
+        let answers = |path| admin.get(path).is_ok_and(|answer| answer.status == 200);
+        let ready = poll::until("kube-apiserver is ready", LIMIT, || {
+            apiserver.check()?;
+            // Its readiness does not wait for the first namespaces.
+            let ready = answers("/readyz") && answers("/api/v1/namespaces/default");
+            Ok(ready.then_some(()))
+        });
+        ready.map_err(|error| error.context(apiserver.log_end()))
+    }
+
+    fn admin_file(&self) -> anyhow::Result<String> {
+        let admin = self.authority.client("admin", Some("system:masters"))?;
+        let file = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": {
+                "server": self.url(),
+                "certificate-authority-data": STANDARD.encode(self.ca_pem()),
+            }}],
+            "users": [{"name": "admin", "user": {
+                "client-certificate-data": STANDARD.encode(admin.certificate),
+                "client-key-data": STANDARD.encode(admin.key),
+            }}],
+            "contexts": [{"name": "admin", "context": {"cluster": "test", "user": "admin"}}],
+            "current-context": "admin",
+        });
+        Ok(file.to_string())
+    }
+}
+
+impl Drop for TestCluster {
+    #[expect(
+        clippy::print_stderr,
+        reason = "the test runner captures it for a failed test"
+    )]
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.folder.disable_cleanup(true);
+            eprintln!("--- logs of the cluster: {}", self.folder.path().display());
+        }
+    }
+}
+
+/// What does not change from start to start. Files are those of [`write_files`], relative to the
+/// folder that it runs in.
+const FLAGS: &[&str] = &[
+    "--etcd-servers=unix://etcd:0",
+    "--bind-address=127.0.0.1",
+    "--advertise-address=127.0.0.1",
+    "--service-cluster-ip-range=10.0.0.0/24",
+    "--cert-dir=.",
+    "--client-ca-file=ca.crt",
+    "--tls-cert-file=server.crt",
+    "--tls-private-key-file=server.key",
+    "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+    "--service-account-key-file=service-account.pub",
+    "--service-account-signing-key-file=service-account.key",
+    "--authorization-mode=RBAC",
+    "--requestheader-client-ca-file=front-proxy-ca.crt",
+    "--requestheader-allowed-names=front-proxy-client",
+    "--requestheader-username-headers=X-Remote-User",
+    "--requestheader-uid-headers=X-Remote-Uid",
+    "--requestheader-group-headers=X-Remote-Group",
+    "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+    "--proxy-client-cert-file=front-proxy-client.crt",
+    "--proxy-client-key-file=front-proxy-client.key",
+    "--kubelet-certificate-authority=ca.crt",
+    "--kubelet-client-certificate=kubelet-client.crt",
+    "--kubelet-client-key=kubelet-client.key",
+    "--kubelet-preferred-address-types=InternalIP",
+    // Its controller is not here to make the default accounts that it asks for.
+    "--disable-admission-plugins=ServiceAccount",
+];
+
+/// It listens on sockets in its folder: no port to find, and nobody else to reach it.
+fn start_etcd(folder: &Path) -> anyhow::Result<Daemon> {
+    let mut command = Command::new(tools::path("etcd")?);
+    command
+        .args([
+            "--data-dir=data",
+            "--listen-client-urls=unix://etcd:0",
+            "--advertise-client-urls=unix://etcd:0",
+            "--listen-peer-urls=unix://peer:0",
+            "--unsafe-no-fsync",
+            "--log-level=warn",
+        ])
+        .current_dir(folder);
+    Daemon::start(&mut command, &folder.join("etcd.log"))
+}
+
+fn write_files(folder: &Path, authority: &Authority) -> anyhow::Result<()> {
+    let front_proxy = Authority::new("front-proxy-ca")?;
+    fs::write(folder.join("ca.crt"), authority.pem())?;
+    fs::write(folder.join("front-proxy-ca.crt"), front_proxy.pem())?;
+    let service_account = KeyPair::generate()?;
+    let public = service_account.public_key_pem();
+    fs::write(folder.join("service-account.pub"), public)?;
+    fs::write(
+        folder.join("service-account.key"),
+        service_account.serialize_pem(),
+    )?;
+    for (name, certificate) in [
+        ("server", authority.server()?),
+        (
+            "kubelet-client",
+            authority.client("kube-apiserver-kubelet-client", None)?,
+        ),
+        (FRONT_PROXY, front_proxy.client(FRONT_PROXY, None)?),
+    ] {
+        fs::write(folder.join(format!("{name}.crt")), certificate.certificate)?;
+        fs::write(folder.join(format!("{name}.key")), certificate.key)?;
+    }
+    Ok(())
+}
+
+fn write_options(folder: &Path, options: &Options, command: &mut Command) -> anyhow::Result<()> {
+    if let Some(webhook) = &options.token_webhook {
+        fs::write(folder.join("token-webhook.kubeconfig"), webhook)?;
+        command.args([
+            "--authentication-token-webhook-config-file=token-webhook.kubeconfig",
+            "--authentication-token-webhook-version=v1",
+            "--authentication-token-webhook-cache-ttl=0s",
+        ]);
+    }
+    if let Some(configuration) = &options.authentication_config {
+        fs::write(folder.join("authentication.yaml"), configuration)?;
+        command.arg("--authentication-config=authentication.yaml");
+    }
+    command.args(&options.arguments);
+    Ok(())
+}
+
+/// A port of [`PORTS`] that nobody listens on.
+fn free_port() -> anyhow::Result<u16> {
+    for _ in 0..100 {
+        let port = rand::rng().random_range(PORTS);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port among {PORTS:?}")
+}

@@ -1,0 +1,193 @@
+//! Our server with real clusters registered, and what its users do there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use e2e::kubectl::Answer;
+use e2e::{Client, Kubectl, Server, program};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use test_cluster::{Options, TestCluster};
+
+use crate::record;
+
+/// Our server, with users alice and bob.
+pub(super) struct Fleet {
+    pub(super) server: Server,
+    files: TempDir,
+}
+
+impl Fleet {
+    #[track_caller]
+    pub(super) fn start() -> Self {
+        Self {
+            server: Server::start().unwrap(),
+            files: TempDir::new().unwrap(),
+        }
+    }
+
+    /// Runs a `cluster` command as the administrator and returns what it printed.
+    #[track_caller]
+    pub(super) fn cluster(&self, arguments: &[&str]) -> String {
+        let admin = self.server.kubeconfig("admin").display().to_string();
+        let arguments = [&["cluster"], arguments, &["--kubeconfig", &admin]].concat();
+        let outcome = program::run(&arguments).unwrap();
+        assert_eq!(outcome.code, 0, "{arguments:?}: {}", outcome.stderr);
+        outcome.stdout
+    }
+
+    /// Registers a real cluster and lets users have files for it.
+    #[track_caller]
+    pub(super) fn register(&self, name: &str, cluster: &TestCluster, users: &[&str]) {
+        let file = cluster.admin_kubeconfig().display().to_string();
+        self.cluster(&["add", name, "--from", &file]);
+        let admin = self.admin();
+        for user in users {
+            grant(
+                &admin,
+                user,
+                &format!("reach-{name}"),
+                &[
+                    "--verb=get",
+                    "--resource=clusters.management.cattle.io",
+                    &format!("--resource-name={name}"),
+                ],
+            );
+        }
+    }
+
+    /// Changes the record of a cluster.
+    #[track_caller]
+    pub(super) fn change(&self, name: &str, change: &Value) {
+        let patch = change.to_string();
+        let arguments = ["patch", "clusters.management.cattle.io", name];
+        let arguments = [&arguments[..], &["--type=merge", "-p", &patch]].concat();
+        self.admin().output(&arguments).unwrap();
+    }
+
+    /// Offers the way to a cluster that does not pass through us.
+    #[track_caller]
+    pub(super) fn offer_direct_endpoint(&self, name: &str, cluster: &TestCluster) {
+        let url = cluster.url();
+        let fqdn = url.strip_prefix("https://").unwrap();
+        self.change(
+            name,
+            &json!({"spec": {"localClusterAuthEndpoint": {
+                "enabled": true, "fqdn": fqdn, "caCerts": cluster.ca_pem(),
+            }}}),
+        );
+    }
+
+    /// Kubectl at the management API as its administrator.
+    #[track_caller]
+    pub(super) fn admin(&self) -> Kubectl {
+        self.server.kubectl("admin").unwrap()
+    }
+
+    /// Makes a kubeconfig as a user and returns the file, named after its record.
+    #[track_caller]
+    pub(super) fn mint(&self, user: &str, spec: Value) -> Minted {
+        let created = record::create(&self.server.client(user).unwrap(), spec);
+        let record = record::name(&created);
+        let file = self.files.path().join(&record);
+        fs::write(&file, created["status"]["value"].as_str().unwrap()).unwrap();
+        Minted { record, file }
+    }
+
+    /// Kubectl with a minted file.
+    #[track_caller]
+    pub(super) fn kubectl(&self, minted: &Minted) -> Kubectl {
+        self.admin().with_kubeconfig(&minted.file)
+    }
+
+    /// Deletes a record as its owner.
+    #[track_caller]
+    pub(super) fn delete(&self, user: &str, minted: &Minted) {
+        let owner = self.server.kubectl(user).unwrap();
+        let said = owner.output(&["delete", "kubeconfig", &minted.record]);
+        assert_eq!(
+            said.unwrap(),
+            format!("kubeconfig.ext.cattle.io \"{}\" deleted\n", minted.record)
+        );
+    }
+}
+
+/// A file that a user was given.
+pub(super) struct Minted {
+    pub(super) record: String,
+    file: PathBuf,
+}
+
+impl Minted {
+    /// A client of tests at one of its contexts.
+    #[track_caller]
+    pub(super) fn client(&self, context: &str) -> Client {
+        let mut content = self.content();
+        content["current-context"] = context.into();
+        Client::from_kubeconfig(&content.to_string()).unwrap()
+    }
+
+    /// The first token in it.
+    #[track_caller]
+    pub(super) fn token(&self) -> String {
+        let token = &self.content()["users"][0]["user"]["token"];
+        token.as_str().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    fn content(&self) -> Value {
+        serde_saphyr::from_str(&fs::read_to_string(&self.file).unwrap()).unwrap()
+    }
+}
+
+/// Two clusters, started side by side.
+#[track_caller]
+pub(super) fn two_clusters() -> (TestCluster, TestCluster) {
+    let start = || TestCluster::start(&Options::default());
+    let (a, b) = std::thread::scope(|scope| {
+        let a = scope.spawn(start);
+        (start(), a.join().unwrap())
+    });
+    (a.unwrap(), b.unwrap())
+}
+
+/// Kubectl as the administrator of a real cluster.
+#[track_caller]
+pub(super) fn admin_of(cluster: &TestCluster, home: &Path) -> Kubectl {
+    Kubectl::new(cluster.admin_kubeconfig(), home).unwrap()
+}
+
+/// Gives a user a cluster role of these rules, under a name of its own.
+#[track_caller]
+pub(super) fn grant(admin: &Kubectl, user: &str, role: &str, rules: &[&str]) {
+    let name = format!("{user}-{role}");
+    let create = [&["create", "clusterrole", &name], rules].concat();
+    admin.output(&create).unwrap();
+    let (role, user) = (format!("--clusterrole={name}"), format!("--user={user}"));
+    let bind = ["create", "clusterrolebinding", &name, &role, &user];
+    admin.output(&bind).unwrap();
+}
+
+/// The command ended well, having printed exactly this.
+#[track_caller]
+pub(super) fn check(kubectl: &Kubectl, arguments: &[&str], expected: &str) {
+    let answer = kubectl.run(arguments).unwrap();
+    let expected = Answer {
+        code: 0,
+        stdout: expected.to_owned(),
+        stderr: String::new(),
+    };
+    assert_eq!(answer, expected, "{arguments:?}");
+}
+
+/// The command was refused with exactly this line.
+#[track_caller]
+pub(super) fn check_refused(kubectl: &Kubectl, arguments: &[&str], expected: &str) {
+    let answer = kubectl.run(arguments).unwrap();
+    let expected = Answer {
+        code: 1,
+        stdout: String::new(),
+        stderr: format!("{expected}\n"),
+    };
+    assert_eq!(answer, expected, "{arguments:?}");
+}

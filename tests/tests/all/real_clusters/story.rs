@@ -1,0 +1,199 @@
+//! The story of a kubeconfig, from its making to its end.
+//!
+//! Two clusters, `a` and `b`. Both are reached through our gateway; `a` also asks us about tokens
+//! that it is shown directly, by a webhook, and `b` verifies such tokens by itself, by OIDC.
+
+use std::time::Duration;
+
+use e2e::{Kubectl, poll};
+use serde_json::json;
+use tempfile::TempDir;
+use test_cluster::{Options, TestCluster};
+
+use super::fleet::{Fleet, Minted, admin_of, check, check_refused, grant, two_clusters};
+
+/// Far beyond what anything here takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Life of the token that is seen to end: long enough for some commands on a busy machine.
+const SHORT_TTL_SECS: u64 = 20;
+
+const NAMES: &[&str] = &["get", "namespaces", "--output=name"];
+
+#[test]
+fn a_file_opens_its_clusters_until_its_record_goes() {
+    let mut story = Story::begin();
+    let alice = story.fleet.mint("alice", json!({"clusters": ["a", "b"]}));
+    let bob = story.fleet.mint("bob", json!({"clusters": ["b"]}));
+    for way in ["a", "a-fqdn"] {
+        story.alice_sees_the_namespaces_of_a_and_no_more(&alice, way);
+    }
+    for way in ["b", "b-fqdn"] {
+        story.alice_sees_the_nodes_of_b_and_no_more(&alice, way);
+        story.bob_has_rights_of_his_own(&bob, way);
+    }
+    story.bobs_token_is_not_for_a(&bob);
+    story.without_us_b_goes_on(&alice, &bob);
+    story.deleting_the_record_ends_it(&alice);
+    story.bob_has_rights_of_his_own(&bob, "b");
+    story.by_oidc_it_ends_with_the_token();
+}
+
+struct Story {
+    fleet: Fleet,
+    namespaces_of_a: String,
+    namespaces_of_b: String,
+    a: TestCluster,
+    _b: TestCluster,
+    _home: TempDir,
+}
+
+impl Story {
+    /// In `a`, alice may see namespaces; in `b`, bob may, and alice may see nodes.
+    #[track_caller]
+    fn begin() -> Self {
+        let fleet = Fleet::start();
+        let (mut a, mut b) = two_clusters();
+        fleet.register("a", &a, &["alice"]);
+        fleet.register("b", &b, &["alice", "bob"]);
+        honour_tokens(&fleet, &mut a, &mut b);
+
+        let home = TempDir::new().unwrap();
+        let (admin_a, admin_b) = (admin_of(&a, home.path()), admin_of(&b, home.path()));
+        let read = "--verb=get,list,watch";
+        grant(&admin_a, "alice", "reads", &[read, "--resource=namespaces"]);
+        grant(&admin_b, "alice", "reads", &[read, "--resource=nodes"]);
+        grant(&admin_b, "bob", "reads", &[read, "--resource=namespaces"]);
+        admin_a.output(&["create", "ns", "only-in-a"]).unwrap();
+        admin_b.output(&["create", "ns", "only-in-b"]).unwrap();
+        Self {
+            fleet,
+            namespaces_of_a: admin_a.output(NAMES).unwrap(),
+            namespaces_of_b: admin_b.output(NAMES).unwrap(),
+            a,
+            _b: b,
+            _home: home,
+        }
+    }
+
+    #[track_caller]
+    fn alice_sees_the_namespaces_of_a_and_no_more(&self, minted: &Minted, way: &str) {
+        let alice = self.fleet.kubectl(minted);
+        check(&alice, &at(way, NAMES), &self.namespaces_of_a);
+        let secrets = at(way, &["get", "secrets"]);
+        check_refused(
+            &alice,
+            &secrets,
+            "Error from server (Forbidden): secrets is forbidden: User \"alice\" cannot list \
+             resource \"secrets\" in API group \"\" in the namespace \"default\"",
+        );
+    }
+
+    #[track_caller]
+    fn alice_sees_the_nodes_of_b_and_no_more(&self, minted: &Minted, way: &str) {
+        let alice = self.fleet.kubectl(minted);
+        check(&alice, &at(way, &["get", "nodes", "--output=name"]), "");
+        check_refused(
+            &alice,
+            &at(way, NAMES),
+            "Error from server (Forbidden): namespaces is forbidden: User \"alice\" cannot list \
+             resource \"namespaces\" in API group \"\" at the cluster scope",
+        );
+    }
+
+    #[track_caller]
+    fn bob_has_rights_of_his_own(&self, minted: &Minted, way: &str) {
+        let bob = self.fleet.kubectl(minted);
+        check(&bob, &at(way, NAMES), &self.namespaces_of_b);
+    }
+
+    /// Neither at our door nor at that of the cluster, which asks us.
+    #[track_caller]
+    fn bobs_token_is_not_for_a(&self, minted: &Minted) {
+        let token = minted.token();
+        let gateway = self.fleet.server.anonymous().unwrap().with_token(&token);
+        let answer = gateway.get("/k8s/clusters/a/api/v1/namespaces").unwrap();
+        assert_eq!(answer.status, 401, "{}", answer.text());
+        let cluster = self.a.admin().unwrap().without_credential();
+        let answer = cluster.with_token(&token).get("/api/v1/namespaces");
+        assert_eq!(answer.unwrap().status, 401);
+    }
+
+    /// A cluster that asks us needs us; one that verifies by itself does not.
+    #[track_caller]
+    fn without_us_b_goes_on(&mut self, alice: &Minted, bob: &Minted) {
+        self.fleet.server.kill().unwrap();
+        self.bob_has_rights_of_his_own(bob, "b-fqdn");
+        check_unauthorized_soon(&self.fleet.kubectl(alice), "a-fqdn");
+        self.fleet.server.restart().unwrap();
+        self.alice_sees_the_namespaces_of_a_and_no_more(alice, "a-fqdn");
+    }
+
+    /// At once at our gateway, for what is under way there too; soon in the cluster that asks us.
+    #[track_caller]
+    fn deleting_the_record_ends_it(&self, minted: &Minted) {
+        let alice = self.fleet.kubectl(minted);
+        let watch = [NAMES, &["--watch"]].concat();
+        let mut watch = alice.start(&at("a", &watch)).unwrap();
+        assert_eq!(watch.next_line(LIMIT).unwrap(), "namespace/default");
+        self.fleet.delete("alice", minted);
+        check_unauthorized(&alice, "a");
+        check_unauthorized(&alice, "b");
+        watch.wait(LIMIT).unwrap();
+        check_unauthorized_soon(&alice, "a-fqdn");
+    }
+
+    /// A cluster that does not ask us cannot know that a record is gone.
+    #[track_caller]
+    fn by_oidc_it_ends_with_the_token(&self) {
+        let spec = json!({"clusters": ["b"], "ttl": SHORT_TTL_SECS});
+        let minted = self.fleet.mint("bob", spec);
+        self.bob_has_rights_of_his_own(&minted, "b");
+        self.fleet.delete("bob", &minted);
+        let bob = self.fleet.kubectl(&minted);
+        check_unauthorized(&bob, "b");
+        self.bob_has_rights_of_his_own(&minted, "b-fqdn");
+        check_unauthorized_soon(&bob, "b-fqdn");
+    }
+}
+
+/// Lets tokens be shown to the clusters themselves: `a` asks us, `b` knows our keys.
+#[track_caller]
+fn honour_tokens(fleet: &Fleet, a: &mut TestCluster, b: &mut TestCluster) {
+    fleet.offer_direct_endpoint("a", a);
+    fleet.offer_direct_endpoint("b", b);
+    let asking = Options {
+        token_webhook: Some(fleet.cluster(&["webhook", "a"])),
+        ..Options::default()
+    };
+    let knowing = Options {
+        authentication_config: Some(fleet.cluster(&["oidc", "b"])),
+        ..Options::default()
+    };
+    a.restart_apiserver(&asking).unwrap();
+    b.restart_apiserver(&knowing).unwrap();
+}
+
+/// A command in one context of a file.
+fn at<'a>(context: &'a str, command: &[&'a str]) -> Vec<&'a str> {
+    [&["--context", context], command].concat()
+}
+
+/// The token does not count there, and that is all that is said.
+#[track_caller]
+fn check_unauthorized(kubectl: &Kubectl, context: &str) {
+    let expected = "error: You must be logged in to the server (Unauthorized)";
+    check_refused(kubectl, &at(context, NAMES), expected);
+}
+
+/// The same, some time from now: whatever its flags say, a kube-apiserver believes for ten seconds
+/// what it has found out about a token.
+#[track_caller]
+fn check_unauthorized_soon(kubectl: &Kubectl, context: &str) {
+    poll::until("the end of the token", LIMIT, || {
+        let answer = kubectl.run(&at(context, NAMES))?;
+        Ok((answer.code != 0).then_some(()))
+    })
+    .unwrap();
+    check_unauthorized(kubectl, context);
+}
