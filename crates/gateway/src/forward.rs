@@ -1,5 +1,7 @@
 //! The path of one request to a cluster.
 
+use std::sync::Arc;
+
 use apiserver::request_info::RequestInfo;
 use apiserver::server::Peer;
 use auth::UserInfo;
@@ -34,6 +36,7 @@ const LONG_RUNNING: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"
 struct Caller {
     user: UserInfo,
     session: Session,
+    upstream: Arc<Upstream>,
     place: Place,
 }
 
@@ -111,12 +114,9 @@ impl Gateway {
             .sessions
             .check(&bearer, id)
             .ok_or_else(Status::unauthorized)?;
-        if !self.upstreams.exists(id) {
-            return Err(Status::unauthorized());
-        }
         let user = identity(&token)?;
-        let place = self.upstreams.place(id);
-        let place = place.map_err(|error| unavailable(id, &error))?;
+        let entered = self.upstreams.enter(id);
+        let (upstream, place) = entered.map_err(|error| failed(id, &error))?;
         let entry = Entry {
             bearer,
             cluster: id.into(),
@@ -127,6 +127,7 @@ impl Gateway {
         Ok(Caller {
             user,
             session: session.ok_or_else(Status::unauthorized)?,
+            upstream,
             place,
         })
     }
@@ -140,21 +141,20 @@ impl Gateway {
         is_long: bool,
     ) -> Result<Response<Body>, Status> {
         let user = self.acting_as(id, &caller.user, request.headers()).await?;
-        let failed = |error: UpstreamError| {
-            log_failure(id, &error);
-            unavailable(id, &error)
-        };
-        let upstream = self.upstreams.upstream(id).map_err(failed)?;
         let client = hyper::upgrade::on(&mut request);
         let ended = caller.session.ended().clone();
         let onward = self.onward(request, (path, &user), ended.clone())?;
-        let hold: Hold = (caller.session, caller.place);
+        let (upstream, hold) = (caller.upstream, (caller.session, caller.place));
         if let Some(protocol) = protocol {
-            let answer = upgrade(&upstream, onward, protocol).await.map_err(failed)?;
+            let answer = upgrade(&upstream, onward, protocol).await;
+            let answer = answer.map_err(|error| failed(id, &error))?;
             return Ok(tunnelled((id, &upstream), (client, protocol), answer, hold));
         }
         let head = (!is_long).then_some(self.parts.options.head);
-        let mut answer = upstream.send(onward, head).await.map_err(failed)?;
+        let mut answer = upstream
+            .send(onward, head)
+            .await
+            .map_err(|error| failed(id, &error))?;
         answer_headers::clean(answer.headers_mut(), &origin(id, &upstream));
         Ok(answer.map(|body| {
             let trailers = answer_headers::clean_trailers;
@@ -326,9 +326,11 @@ fn closing(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-fn log_failure(cluster: &str, error: &UpstreamError) {
+/// What the user is told; the log also has what lies behind.
+fn failed(cluster: &str, error: &UpstreamError) -> Status {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     tracing::warn!(cluster, %error, cause, "a cluster did not answer");
+    unavailable(cluster, error)
 }
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ use apiserver::registry::Registry;
 use jiff::Timestamp;
 use machinery::meta::Object;
 use machinery::time::Clock;
-use storage::cache::CacheEvent;
 use tokens::secret::Bearer;
 use tokens::validity::{ValidToken, Validity};
 use tokio_util::sync::CancellationToken;
@@ -218,14 +217,13 @@ pub(crate) async fn follow<T: Object>(
     loop {
         let from = registry.collection().view().revision;
         let Ok(mut cursor) = registry.collection().watch_from(from) else {
+            tokio::task::yield_now().await;
             continue;
         };
         all();
         loop {
             match cursor.next().await {
                 Ok(events) => {
-                    let name = |event: &Arc<CacheEvent<_>>| Arc::clone(event);
-                    let events: Vec<_> = events.iter().map(name).collect();
                     changed(&events.iter().map(|event| event.key.name()).collect());
                 }
                 Err(storage::Error::Compacted { .. }) => break,

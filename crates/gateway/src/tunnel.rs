@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use http::header::{CONNECTION, HOST, HeaderValue, ORIGIN, UPGRADE};
+use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -75,8 +76,9 @@ impl Protocol {
         let origin: Option<Uri> = origin.to_str().ok().and_then(|text| text.parse().ok());
         let origin = origin.and_then(|uri| uri.into_parts().authority);
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host: Option<Authority> = host.and_then(|host| host.parse().ok());
         let is_own = match (origin, host) {
-            (Some(origin), Some(host)) => origin.as_str().eq_ignore_ascii_case(host),
+            (Some(origin), Some(host)) => place(&origin) == place(&host),
             _ => false,
         };
         self == Self::WebSocket && (origins.next().is_some() || !is_own)
@@ -90,6 +92,12 @@ impl Protocol {
             () => None,
         }
     }
+}
+
+/// Host and port, which may be left out where it is the usual one.
+fn place(authority: &Authority) -> (String, u16) {
+    let port = authority.port_u16().unwrap_or(443);
+    (authority.host().to_ascii_lowercase(), port)
 }
 
 /// Whether a method can begin a tunnel.

@@ -13,7 +13,8 @@
 //! as soon as its head is there. What the request says otherwise, impersonation headers included,
 //! goes out as it is: a probe that says nothing acts as the gateway itself. A 401 of the cluster
 //! means the gateway's credential and comes back as [`UpstreamError::CredentialRefused`].
-//! [`Upstreams::begin_upgrade`] is the same over a connection of its own, for tunnels.
+//! The gateway itself goes in by `Upstreams::enter`, which also counts; tunnels get connections of
+//! their own.
 //!
 //! Nothing here knows users or tokens. Redirects are not followed.
 
@@ -148,19 +149,14 @@ impl Upstreams {
         self.look(cluster, |known| known.upstream.clone())?
     }
 
-    /// A place among the requests under way to a cluster.
-    pub(crate) fn place(&self, cluster: &str) -> Result<Place, UpstreamError> {
-        let places = self.look(cluster, |known| Arc::clone(&known.places))?;
+    /// The same, with a place among the requests under way to it.
+    pub(crate) fn enter(&self, cluster: &str) -> Result<(Arc<Upstream>, Place), UpstreamError> {
+        let read = |known: &Known| (known.upstream.clone(), Arc::clone(&known.places));
+        let (upstream, places) = self.look(cluster, read)?;
         match places.try_acquire_owned() {
-            Ok(permit) => Ok(Place { _permit: permit }),
+            Ok(permit) => Ok((upstream?, Place { _permit: permit })),
             Err(_) => Err(UpstreamError::Busy),
         }
-    }
-
-    /// Whether there is such a cluster.
-    pub(crate) fn exists(&self, cluster: &str) -> bool {
-        let key = self.clusters.key("", cluster);
-        self.clusters.collection().view().get(&key).is_some()
     }
 
     /// Closes what no longer fits the objects, and says whether the cluster is still there.
@@ -171,7 +167,7 @@ impl Upstreams {
         };
         match is_known {
             true => !matches!(self.upstream(cluster), Err(UpstreamError::NoCluster)),
-            false => self.exists(cluster),
+            false => self.version(cluster).is_some(),
         }
     }
 
