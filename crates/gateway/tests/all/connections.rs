@@ -5,10 +5,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use serde_json::json;
 
 use crate::authority::Authority;
 use crate::cluster::{Cluster, lines};
-use crate::world::World;
+use crate::world::{World, object};
 
 const SECRET: (&str, &str) = ("kubeconfig-apiserver", "cluster-c-1-gateway");
 
@@ -147,4 +148,65 @@ async fn others_in_this_process_ask_as_the_gateway_itself() {
         cluster.address
     );
     assert_eq!(cluster.only(), expected);
+}
+
+/// Registers `c-1` with a client certificate of this authority as the credential.
+async fn add_with_certificate(world: &World, cluster: &Cluster, authority: &Authority) {
+    let identity = authority.identity("gateway");
+    let connection = world.connection(&format!("https://{}", cluster.address));
+    world.add_with("c-1", connection).await;
+    let secret = json!({
+        "metadata": {"namespace": SECRET.0, "name": SECRET.1},
+        "data": {
+            "tls.crt": STANDARD.encode(identity.chain),
+            "tls.key": STANDARD.encode(identity.key),
+        },
+    });
+    world.secrets.insert(object(secret), false).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_credential_can_be_a_certificate() {
+    let world = World::start().await;
+    let tls = world
+        .authority
+        .asking_server(&world.authority.identity("127.0.0.1"));
+    let cluster = Cluster::answering(tls).await;
+    add_with_certificate(&world, &cluster, &world.authority).await;
+    let token = world.mint("alice", &["c-1"]).await;
+    assert_eq!(world.get("/k8s/clusters/c-1/api", &token).await.code, 200);
+    let who = lines(&cluster.only(), &["authorization", "impersonate-user"]);
+    assert_eq!(who, ["impersonate-user: alice"]);
+}
+
+#[tokio::test]
+async fn a_certificate_that_the_cluster_does_not_take_is_a_refused_credential() {
+    let world = World::start().await;
+    let tls = world
+        .authority
+        .asking_server(&world.authority.identity("127.0.0.1"));
+    let cluster = Cluster::answering(tls).await;
+    add_with_certificate(&world, &cluster, &Authority::new("stranger")).await;
+    let token = world.mint("alice", &["c-1"]).await;
+    let answer = world.get("/k8s/clusters/c-1/api", &token).await;
+    let message = "cluster \"c-1\" is not available: the gateway's credential was refused";
+    assert_eq!(answer.summary(), (502, message.to_owned()));
+}
+
+#[tokio::test]
+async fn a_cluster_can_live_under_a_path() {
+    let world = World::start().await;
+    let answer = "HTTP/1.1 302 Found\r\nLocation: /there/apis\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n";
+    let cluster = Cluster::saying(world.tls(), answer).await;
+    let connection = world.connection(&format!("https://{}/there/", cluster.address));
+    world.add_with("c-1", connection).await;
+    world.add_credential("c-1").await;
+    let token = world.mint("alice", &["c-1"]).await;
+    let answer = world.get("/k8s/clusters/c-1/api?a=b", &token).await;
+    assert_eq!(answer.header("location"), Some("/k8s/clusters/c-1/apis"));
+    assert!(
+        cluster
+            .only()
+            .starts_with("GET /there/api?a=b HTTP/1.1\r\n")
+    );
 }

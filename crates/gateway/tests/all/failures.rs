@@ -331,3 +331,44 @@ async fn a_proxy_that_refuses_is_named_as_such() {
         told(502, "the proxy on the way to it failed")
     );
 }
+
+/// A SOCKS5 proxy without passwords that leads on to addresses (RFC 1928).
+async fn socks() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut greeting = [0; 3];
+        client.read_exact(&mut greeting).await.unwrap();
+        assert_eq!(greeting, [5, 1, 0]);
+        client.write_all(&[5, 0]).await.unwrap();
+        let mut wanted = [0; 10];
+        client.read_exact(&mut wanted).await.unwrap();
+        let [5, 1, 0, 1, a, b, c, d, high, low] = wanted else {
+            panic!("{wanted:?}");
+        };
+        let target = (
+            std::net::Ipv4Addr::new(a, b, c, d),
+            u16::from_be_bytes([high, low]),
+        );
+        let mut there = tokio::net::TcpStream::connect(target).await.unwrap();
+        client
+            .write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])
+            .await
+            .unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut there).await;
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_socks_proxy_leads_on() {
+    let world = World::start().await;
+    let cluster = Cluster::answering(world.tls()).await;
+    let mut connection = world.connection(&format!("https://{}", cluster.address));
+    connection["proxyURL"] = json!(format!("socks5://{}", socks().await));
+    world.add_with("c-1", connection).await;
+    world.add_credential("c-1").await;
+    let token = world.mint("alice", &["c-1"]).await;
+    assert_eq!(world.get("/k8s/clusters/c-1/api", &token).await.code, 200);
+}

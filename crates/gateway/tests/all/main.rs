@@ -2,6 +2,7 @@
 //! what a test tells them and remember every byte.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "what goes wrong outside a test function fails the test too"
 )]
