@@ -56,6 +56,24 @@ enum Owner {
     Gone,
 }
 
+/// What is to become of an object that names owners.
+struct Verdict {
+    facts: Facts,
+    /// The uids of owners that are gone or going.
+    lost: Vec<String>,
+    /// Whether an owner stays, and the object with it.
+    stays: bool,
+    /// Whether an owner waits for its dependents.
+    in_foreground: bool,
+}
+
+impl Verdict {
+    /// Whether there is anything to do.
+    fn is_due(&self) -> bool {
+        !self.lost.is_empty() && (self.stays || self.facts.deletion_timestamp.is_none())
+    }
+}
+
 impl GarbageCollector {
     /// For these kinds: owners and dependents.
     pub fn new(kinds: Vec<Arc<dyn AnyResource>>, clock: Arc<dyn Clock>) -> Self {
@@ -155,7 +173,8 @@ impl GarbageCollector {
         };
         if facts.waits_for(ORPHAN) {
             for dependent in graph.dependents(&facts.uid) {
-                self.release(&dependent, &[&facts.uid]).await?;
+                self.release(&dependent, std::slice::from_ref(&facts.uid))
+                    .await?;
             }
             return self.finish(place, &facts, ORPHAN).await;
         }
@@ -177,34 +196,43 @@ impl GarbageCollector {
 
     /// Deletes an object whose owners are gone or going, or takes the references to those from it.
     async fn judge(&self, graph: &Graph, place: &Place) -> Result<(), Status> {
-        let Some(facts) = self
-            .facts(place)
-            .filter(|facts| !facts.owner_references.is_empty())
-        else {
+        if !self.verdict(place).is_some_and(|verdict| verdict.is_due()) {
+            return Ok(());
+        }
+        // The kinds are published one after the other, so an owner that was stored with its dependent
+        // can be missing for a moment. Only what the newest state of all says counts.
+        self.kinds[place.kind].latest().await?;
+        let Some(verdict) = self.verdict(place).filter(Verdict::is_due) else {
             return Ok(());
         };
-        let mut lost: Vec<&str> = Vec::new();
-        let mut stays = false;
-        let mut in_foreground = false;
-        for reference in &facts.owner_references {
-            match self.owner(&facts, reference) {
-                Owner::Stays => stays = true,
+        let Verdict { facts, lost, .. } = &verdict;
+        if verdict.stays {
+            return self.release(place, lost).await;
+        }
+        let cascades = verdict.in_foreground && !graph.dependents(&facts.uid).is_empty();
+        self.delete(place, facts, cascades).await
+    }
+
+    /// What becomes of an object that names owners.
+    fn verdict(&self, place: &Place) -> Option<Verdict> {
+        let facts = self.facts(place)?;
+        let mut verdict = Verdict {
+            lost: Vec::new(),
+            stays: facts.owner_references.is_empty(),
+            in_foreground: false,
+            facts,
+        };
+        for reference in &verdict.facts.owner_references {
+            match self.owner(&verdict.facts, reference) {
+                Owner::Stays => verdict.stays = true,
                 Owner::WaitsForDependents => {
-                    in_foreground = true;
-                    lost.push(&reference.uid);
+                    verdict.in_foreground = true;
+                    verdict.lost.push(reference.uid.clone());
                 }
-                Owner::Gone => lost.push(&reference.uid),
+                Owner::Gone => verdict.lost.push(reference.uid.clone()),
             }
         }
-        match (stays, lost.is_empty()) {
-            (true, true) => Ok(()),
-            (true, false) => self.release(place, &lost).await,
-            (false, _) if facts.deletion_timestamp.is_some() => Ok(()),
-            (false, _) => {
-                let cascades = in_foreground && !graph.dependents(&facts.uid).is_empty();
-                self.delete(place, &facts, cascades).await
-            }
-        }
+        Some(verdict)
     }
 
     /// Deletes an object, after its own dependents where it `cascades`.
@@ -223,11 +251,11 @@ impl GarbageCollector {
     }
 
     /// Takes the references to these owners from an object.
-    async fn release(&self, place: &Place, owners: &[&str]) -> Result<(), Status> {
+    async fn release(&self, place: &Place, owners: &[String]) -> Result<(), Status> {
         let Some(facts) = self.facts(place) else {
             return Ok(());
         };
-        let owners: Vec<String> = owners.iter().map(|uid| (*uid).to_owned()).collect();
+        let owners = owners.to_vec();
         let edit = move |metadata: &mut ObjectMeta| {
             let is_kept = |reference: &OwnerReference| !owners.contains(&reference.uid);
             retain(&mut metadata.owner_references, is_kept);
