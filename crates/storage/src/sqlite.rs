@@ -69,7 +69,7 @@ impl Default for SqliteOptions {
         Self {
             max_batch: 512,
             readers: 4,
-            checkpoint_bytes: 8 << 20,
+            checkpoint_bytes: 32 << 20,
             #[cfg(test)]
             fault: None,
         }

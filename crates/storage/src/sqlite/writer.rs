@@ -2,13 +2,14 @@
 //!
 //! It takes every request that waits, decides and appends them one after the other in a single
 //! transaction, and commits once: the cost of making data durable is shared by all writers that
-//! came while the previous commit was under way. After the commit it publishes, then answers.
+//! came while the previous commit was under way, and a moment later. After the commit it publishes,
+//! then answers.
 //!
 //! When anything in a transaction fails, nobody is told of success, the connection is dropped and
 //! nothing is retried: after a failed `fsync` the kernel may have forgotten what was not written,
 //! so the state is read anew from the file before the next transaction.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, thread, time::Duration};
 
 use bytes::Bytes;
 use rusqlite::{Connection, TransactionBehavior};
@@ -25,6 +26,10 @@ use crate::{Batch, Change, Error, Event, Key, Revision};
 
 /// Writes that one step of a compaction looks at. A few milliseconds of work.
 const COMPACTION_STEP: usize = 256;
+
+/// How long the writer lets requests gather where some came while it was committing: then more are on
+/// their way, and waiting costs less than another commit. Who writes alone never waits for it.
+const GATHERING: Duration = Duration::from_micros(300);
 
 /// What a request asks for.
 pub(super) enum Operation {
@@ -86,8 +91,15 @@ impl Writer {
 
     /// Serves the queue until it is closed and empty.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Request>) {
-        let mut waiting = Vec::with_capacity(self.options.max_batch);
-        while queue.blocking_recv_many(&mut waiting, self.options.max_batch) > 0 {
+        let max = self.options.max_batch;
+        let mut waiting = Vec::with_capacity(max);
+        loop {
+            if !queue.is_empty() {
+                thread::park_timeout(GATHERING);
+            }
+            if queue.blocking_recv_many(&mut waiting, max) == 0 {
+                break;
+            }
             let (operations, replies): (Vec<_>, Vec<_>) = waiting
                 .drain(..)
                 .map(|request| (request.operation, request.reply))
