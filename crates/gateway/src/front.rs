@@ -1,6 +1,8 @@
 //! The door: which requests are for a cluster, and which for the rest of the server.
 
+use std::any::Any;
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,6 +10,7 @@ use std::task::{Context, Poll};
 use api::management::cluster;
 use apiserver::server::HttpService;
 use axum::body::Body;
+use futures_util::FutureExt;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
 use machinery::status::Status;
@@ -54,8 +57,25 @@ impl Service<Request<Body>> for Front {
             return Box::pin(self.inner.clone().oneshot(request));
         }
         let (gateway, id) = (Arc::clone(&self.gateway), id.to_owned());
-        Box::pin(async move { Ok(gateway.answer(&id, rest, request).await) })
+        Box::pin(async move {
+            let answer = AssertUnwindSafe(gateway.answer(&id, rest, request));
+            Ok(answer
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|panic| panicked(&*panic)))
+        })
     }
+}
+
+/// A panic costs one request, as in the rest of the server.
+fn panicked(panic: &(dyn Any + Send)) -> Response<Body> {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(
+        panic = text.unwrap_or("of unknown type"),
+        "a request to a cluster panicked"
+    );
+    respond(&Status::internal("this request made the gateway panic"))
 }
 
 fn ambiguous() -> Status {

@@ -53,11 +53,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway, and the task that ends requests whose token ends; it runs until `stop`.
+    /// A gateway. Requests end with their token while [`Gateway::run`] runs.
     pub fn new(parts: GatewayParts) -> Arc<Self> {
         let (clusters, secrets) = (parts.clusters.clone(), parts.secrets.clone());
         let name = format!("kubeconfig-apiserver-{:016x}", rand::random::<u64>());
-        let gateway = Arc::new(Self {
+        Arc::new(Self {
             upstreams: Arc::new(Upstreams::new(clusters, secrets, parts.options)),
             sessions: Sessions::new(Arc::clone(&parts.validity), Arc::clone(&parts.clock)),
             access: Access::default(),
@@ -65,9 +65,7 @@ impl Gateway {
                 .unwrap_or(HeaderValue::from_static("1.1 kubeconfig-apiserver")),
             name,
             parts,
-        });
-        tokio::spawn(Arc::clone(&gateway).end_sessions());
-        gateway
+        })
     }
 
     /// The ways to the clusters, for whoever looks after them.
@@ -84,8 +82,8 @@ impl Gateway {
         })
     }
 
-    /// Follows whatever may end a request under way.
-    async fn end_sessions(self: Arc<Self>) {
+    /// Ends requests whose token ends, by following whatever may end one, until the server stops.
+    pub async fn run(self: Arc<Self>) {
         let sessions = &self.sessions;
         let of_tokens = sessions.follow(&self.parts.tokens, |bound, names| {
             names.contains(bound.token().name.as_str())

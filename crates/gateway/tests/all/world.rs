@@ -134,6 +134,7 @@ impl World {
             options,
             stop: stop.child_token(),
         });
+        tokio::spawn(Arc::clone(&gateway).run());
         let authority = Authority::new("authority");
         let service = gateway.layer(inner());
         let address = serve(&authority, service, &stop).await;

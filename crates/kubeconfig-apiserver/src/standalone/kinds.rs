@@ -256,7 +256,7 @@ impl Kinds {
     }
 
     /// Starts what tidies up beside the requests.
-    pub(super) fn start_tasks(&self, gateway: &Gateway, tasks: &Tasks) {
+    pub(super) fn start_tasks(&self, gateway: &Arc<Gateway>, tasks: &Tasks) {
         let sweeper = Sweeper {
             tokens: self.tokens.clone(),
             kubeconfigs: self.kubeconfigs.clone(),
@@ -275,6 +275,7 @@ impl Kinds {
             "compaction",
             compaction::run(store, Retention::default(), stop),
         );
+        tasks.spawn("gateway sessions", Arc::clone(gateway).run());
         tasks.spawn("cluster prober", self.prober(gateway).run());
         let others: Vec<Arc<dyn AnyResource>> = vec![
             Arc::new(self.kubeconfig_resource()),
