@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::body::Body;
-use axum::extract::State;
 use http::{Request, Response};
 use machinery::meta::GroupResource;
 use machinery::schema::Schema;
@@ -41,10 +40,7 @@ use crate::respond::{self, StatusForm};
 use crate::write::Ownership;
 
 /// Answers a request that passed all filters.
-pub(crate) async fn dispatch(
-    State(parts): State<Arc<Parts>>,
-    request: Request<Body>,
-) -> Response<Body> {
+pub(crate) async fn dispatch(parts: &Parts, request: Request<Body>) -> Response<Body> {
     let Some(cx) = request.extensions().get::<RequestContext>().cloned() else {
         return respond::missing_context();
     };
@@ -57,8 +53,8 @@ pub(crate) async fn dispatch(
     let compress = !cx.info.is_long_running() && respond::accepts_gzip(request.headers());
     let failure = StatusForm::of(&request, &cx);
     let mut response = match &cx.info.resource {
-        None => documents::answer(&parts, &cx, request).await,
-        Some(resource) => match find(&parts, resource) {
+        None => documents::answer(parts, &cx, request).await,
+        Some(resource) => match find(parts, resource) {
             None => respond::page_not_found(),
             Some(endpoint) => {
                 let result = endpoint.handle(cx.clone(), request).await;

@@ -3,23 +3,17 @@
 //! Writes and refusals are told at level `info`, reads and reviews that were answered at `debug`: they
 //! are most of the requests, and writing a line takes as long as reading an object.
 
-use std::sync::Arc;
-
 use axum::body::Body;
-use axum::extract::State;
-use axum::middleware::Next;
 use http::{Request, Response};
 
+use super::Next;
 use crate::generic_server::Parts;
 use crate::request_context::RequestContext;
 use crate::respond;
 use crate::server::Peer;
 
-pub(super) async fn filter(
-    State(parts): State<Arc<Parts>>,
-    request: Request<Body>,
-    next: Next,
-) -> Response<Body> {
+pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<Body> {
+    let parts = next.parts;
     let Some(cx) = request.extensions().get::<RequestContext>().cloned() else {
         return respond::missing_context();
     };
@@ -29,7 +23,7 @@ pub(super) async fn filter(
     let (audit_id, user) = (&*cx.audit_id, &cx.user.name);
     let (verb, path) = (&cx.info.verb, &cx.info.path);
     let (peer, code) = (peer.map(tracing::field::display), code.as_u16());
-    if !writes(&parts, &cx) && response.status().is_success() {
+    if !writes(parts, &cx) && response.status().is_success() {
         tracing::debug!(target: "audit", audit_id, ?user, verb, ?path, peer, code, "request");
     } else {
         tracing::info!(target: "audit", audit_id, ?user, verb, ?path, peer, code, "request");

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use auth::bearer::AuthorizationHeader;
 use auth::{Authenticator, Credentials, Union, UserInfo};
 use axum::body::Body;
-use axum::extract::State;
-use axum::middleware::Next;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, header};
 use machinery::status::Status;
 
-use crate::generic_server::Parts;
+use super::Next;
 use crate::request_context::RequestContext;
 use crate::respond;
 use crate::server::Peer;
@@ -24,11 +22,8 @@ pub(crate) struct Authentication {
     pub(crate) anonymous_paths: Vec<String>,
 }
 
-pub(super) async fn filter(
-    State(parts): State<Arc<Parts>>,
-    mut request: Request<Body>,
-    next: Next,
-) -> Response<Body> {
+pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Response<Body> {
+    let parts = next.parts;
     let user = match authenticate(
         &parts.authentication,
         request.headers(),

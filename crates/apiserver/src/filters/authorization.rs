@@ -1,23 +1,16 @@
 //! Decides whether the caller may do what the request asks for. No opinion and failure both mean
 //! no.
 
-use std::sync::Arc;
-
 use auth::Decision;
 use axum::body::Body;
-use axum::extract::State;
-use axum::middleware::Next;
 use http::{Request, Response, StatusCode};
 
-use crate::generic_server::Parts;
+use super::Next;
 use crate::request_context::RequestContext;
 use crate::respond::{self, StatusForm};
 
-pub(super) async fn filter(
-    State(parts): State<Arc<Parts>>,
-    request: Request<Body>,
-    next: Next,
-) -> Response<Body> {
+pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<Body> {
+    let parts = next.parts;
     let Some(cx) = request.extensions().get::<RequestContext>() else {
         return respond::missing_context();
     };

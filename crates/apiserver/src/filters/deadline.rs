@@ -1,27 +1,20 @@
 //! No request but a watch is worked on for longer than a minute, or than its client wants to wait
 //! (A193).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
-use axum::middleware::Next;
 use http::{Request, Response};
 use machinery::status::Status;
 
-use crate::generic_server::Parts;
+use super::Next;
 use crate::request_context::RequestContext;
 use crate::respond;
 
 /// kube-apiserver's `--request-timeout`.
 const LONGEST: Duration = Duration::from_secs(60);
 
-pub(super) async fn filter(
-    State(_): State<Arc<Parts>>,
-    request: Request<Body>,
-    next: Next,
-) -> Response<Body> {
+pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<Body> {
     let Some(cx) = request.extensions().get::<RequestContext>() else {
         return respond::missing_context();
     };

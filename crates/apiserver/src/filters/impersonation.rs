@@ -5,20 +5,14 @@ use std::sync::Arc;
 
 use auth::impersonation::Impersonation;
 use axum::body::Body;
-use axum::extract::State;
-use axum::middleware::Next;
 use http::{HeaderName, Request, Response};
 use machinery::status::Status;
 
-use crate::generic_server::Parts;
+use super::Next;
 use crate::request_context::RequestContext;
 use crate::respond;
 
-pub(super) async fn filter(
-    State(_): State<Arc<Parts>>,
-    mut request: Request<Body>,
-    next: Next,
-) -> Response<Body> {
+pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Response<Body> {
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
     let impersonation = Impersonation::from_headers(headers);

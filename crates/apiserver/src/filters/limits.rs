@@ -1,17 +1,13 @@
 //! How many requests are worked on at once (A190). Watches do not count, nor do administrators:
 //! they must get in to help.
 
-use std::sync::Arc;
-
 use auth::user::SYSTEM_MASTERS;
 use axum::body::Body;
-use axum::extract::State;
-use axum::middleware::Next;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 
-use crate::generic_server::Parts;
+use super::Next;
 use crate::request_context::RequestContext;
 use crate::respond;
 
@@ -38,11 +34,8 @@ impl Default for Limits {
     }
 }
 
-pub(super) async fn filter(
-    State(parts): State<Arc<Parts>>,
-    request: Request<Body>,
-    next: Next,
-) -> Response<Body> {
+pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<Body> {
+    let parts = next.parts;
     let Some(cx) = request.extensions().get::<RequestContext>() else {
         return respond::missing_context();
     };

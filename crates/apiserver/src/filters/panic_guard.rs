@@ -1,22 +1,16 @@
 //! A panic costs one request, never the process (A194).
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
-use axum::middleware::Next;
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 
-use crate::generic_server::Parts;
+use super::Next;
 use crate::respond;
 
-pub(super) async fn filter(
-    State(parts): State<Arc<Parts>>,
-    request: Request<Body>,
-    next: Next,
-) -> Response<Body> {
+pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<Body> {
+    let parts = next.parts;
     let path = request.uri().path().to_owned();
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,

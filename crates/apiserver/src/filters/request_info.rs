@@ -6,12 +6,11 @@ use std::time::Instant;
 
 use auth::UserInfo;
 use axum::body::Body;
-use axum::extract::State;
-use axum::middleware::Next;
 use http::header::{CACHE_CONTROL, HOST, USER_AGENT};
 use http::{HeaderName, HeaderValue, Request, Response};
 use machinery::status::Status;
 
+use super::Next;
 use crate::generic_server::Parts;
 use crate::query::Query;
 use crate::request_context::RequestContext;
@@ -23,11 +22,8 @@ const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 /// Longest `Audit-ID` that is taken from a client, in bytes; a longer one is replaced.
 const AUDIT_ID_MAX_BYTES: usize = 64;
 
-pub(super) async fn filter(
-    State(parts): State<Arc<Parts>>,
-    mut request: Request<Body>,
-    next: Next,
-) -> Response<Body> {
+pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Response<Body> {
+    let parts = next.parts;
     let started = Instant::now();
     let query = request.uri().query().unwrap_or_default();
     let parsed = RequestInfo::parse(request.method(), request.uri().path(), query);
@@ -37,7 +33,7 @@ pub(super) async fn filter(
         ));
     };
     let info = Arc::new(info);
-    let cx = context(&parts, Arc::clone(&info), &request);
+    let cx = context(parts, Arc::clone(&info), &request);
     let audit_id = Arc::clone(&cx.audit_id);
     request.extensions_mut().insert(cx);
     let in_flight = parts.metrics.in_flight(!info.is_read_only());

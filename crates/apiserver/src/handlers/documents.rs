@@ -1,7 +1,5 @@
 //! Paths that name no resource: discovery, OpenAPI, health, metrics and version.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -17,7 +15,7 @@ use crate::respond;
 
 /// Answers a request outside the API groups' resources.
 pub(super) async fn answer(
-    parts: &Arc<Parts>,
+    parts: &Parts,
     cx: &RequestContext,
     request: Request<Body>,
 ) -> Response<Body> {
