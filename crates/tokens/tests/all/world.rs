@@ -56,7 +56,7 @@ pub(crate) struct World {
     pub(crate) users: Registry<User>,
     pub(crate) clusters: Registry<Cluster>,
     pub(crate) secrets: Registry<Secret>,
-    minter: Minter,
+    pub(crate) minter: Minter,
     _keys: TempDir,
 }
 
