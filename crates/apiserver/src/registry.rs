@@ -139,7 +139,16 @@ impl<T: Object> Registry<T> {
 
     /// Where an object lies.
     pub fn key(&self, namespace: &str, name: &str) -> String {
-        format!("{}{name}", self.prefix(namespace))
+        let prefix = &self.inner.prefix;
+        // By hand: every request makes some of these.
+        let mut key = String::with_capacity(prefix.len() + namespace.len() + 1 + name.len());
+        key.push_str(prefix);
+        if self.inner.description.scope == Scope::Namespaced && !namespace.is_empty() {
+            key.push_str(namespace);
+            key.push('/');
+        }
+        key.push_str(name);
+        key
     }
 
     /// The object as the cache has it now, without asking the store whether that is the newest.
