@@ -176,7 +176,7 @@ impl Gateway {
         let access = self
             .access
             .impersonated(&self.upstreams, (id, user), wanted);
-        let acting = access.await?;
+        let acting = Box::pin(access).await?;
         tracing::info!(target: "audit", user = ?user.name, cluster = id, impersonated = ?acting.name, "impersonation");
         Ok(acting)
     }

@@ -376,7 +376,8 @@ impl Upstream {
         if let Some(connection) = self.pool.waiting().await {
             return Ok(connection);
         }
-        let opened = timeout_at(by, self.pool.open(&self.target)).await;
+        // Boxed, since few requests need it and all would carry it.
+        let opened = timeout_at(by, Box::pin(self.pool.open(&self.target))).await;
         opened.map_err(|_| UpstreamError::Slow(Phase::Connect))?
     }
 

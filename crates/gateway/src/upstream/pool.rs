@@ -190,6 +190,13 @@ impl Pool {
         while idle.front().is_some_and(|oldest| now - oldest.since > IDLE) {
             idle.pop_front();
         }
+        // The newest was often given back just now, and is not ready before its task has run.
+        let ready = idle
+            .iter()
+            .rposition(|waiting| waiting.sender.is_ready() && !waiting.sender.is_closed());
+        if let Some(ready) = ready.and_then(|at| idle.remove(at)) {
+            return Some(ready.sender);
+        }
         loop {
             let newest = idle.pop_back()?;
             if !newest.sender.is_closed() {
