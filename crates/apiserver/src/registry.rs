@@ -375,6 +375,16 @@ impl<T: Object> Registry<T> {
         }
     }
 
+    /// Removes an object if it is still as it was read.
+    ///
+    /// # Errors
+    /// As [`Registry::replace`].
+    pub async fn remove_as_read(&self, object: &T) -> Result<u64, Option<Status>> {
+        let version = object.metadata().resource_version.as_deref();
+        let version = version.unwrap_or_default().parse().unwrap_or_default();
+        self.remove(object, version).await
+    }
+
     /// The status for a failure of the store.
     pub(crate) fn status(&self, error: storage::Error, name: &str) -> Status {
         status_of(

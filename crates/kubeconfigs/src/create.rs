@@ -15,6 +15,7 @@ use futures_util::future::{join, join_all};
 use machinery::meta::{Metadata, OwnerReference, Time};
 use machinery::status::Status;
 use tokens::minter::{Minted, Order};
+use tokens::secret::Bearer;
 
 use crate::file::{
     self, Credentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record, Server,
@@ -48,9 +49,10 @@ impl Kubeconfigs {
             (None, false) => self.mint(&plan, &record).await?,
             _ => Vec::new(),
         };
-        describe(&mut record, &minted, self.now());
-        let tokens: Vec<Token> = minted.iter().map(|token| token.record.clone()).collect();
-        let file = write_file(&plan, &record, minted, dry_run)?;
+        let minted = minted.into_iter().map(|token| (token.record, token.bearer));
+        let (tokens, bearers): (Vec<Token>, Vec<Bearer>) = minted.unzip();
+        describe(&mut record, &tokens, self.now());
+        let file = write_file(&plan, &record, bearers, dry_run)?;
         if let Some(current) = file.current_cluster {
             record.spec.current_context = current;
         }
@@ -144,9 +146,7 @@ impl Kubeconfigs {
 
     /// Removes a record that lacks tokens; nobody was told of it.
     async fn withdraw(&self, record: Kubeconfig) {
-        let version = record.metadata.resource_version.as_deref();
-        let version = version.unwrap_or_default().parse().unwrap_or_default();
-        if let Err(Some(error)) = self.registry.remove(&record, version).await {
+        if let Err(Some(error)) = self.registry.remove_as_read(&record).await {
             let name = name_of(&record);
             tracing::warn!(name, %error, "a kubeconfig without its tokens is left");
         }
@@ -205,16 +205,16 @@ fn orders(plan: &Plan, record: &Kubeconfig) -> Vec<Order> {
 }
 
 /// What the record says of its tokens.
-fn describe(record: &mut Kubeconfig, minted: &[Minted], now: jiff::Timestamp) {
-    let names: Vec<String> = minted
+fn describe(record: &mut Kubeconfig, tokens: &[Token], now: jiff::Timestamp) {
+    let names: Vec<String> = tokens
         .iter()
-        .filter_map(|token| token.record.metadata().name.clone())
+        .filter_map(|token| token.metadata().name.clone())
         .collect();
-    let owners = minted.iter().map(|token| OwnerReference {
+    let owners = tokens.iter().map(|token| OwnerReference {
         api_version: api::ext::API_VERSION.to_owned(),
-        kind: api::ext::Token::KIND.to_owned(),
-        name: token.record.metadata().name.clone().unwrap_or_default(),
-        uid: token.record.metadata().uid.clone().unwrap_or_default(),
+        kind: Token::KIND.to_owned(),
+        name: token.metadata().name.clone().unwrap_or_default(),
+        uid: token.metadata().uid.clone().unwrap_or_default(),
         ..OwnerReference::default()
     });
     record.metadata.owner_references =
@@ -234,13 +234,13 @@ fn describe(record: &mut Kubeconfig, minted: &[Minted], now: jiff::Timestamp) {
 fn write_file(
     plan: &Plan,
     record: &Kubeconfig,
-    minted: Vec<Minted>,
+    bearers: Vec<Bearer>,
     dry_run: bool,
 ) -> Result<KubeconfigFile, Status> {
     let credentials = match plan.exec {
         Some(version) => Credentials::Exec(version),
         None if dry_run => Credentials::Exec(ExecVersion::default()),
-        None => Credentials::Tokens(sort(plan, record, minted)),
+        None => Credentials::Tokens(sort(plan, record, bearers)),
     };
     let current = &record.spec.current_context;
     let created = record
@@ -270,8 +270,8 @@ fn write_file(
 }
 
 /// Which token is whose: they come in the order in which they were asked for.
-fn sort(plan: &Plan, record: &Kubeconfig, minted: Vec<Minted>) -> Tokens {
-    let mut bearers = minted.into_iter().map(|token| token.bearer);
+fn sort(plan: &Plan, record: &Kubeconfig, bearers: Vec<Bearer>) -> Tokens {
+    let mut bearers = bearers.into_iter();
     let shared =
         match file::needs_shared_token(record.spec.includes_default_entry(), &plan.clusters) {
             true => bearers.next(),

@@ -95,7 +95,7 @@ impl Minter {
             return Ok(());
         };
         for record in &stored {
-            if let Err(Some(error)) = self.remove(record).await {
+            if let Err(Some(error)) = self.tokens.remove_as_read(record).await {
                 tracing::warn!(%error, "a token that opens nothing is left to the sweeper");
             }
         }
@@ -151,19 +151,12 @@ impl Minter {
             let Some(token) = self.tokens.get("", name).await? else {
                 return Ok(());
             };
-            match self.remove(&token).await {
+            match self.tokens.remove_as_read(&token).await {
                 Ok(_) => return Ok(()),
                 Err(None) => {}
                 Err(Some(status)) => return Err(status),
             }
         }
-    }
-
-    /// As [`Registry::remove`], at the version that the record says.
-    async fn remove(&self, token: &Token) -> Result<u64, Option<Status>> {
-        let version = token.metadata().resource_version.as_deref();
-        let version = version.unwrap_or_default().parse().unwrap_or_default();
-        self.tokens.remove(token, version).await
     }
 }
 
