@@ -43,3 +43,4 @@ mod watch_frame;
 mod write;
 
 pub use generic_server::{Builder, GenericServer};
+pub use respond::forbidden;

@@ -63,7 +63,7 @@ pub(crate) fn bytes(
 }
 
 /// The 403 for what an authorizer did not allow (A148).
-pub(crate) fn forbidden(user: &UserInfo, attributes: &Attributes, reason: &str) -> Status {
+pub fn forbidden(user: &UserInfo, attributes: &Attributes, reason: &str) -> Status {
     let group_resource;
     let target = match &attributes.target {
         Target::Path(path) => DeniedTarget::Path(path),

@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use apiserver::forbidden;
 use auth::impersonation::Impersonation;
 use auth::{Attributes, Target, UserInfo};
 use axum::body::Body;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
-use machinery::meta::GroupResource;
-use machinery::status::{Denial, DeniedTarget, Reason, Status};
+use machinery::status::Status;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -161,33 +161,5 @@ fn review(question: &Question) -> Result<Request<Body>, Status> {
 }
 
 fn denied(question: &Question, reason: &str) -> Status {
-    let group_resource;
-    let target = match &question.attributes.target {
-        Target::Path(path) => DeniedTarget::Path(path),
-        Target::Resource {
-            group,
-            resource,
-            subresource,
-            namespace,
-            name,
-            ..
-        } => {
-            group_resource = GroupResource::new(group.clone(), resource.clone());
-            DeniedTarget::Resource {
-                resource: &group_resource,
-                subresource,
-                namespace,
-                name,
-            }
-        }
-    };
-    Status {
-        reason: Reason::Forbidden,
-        ..Status::denied(&Denial {
-            user: &question.user.name,
-            verb: &question.attributes.verb,
-            target,
-            reason,
-        })
-    }
+    forbidden(&question.user, &question.attributes, reason)
 }
