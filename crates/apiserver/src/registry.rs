@@ -327,13 +327,20 @@ impl<T: Object> Registry<T> {
         Ok(object)
     }
 
-    /// Stores a new object that counts only through another one, written after it: returns when the
-    /// store has it, and leaves it to the other write to wait for the cache.
+    /// Stores a new object that counts only together with another one: returns it and its version when
+    /// the store has it, and leaves the waiting for the cache to [`Registry::await_shown`].
     ///
     /// # Errors
     /// As [`Registry::insert`].
-    pub async fn insert_ahead(&self, object: T) -> Result<T, Status> {
-        Ok(self.create(object).await?.0)
+    pub async fn insert_ahead(&self, object: T) -> Result<(T, u64), Status> {
+        let (object, revision) = self.create(object).await?;
+        Ok((object, revision.get()))
+    }
+
+    /// Waits until reads show a write that returned this version. A cache that does not catch up is
+    /// the readers' trouble: the write is done.
+    pub async fn await_shown(&self, version: u64) {
+        self.await_cache(Revision::new(version)).await;
     }
 
     /// Stores a new state of an object that is still at `expected`.
@@ -422,7 +429,7 @@ impl<T: Object> Registry<T> {
         Ok((object, revision))
     }
 
-    /// A cache that does not catch up is the readers' trouble: the write is done.
+    /// See [`Registry::await_shown`].
     async fn await_cache(&self, revision: Revision) {
         if self
             .inner

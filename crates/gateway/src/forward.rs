@@ -85,7 +85,7 @@ impl Gateway {
         }
         let protocol = Protocol::wanted(&request);
         let is_long = protocol.is_some() || is_long_running(info);
-        let caller = self.caller(id, (&mut request, protocol), is_long)?;
+        let caller = self.caller(id, (&mut request, protocol), is_long).await?;
         *who = Some(caller.user.name.clone());
         if protocol.is_some_and(|protocol| protocol.is_cross_site(&request)) {
             let text = "the page that asks is of another origin";
@@ -101,7 +101,7 @@ impl Gateway {
 
     /// Who calls, if their token counts here. Every other case is the same 401: no token, one that
     /// does not count, one for another cluster, a cluster that does not exist.
-    fn caller(
+    async fn caller(
         &self,
         id: &str,
         (request, protocol): (&mut Request<Body>, Option<Protocol>),
@@ -113,6 +113,7 @@ impl Gateway {
         let (token, epoch) = self
             .sessions
             .check(&bearer, id)
+            .await
             .ok_or_else(Status::unauthorized)?;
         let user = identity(&token)?;
         let entered = self.upstreams.enter(id);

@@ -74,12 +74,10 @@ impl Sessions {
     }
 
     /// The token, if it counts on this cluster, and the epoch to enter it with.
-    pub(crate) fn check(&self, bearer: &Bearer, cluster: &str) -> Option<(ValidToken, u64)> {
+    pub(crate) async fn check(&self, bearer: &Bearer, cluster: &str) -> Option<(ValidToken, u64)> {
         let epoch = self.epoch.load(Ordering::SeqCst);
-        let checked = self
-            .validity
-            .check(bearer.expose(), cluster, self.clock.now());
-        match checked {
+        let (bearer, now) = (bearer.expose(), self.clock.now());
+        match self.validity.check_settled(bearer, cluster, now).await {
             Ok(token) => Some((token, epoch)),
             Err(refusal) => {
                 tracing::info!(why = %refusal, cluster, "authentication failed");

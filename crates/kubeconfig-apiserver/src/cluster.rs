@@ -22,7 +22,7 @@ mod webhook;
 use anyhow::{Context, Result};
 
 use crate::args::{ClusterArgs, ClusterCommand};
-use crate::standalone::SystemClock;
+use crate::clock::SystemClock;
 
 /// Runs a command to its end.
 ///

@@ -36,15 +36,16 @@ pub(crate) const FILES: [UserFile<'static>; 2] = [
 /// # Errors
 /// Where the store does not answer.
 pub(crate) async fn make(kinds: &Kinds) -> Result<(), Status> {
+    let management = &kinds.domain.management;
     for (name, display_name) in [("alice", "Alice"), ("bob", "Bob")] {
-        kinds.users.ensure(user(name, display_name)).await?;
+        management.users.ensure(user(name, display_name)).await?;
     }
-    kinds
+    management
         .clusters
         .ensure(cluster(DOWNSTREAM_1, "downstream1", None)?)
         .await?;
     let endpoint = json!({ "enabled": true });
-    kinds
+    management
         .clusters
         .ensure(cluster(DOWNSTREAM_2, "downstream2", Some(endpoint))?)
         .await?;
@@ -54,7 +55,7 @@ pub(crate) async fn make(kinds: &Kinds) -> Result<(), Status> {
         node("downstream2-cp2", "172.20.0.3", (true, true))?,
         node("downstream2-worker", "172.20.0.4", (false, true))?,
     ] {
-        kinds.nodes.ensure(node).await?;
+        management.nodes.ensure(node).await?;
     }
     for (user, clusters) in [
         ("alice", vec![DOWNSTREAM_1, DOWNSTREAM_2]),

@@ -3,12 +3,15 @@
 //! The one place that names concrete backends and wires all parts together.
 
 mod args;
+mod clock;
 mod cluster;
 mod data_dir;
 mod demo;
+mod domain;
 mod logging;
 mod pki;
 mod standalone;
+mod tasks;
 mod user_file;
 
 use std::process::ExitCode;

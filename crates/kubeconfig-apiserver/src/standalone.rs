@@ -1,10 +1,8 @@
 //! The standalone server: everything is built here, in the order in which it depends on each other.
 
 mod address;
-mod clock;
 mod kinds;
 mod roles;
-mod tasks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +20,15 @@ use storage::sqlite::{Sqlite, SqliteOptions};
 use tokens::authenticator::TokenAuthenticator;
 
 use crate::args::StandaloneArgs;
+use crate::clock::SystemClock;
 use crate::data_dir::DataDir;
 use crate::demo;
 use crate::pki::Authority;
+use crate::tasks::Tasks;
 use crate::user_file::UserFile;
 
 use address::Address;
-pub(crate) use clock::SystemClock;
 pub(crate) use kinds::Kinds;
-use tasks::Tasks;
 
 /// How long requests under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -91,7 +89,7 @@ async fn serve(args: StandaloneArgs) -> Result<()> {
     let tls = certificate
         .server_config(Vec::new())
         .context("TLS cannot be set up")?;
-    let gateway = kinds.gateway(server.shutdown().clone());
+    let gateway = kinds.domain.gateway(server.shutdown().clone());
     kinds.start_tasks(&gateway, &tasks);
     tasks.spawn(
         "serving certificate",
@@ -150,7 +148,8 @@ fn generic_server(
     let certificates = ClientCertificate::new(verifier, move || {
         UnixTime::since_unix_epoch(Duration::from_secs(now.now().as_second().unsigned_abs()))
     });
-    let tokens = TokenAuthenticator::new(kinds.validity(), Arc::clone(clock), cluster::LOCAL);
+    let tokens =
+        TokenAuthenticator::new(kinds.domain.validity(), Arc::clone(clock), cluster::LOCAL);
     let builder = GenericServer::builder(kinds.authorizer(), Arc::clone(clock))
         .authenticator(Arc::new(certificates))
         .authenticator(Arc::new(tokens))

@@ -130,8 +130,12 @@ impl Kubeconfigs {
             self.registry.insert(record, false),
         );
         match stored.await {
-            (Ok(()), Ok(record)) => Ok(record),
-            (Ok(()), Err(status)) => {
+            (Ok(version), Ok(record)) => {
+                // Before the client has its file, this replica knows the tokens in it.
+                self.tokens.await_shown(version).await;
+                Ok(record)
+            }
+            (Ok(_), Err(status)) => {
                 self.revoke(&names).await;
                 Err(status)
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::ext::{self, Kubeconfig, KubeconfigStatus, Token, kubeconfig};
-use api::management::{Cluster, Node, User, feature};
+use api::management::{Cluster, Node, feature};
 use api::{Condition, labels};
 use apiserver::cell::{AGE, age};
 use apiserver::description::{Description, KindSchema, Scope, Verb};
@@ -76,7 +76,7 @@ pub struct Kubeconfigs {
     /// The tokens that they own.
     pub tokens: Registry<Token>,
     /// Who may create them.
-    pub users: UserDirectory,
+    pub users: Arc<UserDirectory>,
     /// Mints the tokens.
     pub minter: Arc<Minter>,
     /// What is configured.
@@ -89,7 +89,7 @@ pub struct Kubeconfigs {
 impl Kubeconfigs {
     /// Over these records.
     pub fn new(
-        (registry, tokens, users): (Registry<Kubeconfig>, Registry<Token>, Registry<User>),
+        (registry, tokens, users): (Registry<Kubeconfig>, Registry<Token>, Arc<UserDirectory>),
         (clusters, nodes): (Registry<Cluster>, Registry<Node>),
         minter: Arc<Minter>,
         (settings, features): (Settings, Features),
@@ -97,7 +97,7 @@ impl Kubeconfigs {
         Self {
             registry,
             tokens,
-            users: UserDirectory::new(users),
+            users,
             minter,
             settings,
             features,

@@ -1,5 +1,6 @@
 //! Reads settings, as of now.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::management::{Setting, setting};
@@ -7,7 +8,13 @@ use apiserver::registry::Registry;
 
 /// Reads settings from the watch cache each time, so that a change acts at once.
 #[derive(Clone)]
-pub struct Settings(pub Registry<Setting>);
+pub struct Settings {
+    registry: Registry<Setting>,
+    fixed: Fixed,
+}
+
+/// Values that no object changes, by the name of their setting: what the command line says.
+pub type Fixed = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// The value of a setting that makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -27,12 +34,43 @@ pub struct TtlLimits {
 }
 
 impl Settings {
-    /// The value that counts; empty where nobody set one and there is no default.
+    /// Over these objects.
+    pub fn new(registry: Registry<Setting>) -> Self {
+        Self {
+            registry,
+            fixed: Arc::new(|_| None),
+        }
+    }
+
+    /// With values that come before the objects'.
+    #[must_use]
+    pub fn with_fixed(self, fixed: Fixed) -> Self {
+        Self { fixed, ..self }
+    }
+
+    /// The objects.
+    pub fn registry(&self) -> &Registry<Setting> {
+        &self.registry
+    }
+
+    /// The value that counts: that of the object, or the built-in default where there is no object.
     pub fn effective(&self, name: &str) -> String {
+        if let Some(fixed) = (self.fixed)(name) {
+            return fixed;
+        }
         let value = self
-            .0
+            .registry
             .derived(("", name), |setting| setting.effective().to_owned());
-        value.map(|value| (*value).clone()).unwrap_or_default()
+        value.map_or_else(
+            || setting::built_in_default(name).to_owned(),
+            |value| (*value).clone(),
+        )
+    }
+
+    /// Whether users need an object to have kubeconfigs. Only `false` says that they need none.
+    pub fn require_user(&self) -> bool {
+        let value = self.effective(setting::KUBECONFIG_REQUIRE_USER);
+        !value.eq_ignore_ascii_case("false")
     }
 
     /// How long kubeconfigs may live.

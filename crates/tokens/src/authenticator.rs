@@ -39,7 +39,8 @@ impl Authenticator for TokenAuthenticator {
         let Some(bearer) = credentials.bearer else {
             return Authentication::NotRequested;
         };
-        match self.validity.check(bearer, self.cluster, self.clock.now()) {
+        let now = self.clock.now();
+        match self.validity.check_settled(bearer, self.cluster, now).await {
             Ok(token) => {
                 let mut user = UserInfo::named(token.user);
                 user.extra.insert(EXTRA_TOKEN.to_owned(), vec![token.name]);

@@ -17,9 +17,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use authenticator::ClusterAuthenticator;
-pub(crate) use record::WebhookRecords;
 pub use record::{
-    AUDIENCES_KEY, DEFAULT_AUDIENCE, HASH_KEY, NAMESPACE, PREVIOUS_HASH_KEY, secret_name,
+    AUDIENCES_KEY, DEFAULT_AUDIENCE, HASH_KEY, NAMESPACE, PREVIOUS_HASH_KEY, WebhookRecords,
+    secret_name,
 };
 
 use crate::secret::{SecretString, sha256_hex};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use jiff::Timestamp;
 use machinery::time::Clock;
 use storage::{At, Key, ListOptions, Revision, Store};
@@ -17,6 +18,9 @@ pub const PREFIX: &str = "/tokens/signingkeys/";
 
 /// How often rotation looks whether something is due, and for keys that another replica made.
 const LOOK_SECS: u64 = 60;
+
+/// The time from the end of a watch to the next.
+const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// How often the keys are changed and read again when another replica does the same at that moment.
 const ATTEMPTS: usize = 8;
@@ -102,6 +106,39 @@ impl KeyStore {
                 tracing::error!(%error, "the signing keys cannot be rotated");
             }
         }
+    }
+
+    /// Takes in what other replicas do to the keys as soon as the store tells of it, until `shutdown`.
+    pub async fn follow(&self, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
+        loop {
+            let followed = tokio::select! {
+                () = shutdown.cancelled() => return,
+                followed = self.follow_once(&clock) => followed,
+            };
+            if let Err(error) = followed {
+                tracing::warn!(%error, "changes of the signing keys cannot be followed for now");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Until the watch of the store ends.
+    async fn follow_once(&self, clock: &Arc<dyn Clock>) -> Result<(), KeyStoreError> {
+        let mut watch = self
+            .store
+            .watch(self.store.current_revision().await?)
+            .await?;
+        self.rotate(clock.now()).await?;
+        while let Some(batch) = watch.next().await {
+            let events = batch?.events;
+            if events
+                .iter()
+                .any(|event| event.key.as_str().starts_with(PREFIX))
+            {
+                self.rotate(clock.now()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads the keys, does what is due, and reads again until nothing is.

@@ -74,12 +74,13 @@ impl Minter {
         Ok(Minted { record, bearer })
     }
 
-    /// Stores the records of tokens, all or none. What is handed to the store after this was first
-    /// polled comes after them, where the store keeps an order.
+    /// Stores the records of tokens, all or none, and returns the newest of their versions, which the
+    /// cache need not have yet. What is handed to the store after this was first polled comes after
+    /// them, where the store keeps an order.
     ///
     /// # Errors
     /// 409 where a name is taken, 503 where the store does not answer.
-    pub async fn store(&self, records: Vec<Token>) -> Result<(), Status> {
+    pub async fn store(&self, records: Vec<Token>) -> Result<u64, Status> {
         let stores = records
             .into_iter()
             .map(|record| self.tokens.insert_ahead(record));
@@ -92,9 +93,10 @@ impl Minter {
             }
         }
         let Some(failure) = failure else {
-            return Ok(());
+            let versions = stored.iter().map(|(_, version)| *version);
+            return Ok(versions.max().unwrap_or_default());
         };
-        for record in &stored {
+        for (record, _) in &stored {
             if let Err(Some(error)) = self.tokens.remove_as_read(record).await {
                 tracing::warn!(%error, "a token that opens nothing is left to the sweeper");
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::ext::{self, Token, TokenPrincipal, token};
-use api::management::{Cluster, User};
+use api::management::Cluster;
 use api::{labels, management};
 use apiserver::cell::{AGE, age};
 use apiserver::description::{Description, KindSchema, Scope, Verb};
@@ -52,7 +52,7 @@ pub type MaxTtl = Arc<dyn Fn() -> Result<Option<i64>, Status> + Send + Sync>;
 /// The strategy of tokens.
 pub struct TokenResource {
     registry: Registry<Token>,
-    users: UserDirectory,
+    users: Arc<UserDirectory>,
     clusters: Registry<Cluster>,
     minter: Arc<Minter>,
     max_ttl_millis: MaxTtl,
@@ -70,13 +70,14 @@ const COLUMNS: [Column; 6] = [
 impl TokenResource {
     /// Over these records; `max_ttl_millis` says how long tokens may live, `None` for ever.
     pub fn new(
-        (registry, users, clusters): (Registry<Token>, Registry<User>, Registry<Cluster>),
+        (registry, clusters): (Registry<Token>, Registry<Cluster>),
+        users: Arc<UserDirectory>,
         minter: Arc<Minter>,
         max_ttl_millis: MaxTtl,
     ) -> Self {
         Self {
             registry,
-            users: UserDirectory::new(users),
+            users,
             clusters,
             minter,
             max_ttl_millis,

@@ -46,14 +46,12 @@ mod version;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use api::management::{Cluster, cluster};
+use api::management::cluster;
 use apiserver::description::{Description, KindSchema, Scope, Verb};
-use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
 use apiserver::review::Review;
 use async_trait::async_trait;
 use k8s_openapi::api::authentication::v1::{TokenReviewSpec, TokenReviewStatus, UserInfo};
-use k8s_openapi::api::core::v1::Secret;
 use machinery::decode::protobuf::Message;
 use machinery::status::Status;
 
@@ -78,22 +76,19 @@ pub struct TokenReviews<T> {
 
 impl TokenReviewer {
     /// Asks this about tokens, and these about what clusters call themselves.
-    pub fn new(
-        validity: Arc<Validity>,
-        secrets: Registry<Secret>,
-        clusters: Registry<Cluster>,
-    ) -> Self {
-        Self {
-            validity,
-            records: WebhookRecords { secrets, clusters },
-        }
+    pub fn new(validity: Arc<Validity>, records: WebhookRecords) -> Self {
+        Self { validity, records }
     }
 
     /// What this caller may know of a token.
-    fn review(&self, cx: &RequestContext, asked: &TokenReviewSpec) -> TokenReviewStatus {
+    async fn review(&self, cx: &RequestContext, asked: &TokenReviewSpec) -> TokenReviewStatus {
         let cluster = cluster_of(&cx.user).unwrap_or(cluster::LOCAL);
         let now = cx.clock.now();
-        let token = match self.validity.check(&asked.token, cluster, now) {
+        let token = match self
+            .validity
+            .check_settled(&asked.token, cluster, now)
+            .await
+        {
             Ok(token) => token,
             Err(why) => {
                 tracing::debug!(cluster, %why, "a reviewed token does not count");
@@ -187,7 +182,7 @@ impl<T: TokenReviewVersion> Review for TokenReviews<T> {
                 "token is required for TokenReview in authentication",
             ));
         }
-        let status = self.reviewer.review(cx, spec);
+        let status = self.reviewer.review(cx, spec).await;
         spec.token.clear();
         question.set_status(status);
         Ok(question)

@@ -13,13 +13,20 @@ use storage::cache::View;
 /// Finds users without decoding them each time.
 pub struct UserDirectory {
     users: Registry<User>,
+    require_object: RequireObject,
     principals: ArcSwap<Principals>,
 }
+
+/// Whether only names with an object are users, as settings say it at the moment.
+pub type RequireObject = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Names that Kubernetes gives to its own begin so; they are never users.
+const RESERVED: &str = "system:";
 
 /// What is to be known of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserFacts {
-    /// The uid of the object, by which a later user of the same name is told apart.
+    /// The uid of the object, by which a later user of the same name is told apart; empty without one.
     pub uid: String,
     /// Whether the user may do anything at all.
     pub enabled: bool,
@@ -35,16 +42,26 @@ struct Principals {
 
 impl UserDirectory {
     /// Over these objects.
-    pub fn new(users: Registry<User>) -> Self {
+    pub fn new(users: Registry<User>, require_object: RequireObject) -> Self {
         Self {
             users,
+            require_object,
             principals: ArcSwap::default(),
         }
     }
 
-    /// The user object of a name: the one called so, or else the one of which it is a principal (B16). Names that Kubernetes gives a meaning
-    /// to, which hold a colon, are nobody's.
+    /// The user of a name: by its object where there is one, and where none is required anybody whose
+    /// name is not one of Kubernetes' own.
     pub fn find(&self, name: &str) -> Option<Arc<UserFacts>> {
+        let may_lack_object = || {
+            let reserved = name.is_empty() || name.starts_with(RESERVED);
+            (!reserved && !(self.require_object)()).then(Arc::default)
+        };
+        self.by_object(name).or_else(may_lack_object)
+    }
+
+    /// The user object of a name: the one called so, or else the one of which it is a principal (B16). Names with a colon have none.
+    fn by_object(&self, name: &str) -> Option<Arc<UserFacts>> {
         if name.is_empty() || name.contains(':') {
             return None;
         }
@@ -79,6 +96,17 @@ impl UserDirectory {
         });
         self.principals.store(Arc::clone(&fresh));
         fresh
+    }
+}
+
+/// A user without an object.
+impl Default for UserFacts {
+    fn default() -> Self {
+        Self {
+            uid: String::new(),
+            enabled: true,
+            principals: Vec::new(),
+        }
     }
 }
 

@@ -9,16 +9,19 @@
 //!
 //! Everything is read from memory: no door waits for the store, and a delete counts as soon as the watch cache of the process has it, which
 //! is before the client that deleted is told. What is decoded of a record is kept with that very state of it, so nothing can be stale.
+//!
+//! One case asks the store: a token that was signed moments ago and whose records are not here yet. Another replica may have minted it,
+//! and its user may be faster than the watch. Only bearers of signed tokens can cause that, and only while those are young.
 
 mod facts;
 
 use std::sync::Arc;
 
 use api::ext::{Kubeconfig, Token};
-use api::management::User;
 use apiserver::registry::Registry;
 use auth::UserInfo;
 use auth::user::ALL_AUTHENTICATED;
+use futures_util::future::join;
 use jiff::Timestamp;
 
 use self::facts::{KubeconfigFacts, TokenFacts};
@@ -26,12 +29,15 @@ use crate::authenticator::EXTRA_TOKEN;
 use crate::jwt::{Refusal as JwtRefusal, Verifier};
 use crate::user_directory::UserDirectory;
 
+/// A token younger than this may have been minted by another replica a moment ago, in seconds.
+const YOUNG_SECS: i64 = 30;
+
 /// Decides whether tokens count.
 pub struct Validity {
     verifier: Arc<Verifier>,
     tokens: Registry<Token>,
     kubeconfigs: Registry<Kubeconfig>,
-    users: UserDirectory,
+    users: Arc<UserDirectory>,
 }
 
 /// Why a token does not count: for the log only, the client learns nothing of it.
@@ -81,13 +87,13 @@ impl Validity {
         verifier: Arc<Verifier>,
         tokens: Registry<Token>,
         kubeconfigs: Registry<Kubeconfig>,
-        users: Registry<User>,
+        users: Arc<UserDirectory>,
     ) -> Self {
         Self {
             verifier,
             tokens,
             kubeconfigs,
-            users: UserDirectory::new(users),
+            users,
         }
     }
 
@@ -118,6 +124,32 @@ impl Validity {
             kubeconfig: record.kubeconfig.clone(),
             expires: claims.expires(),
         })
+    }
+
+    /// As [`Validity::check`], after a look into the store where another replica may have minted the
+    /// token just now.
+    ///
+    /// # Errors
+    /// Why it does not count.
+    pub async fn check_settled(
+        &self,
+        bearer: &str,
+        cluster: &str,
+        now: Timestamp,
+    ) -> Result<ValidToken, Refusal> {
+        match self.check(bearer, cluster, now) {
+            Err(Refusal::NoRecord | Refusal::NoKubeconfig) if self.is_young(bearer, now) => {
+                // Where the store does not answer, what is in memory decides.
+                let _ = join(self.tokens.latest(), self.kubeconfigs.latest()).await;
+                self.check(bearer, cluster, now)
+            }
+            answer => answer,
+        }
+    }
+
+    fn is_young(&self, bearer: &str, now: Timestamp) -> bool {
+        let claims = self.verifier.verify(bearer, now);
+        claims.is_ok_and(|claims| now.as_second() - claims.iat < YOUNG_SECS)
     }
 
     /// The only `iss` of tokens that count.

@@ -21,6 +21,9 @@ pub const KUBECONFIG_DEFAULT_TOKEN_TTL_MINUTES: &str = "kubeconfig-default-token
 pub const KUBECONFIG_MAX_TOKEN_TTL_MINUTES: &str = "kubeconfig-max-token-ttl-minutes";
 /// `true` to put tokens into kubeconfig files; anything else gives files that run the plugin.
 pub const KUBECONFIG_GENERATE_TOKEN: &str = "kubeconfig-generate-token";
+/// `true` where only users with an object of their own may have kubeconfigs; `false` where anybody
+/// may whose name does not begin with `system:`.
+pub const KUBECONFIG_REQUIRE_USER: &str = "kubeconfig-require-user";
 /// The version of `client.authentication.k8s.io` in files that run the plugin: `v1` or `v1beta1`.
 pub const KUBECONFIG_EXEC_API_VERSION: &str = "kubeconfig-exec-api-version";
 /// How long any token may live, in minutes; 0 means without end.
@@ -80,10 +83,20 @@ pub const BUILT_IN: &[BuiltIn] = &[
         default: "",
     },
     BuiltIn {
+        name: KUBECONFIG_REQUIRE_USER,
+        default: "true",
+    },
+    BuiltIn {
         name: SERVER_URL,
         default: "",
     },
 ];
+
+/// What counts where there is no object of this name: empty for settings that are not built in.
+pub fn built_in_default(name: &str) -> &'static str {
+    let known = BUILT_IN.iter().find(|built_in| built_in.name == name);
+    known.map_or("", |built_in| built_in.default)
+}
 
 /// One value that an administrator can change while the server runs. Changes act at once.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -152,5 +165,12 @@ mod tests {
     #[test]
     fn built_in_settings_are_sorted_and_named_once() {
         assert!(BUILT_IN.is_sorted_by(|left, right| left.name < right.name));
+    }
+
+    #[test]
+    fn a_setting_without_object_has_its_built_in_default() {
+        for (name, expected) in [(KUBECONFIG_REQUIRE_USER, "true"), ("other", "")] {
+            assert_eq!(built_in_default(name), expected);
+        }
     }
 }

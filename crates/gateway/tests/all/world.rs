@@ -30,6 +30,7 @@ use tokens::jwt::{VerifiedCache, Verifier};
 use tokens::key_ring::RotationPolicy;
 use tokens::key_store::KeyStore;
 use tokens::minter::{Minter, Order};
+use tokens::user_directory::UserDirectory;
 use tokens::validity::Validity;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -121,7 +122,7 @@ impl World {
             Arc::new(verifier),
             tokens.clone(),
             kubeconfigs.clone(),
-            users.clone(),
+            Arc::new(UserDirectory::new(users.clone(), Arc::new(|| true))),
         );
         let gateway = Gateway::new(GatewayParts {
             clusters: clusters.clone(),

@@ -1,10 +1,7 @@
 //! Clusters as callers of this server.
 
-use api::management::Cluster;
-use apiserver::registry::Registry;
 use async_trait::async_trait;
 use auth::{Authentication, Authenticator, Credentials};
-use k8s_openapi::api::core::v1::Secret;
 
 use super::{ClusterToken, WebhookRecords, user_of};
 
@@ -14,11 +11,9 @@ pub struct ClusterAuthenticator {
 }
 
 impl ClusterAuthenticator {
-    /// Over these objects: a cluster counts while it and its Secret exist.
-    pub fn new(secrets: Registry<Secret>, clusters: Registry<Cluster>) -> Self {
-        Self {
-            records: WebhookRecords { secrets, clusters },
-        }
+    /// By these records.
+    pub fn new(records: WebhookRecords) -> Self {
+        Self { records }
     }
 }
 

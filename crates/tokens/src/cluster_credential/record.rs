@@ -10,7 +10,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use subtle::ConstantTimeEq;
 
-/// The namespace of the server's own objects.
+/// The namespace of the server's own objects, where nothing else is said.
 pub const NAMESPACE: &str = "kubeconfig-apiserver";
 
 /// Key of the hash of the cluster's token, as [`super::ClusterToken::hash`] gives it.
@@ -36,10 +36,13 @@ pub fn secret_name(cluster: &str) -> String {
     format!("cluster-{cluster}-webhook")
 }
 
-/// The Secrets of all clusters, read from the watch cache each time, so that a change acts at once.
-pub(crate) struct WebhookRecords {
-    pub(crate) secrets: Registry<Secret>,
-    pub(crate) clusters: Registry<Cluster>,
+/// The Secrets of all clusters, read from the watch cache each time, so that a change acts at once. A cluster counts while it and its Secret
+/// exist.
+#[derive(Clone)]
+pub struct WebhookRecords {
+    secrets: Registry<Secret>,
+    clusters: Registry<Cluster>,
+    namespace: Arc<str>,
 }
 
 /// What a Secret says.
@@ -51,11 +54,20 @@ pub(crate) struct WebhookRecord {
 }
 
 impl WebhookRecords {
+    /// The Secrets in this namespace, of these clusters.
+    pub fn new(secrets: Registry<Secret>, clusters: Registry<Cluster>, namespace: &str) -> Self {
+        Self {
+            secrets,
+            clusters,
+            namespace: Arc::from(namespace),
+        }
+    }
+
     /// The record of a cluster.
     pub(crate) fn find(&self, cluster: &str) -> Option<Arc<WebhookRecord>> {
         let secret = secret_name(cluster);
         self.secrets
-            .derived((NAMESPACE, &secret), WebhookRecord::of)
+            .derived((&self.namespace, &secret), WebhookRecord::of)
     }
 
     /// Whether this is the token of that cluster, now. The work is the same for one that does not exist.

@@ -1,5 +1,7 @@
 //! What only the one function of all doors shows.
 
+use std::sync::atomic::Ordering;
+
 use apiserver::testing::NOW;
 use serde_json::json;
 
@@ -29,6 +31,29 @@ async fn a_user_is_found_by_a_principal_as_of_now() {
     let called_so = json!({ "metadata": { "name": "alice@example.com", "uid": "4" } });
     world.users.insert(object(called_so), false).await.unwrap();
     assert_eq!(uid().as_deref(), Some("4"));
+}
+
+#[tokio::test]
+async fn where_no_object_is_required_any_name_but_reserved_ones_is_a_user() {
+    let world = World::start().await;
+    let disabled = json!({ "metadata": { "name": "eve" }, "enabled": false });
+    world.users.insert(object(disabled), false).await.unwrap();
+    for (user, with_object_only, without) in [
+        ("alice", true, true),
+        ("carol@example.com", false, true),
+        ("oidc:carol", false, true),
+        ("eve", false, false),
+        ("system:admin", false, false),
+        ("system:serviceaccount:a:b", false, false),
+    ] {
+        let token = world.mint_for(user, &["c-a"], NOW).await;
+        let counts = |required| {
+            world.require_user.store(required, Ordering::SeqCst);
+            world.validity.check(&token.bearer, "c-a", NOW).is_ok()
+        };
+        let counted = (counts(true), counts(false));
+        assert_eq!(counted, (with_object_only, without), "{user}");
+    }
 }
 
 #[tokio::test]

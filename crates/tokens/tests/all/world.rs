@@ -1,6 +1,7 @@
 //! The server under test: two clusters with credentials, two users, and whatever a test mints.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use api::ext::{self, Kubeconfig, Token};
 use api::management::{Cluster, User};
@@ -24,7 +25,7 @@ use storage::Store;
 use storage::sqlite::{Sqlite, SqliteOptions};
 use tempfile::TempDir;
 use tokens::cluster_credential::{
-    ClusterAuthenticator, ClusterToken, GROUP, HASH_KEY, NAMESPACE, secret_name,
+    ClusterAuthenticator, ClusterToken, GROUP, HASH_KEY, NAMESPACE, WebhookRecords, secret_name,
 };
 use tokens::jwt::{VerifiedCache, Verifier};
 use tokens::key_ring::RotationPolicy;
@@ -32,6 +33,7 @@ use tokens::key_store::KeyStore;
 use tokens::minter::{Minter, Order};
 use tokens::openid::{self, OpenId};
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
+use tokens::user_directory::UserDirectory;
 use tokens::validity::Validity;
 
 /// The `iss` of all tokens.
@@ -54,6 +56,8 @@ pub(crate) struct World {
     pub(crate) tokens: Registry<Token>,
     pub(crate) kubeconfigs: Registry<Kubeconfig>,
     pub(crate) users: Registry<User>,
+    /// Whether only names with an object are users.
+    pub(crate) require_user: Arc<AtomicBool>,
     pub(crate) clusters: Registry<Cluster>,
     pub(crate) secrets: Registry<Secret>,
     pub(crate) minter: Minter,
@@ -88,13 +92,18 @@ impl World {
         let verified = VerifiedCache::new(16).unwrap();
         let ring: Arc<ArcSwap<_>> = keys.shared_ring();
         let verifier = Arc::new(Verifier::new(ISSUER.to_owned(), ring, verified));
-        let records = (tokens.clone(), kubeconfigs.clone(), users.clone());
-        let validity = Arc::new(Validity::new(verifier, records.0, records.1, records.2));
+        let require_user = Arc::new(AtomicBool::new(true));
+        let required = Arc::clone(&require_user);
+        let required = Arc::new(move || required.load(Ordering::SeqCst));
+        let directory = Arc::new(UserDirectory::new(users.clone(), required));
+        let validity = Validity::new(verifier, tokens.clone(), kubeconfigs.clone(), directory);
+        let validity = Arc::new(validity);
         let minter = Minter::new(Arc::clone(&keys), ISSUER.to_owned(), tokens.clone());
 
-        let reviewer = TokenReviewer::new(Arc::clone(&validity), secrets.clone(), clusters.clone());
+        let records = WebhookRecords::new(secrets.clone(), clusters.clone(), NAMESPACE);
+        let reviewer = TokenReviewer::new(Arc::clone(&validity), records.clone());
         let reviewer = Arc::new(reviewer);
-        let callers = ClusterAuthenticator::new(secrets.clone(), clusters.clone());
+        let callers = ClusterAuthenticator::new(records);
         let open_id = OpenId {
             issuer: ISSUER.to_owned(),
             server_url: Arc::new(|| SERVER_URL.to_owned()),
@@ -122,6 +131,7 @@ impl World {
             tokens,
             kubeconfigs,
             users,
+            require_user,
             clusters,
             secrets,
             minter,

@@ -6,14 +6,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// The tasks of a server.
-pub(super) struct Tasks {
+pub(crate) struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Tasks {
     /// No task yet.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -21,12 +21,12 @@ impl Tasks {
     }
 
     /// Cancelled when the tasks are to end.
-    pub(super) fn stop(&self) -> CancellationToken {
+    pub(crate) fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
     /// Runs a task until it ends or all are to end.
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         &self,
         name: &'static str,
         task: impl Future<Output = ()> + Send + 'static,
@@ -41,7 +41,7 @@ impl Tasks {
     }
 
     /// Stops the server at the first SIGTERM or interrupt, and ends the process at the second.
-    pub(super) fn stop_on_signal(&self, server: GenericServer) -> CancellationToken {
+    pub(crate) fn stop_on_signal(&self, server: GenericServer) -> CancellationToken {
         let stop = server.shutdown().clone();
         tokio::spawn(async move {
             let (Ok(mut term), Ok(mut interrupt)) = (
@@ -63,7 +63,7 @@ impl Tasks {
     }
 
     /// Tells all tasks to end and waits for them.
-    pub(super) async fn finish(self) {
+    pub(crate) async fn finish(self) {
         self.stop.cancel();
         self.tracker.close();
         self.tracker.wait().await;

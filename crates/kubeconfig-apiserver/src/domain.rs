@@ -1,0 +1,262 @@
+//! What both modes have in common: kubeconfigs, their tokens, and the ways in which the tokens are used. Where the records lie, and who may
+//! do what, each mode says itself.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use api::ext::{Kubeconfig, Token};
+use api::management::{Cluster, Feature, Node, Setting, User, setting};
+use apiserver::Builder;
+use apiserver::health::HealthCheck;
+use apiserver::registry::{Registries, Registry};
+use apiserver::stored_object::StoredObject;
+use gateway::prober::{self, Prober};
+use gateway::upstream;
+use gateway::{Gateway, GatewayParts};
+use k8s_openapi::api::core::v1::Secret;
+use kubeconfigs::resource::Kubeconfigs;
+use machinery::status::Status;
+use machinery::time::Clock;
+use management::feature::Features;
+use management::settings::{Fixed, Settings};
+use storage::Store;
+use storage::cache::{Cache, CacheBuilder};
+use tokens::cluster_credential::{ClusterAuthenticator, WebhookRecords};
+use tokens::jwt::{VerifiedCache, Verifier};
+use tokens::key_ring::RotationPolicy;
+use tokens::key_store::KeyStore;
+use tokens::minter::Minter;
+use tokens::openid::OpenId;
+use tokens::sweeper::Sweeper;
+use tokens::token_resource::TokenResource;
+use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
+use tokens::user_directory::UserDirectory;
+use tokens::validity::Validity;
+use tokio_util::sync::CancellationToken;
+
+use crate::tasks::Tasks;
+
+/// The objects that kubeconfigs and tokens refer to.
+#[derive(Clone)]
+pub(crate) struct Management {
+    pub(crate) clusters: Registry<Cluster>,
+    pub(crate) nodes: Registry<Node>,
+    pub(crate) users: Registry<User>,
+    pub(crate) settings: Registry<Setting>,
+    pub(crate) features: Registry<Feature>,
+}
+
+/// The records of kubeconfigs and tokens.
+#[derive(Clone)]
+pub(crate) struct Records {
+    pub(crate) kubeconfigs: Registry<Kubeconfig>,
+    pub(crate) tokens: Registry<Token>,
+}
+
+/// What a domain is made of.
+pub(crate) struct DomainParts {
+    pub(crate) records: Records,
+    pub(crate) management: Management,
+    /// Credentials of clusters.
+    pub(crate) secrets: Registry<Secret>,
+    /// Where those are.
+    pub(crate) namespace: String,
+    /// Settings that the command line decides.
+    pub(crate) fixed: Fixed,
+    /// In whose name tokens are signed.
+    pub(crate) issuer: String,
+    /// Where the signing keys are.
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Kubeconfigs and tokens, and what they work with.
+pub(crate) struct Domain {
+    pub(crate) records: Records,
+    pub(crate) management: Management,
+    pub(crate) secrets: Registry<Secret>,
+    namespace: String,
+    settings: Settings,
+    users: Arc<UserDirectory>,
+    validity: Arc<Validity>,
+    minter: Arc<Minter>,
+    keys: Arc<KeyStore>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Records {
+    /// Adds both kinds.
+    pub(crate) fn register(registries: &mut Registries) -> Self {
+        use kubeconfigs::resource as kubeconfig;
+        use tokens::token_resource as token;
+        Self {
+            kubeconfigs: registries.add(kubeconfig::description(), kubeconfig::INDEX),
+            tokens: registries.add(token::description(), token::INDEX),
+        }
+    }
+}
+
+impl Domain {
+    /// Loads the keys. The caches of all registries have been started.
+    ///
+    /// # Errors
+    /// Where the keys cannot be had.
+    pub(crate) async fn build(parts: DomainParts) -> Result<Self> {
+        let policy = RotationPolicy::default();
+        let keys = KeyStore::open(parts.store, policy, parts.clock.now()).await;
+        let keys = keys.context("the signing keys cannot be used")?;
+        let verified =
+            VerifiedCache::new(tokens::jwt::DEFAULT_CAPACITY).context("no randomness")?;
+        let ring = keys.shared_ring();
+        let verifier = Arc::new(Verifier::new(parts.issuer.clone(), ring, verified));
+        let settings = Settings::new(parts.management.settings.clone()).with_fixed(parts.fixed);
+        let required = settings.clone();
+        let required = Arc::new(move || required.require_user());
+        let users = UserDirectory::new(parts.management.users.clone(), required);
+        let users = Arc::new(users);
+        let (kubeconfigs, tokens) = (&parts.records.kubeconfigs, &parts.records.tokens);
+        let records = (tokens.clone(), kubeconfigs.clone());
+        let validity = Validity::new(verifier, records.0, records.1, Arc::clone(&users));
+        let minter = Minter::new(Arc::clone(&keys), parts.issuer, tokens.clone());
+        Ok(Self {
+            records: parts.records,
+            management: parts.management,
+            secrets: parts.secrets,
+            namespace: parts.namespace,
+            settings,
+            users,
+            validity: Arc::new(validity),
+            minter: Arc::new(minter),
+            keys,
+            clock: parts.clock,
+        })
+    }
+
+    /// Serves kubeconfigs and tokens, ready while the store answers and the cache keeps up with it.
+    pub(crate) fn serve(&self, server: Builder) -> Builder {
+        server
+            .resource(self.kubeconfig_resource())
+            .resource(self.token_resource())
+            .health_check(self.store_check())
+    }
+
+    /// Serves what clusters ask about tokens: reviews, and the documents to verify them by.
+    pub(crate) fn serve_clusters(&self, server: Builder) -> Builder {
+        let clusters = self.management.clusters.clone();
+        let records = WebhookRecords::new(self.secrets.clone(), clusters, &self.namespace);
+        let callers = ClusterAuthenticator::new(records.clone());
+        let reviewer = Arc::new(TokenReviewer::new(self.validity(), records));
+        let server = server
+            .authenticator(Arc::new(callers))
+            .review(TokenReviews::<V1>::new(Arc::clone(&reviewer)))
+            .review(TokenReviews::<V1Beta1>::new(reviewer));
+        self.open_id().serve(server)
+    }
+
+    fn open_id(&self) -> OpenId {
+        let settings = self.settings.clone();
+        OpenId {
+            issuer: self.validity.issuer().to_owned(),
+            server_url: Arc::new(move || settings.effective(setting::SERVER_URL)),
+            keys: Arc::clone(&self.keys),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    fn store_check(&self) -> HealthCheck {
+        let records = self.records.kubeconfigs.clone();
+        HealthCheck {
+            name: "store",
+            vital: false,
+            check: Arc::new(move || {
+                let records = records.clone();
+                Box::pin(async move { records.latest().await.is_ok() })
+            }),
+        }
+    }
+
+    pub(crate) fn kubeconfig_resource(&self) -> Kubeconfigs {
+        let records = (
+            self.records.kubeconfigs.clone(),
+            self.records.tokens.clone(),
+            Arc::clone(&self.users),
+        );
+        let management = &self.management;
+        let reachable = (management.clusters.clone(), management.nodes.clone());
+        let configured = (self.settings.clone(), Features(management.features.clone()));
+        Kubeconfigs::new(records, reachable, Arc::clone(&self.minter), configured)
+    }
+
+    pub(crate) fn token_resource(&self) -> TokenResource {
+        let settings = self.settings.clone();
+        let max_ttl_millis = move || {
+            let max = settings.token_max_ttl();
+            let max = max.map_err(|error| Status::internal(error.to_string()))?;
+            Ok(max.map(|max| i64::try_from(max.as_millis()).unwrap_or(i64::MAX)))
+        };
+        let records = (
+            self.records.tokens.clone(),
+            self.management.clusters.clone(),
+        );
+        let users = Arc::clone(&self.users);
+        let minter = Arc::clone(&self.minter);
+        TokenResource::new(records, users, minter, Arc::new(max_ttl_millis))
+    }
+
+    /// The way to the clusters, until `stop`.
+    pub(crate) fn gateway(&self, stop: CancellationToken) -> Arc<Gateway> {
+        Gateway::new(GatewayParts {
+            clusters: self.management.clusters.clone(),
+            secrets: self.secrets.clone(),
+            users: self.management.users.clone(),
+            tokens: self.records.tokens.clone(),
+            kubeconfigs: self.records.kubeconfigs.clone(),
+            validity: self.validity(),
+            clock: Arc::clone(&self.clock),
+            options: upstream::Options::default(),
+            stop,
+        })
+    }
+
+    /// Starts what tidies up beside the requests.
+    pub(crate) fn start_tasks(&self, gateway: &Arc<Gateway>, tasks: &Tasks) {
+        let sweeper = Sweeper {
+            tokens: self.records.tokens.clone(),
+            kubeconfigs: self.records.kubeconfigs.clone(),
+            minter: Arc::clone(&self.minter),
+            clock: Arc::clone(&self.clock),
+        };
+        tasks.spawn("sweeper", sweeper.run(tasks.stop()));
+        let (keys, clock, stop) = (self.keys(), Arc::clone(&self.clock), tasks.stop());
+        tasks.spawn("key rotation", async move { keys.run(clock, stop).await });
+        tasks.spawn("gateway sessions", Arc::clone(gateway).run());
+        let prober = Prober::new(
+            Arc::clone(gateway.upstreams()),
+            (self.management.clusters.clone(), self.secrets.clone()),
+            Arc::clone(&self.clock),
+            prober::Options::default(),
+        );
+        tasks.spawn("cluster prober", prober.run());
+    }
+
+    /// The signing keys.
+    pub(crate) fn keys(&self) -> Arc<KeyStore> {
+        Arc::clone(&self.keys)
+    }
+
+    /// Whether tokens count.
+    pub(crate) fn validity(&self) -> Arc<Validity> {
+        Arc::clone(&self.validity)
+    }
+}
+
+/// Reads the store, and follows it from then on.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(crate) async fn start_cache(builder: CacheBuilder<StoredObject>, tasks: &Tasks) -> Result<()> {
+    let cache: Cache<StoredObject> = builder.start().await.context("the store cannot be read")?;
+    let stop = tasks.stop();
+    tasks.spawn("watch cache", async move { cache.run(stop).await });
+    Ok(())
+}
