@@ -52,7 +52,7 @@ impl Service<Request<Body>> for Front {
         let Ok(rest) = rest else {
             return Box::pin(async { Ok(respond(&ambiguous())) });
         };
-        if id == cluster::LOCAL {
+        if id == cluster::LOCAL && !self.gateway.is_connected(id) {
             *request.uri_mut() = Uri::from(rest);
             return Box::pin(self.inner.clone().oneshot(request));
         }

@@ -74,12 +74,19 @@ impl Gateway {
     }
 
     /// Answers what is for a cluster, and leaves the rest to `inner`: other paths, and the cluster
-    /// that is this server itself.
+    /// `local` where no connection leads to it, which is this server itself.
     pub fn layer(self: &Arc<Self>, inner: HttpService) -> HttpService {
         HttpService::new(Front {
             gateway: Arc::clone(self),
             inner,
         })
+    }
+
+    /// Whether a way leads to this cluster.
+    pub(crate) fn is_connected(&self, id: &str) -> bool {
+        let connected = |cluster: &Cluster| cluster.spec.connection.is_some();
+        let connected = self.parts.clusters.derived(("", id), connected);
+        connected.is_some_and(|connected| *connected)
     }
 
     /// Ends requests whose token ends, by following whatever may end one, until the server stops.

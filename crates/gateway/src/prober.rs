@@ -44,15 +44,18 @@ pub struct Options {
     pub deadline: Duration,
     /// Most clusters looked at in the same moment.
     pub at_once: usize,
+    /// Whether clusters without a connection are told so: not where their objects are others'.
+    pub unconnected: bool,
 }
 
 impl Default for Options {
-    /// Every 30 seconds, 10 seconds at most, 16 at a time.
+    /// Every 30 seconds, 10 seconds at most, 16 at a time; all clusters.
     fn default() -> Self {
         Self {
             period: Duration::from_secs(30),
             deadline: Duration::from_secs(10),
             at_once: 16,
+            unconnected: true,
         }
     }
 }
@@ -142,11 +145,15 @@ impl Prober {
     fn subject(&self, object: &StoredObject) -> Option<Subject> {
         let cluster = self.clusters.decode(object).ok()?;
         let connection = cluster.spec.connection.as_ref();
+        if connection.is_none() && !self.options.unconnected {
+            return None;
+        }
         let reference = connection.and_then(|it| it.credential_secret_ref.as_ref());
         let secret = reference.map(|it| self.secrets.key(&it.namespace, &it.name));
         Some(Subject {
             secret_revision: secret.as_deref().and_then(|key| self.revision(key)),
             secret,
+            connected: connection.is_some(),
             generation: cluster.metadata.generation.unwrap_or_default(),
             uid: cluster.metadata.uid.unwrap_or_default(),
             name: object.name().to_owned(),
@@ -174,7 +181,7 @@ impl Prober {
 
     async fn observe(&self, subject: &Subject) -> Option<Observation> {
         let name = subject.name.as_str();
-        if name == cluster::LOCAL {
+        if name == cluster::LOCAL && !subject.connected {
             return Some(Observation::local());
         }
         let probed = probe::probe(&self.upstreams, name);

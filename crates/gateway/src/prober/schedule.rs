@@ -12,6 +12,8 @@ pub(super) struct Subject {
     pub(super) uid: String,
     /// Grows when the spec changes.
     pub(super) generation: i64,
+    /// Whether there is a way to it.
+    pub(super) connected: bool,
     /// Where the Secret with the credential lies, if one is named.
     pub(super) secret: Option<String>,
     /// Its revision, if it is there.

@@ -18,6 +18,7 @@ const SELDOM: Options = Options {
     period: Duration::from_secs(3600),
     deadline: Duration::from_secs(10),
     at_once: 16,
+    unconnected: true,
 };
 
 fn prober(home: &Home, options: Options) -> Prober {
@@ -278,6 +279,24 @@ async fn nothing_is_written_while_nothing_changes() {
     let first = home.cluster("prod").metadata.resource_version;
     asked(&fake, 5).await;
     assert_eq!(home.cluster("prod").metadata.resource_version, first);
+}
+
+#[tokio::test]
+async fn objects_of_others_are_left_alone_without_a_connection() {
+    let (home, fake) = (Home::start().await, FakeCluster::start().await);
+    home.add("theirs", None).await;
+    home.add("local", None).await;
+    home.add_token("prod", "a-token").await;
+    home.add("prod", Some(fake.connection("prod"))).await;
+    let options = Options {
+        unconnected: false,
+        ..SELDOM
+    };
+    let _prober = start(&home, options);
+    until(&home, "prod", |status| status.ready().is_some()).await;
+    for name in ["theirs", "local"] {
+        assert_eq!(home.cluster(name).status, ClusterStatus::default());
+    }
 }
 
 #[tokio::test]

@@ -97,6 +97,18 @@ async fn the_local_cluster_and_all_other_paths_are_the_server_itself() {
 }
 
 #[tokio::test]
+async fn the_local_cluster_is_elsewhere_where_a_connection_says_so() {
+    let world = World::start().await;
+    let cluster = Cluster::answering(world.tls()).await;
+    world.add("local", &cluster).await;
+    let token = world.mint("alice", &["local"]).await;
+    let path = "/k8s/clusters/local/api/v1";
+    assert_eq!(world.get(path, &token).await.code, 200);
+    assert!(cluster.only().starts_with("GET /api/v1 HTTP/1.1\r\n"));
+    assert_eq!(world.get(path, "nothing").await.code, 401);
+}
+
+#[tokio::test]
 async fn every_caller_who_is_not_known_gets_the_same_answer() {
     let world = World::start().await;
     let cluster = Cluster::answering(world.tls()).await;
