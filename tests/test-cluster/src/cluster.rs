@@ -1,4 +1,4 @@
-//! One cluster: its folder, its certificates, its two programs.
+//! One cluster: its folder, its certificates, its programs.
 
 use std::fs;
 use std::net::TcpListener;
@@ -49,6 +49,7 @@ pub struct Options {
 /// A running cluster. Dropped, its programs are killed and its folder is removed; after a panic the
 /// folder stays and is named, for its logs.
 pub struct TestCluster {
+    controller_manager: Option<Daemon>,
     apiserver: Option<Daemon>,
     _etcd: Daemon,
     port: u16,
@@ -67,6 +68,7 @@ impl TestCluster {
         let authority = Authority::new("cluster-ca")?;
         write_files(folder.path(), &authority)?;
         let mut cluster = Self {
+            controller_manager: None,
             apiserver: None,
             _etcd: start_etcd(folder.path())?,
             port: 0,
@@ -108,7 +110,8 @@ impl TestCluster {
         self.authority.client(user, group)
     }
 
-    /// Where the logs are: `kube-apiserver.log`, `etcd.log`.
+    /// Where the logs are, `kube-apiserver.log` and `etcd.log`, and what it shows to aggregated servers:
+    /// `front-proxy-client.crt` and `.key`.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -134,6 +137,19 @@ impl TestCluster {
     /// Lets it go on.
     pub fn resume_apiserver(&self) -> anyhow::Result<()> {
         self.signal(Signal::CONT)
+    }
+
+    /// Starts kube-controller-manager with the controllers that any API server feels: those of
+    /// namespaces, garbage, quota, ServiceAccounts and aggregated roles.
+    ///
+    /// # Errors
+    /// It cannot be started. Its log is `kube-controller-manager.log`.
+    pub fn start_controller_manager(&mut self) -> anyhow::Result<()> {
+        let mut command = Command::new(tools::path("kube-controller-manager")?);
+        command.args(CONTROLLERS).current_dir(self.folder.path());
+        let log = self.folder.path().join("kube-controller-manager.log");
+        self.controller_manager = Some(Daemon::start(&mut command, &log)?);
+        Ok(())
     }
 
     pub(crate) fn authority(&self) -> &Authority {
@@ -247,6 +263,16 @@ const FLAGS: &[&str] = &[
     "--kubelet-preferred-address-types=InternalIP",
     // Its controller is not here to make the default accounts that it asks for.
     "--disable-admission-plugins=ServiceAccount",
+];
+
+/// How kube-controller-manager is started, in the cluster's folder.
+const CONTROLLERS: &[&str] = &[
+    "--kubeconfig=admin.kubeconfig",
+    "--leader-elect=false",
+    "--secure-port=0",
+    "--controllers=namespace-controller,garbage-collector-controller,resourcequota-controller,\
+     serviceaccount-controller,clusterrole-aggregation-controller",
+    "--service-account-private-key-file=service-account.key",
 ];
 
 /// It listens on sockets in its folder: no port to find, and nobody else to reach it.

@@ -1,0 +1,370 @@
+//! The real server in aggregated mode: a real host cluster with its controllers, the chart installed
+//! in it by helm, and replicas of the program that run beside it as the chart's ServiceAccount with
+//! the chart's own flags.
+//!
+//! Nobody runs pods here. So the replicas are processes of the test, and the Service that the
+//! APIService names is one that leads to this machine: kube-apiserver dials `localhost`, where a
+//! [`Balancer`] hands connections to the replicas that are ready.
+
+mod balancer;
+mod replica;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use test_cluster::{Options, TestCluster, tools};
+
+use crate::http::Client;
+use crate::{Kubectl, Shell, poll, process};
+
+pub use balancer::Balancer;
+pub use replica::Replica;
+
+/// Time until the host sends requests to a server that is ready, on a machine that runs other tests
+/// as well.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The release, its namespace, its Service and its ServiceAccount are called so.
+pub const NAME: &str = "kubeconfig-apiserver";
+
+/// Which users there are, with their group.
+const USERS: [(&str, Option<&str>); 3] = [
+    ("admin", Some("system:masters")),
+    ("alice", None),
+    ("bob", None),
+];
+
+/// How a host is set up.
+#[derive(Clone, Debug)]
+pub struct HostOptions {
+    /// Values of the chart, as `helm install --set` takes them.
+    pub values: Vec<String>,
+    /// How many replicas run.
+    pub replicas: usize,
+}
+
+impl Default for HostOptions {
+    fn default() -> Self {
+        Self {
+            values: Vec::new(),
+            replicas: 1,
+        }
+    }
+}
+
+/// A host cluster with the server behind it.
+pub struct Host {
+    /// The replicas.
+    pub replicas: Vec<Replica>,
+    /// The host.
+    pub cluster: TestCluster,
+    aggregation: Balancer,
+    gateway: Balancer,
+    folder: TempDir,
+}
+
+impl Host {
+    /// A host whose `kubeconfigs.ext.cattle.io` answers, with the demo users and clusters.
+    ///
+    /// # Errors
+    /// Something did not come up in time; the error says what.
+    pub fn start() -> anyhow::Result<Self> {
+        Self::start_with(&HostOptions::default())
+    }
+
+    /// As [`Host::start`].
+    pub fn start_with(options: &HostOptions) -> anyhow::Result<Self> {
+        let mut cluster = TestCluster::start(&Options::default())?;
+        cluster.start_controller_manager()?;
+        let folder = TempDir::with_prefix("host-")?;
+        for name in ["data", "home"] {
+            fs::create_dir(folder.path().join(name))?;
+        }
+        let mut host = Self {
+            replicas: Vec::new(),
+            cluster,
+            aggregation: Balancer::start()?,
+            gateway: Balancer::start()?,
+            folder,
+        };
+        host.write_files()?;
+        host.install(&options.values)?;
+        for _ in 0..options.replicas {
+            host.add_replica()?;
+        }
+        host.wait_until_available()?;
+        host.admin()?.apply(&demo())?;
+        Ok(host)
+    }
+
+    /// Starts one more replica and waits until it is ready.
+    pub fn add_replica(&mut self) -> anyhow::Result<()> {
+        let replica = Replica::start(&self.arguments()?, self.folder.path())?;
+        self.aggregation.add(replica.secure_port());
+        self.gateway.add(replica.gateway_port());
+        self.replicas.push(replica);
+        Ok(())
+    }
+
+    /// Kubectl of the host's administrator.
+    pub fn admin(&self) -> anyhow::Result<Admin> {
+        Ok(Admin(self.kubectl("admin")?))
+    }
+
+    /// Kubectl as one of the users, at the host's own address.
+    pub fn kubectl(&self, user: &str) -> anyhow::Result<Kubectl> {
+        Kubectl::new(self.kubeconfig(user), self.folder.path().join("home"))
+    }
+
+    /// A client of tests as one of the users, at the host's own address.
+    pub fn client(&self, user: &str) -> anyhow::Result<Client> {
+        Client::from_file(&self.kubeconfig(user))
+    }
+
+    /// A shell for transcripts with kubectl and the users' kubeconfigs.
+    pub fn shell(&self) -> anyhow::Result<Shell> {
+        Shell::new()?.with_kubectl(&self.data_dir())
+    }
+
+    /// A kubeconfig of the host: `admin`, `alice` or `bob`.
+    pub fn kubeconfig(&self, user: &str) -> PathBuf {
+        self.data_dir().join(format!("{user}.kubeconfig"))
+    }
+
+    /// Where users reach the gateway.
+    pub fn gateway_url(&self) -> String {
+        format!("https://localhost:{}", self.gateway.port())
+    }
+
+    /// Waits until the host sends requests for the group to the replicas.
+    pub fn wait_until_available(&self) -> anyhow::Result<()> {
+        let admin = self.admin()?;
+        let condition = "-o=jsonpath={.status.conditions[?(@.type=='Available')]}";
+        poll::until("the APIService is available", LIMIT, || {
+            let found = admin
+                .0
+                .output(&["get", "apiservice", "v1.ext.cattle.io", condition])?;
+            let available = found.contains(r#""status":"True""#);
+            let served = || admin.0.run(&["get", "kubeconfigs"]);
+            Ok((available && served()?.code == 0).then_some(()))
+        })
+        .with_context(|| self.logs())
+    }
+
+    /// What the replicas have logged.
+    pub fn logs(&self) -> String {
+        let logs = self.replicas.iter().map(|replica| replica.log_end());
+        logs.collect::<Vec<_>>().join("\n---\n")
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// One kubeconfig for each user, and one for the server itself once it is installed.
+    fn write_files(&self) -> anyhow::Result<()> {
+        for (user, group) in USERS {
+            let name = match user {
+                "admin" => "system:admin",
+                user => user,
+            };
+            let certificate = self.cluster.client_certificate(name, group)?;
+            let credential = json!({
+                "client-certificate-data": STANDARD.encode(certificate.certificate),
+                "client-key-data": STANDARD.encode(certificate.key),
+            });
+            fs::write(self.kubeconfig(user), self.file(&credential))?;
+        }
+        Ok(())
+    }
+
+    fn file(&self, credential: &Value) -> String {
+        let file = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "host", "cluster": {
+                "server": self.cluster.url(),
+                "certificate-authority-data": STANDARD.encode(self.cluster.ca_pem()),
+            }}],
+            "users": [{"name": "user", "user": credential}],
+            "contexts": [{"name": "host", "context": {"cluster": "host", "user": "user"}}],
+            "current-context": "host",
+        });
+        file.to_string()
+    }
+
+    /// Installs the chart, and leads its Service to this machine.
+    fn install(&self, values: &[String]) -> anyhow::Result<()> {
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/kubeconfig-apiserver");
+        let mut helm = Command::new(tools::path("helm")?);
+        helm.args(["install", NAME])
+            .arg(chart)
+            .args(["--namespace", NAME, "--create-namespace"])
+            .arg("--set")
+            .arg(format!("externalUrl={}", self.gateway_url()))
+            .env("KUBECONFIG", self.kubeconfig("admin"))
+            .env("HOME", self.folder.path().join("home"));
+        for value in values {
+            helm.args(["--set", value]);
+        }
+        let output = process::finish(&mut helm, LIMIT)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "helm install: {said}");
+        self.lead_here()?;
+        let token = ["create", "token", NAME, "-n", NAME, "--duration=10h"];
+        let token = self.admin()?.0.output(&token)?;
+        let own = self.file(&json!({"token": token.trim_end()}));
+        fs::write(self.folder.path().join("server.kubeconfig"), own)?;
+        Ok(())
+    }
+
+    fn lead_here(&self) -> anyhow::Result<()> {
+        let admin = self.admin()?;
+        admin.0.output(&["delete", "service", NAME, "-n", NAME])?;
+        admin.apply(&json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": NAME, "namespace": NAME},
+            "spec": {"type": "ExternalName", "externalName": "localhost"},
+        }))?;
+        let port = json!({"spec": {"service": {"port": self.aggregation.port()}}}).to_string();
+        let patch = [
+            "patch",
+            "apiservice",
+            "v1.ext.cattle.io",
+            "--type=merge",
+            "-p",
+            &port,
+        ];
+        admin.0.output(&patch)?;
+        Ok(())
+    }
+
+    /// The flags of the chart's Deployment, with what differs for a process on this machine.
+    fn arguments(&self) -> anyhow::Result<Vec<String>> {
+        let deployment = ["get", "deployment", NAME, "-n", NAME, "-o=json"];
+        let deployment: Value = serde_json::from_str(&self.admin()?.0.output(&deployment)?)?;
+        let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+        let arguments = arguments.as_array().context("a Deployment without args")?;
+        let own = ["--secure-port", "--gateway-port", "--bind-address"];
+        let is_own = |argument: &&str| own.iter().any(|flag| argument.starts_with(flag));
+        let kept = arguments
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|argument| !is_own(argument))
+            .map(|argument| argument.replace("$(POD_NAMESPACE)", NAME));
+        let mut arguments: Vec<String> = kept.collect();
+        let file = self.folder.path().join("server.kubeconfig");
+        arguments.push(format!("--host-kubeconfig={}", file.display()));
+        arguments.push("--bind-address=127.0.0.1".to_owned());
+        Ok(arguments)
+    }
+}
+
+/// The administrator of a host.
+#[derive(Clone, Debug)]
+pub struct Admin(pub Kubectl);
+
+impl Admin {
+    /// Applies objects, one or a List.
+    pub fn apply(&self, objects: &Value) -> anyhow::Result<()> {
+        let apply = ["apply", "-f", "-"];
+        let answer = self.0.run_with_input(&apply, &objects.to_string())?;
+        ensure!(answer.code == 0, "kubectl apply: {}", answer.stderr);
+        Ok(())
+    }
+}
+
+/// The users, clusters and rights that a standalone server makes with `--demo`.
+fn demo() -> Value {
+    let management = "management.cattle.io/v3";
+    let user = |name: &str, display: &str| {
+        json!({
+            "apiVersion": management, "kind": "User", "metadata": {"name": name},
+            "displayName": display, "username": name, "enabled": true,
+            "principalIds": [format!("local://{name}")],
+        })
+    };
+    let cluster = |name: &str, display: &str, spec: Value| {
+        let mut cluster = json!({
+            "apiVersion": management, "kind": "Cluster", "metadata": {"name": name},
+            "spec": {"displayName": display},
+        });
+        if let Some(known) = cluster["spec"].as_object_mut() {
+            known.extend(spec.as_object().cloned().unwrap_or_default());
+        }
+        cluster
+    };
+    let mut items = vec![
+        user("alice", "Alice"),
+        user("bob", "Bob"),
+        cluster("c-m-p66cdvlj", "downstream1", json!({})),
+        cluster(
+            "c-m-fcd3g5h",
+            "downstream2",
+            json!({"localClusterAuthEndpoint": {"enabled": true}}),
+        ),
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "c-m-fcd3g5h"}}),
+    ];
+    items.extend(nodes());
+    for (user, clusters) in [
+        ("alice", vec!["c-m-p66cdvlj", "c-m-fcd3g5h"]),
+        ("bob", vec!["c-m-fcd3g5h"]),
+    ] {
+        items.extend(may_get(user, &clusters));
+    }
+    json!({"apiVersion": "v1", "kind": "List", "items": items})
+}
+
+fn may_get(user: &str, clusters: &[&str]) -> [Value; 2] {
+    let rbac = "rbac.authorization.k8s.io";
+    let name = format!("demo-clusters-{user}");
+    let role = json!({
+        "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": {"name": name},
+        "rules": [{"apiGroups": ["management.cattle.io"], "resources": ["clusters"],
+            "resourceNames": clusters, "verbs": ["get"]}],
+    });
+    let binding = json!({
+        "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": name},
+        "subjects": [{"apiGroup": rbac, "kind": "User", "name": user}],
+    });
+    [role, binding]
+}
+
+/// Two control-plane nodes of `downstream2`, one of them ready, and a worker.
+fn nodes() -> [Value; 3] {
+    let node = |name: &str, address: &str, control_plane: bool, ready: bool| {
+        let status = if ready { "True" } else { "False" };
+        json!({
+            "apiVersion": "management.cattle.io/v3", "kind": "Node",
+            "metadata": {"name": name, "namespace": "c-m-fcd3g5h"},
+            "spec": {
+                "controlPlane": control_plane,
+                "etcd": control_plane,
+                "worker": !control_plane,
+                "requestedHostname": name,
+            },
+            "status": {
+                "nodeName": name,
+                "internalNodeStatus": {
+                    "addresses": [{"type": "InternalIP", "address": address}],
+                    "conditions": [{"type": "Ready", "status": status}],
+                },
+            },
+        })
+    };
+    [
+        node("downstream2-cp1", "172.20.0.2", true, false),
+        node("downstream2-cp2", "172.20.0.3", true, true),
+        node("downstream2-worker", "172.20.0.4", false, true),
+    ]
+}

@@ -1,0 +1,146 @@
+//! One process of an aggregated server.
+
+use std::fs::{self, OpenOptions};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rustix::process::Signal;
+
+use super::NAME;
+use crate::{poll, process, programs};
+
+/// Time for a start and for an orderly end, on a machine that runs all other tests as well.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// As many lines of the log as a failed test shows.
+const SHOWN_LOG_LINES: usize = 40;
+
+/// A running replica; killed when dropped.
+#[derive(Debug)]
+pub struct Replica {
+    child: Child,
+    arguments: Vec<String>,
+    secure_port: u16,
+    gateway_port: u16,
+    log: PathBuf,
+}
+
+impl Replica {
+    /// A replica that takes connections; its log goes into `folder`.
+    pub(super) fn start(arguments: &[String], folder: &Path) -> anyhow::Result<Self> {
+        let (secure_port, gateway_port) = (free_port()?, free_port()?);
+        let log = folder.join(format!("replica-{secure_port}.log"));
+        let mut arguments = arguments.to_vec();
+        arguments.push(format!("--secure-port={secure_port}"));
+        arguments.push(format!("--gateway-port={gateway_port}"));
+        let mut replica = Self {
+            child: spawn(&arguments, &log)?,
+            arguments,
+            secure_port,
+            gateway_port,
+            log,
+        };
+        replica.wait_until_listening()?;
+        Ok(replica)
+    }
+
+    /// Where the host reaches it.
+    pub fn secure_port(&self) -> u16 {
+        self.secure_port
+    }
+
+    /// Where users reach it.
+    pub fn gateway_port(&self) -> u16 {
+        self.gateway_port
+    }
+
+    /// Kills it without a chance to clean up.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to end and waits until it has.
+    pub fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
+        process::signal(&self.child, Signal::TERM)?;
+        poll::until("the end of a replica", LIMIT, || {
+            Ok(self.child.try_wait()?)
+        })
+    }
+
+    /// Stops it in the middle of what it does, or lets it go on.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        process::signal(&self.child, signal)
+    }
+
+    /// Starts it again at the same ports, after it has ended.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.child = spawn(&self.arguments, &self.log)?;
+        self.wait_until_listening()
+    }
+
+    /// All that it has logged, over all its starts.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(fs::read_to_string(&self.log)?)
+    }
+
+    /// The last lines of its log.
+    pub fn log_end(&self) -> String {
+        let log = self.log().unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let shown = lines.len().saturating_sub(SHOWN_LOG_LINES);
+        lines[shown..].join("\n")
+    }
+
+    fn wait_until_listening(&mut self) -> anyhow::Result<()> {
+        let listens = |port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+        let ready = poll::until("a replica listens", LIMIT, || {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the replica ended: {status}");
+            }
+            Ok((listens(self.secure_port) && listens(self.gateway_port)).then_some(()))
+        });
+        ready.with_context(|| self.log_end())
+    }
+}
+
+impl Drop for Replica {
+    #[expect(
+        clippy::print_stderr,
+        reason = "the test runner captures it for a failed test"
+    )]
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.kill();
+        eprintln!("--- log of a replica\n{}\n---", self.log_end());
+    }
+}
+
+fn spawn(arguments: &[String], log: &Path) -> anyhow::Result<Child> {
+    let log = OpenOptions::new().create(true).append(true).open(log)?;
+    let mut command = Command::new(programs::server()?);
+    command
+        .args(arguments)
+        .env("POD_NAMESPACE", NAME)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
+    command
+        .spawn()
+        .with_context(|| format!("starting {command:?}"))
+}
+
+/// A port that nobody listens on, from a range that no system gives to clients by itself.
+fn free_port() -> anyhow::Result<u16> {
+    for _ in 0..100 {
+        let port = 20_000 + rand::random::<u16>() % 12_000;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port")
+}
