@@ -12,6 +12,9 @@
 //! * hence a [`View`] is the state of its collection at exactly its `revision`, and a watch after
 //!   that revision has neither gap nor repeat.
 //!
+//! A state of the past, for the next page of a list, is the newest one with the later events undone:
+//! as far as the history reaches, no such read goes to the store.
+//!
 //! After a restart the state is read from where the kept history begins and the history is
 //! replayed, so watches resume across restarts. What objects mean is left to [`Decode`].
 

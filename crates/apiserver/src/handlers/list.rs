@@ -6,8 +6,8 @@ use axum::body::Body;
 use http::{Request, Response};
 use machinery::meta::ListMeta;
 use machinery::status::Status;
-use storage::Key;
 use storage::cache::View;
+use storage::{Key, Revision};
 
 use super::selection::Selection;
 use super::{Call, list_body};
@@ -158,16 +158,16 @@ async fn start<R: Resource>(
     Ok((state, None))
 }
 
-/// The state at a version: the cache's if nothing happened to the collection since, else read from
-/// the store's history.
+/// The state at a version: out of the cache as far as its history reaches, else read from the
+/// store's history.
 async fn exactly<R: Resource>(
     call: &Call<'_, R>,
     selection: &Selection,
     revision: u64,
 ) -> Result<State, Status> {
     let registry = call.resource.registry();
-    let view = registry.not_older_than(revision).await?;
-    if view.last_change().get() <= revision {
+    registry.not_older_than(revision).await?;
+    if let Some(view) = registry.collection().at(Revision::new(revision)) {
         return Ok(State::Cached(revision, view));
     }
     let objects = registry.past(&selection.prefix, revision).await?;

@@ -183,7 +183,9 @@ fn an_expired_token_comes_with_one_that_goes_on_inconsistently() {
     });
     let first = server.get(&format!("{NOTES}?limit=1")).json();
     let token = first["metadata"]["continue"].as_str().unwrap().to_owned();
-    server.create(NOTES, json!({ "metadata": { "name": "c" } }));
+    for name in ["c", "d"] {
+        server.create(NOTES, json!({ "metadata": { "name": name } }));
+    }
     server.compact(server.revision());
     let answer = server.get(&format!("{NOTES}?limit=1&continue={token}"));
     let (code, reason, message) = answer.failure();
@@ -199,7 +201,7 @@ fn an_expired_token_comes_with_one_that_goes_on_inconsistently() {
     let rest = server.get(&format!("{NOTES}?continue={token}"));
     assert_eq!(
         (rest.code, rest.names()),
-        (200, vec!["b".to_owned(), "c".to_owned()])
+        (200, ["b", "c", "d"].map(str::to_owned).to_vec())
     );
 }
 

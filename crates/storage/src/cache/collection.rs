@@ -6,6 +6,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
+    Decode,
     cursor::EventCursor,
     progress::Source,
     snapshot::{Snapshot, View},
@@ -19,6 +20,7 @@ const WAIT: Duration = Duration::from_secs(3);
 /// The objects under one prefix. Clones share them.
 pub struct Collection<E> {
     prefix: Arc<str>,
+    decode: Arc<dyn Decode<E>>,
     published: Arc<Published<E>>,
     source: Arc<Source>,
 }
@@ -62,6 +64,22 @@ impl<E: Send + Sync + 'static> Collection<E> {
         Ok(self.view())
     }
 
+    /// The state after exactly `revision`: the newest with what came later undone. `None` where the
+    /// cache has not reached it, or its history does not go back so far.
+    pub fn at(&self, revision: Revision) -> Option<View<E>> {
+        // In this order: the snapshot then holds everything up to `applied`.
+        let applied = self.source.progress.applied();
+        let snapshot = self.published.snapshot.load_full();
+        if revision < snapshot.oldest() || revision > applied.max(snapshot.revision()) {
+            return None;
+        }
+        if snapshot.revision() <= revision {
+            return Some(View::at(revision, snapshot));
+        }
+        let past = snapshot.at(revision, |object| self.decode.index(object));
+        Some(View::at(revision, Arc::new(past)))
+    }
+
     /// Every change after `after`: one already in memory, or one to come.
     ///
     /// # Errors
@@ -78,9 +96,14 @@ impl<E: Send + Sync + 'static> Collection<E> {
         ))
     }
 
-    pub(super) fn new(prefix: &str, published: Arc<Published<E>>, source: Arc<Source>) -> Self {
+    pub(super) fn new(
+        (prefix, decode): (&str, Arc<dyn Decode<E>>),
+        published: Arc<Published<E>>,
+        source: Arc<Source>,
+    ) -> Self {
         Self {
             prefix: Arc::from(prefix),
+            decode,
             published,
             source,
         }
@@ -96,6 +119,7 @@ impl<E> Clone for Collection<E> {
     fn clone(&self) -> Self {
         Self {
             prefix: self.prefix.clone(),
+            decode: self.decode.clone(),
             published: self.published.clone(),
             source: self.source.clone(),
         }

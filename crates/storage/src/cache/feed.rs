@@ -180,7 +180,8 @@ impl<E: Send + Sync + 'static> Working<E> {
 
     /// A handle for readers.
     pub(super) fn collection(&self, source: &Arc<Source>) -> Collection<E> {
-        Collection::new(&self.prefix, self.published.clone(), source.clone())
+        let kind = (self.prefix.as_str(), self.decode.clone());
+        Collection::new(kind, self.published.clone(), source.clone())
     }
 
     /// The collection's state at `at`, from the store.

@@ -78,8 +78,38 @@ impl<E> Snapshot<E> {
         }
     }
 
+    /// This state as it was after `revision`, which the history must reach back to: later events are
+    /// undone, the last one first. `index` is [`super::Decode::index`].
+    pub(super) fn at(&self, revision: Revision, index: impl Fn(&E) -> Option<Arc<str>>) -> Self {
+        let mut past = self.clone();
+        while let Some(event) = past.events.pop_back() {
+            if event.revision <= revision {
+                past.events.push_back(event);
+                break;
+            }
+            if let Some(value) = event.current.as_deref().and_then(&index) {
+                past.unindex(&event.key, value);
+            }
+            match &event.previous {
+                None => drop(past.remove(&event.key)),
+                Some(object) => {
+                    let index = index(object);
+                    let object = Arc::clone(object);
+                    past.put(&event.key, Indexed { object, index });
+                }
+            }
+        }
+        past.revision = past.revision.min(revision);
+        past
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&Arc<E>> {
         self.objects.get(key)
+    }
+
+    /// The last event's, or what the state was read at.
+    pub(super) fn revision(&self) -> Revision {
+        self.revision
     }
 
     pub(super) fn oldest(&self) -> Revision {
@@ -146,6 +176,11 @@ impl<E> View<E> {
             revision: applied.max(snapshot.revision),
             snapshot,
         }
+    }
+
+    /// The state after exactly `revision`, up to which `snapshot` is known to be complete.
+    pub(super) fn at(revision: Revision, snapshot: Arc<Snapshot<E>>) -> Self {
+        Self { revision, snapshot }
     }
 
     /// The last write to the collection; since then, up to `revision`, nothing happened to it.

@@ -127,6 +127,50 @@ fn state(view: &View<String>) -> Vec<(&str, &str)> {
         .collect()
 }
 
+/// As [`state`], of those of one owner.
+fn owned<'a>(view: &'a View<String>, owner: &'a str) -> Vec<&'a str> {
+    view.indexed(owner).map(|text| text.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_state_of_the_past_is_as_it_was_while_the_history_reaches_it() {
+    let fixture = Fixture::new(4).await;
+    let one = fixture.create("a", "alice:1").await;
+    let two = fixture.create("b", "bob:1").await;
+    let three = fixture.update("a", "bob:2", one).await;
+    let four = fixture.delete("b", two).await;
+    let other = fixture.create("other", "alice:3").await;
+    let five = fixture.create("b", "alice:4").await;
+    fixture.caught_up().await;
+    let things = fixture.things();
+    let shown = |revision| {
+        let view = things.at(revision)?;
+        assert_eq!(view.revision, revision);
+        let state = state(&view)
+            .into_iter()
+            .map(|(name, text)| format!("{name}={text}"));
+        let state: Vec<String> = state.collect();
+        let owned = [
+            owned(&view, "alice").join(","),
+            owned(&view, "bob").join(","),
+        ];
+        Some((state.join(" "), owned.join(" ")))
+    };
+    let past = |state: &str, owned: &str| Some((state.to_owned(), owned.to_owned()));
+    assert_eq!(shown(five), past("a=bob:2 b=alice:4", "alice:4 bob:2"));
+    assert_eq!(shown(other), past("a=bob:2", " bob:2"));
+    assert_eq!(shown(four), past("a=bob:2", " bob:2"));
+    assert_eq!(shown(three), past("a=bob:2 b=bob:1", " bob:2,bob:1"));
+    assert_eq!(shown(two), past("a=alice:1 b=bob:1", "alice:1 bob:1"));
+    assert_eq!(shown(one), past("a=alice:1", "alice:1 "));
+    fixture.create("c", "carol:5").await;
+    fixture.caught_up().await;
+    assert_eq!(shown(one), None, "its history is gone");
+    let oldest = past("a=alice:1 b=bob:1", "alice:1 bob:1");
+    assert_eq!(shown(two), oldest);
+    assert_eq!(shown(Revision::new(five.get() + 100)), None, "yet to come");
+}
+
 /// `name: previous -> current @ revision`, with `-` for none.
 fn shown(events: &[Arc<CacheEvent<String>>]) -> Vec<String> {
     let show = |object: &Option<Arc<String>>| object.as_deref().cloned().unwrap_or("-".into());
