@@ -31,7 +31,7 @@ use tokens::sweeper::Sweeper;
 use tokens::token_resource::TokenResource;
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use tokens::user_directory::UserDirectory;
-use tokens::validity::Validity;
+use tokens::validity::{Confirmed, Validity};
 use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
@@ -67,6 +67,8 @@ pub(crate) struct DomainParts {
     pub(crate) issuer: String,
     /// Where the signing keys are.
     pub(crate) store: Arc<dyn Store>,
+    /// Whether what is in memory can be relied on.
+    pub(crate) confirmed: Confirmed,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -117,6 +119,7 @@ impl Domain {
         let (kubeconfigs, tokens) = (&parts.records.kubeconfigs, &parts.records.tokens);
         let records = (tokens.clone(), kubeconfigs.clone());
         let validity = Validity::new(verifier, records.0, records.1, Arc::clone(&users));
+        let validity = validity.while_confirmed(parts.confirmed);
         let minter = Minter::new(Arc::clone(&keys), parts.issuer, tokens.clone());
         Ok(Self {
             records: parts.records,

@@ -5,7 +5,8 @@
 //! * its signature, issuer and times hold, and it was minted for the cluster that it is used on,
 //! * its own record exists, is enabled and says so too,
 //! * the kubeconfig that owns it exists, names it, is not suspended and is not being deleted,
-//! * its user exists and is enabled.
+//! * its user exists and is enabled,
+//! * and, where other replicas write too, the store has confirmed lately that all this is so.
 //!
 //! Everything is read from memory: no door waits for the store, and a delete counts as soon as the watch cache of the process has it, which
 //! is before the client that deleted is told. What is decoded of a record is kept with that very state of it, so nothing can be stale.
@@ -38,7 +39,11 @@ pub struct Validity {
     tokens: Registry<Token>,
     kubeconfigs: Registry<Kubeconfig>,
     users: Arc<UserDirectory>,
+    confirmed: Confirmed,
 }
+
+/// Whether what is in memory was compared with the store lately.
+pub type Confirmed = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Why a token does not count: for the log only, the client learns nothing of it.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +66,9 @@ pub enum Refusal {
     /// The kubeconfig that it belongs to is gone, suspended, or does not name it.
     #[error("the kubeconfig of the token does not stand behind it")]
     NoKubeconfig,
+    /// The store does not answer: nobody knows whether the token was taken back.
+    #[error("the records have not been confirmed by the store for too long")]
+    Unconfirmed,
     /// Its user does not exist or is disabled.
     #[error("the user of the token does not exist or is disabled")]
     NoUser,
@@ -94,7 +102,14 @@ impl Validity {
             tokens,
             kubeconfigs,
             users,
+            confirmed: Arc::new(|| true),
         }
+    }
+
+    /// No token counts unless this says so: for replicas, to which a watch must tell what others did.
+    #[must_use]
+    pub fn while_confirmed(self, confirmed: Confirmed) -> Self {
+        Self { confirmed, ..self }
     }
 
     /// The token, if it counts on this cluster now.
@@ -110,6 +125,9 @@ impl Validity {
         let claims = self.verifier.verify(bearer, now)?;
         if !claims.is_for_cluster(cluster) {
             return Err(Refusal::OtherCluster);
+        }
+        if !(self.confirmed)() {
+            return Err(Refusal::Unconfirmed);
         }
         let record = self.tokens.derived(("", &claims.jti), TokenFacts::of);
         let record = record.ok_or(Refusal::NoRecord)?;

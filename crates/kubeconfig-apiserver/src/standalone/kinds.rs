@@ -69,6 +69,7 @@ impl Kinds {
             fixed: Arc::new(|_| None),
             issuer: issuer.to_owned(),
             store: Arc::clone(&store),
+            confirmed: Arc::new(|| true),
             clock: Arc::clone(&clock),
         });
         Ok(Self {

@@ -57,6 +57,17 @@ async fn where_no_object_is_required_any_name_but_reserved_ones_is_a_user() {
 }
 
 #[tokio::test]
+async fn no_token_counts_while_the_store_confirms_nothing() {
+    let world = World::start().await;
+    let token = world.mint(&["c-a"]).await;
+    for confirmed in [true, false, true] {
+        world.confirmed.store(confirmed, Ordering::SeqCst);
+        let counts = world.validity.check(&token.bearer, "c-a", NOW).is_ok();
+        assert_eq!(counts, confirmed);
+    }
+}
+
+#[tokio::test]
 async fn a_record_that_is_made_again_is_read_again() {
     let world = World::start().await;
     let token = world.mint(&["c-a"]).await;

@@ -58,6 +58,8 @@ pub(crate) struct World {
     pub(crate) users: Registry<User>,
     /// Whether only names with an object are users.
     pub(crate) require_user: Arc<AtomicBool>,
+    /// Whether the store has confirmed what is in memory.
+    pub(crate) confirmed: Arc<AtomicBool>,
     pub(crate) clusters: Registry<Cluster>,
     pub(crate) secrets: Registry<Secret>,
     pub(crate) minter: Minter,
@@ -97,7 +99,10 @@ impl World {
         let required = Arc::new(move || required.load(Ordering::SeqCst));
         let directory = Arc::new(UserDirectory::new(users.clone(), required));
         let validity = Validity::new(verifier, tokens.clone(), kubeconfigs.clone(), directory);
-        let validity = Arc::new(validity);
+        let confirmed = Arc::new(AtomicBool::new(true));
+        let holds = Arc::clone(&confirmed);
+        let holds = Arc::new(move || holds.load(Ordering::SeqCst));
+        let validity = Arc::new(validity.while_confirmed(holds));
         let minter = Minter::new(Arc::clone(&keys), ISSUER.to_owned(), tokens.clone());
 
         let records = WebhookRecords::new(secrets.clone(), clusters.clone(), NAMESPACE);
@@ -132,6 +137,7 @@ impl World {
             kubeconfigs,
             users,
             require_user,
+            confirmed,
             clusters,
             secrets,
             minter,
