@@ -47,7 +47,8 @@ pub async fn set_default(
         .await
 }
 
-fn local_cluster() -> Cluster {
+/// The cluster that the server lives in, as it begins.
+pub fn local_cluster() -> Cluster {
     Cluster {
         metadata: named(cluster::LOCAL),
         spec: ClusterSpec {
@@ -58,7 +59,8 @@ fn local_cluster() -> Cluster {
     }
 }
 
-fn ext_kubeconfigs() -> Feature {
+/// The switch of the kind that all is about, as it begins: on.
+pub fn ext_kubeconfigs() -> Feature {
     Feature {
         metadata: named(feature::EXT_KUBECONFIGS),
         spec: FeatureSpec::default(),
@@ -71,7 +73,8 @@ fn ext_kubeconfigs() -> Feature {
     }
 }
 
-fn named(name: &str) -> ObjectMeta {
+/// Metadata of an object of which only the name is known.
+pub fn named(name: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.to_owned()),
         ..ObjectMeta::default()

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Checks that the CRDs of the chart are those of the Rust types; `make test` does the same.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cargo test --quiet --package management --test all ||
+  { printf 'verify-crds: hack/update-crds.sh writes them anew\n' >&2; exit 1; }
