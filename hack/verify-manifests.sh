@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Checks that deploy/aggregated/ is what the chart renders.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+rendered=$(mktemp -d)
+trap 'rm -rf "$rendered"' EXIT
+
+cp deploy/aggregated/{README.md,kustomization.yaml,namespace.yaml} "$rendered"
+hack/update-manifests.sh "$rendered"
+diff -ru deploy/aggregated "$rendered" ||
+  { printf 'verify-manifests: hack/update-manifests.sh renders them anew\n' >&2; exit 1; }
