@@ -2,7 +2,7 @@
 //!
 //! [`Server`] starts the program in standalone mode on a free port with a data folder of its own,
 //! and can kill, end and restart it. [`Host`] starts replicas of it in aggregated mode behind a real
-//! kube-apiserver. [`Kubectl`] runs the pinned kubectl against it. A
+//! kube-apiserver. [`Kubectl`] runs the pinned kubectl against it, [`Helm`] the pinned helm on the chart. A
 //! [`Transcript`] is a text file of shell commands and their answers, as a user would see them; the
 //! test replays the commands and compares, `TRANSCRIPTS=overwrite` writes the answers anew.
 //!
@@ -14,6 +14,7 @@
 //! * `KUBECONFIG_APISERVER`: the server to test; else cargo builds it in the profile of the test.
 //! * `TRANSCRIPTS`: `overwrite` writes the files instead of comparing.
 
+pub mod helm;
 pub mod host;
 pub mod kubectl;
 pub mod program;
@@ -25,6 +26,7 @@ mod certificate;
 mod process;
 mod programs;
 
+pub use helm::Helm;
 pub use host::{Host, HostOptions};
 pub use kubectl::Kubectl;
 pub use server::Server;

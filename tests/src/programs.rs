@@ -65,7 +65,7 @@ fn build_server() -> anyhow::Result<PathBuf> {
 }
 
 /// The folder of the workspace.
-fn root() -> anyhow::Result<&'static Path> {
+pub(crate) fn root() -> anyhow::Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("a package outside of its workspace")

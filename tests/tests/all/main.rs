@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod chart;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod downstream;

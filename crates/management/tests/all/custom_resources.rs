@@ -119,10 +119,7 @@ fn objects_to_begin_with() {
         };
         typed(&settings::description(), object)
     }));
-    items.push(typed(
-        &feature::description(),
-        bootstrap::ext_kubeconfigs(),
-    ));
+    items.push(typed(&feature::description(), bootstrap::ext_kubeconfigs()));
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     assert_data_eq!(
         yaml(&list),
@@ -210,7 +207,10 @@ fn structural(schema: &Value, definitions: &Map<String, Value>) -> Value {
         fields.insert(keyword.clone(), value);
     }
     if fields.contains_key("properties") {
-        fields.insert("x-kubernetes-preserve-unknown-fields".to_owned(), true.into());
+        fields.insert(
+            "x-kubernetes-preserve-unknown-fields".to_owned(),
+            true.into(),
+        );
     }
     fields.into()
 }
@@ -219,7 +219,10 @@ fn structural(schema: &Value, definitions: &Map<String, Value>) -> Value {
 fn resolve(schema: &Value, definitions: &Map<String, Value>) -> Map<String, Value> {
     let mut fields = schema.as_object().unwrap().clone();
     while let Some(reference) = fields.remove("$ref") {
-        let name = reference.as_str().unwrap().trim_start_matches("#/definitions/");
+        let name = reference
+            .as_str()
+            .unwrap()
+            .trim_start_matches("#/definitions/");
         for (keyword, value) in definitions[name].as_object().unwrap() {
             fields.entry(keyword).or_insert_with(|| value.clone());
         }

@@ -1,0 +1,193 @@
+//! A release from its beginning to its end, in a real cluster. Pods do not run there.
+
+use e2e::{Helm, Kubectl};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use test_cluster::{Options, TestCluster};
+
+use super::{ETCD, NAME, on_chart};
+
+/// What a release must leave where it found it, and what it must take away.
+const KEPT: &str =
+    "crd,clusters.management.cattle.io,settings.management.cattle.io,features.management.cattle.io";
+const GONE: &str = "deployment,service,poddisruptionbudget,networkpolicy,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding,apiservice";
+
+struct Release {
+    helm: Helm,
+    kubectl: Kubectl,
+    _cluster: TestCluster,
+    _home: TempDir,
+}
+
+impl Release {
+    #[track_caller]
+    fn in_a_fresh_cluster() -> Self {
+        let cluster = TestCluster::start(&Options::default()).unwrap();
+        let home = TempDir::new().unwrap();
+        Self {
+            helm: Helm::of(&cluster.admin_kubeconfig()).unwrap(),
+            kubectl: Kubectl::new(cluster.admin_kubeconfig(), home.path()).unwrap(),
+            _cluster: cluster,
+            _home: home,
+        }
+    }
+
+    #[track_caller]
+    fn install(&self, values: &[&str]) {
+        let install = [&["--create-namespace"], values].concat();
+        self.helm.output(&on_chart("install", &install)).unwrap();
+    }
+
+    #[track_caller]
+    fn upgrade(&self, values: &[&str]) {
+        self.helm.output(&on_chart("upgrade", values)).unwrap();
+    }
+
+    #[track_caller]
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        self.kubectl.output(arguments).unwrap()
+    }
+
+    #[track_caller]
+    fn get(&self, arguments: &[&str]) -> Value {
+        let get = [&["get", "-o", "json", "-n", NAME], arguments].concat();
+        serde_json::from_str(&self.kubectl(&get)).unwrap()
+    }
+
+    #[track_caller]
+    fn key(&self) -> Value {
+        self.get(&["secret", "kubeconfig-apiserver-encryption"])["data"]["keys"].clone()
+    }
+
+    #[track_caller]
+    fn names(&self, kinds: &str) -> String {
+        self.kubectl(&["get", kinds, "-o", "name"])
+    }
+
+    /// Names of what the chart made and may take away, in every namespace.
+    #[track_caller]
+    fn made(&self) -> String {
+        let label = "-lapp.kubernetes.io/instance=kubeconfig-apiserver";
+        self.kubectl(&["get", GONE, "-A", label, "-o", "name"])
+    }
+}
+
+#[test]
+fn a_release_comes_changes_and_goes() {
+    let release = Release::in_a_fresh_cluster();
+    release.install(ETCD);
+    let (key, managed) = (release.key(), release.names(KEPT));
+    for name in [
+        "settings.management.cattle.io",
+        "setting.management.cattle.io/server-url",
+        "cluster.management.cattle.io/local",
+        "feature.management.cattle.io/ext-kubeconfigs",
+    ] {
+        assert!(managed.contains(name), "{managed}");
+    }
+
+    what_others_changed_outlives_an_upgrade(&release);
+    assert_eq!(
+        (release.key(), release.names(KEPT)),
+        (key.clone(), managed.clone())
+    );
+
+    release.kubectl(&["delete", "apiservice", "v1.ext.cattle.io"]);
+    release
+        .helm
+        .output(&["uninstall", NAME, "--namespace", NAME])
+        .unwrap();
+    assert_eq!(release.made(), "");
+    assert_eq!(
+        (release.key(), release.names(KEPT)),
+        (key.clone(), managed.clone())
+    );
+
+    release.install(ETCD);
+    assert_eq!((release.key(), release.names(KEPT)), (key, managed));
+}
+
+/// The server keeps the CA bundle, administrators set values.
+fn what_others_changed_outlives_an_upgrade(release: &Release) {
+    let bundle = json!({"spec": {"caBundle": "eA=="}}).to_string();
+    let setting = json!({"value": "60"}).to_string();
+    let cluster = json!({"spec": {"displayName": "home"}}).to_string();
+    for (object, patch) in [
+        ("apiservice/v1.ext.cattle.io", &bundle),
+        (
+            "setting.management.cattle.io/kubeconfig-max-token-ttl-minutes",
+            &setting,
+        ),
+        ("cluster.management.cattle.io/local", &cluster),
+    ] {
+        release.kubectl(&["patch", object, "--type=merge", "-p", patch]);
+    }
+    for replicas in ["3", "4"] {
+        let replicas = format!("--set=replicas={replicas}");
+        release.upgrade(&[ETCD, &[&replicas]].concat());
+    }
+    let deployment = release.get(&["deployment", NAME]);
+    assert_eq!(deployment["spec"]["replicas"], 4);
+    let apiservice = release.get(&["apiservice", "v1.ext.cattle.io"]);
+    assert_eq!(apiservice["spec"]["caBundle"], "eA==");
+    let setting = release.get(&[
+        "settings.management.cattle.io",
+        "kubeconfig-max-token-ttl-minutes",
+    ]);
+    assert_eq!(
+        (&setting["value"], &setting["default"]),
+        (&json!("60"), &json!(""))
+    );
+    let cluster = release.get(&["clusters.management.cattle.io", "local"]);
+    assert_eq!(cluster["spec"], json!({"displayName": "home"}));
+}
+
+/// The file of a keyring: 16 hexadecimal digits, a colon, the base64 of 32 bytes.
+#[test]
+fn keys_are_of_the_form_that_the_server_reads() {
+    let release = Release::in_a_fresh_cluster();
+    release.install(ETCD);
+    let decode = [
+        "get",
+        "secret",
+        "kubeconfig-apiserver-encryption",
+        "-n",
+        NAME,
+    ];
+    let template = "-o=go-template={{.data.keys | base64decode}}";
+    let keys = release.kubectl(&[&decode[..], &[template]].concat());
+    let form = regex::Regex::new("^[0-9a-f]{16}:[A-Za-z0-9+/]{43}=\n$").unwrap();
+    assert!(form.is_match(&keys), "{keys}");
+}
+
+/// Rancher's, for example. Two servers cannot share a group; whose it is, is not ours to change.
+#[test]
+fn an_apiservice_of_somebody_else_is_left_alone() {
+    let release = Release::in_a_fresh_cluster();
+    let foreign = json!({
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": "v1.ext.cattle.io"},
+        "spec": {
+            "group": "ext.cattle.io", "version": "v1",
+            "groupPriorityMinimum": 100, "versionPriority": 100,
+            "service": {"namespace": "cattle-system", "name": "imperative-api-extension", "port": 6666},
+        },
+    });
+    let create = ["create", "-f", "-"];
+    let created = release
+        .kubectl
+        .run_with_input(&create, &foreign.to_string());
+    assert_eq!(created.unwrap().code, 0);
+    let before = release.get(&["apiservice", "v1.ext.cattle.io"]);
+
+    let install = on_chart("install", &["--create-namespace"]);
+    let refused = release.helm.run(&install).unwrap();
+    let why = "this cluster serves ext.cattle.io/v1 already: APIService v1.ext.cattle.io leads to Service \
+               imperative-api-extension of namespace cattle-system. Rancher from 2.11 on serves it itself; two cannot.";
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    let after = release.get(&["apiservice", "v1.ext.cattle.io"]);
+    assert_eq!(after["spec"], before["spec"]);
+    assert_eq!(release.made(), "");
+}

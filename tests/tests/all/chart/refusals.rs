@@ -1,0 +1,124 @@
+//! Values that make no sense are refused before anything is installed.
+
+use e2e::Helm;
+
+use super::{ETCD, on_chart};
+
+/// What of the refusal matters: the line, or the end of it, that says why.
+#[track_caller]
+fn check(values: &[&str], expected: &str) {
+    let outcome = Helm::new()
+        .unwrap()
+        .run(&on_chart("template", values))
+        .unwrap();
+    assert_eq!(outcome.code, 1, "{values:?}");
+    let mut lines = outcome.stderr.lines();
+    assert!(
+        lines.any(|line| line.ends_with(expected)),
+        "{values:?}: {}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn the_schema_knows_names_types_and_choices() {
+    for (value, expected) in [
+        (
+            "replica=3",
+            "- at '': additional properties 'replica' not allowed",
+        ),
+        (
+            "gateway.externalUrl=https://example.com",
+            "- at '/gateway': additional properties 'externalUrl' not allowed",
+        ),
+        (
+            "store.etcd.tls.secret=x",
+            "- at '/store/etcd/tls': additional properties 'secret' not allowed",
+        ),
+        (
+            "image.repository=null",
+            "- at '/image': missing property 'repository'",
+        ),
+        ("replicas=two", "- at '/replicas': got string, want integer"),
+        ("replicas=0", "- at '/replicas': minimum: got 0, want 1"),
+        (
+            "rbac.create=yes",
+            "- at '/rbac/create': got string, want boolean",
+        ),
+        (
+            "store.kind=sqlite",
+            "- at '/store/kind': value must be one of 'kubernetes', 'etcd'",
+        ),
+        (
+            "certificates.mode=none",
+            "- at '/certificates/mode': value must be one of 'self', 'cert-manager', 'files'",
+        ),
+        (
+            "gateway.externalURL=http://example.com",
+            "- at '/gateway/externalURL': 'http://example.com' does not match pattern '^(https://[^/?#]+/?)?$'",
+        ),
+        (
+            "users.subjects[0].kind=Role",
+            "- at '/users/subjects/0/kind': value must be one of 'User', 'Group', 'ServiceAccount'",
+        ),
+    ] {
+        check(&[&format!("--set={value}")], expected);
+    }
+}
+
+#[test]
+fn what_belongs_together_is_asked_for() {
+    for (values, expected) in [
+        (
+            vec![
+                "--set=store.kind=etcd",
+                "--set=store.etcd.encryption.secretName=keys",
+            ],
+            "store.etcd.endpoints: needed where store.kind is etcd",
+        ),
+        (
+            vec!["--set=certificates.mode=files"],
+            "certificates.files.secretName: needed where certificates.mode is files",
+        ),
+        (
+            vec![
+                "--set=certificates.mode=files",
+                "--set=certificates.files.secretName=x",
+            ],
+            "certificates.files.caBundle: needed where certificates.mode is files",
+        ),
+        (
+            vec!["--set=gateway.ingress.enabled=true"],
+            "gateway.externalURL: needed for an Ingress",
+        ),
+        (
+            vec!["--set=gateway.route.enabled=true"],
+            "gateway.externalURL: needed for a route",
+        ),
+        (
+            vec![
+                "--set=gateway.route.enabled=true",
+                "--set=gateway.externalURL=https://example.com",
+            ],
+            "gateway.route.parentRefs: name the Gateway",
+        ),
+        (
+            vec!["--set=serviceAccount.create=false"],
+            "serviceAccount.name: needed where serviceAccount.create is false",
+        ),
+    ] {
+        check(&values, expected);
+    }
+}
+
+/// Another key at each rendering would make what is in etcd unreadable.
+#[test]
+fn no_key_is_made_without_a_look_for_an_earlier_one() {
+    let why = "store.etcd.encryption.secretName: needed where no cluster can be asked, as with helm \
+               template or GitOps: each rendering would make another key, and what an earlier one \
+               sealed would be lost";
+    check(ETCD, why);
+    let named = [ETCD, &["--set=store.etcd.encryption.secretName=keys"]].concat();
+    let rendered = Helm::new().unwrap().output(&on_chart("template", &named));
+    assert!(rendered.unwrap().contains("secretName: keys"));
+}
