@@ -106,7 +106,8 @@ async fn serve(args: StandaloneArgs) -> Result<()> {
 
     let service = gateway.layer(server.service());
     let listener = Server::new(address.into_listener(), Arc::new(tls), service);
-    let stop = tasks.stop_on_signal(server);
+    let stop = server.shutdown().clone();
+    tasks.stop_on_signal(vec![server], Duration::ZERO);
     listener.run(stop, DRAIN).await;
     tasks.finish().await;
     tracing::info!("stopped");

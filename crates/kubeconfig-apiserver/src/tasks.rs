@@ -1,5 +1,7 @@
 //! What runs beside the requests: named, told to stop, and waited for.
 
+use std::time::Duration;
+
 use apiserver::GenericServer;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -40,9 +42,10 @@ impl Tasks {
         });
     }
 
-    /// Stops the server at the first SIGTERM or interrupt, and ends the process at the second.
-    pub(crate) fn stop_on_signal(&self, server: GenericServer) -> CancellationToken {
-        let stop = server.shutdown().clone();
+    /// Stops the servers at the first SIGTERM or interrupt, and ends the process at the second. For
+    /// `delay` after the first they say that they are not ready and go on serving, until nobody is
+    /// sent to them any more.
+    pub(crate) fn stop_on_signal(&self, servers: Vec<GenericServer>, delay: Duration) {
         tokio::spawn(async move {
             let (Ok(mut term), Ok(mut interrupt)) = (
                 signal(SignalKind::terminate()),
@@ -55,11 +58,16 @@ impl Tasks {
             tracing::info!(
                 "stopping: requests under way are finished first; a second signal ends at once"
             );
-            server.stop();
-            next(&mut term, &mut interrupt).await;
+            servers
+                .iter()
+                .for_each(|server| server.health().shut_down());
+            let again = tokio::time::timeout(delay, next(&mut term, &mut interrupt)).await;
+            if again.is_err() {
+                servers.iter().for_each(GenericServer::stop);
+                next(&mut term, &mut interrupt).await;
+            }
             std::process::exit(1);
         });
-        stop
     }
 
     /// Tells all tasks to end and waits for them.

@@ -8,6 +8,7 @@
 //! may impersonate it, or gets a certificate for it, is that cluster.
 
 mod authenticator;
+mod authorizer;
 mod record;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use authenticator::ClusterAuthenticator;
+pub use authorizer::ClusterAuthorizer;
 pub use record::{
     AUDIENCES_KEY, DEFAULT_AUDIENCE, HASH_KEY, NAMESPACE, PREVIOUS_HASH_KEY, WebhookRecords,
     secret_name,

@@ -150,7 +150,7 @@ fn keys_that_others_may_read_or_that_are_none_are_refused() {
         folder,
         &[],
         "the encryption keys cannot be used: the keyring <folder>/data/encryption.keys has mode \
-         0644, it must be accessible to its owner only",
+         0644, it must not be accessible to others",
     );
     fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).unwrap();
     let good = fs::read(&keys).unwrap();

@@ -22,6 +22,12 @@ use zeroize::Zeroizing;
 pub(super) const KEY_ID_BYTES: usize = 8;
 const KEY_BYTES: usize = 32;
 
+/// What the mode of a file that this program makes must not have.
+const OWN: u32 = 0o077;
+
+/// What that of a mounted file must not have: kubelet makes them readable for the pod's group.
+const MOUNTED: u32 = 0o027;
+
 /// Why there is no keyring. The texts hold no key material.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
@@ -33,9 +39,9 @@ pub enum KeyringError {
         /// What failed.
         source: io::Error,
     },
-    /// Others than its owner may read the file: its keys may be known. Set its mode to 0600, and
-    /// rotate the keys if others could.
-    #[error("the keyring {path} has mode {mode:04o}, it must be accessible to its owner only")]
+    /// Others than its owner may read the file: its keys may be known. Set its mode to 0600 (0440 for
+    /// a file of somebody else's), and rotate the keys if others could.
+    #[error("the keyring {path} has mode {mode:04o}, it must not be accessible to others")]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -83,8 +89,16 @@ impl Keyring {
         if !path.try_exists().map_err(io)? {
             create(path, &generate()?).map_err(io)?;
         }
-        let text = read(path)?;
-        parse(path, &text)
+        parse(path, &read(path, OWN)?)
+    }
+
+    /// Reads a file that somebody else keeps, such as a Secret that is mounted: its group may read
+    /// it too. Blocks.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn load(path: &Path) -> Result<Self, KeyringError> {
+        parse(path, &read(path, MOUNTED)?)
     }
 
     /// A keyring that lives in memory only.
@@ -154,7 +168,8 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     fs::File::open(named)?.sync_all()
 }
 
-fn read(path: &Path) -> Result<Zeroizing<String>, KeyringError> {
+/// Reads a file whose mode has none of the `forbidden` bits.
+fn read(path: &Path, forbidden: u32) -> Result<Zeroizing<String>, KeyringError> {
     let io = |source| KeyringError::Io {
         path: path.to_owned(),
         source,
@@ -162,7 +177,7 @@ fn read(path: &Path) -> Result<Zeroizing<String>, KeyringError> {
     let mut file = fs::File::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if mode & forbidden != 0 {
         return Err(KeyringError::Exposed {
             path: path.to_owned(),
             mode,

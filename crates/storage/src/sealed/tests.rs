@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tempfile::TempDir;
 
-use super::{Keyring, Sealed};
+use super::{Keyring, KeyringError, Sealed};
 use crate::{
     Change, Error, Key, ListOptions, Revision, Store,
     sqlite::{Sqlite, SqliteOptions},
@@ -186,7 +186,7 @@ fn check_refused(lines: &str, mode: u32, expect: &str) {
 
 #[test]
 fn a_keyring_that_is_not_safe_and_sound_is_refused() {
-    let exposed = "the keyring FILE has mode 0640, it must be accessible to its owner only";
+    let exposed = "the keyring FILE has mode 0640, it must not be accessible to others";
     check_refused(KEY_A, 0o640, exposed);
     check_refused("", 0o600, "the keyring FILE is empty");
     check_refused("# none\n\n", 0o600, "the keyring FILE is empty");
@@ -205,6 +205,19 @@ fn a_keyring_that_is_not_safe_and_sound_is_refused() {
         malformed,
     );
     check_refused(&format!("{KEY_B}\nkey"), 0o600, malformed);
+}
+
+#[test]
+fn a_mounted_keyring_may_be_read_by_its_group_and_is_not_made() {
+    let home = home();
+    let path = home.path().join("keys");
+    assert!(matches!(Keyring::load(&path), Err(KeyringError::Io { .. })));
+    fs::write(&path, KEY_A).expect("it is written");
+    for (mode, refused) in [(0o440, false), (0o444, true), (0o420, true), (0o400, false)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("it is ours");
+        let exposed = matches!(Keyring::load(&path), Err(KeyringError::Exposed { .. }));
+        assert_eq!(exposed, refused, "{mode:o}");
+    }
 }
 
 #[test]
