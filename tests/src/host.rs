@@ -10,8 +10,7 @@ mod balancer;
 mod replica;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -19,10 +18,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use test_cluster::{Options, TestCluster, tools};
+use test_cluster::{Options, TestCluster};
 
+use crate::helm::Helm;
 use crate::http::Client;
-use crate::{Kubectl, Shell, poll, process};
+use crate::{Kubectl, Shell, poll};
 
 pub use balancer::Balancer;
 pub use replica::Replica;
@@ -202,21 +202,20 @@ impl Host {
 
     /// Installs the chart, and leads its Service to this machine.
     fn install(&self, values: &[String]) -> anyhow::Result<()> {
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/kubeconfig-apiserver");
-        let mut helm = Command::new(tools::path("helm")?);
-        helm.args(["install", NAME])
-            .arg(chart)
-            .args(["--namespace", NAME, "--create-namespace"])
-            .arg("--set")
-            .arg(format!("externalUrl={}", self.gateway_url()))
-            .env("KUBECONFIG", self.kubeconfig("admin"))
-            .env("HOME", self.folder.path().join("home"));
+        let helm = Helm::of(&self.kubeconfig("admin"))?;
+        let external = format!("gateway.externalURL={}", self.gateway_url());
+        let mut install = vec!["install", NAME, "charts/kubeconfig-apiserver"];
+        install.extend([
+            "--namespace",
+            NAME,
+            "--create-namespace",
+            "--set",
+            &external,
+        ]);
         for value in values {
-            helm.args(["--set", value]);
+            install.extend(["--set", value]);
         }
-        let output = process::finish(&mut helm, LIMIT)?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "helm install: {said}");
+        helm.output(&install)?;
         self.lead_here()?;
         let token = ["create", "token", NAME, "-n", NAME, "--duration=10h"];
         let token = self.admin()?.0.output(&token)?;

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub(crate) use cluster::{AddArgs, ClusterArgs, ClusterCommand, OidcArgs, RemoveArgs, WebhookArgs};
+pub(crate) use cluster::{
+    AddArgs, ClusterArgs, ClusterCommand, EndpointArgs, OidcArgs, RemoveArgs, WebhookArgs,
+};
 
 /// Hands out kubeconfigs whose tokens open real clusters, and takes them back.
 ///

@@ -20,9 +20,18 @@ mod source;
 mod webhook;
 
 use anyhow::{Context, Result};
+use kube::Client;
 
 use crate::args::{ClusterArgs, ClusterCommand};
 use crate::clock::SystemClock;
+
+/// The server whose clusters these are.
+pub(crate) struct Server {
+    /// As the user of the file.
+    pub(crate) client: Client,
+    /// Where its Secrets are.
+    pub(crate) namespace: String,
+}
 
 /// Runs a command to its end.
 ///
@@ -38,7 +47,10 @@ pub(crate) fn run(args: &ClusterArgs) -> Result<()> {
 }
 
 async fn dispatch(args: &ClusterArgs) -> Result<()> {
-    let server = client::client(args.kubeconfig.as_deref()).await?;
+    let server = Server {
+        client: client::client(args.kubeconfig.as_deref()).await?,
+        namespace: args.namespace.clone(),
+    };
     match &args.command {
         ClusterCommand::Add(args) => add::run(&server, args).await,
         ClusterCommand::Remove(args) => remove::run(&server, args).await,

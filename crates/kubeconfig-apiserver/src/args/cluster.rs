@@ -11,6 +11,15 @@ pub(crate) struct ClusterArgs {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
+    /// The namespace of the server's own Secrets: that of an aggregated server, where it is not called so.
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAMESPACE",
+        default_value = "kubeconfig-apiserver"
+    )]
+    pub(crate) namespace: String,
+
     #[command(subcommand)]
     pub(crate) command: ClusterCommand,
 }
@@ -105,6 +114,19 @@ pub(crate) struct RemoveArgs {
     pub(crate) keep_downstream: bool,
 }
 
+/// How clusters reach the server.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EndpointArgs {
+    /// URL at which clusters reach the server. Defaults to the setting server-url.
+    #[arg(long, value_name = "URL")]
+    pub(crate) server_url: Option<String>,
+
+    /// The certificate authorities, PEM, that vouch for that URL; none for those that machines trust anyway. Defaults to the
+    /// setting cacerts. An aggregated server keeps its own in the Secret <SERVICE>-serving, key ca.crt.
+    #[arg(long, value_name = "FILE", requires = "server_url")]
+    pub(crate) server_ca_file: Option<PathBuf>,
+}
+
 /// Flags of `cluster webhook`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WebhookArgs {
@@ -119,6 +141,9 @@ pub(crate) struct WebhookArgs {
     /// once. Defaults to what was given before, else <https://kubernetes.default.svc.cluster.local>.
     #[arg(long, value_name = "AUDIENCE")]
     pub(crate) api_audience: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointArgs,
 }
 
 /// Flags of `cluster oidc`.
@@ -126,4 +151,7 @@ pub(crate) struct WebhookArgs {
 pub(crate) struct OidcArgs {
     /// Id of the cluster in the server.
     pub(crate) name: String,
+
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointArgs,
 }

@@ -10,14 +10,16 @@ use api::management::cluster::{ClusterSpec, SecretReference};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gateway::token_claims::TokenClaims;
-use kube::Client;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Patch, PatchParams};
-use kube::core::DynamicObject;
+use kube::core::{ApiResource, DynamicObject};
+use kube::{Api, Client};
 use machinery::time::rfc3339;
 use serde_json::json;
 use tokens::secret::SecretString;
 use tokio::time::{Instant, sleep};
 
+use super::Server;
 use super::client::told;
 use super::credential::{self, Issued};
 use super::manifests::{self, Manifest};
@@ -35,7 +37,7 @@ const NAMESPACE_ENDS: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs the command.
-pub(super) async fn run(server: &Client, args: &AddArgs) -> Result<()> {
+pub(super) async fn run(server: &Server, args: &AddArgs) -> Result<()> {
     let name = args.name.as_str();
     records::check_name(name)?;
     let source = Source::read(&args.from, args.from_context.as_deref())?;
@@ -46,7 +48,7 @@ pub(super) async fn run(server: &Client, args: &AddArgs) -> Result<()> {
         .as_ref()
         .map(|cluster| cluster.spec.display_name.clone());
     let display_name = args.display_name.clone().or(known);
-    let wanted = cluster(name, display_name, &source);
+    let wanted = cluster((name, display_name), &source, &server.namespace);
     rehearse(server, &wanted).await?;
 
     let issued = match given {
@@ -65,10 +67,14 @@ pub(super) async fn run(server: &Client, args: &AddArgs) -> Result<()> {
 }
 
 /// The Cluster object as it is to be.
-fn cluster(name: &str, display_name: Option<String>, source: &Source) -> DynamicObject {
+fn cluster(
+    (name, display_name): (&str, Option<String>),
+    source: &Source,
+    namespace: &str,
+) -> DynamicObject {
     let mut connection = source.connection.clone();
     connection.credential_secret_ref = Some(SecretReference {
-        namespace: manifests::NAMESPACE.to_owned(),
+        namespace: namespace.to_owned(),
         name: gateway_secret(name),
     });
     let spec = ClusterSpec {
@@ -84,7 +90,7 @@ fn cluster(name: &str, display_name: Option<String>, source: &Source) -> Dynamic
 }
 
 /// Asks the server whether it would take the Cluster object, before anything is changed anywhere.
-async fn rehearse(server: &Client, cluster: &DynamicObject) -> Result<()> {
+async fn rehearse(server: &Server, cluster: &DynamicObject) -> Result<()> {
     let name = cluster.metadata.name.as_deref().unwrap_or_default();
     let params = PatchParams::apply(MANAGER).force().dry_run();
     let clusters = records::clusters(server);
@@ -155,21 +161,15 @@ async fn verify(source: &Source, issued: &Issued) -> Result<()> {
 }
 
 /// Keeps the token here. The one before it lapses by itself.
-async fn record(server: &Client, name: &str, token: &SecretString) -> Result<()> {
-    let namespace = manifests::all()?.into_iter().find(Manifest::is_namespace);
-    let Some(namespace) = namespace else {
-        bail!("the namespace is not among the manifests")
-    };
-    let namespaces = namespace.api(server);
-    if objects::find(&namespaces, namespace.name())
-        .await?
-        .is_none()
-    {
-        let outcome = objects::apply(&namespaces, &namespace.object).await?;
-        say(format_args!(
-            "here: Namespace {} {outcome}",
-            namespace.name()
-        ));
+async fn record(server: &Server, name: &str, token: &SecretString) -> Result<()> {
+    let resource = ApiResource::erase::<Namespace>(&());
+    let namespaces = Api::all_with(server.client.clone(), &resource);
+    let namespace = server.namespace.as_str();
+    if objects::find(&namespaces, namespace).await?.is_none() {
+        let mut object = DynamicObject::new(namespace, &resource);
+        object.metadata.labels = objects::labels();
+        let outcome = objects::apply(&namespaces, &object).await?;
+        say(format_args!("here: Namespace {namespace} {outcome}"));
     }
     let secret = gateway_secret(name);
     let data = json!({ "data": { "token": STANDARD.encode(token.expose()) } });

@@ -1,10 +1,16 @@
-//! How clusters reach this server, as its settings say.
+//! How clusters reach this server, as flags or its settings say.
+
+use std::fs;
 
 use anyhow::{Context, Result, bail};
 use api::management::{Setting, setting};
-use kube::{Api, Client};
+use kube::{Api, Client, Config};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
+use super::Server;
 use super::client::told;
+use crate::args::EndpointArgs;
 
 /// Where clusters reach the server, and who vouches for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,19 +22,45 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads the settings.
-    pub(super) async fn read(server: &Client) -> Result<Self> {
-        let settings = Api::<Setting>::all(server.clone());
+    /// What the flags say, else the settings.
+    pub(super) async fn read(server: &Server, args: &EndpointArgs) -> Result<Self> {
+        if let Some(url) = &args.server_url {
+            if !url.starts_with("https://") {
+                bail!("--server-url {url} must begin with https://");
+            }
+            let read = |file| fs::read_to_string(file).with_context(|| format!("{file:?}"));
+            let ca_certs = args.server_ca_file.as_ref().map(read).transpose();
+            return Ok(Self {
+                url: url.trim_end_matches('/').to_owned(),
+                ca_certs: ca_certs
+                    .context("--server-ca-file cannot be read")?
+                    .unwrap_or_default(),
+            });
+        }
+        let settings = Api::<Setting>::all(server.client.clone());
         let url = effective(&settings, setting::SERVER_URL).await?;
         let url = url.trim_end_matches('/').to_owned();
         if !url.starts_with("https://") {
             bail!(
-                "setting {} is {url:?}: set it to the https URL at which clusters reach the server",
+                "setting {} is {url:?}: set it to the https URL at which clusters reach the server, or give --server-url",
                 setting::SERVER_URL
             );
         }
         let ca_certs = effective(&settings, setting::CA_CERTS).await?;
         Ok(Self { url, ca_certs })
+    }
+
+    /// A client without a credential.
+    pub(super) fn client(&self) -> Result<Client> {
+        let url = self.url.parse();
+        let mut config = Config::new(url.with_context(|| format!("{} is no URL", self.url))?);
+        if !self.ca_certs.is_empty() {
+            let certificates = CertificateDer::pem_slice_iter(self.ca_certs.as_bytes());
+            let ders = certificates.map(|it| it.map(|der| der.to_vec()));
+            let ders: Result<Vec<_>, _> = ders.collect();
+            config.root_cert = Some(ders.context("the CA certificates are not PEM")?);
+        }
+        Client::try_from(config).map_err(told)
     }
 }
 

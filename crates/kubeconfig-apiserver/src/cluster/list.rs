@@ -6,10 +6,11 @@ use std::io::{Write, stdout};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::Api;
 use machinery::human_duration::human_duration;
 use machinery::time::Clock;
 
+use super::Server;
 use super::client::told;
 use super::expiry::Expiry;
 use super::manifests::NAMESPACE;
@@ -33,7 +34,7 @@ const NONE: &str = "<none>";
 type Credentials = BTreeMap<String, Secret>;
 
 /// Runs the command.
-pub(super) async fn run(server: &Client, clock: &dyn Clock) -> Result<()> {
+pub(super) async fn run(server: &Server, clock: &dyn Clock) -> Result<()> {
     let clusters = records::all(server).await?;
     let credentials = match credentials(server).await {
         Ok(credentials) => Some(credentials),
@@ -54,8 +55,8 @@ pub(super) async fn run(server: &Client, clock: &dyn Clock) -> Result<()> {
         .context("stdout is closed")
 }
 
-async fn credentials(server: &Client) -> Result<Credentials> {
-    let api = Api::<Secret>::namespaced(server.clone(), NAMESPACE);
+async fn credentials(server: &Server) -> Result<Credentials> {
+    let api = Api::<Secret>::namespaced(server.client.clone(), &server.namespace);
     let list = api.list(&Default::default()).await.map_err(told)?;
     let named = |secret: Secret| Some((secret.metadata.name.clone()?, secret));
     Ok(list.into_iter().filter_map(named).collect())

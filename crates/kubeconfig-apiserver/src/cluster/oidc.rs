@@ -3,11 +3,11 @@
 use std::io::{Write, stdout};
 
 use anyhow::{Context, Result};
-use kube::Client;
 use serde_json::{Value, json};
 use tokens::jwks::DISCOVERY_PATH;
 use tokens::jwt::audience;
 
+use super::Server;
 use super::client::told;
 use super::endpoint::Endpoint;
 use super::progress::say;
@@ -24,11 +24,11 @@ or that a user was disabled: a token counts there until it ends. Keep lives shor
 the cluster ask: cluster webhook. A token for more than 64 clusters names none of them, and is refused there.";
 
 /// Runs the command.
-pub(super) async fn run(server: &Client, args: &OidcArgs) -> Result<()> {
+pub(super) async fn run(server: &Server, args: &OidcArgs) -> Result<()> {
     let name = args.name.as_str();
     records::named(&records::all(server).await?, name)?;
-    let endpoint = Endpoint::read(server).await?;
-    let issuer = issuer(server).await?;
+    let endpoint = Endpoint::read(server, &args.endpoint).await?;
+    let issuer = issuer(&endpoint).await?;
     let file = serde_saphyr::to_string(&configuration(name, &issuer, &endpoint));
     let file = file.context("the configuration cannot be written as YAML")?;
     let mut out = stdout().lock();
@@ -37,11 +37,14 @@ pub(super) async fn run(server: &Client, args: &OidcArgs) -> Result<()> {
     Ok(())
 }
 
-/// The issuer, in the words of the server's own discovery document.
-async fn issuer(server: &Client) -> Result<String> {
+/// The issuer, in the words of the server's own discovery document. It is asked where clusters will ask it: behind a host, the address of
+/// the kubeconfig file is the host's.
+async fn issuer(endpoint: &Endpoint) -> Result<String> {
     let request = http::Request::get(DISCOVERY_PATH).body(Vec::new())?;
-    let document = server.request::<Value>(request).await.map_err(told);
-    let document = document.context("the server does not say who issues its tokens")?;
+    let document = endpoint.client()?.request::<Value>(request).await;
+    let document = document
+        .map_err(told)
+        .with_context(|| format!("{} does not say who issues its tokens", endpoint.url))?;
     let issuer = document["issuer"].as_str();
     Ok(issuer
         .context("the server names no issuer of its tokens")?

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use api::Condition;
 use api::management::cluster::ClusterStatus;
-use kube::Client;
 use tokio::time::{Instant, sleep};
 
+use super::Server;
 use super::progress::say;
 use super::records::{self, Record};
 
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// The reason, where it is not reached.
-pub(super) async fn wait(server: &Client, name: &str, before: Option<ClusterStatus>) -> Result<()> {
+pub(super) async fn wait(server: &Server, name: &str, before: Option<ClusterStatus>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let before = before.and_then(|status| status.ready().cloned());
     say(format_args!(

@@ -4,11 +4,11 @@ use anyhow::{Context, Result, bail};
 use api::management::cluster::{ClusterSpec, ClusterStatus};
 use api::management::{self, Cluster, cluster};
 use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Object};
-use kube::{Api, Client};
 
+use super::Server;
 use super::client::told;
-use super::manifests::NAMESPACE;
 
 /// A Cluster object as it is read.
 pub(super) type Record = Object<ClusterSpec, ClusterStatus>;
@@ -20,15 +20,15 @@ pub(super) fn resource() -> ApiResource {
 }
 
 /// The Cluster objects, to be written.
-pub(super) fn clusters(server: &Client) -> Api<DynamicObject> {
-    Api::all_with(server.clone(), &resource())
+pub(super) fn clusters(server: &Server) -> Api<DynamicObject> {
+    Api::all_with(server.client.clone(), &resource())
 }
 
 /// A Cluster object, if there is one.
 ///
 /// # Errors
 /// Where the server does not answer, or is another one.
-pub(super) async fn cluster(server: &Client, name: &str) -> Result<Option<Record>> {
+pub(super) async fn cluster(server: &Server, name: &str) -> Result<Option<Record>> {
     let all = all(server).await?;
     Ok(all
         .into_iter()
@@ -39,8 +39,8 @@ pub(super) async fn cluster(server: &Client, name: &str) -> Result<Option<Record
 ///
 /// # Errors
 /// As [`cluster()`].
-pub(super) async fn all(server: &Client) -> Result<Vec<Record>> {
-    let api = Api::<Record>::all_with(server.clone(), &resource());
+pub(super) async fn all(server: &Server) -> Result<Vec<Record>> {
+    let api = Api::<Record>::all_with(server.client.clone(), &resource());
     match api.list(&Default::default()).await {
         Ok(list) => Ok(list.items),
         Err(kube::Error::Api(status)) if status.code == 404 => bail!(
@@ -74,8 +74,8 @@ pub(super) fn secret_resource() -> ApiResource {
 }
 
 /// The Secrets of clusters, to be written.
-pub(super) fn secrets(server: &Client) -> Api<DynamicObject> {
-    Api::namespaced_with(server.clone(), NAMESPACE, &secret_resource())
+pub(super) fn secrets(server: &Server) -> Api<DynamicObject> {
+    Api::namespaced_with(server.client.clone(), &server.namespace, &secret_resource())
 }
 
 /// The name of the Secret with the gateway's credential at a cluster.

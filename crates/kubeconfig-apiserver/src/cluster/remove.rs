@@ -1,9 +1,9 @@
 //! `cluster remove`: takes back what `add` made. The Cluster object goes last, so that the command can be run again.
 
 use anyhow::{Context, Result, bail};
-use kube::Client;
 use tokens::cluster_credential::secret_name;
 
+use super::Server;
 use super::manifests;
 use super::objects;
 use super::progress::say;
@@ -12,7 +12,7 @@ use super::source::Source;
 use crate::args::RemoveArgs;
 
 /// Runs the command.
-pub(super) async fn run(server: &Client, args: &RemoveArgs) -> Result<()> {
+pub(super) async fn run(server: &Server, args: &RemoveArgs) -> Result<()> {
     let name = args.name.as_str();
     records::check_name(name)?;
     let all = records::all(server).await?;

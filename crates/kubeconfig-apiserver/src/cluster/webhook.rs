@@ -11,14 +11,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokens::cluster_credential::{
-    AUDIENCES_KEY, ClusterToken, DEFAULT_AUDIENCE, HASH_KEY, NAMESPACE, PREVIOUS_HASH_KEY,
-    secret_name,
+    AUDIENCES_KEY, ClusterToken, DEFAULT_AUDIENCE, HASH_KEY, PREVIOUS_HASH_KEY, secret_name,
 };
 
+use super::Server;
 use super::client::told;
 use super::endpoint::Endpoint;
 use super::objects;
@@ -30,10 +30,10 @@ use crate::args::WebhookArgs;
 const PATH: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
 /// Runs the command.
-pub(super) async fn run(server: &Client, args: &WebhookArgs) -> Result<()> {
+pub(super) async fn run(server: &Server, args: &WebhookArgs) -> Result<()> {
     let name = args.name.as_str();
     records::named(&records::all(server).await?, name)?;
-    let endpoint = Endpoint::read(server).await?;
+    let endpoint = Endpoint::read(server, &args.endpoint).await?;
     let token = ClusterToken::generate(name);
     let secret = store(server, args, &token)
         .await
@@ -47,8 +47,8 @@ pub(super) async fn run(server: &Client, args: &WebhookArgs) -> Result<()> {
 }
 
 /// Writes the Secret of the cluster, unless somebody else does at this moment.
-async fn store(server: &Client, args: &WebhookArgs, token: &ClusterToken) -> Result<Secret> {
-    let secrets = Api::<Secret>::namespaced(server.clone(), NAMESPACE);
+async fn store(server: &Server, args: &WebhookArgs, token: &ClusterToken) -> Result<Secret> {
+    let secrets = Api::<Secret>::namespaced(server.client.clone(), &server.namespace);
     let name = secret_name(&args.name);
     let params = PostParams::default();
     let found = secrets.get_opt(&name).await.map_err(told)?;
@@ -71,7 +71,6 @@ fn rotated(found: Option<Secret>, args: &WebhookArgs, token: &ClusterToken) -> S
     let mut secret = found.unwrap_or_else(|| Secret {
         metadata: ObjectMeta {
             name: Some(secret_name(&args.name)),
-            namespace: Some(NAMESPACE.to_owned()),
             labels: objects::labels(),
             ..ObjectMeta::default()
         },
@@ -143,6 +142,7 @@ fn bytes(text: &str) -> ByteString {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::EndpointArgs;
 
     const TOKEN: &str = "cluster.prod.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -151,6 +151,10 @@ mod tests {
             name: "prod".to_owned(),
             revoke_previous,
             api_audience: api_audience.iter().map(|&text| text.to_owned()).collect(),
+            endpoint: EndpointArgs {
+                server_url: None,
+                server_ca_file: None,
+            },
         }
     }
 
