@@ -18,6 +18,7 @@ pub mod authenticator;
 pub mod authorizer;
 pub mod bearer;
 pub mod client_certificate;
+pub mod delegated;
 mod extra_key;
 pub mod front_proxy;
 mod go_format;
