@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use auth::{Attributes, Authorizer, Decision, Target, UserInfo};
+use machinery::field_selector::FieldSelector;
+use machinery::label_selector::LabelSelector;
 use machinery::status::Status;
 use machinery::time::Clock;
 use machinery::warning::Warnings;
@@ -69,9 +71,15 @@ impl RequestContext {
             },
             None => Target::Path(self.info.path.clone()),
         };
+        let selector = |name| self.info.selects().then(|| self.query.text(name)).flatten();
+        // One that cannot be read is refused when it is used; until then it narrows nothing.
+        let fields = selector("fieldSelector").map(FieldSelector::parse);
+        let labels = selector("labelSelector").map(LabelSelector::parse);
         Attributes {
             verb: self.info.verb.clone(),
             target,
+            field_selector: fields.and_then(Result::ok).unwrap_or_default(),
+            label_selector: labels.and_then(Result::ok).unwrap_or_default(),
         }
     }
 
@@ -84,7 +92,8 @@ impl RequestContext {
             Ok(Decision::Allow { .. }) => Ok(true),
             Ok(Decision::Deny { .. } | Decision::NoOpinion { .. }) => Ok(false),
             Err(error) => {
-                tracing::error!(%error, user = self.user.name, "authorization failed");
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, user = self.user.name, "authorization failed");
                 Err(Status::internal(
                     "the authorizer could not decide; try again",
                 ))

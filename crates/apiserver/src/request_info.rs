@@ -81,6 +81,12 @@ impl RequestInfo {
         self.resource.is_some() && self.verb == "watch"
     }
 
+    /// Whether the request is about those objects of a collection that selectors choose.
+    pub fn selects(&self) -> bool {
+        let verbs = ["list", "watch", "deletecollection"];
+        self.resource.is_some() && verbs.contains(&self.verb.as_str())
+    }
+
     /// Whether the request cannot change anything.
     pub fn is_read_only(&self) -> bool {
         matches!(

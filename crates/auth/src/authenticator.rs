@@ -14,6 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
 
+use crate::request_headers::RequestHeaders;
 use crate::user::UserInfo;
 
 /// What a request brought to prove who makes it.
@@ -23,6 +24,8 @@ pub struct Credentials<'a> {
     pub certificates: &'a [CertificateDer<'static>],
     /// The bearer token, without its scheme ([`crate::bearer`]).
     pub bearer: Option<&'a str>,
+    /// The headers of the request: worth something only where a certificate vouches for them.
+    pub headers: &'a dyn RequestHeaders,
 }
 
 impl fmt::Debug for Credentials<'_> {
@@ -30,7 +33,7 @@ impl fmt::Debug for Credentials<'_> {
         f.debug_struct("Credentials")
             .field("certificates", &self.certificates.len())
             .field("bearer", &self.bearer.map(|_| "[redacted]"))
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,6 +91,12 @@ pub trait Authenticator: Send + Sync {
     /// Who proves their identity with these credentials. The answer depends on nothing else of the
     /// request; dropping the future has no effect.
     async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication;
+
+    /// Whether it reads an identity from the header of this name (any case). Such headers are taken
+    /// off every request once its caller is known, whoever recognised it.
+    fn reads_header(&self, _name: &str) -> bool {
+        false
+    }
 }
 
 /// Several authenticators, asked in order.
@@ -135,11 +144,17 @@ impl Authenticator for Union {
         }
         Authentication::failed(failures.join("; "))
     }
+
+    fn reads_header(&self, name: &str) -> bool {
+        let mut all = self.authenticators.iter();
+        all.any(|authenticator| authenticator.reads_header(name))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request_headers::NoHeaders;
 
     struct Fixed(&'static str, Authentication);
 
@@ -173,6 +188,7 @@ mod tests {
         let credentials = Credentials {
             certificates: &[],
             bearer,
+            headers: &NoHeaders,
         };
         Union::new(authenticators).authenticate(&credentials).await
     }
@@ -232,10 +248,11 @@ mod tests {
         let credentials = Credentials {
             certificates: &[],
             bearer: Some("secret"),
+            headers: &NoHeaders,
         };
         assert_eq!(
             format!("{credentials:?}"),
-            r#"Credentials { certificates: 0, bearer: Some("[redacted]") }"#
+            r#"Credentials { certificates: 0, bearer: Some("[redacted]"), .. }"#
         );
     }
 }

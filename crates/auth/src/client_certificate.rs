@@ -24,12 +24,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use aws_lc_rs::digest;
-use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{DistinguishedName, RootCertStore};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::authenticator::{Authentication, Authenticator, Credentials, FailureReason};
@@ -82,6 +82,21 @@ pub fn bundle_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Bundl
     Ok(certificates)
 }
 
+/// Whether two bundles trust the same key somewhere, be it under different certificates.
+///
+/// # Errors
+/// One of the certificates cannot be a trust anchor.
+pub fn share_an_authority(
+    one: &[CertificateDer<'static>],
+    other: &[CertificateDer<'static>],
+) -> Result<bool, BundleError> {
+    let (one, other) = (anchors(one)?, anchors(other)?);
+    Ok(one.roots.iter().any(|ours| {
+        let mut theirs = other.roots.iter();
+        theirs.any(|theirs| ours.subject_public_key_info == theirs.subject_public_key_info)
+    }))
+}
+
 impl ClientCertificateVerifier {
     /// Trusts these authorities; without any, every certificate is refused.
     ///
@@ -101,6 +116,15 @@ impl ClientCertificateVerifier {
     pub fn replace(&self, bundle: &[CertificateDer<'static>]) -> Result<(), BundleError> {
         self.trust.store(Trust::new(bundle)?.map(Arc::new));
         Ok(())
+    }
+
+    /// The names of the authorities, for TLS to ask for.
+    pub fn issuers(&self) -> Vec<DistinguishedName> {
+        let trust = self.trust.load();
+        let names = trust
+            .as_ref()
+            .map(|trust| trust.verifier.root_hint_subjects());
+        names.unwrap_or_default().to_vec()
     }
 
     /// The user that this chain (leaf first) proves at `now`: signatures, validity and the extended
@@ -145,13 +169,9 @@ impl Trust {
         if bundle.is_empty() {
             return Ok(None);
         }
-        let mut roots = RootCertStore::empty();
-        for certificate in bundle {
-            let added = roots.add(certificate.clone());
-            added.map_err(BundleError::Certificate)?;
-        }
+        let roots = Arc::new(anchors(bundle)?);
         let provider = Arc::new(default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
             .build()
             .map_err(BundleError::Verifier)?;
         Ok(Some(Self {
@@ -159,6 +179,15 @@ impl Trust {
             verdicts: Verdicts::default(),
         }))
     }
+}
+
+fn anchors(bundle: &[CertificateDer<'static>]) -> Result<RootCertStore, BundleError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in bundle {
+        let added = roots.add(certificate.clone());
+        added.map_err(BundleError::Certificate)?;
+    }
+    Ok(roots)
 }
 
 /// Authenticates requests by their client certificate.

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use crate::authorizer::Attributes;
+use crate::extra_key;
 use crate::service_account::ServiceAccountName;
 use crate::user::{ALL_UNAUTHENTICATED, UserInfo};
 
@@ -73,7 +74,7 @@ impl Impersonation {
                 GROUP_HEADER => wanted.groups.push(value),
                 other => {
                     if let Some(key) = other.strip_prefix(EXTRA_HEADER_PREFIX) {
-                        let key = path_unescaped(key).unwrap_or_else(|| key.to_owned());
+                        let key = extra_key::from_header(key);
                         wanted.extra.entry(key).or_default().push(value);
                     }
                 }
@@ -174,22 +175,6 @@ impl Impersonation {
 
 fn impersonate(group: &str, resource: &str) -> Attributes {
     Attributes::resource("impersonate", group, resource)
-}
-
-/// Percent-decodes a header's key; `None` if an escape is broken or the result is no UTF-8.
-fn path_unescaped(key: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(key.len());
-    let mut bytes = key.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let high = char::from(bytes.next()?).to_digit(16)?;
-        let low = char::from(bytes.next()?).to_digit(16)?;
-        decoded.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    String::from_utf8(decoded).ok()
 }
 
 #[cfg(test)]

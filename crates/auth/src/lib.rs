@@ -7,7 +7,7 @@
 //! credentials --Union--> UserInfo --Impersonation--> UserInfo --AuthorizerUnion--> Decision
 //! ```
 //!
-//! It knows neither HTTP nor storage. Callers hand it certificates, header values and already
+//! It knows neither HTTP nor storage. Callers hand it certificates, headers and already
 //! decoded RBAC objects, and turn its answers into responses. Nothing here reads a clock: the time
 //! of a certificate check is an argument.
 //!
@@ -18,9 +18,13 @@ pub mod authenticator;
 pub mod authorizer;
 pub mod bearer;
 pub mod client_certificate;
+pub mod delegated;
+mod extra_key;
+pub mod front_proxy;
 mod go_format;
 pub mod impersonation;
 pub mod rbac;
+pub mod request_headers;
 pub mod service_account;
 pub mod user;
 
@@ -29,4 +33,5 @@ pub use authorizer::{
     AlwaysAllowPaths, Attributes, Authorizer, AuthorizerError, AuthorizerUnion, Decision,
     PrivilegedGroup, Rules, Target,
 };
+pub use request_headers::RequestHeaders;
 pub use user::UserInfo;

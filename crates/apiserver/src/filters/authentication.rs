@@ -1,18 +1,24 @@
 //! Finds out who is calling. Whoever cannot be known is turned away with one uniform 401.
+//!
+//! Behind this filter no header names an identity any more, whoever sent it and whether it was
+//! believed: neither the token, nor the headers that an authenticator reads, nor any `X-Remote-*`.
 
 use std::sync::Arc;
 
 use auth::bearer::AuthorizationHeader;
-use auth::{Authenticator, Credentials, Union, UserInfo};
+use auth::{Authenticator, Credentials, RequestHeaders, Union, UserInfo};
 use axum::body::Body;
 use http::header::AUTHORIZATION;
-use http::{Extensions, HeaderMap, HeaderValue, Request, Response, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use machinery::status::Status;
 
 use super::Next;
 use crate::request_context::RequestContext;
 use crate::respond;
 use crate::server::Peer;
+
+/// How the headers begin in which a front proxy usually names the caller.
+const FRONT_PROXY_PREFIX: &str = "x-remote-";
 
 /// Who may call, and where nobody needs to say who they are.
 pub(crate) struct Authentication {
@@ -36,7 +42,7 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
         Ok(None) => return refuse("no credential was sent", request.uri().path()),
         Err(why) => return refuse(&why, request.uri().path()),
     };
-    request.headers_mut().remove(AUTHORIZATION);
+    parts.authentication.remove_identity(request.headers_mut());
     match request.extensions_mut().get_mut::<RequestContext>() {
         Some(cx) => cx.user = Arc::new(user),
         None => return respond::missing_context(),
@@ -48,6 +54,28 @@ impl Authentication {
     /// Whether callers may stay unknown here.
     fn is_open(&self, path: &str) -> bool {
         self.anonymous_paths.iter().any(|open| open == path)
+    }
+
+    fn remove_identity(&self, headers: &mut HeaderMap) {
+        let names_somebody = |name: &&HeaderName| {
+            **name == AUTHORIZATION
+                || name.as_str().starts_with(FRONT_PROXY_PREFIX)
+                || self.authenticator.reads_header(name.as_str())
+        };
+        let names: Vec<HeaderName> = headers.keys().filter(names_somebody).cloned().collect();
+        for name in names {
+            headers.remove(name);
+        }
+    }
+}
+
+/// The headers of a request, for authenticators.
+struct SentHeaders<'a>(&'a HeaderMap);
+
+impl RequestHeaders for SentHeaders<'_> {
+    fn entries(&self) -> Box<dyn Iterator<Item = (&str, &[u8])> + '_> {
+        let entries = self.0.iter();
+        Box::new(entries.map(|(name, value)| (name.as_str(), value.as_bytes())))
     }
 }
 
@@ -79,6 +107,7 @@ async fn authenticate(
     let credentials = Credentials {
         certificates: peer.map(|peer| &*peer.certificates).unwrap_or_default(),
         bearer,
+        headers: &SentHeaders(headers),
     };
     match authentication
         .authenticator

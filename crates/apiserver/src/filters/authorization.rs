@@ -19,7 +19,8 @@ pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<B
         Ok(Decision::Allow { .. }) => return next.run(request).await,
         Ok(Decision::Deny { reason } | Decision::NoOpinion { reason }) => reason,
         Err(error) => {
-            tracing::error!(%error, user = cx.user.name, "authorization failed");
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, user = cx.user.name, "authorization failed");
             let text = format!("Internal Server Error: {:?}", cx.info.path);
             return respond::text(StatusCode::INTERNAL_SERVER_ERROR, &text);
         }

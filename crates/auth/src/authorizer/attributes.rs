@@ -1,12 +1,20 @@
 //! What a request wants to do: a verb on a resource or on a path.
 
+use machinery::field_selector::FieldSelector;
+use machinery::label_selector::LabelSelector;
+
 /// What a request wants to do.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attributes {
     /// The API verb (`get`, `list`, `create`, …), or the lower-case HTTP method for a path.
     pub verb: String,
     /// What the verb is applied to.
     pub target: Target,
+    /// The fields that objects must have to be listed, watched or deleted with a collection; an
+    /// authorizer may allow because of it, never refuse.
+    pub field_selector: FieldSelector,
+    /// The labels that they must have, likewise.
+    pub label_selector: LabelSelector,
 }
 
 /// What a verb is applied to.
@@ -37,6 +45,8 @@ impl Attributes {
         Self {
             verb: verb.into(),
             target: Target::Path(path.into()),
+            field_selector: FieldSelector::everything(),
+            label_selector: LabelSelector::everything(),
         }
     }
 
@@ -53,6 +63,8 @@ impl Attributes {
                 namespace: String::new(),
                 name: String::new(),
             },
+            field_selector: FieldSelector::everything(),
+            label_selector: LabelSelector::everything(),
         }
     }
 

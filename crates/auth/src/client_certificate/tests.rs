@@ -7,6 +7,7 @@ use rcgen::{
 };
 
 use super::*;
+use crate::request_headers::NoHeaders;
 
 /// 2020-01-01, the first second of every certificate here, in seconds since 1970.
 const START: u64 = 1_577_836_800;
@@ -273,6 +274,7 @@ async fn only_a_presented_certificate_is_judged() {
         let credentials = Credentials {
             certificates,
             bearer: None,
+            headers: &NoHeaders,
         };
         authenticator.authenticate(&credentials).await
     };
@@ -283,4 +285,21 @@ async fn only_a_presented_certificate_is_judged() {
         ask(&[trusted]).await,
         Authentication::Authenticated(_)
     ));
+}
+
+#[test]
+fn bundles_share_an_authority_by_its_key() {
+    let (ours, theirs) = (authority(), authority());
+    let renewed = {
+        let mut params = params(&[(DnType::CommonName, "renewed")]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.self_signed(ours.key()).unwrap().der().clone()
+    };
+    let share = |other: &[CertificateDer<'static>]| {
+        share_an_authority(&[ours.der().clone()], other).unwrap()
+    };
+    assert!(share(&[theirs.der().clone(), ours.der().clone()]));
+    assert!(share(&[renewed]));
+    assert!(!share(&[theirs.der().clone()]));
+    assert!(!share(&[]));
 }

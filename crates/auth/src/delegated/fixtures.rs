@@ -1,0 +1,80 @@
+//! A clock that a test moves, and a host that answers what a test says.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::{TokenReviewSpec, TokenReviewStatus};
+use k8s_openapi::api::authorization::v1::{SubjectAccessReviewSpec, SubjectAccessReviewStatus};
+use machinery::time::Clock;
+
+use super::{AccessReviewer, ReviewError, TokenReviewer};
+
+/// The key of every cache under test.
+pub(super) const KEY: [u8; 32] = [7; 32];
+
+/// Stands still until it is moved.
+#[derive(Default)]
+pub(super) struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub(super) fn advance_millis(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(1_767_225_600_000 + self.0.load(Ordering::Relaxed)).unwrap()
+    }
+}
+
+/// A host that gives these answers, one after the other, and keeps what it was asked. Without one
+/// left it is down.
+pub(super) struct Host<Question, Answer> {
+    answers: Mutex<VecDeque<Answer>>,
+    asked: Mutex<Vec<Question>>,
+}
+
+impl<Question, Answer> Host<Question, Answer> {
+    pub(super) fn answering(answers: impl IntoIterator<Item = Answer>) -> Arc<Self> {
+        Arc::new(Self {
+            answers: Mutex::new(answers.into_iter().collect()),
+            asked: Mutex::default(),
+        })
+    }
+
+    /// What it was asked since this was asked last.
+    pub(super) fn asked(&self) -> Vec<Question> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+
+    fn answer(&self, question: Question) -> Result<Answer, ReviewError> {
+        self.asked.lock().unwrap().push(question);
+        let answer = self.answers.lock().unwrap().pop_front();
+        answer.ok_or_else(|| ReviewError::new("connection refused"))
+    }
+}
+
+#[async_trait]
+impl TokenReviewer for Host<TokenReviewSpec, TokenReviewStatus> {
+    async fn review_token(&self, spec: TokenReviewSpec) -> Result<TokenReviewStatus, ReviewError> {
+        self.answer(spec)
+    }
+}
+
+#[async_trait]
+impl AccessReviewer for Host<SubjectAccessReviewSpec, SubjectAccessReviewStatus> {
+    async fn review_access(
+        &self,
+        spec: SubjectAccessReviewSpec,
+    ) -> Result<SubjectAccessReviewStatus, ReviewError> {
+        self.answer(spec)
+    }
+}

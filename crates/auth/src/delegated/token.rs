@@ -1,0 +1,104 @@
+//! Bearer tokens that another API server knows.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k8s_openapi::api::authentication::v1::{TokenReviewSpec, TokenReviewStatus};
+use machinery::time::Clock;
+
+use super::answers::Answers;
+use super::{ReviewError, TokenReviewer};
+use crate::authenticator::{Authentication, Authenticator, Credentials};
+use crate::user::UserInfo;
+
+/// Tokens remembered, as many as upstream.
+const CAPACITY: usize = 32 * 1024;
+
+/// Recognises bearer tokens by asking another API server.
+pub struct DelegatedAuthenticator {
+    reviewer: Arc<dyn TokenReviewer>,
+    answers: Answers<Option<UserInfo>>,
+    audiences: Vec<String>,
+}
+
+impl DelegatedAuthenticator {
+    /// Asks `reviewer`; remembers answers under `key`, which is random and used for nothing else.
+    pub fn new(reviewer: Arc<dyn TokenReviewer>, key: &[u8; 32], clock: Arc<dyn Clock>) -> Self {
+        Self {
+            reviewer,
+            answers: Answers::new(CAPACITY, key, clock),
+            audiences: Vec::new(),
+        }
+    }
+
+    /// Takes only tokens that are meant for one of these audiences; without any, those that are meant
+    /// for the server that is asked.
+    #[must_use]
+    pub fn audiences(mut self, audiences: Vec<String>) -> Self {
+        self.audiences = audiences;
+        self
+    }
+
+    async fn review(&self, token: &str) -> Result<Option<UserInfo>, ReviewError> {
+        let wanted = (!self.audiences.is_empty()).then(|| self.audiences.clone());
+        let spec = TokenReviewSpec {
+            token: token.to_owned(),
+            audiences: wanted,
+        };
+        let status = self.reviewer.review_token(spec).await?;
+        if !status.authenticated.unwrap_or_default() {
+            // "The token couldn't be checked": no answer to remember.
+            let error = status.error.filter(|error| !error.is_empty());
+            return error.map_or(Ok(None), |error| Err(ReviewError::new(error)));
+        }
+        let user = self.is_meant(&status).then(|| user_of(status));
+        Ok(user.flatten())
+    }
+
+    /// Whether the token is for one of the wanted audiences. A server that does not say so has not
+    /// looked.
+    fn is_meant(&self, status: &TokenReviewStatus) -> bool {
+        let mut told = status.audiences.iter().flatten();
+        self.audiences.is_empty() || told.any(|audience| self.audiences.contains(audience))
+    }
+}
+
+fn user_of(status: TokenReviewStatus) -> Option<UserInfo> {
+    let user = status.user?;
+    Some(UserInfo {
+        name: user.username.filter(|name| !name.is_empty())?,
+        uid: user.uid.unwrap_or_default(),
+        groups: user.groups.unwrap_or_default(),
+        extra: user.extra.unwrap_or_default(),
+    })
+}
+
+#[async_trait]
+impl Authenticator for DelegatedAuthenticator {
+    fn name(&self) -> &'static str {
+        "token review"
+    }
+
+    async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
+        let Some(token) = credentials.bearer else {
+            return Authentication::NotRequested;
+        };
+        let mut question = vec![token.as_bytes()];
+        question.extend(self.audiences.iter().map(|audience| audience.as_bytes()));
+        match self.answers.get(&question, self.review(token)).await {
+            Ok(Some(user)) => Authentication::Authenticated(user),
+            Ok(None) => Authentication::failed("the reviewer does not know the bearer token"),
+            Err(error) => Authentication::failed(with_causes(&error)),
+        }
+    }
+}
+
+/// An error and what lies behind it, for the log.
+fn with_causes(error: &ReviewError) -> String {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::authentication::v1::UserInfo as ReviewedUser;
+
+use super::*;
+use crate::delegated::fixtures::{Host, KEY, ManualClock};
+use crate::request_headers::NoHeaders;
+
+type TokenHost = Host<TokenReviewSpec, TokenReviewStatus>;
+
+fn yes(name: &str) -> TokenReviewStatus {
+    TokenReviewStatus {
+        authenticated: Some(true),
+        user: Some(ReviewedUser {
+            username: Some(name.to_owned()),
+            ..ReviewedUser::default()
+        }),
+        ..TokenReviewStatus::default()
+    }
+}
+
+fn no() -> TokenReviewStatus {
+    TokenReviewStatus::default()
+}
+
+fn for_audiences(audiences: &[&str]) -> TokenReviewStatus {
+    TokenReviewStatus {
+        audiences: Some(owned(audiences)),
+        ..yes("alice")
+    }
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn authenticator(
+    answers: impl IntoIterator<Item = TokenReviewStatus>,
+) -> (DelegatedAuthenticator, Arc<TokenHost>, Arc<ManualClock>) {
+    let (host, clock) = (Host::answering(answers), ManualClock::new());
+    let reviewer = Arc::clone(&host) as Arc<dyn TokenReviewer>;
+    let authenticator = DelegatedAuthenticator::new(reviewer, &KEY, Arc::clone(&clock) as _);
+    (authenticator, host, clock)
+}
+
+async fn ask(authenticator: &DelegatedAuthenticator, bearer: Option<&str>) -> Authentication {
+    let credentials = Credentials {
+        certificates: &[],
+        bearer,
+        headers: &NoHeaders,
+    };
+    authenticator.authenticate(&credentials).await
+}
+
+fn is(name: &str) -> Authentication {
+    Authentication::Authenticated(UserInfo::named(name))
+}
+
+fn unknown() -> Authentication {
+    Authentication::failed("the reviewer does not know the bearer token")
+}
+
+fn down() -> Authentication {
+    Authentication::failed("the review has no answer: connection refused")
+}
+
+#[tokio::test]
+async fn user_is_who_the_review_says() {
+    let extra = BTreeMap::from([("scopes".to_owned(), owned(&["read"]))]);
+    let mut answer = yes("alice");
+    answer.user = Some(ReviewedUser {
+        username: Some("alice".to_owned()),
+        uid: Some("u-1".to_owned()),
+        groups: Some(owned(&["dev"])),
+        extra: Some(extra.clone()),
+    });
+    let (authenticator, host, _) = authenticator([answer]);
+    let alice = UserInfo {
+        name: "alice".to_owned(),
+        uid: "u-1".to_owned(),
+        groups: owned(&["dev"]),
+        extra,
+    };
+    let outcome = ask(&authenticator, Some("t")).await;
+    assert_eq!(outcome, Authentication::Authenticated(alice));
+    let token = "t".to_owned();
+    let audiences = None;
+    assert_eq!(host.asked(), [TokenReviewSpec { audiences, token }]);
+}
+
+#[tokio::test]
+async fn request_without_a_token_asks_nobody() {
+    let (authenticator, host, _) = authenticator([yes("alice")]);
+    assert_eq!(
+        ask(&authenticator, None).await,
+        Authentication::NotRequested
+    );
+    assert_eq!(host.asked(), []);
+}
+
+#[tokio::test]
+async fn yes_and_no_are_remembered_for_ten_seconds_by_token() {
+    let (authenticator, host, clock) = authenticator([yes("alice"), no(), no(), yes("bob")]);
+    for _ in 0..2 {
+        assert_eq!(ask(&authenticator, Some("a")).await, is("alice"));
+        assert_eq!(ask(&authenticator, Some("b")).await, unknown());
+        clock.advance_millis(9_999);
+    }
+    assert_eq!(host.asked().len(), 2);
+    clock.advance_millis(1);
+    assert_eq!(ask(&authenticator, Some("a")).await, unknown());
+    assert_eq!(ask(&authenticator, Some("b")).await, is("bob"));
+}
+
+#[tokio::test]
+async fn failure_is_never_remembered_and_never_anonymous() {
+    let unchecked = TokenReviewStatus {
+        error: Some("webhook is down".to_owned()),
+        ..no()
+    };
+    let (authenticator, host, _) = authenticator([unchecked, yes("alice")]);
+    let failed = Authentication::failed("the review has no answer: webhook is down");
+    assert_eq!(ask(&authenticator, Some("a")).await, failed);
+    assert_eq!(ask(&authenticator, Some("a")).await, is("alice"));
+    for _ in 0..2 {
+        let outcome = ask(&authenticator, Some("b")).await.or_anonymous();
+        assert_eq!(outcome, down());
+    }
+    assert_eq!(ask(&authenticator, Some("a")).await, is("alice"));
+    assert_eq!(host.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn answer_that_names_nobody_recognises_nobody() {
+    let nobody = TokenReviewStatus {
+        user: None,
+        ..yes("")
+    };
+    let (authenticator, _, _) = authenticator([nobody, yes("")]);
+    assert_eq!(ask(&authenticator, Some("a")).await, unknown());
+    assert_eq!(ask(&authenticator, Some("b")).await, unknown());
+}
+
+#[tokio::test]
+async fn token_must_be_meant_for_an_audience_where_one_is_wanted() {
+    let answers = [
+        for_audiences(&["us", "others"]),
+        for_audiences(&["others"]),
+        for_audiences(&[]),
+        yes("alice"),
+    ];
+    let (authenticator, host, _) = authenticator(answers);
+    let authenticator = authenticator.audiences(owned(&["we", "us"]));
+    assert_eq!(ask(&authenticator, Some("a")).await, is("alice"));
+    for token in ["b", "c", "d"] {
+        assert_eq!(ask(&authenticator, Some(token)).await, unknown());
+    }
+    let asked = host.asked();
+    assert_eq!(asked[0].audiences, Some(owned(&["we", "us"])));
+}

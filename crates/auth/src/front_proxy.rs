@@ -1,0 +1,259 @@
+//! The front proxy: kube-apiserver passes a request on and says in headers whose it is.
+//!
+//! The headers count iff the request's client certificate chains to the front proxy's CA, is for
+//! clients, is in its time and has a name that is allowed. Whoever else sends them has said nothing:
+//!
+//! | client certificate | answer |
+//! |---|---|
+//! | none | abstains |
+//! | foreign, expired, for servers only, or of another name | fails |
+//! | the front proxy's, without a user in the headers | abstains |
+//! | the front proxy's, with a header that is no UTF-8 | fails |
+//! | the front proxy's | the user of the headers, and nothing of the certificate |
+//!
+//! All of it is one [`RequestHeaderConfig`], which is exchanged as a whole while requests are
+//! served: a request sees the old or the new one, never half of each.
+//!
+//! Follows `k8s.io/apiserver/pkg/authentication/request/headerrequest`, which takes bytes that are
+//! no UTF-8 as they are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use rustls::DistinguishedName;
+use rustls::pki_types::{CertificateDer, UnixTime};
+
+use crate::authenticator::{Authentication, Authenticator, Credentials, FailureReason};
+use crate::client_certificate::{BundleError, ClientCertificateVerifier};
+use crate::extra_key;
+use crate::request_headers::RequestHeaders;
+use crate::user::UserInfo;
+
+/// Which certificates speak for others, and in which headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHeaderConfig {
+    /// The authorities that sign front proxies.
+    pub client_ca: Vec<CertificateDer<'static>>,
+    /// The common names that a front proxy may have; empty: any.
+    pub allowed_names: Vec<String>,
+    /// Headers of the user's name; the first that has a value counts.
+    pub username_headers: Vec<String>,
+    /// Headers of the user's uid; the first that has a value counts.
+    pub uid_headers: Vec<String>,
+    /// Headers of the user's groups; all values count.
+    pub group_headers: Vec<String>,
+    /// How the names of headers begin that carry extra; the rest is the key.
+    pub extra_header_prefixes: Vec<String>,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestHeaderConfigError {
+    /// It trusts nobody: no front proxy could ever be recognised.
+    #[error("no CA of the front proxy is given")]
+    NoAuthority,
+    /// No header names the user: no front proxy could ever say who calls.
+    #[error("no header is given that names the user")]
+    NoUsernameHeader,
+    /// No header can have, or begin with, this name.
+    #[error("{0:?} is no name of a header")]
+    HeaderName(String),
+    /// The CA bundle cannot be used.
+    #[error("the CA of the front proxy cannot be used")]
+    Bundle(#[from] BundleError),
+}
+
+/// Recognises users by the headers of a front proxy.
+pub struct FrontProxy {
+    trusted: ArcSwap<Trusted>,
+    now: Box<dyn Fn() -> UnixTime + Send + Sync>,
+}
+
+struct Trusted {
+    config: RequestHeaderConfig,
+    verifier: ClientCertificateVerifier,
+}
+
+impl FrontProxy {
+    /// Trusts as `config` says, at the time that `now` tells.
+    ///
+    /// # Errors
+    /// The configuration cannot be used.
+    pub fn new(
+        config: RequestHeaderConfig,
+        now: impl Fn() -> UnixTime + Send + Sync + 'static,
+    ) -> Result<Self, RequestHeaderConfigError> {
+        Ok(Self {
+            trusted: ArcSwap::from_pointee(Trusted::new(config)?),
+            now: Box::new(now),
+        })
+    }
+
+    /// Trusts as `config` says from now on.
+    ///
+    /// # Errors
+    /// The configuration cannot be used; the former stays.
+    pub fn replace(&self, config: RequestHeaderConfig) -> Result<(), RequestHeaderConfigError> {
+        self.trusted.store(Arc::new(Trusted::new(config)?));
+        Ok(())
+    }
+
+    /// The names of the authorities that sign front proxies, for TLS to ask for.
+    pub fn issuers(&self) -> Vec<DistinguishedName> {
+        self.trusted.load().verifier.issuers()
+    }
+}
+
+impl Trusted {
+    fn new(config: RequestHeaderConfig) -> Result<Self, RequestHeaderConfigError> {
+        if config.client_ca.is_empty() {
+            return Err(RequestHeaderConfigError::NoAuthority);
+        }
+        if config.username_headers.is_empty() {
+            return Err(RequestHeaderConfigError::NoUsernameHeader);
+        }
+        if let Some(name) = config.header_names().find(|name| !is_header_name(name)) {
+            return Err(RequestHeaderConfigError::HeaderName(name.to_owned()));
+        }
+        let verifier = ClientCertificateVerifier::new(&config.client_ca)?;
+        Ok(Self { config, verifier })
+    }
+
+    /// Refuses everybody who is no front proxy.
+    fn verify(
+        &self,
+        certificates: &[CertificateDer<'static>],
+        now: UnixTime,
+    ) -> Result<(), FailureReason> {
+        let proxy = self.verifier.verify(certificates, now)?;
+        let allowed = &self.config.allowed_names;
+        if allowed.is_empty() || allowed.contains(&proxy.name) {
+            return Ok(());
+        }
+        let reason = format!("{:?} is not the name of a front proxy", proxy.name);
+        Err(FailureReason::new(reason))
+    }
+}
+
+impl RequestHeaderConfig {
+    fn header_names(&self) -> impl Iterator<Item = &str> {
+        let prefixes = self.extra_header_prefixes.iter();
+        let names = self.username_headers.iter().chain(&self.uid_headers);
+        let names = names.chain(&self.group_headers).chain(prefixes);
+        names.map(String::as_str)
+    }
+
+    fn reads(&self, header: &str) -> bool {
+        let prefixes = &self.extra_header_prefixes;
+        self.header_names()
+            .any(|name| name.eq_ignore_ascii_case(header))
+            || prefixes
+                .iter()
+                .any(|prefix| key_behind(prefix, header).is_some())
+    }
+
+    /// The user that the headers name; none where they name none.
+    fn user(&self, headers: &dyn RequestHeaders) -> Result<Option<UserInfo>, FailureReason> {
+        let sent = self.sent(headers)?;
+        let name = first(&self.username_headers, &sent);
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let groups = self.group_headers.iter();
+        let groups = groups.flat_map(|header| values(header, &sent));
+        Ok(Some(UserInfo {
+            name: name.to_owned(),
+            uid: first(&self.uid_headers, &sent).to_owned(),
+            groups: groups
+                .filter(|group| !group.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            extra: self.extra(&sent),
+        }))
+    }
+
+    /// The headers that tell about the user.
+    fn sent<'h>(&self, headers: &'h dyn RequestHeaders) -> Result<Sent<'h>, FailureReason> {
+        let mut sent = Vec::new();
+        for (name, value) in headers.entries() {
+            if !self.reads(name) {
+                continue;
+            }
+            let value = std::str::from_utf8(value);
+            let value = value
+                .map_err(|_| FailureReason::new("a header of the front proxy is no UTF-8 text"))?;
+            sent.push((name, value));
+        }
+        Ok(sent)
+    }
+
+    fn extra(&self, sent: &Sent<'_>) -> BTreeMap<String, Vec<String>> {
+        let mut extra = BTreeMap::<String, Vec<String>>::new();
+        for prefix in &self.extra_header_prefixes {
+            for (name, value) in sent {
+                if let Some(rest) = key_behind(prefix, name) {
+                    let values = extra.entry(extra_key::from_header(rest)).or_default();
+                    values.push((*value).to_owned());
+                }
+            }
+        }
+        extra
+    }
+}
+
+/// Names and values of headers.
+type Sent<'h> = Vec<(&'h str, &'h str)>;
+
+/// The first value of the first header that has one; empty where none has.
+fn first<'h>(headers: &[String], sent: &Sent<'h>) -> &'h str {
+    let firsts = headers.iter();
+    let mut firsts = firsts.filter_map(|header| values(header, sent).next());
+    firsts.find(|value| !value.is_empty()).unwrap_or_default()
+}
+
+fn values<'h>(header: &str, sent: &Sent<'h>) -> impl Iterator<Item = &'h str> {
+    sent.iter()
+        .filter(move |(name, _)| name.eq_ignore_ascii_case(header))
+        .map(|(_, value)| *value)
+}
+
+/// The rest of a header's name behind a prefix, whatever their case.
+fn key_behind<'h>(prefix: &str, header: &'h str) -> Option<&'h str> {
+    let (start, rest) = header.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// A token of RFC 9110, section 5.6.2.
+fn is_header_name(name: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_token)
+}
+
+#[async_trait]
+impl Authenticator for FrontProxy {
+    fn name(&self) -> &'static str {
+        "front proxy"
+    }
+
+    async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
+        if credentials.certificates.is_empty() {
+            return Authentication::NotRequested;
+        }
+        let trusted = self.trusted.load();
+        let verified = trusted.verify(credentials.certificates, (self.now)());
+        match verified.and_then(|()| trusted.config.user(credentials.headers)) {
+            Ok(Some(user)) => Authentication::Authenticated(user),
+            Ok(None) => Authentication::NotRequested,
+            Err(reason) => Authentication::Failed(reason),
+        }
+    }
+
+    fn reads_header(&self, name: &str) -> bool {
+        self.trusted.load().config.reads(name)
+    }
+}
+
+#[cfg(test)]
+mod tests;
