@@ -122,12 +122,9 @@ impl Records {
         self.resource.calls.send(&call).await
     }
 
-    async fn write(&self, call: Call, body: Vec<u8>) -> Result<Result<Revision, Error>, Failure> {
-        let answer = self.send(call, body).await?;
-        let written = answered(&answer);
-        if let Ok(revision) = written {
-            self.resource.log.expect(revision);
-        }
+    async fn write(&self, call: Call, body: Vec<u8>) -> Result<Revision, Failure> {
+        let written = answered(&self.send(call, body).await?)?;
+        self.resource.log.expect(written);
         Ok(written)
     }
 
@@ -146,7 +143,7 @@ impl Records {
                 Err(failure) if failure.is(StatusCode::CONFLICT) && attempt < FENCE_ATTEMPTS => {
                     attempt += 1;
                 }
-                passed => break passed??,
+                passed => break passed?,
             }
         };
         if passed <= newest {
@@ -156,7 +153,7 @@ impl Records {
         Ok(passed)
     }
 
-    async fn try_fence(&self, stamp: &str) -> Result<Result<Revision, Error>, Failure> {
+    async fn try_fence(&self, stamp: &str) -> Result<Revision, Failure> {
         let patch = secret::encode_fence(stamp, false);
         match self.write(self.call(Verb::Patch, FENCE), patch).await {
             Err(failure) if failure.is(StatusCode::NOT_FOUND) => {
@@ -211,7 +208,7 @@ impl Store for Records {
         check(&value)?;
         let secret = secret::encode(key, &value, None);
         match self.write(self.call(Verb::Create, ""), secret).await {
-            Ok(written) => written,
+            Ok(written) => Ok(written),
             Err(failure) if failure.is(StatusCode::CONFLICT) => Err(Error::Exists),
             Err(failure) => Err(refused(failure, &value)),
         }
@@ -226,7 +223,7 @@ impl Store for Records {
         let secret = secret::encode(key, &value, Some(expected));
         let call = self.call(Verb::Update, &secret::name_of(key));
         match self.write(call, secret).await {
-            Ok(written) => written,
+            Ok(written) => Ok(written),
             Err(failure) if is_conflict(&failure) => Err(self.conflict(key).await),
             Err(failure) => Err(refused(failure, &value)),
         }

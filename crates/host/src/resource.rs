@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use kube::Client;
 use serde_json::value::RawValue;
-use storage::{Error, Record, Revision};
+use storage::{Record, Revision};
 
 mod calls;
 mod failure;
@@ -180,10 +180,10 @@ pub(crate) fn query(path: &str, parameters: &[(&str, String)]) -> String {
     query.finish()
 }
 
-/// What became of a write whose answer is the object.
-pub(crate) fn answered(body: &[u8]) -> Result<Revision, Error> {
-    let object: Versioned = serde_json::from_slice(body).map_err(Failure::from)?;
-    Ok(revision(&object.metadata.resource_version)?)
+/// The revision of a write whose answer is the object.
+pub(crate) fn answered(body: &[u8]) -> Result<Revision, Failure> {
+    let object: Versioned = serde_json::from_slice(body)?;
+    revision(&object.metadata.resource_version)
 }
 
 #[derive(serde::Deserialize)]
