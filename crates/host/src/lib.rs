@@ -4,3 +4,7 @@
 //! knows no kind of ours; what it reads and writes is given to it by name.
 
 pub mod client;
+pub mod mirror;
+pub mod records;
+
+mod resource;

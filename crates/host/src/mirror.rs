@@ -1,0 +1,334 @@
+//! A resource of the host as a store: its objects are records, so that a registry over a watch cache
+//! reads the host's own objects.
+//!
+//! A record's key is `/GROUP/RESOURCE/[NAMESPACE/]NAME` (`core` for the group without a name), its
+//! value the object's JSON without resource version and managed fields, its revision the resource
+//! version. Where it differs from other stores:
+//!
+//! * It is not linearizable: [`Store::current_revision`] is what its watch has reached, some
+//!   milliseconds behind the host. There is no way to do better without writing, and what it mirrors
+//!   belongs to others.
+//! * An update is a merge patch on condition of the revision. What the new value leaves out stays as
+//!   it is, so that fields which this program does not know survive, but for those in items of
+//!   arrays. One that changes nothing is no write. A changed `status` takes a second write where it
+//!   is a subresource of its own; a crash in between leaves it for later.
+//! * Nothing is created or deleted.
+//! * A resource that the host does not serve has no objects. It is looked for every second, and
+//!   [`Mirror::trouble`] says so.
+//!
+//! It relies on [`Mirror::run`] running, and on the verbs `get`, `list` and `watch` being granted,
+//! `patch` too where it is updated.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::StatusCode;
+use kube::Client;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use storage::{At, Error, Key, ListOptions, Page, Record, Revision, Store, Watch, check_value};
+use tokio_util::sync::CancellationToken;
+
+use crate::resource::{
+    Call, Failure, Kind, Limits, Reading, Resource, Target, Verb, answered, revision,
+};
+
+/// Bytes that a segment of a path may hold as they are.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b':');
+
+const LIMITS: Limits = Limits {
+    past: 0,
+    // Nothing is written to see whether it is alive, so it is kept short.
+    window: Some(Duration::from_secs(20)),
+    silence: Duration::from_secs(25),
+};
+
+const VERBS: &[Verb] = &[Verb::Get, Verb::List, Verb::Watch];
+
+/// Which objects of the host.
+#[derive(Clone, Debug, Default)]
+pub struct MirrorOptions {
+    /// API group; empty for the core.
+    pub group: String,
+    /// Version of the group.
+    pub version: String,
+    /// Plural name of the resource.
+    pub resource: String,
+    /// Namespace; `None` for all, and for what is in none.
+    pub namespace: Option<String>,
+    /// Only objects that this field selector selects; empty for all.
+    pub field_selector: String,
+    /// Only objects that this label selector selects; empty for all.
+    pub label_selector: String,
+}
+
+/// A resource of the host as a store.
+pub struct Mirror {
+    resource: Resource,
+}
+
+impl Mirror {
+    /// These objects. Nothing is asked of the host until [`Mirror::run`].
+    pub fn new(client: Client, options: MirrorOptions) -> Self {
+        let kind = Objects {
+            prefix: prefix_of(&options),
+            field_selector: options.field_selector,
+            label_selector: options.label_selector,
+        };
+        let target = Target {
+            group: options.group,
+            version: options.version,
+            resource: options.resource,
+            namespace: options.namespace,
+        };
+        Self {
+            resource: Resource::new((client, target), Box::new(kind), LIMITS, VERBS),
+        }
+    }
+
+    /// Follows the host until `shutdown`, then ends all watches. Reads need it.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        tokio::select! {
+            () = self.resource.run(&|| {}) => {}
+            () = shutdown.cancelled() => {}
+        }
+        self.resource.log.close();
+    }
+
+    /// What keeps it from working, in words for an administrator. It goes when all is well.
+    pub fn trouble(&self) -> Option<String> {
+        self.resource.trouble()
+    }
+
+    fn call(&self, verb: Verb, key: &Key, subresource: &str) -> Call {
+        let target = self.resource.calls.target();
+        let namespace = match key.namespace() {
+            "" => None,
+            namespace => Some(encoded(namespace)),
+        };
+        let path = Target {
+            namespace,
+            ..target.clone()
+        }
+        .path();
+        Call::new(verb, format!("{path}/{}{subresource}", encoded(key.name())))
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Record>, Failure> {
+        let answer = self
+            .resource
+            .calls
+            .send(&self.call(Verb::Get, key, ""))
+            .await;
+        let answer = match answer {
+            Err(failure) if failure.is(StatusCode::NOT_FOUND) => return Ok(None),
+            answer => answer?,
+        };
+        match self.resource.kind.read(serde_json::from_slice(&answer)?)? {
+            Reading::Record(record) => Ok(Some(record)),
+            Reading::Other(_) | Reading::Misfit(_) => Ok(None),
+        }
+    }
+
+    /// Patches the object, then its status where that did not change with it.
+    async fn patch(
+        &self,
+        key: &Key,
+        mut object: Value,
+        expected: Revision,
+    ) -> Result<Revision, Failure> {
+        let mut call = self.call(Verb::Patch, key, "");
+        call.body = with_version(&mut object, expected);
+        let answer = self.resource.calls.send(&call).await?;
+        let written = answered(&answer)?;
+        let now: Value = serde_json::from_slice(&answer)?;
+        let (Some(wanted), now) = (object.get("status"), now.get("status")) else {
+            return Ok(written);
+        };
+        if is_in(wanted, now) {
+            return Ok(written);
+        }
+        let mut status = json!({"status": wanted});
+        let mut call = self.call(Verb::Patch, key, "/status");
+        call.body = with_version(&mut status, written);
+        match self.resource.calls.send(&call).await {
+            Err(failure) if failure.is(StatusCode::NOT_FOUND) => Ok(written),
+            answer => answered(&answer?),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Mirror {
+    async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
+        Ok(self.read(key).await?)
+    }
+
+    async fn list(&self, prefix: &str, options: &ListOptions) -> Result<Page, Error> {
+        if let At::Exactly(requested) = options.at {
+            self.check_reached(requested).await?;
+        }
+        self.resource.list(prefix, options).await
+    }
+
+    async fn create(&self, _: &Key, _: Bytes) -> Result<Revision, Error> {
+        Err(not_ours())
+    }
+
+    async fn update(&self, key: &Key, value: Bytes, expected: Revision) -> Result<Revision, Error> {
+        check_value(&value)?;
+        let object = serde_json::from_slice(&value).map_err(Failure::from)?;
+        // To the host, version 0 means any.
+        if expected == Revision::default() {
+            let current = self.read(key).await?;
+            return Err(Error::Conflict { current });
+        }
+        match self.patch(key, object, expected).await {
+            Ok(revision) => {
+                self.resource.log.expect(revision);
+                Ok(revision)
+            }
+            Err(failure) if is_conflict(&failure) => {
+                let current = self.read(key).await?;
+                Err(Error::Conflict { current })
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn delete(&self, _: &Key, _: Revision) -> Result<Revision, Error> {
+        Err(not_ours())
+    }
+
+    async fn watch(&self, after: Revision) -> Result<Watch, Error> {
+        self.check_reached(after).await?;
+        self.resource.log.watch(after)
+    }
+
+    async fn current_revision(&self) -> Result<Revision, Error> {
+        self.resource.log.begun().await
+    }
+
+    async fn compacted_revision(&self) -> Result<Revision, Error> {
+        self.resource.log.begun().await?;
+        Ok(self.resource.log.compacted())
+    }
+
+    async fn compact(&self, through: Revision) -> Result<(), Error> {
+        self.check_reached(through).await?;
+        self.resource.log.forget(through);
+        Ok(())
+    }
+}
+
+impl Mirror {
+    /// Refuses a revision that is yet to come.
+    async fn check_reached(&self, requested: Revision) -> Result<(), Error> {
+        self.resource.log.begun().await?;
+        let current = self.resource.log.newest();
+        if requested <= current {
+            return Ok(());
+        }
+        Err(Error::FutureRevision { requested, current })
+    }
+}
+
+/// The objects of a resource as records.
+struct Objects {
+    /// Of all keys.
+    prefix: String,
+    field_selector: String,
+    label_selector: String,
+}
+
+impl Kind for Objects {
+    fn selectors(&self, _: &str) -> Vec<(&'static str, String)> {
+        let mut selectors = Vec::new();
+        for (name, selector) in [
+            ("fieldSelector", &self.field_selector),
+            ("labelSelector", &self.label_selector),
+        ] {
+            if !selector.is_empty() {
+                selectors.push((name, selector.clone()));
+            }
+        }
+        selectors
+    }
+
+    fn read(&self, object: &RawValue) -> Result<Reading, Failure> {
+        let mut object: Map<String, Value> = serde_json::from_str(object.get())?;
+        let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+        let metadata = metadata.ok_or(Failure::Garbled(0))?;
+        let version = metadata.remove("resourceVersion");
+        let revision = revision(version.as_ref().and_then(Value::as_str).unwrap_or_default())?;
+        metadata.remove("managedFields");
+        let text = |field: &str| {
+            metadata
+                .get(field)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        let key = match (text("namespace"), text("name")) {
+            ("", name) => format!("{}{name}", self.prefix),
+            (namespace, name) => format!("{}{namespace}/{name}", self.prefix),
+        };
+        let Ok(key) = Key::parse(&key) else {
+            tracing::warn!(key, "an object of the host has no key: it is ignored");
+            return Ok(Reading::Misfit(revision));
+        };
+        Ok(Reading::Record(Record {
+            key,
+            value: serde_json::to_vec(&object)?.into(),
+            revision,
+        }))
+    }
+}
+
+fn prefix_of(options: &MirrorOptions) -> String {
+    let group = match options.group.as_str() {
+        "" => "core",
+        group => group,
+    };
+    format!("/{group}/{}/", options.resource)
+}
+
+fn encoded(segment: &str) -> String {
+    utf8_percent_encode(segment, SEGMENT).to_string()
+}
+
+/// The patch, on condition of a revision.
+fn with_version(patch: &mut Value, expected: Revision) -> Vec<u8> {
+    if let Some(object) = patch.as_object_mut() {
+        let metadata = object.entry("metadata").or_insert_with(|| json!({}));
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.insert("resourceVersion".to_owned(), json!(expected.to_string()));
+        }
+    }
+    patch.to_string().into_bytes()
+}
+
+/// Whether a merge patch with `wanted` would change nothing.
+fn is_in(wanted: &Value, now: Option<&Value>) -> bool {
+    match (wanted, now) {
+        (Value::Object(wanted), Some(Value::Object(now))) => wanted
+            .iter()
+            .all(|(field, value)| is_in(value, now.get(field))),
+        (Value::Object(wanted), None) => wanted.values().all(|value| is_in(value, None)),
+        (Value::Null, now) => now.is_none(),
+        (wanted, now) => now == Some(wanted),
+    }
+}
+
+fn is_conflict(failure: &Failure) -> bool {
+    failure.is(StatusCode::CONFLICT) || failure.is(StatusCode::NOT_FOUND)
+}
+
+fn not_ours() -> Error {
+    Error::unavailable("the object belongs to the host: it is neither created nor deleted here")
+}

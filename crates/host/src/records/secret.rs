@@ -1,0 +1,238 @@
+//! A record as a Secret, and back.
+//!
+//! ```yaml
+//! metadata:
+//!   name: kubeconfigs-kubeconfig-7xk2p-9b74c9897bac770ffc029102a200c5de
+//!   labels:      {kubeconfig-apiserver.cattle.io/resource: kubeconfigs.ext.cattle.io}
+//!   annotations: {kubeconfig-apiserver.cattle.io/key: /ext.cattle.io/kubeconfigs/kubeconfig-7xk2p}
+//! type: kubeconfig-apiserver.cattle.io/record
+//! data: {value: …}
+//! ```
+//!
+//! The key is an annotation, for it is no secret, any text fits, and all of the MiB that a Secret
+//! holds is left for the value. The name is what can be read of the key, then a hash that makes it
+//! unique. Only a Secret whose type, name and label are those of its key is a record: whoever may
+//! write a Secret of another name cannot put it in the place of a record.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use storage::{Key, Record, Revision};
+
+use crate::resource::{Failure, Kind, Reading, revision};
+
+/// Type of the Secrets of the store, the fence included.
+pub(super) const TYPE: &str = "kubeconfig-apiserver.cattle.io/record";
+
+/// Label: resource and group of the record.
+const RESOURCE: &str = "kubeconfig-apiserver.cattle.io/resource";
+
+/// Annotation: key of the record.
+const KEY: &str = "kubeconfig-apiserver.cattle.io/key";
+
+/// Annotation: the revision that this one replaced. It makes a write of the same value a write, which
+/// it were not to the host otherwise.
+const REPLACES: &str = "kubeconfig-apiserver.cattle.io/replaces";
+
+/// Annotation of the fence: what was written last.
+const PASSED: &str = "kubeconfig-apiserver.cattle.io/passed";
+
+/// Name of the fence, and its label. Names of records end with a hash.
+pub(super) const FENCE: &str = "fence";
+
+/// Longest name of an object (`k8s.io/apimachinery/pkg/util/validation`, DNS-1123 subdomain).
+const MAX_NAME: usize = 253;
+
+/// Longest value of a label.
+const MAX_LABEL: usize = 63;
+
+/// Hexadecimal digits of a hash: 128 bits.
+const HASH: usize = 32;
+
+/// Secrets as records.
+pub(super) struct Secrets {
+    /// Misfits that were complained about.
+    complaints: super::complaints::Complaints,
+}
+
+/// The parts of a Secret that count.
+#[derive(Deserialize)]
+struct Secret<'a> {
+    metadata: Metadata<'a>,
+    #[serde(rename = "type", default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    data: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    name: Cow<'a, str>,
+    resource_version: Cow<'a, str>,
+    #[serde(borrow, default)]
+    labels: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    #[serde(borrow, default)]
+    annotations: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+}
+
+impl Secrets {
+    pub(super) fn new() -> Self {
+        Self {
+            complaints: super::complaints::Complaints::default(),
+        }
+    }
+}
+
+impl Kind for Secrets {
+    fn selectors(&self, prefix: &str) -> Vec<(&'static str, String)> {
+        let label = match prefix.split('/').collect::<Vec<_>>()[..] {
+            // Only a segment that is followed by a slash is complete.
+            ["", group, resource, _, ..] => format!("{RESOURCE}={}", label_of(group, resource)),
+            _ => RESOURCE.to_owned(),
+        };
+        vec![
+            ("fieldSelector", format!("type={TYPE}")),
+            ("labelSelector", label),
+        ]
+    }
+
+    fn read(&self, object: &RawValue) -> Result<Reading, Failure> {
+        let secret: Secret<'_> = serde_json::from_str(object.get())?;
+        let Metadata {
+            name,
+            resource_version,
+            ..
+        } = &secret.metadata;
+        let revision = revision(resource_version)?;
+        if name == FENCE {
+            return Ok(Reading::Other(revision));
+        }
+        let Some(key) = secret.key() else {
+            self.complaints.complain(name);
+            return Ok(Reading::Misfit(revision));
+        };
+        let value = secret.value();
+        Ok(Reading::Record(Record {
+            key,
+            value,
+            revision,
+        }))
+    }
+}
+
+impl Secret<'_> {
+    /// The key, if all else fits it.
+    fn key(&self) -> Option<Key> {
+        let key = Key::parse(self.metadata.annotations.get(KEY)?).ok()?;
+        let label = self.metadata.labels.get(RESOURCE)?;
+        let fits = self.kind == TYPE
+            && self.metadata.name == name_of(&key)
+            && *label == label_of_key(&key);
+        fits.then_some(key)
+    }
+
+    /// Empty where there is none that can be read, as the contract of stores has it.
+    fn value(&self) -> Bytes {
+        let value = self.data.get("value");
+        let value = value.and_then(|value| STANDARD.decode(value.as_bytes()).ok());
+        value.unwrap_or_default().into()
+    }
+}
+
+/// The Secret of a record, to be created or, with the revision it has, replaced.
+pub(super) fn encode(key: &Key, value: &Bytes, expected: Option<Revision>) -> Vec<u8> {
+    let mut annotations = json!({KEY: key.as_str()});
+    let version = expected.map(|revision| revision.to_string());
+    if let Some(version) = &version {
+        annotations[REPLACES] = json!(version);
+    }
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name_of(key),
+            "labels": {RESOURCE: label_of_key(key)},
+            "annotations": annotations,
+            "resourceVersion": version,
+        },
+        "type": TYPE,
+        "data": {"value": STANDARD.encode(value)},
+    });
+    secret.to_string().into_bytes()
+}
+
+/// The fence, to be created; a merge patch has only its metadata.
+pub(super) fn encode_fence(stamp: &str, whole: bool) -> Vec<u8> {
+    let annotations = json!({PASSED: stamp});
+    let fence = if whole {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": FENCE, "labels": {RESOURCE: FENCE}, "annotations": annotations},
+            "type": TYPE,
+        })
+    } else {
+        json!({"metadata": {"annotations": annotations}})
+    };
+    fence.to_string().into_bytes()
+}
+
+/// The name of a record's Secret.
+pub(super) fn name_of(key: &Key) -> String {
+    let hash = hash_of(key.as_str());
+    let (_, path) = segments(key);
+    let readable: String = path
+        .chars()
+        .take(MAX_NAME - HASH - 1)
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let readable = readable.trim_matches('-');
+    match readable {
+        "" => hash,
+        readable => format!("{readable}-{hash}"),
+    }
+}
+
+fn label_of_key(key: &Key) -> String {
+    let (group, path) = segments(key);
+    label_of(group, path.split('/').next().unwrap_or_default())
+}
+
+/// Group, and what comes after it.
+fn segments(key: &Key) -> (&str, &str) {
+    let path = key.as_str().trim_start_matches('/');
+    path.split_once('/').unwrap_or_default()
+}
+
+/// `resource.group`, as Kubernetes names resources; its hash where that is no value for a label.
+fn label_of(group: &str, resource: &str) -> String {
+    let label = format!("{resource}.{group}");
+    let plain = |c: char| c.is_ascii_alphanumeric();
+    let fits = label.len() <= MAX_LABEL
+        && label
+            .chars()
+            .all(|c| plain(c) || matches!(c, '-' | '_' | '.'))
+        && label.starts_with(plain)
+        && label.ends_with(plain);
+    if fits { label } else { hash_of(&label) }
+}
+
+fn hash_of(text: &str) -> String {
+    let digest = digest(&SHA256, text.as_bytes());
+    let hex = digest.as_ref().iter().take(HASH / 2);
+    hex.map(|byte| format!("{byte:02x}")).collect()
+}

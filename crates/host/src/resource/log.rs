@@ -1,0 +1,268 @@
+//! What a watch of the host has told: a stretch of history, and those who read it.
+//!
+//! A reader is a position in the history: it has no queue, so a slow one costs nothing and falls out
+//! when the history has moved past it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use storage::{Batch, Change, Error, Event, Revision, Watch};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Events kept: as many as the watch cache keeps of a collection.
+pub(crate) const HISTORY: usize = 8192;
+
+/// Bytes of the values of the events kept.
+const HISTORY_BYTES: usize = 32 << 20;
+
+/// Time for the first watch to begin.
+const BEGIN: Duration = Duration::from_secs(10);
+
+/// Most events of a batch.
+const BATCH: usize = 256;
+
+/// A stretch of history.
+pub(crate) struct Log {
+    state: Mutex<State>,
+    moved: watch::Sender<()>,
+    expected: watch::Sender<Revision>,
+}
+
+#[derive(Default)]
+struct State {
+    events: VecDeque<Event>,
+    bytes: usize,
+    /// All events after this one are here.
+    oldest: Revision,
+    /// All events up to this one are here; 0 before the watch has begun.
+    position: Revision,
+    /// States before this one are forgotten by request.
+    forgotten: Revision,
+    /// This state can be listed, an older one could not.
+    listable: Revision,
+    closed: bool,
+}
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            moved: watch::Sender::new(()),
+            expected: watch::Sender::new(Revision::default()),
+        }
+    }
+
+    /// How far the watch has come; `None` before it has begun.
+    pub(crate) fn position(&self) -> Option<Revision> {
+        let position = self.lock().position;
+        (position != Revision::default()).then_some(position)
+    }
+
+    /// How far the watch has come, once it has begun.
+    ///
+    /// # Errors
+    /// `Unavailable` when it has not in some seconds.
+    pub(crate) async fn begun(&self) -> Result<Revision, Error> {
+        let mut moved = self.moved.subscribe();
+        let begun = timeout(BEGIN, moved.wait_for(|()| self.position().is_some())).await;
+        match (begun, self.position()) {
+            (Ok(_), Some(position)) => Ok(position),
+            _ => Err(Error::unavailable("the watch of the host has not begun")),
+        }
+    }
+
+    /// Drops the history and goes on at `at`: what came before is unknown. Readers that have not
+    /// been there end.
+    pub(crate) fn begin(&self, at: Revision) {
+        let mut state = self.lock();
+        state.events.clear();
+        state.bytes = 0;
+        state.oldest = at;
+        state.position = at;
+        drop(state);
+        self.moved.send_replace(());
+    }
+
+    /// Adds the next event. One that is here already is left out.
+    pub(crate) fn append(&self, event: Event) {
+        let mut state = self.lock();
+        if event.revision <= state.position {
+            return;
+        }
+        state.position = event.revision;
+        state.bytes += size(&event);
+        state.events.push_back(event);
+        while state.events.len() > HISTORY || state.bytes > HISTORY_BYTES {
+            state.pop();
+        }
+        drop(state);
+        self.moved.send_replace(());
+    }
+
+    /// Nothing more happened up to here.
+    pub(crate) fn advance(&self, to: Revision) {
+        let mut state = self.lock();
+        if to <= state.position {
+            return;
+        }
+        state.position = to;
+        drop(state);
+        self.moved.send_replace(());
+    }
+
+    /// The watch has to come to `revision`, for the host has shown it to us.
+    pub(crate) fn expect(&self, revision: Revision) {
+        self.expected.send_if_modified(|expected| {
+            let newer = revision > *expected;
+            *expected = revision.max(*expected);
+            newer
+        });
+    }
+
+    /// How far the watch has to come.
+    pub(crate) fn expected(&self) -> watch::Receiver<Revision> {
+        self.expected.subscribe()
+    }
+
+    /// The newest revision that the host has shown to us.
+    pub(crate) fn newest(&self) -> Revision {
+        let position = self.lock().position;
+        position.max(*self.expected.borrow())
+    }
+
+    /// The oldest revision that can be listed, as far as is known, and watched after.
+    pub(crate) fn compacted(&self) -> Revision {
+        let state = self.lock();
+        state.oldest.max(state.forgotten).max(state.listable)
+    }
+
+    /// States before `through` are to be refused from now on.
+    pub(crate) fn forget(&self, through: Revision) {
+        let mut state = self.lock();
+        state.forgotten = state.forgotten.max(through);
+        state.oldest = state.oldest.max(through);
+        let kept = |event: &Event| event.revision <= through;
+        while state.events.front().is_some_and(kept) {
+            state.pop();
+        }
+        drop(state);
+        self.moved.send_replace(());
+    }
+
+    /// Whether a state is forgotten by request.
+    pub(crate) fn is_forgotten(&self, at: Revision) -> bool {
+        at < self.lock().forgotten
+    }
+
+    /// The host could not list an older state: the newest is the oldest that surely can be.
+    pub(crate) fn unlistable(&self) {
+        let newest = self.newest();
+        let mut state = self.lock();
+        state.listable = state.listable.max(newest);
+    }
+
+    /// Ends all readers.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.moved.send_replace(());
+    }
+
+    /// The events after `after`.
+    ///
+    /// # Errors
+    /// `Compacted` where the history does not go back so far.
+    pub(crate) fn watch(self: &Arc<Self>, after: Revision) -> Result<Watch, Error> {
+        let oldest = self.lock().oldest;
+        if after < oldest {
+            let oldest = self.compacted();
+            return Err(Error::Compacted { oldest });
+        }
+        let reader = Reader {
+            log: Arc::clone(self),
+            moved: self.moved.subscribe(),
+            position: after,
+        };
+        let items = stream::unfold(Some(reader), |reader| async {
+            let mut reader = reader?;
+            match reader.next().await? {
+                Ok(batch) => Some((Ok(batch), Some(reader))),
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(items.boxed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn pop(&mut self) {
+        if let Some(event) = self.events.pop_front() {
+            self.oldest = self.oldest.max(event.revision);
+            self.bytes = self.bytes.saturating_sub(size(&event));
+        }
+    }
+}
+
+fn size(event: &Event) -> usize {
+    match &event.change {
+        Change::Put(value) => Bytes::len(value),
+        Change::Deleted => 0,
+    }
+}
+
+struct Reader {
+    log: Arc<Log>,
+    moved: watch::Receiver<()>,
+    position: Revision,
+}
+
+impl Reader {
+    /// The next item; `None` at the end.
+    async fn next(&mut self) -> Option<Result<Batch, Error>> {
+        loop {
+            self.moved.mark_unchanged();
+            match self.read() {
+                Ok(None) => self.moved.changed().await.ok()?,
+                Ok(Some(batch)) => {
+                    self.position = batch.revision;
+                    return Some(Ok(batch));
+                }
+                Err(Error::Closed) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// What there is now.
+    fn read(&self) -> Result<Option<Batch>, Error> {
+        let state = self.log.lock();
+        if self.position < state.oldest {
+            drop(state);
+            let oldest = self.log.compacted();
+            return Err(Error::Compacted { oldest });
+        }
+        if state.position <= self.position {
+            return if state.closed {
+                Err(Error::Closed)
+            } else {
+                Ok(None)
+            };
+        }
+        let seen = |event: &Event| event.revision <= self.position;
+        let from = state.events.partition_point(seen);
+        let to = state.events.len().min(from + BATCH);
+        let events: Vec<Event> = state.events.range(from..to).cloned().collect();
+        let revision = match events.last() {
+            Some(last) if to < state.events.len() => last.revision,
+            _ => state.position,
+        };
+        Ok(Some(Batch { events, revision }))
+    }
+}

@@ -1,0 +1,4 @@
+//! Integration tests of the host crate, with real clusters, one binary.
+
+mod fixture;
+mod records;
