@@ -3,10 +3,11 @@
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use certificates::{Pair, PrivateKeyPem};
 use serde_json::{Value, json};
 
 use crate::data_dir::DataDir;
-use crate::pki::{Authority, Pair};
+use crate::pki::Authority;
 
 /// A user with a file in the data folder.
 pub(crate) struct UserFile<'a> {
@@ -40,7 +41,7 @@ impl UserFile<'_> {
                 "name": self.user,
                 "user": {
                     "client-certificate-data": encode(&pair.certificate),
-                    "client-key-data": encode(&pair.key),
+                    "client-key-data": encode(pair.key.expose()),
                 },
             }],
             "contexts": [{
@@ -67,7 +68,7 @@ impl UserFile<'_> {
             };
             let pair = Pair {
                 certificate: part("client-certificate-data")?,
-                key: part("client-key-data")?,
+                key: PrivateKeyPem::new(part("client-key-data")?),
             };
             authority
                 .is_fresh(pair.certificate.as_bytes())

@@ -1,5 +1,6 @@
 //! When the gateway's credential at a cluster ends.
 
+use certificates::Certificate;
 use gateway::token_claims::TokenClaims;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -34,13 +35,13 @@ impl Expiry {
 }
 
 fn not_after(pem: &[u8]) -> Option<Timestamp> {
-    let (_, pem) = x509_parser::pem::parse_x509_pem(pem).ok()?;
-    let certificate = pem.parse_x509().ok()?;
-    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+    let certificate = Certificate::from_pem(pem).ok()?;
+    Some(certificate.validity.not_after)
 }
 
 #[cfg(test)]
 mod tests {
+    use certificates::{Authority, Validity};
     use k8s_openapi::ByteString;
 
     use super::*;
@@ -64,10 +65,12 @@ mod tests {
         check("other", b"", Expiry::Unknown);
         check("tls.crt", b"no certificate", Expiry::Unknown);
 
-        let mut params = rcgen::CertificateParams::default();
-        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap().pem();
+        let validity = Validity {
+            not_before: Timestamp::UNIX_EPOCH,
+            not_after: "2030-01-01T00:00:00Z".parse().unwrap(),
+        };
+        let authority = Authority::create("test", validity).unwrap();
+        let certificate = authority.certificate_pem();
         check("tls.crt", certificate.as_bytes(), end(1_893_456_000));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use apiserver::server::ReloadableCertificate;
+use certificates::Names;
 use tokio::net::TcpListener;
 
 use crate::args::StandaloneArgs;
@@ -15,12 +16,6 @@ pub(super) struct Address {
     listener: TcpListener,
     ip: IpAddr,
     port: u16,
-}
-
-/// What a certificate is for.
-struct Names {
-    hosts: Vec<String>,
-    addresses: Vec<IpAddr>,
 }
 
 /// Refuses URLs that no client could use.
@@ -75,8 +70,8 @@ impl Address {
         external: Option<&str>,
     ) -> Result<Arc<ReloadableCertificate>> {
         let names = self.names(external);
-        let pair = authority.serving(&names.hosts, &names.addresses)?;
-        ReloadableCertificate::load(pair.certificate.as_bytes(), pair.key.as_bytes())
+        let pair = authority.serving(&names)?;
+        ReloadableCertificate::load(pair.certificate.as_bytes(), pair.key.expose().as_bytes())
             .context("the serving certificate cannot be used")
     }
 
@@ -91,13 +86,10 @@ impl Address {
         async move {
             loop {
                 tokio::time::sleep(SERVING_RENEWAL).await;
-                let renewed =
-                    authority
-                        .serving(&names.hosts, &names.addresses)
-                        .and_then(|pair| {
-                            Ok(certificate
-                                .replace(pair.certificate.as_bytes(), pair.key.as_bytes())?)
-                        });
+                let renewed = authority.serving(&names).and_then(|pair| {
+                    let (chain, key) = (pair.certificate.as_bytes(), pair.key.expose());
+                    Ok(certificate.replace(chain, key.as_bytes())?)
+                });
                 match renewed {
                     Ok(()) => tracing::info!("the serving certificate was renewed"),
                     Err(error) => tracing::error!(
@@ -124,20 +116,11 @@ impl Address {
     }
 
     fn names(&self, external: Option<&str>) -> Names {
-        let mut names = Names {
-            hosts: vec!["localhost".to_owned()],
-            addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-        };
-        let reachable = self.reachable();
-        if !names.addresses.contains(&reachable) {
-            names.addresses.push(reachable);
-        }
+        let mut names: Names = ["localhost", "127.0.0.1", "::1"].into_iter().collect();
+        names.addresses.insert(self.reachable());
         let uri = external.and_then(|url| url.parse::<http::Uri>().ok());
         if let Some(host) = uri.as_ref().and_then(http::Uri::host) {
-            match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-                Ok(address) => names.addresses.push(address),
-                Err(_) => names.hosts.push(host.to_owned()),
-            }
+            names.add(host);
         }
         names
     }
