@@ -9,13 +9,13 @@ use std::fmt;
 use crate::quote::quote;
 
 /// Requirements on fields, all of which must hold. The default has none and matches everything.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct FieldSelector {
     requirements: Vec<Requirement>,
 }
 
 /// One requirement on one field.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Requirement {
     /// Dotted name, e.g. `metadata.name`.
     pub field: String,

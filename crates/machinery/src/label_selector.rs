@@ -16,13 +16,13 @@ use crate::validation::{label_key, label_value};
 
 /// Requirements on labels, sorted by key, all of which must hold. The default has none and matches
 /// everything.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct LabelSelector {
     requirements: Vec<Requirement>,
 }
 
 /// One requirement on the label of one key.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Requirement {
     key: String,
     operator: Operator,

@@ -4,7 +4,7 @@ use machinery::field_selector::FieldSelector;
 use machinery::label_selector::LabelSelector;
 
 /// What a request wants to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attributes {
     /// The API verb (`get`, `list`, `create`, …), or the lower-case HTTP method for a path.
     pub verb: String,

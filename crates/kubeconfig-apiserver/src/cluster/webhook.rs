@@ -169,7 +169,6 @@ mod tests {
         Secret {
             metadata: ObjectMeta {
                 name: Some("cluster-prod-webhook".to_owned()),
-                namespace: Some("kubeconfig-apiserver".to_owned()),
                 labels: objects::labels(),
                 ..ObjectMeta::default()
             },
