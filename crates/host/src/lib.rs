@@ -4,3 +4,4 @@
 //! knows no kind of ours; what it reads and writes is given to it by name.
 
 pub mod client;
+pub mod serving;
