@@ -6,5 +6,6 @@
 pub mod client;
 pub mod mirror;
 pub mod records;
+pub mod serving;
 
 mod resource;

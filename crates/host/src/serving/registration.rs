@@ -1,0 +1,131 @@
+//! The APIService, whose CA bundle says whom the host trusts to be us.
+
+use certificates::Certificate;
+use k8s_openapi::ByteString;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::{APIService, APIServiceSpec};
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
+
+use super::ServingOptions;
+use super::call::{Failure, call};
+use super::changes::named;
+
+/// The APIService, by its name.
+pub(super) struct Registrations {
+    pub(super) api: Api<APIService>,
+    pub(super) name: String,
+    namespace: String,
+    service: String,
+}
+
+/// An APIService that leads to us, as it was read.
+pub(super) struct Registration {
+    version: String,
+    spec: APIServiceSpec,
+}
+
+impl Registration {
+    /// Whether the host trusts what this CA signs.
+    pub(super) fn trusts(&self, ca: &Certificate) -> bool {
+        let bundle = self.spec.ca_bundle.as_ref();
+        let bundle = bundle.map(|bundle| Certificate::bundle_from_pem(&bundle.0));
+        bundle.is_some_and(|bundle| bundle.is_ok_and(|bundle| bundle.contains(ca)))
+    }
+}
+
+impl Registrations {
+    pub(super) fn new(client: Client, options: &ServingOptions) -> Self {
+        Self {
+            api: Api::all(client),
+            name: options.api_service.clone(),
+            namespace: options.namespace.clone(),
+            service: options.service.clone(),
+        }
+    }
+
+    /// The APIService as it is now, and the version to follow changes from.
+    ///
+    /// # Errors
+    /// It is not there, or it is not ours; then the version is lost, and the next pass comes soon.
+    pub(super) async fn read(&self) -> Result<(Registration, String), String> {
+        let read = named(&self.api, &self.name).await;
+        let (found, version) = read.map_err(|failure| self.trouble("read", failure))?;
+        let spec = found.map(|found| (found.metadata.resource_version, found.spec));
+        let Some((Some(own_version), Some(spec))) = spec else {
+            return Err(format!(
+                "there is no APIService {}: make it, as the chart does, for kube-apiserver to pass requests on",
+                self.name
+            ));
+        };
+        self.check_owner(&spec)?;
+        let registration = Registration {
+            version: own_version,
+            spec,
+        };
+        Ok((registration, version))
+    }
+
+    /// Puts the bundle into it, unless it is there. Somebody who was faster is no failure: the change
+    /// starts another pass.
+    pub(super) async fn keep(&self, read: Registration, bundle: &str) -> Result<(), String> {
+        let skips_verification = read.spec.insecure_skip_tls_verify == Some(true);
+        let has = read.spec.ca_bundle.as_ref();
+        if has.is_some_and(|has| has.0 == bundle.as_bytes()) && !skips_verification {
+            return Ok(());
+        }
+        let patch = json!({
+            "metadata": {"resourceVersion": read.version},
+            "spec": {
+                "caBundle": ByteString(bundle.as_bytes().to_vec()),
+                "insecureSkipTLSVerify": null,
+            },
+        });
+        let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
+        match call(self.api.patch(&self.name, &params, &patch)).await {
+            Ok(_) => {
+                tracing::info!(
+                    api_service = self.name,
+                    "the CA bundle was brought up to date"
+                );
+                Ok(())
+            }
+            Err(Failure::Conflict) => Ok(()),
+            Err(failure) => Err(self.trouble("patch", failure)),
+        }
+    }
+
+    fn check_owner(&self, spec: &APIServiceSpec) -> Result<(), String> {
+        let (namespace, service) = match &spec.service {
+            Some(to) => (to.namespace.as_deref(), to.name.as_deref()),
+            None => (None, None),
+        };
+        match (namespace, service) {
+            (Some(namespace), Some(service))
+                if namespace == self.namespace && service == self.service =>
+            {
+                Ok(())
+            }
+            (Some(namespace), Some(service)) => Err(format!(
+                "APIService {} leads to Service {namespace}/{service} and not to {}/{}: it is somebody else's and is left alone; only one of the two can serve this group",
+                self.name, self.namespace, self.service
+            )),
+            _ => Err(format!(
+                "APIService {} leads to kube-apiserver itself, which serves this group from CustomResourceDefinitions; only one of the two can",
+                self.name
+            )),
+        }
+    }
+
+    fn trouble(&self, verb: &str, failure: Failure) -> String {
+        let name = &self.name;
+        let text = format!("cannot {verb} APIService {name}");
+        match failure {
+            Failure::Forbidden(message) => format!(
+                "{text}: {message}: give the ServiceAccount get, list, watch and patch on APIService {name}"
+            ),
+            Failure::Conflict => text,
+            Failure::Missing(message) | Failure::Other(message) => format!("{text}: {message}"),
+        }
+    }
+}
