@@ -52,12 +52,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
 {{/* Where users reach the gateway; a Service without a better name is reached by pods only. */}}
-{{- define "externalURL" -}}
-{{- default (printf "https://%s.%s.svc" (include "gatewayName" .) .Release.Namespace) .Values.gateway.externalURL -}}
+{{- define "externalUrl" -}}
+{{- default (printf "https://%s.%s.svc" (include "gatewayName" .) .Release.Namespace) .Values.externalUrl -}}
 {{- end -}}
 
 {{- define "externalHost" -}}
-{{- (urlParse (include "externalURL" .)).hostname -}}
+{{- (urlParse (include "externalUrl" .)).hostname -}}
 {{- end -}}
 
 {{/* Secret with the certificate of the aggregation listener; empty where the server makes its own. */}}

@@ -28,8 +28,8 @@ fn the_schema_knows_names_types_and_choices() {
             "- at '': additional properties 'replica' not allowed",
         ),
         (
-            "gateway.externalUrl=https://example.com",
-            "- at '/gateway': additional properties 'externalUrl' not allowed",
+            "externalURL=https://example.com",
+            "- at '': additional properties 'externalURL' not allowed",
         ),
         (
             "store.etcd.tls.secret=x",
@@ -54,8 +54,8 @@ fn the_schema_knows_names_types_and_choices() {
             "- at '/certificates/mode': value must be one of 'self', 'cert-manager', 'files'",
         ),
         (
-            "gateway.externalURL=http://example.com",
-            "- at '/gateway/externalURL': 'http://example.com' does not match pattern '^(https://[^/?#]+/?)?$'",
+            "externalUrl=http://example.com",
+            "- at '/externalUrl': 'http://example.com' does not match pattern '^(https://[^/?#]+/?)?$'",
         ),
         (
             "users.subjects[0].kind=Role",
@@ -89,16 +89,16 @@ fn what_belongs_together_is_asked_for() {
         ),
         (
             vec!["--set=gateway.ingress.enabled=true"],
-            "gateway.externalURL: needed for an Ingress",
+            "externalUrl: needed for an Ingress",
         ),
         (
             vec!["--set=gateway.route.enabled=true"],
-            "gateway.externalURL: needed for a route",
+            "externalUrl: needed for a route",
         ),
         (
             vec![
                 "--set=gateway.route.enabled=true",
-                "--set=gateway.externalURL=https://example.com",
+                "--set=externalUrl=https://example.com",
             ],
             "gateway.route.parentRefs: name the Gateway",
         ),
