@@ -12,8 +12,8 @@ help:
 	@echo '                      DATA=DIR   another data folder than ./data'
 	@echo '  make build        the release programs, in target/release'
 	@echo '  make test         every test, with a real kubectl and real clusters; the first run builds'
-	@echo '                      kubectl, etcd and kube-apiserver, some ten minutes beside the Rust build'
-	@echo '  make lint         format, clippy, documentation, scripts, dependencies'
+	@echo '                      kubectl, etcd, kube-apiserver and helm, some ten minutes beside the Rust build'
+	@echo '  make lint         format, clippy, documentation, scripts, dependencies, manifests'
 	@echo '  make bench        speed and memory, each beside its limit measured in the same run; four minutes;'
 	@echo '                      HAProxy and kubectl, where they are here, beside the gateway'
 	@echo '                      BENCH="--seconds 2 --gate"   flags of the bench'
@@ -39,7 +39,7 @@ bench:
 	@"$${CARGO_TARGET_DIR:-target}/release/bench" --kubectl "$$(hack/kubectl.sh)" $(BENCH)
 
 tools:
-	@hack/tools.sh kubectl etcd kube-apiserver cargo-deny
+	@hack/tools.sh kubectl etcd kube-apiserver helm cargo-deny
 
 clean:
 	cargo clean

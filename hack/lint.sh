@@ -2,14 +2,14 @@
 # Checks form, lints, documentation, scripts and dependencies; the first failure ends it.
 #
 #   hack/lint.sh             # all of them
-#   hack/lint.sh fmt deny    # some of: fmt clippy docs scripts deny
+#   hack/lint.sh fmt deny    # some of: fmt clippy docs scripts deny manifests
 #
 # A tool that is not here is named and its check left out; with CI=true that is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 main() {
-  (($# > 0)) || set -- fmt clippy docs scripts deny
+  (($# > 0)) || set -- fmt clippy docs scripts deny manifests
   local check
   for check in "$@"; do
     printf 'lint: %s\n' "$check" >&2
@@ -34,16 +34,25 @@ check_scripts() {
 # an old commit.
 check_deny() {
   local deny
-  deny=$(command -v cargo-deny) || deny=$(cached_deny) ||
+  deny=$(command -v cargo-deny) || deny=$(cached cargo-deny) ||
     { missing "cargo-deny (hack/tools.sh cargo-deny builds it)"; return; }
   "$deny" --log-level error check bans licenses sources
 }
 
-# Prints the path of cargo-deny where hack/tools.sh has built it, and in CI builds it.
-cached_deny() {
+# The chart, and the plain manifests that are rendered from it.
+check_manifests() {
+  local helm
+  helm=$(cached helm) || { missing "helm (hack/tools.sh helm builds it)"; return; }
+  "$helm" lint --quiet --strict charts/kubeconfig-apiserver
+  hack/verify-manifests.sh
+}
+
+# Prints the path of a tool where hack/tools.sh has built it, and in CI builds it.
+cached() {
   local cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubeconfig-apiserver/tools
-  [[ ${CI:-} == true ]] || compgen -G "$cache/cargo-deny-*/cargo-deny" >/dev/null || return 1
-  hack/tools.sh cargo-deny
+  [[ ${CI:-} == true ]] || [[ -x ${KUBEBUILDER_ASSETS:-}/$1 ]] ||
+    compgen -G "$cache/$1-*/$1" >/dev/null || return 1
+  hack/tools.sh "$1"
 }
 
 missing() {

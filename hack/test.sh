@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 paths=$(mktemp)
 trap 'rm -f "$paths"' EXIT
-hack/tools.sh kubectl etcd kube-apiserver >"$paths" &
+hack/tools.sh kubectl etcd kube-apiserver helm >"$paths" &
 build=$!
 
 # One build for programs, tests and examples: `cargo test` alone builds no program.
