@@ -184,7 +184,7 @@ fn an_apiservice_of_somebody_else_is_left_alone() {
     let install = on_chart("install", &["--create-namespace"]);
     let refused = release.helm.run(&install).unwrap();
     let why = "this cluster serves ext.cattle.io/v1 already: APIService v1.ext.cattle.io leads to Service \
-               imperative-api-extension of namespace cattle-system. Rancher from 2.11 on serves it itself; two cannot.";
+               imperative-api-extension of namespace cattle-system. Recent versions of Rancher serve it themselves, and two servers cannot.";
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains(why), "{}", refused.stderr);
     let after = release.get(&["apiservice", "v1.ext.cattle.io"]);
