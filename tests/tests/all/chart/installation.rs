@@ -1,5 +1,7 @@
 //! A release from its beginning to its end, in a real cluster. Pods do not run there.
 
+use std::path::Path;
+
 use e2e::{Helm, Kubectl};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -52,6 +54,14 @@ impl Release {
     fn get(&self, arguments: &[&str]) -> Value {
         let get = [&["get", "-o", "json", "-n", NAME], arguments].concat();
         serde_json::from_str(&self.kubectl(&get)).unwrap()
+    }
+
+    #[track_caller]
+    fn create(&self, object: &Value) {
+        let create = ["create", "-f", "-"];
+        let answer = self.kubectl.run_with_input(&create, &object.to_string());
+        let answer = answer.unwrap();
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
     }
 
     #[track_caller]
@@ -160,6 +170,48 @@ fn keys_are_of_the_form_that_the_server_reads() {
     assert!(form.is_match(&keys), "{keys}");
 }
 
+/// As in a cluster where Rancher has run for long. Helm 4 applies CRDs and would change them; where
+/// they are not its own, the API server refuses that as a conflict. Helm 3 leaves them alone.
+#[test]
+fn kinds_and_objects_that_are_there_are_left_alone() {
+    let release = Release::in_a_fresh_cluster();
+    rancher_was_here(&release);
+    let setting = "setting.management.cattle.io/auth-token-max-ttl-minutes";
+    let before = (release.get(&["crd"]), release.get(&[setting]));
+    let install = on_chart("install", &["--create-namespace"]);
+    let refused = release.helm.run(&install).unwrap();
+    let why = "failed to install CRD crds/settings.yaml: conflict";
+    assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    let untouched = |names: Value| names["items"][3]["metadata"].clone();
+    assert_eq!(
+        untouched(release.get(&["crd"])),
+        untouched(before.0.clone())
+    );
+    assert_eq!(release.made(), "");
+
+    let before = (release.get(&["crd"]), before.1);
+    release.install(&["--skip-crds"]);
+    assert_eq!((release.get(&["crd"]), release.get(&[setting])), before);
+    release.get(&["settings.management.cattle.io", "server-url"]);
+}
+
+/// Kinds of which one is not as ours, and a setting that is not as we would make it.
+fn rancher_was_here(release: &Release) {
+    let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/kubeconfig-apiserver/crds");
+    release.kubectl(&["create", "-f", &crds.display().to_string()]);
+    let crd = "crd/settings.management.cattle.io";
+    let column = r#"[{"op": "remove", "path": "/spec/versions/0/additionalPrinterColumns"}]"#;
+    release.kubectl(&["patch", crd, "--type=json", "-p", column]);
+    release.kubectl(&["wait", "--for=condition=Established", "crd", "--all"]);
+    let setting = json!({
+        "apiVersion": "management.cattle.io/v3",
+        "kind": "Setting",
+        "metadata": {"name": "auth-token-max-ttl-minutes"},
+        "default": "1",
+    });
+    release.create(&setting);
+}
+
 /// Rancher's, for example. Two servers cannot share a group; whose it is, is not ours to change.
 #[test]
 fn an_apiservice_of_somebody_else_is_left_alone() {
@@ -174,11 +226,7 @@ fn an_apiservice_of_somebody_else_is_left_alone() {
             "service": {"namespace": "cattle-system", "name": "imperative-api-extension", "port": 6666},
         },
     });
-    let create = ["create", "-f", "-"];
-    let created = release
-        .kubectl
-        .run_with_input(&create, &foreign.to_string());
-    assert_eq!(created.unwrap().code, 0);
+    release.create(&foreign);
     let before = release.get(&["apiservice", "v1.ext.cattle.io"]);
 
     let install = on_chart("install", &["--create-namespace"]);
