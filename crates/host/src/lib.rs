@@ -4,6 +4,7 @@
 //! knows no kind of ours; what it reads and writes is given to it by name.
 
 pub mod client;
+pub mod delegation;
 pub mod mirror;
 pub mod records;
 pub mod serving;

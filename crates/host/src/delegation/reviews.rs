@@ -1,0 +1,118 @@
+//! Asks the host about tokens and permissions.
+
+use std::error::Error;
+use std::fmt::Debug;
+use std::io;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use auth::delegated::{AccessReviewer, ReviewError, TokenReviewer};
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
+use k8s_openapi::api::authorization::v1::{
+    SubjectAccessReview, SubjectAccessReviewSpec, SubjectAccessReviewStatus,
+};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time;
+
+/// How long one try may take (upstream's `WebhookRequestTimeout`).
+const LIMIT: Duration = Duration::from_secs(10);
+/// Tries, the rest after the first, and by how much it grows (upstream's
+/// `DefaultAuthWebhookRetryBackoff`).
+const TRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const GROWTH: f64 = 1.5;
+
+/// Makes reviews at the host.
+#[derive(Clone)]
+pub struct HostReviews {
+    client: Client,
+}
+
+/// Why there is no review.
+#[derive(Debug, thiserror::Error)]
+enum HostError {
+    #[error("the host refused or could not be asked")]
+    Failed(#[from] kube::Error),
+    #[error("the host did not answer in time")]
+    Late(#[from] time::error::Elapsed),
+    #[error("the host answered without a status")]
+    NoStatus,
+}
+
+impl HostReviews {
+    /// Asks with this client, whose account may create both reviews.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    async fn create<K>(&self, review: &K) -> Result<K, HostError>
+    where
+        K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
+    {
+        let api = Api::all(self.client.clone());
+        let mut pause = FIRST_PAUSE;
+        let mut tries = 1;
+        loop {
+            let error =
+                match time::timeout(LIMIT, api.create(&PostParams::default(), review)).await? {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                };
+            if tries == TRIES || !is_transient(&error) {
+                return Err(error.into());
+            }
+            tries += 1;
+            time::sleep(pause).await;
+            pause = pause.mul_f64(GROWTH);
+        }
+    }
+}
+
+#[async_trait]
+impl TokenReviewer for HostReviews {
+    async fn review_token(&self, spec: TokenReviewSpec) -> Result<TokenReviewStatus, ReviewError> {
+        let review = TokenReview {
+            spec,
+            ..TokenReview::default()
+        };
+        let answer = self.create(&review).await.map_err(ReviewError::new)?;
+        let status = answer.status.ok_or(HostError::NoStatus);
+        status.map_err(ReviewError::new)
+    }
+}
+
+#[async_trait]
+impl AccessReviewer for HostReviews {
+    async fn review_access(
+        &self,
+        spec: SubjectAccessReviewSpec,
+    ) -> Result<SubjectAccessReviewStatus, ReviewError> {
+        let review = SubjectAccessReview {
+            spec,
+            ..SubjectAccessReview::default()
+        };
+        let answer = self.create(&review).await.map_err(ReviewError::new)?;
+        let status = answer.status.ok_or(HostError::NoStatus);
+        status.map_err(ReviewError::new)
+    }
+}
+
+/// Whether trying again in a moment may help: an internal error, or a connection that broke. One that
+/// is refused is not tried again, so that a host that is down is known at once. The client itself
+/// tries again where it is asked to wait (429, 503, 504).
+fn is_transient(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 500,
+        kube::Error::Service(_) | kube::Error::HyperError(_) => !is_refused(error),
+        _ => false,
+    }
+}
+
+fn is_refused(error: &kube::Error) -> bool {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    let mut io_errors = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+    io_errors.any(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}

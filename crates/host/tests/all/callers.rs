@@ -1,0 +1,98 @@
+//! Callers with their credentials, and the time at which they call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use auth::{Authentication, Authenticator, Credentials, RequestHeaders, UserInfo};
+use jiff::{SignedDuration, Timestamp};
+use machinery::time::Clock;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+/// How long a change at the host may take to be seen; it takes some milliseconds.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Stands still until it is moved.
+pub(crate) struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(0)))
+    }
+
+    pub(crate) fn advance_secs(&self, secs: i64) {
+        self.0.fetch_add(secs, Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        const START: Timestamp = Timestamp::constant(1_767_225_600, 0);
+        START + SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What a request shows.
+#[derive(Clone, Default)]
+pub(crate) struct Caller {
+    certificates: Vec<CertificateDer<'static>>,
+    bearer: Option<String>,
+    headers: Vec<(&'static str, &'static str)>,
+}
+
+impl Caller {
+    pub(crate) fn with_token(token: &str) -> Self {
+        Self {
+            bearer: Some(token.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn with_certificate(pem: &str) -> Self {
+        Self {
+            certificates: vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()],
+            ..Self::default()
+        }
+    }
+
+    /// The same, and these headers.
+    pub(crate) fn naming(mut self, headers: &[(&'static str, &'static str)]) -> Self {
+        self.headers = headers.to_vec();
+        self
+    }
+
+    pub(crate) async fn ask(&self, authenticator: &dyn Authenticator) -> Authentication {
+        let credentials = Credentials {
+            certificates: &self.certificates,
+            bearer: self.bearer.as_deref(),
+            headers: self,
+        };
+        authenticator.authenticate(&credentials).await
+    }
+}
+
+impl RequestHeaders for Caller {
+    fn entries(&self) -> Box<dyn Iterator<Item = (&str, &[u8])> + '_> {
+        let headers = self.headers.iter();
+        Box::new(headers.map(|(name, value)| (*name, value.as_bytes())))
+    }
+}
+
+pub(crate) fn is(user: UserInfo) -> Authentication {
+    Authentication::Authenticated(user)
+}
+
+pub(crate) fn is_refused(outcome: &Authentication) -> bool {
+    matches!(outcome, Authentication::Failed(_))
+}
+
+/// Waits until it holds.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(LIMIT, async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    waited.await.expect(what);
+}
