@@ -22,14 +22,14 @@ use crate::http::Client;
 use crate::{poll, tools};
 
 /// Time for a start, which takes four seconds on an idle machine and many more beside a build.
-const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// Ports that no system gives to clients by itself: those begin at 32768 on Linux, at 49152
 /// elsewhere. A port from here is still free after a restart.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// A port can be taken between our look and the start of the server.
-const ATTEMPTS: usize = 3;
+pub(crate) const ATTEMPTS: usize = 3;
 
 /// The name that a front proxy's certificate must have.
 const FRONT_PROXY: &str = "front-proxy-client";
@@ -334,7 +334,7 @@ fn write_options(folder: &Path, options: &Options, command: &mut Command) -> any
 }
 
 /// A port of [`PORTS`] that nobody listens on.
-fn free_port() -> anyhow::Result<u16> {
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     for _ in 0..100 {
         let port = rand::rng().random_range(PORTS);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

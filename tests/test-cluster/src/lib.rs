@@ -3,7 +3,8 @@
 //! [`TestCluster`] starts both with a CA, RBAC and a folder of its own; several run side by side.
 //! There are no nodes, controllers or pods that run: [`Kubelet`] plays the one node that `logs`,
 //! `exec` and `port-forward` need, and runs nothing. [`http::Client`] sends requests
-//! byte by byte as a test wants them; [`poll::until`] waits.
+//! byte by byte as a test wants them; [`poll::until`] waits. [`EtcdCluster`] is etcd alone, with several
+//! members that can fail.
 //!
 //! The programs are those of `KUBEBUILDER_ASSETS`, else the pinned ones, which `hack/tools.sh`
 //! builds once.
@@ -15,8 +16,10 @@ pub mod tools;
 mod authority;
 mod cluster;
 mod daemon;
+mod etcd;
 mod kubelet;
 
 pub use authority::Certificate;
 pub use cluster::{Options, TestCluster};
+pub use etcd::EtcdCluster;
 pub use kubelet::Kubelet;

@@ -1,0 +1,265 @@
+//! A cluster of etcd, with members that a test stops, kills and starts again.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::authority::Authority;
+use crate::cluster::{ATTEMPTS, LIMIT, free_port};
+use crate::daemon::Daemon;
+use crate::{poll, tools};
+
+/// How long a member may take to say how it is; one that is paused never does.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Running members of etcd, reached over TLS with a client certificate. Dropped, they are killed and
+/// their folder is removed; after a panic the folder stays and is named, for their logs.
+pub struct EtcdCluster {
+    members: Vec<Member>,
+    folder: TempDir,
+}
+
+struct Member {
+    daemon: Option<Daemon>,
+    client_port: u16,
+    peer_port: u16,
+    /// Where it says how it is, without TLS.
+    metrics_port: u16,
+}
+
+impl EtcdCluster {
+    /// A cluster that has a leader.
+    ///
+    /// # Errors
+    /// A member ended, or was not ready in time; the error names the folder with the logs.
+    pub fn start(members: usize) -> anyhow::Result<Self> {
+        let mut outcome = Self::start_once(members);
+        for _ in 1..ATTEMPTS {
+            match &outcome {
+                Err(error) if format!("{error:#}").contains("address already in use") => {
+                    outcome = Self::start_once(members);
+                }
+                _ => break,
+            }
+        }
+        outcome
+    }
+
+    /// Where clients reach the members, `https://127.0.0.1:PORT`.
+    pub fn endpoints(&self) -> Vec<String> {
+        let url = |member: &Member| format!("https://127.0.0.1:{}", member.client_port);
+        self.members.iter().map(url).collect()
+    }
+
+    /// The CA of the members and of clients.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
+    }
+
+    /// A client certificate, PEM.
+    pub fn certificate_file(&self) -> PathBuf {
+        self.folder.path().join("client.crt")
+    }
+
+    /// Its key.
+    pub fn key_file(&self) -> PathBuf {
+        self.folder.path().join("client.key")
+    }
+
+    /// Where the files and logs are: `0.log` is of the first member.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// CA, client certificate and key, PEM files, that the members do not know.
+    pub fn foreign_files(&self) -> anyhow::Result<[PathBuf; 3]> {
+        let foreign = Authority::new("foreign-ca")?;
+        let client = foreign.client("storage", None)?;
+        let write = |name: &str, pem: &str| {
+            let file = self.folder.path().join(name);
+            fs::write(&file, pem).map(|()| file)
+        };
+        Ok([
+            write("foreign-ca.crt", foreign.pem())?,
+            write("foreign.crt", &client.certificate)?,
+            write("foreign.key", &client.key)?,
+        ])
+    }
+
+    /// Kills a member: nobody listens at its port.
+    pub fn kill(&mut self, member: usize) {
+        self.members[member].daemon = None;
+    }
+
+    /// Starts a member that was killed, on what it had. Returns when it follows a leader.
+    pub fn restart(&mut self, member: usize) -> anyhow::Result<()> {
+        self.launch(member)?;
+        self.wait_until_ready(member)
+    }
+
+    /// Kills all members and starts them again.
+    pub fn restart_all(&mut self) -> anyhow::Result<()> {
+        for member in 0..self.members.len() {
+            self.kill(member);
+        }
+        self.start_members()
+    }
+
+    /// Stops a member in the middle of what it does: connections are taken, nothing is answered.
+    pub fn pause(&self, member: usize) -> anyhow::Result<()> {
+        self.signal(member, Signal::STOP)
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self, member: usize) -> anyhow::Result<()> {
+        self.signal(member, Signal::CONT)
+    }
+
+    /// The member that leads now, once there is one that says so.
+    pub fn leader(&self) -> anyhow::Result<usize> {
+        poll::until("etcd has a leader", LIMIT, || {
+            let leads = |member: &Member| member.says("etcd_server_is_leader 1");
+            Ok(self.members.iter().position(leads))
+        })
+    }
+
+    fn start_once(members: usize) -> anyhow::Result<Self> {
+        let folder = TempDir::with_prefix("test-etcd-")?;
+        let authority = Authority::new("etcd-ca")?;
+        write_files(folder.path(), &authority)?;
+        let members: anyhow::Result<_> = (0..members).map(|_| Member::new()).collect();
+        let mut cluster = Self {
+            members: members?,
+            folder,
+        };
+        let started = cluster.start_members();
+        cluster.folder.disable_cleanup(started.is_err());
+        started.with_context(|| format!("logs are in {}", cluster.folder().display()))?;
+        Ok(cluster)
+    }
+
+    /// Starts all, before it waits for one: alone, none becomes ready.
+    fn start_members(&mut self) -> anyhow::Result<()> {
+        for member in 0..self.members.len() {
+            self.launch(member)?;
+        }
+        (0..self.members.len()).try_for_each(|member| self.wait_until_ready(member))
+    }
+
+    fn launch(&mut self, number: usize) -> anyhow::Result<()> {
+        let peer = |(number, member): (usize, &Member)| {
+            format!("{number}=http://127.0.0.1:{}", member.peer_port)
+        };
+        let peers: Vec<String> = self.members.iter().enumerate().map(peer).collect();
+        let member = &mut self.members[number];
+        let client = format!("https://127.0.0.1:{}", member.client_port);
+        let own_peer = format!("http://127.0.0.1:{}", member.peer_port);
+        let mut command = Command::new(tools::path("etcd")?);
+        command
+            .args(FLAGS)
+            .arg(format!("--name={number}"))
+            .arg(format!("--data-dir={number}"))
+            .arg(format!("--listen-client-urls={client}"))
+            .arg(format!("--advertise-client-urls={client}"))
+            .arg(format!("--listen-peer-urls={own_peer}"))
+            .arg(format!("--initial-advertise-peer-urls={own_peer}"))
+            .arg(format!("--initial-cluster={}", peers.join(",")))
+            .arg(format!(
+                "--listen-metrics-urls=http://127.0.0.1:{}",
+                member.metrics_port
+            ))
+            .current_dir(self.folder.path());
+        let log = self.folder.path().join(format!("{number}.log"));
+        member.daemon = Some(Daemon::start(&mut command, &log)?);
+        Ok(())
+    }
+
+    fn wait_until_ready(&mut self, number: usize) -> anyhow::Result<()> {
+        let member = &mut self.members[number];
+        let mut daemon = member.daemon.take().context("the member is down")?;
+        let ready = poll::until("etcd is ready", LIMIT, || {
+            daemon.check()?;
+            Ok(member.says("etcd_server_has_leader 1").then_some(()))
+        });
+        let ready = ready.map_err(|error| error.context(daemon.log_end()));
+        member.daemon = Some(daemon);
+        ready
+    }
+
+    fn signal(&self, member: usize, signal: Signal) -> anyhow::Result<()> {
+        let daemon = self.members[member].daemon.as_ref();
+        daemon.context("the member is down")?.signal(signal)
+    }
+}
+
+impl Drop for EtcdCluster {
+    #[expect(
+        clippy::print_stderr,
+        reason = "the test runner captures it for a failed test"
+    )]
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.folder.disable_cleanup(true);
+            eprintln!("--- logs of etcd: {}", self.folder.path().display());
+        }
+    }
+}
+
+impl Member {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            daemon: None,
+            client_port: free_port()?,
+            peer_port: free_port()?,
+            metrics_port: free_port()?,
+        })
+    }
+
+    /// Whether its metrics have this line now.
+    fn says(&self, line: &str) -> bool {
+        let metrics = || -> std::io::Result<String> {
+            let address = SocketAddr::from(([127, 0, 0, 1], self.metrics_port));
+            let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        metrics().is_ok_and(|answer| answer.lines().any(|said| said == line))
+    }
+}
+
+/// What all members have. Files are those of [`write_files`], relative to the folder that they run
+/// in.
+const FLAGS: &[&str] = &[
+    "--initial-cluster-state=new",
+    "--client-cert-auth",
+    "--trusted-ca-file=ca.crt",
+    "--cert-file=server.crt",
+    "--key-file=server.key",
+    // It would want a certificate to call itself with.
+    "--enable-grpc-gateway=false",
+    "--unsafe-no-fsync",
+    "--log-level=warn",
+];
+
+fn write_files(folder: &Path, authority: &Authority) -> anyhow::Result<()> {
+    fs::write(folder.join("ca.crt"), authority.pem())?;
+    for (name, certificate) in [
+        ("server", authority.server()?),
+        ("client", authority.client("storage", None)?),
+    ] {
+        fs::write(folder.join(format!("{name}.crt")), certificate.certificate)?;
+        fs::write(folder.join(format!("{name}.key")), certificate.key)?;
+    }
+    Ok(())
+}
