@@ -9,11 +9,11 @@
 //!   Collection::view / latest / watch_from         reads: from memory, lock-free
 //!        Cache  <---- one watch -----+
 //!                                    |
-//!   create, update, delete ------> Store = Sealed (encryption at rest) over Sqlite | ...
+//!   create, update, delete ------> Store = Sealed (encryption at rest) over Sqlite | Etcd
 //! ```
 //!
-//! Invariants: nothing here knows a resource kind, metav1 or HTTP, values are opaque bytes; only
-//! `sqlite` names the SQLite library; nothing reads a clock. What a value means, who may see it and
+//! Invariants: nothing here knows a resource kind, metav1 or the HTTP of clients, values are opaque
+//! bytes; only `sqlite` names the SQLite library and only `etcd` those of gRPC; nothing reads a clock. What a value means, who may see it and
 //! how a failure looks to a client are left to the generic server.
 
 pub mod cache;
@@ -21,6 +21,8 @@ pub mod compaction;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 mod key;
 pub mod sealed;
 pub mod sqlite;

@@ -2,5 +2,6 @@
 
 mod backends;
 mod crash;
+mod etcd;
 mod model;
 mod umask;

@@ -1,0 +1,260 @@
+//! From the address of a member to a connection: TCP, TLS, HTTP/2.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use http::Uri;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::body::Body;
+use zeroize::Zeroizing;
+
+use crate::Cause;
+
+use super::link::Link;
+
+/// Bytes of one answer that may be under way, and of all together. A watch that nobody reads holds
+/// up to the first; the second lets dozens of them leave room for others.
+const WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 64 << 20;
+
+/// etcd's own port for clients.
+const PORT: u16 = 2379;
+
+/// Files that TLS uses, PEM. They are read for every new connection, so that a renewed one counts
+/// from the next on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificates to trust. `https` needs it.
+    pub ca: Option<PathBuf>,
+    /// The certificate to show, with those that lead to its CA.
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    pub key: Option<PathBuf>,
+}
+
+/// Why the address of a member, or what TLS needs for it, cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidEndpoint {
+    /// Not a URL of a member.
+    #[error("an endpoint is http:// or https://, a host and a port")]
+    Url,
+    /// Nobody is to be trusted.
+    #[error("https needs a CA file")]
+    NoCa,
+    /// The files would not be used.
+    #[error("files for TLS are of no use with http")]
+    NoTls,
+    /// One of a pair.
+    #[error("a client certificate and its key come together")]
+    HalfCertificate,
+}
+
+/// Why there is no connection to a member.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{step}")]
+pub(super) struct DialError {
+    step: &'static str,
+    source: Cause,
+}
+
+impl DialError {
+    fn at<E: std::error::Error + Send + Sync + 'static>(step: &'static str) -> impl Fn(E) -> Self {
+        move |error| Self {
+            step,
+            source: Arc::new(error),
+        }
+    }
+}
+
+/// A member of etcd.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint {
+    url: Uri,
+    host: String,
+    tls: Option<Tls>,
+}
+
+/// What a connection with TLS needs.
+#[derive(Clone, Debug)]
+struct Tls {
+    name: ServerName<'static>,
+    ca: PathBuf,
+    /// Certificate and key.
+    own: Option<(PathBuf, PathBuf)>,
+}
+
+impl Endpoint {
+    pub(super) fn parse(url: &str, files: &TlsFiles) -> Result<Self, InvalidEndpoint> {
+        let url: Uri = url.parse().map_err(|_| InvalidEndpoint::Url)?;
+        let host = url.host().ok_or(InvalidEndpoint::Url)?;
+        let host = host.trim_matches(['[', ']']).to_owned();
+        if url.path() != "/" || url.query().is_some() {
+            return Err(InvalidEndpoint::Url);
+        }
+        let tls = match url.scheme_str() {
+            Some("http") if *files == TlsFiles::default() => None,
+            Some("http") => return Err(InvalidEndpoint::NoTls),
+            Some("https") => Some(Tls::of(&host, files)?),
+            _ => return Err(InvalidEndpoint::Url),
+        };
+        Ok(Self { url, host, tls })
+    }
+
+    /// A new connection. It ends when its task, the handle, is dropped. There is no deadline here.
+    pub(super) async fn dial(&self) -> Result<(Link, AbortOnDropHandle<()>), DialError> {
+        let address = (&*self.host, self.url.port_u16().unwrap_or(PORT));
+        let tcp = TcpStream::connect(address)
+            .await
+            .map_err(DialError::at("connecting"))?;
+        // A connection without it works as well.
+        let _ = tcp.set_nodelay(true);
+        match &self.tls {
+            None => self.begin(tcp).await,
+            Some(tls) => {
+                let config = tls.config().await?;
+                let connector = TlsConnector::from(Arc::new(config));
+                let stream = connector
+                    .connect(tls.name.clone(), tcp)
+                    .await
+                    .map_err(DialError::at("the TLS handshake"))?;
+                self.begin(stream).await
+            }
+        }
+    }
+
+    async fn begin<S>(&self, stream: S) -> Result<(Link, AbortOnDropHandle<()>), DialError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let handshake = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .handshake::<_, Body>(TokioIo::new(stream));
+        let (sender, connection) = handshake
+            .await
+            .map_err(DialError::at("the HTTP/2 handshake"))?;
+        let task = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "a connection to etcd has ended");
+            }
+        });
+        let link = Link::new(sender, self.url.clone());
+        Ok((link, AbortOnDropHandle::new(task)))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(f)
+    }
+}
+
+impl Tls {
+    fn of(host: &str, files: &TlsFiles) -> Result<Self, InvalidEndpoint> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| InvalidEndpoint::Url)?;
+        let ca = files.ca.clone().ok_or(InvalidEndpoint::NoCa)?;
+        let own = match (files.certificate.clone(), files.key.clone()) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => return Err(InvalidEndpoint::HalfCertificate),
+        };
+        Ok(Self { name, ca, own })
+    }
+
+    async fn config(&self) -> Result<ClientConfig, DialError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(&self.ca).await? {
+            roots
+                .add(certificate)
+                .map_err(DialError::at("trusting the CA file"))?;
+        }
+        let builder = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .map_err(DialError::at("setting up TLS"))?
+            .with_root_certificates(roots);
+        let mut config = match &self.own {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let pem = Zeroizing::new(read(key).await?);
+                let key = PrivateKeyDer::from_pem_slice(&pem)
+                    .map_err(DialError::at("parsing the key of the client certificate"))?;
+                builder
+                    .with_client_auth_cert(certificates(certificate).await?, key)
+                    .map_err(DialError::at("using the client certificate"))?
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(config)
+    }
+}
+
+async fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, DialError> {
+    let pem = read(file).await?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    certificates.map_err(DialError::at("parsing a certificate file"))
+}
+
+async fn read(file: &Path) -> Result<Vec<u8>, DialError> {
+    let read = tokio::fs::read(file).await;
+    read.map_err(DialError::at("reading a file for TLS"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Endpoint, TlsFiles};
+
+    #[track_caller]
+    fn check(url: &str, files: [Option<&str>; 3], expect: Result<&str, &str>) {
+        let [ca, certificate, key] = files.map(|file| file.map(Into::into));
+        let files = TlsFiles {
+            ca,
+            certificate,
+            key,
+        };
+        let parsed = Endpoint::parse(url, &files);
+        let parsed = parsed.as_ref().map(|endpoint| &*endpoint.host);
+        let parsed = parsed.map_err(ToString::to_string);
+        assert_eq!(parsed, expect.map_err(str::to_owned), "{url}");
+    }
+
+    #[test]
+    fn an_endpoint_is_a_url_with_what_its_scheme_needs() {
+        let (ca, certificate, key) = (Some("ca"), Some("crt"), Some("key"));
+        check("http://etcd-0:2379", [None; 3], Ok("etcd-0"));
+        check("http://etcd-0/", [None; 3], Ok("etcd-0"));
+        check("https://[::1]:2379", [ca, None, None], Ok("::1"));
+        check("https://etcd", [ca, certificate, key], Ok("etcd"));
+        let url = Err("an endpoint is http:// or https://, a host and a port");
+        for wrong in [
+            "",
+            "etcd:2379",
+            "unix://etcd",
+            "http://etcd/v3",
+            "http://etcd?a",
+        ] {
+            check(wrong, [None; 3], url);
+        }
+        check("https://etcd", [None; 3], Err("https needs a CA file"));
+        let half = Err("a client certificate and its key come together");
+        check("https://etcd", [ca, certificate, None], half);
+        check("https://etcd", [ca, None, key], half);
+        let unused = Err("files for TLS are of no use with http");
+        check("http://etcd", [ca, None, None], unused);
+    }
+}

@@ -1,0 +1,120 @@
+//! One HTTP/2 connection to a member of etcd, and the calls that go over it side by side.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_util::{Stream, future::poll_fn};
+use http::{Uri, uri::PathAndQuery};
+use hyper::{body::Incoming, client::conn::http2::SendRequest};
+use prost::Message;
+use tonic::{Streaming, body::Body, client::Grpc, metadata::MetadataValue};
+use tonic_prost::ProstCodec;
+
+use super::{
+    failure::Failure,
+    wire::{
+        CompactionRequest, CompactionResponse, RangeRequest, RangeResponse, TxnRequest,
+        TxnResponse, WatchRequest, WatchResponse,
+    },
+};
+
+/// With it, a member that knows of no leader answers so at once, and ends watches.
+const REQUIRE_LEADER: (&str, &str) = ("hasleader", "true");
+
+/// A connection. Clones share it; it ends when all are dropped, or under them.
+#[derive(Clone)]
+pub(super) struct Link {
+    connection: Connection,
+    origin: Uri,
+}
+
+impl Link {
+    /// `origin` is the scheme and the authority of the member.
+    pub(super) fn new(connection: SendRequest<Body>, origin: Uri) -> Self {
+        Self {
+            connection: Connection(connection),
+            origin,
+        }
+    }
+
+    pub(super) async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Failure> {
+        self.unary("/etcdserverpb.KV/Range", request).await
+    }
+
+    pub(super) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, Failure> {
+        self.unary("/etcdserverpb.KV/Txn", request).await
+    }
+
+    pub(super) async fn compact(
+        &self,
+        request: CompactionRequest,
+    ) -> Result<CompactionResponse, Failure> {
+        self.unary("/etcdserverpb.KV/Compact", request).await
+    }
+
+    /// A stream of watches; returns once the member has answered the first request.
+    pub(super) async fn watch(
+        &self,
+        requests: impl Stream<Item = WatchRequest> + Send + 'static,
+    ) -> Result<Streaming<WatchResponse>, Failure> {
+        let path = PathAndQuery::from_static("/etcdserverpb.Watch/Watch");
+        let mut call = self.call().await?;
+        let answer = call
+            .streaming(with_leader(requests), path, ProstCodec::default())
+            .await?;
+        Ok(answer.into_inner())
+    }
+
+    async fn unary<Q, A>(&self, path: &'static str, request: Q) -> Result<A, Failure>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let path = PathAndQuery::from_static(path);
+        let mut call = self.call().await?;
+        let answer = call
+            .unary(with_leader(request), path, ProstCodec::default())
+            .await?;
+        Ok(answer.into_inner())
+    }
+
+    /// Waits until the connection takes a request. When it has ended, nothing was sent.
+    async fn call(&self) -> Result<Grpc<Connection>, Failure> {
+        let mut connection = self.connection.clone();
+        let ready = poll_fn(|context| connection.0.poll_ready(context)).await;
+        ready.map_err(|error| {
+            Failure::NotDone(Box::new(tonic::Status::from_error(Box::new(error))))
+        })?;
+        let call = Grpc::with_origin(connection, self.origin.clone());
+        // Pages of large records are larger than what is the limit without this.
+        Ok(call.max_decoding_message_size(usize::MAX))
+    }
+}
+
+fn with_leader<T>(message: T) -> tonic::Request<T> {
+    let (name, value) = REQUIRE_LEADER;
+    let mut request = tonic::Request::new(message);
+    let metadata = request.metadata_mut();
+    metadata.insert(name, MetadataValue::from_static(value));
+    request
+}
+
+/// The connection in the shape that gRPC asks for.
+#[derive(Clone)]
+struct Connection(SendRequest<Body>);
+
+impl tower_service::Service<http::Request<Body>> for Connection {
+    type Response = http::Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
+    }
+}
