@@ -4,9 +4,11 @@
 //! required, and not judged here: the handshake proves only that the client holds its key; whose
 //! certificate counts is decided for each request (A168).
 
+mod certificate_files;
 mod certificates;
 mod connection;
 
+pub use certificate_files::{CertificateFileError, CertificateFiles};
 pub use certificates::{CertificateError, ReloadableCertificate};
 pub use connection::Peer;
 

@@ -40,14 +40,14 @@ use tokio::sync::watch;
 
 use changes::Seen;
 use registration::{Registration, Registrations};
-use secret::{Secrets, Written};
+use secret::Secrets;
 use state::State;
 
 /// How long the host must have had a new CA in the APIService before anything signed by it is served:
 /// each kube-apiserver of the host follows that object by itself.
 const TRUST_SETTLES: SignedDuration = SignedDuration::from_mins(10);
 
-/// Who wins a compare-and-swap has done what was due; more than this many in a row is no race.
+/// Who loses a compare-and-swap looks again at once, but then rather waits for the next change.
 const ATTEMPTS: usize = 3;
 
 /// Where the certificate is kept and what it is for.
@@ -136,63 +136,67 @@ impl Serving {
     }
 
     async fn pass(&self) -> Seen {
+        let mut seen = self.look().await;
+        for _ in 1..ATTEMPTS {
+            if !seen.outrun {
+                break;
+            }
+            seen = self.look().await;
+        }
+        self.tell((!seen.troubles.is_empty()).then(|| seen.troubles.join("; ")));
+        seen
+    }
+
+    async fn look(&self) -> Seen {
         let mut seen = Seen::default();
-        let mut troubles = Vec::new();
         let registration = match self.registrations.read().await {
             Ok((registration, version)) => {
                 seen.registration = Some(version);
                 Some(registration)
             }
             Err(trouble) => {
-                troubles.push(trouble);
+                seen.troubles.push(trouble);
                 None
             }
         };
         match self.state(registration.as_ref(), &mut seen).await {
-            Ok(state) => {
+            Ok(Some(state)) => {
                 let bundle = state.bundle();
                 self.publish(&state, &bundle);
                 if let Some(registration) = registration {
                     let kept = self.registrations.keep(registration, &bundle).await;
-                    troubles.extend(kept.err());
+                    seen.note(kept);
                 }
                 self.memory().state = Some(state);
             }
-            Err(trouble) => troubles.push(trouble),
+            Ok(None) => {}
+            Err(trouble) => seen.troubles.push(trouble),
         }
-        seen.troubled = !troubles.is_empty();
-        self.tell((!troubles.is_empty()).then(|| troubles.join("; ")));
         seen
     }
 
-    /// What the Secret holds, after all that is due has been done to it.
+    /// What the Secret holds, after all that is due has been done to it; nothing where somebody else was
+    /// faster.
     async fn state(
         &self,
         registration: Option<&Registration>,
         seen: &mut Seen,
-    ) -> Result<State, String> {
-        for _ in 0..ATTEMPTS {
-            let (stored, version) = self.secrets.read().await?;
-            seen.secret = Some(version);
-            let now = self.clock.now();
-            let Some(stored) = stored else {
-                let state = self.beginning(now)?;
-                match self.secrets.create(&state).await? {
-                    Written::Done => return Ok(state),
-                    Written::Conflict => continue,
-                }
-            };
-            let state = self.secrets.parse(&stored)?;
-            let trusted = self.trusted(&state, registration, now);
-            let Some(due) = rotation::due(&state, &self.names, trusted, now)? else {
-                return Ok(state);
-            };
-            match self.secrets.replace(stored, &due).await? {
-                Written::Done => return Ok(due),
-                Written::Conflict => {}
-            }
-        }
-        Err("replicas keep changing the Secret of the serving certificate: see that all run the same version".to_owned())
+    ) -> Result<Option<State>, String> {
+        let (stored, version) = self.secrets.read().await?;
+        seen.secret = Some(version);
+        let now = self.clock.now();
+        let Some(stored) = stored else {
+            let state = self.beginning(now)?;
+            let created = self.secrets.create(&state).await;
+            return Ok(seen.note(created).then_some(state));
+        };
+        let state = self.secrets.parse(&stored)?;
+        let trusted = self.trusted(&state, registration, now);
+        let Some(due) = rotation::due(&state, &self.names, trusted, now)? else {
+            return Ok(Some(state));
+        };
+        let replaced = self.secrets.replace(stored, &due).await;
+        Ok(seen.note(replaced).then_some(due))
     }
 
     /// What a Secret that is not there is made with: where it was deleted beneath us, what it held, so

@@ -55,6 +55,11 @@ impl ReloadableCertificate {
         Ok(())
     }
 
+    /// What is served now.
+    pub(super) fn current(&self) -> Arc<CertifiedKey> {
+        self.current.load_full()
+    }
+
     /// TLS 1.2 and newer, HTTP/2 preferred, this certificate, and client certificates asked for
     /// with these issuers named.
     ///
@@ -87,7 +92,7 @@ impl fmt::Debug for ReloadableCertificate {
 
 impl ResolvesServerCert for ReloadableCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+        Some(self.current())
     }
 }
 

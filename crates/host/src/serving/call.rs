@@ -8,37 +8,53 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Why a call failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Somebody else was faster.
-    Conflict,
     /// The right to do it is missing; in the words of the host.
     Forbidden(String),
-    /// It is not there; in the words of the host.
-    Missing(String),
     /// Anything else.
     Other(String),
+}
+
+/// What became of a compare-and-swap.
+pub(super) enum Written {
+    /// It is as it was to be.
+    Done,
+    /// Somebody else was faster: read it again.
+    Conflict,
 }
 
 /// Waits for the host, but not for ever.
 pub(super) async fn call<T>(
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, Failure> {
-    match tokio::time::timeout(DEADLINE, request).await {
-        Ok(answer) => answer.map_err(|error| failure(&error)),
-        Err(_) => Err(Failure::Other("the host does not answer".to_owned())),
+    answer(request).await?.map_err(|error| failure(&error))
+}
+
+/// As [`call`], for a write in the version that was read.
+pub(super) async fn write<T>(
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<Written, Failure> {
+    match answer(request).await? {
+        Ok(_) => Ok(Written::Done),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Written::Conflict),
+        Err(error) => Err(failure(&error)),
     }
 }
 
+async fn answer<T>(request: impl Future<Output = T>) -> Result<T, Failure> {
+    let answer = tokio::time::timeout(DEADLINE, request).await;
+    answer.map_err(|_| Failure::Other("the host does not answer".to_owned()))
+}
+
 fn failure(error: &kube::Error) -> Failure {
-    let kube::Error::Api(status) = error else {
-        return Failure::Other(deepest(error));
-    };
-    let message = status.message.clone();
-    match status.code {
-        403 => Failure::Forbidden(message),
-        404 => Failure::Missing(message),
-        409 => Failure::Conflict,
-        code if message.is_empty() => Failure::Other(format!("the host answers {code}")),
-        _ => Failure::Other(message),
+    match error {
+        kube::Error::Api(status) if status.code == 403 => {
+            Failure::Forbidden(status.message.clone())
+        }
+        kube::Error::Api(status) if status.message.is_empty() => {
+            Failure::Other(format!("the host answers {}", status.code))
+        }
+        kube::Error::Api(status) => Failure::Other(status.message.clone()),
+        error => Failure::Other(deepest(error)),
     }
 }
 

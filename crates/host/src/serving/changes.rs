@@ -8,7 +8,7 @@ use kube::api::{Api, ListParams, WatchEvent, WatchParams};
 use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 
-use super::call::{Failure, call};
+use super::call::{Failure, Written, call};
 use super::registration::Registrations;
 use super::secret::Secrets;
 
@@ -26,15 +26,32 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Seen {
     pub(super) secret: Option<String>,
     pub(super) registration: Option<String>,
-    pub(super) troubled: bool,
+    pub(super) troubles: Vec<String>,
+    /// Whether somebody else was faster.
+    pub(super) outrun: bool,
 }
 
 impl Seen {
+    /// Whether it was written; if not, why not is kept.
+    pub(super) fn note(&mut self, outcome: Result<Written, String>) -> bool {
+        match outcome {
+            Ok(Written::Done) => return true,
+            Ok(Written::Conflict) => self.outrun = true,
+            Err(trouble) => self.troubles.push(trouble),
+        }
+        false
+    }
+
     /// Waits until there may be something to do.
     pub(super) async fn changed(self, secrets: &Secrets, registrations: &Registrations) {
         sleep(PAUSE).await;
+        let at_most = if self.troubles.is_empty() {
+            POLL
+        } else {
+            RETRY
+        };
         tokio::select! {
-            () = sleep(if self.troubled { RETRY } else { POLL }) => {}
+            () = sleep(at_most) => {}
             () = changed(&secrets.api, &secrets.name, self.secret) => {}
             () = changed(&registrations.api, &registrations.name, self.registration) => {}
         }

@@ -8,7 +8,7 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
 use super::ServingOptions;
-use super::call::{Failure, call};
+use super::call::{Failure, Written, write};
 use super::changes::named;
 
 /// The APIService, by its name.
@@ -66,13 +66,12 @@ impl Registrations {
         Ok((registration, version))
     }
 
-    /// Puts the bundle into it, unless it is there. Somebody who was faster is no failure: the change
-    /// starts another pass.
-    pub(super) async fn keep(&self, read: Registration, bundle: &str) -> Result<(), String> {
+    /// Puts the bundle into it, unless it is there.
+    pub(super) async fn keep(&self, read: Registration, bundle: &str) -> Result<Written, String> {
         let skips_verification = read.spec.insecure_skip_tls_verify == Some(true);
         let has = read.spec.ca_bundle.as_ref();
         if has.is_some_and(|has| has.0 == bundle.as_bytes()) && !skips_verification {
-            return Ok(());
+            return Ok(Written::Done);
         }
         let patch = json!({
             "metadata": {"resourceVersion": read.version},
@@ -82,17 +81,14 @@ impl Registrations {
             },
         });
         let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
-        match call(self.api.patch(&self.name, &params, &patch)).await {
-            Ok(_) => {
-                tracing::info!(
-                    api_service = self.name,
-                    "the CA bundle was brought up to date"
-                );
-                Ok(())
-            }
-            Err(Failure::Conflict) => Ok(()),
-            Err(failure) => Err(self.trouble("patch", failure)),
+        let patched = write(self.api.patch(&self.name, &params, &patch)).await;
+        if matches!(patched, Ok(Written::Done)) {
+            tracing::info!(
+                api_service = self.name,
+                "the CA bundle was brought up to date"
+            );
         }
+        patched.map_err(|failure| self.trouble("patch", failure))
     }
 
     fn check_owner(&self, spec: &APIServiceSpec) -> Result<(), String> {
@@ -124,8 +120,7 @@ impl Registrations {
             Failure::Forbidden(message) => format!(
                 "{text}: {message}: give the ServiceAccount get, list, watch and patch on APIService {name}"
             ),
-            Failure::Conflict => text,
-            Failure::Missing(message) | Failure::Other(message) => format!("{text}: {message}"),
+            Failure::Other(message) => format!("{text}: {message}"),
         }
     }
 }

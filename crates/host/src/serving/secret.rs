@@ -5,7 +5,7 @@ use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 
 use super::ServingOptions;
-use super::call::{Failure, call};
+use super::call::{Failure, Written, write};
 use super::changes::named;
 use super::state::State;
 
@@ -14,14 +14,6 @@ pub(super) struct Secrets {
     pub(super) api: Api<Secret>,
     pub(super) name: String,
     namespace: String,
-}
-
-/// What became of a compare-and-swap.
-pub(super) enum Written {
-    /// It is as it was to be.
-    Done,
-    /// Somebody else was faster: read it again.
-    Conflict,
 }
 
 impl Secrets {
@@ -60,8 +52,8 @@ impl Secrets {
             data: Some(state.data()),
             ..Secret::default()
         };
-        let created = call(self.api.create(&PostParams::default(), &secret)).await;
-        self.written("create", created)
+        let created = write(self.api.create(&PostParams::default(), &secret)).await;
+        created.map_err(|failure| self.trouble("create", failure))
     }
 
     /// Writes another state where it still is as it was read.
@@ -71,16 +63,8 @@ impl Secrets {
             ..read
         };
         let params = PostParams::default();
-        let replaced = call(self.api.replace(&self.name, &params, &secret)).await;
-        self.written("update", replaced)
-    }
-
-    fn written(&self, verb: &str, answer: Result<Secret, Failure>) -> Result<Written, String> {
-        match answer {
-            Ok(_) => Ok(Written::Done),
-            Err(Failure::Conflict) => Ok(Written::Conflict),
-            Err(failure) => Err(self.trouble(verb, failure)),
-        }
+        let replaced = write(self.api.replace(&self.name, &params, &secret)).await;
+        replaced.map_err(|failure| self.trouble("update", failure))
     }
 
     fn trouble(&self, verb: &str, failure: Failure) -> String {
@@ -90,8 +74,7 @@ impl Secrets {
             Failure::Forbidden(message) => format!(
                 "{text}: {message}: give the ServiceAccount get, list, watch, create and update on Secrets in namespace {namespace}"
             ),
-            Failure::Conflict => text,
-            Failure::Missing(message) | Failure::Other(message) => format!("{text}: {message}"),
+            Failure::Other(message) => format!("{text}: {message}"),
         }
     }
 }

@@ -11,3 +11,4 @@ mod configuration;
 mod fixture;
 mod records;
 mod reviews;
+mod serving;

@@ -1,0 +1,249 @@
+//! A host with an APIService, replicas that keep a certificate for it, and clients that trust what the
+//! host trusts.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use certificates::Certificate;
+use host::serving::{Served, Serving, ServingOptions};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
+use kube::api::{Api, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use machinery::time::Clock;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use serde_json::{Value, json};
+use test_cluster::http::{Request, expect};
+use test_cluster::{Options, TestCluster};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+pub(super) const NAMESPACE: &str = "ns";
+pub(super) const SERVICE: &str = "server";
+pub(super) const API_SERVICE: &str = "v1.test.example.com";
+pub(super) const SECRET: &str = "server-serving";
+
+/// What the host calls the server when it checks the certificate.
+const NAME: &str = "server.ns.svc";
+
+/// Far beyond what anything here takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub(super) struct World {
+    pub(super) cluster: TestCluster,
+    pub(super) clock: Arc<MovedClock>,
+    pub(super) host: Client,
+}
+
+/// The same time for the replicas and for those who check their certificates.
+#[derive(Debug)]
+pub(super) struct MovedClock(Mutex<Timestamp>);
+
+impl MovedClock {
+    pub(super) fn advance(&self, by: SignedDuration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+impl TimeProvider for MovedClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = self.now().as_second().unsigned_abs();
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+impl World {
+    /// A host with the namespace, and with an APIService that leads to the server.
+    pub(super) async fn start() -> Self {
+        let cluster = TestCluster::start(&Options::default()).unwrap();
+        let clock = MovedClock(Mutex::new("2026-01-02T03:04:05Z".parse().unwrap()));
+        let host = client(&std::fs::read_to_string(cluster.admin_kubeconfig()).unwrap()).await;
+        let world = Self {
+            cluster,
+            clock: Arc::new(clock),
+            host,
+        };
+        world.post(
+            "/api/v1/namespaces",
+            &json!({"metadata": {"name": NAMESPACE}}),
+        );
+        world.register(NAMESPACE, SERVICE);
+        world
+    }
+
+    pub(super) fn post(&self, path: &str, object: &Value) {
+        let admin = self.cluster.admin().unwrap();
+        expect(admin.post(path, object).unwrap(), 201).unwrap();
+    }
+
+    pub(super) fn delete(&self, path: &str) {
+        let admin = self.cluster.admin().unwrap();
+        expect(admin.send(&Request::new("DELETE", path)).unwrap(), 200).unwrap();
+    }
+
+    /// Makes the APIService.
+    pub(super) fn register(&self, namespace: &str, service: &str) {
+        let object = json!({
+            "metadata": {"name": API_SERVICE},
+            "spec": {
+                "group": "test.example.com", "version": "v1",
+                "groupPriorityMinimum": 100, "versionPriority": 100,
+                "service": {"namespace": namespace, "name": service},
+            },
+        });
+        self.post("/apis/apiregistration.k8s.io/v1/apiservices", &object);
+    }
+
+    /// A replica that may do anything.
+    pub(super) fn replica(&self) -> Arc<Serving> {
+        self.replica_as(self.host.clone())
+    }
+
+    pub(super) fn replica_as(&self, client: Client) -> Arc<Serving> {
+        let options = ServingOptions {
+            namespace: NAMESPACE.to_owned(),
+            service: SERVICE.to_owned(),
+            other_services: vec!["gateway".to_owned()],
+            external_hosts: vec!["users.example.com".to_owned(), "10.1.2.3".to_owned()],
+            api_service: API_SERVICE.to_owned(),
+        };
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        Arc::new(Serving::new(client, clock, &options))
+    }
+
+    /// A client as this user, who may do nothing unless a role says so.
+    pub(super) async fn client_as(&self, user: &str) -> Client {
+        let pair = self.cluster.client_certificate(user, None).unwrap();
+        let file = json!({
+            "clusters": [{"name": "host", "cluster": {
+                "server": self.cluster.url(),
+                "certificate-authority-data": STANDARD.encode(self.cluster.ca_pem()),
+            }}],
+            "users": [{"name": "user", "user": {
+                "client-certificate-data": STANDARD.encode(pair.certificate),
+                "client-key-data": STANDARD.encode(pair.key),
+            }}],
+            "contexts": [{"name": "host", "context": {"cluster": "host", "user": "user"}}],
+            "current-context": "host",
+        });
+        client(&file.to_string()).await
+    }
+
+    pub(super) fn registrations(&self) -> Api<APIService> {
+        Api::all(self.host.clone())
+    }
+
+    pub(super) fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.host.clone(), NAMESPACE)
+    }
+
+    /// What the host trusts, PEM; empty where it trusts nobody.
+    pub(super) async fn bundle(&self) -> Vec<u8> {
+        let found = self.registrations().get(API_SERVICE).await.unwrap();
+        let bundle = found.spec.and_then(|spec| spec.ca_bundle);
+        bundle.map(|bundle| bundle.0).unwrap_or_default()
+    }
+
+    pub(super) async fn patch_registration(&self, patch: Value) {
+        let patch = Patch::Merge(patch);
+        let (registrations, params) = (self.registrations(), PatchParams::default());
+        let patched = registrations.patch(API_SERVICE, &params, &patch).await;
+        patched.unwrap();
+    }
+
+    /// The entries of the Secret that hold CAs, in the order of the bundle, and how many the host
+    /// trusts.
+    pub(super) async fn phase(&self) -> (Vec<&'static str>, usize) {
+        let secret = self.secrets().get(SECRET).await.unwrap();
+        let data = secret.data.unwrap();
+        let entries = ["ca.crt", "next-ca.crt", "previous-ca.crt"];
+        let held = entries
+            .into_iter()
+            .filter(|entry| data.contains_key(*entry));
+        let trusted = Certificate::bundle_from_pem(&self.bundle().await).unwrap();
+        (held.collect(), trusted.len())
+    }
+}
+
+async fn client(kubeconfig: &str) -> Client {
+    let file = Kubeconfig::from_yaml(kubeconfig).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(file, &options).await;
+    Client::try_from(config.unwrap()).unwrap()
+}
+
+/// What a replica serves.
+pub(super) fn served(replica: &Serving) -> Served {
+    replica.served().borrow().clone().expect("it serves")
+}
+
+/// Waits until it is so.
+pub(super) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let waited = tokio::time::timeout(LIMIT, wait).await;
+    waited.unwrap_or_else(|_| panic!("{what}: not so after {LIMIT:?}"));
+}
+
+/// Serves TLS with what the replica says at each handshake; returns the port.
+pub(super) async fn listen(replica: &Serving) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let served = replica.served();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let pair = served.borrow().clone().expect("it serves").pair;
+            let chain = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
+            let key = PrivateKeyDer::from_pem_slice(pair.key.expose().as_bytes()).unwrap();
+            let provider = rustls::crypto::aws_lc_rs::default_provider().into();
+            let config = ServerConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![chain], key)
+                .unwrap();
+            // Who breaks off complains at the other end.
+            let _ = TlsAcceptor::from(Arc::new(config)).accept(socket).await;
+        }
+    });
+    port
+}
+
+/// A handshake as the host would do it with this bundle.
+pub(super) async fn connect(
+    port: u16,
+    bundle: &[u8],
+    clock: &Arc<MovedClock>,
+) -> std::io::Result<()> {
+    let mut roots = RootCertStore::empty();
+    for ca in CertificateDer::pem_slice_iter(bundle) {
+        roots.add(ca.unwrap()).unwrap();
+    }
+    let provider = rustls::crypto::aws_lc_rs::default_provider().into();
+    let clock = Arc::clone(clock) as Arc<dyn TimeProvider>;
+    let config = ClientConfig::builder_with_details(provider, clock)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let socket = TcpStream::connect(("127.0.0.1", port)).await?;
+    let name = ServerName::try_from(NAME).unwrap();
+    let connector = TlsConnector::from(Arc::new(config));
+    connector.connect(name, socket).await.map(drop)
+}
