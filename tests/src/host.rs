@@ -106,7 +106,8 @@ impl Host {
 
     /// Starts one more replica and waits until it is ready.
     pub fn add_replica(&mut self) -> anyhow::Result<()> {
-        let replica = Replica::start(&self.arguments()?, self.folder.path())?;
+        let log = self.folder.path().join("server.log");
+        let replica = Replica::start(&self.arguments()?, &log)?;
         self.aggregation.add(replica.secure_port());
         self.gateway.add(replica.gateway_port());
         self.replicas.push(replica);
@@ -140,7 +141,7 @@ impl Host {
 
     /// Where users reach the gateway.
     pub fn gateway_url(&self) -> String {
-        format!("https://localhost:{}", self.gateway.port())
+        format!("https://127.0.0.1:{}", self.gateway.port())
     }
 
     /// Waits until the host sends requests for the group to the replicas.
@@ -158,10 +159,12 @@ impl Host {
         .with_context(|| self.logs())
     }
 
-    /// What the replicas have logged.
+    /// The end of what the replicas have logged, all into one file.
     pub fn logs(&self) -> String {
-        let logs = self.replicas.iter().map(|replica| replica.log_end());
-        logs.collect::<Vec<_>>().join("\n---\n")
+        self.replicas
+            .last()
+            .map(Replica::log_end)
+            .unwrap_or_default()
     }
 
     fn data_dir(&self) -> PathBuf {
@@ -203,7 +206,7 @@ impl Host {
     /// Installs the chart, and leads its Service to this machine.
     fn install(&self, values: &[String]) -> anyhow::Result<()> {
         let helm = Helm::of(&self.kubeconfig("admin"))?;
-        let external = format!("gateway.externalURL={}", self.gateway_url());
+        let external = format!("externalUrl={}", self.gateway_url());
         let mut install = vec!["install", NAME, "charts/kubeconfig-apiserver"];
         install.extend([
             "--namespace",

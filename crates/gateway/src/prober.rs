@@ -12,11 +12,12 @@ mod observation;
 mod probe;
 mod schedule;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::management::Cluster;
 use api::management::cluster;
+use api::management::{Cluster, ClusterSpec};
 use apiserver::registry::Registry;
 use apiserver::stored_object::StoredObject;
 use futures_util::StreamExt;
@@ -154,7 +155,7 @@ impl Prober {
             secret_revision: secret.as_deref().and_then(|key| self.revision(key)),
             secret,
             connected: connection.is_some(),
-            generation: cluster.metadata.generation.unwrap_or_default(),
+            spec: digest(&cluster.spec),
             uid: cluster.metadata.uid.unwrap_or_default(),
             name: object.name().to_owned(),
         })
@@ -219,6 +220,14 @@ impl Prober {
             }
         }
     }
+}
+
+fn digest(spec: &ClusterSpec) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_vec(spec)
+        .unwrap_or_default()
+        .hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Rings when a collection changes.

@@ -1,5 +1,6 @@
 //! The command line, as typed.
 
+mod aggregated;
 mod cluster;
 
 use std::net::IpAddr;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(crate) use aggregated::{AggregatedArgs, EtcdArgs, ListenArgs, StoreKind};
 pub(crate) use cluster::{
     AddArgs, ClusterArgs, ClusterCommand, EndpointArgs, OidcArgs, RemoveArgs, WebhookArgs,
 };
@@ -65,6 +67,17 @@ pub(crate) enum Command {
     ///   kubectl --kubeconfig ./data/alice.kubeconfig api-resources
     #[command(verbatim_doc_comment)]
     Standalone(StandaloneArgs),
+
+    /// Runs behind the API server of a host cluster, which then serves kubeconfigs at its own address.
+    ///
+    /// Records are kept in the host, or in etcd. Any number of replicas may run; the chart in
+    /// charts/kubeconfig-apiserver makes what they need. Users, clusters and settings are objects of
+    /// the host. On a machine beside it, for a try:
+    ///
+    ///   kubeconfig-apiserver aggregated --host-kubeconfig host.kubeconfig \
+    ///     --external-url https://kubeconfigs.example.com
+    #[command(verbatim_doc_comment)]
+    Aggregated(Box<AggregatedArgs>),
 
     /// Registers real clusters with a running server, and takes them back.
     ///

@@ -69,6 +69,8 @@ pub(crate) struct DomainParts {
     pub(crate) store: Arc<dyn Store>,
     /// Whether what is in memory can be relied on.
     pub(crate) confirmed: Confirmed,
+    /// How clusters are looked at.
+    pub(crate) prober: prober::Options,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -83,6 +85,7 @@ pub(crate) struct Domain {
     validity: Arc<Validity>,
     minter: Arc<Minter>,
     keys: Arc<KeyStore>,
+    prober: prober::Options,
     clock: Arc<dyn Clock>,
 }
 
@@ -131,6 +134,7 @@ impl Domain {
             validity: Arc::new(validity),
             minter: Arc::new(minter),
             keys,
+            prober: parts.prober,
             clock: parts.clock,
         })
     }
@@ -237,7 +241,7 @@ impl Domain {
             Arc::clone(gateway.upstreams()),
             (self.management.clusters.clone(), self.secrets.clone()),
             Arc::clone(&self.clock),
-            prober::Options::default(),
+            self.prober,
         );
         tasks.spawn("cluster prober", prober.run());
     }

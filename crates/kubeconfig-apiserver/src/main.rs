@@ -2,17 +2,21 @@
 //!
 //! The one place that names concrete backends and wires all parts together.
 
+mod aggregated;
 mod args;
 mod clock;
 mod cluster;
+mod confirmation;
 mod data_dir;
 mod demo;
 mod domain;
+mod external_url;
 mod logging;
 mod pki;
 mod standalone;
 mod tasks;
 mod user_file;
+mod version;
 
 use std::process::ExitCode;
 
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
     logging::start(&args.log);
     let result = match args.command {
         Command::Standalone(args) => standalone::run(args),
+        Command::Aggregated(args) => aggregated::run(*args),
         Command::Cluster(args) => cluster::run(&args),
     };
     match result {

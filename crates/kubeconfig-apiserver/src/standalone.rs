@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use api::management::{cluster, setting};
+use apiserver::GenericServer;
 use apiserver::server::Server;
-use apiserver::{GenericServer, version::VersionInfo};
 use auth::client_certificate::{ClientCertificate, ClientCertificateVerifier, bundle_from_pem};
 use machinery::time::Clock;
 use rustls_pki_types::UnixTime;
@@ -23,9 +23,11 @@ use crate::args::StandaloneArgs;
 use crate::clock::SystemClock;
 use crate::data_dir::DataDir;
 use crate::demo;
+use crate::external_url;
 use crate::pki::Authority;
 use crate::tasks::Tasks;
 use crate::user_file::UserFile;
+use crate::version::version;
 
 use address::Address;
 pub(crate) use kinds::Kinds;
@@ -41,7 +43,9 @@ const DEFAULT_ISSUER: &str = "https://kubeconfig-apiserver";
 /// # Errors
 /// One line that says what is wrong with a flag, a file, a port or the data folder.
 pub(crate) fn run(args: StandaloneArgs) -> Result<()> {
-    address::check_external_url(args.external_url.as_deref())?;
+    if let Some(url) = &args.external_url {
+        external_url::check(url)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -156,15 +160,4 @@ fn generic_server(
         .authenticator(Arc::new(tokens))
         .version(version());
     Ok(kinds.serve(builder).build())
-}
-
-fn version() -> VersionInfo {
-    VersionInfo {
-        major: "1".to_owned(),
-        minor: "36".to_owned(),
-        git_version: format!("v1.36.0+kubeconfig-apiserver.{}", env!("CARGO_PKG_VERSION")),
-        compiler: "rustc".to_owned(),
-        platform: format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
-        ..VersionInfo::default()
-    }
 }

@@ -40,10 +40,10 @@ const COLUMNS: [Column; 4] = [
 pub struct Features(pub Registry<Feature>);
 
 impl Features {
-    /// Whether a feature is on; one that nobody defined is off.
+    /// Whether a feature is on: as its object says, or by its built-in default where there is none.
     pub fn enabled(&self, name: &str) -> bool {
         let enabled = self.0.derived(("", name), Feature::is_enabled);
-        enabled.is_some_and(|enabled| *enabled)
+        enabled.map_or_else(|| feature::built_in_default(name), |enabled| *enabled)
     }
 }
 

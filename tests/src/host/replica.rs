@@ -29,10 +29,10 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// A replica that takes connections; its log goes into `folder`.
-    pub(super) fn start(arguments: &[String], folder: &Path) -> anyhow::Result<Self> {
+    /// A replica that takes connections; what it logs is added to a file.
+    pub(super) fn start(arguments: &[String], log: &Path) -> anyhow::Result<Self> {
         let (secure_port, gateway_port) = (free_port()?, free_port()?);
-        let log = folder.join(format!("replica-{secure_port}.log"));
+        let log = log.to_owned();
         let mut arguments = arguments.to_vec();
         arguments.push(format!("--secure-port={secure_port}"));
         arguments.push(format!("--gateway-port={gateway_port}"));

@@ -2,6 +2,8 @@
 
 // `cfg(test)` says nothing new here, but lints then know that check functions are tests too.
 #[cfg(test)]
+mod aggregated;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod chart;

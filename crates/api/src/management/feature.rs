@@ -11,6 +11,11 @@ use machinery::meta::serialize_go_order;
 /// Serve `kubeconfigs.ext.cattle.io`; on by default.
 pub const EXT_KUBECONFIGS: &str = "ext-kubeconfigs";
 
+/// Whether a feature is on where no object says so: the built-in ones are.
+pub fn built_in_default(name: &str) -> bool {
+    name == EXT_KUBECONFIGS
+}
+
 /// A switch for a part of the server. Changes act at once.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]

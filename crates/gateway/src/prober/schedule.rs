@@ -10,8 +10,9 @@ use tokio::time::Instant;
 pub(super) struct Subject {
     pub(super) name: String,
     pub(super) uid: String,
-    /// Grows when the spec changes.
-    pub(super) generation: i64,
+    /// A digest of the spec. Its generation would not do: where the status is no subresource, writing
+    /// that changes the generation too.
+    pub(super) spec: u64,
     /// Whether there is a way to it.
     pub(super) connected: bool,
     /// Where the Secret with the credential lies, if one is named.
@@ -118,10 +119,10 @@ mod tests {
 
     const PERIOD: Duration = Duration::from_secs(70);
 
-    fn subject(name: &str, generation: i64) -> Subject {
+    fn subject(name: &str, spec: u64) -> Subject {
         Subject {
             name: name.to_owned(),
-            generation,
+            spec,
             ..Subject::default()
         }
     }

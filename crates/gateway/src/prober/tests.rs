@@ -369,7 +369,7 @@ async fn what_was_found_of_an_older_spec_is_not_written() {
     let stored = home.clusters.find("", "prod").await.unwrap().unwrap();
     let subject = prober.subject(&stored).unwrap();
     let mut changed = home.cluster("prod");
-    changed.metadata.generation = Some(2);
+    changed.spec.display_name = "another".to_owned();
     home.clusters
         .replace(changed, stored.revision())
         .await

@@ -149,3 +149,10 @@ pub(crate) struct ListenArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub(crate) shutdown_delay: u64,
 }
+
+impl ListenArgs {
+    /// In whose name tokens are signed, and where users reach the gateway.
+    pub(crate) fn issuer(&self) -> String {
+        self.external_url.trim_end_matches('/').to_owned()
+    }
+}

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use apiserver::server::ReloadableCertificate;
 use certificates::Names;
 use tokio::net::TcpListener;
@@ -16,23 +16,6 @@ pub(super) struct Address {
     listener: TcpListener,
     ip: IpAddr,
     port: u16,
-}
-
-/// Refuses URLs that no client could use.
-pub(super) fn check_external_url(url: Option<&str>) -> Result<()> {
-    let Some(url) = url else {
-        return Ok(());
-    };
-    let parsed: http::Uri = url
-        .parse()
-        .with_context(|| format!("--external-url {url} is not a URL"))?;
-    if parsed.scheme_str() != Some("https") || parsed.host().is_none_or(str::is_empty) {
-        bail!("--external-url {url} must be of the form https://host or https://host:port");
-    }
-    if !matches!(parsed.path(), "" | "/") || parsed.query().is_some() {
-        bail!("--external-url {url} must not have a path or query");
-    }
-    Ok(())
 }
 
 impl Address {

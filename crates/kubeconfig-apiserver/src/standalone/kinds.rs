@@ -9,7 +9,7 @@ use auth::rbac::RbacAuthorizer;
 use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
 use builtins::Builtins;
 use builtins::any_resource::AnyResource;
-use gateway::Gateway;
+use gateway::{Gateway, prober};
 use machinery::status::Status;
 use machinery::time::Clock;
 use management::cluster::{self, Clusters};
@@ -70,6 +70,7 @@ impl Kinds {
             issuer: issuer.to_owned(),
             store: Arc::clone(&store),
             confirmed: Arc::new(|| true),
+            prober: prober::Options::default(),
             clock: Arc::clone(&clock),
         });
         Ok(Self {

@@ -1,10 +1,10 @@
 //! The kinds of this crate as CRDs, for a cluster without Rancher, and the objects that it begins with.
 //!
 //! The files of the chart are what these tests make of the Rust types; `SNAPSHOTS=overwrite` writes them anew. Schemas say what our
-//! fields are and let through what else an object has, since Rancher's objects have much more. There is no status subresource:
-//! Rancher's clusters have none, and one patch reaches the status in both.
+//! fields are and let through what else an object has, since Rancher's objects have much more. The status of clusters is a subresource,
+//! so that writing what the gateway found does not count as a change of what is wanted.
 
-use api::management::{Setting, setting};
+use api::management::{Cluster, Setting, setting};
 use apiserver::description::{Description, Scope};
 use management::{bootstrap, cluster, feature, node, setting as settings, user};
 use serde_json::{Map, Value, json};
@@ -149,6 +149,16 @@ fn wide(mut column: Value) -> Value {
 fn crd(kind: &Description, columns: &[Value]) -> String {
     let age = column("Age", "date", ".metadata.creationTimestamp");
     let columns: Vec<Value> = columns.iter().cloned().chain([age]).collect();
+    let mut version = json!({
+        "name": kind.version,
+        "served": true,
+        "storage": true,
+        "schema": {"openAPIV3Schema": schema(kind)},
+        "additionalPrinterColumns": columns,
+    });
+    if kind.plural == Cluster::PLURAL {
+        version["subresources"] = json!({"status": {}});
+    }
     yaml(&json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -165,13 +175,7 @@ fn crd(kind: &Description, columns: &[Value]) -> String {
                 Scope::Cluster => "Cluster",
                 Scope::Namespaced => "Namespaced",
             },
-            "versions": [{
-                "name": kind.version,
-                "served": true,
-                "storage": true,
-                "schema": {"openAPIV3Schema": schema(kind)},
-                "additionalPrinterColumns": columns,
-            }],
+            "versions": [version],
         },
     }))
 }

@@ -1,0 +1,268 @@
+//! The aggregated server: everything is built here, in the order in which it depends on each other.
+//!
+//! Two listeners share one domain. The host's API server calls the one, users and clusters call the
+//! other; they differ in who is recognised and in what is served.
+
+mod certificate;
+mod kinds;
+mod store;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use api::management::{cluster, setting};
+use apiserver::GenericServer;
+use apiserver::health::HealthCheck;
+use apiserver::server::{HttpService, ReloadableCertificate, Server};
+use auth::delegated::{DelegatedAuthenticator, DelegatedAuthorizer};
+use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
+use gateway::prober;
+use host::delegation::{AuthenticationConfiguration, HostReviews, Options};
+use kube::Client;
+use machinery::time::Clock;
+use management::settings::Fixed;
+use rand::Rng;
+use tokens::authenticator::TokenAuthenticator;
+use tokens::cluster_credential::ClusterAuthorizer;
+use tokens::openid;
+use tokio::net::TcpListener;
+
+use crate::args::{AggregatedArgs, ListenArgs};
+use crate::clock::SystemClock;
+use crate::confirmation::Confirmation;
+use crate::domain::{Domain, DomainParts};
+use crate::external_url;
+use crate::tasks::Tasks;
+use crate::version::version;
+
+use certificate::Certificates;
+use kinds::HostKinds;
+
+/// How long requests under way may take when the server stops.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// Paths that everybody may ask at both listeners.
+const HEALTH: [&str; 3] = ["/livez", "/readyz", "/healthz"];
+
+/// Runs an aggregated server until it is told to stop.
+///
+/// # Errors
+/// One line that says what is wrong with a flag, a file or a port. A host that does not answer is
+/// waited for.
+pub(crate) fn run(args: AggregatedArgs) -> Result<()> {
+    external_url::check(&args.listen.external_url)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime
+        .context("the runtime cannot be started")?
+        .block_on(serve(args))
+}
+
+async fn serve(args: AggregatedArgs) -> Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let tasks = Tasks::new();
+    let listen = &args.listen;
+    let aggregation = bind(listen.bind_address, listen.secure_port, "--secure-port").await?;
+    let front = bind(listen.bind_address, listen.gateway_port, "--gateway-port").await?;
+    let host = host::client::connect(args.host_kubeconfig.as_deref()).await?;
+
+    let certificates = Certificates::start(&args, &host, (&clock, &tasks)).await?;
+    let callers = callers(&args, &host, (&clock, &tasks)).await?;
+    let domain = domain(&args, &host, (&clock, &tasks), &certificates).await?;
+    let authorizers = Authorizers::new(&host, &clock)?;
+
+    let for_host = GenericServer::builder(authorizers.of_host()?, Arc::clone(&clock))
+        .authenticator(callers.front_proxy())
+        .authenticator(callers.client_certificates())
+        .authenticator(Arc::new(DelegatedAuthenticator::new(
+            Arc::new(HostReviews::new(host.clone())),
+            &random_key()?,
+            Arc::clone(&clock),
+        )))
+        .version(version());
+    let for_host = domain
+        .serve(for_host)
+        .health_check(front_proxy_check(&callers));
+    let for_host = for_host.build();
+    let for_users = GenericServer::builder(authorizers.of_users()?, Arc::clone(&clock))
+        .authenticator(minted_tokens(&domain, &clock))
+        .version(version());
+    let for_users = domain.serve(domain.serve_clusters(for_users)).build();
+
+    let gateway = domain.gateway(for_users.shutdown().clone());
+    domain.start_tasks(&gateway, &tasks);
+    let (keys, following, stop) = (domain.keys(), Arc::clone(&clock), tasks.stop());
+    tasks.spawn("keys of replicas", async move {
+        keys.follow(following, stop).await;
+    });
+    let listeners = (
+        listener(aggregation, &certificates.aggregation, for_host.service())?,
+        listener(
+            front,
+            &certificates.gateway,
+            gateway.layer(for_users.service()),
+        )?,
+    );
+    let stops = (for_host.shutdown().clone(), for_users.shutdown().clone());
+    tasks.stop_on_signal(
+        vec![for_host, for_users],
+        Duration::from_secs(listen.shutdown_delay),
+    );
+    tracing::info!(
+        url = listen.external_url,
+        namespace = args.namespace,
+        "serving"
+    );
+    tokio::join!(
+        listeners.0.run(stops.0, DRAIN),
+        listeners.1.run(stops.1, DRAIN),
+    );
+    tasks.finish().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn bind(ip: IpAddr, port: u16, flag: &str) -> Result<TcpListener> {
+    let bound = TcpListener::bind((ip, port)).await;
+    bound.with_context(|| format!("cannot listen on {ip} port {port}: choose another {flag}"))
+}
+
+/// Names no authority to TLS clients: a list that is older than a change of the authorities would
+/// keep a client from showing a certificate of the new one.
+fn listener(
+    listener: TcpListener,
+    certificate: &Arc<ReloadableCertificate>,
+    service: HttpService,
+) -> Result<Server> {
+    let tls = certificate.server_config(Vec::new());
+    let tls = tls.context("TLS cannot be set up")?;
+    Ok(Server::new(listener, Arc::new(tls), service))
+}
+
+/// Who the host says may call.
+async fn callers(
+    args: &AggregatedArgs,
+    host: &Client,
+    (clock, tasks): (&Arc<dyn Clock>, &Tasks),
+) -> Result<Arc<AuthenticationConfiguration>> {
+    let options = Options {
+        allow_empty_front_proxy_names: args.allow_empty_front_proxy_names,
+        clock: Arc::clone(clock),
+    };
+    let found = AuthenticationConfiguration::wait(host.clone(), options, &tasks.stop()).await;
+    let Some(callers) = found else {
+        bail!("stopped before the host said how it authenticates");
+    };
+    let (following, stop) = (Arc::clone(&callers), tasks.stop());
+    tasks.spawn("authentication of the host", following.run(stop));
+    Ok(callers)
+}
+
+/// Not well while the host says something that is not taken: what counts is older than that.
+fn front_proxy_check(callers: &Arc<AuthenticationConfiguration>) -> HealthCheck {
+    let callers = Arc::clone(callers);
+    HealthCheck {
+        name: "front-proxy",
+        vital: false,
+        check: Arc::new(move || {
+            let well = callers.trouble().is_none();
+            Box::pin(async move { well })
+        }),
+    }
+}
+
+async fn domain(
+    args: &AggregatedArgs,
+    host: &Client,
+    (clock, tasks): (&Arc<dyn Clock>, &Tasks),
+    certificates: &Certificates,
+) -> Result<Domain> {
+    let backend = store::open(args, host, tasks)?;
+    let kinds = HostKinds {
+        client: host.clone(),
+        clock: Arc::clone(clock),
+        tasks,
+    };
+    let records = kinds.records(&backend).await?;
+    let mirrored = kinds.follow(&args.namespace).await?;
+    let confirmation = Confirmation::new();
+    let holds = confirmation.holds();
+    let (asked, users) = (records.kubeconfigs.clone(), mirrored.users);
+    let caught_up = async move || asked.latest().await.is_ok() && users.trouble().is_none();
+    tasks.spawn("confirmation", confirmation.run(caught_up));
+    Domain::build(DomainParts {
+        records,
+        management: mirrored.management,
+        secrets: mirrored.secrets,
+        namespace: args.namespace.clone(),
+        fixed: fixed(&args.listen, certificates),
+        issuer: args.listen.issuer(),
+        store: backend.store,
+        confirmed: holds,
+        prober: prober::Options {
+            unconnected: false,
+            ..prober::Options::default()
+        },
+        clock: Arc::clone(clock),
+    })
+    .await
+}
+
+/// Where users reach the gateway is what the flags say, whatever settings the host has: those of
+/// Rancher lead to Rancher.
+fn fixed(args: &ListenArgs, certificates: &Certificates) -> Fixed {
+    let (url, ca_certs) = (args.issuer(), Arc::clone(&certificates.ca_of_gateway));
+    Arc::new(move |name| match name {
+        setting::SERVER_URL => Some(url.clone()),
+        setting::CA_CERTS => Some(ca_certs()),
+        _ => None,
+    })
+}
+
+fn minted_tokens(domain: &Domain, clock: &Arc<dyn Clock>) -> Arc<TokenAuthenticator> {
+    let (validity, clock) = (domain.validity(), Arc::clone(clock));
+    Arc::new(TokenAuthenticator::new(validity, clock, cluster::LOCAL))
+}
+
+/// What may be done: `system:masters` everything, clusters their reviews, and all else as the host
+/// decides. Health, and at the gateway what verifies tokens, is for everybody.
+struct Authorizers {
+    host: Arc<dyn Authorizer>,
+}
+
+impl Authorizers {
+    fn new(host: &Client, clock: &Arc<dyn Clock>) -> Result<Self> {
+        let reviews = Arc::new(HostReviews::new(host.clone()));
+        let host = DelegatedAuthorizer::new(reviews, &random_key()?, Arc::clone(clock));
+        Ok(Self {
+            host: Arc::new(host),
+        })
+    }
+
+    fn of_host(&self) -> Result<Arc<dyn Authorizer>> {
+        Ok(Arc::new(AuthorizerUnion::new(vec![
+            Arc::new(AlwaysAllowPaths::new(HEALTH)?),
+            Arc::new(PrivilegedGroup::system_masters()),
+            Arc::clone(&self.host),
+        ])))
+    }
+
+    fn of_users(&self) -> Result<Arc<dyn Authorizer>> {
+        let public = HEALTH.into_iter().chain(openid::PATHS);
+        Ok(Arc::new(AuthorizerUnion::new(vec![
+            Arc::new(AlwaysAllowPaths::new(public)?),
+            Arc::new(ClusterAuthorizer),
+            Arc::clone(&self.host),
+        ])))
+    }
+}
+
+/// For hashes of what is remembered.
+fn random_key() -> Result<[u8; 32]> {
+    let mut key = [0; 32];
+    rand::rng().fill_bytes(&mut key);
+    Ok(key)
+}

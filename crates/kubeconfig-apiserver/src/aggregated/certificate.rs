@@ -1,0 +1,166 @@
+//! What the two listeners show, and what kubeconfigs trust: from files, or made and renewed together with the other replicas.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use apiserver::server::{CertificateFiles, ReloadableCertificate};
+use host::serving::{Served, Serving, ServingOptions};
+use kube::Client;
+use machinery::time::Clock;
+use tokio::sync::watch;
+
+use crate::args::AggregatedArgs;
+use crate::tasks::Tasks;
+
+/// The APIService of the group.
+const API_SERVICE: &str = "v1.ext.cattle.io";
+
+/// How often the file of an authority is read.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// The certificates of both listeners.
+pub(super) struct Certificates {
+    /// For the host's API server.
+    pub(super) aggregation: Arc<ReloadableCertificate>,
+    /// For users and clusters.
+    pub(super) gateway: Arc<ReloadableCertificate>,
+    /// The authorities that kubeconfigs trust, PEM; empty where machines trust them anyway.
+    pub(super) ca_of_gateway: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl Certificates {
+    /// Waits until there is something to serve.
+    ///
+    /// # Errors
+    /// Where a file cannot be used.
+    pub(super) async fn start(
+        args: &AggregatedArgs,
+        host: &Client,
+        (clock, tasks): (&Arc<dyn Clock>, &Tasks),
+    ) -> Result<Self> {
+        let listen = &args.listen;
+        let aggregation = (&listen.tls_cert_file, &listen.tls_key_file);
+        let gateway = (&listen.gateway_tls_cert_file, &listen.gateway_tls_key_file);
+        let aggregation = from_files(aggregation, tasks).await?;
+        let gateway = from_files(gateway, tasks).await?;
+        if let (Some(aggregation), Some(gateway)) = (&aggregation, &gateway) {
+            return Ok(Self {
+                aggregation: Arc::clone(aggregation),
+                gateway: Arc::clone(gateway),
+                ca_of_gateway: ca_file(listen.gateway_ca_file.as_ref(), tasks).await?,
+            });
+        }
+        let (managed, bundle) = managed(args, host, (clock, tasks)).await?;
+        let ca_of_gateway = match &gateway {
+            Some(_) => ca_file(listen.gateway_ca_file.as_ref(), tasks).await?,
+            None => bundle,
+        };
+        Ok(Self {
+            aggregation: aggregation.unwrap_or_else(|| Arc::clone(&managed)),
+            gateway: gateway.unwrap_or(managed),
+            ca_of_gateway,
+        })
+    }
+}
+
+type Text = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The certificate in files, followed; `None` where no files are named.
+async fn from_files(
+    files: (&Option<PathBuf>, &Option<PathBuf>),
+    tasks: &Tasks,
+) -> Result<Option<Arc<ReloadableCertificate>>> {
+    let (Some(certificate), Some(key)) = files else {
+        return Ok(None);
+    };
+    let files = CertificateFiles::load(certificate.clone(), key.clone()).await?;
+    let certificate = files.certificate();
+    tasks.spawn("certificate files", async move { files.follow().await });
+    Ok(Some(certificate))
+}
+
+/// The text of a file, followed; empty where none is named.
+async fn ca_file(file: Option<&PathBuf>, tasks: &Tasks) -> Result<Text> {
+    let Some(file) = file.cloned() else {
+        return Ok(Arc::new(String::new));
+    };
+    let text = tokio::fs::read_to_string(&file).await;
+    let text = text.with_context(|| format!("--gateway-ca-file {} cannot be read", file.display()));
+    let text = Arc::new(RwLock::new(text?));
+    let shown = Arc::clone(&text);
+    tasks.spawn("CA file", async move {
+        loop {
+            tokio::time::sleep(PERIOD).await;
+            match tokio::fs::read_to_string(&file).await {
+                Ok(newest) => *text.write().unwrap_or_else(PoisonError::into_inner) = newest,
+                Err(error) => {
+                    tracing::warn!(%error, "the CA file cannot be read, the last text stays")
+                }
+            }
+        }
+    });
+    let read = move || shown.read().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(Arc::new(read))
+}
+
+/// The certificate that the replicas make themselves, and who vouches for it.
+async fn managed(
+    args: &AggregatedArgs,
+    host: &Client,
+    (clock, tasks): (&Arc<dyn Clock>, &Tasks),
+) -> Result<(Arc<ReloadableCertificate>, Text)> {
+    let options = ServingOptions {
+        namespace: args.namespace.clone(),
+        service: args.service.clone(),
+        other_services: vec![args.gateway_service.clone()],
+        external_hosts: vec![host_of(&args.listen.external_url)],
+        api_service: API_SERVICE.to_owned(),
+    };
+    let serving = Arc::new(Serving::new(host.clone(), Arc::clone(clock), &options));
+    let (mut served, bundle) = (serving.served(), serving.served());
+    tasks.spawn("serving certificate", async move { serving.run().await });
+    let first = served.wait_for(Option::is_some).await;
+    let first = first.context("no serving certificate is managed")?.clone();
+    let certificate = load(&first.context("no serving certificate is managed")?)?;
+    tasks.spawn(
+        "managed certificate",
+        follow(served, Arc::clone(&certificate)),
+    );
+    let bundle = move || {
+        let served = bundle.borrow();
+        let bundle = served.as_ref().map(|served| served.bundle.clone());
+        bundle.unwrap_or_default()
+    };
+    Ok((certificate, Arc::new(bundle)))
+}
+
+async fn follow(
+    mut served: watch::Receiver<Option<Served>>,
+    certificate: Arc<ReloadableCertificate>,
+) {
+    while served.changed().await.is_ok() {
+        let Some(newest) = served.borrow_and_update().clone() else {
+            continue;
+        };
+        let (chain, key) = (&newest.pair.certificate, newest.pair.key.expose());
+        match certificate.replace(chain.as_bytes(), key.as_bytes()) {
+            Ok(()) => tracing::info!("another serving certificate is shown"),
+            Err(error) => tracing::error!(%error, "the new serving certificate cannot be used"),
+        }
+    }
+}
+
+fn load(served: &Served) -> Result<Arc<ReloadableCertificate>> {
+    let (chain, key) = (&served.pair.certificate, served.pair.key.expose());
+    ReloadableCertificate::load(chain.as_bytes(), key.as_bytes())
+        .context("the serving certificate cannot be used")
+}
+
+/// The host of a URL that was checked already.
+fn host_of(url: &str) -> String {
+    let uri = url.parse::<http::Uri>().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    host.trim_matches(['[', ']']).to_owned()
+}

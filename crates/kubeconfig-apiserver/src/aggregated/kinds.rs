@@ -1,0 +1,156 @@
+//! The kinds of an aggregated server: records in a store of its own, and the host's objects that they refer to, read through watches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::management::{cluster, feature, node, setting, user};
+use anyhow::Result;
+use api::management;
+use api::management::{Cluster, Feature, Node, Setting, User};
+use apiserver::description::Description;
+use apiserver::registry::{Registries, Registry};
+use apiserver::stored_object::Index;
+use host::mirror::{Mirror, MirrorOptions};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use machinery::meta::Object;
+use machinery::time::Clock;
+use storage::Store;
+use storage::cache::{CacheBuilder, CacheOptions};
+
+use super::store::Backend;
+use crate::domain::{Management, Records, start_cache};
+use crate::tasks::Tasks;
+
+/// The time between two attempts to reach the host at the start.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Which Secrets are credentials: what `cluster add` makes.
+const CREDENTIALS: &str = "type=Opaque";
+
+/// Reads kinds through watches of the host.
+pub(super) struct HostKinds<'a> {
+    pub(super) client: Client,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) tasks: &'a Tasks,
+}
+
+/// What is read of the host.
+pub(super) struct Mirrored {
+    pub(super) management: Management,
+    /// Credentials of clusters.
+    pub(super) secrets: Registry<Secret>,
+    /// Tells whether what is known of users can be relied on.
+    pub(super) users: Arc<Mirror>,
+}
+
+impl HostKinds<'_> {
+    /// Follows all that kubeconfigs refer to, with credentials from this namespace.
+    ///
+    /// # Errors
+    /// Where the host's answers make no sense. One that does not answer is waited for.
+    pub(super) async fn follow(&self, namespace: &str) -> Result<Mirrored> {
+        let own = |plural: &str| MirrorOptions {
+            group: management::GROUP.to_owned(),
+            version: management::VERSION.to_owned(),
+            resource: plural.to_owned(),
+            ..MirrorOptions::default()
+        };
+        let credentials = MirrorOptions {
+            version: "v1".to_owned(),
+            resource: "secrets".to_owned(),
+            namespace: Some(namespace.to_owned()),
+            field_selector: CREDENTIALS.to_owned(),
+            ..MirrorOptions::default()
+        };
+        let (clusters, nodes) = (own(Cluster::PLURAL), own(Node::PLURAL));
+        let (settings, features) = (own(Setting::PLURAL), own(Feature::PLURAL));
+        let users = self.mirror(own(User::PLURAL));
+        Ok(Mirrored {
+            management: Management {
+                clusters: self
+                    .read(
+                        self.mirror(clusters),
+                        cluster::description(),
+                        cluster::INDEX,
+                    )
+                    .await?,
+                nodes: self
+                    .read(self.mirror(nodes), node::description(), node::INDEX)
+                    .await?,
+                users: self
+                    .read(Arc::clone(&users), user::description(), user::INDEX)
+                    .await?,
+                settings: self
+                    .read(
+                        self.mirror(settings),
+                        setting::description(),
+                        setting::INDEX,
+                    )
+                    .await?,
+                features: self
+                    .read(
+                        self.mirror(features),
+                        feature::description(),
+                        feature::INDEX,
+                    )
+                    .await?,
+            },
+            secrets: self
+                .read(
+                    self.mirror(credentials),
+                    builtins::secret::description(),
+                    builtins::secret::INDEX,
+                )
+                .await?,
+            users,
+        })
+    }
+
+    fn mirror(&self, options: MirrorOptions) -> Arc<Mirror> {
+        let mirror = Arc::new(Mirror::new(self.client.clone(), options));
+        let (running, stop) = (Arc::clone(&mirror), self.tasks.stop());
+        self.tasks
+            .spawn("mirror", async move { running.run(stop).await });
+        mirror
+    }
+
+    async fn read<T: Object>(
+        &self,
+        mirror: Arc<Mirror>,
+        description: Description,
+        index: Index<T>,
+    ) -> Result<Registry<T>> {
+        let mut registries = self.registries(mirror.clone());
+        let registry = registries.add(description, index);
+        until_it_answers(&*mirror, || mirror.trouble()).await;
+        start_cache(registries.into_cache(), self.tasks).await?;
+        Ok(registry)
+    }
+
+    fn registries(&self, store: Arc<dyn Store>) -> Registries {
+        let cache = CacheBuilder::new(Arc::clone(&store), CacheOptions::default());
+        Registries::new(store, cache, Arc::clone(&self.clock))
+    }
+
+    /// Reads the records of this store.
+    ///
+    /// # Errors
+    /// Where they make no sense. A store that does not answer is waited for.
+    pub(super) async fn records(&self, backend: &Backend) -> Result<Records> {
+        let mut registries = self.registries(Arc::clone(&backend.store));
+        let records = Records::register(&mut registries);
+        until_it_answers(&*backend.store, &*backend.trouble).await;
+        start_cache(registries.into_cache(), self.tasks).await?;
+        Ok(records)
+    }
+}
+
+/// A server that starts while its store is away is not ready until it is back.
+async fn until_it_answers(store: &dyn Store, trouble: impl Fn() -> Option<String>) {
+    while let Err(error) = store.current_revision().await {
+        let trouble = trouble();
+        tracing::warn!(%error, trouble, "waiting for the store");
+        tokio::time::sleep(PAUSE).await;
+    }
+}

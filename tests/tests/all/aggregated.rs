@@ -1,0 +1,3 @@
+//! The server behind a real kube-apiserver.
+
+mod transcripts;
