@@ -8,6 +8,9 @@
 
 mod callers;
 mod configuration;
+mod faults;
 mod fixture;
+mod mirror;
 mod records;
+mod replicas;
 mod reviews;
