@@ -13,8 +13,9 @@
 //! * It may change or remove Secrets on the word of others who are allowed to. That is a write like
 //!   any other. Secrets that are no records are never touched.
 //!
-//! It relies on [`Records::run`] running, and on the namespace and the verbs of [`VERBS`] being
-//! granted: [`Records::trouble`] says what is missing. The namespace is never created.
+//! It relies on [`Records::run`] running, on the namespace, and on the verbs get, list, watch, create,
+//! update, patch and delete for its Secrets: [`Records::trouble`] says what is missing. The namespace
+//! is never created.
 
 use std::time::Duration;
 

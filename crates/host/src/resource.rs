@@ -136,7 +136,8 @@ impl Resource {
 
     /// Follows the host and looks after what is kept, for ever.
     pub(crate) async fn run(&self, on_quiet: &(dyn Fn() + Send + Sync)) {
-        tokio::join!(self.follow(on_quiet), self.kept.expire());
+        let review = self.calls.review(self.verbs);
+        tokio::join!(self.follow(on_quiet), self.kept.expire(), review);
     }
 
     /// Goes on at `at`, as nobody knows what happened before.

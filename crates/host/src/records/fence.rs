@@ -21,8 +21,9 @@ use tokio::time::timeout;
 /// Readers that wait for a fence; more wait to be among them.
 const WAITING: usize = 1024;
 
-/// Time for a fence: that of two calls, the one that is under way and the next.
-const DEADLINE: Duration = Duration::from_secs(20);
+/// Time for a fence, the write that is under way included. In a healthy cluster it takes
+/// milliseconds.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 type Reply = oneshot::Sender<Result<Revision, Error>>;
 

@@ -13,12 +13,15 @@ use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
 use serde_json::json;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
 use super::{Failure, Topic, Troubles, Verb, failure::Refusal, lines};
 
 /// Time for one call, with the pauses that the host asks for.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Time from one review of what is denied to the next.
+const REVIEWS: Duration = Duration::from_secs(2);
 
 /// Calls about one resource, in one namespace or all.
 pub(crate) struct Calls {
@@ -164,16 +167,31 @@ impl Calls {
         })))
     }
 
-    /// Asks the host whether we may do what it denied, or what we have not tried yet.
+    /// Asks the host, for ever, whether we may do what we have not tried yet, at first all `verbs`,
+    /// and what it denied. Otherwise a denied write would be found only by somebody who needs it, and
+    /// its end by nobody.
     pub(crate) async fn review(&self, verbs: &[Verb]) {
-        for verb in verbs {
-            match self.may(*verb).await {
-                Ok(true) => self.troubles.clear(Topic::Denied(*verb)),
-                Ok(false) if self.troubles.denied().contains(verb) => {}
-                Ok(false) => self.deny(*verb, "grant it to the account of this server"),
-                // Whatever is wrong shows in the calls that matter.
-                Err(_) => {}
+        let mut asked = verbs.to_vec();
+        let mut turns = interval(REVIEWS);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turns.tick().await;
+            while let Some(verb) = asked.last() {
+                match self.may(*verb).await {
+                    Ok(true) => self.troubles.clear(Topic::Denied(*verb)),
+                    Ok(false) if self.troubles.denied().contains(verb) => {}
+                    Ok(false) => self.deny(*verb, "grant it to the account of this server"),
+                    // Whatever is wrong shows in the calls that matter; the rest is for later.
+                    Err(_) => break,
+                }
+                asked.pop();
             }
+            let known = self.troubles.denied().into_iter();
+            asked.extend(
+                known
+                    .filter(|verb| !asked.contains(verb))
+                    .collect::<Vec<_>>(),
+            );
         }
     }
 

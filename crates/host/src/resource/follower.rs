@@ -58,7 +58,6 @@ impl Resource {
     pub(crate) async fn follow(&self, on_quiet: &(dyn Fn() + Send + Sync)) {
         let [first, last] = PAUSES;
         let (mut pause, mut absent) = (first, false);
-        self.calls.review(self.verbs).await;
         loop {
             let opened = Instant::now();
             let ended = self.follow_once(on_quiet).await;
@@ -81,7 +80,6 @@ impl Resource {
             };
             sleep(pause).await;
             pause = last.min(pause * 2);
-            self.calls.review(&self.calls.troubles().denied()).await;
         }
     }
 
@@ -89,7 +87,10 @@ impl Resource {
         let at = self.log.position();
         let recovered = match ended {
             Err(failure) if failure.is(StatusCode::GONE) => {
-                tracing::warn!(?at, "the host has forgotten what its watch missed");
+                // When the first watch begins, that is no loss.
+                if let Some(at) = at {
+                    tracing::warn!(%at, "the host has forgotten what its watch missed");
+                }
                 self.begin_anew().await
             }
             ended => ended,
@@ -126,8 +127,7 @@ impl Resource {
                 () = sleep(quiet) => {
                     silent_for += quiet;
                     on_quiet();
-                    self.calls.review(&self.calls.troubles().denied()).await;
-                    continue;
+                            continue;
                 }
             }
             silent_for = Duration::ZERO;

@@ -3,12 +3,22 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use host::mirror::{Mirror, MirrorOptions};
 use host::records::{Records, RecordsOptions};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
 use kube::Client;
-use serde_json::json;
-use test_cluster::http::{self, Request};
-use test_cluster::{Options, TestCluster};
+use kube::client::Body;
+use serde_json::{Value, json};
+use storage::cache::{Cache, CacheBuilder, CacheOptions, Collection, Decode};
+use storage::{Key, Revision, Store};
+use test_cluster::{Options, TestCluster, http as plain};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tower::BoxError;
 
 /// A cluster, its client, and a number for the next name.
 pub(crate) struct Host {
@@ -19,8 +29,20 @@ pub(crate) struct Host {
 
 /// A part that runs until this is dropped.
 pub(crate) struct Running<T> {
-    pub(crate) it: Arc<T>,
-    _stop: DropGuard,
+    it: Arc<T>,
+    stop: CancellationToken,
+    _stops: DropGuard,
+}
+
+impl<T> Running<T> {
+    fn new(it: T) -> Self {
+        let stop = CancellationToken::new();
+        Self {
+            it: Arc::new(it),
+            _stops: stop.clone().drop_guard(),
+            stop,
+        }
+    }
 }
 
 impl<T> std::ops::Deref for Running<T> {
@@ -28,6 +50,56 @@ impl<T> std::ops::Deref for Running<T> {
 
     fn deref(&self) -> &Arc<T> {
         &self.it
+    }
+}
+
+/// The things of a store, cached as text.
+pub(crate) struct Things {
+    pub(crate) collection: Collection<String>,
+    _stop: DropGuard,
+}
+
+/// Prefix of the keys that [`key`] makes.
+pub(crate) const THINGS: &str = "/test.example/things/";
+
+pub(crate) fn key(name: &str) -> Key {
+    Key::parse(&format!("{THINGS}{name}")).expect("a well-formed key")
+}
+
+pub(crate) fn text(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+struct AsText;
+
+impl Decode<String> for AsText {
+    fn decode(&self, _: &Key, value: &Bytes, _: Revision) -> String {
+        String::from_utf8_lossy(value).into_owned()
+    }
+}
+
+impl Things {
+    pub(crate) async fn of(store: Arc<dyn Store>, prefix: &str) -> Self {
+        let mut builder = CacheBuilder::new(store, CacheOptions::default());
+        let collection = builder.collection(prefix, Arc::new(AsText));
+        let cache: Cache<String> = builder.start().await.expect("the store answers");
+        let stop = CancellationToken::new();
+        tokio::spawn({
+            let stop = stop.clone();
+            async move { cache.run(stop).await }
+        });
+        Self {
+            collection,
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    /// `name=text`, the newest state.
+    pub(crate) async fn latest(&self) -> Vec<String> {
+        let view = self.collection.latest().await.expect("it catches up");
+        view.iter()
+            .map(|(key, text)| format!("{}={text}", key.name()))
+            .collect()
     }
 }
 
@@ -47,6 +119,28 @@ impl Host {
         format!("{prefix}-{}", self.next.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// A client as a user who may do nothing yet.
+    pub(crate) async fn client_of(&self, user: &str) -> Client {
+        let certificate = self.cluster.client_certificate(user, None);
+        let certificate = certificate.expect("a certificate");
+        let kubeconfig = json!({
+            "clusters": [{"name": "c", "cluster": {
+                "server": self.cluster.url(),
+                "certificate-authority-data": STANDARD.encode(self.cluster.ca_pem()),
+            }}],
+            "users": [{"name": "u", "user": {
+                "client-certificate-data": STANDARD.encode(certificate.certificate),
+                "client-key-data": STANDARD.encode(certificate.key),
+            }}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "c",
+        });
+        let file = self.cluster.folder().join(format!("{user}.kubeconfig"));
+        std::fs::write(&file, kubeconfig.to_string()).expect("it is written");
+        let client = host::client::connect(Some(&file)).await;
+        client.expect("a client")
+    }
+
     pub(crate) fn namespace(&self) -> String {
         let name = self.name("store");
         self.make_namespace(&name);
@@ -58,48 +152,78 @@ impl Host {
         self.post("/api/v1/namespaces", &namespace);
     }
 
-    pub(crate) fn post(&self, path: &str, object: &serde_json::Value) {
+    pub(crate) fn post(&self, path: &str, object: &Value) {
         let admin = self.cluster.admin().expect("a client");
         let answer = admin.post(path, object).expect("an answer");
-        http::expect(answer, 201).expect("it is made");
+        plain::expect(answer, 201).expect("it is made");
     }
 
-    /// Sends a request as the administrator.
-    pub(crate) fn ask(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<(&str, &str)>,
-    ) -> (u16, String) {
-        let mut request = Request::new(method, path);
-        if let Some((content, body)) = body {
-            request = request.body(content, body.to_owned());
-        }
+    pub(crate) fn patch(&self, path: &str, patch: &Value) {
+        let request = plain::Request::new("PATCH", path)
+            .body("application/merge-patch+json", patch.to_string());
+        self.send(&request);
+    }
+
+    pub(crate) fn delete(&self, path: &str) {
+        self.send(&plain::Request::new("DELETE", path));
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let answer = self.send(&plain::Request::get(path));
+        serde_json::from_str(&answer).expect("JSON")
+    }
+
+    fn send(&self, request: &plain::Request) -> String {
         let admin = self.cluster.admin().expect("a client");
-        let answer = admin.send(&request).expect("an answer");
-        (answer.status, answer.text().to_string())
+        let answer = admin.send(request).expect("an answer");
+        let answer = plain::expect(answer, 200).expect("it is done");
+        answer.text().to_string()
     }
 
     pub(crate) fn records(&self, namespace: &str) -> Running<Records> {
-        self.records_as(self.client.clone(), namespace)
+        self.records_by(self.client.clone(), namespace)
     }
 
-    pub(crate) fn records_as(&self, client: Client, namespace: &str) -> Running<Records> {
+    pub(crate) fn records_by(&self, client: Client, namespace: &str) -> Running<Records> {
         let options = RecordsOptions {
             namespace: namespace.to_owned(),
             instance: self.name("test"),
         };
-        let records = Arc::new(Records::new(client, options));
-        let stop = CancellationToken::new();
-        tokio::spawn({
-            let (records, stop) = (Arc::clone(&records), stop.clone());
-            async move { records.run(stop).await }
-        });
-        Running {
-            it: records,
-            _stop: stop.drop_guard(),
-        }
+        let records = Running::new(Records::new(client, options));
+        let (running, stop) = (Arc::clone(&records), records.stop.clone());
+        tokio::spawn(async move { running.run(stop).await });
+        records
     }
+
+    pub(crate) fn mirror(&self, options: MirrorOptions) -> Running<Mirror> {
+        let mirror = Running::new(Mirror::new(self.client.clone(), options));
+        let (running, stop) = (Arc::clone(&mirror), mirror.stop.clone());
+        tokio::spawn(async move { running.run(stop).await });
+        mirror
+    }
+}
+
+/// An answer of a host that is not there.
+pub(crate) type Faked = Response<UnsyncBoxBody<Bytes, BoxError>>;
+
+/// The client, but for the requests that `fake` has an answer to.
+pub(crate) fn faulty(
+    client: Client,
+    fake: impl Fn(&Request<Body>) -> Option<Faked> + Clone + Send + Sync + 'static,
+) -> Client {
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (client, faked) = (client.clone(), fake(&request));
+        async move {
+            match faked {
+                Some(faked) => Ok(faked),
+                None => {
+                    let answer = client.send(request).await?;
+                    Ok::<_, kube::Error>(answer.map(|body| body.map_err(Into::into).boxed_unsync()))
+                }
+            }
+        }
+    });
+    Client::new(service, "default")
 }
 
 pub(crate) fn options(arguments: &[&str]) -> Options {
@@ -107,4 +231,15 @@ pub(crate) fn options(arguments: &[&str]) -> Options {
         arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
         ..Options::default()
     }
+}
+
+/// Waits until there is an answer.
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..600 {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("{what}: not so after half a minute");
 }

@@ -8,7 +8,10 @@
 
 mod callers;
 mod configuration;
+mod faults;
 mod fixture;
+mod mirror;
 mod records;
+mod replicas;
 mod reviews;
 mod serving;

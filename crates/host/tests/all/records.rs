@@ -3,19 +3,247 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use storage::{Store, conformance};
+use serde_json::{Value, json};
+use storage::{Error, ListOptions, Store, conformance};
 
-use crate::fixture::Host;
+use crate::fixture::{Host, THINGS, Things, key, text, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_keep_every_promise() {
     let host = Host::start(&[]).await;
-    let running = RefCell::new(Vec::new());
-    let fresh = async || {
-        let records = host.records(&host.namespace());
-        let store: Arc<dyn Store> = records.it.clone();
-        running.replace(vec![records]);
+    let namespace = RefCell::new(String::new());
+    let running = RefCell::new(None);
+    let fresh = || {
+        namespace.replace(host.namespace());
+    };
+    let open = async || {
+        let records = host.records(&namespace.borrow());
+        let store: Arc<dyn Store> = Arc::clone(&*records) as _;
+        running.replace(Some(records));
         store
     };
-    conformance::run(fresh).await;
+    conformance::run(async || {
+        fresh();
+        open().await
+    })
+    .await;
+    fresh();
+    conformance::restarts::state_and_history_survive(&open).await;
+    fresh();
+    conformance::restarts::revisions_are_not_used_again(&open).await;
+}
+
+/// What a Secret of the store looks like, without what the host adds.
+fn shape(secret: &Value) -> Value {
+    let metadata = &secret["metadata"];
+    json!({
+        "name": metadata["name"],
+        "labels": metadata["labels"],
+        "annotations": metadata["annotations"],
+        "type": secret["type"],
+        "data": secret["data"],
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_readable_and_foreign_ones_are_left_alone() {
+    let host = Host::start(&[]).await;
+    let namespace = host.namespace();
+    let secrets = format!("/api/v1/namespaces/{namespace}/secrets");
+    let records = host.records(&namespace);
+    let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
+
+    let created = records.create(&key("Anna.x"), text("1")).await.unwrap();
+    let listed = host.get(&secrets);
+    let found = listed["items"].as_array().unwrap().iter();
+    let found = found.map(shape).find(|secret| secret["name"] != "fence");
+    let found = found.expect("the record's Secret");
+    let name = found["name"].as_str().unwrap().to_owned();
+    let readable = name
+        .strip_prefix("things-anna-x-")
+        .expect("a readable name");
+    assert_eq!(
+        (
+            readable.len(),
+            readable.trim_matches(|c: char| c.is_ascii_hexdigit())
+        ),
+        (32, "")
+    );
+    let expect = json!({
+        "name": name,
+        "labels": {"kubeconfig-apiserver.cattle.io/resource": "things.test.example"},
+        "annotations": {"kubeconfig-apiserver.cattle.io/key": "/test.example/things/Anna.x"},
+        "type": "kubeconfig-apiserver.cattle.io/record",
+        "data": {"value": "MQ=="},
+    });
+    assert_eq!(found, expect);
+    records
+        .update(&key("Anna.x"), text("2"), created)
+        .await
+        .unwrap();
+    let updated = shape(&host.get(&format!("{secrets}/{name}")));
+    let replaces = created.to_string();
+    assert_eq!(
+        updated["annotations"]["kubeconfig-apiserver.cattle.io/replaces"],
+        replaces
+    );
+    assert_eq!(updated["data"], json!({"value": "Mg=="}));
+
+    // A plain one, one of another key at a name of ours, and one that has no key.
+    host.post(
+        &secrets,
+        &json!({"metadata": {"name": "plain"}, "data": {"value": "eA=="}}),
+    );
+    let mut stranger = found.clone();
+    stranger["metadata"] = json!({
+        "name": "stranger", "labels": found["labels"], "annotations": found["annotations"],
+    });
+    host.post(&secrets, &stranger);
+    stranger["metadata"] = json!({"name": "keyless", "labels": found["labels"]});
+    host.post(&secrets, &stranger);
+    assert_eq!(things.latest().await, ["Anna.x=2"]);
+    let page = records.list(THINGS, &ListOptions::default()).await.unwrap();
+    assert_eq!(page.records.len(), 1);
+    host.delete(&format!("{secrets}/stranger"));
+    host.delete(&format!("{secrets}/keyless"));
+    assert_eq!(things.latest().await, ["Anna.x=2"]);
+    assert_eq!(
+        host.get(&format!("{secrets}/plain"))["data"],
+        json!({"value": "eA=="})
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_others_are_writes() {
+    let host = Host::start(&[]).await;
+    let namespace = host.namespace();
+    let secrets = format!("/api/v1/namespaces/{namespace}/secrets");
+    let records = host.records(&namespace);
+    let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
+    for name in ["damaged", "labelled", "rekeyed", "unlabelled"] {
+        records.create(&key(name), text("1")).await.unwrap();
+    }
+    let listed = host.get(&secrets);
+    let path_of = |name: &str| {
+        let items = listed["items"].as_array().unwrap();
+        let names = items
+            .iter()
+            .map(|item| item["metadata"]["name"].as_str().unwrap());
+        let mut found = names.filter(|found| found.starts_with(&format!("things-{name}-")));
+        format!("{secrets}/{}", found.next_back().expect("it is there"))
+    };
+    let label = "kubeconfig-apiserver.cattle.io/resource";
+    let annotation = "kubeconfig-apiserver.cattle.io/key";
+    host.patch(&path_of("damaged"), &json!({"data": {"value": null}}));
+    host.patch(
+        &path_of("labelled"),
+        &json!({"metadata": {"labels": {"theirs": "x"}}}),
+    );
+    let rekeyed = json!({"metadata": {"annotations": {annotation: key("labelled").as_str()}}});
+    host.patch(&path_of("rekeyed"), &rekeyed);
+    host.patch(
+        &path_of("unlabelled"),
+        &json!({"metadata": {"labels": {label: null}}}),
+    );
+
+    assert_eq!(things.latest().await, ["damaged=", "labelled=1"]);
+    let damaged = records.get(&key("damaged")).await;
+    assert!(
+        matches!(damaged, Err(Error::Corrupt { key: Some(found), .. }) if found == key("damaged"))
+    );
+    assert_eq!(records.get(&key("rekeyed")).await.unwrap(), None);
+    let listed = records.list(THINGS, &ListOptions::default()).await.unwrap();
+    let names: Vec<&str> = listed
+        .records
+        .iter()
+        .map(|record| record.key.name())
+        .collect();
+    assert_eq!(names, ["damaged", "labelled"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_records_than_pages_hold_are_all_loaded() {
+    const RECORDS: usize = 1234;
+    let host = Host::start(&[]).await;
+    let namespace = host.namespace();
+    let records = host.records(&namespace);
+    let writers = (0..8).map(|writer| {
+        let records = Arc::clone(&*records);
+        tokio::spawn(async move {
+            for number in (writer..RECORDS).step_by(8) {
+                let name = format!("{number:05}");
+                records.create(&key(&name), text(&name)).await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.expect("it ends");
+    }
+    let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
+    let expect: Vec<String> = (0..RECORDS).map(|n| format!("{n:05}={n:05}")).collect();
+    assert_eq!(things.latest().await, expect);
+    // Another, in a process that knows no history.
+    let restarted = host.records(&namespace);
+    let things = Things::of(Arc::clone(&*restarted) as _, THINGS).await;
+    assert_eq!(things.latest().await, expect);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_namespace_is_named_and_its_coming_noticed() {
+    let host = Host::start(&[]).await;
+    let records = host.records("late");
+    let refused = records.create(&key("a"), text("1")).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    let unknown = records.current_revision().await;
+    assert!(matches!(unknown, Err(Error::Unavailable(_))), "{unknown:?}");
+    let trouble = "namespace late does not exist: create it";
+    assert_eq!(records.trouble().as_deref(), Some(trouble));
+
+    host.make_namespace("late");
+    until("the trouble is over", async || {
+        records.trouble().is_none().then_some(())
+    })
+    .await;
+    let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
+    records.create(&key("a"), text("1")).await.unwrap();
+    assert_eq!(things.latest().await, ["a=1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_permission_is_named_and_its_coming_noticed() {
+    let host = Host::start(&[]).await;
+    let namespace = host.namespace();
+    let roles = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}");
+    let rule =
+        |verbs: &[&str]| json!({"apiGroups": [""], "resources": ["secrets"], "verbs": verbs});
+    let all = [
+        "get", "list", "watch", "create", "update", "patch", "delete",
+    ];
+    let role = json!({"metadata": {"name": "r"}, "rules": [rule(&all[..6])]});
+    host.post(&format!("{roles}/roles"), &role);
+    let binding = json!({
+        "metadata": {"name": "r"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "store"}],
+    });
+    host.post(&format!("{roles}/rolebindings"), &binding);
+
+    let records = host.records_by(host.client_of("store").await, &namespace);
+    let created = records.create(&key("a"), text("1")).await.unwrap();
+    let before = until("the trouble is seen", async || records.trouble()).await;
+    let start = format!("this server may not delete secrets in namespace {namespace}: ");
+    assert_eq!(
+        before,
+        format!("{start}grant it to the account of this server")
+    );
+    let refused = records.delete(&key("a"), created).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    assert!(records.trouble().is_some_and(|now| now.starts_with(&start)));
+
+    host.patch(&format!("{roles}/roles/r"), &json!({"rules": [rule(&all)]}));
+    until("the trouble is over", async || {
+        records.trouble().is_none().then_some(())
+    })
+    .await;
+    assert!(records.delete(&key("a"), created).await.unwrap() > created);
 }

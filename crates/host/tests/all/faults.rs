@@ -1,0 +1,331 @@
+//! The host in trouble.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty, StreamBody};
+use kube::client::Body;
+use storage::{At, Change, Error, ListOptions, Record, Revision, Store};
+
+use crate::fixture::{Faked, Host, THINGS, Things, faulty, key, options, text, until};
+
+fn answer(code: u16, retry_after: Option<&str>) -> Faked {
+    let mut response = Response::builder().status(code);
+    if let Some(seconds) = retry_after {
+        response = response.header("Retry-After", seconds);
+    }
+    let body = Empty::new().map_err(|never| match never {});
+    response.body(body.boxed_unsync()).expect("a response")
+}
+
+/// It begins, and nothing comes.
+fn silence() -> Faked {
+    Response::new(StreamBody::new(stream::pending()).boxed_unsync())
+}
+
+/// The state of a store at `end` or later, once that is set, as one learns it that lists and then
+/// watches, and lists anew when told to.
+async fn follow(store: &dyn Store, end: &AtomicU64) -> BTreeMap<String, (Bytes, Revision)> {
+    loop {
+        let Ok(page) = store.list(THINGS, &ListOptions::default()).await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let pair = |record: Record| (record.key.to_string(), (record.value, record.revision));
+        let mut state: BTreeMap<_, _> = page.records.into_iter().map(pair).collect();
+        let mut last = page.revision;
+        let Ok(mut watch) = store.watch(page.revision).await else {
+            continue;
+        };
+        while let Some(batch) = watch.next().await {
+            let Ok(batch) = batch else { break };
+            for event in batch.events {
+                assert!(event.revision > last, "nothing comes twice");
+                last = event.revision;
+                match event.change {
+                    Change::Put(value) => {
+                        state.insert(event.key.to_string(), (value, event.revision))
+                    }
+                    Change::Deleted => state.remove(event.key.as_str()),
+                };
+            }
+            let end = end.load(Ordering::SeqCst);
+            if end > 0 && batch.revision.get() >= end {
+                return state;
+            }
+        }
+    }
+}
+
+/// Counts a record up until told to stop. What is not acknowledged is looked at again. Returns the
+/// last number acknowledged.
+async fn count(store: &dyn Store, name: &str, end: &AtomicBool) -> u64 {
+    let mut acknowledged = 0;
+    while !end.load(Ordering::SeqCst) {
+        let found = match store.get(&key(name)).await {
+            Ok(found) => found,
+            Err(_) => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let (number, written) = match found {
+            None => (0, store.create(&key(name), text("0")).await),
+            Some(record) => {
+                let number = String::from_utf8_lossy(&record.value).parse::<u64>();
+                let number = number.expect("a number");
+                assert!(number >= acknowledged, "{number} was {acknowledged}");
+                let next = text(&(number + 1).to_string());
+                (
+                    number + 1,
+                    store.update(&key(name), next, record.revision).await,
+                )
+            }
+        };
+        if written.is_ok() {
+            acknowledged = number;
+        }
+    }
+    acknowledged
+}
+
+async fn check_under_writers(host: &mut Host, disturb: impl AsyncFnOnce(&mut Host)) {
+    let records = host.records(&host.namespace());
+    let end = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..4)
+        .map(|number| {
+            let (records, end) = (Arc::clone(&*records), Arc::clone(&end));
+            let name = format!("n{number}");
+            tokio::spawn(async move { (name.clone(), count(&*records, &name, &end).await) })
+        })
+        .collect();
+    let last = Arc::new(AtomicU64::new(0));
+    let followed = tokio::spawn({
+        let (records, end) = (Arc::clone(&*records), Arc::clone(&last));
+        async move { follow(&*records, &end).await }
+    });
+    let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
+    let written = async || {
+        let listed = records.list(THINGS, &ListOptions::default()).await.ok()?;
+        Some(listed.records.len() == 4).filter(|all| *all)
+    };
+    until("all write", written).await;
+    disturb(host).await;
+    let before = until("the host is back", async || {
+        records.current_revision().await.ok()
+    })
+    .await;
+    until("all write again", async || {
+        let listed = records.list(THINGS, &ListOptions::default()).await.ok()?;
+        listed
+            .records
+            .iter()
+            .all(|record| record.revision > before)
+            .then_some(())
+    })
+    .await;
+    end.store(true, Ordering::SeqCst);
+
+    let page = async || records.list(THINGS, &ListOptions::default()).await.unwrap();
+    let mut expect = BTreeMap::new();
+    for writer in writers {
+        let (name, acknowledged) = writer.await.expect("it ends");
+        expect.insert(key(&name).to_string(), acknowledged);
+    }
+    let page = page().await;
+    let shown = |record: &Record| {
+        String::from_utf8_lossy(&record.value)
+            .parse::<u64>()
+            .unwrap()
+    };
+    for record in &page.records {
+        let acknowledged = expect[record.key.as_str()];
+        assert!(
+            shown(record) >= acknowledged,
+            "an acknowledged write is lost"
+        );
+    }
+    let state: BTreeMap<_, _> = page
+        .records
+        .iter()
+        .map(|record| {
+            (
+                record.key.to_string(),
+                (record.value.clone(), record.revision),
+            )
+        })
+        .collect();
+    let current = records.current_revision().await.unwrap();
+    last.store(current.get(), Ordering::SeqCst);
+    assert_eq!(followed.await.expect("it ends"), state);
+    let lines: Vec<String> = page
+        .records
+        .iter()
+        .map(|record| format!("{}={}", record.key.name(), shown(record)))
+        .collect();
+    assert_eq!(things.latest().await, lines);
+    assert_eq!(records.trouble(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_the_host_restarts() {
+    let mut host = Host::start(&[]).await;
+    check_under_writers(&mut host, async |host| {
+        tokio::task::block_in_place(|| {
+            host.cluster.stop_apiserver();
+            host.cluster
+                .restart_apiserver(&options(&[]))
+                .expect("it starts again");
+        });
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_the_host_stands_still() {
+    let mut host = Host::start(&[]).await;
+    check_under_writers(&mut host, async |host| {
+        host.cluster.pause_apiserver().expect("it runs");
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        host.cluster.resume_apiserver().expect("it is there");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_the_host_ends_watches() {
+    let mut host = Host::start(&["--min-request-timeout=1"]).await;
+    check_under_writers(&mut host, async |_| {
+        // Two or three watches long.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    })
+    .await;
+}
+
+/// A connection that has died without a word: the watch is open and shows nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_watch_is_replaced() {
+    let host = Host::start(&[]).await;
+    let namespace = host.namespace();
+    let silent = Arc::new(AtomicUsize::new(0));
+    let client = faulty(host.client.clone(), {
+        let silent = Arc::clone(&silent);
+        move |request: &Request<Body>| {
+            let is_watch = request
+                .uri()
+                .query()
+                .is_some_and(|query| query.contains("watch=true"));
+            let mute = is_watch && silent.fetch_add(1, Ordering::SeqCst) == 0;
+            mute.then(silence)
+        }
+    });
+    let records = host.records_by(client, &namespace);
+    let other = host.records(&namespace);
+    let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
+    let created = other.create(&key("a"), text("1")).await.unwrap();
+    until("it is there", async || {
+        (things.collection.view().len() == 1).then_some(())
+    })
+    .await;
+    other.delete(&key("a"), created).await.unwrap();
+    until("it is gone", async || {
+        things.collection.view().is_empty().then_some(())
+    })
+    .await;
+    assert!(silent.load(Ordering::SeqCst) >= 2, "the first was replaced");
+}
+
+/// Fails as many requests as it is told to.
+fn failing(
+    host: &Host,
+    code: u16,
+    retry_after: Option<&'static str>,
+) -> (kube::Client, Arc<AtomicUsize>) {
+    let left = Arc::new(AtomicUsize::new(0));
+    let client = faulty(host.client.clone(), {
+        let left = Arc::clone(&left);
+        move |request: &Request<Body>| {
+            let counts = request.method() == "POST" && request.uri().path().ends_with("/secrets");
+            let less = |left: usize| left.checked_sub(1);
+            let fails = counts
+                && left
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+                    .is_ok();
+            fails.then(|| answer(code, retry_after))
+        }
+    });
+    (client, left)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_host_is_asked_again_as_it_says() {
+    let host = Host::start(&[]).await;
+    for (code, retry_after) in [(429, Some("1")), (429, None), (503, Some("1"))] {
+        let (client, left) = failing(&host, code, retry_after);
+        let records = host.records_by(client, &host.namespace());
+        records.current_revision().await.unwrap();
+        left.store(2, Ordering::SeqCst);
+        records.create(&key("a"), text("1")).await.unwrap();
+        assert_eq!(left.load(Ordering::SeqCst), 0);
+        assert_eq!(records.trouble(), None);
+    }
+}
+
+/// It may have done what it was asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_host_is_not_asked_again() {
+    let host = Host::start(&[]).await;
+    for code in [500, 503, 504] {
+        let (client, left) = failing(&host, code, None);
+        let records = host.records_by(client, &host.namespace());
+        records.current_revision().await.unwrap();
+        left.store(2, Ordering::SeqCst);
+        let refused = records.create(&key("a"), text("1")).await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+        assert_eq!(left.load(Ordering::SeqCst), 1);
+        let (client, left) = failing(&host, 429, Some("3600"));
+        let records = host.records_by(client, &host.namespace());
+        records.current_revision().await.unwrap();
+        left.store(1, Ordering::SeqCst);
+        let refused = records.create(&key("a"), text("1")).await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn states_that_the_host_has_compacted_are_gone() {
+    let host = Host::start(&[
+        "--etcd-compaction-interval=2s",
+        "--feature-gates=ListFromCacheSnapshot=false",
+    ])
+    .await;
+    let records = host.records(&host.namespace());
+    let first = records.create(&key("a"), text("1")).await.unwrap();
+    let mut last = first;
+    let exactly = |revision| ListOptions {
+        at: At::Exactly(revision),
+        ..ListOptions::default()
+    };
+    let oldest = until("it is compacted", async || {
+        last = records.update(&key("a"), text("x"), last).await.unwrap();
+        // Another prefix each time: a listing that was read is kept for a while.
+        let prefix = format!("/test.example/{}/", host.name("others"));
+        match records.list(&prefix, &exactly(first)).await {
+            Err(Error::Compacted { oldest }) => Some(oldest),
+            other => {
+                other.expect("it answers");
+                None
+            }
+        }
+    })
+    .await;
+    assert!(oldest > first);
+    assert!(records.compacted_revision().await.unwrap() >= oldest);
+    let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
+    assert_eq!(things.latest().await, ["a=x"]);
+}
