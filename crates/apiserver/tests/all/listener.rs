@@ -2,6 +2,7 @@
 //! A210, A217).
 
 mod client;
+mod front_proxy;
 mod identity;
 
 use std::sync::Arc;

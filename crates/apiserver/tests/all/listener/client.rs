@@ -89,6 +89,20 @@ impl Client {
         }
     }
 
+    /// Sends GET with one more header over HTTP/1.1: the code of the answer, which is read to its end.
+    pub(super) async fn send_with(&mut self, path: &str, header: (&str, &str)) -> u16 {
+        let Self::Http1(client) = self else {
+            panic!("not over HTTP/2");
+        };
+        let request = Request::get(path).header("host", "localhost");
+        let request = request.header(header.0, header.1).body(Body::empty());
+        client.ready().await.unwrap();
+        let response = client.send_request(request.unwrap()).await.unwrap();
+        let code = response.status().as_u16();
+        response.into_body().collect().await.unwrap();
+        code
+    }
+
     /// The text of an answer that must come.
     pub(super) async fn text(&mut self, path: &str) -> String {
         let response = self.send(path).await.unwrap();
