@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::body::Body;
 use http::{Request, Response};
 use rustls::ServerConfig;
@@ -44,7 +45,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A bound listener that serves one service.
 pub struct Server {
     listener: TcpListener,
-    tls: Arc<ServerConfig>,
+    tls: Arc<ArcSwap<ServerConfig>>,
     service: HttpService,
     max_connections: usize,
 }
@@ -54,10 +55,16 @@ impl Server {
     pub fn new(listener: TcpListener, tls: Arc<ServerConfig>, service: HttpService) -> Self {
         Self {
             listener,
-            tls,
+            tls: Arc::new(ArcSwap::new(tls)),
             service,
             max_connections: MAX_CONNECTIONS,
         }
+    }
+
+    /// The TLS settings of new handshakes: others that are stored here count from then on, such as
+    /// those that name other issuers of client certificates.
+    pub fn tls(&self) -> Arc<ArcSwap<ServerConfig>> {
+        Arc::clone(&self.tls)
     }
 
     /// With another limit of connections open at once; 10 000 by default.
@@ -111,7 +118,7 @@ impl Server {
         address: SocketAddr,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.tls));
+        let acceptor = TlsAcceptor::from(self.tls.load_full());
         let service = self.service.clone();
         async move {
             let _ = stream.set_nodelay(true);

@@ -2,15 +2,18 @@
 //! A210, A217).
 
 mod client;
+mod front_proxy;
 mod identity;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use apiserver::server::{HttpService, Peer, ReloadableCertificate, Server};
+use arc_swap::ArcSwap;
 use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use rustls::{DistinguishedName, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -25,6 +28,7 @@ use self::identity::Identity;
 struct Listener {
     address: std::net::SocketAddr,
     certificate: Arc<ReloadableCertificate>,
+    tls: Arc<ArcSwap<ServerConfig>>,
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -47,10 +51,12 @@ impl Listener {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let server = configure(Server::new(listener, tls, service));
+        let tls = server.tls();
         let running = tokio::spawn(server.run(stop.clone(), Duration::from_secs(10)));
         Self {
             address,
             certificate,
+            tls,
             stop,
             running,
         }
@@ -148,6 +154,25 @@ async fn new_connections_see_a_new_certificate_and_old_ones_stay() {
             .is_some()
     );
     assert_eq!(before.text("/").await, "HTTP/1.1 127.0.0.1 0");
+}
+
+#[tokio::test]
+async fn new_handshakes_ask_for_certificates_of_the_issuers_of_the_moment() {
+    let server = Identity::new("localhost");
+    let listener = Listener::start(&server, peers()).await;
+    let issuer = |name: &[u8]| DistinguishedName::from(name.to_vec());
+    for issuers in [vec![], vec![issuer(b"a"), issuer(b"b")], vec![issuer(b"b")]] {
+        let tls = listener.certificate.server_config(issuers.clone()).unwrap();
+        listener.tls.store(Arc::new(tls));
+        let asked = client::asked_issuers(listener.address, &server).await;
+        assert_eq!(
+            asked,
+            issuers
+                .iter()
+                .map(|name| name.as_ref().to_vec())
+                .collect::<Vec<_>>()
+        );
+    }
 }
 
 #[tokio::test]

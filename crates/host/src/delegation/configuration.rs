@@ -23,6 +23,7 @@ use kube::{Api, Client};
 use machinery::time::Clock;
 use rustls::DistinguishedName;
 use rustls::pki_types::UnixTime;
+use tokio::sync::watch;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +59,7 @@ pub struct AuthenticationConfiguration {
     verifier: Arc<ClientCertificateVerifier>,
     client_certificates: Arc<ClientCertificate>,
     current: Mutex<Authorities>,
+    issuers: watch::Sender<Vec<DistinguishedName>>,
     trouble: ArcSwapOption<String>,
 }
 
@@ -107,11 +109,10 @@ impl AuthenticationConfiguration {
         Arc::clone(&self.client_certificates) as Arc<dyn Authenticator>
     }
 
-    /// The names of all authorities that count now, for TLS to ask for certificates of.
-    pub fn client_issuers(&self) -> Vec<DistinguishedName> {
-        let mut issuers = self.verifier.issuers();
-        issuers.extend(self.front_proxy.issuers());
-        issuers
+    /// The names of all authorities that count, now and whenever they change: TLS asks for
+    /// certificates of these.
+    pub fn client_issuers(&self) -> watch::Receiver<Vec<DistinguishedName>> {
+        self.issuers.subscribe()
     }
 
     /// Why the last good state is not the newest, in words for an administrator.
@@ -146,6 +147,7 @@ impl AuthenticationConfiguration {
         let authorities = read(config_map.as_ref(), options)?;
         let clock = Arc::clone(&options.clock);
         let front_proxy = FrontProxy::new(authorities.request_header.clone(), move || now(&*clock));
+        let front_proxy = front_proxy.map_err(ConfigurationError::RequestHeader)?;
         let verifier = ClientCertificateVerifier::new(&authorities.client_ca);
         let verifier = Arc::new(verifier.map_err(ConfigurationError::Anchor)?);
         let clock = Arc::clone(&options.clock);
@@ -155,7 +157,8 @@ impl AuthenticationConfiguration {
         Ok(Self {
             config_maps: config_maps.clone(),
             options: options.clone(),
-            front_proxy: Arc::new(front_proxy.map_err(ConfigurationError::RequestHeader)?),
+            issuers: watch::Sender::new(issuers(&verifier, &front_proxy)),
+            front_proxy: Arc::new(front_proxy),
             verifier,
             client_certificates: Arc::new(client_certificates),
             current: Mutex::new(authorities),
@@ -195,6 +198,8 @@ impl AuthenticationConfiguration {
             let replaced = self.verifier.replace(&next.client_ca);
             replaced.map_err(ConfigurationError::Anchor)?;
             warn_of_any_name(&next);
+            self.issuers
+                .send_replace(issuers(&self.verifier, &self.front_proxy));
             tracing::info!("the host changed how it authenticates");
             *current = next;
         }
@@ -223,6 +228,12 @@ async fn list(config_maps: &Api<ConfigMap>) -> Result<(Option<ConfigMap>, String
     let list = time::timeout(LIMIT, config_maps.list(&params)).await??;
     let version = list.metadata.resource_version.unwrap_or_default();
     Ok((list.items.into_iter().next(), version))
+}
+
+fn issuers(users: &ClientCertificateVerifier, proxies: &FrontProxy) -> Vec<DistinguishedName> {
+    let mut issuers = users.issuers();
+    issuers.extend(proxies.issuers());
+    issuers
 }
 
 fn warn_of_any_name(authorities: &Authorities) {

@@ -1,7 +1,7 @@
 //! A client of one connection.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -9,10 +9,12 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -89,11 +91,52 @@ impl Client {
         }
     }
 
+    /// Sends GET with one more header over HTTP/1.1: the code of the answer, which is read to its end.
+    pub(super) async fn send_with(&mut self, path: &str, header: (&str, &str)) -> u16 {
+        let Self::Http1(client) = self else {
+            panic!("not over HTTP/2");
+        };
+        let request = Request::get(path).header("host", "localhost");
+        let request = request.header(header.0, header.1).body(Body::empty());
+        client.ready().await.unwrap();
+        let response = client.send_request(request.unwrap()).await.unwrap();
+        let code = response.status().as_u16();
+        response.into_body().collect().await.unwrap();
+        code
+    }
+
     /// The text of an answer that must come.
     pub(super) async fn text(&mut self, path: &str) -> String {
         let response = self.send(path).await.unwrap();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         String::from_utf8(body.into()).unwrap()
+    }
+}
+
+/// The issuers that the server names when it asks for a certificate.
+pub(super) async fn asked_issuers(address: SocketAddr, server: &Identity) -> Vec<Vec<u8>> {
+    let recorder = Arc::<IssuerRecorder>::default();
+    let mut config = config(server, None, Version::Http1);
+    config.client_auth_cert_resolver = Arc::clone(&recorder) as Arc<dyn ResolvesClientCert>;
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connector = TlsConnector::from(Arc::new(config));
+    connector.connect(name, stream).await.unwrap();
+    std::mem::take(&mut recorder.0.lock().unwrap())
+}
+
+/// Shows no certificate and remembers whose was wanted.
+#[derive(Debug, Default)]
+struct IssuerRecorder(Mutex<Vec<Vec<u8>>>);
+
+impl ResolvesClientCert for IssuerRecorder {
+    fn resolve(&self, issuers: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        *self.0.lock().unwrap() = issuers.iter().map(|issuer| issuer.to_vec()).collect();
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 
