@@ -3,6 +3,7 @@
 //! The one place that names concrete backends and wires all parts together.
 
 mod args;
+mod check;
 mod clock;
 mod cluster;
 mod data_dir;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let result = match args.command {
         Command::Standalone(args) => standalone::run(args),
         Command::Cluster(args) => cluster::run(&args),
+        Command::Check(args) => check::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
