@@ -1,6 +1,7 @@
 //! The command line, as typed.
 
 mod aggregated;
+mod check;
 mod cluster;
 
 use std::net::IpAddr;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use aggregated::{AggregatedArgs, EtcdArgs, ListenArgs, StoreKind};
+pub(crate) use check::{CheckArgs, CheckOutput};
 pub(crate) use cluster::{
     AddArgs, ClusterArgs, ClusterCommand, EndpointArgs, OidcArgs, RemoveArgs, WebhookArgs,
 };
@@ -89,6 +91,16 @@ pub(crate) enum Command {
     ///   kubeconfig-apiserver cluster list
     #[command(verbatim_doc_comment)]
     Cluster(ClusterArgs),
+
+    /// Looks at an installation in a host cluster and says what is wrong and what to do.
+    ///
+    /// Changes nothing. Prints one line for each finding: `ok`, `warning` or `problem`, what was found, and after an
+    /// arrow what to do. Ends with code 1 if there is a problem. Run it as an administrator of the host:
+    ///
+    ///   kubeconfig-apiserver check
+    ///   kubeconfig-apiserver check --host-kubeconfig ~/host.kubeconfig -n tools --service kubeconfigs -o json
+    #[command(verbatim_doc_comment)]
+    Check(CheckArgs),
 }
 
 /// Flags of `standalone`.

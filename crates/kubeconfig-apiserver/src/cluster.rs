@@ -4,7 +4,7 @@
 //! carries what was asked for; what is being done is told on stderr. No token and no key is ever shown there.
 
 mod add;
-mod client;
+pub(crate) mod client;
 mod credential;
 mod endpoint;
 mod expiry;

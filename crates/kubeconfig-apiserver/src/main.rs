@@ -4,6 +4,7 @@
 
 mod aggregated;
 mod args;
+mod check;
 mod clock;
 mod cluster;
 mod confirmation;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Standalone(args) => standalone::run(args),
         Command::Aggregated(args) => aggregated::run(*args),
         Command::Cluster(args) => cluster::run(&args),
+        Command::Check(args) => check::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,79 @@
+//! `kubeconfig-apiserver check`: looks at an installation in a host cluster from an administrator's desk.
+//!
+//! It reads and asks, and changes nothing. Each topic is a module that adds findings to the report; what cannot be looked at is said, and is
+//! no reason to stop.
+
+mod certificates;
+mod clocks;
+mod front_proxy;
+mod kinds;
+mod permissions;
+mod records;
+mod registration;
+mod report;
+mod scene;
+mod workload;
+
+use std::io::{Write, stdout};
+
+use anyhow::{Context, Result, anyhow, bail};
+use kube::Client;
+use kube::config::Kubeconfig;
+
+use crate::args::{CheckArgs, CheckOutput};
+use crate::clock::SystemClock;
+use crate::cluster::client;
+
+use report::Report;
+use scene::Scene;
+
+/// Runs the command to its end.
+///
+/// # Errors
+/// The host cannot be reached, or there is a problem.
+pub(crate) fn run(args: &CheckArgs) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let report = runtime
+        .context("the runtime cannot be started")?
+        .block_on(look(args))?;
+    let text = match args.output {
+        CheckOutput::Text => report.text(),
+        CheckOutput::Json => report.json()?,
+    };
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes()).context("stdout is closed")?;
+    match report.problems() {
+        0 => Ok(()),
+        1 => bail!("there is 1 problem"),
+        number => bail!("there are {number} problems"),
+    }
+}
+
+async fn look(args: &CheckArgs) -> Result<Report> {
+    let host = connect(args).await?;
+    let mut report = Report::default();
+    let clock = clocks::check(&host, &SystemClock, &mut report).await?;
+    let scene = Scene::look(host, args, clock, &mut report).await;
+    registration::check(&scene, &mut report);
+    certificates::check(&scene, &mut report).await;
+    front_proxy::check(&scene, &mut report).await;
+    permissions::check(&scene, &mut report).await;
+    kinds::check(&scene, &mut report).await;
+    workload::check(&scene, &mut report).await;
+    records::check(&scene, &mut report).await;
+    Ok(report)
+}
+
+async fn connect(args: &CheckArgs) -> Result<Client> {
+    let file = match &args.host_kubeconfig {
+        Some(path) => client::read(path),
+        None => Kubeconfig::read().map_err(|error| anyhow!("{error}")),
+    };
+    let file =
+        file.context("no file leads to the host cluster: set --host-kubeconfig or KUBECONFIG")?;
+    client::of(file, None)
+        .await
+        .context("the kubeconfig of the host cannot be used")
+}

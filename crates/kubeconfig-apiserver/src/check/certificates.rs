@@ -1,0 +1,199 @@
+//! Certificates: whom the host trusts, and what the server serves.
+//!
+//! What the pods serve at this moment cannot be seen from here: the API server's proxies do not show it. Whether the host accepts it, the
+//! APIService says.
+
+use certificates::{Certificate, Names};
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+
+use crate::cluster::client::told;
+
+use super::report::Report;
+use super::scene::{API_SERVICE, Scene};
+
+const TOPIC: &str = "certificates";
+
+/// A serving certificate is renewed when ten days of it are left, and a CA long before; less is trouble.
+const SOON: SignedDuration = SignedDuration::from_hours(24 * 9);
+
+/// Looks at the bundle and at what is in the Secret.
+pub(super) async fn check(scene: &Scene, report: &mut Report) {
+    let bundle = bundle(scene, report);
+    let Some(name) = secret_name(scene) else {
+        report.warning(
+            TOPIC,
+            "the serving certificate comes from files that are no Secret: not looked at",
+            "see that they are valid for the Service, and that caBundle vouches for them",
+        );
+        return;
+    };
+    let secrets = Api::<Secret>::namespaced(scene.host.clone(), &scene.namespace);
+    match secrets.get_opt(&name).await.map_err(told) {
+        Ok(Some(secret)) => leaf(scene, &secret, bundle.as_deref(), report),
+        Ok(None) => report.problem(
+            TOPIC,
+            format!("there is no Secret {}/{name} with the serving certificate", scene.namespace),
+            "the server makes it when it starts, where it is not given files: look at its pods and its log",
+        ),
+        Err(error) => report.unseen(TOPIC, "the serving certificate", &error),
+    }
+}
+
+/// Whom the host trusts to be the server, where the APIService is ours.
+fn bundle(scene: &Scene, report: &mut Report) -> Option<Vec<Certificate>> {
+    let spec = scene.api_service.as_ref()?.spec.as_ref()?;
+    if !scene.is_registered() || spec.insecure_skip_tls_verify == Some(true) {
+        return None;
+    }
+    let pem = spec.ca_bundle.as_ref().map(|bundle| bundle.0.as_slice());
+    let Some(pem) = pem.filter(|pem| !pem.is_empty()) else {
+        report.problem(
+            TOPIC,
+            format!("APIService {API_SERVICE} has no caBundle: the host trusts only the CAs of its own machines"),
+            "let the server run with the right to patch it, or set it yourself where the certificate comes from files",
+        );
+        return None;
+    };
+    let Ok(bundle) = Certificate::bundle_from_pem(pem) else {
+        report.problem(
+            TOPIC,
+            format!("the caBundle of APIService {API_SERVICE} is not a list of certificates"),
+            "remove it: a server that makes its own certificate puts the right one there",
+        );
+        return None;
+    };
+    let (over, valid): (Vec<_>, Vec<_>) = bundle
+        .into_iter()
+        .partition(|ca| ca.validity.left(scene.now) <= SignedDuration::ZERO);
+    for ca in &over {
+        let what = format!(
+            "{} in the caBundle ended at {}",
+            ca.subject, ca.validity.not_after
+        );
+        let to_do = "nothing where another one vouches for the certificate; it leaves by itself, or is to be removed";
+        report.warning(TOPIC, what, to_do);
+    }
+    for ca in &valid {
+        let until = ca.validity.not_after;
+        if ca.validity.left(scene.now) < SOON {
+            let what = format!("{} in the caBundle ends soon, at {until}", ca.subject);
+            report.warning(
+                TOPIC,
+                what,
+                "see that the next one is in the caBundle as well",
+            );
+        } else {
+            report.ok(
+                TOPIC,
+                format!("the host trusts {} until {until}", ca.subject),
+            );
+        }
+    }
+    Some(valid)
+}
+
+fn leaf(scene: &Scene, secret: &Secret, bundle: Option<&[Certificate]>, report: &mut Report) {
+    let pem = secret.data.as_ref().and_then(|data| data.get("tls.crt"));
+    let name = secret.metadata.name.as_deref().unwrap_or_default();
+    let leaf = pem.and_then(|pem| Certificate::bundle_from_pem(&pem.0).ok());
+    let Some([leaf, chain @ ..]) = leaf.as_deref() else {
+        report.problem(
+            TOPIC,
+            format!(
+                "Secret {}/{name} holds no certificate in tls.crt",
+                scene.namespace
+            ),
+            "delete it, and its maker makes a new one",
+        );
+        return;
+    };
+    times(scene, leaf, report);
+    let expected = format!("{}.{}.svc", scene.service_name, scene.namespace);
+    let is_named = leaf.names.contain(&Names::from_iter([expected.as_str()]));
+    if !is_named {
+        report.problem(
+            TOPIC,
+            format!(
+                "the serving certificate is not for {expected}, by which the host calls the server"
+            ),
+            "let it have this DNS name",
+        );
+    }
+    let Some(bundle) = bundle else {
+        return;
+    };
+    if is_vouched_for(leaf, chain, bundle) {
+        report.ok(TOPIC, "the caBundle vouches for the serving certificate");
+    } else {
+        report.problem(
+            TOPIC,
+            format!("nothing in the caBundle vouches for the serving certificate, which {} signed", leaf.issuer),
+            "put its CA into the caBundle; a server that makes its own certificate does so with the right to patch the APIService",
+        );
+    }
+}
+
+fn times(scene: &Scene, leaf: &Certificate, report: &mut Report) {
+    let validity = leaf.validity;
+    let (from, until) = (validity.not_before, validity.not_after);
+    if from > scene.now {
+        report.problem(
+            TOPIC,
+            format!("the serving certificate begins at {from}, which the host has still before it"),
+            "let NTP set the clocks of all nodes",
+        );
+    } else if validity.left(scene.now) <= SignedDuration::ZERO {
+        report.problem(
+            TOPIC,
+            format!("the serving certificate ended at {until}"),
+            "see in the log of the server, or of who makes the certificate, why it was not renewed",
+        );
+    } else if validity.left(scene.now) < SOON {
+        report.warning(
+            TOPIC,
+            format!("the serving certificate ends soon, at {until}, and is not renewed yet"),
+            "see in the log of the server, or of who makes the certificate, why not",
+        );
+    } else {
+        report.ok(
+            TOPIC,
+            format!("the serving certificate holds until {until}"),
+        );
+    }
+}
+
+fn is_vouched_for(leaf: &Certificate, chain: &[Certificate], roots: &[Certificate]) -> bool {
+    let mut last = leaf;
+    let signed = |by: &Certificate, last: &Certificate| last.is_signed_by(by);
+    // A chain is in order (RFC 8446, section 4.4.2), so one walk finds its end.
+    for next in chain.iter().map(Some).chain([None]) {
+        if roots.iter().any(|root| root == last || signed(root, last)) {
+            return true;
+        }
+        match next {
+            Some(next) if signed(next, last) => last = next,
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// The Secret with the serving certificate: the one that is mounted where the flag leads to, else the server's own.
+fn secret_name(scene: &Scene) -> Option<String> {
+    let Some(file) = scene.flag("tls-cert-file") else {
+        return Some(format!("{}-serving", scene.service_name));
+    };
+    let pod = scene.pod()?;
+    let mounts = pod.containers.first()?.volume_mounts.as_deref()?;
+    let mount = mounts
+        .iter()
+        .find(|mount| file.starts_with(&format!("{}/", mount.mount_path)))?;
+    let volume = pod
+        .volumes
+        .as_deref()?
+        .iter()
+        .find(|volume| volume.name == mount.name)?;
+    volume.secret.as_ref()?.secret_name.clone()
+}

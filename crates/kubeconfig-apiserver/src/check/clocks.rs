@@ -1,0 +1,97 @@
+//! Clocks: of this machine, of the host, and of the server as the host passes its answers on.
+
+use anyhow::{Context, Result};
+use http::Request;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use kube::Client;
+use kube::client::Body;
+use machinery::time::Clock;
+
+use crate::cluster::client::told;
+
+use super::report::Report;
+
+const TOPIC: &str = "clocks";
+
+/// Dates in answers have whole seconds, and an answer takes its time.
+const UNNOTICED_SECS: i64 = 5;
+
+/// Tokens are accepted so long before they begin and after they end; beyond it new ones are refused.
+const LEEWAY_SECS: i64 = 10;
+
+/// What the host says of itself, to everybody.
+const HOST: &str = "/version";
+
+/// What the server says of itself, through the host.
+const SERVER: &str = "/apis/ext.cattle.io/v1";
+
+/// Compares them; returns the host's time.
+///
+/// # Errors
+/// The host does not answer.
+pub(super) async fn check(
+    host: &Client,
+    clock: &dyn Clock,
+    report: &mut Report,
+) -> Result<Timestamp> {
+    let of_host = date(host, HOST).await.context("the host cannot be asked")?;
+    let here = clock.now();
+    let Some(of_host) = of_host else {
+        report.warning(
+            TOPIC,
+            "the host does not tell the time",
+            "compare its clock with this one by hand",
+        );
+        return Ok(here);
+    };
+    let ahead = here.as_second() - of_host.as_second();
+    match ahead.abs() {
+        0..=UNNOTICED_SECS => report.ok(TOPIC, "the clocks of this machine and of the host agree"),
+        _ => report.warning(
+            TOPIC,
+            format!(
+                "the clock of this machine is {} that of the host",
+                apart(ahead)
+            ),
+            "let NTP set both",
+        ),
+    }
+    // Where the server does not answer, others say so.
+    if let Ok(Some(of_server)) = date(host, SERVER).await {
+        let ahead = of_server.as_second() - of_host.as_second();
+        match ahead.abs() {
+            0..=UNNOTICED_SECS => report.ok(TOPIC, "the clocks of the server and of the host agree"),
+            6..=LEEWAY_SECS => report.warning(
+                TOPIC,
+                format!("the clock of the server is {} that of the host", apart(ahead)),
+                "let NTP set the clocks of all nodes",
+            ),
+            _ => report.problem(
+                TOPIC,
+                format!("the clock of the server is {} that of the host: new tokens are refused, or old ones accepted", apart(ahead)),
+                "let NTP set the clocks of all nodes",
+            ),
+        }
+    }
+    Ok(of_host)
+}
+
+/// The date of an answer, unless it is an error.
+async fn date(host: &Client, path: &str) -> Result<Option<Timestamp>> {
+    let request = Request::get(path).body(Body::empty())?;
+    let answer = host.send(request).await.map_err(told)?;
+    if !answer.status().is_success() {
+        return Ok(None);
+    }
+    let date = answer.headers().get(http::header::DATE);
+    let date = date.and_then(|date| date.to_str().ok());
+    Ok(date.and_then(|date| Some(rfc2822::parse(date).ok()?.timestamp())))
+}
+
+fn apart(ahead: i64) -> String {
+    match ahead {
+        0.. => format!("{ahead} s ahead of"),
+        _ => format!("{} s behind", -ahead),
+    }
+}

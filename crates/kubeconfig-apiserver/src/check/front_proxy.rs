@@ -1,0 +1,134 @@
+//! The front proxy: by what the server knows requests that the host passes on.
+
+use std::collections::BTreeMap;
+
+use certificates::Certificate;
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+
+use crate::cluster::client::told;
+
+use super::report::Report;
+use super::scene::Scene;
+
+const TOPIC: &str = "front proxy";
+const NAMESPACE: &str = "kube-system";
+const NAME: &str = "extension-apiserver-authentication";
+
+/// The CA of a front proxy is renewed by hand in many clusters.
+const SOON: SignedDuration = SignedDuration::from_hours(24 * 30);
+
+/// Looks at what the host publishes about its front proxy.
+pub(super) async fn check(scene: &Scene, report: &mut Report) {
+    let maps = Api::<ConfigMap>::namespaced(scene.host.clone(), NAMESPACE);
+    let data = match maps.get_opt(NAME).await.map_err(told) {
+        Ok(Some(map)) => map.data.unwrap_or_default(),
+        Ok(None) => {
+            report.problem(
+                TOPIC,
+                format!(
+                    "there is no ConfigMap {NAMESPACE}/{NAME}: the server cannot know who calls"
+                ),
+                "kube-apiserver makes it by itself: look at its log",
+            );
+            return;
+        }
+        Err(error) => return report.unseen(TOPIC, "the front proxy's configuration", &error),
+    };
+    let Some(pem) = data.get("requestheader-client-ca-file") else {
+        report.problem(
+            TOPIC,
+            "the host has no CA for its front proxy: aggregated servers cannot know who calls",
+            "start kube-apiserver with --requestheader-client-ca-file and the flags beside it",
+        );
+        return;
+    };
+    let Ok(authorities) = Certificate::bundle_from_pem(pem.as_bytes()) else {
+        report.problem(
+            TOPIC,
+            "the CA of the front proxy is not a certificate",
+            "correct the file of kube-apiserver's --requestheader-client-ca-file",
+        );
+        return;
+    };
+    times(scene, &authorities, report);
+    names(scene, &data, &authorities, report);
+}
+
+fn times(scene: &Scene, authorities: &[Certificate], report: &mut Report) {
+    let last = authorities.iter().map(|ca| ca.validity.not_after).max();
+    let Some(last) = last else {
+        return;
+    };
+    let left = last.duration_since(scene.now);
+    let to_do = "renew the front proxy's CA and certificate, e.g. `kubeadm certs renew`";
+    if left <= SignedDuration::ZERO {
+        report.problem(
+            TOPIC,
+            format!("the CA of the front proxy ended at {last}"),
+            to_do,
+        );
+    } else if left < SOON {
+        report.warning(
+            TOPIC,
+            format!("the CA of the front proxy ends soon, at {last}"),
+            to_do,
+        );
+    } else {
+        report.ok(
+            TOPIC,
+            format!("the CA of the front proxy holds until {last}"),
+        );
+    }
+}
+
+/// Without names, everybody whom the CA signed may say who somebody is (S2).
+fn names(
+    scene: &Scene,
+    data: &BTreeMap<String, String>,
+    authorities: &[Certificate],
+    report: &mut Report,
+) {
+    let names = data.get("requestheader-allowed-names").map(String::as_str);
+    let Ok(names) = serde_json::from_str::<Vec<String>>(names.unwrap_or("[]")) else {
+        report.problem(
+            TOPIC,
+            "the allowed names of the front proxy are no list",
+            "kube-apiserver writes them by itself: look at its log",
+        );
+        return;
+    };
+    if !names.is_empty() {
+        report.ok(
+            TOPIC,
+            format!("the front proxy is called {}", names.join(" or ")),
+        );
+        return;
+    }
+    let clients = data
+        .get("client-ca-file")
+        .map(|pem| Certificate::bundle_from_pem(pem.as_bytes()));
+    let clients = clients.and_then(Result::ok).unwrap_or_default();
+    let is_shared = authorities.iter().any(|ca| clients.contains(ca));
+    let to_do = "start kube-apiserver with --requestheader-allowed-names=front-proxy-client, or whatever its certificate is called";
+    if !is_shared {
+        report.warning(
+            TOPIC,
+            "the front proxy may have any name: whoever has a certificate of its CA can speak for everybody",
+            to_do,
+        );
+    } else if scene.has_flag("allow-empty-front-proxy-names") {
+        report.warning(
+            TOPIC,
+            "the front proxy may have any name and its CA signs clients as well: every client can speak for everybody, and the server is told to accept that",
+            to_do,
+        );
+    } else {
+        report.problem(
+            TOPIC,
+            "the front proxy may have any name and its CA signs clients as well: every client could speak for everybody, so the server accepts nobody",
+            to_do,
+        );
+    }
+}

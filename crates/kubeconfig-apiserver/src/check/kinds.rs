@@ -1,0 +1,117 @@
+//! The kinds of `management.cattle.io`: there, served in the right version, and with the fields that are read and written.
+
+use api::management::{GROUP, VERSION};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps,
+};
+use kube::Api;
+
+use crate::cluster::client::told;
+
+use super::report::Report;
+use super::scene::Scene;
+
+const TOPIC: &str = "kinds";
+
+/// A kind, with the fields that must outlive the host's pruning.
+struct Kind {
+    plural: &'static str,
+    scope: &'static str,
+    fields: &'static [&'static str],
+}
+
+const KINDS: &[Kind] = &[
+    Kind {
+        plural: "clusters",
+        scope: "Cluster",
+        fields: &["spec.displayName", "spec.connection", "status.conditions"],
+    },
+    Kind {
+        plural: "users",
+        scope: "Cluster",
+        fields: &["enabled", "principalIds"],
+    },
+    Kind {
+        plural: "settings",
+        scope: "Cluster",
+        fields: &["default", "value"],
+    },
+    Kind {
+        plural: "features",
+        scope: "Cluster",
+        fields: &["spec.value", "status.default"],
+    },
+    Kind {
+        plural: "nodes",
+        scope: "Namespaced",
+        fields: &["spec.controlPlane", "status.internalNodeStatus"],
+    },
+];
+
+/// Looks at all of them.
+pub(super) async fn check(scene: &Scene, report: &mut Report) {
+    let all = Api::<CustomResourceDefinition>::all(scene.host.clone());
+    for kind in KINDS {
+        let name = format!("{}.{GROUP}", kind.plural);
+        match all.get_opt(&name).await.map_err(told) {
+            Ok(Some(found)) => kind.check(&name, &found, report),
+            Ok(None) => report.problem(
+                TOPIC,
+                format!("there is no CustomResourceDefinition {name}"),
+                "apply those that the chart brings in its folder crds/: helm does not when it upgrades",
+            ),
+            Err(error) => return report.unseen(TOPIC, "the kinds of the host", &error),
+        }
+    }
+}
+
+impl Kind {
+    fn check(&self, name: &str, found: &CustomResourceDefinition, report: &mut Report) {
+        let versions = &found.spec.versions;
+        let served =
+            |version: &&CustomResourceDefinitionVersion| version.name == VERSION && version.served;
+        let Some(version) = versions.iter().find(served) else {
+            let what = format!("CustomResourceDefinition {name} does not serve {VERSION}");
+            return report.problem(TOPIC, what, "apply the one of the chart");
+        };
+        if found.spec.scope != self.scope {
+            let what = format!(
+                "CustomResourceDefinition {name} has scope {}, not {}",
+                found.spec.scope, self.scope
+            );
+            return report.problem(TOPIC, what, "delete it and apply the one of the chart");
+        }
+        let schema = version.schema.as_ref();
+        let schema = schema.and_then(|schema| schema.open_api_v3_schema.as_ref());
+        let keeps = |field: &&&str| !schema.is_some_and(|schema| keeps(schema, field));
+        let lost: Vec<&str> = self.fields.iter().filter(keeps).copied().collect();
+        if lost.is_empty() {
+            report.ok(TOPIC, format!("{name} is there"));
+        } else {
+            report.problem(
+                TOPIC,
+                format!("CustomResourceDefinition {name} drops {}", lost.join(", ")),
+                "apply the one of the chart, or let it keep unknown fields",
+            );
+        }
+    }
+}
+
+/// Whether an object of this schema keeps a field.
+fn keeps(schema: &JSONSchemaProps, field: &str) -> bool {
+    let mut schema = schema;
+    for part in field.split('.') {
+        if schema.x_kubernetes_preserve_unknown_fields == Some(true) {
+            return true;
+        }
+        match schema
+            .properties
+            .as_ref()
+            .and_then(|properties| properties.get(part))
+        {
+            Some(property) => schema = property,
+            None => return false,
+        }
+    }
+    true
+}

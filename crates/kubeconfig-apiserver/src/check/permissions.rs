@@ -1,0 +1,239 @@
+//! What the server's ServiceAccount must be allowed to do in the host, all of it and no more.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
+use kube::{Api, api::PostParams};
+
+use crate::cluster::client::told;
+
+use super::report::Report;
+use super::scene::{API_SERVICE, Scene};
+
+const TOPIC: &str = "permissions";
+
+/// Where a permission is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the namespace of the server.
+    Own,
+    /// In this one.
+    Namespace(&'static str),
+    /// Everywhere.
+    Cluster,
+}
+
+/// When a permission is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Always,
+    /// Records are Secrets of the host.
+    RecordsInTheHost,
+    /// The server makes its serving certificate.
+    OwnCertificate,
+}
+
+/// Something that the server does in the host.
+struct Permission {
+    /// What for, in words that follow "so that".
+    so_that: &'static str,
+    when: When,
+    place: Place,
+    group: &'static str,
+    resource: &'static str,
+    /// Of the only object that is concerned.
+    name: Option<&'static str>,
+    verbs: &'static [&'static str],
+}
+
+/// All that the server does in the host.
+const PERMISSIONS: &[Permission] = &[
+    Permission {
+        so_that: "records are kept",
+        when: When::RecordsInTheHost,
+        place: Place::Own,
+        group: "",
+        resource: "secrets",
+        name: None,
+        verbs: &[
+            "get", "list", "watch", "create", "update", "patch", "delete",
+        ],
+    },
+    Permission {
+        so_that: "credentials of clusters are read",
+        when: When::Always,
+        place: Place::Own,
+        group: "",
+        resource: "secrets",
+        name: None,
+        verbs: &["get", "list", "watch"],
+    },
+    Permission {
+        so_that: "the serving certificate is kept",
+        when: When::OwnCertificate,
+        place: Place::Own,
+        group: "",
+        resource: "secrets",
+        name: None,
+        verbs: &["get", "list", "watch", "create", "update"],
+    },
+    Permission {
+        so_that: "the host trusts the serving certificate",
+        when: When::OwnCertificate,
+        place: Place::Cluster,
+        group: "apiregistration.k8s.io",
+        resource: "apiservices",
+        name: Some(API_SERVICE),
+        verbs: &["get", "list", "watch", "patch"],
+    },
+    Permission {
+        so_that: "the front proxy is known",
+        when: When::Always,
+        place: Place::Namespace("kube-system"),
+        group: "",
+        resource: "configmaps",
+        name: Some("extension-apiserver-authentication"),
+        verbs: &["get", "list", "watch"],
+    },
+    Permission {
+        so_that: "tokens of the host are known",
+        when: When::Always,
+        place: Place::Cluster,
+        group: "authentication.k8s.io",
+        resource: "tokenreviews",
+        name: None,
+        verbs: &["create"],
+    },
+    Permission {
+        so_that: "the rules of the host decide",
+        when: When::Always,
+        place: Place::Cluster,
+        group: "authorization.k8s.io",
+        resource: "subjectaccessreviews",
+        name: None,
+        verbs: &["create"],
+    },
+    Permission {
+        so_that: "clusters are known, and their state is told",
+        when: When::Always,
+        place: Place::Cluster,
+        group: api::management::GROUP,
+        resource: "clusters",
+        name: None,
+        verbs: &["get", "list", "watch", "patch"],
+    },
+    management("users"),
+    management("settings"),
+    management("features"),
+    management("nodes"),
+];
+
+const fn management(resource: &'static str) -> Permission {
+    Permission {
+        so_that: "they are known",
+        when: When::Always,
+        place: Place::Cluster,
+        group: api::management::GROUP,
+        resource,
+        name: None,
+        verbs: &["get", "list", "watch"],
+    }
+}
+
+/// Asks the host for each of them.
+pub(super) async fn check(scene: &Scene, report: &mut Report) {
+    let account = format!("ServiceAccount {}/{}", scene.namespace, scene.account());
+    for permission in PERMISSIONS
+        .iter()
+        .filter(|permission| permission.is_needed(scene))
+    {
+        match permission.missing(scene).await {
+            Ok(missing) if missing.is_empty() => {
+                let verbs = permission.verbs.join(", ");
+                report.ok(TOPIC, format!("{account} may {verbs} {}", permission.object(scene)));
+            }
+            Ok(missing) => report.problem(
+                TOPIC,
+                format!(
+                    "{account} may not {} {}, so that {}",
+                    missing.join(", "),
+                    permission.object(scene),
+                    permission.so_that
+                ),
+                "bind the roles of the chart to it: rbac.create=true, or deploy/aggregated/rbac.yaml",
+            ),
+            Err(error) => return report.unseen(TOPIC, &format!("what {account} may do"), &error),
+        }
+    }
+}
+
+impl Permission {
+    fn is_needed(&self, scene: &Scene) -> bool {
+        match self.when {
+            When::Always => true,
+            When::RecordsInTheHost => scene.keeps_records_in_the_host(),
+            When::OwnCertificate => scene.flag("tls-cert-file").is_none(),
+        }
+    }
+
+    /// What is done to what, as people say it.
+    fn object(&self, scene: &Scene) -> String {
+        let mut object = match self.name {
+            Some(name) => format!("{} {name}", self.resource),
+            None => self.resource.to_owned(),
+        };
+        if let Some(namespace) = self.namespace(scene) {
+            object.push_str(&format!(" in {namespace}"));
+        }
+        object
+    }
+
+    fn namespace<'a>(&self, scene: &'a Scene) -> Option<&'a str> {
+        match self.place {
+            Place::Own => Some(&scene.namespace),
+            Place::Namespace(namespace) => Some(namespace),
+            Place::Cluster => None,
+        }
+    }
+
+    async fn missing(&self, scene: &Scene) -> Result<Vec<&'static str>> {
+        let mut missing = Vec::new();
+        for verb in self.verbs {
+            if !self.is_allowed(scene, verb).await? {
+                missing.push(*verb);
+            }
+        }
+        Ok(missing)
+    }
+
+    async fn is_allowed(&self, scene: &Scene, verb: &str) -> Result<bool> {
+        let (namespace, account) = (&scene.namespace, scene.account());
+        let attributes = ResourceAttributes {
+            verb: Some(verb.to_owned()),
+            group: Some(self.group.to_owned()),
+            resource: Some(self.resource.to_owned()),
+            name: self.name.map(str::to_owned),
+            namespace: self.namespace(scene).map(str::to_owned),
+            ..ResourceAttributes::default()
+        };
+        let groups = [
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{namespace}"),
+            "system:authenticated".to_owned(),
+        ];
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(format!("system:serviceaccount:{namespace}:{account}")),
+                groups: Some(groups.into()),
+                resource_attributes: Some(attributes),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let reviews = Api::<SubjectAccessReview>::all(scene.host.clone());
+        let answer = reviews.create(&PostParams::default(), &review).await;
+        let status = answer.map_err(told)?.status;
+        Ok(status.context("the host does not decide")?.allowed)
+    }
+}

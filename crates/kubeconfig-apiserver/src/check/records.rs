@@ -1,0 +1,186 @@
+//! What is stored: whether it can be read, how much there is, and what should be gone.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use api::ext;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::ListParams;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::{Api, ResourceExt};
+
+use crate::cluster::client::told;
+
+use super::report::Report;
+use super::scene::Scene;
+
+const TOPIC: &str = "store";
+
+/// Type of the Secrets that are records.
+const RECORDS: &str = "type=kubeconfig-apiserver.cattle.io/record";
+
+/// As many objects at a time as the host hands out without effort.
+const PAGE: u32 = 500;
+
+/// What is swept or deleted is gone after so long, unless something is wrong.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
+
+/// As many names as fit into a line.
+const SHOWN: usize = 5;
+
+/// Looks at the namespace, at what is in it, and at the records as users see them.
+pub(super) async fn check(scene: &Scene, report: &mut Report) {
+    namespace(scene, report).await;
+    if scene.keeps_records_in_the_host() {
+        secrets(scene, report).await;
+    }
+    // Others say why the host does not reach the server.
+    if scene.is_registered()
+        && let Err(error) = orphans(scene, report).await
+    {
+        report.warning(
+            TOPIC,
+            format!("orphans were not looked for: {error:#}"),
+            "mend what is said of the APIService, and run this again",
+        );
+    }
+}
+
+async fn namespace(scene: &Scene, report: &mut Report) {
+    let name = &scene.namespace;
+    let all = Api::<Namespace>::all(scene.host.clone());
+    match all.get_opt(name).await.map_err(told) {
+        Ok(Some(found)) if found.metadata.deletion_timestamp.is_some() => report.problem(
+            TOPIC,
+            format!("namespace {name} is being deleted"),
+            "wait until it is gone, and install the chart again; records are lost with it",
+        ),
+        Ok(Some(_)) => report.ok(TOPIC, format!("namespace {name} is there")),
+        Ok(None) => report.problem(
+            TOPIC,
+            format!("there is no namespace {name}"),
+            "install the chart; or name the right one by --namespace",
+        ),
+        Err(error) => report.unseen(TOPIC, &format!("namespace {name}"), &error),
+    }
+}
+
+async fn secrets(scene: &Scene, report: &mut Report) {
+    let all = Api::<Secret>::namespaced(scene.host.clone(), &scene.namespace);
+    let params = ListParams::default().fields(RECORDS);
+    let mut number = 0;
+    let count = each(params, async |params| {
+        let page = all.list_metadata(params).await.map_err(told)?;
+        number += page.items.len();
+        Ok(page.metadata.continue_)
+    });
+    match count.await {
+        Ok(()) => report.ok(
+            TOPIC,
+            format!(
+                "{number} records are kept as Secrets in {}",
+                scene.namespace
+            ),
+        ),
+        Err(error) => report.unseen(TOPIC, "the records", &error),
+    }
+}
+
+/// Tokens of kubeconfigs that are gone, and what cannot be deleted.
+async fn orphans(scene: &Scene, report: &mut Report) -> Result<()> {
+    let kubeconfigs = all(scene, "Kubeconfig", "kubeconfigs").await?;
+    let tokens = all(scene, "Token", "tokens").await?;
+    let known: BTreeSet<String> = kubeconfigs.iter().map(ResourceExt::name_any).collect();
+    let is_orphan = |token: &&DynamicObject| {
+        let owner = token.data.pointer("/spec/kubeconfigName");
+        let owner = owner
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default();
+        let made = token.metadata.creation_timestamp.as_ref();
+        !owner.is_empty() && !known.contains(owner) && is_old(made.map(|made| made.0), scene.now)
+    };
+    let orphans = tokens.iter().filter(is_orphan).map(ResourceExt::name_any);
+    let orphans: Vec<String> = orphans.collect();
+    if orphans.is_empty() {
+        report.ok(
+            TOPIC,
+            format!(
+                "{} kubeconfigs have {} tokens, none without its kubeconfig",
+                known.len(),
+                tokens.len()
+            ),
+        );
+    } else {
+        report.warning(
+            TOPIC,
+            format!(
+                "tokens whose kubeconfig is gone are not swept: {}",
+                shown(&orphans)
+            ),
+            "they open nothing any more; look at the log of the server for why they stay",
+        );
+    }
+    let stuck = kubeconfigs.iter().chain(&tokens);
+    let stuck = stuck.filter(|object| is_stuck(&object.metadata, scene.now));
+    let stuck: Vec<String> = stuck.map(ResourceExt::name_any).collect();
+    if !stuck.is_empty() {
+        report.warning(
+            TOPIC,
+            format!("deleted, but held by finalizers: {}", shown(&stuck)),
+            "see with kubectl get -o yaml who put the finalizers there, and let that run or remove them",
+        );
+    }
+    Ok(())
+}
+
+async fn all(scene: &Scene, kind: &str, plural: &str) -> Result<Vec<DynamicObject>> {
+    let kind = GroupVersionKind::gvk(ext::GROUP, ext::VERSION, kind);
+    let resource = ApiResource::from_gvk_with_plural(&kind, plural);
+    let api = Api::<DynamicObject>::all_with(scene.host.clone(), &resource);
+    let mut all = Vec::new();
+    each(ListParams::default(), async |params| {
+        let page = api.list(params).await.map_err(told)?;
+        all.extend(page.items);
+        Ok(page.metadata.continue_)
+    })
+    .await?;
+    Ok(all)
+}
+
+/// Asks page by page.
+async fn each(
+    params: ListParams,
+    mut ask: impl AsyncFnMut(&ListParams) -> Result<Option<String>>,
+) -> Result<()> {
+    let mut params = params.limit(PAGE);
+    loop {
+        match ask(&params).await? {
+            Some(next) if !next.is_empty() => params.continue_token = Some(next),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn is_stuck(metadata: &ObjectMeta, now: Timestamp) -> bool {
+    let deleted = metadata.deletion_timestamp.as_ref().map(|at| at.0);
+    let held = metadata
+        .finalizers
+        .as_ref()
+        .is_some_and(|held| !held.is_empty());
+    held && is_old(deleted, now)
+}
+
+fn is_old(since: Option<Timestamp>, now: Timestamp) -> bool {
+    since.is_some_and(|since| now.duration_since(since) > PATIENCE)
+}
+
+fn shown(names: &[String]) -> String {
+    let some = names.iter().take(SHOWN).map(String::as_str);
+    let mut text = some.collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}

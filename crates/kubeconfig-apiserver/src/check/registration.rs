@@ -1,0 +1,170 @@
+//! The APIService: whose it is, and whether the host reaches the server by it.
+
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::{
+    APIService, APIServiceCondition, APIServiceSpec,
+};
+
+use super::report::Report;
+use super::scene::{API_SERVICE, Scene};
+
+const TOPIC: &str = "apiservice";
+
+/// Service of Rancher, from 2.11 on, for this very group.
+const RANCHER: &str = "imperative-api-extension";
+
+/// Looks at the APIService.
+pub(super) fn check(scene: &Scene, report: &mut Report) {
+    let Some(found) = &scene.api_service else {
+        report.problem(
+            TOPIC,
+            format!("there is no APIService {API_SERVICE}: kube-apiserver passes no requests on"),
+            "install the chart, or apply deploy/aggregated",
+        );
+        return;
+    };
+    let spec = found.spec.clone().unwrap_or_default();
+    if !scene.is_registered() {
+        foreign(scene, &spec, report);
+        return;
+    }
+    let to = format!("{}/{}", scene.namespace, scene.service_name);
+    report.ok(
+        TOPIC,
+        format!("APIService {API_SERVICE} leads to Service {to}"),
+    );
+    if spec.insecure_skip_tls_verify == Some(true) {
+        report.warning(
+            TOPIC,
+            format!("APIService {API_SERVICE} has insecureSkipTLSVerify: whoever answers is believed to be the server"),
+            "remove insecureSkipTLSVerify and set caBundle; a server that makes its own certificate does both by itself",
+        );
+    }
+    availability(found, report);
+}
+
+fn foreign(scene: &Scene, spec: &APIServiceSpec, report: &mut Report) {
+    let Some(to) = &spec.service else {
+        report.problem(
+            TOPIC,
+            format!("APIService {API_SERVICE} leads to kube-apiserver itself: there are CustomResourceDefinitions of ext.cattle.io"),
+            "delete those, then the APIService, and install the chart again",
+        );
+        return;
+    };
+    let name = to.name.as_deref().unwrap_or_default();
+    let namespace = to.namespace.as_deref().unwrap_or_default();
+    let what = format!(
+        "APIService {API_SERVICE} leads to Service {namespace}/{name} and not to {}/{}",
+        scene.namespace, scene.service_name
+    );
+    if name == RANCHER {
+        report.problem(
+            TOPIC,
+            format!("{what}: Rancher serves ext.cattle.io itself here"),
+            "use Rancher's own kubeconfigs in this cluster, or install this server in another one",
+        );
+    } else {
+        report.problem(
+            TOPIC,
+            what,
+            "name the right one by --namespace and --service; else decide which of the two serves the group",
+        );
+    }
+}
+
+fn availability(found: &APIService, report: &mut Report) {
+    let conditions = found
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    let conditions = conditions.map(Vec::as_slice).unwrap_or_default();
+    let Some(condition) = conditions
+        .iter()
+        .find(|condition| condition.type_ == "Available")
+    else {
+        report.problem(
+            TOPIC,
+            "the host has not looked at the server yet",
+            "wait a minute; if this stays, look at the log of kube-apiserver",
+        );
+        return;
+    };
+    if condition.status == "True" {
+        report.ok(
+            TOPIC,
+            "the host reaches the server and accepts its certificate",
+        );
+        return;
+    }
+    let reason = condition.reason.as_deref().unwrap_or_default();
+    let message = condition.message.as_deref().unwrap_or_default();
+    report.problem(
+        TOPIC,
+        format!("the host does not reach the server: {reason}: {message}"),
+        advice(condition),
+    );
+}
+
+/// What the reasons of kube-aggregator mean (`pkg/controllers/status/remote`).
+fn advice(condition: &APIServiceCondition) -> &'static str {
+    let message = condition.message.as_deref().unwrap_or_default();
+    let says = |text: &str| message.contains(text);
+    match condition.reason.as_deref().unwrap_or_default() {
+        "ServiceNotFound" => "make the Service: install the chart again",
+        "ServicePortError" => "let the port of the APIService be one of the Service",
+        "EndpointsNotFound" | "MissingEndpoints" => {
+            "no pod is ready: look at the pods and their logs"
+        }
+        _ if says("x509") || says("certificate") => {
+            "the host does not trust the certificate: see what is said of certificates here, and the log of the server"
+        }
+        _ if says("401") || says("403") || says("Unauthorized") || says("Forbidden") => {
+            "the server does not accept the host's front proxy: see what is said of it here"
+        }
+        _ if says("refused") || says("timeout") || says("deadline") || says("no route") => {
+            "see that the control plane may reach the pods: NetworkPolicy, firewall of the nodes, konnectivity"
+        }
+        _ => "look at the log of the server",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(reason: &str, message: &str, expected: &str) {
+        let condition = APIServiceCondition {
+            reason: Some(reason.to_owned()),
+            message: Some(message.to_owned()),
+            ..APIServiceCondition::default()
+        };
+        let advice = advice(&condition);
+        assert!(advice.contains(expected), "{advice}");
+    }
+
+    #[test]
+    fn reasons_of_the_host_are_told_in_plain_words() {
+        let discovery = "FailedDiscoveryCheck";
+        check("ServiceNotFound", "", "make the Service");
+        check("ServicePortError", "", "port");
+        check("MissingEndpoints", "", "no pod is ready");
+        check(
+            discovery,
+            "tls: failed to verify certificate: x509: signed by unknown authority",
+            "trust",
+        );
+        check(
+            discovery,
+            "bad status from https://10.0.0.1:443/apis: 401",
+            "front proxy",
+        );
+        check(
+            discovery,
+            "dial tcp 10.0.0.1:443: connect: connection refused",
+            "NetworkPolicy",
+        );
+        check(discovery, "context deadline exceeded", "NetworkPolicy");
+        check(discovery, "something else", "log of the server");
+    }
+}
