@@ -22,6 +22,7 @@ use test_cluster::{Options, TestCluster};
 
 use crate::helm::Helm;
 use crate::http::Client;
+use crate::shell::Mode;
 use crate::{Kubectl, Shell, poll};
 
 pub use balancer::Balancer;
@@ -131,7 +132,8 @@ impl Host {
 
     /// A shell for transcripts with kubectl and the users' kubeconfigs.
     pub fn shell(&self) -> anyhow::Result<Shell> {
-        Shell::new()?.with_kubectl(&self.data_dir())
+        let shell = Shell::new()?.in_mode(Mode::Aggregated);
+        shell.with_kubectl(&self.data_dir())
     }
 
     /// A kubeconfig of the host: `admin`, `alice` or `bob`.
@@ -330,8 +332,12 @@ fn may_get(user: &str, clusters: &[&str]) -> [Value; 2] {
     let name = format!("demo-clusters-{user}");
     let role = json!({
         "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": {"name": name},
-        "rules": [{"apiGroups": ["management.cattle.io"], "resources": ["clusters"],
-            "resourceNames": clusters, "verbs": ["get"]}],
+        "rules": [
+            {"apiGroups": ["management.cattle.io"], "resources": ["clusters"],
+                "resourceNames": clusters, "verbs": ["get"]},
+            {"apiGroups": ["management.cattle.io"], "resources": ["clusters"],
+                "verbs": ["list", "watch"]},
+        ],
     });
     let binding = json!({
         "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRoleBinding",

@@ -28,6 +28,17 @@ const MARK: char = '\u{1e}';
 pub struct Shell {
     folder: TempDir,
     data_dir: Option<PathBuf>,
+    pub(crate) mode: Mode,
+}
+
+/// How the server runs whose shell this is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// By itself.
+    #[default]
+    Standalone,
+    /// Behind a host.
+    Aggregated,
 }
 
 /// One thing for the shell to do.
@@ -55,7 +66,13 @@ impl Shell {
         Ok(Self {
             folder,
             data_dir: None,
+            mode: Mode::default(),
         })
+    }
+
+    /// For a server that runs so.
+    pub fn in_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
     }
 
     /// Adds `kubectl` and `k`, the variable `DATA` with the data folder of a server, and for

@@ -22,6 +22,9 @@
 //! line and a line `...` for any lines.
 //!
 //! A list is sorted by random names: sort it by something else where it has more than one item.
+//!
+//! The commands below a line `# only standalone` or `# only aggregated` are run in that mode alone, up
+//! to the next prose; in the other their answers stand as they are.
 
 mod normalise;
 mod parse;
@@ -36,7 +39,7 @@ use snapbox::data::DataFormat;
 use snapbox::report::Palette;
 
 use crate::Shell;
-use crate::shell::{Answer, Step};
+use crate::shell::{Answer, Mode, Step};
 
 use normalise::Normaliser;
 
@@ -49,11 +52,20 @@ pub struct Transcript {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Prose(String),
-    Command(String),
+    Command(Command),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Command {
+    text: String,
+    /// As the file has it, without the empty lines at its end.
+    answer: String,
+    /// The one mode that it is run in.
+    only: Option<Mode>,
 }
 
 impl Transcript {
-    /// Reads the text of a transcript; its answers are left out.
+    /// Reads the text of a transcript.
     ///
     /// # Errors
     /// A line that is neither prose, command nor answer, or a here-document without an end.
@@ -65,16 +77,18 @@ impl Transcript {
 
     /// Runs the commands and returns the text of the transcript with the answers that they gave.
     pub fn replay(&self, shell: &Shell) -> anyhow::Result<String> {
-        let steps: Vec<Step<'_>> = self.parts.iter().flat_map(Part::steps).collect();
+        let steps = self.parts.iter().flat_map(|part| part.steps(shell.mode));
+        let steps: Vec<Step<'_>> = steps.collect();
         let mut answers = shell.run(&steps)?.into_iter();
         let mut normaliser = Normaliser::new(shell.folders())?;
         let mut paragraphs = Vec::new();
         for part in &self.parts {
             paragraphs.push(match part {
                 Part::Prose(text) => text.clone(),
-                Part::Command(text) => {
+                Part::Command(command) if !command.runs_in(shell.mode) => command.as_read(),
+                Part::Command(command) => {
                     let answer = answers.next().context("a command without an answer")?;
-                    shown(text, &answer, &mut normaliser)?
+                    shown(&command.text, &answer, &mut normaliser)?
                 }
             });
         }
@@ -83,15 +97,29 @@ impl Transcript {
 }
 
 impl Part {
-    fn steps(&self) -> Vec<Step<'_>> {
+    fn steps(&self, mode: Mode) -> Vec<Step<'_>> {
         match self {
-            Self::Command(text) => vec![Step::Run(text)],
+            Self::Command(command) if !command.runs_in(mode) => Vec::new(),
+            Self::Command(command) => vec![Step::Run(&command.text)],
             Self::Prose(text) => text
                 .lines()
                 .filter_map(|line| line.strip_prefix("# as "))
                 .map(Step::As)
                 .collect(),
         }
+    }
+}
+
+impl Command {
+    fn runs_in(&self, mode: Mode) -> bool {
+        self.only.is_none_or(|only| only == mode)
+    }
+
+    /// The command and its answer as they stand in the file.
+    fn as_read(&self) -> String {
+        format!("$ {}\n{}", self.text, self.answer)
+            .trim_end()
+            .to_owned()
     }
 }
 

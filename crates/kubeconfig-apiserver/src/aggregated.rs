@@ -14,20 +14,23 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use api::management::{cluster, setting};
 use apiserver::GenericServer;
-use apiserver::health::HealthCheck;
 use apiserver::server::{HttpService, ReloadableCertificate, Server};
+use arc_swap::ArcSwap;
 use auth::delegated::{DelegatedAuthenticator, DelegatedAuthorizer};
 use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
+use builtins::access_review::SelfSubjectAccessReviews;
+use builtins::self_subject_review::SelfSubjectReviews;
 use gateway::prober;
 use host::delegation::{AuthenticationConfiguration, HostReviews, Options};
 use kube::Client;
 use machinery::time::Clock;
 use management::settings::Fixed;
-use rand::Rng;
+use rustls::{DistinguishedName, ServerConfig};
 use tokens::authenticator::TokenAuthenticator;
 use tokens::cluster_credential::ClusterAuthorizer;
 use tokens::openid;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::args::{AggregatedArgs, ListenArgs};
 use crate::clock::SystemClock;
@@ -72,25 +75,8 @@ async fn serve(args: AggregatedArgs) -> Result<()> {
     let certificates = Certificates::start(&args, &host, (&clock, &tasks)).await?;
     let callers = callers(&args, &host, (&clock, &tasks)).await?;
     let domain = domain(&args, &host, (&clock, &tasks), &certificates).await?;
-    let authorizers = Authorizers::new(&host, &clock)?;
-
-    let for_host = GenericServer::builder(authorizers.of_host()?, Arc::clone(&clock))
-        .authenticator(callers.front_proxy())
-        .authenticator(callers.client_certificates())
-        .authenticator(Arc::new(DelegatedAuthenticator::new(
-            Arc::new(HostReviews::new(host.clone())),
-            &random_key()?,
-            Arc::clone(&clock),
-        )))
-        .version(version());
-    let for_host = domain
-        .serve(for_host)
-        .health_check(front_proxy_check(&callers));
-    let for_host = for_host.build();
-    let for_users = GenericServer::builder(authorizers.of_users()?, Arc::clone(&clock))
-        .authenticator(minted_tokens(&domain, &clock))
-        .version(version());
-    let for_users = domain.serve(domain.serve_clusters(for_users)).build();
+    let for_host = for_host(&domain, &callers, (&host, &clock))?;
+    let for_users = for_users(&domain, (&host, &clock))?;
 
     let gateway = domain.gateway(for_users.shutdown().clone());
     domain.start_tasks(&gateway, &tasks);
@@ -105,6 +91,14 @@ async fn serve(args: AggregatedArgs) -> Result<()> {
             &certificates.gateway,
             gateway.layer(for_users.service()),
         )?,
+    );
+    tasks.spawn(
+        "issuers of client certificates",
+        ask_for_certificates(
+            callers.client_issuers(),
+            listeners.0.tls(),
+            Arc::clone(&certificates.aggregation),
+        ),
     );
     let stops = (for_host.shutdown().clone(), for_users.shutdown().clone());
     tasks.stop_on_signal(
@@ -130,8 +124,25 @@ async fn bind(ip: IpAddr, port: u16, flag: &str) -> Result<TcpListener> {
     bound.with_context(|| format!("cannot listen on {ip} port {port}: choose another {flag}"))
 }
 
-/// Names no authority to TLS clients: a list that is older than a change of the authorities would
-/// keep a client from showing a certificate of the new one.
+/// Asks TLS clients for certificates of the authorities that count at the moment: a client that finds
+/// its own not named shows no certificate.
+async fn ask_for_certificates(
+    mut issuers: watch::Receiver<Vec<DistinguishedName>>,
+    tls: Arc<ArcSwap<ServerConfig>>,
+    certificate: Arc<ReloadableCertificate>,
+) {
+    loop {
+        let named = issuers.borrow_and_update().clone();
+        match certificate.server_config(named) {
+            Ok(config) => tls.store(Arc::new(config)),
+            Err(error) => tracing::error!(%error, "TLS cannot be set up anew"),
+        }
+        if issuers.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 fn listener(
     listener: TcpListener,
     certificate: &Arc<ReloadableCertificate>,
@@ -159,19 +170,6 @@ async fn callers(
     let (following, stop) = (Arc::clone(&callers), tasks.stop());
     tasks.spawn("authentication of the host", following.run(stop));
     Ok(callers)
-}
-
-/// Not well while the host says something that is not taken: what counts is older than that.
-fn front_proxy_check(callers: &Arc<AuthenticationConfiguration>) -> HealthCheck {
-    let callers = Arc::clone(callers);
-    HealthCheck {
-        name: "front-proxy",
-        vital: false,
-        check: Arc::new(move || {
-            let well = callers.trouble().is_none();
-            Box::pin(async move { well })
-        }),
-    }
 }
 
 async fn domain(
@@ -222,47 +220,54 @@ fn fixed(args: &ListenArgs, certificates: &Certificates) -> Fixed {
     })
 }
 
-fn minted_tokens(domain: &Domain, clock: &Arc<dyn Clock>) -> Arc<TokenAuthenticator> {
-    let (validity, clock) = (domain.validity(), Arc::clone(clock));
-    Arc::new(TokenAuthenticator::new(validity, clock, cluster::LOCAL))
+/// What the host's API server calls: for whom it names, and for who comes directly with a credential
+/// of the host.
+fn for_host(
+    domain: &Domain,
+    callers: &AuthenticationConfiguration,
+    (host, clock): (&Client, &Arc<dyn Clock>),
+) -> Result<GenericServer> {
+    let reviews = Arc::new(HostReviews::new(host.clone()));
+    let bearers = DelegatedAuthenticator::new(reviews, &random_key(), Arc::clone(clock));
+    let authorizer = AuthorizerUnion::new(vec![
+        Arc::new(AlwaysAllowPaths::new(HEALTH)?),
+        Arc::new(PrivilegedGroup::system_masters()),
+        as_the_host_decides(host, clock),
+    ]);
+    let server = GenericServer::builder(Arc::new(authorizer), Arc::clone(clock))
+        .authenticator(callers.front_proxy())
+        .authenticator(callers.client_certificates())
+        .authenticator(Arc::new(bearers))
+        .version(version());
+    Ok(domain.serve(server).build())
 }
 
-/// What may be done: `system:masters` everything, clusters their reviews, and all else as the host
-/// decides. Health, and at the gateway what verifies tokens, is for everybody.
-struct Authorizers {
-    host: Arc<dyn Authorizer>,
+/// What users call with minted tokens, and clusters with their credentials.
+fn for_users(domain: &Domain, (host, clock): (&Client, &Arc<dyn Clock>)) -> Result<GenericServer> {
+    let public = HEALTH.into_iter().chain(openid::PATHS);
+    let authorizer = AuthorizerUnion::new(vec![
+        Arc::new(AlwaysAllowPaths::new(public)?),
+        Arc::new(ClusterAuthorizer),
+        as_the_host_decides(host, clock),
+    ]);
+    let tokens = TokenAuthenticator::new(domain.validity(), Arc::clone(clock), cluster::LOCAL);
+    let server = GenericServer::builder(Arc::new(authorizer), Arc::clone(clock))
+        .authenticator(Arc::new(tokens))
+        .version(version());
+    let server = domain.serve(domain.serve_clusters(server));
+    Ok(server
+        .review(SelfSubjectReviews::new())
+        .review(SelfSubjectAccessReviews::new())
+        .build())
 }
 
-impl Authorizers {
-    fn new(host: &Client, clock: &Arc<dyn Clock>) -> Result<Self> {
-        let reviews = Arc::new(HostReviews::new(host.clone()));
-        let host = DelegatedAuthorizer::new(reviews, &random_key()?, Arc::clone(clock));
-        Ok(Self {
-            host: Arc::new(host),
-        })
-    }
-
-    fn of_host(&self) -> Result<Arc<dyn Authorizer>> {
-        Ok(Arc::new(AuthorizerUnion::new(vec![
-            Arc::new(AlwaysAllowPaths::new(HEALTH)?),
-            Arc::new(PrivilegedGroup::system_masters()),
-            Arc::clone(&self.host),
-        ])))
-    }
-
-    fn of_users(&self) -> Result<Arc<dyn Authorizer>> {
-        let public = HEALTH.into_iter().chain(openid::PATHS);
-        Ok(Arc::new(AuthorizerUnion::new(vec![
-            Arc::new(AlwaysAllowPaths::new(public)?),
-            Arc::new(ClusterAuthorizer),
-            Arc::clone(&self.host),
-        ])))
-    }
+fn as_the_host_decides(host: &Client, clock: &Arc<dyn Clock>) -> Arc<dyn Authorizer> {
+    let reviews = Arc::new(HostReviews::new(host.clone()));
+    let key = random_key();
+    Arc::new(DelegatedAuthorizer::new(reviews, &key, Arc::clone(clock)))
 }
 
 /// For hashes of what is remembered.
-fn random_key() -> Result<[u8; 32]> {
-    let mut key = [0; 32];
-    rand::rng().fill_bytes(&mut key);
-    Ok(key)
+fn random_key() -> [u8; 32] {
+    rand::random()
 }

@@ -5,7 +5,8 @@ use std::str::Lines;
 use anyhow::{Context, bail};
 use regex::Regex;
 
-use super::Part;
+use super::{Command, Part};
+use crate::shell::Mode;
 
 /// The commands and the prose of `text`, in order.
 pub(super) fn parts(text: &str) -> anyhow::Result<Vec<Part>> {
@@ -13,22 +14,41 @@ pub(super) fn parts(text: &str) -> anyhow::Result<Vec<Part>> {
     let mut parts = Vec::new();
     let mut lines = text.lines();
     let mut after_empty = true;
+    let mut only = None;
     while let Some(line) = lines.next() {
         if let Some(first) = line.strip_prefix("$ ") {
-            parts.push(Part::Command(command(first, &mut lines, &here_document)?));
+            parts.push(Part::Command(Command {
+                text: command(first, &mut lines, &here_document)?,
+                answer: String::new(),
+                only,
+            }));
         } else if line.starts_with('#') && after_empty {
+            only = mode(line);
             parts.push(Part::Prose(line.to_owned()));
         } else if line.starts_with('#')
             && let Some(Part::Prose(prose)) = parts.last_mut()
         {
+            only = only.or(mode(line));
             *prose += "\n";
             *prose += line;
-        } else if !line.is_empty() && !matches!(parts.last(), Some(Part::Command(_))) {
+        } else if let Some(Part::Command(command)) = parts.last_mut() {
+            command.answer += line;
+            command.answer += "\n";
+        } else if !line.is_empty() {
             bail!("neither a command, prose nor an answer: {line}");
         }
         after_empty = line.is_empty();
     }
     Ok(parts)
+}
+
+/// What a line of prose says of the commands below.
+fn mode(line: &str) -> Option<Mode> {
+    match line {
+        "# only standalone" => Some(Mode::Standalone),
+        "# only aggregated" => Some(Mode::Aggregated),
+        _ => None,
+    }
 }
 
 /// The lines of a command whose first one is given.
