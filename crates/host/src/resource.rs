@@ -142,8 +142,9 @@ impl Resource {
 
     /// Goes on at `at`, as nobody knows what happened before.
     fn begin(&self, at: Revision) {
-        self.log.begin(at);
+        // In this order: who waits from now on is told by what comes after `at`.
         self.removals.fail();
+        self.log.begin(at);
     }
 
     /// The host does not serve the resource.

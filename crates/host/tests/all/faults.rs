@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, StreamBody};
 use kube::client::Body;
-use storage::{At, Change, Error, ListOptions, Record, Revision, Store};
+use storage::{At, Change, Error, ListOptions, Page, Record, Revision, Store};
 
 use crate::fixture::{Faked, Host, THINGS, Things, faulty, key, options, text, until};
 
@@ -28,38 +28,43 @@ fn silence() -> Faked {
     Response::new(StreamBody::new(stream::pending()).boxed_unsync())
 }
 
-/// The state of a store at `end` or later, once that is set, as one learns it that lists and then
-/// watches, and lists anew when told to.
-async fn follow(store: &dyn Store, end: &AtomicU64) -> BTreeMap<String, (Bytes, Revision)> {
-    loop {
+/// The state of a store once it has the record `last`, as one learns it that lists and then watches,
+/// and lists anew when told to.
+async fn follow(store: &dyn Store) -> BTreeMap<String, (Bytes, Revision)> {
+    let mut state = BTreeMap::new();
+    let last = key("last").to_string();
+    while !state.contains_key(&last) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
         let Ok(page) = store.list(THINGS, &ListOptions::default()).await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let pair = |record: Record| (record.key.to_string(), (record.value, record.revision));
-        let mut state: BTreeMap<_, _> = page.records.into_iter().map(pair).collect();
-        let mut last = page.revision;
         let Ok(mut watch) = store.watch(page.revision).await else {
             continue;
         };
-        while let Some(batch) = watch.next().await {
-            let Ok(batch) = batch else { break };
+        state = state_of(&page);
+        let mut reached = page.revision;
+        while !state.contains_key(&last)
+            && let Some(Ok(batch)) = watch.next().await
+        {
             for event in batch.events {
-                assert!(event.revision > last, "nothing comes twice");
-                last = event.revision;
+                assert!(event.revision > reached, "nothing comes twice");
+                reached = event.revision;
+                let name = event.key.to_string();
                 match event.change {
-                    Change::Put(value) => {
-                        state.insert(event.key.to_string(), (value, event.revision))
-                    }
-                    Change::Deleted => state.remove(event.key.as_str()),
+                    Change::Put(value) => state.insert(name, (value, event.revision)),
+                    Change::Deleted => state.remove(&name),
                 };
-            }
-            let end = end.load(Ordering::SeqCst);
-            if end > 0 && batch.revision.get() >= end {
-                return state;
             }
         }
     }
+    state
+}
+
+fn state_of(page: &Page) -> BTreeMap<String, (Bytes, Revision)> {
+    let records = page.records.iter().cloned();
+    records
+        .map(|record| (record.key.to_string(), (record.value, record.revision)))
+        .collect()
 }
 
 /// Counts a record up until told to stop. What is not acknowledged is looked at again. Returns the
@@ -77,8 +82,7 @@ async fn count(store: &dyn Store, name: &str, end: &AtomicBool) -> u64 {
         let (number, written) = match found {
             None => (0, store.create(&key(name), text("0")).await),
             Some(record) => {
-                let number = String::from_utf8_lossy(&record.value).parse::<u64>();
-                let number = number.expect("a number");
+                let number = number_of(&record);
                 assert!(number >= acknowledged, "{number} was {acknowledged}");
                 let next = text(&(number + 1).to_string());
                 (
@@ -94,82 +98,66 @@ async fn count(store: &dyn Store, name: &str, end: &AtomicBool) -> u64 {
     acknowledged
 }
 
+fn number_of(record: &Record) -> u64 {
+    let text = String::from_utf8_lossy(&record.value);
+    text.parse().expect("a number")
+}
+
 async fn check_under_writers(host: &mut Host, disturb: impl AsyncFnOnce(&mut Host)) {
     let records = host.records(&host.namespace());
     let end = Arc::new(AtomicBool::new(false));
-    let writers: Vec<_> = (0..4)
-        .map(|number| {
-            let (records, end) = (Arc::clone(&*records), Arc::clone(&end));
-            let name = format!("n{number}");
-            tokio::spawn(async move { (name.clone(), count(&*records, &name, &end).await) })
-        })
-        .collect();
-    let last = Arc::new(AtomicU64::new(0));
-    let followed = tokio::spawn({
-        let (records, end) = (Arc::clone(&*records), Arc::clone(&last));
-        async move { follow(&*records, &end).await }
+    let names = ["n0", "n1", "n2", "n3"];
+    let writers = names.map(|name| {
+        let (records, end) = (Arc::clone(&*records), Arc::clone(&end));
+        tokio::spawn(async move { count(&*records, name, &end).await })
     });
+    let followed = Arc::clone(&*records);
+    let followed = tokio::spawn(async move { follow(&*followed).await });
     let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
-    let written = async || {
-        let listed = records.list(THINGS, &ListOptions::default()).await.ok()?;
-        Some(listed.records.len() == 4).filter(|all| *all)
+    let all_wrote = async |since: Revision| {
+        let page = records.list(THINGS, &ListOptions::default()).await.ok()?;
+        let newer = page.records.iter().filter(|record| record.revision > since);
+        (newer.count() == names.len()).then_some(())
     };
-    until("all write", written).await;
+    until("all write", async || all_wrote(Revision::default()).await).await;
     disturb(host).await;
-    let before = until("the host is back", async || {
+    let back = until("the host is back", async || {
         records.current_revision().await.ok()
     })
     .await;
-    until("all write again", async || {
-        let listed = records.list(THINGS, &ListOptions::default()).await.ok()?;
-        listed
-            .records
-            .iter()
-            .all(|record| record.revision > before)
-            .then_some(())
-    })
-    .await;
+    until("all write again", async || all_wrote(back).await).await;
     end.store(true, Ordering::SeqCst);
 
-    let page = async || records.list(THINGS, &ListOptions::default()).await.unwrap();
-    let mut expect = BTreeMap::new();
+    let mut acknowledged = Vec::new();
     for writer in writers {
-        let (name, acknowledged) = writer.await.expect("it ends");
-        expect.insert(key(&name).to_string(), acknowledged);
+        acknowledged.push(writer.await.expect("it ends"));
     }
-    let page = page().await;
-    let shown = |record: &Record| {
-        String::from_utf8_lossy(&record.value)
-            .parse::<u64>()
-            .unwrap()
-    };
-    for record in &page.records {
-        let acknowledged = expect[record.key.as_str()];
-        assert!(
-            shown(record) >= acknowledged,
-            "an acknowledged write is lost"
-        );
-    }
-    let state: BTreeMap<_, _> = page
-        .records
-        .iter()
-        .map(|record| {
-            (
-                record.key.to_string(),
-                (record.value.clone(), record.revision),
-            )
-        })
-        .collect();
-    let current = records.current_revision().await.unwrap();
-    last.store(current.get(), Ordering::SeqCst);
-    assert_eq!(followed.await.expect("it ends"), state);
+    records.create(&key("last"), text("0")).await.unwrap();
+    let page = records.list(THINGS, &ListOptions::default()).await.unwrap();
     let lines: Vec<String> = page
         .records
         .iter()
-        .map(|record| format!("{}={}", record.key.name(), shown(record)))
+        .map(|record| {
+            format!(
+                "{}={}",
+                record.key.name(),
+                String::from_utf8_lossy(&record.value)
+            )
+        })
         .collect();
+    assert_eq!(followed.await.expect("it ends"), state_of(&page));
     assert_eq!(things.latest().await, lines);
-    assert_eq!(records.trouble(), None);
+    for (name, acknowledged) in names.iter().zip(acknowledged) {
+        let record = records.get(&key(name)).await.unwrap().expect("it is there");
+        assert!(
+            number_of(&record) >= acknowledged,
+            "{name}: {acknowledged} is lost"
+        );
+    }
+    until("the trouble is over", async || {
+        records.trouble().is_none().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
