@@ -1,7 +1,8 @@
-//! How fast the SQLite store and the watch cache are on this machine.
+//! How fast a store and the watch cache are on this machine.
 //!
-//! `cargo run --release -p storage --example throughput -- [DIRECTORY]`: creates with 1, 16 and 64
-//! writers, then a sustained load for the tail, then the start of a cache. Prints a table.
+//! `cargo run --release -p storage --features etcd --example throughput -- [DIRECTORY | URL]`:
+//! SQLite in a directory, or etcd at `http://HOST:PORT`, which keeps what is written. Creates with 1,
+//! 16 and 64 writers, then a sustained load for the tail, then the start of a cache. Prints a table.
 
 #![expect(
     clippy::print_stdout,
@@ -9,7 +10,6 @@
 )]
 
 use std::{
-    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,30 +18,73 @@ use bytes::Bytes;
 use storage::{
     Key, Revision, Store,
     cache::{CacheBuilder, CacheOptions, Decode},
+    etcd::{Etcd, EtcdOptions, TlsFiles},
     sqlite::{Sqlite, SqliteOptions},
 };
+use tempfile::TempDir;
 
 /// Bytes of a value: about a kubeconfig record.
 const VALUE: usize = 1200;
 
+/// Where the stores are.
+enum Place {
+    Sqlite(TempDir),
+    /// A URL, and what all prefixes of this run begin with.
+    Etcd(String, String),
+}
+
+impl Place {
+    fn of(argument: Option<String>) -> anyhow::Result<Self> {
+        match argument {
+            Some(url) if url.starts_with("http") => {
+                let run = std::process::id();
+                Ok(Self::Etcd(url, format!("/throughput-{run}")))
+            }
+            Some(directory) => Ok(Self::Sqlite(TempDir::new_in(directory)?)),
+            None => Ok(Self::Sqlite(TempDir::new()?)),
+        }
+    }
+
+    fn open(&self, name: &str) -> anyhow::Result<Arc<dyn Store>> {
+        Ok(match self {
+            Self::Sqlite(home) => {
+                let options = SqliteOptions::default();
+                Arc::new(Sqlite::open(&home.path().join(name), options)?)
+            }
+            Self::Etcd(url, run) => Arc::new(Etcd::open(&EtcdOptions {
+                endpoints: vec![url.clone()],
+                prefix: format!("{run}/{name}"),
+                tls: TlsFiles::default(),
+            })?),
+        })
+    }
+
+    fn print_log(&self, name: &str) -> anyhow::Result<()> {
+        if let Self::Sqlite(home) = self {
+            let log = home.path().join(name).join("state.db-wal");
+            let log = std::fs::metadata(log)?.len() >> 20;
+            println!("        write-ahead log at most {log} MiB");
+        }
+        Ok(())
+    }
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let directory = std::env::args_os()
-        .nth(1)
-        .map_or_else(std::env::temp_dir, PathBuf::from);
-    let home = tempfile::TempDir::new_in(directory)?;
+    let place = Place::of(std::env::args().nth(1))?;
     println!("writers  writes/s   p50 us   p99 us  p99.9 us   max us");
     for (writers, each) in [(1, 4_000), (16, 4_000), (64, 2_000), (16, 40_000)] {
-        let place = home.path().join(format!("{writers}-{each}"));
-        create_many(&place, writers, each).await?;
+        let name = format!("{writers}-{each}");
+        create_many(place.open(&name)?, writers, each).await?;
+        place.print_log(&name)?;
     }
-    let place = home.path().join("16-40000");
-    read_back(&place).await
+    read_back(&place, "16-40000").await
 }
 
 /// Creates `each` records in each of `writers` tasks.
-async fn create_many(place: &Path, writers: usize, each: usize) -> anyhow::Result<()> {
-    let store: Arc<dyn Store> = Arc::new(Sqlite::open(place, SqliteOptions::default())?);
+async fn create_many(store: Arc<dyn Store>, writers: usize, each: usize) -> anyhow::Result<()> {
+    // What etcd needs to be reached is not measured.
+    store.current_revision().await?;
     let start = Instant::now();
     let mut tasks = Vec::with_capacity(writers);
     for writer in 0..writers {
@@ -57,8 +100,6 @@ async fn create_many(place: &Path, writers: usize, each: usize) -> anyhow::Resul
     let at = |part: f64| times[(part * (times.len() - 1) as f64) as usize].as_micros();
     let [p50, p99, p999, max] = [0.5, 0.99, 0.999, 1.0].map(at);
     println!("{writers:7} {rate:9.0} {p50:8} {p99:8} {p999:9} {max:8}");
-    let log = std::fs::metadata(place.join("state.db-wal"))?.len() >> 20;
-    println!("        write-ahead log at most {log} MiB");
     Ok(())
 }
 
@@ -91,9 +132,9 @@ impl Decode<Bytes> for KeepBytes {
 }
 
 /// Opens the store again and loads all of it.
-async fn read_back(place: &Path) -> anyhow::Result<()> {
+async fn read_back(place: &Place, name: &str) -> anyhow::Result<()> {
     let start = Instant::now();
-    let store: Arc<dyn Store> = Arc::new(Sqlite::open(place, SqliteOptions::default())?);
+    let store = place.open(name)?;
     let opened = start.elapsed();
     let mut builder = CacheBuilder::new(store, CacheOptions::default());
     let things = builder.collection("/example.com/things/", Arc::new(KeepBytes));

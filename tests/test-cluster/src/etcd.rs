@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// their folder is removed; after a panic the folder stays and is named, for their logs.
 pub struct EtcdCluster {
     members: Vec<Member>,
+    flags: Vec<String>,
     folder: TempDir,
 }
 
@@ -36,16 +37,16 @@ struct Member {
 }
 
 impl EtcdCluster {
-    /// A cluster that has a leader.
+    /// A cluster that has a leader; `flags` are for each member, beside our own.
     ///
     /// # Errors
     /// A member ended, or was not ready in time; the error names the folder with the logs.
-    pub fn start(members: usize) -> anyhow::Result<Self> {
-        let mut outcome = Self::start_once(members);
+    pub fn start(members: usize, flags: &[&str]) -> anyhow::Result<Self> {
+        let mut outcome = Self::start_once(members, flags);
         for _ in 1..ATTEMPTS {
             match &outcome {
                 Err(error) if format!("{error:#}").contains("address already in use") => {
-                    outcome = Self::start_once(members);
+                    outcome = Self::start_once(members, flags);
                 }
                 _ => break,
             }
@@ -131,13 +132,14 @@ impl EtcdCluster {
         })
     }
 
-    fn start_once(members: usize) -> anyhow::Result<Self> {
+    fn start_once(members: usize, flags: &[&str]) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("test-etcd-")?;
         let authority = Authority::new("etcd-ca")?;
         write_files(folder.path(), &authority)?;
         let members: anyhow::Result<_> = (0..members).map(|_| Member::new()).collect();
         let mut cluster = Self {
             members: members?,
+            flags: flags.iter().map(ToString::to_string).collect(),
             folder,
         };
         let started = cluster.start_members();
@@ -165,6 +167,7 @@ impl EtcdCluster {
         let mut command = Command::new(tools::path("etcd")?);
         command
             .args(FLAGS)
+            .args(&self.flags)
             .arg(format!("--name={number}"))
             .arg(format!("--data-dir={number}"))
             .arg(format!("--listen-client-urls={client}"))

@@ -7,8 +7,8 @@ use std::{
 };
 
 use http::Uri;
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::{client::conn::http2, rt::Executor};
+use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
@@ -17,9 +17,10 @@ use rustls::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    task::JoinHandle,
 };
 use tokio_rustls::TlsConnector;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::body::Body;
 use zeroize::Zeroizing;
 
@@ -81,6 +82,12 @@ impl DialError {
     }
 }
 
+/// What a connection lives by. Dropped, it ends at once, with the calls on it.
+pub(super) struct Connection {
+    task: JoinHandle<hyper::Result<()>>,
+    _tasks: DropGuard,
+}
+
 /// A member of etcd.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
@@ -115,8 +122,8 @@ impl Endpoint {
         Ok(Self { url, host, tls })
     }
 
-    /// A new connection. It ends when its task, the handle, is dropped. There is no deadline here.
-    pub(super) async fn dial(&self) -> Result<(Link, AbortOnDropHandle<()>), DialError> {
+    /// A new connection. There is no deadline here.
+    pub(super) async fn dial(&self) -> Result<(Link, Connection), DialError> {
         let address = (&*self.host, self.url.port_u16().unwrap_or(PORT));
         let tcp = TcpStream::connect(address)
             .await
@@ -137,25 +144,44 @@ impl Endpoint {
         }
     }
 
-    async fn begin<S>(&self, stream: S) -> Result<(Link, AbortOnDropHandle<()>), DialError>
+    async fn begin<S>(&self, stream: S) -> Result<(Link, Connection), DialError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let handshake = http2::Builder::new(TokioExecutor::new())
+        let stop = CancellationToken::new();
+        let handshake = http2::Builder::new(Tasks(stop.clone()))
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .handshake::<_, Body>(TokioIo::new(stream));
         let (sender, connection) = handshake
             .await
             .map_err(DialError::at("the HTTP/2 handshake"))?;
-        let task = tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                let error = &error as &dyn std::error::Error;
-                tracing::debug!(error, "a connection to etcd has ended");
-            }
-        });
-        let link = Link::new(sender, self.url.clone());
-        Ok((link, AbortOnDropHandle::new(task)))
+        let connection = Connection {
+            task: tokio::spawn(connection),
+            _tasks: stop.drop_guard(),
+        };
+        Ok((Link::new(sender, self.url.clone()), connection))
+    }
+}
+
+impl Connection {
+    /// Returns when it has ended by itself, with the cause if there is one to tell.
+    pub(super) async fn end(&mut self) -> Option<hyper::Error> {
+        (&mut self.task).await.ok().and_then(Result::err)
+    }
+}
+
+/// Runs what hyper starts for a connection. Left to itself, that waits for the calls under way.
+#[derive(Clone)]
+struct Tasks(CancellationToken);
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        let stop = self.0.clone();
+        tokio::spawn(async move { stop.run_until_cancelled(task).await });
     }
 }
 

@@ -2,6 +2,10 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
 };
 
@@ -28,6 +32,7 @@ const REQUIRE_LEADER: (&str, &str) = ("hasleader", "true");
 pub(super) struct Link {
     connection: Connection,
     origin: Uri,
+    answers: Arc<AtomicU64>,
 }
 
 impl Link {
@@ -36,7 +41,13 @@ impl Link {
         Self {
             connection: Connection(connection),
             origin,
+            answers: Arc::default(),
         }
+    }
+
+    /// How many calls were answered, on all clones together.
+    pub(super) fn answers(&self) -> u64 {
+        self.answers.load(Relaxed)
     }
 
     pub(super) async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Failure> {
@@ -77,6 +88,7 @@ impl Link {
         let answer = call
             .unary(with_leader(request), path, ProstCodec::default())
             .await?;
+        self.answers.fetch_add(1, Relaxed);
         Ok(answer.into_inner())
     }
 

@@ -1,9 +1,10 @@
 //! The task that keeps a connection to a member that works.
 //!
 //! One connection at a time carries everything. Twice a second the member is asked what it can
-//! answer alone; when it does not, or knows of no leader, or the connection has ended, it is the
-//! next member's turn. When there is a *new* leader the connection is made anew as well: what was
-//! under way to the old one may never be answered, and so ends now instead of at its deadline.
+//! answer alone. When it answers nothing for too long, knows of no leader, or the connection has
+//! ended, it is the next member's turn. When there is a *new* leader the connection is made anew as
+//! well: what was under way to the old one may never be answered, and so ends now instead of at its
+//! deadline.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,19 +12,22 @@ use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    dial::{DialError, Endpoint},
+    dial::{Connection, DialError, Endpoint},
     failure::Failure,
     link::Link,
     wire::RangeRequest,
 };
 
-/// How long a member may take to be reached, and to answer what it can answer alone.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a member may take to be reached, and to answer anything, where others wait. To leave
+/// ends the calls under way, and a slow disk makes etcd silent for a second now and then.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Between two of those questions.
+/// The same where there is no other to turn to.
+const PATIENCE_WITH_ONE: Duration = Duration::from_secs(5);
+
+/// Between two questions.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Pauses between failed attempts double from the first to the last.
@@ -44,7 +48,7 @@ pub(super) enum Unfit {
     #[error("it answers with an error")]
     Failing(#[source] Failure),
     #[error("the connection has ended")]
-    Ended,
+    Ended(#[source] Option<hyper::Error>),
     #[error("there is a new leader")]
     NewLeader,
 }
@@ -53,13 +57,14 @@ pub(super) enum Unfit {
 pub(super) struct Members {
     endpoints: Vec<Endpoint>,
     question: RangeRequest,
+    patience: Duration,
     current: watch::Sender<Current>,
 }
 
 /// A connection that has answered.
 struct Session {
     link: Link,
-    task: AbortOnDropHandle<()>,
+    connection: Connection,
     /// etcd numbers its leaders.
     term: u64,
 }
@@ -75,9 +80,14 @@ impl Members {
             serializable: true,
             ..question
         };
+        let patience = match endpoints.len() {
+            1 => PATIENCE_WITH_ONE,
+            _ => PATIENCE,
+        };
         let members = Self {
             endpoints,
             question,
+            patience,
             current,
         };
         (members, receiver)
@@ -120,24 +130,31 @@ impl Members {
 
     async fn reach(&self) -> Result<Session, Unfit> {
         let endpoint = self.endpoints.first().ok_or(Unfit::NotYet)?;
-        let (link, task) = timeout(PATIENCE, endpoint.dial())
+        let (link, connection) = timeout(self.patience, endpoint.dial())
             .await
             .map_err(|_| Unfit::Silent)?
             .map_err(Unfit::Unreachable)?;
         let term = self.ask(&link).await?;
-        Ok(Session { link, task, term })
+        Ok(Session {
+            link,
+            connection,
+            term,
+        })
     }
 
     /// Returns when the session must end.
     async fn stay(&self, session: &mut Session) -> Unfit {
         loop {
             tokio::select! {
-                _ = &mut session.task => return Unfit::Ended,
+                cause = session.connection.end() => return Unfit::Ended(cause),
                 () = sleep(INTERVAL) => {}
             }
+            let answers = session.link.answers();
             match self.ask(&session.link).await {
                 Ok(term) if term == session.term => {}
                 Ok(_) => return Unfit::NewLeader,
+                // Busy: to leave would end what it is about to answer.
+                Err(Unfit::Silent) if session.link.answers() > answers => {}
                 Err(unfit) => return unfit,
             }
         }
@@ -145,7 +162,7 @@ impl Members {
 
     /// The number of the leader whom the member follows.
     async fn ask(&self, link: &Link) -> Result<u64, Unfit> {
-        let answer = timeout(PATIENCE, link.range(self.question.clone()));
+        let answer = timeout(self.patience, link.range(self.question.clone()));
         let answer = answer.await.map_err(|_| Unfit::Silent)?;
         let header = answer.map_err(Unfit::Failing)?.header.unwrap_or_default();
         Ok(header.raft_term)

@@ -1,12 +1,26 @@
 //! The backend for etcd, with real members that fail.
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use futures_util::StreamExt;
 use storage::{
-    Store, conformance,
+    Batch, Error, Key, ListOptions, Revision, Store, Watch, conformance,
     etcd::{Etcd, EtcdOptions, TlsFiles},
+    sealed::{Keyring, Sealed},
 };
 use test_cluster::EtcdCluster;
+
+mod access;
+mod failures;
+mod history;
+
+/// A test that waits so long waits for ever.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn start(members: usize, flags: &[&str]) -> EtcdCluster {
+    EtcdCluster::start(members, flags).expect("it starts")
+}
 
 fn options(cluster: &EtcdCluster, prefix: &str) -> EtcdOptions {
     EtcdOptions {
@@ -24,17 +38,70 @@ fn open(cluster: &EtcdCluster, prefix: &str) -> Arc<dyn Store> {
     Arc::new(Etcd::open(&options(cluster, prefix)).expect("the options are sound"))
 }
 
-/// A prefix of its own for each store: one etcd serves them all.
-#[tokio::test(flavor = "multi_thread")]
-async fn etcd_keeps_every_promise() {
-    let cluster = EtcdCluster::start(1).expect("it starts");
+fn key(name: &str) -> Key {
+    Key::parse(&format!("/tests/things/{name}")).expect("a well-formed key")
+}
+
+fn value(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+async fn create(store: &dyn Store, name: &str) -> Revision {
+    let created = store.create(&key(name), value(name)).await;
+    created.expect("the key is free")
+}
+
+/// The names of all records.
+async fn names(store: &dyn Store) -> Vec<String> {
+    let page = store.list("/tests/things/", &ListOptions::default()).await;
+    let records = page.expect("it answers").records;
+    let name = |record: &storage::Record| record.key.name().to_owned();
+    records.iter().map(name).collect()
+}
+
+async fn next(watch: &mut Watch) -> Batch {
+    let item = tokio::time::timeout(LIMIT, watch.next()).await;
+    let batch = item.expect("in time").expect("the watch goes on");
+    batch.expect("the watch is sound")
+}
+
+/// An error with all its causes.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Each store has a prefix of its own: one etcd serves them all.
+async fn keeps_every_promise(open: impl Fn(&EtcdCluster, &str) -> Arc<dyn Store>) {
+    let cluster = start(1, &[]);
     let number = Cell::new(0);
     let fresh = || number.set(number.get() + 1);
     let open = || open(&cluster, &format!("/tests/{}", number.get()));
-    conformance::run(async || {
+    let fresh_store = async || {
         fresh();
         open()
-    })
-    .await;
+    };
+    conformance::run(fresh_store).await;
     conformance::run_restarts(fresh, async || open()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn etcd_keeps_every_promise() {
+    keeps_every_promise(open).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sealed_etcd_keeps_every_promise() {
+    let home = tempfile::TempDir::new().expect("a directory");
+    let sealed = |cluster: &EtcdCluster, prefix: &str| -> Arc<dyn Store> {
+        let keyring = Keyring::load_or_create(&home.path().join("keys")).expect("a keyring");
+        let inner = open(cluster, prefix);
+        Arc::new(Sealed::new(inner, keyring, vec!["/conformance/".into()]))
+    };
+    keeps_every_promise(sealed).await;
 }
