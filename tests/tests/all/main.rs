@@ -8,6 +8,8 @@ mod bad_input;
 #[cfg(test)]
 mod chart;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod downstream;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use certificates::Certificate;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 
@@ -36,6 +36,16 @@ pub(super) async fn check(scene: &Scene, report: &mut Report) {
         }
         Err(error) => return report.unseen(TOPIC, "the front proxy's configuration", &error),
     };
+    let accepts_any_name = scene.has_flag("allow-empty-front-proxy-names");
+    judge(&data, scene.now, accepts_any_name, report);
+}
+
+fn judge(
+    data: &BTreeMap<String, String>,
+    now: Timestamp,
+    accepts_any_name: bool,
+    report: &mut Report,
+) {
     let Some(pem) = data.get("requestheader-client-ca-file") else {
         report.problem(
             TOPIC,
@@ -52,16 +62,16 @@ pub(super) async fn check(scene: &Scene, report: &mut Report) {
         );
         return;
     };
-    times(scene, &authorities, report);
-    names(scene, &data, &authorities, report);
+    times(&authorities, now, report);
+    names(data, &authorities, accepts_any_name, report);
 }
 
-fn times(scene: &Scene, authorities: &[Certificate], report: &mut Report) {
+fn times(authorities: &[Certificate], now: Timestamp, report: &mut Report) {
     let last = authorities.iter().map(|ca| ca.validity.not_after).max();
     let Some(last) = last else {
         return;
     };
-    let left = last.duration_since(scene.now);
+    let left = last.duration_since(now);
     let to_do = "renew the front proxy's CA and certificate, e.g. `kubeadm certs renew`";
     if left <= SignedDuration::ZERO {
         report.problem(
@@ -85,9 +95,9 @@ fn times(scene: &Scene, authorities: &[Certificate], report: &mut Report) {
 
 /// Without names, everybody whom the CA signed may say who somebody is (S2).
 fn names(
-    scene: &Scene,
     data: &BTreeMap<String, String>,
     authorities: &[Certificate],
+    accepts_any_name: bool,
     report: &mut Report,
 ) {
     let names = data.get("requestheader-allowed-names").map(String::as_str);
@@ -118,7 +128,7 @@ fn names(
             "the front proxy may have any name: whoever has a certificate of its CA can speak for everybody",
             to_do,
         );
-    } else if scene.has_flag("allow-empty-front-proxy-names") {
+    } else if accepts_any_name {
         report.warning(
             TOPIC,
             "the front proxy may have any name and its CA signs clients as well: every client can speak for everybody, and the server is told to accept that",
@@ -129,6 +139,114 @@ fn names(
             TOPIC,
             "the front proxy may have any name and its CA signs clients as well: every client could speak for everybody, so the server accepts nobody",
             to_do,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use certificates::{Authority, Validity};
+
+    use super::*;
+
+    const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+    fn now() -> Timestamp {
+        "2026-01-02T03:04:05Z".parse().unwrap()
+    }
+
+    /// A CA with so many days left.
+    fn ca(days: i32) -> String {
+        let validity = Validity {
+            not_before: now() - DAY * 400,
+            not_after: now() + DAY * days,
+        };
+        let authority = Authority::create("front-proxy-ca", validity).unwrap();
+        authority.certificate_pem().to_owned()
+    }
+
+    fn of(pem: &str) -> (&str, &str) {
+        ("requestheader-client-ca-file", pem)
+    }
+
+    #[track_caller]
+    fn check(data: &[(&str, &str)], accepts_any_name: bool, expected: &[&str]) {
+        let data = data
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut report = Report::default();
+        judge(&data.collect(), now(), accepts_any_name, &mut report);
+        let text = report.text();
+        let found: Vec<&str> = text
+            .lines()
+            .map(|line| line.split("  \u{2192}").next().unwrap())
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_front_proxy_is_told() {
+        let (good, clients) = (ca(100), ca(100));
+        let named = ("requestheader-allowed-names", r#"["front-proxy-client"]"#);
+        let unnamed = ("requestheader-allowed-names", "[]");
+        let holds = "ok       the CA of the front proxy holds until 2026-04-12T03:04:05Z";
+        let called = "ok       the front proxy is called front-proxy-client";
+
+        check(&[of(&good), named], false, &[holds, called]);
+        check(
+            &[],
+            false,
+            &[
+                "problem  the host has no CA for its front proxy: aggregated servers cannot know who calls",
+            ],
+        );
+        check(
+            &[of("rubbish"), named],
+            false,
+            &["problem  the CA of the front proxy is not a certificate"],
+        );
+        check(
+            &[of(&ca(-1)), named],
+            false,
+            &[
+                "problem  the CA of the front proxy ended at 2026-01-01T03:04:05Z",
+                called,
+            ],
+        );
+        check(
+            &[of(&ca(29)), named],
+            false,
+            &[
+                "warning  the CA of the front proxy ends soon, at 2026-01-31T03:04:05Z",
+                called,
+            ],
+        );
+        let separate = ("client-ca-file", clients.as_str());
+        check(
+            &[of(&good), unnamed, separate],
+            false,
+            &[
+                holds,
+                "warning  the front proxy may have any name: whoever has a certificate of its CA can speak for everybody",
+            ],
+        );
+        let shared = format!("{clients}{good}");
+        let shared = ("client-ca-file", shared.as_str());
+        check(
+            &[of(&good), shared],
+            false,
+            &[
+                holds,
+                "problem  the front proxy may have any name and its CA signs clients as well: every client could speak for everybody, so the server accepts nobody",
+            ],
+        );
+        check(
+            &[of(&good), unnamed, shared],
+            true,
+            &[
+                holds,
+                "warning  the front proxy may have any name and its CA signs clients as well: every client can speak for everybody, and the server is told to accept that",
+            ],
         );
     }
 }

@@ -115,3 +115,33 @@ fn keeps(schema: &JSONSchemaProps, field: &str) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(schema: Value, expected: bool) {
+        let schema: JSONSchemaProps = serde_json::from_value(schema).unwrap();
+        assert_eq!(keeps(&schema, "spec.value"), expected);
+    }
+
+    #[test]
+    fn a_field_is_kept_that_is_known_or_may_be_unknown() {
+        let open = json!({"x-kubernetes-preserve-unknown-fields": true});
+        check(json!({}), false);
+        check(open.clone(), true);
+        check(json!({"properties": {"spec": {}}}), false);
+        check(json!({"properties": {"spec": open}}), true);
+        check(
+            json!({"properties": {"spec": {"properties": {"value": {}}}}}),
+            true,
+        );
+        check(
+            json!({"properties": {"spec": {"properties": {"other": {}}}}}),
+            false,
+        );
+    }
+}

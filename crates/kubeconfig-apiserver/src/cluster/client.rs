@@ -37,6 +37,12 @@ pub(crate) fn read(path: &Path) -> Result<Kubeconfig> {
 
 /// A client by a context of a file, its current one unless it is named.
 pub(crate) async fn of(file: Kubeconfig, context: Option<&str>) -> Result<Client> {
+    let config = config(file, context).await?;
+    Client::try_from(config).map_err(told)
+}
+
+/// How a client by a context of a file asks.
+pub(crate) async fn config(file: Kubeconfig, context: Option<&str>) -> Result<Config> {
     let options = KubeConfigOptions {
         context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
@@ -46,7 +52,7 @@ pub(crate) async fn of(file: Kubeconfig, context: Option<&str>) -> Result<Client
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(ANSWER);
     config.reset_reader_on_write = true;
-    Client::try_from(config).map_err(told)
+    Ok(config)
 }
 
 /// A failure in the words of the server, or of what lies deepest where there was no answer.

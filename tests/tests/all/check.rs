@@ -1,0 +1,326 @@
+//! `kubeconfig-apiserver check`: a healthy installation, and one thing broken at a time.
+
+mod installation;
+mod server;
+
+use e2e::poll;
+use e2e::program::{self, Outcome};
+use serde_json::{Value, json};
+
+use installation::{Installation, LIMIT, NAME};
+
+const API_SERVICE: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1.ext.cattle.io";
+const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1";
+const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+/// Of a healthy installation, with its times and numbers left out.
+const HEALTHY: &str = "\
+ok       the clocks of this machine and of the host agree
+ok       the clocks of the server and of the host agree
+ok       APIService v1.ext.cattle.io leads to Service kubeconfig-apiserver/kubeconfig-apiserver
+ok       the host reaches the server and accepts its certificate
+ok       the host trusts CN=serving-ca until TIME
+ok       the serving certificate holds until TIME
+ok       the caBundle vouches for the serving certificate
+ok       the CA of the front proxy holds until TIME
+ok       the front proxy is called front-proxy-client
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch, create, update, patch, delete secrets in kubeconfig-apiserver
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch secrets in kubeconfig-apiserver
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch, create, update secrets in kubeconfig-apiserver
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch, patch apiservices v1.ext.cattle.io
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch configmaps extension-apiserver-authentication in kube-system
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may create tokenreviews
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may create subjectaccessreviews
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch, patch clusters
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch users
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch settings
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch features
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch nodes
+ok       clusters.management.cattle.io is there
+ok       users.management.cattle.io is there
+ok       settings.management.cattle.io is there
+ok       features.management.cattle.io is there
+ok       nodes.management.cattle.io is there
+ok       2 of 2 replicas of Deployment kubeconfig-apiserver/kubeconfig-apiserver are ready
+ok       Service kubeconfig-apiserver/kubeconfig-apiserver leads to localhost, which is not looked at
+ok       Service kubeconfig-apiserver/kubeconfig-apiserver-gateway has 1 ready endpoints
+ok       namespace kubeconfig-apiserver is there
+ok       1 records are kept as Secrets in kubeconfig-apiserver
+ok       1 kubeconfigs have 2 tokens, none without its kubeconfig
+";
+
+#[test]
+fn each_thing_that_is_broken_is_told_with_what_to_do() {
+    let installation = Installation::start().unwrap();
+    installation.check_healthy();
+    broken_registration(&installation);
+    broken_certificates(&installation);
+    broken_records_and_clocks(&installation);
+    broken_surroundings(&installation);
+    installation.check_healthy();
+}
+
+#[test]
+fn a_host_that_is_not_reached_is_told_in_a_line() {
+    let answer = program::run(&["check", "--host-kubeconfig", "/nowhere"]).unwrap();
+    assert_eq!((answer.code, answer.stdout.as_str()), (1, ""));
+    assert_eq!(
+        answer.stderr,
+        "error: no file leads to the host cluster: set --host-kubeconfig or KUBECONFIG: cannot read /nowhere: No such file or directory (os error 2)\n"
+    );
+}
+
+fn broken_registration(on: &Installation) {
+    let ours = on.get(API_SERVICE);
+    let service = |namespace: &str, name: &str| json!({"spec": {"service": {"namespace": namespace, "name": name}}});
+    on.patch(
+        API_SERVICE,
+        &service("cattle-system", "imperative-api-extension"),
+    );
+    on.check_says(&[
+        "problem  APIService v1.ext.cattle.io leads to Service cattle-system/imperative-api-extension and not to kubeconfig-apiserver/kubeconfig-apiserver: Rancher serves ext.cattle.io itself here  → use Rancher's own kubeconfigs in this cluster, or install this server in another one",
+    ]);
+    on.patch(API_SERVICE, &service("other", "other"));
+    on.check_says(&[
+        "problem  APIService v1.ext.cattle.io leads to Service other/other and not to kubeconfig-apiserver/kubeconfig-apiserver  → name the right one by --namespace and --service; else decide which of the two serves the group",
+    ]);
+    on.delete(API_SERVICE);
+    on.check_says(&[
+        "problem  there is no APIService v1.ext.cattle.io: kube-apiserver passes no requests on  → install the chart, or apply deploy/aggregated",
+    ]);
+    let (collection, _) = API_SERVICE.rsplit_once('/').unwrap();
+    on.post(
+        collection,
+        &json!({"metadata": {"name": "v1.ext.cattle.io"}, "spec": ours["spec"]}),
+    );
+    on.wait_until_healthy();
+
+    on.patch(
+        API_SERVICE,
+        &json!({"spec": {"caBundle": null, "insecureSkipTLSVerify": true}}),
+    );
+    on.check_says(&[
+        "warning  APIService v1.ext.cattle.io has insecureSkipTLSVerify: whoever answers is believed to be the server  → remove insecureSkipTLSVerify and set caBundle; a server that makes its own certificate does both by itself",
+    ]);
+    on.patch(
+        API_SERVICE,
+        &json!({"spec": {"caBundle": null, "insecureSkipTLSVerify": null}}),
+    );
+    on.check_says(&[
+        "problem  APIService v1.ext.cattle.io has no caBundle: the host trusts only the CAs of its own machines  → let the server run with the right to patch it, or set it yourself where the certificate comes from files",
+        "problem  the host does not reach the server: FailedDiscoveryCheck: ",
+        "  → the host does not trust the certificate: see what is said of certificates here, and the log of the server",
+    ]);
+    on.patch(
+        API_SERVICE,
+        &json!({"spec": {"caBundle": on.base64(on.cluster.ca_pem())}}),
+    );
+    on.check_says(&[
+        "problem  nothing in the caBundle vouches for the serving certificate, which CN=serving-ca signed  → put its CA into the caBundle; a server that makes its own certificate does so with the right to patch the APIService",
+    ]);
+    on.patch(
+        API_SERVICE,
+        &json!({"spec": {"caBundle": ours["spec"]["caBundle"]}}),
+    );
+    on.wait_until_healthy();
+
+    on.server.answer_nothing(true);
+    on.patch(
+        API_SERVICE,
+        &json!({"metadata": {"labels": {"look": "again"}}}),
+    );
+    on.check_says(&["problem  the host does not reach the server: FailedDiscoveryCheck: "]);
+    on.server.answer_nothing(false);
+    on.wait_until_healthy();
+}
+
+fn broken_certificates(on: &Installation) {
+    let secret = format!("/api/v1/namespaces/{NAME}/secrets/{NAME}-serving");
+    let healthy = on.get(&secret);
+    for (names, from, until, expected) in [
+        (
+            "kubeconfig-apiserver.kubeconfig-apiserver.svc",
+            -40,
+            -10,
+            "problem  the serving certificate ended at ",
+        ),
+        (
+            "kubeconfig-apiserver.kubeconfig-apiserver.svc",
+            -20,
+            8,
+            "warning  the serving certificate ends soon, at ",
+        ),
+        (
+            "kubeconfig-apiserver.kubeconfig-apiserver.svc",
+            1,
+            30,
+            "problem  the serving certificate begins at ",
+        ),
+        (
+            "elsewhere.svc",
+            -1,
+            29,
+            "problem  the serving certificate is not for kubeconfig-apiserver.kubeconfig-apiserver.svc, by which the host calls the server  → let it have this DNS name",
+        ),
+    ] {
+        let pair = on.server.pair(names, from, until);
+        on.patch(
+            &secret,
+            &json!({"data": {"tls.crt": on.base64(&pair.certificate)}}),
+        );
+        on.check_says(&[expected]);
+    }
+    on.patch(&secret, &json!({"data": {"tls.crt": on.base64("rubbish")}}));
+    on.check_says(&[
+        "problem  Secret kubeconfig-apiserver/kubeconfig-apiserver-serving holds no certificate in tls.crt  → delete it, and its maker makes a new one",
+    ]);
+    on.delete(&secret);
+    on.check_says(&[
+        "problem  there is no Secret kubeconfig-apiserver/kubeconfig-apiserver-serving with the serving certificate  → the server makes it when it starts, where it is not given files: look at its pods and its log",
+    ]);
+    let (collection, name) = secret.rsplit_once('/').unwrap();
+    on.post(
+        collection,
+        &json!({"metadata": {"name": name}, "data": healthy["data"]}),
+    );
+    on.wait_until_healthy();
+}
+
+fn broken_records_and_clocks(on: &Installation) {
+    on.server.ahead(3600);
+    on.check_says(&[
+        " s ahead of that of the host: new tokens are refused, or old ones accepted  → let NTP set the clocks of all nodes",
+    ]);
+    on.server.ahead(0);
+    let (old, finalizers) = ("2026-01-01T00:00:00Z", ["example.com/hold"]);
+    on.server.tokens(json!([
+        {"metadata": {"name": "token-a", "creationTimestamp": old}, "spec": {"kubeconfigName": "gone"}},
+        {"metadata": {"name": "token-b", "creationTimestamp": old, "deletionTimestamp": old, "finalizers": finalizers}, "spec": {}},
+    ]));
+    on.check_says(&[
+        "warning  tokens whose kubeconfig is gone are not swept: token-a  → they open nothing any more; look at the log of the server for why they stay",
+        "warning  deleted, but held by finalizers: token-b  → see with kubectl get -o yaml who put the finalizers there, and let that run or remove them",
+    ]);
+    on.server.tokens(server::tokens());
+    on.wait_until_healthy();
+}
+
+fn broken_surroundings(on: &Installation) {
+    let role = format!("{BINDINGS}/namespaces/{NAME}/rolebindings/{NAME}");
+    let binding = on.delete(&role);
+    on.check_says(&[
+        "problem  ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may not get, list, watch, create, update, patch, delete secrets in kubeconfig-apiserver, so that records are kept  → bind the roles of the chart to it: rbac.create=true, or deploy/aggregated/rbac.yaml",
+        "problem  ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may not get, list, watch, create, update secrets in kubeconfig-apiserver, so that the serving certificate is kept  → ",
+    ]);
+    on.restore(&role, &binding);
+
+    let reader =
+        format!("{BINDINGS}/namespaces/kube-system/rolebindings/{NAME}:authentication-reader");
+    let binding = on.delete(&reader);
+    on.check_says(&[
+        "problem  ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may not get, list, watch configmaps extension-apiserver-authentication in kube-system, so that the front proxy is known  → ",
+    ]);
+    on.restore(&reader, &binding);
+
+    let deployment = format!("/apis/apps/v1/namespaces/{NAME}/deployments/{NAME}/status");
+    for (ready, expected) in [
+        (
+            0,
+            "problem  0 of 2 replicas of Deployment kubeconfig-apiserver/kubeconfig-apiserver are ready  → kubectl -n kubeconfig-apiserver describe pods, and look at their logs",
+        ),
+        (
+            1,
+            "warning  1 of 2 replicas of Deployment kubeconfig-apiserver/kubeconfig-apiserver are ready  → ",
+        ),
+    ] {
+        on.patch(&deployment, &json!({"status": {"readyReplicas": ready}}));
+        on.check_says(&[expected]);
+    }
+    on.patch(&deployment, &json!({"status": {"readyReplicas": 2}}));
+
+    let gateway = format!("/api/v1/namespaces/{NAME}/services/{NAME}-gateway");
+    on.patch(installation::SLICE, &installation::endpoints(false));
+    on.check_says(&[
+        "problem  no ready pod is behind Service kubeconfig-apiserver/kubeconfig-apiserver-gateway  → look at the pods: whether there are any, why they are not ready, and whether their labels are those that the Service selects",
+    ]);
+    on.patch(installation::SLICE, &installation::endpoints(true));
+    let service = on.delete(&gateway);
+    on.check_says(&[
+        "problem  there is no Service kubeconfig-apiserver/kubeconfig-apiserver-gateway  → install the chart; or name the right one by --namespace and --service",
+    ]);
+    on.restore(&gateway, &service);
+
+    let settings = format!("{CRDS}/settings.management.cattle.io");
+    let definition = on.delete(&settings);
+    on.check_says(&[
+        "problem  there is no CustomResourceDefinition settings.management.cattle.io  → apply those that the chart brings in its folder crds/: helm does not when it upgrades",
+    ]);
+    on.restore(&settings, &definition);
+}
+
+impl Installation {
+    fn run(&self, further: &[&str]) -> Outcome {
+        let file = self.cluster.admin_kubeconfig().display().to_string();
+        let arguments = [&["check", "--host-kubeconfig", &file], further].concat();
+        program::run(&arguments).unwrap()
+    }
+
+    /// Waits until each of these is in a line, and checks the exit code beside it.
+    #[track_caller]
+    fn check_says(&self, expected: &[&str]) {
+        let mut last = String::new();
+        let says = poll::until("it is told", LIMIT, || {
+            let answer = self.run(&[]);
+            let problems = answer
+                .stdout
+                .lines()
+                .filter(|line| line.starts_with("problem"));
+            let problems = problems.count();
+            let said = match problems {
+                0 => String::new(),
+                1 => "error: there is 1 problem\n".to_owned(),
+                number => format!("error: there are {number} problems\n"),
+            };
+            assert_eq!(
+                (answer.code, answer.stderr),
+                (i32::from(problems > 0), said)
+            );
+            last = answer.stdout;
+            Ok(expected
+                .iter()
+                .all(|expected| last.contains(expected))
+                .then_some(()))
+        });
+        says.unwrap_or_else(|error| panic!("{error}\nexpected {expected:#?}\n{last}"));
+    }
+
+    /// Waits until the host has noticed, too.
+    fn wait_until_healthy(&self) {
+        let mut last = String::new();
+        let healthy = poll::until("all is well", LIMIT, || {
+            last = self.run(&[]).stdout;
+            Ok(last
+                .lines()
+                .all(|line| line.starts_with("ok"))
+                .then_some(()))
+        });
+        healthy.unwrap_or_else(|error| panic!("{error}\n{last}"));
+    }
+
+    fn check_healthy(&self) {
+        self.wait_until_healthy();
+        let answer = self.run(&[]);
+        let time = regex::Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").unwrap();
+        assert_eq!(time.replace_all(&answer.stdout, "TIME"), HEALTHY);
+        assert_eq!((answer.code, answer.stderr.as_str()), (0, ""));
+
+        let json: Value = serde_json::from_str(&self.run(&["-o", "json"]).stdout).unwrap();
+        let findings = json["findings"].as_array().unwrap();
+        assert_eq!(findings.len(), HEALTHY.lines().count());
+        let first = json!({
+            "level": "ok", "topic": "clocks",
+            "what": "the clocks of this machine and of the host agree",
+        });
+        assert_eq!(findings[0], first);
+    }
+}
