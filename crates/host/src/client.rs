@@ -24,7 +24,7 @@ pub enum ClientError {
 /// # Errors
 /// Where the file, or the pod's account, cannot be used. Nothing is asked of the host yet.
 pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ClientError> {
-    let config = match kubeconfig {
+    let mut config = match kubeconfig {
         None => Config::incluster().map_err(ClientError::InCluster)?,
         Some(file) => {
             let file = Kubeconfig::read_from(file).map_err(ClientError::File)?;
@@ -33,5 +33,7 @@ pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ClientError> {
             config.map_err(ClientError::File)?
         }
     };
+    // Each caller decides what to try again and for how long: the library would for minutes.
+    config.default_retry = false;
     Client::try_from(config).map_err(ClientError::Client)
 }

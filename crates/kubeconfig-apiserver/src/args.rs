@@ -76,8 +76,7 @@ pub(crate) enum Command {
     /// charts/kubeconfig-apiserver makes what they need. Users, clusters and settings are objects of
     /// the host. On a machine beside it, for a try:
     ///
-    ///   kubeconfig-apiserver aggregated --host-kubeconfig host.kubeconfig \
-    ///     --external-url https://kubeconfigs.example.com
+    ///   kubeconfig-apiserver aggregated --host-kubeconfig FILE --external-url URL
     #[command(verbatim_doc_comment)]
     Aggregated(Box<AggregatedArgs>),
 

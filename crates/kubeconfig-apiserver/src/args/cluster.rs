@@ -122,7 +122,7 @@ pub(crate) struct EndpointArgs {
     pub(crate) server_url: Option<String>,
 
     /// The certificate authorities, PEM, that vouch for that URL; none for those that machines trust anyway. Defaults to the
-    /// setting cacerts. An aggregated server keeps its own in the Secret <SERVICE>-serving, key ca.crt.
+    /// setting cacerts. An aggregated server keeps its own as `caBundle` of the APIService v1.ext.cattle.io.
     #[arg(long, value_name = "FILE", requires = "server_url")]
     pub(crate) server_ca_file: Option<PathBuf>,
 }

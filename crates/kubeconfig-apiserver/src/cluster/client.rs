@@ -38,6 +38,8 @@ pub(crate) fn read(path: &Path) -> Result<Kubeconfig> {
 /// A client by a context of a file, its current one unless it is named.
 pub(crate) async fn of(file: Kubeconfig, context: Option<&str>) -> Result<Client> {
     let config = config(file, context).await?;
+    // A command tells at once what is wrong; the library would try again for minutes.
+    config.default_retry = false;
     Client::try_from(config).map_err(told)
 }
 

@@ -60,6 +60,7 @@ impl Endpoint {
             let ders: Result<Vec<_>, _> = ders.collect();
             config.root_cert = Some(ders.context("the CA certificates are not PEM")?);
         }
+        config.default_retry = false;
         Client::try_from(config).map_err(told)
     }
 }
