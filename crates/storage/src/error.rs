@@ -34,7 +34,7 @@ pub enum Error {
         /// Where the store or the cache stands.
         current: Revision,
     },
-    /// The value is over [`crate::MAX_VALUE_BYTES`].
+    /// The value is over [`crate::MAX_VALUE_BYTES`], or over what the backend takes.
     #[error("the value has {size} bytes, over the limit of {limit}")]
     TooLarge {
         /// Bytes of the value.

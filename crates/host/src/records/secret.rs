@@ -236,3 +236,47 @@ fn hash_of(text: &str) -> String {
     let hex = digest.as_ref().iter().take(HASH / 2);
     hex.map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use storage::Key;
+
+    use super::{label_of_key, name_of};
+
+    #[track_caller]
+    fn check(key: &str, readable: &str, label: &str) {
+        let key = Key::parse(key).expect("a well-formed key");
+        let name = name_of(&key);
+        let (start, hash) = name.split_at(name.len() - 32);
+        assert_eq!(start, readable);
+        assert!(
+            hash.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')),
+            "{hash}"
+        );
+        assert_eq!(label_of_key(&key), label);
+    }
+
+    #[test]
+    fn names_and_labels_are_legal_and_as_readable_as_can_be() {
+        check("/a.b/things/x", "things-x-", "things.a.b");
+        check("/a.b/things/n/x", "things-n-x-", "things.a.b");
+        check("/a.b/things/X_y@z:é/ü", "things-x-y-z-", "things.a.b");
+        check("/core/_/é", "", "6a0f9c69a2f943147061fd2b7b814e2d");
+        let long = "x".repeat(300);
+        check(
+            &format!("/a.b/things/{long}"),
+            &format!("things-{}-", "x".repeat(213)),
+            "things.a.b",
+        );
+    }
+
+    #[test]
+    fn keys_that_read_alike_have_names_of_their_own() {
+        let names = ["/a/b/c-d", "/a/b/c.d", "/a/b/C-d", "/a/b/c/d", "/x/b/c-d"]
+            .map(|key| name_of(&Key::parse(key).expect("a well-formed key")));
+        let mut unique = names.to_vec();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), names.len());
+    }
+}

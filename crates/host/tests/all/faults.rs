@@ -8,20 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{Request, Response};
-use http_body_util::{BodyExt, Empty, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use kube::client::Body;
-use storage::{At, Change, Error, ListOptions, Page, Record, Revision, Store};
+use storage::{At, Change, Error, ListOptions, Page, Revision, Store};
 
-use crate::fixture::{Faked, Host, THINGS, Things, faulty, key, options, text, until};
-
-fn answer(code: u16, retry_after: Option<&str>) -> Faked {
-    let mut response = Response::builder().status(code);
-    if let Some(seconds) = retry_after {
-        response = response.header("Retry-After", seconds);
-    }
-    let body = Empty::new().map_err(|never| match never {});
-    response.body(body.boxed_unsync()).expect("a response")
-}
+use crate::fixture::{
+    Faked, Host, THINGS, Things, answer, faulty, is_watch, key, options, text, until,
+};
 
 /// It begins, and nothing comes.
 fn silence() -> Faked {
@@ -51,9 +44,14 @@ async fn follow(store: &dyn Store) -> BTreeMap<String, (Bytes, Revision)> {
                 reached = event.revision;
                 let name = event.key.to_string();
                 match event.change {
-                    Change::Put(value) => state.insert(name, (value, event.revision)),
-                    Change::Deleted => state.remove(&name),
-                };
+                    Change::Put(value) => {
+                        let (number, before) = (number_of(&value), state.get(&name));
+                        let expect = before.map_or(0, |(value, _)| number_of(value) + 1);
+                        assert_eq!(number, expect, "nothing is left out of {name}");
+                        state.insert(name, (value, event.revision));
+                    }
+                    Change::Deleted => panic!("nothing is deleted"),
+                }
             }
         }
     }
@@ -82,7 +80,7 @@ async fn count(store: &dyn Store, name: &str, end: &AtomicBool) -> u64 {
         let (number, written) = match found {
             None => (0, store.create(&key(name), text("0")).await),
             Some(record) => {
-                let number = number_of(&record);
+                let number = number_of(&record.value);
                 assert!(number >= acknowledged, "{number} was {acknowledged}");
                 let next = text(&(number + 1).to_string());
                 (
@@ -98,8 +96,8 @@ async fn count(store: &dyn Store, name: &str, end: &AtomicBool) -> u64 {
     acknowledged
 }
 
-fn number_of(record: &Record) -> u64 {
-    let text = String::from_utf8_lossy(&record.value);
+fn number_of(value: &Bytes) -> u64 {
+    let text = String::from_utf8_lossy(value);
     text.parse().expect("a number")
 }
 
@@ -150,7 +148,7 @@ async fn check_under_writers(host: &mut Host, disturb: impl AsyncFnOnce(&mut Hos
     for (name, acknowledged) in names.iter().zip(acknowledged) {
         let record = records.get(&key(name)).await.unwrap().expect("it is there");
         assert!(
-            number_of(&record) >= acknowledged,
+            number_of(&record.value) >= acknowledged,
             "{name}: {acknowledged} is lost"
         );
     }
@@ -204,11 +202,7 @@ async fn a_silent_watch_is_replaced() {
     let client = faulty(host.client.clone(), {
         let silent = Arc::clone(&silent);
         move |request: &Request<Body>| {
-            let is_watch = request
-                .uri()
-                .query()
-                .is_some_and(|query| query.contains("watch=true"));
-            let mute = is_watch && silent.fetch_add(1, Ordering::SeqCst) == 0;
+            let mute = is_watch(request) && silent.fetch_add(1, Ordering::SeqCst) == 0;
             mute.then(silence)
         }
     });

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use host::mirror::{Mirror, MirrorOptions};
 use host::records::{Records, RecordsOptions};
 use http::{Request, Response};
-use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -196,7 +196,11 @@ impl Host {
     }
 
     pub(crate) fn mirror(&self, options: MirrorOptions) -> Running<Mirror> {
-        let mirror = Running::new(Mirror::new(self.client.clone(), options));
+        Self::mirror_by(self.client.clone(), options)
+    }
+
+    pub(crate) fn mirror_by(client: Client, options: MirrorOptions) -> Running<Mirror> {
+        let mirror = Running::new(Mirror::new(client, options));
         let (running, stop) = (Arc::clone(&mirror), mirror.stop.clone());
         tokio::spawn(async move { running.run(stop).await });
         mirror
@@ -224,6 +228,21 @@ pub(crate) fn faulty(
         }
     });
     Client::new(service, "default")
+}
+
+/// An answer without a body.
+pub(crate) fn answer(code: u16, retry_after: Option<&str>) -> Faked {
+    let mut response = Response::builder().status(code);
+    if let Some(seconds) = retry_after {
+        response = response.header("Retry-After", seconds);
+    }
+    let body = Empty::new().map_err(|never| match never {});
+    response.body(body.boxed_unsync()).expect("a response")
+}
+
+pub(crate) fn is_watch(request: &Request<Body>) -> bool {
+    let query = request.uri().query();
+    query.is_some_and(|query| query.contains("watch=true"))
 }
 
 pub(crate) fn options(arguments: &[&str]) -> Options {

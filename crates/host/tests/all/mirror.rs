@@ -1,12 +1,15 @@
 //! Resources of the host.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use host::mirror::MirrorOptions;
+use http::Request;
+use kube::client::Body;
 use serde_json::{Value, json};
 use storage::{Error, Key, ListOptions, Revision, Store};
 
-use crate::fixture::{Host, Things, text, until};
+use crate::fixture::{Host, Things, answer, faulty, is_watch, text, until};
 
 const GADGETS: &str = "/apis/test.example/v1/gadgets";
 const PREFIX: &str = "/test.example/gadgets/";
@@ -241,4 +244,25 @@ async fn a_resource_may_come_late_and_go() {
         until_specs(&things, json!({})).await;
         until("the trouble is seen", async || mirror.trouble()).await;
     }
+}
+
+/// Also when nobody saw it go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_that_is_gone_has_no_objects() {
+    let host = Host::start(&[]).await;
+    make_gadgets(&host, false).await;
+    host.post(GADGETS, &gadget("a", &json!(1)));
+    let gone = Arc::new(AtomicBool::new(false));
+    let client = faulty(host.client.clone(), {
+        let gone = Arc::clone(&gone);
+        move |request: &Request<Body>| match gone.load(Ordering::SeqCst) {
+            true => Some(answer(404, None)),
+            false => is_watch(request).then(|| answer(200, None)),
+        }
+    });
+    let mirror = Host::mirror_by(client, gadgets());
+    let things = Things::of(Arc::clone(&*mirror) as _, PREFIX).await;
+    assert_eq!(specs(&things), [("a".to_owned(), json!(1))]);
+    gone.store(true, Ordering::SeqCst);
+    until_specs(&things, json!({})).await;
 }
