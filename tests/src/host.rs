@@ -169,6 +169,15 @@ impl Host {
         Client::from_kubeconfig(&file.to_string())
     }
 
+    /// Waits until all replicas say that they are ready.
+    pub fn wait_until_ready(&self) -> anyhow::Result<()> {
+        poll::until("all replicas are ready", LIMIT, || {
+            let ready = |replica: &Replica| replica.readiness().is_ready();
+            Ok(self.replicas.iter().all(ready).then_some(()))
+        })
+        .with_context(|| self.logs())
+    }
+
     /// Kubectl of the host's administrator.
     pub fn admin(&self) -> anyhow::Result<Admin> {
         Ok(Admin(self.kubectl("admin")?))

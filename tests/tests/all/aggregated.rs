@@ -1,3 +1,4 @@
 //! The server behind a real kube-apiserver.
 
+mod replicas;
 mod transcripts;
