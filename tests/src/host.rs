@@ -20,7 +20,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use test_cluster::{EtcdCluster, Options, TestCluster};
+use test_cluster::{Certificate, EtcdCluster, Options, TestCluster};
 
 use crate::helm::Helm;
 use crate::http::Client;
@@ -156,17 +156,21 @@ impl Host {
     /// A client of tests as one of the users, straight at a port of a replica. The gateway port knows
     /// no user of the host: [`Client::without_credential`] and a token are for that.
     pub fn client_at(&self, port: u16, user: &str) -> anyhow::Result<Client> {
+        let file: Value = serde_json::from_str(&fs::read_to_string(self.kubeconfig(user))?)?;
+        self.client_at_with(port, &file["users"][0]["user"])
+    }
+
+    /// A client of tests that shows this certificate at a port of a replica.
+    pub fn client_at_as(&self, port: u16, shown: &Certificate) -> anyhow::Result<Client> {
+        self.client_at_with(port, &credential(shown))
+    }
+
+    fn client_at_with(&self, port: u16, credential: &Value) -> anyhow::Result<Client> {
         let bundle = "-o=jsonpath={.spec.caBundle}";
-        let bundle = self
-            .admin()?
-            .0
-            .output(&["get", "apiservice", "v1.ext.cattle.io", bundle])?;
-        let mut file: Value = serde_json::from_str(&fs::read_to_string(self.kubeconfig(user))?)?;
-        file["clusters"][0]["cluster"] = json!({
-            "server": format!("https://127.0.0.1:{port}"),
-            "certificate-authority-data": bundle,
-        });
-        Client::from_kubeconfig(&file.to_string())
+        let get = ["get", "apiservice", "v1.ext.cattle.io", bundle];
+        let bundle = self.admin()?.0.output(&get)?;
+        let url = format!("https://127.0.0.1:{port}");
+        Client::from_kubeconfig(&file(&url, &bundle, credential))
     }
 
     /// Waits until all replicas say that they are ready.
@@ -243,28 +247,14 @@ impl Host {
                 user => user,
             };
             let certificate = self.cluster.client_certificate(name, group)?;
-            let credential = json!({
-                "client-certificate-data": STANDARD.encode(certificate.certificate),
-                "client-key-data": STANDARD.encode(certificate.key),
-            });
-            fs::write(self.kubeconfig(user), self.file(&credential))?;
+            fs::write(self.kubeconfig(user), self.file(&credential(&certificate)))?;
         }
         Ok(())
     }
 
     fn file(&self, credential: &Value) -> String {
-        let file = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "host", "cluster": {
-                "server": self.cluster.url(),
-                "certificate-authority-data": STANDARD.encode(self.cluster.ca_pem()),
-            }}],
-            "users": [{"name": "user", "user": credential}],
-            "contexts": [{"name": "host", "context": {"cluster": "host", "user": "user"}}],
-            "current-context": "host",
-        });
-        file.to_string()
+        let ca = STANDARD.encode(self.cluster.ca_pem());
+        file(&self.cluster.url(), &ca, credential)
     }
 
     /// Installs the chart, and leads its Service to this machine.
@@ -365,6 +355,29 @@ impl Host {
         }
         Ok(folder)
     }
+}
+
+/// A kubeconfig; the authority is in base64.
+fn file(url: &str, ca: &str, credential: &Value) -> String {
+    let file = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "host", "cluster": {
+            "server": url,
+            "certificate-authority-data": ca,
+        }}],
+        "users": [{"name": "user", "user": credential}],
+        "contexts": [{"name": "host", "context": {"cluster": "host", "user": "user"}}],
+        "current-context": "host",
+    });
+    file.to_string()
+}
+
+fn credential(certificate: &Certificate) -> Value {
+    json!({
+        "client-certificate-data": STANDARD.encode(&certificate.certificate),
+        "client-key-data": STANDARD.encode(&certificate.key),
+    })
 }
 
 /// The administrator of a host.

@@ -67,16 +67,18 @@ fn storm(store: &str, options: &HostOptions, etcd: Option<&mut EtcdCluster>) {
     // They have all started at once, on an empty store.
     let spread = tokens::spread(&host);
     let history = History::default();
-    let (logs, faults) = under_load(&mut host, &history, etcd);
+    let readings = History::direct();
+    let (logs, faults) = under_load(&mut host, (&history, &readings), etcd);
     let summary = history.check(&host, &logs, &faults);
+    let read = readings.check_failures(&faults);
     let revoked = tokens::revoke(&host);
-    println!("store {store}: {summary}\n{spread}\n{revoked}");
+    println!("store {store}: {summary}\nby token at each replica: {read}\n{spread}\n{revoked}");
 }
 
 /// What the watches saw, and what went wrong meanwhile.
 fn under_load(
     host: &mut Host,
-    history: &History,
+    (history, readings): (&History, &History),
     etcd: Option<&mut EtcdCluster>,
 ) -> (Vec<Log>, Faults) {
     let caller = |user: &'static str| Caller::new(user, host.client(user).unwrap(), history);
@@ -104,7 +106,7 @@ fn under_load(
             load.push(scope.spawn(|| caller.change(names, over)));
         }
         for reader in &readers {
-            load.push(scope.spawn(|| load::read(reader, history, over)));
+            load.push(scope.spawn(|| load::read(reader, readings, over)));
         }
         let faults = fail(host, etcd);
         stop.over.store(true, Ordering::SeqCst);
@@ -141,11 +143,13 @@ fn watchers(callers: &[Caller<'_>], admin: &Client, named: &[Vec<String>]) -> Ve
 /// One fault after the other, each of them mended before the next.
 fn fail(host: &mut Host, etcd: Option<&mut EtcdCluster>) -> Faults {
     pass(CALM);
+    let rolling = Instant::now();
     for replica in 0..REPLICAS {
         host.replicas[replica].terminate().unwrap();
         host.replicas[replica].restart().unwrap();
         host.wait_until_ready().unwrap();
     }
+    let rolling = (rolling, Instant::now());
     pass(CALM);
     host.replicas[0].kill().unwrap();
     pass(CALM);
@@ -174,7 +178,11 @@ fn fail(host: &mut Host, etcd: Option<&mut EtcdCluster>) -> Faults {
     host.wait_until_ready().unwrap();
     let away = (away, Instant::now());
     pass(CALM);
-    Faults { paused, away }
+    Faults {
+        rolling,
+        paused,
+        away,
+    }
 }
 
 /// Tells all threads when it is over.

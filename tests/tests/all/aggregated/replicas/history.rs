@@ -55,6 +55,8 @@ struct Failure {
 
 /// From when to when something was wrong.
 pub(super) struct Faults {
+    /// One replica after the other ends in order.
+    pub(super) rolling: (Instant, Instant),
     /// A replica that was stopped.
     pub(super) paused: (Instant, Instant),
     /// The host, until it answered for all as before.
@@ -64,6 +66,8 @@ pub(super) struct Faults {
 /// Fills while requests are made.
 #[derive(Default)]
 pub(super) struct History {
+    /// Whether they go straight to a replica.
+    direct: bool,
     sent: Mutex<BTreeSet<String>>,
     writes: Mutex<Vec<Write>>,
     failures: Mutex<Vec<Failure>>,
@@ -89,6 +93,14 @@ pub(super) fn version(object: &Value) -> u64 {
 }
 
 impl History {
+    /// Of requests straight to a replica, which nobody else can answer for.
+    pub(super) fn direct() -> Self {
+        Self {
+            direct: true,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn send(&self, description: &str) {
         self.sent.lock().unwrap().insert(description.to_owned());
     }
@@ -150,15 +162,14 @@ impl History {
                 longest = longest.max(silent);
             }
         }
-        let failures = self.check_failures(faults);
+        let requests = self.check_failures(faults);
         let events: usize = logs.iter().map(|log| log.events.len()).sum();
         let relists: usize = logs.iter().map(Log::relists).sum();
         let connections: usize = logs.iter().map(|log| log.connected.len()).sum();
         format!(
-            "{} answers, {failures}; {} writes acknowledged, {} records left; {} watches over \
+            "{requests}; {} writes acknowledged, {} records left; {} watches over \
              {connections} connections saw {events} events, listed anew {relists} times, the \
              longest silence was {longest:?}",
-            self.answered.lock().unwrap(),
             writes.len(),
             stored.len(),
             logs.len(),
@@ -194,12 +205,19 @@ impl History {
         }
     }
 
-    fn check_failures(&self, faults: &Faults) -> String {
+    /// Whether trying again has mended all that failed.
+    pub(super) fn check_failures(&self, faults: &Faults) -> String {
         let failures = self.failures.lock().unwrap();
         let mut counts = BTreeMap::<String, usize>::new();
         for failure in failures.iter() {
-            let (from, to) = faults.away;
-            let restarting = (from..=to).contains(&failure.at);
+            let during = |(from, to): (Instant, Instant)| (from..=to).contains(&failure.at);
+            let restarting = during(faults.away);
+            assert!(
+                self.direct || !during(faults.rolling),
+                "{} while replicas ended in order: {}",
+                failure.request,
+                failure.text
+            );
             assert!(
                 MENDABLE.contains(&failure.status) || restarting,
                 "{}: {} {}",
@@ -216,7 +234,8 @@ impl History {
                 .entry(format!("{}{when}", failure.status))
                 .or_default() += 1;
         }
-        format!("{} failures {counts:?}", failures.len())
+        let answered = self.answered.lock().unwrap();
+        format!("{answered} answers, {} failures {counts:?}", failures.len())
     }
 }
 
