@@ -7,9 +7,11 @@
 //! [`Balancer`] hands connections to the replicas that are ready.
 
 mod balancer;
+mod readiness;
 mod replica;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use test_cluster::{Options, TestCluster};
+use test_cluster::{Certificate, EtcdCluster, Options, TestCluster};
 
 use crate::helm::Helm;
 use crate::http::Client;
@@ -47,6 +49,8 @@ const USERS: [(&str, Option<&str>); 3] = [
 pub struct HostOptions {
     /// Values of the chart, as `helm install --set` takes them.
     pub values: Vec<String>,
+    /// Objects that values name and that the chart does not make: Secrets with certificates.
+    pub objects: Vec<Value>,
     /// How many replicas run.
     pub replicas: usize,
 }
@@ -55,8 +59,36 @@ impl Default for HostOptions {
     fn default() -> Self {
         Self {
             values: Vec::new(),
+            objects: Vec::new(),
             replicas: 1,
         }
+    }
+}
+
+impl HostOptions {
+    /// With the records in this etcd.
+    pub fn in_etcd(etcd: &EtcdCluster) -> anyhow::Result<Self> {
+        let secret = "etcd-client";
+        let mut data = serde_json::Map::new();
+        for (key, file) in [
+            ("ca.crt", etcd.ca_file()),
+            ("tls.crt", etcd.certificate_file()),
+            ("tls.key", etcd.key_file()),
+        ] {
+            data.insert(key.to_owned(), STANDARD.encode(fs::read(file)?).into());
+        }
+        Ok(Self {
+            values: vec![
+                "store.kind=etcd".to_owned(),
+                format!("store.etcd.endpoints={{{}}}", etcd.endpoints().join(",")),
+                format!("store.etcd.tls.secretName={secret}"),
+            ],
+            objects: vec![json!({
+                "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data,
+                "metadata": {"name": secret, "namespace": NAME},
+            })],
+            ..Self::default()
+        })
     }
 }
 
@@ -85,7 +117,7 @@ impl Host {
         let mut cluster = TestCluster::start(&Options::default())?;
         cluster.start_controller_manager()?;
         let folder = TempDir::with_prefix("host-")?;
-        for name in ["data", "home"] {
+        for name in ["data", "home", "mounts"] {
             fs::create_dir(folder.path().join(name))?;
         }
         let mut host = Self {
@@ -96,23 +128,59 @@ impl Host {
             folder,
         };
         host.write_files()?;
-        host.install(&options.values)?;
-        for _ in 0..options.replicas {
-            host.add_replica()?;
-        }
+        host.install(options)?;
+        host.add_replicas(options.replicas)?;
         host.wait_until_available()?;
         host.admin()?.apply(&demo())?;
         Ok(host)
     }
 
-    /// Starts one more replica and waits until it is ready.
-    pub fn add_replica(&mut self) -> anyhow::Result<()> {
+    /// Starts more replicas, all at once, and waits until they listen.
+    pub fn add_replicas(&mut self, count: usize) -> anyhow::Result<()> {
         let log = self.folder.path().join("server.log");
-        let replica = Replica::start(&self.arguments()?, &log)?;
-        self.aggregation.add(replica.secure_port());
-        self.gateway.add(replica.gateway_port());
-        self.replicas.push(replica);
+        let arguments = self.arguments()?;
+        let mut started = Vec::with_capacity(count);
+        for _ in 0..count {
+            started.push(Replica::start(&arguments, &log)?);
+        }
+        for mut replica in started {
+            replica.wait_until_listening()?;
+            self.aggregation
+                .add(replica.secure_port(), replica.readiness());
+            self.gateway
+                .add(replica.gateway_port(), replica.readiness());
+            self.replicas.push(replica);
+        }
         Ok(())
+    }
+
+    /// A client of tests as one of the users, straight at a port of a replica. The gateway port knows
+    /// no user of the host: [`Client::without_credential`] and a token are for that.
+    pub fn client_at(&self, port: u16, user: &str) -> anyhow::Result<Client> {
+        let file: Value = serde_json::from_str(&fs::read_to_string(self.kubeconfig(user))?)?;
+        self.client_at_with(port, &file["users"][0]["user"])
+    }
+
+    /// A client of tests that shows this certificate at a port of a replica.
+    pub fn client_at_as(&self, port: u16, shown: &Certificate) -> anyhow::Result<Client> {
+        self.client_at_with(port, &credential(shown))
+    }
+
+    fn client_at_with(&self, port: u16, credential: &Value) -> anyhow::Result<Client> {
+        let bundle = "-o=jsonpath={.spec.caBundle}";
+        let get = ["get", "apiservice", "v1.ext.cattle.io", bundle];
+        let bundle = self.admin()?.0.output(&get)?;
+        let url = format!("https://127.0.0.1:{port}");
+        Client::from_kubeconfig(&file(&url, &bundle, credential))
+    }
+
+    /// Waits until all replicas say that they are ready.
+    pub fn wait_until_ready(&self) -> anyhow::Result<()> {
+        poll::until("all replicas are ready", LIMIT, || {
+            let ready = |replica: &Replica| replica.readiness().is_ready();
+            Ok(self.replicas.iter().all(ready).then_some(()))
+        })
+        .with_context(|| self.logs())
     }
 
     /// Kubectl of the host's administrator.
@@ -181,32 +249,18 @@ impl Host {
                 user => user,
             };
             let certificate = self.cluster.client_certificate(name, group)?;
-            let credential = json!({
-                "client-certificate-data": STANDARD.encode(certificate.certificate),
-                "client-key-data": STANDARD.encode(certificate.key),
-            });
-            fs::write(self.kubeconfig(user), self.file(&credential))?;
+            fs::write(self.kubeconfig(user), self.file(&credential(&certificate)))?;
         }
         Ok(())
     }
 
     fn file(&self, credential: &Value) -> String {
-        let file = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "host", "cluster": {
-                "server": self.cluster.url(),
-                "certificate-authority-data": STANDARD.encode(self.cluster.ca_pem()),
-            }}],
-            "users": [{"name": "user", "user": credential}],
-            "contexts": [{"name": "host", "context": {"cluster": "host", "user": "user"}}],
-            "current-context": "host",
-        });
-        file.to_string()
+        let ca = STANDARD.encode(self.cluster.ca_pem());
+        file(&self.cluster.url(), &ca, credential)
     }
 
     /// Installs the chart, and leads its Service to this machine.
-    fn install(&self, values: &[String]) -> anyhow::Result<()> {
+    fn install(&self, options: &HostOptions) -> anyhow::Result<()> {
         let helm = Helm::of(&self.kubeconfig("admin"))?;
         let external = format!("externalUrl={}", self.gateway_url());
         let mut install = vec!["install", NAME, "charts/kubeconfig-apiserver"];
@@ -217,10 +271,13 @@ impl Host {
             "--set",
             &external,
         ]);
-        for value in values {
+        for value in &options.values {
             install.extend(["--set", value]);
         }
         helm.output(&install)?;
+        for object in &options.objects {
+            self.admin()?.apply(object)?;
+        }
         self.lead_here()?;
         let token = ["create", "token", NAME, "-n", NAME, "--duration=10h"];
         let token = self.admin()?.0.output(&token)?;
@@ -255,8 +312,10 @@ impl Host {
     fn arguments(&self) -> anyhow::Result<Vec<String>> {
         let deployment = ["get", "deployment", NAME, "-n", NAME, "-o=json"];
         let deployment: Value = serde_json::from_str(&self.admin()?.0.output(&deployment)?)?;
-        let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
-        let arguments = arguments.as_array().context("a Deployment without args")?;
+        let pod = &deployment["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let arguments = container["args"].as_array();
+        let arguments = arguments.context("a Deployment without args")?;
         let own = ["--secure-port", "--gateway-port", "--bind-address"];
         let is_own = |argument: &&str| own.iter().any(|flag| argument.starts_with(flag));
         let kept = arguments
@@ -265,11 +324,62 @@ impl Host {
             .filter(|argument| !is_own(argument))
             .map(|argument| argument.replace("$(POD_NAMESPACE)", NAME));
         let mut arguments: Vec<String> = kept.collect();
+        for mount in container["volumeMounts"].as_array().into_iter().flatten() {
+            let path = mount["mountPath"]
+                .as_str()
+                .context("a mount without path")?;
+            let here = self.mount(pod, &mount["name"])?.display().to_string();
+            for argument in &mut arguments {
+                *argument = argument.replace(path, &here);
+            }
+        }
         let file = self.folder.path().join("server.kubeconfig");
         arguments.push(format!("--host-kubeconfig={}", file.display()));
         arguments.push("--bind-address=127.0.0.1".to_owned());
         Ok(arguments)
     }
+
+    /// The folder with the files of a volume of the pod, which is a Secret.
+    fn mount(&self, pod: &Value, volume: &Value) -> anyhow::Result<PathBuf> {
+        let mut volumes = pod["volumes"].as_array().into_iter().flatten();
+        let found = volumes.find(|known| known["name"] == *volume);
+        let secret = found.and_then(|volume| volume["secret"]["secretName"].as_str());
+        let secret = secret.with_context(|| format!("volume {volume} is no Secret"))?;
+        let folder = self.folder.path().join("mounts").join(secret);
+        fs::create_dir_all(&folder)?;
+        let get = ["get", "secret", secret, "-n", NAME, "-o=json"];
+        let secret: Value = serde_json::from_str(&self.admin()?.0.output(&get)?)?;
+        for (name, value) in secret["data"].as_object().into_iter().flatten() {
+            let content = STANDARD.decode(value.as_str().unwrap_or_default())?;
+            let file = folder.join(name);
+            fs::write(&file, content)?;
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o440))?;
+        }
+        Ok(folder)
+    }
+}
+
+/// A kubeconfig; the authority is in base64.
+fn file(url: &str, ca: &str, credential: &Value) -> String {
+    let file = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "host", "cluster": {
+            "server": url,
+            "certificate-authority-data": ca,
+        }}],
+        "users": [{"name": "user", "user": credential}],
+        "contexts": [{"name": "host", "context": {"cluster": "host", "user": "user"}}],
+        "current-context": "host",
+    });
+    file.to_string()
+}
+
+fn credential(certificate: &Certificate) -> Value {
+    json!({
+        "client-certificate-data": STANDARD.encode(&certificate.certificate),
+        "client-key-data": STANDARD.encode(&certificate.key),
+    })
 }
 
 /// The administrator of a host.

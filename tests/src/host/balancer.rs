@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Hands each connection to its port to the next of its targets. Lives as long as the process.
+use super::readiness::Readiness;
+
+/// Hands each connection to its port to the next of its targets that is ready, and none elsewhere.
+/// Lives as long as the process.
 #[derive(Debug)]
 pub struct Balancer {
     port: u16,
@@ -15,7 +18,7 @@ pub struct Balancer {
 
 #[derive(Debug, Default)]
 struct Targets {
-    ports: Mutex<Vec<u16>>,
+    known: Mutex<Vec<(u16, Readiness)>>,
     next: AtomicUsize,
 }
 
@@ -40,21 +43,18 @@ impl Balancer {
         self.port
     }
 
-    /// Sends connections to this port too.
-    pub fn add(&self, port: u16) {
-        self.targets.ports().push(port);
-    }
-
-    /// Sends no further connections to this port. Those that are open stay.
-    pub fn remove(&self, port: u16) {
-        self.targets.ports().retain(|target| *target != port);
+    /// Sends connections to this port too, while it is ready. Those that are open stay, whatever
+    /// becomes of it.
+    pub fn add(&self, port: u16, readiness: Readiness) {
+        self.targets.known().push((port, readiness));
     }
 }
 
 impl Targets {
     /// Connects a client to the first target that takes it.
     fn serve(&self, client: &TcpStream) {
-        let ports = self.ports().clone();
+        let ready = |(port, readiness): &(u16, Readiness)| readiness.is_ready().then_some(*port);
+        let ports: Vec<u16> = self.known().iter().filter_map(ready).collect();
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         for offset in 0..ports.len() {
             let port = ports[(first + offset) % ports.len()];
@@ -65,8 +65,8 @@ impl Targets {
         }
     }
 
-    fn ports(&self) -> MutexGuard<'_, Vec<u16>> {
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Vec<(u16, Readiness)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

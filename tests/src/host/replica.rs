@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use rustix::process::Signal;
 
 use super::NAME;
+use super::readiness::Readiness;
 use crate::{poll, process, programs};
 
 /// Time for a start and for an orderly end, on a machine that runs all other tests as well.
@@ -25,26 +26,26 @@ pub struct Replica {
     arguments: Vec<String>,
     secure_port: u16,
     gateway_port: u16,
+    readiness: Readiness,
     log: PathBuf,
 }
 
 impl Replica {
-    /// A replica that takes connections; what it logs is added to a file.
+    /// A replica, not waited for; what it logs is added to a file.
     pub(super) fn start(arguments: &[String], log: &Path) -> anyhow::Result<Self> {
         let (secure_port, gateway_port) = (free_port()?, free_port()?);
         let log = log.to_owned();
         let mut arguments = arguments.to_vec();
         arguments.push(format!("--secure-port={secure_port}"));
         arguments.push(format!("--gateway-port={gateway_port}"));
-        let mut replica = Self {
+        Ok(Self {
             child: spawn(&arguments, &log)?,
             arguments,
             secure_port,
             gateway_port,
+            readiness: Readiness::follow(secure_port)?,
             log,
-        };
-        replica.wait_until_listening()?;
-        Ok(replica)
+        })
     }
 
     /// Where the host reaches it.
@@ -55,6 +56,11 @@ impl Replica {
     /// Where users reach it.
     pub fn gateway_port(&self) -> u16 {
         self.gateway_port
+    }
+
+    /// Whether it says that it is ready, asked often.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
     }
 
     /// Kills it without a chance to clean up.
@@ -96,7 +102,7 @@ impl Replica {
         lines[shown..].join("\n")
     }
 
-    fn wait_until_listening(&mut self) -> anyhow::Result<()> {
+    pub(super) fn wait_until_listening(&mut self) -> anyhow::Result<()> {
         let listens = |port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
         let ready = poll::until("a replica listens", LIMIT, || {
             if let Some(status) = self.child.try_wait()? {

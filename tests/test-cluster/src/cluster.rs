@@ -54,6 +54,7 @@ pub struct TestCluster {
     _etcd: Daemon,
     port: u16,
     authority: Authority,
+    front_proxy: Authority,
     folder: TempDir,
 }
 
@@ -66,13 +67,15 @@ impl TestCluster {
     pub fn start(options: &Options) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("test-cluster-")?;
         let authority = Authority::new("cluster-ca")?;
-        write_files(folder.path(), &authority)?;
+        let front_proxy = Authority::new("front-proxy-ca")?;
+        write_files(folder.path(), &authority, &front_proxy)?;
         let mut cluster = Self {
             controller_manager: None,
             apiserver: None,
             _etcd: start_etcd(folder.path())?,
             port: 0,
             authority,
+            front_proxy,
             folder,
         };
         let started = cluster.start_on_a_free_port(options);
@@ -108,6 +111,11 @@ impl TestCluster {
         group: Option<&str>,
     ) -> anyhow::Result<Certificate> {
         self.authority.client(user, group)
+    }
+
+    /// A certificate of the CA of front proxies, for whomever.
+    pub fn front_proxy_certificate(&self, name: &str) -> anyhow::Result<Certificate> {
+        self.front_proxy.client(name, None)
     }
 
     /// Where the logs are, `kube-apiserver.log` and `etcd.log`, and what it shows to aggregated servers:
@@ -291,8 +299,11 @@ fn start_etcd(folder: &Path) -> anyhow::Result<Daemon> {
     Daemon::start(&mut command, &folder.join("etcd.log"))
 }
 
-fn write_files(folder: &Path, authority: &Authority) -> anyhow::Result<()> {
-    let front_proxy = Authority::new("front-proxy-ca")?;
+fn write_files(
+    folder: &Path,
+    authority: &Authority,
+    front_proxy: &Authority,
+) -> anyhow::Result<()> {
     fs::write(folder.join("ca.crt"), authority.pem())?;
     fs::write(folder.join("front-proxy-ca.crt"), front_proxy.pem())?;
     let service_account = KeyPair::generate()?;

@@ -1,0 +1,218 @@
+//! Three replicas under load while they, their store and their host fail, one after the other (A3).
+//!
+//! What clients saw is compared with what was acknowledged, see [`history`]; the numbers are printed.
+
+mod history;
+mod load;
+mod tokens;
+mod watcher;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use e2e::http::Client;
+use e2e::{Host, HostOptions};
+use rustix::process::Signal;
+use test_cluster::{EtcdCluster, Options};
+
+use history::{Faults, History};
+use load::Caller;
+use watcher::{Log, Watcher};
+
+const REPLICAS: usize = 3;
+
+/// How long kube-apiserver is away.
+const OUTAGE: Duration = Duration::from_secs(10);
+
+/// How long a replica is stopped in the middle of what it does.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// Load between two faults.
+const CALM: Duration = Duration::from_secs(2);
+
+/// Users, and how many records of each are changed and watched by name.
+const USERS: [&str; 2] = ["alice", "bob"];
+const NAMED: usize = 2;
+
+/// How many at a time, for each user: writers, and watches of all records. The administrator has as
+/// many watches, and each named record has two.
+const WRITERS: usize = 2;
+const WATCHES: usize = 4;
+
+#[test]
+fn replicas_fail_with_records_in_the_host() {
+    let options = HostOptions {
+        replicas: REPLICAS,
+        ..HostOptions::default()
+    };
+    storm("kubernetes", &options, None);
+}
+
+#[test]
+fn replicas_fail_with_records_in_etcd() {
+    let mut etcd = EtcdCluster::start(3).unwrap();
+    let options = HostOptions {
+        replicas: REPLICAS,
+        ..HostOptions::in_etcd(&etcd).unwrap()
+    };
+    storm("etcd", &options, Some(&mut etcd));
+}
+
+fn storm(store: &str, options: &HostOptions, etcd: Option<&mut EtcdCluster>) {
+    let mut options = options.clone();
+    options.values.push("shutdownDelaySeconds=2".to_owned());
+    let mut host = Host::start_with(&options).unwrap();
+    host.wait_until_ready().unwrap();
+    // They have all started at once, on an empty store.
+    let spread = tokens::spread(&host);
+    let history = History::default();
+    let readings = History::direct();
+    let (logs, faults) = under_load(&mut host, (&history, &readings), etcd);
+    let summary = history.check(&host, &logs, &faults);
+    let read = readings.check_failures(&faults);
+    let revoked = tokens::revoke(&host);
+    println!("store {store}: {summary}\nby token at each replica: {read}\n{spread}\n{revoked}");
+}
+
+/// What the watches saw, and what went wrong meanwhile.
+fn under_load(
+    host: &mut Host,
+    (history, readings): (&History, &History),
+    etcd: Option<&mut EtcdCluster>,
+) -> (Vec<Log>, Faults) {
+    let caller = |user: &'static str| Caller::new(user, host.client(user).unwrap(), history);
+    let callers = USERS.map(caller);
+    let admin = host.client("admin").unwrap();
+    let named: Vec<Vec<String>> = callers
+        .iter()
+        .map(|caller| (0..NAMED).map(|_| caller.create_named()).collect())
+        .collect();
+    let watchers = watchers(&callers, &admin, &named);
+    let readers: Vec<Client> = tokens::readers(host, history);
+    let stop = Stop::default();
+    thread::scope(|scope| {
+        let _stop = stop.guard();
+        let over = &stop.over;
+        let watches: Vec<_> = watchers
+            .iter()
+            .map(|watcher| scope.spawn(|| watcher.run(&stop.lost)))
+            .collect();
+        let mut load = Vec::new();
+        for (caller, names) in callers.iter().zip(&named) {
+            for writer in 0..WRITERS {
+                load.push(scope.spawn(move || caller.write(writer, over)));
+            }
+            load.push(scope.spawn(|| caller.change(names, over)));
+        }
+        for reader in &readers {
+            load.push(scope.spawn(|| load::read(reader, readings, over)));
+        }
+        let faults = fail(host, etcd);
+        stop.over.store(true, Ordering::SeqCst);
+        for thread in load {
+            thread.join().unwrap();
+        }
+        for (caller, names) in callers.iter().zip(&named) {
+            caller.end(names);
+        }
+        let logs = watches.into_iter().map(|watch| watch.join().unwrap());
+        (logs.collect(), faults)
+    })
+}
+
+fn watchers(callers: &[Caller<'_>], admin: &Client, named: &[Vec<String>]) -> Vec<Watcher> {
+    let last = load::end_of(USERS[USERS.len() - 1]);
+    let mut watchers = Vec::new();
+    for _ in 0..WATCHES {
+        watchers.push(Watcher::of_all("admin", admin, &last));
+        for caller in callers {
+            let end = load::end_of(caller.user);
+            watchers.push(Watcher::of_all(caller.user, &caller.client, &end));
+        }
+    }
+    for (caller, names) in callers.iter().zip(named) {
+        for name in names {
+            watchers.push(Watcher::of_one(caller.user, &caller.client, name));
+            watchers.push(Watcher::of_one("admin", admin, name));
+        }
+    }
+    watchers
+}
+
+/// One fault after the other, each of them mended before the next.
+fn fail(host: &mut Host, etcd: Option<&mut EtcdCluster>) -> Faults {
+    pass(CALM);
+    let rolling = Instant::now();
+    for replica in 0..REPLICAS {
+        host.replicas[replica].terminate().unwrap();
+        host.replicas[replica].restart().unwrap();
+        host.wait_until_ready().unwrap();
+    }
+    let rolling = (rolling, Instant::now());
+    pass(CALM);
+    host.replicas[0].kill().unwrap();
+    pass(CALM);
+    host.replicas[0].restart().unwrap();
+    host.wait_until_ready().unwrap();
+    pass(CALM);
+    if let Some(etcd) = etcd {
+        let leader = etcd.leader().unwrap();
+        etcd.kill(leader);
+        pass(CALM);
+        etcd.restart(leader).unwrap();
+        pass(CALM);
+    }
+    let paused = Instant::now();
+    host.replicas[1].signal(Signal::STOP).unwrap();
+    pass(PAUSE);
+    host.replicas[1].signal(Signal::CONT).unwrap();
+    let paused = (paused, Instant::now());
+    host.wait_until_ready().unwrap();
+    pass(CALM);
+    let away = Instant::now();
+    host.cluster.stop_apiserver();
+    pass(OUTAGE);
+    host.cluster.restart_apiserver(&Options::default()).unwrap();
+    host.wait_until_available().unwrap();
+    host.wait_until_ready().unwrap();
+    let away = (away, Instant::now());
+    pass(CALM);
+    Faults {
+        rolling,
+        paused,
+        away,
+    }
+}
+
+/// Tells all threads when it is over.
+#[derive(Default)]
+struct Stop {
+    /// No more load.
+    over: AtomicBool,
+    /// The test has failed: what a watch waits for may never come.
+    lost: AtomicBool,
+}
+
+impl Stop {
+    fn guard(&self) -> StopGuard<'_> {
+        StopGuard(self)
+    }
+}
+
+struct StopGuard<'a>(&'a Stop);
+
+impl Drop for StopGuard<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::SeqCst);
+        self.0.lost.store(true, Ordering::SeqCst);
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long something is away is what the test is about"
+)]
+fn pass(time: Duration) {
+    thread::sleep(time);
+}
