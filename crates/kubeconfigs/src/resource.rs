@@ -116,6 +116,18 @@ impl Kubeconfigs {
             .filter(|name| view.get(&self.tokens.key("", name)).is_some())
             .count()
     }
+
+    /// The tokens that own a record are ours to name (B241). What goes is a reference to a token that is gone, if the client leaves it
+    /// out, as the garbage collector of a host does (B78).
+    fn keep_owners(&self, metadata: &mut ObjectMeta, live: &ObjectMeta) {
+        let sent = metadata.owner_references.take().unwrap_or_default();
+        let mut owners = live.owner_references.clone().unwrap_or_default();
+        owners.retain(|owner| {
+            let is_sent = sent.iter().any(|sent| sent.uid == owner.uid);
+            is_sent || self.tokens.contains(("", &owner.name))
+        });
+        metadata.owner_references = Some(owners).filter(|owners| !owners.is_empty());
+    }
 }
 
 /// Group and resource, as errors name them.
@@ -198,10 +210,7 @@ impl Resource for Kubeconfigs {
         live: &Kubeconfig,
     ) -> Result<(), Status> {
         record.status = live.status.clone();
-        record
-            .metadata
-            .owner_references
-            .clone_from(&live.metadata.owner_references);
+        self.keep_owners(&mut record.metadata, &live.metadata);
         own(&mut record.metadata, &live.status.user_name);
         let (new, old) = (&record.spec, &live.spec);
         let immutable = [

@@ -4,18 +4,22 @@
 //! follow what it prints:
 //!
 //! ```text
-//! cargo run -p apiserver --example flunders [FOLDER]
+//! cargo run -p apiserver --example flunders [FOLDER [FRONT-PROXY-CA]]
 //! kubectl --kubeconfig FOLDER/kubeconfig apply --server-side -f crates/apiserver/examples/flunders/flunder.yaml
 //! ```
 //!
 //! Objects stay in FOLDER, a temporary one by default. Whoever knows the token of the kubeconfig
 //! may do everything: a real server brings its own authenticators and authorizers.
+//!
+//! With FRONT-PROXY-CA, the file that kube-apiserver has as `--requestheader-client-ca-file`, it is
+//! also an aggregated server of a cluster on this machine: apply `FOLDER/host.json` there.
 
 mod access;
 mod fischer;
 mod flunder;
+mod host;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,12 +43,13 @@ const DRAIN: Duration = Duration::from_secs(5);
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let temporary = tempfile::tempdir()?;
-    let given = std::env::args_os().nth(1);
-    let folder = given.as_deref().map_or(temporary.path(), Path::new);
-    serve(folder).await
+    let mut given = std::env::args_os().skip(1).map(PathBuf::from);
+    let folder = given.next();
+    let folder = folder.as_deref().unwrap_or(temporary.path());
+    serve(folder, given.next().as_deref()).await
 }
 
-async fn serve(folder: &Path) -> anyhow::Result<()> {
+async fn serve(folder: &Path, front_proxy_ca: Option<&Path>) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Arc::new(Sqlite::open(folder, SqliteOptions::default())?);
@@ -59,18 +64,24 @@ async fn serve(folder: &Path) -> anyhow::Result<()> {
     });
 
     let token = uuid::Uuid::new_v4().to_string();
-    let server = GenericServer::builder(Arc::new(Everything), clock)
+    let mut server = GenericServer::builder(Arc::new(Everything), Arc::clone(&clock))
         .authenticator(Arc::new(Token(token.clone())))
         .resource(flunders)
-        .resource(fischers)
-        .build();
+        .resource(fischers);
+    if let Some(ca_file) = front_proxy_ca {
+        server = server.authenticator(Arc::new(host::front_proxy(ca_file, clock)?));
+    }
+    let server = server.build();
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let pair =
-        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
+    let names = ["127.0.0.1", "localhost", host::SERVICE].map(str::to_owned);
+    let pair = rcgen::generate_simple_self_signed(names)?;
     let (certificate, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
-    let kubeconfig = access::kubeconfig(listener.local_addr()?, &certificate, &token);
+    let address = listener.local_addr()?;
+    let kubeconfig = access::kubeconfig(address, &certificate, &token);
     std::fs::write(folder.join("kubeconfig"), kubeconfig).context("cannot write the kubeconfig")?;
+    let objects = host::objects(address, &certificate).to_string();
+    std::fs::write(folder.join("host.json"), objects).context("cannot write host.json")?;
     announce(folder);
 
     let certificate = ReloadableCertificate::load(certificate.as_bytes(), key.as_bytes())?;
