@@ -74,9 +74,7 @@ async fn connect(args: &CheckArgs) -> Result<Client> {
     let file =
         file.context("no file leads to the host cluster: set --host-kubeconfig or KUBECONFIG")?;
     let client = async {
-        let mut config = client::config(file, None).await?;
-        // A server that is not available is a finding, and not worth the minutes of further attempts.
-        config.default_retry = false;
+        let config = client::config(file, None).await?;
         Client::try_from(config).map_err(client::told)
     };
     client

@@ -38,8 +38,6 @@ pub(crate) fn read(path: &Path) -> Result<Kubeconfig> {
 /// A client by a context of a file, its current one unless it is named.
 pub(crate) async fn of(file: Kubeconfig, context: Option<&str>) -> Result<Client> {
     let config = config(file, context).await?;
-    // A command tells at once what is wrong; the library would try again for minutes.
-    config.default_retry = false;
     Client::try_from(config).map_err(told)
 }
 
@@ -54,6 +52,8 @@ pub(crate) async fn config(file: Kubeconfig, context: Option<&str>) -> Result<Co
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(ANSWER);
     config.reset_reader_on_write = true;
+    // A command tells at once what is wrong; the library would try again for minutes.
+    config.default_retry = false;
     Ok(config)
 }
 

@@ -47,7 +47,10 @@ impl<E: Send + Sync + 'static> Feed<E> {
         self.load().await?;
         let current = self.source.store.current_revision().await?;
         while self.position < current {
-            self.advance().await?;
+            match self.advance().await {
+                Err(Error::Compacted { .. }) => self.load().await?,
+                step => step?,
+            }
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ fn replicas_fail_with_records_in_the_host() {
 
 #[test]
 fn replicas_fail_with_records_in_etcd() {
-    let mut etcd = EtcdCluster::start(3).unwrap();
+    let mut etcd = EtcdCluster::start(3, &[]).unwrap();
     let options = HostOptions {
         replicas: REPLICAS,
         ..HostOptions::in_etcd(&etcd).unwrap()

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use e2e::{Host, transcript};
+use e2e::{Host, HostOptions, transcript};
+use test_cluster::EtcdCluster;
 
 const FILES: [&str; 8] = [
     "user_documentation",
@@ -18,6 +19,13 @@ const FILES: [&str; 8] = [
 #[test]
 fn with_records_in_the_host() {
     replay_all(&Host::start().unwrap());
+}
+
+#[test]
+fn with_records_in_etcd() {
+    let etcd = EtcdCluster::start(1, &[]).unwrap();
+    let options = HostOptions::in_etcd(&etcd).unwrap();
+    replay_all(&Host::start_with(&options).unwrap());
 }
 
 /// One after the other, each on a server without records.
