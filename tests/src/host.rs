@@ -183,6 +183,14 @@ impl Host {
         .with_context(|| self.logs())
     }
 
+    /// The replica that the host has used most since this was asked last: it keeps to one, while its
+    /// connection lasts.
+    pub fn busiest(&self) -> Option<usize> {
+        let port = self.aggregation.busiest()?;
+        let is_it = |replica: &Replica| replica.secure_port() == port;
+        self.replicas.iter().position(is_it)
+    }
+
     /// Kubectl of the host's administrator.
     pub fn admin(&self) -> anyhow::Result<Admin> {
         Ok(Admin(self.kubectl("admin")?))

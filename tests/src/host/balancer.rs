@@ -1,8 +1,8 @@
 //! A load balancer for connections, as a Service with ready endpoints is one.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -18,8 +18,16 @@ pub struct Balancer {
 
 #[derive(Debug, Default)]
 struct Targets {
-    known: Mutex<Vec<(u16, Readiness)>>,
+    known: Mutex<Vec<Target>>,
     next: AtomicUsize,
+}
+
+#[derive(Clone, Debug)]
+struct Target {
+    port: u16,
+    readiness: Readiness,
+    /// Bytes from and to it.
+    carried: Arc<AtomicU64>,
 }
 
 impl Balancer {
@@ -46,42 +54,67 @@ impl Balancer {
     /// Sends connections to this port too, while it is ready. Those that are open stay, whatever
     /// becomes of it.
     pub fn add(&self, port: u16, readiness: Readiness) {
-        self.targets.known().push((port, readiness));
+        self.targets.known().push(Target {
+            port,
+            readiness,
+            carried: Arc::default(),
+        });
+    }
+
+    /// The target that most bytes came from and went to since this was asked last.
+    pub fn busiest(&self) -> Option<u16> {
+        let known = self.targets.known();
+        let carried = |target: &Target| (target.carried.swap(0, Ordering::Relaxed), target.port);
+        known.iter().map(carried).max().map(|(_, port)| port)
     }
 }
 
 impl Targets {
     /// Connects a client to the first target that takes it.
     fn serve(&self, client: &TcpStream) {
-        let ready = |(port, readiness): &(u16, Readiness)| readiness.is_ready().then_some(*port);
-        let ports: Vec<u16> = self.known().iter().filter_map(ready).collect();
+        let mut ready = self.known().clone();
+        ready.retain(|target| target.readiness.is_ready());
         let first = self.next.fetch_add(1, Ordering::Relaxed);
-        for offset in 0..ports.len() {
-            let port = ports[(first + offset) % ports.len()];
-            if let Ok(target) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
-                relay(client, &target);
+        for offset in 0..ready.len() {
+            let target = &ready[(first + offset) % ready.len()];
+            if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port)) {
+                relay(client, &server, &target.carried);
                 return;
             }
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Vec<(u16, Readiness)>> {
+    fn known(&self) -> MutexGuard<'_, Vec<Target>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Both ways, until both have ended.
-fn relay(client: &TcpStream, target: &TcpStream) {
+fn relay(client: &TcpStream, server: &TcpStream, carried: &AtomicU64) {
     thread::scope(|scope| {
-        scope.spawn(|| copy(client, target));
-        copy(target, client);
+        scope.spawn(|| copy(client, server, carried));
+        copy(server, client, carried);
     });
 }
 
-fn copy(mut from: &TcpStream, mut to: &TcpStream) {
+fn copy(mut from: &TcpStream, to: &TcpStream, carried: &AtomicU64) {
     // A connection that breaks ends both ways; nobody is to be told but the two ends.
-    if io::copy(&mut from, &mut to).is_err() {
+    if io::copy(&mut from, &mut Counted(to, carried)).is_err() {
         let _ = from.shutdown(Shutdown::Both);
     }
     let _ = to.shutdown(Shutdown::Write);
+}
+
+struct Counted<'a>(&'a TcpStream, &'a AtomicU64);
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.0.write(bytes)?;
+        self.1.fetch_add(written as u64, Ordering::Relaxed);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }

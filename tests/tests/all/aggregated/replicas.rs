@@ -150,23 +150,23 @@ fn fail(host: &mut Host, etcd: Option<&mut EtcdCluster>) -> Faults {
         host.wait_until_ready().unwrap();
     }
     let rolling = (rolling, Instant::now());
+    let used = in_use(host);
+    host.replicas[used].kill().unwrap();
     pass(CALM);
-    host.replicas[0].kill().unwrap();
-    pass(CALM);
-    host.replicas[0].restart().unwrap();
+    host.replicas[used].restart().unwrap();
     host.wait_until_ready().unwrap();
-    pass(CALM);
     if let Some(etcd) = etcd {
+        pass(CALM);
         let leader = etcd.leader().unwrap();
         etcd.kill(leader);
         pass(CALM);
         etcd.restart(leader).unwrap();
-        pass(CALM);
     }
+    let used = in_use(host);
     let paused = Instant::now();
-    host.replicas[1].signal(Signal::STOP).unwrap();
+    host.replicas[used].signal(Signal::STOP).unwrap();
     pass(PAUSE);
-    host.replicas[1].signal(Signal::CONT).unwrap();
+    host.replicas[used].signal(Signal::CONT).unwrap();
     let paused = (paused, Instant::now());
     host.wait_until_ready().unwrap();
     pass(CALM);
@@ -183,6 +183,13 @@ fn fail(host: &mut Host, etcd: Option<&mut EtcdCluster>) -> Faults {
         paused,
         away,
     }
+}
+
+/// The replica that the host sends its requests to now.
+fn in_use(host: &Host) -> usize {
+    host.busiest();
+    pass(CALM);
+    host.busiest().unwrap()
 }
 
 /// Tells all threads when it is over.

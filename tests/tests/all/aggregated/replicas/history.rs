@@ -169,10 +169,11 @@ impl History {
         format!(
             "{requests}; {} writes acknowledged, {} records left; {} watches over \
              {connections} connections saw {events} events, listed anew {relists} times, the \
-             longest silence was {longest:?}",
+             longest silence was {longest:?}; the host was away for {:?}",
             writes.len(),
             stored.len(),
             logs.len(),
+            faults.away.1 - faults.away.0,
         )
     }
 
