@@ -70,17 +70,16 @@ impl Balancer {
 }
 
 impl Targets {
-    /// Connects a client to the first target that takes it.
+    /// Connects a client to the next target; where nobody listens there any more it is hung up on.
     fn serve(&self, client: &TcpStream) {
         let mut ready = self.known().clone();
         ready.retain(|target| target.readiness.is_ready());
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        for offset in 0..ready.len() {
-            let target = &ready[(first + offset) % ready.len()];
-            if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port)) {
-                relay(client, &server, &target.carried);
-                return;
-            }
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let Some(target) = ready.get(next % ready.len().max(1)) else {
+            return;
+        };
+        if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port)) {
+            relay(client, &server, &target.carried);
         }
     }
 
