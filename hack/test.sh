@@ -9,14 +9,15 @@ cd "$(dirname "$0")/.."
 
 paths=$(mktemp)
 trap 'rm -f "$paths"' EXIT
-hack/tools.sh kubectl etcd kube-apiserver helm >"$paths" &
+hack/tools.sh kubectl etcd kube-apiserver kube-controller-manager helm >"$paths" &
 build=$!
 
 # One build for programs, tests and examples: `cargo test` alone builds no program.
 cargo build --workspace --all-targets
 
 if wait "$build"; then
-  export KUBECTL KUBECONFIG_APISERVER=${CARGO_TARGET_DIR:-$PWD/target}/debug/kubeconfig-apiserver
+  built=${CARGO_TARGET_DIR:-$PWD/target}/debug
+  export KUBECTL KUBECONFIG_APISERVER=$built/kubeconfig-apiserver FLUNDERS=$built/examples/flunders
   KUBECTL=$(head -n 1 "$paths")
   cargo test --workspace
 elif [[ ${CI:-} == true ]]; then

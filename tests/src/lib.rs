@@ -12,8 +12,10 @@
 //! The environment, each optional:
 //! * `KUBECTL`: the kubectl to use; else `hack/tools.sh` builds the pinned one.
 //! * `KUBECONFIG_APISERVER`: the server to test; else cargo builds it in the profile of the test.
+//! * `FLUNDERS`: the example server to test; else cargo builds it likewise.
 //! * `TRANSCRIPTS`: `overwrite` writes the files instead of comparing.
 
+pub mod flunders;
 pub mod helm;
 pub mod host;
 pub mod kubectl;
@@ -26,6 +28,7 @@ mod certificate;
 mod process;
 mod programs;
 
+pub use flunders::Flunders;
 pub use helm::Helm;
 pub use host::{Host, HostOptions};
 pub use kubectl::Kubectl;

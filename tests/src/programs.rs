@@ -27,12 +27,27 @@ pub(crate) fn server() -> anyhow::Result<&'static Path> {
     static FOUND: Found = OnceLock::new();
     once(&FOUND, || match env::var_os("KUBECONFIG_APISERVER") {
         Some(path) => Ok(PathBuf::from(path)),
-        None => build_server(),
+        None => build(
+            &["--package", "kubeconfig-apiserver"],
+            "kubeconfig-apiserver",
+        ),
+    })
+}
+
+/// The example server of `FLUNDERS`, else the one of this workspace, as [`server`].
+pub(crate) fn flunders() -> anyhow::Result<&'static Path> {
+    static FOUND: Found = OnceLock::new();
+    once(&FOUND, || match env::var_os("FLUNDERS") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => build(
+            &["--package", "apiserver", "--example", "flunders"],
+            "examples/flunders",
+        ),
     })
 }
 
 /// Cargo gives a test the path of a program only where both are of one package.
-fn build_server() -> anyhow::Result<PathBuf> {
+fn build(what: &[&str], program: &str) -> anyhow::Result<PathBuf> {
     // target/PROFILE/deps/THIS-TEST
     let this = env::current_exe()?;
     let folder = this
@@ -49,19 +64,13 @@ fn build_server() -> anyhow::Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "kubeconfig-apiserver",
-            "--profile",
-            profile,
-        ])
+        .args(["build", "--quiet", "--profile", profile])
+        .args(what)
         .arg("--target-dir")
         .arg(target)
         .current_dir(root()?);
     printed(&mut build)?;
-    Ok(folder.join("kubeconfig-apiserver"))
+    Ok(folder.join(program))
 }
 
 /// The folder of the workspace.

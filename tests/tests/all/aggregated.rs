@@ -1,5 +1,6 @@
 //! The server behind a real kube-apiserver.
 
 mod fail_closed;
+mod neighbour;
 mod replicas;
 mod transcripts;
