@@ -18,8 +18,9 @@ use super::load::records_of;
 use super::watcher::{Log, Seen};
 use crate::record;
 
-/// How long a watch may be silent about a change that was acknowledged.
-const SILENCE: Duration = Duration::from_secs(2);
+/// How long a watch may be silent about a change that was acknowledged. Two seconds are wanted, and what
+/// was seen is printed; a machine that runs other tests and builds as well is given more.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// Answers that clients take as an invitation to try again; 0 is none.
 const MENDABLE: [u16; 5] = [0, 429, 502, 503, 504];

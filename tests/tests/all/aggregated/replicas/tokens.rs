@@ -20,8 +20,9 @@ const TOKENS: usize = 34;
 /// Times that a token is revoked.
 const REVOCATIONS: usize = 10;
 
-/// How long a revoked token may count anywhere.
-const LIMIT: Duration = Duration::from_secs(1);
+/// How long a revoked token may count anywhere. One second is wanted, and what was seen is printed; a
+/// machine that runs other tests and builds as well is given more.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Mints at one replica and uses at all: no token is refused.
 pub(super) fn spread(host: &Host) -> String {
@@ -118,7 +119,7 @@ impl Doors {
             let took = since.elapsed();
             match status {
                 401 => return took,
-                200 if took <= 10 * LIMIT => {}
+                200 if took <= LIMIT => {}
                 other => panic!("{other} after {took:?}"),
             }
         }
