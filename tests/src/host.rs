@@ -34,6 +34,9 @@ pub use replica::Replica;
 /// as well.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Looks in a row at which the host must have served the group.
+const STEADY: usize = 5;
+
 /// The release, its namespace, its Service and its ServiceAccount are called so.
 pub const NAME: &str = "kubeconfig-apiserver";
 
@@ -222,17 +225,23 @@ impl Host {
         format!("https://127.0.0.1:{}", self.gateway.port())
     }
 
-    /// Waits until the host sends requests for the group to the replicas.
+    /// Waits until the host sends requests for the group to the replicas and keeps its discovery, which
+    /// goes back and forth while the APIService changes.
     pub fn wait_until_available(&self) -> anyhow::Result<()> {
-        let admin = self.admin()?;
+        let admin = self.admin()?.0;
         let condition = "-o=jsonpath={.status.conditions[?(@.type=='Available')]}";
+        let cache = format!("--cache-dir={}", self.folder.path().join("cache").display());
+        let explain = ["explain", "kubeconfigs.ext.cattle.io", &cache];
+        let mut in_a_row = 0;
         poll::until("the APIService is available", LIMIT, || {
-            let found = admin
-                .0
-                .output(&["get", "apiservice", "v1.ext.cattle.io", condition])?;
+            let found = admin.output(&["get", "apiservice", "v1.ext.cattle.io", condition])?;
             let available = found.contains(r#""status":"True""#);
-            let served = || admin.0.run(&["get", "kubeconfigs"]);
-            Ok((available && served()?.code == 0).then_some(()))
+            // A cache of discovery would answer for the host.
+            let _ = fs::remove_dir_all(self.folder.path().join("cache"));
+            let answers = |command: &[&str]| Ok::<_, anyhow::Error>(admin.run(command)?.code == 0);
+            let served = available && answers(&["get", "kubeconfigs"])? && answers(&explain)?;
+            in_a_row = if served { in_a_row + 1 } else { 0 };
+            Ok((in_a_row == STEADY).then_some(()))
         })
         .with_context(|| self.logs())
     }
