@@ -113,6 +113,12 @@ async fn callers_and_permissions_are_those_of_the_host_while_it_answers() {
     assert_eq!(behind.name_of(&format!("{token}x")).await, None);
 
     let_bot_read(&host).await;
+    // The host's own RBAC learns of a binding by a watch.
+    until("the binding counts", async || {
+        behind.clock.advance_secs(10);
+        behind.may(&bot, &secrets("get")).await == Some(true)
+    })
+    .await;
     let mut list = secrets("list");
     list.label_selector = LabelSelector::parse("a=1,b>2").unwrap();
     assert_eq!(behind.may(&bot, &secrets("get")).await, Some(true));
