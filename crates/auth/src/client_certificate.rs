@@ -20,10 +20,12 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use aws_lc_rs::digest;
+use machinery::time::Clock;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -193,19 +195,13 @@ fn anchors(bundle: &[CertificateDer<'static>]) -> Result<RootCertStore, BundleEr
 /// Authenticates requests by their client certificate.
 pub struct ClientCertificate {
     verifier: Arc<ClientCertificateVerifier>,
-    now: Box<dyn Fn() -> UnixTime + Send + Sync>,
+    clock: Arc<dyn Clock>,
 }
 
 impl ClientCertificate {
-    /// Verifies with `verifier`, at the time that `now` tells.
-    pub fn new(
-        verifier: Arc<ClientCertificateVerifier>,
-        now: impl Fn() -> UnixTime + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            verifier,
-            now: Box::new(now),
-        }
+    /// Verifies with `verifier`, at the time of `clock`.
+    pub fn new(verifier: Arc<ClientCertificateVerifier>, clock: Arc<dyn Clock>) -> Self {
+        Self { verifier, clock }
     }
 }
 
@@ -219,7 +215,8 @@ impl Authenticator for ClientCertificate {
         if credentials.certificates.is_empty() {
             return Authentication::NotRequested;
         }
-        match self.verifier.verify(credentials.certificates, (self.now)()) {
+        let now = unix_time(&*self.clock);
+        match self.verifier.verify(credentials.certificates, now) {
             Ok(user) => Authentication::Authenticated(user),
             Err(reason) => Authentication::Failed(reason),
         }
@@ -232,6 +229,12 @@ impl fmt::Debug for ClientCertificateVerifier {
             .field("trusts_anybody", &self.trust.load().is_some())
             .finish()
     }
+}
+
+/// The time of a clock, to verify certificates at.
+pub(crate) fn unix_time(clock: &dyn Clock) -> UnixTime {
+    let secs = u64::try_from(clock.now().as_second()).unwrap_or_default();
+    UnixTime::since_unix_epoch(Duration::from_secs(secs))
 }
 
 fn fingerprint(leaf: &CertificateDer<'_>) -> Fingerprint {

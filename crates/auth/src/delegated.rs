@@ -25,7 +25,7 @@ pub use token::DelegatedAuthenticator;
 mod access;
 mod answers;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod token;
 
 /// How long an answer counts, in seconds, as upstream has it for both reviews.

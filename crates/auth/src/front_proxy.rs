@@ -22,11 +22,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use machinery::time::Clock;
 use rustls::DistinguishedName;
 use rustls::pki_types::{CertificateDer, UnixTime};
 
 use crate::authenticator::{Authentication, Authenticator, Credentials, FailureReason};
-use crate::client_certificate::{BundleError, ClientCertificateVerifier};
+use crate::client_certificate::{BundleError, ClientCertificateVerifier, unix_time};
 use crate::extra_key;
 use crate::request_headers::RequestHeaders;
 use crate::user::UserInfo;
@@ -68,7 +69,7 @@ pub enum RequestHeaderConfigError {
 /// Recognises users by the headers of a front proxy.
 pub struct FrontProxy {
     trusted: ArcSwap<Trusted>,
-    now: Box<dyn Fn() -> UnixTime + Send + Sync>,
+    clock: Arc<dyn Clock>,
 }
 
 struct Trusted {
@@ -77,17 +78,17 @@ struct Trusted {
 }
 
 impl FrontProxy {
-    /// Trusts as `config` says, at the time that `now` tells.
+    /// Trusts as `config` says, at the time of `clock`.
     ///
     /// # Errors
     /// The configuration cannot be used.
     pub fn new(
         config: RequestHeaderConfig,
-        now: impl Fn() -> UnixTime + Send + Sync + 'static,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, RequestHeaderConfigError> {
         Ok(Self {
             trusted: ArcSwap::from_pointee(Trusted::new(config)?),
-            now: Box::new(now),
+            clock,
         })
     }
 
@@ -242,7 +243,7 @@ impl Authenticator for FrontProxy {
             return Authentication::NotRequested;
         }
         let trusted = self.trusted.load();
-        let verified = trusted.verify(credentials.certificates, (self.now)());
+        let verified = trusted.verify(credentials.certificates, unix_time(&*self.clock));
         match verified.and_then(|()| trusted.config.user(credentials.headers)) {
             Ok(Some(user)) => Authentication::Authenticated(user),
             Ok(None) => Authentication::NotRequested,

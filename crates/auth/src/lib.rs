@@ -8,8 +8,8 @@
 //! ```
 //!
 //! It knows neither HTTP nor storage. Callers hand it certificates, headers and already
-//! decoded RBAC objects, and turn its answers into responses. Nothing here reads a clock: the time
-//! of a certificate check is an argument.
+//! decoded RBAC objects, and turn its answers into responses. Nothing here reads the time by itself:
+//! a clock is an argument.
 //!
 //! Invariant: whatever cannot be decided is refused. A failed credential never becomes anonymous,
 //! an authorizer that fails never allows, and an empty verb is denied.

@@ -13,7 +13,6 @@ use apiserver::GenericServer;
 use apiserver::server::Server;
 use auth::client_certificate::{ClientCertificate, ClientCertificateVerifier, bundle_from_pem};
 use machinery::time::Clock;
-use rustls_pki_types::UnixTime;
 use storage::Store;
 use storage::sealed::{Keyring, Sealed};
 use storage::sqlite::{Sqlite, SqliteOptions};
@@ -149,10 +148,7 @@ fn generic_server(
 ) -> Result<GenericServer> {
     let bundle = bundle_from_pem(authority.certificate_pem().as_bytes())?;
     let verifier = Arc::new(ClientCertificateVerifier::new(&bundle)?);
-    let now = Arc::clone(clock);
-    let certificates = ClientCertificate::new(verifier, move || {
-        UnixTime::since_unix_epoch(Duration::from_secs(now.now().as_second().unsigned_abs()))
-    });
+    let certificates = ClientCertificate::new(verifier, Arc::clone(clock));
     let tokens =
         TokenAuthenticator::new(kinds.domain.validity(), Arc::clone(clock), cluster::LOCAL);
     let builder = GenericServer::builder(kinds.authorizer(), Arc::clone(clock))

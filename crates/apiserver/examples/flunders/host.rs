@@ -9,8 +9,8 @@ use auth::front_proxy::{FrontProxy, RequestHeaderConfig};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use machinery::time::Clock;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, UnixTime};
 use serde_json::{Value, json};
 
 /// The name of its Service in the cluster, for which the certificate has to be.
@@ -28,15 +28,7 @@ pub(crate) fn front_proxy(ca_file: &Path, clock: Arc<dyn Clock>) -> anyhow::Resu
         group_headers: vec!["X-Remote-Group".to_owned()],
         extra_header_prefixes: vec!["X-Remote-Extra-".to_owned()],
     };
-    let now = move || {
-        UnixTime::since_unix_epoch(
-            clock
-                .now()
-                .duration_since(jiff::Timestamp::UNIX_EPOCH)
-                .unsigned_abs(),
-        )
-    };
-    Ok(FrontProxy::new(config, now)?)
+    Ok(FrontProxy::new(config, clock)?)
 }
 
 /// What a cluster on the same machine needs to send requests here: its kube-apiserver finds this

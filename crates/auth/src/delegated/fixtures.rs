@@ -17,10 +17,10 @@ pub(super) const KEY: [u8; 32] = [7; 32];
 
 /// Stands still until it is moved.
 #[derive(Default)]
-pub(super) struct ManualClock(AtomicI64);
+pub(crate) struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 

@@ -1,14 +1,10 @@
-use std::time::Duration;
-
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, date_time_ymd,
 };
 
 use super::*;
-
-/// 2026-01-01 in seconds since 1970; certificates here are of the years 2020 to 2029.
-const NOW: u64 = 1_767_225_600;
+use crate::delegated::fixtures::ManualClock;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -56,9 +52,9 @@ fn config(ca: &Authority) -> RequestHeaderConfig {
     }
 }
 
+/// At the beginning of 2026; certificates here are of the years 2020 to 2029.
 fn front_proxy(config: RequestHeaderConfig) -> FrontProxy {
-    let now = || UnixTime::since_unix_epoch(Duration::from_secs(NOW));
-    FrontProxy::new(config, now).unwrap()
+    FrontProxy::new(config, ManualClock::new()).unwrap()
 }
 
 async fn ask(

@@ -22,7 +22,6 @@ use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
 use machinery::time::Clock;
 use rustls::DistinguishedName;
-use rustls::pki_types::UnixTime;
 use tokio::sync::watch;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
@@ -146,13 +145,12 @@ impl AuthenticationConfiguration {
         let (config_map, _) = list(config_maps).await?;
         let authorities = read(config_map.as_ref(), options)?;
         let clock = Arc::clone(&options.clock);
-        let front_proxy = FrontProxy::new(authorities.request_header.clone(), move || now(&*clock));
+        let front_proxy = FrontProxy::new(authorities.request_header.clone(), clock);
         let front_proxy = front_proxy.map_err(ConfigurationError::RequestHeader)?;
         let verifier = ClientCertificateVerifier::new(&authorities.client_ca);
         let verifier = Arc::new(verifier.map_err(ConfigurationError::Anchor)?);
         let clock = Arc::clone(&options.clock);
-        let client_certificates =
-            ClientCertificate::new(Arc::clone(&verifier), move || now(&*clock));
+        let client_certificates = ClientCertificate::new(Arc::clone(&verifier), clock);
         warn_of_any_name(&authorities);
         Ok(Self {
             config_maps: config_maps.clone(),
@@ -253,9 +251,4 @@ fn tell(told: &mut Option<String>, error: &FollowError) {
         tracing::error!(why = text, "authentication of the host cannot be followed");
         *told = Some(text);
     }
-}
-
-fn now(clock: &dyn Clock) -> UnixTime {
-    let secs = u64::try_from(clock.now().as_second()).unwrap_or_default();
-    UnixTime::since_unix_epoch(Duration::from_secs(secs))
 }

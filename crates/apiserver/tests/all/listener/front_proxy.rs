@@ -2,7 +2,6 @@
 //! real certificates.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use apiserver::GenericServer;
 use apiserver::request_context::RequestContext;
@@ -24,7 +23,6 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
-use rustls::pki_types::UnixTime;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::service_fn;
@@ -79,10 +77,6 @@ impl Clock for StandingClock {
     fn now(&self) -> Timestamp {
         NOW
     }
-}
-
-fn now() -> UnixTime {
-    UnixTime::since_unix_epoch(Duration::from_secs(NOW.as_second().unsigned_abs()))
 }
 
 /// Knows the token `good`.
@@ -150,14 +144,18 @@ struct World {
 impl World {
     async fn start() -> Self {
         let (front_proxy_ca, user_ca) = (authority("front-proxy-ca"), authority("user-ca"));
-        let front_proxy = Arc::new(FrontProxy::new(config(&[&front_proxy_ca]), now).unwrap());
+        let front_proxy =
+            Arc::new(FrontProxy::new(config(&[&front_proxy_ca]), Arc::new(StandingClock)).unwrap());
         let users = bundle_from_pem(user_ca.pem().as_bytes()).unwrap();
         let users = Arc::new(ClientCertificateVerifier::new(&users).unwrap());
         let everything = Arc::<Everything>::default();
         let authorizer = Arc::clone(&everything) as Arc<dyn Authorizer>;
         let generic = GenericServer::builder(authorizer, Arc::new(StandingClock))
             .authenticator(Arc::clone(&front_proxy) as Arc<dyn Authenticator>)
-            .authenticator(Arc::new(ClientCertificate::new(users, now)))
+            .authenticator(Arc::new(ClientCertificate::new(
+                users,
+                Arc::new(StandingClock),
+            )))
             .authenticator(Arc::new(Tokens))
             .mount("/who", who(), false)
             .mount("/open", who(), true)
