@@ -10,6 +10,9 @@ use http::{Response, StatusCode};
 use crate::query::Query;
 use crate::respond;
 
+/// The paths that anybody may ask.
+pub const PATHS: [&str; 3] = ["/livez", "/readyz", "/healthz"];
+
 /// One thing that must be well.
 #[derive(Clone)]
 pub struct HealthCheck {
@@ -40,15 +43,10 @@ impl Health {
         self.shutting_down.store(true, Ordering::Release);
     }
 
-    /// The paths that anybody may ask.
-    pub(crate) fn paths() -> [&'static str; 3] {
-        ["/livez", "/readyz", "/healthz"]
-    }
-
     /// Answers `/livez`, `/readyz`, `/healthz`, or one check of them below; `None` for another
     /// path.
     pub(crate) async fn answer(&self, path: &str, query: &Query) -> Option<Response<Body>> {
-        let (endpoint, only) = Self::paths().iter().find_map(|endpoint| {
+        let (endpoint, only) = PATHS.iter().find_map(|endpoint| {
             let rest = path.strip_prefix(endpoint)?;
             if rest.is_empty() {
                 Some((&endpoint[1..], None))

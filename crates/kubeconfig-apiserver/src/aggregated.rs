@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use api::management::{cluster, setting};
-use apiserver::GenericServer;
 use apiserver::server::{HttpService, ReloadableCertificate, Server};
+use apiserver::{GenericServer, health};
 use arc_swap::ArcSwap;
 use auth::delegated::{DelegatedAuthenticator, DelegatedAuthorizer};
 use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
@@ -45,9 +45,6 @@ use kinds::HostKinds;
 
 /// How long requests under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
-
-/// Paths that everybody may ask at both listeners.
-const HEALTH: [&str; 3] = ["/livez", "/readyz", "/healthz"];
 
 /// Runs an aggregated server until it is told to stop.
 ///
@@ -230,7 +227,7 @@ fn for_host(
     let reviews = Arc::new(HostReviews::new(host.clone()));
     let bearers = DelegatedAuthenticator::new(reviews, &random_key(), Arc::clone(clock));
     let authorizer = AuthorizerUnion::new(vec![
-        Arc::new(AlwaysAllowPaths::new(HEALTH)?),
+        Arc::new(AlwaysAllowPaths::new(health::PATHS)?),
         Arc::new(PrivilegedGroup::system_masters()),
         as_the_host_decides(host, clock),
     ]);
@@ -244,7 +241,7 @@ fn for_host(
 
 /// What users call with minted tokens, and clusters with their credentials.
 fn for_users(domain: &Domain, (host, clock): (&Client, &Arc<dyn Clock>)) -> Result<GenericServer> {
-    let public = HEALTH.into_iter().chain(openid::PATHS);
+    let public = health::PATHS.into_iter().chain(openid::PATHS);
     let authorizer = AuthorizerUnion::new(vec![
         Arc::new(AlwaysAllowPaths::new(public)?),
         Arc::new(ClusterAuthorizer),

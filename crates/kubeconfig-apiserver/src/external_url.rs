@@ -1,4 +1,4 @@
-//! What `--external-url` may be.
+//! What `--external-url` may be, and which host it names.
 
 use anyhow::{Context, Result, bail};
 
@@ -14,4 +14,10 @@ pub(crate) fn check(url: &str) -> Result<()> {
         bail!("--external-url {url} must not have a path or query");
     }
     Ok(())
+}
+
+/// The host of a URL that was checked: a name, an address, or an IPv6 address in brackets.
+pub(crate) fn host(url: &str) -> Option<String> {
+    let parsed: http::Uri = url.parse().ok()?;
+    parsed.host().map(str::to_owned)
 }

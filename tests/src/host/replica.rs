@@ -1,13 +1,14 @@
 //! One process of an aggregated server.
 
 use std::fs::{self, OpenOptions};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rustix::process::Signal;
+use test_cluster::free_port;
 
 use super::NAME;
 use super::readiness::Readiness;
@@ -138,15 +139,4 @@ fn spawn(arguments: &[String], log: &Path) -> anyhow::Result<Child> {
     command
         .spawn()
         .with_context(|| format!("starting {command:?}"))
-}
-
-/// A port that nobody listens on, from a range that no system gives to clients by itself.
-fn free_port() -> anyhow::Result<u16> {
-    for _ in 0..100 {
-        let port = 20_000 + rand::random::<u16>() % 12_000;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no free port")
 }

@@ -344,8 +344,11 @@ fn write_options(folder: &Path, options: &Options, command: &mut Command) -> any
     Ok(())
 }
 
-/// A port of [`PORTS`] that nobody listens on.
-pub(crate) fn free_port() -> anyhow::Result<u16> {
+/// A port of this machine that nobody listens on, and that no client is given by the system.
+///
+/// # Errors
+/// Too many of those tried were taken.
+pub fn free_port() -> anyhow::Result<u16> {
     for _ in 0..100 {
         let port = rand::rng().random_range(PORTS);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

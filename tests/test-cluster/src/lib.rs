@@ -20,6 +20,6 @@ mod etcd;
 mod kubelet;
 
 pub use authority::Certificate;
-pub use cluster::{Options, TestCluster};
+pub use cluster::{Options, TestCluster, free_port};
 pub use etcd::EtcdCluster;
 pub use kubelet::Kubelet;

@@ -12,7 +12,7 @@ use super::{GenericServer, Parts};
 use crate::description::Description;
 use crate::filters::{Authentication, Limits};
 use crate::handlers::{ReviewEndpoint, StoredEndpoint};
-use crate::health::{Health, HealthCheck};
+use crate::health::{self, Health, HealthCheck};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
 use crate::review::Review;
@@ -36,7 +36,7 @@ impl Builder {
     pub(super) fn new(authorizer: Arc<dyn Authorizer>, clock: Arc<dyn Clock>) -> Self {
         Self {
             authenticators: Vec::new(),
-            anonymous_paths: Health::paths().map(str::to_owned).to_vec(),
+            anonymous_paths: health::PATHS.map(str::to_owned).to_vec(),
             authorizer,
             clock,
             limits: Limits::default(),

@@ -12,6 +12,7 @@ use machinery::time::Clock;
 use tokio::sync::watch;
 
 use crate::args::AggregatedArgs;
+use crate::external_url;
 use crate::tasks::Tasks;
 
 /// The APIService of the group.
@@ -115,7 +116,9 @@ async fn managed(
         namespace: args.namespace.clone(),
         service: args.service.clone(),
         other_services: vec![args.gateway_service.clone()],
-        external_hosts: vec![host_of(&args.listen.external_url)],
+        external_hosts: external_url::host(&args.listen.external_url)
+            .into_iter()
+            .collect(),
         api_service: API_SERVICE.to_owned(),
     };
     let serving = Arc::new(Serving::new(host.clone(), Arc::clone(clock), &options));
@@ -156,11 +159,4 @@ fn load(served: &Served) -> Result<Arc<ReloadableCertificate>> {
     let (chain, key) = (&served.pair.certificate, served.pair.key.expose());
     ReloadableCertificate::load(chain.as_bytes(), key.as_bytes())
         .context("the serving certificate cannot be used")
-}
-
-/// The host of a URL that was checked already.
-fn host_of(url: &str) -> String {
-    let uri = url.parse::<http::Uri>().ok();
-    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
-    host.trim_matches(['[', ']']).to_owned()
 }

@@ -9,6 +9,7 @@ use certificates::Names;
 use tokio::net::TcpListener;
 
 use crate::args::StandaloneArgs;
+use crate::external_url;
 use crate::pki::{Authority, SERVING_RENEWAL};
 
 /// A bound address.
@@ -101,9 +102,8 @@ impl Address {
     fn names(&self, external: Option<&str>) -> Names {
         let mut names: Names = ["localhost", "127.0.0.1", "::1"].into_iter().collect();
         names.addresses.insert(self.reachable());
-        let uri = external.and_then(|url| url.parse::<http::Uri>().ok());
-        if let Some(host) = uri.as_ref().and_then(http::Uri::host) {
-            names.add(host);
+        if let Some(host) = external.and_then(external_url::host) {
+            names.add(&host);
         }
         names
     }

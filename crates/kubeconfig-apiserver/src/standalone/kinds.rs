@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use apiserver::Builder;
 use apiserver::registry::Registries;
+use apiserver::{Builder, health};
 use auth::rbac::RbacAuthorizer;
 use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
 use builtins::Builtins;
@@ -174,8 +174,7 @@ impl Kinds {
 
 /// `system:masters` first, then RBAC; health and what verifies tokens are for everybody.
 fn authorizer(builtins: &Builtins) -> Result<Arc<dyn Authorizer>> {
-    let health = ["/livez", "/readyz", "/healthz"];
-    let public = AlwaysAllowPaths::new(health.into_iter().chain(openid::PATHS));
+    let public = AlwaysAllowPaths::new(health::PATHS.into_iter().chain(openid::PATHS));
     Ok(Arc::new(AuthorizerUnion::new(vec![
         Arc::new(public.context("a public path makes no sense")?),
         Arc::new(PrivilegedGroup::system_masters()),
