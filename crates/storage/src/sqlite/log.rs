@@ -4,7 +4,7 @@
 //! fails it is handed out with an empty value, as [`crate::Store`] has it.
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use super::index::{Index, Removed, Rows, Write, Writes};
 use crate::{Batch, Change, Error, Event, Key, Page, Record, Revision};
@@ -81,20 +81,20 @@ pub(super) fn append(
         .map(drop)
 }
 
+const RECORD: &str = "SELECT revision, key, value, checksum FROM log WHERE revision = ?1";
+
 /// The record of the write at `revision`, which the index has found.
 pub(super) fn record(connection: &Connection, revision: Revision) -> Result<Record, Error> {
-    let mut query = connection
-        .prepare_cached("SELECT revision, key, value, checksum FROM log WHERE revision = ?1")?;
-    let mut rows = query.query([number(revision)])?;
-    let event = rows.next()?.map(read).transpose()?;
-    event.and_then(into_record).ok_or_else(is_missing)
+    let mut query = connection.prepare_cached(RECORD)?;
+    read_record(&mut query, revision)
 }
 
 /// The records of these rows.
 pub(super) fn records(connection: &Connection, rows: &Rows, at: Revision) -> Result<Page, Error> {
+    let mut query = connection.prepare_cached(RECORD)?;
     let mut records = Vec::with_capacity(rows.revisions.len());
     for revision in &rows.revisions {
-        let record = record(connection, *revision)?;
+        let record = read_record(&mut query, *revision)?;
         report_damage(&record.key, *revision, &record.value);
         records.push(record);
     }
@@ -103,6 +103,12 @@ pub(super) fn records(connection: &Connection, rows: &Rows, at: Revision) -> Res
         revision: at,
         more: rows.more,
     })
+}
+
+fn read_record(query: &mut Statement<'_>, revision: Revision) -> Result<Record, Error> {
+    let mut rows = query.query([number(revision)])?;
+    let event = rows.next()?.map(read).transpose()?;
+    event.and_then(into_record).ok_or_else(is_missing)
 }
 
 /// The next writes after `after`, `limit` of them, none beyond `through`. The batch's revision says
