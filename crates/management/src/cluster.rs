@@ -1,5 +1,6 @@
 //! `clusters.management.cattle.io`: what there is to reach.
 
+mod authentication;
 mod connection;
 
 use std::sync::Arc;
@@ -102,6 +103,10 @@ impl Resource for Clusters {
         if let Some(connection) = &cluster.spec.connection {
             let path = spec.child("connection");
             errors.extend(connection::validate(connection, cluster.id(), &path));
+        }
+        if let Some(authentication) = &cluster.spec.authentication {
+            let path = spec.child("authentication");
+            errors.extend(authentication::validate(authentication, &path));
         }
         errors
     }

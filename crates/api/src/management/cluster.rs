@@ -67,6 +67,12 @@ pub struct ClusterSpec {
     /// serve the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ClusterConnection>,
+
+    /// Who calls at the unmanaged endpoint of the cluster, for a cluster whose own flags cannot be
+    /// changed: one of `webhook` and `oidc`. The gateway then recognises users there and
+    /// impersonates them at the cluster. When absent, the cluster itself recognises them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<ClusterAuthentication>,
 }
 
 /// A way to a cluster's API that does not pass through this server.
@@ -137,6 +143,101 @@ pub struct ClusterConnection {
     pub credential_secret_ref: Option<SecretReference>,
 }
 
+/// How users are recognised at the unmanaged endpoint of a cluster.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClusterAuthentication", transform = unwrap_lines)]
+pub struct ClusterAuthentication {
+    /// A webhook that is asked whose a bearer token is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<TokenWebhook>,
+
+    /// An OpenID Connect provider whose ID tokens count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<OidcProvider>,
+}
+
+/// A webhook that is asked whose a bearer token is, by a `TokenReview` of `authentication.k8s.io/v1`
+/// as kube-apiserver sends it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.TokenWebhook", transform = unwrap_lines)]
+pub struct TokenWebhook {
+    /// Where reviews are posted to, e.g. `https://authn.example.com/review`.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub url: String,
+
+    /// The certificate authorities that vouch for `url`: PEM, in base64. When empty, those of the
+    /// gateway's machine do.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub ca_data: String,
+
+    /// How long an answer may take, in seconds, at most 30. Nobody is let in without one. Defaults
+    /// to 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<i64>,
+
+    /// How long an answer counts, in seconds, at most 3600; 0 for every request to be asked for.
+    /// Failures are not remembered. Defaults to 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_seconds: Option<i64>,
+}
+
+/// An OpenID Connect provider whose ID tokens count. The fields mean what the flags of kube-apiserver
+/// mean, `--oidc-issuer-url` and so on.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.OidcProvider", transform = unwrap_lines)]
+pub struct OidcProvider {
+    /// The URL of the provider, as its tokens name it.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub issuer: String,
+
+    /// The client that the tokens are made for.
+    #[serde(rename = "clientID", deserialize_with = "null_as_zero")]
+    pub client_id: String,
+
+    /// The certificate authorities that vouch for `issuer`: PEM, in base64. When empty, those of
+    /// the gateway's machine do.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub ca_data: String,
+
+    /// The claim that is the user name. It must be one that users cannot change. Defaults to `sub`.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub username_claim: String,
+
+    /// What user names begin with; `-` for nothing. Defaults to `issuer` and `#`, unless the claim is
+    /// `email`.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub username_prefix: String,
+
+    /// The claim with the groups, a text or a list of texts. When empty, users have no groups.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub groups_claim: String,
+
+    /// What groups begin with.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub groups_prefix: String,
+}
+
 /// Where a secret is.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
@@ -197,6 +298,10 @@ pub struct ClusterStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<ClusterVersion>,
 
+    /// The host names of the cluster. Absent where this server gives none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<ClusterEndpoints>,
+
     /// The `metadata.generation` that the condition `Ready` is about.
     #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_as_zero")]
     pub observed_generation: i64,
@@ -228,6 +333,27 @@ pub struct ClusterVersion {
         deserialize_with = "null_as_zero"
     )]
     pub git_version: String,
+}
+
+/// The host names of a cluster, as URLs.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClusterEndpoints", transform = unwrap_lines)]
+pub struct ClusterEndpoints {
+    /// The way through the gateway. It takes the tokens of kubeconfigs and nothing else.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub managed: String,
+
+    /// The way to the cluster itself, which decides who calls, unless `spec.authentication` does. It
+    /// does not know the tokens of kubeconfigs.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub unmanaged: String,
 }
 
 impl Cluster {
