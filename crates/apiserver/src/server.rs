@@ -57,7 +57,7 @@ pub struct Server {
 
 /// A connection that has begun.
 enum Begun {
-    Accepted(TlsStream<Rewound>),
+    Accepted(Box<TlsStream<Rewound>>),
     Diverted(Rewound, Diverted),
 }
 
@@ -150,7 +150,7 @@ impl Server {
             };
             match begun {
                 Ok(Ok(Begun::Accepted(stream))) => {
-                    connection::serve(stream, address, service, stop).await;
+                    connection::serve(*stream, address, service, stop).await;
                 }
                 Ok(Ok(Begun::Diverted(stream, diverted))) => diverted(stream, stop).await,
                 Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),
@@ -177,5 +177,6 @@ async fn begin(
             stream
         }
     };
-    acceptor.accept(stream).await.map(Begun::Accepted)
+    let accepted = acceptor.accept(stream).await?;
+    Ok(Begun::Accepted(Box::new(accepted)))
 }
