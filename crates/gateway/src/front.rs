@@ -38,6 +38,18 @@ impl Service<Request<Body>> for Front {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(directory) = &self.gateway.directory
+            && directory.concerns(&request)
+        {
+            let (gateway, directory) = (Arc::clone(&self.gateway), Arc::clone(directory));
+            return Box::pin(async move {
+                let answer = AssertUnwindSafe(gateway.answer_by_name(&directory, request));
+                Ok(answer
+                    .catch_unwind()
+                    .await
+                    .unwrap_or_else(|panic| panicked(&*panic)))
+            });
+        }
         let target = request.uri().path_and_query().cloned();
         let target = target.unwrap_or_else(|| PathAndQuery::from_static("*"));
         let (id, rest) = match Route::of(target.as_str()) {

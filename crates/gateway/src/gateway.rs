@@ -14,6 +14,8 @@ use tokens::validity::Validity;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
+use crate::endpoint::Zone;
+use crate::endpoint::directory::Directory;
 use crate::front::Front;
 use crate::sessions::{Sessions, follow};
 use crate::upstream::{Options, Upstreams};
@@ -34,6 +36,8 @@ pub struct GatewayParts {
     pub validity: Arc<Validity>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The host names of clusters, if they have any.
+    pub zone: Option<Zone>,
     /// How clusters are reached.
     pub options: Options,
     /// Cancelled when the server stops: watches and tunnels end then.
@@ -46,6 +50,8 @@ pub struct Gateway {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) access: Access,
+    /// The clusters by host name, where they have any.
+    pub(crate) directory: Option<Arc<Directory>>,
     /// Our entry in `Via`: whoever finds it has met a request of ours again.
     pub(crate) via: HeaderValue,
     /// The part of it that tells this process from all others.
@@ -57,7 +63,10 @@ impl Gateway {
     pub fn new(parts: GatewayParts) -> Arc<Self> {
         let (clusters, secrets) = (parts.clusters.clone(), parts.secrets.clone());
         let name = format!("kubeconfig-apiserver-{:016x}", rand::random::<u64>());
+        let zone = parts.zone.clone();
+        let directory = zone.map(|zone| Arc::new(Directory::new(zone, clusters.clone())));
         Arc::new(Self {
+            directory,
             upstreams: Arc::new(Upstreams::new(clusters, secrets, parts.options)),
             sessions: Sessions::new(Arc::clone(&parts.validity), Arc::clone(&parts.clock)),
             access: Access::default(),

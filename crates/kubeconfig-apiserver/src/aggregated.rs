@@ -53,6 +53,7 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// waited for.
 pub(crate) fn run(args: AggregatedArgs) -> Result<()> {
     external_url::check(&args.listen.external_url)?;
+    args.zone.zone(&args.listen.external_url)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -201,6 +202,7 @@ async fn domain(
             unconnected: false,
             ..prober::Options::default()
         },
+        zone: args.zone.zone(&args.listen.external_url)?,
         clock: Arc::clone(clock),
     })
     .await

@@ -10,6 +10,7 @@ use apiserver::Builder;
 use apiserver::health::HealthCheck;
 use apiserver::registry::{Registries, Registry};
 use apiserver::stored_object::StoredObject;
+use gateway::endpoint::Zone;
 use gateway::prober::{self, Prober};
 use gateway::upstream;
 use gateway::{Gateway, GatewayParts};
@@ -69,6 +70,8 @@ pub(crate) struct DomainParts {
     pub(crate) store: Arc<dyn Store>,
     /// Whether what is in memory can be relied on.
     pub(crate) confirmed: Confirmed,
+    /// The host names of clusters, if they have any.
+    pub(crate) zone: Option<Zone>,
     /// How clusters are looked at.
     pub(crate) prober: prober::Options,
     pub(crate) clock: Arc<dyn Clock>,
@@ -85,6 +88,7 @@ pub(crate) struct Domain {
     validity: Arc<Validity>,
     minter: Arc<Minter>,
     keys: Arc<KeyStore>,
+    zone: Option<Zone>,
     prober: prober::Options,
     clock: Arc<dyn Clock>,
 }
@@ -134,6 +138,7 @@ impl Domain {
             validity: Arc::new(validity),
             minter: Arc::new(minter),
             keys,
+            zone: parts.zone,
             prober: parts.prober,
             clock: parts.clock,
         })
@@ -220,6 +225,7 @@ impl Domain {
             kubeconfigs: self.records.kubeconfigs.clone(),
             validity: self.validity(),
             clock: Arc::clone(&self.clock),
+            zone: self.zone.clone(),
             options: upstream::Options::default(),
             stop,
         })
@@ -243,6 +249,7 @@ impl Domain {
             Arc::clone(&self.clock),
             self.prober,
         );
+        let prober = prober.naming(self.zone.clone());
         tasks.spawn("cluster prober", prober.run());
     }
 

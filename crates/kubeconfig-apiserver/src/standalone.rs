@@ -45,6 +45,9 @@ pub(crate) fn run(args: StandaloneArgs) -> Result<()> {
     if let Some(url) = &args.external_url {
         external_url::check(url)?;
     }
+    // Before anything is made; the port comes with the address.
+    args.zone
+        .zone(args.external_url.as_deref().unwrap_or_default())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -66,7 +69,9 @@ async fn serve(args: StandaloneArgs) -> Result<()> {
         .clone()
         .unwrap_or_else(|| DEFAULT_ISSUER.to_owned());
 
-    let kinds = Kinds::build(store, Arc::clone(&clock), &issuer, &tasks).await?;
+    let zone = args.zone.zone(&url)?;
+    let named = (issuer.as_str(), zone.clone());
+    let kinds = Kinds::build(store, Arc::clone(&clock), named, &tasks).await?;
     kinds
         .bootstrap()
         .await
@@ -88,7 +93,8 @@ async fn serve(args: StandaloneArgs) -> Result<()> {
     }
 
     let server = generic_server(&kinds, &authority, &clock)?;
-    let certificate = address.certificate(&authority, args.external_url.as_deref())?;
+    let names = address.names(args.external_url.as_deref(), zone.as_ref());
+    let certificate = Address::certificate(&authority, &names)?;
     let tls = certificate
         .server_config(Vec::new())
         .context("TLS cannot be set up")?;
@@ -96,11 +102,7 @@ async fn serve(args: StandaloneArgs) -> Result<()> {
     kinds.start_tasks(&gateway, &tasks);
     tasks.spawn(
         "serving certificate",
-        address.renew(
-            Arc::clone(&authority),
-            certificate,
-            args.external_url.clone(),
-        ),
+        Address::renew(Arc::clone(&authority), certificate, names),
     );
     for file in &files {
         file.write(&data, &authority, &url)?;

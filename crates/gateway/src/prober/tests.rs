@@ -75,7 +75,9 @@ async fn a_cluster_that_answers_is_ready_and_its_status_says_what_was_seen() {
     let (home, fake) = (Home::start().await, FakeCluster::start().await);
     home.add_token("prod", "a-token").await;
     home.add("prod", Some(fake.connection("prod"))).await;
-    let _prober = start(&home, SELDOM);
+    let zone = Zone::new("acme", "k8s.example.com", Some(8443)).unwrap();
+    let prober = prober(&home, SELDOM).naming(Some(zone));
+    let _prober = AbortOnDropHandle::new(tokio::spawn(prober.run()));
     let status = until(&home, "prod", |status| status.ready().is_some()).await;
     assert_eq!(
         serde_json::to_value(&status).unwrap(),
@@ -91,6 +93,10 @@ async fn a_cluster_that_answers_is_ready_and_its_status_says_what_was_seen() {
                 "lastUpdateTime": rfc3339(NOW),
             }],
             "version": { "gitVersion": "v1.36.3" },
+            "endpoints": {
+                "managed": "https://acme-7kfmi2ku52j5.k8s.example.com:8443",
+                "unmanaged": "https://api.acme-7kfmi2ku52j5.k8s.example.com:8443",
+            },
             "observedGeneration": 1,
         })
     );

@@ -15,6 +15,7 @@ mod connections;
 mod failures;
 mod identity;
 mod messages;
+mod names;
 mod paths;
 mod revocation;
 mod streams;
