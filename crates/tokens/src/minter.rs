@@ -61,6 +61,11 @@ impl Minter {
         }
     }
 
+    /// The `iss` of all tokens.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     /// Mints a token. It counts once its record, by [`Minter::store`], and the kubeconfig that owns it
     /// are stored.
     ///
