@@ -192,6 +192,7 @@ async fn domain(
         records,
         management: mirrored.management,
         secrets: mirrored.secrets,
+        signers: mirrored.signers,
         namespace: args.namespace.clone(),
         fixed: fixed(&args.listen, certificates),
         issuer: args.listen.issuer(),

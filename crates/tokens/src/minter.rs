@@ -168,7 +168,7 @@ impl Minter {
 }
 
 /// The name of a token is what a signed text refers to for its whole life (`jti`): 71 random bits, where a generated name has 23.
-fn unique_name() -> String {
+pub(crate) fn unique_name() -> String {
     (0..3).fold(token::NAME_PREFIX.to_owned(), |name, _| random_name(&name))
 }
 

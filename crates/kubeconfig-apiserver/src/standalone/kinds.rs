@@ -65,6 +65,7 @@ impl Kinds {
             records,
             management,
             secrets: builtins.secrets.clone(),
+            signers: builtins.secrets.clone(),
             namespace: cluster_credential::NAMESPACE.to_owned(),
             fixed: Arc::new(|_| None),
             issuer: issuer.to_owned(),
