@@ -175,7 +175,8 @@ async fn a_record_that_is_suspended_over_or_full_of_tokens_gives_nothing() {
     let holds = format!(
         "the file of kubeconfig {NAME} holds its tokens: others can be had only where spec.generateToken is false"
     );
-    let cases: [(fn(&mut Kubeconfig), u16, String); 5] = [
+    type Case = (fn(&mut Kubeconfig), u16, String);
+    let cases: [Case; 5] = [
         (suspend, 403, refused("the kubeconfig is suspended")),
         (
             |record| record.spec.ttl = 0,
