@@ -49,6 +49,7 @@ fn nulled(value: &Value) -> Value {
 const OPTIONAL_STRUCTS: &[&str] = &[
     "annotations",
     "authentication",
+    "clientCertificates",
     "connection",
     "endpoints",
     "extraInfo",
@@ -121,6 +122,7 @@ fn definitions_have_names_unique_among_all_groups() {
         "io.cattle.ext.v1.TokenPrincipal",
         "io.cattle.ext.v1.TokenSpec",
         "io.cattle.ext.v1.TokenStatus",
+        "io.cattle.management.v3.ClientCertificates",
         "io.cattle.management.v3.Cluster",
         "io.cattle.management.v3.ClusterAuthentication",
         "io.cattle.management.v3.ClusterConnection",
@@ -178,6 +180,7 @@ fn the_kubeconfig_spec_is_published_as_documented() {
                 },
                 "currentContext": {"type": "string"},
                 "description": {"type": "string"},
+                "generateToken": {"type": ["boolean", "null"]},
                 "includeDefaultEntry": {"type": ["boolean", "null"]},
                 "suspended": {"type": ["boolean", "null"]},
                 "ttl": {"type": "integer", "format": "int64"},

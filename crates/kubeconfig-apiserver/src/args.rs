@@ -3,6 +3,7 @@
 mod aggregated;
 mod check;
 mod cluster;
+mod id_token;
 mod zone;
 
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ pub(crate) use check::{CheckArgs, CheckOutput};
 pub(crate) use cluster::{
     AddArgs, ClusterArgs, ClusterCommand, EndpointArgs, OidcArgs, RemoveArgs, WebhookArgs,
 };
+pub(crate) use id_token::IdTokenArgs;
 pub(crate) use zone::ZoneArgs;
 
 /// Hands out kubeconfigs whose tokens open real clusters, and takes them back.
@@ -126,6 +128,9 @@ pub(crate) struct StandaloneArgs {
     /// URL at which users reach this server, where that is not its own address. Kubeconfigs name it.
     #[arg(long, value_name = "URL")]
     pub(crate) external_url: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) id_tokens: IdTokenArgs,
 
     #[command(flatten)]
     pub(crate) zone: ZoneArgs,

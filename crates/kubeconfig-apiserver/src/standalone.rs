@@ -23,6 +23,7 @@ use crate::clock::SystemClock;
 use crate::data_dir::DataDir;
 use crate::demo;
 use crate::external_url;
+use crate::login::Login;
 use crate::pki::Authority;
 use crate::tasks::Tasks;
 use crate::user_file::UserFile;
@@ -48,15 +49,16 @@ pub(crate) fn run(args: StandaloneArgs) -> Result<()> {
     // Before anything is made; the port comes with the address.
     args.zone
         .zone(args.external_url.as_deref().unwrap_or_default())?;
+    let login = Login::new(&args.id_tokens)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     runtime
         .context("the runtime cannot be started")?
-        .block_on(serve(args))
+        .block_on(serve(args, login))
 }
 
-async fn serve(args: StandaloneArgs) -> Result<()> {
+async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let data = DataDir::open(&args.data_dir)?;
     let tasks = Tasks::new();
@@ -92,7 +94,7 @@ async fn serve(args: StandaloneArgs) -> Result<()> {
         files.extend(demo::FILES);
     }
 
-    let server = generic_server(&kinds, &authority, &clock)?;
+    let server = generic_server((&kinds, &login), &authority, &clock)?;
     let names = address.names(args.external_url.as_deref(), zone.as_ref());
     let certificate = Address::certificate(&authority, &names)?;
     let tls = certificate
@@ -100,6 +102,7 @@ async fn serve(args: StandaloneArgs) -> Result<()> {
         .context("TLS cannot be set up")?;
     let gateway = kinds.domain.gateway(server.shutdown().clone());
     kinds.start_tasks(&gateway, &tasks);
+    login.start_tasks(&tasks);
     tasks.spawn(
         "serving certificate",
         Address::renew(Arc::clone(&authority), certificate, names),
@@ -144,7 +147,7 @@ async fn check_store(sqlite: Arc<Sqlite>) {
 }
 
 fn generic_server(
-    kinds: &Kinds,
+    (kinds, login): (&Kinds, &Login),
     authority: &Authority,
     clock: &Arc<dyn Clock>,
 ) -> Result<GenericServer> {
@@ -157,5 +160,5 @@ fn generic_server(
         .authenticator(Arc::new(certificates))
         .authenticator(Arc::new(tokens))
         .version(version());
-    Ok(kinds.serve(builder).build())
+    Ok(kinds.serve(login.serve(builder, clock)).build())
 }

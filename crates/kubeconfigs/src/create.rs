@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use api::Condition;
-use api::ext::{Kubeconfig, Token, kubeconfig};
+use api::ext::{Kubeconfig, KubeconfigSpec, Token, kubeconfig};
 use api::management::cluster::LOCAL;
 use api::management::setting;
 use apiserver::request_context::RequestContext;
@@ -18,8 +18,8 @@ use tokens::minter::{Minted, Order};
 use tokens::secret::Bearer;
 
 use crate::file::{
-    self, Credentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record, Server,
-    ServerHost, Tokens,
+    self, Credentials, ExecCredentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record,
+    Server, ServerHost, Tokens,
 };
 use crate::request::{check_clusters, name_of};
 use crate::resource::{Kubeconfigs, group_resource};
@@ -33,7 +33,9 @@ struct Plan {
     host: ServerHost,
     ca_certs: String,
     clusters: Vec<FileCluster>,
-    exec: Option<ExecVersion>,
+    /// Whether the file holds tokens.
+    generate: bool,
+    exec: ExecCredentials,
 }
 
 impl Kubeconfigs {
@@ -45,9 +47,9 @@ impl Kubeconfigs {
         dry_run: bool,
     ) -> Result<Kubeconfig, Status> {
         let plan = self.plan(cx, &mut record).await?;
-        let minted = match (&plan.exec, dry_run) {
-            (None, false) => self.mint(&plan, &record).await?,
-            _ => Vec::new(),
+        let minted = match plan.generate && !dry_run {
+            true => self.mint(&plan, &record).await?,
+            false => Vec::new(),
         };
         let minted = minted.into_iter().map(|token| (token.record, token.bearer));
         let (tokens, bearers): (Vec<Token>, Vec<Bearer>) = minted.unzip();
@@ -72,15 +74,31 @@ impl Kubeconfigs {
         let host = self.server_host(cx)?;
         self.clusters.check_local().await?;
         let clusters = self.clusters.resolve(cx, record).await?;
-        let generate = self.settings.effective(setting::KUBECONFIG_GENERATE_TOKEN);
-        let exec = (!generate.eq_ignore_ascii_case("true")).then(|| self.exec_version());
+        let generate = self.settle_generate_token(&mut record.spec);
         let ca_certs = self.settings.effective(setting::CA_CERTS);
         Ok(Plan {
             host,
             ca_certs,
             clusters,
-            exec,
+            generate,
+            exec: ExecCredentials {
+                version: self.exec_version(),
+                issuer: self.minter.issuer().to_owned(),
+            },
         })
+    }
+
+    /// Whether the file is to hold tokens: as asked, else as configured. A record of a file without
+    /// tokens says so, whatever the setting becomes: credentials can be had for it.
+    fn settle_generate_token(&self, spec: &mut KubeconfigSpec) -> bool {
+        let generate = spec.generate_token.unwrap_or_else(|| {
+            let setting = self.settings.effective(setting::KUBECONFIG_GENERATE_TOKEN);
+            setting.eq_ignore_ascii_case("true")
+        });
+        if !generate {
+            spec.generate_token = Some(false);
+        }
+        generate
     }
 
     fn check_user(&self, name: &str) -> Result<(), Status> {
@@ -241,10 +259,9 @@ fn write_file(
     bearers: Vec<Bearer>,
     dry_run: bool,
 ) -> Result<KubeconfigFile, Status> {
-    let credentials = match plan.exec {
-        Some(version) => Credentials::Exec(version),
-        None if dry_run => Credentials::Exec(ExecVersion::default()),
-        None => Credentials::Tokens(sort(plan, record, bearers)),
+    let credentials = match plan.generate && !dry_run {
+        true => Credentials::Tokens(sort(plan, record, bearers)),
+        false => Credentials::Exec(plan.exec.clone()),
     };
     let current = &record.spec.current_context;
     let created = record

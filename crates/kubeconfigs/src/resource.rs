@@ -224,6 +224,10 @@ impl Resource for Kubeconfigs {
                 "spec.includeDefaultEntry",
                 new.include_default_entry == old.include_default_entry,
             ),
+            (
+                "spec.generateToken",
+                new.generate_token == old.generate_token,
+            ),
         ];
         if let Some((field, _)) = immutable.iter().find(|(_, same)| !same) {
             return Err(Status::bad_request(format!("{field} is immutable")));

@@ -2,6 +2,7 @@
 
 mod authentication;
 mod connection;
+mod secret_reference;
 
 use std::sync::Arc;
 
@@ -99,6 +100,13 @@ impl Resource for Clusters {
                 endpoint.fqdn.as_str(),
                 "must be a host name, with a port if need be",
             ));
+        }
+        if let Some(certificates) = &cluster.spec.client_certificates {
+            let path = spec.child("clientCertificates").child("signerSecretRef");
+            errors.extend(match &certificates.signer_secret_ref {
+                Some(reference) => secret_reference::signer(reference, cluster.id(), &path),
+                None => vec![field::Error::required(&path, "")],
+            });
         }
         if let Some(connection) = &cluster.spec.connection {
             let path = spec.child("connection");

@@ -61,6 +61,11 @@ impl Minter {
         }
     }
 
+    /// The `iss` of all tokens.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     /// Mints a token. It counts once its record, by [`Minter::store`], and the kubeconfig that owns it
     /// are stored.
     ///
@@ -163,7 +168,7 @@ impl Minter {
 }
 
 /// The name of a token is what a signed text refers to for its whole life (`jti`): 71 random bits, where a generated name has 23.
-fn unique_name() -> String {
+pub(crate) fn unique_name() -> String {
     (0..3).fold(token::NAME_PREFIX.to_owned(), |name, _| random_name(&name))
 }
 

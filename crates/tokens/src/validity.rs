@@ -4,7 +4,7 @@
 //!
 //! * its signature, issuer and times hold, and it was minted for the cluster that it is used on,
 //! * its own record exists, is enabled and says so too,
-//! * the kubeconfig that owns it exists, names it, is not suspended and is not being deleted,
+//! * the kubeconfig that owns it exists, names it or has a file without tokens, is not suspended and is not being deleted,
 //! * its user exists and is enabled,
 //! * and, where other replicas write too, the store has confirmed lately that all this is so.
 //!
@@ -181,7 +181,7 @@ impl Validity {
         }
         let owner = ("", record.kubeconfig.as_str());
         let owner = self.kubeconfigs.derived(owner, KubeconfigFacts::of);
-        match owner.is_some_and(|owner| owner.stands_behind(name, &record.user)) {
+        match owner.is_some_and(|owner| owner.stands_behind(name, record)) {
             true => Ok(()),
             false => Err(Refusal::NoKubeconfig),
         }

@@ -63,6 +63,11 @@ pub struct ClusterSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_cluster_auth_endpoint: Option<LocalClusterAuthEndpoint>,
 
+    /// How users get short-lived client certificates for the direct way. Absent when they use tokens
+    /// there as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_certificates: Option<ClientCertificates>,
+
     /// How the gateway of this server reaches the cluster's API. Absent when the gateway does not
     /// serve the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,6 +107,18 @@ pub struct LocalClusterAuthEndpoint {
         deserialize_with = "null_as_zero"
     )]
     pub ca_certs: String,
+}
+
+/// How users get short-lived client certificates for a cluster.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClientCertificates", transform = unwrap_lines)]
+pub struct ClientCertificates {
+    /// The secret, of type `kubernetes.io/tls`, with the certificate and the key of the authority
+    /// that signs them. The cluster's API server must trust that authority for clients. Whoever has
+    /// the key can be any user of the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signer_secret_ref: Option<SecretReference>,
 }
 
 /// How the gateway reaches a cluster's API.
@@ -376,6 +393,13 @@ impl Cluster {
         } else {
             &self.spec.display_name
         }
+    }
+
+    /// The secret of the authority that signs client certificates for the cluster, if it is set up
+    /// for them.
+    pub fn client_signer(&self) -> Option<&SecretReference> {
+        let certificates = self.spec.client_certificates.as_ref()?;
+        certificates.signer_secret_ref.as_ref()
     }
 
     /// The authorized cluster endpoint, if it is switched on.

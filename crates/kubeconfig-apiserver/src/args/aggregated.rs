@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::ZoneArgs;
+use super::{IdTokenArgs, ZoneArgs};
 
 /// Flags of `aggregated`.
 #[derive(Debug, Args)]
@@ -64,6 +64,9 @@ pub(crate) struct AggregatedArgs {
 
     #[command(flatten)]
     pub(crate) zone: ZoneArgs,
+
+    #[command(flatten)]
+    pub(crate) id_tokens: IdTokenArgs,
 }
 
 /// Where the records are kept.

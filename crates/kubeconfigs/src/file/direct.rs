@@ -48,6 +48,7 @@ impl FileCluster {
             id: cluster.id().to_owned(),
             display_name: cluster.display_name().to_owned(),
             direct: DirectEndpoint::of(cluster, nodes),
+            client_certificates: cluster.client_signer().is_some(),
         }
     }
 }

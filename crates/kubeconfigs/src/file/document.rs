@@ -7,6 +7,7 @@
 
 use std::fmt::Write;
 
+use api::plugin::{EXEC_EXTENSION, ExecClusterConfig};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_saphyr::DoubleQuoted;
@@ -92,6 +93,26 @@ struct Cluster<'a> {
     server: Text<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_authority_data: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extensions: Option<[NamedExtension<'a>; 1]>,
+}
+
+#[derive(Serialize)]
+struct NamedExtension<'a> {
+    name: Text<'a>,
+    extension: Extension<'a>,
+}
+
+/// `api::plugin::ExecClusterConfig`, quoted.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Extension<'a> {
+    server: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_authority_data: Option<Text<'a>>,
+    kubeconfig: Text<'a>,
+    cluster: Text<'a>,
+    audience: Text<'a>,
 }
 
 #[derive(Serialize)]
@@ -134,15 +155,34 @@ impl<'a> Config<'a> {
 
 impl<'a> NamedCluster<'a> {
     fn new(target: &'a Target) -> NamedCluster<'a> {
-        let ca_data = Some(target.ca_data.as_str()).filter(|data| !data.is_empty());
         NamedCluster {
             name: DoubleQuoted(&target.name),
             cluster: Cluster {
                 server: DoubleQuoted(&target.server),
-                certificate_authority_data: ca_data.map(DoubleQuoted),
+                certificate_authority_data: unless_empty(&target.ca_data),
+                extensions: target.exec.as_ref().map(|exec| [NamedExtension::new(exec)]),
             },
         }
     }
+}
+
+impl<'a> NamedExtension<'a> {
+    fn new(config: &'a ExecClusterConfig) -> NamedExtension<'a> {
+        NamedExtension {
+            name: DoubleQuoted(EXEC_EXTENSION),
+            extension: Extension {
+                server: DoubleQuoted(&config.server),
+                certificate_authority_data: unless_empty(&config.certificate_authority_data),
+                kubeconfig: DoubleQuoted(&config.kubeconfig),
+                cluster: DoubleQuoted(&config.cluster),
+                audience: DoubleQuoted(&config.audience),
+            },
+        }
+    }
+}
+
+fn unless_empty(text: &str) -> Option<Text<'_>> {
+    Some(text).filter(|text| !text.is_empty()).map(DoubleQuoted)
 }
 
 impl<'a> NamedUser<'a> {

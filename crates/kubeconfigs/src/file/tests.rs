@@ -72,6 +72,7 @@ fn plain(id: &str, display_name: &str) -> FileCluster {
         id: id.to_owned(),
         display_name: display_name.to_owned(),
         direct: None,
+        client_certificates: false,
     }
 }
 
@@ -237,14 +238,27 @@ fn without_the_default_entry_only_the_clusters_are_left() {
     check_snapshot(&case, snapshot, Some("c-m-p66cdvlj"));
 }
 
+fn exec(version: ExecVersion) -> Credentials {
+    Credentials::Exec(ExecCredentials {
+        version,
+        issuer: "https://issuer.example.com".to_owned(),
+    })
+}
+
 #[test]
 fn in_exec_mode_every_user_runs_the_plugin() {
+    let with_certificates = FileCluster {
+        client_certificates: true,
+        ..with_fqdn("c-m-certs", "down\" --token-file=/x")
+    };
     let case = Case {
-        credentials: Credentials::Exec(ExecVersion::V1),
+        credentials: exec(ExecVersion::V1),
         created: None,
+        ca_certs: "x",
         ..Case::of(vec![
             downstream1(),
             with_fqdn("c-m-fcd3g5h", "down\" --token-file=/x"),
+            with_certificates,
         ])
     };
     check_snapshot(
@@ -257,7 +271,7 @@ fn in_exec_mode_every_user_runs_the_plugin() {
 #[test]
 fn older_clients_get_the_older_exec_version() {
     let case = Case {
-        credentials: Credentials::Exec(ExecVersion::V1Beta1),
+        credentials: exec(ExecVersion::V1Beta1),
         ..Case::of(vec![])
     };
     let version = &parsed(&case.text())["users"][0]["user"]["exec"]["apiVersion"];
