@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -118,6 +119,15 @@ impl TestCluster {
     /// A certificate of the CA of front proxies, for whomever.
     pub fn front_proxy_certificate(&self, name: &str) -> anyhow::Result<Certificate> {
         self.front_proxy.client(name, None)
+    }
+
+    /// The same, valid from the beginning of one year to that of another.
+    pub fn front_proxy_certificate_in(
+        &self,
+        name: &str,
+        years: Range<i32>,
+    ) -> anyhow::Result<Certificate> {
+        self.front_proxy.client_in(name, years)
     }
 
     /// Where the logs are, `kube-apiserver.log` and `etcd.log`, and what it shows to aggregated servers:

@@ -37,10 +37,18 @@ fn nobody_is_whom_headers_name(host: &Host) {
     };
     let masters = |client: &Client| spoof(client, "system:admin", "system:masters");
     let others = host.cluster.front_proxy_certificate("somebody").unwrap();
+    let of_years = |years| {
+        let valid = host
+            .cluster
+            .front_proxy_certificate_in("front-proxy-client", years);
+        valid.unwrap()
+    };
     let refused = [
         masters(&alice.without_credential()),
         masters(&as_who(&foreign("front-proxy-client"))),
         masters(&as_who(&others)),
+        masters(&as_who(&of_years(2000..2001))),
+        masters(&as_who(&of_years(3000..3001))),
     ];
     for answer in &refused {
         assert_eq!(answer.status, 401, "{}", answer.text());
