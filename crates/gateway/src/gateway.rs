@@ -17,6 +17,7 @@ use crate::access::Access;
 use crate::endpoint::Zone;
 use crate::endpoint::directory::Directory;
 use crate::front::Front;
+use crate::passthrough::Passages;
 use crate::sessions::{Sessions, follow};
 use crate::upstream::{Options, Upstreams};
 
@@ -50,6 +51,8 @@ pub struct Gateway {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) access: Access,
+    /// Connections that are led on to clusters as they are.
+    pub(crate) passages: Arc<Passages>,
     /// The clusters by host name, where they have any.
     pub(crate) directory: Option<Arc<Directory>>,
     /// Our entry in `Via`: whoever finds it has met a request of ours again.
@@ -67,6 +70,7 @@ impl Gateway {
         let directory = zone.map(|zone| Arc::new(Directory::new(zone, clusters.clone())));
         Arc::new(Self {
             directory,
+            passages: Passages::new(parts.options.max_in_flight),
             upstreams: Arc::new(Upstreams::new(clusters, secrets, parts.options)),
             sessions: Sessions::new(Arc::clone(&parts.validity), Arc::clone(&parts.clock)),
             access: Access::default(),
@@ -109,7 +113,10 @@ impl Gateway {
         });
         // A user may be known by other names than the object's.
         let of_users = sessions.follow(&self.parts.users, |_, _| true);
-        let all_clusters = || self.upstreams.refresh_all();
+        let all_clusters = || {
+            self.upstreams.refresh_all();
+            self.passages.refresh(|_| true, |id| self.way_of(id));
+        };
         let of_clusters = follow(&self.parts.clusters, all_clusters, |names| {
             self.refresh_clusters(names);
         });
@@ -130,5 +137,7 @@ impl Gateway {
                 self.sessions.end(|bound| bound.cluster() == *name);
             }
         }
+        self.passages
+            .refresh(|id| names.contains(id), |id| self.way_of(id));
     }
 }

@@ -24,6 +24,7 @@ pub mod endpoint;
 mod forward;
 mod front;
 mod gateway;
+mod passthrough;
 pub mod prober;
 mod relay;
 pub mod renewal;

@@ -86,7 +86,7 @@ async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
     tasks.spawn("keys of replicas", async move {
         keys.follow(following, stop).await;
     });
-    let listeners = (
+    let mut listeners = (
         listener(aggregation, &certificates.aggregation, for_host.service())?,
         listener(
             front,
@@ -94,6 +94,9 @@ async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
             gateway.layer(for_users.service()),
         )?,
     );
+    if let Some(diversion) = gateway.diversion() {
+        listeners.1 = listeners.1.diverting(diversion);
+    }
     tasks.spawn(
         "issuers of client certificates",
         ask_for_certificates(

@@ -113,7 +113,10 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
     tracing::info!(url, data = %args.data_dir.display(), "serving");
 
     let service = gateway.layer(server.service());
-    let listener = Server::new(address.into_listener(), Arc::new(tls), service);
+    let mut listener = Server::new(address.into_listener(), Arc::new(tls), service);
+    if let Some(diversion) = gateway.diversion() {
+        listener = listener.diverting(diversion);
+    }
     let stop = server.shutdown().clone();
     tasks.stop_on_signal(vec![server], Duration::ZERO);
     listener.run(stop, DRAIN).await;

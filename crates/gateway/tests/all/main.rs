@@ -16,6 +16,7 @@ mod failures;
 mod identity;
 mod messages;
 mod names;
+mod passthrough;
 mod paths;
 mod revocation;
 mod streams;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use api::ext::{Kubeconfig, Token};
 use api::management::{self, User};
 use apiserver::registry::{Registries, Registry};
-use apiserver::server::{HttpService, ReloadableCertificate, Server};
+use apiserver::server::{Diversion, HttpService, ReloadableCertificate, Server};
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -140,7 +140,8 @@ impl World {
         tokio::spawn(Arc::clone(&gateway).run());
         let authority = Authority::new("authority");
         let service = gateway.layer(inner());
-        let address = serve(&authority, service, &stop).await;
+        let served = (service, gateway.diversion());
+        let address = serve(&authority, served, &stop).await;
         let world = Self {
             gateway,
             address,
@@ -349,7 +350,7 @@ fn inner() -> HttpService {
 /// Serves on a free port.
 pub(crate) async fn serve(
     authority: &Authority,
-    service: HttpService,
+    (service, diversion): (HttpService, Option<Arc<dyn Diversion>>),
     stop: &CancellationToken,
 ) -> SocketAddr {
     let mut served = vec!["127.0.0.1".to_owned(), zone().wildcard()];
@@ -361,7 +362,10 @@ pub(crate) async fn serve(
     let tls = Arc::new(certificate.server_config(Vec::new()).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = Server::new(listener, tls, service);
+    let mut server = Server::new(listener, tls, service);
+    if let Some(diversion) = diversion {
+        server = server.diverting(diversion);
+    }
     tokio::spawn(server.run(stop.clone(), Duration::from_secs(1)));
     address
 }
