@@ -7,7 +7,7 @@
 use apiserver::server::Peer;
 use auth::bearer::AuthorizationHeader;
 use axum::body::Body;
-use http::header::{AUTHORIZATION, HOST, LOCATION};
+use http::header::{AUTHORIZATION, HOST, LOCATION, WARNING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use machinery::status::{Reason, Status};
@@ -18,6 +18,7 @@ use crate::gateway::Gateway;
 use crate::route::is_ambiguous;
 use crate::status::respond;
 use crate::token_claims::TokenClaims;
+use crate::tunnel::Protocol;
 
 /// In place of the id of a cluster that does not exist; none can have it.
 const NO_CLUSTER: &str = "?";
@@ -65,8 +66,34 @@ impl Gateway {
         };
         match place.door {
             Door::Managed => self.answer_managed(directory, place, (path, request)).await,
-            Door::Unmanaged | Door::Older => respond(&Status::unauthorized()),
+            Door::Unmanaged => self.answer_unmanaged(place, (path, request)).await,
+            Door::Older => {
+                let instead = place
+                    .cluster
+                    .as_deref()
+                    .map(|id| directory.zone().endpoints(id));
+                let mut response = self.answer_unmanaged(place, (path, request)).await;
+                if let Some(warning) = instead.and_then(|urls| deprecation(&urls.unmanaged)) {
+                    response.headers_mut().append(WARNING, warning);
+                }
+                response
+            }
         }
+    }
+
+    /// As the cluster would, where it says how callers are recognised; the others answer themselves.
+    async fn answer_unmanaged(
+        &self,
+        place: Place,
+        (path, mut request): (PathAndQuery, Request<Body>),
+    ) -> Response<Body> {
+        let cluster = place.cluster.as_deref().unwrap_or(NO_CLUSTER);
+        let is_websocket = Protocol::wanted(&request) == Some(Protocol::WebSocket);
+        let bearer = bearer::take(request.headers_mut(), is_websocket);
+        let recognised = self.edge.recognise(cluster, bearer).await;
+        request.extensions_mut().insert(recognised);
+        let response = Box::pin(self.answer(cluster, path, request)).await;
+        at_root(response, cluster)
     }
 
     /// As `/k8s/clusters/<id>`.
@@ -147,6 +174,12 @@ fn at_root(mut response: Response<Body>, cluster: &str) -> Response<Body> {
         response.headers_mut().insert(LOCATION, location);
     }
     response
+}
+
+/// What clients are told who use a name that is going to go; kubectl shows it.
+fn deprecation(instead: &str) -> Option<HeaderValue> {
+    let text = format!("299 - \"this host name is deprecated; use {instead}\"");
+    HeaderValue::try_from(text).ok()
 }
 
 /// 421 (RFC 9110, section 15.5.20): a client may try again on a connection of its own.

@@ -20,6 +20,7 @@ mod answer_headers;
 mod ask;
 mod bearer;
 mod door;
+mod edge;
 pub mod endpoint;
 mod forward;
 mod front;

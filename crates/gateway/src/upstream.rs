@@ -156,6 +156,35 @@ impl Upstreams {
         dialled.map_err(|_| UpstreamError::Slow(Phase::Connect))?
     }
 
+    /// The way to a server that is no cluster and is shown no credential, with this deadline.
+    ///
+    /// # Errors
+    /// The settings make no sense.
+    pub(crate) fn to_other(
+        &self,
+        connection: ClusterConnection,
+        deadline: Duration,
+    ) -> Result<Upstream, UpstreamError> {
+        let credential = Credential::NONE;
+        let target = Target::build(&connection, &credential, &|| self.system_roots())?;
+        Ok(Upstream {
+            connection,
+            credential,
+            target,
+            pool: Pool::new(self.options.addresses),
+            options: Options {
+                connect: self.options.connect.min(deadline),
+                head: deadline,
+                ..self.options
+            },
+        })
+    }
+
+    /// Which addresses are connected to.
+    pub(crate) fn addresses(&self) -> AddressPolicy {
+        self.options.addresses
+    }
+
     /// The way to a cluster as the caches of its object and its Secret have it now.
     pub(crate) fn upstream(&self, cluster: &str) -> Result<Arc<Upstream>, UpstreamError> {
         self.look(cluster, |known| known.upstream.clone())?

@@ -12,6 +12,7 @@ mod authority;
 mod client;
 mod cluster;
 mod connections;
+mod edge;
 mod failures;
 mod identity;
 mod messages;
