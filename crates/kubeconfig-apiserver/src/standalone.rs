@@ -2,6 +2,7 @@
 
 mod address;
 mod kinds;
+mod named_certificates;
 mod roles;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::version::version;
 
 use address::Address;
 pub(crate) use kinds::Kinds;
+use named_certificates::NamedCertificates;
 
 /// How long requests under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -97,10 +99,15 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
     let server = generic_server((&kinds, &login), &authority, &clock)?;
     let names = address.names(args.external_url.as_deref(), zone.as_ref());
     let certificate = Address::certificate(&authority, &names)?;
-    let tls = certificate
+    let mut tls = certificate
         .server_config(Vec::new())
         .context("TLS cannot be set up")?;
     let gateway = kinds.domain.gateway(server.shutdown().clone());
+    if zone.is_some() {
+        let (own, authority) = (Arc::clone(&certificate), Arc::clone(&authority));
+        let named = NamedCertificates::new(own, authority, &gateway, Arc::clone(&clock));
+        tls.cert_resolver = Arc::new(named);
+    }
     kinds.start_tasks(&gateway, &tasks);
     login.start_tasks(&tasks);
     tasks.spawn(
