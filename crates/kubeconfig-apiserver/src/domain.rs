@@ -16,7 +16,7 @@ use gateway::prober::{self, Prober};
 use gateway::upstream;
 use gateway::{Gateway, GatewayParts};
 use k8s_openapi::api::core::v1::Secret;
-use kubeconfigs::resource::Kubeconfigs;
+use kubeconfigs::resource::{Kubeconfigs, ManagedEndpoints};
 use machinery::status::Status;
 use machinery::time::Clock;
 use management::feature::Features;
@@ -203,6 +203,17 @@ impl Domain {
         let reachable = (management.clusters.clone(), management.nodes.clone());
         let configured = (self.settings.clone(), Features(management.features.clone()));
         Kubeconfigs::new(records, reachable, Arc::clone(&self.minter), configured)
+            .with_managed_endpoints(self.managed_endpoints())
+    }
+
+    /// Only clusters that the gateway reaches have one.
+    fn managed_endpoints(&self) -> ManagedEndpoints {
+        let (zone, clusters) = (self.zone.clone(), self.management.clusters.clone());
+        Arc::new(move |id| {
+            let endpoints = zone.as_ref()?.endpoints(id);
+            clusters.cached("", id)?.spec.connection?;
+            Some(endpoints.managed)
+        })
     }
 
     pub(crate) fn token_resource(&self) -> TokenResource {
