@@ -104,7 +104,10 @@ impl Gateway {
         (path, request): (PathAndQuery, Request<Body>),
     ) -> Response<Body> {
         if !self.may_be_ours(request.headers()) {
-            tracing::info!(target: "audit", cluster = place.cluster.as_deref(), path = path.path(), code = 401, "request");
+            let peer = request.extensions().get::<Peer>();
+            let peer = peer.map(|peer| tracing::field::display(peer.address));
+            let (cluster, path) = (place.cluster.as_deref(), path.path());
+            tracing::info!(target: "audit", cluster, path, peer, code = 401, "request");
             let host = hosts(&request).next().unwrap_or_default();
             return respond(&elsewhere(&directory.unmanaged_of(host)));
         }

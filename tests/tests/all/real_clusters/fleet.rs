@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use e2e::kubectl::Answer;
+use e2e::server::Options as ServerOptions;
 use e2e::{Client, Kubectl, Server, program};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -20,8 +21,18 @@ pub(super) struct Fleet {
 impl Fleet {
     #[track_caller]
     pub(super) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With these flags.
+    #[track_caller]
+    pub(super) fn start_with(arguments: &[&str]) -> Self {
+        let options = ServerOptions {
+            arguments: arguments.iter().map(|&flag| flag.to_owned()).collect(),
+            ..ServerOptions::default()
+        };
         Self {
-            server: Server::start().unwrap(),
+            server: Server::start_with(options).unwrap(),
             files: TempDir::new().unwrap(),
         }
     }
@@ -135,7 +146,7 @@ impl Minted {
     }
 
     #[track_caller]
-    fn content(&self) -> Value {
+    pub(super) fn content(&self) -> Value {
         serde_saphyr::from_str(&fs::read_to_string(&self.file).unwrap()).unwrap()
     }
 }
