@@ -315,7 +315,7 @@ pub struct ClusterStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<ClusterVersion>,
 
-    /// The host names of the cluster. Absent where this server gives none.
+    /// The host names of the cluster. Absent or empty where this server gives none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<ClusterEndpoints>,
 
@@ -358,18 +358,12 @@ pub struct ClusterVersion {
 #[schemars(rename = "io.cattle.management.v3.ClusterEndpoints", transform = unwrap_lines)]
 pub struct ClusterEndpoints {
     /// The way through the gateway. It takes the tokens of kubeconfigs and nothing else.
-    #[serde(
-        skip_serializing_if = "String::is_empty",
-        deserialize_with = "null_as_zero"
-    )]
+    #[serde(deserialize_with = "null_as_zero")]
     pub managed: String,
 
     /// The way to the cluster itself, which decides who calls, unless `spec.authentication` does. It
     /// does not know the tokens of kubeconfigs.
-    #[serde(
-        skip_serializing_if = "String::is_empty",
-        deserialize_with = "null_as_zero"
-    )]
+    #[serde(deserialize_with = "null_as_zero")]
     pub unmanaged: String,
 }
 

@@ -184,7 +184,10 @@ impl Observation {
             status.api_endpoint.clone_from(&connection.server);
             status.ca_cert.clone_from(&connection.ca_data);
         }
-        status.endpoints.clone_from(&self.endpoints);
+        // Emptied and not taken away: objects of a host keep what a write leaves out.
+        if self.endpoints.is_some() || status.endpoints.is_some() {
+            status.endpoints = Some(self.endpoints.clone().unwrap_or_default());
+        }
         if let Some(version) = &self.version {
             status.version = Some(ClusterVersion {
                 git_version: version.clone(),
