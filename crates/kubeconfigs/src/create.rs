@@ -202,6 +202,7 @@ fn orders(plan: &Plan, record: &Kubeconfig) -> Vec<Order> {
     let order = |clusters: Vec<String>| Order {
         user: record.status.user_name.clone(),
         clusters,
+        groups: Vec::new(),
         kubeconfig: name_of(record).to_owned(),
         description: TOKEN_DESCRIPTION.to_owned(),
         ttl_secs: record.spec.ttl,
