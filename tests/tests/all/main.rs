@@ -12,6 +12,8 @@ mod check;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod downloads;
+#[cfg(test)]
 mod downstream;
 #[cfg(test)]
 mod durability;
@@ -21,6 +23,7 @@ mod harness;
 mod isolation;
 #[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
 mod oidc;
 #[cfg(test)]
 mod permissions;
