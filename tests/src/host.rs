@@ -382,18 +382,28 @@ impl Host {
         Ok(arguments)
     }
 
-    /// The folder with the files of a volume of the pod, which is a Secret.
+    /// The folder with the files of a volume of the pod, which is a Secret or a ConfigMap.
     fn mount(&self, pod: &Value, volume: &Value) -> anyhow::Result<PathBuf> {
         let mut volumes = pod["volumes"].as_array().into_iter().flatten();
         let found = volumes.find(|known| known["name"] == *volume);
-        let secret = found.and_then(|volume| volume["secret"]["secretName"].as_str());
-        let secret = secret.with_context(|| format!("volume {volume} is no Secret"))?;
-        let folder = self.folder.path().join("mounts").join(secret);
+        let kinds = [
+            ("secret", "/secret/secretName"),
+            ("configmap", "/configMap/name"),
+        ];
+        let named = |(kind, path)| Some((kind, found?.pointer(path)?.as_str()?));
+        let source = kinds.into_iter().find_map(named);
+        let (kind, name) =
+            source.with_context(|| format!("volume {volume} is no Secret and no ConfigMap"))?;
+        let folder = self.folder.path().join("mounts").join(name);
         fs::create_dir_all(&folder)?;
-        let get = ["get", "secret", secret, "-n", NAME, "-o=json"];
-        let secret: Value = serde_json::from_str(&self.admin()?.0.output(&get)?)?;
-        for (name, value) in secret["data"].as_object().into_iter().flatten() {
-            let content = STANDARD.decode(value.as_str().unwrap_or_default())?;
+        let get = ["get", kind, name, "-n", NAME, "-o=json"];
+        let source: Value = serde_json::from_str(&self.admin()?.0.output(&get)?)?;
+        for (name, value) in source["data"].as_object().into_iter().flatten() {
+            let value = value.as_str().unwrap_or_default();
+            let content = match kind {
+                "secret" => STANDARD.decode(value)?,
+                _ => value.as_bytes().to_vec(),
+            };
             let file = folder.join(name);
             fs::write(&file, content)?;
             fs::set_permissions(&file, fs::Permissions::from_mode(0o440))?;
