@@ -5,8 +5,13 @@ use clap::{Parser, Subcommand};
 use crate::server_url::ServerUrl;
 
 mod login;
+mod people;
 
 pub(crate) use login::{LoginArgs, LogoutArgs};
+pub(crate) use people::{
+    CompletionArgs, CompletionFor, CreateArgs, DeleteArgs, ListArgs, MergeArgs, Output, PruneArgs,
+    ServerArgs, StatusArgs,
+};
 
 /// Gets kubeconfigs from a kubeconfig-apiserver, and the credentials of those that hold none.
 ///
@@ -57,6 +62,48 @@ pub(crate) enum Command {
 
     /// Forgets the credentials that are kept; logins stay.
     Clean,
+
+    /// Creates a kubeconfig, and keeps its file.
+    ///
+    ///   kubectl kubeconfig create --cluster=prod --ttl=8h --merge --use-context
+    ///   kubectl kubeconfig create --all-clusters --file=all.kubeconfig --generate-token=false
+    #[command(verbatim_doc_comment)]
+    Create(CreateArgs),
+
+    /// Lists your kubeconfigs at the server, with what is left of them.
+    List(ListArgs),
+
+    /// Merges kubeconfig files into yours.
+    ///
+    /// Nothing of yours is replaced: where a name is taken, the incoming cluster, user or context is renamed. The file
+    /// is written so that only you can read it. kubectl does not change it meanwhile.
+    ///
+    ///   kubectl kubeconfig merge ~/Downloads/prod.yaml
+    #[command(verbatim_doc_comment)]
+    Merge(MergeArgs),
+
+    /// Removes contexts from your kubeconfig whose record is gone.
+    ///
+    /// Only contexts of files from a kubeconfig-apiserver, and only where a login of yours can tell that the record is
+    /// gone. Clusters and users that nothing else refers to go along.
+    #[command(verbatim_doc_comment)]
+    Prune(PruneArgs),
+
+    /// Deletes kubeconfigs at the server. Their files and all that was got for them stop working at once.
+    Delete(DeleteArgs),
+
+    /// Shows your logins, and how the contexts of your kubeconfig stand.
+    Status(StatusArgs),
+
+    /// Prints a script that completes commands and flags when you press TAB.
+    Completion(CompletionArgs),
+
+    /// What kubectl asks when somebody presses TAB.
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
 }
 
 /// Flags of `credential`.

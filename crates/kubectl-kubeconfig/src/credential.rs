@@ -13,6 +13,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use jiff::Timestamp;
 use machinery::time::Clock;
 
+use crate::access::not_logged_in;
 use crate::args::CredentialArgs;
 use crate::cache::{self, Cached, State};
 use crate::environment::Environment;
@@ -183,9 +184,7 @@ impl Search<'_> {
     async fn logged_in(&self) -> Result<Session> {
         let server = &self.target.server;
         if !self.interactive {
-            bail!(
-                "you are not logged in at {server}; run:\n\n    kubectl kubeconfig login --server={server}\n"
-            );
+            return Err(not_logged_in(server));
         }
         let route = self
             .target

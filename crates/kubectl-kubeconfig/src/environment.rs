@@ -24,7 +24,7 @@ pub(crate) struct Environment {
     /// `KUBECONFIG`.
     pub(crate) kubeconfig: Option<OsString>,
     /// The folder for what can be made again.
-    cache: Option<PathBuf>,
+    pub(crate) cache: Option<PathBuf>,
     /// The home folder.
     pub(crate) home: Option<PathBuf>,
     /// Whether somebody sits in front of it.

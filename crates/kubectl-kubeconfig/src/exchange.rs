@@ -14,12 +14,9 @@ use serde_json::json;
 
 use crate::cache::Cached;
 use crate::exec_credential::Credential;
-use crate::http_client::{Answer, Content, HttpClient, Identity, Route};
+use crate::http_client::{Answer, Content, HttpClient, Identity, LIMIT, Route};
 use crate::secret::Secret;
 use crate::target::Target;
-
-/// How long the server may take to answer.
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a look at a kept credential may take. Where the server is away it is used unseen.
 const LOOK: Duration = Duration::from_secs(5);

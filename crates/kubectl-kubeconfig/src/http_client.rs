@@ -24,8 +24,11 @@ use crate::trust::Trust;
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// How long a server may take to answer.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
 /// More than any answer to a request of ours.
-const MAX_BYTES: usize = 1024 * 1024;
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// How a server is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,6 +96,14 @@ impl HttpClient {
             base: base.trim_end_matches('/').to_owned(),
             client: client.with_context(|| format!("no way to {base}"))?,
         })
+    }
+
+    /// A client that is there already.
+    pub(crate) fn with_client(base: &str, client: Client) -> Self {
+        Self {
+            base: base.to_owned(),
+            client,
+        }
     }
 
     /// Asks, and reads the answer to its end, all within `limit`.

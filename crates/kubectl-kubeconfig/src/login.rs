@@ -9,6 +9,8 @@ use machinery::time::Clock;
 use crate::args::{LoginArgs, LogoutArgs};
 use crate::environment::Environment;
 use crate::exchange;
+use crate::files::Files;
+use crate::files::origin::trust_in;
 use crate::folder::{Folder, Lock};
 use crate::http_client::{HttpClient, Identity, Route};
 use crate::identity::{self, identity};
@@ -42,7 +44,7 @@ pub(crate) async fn log_in(
     let _lock = lock(&folder, &args.server).await?;
     let trust = match &args.certificate_authority {
         Some(path) => Trust::from_file(path)?,
-        None => Trust::default(),
+        None => trust_in_files(&args.server, environment),
     };
     let route = Route {
         trust,
@@ -53,6 +55,13 @@ pub(crate) async fn log_in(
         None => by_provider(&args.server, &route, way(args), clock).await?,
     };
     session::save(&folder, &session)
+}
+
+/// Who vouches for the server, by the files of the user; those whom the machine trusts where they do
+/// not say.
+fn trust_in_files(server: &ServerUrl, environment: &Environment) -> Trust {
+    let files = Files::new(None, environment).and_then(|files| files.load());
+    trust_in(&files.unwrap_or_default(), server).unwrap_or_default()
 }
 
 /// The means that the user has already, if the flags name some.

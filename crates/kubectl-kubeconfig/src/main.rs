@@ -10,23 +10,29 @@
 //! login is sent to no server but the one that it was made for, over a connection that the CA of
 //! the login vouches for.
 
+mod access;
 mod args;
 mod cache;
 mod clock;
+mod columns;
+mod commands;
 mod credential;
 mod environment;
 mod exchange;
 mod exec_credential;
+mod files;
 mod folder;
 mod http_client;
 mod identity;
 mod key;
 mod login;
 mod oidc;
+mod record;
 mod say;
 mod secret;
 mod server_url;
 mod session;
+mod standing;
 mod target;
 mod trust;
 
@@ -34,9 +40,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use machinery::time::Clock;
 
 use crate::args::{Args, Command};
 use crate::clock::SystemClock;
+use crate::commands::{completion, create, delete, list, merge, prune, status};
 use crate::environment::Environment;
 
 fn main() -> ExitCode {
@@ -51,18 +59,26 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
-    let environment = Environment::read();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.context("the system gives no event loop")?;
-    let command = async {
-        match args.command {
-            Command::Credential(args) => credential::run(&args, &environment, &SystemClock).await,
-            Command::Login(args) => login::log_in(&args, &environment, &SystemClock).await,
-            Command::Logout(args) => login::log_out(&args, &environment, &SystemClock).await,
-            Command::Clean => login::clean(&environment, &SystemClock).await,
-        }
-    };
-    runtime.block_on(command)
+    runtime.block_on(command(args.command, &Environment::read(), &SystemClock))
+}
+
+async fn command(command: Command, environment: &Environment, clock: &dyn Clock) -> Result<()> {
+    match command {
+        Command::Credential(args) => credential::run(&args, environment, clock).await,
+        Command::Login(args) => login::log_in(&args, environment, clock).await,
+        Command::Logout(args) => login::log_out(&args, environment, clock).await,
+        Command::Clean => login::clean(environment, clock).await,
+        Command::Create(args) => create::run(&args, environment, clock).await,
+        Command::List(args) => list::run(&args, environment, clock).await,
+        Command::Merge(args) => merge::run(&args, environment).await,
+        Command::Prune(args) => prune::run(&args, environment, clock).await,
+        Command::Delete(args) => delete::run(&args, environment, clock).await,
+        Command::Status(args) => status::run(&args, environment, clock).await,
+        Command::Completion(args) => completion::run(&args),
+        Command::Complete { words } => completion::complete(&words),
+    }
 }

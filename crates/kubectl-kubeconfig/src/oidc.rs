@@ -15,8 +15,6 @@ pub(crate) mod device;
 mod id_token;
 mod loopback;
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, bail, ensure};
 use api::plugin::{LOGIN_PATH, LoginDiscovery};
 use base64::Engine;
@@ -25,12 +23,9 @@ use http::{Method, StatusCode, Uri};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::http_client::{Answer, Content, HttpClient, Identity, Route};
+use crate::http_client::{Answer, Content, HttpClient, Identity, LIMIT, Route};
 use crate::secret::Secret;
 use crate::trust::Trust;
-
-/// How long a provider may take to answer.
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// A provider, and what this program is called there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

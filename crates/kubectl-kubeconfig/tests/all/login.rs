@@ -99,12 +99,20 @@ fn a_login_in_a_browser_is_kept_renewed_and_ends() {
     assert_eq!(plugin.token(), "t0ken-2");
     assert_eq!(fake.asked(REFRESH), 2);
 
+    // It was kept.
+    let end_credential = || {
+        plugin.change("credential-", |it| {
+            it["expires"] = json!("2020-01-01T00:00:00Z")
+        })
+    };
+    end_credential();
+    assert_eq!(plugin.token(), "t0ken-3");
+    assert_eq!(fake.asked(REFRESH), 2);
+
     // The provider gives no more of them.
     expire();
     fake.state().refresh_token = Some("other".to_owned());
-    plugin.change("credential-", |it| {
-        it["expires"] = json!("2020-01-01T00:00:00Z")
-    });
+    end_credential();
     let output = plugin.credential_output();
     assert_eq!((output.code, output.stdout.as_str()), (1, ""));
     assert!(

@@ -2,7 +2,6 @@
 //! that counts.
 
 #![expect(
-    clippy::panic,
     clippy::unwrap_used,
     reason = "what goes wrong outside a test function fails the test too"
 )]

@@ -1,0 +1,46 @@
+//! `delete`: records, with the credentials that were got for them.
+
+use anyhow::{Result, bail};
+use http::{Method, StatusCode};
+use machinery::time::Clock;
+
+use super::print;
+use crate::access::Access;
+use crate::args::DeleteArgs;
+use crate::environment::Environment;
+use crate::http_client::Content;
+use crate::say;
+
+/// Runs the command.
+pub(crate) async fn run(
+    args: &DeleteArgs,
+    environment: &Environment,
+    clock: &dyn Clock,
+) -> Result<()> {
+    for name in &args.names {
+        let faults = machinery::validation::dns1123_subdomain(name);
+        if let Some(fault) = faults.first() {
+            bail!("{name:?} cannot be the name of a kubeconfig: {fault}");
+        }
+    }
+    let access = Access::new(&args.server, environment, clock).await?;
+    let mut failed = 0;
+    for name in &args.names {
+        match access.ask(Method::DELETE, name, Content::None).await {
+            Ok(answer) if answer.status == StatusCode::ACCEPTED => {
+                print(&format!(
+                    "kubeconfig.ext.cattle.io \"{name}\" is being deleted\n"
+                ))?;
+            }
+            Ok(_) => print(&format!("kubeconfig.ext.cattle.io \"{name}\" deleted\n"))?,
+            Err(error) => {
+                failed += 1;
+                say::error(&error);
+            }
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        failed => bail!("{failed} of {} could not be deleted", args.names.len()),
+    }
+}
