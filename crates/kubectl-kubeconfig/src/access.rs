@@ -1,8 +1,8 @@
 //! The server that a command for people speaks to, and as whom.
 //!
-//! `--server` means the login there. Otherwise the context decides, as for kubectl: a context of a
-//! cluster behind the server leads to the server itself, with the login there if there is one, else
-//! with the credential of the context. Where there is no context at all, the latest login counts.
+//! `--server` means the login there. Otherwise the context decides, as for kubectl: one of a file from
+//! a server, or of a cluster behind it, leads to the server itself, with the login there if there is
+//! one, else with the credential of the context. Where there is no context at all, the latest login counts.
 
 use anyhow::{Context, Result, anyhow, bail};
 use http::{Method, StatusCode};
@@ -14,6 +14,7 @@ use crate::args::ServerArgs;
 use crate::environment::Environment;
 use crate::exchange::KUBECONFIGS;
 use crate::files::Files;
+use crate::files::origin::View;
 use crate::folder::Folder;
 use crate::http_client::{Answer, Content, HttpClient, LIMIT, Route};
 use crate::identity::identity;
@@ -116,6 +117,8 @@ struct Chosen {
     merged: Kubeconfig,
     name: String,
     address: String,
+    /// The server that the context leads to; `None` where it does not lead to one of ours.
+    server: Option<ServerUrl>,
 }
 
 impl Chosen {
@@ -139,7 +142,12 @@ impl Chosen {
             .find(|cluster| cluster.name == context.cluster);
         let address = cluster.and_then(|cluster| cluster.cluster.as_ref()?.server.clone());
         let address = address.with_context(|| format!("context {name:?} has no server"))?;
+        let loaded = files.load()?;
+        let mut origins = View::new(&loaded).origins().into_iter();
+        let origin = origins.find(|(context, _)| *context == name);
+        let server = origin.and_then(|(_, origin)| origin.server_url());
         Ok(Some(Self {
+            server: server.or_else(|| ServerUrl::in_front_of(&address).ok()),
             merged,
             name,
             address,
@@ -147,13 +155,12 @@ impl Chosen {
     }
 
     async fn access(self, folder: &Folder, clock: &dyn Clock) -> Result<Access> {
-        let front = ServerUrl::in_front_of(&self.address).ok();
-        if let Some(front) = &front {
-            if let Some(session) = session::at(folder, front, None)?.first() {
+        if let Some(server) = &self.server {
+            if let Some(session) = session::at(folder, server, None)?.first() {
                 return Access::by_login(folder, session, clock).await;
             }
             if self.runs_this_program() {
-                return Err(not_logged_in(front));
+                return Err(not_logged_in(server));
             }
         }
         let options = KubeConfigOptions {
@@ -162,7 +169,7 @@ impl Chosen {
         };
         let config = Config::from_custom_kubeconfig(self.merged, &options).await;
         let mut config = config.map_err(unreadable)?;
-        let server = front.map_or(self.address, String::from);
+        let server = self.server.map_or(self.address, String::from);
         config.cluster_url = server
             .parse()
             .with_context(|| format!("{server:?} is no URL"))?;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::access::Access;
 use crate::http_client::Content;
 
-/// What ends within this time ends soon.
+/// What ends within this time ends soon, unless it was never to last much longer.
 const SOON: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Deserialize)]
@@ -31,8 +31,12 @@ pub(crate) async fn all(access: &Access) -> Result<BTreeMap<String, Kubeconfig>>
 /// When the tokens of a record end; `None` where it does not say.
 fn expiry(record: &Kubeconfig) -> Option<Timestamp> {
     let created = record.metadata.creation_timestamp.as_ref()?.0;
-    let ttl = SignedDuration::from_secs(record.spec.ttl);
-    Some(created.checked_add(ttl).unwrap_or(Timestamp::MAX)).filter(|_| record.spec.ttl > 0)
+    let expiry = created.checked_add(ttl(record)).unwrap_or(Timestamp::MAX);
+    Some(expiry).filter(|_| record.spec.ttl > 0)
+}
+
+fn ttl(record: &Kubeconfig) -> SignedDuration {
+    SignedDuration::from_secs(record.spec.ttl)
 }
 
 /// How long it lasts, as kubectl shows durations.
@@ -53,7 +57,7 @@ pub(crate) fn state(record: &Kubeconfig, now: Timestamp) -> &'static str {
         (kubeconfig::SUMMARY_PENDING, _) => "Pending",
         (_, Some(left)) if left <= SignedDuration::ZERO => "Expired",
         _ if record.spec.is_suspended() => "Suspended",
-        (_, Some(left)) if left <= SOON => "Expiring",
+        (_, Some(left)) if left <= SOON.min(ttl(record) / 4) => "Expiring",
         _ => "Active",
     }
 }
@@ -105,6 +109,19 @@ mod tests {
             "Pending",
             "2026-01-01T00:00:00Z",
             ("7d", "Pending"),
+        );
+        let hour = json!({ "ttl": 3_600 });
+        check(
+            hour.clone(),
+            "Complete",
+            "2026-01-01T00:44:59Z",
+            ("15m", "Active"),
+        );
+        check(
+            hour,
+            "Complete",
+            "2026-01-01T00:45:00Z",
+            ("15m", "Expiring"),
         );
         check(week, "Error", "2026-01-01T00:00:00Z", ("7d", "Error"));
         let suspended = json!({ "ttl": 7 * 86_400, "suspended": true });
