@@ -5,7 +5,7 @@
 #   hack/tools.sh kubectl etcd   # one path a line
 #
 # Go tools are pinned by the go.mod and go.sum of hack/tools and of the folders in it, Cargo tools by
-# the table below. A tool found in $KUBEBUILDER_ASSETS wins over the pinned one. $XDG_CACHE_HOME
+# the table below; client-go is the program of the tests in tests/client-go. A tool found in $KUBEBUILDER_ASSETS wins over the pinned one. $XDG_CACHE_HOME
 # moves the cache. Go builds at a low priority: a Rust build beside it goes first.
 set -euo pipefail
 
@@ -16,7 +16,7 @@ readonly go_modules cache
 # Cargo tools: the version of each.
 readonly cargo_deny_version=0.20.2
 
-readonly known="kubectl, kube-apiserver, kube-controller-manager, etcd, helm, cargo-deny"
+readonly known="kubectl, kube-apiserver, kube-controller-manager, etcd, helm, client-go, cargo-deny"
 
 say() { printf 'tools: %s\n' "$*" >&2; }
 
@@ -35,6 +35,7 @@ main() {
         provide "$tool" "$(go_version . k8s.io/kubernetes)" build_kubernetes ;;
       etcd) provide "$tool" "$(go_version etcd go.etcd.io/etcd/server/v3)" build_etcd ;;
       helm) provide "$tool" "$(go_version helm helm.sh/helm/v4)" build_helm ;;
+      client-go) provide "$tool" "$(client_go_version)" build_client_go ;;
       cargo-deny) provide "$tool" "v$cargo_deny_version" build_with_cargo ;;
       *) die "unknown tool $tool (known: $known)" ;;
     esac
@@ -111,6 +112,17 @@ build_with_go() {
   say "building $tool ${version#v} (some minutes, once)..."
   (cd "$go_modules/$module" && GOWORK=off CGO_ENABLED=0 nice -n 10 \
     go build -trimpath -ldflags "-s -w ${*:6}" -o "$folder/$tool" "$package")
+}
+
+# Its own: the version of the library, and what stands for the source.
+client_go_version() {
+  local source=$go_modules/../../tests/client-go
+  printf '%s-%s' "$(go_version ../../tests/client-go k8s.io/client-go)" \
+    "$(cat "$source"/main.go "$source"/go.* | cksum | cut -d ' ' -f 1)"
+}
+
+build_client_go() {
+  build_with_go "$1" "$2" "$3" ../../tests/client-go .
 }
 
 build_with_cargo() {

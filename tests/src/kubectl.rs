@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
 use crate::{process, programs};
 
@@ -29,6 +29,13 @@ pub struct Kubectl {
     kubeconfig: PathBuf,
     home: PathBuf,
     environment: Vec<(String, String)>,
+}
+
+/// The folder of the plugin, as a PATH.
+pub(crate) fn plugin_folder() -> anyhow::Result<String> {
+    let folder = programs::plugin()?.parent();
+    let folder = folder.context("a program outside of a folder")?;
+    Ok(folder.display().to_string())
 }
 
 /// What one run of kubectl gave.
@@ -69,6 +76,16 @@ impl Kubectl {
         let variable = (name.to_owned(), value.to_owned());
         changed.environment.push(variable);
         changed
+    }
+
+    /// The same kubectl with the plugin in its PATH, and nothing else.
+    pub fn with_plugin(&self) -> anyhow::Result<Self> {
+        Ok(self.with_environment("PATH", &plugin_folder()?))
+    }
+
+    /// Where it and what it runs keep their files.
+    pub fn home(&self) -> &Path {
+        &self.home
     }
 
     /// Runs to the end, with nothing to read. A non-zero code is an answer, not an error.

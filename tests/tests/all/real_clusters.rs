@@ -2,5 +2,6 @@
 
 mod faults;
 mod fleet;
+mod plugin;
 mod story;
 mod streams;
