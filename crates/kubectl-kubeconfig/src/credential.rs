@@ -19,12 +19,13 @@ use crate::cache::{self, Cached, State};
 use crate::environment::Environment;
 use crate::exchange::{self, Exchange};
 use crate::exec_credential::{Credential, Request};
-use crate::folder::Folder;
+use crate::folder::{Folder, Lock};
 use crate::http_client::HttpClient;
 use crate::identity::identity;
 use crate::key::key;
 use crate::login::{self, Way};
 use crate::oidc::code::Browser;
+use crate::say;
 use crate::session::{self, Session};
 use crate::target::Target;
 
@@ -71,7 +72,7 @@ impl Search<'_> {
         if let Some(cached) = self.kept()? {
             return Ok(cached);
         }
-        let _lock = login::lock(self.folder, &self.target.server).await?;
+        let _lock = self.lock().await?;
         if let Some(cached) = self.kept()? {
             return Ok(cached);
         }
@@ -82,6 +83,20 @@ impl Search<'_> {
             }
         }
         self.exchanged().await
+    }
+
+    /// The user may have to do something elsewhere before this goes on.
+    async fn lock(&self) -> Result<Lock> {
+        let server = &self.target.server;
+        if self.interactive {
+            if let Some(lock) = login::try_lock(self.folder, server)? {
+                return Ok(lock);
+            }
+            say::line(format_args!(
+                "Another kubectl gets a credential from {server}; waiting for it."
+            ));
+        }
+        login::lock(self.folder, server).await
     }
 
     fn sessions(&self) -> Result<Vec<Session>> {

@@ -7,7 +7,7 @@
 //! one, and needs no lock. Locks are files too, and stay: one that was removed while somebody waits
 //! for it would be two.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
@@ -126,25 +126,33 @@ impl Folder {
     /// # Errors
     /// When it did not get it within `limit`.
     pub(crate) async fn lock(&self, name: &str, limit: Duration) -> Result<Lock> {
+        let start = Instant::now();
+        loop {
+            if let Some(lock) = self.try_lock(name)? {
+                return Ok(lock);
+            }
+            if start.elapsed() >= limit {
+                let path = self.path.join(name);
+                bail!(
+                    "another process holds {} for {limit:?} already",
+                    path.display()
+                );
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// The lock of this name, if no other process holds it.
+    pub(crate) fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR);
         let file = File::from(file.with_context(|| self.cannot("open", name))?);
         self.check_file(&file, name)?;
-        let start = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Lock(file)),
-                Err(std::fs::TryLockError::WouldBlock) if start.elapsed() < limit => {
-                    sleep(RETRY).await;
-                }
-                Err(std::fs::TryLockError::WouldBlock) => bail!(
-                    "another process holds {} for {} seconds already",
-                    self.path.join(name).display(),
-                    limit.as_secs()
-                ),
-                Err(std::fs::TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| self.cannot("lock", name));
-                }
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| self.cannot("lock", name))
             }
         }
     }

@@ -238,6 +238,14 @@ fn told_only(result: Result<()>) {
 
 /// One process at a time gets something new from a server, for all others that wait.
 pub(crate) async fn lock(folder: &Folder, server: &ServerUrl) -> Result<Lock> {
-    let name = format!("lock-{}", key(&[server.as_str()]));
-    folder.lock(&name, LOCK_LIMIT).await
+    folder.lock(&lock_name(server), LOCK_LIMIT).await
+}
+
+/// The same, if nobody else does so.
+pub(crate) fn try_lock(folder: &Folder, server: &ServerUrl) -> Result<Option<Lock>> {
+    folder.try_lock(&lock_name(server))
+}
+
+fn lock_name(server: &ServerUrl) -> String {
+    format!("lock-{}", key(&[server.as_str()]))
 }

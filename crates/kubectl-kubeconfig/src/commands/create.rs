@@ -16,6 +16,9 @@ use crate::files::{self, Document};
 use crate::http_client::Content;
 use crate::say;
 
+/// The name of a file that is none.
+const STDOUT: &str = "-";
+
 /// Runs the command.
 pub(crate) async fn run(
     args: &CreateArgs,
@@ -23,7 +26,11 @@ pub(crate) async fn run(
     clock: &dyn Clock,
 ) -> Result<()> {
     // Before there is a record whose file cannot be kept.
-    if let Some(file) = &args.file {
+    if let Some(file) = args
+        .file
+        .as_deref()
+        .filter(|file| *file != Path::new(STDOUT))
+    {
         ensure!(!file.exists(), "{} is there already", file.display());
     }
     let access = Access::new(&args.server, environment, clock).await?;
@@ -67,7 +74,7 @@ fn spec(args: &CreateArgs) -> KubeconfigSpec {
 /// Puts the file where the user wants it.
 async fn keep(args: &CreateArgs, environment: &Environment, file: &str) -> Result<()> {
     match &args.file {
-        Some(path) if path == Path::new("-") => print(file),
+        Some(path) if path == Path::new(STDOUT) => print(file),
         Some(path) => {
             let written = files::write_new(path, file);
             written.with_context(|| format!("cannot write {}", path.display()))

@@ -1,5 +1,7 @@
 //! `status`: the logins of the user, and how the contexts of their files stand.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use machinery::time::Clock;
 
@@ -49,13 +51,14 @@ pub(crate) async fn run(
     ];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     let mut standings = Standings::new(&folder, clock);
+    let mut unknown = BTreeSet::new();
     let now = clock.now();
     for (context, origin) in view.origins() {
         let (expires, state) = match standings.of(&origin).await {
             Standing::There(it) => (record::expires(&it, now), record::state(&it, now)),
             Standing::Gone => (String::new(), "Gone"),
             Standing::Unknown(why) => {
-                say::line(format_args!("Context {context:?}: {why}."));
+                unknown.insert(why);
                 (String::new(), "Unknown")
             }
         };
@@ -73,6 +76,9 @@ pub(crate) async fn run(
     }
     if rows.len() > 1 {
         print(&format!("\n{}", columns(&rows)))?;
+    }
+    for why in unknown {
+        say::line(format_args!("Unknown: {why}."));
     }
     Ok(())
 }

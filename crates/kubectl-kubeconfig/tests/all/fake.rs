@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) has_provider: bool,
     /// What the provider takes for another ID token.
     pub(crate) refresh_token: Option<String>,
+    /// Whether the user says no there.
+    pub(crate) refuses: bool,
     /// When ID tokens of the provider end, in seconds since 1970.
     pub(crate) id_token_end: i64,
     /// The state, the nonce and the challenge of the login in a browser.
@@ -281,11 +283,12 @@ impl State {
         assert_eq!(query("code_challenge_method"), "S256");
         assert_eq!(query("scope"), "openid offline_access");
         self.attempt = [query("state"), query("nonce"), query("code_challenge")];
-        let location = format!(
-            "{}?code=c0de&state={}",
-            query("redirect_uri"),
-            query("state")
-        );
+        let said = if self.refuses {
+            "error=access_denied"
+        } else {
+            "code=c0de"
+        };
+        let location = format!("{}?{said}&state={}", query("redirect_uri"), query("state"));
         Response::builder()
             .status(StatusCode::FOUND)
             .header(header::LOCATION, location)

@@ -1,7 +1,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -9,7 +10,7 @@ use rustls_pki_types::pem::PemObject;
 use serde_json::json;
 
 use crate::fake::Fake;
-use crate::plugin::{Plugin, finish, line_with};
+use crate::plugin::{Plugin, finish, line_with, token};
 
 const REFRESH: &str = "POST /token";
 
@@ -73,7 +74,7 @@ fn a_login_in_a_browser_is_kept_renewed_and_ends() {
     fake.state().refresh_token = Some("r3fresh".to_owned());
     let plugin = Plugin::new(&fake);
     let mut child = login(&plugin, &["--no-browser"]).spawn().unwrap();
-    let url = line_with(&mut child, "https://");
+    let url = line_with(&mut child, "https://").unwrap();
     let page = browse(&fake, url.trim());
     assert!(page.starts_with("HTTP/1.1 200 OK"), "{page}");
     assert!(child.wait().unwrap().success());
@@ -123,13 +124,53 @@ fn a_login_in_a_browser_is_kept_renewed_and_ends() {
 }
 
 #[test]
+fn on_a_terminal_the_user_logs_in_when_needed() {
+    let fake = Fake::start();
+    fake.state().has_provider = true;
+    let plugin = Plugin::new(&fake);
+    let (mut command, _terminal) = plugin.interactive_credential();
+    let mut child = command.spawn().unwrap();
+    let url = line_with(&mut child, "    https://").unwrap();
+    browse(&fake, url.trim());
+    let output = finish(child);
+    assert_eq!((output.code, token(&output)), (0, "t0ken-1".to_owned()));
+    assert_eq!(plugin.token(), "t0ken-1");
+}
+
+#[test]
+fn a_user_who_says_no_is_asked_once() {
+    let fake = Fake::start();
+    fake.state().has_provider = true;
+    fake.state().refuses = true;
+    let plugin = Plugin::new(&fake);
+    let all: Vec<_> = (0..5).map(|_| plugin.interactive_credential()).collect();
+    // One has an address for the user; the others say that they wait for it.
+    let all_there = Barrier::new(5);
+    let run = |(mut command, _terminal): (Command, OwnedFd)| {
+        let mut child = command.spawn().unwrap();
+        let line = line_with(&mut child, "https://").unwrap();
+        all_there.wait();
+        if line.contains("/authorize") {
+            browse(&fake, line.trim());
+        }
+        child.wait().unwrap().code()
+    };
+    let codes: Vec<_> = std::thread::scope(|scope| {
+        let all: Vec<_> = all.into_iter().map(|it| scope.spawn(|| run(it))).collect();
+        all.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    assert_eq!(codes, vec![Some(1); 5]);
+    assert_eq!(fake.asked("GET /authorize"), 1);
+}
+
+#[test]
 fn an_id_token_of_another_login_is_refused() {
     let fake = Fake::start();
     fake.state().has_provider = true;
     fake.state().id_token_end = 0;
     let plugin = Plugin::new(&fake);
     let mut child = login(&plugin, &["--no-browser"]).spawn().unwrap();
-    let url = line_with(&mut child, "https://");
+    let url = line_with(&mut child, "https://").unwrap();
     browse(&fake, url.trim());
     assert_eq!(child.wait().unwrap().code(), Some(1));
     assert_eq!(plugin.files("session-"), Vec::<std::path::PathBuf>::new());

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
 
 use crate::fake::Fake;
@@ -83,11 +86,32 @@ impl<'a> Plugin<'a> {
 
     /// `credential` as client-go runs it, by the extension of the file alone.
     pub(crate) fn credential(&self, version: &str) -> Command {
-        let info = json!({
+        let mut command = self.command(&["credential"]);
+        command.env(
+            "KUBERNETES_EXEC_INFO",
+            self.exec_info(version, false).to_string(),
+        );
+        command
+    }
+
+    /// The same on a terminal, whose other side is to be held.
+    pub(crate) fn interactive_credential(&self) -> (Command, OwnedFd) {
+        let (here, there) = terminal();
+        let mut command = self.command(&["credential"]);
+        command.env(
+            "KUBERNETES_EXEC_INFO",
+            self.exec_info("v1", true).to_string(),
+        );
+        command.stdin(there);
+        (command, here)
+    }
+
+    fn exec_info(&self, version: &str, interactive: bool) -> Value {
+        json!({
             "apiVersion": format!("client.authentication.k8s.io/{version}"),
             "kind": "ExecCredential",
             "spec": {
-                "interactive": false,
+                "interactive": interactive,
                 "cluster": {
                     "server": format!("{}/k8s/clusters/c-1", self.fake.url()),
                     "config": {
@@ -99,10 +123,7 @@ impl<'a> Plugin<'a> {
                     },
                 },
             },
-        });
-        let mut command = self.command(&["credential"]);
-        command.env("KUBERNETES_EXEC_INFO", info.to_string());
-        command
+        })
     }
 
     pub(crate) fn credential_output(&self) -> Output {
@@ -150,18 +171,29 @@ pub(crate) fn finish(child: Child) -> Output {
     }
 }
 
+/// The two sides of a terminal.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let here = openpt(flags).unwrap();
+    grantpt(&here).unwrap();
+    unlockpt(&here).unwrap();
+    let name = ptsname(&here, Vec::new()).unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let there = rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap();
+    (here, there)
+}
+
 /// The token in an answer, which must be all that there is on stdout.
 pub(crate) fn token(output: &Output) -> String {
     let answer: Value = serde_json::from_str(&output.stdout).unwrap();
     answer["status"]["token"].as_str().unwrap().to_owned()
 }
 
-/// The first line of a program's stderr that holds this text.
-pub(crate) fn line_with(child: &mut Child, text: &str) -> String {
+/// The first line of a program's stderr that holds this text, if there is one.
+pub(crate) fn line_with(child: &mut Child, text: &str) -> Option<String> {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.find(|line| line.as_ref().unwrap().contains(text));
-    let line = line.unwrap().unwrap();
     // The rest is read and thrown away, so that the program can go on writing.
     std::thread::spawn(move || lines.for_each(drop));
-    line
+    line.map(Result::unwrap)
 }
