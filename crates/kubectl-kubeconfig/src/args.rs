@@ -109,7 +109,7 @@ pub(crate) enum Command {
 /// Flags of `credential`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct CredentialArgs {
-    /// The server that gives the credential, https://HOST[:PORT].
+    /// The server that gives the credential, https://HOST or https://HOST:PORT.
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<ServerUrl>,
 

@@ -7,7 +7,7 @@ use crate::server_url::ServerUrl;
 /// Flags of `login`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct LoginArgs {
-    /// The server, https://HOST[:PORT].
+    /// The server, https://HOST or https://HOST:PORT.
     #[arg(long, value_name = "URL")]
     pub(crate) server: ServerUrl,
 
@@ -50,7 +50,7 @@ pub(crate) struct LoginArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[group(id = "which", required = true, multiple = false)]
 pub(crate) struct LogoutArgs {
-    /// The server to log out from, https://HOST[:PORT].
+    /// The server to log out from, https://HOST or https://HOST:PORT.
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<ServerUrl>,
 
