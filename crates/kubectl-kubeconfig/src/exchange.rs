@@ -50,18 +50,15 @@ pub(crate) async fn exchange(
     let key = target.certificate.then(KeyPair::generate).transpose();
     let key = key.context("no key can be made")?;
     let request = key.as_ref().map(signing_request).transpose()?;
-    let token = json!({
-        "apiVersion": ext::API_VERSION,
-        "kind": Token::KIND,
-        "metadata": {},
-        "spec": TokenSpec {
-            kind: token::KIND_KUBECONFIG.to_owned(),
-            kubeconfig_name: target.kubeconfig.clone(),
-            cluster_name: target.cluster.clone(),
-            certificate_signing_request: request.unwrap_or_default(),
-            ..TokenSpec::default()
-        },
-    });
+    let spec = TokenSpec {
+        kind: token::KIND_KUBECONFIG.to_owned(),
+        kubeconfig_name: target.kubeconfig.clone(),
+        cluster_name: target.cluster.clone(),
+        certificate_signing_request: request.unwrap_or_default(),
+        ..TokenSpec::default()
+    };
+    let (version, kind) = (ext::API_VERSION, Token::KIND);
+    let token = json!({ "apiVersion": version, "kind": kind, "metadata": {}, "spec": spec });
     let answer = client.ask(Method::POST, TOKENS, Content::Json(&token), LIMIT);
     let answer = answer.await?;
     match answer.status {

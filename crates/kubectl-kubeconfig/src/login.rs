@@ -157,6 +157,9 @@ pub(crate) async fn log_out(
     if let Some(server) = &args.server {
         sessions.retain(|session| session.server == *server);
     }
+    if sessions.is_empty() {
+        say::line("You are not logged in.");
+    }
     for session in &sessions {
         let _lock = lock(&folder, &session.server).await?;
         take_back(&folder, session, clock).await;
@@ -169,13 +172,8 @@ pub(crate) async fn log_out(
             );
         }
         session::remove(&folder, session)?;
-        say::line(format_args!(
-            "Logged out {} from {}.",
-            session.account, session.server
-        ));
-    }
-    if sessions.is_empty() {
-        say::line("You are not logged in.");
+        let (account, server) = (&session.account, &session.server);
+        say::line(format_args!("Logged out {account} from {server}."));
     }
     Ok(())
 }
@@ -198,36 +196,35 @@ pub(crate) async fn clean(environment: &Environment, clock: &dyn Clock) -> Resul
 /// Has the server end the tokens that a login was exchanged for. They end by themselves before long,
 /// so that a server that is away does not keep anybody from forgetting them.
 async fn take_back(folder: &Folder, session: &Session, clock: &dyn Clock) {
-    let taken_back = async {
-        let kept = cache::all(folder, session)?;
-        let tokens = kept.iter().filter(|it| it.expires > clock.now());
-        let tokens: Vec<_> = tokens
-            .map(|it| &it.token_name)
-            .filter(|it| !it.is_empty())
-            .collect();
-        if tokens.is_empty() {
-            return Ok(());
-        }
-        let Some(identity) = identity(folder, session, clock.now()).await? else {
-            bail!("the login has ended");
-        };
-        let route = Route {
-            trust: session.trust.clone(),
-            ..Route::default()
-        };
-        let client = HttpClient::new(session.server.as_str(), &route, identity)?;
-        for token in tokens {
-            exchange::revoke(&client, token).await?;
-        }
-        Ok(())
-    };
-    let taken_back: Result<()> = taken_back.await;
+    let taken_back = taken_back(folder, session, clock).await;
     told_only(taken_back.with_context(|| {
-        format!(
-            "the tokens that {} got from {} end by themselves",
-            session.account, session.server
-        )
+        let (account, server) = (&session.account, &session.server);
+        format!("the tokens that {account} got from {server} end by themselves")
     }));
+}
+
+async fn taken_back(folder: &Folder, session: &Session, clock: &dyn Clock) -> Result<()> {
+    let kept = cache::all(folder, session)?;
+    let kept = kept.iter().filter(|it| it.expires > clock.now());
+    let tokens: Vec<_> = kept
+        .map(|it| &it.token_name)
+        .filter(|it| !it.is_empty())
+        .collect();
+    if tokens.is_empty() {
+        return Ok(());
+    }
+    let Some(identity) = identity(folder, session, clock.now()).await? else {
+        bail!("the login has ended");
+    };
+    let route = Route {
+        trust: session.trust.clone(),
+        ..Route::default()
+    };
+    let client = HttpClient::new(session.server.as_str(), &route, identity)?;
+    for token in tokens {
+        exchange::revoke(&client, token).await?;
+    }
+    Ok(())
 }
 
 fn told_only(result: Result<()>) {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use api::ext::{self, Kubeconfig, KubeconfigSpec};
 use http::Method;
 use machinery::time::Clock;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{merge, print};
 use crate::access::Access;
@@ -25,34 +25,32 @@ pub(crate) async fn run(
     environment: &Environment,
     clock: &dyn Clock,
 ) -> Result<()> {
-    // Before there is a record whose file cannot be kept.
-    if let Some(file) = args
-        .file
-        .as_deref()
-        .filter(|file| *file != Path::new(STDOUT))
-    {
-        ensure!(!file.exists(), "{} is there already", file.display());
+    let is_file = |path: &&Path| *path != Path::new(STDOUT);
+    if let Some(path) = args.file.as_deref().filter(is_file) {
+        // Before there is a record whose file cannot be kept.
+        ensure!(!path.exists(), "{} is there already", path.display());
     }
     let access = Access::new(&args.server, environment, clock).await?;
-    let request = json!({
+    let request = request(args);
+    let answer = access.ask(Method::POST, "", Content::Json(&request));
+    let record: Kubeconfig = answer.await?.json().context("the record that was made")?;
+    let name = record.metadata.name.unwrap_or_default();
+    let kept = keep(args, environment, &record.status.value).await;
+    kept.with_context(|| {
+        let delete = format!("kubectl kubeconfig delete {name}");
+        format!("{name} was made, and its file is lost; delete it: {delete}")
+    })?;
+    say::line(format_args!("Created {name} at {}.", access.server));
+    Ok(())
+}
+
+fn request(args: &CreateArgs) -> Value {
+    json!({
         "apiVersion": ext::API_VERSION,
         "kind": Kubeconfig::KIND,
         "metadata": {},
         "spec": spec(args),
-    });
-    let answer = access
-        .ask(Method::POST, "", Content::Json(&request))
-        .await?;
-    let record: Kubeconfig = answer.json().context("the record that was made")?;
-    let name = record.metadata.name.unwrap_or_default();
-    let kept = keep(args, environment, &record.status.value).await;
-    kept.with_context(|| {
-        format!(
-            "{name} was made, and its file is lost; delete it: kubectl kubeconfig delete {name}"
-        )
-    })?;
-    say::line(format_args!("Created {name} at {}.", access.server));
-    Ok(())
+    })
 }
 
 fn spec(args: &CreateArgs) -> KubeconfigSpec {

@@ -26,21 +26,22 @@ pub(crate) async fn run(
     let access = Access::new(&args.server, environment, clock).await?;
     let mut failed = 0;
     for name in &args.names {
-        match access.ask(Method::DELETE, name, Content::None).await {
-            Ok(answer) if answer.status == StatusCode::ACCEPTED => {
-                print(&format!(
-                    "kubeconfig.ext.cattle.io \"{name}\" is being deleted\n"
-                ))?;
-            }
-            Ok(_) => print(&format!("kubeconfig.ext.cattle.io \"{name}\" deleted\n"))?,
-            Err(error) => {
-                failed += 1;
-                say::error(&error);
-            }
+        if let Err(error) = delete(&access, name).await {
+            failed += 1;
+            say::error(&error);
         }
     }
     match failed {
         0 => Ok(()),
         failed => bail!("{failed} of {} could not be deleted", args.names.len()),
     }
+}
+
+async fn delete(access: &Access, name: &str) -> Result<()> {
+    let answer = access.ask(Method::DELETE, name, Content::None).await?;
+    let what = match answer.status {
+        StatusCode::ACCEPTED => "is being deleted",
+        _ => "deleted",
+    };
+    print(&format!("kubeconfig.ext.cattle.io \"{name}\" {what}\n"))
 }

@@ -1,7 +1,11 @@
 //! `list`: the records that the user may see.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
+use api::ext::Kubeconfig;
 use http::Method;
+use jiff::Timestamp;
 use machinery::time::Clock;
 use serde_json::Value;
 
@@ -20,21 +24,44 @@ pub(crate) async fn run(
     clock: &dyn Clock,
 ) -> Result<()> {
     let access = Access::new(&args.server, environment, clock).await?;
-    if let Output::Json | Output::Yaml = args.output {
-        let answer = access.ask(Method::GET, "", Content::None).await?;
-        return print(&document(&answer.json()?, args.output)?);
+    match args.output {
+        Output::Json => print(&json(&whole(&access).await?)?),
+        Output::Yaml => print(&yaml(&whole(&access).await?)?),
+        Output::Name => print(&names(&record::all(&access).await?)),
+        Output::Table => {
+            let records = record::all(&access).await?;
+            if records.is_empty() {
+                say::line(format_args!("No kubeconfigs found at {}.", access.server));
+                return Ok(());
+            }
+            print(&table(&records, clock.now()))
+        }
     }
-    let records = record::all(&access).await?;
-    if let Output::Name = args.output {
-        let names = records
-            .keys()
-            .map(|name| format!("kubeconfig.ext.cattle.io/{name}\n"));
-        return print(&names.collect::<String>());
-    }
-    if records.is_empty() {
-        say::line(format_args!("No kubeconfigs found at {}.", access.server));
-        return Ok(());
-    }
+}
+
+/// The list as the server gives it.
+async fn whole(access: &Access) -> Result<Value> {
+    let answer = access.ask(Method::GET, "", Content::None).await?;
+    answer.json()
+}
+
+fn json(list: &Value) -> Result<String> {
+    let text = serde_json::to_string_pretty(list);
+    Ok(text.context("the list cannot be written as JSON")? + "\n")
+}
+
+fn yaml(list: &Value) -> Result<String> {
+    serde_saphyr::to_string(list).context("the list cannot be written as YAML")
+}
+
+fn names(records: &BTreeMap<String, Kubeconfig>) -> String {
+    let names = records.keys();
+    names
+        .map(|name| format!("kubeconfig.ext.cattle.io/{name}\n"))
+        .collect()
+}
+
+fn table(records: &BTreeMap<String, Kubeconfig>, now: Timestamp) -> String {
     let heading = [
         "NAME",
         "USER",
@@ -44,33 +71,19 @@ pub(crate) async fn run(
         "DESCRIPTION",
     ];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    let now = clock.now();
-    rows.extend(records.into_iter().map(|(name, record)| {
-        let clusters = record.spec.clusters.join(",");
+    rows.extend(records.iter().map(|(name, record)| {
+        let clusters = match record.spec.clusters.as_slice() {
+            [] => "<none>".to_owned(),
+            clusters => clusters.join(","),
+        };
         vec![
-            name,
+            name.clone(),
             record.status.user_name.clone(),
-            if clusters.is_empty() {
-                "<none>".to_owned()
-            } else {
-                clusters
-            },
-            record::expires(&record, now),
-            record::state(&record, now).to_owned(),
+            clusters,
+            record::expires(record, now),
+            record::state(record, now).to_owned(),
             record.spec.description.clone(),
         ]
     }));
-    print(&columns(&rows))
-}
-
-fn document(value: &Value, output: Output) -> Result<String> {
-    match output {
-        Output::Yaml => {
-            serde_saphyr::to_string(value).context("the list cannot be written as YAML")
-        }
-        _ => {
-            let text = serde_json::to_string_pretty(value);
-            Ok(text.context("the list cannot be written as JSON")? + "\n")
-        }
-    }
+    columns(&rows)
 }

@@ -1,12 +1,13 @@
 //! `merge`: files into the files of the user.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::args::MergeArgs;
 use crate::environment::Environment;
-use crate::files::{self, Document, Files, Loaded, merge as documents};
+use crate::files::merge::{Merged, merge as merge_document};
+use crate::files::{self, Document, Files, Loaded};
 use crate::say;
 
 /// Runs the command.
@@ -29,44 +30,55 @@ pub(crate) async fn merge(
 ) -> Result<()> {
     let files = Files::new(flag, environment)?;
     let _locked = files.lock().await?;
-    let mut loaded = files.load()?;
-    let place = files.destination().to_owned();
-    if !loaded.iter().any(|file| file.path == place) {
-        loaded.push(Loaded {
-            path: place.clone(),
-            document: Document::default(),
-        });
-    }
-    let is_current = |file: &Loaded| file.document.current_context().is_some();
-    let mut set_current = use_context || !loaded.iter().any(is_current);
+    let mut destination = Destination::load(&files)?;
+    let mut set_current = use_context || !destination.has_current_context();
     for document in incoming {
-        let at = loaded.iter().position(|file| file.path == place);
-        let mut into = at.map(|at| loaded.remove(at).document).unwrap_or_default();
-        let merged = documents::merge(&loaded, &mut into, document);
-        if let Some(current) = merged.current.filter(|_| set_current) {
-            into.set_current_context(&current);
+        let merged = merge_document(&destination.others, &mut destination.document, document);
+        if let Some(current) = merged.current.as_ref().filter(|_| set_current) {
+            destination.document.set_current_context(current);
             set_current = false;
         }
-        // The first of all, as its entries and its current context must be found.
-        loaded.insert(
-            at.unwrap_or_default(),
-            Loaded {
-                path: place.clone(),
-                document: into,
-            },
-        );
-        for (name, now) in &merged.renamed {
-            say::line(format_args!(
-                "Context {name} is called {now}: the name is taken."
-            ));
-        }
+        tell(&destination.path, &merged);
+    }
+    files::write(&destination.path, &destination.document.to_yaml()?)
+}
+
+/// The file that entries are added to, and those that share names with it.
+struct Destination {
+    path: PathBuf,
+    document: Document,
+    others: Vec<Loaded>,
+}
+
+impl Destination {
+    fn load(files: &Files) -> Result<Self> {
+        let path = files.destination().to_owned();
+        let (own, others) = files
+            .load()?
+            .into_iter()
+            .partition(|file| file.path == path);
+        let own: Vec<Loaded> = own;
+        let document = own.into_iter().next().map(|file| file.document);
+        Ok(Self {
+            path,
+            document: document.unwrap_or_default(),
+            others,
+        })
+    }
+
+    fn has_current_context(&self) -> bool {
+        let others = self.others.iter().map(|file| &file.document);
+        let mut all = others.chain([&self.document]);
+        all.any(|document| document.current_context().is_some())
+    }
+}
+
+fn tell(path: &Path, merged: &Merged) {
+    for (name, now) in &merged.renamed {
         say::line(format_args!(
-            "Merged into {}: {}.",
-            place.display(),
-            merged.contexts.join(", ")
+            "Context {name} is called {now}: the name is taken."
         ));
     }
-    let into = loaded.iter().find(|file| file.path == place);
-    let text = into.map(|file| file.document.to_yaml()).transpose()?;
-    files::write(&place, &text.unwrap_or_default())
+    let contexts = merged.contexts.join(", ");
+    say::line(format_args!("Merged into {}: {contexts}.", path.display()));
 }

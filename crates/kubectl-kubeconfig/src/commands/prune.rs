@@ -1,6 +1,6 @@
 //! `prune`: contexts whose record is gone, out of the files of the user.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use machinery::time::Clock;
@@ -9,7 +9,8 @@ use super::print;
 use crate::args::PruneArgs;
 use crate::environment::Environment;
 use crate::files::origin::View;
-use crate::files::{self, Files, prune as documents};
+use crate::files::prune::prune;
+use crate::files::{self, Files};
 use crate::folder::Folder;
 use crate::say;
 use crate::standing::{Standing, Standings};
@@ -20,37 +21,43 @@ pub(crate) async fn run(
     environment: &Environment,
     clock: &dyn Clock,
 ) -> Result<()> {
-    let folder = Folder::open(environment.folder()?)?;
     let files = Files::new(args.kubeconfig.as_deref(), environment)?;
     let _locked = match args.dry_run {
         true => None,
         false => Some(files.lock().await?),
     };
     let mut loaded = files.load()?;
+    let gone = gone(&View::new(&loaded), environment, clock).await?;
+    if !args.dry_run {
+        let names = gone.keys().map(String::as_str).collect();
+        for changed in prune(&mut loaded, &names) {
+            files::write(&changed.path, &changed.document.to_yaml()?)?;
+        }
+    }
+    let suffix = if args.dry_run { " (dry run)" } else { "" };
+    let lines = gone
+        .iter()
+        .map(|(context, record)| format!("context {context:?} of {record} pruned{suffix}\n"));
+    print(&lines.collect::<String>())
+}
+
+/// The contexts whose record is gone, with these.
+async fn gone(
+    view: &View<'_>,
+    environment: &Environment,
+    clock: &dyn Clock,
+) -> Result<BTreeMap<String, String>> {
+    let folder = Folder::open(environment.folder()?)?;
     let mut standings = Standings::new(&folder, clock);
-    let mut gone = BTreeSet::new();
-    for (context, origin) in View::new(&loaded).origins() {
+    let mut gone = BTreeMap::new();
+    for (context, origin) in view.origins() {
         match standings.of(&origin).await {
             Standing::Gone => {
-                gone.insert(context.to_owned());
-                let suffix = if args.dry_run { " (dry run)" } else { "" };
-                print(&format!(
-                    "context {context:?} of {} pruned{suffix}\n",
-                    origin.kubeconfig
-                ))?;
+                gone.insert(context.to_owned(), origin.kubeconfig);
             }
             Standing::Unknown(why) => say::line(format_args!("Context {context:?} stays: {why}.")),
             Standing::There(_) => (),
         }
     }
-    if args.dry_run {
-        return Ok(());
-    }
-    let gone: BTreeSet<&str> = gone.iter().map(String::as_str).collect();
-    for changed in documents::prune(&mut loaded, &gone) {
-        if let Some(file) = loaded.get(changed) {
-            files::write(&file.path, &file.document.to_yaml()?)?;
-        }
-    }
-    Ok(())
+    Ok(gone)
 }

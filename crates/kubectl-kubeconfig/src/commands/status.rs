@@ -12,6 +12,7 @@ use crate::environment::Environment;
 use crate::files::Files;
 use crate::files::origin::View;
 use crate::folder::Folder;
+use crate::session::Session;
 use crate::standing::{Standing, Standings};
 use crate::{record, say, session};
 
@@ -23,24 +24,27 @@ pub(crate) async fn run(
 ) -> Result<()> {
     let folder = Folder::open(environment.folder()?)?;
     let sessions = session::all(&folder)?;
-    let mut logins = vec![vec![
-        "SERVER".to_owned(),
-        "ACCOUNT".to_owned(),
-        "LOGIN".to_owned(),
-    ]];
-    logins.extend(sessions.iter().map(|it| {
-        vec![
-            it.server.to_string(),
-            it.account.clone(),
-            it.means.name().to_owned(),
-        ]
-    }));
     match sessions.is_empty() {
         true => say::line("You are not logged in at any server."),
-        false => print(&columns(&logins))?,
+        false => print(&columns(&logins(&sessions)))?,
     }
     let loaded = Files::new(args.kubeconfig.as_deref(), environment)?.load()?;
-    let view = View::new(&loaded);
+    let contexts = contexts(&View::new(&loaded), &folder, clock).await;
+    match contexts.len() {
+        ..=1 => Ok(()),
+        _ => print(&format!("\n{}", columns(&contexts))),
+    }
+}
+
+fn logins(sessions: &[Session]) -> Vec<Vec<String>> {
+    let mut rows = vec![row(["SERVER", "ACCOUNT", "LOGIN"])];
+    let login = |it: &Session| row([it.server.as_str(), &it.account, it.means.name()]);
+    rows.extend(sessions.iter().map(login));
+    rows
+}
+
+/// A row for each context of a record, below a heading. What nobody can tell is said besides, once.
+async fn contexts(view: &View<'_>, folder: &Folder, clock: &dyn Clock) -> Vec<Vec<String>> {
     let heading = [
         "CURRENT",
         "CONTEXT",
@@ -49,8 +53,8 @@ pub(crate) async fn run(
         "EXPIRES",
         "STATE",
     ];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    let mut standings = Standings::new(&folder, clock);
+    let mut rows = vec![row(heading)];
+    let mut standings = Standings::new(folder, clock);
     let mut unknown = BTreeSet::new();
     let now = clock.now();
     for (context, origin) in view.origins() {
@@ -64,21 +68,21 @@ pub(crate) async fn run(
         };
         let is_current = view.current_context() == Some(context);
         let mark = if is_current { "*" } else { "" };
-        let cells = [
+        rows.push(row([
             mark,
             context,
             &origin.kubeconfig,
             &origin.server,
             &expires,
             state,
-        ];
-        rows.push(cells.map(str::to_owned).to_vec());
-    }
-    if rows.len() > 1 {
-        print(&format!("\n{}", columns(&rows)))?;
+        ]));
     }
     for why in unknown {
         say::line(format_args!("Unknown: {why}."));
     }
-    Ok(())
+    rows
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
 }

@@ -1,9 +1,10 @@
 //! A file into the files that are there, without taking a name from anybody.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::origin::Origin;
 use super::{Document, Loaded, Section, origin};
 
 /// What merging did.
@@ -13,129 +14,118 @@ pub(crate) struct Merged {
     pub(crate) contexts: Vec<String>,
     /// What its current context is called now.
     pub(crate) current: Option<String>,
-    /// Names that were taken, and what stands in their place.
+    /// Contexts whose names were taken, and what they are called now.
     pub(crate) renamed: BTreeMap<String, String>,
 }
 
-/// Adds the entries of `incoming` to `into`; `files` are all that share names with that.
+/// Adds the entries of `incoming` to `into`; `others` are the files that share names with that.
 ///
 /// Where a name is taken by something else, the incoming entry is renamed after its record. What is
 /// there already stays the one entry that it is, so that merging twice changes nothing.
-pub(crate) fn merge(files: &[Loaded], into: &mut Document, incoming: &Document) -> Merged {
+pub(crate) fn merge(others: &[Loaded], into: &mut Document, incoming: &Document) -> Merged {
     let origins = origin::of_file(incoming);
-    let mut merged = Merged::default();
-    let mut names: BTreeMap<(Section, String), String> = BTreeMap::new();
-    let suffix = origins
-        .values()
-        .next()
-        .map(|it| suffix(&it.kubeconfig))
-        .unwrap_or_default();
-    let mut names_of = Names { files, suffix };
+    let mut merge = Merge {
+        others,
+        into,
+        suffix: origins.values().next().map(suffix),
+        names: BTreeMap::new(),
+    };
     for section in Section::ALL {
         for name in incoming.names(section) {
-            let mut content = incoming.get(section, name).cloned().unwrap_or(json!({}));
+            let content = incoming.get(section, name).cloned();
+            let mut content = content.unwrap_or_else(|| json!({}));
             if section == Section::Contexts {
-                follow(&mut content, &names);
-                if let Some(origin) = origins.get(name) {
-                    origin.stamp(&mut content);
-                }
+                merge.rename_parts(&mut content);
             }
-            let claimed = names_of.claim(into, section, name, &content);
-            if claimed.is_new {
-                into.push(section, &claimed.name, content);
+            if let Some(origin) = origins.get(name).filter(|_| section == Section::Contexts) {
+                origin.stamp(&mut content);
             }
-            if section == Section::Contexts {
-                merged.contexts.push(claimed.name.clone());
-                if claimed.name != name {
-                    merged.renamed.insert(name.to_owned(), claimed.name.clone());
-                }
-            }
-            names.insert((section, name.to_owned()), claimed.name);
+            merge.add(section, name, content);
         }
     }
-    let current = incoming
-        .current_context()
-        .map(|name| (Section::Contexts, name.to_owned()));
-    merged.current = current.and_then(|key| names.get(&key).cloned());
-    merged
-}
-
-/// Has a context name its cluster and user as they are called now.
-fn follow(context: &mut Value, names: &BTreeMap<(Section, String), String>) {
-    for section in [Section::Clusters, Section::Users] {
-        let Some(name) = context[section.field()].as_str() else {
-            continue;
-        };
-        if let Some(now) = names.get(&(section, name.to_owned())) {
-            context[section.field()] = json!(now);
-        }
-    }
+    merge.merged(incoming)
 }
 
 /// The five characters that tell records apart.
-fn suffix(kubeconfig: &str) -> String {
-    let suffix = kubeconfig.strip_prefix(api::ext::kubeconfig::NAME_PREFIX);
-    suffix.unwrap_or(kubeconfig).to_owned()
+fn suffix(origin: &Origin) -> String {
+    let name = origin.kubeconfig.as_str();
+    let suffix = name.strip_prefix(api::ext::kubeconfig::NAME_PREFIX);
+    suffix.unwrap_or(name).to_owned()
 }
 
-/// Gives out names.
-struct Names<'a> {
-    files: &'a [Loaded],
-    suffix: String,
+struct Merge<'a> {
+    others: &'a [Loaded],
+    into: &'a mut Document,
+    /// What new names end with.
+    suffix: Option<String>,
+    /// What entries are called now.
+    names: BTreeMap<(Section, String), String>,
 }
 
-/// A name, and whether its entry is to be added.
-struct Claimed {
-    name: String,
-    is_new: bool,
-}
-
-impl Names<'_> {
-    fn claim(
-        &mut self,
-        into: &Document,
-        section: Section,
-        wanted: &str,
-        content: &Value,
-    ) -> Claimed {
-        let suffixed = match self.suffix.as_str() {
-            "" => wanted.to_owned(),
-            suffix => format!("{wanted}-{suffix}"),
-        };
-        let taken = self.taken(into, section);
-        let numbered = (2_u64..).map(|number| format!("{suffixed}-{number}"));
-        let candidates = [wanted.to_owned(), suffixed.clone()]
-            .into_iter()
-            .chain(numbered);
-        for name in candidates {
-            let there = into.get(section, &name);
-            let there = there.or_else(|| {
-                self.files
-                    .iter()
-                    .find_map(|file| file.document.get(section, &name))
-            });
-            if there == Some(content) {
-                return Claimed {
-                    name,
-                    is_new: false,
-                };
+impl Merge<'_> {
+    /// Has a context name its cluster and user as they are called now.
+    fn rename_parts(&self, context: &mut Value) {
+        for section in [Section::Clusters, Section::Users] {
+            let Some(name) = context[section.field()].as_str() else {
+                continue;
+            };
+            if let Some(now) = self.names.get(&(section, name.to_owned())) {
+                context[section.field()] = json!(now);
             }
-            if !taken.contains(name.as_str()) {
-                return Claimed { name, is_new: true };
-            }
-        }
-        // The numbers do not run out before the names that can be taken.
-        Claimed {
-            name: suffixed,
-            is_new: false,
         }
     }
 
-    fn taken<'d>(&'d self, into: &'d Document, section: Section) -> BTreeSet<&'d str> {
-        let files = self.files.iter().map(|file| &file.document);
-        files
-            .chain([into])
-            .flat_map(|it| it.names(section))
-            .collect()
+    /// Adds an entry under the first name that is free, or finds it there.
+    fn add(&mut self, section: Section, wanted: &str, content: Value) {
+        for name in self.candidates(wanted) {
+            let there = self.there(section, &name);
+            if there.is_some_and(|there| *there != content) {
+                continue;
+            }
+            let is_new = there.is_none();
+            self.names
+                .insert((section, wanted.to_owned()), name.clone());
+            if is_new {
+                self.into.push(section, &name, content);
+            }
+            return;
+        }
+    }
+
+    /// Names for an entry: its own, one with the suffix, and then numbered ones without end.
+    fn candidates(&self, wanted: &str) -> impl Iterator<Item = String> + use<> {
+        let suffixed = match &self.suffix {
+            Some(suffix) => format!("{wanted}-{suffix}"),
+            None => wanted.to_owned(),
+        };
+        let first = [wanted.to_owned(), suffixed.clone()];
+        let numbered = (2_u64..).map(move |number| format!("{suffixed}-{number}"));
+        first.into_iter().chain(numbered)
+    }
+
+    fn there(&self, section: Section, name: &str) -> Option<&Value> {
+        let mut others = self.others.iter();
+        let own = self.into.get(section, name);
+        own.or_else(|| others.find_map(|file| file.document.get(section, name)))
+    }
+
+    fn merged(&self, incoming: &Document) -> Merged {
+        let now = |name: &str| {
+            self.names
+                .get(&(Section::Contexts, name.to_owned()))
+                .cloned()
+        };
+        let both = incoming
+            .names(Section::Contexts)
+            .filter_map(|name| Some((name, now(name)?)));
+        let both: Vec<(&str, String)> = both.collect();
+        let renamed = both.iter().filter(|(name, now)| name != now);
+        Merged {
+            renamed: renamed
+                .map(|(name, now)| ((*name).to_owned(), now.clone()))
+                .collect(),
+            current: incoming.current_context().and_then(now),
+            contexts: both.into_iter().map(|(_, now)| now).collect(),
+        }
     }
 }

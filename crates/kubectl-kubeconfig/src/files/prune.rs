@@ -4,26 +4,13 @@ use std::collections::BTreeSet;
 
 use super::{Loaded, Section};
 
-/// Removes contexts from all files, and the clusters and users that nothing refers to any more. Says
-/// which files it changed, by their place.
-pub(crate) fn prune(files: &mut [Loaded], contexts: &BTreeSet<&str>) -> Vec<usize> {
+/// Removes contexts from all files, and the clusters and users that nothing refers to any more. Gives
+/// the files that it changed.
+pub(crate) fn prune<'a>(files: &'a mut [Loaded], contexts: &BTreeSet<&str>) -> Vec<&'a Loaded> {
     let before: Vec<_> = files.iter().map(|file| file.document.clone()).collect();
-    let used = |files: &[Loaded], section: Section, of_removed: bool| -> BTreeSet<String> {
-        let mut used = BTreeSet::new();
-        for file in files {
-            for name in file.document.names(Section::Contexts) {
-                let context = file.document.get(Section::Contexts, name);
-                let part = context.and_then(|it| it[section.field()].as_str());
-                used.extend(
-                    part.filter(|_| contexts.contains(name) == of_removed)
-                        .map(str::to_owned),
-                );
-            }
-        }
-        used
-    };
     for section in [Section::Clusters, Section::Users] {
-        let (gone, kept) = (used(files, section, true), used(files, section, false));
+        let gone = used(files, section, |name| contexts.contains(name));
+        let kept = used(files, section, |name| !contexts.contains(name));
         for name in gone.difference(&kept) {
             files
                 .iter_mut()
@@ -42,6 +29,24 @@ pub(crate) fn prune(files: &mut [Loaded], contexts: &BTreeSet<&str>) -> Vec<usiz
             file.document.set_current_context("");
         }
     }
-    let is_changed = |index: &usize| files.get(*index).map(|it| &it.document) != before.get(*index);
-    (0..before.len()).filter(is_changed).collect()
+    let both = files.iter().zip(before);
+    both.filter_map(|(file, before)| (file.document != before).then_some(file))
+        .collect()
+}
+
+/// What the contexts of these names refer to.
+fn used(files: &[Loaded], section: Section, is_meant: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for file in files {
+        for name in file
+            .document
+            .names(Section::Contexts)
+            .filter(|name| is_meant(name))
+        {
+            let context = file.document.get(Section::Contexts, name);
+            let part = context.and_then(|it| it[section.field()].as_str());
+            used.extend(part.map(str::to_owned));
+        }
+    }
+    used
 }

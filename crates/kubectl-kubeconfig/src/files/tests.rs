@@ -55,12 +55,22 @@ contexts:
 current-context: prod
 "#;
 
+/// Files whose paths are numbers.
 fn loaded(texts: &[&str]) -> Vec<Loaded> {
-    let load = |text: &&str| Loaded {
-        path: PathBuf::new(),
+    let load = |(number, text): (usize, &&str)| Loaded {
+        path: PathBuf::from(number.to_string()),
         document: Document::parse(text).unwrap(),
     };
-    texts.iter().map(load).collect()
+    texts.iter().enumerate().map(load).collect()
+}
+
+/// The files that lose something with a context.
+fn pruned(files: &mut [Loaded], context: &str) -> Vec<String> {
+    let changed = prune(files, &BTreeSet::from([context]));
+    changed
+        .iter()
+        .map(|file| file.path.display().to_string())
+        .collect()
 }
 
 fn names(document: &Document) -> [Vec<&str>; 3] {
@@ -95,9 +105,8 @@ fn contexts_belong_to_records() {
 
 #[test]
 fn what_is_merged_takes_no_name_and_is_known_again() {
-    let mut files = loaded(&[OWN]);
-    let mut into = files[0].document.clone();
-    let merged = merge(&files, &mut into, &Document::parse(TOKEN).unwrap());
+    let mut into = Document::parse(OWN).unwrap();
+    let merged = merge(&[], &mut into, &Document::parse(TOKEN).unwrap());
     let expected = Merged {
         contexts: vec!["prod-fghij".to_owned(), "prod-fqdn".to_owned()],
         current: Some("prod-fqdn".to_owned()),
@@ -116,7 +125,7 @@ fn what_is_merged_takes_no_name_and_is_known_again() {
     assert_eq!(into.current_context(), Some("prod"));
 
     // What kubectl writes has no heading.
-    files[0].document = Document::parse(&into.to_yaml().unwrap()).unwrap();
+    let files = loaded(&[&into.to_yaml().unwrap()]);
     let expected = origin("kubeconfig-fghij", "alice");
     let expected = [("prod-fghij", expected.clone()), ("prod-fqdn", expected)];
     assert_eq!(View::new(&files).origins(), expected);
@@ -124,19 +133,17 @@ fn what_is_merged_takes_no_name_and_is_known_again() {
 
 #[test]
 fn merging_twice_changes_nothing() {
-    let files = loaded(&[OWN]);
-    let mut once = files[0].document.clone();
-    let first = merge(&files, &mut once, &Document::parse(EXEC).unwrap());
+    let mut once = Document::parse(OWN).unwrap();
+    let first = merge(&[], &mut once, &Document::parse(EXEC).unwrap());
     let mut twice = once.clone();
-    let second = merge(&files, &mut twice, &Document::parse(EXEC).unwrap());
+    let second = merge(&[], &mut twice, &Document::parse(EXEC).unwrap());
     assert_eq!((twice, second), (once, first));
 }
 
 #[test]
 fn another_file_takes_names_too() {
-    let files = loaded(&["", OWN]);
-    let mut into = files[0].document.clone();
-    merge(&files, &mut into, &Document::parse(EXEC).unwrap());
+    let mut into = Document::default();
+    merge(&loaded(&[OWN]), &mut into, &Document::parse(EXEC).unwrap());
     assert_eq!(
         names(&into),
         [vec!["prod-abcde"], vec!["prod"], vec!["prod-abcde"]]
@@ -146,20 +153,16 @@ fn another_file_takes_names_too() {
 #[test]
 fn what_is_pruned_takes_along_only_what_it_alone_used() {
     let mut files = loaded(&[TOKEN, OWN]);
-    let changed = prune(&mut files, &BTreeSet::from(["prod-fqdn"]));
-    assert_eq!(changed, [0]);
+    assert_eq!(pruned(&mut files, "prod-fqdn"), ["0"]);
     assert_eq!(
         names(&files[0].document),
         [vec!["prod"], vec!["prod"], vec!["prod"]]
     );
     assert_eq!(files[0].document.current_context(), None);
-    assert_eq!(
-        prune(&mut files, &BTreeSet::from(["other"])),
-        Vec::<usize>::new()
-    );
+    assert_eq!(pruned(&mut files, "other"), Vec::<String>::new());
 
     let mut files = loaded(&[EXEC]);
-    assert_eq!(prune(&mut files, &BTreeSet::from(["prod"])), [0]);
+    assert_eq!(pruned(&mut files, "prod"), ["0"]);
     assert_eq!(
         names(&files[0].document),
         [Vec::<&str>::new(), vec![], vec![]]
