@@ -163,7 +163,8 @@ pub(crate) async fn log_out(
     for session in &sessions {
         let _lock = lock(&folder, &session.server).await?;
         take_back(&folder, session, clock).await;
-        if let Means::Oidc(grant) = &session.means {
+        let renewed = session::again(&folder, session)?;
+        if let Some(Means::Oidc(grant)) = renewed.map(|session| session.means) {
             told_only(
                 grant
                     .revoke()

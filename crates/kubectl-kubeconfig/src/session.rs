@@ -81,6 +81,12 @@ pub(crate) fn all(folder: &Folder) -> Result<Vec<Session>> {
     Ok(sessions)
 }
 
+/// A login as it is kept now: it may have been renewed since it was read.
+pub(crate) fn again(folder: &Folder, session: &Session) -> Result<Option<Session>> {
+    let bytes = folder.read(&format!("{PREFIX}{}", session.key()))?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
 /// The logins at a server, the latest first; before them those with the CA that a file names.
 ///
 /// Others count too: their own CA must vouch for the server in any case.

@@ -40,6 +40,10 @@ pub(crate) struct State {
     pub(crate) has_provider: bool,
     /// What the provider takes for another ID token.
     pub(crate) refresh_token: Option<String>,
+    /// The token that the provider was asked to take back.
+    pub(crate) revoked: Option<String>,
+    /// Whether the provider gives another refresh token with each ID token.
+    pub(crate) rotates: bool,
     /// Whether the user says no there.
     pub(crate) refuses: bool,
     /// When ID tokens of the provider end, in seconds since 1970.
@@ -204,6 +208,10 @@ impl Handler {
             "GET /.well-known/kubeconfig-login" => (StatusCode::OK, self.login(&state, &url)),
             "GET /idp/.well-known/openid-configuration" => (StatusCode::OK, metadata(&url)),
             "POST /token" => state.token(&form(&body), &url),
+            "POST /revoke" => {
+                state.revoked = Some(form(&body)("token"));
+                (StatusCode::OK, json!({}))
+            }
             "POST /device" => (StatusCode::OK, device()),
             _ => state.api(&asked, bearer.unwrap_or_default(), &body),
         };
@@ -327,6 +335,9 @@ impl State {
         });
         let id_token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
         self.logins.push(id_token.clone());
+        if self.rotates {
+            self.refresh_token = self.refresh_token.take().map(|token| token + "+");
+        }
         let answer = json!({ "id_token": id_token, "refresh_token": self.refresh_token });
         (StatusCode::OK, answer)
     }
@@ -338,6 +349,7 @@ fn metadata(url: &str) -> Value {
         "authorization_endpoint": format!("{url}/authorize"),
         "token_endpoint": format!("{url}/token"),
         "device_authorization_endpoint": format!("{url}/device"),
+        "revocation_endpoint": format!("{url}/revoke"),
     })
 }
 

@@ -262,3 +262,21 @@ fn logout_takes_back_what_the_login_got() {
         "You are not logged in.\n"
     );
 }
+
+#[test]
+fn logout_takes_back_the_newest_refresh_token() {
+    let fake = Fake::start();
+    fake.state().has_provider = true;
+    fake.state().rotates = true;
+    fake.state().refresh_token = Some("r3fresh".to_owned());
+    let plugin = Plugin::new(&fake);
+    assert_eq!(plugin.login(&["--device-code"]).code, 0);
+    assert_eq!(plugin.token(), "t0ken-1");
+    plugin.change("session-", |it| {
+        it["means"]["expires"] = json!("2020-01-01T00:00:00Z");
+    });
+    let server = format!("--server={}", fake.url());
+    assert_eq!(plugin.run(&["logout", &server]).code, 0);
+    assert_eq!(fake.state().tokens, Vec::<String>::new());
+    assert_eq!(fake.state().revoked.as_deref(), Some("r3fresh++"));
+}
