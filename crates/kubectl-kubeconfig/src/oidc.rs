@@ -27,6 +27,9 @@ use crate::http_client::{Answer, Content, HttpClient, Identity, LIMIT, Route};
 use crate::secret::Secret;
 use crate::trust::Trust;
 
+/// The scope that stands for a refresh token (OpenID Connect Core 1.0, section 11).
+const OFFLINE: &str = "offline_access";
+
 /// A provider, and what this program is called there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,6 +62,8 @@ pub(crate) struct Metadata {
     token_endpoint: String,
     pub(crate) device_authorization_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
+    #[serde(default)]
+    scopes_supported: Vec<String>,
 }
 
 /// The answer of a token endpoint: tokens, or what is wrong.
@@ -143,8 +148,16 @@ impl Provider {
         client.ask(method, path, content, LIMIT).await
     }
 
-    fn scope(&self) -> String {
-        self.scopes.join(" ")
+    /// What is asked for: what the server wants, and a refresh token where the provider has some, so
+    /// that the user is not asked for each ID token. It is asked for without `prompt=consent`, which some
+    /// providers want for it: others let no user in with that who may not consent alone.
+    fn scope(&self, metadata: &Metadata) -> String {
+        let mut scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
+        let has_refresh_tokens = metadata.scopes_supported.iter().any(|it| it == OFFLINE);
+        if has_refresh_tokens && !scopes.contains(&OFFLINE) {
+            scopes.push(OFFLINE);
+        }
+        scopes.join(" ")
     }
 }
 
@@ -161,7 +174,6 @@ impl Grant {
         let fields = [
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh_token.expose()),
-            ("scope", &self.provider.scope()),
         ];
         let mut tokens = self.provider.tokens(&metadata, &fields).await?;
         if !tokens.error.is_empty() || tokens.id_token.is_none() {

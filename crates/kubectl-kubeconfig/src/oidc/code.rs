@@ -85,7 +85,7 @@ impl Attempt {
             .append_pair("response_type", "code")
             .append_pair("client_id", &provider.client_id)
             .append_pair("redirect_uri", redirect_uri)
-            .append_pair("scope", &provider.scope())
+            .append_pair("scope", &provider.scope(metadata))
             .append_pair("state", &self.state)
             .append_pair("nonce", &self.nonce)
             .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(challenge))
@@ -115,6 +115,7 @@ mod tests {
             token_endpoint: String::new(),
             device_authorization_endpoint: None,
             revocation_endpoint: None,
+            scopes_supported: Vec::new(),
         };
         let attempt = Attempt {
             state: "s".to_owned(),
@@ -129,6 +130,13 @@ mod tests {
             let url = attempt.url(&provider, &metadata(endpoint), "http://127.0.0.1:1/");
             assert_eq!(url.unwrap(), format!("{endpoint}{separator}{query}"));
         }
+        let metadata = Metadata {
+            scopes_supported: vec!["offline_access".to_owned()],
+            ..metadata("https://idp/auth")
+        };
+        let url = attempt.url(&provider, &metadata, "http://127.0.0.1:1/");
+        let query = query.replace("e+mail", "e+mail+offline_access");
+        assert_eq!(url.unwrap(), format!("https://idp/auth?{query}"));
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub(crate) async fn log_in(
 async fn authorization(provider: &Provider, metadata: &Metadata) -> Result<Authorization> {
     let url = metadata.device_authorization_endpoint.as_deref();
     let url = url.context("the provider has no login by device code")?;
-    let scope = provider.scope();
+    let scope = provider.scope(metadata);
     let fields = [
         ("client_id", provider.client_id.as_str()),
         ("scope", &scope),

@@ -229,7 +229,7 @@ impl Handler {
         json!({ "oidc": {
             "issuer": format!("{url}/idp"),
             "clientID": "kubectl",
-            "scopes": ["openid", "offline_access"],
+            "scopes": ["openid"],
             "certificateAuthorityData": STANDARD.encode(&self.authority),
         }})
     }
@@ -350,6 +350,7 @@ fn metadata(url: &str) -> Value {
         "token_endpoint": format!("{url}/token"),
         "device_authorization_endpoint": format!("{url}/device"),
         "revocation_endpoint": format!("{url}/revoke"),
+        "scopes_supported": ["openid", "offline_access"],
     })
 }
 
