@@ -62,3 +62,22 @@ fn filled(value: Option<OsString>) -> Option<OsString> {
 fn absolute(value: Option<OsString>) -> Option<PathBuf> {
     value.map(PathBuf::from).filter(|path| path.is_absolute())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_where_kubectl_was_started_has_no_say() {
+        for (value, expected) in [
+            (None, None),
+            (Some(""), None),
+            (Some("cache"), None),
+            (Some("./cache"), None),
+            (Some("/cache"), Some("/cache")),
+        ] {
+            let found = absolute(value.map(OsString::from));
+            assert_eq!(found, expected.map(PathBuf::from), "{value:?}");
+        }
+    }
+}

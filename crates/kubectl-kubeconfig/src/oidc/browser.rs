@@ -20,7 +20,8 @@ pub(super) fn open(url: &str) -> bool {
 fn start(command: &mut Command) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let absolute = env::split_paths(&path).filter(|folder| folder.is_absolute());
-    let Ok(path) = env::join_paths(absolute) else {
+    // An empty PATH would be that folder again.
+    let Some(path) = env::join_paths(absolute).ok().filter(|it| !it.is_empty()) else {
         return false;
     };
     command.env("PATH", path).env_remove("KUBERNETES_EXEC_INFO");

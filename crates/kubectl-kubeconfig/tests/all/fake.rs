@@ -123,7 +123,12 @@ impl Fake {
         self.folder.path()
     }
 
-    /// What vouches for it, as files carry it.
+    /// What vouches for it, PEM.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The same as files carry it.
     pub(crate) fn authority_data(&self) -> String {
         STANDARD.encode(&self.authority)
     }

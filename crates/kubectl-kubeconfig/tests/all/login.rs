@@ -15,7 +15,7 @@ use crate::plugin::{Plugin, finish, line_with, token};
 const REFRESH: &str = "POST /token";
 
 /// Follows the address that the program shows, as a browser would; gives the last answer.
-fn browse(fake: &Fake, url: &str) -> String {
+pub(crate) fn browse(fake: &Fake, url: &str) -> String {
     let mut roots = RootCertStore::empty();
     let pem = std::fs::read(fake.authority_file()).unwrap();
     roots
@@ -57,7 +57,7 @@ fn get(stream: &mut (impl Read + Write), host: &str, path: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-fn login(plugin: &Plugin<'_>, flags: &[&str]) -> Command {
+pub(crate) fn login(plugin: &Plugin<'_>, flags: &[&str]) -> Command {
     let fake = plugin.fake;
     let server = format!("--server={}", fake.url());
     let authority = format!(

@@ -6,7 +6,10 @@
     reason = "what goes wrong outside a test function fails the test too"
 )]
 
+mod browser;
 mod credential;
 mod fake;
 mod login;
 mod plugin;
+mod proxy;
+mod way;

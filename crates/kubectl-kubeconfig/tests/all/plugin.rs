@@ -6,9 +6,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
+use test_cluster::Terminal;
 
 use crate::fake::Fake;
 
@@ -86,27 +85,26 @@ impl<'a> Plugin<'a> {
 
     /// `credential` as client-go runs it, by the extension of the file alone.
     pub(crate) fn credential(&self, version: &str) -> Command {
+        self.credential_for(&self.exec_info(version, false))
+    }
+
+    /// `credential` with this question.
+    pub(crate) fn credential_for(&self, exec_info: &Value) -> Command {
         let mut command = self.command(&["credential"]);
-        command.env(
-            "KUBERNETES_EXEC_INFO",
-            self.exec_info(version, false).to_string(),
-        );
+        command.env("KUBERNETES_EXEC_INFO", exec_info.to_string());
         command
     }
 
     /// The same on a terminal, whose other side is to be held.
     pub(crate) fn interactive_credential(&self) -> (Command, OwnedFd) {
-        let (here, there) = terminal();
-        let mut command = self.command(&["credential"]);
-        command.env(
-            "KUBERNETES_EXEC_INFO",
-            self.exec_info("v1", true).to_string(),
-        );
+        let Terminal { here, there } = Terminal::open().unwrap();
+        let mut command = self.credential_for(&self.exec_info("v1", true));
         command.stdin(there);
         (command, here)
     }
 
-    fn exec_info(&self, version: &str, interactive: bool) -> Value {
+    /// What client-go asks.
+    pub(crate) fn exec_info(&self, version: &str, interactive: bool) -> Value {
         json!({
             "apiVersion": format!("client.authentication.k8s.io/{version}"),
             "kind": "ExecCredential",
@@ -169,18 +167,6 @@ pub(crate) fn finish(child: Child) -> Output {
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
-}
-
-/// The two sides of a terminal.
-fn terminal() -> (OwnedFd, OwnedFd) {
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let here = openpt(flags).unwrap();
-    grantpt(&here).unwrap();
-    unlockpt(&here).unwrap();
-    let name = ptsname(&here, Vec::new()).unwrap();
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let there = rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap();
-    (here, there)
 }
 
 /// The token in an answer, which must be all that there is on stdout.
