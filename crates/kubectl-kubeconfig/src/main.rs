@@ -79,6 +79,6 @@ async fn command(command: Command, environment: &Environment, clock: &dyn Clock)
         Command::Delete(args) => delete::run(&args, environment, clock).await,
         Command::Status(args) => status::run(&args, environment, clock).await,
         Command::Completion(args) => completion::run(&args),
-        Command::Complete { words } => completion::complete(&words),
+        Command::Complete { words } => completion::complete(&words, environment, clock).await,
     }
 }

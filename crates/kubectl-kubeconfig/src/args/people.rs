@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use crate::server_url::ServerUrl;
 
 /// Which server, and as whom.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct ServerArgs {
     /// The server to speak to, with the login there. Without it the context decides: that of a cluster behind a server
     /// leads to the server.
