@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 paths=$(mktemp)
 trap 'rm -f "$paths"' EXIT
-hack/tools.sh kubectl etcd kube-apiserver kube-controller-manager helm client-go >"$paths" &
+hack/tools.sh kubectl etcd kube-apiserver kube-controller-manager helm client-go oidc-provider >"$paths" &
 build=$!
 
 # One build for programs, tests and examples: `cargo test` alone builds no program.

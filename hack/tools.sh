@@ -16,7 +16,7 @@ readonly go_modules cache
 # Cargo tools: the version of each.
 readonly cargo_deny_version=0.20.2
 
-readonly known="kubectl, kube-apiserver, kube-controller-manager, etcd, helm, client-go, cargo-deny"
+readonly known="kubectl, kube-apiserver, kube-controller-manager, etcd, helm, client-go, oidc-provider, cargo-deny"
 
 say() { printf 'tools: %s\n' "$*" >&2; }
 
@@ -36,6 +36,7 @@ main() {
       etcd) provide "$tool" "$(go_version etcd go.etcd.io/etcd/server/v3)" build_etcd ;;
       helm) provide "$tool" "$(go_version helm helm.sh/helm/v4)" build_helm ;;
       client-go) provide "$tool" "$(client_go_version)" build_client_go ;;
+      oidc-provider) provide "$tool" "$(oidc_provider_version)" build_oidc_provider ;;
       cargo-deny) provide "$tool" "v$cargo_deny_version" build_with_cargo ;;
       *) die "unknown tool $tool (known: $known)" ;;
     esac
@@ -78,7 +79,8 @@ build_locked() {
 
 # Prints the version of a Go module that the module in a folder of hack/tools requires.
 go_version() {
-  awk -v module="$2" '$1 == module { print $2; exit }' "$go_modules/$1/go.mod"
+  awk -v module="$2" '$1 == "require" { $1 = ""; $0 = $0 } $1 == module { print $2; exit }' \
+    "$go_modules/$1/go.mod"
 }
 
 # A program of k8s.io/kubernetes, stamped as a release is.
@@ -101,6 +103,17 @@ build_helm() {
   build_with_go "$1" "$2" "$3" helm helm.sh/helm/v4/cmd/helm \
     -X "helm.sh/helm/v4/internal/version.version=$2" \
     -X helm.sh/helm/v4/internal/version.gitTreeState=clean
+}
+
+# Its program is ours, around a library.
+oidc_provider_version() {
+  local source
+  source=$(cksum <"$go_modules/oidc-provider/main.go")
+  printf '%s-%s\n' "$(go_version oidc-provider github.com/zitadel/oidc/v3)" "${source%% *}"
+}
+
+build_oidc_provider() {
+  build_with_go "$1" "$2" "$3" oidc-provider .
 }
 
 # Builds a package with what the module in a folder of hack/tools pins: stripped, with the given

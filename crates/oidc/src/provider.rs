@@ -117,14 +117,15 @@ impl Provider {
         self.keys.store(Some(Arc::new(keys)));
     }
 
-    /// Whether a key of the provider has signed the token; one that is unknown is looked for, now and
-    /// then.
+    /// Whether a key of the provider has signed the token; where none of the known ones has, others are
+    /// looked for, now and then.
     ///
     /// # Errors
     /// Why it does not count.
     pub(crate) async fn verify(&self, token: &IdToken<'_>, header: &Header) -> Result<(), Refusal> {
         match self.verify_now(token, header) {
-            Err(Refusal::UnknownKey | Refusal::NoKeys) => {
+            // A provider that starts anew may give a new key the name of an old one.
+            Err(Refusal::UnknownKey | Refusal::Signature | Refusal::NoKeys) => {
                 self.look_again().await;
                 self.verify_now(token, header)
             }

@@ -21,6 +21,7 @@ mod harness;
 mod isolation;
 #[cfg(test)]
 mod lifecycle;
+mod oidc;
 #[cfg(test)]
 mod permissions;
 #[cfg(test)]

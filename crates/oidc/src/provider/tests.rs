@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::fixtures::{EC, RSA, SigningKey, claims, key_set};
+use crate::fixtures::{EC, RSA, STRANGER, SigningKey, claims, key_set};
 
 /// A provider that answers with what it is told to.
 struct Answers {
@@ -189,4 +189,15 @@ fn authorities_that_are_none_are_refused() {
         let expected = "the certificate authorities of the provider cannot be used: there are none";
         assert_eq!(error.to_string(), expected);
     }
+}
+
+#[tokio::test]
+async fn a_new_key_of_an_old_name_is_found() {
+    let answers = Answers::start(&[&STRANGER]).await;
+    let provider = answers.follow(&answers.authority);
+    assert_eq!(verify(&provider, &STRANGER).await, Ok(()));
+    *answers.keys.lock().unwrap() = key_set(&[&RSA]);
+    assert_eq!(verify(&provider, &RSA).await, Err(Refusal::Signature));
+    pass_the_pause().await;
+    assert_eq!(verify(&provider, &RSA).await, Ok(()));
 }
