@@ -20,6 +20,8 @@ mod harness;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod krew;
+#[cfg(test)]
 mod lifecycle;
 mod oidc;
 #[cfg(test)]
