@@ -39,6 +39,10 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
+	if config.ExecProvider != nil {
+		// It reads its stdin itself.
+		config.ExecProvider.StdinUnavailable = true
+	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err

@@ -1,38 +1,51 @@
 //! A program written with client-go that lives longer than its credentials, from `tests/client-go`.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::Context;
 use serde_json::Value;
+use test_cluster::Terminal;
 
-use crate::{Kubectl, kubectl, programs};
+use crate::{Kubectl, programs};
 
 /// The running program; killed when dropped.
 #[derive(Debug)]
 pub struct ClientGo {
     child: Child,
-    stdin: ChildStdin,
+    stdin: File,
     stdout: BufReader<ChildStdout>,
 }
 
 impl ClientGo {
-    /// Starts it in a context of a file, with the plugin in its PATH and the home of a kubectl.
+    /// Starts it in a context of a file, with the PATH and the home of a kubectl.
     pub fn start(like: &Kubectl, kubeconfig: &Path, context: &str) -> anyhow::Result<Self> {
-        let mut command = Command::new(programs::client_go()?);
-        command.arg(kubeconfig).arg(context);
-        command
-            .env_clear()
-            .env("HOME", like.home())
-            .env("PATH", kubectl::plugin_folder()?);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn()?;
+        let mut child = command(like, kubeconfig, context)?
+            .stdin(Stdio::piped())
+            .spawn()?;
         let stdin = child.stdin.take().context("no stdin")?;
+        Self::new(child, OwnedFd::from(stdin))
+    }
+
+    /// The same at a terminal.
+    pub fn start_at(
+        like: &Kubectl,
+        kubeconfig: &Path,
+        context: &str,
+        terminal: Terminal,
+    ) -> anyhow::Result<Self> {
+        let mut command = command(like, kubeconfig, context)?;
+        Self::new(command.stdin(terminal.there).spawn()?, terminal.here)
+    }
+
+    fn new(mut child: Child, stdin: OwnedFd) -> anyhow::Result<Self> {
         let stdout = child.stdout.take().context("no stdout")?;
         Ok(Self {
             child,
-            stdin,
+            stdin: File::from(stdin),
             stdout: BufReader::new(stdout),
         })
     }
@@ -45,6 +58,13 @@ impl ClientGo {
         self.stdout.read_line(&mut line)?;
         serde_json::from_str(&line).context("the program of client-go ended")
     }
+}
+
+fn command(like: &Kubectl, kubeconfig: &Path, context: &str) -> anyhow::Result<Command> {
+    let mut command = Command::new(programs::client_go()?);
+    command.arg(kubeconfig).arg(context).stdout(Stdio::piped());
+    command.env_clear().envs(like.environment());
+    Ok(command)
 }
 
 impl Drop for ClientGo {

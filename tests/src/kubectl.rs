@@ -124,21 +124,34 @@ impl Kubectl {
 
     /// Starts a command that goes on, `get --watch` for example.
     pub fn start<A: AsRef<OsStr>>(&self, arguments: &[A]) -> anyhow::Result<Running> {
+        self.start_at(arguments, Stdio::null())
+    }
+
+    /// The same with this stdin, a terminal for example.
+    pub fn start_at<A: AsRef<OsStr>>(
+        &self,
+        arguments: &[A],
+        stdin: impl Into<Stdio>,
+    ) -> anyhow::Result<Running> {
         let mut command = self.command();
-        Running::start(command.args(arguments).stdin(Stdio::null()))
+        Running::start(command.args(arguments).stdin(stdin))
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(self.program);
         command
             .env_clear()
-            .env("HOME", &self.home)
-            .env("KUBECONFIG", &self.kubeconfig);
-        command
+            .env("KUBECONFIG", &self.kubeconfig)
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
-            .envs(self.environment.iter().cloned())
+            .envs(self.environment())
             .current_dir(&self.home);
         command
+    }
+
+    /// Where its home is, and what was set besides.
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        let home = ("HOME".to_owned(), self.home.display().to_string());
+        [home].into_iter().chain(self.environment.iter().cloned())
     }
 }
