@@ -23,6 +23,7 @@ mod isolation;
 mod krew;
 #[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
 mod oidc;
 #[cfg(test)]
 mod permissions;
