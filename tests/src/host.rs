@@ -7,6 +7,7 @@
 //! [`Balancer`] hands connections to the replicas that are ready.
 
 mod balancer;
+mod issuer;
 mod readiness;
 mod replica;
 
@@ -26,6 +27,8 @@ use crate::helm::Helm;
 use crate::http::Client;
 use crate::shell::Mode;
 use crate::{Kubectl, Shell, poll};
+
+use issuer::Issuer;
 
 pub use balancer::Balancer;
 pub use replica::Replica;
@@ -56,6 +59,8 @@ pub struct HostOptions {
     pub objects: Vec<Value>,
     /// How many replicas run.
     pub replicas: usize,
+    /// Whether alice and bob come with tokens of an OIDC issuer, and not with client certificates.
+    pub oidc: bool,
 }
 
 impl Default for HostOptions {
@@ -64,6 +69,7 @@ impl Default for HostOptions {
             values: Vec::new(),
             objects: Vec::new(),
             replicas: 1,
+            oidc: false,
         }
     }
 }
@@ -117,7 +123,11 @@ impl Host {
 
     /// As [`Host::start`].
     pub fn start_with(options: &HostOptions) -> anyhow::Result<Self> {
-        let mut cluster = TestCluster::start(&Options::default())?;
+        let issuer = options.oidc.then(Issuer::start).transpose()?;
+        let mut cluster = TestCluster::start(&Options {
+            authentication_config: issuer.as_ref().map(Issuer::authentication_config),
+            ..Options::default()
+        })?;
         cluster.start_controller_manager()?;
         let folder = TempDir::with_prefix("host-")?;
         for name in ["data", "home", "mounts"] {
@@ -130,10 +140,11 @@ impl Host {
             gateway: Balancer::start()?,
             folder,
         };
-        host.write_files()?;
+        host.write_files(issuer.as_ref())?;
         host.install(options)?;
         host.add_replicas(options.replicas)?;
         host.wait_until_available()?;
+        host.wait_until_known("alice")?;
         host.admin()?.apply(&demo())?;
         Ok(host)
     }
@@ -215,7 +226,7 @@ impl Host {
         shell.with_kubectl(&self.data_dir())
     }
 
-    /// A kubeconfig of the host: `admin`, `alice` or `bob`.
+    /// A kubeconfig of the host: `admin`, `alice`, `bob`, or who was added.
     pub fn kubeconfig(&self, user: &str) -> PathBuf {
         self.data_dir().join(format!("{user}.kubeconfig"))
     }
@@ -258,17 +269,32 @@ impl Host {
         self.folder.path().join("data")
     }
 
-    /// One kubeconfig for each user, and one for the server itself once it is installed.
-    fn write_files(&self) -> anyhow::Result<()> {
+    /// Waits until the host knows a user: it reads the documents of an issuer in its own time.
+    fn wait_until_known(&self, user: &str) -> anyhow::Result<()> {
+        let client = self.client(user)?;
+        poll::until("the host knows its users", LIMIT, || {
+            Ok((client.get("/apis")?.status == 200).then_some(()))
+        })
+    }
+
+    /// One kubeconfig for each user.
+    fn write_files(&self, issuer: Option<&Issuer>) -> anyhow::Result<()> {
         for (user, group) in USERS {
-            let name = match user {
-                "admin" => "system:admin",
-                user => user,
+            let credential = match (user, issuer) {
+                ("admin", _) => {
+                    credential(&self.cluster.client_certificate("system:admin", group)?)
+                }
+                (user, None) => credential(&self.cluster.client_certificate(user, group)?),
+                (user, Some(issuer)) => json!({"token": issuer.token(user)?}),
             };
-            let certificate = self.cluster.client_certificate(name, group)?;
-            fs::write(self.kubeconfig(user), self.file(&credential(&certificate)))?;
+            self.add_user(user, &credential)?;
         }
         Ok(())
+    }
+
+    /// A kubeconfig with this credential for somebody who comes to the host.
+    pub fn add_user(&self, user: &str, credential: &Value) -> anyhow::Result<()> {
+        Ok(fs::write(self.kubeconfig(user), self.file(credential))?)
     }
 
     fn file(&self, credential: &Value) -> String {

@@ -76,6 +76,19 @@ impl Endpoint {
         })
     }
 
+    /// The same server, spoken to over HTTP/2.
+    pub(crate) fn over_http2(&self) -> Arc<Self> {
+        let connector = self.connector.as_ref().map(|connector| {
+            let mut config = ClientConfig::clone(connector.config());
+            config.alpn_protocols = vec![b"h2".to_vec()];
+            TlsConnector::from(Arc::new(config))
+        });
+        Arc::new(Self {
+            address: self.address,
+            connector,
+        })
+    }
+
     /// `HOST:PORT`, as a request names the server.
     pub(crate) fn authority(&self) -> String {
         self.address.to_string()

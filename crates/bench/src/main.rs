@@ -2,12 +2,14 @@
 //!
 //! Starts the release server in standalone mode with a data folder of its own, drives it with a
 //! load generator, and measures in the same run what this machine could do at best: a bare hyper
-//! server over the same TLS, and raw `fdatasync`. Prints one table; absolute figures belong to the
-//! machine, the ratios travel.
+//! server over the same TLS, and raw `fdatasync`. Then the same program behind a real kube-apiserver,
+//! beside raw puts into its etcd and a custom resource of the same kind. Prints one table; absolute
+//! figures belong to the machine, the ratios travel.
 //!
 //! ```text
 //! plan → load, fan_out → connection → response      what is done, to whom, over which bytes
-//!      → server, bare, rival → process              the programs that are measured
+//!      → server, host, bare, rival → process        the programs that are measured
+//!      → puts                                       etcd without anything around it
 //!      → report        → targets                     the table
 //! ```
 //!
@@ -23,6 +25,7 @@ mod connection;
 mod endpoint;
 mod fan_out;
 mod fsync;
+mod host;
 mod kubeconfig;
 mod load;
 mod machine;
@@ -30,6 +33,7 @@ mod options;
 mod plan;
 mod process;
 mod progress;
+mod puts;
 mod report;
 mod request;
 mod response;

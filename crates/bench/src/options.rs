@@ -63,6 +63,10 @@ pub(crate) enum Group {
     Review,
     /// The gateway beside other proxies
     Gateway,
+    /// Creates with records in etcd, beside raw puts
+    Etcd,
+    /// Through a kube-apiserver, beside a custom resource
+    Aggregated,
 }
 
 /// What this program is when it is not the bench.

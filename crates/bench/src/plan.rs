@@ -1,12 +1,13 @@
 //! What is measured, in which order, and the table that comes of it.
 //!
-//! First what needs an empty server, then one that holds the records, and last what adds more of
-//! them. A rate and its limit are measured in turns ([`load::in_turns`]); only the fan-out is not,
+//! First what needs an empty server, then one that holds the records, then what adds more of them,
+//! and last a server behind a host. A rate and its limit are measured in turns ([`load::in_turns`]); only the fan-out is not,
 //! since the limit's events have to be of the size that ours turn out to be.
 
 mod cluster;
 mod creates;
 mod gateway;
+mod hosts;
 mod reads;
 mod reviews;
 mod starts;
@@ -61,10 +62,11 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     let reviews = bench.reviews().await?;
     let (gateway, missing) = bench.gateway().await?;
     let starts = starts::rows(empty, full, used);
+    let (hosts, left_out) = hosts::measure(options, folder.path()).await?;
     Ok(Report {
         heading: heading(options),
-        rows: [creates, reads, watches, reviews, gateway, starts].concat(),
-        notes: [missing, notes()].concat(),
+        rows: [creates, reads, watches, reviews, gateway, starts, hosts].concat(),
+        notes: [missing, left_out, notes()].concat(),
     })
 }
 
@@ -141,7 +143,7 @@ fn requests(requests: impl IntoIterator<Item = Bytes>) -> Arc<[Bytes]> {
 
 fn heading(options: &Options) -> Vec<String> {
     vec![
-        format!("kubeconfig-apiserver standalone on {}", machine::describe()),
+        format!("kubeconfig-apiserver on {}", machine::describe()),
         format!(
             "Server, limit and load generator share these processors. TLS 1.3 AES-128-GCM, \
              HTTP/1.1, no compression, {} s for each figure and for its limit.",
@@ -154,7 +156,9 @@ fn notes() -> Vec<String> {
     [
         "limit  measured in this run: a bare hyper server over the same TLS that sends as many bytes from memory (get, list),",
         "       answers after a shared fdatasync of 4 KiB for each waiting request (create), or broadcasts shared bytes (watch);",
-        "       for the gateway another proxy, in turns with it, to the same bare server. HAProxy checks no token and knows no user.",
+        "       for the gateway another proxy, in turns with it, to the same bare server. HAProxy checks no token and knows no user;",
+        "       for records in etcd as many raw puts of as many bytes into the same member, which flushes each to the disk;",
+        "       through a host, and straight to the server behind it, a custom resource of the same schema and bytes on that host.",
         "ratio  ours divided by the limit: the more the better for rates, the less the better for times.",
         "CPU/op processor time of the server alone, user and kernel, for one operation.",
         "short  of the aim, above the floor; MISS: below the floor. Absolute targets are for two cores of a server processor.",

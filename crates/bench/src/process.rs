@@ -89,6 +89,11 @@ impl Meter {
         Self(std::process::id())
     }
 
+    /// That of a process that somebody else has started.
+    pub(crate) fn of(id: u32) -> Self {
+        Self(id)
+    }
+
     /// Processor time of all its threads, in user and kernel mode.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let stat = self.read("stat")?;

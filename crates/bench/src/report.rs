@@ -35,6 +35,7 @@ pub(crate) struct Row {
 pub(crate) enum Unit {
     PerSecond,
     Millis,
+    Percent,
     /// 2^10 bytes.
     Kilobytes,
     /// 2^20 bytes.

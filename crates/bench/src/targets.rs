@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::host::Store;
 use crate::report::{Bound, Figure, Target};
 
 /// A create alone waits for one flush of the disk; the aim leaves room for a second, shorter one,
@@ -155,4 +156,50 @@ pub(crate) fn cold_start(records: usize) -> Vec<Target> {
         Target::aim(Figure::Value, Bound::AtMost(millis)),
         Target::floor(Figure::Value, Bound::AtMost(2.0 * millis)),
     ]
+}
+
+/// Half of what etcd takes from clients that do nothing else, and more than twice the Go server on etcd.
+pub(crate) fn create_in_etcd(clients: usize) -> Vec<Target> {
+    let mut targets = vec![Target::aim(Figure::Ratio, Bound::AtLeast(0.5))];
+    if clients >= 64 {
+        targets.push(Target::aim(Figure::Value, Bound::AtLeast(3_415.0)));
+        targets.push(Target::floor(Figure::Value, Bound::AtLeast(2_732.0)));
+    }
+    targets
+}
+
+/// A transaction that compares is little more work for etcd than a put.
+pub(crate) fn etcd_of_creates() -> Vec<Target> {
+    vec![Target::aim(Figure::Ratio, Bound::AtMost(2.0))]
+}
+
+/// More than the kind as a custom resource: kube-apiserver has the most work either way.
+pub(crate) fn through_a_host(creates: bool, store: Store) -> Vec<Target> {
+    let aim = match (creates, store) {
+        (false, _) => 1.8,
+        (true, Store::Etcd) => 3.0,
+        // Two writes of the host, where a custom resource is one.
+        (true, Store::Kubernetes) => 0.5,
+    };
+    vec![Target::aim(Figure::Ratio, Bound::AtLeast(aim))]
+}
+
+/// As [`through_a_host`], without the host in the way.
+pub(crate) fn beside_a_host(creates: bool, store: Store) -> Vec<Target> {
+    let aim = match (creates, store) {
+        (false, _) => 20.0,
+        (true, Store::Etcd) => 4.0,
+        (true, Store::Kubernetes) => 0.5,
+    };
+    vec![Target::aim(Figure::Ratio, Bound::AtLeast(aim))]
+}
+
+/// What is left is kube-apiserver's and etcd's.
+pub(crate) fn share_of_a_host() -> Vec<Target> {
+    vec![Target::aim(Figure::Value, Bound::AtMost(15.0))]
+}
+
+/// What a host spends on passing a request on, beside doing it itself.
+pub(crate) fn host_of_requests() -> Vec<Target> {
+    vec![Target::aim(Figure::Ratio, Bound::AtMost(1.0))]
 }

@@ -92,10 +92,9 @@ impl Gateway {
             return Err(Status::forbidden(&GroupResource::default(), "", text));
         }
         let ended = caller.session.ended().clone();
-        let answered = self.send((id, path), (request, protocol), caller, is_long);
         tokio::select! {
             () = ended.cancelled() => Err(Status::unauthorized()),
-            answered = answered => answered,
+            answered = self.send((id, path), (request, protocol), caller, is_long) => answered,
         }
     }
 
@@ -147,7 +146,8 @@ impl Gateway {
         let onward = self.onward(request, (path, &user), ended.clone())?;
         let (upstream, hold) = (caller.upstream, (caller.session, caller.place));
         if let Some(protocol) = protocol {
-            let answer = upgrade(&upstream, onward, protocol).await;
+            // Boxed, since few requests need it and all would carry it.
+            let answer = Box::pin(upgrade(&upstream, onward, protocol)).await;
             let answer = answer.map_err(|error| failed(id, &error))?;
             return Ok(tunnelled((id, &upstream), (client, protocol), answer, hold));
         }

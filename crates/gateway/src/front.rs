@@ -57,13 +57,9 @@ impl Service<Request<Body>> for Front {
             return Box::pin(self.inner.clone().oneshot(request));
         }
         let (gateway, id) = (Arc::clone(&self.gateway), id.to_owned());
-        Box::pin(async move {
-            let answer = AssertUnwindSafe(gateway.answer(&id, rest, request));
-            Ok(answer
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|panic| panicked(&*panic)))
-        })
+        let answer = async move { gateway.answer(&id, rest, request).await };
+        let answer = AssertUnwindSafe(answer).catch_unwind();
+        Box::pin(answer.map(|answer| Ok(answer.unwrap_or_else(|panic| panicked(&*panic)))))
     }
 }
 

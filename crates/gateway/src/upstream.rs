@@ -373,7 +373,7 @@ impl Upstream {
     }
 
     async fn connection(&self, by: Instant) -> Result<Connection, UpstreamError> {
-        if let Some(connection) = self.pool.waiting().await {
+        if let Some(connection) = self.pool.waiting() {
             return Ok(connection);
         }
         // Boxed, since few requests need it and all would carry it.

@@ -157,12 +157,12 @@ impl Kubeconfigs {
                 self.revoke(&names).await;
                 Err(status)
             }
-            (Err(status), record) => {
-                if let Ok(record) = record {
-                    self.withdraw(record).await;
-                }
+            (Err(status), Ok(record)) => {
+                self.withdraw(record).await;
                 Err(of_tokens(status))
             }
+            // What is wrong with the store is told of the kind that was asked for.
+            (Err(_), Err(status)) => Err(status),
         }
     }
 

@@ -53,6 +53,10 @@ pub enum Error {
         /// What failed.
         source: Cause,
     },
+    /// The store does not let this server do it. Nothing happened, and nothing will until somebody
+    /// who looks after the store changes that.
+    #[error("the store denies this server the operation")]
+    Denied(#[source] Cause),
     /// The store cannot answer now: disk full, I/O error, no connection, shutting down. A write may
     /// or may not have happened. Nothing was retried.
     #[error("the store is unavailable")]
@@ -89,6 +93,7 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::Empty
             | Self::Corrupt { .. }
+            | Self::Denied(_)
             | Self::Closed => false,
         }
     }

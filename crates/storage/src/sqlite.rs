@@ -2,18 +2,19 @@
 //!
 //! The file holds a log: one row per write, keyed by its revision. The newest row of a key is its
 //! state, the rows after a revision are a watch's history, so both survive a restart for free.
+//! Which rows are of which key is known in memory.
 //!
 //! ```text
 //!  create, update, delete, compact          get, list              watch
 //!            | bounded queue                    |               |        ^ live
 //!       writer thread ---------- commit ----> state.db <-- read_-+       |
 //!            |  one transaction for all that wait; then, in this order:  |
-//!            +--> advance the head, publish to watches, answer the writers
+//!            +--> index, advance the head, publish to watches, answer the writers
 //! ```
 //!
 //! * `writer` owns the only writing connection; `readers` lend read-only ones to blocking threads;
 //!   `feed` is a watch; `checkpoint` moves the write-ahead log into the file off the commit path.
-//! * `log` is all the SQL on rows, `schema` how a connection is opened, `files` the directory, its
+//! * `index` says which rows are of which key, `log` is all the SQL on rows, `schema` how a connection is opened, `files` the directory, its
 //!   lock and its modes.
 //!
 //! Relies on the file system keeping what `fsync` acknowledged. Reads never show a write before it
@@ -27,10 +28,12 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use self::{
     feed::Feed,
+    index::Index,
     publication::Publication,
     readers::Readers,
     writer::{Operation, Request, Writer},
@@ -40,6 +43,7 @@ use crate::{At, Error, Key, ListOptions, Page, Record, Revision, Store, Watch, c
 mod checkpoint;
 mod feed;
 mod files;
+mod index;
 mod log;
 mod publication;
 mod readers;
@@ -92,6 +96,7 @@ pub struct Sqlite {
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     readers: Arc<Readers>,
+    index: Arc<Index>,
     publication: Publication,
 }
 
@@ -107,6 +112,8 @@ impl Sqlite {
         let file = directory.join(files::DATABASE);
         let connection = schema::open_writer(&file)?;
         let standing = log::standing(&connection).map_err(OpenError::Database)?;
+        let index = log::writes(&connection).map_err(OpenError::Database)?;
+        let index = Arc::new(Index::new(index));
         let publication = Publication::new(standing);
         let readers = Arc::new(Readers::new(
             &file,
@@ -116,7 +123,8 @@ impl Sqlite {
 
         // As many may queue as fit in two transactions: one being committed, one waiting.
         let (requests, queue) = mpsc::channel(2 * options.max_batch);
-        let writer = Writer::new(file, connection, publication.clone(), options)?;
+        let published = (index.clone(), publication.clone());
+        let writer = Writer::new(file, connection, published, options)?;
         let thread = std::thread::Builder::new()
             .name("storage-writer".into())
             .spawn(move || {
@@ -128,6 +136,7 @@ impl Sqlite {
             requests: Some(requests),
             writer,
             readers,
+            index,
             publication,
         })
     }
@@ -181,12 +190,12 @@ fn stopped() -> Error {
 #[async_trait]
 impl Store for Sqlite {
     async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
-        let wanted = key.clone();
-        let row = self
-            .readers
-            .at(At::Latest, move |rows, at| log::get(rows, &wanted, at))
-            .await?;
-        match row {
+        let (wanted, index) = (key.clone(), self.index.clone());
+        let read = move |rows: &Connection, at| {
+            let row = index.row(&wanted, at)?;
+            row.map(|revision| log::record(rows, revision)).transpose()
+        };
+        match self.readers.at(At::Latest, read).await? {
             Some(record) if record.value.is_empty() => {
                 Err(Error::corrupt(Some(key.clone()), log::Damaged))
             }
@@ -195,10 +204,13 @@ impl Store for Sqlite {
     }
 
     async fn list(&self, prefix: &str, options: &ListOptions) -> Result<Page, Error> {
-        let span = log::Span::new(prefix, options);
-        self.readers
-            .at(options.at, move |rows, at| log::list(rows, &span, at))
-            .await
+        let (prefix, options) = (prefix.to_owned(), options.clone());
+        let (at, index) = (options.at, self.index.clone());
+        let read = move |rows: &Connection, at| {
+            let wanted = index.rows(&prefix, &options, at)?;
+            log::records(rows, &wanted, at)
+        };
+        self.readers.at(at, read).await
     }
 
     async fn create(&self, key: &Key, value: Bytes) -> Result<Revision, Error> {

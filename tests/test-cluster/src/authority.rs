@@ -1,8 +1,10 @@
 //! A certificate authority and what it signs.
 
+use std::ops::Range;
+
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose,
+    Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
 /// A certificate authority that lives as long as a test.
@@ -51,14 +53,14 @@ impl Authority {
 
     /// A certificate for a client, in the way of Kubernetes: user and group in its subject.
     pub(crate) fn client(&self, user: &str, group: Option<&str>) -> anyhow::Result<Certificate> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, user);
-        if let Some(group) = group {
-            params
-                .distinguished_name
-                .push(DnType::OrganizationName, group);
-        }
+        self.sign(subject(user, group), ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// The same, valid from the beginning of one year to that of another.
+    pub(crate) fn client_in(&self, user: &str, years: Range<i32>) -> anyhow::Result<Certificate> {
+        let mut params = subject(user, None);
+        params.not_before = date_time_ymd(years.start, 1, 1);
+        params.not_after = date_time_ymd(years.end, 1, 1);
         self.sign(params, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
@@ -74,4 +76,15 @@ impl Authority {
             key: key.serialize_pem(),
         })
     }
+}
+
+fn subject(user: &str, group: Option<&str>) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    let name = &mut params.distinguished_name;
+    name.push(DnType::CommonName, user);
+    if let Some(group) = group {
+        name.push(DnType::OrganizationName, group);
+    }
+    params
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -44,6 +45,8 @@ pub struct Options {
     pub authentication_config: Option<String>,
     /// Further flags.
     pub arguments: Vec<String>,
+    /// Whether etcd waits for the disk, as it does outside of tests. Only a start asks for it.
+    pub durable: bool,
 }
 
 /// A running cluster. Dropped, its programs are killed and its folder is removed; after a panic the
@@ -51,7 +54,7 @@ pub struct Options {
 pub struct TestCluster {
     controller_manager: Option<Daemon>,
     apiserver: Option<Daemon>,
-    _etcd: Daemon,
+    etcd: Daemon,
     port: u16,
     authority: Authority,
     front_proxy: Authority,
@@ -72,7 +75,7 @@ impl TestCluster {
         let mut cluster = Self {
             controller_manager: None,
             apiserver: None,
-            _etcd: start_etcd(folder.path())?,
+            etcd: start_etcd(folder.path(), options.durable)?,
             port: 0,
             authority,
             front_proxy,
@@ -118,6 +121,15 @@ impl TestCluster {
         self.front_proxy.client(name, None)
     }
 
+    /// The same, valid from the beginning of one year to that of another.
+    pub fn front_proxy_certificate_in(
+        &self,
+        name: &str,
+        years: Range<i32>,
+    ) -> anyhow::Result<Certificate> {
+        self.front_proxy.client_in(name, years)
+    }
+
     /// Where the logs are, `kube-apiserver.log` and `etcd.log`, and what it shows to aggregated servers:
     /// `front-proxy-client.crt` and `.key`.
     pub fn folder(&self) -> &Path {
@@ -158,6 +170,16 @@ impl TestCluster {
         let log = self.folder.path().join("kube-controller-manager.log");
         self.controller_manager = Some(Daemon::start(&mut command, &log)?);
         Ok(())
+    }
+
+    /// The process of kube-apiserver, while it runs.
+    pub fn apiserver_id(&self) -> Option<u32> {
+        self.apiserver.as_ref().map(Daemon::id)
+    }
+
+    /// The process of its etcd.
+    pub fn etcd_id(&self) -> u32 {
+        self.etcd.id()
     }
 
     pub(crate) fn authority(&self) -> &Authority {
@@ -284,7 +306,7 @@ const CONTROLLERS: &[&str] = &[
 ];
 
 /// It listens on sockets in its folder: no port to find, and nobody else to reach it.
-fn start_etcd(folder: &Path) -> anyhow::Result<Daemon> {
+fn start_etcd(folder: &Path, durable: bool) -> anyhow::Result<Daemon> {
     let mut command = Command::new(tools::path("etcd")?);
     command
         .args([
@@ -292,9 +314,9 @@ fn start_etcd(folder: &Path) -> anyhow::Result<Daemon> {
             "--listen-client-urls=unix://etcd:0",
             "--advertise-client-urls=unix://etcd:0",
             "--listen-peer-urls=unix://peer:0",
-            "--unsafe-no-fsync",
             "--log-level=warn",
         ])
+        .arg(format!("--unsafe-no-fsync={}", !durable))
         .current_dir(folder);
     Daemon::start(&mut command, &folder.join("etcd.log"))
 }

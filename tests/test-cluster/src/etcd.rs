@@ -132,6 +132,17 @@ impl EtcdCluster {
         })
     }
 
+    /// The process of a member, while it runs.
+    pub fn id(&self, member: usize) -> Option<u32> {
+        self.members[member].daemon.as_ref().map(Daemon::id)
+    }
+
+    /// What a member counts, in the text format of Prometheus.
+    pub fn metrics(&self, member: usize) -> anyhow::Result<String> {
+        let metrics = self.members[member].metrics();
+        metrics.with_context(|| format!("metrics of member {member}"))
+    }
+
     fn start_once(members: usize, flags: &[&str]) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("test-etcd-")?;
         let authority = Authority::new("etcd-ca")?;
@@ -228,16 +239,18 @@ impl Member {
 
     /// Whether its metrics have this line now.
     fn says(&self, line: &str) -> bool {
-        let metrics = || -> std::io::Result<String> {
-            let address = SocketAddr::from(([127, 0, 0, 1], self.metrics_port));
-            let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        };
-        metrics().is_ok_and(|answer| answer.lines().any(|said| said == line))
+        let metrics = self.metrics();
+        metrics.is_ok_and(|answer| answer.lines().any(|said| said == line))
+    }
+
+    fn metrics(&self) -> std::io::Result<String> {
+        let address = SocketAddr::from(([127, 0, 0, 1], self.metrics_port));
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 }
 

@@ -3,4 +3,5 @@
 mod fail_closed;
 mod neighbour;
 mod replicas;
+mod service_accounts;
 mod transcripts;

@@ -22,6 +22,10 @@ pub(crate) fn status_of(error: Error, resource: &GroupResource, kind: &str, name
             Reason::RequestEntityTooLarge,
             format!("{kind} {name:?} is too large to be stored"),
         ),
+        Error::Denied(source) => {
+            tracing::error!(error = %source, %resource, "the store denied the request");
+            Status::forbidden(resource, name, "backing store denied the request")
+        }
         Error::Unavailable(source) => {
             tracing::error!(error = %source, %resource, "the store is unavailable");
             Status::service_unavailable(
@@ -33,5 +37,46 @@ pub(crate) fn status_of(error: Error, resource: &GroupResource, kind: &str, name
             tracing::error!(error = %other, %resource, "the store failed");
             Status::internal(format!("error accessing backing object for {kind} {name}"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use machinery::meta::GroupResource;
+    use storage::Error;
+
+    use super::status_of;
+
+    #[track_caller]
+    fn check(error: Error, code: u16, message: &str) {
+        let resource = GroupResource::new("wardle.example.com", "flunders");
+        let status = status_of(error, &resource, "Flunder", "a");
+        assert_eq!(
+            (status.http_code(), status.message.as_str()),
+            (code, message)
+        );
+    }
+
+    #[test]
+    fn what_lies_behind_is_not_named() {
+        let cause = || std::sync::Arc::new(std::io::Error::other("secrets \"x\" in /var/lib"));
+        check(
+            Error::Denied(cause()),
+            403,
+            "flunders.wardle.example.com \"a\" is forbidden: backing store denied the request",
+        );
+        check(
+            Error::Unavailable(cause()),
+            503,
+            "backing store unavailable for flunder a",
+        );
+        check(
+            Error::Corrupt {
+                key: None,
+                source: cause(),
+            },
+            500,
+            "Internal error occurred: error accessing backing object for flunder a",
+        );
     }
 }

@@ -81,6 +81,7 @@ impl Unit {
         match self {
             Self::PerSecond => "/s",
             Self::Millis => "ms",
+            Self::Percent => "%",
             Self::Kilobytes => "KiB",
             Self::Megabytes => "MiB",
         }

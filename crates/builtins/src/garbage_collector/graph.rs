@@ -1,6 +1,6 @@
 //! Which objects refer to which owner.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use apiserver::stored_object::StoredObject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
@@ -35,10 +35,12 @@ pub(super) struct Effect {
     pub(super) after: Facts,
 }
 
-/// Dependents by the uid of their owner.
+/// The uid of each owner with each object that refers to it: one set, since most owners have one
+/// dependent.
 #[derive(Default)]
 pub(super) struct Graph {
-    dependents: HashMap<String, BTreeSet<Place>>,
+    /// Never without a place, which is only left out to search for the first of an owner.
+    references: BTreeSet<(Box<str>, Option<Place>)>,
 }
 
 impl Facts {
@@ -91,29 +93,24 @@ impl Graph {
     /// Enters an object under its owners.
     pub(super) fn link(&mut self, facts: &Facts, place: Place) {
         for reference in &facts.owner_references {
-            let dependents = self.dependents.entry(reference.uid.clone()).or_default();
-            dependents.insert(place.clone());
+            self.references
+                .insert((reference.uid.as_str().into(), Some(place.clone())));
         }
     }
 
     fn unlink(&mut self, facts: &Facts, place: &Place) {
         for reference in &facts.owner_references {
-            if let Some(dependents) = self.dependents.get_mut(&reference.uid) {
-                dependents.remove(place);
-                if dependents.is_empty() {
-                    self.dependents.remove(&reference.uid);
-                }
-            }
+            self.references
+                .remove(&(reference.uid.as_str().into(), Some(place.clone())));
         }
     }
 
     /// The objects that refer to this owner.
     pub(super) fn dependents(&self, owner: &str) -> Vec<Place> {
-        self.dependents
-            .get(owner)
-            .into_iter()
-            .flatten()
-            .cloned()
+        self.references
+            .range((Box::from(owner), None)..)
+            .take_while(|(uid, _)| **uid == *owner)
+            .filter_map(|(_, place)| place.clone())
             .collect()
     }
 }

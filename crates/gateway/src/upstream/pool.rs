@@ -4,15 +4,18 @@
 //! and watches hold theirs for long, so there must be as many connections as the streams need; and
 //! failures must be told apart by where they happen.
 //!
+//! An HTTP/1.1 connection has no task of its own: whoever waits for an answer on it also moves its
+//! bytes. So a request crosses the gateway in one task, and a connection that waits costs nothing.
+//!
 //! Connections are dialled one at a time until the cluster has shown that it speaks HTTP/1.1, lest
 //! a crowd of first requests open one each where one would do.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -21,7 +24,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::dial::{Stream, dial};
 use super::target::Target;
@@ -34,10 +37,6 @@ const IDLE: Duration = Duration::from_secs(90);
 /// Most HTTP/1.1 connections that wait.
 const MAX_IDLE: usize = 256;
 
-/// How long a connection whose answer was read may take to be ready again. One that does not is
-/// still sending its request.
-const TURNAROUND: Duration = Duration::from_millis(20);
-
 /// Flow-control windows: of a stream, and of a connection of many.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 
@@ -45,7 +44,17 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 pub(crate) struct PooledBody {
     incoming: Incoming,
     ended: bool,
+    /// Why it broke off, until whoever reads it has been told.
+    failed: Option<hyper::Error>,
     hold: Hold,
+}
+
+/// An HTTP/1.1 connection, which moves only while it is polled.
+pub(super) struct Line {
+    sender: http1::SendRequest<Body>,
+    /// `None` once it is over.
+    connection: Option<http1::Connection<TokioIo<Stream>, Body>>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 /// The connections to one cluster.
@@ -60,7 +69,7 @@ pub(super) struct Pool {
 }
 
 struct Idle {
-    sender: http1::SendRequest<Body>,
+    line: Box<Line>,
     since: Instant,
 }
 
@@ -78,13 +87,13 @@ struct Streams {
 
 /// A connection with room for a request.
 pub(super) enum Connection {
-    Http1(http1::SendRequest<Body>),
+    Http1(Box<Line>),
     Http2(http2::SendRequest<Body>, StreamPlace),
 }
 
 /// What an answer holds until its end: its connection, or its place on a shared one.
 enum Hold {
-    Http1(Arc<Pool>, Option<http1::SendRequest<Body>>),
+    Http1(Arc<Pool>, Option<Box<Line>>),
     Http2 { _place: StreamPlace },
 }
 
@@ -105,20 +114,9 @@ impl Pool {
     }
 
     /// A waiting connection, or one with a free stream.
-    pub(super) async fn waiting(&self) -> Option<Connection> {
-        if let Some(connection) = self.free_stream() {
-            return Some(connection);
-        }
-        loop {
-            let mut sender = self.pop_idle()?;
-            if sender.is_ready() {
-                return Some(Connection::Http1(sender));
-            }
-            let ready = tokio::time::timeout(TURNAROUND, sender.ready());
-            if matches!(ready.await, Ok(Ok(()))) {
-                return Some(Connection::Http1(sender));
-            }
-        }
+    pub(super) fn waiting(&self) -> Option<Connection> {
+        let waiting = || self.pop_idle().map(Connection::Http1);
+        self.free_stream().or_else(waiting)
     }
 
     /// A new connection, or one that another request has opened meanwhile.
@@ -140,7 +138,8 @@ impl Pool {
             Some(b"h2") => self.start_http2(stream).await,
             _ => {
                 self.speaks_http1.store(true, Ordering::Relaxed);
-                Ok(Connection::Http1(self.start_http1(stream).await?))
+                let line = Line::new(start_http1(stream).await?, self.is_cut());
+                Ok(Connection::Http1(Box::new(line)))
             }
         }
     }
@@ -154,7 +153,9 @@ impl Pool {
         target: &Target,
     ) -> Result<http1::SendRequest<Body>, UpstreamError> {
         let stream = dial(target, &target.tls_http1, self.policy).await?;
-        self.start_http1(stream).await
+        let (sender, connection) = start_http1(stream).await?;
+        self.drive(connection.with_upgrades());
+        Ok(sender)
     }
 
     /// Takes no connection back any more; those in use end with their requests.
@@ -184,46 +185,36 @@ impl Pool {
         })
     }
 
-    fn pop_idle(&self) -> Option<http1::SendRequest<Body>> {
-        let mut idle = lock(&self.http1);
-        let now = Instant::now();
-        while idle.front().is_some_and(|oldest| now - oldest.since > IDLE) {
-            idle.pop_front();
-        }
-        // The newest was often given back just now, and is not ready before its task has run.
-        let ready = idle
-            .iter()
-            .rposition(|waiting| waiting.sender.is_ready() && !waiting.sender.is_closed());
-        if let Some(ready) = ready.and_then(|at| idle.remove(at)) {
-            return Some(ready.sender);
-        }
+    fn pop_idle(&self) -> Option<Box<Line>> {
         loop {
-            let newest = idle.pop_back()?;
-            if !newest.sender.is_closed() {
-                return Some(newest.sender);
+            let Idle { mut line, since } = lock(&self.http1).pop_back()?;
+            if since.elapsed() > IDLE {
+                // All others have waited longer.
+                lock(&self.http1).clear();
+                return None;
+            }
+            if line.is_ready() {
+                return Some(line);
             }
         }
     }
 
-    fn give_back(&self, sender: http1::SendRequest<Body>) {
+    /// Takes a connection back, unless it is still sending a request that was answered early.
+    fn give_back(&self, mut line: Box<Line>) {
+        if !line.is_ready() {
+            return;
+        }
         let mut idle = lock(&self.http1);
-        if self.retired.load(Ordering::SeqCst) || sender.is_closed() {
+        if self.retired.load(Ordering::SeqCst) {
             return;
         }
         if idle.len() >= MAX_IDLE {
             idle.pop_front();
         }
         idle.push_back(Idle {
-            sender,
+            line,
             since: Instant::now(),
         });
-    }
-
-    async fn start_http1(&self, stream: Stream) -> Result<http1::SendRequest<Body>, UpstreamError> {
-        let handshake = http1::handshake(TokioIo::new(stream)).await;
-        let (sender, connection) = handshake.map_err(UpstreamError::of_connection)?;
-        self.drive(connection.with_upgrades());
-        Ok(sender)
     }
 
     async fn start_http2(&self, stream: Stream) -> Result<Connection, UpstreamError> {
@@ -273,6 +264,54 @@ impl Pool {
     }
 }
 
+type Http1 = (
+    http1::SendRequest<Body>,
+    http1::Connection<TokioIo<Stream>, Body>,
+);
+
+async fn start_http1(stream: Stream) -> Result<Http1, UpstreamError> {
+    let handshake = http1::handshake(TokioIo::new(stream)).await;
+    handshake.map_err(UpstreamError::of_connection)
+}
+
+impl Line {
+    fn new((sender, connection): Http1, cut: CancellationToken) -> Self {
+        Self {
+            sender,
+            connection: Some(connection),
+            cut: Box::pin(cut.cancelled_owned()),
+        }
+    }
+
+    /// Whether a request can be sent: none is under way, and the cluster has not hung up.
+    fn is_ready(&mut self) -> bool {
+        self.advance(&mut Context::from_waker(Waker::noop()));
+        self.connection.is_some() && self.sender.is_ready()
+    }
+
+    /// Moves bytes. What comes of it, an end included, shows in the answer or its body.
+    fn advance(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection {
+            let is_cut = self.cut.as_mut().poll(cx).is_ready();
+            if is_cut || Pin::new(connection).poll(cx).is_ready() {
+                self.connection = None;
+            }
+        }
+    }
+
+    async fn send(
+        &mut self,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<Incoming>, TrySendError<http::Request<Body>>> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let next = |cx: &mut Context<'_>| {
+            self.advance(cx);
+            answer.as_mut().poll(cx)
+        };
+        poll_fn(next).await
+    }
+}
+
 impl Connection {
     /// Sends a request that fits the connection's version.
     ///
@@ -284,9 +323,9 @@ impl Connection {
         request: http::Request<Body>,
     ) -> Result<http::Response<PooledBody>, TrySendError<http::Request<Body>>> {
         let (response, hold) = match self {
-            Self::Http1(mut sender) => {
-                let response = sender.try_send_request(request).await?;
-                (response, Hold::Http1(Arc::clone(pool), Some(sender)))
+            Self::Http1(mut line) => {
+                let response = line.send(request).await?;
+                (response, Hold::Http1(Arc::clone(pool), Some(line)))
             }
             Self::Http2(mut sender, place) => {
                 let response = sender.try_send_request(request).await?;
@@ -296,6 +335,7 @@ impl Connection {
         Ok(response.map(|incoming| PooledBody {
             incoming,
             ended: false,
+            failed: None,
             hold,
         }))
     }
@@ -331,13 +371,34 @@ impl http_body::Body for PooledBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<hyper::Result<Frame<Self::Data>>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        self.ended |= frame.is_none();
-        Poll::Ready(frame)
+        let this = &mut *self;
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let mut frame = Pin::new(&mut this.incoming).poll_frame(cx);
+        if frame.is_pending()
+            && let Hold::Http1(_, Some(line)) = &mut this.hold
+        {
+            // Now it knows that more is wanted.
+            line.advance(cx);
+            frame = Pin::new(&mut this.incoming).poll_frame(cx);
+        }
+        match ready!(frame) {
+            Some(Err(error)) => {
+                // A server throws away what it has not sent yet when a body fails: let it send first.
+                this.failed = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => {
+                this.ended |= frame.is_none();
+                Poll::Ready(frame)
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.failed.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -348,10 +409,10 @@ impl http_body::Body for PooledBody {
 impl Drop for PooledBody {
     fn drop(&mut self) {
         let ended = self.ended || self.incoming.is_end_stream();
-        if let (true, Hold::Http1(pool, sender)) = (ended, &mut self.hold)
-            && let Some(sender) = sender.take()
+        if let (true, Hold::Http1(pool, line)) = (ended, &mut self.hold)
+            && let Some(line) = line.take()
         {
-            pool.give_back(sender);
+            pool.give_back(line);
         }
     }
 }

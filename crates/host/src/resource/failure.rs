@@ -1,5 +1,6 @@
 //! Why the host did not do what it was asked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
@@ -126,6 +127,9 @@ impl From<serde_json::Error> for Failure {
 /// What is left when the caller has dealt with the answers that mean something to it.
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
+        if failure.is(StatusCode::FORBIDDEN) {
+            return Self::Denied(Arc::new(failure));
+        }
         Self::unavailable(failure)
     }
 }

@@ -242,7 +242,7 @@ async fn a_missing_permission_is_named_and_its_coming_noticed() {
         format!("{start}grant it to the account of this server")
     );
     let refused = records.delete(&key("a"), created).await;
-    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Denied(_))), "{refused:?}");
     assert!(records.trouble().is_some_and(|now| now.starts_with(&start)));
 
     host.patch(&format!("{roles}/roles/r"), &json!({"rules": [rule(&all)]}));

@@ -83,10 +83,7 @@ impl Scene {
     pub(super) fn flag(&self, name: &str) -> Option<&str> {
         let container = self.pod()?.containers.first()?;
         let arguments = container.args.as_deref().unwrap_or_default();
-        let prefix = format!("--{name}=");
-        arguments
-            .iter()
-            .find_map(|argument| argument.strip_prefix(&prefix))
+        value(arguments, name)
     }
 
     /// Whether the server has this flag, which has no value.
@@ -165,4 +162,47 @@ async fn deployment(
                 .all(|(name, value)| labels.get(name) == Some(value))
         })
     }))
+}
+
+/// The value of a flag, written as `--name=value` or as `--name value`.
+fn value<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let flag = argument.strip_prefix("--").unwrap_or_default();
+        match flag.strip_prefix(name) {
+            Some("") => return arguments.next().map(String::as_str),
+            Some(rest) if rest.starts_with('=') => return rest.get(1..),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::value;
+
+    #[track_caller]
+    fn check(arguments: &[&str], expect: Option<&str>) {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        assert_eq!(value(&arguments, "store"), expect);
+    }
+
+    #[test]
+    fn a_flag_has_its_value_behind_an_equals_sign_or_in_the_next_argument() {
+        check(&["aggregated", "--store=etcd"], Some("etcd"));
+        check(&["aggregated", "--store", "etcd"], Some("etcd"));
+        check(
+            &["aggregated", "--store-x=a", "--store", "etcd"],
+            Some("etcd"),
+        );
+        check(
+            &["aggregated", "--service", "a", "--store=etcd"],
+            Some("etcd"),
+        );
+        check(&["aggregated", "--store="], Some(""));
+        check(&["aggregated", "--store"], None);
+        check(&["aggregated", "store=etcd"], None);
+        check(&[], None);
+    }
 }

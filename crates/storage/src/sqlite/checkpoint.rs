@@ -22,6 +22,9 @@ use super::{OpenError, schema};
 /// Bytes of a page in the write-ahead log, its header left aside.
 pub(super) const PAGE: usize = 4096;
 
+/// Pages that every commit writes: the first one, and one that is not full.
+const PAGES_OF_COMMIT: usize = 2;
+
 /// The log may grow to this many times the threshold before the writer has to help.
 const PATIENCE: usize = 4;
 
@@ -59,9 +62,9 @@ impl Checkpointer {
         })
     }
 
-    /// Counts a commit of about so many pages.
-    pub(super) fn committed(&mut self, pages: usize) {
-        self.written += pages * PAGE;
+    /// Counts a commit of about so many bytes.
+    pub(super) fn committed(&mut self, bytes: usize) {
+        self.written += bytes + PAGES_OF_COMMIT * PAGE;
         let due = self.written >= self.threshold;
         if due
             && self

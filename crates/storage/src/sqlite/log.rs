@@ -4,9 +4,10 @@
 //! fails it is handed out with an empty value, as [`crate::Store`] has it.
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
-use crate::{Batch, Change, Error, Event, Key, ListOptions, Page, Record, Revision};
+use super::index::{Index, Removed, Rows, Write, Writes};
+use crate::{Batch, Change, Error, Event, Key, Page, Record, Revision};
 
 /// The stored bytes are not those that were written.
 #[derive(Debug, thiserror::Error)]
@@ -49,24 +50,20 @@ pub(super) fn compacted(connection: &Connection) -> Result<Revision, Error> {
     mark(connection, "compacted")
 }
 
-/// The last write to a key, without its value.
-pub(super) struct Newest {
-    pub(super) revision: Revision,
-    pub(super) deleted: bool,
-}
-
-/// The last write to `key`, if any is kept.
-pub(super) fn newest(connection: &Connection, key: &Key) -> rusqlite::Result<Option<Newest>> {
-    let mut query = connection.prepare_cached(
-        "SELECT revision, value IS NULL FROM log WHERE key = ?1 ORDER BY revision DESC LIMIT 1",
-    )?;
-    let read = |row: &Row<'_>| {
-        Ok(Newest {
+/// All writes, without their values.
+pub(super) fn writes(connection: &Connection) -> Result<Writes, Error> {
+    let mut writes = Writes::new(compacted(connection)?);
+    let mut query =
+        connection.prepare("SELECT revision, key, value IS NULL FROM log ORDER BY revision")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let write = Write {
             revision: revision(row.get(0)?),
-            deleted: row.get(1)?,
-        })
-    };
-    query.query_row([key.as_str()], read).optional()
+            deleted: row.get(2)?,
+        };
+        writes.add(key(row)?, write);
+    }
+    Ok(writes)
 }
 
 /// Appends a write; `None` removes.
@@ -84,70 +81,34 @@ pub(super) fn append(
         .map(drop)
 }
 
-/// The record at `key` in the state `at`.
-pub(super) fn get(
-    connection: &Connection,
-    key: &Key,
-    at: Revision,
-) -> Result<Option<Record>, Error> {
-    let mut query = connection.prepare_cached(
-        "SELECT revision, key, value, checksum FROM log
-         WHERE key = ?1 AND revision <= ?2 ORDER BY revision DESC LIMIT 1",
-    )?;
-    let mut rows = query.query(params![key.as_str(), number(at)])?;
-    Ok(rows.next()?.map(read).transpose()?.and_then(into_record))
+const RECORD: &str = "SELECT revision, key, value, checksum FROM log WHERE revision = ?1";
+
+/// The record of the write at `revision`, which the index has found.
+pub(super) fn record(connection: &Connection, revision: Revision) -> Result<Record, Error> {
+    let mut query = connection.prepare_cached(RECORD)?;
+    read_record(&mut query, revision)
 }
 
-/// A range of keys and how many of them.
-pub(super) struct Span {
-    from: String,
-    below: String,
-    limit: usize,
-}
-
-impl Span {
-    /// The keys that a list asks for.
-    pub(super) fn new(prefix: &str, options: &ListOptions) -> Self {
-        let from = match &options.after {
-            // The next string after a key in byte order.
-            Some(after) if after.as_str() >= prefix => format!("{after}\0"),
-            _ => prefix.to_owned(),
-        };
-        let below = format!("{prefix}{}", Key::ABOVE_ALL);
-        Self {
-            from,
-            below,
-            limit: options.limit.unwrap_or(usize::MAX),
-        }
-    }
-}
-
-/// The records of `span` in the state `at`.
-pub(super) fn list(connection: &Connection, span: &Span, at: Revision) -> Result<Page, Error> {
-    let mut query = connection.prepare_cached(
-        "SELECT revision, key, value, checksum FROM log AS newest
-         WHERE key >= ?1 AND key < ?2 AND value IS NOT NULL AND revision = (
-             SELECT revision FROM log WHERE key = newest.key AND revision <= ?3
-             ORDER BY revision DESC LIMIT 1)
-         ORDER BY key",
-    )?;
-    let mut rows = query.query(params![span.from, span.below, number(at)])?;
-    let mut records = Vec::new();
-    let mut more = false;
-    while let Some(row) = rows.next()? {
-        if records.len() == span.limit {
-            more = true;
-            break;
-        }
-        let event = read(row)?;
-        report_damage(&event);
-        records.extend(into_record(event));
+/// The records of these rows.
+pub(super) fn records(connection: &Connection, rows: &Rows, at: Revision) -> Result<Page, Error> {
+    let mut query = connection.prepare_cached(RECORD)?;
+    let mut records = Vec::with_capacity(rows.revisions.len());
+    for revision in &rows.revisions {
+        let record = read_record(&mut query, *revision)?;
+        report_damage(&record.key, *revision, &record.value);
+        records.push(record);
     }
     Ok(Page {
         records,
         revision: at,
-        more,
+        more: rows.more,
     })
+}
+
+fn read_record(query: &mut Statement<'_>, revision: Revision) -> Result<Record, Error> {
+    let mut rows = query.query([number(revision)])?;
+    let event = rows.next()?.map(read).transpose()?;
+    event.and_then(into_record).ok_or_else(is_missing)
 }
 
 /// The next writes after `after`, `limit` of them, none beyond `through`. The batch's revision says
@@ -166,47 +127,68 @@ pub(super) fn events(
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
         let event = read(row)?;
-        report_damage(&event);
+        if let Change::Put(value) = &event.change {
+            report_damage(&event.key, event.revision, value);
+        }
         events.push(event);
     }
     let revision = events.last().map_or(after, |event| event.revision);
     let complete = revision == through || events.len() == limit;
     let gapless = revision.get() - after.get() == events.len() as u64;
     if !complete || !gapless {
-        let missing = Incomplete("a write is missing in the log".into());
-        return Err(Error::corrupt(None, missing));
+        return Err(is_missing());
     }
     Ok(Batch { events, revision })
 }
 
-/// Reads everything: the structure of the file, the index, the checksum of each row.
+/// Reads everything: the structure of the file, the checksum of each row, and that no row is missing.
 pub(super) fn verify(connection: &Connection) -> Result<(), Error> {
     let report: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if report != "ok" {
         return Err(Error::corrupt(None, Incomplete(report)));
     }
     mark(connection, "swept")?;
-    let mut query = connection.prepare("SELECT revision, key, value, checksum FROM log")?;
+    let compacted = compacted(connection)?;
+    let mut next = compacted.get() + 1;
+    let mut query =
+        connection.prepare("SELECT revision, key, value, checksum FROM log ORDER BY revision")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         let event = read(row)?;
-        if is_damaged(&event) {
+        if matches!(&event.change, Change::Put(value) if value.is_empty()) {
             return Err(Error::corrupt(Some(event.key), Damaged));
+        }
+        if event.revision > compacted {
+            if event.revision.get() != next {
+                return Err(is_missing());
+            }
+            next += 1;
         }
     }
     Ok(())
 }
 
+/// What one step of a compaction did.
+pub(super) struct Compaction {
+    /// The oldest complete state now.
+    pub(super) compacted: Revision,
+    /// How far the removal has got.
+    pub(super) swept: Revision,
+    /// What went.
+    pub(super) removed: Vec<Removed>,
+}
+
 /// Forgets states before `through` (or before an earlier, greater mark) for readers, then removes
-/// the superfluous rows of the next `steps` writes. Returns how far the removal has got.
+/// the superfluous rows of the next `steps` writes.
 ///
 /// Only a write makes rows superfluous: all older ones of its key, and itself if it is a removal.
 /// So this looks at the writes since the last compaction, not at the whole log.
 pub(super) fn compact(
     connection: &Connection,
+    index: &Index,
     through: Revision,
     steps: usize,
-) -> Result<Revision, Error> {
+) -> Result<Compaction, Error> {
     let compacted = compacted(connection)?.max(through);
     set_mark(connection, "compacted", compacted)?;
     let swept = mark(connection, "swept")?;
@@ -216,23 +198,30 @@ pub(super) fn compact(
         "SELECT revision, key, value IS NULL FROM log
          WHERE revision > ?1 AND revision <= ?2 ORDER BY revision LIMIT ?3",
     )?;
-    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let writes: Vec<(i64, String, bool)> = writes
-        .query_map(
-            params![number(swept), number(compacted), steps_number],
-            read,
-        )?
-        .collect::<Result<_, _>>()?;
-    // `deleted` counts as 1: a removal goes with what it removed.
-    let mut older =
-        connection.prepare_cached("DELETE FROM log WHERE key = ?1 AND revision < ?2 + ?3")?;
-    for (at, key, deleted) in &writes {
-        older.execute(params![key, at, deleted])?;
+    let mut writes = writes.query(params![number(swept), number(compacted), steps_number])?;
+    let (mut removed, mut last) = (Vec::new(), swept);
+    while let Some(row) = writes.next()? {
+        last = revision(row.get(0)?);
+        // A removal goes with what it removed.
+        let below = last.get() + u64::from(row.get::<_, bool>(2)?);
+        removed.push((key(row)?, Revision::new(below)));
     }
-    let last = writes.last().filter(|_| writes.len() == steps);
-    let swept = last.map_or(compacted, |(at, ..)| revision(*at));
+    let mut remove = connection.prepare_cached("DELETE FROM log WHERE revision = ?1")?;
+    for (key, below) in &removed {
+        for older in index.before(key, *below) {
+            remove.execute([number(older)])?;
+        }
+    }
+    let swept = match removed.len() == steps {
+        true => last,
+        false => compacted,
+    };
     set_mark(connection, "swept", swept)?;
-    Ok(swept)
+    Ok(Compaction {
+        compacted,
+        swept,
+        removed,
+    })
 }
 
 fn mark(connection: &Connection, name: &str) -> Result<Revision, Error> {
@@ -257,17 +246,13 @@ fn set_mark(connection: &Connection, name: &str, to: Revision) -> rusqlite::Resu
 /// Reads the columns `revision, key, value, checksum`.
 fn read(row: &Row<'_>) -> Result<Event, Error> {
     let at = revision(row.get(0)?);
-    let text = row
-        .get_ref(1)?
-        .as_str()
-        .map_err(|error| Error::corrupt(None, error))?;
+    let key = key(row)?;
     let value = row
         .get_ref(2)?
         .as_blob_or_null()
         .map_err(|error| Error::corrupt(None, error))?;
-    let expected = i64::from(checksum(at, text, value));
+    let expected = i64::from(checksum(at, key.as_str(), value));
     let intact = row.get::<_, i64>(3).is_ok_and(|stored| stored == expected);
-    let key = Key::parse(text).map_err(|error| Error::corrupt(None, error))?;
     let change = match value {
         _ if !intact => Change::Put(Bytes::new()),
         Some(value) => Change::Put(Bytes::copy_from_slice(value)),
@@ -280,15 +265,23 @@ fn read(row: &Row<'_>) -> Result<Event, Error> {
     })
 }
 
-/// For those who get the other records all the same.
-fn report_damage(event: &Event) {
-    if is_damaged(event) {
-        tracing::error!(key = %event.key, revision = %event.revision, "a record is damaged");
-    }
+/// The second column.
+fn key(row: &Row<'_>) -> Result<Key, Error> {
+    let text = row.get_ref(1)?.as_str();
+    let text = text.map_err(|error| Error::corrupt(None, error))?;
+    Key::parse(text).map_err(|error| Error::corrupt(None, error))
 }
 
-fn is_damaged(event: &Event) -> bool {
-    matches!(&event.change, Change::Put(value) if value.is_empty())
+fn is_missing() -> Error {
+    let missing = Incomplete("a write is missing in the log".into());
+    Error::corrupt(None, missing)
+}
+
+/// For those who get the other records all the same.
+fn report_damage(key: &Key, revision: Revision, value: &Bytes) {
+    if value.is_empty() {
+        tracing::error!(%key, %revision, "a record is damaged");
+    }
 }
 
 fn into_record(event: Event) -> Option<Record> {

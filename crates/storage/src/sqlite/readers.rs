@@ -36,7 +36,7 @@ impl Readers {
     pub(super) async fn at<T: Send + 'static>(
         self: &Arc<Self>,
         at: At,
-        read: impl FnOnce(&Connection, Revision) -> Result<T, Error> + Send + 'static,
+        read: impl Fn(&Connection, Revision) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let head = self.head.clone();
         let read_at = move |connection: &mut Connection| loop {
@@ -46,13 +46,15 @@ impl Readers {
             };
             let snapshot = connection.transaction()?;
             let oldest = log::compacted(&snapshot)?;
-            if oldest <= revision {
-                return read(&snapshot, revision);
+            let answer = match oldest <= revision {
+                true => read(&snapshot, revision),
+                false => Err(Error::Compacted { oldest }),
+            };
+            match answer {
+                // A compaction ran since the head was read, which has passed it already.
+                Err(Error::Compacted { oldest }) if at == At::Latest && oldest > revision => {}
+                answer => return answer,
             }
-            if at != At::Latest {
-                return Err(Error::Compacted { oldest });
-            }
-            // A compaction ran between the two reads; the head has passed it already.
         };
         self.run(read_at).await
     }

@@ -8,10 +8,9 @@ use super::{OpenError, log};
 use crate::Error;
 
 /// The format of the file, in its `user_version`. Raise it with every change of `TABLES`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
-/// * `log`: every write. `value` is NULL for a removal. The index orders the rows of a key by
-///   revision, since SQLite ends every index with the row's primary key.
+/// * `log`: every write. `value` is NULL for a removal. Which rows are of which key is kept in memory.
 /// * `mark`: `compacted`, the oldest revision whose state is complete, and `swept`, through which
 ///   the rows that it made superfluous have been removed.
 const TABLES: &str = "
@@ -21,13 +20,15 @@ const TABLES: &str = "
         value    BLOB,
         checksum INTEGER NOT NULL
     ) STRICT;
-    CREATE INDEX log_by_key ON log (key);
     CREATE TABLE mark (
         name     TEXT PRIMARY KEY,
         revision INTEGER NOT NULL,
         checksum INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ";
+
+/// What format 1 had beside it.
+const REMOVE_FORMAT_1: &str = "DROP INDEX log_by_key";
 
 /// The connection of the writer; makes the tables in a new file.
 pub(super) fn open_writer(file: &Path) -> Result<Connection, OpenError> {
@@ -44,10 +45,15 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     configure(&connection)?;
-    if found == 0 {
+    if found < FORMAT {
         let tables = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        tables.execute_batch(TABLES)?;
-        log::begin(&tables)?;
+        match found {
+            0 => {
+                tables.execute_batch(TABLES)?;
+                log::begin(&tables)?;
+            }
+            _ => tables.execute_batch(REMOVE_FORMAT_1)?,
+        }
         tables.pragma_update(None, "user_version", FORMAT)?;
         tables.commit()?;
     }
@@ -64,7 +70,7 @@ pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "trusted_schema", "OFF")?;
-    // Statements are planned once, not anew for each key that is looked up.
+    // Statements are planned once, not anew for each row that is looked up.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "cell_size_check", "ON")
 }

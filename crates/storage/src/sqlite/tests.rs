@@ -302,7 +302,7 @@ fn a_store_that_cannot_be_used_is_refused_with_one_clear_line() {
                 .pragma_update(None, "user_version", 7)
                 .expect("it is written");
         },
-        "the data has format 7, this program knows up to 1: run a newer version",
+        "the data has format 7, this program knows up to 2: run a newer version",
     );
     check_refused(
         |home| {
@@ -318,6 +318,34 @@ fn a_store_that_cannot_be_used_is_refused_with_one_clear_line() {
         |home| std::fs::create_dir(home.join("LOCK")).expect("it is made"),
         "the data directory cannot be used",
     );
+}
+
+#[tokio::test]
+async fn a_file_with_the_index_of_format_1_is_taken_over() {
+    let home = home();
+    let store = open(home.path());
+    let first = create(&store, "first").await;
+    drop(store);
+    let connection = Connection::open(home.path().join("state.db")).expect("it opens");
+    connection
+        .execute_batch("CREATE INDEX log_by_key ON log (key); PRAGMA user_version = 1")
+        .expect("it is written");
+    drop(connection);
+
+    let expect = [record("first", b"value", first)];
+    let store = open(home.path());
+    assert_eq!(list(&store, At::Latest).await.expect("it is sound"), expect);
+    drop(store);
+    let connection = Connection::open(home.path().join("state.db")).expect("it opens");
+    let left: (i64, i64) = connection
+        .query_row(
+            "SELECT (SELECT user_version FROM pragma_user_version), count(*) FROM sqlite_schema \
+             WHERE name = 'log_by_key'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .expect("two numbers");
+    assert_eq!(left, (2, 0));
 }
 
 #[test]

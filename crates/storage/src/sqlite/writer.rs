@@ -9,7 +9,7 @@
 //! nothing is retried: after a failed `fsync` the kernel may have forgotten what was not written,
 //! so the state is read anew from the file before the next transaction.
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use bytes::Bytes;
 use rusqlite::{Connection, TransactionBehavior};
@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     OpenError, SqliteOptions,
     checkpoint::{self, Checkpointer},
+    index::{Index, Removed, Write},
     log,
     publication::{Commit, Publication},
     schema,
@@ -66,6 +67,7 @@ pub(super) struct Writer {
     file: PathBuf,
     /// `None` after a failure, until the next transaction.
     connection: Option<Connection>,
+    index: Arc<Index>,
     publication: Publication,
     checkpointer: Checkpointer,
     options: SqliteOptions,
@@ -76,13 +78,14 @@ impl Writer {
     pub(super) fn new(
         file: PathBuf,
         connection: Connection,
-        publication: Publication,
+        (index, publication): (Arc<Index>, Publication),
         options: SqliteOptions,
     ) -> Result<Self, OpenError> {
         let checkpointer = Checkpointer::start(&file, options.checkpoint_bytes)?;
         Ok(Self {
             file,
             connection: Some(connection),
+            index,
             publication,
             checkpointer,
             options,
@@ -120,7 +123,9 @@ impl Writer {
         let count = operations.len();
         match self.commit(operations) {
             Ok(outcome) => {
-                self.checkpointer.committed(outcome.pages);
+                self.checkpointer.committed(outcome.bytes);
+                self.index
+                    .commit(&outcome.events, &outcome.removed, outcome.compacted);
                 self.publish(outcome.events, outcome.compacted);
                 outcome.answers
             }
@@ -135,7 +140,8 @@ impl Writer {
         };
         self.checkpointer.help(&connection);
         let rows = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut transaction = Transaction::new(&rows, self.publication.head().newest());
+        let head = self.publication.head().newest();
+        let mut transaction = Transaction::new(&rows, &self.index, head);
         for operation in operations {
             transaction.apply(operation)?;
         }
@@ -161,6 +167,7 @@ impl Writer {
                 "acknowledged writes are missing from the file",
             ));
         }
+        self.index.replace(log::writes(&connection)?);
         if standing.head > published {
             // No events and no predecessor: watches read the log.
             let batch = Batch {
@@ -200,24 +207,30 @@ struct Outcome {
     answers: Vec<Answer>,
     events: Vec<Event>,
     compacted: Option<Revision>,
-    /// About how many pages of the file it changed.
-    pages: usize,
+    removed: Vec<Removed>,
+    /// About how many bytes of the file it changed.
+    bytes: usize,
 }
 
 /// A transaction under way.
 struct Transaction<'a> {
     rows: &'a Connection,
+    index: &'a Index,
     published: Revision,
     head: Revision,
+    /// The last write of this transaction to each key.
+    written: HashMap<Key, Write>,
     outcome: Outcome,
 }
 
 impl<'a> Transaction<'a> {
-    fn new(rows: &'a Connection, head: Revision) -> Self {
+    fn new(rows: &'a Connection, index: &'a Index, head: Revision) -> Self {
         Self {
             rows,
+            index,
             published: head,
             head,
+            written: HashMap::new(),
             outcome: Outcome::default(),
         }
     }
@@ -225,9 +238,9 @@ impl<'a> Transaction<'a> {
     /// Adds the operation's answer. An error here is one of the store and fails the transaction.
     fn apply(&mut self, operation: Operation) -> Result<(), Error> {
         let answer = match operation {
-            Operation::Create { key, value } => match log::newest(self.rows, &key)? {
-                Some(newest) if !newest.deleted => Err(Error::Exists),
-                _ => Ok(self.write(key, Change::Put(value))?),
+            Operation::Create { key, value } => match self.live(&key) {
+                Some(_) => Err(Error::Exists),
+                None => Ok(self.write(key, Change::Put(value))?),
             },
             Operation::Update {
                 key,
@@ -241,12 +254,20 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
+    /// The row of a key that is there.
+    fn live(&self, key: &Key) -> Option<Revision> {
+        let written = self.written.get(key).copied();
+        let newest = written.or_else(|| self.index.newest(key))?;
+        (!newest.deleted).then_some(newest.revision)
+    }
+
     fn replace(&mut self, key: Key, expected: Revision, change: Change) -> Result<Answer, Error> {
-        let newest = log::newest(self.rows, &key)?.filter(|newest| !newest.deleted);
-        if newest.is_some_and(|newest| newest.revision == expected) {
+        let live = self.live(&key);
+        if live == Some(expected) {
             return self.write(key, change).map(Ok);
         }
-        let current = log::get(self.rows, &key, self.head)?;
+        let current = live.map(|revision| log::record(self.rows, revision));
+        let current = current.transpose()?;
         Ok(Err(Error::Conflict { current }))
     }
 
@@ -258,13 +279,14 @@ impl<'a> Transaction<'a> {
         };
         log::append(self.rows, revision, &key, value)?;
         self.head = revision;
-        // Its place in the index, and the value.
-        self.outcome.pages += 1 + value.map_or(0, Bytes::len).div_ceil(checkpoint::PAGE);
-        self.outcome.events.push(Event {
+        self.outcome.bytes += key.as_str().len() + value.map_or(0, Bytes::len);
+        let event = Event {
             key,
             revision,
             change,
-        });
+        };
+        self.written.insert(event.key.clone(), Write::of(&event));
+        self.outcome.events.push(event);
         Ok(revision)
     }
 
@@ -273,9 +295,10 @@ impl<'a> Transaction<'a> {
             let (requested, current) = (through, self.published);
             return Ok(Err(Error::FutureRevision { requested, current }));
         }
-        let swept = log::compact(self.rows, through, COMPACTION_STEP)?;
-        self.outcome.pages += COMPACTION_STEP;
-        self.outcome.compacted = Some(log::compacted(self.rows)?);
-        Ok(Ok(swept))
+        let compaction = log::compact(self.rows, self.index, through, COMPACTION_STEP)?;
+        self.outcome.bytes += COMPACTION_STEP * checkpoint::PAGE;
+        self.outcome.compacted = Some(compaction.compacted);
+        self.outcome.removed.extend(compaction.removed);
+        Ok(Ok(compaction.swept))
     }
 }

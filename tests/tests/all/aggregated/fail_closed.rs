@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use e2e::host::NAME;
 use e2e::http::{Answer, Client, Request, expect};
 use e2e::{Host, HostOptions, poll};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -21,6 +22,7 @@ fn what_cannot_be_known_is_refused() {
     record::create(&host.client("bob").unwrap(), json!({}));
     nobody_is_whom_headers_name(&host);
     nobody_may_what_the_host_does_not_say(&host);
+    nothing_is_kept_that_the_host_does_not_let_us(&host);
     no_token_counts_without_the_store(&mut host);
 }
 
@@ -37,10 +39,18 @@ fn nobody_is_whom_headers_name(host: &Host) {
     };
     let masters = |client: &Client| spoof(client, "system:admin", "system:masters");
     let others = host.cluster.front_proxy_certificate("somebody").unwrap();
+    let of_years = |years| {
+        let valid = host
+            .cluster
+            .front_proxy_certificate_in("front-proxy-client", years);
+        valid.unwrap()
+    };
     let refused = [
         masters(&alice.without_credential()),
         masters(&as_who(&foreign("front-proxy-client"))),
         masters(&as_who(&others)),
+        masters(&as_who(&of_years(2000..2001))),
+        masters(&as_who(&of_years(3000..3001))),
     ];
     for answer in &refused {
         assert_eq!(answer.status, 401, "{}", answer.text());
@@ -97,6 +107,38 @@ fn nobody_may_what_the_host_does_not_say(host: &Host) {
     assert_eq!(apply.code, 0, "{}", apply.stderr);
     poll::until("the host is asked again", LIMIT, || {
         Ok((alice.send(&list)?.status == 200).then_some(()))
+    })
+    .unwrap();
+}
+
+/// The server may not write its Secrets any more.
+fn nothing_is_kept_that_the_host_does_not_let_us(host: &Host) {
+    let (alice, admin) = (host.client("alice").unwrap(), host.admin().unwrap().0);
+    let grant = |verbs: &[&str]| {
+        let patch = json!([{"op": "replace", "path": "/rules/0/verbs", "value": verbs}]);
+        let patch = patch.to_string();
+        let role = ["patch", "role", NAME, "-n", NAME, "--type=json", "-p"];
+        admin.output(&[&role[..], &[&patch]].concat()).unwrap();
+    };
+    let all = [
+        "get", "list", "watch", "create", "update", "patch", "delete",
+    ];
+    grant(&all[..3]);
+    let create = || alice.post(record::PATH, &record::wanted(json!({})));
+    let refused = poll::until("it is refused", LIMIT, || {
+        let answer = create()?;
+        Ok((answer.status != 201).then_some(answer))
+    })
+    .unwrap();
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    let refused = refused.json().unwrap();
+    let (name, message) = (&refused["details"]["name"], &refused["message"]);
+    let expect =
+        format!("kubeconfigs.ext.cattle.io {name} is forbidden: backing store denied the request");
+    assert_eq!(*message, json!(expect));
+    grant(&all);
+    poll::until("it is let in again", LIMIT, || {
+        Ok((create()?.status == 201).then_some(()))
     })
     .unwrap();
 }

@@ -1,9 +1,13 @@
-//! What users do with a standalone server, through the host: the same transcripts.
+//! What users do with a standalone server, through the host: the same transcripts, by users with
+//! certificates and by users of an OIDC issuer. ServiceAccounts are no users, and have a story of their
+//! own.
 
 use std::path::Path;
 
 use e2e::{Host, HostOptions, transcript};
 use test_cluster::EtcdCluster;
+
+use super::service_accounts;
 
 const FILES: [&str; 8] = [
     "user_documentation",
@@ -17,14 +21,19 @@ const FILES: [&str; 8] = [
 ];
 
 #[test]
-fn with_records_in_the_host() {
-    replay_all(&Host::start().unwrap());
+fn with_records_in_the_host_and_users_by_certificate_and_account() {
+    let host = Host::start().unwrap();
+    replay_all(&host);
+    service_accounts::look_after_kubeconfigs(&host);
 }
 
 #[test]
-fn with_records_in_etcd() {
+fn with_records_in_etcd_and_users_by_oidc() {
     let etcd = EtcdCluster::start(1, &[]).unwrap();
-    let options = HostOptions::in_etcd(&etcd).unwrap();
+    let options = HostOptions {
+        oidc: true,
+        ..HostOptions::in_etcd(&etcd).unwrap()
+    };
     replay_all(&Host::start_with(&options).unwrap());
 }
 

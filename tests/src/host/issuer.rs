@@ -1,0 +1,151 @@
+//! An issuer of OIDC tokens, as companies have one: two documents over HTTPS, and tokens that it
+//! signs.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, anyhow};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
+
+/// Whom its tokens are for.
+const AUDIENCE: &str = "host";
+
+/// Longer than any test.
+const LIFE: Duration = Duration::from_secs(10 * 60 * 60);
+
+/// A running issuer. Lives as long as the process.
+pub(super) struct Issuer {
+    url: String,
+    /// What vouches for its server, PEM.
+    certificate: String,
+    key: EcdsaKeyPair,
+}
+
+impl Issuer {
+    /// An issuer on a free port of this machine.
+    pub(super) fn start() -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let url = format!("https://{}", listener.local_addr()?);
+        let own = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()])?;
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![own.cert.der().clone()],
+                PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der())),
+            )?;
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
+        let (config, documents) = (Arc::new(config), documents(&url, &key)?);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                // Who hangs up asks again.
+                let _ = answer(client, &config, &documents);
+            }
+        });
+        Ok(Self {
+            url,
+            certificate: own.cert.pem(),
+            key,
+        })
+    }
+
+    /// The file for `--authentication-config` of a kube-apiserver that takes its tokens: users are called
+    /// what it calls them.
+    pub(super) fn authentication_config(&self) -> String {
+        let file = json!({
+            "apiVersion": "apiserver.config.k8s.io/v1",
+            "kind": "AuthenticationConfiguration",
+            "jwt": [{
+                "issuer": {
+                    "url": self.url,
+                    "audiences": [AUDIENCE],
+                    "certificateAuthority": self.certificate,
+                },
+                "claimMappings": {"username": {"claim": "sub", "prefix": ""}},
+            }],
+        });
+        file.to_string()
+    }
+
+    /// A token for somebody.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "kube-apiserver compares with its clock"
+    )]
+    pub(super) fn token(&self, user: &str) -> anyhow::Result<String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let claims = json!({
+            "iss": self.url, "aud": AUDIENCE, "sub": user,
+            "iat": now.as_secs(), "exp": (now + LIFE).as_secs(),
+        });
+        let header = json!({"alg": "ES256", "typ": "JWT", "kid": "1"});
+        let [header, claims] = [header, claims].map(|part| encode(part.to_string().as_bytes()));
+        let signed = format!("{header}.{claims}");
+        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes());
+        let signature = signature.map_err(|_| anyhow!("a token cannot be signed"))?;
+        Ok(format!("{signed}.{}", encode(signature.as_ref())))
+    }
+}
+
+/// What it answers, by path.
+fn documents(url: &str, key: &EcdsaKeyPair) -> anyhow::Result<[(&'static str, Value); 2]> {
+    let public = key.public_key().as_ref();
+    // SEC 1: a byte that says that the point is not compressed, and its coordinates.
+    let point = public.strip_prefix(&[4]).context("a compressed key")?;
+    let (x, y) = point.split_at(point.len() / 2);
+    Ok([
+        (
+            "/.well-known/openid-configuration",
+            json!({"issuer": url, "jwks_uri": format!("{url}/jwks")}),
+        ),
+        (
+            "/jwks",
+            json!({"keys": [{
+                "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "1",
+                "x": encode(x), "y": encode(y),
+            }]}),
+        ),
+    ])
+}
+
+fn answer(
+    client: TcpStream,
+    config: &Arc<ServerConfig>,
+    documents: &[(&str, Value)],
+) -> anyhow::Result<()> {
+    client.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let connection = ServerConnection::new(Arc::clone(config))?;
+    let mut stream = BufReader::new(StreamOwned::new(connection, client));
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    while stream.read_line(&mut line)? > "\r\n".len() {}
+    let found = documents.iter().find(|(known, _)| *known == path);
+    let (status, body) = match found {
+        Some((_, document)) => ("200 OK", document.to_string()),
+        None => ("404 Not Found", String::new()),
+    };
+    let stream = stream.get_mut();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len(),
+    )?;
+    stream.conn.send_close_notify();
+    Ok(stream.flush()?)
+}
+
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
