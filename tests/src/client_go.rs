@@ -1,4 +1,4 @@
-//! A program written with client-go that lives longer than its credentials, from `tests/client-go`.
+//! A program written with client-go that lives longer than its credentials, from `hack/tools/client-go`.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -8,9 +8,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::Context;
 use serde_json::Value;
-use test_cluster::Terminal;
+use test_cluster::{Terminal, tools};
 
-use crate::{Kubectl, programs};
+use crate::Kubectl;
 
 /// The running program; killed when dropped.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl ClientGo {
 }
 
 fn command(like: &Kubectl, kubeconfig: &Path, context: &str) -> anyhow::Result<Command> {
-    let mut command = Command::new(programs::client_go()?);
+    let mut command = Command::new(tools::path("client-go")?);
     command.arg(kubeconfig).arg(context).stdout(Stdio::piped());
     command.env_clear().envs(like.environment());
     Ok(command)

@@ -43,15 +43,6 @@ pub(crate) fn plugin() -> anyhow::Result<&'static Path> {
     })
 }
 
-/// The program of `tests/client-go`.
-pub(crate) fn client_go() -> anyhow::Result<&'static Path> {
-    static FOUND: Found = OnceLock::new();
-    once(&FOUND, || {
-        let mut tools = Command::new(root()?.join("hack/tools.sh"));
-        Ok(PathBuf::from(printed(tools.arg("client-go"))?.trim_end()))
-    })
-}
-
 /// The example server of `FLUNDERS`, else the one of this workspace, as [`server`].
 pub(crate) fn flunders() -> anyhow::Result<&'static Path> {
     static FOUND: Found = OnceLock::new();

@@ -1,5 +1,5 @@
 // A client written with client-go, for the tests of the credential plugin.
-module kubeconfig-apiserver/tests/client-go
+module kubeconfig-apiserver/hack/tools/client-go
 
 go 1.26.0
 
