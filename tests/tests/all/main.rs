@@ -24,6 +24,8 @@ mod krew;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod merge;
+#[cfg(test)]
 mod oidc;
 #[cfg(test)]
 mod permissions;
