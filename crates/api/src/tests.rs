@@ -48,12 +48,15 @@ fn nulled(value: &Value) -> Value {
 /// Present with nothing in them, these differ from absent; maps cannot hold `null`.
 const OPTIONAL_STRUCTS: &[&str] = &[
     "annotations",
+    "authentication",
     "clientCertificates",
     "connection",
+    "downloads",
     "extraInfo",
     "labels",
     "localClusterAuthEndpoint",
     "nodeAnnotations",
+    "oidc",
     "version",
 ];
 
@@ -122,7 +125,10 @@ fn definitions_have_names_unique_among_all_groups() {
         "io.cattle.ext.v1.TokenStatus",
         "io.cattle.management.v3.ClientCertificates",
         "io.cattle.management.v3.Cluster",
+        "io.cattle.management.v3.ClusterAuthentication",
         "io.cattle.management.v3.ClusterConnection",
+        "io.cattle.management.v3.ClusterDownloads",
+        "io.cattle.management.v3.ClusterOidc",
         "io.cattle.management.v3.ClusterSpec",
         "io.cattle.management.v3.ClusterStatus",
         "io.cattle.management.v3.ClusterVersion",
