@@ -1,6 +1,7 @@
 //! The server behind a real kube-apiserver.
 
 mod fail_closed;
+mod logins;
 mod neighbour;
 mod replicas;
 mod service_accounts;
