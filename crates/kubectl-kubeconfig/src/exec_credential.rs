@@ -219,6 +219,7 @@ mod tests {
                     kubeconfig: "kubeconfig-abcde".to_owned(),
                     cluster: "c-1".to_owned(),
                     audience: "cluster:c-1".to_owned(),
+                    oidc: None,
                 }),
             }),
         };
