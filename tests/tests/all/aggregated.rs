@@ -1,7 +1,8 @@
 //! The server behind a real kube-apiserver.
 
+mod downloads;
 mod fail_closed;
-mod login;
+mod logins;
 mod neighbour;
 mod replicas;
 mod service_accounts;

@@ -22,7 +22,11 @@ mod harness;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod krew;
+#[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
+mod merge;
 #[cfg(test)]
 mod oidc;
 #[cfg(test)]

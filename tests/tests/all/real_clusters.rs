@@ -3,5 +3,6 @@
 mod download;
 mod faults;
 mod fleet;
+mod plugin;
 mod story;
 mod streams;
