@@ -12,13 +12,16 @@
 //! The environment, each optional:
 //! * `KUBECTL`: the kubectl to use; else `hack/tools.sh` builds the pinned one.
 //! * `KUBECONFIG_APISERVER`: the server to test; else cargo builds it in the profile of the test.
+//! * `KUBECTL_KUBECONFIG`: the plugin to test; else cargo builds it likewise.
 //! * `FLUNDERS`: the example server to test; else cargo builds it likewise.
 //! * `TRANSCRIPTS`: `overwrite` writes the files instead of comparing.
 
+pub mod client_go;
 pub mod flunders;
 pub mod helm;
 pub mod host;
 pub mod kubectl;
+pub mod oidc_provider;
 pub mod program;
 pub mod server;
 pub mod shell;
@@ -28,10 +31,12 @@ mod certificate;
 mod process;
 mod programs;
 
+pub use client_go::ClientGo;
 pub use flunders::Flunders;
 pub use helm::Helm;
 pub use host::{Host, HostOptions};
 pub use kubectl::Kubectl;
+pub use oidc_provider::OidcProvider;
 pub use server::Server;
 pub use shell::Shell;
 pub use test_cluster::http::{self, Client};

@@ -5,6 +5,8 @@
 //! field names are those of the Rancher resources of the same group, so that objects of a Rancher
 //! installation decode here; of its many fields only those are kept that this software reads.
 //!
+//! [`plugin`] is what the server says to the kubectl plugin beside them.
+//!
 //! A type carries its data, its JSON form, its schema and small questions about itself. The doc
 //! comments of the fields are published as OpenAPI descriptions and shown by `kubectl explain`, so
 //! they are written for users. `apiVersion` and `kind` are no fields: the server, which knows what
@@ -18,6 +20,7 @@
 pub mod ext;
 pub mod labels;
 pub mod management;
+pub mod plugin;
 
 mod condition;
 mod decoding;

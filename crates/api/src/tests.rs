@@ -48,11 +48,15 @@ fn nulled(value: &Value) -> Value {
 /// Present with nothing in them, these differ from absent; maps cannot hold `null`.
 const OPTIONAL_STRUCTS: &[&str] = &[
     "annotations",
+    "authentication",
+    "clientCertificates",
     "connection",
+    "downloads",
     "extraInfo",
     "labels",
     "localClusterAuthEndpoint",
     "nodeAnnotations",
+    "oidc",
     "version",
 ];
 
@@ -119,8 +123,12 @@ fn definitions_have_names_unique_among_all_groups() {
         "io.cattle.ext.v1.TokenPrincipal",
         "io.cattle.ext.v1.TokenSpec",
         "io.cattle.ext.v1.TokenStatus",
+        "io.cattle.management.v3.ClientCertificates",
         "io.cattle.management.v3.Cluster",
+        "io.cattle.management.v3.ClusterAuthentication",
         "io.cattle.management.v3.ClusterConnection",
+        "io.cattle.management.v3.ClusterDownloads",
+        "io.cattle.management.v3.ClusterOidc",
         "io.cattle.management.v3.ClusterSpec",
         "io.cattle.management.v3.ClusterStatus",
         "io.cattle.management.v3.ClusterVersion",
@@ -172,6 +180,7 @@ fn the_kubeconfig_spec_is_published_as_documented() {
                 },
                 "currentContext": {"type": "string"},
                 "description": {"type": "string"},
+                "generateToken": {"type": ["boolean", "null"]},
                 "includeDefaultEntry": {"type": ["boolean", "null"]},
                 "suspended": {"type": ["boolean", "null"]},
                 "ttl": {"type": "integer", "format": "int64"},

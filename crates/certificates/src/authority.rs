@@ -6,7 +6,7 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose,
 };
 
-use crate::{Certificate, Error, Names, PrivateKeyPem, Validity};
+use crate::{Certificate, CertificateRequest, Error, Names, PrivateKeyPem, Validity};
 
 /// A certificate authority: its certificate and its key.
 pub struct Authority {
@@ -88,6 +88,23 @@ impl Authority {
         self.sign(params, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
+    /// A certificate by which a user logs in who keeps the key, PEM. Nothing but the key is taken from
+    /// the request.
+    ///
+    /// # Errors
+    /// A time cannot stand in a certificate.
+    pub fn client_for(
+        &self,
+        user: &str,
+        request: &CertificateRequest,
+        validity: Validity,
+    ) -> Result<String, Error> {
+        let params = params(user, &[], validity)?;
+        let params = with_usage(params, ExtendedKeyUsagePurpose::ClientAuth);
+        let certificate = params.signed_by(&request.public_key, &self.issuer);
+        Ok(certificate.map_err(Error::Issue)?.pem())
+    }
+
     fn new(pem: String, key: KeyPair) -> Result<Self, Error> {
         let certificate = Certificate::from_pem(pem.as_bytes())?;
         if !certificate.is_authority {
@@ -106,15 +123,11 @@ impl Authority {
 
     fn sign(
         &self,
-        mut params: CertificateParams,
+        params: CertificateParams,
         usage: ExtendedKeyUsagePurpose,
     ) -> Result<Pair, Error> {
         let key = KeyPair::generate().map_err(Error::Issue)?;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![usage];
-        // Which of several authorities of one name signed it.
-        params.use_authority_key_identifier_extension = true;
-        let certificate = params
+        let certificate = with_usage(params, usage)
             .signed_by(&key, &self.issuer)
             .map_err(Error::Issue)?
             .pem();
@@ -138,6 +151,14 @@ impl Pair {
         }
         Ok(certificate)
     }
+}
+
+fn with_usage(mut params: CertificateParams, usage: ExtendedKeyUsagePurpose) -> CertificateParams {
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![usage];
+    // Which of several authorities of one name signed it.
+    params.use_authority_key_identifier_extension = true;
+    params
 }
 
 fn params(

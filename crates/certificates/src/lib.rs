@@ -10,12 +10,14 @@ mod authority;
 mod certificate;
 mod key;
 mod names;
+mod request;
 mod validity;
 
 pub use authority::{Authority, Pair};
 pub use certificate::Certificate;
 pub use key::PrivateKeyPem;
 pub use names::Names;
+pub use request::CertificateRequest;
 pub use validity::Validity;
 
 /// Why a certificate cannot be read or issued.
@@ -27,6 +29,10 @@ pub enum Error {
     /// The text is not a private key, or not of a kind that is used here.
     #[error("not a private key in PEM")]
     NoKey,
+    /// The text is not a request for a certificate, or not one of its key, or the key is not of a kind
+    /// that is used here.
+    #[error("not a request for a certificate in PEM, signed by a key that can be used")]
+    NoRequest,
     /// The certificate is of another key.
     #[error("certificate and key do not belong together")]
     Mismatch,

@@ -341,11 +341,12 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(user: &str, expected: Result<UserInfo, &str>) {
+    fn check((user, groups): (&str, &[&str]), expected: Result<UserInfo, &str>) {
         let token = ValidToken {
             user: user.to_owned(),
             uid: "uid".to_owned(),
             name: "token-1".to_owned(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
             kubeconfig: String::new(),
             expires: Timestamp::MAX,
         };
@@ -363,14 +364,21 @@ mod tests {
             extra: [("requesttokenid".to_owned(), vec!["token-1".to_owned()])].into(),
             ..UserInfo::named("alice")
         };
-        check("alice", Ok(alice));
+        let admin = UserInfo {
+            groups: vec!["admins".to_owned()],
+            ..alice.clone()
+        };
+        check(("alice", &[]), Ok(alice));
+        check(("alice", &["admins"]), Ok(admin));
+        let masters = r#"forbidden: "system:masters" is a name that Kubernetes reserves"#;
+        check(("alice", &["admins", "system:masters"]), Err(masters));
         for (user, quoted) in [
             ("system:admin", "system:admin"),
             ("system:serviceaccount:a:b", "system:serviceaccount:a:b"),
             ("", ""),
         ] {
             let text = format!("forbidden: {quoted:?} is a name that Kubernetes reserves");
-            check(user, Err(&text));
+            check((user, &[]), Err(&text));
         }
     }
 }

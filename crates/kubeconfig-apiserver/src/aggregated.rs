@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use api::management::{cluster, setting};
+use api::plugin::LOGIN_PATH;
 use apiserver::server::{HttpService, ReloadableCertificate, Server};
 use apiserver::{GenericServer, health};
 use arc_swap::ArcSwap;
@@ -37,6 +38,7 @@ use crate::clock::SystemClock;
 use crate::confirmation::Confirmation;
 use crate::domain::{Domain, DomainParts};
 use crate::external_url;
+use crate::login::Login;
 use crate::tasks::Tasks;
 use crate::version::version;
 
@@ -53,15 +55,16 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// waited for.
 pub(crate) fn run(args: AggregatedArgs) -> Result<()> {
     external_url::check(&args.listen.external_url)?;
+    let login = Login::new(&args.id_tokens)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     runtime
         .context("the runtime cannot be started")?
-        .block_on(serve(args))
+        .block_on(serve(args, login))
 }
 
-async fn serve(args: AggregatedArgs) -> Result<()> {
+async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let tasks = Tasks::new();
     let listen = &args.listen;
@@ -73,10 +76,11 @@ async fn serve(args: AggregatedArgs) -> Result<()> {
     let callers = callers(&args, &host, (&clock, &tasks)).await?;
     let domain = domain(&args, &host, (&clock, &tasks), &certificates).await?;
     let for_host = for_host(&domain, &callers, (&host, &clock))?;
-    let for_users = for_users(&domain, (&host, &clock))?;
+    let for_users = for_users((&domain, &login), (&host, &clock))?;
 
     let gateway = domain.gateway(for_users.shutdown().clone());
     domain.start_tasks(&gateway, &tasks);
+    login.start_tasks(&tasks);
     let (keys, following, stop) = (domain.keys(), Arc::clone(&clock), tasks.stop());
     tasks.spawn("keys of replicas", async move {
         keys.follow(following, stop).await;
@@ -192,6 +196,7 @@ async fn domain(
         records,
         management: mirrored.management,
         secrets: mirrored.secrets,
+        signers: mirrored.signers,
         namespace: args.namespace.clone(),
         fixed: fixed(&args.listen, certificates),
         issuer: args.listen.issuer(),
@@ -239,9 +244,13 @@ fn for_host(
     Ok(domain.serve(server).build())
 }
 
-/// What users call with minted tokens, and clusters with their credentials.
-fn for_users(domain: &Domain, (host, clock): (&Client, &Arc<dyn Clock>)) -> Result<GenericServer> {
-    let public = health::PATHS.into_iter().chain(openid::PATHS);
+/// What users call with minted tokens and ID tokens, and clusters with their credentials.
+fn for_users(
+    (domain, login): (&Domain, &Login),
+    (host, clock): (&Client, &Arc<dyn Clock>),
+) -> Result<GenericServer> {
+    let documents = openid::PATHS.into_iter().chain([LOGIN_PATH]);
+    let public = health::PATHS.into_iter().chain(documents);
     let authorizer = AuthorizerUnion::new(vec![
         Arc::new(AlwaysAllowPaths::new(public)?),
         Arc::new(ClusterAuthorizer),
@@ -251,6 +260,7 @@ fn for_users(domain: &Domain, (host, clock): (&Client, &Arc<dyn Clock>)) -> Resu
     let server = GenericServer::builder(Arc::new(authorizer), Arc::clone(clock))
         .authenticator(Arc::new(tokens))
         .version(version());
+    let server = domain.serve_downloads(login.serve(server, clock));
     let server = domain.serve(domain.serve_clusters(server));
     Ok(server
         .review(SelfSubjectReviews::new())

@@ -3,6 +3,7 @@
 mod aggregated;
 mod check;
 mod cluster;
+mod id_token;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub(crate) use check::{CheckArgs, CheckOutput};
 pub(crate) use cluster::{
     AddArgs, ClusterArgs, ClusterCommand, EndpointArgs, OidcArgs, RemoveArgs, WebhookArgs,
 };
+pub(crate) use id_token::IdTokenArgs;
 
 /// Hands out kubeconfigs whose tokens open real clusters, and takes them back.
 ///
@@ -124,4 +126,7 @@ pub(crate) struct StandaloneArgs {
     /// URL at which users reach this server, where that is not its own address. Kubeconfigs name it.
     #[arg(long, value_name = "URL")]
     pub(crate) external_url: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) id_tokens: IdTokenArgs,
 }

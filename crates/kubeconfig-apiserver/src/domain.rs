@@ -2,33 +2,37 @@
 //! do what, each mode says itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use api::ext::{Kubeconfig, Token};
 use api::management::{Cluster, Feature, Node, Setting, User, setting};
 use apiserver::Builder;
 use apiserver::health::HealthCheck;
+use apiserver::private_document;
 use apiserver::registry::{Registries, Registry};
 use apiserver::stored_object::StoredObject;
 use gateway::prober::{self, Prober};
 use gateway::upstream;
 use gateway::{Gateway, GatewayParts};
 use k8s_openapi::api::core::v1::Secret;
+use kubeconfigs::download::{self, Downloads};
 use kubeconfigs::resource::Kubeconfigs;
 use machinery::status::Status;
 use machinery::time::Clock;
 use management::feature::Features;
-use management::settings::{Fixed, Settings};
+use management::settings::{Fixed, InvalidSetting, Settings};
 use storage::Store;
 use storage::cache::{Cache, CacheBuilder};
 use tokens::cluster_credential::{ClusterAuthenticator, WebhookRecords};
+use tokens::exchange::Exchange;
 use tokens::jwt::{VerifiedCache, Verifier};
 use tokens::key_ring::RotationPolicy;
 use tokens::key_store::KeyStore;
 use tokens::minter::Minter;
 use tokens::openid::OpenId;
 use tokens::sweeper::Sweeper;
-use tokens::token_resource::TokenResource;
+use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource};
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use tokens::user_directory::UserDirectory;
 use tokens::validity::{Confirmed, Validity};
@@ -59,7 +63,9 @@ pub(crate) struct DomainParts {
     pub(crate) management: Management,
     /// Credentials of clusters.
     pub(crate) secrets: Registry<Secret>,
-    /// Where those are.
+    /// Authorities of client certificates for clusters.
+    pub(crate) signers: Registry<Secret>,
+    /// Where credentials are.
     pub(crate) namespace: String,
     /// Settings that the command line decides.
     pub(crate) fixed: Fixed,
@@ -79,6 +85,7 @@ pub(crate) struct Domain {
     pub(crate) records: Records,
     pub(crate) management: Management,
     pub(crate) secrets: Registry<Secret>,
+    signers: Registry<Secret>,
     namespace: String,
     settings: Settings,
     users: Arc<UserDirectory>,
@@ -128,6 +135,7 @@ impl Domain {
             records: parts.records,
             management: parts.management,
             secrets: parts.secrets,
+            signers: parts.signers,
             namespace: parts.namespace,
             settings,
             users,
@@ -158,6 +166,16 @@ impl Domain {
             .review(TokenReviews::<V1>::new(Arc::clone(&reviewer)))
             .review(TokenReviews::<V1Beta1>::new(reviewer));
         self.open_id().serve(server)
+    }
+
+    /// Lets files of clusters be downloaded.
+    pub(crate) fn serve_downloads(&self, server: Builder) -> Builder {
+        let downloads = Arc::new(Downloads::new(self.kubeconfig_resource()));
+        server.mount(
+            download::PREFIX,
+            private_document::service(downloads),
+            false,
+        )
     }
 
     fn open_id(&self) -> OpenId {
@@ -195,19 +213,30 @@ impl Domain {
     }
 
     pub(crate) fn token_resource(&self) -> TokenResource {
-        let settings = self.settings.clone();
-        let max_ttl_millis = move || {
-            let max = settings.token_max_ttl();
-            let max = max.map_err(|error| Status::internal(error.to_string()))?;
-            Ok(max.map(|max| i64::try_from(max.as_millis()).unwrap_or(i64::MAX)))
+        let exchange = Exchange {
+            kubeconfigs: self.records.kubeconfigs.clone(),
+            signers: self.signers.clone(),
         };
         let records = (
             self.records.tokens.clone(),
             self.management.clusters.clone(),
+            exchange,
         );
+        let max_ttls = MaxTtls {
+            token: self.max_ttl(Settings::token_max_ttl),
+            exchanged: self.max_ttl(Settings::exec_token_ttl),
+            certificate: self.max_ttl(Settings::exec_certificate_ttl),
+        };
         let users = Arc::clone(&self.users);
-        let minter = Arc::clone(&self.minter);
-        TokenResource::new(records, users, minter, Arc::new(max_ttl_millis))
+        TokenResource::new(records, users, Arc::clone(&self.minter), max_ttls)
+    }
+
+    fn max_ttl(&self, of: fn(&Settings) -> Result<Option<Duration>, InvalidSetting>) -> MaxTtl {
+        let settings = self.settings.clone();
+        Arc::new(move || {
+            let max = of(&settings).map_err(|error| Status::internal(error.to_string()))?;
+            Ok(max.map(|max| i64::try_from(max.as_millis()).unwrap_or(i64::MAX)))
+        })
     }
 
     /// The way to the clusters, until `stop`.

@@ -13,6 +13,7 @@ mod demo;
 mod domain;
 mod external_url;
 mod logging;
+mod login;
 mod pki;
 mod standalone;
 mod tasks;

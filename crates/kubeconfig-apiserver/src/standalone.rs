@@ -23,6 +23,7 @@ use crate::clock::SystemClock;
 use crate::data_dir::DataDir;
 use crate::demo;
 use crate::external_url;
+use crate::login::Login;
 use crate::pki::Authority;
 use crate::tasks::Tasks;
 use crate::user_file::UserFile;
@@ -45,15 +46,16 @@ pub(crate) fn run(args: StandaloneArgs) -> Result<()> {
     if let Some(url) = &args.external_url {
         external_url::check(url)?;
     }
+    let login = Login::new(&args.id_tokens)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     runtime
         .context("the runtime cannot be started")?
-        .block_on(serve(args))
+        .block_on(serve(args, login))
 }
 
-async fn serve(args: StandaloneArgs) -> Result<()> {
+async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let data = DataDir::open(&args.data_dir)?;
     let tasks = Tasks::new();
@@ -87,13 +89,14 @@ async fn serve(args: StandaloneArgs) -> Result<()> {
         files.extend(demo::FILES);
     }
 
-    let server = generic_server(&kinds, &authority, &clock)?;
+    let server = generic_server((&kinds, &login), &authority, &clock)?;
     let certificate = address.certificate(&authority, args.external_url.as_deref())?;
     let tls = certificate
         .server_config(Vec::new())
         .context("TLS cannot be set up")?;
     let gateway = kinds.domain.gateway(server.shutdown().clone());
     kinds.start_tasks(&gateway, &tasks);
+    login.start_tasks(&tasks);
     tasks.spawn(
         "serving certificate",
         address.renew(
@@ -142,7 +145,7 @@ async fn check_store(sqlite: Arc<Sqlite>) {
 }
 
 fn generic_server(
-    kinds: &Kinds,
+    (kinds, login): (&Kinds, &Login),
     authority: &Authority,
     clock: &Arc<dyn Clock>,
 ) -> Result<GenericServer> {
@@ -155,5 +158,5 @@ fn generic_server(
         .authenticator(Arc::new(certificates))
         .authenticator(Arc::new(tokens))
         .version(version());
-    Ok(kinds.serve(builder).build())
+    Ok(kinds.serve(login.serve(builder, clock)).build())
 }

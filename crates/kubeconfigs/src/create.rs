@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use api::Condition;
-use api::ext::{Kubeconfig, Token, kubeconfig};
+use api::ext::{Kubeconfig, KubeconfigSpec, Token, kubeconfig};
 use api::management::cluster::LOCAL;
 use api::management::setting;
 use apiserver::request_context::RequestContext;
@@ -18,8 +18,8 @@ use tokens::minter::{Minted, Order};
 use tokens::secret::Bearer;
 
 use crate::file::{
-    self, Credentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record, Server,
-    ServerHost, Tokens,
+    self, Credentials, ExecCredentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record,
+    Server, ServerHost, Tokens,
 };
 use crate::request::{check_clusters, name_of};
 use crate::resource::{Kubeconfigs, group_resource};
@@ -28,26 +28,39 @@ use crate::ttl;
 /// What the tokens of kubeconfigs are for, in words.
 const TOKEN_DESCRIPTION: &str = "Kubeconfig token";
 
+/// What was settled of a file before its record is made.
+#[derive(Clone)]
+pub(crate) struct Settled {
+    /// The clusters of the file.
+    pub(crate) clusters: Vec<FileCluster>,
+    /// The groups that its tokens put the user into.
+    pub(crate) groups: Vec<String>,
+}
+
 /// Everything that a request was resolved to.
 struct Plan {
     host: ServerHost,
     ca_certs: String,
     clusters: Vec<FileCluster>,
-    exec: Option<ExecVersion>,
+    groups: Vec<String>,
+    /// Whether the file holds tokens.
+    generate: bool,
+    exec: ExecCredentials,
 }
 
 impl Kubeconfigs {
-    /// Creates a record and gives it back with the file that only this answer carries.
+    /// Creates a record and gives it back with the file that only this answer carries. Which clusters
+    /// the file reaches is what the record asks for, unless that was settled before.
     pub(crate) async fn create_record(
         &self,
         cx: &RequestContext,
-        mut record: Kubeconfig,
+        (mut record, settled): (Kubeconfig, Option<Settled>),
         dry_run: bool,
     ) -> Result<Kubeconfig, Status> {
-        let plan = self.plan(cx, &mut record).await?;
-        let minted = match (&plan.exec, dry_run) {
-            (None, false) => self.mint(&plan, &record).await?,
-            _ => Vec::new(),
+        let plan = self.plan(cx, &mut record, settled).await?;
+        let minted = match plan.generate && !dry_run {
+            true => self.mint(&plan, &record).await?,
+            false => Vec::new(),
         };
         let minted = minted.into_iter().map(|token| (token.record, token.bearer));
         let (tokens, bearers): (Vec<Token>, Vec<Bearer>) = minted.unzip();
@@ -65,22 +78,50 @@ impl Kubeconfigs {
     }
 
     /// Checks a request and resolves what it asks for; the order of the checks is part of the contract.
-    async fn plan(&self, cx: &RequestContext, record: &mut Kubeconfig) -> Result<Plan, Status> {
+    async fn plan(
+        &self,
+        cx: &RequestContext,
+        record: &mut Kubeconfig,
+        settled: Option<Settled>,
+    ) -> Result<Plan, Status> {
         self.check_user(&cx.user.name)?;
         check_clusters(&record.spec)?;
         record.spec.ttl = ttl::settle(record.spec.ttl, &self.settings)?;
         let host = self.server_host(cx)?;
         self.clusters.check_local().await?;
-        let clusters = self.clusters.resolve(cx, record).await?;
-        let generate = self.settings.effective(setting::KUBECONFIG_GENERATE_TOKEN);
-        let exec = (!generate.eq_ignore_ascii_case("true")).then(|| self.exec_version());
+        let Settled { clusters, groups } = match settled {
+            Some(settled) => settled,
+            None => Settled {
+                clusters: self.clusters.resolve(cx, record).await?,
+                groups: Vec::new(),
+            },
+        };
+        let generate = self.settle_generate_token(&mut record.spec);
         let ca_certs = self.settings.effective(setting::CA_CERTS);
         Ok(Plan {
             host,
             ca_certs,
             clusters,
-            exec,
+            groups,
+            generate,
+            exec: ExecCredentials {
+                version: self.exec_version(),
+                issuer: self.minter.issuer().to_owned(),
+            },
         })
+    }
+
+    /// Whether the file is to hold tokens: as asked, else as configured. A record of a file without
+    /// tokens says so, whatever the setting becomes: credentials can be had for it.
+    fn settle_generate_token(&self, spec: &mut KubeconfigSpec) -> bool {
+        let generate = spec.generate_token.unwrap_or_else(|| {
+            let setting = self.settings.effective(setting::KUBECONFIG_GENERATE_TOKEN);
+            setting.eq_ignore_ascii_case("true")
+        });
+        if !generate {
+            spec.generate_token = Some(false);
+        }
+        generate
     }
 
     fn check_user(&self, name: &str) -> Result<(), Status> {
@@ -184,6 +225,7 @@ fn orders(plan: &Plan, record: &Kubeconfig) -> Vec<Order> {
     let order = |clusters: Vec<String>| Order {
         user: record.status.user_name.clone(),
         clusters,
+        groups: plan.groups.clone(),
         kubeconfig: name_of(record).to_owned(),
         description: TOKEN_DESCRIPTION.to_owned(),
         ttl_secs: record.spec.ttl,
@@ -241,10 +283,9 @@ fn write_file(
     bearers: Vec<Bearer>,
     dry_run: bool,
 ) -> Result<KubeconfigFile, Status> {
-    let credentials = match plan.exec {
-        Some(version) => Credentials::Exec(version),
-        None if dry_run => Credentials::Exec(ExecVersion::default()),
-        None => Credentials::Tokens(sort(plan, record, bearers)),
+    let credentials = match plan.generate && !dry_run {
+        true => Credentials::Tokens(sort(plan, record, bearers)),
+        false => Credentials::Exec(plan.exec.clone()),
     };
     let current = &record.spec.current_context;
     let created = record

@@ -11,11 +11,15 @@
 //! NAME-HOSTNAME ...  https://ADDRESS:6443             user NAME      (else per control-plane node)
 //! ```
 //!
+//! In exec mode no two clusters share a user, since each gets credentials of its own; a cluster that
+//! is set up for client certificates has a second user for its direct entries, which gets those.
+//!
 //! A display name may hold anything. It reaches the text only as a double-quoted scalar written by
 //! the YAML serializer, and never an argument of the exec plugin.
 
 use std::collections::BTreeMap;
 
+use api::plugin::OidcLogin;
 use jiff::Timestamp;
 use tokens::secret::{Bearer, SecretString};
 
@@ -27,7 +31,7 @@ mod names;
 mod server;
 
 pub use direct::{ControlPlaneNode, DirectEndpoint};
-pub use exec::ExecVersion;
+pub use exec::{ExecCredentials, ExecVersion};
 pub use server::{Server, ServerHost};
 
 use entries::Entries;
@@ -73,6 +77,12 @@ pub struct FileCluster {
     /// The authorized cluster endpoint, if the cluster offers one. The cluster then has a user of
     /// its own in the file.
     pub direct: Option<DirectEndpoint>,
+    /// Whether its direct endpoint is used with client certificates, where the file holds no tokens.
+    pub client_certificates: bool,
+    /// Whether the file has no entry for it through this server; it then has a direct one.
+    pub direct_only: bool,
+    /// The provider whose users are the cluster's, if it has one.
+    pub oidc: Option<OidcLogin>,
 }
 
 /// How the users of a file authenticate.
@@ -80,8 +90,8 @@ pub struct FileCluster {
 pub enum Credentials {
     /// By tokens in the file.
     Tokens(Tokens),
-    /// By running the plugin, which gets the tokens.
-    Exec(ExecVersion),
+    /// By running the plugin, which gets credentials of the record.
+    Exec(ExecCredentials),
 }
 
 /// The tokens of a file.

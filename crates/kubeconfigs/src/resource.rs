@@ -224,6 +224,10 @@ impl Resource for Kubeconfigs {
                 "spec.includeDefaultEntry",
                 new.include_default_entry == old.include_default_entry,
             ),
+            (
+                "spec.generateToken",
+                new.generate_token == old.generate_token,
+            ),
         ];
         if let Some((field, _)) = immutable.iter().find(|(_, same)| !same) {
             return Err(Status::bad_request(format!("{field} is immutable")));
@@ -240,7 +244,7 @@ impl Resource for Kubeconfigs {
         record: Kubeconfig,
         dry_run: bool,
     ) -> Result<Kubeconfig, Status> {
-        self.create_record(cx, record, dry_run).await
+        self.create_record(cx, (record, None), dry_run).await
     }
 
     async fn after_delete(&self, record: &Kubeconfig) -> Result<(), Status> {

@@ -89,9 +89,36 @@ impl Settings {
     /// # Errors
     /// Where the setting is no number.
     pub fn token_max_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
-        Ok(self
-            .minutes(setting::AUTH_TOKEN_MAX_TTL_MINUTES)?
-            .filter(|max| !max.is_zero()))
+        self.limit(setting::AUTH_TOKEN_MAX_TTL_MINUTES)
+    }
+
+    /// The longest life of a token that a login is exchanged for; `None` for no limit of its own.
+    ///
+    /// # Errors
+    /// Where the setting is no number.
+    pub fn exec_token_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
+        self.limit(setting::KUBECONFIG_EXEC_TOKEN_TTL_MINUTES)
+    }
+
+    /// The longest life of a client certificate; `None` for no limit of its own.
+    ///
+    /// # Errors
+    /// Where the setting is no number.
+    pub fn exec_certificate_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
+        self.limit(setting::KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES)
+    }
+
+    /// The longest life of the administrator's file of a cluster; `None` for no limit of its own.
+    ///
+    /// # Errors
+    /// Where the setting is no number.
+    pub fn admin_token_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
+        self.limit(setting::KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES)
+    }
+
+    /// `None` where the setting is 0 or not set at all.
+    fn limit(&self, name: &'static str) -> Result<Option<Duration>, InvalidSetting> {
+        Ok(self.minutes(name)?.filter(|limit| !limit.is_zero()))
     }
 
     /// `None` where the setting is not set at all.

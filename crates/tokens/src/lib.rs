@@ -12,6 +12,7 @@
 
 pub mod authenticator;
 pub mod cluster_credential;
+pub mod exchange;
 pub mod jwks;
 pub mod jwt;
 pub mod key_ring;

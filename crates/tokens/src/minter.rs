@@ -34,6 +34,8 @@ pub struct Order {
     pub user: String,
     /// The clusters that it opens.
     pub clusters: Vec<String>,
+    /// The groups that it puts the user into there.
+    pub groups: Vec<String>,
     /// The kubeconfig that it belongs to.
     pub kubeconfig: String,
     /// What it is for, for people.
@@ -59,6 +61,11 @@ impl Minter {
             issuer,
             tokens,
         }
+    }
+
+    /// The `iss` of all tokens.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     /// Mints a token. It counts once its record, by [`Minter::store`], and the kubeconfig that owns it
@@ -136,7 +143,7 @@ impl Minter {
             nbf: now.as_second(),
             exp: expires.as_second(),
             jti: name,
-            groups: Vec::new(),
+            groups: spec.groups.clone(),
         };
         jwt::mint(&self.keys.ring(), &claims, now).map_err(|error| {
             tracing::error!(%error, "a token cannot be signed");
@@ -163,7 +170,7 @@ impl Minter {
 }
 
 /// The name of a token is what a signed text refers to for its whole life (`jti`): 71 random bits, where a generated name has 23.
-fn unique_name() -> String {
+pub(crate) fn unique_name() -> String {
     (0..3).fold(token::NAME_PREFIX.to_owned(), |name, _| random_name(&name))
 }
 
@@ -196,6 +203,7 @@ fn record(order: &Order, now: Timestamp) -> Token {
                 .unwrap_or(i64::MAX),
             enabled: Some(true),
             cluster_names: order.clusters.clone(),
+            groups: order.groups.clone(),
             kubeconfig_name: order.kubeconfig.clone(),
             ..TokenSpec::default()
         },

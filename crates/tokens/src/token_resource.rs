@@ -13,14 +13,15 @@ use apiserver::resource::{Resource, Visibility, owner_visibility};
 use apiserver::stored_object::Index;
 use async_trait::async_trait;
 use auth::Attributes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use machinery::human_duration::human_duration;
 use machinery::meta::Metadata;
 use machinery::status::Status;
 use machinery::table::Column;
 use serde_json::Value;
 
-use crate::minter::{MAX_TTL_SECS, Minter};
+use crate::exchange::{self, Cover, Exchange};
+use crate::minter::{MAX_TTL_SECS, Minter, unique_name};
 use crate::user_directory::UserDirectory;
 
 /// What the kind is.
@@ -46,16 +47,30 @@ pub const INDEX: Index<Token> = Index {
     fields: &[],
 };
 
-/// Longest life of a token, as settings say it at the moment.
+/// The longest life of something in milliseconds, as settings say it at the moment; `None` for any.
 pub type MaxTtl = Arc<dyn Fn() -> Result<Option<i64>, Status> + Send + Sync>;
+
+/// How long what is created here may live.
+pub struct MaxTtls {
+    /// Any token.
+    pub token: MaxTtl,
+    /// One that a login is exchanged for.
+    pub exchanged: MaxTtl,
+    /// A client certificate; never more than [`MAX_CERTIFICATE_TTL_MILLIS`].
+    pub certificate: MaxTtl,
+}
+
+/// The longest life of a client certificate, in milliseconds: it cannot be taken back.
+pub const MAX_CERTIFICATE_TTL_MILLIS: i64 = 10 * 60 * 1000;
 
 /// The strategy of tokens.
 pub struct TokenResource {
     registry: Registry<Token>,
-    users: Arc<UserDirectory>,
     clusters: Registry<Cluster>,
+    exchange: Exchange,
+    users: Arc<UserDirectory>,
     minter: Arc<Minter>,
-    max_ttl_millis: MaxTtl,
+    max_ttls: MaxTtls,
 }
 
 const COLUMNS: [Column; 6] = [
@@ -68,39 +83,130 @@ const COLUMNS: [Column; 6] = [
 ];
 
 impl TokenResource {
-    /// Over these records; `max_ttl_millis` says how long tokens may live, `None` for ever.
+    /// Over these records.
     pub fn new(
-        (registry, clusters): (Registry<Token>, Registry<Cluster>),
+        (registry, clusters, exchange): (Registry<Token>, Registry<Cluster>, Exchange),
         users: Arc<UserDirectory>,
         minter: Arc<Minter>,
-        max_ttl_millis: MaxTtl,
+        max_ttls: MaxTtls,
     ) -> Self {
         Self {
             registry,
-            users,
             clusters,
+            exchange,
+            users,
             minter,
-            max_ttl_millis,
+            max_ttls,
         }
     }
 
-    /// The life of a new token: what was asked for, or the longest.
-    fn settle_ttl(&self, token: &mut Token) -> Result<(), Status> {
-        let longest = MAX_TTL_SECS * 1000;
-        let max = (self.max_ttl_millis)()?.unwrap_or(longest).min(longest);
-        match token.spec.ttl {
-            ttl if ttl <= 0 => token.spec.ttl = max,
-            ttl if ttl > max => {
-                return Err(Status::bad_request(format!(
-                    "spec.ttl {ttl} exceeds max ttl {max}"
-                )));
-            }
-            _ => {}
+    fn check_caller(&self, cx: &RequestContext, token: &Token) -> Result<(), Status> {
+        let name = &cx.user.name;
+        let Some(user) = self.users.find(name) else {
+            let text = format!("user {name} is not a Rancher user");
+            return Err(Status::forbidden(self.registry.group_resource(), "", &text));
+        };
+        if !user.enabled {
+            return Err(Status::bad_request("operation references a disabled user"));
+        }
+        if token.spec.user_id != *name {
+            return Err(Status::bad_request("unable to create token for other user"));
         }
         Ok(())
     }
 
-    async fn check_cluster(&self, cx: &RequestContext, name: &str) -> Result<(), Status> {
+    async fn create_plain(
+        &self,
+        cx: &RequestContext,
+        mut token: Token,
+        dry_run: bool,
+    ) -> Result<Token, Status> {
+        if !token.spec.certificate_signing_request.is_empty() {
+            return Err(Status::bad_request(
+                "spec.certificateSigningRequest needs spec.kubeconfigName and spec.clusterName",
+            ));
+        }
+        if !token.spec.cluster_name.is_empty() {
+            self.check_cluster(cx, &token.spec.cluster_name).await?;
+        }
+        settle_ttl(&mut token, self.max_token_ttl()?)?;
+        self.store(cx, token, dry_run).await
+    }
+
+    /// What a record of the caller gives: a token, or a client certificate.
+    async fn create_exchanged(
+        &self,
+        cx: &RequestContext,
+        mut token: Token,
+        dry_run: bool,
+    ) -> Result<Token, Status> {
+        let now = cx.clock.now();
+        let name = &token.spec.kubeconfig_name;
+        let record = self.exchange.record(name, &cx.user.name, now).await?;
+        let cover = exchange::cover(&record, &token.spec.cluster_name)?;
+        let left = exchange::left(&record, now);
+        exchange::bind(&mut token, &record);
+        if !token.spec.certificate_signing_request.is_empty() {
+            let mut certified = self.certify(cx, token, left).await?;
+            if dry_run {
+                certified.status.certificate.clear();
+            }
+            return Ok(certified);
+        }
+        if cover == Cover::Cluster {
+            self.check_cluster(cx, &token.spec.cluster_name).await?;
+        }
+        let max = (self.max_ttls.exchanged)()?.unwrap_or(i64::MAX);
+        settle_ttl(&mut token, self.max_token_ttl()?.min(max).min(left))?;
+        token.metadata.name = Some(unique_name());
+        self.store(cx, token, dry_run).await
+    }
+
+    /// A certificate in place of a token. Nothing is stored: there is nothing to take back.
+    async fn certify(
+        &self,
+        cx: &RequestContext,
+        mut token: Token,
+        left: i64,
+    ) -> Result<Token, Status> {
+        let cluster = self.check_cluster(cx, &token.spec.cluster_name).await?;
+        let max = (self.max_ttls.certificate)()?.unwrap_or(i64::MAX);
+        settle_ttl(&mut token, max.min(MAX_CERTIFICATE_TTL_MILLIS).min(left))?;
+        say_expiry(&mut token);
+        let request = token.spec.certificate_signing_request.as_str();
+        let life = SignedDuration::from_millis(token.spec.ttl);
+        let (asked, time) = ((cx.user.name.as_str(), request), (cx.clock.now(), life));
+        token.status.certificate =
+            exchange::issue(&self.exchange.signers, &cluster, asked, time).await?;
+        Ok(token)
+    }
+
+    /// Stores a token and gives it back with the bearer token that only this answer carries.
+    async fn store(
+        &self,
+        cx: &RequestContext,
+        mut token: Token,
+        dry_run: bool,
+    ) -> Result<Token, Status> {
+        say_expiry(&mut token);
+        let mut stored = self.registry.insert(token, dry_run).await?;
+        if !dry_run {
+            let now = cx.clock.now();
+            self.minter.cover(stored.spec.ttl / 1000, now).await?;
+            let bearer = self.minter.sign(&stored, now)?;
+            stored.status.value = bearer.expose().to_owned();
+            stored.status.bearer_token = bearer.expose().to_owned();
+        }
+        Ok(stored)
+    }
+
+    fn max_token_ttl(&self) -> Result<i64, Status> {
+        let longest = MAX_TTL_SECS * 1000;
+        Ok((self.max_ttls.token)()?.unwrap_or(longest).min(longest))
+    }
+
+    /// The cluster of this name, if the caller may get it.
+    async fn check_cluster(&self, cx: &RequestContext, name: &str) -> Result<Cluster, Status> {
         let attributes =
             Attributes::resource("get", management::GROUP, Cluster::PLURAL).object(name);
         if !cx.may(&attributes).await? {
@@ -110,10 +216,8 @@ impl TokenResource {
             );
             return Err(Status::forbidden(self.registry.group_resource(), "", &text));
         }
-        match self.clusters.get("", name).await? {
-            Some(_) => Ok(()),
-            None => Err(Status::bad_request(format!("cluster {name} not found"))),
-        }
+        let cluster = self.clusters.get("", name).await?;
+        cluster.ok_or_else(|| Status::bad_request(format!("cluster {name} not found")))
     }
 }
 
@@ -157,11 +261,11 @@ impl Resource for TokenResource {
         token.metadata.name = None;
         token.metadata.generate_name = Some(token::NAME_PREFIX.to_owned());
         token.metadata.owner_references = None;
+        token.spec.groups.clear();
         drop_server_labels(token);
         if token.spec.user_id.is_empty() {
             token.spec.user_id.clone_from(&cx.user.name);
         }
-        token.spec.kubeconfig_name = String::new();
         token.spec.user_principal = TokenPrincipal {
             name: format!("local://{}", cx.user.name),
             login_name: cx.user.name.clone(),
@@ -207,9 +311,14 @@ impl Resource for TokenResource {
             ),
             ("spec.clusterName", new.cluster_name == old.cluster_name),
             ("spec.clusterNames", new.cluster_names == old.cluster_names),
+            ("spec.groups", new.groups == old.groups),
             (
                 "spec.kubeconfigName",
                 new.kubeconfig_name == old.kubeconfig_name,
+            ),
+            (
+                "spec.certificateSigningRequest",
+                new.certificate_signing_request == old.certificate_signing_request,
             ),
         ];
         match immutable.iter().find(|(_, same)| !same) {
@@ -225,35 +334,29 @@ impl Resource for TokenResource {
     async fn create(
         &self,
         cx: &RequestContext,
-        mut token: Token,
+        token: Token,
         dry_run: bool,
     ) -> Result<Token, Status> {
-        let refused = |text: String| Status::forbidden(self.registry.group_resource(), "", &text);
-        let name = &cx.user.name;
-        let Some(user) = self.users.find(name) else {
-            return Err(refused(format!("user {name} is not a Rancher user")));
-        };
-        if !user.enabled {
-            return Err(Status::bad_request("operation references a disabled user"));
+        self.check_caller(cx, &token)?;
+        match token.spec.kubeconfig_name.is_empty() {
+            true => self.create_plain(cx, token, dry_run).await,
+            false => self.create_exchanged(cx, token, dry_run).await,
         }
-        if token.spec.user_id != *name {
-            return Err(Status::bad_request("unable to create token for other user"));
-        }
-        if !token.spec.cluster_name.is_empty() {
-            self.check_cluster(cx, &token.spec.cluster_name).await?;
-        }
-        self.settle_ttl(&mut token)?;
-        say_expiry(&mut token);
-        let mut stored = self.registry.insert(token, dry_run).await?;
-        if !dry_run {
-            let now = cx.clock.now();
-            self.minter.cover(stored.spec.ttl / 1000, now).await?;
-            let bearer = self.minter.sign(&stored, now)?;
-            stored.status.value = bearer.expose().to_owned();
-            stored.status.bearer_token = bearer.expose().to_owned();
-        }
-        Ok(stored)
     }
+}
+
+/// The life of a new token: what was asked for, or the longest.
+fn settle_ttl(token: &mut Token, max: i64) -> Result<(), Status> {
+    match token.spec.ttl {
+        ttl if ttl <= 0 => token.spec.ttl = max,
+        ttl if ttl > max => {
+            return Err(Status::bad_request(format!(
+                "spec.ttl {ttl} exceeds max ttl {max}"
+            )));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Says in the status when the token expires: a fact of the record, so it is stored (B216).

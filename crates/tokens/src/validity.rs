@@ -4,7 +4,7 @@
 //!
 //! * its signature, issuer and times hold, and it was minted for the cluster that it is used on,
 //! * its own record exists, is enabled and says so too,
-//! * the kubeconfig that owns it exists, names it, is not suspended and is not being deleted,
+//! * the kubeconfig that owns it exists, names it or has a file without tokens, is not suspended and is not being deleted,
 //! * its user exists and is enabled,
 //! * and, where other replicas write too, the store has confirmed lately that all this is so.
 //!
@@ -83,6 +83,8 @@ pub struct ValidToken {
     pub uid: String,
     /// The name of its record.
     pub name: String,
+    /// The groups that it was signed with, beside all authenticated users.
+    pub groups: Vec<String>,
     /// The kubeconfig that it belongs to; empty if to none.
     pub kubeconfig: String,
     /// When it ends.
@@ -139,6 +141,7 @@ impl Validity {
             user: record.user.clone(),
             uid: user.uid.clone(),
             name: claims.jti.clone(),
+            groups: claims.groups.clone(),
             kubeconfig: record.kubeconfig.clone(),
             expires: claims.expires(),
         })
@@ -181,7 +184,7 @@ impl Validity {
         }
         let owner = ("", record.kubeconfig.as_str());
         let owner = self.kubeconfigs.derived(owner, KubeconfigFacts::of);
-        match owner.is_some_and(|owner| owner.stands_behind(name, &record.user)) {
+        match owner.is_some_and(|owner| owner.stands_behind(name, record)) {
             true => Ok(()),
             false => Err(Refusal::NoKubeconfig),
         }
@@ -191,10 +194,12 @@ impl Validity {
 impl ValidToken {
     /// Who its bearer is at a cluster: the one identity that every door hands on.
     pub fn identity(&self) -> UserInfo {
+        let groups = self.groups.iter().map(String::as_str);
+        let groups = [ALL_AUTHENTICATED].into_iter().chain(groups);
         UserInfo {
             name: self.user.clone(),
             uid: self.uid.clone(),
-            groups: vec![ALL_AUTHENTICATED.to_owned()],
+            groups: groups.map(str::to_owned).collect(),
             extra: [(EXTRA_TOKEN.to_owned(), vec![self.name.clone()])].into(),
         }
     }

@@ -22,7 +22,8 @@ use samples::Sample;
 const ROLES: [&str; 5] = ["nobody", "stranger", "alice", "bob", "admin"];
 
 /// What everybody may see.
-const PUBLIC: [&str; 5] = [
+const PUBLIC: [&str; 6] = [
+    "/.well-known/kubeconfig-login",
     "/.well-known/openid-configuration",
     "/healthz",
     "/livez",

@@ -1,6 +1,8 @@
 //! What a minted file opens: real clusters, by all ways, and no longer than it may.
 
+mod download;
 mod faults;
 mod fleet;
+mod plugin;
 mod story;
 mod streams;

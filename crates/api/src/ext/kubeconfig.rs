@@ -100,6 +100,12 @@ pub struct KubeconfigSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub include_default_entry: Option<bool>,
 
+    /// Whether the file holds tokens. When false it holds no secret: its users run the plugin
+    /// `kubectl-kubeconfig`, which exchanges your login for short-lived credentials of this record.
+    /// Defaults to the setting `kubeconfig-generate-token`. Immutable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generate_token: Option<bool>,
+
     /// Whether the tokens of the file are refused for now. Unlike deletion this can be taken back.
     /// Defaults to false. May be changed at any time.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,6 +191,12 @@ impl KubeconfigSpec {
         self.include_default_entry.unwrap_or(true)
     }
 
+    /// Whether the file of the record holds no tokens, so that some may be had for it later. A record
+    /// of such a file says so.
+    pub fn is_exchanged(&self) -> bool {
+        self.generate_token == Some(false)
+    }
+
     /// Whether the tokens of the record are refused; false when not said.
     pub fn is_suspended(&self) -> bool {
         self.suspended.unwrap_or(false)
@@ -238,6 +250,17 @@ mod tests {
                 ..KubeconfigSpec::default()
             };
             assert_eq!(spec.is_suspended(), expected, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_can_be_had_only_for_a_record_that_says_so() {
+        for (said, expected) in [(None, false), (Some(true), false), (Some(false), true)] {
+            let spec = KubeconfigSpec {
+                generate_token: said,
+                ..KubeconfigSpec::default()
+            };
+            assert_eq!(spec.is_exchanged(), expected, "{said:?}");
         }
     }
 

@@ -78,7 +78,8 @@ pub struct TokenSpec {
     pub description: String,
 
     /// How long the token lives, in milliseconds, counted from creation. 0 stands for the setting
-    /// `auth-token-max-ttl-minutes`, which is also the maximum. A negative value means that the
+    /// `auth-token-max-ttl-minutes`, which is also the maximum; where `kubeconfigName` is given, for
+    /// the setting `kubeconfig-exec-token-ttl-minutes` or the rest of that record's life. A negative value means that the
     /// token does not expire, where that setting permits it. Only administrators may extend it
     /// later.
     #[serde(deserialize_with = "null_as_zero")]
@@ -105,13 +106,34 @@ pub struct TokenSpec {
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub cluster_names: Vec<String>,
 
+    /// The groups that the token puts its user into, beside all authenticated users. Set by the
+    /// server for the administrator's file of a cluster; immutable.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub groups: Vec<String>,
+
     /// The kubeconfig (`kubeconfigs.ext.cattle.io`), by name, that the token belongs to. The token
-    /// is refused once that is deleted or while it is suspended. Set by the server; immutable.
+    /// is refused once that is deleted or while it is suspended. On create it may name a kubeconfig
+    /// of yours whose file holds no tokens (`generateToken: false`), with one of its clusters in
+    /// `clusterName`. Immutable.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub kubeconfig_name: String,
+
+    /// A request for a client certificate (PKCS #10, in PEM): the answer to create then carries a
+    /// certificate for the key of the request in `status.certificate`, and no token. Needs
+    /// `kubeconfigName` and `clusterName`, and a cluster that is set up for client certificates.
+    /// Nothing is stored.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub certificate_signing_request: String,
 }
 
 /// Who a user is at the provider that authenticated them.
@@ -202,6 +224,14 @@ pub struct TokenStatus {
     )]
     pub bearer_token: String,
 
+    /// The client certificate that was asked for, and the certificates of those who vouch for it, in
+    /// PEM. Returned only in the answer to create.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub certificate: String,
+
     /// The hash of `value`, where the kind of token needs one.
     #[serde(
         skip_serializing_if = "String::is_empty",
@@ -281,6 +311,7 @@ impl fmt::Debug for TokenStatus {
         let TokenStatus {
             value,
             bearer_token,
+            certificate,
             hash,
             current,
             expired,
@@ -291,6 +322,7 @@ impl fmt::Debug for TokenStatus {
         f.debug_struct("TokenStatus")
             .field("value", &crate::redacted(value))
             .field("bearer_token", &crate::redacted(bearer_token))
+            .field("certificate", certificate)
             .field("hash", &crate::redacted(hash))
             .field("current", current)
             .field("expired", expired)

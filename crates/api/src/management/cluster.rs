@@ -15,6 +15,9 @@ use machinery::meta::serialize_go_order;
 /// The cluster that this server itself lives in; it always exists.
 pub const LOCAL: &str = "local";
 
+/// The group of those who use the administrator's file of a cluster that names none.
+pub const ADMIN_GROUP: &str = "kubeconfig-apiserver:cluster-admins";
+
 /// A Kubernetes cluster that users reach through this server. Its name is the id used in
 /// kubeconfigs, tokens and addresses.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -63,10 +66,23 @@ pub struct ClusterSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_cluster_auth_endpoint: Option<LocalClusterAuthEndpoint>,
 
+    /// How users get short-lived client certificates for the direct way. Absent when they use tokens
+    /// there as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_certificates: Option<ClientCertificates>,
+
     /// How the gateway of this server reaches the cluster's API. Absent when the gateway does not
     /// serve the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ClusterConnection>,
+
+    /// Whom the cluster knows by itself, beside the users of this server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<ClusterAuthentication>,
+
+    /// The kubeconfig files of the cluster that users download without asking for clusters by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub downloads: Option<ClusterDownloads>,
 }
 
 /// A way to a cluster's API that does not pass through this server.
@@ -96,6 +112,18 @@ pub struct LocalClusterAuthEndpoint {
         deserialize_with = "null_as_zero"
     )]
     pub ca_certs: String,
+}
+
+/// How users get short-lived client certificates for a cluster.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClientCertificates", transform = unwrap_lines)]
+pub struct ClientCertificates {
+    /// The secret, of type `kubernetes.io/tls`, with the certificate and the key of the authority
+    /// that signs them. The cluster's API server must trust that authority for clients. Whoever has
+    /// the key can be any user of the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signer_secret_ref: Option<SecretReference>,
 }
 
 /// How the gateway reaches a cluster's API.
@@ -135,6 +163,91 @@ pub struct ClusterConnection {
     /// impersonate users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential_secret_ref: Option<SecretReference>,
+}
+
+/// Whom a cluster knows by itself.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClusterAuthentication", transform = unwrap_lines)]
+pub struct ClusterAuthentication {
+    /// The OpenID Connect provider whose users are the cluster's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<ClusterOidc>,
+}
+
+/// An OpenID Connect provider, as kube-apiserver knows it by its `--oidc-*` flags.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClusterOidc", transform = unwrap_lines)]
+pub struct ClusterOidc {
+    /// The URL of the provider, as its tokens name it.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub issuer: String,
+
+    /// The client that tokens are made for.
+    #[serde(rename = "clientID", deserialize_with = "null_as_zero")]
+    pub client_id: String,
+
+    /// The certificate authorities that vouch for `issuer`: PEM, in base64. When empty, those of the
+    /// machine do.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub ca_data: String,
+
+    /// The claim that is the user name. Defaults to `sub`.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub username_claim: String,
+
+    /// What user names begin with.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub username_prefix: String,
+
+    /// The claim with the groups. When empty, there are none.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub groups_claim: String,
+
+    /// What groups begin with.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub groups_prefix: String,
+}
+
+/// The kubeconfig files of a cluster that users download.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClusterDownloads", transform = unwrap_lines)]
+pub struct ClusterDownloads {
+    /// Whether nobody may download a file of the cluster. Defaults to false.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub forbidden: bool,
+
+    /// Whether the kubeconfig leads through the gateway of this server; else to the authorized
+    /// cluster endpoint. Defaults to whether the gateway serves the cluster. The administrator's
+    /// file always leads to the authorized cluster endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxied: Option<bool>,
+
+    /// The group that whoever uses the administrator's file is in at the cluster, beside all
+    /// authenticated users. Defaults to `kubeconfig-apiserver:cluster-admins`, which registering a
+    /// cluster makes an administrator there.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub admin_group: String,
 }
 
 /// Where a secret is.
@@ -252,6 +365,40 @@ impl Cluster {
         }
     }
 
+    /// The secret of the authority that signs client certificates for the cluster, if it is set up
+    /// for them.
+    pub fn client_signer(&self) -> Option<&SecretReference> {
+        let certificates = self.spec.client_certificates.as_ref()?;
+        certificates.signer_secret_ref.as_ref()
+    }
+
+    /// The provider whose users are the cluster's, if it has one.
+    pub fn oidc(&self) -> Option<&ClusterOidc> {
+        self.spec.authentication.as_ref()?.oidc.as_ref()
+    }
+
+    /// Whether nobody may download a file of the cluster.
+    pub fn forbids_downloads(&self) -> bool {
+        let downloads = self.spec.downloads.as_ref();
+        downloads.is_some_and(|downloads| downloads.forbidden)
+    }
+
+    /// Whether a downloaded kubeconfig leads through the gateway: as said, else where that serves
+    /// the cluster, as it does the one that it lives in.
+    pub fn is_proxied(&self) -> bool {
+        let said = self.spec.downloads.as_ref();
+        let said = said.and_then(|downloads| downloads.proxied);
+        said.unwrap_or_else(|| self.spec.connection.is_some() || self.id() == LOCAL)
+    }
+
+    /// The group of whoever uses the administrator's file.
+    pub fn admin_group(&self) -> &str {
+        let said = self.spec.downloads.as_ref();
+        let said = said.map(|downloads| downloads.admin_group.as_str());
+        said.filter(|group| !group.is_empty())
+            .unwrap_or(ADMIN_GROUP)
+    }
+
     /// The authorized cluster endpoint, if it is switched on.
     pub fn direct_endpoint(&self) -> Option<&LocalClusterAuthEndpoint> {
         self.spec
@@ -272,6 +419,26 @@ mod tests {
         assert_eq!(cluster.display_name(), "c-a");
         cluster.spec.display_name = "prod".to_owned();
         assert_eq!(cluster.display_name(), "prod");
+    }
+
+    #[test]
+    fn a_kubeconfig_leads_through_the_gateway_where_that_serves_the_cluster() {
+        for (id, connected, said, expected) in [
+            ("c-a", false, None, false),
+            ("c-a", true, None, true),
+            ("c-a", true, Some(false), false),
+            ("c-a", false, Some(true), true),
+            (LOCAL, false, None, true),
+        ] {
+            let mut cluster = Cluster::default();
+            cluster.metadata.name = Some(id.to_owned());
+            cluster.spec.connection = connected.then(ClusterConnection::default);
+            cluster.spec.downloads = Some(ClusterDownloads {
+                proxied: said,
+                ..ClusterDownloads::default()
+            });
+            assert_eq!(cluster.is_proxied(), expected, "{id} {connected} {said:?}");
+        }
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub const KUBECONFIG_DEFAULT_TOKEN_TTL_MINUTES: &str = "kubeconfig-default-token
 pub const KUBECONFIG_MAX_TOKEN_TTL_MINUTES: &str = "kubeconfig-max-token-ttl-minutes";
 /// `true` to put tokens into kubeconfig files; anything else gives files that run the plugin.
 pub const KUBECONFIG_GENERATE_TOKEN: &str = "kubeconfig-generate-token";
+/// How long a token lives that the plugin gets for a kubeconfig without tokens, in minutes.
+pub const KUBECONFIG_EXEC_TOKEN_TTL_MINUTES: &str = "kubeconfig-exec-token-ttl-minutes";
+/// How long a client certificate holds that the plugin gets, in minutes: at most 10.
+pub const KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES: &str = "kubeconfig-exec-certificate-ttl-minutes";
+/// How long the administrator's file of a cluster lives, in minutes.
+pub const KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES: &str = "kubeconfig-admin-token-ttl-minutes";
 /// `true` where only users with an object of their own may have kubeconfigs; `false` where anybody
 /// may whose name does not begin with `system:`.
 pub const KUBECONFIG_REQUIRE_USER: &str = "kubeconfig-require-user";
@@ -67,12 +73,24 @@ pub const BUILT_IN: &[BuiltIn] = &[
         default: "",
     },
     BuiltIn {
+        name: KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES,
+        default: "60",
+    },
+    BuiltIn {
         name: KUBECONFIG_DEFAULT_TOKEN_TTL_MINUTES,
         default: "43200",
     },
     BuiltIn {
         name: KUBECONFIG_EXEC_API_VERSION,
         default: "v1",
+    },
+    BuiltIn {
+        name: KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES,
+        default: "10",
+    },
+    BuiltIn {
+        name: KUBECONFIG_EXEC_TOKEN_TTL_MINUTES,
+        default: "60",
     },
     BuiltIn {
         name: KUBECONFIG_GENERATE_TOKEN,

@@ -28,6 +28,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Which Secrets are credentials: what `cluster add` makes.
 const CREDENTIALS: &str = "type=Opaque";
 
+/// Which Secrets are authorities of client certificates.
+const SIGNERS: &str = "type=kubernetes.io/tls";
+
 /// Reads kinds through watches of the host.
 pub(super) struct HostKinds<'a> {
     pub(super) client: Client,
@@ -40,6 +43,8 @@ pub(super) struct Mirrored {
     pub(super) management: Management,
     /// Credentials of clusters.
     pub(super) secrets: Registry<Secret>,
+    /// Authorities of client certificates for clusters.
+    pub(super) signers: Registry<Secret>,
     /// Tells whether what is known of users can be relied on.
     pub(super) users: Arc<Mirror>,
 }
@@ -54,13 +59,6 @@ impl HostKinds<'_> {
             group: management::GROUP.to_owned(),
             version: management::VERSION.to_owned(),
             resource: plural.to_owned(),
-            ..MirrorOptions::default()
-        };
-        let credentials = MirrorOptions {
-            version: "v1".to_owned(),
-            resource: "secrets".to_owned(),
-            namespace: Some(namespace.to_owned()),
-            field_selector: CREDENTIALS.to_owned(),
             ..MirrorOptions::default()
         };
         let (clusters, nodes) = (own(Cluster::PLURAL), own(Node::PLURAL));
@@ -96,15 +94,22 @@ impl HostKinds<'_> {
                     )
                     .await?,
             },
-            secrets: self
-                .read(
-                    self.mirror(credentials),
-                    builtins::secret::description(),
-                    builtins::secret::INDEX,
-                )
-                .await?,
+            secrets: self.secrets(namespace, CREDENTIALS).await?,
+            signers: self.secrets(namespace, SIGNERS).await?,
             users,
         })
+    }
+
+    async fn secrets(&self, namespace: &str, selector: &str) -> Result<Registry<Secret>> {
+        let mirror = self.mirror(MirrorOptions {
+            version: "v1".to_owned(),
+            resource: "secrets".to_owned(),
+            namespace: Some(namespace.to_owned()),
+            field_selector: selector.to_owned(),
+            ..MirrorOptions::default()
+        });
+        let (description, index) = (builtins::secret::description(), builtins::secret::INDEX);
+        self.read(mirror, description, index).await
     }
 
     fn mirror(&self, options: MirrorOptions) -> Arc<Mirror> {

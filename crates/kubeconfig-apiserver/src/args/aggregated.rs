@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::IdTokenArgs;
+
 /// Flags of `aggregated`.
 #[derive(Debug, Args)]
 pub(crate) struct AggregatedArgs {
@@ -59,6 +61,9 @@ pub(crate) struct AggregatedArgs {
 
     #[command(flatten)]
     pub(crate) listen: ListenArgs,
+
+    #[command(flatten)]
+    pub(crate) id_tokens: IdTokenArgs,
 }
 
 /// Where the records are kept.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use api::plugin::LOGIN_PATH;
 use apiserver::registry::Registries;
 use apiserver::{Builder, health};
 use auth::rbac::RbacAuthorizer;
@@ -65,6 +66,7 @@ impl Kinds {
             records,
             management,
             secrets: builtins.secrets.clone(),
+            signers: builtins.secrets.clone(),
             namespace: cluster_credential::NAMESPACE.to_owned(),
             fixed: Arc::new(|_| None),
             issuer: issuer.to_owned(),
@@ -109,6 +111,7 @@ impl Kinds {
             .resource(self.users())
             .resource(self.settings())
             .resource(self.features());
+        let server = self.domain.serve_downloads(server);
         self.builtins.serve(self.domain.serve_clusters(server))
     }
 
@@ -172,9 +175,10 @@ impl Kinds {
     }
 }
 
-/// `system:masters` first, then RBAC; health and what verifies tokens are for everybody.
+/// `system:masters` first, then RBAC; health, what verifies tokens and how to log in are for everybody.
 fn authorizer(builtins: &Builtins) -> Result<Arc<dyn Authorizer>> {
-    let public = AlwaysAllowPaths::new(health::PATHS.into_iter().chain(openid::PATHS));
+    let documents = openid::PATHS.into_iter().chain([LOGIN_PATH]);
+    let public = AlwaysAllowPaths::new(health::PATHS.into_iter().chain(documents));
     Ok(Arc::new(AuthorizerUnion::new(vec![
         Arc::new(public.context("a public path makes no sense")?),
         Arc::new(PrivilegedGroup::system_masters()),

@@ -7,6 +7,7 @@
 
 use std::fmt::Write;
 
+use api::plugin::{EXEC_EXTENSION, ExecClusterConfig, OidcLogin};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_saphyr::DoubleQuoted;
@@ -119,6 +120,40 @@ struct Cluster<'a> {
     server: Text<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_authority_data: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extensions: Option<[NamedExtension<'a>; 1]>,
+}
+
+#[derive(Serialize)]
+struct NamedExtension<'a> {
+    name: Text<'a>,
+    extension: Extension<'a>,
+}
+
+/// `api::plugin::ExecClusterConfig`, quoted.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Extension<'a> {
+    server: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_authority_data: Option<Text<'a>>,
+    kubeconfig: Text<'a>,
+    cluster: Text<'a>,
+    audience: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc: Option<Login<'a>>,
+}
+
+/// `api::plugin::OidcLogin`, quoted.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Login<'a> {
+    issuer: Text<'a>,
+    #[serde(rename = "clientID")]
+    client_id: Text<'a>,
+    scopes: Vec<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_authority_data: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -161,15 +196,50 @@ impl<'a> Config<'a> {
 
 impl<'a> NamedCluster<'a> {
     fn new(target: &'a Target) -> NamedCluster<'a> {
-        let ca_data = Some(target.ca_data.as_str()).filter(|data| !data.is_empty());
         NamedCluster {
             name: DoubleQuoted(&target.name),
             cluster: Cluster {
                 server: DoubleQuoted(&target.server),
-                certificate_authority_data: ca_data.map(DoubleQuoted),
+                certificate_authority_data: unless_empty(&target.ca_data),
+                extensions: target.exec.as_ref().map(|exec| [NamedExtension::new(exec)]),
             },
         }
     }
+}
+
+impl<'a> NamedExtension<'a> {
+    fn new(config: &'a ExecClusterConfig) -> NamedExtension<'a> {
+        NamedExtension {
+            name: DoubleQuoted(EXEC_EXTENSION),
+            extension: Extension {
+                server: DoubleQuoted(&config.server),
+                certificate_authority_data: unless_empty(&config.certificate_authority_data),
+                kubeconfig: DoubleQuoted(&config.kubeconfig),
+                cluster: DoubleQuoted(&config.cluster),
+                audience: DoubleQuoted(&config.audience),
+                oidc: config.oidc.as_ref().map(Login::new),
+            },
+        }
+    }
+}
+
+impl<'a> Login<'a> {
+    fn new(oidc: &'a OidcLogin) -> Login<'a> {
+        Login {
+            issuer: DoubleQuoted(&oidc.issuer),
+            client_id: DoubleQuoted(&oidc.client_id),
+            scopes: oidc
+                .scopes
+                .iter()
+                .map(|it| DoubleQuoted(it.as_str()))
+                .collect(),
+            certificate_authority_data: unless_empty(&oidc.certificate_authority_data),
+        }
+    }
+}
+
+fn unless_empty(text: &str) -> Option<Text<'_>> {
+    Some(text).filter(|text| !text.is_empty()).map(DoubleQuoted)
 }
 
 impl<'a> NamedUser<'a> {

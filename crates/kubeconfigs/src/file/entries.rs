@@ -3,13 +3,16 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use api::management::cluster::LOCAL;
+use api::plugin::{ExecClusterConfig, OidcLogin};
+use tokens::jwt::audience;
 use tokens::secret::Bearer;
 
-use super::exec::Exec;
+use super::exec::{Exec, Wanted};
 use super::names::Names;
 use super::{
-    ControlPlaneNode, Credentials, DEFAULT_ENTRY, DirectEndpoint, FileCluster, FileError, FileSpec,
-    needs_shared_token,
+    ControlPlaneNode, Credentials, DEFAULT_ENTRY, DirectEndpoint, ExecCredentials, FileCluster,
+    FileError, FileSpec, needs_shared_token,
 };
 
 /// The entries of a file.
@@ -29,6 +32,8 @@ pub(super) struct Target {
     /// `certificate-authority-data`; empty for the authorities of the user's machine.
     pub(super) ca_data: String,
     pub(super) user: String,
+    /// What its extension tells the plugin, where the user runs that.
+    pub(super) exec: Option<ExecClusterConfig>,
 }
 
 /// A user entry.
@@ -50,8 +55,8 @@ impl<'a> Entries<'a> {
         current: Option<&FileCluster>,
     ) -> Result<Entries<'a>, FileError> {
         let mut layout = Layout::new(spec);
-        if needs_shared_token(spec.include_default_entry, spec.clusters) {
-            layout.add_user(DEFAULT_ENTRY, None)?;
+        if layout.needs_shared_user() {
+            layout.add_user(DEFAULT_ENTRY, None, false)?;
         }
         if spec.include_default_entry {
             layout.add_default_entry();
@@ -75,15 +80,34 @@ impl<'a> Entries<'a> {
 /// Entries in the making.
 struct Layout<'s, 'a> {
     spec: &'s FileSpec<'a>,
+    /// `None` where the file holds tokens.
+    exec: Option<&'a ExecCredentials>,
     server_ca_data: String,
     names: Names,
     entries: Entries<'a>,
+}
+
+/// The direct entries of a cluster in the making.
+struct Direct<'n> {
+    /// The cluster's own name, which theirs begin with.
+    name: &'n str,
+    /// What hostnames of nodes may begin with already.
+    prefix: String,
+    /// The user of the entries.
+    user: String,
+    /// Whether the cluster has no other entries.
+    is_only_way: bool,
+    exec: Option<ExecClusterConfig>,
 }
 
 impl<'s, 'a> Layout<'s, 'a> {
     fn new(spec: &'s FileSpec<'a>) -> Layout<'s, 'a> {
         Layout {
             spec,
+            exec: match spec.credentials {
+                Credentials::Exec(exec) => Some(exec),
+                Credentials::Tokens(_) => None,
+            },
             server_ca_data: STANDARD.encode(spec.server.ca_certs),
             names: Names::reserving(DEFAULT_ENTRY),
             entries: Entries {
@@ -94,95 +118,142 @@ impl<'s, 'a> Layout<'s, 'a> {
         }
     }
 
+    /// A token may be for several clusters; what the plugin gets is for one.
+    fn needs_shared_user(&self) -> bool {
+        let default_entry = self.spec.include_default_entry;
+        match self.exec {
+            Some(_) => default_entry,
+            None => needs_shared_token(default_entry, self.spec.clusters),
+        }
+    }
+
     fn claim_name(&mut self, cluster: &FileCluster) -> String {
         self.names.claim(cluster.plain_name(), &cluster.id)
     }
 
     fn add_default_entry(&mut self) {
-        let server = format!("https://{}", self.spec.server.host.as_str());
         self.add_target(Target {
             name: DEFAULT_ENTRY.to_owned(),
-            server,
+            server: self.server(),
             ca_data: self.server_ca_data.clone(),
             user: DEFAULT_ENTRY.to_owned(),
+            exec: self.exec_config(LOCAL, None),
         });
         self.entries.current_context = DEFAULT_ENTRY.to_owned();
     }
 
     /// Adds all entries of a cluster; the context to use of them is returned.
     fn add_cluster(&mut self, cluster: &FileCluster, name: &str) -> Result<String, FileError> {
-        let user = if cluster.direct.is_some() {
-            name
-        } else {
-            DEFAULT_ENTRY
-        };
-        let host = self.spec.server.host.as_str();
-        self.add_target(Target {
-            name: name.to_owned(),
-            server: format!("https://{host}/k8s/clusters/{}", cluster.id),
-            ca_data: self.server_ca_data.clone(),
-            user: user.to_owned(),
-        });
-        let Some(direct) = &cluster.direct else {
+        let has_user = self.exec.is_some() || cluster.direct.is_some();
+        let user = if has_user { name } else { DEFAULT_ENTRY };
+        if !cluster.direct_only {
+            self.add_target(Target {
+                name: name.to_owned(),
+                server: format!("{}/k8s/clusters/{}", self.server(), cluster.id),
+                ca_data: self.server_ca_data.clone(),
+                user: user.to_owned(),
+                exec: self.exec_config(&cluster.id, cluster.oidc.as_ref()),
+            });
+        }
+        // Where all of its entries use certificates, nobody needs a token.
+        let is_used = !(cluster.direct_only && self.uses_certificates(cluster));
+        if has_user && is_used {
+            self.add_user(name, Some(&cluster.id), false)?;
+        }
+        let Some(endpoint) = &cluster.direct else {
             return Ok(name.to_owned());
         };
-        self.add_user(name, Some(&cluster.id))?;
-        let preferred = match direct {
-            DirectEndpoint::Fqdn { fqdn, ca_data } => Some(self.add_fqdn(name, fqdn, ca_data)),
-            DirectEndpoint::Nodes { nodes, ca_data } => {
-                let prefix = format!("{}-", cluster.plain_name());
-                self.add_nodes(name, &prefix, nodes, ca_data)
-            }
+        let direct = Direct {
+            name,
+            prefix: format!("{}-", cluster.plain_name()),
+            user: self.direct_user(cluster, name)?,
+            is_only_way: cluster.direct_only,
+            exec: self.exec_config(&cluster.id, cluster.oidc.as_ref()),
+        };
+        let preferred = match endpoint {
+            DirectEndpoint::Fqdn { fqdn, ca_data } => Some(self.add_fqdn(direct, fqdn, ca_data)),
+            DirectEndpoint::Nodes { nodes, ca_data } => self.add_nodes(&direct, nodes, ca_data),
         };
         Ok(preferred.unwrap_or_else(|| name.to_owned()))
     }
 
-    fn add_fqdn(&mut self, cluster: &str, fqdn: &str, ca_data: &str) -> String {
-        let name = self.names.claim(&format!("{cluster}-fqdn"), "direct");
+    fn uses_certificates(&self, cluster: &FileCluster) -> bool {
+        self.exec.is_some() && cluster.client_certificates
+    }
+
+    /// The user of the direct entries of a cluster: its own, or one more for client certificates.
+    fn direct_user(&mut self, cluster: &FileCluster, name: &str) -> Result<String, FileError> {
+        if !self.uses_certificates(cluster) {
+            return Ok(name.to_owned());
+        }
+        let user = self
+            .names
+            .claim(&format!("{name}-certificate"), &cluster.id);
+        self.add_user(&user, Some(&cluster.id), true)?;
+        Ok(user)
+    }
+
+    fn add_fqdn(&mut self, direct: Direct<'_>, fqdn: &str, ca_data: &str) -> String {
+        let name = self.names.claim(&format!("{}-fqdn", direct.name), "direct");
         self.add_target(Target {
             name: name.clone(),
             server: format!("https://{fqdn}"),
             ca_data: ca_data.to_owned(),
-            user: cluster.to_owned(),
+            user: direct.user,
+            exec: direct.exec,
         });
         name
     }
 
-    /// Adds an entry per node, named without `prefix` if the hostname has it already. The context
-    /// of the first node that is ready is returned.
+    /// Adds an entry per node, named without the prefix if the hostname has it already. The context
+    /// of the first node that is ready is returned, or of the first at all where there is no other way.
     fn add_nodes(
         &mut self,
-        cluster: &str,
-        prefix: &str,
+        direct: &Direct<'_>,
         nodes: &[ControlPlaneNode],
         ca_data: &str,
     ) -> Option<String> {
-        let mut first_ready = None;
+        let mut preferred = None;
         for node in nodes {
-            let short = node.hostname.strip_prefix(prefix).unwrap_or(&node.hostname);
-            let name = self.names.claim(&format!("{cluster}-{short}"), "direct");
-            if node.is_ready && first_ready.is_none() {
-                first_ready = Some(name.clone());
+            let hostname = &node.hostname;
+            let short = hostname.strip_prefix(&direct.prefix).unwrap_or(hostname);
+            let name = self
+                .names
+                .claim(&format!("{}-{short}", direct.name), "direct");
+            if (node.is_ready || direct.is_only_way) && preferred.is_none() {
+                preferred = Some(name.clone());
             }
             self.add_target(Target {
                 name,
                 server: node.url.clone(),
                 ca_data: ca_data.to_owned(),
-                user: cluster.to_owned(),
+                user: direct.user.clone(),
+                exec: direct.exec.clone(),
             });
         }
-        first_ready
+        preferred
     }
 
     fn add_target(&mut self, target: Target) {
         self.entries.targets.push(target);
     }
 
-    /// Adds a user with the token of the given cluster, or the shared one.
-    fn add_user(&mut self, name: &str, cluster: Option<&str>) -> Result<(), FileError> {
+    /// Adds a user with a credential for the given cluster, or with the shared one.
+    fn add_user(
+        &mut self,
+        name: &str,
+        cluster: Option<&str>,
+        certificate: bool,
+    ) -> Result<(), FileError> {
         let credential = match self.spec.credentials {
-            Credentials::Exec(version) => {
-                Credential::Exec(Exec::new(*version, self.spec.server.host.as_str(), cluster))
+            Credentials::Exec(exec) => {
+                let wanted = Wanted {
+                    host: self.spec.server.host.as_str(),
+                    kubeconfig: self.spec.record.name,
+                    cluster,
+                    certificate,
+                };
+                Credential::Exec(Exec::new(exec.version, &wanted))
             }
             Credentials::Tokens(tokens) => {
                 let token = match cluster {
@@ -200,5 +271,22 @@ impl<'s, 'a> Layout<'s, 'a> {
             credential,
         });
         Ok(())
+    }
+
+    fn server(&self) -> String {
+        format!("https://{}", self.spec.server.host.as_str())
+    }
+
+    /// What the plugin is told of a cluster; nothing where the file holds tokens.
+    fn exec_config(&self, cluster: &str, oidc: Option<&OidcLogin>) -> Option<ExecClusterConfig> {
+        let exec = self.exec?;
+        Some(ExecClusterConfig {
+            server: self.server(),
+            certificate_authority_data: self.server_ca_data.clone(),
+            kubeconfig: self.spec.record.name.to_owned(),
+            cluster: cluster.to_owned(),
+            audience: audience(&exec.issuer, cluster),
+            oidc: oidc.cloned(),
+        })
     }
 }

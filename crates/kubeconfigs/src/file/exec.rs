@@ -18,6 +18,27 @@ pub enum ExecVersion {
     V1Beta1,
 }
 
+/// What the users of a file without tokens need beside its record.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ExecCredentials {
+    /// How client-go talks to the plugin.
+    pub version: ExecVersion,
+    /// The `iss` of all tokens, from which their audiences follow.
+    pub issuer: String,
+}
+
+/// Which credential a user entry is to get.
+pub(super) struct Wanted<'a> {
+    /// The host of the server that issues it.
+    pub(super) host: &'a str,
+    /// The record that it belongs to.
+    pub(super) kubeconfig: &'a str,
+    /// The cluster that it is for; `None` for the server itself.
+    pub(super) cluster: Option<&'a str>,
+    /// Whether it is a client certificate instead of a token.
+    pub(super) certificate: bool,
+}
+
 /// The `exec` block of a user entry (`ExecConfig` of client-go's clientcmd API).
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,13 +52,20 @@ pub(super) struct Exec {
 }
 
 impl Exec {
-    /// A block that gets a token for this server, or for the one cluster if given.
+    /// A block that gets this credential.
     ///
-    /// The arguments are made of a validated host and an object name only. Each is one word with
-    /// its flag, so that none can be taken for a flag itself.
-    pub(super) fn new(version: ExecVersion, host: &str, cluster: Option<&str>) -> Exec {
-        let mut args = vec!["credential".to_owned(), format!("--server=https://{host}")];
-        args.extend(cluster.map(|id| format!("--cluster={id}")));
+    /// The arguments are made of a validated host and object names only. Each is one word with its
+    /// flag, so that none can be taken for a flag itself.
+    pub(super) fn new(version: ExecVersion, wanted: &Wanted<'_>) -> Exec {
+        let mut args = vec![
+            "credential".to_owned(),
+            format!("--server=https://{}", wanted.host),
+            format!("--kubeconfig={}", wanted.kubeconfig),
+        ];
+        args.extend(wanted.cluster.map(|id| format!("--cluster={id}")));
+        if wanted.certificate {
+            args.push("--client-certificate".to_owned());
+        }
         Exec {
             api_version: match version {
                 ExecVersion::V1 => "client.authentication.k8s.io/v1",

@@ -1,9 +1,6 @@
 //! What a `spec.connection` must be like: the gateway sends a credential there that may speak for anybody.
-//!
-//! The credential must be meant for that: who may change one cluster must not have another Secret, or the credential of another cluster,
-//! sent to a server of their choice.
 
-use api::management::cluster::{ClusterConnection, SecretReference};
+use api::management::cluster::ClusterConnection;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Uri;
@@ -13,8 +10,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::parse_x509_certificate;
 
-/// Where the credentials of the gateway are.
-const CREDENTIALS: &str = "kubeconfig-apiserver";
+use super::secret_reference;
 
 /// The schemes of proxies that the gateway can speak to.
 const PROXIES: [&str; 3] = ["http", "https", "socks5"];
@@ -43,7 +39,7 @@ pub(super) fn validate(connection: &ClusterConnection, id: &str, path: &Path) ->
     }
     if let Some(reference) = &connection.credential_secret_ref {
         let path = path.child("credentialSecretRef");
-        errors.extend(check_reference(reference, id, &path));
+        errors.extend(secret_reference::credential(reference, id, &path));
     }
     errors
 }
@@ -95,39 +91,6 @@ fn is_name(name: &str) -> bool {
     name.parse::<std::net::IpAddr>().is_ok() || validation::dns1123_subdomain(name).is_empty()
 }
 
-fn check_reference(reference: &SecretReference, id: &str, path: &Path) -> ErrorList {
-    let mut errors = ErrorList::new();
-    let (namespace, name) = (path.child("namespace"), path.child("name"));
-    match reference.namespace.as_str() {
-        "" => errors.push(Error::required(&namespace, "")),
-        CREDENTIALS => {}
-        other => errors.push(Error::not_supported(&namespace, other, &[CREDENTIALS])),
-    }
-    match reference.name.as_str() {
-        "" => errors.push(Error::required(&name, "")),
-        other if is_foreign(other, id) => errors.push(Error::invalid(
-            &name,
-            other,
-            format!(
-                "is the credential of something else; that of this cluster is cluster-{id}-gateway"
-            ),
-        )),
-        other => errors.extend(
-            validation::dns1123_subdomain(other)
-                .into_iter()
-                .map(|why| Error::invalid(&name, other, why)),
-        ),
-    }
-    errors
-}
-
-/// Whether a Secret has a name by which `cluster add` and its kin call the credentials of clusters, but not this one's.
-fn is_foreign(secret: &str, id: &str) -> bool {
-    let is_ours = secret.starts_with("cluster-")
-        && (secret.ends_with("-gateway") || secret.ends_with("-webhook"));
-    is_ours && secret != format!("cluster-{id}-gateway")
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -144,7 +107,7 @@ mod tests {
             "caData": STANDARD.encode(ca.pem()),
             "tlsServerName": "kubernetes",
             "proxyURL": "socks5://127.0.0.1:1080",
-            "credentialSecretRef": { "namespace": CREDENTIALS, "name": "cluster-a-gateway" },
+            "credentialSecretRef": { "namespace": "kubeconfig-apiserver", "name": "cluster-a-gateway" },
         })
     }
 

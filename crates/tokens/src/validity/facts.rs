@@ -11,6 +11,8 @@ use crate::jwt::Claims;
 pub(super) struct TokenFacts {
     pub(super) user: String,
     pub(super) kubeconfig: String,
+    /// The uid of the kubeconfig, where the token was made for it later.
+    pub(super) kubeconfig_uid: Option<String>,
     clusters: Vec<String>,
     enabled: bool,
     /// `None` for never.
@@ -23,6 +25,8 @@ pub(super) struct KubeconfigFacts {
     user: String,
     /// Sorted.
     tokens: Vec<String>,
+    uid: Option<String>,
+    exchanged: bool,
     suspended: bool,
     being_deleted: bool,
 }
@@ -35,6 +39,7 @@ impl TokenFacts {
         Self {
             user: spec.user_id.clone(),
             kubeconfig: spec.kubeconfig_name.clone(),
+            kubeconfig_uid: owner_uid(token),
             clusters: named
                 .into_iter()
                 .filter(|name| spec.is_bound_to(name))
@@ -75,16 +80,35 @@ impl KubeconfigFacts {
         Self {
             user: kubeconfig.status.user_name.clone(),
             tokens,
+            uid: kubeconfig.metadata().uid.clone(),
+            exchanged: kubeconfig.spec.is_exchanged(),
             suspended: kubeconfig.spec.is_suspended(),
             being_deleted: kubeconfig.metadata().deletion_timestamp.is_some(),
         }
     }
 
-    /// Whether the kubeconfig stands behind this token of this user.
-    pub(super) fn stands_behind(&self, token: &str, user: &str) -> bool {
-        let names = self
-            .tokens
-            .binary_search_by(|name| name.as_str().cmp(token));
-        !self.being_deleted && !self.suspended && self.user == user && names.is_ok()
+    /// Whether the kubeconfig stands behind this token of this name: it lists those in its file. Where
+    /// that holds none, it stands behind those that were made for it later, and not for another
+    /// record that had the same name.
+    pub(super) fn stands_behind(&self, name: &str, token: &TokenFacts) -> bool {
+        let tokens = &self.tokens;
+        let is_listed = tokens
+            .binary_search_by(|listed| listed.as_str().cmp(name))
+            .is_ok();
+        let is_made_for_it =
+            self.exchanged && self.uid.is_some() && self.uid == token.kubeconfig_uid;
+        !self.being_deleted
+            && !self.suspended
+            && self.user == token.user
+            && (is_listed || is_made_for_it)
     }
+}
+
+/// The uid of the kubeconfig that owns a token.
+fn owner_uid(token: &Token) -> Option<String> {
+    let owners = token.metadata().owner_references.as_deref();
+    let mut owners = owners.unwrap_or_default().iter();
+    let owner = owners
+        .find(|owner| owner.kind == Kubeconfig::KIND && owner.name == token.spec.kubeconfig_name);
+    owner.map(|owner| owner.uid.clone())
 }

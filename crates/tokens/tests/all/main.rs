@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod callers;
+mod exchange;
+mod groups;
 mod minter;
 mod openid;
 mod token_review;

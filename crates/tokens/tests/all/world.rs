@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use api::ext::{self, Kubeconfig, Token};
-use api::management::{Cluster, User};
+use api::management::{self, Cluster, User};
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::Registry;
 use apiserver::stored_object::Index;
@@ -27,11 +27,13 @@ use tempfile::TempDir;
 use tokens::cluster_credential::{
     ClusterAuthenticator, ClusterToken, GROUP, HASH_KEY, NAMESPACE, WebhookRecords, secret_name,
 };
+use tokens::exchange::Exchange;
 use tokens::jwt::{VerifiedCache, Verifier};
 use tokens::key_ring::RotationPolicy;
 use tokens::key_store::KeyStore;
 use tokens::minter::{Minter, Order};
 use tokens::openid::{self, OpenId};
+use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource};
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use tokens::user_directory::UserDirectory;
 use tokens::validity::Validity;
@@ -62,7 +64,7 @@ pub(crate) struct World {
     pub(crate) confirmed: Arc<AtomicBool>,
     pub(crate) clusters: Registry<Cluster>,
     pub(crate) secrets: Registry<Secret>,
-    pub(crate) minter: Minter,
+    pub(crate) minter: Arc<Minter>,
     _keys: TempDir,
 }
 
@@ -83,10 +85,10 @@ impl World {
         let kubeconfigs = fixture.registries.add(kubeconfig(), Index::NONE);
         let users = fixture
             .registries
-            .add(management::user::description(), Index::NONE);
+            .add(::management::user::description(), Index::NONE);
         let clusters = fixture
             .registries
-            .add(management::cluster::description(), Index::NONE);
+            .add(::management::cluster::description(), Index::NONE);
         let builtins = Builtins::register(&mut fixture.registries);
         let secrets = builtins.secrets.clone();
 
@@ -98,12 +100,20 @@ impl World {
         let required = Arc::clone(&require_user);
         let required = Arc::new(move || required.load(Ordering::SeqCst));
         let directory = Arc::new(UserDirectory::new(users.clone(), required));
-        let validity = Validity::new(verifier, tokens.clone(), kubeconfigs.clone(), directory);
+        let found = Arc::clone(&directory);
+        let validity = Validity::new(verifier, tokens.clone(), kubeconfigs.clone(), found);
         let confirmed = Arc::new(AtomicBool::new(true));
         let holds = Arc::clone(&confirmed);
         let holds = Arc::new(move || holds.load(Ordering::SeqCst));
         let validity = Arc::new(validity.while_confirmed(holds));
         let minter = Minter::new(Arc::clone(&keys), ISSUER.to_owned(), tokens.clone());
+        let minter = Arc::new(minter);
+        let exchange = Exchange {
+            kubeconfigs: kubeconfigs.clone(),
+            signers: secrets.clone(),
+        };
+        let records = (tokens.clone(), clusters.clone(), exchange);
+        let resource = TokenResource::new(records, directory, Arc::clone(&minter), max_ttls());
 
         let records = WebhookRecords::new(secrets.clone(), clusters.clone(), NAMESPACE);
         let reviewer = TokenReviewer::new(Arc::clone(&validity), records.clone());
@@ -117,6 +127,7 @@ impl World {
         };
         let serve = |builder: apiserver::Builder| {
             let builder = builder
+                .resource(resource)
                 .authenticator(Arc::new(callers))
                 .review(TokenReviews::<V1>::new(Arc::clone(&reviewer)))
                 .review(TokenReviews::<V1Beta1>::new(reviewer));
@@ -124,7 +135,10 @@ impl World {
         };
         let bootstrap = async {
             builtins
-                .bootstrap(vec![reviewers()], vec![all_clusters()])
+                .bootstrap(
+                    vec![reviewers(), token_users()],
+                    vec![all_clusters(), alice_and_bob()],
+                )
                 .await
                 .unwrap();
         };
@@ -345,6 +359,42 @@ fn all_clusters() -> ClusterRoleBinding {
             "name": GROUP,
         }],
     }))
+}
+
+/// Their own tokens, and cluster `c-a`.
+fn token_users() -> ClusterRole {
+    object(json!({
+        "metadata": { "name": "token-users" },
+        "rules": [
+            { "apiGroups": [ext::GROUP], "resources": ["tokens"], "verbs": ["create", "get", "update"] },
+            {
+                "apiGroups": [management::GROUP],
+                "resources": ["clusters"],
+                "resourceNames": ["c-a", "local"],
+                "verbs": ["get"],
+            },
+        ],
+    }))
+}
+
+fn alice_and_bob() -> ClusterRoleBinding {
+    let group = "rbac.authorization.k8s.io";
+    let user = |name: &str| json!({ "apiGroup": group, "kind": "User", "name": name });
+    object(json!({
+        "metadata": { "name": "token-users" },
+        "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": "token-users" },
+        "subjects": [user("alice"), user("bob")],
+    }))
+}
+
+/// A day for any token, an hour for one that a login is exchanged for, ten minutes for a certificate.
+fn max_ttls() -> MaxTtls {
+    let minutes = |minutes: i64| -> MaxTtl { Arc::new(move || Ok(Some(minutes * 60_000))) };
+    MaxTtls {
+        token: minutes(24 * 60),
+        exchanged: minutes(60),
+        certificate: minutes(10),
+    }
 }
 
 fn kubeconfig() -> Description {

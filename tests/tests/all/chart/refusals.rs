@@ -58,6 +58,10 @@ fn the_schema_knows_names_types_and_choices() {
             "- at '/externalUrl': 'http://example.com' does not match pattern '^(https://[^/?#]+/?)?$'",
         ),
         (
+            "oidc.issuerUrl=http://example.com",
+            "- at '/oidc/issuerUrl': 'http://example.com' does not match pattern '^(https://[^?#]+)?$'",
+        ),
+        (
             "users.subjects[0].kind=Role",
             "- at '/users/subjects/0/kind': value must be one of 'User', 'Group', 'ServiceAccount'",
         ),
@@ -101,6 +105,10 @@ fn what_belongs_together_is_asked_for() {
                 "--set=externalUrl=https://example.com",
             ],
             "gateway.route.parentRefs: name the Gateway",
+        ),
+        (
+            vec!["--set=oidc.issuerUrl=https://login.example.com"],
+            "oidc.clientId: needed where oidc.issuerUrl is given",
         ),
         (
             vec!["--set=serviceAccount.create=false"],

@@ -20,8 +20,14 @@ pub(super) struct Fleet {
 impl Fleet {
     #[track_caller]
     pub(super) fn start() -> Self {
+        Self::around(Server::start().unwrap())
+    }
+
+    /// The same with this server.
+    #[track_caller]
+    pub(super) fn around(server: Server) -> Self {
         Self {
-            server: Server::start().unwrap(),
+            server,
             files: TempDir::new().unwrap(),
         }
     }

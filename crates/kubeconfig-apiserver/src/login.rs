@@ -1,0 +1,119 @@
+//! How users log in beside certificates and minted tokens: the OpenID Connect provider, and what the kubectl plugin is told of it.
+
+use std::fs;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use api::plugin::{LOGIN_PATH, LoginDiscovery, OidcLogin};
+use apiserver::Builder;
+use apiserver::public_document::PublicDocument;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use machinery::time::Clock;
+use oidc::{Config, OidcAuthenticator, Options, Provider};
+
+use crate::args::IdTokenArgs;
+use crate::tasks::Tasks;
+
+/// How long others may keep what they were told, in seconds.
+const MAX_AGE_SECS: u32 = 300;
+
+/// How users log in.
+pub(crate) struct Login {
+    oidc: Option<Oidc>,
+    /// What the plugin is told.
+    discovery: Bytes,
+}
+
+struct Oidc {
+    config: Config,
+    provider: Arc<Provider>,
+}
+
+impl Login {
+    /// As the command line says; without an issuer, nobody logs in by ID tokens.
+    ///
+    /// # Errors
+    /// One line that says what is wrong with a flag or a file. The provider is not asked.
+    pub(crate) fn new(args: &IdTokenArgs) -> Result<Self> {
+        let mut discovery = LoginDiscovery::default();
+        let mut oidc = None;
+        if let Some(issuer) = &args.oidc_issuer_url {
+            let config = Config::new(options(args, issuer))?;
+            let authorities = authorities(args)?;
+            let provider = Provider::new(issuer, authorities.as_deref())?;
+            discovery.oidc = Some(told(args, &config, authorities));
+            oidc = Some(Oidc {
+                config,
+                provider: Arc::new(provider),
+            });
+        }
+        Ok(Self {
+            oidc,
+            discovery: serde_json::to_vec(&discovery)?.into(),
+        })
+    }
+
+    /// Recognises ID tokens, and says how to get them. Who may read that is the authorizer's to know.
+    pub(crate) fn serve(&self, server: Builder, clock: &Arc<dyn Clock>) -> Builder {
+        let content = self.discovery.clone();
+        let document = PublicDocument {
+            media_type: "application/json",
+            max_age_secs: MAX_AGE_SECS,
+            content: Arc::new(move || Ok(content.clone())),
+        };
+        let server = server.mount(LOGIN_PATH, document.service(), true);
+        let Some(oidc) = &self.oidc else {
+            return server;
+        };
+        let (config, provider) = (oidc.config.clone(), Arc::clone(&oidc.provider));
+        let id_tokens = OidcAuthenticator::new(config, provider, Arc::clone(clock));
+        server.authenticator(Arc::new(id_tokens))
+    }
+
+    /// Follows the keys of the provider.
+    pub(crate) fn start_tasks(&self, tasks: &Tasks) {
+        if let Some(oidc) = &self.oidc {
+            let following = Arc::clone(&oidc.provider).run(tasks.stop());
+            tasks.spawn("keys of the OIDC provider", following);
+        }
+    }
+}
+
+fn options(args: &IdTokenArgs, issuer: &str) -> Options {
+    Options {
+        issuer_url: issuer.to_owned(),
+        client_id: args.oidc_client_id.clone().unwrap_or_default(),
+        username_claim: args.oidc_username_claim.clone(),
+        username_prefix: args.oidc_username_prefix.clone(),
+        groups_claim: args.oidc_groups_claim.clone(),
+        groups_prefix: args.oidc_groups_prefix.clone(),
+        required_claims: args.oidc_required_claim.iter().cloned().collect(),
+        signing_algs: args.oidc_signing_algs.clone(),
+    }
+}
+
+fn authorities(args: &IdTokenArgs) -> Result<Option<String>> {
+    let read = args.oidc_ca_file.as_ref().map(|file| {
+        fs::read_to_string(file)
+            .with_context(|| format!("--oidc-ca-file {} cannot be read", file.display()))
+    });
+    read.transpose()
+}
+
+/// What the plugin is told of the provider.
+fn told(args: &IdTokenArgs, config: &Config, authorities: Option<String>) -> OidcLogin {
+    let scopes = match args.oidc_login_scopes.is_empty() {
+        true => config.scopes(),
+        false => args.oidc_login_scopes.clone(),
+    };
+    OidcLogin {
+        issuer: config.issuer().to_owned(),
+        client_id: config.client_id().to_owned(),
+        scopes,
+        certificate_authority_data: authorities
+            .map(|pem| STANDARD.encode(pem))
+            .unwrap_or_default(),
+    }
+}

@@ -1,0 +1,310 @@
+use auth::request_headers::NoHeaders;
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use serde_json::json;
+
+use super::*;
+use crate::config::Options;
+use crate::fixtures::{
+    CLIENT, EC, ISSUER, NOW, RSA, STRANGER, claims, encode, key_set, options, unsigned,
+};
+use crate::key_set::KeySet;
+
+struct At(i64);
+
+impl Clock for At {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.0).unwrap()
+    }
+}
+
+/// Of a provider with both keys, which nobody can reach.
+fn authenticator(options: Options) -> OidcAuthenticator {
+    let authority = certificates::Validity::starting(At(NOW).now(), jiff::SignedDuration::ZERO);
+    let authority = certificates::Authority::create("test", authority).unwrap();
+    let provider = Provider::new(ISSUER, Some(authority.certificate_pem())).unwrap();
+    let keys = key_set(&[&RSA, &EC]).to_string();
+    provider.set_keys(KeySet::from_json(keys.as_bytes()).unwrap());
+    let config = Config::new(options).unwrap();
+    OidcAuthenticator::new(config, Arc::new(provider), Arc::new(At(NOW)))
+}
+
+async fn ask(options: Options, bearer: &str) -> Authentication {
+    let credentials = Credentials {
+        certificates: &[],
+        bearer: Some(bearer),
+        headers: &NoHeaders,
+    };
+    authenticator(options).authenticate(&credentials).await
+}
+
+/// A token of alice must be refused for this reason once it was changed.
+#[track_caller]
+fn check_refused(options: Options, bearer: &str, why: &str) {
+    // A key that is not there is waited for: in no time, since time stands still.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    let answer = runtime.unwrap().block_on(ask(options, bearer));
+    assert_eq!(answer, Authentication::failed(why));
+}
+
+/// As `check_refused`, for a token that is rightly signed.
+#[track_caller]
+fn check_claims(change: Value, why: &str) {
+    check_refused(options(), &with(change), why);
+}
+
+/// A token with these claims in place of the right ones; null takes one away.
+fn with(change: Value) -> String {
+    let mut claims = claims();
+    for (claim, value) in change.as_object().unwrap() {
+        claims[claim] = value.clone();
+    }
+    claims
+        .as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
+    RSA.sign(&RSA.header(), &claims)
+}
+
+fn right(name: &str, groups: &[&str]) -> Authentication {
+    Authentication::Authenticated(UserInfo {
+        groups: groups.iter().map(|&group| group.to_owned()).collect(),
+        ..UserInfo::named(name)
+    })
+}
+
+#[tokio::test]
+async fn a_token_of_the_provider_is_a_login() {
+    for key in [&*RSA, &*EC] {
+        let token = key.sign(&key.header(), &claims());
+        assert_eq!(ask(options(), &token).await, right("alice", &[]));
+    }
+    let nameless = RSA.sign(&json!({ "alg": "RS256" }), &claims());
+    assert_eq!(ask(options(), &nameless).await, right("alice", &[]));
+    let several = with(json!({ "aud": ["other", CLIENT], "nbf": NOW + 60, "exp": NOW + 1 }));
+    assert_eq!(ask(options(), &several).await, right("alice", &[]));
+}
+
+#[tokio::test]
+async fn tokens_of_others_are_left_to_others() {
+    let other = with(json!({ "iss": "https://other.example.com" }));
+    for bearer in [
+        "abc",
+        "a.b.c",
+        "a.b.c.d",
+        &other,
+        &with(json!({ "iss": null })),
+    ] {
+        let answer = ask(options(), bearer).await;
+        assert_eq!(answer, Authentication::NotRequested, "{bearer}");
+    }
+}
+
+#[test]
+fn a_signature_that_is_not_the_providers_is_refused() {
+    let none = format!("{}.", unsigned(&json!({ "alg": "none" }), &claims()));
+    check_refused(options(), &none, "the token's algorithm is not allowed");
+
+    let public = RSA.jwk["n"].as_str().unwrap().as_bytes();
+    let header = json!({ "alg": "HS256", "kid": "rsa" });
+    let signed = unsigned(&header, &claims());
+    let secret = EncodingKey::from_secret(public);
+    let signature = crypto::sign(signed.as_bytes(), &secret, Algorithm::HS256).unwrap();
+    let confused = format!("{signed}.{signature}");
+    check_refused(options(), &confused, "the token's algorithm is not allowed");
+
+    let mismatch = "the token's signature does not match";
+    let stranger = STRANGER.sign(&STRANGER.header(), &claims());
+    check_refused(options(), &stranger, mismatch);
+    let of_another_kind = EC.sign(&json!({ "alg": "ES256", "kid": "rsa" }), &claims());
+    check_refused(options(), &of_another_kind, mismatch);
+    let token = with(json!({}));
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    check_refused(options(), &format!("{signed}."), mismatch);
+    let (_, signature) = token.rsplit_once('.').unwrap();
+    let mut claims = claims();
+    claims["sub"] = json!("bob");
+    let changed = format!("{}.{signature}", unsigned(&RSA.header(), &claims));
+    check_refused(options(), &changed, mismatch);
+}
+
+#[test]
+fn an_algorithm_that_was_not_allowed_is_refused() {
+    let only_rsa = Options {
+        signing_algs: vec!["RS256".to_owned()],
+        ..options()
+    };
+    let token = EC.sign(&EC.header(), &claims());
+    check_refused(only_rsa, &token, "the token's algorithm is not allowed");
+    // The key says what it is for, and this is something else.
+    let both = Options {
+        signing_algs: vec!["RS256".to_owned(), "RS512".to_owned()],
+        ..options()
+    };
+    let token = RSA.sign(&json!({ "alg": "RS512", "kid": "rsa" }), &claims());
+    check_refused(both, &token, "the token's signature does not match");
+}
+
+#[test]
+fn a_header_that_is_not_understood_is_refused() {
+    let crit = json!({ "alg": "RS256", "kid": "rsa", "crit": ["b64"], "b64": true });
+    let token = RSA.sign(&crit, &claims());
+    check_refused(
+        options(),
+        &token,
+        "the token's header has extensions that must be understood",
+    );
+    for header in [
+        json!({ "kid": "rsa" }),
+        json!({ "alg": 1 }),
+        json!(["RS256"]),
+    ] {
+        let token = RSA.sign(&header, &claims());
+        check_refused(options(), &token, "the token's header is malformed");
+    }
+    let twice = format!(
+        "{}.{}",
+        encode(br#"{"alg":"none","alg":"RS256"}"#),
+        encode(claims().to_string().as_bytes())
+    );
+    check_refused(
+        options(),
+        &format!("{twice}.c2ln"),
+        "the token's header is malformed",
+    );
+}
+
+#[test]
+fn a_key_that_the_provider_has_not_is_refused() {
+    let token = RSA.sign(&json!({ "alg": "RS256", "kid": "other" }), &claims());
+    check_refused(
+        options(),
+        &token,
+        "the token's key is none of the provider's",
+    );
+}
+
+#[test]
+fn a_token_for_somebody_else_or_another_time_is_refused() {
+    let audience = "the token is for another client";
+    for other in [
+        json!("other"),
+        json!(["other"]),
+        json!([]),
+        json!(null),
+        json!({}),
+    ] {
+        check_claims(json!({ "aud": other }), audience);
+    }
+    let expired = "the token has expired, or does not say when it does";
+    for over in [json!(NOW), json!(NOW - 1), json!(null), json!("9999999999")] {
+        check_claims(json!({ "exp": over }), expired);
+    }
+    for later in [json!(NOW + 61), json!("1")] {
+        check_claims(json!({ "nbf": later }), "the token is not yet valid");
+    }
+}
+
+#[test]
+fn a_token_without_a_name_is_refused() {
+    for name in [json!(null), json!(1), json!(""), json!(["alice"])] {
+        check_claims(json!({ "sub": name }), "claim sub is missing or is no text");
+    }
+}
+
+#[tokio::test]
+async fn an_address_counts_unless_the_provider_doubts_it() {
+    let by_email = || Options {
+        username_claim: "email".to_owned(),
+        ..options()
+    };
+    let token =
+        |verified: Value| with(json!({ "email": "a@example.com", "email_verified": verified }));
+    for verified in [json!(null), json!(true)] {
+        let answer = ask(by_email(), &token(verified)).await;
+        assert_eq!(answer, right("a@example.com", &[]));
+    }
+    for doubted in [json!(false), json!("true"), json!(1)] {
+        let answer = ask(by_email(), &token(doubted)).await;
+        let why = "the e-mail address is not verified";
+        assert_eq!(answer, Authentication::failed(why));
+    }
+    // The name is another claim: nobody asks about the address.
+    let answer = ask(options(), &token(json!(false))).await;
+    assert_eq!(answer, right("alice", &[]));
+}
+
+#[tokio::test]
+async fn names_and_groups_get_their_prefixes() {
+    let prefixed = || Options {
+        username_prefix: Some("oidc.".to_owned()),
+        groups_claim: "teams".to_owned(),
+        groups_prefix: "team.".to_owned(),
+        ..options()
+    };
+    for (teams, groups) in [
+        (json!(["dev", "ops"]), &["team.dev", "team.ops"][..]),
+        (json!("dev"), &["team.dev"]),
+        (json!([]), &[]),
+        (json!(null), &[]),
+    ] {
+        let answer = ask(prefixed(), &with(json!({ "teams": teams }))).await;
+        assert_eq!(answer, right("oidc.alice", groups));
+    }
+    for teams in [json!(1), json!({ "dev": true }), json!(["dev", 1])] {
+        let answer = ask(prefixed(), &with(json!({ "teams": teams }))).await;
+        let why = "claim teams is neither a text nor a list of texts";
+        assert_eq!(answer, Authentication::failed(why));
+    }
+}
+
+#[test]
+fn names_of_kubernetes_are_refused() {
+    let with_groups = || Options {
+        groups_claim: "groups".to_owned(),
+        ..options()
+    };
+    let why = |name: &str| format!("{name:?} is a name that Kubernetes reserves");
+    for name in ["system:admin", "system:"] {
+        check_claims(json!({ "sub": name }), &why(name));
+    }
+    for group in ["system:masters", "system:authenticated"] {
+        let token = with(json!({ "groups": ["dev", group] }));
+        check_refused(with_groups(), &token, &why(group));
+    }
+    // Two halves make one as well.
+    let halves = Options {
+        username_prefix: Some("system:".to_owned()),
+        ..options()
+    };
+    check_refused(halves, &with(json!({})), &why("system:alice"));
+}
+
+#[test]
+fn required_claims_are_required() {
+    let required = || Options {
+        required_claims: [("tenant".to_owned(), "blue".to_owned())].into(),
+        ..options()
+    };
+    for other in [json!("red"), json!("Blue"), json!("")] {
+        let token = with(json!({ "tenant": other }));
+        check_refused(
+            required(),
+            &token,
+            "claim tenant has not the required value",
+        );
+    }
+    for none in [json!(null), json!(["blue"]), json!(true)] {
+        let token = with(json!({ "tenant": none }));
+        check_refused(required(), &token, "claim tenant is missing or is no text");
+    }
+}
+
+#[test]
+fn a_token_that_is_too_long_is_nobodys() {
+    let long = with(json!({ "name": "a".repeat(16 * 1024) }));
+    assert!(IdToken::split(&long).is_none());
+}

@@ -1,0 +1,144 @@
+//! What a token of the provider says, and whom that makes the caller.
+
+use auth::UserInfo;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::config::Config;
+
+/// How far the provider's clock may be ahead, in seconds: as go-oidc has it for `nbf`. `exp` has no
+/// leeway.
+const LEEWAY_SECS: f64 = 60.0;
+
+/// Claims whose signature holds.
+pub(crate) struct Claims(Map<String, Value>);
+
+/// Why a token is refused: for the log only, the client sees one uniform 401.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the token's header is malformed")]
+    Header,
+    #[error("the token's header has extensions that must be understood")]
+    Critical,
+    #[error("the token's algorithm is not allowed")]
+    Algorithm,
+    #[error("the keys of the provider are not known: it was not reached yet")]
+    NoKeys,
+    #[error("the token's key is none of the provider's")]
+    UnknownKey,
+    #[error("the token's signature does not match")]
+    Signature,
+    #[error("the token is for another client")]
+    Audience,
+    #[error("the token has expired, or does not say when it does")]
+    Expired,
+    #[error("the token is not yet valid")]
+    NotYetValid,
+    #[error("claim {0} is missing or is no text")]
+    Claim(String),
+    #[error("claim {0} has not the required value")]
+    Required(String),
+    #[error("the e-mail address is not verified")]
+    EmailNotVerified,
+    #[error("claim {0} is neither a text nor a list of texts")]
+    Groups(String),
+    #[error("{0:?} is a name that Kubernetes reserves")]
+    Reserved(String),
+}
+
+impl Claims {
+    /// Claims of a token whose signature was checked.
+    pub(crate) fn verified(claims: Map<String, Value>) -> Self {
+        Self(claims)
+    }
+
+    /// The user whom the claims speak of, if the token is for us and in force now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn user(&self, config: &Config, now: Timestamp) -> Result<UserInfo, Refusal> {
+        self.check_audience(&config.client_id)?;
+        self.check_times(now)?;
+        let name = self.text(&config.username_claim)?;
+        if config.username_claim == "email" {
+            self.check_email()?;
+        }
+        let mut user = UserInfo::named(format!("{}{name}", config.username_prefix));
+        if name.is_empty() {
+            return Err(Refusal::Claim(config.username_claim.clone()));
+        }
+        if let Some(claim) = &config.groups_claim {
+            let groups = self.groups(claim)?.into_iter();
+            let prefixed = groups.map(|group| format!("{}{group}", config.groups_prefix));
+            user.groups = prefixed.collect();
+        }
+        for (claim, value) in &config.required_claims {
+            if self.text(claim)? != value {
+                return Err(Refusal::Required(claim.clone()));
+            }
+        }
+        match reserved(&user) {
+            Some(name) => Err(Refusal::Reserved(name.to_owned())),
+            None => Ok(user),
+        }
+    }
+
+    fn check_audience(&self, client: &str) -> Result<(), Refusal> {
+        let is_for_client = match self.0.get("aud") {
+            Some(Value::String(audience)) => audience == client,
+            Some(Value::Array(audiences)) => audiences.iter().any(|audience| audience == client),
+            _ => false,
+        };
+        match is_for_client {
+            true => Ok(()),
+            false => Err(Refusal::Audience),
+        }
+    }
+
+    fn check_times(&self, now: Timestamp) -> Result<(), Refusal> {
+        let now = now.as_duration().as_secs_f64();
+        let time = |claim| self.0.get(claim).map(Value::as_f64);
+        let is_over = !matches!(time("exp"), Some(Some(expires)) if now < expires);
+        if is_over {
+            return Err(Refusal::Expired);
+        }
+        match time("nbf") {
+            None => Ok(()),
+            Some(Some(starts)) if starts <= now + LEEWAY_SECS => Ok(()),
+            Some(_) => Err(Refusal::NotYetValid),
+        }
+    }
+
+    /// A provider that says nothing of it is believed; one that says so is not believed if it is not
+    /// sure (upstream).
+    fn check_email(&self) -> Result<(), Refusal> {
+        match self.0.get("email_verified") {
+            None | Some(Value::Bool(true)) => Ok(()),
+            Some(_) => Err(Refusal::EmailNotVerified),
+        }
+    }
+
+    fn text(&self, claim: &str) -> Result<&str, Refusal> {
+        let text = self.0.get(claim).and_then(Value::as_str);
+        text.ok_or_else(|| Refusal::Claim(claim.to_owned()))
+    }
+
+    /// No claim is no group.
+    fn groups(&self, claim: &str) -> Result<Vec<&str>, Refusal> {
+        let groups = match self.0.get(claim) {
+            None => Some(Vec::new()),
+            Some(Value::String(group)) => Some(vec![group.as_str()]),
+            Some(Value::Array(groups)) => groups.iter().map(Value::as_str).collect(),
+            Some(_) => None,
+        };
+        groups.ok_or_else(|| Refusal::Groups(claim.to_owned()))
+    }
+}
+
+/// A name that only Kubernetes may give; `system:authenticated` is everybody's, and also no
+/// provider's to give.
+fn reserved(user: &UserInfo) -> Option<&str> {
+    let mut names = std::iter::once(&user.name).chain(&user.groups);
+    let name = names.find(|name| name.starts_with(auth::user::RESERVED_PREFIX));
+    name.map(String::as_str)
+}

@@ -1,0 +1,154 @@
+//! Documents of a provider, over HTTPS.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, HOST};
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Time for one document, from the name to the last byte.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The longest document, in bytes: key sets of big providers have some ten thousand.
+const MAX_BYTES: usize = 512 * 1024;
+
+const HTTPS_PORT: u16 = 443;
+
+/// Why a document cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The authorities are none, or TLS cannot be set up.
+    #[error("the certificate authorities of the provider cannot be used: {0}")]
+    Authorities(String),
+    /// The address is not one of HTTPS.
+    #[error("{0:?} is not the address of a document over HTTPS")]
+    Address(String),
+    /// Nobody answers there, or not who is expected.
+    #[error("{0:?} cannot be reached")]
+    Unreachable(String, #[source] std::io::Error),
+    /// It is not spoken HTTP there.
+    #[error("{0:?} does not answer as it should")]
+    Protocol(String, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The answer is no document.
+    #[error("{0:?} answered {1}")]
+    Code(String, StatusCode),
+    /// No answer in time.
+    #[error("{0:?} did not answer in time")]
+    Late(String),
+    /// The document is not what it should be.
+    #[error("{0:?} {1}")]
+    Document(String, &'static str),
+}
+
+/// Reads documents over HTTPS, without proxy and without following anywhere else.
+pub(crate) struct Fetcher {
+    tls: TlsConnector,
+}
+
+impl Fetcher {
+    /// Trusts these authorities, PEM, or those of the machine.
+    ///
+    /// # Errors
+    /// There is none among them.
+    pub(crate) fn new(authorities: Option<&str>) -> Result<Self, FetchError> {
+        let mut roots = RootCertStore::empty();
+        let failed = |why: String| FetchError::Authorities(why);
+        match authorities {
+            None => {
+                let found = rustls_native_certs::load_native_certs().certs;
+                roots.add_parsable_certificates(found);
+            }
+            Some(pem) => {
+                for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+                    let certificate = certificate.map_err(|error| failed(error.to_string()))?;
+                    let added = roots.add(certificate);
+                    added.map_err(|error| failed(error.to_string()))?;
+                }
+            }
+        }
+        if roots.is_empty() {
+            return Err(failed("there are none".to_owned()));
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failed(error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            tls: TlsConnector::from(Arc::new(config)),
+        })
+    }
+
+    /// The document at this address.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub(crate) async fn get(&self, url: &str) -> Result<Bytes, FetchError> {
+        let late = |_| FetchError::Late(url.to_owned());
+        let document = tokio::time::timeout(DEADLINE, self.read(url)).await;
+        document.map_err(late)?
+    }
+
+    async fn read(&self, url: &str) -> Result<Bytes, FetchError> {
+        let uri = url.parse::<Uri>().ok();
+        let uri = uri.filter(|uri| uri.scheme_str() == Some("https"));
+        let address = || FetchError::Address(url.to_owned());
+        let uri = uri.ok_or_else(address)?;
+        let authority = uri.authority().ok_or_else(address)?;
+        let host = authority.host().trim_matches(['[', ']']);
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| address())?;
+        let port = authority.port_u16().unwrap_or(HTTPS_PORT);
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let request = Request::get(path)
+            .header(HOST, authority.as_str())
+            .header(ACCEPT, "application/json")
+            .body(Empty::<Bytes>::new())
+            .map_err(|_| address())?;
+        let unreachable = |error| FetchError::Unreachable(url.to_owned(), error);
+        let stream = TcpStream::connect((host, port))
+            .await
+            .map_err(unreachable)?;
+        let stream = self.tls.connect(name, stream).await.map_err(unreachable)?;
+        exchange(url, TokioIo::new(stream), request).await
+    }
+}
+
+async fn exchange<S>(
+    url: &str,
+    stream: S,
+    request: Request<Empty<Bytes>>,
+) -> Result<Bytes, FetchError>
+where
+    S: hyper::rt::Read + hyper::rt::Write + Unpin + Send,
+{
+    let failed = |error: hyper::Error| FetchError::Protocol(url.to_owned(), error.into());
+    let handshake = hyper::client::conn::http1::handshake(stream).await;
+    let (mut sender, connection) = handshake.map_err(failed)?;
+    let answer = async {
+        let answer = sender.send_request(request).await.map_err(failed)?;
+        if answer.status() != StatusCode::OK {
+            return Err(FetchError::Code(url.to_owned(), answer.status()));
+        }
+        let body = Limited::new(answer.into_body(), MAX_BYTES).collect().await;
+        let body = body.map_err(|error| FetchError::Protocol(url.to_owned(), error))?;
+        Ok(body.to_bytes())
+    };
+    // The connection moves only while it is polled, and is dropped with the answer.
+    let (mut connection, mut answer) = (std::pin::pin!(connection), std::pin::pin!(answer));
+    tokio::select! {
+        answer = &mut answer => answer,
+        ended = &mut connection => match ended {
+            Ok(()) => answer.await,
+            Err(error) => Err(failed(error)),
+        },
+    }
+}

@@ -1,0 +1,130 @@
+//! Credentials of a kubeconfig whose file holds none: what its users exchange their login for.
+//!
+//! A create of a token that names such a record asks for it. What the caller gets is a token that
+//! hangs on the record, or a client certificate for the key of their request:
+//!
+//! ```text
+//! record of the caller -> cluster that it covers -> life within the record's -> token | certificate
+//! ```
+//!
+//! A token ends with the record. A certificate cannot be taken back, which is why it lives for
+//! minutes only.
+
+mod certificate;
+
+use api::ext::{Kubeconfig, Token, token};
+use api::labels;
+use api::management::cluster::LOCAL;
+use apiserver::registry::Registry;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use machinery::meta::{Metadata, OwnerReference};
+use machinery::status::Status;
+
+pub(crate) use certificate::issue;
+
+/// What credentials are exchanged for.
+pub struct Exchange {
+    /// The records.
+    pub kubeconfigs: Registry<Kubeconfig>,
+    /// The authorities that sign client certificates for clusters.
+    pub signers: Registry<Secret>,
+}
+
+/// A record with less life than this has expired, in milliseconds: tokens end at whole seconds.
+const MIN_LEFT_MILLIS: i64 = 1000;
+
+/// How a record covers a cluster.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Cover {
+    /// As the server itself, which everybody may reach.
+    DefaultEntry,
+    /// As a cluster, which the caller must be allowed to get.
+    Cluster,
+}
+
+impl Exchange {
+    /// The record of this user that a token asks for, if credentials may be had for it now.
+    ///
+    /// # Errors
+    /// 404 for a record of somebody else as for one that does not exist; 400 and 403 where it gives
+    /// no credentials.
+    pub(crate) async fn record(
+        &self,
+        name: &str,
+        user: &str,
+        now: Timestamp,
+    ) -> Result<Kubeconfig, Status> {
+        let resource = self.kubeconfigs.group_resource();
+        let record = self.kubeconfigs.get("", name).await?;
+        let record = record
+            .filter(|record| record.status.user_name == user)
+            .ok_or_else(|| Status::not_found(resource, name))?;
+        let refused = |why: &str| Err(Status::forbidden(resource, name, why));
+        if record.metadata().deletion_timestamp.is_some() {
+            return refused("the kubeconfig is being deleted");
+        }
+        if !record.spec.is_exchanged() {
+            return Err(Status::bad_request(format!(
+                "the file of kubeconfig {name} holds its tokens: others can be had only where spec.generateToken is false"
+            )));
+        }
+        if record.spec.is_suspended() {
+            return refused("the kubeconfig is suspended");
+        }
+        if left(&record, now) < MIN_LEFT_MILLIS {
+            return refused("the kubeconfig has expired");
+        }
+        Ok(record)
+    }
+}
+
+/// How a record covers the cluster that a token is asked for.
+///
+/// # Errors
+/// 400 where it does not.
+pub(crate) fn cover(record: &Kubeconfig, cluster: &str) -> Result<Cover, Status> {
+    let name = name_of(record);
+    let named = || record.spec.clusters.iter().any(|id| id == cluster);
+    match cluster {
+        "" => Err(Status::bad_request(
+            "spec.clusterName is required with spec.kubeconfigName",
+        )),
+        LOCAL if record.spec.includes_default_entry() => Ok(Cover::DefaultEntry),
+        _ if record.spec.wants_all_clusters() || named() => Ok(Cover::Cluster),
+        _ => Err(Status::bad_request(format!(
+            "kubeconfig {name} does not cover cluster {cluster}"
+        ))),
+    }
+}
+
+/// What is left of the life of a record, in milliseconds; not positive when it is over.
+pub(crate) fn left(record: &Kubeconfig, now: Timestamp) -> i64 {
+    let created = record.metadata().creation_timestamp.as_ref();
+    let end = created.and_then(|created| {
+        let life = SignedDuration::from_secs(record.spec.ttl);
+        created.0.checked_add(life).ok()
+    });
+    let left = end.map_or(0, |end| end.duration_since(now).as_millis());
+    i64::try_from(left).unwrap_or(i64::MAX)
+}
+
+/// Makes a token hang on a record: it counts while that stands behind it, and goes with it.
+pub(crate) fn bind(token: &mut Token, record: &Kubeconfig) {
+    token::KIND_KUBECONFIG.clone_into(&mut token.spec.kind);
+    let labels = token.metadata.labels.get_or_insert_default();
+    let kind = token::KIND_KUBECONFIG.to_owned();
+    labels.insert(labels::KUBECONFIG_ID.to_owned(), name_of(record).to_owned());
+    labels.insert(labels::TOKEN_KIND.to_owned(), kind);
+    token.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: api::ext::API_VERSION.to_owned(),
+        kind: Kubeconfig::KIND.to_owned(),
+        name: name_of(record).to_owned(),
+        uid: record.metadata().uid.clone().unwrap_or_default(),
+        ..OwnerReference::default()
+    }]);
+}
+
+fn name_of(record: &Kubeconfig) -> &str {
+    record.metadata().name.as_deref().unwrap_or_default()
+}

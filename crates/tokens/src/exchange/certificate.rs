@@ -1,0 +1,93 @@
+//! Client certificates for clusters that trust an authority of ours.
+
+use api::management::Cluster;
+use api::management::cluster::SecretReference;
+use apiserver::registry::Registry;
+use certificates::{Authority, CertificateRequest, PrivateKeyPem, Validity};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use machinery::status::Status;
+
+/// Keys of a Secret of type `kubernetes.io/tls`.
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+const TLS: &str = "kubernetes.io/tls";
+
+/// The longest request, in bytes: one of an RSA key of 8192 bits has 4000.
+const MAX_REQUEST: usize = 16 * 1024;
+
+/// A certificate for the key of this request, followed by those of its authority, PEM.
+///
+/// # Errors
+/// 400 for a request that is none, and for a cluster that is not set up for certificates; 500 where
+/// its authority cannot be used.
+pub(crate) async fn issue(
+    signers: &Registry<Secret>,
+    cluster: &Cluster,
+    (user, request): (&str, &str),
+    (now, ttl): (Timestamp, SignedDuration),
+) -> Result<String, Status> {
+    let request = read(request)?;
+    let id = cluster.id();
+    let Some(reference) = cluster.client_signer() else {
+        return Err(Status::bad_request(format!(
+            "cluster {id} is not set up for client certificates (spec.clientCertificates)"
+        )));
+    };
+    let (chain, authority) = signer(signers, id, reference).await?;
+    let validity = Validity::starting(now, ttl);
+    if authority.certificate().validity.not_after < validity.not_after {
+        return Err(unusable(id, "the authority ends before the certificate"));
+    }
+    let certificate = authority.client_for(user, &request, validity);
+    let certificate = certificate.map_err(|error| unusable(id, &error.to_string()))?;
+    Ok(format!("{certificate}{chain}"))
+}
+
+fn unusable(cluster: &str, why: &str) -> Status {
+    tracing::error!(cluster, why, "a client certificate cannot be signed");
+    Status::internal(format!(
+        "the authority that signs client certificates for cluster {cluster} cannot be used; an administrator finds the reason in the log"
+    ))
+}
+
+fn read(request: &str) -> Result<CertificateRequest, Status> {
+    let text = Some(request).filter(|text| text.len() <= MAX_REQUEST);
+    let read = text.and_then(|text| CertificateRequest::from_pem(text).ok());
+    read.ok_or_else(|| {
+        Status::bad_request(
+            "spec.certificateSigningRequest must be a PKCS #10 request in PEM, signed by its key",
+        )
+    })
+}
+
+/// The authority of a cluster, and its certificates as they lie in the Secret.
+///
+/// # Errors
+/// 503 where the store does not answer; 500 where it cannot be used.
+async fn signer(
+    signers: &Registry<Secret>,
+    cluster: &str,
+    reference: &SecretReference,
+) -> Result<(String, Authority), Status> {
+    let secret = signers.get(&reference.namespace, &reference.name).await?;
+    let Some(secret) = secret else {
+        return Err(unusable(cluster, "its Secret does not exist"));
+    };
+    authority(&secret).map_err(|why| unusable(cluster, &why))
+}
+
+fn authority(secret: &Secret) -> Result<(String, Authority), String> {
+    if secret.type_.as_deref() != Some(TLS) {
+        return Err(format!("its Secret is not of type {TLS}"));
+    }
+    let text = |key: &str| {
+        let value = secret.data.as_ref().and_then(|data| data.get(key));
+        let text = value.and_then(|value| std::str::from_utf8(&value.0).ok());
+        text.ok_or_else(|| format!("its Secret has no text {key}"))
+    };
+    let (chain, key) = (text(CERTIFICATE)?, text(KEY)?);
+    let key = PrivateKeyPem::new(key.to_owned());
+    let authority = Authority::from_pem(chain, &key).map_err(|error| error.to_string())?;
+    Ok((chain.to_owned(), authority))
+}

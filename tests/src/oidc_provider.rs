@@ -1,0 +1,197 @@
+//! A real provider of OpenID Connect with users of a test, and what a browser would do there.
+
+mod browser;
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use test_cluster::{free_port, tools};
+
+use crate::http::{Answer, Client, Request, encode, expect};
+use crate::poll;
+
+/// The one client, public.
+pub const CLIENT: &str = "kubectl";
+
+/// The password of every user.
+pub const PASSWORD: &str = "verysecure";
+
+/// Time for a start, on a machine that runs all other tests as well.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Where the browser is sent back to; nobody listens there.
+const REDIRECT: &str = "http://127.0.0.1:1/callback";
+
+/// A pair of PKCE (RFC 7636, appendix B).
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// A running provider; killed when dropped.
+#[derive(Debug)]
+pub struct OidcProvider {
+    folder: TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl OidcProvider {
+    /// A provider of users with these ids, which are the `sub` of their tokens and their user names.
+    /// The first use on a machine builds the program.
+    ///
+    /// # Errors
+    /// It cannot be built or started.
+    pub fn start(users: &[&str]) -> anyhow::Result<Self> {
+        let folder = TempDir::with_prefix("oidc-provider-")?;
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text);
+        let (ca, certificate, key) = certificate()?;
+        write("ca.crt", &ca)?;
+        write("tls.crt", &certificate)?;
+        write("tls.key", &key)?;
+        let user = |id: &&str| {
+            let user = json!({
+                "ID": id, "Username": id, "Password": PASSWORD,
+                "Email": format!("{id}@example.com"), "EmailVerified": true,
+            });
+            ((*id).to_owned(), user)
+        };
+        let users: serde_json::Map<_, _> = users.iter().map(user).collect();
+        write("users.json", &Value::from(users).to_string())?;
+        let mut provider = Self {
+            folder,
+            port: free_port()?,
+            child: None,
+        };
+        provider.resume()?;
+        Ok(provider)
+    }
+
+    /// The `iss` of its tokens.
+    pub fn issuer(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// The authority that vouches for it, PEM.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
+    }
+
+    /// Kills it: nobody listens at its port.
+    ///
+    /// # Errors
+    /// It has ended by itself.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        let mut child = self.child.take().context("it does not run")?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again, with new keys.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn resume(&mut self) -> anyhow::Result<()> {
+        let file = |name: &str| self.folder.path().join(name);
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(file("provider.log"))?;
+        let child = Command::new(tools::path("oidc-provider")?)
+            .arg(format!("--listen=127.0.0.1:{}", self.port))
+            .args(["--client", CLIENT])
+            .arg("--cert")
+            .arg(file("tls.crt"))
+            .arg("--key")
+            .arg(file("tls.key"))
+            .arg("--users")
+            .arg(file("users.json"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        self.child = Some(child);
+        let client = self.client()?;
+        poll::until("the provider answers", LIMIT, || {
+            let answer = client.get("/.well-known/openid-configuration");
+            Ok(answer.ok().filter(|answer| answer.status == 200))
+        })?;
+        Ok(())
+    }
+
+    /// An ID token of a user: the login with password and PKCE, as a browser and a client do it.
+    ///
+    /// # Errors
+    /// The provider does not let them in.
+    pub fn id_token(&self, user: &str) -> anyhow::Result<String> {
+        let asked = format!(
+            "/auth?client_id={CLIENT}&response_type=code&scope=openid%20email&state=s&nonce=n\
+             &redirect_uri={}&code_challenge={CHALLENGE}&code_challenge_method=S256",
+            encode(REDIRECT)
+        );
+        let sent = self.log_in(&asked, user)?;
+        let code = sent
+            .split(['?', '&'])
+            .find_map(|part| part.strip_prefix("code="));
+        let form = format!(
+            "grant_type=authorization_code&client_id={CLIENT}&code={}&redirect_uri={}&code_verifier={VERIFIER}",
+            code.context("no code")?,
+            encode(REDIRECT)
+        );
+        let tokens = expect(self.client()?.send(&post("/oauth/token", form))?, 200)?.json()?;
+        let token = tokens["id_token"].as_str().context("no ID token")?;
+        Ok(token.to_owned())
+    }
+
+    fn client(&self) -> anyhow::Result<Client> {
+        let ca = STANDARD.encode(fs::read(self.ca_file())?);
+        let kubeconfig = json!({
+            "current-context": "x",
+            "contexts": [{ "name": "x", "context": { "cluster": "x", "user": "x" } }],
+            "clusters": [{
+                "name": "x",
+                "cluster": { "server": self.issuer(), "certificate-authority-data": ca },
+            }],
+            "users": [{ "name": "x", "user": {} }],
+        });
+        Client::from_kubeconfig(&kubeconfig.to_string())
+    }
+}
+
+impl Drop for OidcProvider {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.stop();
+    }
+}
+
+fn post(path: &str, form: String) -> Request {
+    Request::new("POST", path).body("application/x-www-form-urlencoded", form)
+}
+
+/// Where an answer sends the browser.
+fn location(answer: &Answer) -> anyhow::Result<String> {
+    ensure!(answer.status == 302, "not sent on: {}", answer.text());
+    let location = answer.header("location").context("no Location")?;
+    Ok(location.to_owned())
+}
+
+/// An authority, and the certificate and key of a server on this machine, PEM.
+fn certificate() -> anyhow::Result<(String, String, String)> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = params.self_signed(&key)?.pem();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate()?;
+    let server = CertificateParams::new(["127.0.0.1".to_owned()])?;
+    let certificate = server.signed_by(&key, &issuer)?.pem();
+    Ok((ca, certificate, key.serialize_pem()))
+}

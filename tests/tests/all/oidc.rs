@@ -1,0 +1,156 @@
+//! A login by ID token, and what it is exchanged for, with a real provider: the whole way of a file without secrets.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use e2e::http::{Answer, Client, Request, expect};
+use e2e::oidc_provider::CLIENT;
+use e2e::server::Options;
+use e2e::{OidcProvider, Server, poll};
+use serde_json::{Value, json};
+
+use crate::record;
+
+const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
+const DISCOVERY: &str = "/.well-known/kubeconfig-login";
+
+/// Far beyond the pause between two looks for keys.
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn start(provider: &OidcProvider) -> Server {
+    let arguments = [
+        format!("--oidc-issuer-url={}", provider.issuer()),
+        format!("--oidc-client-id={CLIENT}"),
+        format!("--oidc-ca-file={}", provider.ca_file().display()),
+        "--oidc-username-prefix=-".to_owned(),
+    ];
+    let options = Options {
+        arguments: arguments.to_vec(),
+        ..Options::default()
+    };
+    Server::start_with(options).unwrap()
+}
+
+/// A client that logs in by ID token.
+fn login(server: &Server, token: &str) -> Client {
+    server.anonymous().unwrap().with_token(token)
+}
+
+fn status(client: &Client, path: &str) -> u16 {
+    client.get(path).unwrap().status
+}
+
+/// Exchanges a login for a token of a record for the server itself.
+fn exchange(client: &Client, name: &str) -> Answer {
+    let token = json!({
+        "apiVersion": "ext.cattle.io/v1", "kind": "Token",
+        "spec": { "kubeconfigName": name, "clusterName": "local" },
+    });
+    client.post(TOKENS, &token).unwrap()
+}
+
+fn bearer(answer: Answer) -> String {
+    let token = expect(answer, 201).unwrap().json().unwrap();
+    token["status"]["bearerToken"].as_str().unwrap().to_owned()
+}
+
+fn suspend(client: &Client, name: &str, suspended: bool) {
+    let patch = json!({ "spec": { "suspended": suspended } }).to_string();
+    let request = Request::new("PATCH", &record::at(name));
+    let request = request.body("application/merge-patch+json", patch);
+    expect(client.send(&request).unwrap(), 200).unwrap();
+}
+
+#[test]
+fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
+    let mut provider = OidcProvider::start(&["alice", "carol"]).unwrap();
+    let mut server = start(&provider);
+
+    // Everybody may read how to log in.
+    let anonymous = server.anonymous().unwrap();
+    let told = expect(anonymous.get(DISCOVERY).unwrap(), 200).unwrap();
+    let ca = std::fs::read(provider.ca_file()).unwrap();
+    let expected = json!({ "oidc": {
+        "issuer": provider.issuer(),
+        "clientID": CLIENT,
+        "scopes": ["openid"],
+        "certificateAuthorityData": STANDARD.encode(ca),
+    }});
+    assert_eq!(told.json().unwrap(), expected);
+
+    // Alice is a user; what she gets holds no secret.
+    let id_token = provider.id_token("alice").unwrap();
+    let alice = login(&server, &id_token);
+    let created = record::create(&alice, json!({ "generateToken": false }));
+    let name = record::name(&created);
+    let file = created["status"]["value"].as_str().unwrap();
+    let file: Value = serde_saphyr::from_str(file).unwrap();
+    let args = json!([
+        "credential",
+        format!("--server={}", server.url().unwrap()),
+        format!("--kubeconfig={name}")
+    ]);
+    assert_eq!(file["users"][0]["user"]["exec"]["args"], args);
+    assert_eq!(created["status"].get("tokens"), None);
+
+    // What she exchanges her login for ends with the record, and for a while with its suspension.
+    let token = login(&server, &bearer(exchange(&alice, &name)));
+    assert_eq!(status(&token, &record::at(&name)), 200);
+    suspend(&alice, &name, true);
+    assert_eq!(status(&token, record::PATH), 401);
+    assert_eq!(exchange(&alice, &name).status, 403);
+    suspend(&alice, &name, false);
+    assert_eq!(status(&token, record::PATH), 200);
+    let bob = server.client("bob").unwrap();
+    assert_eq!(exchange(&bob, &name).status, 404, "bob has no such record");
+    let gone = alice
+        .send(&Request::new("DELETE", &record::at(&name)))
+        .unwrap();
+    expect(gone, 200).unwrap();
+    assert_eq!(status(&token, record::PATH), 401);
+    assert_eq!(exchange(&alice, &name).status, 404);
+    poll::until("the token's record goes with its kubeconfig", LIMIT, || {
+        let tokens = alice.get(TOKENS)?.json()?;
+        Ok(tokens["items"]
+            .as_array()
+            .filter(|items| items.is_empty())
+            .map(|_| ()))
+    })
+    .unwrap();
+
+    // Carol is known to the provider, and no user here.
+    let carol = login(&server, &provider.id_token("carol").unwrap());
+    let refused = carol
+        .post(record::PATH, &record::wanted(json!({})))
+        .unwrap();
+    let message = refused.json().unwrap()["message"].clone();
+    let expected = "kubeconfigs.ext.cattle.io is forbidden: user carol is not a Rancher user";
+    assert_eq!((refused.status, message), (403, json!(expected)));
+
+    // A token that somebody changed is none.
+    let (head, signature) = id_token.rsplit_once('.').unwrap();
+    let changed = format!("{head}.{}", signature.chars().rev().collect::<String>());
+    assert_eq!(status(&login(&server, &changed), record::PATH), 401);
+
+    // While the provider was never reached, its tokens are refused; the server runs, and heals.
+    provider.stop().unwrap();
+    assert_eq!(status(&alice, record::PATH), 200, "its keys are known");
+    server.restart().unwrap();
+    assert_eq!(status(&alice, record::PATH), 401);
+    provider.resume().unwrap();
+    let id_token = provider.id_token("alice").unwrap();
+    let alice = login(&server, &id_token);
+    poll::until("the keys are found", LIMIT, || {
+        Ok((alice.get(record::PATH)?.status == 200).then_some(()))
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_server_without_provider_tells_of_none() {
+    let server = Server::start().unwrap();
+    let anonymous = server.anonymous().unwrap();
+    let told = expect(anonymous.get(DISCOVERY).unwrap(), 200).unwrap();
+    assert_eq!(told.json().unwrap(), json!({}));
+}
