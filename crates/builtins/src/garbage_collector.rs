@@ -181,7 +181,9 @@ impl GarbageCollector {
         if facts.waits_for(FOREGROUND) {
             let dependents = graph.dependents(&facts.uid);
             for dependent in &dependents {
-                self.judge(graph, dependent).await?;
+                if let Some(facts) = self.facts(dependent) {
+                    self.judge(graph, dependent, facts).await?;
+                }
             }
             let blocks = |place: &Place| {
                 self.facts(place)
@@ -191,18 +193,19 @@ impl GarbageCollector {
                 self.finish(place, &facts, FOREGROUND).await?;
             }
         }
-        self.judge(graph, place).await
+        self.judge(graph, place, facts).await
     }
 
     /// Deletes an object whose owners are gone or going, or takes the references to those from it.
-    async fn judge(&self, graph: &Graph, place: &Place) -> Result<(), Status> {
-        if !self.verdict(place).is_some_and(|verdict| verdict.is_due()) {
+    async fn judge(&self, graph: &Graph, place: &Place, facts: Facts) -> Result<(), Status> {
+        if !self.verdict(facts).is_due() {
             return Ok(());
         }
         // The kinds are published one after the other, so an owner that was stored with its dependent
         // can be missing for a moment. Only what the newest state of all says counts.
         self.kinds[place.kind].latest().await?;
-        let Some(verdict) = self.verdict(place).filter(Verdict::is_due) else {
+        let verdict = self.facts(place).map(|facts| self.verdict(facts));
+        let Some(verdict) = verdict.filter(Verdict::is_due) else {
             return Ok(());
         };
         let Verdict { facts, lost, .. } = &verdict;
@@ -214,8 +217,7 @@ impl GarbageCollector {
     }
 
     /// What becomes of an object that names owners.
-    fn verdict(&self, place: &Place) -> Option<Verdict> {
-        let facts = self.facts(place)?;
+    fn verdict(&self, facts: Facts) -> Verdict {
         let mut verdict = Verdict {
             lost: Vec::new(),
             stays: facts.owner_references.is_empty(),
@@ -232,7 +234,7 @@ impl GarbageCollector {
                 Owner::Gone => verdict.lost.push(reference.uid.clone()),
             }
         }
-        Some(verdict)
+        verdict
     }
 
     /// Deletes an object, after its own dependents where it `cascades`.

@@ -1,5 +1,6 @@
 //! The server behind a real kube-apiserver.
 
+mod downloads;
 mod fail_closed;
 mod logins;
 mod neighbour;

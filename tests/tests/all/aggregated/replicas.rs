@@ -23,7 +23,7 @@ use watcher::{Log, Watcher};
 const REPLICAS: usize = 3;
 
 /// How long kube-apiserver is away.
-const OUTAGE: Duration = Duration::from_secs(10);
+const OUTAGE: Duration = Duration::from_secs(60);
 
 /// How long a replica is stopped in the middle of what it does.
 const PAUSE: Duration = Duration::from_secs(3);

@@ -13,7 +13,7 @@ use super::pass;
 use crate::record;
 
 /// As long as a client tries again.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Between the rounds of a writer.
 const PACE: Duration = Duration::from_millis(100);
