@@ -39,20 +39,21 @@ pub(crate) struct Args {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Prints a credential for kubectl; kubeconfig files run this.
+    /// Prints a credential for kubectl; kubeconfig files run this
     ///
-    /// Answers client-go (client.authentication.k8s.io v1 and v1beta1) with a short-lived token or client certificate
-    /// that is bound to the record of the file. Only that goes to stdout. What flags leave out is taken from
-    /// KUBERNETES_EXEC_INFO, where the file says provideClusterInfo: true.
+    /// Answers client-go (client.authentication.k8s.io v1 and v1beta1) with a short-lived token or
+    /// client certificate that is bound to the record of the file. Only that goes to stdout. What
+    /// flags leave out is taken from KUBERNETES_EXEC_INFO, where the file says
+    /// provideClusterInfo: true.
     #[command(verbatim_doc_comment)]
     Credential(CredentialArgs),
 
-    /// Logs in at a server, and keeps the login for `credential` and the other commands.
+    /// Logs in at a server, and keeps the login for `credential` and the other commands
     ///
-    /// Without a token or certificate of yours it uses the OpenID Connect provider of the server, in your browser:
+    /// Without a token or certificate of yours it uses the OpenID Connect provider of the server:
     ///
-    ///   kubectl kubeconfig login --server=https://HOST
-    ///   kubectl kubeconfig login --server=https://HOST --device-code       # on a machine without a browser
+    ///   kubectl kubeconfig login --server=https://HOST                     # in your browser
+    ///   kubectl kubeconfig login --server=https://HOST --device-code       # in one elsewhere
     ///   kubectl kubeconfig login --server=https://HOST --token-file=FILE   # with a token you have
     #[command(verbatim_doc_comment)]
     Login(LoginArgs),
@@ -63,7 +64,7 @@ pub(crate) enum Command {
     /// Forgets the credentials that are kept; logins stay.
     Clean,
 
-    /// Creates a kubeconfig, and keeps its file.
+    /// Creates a kubeconfig, and keeps its file
     ///
     ///   kubectl kubeconfig create --cluster=prod --ttl=8h --merge --use-context
     ///   kubectl kubeconfig create --all-clusters --file=all.kubeconfig --generate-token=false
@@ -73,23 +74,28 @@ pub(crate) enum Command {
     /// Lists your kubeconfigs at the server, with what is left of them.
     List(ListArgs),
 
-    /// Merges kubeconfig files into yours.
+    /// Merges kubeconfig files into yours
     ///
-    /// Nothing of yours is replaced: where a name is taken, the incoming cluster, user or context is renamed. The file
-    /// is written so that only you can read it. kubectl does not change it meanwhile.
+    /// Nothing of yours is replaced: where a name is taken, the incoming cluster, user or context
+    /// is renamed. The file is written so that only you can read it. kubectl does not change it
+    /// meanwhile.
     ///
     ///   kubectl kubeconfig merge ~/Downloads/prod.yaml
     #[command(verbatim_doc_comment)]
     Merge(MergeArgs),
 
-    /// Removes contexts from your kubeconfig whose record is gone.
+    /// Removes contexts from your kubeconfig whose record is gone
     ///
-    /// Only contexts of files from a kubeconfig-apiserver, and only where a login of yours can tell that the record is
-    /// gone. Clusters and users that nothing else refers to go along.
+    /// Only contexts of files from a kubeconfig-apiserver, and only where a login of yours can tell
+    /// that the record is gone. Clusters and users that nothing else refers to go along.
     #[command(verbatim_doc_comment)]
     Prune(PruneArgs),
 
-    /// Deletes kubeconfigs at the server. Their files and all that was got for them stop working at once.
+    /// Deletes kubeconfigs at the server
+    ///
+    /// Their files, and all that was got for them, stop working at once; a client certificate
+    /// within minutes.
+    #[command(verbatim_doc_comment)]
     Delete(DeleteArgs),
 
     /// Shows your logins, and how the contexts of your kubeconfig stand.
@@ -128,4 +134,29 @@ pub(crate) struct CredentialArgs {
     /// Never ask and never open a browser, even on a terminal.
     #[arg(long)]
     pub(crate) non_interactive: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn help_is_shown_as_it_is_written() {
+        let mut root = Args::command();
+        root.build();
+        for command in root.get_subcommands() {
+            let about = command.get_long_about().or(command.get_about());
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let first = about.lines().next().unwrap_or_default();
+            assert!(!first.ends_with('.'), "{first}");
+            // Narrower than `max_term_width`.
+            let widest = about.lines().map(str::len).max();
+            assert!(
+                command.get_long_about().is_none() || widest < Some(100),
+                "{about}"
+            );
+        }
+    }
 }

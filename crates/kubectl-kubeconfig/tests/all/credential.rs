@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use crate::fake::Fake;
-use crate::plugin::{Output, Plugin, finish, token};
+use crate::plugin::{Output, Plugin, at_a_terminal, finish, token};
 
 const EXCHANGE: &str = "POST /apis/ext.cattle.io/v1/tokens";
 const LOOK: &str = "GET /k8s/clusters/c-1/version";
@@ -116,13 +116,7 @@ fn without_a_login_it_says_what_to_run() {
     fake.state().has_provider = true;
     let plugin = Plugin::new(&fake);
     let url = fake.url();
-    let expected = Output {
-        code: 1,
-        stdout: String::new(),
-        stderr: format!(
-            "error: you are not logged in at {url}; run:\n\n    kubectl kubeconfig login --server={url}\n\n"
-        ),
-    };
+    let expected = what_to_run(&fake);
     assert_eq!(plugin.credential_output(), expected);
     assert_eq!(fake.state().asked, Vec::<String>::new());
 
@@ -135,6 +129,30 @@ fn without_a_login_it_says_what_to_run() {
         "--cluster=c-1",
     ];
     assert_eq!(plugin.run(&flags), expected);
+}
+
+fn what_to_run(fake: &Fake) -> Output {
+    let url = fake.url();
+    Output {
+        code: 1,
+        stdout: String::new(),
+        stderr: format!(
+            "error: you are not logged in at {url}; run:\n\n    kubectl kubeconfig login --server={url}\n\n"
+        ),
+    }
+}
+
+#[test]
+fn a_user_at_a_terminal_who_shall_not_be_asked_is_told_what_to_run() {
+    let fake = Fake::start();
+    let plugin = Plugin::new(&fake);
+    let mut by_flag = plugin.credential_for(&plugin.exec_info("v1", true));
+    by_flag.arg("--non-interactive");
+    for command in [plugin.credential("v1"), by_flag] {
+        let (mut command, _terminal) = at_a_terminal(command);
+        assert_eq!(finish(command.spawn().unwrap()), what_to_run(&fake));
+    }
+    assert_eq!(fake.state().asked, Vec::<String>::new());
 }
 
 #[test]

@@ -97,10 +97,7 @@ impl<'a> Plugin<'a> {
 
     /// The same on a terminal, whose other side is to be held.
     pub(crate) fn interactive_credential(&self) -> (Command, OwnedFd) {
-        let Terminal { here, there } = Terminal::open().unwrap();
-        let mut command = self.credential_for(&self.exec_info("v1", true));
-        command.stdin(there);
-        (command, here)
+        at_a_terminal(self.credential_for(&self.exec_info("v1", true)))
     }
 
     /// What client-go asks.
@@ -158,6 +155,13 @@ impl<'a> Plugin<'a> {
         change(&mut value);
         fs::write(&files[0], value.to_string()).unwrap();
     }
+}
+
+/// The command at a terminal, whose other side is to be held.
+pub(crate) fn at_a_terminal(mut command: Command) -> (Command, OwnedFd) {
+    let Terminal { here, there } = Terminal::open().unwrap();
+    command.stdin(there);
+    (command, here)
 }
 
 pub(crate) fn finish(child: Child) -> Output {
