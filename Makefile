@@ -10,7 +10,8 @@ help:
 	@echo '                      ONCE=1     end after the tour; not 0 if a step did not answer as it should'
 	@echo '                      PORT=9443  another port; 0 takes a free one'
 	@echo '                      DATA=DIR   another data folder than ./data'
-	@echo '  make build        the release programs, in target/release'
+	@echo '  make build        the release programs, in target/release: the server, kubeconfig-apiserver, and the plugin'
+	@echo '                      for users of kubectl, kubectl-kubeconfig, for a folder of their PATH'
 	@echo '  make test         every test, with a real kubectl and real clusters; the first run builds'
 	@echo '                      kubectl, etcd, kube-apiserver and helm, some ten minutes beside the Rust build'
 	@echo '  make lint         format, clippy, documentation, scripts, dependencies, manifests'
@@ -41,7 +42,7 @@ bench:
 	@"$${CARGO_TARGET_DIR:-target}/release/bench" --kubectl "$$(hack/kubectl.sh)" $(BENCH)
 
 tools:
-	@hack/tools.sh kubectl etcd kube-apiserver helm cargo-deny
+	@hack/tools.sh kubectl etcd kube-apiserver kube-controller-manager helm client-go oidc-provider cargo-deny
 
 clean:
 	cargo clean

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 paths=$(mktemp)
 trap 'rm -f "$paths"' EXIT
-hack/tools.sh kubectl etcd kube-apiserver kube-controller-manager helm oidc-provider >"$paths" &
+hack/tools.sh kubectl etcd kube-apiserver kube-controller-manager helm client-go oidc-provider >"$paths" &
 build=$!
 
 # One build for programs, tests and examples: `cargo test` alone builds no program.
@@ -18,6 +18,7 @@ cargo build --workspace --all-targets
 if wait "$build"; then
   built=${CARGO_TARGET_DIR:-$PWD/target}/debug
   export KUBECTL KUBECONFIG_APISERVER=$built/kubeconfig-apiserver FLUNDERS=$built/examples/flunders
+  export KUBECTL_KUBECONFIG=$built/kubectl-kubeconfig
   KUBECTL=$(head -n 1 "$paths")
   cargo test --workspace
 elif [[ ${CI:-} == true ]]; then

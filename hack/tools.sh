@@ -5,8 +5,9 @@
 #   hack/tools.sh kubectl etcd   # one path a line
 #
 # Go tools are pinned by the go.mod and go.sum of hack/tools and of the folders in it, Cargo tools by
-# the table below. A tool found in $KUBEBUILDER_ASSETS wins over the pinned one. $XDG_CACHE_HOME
-# moves the cache. Go builds at a low priority: a Rust build beside it goes first.
+# the table below; client-go and oidc-provider are programs of the tests, with their source there. A
+# tool found in $KUBEBUILDER_ASSETS wins over the pinned one. $XDG_CACHE_HOME moves the cache. Go builds
+# at a low priority: a Rust build beside it goes first.
 set -euo pipefail
 
 go_modules=$(cd "$(dirname "$0")/tools" && pwd)
@@ -16,7 +17,7 @@ readonly go_modules cache
 # Cargo tools: the version of each.
 readonly cargo_deny_version=0.20.2
 
-readonly known="kubectl, kube-apiserver, kube-controller-manager, etcd, helm, oidc-provider, cargo-deny"
+readonly known="kubectl, kube-apiserver, kube-controller-manager, etcd, helm, client-go, oidc-provider, cargo-deny"
 
 say() { printf 'tools: %s\n' "$*" >&2; }
 
@@ -35,7 +36,9 @@ main() {
         provide "$tool" "$(go_version . k8s.io/kubernetes)" build_kubernetes ;;
       etcd) provide "$tool" "$(go_version etcd go.etcd.io/etcd/server/v3)" build_etcd ;;
       helm) provide "$tool" "$(go_version helm helm.sh/helm/v4)" build_helm ;;
-      oidc-provider) provide "$tool" "$(oidc_provider_version)" build_oidc_provider ;;
+      client-go) provide "$tool" "$(program_version "$tool" k8s.io/client-go)" build_program ;;
+      oidc-provider)
+        provide "$tool" "$(program_version "$tool" github.com/zitadel/oidc/v3)" build_program ;;
       cargo-deny) provide "$tool" "v$cargo_deny_version" build_with_cargo ;;
       *) die "unknown tool $tool (known: $known)" ;;
     esac
@@ -104,15 +107,15 @@ build_helm() {
     -X helm.sh/helm/v4/internal/version.gitTreeState=clean
 }
 
-# Its program is ours, around a library.
-oidc_provider_version() {
+# A program of the tests: the version of its library, and what stands for its own source.
+program_version() {
   local source
-  source=$(cksum <"$go_modules/oidc-provider/main.go")
-  printf '%s-%s\n' "$(go_version oidc-provider github.com/zitadel/oidc/v3)" "${source%% *}"
+  source=$(cat "$go_modules/$1"/{main.go,go.mod,go.sum} | cksum)
+  printf '%s-%s\n' "$(go_version "$1" "$2")" "${source%% *}"
 }
 
-build_oidc_provider() {
-  build_with_go "$1" "$2" "$3" oidc-provider .
+build_program() {
+  build_with_go "$1" "$2" "$3" "$1" .
 }
 
 # Builds a package with what the module in a folder of hack/tools pins: stripped, with the given

@@ -26,7 +26,7 @@ use test_cluster::{Certificate, EtcdCluster, Options, TestCluster};
 use crate::helm::Helm;
 use crate::http::Client;
 use crate::shell::Mode;
-use crate::{Kubectl, Shell, poll};
+use crate::{Kubectl, OidcProvider, Shell, oidc_provider, poll};
 
 use issuer::Issuer;
 
@@ -75,6 +75,23 @@ impl Default for HostOptions {
 }
 
 impl HostOptions {
+    /// Where users of this provider log in at the gateway.
+    pub fn with_logins(mut self, provider: &OidcProvider) -> anyhow::Result<Self> {
+        let name = "oidc-ca";
+        self.values.extend([
+            format!("oidc.issuerUrl={}", provider.issuer()),
+            format!("oidc.clientId={}", oidc_provider::CLIENT),
+            format!("oidc.caConfigMap={name}"),
+            "oidc.usernamePrefix=-".to_owned(),
+        ]);
+        self.objects.push(json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": NAME},
+            "data": {"ca.crt": fs::read_to_string(provider.ca_file())?},
+        }));
+        Ok(self)
+    }
+
     /// With the records in this etcd.
     pub fn in_etcd(etcd: &EtcdCluster) -> anyhow::Result<Self> {
         let secret = "etcd-client";
@@ -382,18 +399,29 @@ impl Host {
         Ok(arguments)
     }
 
-    /// The folder with the files of a volume of the pod, which is a Secret.
+    /// The folder with the files of a volume of the pod, which is a Secret or a ConfigMap.
     fn mount(&self, pod: &Value, volume: &Value) -> anyhow::Result<PathBuf> {
         let mut volumes = pod["volumes"].as_array().into_iter().flatten();
         let found = volumes.find(|known| known["name"] == *volume);
-        let secret = found.and_then(|volume| volume["secret"]["secretName"].as_str());
-        let secret = secret.with_context(|| format!("volume {volume} is no Secret"))?;
-        let folder = self.folder.path().join("mounts").join(secret);
+        let found = found.with_context(|| format!("there is no volume {volume}"))?;
+        let secret = found["secret"]["secretName"].as_str();
+        let kind = if secret.is_some() {
+            "secret"
+        } else {
+            "configmap"
+        };
+        let name = secret.or(found["configMap"]["name"].as_str());
+        let name = name.with_context(|| format!("volume {volume} is of another kind"))?;
+        let folder = self.folder.path().join("mounts").join(name);
         fs::create_dir_all(&folder)?;
-        let get = ["get", "secret", secret, "-n", NAME, "-o=json"];
-        let secret: Value = serde_json::from_str(&self.admin()?.0.output(&get)?)?;
-        for (name, value) in secret["data"].as_object().into_iter().flatten() {
-            let content = STANDARD.decode(value.as_str().unwrap_or_default())?;
+        let get = ["get", kind, name, "-n", NAME, "-o=json"];
+        let source: Value = serde_json::from_str(&self.admin()?.0.output(&get)?)?;
+        for (name, value) in source["data"].as_object().into_iter().flatten() {
+            let text = value.as_str().unwrap_or_default();
+            let content = match secret {
+                Some(_) => STANDARD.decode(text)?,
+                None => text.as_bytes().to_vec(),
+            };
             let file = folder.join(name);
             fs::write(&file, content)?;
             fs::set_permissions(&file, fs::Permissions::from_mode(0o440))?;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
 use crate::{process, programs};
 
@@ -29,6 +29,13 @@ pub struct Kubectl {
     kubeconfig: PathBuf,
     home: PathBuf,
     environment: Vec<(String, String)>,
+}
+
+/// The folder of the plugin, as a PATH.
+pub(crate) fn plugin_folder() -> anyhow::Result<String> {
+    let folder = programs::plugin()?.parent();
+    let folder = folder.context("a program outside of a folder")?;
+    Ok(folder.display().to_string())
 }
 
 /// What one run of kubectl gave.
@@ -71,6 +78,16 @@ impl Kubectl {
         changed
     }
 
+    /// The same kubectl with the plugin in its PATH, and nothing else.
+    pub fn with_plugin(&self) -> anyhow::Result<Self> {
+        Ok(self.with_environment("PATH", &plugin_folder()?))
+    }
+
+    /// Where it and what it runs keep their files.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// Runs to the end, with nothing to read. A non-zero code is an answer, not an error.
     pub fn run<A: AsRef<OsStr>>(&self, arguments: &[A]) -> anyhow::Result<Answer> {
         self.run_with_input(arguments, "")
@@ -107,21 +124,34 @@ impl Kubectl {
 
     /// Starts a command that goes on, `get --watch` for example.
     pub fn start<A: AsRef<OsStr>>(&self, arguments: &[A]) -> anyhow::Result<Running> {
+        self.start_at(arguments, Stdio::null())
+    }
+
+    /// The same with this stdin, a terminal for example.
+    pub fn start_at<A: AsRef<OsStr>>(
+        &self,
+        arguments: &[A],
+        stdin: impl Into<Stdio>,
+    ) -> anyhow::Result<Running> {
         let mut command = self.command();
-        Running::start(command.args(arguments).stdin(Stdio::null()))
+        Running::start(command.args(arguments).stdin(stdin))
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(self.program);
         command
             .env_clear()
-            .env("HOME", &self.home)
-            .env("KUBECONFIG", &self.kubeconfig);
-        command
+            .env("KUBECONFIG", &self.kubeconfig)
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
-            .envs(self.environment.iter().cloned())
+            .envs(self.environment())
             .current_dir(&self.home);
         command
+    }
+
+    /// Where its home is, and what was set besides.
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        let home = ("HOME".to_owned(), self.home.display().to_string());
+        [home].into_iter().chain(self.environment.iter().cloned())
     }
 }

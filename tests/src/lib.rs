@@ -12,9 +12,11 @@
 //! The environment, each optional:
 //! * `KUBECTL`: the kubectl to use; else `hack/tools.sh` builds the pinned one.
 //! * `KUBECONFIG_APISERVER`: the server to test; else cargo builds it in the profile of the test.
+//! * `KUBECTL_KUBECONFIG`: the plugin to test; else cargo builds it likewise.
 //! * `FLUNDERS`: the example server to test; else cargo builds it likewise.
 //! * `TRANSCRIPTS`: `overwrite` writes the files instead of comparing.
 
+pub mod client_go;
 pub mod flunders;
 pub mod helm;
 pub mod host;
@@ -29,6 +31,7 @@ mod certificate;
 mod process;
 mod programs;
 
+pub use client_go::ClientGo;
 pub use flunders::Flunders;
 pub use helm::Helm;
 pub use host::{Host, HostOptions};

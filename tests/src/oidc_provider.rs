@@ -1,5 +1,7 @@
 //! A real provider of OpenID Connect with users of a test, and what a browser would do there.
 
+mod browser;
+
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -129,18 +131,12 @@ impl OidcProvider {
     /// # Errors
     /// The provider does not let them in.
     pub fn id_token(&self, user: &str) -> anyhow::Result<String> {
-        let client = self.client()?;
         let asked = format!(
             "/auth?client_id={CLIENT}&response_type=code&scope=openid%20email&state=s&nonce=n\
              &redirect_uri={}&code_challenge={CHALLENGE}&code_challenge_method=S256",
             encode(REDIRECT)
         );
-        let page = location(&client.get(&asked)?)?;
-        let (_, id) = page.split_once('=').context("no request")?;
-        let form = format!("username={}&password={PASSWORD}&id={id}", encode(user));
-        let back = location(&client.send(&post("/login/username", form))?)?;
-        let back = back.strip_prefix(&self.issuer()).unwrap_or(&back);
-        let sent = location(&client.get(back)?)?;
+        let sent = self.log_in(&asked, user)?;
         let code = sent
             .split(['?', '&'])
             .find_map(|part| part.strip_prefix("code="));
@@ -149,7 +145,7 @@ impl OidcProvider {
             code.context("no code")?,
             encode(REDIRECT)
         );
-        let tokens = expect(client.send(&post("/oauth/token", form))?, 200)?.json()?;
+        let tokens = expect(self.client()?.send(&post("/oauth/token", form))?, 200)?.json()?;
         let token = tokens["id_token"].as_str().context("no ID token")?;
         Ok(token.to_owned())
     }

@@ -34,6 +34,15 @@ pub(crate) fn server() -> anyhow::Result<&'static Path> {
     })
 }
 
+/// The plugin of `KUBECTL_KUBECONFIG`, else the one of this workspace, as [`server`].
+pub(crate) fn plugin() -> anyhow::Result<&'static Path> {
+    static FOUND: Found = OnceLock::new();
+    once(&FOUND, || match env::var_os("KUBECTL_KUBECONFIG") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => build(&["--package", "kubectl-kubeconfig"], "kubectl-kubeconfig"),
+    })
+}
+
 /// The example server of `FLUNDERS`, else the one of this workspace, as [`server`].
 pub(crate) fn flunders() -> anyhow::Result<&'static Path> {
     static FOUND: Found = OnceLock::new();

@@ -5,9 +5,12 @@
 //! Both outputs go into one pipe, in the order in which they were written; a control character and
 //! the exit code mark the end of each command.
 
+use std::env;
+use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -28,6 +31,7 @@ const MARK: char = '\u{1e}';
 pub struct Shell {
     folder: TempDir,
     data_dir: Option<PathBuf>,
+    environment: Vec<(String, String)>,
     pub(crate) mode: Mode,
 }
 
@@ -66,6 +70,7 @@ impl Shell {
         Ok(Self {
             folder,
             data_dir: None,
+            environment: Vec::new(),
             mode: Mode::default(),
         })
     }
@@ -85,6 +90,45 @@ impl Shell {
         Ok(self)
     }
 
+    /// Adds `kubectl-kubeconfig`, and a browser for it, which writes down what it is to open.
+    pub fn with_plugin(self) -> anyhow::Result<Self> {
+        let bin = self.path("bin");
+        symlink(programs::plugin()?, bin.join("kubectl-kubeconfig"))?;
+        let (draft, opened) = (self.path("opening"), self.path("opened"));
+        let (draft, opened) = (draft.display(), opened.display());
+        let browser =
+            format!("#!/bin/sh\nprintf %s \"$1\" >'{draft}' && mv '{draft}' '{opened}'\n");
+        fs::write(bin.join("xdg-open"), browser)?;
+        fs::set_permissions(bin.join("xdg-open"), Permissions::from_mode(0o755))?;
+        Ok(self)
+    }
+
+    /// Sets a variable.
+    pub fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The address that the browser was asked to open, once.
+    pub fn take_opened(&self) -> anyhow::Result<Option<String>> {
+        let opened = self.path("opened");
+        match fs::read_to_string(&opened) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(address) => {
+                fs::remove_file(opened)?;
+                Ok(Some(address))
+            }
+        }
+    }
+
+    /// The folders of its programs, as a PATH.
+    pub fn search_path(&self) -> anyhow::Result<OsString> {
+        let inherited = env::var_os("PATH").unwrap_or_default();
+        let all = [self.path("bin")].into_iter();
+        Ok(env::join_paths(all.chain(env::split_paths(&inherited)))?)
+    }
+
     /// The folders that a command may print, and what a transcript shows instead.
     pub(crate) fn folders(&self) -> Vec<(String, &'static str)> {
         let own = [("work", "<work>"), ("home", "<home>"), ("steps", "<steps>")];
@@ -100,7 +144,7 @@ impl Shell {
     pub(crate) fn run(&self, steps: &[Step<'_>]) -> anyhow::Result<Vec<Answer>> {
         let script = self.path("steps").join("all.sh");
         fs::write(&script, self.script(steps)?)?;
-        let output = process::finish(self.command().arg(script), LIMIT)?;
+        let output = process::finish(self.command()?.arg(script), LIMIT)?;
         let answers = split(&String::from_utf8_lossy(&output.stdout))?;
         let asked = steps
             .iter()
@@ -114,22 +158,20 @@ impl Shell {
         Ok(answers)
     }
 
-    fn command(&self) -> Command {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::split_paths(&path);
-        let path = std::env::join_paths([self.path("bin")].into_iter().chain(path));
+    fn command(&self) -> anyhow::Result<Command> {
         let mut command = Command::new("bash");
         command.args(["--noprofile", "--norc"]).env_clear();
         command
-            .env("PATH", path.unwrap_or_default())
+            .env("PATH", self.search_path()?)
             .env("HOME", self.path("home"));
         command
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
             .env("TERM", "dumb");
         command.envs(self.data_dir.iter().map(|path| ("DATA", path)));
+        command.envs(self.environment.iter().cloned());
         command.current_dir(self.path("work")).stdin(Stdio::null());
-        command
+        Ok(command)
     }
 
     fn script(&self, steps: &[Step<'_>]) -> anyhow::Result<String> {

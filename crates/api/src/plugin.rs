@@ -38,6 +38,10 @@ pub struct ExecClusterConfig {
     /// The audience of tokens for that cluster.
     #[serde(deserialize_with = "null_as_zero")]
     pub audience: String,
+
+    /// The provider whose users are the cluster's; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<OidcLogin>,
 }
 
 /// How users log in.
@@ -88,6 +92,7 @@ mod tests {
             kubeconfig: "kubeconfig-abcde".to_owned(),
             cluster: "c-a".to_owned(),
             audience: "cluster:c-a".to_owned(),
+            oidc: None,
         };
         let json = json!({
             "server": "https://example.com",

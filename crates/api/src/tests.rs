@@ -51,11 +51,13 @@ const OPTIONAL_STRUCTS: &[&str] = &[
     "authentication",
     "clientCertificates",
     "connection",
+    "downloads",
     "endpoints",
     "extraInfo",
     "labels",
     "localClusterAuthEndpoint",
     "nodeAnnotations",
+    "oidc",
     "version",
 ];
 
@@ -126,6 +128,7 @@ fn definitions_have_names_unique_among_all_groups() {
         "io.cattle.management.v3.Cluster",
         "io.cattle.management.v3.ClusterAuthentication",
         "io.cattle.management.v3.ClusterConnection",
+        "io.cattle.management.v3.ClusterDownloads",
         "io.cattle.management.v3.ClusterEndpoints",
         "io.cattle.management.v3.ClusterSpec",
         "io.cattle.management.v3.ClusterStatus",

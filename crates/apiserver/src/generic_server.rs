@@ -10,6 +10,7 @@ use machinery::time::Clock;
 use tokio_util::sync::CancellationToken;
 
 pub use builder::Builder;
+pub(crate) use builder::schema_of;
 pub(crate) use endpoints::{Endpoint, Endpoints};
 
 use crate::filters::{self, Authentication, Limits};
@@ -43,9 +44,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// The handler mounted at exactly this path.
+    /// The handler mounted at this path, or above it where that ends with a slash.
     pub(crate) fn mounted(&self, path: &str) -> Option<HttpService> {
-        let mounted = self.mounts.iter().find(|(mounted, _)| mounted == path);
+        let is_at = |mounted: &str| {
+            mounted == path || (mounted.ends_with('/') && path.starts_with(mounted))
+        };
+        let mounted = self.mounts.iter().find(|(mounted, _)| is_at(mounted));
         mounted.map(|(_, service)| service.clone())
     }
 }

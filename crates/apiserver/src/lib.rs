@@ -13,11 +13,13 @@
 //! watching bytes.
 
 pub mod cell;
+pub mod creator;
 pub mod description;
 pub mod discovery;
 pub mod document;
 pub mod health;
 pub mod openapi;
+pub mod private_document;
 pub mod public_document;
 pub mod registry;
 pub mod request_context;

@@ -9,7 +9,7 @@ mod write;
 
 pub(crate) use delete::{DeleteOptions, Preconditions, Propagation};
 pub(crate) use list::{ListOptions, VersionMatch};
-pub(crate) use write::{WriteKind, WriteOptions};
+pub(crate) use write::{WriteKind, WriteOptions, manager_of};
 
 use machinery::field;
 use machinery::meta::GroupKind;

@@ -8,6 +8,7 @@
 //! | `POST /durable` | 1.5 KB once 4 KiB are durable; whoever waits shares one `fdatasync` |
 //! | `GET /watch` | a stream of what is published |
 //! | `POST /publish` | hands its body to every watcher |
+//! | `POST /tunnel` | an upgrade, then bytes without end |
 //!
 //! Anything else is refused, so that a limit is never that of an error.
 
@@ -24,14 +25,17 @@ use anyhow::Context;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;
 use tokio_rustls::TlsAcceptor;
@@ -45,6 +49,9 @@ const HELLO: usize = 1536;
 
 /// Events that a watcher may be behind.
 const BACKLOG: usize = 4096;
+
+/// Bytes written at once into a tunnel.
+const FLOOD: usize = 64 * 1024;
 
 const CERTIFICATE: &str = "bare.pem";
 
@@ -140,13 +147,15 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, state: Arc<State>)
     let service = service_fn(|request| answer(Arc::clone(&state), request));
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
         .await;
 }
 
 async fn answer(
     state: Arc<State>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, hyper::Error> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let path = head.uri.path();
@@ -164,12 +173,34 @@ async fn answer(
             let _ = state.events.send(body);
             response(StatusCode::CREATED, whole(&state.hello))
         }
+        (Method::POST, "/tunnel") => {
+            tokio::spawn(flood(upgrade));
+            upgraded()
+        }
         (Method::GET, path) => match path.strip_prefix("/bytes/").map(str::parse) {
             Some(Ok(size)) => response(StatusCode::OK, whole(&large(&state, size))),
             _ => refused(),
         },
         _ => refused(),
     })
+}
+
+/// Fills a tunnel until its reader is gone.
+async fn flood(upgrade: OnUpgrade) {
+    let Ok(tunnel) = upgrade.await else {
+        return;
+    };
+    let mut tunnel = TokioIo::new(tunnel);
+    let bytes = vec![b'x'; FLOOD];
+    while tunnel.write_all(&bytes).await.is_ok() {}
+}
+
+fn upgraded() -> Response<Body> {
+    let mut response = response(StatusCode::SWITCHING_PROTOCOLS, whole(&Bytes::new()));
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("SPDY/3.1"));
+    response
 }
 
 fn refused() -> Response<Body> {

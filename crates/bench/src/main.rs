@@ -41,6 +41,7 @@ mod rival;
 mod sample;
 mod server;
 mod targets;
+mod tunnel;
 
 use std::io::Write;
 use std::process::ExitCode;

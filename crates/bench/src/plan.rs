@@ -156,7 +156,8 @@ fn notes() -> Vec<String> {
     [
         "limit  measured in this run: a bare hyper server over the same TLS that sends as many bytes from memory (get, list),",
         "       answers after a shared fdatasync of 4 KiB for each waiting request (create), or broadcasts shared bytes (watch);",
-        "       for the gateway another proxy, in turns with it, to the same bare server. HAProxy checks no token and knows no user;",
+        "       for the gateway another proxy, in turns with it, to the same bare server. HAProxy checks no token and knows no user,",
+        "       and its tunnel is one of TCP;",
         "       for records in etcd as many raw puts of as many bytes into the same member, which flushes each to the disk;",
         "       through a host, and straight to the server behind it, a custom resource of the same schema and bytes on that host.",
         "ratio  ours divided by the limit: the more the better for rates, the less the better for times.",

@@ -19,6 +19,16 @@ pub(crate) fn get(endpoint: &Endpoint, path: &str, accept: &str) -> Bytes {
     .into()
 }
 
+/// A request for a tunnel, as kubectl asks for one.
+pub(crate) fn upgrade(endpoint: &Endpoint, path: &str) -> Bytes {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\nConnection: Upgrade\r\n\
+         Upgrade: SPDY/3.1\r\nContent-Length: 0\r\n\r\n",
+        endpoint.authority(),
+    )
+    .into()
+}
+
 /// A POST of JSON.
 pub(crate) fn post(endpoint: &Endpoint, path: &str, body: &str) -> Bytes {
     format!(

@@ -29,6 +29,8 @@ pub(crate) struct Rival {
     pub(crate) name: &'static str,
     pub(crate) process: Process,
     pub(crate) endpoint: Arc<Endpoint>,
+    /// Where it passes bytes on and looks at none, if it does that.
+    pub(crate) bytes: Option<Arc<Endpoint>>,
 }
 
 /// HAProxy on all processors: TLS at both ends, connections kept at both ends. None if the machine
@@ -44,10 +46,8 @@ pub(crate) async fn haproxy(bare: &Bare, folder: &Path) -> anyhow::Result<Option
         pem.clone() + &own.signing_key.serialize_pem(),
     )?;
     fs::write(folder.join("haproxy-upstream.pem"), &bare.certificate)?;
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port();
-    let text = configuration(port, bare.endpoint.port());
+    let ports = [free_port()?, free_port()?];
+    let text = configuration(ports, bare.endpoint.port());
     fs::write(folder.join("haproxy.cfg"), text)?;
 
     let mut command = Command::new("haproxy");
@@ -56,25 +56,37 @@ pub(crate) async fn haproxy(bare: &Bare, folder: &Path) -> anyhow::Result<Option
     let Some(process) = start(&mut command)? else {
         return Ok(None);
     };
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let [requests, bytes] = ports.map(|port| {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Endpoint::new(address, pem.as_bytes(), None)
+    });
     let rival = Rival {
         name: "HAProxy",
         process,
-        endpoint: Endpoint::new(address, pem.as_bytes(), None)?,
+        endpoint: requests?,
+        bytes: Some(bytes?),
     };
     rival.ready().await.map(Some)
 }
 
-fn configuration(port: u16, upstream: u16) -> String {
+fn free_port() -> std::io::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// A port for requests, and one for bytes.
+fn configuration([requests, bytes]: [u16; 2], upstream: u16) -> String {
     let suites = "ciphersuites TLS_AES_128_GCM_SHA256 ssl-min-ver TLSv1.3";
     format!(
         "global\n  maxconn 1000\n\
          defaults\n  mode http\n  http-reuse always\n  timeout connect 5s\n  timeout client 60s\n  \
          timeout server 60s\n\
-         frontend clients\n  bind 127.0.0.1:{port} ssl crt haproxy.pem {suites}\n  \
+         frontend clients\n  bind 127.0.0.1:{requests} ssl crt haproxy.pem {suites}\n  \
          default_backend upstream\n\
          backend upstream\n  server bare 127.0.0.1:{upstream} ssl verify required \
-         ca-file haproxy-upstream.pem {suites}\n"
+         ca-file haproxy-upstream.pem {suites}\n\
+         listen bytes\n  mode tcp\n  bind 127.0.0.1:{bytes} ssl crt haproxy.pem {suites}\n  \
+         server bare 127.0.0.1:{upstream} ssl verify required ca-file haproxy-upstream.pem {suites}\n"
     )
 }
 
@@ -105,6 +117,7 @@ pub(crate) async fn kubectl(
         name: "kubectl proxy",
         process,
         endpoint: Endpoint::plain(address.parse()?),
+        bytes: None,
     };
     rival.ready().await.map(Some)
 }

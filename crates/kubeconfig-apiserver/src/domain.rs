@@ -9,6 +9,7 @@ use api::ext::{Kubeconfig, Token};
 use api::management::{Cluster, Feature, Node, Setting, User, setting};
 use apiserver::Builder;
 use apiserver::health::HealthCheck;
+use apiserver::private_document;
 use apiserver::registry::{Registries, Registry};
 use apiserver::stored_object::StoredObject;
 use gateway::endpoint::Zone;
@@ -16,6 +17,7 @@ use gateway::prober::{self, Prober};
 use gateway::upstream;
 use gateway::{Gateway, GatewayParts};
 use k8s_openapi::api::core::v1::Secret;
+use kubeconfigs::download::{self, Downloads};
 use kubeconfigs::resource::{Kubeconfigs, ManagedEndpoints};
 use machinery::status::Status;
 use machinery::time::Clock;
@@ -169,6 +171,16 @@ impl Domain {
             .review(TokenReviews::<V1>::new(Arc::clone(&reviewer)))
             .review(TokenReviews::<V1Beta1>::new(reviewer));
         self.open_id().serve(server)
+    }
+
+    /// Lets files of clusters be downloaded.
+    pub(crate) fn serve_downloads(&self, server: Builder) -> Builder {
+        let downloads = Arc::new(Downloads::new(self.kubeconfig_resource()));
+        server.mount(
+            download::PREFIX,
+            private_document::service(downloads),
+            false,
+        )
     }
 
     fn open_id(&self) -> OpenId {

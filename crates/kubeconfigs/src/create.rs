@@ -28,25 +28,36 @@ use crate::ttl;
 /// What the tokens of kubeconfigs are for, in words.
 const TOKEN_DESCRIPTION: &str = "Kubeconfig token";
 
+/// What was settled of a file before its record is made.
+#[derive(Clone)]
+pub(crate) struct Settled {
+    /// The clusters of the file.
+    pub(crate) clusters: Vec<FileCluster>,
+    /// The groups that its tokens put the user into.
+    pub(crate) groups: Vec<String>,
+}
+
 /// Everything that a request was resolved to.
 struct Plan {
     host: ServerHost,
     ca_certs: String,
     clusters: Vec<FileCluster>,
+    groups: Vec<String>,
     /// Whether the file holds tokens.
     generate: bool,
     exec: ExecCredentials,
 }
 
 impl Kubeconfigs {
-    /// Creates a record and gives it back with the file that only this answer carries.
+    /// Creates a record and gives it back with the file that only this answer carries. Which clusters
+    /// the file reaches is what the record asks for, unless that was settled before.
     pub(crate) async fn create_record(
         &self,
         cx: &RequestContext,
-        mut record: Kubeconfig,
+        (mut record, settled): (Kubeconfig, Option<Settled>),
         dry_run: bool,
     ) -> Result<Kubeconfig, Status> {
-        let plan = self.plan(cx, &mut record).await?;
+        let plan = self.plan(cx, &mut record, settled).await?;
         let minted = match plan.generate && !dry_run {
             true => self.mint(&plan, &record).await?,
             false => Vec::new(),
@@ -67,14 +78,28 @@ impl Kubeconfigs {
     }
 
     /// Checks a request and resolves what it asks for; the order of the checks is part of the contract.
-    async fn plan(&self, cx: &RequestContext, record: &mut Kubeconfig) -> Result<Plan, Status> {
+    async fn plan(
+        &self,
+        cx: &RequestContext,
+        record: &mut Kubeconfig,
+        settled: Option<Settled>,
+    ) -> Result<Plan, Status> {
         self.check_user(&cx.user.name)?;
         check_clusters(&record.spec)?;
         check_endpoint(&record.spec)?;
         record.spec.ttl = ttl::settle(record.spec.ttl, &self.settings)?;
         let host = self.server_host(cx)?;
         self.clusters.check_local().await?;
-        let mut clusters = self.clusters.resolve(cx, record).await?;
+        let Settled {
+            mut clusters,
+            groups,
+        } = match settled {
+            Some(settled) => settled,
+            None => Settled {
+                clusters: self.clusters.resolve(cx, record).await?,
+                groups: Vec::new(),
+            },
+        };
         if record.spec.is_managed() {
             self.go_to_managed(&mut clusters)?;
         }
@@ -84,6 +109,7 @@ impl Kubeconfigs {
             host,
             ca_certs,
             clusters,
+            groups,
             generate,
             exec: ExecCredentials {
                 version: self.exec_version(),
@@ -220,6 +246,7 @@ fn orders(plan: &Plan, record: &Kubeconfig) -> Vec<Order> {
     let order = |clusters: Vec<String>| Order {
         user: record.status.user_name.clone(),
         clusters,
+        groups: plan.groups.clone(),
         kubeconfig: name_of(record).to_owned(),
         description: TOKEN_DESCRIPTION.to_owned(),
         ttl_secs: record.spec.ttl,

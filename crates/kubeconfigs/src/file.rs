@@ -22,6 +22,7 @@
 
 use std::collections::BTreeMap;
 
+use api::plugin::OidcLogin;
 use jiff::Timestamp;
 use tokens::secret::{Bearer, SecretString};
 
@@ -88,6 +89,10 @@ pub struct FileCluster {
     pub managed: Option<String>,
     /// Whether its direct endpoint is used with client certificates, where the file holds no tokens.
     pub client_certificates: bool,
+    /// Whether the file has no entry for it through this server; it then has a direct one.
+    pub direct_only: bool,
+    /// The provider whose users are the cluster's, if it has one.
+    pub oidc: Option<OidcLogin>,
 }
 
 /// How the users of a file authenticate.

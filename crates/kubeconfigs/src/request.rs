@@ -163,6 +163,18 @@ impl Clusters {
         Ok(found)
     }
 
+    /// The cluster of this id, and what a file says of it. Whether the caller may have it is not asked.
+    ///
+    /// # Errors
+    /// 503 where the store does not answer.
+    pub(crate) async fn find(&self, id: &str) -> Result<Option<(Cluster, FileCluster)>, Status> {
+        let cluster = self.clusters.get("", id).await?;
+        Ok(cluster.map(|cluster| {
+            let entry = self.with_nodes(&cluster);
+            (cluster, entry)
+        }))
+    }
+
     fn with_nodes(&self, cluster: &Cluster) -> FileCluster {
         let nodes = match cluster.direct_endpoint() {
             Some(_) => self.nodes_of(cluster.id()),

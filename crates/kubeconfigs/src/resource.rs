@@ -258,7 +258,7 @@ impl Resource for Kubeconfigs {
         record: Kubeconfig,
         dry_run: bool,
     ) -> Result<Kubeconfig, Status> {
-        self.create_record(cx, record, dry_run).await
+        self.create_record(cx, (record, None), dry_run).await
     }
 
     async fn after_delete(&self, record: &Kubeconfig) -> Result<(), Status> {

@@ -15,6 +15,7 @@ use apiserver::resource::{ObjectCheck, Resource, Visibility, Write};
 use apiserver::stored_object::{Index, StoredObject};
 use async_trait::async_trait;
 use auth::Attributes;
+use auth::user::RESERVED_PREFIX;
 use jiff::Timestamp;
 use machinery::field::{self, ErrorList, Path};
 use machinery::meta::GroupResource;
@@ -54,6 +55,14 @@ pub fn may_get(name: &str) -> Attributes {
     Attributes::resource("get", management::GROUP, Cluster::PLURAL)
         .version(management::VERSION)
         .object(name)
+}
+
+/// What asks whether somebody may delete a cluster: who may is an administrator of it.
+pub fn may_delete(name: &str) -> Attributes {
+    Attributes {
+        verb: "delete".to_owned(),
+        ..may_get(name)
+    }
 }
 
 #[async_trait]
@@ -108,6 +117,10 @@ impl Resource for Clusters {
                 None => vec![field::Error::required(&path, "")],
             });
         }
+        if let Some(downloads) = &cluster.spec.downloads {
+            let path = spec.child("downloads").child("adminGroup");
+            errors.extend(admin_group(&downloads.admin_group, &path));
+        }
         if let Some(connection) = &cluster.spec.connection {
             let path = spec.child("connection");
             errors.extend(connection::validate(connection, cluster.id(), &path));
@@ -131,6 +144,22 @@ impl Resource for Clusters {
     }
 }
 
+/// Most bytes of a group's name: far beyond any real one.
+const MAX_GROUP: usize = 253;
+
+/// What Kubernetes gives a meaning to is not a cluster's to hand out by our tokens: every door refuses it.
+fn admin_group(group: &str, path: &Path) -> Option<field::Error> {
+    let why = match group {
+        _ if group.starts_with(RESERVED_PREFIX) => "must not begin with system:",
+        _ if group.len() > MAX_GROUP => "must have at most 253 bytes",
+        _ if group.trim() != group || group.contains(char::is_control) => {
+            "must neither begin nor end with a space, nor hold control characters"
+        }
+        _ => return None,
+    };
+    Some(field::Error::invalid(path, group, why))
+}
+
 /// Letters, digits, dots and hyphens, and a port behind a colon.
 fn is_host(text: &str) -> bool {
     let (name, port) = text.split_once(':').unwrap_or((text, "443"));
@@ -150,6 +179,24 @@ impl ObjectCheck for MayGet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_admin_group_is_none_that_kubernetes_reserves() {
+        #[track_caller]
+        fn check(group: &str, expected: Option<&str>) {
+            let error = admin_group(group, &Path::root("g"));
+            let why = expected.map(|why| format!("g: Invalid value: {group:?}: {why}"));
+            assert_eq!(error.map(|error| error.to_string()), why);
+        }
+        for group in ["", "admins", "kubeconfig-apiserver:cluster-admins", "a b"] {
+            check(group, None);
+        }
+        check("system:masters", Some("must not begin with system:"));
+        check(&"a".repeat(254), Some("must have at most 253 bytes"));
+        let odd = "must neither begin nor end with a space, nor hold control characters";
+        check(" admins", Some(odd));
+        check("a\nb", Some(odd));
+    }
 
     #[test]
     fn hosts_have_a_name_and_perhaps_a_port() {

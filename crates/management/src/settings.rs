@@ -108,6 +108,14 @@ impl Settings {
         self.limit(setting::KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES)
     }
 
+    /// The longest life of the administrator's file of a cluster; `None` for no limit of its own.
+    ///
+    /// # Errors
+    /// Where the setting is no number.
+    pub fn admin_token_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
+        self.limit(setting::KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES)
+    }
+
     /// `None` where the setting is 0 or not set at all.
     fn limit(&self, name: &'static str) -> Result<Option<Duration>, InvalidSetting> {
         Ok(self.minutes(name)?.filter(|limit| !limit.is_zero()))

@@ -34,6 +34,8 @@ pub struct Order {
     pub user: String,
     /// The clusters that it opens.
     pub clusters: Vec<String>,
+    /// The groups that it puts the user into there.
+    pub groups: Vec<String>,
     /// The kubeconfig that it belongs to.
     pub kubeconfig: String,
     /// What it is for, for people.
@@ -141,7 +143,7 @@ impl Minter {
             nbf: now.as_second(),
             exp: expires.as_second(),
             jti: name,
-            groups: Vec::new(),
+            groups: spec.groups.clone(),
         };
         jwt::mint(&self.keys.ring(), &claims, now).map_err(|error| {
             tracing::error!(%error, "a token cannot be signed");
@@ -201,6 +203,7 @@ fn record(order: &Order, now: Timestamp) -> Token {
                 .unwrap_or(i64::MAX),
             enabled: Some(true),
             cluster_names: order.clusters.clone(),
+            groups: order.groups.clone(),
             kubeconfig_name: order.kubeconfig.clone(),
             ..TokenSpec::default()
         },

@@ -261,6 +261,7 @@ impl Resource for TokenResource {
         token.metadata.name = None;
         token.metadata.generate_name = Some(token::NAME_PREFIX.to_owned());
         token.metadata.owner_references = None;
+        token.spec.groups.clear();
         drop_server_labels(token);
         if token.spec.user_id.is_empty() {
             token.spec.user_id.clone_from(&cx.user.name);
@@ -310,6 +311,7 @@ impl Resource for TokenResource {
             ),
             ("spec.clusterName", new.cluster_name == old.cluster_name),
             ("spec.clusterNames", new.cluster_names == old.cluster_names),
+            ("spec.groups", new.groups == old.groups),
             (
                 "spec.kubeconfigName",
                 new.kubeconfig_name == old.kubeconfig_name,

@@ -83,6 +83,8 @@ pub struct ValidToken {
     pub uid: String,
     /// The name of its record.
     pub name: String,
+    /// The groups that it was signed with, beside all authenticated users.
+    pub groups: Vec<String>,
     /// The kubeconfig that it belongs to; empty if to none.
     pub kubeconfig: String,
     /// When it ends.
@@ -139,6 +141,7 @@ impl Validity {
             user: record.user.clone(),
             uid: user.uid.clone(),
             name: claims.jti.clone(),
+            groups: claims.groups.clone(),
             kubeconfig: record.kubeconfig.clone(),
             expires: claims.expires(),
         })
@@ -191,10 +194,12 @@ impl Validity {
 impl ValidToken {
     /// Who its bearer is at a cluster: the one identity that every door hands on.
     pub fn identity(&self) -> UserInfo {
+        let groups = self.groups.iter().map(String::as_str);
+        let groups = [ALL_AUTHENTICATED].into_iter().chain(groups);
         UserInfo {
             name: self.user.clone(),
             uid: self.uid.clone(),
-            groups: vec![ALL_AUTHENTICATED.to_owned()],
+            groups: groups.map(str::to_owned).collect(),
             extra: [(EXTRA_TOKEN.to_owned(), vec![self.name.clone()])].into(),
         }
     }

@@ -128,13 +128,16 @@ fn numbered(seen: &mut BTreeMap<String, Vec<String>>, base: &str, suffix: &str) 
     format!("{base}-<{}>", index + 1)
 }
 
-/// Where the column AGE starts, if the line is a heading that has one.
+/// Where the column AGE or EXPIRES starts, if the line is a heading that has one.
 fn age_column(line: &str) -> Option<usize> {
     let is_heading = line.contains("  ") && !line.chars().any(|letter| letter.is_ascii_lowercase());
-    let at = line.find("AGE").filter(|_| is_heading)?;
-    let ends = matches!(line.as_bytes().get(at + 3), None | Some(b' '));
-    let starts = at == 0 || line.as_bytes().get(at - 1) == Some(&b' ');
-    (starts && ends).then_some(at)
+    let column = |name: &str| {
+        let at = line.find(name).filter(|_| is_heading)?;
+        let ends = matches!(line.as_bytes().get(at + name.len()), None | Some(b' '));
+        let starts = at == 0 || line.as_bytes().get(at - 1) == Some(&b' ');
+        (starts && ends).then_some(at)
+    };
+    column("AGE").or_else(|| column("EXPIRES"))
 }
 
 /// Replaces every match, and where a gap between columns follows lets it grow or shrink.

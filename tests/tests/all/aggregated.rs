@@ -1,6 +1,8 @@
 //! The server behind a real kube-apiserver.
 
+mod downloads;
 mod fail_closed;
+mod logins;
 mod neighbour;
 mod replicas;
 mod service_accounts;

@@ -12,6 +12,8 @@ mod check;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod downloads;
+#[cfg(test)]
 mod downstream;
 #[cfg(test)]
 mod durability;
@@ -20,7 +22,12 @@ mod harness;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod krew;
+#[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
+mod merge;
+#[cfg(test)]
 mod oidc;
 #[cfg(test)]
 mod permissions;

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use e2e::Server;
-use e2e::http::{Client, Request, encode};
+use e2e::http::{Client, Request, encode, expect};
 use e2e::server::Options;
 use serde_json::{Value, json};
 
@@ -94,6 +94,54 @@ fn a_lone_token_is_nowhere_but_in_the_answer_to_create() {
         secrets.plain_found_in(&answers),
         [value],
         "where it belongs"
+    );
+    secrets.assert_absent(&sightings);
+    check_the_search(&server, &sightings);
+}
+
+#[test]
+fn what_is_downloaded_and_exchanged_is_nowhere_but_in_its_answer() {
+    let server = talkative();
+    let [alice, admin] = ["alice", "admin"].map(|user| server.client(user).unwrap());
+    let kubectl = server.kubectl("admin").unwrap();
+    let role = ["create", "clusterrole", "delete-clusters", "--verb=delete"];
+    let on = ["--resource=clusters.management.cattle.io"];
+    kubectl.output(&[&role[..], &on].concat()).unwrap();
+    let bind = ["create", "clusterrolebinding", "alice-deletes"];
+    let to = ["--clusterrole=delete-clusters", "--user=alice"];
+    kubectl.output(&[&bind[..], &to].concat()).unwrap();
+
+    let path = "/v1/spectroclusters/c-m-fcd3g5h/assets/adminkubeconfig";
+    let file = expect(alice.get(path).unwrap(), 200).unwrap().text();
+    let parsed: Value = serde_saphyr::from_str(&file).unwrap();
+    let token = &parsed["users"][0]["user"]["token"];
+    let mut tokens = vec![token.as_str().unwrap().to_owned()];
+    let spec = json!({ "generateToken": false, "description": "canary-in-record" });
+    let without = record::create(&alice, spec);
+    let wanted = json!({
+        "apiVersion": "ext.cattle.io/v1", "kind": "Token",
+        "spec": { "kubeconfigName": record::name(&without), "clusterName": "local" },
+    });
+    let exchanged = alice.post(TOKENS, &wanted).unwrap();
+    let exchanged = expect(exchanged, 201).unwrap().json().unwrap();
+    let token = exchanged["status"]["bearerToken"].as_str().unwrap();
+    tokens.push(token.to_owned());
+
+    let mut sightings = Vec::new();
+    handle(&alice, TOKENS, &exchanged, &mut sightings);
+    for token in &tokens {
+        show_around(&alice, token, &mut sightings);
+    }
+    read_all(&admin, &mut sightings);
+    sightings.extend(left_behind(&server));
+
+    let secrets = Needles::of_tokens(&tokens);
+    let answers =
+        [file, exchanged.to_string()].map(|text| ("answer".to_owned(), text.into_bytes()));
+    assert_eq!(
+        secrets.plain_found_in(&answers),
+        tokens,
+        "where they belong"
     );
     secrets.assert_absent(&sightings);
     check_the_search(&server, &sightings);

@@ -106,6 +106,15 @@ pub struct TokenSpec {
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub cluster_names: Vec<String>,
 
+    /// The groups that the token puts its user into, beside all authenticated users. Set by the
+    /// server for the administrator's file of a cluster; immutable.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub groups: Vec<String>,
+
     /// The kubeconfig (`kubeconfigs.ext.cattle.io`), by name, that the token belongs to. The token
     /// is refused once that is deleted or while it is suspended. On create it may name a kubeconfig
     /// of yours whose file holds no tokens (`generateToken: false`), with one of its clusters in

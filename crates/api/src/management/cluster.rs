@@ -15,6 +15,9 @@ use machinery::meta::serialize_go_order;
 /// The cluster that this server itself lives in; it always exists.
 pub const LOCAL: &str = "local";
 
+/// The group of those who use the administrator's file of a cluster that names none.
+pub const ADMIN_GROUP: &str = "kubeconfig-apiserver:cluster-admins";
+
 /// A Kubernetes cluster that users reach through this server. Its name is the id used in
 /// kubeconfigs, tokens and addresses.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -73,11 +76,15 @@ pub struct ClusterSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ClusterConnection>,
 
-    /// Who calls at the unmanaged endpoint of the cluster, for a cluster whose own flags cannot be
-    /// changed: one of `webhook` and `oidc`. The gateway then recognises users there and
-    /// impersonates them at the cluster. When absent, the cluster itself recognises them.
+    /// How users of the cluster are recognised who are none of this server: one of `webhook` and
+    /// `oidc`. The gateway then recognises them at the unmanaged endpoint and impersonates them at the
+    /// cluster, whose own flags need not change. When absent, the cluster itself recognises them there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authentication: Option<ClusterAuthentication>,
+
+    /// The kubeconfig files of the cluster that users download without asking for clusters by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub downloads: Option<ClusterDownloads>,
 }
 
 /// A way to a cluster's API that does not pass through this server.
@@ -160,7 +167,7 @@ pub struct ClusterConnection {
     pub credential_secret_ref: Option<SecretReference>,
 }
 
-/// How users are recognised at the unmanaged endpoint of a cluster.
+/// How users of a cluster are recognised who are none of this server.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.ClusterAuthentication", transform = unwrap_lines)]
@@ -169,7 +176,7 @@ pub struct ClusterAuthentication {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<TokenWebhook>,
 
-    /// An OpenID Connect provider whose ID tokens count.
+    /// The OpenID Connect provider whose users are the cluster's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oidc: Option<OidcProvider>,
 }
@@ -253,6 +260,31 @@ pub struct OidcProvider {
         deserialize_with = "null_as_zero"
     )]
     pub groups_prefix: String,
+}
+
+/// The kubeconfig files of a cluster that users download.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClusterDownloads", transform = unwrap_lines)]
+pub struct ClusterDownloads {
+    /// Whether nobody may download a file of the cluster. Defaults to false.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub forbidden: bool,
+
+    /// Whether the kubeconfig leads through the gateway of this server; else to the authorized
+    /// cluster endpoint. Defaults to whether the gateway serves the cluster. The administrator's
+    /// file always leads to the authorized cluster endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxied: Option<bool>,
+
+    /// The group that whoever uses the administrator's file is in at the cluster, beside all
+    /// authenticated users. Defaults to `kubeconfig-apiserver:cluster-admins`, which registering a
+    /// cluster makes an administrator there.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub admin_group: String,
 }
 
 /// Where a secret is.
@@ -396,6 +428,33 @@ impl Cluster {
         certificates.signer_secret_ref.as_ref()
     }
 
+    /// The provider whose users are the cluster's, if it has one.
+    pub fn oidc(&self) -> Option<&OidcProvider> {
+        self.spec.authentication.as_ref()?.oidc.as_ref()
+    }
+
+    /// Whether nobody may download a file of the cluster.
+    pub fn forbids_downloads(&self) -> bool {
+        let downloads = self.spec.downloads.as_ref();
+        downloads.is_some_and(|downloads| downloads.forbidden)
+    }
+
+    /// Whether a downloaded kubeconfig leads through the gateway: as said, else where that serves
+    /// the cluster, as it does the one that it lives in.
+    pub fn is_proxied(&self) -> bool {
+        let said = self.spec.downloads.as_ref();
+        let said = said.and_then(|downloads| downloads.proxied);
+        said.unwrap_or_else(|| self.spec.connection.is_some() || self.id() == LOCAL)
+    }
+
+    /// The group of whoever uses the administrator's file.
+    pub fn admin_group(&self) -> &str {
+        let said = self.spec.downloads.as_ref();
+        let said = said.map(|downloads| downloads.admin_group.as_str());
+        said.filter(|group| !group.is_empty())
+            .unwrap_or(ADMIN_GROUP)
+    }
+
     /// The authorized cluster endpoint, if it is switched on.
     pub fn direct_endpoint(&self) -> Option<&LocalClusterAuthEndpoint> {
         self.spec
@@ -416,6 +475,26 @@ mod tests {
         assert_eq!(cluster.display_name(), "c-a");
         cluster.spec.display_name = "prod".to_owned();
         assert_eq!(cluster.display_name(), "prod");
+    }
+
+    #[test]
+    fn a_kubeconfig_leads_through_the_gateway_where_that_serves_the_cluster() {
+        for (id, connected, said, expected) in [
+            ("c-a", false, None, false),
+            ("c-a", true, None, true),
+            ("c-a", true, Some(false), false),
+            ("c-a", false, Some(true), true),
+            (LOCAL, false, None, true),
+        ] {
+            let mut cluster = Cluster::default();
+            cluster.metadata.name = Some(id.to_owned());
+            cluster.spec.connection = connected.then(ClusterConnection::default);
+            cluster.spec.downloads = Some(ClusterDownloads {
+                proxied: said,
+                ..ClusterDownloads::default()
+            });
+            assert_eq!(cluster.is_proxied(), expected, "{id} {connected} {said:?}");
+        }
     }
 
     #[test]

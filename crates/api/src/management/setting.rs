@@ -25,6 +25,8 @@ pub const KUBECONFIG_GENERATE_TOKEN: &str = "kubeconfig-generate-token";
 pub const KUBECONFIG_EXEC_TOKEN_TTL_MINUTES: &str = "kubeconfig-exec-token-ttl-minutes";
 /// How long a client certificate holds that the plugin gets, in minutes: at most 10.
 pub const KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES: &str = "kubeconfig-exec-certificate-ttl-minutes";
+/// How long the administrator's file of a cluster lives, in minutes.
+pub const KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES: &str = "kubeconfig-admin-token-ttl-minutes";
 /// `true` where only users with an object of their own may have kubeconfigs; `false` where anybody
 /// may whose name does not begin with `system:`.
 pub const KUBECONFIG_REQUIRE_USER: &str = "kubeconfig-require-user";
@@ -69,6 +71,10 @@ pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
         name: CA_CERTS,
         default: "",
+    },
+    BuiltIn {
+        name: KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES,
+        default: "60",
     },
     BuiltIn {
         name: KUBECONFIG_DEFAULT_TOKEN_TTL_MINUTES,

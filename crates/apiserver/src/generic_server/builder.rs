@@ -72,7 +72,8 @@ impl Builder {
         self
     }
 
-    /// Serves one path outside the API groups; anonymous callers may reach it where `public`.
+    /// Serves one path outside the API groups, or all paths that begin with it where it ends with a
+    /// slash; anonymous callers may reach it where `public`.
     #[must_use]
     pub fn mount(mut self, path: &str, service: HttpService, public: bool) -> Self {
         if public {
@@ -130,7 +131,7 @@ impl Builder {
 ///
 /// # Panics
 /// Where the kind's own schema is not structural: a mistake in its types, met at the first start.
-fn schema_of(description: &Description) -> Arc<Schema> {
+pub(crate) fn schema_of(description: &Description) -> Arc<Schema> {
     let schema =
         Schema::from_definitions(&description.schema.root(), &description.schema.definitions);
     schema.expect("the schema of a served kind is structural")

@@ -74,7 +74,7 @@ impl WriteOptions {
 
 /// The user agent up to its first slash, printable, at most 128 bytes (apiserver
 /// `managerOrUserAgent`).
-fn manager_of(user_agent: &str) -> String {
+pub(crate) fn manager_of(user_agent: &str) -> String {
     let product = user_agent.split('/').next().unwrap_or_default();
     let mut manager = String::new();
     for character in product.chars().filter(|character| !character.is_control()) {

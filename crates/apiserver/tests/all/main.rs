@@ -23,6 +23,7 @@ mod list;
 mod list_versions;
 mod listener;
 mod patch;
+mod private_document;
 mod representation;
 mod routing;
 mod update;

@@ -15,6 +15,7 @@ use crate::fan_out::{FanOut, Pace};
 use crate::load::{Load, Stop};
 use crate::process::Meter;
 use crate::request;
+use crate::tunnel::Tunnel;
 
 /// A bare server in this process, which ends with the runtime of its test.
 async fn bare() -> Arc<Endpoint> {
@@ -104,4 +105,25 @@ async fn an_answer_that_is_no_success_is_an_error_that_shows_it() {
     let wrong = request::get(&endpoint, "/nothing", request::JSON);
     let error = connection.send(&wrong).await.unwrap_err();
     assert_eq!(error.to_string(), "answered 404: refused");
+}
+
+#[tokio::test]
+async fn what_comes_through_a_tunnel_is_counted() {
+    let endpoint = bare().await;
+    let tunnel = |path: &str| Tunnel {
+        request: request::upgrade(&endpoint, path),
+        endpoint: Arc::clone(&endpoint),
+    };
+    let some_time = Duration::from_millis(50);
+    let sample = tunnel("/tunnel").run(some_time, Meter::own()).await;
+    let sample = sample.unwrap();
+    assert_eq!(sample.bytes, sample.latencies.len() as u64 * (1 << 20));
+    assert!(sample.bytes > 0);
+
+    let refused = tunnel("/elsewhere").run(some_time, Meter::own()).await;
+    let error = refused.unwrap_err().to_string();
+    assert!(
+        error.starts_with("not upgraded, but answered \"HTTP/1.1 404 Not Found"),
+        "{error}"
+    );
 }

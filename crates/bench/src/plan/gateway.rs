@@ -13,13 +13,16 @@ use crate::options::Group;
 use crate::report::{Row, Unit, millis};
 use crate::request::{self, JSON};
 use crate::rival::{self, Rival};
-use crate::sample::Summary;
+use crate::sample::{Sample, Summary};
+use crate::tunnel::Tunnel;
 use crate::{progress, targets};
 
 /// Clients at once where many are.
 const CLIENTS: usize = 32;
 
 const HELLO: &str = "/hello";
+
+const TUNNEL: &str = "/tunnel";
 
 /// Rows, and what is to be said about them.
 pub(super) type Measured = (Vec<Row>, Vec<String>);
@@ -34,7 +37,10 @@ impl Bench<'_> {
         let token = self.mint(1).await?.concat();
         let folder = self.server.folder();
         match rival::haproxy(self.bare, folder).await? {
-            Some(rival) => rows.extend(self.beside(&rival, &token, targets::HAPROXY).await?),
+            Some(rival) => {
+                rows.extend(self.beside(&rival, &token, targets::HAPROXY).await?);
+                rows.extend(self.tunnel(&rival, &token).await?);
+            }
             None => notes.push("HAProxy is not here (Debian package haproxy): left out".into()),
         }
         match rival::kubectl(&self.options.kubectl, self.bare, folder).await? {
@@ -69,6 +75,31 @@ impl Bench<'_> {
                 .with_limit(added(&their_alone))
                 .with_targets(targets.added()),
         ])
+    }
+
+    /// Bytes in one direction through one tunnel; theirs is of TCP, between the same TLS.
+    async fn tunnel(&self, rival: &Rival, token: &str) -> anyhow::Result<Option<Row>> {
+        let Some(bytes) = &rival.bytes else {
+            return Ok(None);
+        };
+        let endpoint = self.server.stranger()?;
+        let path = format!("/k8s/clusters/{CLUSTER}{TUNNEL}");
+        let request = request::with_token(&request::upgrade(&endpoint, &path), token);
+        let ours = Tunnel { endpoint, request };
+        let theirs = Tunnel {
+            request: request::upgrade(bytes, TUNNEL),
+            endpoint: Arc::clone(bytes),
+        };
+        let (mut our_sample, mut their_sample) = (Sample::default(), Sample::default());
+        let turn = self.options.duration() / 2;
+        for _ in 0..2 {
+            our_sample.extend(ours.run(turn, self.server.meter()).await?);
+            their_sample.extend(theirs.run(turn, rival.process.meter()).await?);
+        }
+        let name = format!("gateway, MiB through a tunnel, beside {}", rival.name);
+        let row = Row::rate(name, &our_sample.summary());
+        let limit = their_sample.summary().rate;
+        Ok(Some(row.with_limit(limit).with_targets(targets::tunnel())))
     }
 
     /// Ours and theirs, with many clients.

@@ -40,6 +40,7 @@ pub(super) fn all() -> Result<Vec<Manifest>> {
         manifest!(ServiceAccount, "service-account.yaml"),
         manifest!(ClusterRole, "cluster-role.yaml"),
         manifest!(ClusterRoleBinding, "cluster-role-binding.yaml"),
+        manifest!(ClusterRoleBinding, "admin-role-binding.yaml"),
         manifest!(Role, "role.yaml"),
         manifest!(RoleBinding, "role-binding.yaml"),
     ])
@@ -80,6 +81,7 @@ impl Manifest {
 mod tests {
     use std::collections::BTreeSet;
 
+    use api::management::cluster;
     use gateway::prober::IMPERSONATED;
     use k8s_openapi::api::rbac::v1::PolicyRule;
     use serde_json::{Value, json};
@@ -124,6 +126,7 @@ mod tests {
                 "kubeconfig-apiserver/serviceaccounts/gateway",
                 "clusterroles/kubeconfig-apiserver:gateway",
                 "clusterrolebindings/kubeconfig-apiserver:gateway",
+                "clusterrolebindings/kubeconfig-apiserver:cluster-admins",
                 "kubeconfig-apiserver/roles/gateway-credential",
                 "kubeconfig-apiserver/rolebindings/gateway-credential",
             ]
@@ -205,6 +208,19 @@ mod tests {
             ..PolicyRule::default()
         };
         assert_eq!(rules("roles"), [own]);
+    }
+
+    #[test]
+    fn the_admin_group_of_files_is_an_administrator() {
+        let all = all().unwrap();
+        let binding = all.iter().find(|it| it.name() == cluster::ADMIN_GROUP);
+        let group = "rbac.authorization.k8s.io";
+        let role = json!({ "apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin" });
+        let subject = json!({ "apiGroup": group, "kind": "Group", "name": cluster::ADMIN_GROUP });
+        assert_eq!(
+            binding.unwrap().object.data,
+            json!({ "roleRef": role, "subjects": [subject] })
+        );
     }
 
     #[test]

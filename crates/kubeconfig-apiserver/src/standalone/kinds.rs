@@ -113,6 +113,7 @@ impl Kinds {
             .resource(self.users())
             .resource(self.settings())
             .resource(self.features());
+        let server = self.domain.serve_downloads(server);
         self.builtins.serve(self.domain.serve_clusters(server))
     }
 

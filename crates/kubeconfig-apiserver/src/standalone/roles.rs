@@ -5,6 +5,7 @@ use api::management::{self, Cluster};
 use k8s_openapi::Resource;
 use k8s_openapi::api::authentication::v1::TokenReview;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
+use kubeconfigs::download;
 use machinery::meta::ObjectMeta;
 use tokens::cluster_credential;
 
@@ -41,6 +42,12 @@ pub(super) fn defaults() -> (Vec<ClusterRole>, Vec<ClusterRoleBinding>) {
             ),
             // Whoever lists clusters sees those that they may get.
             rule(management::GROUP, Cluster::PLURAL, &["list", "watch"]),
+            // Which files they get is decided for each of them.
+            PolicyRule {
+                non_resource_urls: Some(vec![format!("{}*", download::PREFIX)]),
+                verbs: vec!["get".to_owned()],
+                ..PolicyRule::default()
+            },
         ],
     );
     let reviews = rule(

@@ -4,7 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{FileCluster, ServerHost};
+use api::management::cluster::OidcProvider;
 use api::management::{Cluster, Node};
+use api::plugin::OidcLogin;
 
 /// Where the API servers of a control plane listen.
 const API_SERVER_PORT: u16 = 6443;
@@ -50,11 +52,37 @@ impl FileCluster {
             display_name: cluster.display_name().to_owned(),
             direct: DirectEndpoint::of(cluster, nodes),
             client_certificates: cluster.client_signer().is_some(),
+            direct_only: false,
+            oidc: cluster.oidc().map(login),
         }
     }
 }
 
+/// What a client must know of the provider of a cluster: whom to ask for what.
+fn login(oidc: &OidcProvider) -> OidcLogin {
+    let scopes = [
+        ("openid", true),
+        ("email", oidc.username_claim == "email"),
+        ("groups", !oidc.groups_claim.is_empty()),
+    ];
+    let scopes = scopes.into_iter().filter(|(_, wanted)| *wanted);
+    OidcLogin {
+        issuer: oidc.issuer.clone(),
+        client_id: oidc.client_id.clone(),
+        scopes: scopes.map(|(scope, _)| scope.to_owned()).collect(),
+        certificate_authority_data: oidc.ca_data.clone(),
+    }
+}
+
 impl DirectEndpoint {
+    /// Whether it has an entry at all: nodes may have none.
+    pub(crate) fn is_there(&self) -> bool {
+        match self {
+            Self::Fqdn { .. } => true,
+            Self::Nodes { nodes, .. } => !nodes.is_empty(),
+        }
+    }
+
     fn of(cluster: &Cluster, nodes: &[Node]) -> Option<DirectEndpoint> {
         let endpoint = cluster.direct_endpoint()?;
         if !endpoint.fqdn.is_empty() {

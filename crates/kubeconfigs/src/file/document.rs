@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 
-use api::plugin::{EXEC_EXTENSION, ExecClusterConfig};
+use api::plugin::{EXEC_EXTENSION, ExecClusterConfig, OidcLogin};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_saphyr::DoubleQuoted;
@@ -140,6 +140,20 @@ struct Extension<'a> {
     kubeconfig: Text<'a>,
     cluster: Text<'a>,
     audience: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc: Option<Login<'a>>,
+}
+
+/// `api::plugin::OidcLogin`, quoted.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Login<'a> {
+    issuer: Text<'a>,
+    #[serde(rename = "clientID")]
+    client_id: Text<'a>,
+    scopes: Vec<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_authority_data: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -209,7 +223,23 @@ impl<'a> NamedExtension<'a> {
                 kubeconfig: DoubleQuoted(&config.kubeconfig),
                 cluster: DoubleQuoted(&config.cluster),
                 audience: DoubleQuoted(&config.audience),
+                oidc: config.oidc.as_ref().map(Login::new),
             },
+        }
+    }
+}
+
+impl<'a> Login<'a> {
+    fn new(oidc: &'a OidcLogin) -> Login<'a> {
+        Login {
+            issuer: DoubleQuoted(&oidc.issuer),
+            client_id: DoubleQuoted(&oidc.client_id),
+            scopes: oidc
+                .scopes
+                .iter()
+                .map(|it| DoubleQuoted(it.as_str()))
+                .collect(),
+            certificate_authority_data: unless_empty(&oidc.certificate_authority_data),
         }
     }
 }

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use api::management::cluster::LOCAL;
-use api::plugin::ExecClusterConfig;
+use api::plugin::{ExecClusterConfig, OidcLogin};
 use tokens::jwt::audience;
 use tokens::secret::Bearer;
 
@@ -103,6 +103,8 @@ struct Direct<'n> {
     prefix: String,
     /// The user of the entries.
     user: String,
+    /// Whether the cluster has no other entries.
+    is_only_way: bool,
     exec: Option<ExecClusterConfig>,
 }
 
@@ -144,7 +146,7 @@ impl<'s, 'a> Layout<'s, 'a> {
             server: self.server(),
             ca_data: self.server_ca_data.clone(),
             user: DEFAULT_ENTRY.to_owned(),
-            exec: self.exec_config(LOCAL),
+            exec: self.exec_config(LOCAL, None),
         });
         self.entries.current_context = DEFAULT_ENTRY.to_owned();
     }
@@ -157,7 +159,7 @@ impl<'s, 'a> Layout<'s, 'a> {
             server: url.to_owned(),
             ca_data: self.server_ca_data.clone(),
             user: MANAGED_USER.to_owned(),
-            exec: self.exec_config(&cluster.id),
+            exec: self.exec_config(&cluster.id, cluster.oidc.as_ref()),
         });
         let own = self.exec.map(|_| cluster.id.as_str());
         self.add_user(MANAGED_USER, own, false)?;
@@ -169,14 +171,18 @@ impl<'s, 'a> Layout<'s, 'a> {
     fn add_cluster(&mut self, cluster: &FileCluster, name: &str) -> Result<String, FileError> {
         let has_user = self.exec.is_some() || cluster.direct.is_some();
         let user = if has_user { name } else { DEFAULT_ENTRY };
-        self.add_target(Target {
-            name: name.to_owned(),
-            server: format!("{}/k8s/clusters/{}", self.server(), cluster.id),
-            ca_data: self.server_ca_data.clone(),
-            user: user.to_owned(),
-            exec: self.exec_config(&cluster.id),
-        });
-        if has_user {
+        if !cluster.direct_only {
+            self.add_target(Target {
+                name: name.to_owned(),
+                server: format!("{}/k8s/clusters/{}", self.server(), cluster.id),
+                ca_data: self.server_ca_data.clone(),
+                user: user.to_owned(),
+                exec: self.exec_config(&cluster.id, cluster.oidc.as_ref()),
+            });
+        }
+        // Where all of its entries use certificates, nobody needs a token.
+        let is_used = !(cluster.direct_only && self.uses_certificates(cluster));
+        if has_user && is_used {
             self.add_user(name, Some(&cluster.id), false)?;
         }
         let Some(endpoint) = &cluster.direct else {
@@ -186,7 +192,8 @@ impl<'s, 'a> Layout<'s, 'a> {
             name,
             prefix: format!("{}-", cluster.plain_name()),
             user: self.direct_user(cluster, name)?,
-            exec: self.exec_config(&cluster.id),
+            is_only_way: cluster.direct_only,
+            exec: self.exec_config(&cluster.id, cluster.oidc.as_ref()),
         };
         let preferred = match endpoint {
             DirectEndpoint::Fqdn { fqdn, ca_data } => Some(self.add_fqdn(direct, fqdn, ca_data)),
@@ -195,9 +202,13 @@ impl<'s, 'a> Layout<'s, 'a> {
         Ok(preferred.unwrap_or_else(|| name.to_owned()))
     }
 
+    fn uses_certificates(&self, cluster: &FileCluster) -> bool {
+        self.exec.is_some() && cluster.client_certificates
+    }
+
     /// The user of the direct entries of a cluster: its own, or one more for client certificates.
     fn direct_user(&mut self, cluster: &FileCluster, name: &str) -> Result<String, FileError> {
-        if self.exec.is_none() || !cluster.client_certificates {
+        if !self.uses_certificates(cluster) {
             return Ok(name.to_owned());
         }
         let user = self
@@ -220,22 +231,22 @@ impl<'s, 'a> Layout<'s, 'a> {
     }
 
     /// Adds an entry per node, named without the prefix if the hostname has it already. The context
-    /// of the first node that is ready is returned.
+    /// of the first node that is ready is returned, or of the first at all where there is no other way.
     fn add_nodes(
         &mut self,
         direct: &Direct<'_>,
         nodes: &[ControlPlaneNode],
         ca_data: &str,
     ) -> Option<String> {
-        let mut first_ready = None;
+        let mut preferred = None;
         for node in nodes {
             let hostname = &node.hostname;
             let short = hostname.strip_prefix(&direct.prefix).unwrap_or(hostname);
             let name = self
                 .names
                 .claim(&format!("{}-{short}", direct.name), "direct");
-            if node.is_ready && first_ready.is_none() {
-                first_ready = Some(name.clone());
+            if (node.is_ready || direct.is_only_way) && preferred.is_none() {
+                preferred = Some(name.clone());
             }
             self.add_target(Target {
                 name,
@@ -245,7 +256,7 @@ impl<'s, 'a> Layout<'s, 'a> {
                 exec: direct.exec.clone(),
             });
         }
-        first_ready
+        preferred
     }
 
     fn add_target(&mut self, target: Target) {
@@ -292,7 +303,7 @@ impl<'s, 'a> Layout<'s, 'a> {
     }
 
     /// What the plugin is told of a cluster; nothing where the file holds tokens.
-    fn exec_config(&self, cluster: &str) -> Option<ExecClusterConfig> {
+    fn exec_config(&self, cluster: &str, oidc: Option<&OidcLogin>) -> Option<ExecClusterConfig> {
         let exec = self.exec?;
         Some(ExecClusterConfig {
             server: self.server(),
@@ -300,6 +311,7 @@ impl<'s, 'a> Layout<'s, 'a> {
             kubeconfig: self.spec.record.name.to_owned(),
             cluster: cluster.to_owned(),
             audience: audience(&exec.issuer, cluster),
+            oidc: oidc.cloned(),
         })
     }
 }

@@ -77,6 +77,8 @@ fn plain(id: &str, display_name: &str) -> FileCluster {
         direct: None,
         managed: None,
         client_certificates: false,
+        direct_only: false,
+        oidc: None,
     }
 }
 
@@ -322,6 +324,75 @@ fn every_context_has_the_namespace() {
     for context in contexts {
         assert_eq!(context["context"]["namespace"], "team-a");
     }
+}
+
+#[test]
+fn a_cluster_may_have_no_entry_through_this_server() {
+    let direct_only = |cluster: FileCluster| FileCluster {
+        direct_only: true,
+        ..cluster
+    };
+    let case = |cluster: FileCluster| Case {
+        include_default_entry: false,
+        ..Case::of(vec![direct_only(cluster)])
+    };
+    let file = case(with_fqdn("c-a", "a")).text();
+    let targets = [("a-fqdn", "https://ace.example.com", "", "a")];
+    let users = [("a", "token-of-c-a")];
+    assert_eq!(parsed(&file), expected(&targets, &users, "a-fqdn"));
+
+    // There is no other way than a node that is not ready.
+    let nodes = vec![node("cp1", 1, false)];
+    let file = case(with_nodes("c-a", "a", nodes)).text();
+    let targets = [("a-cp1", "https://172.20.0.1:6443", "Q0E=", "a")];
+    assert_eq!(parsed(&file), expected(&targets, &users, "a-cp1"));
+}
+
+#[test]
+fn an_only_way_by_certificates_has_one_user() {
+    let cluster = FileCluster {
+        direct_only: true,
+        client_certificates: true,
+        ..with_fqdn("c-a", "a")
+    };
+    let case = Case {
+        include_default_entry: false,
+        credentials: exec(ExecVersion::V1),
+        ..Case::of(vec![cluster])
+    };
+    let file = parsed(&case.text());
+    let users = file["users"].as_array().unwrap().iter();
+    let names: Vec<_> = users.map(|user| &user["name"]).collect();
+    assert_eq!(names, ["a-certificate"]);
+    assert_eq!(file["contexts"][0]["context"]["user"], "a-certificate");
+}
+
+#[test]
+fn the_plugin_is_told_of_the_provider_of_a_cluster() {
+    let cluster: Cluster = serde_json::from_value(json!({
+        "metadata": {"name": "c-a"},
+        "spec": {"authentication": {"oidc": {
+            "issuer": "https://login.example.com", "clientID": "k\"s", "caData": "Q0E=",
+            "usernameClaim": "email", "groupsClaim": "groups",
+        }}},
+    }))
+    .unwrap();
+    let case = Case {
+        credentials: exec(ExecVersion::V1),
+        ..Case::of(vec![FileCluster::new(&cluster, &[])])
+    };
+    let file = parsed(&case.text());
+    let oidc = |entry: usize| {
+        let extensions = &file["clusters"][entry]["cluster"]["extensions"];
+        extensions[0]["extension"]["oidc"].clone()
+    };
+    let expected = json!({
+        "issuer": "https://login.example.com",
+        "clientID": "k\"s",
+        "scopes": ["openid", "email", "groups"],
+        "certificateAuthorityData": "Q0E=",
+    });
+    assert_eq!((oidc(0), oidc(1)), (Value::Null, expected));
 }
 
 #[test]

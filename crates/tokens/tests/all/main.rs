@@ -3,6 +3,7 @@
 
 mod callers;
 mod exchange;
+mod groups;
 mod minter;
 mod openid;
 mod token_review;

@@ -39,6 +39,20 @@ fn words_that_only_look_generated_stay() {
 }
 
 #[test]
+fn what_is_left_of_a_life_is_known_by_its_column() {
+    check(
+        concat!(
+            "CONTEXT   EXPIRES   STATE\n",
+            "prod      7h59m     Active\n"
+        ),
+        concat!(
+            "CONTEXT   EXPIRES   STATE\n",
+            "prod      <age>     Active\n"
+        ),
+    );
+}
+
+#[test]
 fn an_age_is_known_by_its_column_and_columns_stay() {
     check(
         concat!(

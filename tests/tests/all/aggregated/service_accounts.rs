@@ -18,7 +18,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub(super) fn look_after_kubeconfigs(host: &Host) {
     let [ci, other] = ["ci", "other"].map(|name| account(host, name));
     let alice = host.client("alice").unwrap();
-    let created = record::create(&alice, json!({"description": "of alice"}));
+    let of_alice = json!({"description": "of alice", "generateToken": true});
+    let created = record::create(&alice, of_alice);
     let (name, path) = (record::name(&created), record::at(&record::name(&created)));
     strange(&other, &path);
     no_user(&ci);

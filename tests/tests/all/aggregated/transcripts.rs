@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use e2e::{Host, HostOptions, transcript};
+use e2e::{Host, HostOptions, OidcProvider, transcript};
 use test_cluster::EtcdCluster;
 
-use super::service_accounts;
+use super::{downloads, logins, service_accounts};
 
 const FILES: [&str; 8] = [
     "user_documentation",
@@ -22,8 +22,12 @@ const FILES: [&str; 8] = [
 
 #[test]
 fn with_records_in_the_host_and_users_by_certificate_and_account() {
-    let host = Host::start().unwrap();
+    let provider = OidcProvider::start(&["alice"]).unwrap();
+    let options = HostOptions::default().with_logins(&provider).unwrap();
+    let host = Host::start_with(&options).unwrap();
     replay_all(&host);
+    logins::open_files_without_tokens(&host, &provider);
+    downloads::are_for_who_may(&host, &provider);
     service_accounts::look_after_kubeconfigs(&host);
 }
 

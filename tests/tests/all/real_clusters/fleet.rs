@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use e2e::kubectl::Answer;
-use e2e::server::Options as ServerOptions;
 use e2e::{Client, Kubectl, Server, program};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,18 +20,14 @@ pub(super) struct Fleet {
 impl Fleet {
     #[track_caller]
     pub(super) fn start() -> Self {
-        Self::start_with(&[])
+        Self::around(Server::start().unwrap())
     }
 
-    /// With these flags.
+    /// The same with this server.
     #[track_caller]
-    pub(super) fn start_with(arguments: &[&str]) -> Self {
-        let options = ServerOptions {
-            arguments: arguments.iter().map(|&flag| flag.to_owned()).collect(),
-            ..ServerOptions::default()
-        };
+    pub(super) fn around(server: Server) -> Self {
         Self {
-            server: Server::start_with(options).unwrap(),
+            server,
             files: TempDir::new().unwrap(),
         }
     }

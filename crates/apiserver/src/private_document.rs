@@ -1,0 +1,109 @@
+//! A document that is made for one caller, mounted outside of the API groups: a download.
+//!
+//! Making one may leave a record, so GET is the only method, no copy is kept anywhere, and a page of
+//! another site cannot have a browser ask for it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use machinery::meta::GroupResource;
+use machinery::status::{Reason, Status};
+use tower::service_fn;
+
+use crate::request_context::RequestContext;
+use crate::respond::{self, StatusForm};
+use crate::server::HttpService;
+
+/// Makes documents for callers who may reach its path.
+#[async_trait]
+pub trait PrivateDocument: Send + Sync + 'static {
+    /// The document at this raw path for the caller; `None` where there is no such path.
+    ///
+    /// # Errors
+    /// Why the caller gets none.
+    async fn make(&self, cx: &RequestContext, path: &str) -> Result<Option<Attachment>, Status>;
+}
+
+/// A document as a file.
+pub struct Attachment {
+    /// Its media type.
+    pub media_type: &'static str,
+    /// What a browser calls the file: letters, digits, dots and hyphens.
+    pub file_name: String,
+    /// Its content.
+    pub content: Bytes,
+}
+
+/// The documents for [`crate::Builder::mount`].
+pub fn service(document: Arc<dyn PrivateDocument>) -> HttpService {
+    HttpService::new(service_fn(move |request: Request<Body>| {
+        let document = Arc::clone(&document);
+        async move { Ok::<_, Infallible>(answer(&*document, request).await) }
+    }))
+}
+
+async fn answer(document: &dyn PrivateDocument, request: Request<Body>) -> Response<Body> {
+    let Some(cx) = request.extensions().get::<RequestContext>().cloned() else {
+        return respond::missing_context();
+    };
+    let failure = StatusForm::of(&request, &cx);
+    // Nobody reads a body.
+    let request = request.map(drop);
+    let mut response = match asked(document, &cx, &request).await {
+        Ok(Some(attachment)) => attached(attachment),
+        Ok(None) => respond::page_not_found(),
+        Err(status) => failure.respond(&status),
+    };
+    let headers = response.headers_mut();
+    if request.method() != Method::GET {
+        headers.insert(ALLOW, HeaderValue::from_static("GET"));
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    respond::add_warnings(&mut response, &cx);
+    response
+}
+
+async fn asked(
+    document: &dyn PrivateDocument,
+    cx: &RequestContext,
+    request: &Request<()>,
+) -> Result<Option<Attachment>, Status> {
+    if request.method() != Method::GET {
+        let text = "the server does not allow this method on the requested resource";
+        return Err(Status::failure(Reason::MethodNotAllowed, text));
+    }
+    if is_cross_site(request) {
+        let text = "the page that asks is of another origin";
+        return Err(Status::forbidden(&GroupResource::default(), "", text));
+    }
+    document.make(cx, request.uri().path()).await
+}
+
+/// Whether a browser says that a page of another origin asks (Fetch Metadata Request Headers, section
+/// 2.3). Other clients say nothing.
+fn is_cross_site(request: &Request<()>) -> bool {
+    let site = request.headers().get("sec-fetch-site");
+    site.is_some_and(|site| site != "same-origin" && site != "none")
+}
+
+fn attached(attachment: Attachment) -> Response<Body> {
+    let Attachment {
+        media_type,
+        file_name,
+        content,
+    } = attachment;
+    let mut response = respond::bytes(StatusCode::OK, media_type, content);
+    let disposition = format!("attachment; filename=\"{file_name}\"");
+    if let Ok(disposition) = HeaderValue::from_str(&disposition) {
+        response
+            .headers_mut()
+            .insert(CONTENT_DISPOSITION, disposition);
+    }
+    response
+}

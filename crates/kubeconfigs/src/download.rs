@@ -1,0 +1,298 @@
+//! Downloading the file of one cluster: `GET /v1/spectroclusters/{id}/assets/kubeconfig` and
+//! `…/adminkubeconfig`.
+//!
+//! Who may `delete` a cluster is its administrator. Who gets which file:
+//!
+//! | caller | kubeconfig | adminkubeconfig |
+//! |---|---|---|
+//! | may delete the cluster | yes | yes |
+//! | may get it | where it has an OIDC provider | no |
+//! | others | no | no |
+//!
+//! The kubeconfig goes the way that the cluster's users go: through the gateway or to the direct
+//! endpoint, by logging in where the cluster has a provider, else with a token. The administrator's
+//! file goes to the direct endpoint with a token that lives shortly and puts the caller into the
+//! cluster's admin group.
+//!
+//! A file is that of a record of the caller, made as any other ([`Kubeconfigs`]): it needs the right to
+//! create records, is listed, and ends with its record.
+
+use std::sync::Arc;
+
+use api::ext::{Kubeconfig, KubeconfigSpec};
+use api::management::Cluster;
+use apiserver::creator::Creator;
+use apiserver::private_document::{Attachment, PrivateDocument};
+use apiserver::registry::Registry;
+use apiserver::request_context::RequestContext;
+use apiserver::resource::Resource;
+use async_trait::async_trait;
+use auth::user::RESERVED_PREFIX;
+use bytes::Bytes;
+use jiff::Timestamp;
+use machinery::status::Status;
+use machinery::table::Column;
+use machinery::validation::dns1123_subdomain;
+use management::cluster::{may_delete, may_get};
+use serde_json::Value;
+
+use crate::create::Settled;
+use crate::file::FileCluster;
+use crate::resource::{Kubeconfigs, group_resource};
+use crate::ttl;
+
+/// What the addresses of all files begin with.
+pub const PREFIX: &str = "/v1/spectroclusters/";
+
+/// Makes the files that are downloaded.
+pub struct Downloads {
+    kubeconfigs: Arc<Kubeconfigs>,
+    creator: Creator,
+}
+
+/// What there is to download of a cluster.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Asset {
+    Kubeconfig,
+    AdminKubeconfig,
+}
+
+/// What somebody may do with a cluster.
+#[derive(Clone, Copy, Debug)]
+struct Rights {
+    get: bool,
+    delete: bool,
+}
+
+/// A file that somebody may have.
+struct Order {
+    asset: Asset,
+    cluster: Cluster,
+    entry: FileCluster,
+}
+
+impl Downloads {
+    /// Files of records like these.
+    ///
+    /// # Panics
+    /// Where the kind's schema is not structural: a mistake in its types, met at the first start.
+    pub fn new(kubeconfigs: Kubeconfigs) -> Self {
+        Self {
+            creator: Creator::new(kubeconfigs.registry.description()),
+            kubeconfigs: Arc::new(kubeconfigs),
+        }
+    }
+
+    /// The file, if the caller may have it.
+    async fn order(
+        &self,
+        cx: &RequestContext,
+        (id, asset): (&str, Asset),
+    ) -> Result<Order, Status> {
+        let rights = Rights {
+            get: cx.may(&may_get(id)).await?,
+            delete: cx.may(&may_delete(id)).await?,
+        };
+        if !rights.get && !rights.delete {
+            let user = &cx.user.name;
+            return Err(refused(&format!(
+                "user {user} is not allowed to access cluster {id}"
+            )));
+        }
+        let clusters = &self.kubeconfigs.clusters;
+        let Some((cluster, entry)) = clusters.find(id).await? else {
+            let resource = clusters.clusters.group_resource();
+            return Err(Status::not_found(resource, id));
+        };
+        allow(asset, rights, &cluster)?;
+        Ok(Order {
+            asset,
+            cluster,
+            entry,
+        })
+    }
+
+    /// The record of a file, as its user would ask for it.
+    fn record(&self, order: &Order) -> Result<Kubeconfig, Status> {
+        let id = order.cluster.id().to_owned();
+        let (what, ttl, generate_token) = match order.asset {
+            Asset::Kubeconfig => {
+                let logs_in = order.cluster.oidc().is_some();
+                ("Kubeconfig", 0, logs_in.then_some(false))
+            }
+            Asset::AdminKubeconfig => ("Admin kubeconfig", self.admin_ttl()?, Some(true)),
+        };
+        Ok(Kubeconfig {
+            spec: KubeconfigSpec {
+                description: format!("{what} of cluster {id}, downloaded"),
+                clusters: vec![id],
+                include_default_entry: Some(false),
+                generate_token,
+                ttl,
+                ..KubeconfigSpec::default()
+            },
+            ..Kubeconfig::default()
+        })
+    }
+
+    /// The life of an administrator's file in seconds: short, and never longer than that of others.
+    fn admin_ttl(&self) -> Result<i64, Status> {
+        let settings = &self.kubeconfigs.settings;
+        let limit = settings.admin_token_ttl();
+        let limit = limit.map_err(|error| Status::internal(error.to_string()))?;
+        let limit = limit.and_then(|limit| i64::try_from(limit.as_secs()).ok());
+        let usual = ttl::settle(0, settings)?;
+        Ok(usual.min(limit.unwrap_or(usual)))
+    }
+}
+
+#[async_trait]
+impl PrivateDocument for Downloads {
+    async fn make(&self, cx: &RequestContext, path: &str) -> Result<Option<Attachment>, Status> {
+        let Some((id, asset)) = parse(path).filter(|_| self.kubeconfigs.enabled()) else {
+            return Ok(None);
+        };
+        let order = self.order(cx, (id, asset)).await?;
+        let record = self.record(&order)?;
+        let file = OneFile {
+            kubeconfigs: Arc::clone(&self.kubeconfigs),
+            settled: settle(order)?,
+        };
+        let created = self.creator.create(&file, cx, record).await?;
+        Ok(Some(Attachment {
+            media_type: "text/plain; charset=utf-8",
+            file_name: asset.file_name(id),
+            content: Bytes::from(created.status.value),
+        }))
+    }
+}
+
+impl Asset {
+    fn file_name(self, id: &str) -> String {
+        match self {
+            Self::Kubeconfig => format!("{id}.kubeconfig"),
+            Self::AdminKubeconfig => format!("{id}-admin.kubeconfig"),
+        }
+    }
+}
+
+/// The cluster and the file that a raw path names. An id that could be read as anything else is none.
+fn parse(path: &str) -> Option<(&str, Asset)> {
+    let (id, asset) = path.strip_prefix(PREFIX)?.split_once("/assets/")?;
+    let asset = match asset {
+        "kubeconfig" => Asset::Kubeconfig,
+        "adminkubeconfig" => Asset::AdminKubeconfig,
+        _ => return None,
+    };
+    dns1123_subdomain(id).is_empty().then_some((id, asset))
+}
+
+/// The permission table.
+fn allow(asset: Asset, rights: Rights, cluster: &Cluster) -> Result<(), Status> {
+    let id = cluster.id();
+    if cluster.forbids_downloads() {
+        return Err(refused(&format!(
+            "files of cluster {id} are not to be downloaded"
+        )));
+    }
+    match asset {
+        _ if rights.delete => Ok(()),
+        Asset::AdminKubeconfig => Err(refused(&format!(
+            "the admin kubeconfig of cluster {id} is for those who may delete the cluster"
+        ))),
+        Asset::Kubeconfig if cluster.oidc().is_some() => Ok(()),
+        Asset::Kubeconfig => Err(refused(&format!(
+            "cluster {id} has no OIDC provider: its kubeconfig is for those who may delete the cluster"
+        ))),
+    }
+}
+
+fn refused(why: &str) -> Status {
+    Status::forbidden(&group_resource(), "", why)
+}
+
+/// The way that a file goes, and as whom.
+///
+/// # Errors
+/// 400 where the cluster has no such way, 500 where its admin group is one that no door lets in.
+fn settle(order: Order) -> Result<Settled, Status> {
+    let Order {
+        asset,
+        cluster,
+        mut entry,
+    } = order;
+    let mut groups = Vec::new();
+    if asset == Asset::AdminKubeconfig {
+        let group = cluster.admin_group();
+        if group.starts_with(RESERVED_PREFIX) {
+            return Err(Status::internal(format!(
+                "the admin group of cluster {} is one that Kubernetes reserves",
+                cluster.id()
+            )));
+        }
+        groups.push(group.to_owned());
+    }
+    if asset == Asset::Kubeconfig && cluster.is_proxied() {
+        entry.direct = None;
+    } else {
+        let direct = entry.direct.as_ref();
+        if !direct.is_some_and(|endpoint| endpoint.is_there()) {
+            return Err(Status::bad_request(format!(
+                "cluster {} has no authorized cluster endpoint (spec.localClusterAuthEndpoint) for the file to lead to",
+                cluster.id()
+            )));
+        }
+        entry.direct_only = true;
+    }
+    Ok(Settled {
+        clusters: vec![entry],
+        groups,
+    })
+}
+
+/// The kind, for a record whose file is settled.
+struct OneFile {
+    kubeconfigs: Arc<Kubeconfigs>,
+    settled: Settled,
+}
+
+#[async_trait]
+impl Resource for OneFile {
+    type Object = Kubeconfig;
+
+    fn registry(&self) -> &Registry<Kubeconfig> {
+        self.kubeconfigs.registry()
+    }
+
+    fn columns(&self) -> &[Column] {
+        self.kubeconfigs.columns()
+    }
+
+    fn cells(&self, record: &Kubeconfig, now: Timestamp) -> Vec<Value> {
+        self.kubeconfigs.cells(record, now)
+    }
+
+    fn reset_fields(&self) -> &'static [&'static str] {
+        self.kubeconfigs.reset_fields()
+    }
+
+    fn prepare_create(&self, cx: &RequestContext, record: &mut Kubeconfig) -> Result<(), Status> {
+        self.kubeconfigs.prepare_create(cx, record)
+    }
+
+    async fn create(
+        &self,
+        cx: &RequestContext,
+        record: Kubeconfig,
+        dry_run: bool,
+    ) -> Result<Kubeconfig, Status> {
+        let settled = Some(self.settled.clone());
+        let made = self
+            .kubeconfigs
+            .create_record(cx, (record, settled), dry_run);
+        made.await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! The server that a command for people speaks to, and as whom.
+//!
+//! `--server` means the login there. Otherwise the context decides, as for kubectl: one of a file from
+//! a server, or of a cluster behind it, leads to the server itself, with the login there if there is
+//! one, else with the credential of the context. Where there is no context at all, the latest login counts.
+
+use anyhow::{Context, Result, anyhow, bail};
+use http::{Method, StatusCode};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+use machinery::time::Clock;
+
+use crate::args::ServerArgs;
+use crate::environment::Environment;
+use crate::exchange::KUBECONFIGS;
+use crate::files::Files;
+use crate::files::origin::View;
+use crate::folder::Folder;
+use crate::http_client::{Answer, Content, HttpClient, LIMIT, Route};
+use crate::identity::identity;
+use crate::login::lock;
+use crate::server_url::ServerUrl;
+use crate::session::{self, Session};
+
+/// A server, and somebody there.
+pub(crate) struct Access {
+    pub(crate) client: HttpClient,
+    /// The server, for people.
+    pub(crate) server: String,
+}
+
+impl Access {
+    /// As the flags say.
+    ///
+    /// # Errors
+    /// Where they lead to no server, or the user must log in first.
+    pub(crate) async fn new(
+        args: &ServerArgs,
+        environment: &Environment,
+        clock: &dyn Clock,
+    ) -> Result<Self> {
+        let folder = Folder::open(environment.folder()?)?;
+        if let Some(server) = &args.server {
+            let session = session::at(&folder, server, None)?.into_iter().next();
+            let session = session.ok_or_else(|| not_logged_in(server))?;
+            return Self::by_login(&folder, &session, clock).await;
+        }
+        let files = Files::new(args.kubeconfig.as_deref(), environment)?;
+        match Chosen::new(&files, args.context.as_deref())? {
+            Some(chosen) => chosen.access(&folder, clock).await,
+            None => match session::all(&folder)?.first() {
+                Some(session) => Self::by_login(&folder, session, clock).await,
+                None => bail!(
+                    "you are not logged in, and no context of your kubeconfig is current; run: kubectl kubeconfig login --server=URL"
+                ),
+            },
+        }
+    }
+
+    /// As a login.
+    pub(crate) async fn by_login(
+        folder: &Folder,
+        session: &Session,
+        clock: &dyn Clock,
+    ) -> Result<Self> {
+        let server = &session.server;
+        let _lock = lock(folder, server).await?;
+        let Some(identity) = identity(folder, session, clock.now()).await? else {
+            return Err(not_logged_in(server));
+        };
+        let route = Route {
+            trust: session.trust.clone(),
+            ..Route::default()
+        };
+        Ok(Self {
+            client: HttpClient::new(server.as_str(), &route, identity)?,
+            server: server.to_string(),
+        })
+    }
+
+    /// Asks for records, or something of them.
+    ///
+    /// # Errors
+    /// Where the server is another one, or refuses.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        name: &str,
+        content: Content<'_>,
+    ) -> Result<Answer> {
+        let path = match name {
+            "" => KUBECONFIGS.to_owned(),
+            name => format!("{KUBECONFIGS}/{name}"),
+        };
+        let answer = self.client.ask(method, &path, content, LIMIT).await?;
+        match answer.status {
+            status if status.is_success() => Ok(answer),
+            StatusCode::NOT_FOUND if name.is_empty() => bail!(
+                "{} is no kubeconfig-apiserver; choose one with --context or --server",
+                self.server
+            ),
+            StatusCode::UNAUTHORIZED => bail!("{} does not accept your credential", self.server),
+            _ => bail!("{}", answer.refusal()),
+        }
+    }
+}
+
+/// What to do without a login.
+pub(crate) fn not_logged_in(server: &ServerUrl) -> anyhow::Error {
+    anyhow!(
+        "you are not logged in at {server}; run:\n\n    kubectl kubeconfig login --server={server}\n"
+    )
+}
+
+/// A context of the files.
+struct Chosen {
+    merged: Kubeconfig,
+    name: String,
+    address: String,
+    /// The server that the context leads to; `None` where it does not lead to one of ours.
+    server: Option<ServerUrl>,
+}
+
+impl Chosen {
+    /// The context of this name, else the current one; `None` where none is.
+    fn new(files: &Files, name: Option<&str>) -> Result<Option<Self>> {
+        let mut merged = Kubeconfig::default();
+        for path in files.paths().iter().filter(|path| path.exists()) {
+            let mut file = Kubeconfig::read_from(path).map_err(unreadable)?;
+            file.current_context = file.current_context.filter(|name| !name.is_empty());
+            merged = merged.merge(file).map_err(unreadable)?;
+        }
+        let Some(name) = name.map(str::to_owned).or(merged.current_context.clone()) else {
+            return Ok(None);
+        };
+        let context = merged.contexts.iter().find(|context| context.name == name);
+        let context = context.and_then(|context| context.context.as_ref());
+        let context = context.with_context(|| format!("there is no context {name:?}"))?;
+        let cluster = merged
+            .clusters
+            .iter()
+            .find(|cluster| cluster.name == context.cluster);
+        let address = cluster.and_then(|cluster| cluster.cluster.as_ref()?.server.clone());
+        let address = address.with_context(|| format!("context {name:?} has no server"))?;
+        let loaded = files.load()?;
+        let mut origins = View::new(&loaded).origins().into_iter();
+        let origin = origins.find(|(context, _)| *context == name);
+        let server = origin.and_then(|(_, origin)| origin.server_url());
+        Ok(Some(Self {
+            server: server.or_else(|| ServerUrl::in_front_of(&address).ok()),
+            merged,
+            name,
+            address,
+        }))
+    }
+
+    async fn access(self, folder: &Folder, clock: &dyn Clock) -> Result<Access> {
+        if let Some(server) = &self.server {
+            if let Some(session) = session::at(folder, server, None)?.first() {
+                return Access::by_login(folder, session, clock).await;
+            }
+            if self.runs_this_program() {
+                return Err(not_logged_in(server));
+            }
+        }
+        let options = KubeConfigOptions {
+            context: Some(self.name),
+            ..KubeConfigOptions::default()
+        };
+        let config = Config::from_custom_kubeconfig(self.merged, &options).await;
+        let mut config = config.map_err(unreadable)?;
+        let server = self.server.map_or(self.address, String::from);
+        config.cluster_url = server
+            .parse()
+            .with_context(|| format!("{server:?} is no URL"))?;
+        config.default_retry = false;
+        let client = Client::try_from(config).with_context(|| format!("no way to {server}"))?;
+        Ok(Access {
+            client: HttpClient::with_client(&server, client),
+            server,
+        })
+    }
+
+    /// Whether the user of the context has no credential but that of this program.
+    fn runs_this_program(&self) -> bool {
+        let context = self
+            .merged
+            .contexts
+            .iter()
+            .find(|context| context.name == self.name);
+        let user = context.and_then(|context| context.context.as_ref()?.user.clone());
+        let mut users = self.merged.auth_infos.iter();
+        let user = users.find(|it| Some(&it.name) == user.as_ref());
+        let exec = user.and_then(|user| user.auth_info.as_ref()?.exec.as_ref());
+        exec.is_some_and(|exec| exec.command.as_deref() == Some("kubectl-kubeconfig"))
+    }
+}
+
+/// Its text has that of its causes already.
+fn unreadable(error: KubeconfigError) -> anyhow::Error {
+    match error {
+        KubeconfigError::ReadConfig(why, path) => anyhow!("cannot read {}: {why}", path.display()),
+        other => anyhow!("your kubeconfig cannot be used: {other}"),
+    }
+}

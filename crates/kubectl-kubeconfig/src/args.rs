@@ -1,0 +1,162 @@
+//! The command line, as typed.
+
+use clap::{Parser, Subcommand};
+
+use crate::server_url::ServerUrl;
+
+mod login;
+mod people;
+
+pub(crate) use login::{LoginArgs, LogoutArgs};
+pub(crate) use people::{
+    CompletionArgs, CompletionFor, CreateArgs, DeleteArgs, ListArgs, MergeArgs, Output, PruneArgs,
+    ServerArgs, StatusArgs,
+};
+
+/// Gets kubeconfigs from a kubeconfig-apiserver, and the credentials of those that hold none.
+///
+/// A kubeconfig is a record at the server and a file on your machine. Deleting the record ends the
+/// file, wherever copies of it are. A file without tokens runs this plugin, which gets a short-lived
+/// credential for your login:
+///
+///   kubectl kubeconfig login --server=https://HOST
+///   kubectl kubeconfig create --cluster=prod --ttl=8h --merge
+///   kubectl --context=prod get pods
+///   kubectl kubeconfig status
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-kubeconfig",
+    bin_name = "kubectl kubeconfig",
+    version,
+    max_term_width = 100,
+    verbatim_doc_comment
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Prints a credential for kubectl; kubeconfig files run this
+    ///
+    /// Answers client-go (client.authentication.k8s.io v1 and v1beta1) with a short-lived token or
+    /// client certificate that is bound to the record of the file. Only that goes to stdout. What
+    /// flags leave out is taken from KUBERNETES_EXEC_INFO, where the file says
+    /// provideClusterInfo: true.
+    #[command(verbatim_doc_comment)]
+    Credential(CredentialArgs),
+
+    /// Logs in at a server, and keeps the login for `credential` and the other commands
+    ///
+    /// Without a token or certificate of yours it uses the OpenID Connect provider of the server:
+    ///
+    ///   kubectl kubeconfig login --server=https://HOST                     # in your browser
+    ///   kubectl kubeconfig login --server=https://HOST --device-code       # in one elsewhere
+    ///   kubectl kubeconfig login --server=https://HOST --token-file=FILE   # with a token you have
+    #[command(verbatim_doc_comment)]
+    Login(LoginArgs),
+
+    /// Forgets logins, and takes back the credentials that they were exchanged for.
+    Logout(LogoutArgs),
+
+    /// Forgets the credentials that are kept; logins stay.
+    Clean,
+
+    /// Creates a kubeconfig, and keeps its file
+    ///
+    ///   kubectl kubeconfig create --cluster=prod --ttl=8h --merge --use-context
+    ///   kubectl kubeconfig create --all-clusters --file=all.kubeconfig --generate-token=false
+    #[command(verbatim_doc_comment)]
+    Create(CreateArgs),
+
+    /// Lists your kubeconfigs at the server, with what is left of them.
+    List(ListArgs),
+
+    /// Merges kubeconfig files into yours
+    ///
+    /// Nothing of yours is replaced: where a name is taken, the incoming cluster, user or context
+    /// is renamed. The file is written so that only you can read it. kubectl does not change it
+    /// meanwhile.
+    ///
+    ///   kubectl kubeconfig merge ~/Downloads/prod.yaml
+    #[command(verbatim_doc_comment)]
+    Merge(MergeArgs),
+
+    /// Removes contexts from your kubeconfig whose record is gone
+    ///
+    /// Only contexts of files from a kubeconfig-apiserver, and only where a login of yours can tell
+    /// that the record is gone. Clusters and users that nothing else refers to go along.
+    #[command(verbatim_doc_comment)]
+    Prune(PruneArgs),
+
+    /// Deletes kubeconfigs at the server
+    ///
+    /// Their files, and all that was got for them, stop working at once; a client certificate
+    /// within minutes.
+    #[command(verbatim_doc_comment)]
+    Delete(DeleteArgs),
+
+    /// Shows your logins, and how the contexts of your kubeconfig stand.
+    Status(StatusArgs),
+
+    /// Prints a script that completes commands and flags when you press TAB.
+    Completion(CompletionArgs),
+
+    /// What kubectl asks when somebody presses TAB.
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+}
+
+/// Flags of `credential`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct CredentialArgs {
+    /// The server that gives the credential, https://HOST or https://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<ServerUrl>,
+
+    /// The record of the kubeconfig file, by name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) kubeconfig: Option<String>,
+
+    /// The cluster that the credential is for, by id; `local`, the server itself, if nobody says.
+    #[arg(long, value_name = "ID")]
+    pub(crate) cluster: Option<String>,
+
+    /// Get a client certificate instead of a token.
+    #[arg(long)]
+    pub(crate) client_certificate: bool,
+
+    /// Never ask and never open a browser, even on a terminal.
+    #[arg(long)]
+    pub(crate) non_interactive: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn help_is_shown_as_it_is_written() {
+        let mut root = Args::command();
+        root.build();
+        for command in root.get_subcommands() {
+            let about = command.get_long_about().or(command.get_about());
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let first = about.lines().next().unwrap_or_default();
+            assert!(!first.ends_with('.'), "{first}");
+            // Narrower than `max_term_width`.
+            let widest = about.lines().map(str::len).max();
+            assert!(
+                command.get_long_about().is_none() || widest < Some(100),
+                "{about}"
+            );
+        }
+    }
+}

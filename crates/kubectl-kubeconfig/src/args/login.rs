@@ -1,0 +1,60 @@
+//! Flags of `login` and `logout`.
+
+use std::path::PathBuf;
+
+use crate::server_url::ServerUrl;
+
+/// Flags of `login`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct LoginArgs {
+    /// The server, https://HOST or https://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: ServerUrl,
+
+    /// PEM file of the CA that vouches for the server. Without it the CA that your kubeconfig names for the server, else
+    /// those that this machine trusts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate_authority: Option<PathBuf>,
+
+    /// A file with a bearer token that the server accepts. It is read anew for each use.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["client_certificate", "device_code"])]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// PEM file of a client certificate that the server accepts. It is read anew for each use.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "client_key",
+        conflicts_with = "device_code"
+    )]
+    pub(crate) client_certificate: Option<PathBuf>,
+
+    /// PEM file of the key of that certificate.
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    pub(crate) client_key: Option<PathBuf>,
+
+    /// Log in with a code that you type in a browser elsewhere.
+    #[arg(long)]
+    pub(crate) device_code: bool,
+
+    /// Print the address to open instead of opening it.
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+
+    /// Port of 127.0.0.1 that the browser comes back to, for providers that know it by number; 0 for any.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) listen_port: u16,
+}
+
+/// Flags of `logout`.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(id = "which", required = true, multiple = false)]
+pub(crate) struct LogoutArgs {
+    /// The server to log out from, https://HOST or https://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<ServerUrl>,
+
+    /// Log out everywhere.
+    #[arg(long)]
+    pub(crate) all: bool,
+}

@@ -1,0 +1,237 @@
+//! `credential`: the credential provider of client-go.
+//!
+//! A credential that is kept and was honoured a moment ago is printed at once. Everything else is
+//! done by one process at a time for each server, which the others wait for: they then find what it
+//! got. So fifty clients that start together cost one login and one exchange.
+//!
+//! Where the login has ended and the user can be asked, the user logs in here; else the program says
+//! what to run, and fails. One refusal is an answer to all who wait.
+
+use std::io::{Write, stdout};
+
+use anyhow::{Context, Result, anyhow, bail};
+use jiff::Timestamp;
+use machinery::time::Clock;
+
+use crate::access::not_logged_in;
+use crate::args::CredentialArgs;
+use crate::cache::{self, Cached, State};
+use crate::environment::Environment;
+use crate::exchange::{self, Exchange};
+use crate::exec_credential::{Credential, Request};
+use crate::folder::{Folder, Lock};
+use crate::http_client::HttpClient;
+use crate::identity::identity;
+use crate::key::key;
+use crate::login::{self, Way};
+use crate::oidc::code::Browser;
+use crate::say;
+use crate::session::{self, Session};
+use crate::target::Target;
+
+/// Runs the command.
+pub(crate) async fn run(
+    args: &CredentialArgs,
+    environment: &Environment,
+    clock: &dyn Clock,
+) -> Result<()> {
+    let request = Request::parse(environment.exec_info.as_deref())?;
+    let target = Target::new(args, &request)?;
+    let folder = Folder::open(environment.folder()?)?;
+    let asked = request.interactive.unwrap_or(true) && !args.non_interactive;
+    let search = Search {
+        folder: &folder,
+        target: &target,
+        clock,
+        interactive: asked && environment.is_terminal,
+    };
+    let cached = search.credential().await?;
+    let answer = request.answer(&cached.credential, cached.expires);
+    writeln!(stdout(), "{answer}").context("stdout is closed")
+}
+
+/// The way to a credential.
+struct Search<'a> {
+    folder: &'a Folder,
+    target: &'a Target,
+    clock: &'a dyn Clock,
+    /// Whether the user may be asked something.
+    interactive: bool,
+}
+
+/// What an exchange of one login came to.
+enum Found {
+    Credential(Box<Cached>),
+    LoginEnded,
+    Refused(String),
+}
+
+impl Search<'_> {
+    async fn credential(&self) -> Result<Cached> {
+        let start = self.clock.now();
+        if let Some(cached) = self.kept()? {
+            return Ok(cached);
+        }
+        let _lock = self.lock().await?;
+        if let Some(cached) = self.kept()? {
+            return Ok(cached);
+        }
+        self.check_failure(start)?;
+        for session in self.sessions()? {
+            if let Some(cached) = self.looked_at(&session).await? {
+                return Ok(cached);
+            }
+        }
+        self.exchanged().await
+    }
+
+    /// The user may have to do something elsewhere before this goes on.
+    async fn lock(&self) -> Result<Lock> {
+        let server = &self.target.server;
+        if self.interactive {
+            if let Some(lock) = login::try_lock(self.folder, server)? {
+                return Ok(lock);
+            }
+            say::line(format_args!(
+                "Another kubectl gets a credential from {server}; waiting for it."
+            ));
+        }
+        login::lock(self.folder, server).await
+    }
+
+    fn sessions(&self) -> Result<Vec<Session>> {
+        let target = self.target;
+        session::at(self.folder, &target.server, target.trust.as_ref())
+    }
+
+    /// A credential that needs no look at the server.
+    fn kept(&self) -> Result<Option<Cached>> {
+        let now = self.clock.now();
+        for session in self.sessions()? {
+            let cached = cache::get(self.folder, &session, self.target, now)?;
+            if let Some(cached) = cached.filter(|it| it.state(now) == State::Good) {
+                return Ok(Some(cached));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A credential that the server still honours; one that was taken back is forgotten.
+    async fn looked_at(&self, session: &Session) -> Result<Option<Cached>> {
+        let now = self.clock.now();
+        let Some(mut cached) = cache::get(self.folder, session, self.target, now)? else {
+            return Ok(None);
+        };
+        if self.is_over(session, &cached).await? {
+            cache::remove(self.folder, session, self.target)?;
+            return Ok(None);
+        }
+        cached.checked = self.clock.now();
+        cache::put(self.folder, session, self.target, &cached)?;
+        Ok(Some(cached))
+    }
+
+    async fn is_over(&self, session: &Session, cached: &Cached) -> Result<bool> {
+        match &cached.credential {
+            Credential::Token(token) => {
+                let route = self.target.route(&session.trust);
+                exchange::is_taken_back(&route, self.target, token).await
+            }
+            Credential::Certificate { .. } => Ok(match self.client(session).await? {
+                Some(client) => exchange::is_record_over(&client, &self.target.kubeconfig).await,
+                None => true,
+            }),
+        }
+    }
+
+    /// A new credential, for a login that is there or for a new one.
+    async fn exchanged(&self) -> Result<Cached> {
+        let mut refusal = None;
+        for session in self.sessions()? {
+            match self.exchange(&session).await? {
+                Found::Credential(cached) => return Ok(*cached),
+                Found::Refused(why) => {
+                    refusal = refusal.or(Some(format!("{}: {why}", session.account)))
+                }
+                Found::LoginEnded => (),
+            }
+        }
+        if let Some(refusal) = refusal {
+            bail!("{} gives no credential to {refusal}", self.target.server);
+        }
+        let session = self.logged_in().await?;
+        match self.exchange(&session).await? {
+            Found::Credential(cached) => Ok(*cached),
+            Found::Refused(why) => {
+                let (server, account) = (&self.target.server, &session.account);
+                bail!("{server} gives no credential to {account}: {why}")
+            }
+            Found::LoginEnded => bail!("{} does not accept the login", self.target.server),
+        }
+    }
+
+    async fn exchange(&self, session: &Session) -> Result<Found> {
+        let Some(client) = self.client(session).await? else {
+            return Ok(Found::LoginEnded);
+        };
+        let exchanged = exchange::exchange(&client, self.target, self.clock.now()).await?;
+        Ok(match exchanged {
+            Exchange::Given(cached) => {
+                cache::put(self.folder, session, self.target, &cached)?;
+                Found::Credential(cached)
+            }
+            Exchange::LoginEnded => Found::LoginEnded,
+            Exchange::Refused(why) => Found::Refused(why),
+        })
+    }
+
+    /// A client that speaks as a login; `None` where that has ended.
+    async fn client(&self, session: &Session) -> Result<Option<HttpClient>> {
+        let identity = identity(self.folder, session, self.clock.now()).await?;
+        let Some(identity) = identity else {
+            return Ok(None);
+        };
+        let route = self.target.route(&session.trust);
+        HttpClient::new(self.target.server.as_str(), &route, identity).map(Some)
+    }
+
+    /// A new login, where the user can be asked.
+    async fn logged_in(&self) -> Result<Session> {
+        let server = &self.target.server;
+        if !self.interactive {
+            return Err(not_logged_in(server));
+        }
+        let route = self
+            .target
+            .route(&self.target.trust.clone().unwrap_or_default());
+        let browser = Browser {
+            open: true,
+            port: 0,
+        };
+        let session = login::by_provider(server, &route, Way::Browser(browser), self.clock).await;
+        if session.is_err() {
+            let now = self.clock.now().to_string();
+            self.folder.write(&self.failure(), now.as_bytes())?;
+        }
+        let session = session?;
+        session::save(self.folder, &session)?;
+        Ok(session)
+    }
+
+    /// Whether the login failed for which this process waited: nobody is asked fifty times.
+    fn check_failure(&self, start: Timestamp) -> Result<()> {
+        let failed = self.folder.read(&self.failure())?;
+        let failed =
+            failed.and_then(|text| std::str::from_utf8(&text).ok()?.parse::<Timestamp>().ok());
+        match failed {
+            Some(failed) if start < failed => {
+                Err(anyhow!("the login at {} failed", self.target.server))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn failure(&self) -> String {
+        format!("failure-{}", key(&[self.target.server.as_str()]))
+    }
+}

@@ -1,0 +1,83 @@
+//! The environment variables that the program reads, and what else it finds around it.
+//!
+//! | variable               | what for                                                            |
+//! |------------------------|---------------------------------------------------------------------|
+//! | `KUBERNETES_EXEC_INFO` | what client-go wants to know from `credential`                      |
+//! | `KUBECONFIG`           | the kubeconfig files, as for kubectl                                |
+//! | `XDG_CACHE_HOME`       | where logins are kept, in the folder `kubectl-kubeconfig`           |
+//! | `HOME`                 | for `~/.kube/config`, and `~/.cache` where there is no other folder |
+//!
+//! Besides, `HTTPS_PROXY` and `NO_PROXY` are honoured, in either case.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{IsTerminal, stdin};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// What the program finds around it, read once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    /// `KUBERNETES_EXEC_INFO`.
+    pub(crate) exec_info: Option<OsString>,
+    /// `KUBECONFIG`.
+    pub(crate) kubeconfig: Option<OsString>,
+    /// The folder for what can be made again.
+    pub(crate) cache: Option<PathBuf>,
+    /// The home folder.
+    pub(crate) home: Option<PathBuf>,
+    /// Whether somebody sits in front of it.
+    pub(crate) is_terminal: bool,
+}
+
+impl Environment {
+    /// Reads it.
+    pub(crate) fn read() -> Self {
+        let home = absolute(env::var_os("HOME"));
+        let fallback = home.as_ref().map(|home| home.join(".cache"));
+        Self {
+            exec_info: filled(env::var_os("KUBERNETES_EXEC_INFO")),
+            kubeconfig: filled(env::var_os("KUBECONFIG")),
+            cache: absolute(env::var_os("XDG_CACHE_HOME")).or(fallback),
+            home,
+            is_terminal: stdin().is_terminal(),
+        }
+    }
+
+    /// Where logins are kept.
+    pub(crate) fn folder(&self) -> Result<PathBuf> {
+        let cache = self.cache.as_deref();
+        let cache = cache.context("neither HOME nor XDG_CACHE_HOME says where to keep logins")?;
+        Ok(Path::new(cache).join("kubectl-kubeconfig"))
+    }
+}
+
+fn filled(value: Option<OsString>) -> Option<OsString> {
+    value.filter(|value| !value.is_empty())
+}
+
+/// A relative path would depend on where kubectl was started; the XDG specification says to ignore
+/// it.
+fn absolute(value: Option<OsString>) -> Option<PathBuf> {
+    value.map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_where_kubectl_was_started_has_no_say() {
+        for (value, expected) in [
+            (None, None),
+            (Some(""), None),
+            (Some("cache"), None),
+            (Some("./cache"), None),
+            (Some("/cache"), Some("/cache")),
+        ] {
+            let found = absolute(value.map(OsString::from));
+            assert_eq!(found, expected.map(PathBuf::from), "{value:?}");
+        }
+    }
+}

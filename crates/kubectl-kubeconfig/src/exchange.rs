@@ -1,0 +1,170 @@
+//! The exchange of a login for a credential: creation of a Token that names the record and the
+//! cluster.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use api::ext::{self, Kubeconfig, Token, TokenSpec, token};
+use api::management::cluster::LOCAL;
+use certificates::Certificate;
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use serde_json::json;
+
+use crate::cache::Cached;
+use crate::exec_credential::Credential;
+use crate::http_client::{Answer, Content, HttpClient, Identity, LIMIT, Route};
+use crate::secret::Secret;
+use crate::target::Target;
+
+/// How long a look at a kept credential may take. Where the server is away it is used unseen.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The Tokens of the API.
+const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
+
+/// The records of the API.
+pub(crate) const KUBECONFIGS: &str = "/apis/ext.cattle.io/v1/kubeconfigs";
+
+/// What became of an exchange.
+#[derive(Debug)]
+pub(crate) enum Exchange {
+    /// A credential.
+    Given(Box<Cached>),
+    /// The server does not know the login any more.
+    LoginEnded,
+    /// The server does not give this user a credential for the record, and says why.
+    Refused(String),
+}
+
+/// Asks for a credential.
+///
+/// # Errors
+/// Where the server does not answer, or in a way that nobody understands.
+pub(crate) async fn exchange(
+    client: &HttpClient,
+    target: &Target,
+    now: Timestamp,
+) -> Result<Exchange> {
+    let key = target.certificate.then(KeyPair::generate).transpose();
+    let key = key.context("no key can be made")?;
+    let request = key.as_ref().map(signing_request).transpose()?;
+    let spec = TokenSpec {
+        kind: token::KIND_KUBECONFIG.to_owned(),
+        kubeconfig_name: target.kubeconfig.clone(),
+        cluster_name: target.cluster.clone(),
+        certificate_signing_request: request.unwrap_or_default(),
+        ..TokenSpec::default()
+    };
+    let (version, kind) = (ext::API_VERSION, Token::KIND);
+    let token = json!({ "apiVersion": version, "kind": kind, "metadata": {}, "spec": spec });
+    let answer = client.ask(Method::POST, TOKENS, Content::Json(&token), LIMIT);
+    let answer = answer.await?;
+    match answer.status {
+        StatusCode::UNAUTHORIZED => Ok(Exchange::LoginEnded),
+        status if !status.is_success() => Ok(Exchange::Refused(answer.refusal())),
+        _ => Ok(Exchange::Given(Box::new(given(
+            &answer,
+            key.as_ref(),
+            now,
+        )?))),
+    }
+}
+
+/// Whether a token was taken back: it is shown to the door that it is for. Where that is away, nobody
+/// says so.
+pub(crate) async fn is_taken_back(route: &Route, target: &Target, token: &Secret) -> Result<bool> {
+    let bearer = Identity::Token(token.clone());
+    let client = HttpClient::new(target.server.as_str(), route, bearer)?;
+    let path = match target.cluster.as_str() {
+        LOCAL => "/version".to_owned(),
+        cluster => format!("/k8s/clusters/{cluster}/version"),
+    };
+    let answer = client.ask(Method::GET, &path, Content::None, LOOK).await;
+    Ok(answer.is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED))
+}
+
+/// Whether a record is gone or suspended. A certificate itself cannot be taken back; without its
+/// record it shall not be used from here.
+pub(crate) async fn is_record_over(client: &HttpClient, kubeconfig: &str) -> bool {
+    let path = format!("{KUBECONFIGS}/{kubeconfig}");
+    let answer = client.ask(Method::GET, &path, Content::None, LOOK).await;
+    answer.is_ok_and(|answer| {
+        let record = answer.json::<Kubeconfig>().unwrap_or_default();
+        answer.status == StatusCode::NOT_FOUND || record.spec.is_suspended()
+    })
+}
+
+fn given(answer: &Answer, key: Option<&KeyPair>, now: Timestamp) -> Result<Cached> {
+    let token: Token = answer.json().context("the Token that was made")?;
+    if let Some(key) = key {
+        let certificate = token.status.certificate;
+        let read = Certificate::from_pem(certificate.as_bytes());
+        let end = read
+            .context("the certificate that was given")?
+            .validity
+            .not_after;
+        let credential = Credential::Certificate {
+            certificate,
+            key: Secret::new(key.serialize_pem()),
+        };
+        return Ok(Cached::new(credential, String::new(), end, now));
+    }
+    ensure!(
+        !token.status.bearer_token.is_empty(),
+        "the server made a Token without its value"
+    );
+    let end = token.status.expires_at.parse::<Timestamp>();
+    let end = end.context("the server does not say when its Token expires")?;
+    let name = token.metadata.name.unwrap_or_default();
+    let credential = Credential::Token(Secret::new(token.status.bearer_token));
+    Ok(Cached::new(credential, name, end, now))
+}
+
+/// Who the certificate is for is the server's to say: the request has a key and no name.
+fn signing_request(key: &KeyPair) -> Result<String> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    let request = params.serialize_request(key).and_then(|it| it.pem());
+    request.context("no certificate can be asked for")
+}
+
+/// Who the login is, in the words of the server.
+///
+/// # Errors
+/// Where the server does not accept the login.
+pub(crate) async fn account(client: &HttpClient) -> Result<String> {
+    let review = json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "SelfSubjectReview",
+        "metadata": {},
+    });
+    let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let answer = client
+        .ask(Method::POST, path, Content::Json(&review), LIMIT)
+        .await?;
+    ensure!(
+        answer.status.is_success(),
+        "the server does not accept this login: {}",
+        answer.refusal()
+    );
+    let review: serde_json::Value = answer.json().context("who you are")?;
+    let name = review.pointer("/status/userInfo/username");
+    let name = name.and_then(|name| name.as_str()).unwrap_or_default();
+    ensure!(
+        !name.is_empty() && name != "system:anonymous",
+        "the server does not know who you are"
+    );
+    Ok(name.to_owned())
+}
+
+/// Takes a token back, if the server still knows it.
+pub(crate) async fn revoke(client: &HttpClient, token: &str) -> Result<()> {
+    let path = format!("{TOKENS}/{token}");
+    let answer = client.ask(Method::DELETE, &path, Content::None, LIMIT);
+    let answer = answer.await?;
+    let gone = answer.status.is_success() || answer.status == StatusCode::NOT_FOUND;
+    ensure!(gone, "{}", answer.refusal());
+    Ok(())
+}

@@ -1,0 +1,296 @@
+//! `client.authentication.k8s.io`: what client-go asks of a credential provider, and how it wants
+//! the answer.
+//!
+//! The question is in the environment variable `KUBERNETES_EXEC_INFO`; the answer goes to stdout,
+//! in the version of the question. Versions v1 and v1beta1 have the same fields. Facts: client-go
+//! `pkg/apis/clientauthentication`, `plugin/pkg/client/auth/exec`.
+
+use std::ffi::OsStr;
+
+use anyhow::{Context, Result, bail};
+use api::plugin::ExecClusterConfig;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use machinery::time::rfc3339;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::secret::Secret;
+use crate::trust::Trust;
+
+const GROUP: &str = "client.authentication.k8s.io";
+const KIND: &str = "ExecCredential";
+
+/// What client-go asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    version: Version,
+    /// Whether the user may be asked something. `None` where nobody said.
+    pub(crate) interactive: Option<bool>,
+    /// The cluster that the credential is for, with `provideClusterInfo: true`.
+    pub(crate) cluster: Option<Cluster>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Version {
+    #[default]
+    V1,
+    V1Beta1,
+}
+
+/// A cluster as the kubeconfig file describes it. `insecure-skip-tls-verify` and
+/// `disable-compression` are about talking to the cluster itself, and mean nothing here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub(crate) struct Cluster {
+    /// Its address.
+    pub(crate) server: String,
+    /// The name that its certificate has.
+    pub(crate) tls_server_name: String,
+    /// Base64 of PEM.
+    certificate_authority_data: Option<String>,
+    /// The proxy on the way to it.
+    pub(crate) proxy_url: String,
+    /// The extension of our files.
+    pub(crate) config: Option<ExecClusterConfig>,
+}
+
+/// What opens a cluster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(PartialEq))]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Credential {
+    Token(Secret),
+    Certificate {
+        /// PEM.
+        certificate: String,
+        /// PEM.
+        key: Secret,
+    },
+}
+
+impl Request {
+    /// Reads the variable; without it somebody runs the program by hand.
+    ///
+    /// # Errors
+    /// Where it is in another form, or a version of the API that is not known here.
+    pub(crate) fn parse(variable: Option<&OsStr>) -> Result<Self> {
+        let Some(variable) = variable else {
+            return Ok(Self {
+                version: Version::V1,
+                interactive: None,
+                cluster: None,
+            });
+        };
+        Self::from_json(variable.as_encoded_bytes()).context("KUBERNETES_EXEC_INFO")
+    }
+
+    fn from_json(json: &[u8]) -> Result<Self> {
+        let typed: Typed = serde_json::from_slice(json)?;
+        let version = match typed.api_version.strip_prefix(GROUP) {
+            Some("/v1") => Version::V1,
+            Some("/v1beta1") => Version::V1Beta1,
+            _ => bail!(
+                "apiVersion {:?} is not known here; known are {GROUP}/v1 and {GROUP}/v1beta1",
+                typed.api_version
+            ),
+        };
+        if typed.kind != KIND {
+            bail!("kind {:?} is not {KIND}", typed.kind);
+        }
+        Ok(Self {
+            version,
+            interactive: Some(typed.spec.interactive),
+            cluster: typed.spec.cluster,
+        })
+    }
+
+    /// The answer, in the version of the question.
+    pub(crate) fn answer(&self, credential: &Credential, expires: Timestamp) -> Value {
+        let version = match self.version {
+            Version::V1 => "v1",
+            Version::V1Beta1 => "v1beta1",
+        };
+        let expires = rfc3339(expires);
+        let status = match credential {
+            Credential::Token(token) => json!({
+                "expirationTimestamp": expires,
+                "token": token,
+            }),
+            Credential::Certificate { certificate, key } => json!({
+                "expirationTimestamp": expires,
+                "clientCertificateData": certificate,
+                "clientKeyData": key,
+            }),
+        };
+        json!({
+            "apiVersion": format!("{GROUP}/{version}"),
+            "kind": KIND,
+            "status": status,
+        })
+    }
+}
+
+impl Cluster {
+    /// Who vouches for the cluster; `None` where the file does not say.
+    pub(crate) fn trust(&self) -> Result<Option<Trust>> {
+        trust(self.certificate_authority_data.as_deref())
+    }
+}
+
+/// Who vouches for the server of the extension; `None` where the file does not say.
+pub(crate) fn server_trust(config: &ExecClusterConfig) -> Result<Option<Trust>> {
+    trust(Some(&config.certificate_authority_data))
+}
+
+fn trust(data: Option<&str>) -> Result<Option<Trust>> {
+    let Some(data) = data.filter(|data| !data.is_empty()) else {
+        return Ok(None);
+    };
+    let pem = STANDARD.decode(data).context("CA data is not base64")?;
+    let pem = String::from_utf8(pem).context("CA data is not PEM")?;
+    Trust::from_pem(&pem).map(Some)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Typed {
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    spec: Spec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Spec {
+    interactive: bool,
+    cluster: Option<Cluster>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXPIRES: &str = "2026-01-02T03:04:05.9Z";
+
+    fn parse(json: Value) -> Result<Request> {
+        Request::parse(Some(OsStr::new(&json.to_string())))
+    }
+
+    #[test]
+    fn a_question_is_read_whole() {
+        let request = parse(json!({
+            "apiVersion": "client.authentication.k8s.io/v1beta1",
+            "kind": "ExecCredential",
+            "spec": {
+                "interactive": true,
+                "cluster": {
+                    "server": "https://a.b/k8s/clusters/c-1",
+                    "tls-server-name": "name",
+                    "insecure-skip-tls-verify": true,
+                    "certificate-authority-data": "Q0E=",
+                    "proxy-url": "http://proxy:3128",
+                    "disable-compression": true,
+                    "config": {
+                        "server": "https://a.b",
+                        "certificateAuthorityData": "Q0E=",
+                        "kubeconfig": "kubeconfig-abcde",
+                        "cluster": "c-1",
+                        "audience": "cluster:c-1",
+                    },
+                },
+            },
+        }));
+        let expected = Request {
+            version: Version::V1Beta1,
+            interactive: Some(true),
+            cluster: Some(Cluster {
+                server: "https://a.b/k8s/clusters/c-1".to_owned(),
+                tls_server_name: "name".to_owned(),
+                certificate_authority_data: Some("Q0E=".to_owned()),
+                proxy_url: "http://proxy:3128".to_owned(),
+                config: Some(ExecClusterConfig {
+                    server: "https://a.b".to_owned(),
+                    certificate_authority_data: "Q0E=".to_owned(),
+                    kubeconfig: "kubeconfig-abcde".to_owned(),
+                    cluster: "c-1".to_owned(),
+                    audience: "cluster:c-1".to_owned(),
+                    oidc: None,
+                }),
+            }),
+        };
+        assert_eq!(request.unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_no_question_is_refused() {
+        let question = |version: &str, kind: &str| json!({ "apiVersion": version, "kind": kind });
+        for (json, expected) in [
+            (
+                question("client.authentication.k8s.io/v1alpha1", KIND),
+                "KUBERNETES_EXEC_INFO: apiVersion \"client.authentication.k8s.io/v1alpha1\" is not known here; \
+                 known are client.authentication.k8s.io/v1 and client.authentication.k8s.io/v1beta1",
+            ),
+            (
+                question("client.authentication.k8s.io/v1", "Secret"),
+                "KUBERNETES_EXEC_INFO: kind \"Secret\" is not ExecCredential",
+            ),
+            (
+                json!({}),
+                "KUBERNETES_EXEC_INFO: apiVersion \"\" is not known here; \
+                 known are client.authentication.k8s.io/v1 and client.authentication.k8s.io/v1beta1",
+            ),
+        ] {
+            assert_eq!(format!("{:#}", parse(json).unwrap_err()), expected);
+        }
+        assert!(Request::parse(Some(OsStr::new("{"))).is_err());
+    }
+
+    #[test]
+    fn the_answer_is_in_the_version_of_the_question() {
+        let token = Credential::Token(Secret::new("t0ken".to_owned()));
+        let certificate = Credential::Certificate {
+            certificate: "PEM".to_owned(),
+            key: Secret::new("KEY".to_owned()),
+        };
+        for version in ["v1", "v1beta1"] {
+            let version = format!("client.authentication.k8s.io/{version}");
+            let request = parse(json!({ "apiVersion": version, "kind": KIND })).unwrap();
+            assert_eq!(
+                request.answer(&token, EXPIRES.parse().unwrap()),
+                json!({
+                    "apiVersion": version,
+                    "kind": "ExecCredential",
+                    "status": { "expirationTimestamp": "2026-01-02T03:04:05Z", "token": "t0ken" },
+                })
+            );
+            assert_eq!(
+                request.answer(&certificate, EXPIRES.parse().unwrap()),
+                json!({
+                    "apiVersion": version,
+                    "kind": "ExecCredential",
+                    "status": {
+                        "expirationTimestamp": "2026-01-02T03:04:05Z",
+                        "clientCertificateData": "PEM",
+                        "clientKeyData": "KEY",
+                    },
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_question_the_answer_is_in_v1() {
+        let request = Request::parse(None).unwrap();
+        let answer = request.answer(
+            &Credential::Token(Secret::new(String::new())),
+            EXPIRES.parse().unwrap(),
+        );
+        assert_eq!(answer["apiVersion"], "client.authentication.k8s.io/v1");
+        assert_eq!((request.interactive, request.cluster), (None, None));
+    }
+}

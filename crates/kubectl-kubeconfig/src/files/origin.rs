@@ -1,0 +1,180 @@
+//! Which record a context belongs to.
+//!
+//! A file of the server says so in its heading, which is lost as soon as kubectl writes the file; in
+//! the entries of a file without tokens; and, once this program has merged it, in an extension of each
+//! of its contexts, which kubectl leaves alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::plugin::{EXEC_EXTENSION, ExecClusterConfig};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Document, Loaded, Section};
+use crate::server_url::ServerUrl;
+use crate::trust::Trust;
+
+/// The extension of a context.
+const EXTENSION: &str = "kubeconfig-apiserver";
+
+/// The record that a context belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// The server of the record.
+    pub(crate) server: String,
+    /// Its name.
+    pub(crate) kubeconfig: String,
+    /// Its owner; empty where nobody knows.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) user: String,
+}
+
+/// All that the files say, found by name as kubectl finds it.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    files: &'a [Loaded],
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(files: &'a [Loaded]) -> Self {
+        Self { files }
+    }
+
+    /// The entry that counts.
+    pub(crate) fn get(&self, section: Section, name: &str) -> Option<&'a Value> {
+        let mut files = self.files.iter();
+        files.find_map(|file| file.document.get(section, name))
+    }
+
+    /// The current context.
+    pub(crate) fn current_context(&self) -> Option<&'a str> {
+        let mut files = self.files.iter();
+        files.find_map(|file| file.document.current_context())
+    }
+
+    /// The contexts that belong to records, with these, in the order of the files.
+    pub(crate) fn origins(&self) -> Vec<(&'a str, Origin)> {
+        let mut origins = Vec::new();
+        let mut seen = BTreeSet::new();
+        for file in self.files {
+            for name in file.document.names(Section::Contexts) {
+                if !seen.insert(name) {
+                    continue;
+                }
+                let context = self.get(Section::Contexts, name);
+                let origin = context.and_then(|context| self.origin(&file.document, context));
+                origins.extend(origin.map(|origin| (name, origin)));
+            }
+        }
+        origins
+    }
+
+    fn origin(&self, file: &Document, context: &Value) -> Option<Origin> {
+        if let Some(extension) = extension(context, EXTENSION) {
+            return Origin::deserialize(extension).ok();
+        }
+        let part = |section: Section| self.get(section, context[section.field()].as_str()?);
+        let cluster = part(Section::Clusters);
+        let user = part(Section::Users).unwrap_or(&Value::Null);
+        if let Some(config) = cluster.and_then(|it| extension(it, EXEC_EXTENSION)) {
+            let config = ExecClusterConfig::deserialize(config).ok()?;
+            return Origin::new(&config.server, &config.kubeconfig, "");
+        }
+        let owner = user["token"].as_str().map(subject).unwrap_or_default();
+        Origin::new(server_of(file)?.as_str(), file.record()?, &owner)
+    }
+}
+
+impl Origin {
+    fn new(server: &str, kubeconfig: &str, user: &str) -> Option<Self> {
+        let is_known = server.parse::<ServerUrl>().is_ok() && !kubeconfig.is_empty();
+        is_known.then(|| Self {
+            server: server.to_owned(),
+            kubeconfig: kubeconfig.to_owned(),
+            user: user.to_owned(),
+        })
+    }
+
+    /// The server; the text was one when it was made.
+    pub(crate) fn server_url(&self) -> Option<ServerUrl> {
+        self.server.parse().ok()
+    }
+
+    /// Writes it down in a context.
+    pub(crate) fn stamp(&self, context: &mut Value) {
+        let stamp = json!({ "name": EXTENSION, "extension": self });
+        match &mut context["extensions"] {
+            Value::Array(extensions) => {
+                extensions.retain(|it| it["name"] != EXTENSION);
+                extensions.push(stamp);
+            }
+            other => *other = json!([stamp]),
+        }
+    }
+}
+
+/// Who vouches for a server, by the clusters of the files: those that it gives credentials for, and
+/// those behind it.
+pub(crate) fn trust_in(files: &[Loaded], server: &ServerUrl) -> Option<Trust> {
+    let clusters = files.iter().flat_map(|file| {
+        let names = file.document.names(Section::Clusters);
+        names.filter_map(|name| file.document.get(Section::Clusters, name))
+    });
+    let mut data = clusters.filter_map(|cluster| {
+        let config = extension(cluster, EXEC_EXTENSION)
+            .and_then(|it| ExecClusterConfig::deserialize(it).ok());
+        if let Some(config) =
+            config.filter(|it| it.server.parse().is_ok_and(|it: ServerUrl| it == *server))
+        {
+            return Some(config.certificate_authority_data).filter(|data| !data.is_empty());
+        }
+        let front = ServerUrl::in_front_of(cluster["server"].as_str()?).ok()?;
+        let data = cluster["certificate-authority-data"].as_str();
+        data.filter(|_| front == *server).map(str::to_owned)
+    });
+    let pem = STANDARD.decode(data.next()?).ok()?;
+    Trust::from_pem(std::str::from_utf8(&pem).ok()?).ok()
+}
+
+/// The origin of each context of one file, by name.
+pub(crate) fn of_file(file: &Document) -> BTreeMap<String, Origin> {
+    let loaded = [Loaded {
+        path: std::path::PathBuf::new(),
+        document: file.clone(),
+    }];
+    let origins = View::new(&loaded).origins();
+    origins
+        .into_iter()
+        .map(|(name, origin)| (name.to_owned(), origin))
+        .collect()
+}
+
+/// The server that a file with our heading is from: that before its clusters, or its default entry.
+fn server_of(file: &Document) -> Option<ServerUrl> {
+    file.record()?;
+    let addresses = file.names(Section::Clusters).filter_map(|name| {
+        let cluster = file.get(Section::Clusters, name)?;
+        Some((name, cluster["server"].as_str()?))
+    });
+    let mut ours = addresses
+        .filter(|(name, address)| *name == "rancher" || address.contains("/k8s/clusters/"));
+    ServerUrl::in_front_of(ours.next()?.1).ok()
+}
+
+pub(crate) fn extension<'a>(entry: &'a Value, name: &str) -> Option<&'a Value> {
+    let extensions = entry["extensions"].as_array()?;
+    let found = extensions.iter().find(|it| it["name"] == name)?;
+    found.get("extension")
+}
+
+/// Whom a token speaks for, by its own word. Nothing is allowed by that.
+fn subject(token: &str) -> String {
+    let claims = || {
+        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+        let claims: Value = serde_json::from_slice(&claims).ok()?;
+        claims["sub"].as_str().map(str::to_owned)
+    };
+    claims().unwrap_or_default()
+}

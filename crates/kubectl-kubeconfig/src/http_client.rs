@@ -1,0 +1,209 @@
+//! HTTP to one server, under a deadline, with a limit for what comes back.
+//!
+//! The client library of Kubernetes brings TLS, proxies and client certificates; requests are made
+//! here by hand, since half of them go to providers of logins.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use http::{Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Limited};
+use hyper_util::client::proxy::matcher::Matcher;
+use kube::client::Body;
+use kube::config::AuthInfo;
+use kube::{Client, Config};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+use crate::trust::Trust;
+
+/// How long a server may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long a server may take to answer.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// More than any answer to a request of ours.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// How a server is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// Who vouches for it.
+    pub(crate) trust: Trust,
+    /// The proxy on the way; `None` for the one that the environment names, if any.
+    pub(crate) proxy: Option<String>,
+    /// The name that its certificate must have; `None` for that of its address.
+    pub(crate) tls_server_name: Option<String>,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(crate) enum Identity {
+    /// Somebody without a name.
+    Nobody,
+    /// The bearer of a token.
+    Token(Secret),
+    /// The owner of a certificate and its key, in these PEM files.
+    Certificate { certificate: PathBuf, key: PathBuf },
+}
+
+/// A client of one server.
+#[derive(Clone)]
+pub(crate) struct HttpClient {
+    base: String,
+    client: Client,
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    body: Zeroizing<Vec<u8>>,
+}
+
+/// What is asked for beside the path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content<'a> {
+    None,
+    Json(&'a Value),
+    Form(&'a [(&'a str, &'a str)]),
+}
+
+impl HttpClient {
+    /// A client of the server at `base`, an `https` URL without a path.
+    pub(crate) fn new(base: &str, route: &Route, identity: Identity) -> Result<Self> {
+        let uri: Uri = base
+            .parse()
+            .with_context(|| format!("{base:?} is no URL"))?;
+        ensure!(uri.scheme_str() == Some("https"), "{base} is not https");
+        let mut config = Config::new(uri.clone());
+        if !route.trust.is_of_machine() {
+            config.root_cert = Some(route.trust.certificates()?);
+        }
+        config.tls_server_name = route.tls_server_name.clone();
+        config.proxy_url = proxy(&uri, route)?;
+        config.auth_info = auth_info(identity);
+        config.connect_timeout = Some(CONNECT);
+        // Whoever waits is told at once what is wrong.
+        config.default_retry = false;
+        let client = Client::try_from(config).map_err(told);
+        Ok(Self {
+            base: base.trim_end_matches('/').to_owned(),
+            client: client.with_context(|| format!("no way to {base}"))?,
+        })
+    }
+
+    /// A client that is there already.
+    pub(crate) fn with_client(base: &str, client: Client) -> Self {
+        Self {
+            base: base.to_owned(),
+            client,
+        }
+    }
+
+    /// Asks, and reads the answer to its end, all within `limit`.
+    ///
+    /// # Errors
+    /// Where there is no answer. A refusal is an answer.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        content: Content<'_>,
+        limit: Duration,
+    ) -> Result<Answer> {
+        let request = request(method, path, content)?;
+        let answer = timeout(limit, self.answer(request)).await;
+        let answer = answer.unwrap_or_else(|_| Err(anyhow!("no answer within {limit:?}")));
+        answer.with_context(|| format!("{} does not answer", self.base))
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<Answer> {
+        let (head, body) = self.client.send(request).await.map_err(told)?.into_parts();
+        let body = Limited::new(body, MAX_BYTES).collect().await;
+        let body = body.map_err(|error| anyhow!("{error}"))?.to_bytes();
+        Ok(Answer {
+            status: head.status,
+            body: Zeroizing::new(body.to_vec()),
+        })
+    }
+}
+
+impl Answer {
+    /// The answer as an object.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            // The parser's own words may quote the text, which may be secret.
+            anyhow!("an answer in another form, at line {}", error.line())
+        })
+    }
+
+    /// Why the server refused, in its own words where it says so as Kubernetes does.
+    pub(crate) fn refusal(&self) -> String {
+        let status = self.json::<Value>().unwrap_or_default();
+        match status["message"].as_str() {
+            Some(message) if status["kind"] == "Status" => message.to_owned(),
+            _ => format!("the server answers {}", self.status),
+        }
+    }
+}
+
+fn request(method: Method, path: &str, content: Content<'_>) -> Result<Request<Body>> {
+    let builder = Request::builder().method(method).uri(path);
+    let builder = builder.header(header::ACCEPT, "application/json");
+    let request = match content {
+        Content::None => builder.body(Body::empty()),
+        Content::Json(value) => builder
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(value.to_string().into_bytes())),
+        Content::Form(fields) => {
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            let form = form.extend_pairs(fields).finish();
+            builder
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(Body::from(form.into_bytes()))
+        }
+    };
+    request.context("a request that cannot be made")
+}
+
+fn auth_info(identity: Identity) -> AuthInfo {
+    let path = |path: PathBuf| Some(path.to_string_lossy().into_owned());
+    match identity {
+        Identity::Nobody => AuthInfo::default(),
+        Identity::Token(token) => AuthInfo {
+            token: Some(token.for_client()),
+            ..AuthInfo::default()
+        },
+        Identity::Certificate { certificate, key } => AuthInfo {
+            client_certificate: path(certificate),
+            client_key: path(key),
+            ..AuthInfo::default()
+        },
+    }
+}
+
+/// The proxy of the route, else that of the environment.
+fn proxy(uri: &Uri, route: &Route) -> Result<Option<Uri>> {
+    if let Some(proxy) = &route.proxy {
+        let parsed = proxy.parse();
+        return Ok(Some(parsed.with_context(|| format!("proxy {proxy:?}"))?));
+    }
+    Ok(Matcher::from_env()
+        .intercept(uri)
+        .map(|it| it.uri().clone()))
+}
+
+/// A failure in the words of what lies deepest.
+fn told(error: kube::Error) -> anyhow::Error {
+    let mut cause: &(dyn std::error::Error + 'static) = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    anyhow!("{cause}")
+}

@@ -1,0 +1,61 @@
+//! From a kept login to what the server is told.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::folder::Folder;
+use crate::http_client::Identity;
+use crate::oidc::Grant;
+use crate::secret::Secret;
+use crate::session::{self, Means, Session};
+
+/// An ID token that ends sooner is renewed: the request takes time, and clocks differ.
+const MARGIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// What the server is told; `None` where the user must log in again. A login that was renewed on the
+/// way is kept: whoever calls this holds the lock of the server.
+///
+/// # Errors
+/// Where a file of the user's cannot be read, or a provider does not answer.
+pub(crate) async fn identity(
+    folder: &Folder,
+    session: &Session,
+    now: Timestamp,
+) -> Result<Option<Identity>> {
+    match &session.means {
+        Means::TokenFile { path } => token(path).map(Some),
+        Means::ClientCertificate { certificate, key } => Ok(Some(Identity::Certificate {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        })),
+        Means::Oidc(grant) if now + MARGIN < grant.expires => Ok(Some(bearer(grant))),
+        Means::Oidc(grant) => {
+            let Some(grant) = grant.refreshed(now).await? else {
+                return Ok(None);
+            };
+            let identity = bearer(&grant);
+            let renewed = Session {
+                means: Means::Oidc(Box::new(grant)),
+                ..session.clone()
+            };
+            session::save(folder, &renewed)?;
+            Ok(Some(identity))
+        }
+    }
+}
+
+fn bearer(grant: &Grant) -> Identity {
+    Identity::Token(grant.id_token.clone())
+}
+
+/// The token in a file.
+pub(crate) fn token(path: &Path) -> Result<Identity> {
+    let text = fs::read_to_string(path);
+    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+    let token = text.trim();
+    ensure!(!token.is_empty(), "{} is empty", path.display());
+    Ok(Identity::Token(Secret::new(token.to_owned())))
+}

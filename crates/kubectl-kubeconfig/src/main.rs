@@ -1,0 +1,84 @@
+//! `kubectl-kubeconfig`: the kubectl plugin of this project, and the credential provider of the
+//! kubeconfig files that hold no token.
+//!
+//! A file without tokens names this program in its exec entries. client-go runs `credential`, which
+//! exchanges the login of the user for a short-lived credential and prints it; nothing else ever
+//! goes to stdout there. A login is kept in a private folder ([`folder`]), one for each server, CA
+//! and account ([`session`]). The other commands are for people.
+//!
+//! What a credential may open is decided by the server alone. This program relies on one thing: a
+//! login is sent to no server but the one that it was made for, over a connection that the CA of
+//! the login vouches for.
+
+mod access;
+mod args;
+mod cache;
+mod clock;
+mod columns;
+mod commands;
+mod credential;
+mod environment;
+mod exchange;
+mod exec_credential;
+mod files;
+mod folder;
+mod http_client;
+mod identity;
+mod key;
+mod login;
+mod oidc;
+mod record;
+mod say;
+mod secret;
+mod server_url;
+mod session;
+mod standing;
+mod target;
+mod trust;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use machinery::time::Clock;
+
+use crate::args::{Args, Command};
+use crate::clock::SystemClock;
+use crate::commands::{completion, create, delete, list, merge, prune, status};
+use crate::environment::Environment;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.context("the system gives no event loop")?;
+    runtime.block_on(command(args.command, &Environment::read(), &SystemClock))
+}
+
+async fn command(command: Command, environment: &Environment, clock: &dyn Clock) -> Result<()> {
+    match command {
+        Command::Credential(args) => credential::run(&args, environment, clock).await,
+        Command::Login(args) => login::log_in(&args, environment, clock).await,
+        Command::Logout(args) => login::log_out(&args, environment, clock).await,
+        Command::Clean => login::clean(environment, clock).await,
+        Command::Create(args) => create::run(&args, environment, clock).await,
+        Command::List(args) => list::run(&args, environment, clock).await,
+        Command::Merge(args) => merge::run(&args, environment).await,
+        Command::Prune(args) => prune::run(&args, environment, clock).await,
+        Command::Delete(args) => delete::run(&args, environment, clock).await,
+        Command::Status(args) => status::run(&args, environment, clock).await,
+        Command::Completion(args) => completion::run(&args),
+        Command::Complete { words } => completion::complete(&words, environment, clock).await,
+    }
+}

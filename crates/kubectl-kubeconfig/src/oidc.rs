@@ -1,0 +1,249 @@
+//! Logins by OpenID Connect (OpenID Connect Core 1.0; RFC 6749, 7636, 8252, 8628, 9207).
+//!
+//! The server names its provider. The user logs in there, in a browser here ([`code`]) or elsewhere
+//! ([`device`]), and the provider gives an ID token, which is what the server accepts, and often a
+//! refresh token for later ones. This program is a public client: it has no secret, PKCE takes its
+//! place.
+//!
+//! The signature of an ID token is the server's to verify. Here it came from the provider itself over
+//! TLS, which the standard takes in place of it (Core 3.1.3.7); issuer, audience, time and nonce are
+//! checked.
+
+mod browser;
+pub(crate) mod code;
+pub(crate) mod device;
+mod id_token;
+mod loopback;
+
+use anyhow::{Context, Result, bail, ensure};
+use api::plugin::{LOGIN_PATH, LoginDiscovery};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, StatusCode, Uri};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::http_client::{Answer, Content, HttpClient, Identity, LIMIT, Route};
+use crate::secret::Secret;
+use crate::trust::Trust;
+
+/// The scope that stands for a refresh token (OpenID Connect Core 1.0, section 11).
+const OFFLINE: &str = "offline_access";
+
+/// A provider, and what this program is called there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Provider {
+    issuer: String,
+    client_id: String,
+    scopes: Vec<String>,
+    trust: Trust,
+}
+
+/// What a login at a provider gave.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Grant {
+    /// Where.
+    pub(crate) provider: Provider,
+    /// What the server accepts.
+    pub(crate) id_token: Secret,
+    /// What another ID token is to be had for.
+    pub(crate) refresh_token: Option<Secret>,
+    /// When the ID token ends.
+    pub(crate) expires: Timestamp,
+}
+
+/// The addresses of a provider.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Metadata {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    pub(crate) device_authorization_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
+    #[serde(default)]
+    scopes_supported: Vec<String>,
+}
+
+/// The answer of a token endpoint: tokens, or what is wrong.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TokenAnswer {
+    id_token: Option<Secret>,
+    refresh_token: Option<Secret>,
+    error: String,
+    error_description: String,
+}
+
+impl Provider {
+    /// The provider whose ID tokens a server accepts, if it accepts any.
+    pub(crate) async fn of_server(server: &HttpClient) -> Result<Option<Self>> {
+        let answer = server.ask(Method::GET, LOGIN_PATH, Content::None, LIMIT);
+        let answer = answer.await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        ensure!(answer.status.is_success(), "{}", answer.refusal());
+        let discovery: LoginDiscovery = answer.json().context("how to log in")?;
+        let Some(oidc) = discovery.oidc else {
+            return Ok(None);
+        };
+        let pem = STANDARD.decode(oidc.certificate_authority_data);
+        let pem = String::from_utf8(pem.unwrap_or_default()).unwrap_or_default();
+        Ok(Some(Self {
+            issuer: oidc.issuer,
+            client_id: oidc.client_id,
+            scopes: oidc.scopes,
+            trust: Trust::from_pem(&pem).context("the CA of the provider")?,
+        }))
+    }
+
+    /// The addresses of the provider, from its discovery document.
+    pub(crate) async fn metadata(&self) -> Result<Metadata> {
+        let url = format!(
+            "{}/.well-known/openid-configuration",
+            self.issuer.trim_end_matches('/')
+        );
+        let answer = self.ask(Method::GET, &url, Content::None).await?;
+        ensure!(
+            answer.status.is_success(),
+            "{url} answers {}",
+            answer.status
+        );
+        let metadata: Metadata = answer.json().with_context(|| url.clone())?;
+        ensure!(
+            metadata.issuer == self.issuer,
+            "{url} is that of another provider, {:?}",
+            metadata.issuer
+        );
+        Ok(metadata)
+    }
+
+    /// Asks a token endpoint, as this client.
+    async fn tokens(&self, metadata: &Metadata, fields: &[(&str, &str)]) -> Result<TokenAnswer> {
+        let fields = [&[("client_id", self.client_id.as_str())], fields].concat();
+        let url = &metadata.token_endpoint;
+        let answer = self.ask(Method::POST, url, Content::Form(&fields)).await?;
+        let tokens: TokenAnswer = answer.json().with_context(|| url.clone())?;
+        // Some providers answer 200 with an error.
+        if answer.status.is_success() || !tokens.error.is_empty() {
+            return Ok(tokens);
+        }
+        bail!("{url} answers {}", answer.status)
+    }
+
+    async fn ask(&self, method: Method, url: &str, content: Content<'_>) -> Result<Answer> {
+        let uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
+        let authority = uri
+            .authority()
+            .with_context(|| format!("{url:?} names no host"))?;
+        ensure!(uri.scheme_str() == Some("https"), "{url} is not https");
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let route = Route {
+            trust: self.trust.clone(),
+            ..Route::default()
+        };
+        let client = HttpClient::new(&format!("https://{authority}"), &route, Identity::Nobody)?;
+        client.ask(method, path, content, LIMIT).await
+    }
+
+    /// What is asked for: what the server wants, and a refresh token where the provider has some, so
+    /// that the user is not asked for each ID token. It is asked for without `prompt=consent`, which some
+    /// providers want for it: others let no user in with that who may not consent alone.
+    fn scope(&self, metadata: &Metadata) -> String {
+        let mut scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
+        let has_refresh_tokens = metadata.scopes_supported.iter().any(|it| it == OFFLINE);
+        if has_refresh_tokens && !scopes.contains(&OFFLINE) {
+            scopes.push(OFFLINE);
+        }
+        scopes.join(" ")
+    }
+}
+
+impl Grant {
+    /// Another ID token; `None` where the provider gives none without the user.
+    ///
+    /// # Errors
+    /// Where the provider does not answer.
+    pub(crate) async fn refreshed(&self, now: Timestamp) -> Result<Option<Self>> {
+        let Some(refresh_token) = &self.refresh_token else {
+            return Ok(None);
+        };
+        let metadata = self.provider.metadata().await?;
+        let fields = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh_token.expose()),
+        ];
+        let mut tokens = self.provider.tokens(&metadata, &fields).await?;
+        if !tokens.error.is_empty() || tokens.id_token.is_none() {
+            return Ok(None);
+        }
+        // A provider that does not turn them over leaves the old one in force (RFC 6749, section 6).
+        if tokens.refresh_token.is_none() {
+            tokens.refresh_token = self.refresh_token.clone();
+        }
+        tokens.grant(&self.provider, None, now).map(Some)
+    }
+
+    /// Takes the login back at the provider, where that is possible (RFC 7009).
+    pub(crate) async fn revoke(&self) -> Result<()> {
+        let metadata = self.provider.metadata().await?;
+        let (Some(url), Some(token)) = (&metadata.revocation_endpoint, &self.refresh_token) else {
+            return Ok(());
+        };
+        let fields = [
+            ("client_id", self.provider.client_id.as_str()),
+            ("token", token.expose()),
+            ("token_type_hint", "refresh_token"),
+        ];
+        let answer = self.provider.ask(Method::POST, url, Content::Form(&fields));
+        let answer = answer.await?;
+        ensure!(
+            answer.status.is_success(),
+            "{url} answers {}",
+            answer.status
+        );
+        Ok(())
+    }
+}
+
+impl TokenAnswer {
+    /// The login that the answer is.
+    ///
+    /// # Errors
+    /// Where it is a refusal, or its ID token is not for this login.
+    fn grant(self, provider: &Provider, nonce: Option<&str>, now: Timestamp) -> Result<Grant> {
+        if !self.error.is_empty() {
+            bail!("the provider refuses: {}", self.reason());
+        }
+        let id_token = self.id_token.context("the provider gave no ID token")?;
+        let claims = id_token::Claims::read(id_token.expose())?;
+        let expires = claims.check(&provider.issuer, &provider.client_id, nonce, now)?;
+        Ok(Grant {
+            provider: provider.clone(),
+            id_token,
+            refresh_token: self.refresh_token,
+            expires,
+        })
+    }
+
+    fn reason(&self) -> String {
+        match self.error_description.as_str() {
+            "" => printable(&self.error),
+            description => format!("{} ({})", printable(description), printable(&self.error)),
+        }
+    }
+}
+
+/// A text of somebody else's as a terminal may show it.
+fn printable(text: &str) -> String {
+    let printable = text.chars().filter(|it| !it.is_control());
+    printable.take(300).collect()
+}
+
+/// A text that nobody can guess, of the characters that URLs leave as they are.
+fn unguessable() -> String {
+    let bytes: [u8; 32] = rand::random();
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}

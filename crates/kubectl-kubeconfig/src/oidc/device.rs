@@ -1,0 +1,85 @@
+//! Login in a browser on another machine: a code that the user types there (RFC 8628).
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use http::Method;
+use machinery::time::Clock;
+use serde::Deserialize;
+use tokio::time::{Instant, sleep};
+
+use super::{Grant, Metadata, Provider, printable};
+use crate::http_client::Content;
+use crate::say;
+use crate::secret::Secret;
+
+const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// The longest that anybody waits for a user, whatever the provider says.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// The answer of a device authorization endpoint.
+#[derive(Debug, Deserialize)]
+struct Authorization {
+    device_code: Secret,
+    user_code: String,
+    verification_uri: String,
+    expires_in: u64,
+    #[serde(default = "five")]
+    interval: u64,
+}
+
+/// The pause between two questions where the provider names none.
+fn five() -> u64 {
+    5
+}
+
+/// Logs in.
+pub(crate) async fn log_in(
+    provider: &Provider,
+    metadata: &Metadata,
+    clock: &dyn Clock,
+) -> Result<Grant> {
+    let authorization = authorization(provider, metadata).await?;
+    say::line(format_args!(
+        "To log in, open this address on any machine:\n\n    {}\n\nand type this code there, if you started this login yourself:\n\n    {}\n",
+        printable(&authorization.verification_uri),
+        printable(&authorization.user_code)
+    ));
+    let start = Instant::now();
+    let limit = LIMIT.min(Duration::from_secs(authorization.expires_in));
+    let mut pause = Duration::from_secs(authorization.interval.clamp(1, 60));
+    let fields = [
+        ("grant_type", GRANT_TYPE),
+        ("device_code", authorization.device_code.expose()),
+    ];
+    while start.elapsed() < limit {
+        sleep(pause).await;
+        let tokens = provider.tokens(metadata, &fields).await?;
+        match tokens.error.as_str() {
+            "authorization_pending" => (),
+            "slow_down" => pause += Duration::from_secs(5),
+            _ => return tokens.grant(provider, None, clock.now()),
+        }
+    }
+    bail!("nobody typed the code in time")
+}
+
+async fn authorization(provider: &Provider, metadata: &Metadata) -> Result<Authorization> {
+    let url = metadata.device_authorization_endpoint.as_deref();
+    let url = url.context("the provider has no login by device code")?;
+    let scope = provider.scope(metadata);
+    let fields = [
+        ("client_id", provider.client_id.as_str()),
+        ("scope", &scope),
+    ];
+    let answer = provider
+        .ask(Method::POST, url, Content::Form(&fields))
+        .await?;
+    ensure!(
+        answer.status.is_success(),
+        "{url} answers {}",
+        answer.status
+    );
+    answer.json().with_context(|| url.to_owned())
+}

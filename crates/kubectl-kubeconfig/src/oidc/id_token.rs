@@ -1,0 +1,152 @@
+//! What an ID token says (OpenID Connect Core 1.0, section 2).
+
+use anyhow::{Context, Result, anyhow, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+/// Clocks differ by so much.
+const SKEW: SignedDuration = SignedDuration::from_secs(60);
+
+/// The claims that a client looks at.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Claims {
+    iss: String,
+    aud: Audience,
+    exp: i64,
+    #[serde(default)]
+    nonce: String,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Claims {
+    /// Reads them from a token.
+    pub(super) fn read(token: &str) -> Result<Self> {
+        let mut segments = token.split('.');
+        let (Some(_), Some(claims), Some(_), None) = (
+            segments.next(),
+            segments.next(),
+            segments.next(),
+            segments.next(),
+        ) else {
+            return Err(anyhow!("the ID token is not a JWT"));
+        };
+        let json = URL_SAFE_NO_PAD.decode(claims);
+        // No cause: its text may quote the token.
+        serde_json::from_slice(&json.unwrap_or_default())
+            .map_err(|_| anyhow!("the ID token does not say what it must"))
+    }
+
+    /// Whether the token is for this login; says when it ends.
+    pub(super) fn check(
+        &self,
+        issuer: &str,
+        client_id: &str,
+        nonce: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Timestamp> {
+        ensure!(self.iss == issuer, "the ID token is of another provider");
+        let is_for_us = match &self.aud {
+            Audience::One(audience) => audience == client_id,
+            Audience::Many(audiences) => audiences.iter().any(|it| it == client_id),
+        };
+        ensure!(is_for_us, "the ID token is for another client");
+        if let Some(nonce) = nonce {
+            ensure!(self.nonce == nonce, "the ID token is of another login");
+        }
+        let expires = Timestamp::from_second(self.exp).context("the end of the ID token")?;
+        ensure!(now < expires + SKEW, "the ID token has ended already");
+        Ok(expires)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn token(claims: &Value) -> String {
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        format!(
+            "{}.{}.{}",
+            encode("{}"),
+            encode(&claims.to_string()),
+            encode("x")
+        )
+    }
+
+    #[track_caller]
+    fn check(change: Value, nonce: Option<&str>, expected: Result<i64, &str>) {
+        let mut claims =
+            json!({ "iss": "https://idp", "aud": "kubectl", "exp": 100, "nonce": "n" });
+        claims
+            .as_object_mut()
+            .unwrap()
+            .extend(change.as_object().unwrap().clone());
+        let found = Claims::read(&token(&claims)).and_then(|claims| {
+            claims.check(
+                "https://idp",
+                "kubectl",
+                nonce,
+                Timestamp::from_second(99).unwrap(),
+            )
+        });
+        let found = found
+            .map(Timestamp::as_second)
+            .map_err(|error| error.to_string());
+        assert_eq!(found, expected.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn an_id_token_is_for_this_login_or_refused() {
+        check(json!({}), Some("n"), Ok(100));
+        check(json!({ "nonce": "other" }), None, Ok(100));
+        check(json!({ "aud": ["other", "kubectl"] }), Some("n"), Ok(100));
+        check(json!({ "exp": 40 }), Some("n"), Ok(40));
+        check(
+            json!({ "exp": 39 }),
+            Some("n"),
+            Err("the ID token has ended already"),
+        );
+        check(
+            json!({ "nonce": "other" }),
+            Some("n"),
+            Err("the ID token is of another login"),
+        );
+        check(
+            json!({ "nonce": "" }),
+            Some("n"),
+            Err("the ID token is of another login"),
+        );
+        check(
+            json!({ "aud": "other" }),
+            Some("n"),
+            Err("the ID token is for another client"),
+        );
+        check(
+            json!({ "iss": "https://idp/" }),
+            Some("n"),
+            Err("the ID token is of another provider"),
+        );
+        check(
+            json!({ "exp": "100" }),
+            Some("n"),
+            Err("the ID token does not say what it must"),
+        );
+    }
+
+    #[test]
+    fn what_is_no_jwt_is_refused() {
+        for text in ["", "a.b", "a.b.c", "a.b.c.d", "..."] {
+            assert!(Claims::read(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What a credential is asked for: a record, a cluster of it, and the server that knows both.
+
+use anyhow::{Context, Result, bail, ensure};
+use api::management::cluster::LOCAL;
+use api::plugin::ExecClusterConfig;
+use machinery::validation::{dns1123_label, dns1123_subdomain};
+
+use crate::args::CredentialArgs;
+use crate::exec_credential::{Cluster, Request, server_trust};
+use crate::http_client::Route;
+use crate::server_url::ServerUrl;
+use crate::trust::Trust;
+
+/// What a credential is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The server that gives it.
+    pub(crate) server: ServerUrl,
+    /// Who vouches for that, as the file says.
+    pub(crate) trust: Option<Trust>,
+    /// The record of the file.
+    pub(crate) kubeconfig: String,
+    /// The cluster.
+    pub(crate) cluster: String,
+    /// Whether it is to be a certificate.
+    pub(crate) certificate: bool,
+    proxy: Option<String>,
+    tls_server_name: Option<String>,
+}
+
+impl Target {
+    /// What the flags say, and where they are silent, the extension of the cluster in the file.
+    ///
+    /// # Errors
+    /// Where neither names the server and the record, or a name cannot be one.
+    pub(crate) fn new(args: &CredentialArgs, request: &Request) -> Result<Self> {
+        let cluster = request.cluster.clone().unwrap_or_default();
+        let config = Source::new(args, cluster.config.as_ref());
+        let server = config.server()?;
+        let kubeconfig = config.text(args.kubeconfig.as_deref(), |it| &it.kubeconfig);
+        let kubeconfig = kubeconfig.context(
+            "--kubeconfig=NAME is missing, and the file does not say which record it has",
+        )?;
+        let cluster_name = config.text(args.cluster.as_deref(), |it| &it.cluster);
+        let cluster_name = cluster_name.unwrap_or_else(|| LOCAL.to_owned());
+        check("kubeconfig", &kubeconfig, dns1123_subdomain(&kubeconfig))?;
+        check("cluster", &cluster_name, dns1123_label(&cluster_name))?;
+        let on_the_way = OnTheWay::new(&cluster, &server)?;
+        let trust = match config.config {
+            Some(config) => server_trust(config)?.or(on_the_way.trust),
+            None => on_the_way.trust,
+        };
+        Ok(Self {
+            server,
+            trust,
+            kubeconfig,
+            cluster: cluster_name,
+            certificate: args.client_certificate,
+            proxy: on_the_way.proxy,
+            tls_server_name: on_the_way.tls_server_name,
+        })
+    }
+
+    /// The way to the server, for a login that trusts these.
+    pub(crate) fn route(&self, trust: &Trust) -> Route {
+        Route {
+            trust: trust.clone(),
+            proxy: self.proxy.clone(),
+            tls_server_name: self.tls_server_name.clone(),
+        }
+    }
+}
+
+/// Flags and the extension; the latter only where it is about the server that the flags name.
+struct Source<'a> {
+    flag: Option<ServerUrl>,
+    config: Option<&'a ExecClusterConfig>,
+}
+
+impl<'a> Source<'a> {
+    fn new(args: &CredentialArgs, config: Option<&'a ExecClusterConfig>) -> Self {
+        let flag = args.server.clone();
+        let is_same = |config: &&ExecClusterConfig| match &flag {
+            Some(flag) => config.server.parse().is_ok_and(|it: ServerUrl| it == *flag),
+            None => true,
+        };
+        Self {
+            config: config.filter(is_same),
+            flag,
+        }
+    }
+
+    fn server(&self) -> Result<ServerUrl> {
+        let from_file = self.config.map(|config| config.server.as_str());
+        match (&self.flag, from_file.filter(|it| !it.is_empty())) {
+            (Some(flag), _) => Ok(flag.clone()),
+            (None, Some(server)) => server.parse(),
+            (None, None) => {
+                bail!("--server=URL is missing, and the file does not say which server it is from")
+            }
+        }
+    }
+
+    fn text(
+        &self,
+        flag: Option<&str>,
+        field: impl Fn(&ExecClusterConfig) -> &String,
+    ) -> Option<String> {
+        let from_file = self.config.map(|config| field(config).as_str());
+        let text = flag.or(from_file).filter(|text| !text.is_empty());
+        text.map(str::to_owned)
+    }
+}
+
+/// What the file says of the way to the cluster, where that leads through the server.
+#[derive(Default)]
+struct OnTheWay {
+    trust: Option<Trust>,
+    proxy: Option<String>,
+    tls_server_name: Option<String>,
+}
+
+impl OnTheWay {
+    fn new(cluster: &Cluster, server: &ServerUrl) -> Result<Self> {
+        let front = ServerUrl::in_front_of(&cluster.server);
+        if !front.is_ok_and(|front| front == *server) {
+            return Ok(Self::default());
+        }
+        let filled = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        Ok(Self {
+            trust: cluster.trust()?,
+            proxy: filled(&cluster.proxy_url),
+            tls_server_name: filled(&cluster.tls_server_name),
+        })
+    }
+}
+
+fn check(what: &str, name: &str, faults: Vec<String>) -> Result<()> {
+    let fault = faults.first().map(String::as_str).unwrap_or_default();
+    ensure!(
+        fault.is_empty(),
+        "{name:?} cannot be the name of a {what}: {fault}"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Base64 of a certificate's PEM, whose content does not matter.
+    const CA: &str =
+        "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
+
+    fn trust() -> Trust {
+        Trust::from_pem("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----").unwrap()
+    }
+
+    fn target(args: &CredentialArgs, cluster: Value) -> Result<Target, String> {
+        let info = json!({
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "kind": "ExecCredential",
+            "spec": { "interactive": false, "cluster": cluster },
+        });
+        let request = Request::parse(Some(OsStr::new(&info.to_string()))).unwrap();
+        Target::new(args, &request).map_err(|error| format!("{error:#}"))
+    }
+
+    fn flags(server: &str, kubeconfig: &str, cluster: &str) -> CredentialArgs {
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        CredentialArgs {
+            server: some(server).map(|it| it.parse().unwrap()),
+            kubeconfig: some(kubeconfig),
+            cluster: some(cluster),
+            ..CredentialArgs::default()
+        }
+    }
+
+    fn expected(kubeconfig: &str, cluster: &str) -> Target {
+        Target {
+            server: "https://a.b".parse().unwrap(),
+            trust: None,
+            kubeconfig: kubeconfig.to_owned(),
+            cluster: cluster.to_owned(),
+            certificate: false,
+            proxy: None,
+            tls_server_name: None,
+        }
+    }
+
+    #[test]
+    fn flags_are_enough() {
+        let found = target(&flags("https://a.b", "kubeconfig-1", "c-1"), Value::Null);
+        assert_eq!(found, Ok(expected("kubeconfig-1", "c-1")));
+        let found = target(&flags("https://a.b", "kubeconfig-1", ""), Value::Null);
+        assert_eq!(found, Ok(expected("kubeconfig-1", "local")));
+    }
+
+    #[test]
+    fn the_extension_is_enough() {
+        let found = target(
+            &flags("", "", ""),
+            json!({
+                "server": "https://a.b/k8s/clusters/c-1",
+                "proxy-url": "http://proxy:3128",
+                "tls-server-name": "name",
+                "config": {
+                    "server": "https://a.b",
+                    "certificateAuthorityData": CA,
+                    "kubeconfig": "kubeconfig-1",
+                    "cluster": "c-1",
+                },
+            }),
+        );
+        let expected = Target {
+            trust: Some(trust()),
+            proxy: Some("http://proxy:3128".to_owned()),
+            tls_server_name: Some("name".to_owned()),
+            ..expected("kubeconfig-1", "c-1")
+        };
+        assert_eq!(found, Ok(expected));
+    }
+
+    #[test]
+    fn flags_win_and_the_extension_of_another_server_says_nothing() {
+        let config = json!({
+            "server": "https://other",
+            "certificateAuthorityData": CA,
+            "kubeconfig": "kubeconfig-2",
+            "cluster": "c-2",
+        });
+        let found = target(
+            &flags("https://a.b", "kubeconfig-1", ""),
+            json!({ "server": "https://other", "config": config }),
+        );
+        assert_eq!(found, Ok(expected("kubeconfig-1", "local")));
+        let found = target(
+            &flags("https://other", "", "c-1"),
+            json!({ "server": "https://direct.b", "proxy-url": "http://proxy:3128", "config": config }),
+        );
+        let expected = Target {
+            server: "https://other".parse().unwrap(),
+            trust: Some(trust()),
+            ..expected("kubeconfig-2", "c-1")
+        };
+        assert_eq!(found, Ok(expected), "the proxy is that of another machine");
+    }
+
+    #[test]
+    fn names_that_cannot_be_names_are_refused() {
+        for (args, expected) in [
+            (flags("", "k", "c"), "--server=URL is missing"),
+            (
+                flags("https://a.b", "", "c"),
+                "--kubeconfig=NAME is missing",
+            ),
+            (
+                flags("https://a.b", "../x", "c"),
+                "\"../x\" cannot be the name of a kubeconfig",
+            ),
+            (
+                flags("https://a.b", "k", "a/b"),
+                "\"a/b\" cannot be the name of a cluster",
+            ),
+        ] {
+            let error = target(&args, Value::Null).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

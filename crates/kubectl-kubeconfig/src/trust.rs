@@ -1,0 +1,96 @@
+//! Who vouches for a server.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use serde::{Deserialize, Serialize};
+
+use crate::key::key;
+
+/// The CA certificates that a server's certificate must lead to; none stands for those that the
+/// machine trusts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trust {
+    pem: String,
+}
+
+impl Trust {
+    /// The certificates of a PEM text; none for an empty one.
+    ///
+    /// # Errors
+    /// Where the text holds no certificate: it must not pass for an empty one.
+    pub(crate) fn from_pem(pem: &str) -> Result<Self> {
+        let trust = Self {
+            pem: pem.trim().to_owned(),
+        };
+        if !trust.pem.is_empty() {
+            ensure!(
+                !trust.certificates()?.is_empty(),
+                "no CA certificate in PEM"
+            );
+        }
+        Ok(trust)
+    }
+
+    /// The certificates of a PEM file.
+    pub(crate) fn from_file(path: &Path) -> Result<Self> {
+        let pem =
+            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let trust = Self::from_pem(&pem).with_context(|| format!("{}", path.display()))?;
+        ensure!(!trust.is_of_machine(), "{} is empty", path.display());
+        Ok(trust)
+    }
+
+    /// Whether the machine decides.
+    pub(crate) fn is_of_machine(&self) -> bool {
+        self.pem.is_empty()
+    }
+
+    /// The certificates in DER.
+    pub(crate) fn certificates(&self) -> Result<Vec<Vec<u8>>> {
+        let certificates = CertificateDer::pem_slice_iter(self.pem.as_bytes());
+        let certificates = certificates.map(|it| it.map(|der| der.to_vec()));
+        certificates
+            .collect::<Result<_, _>>()
+            .context("the CA certificates are not PEM")
+    }
+
+    /// What stands for these certificates, whatever their order and the text around them.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut ders = self.certificates().unwrap_or_default();
+        ders.sort();
+        let each: Vec<String> = ders.iter().map(|der| format!("{der:?}")).collect();
+        key(&each.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Trust;
+
+    /// A certificate is not read here, only its PEM.
+    fn pem(content: &str) -> String {
+        format!("-----BEGIN CERTIFICATE-----\n{content}\n-----END CERTIFICATE-----\n")
+    }
+
+    #[test]
+    fn the_order_of_certificates_does_not_matter() {
+        let one = Trust::from_pem(&(pem("AAAA") + &pem("BBBB"))).unwrap();
+        let other =
+            Trust::from_pem(&format!("# a note\n{}\n{}", pem("BBBB"), pem("AAAA"))).unwrap();
+        assert_eq!(one.fingerprint(), other.fingerprint());
+        let third = Trust::from_pem(&pem("AAAA")).unwrap();
+        assert_ne!(one.fingerprint(), third.fingerprint());
+        assert_ne!(third.fingerprint(), Trust::default().fingerprint());
+    }
+
+    #[test]
+    fn a_text_without_certificate_is_not_taken_for_none() {
+        assert_eq!(Trust::from_pem(" \n").unwrap(), Trust::default());
+        assert!(Trust::from_pem("certificate").is_err());
+        assert!(Trust::from_pem("-----BEGIN CERTIFICATE-----\n!\n").is_err());
+    }
+}

@@ -1,0 +1,384 @@
+//! A server and an OpenID Connect provider in one, which do as they are told and remember what they
+//! were asked.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use certificates::{Authority, Names, Validity};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
+
+/// What the fake knows.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// `METHOD PATH` of what it was asked, in order.
+    pub(crate) asked: Vec<String>,
+    /// Bearer tokens of alice.
+    pub(crate) logins: Vec<String>,
+    /// Tokens that were given and count.
+    pub(crate) tokens: Vec<String>,
+    /// Whether the record is there.
+    pub(crate) has_record: bool,
+    /// Whether it names itself as the provider.
+    pub(crate) has_provider: bool,
+    /// What the provider takes for another ID token.
+    pub(crate) refresh_token: Option<String>,
+    /// The token that the provider was asked to take back.
+    pub(crate) revoked: Option<String>,
+    /// Whether the provider gives another refresh token with each ID token.
+    pub(crate) rotates: bool,
+    /// Whether the user says no there.
+    pub(crate) refuses: bool,
+    /// When ID tokens of the provider end, in seconds since 1970.
+    pub(crate) id_token_end: i64,
+    /// The state, the nonce and the challenge of the login in a browser.
+    attempt: [String; 3],
+    /// How often the device code is to be asked for before it is typed.
+    pub(crate) pending: usize,
+    given: usize,
+}
+
+/// The fake, running until it is dropped.
+pub(crate) struct Fake {
+    address: SocketAddr,
+    authority: String,
+    folder: tempfile::TempDir,
+    state: Arc<Mutex<State>>,
+    end: Option<oneshot::Sender<()>>,
+}
+
+impl Fake {
+    pub(crate) fn start() -> Self {
+        let (tls, authority) = tls();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.crt"), &authority).unwrap();
+        let state = Arc::new(Mutex::new(State {
+            has_record: true,
+            // The year 2099.
+            id_token_end: 4_070_908_800,
+            ..State::default()
+        }));
+        let (end, ended) = oneshot::channel::<()>();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let fake = Arc::new(Handler {
+            state: Arc::clone(&state),
+            authority: authority.clone(),
+        });
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.unwrap().block_on(async move {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                sender.send(listener.local_addr().unwrap()).unwrap();
+                tokio::select! {
+                    () = serve(listener, tls, fake) => (),
+                    _ = ended => (),
+                }
+            });
+        });
+        Self {
+            address: receiver.recv().unwrap(),
+            authority,
+            folder,
+            state,
+            end: Some(end),
+        }
+    }
+
+    /// Ends it; its address is nobody's then.
+    pub(crate) fn stop(&mut self) {
+        self.end = None;
+        while std::net::TcpStream::connect(self.address).is_ok() {
+            thread::yield_now();
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    pub(crate) fn authority_file(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What vouches for it, PEM.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The same as files carry it.
+    pub(crate) fn authority_data(&self) -> String {
+        STANDARD.encode(&self.authority)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// How often it was asked so.
+    pub(crate) fn asked(&self, what: &str) -> usize {
+        let state = self.state();
+        state.asked.iter().filter(|asked| *asked == what).count()
+    }
+}
+
+async fn serve(listener: TcpListener, tls: TlsAcceptor, fake: Arc<Handler>) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (tls, fake) = (tls.clone(), Arc::clone(&fake));
+        let host = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let Ok(stream) = tls.accept(stream).await else {
+                return;
+            };
+            let service = service_fn(|request| fake.answer(request, host));
+            let _ = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+fn tls() -> (TlsAcceptor, String) {
+    let validity = Validity {
+        not_before: "2020-01-01T00:00:00Z".parse().unwrap(),
+        not_after: "2099-01-01T00:00:00Z".parse().unwrap(),
+    };
+    let authority = Authority::create("fake", validity).unwrap();
+    let mut names = Names::default();
+    names.add("127.0.0.1");
+    let pair = authority.serving("fake", &names, validity).unwrap();
+    let certificate = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(pair.key.expose().as_bytes()).unwrap();
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    (
+        TlsAcceptor::from(Arc::new(config)),
+        authority.certificate_pem().to_owned(),
+    )
+}
+
+struct Handler {
+    state: Arc<Mutex<State>>,
+    authority: String,
+}
+
+type Given = (StatusCode, Value);
+
+impl Handler {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        host: SocketAddr,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let bearer = head.headers.get(header::AUTHORIZATION);
+        let bearer = bearer.and_then(|it| it.to_str().unwrap().strip_prefix("Bearer "));
+        let mut state = self.state.lock().unwrap();
+        state
+            .asked
+            .push(format!("{} {}", head.method, head.uri.path()));
+        let asked = state.asked.last().unwrap().clone();
+        let query = head.uri.query().unwrap_or_default();
+        if asked == "GET /authorize" {
+            return Ok(state.authorize(query));
+        }
+        let url = format!("https://{host}");
+        let (status, answer) = match asked.as_str() {
+            "GET /.well-known/kubeconfig-login" => (StatusCode::OK, self.login(&state, &url)),
+            "GET /idp/.well-known/openid-configuration" => (StatusCode::OK, metadata(&url)),
+            "POST /token" => state.token(&form(&body), &url),
+            "POST /revoke" => {
+                state.revoked = Some(form(&body)("token"));
+                (StatusCode::OK, json!({}))
+            }
+            "POST /device" => (StatusCode::OK, device()),
+            _ => state.api(&asked, bearer.unwrap_or_default(), &body),
+        };
+        Ok(Response::builder()
+            .status(status)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::from(answer.to_string()))
+            .unwrap())
+    }
+
+    fn login(&self, state: &State, url: &str) -> Value {
+        if !state.has_provider {
+            return json!({});
+        }
+        json!({ "oidc": {
+            "issuer": format!("{url}/idp"),
+            "clientID": "kubectl",
+            "scopes": ["openid"],
+            "certificateAuthorityData": STANDARD.encode(&self.authority),
+        }})
+    }
+}
+
+impl State {
+    /// The API of the server.
+    fn api(&mut self, asked: &str, bearer: &str, body: &[u8]) -> Given {
+        if asked.ends_with("/version") {
+            let counts = self.tokens.iter().any(|token| token == bearer);
+            let status = if counts {
+                StatusCode::OK
+            } else {
+                StatusCode::UNAUTHORIZED
+            };
+            return (status, json!({}));
+        }
+        if !self.logins.iter().any(|login| login == bearer) {
+            return (StatusCode::UNAUTHORIZED, status("Unauthorized"));
+        }
+        match asked {
+            "POST /apis/authentication.k8s.io/v1/selfsubjectreviews" => (
+                StatusCode::CREATED,
+                json!({ "status": { "userInfo": { "username": "alice" } } }),
+            ),
+            "POST /apis/ext.cattle.io/v1/tokens" => self.create(body),
+            _ if asked.starts_with("DELETE /apis/ext.cattle.io/v1/tokens/") => {
+                let number = asked.rsplit('-').next().unwrap();
+                self.tokens
+                    .retain(|token| *token != format!("t0ken-{number}"));
+                (StatusCode::OK, status(""))
+            }
+            _ => (StatusCode::NOT_FOUND, status("no such thing")),
+        }
+    }
+
+    fn create(&mut self, body: &[u8]) -> Given {
+        let token: Value = serde_json::from_slice(body).unwrap();
+        let spec = &token["spec"];
+        let is_known = spec["kubeconfigName"] == "kubeconfig-abcde" && spec["clusterName"] == "c-1";
+        if !self.has_record || !is_known {
+            let message = "kubeconfigs.ext.cattle.io \"kubeconfig-abcde\" not found";
+            return (StatusCode::NOT_FOUND, status(message));
+        }
+        self.given += 1;
+        let value = format!("t0ken-{}", self.given);
+        self.tokens.push(value.clone());
+        let answer = json!({
+            "metadata": { "name": format!("token-{}", self.given) },
+            "spec": spec,
+            "status": { "bearerToken": value, "expiresAt": "2099-01-01T00:00:00Z" },
+        });
+        (StatusCode::CREATED, answer)
+    }
+
+    /// The user, who says yes at once, and the way back.
+    fn authorize(&mut self, query: &str) -> Response<Full<Bytes>> {
+        let query = form(query.as_bytes());
+        assert_eq!(query("code_challenge_method"), "S256");
+        assert_eq!(query("scope"), "openid offline_access");
+        self.attempt = [query("state"), query("nonce"), query("code_challenge")];
+        let said = if self.refuses {
+            "error=access_denied"
+        } else {
+            "code=c0de"
+        };
+        let location = format!("{}?{said}&state={}", query("redirect_uri"), query("state"));
+        Response::builder()
+            .status(StatusCode::FOUND)
+            .header(header::LOCATION, location)
+            .body(Full::default())
+            .unwrap()
+    }
+
+    /// The token endpoint.
+    fn token(&mut self, form: &dyn Fn(&str) -> String, url: &str) -> Given {
+        let refused = |error: &str| (StatusCode::BAD_REQUEST, json!({ "error": error }));
+        assert_eq!(form("client_id"), "kubectl");
+        match form("grant_type").as_str() {
+            "authorization_code" => {
+                let hash = aws_lc_rs::digest::digest(
+                    &aws_lc_rs::digest::SHA256,
+                    form("code_verifier").as_bytes(),
+                );
+                if form("code") != "c0de" || URL_SAFE_NO_PAD.encode(hash) != self.attempt[2] {
+                    return refused("invalid_grant");
+                }
+            }
+            "refresh_token" if Some(form("refresh_token")) == self.refresh_token => (),
+            "refresh_token" => return refused("invalid_grant"),
+            _ if self.pending > 0 => {
+                self.pending -= 1;
+                return refused("authorization_pending");
+            }
+            _ => assert_eq!(form("device_code"), "d3vice"),
+        }
+        let nonce = self.attempt[1].clone();
+        let claims = json!({
+            "iss": format!("{url}/idp"),
+            "aud": "kubectl",
+            "exp": self.id_token_end,
+            "nonce": nonce,
+        });
+        let id_token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        self.logins.push(id_token.clone());
+        if self.rotates {
+            self.refresh_token = self.refresh_token.take().map(|token| token + "+");
+        }
+        let answer = json!({ "id_token": id_token, "refresh_token": self.refresh_token });
+        (StatusCode::OK, answer)
+    }
+}
+
+fn metadata(url: &str) -> Value {
+    json!({
+        "issuer": format!("{url}/idp"),
+        "authorization_endpoint": format!("{url}/authorize"),
+        "token_endpoint": format!("{url}/token"),
+        "device_authorization_endpoint": format!("{url}/device"),
+        "revocation_endpoint": format!("{url}/revoke"),
+        "scopes_supported": ["openid", "offline_access"],
+    })
+}
+
+fn device() -> Value {
+    json!({
+        "device_code": "d3vice",
+        "user_code": "WDJB-MJHT",
+        "verification_uri": "https://example.com/device",
+        "expires_in": 600,
+        "interval": 1,
+    })
+}
+
+fn status(message: &str) -> Value {
+    json!({ "kind": "Status", "apiVersion": "v1", "message": message })
+}
+
+fn form(text: &[u8]) -> impl Fn(&str) -> String {
+    move |name| {
+        let mut pairs = form_urlencoded::parse(text);
+        let found = pairs.find(|(key, _)| key == name);
+        found
+            .map(|(_, value)| value.into_owned())
+            .unwrap_or_default()
+    }
+}

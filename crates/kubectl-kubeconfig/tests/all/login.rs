@@ -1,0 +1,282 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::process::Command;
+use std::sync::{Arc, Barrier};
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls_pki_types::pem::PemObject;
+use serde_json::json;
+
+use crate::fake::Fake;
+use crate::plugin::{Plugin, finish, line_with, token};
+
+const REFRESH: &str = "POST /token";
+
+/// Follows the address that the program shows, as a browser would; gives the last answer.
+pub(crate) fn browse(fake: &Fake, url: &str) -> String {
+    let mut roots = RootCertStore::empty();
+    let pem = std::fs::read(fake.authority_file()).unwrap();
+    roots
+        .add(CertificateDer::from_pem_slice(&pem).unwrap())
+        .unwrap();
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let tls = ClientConnection::new(Arc::new(config), name).unwrap();
+    let (host, path) = url
+        .strip_prefix("https://")
+        .unwrap()
+        .split_once('/')
+        .unwrap();
+    let mut stream = StreamOwned::new(tls, TcpStream::connect(host).unwrap());
+    let answer = get(&mut stream, host, path);
+    let location = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("location: "))
+        .unwrap();
+    let (host, path) = location
+        .strip_prefix("http://")
+        .unwrap()
+        .split_once('/')
+        .unwrap();
+    get(&mut TcpStream::connect(host).unwrap(), host, path)
+}
+
+fn get(stream: &mut (impl Read + Write), host: &str, path: &str) -> String {
+    write!(
+        stream,
+        "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = Vec::new();
+    // A peer that ends without a farewell has said all.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8(answer).unwrap()
+}
+
+pub(crate) fn login(plugin: &Plugin<'_>, flags: &[&str]) -> Command {
+    let fake = plugin.fake;
+    let server = format!("--server={}", fake.url());
+    let authority = format!(
+        "--certificate-authority={}",
+        fake.authority_file().display()
+    );
+    plugin.command(&[&["login", &server, &authority], flags].concat())
+}
+
+#[test]
+fn a_login_in_a_browser_is_kept_renewed_and_ends() {
+    let fake = Fake::start();
+    fake.state().has_provider = true;
+    fake.state().refresh_token = Some("r3fresh".to_owned());
+    let plugin = Plugin::new(&fake);
+    let mut child = login(&plugin, &["--no-browser"]).spawn().unwrap();
+    let url = line_with(&mut child, "https://").unwrap();
+    let page = browse(&fake, url.trim());
+    assert!(page.starts_with("HTTP/1.1 200 OK"), "{page}");
+    assert!(child.wait().unwrap().success());
+    assert_eq!(plugin.token(), "t0ken-1");
+    assert_eq!(fake.asked(REFRESH), 1);
+
+    // The ID token is over: fifty credentials cost one new one.
+    let expire = || {
+        plugin.change("session-", |it| {
+            it["means"]["expires"] = json!("2020-01-01T00:00:00Z")
+        })
+    };
+    expire();
+    fake.state().tokens.clear();
+    plugin.change("credential-", |it| {
+        it["checked"] = json!("2020-01-01T00:00:00Z")
+    });
+    let all: Vec<_> = (0..50)
+        .map(|_| plugin.credential("v1").spawn().unwrap())
+        .collect();
+    let codes: Vec<i32> = all.into_iter().map(|it| finish(it).code).collect();
+    assert_eq!(codes, vec![0; 50]);
+    assert_eq!(plugin.token(), "t0ken-2");
+    assert_eq!(fake.asked(REFRESH), 2);
+
+    // It was kept.
+    let end_credential = || {
+        plugin.change("credential-", |it| {
+            it["expires"] = json!("2020-01-01T00:00:00Z")
+        })
+    };
+    end_credential();
+    assert_eq!(plugin.token(), "t0ken-3");
+    assert_eq!(fake.asked(REFRESH), 2);
+
+    // The provider gives no more of them.
+    expire();
+    fake.state().refresh_token = Some("other".to_owned());
+    end_credential();
+    let output = plugin.credential_output();
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""));
+    assert!(
+        output.stderr.contains("kubectl kubeconfig login --server="),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn on_a_terminal_the_user_logs_in_when_needed() {
+    let fake = Fake::start();
+    fake.state().has_provider = true;
+    let plugin = Plugin::new(&fake);
+    let (mut command, _terminal) = plugin.interactive_credential();
+    let mut child = command.spawn().unwrap();
+    let url = line_with(&mut child, "    https://").unwrap();
+    browse(&fake, url.trim());
+    let output = finish(child);
+    assert_eq!((output.code, token(&output)), (0, "t0ken-1".to_owned()));
+    assert_eq!(plugin.token(), "t0ken-1");
+}
+
+#[test]
+fn a_user_who_says_no_is_asked_once() {
+    let fake = Fake::start();
+    fake.state().has_provider = true;
+    fake.state().refuses = true;
+    let plugin = Plugin::new(&fake);
+    let all: Vec<_> = (0..5).map(|_| plugin.interactive_credential()).collect();
+    // One has an address for the user; the others say that they wait for it.
+    let all_there = Barrier::new(5);
+    let run = |(mut command, _terminal): (Command, OwnedFd)| {
+        let mut child = command.spawn().unwrap();
+        let line = line_with(&mut child, "https://").unwrap();
+        all_there.wait();
+        if line.contains("/authorize") {
+            browse(&fake, line.trim());
+        }
+        child.wait().unwrap().code()
+    };
+    let codes: Vec<_> = std::thread::scope(|scope| {
+        let all: Vec<_> = all.into_iter().map(|it| scope.spawn(|| run(it))).collect();
+        all.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    assert_eq!(codes, vec![Some(1); 5]);
+    assert_eq!(fake.asked("GET /authorize"), 1);
+}
+
+#[test]
+fn an_id_token_of_another_login_is_refused() {
+    let fake = Fake::start();
+    fake.state().has_provider = true;
+    fake.state().id_token_end = 0;
+    let plugin = Plugin::new(&fake);
+    let mut child = login(&plugin, &["--no-browser"]).spawn().unwrap();
+    let url = line_with(&mut child, "https://").unwrap();
+    browse(&fake, url.trim());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(plugin.files("session-"), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_login_by_device_code_waits_for_the_user() {
+    let fake = Fake::start();
+    fake.state().has_provider = true;
+    fake.state().pending = 1;
+    let plugin = Plugin::new(&fake);
+    let output = plugin.login(&["--device-code"]);
+    assert_eq!(
+        (output.code, output.stdout.as_str()),
+        (0, ""),
+        "{}",
+        output.stderr
+    );
+    assert!(
+        output.stderr.contains("    WDJB-MJHT\n"),
+        "{}",
+        output.stderr
+    );
+    assert!(output.stderr.ends_with("as alice.\n"), "{}", output.stderr);
+    assert_eq!(plugin.token(), "t0ken-1");
+}
+
+#[test]
+fn a_login_that_the_server_does_not_accept_is_not_kept() {
+    let fake = Fake::start();
+    let plugin = Plugin::new(&fake);
+    let file = fake.folder().join("token");
+    std::fs::write(&file, "wr0ng").unwrap();
+    let output = plugin.login(&[&format!("--token-file={}", file.display())]);
+    let expected = "error: the server does not accept this login: Unauthorized\n";
+    assert_eq!((output.code, output.stderr.as_str()), (1, expected));
+    assert_eq!(plugin.files("session-"), Vec::<std::path::PathBuf>::new());
+
+    let output = plugin.login(&[]);
+    assert_eq!(output.code, 1);
+    assert!(
+        output.stderr.contains("has no OpenID Connect provider"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn a_server_that_nobody_vouches_for_learns_nothing() {
+    let (fake, other) = (Fake::start(), Fake::start());
+    let plugin = Plugin::logged_in(&fake);
+    // The same address under another authority: the certificate is not of the login's.
+    plugin.change("session-", |session| {
+        session["server"] = json!(other.url());
+    });
+    let session = plugin.files("session-").remove(0);
+    let renamed = session.with_file_name("session-renamed");
+    std::fs::rename(&session, renamed).unwrap();
+    let server = format!("--server={}", other.url());
+    let output = plugin.run(&[
+        "credential",
+        &server,
+        "--kubeconfig=kubeconfig-abcde",
+        "--cluster=c-1",
+    ]);
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""));
+    assert_eq!(other.state().asked, Vec::<String>::new());
+}
+
+#[test]
+fn logout_takes_back_what_the_login_got() {
+    let fake = Fake::start();
+    let plugin = Plugin::logged_in(&fake);
+    assert_eq!(plugin.token(), "t0ken-1");
+    let output = plugin.run(&["clean"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert_eq!(fake.state().tokens, Vec::<String>::new());
+    assert_eq!(plugin.token(), "t0ken-2");
+
+    let output = plugin.run(&["logout", "--all"]);
+    let expected = format!("Logged out alice from {}.\n", fake.url());
+    assert_eq!((output.code, output.stderr), (0, expected));
+    assert_eq!(fake.state().tokens, Vec::<String>::new());
+    for prefix in ["session-", "credential-"] {
+        assert_eq!(plugin.files(prefix), Vec::<std::path::PathBuf>::new());
+    }
+    assert_eq!(
+        plugin.run(&["logout", "--all"]).stderr,
+        "You are not logged in.\n"
+    );
+}
+
+#[test]
+fn logout_takes_back_the_newest_refresh_token() {
+    let fake = Fake::start();
+    fake.state().has_provider = true;
+    fake.state().rotates = true;
+    fake.state().refresh_token = Some("r3fresh".to_owned());
+    let plugin = Plugin::new(&fake);
+    assert_eq!(plugin.login(&["--device-code"]).code, 0);
+    assert_eq!(plugin.token(), "t0ken-1");
+    plugin.change("session-", |it| {
+        it["means"]["expires"] = json!("2020-01-01T00:00:00Z");
+    });
+    let server = format!("--server={}", fake.url());
+    assert_eq!(plugin.run(&["logout", &server]).code, 0);
+    assert_eq!(fake.state().tokens, Vec::<String>::new());
+    assert_eq!(fake.state().revoked.as_deref(), Some("r3fresh++"));
+}

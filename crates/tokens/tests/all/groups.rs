@@ -1,0 +1,83 @@
+//! The groups of a token: given by who orders it, never by who asks, and the same at every door.
+
+use serde_json::json;
+use tokens::minter::Order;
+
+use crate::world::{Minted, World, refused};
+use apiserver::testing::NOW;
+
+const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
+
+/// A token of alice for `c-a` with this group.
+async fn minted(world: &World, group: &str) -> Minted {
+    let order = Order {
+        user: "alice".to_owned(),
+        clusters: vec!["c-a".to_owned()],
+        groups: vec![group.to_owned()],
+        ttl_secs: 3600,
+        ..Order::default()
+    };
+    world.order(&order, NOW).await
+}
+
+#[tokio::test]
+async fn a_token_has_the_groups_that_it_was_ordered_with() {
+    let world = World::start().await;
+    let token = minted(&world, "admins").await;
+    let valid = world.validity.check(&token.bearer, "c-a", NOW).unwrap();
+    let groups = ["system:authenticated", "admins"];
+    assert_eq!(valid.identity().groups, groups);
+    let a = world.enrol("c-a").await;
+    let answer = world.review(a.expose(), &token.bearer, &[]).await;
+    assert_eq!(answer["user"]["groups"], json!(groups));
+}
+
+#[tokio::test]
+async fn a_cluster_is_told_of_no_group_that_kubernetes_reserves() {
+    let world = World::start().await;
+    let token = minted(&world, "system:masters").await;
+    let a = world.enrol("c-a").await;
+    assert_eq!(
+        world.review(a.expose(), &token.bearer, &[]).await,
+        refused()
+    );
+}
+
+#[tokio::test]
+async fn nobody_asks_for_a_group() {
+    let world = World::start().await;
+    let token = json!({
+        "apiVersion": "ext.cattle.io/v1", "kind": "Token",
+        "spec": { "clusterName": "c-a", "groups": ["admins"] },
+    });
+    let made = world
+        .http
+        .call("as:alice", &format!("POST {TOKENS}"), Some(token))
+        .await;
+    assert_eq!(made.code, 201, "{}", made.body);
+    assert_eq!(made.body["spec"].get("groups"), None);
+    let bearer = made.body["status"]["bearerToken"].as_str().unwrap();
+    let valid = world.validity.check(bearer, "c-a", NOW).unwrap();
+    assert_eq!(valid.identity().groups, ["system:authenticated"]);
+
+    let mut changed = made.body.clone();
+    changed["spec"]["groups"] = json!(["admins"]);
+    let name = changed["metadata"]["name"].as_str().unwrap();
+    let line = format!("PUT {TOKENS}/{name}");
+    let answer = world.http.call("as:alice", &line, Some(changed)).await;
+    assert_eq!(
+        (answer.code, &answer.body["message"]),
+        (400, &json!("spec.groups is immutable"))
+    );
+}
+
+/// What a record says later does not change what was signed.
+#[tokio::test]
+async fn a_record_gives_no_group_to_a_token_that_has_none() {
+    let world = World::start().await;
+    let token = world.mint(&["c-a"]).await;
+    let join = |record: &mut api::ext::Token| record.spec.groups = vec!["admins".to_owned()];
+    world.change(&world.tokens, &token.name, join).await;
+    let valid = world.validity.check(&token.bearer, "c-a", NOW).unwrap();
+    assert_eq!(valid.identity().groups, ["system:authenticated"]);
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Prints the krew manifest of a release on stdout.
+#
+#   hack/krew-manifest.sh v1.2.3 https://HOST/PROJECT https://HOST/DOWNLOADS/v1.2.3 FOLDER
+#
+# FOLDER holds kubectl-kubeconfig-{linux,darwin}-{amd64,arm64}.tar.gz as they will be at the third
+# argument, each with the program kubectl-kubeconfig and the LICENSE at its top.
+set -euo pipefail
+
+(($# == 4)) || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+readonly version=$1 homepage=$2 url=$3 folder=$4
+
+[[ $version =~ ^v[0-9]+\.[0-9]+\.[0-9]+ ]] || { printf 'krew-manifest: %s is no version such as v1.2.3\n' "$version" >&2; exit 2; }
+
+# Fails where an archive is missing.
+sum() { sha256sum "$folder/kubectl-kubeconfig-$1.tar.gz" | cut -d ' ' -f 1; }
+
+substitutions=(-e '1d' -e "s|VERSION|$version|" -e "s|HOMEPAGE|$homepage|" -e "s|uri: URL/|uri: $url/|")
+for platform in linux-amd64 linux-arm64 darwin-amd64 darwin-arm64; do
+  name=${platform^^}
+  hash=$(sum "$platform")
+  substitutions+=(-e "s|SHA256_${name/-/_}|$hash|")
+done
+sed "${substitutions[@]}" "$(dirname "$0")/../deploy/krew/kubeconfig.yaml"

@@ -1,0 +1,47 @@
+//! Users of a provider at the gateway of a server behind a host: what they log in with opens files
+//! without tokens by way of the plugin.
+
+use std::fs;
+
+use e2e::{Host, Kubectl, OidcProvider};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::record;
+
+/// The host has no records before, and none after.
+#[track_caller]
+pub(super) fn open_files_without_tokens(host: &Host, provider: &OidcProvider) {
+    let created = record::create(
+        &host.client("alice").unwrap(),
+        json!({ "generateToken": false }),
+    );
+    let (name, folder) = (record::name(&created), TempDir::new().unwrap());
+    let [file, token] = ["file", "token"].map(|name| folder.path().join(name));
+    fs::write(&file, created["status"]["value"].as_str().unwrap()).unwrap();
+    fs::write(&token, provider.id_token("alice").unwrap()).unwrap();
+    let alice = Kubectl::new(&file, folder.path()).unwrap();
+    let alice = alice.with_plugin().unwrap();
+
+    let url = host.gateway_url();
+    let (server, token) = (
+        format!("--server={url}"),
+        format!("--token-file={}", token.display()),
+    );
+    let said = alice
+        .run(&["kubeconfig", "login", &server, &token])
+        .unwrap();
+    let expected = format!("Logged in at {url} as alice.\n");
+    assert_eq!((said.code, said.stderr), (0, expected));
+    let who = ["auth", "whoami", "-o=jsonpath={.status.userInfo.username}"];
+    assert_eq!(alice.output(&who).unwrap(), "alice");
+    let record = format!("kubeconfig.ext.cattle.io/{name}\n");
+    for list in [
+        ["get", "kubeconfigs", "--output=name"],
+        ["kubeconfig", "list", "--output=name"],
+    ] {
+        assert_eq!(alice.output(&list).unwrap(), record);
+    }
+    alice.output(&["kubeconfig", "delete", &name]).unwrap();
+    assert_eq!(alice.run(&["get", "kubeconfigs"]).unwrap().code, 1);
+}

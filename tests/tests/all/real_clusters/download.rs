@@ -1,0 +1,217 @@
+//! The story of files that are downloaded: they open a real cluster, the administrator's as its
+//! administrator, until their records go.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use e2e::http::{Request, expect};
+use e2e::{Client, Kubectl, poll};
+use serde_json::json;
+use tempfile::TempDir;
+use test_cluster::{Options, TestCluster};
+
+use super::fleet::{Fleet, admin_of, check, check_refused, grant};
+use crate::record;
+
+/// Far beyond what anything here takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const NAMES: &[&str] = &["get", "namespaces", "--output=name"];
+
+/// What no role but that of an administrator allows.
+const EVERYTHING: &[&str] = &["auth", "can-i", "*", "*", "--all-namespaces"];
+
+const WHO: &[&str] = &["auth", "whoami", "-o=jsonpath={.status.userInfo.groups}"];
+
+#[test]
+fn downloaded_files_open_a_cluster_until_their_records_go() {
+    let mut story = Story::begin();
+    let kubeconfig = story.download("bob", "kubeconfig");
+    let admin = story.download("bob", "adminkubeconfig");
+    story.bob_is_bob_with(&kubeconfig);
+    for context in ["a-fqdn", "by-gateway"] {
+        story.bob_is_an_administrator_with(&admin, context);
+    }
+    story.a_cluster_that_verifies_by_itself_knows_the_administrator_too();
+    story.alice_logs_in_with_hers();
+    story.deleting_the_records_ends_them(&kubeconfig, &admin);
+}
+
+struct Story {
+    fleet: Fleet,
+    a: TestCluster,
+    namespaces: String,
+    folder: TempDir,
+}
+
+/// A file on the disk of its user.
+struct Downloaded {
+    record: String,
+    file: PathBuf,
+}
+
+impl Story {
+    /// Alice may have the cluster and see namespaces there. Bob may delete it here, and has no right
+    /// there. It asks us about tokens that it is shown.
+    #[track_caller]
+    fn begin() -> Self {
+        let fleet = Fleet::start();
+        let mut a = TestCluster::start(&Options::default()).unwrap();
+        fleet.register("a", &a, &["alice", "bob"]);
+        let delete = [
+            "--verb=delete",
+            "--resource=clusters.management.cattle.io",
+            "--resource-name=a",
+        ];
+        grant(&fleet.admin(), "bob", "deletes", &delete);
+        fleet.offer_direct_endpoint("a", &a);
+        let asking = Options {
+            token_webhook: Some(fleet.cluster(&["webhook", "a"])),
+            ..Options::default()
+        };
+        a.restart_apiserver(&asking).unwrap();
+        let folder = TempDir::new().unwrap();
+        let admin = admin_of(&a, folder.path());
+        let read = ["--verb=get,list,watch", "--resource=namespaces"];
+        grant(&admin, "alice", "reads", &read);
+        let namespaces = admin.output(NAMES).unwrap();
+        Self {
+            fleet,
+            a,
+            namespaces,
+            folder,
+        }
+    }
+
+    #[track_caller]
+    fn client(&self, user: &str) -> Client {
+        self.fleet.server.client(user).unwrap()
+    }
+
+    #[track_caller]
+    fn download(&self, user: &str, asset: &str) -> Downloaded {
+        let path = format!("/v1/spectroclusters/a/assets/{asset}");
+        let answer = expect(self.client(user).get(&path).unwrap(), 200).unwrap();
+        let text = answer.text();
+        let mut lines = text.lines();
+        let record = lines.find_map(|line| line.strip_prefix("# name: "));
+        let record = record.unwrap().to_owned();
+        let file = self.folder.path().join(&record);
+        fs::write(&file, &text).unwrap();
+        Downloaded { record, file }
+    }
+
+    fn kubectl(&self, downloaded: &Downloaded) -> Kubectl {
+        self.fleet.admin().with_kubeconfig(&downloaded.file)
+    }
+
+    /// Through the gateway, and with the rights that the cluster gives bob: none.
+    #[track_caller]
+    fn bob_is_bob_with(&self, file: &Downloaded) {
+        let kubectl = self.kubectl(file);
+        check(&kubectl, &["config", "current-context"], "a\n");
+        check(&kubectl, WHO, r#"["system:authenticated"]"#);
+        check_refused(
+            &kubectl,
+            NAMES,
+            "Error from server (Forbidden): namespaces is forbidden: User \"bob\" cannot list \
+             resource \"namespaces\" in API group \"\" at the cluster scope",
+        );
+    }
+
+    /// At the cluster itself, where the file leads to, and with its token at the gateway.
+    #[track_caller]
+    fn bob_is_an_administrator_with(&self, file: &Downloaded, context: &str) {
+        self.add_gateway(file);
+        let kubectl = self.kubectl(file);
+        let at = |command: &[&'static str]| [&["--context", context], command].concat();
+        let groups = r#"["kubeconfig-apiserver:cluster-admins","system:authenticated"]"#;
+        let who = kubectl.output(&at(WHO)).unwrap();
+        let mut found: Vec<String> = serde_json::from_str(&who).unwrap();
+        found.sort();
+        assert_eq!(json!(found).to_string(), groups, "{context}");
+        check(&kubectl, &at(EVERYTHING), "yes\n");
+        check(&kubectl, &at(NAMES), &self.namespaces);
+    }
+
+    /// A context `by-gateway` for the same user.
+    #[track_caller]
+    fn add_gateway(&self, file: &Downloaded) {
+        let kubectl = self.kubectl(file);
+        let url = self.fleet.server.url().unwrap();
+        let server = format!("--server={url}/k8s/clusters/a");
+        let ca = self.fleet.server.data_dir().join("ca.crt");
+        let ca = format!("--certificate-authority={}", ca.display());
+        let set = ["config", "set-cluster", "by-gateway", &server, &ca];
+        kubectl.output(&set).unwrap();
+        let context = ["config", "set-context", "by-gateway"];
+        let of = ["--cluster=by-gateway", "--user=a"];
+        kubectl.output(&[&context[..], &of].concat()).unwrap();
+    }
+
+    /// By the groups in the token.
+    #[track_caller]
+    fn a_cluster_that_verifies_by_itself_knows_the_administrator_too(&mut self) {
+        let knowing = Options {
+            authentication_config: Some(self.fleet.cluster(&["oidc", "a"])),
+            ..Options::default()
+        };
+        self.a.restart_apiserver(&knowing).unwrap();
+        let admin = self.download("bob", "adminkubeconfig");
+        self.bob_is_an_administrator_with(&admin, "a-fqdn");
+        let asking = Options {
+            token_webhook: Some(self.fleet.cluster(&["webhook", "a"])),
+            ..Options::default()
+        };
+        self.a.restart_apiserver(&asking).unwrap();
+    }
+
+    /// Where the cluster has a provider, she has a file without tokens, and the plugin gets her some.
+    #[track_caller]
+    fn alice_logs_in_with_hers(&self) {
+        let alice = self.client("alice");
+        let path = "/v1/spectroclusters/a/assets/kubeconfig";
+        assert_eq!(alice.get(path).unwrap().status, 403);
+        let oidc = json!({ "issuer": "https://login.example.com", "clientID": "kubernetes" });
+        let spec = json!({ "spec": { "authentication": { "oidc": oidc } } });
+        self.fleet.change("a", &spec);
+        let hers = self.download("alice", "kubeconfig");
+        let login = record::create(&alice, json!({}));
+        let token = self.folder.path().join("login");
+        fs::write(&token, &record::tokens(&login)[0]).unwrap();
+        let kubectl = self.kubectl(&hers).with_plugin().unwrap();
+        let server = format!("--server={}", self.fleet.server.url().unwrap());
+        let token = format!("--token-file={}", token.display());
+        let login = ["kubeconfig", "login", &server, &token];
+        let said = kubectl.run(&login).unwrap();
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        check(&kubectl, NAMES, &self.namespaces);
+        self.delete("alice", &hers);
+        let refused = kubectl.run(NAMES).unwrap();
+        assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
+    }
+
+    #[track_caller]
+    fn delete(&self, user: &str, downloaded: &Downloaded) {
+        let request = Request::new("DELETE", &record::at(&downloaded.record));
+        expect(self.client(user).send(&request).unwrap(), 200).unwrap();
+    }
+
+    /// At once at our gateway; soon at the cluster, which believes for ten seconds what it was told.
+    #[track_caller]
+    fn deleting_the_records_ends_them(&self, kubeconfig: &Downloaded, admin: &Downloaded) {
+        self.delete("bob", kubeconfig);
+        self.delete("bob", admin);
+        let unauthorized = "error: You must be logged in to the server (Unauthorized)";
+        check_refused(&self.kubectl(kubeconfig), NAMES, unauthorized);
+        let kubectl = self.kubectl(admin);
+        let by_gateway = [&["--context", "by-gateway"], NAMES].concat();
+        check_refused(&kubectl, &by_gateway, unauthorized);
+        poll::until("the end of the administrator's token", LIMIT, || {
+            Ok((kubectl.run(NAMES)?.code != 0).then_some(()))
+        })
+        .unwrap();
+        check_refused(&kubectl, NAMES, unauthorized);
+    }
+}

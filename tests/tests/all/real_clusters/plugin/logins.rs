@@ -1,0 +1,176 @@
+//! The ways to log in: by what the user has, in a browser, with a code; when the plugin asks for it, and
+//! when it only says so.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use e2e::kubectl::Running;
+use e2e::{ClientGo, Kubectl, Shell, poll};
+use serde_json::{Value, json};
+use test_cluster::Terminal;
+
+use super::{KEPT, LIMIT, NAMES, Story, change_kept, record_of};
+
+impl Story {
+    /// Nobody is asked anything: kubectl has no terminal here.
+    #[track_caller]
+    pub(super) fn without_a_login_kubectl_says_what_to_run(&self) {
+        let spec = json!({ "clusters": ["prod"], "generateToken": false });
+        let minted = self.fleet.mint("alice", spec);
+        let kubectl = self.fleet.kubectl(&minted).with_plugin().unwrap();
+        let answer = kubectl.run(NAMES).unwrap();
+        assert_eq!((answer.code, answer.stdout.as_str()), (1, ""));
+        let expected = self.what_to_run();
+        assert!(answer.stderr.contains(&expected), "{}", answer.stderr);
+        self.fleet.delete("alice", &minted);
+    }
+
+    fn what_to_run(&self) -> String {
+        format!("    kubectl kubeconfig login {}\n", self.server())
+    }
+
+    /// With the certificate that the server gave alice; her file says who vouches for the server.
+    #[track_caller]
+    pub(super) fn log_in_by_certificate(&self) {
+        let file = fs::read_to_string(self.fleet.server.kubeconfig("alice")).unwrap();
+        let file: Value = serde_saphyr::from_str(&file).unwrap();
+        let user = &file["users"][0]["user"];
+        let flags = ["client-certificate", "client-key"].map(|part| {
+            let data = user[format!("{part}-data")].as_str().unwrap();
+            let path = self.folder.path().join(part);
+            fs::write(&path, STANDARD.decode(data).unwrap()).unwrap();
+            format!("--{part}={}", path.display())
+        });
+        self.log_in(&flags.each_ref().map(String::as_str));
+    }
+
+    #[track_caller]
+    fn log_in(&self, flags: &[&str]) {
+        let server = self.server();
+        let login = [&["kubeconfig", "login", &server], flags].concat();
+        let said = self.alice.run(&login).unwrap();
+        let url = self.fleet.server.url().unwrap();
+        let expected = format!("Logged in at {url} as alice.\n");
+        assert_eq!((said.code, said.stdout.as_str()), (0, ""));
+        assert_eq!(said.stderr, expected);
+    }
+
+    /// Takes back what the login was exchanged for, and the login itself where it is the provider's.
+    #[track_caller]
+    fn log_out(&self) {
+        let said = self.alice.run(&["kubeconfig", "logout", "--all"]).unwrap();
+        let url = self.fleet.server.url().unwrap();
+        let expected = format!("Logged out alice from {url}.\n");
+        assert_eq!((said.code, said.stdout.as_str()), (0, ""));
+        assert_eq!(said.stderr, expected);
+    }
+
+    /// An ID token that the user has from elsewhere.
+    #[track_caller]
+    pub(super) fn a_token_of_the_provider_is_a_login(&self, file: &Path) {
+        self.log_out();
+        let token = self.folder.path().join("token");
+        fs::write(&token, self.provider.id_token("alice").unwrap()).unwrap();
+        self.log_in(&[&format!("--token-file={}", token.display())]);
+        self.check_opens(file);
+    }
+
+    /// How many tokens there are of the record of a file.
+    #[track_caller]
+    fn tokens_of(&self, file: &Path) -> usize {
+        let record = record_of(file);
+        let tokens =
+            format!("-o=jsonpath={{.items[?(@.spec.kubeconfigName=='{record}')].metadata.name}}");
+        let names = self.alice.output(&["get", "tokens", &tokens]).unwrap();
+        names.split_whitespace().count()
+    }
+
+    #[track_caller]
+    pub(super) fn a_code_typed_elsewhere_is_a_login(&self, file: &Path) {
+        self.log_out();
+        let login = ["kubeconfig", "login", &self.server(), "--device-code"];
+        let mut login = self.alice.start(&login).unwrap();
+        let page = line(&login, |line| line.starts_with("    "));
+        assert_eq!(page.trim(), format!("{}/device", self.provider.issuer()));
+        let code = line(&login, |line| line.starts_with("    "));
+        self.provider.type_code(code.trim(), "alice").unwrap();
+        line(&login, |line| line.ends_with(" as alice."));
+        assert!(login.wait(LIMIT).unwrap().success());
+        self.check_opens(file);
+    }
+
+    /// The ID token has ended, and nobody is there to be asked.
+    #[track_caller]
+    pub(super) fn a_login_renews_itself(&self, file: &Path) {
+        let long_ago = || json!("2020-01-01T00:00:00Z");
+        let end = |kept: &mut Value| kept["means"]["expires"] = long_ago();
+        change_kept(&self.alice, "session-", end);
+        self.set_kept("expires");
+        self.check_opens(file);
+        change_kept(&self.alice, "session-", |kept| {
+            assert_ne!(kept["means"]["expires"], long_ago());
+        });
+    }
+
+    #[track_caller]
+    pub(super) fn a_user_at_a_terminal_is_asked(&self, file: &Path) {
+        let (shell, terminal) = (desk(), Terminal::open().unwrap());
+        let kubectl = at(&shell, &self.kubectl(file));
+        let arguments = [&["--context=prod"], NAMES].concat();
+        let kubectl = kubectl.start_at(&arguments, terminal.there).unwrap();
+        let address = poll::until("the browser", LIMIT, || shell.take_opened()).unwrap();
+        self.provider.browse(&address, "alice").unwrap();
+        line(&kubectl, |line| line == "namespace/default");
+        drop(terminal.here);
+    }
+
+    /// kubectl has something to read, or a program reads its terminal itself.
+    #[track_caller]
+    pub(super) fn a_user_whose_stdin_is_taken_is_not_asked(&self, file: &Path) {
+        assert_eq!(self.tokens_of(file), 2);
+        self.log_out();
+        assert_eq!(self.tokens_of(file), 0);
+        let shell = desk();
+        let kubectl = at(&shell, &self.kubectl(file));
+        let apply = ["--context=prod", "apply", "--filename=-"];
+        let answer = kubectl.run_with_input(&apply, KEPT).unwrap();
+        assert_eq!((answer.code, answer.stdout.as_str()), (1, ""));
+        let expected = self.what_to_run();
+        assert!(answer.stderr.contains(&expected), "{}", answer.stderr);
+
+        let terminal = Terminal::open().unwrap();
+        let mut program = ClientGo::start_at(&kubectl, file, "prod", terminal).unwrap();
+        let answer = program.list().unwrap()["error"].clone();
+        let why = "exec: executable kubectl-kubeconfig failed with exit code 1";
+        assert!(answer.as_str().unwrap().contains(why), "{answer}");
+        assert_eq!(shell.take_opened().unwrap(), None);
+    }
+}
+
+/// Where a browser is.
+#[track_caller]
+fn desk() -> Shell {
+    Shell::new().unwrap().with_plugin().unwrap()
+}
+
+/// The same kubectl, there.
+#[track_caller]
+fn at(shell: &Shell, kubectl: &Kubectl) -> Kubectl {
+    let path = shell.search_path().unwrap();
+    kubectl.with_environment("PATH", path.to_str().unwrap())
+}
+
+/// The next line of which this is true.
+#[track_caller]
+fn line(running: &Running, is_meant: impl Fn(&str) -> bool) -> String {
+    let mut seen = Vec::new();
+    loop {
+        match running.next_line(LIMIT) {
+            Ok(line) if is_meant(&line) => return line,
+            Ok(line) => seen.push(line),
+            Err(error) => panic!("{error:#}: {seen:#?}"),
+        }
+    }
+}
