@@ -7,7 +7,7 @@
 //! [`Balancer`] hands connections to the replicas that are ready.
 
 mod balancer;
-mod issuer;
+pub mod issuer;
 mod readiness;
 mod replica;
 

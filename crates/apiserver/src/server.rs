@@ -7,12 +7,15 @@
 mod certificate_files;
 mod certificates;
 mod connection;
+mod diversion;
 
 pub use certificate_files::{CertificateFileError, CertificateFiles};
 pub use certificates::{CertificateError, ReloadableCertificate};
 pub use connection::Peer;
+pub use diversion::{Diversion, Diverted, Rewound};
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +27,7 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
@@ -47,7 +51,14 @@ pub struct Server {
     listener: TcpListener,
     tls: Arc<ArcSwap<ServerConfig>>,
     service: HttpService,
+    diversion: Option<Arc<dyn Diversion>>,
     max_connections: usize,
+}
+
+/// A connection that has begun.
+enum Begun {
+    Accepted(Box<TlsStream<Rewound>>),
+    Diverted(Rewound, Diverted),
 }
 
 impl Server {
@@ -57,6 +68,7 @@ impl Server {
             listener,
             tls: Arc::new(ArcSwap::new(tls)),
             service,
+            diversion: None,
             max_connections: MAX_CONNECTIONS,
         }
     }
@@ -71,6 +83,13 @@ impl Server {
     #[must_use]
     pub fn max_connections(mut self, limit: usize) -> Self {
         self.max_connections = limit;
+        self
+    }
+
+    /// Lets connections be taken away before TLS is accepted, by the name that their clients ask for.
+    #[must_use]
+    pub fn diverting(mut self, diversion: Arc<dyn Diversion>) -> Self {
+        self.diversion = Some(diversion);
         self
     }
 
@@ -120,18 +139,44 @@ impl Server {
     ) -> impl Future<Output = ()> + Send + 'static {
         let acceptor = TlsAcceptor::from(self.tls.load_full());
         let service = self.service.clone();
+        let diversion = self.diversion.clone();
         async move {
             let _ = stream.set_nodelay(true);
-            let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
-            let handshake = tokio::select! {
+            let beginning = begin((stream, address), acceptor, diversion);
+            let beginning = tokio::time::timeout(HANDSHAKE_TIMEOUT, beginning);
+            let begun = tokio::select! {
                 () = stop.cancelled() => return,
-                handshake = handshake => handshake,
+                begun = beginning => begun,
             };
-            match handshake {
-                Ok(Ok(stream)) => connection::serve(stream, address, service, stop).await,
+            match begun {
+                Ok(Ok(Begun::Accepted(stream))) => {
+                    connection::serve(*stream, address, service, stop).await;
+                }
+                Ok(Ok(Begun::Diverted(stream, diverted))) => diverted(stream, stop).await,
                 Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),
                 Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
             }
         }
     }
+}
+
+async fn begin(
+    (stream, address): (TcpStream, SocketAddr),
+    acceptor: TlsAcceptor,
+    diversion: Option<Arc<dyn Diversion>>,
+) -> io::Result<Begun> {
+    let stream = match diversion {
+        None => Rewound::untouched(stream),
+        Some(diversion) => {
+            let (stream, name) = diversion::read_hello(stream).await?;
+            if let Some(name) = name
+                && let Some(diverted) = diversion.divert(&name, address)
+            {
+                return Ok(Begun::Diverted(stream, diverted));
+            }
+            stream
+        }
+    };
+    let accepted = acceptor.accept(stream).await?;
+    Ok(Begun::Accepted(Box::new(accepted)))
 }

@@ -34,6 +34,16 @@ pub(crate) fn take(headers: &mut HeaderMap, is_websocket: bool) -> Option<Bearer
     bearer
 }
 
+/// Whether a token may be among the subprotocols.
+pub(crate) fn is_in_protocol(headers: &HeaderMap) -> bool {
+    let mut sent = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    sent.any(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.contains(TOKEN_PROTOCOL))
+    })
+}
+
 enum Protocol {
     Absent,
     Token(Bearer),

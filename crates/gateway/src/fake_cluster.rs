@@ -205,6 +205,15 @@ impl Home {
         assert!(self.clusters.seed(cluster).await.unwrap());
     }
 
+    /// Changes a cluster.
+    pub(crate) async fn change(&self, name: &str, change: impl FnOnce(&mut Cluster)) {
+        let stored = self.clusters.find("", name).await.unwrap().unwrap();
+        let mut cluster = self.clusters.decode(&stored).unwrap();
+        change(&mut cluster);
+        let replaced = self.clusters.replace(cluster, stored.revision()).await;
+        assert!(replaced.is_ok());
+    }
+
     /// Makes a Secret with a token.
     pub(crate) async fn add_token(&self, name: &str, token: &str) {
         let secret: Secret = serde_json::from_value(json!({

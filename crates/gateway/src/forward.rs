@@ -15,11 +15,11 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use machinery::meta::GroupResource;
 use machinery::status::Status;
-use tokens::validity::ValidToken;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer_headers::{self, Origin};
 use crate::bearer;
+use crate::edge::Recognised;
 use crate::gateway::Gateway;
 use crate::relay::Relayed;
 use crate::request_headers::{self, Unspeakable};
@@ -106,6 +106,9 @@ impl Gateway {
         (request, protocol): (&mut Request<Body>, Option<Protocol>),
         is_long: bool,
     ) -> Result<Caller, Status> {
+        if let Some(recognised) = request.extensions_mut().remove() {
+            return self.recognised(id, recognised, is_long);
+        }
         let is_websocket = protocol == Some(Protocol::WebSocket);
         let bearer = bearer::take(request.headers_mut(), is_websocket);
         let bearer = bearer.ok_or_else(Status::unauthorized)?;
@@ -114,7 +117,7 @@ impl Gateway {
             .check(&bearer, id)
             .await
             .ok_or_else(Status::unauthorized)?;
-        let user = identity(&token)?;
+        let user = speakable(token.identity())?;
         let entered = self.upstreams.enter(id);
         let (upstream, place) = entered.map_err(|error| failed(id, &error))?;
         let entry = Entry {
@@ -127,6 +130,31 @@ impl Gateway {
         Ok(Caller {
             user,
             session: session.ok_or_else(Status::unauthorized)?,
+            upstream,
+            place,
+        })
+    }
+
+    /// A caller whom the cluster's own authentication has recognised.
+    fn recognised(
+        &self,
+        id: &str,
+        recognised: Recognised,
+        is_long: bool,
+    ) -> Result<Caller, Status> {
+        let user = recognised.user.ok_or_else(Status::unauthorized)?;
+        let user = speakable(user)?;
+        let entered = self.upstreams.enter(id);
+        let (upstream, place) = entered.map_err(|error| failed(id, &error))?;
+        let is_long = is_long || self.parts.stop.is_cancelled();
+        let session = self.sessions.enter_without_token(id, is_long);
+        // Who changed it meanwhile has not seen the session.
+        if self.edge.configured(id) != recognised.by {
+            return Err(Status::unauthorized());
+        }
+        Ok(Caller {
+            user,
+            session,
             upstream,
             place,
         })
@@ -235,10 +263,9 @@ fn check_message(request: &Request<Body>) -> Result<(), Status> {
     Ok(())
 }
 
-/// Whom a token speaks for, as a cluster is told. Names that Kubernetes gives a meaning to are
-/// nobody's to have here, and groups of the kind are the cluster's to give.
-fn identity(token: &ValidToken) -> Result<UserInfo, Status> {
-    let mut user = token.identity();
+/// A user as a cluster is told. Names that Kubernetes gives a meaning to are nobody's to have here,
+/// and groups of the kind are the cluster's to give.
+fn speakable(mut user: UserInfo) -> Result<UserInfo, Status> {
     if let Some(reserved) = user.reserved_identity() {
         let text = format!("{reserved:?} is a name that Kubernetes reserves");
         return Err(Status::forbidden(&GroupResource::default(), "", &text));
@@ -336,49 +363,35 @@ fn failed(cluster: &str, error: &UpstreamError) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
-    #[track_caller]
-    fn check((user, groups): (&str, &[&str]), expected: Result<UserInfo, &str>) {
-        let token = ValidToken {
-            user: user.to_owned(),
-            uid: "uid".to_owned(),
-            name: "token-1".to_owned(),
-            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-            kubeconfig: String::new(),
-            expires: Timestamp::MAX,
-        };
-        let found = identity(&token);
-        assert_eq!(
-            found.map_err(|status| status.message),
-            expected.map_err(str::to_owned)
-        );
+    fn told(user: UserInfo) -> Result<UserInfo, String> {
+        speakable(user).map_err(|status| status.message)
     }
 
     #[test]
     fn reserved_names_and_groups_do_not_go_downstream() {
-        let alice = UserInfo {
-            uid: "uid".to_owned(),
-            extra: [("requesttokenid".to_owned(), vec!["token-1".to_owned()])].into(),
-            ..UserInfo::named("alice")
+        let user = |name: &str, groups: &[&str]| UserInfo {
+            groups: groups.iter().map(|&group| group.to_owned()).collect(),
+            ..UserInfo::named(name)
         };
-        let admin = UserInfo {
-            groups: vec!["admins".to_owned()],
-            ..alice.clone()
-        };
-        check(("alice", &[]), Ok(alice));
-        check(("alice", &["admins"]), Ok(admin));
-        let masters = r#"forbidden: "system:masters" is a name that Kubernetes reserves"#;
-        check(("alice", &["admins", "system:masters"]), Err(masters));
-        for (user, quoted) in [
-            ("system:admin", "system:admin"),
-            ("system:serviceaccount:a:b", "system:serviceaccount:a:b"),
-            ("", ""),
+        let everybody = "system:authenticated";
+        assert_eq!(told(user("alice", &[everybody])), Ok(user("alice", &[])));
+        assert_eq!(
+            told(user("alice", &["dev", everybody])),
+            Ok(user("alice", &["dev"]))
+        );
+        for (reserved, quoted) in [
+            (user("system:admin", &[]), "system:admin"),
+            (
+                user("system:serviceaccount:a:b", &[]),
+                "system:serviceaccount:a:b",
+            ),
+            (user("", &[]), ""),
+            (user("alice", &["dev", "system:masters"]), "system:masters"),
         ] {
             let text = format!("forbidden: {quoted:?} is a name that Kubernetes reserves");
-            check((user, &[]), Err(&text));
+            assert_eq!(told(reserved), Err(text));
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Front {
 impl Service<Request<Body>> for Front {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // Whoever is called is asked then.
@@ -38,6 +38,12 @@ impl Service<Request<Body>> for Front {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(directory) = &self.gateway.directory
+            && directory.concerns(&request)
+        {
+            let (gateway, directory) = (Arc::clone(&self.gateway), Arc::clone(directory));
+            return guarded(async move { gateway.answer_by_name(&directory, request).await });
+        }
         let target = request.uri().path_and_query().cloned();
         let target = target.unwrap_or_else(|| PathAndQuery::from_static("*"));
         let (id, rest) = match Route::of(target.as_str()) {
@@ -57,10 +63,16 @@ impl Service<Request<Body>> for Front {
             return Box::pin(self.inner.clone().oneshot(request));
         }
         let (gateway, id) = (Arc::clone(&self.gateway), id.to_owned());
-        let answer = async move { gateway.answer(&id, rest, request).await };
-        let answer = AssertUnwindSafe(answer).catch_unwind();
-        Box::pin(answer.map(|answer| Ok(answer.unwrap_or_else(|panic| panicked(&*panic)))))
+        guarded(async move { gateway.answer(&id, rest, request).await })
     }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// An answer, whatever happens.
+fn guarded(answer: impl Future<Output = Response<Body>> + Send + 'static) -> Answering {
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    Box::pin(answer.map(|answer| Ok(answer.unwrap_or_else(|panic| panicked(&*panic)))))
 }
 
 /// A panic costs one request, as in the rest of the server.

@@ -14,7 +14,11 @@ use tokens::validity::Validity;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
+use crate::edge::Edge;
+use crate::endpoint::Zone;
+use crate::endpoint::directory::{Directory, Door, Place};
 use crate::front::Front;
+use crate::passthrough::Passages;
 use crate::sessions::{Sessions, follow};
 use crate::upstream::{Options, Upstreams};
 
@@ -34,6 +38,8 @@ pub struct GatewayParts {
     pub validity: Arc<Validity>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The host names of clusters, if they have any.
+    pub zone: Option<Zone>,
     /// How clusters are reached.
     pub options: Options,
     /// Cancelled when the server stops: watches and tunnels end then.
@@ -46,6 +52,12 @@ pub struct Gateway {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) access: Access,
+    /// Who calls where clusters say how that is found out.
+    pub(crate) edge: Edge,
+    /// Connections that are led on to clusters as they are.
+    pub(crate) passages: Arc<Passages>,
+    /// The clusters by host name, where they have any.
+    pub(crate) directory: Option<Arc<Directory>>,
     /// Our entry in `Via`: whoever finds it has met a request of ours again.
     pub(crate) via: HeaderValue,
     /// The part of it that tells this process from all others.
@@ -57,8 +69,14 @@ impl Gateway {
     pub fn new(parts: GatewayParts) -> Arc<Self> {
         let (clusters, secrets) = (parts.clusters.clone(), parts.secrets.clone());
         let name = format!("kubeconfig-apiserver-{:016x}", rand::random::<u64>());
+        let zone = parts.zone.clone();
+        let directory = zone.map(|zone| Arc::new(Directory::new(zone, clusters.clone())));
+        let upstreams = Arc::new(Upstreams::new(clusters, secrets, parts.options));
         Arc::new(Self {
-            upstreams: Arc::new(Upstreams::new(clusters, secrets, parts.options)),
+            directory,
+            passages: Passages::new(parts.options.max_in_flight),
+            edge: Edge::new(&parts, Arc::clone(&upstreams)),
+            upstreams,
             sessions: Sessions::new(Arc::clone(&parts.validity), Arc::clone(&parts.clock)),
             access: Access::default(),
             via: HeaderValue::try_from(format!("1.1 {name}"))
@@ -82,6 +100,16 @@ impl Gateway {
         })
     }
 
+    /// Whether this server answers for a cluster at this unmanaged host name, and so must have a
+    /// certificate for it. Managed ones are all in one certificate.
+    pub fn serves(&self, host: &str) -> bool {
+        let place = self.directory.as_ref().and_then(|it| it.find(host));
+        place.is_some_and(|Place { door, cluster }| {
+            let configured = cluster.and_then(|cluster| self.edge.configured(&cluster));
+            door != Door::Managed && configured.is_some()
+        })
+    }
+
     /// Whether a way leads to this cluster.
     pub(crate) fn is_connected(&self, id: &str) -> bool {
         let connected = |cluster: &Cluster| cluster.spec.connection.is_some();
@@ -93,14 +121,19 @@ impl Gateway {
     pub async fn run(self: Arc<Self>) {
         let sessions = &self.sessions;
         let of_tokens = sessions.follow(&self.parts.tokens, |bound, names| {
-            names.contains(bound.token().name.as_str())
+            let token = bound.token();
+            token.is_some_and(|token| names.contains(token.name.as_str()))
         });
         let of_kubeconfigs = sessions.follow(&self.parts.kubeconfigs, |bound, names| {
-            names.contains(bound.token().kubeconfig.as_str())
+            let token = bound.token();
+            token.is_some_and(|token| names.contains(token.kubeconfig.as_str()))
         });
         // A user may be known by other names than the object's.
         let of_users = sessions.follow(&self.parts.users, |_, _| true);
-        let all_clusters = || self.upstreams.refresh_all();
+        let all_clusters = || {
+            self.upstreams.refresh_all();
+            self.refresh_names(|_| true);
+        };
         let of_clusters = follow(&self.parts.clusters, all_clusters, |names| {
             self.refresh_clusters(names);
         });
@@ -115,11 +148,21 @@ impl Gateway {
         sessions.end(|bound| bound.is_long());
     }
 
+    /// Ends what came by the names of these clusters and is not as they are now.
+    fn refresh_names(&self, concerns: impl Fn(&str) -> bool) {
+        self.passages.refresh(&concerns, |id| self.way_of(id));
+        for cluster in self.edge.refresh(&concerns) {
+            self.sessions
+                .end(|bound| bound.cluster() == &*cluster && bound.token().is_none());
+        }
+    }
+
     fn refresh_clusters(&self, names: &HashSet<&str>) {
         for name in names {
             if !self.upstreams.refresh(name) {
                 self.sessions.end(|bound| bound.cluster() == *name);
             }
         }
+        self.refresh_names(|id| names.contains(id));
     }
 }

@@ -8,6 +8,8 @@
 //! The gateway decides *who* calls, never *what they may do*: it impersonates the user at the
 //! cluster, whose own rules then decide. Its own credential there may do nothing but impersonate.
 //!
+//! Where a zone is configured, clusters also have host names of their own ([`endpoint`]).
+//!
 //! [`prober`] looks at every cluster now and then and says in its status how it is; it also renews the
 //! gateway's credentials ([`renewal`]).
 //!
@@ -17,9 +19,13 @@ mod access;
 mod answer_headers;
 mod ask;
 mod bearer;
+mod door;
+mod edge;
+pub mod endpoint;
 mod forward;
 mod front;
 mod gateway;
+mod passthrough;
 pub mod prober;
 mod relay;
 pub mod renewal;

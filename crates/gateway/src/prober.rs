@@ -29,6 +29,7 @@ use machinery::time::Clock;
 use storage::cache::{Collection, EventCursor};
 use tokio::time::Instant;
 
+use crate::endpoint::Zone;
 use crate::renewal::Renewal;
 use crate::upstream::Upstreams;
 
@@ -69,6 +70,7 @@ pub struct Prober {
     renewal: Renewal,
     clock: Arc<dyn Clock>,
     options: Options,
+    zone: Option<Zone>,
 }
 
 /// Looks under way; each gives the name of its cluster.
@@ -90,7 +92,15 @@ impl Prober {
             renewal,
             clock,
             options,
+            zone: None,
         }
+    }
+
+    /// Tells clusters their host names in this zone.
+    #[must_use]
+    pub fn naming(mut self, zone: Option<Zone>) -> Self {
+        self.zone = zone;
+        self
     }
 
     /// Goes on until it is dropped or the cache ends.
@@ -189,6 +199,8 @@ impl Prober {
         let probed = tokio::time::timeout(self.options.deadline, probed).await;
         let finding = probed.unwrap_or(Some(Finding::too_slow()))?;
         let mut observation = Observation::of(finding, name);
+        let zone = self.zone.as_ref().filter(|_| subject.connected);
+        observation.name(zone.map(|zone| zone.endpoints(name)));
         if observation.is_connected()
             && let Some(key) = &subject.secret
         {

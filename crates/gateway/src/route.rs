@@ -43,7 +43,7 @@ impl<'a> Route<'a> {
 }
 
 /// Whether a path could be read as one that leaves the cluster.
-fn is_ambiguous(path: &str) -> bool {
+pub(crate) fn is_ambiguous(path: &str) -> bool {
     let Some(behind_slash) = path.strip_prefix('/') else {
         return false;
     };

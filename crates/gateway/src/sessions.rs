@@ -39,11 +39,17 @@ pub(crate) struct Sessions {
 
 /// What a request under way hangs on.
 pub(crate) struct Bound {
-    bearer: Bearer,
     cluster: Box<str>,
-    token: ValidToken,
+    /// `None` where the caller is known by something else, which nothing here follows.
+    proof: Option<Proof>,
     is_long: bool,
     ended: CancellationToken,
+}
+
+/// A token that counted.
+struct Proof {
+    bearer: Bearer,
+    token: ValidToken,
 }
 
 /// The entry of a request; it leaves when dropped.
@@ -88,25 +94,41 @@ impl Sessions {
 
     /// Enters a request; `None` where its token has ended since it was checked.
     pub(crate) fn enter(self: &Arc<Self>, entry: Entry, epoch: u64) -> Option<Session> {
-        let bound = Arc::new(Bound {
-            bearer: entry.bearer,
+        let session = self.open_session(Bound {
             cluster: entry.cluster,
-            token: entry.token,
+            proof: Some(Proof {
+                bearer: entry.bearer,
+                token: entry.token,
+            }),
             is_long: entry.is_long,
             ended: CancellationToken::new(),
         });
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.open().insert(id, Arc::clone(&bound));
-        let session = Session {
-            sessions: Arc::clone(self),
-            id,
-            bound,
-        };
         let has_moved = self.epoch.load(Ordering::SeqCst) != epoch;
         if has_moved && !self.still_counts(&session.bound) {
             return None;
         }
         Some(session)
+    }
+
+    /// Enters a request of a caller who has no token of ours.
+    pub(crate) fn enter_without_token(self: &Arc<Self>, cluster: &str, is_long: bool) -> Session {
+        self.open_session(Bound {
+            cluster: cluster.into(),
+            proof: None,
+            is_long,
+            ended: CancellationToken::new(),
+        })
+    }
+
+    fn open_session(self: &Arc<Self>, bound: Bound) -> Session {
+        let bound = Arc::new(bound);
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.open().insert(id, Arc::clone(&bound));
+        Session {
+            sessions: Arc::clone(self),
+            id,
+            bound,
+        }
     }
 
     /// Asks again for these sessions, and ends those whose token no longer counts.
@@ -159,10 +181,10 @@ impl Sessions {
     }
 
     fn still_counts(&self, bound: &Bound) -> bool {
-        let bearer = bound.bearer.expose();
-        self.validity
-            .check(bearer, &bound.cluster, self.clock.now())
-            .is_ok()
+        bound.proof.as_ref().is_none_or(|proof| {
+            let (bearer, now) = (proof.bearer.expose(), self.clock.now());
+            self.validity.check(bearer, &bound.cluster, now).is_ok()
+        })
     }
 
     /// A panic while it was held leaves a sound map.
@@ -177,9 +199,9 @@ impl Bound {
         &self.cluster
     }
 
-    /// The token that it came with.
-    pub(crate) fn token(&self) -> &ValidToken {
-        &self.token
+    /// The token that it came with, if that is one of ours.
+    pub(crate) fn token(&self) -> Option<&ValidToken> {
+        self.proof.as_ref().map(|proof| &proof.token)
     }
 
     /// Whether it may stay open for as long as its client likes.
@@ -188,7 +210,7 @@ impl Bound {
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
-        self.token.expires <= now
+        self.token().is_some_and(|token| token.expires <= now)
     }
 }
 

@@ -1,5 +1,5 @@
 //! What a cluster's token says of itself, read without checking its signature: the cluster that issued it does that at every use. What is
-//! read here only decides when to ask for the next one.
+//! read here only decides when to ask for the next one, and what the bearer of a token that does not count is told.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,6 +13,8 @@ const MAX_BYTES: usize = 16 * 1024;
 /// What a token says of itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TokenClaims {
+    /// In whose name it was issued.
+    pub issuer: Option<String>,
     /// Whose it is, if that is a ServiceAccount.
     pub account: Option<ServiceAccount>,
     /// When it was issued.
@@ -32,6 +34,7 @@ pub struct ServiceAccount {
 
 #[derive(Deserialize)]
 struct Claims {
+    iss: Option<String>,
     sub: Option<String>,
     iat: Option<i64>,
     exp: Option<i64>,
@@ -51,6 +54,7 @@ impl TokenClaims {
         let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
         let time = |seconds: Option<i64>| seconds.map(Timestamp::from_second).transpose().ok();
         Some(Self {
+            issuer: claims.iss,
             account: claims.sub.as_deref().and_then(ServiceAccount::of),
             issued: time(claims.iat)?,
             expires: time(claims.exp)?,
@@ -86,6 +90,7 @@ mod tests {
         let text =
             r#"{"sub":"system:serviceaccount:kubeconfig-apiserver:gateway","iat":100,"exp":200}"#;
         let expected = TokenClaims {
+            issuer: None,
             account: Some(ServiceAccount {
                 namespace: "kubeconfig-apiserver".to_owned(),
                 name: "gateway".to_owned(),
@@ -99,6 +104,7 @@ mod tests {
     #[test]
     fn other_tokens_say_less() {
         let nothing = TokenClaims {
+            issuer: None,
             account: None,
             issued: None,
             expires: None,

@@ -47,6 +47,7 @@ pub use self::credential::{CERTIFICATE, KEY, TOKEN};
 pub use self::error::{Cause, CertificateProblem, Phase, UpstreamError};
 
 use self::credential::Credential;
+pub(crate) use self::dial::{Transport, prepare};
 pub(crate) use self::pool::PooledBody;
 use self::pool::{Connection, Pool};
 use self::target::Target;
@@ -142,6 +143,46 @@ impl Upstreams {
         let upstream = self.upstream(cluster)?;
         let answer = upstream.send(request, Some(self.options.head)).await?;
         Ok(answer.map(Body::new))
+    }
+
+    /// A stream of bytes to where a cluster is; what goes over it is others' business.
+    ///
+    /// # Errors
+    /// Why there is none, within [`Options::connect`].
+    pub(crate) async fn dial(&self, way: &ClusterConnection) -> Result<Transport, UpstreamError> {
+        let target = Target::build(way, &Credential::NONE, &|| self.system_roots())?;
+        let dialled = dial::transport(&target, self.options.addresses);
+        let dialled = tokio::time::timeout(self.options.connect, dialled).await;
+        dialled.map_err(|_| UpstreamError::Slow(Phase::Connect))?
+    }
+
+    /// The way to a server that is no cluster and is shown no credential, with this deadline.
+    ///
+    /// # Errors
+    /// The settings make no sense.
+    pub(crate) fn to_other(
+        &self,
+        connection: ClusterConnection,
+        deadline: Duration,
+    ) -> Result<Upstream, UpstreamError> {
+        let credential = Credential::NONE;
+        let target = Target::build(&connection, &credential, &|| self.system_roots())?;
+        Ok(Upstream {
+            connection,
+            credential,
+            target,
+            pool: Pool::new(self.options.addresses),
+            options: Options {
+                connect: self.options.connect.min(deadline),
+                head: deadline,
+                ..self.options
+            },
+        })
+    }
+
+    /// Which addresses are connected to.
+    pub(crate) fn addresses(&self) -> AddressPolicy {
+        self.options.addresses
     }
 
     /// The way to a cluster as the caches of its object and its Secret have it now.
@@ -412,7 +453,7 @@ impl Upstream {
 }
 
 /// The settings without the reference to the credential, which is compared by itself.
-fn way_only(connection: &ClusterConnection) -> ClusterConnection {
+pub(crate) fn way_only(connection: &ClusterConnection) -> ClusterConnection {
     ClusterConnection {
         credential_secret_ref: None,
         ..connection.clone()

@@ -55,6 +55,7 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// waited for.
 pub(crate) fn run(args: AggregatedArgs) -> Result<()> {
     external_url::check(&args.listen.external_url)?;
+    args.zone.zone(&args.listen.external_url)?;
     let login = Login::new(&args.id_tokens)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -85,7 +86,7 @@ async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
     tasks.spawn("keys of replicas", async move {
         keys.follow(following, stop).await;
     });
-    let listeners = (
+    let mut listeners = (
         listener(aggregation, &certificates.aggregation, for_host.service())?,
         listener(
             front,
@@ -93,6 +94,9 @@ async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
             gateway.layer(for_users.service()),
         )?,
     );
+    if let Some(diversion) = gateway.diversion() {
+        listeners.1 = listeners.1.diverting(diversion);
+    }
     tasks.spawn(
         "issuers of client certificates",
         ask_for_certificates(
@@ -206,6 +210,7 @@ async fn domain(
             unconnected: false,
             ..prober::Options::default()
         },
+        zone: args.zone.zone(&args.listen.external_url)?,
         clock: Arc::clone(clock),
     })
     .await

@@ -4,6 +4,7 @@ mod aggregated;
 mod check;
 mod cluster;
 mod id_token;
+mod zone;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(crate) use cluster::{
     AddArgs, ClusterArgs, ClusterCommand, EndpointArgs, OidcArgs, RemoveArgs, WebhookArgs,
 };
 pub(crate) use id_token::IdTokenArgs;
+pub(crate) use zone::ZoneArgs;
 
 /// Hands out kubeconfigs whose tokens open real clusters, and takes them back.
 ///
@@ -129,4 +131,7 @@ pub(crate) struct StandaloneArgs {
 
     #[command(flatten)]
     pub(crate) id_tokens: IdTokenArgs,
+
+    #[command(flatten)]
+    pub(crate) zone: ZoneArgs,
 }

@@ -12,12 +12,13 @@ use apiserver::health::HealthCheck;
 use apiserver::private_document;
 use apiserver::registry::{Registries, Registry};
 use apiserver::stored_object::StoredObject;
+use gateway::endpoint::Zone;
 use gateway::prober::{self, Prober};
 use gateway::upstream;
 use gateway::{Gateway, GatewayParts};
 use k8s_openapi::api::core::v1::Secret;
 use kubeconfigs::download::{self, Downloads};
-use kubeconfigs::resource::Kubeconfigs;
+use kubeconfigs::resource::{Kubeconfigs, ManagedEndpoints};
 use machinery::status::Status;
 use machinery::time::Clock;
 use management::feature::Features;
@@ -75,6 +76,8 @@ pub(crate) struct DomainParts {
     pub(crate) store: Arc<dyn Store>,
     /// Whether what is in memory can be relied on.
     pub(crate) confirmed: Confirmed,
+    /// The host names of clusters, if they have any.
+    pub(crate) zone: Option<Zone>,
     /// How clusters are looked at.
     pub(crate) prober: prober::Options,
     pub(crate) clock: Arc<dyn Clock>,
@@ -92,6 +95,7 @@ pub(crate) struct Domain {
     validity: Arc<Validity>,
     minter: Arc<Minter>,
     keys: Arc<KeyStore>,
+    zone: Option<Zone>,
     prober: prober::Options,
     clock: Arc<dyn Clock>,
 }
@@ -142,6 +146,7 @@ impl Domain {
             validity: Arc::new(validity),
             minter: Arc::new(minter),
             keys,
+            zone: parts.zone,
             prober: parts.prober,
             clock: parts.clock,
         })
@@ -210,6 +215,17 @@ impl Domain {
         let reachable = (management.clusters.clone(), management.nodes.clone());
         let configured = (self.settings.clone(), Features(management.features.clone()));
         Kubeconfigs::new(records, reachable, Arc::clone(&self.minter), configured)
+            .with_managed_endpoints(self.managed_endpoints())
+    }
+
+    /// Only clusters that the gateway reaches have one.
+    fn managed_endpoints(&self) -> ManagedEndpoints {
+        let (zone, clusters) = (self.zone.clone(), self.management.clusters.clone());
+        Arc::new(move |id| {
+            let endpoints = zone.as_ref()?.endpoints(id);
+            clusters.cached("", id)?.spec.connection?;
+            Some(endpoints.managed)
+        })
     }
 
     pub(crate) fn token_resource(&self) -> TokenResource {
@@ -249,6 +265,7 @@ impl Domain {
             kubeconfigs: self.records.kubeconfigs.clone(),
             validity: self.validity(),
             clock: Arc::clone(&self.clock),
+            zone: self.zone.clone(),
             options: upstream::Options::default(),
             stop,
         })
@@ -272,6 +289,7 @@ impl Domain {
             Arc::clone(&self.clock),
             self.prober,
         );
+        let prober = prober.naming(self.zone.clone());
         tasks.spawn("cluster prober", prober.run());
     }
 

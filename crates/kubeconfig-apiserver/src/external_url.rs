@@ -21,3 +21,9 @@ pub(crate) fn host(url: &str) -> Option<String> {
     let parsed: http::Uri = url.parse().ok()?;
     parsed.host().map(str::to_owned)
 }
+
+/// The port of a URL that was checked, unless it is that of all https URLs.
+pub(crate) fn port(url: &str) -> Option<u16> {
+    let parsed: http::Uri = url.parse().ok()?;
+    parsed.port_u16().filter(|port| *port != 443)
+}

@@ -2,6 +2,7 @@
 
 mod address;
 mod kinds;
+mod named_certificates;
 mod roles;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::version::version;
 
 use address::Address;
 pub(crate) use kinds::Kinds;
+use named_certificates::NamedCertificates;
 
 /// How long requests under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -46,6 +48,9 @@ pub(crate) fn run(args: StandaloneArgs) -> Result<()> {
     if let Some(url) = &args.external_url {
         external_url::check(url)?;
     }
+    // Before anything is made; the port comes with the address.
+    args.zone
+        .zone(args.external_url.as_deref().unwrap_or_default())?;
     let login = Login::new(&args.id_tokens)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -68,7 +73,9 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
         .clone()
         .unwrap_or_else(|| DEFAULT_ISSUER.to_owned());
 
-    let kinds = Kinds::build(store, Arc::clone(&clock), &issuer, &tasks).await?;
+    let zone = args.zone.zone(&url)?;
+    let named = (issuer.as_str(), zone.clone());
+    let kinds = Kinds::build(store, Arc::clone(&clock), named, &tasks).await?;
     kinds
         .bootstrap()
         .await
@@ -90,20 +97,22 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
     }
 
     let server = generic_server((&kinds, &login), &authority, &clock)?;
-    let certificate = address.certificate(&authority, args.external_url.as_deref())?;
-    let tls = certificate
+    let names = address.names(args.external_url.as_deref(), zone.as_ref());
+    let certificate = Address::certificate(&authority, &names)?;
+    let mut tls = certificate
         .server_config(Vec::new())
         .context("TLS cannot be set up")?;
     let gateway = kinds.domain.gateway(server.shutdown().clone());
+    if zone.is_some() {
+        let (own, authority) = (Arc::clone(&certificate), Arc::clone(&authority));
+        let named = NamedCertificates::new(own, authority, &gateway, Arc::clone(&clock));
+        tls.cert_resolver = Arc::new(named);
+    }
     kinds.start_tasks(&gateway, &tasks);
     login.start_tasks(&tasks);
     tasks.spawn(
         "serving certificate",
-        address.renew(
-            Arc::clone(&authority),
-            certificate,
-            args.external_url.clone(),
-        ),
+        Address::renew(Arc::clone(&authority), certificate, names),
     );
     for file in &files {
         file.write(&data, &authority, &url)?;
@@ -111,7 +120,10 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
     tracing::info!(url, data = %args.data_dir.display(), "serving");
 
     let service = gateway.layer(server.service());
-    let listener = Server::new(address.into_listener(), Arc::new(tls), service);
+    let mut listener = Server::new(address.into_listener(), Arc::new(tls), service);
+    if let Some(diversion) = gateway.diversion() {
+        listener = listener.diverting(diversion);
+    }
     let stop = server.shutdown().clone();
     tasks.stop_on_signal(vec![server], Duration::ZERO);
     listener.run(stop, DRAIN).await;

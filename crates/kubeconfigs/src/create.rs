@@ -21,7 +21,7 @@ use crate::file::{
     self, Credentials, ExecCredentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record,
     Server, ServerHost, Tokens,
 };
-use crate::request::{check_clusters, name_of};
+use crate::request::{check_clusters, check_endpoint, name_of};
 use crate::resource::{Kubeconfigs, group_resource};
 use crate::ttl;
 
@@ -86,16 +86,23 @@ impl Kubeconfigs {
     ) -> Result<Plan, Status> {
         self.check_user(&cx.user.name)?;
         check_clusters(&record.spec)?;
+        check_endpoint(&record.spec)?;
         record.spec.ttl = ttl::settle(record.spec.ttl, &self.settings)?;
         let host = self.server_host(cx)?;
         self.clusters.check_local().await?;
-        let Settled { clusters, groups } = match settled {
+        let Settled {
+            mut clusters,
+            groups,
+        } = match settled {
             Some(settled) => settled,
             None => Settled {
                 clusters: self.clusters.resolve(cx, record).await?,
                 groups: Vec::new(),
             },
         };
+        if record.spec.is_managed() {
+            self.go_to_managed(&mut clusters)?;
+        }
         let generate = self.settle_generate_token(&mut record.spec);
         let ca_certs = self.settings.effective(setting::CA_CERTS);
         Ok(Plan {
@@ -109,6 +116,20 @@ impl Kubeconfigs {
                 issuer: self.minter.issuer().to_owned(),
             },
         })
+    }
+
+    /// Leaves each cluster its managed endpoint and no other.
+    fn go_to_managed(&self, clusters: &mut [FileCluster]) -> Result<(), Status> {
+        for cluster in clusters {
+            let id = &cluster.id;
+            let url = (self.managed)(id).ok_or_else(|| {
+                Status::bad_request(format!("cluster {id} has no managed endpoint"))
+            })?;
+            cluster.managed = Some(url);
+            cluster.direct = None;
+            cluster.client_certificates = false;
+        }
+        Ok(())
     }
 
     /// Whether the file is to hold tokens: as asked, else as configured. A record of a file without
@@ -305,6 +326,7 @@ fn write_file(
         },
         include_default_entry: record.spec.includes_default_entry(),
         clusters: &plan.clusters,
+        namespace: &record.spec.namespace,
         current_cluster: Some(current.as_str()).filter(|current| !current.is_empty()),
         credentials: &credentials,
     };

@@ -14,6 +14,9 @@
 //! In exec mode no two clusters share a user, since each gets credentials of its own; a cluster that
 //! is set up for client certificates has a second user for its direct entries, which gets those.
 //!
+//! A file that goes to the managed endpoint of its one cluster has that cluster, its context and the
+//! user `token`.
+//!
 //! A display name may hold anything. It reaches the text only as a double-quoted scalar written by
 //! the YAML serializer, and never an argument of the exec plugin.
 
@@ -39,6 +42,9 @@ use entries::Entries;
 /// The name of the default entry and of the user whose token all proxied entries share.
 pub const DEFAULT_ENTRY: &str = "rancher";
 
+/// The name of the user of a file that goes to a managed endpoint.
+pub const MANAGED_USER: &str = "token";
+
 /// Everything that the file says.
 #[derive(Debug)]
 pub struct FileSpec<'a> {
@@ -50,6 +56,8 @@ pub struct FileSpec<'a> {
     pub include_default_entry: bool,
     /// The clusters of the file, in the order of its entries.
     pub clusters: &'a [FileCluster],
+    /// The namespace of every context; empty for none.
+    pub namespace: &'a str,
     /// The id of the cluster that is to be current; `None` for the first.
     pub current_cluster: Option<&'a str>,
     /// How the users of the file authenticate.
@@ -77,6 +85,8 @@ pub struct FileCluster {
     /// The authorized cluster endpoint, if the cluster offers one. The cluster then has a user of
     /// its own in the file.
     pub direct: Option<DirectEndpoint>,
+    /// The URL of its managed endpoint, where the file goes there: it then reaches nothing else.
+    pub managed: Option<String>,
     /// Whether its direct endpoint is used with client certificates, where the file holds no tokens.
     pub client_certificates: bool,
     /// Whether the file has no entry for it through this server; it then has a direct one.

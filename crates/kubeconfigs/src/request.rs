@@ -3,12 +3,14 @@
 
 use std::collections::HashSet;
 
+use api::ext::kubeconfig::ENDPOINT_MANAGED;
 use api::ext::{Kubeconfig, KubeconfigSpec};
 use api::management::{Cluster, Node, cluster};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
 use machinery::meta::Metadata;
 use machinery::status::Status;
+use machinery::validation;
 
 use crate::file::FileCluster;
 
@@ -41,6 +43,33 @@ pub(crate) fn check_clusters(spec: &KubeconfigSpec) -> Result<(), Status> {
         ));
     }
     Ok(())
+}
+
+/// Refuses an endpoint that is none, or for more than one cluster, and a namespace that cannot be one.
+///
+/// # Errors
+/// 400.
+pub(crate) fn check_endpoint(spec: &KubeconfigSpec) -> Result<(), Status> {
+    let refused = |text: String| Err(Status::bad_request(text));
+    if !spec.endpoint.is_empty() && !spec.is_managed() {
+        return refused(format!(
+            "spec.endpoint {:?} is none: leave it empty, or say {ENDPOINT_MANAGED:?}",
+            spec.endpoint
+        ));
+    }
+    let is_one = spec.clusters.len() == 1 && !spec.wants_all_clusters();
+    if spec.is_managed() && (spec.includes_default_entry() || !is_one) {
+        return refused(format!(
+            "spec.endpoint {ENDPOINT_MANAGED:?} needs exactly one cluster by name and includeDefaultEntry false"
+        ));
+    }
+    match validation::dns1123_label(&spec.namespace).first() {
+        Some(why) if !spec.namespace.is_empty() => refused(format!(
+            "spec.namespace {:?} is invalid: {why}",
+            spec.namespace
+        )),
+        _ => Ok(()),
+    }
 }
 
 impl Clusters {
@@ -179,4 +208,45 @@ async fn may_get(cx: &RequestContext, cluster: &str) -> Result<bool, Status> {
 /// The name of a record.
 pub(crate) fn name_of(record: &Kubeconfig) -> &str {
     record.metadata().name.as_deref().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(spec: serde_json::Value, expected: Option<&str>) {
+        let spec: KubeconfigSpec = serde_json::from_value(spec).unwrap();
+        let told = check_endpoint(&spec)
+            .err()
+            .map(|status| (status.code, status.message));
+        assert_eq!(told, expected.map(|text| (400, text.to_owned())));
+    }
+
+    #[test]
+    fn a_managed_file_reaches_one_cluster_and_nothing_else() {
+        let one = "spec.endpoint \"managed\" needs exactly one cluster by name and includeDefaultEntry false";
+        let none = "spec.endpoint \"direct\" is none: leave it empty, or say \"managed\"";
+        let spec = |clusters: &[&str], default: bool| json!({"endpoint": "managed", "clusters": clusters, "includeDefaultEntry": default});
+        check(spec(&["a"], false), None);
+        check(spec(&["a"], true), Some(one));
+        check(spec(&["a", "b"], false), Some(one));
+        check(spec(&["*"], false), Some(one));
+        check(json!({"endpoint": "managed", "clusters": ["a"]}), Some(one));
+        check(json!({"endpoint": "direct"}), Some(none));
+        check(json!({}), None);
+    }
+
+    #[test]
+    fn a_namespace_is_a_label() {
+        check(json!({"namespace": "team-a"}), None);
+        let problem = &validation::dns1123_label("Team A")[0];
+        let expected = format!("spec.namespace \"Team A\" is invalid: {problem}");
+        check(json!({"namespace": "Team A"}), Some(&expected));
+        let problem = &validation::dns1123_label("a.b")[0];
+        let expected = format!("spec.namespace \"a.b\" is invalid: {problem}");
+        check(json!({"namespace": "a.b"}), Some(&expected));
+    }
 }

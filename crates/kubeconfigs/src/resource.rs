@@ -84,7 +84,11 @@ pub struct Kubeconfigs {
     /// Whether the kind is served.
     pub features: Features,
     pub(crate) clusters: Clusters,
+    pub(crate) managed: ManagedEndpoints,
 }
+
+/// The URL of the managed endpoint of a cluster, if it has one.
+pub type ManagedEndpoints = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 impl Kubeconfigs {
     /// Over these records.
@@ -102,7 +106,15 @@ impl Kubeconfigs {
             settings,
             features,
             clusters: Clusters { clusters, nodes },
+            managed: Arc::new(|_| None),
         }
+    }
+
+    /// Lets files go to the managed endpoints of clusters.
+    #[must_use]
+    pub fn with_managed_endpoints(mut self, managed: ManagedEndpoints) -> Self {
+        self.managed = managed;
+        self
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -219,6 +231,8 @@ impl Resource for Kubeconfigs {
                 "spec.currentContext",
                 new.current_context == old.current_context,
             ),
+            ("spec.endpoint", new.endpoint == old.endpoint),
+            ("spec.namespace", new.namespace == old.namespace),
             ("spec.ttl", new.ttl == old.ttl),
             (
                 "spec.includeDefaultEntry",

@@ -1,5 +1,6 @@
 //! `clusters.management.cattle.io`: what there is to reach.
 
+mod authentication;
 mod connection;
 mod secret_reference;
 
@@ -123,6 +124,10 @@ impl Resource for Clusters {
         if let Some(connection) = &cluster.spec.connection {
             let path = spec.child("connection");
             errors.extend(connection::validate(connection, cluster.id(), &path));
+        }
+        if let Some(authentication) = &cluster.spec.authentication {
+            let path = spec.child("authentication");
+            errors.extend(authentication::validate(authentication, &path));
         }
         errors
     }

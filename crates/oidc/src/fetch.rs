@@ -1,5 +1,7 @@
 //! Documents of a provider, over HTTPS.
 
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
 /// Time for one document, from the name to the last byte.
@@ -51,6 +53,8 @@ pub enum FetchError {
 /// Reads documents over HTTPS, without proxy and without following anywhere else.
 pub(crate) struct Fetcher {
     tls: TlsConnector,
+    /// Which addresses may be reached.
+    pub(crate) allows: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
 }
 
 impl Fetcher {
@@ -85,6 +89,7 @@ impl Fetcher {
             .with_no_client_auth();
         Ok(Self {
             tls: TlsConnector::from(Arc::new(config)),
+            allows: Box::new(|_| true),
         })
     }
 
@@ -114,11 +119,21 @@ impl Fetcher {
             .body(Empty::<Bytes>::new())
             .map_err(|_| address())?;
         let unreachable = |error| FetchError::Unreachable(url.to_owned(), error);
-        let stream = TcpStream::connect((host, port))
-            .await
-            .map_err(unreachable)?;
+        let stream = self.connect(host, port).await.map_err(unreachable)?;
         let stream = self.tls.connect(name, stream).await.map_err(unreachable)?;
         exchange(url, TokioIo::new(stream), request).await
+    }
+}
+
+impl Fetcher {
+    /// Connects to an address of a host that may be reached.
+    async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let found = lookup_host((host, port)).await?;
+        let allowed: Vec<SocketAddr> = found.filter(|it| (self.allows)(it.ip())).collect();
+        if allowed.is_empty() {
+            return Err(io::Error::other("it has no address that may be reached"));
+        }
+        TcpStream::connect(allowed.as_slice()).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The keys of a provider, followed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,13 @@ impl Provider {
             wanted: Notify::new(),
             looked: watch::Sender::new(None),
         })
+    }
+
+    /// Reads nothing from other addresses than these.
+    #[must_use]
+    pub fn reaching(mut self, allows: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        self.fetcher.allows = Box::new(allows);
+        self
     }
 
     /// Follows the keys until `stop`: at once, every hour, and when a token names an unknown one.

@@ -24,7 +24,7 @@ const AUDIENCE: &str = "host";
 const LIFE: Duration = Duration::from_secs(10 * 60 * 60);
 
 /// A running issuer. Lives as long as the process.
-pub(super) struct Issuer {
+pub struct Issuer {
     url: String,
     /// What vouches for its server, PEM.
     certificate: String,
@@ -33,7 +33,7 @@ pub(super) struct Issuer {
 
 impl Issuer {
     /// An issuer on a free port of this machine.
-    pub(super) fn start() -> anyhow::Result<Self> {
+    pub fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let url = format!("https://{}", listener.local_addr()?);
         let own = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()])?;
@@ -61,7 +61,7 @@ impl Issuer {
 
     /// The file for `--authentication-config` of a kube-apiserver that takes its tokens: users are called
     /// what it calls them.
-    pub(super) fn authentication_config(&self) -> String {
+    pub fn authentication_config(&self) -> String {
         let file = json!({
             "apiVersion": "apiserver.config.k8s.io/v1",
             "kind": "AuthenticationConfiguration",
@@ -82,7 +82,7 @@ impl Issuer {
         clippy::disallowed_methods,
         reason = "kube-apiserver compares with its clock"
     )]
-    pub(super) fn token(&self, user: &str) -> anyhow::Result<String> {
+    pub fn token(&self, user: &str) -> anyhow::Result<String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let claims = json!({
             "iss": self.url, "aud": AUDIENCE, "sub": user,

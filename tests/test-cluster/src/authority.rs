@@ -44,7 +44,11 @@ impl Authority {
 
     /// A certificate for a server on this machine.
     pub(crate) fn server(&self) -> anyhow::Result<Certificate> {
-        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+        self.server_of(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])
+    }
+
+    /// A certificate for a server of these names.
+    pub(crate) fn server_of(&self, names: Vec<String>) -> anyhow::Result<Certificate> {
         self.sign(
             CertificateParams::new(names)?,
             ExtendedKeyUsagePurpose::ServerAuth,

@@ -43,6 +43,8 @@ pub struct Options {
     pub token_webhook: Option<String>,
     /// Content of the file for `--authentication-config`, an `AuthenticationConfiguration`.
     pub authentication_config: Option<String>,
+    /// Further names by which it shows who it is.
+    pub names: Vec<String>,
     /// Further flags.
     pub arguments: Vec<String>,
     /// Whether etcd waits for the disk, as it does outside of tests. Only a start asks for it.
@@ -212,10 +214,25 @@ impl TestCluster {
             .arg(format!("--secure-port={}", self.port))
             .current_dir(self.folder.path());
         write_options(self.folder.path(), options, &mut command)?;
+        self.write_names(&options.names, &mut command)?;
         let log = self.folder.path().join("kube-apiserver.log");
         let mut apiserver = Daemon::start(&mut command, &log)?;
         self.wait_until_ready(&mut apiserver)?;
         self.apiserver = Some(apiserver);
+        Ok(())
+    }
+
+    fn write_names(&self, names: &[String], command: &mut Command) -> anyhow::Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let certificate = self.authority.server_of(names.to_vec())?;
+        fs::write(
+            self.folder.path().join("names.crt"),
+            certificate.certificate,
+        )?;
+        fs::write(self.folder.path().join("names.key"), certificate.key)?;
+        command.arg("--tls-sni-cert-key=names.crt,names.key");
         Ok(())
     }
 

@@ -34,6 +34,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Client {
     address: String,
+    /// Where `address` is, if not where it says.
+    resolved: Option<String>,
     host: String,
     tls: Arc<ClientConfig>,
     anonymous_tls: Arc<ClientConfig>,
@@ -63,11 +65,20 @@ impl Client {
         let credentials = Credentials::parse(text)?;
         Ok(Self {
             address: credentials.address()?,
+            resolved: None,
             host: credentials.host()?,
             tls: Arc::new(credentials.tls()?),
             anonymous_tls: Arc::new(credentials.anonymous_tls()?),
             token: credentials.token,
         })
+    }
+
+    /// The same host name, found at this address.
+    pub fn resolved_to(&self, address: &str) -> Self {
+        Self {
+            resolved: Some(address.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// The same server without a credential.
@@ -132,7 +143,8 @@ impl Client {
     }
 
     fn connect(&self) -> anyhow::Result<StreamOwned<ClientConnection, TcpStream>> {
-        let socket = TcpStream::connect(&self.address)?;
+        let address = self.resolved.as_ref().unwrap_or(&self.address);
+        let socket = TcpStream::connect(address)?;
         socket.set_read_timeout(Some(SILENCE))?;
         socket.set_write_timeout(Some(SILENCE))?;
         socket.set_nodelay(true)?;

@@ -1,6 +1,7 @@
 //! What a minted file opens: real clusters, by all ways, and no longer than it may.
 
 mod download;
+mod endpoints;
 mod faults;
 mod fleet;
 mod plugin;

@@ -19,6 +19,8 @@ use machinery::meta::serialize_go_order;
 
 /// Entry of `spec.clusters` that, in first place, stands for every cluster the user may get.
 pub const ALL_CLUSTERS: &str = "*";
+/// `spec.endpoint` of a file that goes to the host name of its cluster.
+pub const ENDPOINT_MANAGED: &str = "managed";
 /// Prefix of every record's name; five random characters follow.
 pub const NAME_PREFIX: &str = "kubeconfig-";
 
@@ -95,6 +97,15 @@ pub struct KubeconfigSpec {
     )]
     pub description: String,
 
+    /// The endpoint that the file goes to: `managed` for the host name of the one cluster that it
+    /// reaches. When empty, clusters are reached at this server. With `managed`, `clusters` must have
+    /// one item and `includeDefaultEntry` must be false. Immutable.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub endpoint: String,
+
     /// Whether the file has the default entry, which reaches this server itself. Defaults to true.
     /// When false, `clusters` must not be empty. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,6 +116,13 @@ pub struct KubeconfigSpec {
     /// Defaults to the setting `kubeconfig-generate-token`. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generate_token: Option<bool>,
+
+    /// The namespace of every context in the file, for commands that name none. Immutable.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub namespace: String,
 
     /// Whether the tokens of the file are refused for now. Unlike deletion this can be taken back.
     /// Defaults to false. May be changed at any time.
@@ -184,6 +202,11 @@ impl KubeconfigSpec {
         self.clusters
             .first()
             .is_some_and(|first| first == ALL_CLUSTERS)
+    }
+
+    /// Whether the file goes to the host name of its cluster.
+    pub fn is_managed(&self) -> bool {
+        self.endpoint == ENDPOINT_MANAGED
     }
 
     /// Whether the file has the default entry; true when not said.

@@ -76,7 +76,9 @@ pub struct ClusterSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ClusterConnection>,
 
-    /// Whom the cluster knows by itself, beside the users of this server.
+    /// Whom the cluster knows beside the users of this server: one of `webhook` and `oidc`. At its
+    /// unmanaged endpoint the gateway recognises them and impersonates them at the cluster, unless
+    /// the cluster itself does. When absent, the cluster itself recognises everybody there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authentication: Option<ClusterAuthentication>,
 
@@ -165,14 +167,55 @@ pub struct ClusterConnection {
     pub credential_secret_ref: Option<SecretReference>,
 }
 
-/// Whom a cluster knows by itself.
+/// Whom a cluster knows beside the users of this server.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.ClusterAuthentication", transform = unwrap_lines)]
 pub struct ClusterAuthentication {
+    /// A webhook that is asked whose a bearer token is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<TokenWebhook>,
+
     /// The OpenID Connect provider whose users are the cluster's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oidc: Option<OidcProvider>,
+
+    /// Whether the cluster's own API server takes ID tokens of the provider. TLS is passed through
+    /// to it at the unmanaged endpoint then. Not for webhooks. Defaults to false.
+    #[serde(
+        skip_serializing_if = "std::ops::Not::not",
+        deserialize_with = "null_as_zero"
+    )]
+    pub by_cluster: bool,
+}
+
+/// A webhook that is asked whose a bearer token is, by a `TokenReview` of `authentication.k8s.io/v1`
+/// as kube-apiserver sends it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.TokenWebhook", transform = unwrap_lines)]
+pub struct TokenWebhook {
+    /// Where reviews are posted to, e.g. `https://authn.example.com/review`.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub url: String,
+
+    /// The certificate authorities that vouch for `url`: PEM, in base64. When empty, those of the
+    /// gateway's machine do.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub ca_data: String,
+
+    /// How long an answer may take, in seconds, at most 30. Nobody is let in without one. Defaults
+    /// to 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<i64>,
+
+    /// How long an answer counts, in seconds, at most 3600; 0 for every request to be asked for.
+    /// Failures are not remembered. Defaults to 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_seconds: Option<i64>,
 }
 
 /// An OpenID Connect provider whose ID tokens count. The fields mean what the flags of kube-apiserver
@@ -312,6 +355,10 @@ pub struct ClusterStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<ClusterVersion>,
 
+    /// The host names of the cluster. Absent or empty where this server gives none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<ClusterEndpoints>,
+
     /// The `metadata.generation` that the condition `Ready` is about.
     #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_as_zero")]
     pub observed_generation: i64,
@@ -345,6 +392,21 @@ pub struct ClusterVersion {
     pub git_version: String,
 }
 
+/// The host names of a cluster, as URLs.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClusterEndpoints", transform = unwrap_lines)]
+pub struct ClusterEndpoints {
+    /// The way through the gateway. It takes the tokens of kubeconfigs and nothing else.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub managed: String,
+
+    /// The way to the cluster itself, which decides who calls, unless `spec.authentication` does. It
+    /// does not know the tokens of kubeconfigs.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub unmanaged: String,
+}
+
 impl Cluster {
     /// The kind.
     pub const KIND: &str = "Cluster";
@@ -365,6 +427,12 @@ impl Cluster {
         } else {
             &self.spec.display_name
         }
+    }
+
+    /// How the gateway recognises users at the unmanaged endpoint; `None` where the cluster does.
+    pub fn edge_authentication(&self) -> Option<&ClusterAuthentication> {
+        let authentication = self.spec.authentication.as_ref();
+        authentication.filter(|authentication| !authentication.by_cluster)
     }
 
     /// The secret of the authority that signs client certificates for the cluster, if it is set up

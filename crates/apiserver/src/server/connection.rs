@@ -11,12 +11,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::pki_types::CertificateDer;
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{HANDSHAKE_TIMEOUT, HttpService};
+use super::{HANDSHAKE_TIMEOUT, HttpService, Rewound};
 
 /// HTTP/2 streams on one connection: what upstream recommends behind an aggregator, which carries
 /// all its users over few (A195).
@@ -40,23 +39,29 @@ pub struct Peer {
     /// The certificates that it presented, its own first; it holds the key of that one, and nothing
     /// else is proven.
     pub certificates: Arc<[CertificateDer<'static>]>,
+    /// The name of the server that it asked for in its handshake, in lower case.
+    pub server_name: Option<Arc<str>>,
 }
 
 /// Serves one connection to its end, or gracefully to the end of its requests once `stop` is
 /// cancelled.
 pub(super) async fn serve(
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Rewound>,
     address: SocketAddr,
     service: HttpService,
     stop: CancellationToken,
 ) {
-    let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let tls = stream.get_ref().1;
+    let presented = tls.peer_certificates().unwrap_or_default();
     let peer = Peer {
         address,
         certificates: presented
             .iter()
             .map(|certificate| certificate.clone().into_owned())
             .collect(),
+        server_name: tls
+            .server_name()
+            .map(|name| name.to_ascii_lowercase().into()),
     };
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());

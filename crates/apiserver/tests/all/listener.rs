@@ -2,6 +2,7 @@
 //! A210, A217).
 
 mod client;
+mod diversion;
 mod front_proxy;
 mod identity;
 
@@ -63,15 +64,17 @@ impl Listener {
     }
 }
 
-/// Answers with what is known of the peer: the number of certificates, and the version of HTTP.
+/// Answers with what is known of the peer: the version of HTTP, the number of certificates, and the
+/// name that it asked for.
 fn peers() -> HttpService {
     HttpService::new(service_fn(|request: Request<Body>| async move {
         let peer = request.extensions().get::<Peer>().unwrap();
         let text = format!(
-            "{:?} {} {}",
+            "{:?} {} {} {}",
             request.version(),
             peer.address.ip(),
-            peer.certificates.len()
+            peer.certificates.len(),
+            peer.server_name.as_deref().unwrap_or_default()
         );
         Ok(Response::new(Body::from(text)))
     }))
@@ -101,10 +104,18 @@ async fn both_versions_are_served_and_a_certificate_reaches_the_peer() {
     let user = Identity::new("user");
     let listener = Listener::start(&server, peers()).await;
     for (version, identity, expect) in [
-        (Version::Http1, None, "HTTP/1.1 127.0.0.1 0"),
-        (Version::Http2, None, "HTTP/2.0 127.0.0.1 0"),
-        (Version::Http1, Some(&user), "HTTP/1.1 127.0.0.1 1"),
-        (Version::Http2, Some(&user), "HTTP/2.0 127.0.0.1 1"),
+        (Version::Http1, None, "HTTP/1.1 127.0.0.1 0 localhost"),
+        (Version::Http2, None, "HTTP/2.0 127.0.0.1 0 localhost"),
+        (
+            Version::Http1,
+            Some(&user),
+            "HTTP/1.1 127.0.0.1 1 localhost",
+        ),
+        (
+            Version::Http2,
+            Some(&user),
+            "HTTP/2.0 127.0.0.1 1 localhost",
+        ),
     ] {
         let mut client = Client::connect(listener.address, &server, identity, version)
             .await
@@ -153,7 +164,7 @@ async fn new_connections_see_a_new_certificate_and_old_ones_stay() {
             .await
             .is_some()
     );
-    assert_eq!(before.text("/").await, "HTTP/1.1 127.0.0.1 0");
+    assert_eq!(before.text("/").await, "HTTP/1.1 127.0.0.1 0 localhost");
 }
 
 #[tokio::test]
@@ -268,7 +279,7 @@ async fn connections_beyond_the_limit_wait() {
     let mut first = Client::connect(listener.address, &identity, None, Version::Http1)
         .await
         .unwrap();
-    assert_eq!(first.text("/").await, "HTTP/1.1 127.0.0.1 0");
+    assert_eq!(first.text("/").await, "HTTP/1.1 127.0.0.1 0 localhost");
     let second = Client::connect(listener.address, &identity, None, Version::Http1);
     tokio::pin!(second);
     assert!(

@@ -32,6 +32,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(super) struct Answers<V> {
     key: hmac::Key,
     clock: Arc<dyn Clock>,
+    /// How long an answer counts.
+    ttl: SignedDuration,
     generations: Mutex<Generations<V>>,
     /// Entries of one generation.
     generation_capacity: usize,
@@ -61,6 +63,7 @@ impl<V: Clone> Answers<V> {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
             clock,
+            ttl: SignedDuration::from_secs(TTL_SECS),
             generations: Mutex::new(Generations {
                 young: HashMap::new(),
                 old: HashMap::new(),
@@ -68,6 +71,11 @@ impl<V: Clone> Answers<V> {
             generation_capacity: capacity / 2,
             places: Semaphore::new(AT_ONCE),
         }
+    }
+
+    /// Lets answers count for so long.
+    pub(super) fn set_ttl(&mut self, ttl: SignedDuration) {
+        self.ttl = ttl;
     }
 
     /// The answer to the question that `parts` name, remembered or from `ask`.
@@ -110,7 +118,13 @@ impl<V: Clone> Answers<V> {
         let Generations { young, old } = &mut *generations;
         let known = young.get(&digest).or_else(|| old.get(&digest));
         let entry = match known {
-            Some(entry) if entry.get().is_none_or(|answer| answer.counts(now)) => Arc::clone(entry),
+            Some(entry)
+                if entry
+                    .get()
+                    .is_none_or(|answer| answer.counts(now, self.ttl)) =>
+            {
+                Arc::clone(entry)
+            }
             Some(_) | None => Arc::default(),
         };
         if young.len() >= self.generation_capacity && !young.contains_key(&digest) {
@@ -142,9 +156,9 @@ impl<V: Clone> Answers<V> {
 
 impl<V> Answer<V> {
     /// Not after its time, and not before it either: a clock that went back proves nothing.
-    fn counts(&self, now: Timestamp) -> bool {
+    fn counts(&self, now: Timestamp, ttl: SignedDuration) -> bool {
         let age = now.duration_since(self.asked);
-        let fresh = SignedDuration::ZERO..SignedDuration::from_secs(TTL_SECS);
+        let fresh = SignedDuration::ZERO..ttl;
         self.outcome.is_ok() && fresh.contains(&age)
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use k8s_openapi::api::authentication::v1::{TokenReviewSpec, TokenReviewStatus};
 use machinery::time::Clock;
 
@@ -37,6 +38,14 @@ impl DelegatedAuthenticator {
     #[must_use]
     pub fn audiences(mut self, audiences: Vec<String>) -> Self {
         self.audiences = audiences;
+        self
+    }
+
+    /// Remembers answers for so long instead of [`super::TTL_SECS`]; with zero, only those who ask at the
+    /// same time share one.
+    #[must_use]
+    pub fn remembering(mut self, time: SignedDuration) -> Self {
+        self.answers.set_ttl(time);
         self
     }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use api::Condition;
 use api::management::Cluster;
-use api::management::cluster::{ClusterStatus, ClusterVersion};
+use api::management::cluster::{ClusterEndpoints, ClusterStatus, ClusterVersion};
 use http::StatusCode;
 use jiff::Timestamp;
 use machinery::meta::Time;
@@ -53,6 +53,8 @@ pub(super) struct Observation {
     message: String,
     /// `None` where it was not seen; what was seen before stays.
     version: Option<String>,
+    /// The names of the cluster, if it has any.
+    endpoints: Option<ClusterEndpoints>,
     /// What lies behind it, for the log.
     cause: Option<String>,
 }
@@ -61,8 +63,6 @@ impl Observation {
     /// Of the cluster that this server lives in: who reads this has reached it.
     pub(super) fn local() -> Self {
         Self {
-            version: None,
-            cause: None,
             ..Self::new(Condition::TRUE, "Connected", "this server lives in it")
         }
     }
@@ -153,8 +153,14 @@ impl Observation {
             reason,
             message: message.into(),
             version: None,
+            endpoints: None,
             cause: None,
         }
+    }
+
+    /// Tells under which names it is reached.
+    pub(super) fn name(&mut self, endpoints: Option<ClusterEndpoints>) {
+        self.endpoints = endpoints;
     }
 
     /// Whether the cluster does all that it should.
@@ -177,6 +183,10 @@ impl Observation {
         if let Some(connection) = &cluster.spec.connection {
             status.api_endpoint.clone_from(&connection.server);
             status.ca_cert.clone_from(&connection.ca_data);
+        }
+        // Emptied and not taken away: objects of a host keep what a write leaves out.
+        if self.endpoints.is_some() || status.endpoints.is_some() {
+            status.endpoints = Some(self.endpoints.clone().unwrap_or_default());
         }
         if let Some(version) = &self.version {
             status.version = Some(ClusterVersion {

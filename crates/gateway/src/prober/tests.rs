@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use api::management::cluster::{ClusterConnection, ClusterStatus};
+use api::management::cluster::{ClusterConnection, ClusterEndpoints, ClusterStatus};
 use apiserver::testing::NOW;
 use machinery::time::rfc3339;
 use serde_json::{Value, json};
@@ -75,7 +75,9 @@ async fn a_cluster_that_answers_is_ready_and_its_status_says_what_was_seen() {
     let (home, fake) = (Home::start().await, FakeCluster::start().await);
     home.add_token("prod", "a-token").await;
     home.add("prod", Some(fake.connection("prod"))).await;
-    let _prober = start(&home, SELDOM);
+    let zone = Zone::new("acme", "k8s.example.com", Some(8443)).unwrap();
+    let prober = prober(&home, SELDOM).naming(Some(zone));
+    let _prober = AbortOnDropHandle::new(tokio::spawn(prober.run()));
     let status = until(&home, "prod", |status| status.ready().is_some()).await;
     assert_eq!(
         serde_json::to_value(&status).unwrap(),
@@ -91,6 +93,10 @@ async fn a_cluster_that_answers_is_ready_and_its_status_says_what_was_seen() {
                 "lastUpdateTime": rfc3339(NOW),
             }],
             "version": { "gitVersion": "v1.36.3" },
+            "endpoints": {
+                "managed": "https://acme-7kfmi2ku52j5.k8s.example.com:8443",
+                "unmanaged": "https://api.acme-7kfmi2ku52j5.k8s.example.com:8443",
+            },
             "observedGeneration": 1,
         })
     );
@@ -102,6 +108,21 @@ async fn a_cluster_that_answers_is_ready_and_its_status_says_what_was_seen() {
             .iter()
             .all(|asked| asked.authorization == "Bearer a-token")
     );
+}
+
+#[tokio::test]
+async fn names_that_are_no_more_are_emptied() {
+    let (home, fake) = (Home::start().await, FakeCluster::start().await);
+    home.add_token("prod", "a-token").await;
+    home.add("prod", Some(fake.connection("prod"))).await;
+    let zone = Zone::new("acme", "k8s.example.com", None).ok();
+    let named = prober(&home, SELDOM).naming(zone);
+    let named = AbortOnDropHandle::new(tokio::spawn(named.run()));
+    until(&home, "prod", |status| status.endpoints.is_some()).await;
+    drop(named);
+    let _nameless = start(&home, SELDOM);
+    let is_empty = |status: &ClusterStatus| status.endpoints == Some(ClusterEndpoints::default());
+    until(&home, "prod", is_empty).await;
 }
 
 /// Looks at a cluster with this connection and a credential, and expects status and reason.

@@ -31,6 +31,12 @@ pub(super) struct ClientCertificate {
 }
 
 impl Credential {
+    /// Nothing, for who is not to know us.
+    pub(super) const NONE: Self = Self {
+        authorization: None,
+        certificate: None,
+    };
+
     /// What is in the Secret.
     ///
     /// # Errors

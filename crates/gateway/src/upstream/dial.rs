@@ -29,10 +29,13 @@ use super::{AddressPolicy, UpstreamError};
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// A TLS connection to a cluster, directly or through a proxy.
-pub(super) type Stream = TlsStream<Either<TcpStream, Box<dyn Io>>>;
+pub(super) type Stream = TlsStream<Transport>;
+
+/// A stream of bytes to a cluster, directly or through a proxy.
+pub(crate) type Transport = Either<TcpStream, Box<dyn Io>>;
 
 /// A stream of bytes through a proxy.
-pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
@@ -45,13 +48,24 @@ pub(super) async fn dial(
     tls: &Arc<ClientConfig>,
     policy: AddressPolicy,
 ) -> Result<Stream, UpstreamError> {
-    let transport = match &target.proxy {
-        None => Either::Left(connect(&target.host, target.port, policy).await?),
-        Some(proxy) => Either::Right(through(proxy, target, policy).await?),
-    };
+    let transport = transport(target, policy).await?;
     let handshake =
         TlsConnector::from(Arc::clone(tls)).connect(target.server_name.clone(), transport);
     handshake.await.map_err(UpstreamError::of_handshake)
+}
+
+/// The stream of bytes below TLS.
+///
+/// # Errors
+/// As [`dial`].
+pub(super) async fn transport(
+    target: &Target,
+    policy: AddressPolicy,
+) -> Result<Transport, UpstreamError> {
+    Ok(match &target.proxy {
+        None => Either::Left(connect(&target.host, target.port, policy).await?),
+        Some(proxy) => Either::Right(through(proxy, target, policy).await?),
+    })
 }
 
 /// Resolves a name, leaves out what the policy refuses, and connects to whichever of the
@@ -79,7 +93,8 @@ async fn connect(host: &str, port: u16, policy: AddressPolicy) -> Result<TcpStre
     Ok(stream)
 }
 
-fn prepare(stream: &TcpStream) {
+/// Finds out when a silent peer is gone.
+pub(crate) fn prepare(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE)
         .with_interval(KEEPALIVE);

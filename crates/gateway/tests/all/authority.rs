@@ -38,6 +38,11 @@ impl Authority {
         self.sign(CertificateParams::new([name.to_owned()]).unwrap())
     }
 
+    /// A certificate for several names.
+    pub(crate) fn identity_of(&self, names: Vec<String>) -> Identity {
+        self.sign(CertificateParams::new(names).unwrap())
+    }
+
     /// One that ended long ago.
     pub(crate) fn expired(&self, name: &str) -> Identity {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();

@@ -263,7 +263,7 @@ async fn too_many_are_under_way() {
 }
 
 /// A proxy that says this to CONNECT and, where that is a yes, leads on.
-async fn proxy(
+pub(crate) async fn proxy(
     answer: &'static str,
 ) -> (
     std::net::SocketAddr,

@@ -180,7 +180,7 @@ fn http2() -> HttpService {
 async fn http2_world() -> (World, String) {
     let world = World::start().await;
     let stop: CancellationToken = world.stop.clone();
-    let address = serve(&world.authority, http2(), &stop).await;
+    let address = serve(&world.authority, (http2(), None), &stop).await;
     let connection = world.connection(&format!("https://{address}"));
     world.add_with("c-1", connection).await;
     world.add_credential("c-1").await;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use api::ext::{Kubeconfig, Token};
 use api::management::{self, User};
 use apiserver::registry::{Registries, Registry};
-use apiserver::server::{HttpService, ReloadableCertificate, Server};
+use apiserver::server::{Diversion, HttpService, ReloadableCertificate, Server};
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use gateway::endpoint::Zone;
 use gateway::upstream::Options;
 use gateway::{Gateway, GatewayParts};
 use http::{Request, Response};
@@ -132,13 +133,15 @@ impl World {
             kubeconfigs: kubeconfigs.clone(),
             validity: Arc::new(validity),
             clock: now,
+            zone: Some(zone()),
             options,
             stop: stop.child_token(),
         });
         tokio::spawn(Arc::clone(&gateway).run());
         let authority = Authority::new("authority");
         let service = gateway.layer(inner());
-        let address = serve(&authority, service, &stop).await;
+        let served = (service, gateway.diversion());
+        let address = serve(&authority, served, &stop).await;
         let world = Self {
             gateway,
             address,
@@ -259,10 +262,36 @@ impl World {
 
     /// A new connection of a client.
     pub(crate) async fn connect(&self) -> Client {
+        self.connect_to("127.0.0.1").await
+    }
+
+    /// A new connection of a client that asks for this name.
+    pub(crate) async fn connect_to(&self, name: &str) -> Client {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let connector = TlsConnector::from(self.authority.client("http/1.1"));
-        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
         Wire::new(connector.connect(name, stream).await.unwrap())
+    }
+
+    /// Sends a request line and headers, `Host` included, to a name.
+    pub(crate) async fn send_to(&self, name: &str, line: &str, headers: &[&str]) -> Client {
+        let mut client = self.connect_to(name).await;
+        let headers = headers.join("\r\n");
+        let text = format!("{line} HTTP/1.1\r\n{headers}\r\n\r\n");
+        client.send(&text).await;
+        client
+    }
+
+    /// Gets a path at a name, with this `Authorization` if any.
+    pub(crate) async fn get_at(&self, name: &str, path: &str, authorization: &str) -> Answer {
+        let host = format!("Host: {name}");
+        let authorization = format!("Authorization: {authorization}");
+        let headers = match authorization.as_str() {
+            "Authorization: " => vec![host.as_str()],
+            _ => vec![host.as_str(), authorization.as_str()],
+        };
+        let line = format!("GET {path}");
+        self.send_to(name, &line, &headers).await.answer().await
     }
 
     /// Sends a request line and headers on a new connection.
@@ -289,6 +318,17 @@ impl World {
     }
 }
 
+/// The host names of clusters.
+pub(crate) fn zone() -> Zone {
+    Zone::new("acme", "k8s.eu.example.com", None).unwrap()
+}
+
+/// The managed and the unmanaged host name of a cluster.
+pub(crate) fn names(cluster: &str) -> [String; 2] {
+    let endpoints = zone().endpoints(cluster);
+    [endpoints.managed, endpoints.unmanaged].map(|url| url.replace("https://", ""))
+}
+
 /// An object of its JSON.
 pub(crate) fn object<T: serde::de::DeserializeOwned>(json: Value) -> T {
     serde_json::from_value(json).unwrap()
@@ -310,16 +350,22 @@ fn inner() -> HttpService {
 /// Serves on a free port.
 pub(crate) async fn serve(
     authority: &Authority,
-    service: HttpService,
+    (service, diversion): (HttpService, Option<Arc<dyn Diversion>>),
     stop: &CancellationToken,
 ) -> SocketAddr {
-    let identity = authority.identity("127.0.0.1");
+    let mut served = vec!["127.0.0.1".to_owned(), zone().wildcard()];
+    served.extend(["c-1", "c-2"].map(|cluster| names(cluster)[1].clone()));
+    served.push("api.acme-prod.k8s.eu.example.com".to_owned());
+    let identity = authority.identity_of(served);
     let certificate =
         ReloadableCertificate::load(identity.chain.as_bytes(), identity.key.as_bytes()).unwrap();
     let tls = Arc::new(certificate.server_config(Vec::new()).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = Server::new(listener, tls, service);
+    let mut server = Server::new(listener, tls, service);
+    if let Some(diversion) = diversion {
+        server = server.diverting(diversion);
+    }
     tokio::spawn(server.run(stop.clone(), Duration::from_secs(1)));
     address
 }

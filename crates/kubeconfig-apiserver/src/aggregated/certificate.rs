@@ -112,12 +112,14 @@ async fn managed(
     host: &Client,
     (clock, tasks): (&Arc<dyn Clock>, &Tasks),
 ) -> Result<(Arc<ReloadableCertificate>, Text)> {
+    let zone = args.zone.zone(&args.listen.external_url)?;
     let options = ServingOptions {
         namespace: args.namespace.clone(),
         service: args.service.clone(),
         other_services: vec![args.gateway_service.clone()],
         external_hosts: external_url::host(&args.listen.external_url)
             .into_iter()
+            .chain(zone.map(|zone| zone.wildcard()))
             .collect(),
         api_service: API_SERVICE.to_owned(),
     };

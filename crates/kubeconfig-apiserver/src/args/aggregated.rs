@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::IdTokenArgs;
+use super::{IdTokenArgs, ZoneArgs};
 
 /// Flags of `aggregated`.
 #[derive(Debug, Args)]
@@ -61,6 +61,9 @@ pub(crate) struct AggregatedArgs {
 
     #[command(flatten)]
     pub(crate) listen: ListenArgs,
+
+    #[command(flatten)]
+    pub(crate) zone: ZoneArgs,
 
     #[command(flatten)]
     pub(crate) id_tokens: IdTokenArgs,

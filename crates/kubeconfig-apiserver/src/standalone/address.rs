@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use apiserver::server::ReloadableCertificate;
 use certificates::Names;
+use gateway::endpoint::Zone;
 use tokio::net::TcpListener;
 
 use crate::args::StandaloneArgs;
@@ -47,40 +48,34 @@ impl Address {
         }
     }
 
-    /// A serving certificate for every name that leads here.
+    /// A serving certificate for these names.
     pub(super) fn certificate(
-        &self,
         authority: &Authority,
-        external: Option<&str>,
+        names: &Names,
     ) -> Result<Arc<ReloadableCertificate>> {
-        let names = self.names(external);
-        let pair = authority.serving(&names)?;
+        let pair = authority.serving(names)?;
         ReloadableCertificate::load(pair.certificate.as_bytes(), pair.key.expose().as_bytes())
             .context("the serving certificate cannot be used")
     }
 
     /// Makes the serving certificate anew long before it ends, for as long as the server runs.
-    pub(super) fn renew(
-        &self,
+    pub(super) async fn renew(
         authority: Arc<Authority>,
         certificate: Arc<ReloadableCertificate>,
-        external: Option<String>,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let names = self.names(external.as_deref());
-        async move {
-            loop {
-                tokio::time::sleep(SERVING_RENEWAL).await;
-                let renewed = authority.serving(&names).and_then(|pair| {
-                    let (chain, key) = (pair.certificate.as_bytes(), pair.key.expose());
-                    Ok(certificate.replace(chain, key.as_bytes())?)
-                });
-                match renewed {
-                    Ok(()) => tracing::info!("the serving certificate was renewed"),
-                    Err(error) => tracing::error!(
-                        error = format!("{error:#}"),
-                        "the serving certificate cannot be renewed"
-                    ),
-                }
+        names: Names,
+    ) {
+        loop {
+            tokio::time::sleep(SERVING_RENEWAL).await;
+            let renewed = authority.serving(&names).and_then(|pair| {
+                let (chain, key) = (pair.certificate.as_bytes(), pair.key.expose());
+                Ok(certificate.replace(chain, key.as_bytes())?)
+            });
+            match renewed {
+                Ok(()) => tracing::info!("the serving certificate was renewed"),
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "the serving certificate cannot be renewed"
+                ),
             }
         }
     }
@@ -99,11 +94,15 @@ impl Address {
         }
     }
 
-    fn names(&self, external: Option<&str>) -> Names {
+    /// Every name that leads here, those of clusters in one.
+    pub(super) fn names(&self, external: Option<&str>, zone: Option<&Zone>) -> Names {
         let mut names: Names = ["localhost", "127.0.0.1", "::1"].into_iter().collect();
         names.addresses.insert(self.reachable());
         if let Some(host) = external.and_then(external_url::host) {
             names.add(&host);
+        }
+        if let Some(zone) = zone {
+            names.add(&zone.wildcard());
         }
         names
     }

@@ -10,6 +10,7 @@ use auth::rbac::RbacAuthorizer;
 use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
 use builtins::Builtins;
 use builtins::any_resource::AnyResource;
+use gateway::endpoint::Zone;
 use gateway::{Gateway, prober};
 use machinery::status::Status;
 use machinery::time::Clock;
@@ -46,7 +47,7 @@ impl Kinds {
     pub(super) async fn build(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-        issuer: &str,
+        (issuer, zone): (&str, Option<Zone>),
         tasks: &Tasks,
     ) -> Result<Self> {
         let cache = CacheBuilder::new(Arc::clone(&store), CacheOptions::default());
@@ -72,6 +73,7 @@ impl Kinds {
             issuer: issuer.to_owned(),
             store: Arc::clone(&store),
             confirmed: Arc::new(|| true),
+            zone,
             prober: prober::Options::default(),
             clock: Arc::clone(&clock),
         });

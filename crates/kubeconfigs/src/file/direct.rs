@@ -47,6 +47,7 @@ impl FileCluster {
     /// an endpoint without FQDN; workers and nodes without a usable address are left out.
     pub fn new(cluster: &Cluster, nodes: &[Node]) -> FileCluster {
         FileCluster {
+            managed: None,
             id: cluster.id().to_owned(),
             display_name: cluster.display_name().to_owned(),
             direct: DirectEndpoint::of(cluster, nodes),

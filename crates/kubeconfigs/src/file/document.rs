@@ -178,6 +178,8 @@ struct NamedContext<'a> {
 #[derive(Serialize)]
 struct Context<'a> {
     cluster: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<Text<'a>>,
     user: Text<'a>,
 }
 
@@ -188,7 +190,11 @@ impl<'a> Config<'a> {
             kind: "Config",
             clusters: entries.targets.iter().map(NamedCluster::new).collect(),
             users: entries.users.iter().map(NamedUser::new).collect(),
-            contexts: entries.targets.iter().map(NamedContext::new).collect(),
+            contexts: entries
+                .targets
+                .iter()
+                .map(|target| NamedContext::new(target, entries.namespace))
+                .collect(),
             current_context: DoubleQuoted(&entries.current_context),
         }
     }
@@ -256,11 +262,12 @@ impl<'a> NamedUser<'a> {
 }
 
 impl<'a> NamedContext<'a> {
-    fn new(target: &'a Target) -> NamedContext<'a> {
+    fn new(target: &'a Target, namespace: &'a str) -> NamedContext<'a> {
         NamedContext {
             name: DoubleQuoted(&target.name),
             context: Context {
                 cluster: DoubleQuoted(&target.name),
+                namespace: unless_empty(namespace),
                 user: DoubleQuoted(&target.user),
             },
         }

@@ -12,7 +12,7 @@ use super::exec::{Exec, Wanted};
 use super::names::Names;
 use super::{
     ControlPlaneNode, Credentials, DEFAULT_ENTRY, DirectEndpoint, ExecCredentials, FileCluster,
-    FileError, FileSpec, needs_shared_token,
+    FileError, FileSpec, MANAGED_USER, needs_shared_token,
 };
 
 /// The entries of a file.
@@ -21,6 +21,8 @@ pub(super) struct Entries<'a> {
     pub(super) targets: Vec<Target>,
     /// The users, in the order in which the targets first name them.
     pub(super) users: Vec<User<'a>>,
+    /// The namespace of every context; empty for none.
+    pub(super) namespace: &'a str,
     /// The name of the current target, or empty.
     pub(super) current_context: String,
 }
@@ -55,6 +57,12 @@ impl<'a> Entries<'a> {
         current: Option<&FileCluster>,
     ) -> Result<Entries<'a>, FileError> {
         let mut layout = Layout::new(spec);
+        if let [cluster] = spec.clusters
+            && let Some(url) = &cluster.managed
+        {
+            layout.add_managed(cluster, url)?;
+            return Ok(layout.entries);
+        }
         if layout.needs_shared_user() {
             layout.add_user(DEFAULT_ENTRY, None, false)?;
         }
@@ -113,6 +121,7 @@ impl<'s, 'a> Layout<'s, 'a> {
             entries: Entries {
                 targets: Vec::new(),
                 users: Vec::new(),
+                namespace: spec.namespace,
                 current_context: String::new(),
             },
         }
@@ -140,6 +149,22 @@ impl<'s, 'a> Layout<'s, 'a> {
             exec: self.exec_config(LOCAL, None),
         });
         self.entries.current_context = DEFAULT_ENTRY.to_owned();
+    }
+
+    /// Adds the one entry of a cluster that is reached by its host name.
+    fn add_managed(&mut self, cluster: &FileCluster, url: &str) -> Result<(), FileError> {
+        let name = self.claim_name(cluster);
+        self.add_target(Target {
+            name: name.clone(),
+            server: url.to_owned(),
+            ca_data: self.server_ca_data.clone(),
+            user: MANAGED_USER.to_owned(),
+            exec: self.exec_config(&cluster.id, cluster.oidc.as_ref()),
+        });
+        let own = self.exec.map(|_| cluster.id.as_str());
+        self.add_user(MANAGED_USER, own, false)?;
+        self.entries.current_context = name;
+        Ok(())
     }
 
     /// Adds all entries of a cluster; the context to use of them is returned.

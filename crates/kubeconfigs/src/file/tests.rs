@@ -14,6 +14,7 @@ struct Case {
     current_cluster: Option<&'static str>,
     credentials: Credentials,
     ca_certs: &'static str,
+    namespace: &'static str,
     name: &'static str,
     created: Option<Timestamp>,
 }
@@ -38,6 +39,7 @@ impl Case {
                 by_cluster,
             }),
             ca_certs: "",
+            namespace: "",
             name: "kubeconfig-zp786",
             created: Some("2026-01-02T03:04:05.678Z".parse().unwrap()),
         }
@@ -57,6 +59,7 @@ impl Case {
             },
             include_default_entry: self.include_default_entry,
             clusters: &self.clusters,
+            namespace: self.namespace,
             current_cluster: self.current_cluster,
             credentials: &self.credentials,
         })
@@ -72,6 +75,7 @@ fn plain(id: &str, display_name: &str) -> FileCluster {
         id: id.to_owned(),
         display_name: display_name.to_owned(),
         direct: None,
+        managed: None,
         client_certificates: false,
         direct_only: false,
         oidc: None,
@@ -337,6 +341,58 @@ fn the_plugin_is_told_of_the_provider_of_a_cluster() {
         "certificateAuthorityData": "Q0E=",
     });
     assert_eq!((oidc(0), oidc(1)), (Value::Null, expected));
+}
+
+#[test]
+fn a_managed_file_has_one_cluster_and_the_user_token() {
+    let managed = FileCluster {
+        managed: Some("https://acme-1.k8s.example.com".to_owned()),
+        ..plain("c-1", "prod")
+    };
+    let case = Case {
+        include_default_entry: false,
+        ca_certs: "x",
+        namespace: "team-a",
+        ..Case::of(vec![managed])
+    };
+    let expected = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "prod",
+        "clusters": [{"name": "prod", "cluster": {
+            "server": "https://acme-1.k8s.example.com", "certificate-authority-data": "eA==",
+        }}],
+        "users": [{"name": "token", "user": {"token": "token-shared"}}],
+        "contexts": [{"name": "prod", "context": {
+            "cluster": "prod", "namespace": "team-a", "user": "token",
+        }}],
+    });
+    assert_eq!(parsed(&case.text()), expected);
+    let without_tokens = Case {
+        credentials: exec(ExecVersion::V1),
+        ..case
+    };
+    let users = &parsed(&without_tokens.text())["users"];
+    assert_eq!(users[0]["name"], "token");
+    let arguments = json!([
+        "credential",
+        "--server=https://rancher.example.com",
+        "--kubeconfig=kubeconfig-zp786",
+        "--cluster=c-1",
+    ]);
+    assert_eq!(users[0]["user"]["exec"]["args"], arguments);
+}
+
+#[test]
+fn every_context_has_the_namespace() {
+    let case = Case {
+        namespace: "team-a",
+        ..Case::of(vec![downstream1(), with_fqdn("c-2", "two")])
+    };
+    let parsed = parsed(&case.text());
+    let contexts = parsed["contexts"].as_array().unwrap();
+    assert_eq!(contexts.len(), 4);
+    for context in contexts {
+        assert_eq!(context["context"]["namespace"], "team-a");
+    }
 }
 
 #[test]

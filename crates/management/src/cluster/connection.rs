@@ -27,10 +27,10 @@ pub(super) fn validate(connection: &ClusterConnection, id: &str, path: &Path) ->
         let path = path.child("proxyURL");
         errors.extend(check_url(&connection.proxy_url, &PROXIES, &path));
     }
-    if let Err(why) = check_authorities(&connection.ca_data) {
-        let path = path.child("caData");
-        errors.push(Error::invalid(&path, BadValue::Omitted, why));
-    }
+    errors.extend(check_authorities(
+        &connection.ca_data,
+        &path.child("caData"),
+    ));
     let name = connection.tls_server_name.as_str();
     if !name.is_empty() && !is_name(name) {
         let path = path.child("tlsServerName");
@@ -45,7 +45,7 @@ pub(super) fn validate(connection: &ClusterConnection, id: &str, path: &Path) ->
 }
 
 /// The value of a URL that holds a password is not shown.
-fn check_url(url: &str, schemes: &[&str], path: &Path) -> Option<Error> {
+pub(super) fn check_url(url: &str, schemes: &[&str], path: &Path) -> Option<Error> {
     let known = schemes.join(", ");
     let Some(uri) = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some()) else {
         let why = format!("must be a URL with scheme {known} and a host");
@@ -68,7 +68,13 @@ fn check_url(url: &str, schemes: &[&str], path: &Path) -> Option<Error> {
     None
 }
 
-fn check_authorities(data: &str) -> Result<(), &'static str> {
+/// Base64 of certificates in PEM, or nothing.
+pub(super) fn check_authorities(data: &str, path: &Path) -> Option<Error> {
+    let wrong = |why| Error::invalid(path, BadValue::Omitted, why);
+    read_authorities(data).err().map(wrong)
+}
+
+fn read_authorities(data: &str) -> Result<(), &'static str> {
     if data.is_empty() {
         return Ok(());
     }

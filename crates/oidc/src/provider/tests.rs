@@ -170,6 +170,16 @@ async fn a_provider_behind_another_authority_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_provider_at_an_address_that_is_not_allowed_is_not_asked() {
+    let answers = Answers::start(&[&EC]).await;
+    let provider = Provider::new(&answers.url, Some(&answers.authority)).unwrap();
+    let provider = Arc::new(provider.reaching(|address| !address.is_loopback()));
+    tokio::spawn(Arc::clone(&provider).run(CancellationToken::new()));
+    assert_eq!(verify(&provider, &EC).await, Err(Refusal::NoKeys));
+    assert_eq!(answers.looks(), 0);
+}
+
+#[tokio::test]
 async fn keys_for_other_uses_verify_nothing() {
     let answers = Answers::start(&[]).await;
     let mut key = EC.jwk.clone();

@@ -58,6 +58,10 @@ fn the_schema_knows_names_types_and_choices() {
             "- at '/externalUrl': 'http://example.com' does not match pattern '^(https://[^/?#]+/?)?$'",
         ),
         (
+            "gateway.endpoints.zone=k8s",
+            "- at '/gateway/endpoints/zone': 'k8s' does not match pattern '^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)+)?$'",
+        ),
+        (
             "oidc.issuerUrl=http://example.com",
             "- at '/oidc/issuerUrl': 'http://example.com' does not match pattern '^(https://[^?#]+)?$'",
         ),
@@ -105,6 +109,21 @@ fn what_belongs_together_is_asked_for() {
                 "--set=externalUrl=https://example.com",
             ],
             "gateway.route.parentRefs: name the Gateway",
+        ),
+        (
+            vec!["--set=gateway.endpoints.zone=k8s.example.com"],
+            "gateway.endpoints.organization: needed where gateway.endpoints.zone is given",
+        ),
+        (
+            vec![
+                "--set=gateway.endpoints.zone=k8s.example.com",
+                "--set=gateway.endpoints.organization=acme",
+                "--set=externalUrl=https://example.com",
+                "--set=gateway.route.enabled=true",
+                "--set=gateway.route.kind=HTTPRoute",
+                "--set=gateway.route.parentRefs[0].name=public",
+            ],
+            "gateway.endpoints.zone: names of clusters need a route of kind TLSRoute",
         ),
         (
             vec!["--set=oidc.issuerUrl=https://login.example.com"],

@@ -99,6 +99,20 @@ async fn request_without_a_token_asks_nobody() {
 }
 
 #[tokio::test]
+async fn answers_count_for_as_long_as_is_said() {
+    for (secs, asked) in [(0, 3), (60, 2)] {
+        let (authenticator, host, clock) =
+            authenticator([yes("alice"), yes("alice"), yes("alice")]);
+        let authenticator = authenticator.remembering(SignedDuration::from_secs(secs));
+        for millis in [0, 59_999, 1] {
+            clock.advance_millis(millis);
+            assert_eq!(ask(&authenticator, Some("a")).await, is("alice"));
+        }
+        assert_eq!(host.asked().len(), asked, "{secs}");
+    }
+}
+
+#[tokio::test]
 async fn yes_and_no_are_remembered_for_ten_seconds_by_token() {
     let (authenticator, host, clock) = authenticator([yes("alice"), no(), no(), yes("bob")]);
     for _ in 0..2 {

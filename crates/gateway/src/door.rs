@@ -1,0 +1,229 @@
+//! Requests that come by the host name of a cluster.
+//!
+//! The name of the connection and that of the request must be the same: a client that was shown the
+//! certificate of one cluster does not get to another, nor past the rules of its endpoint. Names
+//! that no cluster has are answered as if there were one whose tokens all fail.
+
+use apiserver::server::Peer;
+use auth::bearer::AuthorizationHeader;
+use axum::body::Body;
+use http::header::{AUTHORIZATION, HOST, LOCATION, WARNING};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use machinery::status::{Reason, Status};
+
+use crate::bearer;
+use crate::endpoint::directory::{Directory, Door, Place};
+use crate::gateway::Gateway;
+use crate::route::is_ambiguous;
+use crate::status::respond;
+use crate::token_claims::TokenClaims;
+use crate::tunnel::Protocol;
+
+/// In place of the id of a cluster that does not exist; none can have it.
+const NO_CLUSTER: &str = "?";
+
+impl Directory {
+    /// Whether a request says anywhere that it is for a name of the zone.
+    pub(crate) fn concerns(&self, request: &Request<Body>) -> bool {
+        let names = server_name(request).into_iter().chain(hosts(request));
+        names.into_iter().any(|name| self.zone().contains(name))
+    }
+
+    /// Where a request goes.
+    ///
+    /// # Errors
+    /// 421 where it is for several names.
+    fn place_of(&self, request: &Request<Body>) -> Result<Place, Status> {
+        let named = server_name(request);
+        let mut hosts = hosts(request).peekable();
+        let place = match hosts.peek() {
+            Some(host) => self.find(host),
+            None => None,
+        };
+        let is_one = hosts.all(|host| named.is_some_and(|name| name.eq_ignore_ascii_case(host)));
+        match place {
+            Some(place) if is_one => Ok(place),
+            _ => Err(misdirected()),
+        }
+    }
+}
+
+impl Gateway {
+    /// Answers a request for a name of the zone.
+    pub(crate) async fn answer_by_name(
+        &self,
+        directory: &Directory,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        let place = match directory.place_of(&request) {
+            Ok(place) => place,
+            Err(status) => return respond(&status),
+        };
+        let path = match path_of(&request) {
+            Some(path) if !is_ambiguous(path.path()) => path.clone(),
+            _ => return respond(&Status::bad_request(AMBIGUOUS)),
+        };
+        match place.door {
+            Door::Managed => self.answer_managed(directory, place, (path, request)).await,
+            Door::Unmanaged => self.answer_unmanaged(place, (path, request)).await,
+            Door::Older => {
+                let instead = place
+                    .cluster
+                    .as_deref()
+                    .map(|id| directory.zone().endpoints(id));
+                let mut response = self.answer_unmanaged(place, (path, request)).await;
+                if let Some(warning) = instead.and_then(|urls| deprecation(&urls.unmanaged)) {
+                    response.headers_mut().append(WARNING, warning);
+                }
+                response
+            }
+        }
+    }
+
+    /// As the cluster would, where it says how callers are recognised; the others answer themselves.
+    async fn answer_unmanaged(
+        &self,
+        place: Place,
+        (path, mut request): (PathAndQuery, Request<Body>),
+    ) -> Response<Body> {
+        let cluster = place.cluster.as_deref().unwrap_or(NO_CLUSTER);
+        let is_websocket = Protocol::wanted(&request) == Some(Protocol::WebSocket);
+        let bearer = bearer::take(request.headers_mut(), is_websocket);
+        let recognised = self.edge.recognise(cluster, bearer).await;
+        request.extensions_mut().insert(recognised);
+        let response = Box::pin(self.answer(cluster, path, request)).await;
+        at_root(response, cluster)
+    }
+
+    /// As `/k8s/clusters/<id>`.
+    async fn answer_managed(
+        &self,
+        directory: &Directory,
+        place: Place,
+        (path, request): (PathAndQuery, Request<Body>),
+    ) -> Response<Body> {
+        if !self.may_be_ours(request.headers()) {
+            let peer = request.extensions().get::<Peer>();
+            let peer = peer.map(|peer| tracing::field::display(peer.address));
+            let (cluster, path) = (place.cluster.as_deref(), path.path());
+            tracing::info!(target: "audit", cluster, path, peer, code = 401, "request");
+            let host = hosts(&request).next().unwrap_or_default();
+            return respond(&elsewhere(&directory.unmanaged_of(host)));
+        }
+        let cluster = place.cluster.as_deref().unwrap_or(NO_CLUSTER);
+        let response = Box::pin(self.answer(cluster, path, request)).await;
+        at_root(response, cluster)
+    }
+
+    /// Whether a request has a credential that this server could have issued: its other ones are no
+    /// secret failures, but taken at the other endpoint.
+    fn may_be_ours(&self, headers: &HeaderMap) -> bool {
+        let sent = headers.get_all(AUTHORIZATION).iter();
+        let sent = sent.map(|value| value.to_str().unwrap_or_default());
+        match AuthorizationHeader::parse(sent) {
+            AuthorizationHeader::Absent => bearer::is_in_protocol(headers),
+            AuthorizationHeader::Refused(_) => true,
+            AuthorizationHeader::Bearer(token) => {
+                let claims = TokenClaims::read(token);
+                let issuer = claims.and_then(|claims| claims.issuer);
+                issuer.is_none_or(|issuer| issuer == self.parts.validity.issuer())
+            }
+        }
+    }
+}
+
+const AMBIGUOUS: &str = "the path can be understood in more than one way";
+
+/// The name that the connection asked for.
+fn server_name(request: &Request<Body>) -> Option<&str> {
+    let peer = request.extensions().get::<Peer>()?;
+    peer.server_name.as_deref()
+}
+
+/// The names that the request itself says: in its target, as HTTP/2 has it, and in `Host`.
+fn hosts(request: &Request<Body>) -> impl Iterator<Item = &str> {
+    let in_header = request.headers().get_all(HOST).iter();
+    // One that is no text is no name either, and so never the same as another.
+    let in_header = in_header.map(|value| value.to_str().unwrap_or_default());
+    let in_target = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str());
+    in_target.into_iter().chain(in_header).map(without_port)
+}
+
+fn without_port(host: &str) -> &str {
+    host.rsplit_once(':').map_or(host, |(host, _)| host)
+}
+
+/// A path that a cluster can be asked for.
+fn path_of(request: &Request<Body>) -> Option<&PathAndQuery> {
+    let path = request.uri().path_and_query();
+    path.filter(|path| path.as_str().starts_with('/'))
+}
+
+/// A place at the cluster, as the client reaches it here.
+fn at_root(mut response: Response<Body>, cluster: &str) -> Response<Body> {
+    let location = response.headers().get(LOCATION);
+    let location = location.and_then(|location| location.to_str().ok());
+    let rest = location.and_then(|location| {
+        let rest = location.strip_prefix("/k8s/clusters/")?;
+        rest.strip_prefix(cluster).map(str::to_owned)
+    });
+    if let Some(rest) = rest
+        && let Ok(location) = HeaderValue::try_from(rest)
+    {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// What clients are told who use a name that is going to go; kubectl shows it.
+fn deprecation(instead: &str) -> Option<HeaderValue> {
+    let text = format!("299 - \"this host name is deprecated; use {instead}\"");
+    HeaderValue::try_from(text).ok()
+}
+
+/// 421 (RFC 9110, section 15.5.20): a client may try again on a connection of its own.
+fn misdirected() -> Status {
+    let message = "the connection is for one host name and the request for another";
+    Status {
+        code: StatusCode::MISDIRECTED_REQUEST.as_u16(),
+        ..Status::failure(Reason::BadRequest, message)
+    }
+}
+
+/// 401 with the way to the endpoint that takes all other credentials.
+fn elsewhere(unmanaged: &str) -> Status {
+    Status {
+        message: format!(
+            "this endpoint takes only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client \
+             certificates and anonymous requests are taken at {unmanaged}"
+        ),
+        ..Status::unauthorized()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_stay_at_the_name_of_the_cluster() {
+        for (location, expected) in [
+            ("/k8s/clusters/c-1/a?b", "/a?b"),
+            ("/k8s/clusters/c-1/k8s/clusters/c-1/", "/k8s/clusters/c-1/"),
+            ("/a", "/a"),
+            ("a", "a"),
+            (
+                "https://elsewhere.example/k8s/clusters/c-1/",
+                "https://elsewhere.example/k8s/clusters/c-1/",
+            ),
+        ] {
+            let response = Response::builder().header(LOCATION, location);
+            let response = response.body(Body::empty()).unwrap();
+            assert_eq!(at_root(response, "c-1").headers()[LOCATION], expected);
+        }
+    }
+}

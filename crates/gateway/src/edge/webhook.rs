@@ -1,0 +1,110 @@
+//! A webhook that is asked whose a token is, as kube-apiserver asks it (`k8s.io/apiserver`,
+//! `plugin/pkg/authenticator/token/webhook`): a `TokenReview` is posted, its status is the answer.
+
+use std::time::Duration;
+
+use api::management::cluster::{ClusterConnection, TokenWebhook};
+use async_trait::async_trait;
+use auth::delegated::{ReviewError, TokenReviewer};
+use axum::body::Body;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Uri};
+use http_body_util::{BodyExt, Limited};
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
+
+use crate::upstream::{Upstream, UpstreamError, Upstreams};
+
+/// How long an answer may take where nothing else is said, in seconds (upstream's
+/// `WebhookRequestTimeout`).
+const TIMEOUT: i64 = 10;
+
+/// Longest that one may take, in seconds, whatever is said.
+const MAX_TIMEOUT: i64 = 30;
+
+/// Longest answer, in bytes.
+const MAX_ANSWER: usize = 256 * 1024;
+
+/// A webhook.
+pub(super) struct Webhook {
+    upstream: Upstream,
+    path: PathAndQuery,
+    timeout: Duration,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum WebhookError {
+    #[error("the webhook cannot be asked")]
+    Unasked(#[from] UpstreamError),
+    #[error("the webhook did not answer in time")]
+    Late(#[from] tokio::time::error::Elapsed),
+    #[error("the answer of the webhook broke off, or is too long")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the webhook answered {0}")]
+    Code(http::StatusCode),
+    #[error("the webhook did not answer with a TokenReview of authentication.k8s.io/v1")]
+    NoReview(#[from] serde_json::Error),
+    #[error("the webhook answered without a status")]
+    NoStatus,
+}
+
+impl Webhook {
+    /// The webhook that a cluster names. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The address or the authorities make no sense.
+    pub(super) fn new(
+        upstreams: &Upstreams,
+        webhook: &TokenWebhook,
+    ) -> Result<Self, UpstreamError> {
+        let malformed = || UpstreamError::Malformed("url");
+        let uri: Uri = webhook.url.parse().map_err(|_| malformed())?;
+        let authority = uri.authority().ok_or_else(malformed)?;
+        let scheme = uri.scheme_str().ok_or_else(malformed)?;
+        let connection = ClusterConnection {
+            server: format!("{scheme}://{authority}"),
+            ca_data: webhook.ca_data.clone(),
+            ..ClusterConnection::default()
+        };
+        let secs = webhook.timeout_seconds.unwrap_or(TIMEOUT);
+        let secs = u64::try_from(secs.clamp(1, MAX_TIMEOUT)).unwrap_or_default();
+        let timeout = Duration::from_secs(secs);
+        let root = || PathAndQuery::from_static("/");
+        Ok(Self {
+            upstream: upstreams.to_other(connection, timeout)?,
+            path: uri.path_and_query().cloned().unwrap_or_else(root),
+            timeout,
+        })
+    }
+
+    async fn review(&self, spec: TokenReviewSpec) -> Result<TokenReviewStatus, WebhookError> {
+        let review = TokenReview {
+            spec,
+            ..TokenReview::default()
+        };
+        let json = HeaderValue::from_static("application/json");
+        let mut request = Request::new(Body::from(serde_json::to_vec(&review)?));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::from(self.path.clone());
+        request.headers_mut().insert(CONTENT_TYPE, json.clone());
+        request.headers_mut().insert(ACCEPT, json);
+        let answer = self.upstream.send(request, None).await?;
+        if !answer.status().is_success() {
+            return Err(WebhookError::Code(answer.status()));
+        }
+        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+        let body = body.map_err(WebhookError::Broken)?.to_bytes();
+        let review: TokenReview = serde_json::from_slice(&body)?;
+        review.status.ok_or(WebhookError::NoStatus)
+    }
+}
+
+#[async_trait]
+impl TokenReviewer for Webhook {
+    async fn review_token(&self, spec: TokenReviewSpec) -> Result<TokenReviewStatus, ReviewError> {
+        let review = tokio::time::timeout(self.timeout, self.review(spec)).await;
+        let review = review.map_err(WebhookError::from).flatten();
+        review.map_err(ReviewError::new)
+    }
+}

@@ -1,0 +1,232 @@
+//! The unmanaged endpoint: connections that are led on to a cluster as they are, TLS included.
+//!
+//! The gateway does not know what is said on them: who calls, the cluster itself decides. They have
+//! places of their own, so that nobody without a login can take those of the users, and end when
+//! the way to their cluster is another one, or none.
+//!
+//! A cluster whose way leads back to this server would be a loop; a connection that comes from one
+//! of our own is refused.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use api::management::Cluster;
+use api::management::cluster::ClusterConnection;
+use apiserver::server::{Diversion, Diverted, Rewound};
+use tokio::io::copy_bidirectional_with_sizes;
+use tokio_util::either::Either;
+use tokio_util::sync::CancellationToken;
+
+use crate::endpoint::directory::{Door, Place};
+use crate::gateway::Gateway;
+use crate::upstream::{Transport, prepare, way_only};
+
+/// Bytes that are copied at once in each direction.
+const BUFFER: usize = 64 * 1024;
+
+/// Takes the connections for unmanaged names away from a listener.
+struct Passthrough(Arc<Gateway>);
+
+/// How a cluster is reached by connections that are led on; `None` where it is not.
+#[derive(PartialEq)]
+pub(crate) struct Way(Option<ClusterConnection>);
+
+/// The connections that are led on at the moment.
+pub(crate) struct Passages {
+    /// Most to one cluster.
+    limit: usize,
+    next: AtomicU64,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    by_cluster: HashMap<Arc<str>, HashMap<u64, Passage>>,
+    /// Our ends of the connections to clusters.
+    own: HashSet<SocketAddr>,
+}
+
+struct Passage {
+    way: Arc<Way>,
+    ended: CancellationToken,
+}
+
+/// The entry of a connection; it leaves when dropped.
+struct Entry {
+    passages: Arc<Passages>,
+    cluster: Arc<str>,
+    id: u64,
+    ended: CancellationToken,
+    own: Option<SocketAddr>,
+}
+
+impl Gateway {
+    /// What takes connections for clusters themselves from a listener, where clusters have names.
+    pub fn diversion(self: &Arc<Self>) -> Option<Arc<dyn Diversion>> {
+        self.directory.as_ref()?;
+        Some(Arc::new(Passthrough(Arc::clone(self))))
+    }
+
+    /// How a cluster is reached by connections that are led on.
+    pub(crate) fn way_of(&self, id: &str) -> Option<Arc<Way>> {
+        self.parts.clusters.derived(("", id), Way::of)
+    }
+
+    /// Leads a connection on until it or its way ends.
+    async fn pass(&self, mut client: Rewound, cluster: Arc<str>) {
+        let Some((mut entry, way)) = self.enter(&cluster) else {
+            return;
+        };
+        let Some(connection) = &way.0 else {
+            return;
+        };
+        let ended = entry.ended.clone();
+        let passing = async {
+            let mut upstream = match self.upstreams.dial(connection).await {
+                Ok(upstream) => upstream,
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    return tracing::warn!(%cluster, %error, cause, "a connection cannot be led on");
+                }
+            };
+            entry.own(&upstream);
+            prepare(client.stream());
+            let copied = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER);
+            if let Err(error) = copied.await {
+                tracing::debug!(%cluster, %error, "a connection that was led on broke off");
+            }
+        };
+        ended.run_until_cancelled(passing).await;
+    }
+
+    fn enter(&self, cluster: &Arc<str>) -> Option<(Entry, Arc<Way>)> {
+        let way = self.way_of(cluster)?;
+        let Some(entry) = self.passages.enter(cluster, &way) else {
+            tracing::warn!(%cluster, "too many connections are led on to a cluster");
+            return None;
+        };
+        // Who changed it meanwhile has not seen the entry.
+        (self.way_of(cluster)? == way).then_some((entry, way))
+    }
+}
+
+impl Diversion for Passthrough {
+    fn divert(&self, server_name: &str, from: SocketAddr) -> Option<Diverted> {
+        let gateway = Arc::clone(&self.0);
+        let place = gateway.directory.as_ref()?.find(server_name)?;
+        let Place { door, cluster } = place;
+        let cluster = cluster.filter(|_| door != Door::Managed)?;
+        gateway.way_of(&cluster)?.0.as_ref()?;
+        if gateway.passages.is_own(from) {
+            tracing::warn!(%cluster, "the connection of a cluster leads back to this server");
+            return Some(Box::new(|_, _| Box::pin(async {})));
+        }
+        tracing::info!(target: "audit", %cluster, peer = %from, "connection");
+        if door == Door::Older {
+            tracing::warn!(server_name, %cluster, peer = %from, "an older host name is used; status.endpoints has the new one");
+        }
+        Some(Box::new(|client, stop| {
+            Box::pin(async move {
+                let passing = gateway.pass(client, cluster);
+                stop.run_until_cancelled(passing).await;
+            })
+        }))
+    }
+}
+
+impl Way {
+    fn of(cluster: &Cluster) -> Self {
+        let spec = &cluster.spec;
+        let connection = spec.connection.as_ref();
+        let is_led_on = cluster.edge_authentication().is_none();
+        Self(connection.filter(|_| is_led_on).map(way_only))
+    }
+}
+
+impl Passages {
+    /// None yet; at most so many to each cluster.
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            next: AtomicU64::new(0),
+            open: Mutex::default(),
+        })
+    }
+
+    /// Ends the connections to these clusters whose way is another one now.
+    pub(crate) fn refresh(
+        &self,
+        concerns: impl Fn(&str) -> bool,
+        way_of: impl Fn(&str) -> Option<Arc<Way>>,
+    ) {
+        let open = self.open();
+        let concerned = open.by_cluster.iter().filter(|(id, _)| concerns(id));
+        for (id, passages) in concerned {
+            let way = way_of(id);
+            let gone = passages.values().filter(|it| Some(&it.way) != way.as_ref());
+            gone.for_each(|passage| passage.ended.cancel());
+        }
+    }
+
+    fn enter(self: &Arc<Self>, cluster: &Arc<str>, way: &Arc<Way>) -> Option<Entry> {
+        let mut open = self.open();
+        let passages = open.by_cluster.entry(Arc::clone(cluster)).or_default();
+        if passages.len() >= self.limit {
+            return None;
+        }
+        let (id, ended) = (
+            self.next.fetch_add(1, Ordering::Relaxed),
+            CancellationToken::new(),
+        );
+        let passage = Passage {
+            way: Arc::clone(way),
+            ended: ended.clone(),
+        };
+        passages.insert(id, passage);
+        Some(Entry {
+            passages: Arc::clone(self),
+            cluster: Arc::clone(cluster),
+            id,
+            ended,
+            own: None,
+        })
+    }
+
+    fn is_own(&self, address: SocketAddr) -> bool {
+        self.open().own.contains(&address)
+    }
+
+    /// A panic while it was held leaves sound maps.
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Remembers our end of a connection.
+    fn own(&mut self, upstream: &Transport) {
+        if let Either::Left(stream) = upstream
+            && let Ok(address) = stream.local_addr()
+        {
+            self.passages.open().own.insert(address);
+            self.own = Some(address);
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut open = self.passages.open();
+        if let Some(own) = &self.own {
+            open.own.remove(own);
+        }
+        if let Some(passages) = open.by_cluster.get_mut(&self.cluster) {
+            passages.remove(&self.id);
+            if passages.is_empty() {
+                open.by_cluster.remove(&self.cluster);
+            }
+        }
+    }
+}

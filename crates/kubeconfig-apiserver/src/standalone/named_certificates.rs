@@ -1,0 +1,165 @@
+//! Serving certificates for the unmanaged names at which this server answers for clusters, made when
+//! a client asks for one.
+//!
+//! For such names alone: the others are those of the server itself, or the cluster's own.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use apiserver::server::ReloadableCertificate;
+use certificates::Names;
+use gateway::Gateway;
+use jiff::{SignedDuration, Timestamp};
+use machinery::time::Clock;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use crate::pki::{Authority, SERVING_RENEWAL};
+
+/// Which names are served.
+type Served = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// The certificate of the server, and those for names of clusters.
+pub(super) struct NamedCertificates {
+    own: Arc<ReloadableCertificate>,
+    authority: Arc<Authority>,
+    served: Served,
+    clock: Arc<dyn Clock>,
+    made: Mutex<HashMap<String, Made>>,
+}
+
+struct Made {
+    key: Arc<CertifiedKey>,
+    at: Timestamp,
+}
+
+impl NamedCertificates {
+    /// Beside the server's own, those for the names that the gateway serves.
+    pub(super) fn new(
+        own: Arc<ReloadableCertificate>,
+        authority: Arc<Authority>,
+        gateway: &Arc<Gateway>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let gateway = Arc::clone(gateway);
+        Self {
+            own,
+            authority,
+            served: Arc::new(move |name| gateway.serves(name)),
+            clock,
+            made: Mutex::default(),
+        }
+    }
+
+    /// The certificate for a name, made anew long before it ends; `None` where the server's own is to
+    /// be shown.
+    fn for_name(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        if !(self.served)(name) {
+            return None;
+        }
+        let now = self.clock.now();
+        // A panic while it was held leaves a sound map.
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = made.get(name)
+            && now.duration_since(found.at) < renewal()
+        {
+            return Some(Arc::clone(&found.key));
+        }
+        match self.make(name) {
+            Ok(key) => {
+                made.retain(|name, _| (self.served)(name));
+                let key = Arc::new(key);
+                let found = Made {
+                    key: Arc::clone(&key),
+                    at: now,
+                };
+                made.insert(name.to_owned(), found);
+                Some(key)
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(name, error, "a certificate for a cluster cannot be made");
+                made.get(name).map(|found| Arc::clone(&found.key))
+            }
+        }
+    }
+
+    fn make(&self, name: &str) -> Result<CertifiedKey> {
+        let pair = self.authority.serving(&Names::from_iter([name]))?;
+        let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes());
+        let chain = chain.collect::<Result<Vec<_>, _>>()?;
+        let key = PrivateKeyDer::from_pem_slice(pair.key.expose().as_bytes())?;
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        Ok(CertifiedKey::from_der(chain, key, &provider)?)
+    }
+}
+
+fn renewal() -> SignedDuration {
+    SignedDuration::try_from(SERVING_RENEWAL).unwrap_or(SignedDuration::ZERO)
+}
+
+impl ResolvesServerCert for NamedCertificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        let named = name.and_then(|name| self.for_name(&name));
+        named.or_else(|| self.own.resolve(hello))
+    }
+}
+
+impl fmt::Debug for NamedCertificates {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("NamedCertificates")
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+    use super::*;
+    use crate::data_dir::DataDir;
+
+    struct SetClock(AtomicI64);
+
+    impl Clock for SetClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_name_has_one_certificate_while_it_is_served_and_another_in_a_month() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(&folder.path().join("data")).unwrap();
+        let clock = Arc::new(SetClock(AtomicI64::new(1_767_323_045)));
+        let authority = Authority::load_or_create(&data, clock.clone()).unwrap();
+        let authority = Arc::new(authority);
+        let pair = authority.serving(&Names::from_iter(["localhost"])).unwrap();
+        let own = (pair.certificate.as_bytes(), pair.key.expose().as_bytes());
+        let is_served = Arc::new(AtomicBool::new(true));
+        let asked = Arc::clone(&is_served);
+        let certificates = NamedCertificates {
+            own: ReloadableCertificate::load(own.0, own.1).unwrap(),
+            authority,
+            served: Arc::new(move |name| name != "other" && asked.load(Ordering::SeqCst)),
+            clock: clock.clone(),
+            made: Mutex::default(),
+        };
+        let shown = |name| certificates.for_name(name).map(|key| key.cert.clone());
+        let first = shown("api.a").unwrap();
+        assert_eq!(shown("api.a"), Some(first.clone()));
+        assert_ne!(shown("api.b"), Some(first.clone()));
+        assert_eq!(shown("other"), None);
+        clock.0.fetch_add(30 * 24 * 3600, Ordering::SeqCst);
+        let second = shown("api.a").unwrap();
+        assert_ne!(second, first);
+        is_served.store(false, Ordering::SeqCst);
+        assert_eq!(shown("api.a"), None);
+    }
+}

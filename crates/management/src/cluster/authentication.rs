@@ -1,0 +1,150 @@
+//! What a `spec.authentication` must be like: whoever it names decides who everybody is at the cluster.
+
+use api::management::cluster::{ClusterAuthentication, OidcProvider, TokenWebhook};
+use machinery::field::{Error, ErrorList, Path};
+
+use super::connection::{check_authorities, check_url};
+
+/// Longest that a webhook may take, in seconds, as kube-apiserver has it for webhooks of admission.
+const MAX_TIMEOUT: i64 = 30;
+
+/// Longest that an answer may count, in seconds: who was taken back is still let in for so long.
+const MAX_CACHE: i64 = 3600;
+
+/// What is wrong with the authentication of a cluster.
+pub(super) fn validate(authentication: &ClusterAuthentication, path: &Path) -> ErrorList {
+    let ClusterAuthentication {
+        webhook,
+        oidc,
+        by_cluster,
+    } = authentication;
+    match (webhook, oidc) {
+        (Some(_), None) if *by_cluster => vec![Error::forbidden(
+            &path.child("byCluster"),
+            "is for oidc: the gateway alone asks webhooks",
+        )],
+        (Some(webhook), None) => check_webhook(webhook, &path.child("webhook")),
+        (None, Some(oidc)) => check_oidc(oidc, &path.child("oidc")),
+        (None, None) => vec![Error::required(path, "needs webhook or oidc")],
+        (Some(_), Some(_)) => vec![Error::forbidden(
+            &path.child("oidc"),
+            "may not be set beside webhook",
+        )],
+    }
+}
+
+fn check_webhook(webhook: &TokenWebhook, path: &Path) -> ErrorList {
+    let mut errors = check_address(&webhook.url, &path.child("url"));
+    errors.extend(check_authorities(&webhook.ca_data, &path.child("caData")));
+    let timeout = (webhook.timeout_seconds, 1, MAX_TIMEOUT);
+    errors.extend(check_range(timeout, &path.child("timeoutSeconds")));
+    let cache = (webhook.cache_seconds, 0, MAX_CACHE);
+    errors.extend(check_range(cache, &path.child("cacheSeconds")));
+    errors
+}
+
+fn check_oidc(oidc: &OidcProvider, path: &Path) -> ErrorList {
+    let mut errors = check_address(&oidc.issuer, &path.child("issuer"));
+    if oidc.client_id.is_empty() {
+        errors.push(Error::required(&path.child("clientID"), ""));
+    }
+    errors.extend(check_authorities(&oidc.ca_data, &path.child("caData")));
+    errors
+}
+
+fn check_address(url: &str, path: &Path) -> ErrorList {
+    match url {
+        "" => vec![Error::required(path, "")],
+        url => check_url(url, &["https"], path).into_iter().collect(),
+    }
+}
+
+fn check_range((value, from, to): (Option<i64>, i64, i64), path: &Path) -> Option<Error> {
+    let value = value.filter(|value| !(from..=to).contains(value))?;
+    let why = format!("must be between {from} and {to}");
+    Some(Error::invalid(path, value, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(authentication: Value, expected: &[&str]) {
+        let authentication = serde_json::from_value(authentication).unwrap();
+        let errors = validate(&authentication, &Path::root("a"));
+        let told: Vec<String> = errors.iter().map(Error::to_string).collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn one_way_to_recognise_users_is_named() {
+        let webhook = json!({"url": "https://a"});
+        let oidc = json!({"issuer": "https://a", "clientID": "b"});
+        check(json!({"webhook": webhook}), &[]);
+        check(json!({"oidc": oidc}), &[]);
+        check(json!({"oidc": oidc, "byCluster": true}), &[]);
+        check(
+            json!({"webhook": webhook, "byCluster": true}),
+            &["a.byCluster: Forbidden: is for oidc: the gateway alone asks webhooks"],
+        );
+        check(json!({}), &["a: Required value: needs webhook or oidc"]);
+        check(
+            json!({"webhook": webhook, "oidc": oidc}),
+            &["a.oidc: Forbidden: may not be set beside webhook"],
+        );
+    }
+
+    #[test]
+    fn a_webhook_has_an_https_url_and_limits() {
+        let limits = |timeout: i64, cache: i64| {
+            json!({"webhook": {
+                "url": "https://a/b", "timeoutSeconds": timeout, "cacheSeconds": cache,
+            }})
+        };
+        check(limits(1, 0), &[]);
+        check(limits(30, 3600), &[]);
+        check(
+            limits(0, -1),
+            &[
+                "a.webhook.timeoutSeconds: Invalid value: 0: must be between 1 and 30",
+                "a.webhook.cacheSeconds: Invalid value: -1: must be between 0 and 3600",
+            ],
+        );
+        check(
+            limits(31, 3601),
+            &[
+                "a.webhook.timeoutSeconds: Invalid value: 31: must be between 1 and 30",
+                "a.webhook.cacheSeconds: Invalid value: 3601: must be between 0 and 3600",
+            ],
+        );
+        check(
+            json!({"webhook": {"url": "http://a", "caData": "?"}}),
+            &[
+                "a.webhook.url: Invalid value: \"http://a\": must be a URL with scheme https and a host",
+                "a.webhook.caData: Invalid value: must be base64 of certificates in PEM",
+            ],
+        );
+        check(json!({"webhook": {}}), &["a.webhook.url: Required value"]);
+    }
+
+    #[test]
+    fn a_provider_has_an_https_url_and_a_client() {
+        check(
+            json!({"oidc": {}}),
+            &[
+                "a.oidc.issuer: Required value",
+                "a.oidc.clientID: Required value",
+            ],
+        );
+        check(
+            json!({"oidc": {"issuer": "https://me:secret@a", "clientID": "b", "caData": "?"}}),
+            &[
+                "a.oidc.issuer: Invalid value: must hold no user and no password: everybody who may get the cluster sees them",
+                "a.oidc.caData: Invalid value: must be base64 of certificates in PEM",
+            ],
+        );
+    }
+}
