@@ -15,12 +15,13 @@ pub(crate) use delete::{Deleted, delete};
 pub(crate) use fields::Ownership;
 pub(crate) use update::update;
 
-use machinery::meta::{GroupKind, Metadata, Object};
+use machinery::meta::{GroupKind, Metadata, Object, ObjectMeta};
 use machinery::status::Status;
 use machinery::validation;
 use serde_json::Value;
 
 use crate::description::Scope;
+use crate::request_context::RequestContext;
 use crate::resource::Resource;
 
 /// How often a write is tried again when somebody else was faster.
@@ -57,6 +58,30 @@ fn validate<R: Resource>(
     let name = object.metadata().name.as_deref().unwrap_or_default();
     let kind = GroupKind::new(description.group, description.kind);
     Err(Status::invalid(&kind, name, &errors))
+}
+
+/// Keeps each owner reference once, and warns of those that came twice (A93).
+fn dedup_owners(cx: &RequestContext, metadata: &mut ObjectMeta) {
+    let mut twice: Vec<String> = Vec::new();
+    let Some(owners) = &mut metadata.owner_references else {
+        return;
+    };
+    let mut kept = Vec::with_capacity(owners.len());
+    for owner in owners.drain(..) {
+        match kept.contains(&owner) {
+            true if twice.contains(&owner.uid) => {}
+            true => twice.push(owner.uid),
+            false => kept.push(owner),
+        }
+    }
+    *owners = kept;
+    if !twice.is_empty() {
+        cx.warn(&format!(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \
+             reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: [{}]",
+            twice.join(" ")
+        ));
+    }
 }
 
 /// The JSON tree of an object without kind and apiVersion.

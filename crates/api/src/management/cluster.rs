@@ -172,45 +172,47 @@ pub struct ClusterConnection {
 pub struct ClusterAuthentication {
     /// The OpenID Connect provider whose users are the cluster's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub oidc: Option<ClusterOidc>,
+    pub oidc: Option<OidcProvider>,
 }
 
-/// An OpenID Connect provider, as kube-apiserver knows it by its `--oidc-*` flags.
+/// An OpenID Connect provider whose ID tokens count. The fields mean what the flags of kube-apiserver
+/// mean, `--oidc-issuer-url` and so on.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(rename = "io.cattle.management.v3.ClusterOidc", transform = unwrap_lines)]
-pub struct ClusterOidc {
+#[schemars(rename = "io.cattle.management.v3.OidcProvider", transform = unwrap_lines)]
+pub struct OidcProvider {
     /// The URL of the provider, as its tokens name it.
     #[serde(deserialize_with = "null_as_zero")]
     pub issuer: String,
 
-    /// The client that tokens are made for.
+    /// The client that the tokens are made for.
     #[serde(rename = "clientID", deserialize_with = "null_as_zero")]
     pub client_id: String,
 
-    /// The certificate authorities that vouch for `issuer`: PEM, in base64. When empty, those of the
-    /// machine do.
+    /// The certificate authorities that vouch for `issuer`: PEM, in base64. When empty, those of
+    /// the gateway's machine do.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub ca_data: String,
 
-    /// The claim that is the user name. Defaults to `sub`.
+    /// The claim that is the user name. It must be one that users cannot change. Defaults to `sub`.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub username_claim: String,
 
-    /// What user names begin with.
+    /// What user names begin with; `-` for nothing. Defaults to `issuer` and `#`, unless the claim is
+    /// `email`.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub username_prefix: String,
 
-    /// The claim with the groups. When empty, there are none.
+    /// The claim with the groups, a text or a list of texts. When empty, users have no groups.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
@@ -373,7 +375,7 @@ impl Cluster {
     }
 
     /// The provider whose users are the cluster's, if it has one.
-    pub fn oidc(&self) -> Option<&ClusterOidc> {
+    pub fn oidc(&self) -> Option<&OidcProvider> {
         self.spec.authentication.as_ref()?.oidc.as_ref()
     }
 

@@ -6,7 +6,7 @@ use machinery::name_generator;
 use machinery::status::{Reason, Status};
 use rand::RngExt;
 
-use super::{Candidate, Ownership, tree, validate};
+use super::{Candidate, Ownership, dedup_owners, tree, validate};
 use crate::request_context::RequestContext;
 use crate::resource::{Resource, Write};
 
@@ -41,6 +41,7 @@ pub(crate) async fn create<R: Resource>(
     if !applied {
         object.metadata_mut().managed_fields = None;
     }
+    dedup_owners(cx, object.metadata_mut());
     resource.prepare_create(cx, &mut object)?;
     fill(object.metadata_mut(), cx.clock.now());
     let base = object.metadata().generate_name.clone().unwrap_or_default();

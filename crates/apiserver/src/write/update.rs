@@ -7,7 +7,7 @@ use machinery::meta::{Metadata, ObjectMeta};
 use machinery::status::{Status, uid_mismatch};
 use serde_json::Value;
 
-use super::{ATTEMPTS, Candidate, Ownership, tree, validate};
+use super::{ATTEMPTS, Candidate, Ownership, dedup_owners, tree, validate};
 use crate::request_context::RequestContext;
 use crate::resource::{Resource, Visibility, Write};
 use crate::stored_object::StoredObject;
@@ -93,6 +93,7 @@ fn prepare<R: Resource>(
         mut object,
         applied,
     } = candidate;
+    dedup_owners(cx, object.metadata_mut());
     check_identity(resource, object.metadata(), live.metadata())?;
     keep_system_fields(object.metadata_mut(), live.metadata());
     resource.prepare_update(cx, &mut object, live)?;

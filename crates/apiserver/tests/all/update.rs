@@ -189,3 +189,22 @@ fn the_last_finalizer_of_a_deleted_object_takes_it_along() {
     assert_eq!(watch.short(), "MODIFIED a@3");
     assert_eq!(watch.short(), "DELETED a@4");
 }
+
+#[test]
+fn an_owner_named_twice_is_kept_once_with_a_warning() {
+    let server = Server::start();
+    let owner = |name: &str, uid: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": uid});
+    let owners = [owner("o", "u-1"), owner("p", "u-2")];
+    let [first, second] = &owners;
+    let twice = json!([first, second, first, second, first]);
+    let warning = r#"299 - ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: [u-1 u-2]""#;
+
+    let object = json!({"metadata": {"name": "a", "ownerReferences": twice}});
+    let created = server.send(Call::post(NOTES, &object));
+    let patch = json!({"metadata": {"ownerReferences": twice}});
+    let patched = server.send(Call::patch(&format!("{NOTES}/a"), "merge", &patch));
+    for (answer, code) in [(created, 201), (patched, 200)] {
+        assert_eq!((answer.code, answer.header("warning")), (code, warning));
+        assert_eq!(answer.json()["metadata"]["ownerReferences"], json!(owners));
+    }
+}

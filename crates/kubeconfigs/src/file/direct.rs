@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{FileCluster, ServerHost};
-use api::management::cluster::ClusterOidc;
+use api::management::cluster::OidcProvider;
 use api::management::{Cluster, Node};
 use api::plugin::OidcLogin;
 
@@ -58,7 +58,7 @@ impl FileCluster {
 }
 
 /// What a client must know of the provider of a cluster: whom to ask for what.
-fn login(oidc: &ClusterOidc) -> OidcLogin {
+fn login(oidc: &OidcProvider) -> OidcLogin {
     let scopes = [
         ("openid", true),
         ("email", oidc.username_claim == "email"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use e2e::http::{Request, expect};
 use e2e::{Client, Kubectl, poll};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 use test_cluster::{Options, TestCluster};
 
@@ -167,8 +167,7 @@ impl Story {
         self.a.restart_apiserver(&asking).unwrap();
     }
 
-    /// Where the cluster has a provider, she has a file without tokens: its entry says which record the
-    /// plugin gets a credential of, and for which cluster.
+    /// Where the cluster has a provider, she has a file without tokens, and the plugin gets her some.
     #[track_caller]
     fn alice_logs_in_with_hers(&self) {
         let alice = self.client("alice");
@@ -178,30 +177,19 @@ impl Story {
         let spec = json!({ "spec": { "authentication": { "oidc": oidc } } });
         self.fleet.change("a", &spec);
         let hers = self.download("alice", "kubeconfig");
-        let file: Value = serde_saphyr::from_str(&fs::read_to_string(&hers.file).unwrap()).unwrap();
-        let args = &file["users"][0]["user"]["exec"]["args"];
-        let expected = json!([
-            "credential",
-            format!("--server={}", self.fleet.server.url().unwrap()),
-            format!("--kubeconfig={}", hers.record),
-            "--cluster=a",
-        ]);
-        assert_eq!(*args, expected);
-
-        let wanted = json!({
-            "apiVersion": "ext.cattle.io/v1", "kind": "Token",
-            "spec": { "kubeconfigName": hers.record, "clusterName": "a" },
-        });
-        let token = alice
-            .post("/apis/ext.cattle.io/v1/tokens", &wanted)
-            .unwrap();
-        let token = expect(token, 201).unwrap().json().unwrap();
-        let token = token["status"]["bearerToken"].as_str().unwrap();
-        let by_token = alice.without_credential().with_token(token);
-        let namespaces = || by_token.get("/k8s/clusters/a/api/v1/namespaces").unwrap();
-        assert_eq!(namespaces().status, 200);
+        let login = record::create(&alice, json!({}));
+        let token = self.folder.path().join("login");
+        fs::write(&token, &record::tokens(&login)[0]).unwrap();
+        let kubectl = self.kubectl(&hers).with_plugin().unwrap();
+        let server = format!("--server={}", self.fleet.server.url().unwrap());
+        let token = format!("--token-file={}", token.display());
+        let login = ["kubeconfig", "login", &server, &token];
+        let said = kubectl.run(&login).unwrap();
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        check(&kubectl, NAMES, &self.namespaces);
         self.delete("alice", &hers);
-        assert_eq!(namespaces().status, 401);
+        let refused = kubectl.run(NAMES).unwrap();
+        assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
     }
 
     #[track_caller]
