@@ -1,9 +1,12 @@
 //! Clusters by host name: connections that reach the cluster itself.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use api::management::Cluster as ClusterObject;
 use api::management::cluster::{ClusterAuthentication, OidcProvider, SecretReference};
+use apiserver::server::{Diversion, Diverted};
 use gateway::upstream::{AddressPolicy, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::client::PATIENCE;
 use crate::cluster::Cluster;
 use crate::failures::proxy;
-use crate::world::{World, names};
+use crate::world::{World, inner, names, serve};
 
 /// What a client says first that asks for this name.
 fn hello(world: &World, name: &str) -> Vec<u8> {
@@ -222,11 +225,32 @@ async fn crowds_without_a_login_take_no_places_of_users() {
 
 #[tokio::test]
 async fn a_way_back_to_this_server_is_no_way() {
-    let world = World::start().await;
+    let mut world = World::start().await;
+    let counting = Arc::new(Counting {
+        inner: world.gateway.diversion().unwrap(),
+        count: AtomicUsize::new(0),
+    });
+    let served: Arc<dyn Diversion> = Arc::clone(&counting) as _;
+    world.address = serve(&world.authority, (inner(), Some(served)), &world.stop).await;
     let connection = world.connection(&format!("https://{}", world.address));
     world.add_with("c-1", connection).await;
     let mut stream = open(&world, &unmanaged("c-1")).await;
     assert_eq!(rest(&mut stream).await, b"");
+    // That of the client, and the first of ours.
+    assert_eq!(counting.count.load(Ordering::SeqCst), 2);
+}
+
+/// Counts connections.
+struct Counting {
+    inner: Arc<dyn Diversion>,
+    count: AtomicUsize,
+}
+
+impl Diversion for Counting {
+    fn divert(&self, server_name: &str, from: SocketAddr) -> Option<Diverted> {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.inner.divert(server_name, from)
+    }
 }
 
 #[tokio::test]

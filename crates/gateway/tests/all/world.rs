@@ -340,7 +340,7 @@ fn version<T: Object>(object: &T) -> u64 {
 }
 
 /// The rest of the server: says which path it was asked for.
-fn inner() -> HttpService {
+pub(crate) fn inner() -> HttpService {
     HttpService::new(service_fn(|request: Request<Body>| async move {
         let text = format!("inner {}", request.uri());
         Ok(Response::new(Body::from(text)))
