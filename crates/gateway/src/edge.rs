@@ -54,7 +54,11 @@ pub(crate) struct Edge {
 
 /// What a cluster says of it.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Configured(Option<ClusterAuthentication>);
+pub(crate) struct Configured {
+    authentication: Option<ClusterAuthentication>,
+    /// The group of administrators' files.
+    admin_group: String,
+}
 
 /// What was made of that.
 struct Known {
@@ -88,7 +92,7 @@ impl Edge {
     /// What a cluster says of its authentication; `None` where it leaves it to itself.
     pub(crate) fn configured(&self, cluster: &str) -> Option<Arc<Configured>> {
         let configured = self.clusters.derived(("", cluster), Configured::of);
-        configured.filter(|configured| configured.0.is_some())
+        configured.filter(|configured| configured.authentication.is_some())
     }
 
     /// Finds out who calls.
@@ -148,14 +152,16 @@ impl Edge {
     }
 
     fn make(&self, configured: &Configured, stop: &CancellationToken) -> Made {
-        match &configured.0 {
+        match &configured.authentication {
             Some(ClusterAuthentication {
                 webhook: Some(webhook),
                 oidc: None,
+                ..
             }) => self.make_webhook(webhook),
             Some(ClusterAuthentication {
                 webhook: None,
                 oidc: Some(oidc),
+                ..
             }) => self.make_oidc(oidc, stop),
             _ => Err("it needs one of webhook and oidc".into()),
         }
@@ -196,7 +202,18 @@ type Made = Result<Arc<dyn Authenticator>, Box<dyn std::error::Error + Send + Sy
 
 impl Configured {
     fn of(cluster: &Cluster) -> Self {
-        Self(cluster.spec.authentication.clone())
+        Self {
+            authentication: cluster.edge_authentication().cloned(),
+            admin_group: cluster.admin_group().to_owned(),
+        }
+    }
+
+    /// A group of the user that is this server's alone to give: in it are the users of administrators'
+    /// files, whose power ends with their records.
+    pub(crate) fn reserved_group<'a>(&self, user: &'a UserInfo) -> Option<&'a str> {
+        let mut groups = user.groups.iter();
+        let found = groups.find(|group| **group == self.admin_group);
+        found.map(String::as_str)
     }
 }
 

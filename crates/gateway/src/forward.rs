@@ -144,6 +144,11 @@ impl Gateway {
     ) -> Result<Caller, Status> {
         let user = recognised.user.ok_or_else(Status::unauthorized)?;
         let user = speakable(user)?;
+        let by = recognised.by.as_deref();
+        if let Some(group) = by.and_then(|by| by.reserved_group(&user)) {
+            let text = format!("{group:?} is a group that this server alone puts users into");
+            return Err(Status::forbidden(&GroupResource::default(), "", &text));
+        }
         let entered = self.upstreams.enter(id);
         let (upstream, place) = entered.map_err(|error| failed(id, &error))?;
         let is_long = is_long || self.parts.stop.is_cancelled();

@@ -140,7 +140,7 @@ impl Way {
     fn of(cluster: &Cluster) -> Self {
         let spec = &cluster.spec;
         let connection = spec.connection.as_ref();
-        let is_led_on = spec.authentication.is_none();
+        let is_led_on = cluster.edge_authentication().is_none();
         Self(connection.filter(|_| is_led_on).map(way_only))
     }
 }

@@ -76,9 +76,9 @@ pub struct ClusterSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ClusterConnection>,
 
-    /// How users of the cluster are recognised who are none of this server: one of `webhook` and
-    /// `oidc`. The gateway then recognises them at the unmanaged endpoint and impersonates them at the
-    /// cluster, whose own flags need not change. When absent, the cluster itself recognises them there.
+    /// Whom the cluster knows beside the users of this server: one of `webhook` and `oidc`. At its
+    /// unmanaged endpoint the gateway recognises them and impersonates them at the cluster, unless
+    /// the cluster itself does. When absent, the cluster itself recognises everybody there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authentication: Option<ClusterAuthentication>,
 
@@ -167,7 +167,7 @@ pub struct ClusterConnection {
     pub credential_secret_ref: Option<SecretReference>,
 }
 
-/// How users of a cluster are recognised who are none of this server.
+/// Whom a cluster knows beside the users of this server.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.ClusterAuthentication", transform = unwrap_lines)]
@@ -179,6 +179,14 @@ pub struct ClusterAuthentication {
     /// The OpenID Connect provider whose users are the cluster's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oidc: Option<OidcProvider>,
+
+    /// Whether the cluster's own API server takes ID tokens of the provider. TLS is passed through
+    /// to it at the unmanaged endpoint then. Not for webhooks. Defaults to false.
+    #[serde(
+        skip_serializing_if = "std::ops::Not::not",
+        deserialize_with = "null_as_zero"
+    )]
+    pub by_cluster: bool,
 }
 
 /// A webhook that is asked whose a bearer token is, by a `TokenReview` of `authentication.k8s.io/v1`
@@ -419,6 +427,12 @@ impl Cluster {
         } else {
             &self.spec.display_name
         }
+    }
+
+    /// How the gateway recognises users at the unmanaged endpoint; `None` where the cluster does.
+    pub fn edge_authentication(&self) -> Option<&ClusterAuthentication> {
+        let authentication = self.spec.authentication.as_ref();
+        authentication.filter(|authentication| !authentication.by_cluster)
     }
 
     /// The secret of the authority that signs client certificates for the cluster, if it is set up

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use api::management::Cluster as ClusterObject;
+use api::management::cluster::ADMIN_GROUP;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -130,6 +131,9 @@ async fn whatever_else_a_webhook_says_lets_nobody_in() {
         let text = format!("forbidden: {name:?} is a name that Kubernetes reserves");
         (403, text)
     };
+    let ours =
+        format!("forbidden: {ADMIN_GROUP:?} is a group that this server alone puts users into");
+    let ours = (403, ours);
     let alice = json!({"username": "alice"});
     let mut older = yes(alice.clone());
     older["apiVersion"] = "authentication.k8s.io/v1beta1".into();
@@ -169,6 +173,11 @@ async fn whatever_else_a_webhook_says_lets_nobody_in() {
             200,
             yes(json!({"username": "alice", "groups": ["dev", "system:masters"]})),
             &reserved("system:masters"),
+        ),
+        (
+            200,
+            yes(json!({"username": "alice", "groups": ["dev", ADMIN_GROUP]})),
+            &ours,
         ),
     ] {
         let asked = webhook(&edge.world, code, &answer).await;

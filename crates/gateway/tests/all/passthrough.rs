@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use api::management::Cluster as ClusterObject;
-use api::management::cluster::{ClusterAuthentication, SecretReference};
+use api::management::cluster::{ClusterAuthentication, OidcProvider, SecretReference};
 use apiserver::server::{Diversion, Diverted};
 use gateway::upstream::{AddressPolicy, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -160,6 +160,11 @@ async fn a_connection_stays_while_its_way_does() {
         "prod".clone_into(&mut cluster.spec.display_name);
         let connection = cluster.spec.connection.as_mut().unwrap();
         connection.credential_secret_ref = Some(SecretReference::default());
+        cluster.spec.authentication = Some(ClusterAuthentication {
+            oidc: Some(OidcProvider::default()),
+            by_cluster: true,
+            ..ClusterAuthentication::default()
+        });
     };
     world.change(&world.clusters, ("", "c-1"), renamed).await;
     // A connection by the new name shows that the change was seen.

@@ -275,58 +275,6 @@ fn in_exec_mode_every_user_runs_the_plugin() {
 }
 
 #[test]
-fn a_managed_file_has_one_cluster_and_the_user_token() {
-    let managed = FileCluster {
-        managed: Some("https://acme-1.k8s.example.com".to_owned()),
-        ..plain("c-1", "prod")
-    };
-    let case = Case {
-        include_default_entry: false,
-        ca_certs: "x",
-        namespace: "team-a",
-        ..Case::of(vec![managed])
-    };
-    let expected = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "prod",
-        "clusters": [{"name": "prod", "cluster": {
-            "server": "https://acme-1.k8s.example.com", "certificate-authority-data": "eA==",
-        }}],
-        "users": [{"name": "token", "user": {"token": "token-shared"}}],
-        "contexts": [{"name": "prod", "context": {
-            "cluster": "prod", "namespace": "team-a", "user": "token",
-        }}],
-    });
-    assert_eq!(parsed(&case.text()), expected);
-    let without_tokens = Case {
-        credentials: exec(ExecVersion::V1),
-        ..case
-    };
-    let users = &parsed(&without_tokens.text())["users"];
-    assert_eq!(users[0]["name"], "token");
-    let arguments = json!([
-        "credential",
-        "--server=https://rancher.example.com",
-        "--kubeconfig=kubeconfig-zp786",
-        "--cluster=c-1",
-    ]);
-    assert_eq!(users[0]["user"]["exec"]["args"], arguments);
-}
-
-#[test]
-fn every_context_has_the_namespace() {
-    let case = Case {
-        namespace: "team-a",
-        ..Case::of(vec![downstream1(), with_fqdn("c-2", "two")])
-    };
-    let parsed = parsed(&case.text());
-    let contexts = parsed["contexts"].as_array().unwrap();
-    assert_eq!(contexts.len(), 4);
-    for context in contexts {
-        assert_eq!(context["context"]["namespace"], "team-a");
-    }
-}
-
-#[test]
 fn a_cluster_may_have_no_entry_through_this_server() {
     let direct_only = |cluster: FileCluster| FileCluster {
         direct_only: true,
@@ -393,6 +341,58 @@ fn the_plugin_is_told_of_the_provider_of_a_cluster() {
         "certificateAuthorityData": "Q0E=",
     });
     assert_eq!((oidc(0), oidc(1)), (Value::Null, expected));
+}
+
+#[test]
+fn a_managed_file_has_one_cluster_and_the_user_token() {
+    let managed = FileCluster {
+        managed: Some("https://acme-1.k8s.example.com".to_owned()),
+        ..plain("c-1", "prod")
+    };
+    let case = Case {
+        include_default_entry: false,
+        ca_certs: "x",
+        namespace: "team-a",
+        ..Case::of(vec![managed])
+    };
+    let expected = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "prod",
+        "clusters": [{"name": "prod", "cluster": {
+            "server": "https://acme-1.k8s.example.com", "certificate-authority-data": "eA==",
+        }}],
+        "users": [{"name": "token", "user": {"token": "token-shared"}}],
+        "contexts": [{"name": "prod", "context": {
+            "cluster": "prod", "namespace": "team-a", "user": "token",
+        }}],
+    });
+    assert_eq!(parsed(&case.text()), expected);
+    let without_tokens = Case {
+        credentials: exec(ExecVersion::V1),
+        ..case
+    };
+    let users = &parsed(&without_tokens.text())["users"];
+    assert_eq!(users[0]["name"], "token");
+    let arguments = json!([
+        "credential",
+        "--server=https://rancher.example.com",
+        "--kubeconfig=kubeconfig-zp786",
+        "--cluster=c-1",
+    ]);
+    assert_eq!(users[0]["user"]["exec"]["args"], arguments);
+}
+
+#[test]
+fn every_context_has_the_namespace() {
+    let case = Case {
+        namespace: "team-a",
+        ..Case::of(vec![downstream1(), with_fqdn("c-2", "two")])
+    };
+    let parsed = parsed(&case.text());
+    let contexts = parsed["contexts"].as_array().unwrap();
+    assert_eq!(contexts.len(), 4);
+    for context in contexts {
+        assert_eq!(context["context"]["namespace"], "team-a");
+    }
 }
 
 #[test]

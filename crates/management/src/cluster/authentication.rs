@@ -13,8 +13,16 @@ const MAX_CACHE: i64 = 3600;
 
 /// What is wrong with the authentication of a cluster.
 pub(super) fn validate(authentication: &ClusterAuthentication, path: &Path) -> ErrorList {
-    let ClusterAuthentication { webhook, oidc } = authentication;
+    let ClusterAuthentication {
+        webhook,
+        oidc,
+        by_cluster,
+    } = authentication;
     match (webhook, oidc) {
+        (Some(_), None) if *by_cluster => vec![Error::forbidden(
+            &path.child("byCluster"),
+            "is for oidc: the gateway alone asks webhooks",
+        )],
         (Some(webhook), None) => check_webhook(webhook, &path.child("webhook")),
         (None, Some(oidc)) => check_oidc(oidc, &path.child("oidc")),
         (None, None) => vec![Error::required(path, "needs webhook or oidc")],
@@ -77,6 +85,11 @@ mod tests {
         let oidc = json!({"issuer": "https://a", "clientID": "b"});
         check(json!({"webhook": webhook}), &[]);
         check(json!({"oidc": oidc}), &[]);
+        check(json!({"oidc": oidc, "byCluster": true}), &[]);
+        check(
+            json!({"webhook": webhook, "byCluster": true}),
+            &["a.byCluster: Forbidden: is for oidc: the gateway alone asks webhooks"],
+        );
         check(json!({}), &["a: Required value: needs webhook or oidc"]);
         check(
             json!({"webhook": webhook, "oidc": oidc}),

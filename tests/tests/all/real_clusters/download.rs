@@ -127,7 +127,12 @@ impl Story {
         let kubectl = self.kubectl(file);
         let at = |command: &[&'static str]| [&["--context", context], command].concat();
         let groups = r#"["kubeconfig-apiserver:cluster-admins","system:authenticated"]"#;
-        let who = kubectl.output(&at(WHO)).unwrap();
+        // A cluster that has just started may not know our keys yet.
+        let who = poll::until("the cluster knows the token", LIMIT, || {
+            let answer = kubectl.run(&at(WHO))?;
+            Ok((answer.code == 0).then_some(answer.stdout))
+        })
+        .unwrap();
         let mut found: Vec<String> = serde_json::from_str(&who).unwrap();
         found.sort();
         assert_eq!(json!(found).to_string(), groups, "{context}");

@@ -13,8 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use e2e::host::issuer::Issuer;
 use e2e::http::Answer;
-use e2e::server::Options as ServerOptions;
-use e2e::{Client, Kubectl, Server, poll};
+use e2e::{Client, Kubectl, poll};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_cluster::{Options, TestCluster};
@@ -104,11 +103,7 @@ struct Endpoint {
 impl Story {
     #[track_caller]
     fn begin() -> Self {
-        let options = ServerOptions {
-            arguments: ZONE.map(str::to_owned).to_vec(),
-            ..ServerOptions::default()
-        };
-        let fleet = Fleet::around(Server::start_with(options).unwrap());
+        let fleet = Fleet::start_with(&ZONE);
         let (mut a, b) = two_clusters();
         let (issuer, home) = (Issuer::start().unwrap(), TempDir::new().unwrap());
         fleet.register("a", &a, &["alice"]);

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use e2e::kubectl::Answer;
+use e2e::server::Options as ServerOptions;
 use e2e::{Client, Kubectl, Server, program};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -20,7 +21,17 @@ pub(super) struct Fleet {
 impl Fleet {
     #[track_caller]
     pub(super) fn start() -> Self {
-        Self::around(Server::start().unwrap())
+        Self::start_with(&[])
+    }
+
+    /// With these flags.
+    #[track_caller]
+    pub(super) fn start_with(arguments: &[&str]) -> Self {
+        let options = ServerOptions {
+            arguments: arguments.iter().map(|&flag| flag.to_owned()).collect(),
+            ..ServerOptions::default()
+        };
+        Self::around(Server::start_with(options).unwrap())
     }
 
     /// The same with this server.
