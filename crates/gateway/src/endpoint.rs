@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The hash is of the cluster's id, so names stay when clusters are renamed and tell nothing. Which
-//! cluster a name means is looked up among those that are there ([`directory`]); the hash alone
+//! cluster a name means is looked up among those that are there (`directory`); the hash alone
 //! proves nothing. Only clusters with a connection have names.
 
 pub(crate) mod directory;

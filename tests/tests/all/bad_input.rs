@@ -244,6 +244,12 @@ fn clusters_that_make_no_sense() {
             json!({ "clusters": ["c-m-fcd3g5h"], "currentContext": "no\"such\n" }),
             "400 BadRequest: invalid currentContext no\"such\n",
         ),
+        (
+            json!({
+                "clusters": ["c-m-fcd3g5h"], "endpoint": "managed", "includeDefaultEntry": false,
+            }),
+            "400 BadRequest: cluster c-m-fcd3g5h has no managed endpoint",
+        ),
         (json!({ "clusters": ["../../etc"] }), "403 Forbidden: .."),
         (json!({ "clusters": ["a\nb: c", ""] }), "403 Forbidden: .."),
     ] {

@@ -254,6 +254,14 @@ fn changes_that_cannot_be_made() {
             "400 BadRequest: spec.ttl is immutable",
         ),
         (
+            patch("merge-patch+json", r#"{"spec":{"endpoint":"managed"}}"#),
+            "400 BadRequest: spec.endpoint is immutable",
+        ),
+        (
+            patch("merge-patch+json", r#"{"spec":{"namespace":"a"}}"#),
+            "400 BadRequest: spec.namespace is immutable",
+        ),
+        (
             patch("merge-patch+json", r#"{"spec":{"ttl":"x"}}"#),
             "422 Invalid: ..",
         ),
