@@ -239,6 +239,44 @@ async fn nobody_is_asked_about_nothing() {
     assert_eq!(edge.cluster.seen(), [""; 0]);
 }
 
+/// S31, S32, S46.
+#[tokio::test]
+async fn headers_do_not_say_who_calls_here_either() {
+    let edge = Edge::start().await;
+    let asked = webhook(&edge.world, 200, &yes(json!({"username": "alice"}))).await;
+    edge.ask(&asked, json!({})).await;
+    let (host, token) = (
+        format!("Host: {}", edge.name),
+        format!("Authorization: {TOKEN}"),
+    );
+    let hidden = [
+        "Connection: Impersonate-User, Authorization",
+        "X-Remote-User: root",
+        "Impersonate_User: root",
+        "Cookie: a=b",
+    ];
+    // The cluster is asked whether alice may, and does not say so.
+    let wanted = ["Impersonate-User: root"];
+    for (headers, code) in [(&hidden[..], 200), (&wanted, 403)] {
+        let headers = [&[host.as_str(), token.as_str()], headers].concat();
+        let mut client = edge.world.send_to(&edge.name, "GET /api", &headers).await;
+        assert_eq!(client.answer().await.code, code, "{headers:?}");
+    }
+    let seen = edge.cluster.seen().concat();
+    let told = ["impersonate", "x-remote", "cookie", "authorization"];
+    let mut told = lines(&seen, &told);
+    told.sort();
+    told.dedup();
+    assert_eq!(
+        told,
+        [
+            "authorization: Bearer the-gateways-own-credential",
+            "impersonate-user: alice",
+        ]
+    );
+    assert_eq!(seen.matches("GET ").count(), 1);
+}
+
 /// A webhook that counts, and fails at first.
 async fn counting(world: &World, failures: usize) -> (Cluster, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
