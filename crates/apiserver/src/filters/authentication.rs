@@ -9,7 +9,7 @@ use auth::bearer::AuthorizationHeader;
 use auth::{Authenticator, Credentials, RequestHeaders, Union, UserInfo};
 use axum::body::Body;
 use http::header::AUTHORIZATION;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
 use machinery::status::Status;
 
 use super::Next;
@@ -30,13 +30,16 @@ pub(crate) struct Authentication {
 
 pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Response<Body> {
     let parts = next.parts;
-    let user = match authenticate(
+    let found = authenticate(
         &parts.authentication,
         request.headers(),
         request.extensions(),
     )
-    .await
-    {
+    .await;
+    if !matches!(found, Ok(Some(_))) {
+        end_http2(&request);
+    }
+    let user = match found {
         Ok(Some(user)) => user,
         Ok(None) if parts.authentication.is_open(request.uri().path()) => UserInfo::anonymous(),
         Ok(None) => return refuse("no credential was sent", request.uri().path()),
@@ -48,6 +51,16 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
         None => return respond::missing_context(),
     }
     next.run(request).await
+}
+
+/// Whoever is not known keeps no connection of HTTP/2, which does much work for little (A174,
+/// CVE-2023-44487).
+fn end_http2(request: &Request<Body>) {
+    if request.version() == Version::HTTP_2
+        && let Some(peer) = request.extensions().get::<Peer>()
+    {
+        peer.end_connection();
+    }
 }
 
 impl Authentication {

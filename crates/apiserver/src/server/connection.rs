@@ -41,10 +41,18 @@ pub struct Peer {
     pub certificates: Arc<[CertificateDer<'static>]>,
     /// The name of the server that it asked for in its handshake, in lower case.
     pub server_name: Option<Arc<str>>,
+    ending: CancellationToken,
+}
+
+impl Peer {
+    /// Takes no further request on the connection; those under way are answered.
+    pub(crate) fn end_connection(&self) {
+        self.ending.cancel();
+    }
 }
 
 /// Serves one connection to its end, or gracefully to the end of its requests once `stop` is
-/// cancelled.
+/// cancelled or one of them asks for it.
 pub(super) async fn serve(
     stream: TlsStream<Rewound>,
     address: SocketAddr,
@@ -53,6 +61,7 @@ pub(super) async fn serve(
 ) {
     let tls = stream.get_ref().1;
     let presented = tls.peer_certificates().unwrap_or_default();
+    let ending = stop.child_token();
     let peer = Peer {
         address,
         certificates: presented
@@ -62,6 +71,7 @@ pub(super) async fn serve(
         server_name: tls
             .server_name()
             .map(|name| name.to_ascii_lowercase().into()),
+        ending: ending.clone(),
     };
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
@@ -72,7 +82,7 @@ pub(super) async fn serve(
     tokio::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = stop.cancelled() => {
+        () = ending.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -105,6 +105,17 @@ impl Client {
         code
     }
 
+    /// Whether the connection takes another request, after the answer to the last.
+    pub(super) async fn stays(&mut self) -> bool {
+        for _ in 0..100 {
+            if self.send("/livez").await.is_none() {
+                return false;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        true
+    }
+
     /// The text of an answer that must come.
     pub(super) async fn text(&mut self, path: &str) -> String {
         let response = self.send(path).await.unwrap();

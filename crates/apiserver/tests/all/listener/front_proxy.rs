@@ -15,6 +15,7 @@ use auth::{
 };
 use axum::body::Body;
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use jiff::Timestamp;
 use machinery::field_selector::FieldSelector;
 use machinery::label_selector::LabelSelector;
@@ -366,5 +367,26 @@ async fn authorizers_see_what_a_request_selects() {
         let fields = FieldSelector::parse(fields).unwrap();
         let labels = LabelSelector::parse(labels).unwrap();
         assert_eq!(seen, (verb, fields, labels), "{path}?{query}");
+    }
+}
+
+#[tokio::test]
+async fn http2_connections_are_for_those_who_are_known() {
+    let world = World::start().await;
+    let bob = signed(&world.user_ca, &params("bob"));
+    let address = world.listener.address;
+    for (own, path, code, version, stays) in [
+        (None, "/who", 401, Version::Http2, false),
+        (None, "/open", 200, Version::Http2, false),
+        (None, "/who", 401, Version::Http1, true),
+        (None, "/open", 200, Version::Http1, true),
+        (Some(&bob), "/who", 200, Version::Http2, true),
+    ] {
+        let client = Client::connect(address, &world.server, own, version).await;
+        let mut client = client.unwrap();
+        let answer = client.send(path).await.unwrap();
+        assert_eq!(answer.status(), code, "{path}");
+        answer.into_body().collect().await.unwrap();
+        assert_eq!(client.stays().await, stays, "{version:?} {path}");
     }
 }
