@@ -337,6 +337,11 @@ impl<T: Object> Registry<T> {
         Ok((object, revision.get()))
     }
 
+    /// Whether writes happen in the order in which they are begun ([`storage::Store::is_ordered`]).
+    pub fn is_ordered(&self) -> bool {
+        self.inner.store.is_ordered()
+    }
+
     /// Waits until reads show a write that returned this version. A cache that does not catch up is
     /// the readers' trouble: the write is done.
     pub async fn await_shown(&self, version: u64) {

@@ -184,29 +184,31 @@ impl Kubeconfigs {
         Ok(minted)
     }
 
-    /// Stores the record and its tokens: together, so that one commit may take them all.
+    /// Stores the tokens and the record, in this order: who sees a record before the tokens that own it,
+    /// such as the garbage collector of a host, takes it for one that they have left. Where the store
+    /// keeps the order itself they are handed over at once, so that one commit may take them all.
     async fn store(&self, record: Kubeconfig, tokens: Vec<Token>) -> Result<Kubeconfig, Status> {
         let names = record.status.tokens.clone();
-        let stored = join(
-            self.minter.store(tokens),
-            self.registry.insert(record, false),
-        );
-        match stored.await {
-            (Ok(version), Ok(record)) => {
+        let name = name_of(&record).to_owned();
+        let tokens = self.minter.store(tokens);
+        let record = self.registry.insert(record, false);
+        match in_order(self.registry.is_ordered(), tokens, record).await {
+            (Ok(version), Some(Ok(record))) => {
                 // Before the client has its file, this replica knows the tokens in it.
                 self.tokens.await_shown(version).await;
                 Ok(record)
             }
-            (Ok(_), Err(status)) => {
+            (Ok(_), record) => {
                 self.revoke(&names).await;
-                Err(status)
+                let refused = record.and_then(Result::err);
+                Err(refused.unwrap_or_else(|| Status::internal("the record was not stored")))
             }
-            (Err(status), Ok(record)) => {
-                self.withdraw(record).await;
-                Err(of_tokens(status))
+            (Err(status), record) => {
+                if let Some(Ok(record)) = record {
+                    self.withdraw(record).await;
+                }
+                Err(of_store(&name, status))
             }
-            // What is wrong with the store is told of the kind that was asked for.
-            (Err(_), Err(status)) => Err(status),
         }
     }
 
@@ -229,6 +231,23 @@ impl Kubeconfigs {
     }
 }
 
+/// Two writes, so that nobody sees the second without the first: at once to a store that keeps the
+/// order, to others the second after the first, if that was done.
+async fn in_order<A, B>(
+    is_ordered: bool,
+    first: impl Future<Output = Result<A, Status>>,
+    second: impl Future<Output = Result<B, Status>>,
+) -> (Result<A, Status>, Option<Result<B, Status>>) {
+    if is_ordered {
+        let (first, second) = join(first, second).await;
+        return (first, Some(second));
+    }
+    match first.await {
+        Ok(first) => (Ok(first), Some(second.await)),
+        refused => (refused, None),
+    }
+}
+
 /// What the client is told where the tokens fail. A name that is taken goes on as such: whoever generates names tries another.
 fn of_tokens(status: Status) -> Status {
     match status.http_code() {
@@ -237,6 +256,19 @@ fn of_tokens(status: Status) -> Status {
             "error creating kubeconfig token: {}",
             status.message
         )),
+    }
+}
+
+/// What the client is told where the store does not take the tokens: of the record, which was asked for.
+fn of_store(record: &str, status: Status) -> Status {
+    let denied = "backing store denied the request";
+    match status.http_code() {
+        403 => Status::forbidden(&group_resource(), record, denied),
+        503 => Status {
+            message: format!("backing store unavailable for kubeconfig {record}"),
+            ..status
+        },
+        _ => of_tokens(status),
     }
 }
 
@@ -353,4 +385,68 @@ fn sort(plan: &Plan, record: &Kubeconfig, bearers: Vec<Bearer>) -> Tokens {
         .zip(bearers)
         .collect();
     Tokens { shared, by_cluster }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// What happens in which order when the first write takes a while, and what comes of it.
+    async fn write(is_ordered: bool, fails: bool) -> (Vec<&'static str>, [Option<bool>; 2]) {
+        let log = RefCell::new(Vec::new());
+        let first = async {
+            log.borrow_mut().push("first begins");
+            tokio::task::yield_now().await;
+            log.borrow_mut().push("first ends");
+            match fails {
+                true => Err(Status::internal("")),
+                false => Ok(()),
+            }
+        };
+        let second = async {
+            log.borrow_mut().push("second");
+            Ok(())
+        };
+        let (first, second) = in_order(is_ordered, first, second).await;
+        let done = [Some(first.is_ok()), second.map(|second| second.is_ok())];
+        (log.into_inner(), done)
+    }
+
+    #[tokio::test]
+    async fn a_record_follows_its_tokens() {
+        let [begins, ends, second] = ["first begins", "first ends", "second"];
+        let (yes, no) = (Some(true), Some(false));
+        for ((is_ordered, fails), order, done) in [
+            ((true, false), vec![begins, second, ends], [yes, yes]),
+            ((true, true), vec![begins, second, ends], [no, yes]),
+            ((false, false), vec![begins, ends, second], [yes, yes]),
+            ((false, true), vec![begins, ends], [no, None]),
+        ] {
+            assert_eq!(write(is_ordered, fails).await, (order, done));
+        }
+    }
+
+    #[test]
+    fn trouble_with_the_store_is_told_of_the_record() {
+        let denied = Status::forbidden(&group_resource(), "token-1", "x");
+        let gone = Status::service_unavailable("of token-1", Some(1));
+        for (status, code, message) in [
+            (
+                denied,
+                403,
+                "kubeconfigs.ext.cattle.io \"a\" is forbidden: backing store denied the request",
+            ),
+            (gone, 503, "backing store unavailable for kubeconfig a"),
+            (
+                Status::bad_request("x"),
+                500,
+                "Internal error occurred: error creating kubeconfig token: x",
+            ),
+        ] {
+            let told = of_store("a", status);
+            assert_eq!((told.http_code(), told.message.as_str()), (code, message));
+        }
+    }
 }

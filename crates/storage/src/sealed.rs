@@ -142,6 +142,10 @@ impl Sealer {
 
 #[async_trait]
 impl Store for Sealed {
+    fn is_ordered(&self) -> bool {
+        self.inner.is_ordered()
+    }
+
     async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
         let Some(mut record) = self.inner.get(key).await? else {
             return Ok(None);

@@ -189,6 +189,11 @@ fn stopped() -> Error {
 
 #[async_trait]
 impl Store for Sqlite {
+    /// One writer takes them from one queue.
+    fn is_ordered(&self) -> bool {
+        true
+    }
+
     async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
         let (wanted, index) = (key.clone(), self.index.clone());
         let read = move |rows: &Connection, at| {

@@ -101,6 +101,12 @@ pub type Watch = BoxStream<'static, Result<Batch, Error>>;
 /// A revisioned key-value store. See the module for what holds for all of it.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// Whether writes happen in the order in which they are begun, so that of two at once nobody sees
+    /// the second without the first.
+    fn is_ordered(&self) -> bool {
+        false
+    }
+
     /// The newest record at `key`, `None` when absent.
     ///
     /// # Errors
