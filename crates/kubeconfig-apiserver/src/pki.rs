@@ -13,8 +13,12 @@ use crate::data_dir::DataDir;
 const CA_CERTIFICATE: &str = "ca.crt";
 const CA_KEY: &str = "ca.key";
 
-/// What the CA and the server call themselves.
-const NAME: &str = "kubeconfig-apiserver";
+/// What the CA calls itself.
+const CA_NAME: &str = "kubeconfig-apiserver";
+
+/// What the server calls itself. OpenSSL takes a certificate whose issuer has the same name for
+/// self-signed, and curl with it.
+const SERVING_NAME: &str = "kubeconfig-apiserver-serving";
 
 /// How long certificates live.
 const CA_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365 * 10);
@@ -60,7 +64,7 @@ impl Authority {
 
     /// A certificate by which this server shows itself under these names and addresses.
     pub(crate) fn serving(&self, names: &Names) -> Result<Pair> {
-        let serving = self.authority.serving(NAME, names, self.leaf());
+        let serving = self.authority.serving(SERVING_NAME, names, self.leaf());
         serving.context("the serving certificate cannot be made")
     }
 
@@ -85,9 +89,37 @@ impl Authority {
 
 fn create(data: &DataDir, clock: &dyn Clock) -> Result<certificates::Authority> {
     let validity = Validity::starting(clock.now(), CA_LIFE);
-    let authority = certificates::Authority::create(NAME, validity)
+    let authority = certificates::Authority::create(CA_NAME, validity)
         .context("the certificate of the CA cannot be made")?;
     data.write(CA_KEY, authority.key().expose().as_bytes())?;
     data.write(CA_CERTIFICATE, authority.certificate_pem().as_bytes())?;
     Ok(authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    struct StandingClock;
+
+    impl Clock for StandingClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::constant(1_767_323_045, 0)
+        }
+    }
+
+    #[test]
+    fn no_certificate_looks_self_signed() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(&folder.path().join("data")).unwrap();
+        let authority = Authority::load_or_create(&data, Arc::new(StandingClock)).unwrap();
+        let serving = authority.serving(&Names::from_iter(["localhost"])).unwrap();
+        let serving = Certificate::from_pem(serving.certificate.as_bytes()).unwrap();
+        assert_eq!(
+            (serving.subject.as_str(), serving.issuer.as_str()),
+            ("CN=kubeconfig-apiserver-serving", "CN=kubeconfig-apiserver")
+        );
+    }
 }
