@@ -54,10 +54,10 @@ impl Kubeconfigs {
     pub(crate) async fn create_record(
         &self,
         cx: &RequestContext,
-        (mut record, settled): (Kubeconfig, Option<Settled>),
+        mut record: Kubeconfig,
         dry_run: bool,
     ) -> Result<Kubeconfig, Status> {
-        let plan = self.plan(cx, &mut record, settled).await?;
+        let plan = self.plan(cx, &mut record).await?;
         let minted = match plan.generate && !dry_run {
             true => self.mint(&plan, &record).await?,
             false => Vec::new(),
@@ -78,12 +78,7 @@ impl Kubeconfigs {
     }
 
     /// Checks a request and resolves what it asks for; the order of the checks is part of the contract.
-    async fn plan(
-        &self,
-        cx: &RequestContext,
-        record: &mut Kubeconfig,
-        settled: Option<Settled>,
-    ) -> Result<Plan, Status> {
+    async fn plan(&self, cx: &RequestContext, record: &mut Kubeconfig) -> Result<Plan, Status> {
         self.check_user(&cx.user.name)?;
         check_clusters(&record.spec)?;
         check_endpoint(&record.spec)?;
@@ -93,8 +88,8 @@ impl Kubeconfigs {
         let Settled {
             mut clusters,
             groups,
-        } = match settled {
-            Some(settled) => settled,
+        } = match &self.settled {
+            Some(settled) => settled.clone(),
             None => Settled {
                 clusters: self.clusters.resolve(cx, record).await?,
                 groups: Vec::new(),
@@ -193,18 +188,17 @@ impl Kubeconfigs {
         let tokens = self.minter.store(tokens);
         let record = self.registry.insert(record, false);
         match in_order(self.registry.is_ordered(), tokens, record).await {
-            (Ok(version), Some(Ok(record))) => {
+            Ok((version, Ok(record))) => {
                 // Before the client has its file, this replica knows the tokens in it.
                 self.tokens.await_shown(version).await;
                 Ok(record)
             }
-            (Ok(_), record) => {
+            Ok((_, Err(status))) => {
                 self.revoke(&names).await;
-                let refused = record.and_then(Result::err);
-                Err(refused.unwrap_or_else(|| Status::internal("the record was not stored")))
+                Err(status)
             }
-            (Err(status), record) => {
-                if let Some(Ok(record)) = record {
+            Err((status, record)) => {
+                if let Some(record) = record {
                     self.withdraw(record).await;
                 }
                 Err(of_store(&name, status))
@@ -233,18 +227,21 @@ impl Kubeconfigs {
 
 /// Two writes, so that nobody sees the second without the first: at once to a store that keeps the
 /// order, to others the second after the first, if that was done.
+///
+/// # Errors
+/// Why the first failed, with what the second wrote all the same.
 async fn in_order<A, B>(
     is_ordered: bool,
     first: impl Future<Output = Result<A, Status>>,
     second: impl Future<Output = Result<B, Status>>,
-) -> (Result<A, Status>, Option<Result<B, Status>>) {
-    if is_ordered {
-        let (first, second) = join(first, second).await;
-        return (first, Some(second));
+) -> Result<(A, Result<B, Status>), (Status, Option<B>)> {
+    if !is_ordered {
+        let first = first.await.map_err(|status| (status, None))?;
+        return Ok((first, second.await));
     }
-    match first.await {
-        Ok(first) => (Ok(first), Some(second.await)),
-        refused => (refused, None),
+    match join(first, second).await {
+        (Ok(first), second) => Ok((first, second)),
+        (Err(status), second) => Err((status, second.ok())),
     }
 }
 
@@ -409,8 +406,10 @@ mod tests {
             log.borrow_mut().push("second");
             Ok(())
         };
-        let (first, second) = in_order(is_ordered, first, second).await;
-        let done = [Some(first.is_ok()), second.map(|second| second.is_ok())];
+        let done = match in_order(is_ordered, first, second).await {
+            Ok(((), second)) => [Some(true), Some(second.is_ok())],
+            Err((_, second)) => [Some(false), second.map(|()| true)],
+        };
         (log.into_inner(), done)
     }
 

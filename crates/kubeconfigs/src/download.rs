@@ -17,24 +17,18 @@
 //! A file is that of a record of the caller, made as any other ([`Kubeconfigs`]): it needs the right to
 //! create records, is listed, and ends with its record.
 
-use std::sync::Arc;
-
 use api::ext::{Kubeconfig, KubeconfigSpec};
 use api::management::Cluster;
 use apiserver::creator::Creator;
 use apiserver::private_document::{Attachment, PrivateDocument};
-use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
 use apiserver::resource::Resource;
 use async_trait::async_trait;
 use auth::user::RESERVED_PREFIX;
 use bytes::Bytes;
-use jiff::Timestamp;
 use machinery::status::Status;
-use machinery::table::Column;
 use machinery::validation::dns1123_subdomain;
 use management::cluster::{may_delete, may_get};
-use serde_json::Value;
 
 use crate::create::Settled;
 use crate::file::FileCluster;
@@ -46,7 +40,7 @@ pub const PREFIX: &str = "/v1/spectroclusters/";
 
 /// Makes the files that are downloaded.
 pub struct Downloads {
-    kubeconfigs: Arc<Kubeconfigs>,
+    kubeconfigs: Kubeconfigs,
     creator: Creator,
 }
 
@@ -55,13 +49,6 @@ pub struct Downloads {
 enum Asset {
     Kubeconfig,
     AdminKubeconfig,
-}
-
-/// What somebody may do with a cluster.
-#[derive(Clone, Copy, Debug)]
-struct Rights {
-    get: bool,
-    delete: bool,
 }
 
 /// A file that somebody may have.
@@ -79,7 +66,7 @@ impl Downloads {
     pub fn new(kubeconfigs: Kubeconfigs) -> Self {
         Self {
             creator: Creator::new(kubeconfigs.registry.description()),
-            kubeconfigs: Arc::new(kubeconfigs),
+            kubeconfigs,
         }
     }
 
@@ -89,11 +76,8 @@ impl Downloads {
         cx: &RequestContext,
         (id, asset): (&str, Asset),
     ) -> Result<Order, Status> {
-        let rights = Rights {
-            get: cx.may(&may_get(id)).await?,
-            delete: cx.may(&may_delete(id)).await?,
-        };
-        if !rights.get && !rights.delete {
+        let is_admin = cx.may(&may_delete(id)).await?;
+        if !is_admin && !cx.may(&may_get(id)).await? {
             let user = &cx.user.name;
             return Err(refused(&format!(
                 "user {user} is not allowed to access cluster {id}"
@@ -104,7 +88,7 @@ impl Downloads {
             let resource = clusters.clusters.group_resource();
             return Err(Status::not_found(resource, id));
         };
-        allow(asset, rights, &cluster)?;
+        allow(asset, is_admin, &cluster)?;
         Ok(Order {
             asset,
             cluster,
@@ -154,11 +138,8 @@ impl PrivateDocument for Downloads {
         };
         let order = self.order(cx, (id, asset)).await?;
         let record = self.record(&order)?;
-        let file = OneFile {
-            kubeconfigs: Arc::clone(&self.kubeconfigs),
-            settled: settle(order)?,
-        };
-        let created = self.creator.create(&file, cx, record).await?;
+        let kubeconfigs = self.kubeconfigs.settling(settle(order)?);
+        let created = self.creator.create(&kubeconfigs, cx, record).await?;
         Ok(Some(Attachment {
             media_type: "text/plain; charset=utf-8",
             file_name: asset.file_name(id),
@@ -187,8 +168,8 @@ fn parse(path: &str) -> Option<(&str, Asset)> {
     dns1123_subdomain(id).is_empty().then_some((id, asset))
 }
 
-/// The permission table.
-fn allow(asset: Asset, rights: Rights, cluster: &Cluster) -> Result<(), Status> {
+/// The permission table, for those who may get the cluster or are its administrators.
+fn allow(asset: Asset, is_admin: bool, cluster: &Cluster) -> Result<(), Status> {
     let id = cluster.id();
     if cluster.forbids_downloads() {
         return Err(refused(&format!(
@@ -196,7 +177,7 @@ fn allow(asset: Asset, rights: Rights, cluster: &Cluster) -> Result<(), Status> 
         )));
     }
     match asset {
-        _ if rights.delete => Ok(()),
+        _ if is_admin => Ok(()),
         Asset::AdminKubeconfig => Err(refused(&format!(
             "the admin kubeconfig of cluster {id} is for those who may delete the cluster"
         ))),
@@ -248,50 +229,6 @@ fn settle(order: Order) -> Result<Settled, Status> {
         clusters: vec![entry],
         groups,
     })
-}
-
-/// The kind, for a record whose file is settled.
-struct OneFile {
-    kubeconfigs: Arc<Kubeconfigs>,
-    settled: Settled,
-}
-
-#[async_trait]
-impl Resource for OneFile {
-    type Object = Kubeconfig;
-
-    fn registry(&self) -> &Registry<Kubeconfig> {
-        self.kubeconfigs.registry()
-    }
-
-    fn columns(&self) -> &[Column] {
-        self.kubeconfigs.columns()
-    }
-
-    fn cells(&self, record: &Kubeconfig, now: Timestamp) -> Vec<Value> {
-        self.kubeconfigs.cells(record, now)
-    }
-
-    fn reset_fields(&self) -> &'static [&'static str] {
-        self.kubeconfigs.reset_fields()
-    }
-
-    fn prepare_create(&self, cx: &RequestContext, record: &mut Kubeconfig) -> Result<(), Status> {
-        self.kubeconfigs.prepare_create(cx, record)
-    }
-
-    async fn create(
-        &self,
-        cx: &RequestContext,
-        record: Kubeconfig,
-        dry_run: bool,
-    ) -> Result<Kubeconfig, Status> {
-        let settled = Some(self.settled.clone());
-        let made = self
-            .kubeconfigs
-            .create_record(cx, (record, settled), dry_run);
-        made.await
-    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::file::FileCluster;
 const MAX_CLUSTERS: usize = 10_000;
 
 /// The clusters that a request can be about.
+#[derive(Clone)]
 pub(crate) struct Clusters {
     pub(crate) clusters: Registry<Cluster>,
     pub(crate) nodes: Registry<Node>,

@@ -24,6 +24,7 @@ use serde_json::Value;
 use tokens::minter::Minter;
 use tokens::user_directory::UserDirectory;
 
+use crate::create::Settled;
 use crate::request::Clusters;
 
 /// What the kind is.
@@ -70,6 +71,7 @@ const COLUMNS: [Column; 8] = [
 ];
 
 /// What the strategy of kubeconfigs works with.
+#[derive(Clone)]
 pub struct Kubeconfigs {
     /// The records.
     pub registry: Registry<Kubeconfig>,
@@ -85,6 +87,7 @@ pub struct Kubeconfigs {
     pub features: Features,
     pub(crate) clusters: Clusters,
     pub(crate) managed: ManagedEndpoints,
+    pub(crate) settled: Option<Settled>,
 }
 
 /// The URL of the managed endpoint of a cluster, if it has one.
@@ -107,6 +110,7 @@ impl Kubeconfigs {
             features,
             clusters: Clusters { clusters, nodes },
             managed: Arc::new(|_| None),
+            settled: None,
         }
     }
 
@@ -115,6 +119,14 @@ impl Kubeconfigs {
     pub fn with_managed_endpoints(mut self, managed: ManagedEndpoints) -> Self {
         self.managed = managed;
         self
+    }
+
+    /// The same for a record whose file is settled.
+    pub(crate) fn settling(&self, settled: Settled) -> Self {
+        Self {
+            settled: Some(settled),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -258,7 +270,7 @@ impl Resource for Kubeconfigs {
         record: Kubeconfig,
         dry_run: bool,
     ) -> Result<Kubeconfig, Status> {
-        self.create_record(cx, (record, None), dry_run).await
+        self.create_record(cx, record, dry_run).await
     }
 
     async fn after_delete(&self, record: &Kubeconfig) -> Result<(), Status> {
