@@ -24,7 +24,7 @@ use builtins::self_subject_review::SelfSubjectReviews;
 use gateway::prober;
 use host::delegation::{AuthenticationConfiguration, HostReviews, Options};
 use kube::Client;
-use machinery::time::Clock;
+use machinery::time::{Clock, SystemClock};
 use management::settings::Fixed;
 use rustls::{DistinguishedName, ServerConfig};
 use tokens::authenticator::TokenAuthenticator;
@@ -34,7 +34,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::args::{AggregatedArgs, ListenArgs};
-use crate::clock::SystemClock;
 use crate::confirmation::Confirmation;
 use crate::domain::{Domain, DomainParts};
 use crate::external_url;

@@ -19,9 +19,9 @@ use std::io::{Write, stdout};
 use anyhow::{Context, Result, anyhow, bail};
 use kube::Client;
 use kube::config::Kubeconfig;
+use machinery::time::SystemClock;
 
 use crate::args::{CheckArgs, CheckOutput};
-use crate::clock::SystemClock;
 use crate::cluster::client;
 
 use report::Report;

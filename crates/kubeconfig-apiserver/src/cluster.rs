@@ -21,9 +21,9 @@ mod webhook;
 
 use anyhow::{Context, Result};
 use kube::Client;
+use machinery::time::SystemClock;
 
 use crate::args::{ClusterArgs, ClusterCommand};
-use crate::clock::SystemClock;
 
 /// The server whose clusters these are.
 pub(crate) struct Server {

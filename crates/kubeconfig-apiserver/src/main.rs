@@ -5,7 +5,6 @@
 mod aggregated;
 mod args;
 mod check;
-mod clock;
 mod cluster;
 mod confirmation;
 mod data_dir;

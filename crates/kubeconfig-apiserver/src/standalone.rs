@@ -13,14 +13,13 @@ use api::management::{cluster, setting};
 use apiserver::GenericServer;
 use apiserver::server::Server;
 use auth::client_certificate::{ClientCertificate, ClientCertificateVerifier, bundle_from_pem};
-use machinery::time::Clock;
+use machinery::time::{Clock, SystemClock};
 use storage::Store;
 use storage::sealed::{Keyring, Sealed};
 use storage::sqlite::{Sqlite, SqliteOptions};
 use tokens::authenticator::TokenAuthenticator;
 
 use crate::args::StandaloneArgs;
-use crate::clock::SystemClock;
 use crate::data_dir::DataDir;
 use crate::demo;
 use crate::external_url;

@@ -13,7 +13,6 @@
 mod access;
 mod args;
 mod cache;
-mod clock;
 mod columns;
 mod commands;
 mod credential;
@@ -40,10 +39,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use machinery::time::Clock;
+use machinery::time::{Clock, SystemClock};
 
 use crate::args::{Args, Command};
-use crate::clock::SystemClock;
 use crate::commands::{completion, create, delete, list, merge, prune, status};
 use crate::environment::Environment;
 

@@ -3,11 +3,25 @@
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
-/// Where the current time comes from. The binary gives the system's clock, tests give one that they
+/// Where the current time comes from. Programs give the machine's clock, tests give one that they
 /// set.
 pub trait Clock: Send + Sync {
     /// The current time.
     fn now(&self) -> Timestamp;
+}
+
+/// The clock of the machine: the one place that reads it. Only a program takes it, to hand it on.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that all others are given"
+    )]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
 }
 
 /// RFC 3339 in UTC in whole seconds, `2026-01-02T03:04:05Z`, as metav1 `Time` is written. A

@@ -27,7 +27,7 @@ use anyhow::Context;
 use apiserver::GenericServer;
 use apiserver::registry::Registries;
 use apiserver::server::{ReloadableCertificate, Server};
-use machinery::time::Clock;
+use machinery::time::{Clock, SystemClock};
 use storage::cache::{CacheBuilder, CacheOptions};
 use storage::sqlite::{Sqlite, SqliteOptions};
 use tokio::net::TcpListener;
@@ -99,14 +99,4 @@ async fn serve(folder: &Path, front_proxy_ca: Option<&Path>) -> anyhow::Result<(
 #[expect(clippy::print_stdout, reason = "the user is to copy it")]
 fn announce(folder: &Path) {
     println!("export KUBECONFIG={}", folder.join("kubeconfig").display());
-}
-
-/// The clock of this machine.
-struct SystemClock;
-
-impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is where the time comes in")]
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::now()
-    }
 }
