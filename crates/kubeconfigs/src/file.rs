@@ -17,8 +17,8 @@
 //! A file that goes to the managed endpoint of its one cluster has that cluster, its context and the
 //! user `token`.
 //!
-//! A display name may hold anything. It reaches the text only as a double-quoted scalar written by
-//! the YAML serializer, and never an argument of the exec plugin.
+//! A display name may hold anything. It reaches the text only as a double-quoted scalar, and never an
+//! argument of the exec plugin.
 
 use std::collections::BTreeMap;
 
@@ -31,6 +31,7 @@ mod document;
 mod entries;
 mod exec;
 mod names;
+mod quoted;
 mod server;
 
 pub use direct::{ControlPlaneNode, DirectEndpoint};
@@ -139,9 +140,6 @@ pub enum FileError {
         /// The id asked for.
         id: String,
     },
-    /// The YAML serializer failed.
-    #[error("the file cannot be written as YAML")]
-    Yaml(#[source] serde_saphyr::ser::Error),
 }
 
 impl FileCluster {
@@ -169,9 +167,8 @@ pub fn needs_shared_token(include_default_entry: bool, clusters: &[FileCluster])
 pub fn build(spec: &FileSpec<'_>) -> Result<KubeconfigFile, FileError> {
     let current = current_cluster(spec)?;
     let entries = Entries::collect(spec, current)?;
-    let content = document::write(&spec.record, &entries).map_err(FileError::Yaml)?;
     Ok(KubeconfigFile {
-        content,
+        content: document::write(&spec.record, &entries),
         current_cluster: current.map(|cluster| cluster.id.clone()),
     })
 }

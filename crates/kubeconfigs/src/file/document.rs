@@ -1,51 +1,42 @@
 //! The text of the file: a heading of comments, then the `v1` `Config` of client-go's clientcmd
-//! API.
+//! API, as the literals below show it.
 //!
-//! The serializer writes everything below the heading. What did not originate here is written as a
-//! double-quoted scalar, with escapes for all that a YAML 1.1 or 1.2 reader would take for
-//! structure.
+//! What did not originate here is written as a double-quoted scalar, see [`super::quoted`].
 
-use std::fmt::Write;
-
-use api::plugin::{EXEC_EXTENSION, ExecClusterConfig, OidcLogin};
-use api::plugin::{FILE_HEADING, FILE_NAME};
+use api::plugin::{EXEC_EXTENSION, ExecClusterConfig, FILE_HEADING, FILE_NAME, OidcLogin};
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_saphyr::DoubleQuoted;
-
-use super::entries::{Credential, Entries, Target, User};
-use super::exec::Exec;
 use tokens::secret::SecretString;
 
 use super::Record;
+use super::entries::{Credential, Entries, Target, User};
+use super::exec::Exec;
+use super::quoted::{ESCAPED, push_comment, push_quoted};
 
 /// How `time.Time{}` of Go prints: the creation time of what was never created.
 const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
-
-type Text<'a> = DoubleQuoted<&'a str>;
 
 /// Room for the heading, and for the keys and the indentation of one entry: more than they take.
 const HEADING_BYTES: usize = 512;
 const ENTRY_BYTES: usize = 512;
 
-/// What an escape makes of a byte at most: `\x7F`.
-const ESCAPED: usize = 4;
-
-/// Writes the file, in one allocation. In case of an error nothing of the text is kept.
-pub(super) fn write(
-    record: &Record<'_>,
-    entries: &Entries<'_>,
-) -> Result<SecretString, serde_saphyr::ser::Error> {
-    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+/// Writes the file, in one allocation.
+pub(super) fn write(record: &Record<'_>, entries: &Entries<'_>) -> SecretString {
     let room = room(record, entries);
-    let mut text = String::with_capacity(room);
-    write_heading(&mut text, record)?;
-    serde_saphyr::to_fmt_writer_with_options(&mut text, &Config::new(entries), options)?;
+    let mut file = File(String::with_capacity(room));
+    file.heading(record);
+    file.line("apiVersion: v1");
+    file.line("kind: Config");
+    file.each("clusters:", &entries.targets, File::cluster);
+    file.each("users:", &entries.users, File::user);
+    file.each("contexts:", &entries.targets, |file, target| {
+        file.context(target, entries.namespace);
+    });
+    file.text("current-context: ", &entries.current_context);
     debug_assert!(
-        text.len() <= room,
+        file.0.len() <= room,
         "a buffer that grows leaves secrets behind"
     );
-    Ok(SecretString::new(text))
+    SecretString::new(file.0)
 }
 
 /// How long the text may become, in bytes.
@@ -65,212 +56,119 @@ fn room(record: &Record<'_>, entries: &Entries<'_>) -> usize {
     HEADING_BYTES + ESCAPED * named + targets.chain(users).sum::<usize>()
 }
 
-fn write_heading(text: &mut String, record: &Record<'_>) -> std::fmt::Result {
-    write!(text, "{FILE_HEADING}\n{FILE_NAME}")?;
-    push_comment(text, record.name);
-    match record.created {
-        Some(created) => writeln!(text, "# createdTimestamp: {}", rfc3339(created))?,
-        None => writeln!(text, "# createdTimestamp: {ZERO_TIME}")?,
-    }
-    writeln!(text, "# ttl: {}", record.ttl_secs)
-}
+/// A file in the making.
+struct File(String);
 
-/// Ends a comment line with `value`. What could end the line earlier, or stop a YAML reader
-/// altogether, appears as its escape.
-fn push_comment(text: &mut String, value: &str) {
-    for character in value.chars() {
-        let is_special = character.is_control()
-            || matches!(
-                character,
-                '\u{2028}' | '\u{2029}' | '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}'
-            );
-        if is_special {
-            text.extend(character.escape_default());
-        } else {
-            text.push(character);
-        }
-    }
-    text.push('\n');
-}
-
-fn rfc3339(time: Timestamp) -> impl std::fmt::Display {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ")
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Config<'a> {
-    #[serde(rename = "apiVersion")]
-    api_version: &'static str,
-    kind: &'static str,
-    clusters: Vec<NamedCluster<'a>>,
-    users: Vec<NamedUser<'a>>,
-    contexts: Vec<NamedContext<'a>>,
-    current_context: Text<'a>,
-}
-
-#[derive(Serialize)]
-struct NamedCluster<'a> {
-    name: Text<'a>,
-    cluster: Cluster<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Cluster<'a> {
-    server: Text<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    certificate_authority_data: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    extensions: Option<[NamedExtension<'a>; 1]>,
-}
-
-#[derive(Serialize)]
-struct NamedExtension<'a> {
-    name: Text<'a>,
-    extension: Extension<'a>,
-}
-
-/// `api::plugin::ExecClusterConfig`, quoted.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Extension<'a> {
-    server: Text<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    certificate_authority_data: Option<Text<'a>>,
-    kubeconfig: Text<'a>,
-    cluster: Text<'a>,
-    audience: Text<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    oidc: Option<Login<'a>>,
-}
-
-/// `api::plugin::OidcLogin`, quoted.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Login<'a> {
-    issuer: Text<'a>,
-    #[serde(rename = "clientID")]
-    client_id: Text<'a>,
-    scopes: Vec<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    certificate_authority_data: Option<Text<'a>>,
-}
-
-#[derive(Serialize)]
-struct NamedUser<'a> {
-    name: Text<'a>,
-    user: AuthInfo<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum AuthInfo<'a> {
-    Token(Text<'a>),
-    Exec(&'a Exec),
-}
-
-#[derive(Serialize)]
-struct NamedContext<'a> {
-    name: Text<'a>,
-    context: Context<'a>,
-}
-
-#[derive(Serialize)]
-struct Context<'a> {
-    cluster: Text<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    namespace: Option<Text<'a>>,
-    user: Text<'a>,
-}
-
-impl<'a> Config<'a> {
-    fn new(entries: &'a Entries<'_>) -> Config<'a> {
-        Config {
-            api_version: "v1",
-            kind: "Config",
-            clusters: entries.targets.iter().map(NamedCluster::new).collect(),
-            users: entries.users.iter().map(NamedUser::new).collect(),
-            contexts: entries
-                .targets
-                .iter()
-                .map(|target| NamedContext::new(target, entries.namespace))
-                .collect(),
-            current_context: DoubleQuoted(&entries.current_context),
-        }
-    }
-}
-
-impl<'a> NamedCluster<'a> {
-    fn new(target: &'a Target) -> NamedCluster<'a> {
-        NamedCluster {
-            name: DoubleQuoted(&target.name),
-            cluster: Cluster {
-                server: DoubleQuoted(&target.server),
-                certificate_authority_data: unless_empty(&target.ca_data),
-                extensions: target.exec.as_ref().map(|exec| [NamedExtension::new(exec)]),
-            },
-        }
-    }
-}
-
-impl<'a> NamedExtension<'a> {
-    fn new(config: &'a ExecClusterConfig) -> NamedExtension<'a> {
-        NamedExtension {
-            name: DoubleQuoted(EXEC_EXTENSION),
-            extension: Extension {
-                server: DoubleQuoted(&config.server),
-                certificate_authority_data: unless_empty(&config.certificate_authority_data),
-                kubeconfig: DoubleQuoted(&config.kubeconfig),
-                cluster: DoubleQuoted(&config.cluster),
-                audience: DoubleQuoted(&config.audience),
-                oidc: config.oidc.as_ref().map(Login::new),
-            },
-        }
-    }
-}
-
-impl<'a> Login<'a> {
-    fn new(oidc: &'a OidcLogin) -> Login<'a> {
-        Login {
-            issuer: DoubleQuoted(&oidc.issuer),
-            client_id: DoubleQuoted(&oidc.client_id),
-            scopes: oidc
-                .scopes
-                .iter()
-                .map(|it| DoubleQuoted(it.as_str()))
-                .collect(),
-            certificate_authority_data: unless_empty(&oidc.certificate_authority_data),
-        }
-    }
-}
-
-fn unless_empty(text: &str) -> Option<Text<'_>> {
-    Some(text).filter(|text| !text.is_empty()).map(DoubleQuoted)
-}
-
-impl<'a> NamedUser<'a> {
-    fn new(user: &'a User<'_>) -> NamedUser<'a> {
-        let info = match &user.credential {
-            Credential::Token(token) => AuthInfo::Token(DoubleQuoted(token.expose())),
-            Credential::Exec(exec) => AuthInfo::Exec(exec),
+impl File {
+    fn heading(&mut self, record: &Record<'_>) {
+        self.line(FILE_HEADING);
+        self.0.push_str(FILE_NAME);
+        push_comment(&mut self.0, record.name);
+        let created = match record.created {
+            Some(created) => rfc3339(created),
+            None => ZERO_TIME.to_owned(),
         };
-        NamedUser {
-            name: DoubleQuoted(&user.name),
-            user: info,
+        self.line(&format!("# createdTimestamp: {created}"));
+        self.line(&format!("# ttl: {}", record.ttl_secs));
+    }
+
+    fn cluster(&mut self, target: &Target) {
+        self.text("- name: ", &target.name);
+        self.line("  cluster:");
+        self.text("    server: ", &target.server);
+        self.text_if_any("    certificate-authority-data: ", &target.ca_data);
+        if let Some(config) = &target.exec {
+            self.line("    extensions:");
+            self.text("    - name: ", EXEC_EXTENSION);
+            self.line("      extension:");
+            self.extension(config);
+        }
+    }
+
+    fn extension(&mut self, config: &ExecClusterConfig) {
+        let authorities = &config.certificate_authority_data;
+        self.text("        server: ", &config.server);
+        self.text_if_any("        certificateAuthorityData: ", authorities);
+        self.text("        kubeconfig: ", &config.kubeconfig);
+        self.text("        cluster: ", &config.cluster);
+        self.text("        audience: ", &config.audience);
+        if let Some(provider) = &config.oidc {
+            self.line("        oidc:");
+            self.provider(provider);
+        }
+    }
+
+    fn provider(&mut self, provider: &OidcLogin) {
+        let authorities = &provider.certificate_authority_data;
+        self.text("          issuer: ", &provider.issuer);
+        self.text("          clientID: ", &provider.client_id);
+        self.each("          scopes:", &provider.scopes, |file, scope| {
+            file.text("          - ", scope);
+        });
+        self.text_if_any("          certificateAuthorityData: ", authorities);
+    }
+
+    fn user(&mut self, user: &User<'_>) {
+        self.text("- name: ", &user.name);
+        self.line("  user:");
+        match &user.credential {
+            Credential::Token(token) => self.text("    token: ", token.expose()),
+            Credential::Exec(exec) => {
+                self.line("    exec:");
+                self.exec(exec);
+            }
+        }
+    }
+
+    fn exec(&mut self, exec: &Exec) {
+        self.line(&format!("      apiVersion: {}", exec.api_version));
+        self.line(&format!("      command: {}", exec.command));
+        self.each("      args:", &exec.args, |file, argument| {
+            file.text("      - ", argument);
+        });
+        self.text("      installHint: ", exec.install_hint);
+        self.line(&format!("      interactiveMode: {}", exec.interactive_mode));
+        self.line("      provideClusterInfo: true");
+    }
+
+    fn context(&mut self, target: &Target, namespace: &str) {
+        self.text("- name: ", &target.name);
+        self.line("  context:");
+        self.text("    cluster: ", &target.name);
+        self.text_if_any("    namespace: ", namespace);
+        self.text("    user: ", &target.user);
+    }
+
+    /// A line that is ours.
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    /// A line that ends with a text of any kind.
+    fn text(&mut self, key: &str, value: &str) {
+        self.0.push_str(key);
+        push_quoted(&mut self.0, value);
+        self.0.push('\n');
+    }
+
+    /// The same, left out where the text is empty.
+    fn text_if_any(&mut self, key: &str, value: &str) {
+        if !value.is_empty() {
+            self.text(key, value);
+        }
+    }
+
+    /// A list, each item written by `write`.
+    fn each<T>(&mut self, key: &str, items: &[T], write: impl Fn(&mut Self, &T)) {
+        self.0.push_str(key);
+        self.line(if items.is_empty() { " []" } else { "" });
+        for item in items {
+            write(self, item);
         }
     }
 }
 
-impl<'a> NamedContext<'a> {
-    fn new(target: &'a Target, namespace: &'a str) -> NamedContext<'a> {
-        NamedContext {
-            name: DoubleQuoted(&target.name),
-            context: Context {
-                cluster: DoubleQuoted(&target.name),
-                namespace: unless_empty(namespace),
-                user: DoubleQuoted(&target.user),
-            },
-        }
-    }
+fn rfc3339(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -1,6 +1,3 @@
-use serde::Serialize;
-use serde_saphyr::DoubleQuoted;
-
 /// The program that a user entry without token runs. A bare name: kubectl looks it up in `PATH`.
 const COMMAND: &str = "kubectl-kubeconfig";
 
@@ -39,16 +36,14 @@ pub(super) struct Wanted<'a> {
     pub(super) certificate: bool,
 }
 
-/// The `exec` block of a user entry (`ExecConfig` of client-go's clientcmd API).
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
+/// The `exec` block of a user entry (`ExecConfig` of client-go's clientcmd API), which also asks for
+/// what is known of the cluster.
 pub(super) struct Exec {
-    api_version: &'static str,
-    command: &'static str,
-    args: Vec<DoubleQuoted<String>>,
-    install_hint: DoubleQuoted<&'static str>,
-    interactive_mode: &'static str,
-    provide_cluster_info: bool,
+    pub(super) api_version: &'static str,
+    pub(super) command: &'static str,
+    pub(super) args: Vec<String>,
+    pub(super) install_hint: &'static str,
+    pub(super) interactive_mode: &'static str,
 }
 
 impl Exec {
@@ -72,10 +67,9 @@ impl Exec {
                 ExecVersion::V1Beta1 => "client.authentication.k8s.io/v1beta1",
             },
             command: COMMAND,
-            args: args.into_iter().map(DoubleQuoted).collect(),
-            install_hint: DoubleQuoted(INSTALL_HINT),
+            args,
+            install_hint: INSTALL_HINT,
             interactive_mode: "IfAvailable",
-            provide_cluster_info: true,
         }
     }
 }

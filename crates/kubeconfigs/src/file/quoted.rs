@@ -1,0 +1,93 @@
+//! Text of others in the file.
+
+use std::fmt::Write;
+
+/// What [`push_quoted`] makes of a byte at most.
+pub(super) const ESCAPED: usize = r"\u0000".len();
+
+/// Adds a double-quoted scalar. JSON's escapes are YAML's too (YAML 1.2.2, 5.7), so every reader, of YAML
+/// 1.1 or 1.2, finds the value in it and nothing else.
+pub(super) fn push_quoted(text: &mut String, value: &str) {
+    text.push('"');
+    let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    match value.bytes().all(is_plain) {
+        true => text.push_str(value),
+        false => push_escaped(text, value),
+    }
+    text.push('"');
+}
+
+fn push_escaped(text: &mut String, mut rest: &str) {
+    let is_escaped = |character| matches!(character, '"' | '\\') || is_special(character);
+    while let Some(place) = rest.find(is_escaped) {
+        let (plain, special) = rest.split_at(place);
+        text.push_str(plain);
+        let mut characters = special.chars();
+        match characters.next() {
+            Some(character @ ('"' | '\\')) => text.extend(['\\', character]),
+            Some('\n') => text.push_str("\\n"),
+            Some(character) => push_escape(text, character),
+            None => {}
+        }
+        rest = characters.as_str();
+    }
+    text.push_str(rest);
+}
+
+/// Adds the rest of a comment and ends its line. What could end the line earlier, or stop a YAML reader
+/// altogether, appears as its escape.
+pub(super) fn push_comment(text: &mut String, value: &str) {
+    for character in value.chars() {
+        match is_special(character) {
+            true => push_escape(text, character),
+            false => text.push(character),
+        }
+    }
+    text.push('\n');
+}
+
+/// What a YAML reader may refuse, skip or take for the end of a line. All are below U+10000.
+fn is_special(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{2028}' | '\u{2029}' | '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}'
+        )
+}
+
+fn push_escape(text: &mut String, character: char) {
+    // Writing to a string cannot fail.
+    let _ = write!(text, "\\u{:04X}", u32::from(character));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_text_is_one_line_of_printable_characters() {
+        let cases = [
+            ("", r#""""#),
+            ("downstream 1", r#""downstream 1""#),
+            ("a\"b\\c", r#""a\"b\\c""#),
+            ("\na\n\nb\n", r#""\na\n\nb\n""#),
+            ("\0\u{7f}\u{85}", r#""\u0000\u007F\u0085""#),
+            ("a\u{2028}\u{2029}b", r#""a\u2028\u2029b""#),
+            ("\u{feff}\u{fffe}\u{ffff}", r#""\uFEFF\uFFFE\uFFFF""#),
+            ("名前 🦀", r#""名前 🦀""#),
+        ];
+        for (value, expected) in cases {
+            let mut text = String::new();
+            push_quoted(&mut text, value);
+            assert_eq!(text, expected, "{value:?}");
+            assert!(text.len() <= 2 + ESCAPED * value.len(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_comment_is_one_line() {
+        let mut text = "# name: ".to_owned();
+        push_comment(&mut text, "a\r\nb\u{85}c\u{2028}\"d\"");
+        assert_eq!(text, "# name: a\\u000D\\u000Ab\\u0085c\\u2028\"d\"\n");
+    }
+}
