@@ -13,6 +13,7 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use machinery::meta::{GroupResource, Object};
 use machinery::status::Status;
 use machinery::time::Clock;
@@ -48,15 +49,15 @@ impl Registries {
     /// Adds a kind. Reads find nothing until the cache is started.
     pub fn add<T: Object>(&mut self, description: Description, index: Index<T>) -> Registry<T> {
         let prefix = format!("/{}/{}/", group_segment(&description), description.plural);
-        let collection = self
-            .cache
-            .collection(&prefix, Arc::new(Indexer::new(index)));
+        let indexer = Arc::new(Indexer::new(index));
+        let collection = self.cache.collection(&prefix, indexer.clone());
         Registry {
             inner: Arc::new(Inner {
                 group_resource: GroupResource::new(description.group, description.plural),
                 api_version: description.group_version(),
                 description,
                 index,
+                indexer,
                 prefix,
                 store: Arc::clone(&self.store),
                 collection,
@@ -83,6 +84,7 @@ struct Inner<T: 'static> {
     group_resource: GroupResource,
     api_version: String,
     index: Index<T>,
+    indexer: Arc<Indexer<T>>,
     prefix: String,
     store: Arc<dyn Store>,
     collection: Collection<StoredObject>,
@@ -240,9 +242,11 @@ impl<T: Object> Registry<T> {
         };
         let page = self.inner.store.list(prefix, &options).await;
         let page = page.map_err(|error| self.status(error, ""))?;
-        let indexer = Indexer::new(self.inner.index);
         let decode = |record: storage::Record| {
-            let object = indexer.decode(&record.key, &record.value, record.revision);
+            let object = self
+                .inner
+                .indexer
+                .decode(&record.key, &record.value, record.revision);
             (record.key, Arc::new(object))
         };
         Ok(page.records.into_iter().map(decode).collect())
@@ -289,7 +293,7 @@ impl<T: Object> Registry<T> {
     /// As [`Registry::decode`].
     pub fn decode_facts(&self, object: &StoredObject) -> Result<T, Status> {
         let json = object.json_without_managed_fields();
-        self.decode_from(object, json.and_then(|json| serde_json::from_slice(&json)))
+        self.decode_from(object, serde_json::from_slice(&json))
     }
 
     fn decode_from(
@@ -354,11 +358,11 @@ impl<T: Object> Registry<T> {
     /// `None` inside where it is not (the caller reads it again); a status for anything else.
     pub async fn replace(&self, mut object: T, expected: u64) -> Result<T, Option<Status>> {
         let key = self.key_of(&object).map_err(Some)?;
-        let value = self.encode(&mut object).map_err(Some)?;
+        let value = self.encode(&key, &mut object).map_err(Some)?;
         match self
             .inner
             .store
-            .update(&key, value.into(), Revision::new(expected))
+            .update(&key, value, Revision::new(expected))
             .await
         {
             Ok(revision) => {
@@ -418,17 +422,21 @@ impl<T: Object> Registry<T> {
         Key::parse(&key).map_err(|_| Status::bad_request("the name of the object cannot be stored"))
     }
 
-    fn encode(&self, object: &mut T) -> Result<Vec<u8>, Status> {
-        encode_stored(&self.inner.description, object).map_err(|error| {
+    /// The JSON that is about to be stored.
+    fn encode(&self, key: &Key, object: &mut T) -> Result<Bytes, Status> {
+        let json = encode_stored(&self.inner.description, object).map_err(|error| {
             tracing::error!(%error, "an object has no JSON form");
             Status::internal("the object has no JSON form")
-        })
+        })?;
+        let json = json.into();
+        self.inner.indexer.will_write(key, &json, object);
+        Ok(json)
     }
 
     async fn create(&self, mut object: T) -> Result<(T, Revision), Status> {
         let key = self.key_of(&object)?;
-        let value = self.encode(&mut object)?;
-        let created = self.inner.store.create(&key, value.into()).await;
+        let value = self.encode(&key, &mut object)?;
+        let created = self.inner.store.create(&key, value).await;
         let revision = created.map_err(|error| self.status(error, key.name()))?;
         object.metadata_mut().resource_version = Some(revision.get().to_string());
         Ok((object, revision))

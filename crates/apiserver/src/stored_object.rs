@@ -6,14 +6,16 @@
 //! metadata-only answers are slices of the same bytes.
 
 mod derived;
+mod facts;
+mod spans;
+mod written;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use machinery::meta::{Object, ObjectMeta, serialize_go_order};
+use machinery::meta::{Object, serialize_go_order};
 use machinery::status::Status;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -22,6 +24,9 @@ use storage::cache::Decode;
 use storage::{Key, Revision};
 
 use self::derived::Derived;
+use self::facts::Facts;
+use self::spans::Spans;
+use self::written::Written;
 use crate::description::Description;
 
 /// An object as the watch cache holds it.
@@ -29,11 +34,8 @@ use crate::description::Description;
 pub struct StoredObject {
     key: Key,
     bytes: Bytes,
-    metadata: Range<u32>,
     revision: u64,
-    labels: Box<[(Box<str>, Box<str>)]>,
-    owner: Option<Arc<str>>,
-    fields: Box<[Box<str>]>,
+    facts: Facts,
     broken: Option<Box<str>>,
     derived: Derived,
 }
@@ -75,20 +77,27 @@ impl StoredObject {
     /// The object's JSON as an item of a typed list: without kind and apiVersion (A36). The leading
     /// `{` is left out.
     pub fn list_item(&self) -> Bytes {
-        let start = (self.metadata.start as usize).saturating_sub(r#""metadata":"#.len());
-        self.bytes.slice(start..)
+        let start = self.facts.spans.metadata().start;
+        self.bytes
+            .slice(start.saturating_sub(r#""metadata":"#.len())..)
     }
 
     /// The JSON of the object's metadata.
     pub fn metadata_json(&self) -> Bytes {
-        self.bytes
-            .slice(self.metadata.start as usize..self.metadata.end as usize)
+        self.bytes.slice(self.facts.spans.metadata())
+    }
+
+    /// The JSON of the object's metadata with empty `managedFields`: half of it, for who decodes it.
+    pub fn metadata_facts(&self) -> Cow<'_, [u8]> {
+        let all = self.facts.spans.metadata();
+        self.facts.spans.without_managed_fields(&self.bytes, all)
     }
 
     /// The object's JSON with empty `managedFields`.
-    pub(crate) fn json_without_managed_fields(&self) -> Result<Cow<'_, [u8]>, serde_json::Error> {
-        let metadata = self.metadata.start as usize..self.metadata.end as usize;
-        without_managed_fields(&self.bytes, &metadata)
+    pub(crate) fn json_without_managed_fields(&self) -> Cow<'_, [u8]> {
+        self.facts
+            .spans
+            .without_managed_fields(&self.bytes, 0..self.bytes.len())
     }
 
     /// Where it lies.
@@ -108,7 +117,8 @@ impl StoredObject {
 
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
-        self.labels
+        self.facts
+            .labels
             .iter()
             .find(|(name, _)| &**name == key)
             .map(|(_, value)| &**value)
@@ -116,37 +126,32 @@ impl StoredObject {
 
     /// Whom it belongs to.
     pub fn owner(&self) -> Option<&str> {
-        self.owner.as_deref()
+        self.facts.owner.as_deref()
     }
 
     /// The value of the n-th field of its [`Index`].
     pub fn field(&self, position: usize) -> Option<&str> {
-        self.fields.get(position).map(|value| &**value)
+        self.facts.fields.get(position).map(|value| &**value)
     }
 
     /// The same object with the version of a later event, as a watch shows its end (A68).
     pub(crate) fn at(&self, revision: u64) -> Self {
-        let metadata = &self.bytes[self.metadata.start as usize..self.metadata.end as usize];
         let field = |revision: u64| format!(r#""resourceVersion":"{revision}""#);
-        let old = field(self.revision);
-        let new = field(revision);
-        let found = metadata
-            .windows(old.len())
-            .position(|window| window == old.as_bytes());
-        let start = self.metadata.start as usize + found.unwrap_or_default();
+        let (old, new) = (field(self.revision), field(revision));
+        let start = self.facts.spans.version();
         let mut bytes = Vec::with_capacity(self.bytes.len() + new.len());
         bytes.extend_from_slice(&self.bytes[..start]);
         bytes.extend_from_slice(new.as_bytes());
         bytes.extend_from_slice(&self.bytes[start + old.len()..]);
-        let grown = u32::try_from(new.len().saturating_sub(old.len())).unwrap_or_default();
+        let grown = new.len().saturating_sub(old.len());
         Self {
             key: self.key.clone(),
             bytes: bytes.into(),
-            metadata: self.metadata.start..self.metadata.end + grown,
             revision,
-            labels: self.labels.clone(),
-            owner: self.owner.clone(),
-            fields: self.fields.clone(),
+            facts: Facts {
+                spans: self.facts.spans.grown(start, grown),
+                ..self.facts.clone()
+            },
             broken: self.broken.clone(),
             derived: Derived::default(),
         }
@@ -162,17 +167,16 @@ impl StoredObject {
     /// # Errors
     /// 500 where it is no JSON object with metadata.
     pub(crate) fn of_answer(key: Key, bytes: Bytes, revision: u64) -> Result<Self, Status> {
-        let span = metadata_span(&bytes)
+        let spans = Spans::of(&bytes)
             .map_err(|_| Status::internal("the object has no metadata in its JSON form"))?;
         Ok(Self {
             key,
-            metadata: u32::try_from(span.start).unwrap_or_default()
-                ..u32::try_from(span.end).unwrap_or_default(),
             bytes,
             revision,
-            labels: Box::default(),
-            owner: None,
-            fields: Box::default(),
+            facts: Facts {
+                spans,
+                ..Facts::default()
+            },
             broken: None,
             derived: Derived::default(),
         })
@@ -183,11 +187,8 @@ impl StoredObject {
         Self {
             key: key.clone(),
             bytes: Bytes::new(),
-            metadata: 0..0,
             revision: revision.get(),
-            labels: Box::default(),
-            owner: None,
-            fields: Box::default(),
+            facts: Facts::default(),
             broken: Some(why.to_string().into()),
             derived: Derived::default(),
         }
@@ -197,50 +198,56 @@ impl StoredObject {
 /// Turns stored bytes into cache entries.
 pub(crate) struct Indexer<T: 'static> {
     index: Index<T>,
+    written: Written,
 }
 
-impl<T> Indexer<T> {
+impl<T: Object> Indexer<T> {
     pub(crate) fn new(index: Index<T>) -> Self {
-        Self { index }
+        Self {
+            index,
+            written: Written::default(),
+        }
+    }
+
+    /// Tells that an object is about to be written as this JSON, which then need not be decoded.
+    pub(crate) fn will_write(&self, key: &Key, json: &Bytes, object: &T) {
+        if let Ok(spans) = Spans::of(json) {
+            let facts = Facts::new(spans, object, &self.index);
+            self.written.add(key, json, facts);
+        }
+    }
+
+    fn facts(&self, key: &Key, json: &Bytes) -> Result<Facts, serde_json::Error> {
+        if let Some(facts) = self.written.take(key, json) {
+            return Ok(facts);
+        }
+        let spans = Spans::of(json)?;
+        let object: T = serde_json::from_slice(&spans.without_managed_fields(json, 0..json.len()))?;
+        Ok(Facts::new(spans, &object, &self.index))
     }
 }
 
 impl<T: Object> Decode<StoredObject> for Indexer<T> {
     fn decode(&self, key: &Key, value: &Bytes, revision: Revision) -> StoredObject {
-        let read = || -> Result<StoredObject, serde_json::Error> {
-            let span = metadata_span(value)?;
-            let object: T = serde_json::from_slice(&without_managed_fields(value, &span)?)?;
-            let (bytes, metadata) = stamp((value, span), object.metadata(), revision);
-            Ok(StoredObject {
-                key: key.clone(),
-                bytes,
-                metadata,
-                revision: revision.get(),
-                labels: boxed_labels(object.metadata()),
-                owner: (self.index.owner)(&object).map(Into::into),
-                fields: self
-                    .index
-                    .fields
-                    .iter()
-                    .map(|(_, read)| read(&object).into())
-                    .collect(),
-                broken: None,
-                derived: Derived::default(),
-            })
-        };
-        read().unwrap_or_else(|why| StoredObject::undecodable(key, &why, revision))
+        match self.facts(key, value) {
+            Ok(facts) => {
+                let (bytes, spans) = stamp(value, &facts.spans, revision);
+                StoredObject {
+                    key: key.clone(),
+                    bytes,
+                    revision: revision.get(),
+                    facts: Facts { spans, ..facts },
+                    broken: None,
+                    derived: Derived::default(),
+                }
+            }
+            Err(why) => StoredObject::undecodable(key, &why, revision),
+        }
     }
 
     fn index(&self, object: &StoredObject) -> Option<Arc<str>> {
-        object.owner.clone()
+        object.facts.owner.clone()
     }
-}
-
-fn boxed_labels(metadata: &ObjectMeta) -> Box<[(Box<str>, Box<str>)]> {
-    let labels = metadata.labels.iter().flatten();
-    labels
-        .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
-        .collect()
 }
 
 /// The stored JSON of an object: kind and apiVersion first, metadata in Go's field order, no
@@ -328,69 +335,15 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 }
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    metadata: &'a RawValue,
-}
-
-/// Writes the resource version into stored JSON, behind the uid as in Go's field order, and says
-/// where the metadata is then.
-fn stamp(
-    (value, Range { start, end }): (&[u8], Range<usize>),
-    metadata: &ObjectMeta,
-    revision: Revision,
-) -> (Bytes, Range<u32>) {
-    let raw = &value[start..end];
-    let uid = format!(
-        r#""uid":"{}","#,
-        metadata.uid.as_deref().unwrap_or_default()
-    );
-    // Names cannot hold a quotation mark, so the first match is the field itself; without one the
-    // version goes first.
-    let found = raw
-        .windows(uid.len())
-        .position(|window| window == uid.as_bytes());
-    let at = start + found.map_or(1, |position| position + uid.len());
+/// Writes the resource version into stored JSON, and says where things are then.
+fn stamp(value: &[u8], spans: &Spans, revision: Revision) -> (Bytes, Spans) {
+    let at = spans.version();
     let version = format!(r#""resourceVersion":"{}","#, revision.get());
     let mut stamped = Vec::with_capacity(value.len() + version.len());
     stamped.extend_from_slice(&value[..at]);
     stamped.extend_from_slice(version.as_bytes());
     stamped.extend_from_slice(&value[at..]);
-    let end = end + version.len();
-    let span = u32::try_from(start).unwrap_or_default()..u32::try_from(end).unwrap_or_default();
-    (stamped.into(), span)
-}
-
-/// An object's JSON with empty `managedFields`: they are half of it and most of the work of decoding
-/// it, and only writing needs them.
-fn without_managed_fields<'a>(
-    json: &'a [u8],
-    metadata: &Range<usize>,
-) -> Result<Cow<'a, [u8]>, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct Managed<'a> {
-        #[serde(borrow, rename = "managedFields")]
-        managed_fields: Option<&'a RawValue>,
-    }
-    let managed: Managed<'_> = serde_json::from_slice(&json[metadata.clone()])?;
-    let Some(managed) = managed.managed_fields else {
-        return Ok(Cow::Borrowed(json));
-    };
-    let Range { start, end } = span_of(managed, json);
-    Ok(Cow::Owned([&json[..start], b"[]", &json[end..]].concat()))
-}
-
-/// Where in an object's JSON its metadata is.
-fn metadata_span(json: &[u8]) -> Result<Range<usize>, serde_json::Error> {
-    let envelope: Envelope<'_> = serde_json::from_slice(json)?;
-    Ok(span_of(envelope.metadata, json))
-}
-
-/// Where in a JSON text a part of it is.
-fn span_of(part: &RawValue, json: &[u8]) -> Range<usize> {
-    let start = part.get().as_ptr() as usize - json.as_ptr() as usize;
-    start..start + part.get().len()
+    (stamped.into(), spans.grown(at, version.len()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,37 @@
+//! What selecting needs of an object.
+
+use std::sync::Arc;
+
+use machinery::meta::{Object, ObjectMeta};
+
+use super::Index;
+use super::spans::Spans;
+
+/// What is known of an object beside its JSON.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    pub(super) spans: Spans,
+    pub(super) labels: Box<[(Box<str>, Box<str>)]>,
+    pub(super) owner: Option<Arc<str>>,
+    pub(super) fields: Box<[Box<str>]>,
+}
+
+impl Facts {
+    /// Those of an object whose JSON has these spans.
+    pub(super) fn new<T: Object>(spans: Spans, object: &T, index: &Index<T>) -> Self {
+        let fields = index.fields.iter();
+        Self {
+            spans,
+            labels: boxed_labels(object.metadata()),
+            owner: (index.owner)(object).map(Into::into),
+            fields: fields.map(|(_, read)| read(object).into()).collect(),
+        }
+    }
+}
+
+fn boxed_labels(metadata: &ObjectMeta) -> Box<[(Box<str>, Box<str>)]> {
+    let labels = metadata.labels.iter().flatten();
+    labels
+        .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
+        .collect()
+}

@@ -1,0 +1,211 @@
+//! Where in an object's JSON the parts are that are read apart from the rest.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde_json::Deserializer;
+use serde_json::value::RawValue;
+
+/// Places in an object's JSON, in bytes: of its metadata, and in that of its `managedFields`. Those are
+/// half of most objects and most of the work of decoding them, and only writing needs them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Spans {
+    metadata: Range<u32>,
+    /// Where the resource version belongs: behind the uid as in Go's field order, else first.
+    version: u32,
+    /// Empty where there are none.
+    managed_fields: Range<u32>,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    metadata: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Managed<'a> {
+    #[serde(borrow)]
+    uid: Option<&'a RawValue>,
+    #[serde(borrow)]
+    managed_fields: Option<&'a RawValue>,
+}
+
+impl Spans {
+    /// Finds them. Of what [`super::encode`] writes only the metadata is read.
+    ///
+    /// # Errors
+    /// It is no JSON object with metadata.
+    pub(super) fn of(json: &[u8]) -> Result<Self, serde_json::Error> {
+        let start = match behind_kind(json) {
+            Some(start) => start,
+            None => {
+                let Envelope { metadata } = serde_json::from_slice(json)?;
+                offset(metadata, json)
+            }
+        };
+        let mut metadata = Deserializer::from_slice(&json[start..]).into_iter();
+        let Managed {
+            uid,
+            managed_fields,
+        } = metadata.next().ok_or_else(missing)??;
+        let span = |part: &RawValue| offset(part, json)..offset(part, json) + part.get().len();
+        let behind_uid = uid.map(|uid| span(uid).end);
+        let version = match behind_uid {
+            Some(place) if json.get(place) == Some(&b',') => place + 1,
+            _ => start + 1,
+        };
+        Ok(Self {
+            metadata: narrow(start..start + metadata.byte_offset()),
+            version: u32::try_from(version).unwrap_or_default(),
+            managed_fields: narrow(managed_fields.map_or(0..0, span)),
+        })
+    }
+
+    /// The metadata's.
+    pub(super) fn metadata(&self) -> Range<usize> {
+        wide(&self.metadata)
+    }
+
+    /// Where the resource version belongs, or is.
+    pub(super) fn version(&self) -> usize {
+        self.version as usize
+    }
+
+    /// A part of the JSON, its `managedFields` empty if it has them. The part is the metadata or holds
+    /// it.
+    pub(super) fn without_managed_fields<'a>(
+        &self,
+        json: &'a [u8],
+        part: Range<usize>,
+    ) -> Cow<'a, [u8]> {
+        let Range { start, end } = wide(&self.managed_fields);
+        match start == end {
+            true => Cow::Borrowed(&json[part]),
+            false => Cow::Owned([&json[part.start..start], b"[]", &json[end..part.end]].concat()),
+        }
+    }
+
+    /// The same after something of this length was put into the metadata at `place`.
+    pub(super) fn grown(&self, place: usize, length: usize) -> Self {
+        let length = u32::try_from(length).unwrap_or_default();
+        let mut grown = self.clone();
+        grown.metadata.end += length;
+        if grown.managed_fields.start as usize >= place {
+            grown.managed_fields.start += length;
+            grown.managed_fields.end += length;
+        }
+        grown
+    }
+}
+
+/// Where the metadata begins in JSON that has kind and apiVersion in front of it, and nothing else.
+fn behind_kind(json: &[u8]) -> Option<usize> {
+    let kind = json.strip_prefix(br#"{"kind":""#)?;
+    let version = behind_quote(kind)?.strip_prefix(br#","apiVersion":""#)?;
+    let metadata = behind_quote(version)?.strip_prefix(br#","metadata":"#)?;
+    Some(json.len() - metadata.len())
+}
+
+/// What comes behind a string without escapes, whose first quotation mark was taken off.
+fn behind_quote(string: &[u8]) -> Option<&[u8]> {
+    let end = string
+        .iter()
+        .position(|byte| matches!(byte, b'"' | b'\\'))?;
+    string[end..].strip_prefix(b"\"")
+}
+
+/// Where in a JSON text a part of it begins.
+fn offset(part: &RawValue, json: &[u8]) -> usize {
+    part.get().as_ptr() as usize - json.as_ptr() as usize
+}
+
+fn missing() -> serde_json::Error {
+    serde::de::Error::missing_field("metadata")
+}
+
+fn narrow(span: Range<usize>) -> Range<u32> {
+    u32::try_from(span.start).unwrap_or_default()..u32::try_from(span.end).unwrap_or_default()
+}
+
+fn wide(span: &Range<u32>) -> Range<usize> {
+    span.start as usize..span.end as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: &str = r#"{"kind":"K","metadata":{"name":"a","managedFields":[{"manager":"m"}],"z":1},"spec":{"managedFields":[2]}}"#;
+
+    fn text(bytes: &[u8]) -> &str {
+        std::str::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn managed_fields_are_left_out_of_the_metadata_alone() {
+        let spans = Spans::of(JSON.as_bytes()).unwrap();
+        let all = spans.without_managed_fields(JSON.as_bytes(), 0..JSON.len());
+        assert_eq!(
+            text(&all),
+            r#"{"kind":"K","metadata":{"name":"a","managedFields":[],"z":1},"spec":{"managedFields":[2]}}"#
+        );
+        let metadata = spans.without_managed_fields(JSON.as_bytes(), spans.metadata());
+        assert_eq!(text(&metadata), r#"{"name":"a","managedFields":[],"z":1}"#);
+    }
+
+    #[test]
+    fn an_object_without_managed_fields_is_left_as_it_is() {
+        let json = br#"{"metadata":{"name":"a"}}"#;
+        let spans = Spans::of(json).unwrap();
+        let whole = spans.without_managed_fields(json, 0..json.len());
+        assert!(matches!(whole, Cow::Borrowed(same) if same == json));
+        assert_eq!(text(&json[spans.metadata()]), r#"{"name":"a"}"#);
+    }
+
+    #[test]
+    fn what_is_put_in_moves_what_comes_behind_it() {
+        let old = r#""name":"a""#;
+        let new = r#""name":"abc""#;
+        let place = JSON.find(old).unwrap();
+        let longer = JSON.replacen(old, new, 1);
+        let grown = Spans::of(JSON.as_bytes()).unwrap().grown(place, 2);
+        assert_eq!(grown, Spans::of(longer.as_bytes()).unwrap());
+
+        let behind = JSON.replacen(r#""z":1"#, r#""z":111"#, 1);
+        let place = JSON.find(r#""z":1"#).unwrap();
+        let grown = Spans::of(JSON.as_bytes()).unwrap().grown(place, 2);
+        assert_eq!(grown, Spans::of(behind.as_bytes()).unwrap());
+    }
+
+    #[test]
+    fn only_the_metadata_of_the_object_itself_counts() {
+        let own = r#""metadata":{"name":"a","managedFields":[1]}"#;
+        for front in [
+            "",
+            r#""kind":"K","#,
+            r#""kind":"K","apiVersion":"v1","#,
+            r#""kind":"K\"","apiVersion":"v1","#,
+            r#""kind":"K","apiVersion":"v1\\","spec":{"metadata":{}},"#,
+            r#""apiVersion":"v1","spec":{"metadata":{"managedFields":[2]}},"#,
+        ] {
+            let json = format!("{{{front}{own},\"status\":{{\"metadata\":3}}}}");
+            let spans = Spans::of(json.as_bytes()).unwrap();
+            let metadata = &json.as_bytes()[spans.metadata()];
+            assert_eq!(text(metadata), &own[r#""metadata":"#.len()..], "{json}");
+            let facts = spans.without_managed_fields(json.as_bytes(), spans.metadata());
+            assert_eq!(text(&facts), r#"{"name":"a","managedFields":[]}"#, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_metadata_is_an_error() {
+        Spans::of(b"{}").unwrap_err();
+        Spans::of(br#"{"kind":"K","apiVersion":"v1","metadata":"#).unwrap_err();
+        Spans::of(br#"{"kind":"K","apiVersion":"v1","spec":{}}"#).unwrap_err();
+        Spans::of(b"[]").unwrap_err();
+        Spans::of(br#"{"metadata":1}"#).unwrap_err();
+    }
+}
