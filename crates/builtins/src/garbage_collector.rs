@@ -114,7 +114,7 @@ impl GarbageCollector {
                 .map(|change| graph.apply(change))
                 .collect();
             for effect in effects {
-                self.process(&graph, &effect).await?;
+                self.process(&graph, effect).await?;
             }
         }
     }
@@ -143,23 +143,24 @@ impl GarbageCollector {
         Ok((changes, present))
     }
 
-    async fn process(&self, graph: &Graph, effect: &Effect) -> Result<(), Status> {
+    async fn process(&self, graph: &Graph, effect: Effect) -> Result<(), Status> {
         let Effect {
             place,
             before,
             after,
         } = effect;
+        let replaced = before.uid != after.uid;
         if after.is_of_interest() {
-            self.settle(graph, place).await?;
+            self.settle_as(graph, &place, after).await?;
         }
-        if before.uid != after.uid {
+        if replaced {
             for dependent in graph.dependents(&before.uid) {
                 self.settle(graph, &dependent).await?;
             }
         }
         // An owner that waited for this object may wait for it no more.
         for reference in &before.owner_references {
-            if let Some(owner) = self.place_of(before, reference) {
+            if let Some(owner) = self.place_of(&before, reference) {
                 self.settle(graph, &owner).await?;
             }
         }
@@ -168,9 +169,15 @@ impl GarbageCollector {
 
     /// Does for one object what its finalizers and owners ask for. Must be safe to repeat.
     async fn settle(&self, graph: &Graph, place: &Place) -> Result<(), Status> {
-        let Some(facts) = self.facts(place) else {
-            return Ok(());
-        };
+        match self.facts(place) {
+            Some(facts) => self.settle_as(graph, place, facts).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same for an object of which these are the facts, or were before a change that is yet to be
+    /// processed.
+    async fn settle_as(&self, graph: &Graph, place: &Place, facts: Facts) -> Result<(), Status> {
         if facts.waits_for(ORPHAN) {
             for dependent in graph.dependents(&facts.uid) {
                 self.release(&dependent, std::slice::from_ref(&facts.uid))

@@ -1,11 +1,16 @@
 //! The changes of several collections of one cache, in the order in which they happened.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use apiserver::stored_object::StoredObject;
 use futures_util::future::select_all;
 use storage::cache::{CacheEvent, Collection, EventCursor};
 use storage::{Error, Revision};
+use tokio::time::sleep;
+
+/// How long changes gather before they are looked at: on a busy server one look then takes many.
+const GATHERING: Duration = Duration::from_millis(10);
 
 /// A change of the kind at a position.
 pub(super) struct Change {
@@ -45,6 +50,7 @@ impl Changes {
             .iter_mut()
             .map(|(_, cursor)| Box::pin(cursor.next()));
         let (first, kind, _) = select_all(waits).await;
+        sleep(GATHERING).await;
         let mut changes = Vec::new();
         extend(&mut changes, kind, first?);
         let newest = changes.iter().map(|change| change.event.revision).max();

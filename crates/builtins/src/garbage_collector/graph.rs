@@ -49,7 +49,7 @@ impl Facts {
         if object.broken().is_some() {
             return Self::default();
         }
-        serde_json::from_slice(&object.metadata_json()).unwrap_or_default()
+        serde_json::from_slice(&object.metadata_facts()).unwrap_or_default()
     }
 
     /// Whether the object is being deleted and held by this finalizer.

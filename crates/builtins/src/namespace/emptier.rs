@@ -132,7 +132,7 @@ impl NamespaceEmptier {
 }
 
 fn uid(object: &StoredObject) -> String {
-    let identity = serde_json::from_slice::<Identity>(&object.metadata_json());
+    let identity = serde_json::from_slice::<Identity>(&object.metadata_facts());
     identity.map(|identity| identity.uid).unwrap_or_default()
 }
 
