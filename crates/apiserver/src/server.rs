@@ -8,11 +8,13 @@ mod certificate_files;
 mod certificates;
 mod connection;
 mod diversion;
+mod workers;
 
 pub use certificate_files::{CertificateFileError, CertificateFiles};
 pub use certificates::{CertificateError, ReloadableCertificate};
 pub use connection::Peer;
 pub use diversion::{Diversion, Diverted, Rewound};
+pub use workers::Workers;
 
 use std::convert::Infallible;
 use std::io;
@@ -31,6 +33,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
+
+use workers::Requests;
 
 /// The whole server as one service: a request in, a response out, no error.
 pub type HttpService = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
@@ -52,6 +56,7 @@ pub struct Server {
     tls: Arc<ArcSwap<ServerConfig>>,
     service: HttpService,
     diversion: Option<Arc<dyn Diversion>>,
+    workers: Option<Arc<Workers>>,
     max_connections: usize,
 }
 
@@ -69,6 +74,7 @@ impl Server {
             tls: Arc::new(ArcSwap::new(tls)),
             service,
             diversion: None,
+            workers: None,
             max_connections: MAX_CONNECTIONS,
         }
     }
@@ -93,6 +99,13 @@ impl Server {
         self
     }
 
+    /// Serves connections on threads of their own, instead of on the runtime that accepts them.
+    #[must_use]
+    pub fn on(mut self, workers: Arc<Workers>) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
     /// Serves until `stop` is cancelled; then accepts no more, lets requests under way end for at
     /// most `drain`, and returns.
     pub async fn run(self, stop: CancellationToken, drain: Duration) {
@@ -110,10 +123,14 @@ impl Server {
             match accepted {
                 Ok((stream, address)) => {
                     let serve = self.connection(stream, address, stop.clone());
-                    connections.spawn(async move {
+                    let served = connections.track_future(async move {
                         serve.await;
                         drop(place);
                     });
+                    match &self.workers {
+                        Some(workers) => workers.spawn(served),
+                        None => drop(tokio::spawn(served)),
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -140,7 +157,14 @@ impl Server {
         let acceptor = TlsAcceptor::from(self.tls.load_full());
         let service = self.service.clone();
         let diversion = self.diversion.clone();
+        let requests = Requests::new(self.workers.clone());
+        // The runtime that works on it must be the one that waits for its bytes.
+        let stream = stream.into_std();
         async move {
+            let stream = match stream.and_then(TcpStream::from_std) {
+                Ok(stream) => stream,
+                Err(error) => return tracing::warn!(%error, "cannot serve a connection"),
+            };
             let _ = stream.set_nodelay(true);
             let beginning = begin((stream, address), acceptor, diversion);
             let beginning = tokio::time::timeout(HANDSHAKE_TIMEOUT, beginning);
@@ -150,7 +174,7 @@ impl Server {
             };
             match begun {
                 Ok(Ok(Begun::Accepted(stream))) => {
-                    connection::serve(*stream, address, service, stop).await;
+                    connection::serve((*stream, address), service, requests, stop).await;
                 }
                 Ok(Ok(Begun::Diverted(stream, diverted))) => diverted(stream, stop).await,
                 Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use api::management::{cluster, setting};
 use api::plugin::LOGIN_PATH;
-use apiserver::server::{HttpService, ReloadableCertificate, Server};
+use apiserver::server::{HttpService, ReloadableCertificate, Server, Workers};
 use apiserver::{GenericServer, health};
 use arc_swap::ArcSwap;
 use auth::delegated::{DelegatedAuthenticator, DelegatedAuthorizer};
@@ -85,13 +85,12 @@ async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
     tasks.spawn("keys of replicas", async move {
         keys.follow(following, stop).await;
     });
+    let workers = Workers::start().context("connections cannot be served")?;
+    let for_gateway = gateway.layer(for_users.service());
     let mut listeners = (
-        listener(aggregation, &certificates.aggregation, for_host.service())?,
-        listener(
-            front,
-            &certificates.gateway,
-            gateway.layer(for_users.service()),
-        )?,
+        listener(aggregation, &certificates.aggregation, for_host.service())?
+            .on(Arc::clone(&workers)),
+        listener(front, &certificates.gateway, for_gateway)?.on(workers),
     );
     if let Some(diversion) = gateway.diversion() {
         listeners.1 = listeners.1.diverting(diversion);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use api::management::{cluster, setting};
 use apiserver::GenericServer;
-use apiserver::server::Server;
+use apiserver::server::{Server, Workers};
 use auth::client_certificate::{ClientCertificate, ClientCertificateVerifier, bundle_from_pem};
 use machinery::time::{Clock, SystemClock};
 use storage::Store;
@@ -119,7 +119,8 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
     tracing::info!(url, data = %args.data_dir.display(), "serving");
 
     let service = gateway.layer(server.service());
-    let mut listener = Server::new(address.into_listener(), Arc::new(tls), service);
+    let workers = Workers::start().context("connections cannot be served")?;
+    let mut listener = Server::new(address.into_listener(), Arc::new(tls), service).on(workers);
     if let Some(diversion) = gateway.diversion() {
         listener = listener.diverting(diversion);
     }

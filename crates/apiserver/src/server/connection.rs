@@ -8,13 +8,14 @@ use axum::body::Body;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::pki_types::CertificateDer;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::workers::Requests;
 use super::{HANDSHAKE_TIMEOUT, HttpService, Rewound};
 
 /// HTTP/2 streams on one connection: what upstream recommends behind an aggregator, which carries
@@ -54,9 +55,9 @@ impl Peer {
 /// Serves one connection to its end, or gracefully to the end of its requests once `stop` is
 /// cancelled or one of them asks for it.
 pub(super) async fn serve(
-    stream: TlsStream<Rewound>,
-    address: SocketAddr,
+    (stream, address): (TlsStream<Rewound>, SocketAddr),
     service: HttpService,
+    requests: Requests,
     stop: CancellationToken,
 ) {
     let tls = stream.get_ref().1;
@@ -77,7 +78,7 @@ pub(super) async fn serve(
         request.extensions_mut().insert(peer.clone());
         service.clone().oneshot(request.map(Body::new))
     });
-    let builder = builder();
+    let builder = builder(requests);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let result = tokio::select! {
@@ -92,8 +93,8 @@ pub(super) async fn serve(
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(requests: Requests) -> auto::Builder<Requests> {
+    let mut builder = auto::Builder::new(requests);
     builder
         .http1()
         .timer(TokioTimer::new())

@@ -16,6 +16,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -55,6 +56,8 @@ pub(super) struct Line {
     /// `None` once it is over.
     connection: Option<http1::Connection<TokioIo<Stream>, Body>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The thread whose runtime waits for its bytes.
+    home: ThreadId,
 }
 
 /// The connections to one cluster.
@@ -185,15 +188,17 @@ impl Pool {
         })
     }
 
+    /// One of this thread's if there is any: for another's, that thread would be woken at each answer.
     fn pop_idle(&self) -> Option<Box<Line>> {
+        let here = thread::current().id();
         loop {
-            let Idle { mut line, since } = lock(&self.http1).pop_back()?;
-            if since.elapsed() > IDLE {
-                // All others have waited longer.
-                lock(&self.http1).clear();
-                return None;
-            }
-            if line.is_ready() {
+            let Idle { mut line, since } = {
+                let mut idle = lock(&self.http1);
+                let own = idle.iter().rposition(|idle| idle.line.home == here);
+                let last = idle.len().saturating_sub(1);
+                idle.remove(own.unwrap_or(last))?
+            };
+            if since.elapsed() <= IDLE && line.is_ready() {
                 return Some(line);
             }
         }
@@ -280,6 +285,7 @@ impl Line {
             sender,
             connection: Some(connection),
             cut: Box::pin(cut.cancelled_owned()),
+            home: thread::current().id(),
         }
     }
 
