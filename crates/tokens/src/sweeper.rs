@@ -10,6 +10,7 @@ use apiserver::registry::Registry;
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::Metadata;
 use machinery::time::Clock;
+use tokio::task::yield_now;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,9 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 /// A token may be this old before a missing kubeconfig means that it is an orphan: the two are written one after the other.
 const GRACE: SignedDuration = SignedDuration::from_secs(300);
+
+/// Tokens looked at before others get their turn: about a millisecond.
+const AT_ONCE: usize = 128;
 
 /// Removes what can never count again.
 pub struct Sweeper {
@@ -49,7 +53,15 @@ impl Sweeper {
     /// Removes what is due now.
     pub async fn sweep(&self) {
         let now = self.clock.now();
-        for token in self.tokens.all_cached() {
+        let view = self.tokens.collection().view();
+        for (number, (_, object)) in view.iter().enumerate() {
+            if number % AT_ONCE == AT_ONCE - 1 {
+                yield_now().await;
+            }
+            // What cannot be decoded counts for nothing, and is left for an administrator to see.
+            let Ok(token) = self.tokens.decode_facts(object) else {
+                continue;
+            };
             if !self.is_rubbish(&token, now) {
                 continue;
             }
@@ -71,7 +83,7 @@ impl Sweeper {
             .as_ref()
             .map_or(now, |time| time.0);
         let orphan = !owner.is_empty()
-            && self.kubeconfigs.cached("", owner).is_none()
+            && !self.kubeconfigs.contains(("", owner))
             && now.duration_since(created) > GRACE;
         token.is_expired(now) || orphan
     }

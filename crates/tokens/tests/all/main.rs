@@ -6,6 +6,7 @@ mod exchange;
 mod groups;
 mod minter;
 mod openid;
+mod sweeper;
 mod token_review;
 mod validity;
 mod world;
