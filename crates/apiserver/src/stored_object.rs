@@ -269,6 +269,9 @@ pub(crate) fn encode_stored<T: Object>(
 /// order something else comes first, `creationTimestamp` at the latest.
 const IN_ORDER: &[u8] = br#"{"metadata":{"name":"#;
 
+/// Room for the JSON of most objects, in bytes.
+const TYPICAL: usize = 4096;
+
 /// The JSON of an object as it is, kind and apiVersion first, metadata in Go's field order.
 ///
 /// # Errors
@@ -277,34 +280,46 @@ pub(crate) fn encode<T: Object>(
     description: &Description,
     object: &T,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let own = serde_json::to_vec(object)?;
-    let mut bytes = Vec::with_capacity(own.len() + 128);
+    let mut bytes = Vec::with_capacity(TYPICAL);
     bytes.extend_from_slice(br#"{"kind":""#);
     bytes.extend_from_slice(description.kind.as_bytes());
     bytes.extend_from_slice(br#"","apiVersion":""#);
     bytes.extend_from_slice(description.group_version().as_bytes());
-    bytes.extend_from_slice(br#"","#);
-    if own.starts_with(IN_ORDER) {
-        bytes.extend_from_slice(&own[1..]);
-        return Ok(bytes);
+    bytes.push(b'"');
+    let start = bytes.len();
+    serde_json::to_writer(&mut bytes, object)?;
+    if !bytes[start..].starts_with(IN_ORDER) {
+        let own = bytes.split_off(start);
+        write_in_order(&own, object, &mut bytes)?;
     }
-    let fields: Fields<'_> = serde_json::from_slice(&own)?;
-    bytes.extend_from_slice(br#""metadata":"#);
+    // Where its fields begin, it goes on with those.
+    bytes[start] = b',';
+    Ok(bytes)
+}
+
+/// Writes the JSON of an object once more, its metadata first and in Go's field order.
+fn write_in_order<T: Object>(
+    json: &[u8],
+    object: &T,
+    out: &mut Vec<u8>,
+) -> Result<(), serde_json::Error> {
+    let fields: Fields<'_> = serde_json::from_slice(json)?;
+    out.extend_from_slice(br#"{"metadata":"#);
     serialize_go_order(
         object.metadata(),
-        &mut serde_json::Serializer::new(&mut bytes),
+        &mut serde_json::Serializer::new(&mut *out),
     )?;
     for (name, value) in fields.0 {
         if matches!(&*name, "kind" | "apiVersion" | "metadata") {
             continue;
         }
-        bytes.push(b',');
-        serde_json::to_writer(&mut bytes, &name)?;
-        bytes.push(b':');
-        bytes.extend_from_slice(value.get().as_bytes());
+        out.push(b',');
+        serde_json::to_writer(&mut *out, &name)?;
+        out.push(b':');
+        out.extend_from_slice(value.get().as_bytes());
     }
-    bytes.push(b'}');
-    Ok(bytes)
+    out.push(b'}');
+    Ok(())
 }
 
 /// The fields of a JSON object as they stand: the types of Kubernetes put theirs in alphabetical
