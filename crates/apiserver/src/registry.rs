@@ -358,13 +358,12 @@ impl<T: Object> Registry<T> {
     /// `None` inside where it is not (the caller reads it again); a status for anything else.
     pub async fn replace(&self, mut object: T, expected: u64) -> Result<T, Option<Status>> {
         let key = self.key_of(&object).map_err(Some)?;
-        let value = self.encode(&key, &mut object).map_err(Some)?;
-        match self
+        let json = self.encode(&key, &mut object).map_err(Some)?;
+        let update = self
             .inner
             .store
-            .update(&key, value, Revision::new(expected))
-            .await
-        {
+            .update(&key, json.clone(), Revision::new(expected));
+        match self.settle((&key, &json), update.await) {
             Ok(revision) => {
                 object.metadata_mut().resource_version = Some(revision.get().to_string());
                 self.await_cache(revision).await;
@@ -433,11 +432,25 @@ impl<T: Object> Registry<T> {
         Ok(json)
     }
 
+    /// What became of a write.
+    fn settle(
+        &self,
+        (key, json): (&Key, &Bytes),
+        written: Result<Revision, storage::Error>,
+    ) -> Result<Revision, storage::Error> {
+        if written.is_err() {
+            self.inner.indexer.did_not_write(key, json);
+        }
+        written
+    }
+
     async fn create(&self, mut object: T) -> Result<(T, Revision), Status> {
         let key = self.key_of(&object)?;
-        let value = self.encode(&key, &mut object)?;
-        let created = self.inner.store.create(&key, value).await;
-        let revision = created.map_err(|error| self.status(error, key.name()))?;
+        let json = self.encode(&key, &mut object)?;
+        let create = self.inner.store.create(&key, json.clone());
+        let revision = self
+            .settle((&key, &json), create.await)
+            .map_err(|error| self.status(error, key.name()))?;
         object.metadata_mut().resource_version = Some(revision.get().to_string());
         Ok((object, revision))
     }

@@ -217,6 +217,11 @@ impl<T: Object> Indexer<T> {
         }
     }
 
+    /// Tells that the store did not take it.
+    pub(crate) fn did_not_write(&self, key: &Key, json: &Bytes) {
+        let _ = self.written.take(key, json);
+    }
+
     fn facts(&self, key: &Key, json: &Bytes) -> Result<Facts, serde_json::Error> {
         if let Some(facts) = self.written.take(key, json) {
             return Ok(facts);

@@ -6,36 +6,61 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use storage::Key;
 
+use super::TYPICAL;
 use super::facts::Facts;
 
-/// Objects remembered at most: as many as can be under way, and those whose writes failed.
-const LIMIT: usize = 1024;
+/// Memory for objects under way, in bytes: some thousand usual ones. Of a write whose client has gone
+/// away nobody may ever hear again.
+const LIMIT: usize = 16 << 20;
 
 /// The facts of objects under way. One that is not here any more is decoded like any other.
 #[derive(Debug, Default)]
-pub(super) struct Written(Mutex<HashMap<Key, (Bytes, Facts)>>);
+pub(super) struct Written(Mutex<Entries>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    by_key: HashMap<Key, (Bytes, Facts)>,
+    /// Memory that they take, in bytes.
+    size: usize,
+}
 
 impl Written {
     /// Remembers an object; of two that go to the same place the later one.
     pub(super) fn add(&self, key: &Key, json: &Bytes, facts: Facts) {
-        let mut written = self.lock();
-        if written.len() >= LIMIT {
-            written.clear();
+        let mut entries = self.lock();
+        entries.remove(key);
+        entries.size += size(json);
+        if entries.size > LIMIT {
+            entries.by_key.clear();
+            entries.size = size(json);
         }
-        written.insert(key.clone(), (json.clone(), facts));
+        entries.by_key.insert(key.clone(), (json.clone(), facts));
     }
 
-    /// The facts of exactly this JSON.
+    /// The facts of exactly this JSON, which are forgotten with that.
     pub(super) fn take(&self, key: &Key, json: &Bytes) -> Option<Facts> {
-        let mut written = self.lock();
-        written.get(key).filter(|(same, _)| same == json)?;
-        written.remove(key).map(|(_, facts)| facts)
+        let mut entries = self.lock();
+        entries.by_key.get(key).filter(|(same, _)| same == json)?;
+        entries.remove(key)
     }
 
     /// A panic while it was held leaves a sound map.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, (Bytes, Facts)>> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Entries {
+    fn remove(&mut self, key: &Key) -> Option<Facts> {
+        let (json, facts) = self.by_key.remove(key)?;
+        self.size -= size(&json);
+        Some(facts)
+    }
+}
+
+/// The memory that an object takes.
+fn size(json: &Bytes) -> usize {
+    json.len().max(TYPICAL)
 }
 
 #[cfg(test)]
@@ -68,14 +93,25 @@ mod tests {
         let found = owner(written.take(&key("a"), &second));
         assert_eq!(found.as_deref(), Some("bob"));
         assert_eq!(owner(written.take(&key("a"), &second)), None);
+        assert_eq!(written.lock().size, 0);
     }
 
     #[test]
-    fn what_never_comes_back_is_forgotten() {
+    fn what_never_comes_back_takes_no_more_memory_than_allowed() {
         let written = Written::default();
-        for number in 0..=LIMIT {
-            written.add(&key(&number.to_string()), &Bytes::new(), facts("alice"));
+        let large = Bytes::from(vec![b' '; LIMIT / 4]);
+        for number in 0..4 {
+            written.add(&key(&number.to_string()), &large, facts("alice"));
         }
-        assert_eq!(written.lock().len(), 1);
+        assert_eq!(written.lock().size, LIMIT);
+        written.add(&key("3"), &large, facts("bob"));
+        assert_eq!(written.lock().by_key.len(), 4);
+
+        let small = Bytes::from("{}");
+        written.add(&key("small"), &small, facts("alice"));
+        assert_eq!(written.lock().size, TYPICAL);
+        let found = owner(written.take(&key("small"), &small));
+        assert_eq!(found.as_deref(), Some("alice"));
+        assert_eq!(owner(written.take(&key("3"), &large)), None);
     }
 }
