@@ -24,6 +24,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use machinery::meta::{ObjectMeta, Time};
 use machinery::status::Status;
 use machinery::time::Clock;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,9 @@ const FOREGROUND: &str = "foregroundDeletion";
 
 /// Finalizer of an object that waits for its dependents to let go.
 const ORPHAN: &str = "orphan";
+
+/// Objects surveyed before others get their turn: about a millisecond.
+const AT_ONCE: usize = 256;
 
 /// How long to wait before starting over.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -97,7 +101,7 @@ impl GarbageCollector {
     /// Puts the present state in order, then every change, until the caches close.
     async fn follow(&self) -> Result<(), Status> {
         let mut graph = Graph::default();
-        let (mut changes, present) = self.survey(&mut graph)?;
+        let (mut changes, present) = self.survey(&mut graph).await?;
         for place in present {
             self.settle(&graph, &place).await?;
         }
@@ -121,12 +125,15 @@ impl GarbageCollector {
 
     /// Indexes the present objects; gives those that may need something, and all changes from here
     /// on.
-    fn survey(&self, graph: &mut Graph) -> Result<(Changes, Vec<Place>), Status> {
+    async fn survey(&self, graph: &mut Graph) -> Result<(Changes, Vec<Place>), Status> {
         let mut changes = Changes::default();
         let mut present = Vec::new();
         for (kind, resource) in self.kinds.iter().enumerate() {
             let view = resource.collection().view();
-            for (key, object) in view.iter() {
+            for (number, (key, object)) in view.iter().enumerate() {
+                if number % AT_ONCE == AT_ONCE - 1 {
+                    yield_now().await;
+                }
                 let facts = Facts::of(object);
                 let place = Place {
                     kind,

@@ -56,7 +56,8 @@ pub(crate) fn run(args: AggregatedArgs) -> Result<()> {
     external_url::check(&args.listen.external_url)?;
     args.zone.zone(&args.listen.external_url)?;
     let login = Login::new(&args.id_tokens)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // For what goes on without a request: one thread, so that a write wakes no more than it must.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     runtime

@@ -51,7 +51,8 @@ pub(crate) fn run(args: StandaloneArgs) -> Result<()> {
     args.zone
         .zone(args.external_url.as_deref().unwrap_or_default())?;
     let login = Login::new(&args.id_tokens)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // For what goes on without a request: one thread, so that a write wakes no more than it must.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     runtime
