@@ -4,12 +4,12 @@
 //! What did not originate here is written as a double-quoted scalar, see [`super::quoted`].
 
 use api::plugin::{EXEC_EXTENSION, ExecClusterConfig, FILE_HEADING, FILE_NAME, OidcLogin};
-use jiff::Timestamp;
+use machinery::time::rfc3339;
 use tokens::secret::SecretString;
 
 use super::Record;
 use super::entries::{Credential, Entries, Target, User};
-use super::exec::Exec;
+use super::exec::{COMMAND, Exec, INSTALL_HINT};
 use super::quoted::{ESCAPED, push_comment, push_quoted};
 
 /// How `time.Time{}` of Go prints: the creation time of what was never created.
@@ -122,12 +122,12 @@ impl File {
 
     fn exec(&mut self, exec: &Exec) {
         self.line(&format!("      apiVersion: {}", exec.api_version));
-        self.line(&format!("      command: {}", exec.command));
+        self.line(&format!("      command: {COMMAND}"));
         self.each("      args:", &exec.args, |file, argument| {
             file.text("      - ", argument);
         });
-        self.text("      installHint: ", exec.install_hint);
-        self.line(&format!("      interactiveMode: {}", exec.interactive_mode));
+        self.text("      installHint: ", INSTALL_HINT);
+        self.line("      interactiveMode: IfAvailable");
         self.line("      provideClusterInfo: true");
     }
 
@@ -167,8 +167,4 @@ impl File {
             write(self, item);
         }
     }
-}
-
-fn rfc3339(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -1,8 +1,8 @@
 /// The program that a user entry without token runs. A bare name: kubectl looks it up in `PATH`.
-const COMMAND: &str = "kubectl-kubeconfig";
+pub(super) const COMMAND: &str = "kubectl-kubeconfig";
 
 /// What kubectl says when the program is missing.
-const INSTALL_HINT: &str = "This kubeconfig gets its credentials from the kubectl plugin \
+pub(super) const INSTALL_HINT: &str = "This kubeconfig gets its credentials from the kubectl plugin \
                             kubectl-kubeconfig, which is not in your PATH.";
 
 /// A version of `client.authentication.k8s.io`.
@@ -40,10 +40,7 @@ pub(super) struct Wanted<'a> {
 /// what is known of the cluster.
 pub(super) struct Exec {
     pub(super) api_version: &'static str,
-    pub(super) command: &'static str,
     pub(super) args: Vec<String>,
-    pub(super) install_hint: &'static str,
-    pub(super) interactive_mode: &'static str,
 }
 
 impl Exec {
@@ -66,10 +63,7 @@ impl Exec {
                 ExecVersion::V1 => "client.authentication.k8s.io/v1",
                 ExecVersion::V1Beta1 => "client.authentication.k8s.io/v1beta1",
             },
-            command: COMMAND,
             args,
-            install_hint: INSTALL_HINT,
-            interactive_mode: "IfAvailable",
         }
     }
 }
