@@ -24,7 +24,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use machinery::meta::{ObjectMeta, Time};
 use machinery::status::Status;
 use machinery::time::Clock;
-use tokio::task::yield_now;
+use tokio::task::consume_budget;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -37,9 +37,6 @@ const FOREGROUND: &str = "foregroundDeletion";
 
 /// Finalizer of an object that waits for its dependents to let go.
 const ORPHAN: &str = "orphan";
-
-/// Objects surveyed before others get their turn: about a millisecond.
-const AT_ONCE: usize = 256;
 
 /// How long to wait before starting over.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -130,10 +127,9 @@ impl GarbageCollector {
         let mut present = Vec::new();
         for (kind, resource) in self.kinds.iter().enumerate() {
             let view = resource.collection().view();
-            for (number, (key, object)) in view.iter().enumerate() {
-                if number % AT_ONCE == AT_ONCE - 1 {
-                    yield_now().await;
-                }
+            for (key, object) in view.iter() {
+                // Others get their turn, about each millisecond.
+                consume_budget().await;
                 let facts = Facts::of(object);
                 let place = Place {
                     kind,

@@ -10,7 +10,7 @@ use apiserver::registry::Registry;
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::Metadata;
 use machinery::time::Clock;
-use tokio::task::yield_now;
+use tokio::task::consume_budget;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
@@ -21,9 +21,6 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 /// A token may be this old before a missing kubeconfig means that it is an orphan: the two are written one after the other.
 const GRACE: SignedDuration = SignedDuration::from_secs(300);
-
-/// Tokens looked at before others get their turn: about a millisecond.
-const AT_ONCE: usize = 128;
 
 /// Removes what can never count again.
 pub struct Sweeper {
@@ -54,10 +51,9 @@ impl Sweeper {
     pub async fn sweep(&self) {
         let now = self.clock.now();
         let view = self.tokens.collection().view();
-        for (number, (_, object)) in view.iter().enumerate() {
-            if number % AT_ONCE == AT_ONCE - 1 {
-                yield_now().await;
-            }
+        for (_, object) in view.iter() {
+            // Others get their turn, about each millisecond.
+            consume_budget().await;
             // What cannot be decoded counts for nothing, and is left for an administrator to see.
             let Ok(token) = self.tokens.decode_facts(object) else {
                 continue;
