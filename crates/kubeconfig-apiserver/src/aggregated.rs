@@ -52,17 +52,11 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// # Errors
 /// One line that says what is wrong with a flag, a file or a port. A host that does not answer is
 /// waited for.
-pub(crate) fn run(args: AggregatedArgs) -> Result<()> {
+pub(crate) async fn run(args: AggregatedArgs) -> Result<()> {
     external_url::check(&args.listen.external_url)?;
     args.zone.zone(&args.listen.external_url)?;
     let login = Login::new(&args.id_tokens)?;
-    // For what goes on without a request: one thread, so that a write wakes no more than it must.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .context("the runtime cannot be started")?
-        .block_on(serve(args, login))
+    serve(args, login).await
 }
 
 async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {

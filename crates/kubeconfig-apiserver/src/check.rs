@@ -31,13 +31,8 @@ use scene::Scene;
 ///
 /// # Errors
 /// The host cannot be reached, or there is a problem.
-pub(crate) fn run(args: &CheckArgs) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let report = runtime
-        .context("the runtime cannot be started")?
-        .block_on(look(args))?;
+pub(crate) async fn run(args: &CheckArgs) -> Result<()> {
+    let report = look(args).await?;
     let text = match args.output {
         CheckOutput::Text => report.text(),
         CheckOutput::Json => report.json()?,

@@ -19,7 +19,7 @@ mod remove;
 mod source;
 mod webhook;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kube::Client;
 use machinery::time::SystemClock;
 
@@ -37,16 +37,7 @@ pub(crate) struct Server {
 ///
 /// # Errors
 /// One line that says what is wrong and what would be right.
-pub(crate) fn run(args: &ClusterArgs) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .context("the runtime cannot be started")?
-        .block_on(dispatch(args))
-}
-
-async fn dispatch(args: &ClusterArgs) -> Result<()> {
+pub(crate) async fn run(args: &ClusterArgs) -> Result<()> {
     let server = Server {
         client: client::client(args.kubeconfig.as_deref()).await?,
         namespace: args.namespace.clone(),

@@ -21,7 +21,9 @@ mod version;
 
 use std::process::ExitCode;
 
+use anyhow::{Context, Result};
 use clap::Parser;
+use tokio::runtime::Builder;
 
 use crate::args::{Args, Command};
 
@@ -32,17 +34,26 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let args = Args::parse();
     logging::start(&args.log);
-    let result = match args.command {
-        Command::Standalone(args) => standalone::run(args),
-        Command::Aggregated(args) => aggregated::run(*args),
-        Command::Cluster(args) => cluster::run(&args),
-        Command::Check(args) => check::run(&args),
-    };
-    match result {
+    match run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             logging::fatal(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs a command on one thread, so that a write of what goes on without a request wakes no more than it
+/// must. Connections have threads of their own.
+fn run(command: Command) -> Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("the runtime cannot be started")?;
+    runtime.block_on(async {
+        match command {
+            Command::Standalone(args) => standalone::run(args).await,
+            Command::Aggregated(args) => aggregated::run(*args).await,
+            Command::Cluster(args) => cluster::run(&args).await,
+            Command::Check(args) => check::run(&args).await,
+        }
+    })
 }

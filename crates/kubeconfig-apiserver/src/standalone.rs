@@ -43,7 +43,7 @@ const DEFAULT_ISSUER: &str = "https://kubeconfig-apiserver";
 ///
 /// # Errors
 /// One line that says what is wrong with a flag, a file, a port or the data folder.
-pub(crate) fn run(args: StandaloneArgs) -> Result<()> {
+pub(crate) async fn run(args: StandaloneArgs) -> Result<()> {
     if let Some(url) = &args.external_url {
         external_url::check(url)?;
     }
@@ -51,13 +51,7 @@ pub(crate) fn run(args: StandaloneArgs) -> Result<()> {
     args.zone
         .zone(args.external_url.as_deref().unwrap_or_default())?;
     let login = Login::new(&args.id_tokens)?;
-    // For what goes on without a request: one thread, so that a write wakes no more than it must.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .context("the runtime cannot be started")?
-        .block_on(serve(args, login))
+    serve(args, login).await
 }
 
 async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
