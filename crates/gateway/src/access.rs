@@ -133,7 +133,7 @@ fn review(question: &Question) -> Result<Request<Body>, Status> {
     let json_type = HeaderValue::from_static("application/json");
     headers.insert(CONTENT_TYPE, json_type.clone());
     headers.insert(ACCEPT, json_type);
-    impersonate(&mut headers, &question.user).map_err(|_| denied(question, ""))?;
+    impersonate(&mut headers, question.user.clone()).map_err(|_| denied(question, ""))?;
     let spec = match &question.attributes.target {
         Target::Resource {
             group,

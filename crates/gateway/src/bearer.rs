@@ -11,27 +11,51 @@ use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue};
 use tokens::secret::Bearer;
 
+/// A token as it was sent. The bytes are those that were received: a copy would hide nothing.
+#[derive(Debug)]
+pub(crate) enum SentToken {
+    /// The value of the `Authorization` header, which is marked as a secret.
+    InHeader(HeaderValue),
+    /// From a subprotocol.
+    InProtocol(Bearer),
+}
+
 /// Start of the subprotocol that is a token.
 const TOKEN_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
 
+impl SentToken {
+    /// The token itself.
+    pub(crate) fn expose(&self) -> &str {
+        match self {
+            Self::InHeader(value) => match AuthorizationHeader::parse([value.as_bytes()]) {
+                AuthorizationHeader::Bearer(token) => token,
+                _ => "",
+            },
+            Self::InProtocol(bearer) => bearer.expose(),
+        }
+    }
+}
+
 /// Takes the token out of the headers; none may be there twice. The other subprotocols stay: there
 /// must be one, since the server has to choose one.
-pub(crate) fn take(headers: &mut HeaderMap, is_websocket: bool) -> Option<Bearer> {
+pub(crate) fn take(headers: &mut HeaderMap, is_websocket: bool) -> Option<SentToken> {
     let protocol = match is_websocket {
         true => take_protocol(headers),
         false => Protocol::Absent,
     };
     let sent = headers.get_all(AUTHORIZATION).iter();
-    let sent = sent.map(|value| value.to_str().unwrap_or_default());
-    let bearer = match (AuthorizationHeader::parse(sent), protocol) {
-        (AuthorizationHeader::Bearer(token), Protocol::Absent) => {
-            Some(Bearer::new(token.to_owned()))
-        }
-        (AuthorizationHeader::Absent, Protocol::Token(bearer)) => Some(bearer),
+    let header = AuthorizationHeader::parse(sent.map(HeaderValue::as_bytes));
+    let is_in_header = matches!(header, AuthorizationHeader::Bearer(_));
+    let is_absent = header == AuthorizationHeader::Absent;
+    let value = headers.remove(AUTHORIZATION);
+    match protocol {
+        Protocol::Absent if is_in_header => value.map(|mut value| {
+            value.set_sensitive(true);
+            SentToken::InHeader(value)
+        }),
+        Protocol::Token(bearer) if is_absent => Some(SentToken::InProtocol(bearer)),
         _ => None,
-    };
-    headers.remove(AUTHORIZATION);
-    bearer
+    }
 }
 
 /// Whether a token may be among the subprotocols.
@@ -94,7 +118,7 @@ mod tests {
         };
         let mut headers = map(sent);
         let found = take(&mut headers, true);
-        assert_eq!(found.as_ref().map(Bearer::expose), token, "{sent:?}");
+        assert_eq!(found.as_ref().map(SentToken::expose), token, "{sent:?}");
         assert_eq!(headers, map(left), "{sent:?}");
     }
 

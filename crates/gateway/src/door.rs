@@ -89,8 +89,8 @@ impl Gateway {
     ) -> Response<Body> {
         let cluster = place.cluster.as_deref().unwrap_or(NO_CLUSTER);
         let is_websocket = Protocol::wanted(&request) == Some(Protocol::WebSocket);
-        let bearer = bearer::take(request.headers_mut(), is_websocket);
-        let recognised = self.edge.recognise(cluster, bearer).await;
+        let token = bearer::take(request.headers_mut(), is_websocket);
+        let recognised = self.edge.recognise(cluster, token).await;
         request.extensions_mut().insert(recognised);
         let response = Box::pin(self.answer(cluster, path, request)).await;
         at_root(response, cluster)
@@ -120,8 +120,7 @@ impl Gateway {
     /// secret failures, but taken at the other endpoint.
     fn may_be_ours(&self, headers: &HeaderMap) -> bool {
         let sent = headers.get_all(AUTHORIZATION).iter();
-        let sent = sent.map(|value| value.to_str().unwrap_or_default());
-        match AuthorizationHeader::parse(sent) {
+        match AuthorizationHeader::parse(sent.map(HeaderValue::as_bytes)) {
             AuthorizationHeader::Absent => bearer::is_in_protocol(headers),
             AuthorizationHeader::Refused(_) => true,
             AuthorizationHeader::Bearer(token) => {

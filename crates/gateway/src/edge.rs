@@ -24,9 +24,9 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use machinery::time::Clock;
 use oidc::{Config, OidcAuthenticator, Provider};
-use tokens::secret::Bearer;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::bearer::SentToken;
 use crate::gateway::GatewayParts;
 use crate::upstream::Upstreams;
 
@@ -96,11 +96,11 @@ impl Edge {
     }
 
     /// Finds out who calls.
-    pub(crate) async fn recognise(&self, cluster: &str, bearer: Option<Bearer>) -> Recognised {
+    pub(crate) async fn recognise(&self, cluster: &str, token: Option<SentToken>) -> Recognised {
         let by = self.configured(cluster);
         let authenticator = by.as_ref().and_then(|by| self.authenticator(cluster, by));
-        let user = match (authenticator, bearer) {
-            (Some(authenticator), Some(bearer)) => ask(&*authenticator, cluster, &bearer).await,
+        let user = match (authenticator, token) {
+            (Some(authenticator), Some(token)) => ask(&*authenticator, cluster, &token).await,
             _ => None,
         };
         Recognised { user, by }
@@ -238,11 +238,11 @@ fn options(oidc: &OidcProvider) -> oidc::Options {
 async fn ask(
     authenticator: &dyn Authenticator,
     cluster: &str,
-    bearer: &Bearer,
+    token: &SentToken,
 ) -> Option<UserInfo> {
     let credentials = Credentials {
         certificates: &[],
-        bearer: Some(bearer.expose()),
+        bearer: Some(token.expose()),
         headers: &NoHeaders,
     };
     let why = match authenticator.authenticate(&credentials).await {

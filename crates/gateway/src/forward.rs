@@ -110,18 +110,14 @@ impl Gateway {
             return self.recognised(id, recognised, is_long);
         }
         let is_websocket = protocol == Some(Protocol::WebSocket);
-        let bearer = bearer::take(request.headers_mut(), is_websocket);
-        let bearer = bearer.ok_or_else(Status::unauthorized)?;
-        let (token, epoch) = self
-            .sessions
-            .check(&bearer, id)
-            .await
-            .ok_or_else(Status::unauthorized)?;
+        let sent = bearer::take(request.headers_mut(), is_websocket);
+        let sent = sent.ok_or_else(Status::unauthorized)?;
+        let checked = self.sessions.check(sent.expose(), id).await;
+        let (token, epoch) = checked.ok_or_else(Status::unauthorized)?;
         let user = speakable(token.identity())?;
         let entered = self.upstreams.enter(id);
         let (upstream, place) = entered.map_err(|error| failed(id, &error))?;
         let entry = Entry {
-            bearer,
             cluster: id.into(),
             token,
             is_long: is_long || self.parts.stop.is_cancelled(),
@@ -173,10 +169,10 @@ impl Gateway {
         caller: Caller,
         is_long: bool,
     ) -> Result<Response<Body>, Status> {
-        let user = self.acting_as(id, &caller.user, request.headers()).await?;
+        let user = self.acting_as(id, caller.user, request.headers()).await?;
         let client = hyper::upgrade::on(&mut request);
         let ended = caller.session.ended().clone();
-        let onward = self.onward(request, (path, &user), ended.clone())?;
+        let onward = self.onward(request, (path, user), ended.clone())?;
         let (upstream, hold) = (caller.upstream, (caller.session, caller.place));
         if let Some(protocol) = protocol {
             // Boxed, since few requests need it and all would carry it.
@@ -200,16 +196,16 @@ impl Gateway {
     async fn acting_as(
         &self,
         id: &str,
-        user: &UserInfo,
+        user: UserInfo,
         headers: &HeaderMap,
     ) -> Result<UserInfo, Status> {
         let wanted = request_headers::wanted(headers);
         if !wanted.is_requested() {
-            return Ok(user.clone());
+            return Ok(user);
         }
         let access = self
             .access
-            .impersonated(&self.upstreams, (id, user), wanted);
+            .impersonated(&self.upstreams, (id, &user), wanted);
         let acting = Box::pin(access).await?;
         tracing::info!(target: "audit", user = ?user.name, cluster = id, impersonated = ?acting.name, "impersonation");
         Ok(acting)
@@ -219,7 +215,7 @@ impl Gateway {
     fn onward(
         &self,
         request: Request<Body>,
-        (path, user): (PathAndQuery, &UserInfo),
+        (path, user): (PathAndQuery, UserInfo),
         ended: CancellationToken,
     ) -> Result<Request<Body>, Status> {
         let (parts, body) = request.into_parts();

@@ -122,11 +122,11 @@ impl Gateway {
         let sessions = &self.sessions;
         let of_tokens = sessions.follow(&self.parts.tokens, |bound, names| {
             let token = bound.token();
-            token.is_some_and(|token| names.contains(token.name.as_str()))
+            token.is_some_and(|token| names.contains(token.name()))
         });
         let of_kubeconfigs = sessions.follow(&self.parts.kubeconfigs, |bound, names| {
             let token = bound.token();
-            token.is_some_and(|token| names.contains(token.kubeconfig.as_str()))
+            token.is_some_and(|token| names.contains(token.kubeconfig()))
         });
         // A user may be known by other names than the object's.
         let of_users = sessions.follow(&self.parts.users, |_, _| true);

@@ -26,6 +26,11 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
+/// Whom a request acts as (`k8s.io/api/authentication/v1`); extra values have a name for each key.
+const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
+const IMPERSONATE_UID: HeaderName = HeaderName::from_static("impersonate-uid");
+const IMPERSONATE_GROUP: HeaderName = HeaderName::from_static("impersonate-group");
+
 /// What client-go escapes in the key of an extra value: all that a header's name cannot have, and
 /// `%` itself (`k8s.io/client-go/transport/round_trippers.go`).
 const EXTRA_KEY: &AsciiSet = &NON_ALPHANUMERIC
@@ -75,20 +80,20 @@ pub(crate) fn clean_trailers(trailers: HeaderMap) -> HeaderMap {
 ///
 /// # Errors
 /// Where a name cannot stand in a header.
-pub(crate) fn impersonate(headers: &mut HeaderMap, user: &UserInfo) -> Result<(), Unspeakable> {
-    let value = |text: &str| HeaderValue::from_bytes(text.as_bytes()).map_err(|_| Unspeakable);
+pub(crate) fn impersonate(headers: &mut HeaderMap, user: UserInfo) -> Result<(), Unspeakable> {
+    let value = |text: String| HeaderValue::try_from(text).map_err(|_| Unspeakable);
     if user.name.is_empty() {
         return Err(Unspeakable);
     }
-    headers.insert("impersonate-user", value(&user.name)?);
+    headers.insert(IMPERSONATE_USER, value(user.name)?);
     if !user.uid.is_empty() {
-        headers.insert("impersonate-uid", value(&user.uid)?);
+        headers.insert(IMPERSONATE_UID, value(user.uid)?);
     }
-    for group in &user.groups {
-        headers.append("impersonate-group", value(group)?);
+    for group in user.groups {
+        headers.append(IMPERSONATE_GROUP, value(group)?);
     }
-    for (key, values) in &user.extra {
-        let name = format!("impersonate-extra-{}", utf8_percent_encode(key, EXTRA_KEY));
+    for (key, values) in user.extra {
+        let name = format!("impersonate-extra-{}", utf8_percent_encode(&key, EXTRA_KEY));
         let name = HeaderName::try_from(name).map_err(|_| Unspeakable)?;
         for text in values {
             headers.append(name.clone(), value(text)?);

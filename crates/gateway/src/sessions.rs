@@ -8,7 +8,7 @@
 //! A request that was checked just before a change and entered just after is caught by the epoch:
 //! it moves before the task looks, and whoever finds it moved checks once more.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use apiserver::registry::Registry;
 use jiff::Timestamp;
 use machinery::meta::Object;
 use machinery::time::Clock;
-use tokens::secret::Bearer;
+use slab::Slab;
 use tokens::validity::{ValidToken, Validity};
 use tokio_util::sync::CancellationToken;
 
@@ -33,35 +33,27 @@ pub(crate) struct Sessions {
     validity: Arc<Validity>,
     clock: Arc<dyn Clock>,
     epoch: AtomicU64,
-    next: AtomicU64,
-    open: Mutex<HashMap<u64, Arc<Bound>>>,
+    open: Mutex<Slab<Arc<Bound>>>,
 }
 
 /// What a request under way hangs on.
 pub(crate) struct Bound {
     cluster: Box<str>,
     /// `None` where the caller is known by something else, which nothing here follows.
-    proof: Option<Proof>,
+    token: Option<ValidToken>,
     is_long: bool,
     ended: CancellationToken,
-}
-
-/// A token that counted.
-struct Proof {
-    bearer: Bearer,
-    token: ValidToken,
 }
 
 /// The entry of a request; it leaves when dropped.
 pub(crate) struct Session {
     sessions: Arc<Sessions>,
-    id: u64,
+    place: usize,
     bound: Arc<Bound>,
 }
 
 /// A request that is to be entered.
 pub(crate) struct Entry {
-    pub(crate) bearer: Bearer,
     pub(crate) cluster: Box<str>,
     pub(crate) token: ValidToken,
     /// Whether it may stay open for as long as its client likes.
@@ -74,15 +66,14 @@ impl Sessions {
             validity,
             clock,
             epoch: AtomicU64::new(0),
-            next: AtomicU64::new(0),
             open: Mutex::default(),
         })
     }
 
     /// The token, if it counts on this cluster, and the epoch to enter it with.
-    pub(crate) async fn check(&self, bearer: &Bearer, cluster: &str) -> Option<(ValidToken, u64)> {
+    pub(crate) async fn check(&self, bearer: &str, cluster: &str) -> Option<(ValidToken, u64)> {
         let epoch = self.epoch.load(Ordering::SeqCst);
-        let (bearer, now) = (bearer.expose(), self.clock.now());
+        let now = self.clock.now();
         match self.validity.check_settled(bearer, cluster, now).await {
             Ok(token) => Some((token, epoch)),
             Err(refusal) => {
@@ -96,10 +87,7 @@ impl Sessions {
     pub(crate) fn enter(self: &Arc<Self>, entry: Entry, epoch: u64) -> Option<Session> {
         let session = self.open_session(Bound {
             cluster: entry.cluster,
-            proof: Some(Proof {
-                bearer: entry.bearer,
-                token: entry.token,
-            }),
+            token: Some(entry.token),
             is_long: entry.is_long,
             ended: CancellationToken::new(),
         });
@@ -114,7 +102,7 @@ impl Sessions {
     pub(crate) fn enter_without_token(self: &Arc<Self>, cluster: &str, is_long: bool) -> Session {
         self.open_session(Bound {
             cluster: cluster.into(),
-            proof: None,
+            token: None,
             is_long,
             ended: CancellationToken::new(),
         })
@@ -122,11 +110,10 @@ impl Sessions {
 
     fn open_session(self: &Arc<Self>, bound: Bound) -> Session {
         let bound = Arc::new(bound);
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.open().insert(id, Arc::clone(&bound));
+        let place = self.open().insert(Arc::clone(&bound));
         Session {
             sessions: Arc::clone(self),
-            id,
+            place,
             bound,
         }
     }
@@ -136,10 +123,8 @@ impl Sessions {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         let concerned: Vec<Arc<Bound>> = {
             let open = self.open();
-            open.values()
-                .filter(|bound| concerns(bound))
-                .cloned()
-                .collect()
+            let concerned = open.iter().filter(|(_, bound)| concerns(bound));
+            concerned.map(|(_, bound)| Arc::clone(bound)).collect()
         };
         for bound in concerned {
             if !self.still_counts(&bound) {
@@ -150,7 +135,7 @@ impl Sessions {
 
     /// Ends these sessions.
     pub(crate) fn end(&self, concerns: impl Fn(&Bound) -> bool) {
-        for bound in self.open().values().filter(|bound| concerns(bound)) {
+        for (_, bound) in self.open().iter().filter(|(_, bound)| concerns(bound)) {
             bound.ended.cancel();
         }
     }
@@ -181,14 +166,14 @@ impl Sessions {
     }
 
     fn still_counts(&self, bound: &Bound) -> bool {
-        bound.proof.as_ref().is_none_or(|proof| {
-            let (bearer, now) = (proof.bearer.expose(), self.clock.now());
-            self.validity.check(bearer, &bound.cluster, now).is_ok()
+        bound.token.as_ref().is_none_or(|token| {
+            let now = self.clock.now();
+            self.validity.still_counts(token, &bound.cluster, now)
         })
     }
 
-    /// A panic while it was held leaves a sound map.
-    fn open(&self) -> MutexGuard<'_, HashMap<u64, Arc<Bound>>> {
+    /// A panic while it was held leaves a sound list.
+    fn open(&self) -> MutexGuard<'_, Slab<Arc<Bound>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -201,7 +186,7 @@ impl Bound {
 
     /// The token that it came with, if that is one of ours.
     pub(crate) fn token(&self) -> Option<&ValidToken> {
-        self.proof.as_ref().map(|proof| &proof.token)
+        self.token.as_ref()
     }
 
     /// Whether it may stay open for as long as its client likes.
@@ -210,7 +195,7 @@ impl Bound {
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
-        self.token().is_some_and(|token| token.expires <= now)
+        self.token().is_some_and(|token| token.expires() <= now)
     }
 }
 
@@ -223,7 +208,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.sessions.open().remove(&self.id);
+        self.sessions.open().try_remove(self.place);
     }
 }
 

@@ -42,8 +42,9 @@ impl Authenticator for TokenAuthenticator {
         let now = self.clock.now();
         match self.validity.check_settled(bearer, self.cluster, now).await {
             Ok(token) => {
-                let mut user = UserInfo::named(token.user);
-                user.extra.insert(EXTRA_TOKEN.to_owned(), vec![token.name]);
+                let mut user = UserInfo::named(token.user().to_owned());
+                let name = token.name().to_owned();
+                user.extra.insert(EXTRA_TOKEN.to_owned(), vec![name]);
                 Authentication::Authenticated(user)
             }
             Err(refusal) => Authentication::failed(refusal.to_string()),

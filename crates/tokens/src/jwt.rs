@@ -28,7 +28,7 @@ mod verifier;
 pub use audience::{MAX_NAMED_CLUSTERS, RECORDED_CLUSTERS, audience, audiences};
 pub use claims::Claims;
 pub use mint::{MintError, mint};
-pub use verified_cache::{DEFAULT_CAPACITY, VerifiedCache};
+pub use verified_cache::{DEFAULT_CAPACITY, Verified, VerifiedCache};
 pub use verifier::{Refusal, Verifier};
 
 /// The longest token, in bytes; any longer one is refused before any work is done on it.

@@ -27,8 +27,8 @@ use jiff::Timestamp;
 
 use self::facts::{KubeconfigFacts, TokenFacts};
 use crate::authenticator::EXTRA_TOKEN;
-use crate::jwt::{Refusal as JwtRefusal, Verifier};
-use crate::user_directory::UserDirectory;
+use crate::jwt::{Refusal as JwtRefusal, Verified, Verifier};
+use crate::user_directory::{UserDirectory, UserFacts};
 
 /// A token younger than this may have been minted by another replica a moment ago, in seconds.
 const YOUNG_SECS: i64 = 30;
@@ -74,21 +74,12 @@ pub enum Refusal {
     NoUser,
 }
 
-/// A token that counts.
+/// A token that counted when it was checked.
 #[derive(Clone, Debug)]
 pub struct ValidToken {
-    /// The user whom it speaks for.
-    pub user: String,
-    /// The uid of the user's object.
-    pub uid: String,
-    /// The name of its record.
-    pub name: String,
-    /// The groups that it was signed with, beside all authenticated users.
-    pub groups: Vec<String>,
-    /// The kubeconfig that it belongs to; empty if to none.
-    pub kubeconfig: String,
-    /// When it ends.
-    pub expires: Timestamp,
+    verified: Verified,
+    record: Arc<TokenFacts>,
+    user: Arc<UserFacts>,
 }
 
 impl Validity {
@@ -124,7 +115,24 @@ impl Validity {
         cluster: &str,
         now: Timestamp,
     ) -> Result<ValidToken, Refusal> {
-        let claims = self.verifier.verify(bearer, now)?;
+        self.check_records(self.verifier.verify(bearer, now)?, cluster, now)
+    }
+
+    /// Whether a token that counted on this cluster does so still.
+    pub fn still_counts(&self, token: &ValidToken, cluster: &str, now: Timestamp) -> bool {
+        let verified = token.verified.clone();
+        self.verifier.recheck(&verified, now).is_ok()
+            && self.check_records(verified, cluster, now).is_ok()
+    }
+
+    /// All that is not in the token itself.
+    fn check_records(
+        &self,
+        verified: Verified,
+        cluster: &str,
+        now: Timestamp,
+    ) -> Result<ValidToken, Refusal> {
+        let claims = verified.claims();
         if !claims.is_for_cluster(cluster) {
             return Err(Refusal::OtherCluster);
         }
@@ -133,17 +141,14 @@ impl Validity {
         }
         let record = self.tokens.derived(("", &claims.jti), TokenFacts::of);
         let record = record.ok_or(Refusal::NoRecord)?;
-        record.allow(&claims, cluster, now)?;
+        record.allow(claims, cluster, now)?;
         self.check_kubeconfig(&record, &claims.jti)?;
         let user = self.users.find(&record.user);
         let user = user.filter(|user| user.enabled).ok_or(Refusal::NoUser)?;
         Ok(ValidToken {
-            user: record.user.clone(),
-            uid: user.uid.clone(),
-            name: claims.jti.clone(),
-            groups: claims.groups.clone(),
-            kubeconfig: record.kubeconfig.clone(),
-            expires: claims.expires(),
+            verified,
+            record,
+            user,
         })
     }
 
@@ -169,8 +174,8 @@ impl Validity {
     }
 
     fn is_young(&self, bearer: &str, now: Timestamp) -> bool {
-        let claims = self.verifier.verify(bearer, now);
-        claims.is_ok_and(|claims| now.as_second() - claims.iat < YOUNG_SECS)
+        let verified = self.verifier.verify(bearer, now);
+        verified.is_ok_and(|verified| now.as_second() - verified.claims().iat < YOUNG_SECS)
     }
 
     /// The only `iss` of tokens that count.
@@ -192,15 +197,40 @@ impl Validity {
 }
 
 impl ValidToken {
+    /// The user whom it speaks for.
+    pub fn user(&self) -> &str {
+        &self.record.user
+    }
+
+    /// The uid of the user's object; empty without one.
+    pub fn uid(&self) -> &str {
+        &self.user.uid
+    }
+
+    /// The name of its record.
+    pub fn name(&self) -> &str {
+        &self.verified.claims().jti
+    }
+
+    /// The kubeconfig that it belongs to; empty if to none.
+    pub fn kubeconfig(&self) -> &str {
+        &self.record.kubeconfig
+    }
+
+    /// When it ends.
+    pub fn expires(&self) -> Timestamp {
+        self.verified.claims().expires()
+    }
+
     /// Who its bearer is at a cluster: the one identity that every door hands on.
     pub fn identity(&self) -> UserInfo {
-        let groups = self.groups.iter().map(String::as_str);
+        let groups = self.verified.claims().groups.iter().map(String::as_str);
         let groups = [ALL_AUTHENTICATED].into_iter().chain(groups);
         UserInfo {
-            name: self.user.clone(),
-            uid: self.uid.clone(),
+            name: self.user().to_owned(),
+            uid: self.uid().to_owned(),
             groups: groups.map(str::to_owned).collect(),
-            extra: [(EXTRA_TOKEN.to_owned(), vec![self.name.clone()])].into(),
+            extra: [(EXTRA_TOKEN.to_owned(), vec![self.name().to_owned()])].into(),
         }
     }
 }

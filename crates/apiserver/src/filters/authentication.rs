@@ -110,8 +110,7 @@ async fn authenticate(
     extensions: &Extensions,
 ) -> Result<Option<UserInfo>, String> {
     let sent = headers.get_all(AUTHORIZATION).iter();
-    let sent = sent.map(|value| value.to_str().unwrap_or_default());
-    let bearer = match AuthorizationHeader::parse(sent) {
+    let bearer = match AuthorizationHeader::parse(sent.map(HeaderValue::as_bytes)) {
         AuthorizationHeader::Absent => None,
         AuthorizationHeader::Bearer(token) => Some(token),
         AuthorizationHeader::Refused(reason) => return Err(reason.to_string()),

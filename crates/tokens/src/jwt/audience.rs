@@ -13,12 +13,23 @@ pub const MAX_NAMED_CLUSTERS: usize = 64;
 /// verifies offline refuses such a token. No cluster is named `*`.
 pub const RECORDED_CLUSTERS: &str = "cluster:*";
 
+/// Before the name of a cluster.
+const PREFIX: &str = "cluster:";
+
 /// The audience of one cluster.
 #[must_use]
 pub fn audience(issuer: &str, cluster: &str) -> String {
     match cluster {
         LOCAL => issuer.to_owned(),
-        _ => format!("cluster:{cluster}"),
+        _ => format!("{PREFIX}{cluster}"),
+    }
+}
+
+/// Whether this is the audience of that cluster.
+pub(super) fn is_audience(audience: &str, issuer: &str, cluster: &str) -> bool {
+    match cluster {
+        LOCAL => audience == issuer,
+        _ => audience.strip_prefix(PREFIX) == Some(cluster),
     }
 }
 

@@ -8,7 +8,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::jwt::{RECORDED_CLUSTERS, audience, compact};
+use crate::jwt::audience::is_audience;
+use crate::jwt::{RECORDED_CLUSTERS, compact};
 
 /// The last NumericDate that a token may have: the end of the year 9998, so that a day can be
 /// added.
@@ -48,7 +49,8 @@ impl Claims {
     /// record must list the cluster in either case.
     #[must_use]
     pub fn is_for_cluster(&self, cluster: &str) -> bool {
-        self.is_for(&audience(&self.iss, cluster)) || self.is_for(RECORDED_CLUSTERS)
+        let fits = |own: &String| own == RECORDED_CLUSTERS || is_audience(own, &self.iss, cluster);
+        self.aud.iter().any(fits)
     }
 
     /// The end of its life.

@@ -73,8 +73,8 @@ impl Issuer {
     }
 
     fn verify_at(&self, token: &str, now: Timestamp) -> Result<Claims, Refusal> {
-        let claims = self.verifier.verify(token, now);
-        claims.map(|claims| Claims::clone(&claims))
+        let verified = self.verifier.verify(token, now);
+        verified.map(|verified| verified.claims().clone())
     }
 }
 

@@ -38,9 +38,9 @@ pub struct VerifiedCache {
     shard_capacity: usize,
 }
 
-/// What a signature has proven.
-#[derive(Clone)]
-pub(super) struct Verified {
+/// What the signature of a token has proven.
+#[derive(Clone, Debug)]
+pub struct Verified {
     /// The key that signed. Only its name, lest the cache keep a revoked key in memory.
     pub(super) kid: Arc<str>,
     pub(super) claims: Arc<Claims>,
@@ -50,6 +50,14 @@ pub(super) struct Verified {
 struct Shard {
     young: HashMap<Digest, Verified>,
     old: HashMap<Digest, Verified>,
+}
+
+impl Verified {
+    /// What the token says.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
 }
 
 impl VerifiedCache {
@@ -75,30 +83,38 @@ impl VerifiedCache {
         digest
     }
 
-    /// What is known of a token.
+    /// What is known of a token, which is remembered for longer by that.
     pub(super) fn get(&self, digest: &Digest) -> Option<Verified> {
-        let shard = self.shard(digest);
-        let known = shard.young.get(digest).or_else(|| shard.old.get(digest));
-        known.cloned()
+        let mut shard = self.shard(digest);
+        if let Some(known) = shard.young.get(digest) {
+            return Some(known.clone());
+        }
+        let known = shard.old.remove(digest)?;
+        shard.insert(*digest, known.clone(), self.shard_capacity);
+        Some(known)
     }
 
-    /// Remembers a token, or that it was used again.
+    /// Remembers a token.
     pub(super) fn insert(&self, digest: Digest, verified: Verified) {
-        let mut shard = self.shard(&digest);
-        if self.shard_capacity == 0 || shard.young.contains_key(&digest) {
-            return;
+        if self.shard_capacity > 0 {
+            self.shard(&digest)
+                .insert(digest, verified, self.shard_capacity);
         }
-        if shard.young.len() >= self.shard_capacity {
-            shard.old = mem::take(&mut shard.young);
-        }
-        shard.old.remove(&digest);
-        shard.young.insert(digest, verified);
     }
 
     fn shard(&self, digest: &Digest) -> MutexGuard<'_, Shard> {
         let shard = &self.shards[usize::from(digest[0]) % SHARDS];
         // A panic while it was held would leave a sound map.
         shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shard {
+    fn insert(&mut self, digest: Digest, verified: Verified, capacity: usize) {
+        if self.young.len() >= capacity {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.insert(digest, verified);
     }
 }
 

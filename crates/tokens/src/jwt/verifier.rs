@@ -82,29 +82,34 @@ impl Verifier {
         &self.issuer
     }
 
-    /// What the token says, if it is ours, unaltered, and in force now.
+    /// What is proven of the token, if it is ours, unaltered, and in force now.
     ///
     /// A token seen before costs a hash; its key and its times are looked at anew all the same.
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, Refusal> {
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, Refusal> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::TooLong);
         }
-        let ring = self.ring.load();
         let digest = self.cache.digest(token);
-        let verified = match self.cache.get(&digest) {
-            Some(verified) => {
-                live_key(&ring, &verified.kid, now)?;
-                verified
-            }
-            None => self.check_signed(&ring, token, now)?,
-        };
+        if let Some(verified) = self.cache.get(&digest) {
+            self.recheck(&verified, now)?;
+            return Ok(verified);
+        }
+        let verified = self.check_signed(&self.ring.load(), token, now)?;
         check_times(&verified.claims, now)?;
-        let claims = Arc::clone(&verified.claims);
-        self.cache.insert(digest, verified);
-        Ok(claims)
+        self.cache.insert(digest, verified.clone());
+        Ok(verified)
+    }
+
+    /// Whether a token that was verified before is in force now.
+    ///
+    /// # Errors
+    /// Its key is gone, or its time has come.
+    pub fn recheck(&self, verified: &Verified, now: Timestamp) -> Result<(), Refusal> {
+        live_key(&self.ring.load(), &verified.kid, now)?;
+        check_times(&verified.claims, now)
     }
 
     /// All that does not depend on the claims' times.

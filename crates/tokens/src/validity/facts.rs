@@ -8,6 +8,7 @@ use super::Refusal;
 use crate::jwt::Claims;
 
 /// Of the token's own record.
+#[derive(Debug)]
 pub(super) struct TokenFacts {
     pub(super) user: String,
     pub(super) kubeconfig: String,

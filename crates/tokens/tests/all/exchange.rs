@@ -103,10 +103,7 @@ async fn a_login_is_exchanged_for_a_token_that_hangs_on_the_record() {
     assert_eq!(shown, expected);
     let bearer = &token.status.bearer_token;
     let valid = world.validity.check(bearer, "c-a", NOW).unwrap();
-    assert_eq!(
-        (valid.user.as_str(), valid.kubeconfig.as_str()),
-        ("alice", NAME)
-    );
+    assert_eq!((valid.user(), valid.kubeconfig()), ("alice", NAME));
     for elsewhere in ["c-b", "local"] {
         assert!(world.validity.check(bearer, elsewhere, NOW).is_err());
     }

@@ -13,7 +13,7 @@ async fn a_user_is_found_by_a_principal_as_of_now() {
     let token = world.mint_for("alice@example.com", &["c-a"], NOW).await;
     let uid = || {
         let valid = world.validity.check(&token.bearer, "c-a", NOW);
-        valid.ok().map(|valid| valid.uid)
+        valid.ok().map(|valid| valid.uid().to_owned())
     };
     assert_eq!(uid(), None);
     for (name, uid) in [("u-2", "2"), ("u-3", "3")] {
