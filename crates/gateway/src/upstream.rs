@@ -34,7 +34,7 @@ use api::management::cluster::{ClusterConnection, SecretReference};
 use apiserver::registry::Registry;
 use axum::body::Body;
 use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use k8s_openapi::api::core::v1::Secret;
 use rustls::RootCertStore;
@@ -370,7 +370,11 @@ impl Upstream {
             match sent.map_err(|_| UpstreamError::Slow(Phase::Head))? {
                 Ok(response) => return judged(response),
                 Err(mut failure) => match failure.take_message() {
-                    Some(unsent) if attempt < ATTEMPTS => request = unsent,
+                    Some(unsent) if attempt < ATTEMPTS => {
+                        // The others have met the same end, likely.
+                        self.pool.forget_dead();
+                        request = unsent;
+                    }
                     _ => return Err(UpstreamError::of_connection(failure.into_error())),
                 },
             }
@@ -442,10 +446,8 @@ impl Upstream {
             *request.version_mut() = Version::HTTP_2;
             return Ok(());
         }
-        let host = HeaderValue::from_str(self.target.authority.as_str());
-        request
-            .headers_mut()
-            .insert(HOST, host.map_err(|error| failed(error.into()))?);
+        let host = self.target.host_header.clone();
+        request.headers_mut().insert(HOST, host);
         *request.uri_mut() = Uri::from(path);
         *request.version_mut() = Version::HTTP_11;
         Ok(())

@@ -24,6 +24,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -74,6 +75,8 @@ pub(super) struct Pool {
 struct Idle {
     line: Box<Line>,
     since: Instant,
+    /// The thread whose runtime waits for its bytes.
+    home: ThreadId,
 }
 
 struct Multiplexed {
@@ -116,7 +119,8 @@ impl Pool {
         })
     }
 
-    /// A waiting connection, or one with a free stream.
+    /// A waiting connection, or one with a free stream. The cluster may have hung up meanwhile, which
+    /// shows when a request is sent.
     pub(super) fn waiting(&self) -> Option<Connection> {
         let waiting = || self.pop_idle().map(Connection::Http1);
         self.free_stream().or_else(waiting)
@@ -191,17 +195,20 @@ impl Pool {
     /// One of this thread's if there is any: for another's, that thread would be woken at each answer.
     fn pop_idle(&self) -> Option<Box<Line>> {
         let here = thread::current().id();
+        let mut idle = lock(&self.http1);
         loop {
-            let Idle { mut line, since } = {
-                let mut idle = lock(&self.http1);
-                let own = idle.iter().rposition(|idle| idle.line.home == here);
-                let last = idle.len().saturating_sub(1);
-                idle.remove(own.unwrap_or(last))?
-            };
-            if since.elapsed() <= IDLE && line.is_ready() {
+            let own = idle.iter().rposition(|idle| idle.home == here);
+            let last = idle.len().saturating_sub(1);
+            let Idle { line, since, .. } = idle.remove(own.unwrap_or(last))?;
+            if since.elapsed() <= IDLE {
                 return Some(line);
             }
         }
+    }
+
+    /// Forgets the waiting connections whose other end has hung up.
+    pub(super) fn forget_dead(&self) {
+        lock(&self.http1).retain_mut(|idle| idle.line.is_alive());
     }
 
     /// Takes a connection back, unless it is still sending a request that was answered early.
@@ -217,8 +224,9 @@ impl Pool {
             idle.pop_front();
         }
         idle.push_back(Idle {
-            line,
             since: Instant::now(),
+            home: line.home,
+            line,
         });
     }
 
@@ -289,10 +297,16 @@ impl Line {
         }
     }
 
-    /// Whether a request can be sent: none is under way, and the cluster has not hung up.
+    /// Whether a request can be sent: none is under way.
     fn is_ready(&mut self) -> bool {
-        self.advance(&mut Context::from_waker(Waker::noop()));
-        self.connection.is_some() && self.sender.is_ready()
+        // That the last one has ended may need one more look.
+        self.sender.is_ready() || self.is_alive() && self.sender.is_ready()
+    }
+
+    /// Whether the cluster has not hung up.
+    fn is_alive(&mut self) -> bool {
+        self.advance(&mut nobody());
+        self.connection.is_some()
     }
 
     /// Moves bytes. What comes of it, an end included, shows in the answer or its body.
@@ -305,16 +319,43 @@ impl Line {
         }
     }
 
+    /// The next of the body of an answer.
+    fn poll_frame(
+        &mut self,
+        incoming: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<bytes::Bytes>>>> {
+        let frame = Pin::new(&mut *incoming).poll_frame(&mut nobody());
+        if frame.is_ready() {
+            return frame;
+        }
+        // Now it knows that more is wanted.
+        self.poll(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx))
+    }
+
+    /// Moves bytes until they have made something ready. The two ends of an answer wake each other for
+    /// each step, and both are polled here: so first nobody is to be woken, and only whoever has to wait
+    /// after that is woken for what the cluster sends.
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut outcome: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.advance(&mut nobody());
+        if let Poll::Ready(outcome) = outcome(&mut nobody()) {
+            return Poll::Ready(outcome);
+        }
+        self.advance(cx);
+        outcome(&mut nobody())
+    }
+
     async fn send(
         &mut self,
         request: http::Request<Body>,
     ) -> Result<http::Response<Incoming>, TrySendError<http::Request<Body>>> {
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let next = |cx: &mut Context<'_>| {
-            self.advance(cx);
-            answer.as_mut().poll(cx)
-        };
-        poll_fn(next).await
+        // It must not be made to wait for a turn of its own: nobody would be woken for that.
+        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
+        poll_fn(|cx| self.poll(cx, |cx| answer.as_mut().poll(cx))).await
     }
 }
 
@@ -381,14 +422,10 @@ impl http_body::Body for PooledBody {
         if let Some(error) = this.failed.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        let mut frame = Pin::new(&mut this.incoming).poll_frame(cx);
-        if frame.is_pending()
-            && let Hold::Http1(_, Some(line)) = &mut this.hold
-        {
-            // Now it knows that more is wanted.
-            line.advance(cx);
-            frame = Pin::new(&mut this.incoming).poll_frame(cx);
-        }
+        let frame = match &mut this.hold {
+            Hold::Http1(_, Some(line)) => line.poll_frame(&mut this.incoming, cx),
+            _ => Pin::new(&mut this.incoming).poll_frame(cx),
+        };
         match ready!(frame) {
             Some(Err(error)) => {
                 // A server throws away what it has not sent yet when a body fails: let it send first.
@@ -421,6 +458,11 @@ impl Drop for PooledBody {
             pool.give_back(line);
         }
     }
+}
+
+/// For what is looked at, and not waited for.
+fn nobody() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 /// A panic while it was held leaves a sound list.

@@ -22,6 +22,8 @@ pub(super) struct Target {
     pub(super) port: u16,
     /// Host and port as the cluster's own URL has them.
     pub(super) authority: Authority,
+    /// The same, as `Host`.
+    pub(super) host_header: HeaderValue,
     /// What stands before every path; empty or `/…` without a slash at the end.
     pub(super) base_path: String,
     pub(super) server_name: ServerName<'static>,
@@ -85,6 +87,8 @@ impl Target {
             proxy: Proxy::of(&connection.proxy_url, system_roots)?,
             host: place.host,
             port: place.port,
+            host_header: HeaderValue::from_str(place.authority.as_str())
+                .map_err(|_| UpstreamError::Malformed("server"))?,
             authority: place.authority,
             base_path: place.base_path,
         })

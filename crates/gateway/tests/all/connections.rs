@@ -1,11 +1,16 @@
 //! Open connections, and what they end with (S46, S52, S55).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use api::management::Cluster as ClusterObject;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::join_all;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
+use tokio::sync::Barrier;
 
 use crate::authority::Authority;
 use crate::cluster::{Cluster, lines};
@@ -49,6 +54,41 @@ async fn a_connection_that_the_cluster_closed_is_not_used() {
         cluster.wait_open(0).await;
     }
     assert_eq!(cluster.seen().len(), 3);
+}
+
+/// As when a cluster restarts: more connections than a request is tried on wait, all of them dead.
+#[tokio::test]
+async fn a_crowd_of_connections_that_the_cluster_closed_fails_no_request() {
+    const CROWD: usize = 8;
+    let world = World::start().await;
+    let begun = AtomicUsize::new(0);
+    let [asked, answered] = [CROWD, CROWD + 1].map(|size| Arc::new(Barrier::new(size)));
+    let all_answered = Arc::clone(&answered);
+    let cluster = Cluster::start(world.tls(), move |mut peer| {
+        let is_of_crowd = begun.fetch_add(1, Ordering::Relaxed) < CROWD;
+        let barriers = is_of_crowd.then(|| (Arc::clone(&asked), Arc::clone(&answered)));
+        async move {
+            peer.head().await;
+            if let Some((asked, _)) = &barriers {
+                asked.wait().await;
+            }
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                .await;
+            if let Some((_, answered)) = &barriers {
+                answered.wait().await;
+            }
+        }
+    })
+    .await;
+    world.add("c-1", &cluster).await;
+    let token = world.mint("alice", &["c-1"]).await;
+    let get = || world.get("/k8s/clusters/c-1/api", &token);
+    let codes = join_all((0..CROWD).map(|_| get())).await;
+    assert!(codes.iter().all(|answer| answer.code == 200));
+    all_answered.wait().await;
+    cluster.wait_open(0).await;
+    assert_eq!(get().await.code, 200);
+    assert_eq!(cluster.seen().len(), CROWD + 1);
 }
 
 /// Sends what never ends, to whoever asks.
