@@ -4,13 +4,18 @@
 //! processor to processor, where waking the other one can cost as much as the request itself. HTTP/2
 //! carries all users of a front proxy over few connections; see [`Requests`].
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+
+/// How often a thread wakes up without a reason.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Threads that serve connections. They end when it is dropped, and with them what they still serve.
 #[derive(Debug)]
@@ -60,13 +65,26 @@ impl Worker {
         thread::Builder::new()
             .name(format!("connections-{number}"))
             .spawn(move || {
-                runtime.block_on(stop.cancelled());
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        never = tick() => match never {},
+                    }
+                });
                 runtime.shutdown_background();
             })?;
         Ok(Self {
             runtime: handle,
             tasks: TaskTracker::new(),
         })
+    }
+}
+
+/// Never lets all timers of a thread be far away. A runtime that gets a timer before all others starts
+/// its wait anew, which is two system calls; each request has such a timeout, and few are this short.
+async fn tick() -> Infallible {
+    loop {
+        tokio::time::sleep(TICK).await;
     }
 }
 
@@ -103,7 +121,6 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Request
 mod tests {
     use std::collections::BTreeSet;
     use std::thread::ThreadId;
-    use std::time::Duration;
 
     use hyper::rt::Executor;
     use tokio::sync::mpsc;
