@@ -75,14 +75,17 @@ impl Load {
     }
 }
 
-/// Loads for `each` in turns, twice, so that a machine that changes its pace meets all alike.
+/// How often each load has its turn.
+pub(crate) const ROUNDS: u32 = 8;
+
+/// Loads for `each` in short turns, so that a machine that changes its pace meets all alike.
 pub(crate) async fn in_turns<const N: usize>(
     each: Duration,
     loads: [(&Load, Meter); N],
 ) -> anyhow::Result<[Sample; N]> {
-    let turn = Stop::After(each / 2);
+    let turn = Stop::After(each / ROUNDS);
     let mut samples = std::array::from_fn(|_| Sample::default());
-    for _ in 0..2 {
+    for _ in 0..ROUNDS {
         for (sample, (load, meter)) in samples.iter_mut().zip(loads) {
             sample.extend(load.run(turn, meter).await?);
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Bench;
 use super::cluster::CLUSTER;
 use crate::endpoint::Endpoint;
-use crate::load::{self, Load};
+use crate::load::{self, Load, ROUNDS};
 use crate::options::Group;
 use crate::report::{Row, Unit, millis};
 use crate::request::{self, JSON};
@@ -91,8 +91,8 @@ impl Bench<'_> {
             endpoint: Arc::clone(bytes),
         };
         let (mut our_sample, mut their_sample) = (Sample::default(), Sample::default());
-        let turn = self.options.duration() / 2;
-        for _ in 0..2 {
+        let turn = self.options.duration() / ROUNDS;
+        for _ in 0..ROUNDS {
             our_sample.extend(ours.run(turn, self.server.meter()).await?);
             their_sample.extend(theirs.run(turn, rival.process.meter()).await?);
         }

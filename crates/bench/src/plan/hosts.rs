@@ -11,7 +11,7 @@ use tokio::task::block_in_place;
 
 use super::gateway::Measured;
 use crate::host::{Host, Store};
-use crate::load::{Load, Stop};
+use crate::load::{Load, ROUNDS, Stop};
 use crate::options::{Group, Options};
 use crate::process::Meter;
 use crate::progress;
@@ -79,19 +79,20 @@ struct Cost {
 }
 
 impl Behind<'_> {
-    /// Does `works` in turns, twice, as [`crate::load::in_turns`] does loads.
+    /// Does `works` in turns, as [`crate::load::in_turns`] does loads.
     async fn in_turns<const N: usize>(&self, works: [Work; N]) -> anyhow::Result<[Cost; N]> {
         let meters = self.host.meters(self.store)?;
         let mut observed: [(Sample, [Duration; 3]); N] =
             std::array::from_fn(|_| Default::default());
-        for _ in 0..2 {
+        for _ in 0..ROUNDS {
             for ((sample, spent), work) in observed.iter_mut().zip(&works) {
                 let before = read(&meters)?;
                 sample.extend(match work {
                     Work::Requests(load) => {
-                        load.run(Stop::After(self.duration / 2), meters[0]).await?
+                        load.run(Stop::After(self.duration / ROUNDS), meters[0])
+                            .await?
                     }
-                    Work::Puts(puts) => puts.run(self.duration / 2).await?,
+                    Work::Puts(puts) => puts.run(self.duration / ROUNDS).await?,
                 });
                 for (spent, (after, before)) in
                     spent.iter_mut().zip(read(&meters)?.into_iter().zip(before))
