@@ -119,6 +119,8 @@ mod tests {
         let mut headers = map(sent);
         let found = take(&mut headers, true);
         assert_eq!(found.as_ref().map(SentToken::expose), token, "{sent:?}");
+        let shown = format!("{found:?}");
+        assert!(!token.is_some_and(|token| shown.contains(token)), "{shown}");
         assert_eq!(headers, map(left), "{sent:?}");
     }
 

@@ -24,7 +24,8 @@ use crate::status::respond;
 #[derive(Clone)]
 pub(crate) struct Front {
     pub(crate) gateway: Arc<Gateway>,
-    pub(crate) inner: HttpService,
+    /// Shared, since each request clones the front, and those to clusters do not need it.
+    pub(crate) inner: Arc<HttpService>,
 }
 
 impl Service<Request<Body>> for Front {
@@ -47,7 +48,7 @@ impl Service<Request<Body>> for Front {
         let target = request.uri().path_and_query().cloned();
         let target = target.unwrap_or_else(|| PathAndQuery::from_static("*"));
         let (id, rest) = match Route::of(target.as_str()) {
-            Route::Elsewhere => return Box::pin(self.inner.clone().oneshot(request)),
+            Route::Elsewhere => return Box::pin(HttpService::clone(&self.inner).oneshot(request)),
             Route::Ambiguous => return Box::pin(async { Ok(respond(&ambiguous())) }),
             Route::Cluster { id, rest } => (id, rest),
         };
@@ -60,7 +61,7 @@ impl Service<Request<Body>> for Front {
         };
         if id == cluster::LOCAL && !self.gateway.is_connected(id) {
             *request.uri_mut() = Uri::from(rest);
-            return Box::pin(self.inner.clone().oneshot(request));
+            return Box::pin(HttpService::clone(&self.inner).oneshot(request));
         }
         let (gateway, id) = (Arc::clone(&self.gateway), id.to_owned());
         guarded(async move { gateway.answer(&id, rest, request).await })

@@ -96,7 +96,7 @@ impl Gateway {
     pub fn layer(self: &Arc<Self>, inner: HttpService) -> HttpService {
         HttpService::new(Front {
             gateway: Arc::clone(self),
-            inner,
+            inner: Arc::new(inner),
         })
     }
 
