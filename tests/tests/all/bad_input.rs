@@ -7,7 +7,7 @@
 mod requests;
 
 use e2e::Server;
-use e2e::http::{Client, Request};
+use e2e::http::{Client, Request, expect};
 use serde_json::{Value, json};
 
 use crate::record;
@@ -337,4 +337,31 @@ fn a_request_that_never_ends_holds_nobody_up() {
     drop(connection);
     assert_eq!(answered, [record::name(&target.record)]);
     target.assert_untouched();
+}
+
+/// S54: the file says where this server is by its settings, whatever a request says of that.
+#[test]
+fn no_request_says_where_the_server_is() {
+    let server = Server::start().unwrap();
+    let alice = server.client("alice").unwrap();
+    let wanted = record::wanted(json!({}));
+    let servers = |request: Request| {
+        let answer = expect(alice.send(&request.json(&wanted)).unwrap(), 201);
+        let created = answer.unwrap().json().unwrap();
+        let file = created["status"]["value"].as_str().unwrap().to_owned();
+        let lines = file.lines().map(str::trim).map(str::to_owned);
+        lines
+            .filter(|line| line.starts_with("server:"))
+            .collect::<Vec<_>>()
+    };
+    let honest = servers(Request::new("POST", record::PATH));
+    assert_eq!(honest.len(), 1, "{honest:?}");
+    let elsewhere = format!("https://evil.example{}", record::PATH);
+    let forged = Request::new("POST", &elsewhere)
+        .header("X-Forwarded-Host", "evil.example")
+        .header("X-Forwarded-Proto", "http")
+        .header("X-Forwarded-Port", "1")
+        .header("X-Original-Host", "evil.example")
+        .header("Forwarded", "host=evil.example;proto=http");
+    assert_eq!(servers(forged), honest);
 }

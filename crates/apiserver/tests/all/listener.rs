@@ -308,3 +308,39 @@ async fn a_head_beyond_the_limit_is_431() {
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 431");
 }
+
+/// The first message of a client that speaks nothing newer than this version (RFC 5246, section 7.4.1.2).
+fn old_hello(version: [u8; 2]) -> Vec<u8> {
+    // Two suites, no session, no compression.
+    let suites = [0, 4, 0xc0, 0x2b, 0xc0, 0x2f];
+    // Curve P-256, uncompressed points, ECDSA with SHA-256.
+    let curve = [0, 10, 0, 4, 0, 2, 0, 23];
+    let points = [0, 11, 0, 2, 1, 0];
+    let signature = [0, 13, 0, 4, 0, 2, 4, 3];
+    let extensions = [&[0, 22], &curve[..], &points, &signature].concat();
+    let body = [&version[..], &[7; 32], &[0], &suites, &[1, 0], &extensions].concat();
+    let message = [&[1, 0, 0, u8::try_from(body.len()).unwrap()], &body[..]].concat();
+    let length = u8::try_from(message.len()).unwrap();
+    [&[22, 3, 1, 0, length], &message[..]].concat()
+}
+
+/// S53.
+#[tokio::test]
+async fn nothing_older_than_tls_1_2_is_spoken() {
+    let listener = Listener::start(&Identity::new("localhost"), peers()).await;
+    // The fatal alert `protocol_version` (RFC 8446, section 6.2); the same message goes on in TLS 1.2.
+    let refused = [21, 3, 3, 0, 2, 2, 70];
+    let handshake = [22, 3, 3];
+    for (version, expected) in [
+        ([3, 0], &refused[..]),
+        ([3, 1], &refused),
+        ([3, 2], &refused),
+        ([3, 3], &handshake),
+    ] {
+        let mut stream = TcpStream::connect(listener.address).await.unwrap();
+        stream.write_all(&old_hello(version)).await.unwrap();
+        let mut answer = vec![0; expected.len()];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, expected, "{version:?}");
+    }
+}
