@@ -147,7 +147,10 @@ async fn etcds_own_limits_are_told() {
         "{}",
         chain(&full)
     );
-    assert_eq!(names(&*store).await.len(), written, "reads go on");
+    // Reads go on. The write that filled the space may have been done, though etcd says that it was not
+    // (`quotaApplierV3` in its `server/etcdserver/apply`).
+    let read = names(&*store).await.len();
+    assert!(read == written || read == written + 1, "{read} {written}");
 }
 
 #[tokio::test]
