@@ -75,8 +75,6 @@ pub(super) struct Pool {
 struct Idle {
     line: Box<Line>,
     since: Instant,
-    /// The thread whose runtime waits for its bytes.
-    home: ThreadId,
 }
 
 struct Multiplexed {
@@ -197,9 +195,9 @@ impl Pool {
         let here = thread::current().id();
         let mut idle = lock(&self.http1);
         loop {
-            let own = idle.iter().rposition(|idle| idle.home == here);
+            let own = idle.iter().rposition(|idle| idle.line.home == here);
             let last = idle.len().saturating_sub(1);
-            let Idle { line, since, .. } = idle.remove(own.unwrap_or(last))?;
+            let Idle { line, since } = idle.remove(own.unwrap_or(last))?;
             if since.elapsed() <= IDLE {
                 return Some(line);
             }
@@ -224,9 +222,8 @@ impl Pool {
             idle.pop_front();
         }
         idle.push_back(Idle {
-            since: Instant::now(),
-            home: line.home,
             line,
+            since: Instant::now(),
         });
     }
 
