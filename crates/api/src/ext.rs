@@ -2,9 +2,11 @@
 
 pub mod kubeconfig;
 pub mod token;
+mod token_reference;
 
 pub use kubeconfig::{Kubeconfig, KubeconfigSpec, KubeconfigStatus};
 pub use token::{Token, TokenPrincipal, TokenSpec, TokenStatus};
+pub use token_reference::TokenReference;
 
 /// The API group.
 pub const GROUP: &str = "ext.cattle.io";

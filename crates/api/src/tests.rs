@@ -122,6 +122,7 @@ fn definitions_have_names_unique_among_all_groups() {
         "io.cattle.ext.v1.KubeconfigStatus",
         "io.cattle.ext.v1.Token",
         "io.cattle.ext.v1.TokenPrincipal",
+        "io.cattle.ext.v1.TokenReference",
         "io.cattle.ext.v1.TokenSpec",
         "io.cattle.ext.v1.TokenStatus",
         "io.cattle.management.v3.ClientCertificates",

@@ -24,6 +24,8 @@ pub struct RequestContext {
     pub(crate) query: Arc<Query>,
     /// Who asks, after impersonation; nobody before authentication.
     pub user: Arc<UserInfo>,
+    /// The caller who authenticated: the same as `user` unless that is impersonated.
+    pub authenticated: Arc<UserInfo>,
     /// Its identity in logs, echoed as `Audit-ID`.
     pub audit_id: Arc<str>,
     /// Product and version of the client, as it says.

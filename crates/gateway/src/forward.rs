@@ -112,8 +112,7 @@ impl Gateway {
         let is_websocket = protocol == Some(Protocol::WebSocket);
         let sent = bearer::take(request.headers_mut(), is_websocket);
         let sent = sent.ok_or_else(Status::unauthorized)?;
-        let checked = self.sessions.check(sent.expose(), id).await;
-        let (token, epoch) = checked.ok_or_else(Status::unauthorized)?;
+        let (token, epoch) = self.sessions.check(sent.expose(), id).await?;
         let user = speakable(token.identity())?;
         let entered = self.upstreams.enter(id);
         let (upstream, place) = entered.map_err(|error| failed(id, &error))?;

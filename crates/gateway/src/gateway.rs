@@ -19,7 +19,7 @@ use crate::endpoint::Zone;
 use crate::endpoint::directory::{Directory, Door, Place};
 use crate::front::Front;
 use crate::passthrough::Passages;
-use crate::sessions::{Sessions, follow};
+use crate::sessions::{Bound, Sessions, follow};
 use crate::upstream::{Options, Upstreams};
 
 /// What a gateway works with.
@@ -120,14 +120,12 @@ impl Gateway {
     /// Ends requests whose token ends, by following whatever may end one, until the server stops.
     pub async fn run(self: Arc<Self>) {
         let sessions = &self.sessions;
-        let of_tokens = sessions.follow(&self.parts.tokens, |bound, names| {
+        let depends = |bound: &Bound, names: &HashSet<&str>| {
             let token = bound.token();
-            token.is_some_and(|token| names.contains(token.name()))
-        });
-        let of_kubeconfigs = sessions.follow(&self.parts.kubeconfigs, |bound, names| {
-            let token = bound.token();
-            token.is_some_and(|token| names.contains(token.kubeconfig()))
-        });
+            token.is_some_and(|token| token.depends_on(|name| names.contains(name)))
+        };
+        let of_tokens = sessions.follow(&self.parts.tokens, depends);
+        let of_kubeconfigs = sessions.follow(&self.parts.kubeconfigs, depends);
         // A user may be known by other names than the object's.
         let of_users = sessions.follow(&self.parts.users, |_, _| true);
         let all_clusters = || {
@@ -143,7 +141,9 @@ impl Gateway {
         };
         tokio::select! {
             () = self.parts.stop.cancelled() => {}
-            ((), ()) = async { tokio::join!(of_caches, sessions.follow_time()) } => {}
+            ((), (), ()) = async {
+                tokio::join!(of_caches, sessions.follow_time(), sessions.follow_access())
+            } => {}
         }
         sessions.end(|bound| bound.is_long());
     }
@@ -163,6 +163,9 @@ impl Gateway {
                 self.sessions.end(|bound| bound.cluster() == *name);
             }
         }
+        // A cluster that was deleted and created again is another one.
+        self.sessions
+            .recheck(|bound| names.contains(bound.cluster()));
         self.refresh_names(|id| names.contains(id));
     }
 }

@@ -8,17 +8,20 @@
 //! A request that was checked just before a change and entered just after is caught by the epoch:
 //! it moves before the task looks, and whoever finds it moved checks once more.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use apiserver::registry::Registry;
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use machinery::meta::Object;
+use machinery::status::Status;
 use machinery::time::Clock;
 use slab::Slab;
-use tokens::validity::{ValidToken, Validity};
+use tokens::validity::{Refusal, ValidToken, Validity};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// How often sessions are looked through for tokens that have expired.
@@ -27,6 +30,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How many looks pass until every session is asked for, whatever was seen: a signing key may be
 /// gone.
 const FULL_LOOK: u64 = 30;
+
+/// Rights that are asked for at the same time.
+const AT_ONCE: usize = 64;
 
 /// Requests under way.
 pub(crate) struct Sessions {
@@ -70,15 +76,28 @@ impl Sessions {
         })
     }
 
-    /// The token, if it counts on this cluster, and the epoch to enter it with.
-    pub(crate) async fn check(&self, bearer: &str, cluster: &str) -> Option<(ValidToken, u64)> {
+    /// The token, if it is valid on this cluster, and the epoch to enter it with.
+    ///
+    /// # Errors
+    /// 503 where the right of its user cannot be checked now, else the uniform 401.
+    pub(crate) async fn check(
+        &self,
+        bearer: &str,
+        cluster: &str,
+    ) -> Result<(ValidToken, u64), Status> {
         let epoch = self.epoch.load(Ordering::SeqCst);
         let now = self.clock.now();
-        match self.validity.check_settled(bearer, cluster, now).await {
-            Ok(token) => Some((token, epoch)),
+        match self.validity.check(bearer, cluster, now).await {
+            Ok(token) => Ok((token, epoch)),
             Err(refusal) => {
                 tracing::info!(why = %refusal, cluster, "authentication failed");
-                None
+                Err(match refusal {
+                    Refusal::AccessUnknown => Status::service_unavailable(
+                        "your access to the cluster cannot be checked now",
+                        Some(1),
+                    ),
+                    _ => Status::unauthorized(),
+                })
             }
         }
     }
@@ -92,7 +111,7 @@ impl Sessions {
             ended: CancellationToken::new(),
         });
         let has_moved = self.epoch.load(Ordering::SeqCst) != epoch;
-        if has_moved && !self.still_counts(&session.bound) {
+        if has_moved && !self.still_holds(&session.bound) {
             return None;
         }
         Some(session)
@@ -127,7 +146,7 @@ impl Sessions {
             concerned.map(|(_, bound)| Arc::clone(bound)).collect()
         };
         for bound in concerned {
-            if !self.still_counts(&bound) {
+            if !self.still_holds(&bound) {
                 bound.ended.cancel();
             }
         }
@@ -151,6 +170,47 @@ impl Sessions {
         }
     }
 
+    /// Ends the sessions of users who may no longer access their cluster; never returns. A right has no
+    /// event here, so it is asked for again and again: the authorizer remembers its answers.
+    pub(crate) async fn follow_access(&self) {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            let open = self.open_by_right();
+            let checked = stream::iter(open.values())
+                .for_each_concurrent(AT_ONCE, |sessions| self.end_without_access(sessions));
+            checked.await;
+        }
+    }
+
+    /// The sessions with a token, by that token and their cluster: one question decides about all of
+    /// a group.
+    fn open_by_right(&self) -> HashMap<(String, Box<str>), Vec<Arc<Bound>>> {
+        let mut groups: HashMap<_, Vec<_>> = HashMap::new();
+        for (_, bound) in self.open().iter() {
+            if let Some(token) = &bound.token {
+                let right = (token.name().to_owned(), bound.cluster.clone());
+                groups.entry(right).or_default().push(Arc::clone(bound));
+            }
+        }
+        groups
+    }
+
+    async fn end_without_access(&self, sessions: &[Arc<Bound>]) {
+        let first = sessions.first();
+        let Some((bound, token)) = first.and_then(|bound| Some((bound, bound.token()?))) else {
+            return;
+        };
+        let checked = self.validity.check_access(token, &bound.cluster).await;
+        if let Err(refusal) = checked {
+            tracing::info!(why = %refusal, cluster = &*bound.cluster, user = token.user(), "sessions end");
+            for session in sessions {
+                session.ended.cancel();
+            }
+        }
+    }
+
     /// Ends the sessions that changes of these objects end; `concerns` says which a change of the
     /// objects of these names may concern. Returns when the cache ends.
     pub(crate) async fn follow<T: Object>(
@@ -165,10 +225,10 @@ impl Sessions {
         .await;
     }
 
-    fn still_counts(&self, bound: &Bound) -> bool {
+    fn still_holds(&self, bound: &Bound) -> bool {
         bound.token.as_ref().is_none_or(|token| {
             let now = self.clock.now();
-            self.validity.still_counts(token, &bound.cluster, now)
+            self.validity.still_holds(token, &bound.cluster, now)
         })
     }
 

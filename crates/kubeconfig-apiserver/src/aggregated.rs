@@ -199,6 +199,7 @@ async fn domain(
         issuer: args.listen.issuer(),
         store: backend.store,
         confirmed: holds,
+        authorizer: as_the_host_decides(host, clock),
         prober: prober::Options {
             unconnected: false,
             ..prober::Options::default()
@@ -231,6 +232,7 @@ fn for_host(
     let bearers = DelegatedAuthenticator::new(reviews, &random_key(), Arc::clone(clock));
     let authorizer = AuthorizerUnion::new(vec![
         Arc::new(AlwaysAllowPaths::new(health::PATHS)?),
+        domain.disabled_users(),
         Arc::new(PrivilegedGroup::system_masters()),
         as_the_host_decides(host, clock),
     ]);
@@ -251,6 +253,7 @@ fn for_users(
     let public = health::PATHS.into_iter().chain(documents);
     let authorizer = AuthorizerUnion::new(vec![
         Arc::new(AlwaysAllowPaths::new(public)?),
+        domain.disabled_users(),
         Arc::new(ClusterAuthorizer),
         as_the_host_decides(host, clock),
     ]);

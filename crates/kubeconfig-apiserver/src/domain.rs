@@ -12,13 +12,14 @@ use apiserver::health::HealthCheck;
 use apiserver::private_document;
 use apiserver::registry::{Registries, Registry};
 use apiserver::stored_object::StoredObject;
+use auth::Authorizer;
 use gateway::endpoint::Zone;
 use gateway::prober::{self, Prober};
 use gateway::upstream;
 use gateway::{Gateway, GatewayParts};
 use k8s_openapi::api::core::v1::Secret;
 use kubeconfigs::download::{self, Downloads};
-use kubeconfigs::resource::{Kubeconfigs, ManagedEndpoints};
+use kubeconfigs::resource::{KubeconfigParts, Kubeconfigs, ManagedEndpoints};
 use machinery::status::Status;
 use machinery::time::Clock;
 use management::feature::Features;
@@ -32,11 +33,12 @@ use tokens::key_ring::RotationPolicy;
 use tokens::key_store::KeyStore;
 use tokens::minter::Minter;
 use tokens::openid::OpenId;
+use tokens::origin::Origins;
 use tokens::sweeper::Sweeper;
-use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource};
+use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource, TokenResourceParts};
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
-use tokens::user_directory::UserDirectory;
-use tokens::validity::{Confirmed, Validity};
+use tokens::user_directory::{DisabledUsers, UserDirectory};
+use tokens::validity::{Confirmed, Validity, ValidityParts};
 use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
@@ -76,6 +78,8 @@ pub(crate) struct DomainParts {
     pub(crate) store: Arc<dyn Store>,
     /// Whether what is in memory can be relied on.
     pub(crate) confirmed: Confirmed,
+    /// Decides what users may do with clusters.
+    pub(crate) authorizer: Arc<dyn Authorizer>,
     /// The host names of clusters, if they have any.
     pub(crate) zone: Option<Zone>,
     /// How clusters are looked at.
@@ -92,7 +96,9 @@ pub(crate) struct Domain {
     namespace: String,
     settings: Settings,
     users: Arc<UserDirectory>,
+    confirmed: Confirmed,
     validity: Arc<Validity>,
+    origins: Arc<Origins>,
     minter: Arc<Minter>,
     keys: Arc<KeyStore>,
     zone: Option<Zone>,
@@ -130,10 +136,23 @@ impl Domain {
         let required = Arc::new(move || required.require_user());
         let users = UserDirectory::new(parts.management.users.clone(), required);
         let users = Arc::new(users);
-        let (kubeconfigs, tokens) = (&parts.records.kubeconfigs, &parts.records.tokens);
-        let records = (tokens.clone(), kubeconfigs.clone());
-        let validity = Validity::new(verifier, records.0, records.1, Arc::clone(&users));
-        let validity = validity.while_confirmed(parts.confirmed);
+        let tokens = &parts.records.tokens;
+        let validity = Arc::new(Validity::new(ValidityParts {
+            verifier,
+            tokens: tokens.clone(),
+            kubeconfigs: parts.records.kubeconfigs.clone(),
+            clusters: parts.management.clusters.clone(),
+            users: Arc::clone(&users),
+            authorizer: parts.authorizer,
+            confirmed: Arc::clone(&parts.confirmed),
+        }));
+        let minting = settings.clone();
+        let origins = Origins {
+            tokens: tokens.clone(),
+            users: Arc::clone(&users),
+            validity: Arc::clone(&validity),
+            mint_with_token: Arc::new(move || minting.mint_with_token().map_err(invalid)),
+        };
         let minter = Minter::new(Arc::clone(&keys), parts.issuer, tokens.clone());
         Ok(Self {
             records: parts.records,
@@ -143,7 +162,9 @@ impl Domain {
             namespace: parts.namespace,
             settings,
             users,
-            validity: Arc::new(validity),
+            confirmed: parts.confirmed,
+            origins: Arc::new(origins),
+            validity,
             minter: Arc::new(minter),
             keys,
             zone: parts.zone,
@@ -206,16 +227,19 @@ impl Domain {
     }
 
     pub(crate) fn kubeconfig_resource(&self) -> Kubeconfigs {
-        let records = (
-            self.records.kubeconfigs.clone(),
-            self.records.tokens.clone(),
-            Arc::clone(&self.users),
-        );
         let management = &self.management;
-        let reachable = (management.clusters.clone(), management.nodes.clone());
-        let configured = (self.settings.clone(), Features(management.features.clone()));
-        Kubeconfigs::new(records, reachable, Arc::clone(&self.minter), configured)
-            .with_managed_endpoints(self.managed_endpoints())
+        Kubeconfigs::new(KubeconfigParts {
+            registry: self.records.kubeconfigs.clone(),
+            tokens: self.records.tokens.clone(),
+            users: Arc::clone(&self.users),
+            origins: Arc::clone(&self.origins),
+            clusters: management.clusters.clone(),
+            nodes: management.nodes.clone(),
+            managed: self.managed_endpoints(),
+            minter: Arc::clone(&self.minter),
+            settings: self.settings.clone(),
+            features: Features(management.features.clone()),
+        })
     }
 
     /// Only clusters that the gateway reaches have one.
@@ -229,28 +253,29 @@ impl Domain {
     }
 
     pub(crate) fn token_resource(&self) -> TokenResource {
-        let exchange = Exchange {
-            kubeconfigs: self.records.kubeconfigs.clone(),
-            signers: self.signers.clone(),
-        };
-        let records = (
-            self.records.tokens.clone(),
-            self.management.clusters.clone(),
-            exchange,
-        );
-        let max_ttls = MaxTtls {
-            token: self.max_ttl(Settings::token_max_ttl),
-            exchanged: self.max_ttl(Settings::exec_token_ttl),
-            certificate: self.max_ttl(Settings::exec_certificate_ttl),
-        };
-        let users = Arc::clone(&self.users);
-        TokenResource::new(records, users, Arc::clone(&self.minter), max_ttls)
+        TokenResource::new(TokenResourceParts {
+            registry: self.records.tokens.clone(),
+            clusters: self.management.clusters.clone(),
+            exchange: Exchange {
+                kubeconfigs: self.records.kubeconfigs.clone(),
+                signers: self.signers.clone(),
+                validity: self.validity(),
+            },
+            users: Arc::clone(&self.users),
+            origins: Arc::clone(&self.origins),
+            minter: Arc::clone(&self.minter),
+            max_ttls: MaxTtls {
+                token: self.max_ttl(Settings::token_max_ttl),
+                exchanged: self.max_ttl(Settings::exec_token_ttl),
+                certificate: self.max_ttl(Settings::exec_certificate_ttl),
+            },
+        })
     }
 
     fn max_ttl(&self, of: fn(&Settings) -> Result<Option<Duration>, InvalidSetting>) -> MaxTtl {
         let settings = self.settings.clone();
         Arc::new(move || {
-            let max = of(&settings).map_err(|error| Status::internal(error.to_string()))?;
+            let max = of(&settings).map_err(invalid)?;
             Ok(max.map(|max| i64::try_from(max.as_millis()).unwrap_or(i64::MAX)))
         })
     }
@@ -276,7 +301,9 @@ impl Domain {
         let sweeper = Sweeper {
             tokens: self.records.tokens.clone(),
             kubeconfigs: self.records.kubeconfigs.clone(),
+            users: self.management.users.clone(),
             minter: Arc::clone(&self.minter),
+            confirmed: Arc::clone(&self.confirmed),
             clock: Arc::clone(&self.clock),
         };
         tasks.spawn("sweeper", sweeper.run(tasks.stop()));
@@ -298,10 +325,20 @@ impl Domain {
         Arc::clone(&self.keys)
     }
 
-    /// Whether tokens count.
+    /// Refuses everything to users who are disabled; for the front of a listener's authorizers.
+    pub(crate) fn disabled_users(&self) -> Arc<dyn Authorizer> {
+        Arc::new(DisabledUsers::new(Arc::clone(&self.users)))
+    }
+
+    /// Decides whether tokens are valid.
     pub(crate) fn validity(&self) -> Arc<Validity> {
         Arc::clone(&self.validity)
     }
+}
+
+/// The answer where a setting makes a request impossible.
+fn invalid(setting: InvalidSetting) -> Status {
+    Status::internal(setting.to_string())
 }
 
 /// Reads the store, and follows it from then on.

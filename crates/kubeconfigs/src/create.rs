@@ -15,7 +15,7 @@ use futures_util::future::{join, join_all};
 use machinery::meta::{Metadata, OwnerReference, Time};
 use machinery::status::Status;
 use tokens::minter::{Minted, Order};
-use tokens::secret::Bearer;
+use tokens::origin::Origin;
 
 use crate::file::{
     self, Credentials, ExecCredentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record,
@@ -43,9 +43,26 @@ struct Plan {
     ca_certs: String,
     clusters: Vec<FileCluster>,
     groups: Vec<String>,
+    origin: Origin,
     /// Whether the file holds tokens.
     generate: bool,
+    /// Whether each cluster of the file gets a bearer token of its own.
+    separate_bearers: bool,
     exec: ExecCredentials,
+}
+
+/// The tokens of a new kubeconfig.
+#[derive(Default)]
+struct MintedTokens {
+    records: Vec<Token>,
+    tokens: Tokens,
+}
+
+/// A token record that a file needs.
+struct Wanted {
+    order: Order,
+    /// Whether it is for the direct endpoint of its one cluster.
+    is_direct: bool,
 }
 
 impl Kubeconfigs {
@@ -60,18 +77,21 @@ impl Kubeconfigs {
         let plan = self.plan(cx, &mut record).await?;
         let minted = match plan.generate && !dry_run {
             true => self.mint(&plan, &record).await?,
-            false => Vec::new(),
+            false => MintedTokens::default(),
         };
-        let minted = minted.into_iter().map(|token| (token.record, token.bearer));
-        let (tokens, bearers): (Vec<Token>, Vec<Bearer>) = minted.unzip();
-        describe(&mut record, &tokens, self.now());
-        let file = write_file(&plan, &record, bearers, dry_run)?;
+        describe(&mut record, &minted.records, self.now());
+        describe_origin(&mut record, &plan);
+        let credentials = match plan.generate && !dry_run {
+            true => Credentials::Tokens(minted.tokens),
+            false => Credentials::Exec(plan.exec.clone()),
+        };
+        let file = write_file(&plan, &record, &credentials, dry_run)?;
         if let Some(current) = file.current_cluster {
             record.spec.current_context = current;
         }
         let mut stored = match dry_run {
             true => self.registry.insert(record, true).await?,
-            false => self.store(record, tokens).await?,
+            false => self.store(record, minted.records).await?,
         };
         stored.status.value = file.content.expose().to_owned();
         Ok(stored)
@@ -82,7 +102,9 @@ impl Kubeconfigs {
         self.check_user(&cx.user.name)?;
         check_clusters(&record.spec)?;
         check_endpoint(&record.spec)?;
-        record.spec.ttl = ttl::settle(record.spec.ttl, &self.settings)?;
+        let origin = self.origins.of(cx, &group_resource()).await?;
+        let left = origin.max_ttl_millis(self.now());
+        record.spec.ttl = ttl::settle(record.spec.ttl, left, &self.settings)?;
         let host = self.server_host(cx)?;
         self.clusters.check_local().await?;
         let Settled {
@@ -95,16 +117,22 @@ impl Kubeconfigs {
                 groups: Vec::new(),
             },
         };
+        bound(&origin, &record.spec, &mut clusters)?;
+        origin.check_groups(&groups, &group_resource())?;
         if record.spec.is_managed() {
             self.go_to_managed(&mut clusters)?;
         }
         let generate = self.settle_generate_token(&mut record.spec);
         let ca_certs = self.settings.effective(setting::CA_CERTS);
+        let shared_above = self.settings.shared_token_above();
+        let shared_above = shared_above.map_err(|error| Status::internal(error.to_string()))?;
         Ok(Plan {
             host,
             ca_certs,
+            separate_bearers: clusters.len() <= shared_above,
             clusters,
             groups,
+            origin,
             generate,
             exec: ExecCredentials {
                 version: self.exec_version(),
@@ -168,15 +196,24 @@ impl Kubeconfigs {
         }
     }
 
-    /// One token for everything behind this server, and one for each cluster with a direct endpoint.
-    async fn mint(&self, plan: &Plan, record: &Kubeconfig) -> Result<Vec<Minted>, Status> {
+    /// Mints one token record for everything behind this server, and one for each cluster with a
+    /// direct endpoint.
+    async fn mint(&self, plan: &Plan, record: &Kubeconfig) -> Result<MintedTokens, Status> {
         let now = self.now();
-        let orders = orders(plan, record);
-        let mut minted = Vec::with_capacity(orders.len());
-        for order in &orders {
-            minted.push(self.minter.mint(order, now).await.map_err(of_tokens)?);
+        let default_entry = record.spec.includes_default_entry();
+        let mut all = MintedTokens::default();
+        for Wanted { order, is_direct } in wanted(plan, record) {
+            let minted = self.minter.mint(&order, now).await.map_err(of_tokens)?;
+            all.records.push(minted.record.clone());
+            match is_direct {
+                true => all
+                    .tokens
+                    .by_cluster
+                    .extend(order.clusters.into_iter().zip(minted.bearers)),
+                false => assign_proxied(&mut all.tokens, minted, plan, default_entry),
+            }
         }
-        Ok(minted)
+        Ok(all)
     }
 
     /// Stores the tokens and the record, in this order: who sees a record before the tokens that own it,
@@ -269,35 +306,76 @@ fn of_store(record: &str, status: Status) -> Status {
     }
 }
 
-/// The tokens that a file needs.
-fn orders(plan: &Plan, record: &Kubeconfig) -> Vec<Order> {
+/// Keeps a request within the reach of its origin: named clusters must be there, `*` stands for
+/// those that are.
+///
+/// # Errors
+/// 403.
+fn bound(
+    origin: &Origin,
+    spec: &KubeconfigSpec,
+    clusters: &mut Vec<FileCluster>,
+) -> Result<(), Status> {
+    let default_entry = spec.includes_default_entry().then_some(LOCAL);
+    if spec.wants_all_clusters() {
+        clusters.retain(|cluster| origin.may_reach(&cluster.id));
+    }
+    let named = clusters.iter().map(|cluster| cluster.id.as_str());
+    origin.check_clusters(default_entry.into_iter().chain(named), &group_resource())
+}
+
+/// The token records that a file needs. All that is reached through this server is one record.
+fn wanted(plan: &Plan, record: &Kubeconfig) -> Vec<Wanted> {
     let default_entry = record.spec.includes_default_entry();
-    let order = |clusters: Vec<String>| Order {
+    let order = |clusters: Vec<String>, uids: BTreeMap<String, String>| Order {
         user: record.status.user_name.clone(),
+        origin: plan.origin.clone(),
+        separate_bearers: plan.separate_bearers,
         clusters,
+        cluster_uids: uids,
         groups: plan.groups.clone(),
         kubeconfig: name_of(record).to_owned(),
         description: TOKEN_DESCRIPTION.to_owned(),
         ttl_secs: record.spec.ttl,
     };
-    let mut orders = Vec::new();
-    if file::needs_shared_token(default_entry, &plan.clusters) {
-        let proxied = plan
-            .clusters
-            .iter()
-            .filter(|cluster| cluster.direct.is_none());
-        let mut clusters: Vec<String> = proxied.map(|cluster| cluster.id.clone()).collect();
+    let (direct, proxied): (Vec<_>, Vec<_>) = plan
+        .clusters
+        .iter()
+        .partition(|cluster| cluster.direct.is_some());
+    let mut wanted = Vec::new();
+    if default_entry || !proxied.is_empty() {
+        let mut clusters: Vec<String> = proxied.iter().map(|it| it.id.clone()).collect();
         if default_entry && !clusters.iter().any(|cluster| cluster == LOCAL) {
             clusters.insert(0, LOCAL.to_owned());
         }
-        orders.push(order(clusters));
+        wanted.push(Wanted {
+            order: order(clusters, uids_of(proxied)),
+            is_direct: false,
+        });
     }
-    let direct = plan
-        .clusters
-        .iter()
-        .filter(|cluster| cluster.direct.is_some());
-    orders.extend(direct.map(|cluster| order(vec![cluster.id.clone()])));
-    orders
+    wanted.extend(direct.into_iter().map(|cluster| Wanted {
+        order: order(vec![cluster.id.clone()], uids_of([cluster])),
+        is_direct: true,
+    }));
+    wanted
+}
+
+/// The uids of clusters, by name.
+fn uids_of<'c>(clusters: impl IntoIterator<Item = &'c FileCluster>) -> BTreeMap<String, String> {
+    let clusters = clusters.into_iter();
+    clusters
+        .map(|cluster| (cluster.id.clone(), cluster.uid.clone()))
+        .collect()
+}
+
+/// What the record says of the request that created it.
+fn describe_origin(record: &mut Kubeconfig, plan: &Plan) {
+    plan.origin.describe_kubeconfig(&mut record.status);
+    // Without a parent, `*` stands for clusters to come, too.
+    let is_open = record.spec.wants_all_clusters() && plan.origin.parent.is_none();
+    if !plan.generate && !is_open {
+        record.status.cluster_uids = uids_of(&plan.clusters);
+    }
 }
 
 /// What the record says of its tokens.
@@ -330,13 +408,9 @@ fn describe(record: &mut Kubeconfig, tokens: &[Token], now: jiff::Timestamp) {
 fn write_file(
     plan: &Plan,
     record: &Kubeconfig,
-    bearers: Vec<Bearer>,
+    credentials: &Credentials,
     dry_run: bool,
 ) -> Result<KubeconfigFile, Status> {
-    let credentials = match plan.generate && !dry_run {
-        true => Credentials::Tokens(sort(plan, record, bearers)),
-        false => Credentials::Exec(plan.exec.clone()),
-    };
     let current = &record.spec.current_context;
     let created = record
         .metadata
@@ -357,7 +431,7 @@ fn write_file(
         clusters: &plan.clusters,
         namespace: &record.spec.namespace,
         current_cluster: Some(current.as_str()).filter(|current| !current.is_empty()),
-        credentials: &credentials,
+        credentials,
     };
     file::build(&spec).map_err(|error| {
         tracing::error!(%error, "a kubeconfig cannot be written");
@@ -365,23 +439,21 @@ fn write_file(
     })
 }
 
-/// Which token is whose: they come in the order in which they were asked for.
-fn sort(plan: &Plan, record: &Kubeconfig, bearers: Vec<Bearer>) -> Tokens {
-    let mut bearers = bearers.into_iter();
-    let shared =
-        match file::needs_shared_token(record.spec.includes_default_entry(), &plan.clusters) {
-            true => bearers.next(),
-            false => None,
-        };
-    let direct = plan
-        .clusters
-        .iter()
-        .filter(|cluster| cluster.direct.is_some());
-    let by_cluster: BTreeMap<_, _> = direct
-        .map(|cluster| cluster.id.clone())
-        .zip(bearers)
-        .collect();
-    Tokens { shared, by_cluster }
+/// Assigns the bearer tokens of the record for all that is reached through this server.
+fn assign_proxied(tokens: &mut Tokens, minted: Minted, plan: &Plan, default_entry: bool) {
+    let clusters = minted.record.spec.cluster_names;
+    let mut bearers = minted.bearers.into_iter();
+    if !plan.separate_bearers {
+        tokens.shared = bearers.next();
+        return;
+    }
+    for (cluster, bearer) in clusters.into_iter().zip(bearers) {
+        if default_entry && cluster == LOCAL {
+            tokens.shared = Some(bearer);
+        } else {
+            tokens.by_cluster.insert(cluster, bearer);
+        }
+    }
 }
 
 #[cfg(test)]

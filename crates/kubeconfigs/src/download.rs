@@ -125,7 +125,7 @@ impl Downloads {
         let limit = settings.admin_token_ttl();
         let limit = limit.map_err(|error| Status::internal(error.to_string()))?;
         let limit = limit.and_then(|limit| i64::try_from(limit.as_secs()).ok());
-        let usual = ttl::settle(0, settings)?;
+        let usual = ttl::settle(0, None, settings)?;
         Ok(usual.min(limit.unwrap_or(usual)))
     }
 }

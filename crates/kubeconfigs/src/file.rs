@@ -6,13 +6,16 @@
 //!
 //! ```text
 //! rancher            https://HOST                     user rancher   (default entry)
-//! NAME               https://HOST/k8s/clusters/ID     user rancher   (NAME, if it has an endpoint)
+//! NAME               https://HOST/k8s/clusters/ID     user NAME
 //! NAME-fqdn          https://FQDN                     user NAME      (endpoint with FQDN)
 //! NAME-HOSTNAME ...  https://ADDRESS:6443             user NAME      (else per control-plane node)
 //! ```
 //!
-//! In exec mode no two clusters share a user, since each gets credentials of its own; a cluster that
-//! is set up for client certificates has a second user for its direct entries, which gets those.
+//! Each cluster has a user with a bearer token for that cluster alone, so that a token that one cluster leaks opens no other. A file
+//! of very many clusters would become too long: there the clusters without a direct endpoint share the token of the user `rancher`.
+//!
+//! In exec mode each cluster has a user, too; a cluster that is set up for client certificates has a second one for its direct
+//! entries, which gets those.
 //!
 //! A file that goes to the managed endpoint of its one cluster has that cluster, its context and the
 //! user `token`.
@@ -40,7 +43,7 @@ pub use server::{Server, ServerHost};
 
 use entries::Entries;
 
-/// The name of the default entry and of the user whose token all proxied entries share.
+/// The name of the default entry and of its user, whose token the clusters without a user of their own share.
 pub const DEFAULT_ENTRY: &str = "rancher";
 
 /// The name of the user of a file that goes to a managed endpoint.
@@ -81,10 +84,11 @@ pub struct Record<'a> {
 pub struct FileCluster {
     /// The name of the cluster object.
     pub id: String,
+    /// The uid of the cluster object.
+    pub uid: String,
     /// What the entries are named after; any text, the id where empty.
     pub display_name: String,
-    /// The authorized cluster endpoint, if the cluster offers one. The cluster then has a user of
-    /// its own in the file.
+    /// The authorized cluster endpoint, if the cluster offers one.
     pub direct: Option<DirectEndpoint>,
     /// The URL of its managed endpoint, where the file goes there: it then reaches nothing else.
     pub managed: Option<String>,
@@ -108,10 +112,9 @@ pub enum Credentials {
 /// The tokens of a file.
 #[derive(Debug, Default)]
 pub struct Tokens {
-    /// For the default entry and for clusters without a direct endpoint; see
-    /// [`needs_shared_token`].
+    /// For the default entry and for clusters without a token of their own.
     pub shared: Option<Bearer>,
-    /// For each cluster with a direct endpoint, by cluster id.
+    /// For one cluster alone, by cluster id.
     pub by_cluster: BTreeMap<String, Bearer>,
 }
 
@@ -151,12 +154,6 @@ impl FileCluster {
             &self.display_name
         }
     }
-}
-
-/// Whether a file needs the shared token: for its default entry or a cluster that is reached only
-/// through the gateway.
-pub fn needs_shared_token(include_default_entry: bool, clusters: &[FileCluster]) -> bool {
-    include_default_entry || clusters.iter().any(|cluster| cluster.direct.is_none())
 }
 
 /// Makes the file.

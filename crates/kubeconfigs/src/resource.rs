@@ -9,7 +9,7 @@ use apiserver::cell::{AGE, age};
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
-use apiserver::resource::{Resource, Visibility, owner_visibility};
+use apiserver::resource::{Resource, Visibility, Write, owner_visibility};
 use apiserver::stored_object::Index;
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -22,10 +22,12 @@ use management::feature::Features;
 use management::settings::Settings;
 use serde_json::Value;
 use tokens::minter::Minter;
+use tokens::origin::Origins;
+use tokens::suspension::Suspension;
 use tokens::user_directory::UserDirectory;
 
 use crate::create::Settled;
-use crate::request::Clusters;
+use crate::request::{Clusters, name_of};
 
 /// What the kind is.
 pub fn description() -> Description {
@@ -79,6 +81,8 @@ pub struct Kubeconfigs {
     pub tokens: Registry<Token>,
     /// Who may create them.
     pub users: Arc<UserDirectory>,
+    /// The origin of requests.
+    pub origins: Arc<Origins>,
     /// Mints the tokens.
     pub minter: Arc<Minter>,
     /// What is configured.
@@ -93,32 +97,48 @@ pub struct Kubeconfigs {
 /// The URL of the managed endpoint of a cluster, if it has one.
 pub type ManagedEndpoints = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
+/// What [`Kubeconfigs`] are built over.
+pub struct KubeconfigParts {
+    /// The records.
+    pub registry: Registry<Kubeconfig>,
+    /// The tokens that own them.
+    pub tokens: Registry<Token>,
+    /// Who may create them.
+    pub users: Arc<UserDirectory>,
+    /// The origin of requests.
+    pub origins: Arc<Origins>,
+    /// The clusters that files reach.
+    pub clusters: Registry<Cluster>,
+    /// The nodes of those clusters.
+    pub nodes: Registry<Node>,
+    /// The managed endpoints of clusters.
+    pub managed: ManagedEndpoints,
+    /// Mints the tokens.
+    pub minter: Arc<Minter>,
+    /// What is configured.
+    pub settings: Settings,
+    /// Whether the kind is served.
+    pub features: Features,
+}
+
 impl Kubeconfigs {
     /// Over these records.
-    pub fn new(
-        (registry, tokens, users): (Registry<Kubeconfig>, Registry<Token>, Arc<UserDirectory>),
-        (clusters, nodes): (Registry<Cluster>, Registry<Node>),
-        minter: Arc<Minter>,
-        (settings, features): (Settings, Features),
-    ) -> Self {
+    pub fn new(parts: KubeconfigParts) -> Self {
         Self {
-            registry,
-            tokens,
-            users,
-            minter,
-            settings,
-            features,
-            clusters: Clusters { clusters, nodes },
-            managed: Arc::new(|_| None),
+            registry: parts.registry,
+            tokens: parts.tokens,
+            users: parts.users,
+            origins: parts.origins,
+            minter: parts.minter,
+            settings: parts.settings,
+            features: parts.features,
+            clusters: Clusters {
+                clusters: parts.clusters,
+                nodes: parts.nodes,
+            },
+            managed: parts.managed,
             settled: None,
         }
-    }
-
-    /// Lets files go to the managed endpoints of clusters.
-    #[must_use]
-    pub fn with_managed_endpoints(mut self, managed: ManagedEndpoints) -> Self {
-        self.managed = managed;
-        self
     }
 
     /// The same for a record whose file is settled.
@@ -229,7 +249,7 @@ impl Resource for Kubeconfigs {
 
     fn prepare_update(
         &self,
-        _cx: &RequestContext,
+        cx: &RequestContext,
         record: &mut Kubeconfig,
         live: &Kubeconfig,
     ) -> Result<(), Status> {
@@ -261,7 +281,17 @@ impl Resource for Kubeconfigs {
         if is_changed(record, live) {
             note_update(&mut record.status, self.now());
         }
+        suspension(record, live).note(cx, &mut record.status.conditions, self.now());
         Ok(())
+    }
+
+    async fn admit(&self, cx: &RequestContext, write: Write<'_, Kubeconfig>) -> Result<(), Status> {
+        let Write::Update { object, live } = write else {
+            return Ok(());
+        };
+        let change = suspension(object, live);
+        let allowed = change.check(cx, &live.status.conditions).await;
+        allowed.map_err(|error| error.into_status(&group_resource(), name_of(live)))
     }
 
     async fn create(
@@ -276,6 +306,16 @@ impl Resource for Kubeconfigs {
     async fn after_delete(&self, record: &Kubeconfig) -> Result<(), Status> {
         self.revoke(&record.status.tokens).await;
         Ok(())
+    }
+}
+
+/// The change of whether a record is suspended.
+fn suspension<'a>(record: &Kubeconfig, live: &'a Kubeconfig) -> Suspension<'a> {
+    Suspension {
+        condition: kubeconfig::CONDITION_SUSPENDED,
+        owner: &live.status.user_name,
+        was_off: live.spec.is_suspended(),
+        is_off: record.spec.is_suspended(),
     }
 }
 

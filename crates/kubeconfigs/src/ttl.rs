@@ -6,15 +6,36 @@ use machinery::status::Status;
 use management::settings::{Settings, TtlLimits};
 use tokens::minter::MAX_TTL_SECS;
 
-/// The life of a new kubeconfig in seconds: what was asked for if that is allowed, the default for 0.
+/// The life of a new kubeconfig in seconds: what was asked for if that is allowed, the default for 0. `left_millis` is the rest of the
+/// life of the token that asks, if a token asks.
 ///
 /// # Errors
-/// 400 for a life that is not allowed, 500 for settings that make no sense.
-pub(crate) fn settle(asked: i64, settings: &Settings) -> Result<i64, Status> {
+/// 400 for a life that is not allowed, 500 for invalid settings.
+pub(crate) fn settle(
+    asked: i64,
+    left_millis: Option<i64>,
+    settings: &Settings,
+) -> Result<i64, Status> {
     let limits = settings.kubeconfig_ttl();
     let limits = limits
         .map_err(|error| Status::internal(format!("error getting default token TTL: {error}")))?;
-    within(asked, limits).map_err(Status::bad_request)
+    let ttl = within(asked, limits).map_err(Status::bad_request)?;
+    let ttl = within_token(asked, ttl, left_millis.map(|left| left / 1000));
+    ttl.map_err(Status::bad_request)
+}
+
+/// A life that was asked for must not be longer than that of the token that asks; the default is cut.
+fn within_token(asked: i64, ttl: i64, left: Option<i64>) -> Result<i64, String> {
+    match left {
+        Some(left) if left < 1 => {
+            Err("the token of this request ends too soon to mint another".to_owned())
+        }
+        Some(left) if asked > left => Err(format!(
+            "spec.ttl {asked} exceeds the {left} seconds that the token of this request has left: log in instead"
+        )),
+        Some(left) => Ok(ttl.min(left)),
+        None => Ok(ttl),
+    }
 }
 
 fn within(asked: i64, limits: TtlLimits) -> Result<i64, String> {
@@ -50,6 +71,17 @@ mod tests {
             expected.map_err(str::to_owned),
             "{asked}"
         );
+    }
+
+    #[test]
+    fn what_a_token_mints_ends_with_the_token() {
+        assert_eq!(within_token(0, 30, None), Ok(30));
+        assert_eq!(within_token(0, 30, Some(20)), Ok(20));
+        assert_eq!(within_token(20, 20, Some(20)), Ok(20));
+        let told = "spec.ttl 21 exceeds the 20 seconds that the token of this request has left: log in instead";
+        assert_eq!(within_token(21, 21, Some(20)), Err(told.to_owned()));
+        let told = "the token of this request ends too soon to mint another";
+        assert_eq!(within_token(0, 30, Some(0)), Err(told.to_owned()));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use machinery::table::Column;
 use serde_json::Value;
 
 use crate::description::describe;
-use crate::settings::parse_minutes;
+use crate::settings::{parse_count, parse_mint_with_token, parse_minutes};
 
 /// What the kind is.
 pub fn description() -> Description {
@@ -93,6 +93,12 @@ impl Resource for SettingResource {
             },
             setting::SERVER_URL if !value.starts_with("https://") => {
                 Some("must be an https:// URL")
+            }
+            setting::KUBECONFIG_MINT_WITH_TOKEN if parse_mint_with_token(value).is_none() => {
+                Some("must be bounded or never")
+            }
+            setting::KUBECONFIG_SHARED_TOKEN_ABOVE if parse_count(value).is_none() => {
+                Some("must be a whole number")
             }
             setting::KUBECONFIG_GENERATE_TOKEN
                 if !matches!(value.to_ascii_lowercase().as_str(), "true" | "false") =>

@@ -18,10 +18,11 @@ pub type Fixed = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// The value of a setting that makes no sense.
 #[derive(Debug, thiserror::Error)]
-#[error("setting {name}: {value:?} is not a number of minutes")]
+#[error("setting {name}: {value:?} is not {expected}")]
 pub struct InvalidSetting {
     name: &'static str,
     value: String,
+    expected: &'static str,
 }
 
 /// Limits of a life; `None` is no limit.
@@ -116,6 +117,35 @@ impl Settings {
         self.limit(setting::KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES)
     }
 
+    /// Whether a request that was authenticated by a token of a kubeconfig may create kubeconfigs and
+    /// tokens.
+    ///
+    /// # Errors
+    /// Where the setting is neither `bounded` nor `never`.
+    pub fn mint_with_token(&self) -> Result<bool, InvalidSetting> {
+        let name = setting::KUBECONFIG_MINT_WITH_TOKEN;
+        let value = self.effective(name);
+        parse_mint_with_token(&value).ok_or(InvalidSetting {
+            name,
+            value,
+            expected: "bounded or never",
+        })
+    }
+
+    /// The most clusters of a file in which each gets a bearer token of its own.
+    ///
+    /// # Errors
+    /// Where the setting is no number.
+    pub fn shared_token_above(&self) -> Result<usize, InvalidSetting> {
+        let name = setting::KUBECONFIG_SHARED_TOKEN_ABOVE;
+        let value = self.effective(name);
+        parse_count(&value).ok_or(InvalidSetting {
+            name,
+            value,
+            expected: "a whole number",
+        })
+    }
+
     /// `None` where the setting is 0 or not set at all.
     fn limit(&self, name: &'static str) -> Result<Option<Duration>, InvalidSetting> {
         Ok(self.minutes(name)?.filter(|limit| !limit.is_zero()))
@@ -127,9 +157,11 @@ impl Settings {
         if value.is_empty() {
             return Ok(None);
         }
-        parse_minutes(&value)
-            .map(Some)
-            .ok_or(InvalidSetting { name, value })
+        parse_minutes(&value).map(Some).ok_or(InvalidSetting {
+            name,
+            value,
+            expected: "a number of minutes",
+        })
     }
 }
 
@@ -153,6 +185,21 @@ fn limits(
         default: smaller(limit(default), max),
         max,
     }
+}
+
+/// Whether a token may mint; `None` for anything but the two words of the setting.
+pub(crate) fn parse_mint_with_token(text: &str) -> Option<bool> {
+    match text {
+        "bounded" => Some(true),
+        "never" => Some(false),
+        _ => None,
+    }
+}
+
+/// A whole number of digits alone.
+pub(crate) fn parse_count(text: &str) -> Option<usize> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
 }
 
 /// A number of minutes, fractions allowed, as Go parses a duration of that many `m`; `None` for anything else, and for what no duration holds.

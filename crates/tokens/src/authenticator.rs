@@ -40,7 +40,7 @@ impl Authenticator for TokenAuthenticator {
             return Authentication::NotRequested;
         };
         let now = self.clock.now();
-        match self.validity.check_settled(bearer, self.cluster, now).await {
+        match self.validity.check(bearer, self.cluster, now).await {
             Ok(token) => {
                 let mut user = UserInfo::named(token.user().to_owned());
                 let name = token.name().to_owned();

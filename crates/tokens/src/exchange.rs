@@ -12,14 +12,19 @@
 
 mod certificate;
 
+use std::sync::Arc;
+
 use api::ext::{Kubeconfig, Token, token};
 use api::labels;
+use api::management::Cluster;
 use api::management::cluster::LOCAL;
 use apiserver::registry::Registry;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
-use machinery::meta::{Metadata, OwnerReference};
+use machinery::meta::{GroupResource, Metadata, OwnerReference};
 use machinery::status::Status;
+
+use crate::validity::{Refusal, Validity};
 
 pub(crate) use certificate::issue;
 
@@ -29,10 +34,12 @@ pub struct Exchange {
     pub kubeconfigs: Registry<Kubeconfig>,
     /// The authorities that sign client certificates for clusters.
     pub signers: Registry<Secret>,
+    /// Decides whether a record still has its user.
+    pub validity: Arc<Validity>,
 }
 
 /// A record with less life than this has expired, in milliseconds: tokens end at whole seconds.
-const MIN_LEFT_MILLIS: i64 = 1000;
+pub(crate) const MIN_LEFT_MILLIS: i64 = 1000;
 
 /// How a record covers a cluster.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,7 +82,11 @@ impl Exchange {
         if left(&record, now) < MIN_LEFT_MILLIS {
             return refused("the kubeconfig has expired");
         }
-        Ok(record)
+        match self.validity.check_origin(&record, now) {
+            Ok(()) => Ok(record),
+            Err(Refusal::NoUser) => Err(Status::not_found(resource, name)),
+            Err(_) => refused("the token that created the kubeconfig is not valid any more"),
+        }
     }
 }
 
@@ -84,17 +95,40 @@ impl Exchange {
 /// # Errors
 /// 400 where it does not.
 pub(crate) fn cover(record: &Kubeconfig, cluster: &str) -> Result<Cover, Status> {
-    let name = name_of(record);
-    let named = || record.spec.clusters.iter().any(|id| id == cluster);
+    let (name, status) = (name_of(record), &record.status);
+    let is_named = || match record.spec.wants_all_clusters() {
+        // A record that was created with a token reaches no cluster that came later.
+        true => status.parent_token.is_none() || status.cluster_uids.contains_key(cluster),
+        false => record.spec.clusters.iter().any(|id| id == cluster),
+    };
     match cluster {
         "" => Err(Status::bad_request(
             "spec.clusterName is required with spec.kubeconfigName",
         )),
         LOCAL if record.spec.includes_default_entry() => Ok(Cover::DefaultEntry),
-        _ if record.spec.wants_all_clusters() || named() => Ok(Cover::Cluster),
+        _ if is_named() => Ok(Cover::Cluster),
         _ => Err(Status::bad_request(format!(
             "kubeconfig {name} does not cover cluster {cluster}"
         ))),
+    }
+}
+
+/// Checks that a cluster is the one that a record was created for, and not a later one of the name.
+///
+/// # Errors
+/// 403 where it is a later one.
+pub(crate) fn check_same(record: &Kubeconfig, cluster: &Cluster) -> Result<(), Status> {
+    let uid = cluster.metadata.uid.clone().unwrap_or_default();
+    match record.status.cluster_uids.get(cluster.id()) {
+        Some(known) if *known != uid => Err(Status::forbidden(
+            &GroupResource::from_static(api::ext::GROUP, Kubeconfig::PLURAL),
+            name_of(record),
+            &format!(
+                "cluster {} was deleted and created again after this kubeconfig: create a new kubeconfig",
+                cluster.id()
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
-//! Minting: a signed token and the record that makes it count.
+//! Minting: signed tokens and the record that makes them valid.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::ext::{Token, TokenSpec, token};
@@ -13,6 +14,7 @@ use machinery::status::Status;
 
 use crate::jwt::{self, Claims, audiences};
 use crate::key_store::KeyStore;
+use crate::origin::Origin;
 use crate::secret::Bearer;
 use crate::token_resource::say_expiry;
 
@@ -32,8 +34,14 @@ pub struct Minter {
 pub struct Order {
     /// The user whom it speaks for.
     pub user: String,
+    /// The identity that the request was made with.
+    pub origin: Origin,
     /// The clusters that it opens.
     pub clusters: Vec<String>,
+    /// The uids of those clusters, by name; the cluster `local` needs none.
+    pub cluster_uids: BTreeMap<String, String>,
+    /// Whether each cluster gets a bearer token that opens that cluster alone.
+    pub separate_bearers: bool,
     /// The groups that it puts the user into there.
     pub groups: Vec<String>,
     /// The kubeconfig that it belongs to.
@@ -44,13 +52,13 @@ pub struct Order {
     pub ttl_secs: i64,
 }
 
-/// A token and its record.
+/// The record of a token and its signed texts.
 #[derive(Debug)]
 pub struct Minted {
     /// The record.
     pub record: Token,
-    /// The token.
-    pub bearer: Bearer,
+    /// The bearer tokens of the record: one for each cluster of the order, in its order, or one for all.
+    pub bearers: Vec<Bearer>,
 }
 
 impl Minter {
@@ -68,7 +76,7 @@ impl Minter {
         &self.issuer
     }
 
-    /// Mints a token. It counts once its record, by [`Minter::store`], and the kubeconfig that owns it
+    /// Mints a token. It is valid once its record, by [`Minter::store`], and the kubeconfig that owns it
     /// are stored.
     ///
     /// # Errors
@@ -77,8 +85,15 @@ impl Minter {
         self.cover(order.ttl_secs, now).await?;
         let mut record = record(order, now);
         say_expiry(&mut record);
-        let bearer = self.sign(&record, now)?;
-        Ok(Minted { record, bearer })
+        let bearers = match order.separate_bearers {
+            true => order
+                .clusters
+                .iter()
+                .map(|cluster| self.sign_for(&record, &[cluster], now))
+                .collect::<Result<_, _>>()?,
+            false => vec![self.sign(&record, now)?],
+        };
+        Ok(Minted { record, bearers })
     }
 
     /// Stores the records of tokens, all or none, and returns the newest of their versions, which the
@@ -123,27 +138,34 @@ impl Minter {
         })
     }
 
-    /// The bearer token of a record.
+    /// The bearer token of a record, for all of its clusters.
     ///
     /// # Errors
     /// 500 where there is no key to sign with, or the record has no expiry.
     pub fn sign(&self, record: &Token, now: Timestamp) -> Result<Bearer, Status> {
-        let name = record.metadata().name.clone().unwrap_or_default();
-        let expires = record.expires_at().unwrap_or(now);
         let spec = &record.spec;
-        let named = spec
-            .cluster_names
-            .iter()
-            .chain(Some(&spec.cluster_name).filter(|name| !name.is_empty()));
+        let single = Some(&spec.cluster_name).filter(|name| !name.is_empty());
+        let named: Vec<_> = spec.cluster_names.iter().chain(single).collect();
+        self.sign_for(record, &named, now)
+    }
+
+    /// The bearer token of a record for some of its clusters. All bearer tokens of a record are
+    /// revoked with it.
+    fn sign_for(
+        &self,
+        record: &Token,
+        clusters: &[&String],
+        now: Timestamp,
+    ) -> Result<Bearer, Status> {
         let claims = Claims {
             iss: self.issuer.clone(),
-            sub: spec.user_id.clone(),
-            aud: audiences(&self.issuer, &named.collect::<Vec<_>>()),
+            sub: record.spec.user_id.clone(),
+            aud: audiences(&self.issuer, clusters),
             iat: now.as_second(),
             nbf: now.as_second(),
-            exp: expires.as_second(),
-            jti: name,
-            groups: spec.groups.clone(),
+            exp: record.expires_at().unwrap_or(now).as_second(),
+            jti: record.metadata().name.clone().unwrap_or_default(),
+            groups: record.spec.groups.clone(),
         };
         jwt::mint(&self.keys.ring(), &claims, now).map_err(|error| {
             tracing::error!(%error, "a token cannot be signed");
@@ -175,7 +197,7 @@ pub(crate) fn unique_name() -> String {
 }
 
 fn record(order: &Order, now: Timestamp) -> Token {
-    let mut labels = std::collections::BTreeMap::new();
+    let mut labels = BTreeMap::new();
     if !order.kubeconfig.is_empty() {
         labels.insert(labels::KUBECONFIG_ID.to_owned(), order.kubeconfig.clone());
         labels.insert(
@@ -183,7 +205,7 @@ fn record(order: &Order, now: Timestamp) -> Token {
             token::KIND_KUBECONFIG.to_owned(),
         );
     }
-    Token {
+    let mut token = Token {
         metadata: ObjectMeta {
             name: Some(unique_name()),
             generate_name: Some(token::NAME_PREFIX.to_owned()),
@@ -208,5 +230,8 @@ fn record(order: &Order, now: Timestamp) -> Token {
             ..TokenSpec::default()
         },
         ..Token::default()
-    }
+    };
+    order.origin.describe(&mut token.status);
+    token.status.cluster_uids.clone_from(&order.cluster_uids);
+    token
 }

@@ -1,37 +1,69 @@
-//! Removes the records of tokens that can never count again: expired ones, and orphans of kubeconfigs.
+//! Removes records that can never be valid again: expired tokens, tokens without their kubeconfig, records of users who were deleted,
+//! and records whose parent token is gone.
 //!
-//! Sweeping is tidying, never security: such tokens are refused whether their records lie there or not. Any number of replicas may do it.
+//! Sweeping is tidying, never security: such tokens are refused whether their records are there or not. Any number of replicas may do it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::ext::{Kubeconfig, Token};
+use api::ext::{Kubeconfig, Token, TokenReference};
+use api::management::User;
 use apiserver::registry::Registry;
 use jiff::{SignedDuration, Timestamp};
-use machinery::meta::Metadata;
+use machinery::meta::{Metadata, Time};
+use machinery::status::Status;
 use machinery::time::Clock;
 use tokio::task::consume_budget;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::minter::Minter;
+use crate::validity::Confirmed;
 
 /// How often the sweeper looks.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// A token may be this old before a missing kubeconfig means that it is an orphan: the two are written one after the other.
+/// A token may be this old before a missing kubeconfig or parent means that it is an orphan: records that belong together are written
+/// one after the other.
 const GRACE: SignedDuration = SignedDuration::from_secs(300);
 
-/// Removes what can never count again.
+/// Removes what can never be valid again.
 pub struct Sweeper {
-    /// The records.
+    /// The records of tokens.
     pub tokens: Registry<Token>,
     /// What owns them.
     pub kubeconfigs: Registry<Kubeconfig>,
-    /// Removes them.
+    /// The users of both.
+    pub users: Registry<User>,
+    /// Removes tokens.
     pub minter: Arc<Minter>,
+    /// Whether the users in memory can be relied on.
+    pub confirmed: Confirmed,
     /// The time.
     pub clock: Arc<dyn Clock>,
+}
+
+/// The users who were missing at the last look, by uid. One who is missing twice in a row is gone: at
+/// the first look, the users as a whole may be missing without that being known yet.
+#[derive(Debug, Default)]
+pub struct Missing(HashSet<String>);
+
+/// What the records of one look are compared with.
+struct Look {
+    now: Timestamp,
+    /// The uids of all users; `None` while they cannot be relied on.
+    users: Option<HashSet<String>>,
+    /// Missing at the last look.
+    missing_before: HashSet<String>,
+    missing: HashSet<String>,
+}
+
+/// The part of a record that says whether it lost what it depends on.
+struct Origin<'a> {
+    user_uid: Option<&'a String>,
+    parent: Option<&'a TokenReference>,
+    created: Timestamp,
 }
 
 impl Sweeper {
@@ -39,26 +71,38 @@ impl Sweeper {
     pub async fn run(self, shutdown: CancellationToken) {
         // Not at once: a server that starts has better to do.
         let mut look = interval_at(Instant::now() + PERIOD, PERIOD);
+        let mut missing = Missing::default();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                _ = look.tick() => self.sweep().await,
+                _ = look.tick() => self.sweep(&mut missing).await,
             }
         }
     }
 
     /// Removes what is due now.
-    pub async fn sweep(&self) {
-        let now = self.clock.now();
+    pub async fn sweep(&self, missing: &mut Missing) {
+        let mut look = Look {
+            now: self.clock.now(),
+            users: (self.confirmed)().then(|| self.user_uids()),
+            missing_before: std::mem::take(&mut missing.0),
+            missing: HashSet::new(),
+        };
+        self.sweep_tokens(&mut look).await;
+        self.sweep_kubeconfigs(&mut look).await;
+        missing.0 = look.missing;
+    }
+
+    async fn sweep_tokens(&self, look: &mut Look) {
         let view = self.tokens.collection().view();
         for (_, object) in view.iter() {
             // Others get their turn, about each millisecond.
             consume_budget().await;
-            // What cannot be decoded counts for nothing, and is left for an administrator to see.
+            // What cannot be decoded is not valid, and is left for an administrator to see.
             let Ok(token) = self.tokens.decode_facts(object) else {
                 continue;
             };
-            if !self.is_rubbish(&token, now) {
+            if !self.is_rubbish(&token, look) {
                 continue;
             }
             let name = token.metadata().name.clone().unwrap_or_default();
@@ -71,16 +115,101 @@ impl Sweeper {
         }
     }
 
-    fn is_rubbish(&self, token: &Token, now: Timestamp) -> bool {
+    /// The others go with their tokens, which own them.
+    async fn sweep_kubeconfigs(&self, look: &mut Look) {
+        let view = self.kubeconfigs.collection().view();
+        for (_, object) in view.iter() {
+            consume_budget().await;
+            let Ok(record) = self.kubeconfigs.decode(object) else {
+                continue;
+            };
+            let origin = Origin {
+                user_uid: record.status.user_uid.as_ref(),
+                parent: record.status.parent_token.as_ref(),
+                created: created(&record, look.now),
+            };
+            if !self.is_lost(&origin, look) {
+                continue;
+            }
+            let name = record.metadata().name.clone().unwrap_or_default();
+            match self.remove(record, look.now).await {
+                Ok(()) => tracing::info!(kubeconfig = name, "a kubeconfig was swept"),
+                Err(Some(error)) => {
+                    tracing::warn!(kubeconfig = name, %error, "a kubeconfig cannot be swept")
+                }
+                // It has changed meanwhile: the next look decides.
+                Err(None) => {}
+            }
+        }
+    }
+
+    /// Removes a kubeconfig, or marks it as being deleted where finalizers hold it.
+    async fn remove(&self, mut record: Kubeconfig, now: Timestamp) -> Result<(), Option<Status>> {
+        let finalizers = record.metadata.finalizers.as_deref();
+        if finalizers.is_none_or(<[_]>::is_empty) {
+            return self.kubeconfigs.remove_as_read(&record).await.map(drop);
+        }
+        if record.metadata.deletion_timestamp.is_some() {
+            return Ok(());
+        }
+        let version = record.metadata.resource_version.as_deref();
+        let version = version.unwrap_or_default().parse().unwrap_or_default();
+        record.metadata.deletion_timestamp = Some(Time(now));
+        self.kubeconfigs.replace(record, version).await.map(drop)
+    }
+
+    fn user_uids(&self) -> HashSet<String> {
+        let users = self.users.all_cached().into_iter();
+        users.filter_map(|user| user.metadata.uid).collect()
+    }
+
+    fn is_rubbish(&self, token: &Token, look: &mut Look) -> bool {
         let owner = &token.spec.kubeconfig_name;
-        let created = token
-            .metadata()
-            .creation_timestamp
-            .as_ref()
-            .map_or(now, |time| time.0);
+        let origin = Origin {
+            user_uid: token.status.user_uid.as_ref(),
+            parent: token.status.parent_token.as_ref(),
+            created: created(token, look.now),
+        };
         let orphan = !owner.is_empty()
             && !self.kubeconfigs.contains(("", owner))
-            && now.duration_since(created) > GRACE;
-        token.is_expired(now) || orphan
+            && look.is_settled(&origin);
+        token.is_expired(look.now) || orphan || self.is_lost(&origin, look)
     }
+
+    /// Whether the user of a record was deleted, or the token that it was created with.
+    fn is_lost(&self, origin: &Origin<'_>, look: &mut Look) -> bool {
+        let parent = origin.parent.is_some_and(|parent| {
+            let uid = self
+                .tokens
+                .derived(("", &parent.name), |token| token.metadata.uid.clone());
+            let is_there = uid.is_some_and(|uid| uid.as_deref() == Some(parent.uid.as_str()));
+            !is_there && look.is_settled(origin)
+        });
+        parent
+            || origin
+                .user_uid
+                .is_some_and(|uid| !uid.is_empty() && look.is_gone(uid))
+    }
+}
+
+impl Look {
+    fn is_settled(&self, origin: &Origin<'_>) -> bool {
+        self.now.duration_since(origin.created) > GRACE
+    }
+
+    fn is_gone(&mut self, uid: &str) -> bool {
+        let Some(users) = &self.users else {
+            return false;
+        };
+        if users.contains(uid) {
+            return false;
+        }
+        self.missing.insert(uid.to_owned());
+        self.missing_before.contains(uid)
+    }
+}
+
+fn created(object: &impl Metadata<Ty = machinery::meta::ObjectMeta>, now: Timestamp) -> Timestamp {
+    let created = object.metadata().creation_timestamp.as_ref();
+    created.map_or(now, |time| time.0)
 }

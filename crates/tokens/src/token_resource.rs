@@ -9,7 +9,7 @@ use apiserver::cell::{AGE, age};
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
-use apiserver::resource::{Resource, Visibility, owner_visibility};
+use apiserver::resource::{Resource, Visibility, Write, owner_visibility};
 use apiserver::stored_object::Index;
 use async_trait::async_trait;
 use auth::Attributes;
@@ -22,6 +22,8 @@ use serde_json::Value;
 
 use crate::exchange::{self, Cover, Exchange};
 use crate::minter::{MAX_TTL_SECS, Minter, unique_name};
+use crate::origin::{Origin, Origins};
+use crate::suspension::Suspension;
 use crate::user_directory::UserDirectory;
 
 /// What the kind is.
@@ -65,12 +67,25 @@ pub const MAX_CERTIFICATE_TTL_MILLIS: i64 = 10 * 60 * 1000;
 
 /// The strategy of tokens.
 pub struct TokenResource {
-    registry: Registry<Token>,
-    clusters: Registry<Cluster>,
-    exchange: Exchange,
-    users: Arc<UserDirectory>,
-    minter: Arc<Minter>,
-    max_ttls: MaxTtls,
+    parts: TokenResourceParts,
+}
+
+/// What the strategy of tokens works with.
+pub struct TokenResourceParts {
+    /// The records.
+    pub registry: Registry<Token>,
+    /// The clusters that tokens are for.
+    pub clusters: Registry<Cluster>,
+    /// What logins are exchanged for.
+    pub exchange: Exchange,
+    /// Who may create tokens.
+    pub users: Arc<UserDirectory>,
+    /// The origin of requests.
+    pub origins: Arc<Origins>,
+    /// Signs the tokens.
+    pub minter: Arc<Minter>,
+    /// How long tokens may live.
+    pub max_ttls: MaxTtls,
 }
 
 const COLUMNS: [Column; 6] = [
@@ -84,27 +99,19 @@ const COLUMNS: [Column; 6] = [
 
 impl TokenResource {
     /// Over these records.
-    pub fn new(
-        (registry, clusters, exchange): (Registry<Token>, Registry<Cluster>, Exchange),
-        users: Arc<UserDirectory>,
-        minter: Arc<Minter>,
-        max_ttls: MaxTtls,
-    ) -> Self {
-        Self {
-            registry,
-            clusters,
-            exchange,
-            users,
-            minter,
-            max_ttls,
-        }
+    pub fn new(parts: TokenResourceParts) -> Self {
+        Self { parts }
     }
 
     fn check_caller(&self, cx: &RequestContext, token: &Token) -> Result<(), Status> {
         let name = &cx.user.name;
-        let Some(user) = self.users.find(name) else {
+        let Some(user) = self.parts.users.find(name) else {
             let text = format!("user {name} is not a Rancher user");
-            return Err(Status::forbidden(self.registry.group_resource(), "", &text));
+            return Err(Status::forbidden(
+                self.parts.registry.group_resource(),
+                "",
+                &text,
+            ));
         };
         if !user.enabled {
             return Err(Status::bad_request("operation references a disabled user"));
@@ -115,109 +122,149 @@ impl TokenResource {
         Ok(())
     }
 
-    async fn create_plain(
-        &self,
-        cx: &RequestContext,
-        mut token: Token,
-        dry_run: bool,
-    ) -> Result<Token, Status> {
+    /// A token of no kubeconfig.
+    async fn create_plain(&self, minting: Minting<'_>, mut token: Token) -> Result<Token, Status> {
         if !token.spec.certificate_signing_request.is_empty() {
             return Err(Status::bad_request(
                 "spec.certificateSigningRequest needs spec.kubeconfigName and spec.clusterName",
             ));
         }
         if !token.spec.cluster_name.is_empty() {
-            self.check_cluster(cx, &token.spec.cluster_name).await?;
+            let cluster = self
+                .check_cluster(&minting, &token.spec.cluster_name)
+                .await?;
+            pin_cluster(&mut token, &cluster);
         }
-        settle_ttl(&mut token, self.max_token_ttl()?)?;
-        self.store(cx, token, dry_run).await
+        let named = token.spec.cluster_names.iter().map(String::as_str);
+        self.check_reach(&minting, named)?;
+        settle_ttl(&mut token, self.max_token_ttl(&minting)?)?;
+        self.store(&minting, token).await
     }
 
-    /// What a record of the caller gives: a token, or a client certificate.
+    /// The credential that a record of the caller gives: a token, or a client certificate.
     async fn create_exchanged(
         &self,
-        cx: &RequestContext,
+        minting: Minting<'_>,
         mut token: Token,
-        dry_run: bool,
     ) -> Result<Token, Status> {
-        let now = cx.clock.now();
-        let name = &token.spec.kubeconfig_name;
-        let record = self.exchange.record(name, &cx.user.name, now).await?;
-        let cover = exchange::cover(&record, &token.spec.cluster_name)?;
-        let left = exchange::left(&record, now);
+        let (cx, now) = (minting.cx, minting.cx.clock.now());
+        let (name, id) = (&token.spec.kubeconfig_name, &token.spec.cluster_name);
+        let record = self.parts.exchange.record(name, &cx.user.name, now).await?;
+        let cover = exchange::cover(&record, id)?;
+        self.check_reach(&minting, [id.as_str()])?;
+        let cluster = match cover {
+            Cover::Cluster => Some(self.check_cluster(&minting, id).await?),
+            Cover::DefaultEntry => None,
+        };
+        if let Some(cluster) = &cluster {
+            exchange::check_same(&record, cluster)?;
+            pin_cluster(&mut token, cluster);
+        }
         exchange::bind(&mut token, &record);
+        let left = exchange::left(&record, now);
         if !token.spec.certificate_signing_request.is_empty() {
-            let mut certified = self.certify(cx, token, left).await?;
-            if dry_run {
-                certified.status.certificate.clear();
-            }
-            return Ok(certified);
+            return self.certify(minting, token, left).await;
         }
-        if cover == Cover::Cluster {
-            self.check_cluster(cx, &token.spec.cluster_name).await?;
-        }
-        let max = (self.max_ttls.exchanged)()?.unwrap_or(i64::MAX);
-        settle_ttl(&mut token, self.max_token_ttl()?.min(max).min(left))?;
+        let max = (self.parts.max_ttls.exchanged)()?.unwrap_or(i64::MAX);
+        settle_ttl(&mut token, self.max_token_ttl(&minting)?.min(max).min(left))?;
         token.metadata.name = Some(unique_name());
-        self.store(cx, token, dry_run).await
+        self.store(&minting, token).await
     }
 
-    /// A certificate in place of a token. Nothing is stored: there is nothing to take back.
+    /// A certificate in place of a token. Nothing is stored: a certificate cannot be revoked.
     async fn certify(
         &self,
-        cx: &RequestContext,
+        minting: Minting<'_>,
         mut token: Token,
         left: i64,
     ) -> Result<Token, Status> {
-        let cluster = self.check_cluster(cx, &token.spec.cluster_name).await?;
-        let max = (self.max_ttls.certificate)()?.unwrap_or(i64::MAX);
-        settle_ttl(&mut token, max.min(MAX_CERTIFICATE_TTL_MILLIS).min(left))?;
+        let cx = minting.cx;
+        let cluster = self
+            .check_cluster(&minting, &token.spec.cluster_name)
+            .await?;
+        let max = (self.parts.max_ttls.certificate)()?.unwrap_or(i64::MAX);
+        let max = max.min(MAX_CERTIFICATE_TTL_MILLIS).min(left);
+        settle_ttl(&mut token, minting.limit(max)?)?;
         say_expiry(&mut token);
         let request = token.spec.certificate_signing_request.as_str();
         let life = SignedDuration::from_millis(token.spec.ttl);
         let (asked, time) = ((cx.user.name.as_str(), request), (cx.clock.now(), life));
-        token.status.certificate =
-            exchange::issue(&self.exchange.signers, &cluster, asked, time).await?;
+        let certificate =
+            exchange::issue(&self.parts.exchange.signers, &cluster, asked, time).await?;
+        if !minting.dry_run {
+            token.status.certificate = certificate;
+        }
         Ok(token)
     }
 
     /// Stores a token and gives it back with the bearer token that only this answer carries.
-    async fn store(
-        &self,
-        cx: &RequestContext,
-        mut token: Token,
-        dry_run: bool,
-    ) -> Result<Token, Status> {
+    async fn store(&self, minting: &Minting<'_>, mut token: Token) -> Result<Token, Status> {
         say_expiry(&mut token);
-        let mut stored = self.registry.insert(token, dry_run).await?;
-        if !dry_run {
-            let now = cx.clock.now();
-            self.minter.cover(stored.spec.ttl / 1000, now).await?;
-            let bearer = self.minter.sign(&stored, now)?;
+        minting.origin.describe(&mut token.status);
+        let mut stored = self.parts.registry.insert(token, minting.dry_run).await?;
+        if !minting.dry_run {
+            let now = minting.cx.clock.now();
+            self.parts.minter.cover(stored.spec.ttl / 1000, now).await?;
+            let bearer = self.parts.minter.sign(&stored, now)?;
             stored.status.value = bearer.expose().to_owned();
             stored.status.bearer_token = bearer.expose().to_owned();
         }
         Ok(stored)
     }
 
-    fn max_token_ttl(&self) -> Result<i64, Status> {
+    /// The longest life of a token, in milliseconds.
+    fn max_token_ttl(&self, minting: &Minting<'_>) -> Result<i64, Status> {
         let longest = MAX_TTL_SECS * 1000;
-        Ok((self.max_ttls.token)()?.unwrap_or(longest).min(longest))
+        let max = (self.parts.max_ttls.token)()?.unwrap_or(longest);
+        minting.limit(max.min(longest))
     }
 
     /// The cluster of this name, if the caller may get it.
-    async fn check_cluster(&self, cx: &RequestContext, name: &str) -> Result<Cluster, Status> {
+    async fn check_cluster(&self, minting: &Minting<'_>, name: &str) -> Result<Cluster, Status> {
         let attributes =
             Attributes::resource("get", management::GROUP, Cluster::PLURAL).object(name);
-        if !cx.may(&attributes).await? {
-            let text = format!(
-                "user {} is not allowed to access cluster {name}",
-                cx.user.name
-            );
-            return Err(Status::forbidden(self.registry.group_resource(), "", &text));
+        if !minting.cx.may(&attributes).await? {
+            let user = &minting.cx.user.name;
+            let text = format!("user {user} is not allowed to access cluster {name}");
+            return Err(Status::forbidden(
+                self.parts.registry.group_resource(),
+                "",
+                &text,
+            ));
         }
-        let cluster = self.clusters.get("", name).await?;
+        self.check_reach(minting, [name])?;
+        let cluster = self.parts.clusters.get("", name).await?;
         cluster.ok_or_else(|| Status::bad_request(format!("cluster {name} not found")))
+    }
+
+    /// Checks that the origin of the request reaches these clusters.
+    fn check_reach<'c>(
+        &self,
+        minting: &Minting<'_>,
+        clusters: impl IntoIterator<Item = &'c str>,
+    ) -> Result<(), Status> {
+        let resource = self.parts.registry.group_resource();
+        minting.origin.check_clusters(clusters, resource)
+    }
+}
+
+/// A request to create a token.
+struct Minting<'a> {
+    cx: &'a RequestContext,
+    origin: Origin,
+    dry_run: bool,
+}
+
+impl Minting<'_> {
+    /// The longest life in milliseconds, at most `max`, that the origin of the request leaves.
+    fn limit(&self, max: i64) -> Result<i64, Status> {
+        let left = self.origin.max_ttl_millis(self.cx.clock.now());
+        match left.map_or(max, |left| max.min(left)) {
+            limit if limit < exchange::MIN_LEFT_MILLIS && left.is_some() => Err(
+                Status::bad_request("the token of this request ends too soon to mint another"),
+            ),
+            limit => Ok(limit),
+        }
     }
 }
 
@@ -226,7 +273,7 @@ impl Resource for TokenResource {
     type Object = Token;
 
     fn registry(&self) -> &Registry<Token> {
-        &self.registry
+        &self.parts.registry
     }
 
     fn columns(&self) -> &[Column] {
@@ -282,12 +329,14 @@ impl Resource for TokenResource {
 
     fn prepare_update(
         &self,
-        _cx: &RequestContext,
+        cx: &RequestContext,
         token: &mut Token,
         live: &Token,
     ) -> Result<(), Status> {
         token.status = live.status.clone();
         say_expiry(token);
+        let now = cx.clock.now();
+        suspension(token, live).note(cx, &mut token.status.conditions, now);
         token
             .metadata
             .owner_references
@@ -331,6 +380,16 @@ impl Resource for TokenResource {
         }
     }
 
+    async fn admit(&self, cx: &RequestContext, write: Write<'_, Token>) -> Result<(), Status> {
+        let Write::Update { object, live } = write else {
+            return Ok(());
+        };
+        let change = suspension(object, live);
+        let allowed = change.check(cx, &live.status.conditions).await;
+        let name = live.metadata.name.as_deref().unwrap_or_default();
+        allowed.map_err(|error| error.into_status(self.parts.registry.group_resource(), name))
+    }
+
     async fn create(
         &self,
         cx: &RequestContext,
@@ -338,11 +397,34 @@ impl Resource for TokenResource {
         dry_run: bool,
     ) -> Result<Token, Status> {
         self.check_caller(cx, &token)?;
+        let resource = self.parts.registry.group_resource();
+        let minting = Minting {
+            cx,
+            origin: self.parts.origins.of(cx, resource).await?,
+            dry_run,
+        };
         match token.spec.kubeconfig_name.is_empty() {
-            true => self.create_plain(cx, token, dry_run).await,
-            false => self.create_exchanged(cx, token, dry_run).await,
+            true => self.create_plain(minting, token).await,
+            false => self.create_exchanged(minting, token).await,
         }
     }
+}
+
+/// The change of whether a token is enabled.
+fn suspension<'a>(token: &Token, live: &'a Token) -> Suspension<'a> {
+    Suspension {
+        condition: token::CONDITION_DISABLED,
+        owner: &live.spec.user_id,
+        was_off: !live.spec.is_enabled(),
+        is_off: !token.spec.is_enabled(),
+    }
+}
+
+/// Binds a token to this very cluster, and not to a later one of the name.
+fn pin_cluster(token: &mut Token, cluster: &Cluster) {
+    let uid = cluster.metadata.uid.clone().unwrap_or_default();
+    let uids = &mut token.status.cluster_uids;
+    uids.insert(cluster.id().to_owned(), uid);
 }
 
 /// The life of a new token: what was asked for, or the longest.

@@ -59,7 +59,7 @@ pub use version::{TokenReviewVersion, V1, V1Beta1};
 
 use crate::cluster_credential::{WebhookRecords, cluster_of};
 use crate::jwt::audience;
-use crate::validity::Validity;
+use crate::validity::{Refusal, Validity};
 
 /// Answers for both versions.
 pub struct TokenReviewer {
@@ -84,12 +84,9 @@ impl TokenReviewer {
     async fn review(&self, cx: &RequestContext, asked: &TokenReviewSpec) -> TokenReviewStatus {
         let cluster = cluster_of(&cx.user).unwrap_or(cluster::LOCAL);
         let now = cx.clock.now();
-        let token = match self
-            .validity
-            .check_settled(&asked.token, cluster, now)
-            .await
-        {
+        let token = match self.validity.check(&asked.token, cluster, now).await {
             Ok(token) => token,
+            Err(Refusal::AccessUnknown) => return undecided(),
             Err(why) => {
                 tracing::debug!(cluster, %why, "a reviewed token does not count");
                 return refusal();
@@ -186,6 +183,17 @@ impl<T: TokenReviewVersion> Review for TokenReviews<T> {
         spec.token.clear();
         question.set_status(status);
         Ok(question)
+    }
+}
+
+/// The answer about a token that cannot be checked now. kube-apiserver does not remember an answer
+/// with an error.
+fn undecided() -> TokenReviewStatus {
+    TokenReviewStatus {
+        error: Some(
+            "the access of the user to the cluster cannot be checked; try again".to_owned(),
+        ),
+        ..refusal()
     }
 }
 

@@ -7,6 +7,10 @@ use api::management::User;
 use apiserver::registry::Registry;
 use apiserver::stored_object::StoredObject;
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use auth::authorizer::{AuthorizerError, Rules};
+use auth::{Attributes, Authorizer, Decision, UserInfo};
+use jiff::Timestamp;
 use storage::Revision;
 use storage::cache::View;
 
@@ -28,6 +32,8 @@ const RESERVED: &str = "system:";
 pub struct UserFacts {
     /// The uid of the object, by which a later user of the same name is told apart; empty without one.
     pub uid: String,
+    /// The time of creation of the object; `None` without one.
+    pub created: Option<Timestamp>,
     /// Whether the user may do anything at all.
     pub enabled: bool,
     principals: Vec<String>,
@@ -99,11 +105,47 @@ impl UserDirectory {
     }
 }
 
+/// Refuses everything to users whose object says that they are disabled, however they authenticated.
+pub struct DisabledUsers {
+    users: Arc<UserDirectory>,
+}
+
+impl DisabledUsers {
+    /// Over these users.
+    pub fn new(users: Arc<UserDirectory>) -> Self {
+        Self { users }
+    }
+}
+
+#[async_trait]
+impl Authorizer for DisabledUsers {
+    async fn authorize(
+        &self,
+        user: &UserInfo,
+        _attributes: &Attributes,
+    ) -> Result<Decision, AuthorizerError> {
+        let disabled = self.users.find(&user.name).is_some_and(|it| !it.enabled);
+        Ok(match disabled {
+            true => Decision::Deny {
+                reason: format!("user {} is disabled", user.name),
+            },
+            false => Decision::NoOpinion {
+                reason: String::new(),
+            },
+        })
+    }
+
+    async fn rules(&self, _user: &UserInfo, _namespace: &str) -> Result<Rules, AuthorizerError> {
+        Ok(Rules::default())
+    }
+}
+
 /// A user without an object.
 impl Default for UserFacts {
     fn default() -> Self {
         Self {
             uid: String::new(),
+            created: None,
             enabled: true,
             principals: Vec::new(),
         }
@@ -114,6 +156,7 @@ impl UserFacts {
     fn of(user: &User) -> Self {
         Self {
             uid: user.metadata.uid.clone().unwrap_or_default(),
+            created: user.metadata.creation_timestamp.as_ref().map(|time| time.0),
             enabled: user.is_enabled(),
             principals: user.principal_ids.clone(),
         }

@@ -1,15 +1,19 @@
-//! Whether a token counts: the one answer that every door asks for.
+//! Whether a token is valid: the one answer that every entry point asks for.
 //!
-//! A token counts if and only if
+//! A token is valid if and only if
 //!
 //! * its signature, issuer and times hold, and it was minted for the cluster that it is used on,
-//! * its own record exists, is enabled and says so too,
+//! * its own record exists, is enabled and says the same as its claims,
 //! * the kubeconfig that owns it exists, names it or has a file without tokens, is not suspended and is not being deleted,
-//! * its user exists and is enabled,
+//! * its user exists, is enabled and has the uid that it was minted for, and so has the cluster,
+//! * the tokens that it or its kubeconfig was created with are all valid, too,
+//! * its user may still `get` the cluster; for a token with groups, which is an administrator's, `delete` it,
 //! * and, where other replicas write too, the store has confirmed lately that all this is so.
 //!
-//! Everything is read from memory: no door waits for the store, and a delete counts as soon as the watch cache of the process has it, which
-//! is before the client that deleted is told. What is decoded of a record is kept with that very state of it, so nothing can be stale.
+//! Everything but the user's right is read from memory: no check waits for the store, and a delete acts as soon as the watch cache of the
+//! process has it, which is before the client that deleted gets its answer. What is decoded of a record is kept with that very state of it, so
+//! nothing can be stale. The right is the authorizer's to decide; one that asks a host remembers answers for ten seconds at most, and
+//! where it fails, the token is refused.
 //!
 //! One case asks the store: a token that was signed moments ago and whose records are not here yet. Another replica may have minted it,
 //! and its user may be faster than the watch. Only bearers of signed tokens can cause that, and only while those are young.
@@ -17,15 +21,18 @@
 mod facts;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use api::ext::{Kubeconfig, Token};
+use api::ext::{Kubeconfig, Token, TokenReference};
+use api::management::cluster::LOCAL;
+use api::management::{self, Cluster};
 use apiserver::registry::Registry;
-use auth::UserInfo;
 use auth::user::ALL_AUTHENTICATED;
-use futures_util::future::join;
+use auth::{Attributes, Authorizer, UserInfo};
+use futures_util::future::join3;
 use jiff::Timestamp;
 
-use self::facts::{KubeconfigFacts, TokenFacts};
+use self::facts::{ClusterFacts, KubeconfigFacts, TokenFacts};
 use crate::authenticator::EXTRA_TOKEN;
 use crate::jwt::{Refusal as JwtRefusal, Verified, Verifier};
 use crate::user_directory::{UserDirectory, UserFacts};
@@ -33,25 +40,45 @@ use crate::user_directory::{UserDirectory, UserFacts};
 /// A token younger than this may have been minted by another replica a moment ago, in seconds.
 const YOUNG_SECS: i64 = 30;
 
-/// Decides whether tokens count.
+/// The longest wait for an authorizer. A right that cannot be confirmed in this time is refused.
+const ACCESS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The most tokens that a token may descend from: it bounds the work of a check.
+pub const MAX_ANCESTORS: usize = 8;
+
+/// Decides whether tokens are valid.
 pub struct Validity {
-    verifier: Arc<Verifier>,
-    tokens: Registry<Token>,
-    kubeconfigs: Registry<Kubeconfig>,
-    users: Arc<UserDirectory>,
-    confirmed: Confirmed,
+    parts: ValidityParts,
+}
+
+/// The records and services that decide whether a token is valid.
+pub struct ValidityParts {
+    /// Verifies the text of tokens.
+    pub verifier: Arc<Verifier>,
+    /// The records of tokens.
+    pub tokens: Registry<Token>,
+    /// The records of kubeconfigs.
+    pub kubeconfigs: Registry<Kubeconfig>,
+    /// The clusters that tokens are for.
+    pub clusters: Registry<Cluster>,
+    /// The users that tokens speak for.
+    pub users: Arc<UserDirectory>,
+    /// Decides what users may do with clusters.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// Tells whether the records in memory can be relied on: no token is valid otherwise.
+    pub confirmed: Confirmed,
 }
 
 /// Whether what is in memory was compared with the store lately.
 pub type Confirmed = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// Why a token does not count: for the log only, the client learns nothing of it.
+/// The reason why a token is not valid: for the log only, the client does not learn it.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The text itself proves nothing.
     #[error("the token proves nothing")]
     Unproven(#[from] JwtRefusal),
-    /// It was not minted for this cluster.
+    /// It was not minted for this cluster, or for an earlier one of the name.
     #[error("the token was not minted for this cluster")]
     OtherCluster,
     /// It has no record any more.
@@ -66,66 +93,149 @@ pub enum Refusal {
     /// The kubeconfig that it belongs to is gone, suspended, or does not name it.
     #[error("the kubeconfig of the token does not stand behind it")]
     NoKubeconfig,
-    /// The store does not answer: nobody knows whether the token was taken back.
+    /// A token that it was created with is not valid.
+    #[error("a token that it was created with is not valid")]
+    NoParent,
+    /// The store does not answer, so the token may have been revoked.
     #[error("the records have not been confirmed by the store for too long")]
     Unconfirmed,
-    /// Its user does not exist or is disabled.
+    /// Its user does not exist, is disabled, or is a later one of the name.
     #[error("the user of the token does not exist or is disabled")]
     NoUser,
+    /// Its user may not get the cluster any more.
+    #[error("the user of the token may no longer access the cluster")]
+    NoAccess,
+    /// The authorizer does not say whether the user may get the cluster.
+    #[error("the access of the user to the cluster cannot be checked")]
+    AccessUnknown,
 }
 
-/// A token that counted when it was checked.
+/// A token that was valid when it was checked.
 #[derive(Clone, Debug)]
 pub struct ValidToken {
     verified: Verified,
     record: Arc<TokenFacts>,
     user: Arc<UserFacts>,
+    ancestors: Vec<String>,
 }
 
 impl Validity {
     /// Over these records.
-    pub fn new(
-        verifier: Arc<Verifier>,
-        tokens: Registry<Token>,
-        kubeconfigs: Registry<Kubeconfig>,
-        users: Arc<UserDirectory>,
-    ) -> Self {
-        Self {
-            verifier,
-            tokens,
-            kubeconfigs,
-            users,
-            confirmed: Arc::new(|| true),
-        }
+    pub fn new(parts: ValidityParts) -> Self {
+        Self { parts }
     }
 
-    /// No token counts unless this says so: for replicas, to which a watch must tell what others did.
-    #[must_use]
-    pub fn while_confirmed(self, confirmed: Confirmed) -> Self {
-        Self { confirmed, ..self }
-    }
-
-    /// The token, if it counts on this cluster now.
+    /// Returns the token if it is valid on this cluster now.
     ///
     /// # Errors
-    /// Why it does not.
-    pub fn check(
+    /// The reason why it is not.
+    pub async fn check(
         &self,
         bearer: &str,
         cluster: &str,
         now: Timestamp,
     ) -> Result<ValidToken, Refusal> {
-        self.check_records(self.verifier.verify(bearer, now)?, cluster, now)
+        let token = self.check_settled(bearer, cluster, now).await?;
+        self.check_access(&token, cluster).await?;
+        Ok(token)
     }
 
-    /// Whether a token that counted on this cluster does so still.
-    pub fn still_counts(&self, token: &ValidToken, cluster: &str, now: Timestamp) -> bool {
+    /// Whether a token that was valid on this cluster still is, as far as memory can tell.
+    pub fn still_holds(&self, token: &ValidToken, cluster: &str, now: Timestamp) -> bool {
         let verified = token.verified.clone();
-        self.verifier.recheck(&verified, now).is_ok()
+        self.parts.verifier.recheck(&verified, now).is_ok()
             && self.check_records(verified, cluster, now).is_ok()
     }
 
-    /// All that is not in the token itself.
+    /// Checks that the user of a token may still access the cluster. Everybody may reach the cluster
+    /// `local`, which is this server itself.
+    ///
+    /// # Errors
+    /// [`Refusal::NoAccess`], and [`Refusal::AccessUnknown`] where the authorizer fails.
+    pub async fn check_access(&self, token: &ValidToken, cluster: &str) -> Result<(), Refusal> {
+        if cluster == LOCAL {
+            return Ok(());
+        }
+        let verb = match token.record.groups.is_empty() {
+            true => "get",
+            false => "delete",
+        };
+        let wanted = Attributes::resource(verb, management::GROUP, Cluster::PLURAL).object(cluster);
+        let asked = self
+            .parts
+            .authorizer
+            .authorize(&token.record.owner, &wanted);
+        match tokio::time::timeout(ACCESS_TIMEOUT, asked).await {
+            Ok(Ok(decision)) if decision.is_allowed() => Ok(()),
+            Ok(Ok(_)) => Err(Refusal::NoAccess),
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, cluster, "the access of a user cannot be checked");
+                Err(Refusal::AccessUnknown)
+            }
+            Err(_) => Err(Refusal::AccessUnknown),
+        }
+    }
+
+    /// Checks that a kubeconfig is of this very user, and that the tokens that it was created with
+    /// are valid.
+    ///
+    /// # Errors
+    /// [`Refusal::NoUser`] and [`Refusal::NoParent`].
+    pub fn check_origin(&self, record: &Kubeconfig, now: Timestamp) -> Result<(), Refusal> {
+        let status = &record.status;
+        let user = self.parts.users.find(&status.user_name);
+        let user = user.filter(|user| user.enabled).ok_or(Refusal::NoUser)?;
+        if status.user_uid.as_ref().is_some_and(|uid| *uid != user.uid) {
+            return Err(Refusal::NoUser);
+        }
+        match &status.parent_token {
+            Some(parent) => self.check_parent(parent, now, &mut Vec::new()),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that a token is valid and that another one may descend from it.
+    ///
+    /// # Errors
+    /// [`Refusal::NoParent`].
+    pub fn check_as_parent(&self, token: &TokenReference, now: Timestamp) -> Result<(), Refusal> {
+        self.check_parent(token, now, &mut Vec::new())
+    }
+
+    /// The only `iss` of valid tokens.
+    pub fn issuer(&self) -> &str {
+        self.parts.verifier.issuer()
+    }
+
+    /// Checks everything but the right of the user, after a look into the store where another replica
+    /// may have minted the token just now.
+    async fn check_settled(
+        &self,
+        bearer: &str,
+        cluster: &str,
+        now: Timestamp,
+    ) -> Result<ValidToken, Refusal> {
+        let verified = self.parts.verifier.verify(bearer, now)?;
+        let is_young = now.as_second() - verified.claims().iat < YOUNG_SECS;
+        match self.check_records(verified.clone(), cluster, now) {
+            Err(
+                Refusal::NoRecord
+                | Refusal::NoKubeconfig
+                | Refusal::NoParent
+                | Refusal::OtherCluster,
+            ) if is_young => {
+                let (tokens, kubeconfigs) = (&self.parts.tokens, &self.parts.kubeconfigs);
+                let clusters = self.parts.clusters.latest();
+                // Where the store does not answer, what is in memory decides.
+                let _ = join3(tokens.latest(), kubeconfigs.latest(), clusters).await;
+                self.check_records(verified, cluster, now)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Checks what is not in the token itself.
     fn check_records(
         &self,
         verified: Verified,
@@ -136,70 +246,78 @@ impl Validity {
         if !claims.is_for_cluster(cluster) {
             return Err(Refusal::OtherCluster);
         }
-        if !(self.confirmed)() {
+        if !(self.parts.confirmed)() {
             return Err(Refusal::Unconfirmed);
         }
-        let record = self.tokens.derived(("", &claims.jti), TokenFacts::of);
+        let record = self.parts.tokens.derived(("", &claims.jti), TokenFacts::of);
         let record = record.ok_or(Refusal::NoRecord)?;
-        record.allow(claims, cluster, now)?;
-        self.check_kubeconfig(&record, &claims.jti)?;
-        let user = self.users.find(&record.user);
-        let user = user.filter(|user| user.enabled).ok_or(Refusal::NoUser)?;
+        record.check_claims(claims)?;
+        let facts = self.parts.clusters.derived(("", cluster), ClusterFacts::of);
+        record.check_cluster(cluster, facts.as_deref())?;
+        let mut ancestors = Vec::new();
+        let user = self.check_record(&claims.jti, &record, now, &mut ancestors)?;
         Ok(ValidToken {
             verified,
             record,
             user,
+            ancestors,
         })
     }
 
-    /// As [`Validity::check`], after a look into the store where another replica may have minted the
-    /// token just now.
-    ///
-    /// # Errors
-    /// Why it does not count.
-    pub async fn check_settled(
+    /// Checks a record, its kubeconfig, its user and the tokens that it descends from. The names of
+    /// those tokens and of their kubeconfigs are added to `ancestors`, in pairs.
+    fn check_record(
         &self,
-        bearer: &str,
-        cluster: &str,
+        name: &str,
+        record: &TokenFacts,
         now: Timestamp,
-    ) -> Result<ValidToken, Refusal> {
-        match self.check(bearer, cluster, now) {
-            Err(Refusal::NoRecord | Refusal::NoKubeconfig) if self.is_young(bearer, now) => {
-                // Where the store does not answer, what is in memory decides.
-                let _ = join(self.tokens.latest(), self.kubeconfigs.latest()).await;
-                self.check(bearer, cluster, now)
+        ancestors: &mut Vec<String>,
+    ) -> Result<Arc<UserFacts>, Refusal> {
+        record.check_state(now)?;
+        let user = self.parts.users.find(&record.owner.name);
+        let user = user.ok_or(Refusal::NoUser)?;
+        record.check_user(&user)?;
+        if !record.kubeconfig.is_empty() {
+            let owner = ("", record.kubeconfig.as_str());
+            let owner = self.parts.kubeconfigs.derived(owner, KubeconfigFacts::of);
+            let owner = owner.filter(|owner| owner.stands_behind(name, record));
+            let owner = owner.ok_or(Refusal::NoKubeconfig)?;
+            if let Some(parent) = &owner.parent {
+                self.check_parent(parent, now, ancestors)?;
             }
-            answer => answer,
         }
+        if let Some(parent) = &record.parent {
+            self.check_parent(parent, now, ancestors)?;
+        }
+        Ok(user)
     }
 
-    fn is_young(&self, bearer: &str, now: Timestamp) -> bool {
-        let verified = self.verifier.verify(bearer, now);
-        verified.is_ok_and(|verified| now.as_second() - verified.claims().iat < YOUNG_SECS)
-    }
-
-    /// The only `iss` of tokens that count.
-    pub fn issuer(&self) -> &str {
-        self.verifier.issuer()
-    }
-
-    fn check_kubeconfig(&self, record: &TokenFacts, name: &str) -> Result<(), Refusal> {
-        if record.kubeconfig.is_empty() {
-            return Ok(());
+    fn check_parent(
+        &self,
+        parent: &TokenReference,
+        now: Timestamp,
+        ancestors: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        if ancestors.len() >= 2 * MAX_ANCESTORS {
+            return Err(Refusal::NoParent);
         }
-        let owner = ("", record.kubeconfig.as_str());
-        let owner = self.kubeconfigs.derived(owner, KubeconfigFacts::of);
-        match owner.is_some_and(|owner| owner.stands_behind(name, record)) {
-            true => Ok(()),
-            false => Err(Refusal::NoKubeconfig),
-        }
+        let record = self
+            .parts
+            .tokens
+            .derived(("", &parent.name), TokenFacts::of);
+        let record = record.filter(|record| record.is(parent));
+        let record = record.ok_or(Refusal::NoParent)?;
+        ancestors.push(parent.name.clone());
+        ancestors.push(record.kubeconfig.clone());
+        let checked = self.check_record(&parent.name, &record, now, ancestors);
+        checked.map(drop).map_err(|_| Refusal::NoParent)
     }
 }
 
 impl ValidToken {
     /// The user whom it speaks for.
     pub fn user(&self) -> &str {
-        &self.record.user
+        &self.record.owner.name
     }
 
     /// The uid of the user's object; empty without one.
@@ -217,6 +335,13 @@ impl ValidToken {
         &self.record.kubeconfig
     }
 
+    /// Whether it ends with the token or kubeconfig of one of these names.
+    pub fn depends_on(&self, is_named: impl Fn(&str) -> bool) -> bool {
+        let own = [self.name(), self.kubeconfig()];
+        let ancestors = self.ancestors.iter().map(String::as_str);
+        own.into_iter().chain(ancestors).any(is_named)
+    }
+
     /// When it ends.
     pub fn expires(&self) -> Timestamp {
         self.verified.claims().expires()
@@ -224,7 +349,7 @@ impl ValidToken {
 
     /// Who its bearer is at a cluster: the one identity that every door hands on.
     pub fn identity(&self) -> UserInfo {
-        let groups = self.verified.claims().groups.iter().map(String::as_str);
+        let groups = self.record.groups.iter().map(String::as_str);
         let groups = [ALL_AUTHENTICATED].into_iter().chain(groups);
         UserInfo {
             name: self.user().to_owned(),

@@ -40,6 +40,8 @@ pub struct Client {
     tls: Arc<ClientConfig>,
     anonymous_tls: Arc<ClientConfig>,
     token: Option<String>,
+    /// Headers of every request: whom they act as.
+    impersonated: Vec<(&'static str, String)>,
 }
 
 /// A request, as it goes on the wire.
@@ -70,6 +72,7 @@ impl Client {
             tls: Arc::new(credentials.tls()?),
             anonymous_tls: Arc::new(credentials.anonymous_tls()?),
             token: credentials.token,
+            impersonated: Vec::new(),
         })
     }
 
@@ -94,6 +97,18 @@ impl Client {
     pub fn with_token(&self, token: &str) -> Self {
         Self {
             token: Some(token.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same client, acting as a user in these groups.
+    pub fn acting_as(&self, user: &str, groups: &[&str]) -> Self {
+        let groups = groups.iter().map(|group| ("Impersonate-Group", *group));
+        let headers = [("Impersonate-User", user)].into_iter().chain(groups);
+        Self {
+            impersonated: headers
+                .map(|(name, value)| (name, value.to_owned()))
+                .collect(),
             ..self.clone()
         }
     }
@@ -160,6 +175,9 @@ impl Client {
         );
         if let Some(token) = &self.token {
             head.push_str(&format!("Authorization: Bearer {token}\r\n"));
+        }
+        for (name, value) in &self.impersonated {
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
         for (name, value) in &request.headers {
             head.push_str(&format!("{name}: {value}\r\n"));

@@ -1,5 +1,6 @@
 //! The server behind a real kube-apiserver.
 
+mod containment;
 mod downloads;
 mod fail_closed;
 mod logins;

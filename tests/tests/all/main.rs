@@ -12,6 +12,8 @@ mod check;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod containment;
+#[cfg(test)]
 mod downloads;
 #[cfg(test)]
 mod downstream;

@@ -60,12 +60,29 @@ pub(crate) fn names(client: &Client) -> Vec<String> {
     list["items"].as_array().unwrap().iter().map(name).collect()
 }
 
-/// The tokens in the file of a record just made.
+/// A user of a file with a token.
+pub(crate) struct FileUser {
+    pub(crate) name: String,
+    pub(crate) token: String,
+}
+
+/// The users in the file of a record just made.
 #[track_caller]
-pub(crate) fn tokens(created: &Value) -> Vec<String> {
+pub(crate) fn users(created: &Value) -> Vec<FileUser> {
     let file = created["status"]["value"].as_str().unwrap();
     let file: Value = serde_saphyr::from_str(file).unwrap();
     let users = file["users"].as_array().unwrap().iter();
-    let token = |user: &Value| user["user"]["token"].as_str().unwrap().to_owned();
-    users.map(token).collect()
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    users
+        .map(|user| FileUser {
+            name: text(&user["name"]),
+            token: text(&user["user"]["token"]),
+        })
+        .collect()
+}
+
+/// The tokens in the file of a record just made.
+#[track_caller]
+pub(crate) fn tokens(created: &Value) -> Vec<String> {
+    users(created).into_iter().map(|user| user.token).collect()
 }

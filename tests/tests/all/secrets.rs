@@ -41,7 +41,7 @@ fn tokens_are_nowhere_but_in_the_answer_to_create() {
     ];
     let created = specs.map(|spec| record::create(&alice, spec));
     let tokens: Vec<String> = created.iter().flat_map(record::tokens).collect();
-    assert_eq!(tokens.len(), 4, "one for each user of each file");
+    assert_eq!(tokens.len(), 5, "one for each user of each file");
 
     let mut sightings = Vec::new();
     for record in &created {

@@ -6,6 +6,7 @@
 //!
 //! Resolving clusters, time-to-live rules and immutability are the domain's, not of this module.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::Condition;
 use crate::decoding::null_as_zero;
 use crate::descriptions::unwrap_lines;
+use crate::ext::TokenReference;
 use machinery::meta::serialize_go_order;
 
 /// Entry of `spec.clusters` that, in first place, stands for every cluster the user may get.
@@ -35,6 +37,8 @@ pub const SUMMARY_ERROR: &str = "Error";
 pub const CONDITION_UPDATED: &str = "Updated";
 /// Condition: the tokens named in its message were minted.
 pub const CONDITION_TOKEN_CREATED: &str = "TokenCreated";
+/// Condition: the record is suspended; the reason says by whom.
+pub const CONDITION_SUSPENDED: &str = "Suspended";
 /// Condition: a token could not be minted.
 pub const CONDITION_FAILED_TO_CREATE_TOKEN: &str = "FailedToCreateToken";
 /// Condition: the nodes of a cluster with a direct endpoint could not be listed.
@@ -141,8 +145,8 @@ pub struct KubeconfigSpec {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.ext.v1.KubeconfigStatus", transform = unwrap_lines)]
 pub struct KubeconfigStatus {
-    /// What happened to the record. Types: `TokenCreated`, `Updated`, `FailedToCreateToken`,
-    /// `FailedToListClusterNodes`, `FailedToGenerate`.
+    /// What happened to the record. Types: `TokenCreated`, `Updated`, `Suspended`,
+    /// `FailedToCreateToken`, `FailedToListClusterNodes`, `FailedToGenerate`.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_as_zero"
@@ -177,6 +181,35 @@ pub struct KubeconfigStatus {
         deserialize_with = "null_as_zero"
     )]
     pub user_name: String,
+
+    /// The uid of the user's object (`users.management.cattle.io`) at creation; empty for a user
+    /// without an object. The file is refused for a later user of the same name. Absent in records
+    /// of older servers.
+    #[serde(rename = "userUID", skip_serializing_if = "Option::is_none")]
+    pub user_uid: Option<String>,
+
+    /// The groups of the login that created the record. With them the server checks that the user
+    /// may still `get` a cluster.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub groups: Vec<String>,
+
+    /// The uids of the clusters of a file without tokens, by name, at creation. The file is refused at
+    /// a later cluster of the same name. Absent for a file with tokens, which have their own.
+    #[serde(
+        rename = "clusterUIDs",
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub cluster_uids: BTreeMap<String, String>,
+
+    /// The token that authenticated the request that created the record. The file is refused as
+    /// soon as that token is. Absent for a request with a login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_token: Option<TokenReference>,
 
     /// The file itself, in YAML. Returned only in the answer to create; it is stored nowhere and
     /// cannot be read again.
@@ -234,6 +267,10 @@ impl fmt::Debug for KubeconfigStatus {
             summary,
             tokens,
             user_name,
+            user_uid,
+            groups,
+            cluster_uids,
+            parent_token,
             value,
         } = self;
         f.debug_struct("KubeconfigStatus")
@@ -241,6 +278,10 @@ impl fmt::Debug for KubeconfigStatus {
             .field("summary", summary)
             .field("tokens", tokens)
             .field("user_name", user_name)
+            .field("user_uid", user_uid)
+            .field("groups", groups)
+            .field("cluster_uids", cluster_uids)
+            .field("parent_token", parent_token)
             .field("value", &crate::redacted(value))
             .finish()
     }

@@ -13,8 +13,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Condition;
 use crate::decoding::null_as_zero;
 use crate::descriptions::unwrap_lines;
+use crate::ext::TokenReference;
 use machinery::meta::serialize_go_order;
 
 /// Prefix of every token's name; five random characters follow.
@@ -23,6 +25,9 @@ pub const NAME_PREFIX: &str = "token-";
 pub const KIND_KUBECONFIG: &str = "kubeconfig";
 /// `spec.kind` of a login session.
 pub const KIND_SESSION: &str = "session";
+
+/// Condition: the token is disabled; the reason says by whom.
+pub const CONDITION_DISABLED: &str = "Disabled";
 
 /// A bearer token of a user. Its value is returned only in the answer to create.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -232,6 +237,48 @@ pub struct TokenStatus {
     )]
     pub certificate: String,
 
+    /// The state of the token. Types: `Disabled`.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["type"],
+        "x-kubernetes-patch-merge-key" = "type",
+        "x-kubernetes-patch-strategy" = "merge",
+    ))]
+    pub conditions: Vec<Condition>,
+
+    /// The uid of the user's object (`users.management.cattle.io`) at creation; empty for a user
+    /// without an object. The token is refused for a later user of the same name. Absent in records
+    /// of older servers.
+    #[serde(rename = "userUID", skip_serializing_if = "Option::is_none")]
+    pub user_uid: Option<String>,
+
+    /// The groups of the login that created the token. With them the server checks that the user
+    /// may still `get` a cluster.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub groups: Vec<String>,
+
+    /// The uids of the clusters, by name, at creation. The token is refused at a later cluster of the
+    /// same name.
+    #[serde(
+        rename = "clusterUIDs",
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub cluster_uids: BTreeMap<String, String>,
+
+    /// The token that authenticated the request that created the token. The token is refused as
+    /// soon as that token is. Absent for a request with a login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_token: Option<TokenReference>,
+
     /// The hash of `value`, where the kind of token needs one.
     #[serde(
         skip_serializing_if = "String::is_empty",
@@ -312,6 +359,11 @@ impl fmt::Debug for TokenStatus {
             value,
             bearer_token,
             certificate,
+            conditions,
+            user_uid,
+            groups,
+            cluster_uids,
+            parent_token,
             hash,
             current,
             expired,
@@ -323,6 +375,11 @@ impl fmt::Debug for TokenStatus {
             .field("value", &crate::redacted(value))
             .field("bearer_token", &crate::redacted(bearer_token))
             .field("certificate", certificate)
+            .field("conditions", conditions)
+            .field("user_uid", user_uid)
+            .field("groups", groups)
+            .field("cluster_uids", cluster_uids)
+            .field("parent_token", parent_token)
             .field("hash", &crate::redacted(hash))
             .field("current", current)
             .field("expired", expired)

@@ -27,6 +27,12 @@ pub const KUBECONFIG_EXEC_TOKEN_TTL_MINUTES: &str = "kubeconfig-exec-token-ttl-m
 pub const KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES: &str = "kubeconfig-exec-certificate-ttl-minutes";
 /// How long the administrator's file of a cluster lives, in minutes.
 pub const KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES: &str = "kubeconfig-admin-token-ttl-minutes";
+/// What a token of a kubeconfig may create: `bounded` for kubeconfigs and tokens that end with it and
+/// reach no further, `never` for none.
+pub const KUBECONFIG_MINT_WITH_TOKEN: &str = "kubeconfig-mint-with-token";
+/// The most clusters of a file in which each gets a bearer token of its own; in a longer file they
+/// share one.
+pub const KUBECONFIG_SHARED_TOKEN_ABOVE: &str = "kubeconfig-shared-token-above";
 /// `true` where only users with an object of their own may have kubeconfigs; `false` where anybody
 /// may whose name does not begin with `system:`.
 pub const KUBECONFIG_REQUIRE_USER: &str = "kubeconfig-require-user";
@@ -101,8 +107,16 @@ pub const BUILT_IN: &[BuiltIn] = &[
         default: "",
     },
     BuiltIn {
+        name: KUBECONFIG_MINT_WITH_TOKEN,
+        default: "bounded",
+    },
+    BuiltIn {
         name: KUBECONFIG_REQUIRE_USER,
         default: "true",
+    },
+    BuiltIn {
+        name: KUBECONFIG_SHARED_TOKEN_ABOVE,
+        default: "50",
     },
     BuiltIn {
         name: SERVER_URL,

@@ -47,7 +47,10 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
     };
     parts.authentication.remove_identity(request.headers_mut());
     match request.extensions_mut().get_mut::<RequestContext>() {
-        Some(cx) => cx.user = Arc::new(user),
+        Some(cx) => {
+            cx.user = Arc::new(user);
+            cx.authenticated = Arc::clone(&cx.user);
+        }
         None => return respond::missing_context(),
     }
     next.run(request).await

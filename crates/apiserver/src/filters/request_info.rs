@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use auth::UserInfo;
 use axum::body::Body;
 use http::header::{CACHE_CONTROL, HOST, USER_AGENT};
 use http::{HeaderName, HeaderValue, Request, Response};
@@ -77,7 +76,8 @@ fn context(parts: &Parts, info: Arc<RequestInfo>, request: &Request<Body>) -> Re
     };
     RequestContext {
         query: Arc::new(Query::parse(request.uri().query().unwrap_or_default())),
-        user: Arc::new(UserInfo::default()),
+        user: Arc::default(),
+        authenticated: Arc::default(),
         audit_id,
         user_agent: header(USER_AGENT).into(),
         host: host.into(),

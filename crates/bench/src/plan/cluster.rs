@@ -116,9 +116,11 @@ async fn create_each(
     Ok(tokens)
 }
 
-/// The token of the first user of a kubeconfig.
+/// The token of the last user of a kubeconfig: behind the default entry comes that of the cluster.
 fn token(kubeconfig: &str) -> anyhow::Result<String> {
     let file: Value = serde_saphyr::from_str(kubeconfig)?;
-    let token = &file["users"][0]["user"]["token"];
+    let users = file["users"].as_array().context("no users in a file")?;
+    let last = users.last().context("no user in a file")?;
+    let token = &last["user"]["token"];
     Ok(token.as_str().context("no token in a file")?.to_owned())
 }

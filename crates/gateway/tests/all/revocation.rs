@@ -1,10 +1,14 @@
 //! What is open ends with what it hangs on (S14, S15).
 
+use std::sync::atomic::Ordering;
+
+use api::ext::TokenReference;
 use api::management::Cluster as ClusterObject;
+use serde_json::json;
 
 use crate::client::Client;
 use crate::cluster::{Cluster, lines};
-use crate::world::World;
+use crate::world::{World, object};
 
 /// Serves watches that begin and never end, and tunnels.
 async fn endless(world: &World) -> Cluster {
@@ -137,6 +141,88 @@ async fn with_the_cluster() {
     let open = Open::start().await;
     open.world.remove(&open.world.clusters, "c-1").await;
     open.ends_for_good().await;
+}
+
+#[tokio::test]
+async fn with_the_right_of_the_user_to_get_the_cluster() {
+    let open = Open::start().await;
+    let bobs = open.world.mint("bob", &["c-1"]).await;
+    open.world
+        .access
+        .refused
+        .lock()
+        .unwrap()
+        .insert("alice".to_owned());
+    let (world, token) = open.ends().await;
+    for (token, code) in [(&token, 401), (&bobs, 200)] {
+        let line = "GET /k8s/clusters/c-1/api/v1/pods?watch=1";
+        let authorization = format!("Authorization: Bearer {token}");
+        let mut client = world.send(line, &[&authorization]).await;
+        let head = client.head().await.unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {code}")), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn with_the_authorizer_which_alone_knows_the_right() {
+    let open = Open::start().await;
+    open.world.access.fails.store(true, Ordering::SeqCst);
+    let (world, token) = open.ends().await;
+    let answer = world.get("/k8s/clusters/c-1/api", &token).await;
+    let text = "your access to the cluster cannot be checked now";
+    assert_eq!(answer.summary(), (503, text.to_owned()));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+}
+
+#[tokio::test]
+async fn with_a_user_who_is_created_again() {
+    let open = Open::start().await;
+    let world = &open.world;
+    world.remove(&world.users, "alice").await;
+    let again = json!({"metadata": {"name": "alice", "uid": "uid-2"}});
+    world.users.insert(object(again), false).await.unwrap();
+    open.ends_for_good().await;
+}
+
+#[tokio::test]
+async fn with_a_cluster_that_is_created_again() {
+    let open = Open::start().await;
+    let world = &open.world;
+    let mut again = world.clusters.get("", "c-1").await.unwrap().unwrap();
+    world.remove(&world.clusters, "c-1").await;
+    again.metadata.uid = Some("uid-2".to_owned());
+    again.metadata.resource_version = None;
+    world.clusters.insert(again, false).await.unwrap();
+    open.ends_for_good().await;
+}
+
+#[tokio::test]
+async fn with_the_token_that_created_its_kubeconfig() {
+    let world = World::start().await;
+    let cluster = endless(&world).await;
+    world.add("c-1", &cluster).await;
+    let (_, parent) = world.mint_in("", "alice", &["c-1"]).await;
+    let uid = world.tokens.cached("", &parent).unwrap().metadata.uid;
+    let (token, _) = world.mint_in("kubeconfig-1", "alice", &["c-1"]).await;
+    let descend = |record: &mut api::ext::Kubeconfig| {
+        record.status.parent_token = Some(TokenReference {
+            name: parent.clone(),
+            uid: uid.unwrap(),
+        });
+    };
+    let kubeconfigs = &world.kubeconfigs;
+    world
+        .change(kubeconfigs, ("", "kubeconfig-1"), descend)
+        .await;
+    let line = "GET /k8s/clusters/c-1/api/v1/pods?watch=1";
+    let authorization = format!("Authorization: Bearer {token}");
+    let mut watch = world.send(line, &[&authorization]).await;
+    watch.head().await.unwrap();
+    assert_eq!(watch.chunk().await, "first");
+    world.remove(&world.tokens, &parent).await;
+    assert_eq!(watch.chunk().await, "", "the watch ends cleanly");
+    let answer = world.get("/k8s/clusters/c-1/api", &token).await;
+    assert_eq!(answer.summary(), (401, "Unauthorized".to_owned()));
 }
 
 #[tokio::test]

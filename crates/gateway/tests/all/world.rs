@@ -1,14 +1,18 @@
 //! A server with the gateway in front: real store, cache, keys and listener.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::ext::{Kubeconfig, Token};
 use api::management::{self, User};
 use apiserver::registry::{Registries, Registry};
 use apiserver::server::{Diversion, HttpService, ReloadableCertificate, Server};
+use async_trait::async_trait;
+use auth::authorizer::{AuthorizerError, Rules};
+use auth::{Attributes, Authorizer, Decision, UserInfo};
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -31,8 +35,9 @@ use tokens::jwt::{VerifiedCache, Verifier};
 use tokens::key_ring::RotationPolicy;
 use tokens::key_store::KeyStore;
 use tokens::minter::{Minter, Order};
+use tokens::origin::Origin;
 use tokens::user_directory::UserDirectory;
-use tokens::validity::Validity;
+use tokens::validity::{Validity, ValidityParts};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -60,10 +65,46 @@ pub(crate) struct World {
     pub(crate) clusters: Registry<management::Cluster>,
     pub(crate) secrets: Registry<Secret>,
     pub(crate) clock: Arc<SetClock>,
+    pub(crate) access: Arc<Access>,
     pub(crate) stop: CancellationToken,
     minter: Minter,
     _stop: DropGuard,
     _folder: TempDir,
+}
+
+/// Lets everybody get every cluster, but for what a test takes away.
+#[derive(Default)]
+pub(crate) struct Access {
+    /// Users who may get no cluster.
+    pub(crate) refused: Mutex<HashSet<String>>,
+    /// Whether the authorizer fails.
+    pub(crate) fails: AtomicBool,
+}
+
+#[async_trait]
+impl Authorizer for Access {
+    async fn authorize(
+        &self,
+        user: &UserInfo,
+        attributes: &Attributes,
+    ) -> Result<Decision, AuthorizerError> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(AuthorizerError::Unavailable {
+                authorizer: "test",
+                source: "it fails".into(),
+            });
+        }
+        assert_eq!(attributes.verb, "get");
+        let reason = String::new();
+        Ok(match self.refused.lock().unwrap().contains(&user.name) {
+            true => Decision::NoOpinion { reason },
+            false => Decision::Allow { reason },
+        })
+    }
+
+    async fn rules(&self, _user: &UserInfo, _namespace: &str) -> Result<Rules, AuthorizerError> {
+        Ok(Rules::default())
+    }
 }
 
 /// A clock that tests set.
@@ -119,12 +160,16 @@ impl World {
         let verified = VerifiedCache::new(64).unwrap();
         let issuer = "https://issuer.example".to_owned();
         let verifier = Verifier::new(issuer.clone(), keys.shared_ring(), verified);
-        let validity = Validity::new(
-            Arc::new(verifier),
-            tokens.clone(),
-            kubeconfigs.clone(),
-            Arc::new(UserDirectory::new(users.clone(), Arc::new(|| true))),
-        );
+        let access = Arc::new(Access::default());
+        let validity = Validity::new(ValidityParts {
+            verifier: Arc::new(verifier),
+            tokens: tokens.clone(),
+            kubeconfigs: kubeconfigs.clone(),
+            clusters: clusters.clone(),
+            users: Arc::new(UserDirectory::new(users.clone(), Arc::new(|| true))),
+            authorizer: access.clone(),
+            confirmed: Arc::new(|| true),
+        });
         let gateway = Gateway::new(GatewayParts {
             clusters: clusters.clone(),
             secrets: secrets.clone(),
@@ -153,6 +198,7 @@ impl World {
             clusters,
             secrets,
             clock,
+            access,
             _stop: stop.clone().drop_guard(),
             stop,
             _folder: folder,
@@ -219,7 +265,16 @@ impl World {
     ) -> (String, String) {
         let order = Order {
             user: user.to_owned(),
+            origin: Origin {
+                user_uid: format!("uid-{user}"),
+                ..Origin::default()
+            },
             clusters: clusters.iter().map(|name| (*name).to_owned()).collect(),
+            // Clusters of this world have no uid.
+            cluster_uids: clusters
+                .iter()
+                .map(|name| ((*name).to_owned(), String::new()))
+                .collect(),
             kubeconfig: kubeconfig.to_owned(),
             ttl_secs: 3600,
             ..Order::default()
@@ -238,7 +293,7 @@ impl World {
                 .unwrap();
         }
         self.tokens.latest().await.unwrap();
-        (minted.bearer.expose().to_owned(), name)
+        (minted.bearers[0].expose().to_owned(), name)
     }
 
     /// Removes an object.

@@ -20,7 +20,7 @@ Give what was printed to the kube-apiserver of the cluster by --authentication-c
 changes of the file by itself. Before Kubernetes 1.34 its apiVersion is apiserver.config.k8s.io/v1beta1.
 
 The cluster verifies tokens by itself, also while this server is away. It does not learn that a kubeconfig was deleted or suspended,
-or that a user was disabled: a token counts there until it ends. Keep lives short (setting kubeconfig-max-token-ttl-minutes), or let
+that a user was disabled, or that a user may no longer get the cluster: a token is valid there until it ends. Keep lives short (setting kubeconfig-max-token-ttl-minutes), or let
 the cluster ask: cluster webhook. A token for more than 64 clusters names none of them, and is refused there.";
 
 /// Runs the command.

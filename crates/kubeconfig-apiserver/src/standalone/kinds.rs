@@ -63,6 +63,7 @@ impl Kinds {
         let builtins = Builtins::register(&mut registries);
         start_cache(registries.into_cache(), tasks).await?;
 
+        let authorizer = authorizer(&builtins);
         let domain = Domain::build(DomainParts {
             records,
             management,
@@ -73,13 +74,15 @@ impl Kinds {
             issuer: issuer.to_owned(),
             store: Arc::clone(&store),
             confirmed: Arc::new(|| true),
+            authorizer: Arc::clone(&authorizer),
             zone,
             prober: prober::Options::default(),
             clock: Arc::clone(&clock),
         });
+        let domain = domain.await?;
         Ok(Self {
-            domain: domain.await?,
-            authorizer: authorizer(&builtins)?,
+            authorizer: with_public_paths(domain.disabled_users(), authorizer)?,
+            domain,
             builtins,
             clock,
             store,
@@ -177,13 +180,25 @@ impl Kinds {
     }
 }
 
-/// `system:masters` first, then RBAC; health, what verifies tokens and how to log in are for everybody.
-fn authorizer(builtins: &Builtins) -> Result<Arc<dyn Authorizer>> {
+/// `system:masters` first, then RBAC.
+fn authorizer(builtins: &Builtins) -> Arc<dyn Authorizer> {
+    Arc::new(AuthorizerUnion::new(vec![
+        Arc::new(PrivilegedGroup::system_masters()),
+        Arc::new(RbacAuthorizer::new(builtins.policy())),
+    ]))
+}
+
+/// Health, the keys that verify tokens and the way to log in are open to everybody; all else to users
+/// who are not disabled, as `authorizer` decides.
+fn with_public_paths(
+    disabled_users: Arc<dyn Authorizer>,
+    authorizer: Arc<dyn Authorizer>,
+) -> Result<Arc<dyn Authorizer>> {
     let documents = openid::PATHS.into_iter().chain([LOGIN_PATH]);
     let public = AlwaysAllowPaths::new(health::PATHS.into_iter().chain(documents));
     Ok(Arc::new(AuthorizerUnion::new(vec![
         Arc::new(public.context("a public path makes no sense")?),
-        Arc::new(PrivilegedGroup::system_masters()),
-        Arc::new(RbacAuthorizer::new(builtins.policy())),
+        disabled_users,
+        authorizer,
     ])))
 }

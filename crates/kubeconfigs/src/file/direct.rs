@@ -49,6 +49,7 @@ impl FileCluster {
         FileCluster {
             managed: None,
             id: cluster.id().to_owned(),
+            uid: cluster.metadata.uid.clone().unwrap_or_default(),
             display_name: cluster.display_name().to_owned(),
             direct: DirectEndpoint::of(cluster, nodes),
             client_certificates: cluster.client_signer().is_some(),

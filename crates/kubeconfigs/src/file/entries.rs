@@ -12,7 +12,7 @@ use super::exec::{Exec, Wanted};
 use super::names::Names;
 use super::{
     ControlPlaneNode, Credentials, DEFAULT_ENTRY, DirectEndpoint, ExecCredentials, FileCluster,
-    FileError, FileSpec, MANAGED_USER, needs_shared_token,
+    FileError, FileSpec, MANAGED_USER, Tokens,
 };
 
 /// The entries of a file.
@@ -127,13 +127,24 @@ impl<'s, 'a> Layout<'s, 'a> {
         }
     }
 
-    /// A token may be for several clusters; what the plugin gets is for one.
+    /// Whether the default entry or a cluster without a credential of its own needs the user that they
+    /// share.
     fn needs_shared_user(&self) -> bool {
-        let default_entry = self.spec.include_default_entry;
-        match self.exec {
-            Some(_) => default_entry,
-            None => needs_shared_token(default_entry, self.spec.clusters),
+        let mut clusters = self.spec.clusters.iter();
+        self.spec.include_default_entry || clusters.any(|it| !self.has_own_credential(it))
+    }
+
+    fn tokens(&self) -> Option<&'a Tokens> {
+        match self.spec.credentials {
+            Credentials::Exec(_) => None,
+            Credentials::Tokens(tokens) => Some(tokens),
         }
+    }
+
+    /// Whether a cluster has a credential of its own.
+    fn has_own_credential(&self, cluster: &FileCluster) -> bool {
+        self.tokens()
+            .is_none_or(|tokens| tokens.by_cluster.contains_key(&cluster.id))
     }
 
     fn claim_name(&mut self, cluster: &FileCluster) -> String {
@@ -161,7 +172,8 @@ impl<'s, 'a> Layout<'s, 'a> {
             user: MANAGED_USER.to_owned(),
             exec: self.exec_config(&cluster.id, cluster.oidc.as_ref()),
         });
-        let own = self.exec.map(|_| cluster.id.as_str());
+        let is_own = self.has_own_credential(cluster);
+        let own = is_own.then_some(cluster.id.as_str());
         self.add_user(MANAGED_USER, own, false)?;
         self.entries.current_context = name;
         Ok(())
@@ -169,7 +181,7 @@ impl<'s, 'a> Layout<'s, 'a> {
 
     /// Adds all entries of a cluster; the context to use of them is returned.
     fn add_cluster(&mut self, cluster: &FileCluster, name: &str) -> Result<String, FileError> {
-        let has_user = self.exec.is_some() || cluster.direct.is_some();
+        let has_user = self.has_own_credential(cluster);
         let user = if has_user { name } else { DEFAULT_ENTRY };
         if !cluster.direct_only {
             self.add_target(Target {

@@ -23,23 +23,14 @@ struct Case {
 
 impl Case {
     fn of(clusters: Vec<FileCluster>) -> Case {
-        let by_cluster = clusters
-            .iter()
-            .map(|cluster| {
-                (
-                    cluster.id.clone(),
-                    Bearer::new(format!("token-of-{}", cluster.id)),
-                )
-            })
-            .collect();
         Case {
             include_default_entry: true,
-            clusters,
-            current_cluster: None,
             credentials: Credentials::Tokens(Tokens {
                 shared: Some(Bearer::new("token-shared".to_owned())),
-                by_cluster,
+                by_cluster: tokens_of(&clusters),
             }),
+            clusters,
+            current_cluster: None,
             ca_certs: "",
             namespace: "",
             name: "kubeconfig-zp786",
@@ -72,9 +63,17 @@ impl Case {
     }
 }
 
+/// A token for each of these clusters alone.
+fn tokens_of(clusters: &[FileCluster]) -> BTreeMap<String, Bearer> {
+    let ids = clusters.iter().map(|cluster| cluster.id.clone());
+    ids.map(|id| (id.clone(), Bearer::new(format!("token-of-{id}"))))
+        .collect()
+}
+
 fn plain(id: &str, display_name: &str) -> FileCluster {
     FileCluster {
         id: id.to_owned(),
+        uid: format!("uid-of-{id}"),
         display_name: display_name.to_owned(),
         direct: None,
         managed: None,
@@ -191,7 +190,7 @@ fn without_clusters_the_file_reaches_the_server_itself() {
 }
 
 #[test]
-fn two_clusters_share_a_token_and_the_chosen_one_is_current() {
+fn two_clusters_have_a_token_each_and_the_chosen_one_is_current() {
     let case = Case {
         current_cluster: Some("c-m-second"),
         ca_certs: "-----BEGIN CERTIFICATE-----\nMIIBdzCCAR2gAwIBAgIBADAKBggqhkjOPQQDAjAj\n\
@@ -203,6 +202,37 @@ fn two_clusters_share_a_token_and_the_chosen_one_is_current() {
         include_str!("snapshots/two_clusters.yaml"),
         Some("c-m-second"),
     );
+}
+
+#[test]
+fn clusters_without_a_token_of_their_own_share_that_of_the_default_user() {
+    let clusters = || vec![downstream1(), with_fqdn("c-2", "two")];
+    let mut by_cluster = tokens_of(&clusters());
+    by_cluster.remove("c-m-p66cdvlj");
+    let case = Case {
+        include_default_entry: false,
+        credentials: Credentials::Tokens(Tokens {
+            shared: Some(Bearer::new("token-shared".to_owned())),
+            by_cluster,
+        }),
+        ..Case::of(clusters())
+    };
+    let gateway = "https://rancher.example.com/k8s/clusters";
+    let expected = expected(
+        &[
+            (
+                "downstream1",
+                &format!("{gateway}/c-m-p66cdvlj"),
+                "",
+                "rancher",
+            ),
+            ("two", &format!("{gateway}/c-2"), "", "two"),
+            ("two-fqdn", "https://ace.example.com", "", "two"),
+        ],
+        &[("rancher", "token-shared"), ("two", "token-of-c-2")],
+        "downstream1",
+    );
+    assert_eq!(parsed(&case.text()), expected);
 }
 
 #[test]
@@ -362,7 +392,7 @@ fn a_managed_file_has_one_cluster_and_the_user_token() {
         "clusters": [{"name": "prod", "cluster": {
             "server": "https://acme-1.k8s.example.com", "certificate-authority-data": "eA==",
         }}],
-        "users": [{"name": "token", "user": {"token": "token-shared"}}],
+        "users": [{"name": "token", "user": {"token": "token-of-c-1"}}],
         "contexts": [{"name": "prod", "context": {
             "cluster": "prod", "namespace": "team-a", "user": "token",
         }}],
@@ -457,11 +487,9 @@ fn the_current_context_follows_the_cluster_and_its_direct_endpoint() {
 
 #[test]
 fn a_file_of_direct_endpoints_alone_has_no_shared_user() {
-    let clusters = vec![with_fqdn("c-c", "c")];
-    assert!(!needs_shared_token(false, &clusters));
     let case = Case {
         include_default_entry: false,
-        ..Case::of(clusters)
+        ..Case::of(vec![with_fqdn("c-c", "c")])
     };
     assert_eq!(
         parsed(&case.text()),
@@ -493,7 +521,7 @@ fn no_two_entries_have_the_same_name() {
     let proxy = |id: &str| format!("https://rancher.example.com/k8s/clusters/{id}");
     let targets = [
         ("rancher", "https://rancher.example.com", "", "rancher"),
-        ("rancher-c-1", &proxy("c-1"), "", "rancher"),
+        ("rancher-c-1", &proxy("c-1"), "", "rancher-c-1"),
         ("prod", &proxy("c-2"), "", "prod"),
         ("prod-cp-direct", "https://172.20.0.1:6443", "Q0E=", "prod"),
         (
@@ -502,8 +530,8 @@ fn no_two_entries_have_the_same_name() {
             "Q0E=",
             "prod",
         ),
-        ("prod-c-3", &proxy("c-3"), "", "rancher"),
-        ("prod-cp", &proxy("c-4"), "", "rancher"),
+        ("prod-c-3", &proxy("c-3"), "", "prod-c-3"),
+        ("prod-cp", &proxy("c-4"), "", "prod-cp"),
         ("prod-c-3-c-5", &proxy("c-5"), "", "prod-c-3-c-5"),
         (
             "prod-c-3-c-5-fqdn",
@@ -511,12 +539,16 @@ fn no_two_entries_have_the_same_name() {
             "",
             "prod-c-3-c-5",
         ),
-        ("prod-c-3-fqdn", &proxy("c-6"), "", "rancher"),
+        ("prod-c-3-fqdn", &proxy("c-6"), "", "prod-c-3-fqdn"),
     ];
     let users = [
         ("rancher", "token-shared"),
+        ("rancher-c-1", "token-of-c-1"),
         ("prod", "token-of-c-2"),
+        ("prod-c-3", "token-of-c-3"),
+        ("prod-cp", "token-of-c-4"),
         ("prod-c-3-c-5", "token-of-c-5"),
+        ("prod-c-3-fqdn", "token-of-c-6"),
     ];
     assert_eq!(
         parsed(&case.text()),

@@ -1,29 +1,46 @@
-//! What checking a token needs of the three records behind it: decoded once for each of their states, then read from there.
+//! The facts of records that a check of a token needs: decoded once for each state of a record.
 
-use api::ext::{Kubeconfig, Token};
+use std::collections::BTreeMap;
+
+use api::ext::{Kubeconfig, Token, TokenReference};
+use api::management::Cluster;
+use api::management::cluster::LOCAL;
+use auth::UserInfo;
+use auth::user::ALL_AUTHENTICATED;
 use jiff::Timestamp;
-use machinery::meta::Metadata;
+use machinery::meta::{Metadata, ObjectMeta};
 
 use super::Refusal;
 use crate::jwt::Claims;
+use crate::user_directory::UserFacts;
 
-/// Of the token's own record.
+/// The facts of a token's record.
 #[derive(Debug)]
 pub(super) struct TokenFacts {
-    pub(super) user: String,
+    /// The owner, with the groups of the login that created the token.
+    pub(super) owner: UserInfo,
+    /// The groups that the token puts its bearer into.
+    pub(super) groups: Vec<String>,
     pub(super) kubeconfig: String,
-    /// The uid of the kubeconfig, where the token was made for it later.
-    pub(super) kubeconfig_uid: Option<String>,
+    /// The uid of the kubeconfig, for a token that was exchanged for a login.
+    kubeconfig_uid: Option<String>,
+    pub(super) parent: Option<TokenReference>,
+    uid: Option<String>,
+    /// `None` in records of older servers.
+    user_uid: Option<String>,
     clusters: Vec<String>,
+    cluster_uids: BTreeMap<String, String>,
+    created: Option<Timestamp>,
     enabled: bool,
-    /// `None` for never.
-    expires: Option<Timestamp>,
+    /// `None` for a token without an end.
+    pub(super) expires: Option<Timestamp>,
     being_deleted: bool,
 }
 
-/// Of the kubeconfig that owns the token.
+/// The facts of a kubeconfig.
 pub(super) struct KubeconfigFacts {
     user: String,
+    pub(super) parent: Option<TokenReference>,
     /// Sorted.
     tokens: Vec<String>,
     uid: Option<String>,
@@ -32,45 +49,96 @@ pub(super) struct KubeconfigFacts {
     being_deleted: bool,
 }
 
+/// The facts of a cluster.
+pub(super) struct ClusterFacts {
+    uid: String,
+    created: Option<Timestamp>,
+}
+
 impl TokenFacts {
     pub(super) fn of(token: &Token) -> Self {
-        let spec = &token.spec;
+        let (spec, status) = (&token.spec, &token.status);
         let single = std::slice::from_ref(&spec.cluster_name);
         let named = [single, &spec.cluster_names].concat();
         Self {
-            user: spec.user_id.clone(),
+            owner: UserInfo {
+                groups: with_all_authenticated(&status.groups),
+                ..UserInfo::named(&spec.user_id)
+            },
+            groups: spec.groups.clone(),
             kubeconfig: spec.kubeconfig_name.clone(),
             kubeconfig_uid: owner_uid(token),
+            parent: status.parent_token.clone(),
+            uid: token.metadata().uid.clone(),
+            user_uid: status.user_uid.clone(),
             clusters: named
                 .into_iter()
                 .filter(|name| spec.is_bound_to(name))
                 .collect(),
+            cluster_uids: status.cluster_uids.clone(),
+            created: created(token.metadata()),
             enabled: spec.is_enabled(),
             expires: token.expires_at(),
             being_deleted: token.metadata().deletion_timestamp.is_some(),
         }
     }
 
-    /// Whether the record lets a token with these claims count on this cluster.
-    pub(super) fn allow(
+    /// Checks that the record says what the claims say. The server signs claims from the record, so a
+    /// difference means that somebody else signed them.
+    pub(super) fn check_claims(&self, claims: &Claims) -> Result<(), Refusal> {
+        let same = self.owner.name == claims.sub && self.groups == claims.groups;
+        same.then_some(()).ok_or(Refusal::NoRecord)
+    }
+
+    /// Checks the state of the record itself.
+    pub(super) fn check_state(&self, now: Timestamp) -> Result<(), Refusal> {
+        match self {
+            _ if self.being_deleted => Err(Refusal::NoRecord),
+            _ if !self.enabled => Err(Refusal::Disabled),
+            _ if self.expires.is_some_and(|expires| expires <= now) => Err(Refusal::Expired),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the token is for this cluster, and for this very object of that name. The cluster
+    /// `local` is this server itself, whatever its object.
+    pub(super) fn check_cluster(
         &self,
-        claims: &Claims,
-        cluster: &str,
-        now: Timestamp,
+        name: &str,
+        cluster: Option<&ClusterFacts>,
     ) -> Result<(), Refusal> {
-        if self.being_deleted || self.user != claims.sub {
-            return Err(Refusal::NoRecord);
-        }
-        if !self.enabled {
-            return Err(Refusal::Disabled);
-        }
-        if self.expires.is_some_and(|expires| expires <= now) {
-            return Err(Refusal::Expired);
-        }
-        if !self.clusters.iter().any(|name| name == cluster) {
+        if !self.clusters.iter().any(|own| own == name) {
             return Err(Refusal::OtherCluster);
         }
-        Ok(())
+        if name == LOCAL {
+            return Ok(());
+        }
+        let cluster = cluster.ok_or(Refusal::OtherCluster)?;
+        let same = match &self.user_uid {
+            Some(_) => self.cluster_uids.get(name) == Some(&cluster.uid),
+            None => self.is_younger_than(cluster.created),
+        };
+        same.then_some(()).ok_or(Refusal::OtherCluster)
+    }
+
+    /// Checks that the user is the one that the token was minted for, and not a later one of the name.
+    pub(super) fn check_user(&self, user: &UserFacts) -> Result<(), Refusal> {
+        let same = match &self.user_uid {
+            Some(uid) => *uid == user.uid,
+            None => self.is_younger_than(user.created),
+        };
+        (same && user.enabled).then_some(()).ok_or(Refusal::NoUser)
+    }
+
+    /// Whether this is the token that a reference means.
+    pub(super) fn is(&self, reference: &TokenReference) -> bool {
+        self.uid.as_ref() == Some(&reference.uid)
+    }
+
+    /// Records of older servers have no uids: there the times of creation tell whether the token was
+    /// minted for the present object.
+    fn is_younger_than(&self, object: Option<Timestamp>) -> bool {
+        object.is_none_or(|object| self.created.is_some_and(|created| object <= created))
     }
 }
 
@@ -80,6 +148,7 @@ impl KubeconfigFacts {
         tokens.sort();
         Self {
             user: kubeconfig.status.user_name.clone(),
+            parent: kubeconfig.status.parent_token.clone(),
             tokens,
             uid: kubeconfig.metadata().uid.clone(),
             exchanged: kubeconfig.spec.is_exchanged(),
@@ -100,9 +169,28 @@ impl KubeconfigFacts {
             self.exchanged && self.uid.is_some() && self.uid == token.kubeconfig_uid;
         !self.being_deleted
             && !self.suspended
-            && self.user == token.user
+            && self.user == token.owner.name
             && (is_listed || is_made_for_it)
     }
+}
+
+impl ClusterFacts {
+    pub(super) fn of(cluster: &Cluster) -> Self {
+        Self {
+            uid: cluster.metadata.uid.clone().unwrap_or_default(),
+            created: created(&cluster.metadata),
+        }
+    }
+}
+
+/// The groups of a login, which do not repeat the group of everybody.
+fn with_all_authenticated(groups: &[String]) -> Vec<String> {
+    let all = [ALL_AUTHENTICATED.to_owned()];
+    groups.iter().cloned().chain(all).collect()
+}
+
+fn created(metadata: &ObjectMeta) -> Option<Timestamp> {
+    metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
 
 /// The uid of the kubeconfig that owns a token.

@@ -9,10 +9,9 @@ use jiff::SignedDuration;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use machinery::meta::{ObjectMeta, Time};
-use machinery::time::Clock;
 use serde_json::{Value, json};
-use tokens::sweeper::Sweeper;
 
+use crate::sweeper::sweep;
 use crate::world::{World, object, seconds};
 
 const NAME: &str = "kubeconfig-abcde";
@@ -102,10 +101,10 @@ async fn a_login_is_exchanged_for_a_token_that_hangs_on_the_record() {
     });
     assert_eq!(shown, expected);
     let bearer = &token.status.bearer_token;
-    let valid = world.validity.check(bearer, "c-a", NOW).unwrap();
+    let valid = world.validity.check(bearer, "c-a", NOW).await.unwrap();
     assert_eq!((valid.user(), valid.kubeconfig()), ("alice", NAME));
     for elsewhere in ["c-b", "local"] {
-        assert!(world.validity.check(bearer, elsewhere, NOW).is_err());
+        assert!(world.validity.check(bearer, elsewhere, NOW).await.is_err());
     }
 }
 
@@ -229,23 +228,23 @@ async fn the_record_stands_behind_its_tokens_while_it_is_there_and_not_suspended
     let world = World::start().await;
     record(&world, |_| ()).await;
     let bearer = bearer(&world).await;
-    let counts = || world.validity.check(&bearer, "c-a", NOW).is_ok();
-    assert!(counts());
+    let counts = async || world.validity.check(&bearer, "c-a", NOW).await.is_ok();
+    assert!(counts().await);
     world.change(&world.kubeconfigs, NAME, suspend).await;
-    assert!(!counts(), "suspended");
+    assert!(!counts().await, "suspended");
     let resume = |record: &mut Kubeconfig| record.spec.suspended = None;
     world.change(&world.kubeconfigs, NAME, resume).await;
-    assert!(counts());
+    assert!(counts().await);
     let sell = |record: &mut Kubeconfig| record.status.user_name = "bob".to_owned();
     world.change(&world.kubeconfigs, NAME, sell).await;
-    assert!(!counts(), "of somebody else");
+    assert!(!counts().await, "of somebody else");
     world.remove(&world.kubeconfigs, ("", NAME)).await;
-    assert!(!counts(), "gone");
+    assert!(!counts().await, "gone");
     record(&world, |record| {
         record.metadata.uid = Some("uid-2".to_owned())
     })
     .await;
-    assert!(!counts(), "another record of the same name");
+    assert!(!counts().await, "another record of the same name");
 }
 
 #[tokio::test]
@@ -255,15 +254,7 @@ async fn a_record_with_tokens_stands_only_behind_those_that_it_lists() {
     let bearer = bearer(&world).await;
     let generate = |record: &mut Kubeconfig| record.spec.generate_token = Some(true);
     world.change(&world.kubeconfigs, NAME, generate).await;
-    assert!(world.validity.check(&bearer, "c-a", NOW).is_err());
-}
-
-struct At(SignedDuration);
-
-impl Clock for At {
-    fn now(&self) -> jiff::Timestamp {
-        NOW + self.0
-    }
+    assert!(world.validity.check(&bearer, "c-a", NOW).await.is_err());
 }
 
 #[tokio::test]
@@ -271,17 +262,11 @@ async fn the_sweeper_takes_a_token_only_once_its_record_is_gone() {
     let world = World::start().await;
     record(&world, |_| ()).await;
     bearer(&world).await;
-    let sweeper = Sweeper {
-        tokens: world.tokens.clone(),
-        kubeconfigs: world.kubeconfigs.clone(),
-        minter: world.minter.clone(),
-        clock: std::sync::Arc::new(At(SignedDuration::from_mins(6))),
-    };
     let left = || world.tokens.all_cached().len();
-    sweeper.sweep().await;
+    sweep(&world, seconds(360)).await;
     assert_eq!(left(), 1);
     world.remove(&world.kubeconfigs, ("", NAME)).await;
-    sweeper.sweep().await;
+    sweep(&world, seconds(360)).await;
     assert_eq!(left(), 0);
 }
 

@@ -1,6 +1,7 @@
 //! The doors of this crate behind a real server: store, cache and handler chain, in one process.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bounds;
 mod callers;
 mod exchange;
 mod groups;

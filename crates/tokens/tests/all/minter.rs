@@ -4,17 +4,11 @@ use api::ext::Token;
 use apiserver::testing::NOW;
 use machinery::meta::Metadata;
 use machinery::status::Reason;
-use tokens::minter::Order;
 
 use crate::world::World;
 
 async fn minted(world: &World) -> Token {
-    let order = Order {
-        user: "alice".to_owned(),
-        clusters: vec!["c-a".to_owned()],
-        ttl_secs: 3600,
-        ..Order::default()
-    };
+    let order = world.order_of("alice", &["c-a"]);
     world.minter.mint(&order, NOW).await.unwrap().record
 }
 

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use api::ext::Kubeconfig;
+use apiserver::testing::NOW;
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::Metadata;
 use machinery::time::Clock;
 use serde_json::json;
 use tokens::minter::Order;
-use tokens::sweeper::Sweeper;
+use tokens::sweeper::{Missing, Sweeper};
 
 use crate::world::{World, object, seconds};
 
@@ -24,24 +26,30 @@ impl Clock for At {
     }
 }
 
-async fn sweep(world: &World, at: Timestamp) {
+/// A look at this time that remembers nothing.
+pub(crate) async fn sweep(world: &World, at: Timestamp) {
+    sweep_again(world, at, &mut Missing::default()).await;
+}
+
+/// A look that remembers who was missing at the last.
+async fn sweep_again(world: &World, at: Timestamp, missing: &mut Missing) {
+    let confirmed = Arc::clone(&world.confirmed);
     let sweeper = Sweeper {
         tokens: world.tokens.clone(),
         kubeconfigs: world.kubeconfigs.clone(),
+        users: world.users.clone(),
         minter: world.minter.clone(),
+        confirmed: Arc::new(move || confirmed.load(Ordering::SeqCst)),
         clock: Arc::new(At(at)),
     };
-    sweeper.sweep().await;
+    sweeper.sweep(missing).await;
 }
 
 /// Mints a token of a kubeconfig, which need not be there, and gives its name.
 async fn mint(world: &World, kubeconfig: &str, minted: Timestamp) -> String {
     let order = Order {
-        user: "alice".to_owned(),
-        clusters: vec!["c-a".to_owned()],
         kubeconfig: kubeconfig.to_owned(),
-        ttl_secs: 3600,
-        ..Order::default()
+        ..world.order_of("alice", &["c-a"])
     };
     world.order(&order, minted).await.name
 }
@@ -80,4 +88,77 @@ async fn all_that_have_expired_are_swept_however_many_there_are() {
     assert_eq!(left(&world), BTreeSet::from([young.clone()]));
     sweep(&world, seconds(3600) + SignedDuration::from_secs(10)).await;
     assert_eq!(left(&world), BTreeSet::new());
+}
+
+#[tokio::test]
+async fn records_of_a_deleted_user_are_swept_once_the_user_was_missing_twice() {
+    let world = World::start().await;
+    mint(&world, "", NOW).await;
+    let own: Kubeconfig = object(json!({
+        "metadata": { "name": "kubeconfig-a" },
+        "status": { "userName": "alice", "userUID": "uid-alice" },
+    }));
+    let held: Kubeconfig = object(json!({
+        "metadata": { "name": "kubeconfig-held", "finalizers": ["example.com/hold"] },
+        "status": { "userName": "alice", "userUID": "uid-alice" },
+    }));
+    let older: Kubeconfig = object(json!({
+        "metadata": { "name": "kubeconfig-older" }, "status": { "userName": "alice" },
+    }));
+    for record in [own, held, older] {
+        world.kubeconfigs.insert(record, false).await.unwrap();
+    }
+    let kept = ["kubeconfig-a", "kubeconfig-held", "kubeconfig-older"];
+    let mut missing = Missing::default();
+    sweep_again(&world, NOW, &mut missing).await;
+    assert_eq!((left(&world).len(), kubeconfigs(&world)), (1, names(&kept)));
+
+    world.remove(&world.users, ("", "alice")).await;
+    let again = json!({ "metadata": { "name": "alice", "uid": "uid-2" } });
+    world.users.insert(object(again), false).await.unwrap();
+    sweep_again(&world, NOW, &mut missing).await;
+    assert_eq!((left(&world).len(), kubeconfigs(&world)), (1, names(&kept)));
+
+    world.confirmed.store(false, Ordering::SeqCst);
+    sweep_again(&world, NOW, &mut missing).await;
+    assert_eq!((left(&world).len(), kubeconfigs(&world)), (1, names(&kept)));
+
+    world.confirmed.store(true, Ordering::SeqCst);
+    sweep_again(&world, NOW, &mut missing).await;
+    sweep_again(&world, NOW, &mut missing).await;
+    let kept = ["kubeconfig-held", "kubeconfig-older"];
+    assert_eq!((left(&world).len(), kubeconfigs(&world)), (0, names(&kept)));
+    let held = world.kubeconfigs.cached("", "kubeconfig-held").unwrap();
+    assert_eq!(
+        held.metadata.deletion_timestamp.map(|time| time.0),
+        Some(NOW)
+    );
+}
+
+#[tokio::test]
+async fn a_record_whose_parent_token_is_gone_is_swept() {
+    let world = World::start().await;
+    let parent = mint(&world, "", NOW).await;
+    let uid = world.tokens.cached("", &parent).unwrap().metadata.uid;
+    let child: Kubeconfig = object(json!({
+        "metadata": { "name": "kubeconfig-child", "creationTimestamp": NOW.to_string() },
+        "status": { "userName": "alice", "parentToken": { "name": parent, "uid": uid } },
+    }));
+    world.kubeconfigs.insert(child, false).await.unwrap();
+    sweep(&world, seconds(301)).await;
+    assert_eq!(kubeconfigs(&world), names(&["kubeconfig-child"]));
+    world.remove(&world.tokens, ("", &parent)).await;
+    sweep(&world, seconds(300)).await;
+    assert_eq!(kubeconfigs(&world), names(&["kubeconfig-child"]));
+    sweep(&world, seconds(301)).await;
+    assert_eq!(kubeconfigs(&world), names(&[]));
+}
+
+fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+fn kubeconfigs(world: &World) -> BTreeSet<String> {
+    let records = world.kubeconfigs.all_cached().into_iter();
+    records.filter_map(|record| record.metadata.name).collect()
 }

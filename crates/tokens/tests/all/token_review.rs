@@ -1,5 +1,7 @@
 //! What a cluster is told about tokens.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use machinery::meta::Time;
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 use tokens::cluster_credential::{AUDIENCES_KEY, HASH_KEY};
 use tokens::minter::Order;
 
-use crate::world::{API_SERVER, ISSUER, Minted, World, alice, object, refused, seconds};
+use crate::world::{API_SERVER, ISSUER, Minted, World, access_to, alice, object, refused, seconds};
 
 #[tokio::test]
 async fn both_versions_answer_in_kind_and_do_not_repeat_the_token() {
@@ -213,6 +215,7 @@ enum End {
     ForgetToken,
     DeleteUser,
     DisableUser,
+    LoseAccess,
 }
 
 #[tokio::test]
@@ -226,6 +229,7 @@ async fn every_revocation_shows_in_the_next_answer() {
         End::ForgetToken,
         End::DeleteUser,
         End::DisableUser,
+        End::LoseAccess,
     ] {
         let world = World::start().await;
         let a = world.enrol("c-a").await;
@@ -245,11 +249,8 @@ async fn every_revocation_shows_in_the_next_answer() {
 
 async fn with_kubeconfig(world: &World) -> Minted {
     let order = Order {
-        user: "alice".to_owned(),
-        clusters: vec!["c-a".to_owned()],
         kubeconfig: "kubeconfig-x".to_owned(),
-        ttl_secs: 3600,
-        ..Order::default()
+        ..world.order_of("alice", &["c-a"])
     };
     let token = world.order(&order, seconds(0)).await;
     let record = json!({
@@ -303,6 +304,7 @@ async fn revoke(world: &World, token: &str, end: End) {
                 .change(users, "alice", |user| user.enabled = Some(false))
                 .await
         }
+        End::LoseAccess => world.access.store(Arc::new(access_to("c-b", &["get"]))),
     }
 }
 

@@ -1,36 +1,156 @@
 //! What only the one function of all doors shows.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use api::management::{Cluster, User};
 use apiserver::testing::NOW;
+use machinery::meta::Time;
 use serde_json::json;
+use tokens::minter::Order;
 
-use crate::world::{World, object};
+use crate::world::{Minted, World, access_to, object, seconds};
 
 #[tokio::test]
-async fn a_user_is_found_by_a_principal_as_of_now() {
+async fn a_token_is_of_the_user_who_has_the_principal_when_it_is_minted() {
     let world = World::start().await;
-    let token = world.mint_for("alice@example.com", &["c-a"], NOW).await;
-    let uid = || {
-        let valid = world.validity.check(&token.bearer, "c-a", NOW);
-        valid.ok().map(|valid| valid.uid().to_owned())
-    };
-    assert_eq!(uid(), None);
+    let principal = "alice@example.com";
+    let early = world.mint_for(principal, &["c-a"], NOW).await;
+    assert_eq!(uid_of(&world, &early).await, None);
     for (name, uid) in [("u-2", "2"), ("u-3", "3")] {
         let metadata = json!({ "name": name, "uid": uid });
-        let user = json!({ "metadata": metadata, "principalIds": ["alice@example.com"] });
+        let user = json!({ "metadata": metadata, "principalIds": [principal] });
         world.users.insert(object(user), false).await.unwrap();
     }
-    assert_eq!(uid().as_deref(), Some("2"), "the first by name");
+    assert_eq!(
+        uid_of(&world, &early).await,
+        None,
+        "it was minted for nobody"
+    );
+    let second = world.mint_for(principal, &["c-a"], NOW).await;
+    assert_eq!(
+        uid_of(&world, &second).await.as_deref(),
+        Some("2"),
+        "the first by name"
+    );
     world
         .change(&world.users, "u-2", |user| user.principal_ids.clear())
         .await;
-    assert_eq!(uid().as_deref(), Some("3"));
+    assert_eq!(
+        uid_of(&world, &second).await,
+        None,
+        "now another user has the principal"
+    );
+    let third = world.mint_for(principal, &["c-a"], NOW).await;
+    assert_eq!(uid_of(&world, &third).await.as_deref(), Some("3"));
     world.remove(&world.users, ("", "u-3")).await;
-    assert_eq!(uid(), None);
-    let called_so = json!({ "metadata": { "name": "alice@example.com", "uid": "4" } });
-    world.users.insert(object(called_so), false).await.unwrap();
-    assert_eq!(uid().as_deref(), Some("4"));
+    assert_eq!(uid_of(&world, &third).await, None);
+}
+
+#[tokio::test]
+async fn a_user_who_is_created_again_under_the_name_gets_no_old_token() {
+    let world = World::start().await;
+    let token = world.mint(&["c-a"]).await;
+    assert_eq!(uid_of(&world, &token).await.as_deref(), Some("uid-alice"));
+    world.remove(&world.users, ("", "alice")).await;
+    let again = json!({ "metadata": { "name": "alice", "uid": "uid-2" } });
+    world.users.insert(object(again), false).await.unwrap();
+    let refusal = world.validity.check(&token.bearer, "c-a", NOW).await;
+    assert_eq!(
+        refusal.unwrap_err().to_string(),
+        "the user of the token does not exist or is disabled"
+    );
+    let fresh = world.mint(&["c-a"]).await;
+    assert_eq!(uid_of(&world, &fresh).await.as_deref(), Some("uid-2"));
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_created_again_under_the_name_takes_no_old_token() {
+    let world = World::start().await;
+    let token = world.mint(&["c-a"]).await;
+    let is_valid = async || {
+        world
+            .validity
+            .check(&token.bearer, "c-a", NOW)
+            .await
+            .is_ok()
+    };
+    assert!(is_valid().await);
+    world.remove(&world.clusters, ("", "c-a")).await;
+    assert!(!is_valid().await, "the cluster is gone");
+    let again = json!({ "metadata": { "name": "c-a", "uid": "uid-2" } });
+    world.clusters.insert(object(again), false).await.unwrap();
+    assert!(!is_valid().await, "the cluster is another one");
+}
+
+/// Records of older servers have no uids: what was created after them is not what they were made for.
+#[tokio::test]
+async fn a_record_without_uids_is_for_what_was_there_before_it() {
+    let world = World::start().await;
+    let token = world.mint(&["c-a"]).await;
+    world
+        .change(&world.tokens, &token.name, |record| {
+            record.status.user_uid = None;
+            record.status.cluster_uids.clear();
+        })
+        .await;
+    let is_valid = async || {
+        world
+            .validity
+            .check(&token.bearer, "c-a", NOW)
+            .await
+            .is_ok()
+    };
+    for (created, expected) in [(0, true), (1, false)] {
+        let time = Some(Time(seconds(created)));
+        let change = |user: &mut User| user.metadata.creation_timestamp.clone_from(&time);
+        world.change(&world.users, "alice", change).await;
+        assert_eq!(is_valid().await, expected, "user of second {created}");
+    }
+    let change = |user: &mut User| user.metadata.creation_timestamp = None;
+    world.change(&world.users, "alice", change).await;
+    for (created, expected) in [(0, true), (1, false)] {
+        let time = Some(Time(seconds(created)));
+        let change = |it: &mut Cluster| it.metadata.creation_timestamp.clone_from(&time);
+        world.change(&world.clusters, "c-a", change).await;
+        assert_eq!(is_valid().await, expected, "cluster of second {created}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_who_may_no_longer_get_a_cluster_does_not_reach_it() {
+    let world = World::start().await;
+    let token = world.mint(&["c-a", "c-b", "local"]).await;
+    let admins = Order {
+        groups: vec!["admins".to_owned()],
+        ..world.order_of("alice", &["c-a"])
+    };
+    let admins = world.order(&admins, NOW).await;
+    let refused = async |token: &Minted, cluster: &str| {
+        let checked = world.validity.check(&token.bearer, cluster, NOW).await;
+        checked.err().map(|refusal| refusal.to_string())
+    };
+    for cluster in ["c-a", "c-b", "local"] {
+        assert_eq!(refused(&token, cluster).await, None, "{cluster}");
+    }
+    assert_eq!(refused(&admins, "c-a").await, None);
+    world.access.store(Arc::new(access_to("c-b", &["get"])));
+    let lost = Some("the user of the token may no longer access the cluster".to_owned());
+    assert_eq!(refused(&token, "c-a").await, lost);
+    assert_eq!(refused(&token, "c-b").await, None);
+    assert_eq!(refused(&token, "local").await, None);
+    world.access.store(Arc::new(access_to("c-a", &["get"])));
+    assert_eq!(refused(&token, "c-a").await, None);
+    assert_eq!(
+        refused(&admins, "c-a").await,
+        lost,
+        "it needs the right to delete"
+    );
+}
+
+async fn uid_of(world: &World, token: &Minted) -> Option<String> {
+    let valid = world.validity.check(&token.bearer, "c-a", NOW).await;
+    valid.ok().map(|valid| valid.uid().to_owned())
 }
 
 #[tokio::test]
@@ -47,11 +167,12 @@ async fn where_no_object_is_required_any_name_but_reserved_ones_is_a_user() {
         ("system:serviceaccount:a:b", false, false),
     ] {
         let token = world.mint_for(user, &["c-a"], NOW).await;
-        let counts = |required| {
+        let is_valid = async |required| {
             world.require_user.store(required, Ordering::SeqCst);
-            world.validity.check(&token.bearer, "c-a", NOW).is_ok()
+            let checked = world.validity.check(&token.bearer, "c-a", NOW).await;
+            checked.is_ok()
         };
-        let counted = (counts(true), counts(false));
+        let counted = (is_valid(true).await, is_valid(false).await);
         assert_eq!(counted, (with_object_only, without), "{user}");
     }
 }
@@ -62,7 +183,11 @@ async fn no_token_counts_while_the_store_confirms_nothing() {
     let token = world.mint(&["c-a"]).await;
     for confirmed in [true, false, true] {
         world.confirmed.store(confirmed, Ordering::SeqCst);
-        let counts = world.validity.check(&token.bearer, "c-a", NOW).is_ok();
+        let counts = world
+            .validity
+            .check(&token.bearer, "c-a", NOW)
+            .await
+            .is_ok();
         assert_eq!(counts, confirmed);
     }
 }
@@ -71,17 +196,20 @@ async fn no_token_counts_while_the_store_confirms_nothing() {
 async fn a_record_that_is_made_again_is_read_again() {
     let world = World::start().await;
     let token = world.mint(&["c-a"]).await;
-    let counts = |cluster: &str| world.validity.check(&token.bearer, cluster, NOW).is_ok();
-    assert!(counts("c-a"));
+    let counts = async |cluster: &str| {
+        let checked = world.validity.check(&token.bearer, cluster, NOW).await;
+        checked.is_ok()
+    };
+    assert!(counts("c-a").await);
     let record = world.tokens.get("", &token.name).await.unwrap().unwrap();
     world.remove(&world.tokens, ("", &token.name)).await;
-    assert!(!counts("c-a"));
+    assert!(!counts("c-a").await);
     let mut narrower = record.clone();
     narrower.metadata.resource_version = None;
     narrower.spec.cluster_names = vec!["c-b".to_owned()];
     world.tokens.insert(narrower, false).await.unwrap();
-    assert!(!counts("c-a"), "the record says otherwise");
-    assert!(!counts("c-b"), "the token says otherwise");
+    assert!(!counts("c-a").await, "the record says otherwise");
+    assert!(!counts("c-b").await, "the token says otherwise");
 }
 
 #[tokio::test]
@@ -90,6 +218,6 @@ async fn a_record_of_somebody_else_is_no_record_of_the_token() {
     let token = world.mint(&["c-a"]).await;
     let bob = |record: &mut api::ext::Token| record.spec.user_id = "bob".to_owned();
     world.change(&world.tokens, &token.name, bob).await;
-    let refusal = world.validity.check(&token.bearer, "c-a", NOW).unwrap_err();
-    assert_eq!(refusal.to_string(), "the token has no record");
+    let refusal = world.validity.check(&token.bearer, "c-a", NOW).await;
+    assert_eq!(refusal.unwrap_err().to_string(), "the token has no record");
 }

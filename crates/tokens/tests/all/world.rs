@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use api::ext::{self, Kubeconfig, Token};
+use api::management::cluster::LOCAL;
 use api::management::{self, Cluster, User};
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::Registry;
 use apiserver::stored_object::Index;
 use apiserver::testing::{Answer, Fixture, NOW, TestServer};
 use arc_swap::ArcSwap;
-use auth::rbac::RbacAuthorizer;
+use auth::rbac::{Policy, RbacAuthorizer};
 use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
 use builtins::Builtins;
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 use storage::Store;
 use storage::sqlite::{Sqlite, SqliteOptions};
 use tempfile::TempDir;
+use tokens::authenticator::TokenAuthenticator;
 use tokens::cluster_credential::{
     ClusterAuthenticator, ClusterToken, GROUP, HASH_KEY, NAMESPACE, WebhookRecords, secret_name,
 };
@@ -33,10 +35,11 @@ use tokens::key_ring::RotationPolicy;
 use tokens::key_store::KeyStore;
 use tokens::minter::{Minter, Order};
 use tokens::openid::{self, OpenId};
-use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource};
+use tokens::origin::{Origin, Origins};
+use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource, TokenResourceParts};
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use tokens::user_directory::UserDirectory;
-use tokens::validity::Validity;
+use tokens::validity::{Validity, ValidityParts};
 
 /// The `iss` of all tokens.
 pub(crate) const ISSUER: &str = "https://issuer.example";
@@ -65,6 +68,11 @@ pub(crate) struct World {
     pub(crate) clusters: Registry<Cluster>,
     pub(crate) secrets: Registry<Secret>,
     pub(crate) minter: Arc<Minter>,
+    /// Who may still do what with clusters, as checks of tokens see it.
+    pub(crate) access: Arc<ArcSwap<Policy>>,
+    /// Whether minted tokens may mint others.
+    pub(crate) mint_with_token: Arc<AtomicBool>,
+    directory: Arc<UserDirectory>,
     _keys: TempDir,
 }
 
@@ -100,20 +108,42 @@ impl World {
         let required = Arc::clone(&require_user);
         let required = Arc::new(move || required.load(Ordering::SeqCst));
         let directory = Arc::new(UserDirectory::new(users.clone(), required));
-        let found = Arc::clone(&directory);
-        let validity = Validity::new(verifier, tokens.clone(), kubeconfigs.clone(), found);
         let confirmed = Arc::new(AtomicBool::new(true));
         let holds = Arc::clone(&confirmed);
-        let holds = Arc::new(move || holds.load(Ordering::SeqCst));
-        let validity = Arc::new(validity.while_confirmed(holds));
+        let access = Arc::new(ArcSwap::from_pointee(access_to("*", &["get", "delete"])));
+        let validity = Arc::new(Validity::new(ValidityParts {
+            verifier,
+            tokens: tokens.clone(),
+            kubeconfigs: kubeconfigs.clone(),
+            clusters: clusters.clone(),
+            users: Arc::clone(&directory),
+            authorizer: Arc::new(RbacAuthorizer::new(Arc::clone(&access))),
+            confirmed: Arc::new(move || holds.load(Ordering::SeqCst)),
+        }));
         let minter = Minter::new(Arc::clone(&keys), ISSUER.to_owned(), tokens.clone());
         let minter = Arc::new(minter);
-        let exchange = Exchange {
-            kubeconfigs: kubeconfigs.clone(),
-            signers: secrets.clone(),
-        };
-        let records = (tokens.clone(), clusters.clone(), exchange);
-        let resource = TokenResource::new(records, directory, Arc::clone(&minter), max_ttls());
+        let mint_with_token = Arc::new(AtomicBool::new(true));
+        let may_mint = Arc::clone(&mint_with_token);
+        let resource = TokenResource::new(TokenResourceParts {
+            registry: tokens.clone(),
+            clusters: clusters.clone(),
+            exchange: Exchange {
+                kubeconfigs: kubeconfigs.clone(),
+                signers: secrets.clone(),
+                validity: Arc::clone(&validity),
+            },
+            users: Arc::clone(&directory),
+            origins: Arc::new(Origins {
+                tokens: tokens.clone(),
+                users: Arc::clone(&directory),
+                validity: Arc::clone(&validity),
+                mint_with_token: Arc::new(move || Ok(may_mint.load(Ordering::SeqCst))),
+            }),
+            minter: Arc::clone(&minter),
+            max_ttls: max_ttls(),
+        });
+        let bearers =
+            TokenAuthenticator::new(Arc::clone(&validity), Arc::new(StandingClock), LOCAL);
 
         let records = WebhookRecords::new(secrets.clone(), clusters.clone(), NAMESPACE);
         let reviewer = TokenReviewer::new(Arc::clone(&validity), records.clone());
@@ -129,6 +159,7 @@ impl World {
             let builder = builder
                 .resource(resource)
                 .authenticator(Arc::new(callers))
+                .authenticator(Arc::new(bearers))
                 .review(TokenReviews::<V1>::new(Arc::clone(&reviewer)))
                 .review(TokenReviews::<V1Beta1>::new(reviewer));
             builtins.serve(open_id.serve(builder))
@@ -155,6 +186,9 @@ impl World {
             clusters,
             secrets,
             minter,
+            access,
+            mint_with_token,
+            directory,
             _keys: folder,
         };
         for name in ["alice", "bob"] {
@@ -163,7 +197,8 @@ impl World {
             world.users.insert(user, false).await.unwrap();
         }
         for name in ["c-a", "c-b"] {
-            let cluster = object(json!({ "metadata": { "name": name } }));
+            let uid = format!("uid-{name}");
+            let cluster = object(json!({ "metadata": { "name": name, "uid": uid } }));
             world.clusters.insert(cluster, false).await.unwrap();
         }
         world
@@ -212,13 +247,27 @@ impl World {
         clusters: &[&str],
         minted: Timestamp,
     ) -> Minted {
-        let order = Order {
+        self.order(&self.order_of(user, clusters), minted).await
+    }
+
+    /// An order of a user as they are now, for an hour.
+    pub(crate) fn order_of(&self, user: &str, clusters: &[&str]) -> Order {
+        let facts = self.directory.find(user).unwrap_or_default();
+        let uid = |name: &str| Some(self.clusters.cached("", name)?.metadata.uid.unwrap());
+        let uids = clusters
+            .iter()
+            .filter_map(|&name| Some((name.to_owned(), uid(name)?)));
+        Order {
             user: user.to_owned(),
+            origin: Origin {
+                user_uid: facts.uid.clone(),
+                ..Origin::default()
+            },
             clusters: clusters.iter().map(|&name| name.to_owned()).collect(),
+            cluster_uids: uids.collect(),
             ttl_secs: 3600,
             ..Order::default()
-        };
-        self.order(&order, minted).await
+        }
     }
 
     /// A token as it was ordered.
@@ -230,7 +279,7 @@ impl World {
         self.tokens.latest().await.unwrap();
         Minted {
             name,
-            bearer: token.bearer.expose().to_owned(),
+            bearer: token.bearers[0].expose().to_owned(),
         }
     }
 
@@ -324,6 +373,26 @@ async fn key_store() -> (Arc<KeyStore>, TempDir) {
     // Old enough for tokens that were minted in the past.
     let keys = KeyStore::open(store, RotationPolicy::default(), seconds(-7 * 24 * 3600)).await;
     (keys.unwrap(), folder)
+}
+
+/// Everybody who is authenticated may do this with a cluster, or with all of them.
+pub(crate) fn access_to(cluster: &str, verbs: &[&str]) -> Policy {
+    let role: ClusterRole = object(json!({
+        "metadata": { "name": "access" },
+        "rules": [{
+            "apiGroups": [management::GROUP],
+            "resources": ["clusters"],
+            "resourceNames": if cluster == "*" { json!([]) } else { json!([cluster]) },
+            "verbs": verbs,
+        }],
+    }));
+    let group = "rbac.authorization.k8s.io";
+    let binding: ClusterRoleBinding = object(json!({
+        "metadata": { "name": "access" },
+        "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": "access" },
+        "subjects": [{ "apiGroup": group, "kind": "Group", "name": "system:authenticated" }],
+    }));
+    Policy::build(&[role], &[], &[binding], &[])
 }
 
 fn authorizer(builtins: &Builtins) -> Arc<dyn Authorizer> {

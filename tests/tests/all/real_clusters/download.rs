@@ -182,7 +182,8 @@ impl Story {
         let spec = json!({ "spec": { "authentication": { "oidc": oidc } } });
         self.fleet.change("a", &spec);
         let hers = self.download("alice", "kubeconfig");
-        let login = record::create(&alice, json!({}));
+        // What a token is exchanged for reaches no further than the token.
+        let login = record::create(&alice, json!({ "clusters": ["a"] }));
         let token = self.folder.path().join("login");
         fs::write(&token, &record::tokens(&login)[0]).unwrap();
         let kubectl = self.kubectl(&hers).with_plugin().unwrap();

@@ -71,7 +71,7 @@ fn each_endpoint_takes_credentials_of_its_own() {
     let token = story
         .fleet
         .mint("alice", json!({"clusters": ["a", "b"]}))
-        .token();
+        .token("a");
     assert_eq!(story.table(&token), TABLE);
     story.kubectl_opens_the_cluster_by_a_managed_file();
     story.kubectl_reaches_the_cluster_itself();

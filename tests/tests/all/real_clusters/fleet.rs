@@ -144,11 +144,13 @@ impl Minted {
         Client::from_kubeconfig(&content.to_string()).unwrap()
     }
 
-    /// The first token in it.
+    /// The token of a user in it; those of clusters are called as these are.
     #[track_caller]
-    pub(super) fn token(&self) -> String {
-        let token = &self.content()["users"][0]["user"]["token"];
-        token.as_str().unwrap().to_owned()
+    pub(super) fn token(&self, user: &str) -> String {
+        let content = self.content();
+        let mut users = content["users"].as_array().unwrap().iter();
+        let user = users.find(|it| it["name"] == user).unwrap();
+        user["user"]["token"].as_str().unwrap().to_owned()
     }
 
     #[track_caller]

@@ -110,7 +110,7 @@ impl Story {
     /// Neither at our door nor at that of the cluster, which asks us.
     #[track_caller]
     fn bobs_token_is_not_for_a(&self, minted: &Minted) {
-        let token = minted.token();
+        let token = minted.token("b");
         let gateway = self.fleet.server.anonymous().unwrap().with_token(&token);
         let answer = gateway.get("/k8s/clusters/a/api/v1/namespaces").unwrap();
         assert_eq!(answer.status, 401, "{}", answer.text());

@@ -1,0 +1,285 @@
+//! The identity that a kubeconfig or token is created with, and the bounds that follow from it.
+//!
+//! A login may mint whatever its user may have. A token may mint, too, but nothing that outlives it or reaches further: the new
+//! record names it as its parent and ends with it, with its life and with its clusters. So deleting a kubeconfig ends everything
+//! that was minted with its tokens.
+//!
+//! ```text
+//! login ─▶ kubeconfig A ─▶ token of A ─▶ kubeconfig B (parent: token of A) ─▶ token of B ─▶ …
+//! ```
+//!
+//! The token of a request is known from the identity that authenticated, before any impersonation: this server's own
+//! authenticators put its name there, and a host's kube-apiserver does where it asks by TokenReview or verifies the token itself.
+
+use std::sync::Arc;
+
+use api::ext::token::NAME_PREFIX;
+use api::ext::{KubeconfigStatus, Token, TokenReference, TokenStatus};
+use apiserver::registry::Registry;
+use apiserver::request_context::RequestContext;
+use auth::UserInfo;
+use auth::user::ALL_AUTHENTICATED;
+use jiff::Timestamp;
+use machinery::meta::{GroupResource, Metadata};
+use machinery::status::Status;
+
+use crate::authenticator::EXTRA_TOKEN;
+use crate::user_directory::UserDirectory;
+use crate::validity::{MAX_ANCESTORS, Validity};
+
+/// The extra value in which a kube-apiserver that verifies a token itself names it: `JTI=` and the
+/// `jti` (`k8s.io/apiserver/pkg/authentication/user`, `CredentialIDKey`).
+const EXTRA_CREDENTIAL: &str = "authentication.kubernetes.io/credential-id";
+
+/// Whether requests that were authenticated by a minted token may mint at all, by the settings of the moment.
+///
+/// # Errors
+/// 500 where the setting is invalid.
+pub type MintWithToken = Arc<dyn Fn() -> Result<bool, Status> + Send + Sync>;
+
+/// Finds out the origin of requests.
+pub struct Origins {
+    /// The records of tokens.
+    pub tokens: Registry<Token>,
+    /// The users.
+    pub users: Arc<UserDirectory>,
+    /// Decides whether the token of a request is valid.
+    pub validity: Arc<Validity>,
+    /// Whether a token may mint.
+    pub mint_with_token: MintWithToken,
+}
+
+/// The identity that a record is created with.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The uid of the user's object; empty without one.
+    pub user_uid: String,
+    /// The groups of the login, but for the group of everybody.
+    pub groups: Vec<String>,
+    /// The token that authenticated the request; `None` for a login.
+    pub parent: Option<Parent>,
+}
+
+/// The token that authenticated a request, and the bounds of what it mints.
+#[derive(Clone, Debug)]
+pub struct Parent {
+    reference: TokenReference,
+    clusters: Vec<String>,
+    groups: Vec<String>,
+    /// `None` for a token without an end.
+    expires: Option<Timestamp>,
+}
+
+impl Origins {
+    /// The origin of a request to create a record of this resource.
+    ///
+    /// # Errors
+    /// 403 where the request was authenticated by a token that may not mint.
+    pub async fn of(
+        &self,
+        cx: &RequestContext,
+        resource: &GroupResource,
+    ) -> Result<Origin, Status> {
+        let user = self.users.find(&cx.user.name).unwrap_or_default();
+        let user_uid = user.uid.clone();
+        let groups = login_groups(&cx.user);
+        let Some(name) = token_of(&cx.authenticated) else {
+            return Ok(Origin {
+                user_uid,
+                groups,
+                parent: None,
+            });
+        };
+        let refused = |why: &str| Err(Status::forbidden(resource, "", why));
+        if !(self.mint_with_token)()? {
+            return refused(
+                "a token of a kubeconfig may not create this: log in instead (setting kubeconfig-mint-with-token)",
+            );
+        }
+        let token = self.tokens.get("", name).await?;
+        let Some(token) = token.filter(|token| token.spec.user_id == cx.authenticated.name) else {
+            return refused("the token of this request has no record");
+        };
+        let reference = reference(&token);
+        if self
+            .validity
+            .check_as_parent(&reference, cx.clock.now())
+            .is_err()
+        {
+            return refused(&format!(
+                "the token of this request is not valid, or descends from {MAX_ANCESTORS} others"
+            ));
+        }
+        let is_impersonated = cx.user != cx.authenticated;
+        Ok(Origin {
+            user_uid,
+            groups: match is_impersonated {
+                true => common(groups, &token.status.groups),
+                false => token.status.groups.clone(),
+            },
+            parent: Some(Parent::of(token, reference)),
+        })
+    }
+}
+
+impl Origin {
+    /// Writes the origin into the status of a token.
+    pub fn describe(&self, status: &mut TokenStatus) {
+        status.user_uid = Some(self.user_uid.clone());
+        status.groups.clone_from(&self.groups);
+        status.parent_token = self.reference();
+    }
+
+    /// Writes the origin into the status of a kubeconfig.
+    pub fn describe_kubeconfig(&self, status: &mut KubeconfigStatus) {
+        status.user_uid = Some(self.user_uid.clone());
+        status.groups.clone_from(&self.groups);
+        status.parent_token = self.reference();
+    }
+
+    /// Whether a record may reach this cluster.
+    pub fn may_reach(&self, cluster: &str) -> bool {
+        let parent = self.parent.as_ref();
+        parent.is_none_or(|parent| parent.clusters.iter().any(|own| own == cluster))
+    }
+
+    /// Checks that a record may reach these clusters.
+    ///
+    /// # Errors
+    /// 403 that names the first that it may not.
+    pub fn check_clusters<'c>(
+        &self,
+        clusters: impl IntoIterator<Item = &'c str>,
+        resource: &GroupResource,
+    ) -> Result<(), Status> {
+        for cluster in clusters {
+            if !self.may_reach(cluster) {
+                let text = format!(
+                    "the token of this request is not for cluster {cluster}: log in instead"
+                );
+                return Err(Status::forbidden(resource, "", &text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that a record may put its user into these groups.
+    ///
+    /// # Errors
+    /// 403 that names the first that it may not.
+    pub fn check_groups(&self, groups: &[String], resource: &GroupResource) -> Result<(), Status> {
+        let Some(parent) = &self.parent else {
+            return Ok(());
+        };
+        match groups.iter().find(|group| !parent.groups.contains(group)) {
+            Some(group) => {
+                let text =
+                    format!("the token of this request is not for group {group}: log in instead");
+                Err(Status::forbidden(resource, "", &text))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The longest life of a record, in milliseconds; `None` where the origin sets no limit.
+    pub fn max_ttl_millis(&self, now: Timestamp) -> Option<i64> {
+        let expires = self.parent.as_ref()?.expires?;
+        let left = expires.duration_since(now).as_millis();
+        Some(i64::try_from(left).unwrap_or(i64::MAX).max(0))
+    }
+
+    fn reference(&self) -> Option<TokenReference> {
+        self.parent.as_ref().map(|parent| parent.reference.clone())
+    }
+}
+
+impl Parent {
+    fn of(token: Token, reference: TokenReference) -> Self {
+        let expires = token.expires_at();
+        let spec = token.spec;
+        Self {
+            reference,
+            clusters: match spec.cluster_name.is_empty() {
+                true => spec.cluster_names,
+                false => vec![spec.cluster_name],
+            },
+            groups: spec.groups,
+            expires,
+        }
+    }
+}
+
+/// The name of the minted token that authenticated somebody, if one did.
+fn token_of(user: &UserInfo) -> Option<&str> {
+    let values = |key: &str| user.extra.get(key).into_iter().flatten();
+    let credentials = values(EXTRA_CREDENTIAL).filter_map(|id| id.strip_prefix("JTI="));
+    let ours = credentials.filter(|name| is_unique_name(name));
+    let mut named = values(EXTRA_TOKEN).map(String::as_str).chain(ours);
+    named.next()
+}
+
+/// Whether a name has the form of those that this server gives to minted tokens; ServiceAccount
+/// tokens have UUIDs.
+fn is_unique_name(name: &str) -> bool {
+    let random = name.strip_prefix(NAME_PREFIX);
+    random.is_some_and(|random| {
+        let is_alphanumeric = random.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        matches!(random.len(), 5 | 15) && is_alphanumeric
+    })
+}
+
+fn reference(token: &Token) -> TokenReference {
+    let metadata = token.metadata();
+    TokenReference {
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+    }
+}
+
+fn login_groups(user: &UserInfo) -> Vec<String> {
+    let groups = user.groups.iter();
+    let groups = groups.filter(|group| *group != ALL_AUTHENTICATED);
+    groups.cloned().collect()
+}
+
+fn common(groups: Vec<String>, others: &[String]) -> Vec<String> {
+    let groups = groups.into_iter();
+    groups.filter(|group| others.contains(group)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(extra: &[(&str, &str)], expected: Option<&str>) {
+        let extra = extra.iter();
+        let user = UserInfo {
+            extra: extra
+                .map(|(key, value)| ((*key).to_owned(), vec![(*value).to_owned()]))
+                .collect(),
+            ..UserInfo::named("alice")
+        };
+        assert_eq!(token_of(&user), expected);
+    }
+
+    #[test]
+    fn the_token_of_a_request_is_named_by_whoever_checked_it() {
+        check(&[], None);
+        check(&[(EXTRA_TOKEN, "token-abcde")], Some("token-abcde"));
+        let minted = "JTI=token-abcdefghij12345";
+        check(&[(EXTRA_CREDENTIAL, minted)], Some("token-abcdefghij12345"));
+        check(
+            &[(EXTRA_CREDENTIAL, "JTI=token-abcde")],
+            Some("token-abcde"),
+        );
+        for other in [
+            "JTI=e2d1c8a5-4c0e-4b47-9a3f-8d2b0a9f1c11",
+            "X509SHA256=token-abcde",
+            "JTI=token-abcdef",
+            "JTI=token-ab_de",
+        ] {
+            check(&[(EXTRA_CREDENTIAL, other)], None);
+        }
+    }
+}

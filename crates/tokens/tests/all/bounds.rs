@@ -1,0 +1,228 @@
+//! What a minted token may mint: nothing that outlives it or reaches further.
+
+use std::sync::atomic::Ordering;
+
+use api::ext::{Kubeconfig, Token};
+use apiserver::testing::{Answer, NOW};
+use serde_json::{Value, json};
+
+use crate::world::{Minted, World, object, seconds};
+
+const TOKENS: &str = "POST /apis/ext.cattle.io/v1/tokens";
+
+/// Asks with a bearer token for a token with this spec.
+async fn ask(world: &World, bearer: &str, spec: Value) -> Answer {
+    let token = json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": spec });
+    world.http.call(bearer, TOKENS, Some(token)).await
+}
+
+/// The token that an answer carries.
+#[track_caller]
+fn minted(answer: &Answer) -> Minted {
+    assert_eq!(answer.code, 201, "{}", answer.body);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    Minted {
+        name: text(&answer.body["metadata"]["name"]),
+        bearer: text(&answer.body["status"]["bearerToken"]),
+    }
+}
+
+#[track_caller]
+fn check_refused(answer: &Answer, code: u16, message: &str) {
+    let told = (answer.code, answer.body["message"].as_str());
+    assert_eq!(told, (code, Some(message)));
+}
+
+async fn is_valid(world: &World, token: &Minted, cluster: &str) -> bool {
+    let checked = world.validity.check(&token.bearer, cluster, NOW).await;
+    checked.is_ok()
+}
+
+#[tokio::test]
+async fn a_login_is_no_parent_and_leaves_its_groups() {
+    let world = World::start().await;
+    let answer = ask(&world, "as:alice/dev/ops", json!({})).await;
+    let token: Token = object(answer.body);
+    let status = &token.status;
+    assert_eq!(status.user_uid.as_deref(), Some("uid-alice"));
+    assert_eq!(status.groups, ["dev", "ops"]);
+    assert_eq!(status.parent_token, None);
+}
+
+#[tokio::test]
+async fn a_token_of_a_token_ends_with_it_and_so_does_its_own() {
+    let world = World::start().await;
+    let first = world.mint(&["local", "c-a"]).await;
+    let second = minted(&ask(&world, &first.bearer, json!({})).await);
+    let third = minted(&ask(&world, &second.bearer, json!({})).await);
+    let record = world.tokens.cached("", &second.name).unwrap();
+    let parent = record.status.parent_token.unwrap();
+    let uid = world.tokens.cached("", &first.name).unwrap().metadata.uid;
+    assert_eq!((parent.name, Some(parent.uid)), (first.name.clone(), uid));
+    for token in [&first, &second, &third] {
+        assert!(is_valid(&world, token, "local").await);
+    }
+    world.remove(&world.tokens, ("", &first.name)).await;
+    for token in [&first, &second, &third] {
+        assert!(!is_valid(&world, token, "local").await);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_disabled_takes_what_it_minted_with_it() {
+    let world = World::start().await;
+    let first = world.mint(&["local"]).await;
+    let second = minted(&ask(&world, &first.bearer, json!({})).await);
+    for (enabled, expected) in [(false, false), (true, true)] {
+        let change = |record: &mut Token| record.spec.enabled = Some(enabled);
+        world.change(&world.tokens, &first.name, change).await;
+        assert_eq!(is_valid(&world, &second, "local").await, expected);
+    }
+    world
+        .change(&world.users, "alice", |user| user.enabled = Some(false))
+        .await;
+    assert!(!is_valid(&world, &second, "local").await);
+}
+
+#[tokio::test]
+async fn a_token_of_a_token_lives_and_reaches_no_further() {
+    let world = World::start().await;
+    // It ends in an hour.
+    let first = world.mint(&["local"]).await;
+    let answer = ask(&world, &first.bearer, json!({ "ttl": 0 })).await;
+    assert_eq!(answer.body["spec"]["ttl"], json!(3_600_000));
+    assert_eq!(
+        answer.body["status"]["expiresAt"],
+        json!(seconds(3600).to_string())
+    );
+    let asked = json!({ "ttl": 3_600_001 });
+    check_refused(
+        &ask(&world, &first.bearer, asked).await,
+        400,
+        "spec.ttl 3600001 exceeds max ttl 3600000",
+    );
+    check_refused(
+        &ask(&world, &first.bearer, json!({ "clusterName": "c-a" })).await,
+        403,
+        "tokens.ext.cattle.io is forbidden: the token of this request is not for cluster c-a: log in instead",
+    );
+    let both = world.mint(&["local", "c-a"]).await;
+    let answer = ask(&world, &both.bearer, json!({ "clusterName": "c-a" })).await;
+    assert!(is_valid(&world, &minted(&answer), "c-a").await);
+}
+
+#[tokio::test]
+async fn what_a_token_gets_for_a_kubeconfig_without_tokens_ends_with_the_token_too() {
+    let world = World::start().await;
+    let record: Kubeconfig = object(json!({
+        "metadata": { "name": "kubeconfig-a", "uid": "uid-1", "creationTimestamp": NOW.to_string() },
+        "spec": { "clusters": ["c-a"], "generateToken": false, "ttl": 7200 },
+        "status": { "userName": "alice", "userUID": "uid-alice", "clusterUIDs": { "c-a": "uid-c-a" } },
+    }));
+    world.kubeconfigs.insert(record, false).await.unwrap();
+    let wanted = json!({ "kubeconfigName": "kubeconfig-a", "clusterName": "c-a" });
+    let narrow = world.mint(&["local"]).await;
+    check_refused(
+        &ask(&world, &narrow.bearer, wanted.clone()).await,
+        403,
+        "tokens.ext.cattle.io is forbidden: the token of this request is not for cluster c-a: log in instead",
+    );
+    let first = world.mint(&["local", "c-a"]).await;
+    let second = minted(&ask(&world, &first.bearer, wanted).await);
+    assert!(is_valid(&world, &second, "c-a").await);
+    world.remove(&world.tokens, ("", &first.name)).await;
+    assert!(!is_valid(&world, &second, "c-a").await);
+}
+
+#[tokio::test]
+async fn a_kubeconfig_gives_nothing_once_the_token_that_created_it_is_gone() {
+    let world = World::start().await;
+    let parent = world.mint(&["local", "c-a"]).await;
+    let uid = world.tokens.cached("", &parent.name).unwrap().metadata.uid;
+    let record: Kubeconfig = object(json!({
+        "metadata": { "name": "kubeconfig-a", "uid": "uid-1", "creationTimestamp": NOW.to_string() },
+        "spec": { "clusters": ["*"], "generateToken": false, "ttl": 7200 },
+        "status": {
+            "userName": "alice", "userUID": "uid-alice", "clusterUIDs": { "c-a": "uid-c-a" },
+            "parentToken": { "name": parent.name, "uid": uid },
+        },
+    }));
+    world.kubeconfigs.insert(record, false).await.unwrap();
+    let asked = |cluster: &str| json!({ "kubeconfigName": "kubeconfig-a", "clusterName": cluster });
+    check_refused(
+        &ask(&world, "as:alice", asked("c-b")).await,
+        400,
+        "kubeconfig kubeconfig-a does not cover cluster c-b",
+    );
+    let token = minted(&ask(&world, "as:alice", asked("c-a")).await);
+    assert!(is_valid(&world, &token, "c-a").await);
+    world.remove(&world.tokens, ("", &parent.name)).await;
+    assert!(!is_valid(&world, &token, "c-a").await);
+    check_refused(
+        &ask(&world, "as:alice", asked("c-a")).await,
+        403,
+        r#"kubeconfigs.ext.cattle.io "kubeconfig-a" is forbidden: the token that created the kubeconfig is not valid any more"#,
+    );
+}
+
+#[tokio::test]
+async fn a_row_of_tokens_has_an_end() {
+    let world = World::start().await;
+    let mut last = world.mint(&["local"]).await;
+    for _ in 0..8 {
+        last = minted(&ask(&world, &last.bearer, json!({})).await);
+        assert!(is_valid(&world, &last, "local").await);
+    }
+    check_refused(
+        &ask(&world, &last.bearer, json!({})).await,
+        403,
+        "tokens.ext.cattle.io is forbidden: the token of this request is not valid, or descends from 8 others",
+    );
+}
+
+#[tokio::test]
+async fn where_tokens_may_not_mint_only_logins_do() {
+    let world = World::start().await;
+    let token = world.mint(&["local"]).await;
+    world.mint_with_token.store(false, Ordering::SeqCst);
+    check_refused(
+        &ask(&world, &token.bearer, json!({})).await,
+        403,
+        "tokens.ext.cattle.io is forbidden: a token of a kubeconfig may not create this: log in instead \
+         (setting kubeconfig-mint-with-token)",
+    );
+    assert_eq!(ask(&world, "as:alice", json!({})).await.code, 201);
+}
+
+#[tokio::test]
+async fn what_an_administrator_disables_only_an_administrator_enables() {
+    let world = World::start().await;
+    let token = world.mint(&["c-a"]).await;
+    let path = format!("/apis/ext.cattle.io/v1/tokens/{}", token.name);
+    let set = async |user: &str, enabled: bool| {
+        let current = world.http.call(user, &format!("GET {path}"), None).await;
+        let mut body = current.body;
+        body["spec"]["enabled"] = json!(enabled);
+        world
+            .http
+            .call(user, &format!("PUT {path}"), Some(body))
+            .await
+    };
+    let reason = |answer: &Answer| answer.body["status"]["conditions"][0]["reason"].clone();
+    assert_eq!(reason(&set("as:alice", false).await), json!("ByOwner"));
+    let enabled = set("as:alice", true).await;
+    assert_eq!((enabled.code, reason(&enabled)), (200, Value::Null));
+    set("as:alice", false).await;
+    let taken_over = set(crate::world::ROOT, false).await;
+    assert_eq!(reason(&taken_over), json!("ByAdministrator"));
+    check_refused(
+        &set("as:alice", true).await,
+        403,
+        &format!(
+            "tokens.ext.cattle.io \"{}\" is forbidden: it is disabled by root: only an administrator may change that",
+            token.name
+        ),
+    );
+    let enabled = set(crate::world::ROOT, true).await;
+    assert_eq!((enabled.code, reason(&enabled)), (200, Value::Null));
+}

@@ -1,0 +1,23 @@
+//! What is left to a thief, to a former user and to somebody whose rights were taken away, behind a host: its users, its RBAC and its
+//! objects decide.
+
+use e2e::Host;
+
+use crate::containment::{self, Place};
+
+#[test]
+fn what_was_taken_away_opens_nothing() {
+    let host = Host::start().unwrap();
+    let gateway = host.client_at(host.replicas[0].gateway_port(), "alice");
+    let place = Place {
+        admin: host.client("admin").unwrap(),
+        alice: host.client("alice").unwrap(),
+        gateway: gateway.unwrap().without_credential(),
+    };
+    containment::each_token_opens_one_cluster(&place);
+    containment::a_stolen_token_is_contained(&place);
+    containment::a_right_that_is_taken_away_ends_access(&place);
+    containment::an_administrator_has_the_last_word(&place);
+    containment::a_disabled_user_does_nothing(&place);
+    containment::names_are_not_identities(&place);
+}
