@@ -195,7 +195,7 @@ impl Authenticator for NamedUsers {
         };
         let mut parts = bearer.split('/').map(str::to_owned);
         let name = parts.next().unwrap_or_default();
-        Authentication::Authenticated(UserInfo {
+        Authentication::of(UserInfo {
             groups: parts.collect(),
             ..UserInfo::named(name)
         })

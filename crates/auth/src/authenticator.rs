@@ -14,6 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
 
+use crate::identity::Identity;
 use crate::request_headers::RequestHeaders;
 use crate::user::UserInfo;
 
@@ -42,13 +43,22 @@ impl fmt::Debug for Credentials<'_> {
 pub enum Authentication {
     /// The request carries no credential of this kind.
     NotRequested,
-    /// The credential proves this identity.
-    Authenticated(UserInfo),
+    /// The credential proves this identity, which is checked: see [`Authentication::of`].
+    Authenticated(Identity),
     /// There is a credential and it proves nothing. The reason is for the log.
     Failed(FailureReason),
 }
 
 impl Authentication {
+    /// The answer of an authenticator whose credential proves this user: a failure where the identity
+    /// cannot be asserted to another server as it is.
+    pub fn of(user: UserInfo) -> Self {
+        match Identity::check(user) {
+            Ok(identity) => Self::Authenticated(identity),
+            Err(error) => Self::failed(error.to_string()),
+        }
+    }
+
     /// A failed authentication with this reason.
     pub fn failed(reason: impl Into<String>) -> Self {
         Self::Failed(FailureReason::new(reason))
@@ -58,7 +68,7 @@ impl Authentication {
     #[must_use]
     pub fn or_anonymous(self) -> Self {
         match self {
-            Self::NotRequested => Self::Authenticated(UserInfo::anonymous()),
+            Self::NotRequested => Self::Authenticated(Identity::anonymous()),
             Self::Authenticated(_) | Self::Failed(_) => self,
         }
     }
@@ -128,11 +138,8 @@ impl Authenticator for Union {
             match authenticator.authenticate(credentials).await {
                 Authentication::NotRequested => {}
                 Authentication::Failed(reason) => failures.push(format!("{name}: {reason}")),
-                Authentication::Authenticated(user) if user.name.is_empty() => {
-                    failures.push(format!("{name}: the user name is empty"));
-                }
-                Authentication::Authenticated(user) => {
-                    return Authentication::Authenticated(user.with_authenticated_group());
+                Authentication::Authenticated(identity) => {
+                    return Authentication::Authenticated(identity.with_authenticated_group());
                 }
             }
         }
@@ -170,11 +177,11 @@ mod tests {
     }
 
     fn authenticated(name: &str) -> Authentication {
-        Authentication::Authenticated(UserInfo::named(name))
+        Authentication::of(UserInfo::named(name))
     }
 
     fn authenticated_with_group(name: &str) -> Authentication {
-        Authentication::Authenticated(UserInfo::named(name).with_authenticated_group())
+        Authentication::of(UserInfo::named(name).with_authenticated_group())
     }
 
     async fn ask(
@@ -226,7 +233,7 @@ mod tests {
         assert_eq!(outcome, Authentication::NotRequested);
         assert_eq!(
             outcome.or_anonymous(),
-            Authentication::Authenticated(UserInfo::anonymous())
+            Authentication::Authenticated(Identity::anonymous())
         );
     }
 
@@ -238,9 +245,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn empty_user_name_is_a_failure() {
-        let outcome = ask(&[("a", authenticated(""))], None).await;
-        assert_eq!(outcome, Authentication::failed("a: the user name is empty"));
+    async fn an_identity_that_cannot_be_asserted_is_a_failure() {
+        for (name, reason) in [
+            ("", r#"a: user name "" must not be empty"#),
+            (
+                " system:admin",
+                r#"a: user name " system:admin" must not begin or end with white space"#,
+            ),
+            (
+                "System:admin",
+                "a: user name \"System:admin\" must not be another spelling of a name that begins with \"system:\"",
+            ),
+        ] {
+            let outcome = ask(&[("a", authenticated(name))], None).await;
+            assert_eq!(outcome, Authentication::failed(reason));
+        }
     }
 
     #[test]

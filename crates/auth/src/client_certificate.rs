@@ -217,7 +217,7 @@ impl Authenticator for ClientCertificate {
         }
         let now = unix_time(&*self.clock);
         match self.verifier.verify(credentials.certificates, now) {
-            Ok(user) => Authentication::Authenticated(user),
+            Ok(user) => Authentication::of(user),
             Err(reason) => Authentication::Failed(reason),
         }
     }

@@ -1,11 +1,28 @@
 //! Keys of a user's extra in the names of headers.
 
-/// The key that the rest of a header's name stands for, behind its prefix: lower-cased, then
-/// percent-decoded where that is possible. One that cannot be decoded stays as it is, so that it is
-/// never lost.
+use std::collections::BTreeMap;
+
+/// Reads the key behind the prefix of a header's name: percent-decoded where that is possible, and in
+/// lower case. One that cannot be decoded stays as it is, so that it is never lost.
+///
+/// kube-apiserver lower-cases before it decodes only, so that `%41` stays `A`. The next header could
+/// not carry that key.
 pub(crate) fn from_header(rest: &str) -> String {
-    let lower = rest.to_ascii_lowercase();
-    path_unescaped(&lower).unwrap_or(lower)
+    let key = path_unescaped(rest).unwrap_or_else(|| rest.to_owned());
+    key.to_ascii_lowercase()
+}
+
+/// Lower-cases the keys that another server reported, as the header of a front proxy would
+/// (`pkg/authentication/user`: "keys MUST be lowercase"). Values of keys that become one are joined.
+pub(crate) fn lower_cased(extra: BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
+    let mut lower: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (key, values) in extra {
+        lower
+            .entry(key.to_ascii_lowercase())
+            .or_default()
+            .extend(values);
+    }
+    lower
 }
 
 /// Percent-decodes; `None` if an escape is broken or the result is no UTF-8.

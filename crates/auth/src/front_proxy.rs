@@ -9,10 +9,15 @@
 //! | foreign, expired, for servers only, or of another name | fails |
 //! | the front proxy's, without a user in the headers | abstains |
 //! | the front proxy's, with a header that is no UTF-8 | fails |
+//! | the front proxy's, in a request for an upgrade | fails |
 //! | the front proxy's | the user of the headers, and nothing of the certificate |
 //!
 //! All of it is one [`RequestHeaderConfig`], which is exchanged as a whole while requests are
 //! served: a request sees the old or the new one, never half of each.
+//!
+//! A request for an upgrade comes by HTTP/1.1, where blanks at the ends of a header's value are lost:
+//! the user `" system:admin"` of the host would be `system:admin` here. kube-aggregator uses HTTP/2 for
+//! everything else, which keeps them, so that they are seen and refused ([`crate::identity`]).
 //!
 //! Follows `k8s.io/apiserver/pkg/authentication/request/headerrequest`, which takes bytes that are
 //! no UTF-8 as they are.
@@ -157,6 +162,12 @@ impl RequestHeaderConfig {
 
     /// The user that the headers name; none where they name none.
     fn user(&self, headers: &dyn RequestHeaders) -> Result<Option<UserInfo>, FailureReason> {
+        let mut names = headers.entries().map(|(name, _)| name);
+        if names.any(|name| name.eq_ignore_ascii_case("upgrade")) {
+            return Err(FailureReason::new(
+                "a request for an upgrade comes by HTTP/1.1, which does not carry names exactly",
+            ));
+        }
         let sent = self.sent(headers)?;
         let name = first(&self.username_headers, &sent);
         if name.is_empty() {
@@ -245,7 +256,7 @@ impl Authenticator for FrontProxy {
         let trusted = self.trusted.load();
         let verified = trusted.verify(credentials.certificates, unix_time(&*self.clock));
         match verified.and_then(|()| trusted.config.user(credentials.headers)) {
-            Ok(Some(user)) => Authentication::Authenticated(user),
+            Ok(Some(user)) => Authentication::of(user),
             Ok(None) => Authentication::NotRequested,
             Err(reason) => Authentication::Failed(reason),
         }

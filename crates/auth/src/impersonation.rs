@@ -3,8 +3,8 @@
 //! Every part of the wanted identity is authorized on its own, as the real user, in the order of
 //! [`Impersonation::attributes`]: the user or ServiceAccount, each group, each value of each extra
 //! key, the uid. One refusal refuses the request, with the refused attributes in the message. Only
-//! then may [`Impersonation::user_info`] replace the real user, and the headers are removed from
-//! the request.
+//! then may [`Impersonation::identity`] replace the real user, and the headers are removed from
+//! the request. A name that cannot be asserted is refused before anything is authorized.
 //!
 //! Follows `k8s.io/apiserver/pkg/endpoints/filters/impersonation`, except that extra keys are
 //! authorized in alphabetical order, where Go's map order is random.
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use crate::authorizer::Attributes;
 use crate::extra_key;
+use crate::identity::{Identity, IdentityError};
 use crate::service_account::ServiceAccountName;
 use crate::user::{ALL_UNAUTHENTICATED, UserInfo};
 
@@ -37,12 +38,15 @@ pub struct Impersonation {
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
-/// Groups, uid or extra values without a user to impersonate: a 400 with this text.
+/// A request for impersonation that makes no sense: a 400 with this text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("requested [{requested}] without impersonating a user")]
-pub struct ImpersonationError {
-    /// The requested parts as kube-apiserver prints them.
-    requested: String,
+pub enum ImpersonationError {
+    /// Groups, uid or extra values without a user to impersonate, as kube-apiserver prints them.
+    #[error("requested [{0}] without impersonating a user")]
+    NoUser(String),
+    /// A name that cannot be asserted.
+    #[error("the impersonated {0}")]
+    Identity(#[from] IdentityError),
 }
 
 impl Impersonation {
@@ -94,11 +98,14 @@ impl Impersonation {
     /// requested.
     ///
     /// # Errors
-    /// Something is requested, but no user.
+    /// Something is requested, but no user, or a name that cannot be asserted.
     pub fn attributes(&self) -> Result<Vec<Attributes>, ImpersonationError> {
         if self.user.is_empty() && self.is_requested() {
             let requested = self.references_without_user().join(" ");
-            return Err(ImpersonationError { requested });
+            return Err(ImpersonationError::NoUser(requested));
+        }
+        if self.is_requested() {
+            self.asserted()?;
         }
         let mut needed = Vec::new();
         if !self.user.is_empty() {
@@ -120,28 +127,41 @@ impl Impersonation {
         Ok(needed)
     }
 
+    /// The identity as it was asked for, without the groups that a server adds: for another server,
+    /// which adds them.
+    ///
+    /// # Errors
+    /// A name cannot be asserted.
+    pub fn asserted(&self) -> Result<Identity, IdentityError> {
+        Identity::check(self.requested_user())
+    }
+
     /// The identity that the request gets once everything is authorized. A ServiceAccount without
     /// given groups gets its own. `system:authenticated` joins unless one of the two groups that
     /// decide it is there; the anonymous user gets `system:unauthenticated`.
-    pub fn user_info(&self) -> UserInfo {
-        let mut user = UserInfo {
-            name: self.user.clone(),
-            uid: self.uid.clone(),
-            groups: self.groups.clone(),
-            extra: self.extra.clone(),
-        };
+    ///
+    /// # Errors
+    /// A name cannot be asserted.
+    pub fn identity(&self) -> Result<Identity, IdentityError> {
+        let mut user = self.requested_user();
         if let Some(account) = ServiceAccountName::from_username(&self.user)
             && self.groups.is_empty()
         {
             user.groups = account.groups();
         }
-        if !user.is_anonymous() {
-            return user.with_authenticated_group();
-        }
-        if !user.in_group(ALL_UNAUTHENTICATED) {
+        if user.is_anonymous() && !user.in_group(ALL_UNAUTHENTICATED) {
             user.groups.push(ALL_UNAUTHENTICATED.to_owned());
         }
-        user
+        Identity::check(user.with_authenticated_group())
+    }
+
+    fn requested_user(&self) -> UserInfo {
+        UserInfo {
+            name: self.user.clone(),
+            uid: self.uid.clone(),
+            groups: self.groups.clone(),
+            extra: self.extra.clone(),
+        }
     }
 
     fn user_attributes(&self) -> Attributes {

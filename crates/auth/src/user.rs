@@ -79,12 +79,6 @@ impl UserInfo {
         let is_reserved = |group: &&String| is_reserved_group(group);
         self.groups.iter().find(is_reserved).map(String::as_str)
     }
-
-    /// Removes the groups that Kubernetes reserves: an external identity provider must not be able
-    /// to hand out `system:masters`.
-    pub fn drop_reserved_groups(&mut self) {
-        self.groups.retain(|group| !is_reserved_group(group));
-    }
 }
 
 fn is_reserved_group(group: &str) -> bool {
@@ -146,18 +140,5 @@ mod tests {
         );
         check("alice", &["dev", "system:masters"], Some("system:masters"));
         check("alice", &["system:nodes"], Some("system:nodes"));
-    }
-
-    #[test]
-    fn reserved_groups_of_a_provider_are_dropped() {
-        let mut alice = user(
-            "alice",
-            &["dev", "system:masters", "system:authenticated", "ops"],
-        );
-        alice.drop_reserved_groups();
-        assert_eq!(
-            alice,
-            user("alice", &["dev", "system:authenticated", "ops"])
-        );
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use apiserver::forbidden;
 use auth::impersonation::Impersonation;
-use auth::{Attributes, Target, UserInfo};
+use auth::{Attributes, Identity, Target};
 use axum::body::Body;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
@@ -44,7 +44,7 @@ pub(crate) struct Access {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Question {
     cluster: Box<str>,
-    user: UserInfo,
+    user: Identity,
     attributes: Attributes,
 }
 
@@ -56,9 +56,9 @@ impl Access {
     pub(crate) async fn impersonated(
         &self,
         upstreams: &Upstreams,
-        (cluster, user): (&str, &UserInfo),
+        (cluster, user): (&str, &Identity),
         wanted: Impersonation,
-    ) -> Result<UserInfo, Status> {
+    ) -> Result<Identity, Status> {
         let needed = wanted.attributes();
         for attributes in needed.map_err(|error| Status::bad_request(error.to_string()))? {
             let question = Question {
@@ -71,12 +71,8 @@ impl Access {
                 self.remember(question);
             }
         }
-        Ok(UserInfo {
-            name: wanted.user,
-            uid: wanted.uid,
-            groups: wanted.groups,
-            extra: wanted.extra,
-        })
+        let identity = wanted.asserted();
+        identity.map_err(|error| Status::bad_request(error.to_string()))
     }
 
     fn remembers(&self, question: &Question) -> bool {

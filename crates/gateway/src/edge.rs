@@ -17,8 +17,9 @@ use api::management::Cluster;
 use api::management::cluster::{ClusterAuthentication, OidcProvider, TokenWebhook};
 use apiserver::registry::Registry;
 use auth::delegated::DelegatedAuthenticator;
+use auth::identity::is_spelling_of;
 use auth::request_headers::NoHeaders;
-use auth::{Authentication, Authenticator, Credentials, UserInfo};
+use auth::{Authentication, Authenticator, Credentials, Identity};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
@@ -73,7 +74,7 @@ struct Known {
 #[derive(Clone, Debug)]
 pub(crate) struct Recognised {
     /// `None` where nothing says who they are.
-    pub(crate) user: Option<UserInfo>,
+    pub(crate) user: Option<Identity>,
     /// What they were recognised by.
     pub(crate) by: Option<Arc<Configured>>,
 }
@@ -208,11 +209,11 @@ impl Configured {
         }
     }
 
-    /// A group of the user that is this server's alone to give: in it are the users of administrators'
-    /// files, whose power ends with their records.
-    pub(crate) fn reserved_group<'a>(&self, user: &'a UserInfo) -> Option<&'a str> {
+    /// A group of the user that is this server's alone to give, in any spelling: in it are the users of
+    /// administrators' files, whose power ends with their records.
+    pub(crate) fn reserved_group<'a>(&self, user: &'a Identity) -> Option<&'a str> {
         let mut groups = user.groups.iter();
-        let found = groups.find(|group| **group == self.admin_group);
+        let found = groups.find(|group| is_spelling_of(&self.admin_group, group));
         found.map(String::as_str)
     }
 }
@@ -239,7 +240,7 @@ async fn ask(
     authenticator: &dyn Authenticator,
     cluster: &str,
     token: &SentToken,
-) -> Option<UserInfo> {
+) -> Option<Identity> {
     let credentials = Credentials {
         certificates: &[],
         bearer: Some(token.expose()),

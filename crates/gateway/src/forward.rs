@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use apiserver::request_info::RequestInfo;
 use apiserver::server::Peer;
-use auth::UserInfo;
+use auth::Identity;
 use auth::user::RESERVED_PREFIX;
 use axum::body::Body;
 use http::header::{CONNECTION, HeaderValue, VIA};
@@ -22,7 +22,7 @@ use crate::bearer;
 use crate::edge::Recognised;
 use crate::gateway::Gateway;
 use crate::relay::Relayed;
-use crate::request_headers::{self, Unspeakable};
+use crate::request_headers;
 use crate::sessions::{Entry, Session};
 use crate::status::{looped, respond, unavailable};
 use crate::tunnel::{self, Protocol};
@@ -34,7 +34,7 @@ const LONG_RUNNING: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"
 
 /// A caller whose token counts, and what their request hangs on.
 struct Caller {
-    user: UserInfo,
+    user: Identity,
     session: Session,
     upstream: Arc<Upstream>,
     place: Place,
@@ -89,7 +89,7 @@ impl Gateway {
         *who = Some(caller.user.name.clone());
         if protocol.is_some_and(|protocol| protocol.is_cross_site(&request)) {
             let text = "the page that asks is of another origin";
-            return Err(Status::forbidden(&GroupResource::default(), "", text));
+            return Err(refused(text));
         }
         let ended = caller.session.ended().clone();
         tokio::select! {
@@ -113,7 +113,9 @@ impl Gateway {
         let sent = bearer::take(request.headers_mut(), is_websocket);
         let sent = sent.ok_or_else(Status::unauthorized)?;
         let (token, epoch) = self.sessions.check(sent.expose(), id).await?;
-        let user = speakable(token.identity())?;
+        let user = Identity::check(token.identity());
+        let user = user.map_err(|error| refused(&error.to_string()))?;
+        let user = forwardable(user)?;
         let entered = self.upstreams.enter(id);
         let (upstream, place) = entered.map_err(|error| failed(id, &error))?;
         let entry = Entry {
@@ -138,11 +140,11 @@ impl Gateway {
         is_long: bool,
     ) -> Result<Caller, Status> {
         let user = recognised.user.ok_or_else(Status::unauthorized)?;
-        let user = speakable(user)?;
+        let user = forwardable(user)?;
         let by = recognised.by.as_deref();
         if let Some(group) = by.and_then(|by| by.reserved_group(&user)) {
             let text = format!("{group:?} is a group that this server alone puts users into");
-            return Err(Status::forbidden(&GroupResource::default(), "", &text));
+            return Err(refused(&text));
         }
         let entered = self.upstreams.enter(id);
         let (upstream, place) = entered.map_err(|error| failed(id, &error))?;
@@ -195,9 +197,9 @@ impl Gateway {
     async fn acting_as(
         &self,
         id: &str,
-        user: UserInfo,
+        user: Identity,
         headers: &HeaderMap,
-    ) -> Result<UserInfo, Status> {
+    ) -> Result<Identity, Status> {
         let wanted = request_headers::wanted(headers);
         if !wanted.is_requested() {
             return Ok(user);
@@ -214,7 +216,7 @@ impl Gateway {
     fn onward(
         &self,
         request: Request<Body>,
-        (path, user): (PathAndQuery, UserInfo),
+        (path, user): (PathAndQuery, Identity),
         ended: CancellationToken,
     ) -> Result<Request<Body>, Status> {
         let (parts, body) = request.into_parts();
@@ -227,10 +229,8 @@ impl Gateway {
         };
         let mut headers = request_headers::clean(&parts.headers);
         headers.append(VIA, self.via.clone());
-        request_headers::impersonate(&mut headers, user).map_err(|Unspeakable| {
-            let text = "the name of the user cannot be told to a cluster";
-            Status::forbidden(&GroupResource::default(), "", text)
-        })?;
+        request_headers::impersonate(&mut headers, user)
+            .map_err(|error| refused(&format!("the user cannot be named to a cluster: {error}")))?;
         let mut onward = Request::new(body);
         *onward.method_mut() = parts.method;
         *onward.uri_mut() = Uri::from(path);
@@ -263,16 +263,18 @@ fn check_message(request: &Request<Body>) -> Result<(), Status> {
     Ok(())
 }
 
-/// A user as a cluster is told. Names that Kubernetes gives a meaning to are nobody's to have here,
-/// and groups of the kind are the cluster's to give.
-fn speakable(mut user: UserInfo) -> Result<UserInfo, Status> {
+/// Returns the caller as the cluster gets to know them. No caller has a name that Kubernetes reserves,
+/// and the cluster adds the groups of that kind itself.
+fn forwardable(user: Identity) -> Result<Identity, Status> {
     if let Some(reserved) = user.reserved_identity() {
         let text = format!("{reserved:?} is a name that Kubernetes reserves");
-        return Err(Status::forbidden(&GroupResource::default(), "", &text));
+        return Err(refused(&text));
     }
-    user.groups
-        .retain(|group| !group.starts_with(RESERVED_PREFIX));
-    Ok(user)
+    Ok(user.with_groups(|group| !group.starts_with(RESERVED_PREFIX)))
+}
+
+fn refused(why: &str) -> Status {
+    Status::forbidden(&GroupResource::default(), "", why)
 }
 
 fn is_long_running(info: &RequestInfo) -> bool {
@@ -363,10 +365,14 @@ fn failed(cluster: &str, error: &UpstreamError) -> Status {
 
 #[cfg(test)]
 mod tests {
+    use auth::UserInfo;
+
     use super::*;
 
     fn told(user: UserInfo) -> Result<UserInfo, String> {
-        speakable(user).map_err(|status| status.message)
+        let forwarded = forwardable(Identity::check(user).unwrap());
+        let forwarded = forwarded.map(Identity::into_user);
+        forwarded.map_err(|status| status.message)
     }
 
     #[test]
@@ -387,7 +393,6 @@ mod tests {
                 user("system:serviceaccount:a:b", &[]),
                 "system:serviceaccount:a:b",
             ),
-            (user("", &[]), ""),
             (user("alice", &["dev", "system:masters"]), "system:masters"),
         ] {
             let text = format!("forbidden: {quoted:?} is a name that Kubernetes reserves");

@@ -4,7 +4,7 @@
 //! the identity is set on what is left. In the other order a client could name our identity headers
 //! in `Connection` and act as the gateway itself (CVE-2021-31999).
 
-use auth::UserInfo;
+use auth::Identity;
 use auth::impersonation::Impersonation;
 use http::HeaderMap;
 use http::header::{
@@ -49,10 +49,6 @@ const EXTRA_KEY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// An identity that no header can carry.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Unspeakable;
-
 /// What of a client's headers may go on. Framing is made anew for the other side, `Expect` was
 /// answered here.
 pub(crate) fn clean(sent: &HeaderMap) -> HeaderMap {
@@ -76,15 +72,13 @@ pub(crate) fn clean_trailers(trailers: HeaderMap) -> HeaderMap {
     clean
 }
 
-/// Says on whose behalf the request is, in place of whatever was said before.
+/// Sets the user of a request, in place of any that was set before.
 ///
 /// # Errors
-/// Where a name cannot stand in a header.
-pub(crate) fn impersonate(headers: &mut HeaderMap, user: UserInfo) -> Result<(), Unspeakable> {
-    let value = |text: String| HeaderValue::try_from(text).map_err(|_| Unspeakable);
-    if user.name.is_empty() {
-        return Err(Unspeakable);
-    }
+/// An extra key is too long for the name of a header.
+pub(crate) fn impersonate(headers: &mut HeaderMap, user: Identity) -> Result<(), http::Error> {
+    let user = user.into_user();
+    let value = |text: String| HeaderValue::try_from(text);
     headers.insert(IMPERSONATE_USER, value(user.name)?);
     if !user.uid.is_empty() {
         headers.insert(IMPERSONATE_UID, value(user.uid)?);
@@ -94,7 +88,7 @@ pub(crate) fn impersonate(headers: &mut HeaderMap, user: UserInfo) -> Result<(),
     }
     for (key, values) in user.extra {
         let name = format!("impersonate-extra-{}", utf8_percent_encode(&key, EXTRA_KEY));
-        let name = HeaderName::try_from(name).map_err(|_| Unspeakable)?;
+        let name = HeaderName::try_from(name)?;
         for text in values {
             headers.append(name.clone(), value(text)?);
         }

@@ -24,6 +24,7 @@ use apiserver::private_document::{Attachment, PrivateDocument};
 use apiserver::request_context::RequestContext;
 use apiserver::resource::Resource;
 use async_trait::async_trait;
+use auth::identity::Part;
 use auth::user::RESERVED_PREFIX;
 use bytes::Bytes;
 use machinery::status::Status;
@@ -205,12 +206,15 @@ fn settle(order: Order) -> Result<Settled, Status> {
     let mut groups = Vec::new();
     if asset == Asset::AdminKubeconfig {
         let group = cluster.admin_group();
+        let id = cluster.id();
         if group.starts_with(RESERVED_PREFIX) {
             return Err(Status::internal(format!(
-                "the admin group of cluster {} is one that Kubernetes reserves",
-                cluster.id()
+                "the admin group of cluster {id} is one that Kubernetes reserves"
             )));
         }
+        Part::Group.check(group).map_err(|error| {
+            Status::internal(format!("the admin group of cluster {id}: {error}"))
+        })?;
         groups.push(group.to_owned());
     }
     if asset == Asset::Kubeconfig && cluster.is_proxied() {

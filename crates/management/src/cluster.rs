@@ -15,6 +15,7 @@ use apiserver::resource::{ObjectCheck, Resource, Visibility, Write};
 use apiserver::stored_object::{Index, StoredObject};
 use async_trait::async_trait;
 use auth::Attributes;
+use auth::identity::Part;
 use auth::user::RESERVED_PREFIX;
 use jiff::Timestamp;
 use machinery::field::{self, ErrorList, Path};
@@ -150,14 +151,12 @@ const MAX_GROUP: usize = 253;
 /// What Kubernetes gives a meaning to is not a cluster's to hand out by our tokens: every door refuses it.
 fn admin_group(group: &str, path: &Path) -> Option<field::Error> {
     let why = match group {
-        _ if group.starts_with(RESERVED_PREFIX) => "must not begin with system:",
-        _ if group.len() > MAX_GROUP => "must have at most 253 bytes",
-        _ if group.trim() != group || group.contains(char::is_control) => {
-            "must neither begin nor end with a space, nor hold control characters"
-        }
-        _ => return None,
+        "" => return None,
+        _ if group.starts_with(RESERVED_PREFIX) => "must not begin with system:".to_owned(),
+        _ if group.len() > MAX_GROUP => "must have at most 253 bytes".to_owned(),
+        _ => Part::Group.check(group).err()?.problem.to_string(),
     };
-    Some(field::Error::invalid(path, group, why))
+    Some(field::Error::invalid(path, group, &why))
 }
 
 /// Letters, digits, dots and hyphens, and a port behind a colon.
@@ -193,9 +192,14 @@ mod tests {
         }
         check("system:masters", Some("must not begin with system:"));
         check(&"a".repeat(254), Some("must have at most 253 bytes"));
-        let odd = "must neither begin nor end with a space, nor hold control characters";
-        check(" admins", Some(odd));
-        check("a\nb", Some(odd));
+        let outer = "must not begin or end with white space";
+        check(" admins", Some(outer));
+        check("admins\t", Some(outer));
+        check("a\nb", Some("must not contain the character U+000A"));
+        check(
+            "System:masters",
+            Some("must not be another spelling of a name that begins with \"system:\""),
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use apiserver::registry::Registry;
 use apiserver::resource::Resource;
 use apiserver::stored_object::Index;
 use async_trait::async_trait;
+use auth::identity::Part;
 use jiff::Timestamp;
 use machinery::field::{self, ErrorList, Path};
 use machinery::table::Column;
@@ -63,15 +64,61 @@ impl Resource for Users {
         ]
     }
 
-    fn validate(&self, user: &User, _live: Option<&User>) -> ErrorList {
-        let mut seen = HashSet::new();
-        let path = Path::root("principalIds");
-        let entries = user.principal_ids.iter().enumerate();
-        let repeated = entries.filter(|(_, principal)| !seen.insert(principal.as_str()));
-        repeated
-            .map(|(index, principal)| {
-                field::Error::duplicate(&path.index(index), principal.as_str())
-            })
-            .collect()
+    fn validate(&self, user: &User, live: Option<&User>) -> ErrorList {
+        principals(user, live)
+    }
+}
+
+/// Each principal is there once and is a name that can be asserted. One of before stays, so that the
+/// user can be edited; it is checked again at use.
+fn principals(user: &User, live: Option<&User>) -> ErrorList {
+    let mut seen = HashSet::new();
+    let path = Path::root("principalIds");
+    let is_kept = |principal| live.is_some_and(|live| live.principal_ids.contains(principal));
+    let mut errors = ErrorList::new();
+    for (index, principal) in user.principal_ids.iter().enumerate() {
+        let path = path.index(index);
+        if !seen.insert(principal.as_str()) {
+            errors.push(field::Error::duplicate(&path, principal.as_str()));
+        }
+        if let Err(error) = Part::UserName.check(principal)
+            && !is_kept(principal)
+        {
+            let problem = error.problem.to_string();
+            errors.push(field::Error::invalid(&path, principal.as_str(), &problem));
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(principals: &[&str]) -> User {
+        let mut user = User::default();
+        user.principal_ids = principals.iter().map(|&text| text.to_owned()).collect();
+        user
+    }
+
+    #[test]
+    fn a_principal_is_a_name_that_can_be_asserted() {
+        #[track_caller]
+        fn check(sent: &[&str], live: Option<&[&str]>, expected: &[&str]) {
+            let live = live.map(user);
+            let errors = principals(&user(sent), live.as_ref());
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            assert_eq!(errors, expected);
+        }
+        check(&["alice@example.com", "github_user://7"], None, &[]);
+        let blank =
+            "principalIds[0]: Invalid value: \" alice\": must not begin or end with white space";
+        check(&[" alice"], None, &[blank]);
+        check(&[" alice"], Some(&["alice"]), &[blank]);
+        check(&[" alice"], Some(&[" alice"]), &[]);
+        let twice = "principalIds[1]: Duplicate value: \"alice\"";
+        check(&["alice", "alice"], None, &[twice]);
+        let spelling = "principalIds[0]: Invalid value: \"SYSTEM:admin\": must not be another spelling of a name that begins with \"system:\"";
+        check(&["SYSTEM:admin"], None, &[spelling]);
     }
 }

@@ -49,7 +49,7 @@ impl Authenticator for OidcAuthenticator {
             return Authentication::NotRequested;
         };
         match self.check(&token).await {
-            Ok(user) => Authentication::Authenticated(user),
+            Ok(user) => Authentication::of(user),
             Err(refusal) => Authentication::failed(refusal.to_string()),
         }
     }

@@ -70,7 +70,8 @@ impl Claims {
         if let Some(claim) = &config.groups_claim {
             let groups = self.groups(claim)?.into_iter();
             let prefixed = groups.map(|group| format!("{}{group}", config.groups_prefix));
-            user.groups = prefixed.collect();
+            // Some providers write an empty text for no group.
+            user.groups = prefixed.filter(|group| !group.is_empty()).collect();
         }
         for (claim, value) in &config.required_claims {
             if self.text(claim)? != value {
@@ -135,8 +136,8 @@ impl Claims {
     }
 }
 
-/// A name that only Kubernetes may give; `system:authenticated` is everybody's, and also no
-/// provider's to give.
+/// Returns a name that only Kubernetes may give, `system:authenticated` included. Other spellings of
+/// such names are refused with the identity ([`auth::identity`]).
 fn reserved(user: &UserInfo) -> Option<&str> {
     let mut names = std::iter::once(&user.name).chain(&user.groups);
     let name = names.find(|name| name.starts_with(auth::user::RESERVED_PREFIX));

@@ -45,7 +45,7 @@ impl Authenticator for TokenAuthenticator {
                 let mut user = UserInfo::named(token.user().to_owned());
                 let name = token.name().to_owned();
                 user.extra.insert(EXTRA_TOKEN.to_owned(), vec![name]);
-                Authentication::Authenticated(user)
+                Authentication::of(user)
             }
             Err(refusal) => Authentication::failed(refusal.to_string()),
         }

@@ -51,6 +51,7 @@ use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::request_context::RequestContext;
 use apiserver::review::Review;
 use async_trait::async_trait;
+use auth::Identity;
 use k8s_openapi::api::authentication::v1::{TokenReviewSpec, TokenReviewStatus, UserInfo};
 use machinery::decode::protobuf::Message;
 use machinery::status::Status;
@@ -102,7 +103,13 @@ impl TokenReviewer {
             );
             return refusal();
         }
-        let user = token.identity();
+        let user = match Identity::check(token.identity()) {
+            Ok(identity) => identity.into_user(),
+            Err(error) => {
+                tracing::error!(cluster, %error, "a token has a name that cannot be asserted");
+                return refusal();
+            }
+        };
         if let Some(reserved) = user.reserved_identity() {
             tracing::error!(
                 cluster,

@@ -9,6 +9,8 @@ use apiserver::stored_object::StoredObject;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use auth::authorizer::{AuthorizerError, Rules};
+use auth::identity::Part;
+use auth::user::RESERVED_PREFIX;
 use auth::{Attributes, Authorizer, Decision, UserInfo};
 use jiff::Timestamp;
 use storage::Revision;
@@ -23,9 +25,6 @@ pub struct UserDirectory {
 
 /// Whether only names with an object are users, as settings say it at the moment.
 pub type RequireObject = Arc<dyn Fn() -> bool + Send + Sync>;
-
-/// Names that Kubernetes gives to its own begin so; they are never users.
-const RESERVED: &str = "system:";
 
 /// What is to be known of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,18 +56,21 @@ impl UserDirectory {
     }
 
     /// The user of a name: by its object where there is one, and where none is required anybody whose
-    /// name is not one of Kubernetes' own.
+    /// name is not one of Kubernetes' own. A name that cannot be asserted to a cluster has no user.
     pub fn find(&self, name: &str) -> Option<Arc<UserFacts>> {
+        if Part::UserName.check(name).is_err() {
+            return None;
+        }
         let may_lack_object = || {
-            let reserved = name.is_empty() || name.starts_with(RESERVED);
-            (!reserved && !(self.require_object)()).then(Arc::default)
+            let is_reserved = name.starts_with(RESERVED_PREFIX);
+            (!is_reserved && !(self.require_object)()).then(Arc::default)
         };
         self.by_object(name).or_else(may_lack_object)
     }
 
     /// The user object of a name: the one called so, or else the one of which it is a principal (B16). Names with a colon have none.
     fn by_object(&self, name: &str) -> Option<Arc<UserFacts>> {
-        if name.is_empty() || name.contains(':') {
+        if name.contains(':') {
             return None;
         }
         let view = self.users.collection().view();

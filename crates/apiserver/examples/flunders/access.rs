@@ -22,7 +22,7 @@ impl Authenticator for Token {
     async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
         match credentials.bearer {
             None => Authentication::NotRequested,
-            Some(sent) if sent == self.0 => Authentication::Authenticated(UserInfo {
+            Some(sent) if sent == self.0 => Authentication::of(UserInfo {
                 groups: vec![SYSTEM_MASTERS.to_owned()],
                 ..UserInfo::named("admin")
             }),

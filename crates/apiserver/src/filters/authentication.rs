@@ -129,7 +129,7 @@ async fn authenticate(
         .authenticate(&credentials)
         .await
     {
-        auth::Authentication::Authenticated(user) => Ok(Some(user)),
+        auth::Authentication::Authenticated(identity) => Ok(Some(identity.into_user())),
         auth::Authentication::Failed(reason) => Err(reason.to_string()),
         auth::Authentication::NotRequested => Ok(None),
     }

@@ -25,7 +25,10 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
     if let Err(status) = authorize(cx, &impersonation).await {
         return respond::status(status);
     }
-    let user = impersonation.user_info();
+    let user = match impersonation.identity() {
+        Ok(identity) => identity.into_user(),
+        Err(error) => return respond::status(Status::bad_request(error.to_string())),
+    };
     tracing::info!(target: "audit", audit_id = &*cx.audit_id, user = ?cx.user.name, impersonated = ?user.name, "impersonation");
     cx.user = Arc::new(user);
     let sent: Vec<HeaderName> = request.headers().keys().cloned().collect();

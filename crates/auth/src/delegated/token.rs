@@ -11,6 +11,7 @@ use machinery::time::Clock;
 use super::answers::Answers;
 use super::{ReviewError, TokenReviewer};
 use crate::authenticator::{Authentication, Authenticator, Credentials};
+use crate::extra_key;
 use crate::user::UserInfo;
 
 /// Tokens remembered, as many as upstream.
@@ -79,7 +80,7 @@ fn user_of(status: TokenReviewStatus) -> Option<UserInfo> {
         name: user.username.filter(|name| !name.is_empty())?,
         uid: user.uid.unwrap_or_default(),
         groups: user.groups.unwrap_or_default(),
-        extra: user.extra.unwrap_or_default(),
+        extra: extra_key::lower_cased(user.extra.unwrap_or_default()),
     })
 }
 
@@ -96,7 +97,7 @@ impl Authenticator for DelegatedAuthenticator {
         let mut question = vec![token.as_bytes()];
         question.extend(self.audiences.iter().map(|audience| audience.as_bytes()));
         match self.answers.get(&question, self.review(token)).await {
-            Ok(Some(user)) => Authentication::Authenticated(user),
+            Ok(Some(user)) => Authentication::of(user),
             Ok(None) => Authentication::failed("the reviewer does not know the bearer token"),
             Err(error) => Authentication::failed(with_causes(&error)),
         }

@@ -71,7 +71,7 @@ async fn ask(
 }
 
 fn alice() -> Authentication {
-    Authentication::Authenticated(UserInfo::named("alice"))
+    Authentication::of(UserInfo::named("alice"))
 }
 
 const ALICE: &[(&str, &[u8])] = &[("x-remote-user", b"alice")];
@@ -108,7 +108,7 @@ async fn user_is_who_the_headers_say_and_nothing_of_the_certificate() {
             .into(),
     };
     let outcome = ask(&front_proxy(config(&ca)), &signed(&ca, &proxy), headers).await;
-    assert_eq!(outcome, Authentication::Authenticated(expected));
+    assert_eq!(outcome, Authentication::of(expected));
 }
 
 #[tokio::test]
@@ -237,6 +237,30 @@ async fn new_configuration_counts_at_once_and_a_bad_one_not_at_all() {
     assert_eq!(errors, expected);
     assert_eq!(accepted().await, [false, true]);
     assert_eq!(front_proxy.issuers().len(), 1);
+}
+
+#[tokio::test]
+async fn names_that_a_hop_may_have_changed_are_refused() {
+    let ca = authority();
+    let front_proxy = front_proxy(config(&ca));
+    let proxy = signed(&ca, &params("front-proxy-client"));
+    for (headers, reason) in [
+        (
+            &[("x-remote-user", &b" system:admin"[..])][..],
+            r#"user name " system:admin" must not begin or end with white space"#,
+        ),
+        (
+            &[ALICE[0], ("x-remote-group", b"system:masters\t")],
+            r#"group "system:masters\t" must not begin or end with white space"#,
+        ),
+        (
+            &[ALICE[0], ("Upgrade", b"websocket")],
+            "a request for an upgrade comes by HTTP/1.1, which does not carry names exactly",
+        ),
+    ] {
+        let outcome = ask(&front_proxy, &proxy, headers).await;
+        assert_eq!(outcome, Authentication::failed(reason));
+    }
 }
 
 #[test]

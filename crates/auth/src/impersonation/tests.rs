@@ -90,7 +90,6 @@ fn every_part_is_authorized_in_order() {
         ("Impersonate-Uid", "u1"),
         ("Impersonate-Group", "system:masters"),
         ("Impersonate-User", "bob"),
-        ("Impersonate-Group", ""),
         ("Impersonate-Extra-Project", "p1"),
         ("Impersonate-Extra-Project", "p2"),
     ]);
@@ -103,7 +102,6 @@ fn every_part_is_authorized_in_order() {
     let expected = vec![
         impersonate("", "users").object("bob"),
         impersonate("", "groups").object("system:masters"),
-        impersonate("", "groups"),
         extra("project", "p1"),
         extra("project", "p2"),
         extra("scopes", "view"),
@@ -161,7 +159,8 @@ fn groups_of_the_new_identity_are_completed() {
     fn check(user: &'static str, groups: &[&'static str], expected: &[&str]) {
         let mut headers = vec![("Impersonate-User", user)];
         headers.extend(groups.iter().map(|group| ("Impersonate-Group", *group)));
-        assert_eq!(wanted(&headers).user_info().groups, texts(expected));
+        let identity = wanted(&headers).identity().unwrap();
+        assert_eq!(identity.groups, texts(expected));
     }
     check("bob", &[], &["system:authenticated"]);
     check("bob", &["dev"], &["dev", "system:authenticated"]);
@@ -209,12 +208,64 @@ fn uid_and_extra_belong_to_the_new_identity() {
         ("Impersonate-Uid", "u1"),
         ("Impersonate-Extra-Scopes", "view"),
     ])
-    .user_info();
+    .identity();
     let expected = UserInfo {
         name: "bob".to_owned(),
         uid: "u1".to_owned(),
         groups: texts(&[ALL_AUTHENTICATED]),
         extra: BTreeMap::from([("scopes".to_owned(), texts(&["view"]))]),
     };
-    assert_eq!(user, expected);
+    assert_eq!(user.map(Identity::into_user), Ok(expected));
+}
+
+#[test]
+fn a_name_that_cannot_be_asserted_is_refused_before_anything_is_authorized() {
+    #[track_caller]
+    fn check(header: &'static str, value: &'static str, expected: &str) {
+        let alice = ("Impersonate-User", "alice");
+        let headers = match header {
+            "Impersonate-User" => vec![(header, value)],
+            _ => vec![alice, (header, value)],
+        };
+        let error = wanted(&headers).attributes().unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+    check(
+        "Impersonate-User",
+        " bob",
+        "the impersonated user name \" bob\" must not begin or end with white space",
+    );
+    check(
+        "Impersonate-Group",
+        "",
+        "the impersonated group \"\" must not be empty",
+    );
+    check(
+        "Impersonate-Group",
+        "System:masters",
+        "the impersonated group \"System:masters\" must not be another spelling of a name that begins with \"system:\"",
+    );
+    check(
+        "Impersonate-Uid",
+        "7\u{200b}",
+        "the impersonated uid \"7\\u{200b}\" must not begin or end with white space",
+    );
+    check(
+        "Impersonate-Extra-Scopes",
+        "\u{a0}view",
+        "the impersonated extra value \"\\u{a0}view\" must not begin or end with white space",
+    );
+}
+
+#[test]
+fn the_case_of_an_extra_key_is_lost_before_it_is_authorized() {
+    let asked = [
+        ("Impersonate-User", "bob"),
+        ("Impersonate-Extra-Sc%4Fpes", "view"),
+    ];
+    let extra = wanted(&asked).asserted().unwrap().into_user().extra;
+    assert_eq!(
+        extra,
+        BTreeMap::from([("scopes".to_owned(), texts(&["view"]))])
+    );
 }

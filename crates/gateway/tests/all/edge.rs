@@ -1,5 +1,6 @@
 //! Clusters by host name: authentication that a cluster leaves to the gateway.
 
+mod asserted;
 mod provider;
 
 use std::sync::Arc;

@@ -303,6 +303,38 @@ async fn a_refused_impersonation_is_worded_as_upstream_does() {
 }
 
 #[tokio::test]
+async fn what_a_hop_would_change_is_not_impersonated() {
+    let world = World::start().await;
+    let cluster = reviewing(&world, &["system:masters", "carol", "a"]).await;
+    world.add("c-1", &cluster).await;
+    let alice = world.mint("alice", &["c-1"]).await;
+    let authorization = format!("Authorization: Bearer {alice}");
+    for (header, message) in [
+        (
+            "Impersonate-User: \u{a0}carol",
+            "the impersonated user name \"\\u{a0}carol\" must not begin or end with white space",
+        ),
+        (
+            "Impersonate-Group: System:masters",
+            "the impersonated group \"System:masters\" must not be another spelling of a name that begins with \"system:\"",
+        ),
+        (
+            "Impersonate-Extra-a: a\u{200b}",
+            "the impersonated extra value \"a\\u{200b}\" must not begin or end with white space",
+        ),
+    ] {
+        let user = match header.starts_with("Impersonate-User") {
+            true => "Accept: */*",
+            false => "Impersonate-User: carol",
+        };
+        let headers = [authorization.as_str(), user, header];
+        let answer = world.call("GET /k8s/clusters/c-1/api", &headers).await;
+        assert_eq!(answer.summary(), (400, message.to_owned()));
+    }
+    assert_eq!(cluster.seen(), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_yes_counts_for_the_user_who_asked() {
     let world = World::start().await;
     let cluster = Cluster::start(world.tls(), |mut peer| async move {

@@ -80,7 +80,7 @@ impl RequestHeaders for Caller {
 }
 
 pub(crate) fn is(user: UserInfo) -> Authentication {
-    Authentication::Authenticated(user)
+    Authentication::of(user)
 }
 
 pub(crate) fn is_refused(outcome: &Authentication) -> bool {

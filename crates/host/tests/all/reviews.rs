@@ -43,7 +43,7 @@ impl Behind {
     /// The user's name, where it is known.
     async fn name_of(&self, token: &str) -> Option<UserInfo> {
         match Caller::with_token(token).ask(&self.callers).await {
-            Authentication::Authenticated(user) => Some(user),
+            Authentication::Authenticated(user) => Some(user.into_user()),
             Authentication::Failed(_) => None,
             Authentication::NotRequested => panic!("a token was shown"),
         }

@@ -70,7 +70,7 @@ fn with(change: Value) -> String {
 }
 
 fn right(name: &str, groups: &[&str]) -> Authentication {
-    Authentication::Authenticated(UserInfo {
+    Authentication::of(UserInfo {
         groups: groups.iter().map(|&group| group.to_owned()).collect(),
         ..UserInfo::named(name)
     })
@@ -274,6 +274,28 @@ fn names_of_kubernetes_are_refused() {
     for group in ["system:masters", "system:authenticated"] {
         let token = with(json!({ "groups": ["dev", group] }));
         check_refused(with_groups(), &token, &why(group));
+    }
+    // Other spellings, and what a header would lose.
+    for (name, problem) in [
+        (" system:admin", "must not begin or end with white space"),
+        ("system:admin\t", "must not begin or end with white space"),
+        ("\u{a0}alice", "must not begin or end with white space"),
+        (
+            "System:admin",
+            "must not be another spelling of a name that begins with \"system:\"",
+        ),
+        (
+            "system\u{ff1a}admin",
+            "must not be another spelling of a name that begins with \"system:\"",
+        ),
+        ("ali\u{202e}ce", "must not contain the character U+202E"),
+    ] {
+        check_claims(
+            json!({ "sub": name }),
+            &format!("user name {name:?} {problem}"),
+        );
+        let token = with(json!({ "groups": ["dev", name] }));
+        check_refused(with_groups(), &token, &format!("group {name:?} {problem}"));
     }
     // Two halves make one as well.
     let halves = Options {

@@ -28,7 +28,7 @@ impl Authenticator for ClusterAuthenticator {
             return Authentication::NotRequested;
         };
         match self.records.proves(token.cluster(), token.expose()) {
-            true => Authentication::Authenticated(user_of(token.cluster())),
+            true => Authentication::of(user_of(token.cluster())),
             false => Authentication::failed("it is not the credential of the cluster"),
         }
     }

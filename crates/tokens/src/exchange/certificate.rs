@@ -3,9 +3,12 @@
 use api::management::Cluster;
 use api::management::cluster::SecretReference;
 use apiserver::registry::Registry;
+use auth::identity::Part;
+use auth::user::RESERVED_PREFIX;
 use certificates::{Authority, CertificateRequest, PrivateKeyPem, Validity};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
+use machinery::meta::GroupResource;
 use machinery::status::Status;
 
 /// Keys of a Secret of type `kubernetes.io/tls`.
@@ -19,14 +22,15 @@ const MAX_REQUEST: usize = 16 * 1024;
 /// A certificate for the key of this request, followed by those of its authority, PEM.
 ///
 /// # Errors
-/// 400 for a request that is none, and for a cluster that is not set up for certificates; 500 where
-/// its authority cannot be used.
+/// 400 for a request that is none, and for a cluster that is not set up for certificates; 403 for a
+/// user name that no cluster may read in a certificate; 500 where its authority cannot be used.
 pub(crate) async fn issue(
     signers: &Registry<Secret>,
     cluster: &Cluster,
     (user, request): (&str, &str),
     (now, ttl): (Timestamp, SignedDuration),
 ) -> Result<String, Status> {
+    check_user(user)?;
     let request = read(request)?;
     let id = cluster.id();
     let Some(reference) = cluster.client_signer() else {
@@ -42,6 +46,20 @@ pub(crate) async fn issue(
     let certificate = authority.client_for(user, &request, validity);
     let certificate = certificate.map_err(|error| unusable(id, &error.to_string()))?;
     Ok(format!("{certificate}{chain}"))
+}
+
+/// The cluster believes the common name as it reads it.
+fn check_user(user: &str) -> Result<(), Status> {
+    let refused = |why: &str| Status::forbidden(&GroupResource::default(), "", why);
+    Part::UserName
+        .check(user)
+        .map_err(|error| refused(&error.to_string()))?;
+    match user.starts_with(RESERVED_PREFIX) {
+        true => Err(refused(&format!(
+            "{user:?} is a name that Kubernetes reserves"
+        ))),
+        false => Ok(()),
+    }
 }
 
 fn unusable(cluster: &str, why: &str) -> Status {

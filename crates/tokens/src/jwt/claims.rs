@@ -5,6 +5,7 @@
 //! claim that occurs twice is refused; unknown ones are ignored (RFC 7519, section 4), so that
 //! replicas of two versions understand each other.
 
+use auth::identity::Part;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -75,6 +76,16 @@ impl Claims {
         match self {
             _ if self.iss.is_empty() => Err("no issuer"),
             _ if self.sub.is_empty() => Err("no subject"),
+            _ if Part::UserName.check(&self.sub).is_err() => {
+                Err("a subject that cannot be asserted")
+            }
+            _ if self
+                .groups
+                .iter()
+                .any(|group| Part::Group.check(group).is_err()) =>
+            {
+                Err("a group that cannot be asserted")
+            }
             _ if self.jti.is_empty() => Err("no id"),
             _ if self.aud.is_empty() || self.is_for("") => Err("no audience"),
             _ if !times.iter().all(|time| (0..=MAX_TIME_SECS).contains(time)) => {

@@ -91,7 +91,7 @@ impl Authenticator for Tokens {
 
     async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
         match credentials.bearer {
-            Some("good") => Authentication::Authenticated(UserInfo::named("carol")),
+            Some("good") => Authentication::of(UserInfo::named("carol")),
             Some(_) => Authentication::failed("a wrong token"),
             None => Authentication::NotRequested,
         }

@@ -53,7 +53,7 @@ async fn ask(authenticator: &DelegatedAuthenticator, bearer: Option<&str>) -> Au
 }
 
 fn is(name: &str) -> Authentication {
-    Authentication::Authenticated(UserInfo::named(name))
+    Authentication::of(UserInfo::named(name))
 }
 
 fn unknown() -> Authentication {
@@ -82,7 +82,7 @@ async fn user_is_who_the_review_says() {
         extra,
     };
     let outcome = ask(&authenticator, Some("t")).await;
-    assert_eq!(outcome, Authentication::Authenticated(alice));
+    assert_eq!(outcome, Authentication::of(alice));
     let token = "t".to_owned();
     let audiences = None;
     assert_eq!(host.asked(), [TokenReviewSpec { audiences, token }]);

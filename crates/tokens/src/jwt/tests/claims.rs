@@ -170,6 +170,21 @@ fn subject_and_id_are_texts() {
 }
 
 #[test]
+fn names_that_a_hop_would_change_are_refused() {
+    let subject = Refusal::Claims("a subject that cannot be asserted");
+    let group = Refusal::Claims("a group that cannot be asserted");
+    for name in [
+        " alice",
+        "alice\u{a0}",
+        "\tsystem:masters",
+        "system\u{ff1a}masters",
+    ] {
+        check("sub", json!(name), Err(subject));
+        check("groups", json!(["dev", name]), Err(group));
+    }
+}
+
+#[test]
 fn the_audience_is_one_text_or_many() {
     let expected = |aud: &[&str]| {
         let aud = aud.iter().map(ToString::to_string).collect();

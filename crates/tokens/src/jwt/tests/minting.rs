@@ -31,6 +31,27 @@ fn claims_that_no_token_may_have_are_not_signed() {
         },
         MintError::Claims("no subject"),
     );
+    for sub in [
+        " alice",
+        "system:masters\t",
+        "System:masters",
+        "ali\u{200b}ce",
+    ] {
+        check(
+            &Claims {
+                sub: sub.to_owned(),
+                ..good()
+            },
+            MintError::Claims("a subject that cannot be asserted"),
+        );
+        check(
+            &Claims {
+                groups: vec!["dev".to_owned(), sub.to_owned()],
+                ..good()
+            },
+            MintError::Claims("a group that cannot be asserted"),
+        );
+    }
     check(
         &Claims {
             jti: none(),
