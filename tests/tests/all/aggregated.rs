@@ -2,6 +2,7 @@
 
 mod downloads;
 mod fail_closed;
+mod forgery;
 mod logins;
 mod neighbour;
 mod replicas;
