@@ -155,6 +155,10 @@ impl<R: Resource> Endpoint for StoredEndpoint<R> {
         true
     }
 
+    fn broken(&self) -> usize {
+        self.resource.registry().broken()
+    }
+
     async fn handle(
         &self,
         cx: RequestContext,

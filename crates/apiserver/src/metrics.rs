@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::description::Description;
 use crate::request_info::ResourceInfo;
 
 /// Upper bounds of request durations, in seconds; kube-apiserver's.
@@ -24,6 +25,7 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
     in_flight: Family<InFlightLabels, Gauge>,
+    broken: Family<KindLabels, Gauge>,
     /// Requests that panicked.
     pub(crate) panics: Counter,
 }
@@ -49,6 +51,12 @@ struct DurationLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct KindLabels {
+    group: &'static str,
+    resource: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct InFlightLabels {
     request_kind: &'static str,
 }
@@ -60,6 +68,7 @@ impl Metrics {
         let durations: Family<DurationLabels, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
         let in_flight = Family::default();
+        let broken = Family::default();
         let panics = Counter::default();
         registry.register(
             "apiserver_request",
@@ -77,6 +86,11 @@ impl Metrics {
             in_flight.clone(),
         );
         registry.register(
+            "apiserver_unreadable_objects",
+            "Stored objects that cannot be read and are left out of lists",
+            broken.clone(),
+        );
+        registry.register(
             "apiserver_request_panics",
             "Requests that panicked",
             panics.clone(),
@@ -86,6 +100,7 @@ impl Metrics {
             requests,
             durations,
             in_flight,
+            broken,
             panics,
         }
     }
@@ -145,6 +160,16 @@ impl Metrics {
                 .get_or_create(&labels)
                 .observe(took.as_secs_f64());
         }
+    }
+
+    /// Sets how many stored objects of a kind cannot be read.
+    pub(crate) fn set_broken(&self, kind: &Description, number: usize) {
+        let labels = KindLabels {
+            group: kind.group,
+            resource: kind.plural,
+        };
+        let gauge = self.broken.get_or_create(&labels);
+        gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
     /// All of it as Prometheus text.

@@ -23,7 +23,7 @@ use storage::{At, Key, ListOptions, Revision, Store};
 pub(crate) use errors::status_of;
 
 use crate::description::{Description, Scope};
-use crate::stored_object::{Index, Indexer, StoredObject, encode_stored};
+use crate::stored_object::{BROKEN, Index, Indexer, StoredObject, encode_stored};
 
 /// Collects the kinds of a server over one store and one cache.
 pub struct Registries {
@@ -49,7 +49,8 @@ impl Registries {
     /// Adds a kind. Reads find nothing until the cache is started.
     pub fn add<T: Object>(&mut self, description: Description, index: Index<T>) -> Registry<T> {
         let prefix = format!("/{}/{}/", group_segment(&description), description.plural);
-        let indexer = Arc::new(Indexer::new(index));
+        let indexer = Indexer::new(index, description.clone(), prefix.clone());
+        let indexer = Arc::new(indexer);
         let collection = self.cache.collection(&prefix, indexer.clone());
         Registry {
             inner: Arc::new(Inner {
@@ -191,6 +192,11 @@ impl<T: Object> Registry<T> {
         object.derived(|object| self.decode_facts(object).ok().map(|object| derive(&object)))
     }
 
+    /// How many objects of the cache cannot be read.
+    pub(crate) fn broken(&self) -> usize {
+        self.inner.collection.view().indexed(BROKEN).count()
+    }
+
     /// All objects as the cache has them now; those that cannot be decoded are left out.
     pub fn all_cached(&self) -> Vec<T> {
         let view = self.inner.collection.view();
@@ -304,10 +310,12 @@ impl<T: Object> Registry<T> {
         decoded.map_err(|error| {
             let error = error.to_string();
             let why = object.broken().unwrap_or(&error);
-            tracing::error!(resource = %self.inner.group_resource, why, "a stored object cannot be decoded");
-            Status::internal(
-                "a stored object cannot be decoded; an administrator finds the reason in the log",
-            )
+            tracing::debug!(key = %object.key(), why, "a stored object cannot be decoded");
+            Status::internal(format!(
+                "the stored {} {:?} cannot be decoded: an administrator finds the reason in the log, and may delete it",
+                self.inner.description.kind,
+                object.name(),
+            ))
         })
     }
 
@@ -380,7 +388,21 @@ impl<T: Object> Registry<T> {
     /// As [`Registry::replace`].
     pub async fn remove(&self, object: &T, expected: u64) -> Result<u64, Option<Status>> {
         let key = self.key_of(object).map_err(Some)?;
-        match self.inner.store.delete(&key, Revision::new(expected)).await {
+        self.remove_at(&key, expected).await
+    }
+
+    /// Removes an object that cannot be read, if it is still as it was found.
+    ///
+    /// # Errors
+    /// As [`Registry::replace`].
+    pub(crate) async fn remove_broken(&self, broken: &StoredObject) -> Result<(), Option<Status>> {
+        self.remove_at(broken.key(), broken.revision()).await?;
+        tracing::warn!(key = %broken.key(), why = broken.broken(), "an object that could not be read was deleted");
+        Ok(())
+    }
+
+    async fn remove_at(&self, key: &Key, expected: u64) -> Result<u64, Option<Status>> {
+        match self.inner.store.delete(key, Revision::new(expected)).await {
             Ok(revision) => {
                 self.await_cache(revision).await;
                 Ok(revision.get())

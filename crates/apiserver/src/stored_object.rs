@@ -15,19 +15,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use machinery::meta::{Object, serialize_go_order};
+use machinery::meta::{Object, ObjectMeta, serialize_go_order};
 use machinery::status::Status;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use storage::cache::Decode;
-use storage::{Key, Revision};
+use storage::{Complaints, Key, Revision};
 
 use self::derived::Derived;
 use self::facts::Facts;
 use self::spans::Spans;
 use self::written::Written;
-use crate::description::Description;
+use crate::description::{Description, Scope};
 
 /// An object as the watch cache holds it.
 #[derive(Debug)]
@@ -183,29 +183,54 @@ impl StoredObject {
     }
 
     /// An object whose stored bytes cannot be understood.
-    fn undecodable(key: &Key, why: &serde_json::Error, revision: Revision) -> Self {
+    fn undecodable(key: &Key, why: &str, revision: Revision) -> Self {
         Self {
             key: key.clone(),
             bytes: Bytes::new(),
             revision: revision.get(),
             facts: Facts::default(),
-            broken: Some(why.to_string().into()),
+            broken: Some(why.into()),
             derived: Derived::default(),
         }
     }
 }
 
+/// What broken objects are found by in the index of owners. No name of a user holds a NUL.
+pub(crate) const BROKEN: &str = "\0broken";
+
 /// Turns stored bytes into cache entries.
+///
+/// What another writer left in the store is input: bytes in another layout than ours are encoded
+/// again, since answers are cut out of them, and an object that is not what its key says is broken.
 pub(crate) struct Indexer<T: 'static> {
     index: Index<T>,
+    description: Description,
+    prefix: String,
+    /// What the JSON of every object begins with.
+    head: Vec<u8>,
     written: Written,
+    complaints: Complaints,
+}
+
+/// An object whose JSON has our layout.
+struct Read {
+    json: Bytes,
+    facts: Facts,
 }
 
 impl<T: Object> Indexer<T> {
-    pub(crate) fn new(index: Index<T>) -> Self {
+    /// For objects of a kind, under this prefix.
+    pub(crate) fn new(index: Index<T>, description: Description, prefix: String) -> Self {
+        let mut head = Vec::new();
+        write_head(&description, &mut head);
+        head.extend_from_slice(br#","metadata":"#);
         Self {
             index,
+            description,
+            prefix,
+            head,
             written: Written::default(),
+            complaints: Complaints::default(),
         }
     }
 
@@ -222,21 +247,57 @@ impl<T: Object> Indexer<T> {
         let _ = self.written.take(key, json);
     }
 
-    fn facts(&self, key: &Key, json: &Bytes) -> Result<Facts, serde_json::Error> {
-        if let Some(facts) = self.written.take(key, json) {
-            return Ok(facts);
+    fn read(&self, key: &Key, value: &Bytes) -> Result<Read, String> {
+        if let Some(facts) = self.written.take(key, value) {
+            let json = value.clone();
+            return Ok(Read { json, facts });
         }
-        let spans = Spans::of(json)?;
-        let object: T = serde_json::from_slice(&spans.without_managed_fields(json, 0..json.len()))?;
-        Ok(Facts::new(spans, &object, &self.index))
+        if value.is_empty() {
+            return Err("its value is damaged, or was not written by this server".to_owned());
+        }
+        let (json, object, spans) = self.parse(value).map_err(|error| error.to_string())?;
+        match self.place_of(object.metadata()) == key.as_str() {
+            true => Ok(Read {
+                facts: Facts::new(spans, &object, &self.index),
+                json,
+            }),
+            false => Err("its name is not the one that it is stored under".to_owned()),
+        }
+    }
+
+    /// The object, and its JSON in our layout.
+    fn parse(&self, value: &Bytes) -> Result<(Bytes, T, Spans), serde_json::Error> {
+        if let Some(spans) = Spans::of_layout(value, &self.head) {
+            let facts = spans.without_managed_fields(value, 0..value.len());
+            return Ok((value.clone(), serde_json::from_slice(&facts)?, spans));
+        }
+        let mut object: T = serde_json::from_slice(value)?;
+        let json = encode_stored(&self.description, &mut object)?;
+        let spans = Spans::of(&json)?;
+        Ok((json.into(), object, spans))
+    }
+
+    fn place_of(&self, metadata: &ObjectMeta) -> String {
+        let name = metadata.name.as_deref().unwrap_or_default();
+        match (self.description.scope, metadata.namespace.as_deref()) {
+            (Scope::Namespaced, Some(namespace)) => format!("{}{namespace}/{name}", self.prefix),
+            _ => format!("{}{name}", self.prefix),
+        }
+    }
+
+    /// Logs that an object is broken, once.
+    fn complain(&self, key: &Key, why: &str) {
+        if self.complaints.is_new(key.as_str()) {
+            tracing::error!(%key, why, "a stored object cannot be read: it is left out of lists; delete it by its name, or restore it");
+        }
     }
 }
 
 impl<T: Object> Decode<StoredObject> for Indexer<T> {
     fn decode(&self, key: &Key, value: &Bytes, revision: Revision) -> StoredObject {
-        match self.facts(key, value) {
-            Ok(facts) => {
-                let (bytes, spans) = stamp(value, &facts.spans, revision);
+        match self.read(key, value) {
+            Ok(Read { json, facts }) => {
+                let (bytes, spans) = stamp(&json, &facts.spans, revision);
                 StoredObject {
                     key: key.clone(),
                     bytes,
@@ -246,12 +307,18 @@ impl<T: Object> Decode<StoredObject> for Indexer<T> {
                     derived: Derived::default(),
                 }
             }
-            Err(why) => StoredObject::undecodable(key, &why, revision),
+            Err(why) => {
+                self.complain(key, &why);
+                StoredObject::undecodable(key, &why, revision)
+            }
         }
     }
 
     fn index(&self, object: &StoredObject) -> Option<Arc<str>> {
-        object.facts.owner.clone()
+        match object.broken() {
+            Some(_) => Some(BROKEN.into()),
+            None => object.facts.owner.clone(),
+        }
     }
 }
 
@@ -286,11 +353,7 @@ pub(crate) fn encode<T: Object>(
     object: &T,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = Vec::with_capacity(TYPICAL);
-    bytes.extend_from_slice(br#"{"kind":""#);
-    bytes.extend_from_slice(description.kind.as_bytes());
-    bytes.extend_from_slice(br#"","apiVersion":""#);
-    bytes.extend_from_slice(description.group_version().as_bytes());
-    bytes.push(b'"');
+    write_head(description, &mut bytes);
     let start = bytes.len();
     serde_json::to_writer(&mut bytes, object)?;
     if !bytes[start..].starts_with(IN_ORDER) {
@@ -300,6 +363,15 @@ pub(crate) fn encode<T: Object>(
     // Where its fields begin, it goes on with those.
     bytes[start] = b',';
     Ok(bytes)
+}
+
+/// Writes `{"kind":…,"apiVersion":…`.
+fn write_head(description: &Description, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"kind":""#);
+    out.extend_from_slice(description.kind.as_bytes());
+    out.extend_from_slice(br#"","apiVersion":""#);
+    out.extend_from_slice(description.group_version().as_bytes());
+    out.push(b'"');
 }
 
 /// Writes the JSON of an object once more, its metadata first and in Go's field order.

@@ -7,6 +7,7 @@ pub mod client;
 pub mod delegation;
 pub mod mirror;
 pub mod records;
+pub mod sealing;
 pub mod serving;
 
 mod resource;

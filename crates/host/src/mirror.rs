@@ -132,7 +132,7 @@ impl Mirror {
         };
         match self.resource.kind.read(serde_json::from_slice(&answer)?)? {
             Reading::Record(record) => Ok(Some(record)),
-            Reading::Other(_) | Reading::Misfit(_) => Ok(None),
+            Reading::Removed(..) | Reading::Other(_) | Reading::Misfit(_) => Ok(None),
         }
     }
 

@@ -10,6 +10,8 @@
 //!   [`Store::compact`] forgets here alone.
 //! * An answer to a delete has no revision. It is that of the event which follows; without one the
 //!   delete is `Unavailable`, although it may have happened.
+//! * A finalizer of others keeps a deleted Secret. To the store the record is gone from the moment at
+//!   which the host marks it; the finalizers of what is deleted here are taken off.
 //! * It may change or remove Secrets on the word of others who are allowed to. That is a write like
 //!   any other. Secrets that are no records are never touched.
 //!
@@ -23,18 +25,20 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
 use kube::Client;
+use serde::Deserialize;
 use serde_json::json;
 use storage::{At, Error, Key, ListOptions, Page, Record, Revision, Store, Watch, check_value};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::fence::Fence;
-use self::secret::{FENCE, Secrets};
+use self::secret::Secrets;
 use crate::resource::{Call, Failure, HISTORY, Limits, Reading, Resource, Target, Verb, answered};
 
-mod complaints;
 mod fence;
 mod secret;
+
+pub use self::secret::{FENCE, KEY, VALUE};
 
 /// Most bytes of a value: all that a Secret holds (`k8s.io/api/core/v1`, `MaxSecretSize`).
 pub const MAX_VALUE_BYTES: usize = 1 << 20;
@@ -173,6 +177,48 @@ impl Records {
         }
     }
 
+    /// Takes off the finalizers of a record that was deleted here, where the answer shows some. The Secret
+    /// is of this store alone, and nothing of others is cleaned up after it.
+    async fn release(&self, key: &Key, answer: &[u8]) {
+        let held: Held = serde_json::from_slice(answer).unwrap_or_default();
+        if held.metadata.finalizers.is_empty() {
+            return;
+        }
+        let (name, finalizers) = (secret::name_of(key), held.metadata.finalizers.join(", "));
+        let patch = json!({"metadata": {"finalizers": null}}).to_string();
+        let call = self.call(Verb::Patch, &name);
+        match self.send(call, patch.into_bytes()).await {
+            Ok(_) => tracing::warn!(
+                secret = name,
+                finalizers,
+                "finalizers of others held a deleted record and were taken off"
+            ),
+            Err(failure) => {
+                let error = &failure as &dyn std::error::Error;
+                tracing::error!(
+                    secret = name,
+                    finalizers,
+                    error,
+                    "a deleted record is held by finalizers; it is not used any more"
+                );
+            }
+        }
+    }
+
+    /// For a write whose content the host refused.
+    async fn unprocessable(&self, key: &Key, failure: Failure) -> Error {
+        let call = self.call(Verb::Get, &secret::name_of(key));
+        let found = self.send(call, Vec::new()).await;
+        let frozen = found.is_ok_and(|found| {
+            let found: Frozen = serde_json::from_slice(&found).unwrap_or_default();
+            found.immutable
+        });
+        match frozen {
+            true => Error::Immutable,
+            false => failure.into(),
+        }
+    }
+
     /// The newest record, damaged or not.
     async fn read(&self, key: &Key) -> Result<Option<Record>, Failure> {
         let call = self.call(Verb::Get, &secret::name_of(key));
@@ -182,7 +228,7 @@ impl Records {
         };
         match self.resource.kind.read(serde_json::from_slice(&answer)?)? {
             Reading::Record(record) => Ok(Some(record)),
-            Reading::Other(_) | Reading::Misfit(_) => Ok(None),
+            Reading::Removed(..) | Reading::Other(_) | Reading::Misfit(_) => Ok(None),
         }
     }
 }
@@ -226,6 +272,9 @@ impl Store for Records {
         match self.write(call, secret).await {
             Ok(written) => Ok(written),
             Err(failure) if is_conflict(&failure) => Err(self.conflict(key).await),
+            Err(failure) if failure.is(StatusCode::UNPROCESSABLE_ENTITY) => {
+                Err(self.unprocessable(key, failure).await)
+            }
             Err(failure) => Err(refused(failure, &value)),
         }
     }
@@ -243,7 +292,7 @@ impl Store for Records {
         });
         let call = self.call(Verb::Delete, &secret::name_of(key));
         match self.send(call, conditions.to_string().into_bytes()).await {
-            Ok(_) => {}
+            Ok(answer) => self.release(key, &answer).await,
             Err(failure) if is_conflict(&failure) => return Err(self.conflict(key).await),
             Err(failure) => return Err(failure.into()),
         }
@@ -288,6 +337,25 @@ impl Records {
         }
         Err(Error::FutureRevision { requested, current })
     }
+}
+
+/// The answer to a delete, where the object is still there.
+#[derive(Default, Deserialize)]
+struct Held {
+    #[serde(default)]
+    metadata: HeldMeta,
+}
+
+#[derive(Default, Deserialize)]
+struct HeldMeta {
+    #[serde(default)]
+    finalizers: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Frozen {
+    #[serde(default)]
+    immutable: bool,
 }
 
 fn is_conflict(failure: &Failure) -> bool {

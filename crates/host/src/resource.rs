@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use kube::Client;
 use serde_json::value::RawValue;
-use storage::{Record, Revision};
+use storage::{Key, Record, Revision};
 
 mod calls;
 mod failure;
@@ -69,6 +69,8 @@ impl Verb {
 pub(crate) enum Reading {
     /// A record.
     Record(Record),
+    /// A record that is being deleted: to us it is gone, whatever still holds its object.
+    Removed(Key, Revision),
     /// Something that is none and is not meant to be. Its revision counts.
     Other(Revision),
     /// Something that looks like a record and cannot be one.

@@ -23,7 +23,7 @@
 //! Nothing here needs the APIService: without it, or where it is somebody else's, certificates are made
 //! and renewed all the same, and [`Serving::trouble`] says what is wrong.
 
-mod call;
+pub(crate) mod call;
 mod changes;
 mod registration;
 mod rotation;

@@ -176,7 +176,7 @@ async fn domain(
     (clock, tasks): (&Arc<dyn Clock>, &Tasks),
     certificates: &Certificates,
 ) -> Result<Domain> {
-    let backend = store::open(args, host, tasks)?;
+    let backend = store::open(args, host, tasks).await?;
     let kinds = HostKinds {
         client: host.clone(),
         clock: Arc::clone(clock),

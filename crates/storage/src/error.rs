@@ -57,6 +57,9 @@ pub enum Error {
     /// who looks after the store changes that.
     #[error("the store denies this server the operation")]
     Denied(#[source] Cause),
+    /// Somebody made this one record unchangeable where it is stored. It can only be deleted.
+    #[error("the record is immutable")]
+    Immutable,
     /// The store cannot answer now: disk full, I/O error, no connection, shutting down. A write may
     /// or may not have happened. Nothing was retried.
     #[error("the store is unavailable")]
@@ -94,6 +97,7 @@ impl Error {
             | Self::Empty
             | Self::Corrupt { .. }
             | Self::Denied(_)
+            | Self::Immutable
             | Self::Closed => false,
         }
     }

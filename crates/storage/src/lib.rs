@@ -18,6 +18,7 @@
 
 pub mod cache;
 pub mod compaction;
+mod complaints;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
@@ -28,6 +29,7 @@ pub mod sealed;
 pub mod sqlite;
 mod store;
 
+pub use complaints::Complaints;
 pub use error::{Cause, Error};
 pub use key::{InvalidKey, Key, Revision};
 pub use store::{

@@ -15,13 +15,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use crate::{Change, Error, Key, ListOptions, Page, Record, Revision, Store, Watch, check_value};
+use crate::{
+    Change, Complaints, Error, Key, ListOptions, Page, Record, Revision, Store, Watch, check_value,
+};
 
+mod adoption;
 mod envelope;
 mod keyring;
 #[cfg(test)]
 mod tests;
 
+pub use self::adoption::Adopted;
 pub use self::keyring::{Keyring, KeyringError};
 
 /// Records read at a time when resealing.
@@ -38,7 +42,11 @@ impl Sealed {
     pub fn new(inner: Arc<dyn Store>, keyring: Keyring, prefixes: Vec<String>) -> Self {
         Self {
             inner,
-            sealer: Arc::new(Sealer { keyring, prefixes }),
+            sealer: Arc::new(Sealer {
+                keyring,
+                prefixes,
+                complaints: Complaints::default(),
+            }),
         }
     }
 
@@ -82,6 +90,7 @@ impl Sealed {
 struct Sealer {
     keyring: Keyring,
     prefixes: Vec<String>,
+    complaints: Complaints,
 }
 
 impl Sealer {
@@ -96,7 +105,7 @@ impl Sealer {
             return Ok(value);
         }
         check_value(&value)?;
-        envelope::seal(self.keyring.newest(), key, &value).map_err(Error::unavailable)
+        envelope::seal(self.keyring.newest(), key.as_str(), &value).map_err(Error::unavailable)
     }
 
     /// Empty stays empty: it is damaged already.
@@ -104,14 +113,19 @@ impl Sealer {
         if !self.covers(key) || value.is_empty() {
             return Ok(value);
         }
-        envelope::open(&self.keyring, key, &value)
+        envelope::open(&self.keyring, key.as_str(), &value)
             .map_err(|error| Error::corrupt(Some(key.clone()), error))
     }
 
     /// As [`Sealer::open`], with damage as an empty value, as [`Store`] has it.
     fn open_or_empty(&self, key: &Key, value: Bytes) -> Bytes {
-        self.open(key, value).unwrap_or_else(|error| {
-            tracing::error!(%key, error = &error as &dyn std::error::Error, "a value did not open");
+        if !self.covers(key) || value.is_empty() {
+            return value;
+        }
+        envelope::open(&self.keyring, key.as_str(), &value).unwrap_or_else(|why| {
+            if self.complaints.is_new(key.as_str()) {
+                tracing::error!(%key, %why, "a stored value is not used");
+            }
             Bytes::new()
         })
     }
@@ -119,8 +133,8 @@ impl Sealer {
     /// The value sealed with the newest key, if it is under another one.
     fn renew(&self, key: &Key, value: &Bytes) -> Option<Bytes> {
         let outdated = self.covers(key) && !envelope::is_sealed_with(self.keyring.newest(), value);
-        let plain = outdated.then(|| envelope::open(&self.keyring, key, value).ok())??;
-        envelope::seal(self.keyring.newest(), key, &plain).ok()
+        let plain = outdated.then(|| envelope::open(&self.keyring, key.as_str(), value).ok())??;
+        envelope::seal(self.keyring.newest(), key.as_str(), &plain).ok()
     }
 
     fn open_record(&self, mut record: Record) -> Record {

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use machinery::time::Clock;
-use storage::{At, Key, ListOptions, Revision, Store};
+use storage::{At, Complaints, Key, ListOptions, Record, Revision, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::key_ring::{KeyRing, KeyRingChange, RotationPolicy};
-use crate::signing_key::SigningKeyRecord;
+use crate::signing_key::{SigningKey, SigningKeyRecord};
 
 /// Where the keys lie in the store; must be sealed.
 pub const PREFIX: &str = "/tokens/signingkeys/";
@@ -30,6 +30,14 @@ pub struct KeyStore {
     store: Arc<dyn Store>,
     policy: ArcSwap<RotationPolicy>,
     ring: Arc<ArcSwap<KeyRing>>,
+    /// Records that cannot be used.
+    complaints: Complaints,
+}
+
+/// What the store holds.
+struct Loaded {
+    ring: KeyRing,
+    unusable: Vec<Key>,
 }
 
 /// Why the keys cannot be used.
@@ -44,6 +52,10 @@ pub enum KeyStoreError {
     /// A key cannot be loaded or made.
     #[error("a signing key cannot be used")]
     Key(#[from] crate::signing_key::KeyError),
+    /// There are keys, but none that can be used. A new one would hide that: every token of before
+    /// would be refused without a reason.
+    #[error("no stored signing key can be used ({}): restore them, or the key that sealed them, from a backup; or delete these records, and every token with them", .0.join(", "))]
+    NoneUsable(Vec<String>),
     /// Others changed the keys all the time.
     #[error("the signing keys were changed by others again and again")]
     Contended,
@@ -63,6 +75,7 @@ impl KeyStore {
             store,
             policy: ArcSwap::from_pointee(policy),
             ring: Arc::default(),
+            complaints: Complaints::default(),
         });
         keys.rotate(now).await?;
         Ok(keys)
@@ -144,9 +157,14 @@ impl KeyStore {
     /// Reads the keys, does what is due, and reads again until nothing is.
     async fn rotate(&self, now: Timestamp) -> Result<(), KeyStoreError> {
         for _ in 0..ATTEMPTS {
-            let ring = self.load().await?;
+            let Loaded { ring, unusable } = self.load().await?;
+            let has_none = ring.published(now).next().is_none();
             let changes = ring.plan(now, &self.policy.load());
             self.ring.store(Arc::new(ring));
+            if has_none && !unusable.is_empty() {
+                let names = unusable.iter().map(ToString::to_string);
+                return Err(KeyStoreError::NoneUsable(names.collect()));
+            }
             if changes.is_empty() {
                 return Ok(());
             }
@@ -157,18 +175,30 @@ impl KeyStore {
         Err(KeyStoreError::Contended)
     }
 
-    async fn load(&self) -> Result<KeyRing, KeyStoreError> {
+    /// The keys that can be used. One that cannot costs itself alone: its tokens are refused.
+    async fn load(&self) -> Result<Loaded, KeyStoreError> {
         let options = ListOptions {
             at: At::Latest,
             after: None,
             limit: None,
         };
         let page = self.store.list(PREFIX, &options).await?;
-        let mut records = Vec::new();
-        for record in &page.records {
-            records.push(serde_json::from_slice::<SigningKeyRecord>(&record.value)?);
+        let (mut keys, mut unusable) = (Vec::new(), Vec::new());
+        for record in page.records {
+            match usable(&record) {
+                Ok(key) => keys.push(key),
+                Err(why) => {
+                    if self.complaints.is_new(record.key.as_str()) {
+                        tracing::error!(key = %record.key, why, "a stored signing key cannot be used: tokens that it signed are refused");
+                    }
+                    unusable.push(record.key);
+                }
+            }
         }
-        Ok(KeyRing::load(records)?)
+        Ok(Loaded {
+            ring: KeyRing::new(keys),
+            unusable,
+        })
     }
 
     async fn apply(&self, change: KeyRingChange) -> Result<(), KeyStoreError> {
@@ -196,6 +226,20 @@ impl KeyStore {
             }
         }
     }
+}
+
+/// The key of a record that lies where its name says. The reason of a decoder may quote the key, and is
+/// left out.
+fn usable(record: &Record) -> Result<SigningKey, &'static str> {
+    if record.value.is_empty() {
+        return Err("its value is damaged, or this server did not write it");
+    }
+    let stored = serde_json::from_slice::<SigningKeyRecord>(&record.value);
+    let stored = stored.map_err(|_| "it is not the JSON of a key")?;
+    if record.key.as_str().strip_prefix(PREFIX) != Some(&*stored.kid) {
+        return Err("its kid is not the name of its record");
+    }
+    SigningKey::load(&stored).map_err(|_| "it is not the key that its kid stands for")
 }
 
 /// Somebody else doing the same at this moment is no failure: the keys are read again after every change.

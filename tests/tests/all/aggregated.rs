@@ -3,6 +3,7 @@
 mod containment;
 mod downloads;
 mod fail_closed;
+mod forgery;
 mod logins;
 mod neighbour;
 mod replicas;

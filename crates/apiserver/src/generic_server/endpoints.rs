@@ -26,6 +26,9 @@ pub(crate) trait Endpoint: Send + Sync {
     /// Whether its objects are stored; else every request is a question, whatever its verb.
     fn stores(&self) -> bool;
 
+    /// How many of its stored objects cannot be read now.
+    fn broken(&self) -> usize;
+
     /// Answers a request for it that was authorised.
     async fn handle(
         &self,
@@ -50,6 +53,11 @@ pub(crate) struct Documents {
 }
 
 impl Endpoints {
+    /// All kinds, whether they are enabled or not.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Endpoint>> {
+        self.all.iter()
+    }
+
     pub(super) fn new(all: Vec<Arc<dyn Endpoint>>) -> Self {
         Self {
             documents: ArcSwap::from_pointee(Documents::of(&all, &enabled(&all))),

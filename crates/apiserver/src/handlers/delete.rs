@@ -24,6 +24,9 @@ pub(super) async fn handle<R: Resource>(
     let target = call.target()?;
     let visibility = call.resource.visibility(call.cx, Verb::Delete).await?;
     let place = (target.namespace.as_str(), target.name.as_str(), &visibility);
+    if write::delete_broken(&**call.resource, place, &options).await? {
+        return Ok(form.respond(&gone(&call, &target.name, "")));
+    }
     let deleted = write::delete(&**call.resource, call.cx, place, &options).await?;
     if !deleted.finished || call.resource.returns_deleted() {
         let accepted = !deleted.finished && options.accepted_when_unfinished;
@@ -56,13 +59,18 @@ pub(super) async fn options<R: Resource>(
 }
 
 fn success<R: Resource>(call: &Call<'_, R>, deleted: &Deleted<R::Object>) -> Status {
-    let description = call.resource.registry().description();
     let metadata = deleted.object.metadata();
+    let uid = metadata.uid.as_deref().unwrap_or_default();
+    gone(call, metadata.name.as_deref().unwrap_or_default(), uid)
+}
+
+fn gone<R: Resource>(call: &Call<'_, R>, name: &str, uid: &str) -> Status {
+    let description = call.resource.registry().description();
     Status::success(Details {
-        name: metadata.name.clone().unwrap_or_default(),
+        name: name.to_owned(),
         group: description.group.to_owned(),
         kind: description.plural.to_owned(),
-        uid: metadata.uid.clone().unwrap_or_default(),
+        uid: uid.to_owned(),
         ..Details::default()
     })
 }

@@ -41,6 +41,9 @@ fn version(parts: &Parts) -> Response<Body> {
 }
 
 fn metrics(parts: &Parts) -> Response<Body> {
+    for kind in parts.endpoints.iter().filter(|kind| kind.stores()) {
+        parts.metrics.set_broken(kind.description(), kind.broken());
+    }
     match parts.metrics.encode() {
         Ok(text) => respond::bytes(
             StatusCode::OK,

@@ -47,6 +47,7 @@ pub(crate) async fn page<R: Resource>(
     options: &ListOptions,
 ) -> Result<Page, Status> {
     let (state, after) = start(call, selection, options).await?;
+    selection.warn_of_broken(call, &call.resource.registry().collection().view());
     let mut items = Vec::new();
     let mut last: Option<&Key> = None;
     let mut remaining = 0;

@@ -44,6 +44,10 @@ impl<V: Review> Endpoint for ReviewEndpoint<V> {
         false
     }
 
+    fn broken(&self) -> usize {
+        0
+    }
+
     async fn handle(
         &self,
         cx: RequestContext,

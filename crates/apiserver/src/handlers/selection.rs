@@ -5,12 +5,16 @@ use machinery::field_selector::FieldSelector;
 use machinery::label_selector::LabelSelector;
 use machinery::status::Status;
 use storage::Key;
+use storage::cache::View;
 
 use super::Call;
 use crate::description::Verb;
 use crate::options::ListOptions;
 use crate::resource::{Resource, Visibility};
-use crate::stored_object::StoredObject;
+use crate::stored_object::{BROKEN, StoredObject};
+
+/// Names in a warning: as many as a person reads, and a header holds.
+const SHOWN: usize = 10;
 
 /// Which objects of a collection a request is about.
 #[derive(Clone)]
@@ -78,15 +82,14 @@ impl Selection {
         &self.visibility
     }
 
-    /// Whether an object belongs to the selection.
+    /// Whether an object belongs to the selection. One that cannot be read never does: nobody knows its
+    /// labels and its owner, and it must not take the others down with it.
     ///
     /// # Errors
-    /// 500 for an object that cannot be decoded: leaving it out would hide it (A66).
+    /// Where the kind cannot say what the caller may see.
     pub(crate) async fn admits(&self, key: &Key, object: &StoredObject) -> Result<bool, Status> {
         if object.broken().is_some() {
-            return Err(Status::internal(
-                "a stored object cannot be decoded; an administrator finds the reason in the log",
-            ));
+            return Ok(false);
         }
         let selected = self.labels.matches(|label| object.label(label))
             && self.fields.matches(|field| match field {
@@ -98,6 +101,36 @@ impl Selection {
                 }
             });
         Ok(selected && self.visibility.admits(object).await?)
+    }
+
+    /// Warns callers who may see everything of the objects that no list can show (KEP-3926 fails such
+    /// lists; here the others are served, and the warning names what is missing).
+    pub(crate) fn warn_of_broken<R: Resource>(
+        &self,
+        call: &Call<'_, R>,
+        view: &View<StoredObject>,
+    ) {
+        if !matches!(self.visibility, Visibility::Everything) {
+            return;
+        }
+        let broken = view.indexed(BROKEN).map(|object| object.key());
+        let broken: Vec<&Key> = broken.filter(|key| self.reaches(key, None)).collect();
+        if broken.is_empty() {
+            return;
+        }
+        let names = broken.iter().take(SHOWN);
+        let mut names: Vec<&str> = names
+            .map(|key| &key.as_str()[self.prefix.len()..])
+            .collect();
+        if broken.len() > SHOWN {
+            names.push("…");
+        }
+        call.cx.warn(&format!(
+            "{} {} cannot be read and are left out: {}; delete them by their names, or restore them from a backup",
+            broken.len(),
+            call.resource.registry().group_resource(),
+            names.join(", ")
+        ));
     }
 
     /// Whether the selection leaves objects out for other reasons than the namespace.

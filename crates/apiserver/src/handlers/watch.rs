@@ -125,6 +125,7 @@ async fn begin<R: Resource>(
     if !initial {
         return Ok(Phase::Live(cursor));
     }
+    selection.warn_of_broken(call, &view);
     let mut objects = Vec::new();
     for (key, object) in view.range(&selection.prefix, None) {
         if selection.admits(key, object).await? {

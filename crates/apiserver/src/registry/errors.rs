@@ -26,6 +26,11 @@ pub(crate) fn status_of(error: Error, resource: &GroupResource, kind: &str, name
             tracing::error!(error = %source, %resource, "the store denied the request");
             Status::forbidden(resource, name, "backing store denied the request")
         }
+        Error::Immutable => Status::forbidden(
+            resource,
+            name,
+            "somebody marked its record in the store as immutable: it can only be deleted",
+        ),
         Error::Unavailable(source) => {
             tracing::error!(error = %source, %resource, "the store is unavailable");
             Status::service_unavailable(
@@ -64,6 +69,12 @@ mod tests {
             Error::Denied(cause()),
             403,
             "flunders.wardle.example.com \"a\" is forbidden: backing store denied the request",
+        );
+        check(
+            Error::Immutable,
+            403,
+            "flunders.wardle.example.com \"a\" is forbidden: somebody marked its record in the store as immutable: it can \
+             only be deleted",
         );
         check(
             Error::Unavailable(cause()),

@@ -7,6 +7,12 @@ use serde::Deserialize;
 use serde_json::Deserializer;
 use serde_json::value::RawValue;
 
+/// How metadata begins that is written here.
+const NAMED: &[u8] = br#"{"name":""#;
+
+/// As deep as `serde_json` reads.
+const MAX_DEPTH: usize = 128;
+
 /// Places in an object's JSON, in bytes: of its metadata, and in that of its `managedFields`. Those are
 /// half of most objects and most of the work of decoding them, and only writing needs them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -31,9 +37,41 @@ struct Managed<'a> {
     uid: Option<&'a RawValue>,
     #[serde(borrow)]
     managed_fields: Option<&'a RawValue>,
+    #[serde(borrow)]
+    resource_version: Option<&'a RawValue>,
+}
+
+/// The members of an object that are written by hand, each of which must be there once.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Once<'a> {
+    #[serde(borrow, rename = "kind")]
+    _kind: &'a RawValue,
+    #[serde(borrow, rename = "apiVersion")]
+    _api_version: &'a RawValue,
+    #[serde(borrow, rename = "metadata")]
+    _metadata: &'a RawValue,
 }
 
 impl Spans {
+    /// Finds them in JSON that has the layout of [`super::encode`], as far as anything is cut out of it
+    /// or put into it: `head` is what it begins with. `None` for any other layout, whatever it means.
+    pub(super) fn of_layout(json: &[u8], head: &[u8]) -> Option<Self> {
+        // Nothing between the members, and no line that ends within a frame of a watch.
+        let is_plain = json.iter().all(|byte| *byte >= b' ') && std::str::from_utf8(json).is_ok();
+        let has_head = json.starts_with(head) && json[head.len()..].starts_with(NAMED);
+        if !is_plain || !has_head || depth(json) > MAX_DEPTH {
+            return None;
+        }
+        serde_json::from_slice::<Once<'_>>(json).ok()?;
+        let mut metadata = Deserializer::from_slice(&json[head.len()..]).into_iter();
+        let metadata: Managed<'_> = metadata.next()?.ok()?;
+        match metadata.resource_version {
+            Some(_) => None,
+            None => Self::of(json).ok(),
+        }
+    }
+
     /// Finds them. Of what [`super::encode`] writes only the metadata is read.
     ///
     /// # Errors
@@ -50,6 +88,7 @@ impl Spans {
         let Managed {
             uid,
             managed_fields,
+            ..
         } = metadata.next().ok_or_else(missing)??;
         let span = |part: &RawValue| offset(part, json)..offset(part, json) + part.get().len();
         let behind_uid = uid.map(|uid| span(uid).end);
@@ -99,6 +138,31 @@ impl Spans {
         }
         grown
     }
+}
+
+/// How deep objects and arrays are nested; where there are few, how many there are. Decoders of members
+/// that nobody reads do not look at it.
+fn depth(json: &[u8]) -> usize {
+    let opening = |byte: &&u8| matches!(byte, b'{' | b'[');
+    let number = json.iter().filter(opening).count();
+    if number <= MAX_DEPTH {
+        return number;
+    }
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// Where the metadata begins in JSON that has kind and apiVersion in front of it, and nothing else.
@@ -198,6 +262,16 @@ mod tests {
             let facts = spans.without_managed_fields(json.as_bytes(), spans.metadata());
             assert_eq!(text(&facts), r#"{"name":"a","managedFields":[]}"#, "{json}");
         }
+    }
+
+    #[test]
+    fn the_depth_is_that_outside_of_strings() {
+        let flat = format!("[{}1]", "{},".repeat(MAX_DEPTH));
+        assert_eq!(depth(flat.as_bytes()), 2);
+        let text = format!(r#"["\"{}","\\",[1]]"#, "[".repeat(MAX_DEPTH));
+        assert_eq!(depth(text.as_bytes()), 2);
+        let deep = "[".repeat(MAX_DEPTH + 1);
+        assert_eq!(depth(deep.as_bytes()), MAX_DEPTH + 1);
     }
 
     #[test]

@@ -77,6 +77,44 @@ pub(crate) async fn delete<R: Resource>(
     Err(modified(resource, name))
 }
 
+/// Removes an object that cannot be read, for a caller who may see everything. There is nothing to ask
+/// the kind about, and no finalizer that could be waited for. `false` where the object can be read, or
+/// there is none for the caller.
+///
+/// # Errors
+/// 409 where a precondition does not hold or cannot be compared.
+pub(crate) async fn delete_broken<R: Resource>(
+    resource: &R,
+    (namespace, name, visibility): (&str, &str, &Visibility),
+    options: &DeleteOptions,
+) -> Result<bool, Status> {
+    if !matches!(visibility, Visibility::Everything) {
+        return Ok(false);
+    }
+    let registry = resource.registry();
+    for _ in 0..ATTEMPTS {
+        let found = registry.find(namespace, name).await?;
+        let Some(broken) = found.filter(|object| object.broken().is_some()) else {
+            return Ok(false);
+        };
+        let facts = ObjectMeta {
+            name: Some(name.to_owned()),
+            resource_version: Some(broken.revision().to_string()),
+            ..ObjectMeta::default()
+        };
+        check_preconditions(resource, &options.preconditions, &facts)?;
+        if options.dry_run {
+            return Ok(true);
+        }
+        match registry.remove_broken(&broken).await {
+            Ok(()) => return Ok(true),
+            Err(None) => {}
+            Err(Some(status)) => return Err(status),
+        }
+    }
+    Err(modified(resource, name))
+}
+
 async fn remove<R: Resource>(
     resource: &R,
     mut object: R::Object,

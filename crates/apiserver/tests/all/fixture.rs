@@ -148,6 +148,26 @@ impl Server {
             .get()
     }
 
+    /// Writes bytes into the store past the server, as another writer would, and waits until the server
+    /// has seen them.
+    pub(crate) fn plant(&self, key: &str, value: impl Into<bytes::Bytes>) {
+        let (key, value) = (storage::Key::parse(key).unwrap(), value.into());
+        self.runtime.block_on(async {
+            match self.store.get(&key).await.unwrap() {
+                Some(found) => self.store.update(&key, value, found.revision).await,
+                None => self.store.create(&key, value).await,
+            }
+            .unwrap()
+        });
+    }
+
+    /// The bytes in the store.
+    pub(crate) fn stored(&self, key: &str) -> Option<bytes::Bytes> {
+        let key = storage::Key::parse(key).unwrap();
+        let found = self.runtime.block_on(self.store.get(&key)).unwrap();
+        found.map(|record| record.value)
+    }
+
     /// Forgets what was before a revision.
     pub(crate) fn compact(&self, through: u64) {
         self.runtime

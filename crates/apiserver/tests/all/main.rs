@@ -13,6 +13,7 @@
 
 mod fixture;
 
+mod broken;
 mod chain;
 mod create;
 mod delete;

@@ -22,9 +22,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use serde_json::value::RawValue;
-use storage::{Key, Record, Revision};
+use storage::{Complaints, Key, Record, Revision};
 
 use crate::resource::{Failure, Kind, Reading, revision};
 
@@ -35,7 +36,7 @@ pub(super) const TYPE: &str = "kubeconfig-apiserver.cattle.io/record";
 const RESOURCE: &str = "kubeconfig-apiserver.cattle.io/resource";
 
 /// Annotation: key of the record.
-const KEY: &str = "kubeconfig-apiserver.cattle.io/key";
+pub const KEY: &str = "kubeconfig-apiserver.cattle.io/key";
 
 /// Annotation: the revision that this one replaced. It makes a write of the same value a write, which
 /// it were not to the host otherwise.
@@ -44,8 +45,11 @@ const REPLACES: &str = "kubeconfig-apiserver.cattle.io/replaces";
 /// Annotation of the fence: what was written last.
 const PASSED: &str = "kubeconfig-apiserver.cattle.io/passed";
 
+/// Entry of the Secret: value of the record.
+pub const VALUE: &str = "value";
+
 /// Name of the fence, and its label. Names of records end with a hash.
-pub(super) const FENCE: &str = "fence";
+pub const FENCE: &str = "fence";
 
 /// Longest name of an object (`k8s.io/apimachinery/pkg/util/validation`, DNS-1123 subdomain).
 const MAX_NAME: usize = 253;
@@ -59,7 +63,7 @@ const HASH: usize = 32;
 /// Secrets as records.
 pub(super) struct Secrets {
     /// Misfits that were complained about.
-    complaints: super::complaints::Complaints,
+    complaints: Complaints,
 }
 
 /// The parts of a Secret that count.
@@ -77,6 +81,8 @@ struct Secret<'a> {
 struct Metadata<'a> {
     name: Cow<'a, str>,
     resource_version: Cow<'a, str>,
+    /// When its deletion began: some finalizer holds it since.
+    deletion_timestamp: Option<IgnoredAny>,
     #[serde(borrow, default)]
     labels: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -86,7 +92,7 @@ struct Metadata<'a> {
 impl Secrets {
     pub(super) fn new() -> Self {
         Self {
-            complaints: super::complaints::Complaints::default(),
+            complaints: Complaints::default(),
         }
     }
 }
@@ -116,9 +122,17 @@ impl Kind for Secrets {
             return Ok(Reading::Other(revision));
         }
         let Some(key) = secret.key() else {
-            self.complaints.complain(name);
+            if self.complaints.is_new(name) {
+                tracing::warn!(
+                    secret = &**name,
+                    "a Secret has the type of a record, but not the name or label: it is ignored"
+                );
+            }
             return Ok(Reading::Misfit(revision));
         };
+        if secret.metadata.deletion_timestamp.is_some() {
+            return Ok(Reading::Removed(key, revision));
+        }
         let value = secret.value();
         Ok(Reading::Record(Record {
             key,
@@ -141,7 +155,7 @@ impl Secret<'_> {
 
     /// Empty where there is none that can be read, as the contract of stores has it.
     fn value(&self) -> Bytes {
-        let value = self.data.get("value");
+        let value = self.data.get(VALUE);
         let value = value.and_then(|value| STANDARD.decode(value.as_bytes()).ok());
         value.unwrap_or_default().into()
     }
@@ -164,7 +178,7 @@ pub(super) fn encode(key: &Key, value: &Bytes, expected: Option<Revision>) -> Ve
             "resourceVersion": version,
         },
         "type": TYPE,
-        "data": {"value": STANDARD.encode(value)},
+        "data": {VALUE: STANDARD.encode(value)},
     });
     secret.to_string().into_bytes()
 }

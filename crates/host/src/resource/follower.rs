@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use storage::{Change, Event, Record, Revision};
+use storage::{Change, Event, Key, Record, Revision};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -188,31 +188,39 @@ impl Resource {
 
     fn take_object(&self, kind: &str, object: &RawValue) -> Result<(), Failure> {
         match self.kind.read(object)? {
+            Reading::Record(record) if kind == "DELETED" => {
+                self.remove(record.key, record.revision)
+            }
             Reading::Record(record) => {
                 let Record {
                     key,
                     value,
                     revision,
                 } = record;
-                let removed = kind == "DELETED";
-                if removed {
-                    self.removals.tell(&key, revision);
-                }
+                let change = Change::Put(value);
                 self.log.append(Event {
                     key,
                     revision,
-                    change: if removed {
-                        Change::Deleted
-                    } else {
-                        Change::Put(value)
-                    },
+                    change,
                 });
             }
+            // It has been gone since it was marked.
+            Reading::Removed(_, revision) if kind == "DELETED" => self.log.advance(revision),
+            Reading::Removed(key, revision) => self.remove(key, revision),
             // It may have been a record before; which one, it does not say.
             Reading::Misfit(revision) if kind == "MODIFIED" => self.begin(revision),
             Reading::Misfit(revision) | Reading::Other(revision) => self.log.advance(revision),
         }
         Ok(())
+    }
+
+    fn remove(&self, key: Key, revision: Revision) {
+        self.removals.tell(&key, revision);
+        self.log.append(Event {
+            key,
+            revision,
+            change: Change::Deleted,
+        });
     }
 
     async fn begin_anew(&self) -> Result<(), Failure> {

@@ -130,7 +130,10 @@ impl Resource {
                     Reading::Record(record) if record.key.as_str().starts_with(prefix) => {
                         records.push(record);
                     }
-                    Reading::Record(_) | Reading::Other(_) | Reading::Misfit(_) => {}
+                    Reading::Record(_)
+                    | Reading::Removed(..)
+                    | Reading::Other(_)
+                    | Reading::Misfit(_) => {}
                 }
             }
             next = list.metadata.next;

@@ -7,7 +7,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why a call failed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The right to do it is missing; in the words of the host.
     Forbidden(String),
     /// Anything else.
@@ -15,7 +15,7 @@ pub(super) enum Failure {
 }
 
 /// What became of a compare-and-swap.
-pub(super) enum Written {
+pub(crate) enum Written {
     /// It is as it was to be.
     Done,
     /// Somebody else was faster: read it again.
@@ -23,14 +23,14 @@ pub(super) enum Written {
 }
 
 /// Waits for the host, but not for ever.
-pub(super) async fn call<T>(
+pub(crate) async fn call<T>(
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, Failure> {
     answer(request).await?.map_err(|error| failure(&error))
 }
 
 /// As [`call`], for a write in the version that was read.
-pub(super) async fn write<T>(
+pub(crate) async fn write<T>(
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<Written, Failure> {
     match answer(request).await? {

@@ -14,4 +14,5 @@ mod mirror;
 mod records;
 mod replicas;
 mod reviews;
+mod sealing;
 mod serving;

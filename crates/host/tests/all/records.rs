@@ -252,3 +252,63 @@ async fn a_missing_permission_is_named_and_its_coming_noticed() {
     .await;
     assert!(records.delete(&key("a"), created).await.unwrap() > created);
 }
+
+/// The Secret of a record.
+fn secret_of(host: &Host, namespace: &str, name: &str) -> String {
+    let secrets = format!("/api/v1/namespaces/{namespace}/secrets");
+    let listed = host.get(&secrets);
+    let items = listed["items"].as_array().unwrap();
+    let mut names = items
+        .iter()
+        .map(|item| item["metadata"]["name"].as_str().unwrap());
+    let found = names.find(|found| found.starts_with(&format!("things-{name}-")));
+    format!("{secrets}/{}", found.expect("it is there"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_finalizers_of_others_hold_is_gone_at_once() {
+    let host = Host::start(&[]).await;
+    let namespace = host.namespace();
+    let records = host.records(&namespace);
+    let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
+    let hold = json!({"metadata": {"finalizers": ["evil.example/x"]}});
+    for name in ["ours", "theirs"] {
+        records.create(&key(name), text("1")).await.unwrap();
+        host.patch(&secret_of(&host, &namespace, name), &hold);
+    }
+    things.latest().await;
+    let held = records.get(&key("ours")).await.unwrap().unwrap();
+    records.delete(&key("ours"), held.revision).await.unwrap();
+    assert_eq!(things.latest().await, ["theirs=1"]);
+    assert_eq!(records.get(&key("ours")).await.unwrap(), None);
+    records.create(&key("ours"), text("2")).await.unwrap();
+
+    let theirs = secret_of(&host, &namespace, "theirs");
+    host.delete(&theirs);
+    assert_eq!(things.latest().await, ["ours=2"]);
+    assert_eq!(records.get(&key("theirs")).await.unwrap(), None);
+    let listed = records.list(THINGS, &ListOptions::default()).await.unwrap();
+    assert_eq!(listed.records.len(), 1);
+    let again = records.create(&key("theirs"), text("2")).await;
+    assert!(matches!(again, Err(Error::Exists)), "{again:?}");
+    host.patch(&theirs, &json!({"metadata": {"finalizers": null}}));
+    records.create(&key("theirs"), text("2")).await.unwrap();
+    assert_eq!(things.latest().await, ["ours=2", "theirs=2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_was_made_immutable_says_so_and_can_be_deleted() {
+    let host = Host::start(&[]).await;
+    let namespace = host.namespace();
+    let records = host.records(&namespace);
+    records.create(&key("a"), text("1")).await.unwrap();
+    host.patch(
+        &secret_of(&host, &namespace, "a"),
+        &json!({"immutable": true}),
+    );
+    let found = records.get(&key("a")).await.unwrap().unwrap();
+    let updated = records.update(&key("a"), text("2"), found.revision).await;
+    assert!(matches!(updated, Err(Error::Immutable)), "{updated:?}");
+    records.delete(&key("a"), found.revision).await.unwrap();
+    assert_eq!(records.get(&key("a")).await.unwrap(), None);
+}

@@ -1,18 +1,35 @@
 //! Where the records of an aggregated server are.
+//!
+//! Everything that goes through the store is sealed, so that a writer of Secrets, or of etcd, cannot
+//! make a record, a token or a signing key. Records that an earlier version stored without a seal are
+//! sealed once, before anything is served; the register of [`Sealing`] says when that is done.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use host::records::{Records, RecordsOptions};
+use host::sealing::{self, Sealing, SealingError, SealingKey};
 use kube::Client;
-use storage::Store;
 use storage::compaction::{self, Retention};
 use storage::etcd::{Etcd, EtcdOptions, TlsFiles};
-use storage::sealed::{Keyring, Sealed};
-use tokens::key_store;
+use storage::sealed::{Adopted, Keyring, Sealed};
+use storage::{Key, Store};
 
 use crate::args::{AggregatedArgs, EtcdArgs, StoreKind};
 use crate::tasks::Tasks;
+
+/// All keys of a store.
+const ALL: &str = "/";
+
+/// The store of `--store etcd`, as the register names it.
+const ETCD: &str = "etcd";
+
+/// The time between two attempts to reach the host or the store at the start.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Names in one line of the log.
+const SHOWN: usize = 20;
 
 /// A store, and what an administrator should know of it.
 pub(super) struct Backend {
@@ -21,19 +38,23 @@ pub(super) struct Backend {
     pub(super) trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
-/// The store that the flags name.
+/// The store that the flags name, with a seal on every record. Waits for the host and the store.
 ///
 /// # Errors
-/// Where a flag or a file makes no sense. Nothing is asked of the store yet.
-pub(super) fn open(args: &AggregatedArgs, host: &Client, tasks: &Tasks) -> Result<Backend> {
+/// Where a flag or a file makes no sense, or the key of the records is lost.
+pub(super) async fn open(args: &AggregatedArgs, host: &Client, tasks: &Tasks) -> Result<Backend> {
+    let sealing = Sealing::new(host.clone(), &args.namespace);
     match args.store {
-        StoreKind::Kubernetes => Ok(in_host(args, host, tasks)),
-        StoreKind::Etcd => in_etcd(&args.etcd, tasks),
+        StoreKind::Kubernetes => in_host(args, host, (&sealing, tasks)).await,
+        StoreKind::Etcd => in_etcd(&args.etcd, (&sealing, tasks)).await,
     }
 }
 
-/// Secrets of the host are sealed by the host, if it is set up so.
-fn in_host(args: &AggregatedArgs, host: &Client, tasks: &Tasks) -> Backend {
+async fn in_host(
+    args: &AggregatedArgs,
+    host: &Client,
+    (sealing, tasks): (&Sealing, &Tasks),
+) -> Result<Backend> {
     let options = RecordsOptions {
         namespace: args.namespace.clone(),
         instance: format!("{:016x}", rand::random::<u64>()),
@@ -41,14 +62,24 @@ fn in_host(args: &AggregatedArgs, host: &Client, tasks: &Tasks) -> Backend {
     let records = Arc::new(Records::new(host.clone(), options));
     let (running, stop) = (Arc::clone(&records), tasks.stop());
     tasks.spawn("records", async move { running.run(stop).await });
-    let watched = Arc::clone(&records);
-    Backend {
-        store: records,
-        trouble: Arc::new(move || watched.trouble()),
-    }
+    let key = host_key(sealing).await?;
+    let keyring = Keyring::of_key(key.expose())?;
+    let (keeper, stop) = (sealing.clone(), tasks.stop());
+    tasks.spawn("encryption key", async move {
+        tokio::select! {
+            () = keeper.keep(&key) => {}
+            () = stop.cancelled() => {}
+        }
+    });
+    let sealed = Sealed::new(Arc::clone(&records) as _, keyring, vec![ALL.to_owned()]);
+    seal_once(&sealed, sealing, sealing::HOST_STORE).await?;
+    Ok(Backend {
+        store: Arc::new(sealed),
+        trouble: Arc::new(move || records.trouble()),
+    })
 }
 
-fn in_etcd(args: &EtcdArgs, tasks: &Tasks) -> Result<Backend> {
+async fn in_etcd(args: &EtcdArgs, (sealing, tasks): (&Sealing, &Tasks)) -> Result<Backend> {
     let keys = args.encryption_keys.as_deref();
     let keys = keys.context("--store etcd needs --encryption-keys")?;
     let keyring = Keyring::load(keys).context("the encryption keys cannot be used")?;
@@ -67,9 +98,106 @@ fn in_etcd(args: &EtcdArgs, tasks: &Tasks) -> Result<Backend> {
         "compaction",
         compaction::run(compacted, Retention::default(), stop),
     );
-    let sealed = vec![key_store::PREFIX.to_owned()];
+    let sealed = Sealed::new(etcd, keyring, vec![ALL.to_owned()]);
+    seal_once(&sealed, sealing, ETCD).await?;
     Ok(Backend {
-        store: Arc::new(Sealed::new(etcd, keyring, sealed)),
+        store: Arc::new(sealed),
         trouble: Arc::new(|| None),
     })
+}
+
+async fn host_key(sealing: &Sealing) -> Result<SealingKey> {
+    loop {
+        match sealing.key().await {
+            Ok(key) => return Ok(key),
+            Err(error) => wait_or_fail(error).await?,
+        }
+    }
+}
+
+/// Seals what an earlier version left without a seal, unless that was done once.
+async fn seal_once(sealed: &Sealed, sealing: &Sealing, store: &str) -> Result<()> {
+    loop {
+        match sealing.is_sealed(store).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => {
+                wait_or_fail(error).await?;
+                continue;
+            }
+        }
+        let adopted = match sealed.adopt(ALL).await {
+            Ok(adopted) => adopted,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "waiting for the store, to seal its records");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        report(&adopted)?;
+        if !adopted.sealed.is_empty() {
+            forget_history(sealed).await;
+        }
+        // A replica of the earlier version may have written meanwhile: until nothing is left.
+        if adopted.sealed.is_empty() {
+            match sealing.mark_sealed(store).await {
+                Ok(()) => tracing::info!(store, "all records are sealed from now on"),
+                Err(error) => wait_or_fail(error).await?,
+            }
+        }
+    }
+}
+
+/// Whoever follows the store from its past would complain of every record that was not sealed then.
+async fn forget_history(sealed: &Sealed) {
+    let forgotten = match sealed.current_revision().await {
+        Ok(current) => sealed.compact(current).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = forgotten {
+        tracing::debug!(%error, "the history before the seals stays");
+    }
+}
+
+/// # Errors
+/// Records that another key sealed: the key of this server is not the one that they need.
+fn report(adopted: &Adopted) -> Result<()> {
+    if !adopted.foreign.is_empty() {
+        bail!(
+            "{} records are sealed with a key that this server does not have: restore the key from a backup, or delete these records: {}",
+            adopted.foreign.len(),
+            names(&adopted.foreign)
+        );
+    }
+    if !adopted.sealed.is_empty() {
+        let (number, records) = (adopted.sealed.len(), names(&adopted.sealed));
+        tracing::warn!(
+            number,
+            records,
+            "records of an earlier version were not sealed and are now"
+        );
+    }
+    Ok(())
+}
+
+fn names(keys: &[Key]) -> String {
+    let some: Vec<&str> = keys.iter().take(SHOWN).map(Key::as_str).collect();
+    let mut text = some.join(", ");
+    if keys.len() > SHOWN {
+        text.push_str(&format!(" and {} more", keys.len() - SHOWN));
+    }
+    text
+}
+
+/// A host that does not answer is waited for, like a store.
+async fn wait_or_fail(error: SealingError) -> Result<()> {
+    match error {
+        SealingError::Host(trouble) => {
+            tracing::warn!(trouble, "waiting for the host, for the encryption key");
+            tokio::time::sleep(PAUSE).await;
+            Ok(())
+        }
+        SealingError::Refused(problem) => bail!(problem),
+    }
 }

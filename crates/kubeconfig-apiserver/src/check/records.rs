@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use api::ext;
+use host::records;
+use host::sealing::{Sealing, SealingError};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, ResourceExt};
+use storage::sealed::Keyring;
 
 use crate::cluster::client::told;
 
@@ -67,25 +70,78 @@ async fn namespace(scene: &Scene, report: &mut Report) {
     }
 }
 
+/// Counts the records, and names those that the server does not use because it did not write them.
 async fn secrets(scene: &Scene, report: &mut Report) {
+    let sealing = Sealing::new(scene.host.clone(), &scene.namespace);
+    let keyring = match sealing.find().await {
+        Ok(key) => key.and_then(|key| Keyring::of_key(key.expose()).ok()),
+        Err(SealingError::Host(error)) => {
+            return report.unseen(TOPIC, "the encryption key", &anyhow!(error));
+        }
+        Err(SealingError::Refused(problem)) => {
+            report.problem(
+                TOPIC,
+                problem,
+                "see docs/operations.md, Encryption of records",
+            );
+            None
+        }
+    };
     let all = Api::<Secret>::namespaced(scene.host.clone(), &scene.namespace);
     let params = ListParams::default().fields(RECORDS);
-    let mut number = 0;
+    let (mut number, mut foreign) = (0, Vec::new());
     let count = each(params, async |params| {
-        let page = all.list_metadata(params).await.map_err(told)?;
-        number += page.items.len();
+        let page = all.list(params).await.map_err(told)?;
+        let records = page.items.iter().filter(|secret| !is_fence(secret));
+        for record in records {
+            number += 1;
+            if !keyring
+                .as_ref()
+                .is_some_and(|keyring| is_sealed(record, keyring))
+            {
+                foreign.push(record.name_any());
+            }
+        }
         Ok(page.metadata.continue_)
     });
-    match count.await {
-        Ok(()) => report.ok(
+    if let Err(error) = count.await {
+        return report.unseen(TOPIC, "the records", &error);
+    }
+    report.ok(
+        TOPIC,
+        format!(
+            "{number} records are kept as Secrets in {}",
+            scene.namespace
+        ),
+    );
+    if !foreign.is_empty() {
+        report.problem(
             TOPIC,
             format!(
-                "{number} records are kept as Secrets in {}",
-                scene.namespace
+                "{} Secrets look like records, but the server did not write them and does not use them: {}",
+                foreign.len(),
+                shown(&foreign)
             ),
-        ),
-        Err(error) => report.unseen(TOPIC, "the records", &error),
+            "find out who may write Secrets in this namespace, and delete them",
+        );
     }
+}
+
+/// Whether the server wrote the value of this record, at this place.
+fn is_sealed(record: &Secret, keyring: &Keyring) -> bool {
+    let key = record.annotations().get(records::KEY);
+    let value = record
+        .data
+        .as_ref()
+        .and_then(|data| data.get(records::VALUE));
+    match (key, value) {
+        (Some(key), Some(value)) => keyring.open_at(key, &value.0).is_some(),
+        _ => false,
+    }
+}
+
+fn is_fence(secret: &Secret) -> bool {
+    secret.metadata.name.as_deref() == Some(records::FENCE)
 }
 
 /// Tokens of kubeconfigs that are gone, and what cannot be deleted.

@@ -10,8 +10,6 @@ use aws_lc_rs::aead::{Aad, NONCE_LEN, Nonce};
 use bytes::Bytes;
 
 use super::keyring::{KEY_ID_BYTES, Keyring, SealingKey};
-use crate::Key;
-
 const VERSION: u8 = 1;
 const NONCE_AT: usize = 1 + KEY_ID_BYTES;
 const CIPHERTEXT_AT: usize = NONCE_AT + NONCE_LEN;
@@ -30,19 +28,19 @@ pub(super) enum OpenError {
 /// Seals the value of the record at `at`. Fails only when the system has no random bytes.
 pub(super) fn seal(
     key: &SealingKey,
-    at: &Key,
+    at: &str,
     value: &[u8],
 ) -> Result<Bytes, aws_lc_rs::error::Unspecified> {
     let mut text = value.to_vec();
     let nonce = key
         .cipher
-        .seal_in_place_append_tag(Aad::from(at.as_str()), &mut text)?;
+        .seal_in_place_append_tag(Aad::from(at), &mut text)?;
     let parts = [&[VERSION][..], &key.id, nonce.as_ref(), &text];
     Ok(Bytes::from(parts.concat()))
 }
 
 /// Opens the value of the record at `at`.
-pub(super) fn open(keyring: &Keyring, at: &Key, sealed: &[u8]) -> Result<Bytes, OpenError> {
+pub(super) fn open(keyring: &Keyring, at: &str, sealed: &[u8]) -> Result<Bytes, OpenError> {
     if sealed.len() < CIPHERTEXT_AT || sealed[0] != VERSION {
         return Err(OpenError::NotSealed);
     }
@@ -53,11 +51,16 @@ pub(super) fn open(keyring: &Keyring, at: &Key, sealed: &[u8]) -> Result<Bytes, 
     let mut text = ciphertext.to_vec();
     let plain = key
         .cipher
-        .open_in_place(nonce, Aad::from(at.as_str()), &mut text)
+        .open_in_place(nonce, Aad::from(at), &mut text)
         .map_err(|_| OpenError::Forged)?
         .len();
     text.truncate(plain);
     Ok(Bytes::from(text))
+}
+
+/// Whether the value claims to be sealed, by whatever key. No JSON does.
+pub(super) fn is_sealed(value: &[u8]) -> bool {
+    value.first() == Some(&VERSION)
 }
 
 /// Whether the value claims to be sealed with this key.
@@ -68,21 +71,17 @@ pub(super) fn is_sealed_with(key: &SealingKey, sealed: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{CIPHERTEXT_AT, OpenError, open, seal};
-    use crate::{Key, sealed::Keyring};
-
-    fn key(text: &str) -> Key {
-        Key::parse(text).expect("a valid key")
-    }
+    use crate::sealed::Keyring;
 
     #[track_caller]
     fn check(tamper: impl FnOnce(&mut Vec<u8>), expect: Result<&[u8], OpenError>) {
         let keyring = Keyring::generate().expect("random bytes");
-        let at = key("/g/r/n");
-        let mut sealed = seal(keyring.newest(), &at, b"secret")
+        let at = "/g/r/n";
+        let mut sealed = seal(keyring.newest(), at, b"secret")
             .expect("sealed")
             .to_vec();
         tamper(&mut sealed);
-        assert_eq!(open(&keyring, &at, &sealed).as_deref(), expect.as_deref());
+        assert_eq!(open(&keyring, at, &sealed).as_deref(), expect.as_deref());
     }
 
     #[test]
@@ -111,9 +110,9 @@ mod tests {
     #[test]
     fn a_value_moved_to_another_key_does_not_open() {
         let keyring = Keyring::generate().expect("random bytes");
-        let sealed = seal(keyring.newest(), &key("/g/r/mine"), b"secret").expect("sealed");
+        let sealed = seal(keyring.newest(), "/g/r/mine", b"secret").expect("sealed");
         assert_eq!(
-            open(&keyring, &key("/g/r/yours"), &sealed),
+            open(&keyring, "/g/r/yours", &sealed),
             Err(OpenError::Forged)
         );
     }
@@ -121,7 +120,7 @@ mod tests {
     #[test]
     fn equal_values_look_different() {
         let keyring = Keyring::generate().expect("random bytes");
-        let seal = || seal(keyring.newest(), &key("/g/r/n"), b"secret").expect("sealed");
+        let seal = || seal(keyring.newest(), "/g/r/n", b"secret").expect("sealed");
         assert_ne!(seal(), seal());
     }
 }

@@ -13,6 +13,7 @@ use std::{
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, RandomizedNonceKey},
+    digest::{SHA256, digest},
     rand,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -99,6 +100,37 @@ impl Keyring {
     /// [`KeyringError`].
     pub fn load(path: &Path) -> Result<Self, KeyringError> {
         parse(path, &read(path, MOUNTED)?)
+    }
+
+    /// A keyring of one key that is kept elsewhere. The key's name is a hash of it.
+    ///
+    /// # Errors
+    /// Never in practice: 32 bytes are an AES-256 key.
+    pub fn of_key(key: &[u8; KEY_BYTES]) -> Result<Self, KeyringError> {
+        let cipher = RandomizedNonceKey::new(&AES_256_GCM, key);
+        let cipher = cipher.map_err(|_| KeyringError::NoRandomness)?;
+        let mut id = [0; KEY_ID_BYTES];
+        id.copy_from_slice(&digest(&SHA256, key).as_ref()[..KEY_ID_BYTES]);
+        Ok(Self {
+            keys: vec![SealingKey { id, cipher }],
+        })
+    }
+
+    /// Seals a text that is kept outside the store, for the place of that name.
+    ///
+    /// # Errors
+    /// [`KeyringError::NoRandomness`].
+    pub fn seal_at(&self, place: &str, text: &[u8]) -> Result<Vec<u8>, KeyringError> {
+        let sealed = super::envelope::seal(self.newest(), place, text);
+        let sealed = sealed.map_err(|_| KeyringError::NoRandomness)?;
+        Ok(sealed.to_vec())
+    }
+
+    /// The text that [`Keyring::seal_at`] sealed for the same place; `None` for anything else.
+    #[must_use]
+    pub fn open_at(&self, place: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let opened = super::envelope::open(self, place, sealed).ok()?;
+        Some(opened.to_vec())
     }
 
     /// A keyring that lives in memory only.

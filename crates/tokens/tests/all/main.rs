@@ -7,6 +7,7 @@ mod exchange;
 mod groups;
 mod minter;
 mod openid;
+mod signing_keys;
 mod sweeper;
 mod token_review;
 mod validity;

@@ -1,0 +1,285 @@
+//! The key that seals the records of this server in the host, and the register that says which key
+//! that is.
+//!
+//! ```text
+//!   Secret     kubeconfig-apiserver-encryption   secret: 32 random bytes
+//!   ConfigMap  kubeconfig-apiserver-encryption   salt, key-sha256, sealed.STORE
+//!   key = HKDF-SHA-256(secret, salt)             must have the hash of the register
+//! ```
+//!
+//! The register is a ConfigMap because whoever may write Secrets must not be able to choose the key,
+//! or to make the server accept records without a seal again:
+//!
+//! * `create` on Secrets alone: a Secret made before the first start stops the start with a text
+//!   that names it. Later ones change nothing.
+//! * `patch` and `delete` on Secrets alone: these verbs also read, for their answers hold the object.
+//!   They do not read the salt, so the key stays unknown. Another key does not fit the hash of the
+//!   register: running replicas keep theirs and put a deleted Secret back, and a replica that starts
+//!   says what is wrong and waits for an administrator.
+//! * Reading or patching Secrets *and* reading ConfigMaps of the namespace gives the key away.
+//!
+//! The register is written before the Secret, so that of several replicas exactly one chooses the
+//! key. If that replica dies in between, another one chooses again, as long as nothing was sealed.
+
+mod key;
+mod register;
+
+use std::time::Duration;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Client;
+use kube::api::{Api, ObjectMeta, PostParams};
+use tokio::time::{Instant, sleep};
+
+use crate::serving::call::{Failure, Written, call, write};
+
+use key::SecretPart;
+use register::Register;
+
+pub use key::SealingKey;
+
+/// The name of both objects.
+pub const NAME: &str = "kubeconfig-apiserver-encryption";
+
+/// The store whose records the key of the register seals, as the register names it.
+pub const HOST_STORE: &str = "kubernetes";
+
+/// Type of the Secret. It is not `Opaque`, so that no object can name it as its credential.
+const TYPE: &str = "kubeconfig-apiserver.cattle.io/encryption-key";
+
+/// Entry of the Secret.
+const ENTRY: &str = "secret";
+
+/// How long the replica that wrote the register has for the Secret.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The time between two looks at what another replica is doing.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The time between two looks whether the Secret is still there.
+const WATCH: Duration = Duration::from_secs(5);
+
+/// The key of this server in one namespace of the host.
+#[derive(Clone)]
+pub struct Sealing {
+    secrets: Api<Secret>,
+    registers: Api<ConfigMap>,
+    namespace: String,
+}
+
+/// Why there is no key. Both texts are for an administrator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealingError {
+    /// The host does not answer or denies it. It may be tried again.
+    #[error("{0}")]
+    Host(String),
+    /// Somebody has to repair what is in the host.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Sealing {
+    /// Nothing is asked of the host yet.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str) -> Self {
+        Self {
+            secrets: Api::namespaced(client.clone(), namespace),
+            registers: Api::namespaced(client, namespace),
+            namespace: namespace.to_owned(),
+        }
+    }
+
+    /// The key; the first call ever chooses it.
+    ///
+    /// # Errors
+    /// [`SealingError`].
+    pub async fn key(&self) -> Result<SealingKey, SealingError> {
+        let begun = Instant::now();
+        loop {
+            let register = self.register().await?;
+            let stored = self.secret_part().await?;
+            match (register.fingerprint(), stored) {
+                (Some(known), Some(part)) => {
+                    return self.checked(&register, part, known);
+                }
+                (None, Some(_)) => return Err(self.unregistered()),
+                (None, None) => self.choose(register).await?,
+                (Some(_), None) if register.is_used() => return Err(self.lost()),
+                (Some(_), None) if begun.elapsed() > PATIENCE => self.choose(register).await?,
+                (Some(_), None) => sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// The key that was chosen, for who only looks; `None` before the first start.
+    ///
+    /// # Errors
+    /// As [`Sealing::key`].
+    pub async fn find(&self) -> Result<Option<SealingKey>, SealingError> {
+        let register = self.register().await?;
+        match (register.fingerprint(), self.secret_part().await?) {
+            (Some(known), Some(part)) => self.checked(&register, part, known).map(Some),
+            (None, Some(_)) => Err(self.unregistered()),
+            (Some(_), None) => Err(self.lost()),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Whether all records of a store were sealed once, so that one without a seal is not ours.
+    ///
+    /// # Errors
+    /// [`SealingError::Host`].
+    pub async fn is_sealed(&self, store: &str) -> Result<bool, SealingError> {
+        Ok(self.register().await?.is_sealed(store))
+    }
+
+    /// Notes that all records of a store are sealed. There is no way back but by an administrator.
+    ///
+    /// # Errors
+    /// [`SealingError::Host`].
+    pub async fn mark_sealed(&self, store: &str) -> Result<(), SealingError> {
+        loop {
+            let mut register = self.register().await?;
+            if register.is_sealed(store) {
+                return Ok(());
+            }
+            register.mark_sealed(store);
+            if self.put_register(register).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Puts the Secret back whenever it is deleted, for as long as it is polled.
+    pub async fn keep(&self, key: &SealingKey) {
+        loop {
+            sleep(WATCH).await;
+            match self.secret_part().await {
+                Ok(Some(part)) if part.is_of(key) => {}
+                Ok(Some(_)) => {
+                    let problem = self.replaced().to_string();
+                    tracing::error!(problem, "the Secret with the encryption key was replaced");
+                }
+                Ok(None) => {
+                    let put_back = self.create_secret(key.part()).await;
+                    let error = put_back.err().map(|error| error.to_string());
+                    tracing::error!(
+                        error,
+                        "the Secret with the encryption key was deleted: it is made again"
+                    );
+                }
+                Err(error) => tracing::debug!(%error, "the encryption key was not looked at"),
+            }
+        }
+    }
+
+    /// Registers a new key, then stores it. Another replica that does the same at this moment wins or
+    /// loses as a whole.
+    async fn choose(&self, mut register: Register) -> Result<(), SealingError> {
+        let part = SecretPart::generate().map_err(SealingError::Host)?;
+        register.choose(&part).map_err(SealingError::Host)?;
+        if self.put_register(register).await? {
+            tracing::info!(
+                namespace = self.namespace,
+                name = NAME,
+                "a new encryption key was chosen"
+            );
+            self.create_secret(&part).await?;
+        }
+        Ok(())
+    }
+
+    fn checked(
+        &self,
+        register: &Register,
+        part: SecretPart,
+        known: &str,
+    ) -> Result<SealingKey, SealingError> {
+        let key = register.derive(part).ok_or_else(|| self.replaced())?;
+        match key.fingerprint() == known {
+            true => Ok(key),
+            false => Err(self.replaced()),
+        }
+    }
+
+    async fn register(&self) -> Result<Register, SealingError> {
+        let found = call(self.registers.get_opt(NAME)).await;
+        let found = found.map_err(|failure| self.host("get ConfigMap", failure))?;
+        Ok(Register::of(found))
+    }
+
+    /// Whether it was written; if not, another replica was faster.
+    async fn put_register(&self, register: Register) -> Result<bool, SealingError> {
+        let params = PostParams::default();
+        let (verb, written) = match register.into_object() {
+            register::Object::New(object) => (
+                "create ConfigMap",
+                write(self.registers.create(&params, &object)).await,
+            ),
+            register::Object::Read(object) => (
+                "update ConfigMap",
+                write(self.registers.replace(NAME, &params, &object)).await,
+            ),
+        };
+        let written = written.map_err(|failure| self.host(verb, failure))?;
+        Ok(matches!(written, Written::Done))
+    }
+
+    async fn secret_part(&self) -> Result<Option<SecretPart>, SealingError> {
+        let found = call(self.secrets.get_opt(NAME)).await;
+        let found = found.map_err(|failure| self.host("get Secret", failure))?;
+        Ok(found.map(|secret| {
+            let entry = secret.data.unwrap_or_default().remove(ENTRY);
+            SecretPart::new(entry.unwrap_or_default().0)
+        }))
+    }
+
+    async fn create_secret(&self, part: &SecretPart) -> Result<(), SealingError> {
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(NAME.to_owned()),
+                ..ObjectMeta::default()
+            },
+            type_: Some(TYPE.to_owned()),
+            immutable: Some(true),
+            data: Some([(ENTRY.to_owned(), ByteString(part.expose().to_vec()))].into()),
+            ..Secret::default()
+        };
+        let created = write(self.secrets.create(&PostParams::default(), &secret)).await;
+        created.map_err(|failure| self.host("create Secret", failure))?;
+        Ok(())
+    }
+
+    fn host(&self, what: &str, failure: Failure) -> SealingError {
+        let namespace = &self.namespace;
+        let text = format!("cannot {what} {namespace}/{NAME}");
+        SealingError::Host(match failure {
+            Failure::Forbidden(message) => format!(
+                "{text}: {message}: upgrade the chart, or give the ServiceAccount get, create and update on ConfigMap {NAME}, and get and create on Secret {NAME}"
+            ),
+            Failure::Other(message) => format!("{text}: {message}"),
+        })
+    }
+
+    fn unregistered(&self) -> SealingError {
+        let namespace = &self.namespace;
+        SealingError::Refused(format!(
+            "Secret {namespace}/{NAME} exists, but no ConfigMap of this name says that its key is ours: restore the ConfigMap from a backup; if there are no records yet, delete the Secret"
+        ))
+    }
+
+    fn lost(&self) -> SealingError {
+        let namespace = &self.namespace;
+        SealingError::Refused(format!(
+            "Secret {namespace}/{NAME} is gone, and with it the key of all records: a replica that still runs puts it back; otherwise restore it from a backup. To give up all records, delete ConfigMap {namespace}/{NAME} and the Secrets of type kubeconfig-apiserver.cattle.io/record"
+        ))
+    }
+
+    fn replaced(&self) -> SealingError {
+        let namespace = &self.namespace;
+        SealingError::Refused(format!(
+            "Secret {namespace}/{NAME} does not hold the key that ConfigMap {namespace}/{NAME} names: somebody replaced one of them; delete the Secret while a replica runs, or restore it from a backup"
+        ))
+    }
+}

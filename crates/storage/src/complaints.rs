@@ -1,0 +1,33 @@
+//! What was complained about, so that the log has each complaint once.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+/// The most names that are remembered. Somebody who plants records must not fill log or memory.
+const MOST: usize = 1000;
+
+/// Names of what was complained about.
+#[derive(Debug, Default)]
+pub struct Complaints(Mutex<BTreeSet<Box<str>>>);
+
+impl Complaints {
+    /// Whether to complain about this name: for the first time, and while there is room.
+    pub fn is_new(&self, name: &str) -> bool {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names.len() < MOST && names.insert(name.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Complaints, MOST};
+
+    #[test]
+    fn each_name_is_new_once_and_the_number_of_names_is_bounded() {
+        let complaints = Complaints::default();
+        assert!(complaints.is_new("a"));
+        assert!(!complaints.is_new("a"));
+        let new = (0..2 * MOST).filter(|number| complaints.is_new(&number.to_string()));
+        assert_eq!(new.count(), MOST - 1);
+    }
+}
