@@ -25,9 +25,11 @@ use management::feature::Features;
 use management::settings::{Fixed, InvalidSetting, Settings};
 use storage::Store;
 use storage::cache::{Cache, CacheBuilder};
+use storage::sealed::Sealed;
 use tokens::cluster_credential::{ClusterAuthenticator, WebhookRecords};
 use tokens::exchange::Exchange;
 use tokens::jwt::{VerifiedCache, Verifier};
+use tokens::key_operation::KeyOperations;
 use tokens::key_ring::RotationPolicy;
 use tokens::key_store::KeyStore;
 use tokens::minter::Minter;
@@ -36,7 +38,7 @@ use tokens::sweeper::Sweeper;
 use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource};
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use tokens::user_directory::UserDirectory;
-use tokens::validity::{Confirmed, Validity};
+use tokens::validity::{Confirmed, NotBefore, ReadNotBefore, Validity};
 use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
@@ -74,6 +76,8 @@ pub(crate) struct DomainParts {
     pub(crate) issuer: String,
     /// Where the signing keys are.
     pub(crate) store: Arc<dyn Store>,
+    /// The same store, where it encrypts.
+    pub(crate) sealed: Option<Arc<Sealed>>,
     /// Whether what is in memory can be relied on.
     pub(crate) confirmed: Confirmed,
     /// The host names of clusters, if they have any.
@@ -95,6 +99,7 @@ pub(crate) struct Domain {
     validity: Arc<Validity>,
     minter: Arc<Minter>,
     keys: Arc<KeyStore>,
+    sealed: Option<Arc<Sealed>>,
     zone: Option<Zone>,
     prober: prober::Options,
     clock: Arc<dyn Clock>,
@@ -133,7 +138,9 @@ impl Domain {
         let (kubeconfigs, tokens) = (&parts.records.kubeconfigs, &parts.records.tokens);
         let records = (tokens.clone(), kubeconfigs.clone());
         let validity = Validity::new(verifier, records.0, records.1, Arc::clone(&users));
-        let validity = validity.while_confirmed(parts.confirmed);
+        let validity = validity
+            .while_confirmed(parts.confirmed)
+            .not_before(not_before(&settings));
         let minter = Minter::new(Arc::clone(&keys), parts.issuer, tokens.clone());
         Ok(Self {
             records: parts.records,
@@ -146,17 +153,19 @@ impl Domain {
             validity: Arc::new(validity),
             minter: Arc::new(minter),
             keys,
+            sealed: parts.sealed,
             zone: parts.zone,
             prober: parts.prober,
             clock: parts.clock,
         })
     }
 
-    /// Serves kubeconfigs and tokens, ready while the store answers and the cache keeps up with it.
+    /// Serves kubeconfigs, tokens and operations on keys, ready while the store answers and the cache keeps up with it.
     pub(crate) fn serve(&self, server: Builder) -> Builder {
         server
             .resource(self.kubeconfig_resource())
             .resource(self.token_resource())
+            .review(KeyOperations::new(self.keys(), self.sealed.clone()))
             .health_check(self.store_check())
     }
 
@@ -302,6 +311,16 @@ impl Domain {
     pub(crate) fn validity(&self) -> Arc<Validity> {
         Arc::clone(&self.validity)
     }
+}
+
+/// Reads the earliest time of issue of valid tokens from the settings.
+fn not_before(settings: &Settings) -> ReadNotBefore {
+    let settings = settings.clone();
+    Arc::new(move || match settings.token_not_before() {
+        Ok(None) => NotBefore::Any,
+        Ok(Some(time)) => NotBefore::Time(time),
+        Err(_) => NotBefore::Never,
+    })
 }
 
 /// Reads the store, and follows it from then on.

@@ -14,7 +14,6 @@ use apiserver::GenericServer;
 use apiserver::server::{Server, Workers};
 use auth::client_certificate::{ClientCertificate, ClientCertificateVerifier, bundle_from_pem};
 use machinery::time::{Clock, SystemClock};
-use storage::Store;
 use storage::sealed::{Keyring, Sealed};
 use storage::sqlite::{Sqlite, SqliteOptions};
 use tokens::authenticator::TokenAuthenticator;
@@ -128,7 +127,7 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
 }
 
 /// The SQLite file in the data folder, with everything secret sealed.
-fn open_store(data: &DataDir, tasks: &Tasks) -> Result<Arc<dyn Store>> {
+fn open_store(data: &DataDir, tasks: &Tasks) -> Result<Arc<Sealed>> {
     let sqlite = Sqlite::open(&data.path("store"), SqliteOptions::default())
         .context("the data folder cannot be used")?;
     let keyring = Keyring::load_or_create(&data.path("encryption.keys"))

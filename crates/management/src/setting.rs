@@ -9,10 +9,12 @@ use apiserver::resource::{Resource, Write};
 use apiserver::stored_object::Index;
 use async_trait::async_trait;
 use jiff::Timestamp;
+use machinery::decode::date_time;
 use machinery::field::{self, ErrorList, Path};
-use machinery::meta::GroupResource;
+use machinery::meta::{GroupKind, GroupResource};
 use machinery::status::Status;
 use machinery::table::Column;
+use machinery::time::rfc3339;
 use serde_json::Value;
 
 use crate::description::describe;
@@ -99,6 +101,10 @@ impl Resource for SettingResource {
             {
                 Some("must be true or false")
             }
+            setting::AUTH_TOKEN_NOT_BEFORE => match date_time::parse(value) {
+                Ok(_) => None,
+                Err(_) => Some("must be a time in RFC 3339, such as 2026-01-02T03:04:05Z"),
+            },
             _ => None,
         };
         fault
@@ -106,9 +112,11 @@ impl Resource for SettingResource {
             .unwrap_or_default()
     }
 
-    async fn admit(&self, _cx: &RequestContext, write: Write<'_, Setting>) -> Result<(), Status> {
-        let Write::Delete(gone) = write else {
-            return Ok(());
+    async fn admit(&self, cx: &RequestContext, write: Write<'_, Setting>) -> Result<(), Status> {
+        let gone = match write {
+            Write::Delete(gone) => gone,
+            Write::Create(new) => return refuse_future(new, cx.clock.now()),
+            Write::Update { object, .. } => return refuse_future(object, cx.clock.now()),
         };
         let name = gone.metadata.name.as_deref().unwrap_or_default();
         match setting::BUILT_IN.iter().any(|known| known.name == name) {
@@ -119,5 +127,24 @@ impl Resource for SettingResource {
             )),
             false => Ok(()),
         }
+    }
+}
+
+/// Refuses a limit in the future: it would end every token that is issued until then, too.
+fn refuse_future(setting: &Setting, now: Timestamp) -> Result<(), Status> {
+    let is_limit = setting.metadata.name.as_deref() == Some(setting::AUTH_TOKEN_NOT_BEFORE);
+    match date_time::parse(&setting.value) {
+        Ok(time) if is_limit && time > now => {
+            let path = Path::root("value");
+            let fault = format!("must not be later than now, {}", rfc3339(now));
+            let error = field::Error::invalid(&path, setting.value.as_str(), fault);
+            let kind = GroupKind::from_static(management::GROUP, Setting::KIND);
+            Err(Status::invalid(
+                &kind,
+                setting::AUTH_TOKEN_NOT_BEFORE,
+                &[error],
+            ))
+        }
+        _ => Ok(()),
     }
 }

@@ -1,5 +1,7 @@
 //! The signing keys in the store: loaded, rotated, never printed. Where they lie must be sealed; the binary sees to that.
 
+mod operations;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -158,12 +160,7 @@ impl KeyStore {
     }
 
     async fn load(&self) -> Result<KeyRing, KeyStoreError> {
-        let options = ListOptions {
-            at: At::Latest,
-            after: None,
-            limit: None,
-        };
-        let page = self.store.list(PREFIX, &options).await?;
+        let page = self.store.list(PREFIX, &everything()).await?;
         let mut records = Vec::new();
         for record in &page.records {
             records.push(serde_json::from_slice::<SigningKeyRecord>(&record.value)?);
@@ -195,6 +192,14 @@ impl KeyStore {
                 done(self.store.delete(&key, stored.revision).await)
             }
         }
+    }
+}
+
+fn everything() -> ListOptions {
+    ListOptions {
+        at: At::Latest,
+        after: None,
+        limit: None,
     }
 }
 

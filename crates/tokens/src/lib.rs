@@ -15,6 +15,7 @@ pub mod cluster_credential;
 pub mod exchange;
 pub mod jwks;
 pub mod jwt;
+pub mod key_operation;
 pub mod key_ring;
 pub mod key_store;
 pub mod leeway;

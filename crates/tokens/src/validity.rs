@@ -6,6 +6,7 @@
 //! * its own record exists, is enabled and says so too,
 //! * the kubeconfig that owns it exists, names it or has a file without tokens, is not suspended and is not being deleted,
 //! * its user exists and is enabled,
+//! * it was not issued before the time that an administrator may have set ([`NotBefore`]),
 //! * and, where other replicas write too, the store has confirmed lately that all this is so.
 //!
 //! Everything is read from memory: no door waits for the store, and a delete counts as soon as the watch cache of the process has it, which
@@ -15,6 +16,7 @@
 //! and its user may be faster than the watch. Only bearers of signed tokens can cause that, and only while those are young.
 
 mod facts;
+mod not_before;
 
 use std::sync::Arc;
 
@@ -28,7 +30,10 @@ use jiff::Timestamp;
 use self::facts::{KubeconfigFacts, TokenFacts};
 use crate::authenticator::EXTRA_TOKEN;
 use crate::jwt::{Refusal as JwtRefusal, Verified, Verifier};
+use crate::key_ring::KeyRing;
 use crate::user_directory::{UserDirectory, UserFacts};
+
+pub use self::not_before::{NotBefore, ReadNotBefore};
 
 /// A token younger than this may have been minted by another replica a moment ago, in seconds.
 const YOUNG_SECS: i64 = 30;
@@ -40,6 +45,7 @@ pub struct Validity {
     kubeconfigs: Registry<Kubeconfig>,
     users: Arc<UserDirectory>,
     confirmed: Confirmed,
+    not_before: ReadNotBefore,
 }
 
 /// Whether what is in memory was compared with the store lately.
@@ -69,9 +75,20 @@ pub enum Refusal {
     /// The store does not answer: nobody knows whether the token was taken back.
     #[error("the records have not been confirmed by the store for too long")]
     Unconfirmed,
+    /// It was issued before the time that an administrator has set.
+    #[error("the token was issued before the setting auth-token-not-before permits")]
+    TooOld,
     /// Its user does not exist or is disabled.
     #[error("the user of the token does not exist or is disabled")]
     NoUser,
+}
+
+/// What all tokens depend on beside their records: the signing keys, and the earliest time of issue.
+/// When these change, a token that was valid before may be no longer.
+#[derive(Clone)]
+pub struct Terms {
+    keys: Arc<KeyRing>,
+    not_before: NotBefore,
 }
 
 /// A token that counted when it was checked.
@@ -96,6 +113,7 @@ impl Validity {
             kubeconfigs,
             users,
             confirmed: Arc::new(|| true),
+            not_before: Arc::new(|| NotBefore::Any),
         }
     }
 
@@ -103,6 +121,20 @@ impl Validity {
     #[must_use]
     pub fn while_confirmed(self, confirmed: Confirmed) -> Self {
         Self { confirmed, ..self }
+    }
+
+    /// Refuses tokens that were issued before this.
+    #[must_use]
+    pub fn not_before(self, not_before: ReadNotBefore) -> Self {
+        Self { not_before, ..self }
+    }
+
+    /// Returns the terms of now, to be compared with those of another time.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            keys: self.verifier.ring(),
+            not_before: (self.not_before)(),
+        }
     }
 
     /// The token, if it counts on this cluster now.
@@ -142,6 +174,9 @@ impl Validity {
         let record = self.tokens.derived(("", &claims.jti), TokenFacts::of);
         let record = record.ok_or(Refusal::NoRecord)?;
         record.allow(claims, cluster, now)?;
+        if !(self.not_before)().permits(claims.iat, record.created) {
+            return Err(Refusal::TooOld);
+        }
         self.check_kubeconfig(&record, &claims.jti)?;
         let user = self.users.find(&record.user);
         let user = user.filter(|user| user.enabled).ok_or(Refusal::NoUser)?;
@@ -193,6 +228,13 @@ impl Validity {
             true => Ok(()),
             false => Err(Refusal::NoKubeconfig),
         }
+    }
+}
+
+/// Rings are equal where they are the same snapshot.
+impl PartialEq for Terms {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.keys, &other.keys) && self.not_before == other.not_before
     }
 }
 

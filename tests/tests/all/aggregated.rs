@@ -2,6 +2,7 @@
 
 mod downloads;
 mod fail_closed;
+mod keys;
 mod logins;
 mod neighbour;
 mod replicas;

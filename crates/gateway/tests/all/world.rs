@@ -9,6 +9,7 @@ use api::ext::{Kubeconfig, Token};
 use api::management::{self, User};
 use apiserver::registry::{Registries, Registry};
 use apiserver::server::{Diversion, HttpService, ReloadableCertificate, Server};
+use arc_swap::ArcSwap;
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -32,7 +33,7 @@ use tokens::key_ring::RotationPolicy;
 use tokens::key_store::KeyStore;
 use tokens::minter::{Minter, Order};
 use tokens::user_directory::UserDirectory;
-use tokens::validity::Validity;
+use tokens::validity::{NotBefore, Validity};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -61,6 +62,9 @@ pub(crate) struct World {
     pub(crate) secrets: Registry<Secret>,
     pub(crate) clock: Arc<SetClock>,
     pub(crate) stop: CancellationToken,
+    pub(crate) keys: Arc<KeyStore>,
+    /// The earliest time of issue of valid tokens.
+    pub(crate) not_before: Arc<ArcSwap<NotBefore>>,
     minter: Minter,
     _stop: DropGuard,
     _folder: TempDir,
@@ -125,6 +129,9 @@ impl World {
             kubeconfigs.clone(),
             Arc::new(UserDirectory::new(users.clone(), Arc::new(|| true))),
         );
+        let not_before = Arc::new(ArcSwap::from_pointee(NotBefore::Any));
+        let limit = Arc::clone(&not_before);
+        let validity = validity.not_before(Arc::new(move || **limit.load()));
         let gateway = Gateway::new(GatewayParts {
             clusters: clusters.clone(),
             secrets: secrets.clone(),
@@ -146,6 +153,8 @@ impl World {
             gateway,
             address,
             authority,
+            keys: Arc::clone(&keys),
+            not_before,
             minter: Minter::new(keys, issuer, tokens.clone()),
             tokens,
             kubeconfigs,

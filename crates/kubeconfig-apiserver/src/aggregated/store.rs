@@ -17,6 +17,8 @@ use crate::tasks::Tasks;
 /// A store, and what an administrator should know of it.
 pub(super) struct Backend {
     pub(super) store: Arc<dyn Store>,
+    /// The same store, where it encrypts.
+    pub(super) sealed: Option<Arc<Sealed>>,
     /// What is wrong with it, if anything is.
     pub(super) trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
@@ -44,6 +46,7 @@ fn in_host(args: &AggregatedArgs, host: &Client, tasks: &Tasks) -> Backend {
     let watched = Arc::clone(&records);
     Backend {
         store: records,
+        sealed: None,
         trouble: Arc::new(move || watched.trouble()),
     }
 }
@@ -67,9 +70,12 @@ fn in_etcd(args: &EtcdArgs, tasks: &Tasks) -> Result<Backend> {
         "compaction",
         compaction::run(compacted, Retention::default(), stop),
     );
-    let sealed = vec![key_store::PREFIX.to_owned()];
+    let prefixes = vec![key_store::PREFIX.to_owned()];
+    let sealed = Arc::new(Sealed::new(etcd, keyring, prefixes));
+    let store: Arc<dyn Store> = Arc::<Sealed>::clone(&sealed);
     Ok(Backend {
-        store: Arc::new(Sealed::new(etcd, keyring, sealed)),
+        store,
+        sealed: Some(sealed),
         trouble: Arc::new(|| None),
     })
 }

@@ -14,6 +14,8 @@ pub(super) struct TokenFacts {
     pub(super) kubeconfig: String,
     /// The uid of the kubeconfig, where the token was made for it later.
     pub(super) kubeconfig_uid: Option<String>,
+    /// `None` where the record does not say.
+    pub(super) created: Option<Timestamp>,
     clusters: Vec<String>,
     enabled: bool,
     /// `None` for never.
@@ -45,6 +47,7 @@ impl TokenFacts {
                 .into_iter()
                 .filter(|name| spec.is_bound_to(name))
                 .collect(),
+            created: created(token),
             enabled: spec.is_enabled(),
             expires: token.expires_at(),
             being_deleted: token.metadata().deletion_timestamp.is_some(),
@@ -72,6 +75,11 @@ impl TokenFacts {
         }
         Ok(())
     }
+}
+
+fn created(token: &Token) -> Option<Timestamp> {
+    let created = token.metadata().creation_timestamp.as_ref();
+    created.map(|created| created.0)
 }
 
 impl KubeconfigFacts {

@@ -4,6 +4,8 @@
 mod callers;
 mod exchange;
 mod groups;
+mod key_operations;
+mod key_store;
 mod minter;
 mod openid;
 mod sweeper;

@@ -22,6 +22,7 @@ use machinery::time::Clock;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use storage::Store;
+use storage::sealed::{Keyring, Sealed};
 use storage::sqlite::{Sqlite, SqliteOptions};
 use tempfile::TempDir;
 use tokens::cluster_credential::{
@@ -29,6 +30,7 @@ use tokens::cluster_credential::{
 };
 use tokens::exchange::Exchange;
 use tokens::jwt::{VerifiedCache, Verifier};
+use tokens::key_operation::KeyOperations;
 use tokens::key_ring::RotationPolicy;
 use tokens::key_store::KeyStore;
 use tokens::minter::{Minter, Order};
@@ -36,7 +38,7 @@ use tokens::openid::{self, OpenId};
 use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource};
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use tokens::user_directory::UserDirectory;
-use tokens::validity::Validity;
+use tokens::validity::{NotBefore, Validity};
 
 /// The `iss` of all tokens.
 pub(crate) const ISSUER: &str = "https://issuer.example";
@@ -61,6 +63,8 @@ pub(crate) struct World {
     /// Whether only names with an object are users.
     pub(crate) require_user: Arc<AtomicBool>,
     /// Whether the store has confirmed what is in memory.
+    /// The earliest time of issue of valid tokens.
+    pub(crate) not_before: Arc<ArcSwap<NotBefore>>,
     pub(crate) confirmed: Arc<AtomicBool>,
     pub(crate) clusters: Registry<Cluster>,
     pub(crate) secrets: Registry<Secret>,
@@ -92,7 +96,7 @@ impl World {
         let builtins = Builtins::register(&mut fixture.registries);
         let secrets = builtins.secrets.clone();
 
-        let (keys, folder) = key_store().await;
+        let (keys, sealed, folder) = key_store().await;
         let verified = VerifiedCache::new(16).unwrap();
         let ring: Arc<ArcSwap<_>> = keys.shared_ring();
         let verifier = Arc::new(Verifier::new(ISSUER.to_owned(), ring, verified));
@@ -105,6 +109,9 @@ impl World {
         let confirmed = Arc::new(AtomicBool::new(true));
         let holds = Arc::clone(&confirmed);
         let holds = Arc::new(move || holds.load(Ordering::SeqCst));
+        let not_before = Arc::new(ArcSwap::from_pointee(NotBefore::Any));
+        let limit = Arc::clone(&not_before);
+        let validity = validity.not_before(Arc::new(move || **limit.load()));
         let validity = Arc::new(validity.while_confirmed(holds));
         let minter = Minter::new(Arc::clone(&keys), ISSUER.to_owned(), tokens.clone());
         let minter = Arc::new(minter);
@@ -119,6 +126,7 @@ impl World {
         let reviewer = TokenReviewer::new(Arc::clone(&validity), records.clone());
         let reviewer = Arc::new(reviewer);
         let callers = ClusterAuthenticator::new(records);
+        let operations = KeyOperations::new(Arc::clone(&keys), Some(sealed));
         let open_id = OpenId {
             issuer: ISSUER.to_owned(),
             server_url: Arc::new(|| SERVER_URL.to_owned()),
@@ -128,6 +136,7 @@ impl World {
         let serve = |builder: apiserver::Builder| {
             let builder = builder
                 .resource(resource)
+                .review(operations)
                 .authenticator(Arc::new(callers))
                 .review(TokenReviews::<V1>::new(Arc::clone(&reviewer)))
                 .review(TokenReviews::<V1Beta1>::new(reviewer));
@@ -152,6 +161,7 @@ impl World {
             users,
             require_user,
             confirmed,
+            not_before,
             clusters,
             secrets,
             minter,
@@ -317,13 +327,16 @@ pub(crate) fn seconds(seconds: i64) -> Timestamp {
 }
 
 /// Keys in a store of their own.
-async fn key_store() -> (Arc<KeyStore>, TempDir) {
+async fn key_store() -> (Arc<KeyStore>, Arc<Sealed>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(folder.path(), SqliteOptions::default()).unwrap();
-    let store: Arc<dyn Store> = Arc::new(store);
+    let store = Sqlite::open(&folder.path().join("store"), SqliteOptions::default()).unwrap();
+    let keyring = Keyring::load_or_create(&folder.path().join("encryption.keys")).unwrap();
+    let prefixes = vec![tokens::key_store::PREFIX.to_owned()];
+    let sealed = Arc::new(Sealed::new(Arc::new(store), keyring, prefixes));
+    let store: Arc<dyn Store> = Arc::<Sealed>::clone(&sealed);
     // Old enough for tokens that were minted in the past.
     let keys = KeyStore::open(store, RotationPolicy::default(), seconds(-7 * 24 * 3600)).await;
-    (keys.unwrap(), folder)
+    (keys.unwrap(), sealed, folder)
 }
 
 fn authorizer(builtins: &Builtins) -> Arc<dyn Authorizer> {
