@@ -1,5 +1,7 @@
 //! `settings.management.cattle.io`: values by name.
 
+use std::time::Duration;
+
 use api::management::{self, Setting, setting};
 use apiserver::cell::{AGE, age};
 use apiserver::description::{Description, KindSchema};
@@ -39,6 +41,9 @@ const COLUMNS: [Column; 3] = [
     ),
     AGE,
 ];
+
+/// The shortest life that a setting may permit: times of tokens are in whole seconds.
+const MIN_LIFE: Duration = Duration::from_secs(1);
 
 /// The strategy of settings.
 pub struct SettingResource {
@@ -90,6 +95,9 @@ impl Resource for SettingResource {
         let fault = match name {
             _ if value.is_empty() => None,
             name if name.ends_with("-ttl-minutes") => match parse_minutes(value) {
+                Some(life) if !life.is_zero() && life < MIN_LIFE => {
+                    Some("must be at least one second, which is 0.017; 0 for no limit")
+                }
                 Some(_) => None,
                 None => Some("must be a number of minutes, such as 90 or 1.5; 0 for no limit"),
             },

@@ -63,6 +63,9 @@ pub struct MaxTtls {
 /// The longest life of a client certificate, in milliseconds: it cannot be taken back.
 pub const MAX_CERTIFICATE_TTL_MILLIS: i64 = 10 * 60 * 1000;
 
+/// The shortest life of a token, in milliseconds: its times are in whole seconds.
+const MIN_TTL_MILLIS: i64 = 1000;
+
 /// The strategy of tokens.
 pub struct TokenResource {
     registry: Registry<Token>,
@@ -130,6 +133,7 @@ impl TokenResource {
             self.check_cluster(cx, &token.spec.cluster_name).await?;
         }
         settle_ttl(&mut token, self.max_token_ttl()?)?;
+        token.metadata.name = Some(unique_name());
         self.store(cx, token, dry_run).await
     }
 
@@ -347,7 +351,17 @@ impl Resource for TokenResource {
 
 /// The life of a new token: what was asked for, or the longest.
 fn settle_ttl(token: &mut Token, max: i64) -> Result<(), Status> {
+    if max < MIN_TTL_MILLIS {
+        return Err(Status::bad_request(format!(
+            "the longest life that is permitted, {max} ms, is less than one second: a setting is too low, or the kubeconfig expires",
+        )));
+    }
     match token.spec.ttl {
+        ttl if (1..MIN_TTL_MILLIS).contains(&ttl) => {
+            return Err(Status::bad_request(format!(
+                "spec.ttl {ttl} is less than min ttl {MIN_TTL_MILLIS}: it is in milliseconds"
+            )));
+        }
         ttl if ttl <= 0 => token.spec.ttl = max,
         ttl if ttl > max => {
             return Err(Status::bad_request(format!(

@@ -212,6 +212,12 @@ async fn a_token_lives_no_longer_than_its_record_and_the_setting() {
         ),
         (600, 0, Ok(600_000)),
         (600, 600_001, Err("spec.ttl 600001 exceeds max ttl 600000")),
+        (7200, 1000, Ok(1000)),
+        (
+            7200,
+            999,
+            Err("spec.ttl 999 is less than min ttl 1000: it is in milliseconds"),
+        ),
     ] {
         let world = World::start().await;
         record(&world, |record| record.spec.ttl = record_secs).await;
@@ -409,4 +415,18 @@ async fn a_certificate_for_the_server_itself_needs_the_right_to_the_cluster() {
     });
     let answer = ask(&world, "alice", spec).await;
     check_refused(&answer, 400, "cluster local not found");
+}
+
+#[tokio::test]
+async fn a_token_without_a_record_lives_at_least_a_second_and_has_a_long_name() {
+    let world = World::start().await;
+    for ttl in [1, 500, 999] {
+        let answer = ask(&world, "alice", json!({ "ttl": ttl })).await;
+        let message = format!("spec.ttl {ttl} is less than min ttl 1000: it is in milliseconds");
+        check_refused(&answer, 400, &message);
+    }
+    let answer = ask(&world, "alice", json!({ "ttl": 1000 })).await;
+    assert_eq!(answer.code, 201, "{}", answer.body);
+    let name = answer.body["metadata"]["name"].as_str().unwrap();
+    assert_eq!(name.strip_prefix("token-").map(str::len), Some(15));
 }
