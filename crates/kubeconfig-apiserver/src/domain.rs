@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use api::ext::{Kubeconfig, Token};
-use api::management::{Cluster, Feature, Node, Setting, User, setting};
+use api::management::{Cluster, Feature, Node, Setting, User, feature, setting};
 use apiserver::Builder;
 use apiserver::health::HealthCheck;
 use apiserver::private_document;
@@ -253,7 +253,9 @@ impl Domain {
             certificate: self.max_ttl(Settings::exec_certificate_ttl),
         };
         let users = Arc::clone(&self.users);
+        let features = Features(self.management.features.clone());
         TokenResource::new(records, users, Arc::clone(&self.minter), max_ttls)
+            .exchanging_while(Arc::new(move || features.enabled(feature::EXT_KUBECONFIGS)))
     }
 
     fn max_ttl(&self, of: fn(&Settings) -> Result<Option<Duration>, InvalidSetting>) -> MaxTtl {

@@ -74,7 +74,11 @@ pub struct TokenResource {
     users: Arc<UserDirectory>,
     minter: Arc<Minter>,
     max_ttls: MaxTtls,
+    exchanges: Exchanges,
 }
+
+/// Whether kubeconfigs give credentials at the moment.
+pub type Exchanges = Arc<dyn Fn() -> bool + Send + Sync>;
 
 const COLUMNS: [Column; 6] = [
     Column::NAME,
@@ -100,7 +104,14 @@ impl TokenResource {
             users,
             minter,
             max_ttls,
+            exchanges: Arc::new(|| true),
         }
+    }
+
+    /// Exchanges logins for credentials of kubeconfigs only while this says so.
+    #[must_use]
+    pub fn exchanging_while(self, exchanges: Exchanges) -> Self {
+        Self { exchanges, ..self }
     }
 
     fn check_caller(&self, cx: &RequestContext, token: &Token) -> Result<(), Status> {
@@ -144,6 +155,10 @@ impl TokenResource {
         mut token: Token,
         dry_run: bool,
     ) -> Result<Token, Status> {
+        if !(self.exchanges)() {
+            let text = "kubeconfigs are turned off by the feature ext-kubeconfigs";
+            return Err(Status::forbidden(self.registry.group_resource(), "", text));
+        }
         let now = cx.clock.now();
         let name = &token.spec.kubeconfig_name;
         let record = self.exchange.record(name, &cx.user.name, now).await?;

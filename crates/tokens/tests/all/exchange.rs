@@ -1,5 +1,7 @@
 //! What a record whose file holds no tokens gives its owner, and nobody else.
 
+use std::sync::atomic::Ordering;
+
 use api::ext::{Kubeconfig, Token};
 use api::management::Cluster;
 use api::management::cluster::{ClientCertificates, SecretReference};
@@ -429,4 +431,17 @@ async fn a_token_without_a_record_lives_at_least_a_second_and_has_a_long_name() 
     assert_eq!(answer.code, 201, "{}", answer.body);
     let name = answer.body["metadata"]["name"].as_str().unwrap();
     assert_eq!(name.strip_prefix("token-").map(str::len), Some(15));
+}
+
+#[tokio::test]
+async fn a_feature_that_is_off_gives_nothing_and_lets_owners_take_back() {
+    let world = World::start().await;
+    record(&world, |_| ()).await;
+    let bearer = bearer(&world).await;
+    world.exchanges.store(false, Ordering::SeqCst);
+    let message = "tokens.ext.cattle.io is forbidden: kubeconfigs are turned off by the feature ext-kubeconfigs";
+    check_refused(&exchange(&world, "c-a").await, 403, message);
+    assert!(world.validity.check(&bearer, "c-a", NOW).is_ok());
+    let own = ask(&world, "alice", json!({})).await;
+    assert_eq!(own.code, 201, "{}", own.body);
 }

@@ -65,6 +65,8 @@ pub(crate) struct World {
     /// Whether the store has confirmed what is in memory.
     /// The earliest time of issue of valid tokens.
     pub(crate) not_before: Arc<ArcSwap<NotBefore>>,
+    /// Whether logins are exchanged.
+    pub(crate) exchanges: Arc<AtomicBool>,
     pub(crate) confirmed: Arc<AtomicBool>,
     pub(crate) clusters: Registry<Cluster>,
     pub(crate) secrets: Registry<Secret>,
@@ -121,6 +123,9 @@ impl World {
         };
         let records = (tokens.clone(), clusters.clone(), exchange);
         let resource = TokenResource::new(records, directory, Arc::clone(&minter), max_ttls());
+        let exchanges = Arc::new(AtomicBool::new(true));
+        let enabled = Arc::clone(&exchanges);
+        let resource = resource.exchanging_while(Arc::new(move || enabled.load(Ordering::SeqCst)));
 
         let records = WebhookRecords::new(secrets.clone(), clusters.clone(), NAMESPACE);
         let reviewer = TokenReviewer::new(Arc::clone(&validity), records.clone());
@@ -162,6 +167,7 @@ impl World {
             require_user,
             confirmed,
             not_before,
+            exchanges,
             clusters,
             secrets,
             minter,
