@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::key_ring::{KeyRing, KeyRingChange, RotationPolicy};
 use crate::signing_key::SigningKeyRecord;
+use crate::steady_time::SteadyTime;
 
 /// Where the keys lie in the store; must be sealed.
 pub const PREFIX: &str = "/tokens/signingkeys/";
@@ -32,6 +33,7 @@ pub struct KeyStore {
     store: Arc<dyn Store>,
     policy: ArcSwap<RotationPolicy>,
     ring: Arc<ArcSwap<KeyRing>>,
+    steady: SteadyTime,
 }
 
 /// Why the keys cannot be used.
@@ -65,6 +67,7 @@ impl KeyStore {
             store,
             policy: ArcSwap::from_pointee(policy),
             ring: Arc::default(),
+            steady: SteadyTime::new(now),
         });
         keys.rotate(now).await?;
         Ok(keys)
@@ -147,7 +150,10 @@ impl KeyStore {
     async fn rotate(&self, now: Timestamp) -> Result<(), KeyStoreError> {
         for _ in 0..ATTEMPTS {
             let ring = self.load().await?;
-            let changes = ring.plan(now, &self.policy.load());
+            let mut changes = ring.plan(now, &self.policy.load());
+            if !self.steady.observe(now) {
+                changes.retain(|change| !matches!(change, KeyRingChange::Drop { .. }));
+            }
             self.ring.store(Arc::new(ring));
             if changes.is_empty() {
                 return Ok(());

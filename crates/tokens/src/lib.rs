@@ -23,6 +23,7 @@ pub mod minter;
 pub mod openid;
 pub mod secret;
 pub mod signing_key;
+mod steady_time;
 pub mod sweeper;
 pub mod token_resource;
 pub mod token_review;

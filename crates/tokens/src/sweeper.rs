@@ -15,6 +15,7 @@ use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::minter::Minter;
+use crate::steady_time::SteadyTime;
 
 /// How often the sweeper looks.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -39,10 +40,14 @@ impl Sweeper {
     pub async fn run(self, shutdown: CancellationToken) {
         // Not at once: a server that starts has better to do.
         let mut look = interval_at(Instant::now() + PERIOD, PERIOD);
+        let steady = SteadyTime::new(self.clock.now());
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                _ = look.tick() => self.sweep().await,
+                _ = look.tick() => {}
+            }
+            if steady.observe(self.clock.now()) {
+                self.sweep().await;
             }
         }
     }

@@ -109,3 +109,20 @@ async fn another_replica_follows_at_once() {
     stop.cancel();
     task.abort();
 }
+
+/// A clock that is wrong for a minute must not end every token for good.
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_removes_no_key() {
+    let (store, _folder) = store();
+    let keys = open(&store, NOW).await;
+    let before = kids(&keys.ring());
+    let year = 400 * 24 * 3600;
+    assert_eq!(kids(&keys.read(seconds(year)).await.unwrap())[..1], before);
+    let after = keys.read(seconds(60)).await.unwrap();
+    assert!(kids(&after).contains(&before[0]));
+    assert!(
+        after
+            .verifying_key(&before[0])
+            .is_some_and(|key| !key.is_expired(NOW))
+    );
+}
