@@ -2,7 +2,10 @@
 #
 #   docker build -t kubeconfig-apiserver .
 #
-# RUST_IMAGE is an Alpine with the Rust that rust-toolchain.toml names; programs built there are static.
+# RUST_IMAGE is an Alpine with the Rust that rust-toolchain.toml names; programs built there are static. A tag can be moved to another image:
+# builds that are released name the image by its digest, which `docker buildx imagetools inspect rust:1.95.0-alpine` prints.
+#
+#   docker build --build-arg RUST_IMAGE=rust:1.95.0-alpine@sha256:… -t kubeconfig-apiserver .
 ARG RUST_IMAGE=rust:1.95.0-alpine
 
 FROM ${RUST_IMAGE} AS build

@@ -1,7 +1,7 @@
 //! The program run to its end: what it says and how it ends where it cannot serve.
 
 use std::ffi::OsStr;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::{process, programs};
@@ -28,10 +28,15 @@ pub struct Outcome {
 pub fn run<A: AsRef<OsStr>>(arguments: &[A]) -> anyhow::Result<Outcome> {
     let mut command = Command::new(programs::server()?);
     command.env_clear().args(arguments).stdin(Stdio::null());
-    let output = process::finish(&mut command, LIMIT)?;
+    outcome(&process::finish(&mut command, LIMIT)?)
+}
+
+/// How a process ended.
+pub(crate) fn outcome(output: &Output) -> anyhow::Result<Outcome> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
     Ok(Outcome {
         code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout)?,
-        stderr: String::from_utf8(output.stderr)?,
+        stdout: text(&output.stdout)?,
+        stderr: text(&output.stderr)?,
     })
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use tempfile::TempDir;
 
+use crate::program::{self, Outcome};
 use crate::{process, programs};
 
 /// Time for all commands of one transcript.
@@ -90,6 +91,15 @@ impl Shell {
         Ok(self)
     }
 
+    /// Adds the program itself, for its commands.
+    pub fn with_program(self) -> anyhow::Result<Self> {
+        symlink(
+            programs::server()?,
+            self.path("bin").join("kubeconfig-apiserver"),
+        )?;
+        Ok(self)
+    }
+
     /// Adds `kubectl-kubeconfig`, and a browser for it, which writes down what it is to open.
     pub fn with_plugin(self) -> anyhow::Result<Self> {
         let bin = self.path("bin");
@@ -127,6 +137,14 @@ impl Shell {
         let inherited = env::var_os("PATH").unwrap_or_default();
         let all = [self.path("bin")].into_iter();
         Ok(env::join_paths(all.chain(env::split_paths(&inherited)))?)
+    }
+
+    /// Runs commands as one script, which ends at the first that fails, with these variables.
+    pub fn run_script(&self, script: &str, variables: &[(&str, &str)]) -> anyhow::Result<Outcome> {
+        let mut command = self.command()?;
+        command.args(["-eu", "-o", "pipefail", "-c", script]);
+        command.envs(variables.iter().copied());
+        program::outcome(&process::finish(&mut command, LIMIT)?)
     }
 
     /// The folders that a command may print, and what a transcript shows instead.

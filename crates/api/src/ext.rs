@@ -1,9 +1,11 @@
 //! `ext.cattle.io/v1`: what a user asks of this server. All kinds are cluster-scoped.
 
+pub mod key_operation;
 pub mod kubeconfig;
 pub mod token;
 mod token_reference;
 
+pub use key_operation::{KeyAction, KeyOperation, KeyOperationSpec, KeyOperationStatus};
 pub use kubeconfig::{Kubeconfig, KubeconfigSpec, KubeconfigStatus};
 pub use token::{Token, TokenPrincipal, TokenSpec, TokenStatus};
 pub use token_reference::TokenReference;

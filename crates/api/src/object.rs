@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{ClusterResourceScope, Metadata, NamespaceResourceScope, Resource};
 
-use crate::ext::{self, Kubeconfig, Token};
+use crate::ext::{self, KeyOperation, Kubeconfig, Token};
 use crate::management::{self, Cluster, Feature, Node, Setting, User};
 
 /// The two traits hold nothing but constants and the place of the metadata, which a function cannot provide: hence a macro.
@@ -32,6 +32,7 @@ macro_rules! resource {
     };
 }
 
+resource!(KeyOperation, ext, ClusterResourceScope);
 resource!(Kubeconfig, ext, ClusterResourceScope);
 resource!(Token, ext, ClusterResourceScope);
 resource!(Cluster, management, ClusterResourceScope);

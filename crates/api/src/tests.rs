@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::ext::{Kubeconfig, Token};
+use crate::ext::{KeyOperation, Kubeconfig, Token};
 use crate::management::{Cluster, Feature, Node, Setting, User};
 
 /// Each key of the example must come back, and an empty object must give `minimal`.
@@ -64,6 +64,10 @@ const OPTIONAL_STRUCTS: &[&str] = &[
 #[test]
 fn every_field_of_a_documented_object_survives() {
     let empty = json!({"metadata": {}, "spec": {}, "status": {}});
+    check::<KeyOperation>(
+        include_str!("examples/keyoperation.yaml"),
+        json!({"metadata": {}, "spec": {"action": ""}, "status": {}}),
+    );
     check::<Kubeconfig>(include_str!("examples/kubeconfig.yaml"), empty.clone());
     check::<Cluster>(include_str!("examples/cluster.yaml"), empty);
     check::<User>(include_str!("examples/user.yaml"), json!({"metadata": {}}));
@@ -102,6 +106,7 @@ fn definitions<T: JsonSchema>() -> Map<String, Value> {
 
 fn all_definitions() -> Map<String, Value> {
     let kinds = [
+        definitions::<KeyOperation>(),
         definitions::<Kubeconfig>(),
         definitions::<Token>(),
         definitions::<Cluster>(),
@@ -117,9 +122,14 @@ fn all_definitions() -> Map<String, Value> {
 fn definitions_have_names_unique_among_all_groups() {
     let names: BTreeSet<String> = all_definitions().keys().cloned().collect();
     let expected = [
+        "io.cattle.ext.v1.EncryptionKeyInfo",
+        "io.cattle.ext.v1.KeyOperation",
+        "io.cattle.ext.v1.KeyOperationSpec",
+        "io.cattle.ext.v1.KeyOperationStatus",
         "io.cattle.ext.v1.Kubeconfig",
         "io.cattle.ext.v1.KubeconfigSpec",
         "io.cattle.ext.v1.KubeconfigStatus",
+        "io.cattle.ext.v1.SigningKeyInfo",
         "io.cattle.ext.v1.Token",
         "io.cattle.ext.v1.TokenPrincipal",
         "io.cattle.ext.v1.TokenReference",

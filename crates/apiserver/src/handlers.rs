@@ -151,7 +151,7 @@ impl<R: Resource> Endpoint for StoredEndpoint<R> {
         self.resource.enabled()
     }
 
-    fn stores(&self) -> bool {
+    fn changes_state(&self) -> bool {
         true
     }
 

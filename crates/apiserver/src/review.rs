@@ -23,6 +23,20 @@ pub trait Review: Send + Sync + 'static {
         None
     }
 
+    /// Whether an answer changes something: such requests are logged as writes are.
+    fn changes_state(&self) -> bool {
+        false
+    }
+
+    /// Answers a question of a dry run, which must not change anything.
+    async fn dry_run(
+        &self,
+        cx: &RequestContext,
+        question: Self::Object,
+    ) -> Result<Self::Object, Status> {
+        self.review(cx, question).await
+    }
+
     /// Answers a question.
     async fn review(
         &self,

@@ -3,7 +3,8 @@
 //! Every request is entered here with its token before it is sent on. Whatever changes a token, its
 //! kubeconfig, its user or its cluster is seen by one task, which asks `Validity` again for the
 //! sessions that it may concern and ends those whose token no longer counts. Expiry has no event:
-//! once a second the task asks for those that are due.
+//! once a second the task asks for those that are due, and for all where the signing keys or the
+//! earliest time of issue have changed.
 //!
 //! A request that was checked just before a change and entered just after is caught by the epoch:
 //! it moves before the task looks, and whoever finds it moved checks once more.
@@ -27,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 /// How often sessions are looked through for tokens that have expired.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How many looks pass until every session is asked for, whatever was seen: a signing key may be
-/// gone.
+/// How many looks pass until every session is asked for, whatever was seen: the store may have been
+/// silent for too long.
 const FULL_LOOK: u64 = 30;
 
 /// Rights that are asked for at the same time.
@@ -162,10 +163,13 @@ impl Sessions {
     /// Ends the sessions of tokens that expire; never returns.
     pub(crate) async fn follow_time(&self) {
         let mut look = tokio::time::interval(LOOK);
+        let mut seen = self.validity.terms();
         for count in 1_u64.. {
             look.tick().await;
             let now = self.clock.now();
-            let all = count % FULL_LOOK == 0;
+            let terms = self.validity.terms();
+            let all = count % FULL_LOOK == 0 || terms != seen;
+            seen = terms;
             self.recheck(|bound| all || bound.is_due(now));
         }
     }

@@ -198,6 +198,7 @@ async fn domain(
         fixed: fixed(&args.listen, certificates),
         issuer: args.listen.issuer(),
         store: backend.store,
+        sealed: backend.sealed,
         confirmed: holds,
         authorizer: as_the_host_decides(host, clock),
         prober: prober::Options {

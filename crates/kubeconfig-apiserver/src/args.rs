@@ -4,6 +4,7 @@ mod aggregated;
 mod check;
 mod cluster;
 mod id_token;
+mod keys;
 mod zone;
 
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ pub(crate) use cluster::{
     AddArgs, ClusterArgs, ClusterCommand, EndpointArgs, OidcArgs, RemoveArgs, WebhookArgs,
 };
 pub(crate) use id_token::IdTokenArgs;
+pub(crate) use keys::{KeysArgs, KeysCommand};
 pub(crate) use zone::ZoneArgs;
 
 /// Hands out kubeconfigs whose tokens open real clusters, and takes them back.
@@ -94,6 +96,18 @@ pub(crate) enum Command {
     ///   kubeconfig-apiserver cluster list
     #[command(verbatim_doc_comment)]
     Cluster(ClusterArgs),
+
+    /// Lists, rotates and replaces the keys of a running server.
+    ///
+    /// Each command is a request to the server as the user of a kubeconfig file, who must be an
+    /// administrator there. One request is enough for all replicas. docs/emergency.md says which command is for which
+    /// emergency.
+    ///
+    ///   export KUBECONFIG=./data/admin.kubeconfig
+    ///   kubeconfig-apiserver keys list
+    ///   kubeconfig-apiserver keys revoke-all
+    #[command(verbatim_doc_comment)]
+    Keys(KeysArgs),
 
     /// Looks at an installation in a host cluster and says what is wrong and what to do.
     ///

@@ -25,6 +25,8 @@ use machinery::time::SystemClock;
 
 use crate::args::{ClusterArgs, ClusterCommand};
 
+pub(crate) use progress::say;
+
 /// The server whose clusters these are.
 pub(crate) struct Server {
     /// As the user of the file.
@@ -39,7 +41,7 @@ pub(crate) struct Server {
 /// One line that says what is wrong and what would be right.
 pub(crate) async fn run(args: &ClusterArgs) -> Result<()> {
     let server = Server {
-        client: client::client(args.kubeconfig.as_deref()).await?,
+        client: client::client(args.kubeconfig.as_deref(), None).await?,
         namespace: args.namespace.clone(),
     };
     match &args.command {

@@ -1,18 +1,30 @@
 //! The data folder: private to its owner, its files replaced as a whole.
+//!
+//! The folder holds a key that signs administrators. So a folder that someone else owns, or that others could have put files into, is refused,
+//! and nothing is changed in it: a mistyped `--data-dir /tmp` must not make `/tmp` private.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+
+/// Bits of a mode that let other users in.
+const OTHERS: u32 = 0o077;
+
+/// The folder of the database in it, which every start makes.
+pub(crate) const STORE: &str = "store";
 
 /// The data folder of a standalone server.
 #[derive(Clone, Debug)]
 pub(crate) struct DataDir(PathBuf);
 
 impl DataDir {
-    /// Makes the folder if it is missing, and private in any case.
+    /// Opens the folder: makes it if it is missing, and makes it private if it is empty or of an earlier start.
+    ///
+    /// # Errors
+    /// The folder is of another user, or others can access it and it holds something else.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let named = || format!("data folder {}", path.display());
         DirBuilder::new()
@@ -20,10 +32,22 @@ impl DataDir {
             .mode(0o700)
             .create(path)
             .with_context(named)?;
-        if !fs::metadata(path).with_context(named)?.is_dir() {
+        let metadata = fs::metadata(path).with_context(named)?;
+        if !metadata.is_dir() {
             bail!("data folder {} is not a folder", path.display());
         }
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).with_context(named)?;
+        check_owner(&metadata).with_context(named)?;
+        let mode = metadata.mode() & 0o7777;
+        if mode & OTHERS != 0 {
+            if !is_ours_to_close(path).with_context(named)? {
+                bail!(
+                    "data folder {} has mode {mode:04o} and holds files of something else: name a folder of its own, or make it private with chmod 0700",
+                    path.display()
+                );
+            }
+            let private = fs::Permissions::from_mode(0o700);
+            fs::set_permissions(path, private).with_context(named)?;
+        }
         Ok(Self(path.canonicalize().with_context(named)?))
     }
 
@@ -40,6 +64,39 @@ impl DataDir {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
+    }
+
+    /// Reads a file that holds a secret; `None` where there is none.
+    ///
+    /// # Errors
+    /// The file is of another user, or others can read or write it: the secret may be known.
+    pub(crate) fn read_private(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.check_private(name)?;
+        self.read(name)
+    }
+
+    /// Checks that a file is of this user and that no other can access it, if there is one.
+    ///
+    /// # Errors
+    /// As [`Self::read_private`].
+    pub(crate) fn check_private(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+        };
+        check_owner(&metadata).with_context(|| path.display().to_string())?;
+        let mode = metadata.mode() & 0o777;
+        if mode & OTHERS != 0 {
+            bail!(
+                "{} has mode {mode:04o}, it must not be accessible to others: if no other user could read it, run chmod 0600; otherwise replace it as docs/emergency.md says",
+                path.display()
+            );
+        }
+        Ok(())
     }
 
     /// Replaces a file as a whole, readable by its owner only; after a crash it holds the old content or the new.
@@ -59,5 +116,94 @@ impl DataDir {
             File::open(&self.0)?.sync_all()
         };
         write().with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// Refuses what belongs to another user, who could change it at any time.
+fn check_owner(metadata: &fs::Metadata) -> Result<()> {
+    let (owner, own) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner != own {
+        bail!("it belongs to the user with id {owner}, and this process runs as {own}");
+    }
+    Ok(())
+}
+
+/// Whether a folder is empty, or is one that a server has used before.
+fn is_ours_to_close(path: &Path) -> std::io::Result<bool> {
+    let is_empty = fs::read_dir(path)?.next().is_none();
+    Ok(is_empty || path.join(STORE).is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Opens a folder of this mode, with one entry in it unless its name is empty.
+    fn open(mode: u32, entry: &str) -> (TempDir, Result<(), String>) {
+        let folder = TempDir::new().unwrap();
+        if !entry.is_empty() {
+            fs::create_dir(folder.path().join(entry)).unwrap();
+        }
+        set_mode(folder.path(), mode);
+        let opened = DataDir::open(folder.path()).map(|_| ());
+        let name = folder.path().display().to_string();
+        let opened = opened.map_err(|error| format!("{error:#}").replace(&name, "FOLDER"));
+        (folder, opened)
+    }
+
+    #[test]
+    fn a_folder_of_something_else_is_left_as_it_is() {
+        let refused = |mode: &str| {
+            Err(format!(
+                "data folder FOLDER has mode {mode} and holds files of something else: name a folder of its own, or make it private with chmod 0700"
+            ))
+        };
+        for (before, entry, expected, after) in [
+            (0o1777, "others", refused("1777"), 0o1777),
+            (0o755, "others", refused("0755"), 0o755),
+            (0o700, "others", Ok(()), 0o700),
+            (0o755, "store", Ok(()), 0o700),
+            (0o777, "", Ok(()), 0o700),
+        ] {
+            let (folder, opened) = open(before, entry);
+            assert_eq!(opened, expected, "{before:o} {entry}");
+            assert_eq!(mode(folder.path()), after, "{before:o} {entry}");
+        }
+    }
+
+    #[test]
+    fn a_missing_folder_is_made_private() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("a/b");
+        DataDir::open(&path).unwrap();
+        assert_eq!(mode(&path), 0o700);
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_is_refused() {
+        let folder = TempDir::new().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        assert_eq!(data.read_private("ca.key").unwrap(), None);
+        data.write("ca.key", b"secret").unwrap();
+        assert_eq!(
+            data.read_private("ca.key").unwrap(),
+            Some(b"secret".to_vec())
+        );
+        for exposed in [0o644, 0o640, 0o604, 0o620, 0o602] {
+            set_mode(&data.path("ca.key"), exposed);
+            let refused = data.read_private("ca.key").unwrap_err().to_string();
+            let expected = format!("ca.key has mode {exposed:04o}, it must not be");
+            assert!(refused.contains(&expected), "{refused}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use api::ext::{Kubeconfig, Token};
-use api::management::{Cluster, Feature, Node, Setting, User, setting};
+use api::management::{Cluster, Feature, Node, Setting, User, feature, setting};
 use apiserver::Builder;
 use apiserver::health::HealthCheck;
 use apiserver::private_document;
@@ -26,9 +26,11 @@ use management::feature::Features;
 use management::settings::{Fixed, InvalidSetting, Settings};
 use storage::Store;
 use storage::cache::{Cache, CacheBuilder};
+use storage::sealed::Sealed;
 use tokens::cluster_credential::{ClusterAuthenticator, WebhookRecords};
 use tokens::exchange::Exchange;
 use tokens::jwt::{VerifiedCache, Verifier};
+use tokens::key_operation::KeyOperations;
 use tokens::key_ring::RotationPolicy;
 use tokens::key_store::KeyStore;
 use tokens::minter::Minter;
@@ -38,7 +40,7 @@ use tokens::sweeper::Sweeper;
 use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource, TokenResourceParts};
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use tokens::user_directory::{DisabledUsers, UserDirectory};
-use tokens::validity::{Confirmed, Validity, ValidityParts};
+use tokens::validity::{Confirmed, NotBefore, ReadNotBefore, Validity, ValidityParts};
 use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
@@ -76,6 +78,8 @@ pub(crate) struct DomainParts {
     pub(crate) issuer: String,
     /// Where the signing keys are.
     pub(crate) store: Arc<dyn Store>,
+    /// The same store, where it encrypts.
+    pub(crate) sealed: Option<Arc<Sealed>>,
     /// Whether what is in memory can be relied on.
     pub(crate) confirmed: Confirmed,
     /// Decides what users may do with clusters.
@@ -101,6 +105,7 @@ pub(crate) struct Domain {
     origins: Arc<Origins>,
     minter: Arc<Minter>,
     keys: Arc<KeyStore>,
+    sealed: Option<Arc<Sealed>>,
     zone: Option<Zone>,
     prober: prober::Options,
     clock: Arc<dyn Clock>,
@@ -145,6 +150,7 @@ impl Domain {
             users: Arc::clone(&users),
             authorizer: parts.authorizer,
             confirmed: Arc::clone(&parts.confirmed),
+            not_before: not_before(&settings),
         }));
         let minting = settings.clone();
         let origins = Origins {
@@ -167,17 +173,19 @@ impl Domain {
             validity,
             minter: Arc::new(minter),
             keys,
+            sealed: parts.sealed,
             zone: parts.zone,
             prober: parts.prober,
             clock: parts.clock,
         })
     }
 
-    /// Serves kubeconfigs and tokens, ready while the store answers and the cache keeps up with it.
+    /// Serves kubeconfigs, tokens and operations on keys, ready while the store answers and the cache keeps up with it.
     pub(crate) fn serve(&self, server: Builder) -> Builder {
         server
             .resource(self.kubeconfig_resource())
             .resource(self.token_resource())
+            .review(KeyOperations::new(self.keys(), self.sealed.clone()))
             .health_check(self.store_check())
     }
 
@@ -253,6 +261,7 @@ impl Domain {
     }
 
     pub(crate) fn token_resource(&self) -> TokenResource {
+        let features = Features(self.management.features.clone());
         TokenResource::new(TokenResourceParts {
             registry: self.records.tokens.clone(),
             clusters: self.management.clusters.clone(),
@@ -260,6 +269,7 @@ impl Domain {
                 kubeconfigs: self.records.kubeconfigs.clone(),
                 signers: self.signers.clone(),
                 validity: self.validity(),
+                enabled: Arc::new(move || features.enabled(feature::EXT_KUBECONFIGS)),
             },
             users: Arc::clone(&self.users),
             origins: Arc::clone(&self.origins),
@@ -339,6 +349,16 @@ impl Domain {
 /// The answer where a setting makes a request impossible.
 fn invalid(setting: InvalidSetting) -> Status {
     Status::internal(setting.to_string())
+}
+
+/// Reads the earliest time of issue of valid tokens from the settings.
+fn not_before(settings: &Settings) -> ReadNotBefore {
+    let settings = settings.clone();
+    Arc::new(move || match settings.token_not_before() {
+        Ok(None) => NotBefore::Any,
+        Ok(Some(time)) => NotBefore::Time(time),
+        Err(_) => NotBefore::Never,
+    })
 }
 
 /// Reads the store, and follows it from then on.

@@ -1,10 +1,14 @@
 //! Log lines to stderr; stdout belongs to what commands answer.
 
+mod bounded;
+
 use std::io::{IsTerminal, Write, stderr};
 
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{LogArgs, LogFormat};
+
+use bounded::Bounded;
 
 /// Our commands say themselves what went wrong, and once.
 const QUIET: &str = "kube_client=off";
@@ -14,9 +18,10 @@ pub(crate) fn start(args: &LogArgs) {
     let parsed = EnvFilter::try_new(format!("{QUIET},{}", args.log_level));
     let complaint = parsed.as_ref().err().map(ToString::to_string);
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
+    let is_json = args.log_format == LogFormat::Json;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(stderr);
+        .with_writer(move || Bounded::new(stderr(), is_json));
     match args.log_format {
         LogFormat::Text => builder.with_ansi(stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().init(),

@@ -11,10 +11,12 @@ mod data_dir;
 mod demo;
 mod domain;
 mod external_url;
+mod keys;
 mod logging;
 mod login;
 mod pki;
 mod standalone;
+mod table;
 mod tasks;
 mod user_file;
 mod version;
@@ -53,6 +55,7 @@ fn run(command: Command) -> Result<()> {
             Command::Standalone(args) => standalone::run(args).await,
             Command::Aggregated(args) => aggregated::run(*args).await,
             Command::Cluster(args) => cluster::run(&args).await,
+            Command::Keys(args) => keys::run(&args).await,
             Command::Check(args) => check::run(&args).await,
         }
     })

@@ -36,7 +36,7 @@ pub(crate) struct Authority {
 impl Authority {
     /// Loads the CA, or makes one at the first start.
     pub(crate) fn load_or_create(data: &DataDir, clock: Arc<dyn Clock>) -> Result<Self> {
-        let stored = (data.read(CA_CERTIFICATE)?, data.read(CA_KEY)?);
+        let stored = (data.read(CA_CERTIFICATE)?, data.read_private(CA_KEY)?);
         let authority = match stored {
             (Some(certificate), Some(key)) => {
                 let text = |bytes| {

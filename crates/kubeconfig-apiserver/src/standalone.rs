@@ -14,13 +14,12 @@ use apiserver::GenericServer;
 use apiserver::server::{Server, Workers};
 use auth::client_certificate::{ClientCertificate, ClientCertificateVerifier, bundle_from_pem};
 use machinery::time::{Clock, SystemClock};
-use storage::Store;
 use storage::sealed::{Keyring, Sealed};
 use storage::sqlite::{Sqlite, SqliteOptions};
 use tokens::authenticator::TokenAuthenticator;
 
 use crate::args::StandaloneArgs;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, STORE};
 use crate::demo;
 use crate::external_url;
 use crate::login::Login;
@@ -35,6 +34,9 @@ use named_certificates::NamedCertificates;
 
 /// How long requests under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
+
+/// The file of the keys that encrypt secrets in the store.
+const ENCRYPTION_KEYS: &str = "encryption.keys";
 
 /// Who signs the tokens, where no external URL says so: it must not change with the port.
 const DEFAULT_ISSUER: &str = "https://kubeconfig-apiserver";
@@ -128,10 +130,12 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
 }
 
 /// The SQLite file in the data folder, with everything secret sealed.
-fn open_store(data: &DataDir, tasks: &Tasks) -> Result<Arc<dyn Store>> {
-    let sqlite = Sqlite::open(&data.path("store"), SqliteOptions::default())
+fn open_store(data: &DataDir, tasks: &Tasks) -> Result<Arc<Sealed>> {
+    let sqlite = Sqlite::open(&data.path(STORE), SqliteOptions::default())
         .context("the data folder cannot be used")?;
-    let keyring = Keyring::load_or_create(&data.path("encryption.keys"))
+    data.check_private(ENCRYPTION_KEYS)
+        .context("the encryption keys cannot be used")?;
+    let keyring = Keyring::load_or_create(&data.path(ENCRYPTION_KEYS))
         .context("the encryption keys cannot be used")?;
     let sqlite = Arc::new(sqlite);
     tasks.spawn("store check", check_store(Arc::clone(&sqlite)));

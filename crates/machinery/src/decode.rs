@@ -13,7 +13,7 @@ use serde_json::Value;
 
 mod bytes;
 mod conform;
-mod date_time;
+pub mod date_time;
 mod failure_text;
 mod field_validation;
 mod path;

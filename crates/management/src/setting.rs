@@ -1,5 +1,7 @@
 //! `settings.management.cattle.io`: values by name.
 
+use std::time::Duration;
+
 use api::management::{self, Setting, setting};
 use apiserver::cell::{AGE, age};
 use apiserver::description::{Description, KindSchema};
@@ -9,10 +11,12 @@ use apiserver::resource::{Resource, Write};
 use apiserver::stored_object::Index;
 use async_trait::async_trait;
 use jiff::Timestamp;
+use machinery::decode::date_time;
 use machinery::field::{self, ErrorList, Path};
-use machinery::meta::GroupResource;
+use machinery::meta::{GroupKind, GroupResource};
 use machinery::status::Status;
 use machinery::table::Column;
+use machinery::time::rfc3339;
 use serde_json::Value;
 
 use crate::description::describe;
@@ -37,6 +41,9 @@ const COLUMNS: [Column; 3] = [
     ),
     AGE,
 ];
+
+/// The shortest life that a setting may permit: times of tokens are in whole seconds.
+const MIN_LIFE: Duration = Duration::from_secs(1);
 
 /// The strategy of settings.
 pub struct SettingResource {
@@ -88,6 +95,9 @@ impl Resource for SettingResource {
         let fault = match name {
             _ if value.is_empty() => None,
             name if name.ends_with("-ttl-minutes") => match parse_minutes(value) {
+                Some(life) if !life.is_zero() && life < MIN_LIFE => {
+                    Some("must be at least one second, which is 0.017; 0 for no limit")
+                }
                 Some(_) => None,
                 None => Some("must be a number of minutes, such as 90 or 1.5; 0 for no limit"),
             },
@@ -105,6 +115,10 @@ impl Resource for SettingResource {
             {
                 Some("must be true or false")
             }
+            setting::AUTH_TOKEN_NOT_BEFORE => match date_time::parse(value) {
+                Ok(_) => None,
+                Err(_) => Some("must be a time in RFC 3339, such as 2026-01-02T03:04:05Z"),
+            },
             _ => None,
         };
         fault
@@ -112,9 +126,11 @@ impl Resource for SettingResource {
             .unwrap_or_default()
     }
 
-    async fn admit(&self, _cx: &RequestContext, write: Write<'_, Setting>) -> Result<(), Status> {
-        let Write::Delete(gone) = write else {
-            return Ok(());
+    async fn admit(&self, cx: &RequestContext, write: Write<'_, Setting>) -> Result<(), Status> {
+        let gone = match write {
+            Write::Delete(gone) => gone,
+            Write::Create(new) => return refuse_future(new, cx.clock.now()),
+            Write::Update { object, .. } => return refuse_future(object, cx.clock.now()),
         };
         let name = gone.metadata.name.as_deref().unwrap_or_default();
         match setting::BUILT_IN.iter().any(|known| known.name == name) {
@@ -125,5 +141,24 @@ impl Resource for SettingResource {
             )),
             false => Ok(()),
         }
+    }
+}
+
+/// Refuses a limit in the future: it would end every token that is issued until then, too.
+fn refuse_future(setting: &Setting, now: Timestamp) -> Result<(), Status> {
+    let is_limit = setting.metadata.name.as_deref() == Some(setting::AUTH_TOKEN_NOT_BEFORE);
+    match date_time::parse(&setting.value) {
+        Ok(time) if is_limit && time > now => {
+            let path = Path::root("value");
+            let fault = format!("must not be later than now, {}", rfc3339(now));
+            let error = field::Error::invalid(&path, setting.value.as_str(), fault);
+            let kind = GroupKind::from_static(management::GROUP, Setting::KIND);
+            Err(Status::invalid(
+                &kind,
+                setting::AUTH_TOKEN_NOT_BEFORE,
+                &[error],
+            ))
+        }
+        _ => Ok(()),
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use api::management::{Setting, setting};
 use apiserver::registry::Registry;
+use jiff::Timestamp;
+use machinery::decode::date_time;
 
 /// Reads settings from the watch cache each time, so that a change acts at once.
 #[derive(Clone)]
@@ -24,6 +26,11 @@ pub struct InvalidSetting {
     value: String,
     expected: &'static str,
 }
+
+/// The setting `auth-token-not-before` is not a time in RFC 3339.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("setting {} is not a time in RFC 3339", setting::AUTH_TOKEN_NOT_BEFORE)]
+pub struct NotATime;
 
 /// Limits of a life; `None` is no limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,6 +73,21 @@ impl Settings {
             || setting::built_in_default(name).to_owned(),
             |value| (*value).clone(),
         )
+    }
+
+    /// The earliest time of issue of valid tokens; `None` for no limit. The value is parsed once for
+    /// each state of the setting, since this is called for every request.
+    ///
+    /// # Errors
+    /// The setting is not a time: no token is valid then.
+    pub fn token_not_before(&self) -> Result<Option<Timestamp>, NotATime> {
+        let name = setting::AUTH_TOKEN_NOT_BEFORE;
+        match self.registry.derived(("", name), not_before) {
+            Some(found) => *found,
+            // A value that is not even text.
+            None if self.registry.contains(("", name)) => Err(NotATime),
+            None => Ok(None),
+        }
     }
 
     /// Whether users need an object to have kubeconfigs. Only `false` says that they need none.
@@ -202,6 +224,22 @@ pub(crate) fn parse_count(text: &str) -> Option<usize> {
     text.parse().ok().filter(|_| is_number)
 }
 
+/// Reads the setting. The log says once that a value is not a time.
+fn not_before(setting: &Setting) -> Result<Option<Timestamp>, NotATime> {
+    match setting.effective() {
+        "" => Ok(None),
+        text => date_time::parse(text).map(Some).map_err(|error| {
+            let setting = setting::AUTH_TOKEN_NOT_BEFORE;
+            tracing::error!(
+                error,
+                setting,
+                "no token is valid until this setting is empty or a time"
+            );
+            NotATime
+        }),
+    }
+}
+
 /// A number of minutes, fractions allowed, as Go parses a duration of that many `m`; `None` for anything else, and for what no duration holds.
 pub(crate) fn parse_minutes(text: &str) -> Option<Duration> {
     let digits = text
@@ -220,6 +258,32 @@ pub(crate) fn parse_minutes(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_cannot_be_read_permits_no_token() {
+        let time = |text: &str| Ok(Some(text.parse().unwrap()));
+        for (value, expected) in [
+            ("", Ok(None)),
+            ("2026-01-02T03:04:05Z", time("2026-01-02T03:04:05Z")),
+            (
+                "2026-01-02T03:04:05.5+02:00",
+                time("2026-01-02T01:04:05.5Z"),
+            ),
+            ("now", Err(NotATime)),
+            ("2026-01-02", Err(NotATime)),
+            ("2026-01-02 03:04:05Z", Err(NotATime)),
+            ("2026-01-02T03:04:05", Err(NotATime)),
+            ("2026-02-30T03:04:05Z", Err(NotATime)),
+            ("1767323045", Err(NotATime)),
+            (" ", Err(NotATime)),
+        ] {
+            let setting = Setting {
+                value: value.to_owned(),
+                ..Setting::default()
+            };
+            assert_eq!(not_before(&setting), expected, "{value:?}");
+        }
+    }
 
     #[test]
     fn minutes_are_parsed_as_go_does() {

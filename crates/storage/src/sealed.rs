@@ -7,7 +7,7 @@
 //! access to the disk *and* is what a restored backup does.
 //!
 //! A nonce is 96 random bits, which NIST SP 800-38D limits to 2^32 values for each key: rotate by
-//! putting a new key on top of the file, restarting, and calling [`Sealed::reseal`].
+//! putting a new key on top of the file, restarting, and calling [`Sealed::reseal_all`].
 
 use std::sync::Arc;
 
@@ -22,11 +22,13 @@ use crate::{
 mod adoption;
 mod envelope;
 mod keyring;
+mod reseal;
 #[cfg(test)]
 mod tests;
 
 pub use self::adoption::Adopted;
 pub use self::keyring::{Keyring, KeyringError};
+pub use self::reseal::{KeyInUse, Resealed};
 
 /// Records read at a time when resealing.
 const PAGE: usize = 500;
@@ -56,7 +58,7 @@ impl Sealed {
     ///
     /// # Errors
     /// `Unavailable`, `Corrupt` of the store beneath.
-    pub async fn reseal(&self, prefix: &str) -> Result<usize, Error> {
+    async fn reseal(&self, prefix: &str) -> Result<usize, Error> {
         let mut options = ListOptions {
             limit: Some(PAGE),
             ..ListOptions::default()

@@ -36,6 +36,8 @@ pub struct Exchange {
     pub signers: Registry<Secret>,
     /// Decides whether a record still has its user.
     pub validity: Arc<Validity>,
+    /// Whether kubeconfigs give credentials at the moment.
+    pub enabled: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// A record with less life than this has expired, in milliseconds: tokens end at whole seconds.

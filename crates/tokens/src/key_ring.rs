@@ -16,7 +16,7 @@
 //!   laptop that slept), the old key is [extended](KeyRingChange::Extend) until it may take over.
 //!   Only where no key is left, the first one signs at once.
 //! * A key verifies until the last token that it can have signed is expired, leeway included.
-//! * Emergency is different: [`KeyRing::revoke_all`] drops every key at once and starts a new one.
+//! * Emergency is different: [`crate::key_store::KeyStore::revoke_all`] replaces every key at once.
 //!   Caches of the JWKS lag behind by up to one overlap.
 //!
 //! Plans of two replicas at the same moment create two keys; that is harmless, the same one wins
@@ -36,6 +36,19 @@ pub use rotation_policy::RotationPolicy;
 #[derive(Debug, Default)]
 pub struct KeyRing {
     keys: Vec<Arc<SigningKey>>,
+}
+
+/// The stage of a key's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// Published, does not sign yet.
+    Pending,
+    /// Signs new tokens.
+    Signing,
+    /// Signs no more; its tokens are valid.
+    Verifying,
+    /// All its tokens have expired.
+    Expired,
 }
 
 /// One change that a plan asks for. The changes of a plan are written in its order.
@@ -138,14 +151,20 @@ impl KeyRing {
         changes
     }
 
-    /// After a compromise: drops every key, the waiting ones too, and starts a new one at once. All
-    /// older tokens fail as soon as the change is seen. A crash between the writes leaves no key at
-    /// all, and the next [`plan`](Self::plan) makes one.
+    /// All keys, in the order of their first use.
+    pub fn keys(&self) -> impl Iterator<Item = &SigningKey> {
+        self.keys.iter().map(Arc::as_ref)
+    }
+
+    /// Returns the stage of its life that a key of this ring is in.
     #[must_use]
-    pub fn revoke_all(&self, now: Timestamp, policy: &RotationPolicy) -> Vec<KeyRingChange> {
-        let mut changes: Vec<_> = self.keys.iter().map(drop_key).collect();
-        changes.push(create(policy.schedule(now, now)));
-        changes
+    pub fn state(&self, key: &SigningKey, now: Timestamp) -> KeyState {
+        match self.signer(now) {
+            Some(signer) if signer.kid() == key.kid() => KeyState::Signing,
+            _ if key.is_expired(now) => KeyState::Expired,
+            _ if is_pending(key, now) => KeyState::Pending,
+            _ => KeyState::Verifying,
+        }
     }
 
     /// Of the keys that have activated, the last.

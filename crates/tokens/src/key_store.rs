@@ -1,5 +1,7 @@
 //! The signing keys in the store: loaded, rotated, never printed. Where they lie must be sealed; the binary sees to that.
 
+mod operations;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -12,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::key_ring::{KeyRing, KeyRingChange, RotationPolicy};
 use crate::signing_key::{SigningKey, SigningKeyRecord};
+use crate::steady_time::SteadyTime;
 
 /// Where the keys lie in the store; must be sealed.
 pub const PREFIX: &str = "/tokens/signingkeys/";
@@ -32,6 +35,7 @@ pub struct KeyStore {
     ring: Arc<ArcSwap<KeyRing>>,
     /// Records that cannot be used.
     complaints: Complaints,
+    steady: SteadyTime,
 }
 
 /// What the store holds.
@@ -76,6 +80,7 @@ impl KeyStore {
             policy: ArcSwap::from_pointee(policy),
             ring: Arc::default(),
             complaints: Complaints::default(),
+            steady: SteadyTime::new(now),
         });
         keys.rotate(now).await?;
         Ok(keys)
@@ -159,7 +164,10 @@ impl KeyStore {
         for _ in 0..ATTEMPTS {
             let Loaded { ring, unusable } = self.load().await?;
             let has_none = ring.published(now).next().is_none();
-            let changes = ring.plan(now, &self.policy.load());
+            let mut changes = ring.plan(now, &self.policy.load());
+            if !self.steady.observe(now) {
+                changes.retain(|change| !matches!(change, KeyRingChange::Drop { .. }));
+            }
             self.ring.store(Arc::new(ring));
             if has_none && !unusable.is_empty() {
                 let names = unusable.iter().map(ToString::to_string);
@@ -177,12 +185,7 @@ impl KeyStore {
 
     /// The keys that can be used. One that cannot costs itself alone: its tokens are refused.
     async fn load(&self) -> Result<Loaded, KeyStoreError> {
-        let options = ListOptions {
-            at: At::Latest,
-            after: None,
-            limit: None,
-        };
-        let page = self.store.list(PREFIX, &options).await?;
+        let page = self.store.list(PREFIX, &everything()).await?;
         let (mut keys, mut unusable) = (Vec::new(), Vec::new());
         for record in page.records {
             match usable(&record) {
@@ -240,6 +243,14 @@ fn usable(record: &Record) -> Result<SigningKey, &'static str> {
         return Err("its kid is not the name of its record");
     }
     SigningKey::load(&stored).map_err(|_| "it is not the key that its kid stands for")
+}
+
+fn everything() -> ListOptions {
+    ListOptions {
+        at: At::Latest,
+        after: None,
+        limit: None,
+    }
 }
 
 /// Somebody else doing the same at this moment is no failure: the keys are read again after every change.

@@ -19,6 +19,7 @@ use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::minter::Minter;
+use crate::steady_time::SteadyTime;
 use crate::validity::Confirmed;
 
 /// How often the sweeper looks.
@@ -71,11 +72,15 @@ impl Sweeper {
     pub async fn run(self, shutdown: CancellationToken) {
         // Not at once: a server that starts has better to do.
         let mut look = interval_at(Instant::now() + PERIOD, PERIOD);
+        let steady = SteadyTime::new(self.clock.now());
         let mut missing = Missing::default();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                _ = look.tick() => self.sweep(&mut missing).await,
+                _ = look.tick() => {}
+            }
+            if steady.observe(self.clock.now()) {
+                self.sweep(&mut missing).await;
             }
         }
     }

@@ -65,6 +65,9 @@ pub struct MaxTtls {
 /// The longest life of a client certificate, in milliseconds: it cannot be taken back.
 pub const MAX_CERTIFICATE_TTL_MILLIS: i64 = 10 * 60 * 1000;
 
+/// The shortest life of a token, in milliseconds: its times are in whole seconds.
+const MIN_TTL_MILLIS: i64 = 1000;
+
 /// The strategy of tokens.
 pub struct TokenResource {
     parts: TokenResourceParts,
@@ -138,6 +141,7 @@ impl TokenResource {
         let named = token.spec.cluster_names.iter().map(String::as_str);
         self.check_reach(&minting, named)?;
         settle_ttl(&mut token, self.max_token_ttl(&minting)?)?;
+        token.metadata.name = Some(unique_name());
         self.store(&minting, token).await
     }
 
@@ -147,6 +151,11 @@ impl TokenResource {
         minting: Minting<'_>,
         mut token: Token,
     ) -> Result<Token, Status> {
+        if !(self.parts.exchange.enabled)() {
+            let text = "kubeconfigs are turned off by the feature ext-kubeconfigs";
+            let resource = self.parts.registry.group_resource();
+            return Err(Status::forbidden(resource, "", text));
+        }
         let (cx, now) = (minting.cx, minting.cx.clock.now());
         let (name, id) = (&token.spec.kubeconfig_name, &token.spec.cluster_name);
         let record = self.parts.exchange.record(name, &cx.user.name, now).await?;
@@ -429,7 +438,17 @@ fn pin_cluster(token: &mut Token, cluster: &Cluster) {
 
 /// The life of a new token: what was asked for, or the longest.
 fn settle_ttl(token: &mut Token, max: i64) -> Result<(), Status> {
+    if max < MIN_TTL_MILLIS {
+        return Err(Status::bad_request(format!(
+            "the longest life that is permitted, {max} ms, is less than one second: a setting is too low, or the kubeconfig expires",
+        )));
+    }
     match token.spec.ttl {
+        ttl if (1..MIN_TTL_MILLIS).contains(&ttl) => {
+            return Err(Status::bad_request(format!(
+                "spec.ttl {ttl} is less than min ttl {MIN_TTL_MILLIS}: it is in milliseconds"
+            )));
+        }
         ttl if ttl <= 0 => token.spec.ttl = max,
         ttl if ttl > max => {
             return Err(Status::bad_request(format!(

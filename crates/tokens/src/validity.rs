@@ -8,6 +8,7 @@
 //! * its user exists, is enabled and has the uid that it was minted for, and so has the cluster,
 //! * the tokens that it or its kubeconfig was created with are all valid, too,
 //! * its user may still `get` the cluster; for a token with groups, which is an administrator's, `delete` it,
+//! * it was not issued before the time that an administrator may have set ([`NotBefore`]),
 //! * and, where other replicas write too, the store has confirmed lately that all this is so.
 //!
 //! Everything but the user's right is read from memory: no check waits for the store, and a delete acts as soon as the watch cache of the
@@ -19,6 +20,7 @@
 //! and its user may be faster than the watch. Only bearers of signed tokens can cause that, and only while those are young.
 
 mod facts;
+mod not_before;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +37,10 @@ use jiff::Timestamp;
 use self::facts::{ClusterFacts, KubeconfigFacts, TokenFacts};
 use crate::authenticator::EXTRA_TOKEN;
 use crate::jwt::{Refusal as JwtRefusal, Verified, Verifier};
+use crate::key_ring::KeyRing;
 use crate::user_directory::{UserDirectory, UserFacts};
+
+pub use self::not_before::{NotBefore, ReadNotBefore};
 
 /// A token younger than this may have been minted by another replica a moment ago, in seconds.
 const YOUNG_SECS: i64 = 30;
@@ -67,6 +72,8 @@ pub struct ValidityParts {
     pub authorizer: Arc<dyn Authorizer>,
     /// Tells whether the records in memory can be relied on: no token is valid otherwise.
     pub confirmed: Confirmed,
+    /// Reads the earliest time of issue of valid tokens.
+    pub not_before: ReadNotBefore,
 }
 
 /// Whether what is in memory was compared with the store lately.
@@ -99,6 +106,9 @@ pub enum Refusal {
     /// The store does not answer, so the token may have been revoked.
     #[error("the records have not been confirmed by the store for too long")]
     Unconfirmed,
+    /// It was issued before the time that an administrator has set.
+    #[error("the token was issued before the setting auth-token-not-before permits")]
+    TooOld,
     /// Its user does not exist, is disabled, or is a later one of the name.
     #[error("the user of the token does not exist or is disabled")]
     NoUser,
@@ -108,6 +118,14 @@ pub enum Refusal {
     /// The authorizer does not say whether the user may get the cluster.
     #[error("the access of the user to the cluster cannot be checked")]
     AccessUnknown,
+}
+
+/// What all tokens depend on in addition to their records: the signing keys, and the earliest time of
+/// issue. When these change, a token that was valid before may be invalid.
+#[derive(Clone)]
+pub struct Terms {
+    keys: Arc<KeyRing>,
+    not_before: NotBefore,
 }
 
 /// A token that was valid when it was checked.
@@ -123,6 +141,14 @@ impl Validity {
     /// Over these records.
     pub fn new(parts: ValidityParts) -> Self {
         Self { parts }
+    }
+
+    /// Returns the terms of now, to be compared with those of another time.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            keys: self.parts.verifier.ring(),
+            not_before: (self.parts.not_before)(),
+        }
     }
 
     /// Returns the token if it is valid on this cluster now.
@@ -252,6 +278,9 @@ impl Validity {
         let record = self.parts.tokens.derived(("", &claims.jti), TokenFacts::of);
         let record = record.ok_or(Refusal::NoRecord)?;
         record.check_claims(claims)?;
+        if !(self.parts.not_before)().permits_issue(claims.iat) {
+            return Err(Refusal::TooOld);
+        }
         let facts = self.parts.clusters.derived(("", cluster), ClusterFacts::of);
         record.check_cluster(cluster, facts.as_deref())?;
         let mut ancestors = Vec::new();
@@ -274,6 +303,9 @@ impl Validity {
         ancestors: &mut Vec<String>,
     ) -> Result<Arc<UserFacts>, Refusal> {
         record.check_state(now)?;
+        if !(self.parts.not_before)().permits_record(record.created) {
+            return Err(Refusal::TooOld);
+        }
         let user = self.parts.users.find(&record.owner.name);
         let user = user.ok_or(Refusal::NoUser)?;
         record.check_user(&user)?;
@@ -311,6 +343,13 @@ impl Validity {
         ancestors.push(record.kubeconfig.clone());
         let checked = self.check_record(&parent.name, &record, now, ancestors);
         checked.map(drop).map_err(|_| Refusal::NoParent)
+    }
+}
+
+/// Rings are equal where they are the same snapshot.
+impl PartialEq for Terms {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.keys, &other.keys) && self.not_before == other.not_before
     }
 }
 

@@ -4,6 +4,7 @@ mod containment;
 mod downloads;
 mod fail_closed;
 mod forgery;
+mod keys;
 mod logins;
 mod neighbour;
 mod replicas;

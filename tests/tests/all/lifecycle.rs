@@ -149,8 +149,9 @@ fn keys_that_others_may_read_or_that_are_none_are_refused() {
     check(
         folder,
         &[],
-        "the encryption keys cannot be used: the keyring <folder>/data/encryption.keys has mode \
-         0644, it must not be accessible to others",
+        "the encryption keys cannot be used: <folder>/data/encryption.keys has mode 0644, it must not be \
+         accessible to others: if no other user could read it, run chmod 0600; otherwise replace it as \
+         docs/emergency.md says",
     );
     fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).unwrap();
     let good = fs::read(&keys).unwrap();
@@ -169,6 +170,44 @@ fn keys_that_others_may_read_or_that_are_none_are_refused() {
     );
     fs::write(&keys, good).unwrap();
     server.restart().unwrap();
+}
+
+#[test]
+fn a_ca_key_that_others_may_read_is_refused() {
+    let mut server = Server::start().unwrap();
+    server.kill().unwrap();
+    let data = server.data_dir();
+    let key = data.join("ca.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    check(
+        data.parent().unwrap(),
+        &[],
+        "<folder>/data/ca.key has mode 0644, it must not be accessible to others: if no other user could \
+         read it, run chmod 0600; otherwise replace it as docs/emergency.md says",
+    );
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    server.restart().unwrap();
+}
+
+#[test]
+fn a_folder_that_holds_files_of_others_is_left_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    File::create(data.join("other")).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o1777)).unwrap();
+    check(
+        folder.path(),
+        &[],
+        "data folder <folder>/data has mode 1777 and holds files of something else: name a folder of its \
+         own, or make it private with chmod 0700",
+    );
+    let mode = fs::metadata(&data).unwrap().permissions().mode() & 0o7777;
+    let names: Vec<_> = fs::read_dir(&data)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!((mode, names), (0o1777, vec!["other".into()]));
 }
 
 #[test]

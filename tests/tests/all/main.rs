@@ -20,9 +20,13 @@ mod downstream;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
+mod emergency;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod isolation;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod krew;
 #[cfg(test)]

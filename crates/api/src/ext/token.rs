@@ -19,7 +19,7 @@ use crate::descriptions::unwrap_lines;
 use crate::ext::TokenReference;
 use machinery::meta::serialize_go_order;
 
-/// Prefix of every token's name; five random characters follow.
+/// Prefix of every token's name; fifteen random characters follow.
 pub const NAME_PREFIX: &str = "token-";
 /// `spec.kind` of the tokens in a kubeconfig file.
 pub const KIND_KUBECONFIG: &str = "kubeconfig";
@@ -35,7 +35,7 @@ pub const CONDITION_DISABLED: &str = "Disabled";
 #[schemars(rename = "io.cattle.ext.v1.Token", transform = unwrap_lines)]
 pub struct Token {
     /// Standard object metadata. `name` and `generateName` are ignored on create: the name is
-    /// always `token-` and five random characters.
+    /// always `token-` and fifteen random characters.
     #[serde(
         default,
         serialize_with = "serialize_go_order",

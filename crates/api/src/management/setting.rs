@@ -42,6 +42,9 @@ pub const KUBECONFIG_EXEC_API_VERSION: &str = "kubeconfig-exec-api-version";
 pub const AUTH_TOKEN_MAX_TTL_MINUTES: &str = "auth-token-max-ttl-minutes";
 /// How long a token lives when it does not say, in minutes.
 pub const AUTH_TOKEN_DEFAULT_TTL_MINUTES: &str = "auth-token-default-ttl-minutes";
+/// A time in RFC 3339, e.g. `2026-01-02T03:04:05Z`: tokens that were issued earlier are invalid. Empty
+/// for no limit; a value that is not a time makes all tokens invalid.
+pub const AUTH_TOKEN_NOT_BEFORE: &str = "auth-token-not-before";
 /// How long a login session lives, in minutes.
 pub const AUTH_USER_SESSION_TTL_MINUTES: &str = "auth-user-session-ttl-minutes";
 /// How long a login session lives without activity, in minutes.
@@ -65,6 +68,10 @@ pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
         name: AUTH_TOKEN_MAX_TTL_MINUTES,
         default: "129600",
+    },
+    BuiltIn {
+        name: AUTH_TOKEN_NOT_BEFORE,
+        default: "",
     },
     BuiltIn {
         name: AUTH_USER_SESSION_IDLE_TTL_MINUTES,

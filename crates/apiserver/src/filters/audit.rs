@@ -35,5 +35,5 @@ pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<B
 fn writes(parts: &Parts, cx: &RequestContext) -> bool {
     let asked = cx.info.resource.as_ref();
     let endpoint = asked.and_then(|resource| parts.endpoints.find(resource));
-    !cx.info.is_read_only() && endpoint.is_none_or(|endpoint| endpoint.stores())
+    !cx.info.is_read_only() && endpoint.is_none_or(|endpoint| endpoint.changes_state())
 }

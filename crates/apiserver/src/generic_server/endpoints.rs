@@ -23,8 +23,8 @@ pub(crate) trait Endpoint: Send + Sync {
     /// Whether it is served at the moment.
     fn enabled(&self) -> bool;
 
-    /// Whether its objects are stored; else every request is a question, whatever its verb.
-    fn stores(&self) -> bool;
+    /// Whether requests other than reads change something. Those of most reviews do not.
+    fn changes_state(&self) -> bool;
 
     /// How many of its stored objects cannot be read now.
     fn broken(&self) -> usize;

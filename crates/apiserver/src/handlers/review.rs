@@ -40,8 +40,8 @@ impl<V: Review> Endpoint for ReviewEndpoint<V> {
         true
     }
 
-    fn stores(&self) -> bool {
-        false
+    fn changes_state(&self) -> bool {
+        self.review.changes_state()
     }
 
     fn broken(&self) -> usize {
@@ -69,7 +69,10 @@ impl<V: Review> Endpoint for ReviewEndpoint<V> {
         if let Some(resource) = &cx.info.resource {
             object_body::settle_namespace(&mut question, description, &resource.namespace)?;
         }
-        let answer = self.review.review(&cx, question).await?;
+        let answer = match options.dry_run {
+            true => self.review.dry_run(&cx, question).await?,
+            false => self.review.review(&cx, question).await?,
+        };
         let json = stored_object::encode(description, &answer)
             .map_err(|_| Status::internal("the answer has no JSON form"))?;
         representation.whole(StatusCode::CREATED, json)

@@ -1,10 +1,13 @@
 //! What is open ends with what it hangs on (S14, S15).
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use api::ext::TokenReference;
 use api::management::Cluster as ClusterObject;
+use machinery::time::Clock;
 use serde_json::json;
+use tokens::validity::NotBefore;
 
 use crate::client::Client;
 use crate::cluster::{Cluster, lines};
@@ -133,6 +136,30 @@ async fn with_the_user() {
 async fn with_the_time_of_the_token() {
     let open = Open::start().await;
     open.world.clock.advance(2 * 3600);
+    open.ends_for_good().await;
+}
+
+#[tokio::test]
+async fn with_the_signing_key() {
+    let open = Open::start().await;
+    let now = open.world.clock.now();
+    assert_eq!(open.world.keys.revoke_all(now).await.unwrap(), 1);
+    open.ends_for_good().await;
+}
+
+#[tokio::test]
+async fn with_the_earliest_time_of_issue() {
+    let open = Open::start().await;
+    open.world.clock.advance(1);
+    let limit = NotBefore::Time(open.world.clock.now());
+    open.world.not_before.store(Arc::new(limit));
+    open.ends_for_good().await;
+}
+
+#[tokio::test]
+async fn with_a_time_of_issue_that_cannot_be_read() {
+    let open = Open::start().await;
+    open.world.not_before.store(Arc::new(NotBefore::Never));
     open.ends_for_good().await;
 }
 

@@ -10,6 +10,7 @@ use api::ext::{Kubeconfig, Token};
 use api::management::{self, User};
 use apiserver::registry::{Registries, Registry};
 use apiserver::server::{Diversion, HttpService, ReloadableCertificate, Server};
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use auth::authorizer::{AuthorizerError, Rules};
 use auth::{Attributes, Authorizer, Decision, UserInfo};
@@ -37,7 +38,7 @@ use tokens::key_store::KeyStore;
 use tokens::minter::{Minter, Order};
 use tokens::origin::Origin;
 use tokens::user_directory::UserDirectory;
-use tokens::validity::{Validity, ValidityParts};
+use tokens::validity::{NotBefore, Validity, ValidityParts};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -67,6 +68,9 @@ pub(crate) struct World {
     pub(crate) clock: Arc<SetClock>,
     pub(crate) access: Arc<Access>,
     pub(crate) stop: CancellationToken,
+    pub(crate) keys: Arc<KeyStore>,
+    /// The earliest time of issue of valid tokens.
+    pub(crate) not_before: Arc<ArcSwap<NotBefore>>,
     minter: Minter,
     _stop: DropGuard,
     _folder: TempDir,
@@ -160,6 +164,8 @@ impl World {
         let verified = VerifiedCache::new(64).unwrap();
         let issuer = "https://issuer.example".to_owned();
         let verifier = Verifier::new(issuer.clone(), keys.shared_ring(), verified);
+        let not_before = Arc::new(ArcSwap::from_pointee(NotBefore::Any));
+        let limit = Arc::clone(&not_before);
         let access = Arc::new(Access::default());
         let validity = Validity::new(ValidityParts {
             verifier: Arc::new(verifier),
@@ -169,6 +175,7 @@ impl World {
             users: Arc::new(UserDirectory::new(users.clone(), Arc::new(|| true))),
             authorizer: access.clone(),
             confirmed: Arc::new(|| true),
+            not_before: Arc::new(move || **limit.load()),
         });
         let gateway = Gateway::new(GatewayParts {
             clusters: clusters.clone(),
@@ -191,6 +198,8 @@ impl World {
             gateway,
             address,
             authority,
+            keys: Arc::clone(&keys),
+            not_before,
             minter: Minter::new(keys, issuer, tokens.clone()),
             tokens,
             kubeconfigs,

@@ -34,6 +34,8 @@ const SHOWN: usize = 20;
 /// A store, and what an administrator should know of it.
 pub(super) struct Backend {
     pub(super) store: Arc<dyn Store>,
+    /// The same store, where it encrypts.
+    pub(super) sealed: Option<Arc<Sealed>>,
     /// What is wrong with it, if anything is.
     pub(super) trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
@@ -72,9 +74,11 @@ async fn in_host(
         }
     });
     let sealed = Sealed::new(Arc::clone(&records) as _, keyring, vec![ALL.to_owned()]);
+    let sealed = Arc::new(sealed);
     seal_once(&sealed, sealing, sealing::HOST_STORE).await?;
     Ok(Backend {
-        store: Arc::new(sealed),
+        store: Arc::clone(&sealed) as _,
+        sealed: Some(sealed),
         trouble: Arc::new(move || records.trouble()),
     })
 }
@@ -98,10 +102,11 @@ async fn in_etcd(args: &EtcdArgs, (sealing, tasks): (&Sealing, &Tasks)) -> Resul
         "compaction",
         compaction::run(compacted, Retention::default(), stop),
     );
-    let sealed = Sealed::new(etcd, keyring, vec![ALL.to_owned()]);
+    let sealed = Arc::new(Sealed::new(etcd, keyring, vec![ALL.to_owned()]));
     seal_once(&sealed, sealing, ETCD).await?;
     Ok(Backend {
-        store: Arc::new(sealed),
+        store: Arc::clone(&sealed) as _,
+        sealed: Some(sealed),
         trouble: Arc::new(|| None),
     })
 }

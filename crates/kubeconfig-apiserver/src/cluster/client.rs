@@ -13,11 +13,12 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long a server may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// A client of this project's server: by the given file, else by those that KUBECONFIG names, else by `~/.kube/config`.
+/// A client of this project's server, by a context of the given file, else of those that KUBECONFIG names, else of `~/.kube/config`; by the
+/// current context unless one is named.
 ///
 /// # Errors
 /// Where there is no such file, or it does not lead to a server.
-pub(crate) async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
+pub(crate) async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Client> {
     let file = match kubeconfig {
         Some(path) => read(path),
         None => Kubeconfig::read()
@@ -25,7 +26,7 @@ pub(crate) async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
             .context("set --kubeconfig or KUBECONFIG"),
     };
     let file = file.context("no file leads to the server of kubeconfig-apiserver")?;
-    of(file, None)
+    of(file, context)
         .await
         .context("the kubeconfig of the server cannot be used")
 }

@@ -16,6 +16,7 @@ use super::expiry::Expiry;
 use super::manifests::NAMESPACE;
 use super::progress::say;
 use super::records::{self, Record};
+use crate::table::table;
 
 const HEAD: [&str; 7] = [
     "NAME",
@@ -51,7 +52,7 @@ pub(super) async fn run(server: &Server, clock: &dyn Clock) -> Result<()> {
         .map(|cluster| row(cluster, credentials.as_ref(), now))
         .collect();
     let mut out = stdout().lock();
-    out.write_all(table(&rows).as_bytes())
+    out.write_all(table(&HEAD, &rows).as_bytes())
         .context("stdout is closed")
 }
 
@@ -116,28 +117,6 @@ fn credential(cluster: &Record, credentials: Option<&Credentials>, now: Timestam
         Some(Expiry::At(end)) if end <= now => "expired".to_owned(),
         Some(Expiry::At(end)) => human_duration(end.as_second() - now.as_second()),
     }
-}
-
-/// Columns as kubectl sets them: three spaces apart.
-fn table(rows: &[[String; 7]]) -> String {
-    let head = HEAD.map(str::to_owned);
-    let lines: Vec<&[String; 7]> = std::iter::once(&head).chain(rows).collect();
-    let mut widths = [0; 7];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line.iter()) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for line in lines {
-        let cells = line.iter().zip(widths);
-        let padded: String = cells
-            .map(|(cell, width)| format!("{cell:<width$}   "))
-            .collect();
-        text.push_str(padded.trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]
@@ -209,7 +188,7 @@ mod tests {
         let now = Timestamp::from_second(600).unwrap();
         let rows = clusters.map(|cluster| row(&cluster, Some(&credentials), now));
         assert_eq!(
-            table(&rows),
+            table(&HEAD, &rows),
             "\
 NAME    DISPLAY NAME   SERVER                  VERSION   STATUS        CREDENTIAL   AGE
 local   <none>         <none>                  <none>    Unknown       <none>       <none>

@@ -22,6 +22,7 @@ use management::user::{self, Users};
 use storage::Store;
 use storage::cache::{CacheBuilder, CacheOptions};
 use storage::compaction::{self, Retention};
+use storage::sealed::Sealed;
 use tokens::cluster_credential;
 use tokens::key_store;
 use tokens::openid;
@@ -45,11 +46,12 @@ pub(crate) struct Kinds {
 impl Kinds {
     /// Registers all kinds, loads the cache and the keys.
     pub(super) async fn build(
-        store: Arc<dyn Store>,
+        sealed: Arc<Sealed>,
         clock: Arc<dyn Clock>,
         (issuer, zone): (&str, Option<Zone>),
         tasks: &Tasks,
     ) -> Result<Self> {
+        let store: Arc<dyn Store> = Arc::<Sealed>::clone(&sealed);
         let cache = CacheBuilder::new(Arc::clone(&store), CacheOptions::default());
         let mut registries = Registries::new(Arc::clone(&store), cache, Arc::clone(&clock));
         let records = Records::register(&mut registries);
@@ -73,6 +75,7 @@ impl Kinds {
             fixed: Arc::new(|_| None),
             issuer: issuer.to_owned(),
             store: Arc::clone(&store),
+            sealed: Some(sealed),
             confirmed: Arc::new(|| true),
             authorizer: Arc::clone(&authorizer),
             zone,

@@ -3,14 +3,16 @@
 //! Two liberties of Go are refused, because no other reader takes them: an hour of one digit, and fractions beyond
 //! nanoseconds.
 
+use jiff::Timestamp;
+
 /// Go's name of the format.
 const LAYOUT: &str = "2006-01-02T15:04:05Z07:00";
 
-/// Checks that `text` is a date and time.
+/// The date and time that `text` is.
 ///
 /// # Errors
 /// Go's text, e.g. `parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006"`.
-pub(super) fn check(text: &str) -> Result<(), String> {
+pub fn parse(text: &str) -> Result<Timestamp, String> {
     let mut reader = Reader { text, rest: text };
     reader.number("2006", 4, 0..=9999, "year")?;
     reader.literal("-")?;
@@ -28,10 +30,15 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     if !reader.rest.is_empty() {
         return Err(reader.failure(&format!("extra text: {:?}", reader.rest)));
     }
-    match text.parse::<jiff::Timestamp>() {
-        Ok(_) => Ok(()),
-        Err(_) => Err(reader.failure("day out of range")),
-    }
+    text.parse().map_err(|_| reader.failure("day out of range"))
+}
+
+/// Checks that `text` is a date and time.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn check(text: &str) -> Result<(), String> {
+    parse(text).map(|_| ())
 }
 
 struct Reader<'a> {

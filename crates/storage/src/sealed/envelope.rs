@@ -68,6 +68,12 @@ pub(super) fn is_sealed_with(key: &SealingKey, sealed: &[u8]) -> bool {
     sealed.first() == Some(&VERSION) && sealed.get(1..NONCE_AT) == Some(&key.id)
 }
 
+/// The id of the key that the value claims to be sealed with; `None` for a value that is not sealed.
+pub(super) fn key_id(sealed: &[u8]) -> Option<[u8; KEY_ID_BYTES]> {
+    let id = sealed.get(1..NONCE_AT)?.try_into().ok()?;
+    (sealed.first() == Some(&VERSION)).then_some(id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{CIPHERTEXT_AT, OpenError, open, seal};

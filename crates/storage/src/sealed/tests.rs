@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tempfile::TempDir;
 
-use super::{Keyring, KeyringError, Sealed};
+use super::{KeyInUse, Keyring, KeyringError, Resealed, Sealed};
 use crate::{
     Change, Error, Key, ListOptions, Revision, Store,
     sqlite::{Sqlite, SqliteOptions},
@@ -158,8 +158,22 @@ async fn a_new_first_key_takes_over_by_resealing() {
         .create(&key("/secret/things/damaged"), text("x"))
         .await
         .expect("it is free");
-    assert_eq!(both.reseal("/secret/").await.expect("it answers"), 2);
-    assert_eq!(both.reseal("/secret/").await.expect("it answers"), 0);
+    for rewritten in [2, 0] {
+        let keys = vec![KeyInUse {
+            id: "00000000000000bb".to_owned(),
+            values: 3,
+            is_newest: true,
+        }];
+        let expect = Resealed {
+            rewritten,
+            unreadable: 1,
+            keys,
+        };
+        assert_eq!(both.reseal_all().await.expect("it answers"), expect);
+    }
+    let kept = inner.compacted_revision().await.expect("it answers");
+    let current = inner.current_revision().await.expect("it answers");
+    assert_eq!(kept, current, "no older state holds a value of the old key");
     drop((inner, both));
 
     let (_inner, new) = pair(home.path(), &[KEY_B, "# the old one is gone"]);

@@ -82,6 +82,11 @@ impl Verifier {
         &self.issuer
     }
 
+    /// The keys as they are now.
+    pub(crate) fn ring(&self) -> Arc<KeyRing> {
+        self.ring.load_full()
+    }
+
     /// What is proven of the token, if it is ours, unaltered, and in force now.
     ///
     /// A token seen before costs a hash; its key and its times are looked at anew all the same.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{KeyRing, KeyRingChange, RotationPolicy};
+use super::{KeyRing, KeyRingChange, KeyState, RotationPolicy};
 use crate::{
     leeway::LEEWAY_SECS,
     signing_key::{KeySchedule, SigningKeyRecord},
@@ -242,18 +242,19 @@ fn rotating_early_breaks_nothing() {
 }
 
 #[test]
-fn revoking_leaves_only_a_new_key() {
-    let mut keys = Keys::with(&[schedule(0, 0, 10, 15), schedule(8, 10, 20, 25)]);
-    let changes = keys.ring().revoke_all(day(9), &POLICY);
-    let expected = ["drop 0", "drop 1", "create [9, 9, 19, 24]"];
-    assert_eq!(keys.describe(&changes), expected);
-    // A crash before the last write leaves no key; the next plan makes one.
-    let mut crashed = Keys::with(&[]);
-    crashed.follow_plan(day(9), &POLICY);
-    assert_eq!(crashed.signer(day(9)), Some(0));
-    keys.apply(&changes);
-    assert_eq!(keys.published(day(9)), [2]);
-    assert_eq!(keys.signer(day(9)), Some(2));
+fn a_key_goes_through_four_states() {
+    let ring = Keys::with(&[
+        schedule(0, 0, 10, 15),
+        schedule(8, 10, 20, 25),
+        schedule(18, 20, 30, 35),
+    ])
+    .ring();
+    let states =
+        |on: i64| -> Vec<KeyState> { ring.keys().map(|key| ring.state(key, day(on))).collect() };
+    use KeyState::{Expired, Pending, Signing, Verifying};
+    assert_eq!(states(9), [Signing, Pending, Pending]);
+    assert_eq!(states(12), [Verifying, Signing, Pending]);
+    assert_eq!(states(16), [Expired, Signing, Pending]);
 }
 
 #[test]

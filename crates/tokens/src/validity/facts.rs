@@ -30,7 +30,8 @@ pub(super) struct TokenFacts {
     user_uid: Option<String>,
     clusters: Vec<String>,
     cluster_uids: BTreeMap<String, String>,
-    created: Option<Timestamp>,
+    /// `None` where the record does not say.
+    pub(super) created: Option<Timestamp>,
     enabled: bool,
     /// `None` for a token without an end.
     pub(super) expires: Option<Timestamp>,

@@ -1,5 +1,7 @@
 //! What a record whose file holds no tokens gives its owner, and nobody else.
 
+use std::sync::atomic::Ordering;
+
 use api::ext::{Kubeconfig, Token};
 use api::management::Cluster;
 use api::management::cluster::{ClientCertificates, SecretReference};
@@ -211,6 +213,12 @@ async fn a_token_lives_no_longer_than_its_record_and_the_setting() {
         ),
         (600, 0, Ok(600_000)),
         (600, 600_001, Err("spec.ttl 600001 exceeds max ttl 600000")),
+        (7200, 1000, Ok(1000)),
+        (
+            7200,
+            999,
+            Err("spec.ttl 999 is less than min ttl 1000: it is in milliseconds"),
+        ),
     ] {
         let world = World::start().await;
         record(&world, |record| record.spec.ttl = record_secs).await;
@@ -394,4 +402,31 @@ async fn a_certificate_for_the_server_itself_needs_the_right_to_the_cluster() {
     });
     let answer = ask(&world, "alice", spec).await;
     check_refused(&answer, 400, "cluster local not found");
+}
+
+#[tokio::test]
+async fn a_token_without_a_record_lives_at_least_a_second_and_has_a_long_name() {
+    let world = World::start().await;
+    for ttl in [1, 500, 999] {
+        let answer = ask(&world, "alice", json!({ "ttl": ttl })).await;
+        let message = format!("spec.ttl {ttl} is less than min ttl 1000: it is in milliseconds");
+        check_refused(&answer, 400, &message);
+    }
+    let answer = ask(&world, "alice", json!({ "ttl": 1000 })).await;
+    assert_eq!(answer.code, 201, "{}", answer.body);
+    let name = answer.body["metadata"]["name"].as_str().unwrap();
+    assert_eq!(name.strip_prefix("token-").map(str::len), Some(15));
+}
+
+#[tokio::test]
+async fn a_feature_that_is_off_gives_nothing_and_lets_owners_take_back() {
+    let world = World::start().await;
+    record(&world, |_| ()).await;
+    let bearer = bearer(&world).await;
+    world.exchanges.store(false, Ordering::SeqCst);
+    let message = "tokens.ext.cattle.io is forbidden: kubeconfigs are turned off by the feature ext-kubeconfigs";
+    check_refused(&exchange(&world, "c-a").await, 403, message);
+    assert!(world.validity.check(&bearer, "c-a", NOW).await.is_ok());
+    let own = ask(&world, "alice", json!({})).await;
+    assert_eq!(own.code, 201, "{}", own.body);
 }

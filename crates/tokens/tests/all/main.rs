@@ -5,6 +5,8 @@ mod bounds;
 mod callers;
 mod exchange;
 mod groups;
+mod key_operations;
+mod key_store;
 mod minter;
 mod openid;
 mod signing_keys;

@@ -8,6 +8,7 @@ use apiserver::testing::NOW;
 use machinery::meta::Time;
 use serde_json::json;
 use tokens::minter::Order;
+use tokens::validity::NotBefore;
 
 use crate::world::{Minted, World, access_to, object, seconds};
 
@@ -220,4 +221,54 @@ async fn a_record_of_somebody_else_is_no_record_of_the_token() {
     world.change(&world.tokens, &token.name, bob).await;
     let refusal = world.validity.check(&token.bearer, "c-a", NOW).await;
     assert_eq!(refusal.unwrap_err().to_string(), "the token has no record");
+}
+
+#[tokio::test]
+async fn a_token_of_before_the_earliest_time_of_issue_is_invalid() {
+    let world = World::start().await;
+    let old = world.mint_for("alice", &["c-a"], seconds(-60)).await;
+    let new = world.mint_for("alice", &["c-a"], seconds(-30)).await;
+    let refusal = async |token: &Minted| {
+        let checked = world.validity.check(&token.bearer, "c-a", NOW).await;
+        checked.err().map(|refusal| refusal.to_string())
+    };
+    let too_old = "the token was issued before the setting auth-token-not-before permits";
+    let too_old = Some(too_old.to_owned());
+    for (limit, of_old, of_new) in [
+        (NotBefore::Any, None, None),
+        (NotBefore::Time(seconds(-60)), None, None),
+        (NotBefore::Time(seconds(-59)), too_old.clone(), None),
+        (NotBefore::Time(seconds(-30)), too_old.clone(), None),
+        (
+            NotBefore::Time(seconds(-29)),
+            too_old.clone(),
+            too_old.clone(),
+        ),
+        (NotBefore::Never, too_old.clone(), too_old.clone()),
+    ] {
+        world.not_before.store(Arc::new(limit));
+        assert_eq!(
+            (refusal(&old).await, refusal(&new).await),
+            (of_old, of_new),
+            "{limit:?}"
+        );
+    }
+}
+
+/// A thief of the signing key chooses the times of a token, but not those of its record.
+#[tokio::test]
+async fn a_token_whose_record_is_too_old_is_invalid_whatever_it_says() {
+    let world = World::start().await;
+    let token = world.mint_for("alice", &["c-a"], NOW).await;
+    let counts = async || world.validity.check(&token.bearer, "c-a", NOW).await.is_ok();
+    world.not_before.store(Arc::new(NotBefore::Time(NOW)));
+    assert!(counts().await);
+    for created in [Some(seconds(-1)), None] {
+        world
+            .change(&world.tokens, &token.name, |record| {
+                record.metadata.creation_timestamp = created.map(Time);
+            })
+            .await;
+        assert!(!counts().await, "{created:?}");
+    }
 }

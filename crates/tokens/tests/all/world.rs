@@ -23,6 +23,7 @@ use machinery::time::Clock;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use storage::Store;
+use storage::sealed::{Keyring, Sealed};
 use storage::sqlite::{Sqlite, SqliteOptions};
 use tempfile::TempDir;
 use tokens::authenticator::TokenAuthenticator;
@@ -31,6 +32,7 @@ use tokens::cluster_credential::{
 };
 use tokens::exchange::Exchange;
 use tokens::jwt::{VerifiedCache, Verifier};
+use tokens::key_operation::KeyOperations;
 use tokens::key_ring::RotationPolicy;
 use tokens::key_store::KeyStore;
 use tokens::minter::{Minter, Order};
@@ -39,7 +41,7 @@ use tokens::origin::{Origin, Origins};
 use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource, TokenResourceParts};
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use tokens::user_directory::UserDirectory;
-use tokens::validity::{Validity, ValidityParts};
+use tokens::validity::{NotBefore, Validity, ValidityParts};
 
 /// The `iss` of all tokens.
 pub(crate) const ISSUER: &str = "https://issuer.example";
@@ -64,6 +66,10 @@ pub(crate) struct World {
     /// Whether only names with an object are users.
     pub(crate) require_user: Arc<AtomicBool>,
     /// Whether the store has confirmed what is in memory.
+    /// The earliest time of issue of valid tokens.
+    pub(crate) not_before: Arc<ArcSwap<NotBefore>>,
+    /// Whether logins are exchanged.
+    pub(crate) exchanges: Arc<AtomicBool>,
     pub(crate) confirmed: Arc<AtomicBool>,
     pub(crate) clusters: Registry<Cluster>,
     pub(crate) secrets: Registry<Secret>,
@@ -100,7 +106,7 @@ impl World {
         let builtins = Builtins::register(&mut fixture.registries);
         let secrets = builtins.secrets.clone();
 
-        let (keys, folder) = key_store().await;
+        let (keys, sealed, folder) = key_store().await;
         let verified = VerifiedCache::new(16).unwrap();
         let ring: Arc<ArcSwap<_>> = keys.shared_ring();
         let verifier = Arc::new(Verifier::new(ISSUER.to_owned(), ring, verified));
@@ -110,6 +116,10 @@ impl World {
         let directory = Arc::new(UserDirectory::new(users.clone(), required));
         let confirmed = Arc::new(AtomicBool::new(true));
         let holds = Arc::clone(&confirmed);
+        let not_before = Arc::new(ArcSwap::from_pointee(NotBefore::Any));
+        let limit = Arc::clone(&not_before);
+        let exchanges = Arc::new(AtomicBool::new(true));
+        let enabled = Arc::clone(&exchanges);
         let access = Arc::new(ArcSwap::from_pointee(access_to("*", &["get", "delete"])));
         let validity = Arc::new(Validity::new(ValidityParts {
             verifier,
@@ -119,6 +129,7 @@ impl World {
             users: Arc::clone(&directory),
             authorizer: Arc::new(RbacAuthorizer::new(Arc::clone(&access))),
             confirmed: Arc::new(move || holds.load(Ordering::SeqCst)),
+            not_before: Arc::new(move || **limit.load()),
         }));
         let minter = Minter::new(Arc::clone(&keys), ISSUER.to_owned(), tokens.clone());
         let minter = Arc::new(minter);
@@ -131,6 +142,7 @@ impl World {
                 kubeconfigs: kubeconfigs.clone(),
                 signers: secrets.clone(),
                 validity: Arc::clone(&validity),
+                enabled: Arc::new(move || enabled.load(Ordering::SeqCst)),
             },
             users: Arc::clone(&directory),
             origins: Arc::new(Origins {
@@ -149,6 +161,7 @@ impl World {
         let reviewer = TokenReviewer::new(Arc::clone(&validity), records.clone());
         let reviewer = Arc::new(reviewer);
         let callers = ClusterAuthenticator::new(records);
+        let operations = KeyOperations::new(Arc::clone(&keys), Some(sealed));
         let open_id = OpenId {
             issuer: ISSUER.to_owned(),
             server_url: Arc::new(|| SERVER_URL.to_owned()),
@@ -158,6 +171,7 @@ impl World {
         let serve = |builder: apiserver::Builder| {
             let builder = builder
                 .resource(resource)
+                .review(operations)
                 .authenticator(Arc::new(callers))
                 .authenticator(Arc::new(bearers))
                 .review(TokenReviews::<V1>::new(Arc::clone(&reviewer)))
@@ -183,6 +197,8 @@ impl World {
             users,
             require_user,
             confirmed,
+            not_before,
+            exchanges,
             clusters,
             secrets,
             minter,
@@ -366,13 +382,16 @@ pub(crate) fn seconds(seconds: i64) -> Timestamp {
 }
 
 /// Keys in a store of their own.
-async fn key_store() -> (Arc<KeyStore>, TempDir) {
+async fn key_store() -> (Arc<KeyStore>, Arc<Sealed>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(folder.path(), SqliteOptions::default()).unwrap();
-    let store: Arc<dyn Store> = Arc::new(store);
+    let store = Sqlite::open(&folder.path().join("store"), SqliteOptions::default()).unwrap();
+    let keyring = Keyring::load_or_create(&folder.path().join("encryption.keys")).unwrap();
+    let prefixes = vec![tokens::key_store::PREFIX.to_owned()];
+    let sealed = Arc::new(Sealed::new(Arc::new(store), keyring, prefixes));
+    let store: Arc<dyn Store> = Arc::<Sealed>::clone(&sealed);
     // Old enough for tokens that were minted in the past.
     let keys = KeyStore::open(store, RotationPolicy::default(), seconds(-7 * 24 * 3600)).await;
-    (keys.unwrap(), folder)
+    (keys.unwrap(), sealed, folder)
 }
 
 /// Everybody who is authenticated may do this with a cluster, or with all of them.

@@ -1,6 +1,8 @@
 //! Bad requests without a bad body: queries, paths, methods, media types.
 
+use e2e::Server;
 use e2e::http::{Request, encode};
+use e2e::server::Options;
 
 use super::Target;
 use crate::record;
@@ -323,4 +325,27 @@ fn representations_that_are_not_offered() {
         );
     }
     target.assert_untouched();
+}
+
+/// Refused requests cost their sender more than the log.
+#[test]
+fn long_requests_without_a_credential_leave_short_lines() {
+    for format in ["text", "json"] {
+        let server = Server::start_with(Options {
+            arguments: vec![format!("--log-format={format}")],
+            ..Options::default()
+        })
+        .unwrap();
+        let anonymous = server.anonymous().unwrap();
+        let path = format!("/apis/{}", "a%22".repeat(15_000));
+        for path in [path.clone(), format!("/k8s/clusters/c-1{path}")] {
+            assert_eq!(anonymous.get(&path).unwrap().status, 401);
+            let bearer = anonymous.with_token("x.y.z");
+            assert_eq!(bearer.get(&path).unwrap().status, 401);
+        }
+        let log = server.log().unwrap();
+        let longest = log.lines().map(str::len).max();
+        assert!(longest.unwrap() <= 4096, "{longest:?}");
+        assert!(log.contains("bytes left out"), "{log}");
+    }
 }

@@ -30,6 +30,7 @@ pub(super) fn sample(resource: &str) -> Option<Sample> {
         "settings" => named(json!({ "value": "x" })),
         "users" => named(json!({ "username": "probe" })),
         "kubeconfigs" | "tokens" => json!({ "spec": {} }),
+        "keyoperations" => json!({ "spec": { "action": "RevokeAll" } }),
         "selfsubjectreviews" => json!({}),
         "tokenreviews" => json!({ "spec": { "token": "unknown" } }),
         "selfsubjectaccessreviews" => json!({ "spec": { "resourceAttributes": attributes } }),

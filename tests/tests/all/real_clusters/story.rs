@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use e2e::{Kubectl, poll};
+use e2e::{Kubectl, poll, program};
 use serde_json::json;
 use tempfile::TempDir;
 use test_cluster::{Options, TestCluster};
@@ -37,6 +37,44 @@ fn a_file_opens_its_clusters_until_its_record_goes() {
     story.deleting_the_record_ends_it(&alice);
     story.bob_has_rights_of_his_own(&bob, "b");
     story.by_oidc_it_ends_with_the_token();
+}
+
+/// A watch in a real cluster ends with the key that signed its token, and so does what a cluster is told.
+#[test]
+fn replacing_the_keys_ends_every_file() {
+    let fleet = Fleet::start();
+    let mut a = TestCluster::start(&Options::default()).unwrap();
+    fleet.register("a", &a, &["alice"]);
+    fleet.offer_direct_endpoint("a", &a);
+    let asking = Options {
+        token_webhook: Some(fleet.cluster(&["webhook", "a"])),
+        ..Options::default()
+    };
+    a.restart_apiserver(&asking).unwrap();
+    let home = TempDir::new().unwrap();
+    let admin = admin_of(&a, home.path());
+    let read = ["--verb=get,list,watch", "--resource=namespaces"];
+    grant(&admin, "alice", "reads", &read);
+    let names = admin.output(NAMES).unwrap();
+    let minted = fleet.mint("alice", json!({"clusters": ["a"]}));
+    let alice = fleet.kubectl(&minted);
+    for way in ["a", "a-fqdn"] {
+        check(&alice, &at(way, NAMES), &names);
+    }
+    let watch = [NAMES, &["--watch"]].concat();
+    let mut watch = alice.start(&at("a", &watch)).unwrap();
+    assert_eq!(watch.next_line(LIMIT).unwrap(), "namespace/default");
+
+    let file = fleet.server.kubeconfig("admin").display().to_string();
+    let revoke = ["keys", "revoke-all", "--yes", "--kubeconfig", &file];
+    assert_eq!(program::run(&revoke).unwrap().code, 0);
+    check_unauthorized(&alice, "a");
+    watch.wait(LIMIT).unwrap();
+    check_unauthorized_soon(&alice, "a-fqdn");
+    let again = fleet.mint("alice", json!({"clusters": ["a"]}));
+    for way in ["a", "a-fqdn"] {
+        check(&fleet.kubectl(&again), &at(way, NAMES), &names);
+    }
 }
 
 struct Story {

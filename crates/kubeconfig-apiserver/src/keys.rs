@@ -1,0 +1,168 @@
+//! `kubeconfig-apiserver keys …`: operations on the keys of a running server, by its API.
+//!
+//! Tables go to stdout; what the operation means and what to do next goes to stderr. No key is ever shown.
+
+use std::io::{IsTerminal, Write, stderr, stdin, stdout};
+
+use anyhow::{Context, Result, bail};
+use api::ext::key_operation::{EncryptionKeyInfo, SigningKeyInfo};
+use api::ext::{self, KeyAction, KeyOperation, KeyOperationSpec, KeyOperationStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::core::{ApiResource, GroupVersionKind, Object};
+use kube::{Api, Client};
+use machinery::time::rfc3339;
+
+use crate::args::{KeysArgs, KeysCommand};
+use crate::cluster::client::{client, told};
+use crate::cluster::say;
+use crate::table::table;
+
+/// A KeyOperation as it is sent and answered.
+type Operation = Object<KeyOperationSpec, KeyOperationStatus>;
+
+const SIGNING_HEAD: [&str; 6] = [
+    "KID",
+    "STATE",
+    "CREATED",
+    "SIGNS FROM",
+    "SIGNS UNTIL",
+    "VALID UNTIL",
+];
+
+const ENCRYPTION_HEAD: [&str; 3] = ["ID", "VALUES", "NEWEST"];
+
+/// Shown for a value that is absent.
+const NONE: &str = "<none>";
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// One line that says what is wrong and what would be right.
+pub(crate) async fn run(args: &KeysArgs) -> Result<()> {
+    let action = match &args.command {
+        KeysCommand::List => KeyAction::List,
+        KeysCommand::Rotate => KeyAction::Rotate,
+        KeysCommand::RevokeAll(_) => KeyAction::RevokeAll,
+        KeysCommand::Reseal => KeyAction::Reseal,
+    };
+    if let KeysCommand::RevokeAll(args) = &args.command {
+        confirm(args.yes)?;
+    }
+    let client = client(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
+    let status = perform(client, action).await?;
+    let text = match action {
+        KeyAction::Reseal => table(&ENCRYPTION_HEAD, &encryption_rows(&status.encryption_keys)),
+        _ => table(&SIGNING_HEAD, &signing_rows(&status.signing_keys)),
+    };
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes()).context("stdout is closed")?;
+    explain(action, &status);
+    Ok(())
+}
+
+/// Asks on the terminal whether all tokens are to be revoked.
+fn confirm(yes: bool) -> Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !stdin().is_terminal() {
+        bail!(
+            "revoke-all ends every token of every user; add --yes to confirm it without a terminal"
+        );
+    }
+    say("Every kubeconfig file with tokens stops working, and its user must create a new one.");
+    let _ = write!(stderr(), "Type yes to revoke all tokens: ");
+    let mut answer = String::new();
+    stdin().read_line(&mut answer).context("no answer")?;
+    match answer.trim() {
+        "yes" => Ok(()),
+        _ => bail!("nothing was changed"),
+    }
+}
+
+async fn perform(client: Client, action: KeyAction) -> Result<KeyOperationStatus> {
+    let kind = GroupVersionKind::gvk(ext::GROUP, ext::VERSION, KeyOperation::KIND);
+    let resource = ApiResource::from_gvk_with_plural(&kind, KeyOperation::PLURAL);
+    let spec = KeyOperationSpec {
+        action: action.name().to_owned(),
+    };
+    let operation = Operation::new("", &resource, spec);
+    let api = Api::<Operation>::all_with(client, &resource);
+    match api.create(&Default::default(), &operation).await {
+        Ok(answer) => answer
+            .status
+            .context("the server answered without a result"),
+        Err(kube::Error::Api(status)) if status.code == 404 => bail!(
+            "the server that --kubeconfig or KUBECONFIG leads to does not serve {}.{}: it is not a kubeconfig-apiserver, or an older one",
+            KeyOperation::PLURAL,
+            ext::GROUP
+        ),
+        Err(error) => Err(told(error)),
+    }
+}
+
+fn signing_rows(keys: &[SigningKeyInfo]) -> Vec<[String; 6]> {
+    let row = |key: &SigningKeyInfo| {
+        [
+            key.kid.clone(),
+            key.state.clone(),
+            shown(key.created.as_ref()),
+            shown(key.activates.as_ref()),
+            shown(key.retires.as_ref()),
+            shown(key.expires.as_ref()),
+        ]
+    };
+    keys.iter().map(row).collect()
+}
+
+fn encryption_rows(keys: &[EncryptionKeyInfo]) -> Vec<[String; 3]> {
+    let row = |key: &EncryptionKeyInfo| {
+        let newest = if key.newest { "yes" } else { "no" };
+        [key.id.clone(), key.values.to_string(), newest.to_owned()]
+    };
+    keys.iter().map(row).collect()
+}
+
+fn shown(time: Option<&Time>) -> String {
+    time.map_or_else(|| NONE.to_owned(), |time| rfc3339(time.0))
+}
+
+/// Says on stderr what the operation means and what to do next.
+fn explain(action: KeyAction, status: &KeyOperationStatus) {
+    match action {
+        KeyAction::List => {}
+        KeyAction::Rotate => {
+            say("The pending key takes over at the time under SIGNS FROM. All tokens stay valid.");
+        }
+        KeyAction::RevokeAll => {
+            let revoked = status.revoked.unwrap_or_default();
+            say(format_args!(
+                "{revoked} signing keys were removed. Every token that was issued before is invalid."
+            ));
+            say("Tell users to create their kubeconfigs again; the old records can be deleted.");
+            say(
+                "Clusters that verify tokens by OIDC keep the old keys until they read the key set again: restart their kube-apiserver to make sure.",
+            );
+        }
+        KeyAction::Reseal => explain_reseal(status),
+    }
+}
+
+fn explain_reseal(status: &KeyOperationStatus) {
+    let resealed = status.resealed.unwrap_or_default();
+    say(format_args!(
+        "{resealed} values were encrypted again with the newest key."
+    ));
+    let unreadable = status.unreadable.unwrap_or_default();
+    if unreadable > 0 {
+        say(format_args!(
+            "{unreadable} values cannot be decrypted with any key of the file and were left as they are."
+        ));
+    }
+    match status.encryption_keys.iter().all(|key| key.newest) {
+        true => say("Every other line of the file of encryption keys can be removed."),
+        false => say(
+            "An older key is still in use: another replica writes with it. Give all replicas the same first line, restart them, and repeat the command.",
+        ),
+    }
+}

@@ -1,0 +1,86 @@
+//! Moving all sealed values to the newest key, and the keys that are in use.
+
+use std::collections::BTreeMap;
+
+use super::keyring::KEY_ID_BYTES;
+use super::{PAGE, Sealed, envelope};
+use crate::{Error, ListOptions};
+
+/// The number of values by the id of their key.
+type Counts = BTreeMap<[u8; KEY_ID_BYTES], usize>;
+
+/// The result of [`Sealed::reseal_all`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Values that were sealed again with the newest key.
+    pub rewritten: usize,
+    /// Values that do not open, and were left as they are.
+    pub unreadable: usize,
+    /// The keys that values are sealed with now, in the order of their ids.
+    pub keys: Vec<KeyInUse>,
+}
+
+/// A key that values are sealed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyInUse {
+    /// The id in the file of keys, 16 hexadecimal digits.
+    pub id: String,
+    /// The number of values that are sealed with it.
+    pub values: usize,
+    /// Whether it seals what is written now.
+    pub is_newest: bool,
+}
+
+impl Sealed {
+    /// Seals all values with the newest key, forgets the history, which holds values that are sealed
+    /// with older ones, and returns the keys that are in use. Safe to repeat and to interrupt.
+    ///
+    /// Another process that writes to the same store must have the same newest key, or its writes
+    /// bring older ones back into use; the result shows them.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt` of the store beneath.
+    pub async fn reseal_all(&self) -> Result<Resealed, Error> {
+        let mut result = Resealed::default();
+        for prefix in &self.sealer.prefixes {
+            result.rewritten += self.reseal(prefix).await?;
+        }
+        let current = self.inner.current_revision().await?;
+        self.inner.compact(current).await?;
+        let mut in_use = BTreeMap::new();
+        for prefix in &self.sealer.prefixes {
+            result.unreadable += self.count(prefix, &mut in_use).await?;
+        }
+        let newest = self.sealer.keyring.newest().id;
+        let keys = in_use.into_iter().map(|(id, values)| KeyInUse {
+            id: format!("{:016x}", u64::from_be_bytes(id)),
+            values,
+            is_newest: id == newest,
+        });
+        result.keys = keys.collect();
+        Ok(result)
+    }
+
+    /// Counts the values under a prefix by their keys, and returns how many do not open.
+    async fn count(&self, prefix: &str, in_use: &mut Counts) -> Result<usize, Error> {
+        let mut options = ListOptions {
+            limit: Some(PAGE),
+            ..ListOptions::default()
+        };
+        let mut unreadable = 0;
+        loop {
+            let page = self.inner.list(prefix, &options).await?;
+            options.after = page.records.last().map(|record| record.key.clone());
+            for record in page.records {
+                let id = envelope::key_id(&record.value);
+                match (id, self.sealer.open(&record.key, record.value)) {
+                    (Some(id), Ok(_)) => *in_use.entry(id).or_default() += 1,
+                    _ => unreadable += 1,
+                }
+            }
+            if !page.more || options.after.is_none() {
+                return Ok(unreadable);
+            }
+        }
+    }
+}

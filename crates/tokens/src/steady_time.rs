@@ -1,0 +1,94 @@
+//! Noticing that the clock of the machine was set forward.
+//!
+//! What has expired is removed for good: records by the sweeper, keys by their rotation. A clock that is 400 days ahead for a minute would
+//! remove all of it. So nothing is removed for an hour after the time of day ran ahead of the monotonic clock. A machine that slept looks the
+//! same, and loses nothing by waiting: what has expired is refused whether it is removed or not.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+/// How far the time of day may run ahead between two observations: more than clocks are corrected by.
+const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+
+/// How long nothing is removed after that.
+const PAUSE: Duration = Duration::from_secs(3600);
+
+/// Compares the time of day with the monotonic clock.
+pub(crate) struct SteadyTime(Mutex<Observed>);
+
+struct Observed {
+    now: Timestamp,
+    at: Instant,
+    unsteady_until: Option<Instant>,
+}
+
+impl SteadyTime {
+    /// Begins with this time of day.
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self(Mutex::new(Observed {
+            now,
+            at: Instant::now(),
+            unsteady_until: None,
+        }))
+    }
+
+    /// Whether the time of day, now and in the last hour, has run as the monotonic clock did.
+    pub(crate) fn observe(&self, now: Timestamp) -> bool {
+        let at = Instant::now();
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = SignedDuration::try_from(at - last.at).unwrap_or(SignedDuration::MAX);
+        let ahead = now.duration_since(last.now).saturating_sub(elapsed);
+        if ahead > TOLERANCE {
+            tracing::warn!(
+                ahead_secs = ahead.as_secs(),
+                "the clock was set forward: nothing that has expired is removed for an hour"
+            );
+            last.unsteady_until = Some(at + PAUSE);
+        }
+        (last.now, last.at) = (now, at);
+        last.unsteady_until.is_none_or(|until| at >= until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    /// What is observed, with so many minutes by each clock from the observation before.
+    async fn check(steps: &[(u64, i64, bool)]) {
+        let time = SteadyTime::new(NOW);
+        let mut now = NOW;
+        for (number, &(monotonic, of_day, expected)) in steps.iter().enumerate() {
+            tokio::time::advance(Duration::from_secs(60 * monotonic)).await;
+            now += SignedDuration::from_mins(of_day);
+            assert_eq!(time.observe(now), expected, "step {number}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn small_corrections_are_steady() {
+        check(&[(1, 1, true), (1, 6, true), (1, -60, true), (10, 10, true)]).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_ahead_for_a_minute_counts_for_an_hour() {
+        let year = 365 * 24 * 60;
+        check(&[
+            (1, 1 + year, false),
+            (1, 1 - year, false),
+            (57, 57, false),
+            (2, 2, true),
+        ])
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_stays_ahead_is_taken_after_an_hour() {
+        check(&[(1, 600, false), (59, 59, false), (1, 1, true)]).await;
+    }
+}
