@@ -17,9 +17,9 @@ use api::labels;
 use api::management::cluster::LOCAL;
 use apiserver::registry::Registry;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Secret;
 use machinery::meta::{Metadata, OwnerReference};
 use machinery::status::Status;
+use management::cluster_secret::ClusterSecrets;
 
 pub(crate) use certificate::issue;
 
@@ -28,7 +28,7 @@ pub struct Exchange {
     /// The records.
     pub kubeconfigs: Registry<Kubeconfig>,
     /// The authorities that sign client certificates for clusters.
-    pub signers: Registry<Secret>,
+    pub signers: ClusterSecrets,
 }
 
 /// A record with less life than this has expired, in milliseconds: tokens end at whole seconds.

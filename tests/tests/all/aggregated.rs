@@ -4,6 +4,7 @@ mod downloads;
 mod fail_closed;
 mod logins;
 mod neighbour;
+mod references;
 mod replicas;
 mod service_accounts;
 mod transcripts;

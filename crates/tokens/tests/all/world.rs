@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ::management::cluster_secret::{Binding, ClusterSecrets, Purpose};
 use api::ext::{self, Kubeconfig, Token};
 use api::management::{self, Cluster, User};
 use apiserver::description::{Description, KindSchema, Scope, Verb};
@@ -25,7 +26,7 @@ use storage::Store;
 use storage::sqlite::{Sqlite, SqliteOptions};
 use tempfile::TempDir;
 use tokens::cluster_credential::{
-    ClusterAuthenticator, ClusterToken, GROUP, HASH_KEY, NAMESPACE, WebhookRecords, secret_name,
+    ClusterAuthenticator, ClusterToken, GROUP, HASH_KEY, NAMESPACE, WebhookRecords,
 };
 use tokens::exchange::Exchange;
 use tokens::jwt::{VerifiedCache, Verifier};
@@ -110,12 +111,15 @@ impl World {
         let minter = Arc::new(minter);
         let exchange = Exchange {
             kubeconfigs: kubeconfigs.clone(),
-            signers: secrets.clone(),
+            signers: ClusterSecrets::new(secrets.clone(), NAMESPACE),
         };
         let records = (tokens.clone(), clusters.clone(), exchange);
         let resource = TokenResource::new(records, directory, Arc::clone(&minter), max_ttls());
 
-        let records = WebhookRecords::new(secrets.clone(), clusters.clone(), NAMESPACE);
+        let records = WebhookRecords::new(
+            ClusterSecrets::new(secrets.clone(), NAMESPACE),
+            clusters.clone(),
+        );
         let reviewer = TokenReviewer::new(Arc::clone(&validity), records.clone());
         let reviewer = Arc::new(reviewer);
         let callers = ClusterAuthenticator::new(records);
@@ -163,7 +167,8 @@ impl World {
             world.users.insert(user, false).await.unwrap();
         }
         for name in ["c-a", "c-b"] {
-            let cluster = object(json!({ "metadata": { "name": name } }));
+            let uid = format!("uid-{name}");
+            let cluster = object(json!({ "metadata": { "name": name, "uid": uid } }));
             world.clusters.insert(cluster, false).await.unwrap();
         }
         world
@@ -176,7 +181,13 @@ impl World {
         token
     }
 
-    /// Writes the Secret of a cluster's credential.
+    /// The binding of a Secret to a cluster as it is now.
+    pub(crate) fn binding(&self, cluster: &str) -> Binding {
+        let object = self.clusters.cached("", cluster).unwrap();
+        Binding::of(&object, Purpose::Webhook)
+    }
+
+    /// Writes the Secret of a cluster's credential, bound to the cluster.
     pub(crate) async fn set_record(&self, cluster: &str, data: &[(&str, &str)]) {
         let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
         let data = data
@@ -185,8 +196,9 @@ impl World {
         let data: std::collections::BTreeMap<_, _> = data.collect();
         let secret = Secret {
             metadata: ObjectMeta {
-                name: Some(secret_name(cluster)),
+                name: Some(Purpose::Webhook.secret_name(cluster)),
                 namespace: Some(NAMESPACE.to_owned()),
+                annotations: Some(self.binding(cluster).annotations()),
                 ..ObjectMeta::default()
             },
             data: Some(data.clone()),
@@ -279,7 +291,17 @@ impl World {
         name: &str,
         change: impl FnOnce(&mut T),
     ) {
-        let mut object = registry.get("", name).await.unwrap().unwrap();
+        self.change_at(registry, ("", name), change).await;
+    }
+
+    /// Changes an object in a namespace.
+    pub(crate) async fn change_at<T: Object>(
+        &self,
+        registry: &Registry<T>,
+        path: (&str, &str),
+        change: impl FnOnce(&mut T),
+    ) {
+        let mut object = registry.get(path.0, path.1).await.unwrap().unwrap();
         let version = object.metadata().resource_version.clone().unwrap();
         change(&mut object);
         let version = version.parse().unwrap();
