@@ -31,7 +31,8 @@ ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list,
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch configmaps extension-apiserver-authentication in kube-system
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may create tokenreviews
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may create subjectaccessreviews
-ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch, patch clusters
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch clusters
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may patch clusters/status
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch users
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch settings
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch features
@@ -258,11 +259,11 @@ fn broken_surroundings(on: &Installation) {
     ]);
     on.restore(&settings, &definition);
 
-    let cluster = "/apis/management.cattle.io/v3/clusters/lost";
+    let clusters = "/apis/management.cattle.io/v3/clusters";
     let credential = json!({"namespace": NAME, "name": "cluster-lost-gateway"});
     let connection = json!({"server": "https://127.0.0.1:1", "credentialSecretRef": credential});
-    on.restore(
-        cluster,
+    on.post(
+        clusters,
         &json!({
             "apiVersion": "management.cattle.io/v3", "kind": "Cluster",
             "metadata": {"name": "lost"}, "spec": {"connection": connection},
@@ -271,7 +272,7 @@ fn broken_surroundings(on: &Installation) {
     on.check_says(&[
         "problem  cluster lost has no Secret cluster-lost-gateway, so the server does not use it  → run kubeconfig-apiserver cluster add or cluster bind: docs/clusters.md",
     ]);
-    on.delete(cluster);
+    on.delete(&format!("{clusters}/lost"));
 }
 
 impl Installation {

@@ -62,7 +62,11 @@ impl HostKinds<'_> {
             resource: plural.to_owned(),
             ..MirrorOptions::default()
         };
-        let (clusters, nodes) = (own(Cluster::PLURAL), own(Node::PLURAL));
+        let nodes = own(Node::PLURAL);
+        let clusters = MirrorOptions {
+            status_only: true,
+            ..own(Cluster::PLURAL)
+        };
         let (settings, features) = (own(Setting::PLURAL), own(Feature::PLURAL));
         let users = self.mirror(own(User::PLURAL));
         Ok(Mirrored {
