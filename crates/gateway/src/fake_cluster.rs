@@ -21,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use machinery::time::Clock;
+use management::cluster_secret::{Binding, ClusterSecrets, Purpose};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -29,6 +30,9 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::upstream::{Options, Upstreams};
+
+/// The namespace of Secrets.
+pub(crate) const NAMESPACE: &str = "kubeconfig-apiserver";
 
 /// The path of access reviews.
 pub(crate) const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -94,12 +98,13 @@ impl FakeCluster {
         self.said.asked.lock().unwrap().clone()
     }
 
-    /// How it is reached.
-    pub(crate) fn connection(&self, credential: &str) -> ClusterConnection {
+    /// How it is reached, as the cluster of this name.
+    pub(crate) fn connection(&self, cluster: &str) -> ClusterConnection {
+        let credential = Purpose::Gateway.secret_name(cluster);
         serde_json::from_value(json!({
             "server": format!("https://{}", self.address),
             "caData": self.ca_data,
-            "credentialSecretRef": { "namespace": "kubeconfig-apiserver", "name": credential },
+            "credentialSecretRef": { "namespace": NAMESPACE, "name": credential },
         }))
         .unwrap()
     }
@@ -169,7 +174,7 @@ fn identity(name: &str) -> (TlsAcceptor, String) {
 /// A server's own side: its clusters and Secrets, and the time.
 pub(crate) struct Home {
     pub(crate) clusters: Registry<Cluster>,
-    pub(crate) secrets: Registry<Secret>,
+    pub(crate) secrets: ClusterSecrets,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) clock: Arc<SetClock>,
     _server: TestServer,
@@ -185,6 +190,7 @@ impl Home {
             management::cluster::INDEX,
         );
         let secrets = registries.add(builtins::secret::description(), builtins::secret::INDEX);
+        let secrets = ClusterSecrets::new(secrets, NAMESPACE);
         let nobody = Arc::new(AuthorizerUnion::new(Vec::new()));
         let server = fixture.start(nobody, |builder| builder, async {}).await;
         let upstreams = Upstreams::new(clusters.clone(), secrets.clone(), Options::default());
@@ -197,12 +203,26 @@ impl Home {
         }
     }
 
-    /// Makes a cluster.
+    /// Makes a cluster, and binds the Secret of its credential to it.
     pub(crate) async fn add(&self, name: &str, connection: Option<ClusterConnection>) {
         let mut cluster = Cluster::default();
         cluster.metadata.name = Some(name.to_owned());
         cluster.spec.connection = connection;
         assert!(self.clusters.seed(cluster).await.unwrap());
+        self.bind(name).await;
+    }
+
+    /// Binds the Secret of a cluster's credential, if it exists, to the cluster as it is now.
+    pub(crate) async fn bind(&self, name: &str) {
+        let secrets = self.secrets.registry();
+        let secret = Purpose::Gateway.secret_name(name);
+        let Some(stored) = secrets.find(NAMESPACE, &secret).await.unwrap() else {
+            return;
+        };
+        let mut secret = secrets.decode(&stored).unwrap();
+        let binding = Binding::of(&self.cluster(name), Purpose::Gateway);
+        secret.metadata.annotations = Some(binding.annotations());
+        assert!(secrets.replace(secret, stored.revision()).await.is_ok());
     }
 
     /// Changes a cluster.
@@ -214,19 +234,20 @@ impl Home {
         assert!(replaced.is_ok());
     }
 
-    /// Makes a Secret with a token.
-    pub(crate) async fn add_token(&self, name: &str, token: &str) {
+    /// Makes the Secret with the token at a cluster; it is bound when the cluster is added.
+    pub(crate) async fn add_token(&self, cluster: &str, token: &str) {
         let secret: Secret = serde_json::from_value(json!({
-            "metadata": { "name": name, "namespace": "kubeconfig-apiserver" },
+            "metadata": { "name": Purpose::Gateway.secret_name(cluster), "namespace": NAMESPACE },
             "data": { "token": STANDARD.encode(token) },
         }))
         .unwrap();
-        assert!(self.secrets.seed(secret).await.unwrap());
+        assert!(self.secrets.registry().seed(secret).await.unwrap());
     }
 
-    /// The token in a Secret.
-    pub(crate) fn token(&self, name: &str) -> String {
-        let secret = self.secrets.cached("kubeconfig-apiserver", name).unwrap();
+    /// The token in the Secret of a cluster.
+    pub(crate) fn token(&self, cluster: &str) -> String {
+        let name = Purpose::Gateway.secret_name(cluster);
+        let secret = self.secrets.registry().cached(NAMESPACE, &name).unwrap();
         let data = secret.data.unwrap();
         String::from_utf8(data["token"].0.clone()).unwrap()
     }

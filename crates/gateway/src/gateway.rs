@@ -8,8 +8,8 @@ use api::management::{Cluster, User};
 use apiserver::registry::Registry;
 use apiserver::server::HttpService;
 use http::HeaderValue;
-use k8s_openapi::api::core::v1::Secret;
 use machinery::time::Clock;
+use management::cluster_secret::ClusterSecrets;
 use tokens::validity::Validity;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ pub struct GatewayParts {
     /// The clusters.
     pub clusters: Registry<Cluster>,
     /// Where the gateway's credentials are.
-    pub secrets: Registry<Secret>,
+    pub secrets: ClusterSecrets,
     /// The users: a change may end requests under way.
     pub users: Registry<User>,
     /// The records of tokens: likewise.
@@ -135,7 +135,9 @@ impl Gateway {
         let of_clusters = follow(&self.parts.clusters, all_clusters, |names| {
             self.refresh_clusters(names);
         });
-        let of_secrets = follow(&self.parts.secrets, all_clusters, |_| all_clusters());
+        let of_secrets = follow(self.parts.secrets.registry(), all_clusters, |_| {
+            all_clusters()
+        });
         let of_caches = async {
             tokio::join!(of_tokens, of_kubeconfigs, of_users, of_clusters, of_secrets);
         };

@@ -23,9 +23,9 @@ use apiserver::stored_object::StoredObject;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use k8s_openapi::api::core::v1::Secret;
 use machinery::status::Status;
 use machinery::time::Clock;
+use management::cluster_secret::{ClusterSecrets, Purpose};
 use storage::cache::{Collection, EventCursor};
 use tokio::time::Instant;
 
@@ -33,6 +33,7 @@ use crate::endpoint::Zone;
 use crate::renewal::Renewal;
 use crate::upstream::Upstreams;
 
+pub use observation::{CREDENTIAL_NOT_BOUND, NO_CREDENTIAL};
 use observation::{Finding, Observation};
 pub use probe::IMPERSONATED;
 use schedule::{Schedule, Subject};
@@ -66,7 +67,7 @@ impl Default for Options {
 pub struct Prober {
     upstreams: Arc<Upstreams>,
     clusters: Registry<Cluster>,
-    secrets: Registry<Secret>,
+    secrets: ClusterSecrets,
     renewal: Renewal,
     clock: Arc<dyn Clock>,
     options: Options,
@@ -80,7 +81,7 @@ impl Prober {
     /// For all clusters in this registry, with credentials from that one.
     pub fn new(
         upstreams: Arc<Upstreams>,
-        (clusters, secrets): (Registry<Cluster>, Registry<Secret>),
+        (clusters, secrets): (Registry<Cluster>, ClusterSecrets),
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Self {
@@ -110,7 +111,10 @@ impl Prober {
     }
 
     async fn follow(self: &Arc<Self>) {
-        let mut bells = (Bell::new(&self.clusters), Bell::new(&self.secrets));
+        let mut bells = (
+            Bell::new(&self.clusters),
+            Bell::new(self.secrets.registry()),
+        );
         let mut schedule = Schedule::new(self.options.period);
         let mut looks = Looks::new();
         loop {
@@ -141,9 +145,7 @@ impl Prober {
         let view = self.clusters.collection().view();
         schedule.keep(|name| view.get(&self.clusters.key("", name)).is_some());
         for (_, object) in view.iter() {
-            let secret = schedule
-                .secret_of(object.name())
-                .map(|key| self.revision(key));
+            let secret = self.secret_revision(object.name());
             if schedule.knows(object.name(), object.revision(), secret) {
                 continue;
             }
@@ -159,11 +161,8 @@ impl Prober {
         if connection.is_none() && !self.options.unconnected {
             return None;
         }
-        let reference = connection.and_then(|it| it.credential_secret_ref.as_ref());
-        let secret = reference.map(|it| self.secrets.key(&it.namespace, &it.name));
         Some(Subject {
-            secret_revision: secret.as_deref().and_then(|key| self.revision(key)),
-            secret,
+            secret_revision: self.secret_revision(object.name()),
             connected: connection.is_some(),
             spec: digest(&cluster.spec),
             uid: cluster.metadata.uid.unwrap_or_default(),
@@ -171,9 +170,11 @@ impl Prober {
         })
     }
 
-    fn revision(&self, secret: &str) -> Option<u64> {
-        let view = self.secrets.collection().view();
-        view.get(secret).map(|object| object.revision())
+    /// The revision of the Secret with the credential at a cluster, if it exists.
+    fn secret_revision(&self, cluster: &str) -> Option<u64> {
+        let key = self.secrets.key(Purpose::Gateway, cluster);
+        let view = self.secrets.registry().collection().view();
+        view.get(&key).map(|object| object.revision())
     }
 
     /// Looks at a cluster and writes down what was found.
@@ -202,9 +203,9 @@ impl Prober {
         let zone = self.zone.as_ref().filter(|_| subject.connected);
         observation.name(zone.map(|zone| zone.endpoints(name)));
         if observation.is_connected()
-            && let Some(key) = &subject.secret
+            && let Some(cluster) = self.clusters.cached("", name)
         {
-            let renewed = self.renewal.renew_if_due(name, key);
+            let renewed = self.renewal.renew_if_due(&cluster);
             let renewed = tokio::time::timeout(self.options.deadline, renewed).await;
             observation.add_trouble(renewed.unwrap_or_else(|_| self.renewal.trouble(name)));
         }

@@ -11,12 +11,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use apiserver::registry::Registry;
+use api::management::Cluster;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use machinery::time::{Clock, rfc3339};
+use management::cluster_secret::{ClusterSecrets, Owned, Purpose};
 use serde::Deserialize;
 use serde_json::json;
 use tokens::secret::SecretString;
@@ -40,7 +41,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 /// Renews the gateway's tokens.
 pub struct Renewal {
     upstreams: Arc<Upstreams>,
-    secrets: Registry<Secret>,
+    secrets: ClusterSecrets,
     clock: Arc<dyn Clock>,
     failures: Mutex<HashMap<String, Failure>>,
 }
@@ -89,11 +90,7 @@ struct TokenRequestStatus {
 
 impl Renewal {
     /// Of the tokens in these Secrets.
-    pub fn new(
-        upstreams: Arc<Upstreams>,
-        secrets: Registry<Secret>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub fn new(upstreams: Arc<Upstreams>, secrets: ClusterSecrets, clock: Arc<dyn Clock>) -> Self {
         Self {
             upstreams,
             secrets,
@@ -102,22 +99,24 @@ impl Renewal {
         }
     }
 
-    /// Renews the token of a cluster in the Secret that lies there, if it is time. What is wrong with it is returned, until it is not.
+    /// Renews the token in the Secret of a cluster, if it is time and the Secret is bound to the cluster as it is. Returns the last
+    /// problem until it is solved.
     ///
     /// Dropping the future leaves the Secret as it was or renewed.
-    pub async fn renew_if_due(&self, cluster: &str, secret_key: &str) -> Option<String> {
-        let stored = self.secrets.collection().view().get(secret_key).cloned()?;
-        let secret = self.secrets.decode(&stored).ok()?;
+    pub async fn renew_if_due(&self, cluster: &Cluster) -> Option<String> {
+        let owned = self.secrets.cached(Purpose::Gateway, cluster);
+        let secret: Owned<Secret> = owned.ok()?;
+        let cluster = cluster.id();
         let now = self.clock.now();
         let due = token_of(&secret).and_then(|token| due(token, now));
         let Some(due) = due else {
             self.forget(cluster);
             return None;
         };
-        if self.must_wait(cluster, stored.revision(), now) {
+        if self.must_wait(cluster, secret.revision(), now) {
             return self.trouble(cluster);
         }
-        match self.renew(cluster, (secret, stored.revision()), &due).await {
+        match self.renew(cluster, &secret, &due).await {
             Ok(()) => {
                 self.forget(cluster);
                 tracing::info!(cluster, "renewed the gateway's token");
@@ -129,7 +128,7 @@ impl Renewal {
                     error = &error as &dyn std::error::Error,
                     "the gateway's token cannot be renewed"
                 );
-                self.fail(cluster, stored.revision(), &due, &error);
+                self.fail(cluster, secret.revision(), &due, &error);
                 self.trouble(cluster)
             }
         }
@@ -144,7 +143,7 @@ impl Renewal {
     async fn renew(
         &self,
         cluster: &str,
-        (mut secret, revision): (Secret, u64),
+        owned: &Owned<Secret>,
         due: &Due,
     ) -> Result<(), RenewalError> {
         let token = self.request(cluster, due).await?;
@@ -153,11 +152,13 @@ impl Renewal {
             return Err(RenewalError::Pointless);
         }
         let bytes = ByteString(token.expose().as_bytes().to_vec());
+        let mut secret = Secret::clone(owned);
         secret
             .data
             .get_or_insert_default()
             .insert(TOKEN.to_owned(), bytes);
-        match self.secrets.replace(secret, revision).await {
+        let secrets = self.secrets.registry();
+        match secrets.replace(secret, owned.revision()).await {
             // Somebody else has just written it, perhaps the same.
             Ok(_) | Err(None) => Ok(()),
             Err(Some(status)) => Err(RenewalError::Store(status.message)),

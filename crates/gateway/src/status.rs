@@ -39,6 +39,7 @@ pub(crate) fn unavailable(cluster: &str, error: &UpstreamError) -> Status {
         UpstreamError::NoConnection
         | UpstreamError::Malformed(_)
         | UpstreamError::NoCredential
+        | UpstreamError::CredentialNotBound(_)
         | UpstreamError::Unreachable(_) => failure(503, Reason::ServiceUnavailable),
         UpstreamError::AddressRefused
         | UpstreamError::ProxyFailed(_)

@@ -30,13 +30,13 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use api::management::Cluster;
-use api::management::cluster::{ClusterConnection, SecretReference};
+use api::management::cluster::ClusterConnection;
 use apiserver::registry::Registry;
 use axum::body::Body;
 use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
-use k8s_openapi::api::core::v1::Secret;
+use management::cluster_secret::{ClusterSecrets, Owned, Purpose};
 use rustls::RootCertStore;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -84,7 +84,7 @@ impl Default for Options {
 /// The ways to all clusters.
 pub struct Upstreams {
     clusters: Registry<Cluster>,
-    secrets: Registry<Secret>,
+    secrets: ClusterSecrets,
     options: Options,
     known: RwLock<HashMap<Box<str>, Known>>,
     system_roots: OnceLock<Arc<RootCertStore>>,
@@ -101,14 +101,15 @@ struct Known {
 #[derive(PartialEq, Eq)]
 struct Versions {
     cluster: u64,
-    /// Where the Secret lies, empty if none is named, and its version if it is there.
-    secret: (String, Option<u64>),
+    /// The version of the cluster's own Secret, if it exists.
+    secret: Option<u64>,
 }
 
 /// The way to one cluster.
 pub(crate) struct Upstream {
     connection: ClusterConnection,
-    credential: Credential,
+    /// `None` for servers that are shown none.
+    credential: Option<Owned<Credential>>,
     target: Target,
     pool: Arc<Pool>,
     options: Options,
@@ -121,7 +122,7 @@ pub(crate) struct Place {
 
 impl Upstreams {
     /// The clusters in this registry, with credentials from that one.
-    pub fn new(clusters: Registry<Cluster>, secrets: Registry<Secret>, options: Options) -> Self {
+    pub fn new(clusters: Registry<Cluster>, secrets: ClusterSecrets, options: Options) -> Self {
         Self {
             clusters,
             secrets,
@@ -150,7 +151,7 @@ impl Upstreams {
     /// # Errors
     /// Why there is none, within [`Options::connect`].
     pub(crate) async fn dial(&self, way: &ClusterConnection) -> Result<Transport, UpstreamError> {
-        let target = Target::build(way, &Credential::NONE, &|| self.system_roots())?;
+        let target = Target::build(way, None, &|| self.system_roots())?;
         let dialled = dial::transport(&target, self.options.addresses);
         let dialled = tokio::time::timeout(self.options.connect, dialled).await;
         dialled.map_err(|_| UpstreamError::Slow(Phase::Connect))?
@@ -165,11 +166,10 @@ impl Upstreams {
         connection: ClusterConnection,
         deadline: Duration,
     ) -> Result<Upstream, UpstreamError> {
-        let credential = Credential::NONE;
-        let target = Target::build(&connection, &credential, &|| self.system_roots())?;
+        let target = Target::build(&connection, None, &|| self.system_roots())?;
         Ok(Upstream {
             connection,
-            credential,
+            credential: None,
             target,
             pool: Pool::new(self.options.addresses),
             options: Options {
@@ -233,7 +233,7 @@ impl Upstreams {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(known) = known.get(cluster)
                 && known.versions.cluster == version
-                && known.versions.secret.1 == self.secret_version(&known.versions.secret.0)
+                && known.versions.secret == self.secret_version(cluster)
             {
                 return Ok(read(known));
             }
@@ -251,9 +251,10 @@ impl Upstreams {
         view.get(&key).map(|object| object.revision())
     }
 
-    fn secret_version(&self, key: &str) -> Option<u64> {
-        let view = self.secrets.collection().view();
-        view.get(key).map(|object| object.revision())
+    fn secret_version(&self, cluster: &str) -> Option<u64> {
+        let key = self.secrets.key(Purpose::Gateway, cluster);
+        let view = self.secrets.registry().collection().view();
+        view.get(&key).map(|object| object.revision())
     }
 
     /// What the objects say now. Open connections stay where nothing about them has changed: the
@@ -271,22 +272,13 @@ impl Upstreams {
             }
             return Err(UpstreamError::NoCluster);
         };
-        let connection = decoded.spec.connection;
-        let reference = connection
-            .as_ref()
-            .and_then(|connection| connection.credential_secret_ref.clone());
-        let secret_key = reference
-            .map(|SecretReference { namespace, name }| self.secrets.key(&namespace, &name))
-            .unwrap_or_default();
-        let secret = self.secrets.collection().view().get(&secret_key).cloned();
+        // The version first: a Secret that changes meanwhile is read again.
         let versions = Versions {
             cluster: version,
-            secret: (secret_key, secret.as_ref().map(|secret| secret.revision())),
+            secret: self.secret_version(cluster),
         };
-        let credential = secret
-            .and_then(|secret| self.secrets.decode(&secret).ok())
-            .ok_or(UpstreamError::NoCredential)
-            .and_then(|secret| Credential::read(&secret));
+        let credential = self.credential(&decoded);
+        let connection = decoded.spec.connection;
         let (old, places) = match before {
             Some(before) => (before.upstream.ok(), before.places),
             None => (None, Arc::new(Semaphore::new(self.options.max_in_flight))),
@@ -298,10 +290,20 @@ impl Upstreams {
         })
     }
 
+    /// The credential of a cluster, which its Secret must say is for this connection of it.
+    fn credential(&self, cluster: &Cluster) -> Result<Owned<Credential>, UpstreamError> {
+        let owned = self.secrets.cached(Purpose::Gateway, cluster);
+        let owned: Owned<Credential> = owned.map_err(UpstreamError::of_secret)?;
+        match owned.is_empty() {
+            true => Err(UpstreamError::NoCredential),
+            false => Ok(owned),
+        }
+    }
+
     fn renew(
         &self,
         connection: Option<ClusterConnection>,
-        credential: Result<Credential, UpstreamError>,
+        credential: Result<Owned<Credential>, UpstreamError>,
         old: Option<Arc<Upstream>>,
     ) -> Result<Arc<Upstream>, UpstreamError> {
         let same_way = old.as_ref().is_some_and(|old| {
@@ -311,18 +313,20 @@ impl Upstreams {
         if let Some(old) = &old {
             if !same_way {
                 old.pool.cut();
-            } else if credential.as_ref().is_ok_and(|new| *new == old.credential) {
+            } else if credential.as_ref().is_ok_and(|new| old.shows(new)) {
                 return Ok(Arc::clone(old));
+            } else if matches!(credential, Err(UpstreamError::CredentialNotBound(_))) {
+                old.pool.cut();
             } else {
                 old.pool.retire();
             }
         }
         let connection = way_only(&connection.ok_or(UpstreamError::NoConnection)?);
         let credential = credential?;
-        let target = Target::build(&connection, &credential, &|| self.system_roots())?;
+        let target = Target::build(&connection, Some(&credential), &|| self.system_roots())?;
         Ok(Arc::new(Upstream {
             connection,
-            credential,
+            credential: Some(credential),
             target,
             pool: Pool::new(self.options.addresses),
             options: self.options,
@@ -426,8 +430,15 @@ impl Upstream {
         opened.map_err(|_| UpstreamError::Slow(Phase::Connect))?
     }
 
+    fn shows(&self, credential: &Credential) -> bool {
+        self.credential
+            .as_ref()
+            .is_some_and(|own| **own == *credential)
+    }
+
     fn authorize(&self, request: &mut Request<Body>) {
-        match &self.credential.authorization {
+        let own = self.credential.as_ref();
+        match own.and_then(|own| own.authorization.as_ref()) {
             Some(value) => request.headers_mut().insert(AUTHORIZATION, value.clone()),
             None => request.headers_mut().remove(AUTHORIZATION),
         };

@@ -10,14 +10,16 @@
 //!   belongs to others.
 //! * An update is a merge patch on condition of the revision. What the new value leaves out stays as
 //!   it is, so that fields which this program does not know survive, but for those in items of
-//!   arrays. One that changes nothing is no write. A changed `status` takes a second write where it
-//!   is a subresource of its own; a crash in between leaves it for later.
+//!   arrays. One that changes nothing is no write. Where only the status is written
+//!   ([`MirrorOptions::status_only`]) nothing else is in the patch, and it goes to the subresource
+//!   `status`, or to the object where the host serves no such subresource.
 //! * Nothing is created or deleted.
 //! * A resource that the host does not serve has no objects. It is looked for every second, and
 //!   [`Mirror::trouble`] says so.
 //!
 //! It relies on [`Mirror::run`] running, and on the verbs `get`, `list` and `watch` being granted,
-//! `patch` too where it is updated.
+//! `patch` too where it is updated: on the subresource `status` where only that is written and
+//! served.
 
 use std::time::Duration;
 
@@ -66,11 +68,14 @@ pub struct MirrorOptions {
     pub field_selector: String,
     /// Only objects that this label selector selects; empty for all.
     pub label_selector: String,
+    /// Whether updates write the status and nothing else.
+    pub status_only: bool,
 }
 
 /// A resource of the host as a store.
 pub struct Mirror {
     resource: Resource,
+    status_only: bool,
 }
 
 impl Mirror {
@@ -89,6 +94,7 @@ impl Mirror {
         };
         Self {
             resource: Resource::new((client, target), Box::new(kind), LIMITS, VERBS),
+            status_only: options.status_only,
         }
     }
 
@@ -136,31 +142,36 @@ impl Mirror {
         }
     }
 
-    /// Patches the object, then its status where that did not change with it.
+    /// Patches the object on condition of its revision.
     async fn patch(
         &self,
         key: &Key,
-        mut object: Value,
+        mut patch: Value,
         expected: Revision,
     ) -> Result<Revision, Failure> {
-        let mut call = self.call(Verb::Patch, key, "");
-        call.body = with_version(&mut object, expected);
-        let answer = self.resource.calls.send(&call).await?;
-        let written = answered(&answer)?;
-        let now: Value = serde_json::from_slice(&answer)?;
-        let (Some(wanted), now) = (object.get("status"), now.get("status")) else {
-            return Ok(written);
-        };
-        if is_in(wanted, now) {
-            return Ok(written);
+        if self.status_only {
+            patch = json!({"status": patch["status"].take()});
         }
-        let mut status = json!({"status": wanted});
-        let mut call = self.call(Verb::Patch, key, "/status");
-        call.body = with_version(&mut status, written);
-        match self.resource.calls.send(&call).await {
-            Err(failure) if failure.is(StatusCode::NOT_FOUND) => Ok(written),
-            answer => answered(&answer?),
+        let patch = with_version(&mut patch, expected);
+        if self.status_only {
+            let answer = self.send_patch(key, "/status", patch.clone()).await;
+            // A host without the subresource knows no such path. One without the object says so again.
+            if !matches!(&answer, Err(failure) if failure.is(StatusCode::NOT_FOUND)) {
+                return answer;
+            }
         }
+        self.send_patch(key, "", patch).await
+    }
+
+    async fn send_patch(
+        &self,
+        key: &Key,
+        subresource: &str,
+        patch: Vec<u8>,
+    ) -> Result<Revision, Failure> {
+        let mut call = self.call(Verb::Patch, key, subresource);
+        call.body = patch;
+        answered(&self.resource.calls.send(&call).await?)
     }
 }
 
@@ -311,18 +322,6 @@ fn with_version(patch: &mut Value, expected: Revision) -> Vec<u8> {
         }
     }
     patch.to_string().into_bytes()
-}
-
-/// Whether a merge patch with `wanted` would change nothing.
-fn is_in(wanted: &Value, now: Option<&Value>) -> bool {
-    match (wanted, now) {
-        (Value::Object(wanted), Some(Value::Object(now))) => wanted
-            .iter()
-            .all(|(field, value)| is_in(value, now.get(field))),
-        (Value::Object(wanted), None) => wanted.values().all(|value| is_in(value, None)),
-        (Value::Null, now) => now.is_none(),
-        (wanted, now) => now == Some(wanted),
-    }
 }
 
 fn is_conflict(failure: &Failure) -> bool {

@@ -194,7 +194,6 @@ async fn domain(
         management: mirrored.management,
         secrets: mirrored.secrets,
         signers: mirrored.signers,
-        namespace: args.namespace.clone(),
         fixed: fixed(&args.listen, certificates),
         issuer: args.listen.issuer(),
         store: backend.store,

@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) use aggregated::{AggregatedArgs, EtcdArgs, ListenArgs, StoreKind};
 pub(crate) use check::{CheckArgs, CheckOutput};
 pub(crate) use cluster::{
-    AddArgs, ClusterArgs, ClusterCommand, EndpointArgs, OidcArgs, RemoveArgs, WebhookArgs,
+    AddArgs, BindArgs, ClusterArgs, ClusterCommand, EndpointArgs, OidcArgs, RemoveArgs, WebhookArgs,
 };
 pub(crate) use id_token::IdTokenArgs;
 pub(crate) use keys::{KeysArgs, KeysCommand};

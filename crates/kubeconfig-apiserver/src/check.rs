@@ -5,6 +5,7 @@
 
 mod certificates;
 mod clocks;
+mod clusters;
 mod front_proxy;
 mod kinds;
 mod permissions;
@@ -57,6 +58,7 @@ async fn look(args: &CheckArgs) -> Result<Report> {
     permissions::check(&scene, &mut report).await;
     kinds::check(&scene, &mut report).await;
     workload::check(&scene, &mut report).await;
+    clusters::check(&scene, &mut report).await;
     records::check(&scene, &mut report).await;
     Ok(report)
 }

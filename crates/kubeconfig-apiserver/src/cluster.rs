@@ -4,6 +4,7 @@
 //! carries what was asked for; what is being done is told on stderr. No token and no key is ever shown there.
 
 mod add;
+mod bind;
 pub(crate) mod client;
 mod credential;
 mod endpoint;
@@ -16,12 +17,15 @@ mod progress;
 mod ready;
 mod records;
 mod remove;
+mod secrets;
 mod source;
 mod webhook;
 
 use anyhow::Result;
 use kube::Client;
 use machinery::time::SystemClock;
+
+pub(crate) use secrets::faults;
 
 use crate::args::{ClusterArgs, ClusterCommand};
 
@@ -47,6 +51,7 @@ pub(crate) async fn run(args: &ClusterArgs) -> Result<()> {
     match &args.command {
         ClusterCommand::Add(args) => add::run(&server, args).await,
         ClusterCommand::Remove(args) => remove::run(&server, args).await,
+        ClusterCommand::Bind(args) => bind::run(&server, args).await,
         ClusterCommand::List => list::run(&server, &SystemClock).await,
         ClusterCommand::Webhook(args) => webhook::run(&server, args).await,
         ClusterCommand::Oidc(args) => oidc::run(&server, args).await,

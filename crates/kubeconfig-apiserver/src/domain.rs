@@ -17,11 +17,11 @@ use gateway::endpoint::Zone;
 use gateway::prober::{self, Prober};
 use gateway::upstream;
 use gateway::{Gateway, GatewayParts};
-use k8s_openapi::api::core::v1::Secret;
 use kubeconfigs::download::{self, Downloads};
 use kubeconfigs::resource::{KubeconfigParts, Kubeconfigs, ManagedEndpoints};
 use machinery::status::Status;
 use machinery::time::Clock;
+use management::cluster_secret::ClusterSecrets;
 use management::feature::Features;
 use management::settings::{Fixed, InvalidSetting, Settings};
 use storage::Store;
@@ -67,11 +67,9 @@ pub(crate) struct DomainParts {
     pub(crate) records: Records,
     pub(crate) management: Management,
     /// Credentials of clusters.
-    pub(crate) secrets: Registry<Secret>,
+    pub(crate) secrets: ClusterSecrets,
     /// Authorities of client certificates for clusters.
-    pub(crate) signers: Registry<Secret>,
-    /// Where credentials are.
-    pub(crate) namespace: String,
+    pub(crate) signers: ClusterSecrets,
     /// Settings that the command line decides.
     pub(crate) fixed: Fixed,
     /// In whose name tokens are signed.
@@ -95,9 +93,8 @@ pub(crate) struct DomainParts {
 pub(crate) struct Domain {
     pub(crate) records: Records,
     pub(crate) management: Management,
-    pub(crate) secrets: Registry<Secret>,
-    signers: Registry<Secret>,
-    namespace: String,
+    pub(crate) secrets: ClusterSecrets,
+    signers: ClusterSecrets,
     settings: Settings,
     users: Arc<UserDirectory>,
     confirmed: Confirmed,
@@ -165,7 +162,6 @@ impl Domain {
             management: parts.management,
             secrets: parts.secrets,
             signers: parts.signers,
-            namespace: parts.namespace,
             settings,
             users,
             confirmed: parts.confirmed,
@@ -192,7 +188,7 @@ impl Domain {
     /// Serves what clusters ask about tokens: reviews, and the documents to verify them by.
     pub(crate) fn serve_clusters(&self, server: Builder) -> Builder {
         let clusters = self.management.clusters.clone();
-        let records = WebhookRecords::new(self.secrets.clone(), clusters, &self.namespace);
+        let records = WebhookRecords::new(self.secrets.clone(), clusters);
         let callers = ClusterAuthenticator::new(records.clone());
         let reviewer = Arc::new(TokenReviewer::new(self.validity(), records));
         let server = server

@@ -1,6 +1,7 @@
 //! The standalone server: everything is built here, in the order in which it depends on each other.
 
 mod address;
+mod bindings;
 mod kinds;
 mod named_certificates;
 mod roles;

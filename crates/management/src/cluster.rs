@@ -24,6 +24,9 @@ use machinery::status::Status;
 use machinery::table::Column;
 use serde_json::Value;
 
+use secret_reference::OwnSecret;
+
+use crate::cluster_secret::Purpose;
 use crate::description::describe;
 
 /// What the kind is.
@@ -98,7 +101,7 @@ impl Resource for Clusters {
         Ok(Visibility::Checked(Arc::new(MayGet(cx.clone()))))
     }
 
-    fn validate(&self, cluster: &Cluster, _live: Option<&Cluster>) -> ErrorList {
+    fn validate(&self, cluster: &Cluster, live: Option<&Cluster>) -> ErrorList {
         let mut errors = ErrorList::new();
         let spec = Path::root("spec");
         if let Some(endpoint) = &cluster.spec.local_cluster_auth_endpoint
@@ -111,20 +114,14 @@ impl Resource for Clusters {
                 "must be a host name, with a port if need be",
             ));
         }
-        if let Some(certificates) = &cluster.spec.client_certificates {
-            let path = spec.child("clientCertificates").child("signerSecretRef");
-            errors.extend(match &certificates.signer_secret_ref {
-                Some(reference) => secret_reference::signer(reference, cluster.id(), &path),
-                None => vec![field::Error::required(&path, "")],
-            });
-        }
+        errors.extend(check_references(cluster, live, &spec));
         if let Some(downloads) = &cluster.spec.downloads {
             let path = spec.child("downloads").child("adminGroup");
             errors.extend(admin_group(&downloads.admin_group, &path));
         }
         if let Some(connection) = &cluster.spec.connection {
             let path = spec.child("connection");
-            errors.extend(connection::validate(connection, cluster.id(), &path));
+            errors.extend(connection::validate(connection, &path));
         }
         if let Some(authentication) = &cluster.spec.authentication {
             let path = spec.child("authentication");
@@ -143,6 +140,25 @@ impl Resource for Clusters {
             _ => Ok(()),
         }
     }
+}
+
+/// What is wrong with the Secrets that a cluster names.
+fn check_references(cluster: &Cluster, live: Option<&Cluster>, spec: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    for purpose in [Purpose::Gateway, Purpose::Signer] {
+        let live = live.and_then(|live| purpose.reference(live));
+        if let (Some(reference), Some(field)) = (purpose.reference(cluster), purpose.field()) {
+            let id = cluster.id();
+            let own = OwnSecret { purpose, id };
+            let path = Path::root(field);
+            errors.extend(secret_reference::validate(reference, live, own, &path));
+        }
+    }
+    if cluster.spec.client_certificates.is_some() && cluster.client_signer().is_none() {
+        let path = spec.child("clientCertificates").child("signerSecretRef");
+        errors.push(field::Error::required(&path, ""));
+    }
+    errors
 }
 
 /// Most bytes of a group's name: far beyond any real one.

@@ -8,6 +8,7 @@
 
 pub mod bootstrap;
 pub mod cluster;
+pub mod cluster_secret;
 pub mod feature;
 pub mod node;
 pub mod setting;

@@ -1,7 +1,8 @@
 //! The credential by which a cluster asks about tokens, and what the server keeps of it.
 //!
 //! A cluster's kube-apiserver bears `cluster.<id>.<secret>`: 256 random bits behind the name of the cluster that they are for. The server
-//! keeps the SHA-256 of the whole text in the Secret `cluster-<id>-webhook`, so neither the store nor a backup can be used to ask. During a
+//! keeps the SHA-256 of the whole text in the Secret `cluster-<id>-webhook`, which is bound to the cluster
+//! (`management::cluster_secret`), so neither the store nor a backup can be used to ask. During a
 //! rotation the Secret holds two hashes and both texts count, until the former one is taken out.
 //!
 //! The bearer is the user `system:cluster:<id>` in the group `system:clusters`. What a review tells depends on that name alone, so whoever
@@ -21,7 +22,6 @@ pub use authenticator::ClusterAuthenticator;
 pub use authorizer::ClusterAuthorizer;
 pub use record::{
     AUDIENCES_KEY, DEFAULT_AUDIENCE, HASH_KEY, NAMESPACE, PREVIOUS_HASH_KEY, WebhookRecords,
-    secret_name,
 };
 
 use crate::secret::{SecretString, sha256_hex};

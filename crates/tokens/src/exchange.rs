@@ -20,9 +20,9 @@ use api::management::Cluster;
 use api::management::cluster::LOCAL;
 use apiserver::registry::Registry;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Secret;
 use machinery::meta::{GroupResource, Metadata, OwnerReference};
 use machinery::status::Status;
+use management::cluster_secret::ClusterSecrets;
 
 use crate::validity::{Refusal, Validity};
 
@@ -33,7 +33,7 @@ pub struct Exchange {
     /// The records.
     pub kubeconfigs: Registry<Kubeconfig>,
     /// The authorities that sign client certificates for clusters.
-    pub signers: Registry<Secret>,
+    pub signers: ClusterSecrets,
     /// Decides whether a record still has its user.
     pub validity: Arc<Validity>,
     /// Whether kubeconfigs give credentials at the moment.

@@ -7,6 +7,7 @@ mod forgery;
 mod keys;
 mod logins;
 mod neighbour;
+mod references;
 mod replicas;
 mod service_accounts;
 mod transcripts;

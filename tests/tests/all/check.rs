@@ -31,7 +31,8 @@ ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list,
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch configmaps extension-apiserver-authentication in kube-system
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may create tokenreviews
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may create subjectaccessreviews
-ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch, patch clusters
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch clusters
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may patch clusters/status
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch users
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch settings
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch features
@@ -44,6 +45,7 @@ ok       nodes.management.cattle.io is there
 ok       2 of 2 replicas of Deployment kubeconfig-apiserver/kubeconfig-apiserver are ready
 ok       Service kubeconfig-apiserver/kubeconfig-apiserver leads to localhost, which is not looked at
 ok       Service kubeconfig-apiserver/kubeconfig-apiserver-gateway has 1 ready endpoints
+ok       the Secrets of clusters are bound to their clusters
 ok       namespace kubeconfig-apiserver is there
 ok       1 records are kept as Secrets in kubeconfig-apiserver
 ok       1 kubeconfigs have 2 tokens, none without its kubeconfig
@@ -256,6 +258,21 @@ fn broken_surroundings(on: &Installation) {
         "problem  there is no CustomResourceDefinition settings.management.cattle.io  → apply those that the chart brings in its folder crds/: helm does not when it upgrades",
     ]);
     on.restore(&settings, &definition);
+
+    let clusters = "/apis/management.cattle.io/v3/clusters";
+    let credential = json!({"namespace": NAME, "name": "cluster-lost-gateway"});
+    let connection = json!({"server": "https://127.0.0.1:1", "credentialSecretRef": credential});
+    on.post(
+        clusters,
+        &json!({
+            "apiVersion": "management.cattle.io/v3", "kind": "Cluster",
+            "metadata": {"name": "lost"}, "spec": {"connection": connection},
+        }),
+    );
+    on.check_says(&[
+        "problem  cluster lost has no Secret cluster-lost-gateway, so the server does not use it  → run kubeconfig-apiserver cluster add or cluster bind: docs/clusters.md",
+    ]);
+    on.delete(&format!("{clusters}/lost"));
 }
 
 impl Installation {

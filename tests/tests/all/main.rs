@@ -32,6 +32,8 @@ mod krew;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod listener;
+#[cfg(test)]
 mod merge;
 #[cfg(test)]
 mod oidc;

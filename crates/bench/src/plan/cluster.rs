@@ -1,6 +1,6 @@
 //! A cluster behind the gateway whose API server is the bare one, and what opens it.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, ensure};
 use base64::Engine;
@@ -53,6 +53,7 @@ impl Bench<'_> {
         self.make(&secrets, &secret).await?;
         self.make("/apis/management.cattle.io/v3/clusters", &cluster)
             .await?;
+        self.bind()?;
         self.make(&format!("{RBAC}/clusterroles"), &role).await?;
         self.make(&format!("{RBAC}/clusterrolebindings"), &binding)
             .await
@@ -81,15 +82,27 @@ impl Bench<'_> {
         Ok(tokens)
     }
 
+    /// Lets the gateway present the credential to the cluster.
+    fn bind(&self) -> anyhow::Result<()> {
+        self.cluster_command(&["bind", CLUSTER])?;
+        Ok(())
+    }
+
     /// What the cluster shows when it asks about tokens.
     pub(super) fn webhook_token(&self) -> anyhow::Result<String> {
+        let output = self.cluster_command(&["webhook", CLUSTER])?;
+        token(std::str::from_utf8(&output.stdout)?)
+    }
+
+    /// Runs a command of the server's program about its clusters.
+    fn cluster_command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
         let mut command = Command::new(self.server.program());
-        command.args(["cluster", "webhook", CLUSTER, "--kubeconfig"]);
+        command.arg("cluster").args(arguments).arg("--kubeconfig");
         command.arg(self.server.kubeconfig(User::Admin));
         let output = command.stdin(Stdio::null()).output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{command:?}: {said}");
-        token(std::str::from_utf8(&output.stdout)?)
+        Ok(output)
     }
 
     async fn make(&self, path: &str, object: &Value) -> anyhow::Result<()> {

@@ -11,6 +11,12 @@ use machinery::meta::Time;
 
 use crate::upstream::{CertificateProblem, UpstreamError};
 
+/// The reason of `Ready` where the gateway has no credential.
+pub const NO_CREDENTIAL: &str = "NoCredential";
+
+/// The reason of `Ready` where the credential is not bound to the cluster and its connection.
+pub const CREDENTIAL_NOT_BOUND: &str = "CredentialNotBound";
+
 /// What a look at a cluster found.
 #[derive(Debug)]
 pub(super) enum Finding {
@@ -70,6 +76,7 @@ impl Observation {
     /// Of a finding at the cluster of this name.
     pub(super) fn of(finding: Finding, cluster: &str) -> Self {
         let again = format!("run `kubeconfig-apiserver cluster add {cluster}` again");
+        let bind = format!("`kubeconfig-apiserver cluster bind {cluster}`");
         let bad = |reason, message: String| Self::new(Condition::FALSE, reason, message);
         match finding {
             Finding::Connected { version } => Self {
@@ -102,12 +109,12 @@ impl Observation {
             Finding::TooSlow => bad("Slow", "the cluster takes too long to answer".to_owned()),
             Finding::Error(error) => Self {
                 cause: cause(&error),
-                ..Self::of_error(&error, &again)
+                ..Self::of_error(&error, &again, &bind)
             },
         }
     }
 
-    fn of_error(error: &UpstreamError, again: &str) -> Self {
+    fn of_error(error: &UpstreamError, again: &str, bind: &str) -> Self {
         let bad = |reason, message: String| Self::new(Condition::FALSE, reason, message);
         match error {
             UpstreamError::NoConnection | UpstreamError::NoCluster => Self::new(
@@ -122,8 +129,12 @@ impl Observation {
                 format!("spec.connection.{field} cannot be understood: correct it"),
             ),
             UpstreamError::NoCredential => bad(
-                "NoCredential",
+                NO_CREDENTIAL,
                 format!("spec.connection.credentialSecretRef leads to no credential: {again}"),
+            ),
+            UpstreamError::CredentialNotBound(unowned) => bad(
+                CREDENTIAL_NOT_BOUND,
+                format!("{unowned}, so the credential is not sent: {again}, or {bind}"),
             ),
             UpstreamError::AddressRefused => bad(
                 "Unreachable",

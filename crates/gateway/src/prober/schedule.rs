@@ -15,9 +15,7 @@ pub(super) struct Subject {
     pub(super) spec: u64,
     /// Whether there is a way to it.
     pub(super) connected: bool,
-    /// Where the Secret with the credential lies, if one is named.
-    pub(super) secret: Option<String>,
-    /// Its revision, if it is there.
+    /// The revision of the Secret with the credential, if it exists.
     pub(super) secret_revision: Option<u64>,
 }
 
@@ -49,15 +47,10 @@ impl Schedule {
         self.entries.retain(|name, _| exists(name));
     }
 
-    /// Where the Secret of a cluster lies, as far as is known.
-    pub(super) fn secret_of(&self, name: &str) -> Option<&str> {
-        self.entries.get(name)?.subject.secret.as_deref()
-    }
-
     /// Whether nothing is new about a cluster: its object has this revision, and its Secret that.
-    pub(super) fn knows(&self, name: &str, revision: u64, secret: Option<Option<u64>>) -> bool {
+    pub(super) fn knows(&self, name: &str, revision: u64, secret: Option<u64>) -> bool {
         self.entries.get(name).is_some_and(|entry| {
-            entry.revision == revision && entry.subject.secret_revision == secret.flatten()
+            entry.revision == revision && entry.subject.secret_revision == secret
         })
     }
 
@@ -191,16 +184,14 @@ mod tests {
     fn an_object_or_a_secret_of_another_revision_is_news() {
         let mut schedule = Schedule::new(PERIOD);
         let with_secret = Subject {
-            secret: Some("/core/secrets/n/s".to_owned()),
             secret_revision: Some(3),
             ..subject("a", 1)
         };
         schedule.put(with_secret, 5, Instant::now());
-        assert_eq!(schedule.secret_of("a"), Some("/core/secrets/n/s"));
-        assert!(schedule.knows("a", 5, Some(Some(3))));
-        assert!(!schedule.knows("a", 6, Some(Some(3))));
-        assert!(!schedule.knows("a", 5, Some(Some(4))));
-        assert!(!schedule.knows("a", 5, Some(None)));
+        assert!(schedule.knows("a", 5, Some(3)));
+        assert!(!schedule.knows("a", 6, Some(3)));
+        assert!(!schedule.knows("a", 5, Some(4)));
+        assert!(!schedule.knows("a", 5, None));
         assert!(!schedule.knows("b", 5, None));
     }
 }

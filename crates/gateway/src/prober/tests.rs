@@ -324,14 +324,19 @@ async fn objects_of_others_are_left_alone_without_a_connection() {
 async fn changes_of_the_cluster_and_of_its_secret_are_looked_at_at_once() {
     let (home, fake) = (Home::start().await, FakeCluster::start().await);
     let _prober = start(&home, SELDOM);
-    home.add("prod", Some(fake.connection("later"))).await;
+    home.add("prod", Some(fake.connection("prod"))).await;
     until(&home, "prod", |status| {
         ready(status) == Some(("False", "NoCredential"))
     })
     .await;
 
     home.clock.advance(Duration::from_secs(60));
-    home.add_token("later", "a-token").await;
+    home.add_token("prod", "a-token").await;
+    until(&home, "prod", |status| {
+        ready(status) == Some(("False", "CredentialNotBound"))
+    })
+    .await;
+    home.bind("prod").await;
     let status = until(&home, "prod", |status| {
         ready(status) == Some(("True", "Connected"))
     })
@@ -355,6 +360,38 @@ async fn changes_of_the_cluster_and_of_its_secret_are_looked_at_at_once() {
 }
 
 #[tokio::test]
+async fn a_credential_that_is_bound_to_something_else_is_not_sent() {
+    let (home, other) = (Home::start().await, FakeCluster::start().await);
+    home.add_token("prod", "a-token").await;
+    home.add("prod", Some(FakeCluster::start().await.connection("prod")))
+        .await;
+    home.change("prod", |cluster| {
+        cluster.spec.connection = Some(other.connection("prod"));
+    })
+    .await;
+    home.add("evil", Some(other.connection("prod"))).await;
+    let _prober = start(&home, SELDOM);
+    for (name, why) in [
+        (
+            "prod",
+            "Secret cluster-prod-gateway is bound to another connection than spec.connection",
+        ),
+        (
+            "evil",
+            "spec.connection.credentialSecretRef must name the cluster's own Secret kubeconfig-apiserver/cluster-evil-gateway",
+        ),
+    ] {
+        let status = until(&home, name, |status| status.ready().is_some()).await;
+        assert_eq!(ready(&status), Some(("False", "CredentialNotBound")));
+        let expected = format!(
+            "{why}, so the credential is not sent: run `kubeconfig-apiserver cluster add {name}` again, or `kubeconfig-apiserver cluster bind {name}`"
+        );
+        assert_eq!(status.ready().unwrap().message, expected);
+    }
+    assert_eq!(other.asked(), []);
+}
+
+#[tokio::test]
 async fn the_cluster_that_the_server_lives_in_is_ready() {
     let home = Home::start().await;
     home.add(cluster::LOCAL, None).await;
@@ -371,9 +408,10 @@ async fn a_cluster_that_hangs_keeps_no_other_waiting() {
         FakeCluster::start().await,
     );
     slow.answer("/version", |_| (0, Value::Null));
-    home.add_token("token", "a-token").await;
-    home.add("a-slow", Some(slow.connection("token"))).await;
-    home.add("b-fast", Some(fake.connection("token"))).await;
+    for (name, cluster) in [("a-slow", &slow), ("b-fast", &fake)] {
+        home.add_token(name, "a-token").await;
+        home.add(name, Some(cluster.connection(name))).await;
+    }
     let _prober = start(&home, SELDOM);
     until(&home, "b-fast", |status| {
         ready(status) == Some(("True", "Connected"))

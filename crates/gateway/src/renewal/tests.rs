@@ -66,7 +66,7 @@ fn only_tokens_of_service_accounts_are_due() {
 }
 
 /// A cluster that answers requests for tokens so, and what leads to it.
-async fn world(code: u16, answer: Value) -> (Home, FakeCluster, Renewal, String) {
+async fn world(code: u16, answer: Value) -> (Home, FakeCluster, Renewal) {
     let (home, fake) = (Home::start().await, FakeCluster::start().await);
     fake.answer(PATH, move |_| (code, answer.clone()));
     home.add_token("prod", &ending()).await;
@@ -76,15 +76,14 @@ async fn world(code: u16, answer: Value) -> (Home, FakeCluster, Renewal, String)
         home.secrets.clone(),
         home.clock.clone(),
     );
-    let key = home.secrets.key("kubeconfig-apiserver", "prod");
-    (home, fake, renewal, key)
+    (home, fake, renewal)
 }
 
 #[tokio::test]
 async fn a_token_that_is_due_gives_way_to_its_successor() {
     let fresh = token(0, HOUR);
-    let (home, fake, renewal, key) = world(201, json!({ "status": { "token": fresh } })).await;
-    assert_eq!(renewal.renew_if_due("prod", &key).await, None);
+    let (home, fake, renewal) = world(201, json!({ "status": { "token": fresh } })).await;
+    assert_eq!(renewal.renew_if_due(&home.cluster("prod")).await, None);
     assert_eq!(home.token("prod"), fresh);
     let asked = fake.asked();
     assert_eq!(asked.len(), 1);
@@ -98,24 +97,24 @@ async fn a_token_that_is_due_gives_way_to_its_successor() {
             "spec": { "audiences": [], "expirationSeconds": HOUR },
         })
     );
-    assert_eq!(renewal.renew_if_due("prod", &key).await, None);
+    assert_eq!(renewal.renew_if_due(&home.cluster("prod")).await, None);
     assert_eq!(fake.asked().len(), 1);
 }
 
 #[tokio::test]
 async fn a_failure_is_told_and_tried_again_after_a_growing_pause() {
-    let (home, fake, renewal, key) = world(403, Value::Null).await;
+    let (home, fake, renewal) = world(403, Value::Null).await;
     let told = "its token ends at 2026-01-02T03:14:05Z and cannot be renewed: the cluster answers 403 Forbidden: apply deploy/downstream/ there";
     let mut attempts = 0;
     for pause in [30, 60, 120] {
         assert_eq!(
-            renewal.renew_if_due("prod", &key).await.as_deref(),
+            renewal.renew_if_due(&home.cluster("prod")).await.as_deref(),
             Some(told)
         );
         attempts += 1;
         home.clock.advance(Duration::from_secs(pause - 1));
         assert_eq!(
-            renewal.renew_if_due("prod", &key).await.as_deref(),
+            renewal.renew_if_due(&home.cluster("prod")).await.as_deref(),
             Some(told)
         );
         assert_eq!(fake.asked().len(), attempts);
@@ -126,7 +125,7 @@ async fn a_failure_is_told_and_tried_again_after_a_growing_pause() {
     let fresh = token(0, HOUR);
     let answer = json!({ "status": { "token": fresh } });
     fake.answer(PATH, move |_| (201, answer.clone()));
-    assert_eq!(renewal.renew_if_due("prod", &key).await, None);
+    assert_eq!(renewal.renew_if_due(&home.cluster("prod")).await, None);
     assert_eq!(renewal.trouble("prod"), None);
     assert_eq!(home.token("prod"), fresh);
 }
@@ -139,9 +138,9 @@ async fn an_answer_without_a_better_token_changes_nothing() {
         json!({ "status": { "token": ending() } }),
         Value::Null,
     ] {
-        let (home, _fake, renewal, key) = world(201, answer.clone()).await;
+        let (home, _fake, renewal) = world(201, answer.clone()).await;
         assert!(
-            renewal.renew_if_due("prod", &key).await.is_some(),
+            renewal.renew_if_due(&home.cluster("prod")).await.is_some(),
             "{answer}"
         );
         assert_eq!(home.token("prod"), ending());
@@ -151,37 +150,42 @@ async fn an_answer_without_a_better_token_changes_nothing() {
 #[tokio::test]
 async fn a_secret_that_somebody_else_has_written_meanwhile_stays() {
     let fresh = token(0, HOUR);
-    let (home, _fake, renewal, key) = world(201, json!({ "status": { "token": fresh } })).await;
-    let stored = home
-        .secrets
-        .find("kubeconfig-apiserver", "prod")
-        .await
-        .unwrap()
-        .unwrap();
-    let before = home.secrets.decode(&stored).unwrap();
-    let mut theirs = before.clone();
+    let (home, _fake, renewal) = world(201, json!({ "status": { "token": fresh } })).await;
+    let cluster = home.cluster("prod");
+    let before: Owned<Secret> = home.secrets.cached(Purpose::Gateway, &cluster).unwrap();
+    let mut theirs = Secret::clone(&before);
     theirs
         .data
         .as_mut()
         .unwrap()
         .insert(TOKEN.to_owned(), ByteString(b"theirs".to_vec()));
     home.secrets
-        .replace(theirs, stored.revision())
+        .registry()
+        .replace(theirs, before.revision())
         .await
         .unwrap();
     let due = due(&ending(), NOW).unwrap();
-    renewal
-        .renew("prod", (before, stored.revision()), &due)
-        .await
-        .unwrap();
+    renewal.renew("prod", &before, &due).await.unwrap();
     assert_eq!(home.token("prod"), "theirs");
-    assert!(!key.is_empty());
+}
+
+#[tokio::test]
+async fn a_token_is_not_renewed_at_another_connection() {
+    let fresh = token(0, HOUR);
+    let (home, fake, renewal) = world(201, json!({ "status": { "token": fresh } })).await;
+    let other = FakeCluster::start().await;
+    let server = format!("https://{}", other.address);
+    let lead = |cluster: &mut Cluster| cluster.spec.connection.as_mut().unwrap().server = server;
+    home.change("prod", lead).await;
+    assert_eq!(renewal.renew_if_due(&home.cluster("prod")).await, None);
+    assert_eq!((fake.asked(), other.asked()), (vec![], vec![]));
+    assert_eq!(home.token("prod"), ending());
 }
 
 #[tokio::test]
 async fn nothing_that_can_be_printed_shows_a_token() {
-    let (_home, _fake, renewal, key) = world(403, Value::Null).await;
-    let trouble = renewal.renew_if_due("prod", &key).await.unwrap();
+    let (home, _fake, renewal) = world(403, Value::Null).await;
+    let trouble = renewal.renew_if_due(&home.cluster("prod")).await.unwrap();
     assert!(!trouble.contains(&ending()));
     assert!(!format!("{:?}", due(&ending(), NOW)).contains(&ending()));
 }

@@ -4,9 +4,8 @@ use std::fmt;
 
 use http::HeaderValue;
 use k8s_openapi::api::core::v1::Secret;
+use management::cluster_secret::FromSecret;
 use tokens::secret::SecretString;
-
-use super::UpstreamError;
 
 /// Key of a bearer token in the Secret.
 pub const TOKEN: &str = "token";
@@ -31,17 +30,14 @@ pub(super) struct ClientCertificate {
 }
 
 impl Credential {
-    /// Nothing, for who is not to know us.
-    pub(super) const NONE: Self = Self {
-        authorization: None,
-        certificate: None,
-    };
+    /// Whether the Secret holds neither a token nor a certificate.
+    pub(super) fn is_empty(&self) -> bool {
+        self.authorization.is_none() && self.certificate.is_none()
+    }
+}
 
-    /// What is in the Secret.
-    ///
-    /// # Errors
-    /// `NoCredential` where it holds none.
-    pub(super) fn read(secret: &Secret) -> Result<Self, UpstreamError> {
+impl FromSecret for Credential {
+    fn from_secret(secret: &Secret) -> Self {
         let text = |key: &str| {
             let value = secret.data.as_ref()?.get(key)?;
             std::str::from_utf8(&value.0).ok().map(str::trim)
@@ -60,13 +56,10 @@ impl Credential {
             }),
             _ => None,
         };
-        if authorization.is_none() && certificate.is_none() {
-            return Err(UpstreamError::NoCredential);
-        }
-        Ok(Self {
+        Self {
             authorization,
             certificate,
-        })
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use management::cluster_secret::Unowned;
 use rustls::{AlertDescription, CertificateError};
 
 /// What lies behind a failure: for the log, since it may name internal addresses.
@@ -24,6 +25,9 @@ pub enum UpstreamError {
     /// The Secret with the gateway's credential is not there or holds none.
     #[error("the gateway has no credential for it")]
     NoCredential,
+    /// The credential that the cluster object names is not bound to the cluster and its connection.
+    #[error("the gateway's credential is not bound to it and its connection")]
+    CredentialNotBound(Unowned),
     /// The address is not one that the gateway connects to.
     #[error("its address is not one that the gateway connects to")]
     AddressRefused,
@@ -70,6 +74,17 @@ pub enum Phase {
 }
 
 impl UpstreamError {
+    /// From the reason why the cluster cannot use the Secret of its credential.
+    pub(super) fn of_secret(unowned: Unowned) -> Self {
+        match unowned {
+            Unowned::NoReference(_) | Unowned::Missing(_) => Self::NoCredential,
+            Unowned::ForeignReference { .. }
+            | Unowned::Unbound(_)
+            | Unowned::OtherCluster(_)
+            | Unowned::OtherConnection(_) => Self::CredentialNotBound(unowned),
+        }
+    }
+
     /// From a failure of the TLS handshake.
     pub(super) fn of_handshake(error: std::io::Error) -> Self {
         let problem = rustls_error(&error).and_then(certificate_problem);

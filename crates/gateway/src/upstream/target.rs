@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
+use management::cluster_secret::Owned;
 use percent_encoding::percent_decode_str;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -61,7 +62,7 @@ impl Target {
     /// none.
     pub(super) fn build(
         connection: &ClusterConnection,
-        credential: &Credential,
+        credential: Option<&Owned<Credential>>,
         system_roots: &dyn Fn() -> Arc<RootCertStore>,
     ) -> Result<Self, UpstreamError> {
         let place = Place::of(&connection.server, "server")?;
@@ -77,7 +78,7 @@ impl Target {
             "" => system_roots(),
             data => Arc::new(authorities(data)?),
         };
-        let tls = client_config(roots, Some(credential))?;
+        let tls = client_config(roots, credential.map(|owned| &**owned))?;
         let mut tls_http1 = tls.clone();
         tls_http1.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {

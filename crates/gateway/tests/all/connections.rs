@@ -123,6 +123,7 @@ async fn another_authority_closes_what_is_open() {
     };
     world.change(&world.clusters, ("", "c-1"), rotate).await;
     cluster.wait_open(0).await;
+    world.bind("c-1").await;
     let answer = world.get("/k8s/clusters/c-1/api", &token).await;
     let message = "cluster \"c-1\" is not available: its certificate is not signed by the certificate authority configured for it";
     assert_eq!(answer.summary(), (502, message.to_owned()));
@@ -196,7 +197,11 @@ async fn add_with_certificate(world: &World, cluster: &Cluster, authority: &Auth
     let connection = world.connection(&format!("https://{}", cluster.address));
     world.add_with("c-1", connection).await;
     let secret = json!({
-        "metadata": {"namespace": SECRET.0, "name": SECRET.1},
+        "metadata": {
+            "namespace": SECRET.0,
+            "name": SECRET.1,
+            "annotations": world.binding("c-1").annotations(),
+        },
         "data": {
             "tls.crt": STANDARD.encode(identity.chain),
             "tls.key": STANDARD.encode(identity.key),

@@ -340,6 +340,7 @@ async fn what_is_under_way_ends_when_somebody_else_decides() {
     edge.world
         .change(&edge.world.clusters, ("", "c-1"), lead)
         .await;
+    edge.world.bind("c-1").await;
     let asked = webhook(&edge.world, 200, &yes(json!({"username": "alice"}))).await;
     edge.ask(&asked, json!({})).await;
     let headers = [

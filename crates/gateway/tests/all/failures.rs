@@ -127,6 +127,7 @@ async fn it_is_not_set_up() {
             assert_eq!(ask(&world).await, expected);
             world.add_credential("c-1").await;
         }
+        world.bind("c-1").await;
         let why = format!("the field {field} of its connection cannot be understood");
         assert_eq!(ask(&world).await, told(503, &why), "{value}");
     }
@@ -190,6 +191,7 @@ async fn its_address_is_where_no_cluster_lives() {
         if server == "https://169.254.169.254" {
             world.add_credential("c-1").await;
         }
+        world.bind("c-1").await;
         let expected = told(502, "its address is not one that the gateway connects to");
         assert_eq!(ask(&world).await, expected, "{server}");
         world.remove(&world.clusters, "c-1").await;

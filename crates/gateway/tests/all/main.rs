@@ -17,6 +17,7 @@ mod failures;
 mod identity;
 mod messages;
 mod names;
+mod ownership;
 mod passthrough;
 mod paths;
 mod revocation;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ::management::cluster_secret::{Binding, ClusterSecrets, Purpose};
 use api::ext::{Kubeconfig, Token};
 use api::management::{self, User};
 use apiserver::registry::{Registries, Registry};
@@ -50,6 +51,9 @@ use crate::cluster::Cluster;
 
 /// 2026-01-02T03:04:05Z, where every test begins.
 const NOW: i64 = 1_767_323_045;
+
+/// The namespace of Secrets.
+pub(crate) const NAMESPACE: &str = "kubeconfig-apiserver";
 
 /// What the gateway shows clusters.
 pub(crate) const CREDENTIAL: &str = "the-gateways-own-credential";
@@ -179,7 +183,7 @@ impl World {
         });
         let gateway = Gateway::new(GatewayParts {
             clusters: clusters.clone(),
-            secrets: secrets.clone(),
+            secrets: ClusterSecrets::new(secrets.clone(), NAMESPACE),
             users: users.clone(),
             tokens: tokens.clone(),
             kubeconfigs: kubeconfigs.clone(),
@@ -243,21 +247,47 @@ impl World {
     pub(crate) async fn add_with(&self, name: &str, mut connection: Value) {
         connection["credentialSecretRef"] =
             json!({"namespace": "kubeconfig-apiserver", "name": format!("cluster-{name}-gateway")});
-        let object_json = json!({"metadata": {"name": name}, "spec": {"connection": connection}});
+        let object_json = json!({
+            "metadata": {"name": name, "uid": format!("uid-{name}")},
+            "spec": {"connection": connection},
+        });
         self.clusters
             .insert(object(object_json), false)
             .await
             .unwrap();
     }
 
+    /// Makes the Secret with the credential at a cluster, bound to the cluster as it is.
     pub(crate) async fn add_credential(&self, name: &str) {
         let secret = json!({
             "metadata": {
-                "namespace": "kubeconfig-apiserver", "name": format!("cluster-{name}-gateway"),
+                "namespace": NAMESPACE,
+                "name": Purpose::Gateway.secret_name(name),
+                "annotations": self.binding(name).annotations(),
             },
             "data": {"token": STANDARD.encode(CREDENTIAL)},
         });
         self.secrets.insert(object(secret), false).await.unwrap();
+    }
+
+    /// Binds the credential at a cluster to the cluster as it is now.
+    pub(crate) async fn bind(&self, name: &str) {
+        let annotations = self.binding(name).annotations();
+        let secret = Purpose::Gateway.secret_name(name);
+        self.change(
+            &self.secrets,
+            (NAMESPACE, &secret),
+            |secret: &mut Secret| {
+                secret.metadata.annotations = Some(annotations);
+            },
+        )
+        .await;
+    }
+
+    /// The binding of the credential at a cluster as it is now.
+    pub(crate) fn binding(&self, name: &str) -> Binding {
+        let cluster = self.clusters.cached("", name).unwrap();
+        Binding::of(&cluster, Purpose::Gateway)
     }
 
     /// A token of a user for these clusters that lives for an hour.

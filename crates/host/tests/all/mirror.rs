@@ -160,53 +160,81 @@ async fn a_cache_follows_the_host() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_keeps_what_it_does_not_know() {
     let host = Host::start(&[]).await;
+    make_gadgets(&host, false).await;
+    host.post(
+        GADGETS,
+        &gadget("a", &json!({"known": 1, "unknown": {"x": 1}})),
+    );
+    let mirror = host.mirror(gadgets());
+    let record = mirror.get(&key("a")).await.unwrap().expect("it is there");
+    let value = text(&gadget("a", &json!({"known": 2})).to_string());
+    let at = key("a");
+    let written = mirror.update(&at, value.clone(), record.revision);
+    let written = written.await.unwrap();
+    let now = host.get(&format!("{GADGETS}/a"));
+    assert_eq!(now["spec"], json!({"known": 2, "unknown": {"x": 1}}));
+    assert_eq!(now["metadata"]["resourceVersion"], written.to_string());
+    writes_on_condition(&**mirror, &value, record.revision, written).await;
+}
+
+/// The subresource is used where the host has it; the rest of the object is not written either way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_is_written_alone() {
+    let host = Host::start(&[]).await;
     for status in [false, true] {
         make_gadgets(&host, status).await;
-        let mut object = gadget("a", &json!({"known": 1, "unknown": {"x": 1}}));
-        object["status"] = json!({"unknown": 1});
-        host.post(GADGETS, &object);
-        if status {
-            host.patch(
-                &format!("{GADGETS}/a/status"),
-                &json!({"status": {"unknown": 1}}),
-            );
-        }
-        let mirror = host.mirror(gadgets());
+        host.post(GADGETS, &gadget("a", &json!({"known": 1})));
+        let path = match status {
+            true => format!("{GADGETS}/a/status"),
+            false => format!("{GADGETS}/a"),
+        };
+        host.patch(&path, &json!({"status": {"unknown": 1}}));
+        let mirror = host.mirror(MirrorOptions {
+            status_only: true,
+            ..gadgets()
+        });
         let record = mirror.get(&key("a")).await.unwrap().expect("it is there");
-        let mut object = gadget("a", &json!({"known": 2}));
+        let mut object = gadget("a", &json!({"known": 2, "planted": true}));
+        object["metadata"]["labels"] = json!({"planted": "yes"});
         object["status"] = json!({"ready": true});
         let value = text(&object.to_string());
-        let written = mirror
-            .update(&key("a"), value.clone(), record.revision)
-            .await
-            .unwrap();
+        let at = key("a");
+        let written = mirror.update(&at, value.clone(), record.revision);
+        let written = written.await.unwrap();
         let now = host.get(&format!("{GADGETS}/a"));
-        assert_eq!(now["spec"], json!({"known": 2, "unknown": {"x": 1}}));
+        assert_eq!(now["spec"], json!({"known": 1}));
+        assert_eq!(now["metadata"]["labels"], Value::Null);
         assert_eq!(now["status"], json!({"unknown": 1, "ready": true}));
         assert_eq!(now["metadata"]["resourceVersion"], written.to_string());
-        // The same again is no write, and an old revision none at all.
-        let again = mirror
-            .update(&key("a"), value.clone(), written)
-            .await
-            .unwrap();
-        assert_eq!(again, written);
-        for stale in [record.revision, Revision::new(0)] {
-            let refused = mirror.update(&key("a"), value.clone(), stale).await;
-            let current = match refused {
-                Err(Error::Conflict {
-                    current: Some(current),
-                }) => current.revision,
-                other => panic!("no conflict but {other:?}"),
-            };
-            assert_eq!(current, written);
-        }
-        let absent = mirror.update(&key("b"), value, written).await;
-        assert!(
-            matches!(absent, Err(Error::Conflict { current: None })),
-            "{absent:?}"
-        );
+        writes_on_condition(&**mirror, &value, record.revision, written).await;
         remove_gadgets(&host).await;
     }
+}
+
+/// The same again is no write, and an old revision or an absent object is a conflict.
+async fn writes_on_condition(
+    mirror: &dyn Store,
+    value: &bytes::Bytes,
+    stale: Revision,
+    written: Revision,
+) {
+    let again = mirror.update(&key("a"), value.clone(), written).await;
+    assert_eq!(again.unwrap(), written);
+    for stale in [stale, Revision::new(0)] {
+        let refused = mirror.update(&key("a"), value.clone(), stale).await;
+        let current = match refused {
+            Err(Error::Conflict {
+                current: Some(current),
+            }) => current.revision,
+            other => panic!("no conflict but {other:?}"),
+        };
+        assert_eq!(current, written);
+    }
+    let absent = mirror.update(&key("b"), value.clone(), written).await;
+    assert!(
+        matches!(absent, Err(Error::Conflict { current: None })),
+        "{absent:?}"
+    );
 }
 
 async fn remove_gadgets(host: &Host) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::management::cluster_secret::ClusterSecrets;
 use ::management::{cluster, feature, node, setting, user};
 use anyhow::Result;
 use api::management;
@@ -42,9 +43,9 @@ pub(super) struct HostKinds<'a> {
 pub(super) struct Mirrored {
     pub(super) management: Management,
     /// Credentials of clusters.
-    pub(super) secrets: Registry<Secret>,
+    pub(super) secrets: ClusterSecrets,
     /// Authorities of client certificates for clusters.
-    pub(super) signers: Registry<Secret>,
+    pub(super) signers: ClusterSecrets,
     /// Tells whether what is known of users can be relied on.
     pub(super) users: Arc<Mirror>,
 }
@@ -61,7 +62,11 @@ impl HostKinds<'_> {
             resource: plural.to_owned(),
             ..MirrorOptions::default()
         };
-        let (clusters, nodes) = (own(Cluster::PLURAL), own(Node::PLURAL));
+        let nodes = own(Node::PLURAL);
+        let clusters = MirrorOptions {
+            status_only: true,
+            ..own(Cluster::PLURAL)
+        };
         let (settings, features) = (own(Setting::PLURAL), own(Feature::PLURAL));
         let users = self.mirror(own(User::PLURAL));
         Ok(Mirrored {
@@ -100,7 +105,7 @@ impl HostKinds<'_> {
         })
     }
 
-    async fn secrets(&self, namespace: &str, selector: &str) -> Result<Registry<Secret>> {
+    async fn secrets(&self, namespace: &str, selector: &str) -> Result<ClusterSecrets> {
         let mirror = self.mirror(MirrorOptions {
             version: "v1".to_owned(),
             resource: "secrets".to_owned(),
@@ -109,7 +114,8 @@ impl HostKinds<'_> {
             ..MirrorOptions::default()
         });
         let (description, index) = (builtins::secret::description(), builtins::secret::INDEX);
-        self.read(mirror, description, index).await
+        let registry: Registry<Secret> = self.read(mirror, description, index).await?;
+        Ok(ClusterSecrets::new(registry, namespace))
     }
 
     fn mirror(&self, options: MirrorOptions) -> Arc<Mirror> {

@@ -51,6 +51,17 @@ pub(crate) enum ClusterCommand {
     #[command(verbatim_doc_comment)]
     Remove(RemoveArgs),
 
+    /// Binds the Secrets of a cluster to it, and the gateway's credential to its connection.
+    ///
+    /// The gateway sends the credential of a cluster to the server, with the certificate authorities, TLS server name and proxy that the
+    /// Secret is bound to, and nowhere else. `add` binds the Secret that it writes. This command is for Secrets that were made in another
+    /// way or by an older version, and for a connection that was changed on purpose; then it asks for the digest of the new connection.
+    ///
+    ///   kubeconfig-apiserver cluster bind prod
+    ///   kubeconfig-apiserver cluster bind --all
+    #[command(verbatim_doc_comment)]
+    Bind(BindArgs),
+
     /// Prints the clusters, whether they are reached, and how long their credentials last.
     List,
 
@@ -112,6 +123,22 @@ pub(crate) struct RemoveArgs {
     /// Leave what `add` made in the cluster, e.g. because it is gone.
     #[arg(long, conflicts_with = "from")]
     pub(crate) keep_downstream: bool,
+}
+
+/// Flags of `cluster bind`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BindArgs {
+    /// Id of the cluster in the server.
+    #[arg(required_unless_present = "all")]
+    pub(crate) name: Option<String>,
+
+    /// Bind the Secrets of all clusters that have no binding yet.
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) all: bool,
+
+    /// The digest of the connection, as the command shows it, to bind a Secret that is bound to another one.
+    #[arg(long, value_name = "SHA256", conflicts_with = "all")]
+    pub(crate) to: Option<String>,
 }
 
 /// How clusters reach the server.

@@ -41,6 +41,7 @@ struct Permission {
     when: When,
     place: Place,
     group: &'static str,
+    /// With the subresource, if any, behind a slash.
     resource: &'static str,
     /// Of the only object that is concerned.
     name: Option<&'static str>,
@@ -133,13 +134,22 @@ const PERMISSIONS: &[Permission] = &[
         verbs: &["create"],
     },
     Permission {
-        so_that: "clusters are known, and their state is told",
+        so_that: "clusters are known",
         when: When::Always,
         place: Place::Cluster,
         group: api::management::GROUP,
         resource: "clusters",
         name: None,
-        verbs: &["get", "list", "watch", "patch"],
+        verbs: &["get", "list", "watch"],
+    },
+    Permission {
+        so_that: "the state of clusters is written",
+        when: When::Always,
+        place: Place::Cluster,
+        group: api::management::GROUP,
+        resource: "clusters/status",
+        name: None,
+        verbs: &["patch"],
     },
     management("users"),
     management("settings"),
@@ -227,10 +237,12 @@ impl Permission {
 
     async fn is_allowed(&self, scene: &Scene, verb: &str) -> Result<bool> {
         let (namespace, account) = (&scene.namespace, scene.account());
+        let (resource, subresource) = self.resource.split_once('/').unzip();
         let attributes = ResourceAttributes {
+            subresource: subresource.map(str::to_owned),
             verb: Some(verb.to_owned()),
             group: Some(self.group.to_owned()),
-            resource: Some(self.resource.to_owned()),
+            resource: Some(resource.unwrap_or(self.resource).to_owned()),
             name: self.name.map(str::to_owned),
             namespace: self.namespace(scene).map(str::to_owned),
             ..ResourceAttributes::default()

@@ -1,11 +1,13 @@
 //! `cluster add`: makes the gateway's account in a real cluster, and the records of it here.
 //!
-//! Everything is checked before anything is written, and every step may be taken again: whoever runs the command twice finds everything
-//! unchanged but the token, which is new.
+//! Everything is checked before anything is written, and every step may be taken again: a second run changes nothing but the token, which is
+//! new. The Cluster object is written before the Secret, because the Secret is bound to the object's uid and to the connection that was
+//! checked ([`Binding`]); between the two writes the gateway sends no credential.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use api::management::Cluster;
 use api::management::cluster::{ClusterSpec, SecretReference};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +17,7 @@ use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client};
 use machinery::time::rfc3339;
+use management::cluster_secret::{Binding, Purpose};
 use serde_json::json;
 use tokens::secret::SecretString;
 use tokio::time::{Instant, sleep};
@@ -26,7 +29,7 @@ use super::manifests::{self, Manifest};
 use super::objects::{self, MANAGER, Outcome};
 use super::progress::say;
 use super::ready;
-use super::records::{self, gateway_secret};
+use super::records;
 use super::source::Source;
 use crate::args::AddArgs;
 
@@ -59,10 +62,11 @@ pub(super) async fn run(server: &Server, args: &AddArgs) -> Result<()> {
         None => issue(&source).await?,
     };
     verify(&source, &issued).await?;
-    record(server, name, &issued.token).await?;
-    let outcome = objects::apply(&records::clusters(server), &wanted).await;
-    let outcome = outcome.with_context(|| format!("cluster {name} cannot be written here"))?;
-    say(format_args!("here: cluster {name} {outcome}"));
+    let written = objects::write(&records::clusters(server), &wanted).await;
+    let written = written.with_context(|| format!("cluster {name} cannot be written here"))?;
+    say(format_args!("here: cluster {name} {}", written.outcome));
+    let binding = binding(&written.object, &source);
+    record(server, &binding, &issued.token).await?;
     ready::wait(server, name, before.and_then(|cluster| cluster.status)).await
 }
 
@@ -75,7 +79,7 @@ fn cluster(
     let mut connection = source.connection.clone();
     connection.credential_secret_ref = Some(SecretReference {
         namespace: namespace.to_owned(),
-        name: gateway_secret(name),
+        name: Purpose::Gateway.secret_name(name),
     });
     let spec = ClusterSpec {
         display_name: display_name
@@ -160,8 +164,22 @@ async fn verify(source: &Source, issued: &Issued) -> Result<()> {
     Ok(())
 }
 
+/// The binding of the token: to the object that was written, and to the connection that was checked, whatever else others have set in the
+/// object.
+fn binding(written: &DynamicObject, source: &Source) -> Binding {
+    let cluster = Cluster {
+        metadata: written.metadata.clone(),
+        spec: ClusterSpec {
+            connection: Some(source.connection.clone()),
+            ..ClusterSpec::default()
+        },
+        ..Cluster::default()
+    };
+    Binding::of(&cluster, Purpose::Gateway)
+}
+
 /// Keeps the token here. The one before it lapses by itself.
-async fn record(server: &Server, name: &str, token: &SecretString) -> Result<()> {
+async fn record(server: &Server, binding: &Binding, token: &SecretString) -> Result<()> {
     let resource = ApiResource::erase::<Namespace>(&());
     let namespaces = Api::all_with(server.client.clone(), &resource);
     let namespace = server.namespace.as_str();
@@ -171,10 +189,11 @@ async fn record(server: &Server, name: &str, token: &SecretString) -> Result<()>
         let outcome = objects::apply(&namespaces, &object).await?;
         say(format_args!("here: Namespace {namespace} {outcome}"));
     }
-    let secret = gateway_secret(name);
+    let secret = Purpose::Gateway.secret_name(binding.cluster());
     let data = json!({ "data": { "token": STANDARD.encode(token.expose()) } });
     let mut object = DynamicObject::new(&secret, &records::secret_resource()).data(data);
     object.metadata.labels = objects::labels();
+    object.metadata.annotations = Some(binding.annotations());
     let outcome = objects::apply(&records::secrets(server), &object).await;
     let outcome = outcome.with_context(|| format!("Secret {secret} cannot be written here"))?;
     let how = match outcome {

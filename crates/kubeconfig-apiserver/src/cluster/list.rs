@@ -1,21 +1,18 @@
 //! `cluster list`: one line for each cluster on stdout.
 
-use std::collections::BTreeMap;
 use std::io::{Write, stdout};
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use machinery::human_duration::human_duration;
 use machinery::time::Clock;
+use management::cluster_secret::Purpose;
 
 use super::Server;
-use super::client::told;
 use super::expiry::Expiry;
-use super::manifests::NAMESPACE;
 use super::progress::say;
 use super::records::{self, Record};
+use super::secrets::{Fault, Secrets};
 use crate::table::table;
 
 const HEAD: [&str; 7] = [
@@ -31,13 +28,10 @@ const HEAD: [&str; 7] = [
 /// What stands where there is nothing to say.
 const NONE: &str = "<none>";
 
-/// Secrets of clusters, by name.
-type Credentials = BTreeMap<String, Secret>;
-
 /// Runs the command.
 pub(super) async fn run(server: &Server, clock: &dyn Clock) -> Result<()> {
     let clusters = records::all(server).await?;
-    let credentials = match credentials(server).await {
+    let credentials = match Secrets::read(server).await {
         Ok(credentials) => Some(credentials),
         Err(error) => {
             say(format_args!(
@@ -56,14 +50,7 @@ pub(super) async fn run(server: &Server, clock: &dyn Clock) -> Result<()> {
         .context("stdout is closed")
 }
 
-async fn credentials(server: &Server) -> Result<Credentials> {
-    let api = Api::<Secret>::namespaced(server.client.clone(), &server.namespace);
-    let list = api.list(&Default::default()).await.map_err(told)?;
-    let named = |secret: Secret| Some((secret.metadata.name.clone()?, secret));
-    Ok(list.into_iter().filter_map(named).collect())
-}
-
-fn row(cluster: &Record, credentials: Option<&Credentials>, now: Timestamp) -> [String; 7] {
+fn row(cluster: &Record, credentials: Option<&Secrets>, now: Timestamp) -> [String; 7] {
     let name = cluster.metadata.name.clone().unwrap_or_default();
     let connection = cluster.spec.connection.as_ref();
     let status = cluster.status.as_ref();
@@ -95,27 +82,26 @@ fn state(cluster: &Record) -> String {
     }
 }
 
-/// How long the gateway's credential still counts.
-fn credential(cluster: &Record, credentials: Option<&Credentials>, now: Timestamp) -> String {
-    let connection = cluster.spec.connection.as_ref();
-    let reference = connection.and_then(|connection| connection.credential_secret_ref.as_ref());
-    let (Some(reference), Some(credentials)) = (reference, credentials) else {
-        return if reference.is_some() {
-            "<unknown>"
-        } else {
-            NONE
-        }
-        .to_owned();
+/// How long the gateway's credential is valid, or why it is not used.
+fn credential(cluster: &Record, credentials: Option<&Secrets>, now: Timestamp) -> String {
+    let cluster = records::object(cluster);
+    let Some(reference) = Purpose::Gateway.reference(&cluster) else {
+        return NONE.to_owned();
     };
-    let secret = credentials
-        .get(&reference.name)
-        .filter(|_| reference.namespace == NAMESPACE);
-    match secret.map(Expiry::of) {
-        None => "missing".to_owned(),
-        Some(Expiry::Never) => "endless".to_owned(),
-        Some(Expiry::Unknown) => "<unknown>".to_owned(),
-        Some(Expiry::At(end)) if end <= now => "expired".to_owned(),
-        Some(Expiry::At(end)) => human_duration(end.as_second() - now.as_second()),
+    let Some(credentials) = credentials else {
+        return "<unknown>".to_owned();
+    };
+    let secret = match credentials.find(&cluster, Purpose::Gateway, reference) {
+        Ok(secret) => secret,
+        Err(Fault::Foreign) => return "foreign".to_owned(),
+        Err(Fault::Missing) => return "missing".to_owned(),
+        Err(Fault::NotBound) => return "not bound".to_owned(),
+    };
+    match Expiry::of(secret) {
+        Expiry::Never => "endless".to_owned(),
+        Expiry::Unknown => "<unknown>".to_owned(),
+        Expiry::At(end) if end <= now => "expired".to_owned(),
+        Expiry::At(end) => human_duration(end.as_second() - now.as_second()),
     }
 }
 
@@ -123,14 +109,18 @@ fn credential(cluster: &Record, credentials: Option<&Credentials>, now: Timestam
 mod tests {
     use api::management::cluster::{ClusterConnection, ClusterSpec, SecretReference};
     use k8s_openapi::ByteString;
+    use k8s_openapi::api::core::v1::Secret;
+    use management::cluster_secret::Binding;
     use serde_json::json;
 
     use super::*;
 
+    const NAMESPACE: &str = "own";
+
     fn cluster(name: &str, server: &str, status: serde_json::Value) -> Record {
         let reference = SecretReference {
             namespace: NAMESPACE.to_owned(),
-            name: records::gateway_secret(name),
+            name: Purpose::Gateway.secret_name(name),
         };
         let connection = ClusterConnection {
             server: server.to_owned(),
@@ -143,14 +133,21 @@ mod tests {
             ..ClusterSpec::default()
         };
         let mut record = Record::new(name, &records::resource(), spec);
+        record.metadata.uid = Some(format!("uid-{name}"));
         record.metadata.creation_timestamp =
             serde_json::from_value(json!("1970-01-01T00:00:00Z")).unwrap();
         record.status = serde_json::from_value(status).unwrap();
         record
     }
 
-    fn secret(token: &str) -> Secret {
+    /// The Secret of a cluster, bound to it.
+    fn secret(cluster: &Record, token: &str) -> Secret {
+        let binding = Binding::of(&records::object(cluster), Purpose::Gateway);
         Secret {
+            metadata: kube::core::ObjectMeta {
+                annotations: Some(binding.annotations()),
+                ..Default::default()
+            },
             data: Some([("token".to_owned(), ByteString(token.into()))].into()),
             ..Secret::default()
         }
@@ -167,24 +164,31 @@ mod tests {
         });
         let mut local = Record::new("local", &records::resource(), ClusterSpec::default());
         local.metadata.creation_timestamp = None;
+        let mut foreign = cluster("e", "https://e", json!({}));
+        let connection = foreign.spec.connection.as_mut().unwrap();
+        let reference = connection.credential_secret_ref.as_mut().unwrap();
+        "cluster-a-gateway".clone_into(&mut reference.name);
         let clusters = [
             local,
             cluster("a", "https://10.0.0.1:6443", ready),
             cluster("b", "https://b", down),
             cluster("c", "https://c", json!({})),
+            cluster("d", "https://elsewhere", json!({})),
+            foreign,
         ];
         // {"exp":7200} and {"exp":200}
-        let credentials = [
-            (
-                "cluster-a-gateway".to_owned(),
-                secret("e30.eyJleHAiOjcyMDB9.c2ln"),
-            ),
-            (
-                "cluster-b-gateway".to_owned(),
-                secret("e30.eyJleHAiOjIwMH0.c2ln"),
-            ),
+        let (valid, over) = ("e30.eyJleHAiOjcyMDB9.c2ln", "e30.eyJleHAiOjIwMH0.c2ln");
+        let d = cluster("d", "https://d", json!({}));
+        let secrets = [
+            ("cluster-a-gateway", secret(&clusters[1], valid)),
+            ("cluster-b-gateway", secret(&clusters[2], over)),
+            ("cluster-d-gateway", secret(&d, valid)),
         ];
-        let credentials = credentials.into();
+        let secrets = secrets.map(|(name, secret)| (name.to_owned(), secret));
+        let credentials = Secrets {
+            namespace: NAMESPACE.to_owned(),
+            by_name: secrets.into(),
+        };
         let now = Timestamp::from_second(600).unwrap();
         let rows = clusters.map(|cluster| row(&cluster, Some(&credentials), now));
         assert_eq!(
@@ -195,6 +199,8 @@ local   <none>         <none>                  <none>    Unknown       <none>   
 a       The a          https://10.0.0.1:6443   v1.36.3   Ready         110m         10m
 b       The b          https://b               <none>    Unreachable   expired      10m
 c       The c          https://c               <none>    Unknown       missing      10m
+d       The d          https://elsewhere       <none>    Unknown       not bound    10m
+e       The e          https://e               <none>    Unknown       foreign      10m
 "
         );
     }

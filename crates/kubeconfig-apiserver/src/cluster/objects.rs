@@ -54,10 +54,17 @@ pub(super) fn labels() -> Option<BTreeMap<String, String>> {
     Some([(MANAGED_BY.to_owned(), MANAGER.to_owned())].into())
 }
 
+/// An object that was written.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) outcome: Outcome,
+    /// The whole object as the server has it now.
+    pub(super) object: DynamicObject,
+}
+
 /// Makes an object be as given, with what others have set beside.
 pub(super) async fn apply(api: &Api<DynamicObject>, object: &DynamicObject) -> Result<Outcome> {
-    let found = find(api, name_of(object)).await?;
-    write(api, object, found).await
+    Ok(write(api, object).await?.outcome)
 }
 
 /// As [`apply`], for an object that must be new or ours.
@@ -69,7 +76,7 @@ pub(super) async fn apply_ours(
         Some(found) if !is_ours(&found) => {
             bail!("it is there already and not ours: label {MANAGED_BY}={MANAGER} is missing")
         }
-        found => write(api, object, found).await,
+        found => Ok(apply_over(api, object, found).await?.outcome),
     }
 }
 
@@ -99,20 +106,29 @@ pub(super) async fn find(api: &Api<DynamicObject>, name: &str) -> Result<Option<
     Ok(found.map(|found| found.metadata))
 }
 
-async fn write(
+/// As [`apply`]; returns the object too.
+pub(super) async fn write(api: &Api<DynamicObject>, object: &DynamicObject) -> Result<Written> {
+    let found = find(api, name_of(object)).await?;
+    apply_over(api, object, found).await
+}
+
+async fn apply_over(
     api: &Api<DynamicObject>,
     object: &DynamicObject,
     found: Option<ObjectMeta>,
-) -> Result<Outcome> {
+) -> Result<Written> {
     let params = PatchParams::apply(MANAGER).force();
     let patch = Patch::Apply(object);
     let written = api.patch(name_of(object), &params, &patch).await;
-    let version = written.map_err(told)?.metadata.resource_version;
-    Ok(match found {
+    let object = written.map_err(told)?;
+    let outcome = match found {
         None => Outcome::Created,
-        Some(found) if found.resource_version == version => Outcome::Unchanged,
+        Some(found) if found.resource_version == object.metadata.resource_version => {
+            Outcome::Unchanged
+        }
         Some(_) => Outcome::Updated,
-    })
+    };
+    Ok(Written { outcome, object })
 }
 
 fn name_of(object: &DynamicObject) -> &str {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use api::Condition;
 use api::management::cluster::ClusterStatus;
+use gateway::prober::{CREDENTIAL_NOT_BOUND, NO_CREDENTIAL};
 use tokio::time::{Instant, sleep};
 
 use super::Server;
@@ -45,13 +46,18 @@ pub(super) async fn wait(server: &Server, name: &str, before: Option<ClusterStat
     }
 }
 
+/// The reasons that the server gives before it knows of the Secret that was written after the Cluster object.
+const EARLY: [&str; 2] = [NO_CREDENTIAL, CREDENTIAL_NOT_BOUND];
+
 /// What the server says of the connection as it is now; `None` while it has not looked.
 fn verdict<'a>(record: &'a Record, before: Option<&Condition>) -> Option<&'a Condition> {
     let status = record.status.as_ref()?;
     let condition = status.ready()?;
     let is_current = status.observed_generation >= record.metadata.generation.unwrap_or_default();
     let is_news = before != Some(condition);
-    (is_current && (is_news || condition.is_true())).then_some(condition)
+    let is_early = EARLY.contains(&condition.reason.as_str());
+    let counts = condition.is_true() || (is_news && !is_early);
+    (is_current && counts).then_some(condition)
 }
 
 fn version(record: &Record) -> String {

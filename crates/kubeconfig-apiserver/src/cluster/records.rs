@@ -9,6 +9,7 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Object};
 
 use super::Server;
 use super::client::told;
+use super::progress::say;
 
 /// A Cluster object as it is read.
 pub(super) type Record = Object<ClusterSpec, ClusterStatus>;
@@ -40,9 +41,8 @@ pub(super) async fn cluster(server: &Server, name: &str) -> Result<Option<Record
 /// # Errors
 /// As [`cluster()`].
 pub(super) async fn all(server: &Server) -> Result<Vec<Record>> {
-    let api = Api::<Record>::all_with(server.client.clone(), &resource());
-    match api.list(&Default::default()).await {
-        Ok(list) => Ok(list.items),
+    match clusters(server).list(&Default::default()).await {
+        Ok(list) => Ok(list.items.into_iter().filter_map(read).collect()),
         Err(kube::Error::Api(status)) if status.code == 404 => bail!(
             "the server that --kubeconfig or KUBECONFIG leads to is not a kubeconfig-apiserver: it has no {}.{}",
             Cluster::PLURAL,
@@ -50,6 +50,14 @@ pub(super) async fn all(server: &Server) -> Result<Vec<Record>> {
         ),
         Err(error) => Err(told(error)).context("the kubeconfig-apiserver does not answer"),
     }
+}
+
+/// Reads a Cluster object. One with fields of wrong types is reported and left out.
+fn read(object: DynamicObject) -> Option<Record> {
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let read = object.try_parse::<Record>();
+    read.inspect_err(|error| say(format_args!("cluster {name} cannot be read: {error}")))
+        .ok()
 }
 
 /// The cluster of this name.
@@ -78,9 +86,13 @@ pub(super) fn secrets(server: &Server) -> Api<DynamicObject> {
     Api::namespaced_with(server.client.clone(), &server.namespace, &secret_resource())
 }
 
-/// The name of the Secret with the gateway's credential at a cluster.
-pub(super) fn gateway_secret(cluster: &str) -> String {
-    format!("cluster-{cluster}-gateway")
+/// The cluster as an object with its metadata, by which Secrets are bound to it.
+pub(super) fn object(record: &Record) -> Cluster {
+    Cluster {
+        metadata: record.metadata.clone(),
+        spec: record.spec.clone(),
+        status: ClusterStatus::default(),
+    }
 }
 
 /// Whether a cluster may be called so.

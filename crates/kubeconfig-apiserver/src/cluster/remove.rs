@@ -1,13 +1,13 @@
 //! `cluster remove`: takes back what `add` made. The Cluster object goes last, so that the command can be run again.
 
 use anyhow::{Context, Result, bail};
-use tokens::cluster_credential::secret_name;
+use management::cluster_secret::Purpose;
 
 use super::Server;
 use super::manifests;
 use super::objects;
 use super::progress::say;
-use super::records::{self, Record, gateway_secret};
+use super::records::{self, Record};
 use super::source::Source;
 use crate::args::RemoveArgs;
 
@@ -26,7 +26,8 @@ pub(super) async fn run(server: &Server, args: &RemoveArgs) -> Result<()> {
         None => say("what add made in the cluster stays there; its token counts until it ends"),
     }
     let secrets = records::secrets(server);
-    for secret in [gateway_secret(name), secret_name(name)] {
+    for purpose in [Purpose::Gateway, Purpose::Webhook] {
+        let secret = purpose.secret_name(name);
         let outcome = objects::delete(&secrets, &secret).await;
         let outcome = outcome.with_context(|| format!("Secret {secret} cannot be removed here"))?;
         say(format_args!("here: Secret {secret} {outcome}"));

@@ -13,9 +13,10 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
+use management::cluster_secret::{Binding, Purpose};
 use serde_json::{Value, json};
 use tokens::cluster_credential::{
-    AUDIENCES_KEY, ClusterToken, DEFAULT_AUDIENCE, HASH_KEY, PREVIOUS_HASH_KEY, secret_name,
+    AUDIENCES_KEY, ClusterToken, DEFAULT_AUDIENCE, HASH_KEY, PREVIOUS_HASH_KEY,
 };
 
 use super::Server;
@@ -26,18 +27,33 @@ use super::progress::say;
 use super::records;
 use crate::args::WebhookArgs;
 
+/// A new credential of a cluster, and the cluster that it is for.
+struct Credential {
+    token: ClusterToken,
+    binding: Binding,
+}
+
 /// Where questions are posted: kube-apiserver uses the URL as it stands.
 const PATH: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
 /// Runs the command.
 pub(super) async fn run(server: &Server, args: &WebhookArgs) -> Result<()> {
     let name = args.name.as_str();
-    records::named(&records::all(server).await?, name)?;
+    let all = records::all(server).await?;
+    let cluster = records::object(records::named(&all, name)?);
+    let binding = Binding::of(&cluster, Purpose::Webhook);
     let endpoint = Endpoint::read(server, &args.endpoint).await?;
     let token = ClusterToken::generate(name);
-    let secret = store(server, args, &token)
-        .await
-        .with_context(|| format!("the credential of cluster {name} cannot be kept"))?;
+    let secret = store(
+        server,
+        args,
+        &Credential {
+            binding,
+            token: token.clone(),
+        },
+    )
+    .await
+    .with_context(|| format!("the credential of cluster {name} cannot be kept"))?;
     let file = serde_saphyr::to_string(&configuration(&endpoint, &token));
     let file = file.context("the configuration cannot be written as YAML")?;
     let mut out = stdout().lock();
@@ -47,12 +63,12 @@ pub(super) async fn run(server: &Server, args: &WebhookArgs) -> Result<()> {
 }
 
 /// Writes the Secret of the cluster, unless somebody else does at this moment.
-async fn store(server: &Server, args: &WebhookArgs, token: &ClusterToken) -> Result<Secret> {
+async fn store(server: &Server, args: &WebhookArgs, new: &Credential) -> Result<Secret> {
     let secrets = Api::<Secret>::namespaced(server.client.clone(), &server.namespace);
-    let name = secret_name(&args.name);
+    let name = Purpose::Webhook.secret_name(&args.name);
     let params = PostParams::default();
     let found = secrets.get_opt(&name).await.map_err(told)?;
-    let secret = rotated(found.clone(), args, token);
+    let secret = rotated(found.clone(), args, new);
     let written = match found {
         None => secrets.create(&params, &secret).await,
         Some(_) => secrets.replace(&name, &params, &secret).await,
@@ -66,19 +82,24 @@ async fn store(server: &Server, args: &WebhookArgs, token: &ClusterToken) -> Res
     }
 }
 
-/// The Secret with the hash of a new token. The former one goes to the second place, or away.
-fn rotated(found: Option<Secret>, args: &WebhookArgs, token: &ClusterToken) -> Secret {
+/// The Secret with the hash of a new token. The former one goes to the second place, or away. It goes away, too, where it was
+/// not valid because the Secret was not bound to the cluster.
+fn rotated(found: Option<Secret>, args: &WebhookArgs, new: &Credential) -> Secret {
     let mut secret = found.unwrap_or_else(|| Secret {
         metadata: ObjectMeta {
-            name: Some(secret_name(&args.name)),
+            name: Some(Purpose::Webhook.secret_name(&args.name)),
             labels: objects::labels(),
             ..ObjectMeta::default()
         },
         ..Secret::default()
     });
+    let bound = Binding::read(&secret.metadata, Purpose::Webhook);
+    let counted = bound.is_some_and(|bound| bound == new.binding);
+    let annotations = secret.metadata.annotations.get_or_insert_default();
+    annotations.extend(new.binding.annotations());
     let data = secret.data.get_or_insert_default();
-    let former = data.insert(HASH_KEY.to_owned(), bytes(&token.hash()));
-    match former.filter(|_| !args.revoke_previous) {
+    let former = data.insert(HASH_KEY.to_owned(), bytes(&new.token.hash()));
+    match former.filter(|_| !args.revoke_previous && counted) {
         Some(former) => data.insert(PREVIOUS_HASH_KEY.to_owned(), former),
         None => data.remove(PREVIOUS_HASH_KEY),
     };
@@ -162,6 +183,13 @@ mod tests {
         ClusterToken::parse(TOKEN).unwrap()
     }
 
+    fn credential() -> Credential {
+        Credential {
+            token: token(),
+            binding: Binding::to_cluster("prod", "1"),
+        }
+    }
+
     fn secret(data: &[(&str, &str)]) -> Secret {
         let data = data
             .iter()
@@ -170,6 +198,7 @@ mod tests {
             metadata: ObjectMeta {
                 name: Some("cluster-prod-webhook".to_owned()),
                 labels: objects::labels(),
+                annotations: Some(credential().binding.annotations()),
                 ..ObjectMeta::default()
             },
             data: Some(data.collect()),
@@ -214,7 +243,7 @@ users:
     fn the_former_hash_is_kept_unless_it_is_revoked() {
         #[track_caller]
         fn check(found: Option<Secret>, args: &WebhookArgs, expected: &[(&str, &str)]) {
-            assert_eq!(rotated(found, args, &token()), secret(expected));
+            assert_eq!(rotated(found, args, &credential()), secret(expected));
         }
         let new = token().hash();
         let old = || Some(secret(&[(HASH_KEY, "old"), (PREVIOUS_HASH_KEY, "older")]));
@@ -224,6 +253,12 @@ users:
         check(None, &args(true, &[]), &only_new);
         check(old(), &args(false, &[]), &both);
         check(old(), &args(true, &[]), &only_new);
+        let former = Binding::to_cluster("prod", "0").annotations();
+        for annotations in [None, Some(former)] {
+            let mut invalid = secret(&[(HASH_KEY, "old")]);
+            invalid.metadata.annotations = annotations;
+            check(Some(invalid), &args(false, &[]), &only_new);
+        }
     }
 
     #[test]
@@ -232,12 +267,12 @@ users:
         let named = secret(&[(AUDIENCES_KEY, "https://issuer.example")]);
         let kept = secret(&[(AUDIENCES_KEY, "https://issuer.example"), (HASH_KEY, &new)]);
         assert_eq!(
-            rotated(Some(named.clone()), &args(false, &[]), &token()),
+            rotated(Some(named.clone()), &args(false, &[]), &credential()),
             kept
         );
         let others = secret(&[(AUDIENCES_KEY, "a\nb"), (HASH_KEY, &new)]);
         assert_eq!(
-            rotated(Some(named), &args(false, &["a", "b"]), &token()),
+            rotated(Some(named), &args(false, &["a", "b"]), &credential()),
             others
         );
     }

@@ -15,6 +15,7 @@ use gateway::{Gateway, prober};
 use machinery::status::Status;
 use machinery::time::Clock;
 use management::cluster::{self, Clusters};
+use management::cluster_secret::ClusterSecrets;
 use management::feature::{self, FeatureResource};
 use management::node::{self, Nodes};
 use management::setting::{self, SettingResource};
@@ -27,7 +28,7 @@ use tokens::cluster_credential;
 use tokens::key_store;
 use tokens::openid;
 
-use super::roles;
+use super::{bindings, roles};
 use crate::domain::{Domain, DomainParts, Management, Records, start_cache};
 use crate::tasks::Tasks;
 
@@ -66,12 +67,12 @@ impl Kinds {
         start_cache(registries.into_cache(), tasks).await?;
 
         let authorizer = authorizer(&builtins);
+        let secrets = ClusterSecrets::new(builtins.secrets.clone(), cluster_credential::NAMESPACE);
         let domain = Domain::build(DomainParts {
             records,
             management,
-            secrets: builtins.secrets.clone(),
-            signers: builtins.secrets.clone(),
-            namespace: cluster_credential::NAMESPACE.to_owned(),
+            secrets: secrets.clone(),
+            signers: secrets,
             fixed: Arc::new(|_| None),
             issuer: issuer.to_owned(),
             store: Arc::clone(&store),
@@ -99,7 +100,8 @@ impl Kinds {
         builtins::bootstrap::namespace(&self.builtins.namespaces, cluster_credential::NAMESPACE)
             .await?;
         let own = &self.domain.management;
-        management::bootstrap::run(&own.clusters, &own.settings, &own.features).await
+        management::bootstrap::run(&own.clusters, &own.settings, &own.features).await?;
+        bindings::bind_once(&own.clusters, &self.domain.secrets).await
     }
 
     /// Sets the default of a setting.

@@ -10,13 +10,11 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::parse_x509_certificate;
 
-use super::secret_reference;
-
 /// The schemes of proxies that the gateway can speak to.
 const PROXIES: [&str; 3] = ["http", "https", "socks5"];
 
-/// What is wrong with the connection of a cluster of this id.
-pub(super) fn validate(connection: &ClusterConnection, id: &str, path: &Path) -> ErrorList {
+/// What is wrong with a connection, the reference to the credential aside.
+pub(super) fn validate(connection: &ClusterConnection, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     let server = path.child("server");
     match connection.server.as_str() {
@@ -36,10 +34,6 @@ pub(super) fn validate(connection: &ClusterConnection, id: &str, path: &Path) ->
         let path = path.child("tlsServerName");
         let why = "must be a host name or an IP address, without a port";
         errors.push(Error::invalid(&path, name, why));
-    }
-    if let Some(reference) = &connection.credential_secret_ref {
-        let path = path.child("credentialSecretRef");
-        errors.extend(secret_reference::credential(reference, id, &path));
     }
     errors
 }
@@ -113,7 +107,6 @@ mod tests {
             "caData": STANDARD.encode(ca.pem()),
             "tlsServerName": "kubernetes",
             "proxyURL": "socks5://127.0.0.1:1080",
-            "credentialSecretRef": { "namespace": "kubeconfig-apiserver", "name": "cluster-a-gateway" },
         })
     }
 
@@ -123,7 +116,7 @@ mod tests {
         let mut connection = valid();
         *connection.pointer_mut(field).unwrap() = value;
         let connection = serde_json::from_value(connection).unwrap();
-        let errors = validate(&connection, "a", &Path::root("c"));
+        let errors = validate(&connection, &Path::root("c"));
         let told: Vec<String> = errors.iter().map(Error::to_string).collect();
         assert_eq!(told.join("; "), expected);
     }
@@ -131,9 +124,9 @@ mod tests {
     #[test]
     fn a_connection_needs_no_more_than_an_address() {
         let connection = serde_json::from_value(valid()).unwrap();
-        assert_eq!(validate(&connection, "a", &Path::root("c")), []);
+        assert_eq!(validate(&connection, &Path::root("c")), []);
         let least = serde_json::from_value(json!({ "server": "https://a.example.com/k8s" }));
-        assert_eq!(validate(&least.unwrap(), "a", &Path::root("c")), []);
+        assert_eq!(validate(&least.unwrap(), &Path::root("c")), []);
     }
 
     #[test]
@@ -232,38 +225,5 @@ mod tests {
                 &format!("c.tlsServerName: Invalid value: {name:?}: {why}"),
             );
         }
-    }
-
-    #[test]
-    fn the_credential_is_this_clusters_own() {
-        let name = "/credentialSecretRef/name";
-        for own in ["cluster-a-gateway", "my-credential", "cluster-a"] {
-            check(name, json!(own), "");
-        }
-        for foreign in ["cluster-b-gateway", "cluster-a-webhook"] {
-            check(
-                name,
-                json!(foreign),
-                &format!(
-                    "c.credentialSecretRef.name: Invalid value: {foreign:?}: is the credential of something else; that of this cluster is cluster-a-gateway"
-                ),
-            );
-        }
-        check(
-            name,
-            json!(""),
-            "c.credentialSecretRef.name: Required value",
-        );
-        let namespace = "/credentialSecretRef/namespace";
-        check(
-            namespace,
-            json!(""),
-            "c.credentialSecretRef.namespace: Required value",
-        );
-        check(
-            namespace,
-            json!("default"),
-            "c.credentialSecretRef.namespace: Unsupported value: \"default\": supported values: \"kubeconfig-apiserver\"",
-        );
     }
 }

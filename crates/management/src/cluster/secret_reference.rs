@@ -1,88 +1,104 @@
-//! Which Secrets a cluster may name. It must be meant for that: who may change one cluster must not have another Secret, or one of another
-//! cluster, sent to a server of their choice or used to sign.
+//! Which Secrets a cluster may name: its own, and no other. What a reference is worth is decided at use ([`crate::cluster_secret`]); this
+//! check tells the writer at once.
 
 use api::management::cluster::SecretReference;
 use machinery::field::{Error, ErrorList, Path};
-use machinery::validation;
 
-/// Where the Secrets of clusters are.
+use crate::cluster_secret::Purpose;
+
+/// The namespace of the Secrets of clusters.
 const NAMESPACE: &str = "kubeconfig-apiserver";
 
-/// What ends the names of Secrets that belong to one cluster: `cluster-ID-gateway`.
-const PURPOSES: [&str; 3] = ["gateway", "signer", "webhook"];
-
-/// What is wrong with the Secret of the gateway's credential at the cluster of this id.
-pub(super) fn credential(reference: &SecretReference, id: &str, path: &Path) -> ErrorList {
-    validate(reference, &format!("cluster-{id}-gateway"), path)
+/// The Secret for a purpose of the cluster of an id.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnSecret<'a> {
+    pub(super) purpose: Purpose,
+    pub(super) id: &'a str,
 }
 
-/// What is wrong with the Secret of the authority that signs client certificates for it.
-pub(super) fn signer(reference: &SecretReference, id: &str, path: &Path) -> ErrorList {
-    validate(reference, &format!("cluster-{id}-signer"), path)
-}
-
-fn validate(reference: &SecretReference, own: &str, path: &Path) -> ErrorList {
+/// What is wrong with a reference to this Secret. A reference that is `live` already stays valid, so
+/// that other fields of the object can be changed.
+pub(super) fn validate(
+    reference: &SecretReference,
+    live: Option<&SecretReference>,
+    own: OwnSecret<'_>,
+    path: &Path,
+) -> ErrorList {
     let mut errors = ErrorList::new();
+    if live == Some(reference) {
+        return errors;
+    }
     let (namespace, name) = (path.child("namespace"), path.child("name"));
     match reference.namespace.as_str() {
         "" => errors.push(Error::required(&namespace, "")),
         NAMESPACE => {}
         other => errors.push(Error::not_supported(&namespace, other, &[NAMESPACE])),
     }
+    let OwnSecret { purpose, id } = own;
+    let own = purpose.secret_name(id);
     match reference.name.as_str() {
         "" => errors.push(Error::required(&name, "")),
-        other if is_reserved(other) && other != own => errors.push(Error::invalid(
+        other if other == own => {}
+        other => errors.push(Error::invalid(
             &name,
             other,
-            format!("is the credential of something else; that of this cluster is {own}"),
+            format!("must be {own}, the cluster's own Secret; `kubeconfig-apiserver cluster bind {id}` binds it to the cluster"),
         )),
-        other => errors.extend(
-            validation::dns1123_subdomain(other)
-                .into_iter()
-                .map(|why| Error::invalid(&name, other, why)),
-        ),
     }
     errors
-}
-
-/// Whether a Secret has a name by which those of one cluster are called.
-fn is_reserved(secret: &str) -> bool {
-    let purpose = secret.rsplit_once('-').map(|(_, purpose)| purpose);
-    secret.starts_with("cluster-") && purpose.is_some_and(|purpose| PURPOSES.contains(&purpose))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check((namespace, name): (&str, &str), expected: &[&str]) {
-        let reference = SecretReference {
+    fn reference(namespace: &str, name: &str) -> SecretReference {
+        SecretReference {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
-        };
-        let errors = signer(&reference, "a", &Path::root("r"));
+        }
+    }
+
+    #[track_caller]
+    fn check(reference: &SecretReference, live: Option<&SecretReference>, expected: &[&str]) {
+        let (purpose, id) = (Purpose::Signer, "a");
+        let own = OwnSecret { purpose, id };
+        let errors = validate(reference, live, own, &Path::root("r"));
         let told: Vec<String> = errors.iter().map(Error::to_string).collect();
         assert_eq!(told, expected);
     }
 
     #[test]
     fn the_signer_is_this_clusters_own() {
-        for own in ["cluster-a-signer", "my-authority", "cluster-a"] {
-            check((NAMESPACE, own), &[]);
-        }
-        for foreign in ["cluster-b-signer", "cluster-a-gateway", "cluster-a-webhook"] {
+        check(&reference(NAMESPACE, "cluster-a-signer"), None, &[]);
+        for foreign in [
+            "cluster-b-signer",
+            "cluster-a-gateway",
+            "cluster-a-webhook",
+            "cluster-a",
+            "my-authority",
+            "kubeconfig-apiserver-serving",
+        ] {
             let why = format!(
-                "r.name: Invalid value: {foreign:?}: is the credential of something else; that of this cluster is cluster-a-signer"
+                "r.name: Invalid value: {foreign:?}: must be cluster-a-signer, the cluster's own Secret; `kubeconfig-apiserver cluster bind a` binds it to the cluster"
             );
-            check((NAMESPACE, foreign), &[&why]);
+            check(&reference(NAMESPACE, foreign), None, &[&why]);
         }
         check(
-            ("default", ""),
+            &reference("default", ""),
+            None,
             &[
                 "r.namespace: Unsupported value: \"default\": supported values: \"kubeconfig-apiserver\"",
                 "r.name: Required value",
             ],
         );
+    }
+
+    #[test]
+    fn a_reference_of_before_stays_and_cannot_be_changed_to_another_foreign_one() {
+        let (old, new) = (reference(NAMESPACE, "old"), reference(NAMESPACE, "new"));
+        check(&old, Some(&old), &[]);
+        let why = "r.name: Invalid value: \"new\": must be cluster-a-signer, the cluster's own Secret; `kubeconfig-apiserver cluster bind a` binds it to the cluster";
+        check(&new, Some(&old), &[why]);
     }
 }

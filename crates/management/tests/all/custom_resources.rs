@@ -6,6 +6,7 @@
 
 use api::management::{Cluster, Setting, setting};
 use apiserver::description::{Description, Scope};
+use management::cluster_secret::Purpose;
 use management::{bootstrap, cluster, feature, node, setting as settings, user};
 use serde_json::{Map, Value, json};
 use snapbox::{assert_data_eq, file};
@@ -22,6 +23,9 @@ const KEYWORDS: &[&str] = &[
     "x-kubernetes-map-type",
     "x-kubernetes-preserve-unknown-fields",
 ];
+
+/// Longest name of an object in bytes, which are ASCII (RFC 1123).
+const MAX_NAME: usize = 253;
 
 #[test]
 fn clusters() {
@@ -153,7 +157,7 @@ fn crd(kind: &Description, columns: &[Value]) -> String {
         "name": kind.version,
         "served": true,
         "storage": true,
-        "schema": {"openAPIV3Schema": schema(kind)},
+        "schema": {"openAPIV3Schema": constrained(schema(kind), kind)},
         "additionalPrinterColumns": columns,
     });
     if kind.plural == Cluster::PLURAL {
@@ -178,6 +182,63 @@ fn crd(kind: &Description, columns: &[Value]) -> String {
             "versions": [version],
         },
     }))
+}
+
+/// The schema with what only the CRD of clusters says: which Secrets a Cluster may name, and what may be in a file of users. Without limits
+/// of lengths a rule would cost more than kube-apiserver allows.
+fn constrained(mut schema: Value, kind: &Description) -> Value {
+    if kind.plural != Cluster::PLURAL {
+        return schema;
+    }
+    schema["properties"]["metadata"]["properties"] =
+        json!({"name": {"type": "string", "maxLength": MAX_NAME}});
+    for purpose in [Purpose::Gateway, Purpose::Signer] {
+        let reference = purpose.field().unwrap();
+        let name = json!({"maxLength": MAX_NAME});
+        add(&mut schema, &format!("{reference}.name"), name.clone());
+        add(&mut schema, &format!("{reference}.namespace"), name);
+    }
+    schema["x-kubernetes-validations"] = [Purpose::Gateway, Purpose::Signer].map(own_secret).into();
+    schema
+}
+
+/// Adds keywords to the schema of a field.
+fn add(schema: &mut Value, field: &str, keywords: Value) {
+    let pointer = field.split('.').map(|name| format!("/properties/{name}"));
+    let field = schema.pointer_mut(&pointer.collect::<String>()).unwrap();
+    let keywords = keywords.as_object().unwrap().clone();
+    field.as_object_mut().unwrap().extend(keywords);
+}
+
+/// The rule that a Cluster names its own Secret for a purpose, or the one that it named before: other fields of an object that an older
+/// version left can be changed. Namespaces are not compared, because a CRD does not know that of the server. Optional values, which would be
+/// shorter, cost more than kube-apiserver allows.
+fn own_secret(purpose: Purpose) -> Value {
+    let field = purpose.field().unwrap();
+    let own = purpose.secret_name("' + self.metadata.name + '");
+    let [new, old] = ["self", "oldSelf.value()"].map(|object| format!("{object}.{field}.name"));
+    let absent = presence(&new, "self").map(|has| format!("!{has}"));
+    let before = presence(&old, "oldSelf.value()");
+    let before: Vec<String> = before.chain([format!("{new} == {old}")]).collect();
+    let allowed = [
+        format!("{new} == '{own}'"),
+        format!("(oldSelf.hasValue() && {})", before.join(" && ")),
+    ];
+    let rule: Vec<String> = absent.chain(allowed).collect();
+    json!({
+        "rule": rule.join(" || "),
+        "message": format!("{field} must name the cluster's own Secret, {}", purpose.secret_name("NAME")),
+        "optionalOldSelf": true,
+    })
+}
+
+/// Tests of the presence of a field of an object and of all fields around it, outermost first.
+fn presence(field: &str, object: &str) -> impl Iterator<Item = String> {
+    let inside = field.match_indices('.').map(|(end, _)| end);
+    let ends: Vec<usize> = inside.chain([field.len()]).collect();
+    let (field, start) = (field.to_owned(), object.len());
+    let ends = ends.into_iter().filter(move |end| *end > start);
+    ends.map(move |end| format!("has({})", &field[..end]))
 }
 
 /// The schema of a kind without references; its metadata is the business of the cluster.

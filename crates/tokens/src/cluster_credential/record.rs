@@ -1,13 +1,14 @@
 //! The Secret in which the server keeps what it needs to know of a cluster's credential.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use api::management::Cluster;
 use apiserver::registry::Registry;
 use aws_lc_rs::digest::{SHA256, digest};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use management::cluster_secret::{Binding, ClusterSecrets, FromSecret, Owned, Purpose};
+use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
 /// The namespace of the server's own objects, where nothing else is said.
@@ -30,19 +31,18 @@ const HASH_BYTES: usize = 32;
 
 type Hash = [u8; HASH_BYTES];
 
-/// The name of the Secret of a cluster.
-#[must_use]
-pub fn secret_name(cluster: &str) -> String {
-    format!("cluster-{cluster}-webhook")
-}
-
-/// The Secrets of all clusters, read from the watch cache each time, so that a change acts at once. A cluster counts while it and its Secret
-/// exist.
+/// The Secrets of all clusters, read from the watch cache each time, so that a change acts at once. A cluster can ask while it exists and its
+/// Secret is bound to it, by name and uid.
 #[derive(Clone)]
 pub struct WebhookRecords {
-    secrets: Registry<Secret>,
+    secrets: ClusterSecrets,
     clusters: Registry<Cluster>,
-    namespace: Arc<str>,
+}
+
+/// The part of the metadata of a cluster that tells it from others of its name.
+#[derive(Deserialize)]
+struct Identity {
+    uid: String,
 }
 
 /// What a Secret says.
@@ -54,35 +54,36 @@ pub(crate) struct WebhookRecord {
 }
 
 impl WebhookRecords {
-    /// The Secrets in this namespace, of these clusters.
-    pub fn new(secrets: Registry<Secret>, clusters: Registry<Cluster>, namespace: &str) -> Self {
-        Self {
-            secrets,
-            clusters,
-            namespace: Arc::from(namespace),
-        }
+    /// Those of these clusters.
+    pub fn new(secrets: ClusterSecrets, clusters: Registry<Cluster>) -> Self {
+        Self { secrets, clusters }
     }
 
     /// The record of a cluster.
-    pub(crate) fn find(&self, cluster: &str) -> Option<Arc<WebhookRecord>> {
-        let secret = secret_name(cluster);
-        self.secrets
-            .derived((&self.namespace, &secret), WebhookRecord::of)
+    pub(crate) fn find(&self, cluster: &str) -> Option<Owned<WebhookRecord>> {
+        let binding = Binding::to_cluster(cluster, &self.uid(cluster)?);
+        self.secrets.bound(Purpose::Webhook, &binding).ok()
     }
 
-    /// Whether this is the token of that cluster, now. The work is the same for one that does not exist.
+    /// Whether this is the token of that cluster, now. The hashes are compared for one that does not exist, too.
     pub(super) fn proves(&self, cluster: &str, token: &str) -> bool {
-        let exists = self.clusters.contains(("", cluster));
         let record = self.find(cluster);
         let none = [Hash::default(); 2];
         let known = record.as_deref().map_or(&none, |record| &record.hashes);
-        let matches = is_one_of(token, known);
-        exists && matches
+        is_one_of(token, known)
+    }
+
+    /// The uid of a cluster that exists. The rest of the object may be of any form.
+    fn uid(&self, cluster: &str) -> Option<String> {
+        let view = self.clusters.collection().view();
+        let object = view.get(&self.clusters.key("", cluster))?;
+        let metadata = serde_json::from_slice::<Identity>(&object.metadata_facts());
+        metadata.ok().map(|metadata| metadata.uid)
     }
 }
 
-impl WebhookRecord {
-    fn of(secret: &Secret) -> Self {
+impl FromSecret for WebhookRecord {
+    fn from_secret(secret: &Secret) -> Self {
         let none = BTreeMap::new();
         let data = secret.data.as_ref().unwrap_or(&none);
         let stored = |key| data.get(key).and_then(hash).unwrap_or_default();
@@ -138,7 +139,7 @@ mod tests {
         let data = data
             .iter()
             .map(|(key, text)| ((*key).to_owned(), bytes(text)));
-        WebhookRecord::of(&Secret {
+        WebhookRecord::from_secret(&Secret {
             data: Some(data.collect()),
             ..Secret::default()
         })

@@ -1,8 +1,6 @@
 //! Client certificates for clusters that trust an authority of ours.
 
 use api::management::Cluster;
-use api::management::cluster::SecretReference;
-use apiserver::registry::Registry;
 use auth::identity::Part;
 use auth::user::RESERVED_PREFIX;
 use certificates::{Authority, CertificateRequest, PrivateKeyPem, Validity};
@@ -10,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use machinery::meta::GroupResource;
 use machinery::status::Status;
+use management::cluster_secret::{ClusterSecrets, FromSecret, Owned, Purpose};
 
 /// Keys of a Secret of type `kubernetes.io/tls`.
 const CERTIFICATE: &str = "tls.crt";
@@ -25,7 +24,7 @@ const MAX_REQUEST: usize = 16 * 1024;
 /// 400 for a request that is none, and for a cluster that is not set up for certificates; 403 for a
 /// user name that no cluster may read in a certificate; 500 where its authority cannot be used.
 pub(crate) async fn issue(
-    signers: &Registry<Secret>,
+    signers: &ClusterSecrets,
     cluster: &Cluster,
     (user, request): (&str, &str),
     (now, ttl): (Timestamp, SignedDuration),
@@ -33,12 +32,16 @@ pub(crate) async fn issue(
     check_user(user)?;
     let request = read(request)?;
     let id = cluster.id();
-    let Some(reference) = cluster.client_signer() else {
+    if cluster.client_signer().is_none() {
         return Err(Status::bad_request(format!(
             "cluster {id} is not set up for client certificates (spec.clientCertificates)"
         )));
-    };
-    let (chain, authority) = signer(signers, id, reference).await?;
+    }
+    let signer: Owned<SignerSecret> = signers
+        .latest(Purpose::Signer, cluster)
+        .await?
+        .map_err(|unowned| unusable(id, &unowned.to_string()))?;
+    let Signer { chain, authority } = signer.0.as_ref().map_err(|why| unusable(id, why))?;
     let validity = Validity::starting(now, ttl);
     if authority.certificate().validity.not_after < validity.not_after {
         return Err(unusable(id, "the authority ends before the certificate"));
@@ -79,33 +82,37 @@ fn read(request: &str) -> Result<CertificateRequest, Status> {
     })
 }
 
-/// The authority of a cluster, and its certificates as they lie in the Secret.
-///
-/// # Errors
-/// 503 where the store does not answer; 500 where it cannot be used.
-async fn signer(
-    signers: &Registry<Secret>,
-    cluster: &str,
-    reference: &SecretReference,
-) -> Result<(String, Authority), Status> {
-    let secret = signers.get(&reference.namespace, &reference.name).await?;
-    let Some(secret) = secret else {
-        return Err(unusable(cluster, "its Secret does not exist"));
-    };
-    authority(&secret).map_err(|why| unusable(cluster, &why))
+/// The authority of a cluster, and its certificates as they are in the Secret.
+struct Signer {
+    chain: String,
+    authority: Authority,
 }
 
-fn authority(secret: &Secret) -> Result<(String, Authority), String> {
-    if secret.type_.as_deref() != Some(TLS) {
-        return Err(format!("its Secret is not of type {TLS}"));
+/// The signer in a Secret, or why there is none.
+struct SignerSecret(Result<Signer, String>);
+
+impl FromSecret for SignerSecret {
+    fn from_secret(secret: &Secret) -> Self {
+        Self(Signer::read(secret))
     }
-    let text = |key: &str| {
-        let value = secret.data.as_ref().and_then(|data| data.get(key));
-        let text = value.and_then(|value| std::str::from_utf8(&value.0).ok());
-        text.ok_or_else(|| format!("its Secret has no text {key}"))
-    };
-    let (chain, key) = (text(CERTIFICATE)?, text(KEY)?);
-    let key = PrivateKeyPem::new(key.to_owned());
-    let authority = Authority::from_pem(chain, &key).map_err(|error| error.to_string())?;
-    Ok((chain.to_owned(), authority))
+}
+
+impl Signer {
+    fn read(secret: &Secret) -> Result<Self, String> {
+        if secret.type_.as_deref() != Some(TLS) {
+            return Err(format!("its Secret is not of type {TLS}"));
+        }
+        let text = |key: &str| {
+            let value = secret.data.as_ref().and_then(|data| data.get(key));
+            let text = value.and_then(|value| std::str::from_utf8(&value.0).ok());
+            text.ok_or_else(|| format!("its Secret has no text {key}"))
+        };
+        let (chain, key) = (text(CERTIFICATE)?, text(KEY)?);
+        let key = PrivateKeyPem::new(key.to_owned());
+        let authority = Authority::from_pem(chain, &key).map_err(|error| error.to_string())?;
+        Ok(Self {
+            chain: chain.to_owned(),
+            authority,
+        })
+    }
 }

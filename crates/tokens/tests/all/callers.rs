@@ -1,10 +1,11 @@
 //! Who may ask about tokens.
 
+use api::management::Cluster;
 use apiserver::testing::Answer;
+use k8s_openapi::api::core::v1::Secret;
+use management::cluster_secret::{Binding, Purpose};
 use serde_json::json;
-use tokens::cluster_credential::{
-    ClusterToken, HASH_KEY, NAMESPACE, PREVIOUS_HASH_KEY, secret_name,
-};
+use tokens::cluster_credential::{ClusterToken, HASH_KEY, NAMESPACE, PREVIOUS_HASH_KEY};
 
 use crate::world::{ROOT, World, alice, refused};
 
@@ -67,11 +68,44 @@ async fn a_credential_ends_with_its_secret_and_with_its_cluster() {
     assert_eq!(code(&world, a.expose()).await, 201);
     assert_eq!(code(&world, b.expose()).await, 201);
     world
-        .remove(&world.secrets, (NAMESPACE, &secret_name("c-a")))
+        .remove(
+            &world.secrets,
+            (NAMESPACE, &Purpose::Webhook.secret_name("c-a")),
+        )
         .await;
     world.remove(&world.clusters, ("", "c-b")).await;
     assert_eq!(code(&world, a.expose()).await, 401);
     assert_eq!(code(&world, b.expose()).await, 401);
+}
+
+#[tokio::test]
+async fn a_credential_is_for_the_cluster_that_its_secret_is_bound_to() {
+    let world = World::start().await;
+    let credential = world.enrol("c-a").await;
+    let path = (NAMESPACE, Purpose::Webhook.secret_name("c-a"));
+    let own = world.binding("c-a").annotations();
+    let others = [
+        None,
+        Some(world.binding("c-b").annotations()),
+        Some(Binding::to_cluster("c-a", "uid-of-before").annotations()),
+        Some(Binding::to_cluster("c-a", "").annotations()),
+    ];
+    for annotations in others {
+        let bind = |secret: &mut Secret| secret.metadata.annotations = annotations;
+        world
+            .change_at(&world.secrets, (path.0, &path.1), bind)
+            .await;
+        assert_eq!(code(&world, credential.expose()).await, 401);
+    }
+    let bind = |secret: &mut Secret| secret.metadata.annotations = Some(own);
+    world
+        .change_at(&world.secrets, (path.0, &path.1), bind)
+        .await;
+    assert_eq!(code(&world, credential.expose()).await, 201);
+
+    let recreated = |cluster: &mut Cluster| cluster.metadata.uid = Some("another".to_owned());
+    world.change(&world.clusters, "c-a", recreated).await;
+    assert_eq!(code(&world, credential.expose()).await, 401);
 }
 
 #[tokio::test]
@@ -93,7 +127,7 @@ async fn the_previous_credential_counts_until_it_is_taken_out() {
 async fn a_cluster_may_do_nothing_else_of_note() {
     let world = World::start().await;
     let credential = world.enrol("c-a").await;
-    let secret = secret_name("c-a");
+    let secret = Purpose::Webhook.secret_name("c-a");
     for line in [
         "GET /api/v1/secrets".to_owned(),
         format!("GET /api/v1/namespaces/{NAMESPACE}/secrets/{secret}"),

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use machinery::meta::{ObjectMeta, Time};
+use management::cluster_secret::Binding;
 use serde_json::{Value, json};
 
 use crate::sweeper::sweep;
@@ -307,6 +308,7 @@ async fn set_signer(world: &World, life: SignedDuration, of_type: &str) -> Autho
         metadata: ObjectMeta {
             name: Some(reference.name.clone()),
             namespace: Some(reference.namespace.clone()),
+            annotations: Some(world.binding("c-a").annotations()),
             ..ObjectMeta::default()
         },
         type_: Some(of_type.to_owned()),
@@ -390,6 +392,42 @@ async fn an_authority_that_cannot_be_used_signs_nothing() {
     let path = ("kubeconfig-apiserver", "cluster-c-a-signer");
     world.remove(&world.secrets, path).await;
     check_refused(&certify(&world, &signing_request()).await, 500, unusable);
+}
+
+#[tokio::test]
+async fn the_authority_of_another_cluster_signs_nothing() {
+    let unusable = "Internal error occurred: the authority that signs client certificates for cluster c-a cannot be used; an administrator finds the reason in the log";
+    let world = World::start().await;
+    record(&world, |_| ()).await;
+    set_signer(&world, DAY, "kubernetes.io/tls").await;
+    let path = ("kubeconfig-apiserver", "cluster-c-a-signer");
+    let own = world.binding("c-a").annotations();
+    let others = [
+        None,
+        Some(world.binding("c-b").annotations()),
+        Some(Binding::to_cluster("c-a", "uid-of-before").annotations()),
+    ];
+    for annotations in others {
+        let bind = |secret: &mut Secret| secret.metadata.annotations = annotations;
+        world.change_at(&world.secrets, path, bind).await;
+        check_refused(&certify(&world, &signing_request()).await, 500, unusable);
+    }
+    let bind = |secret: &mut Secret| secret.metadata.annotations = Some(own);
+    world.change_at(&world.secrets, path, bind).await;
+    assert_eq!(certify(&world, &signing_request()).await.code, 201);
+
+    for name in [
+        "cluster-c-b-signer",
+        "kubeconfig-apiserver-serving",
+        "cluster-c-a-gateway",
+    ] {
+        let refer = |cluster: &mut Cluster| {
+            let certificates = cluster.spec.client_certificates.as_mut().unwrap();
+            name.clone_into(&mut certificates.signer_secret_ref.as_mut().unwrap().name);
+        };
+        world.change(&world.clusters, "c-a", refer).await;
+        check_refused(&certify(&world, &signing_request()).await, 500, unusable);
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ::management::cluster_secret::{Binding, ClusterSecrets, Purpose};
 use api::ext::{self, Kubeconfig, Token};
 use api::management::cluster::LOCAL;
 use api::management::{self, Cluster, User};
@@ -28,7 +29,7 @@ use storage::sqlite::{Sqlite, SqliteOptions};
 use tempfile::TempDir;
 use tokens::authenticator::TokenAuthenticator;
 use tokens::cluster_credential::{
-    ClusterAuthenticator, ClusterToken, GROUP, HASH_KEY, NAMESPACE, WebhookRecords, secret_name,
+    ClusterAuthenticator, ClusterToken, GROUP, HASH_KEY, NAMESPACE, WebhookRecords,
 };
 use tokens::exchange::Exchange;
 use tokens::jwt::{VerifiedCache, Verifier};
@@ -140,7 +141,7 @@ impl World {
             clusters: clusters.clone(),
             exchange: Exchange {
                 kubeconfigs: kubeconfigs.clone(),
-                signers: secrets.clone(),
+                signers: ClusterSecrets::new(secrets.clone(), NAMESPACE),
                 validity: Arc::clone(&validity),
                 enabled: Arc::new(move || enabled.load(Ordering::SeqCst)),
             },
@@ -157,7 +158,10 @@ impl World {
         let bearers =
             TokenAuthenticator::new(Arc::clone(&validity), Arc::new(StandingClock), LOCAL);
 
-        let records = WebhookRecords::new(secrets.clone(), clusters.clone(), NAMESPACE);
+        let records = WebhookRecords::new(
+            ClusterSecrets::new(secrets.clone(), NAMESPACE),
+            clusters.clone(),
+        );
         let reviewer = TokenReviewer::new(Arc::clone(&validity), records.clone());
         let reviewer = Arc::new(reviewer);
         let callers = ClusterAuthenticator::new(records);
@@ -227,7 +231,13 @@ impl World {
         token
     }
 
-    /// Writes the Secret of a cluster's credential.
+    /// The binding of a Secret to a cluster as it is now.
+    pub(crate) fn binding(&self, cluster: &str) -> Binding {
+        let object = self.clusters.cached("", cluster).unwrap();
+        Binding::of(&object, Purpose::Webhook)
+    }
+
+    /// Writes the Secret of a cluster's credential, bound to the cluster.
     pub(crate) async fn set_record(&self, cluster: &str, data: &[(&str, &str)]) {
         let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
         let data = data
@@ -236,8 +246,9 @@ impl World {
         let data: std::collections::BTreeMap<_, _> = data.collect();
         let secret = Secret {
             metadata: ObjectMeta {
-                name: Some(secret_name(cluster)),
+                name: Some(Purpose::Webhook.secret_name(cluster)),
                 namespace: Some(NAMESPACE.to_owned()),
+                annotations: Some(self.binding(cluster).annotations()),
                 ..ObjectMeta::default()
             },
             data: Some(data.clone()),
@@ -344,7 +355,17 @@ impl World {
         name: &str,
         change: impl FnOnce(&mut T),
     ) {
-        let mut object = registry.get("", name).await.unwrap().unwrap();
+        self.change_at(registry, ("", name), change).await;
+    }
+
+    /// Changes an object in a namespace.
+    pub(crate) async fn change_at<T: Object>(
+        &self,
+        registry: &Registry<T>,
+        path: (&str, &str),
+        change: impl FnOnce(&mut T),
+    ) {
+        let mut object = registry.get(path.0, path.1).await.unwrap().unwrap();
         let version = object.metadata().resource_version.clone().unwrap();
         change(&mut object);
         let version = version.parse().unwrap();

@@ -114,7 +114,13 @@ impl Account {
         }
         let local = format!("{CLUSTERS}/local");
         let state = json!({"status": {"apiEndpoint": "https://10.0.0.1"}});
-        self.check("PATCH", &local, Some(state.clone()), 200);
+        self.check(
+            "PATCH",
+            &format!("{local}/status"),
+            Some(state.clone()),
+            200,
+        );
+        self.check("PATCH", &local, Some(json!({"spec": {}})), 403);
         self.check("DELETE", &local, None, 403);
         self.check("POST", CLUSTERS, Some(state.clone()), 403);
         let setting = format!("{SETTINGS}/server-url");

@@ -28,16 +28,17 @@ pub(super) fn sign_for(fleet: &Fleet, prod: &mut TestCluster, folder: &Path) {
         "create",
         "secret",
         "tls",
-        "signer",
+        "cluster-prod-signer",
         "--namespace=kubeconfig-apiserver",
         &files[0],
         &files[1],
     ];
     fleet.admin().output(&secret).unwrap();
     fleet.offer_direct_endpoint("prod", prod);
-    let reference = json!({ "namespace": "kubeconfig-apiserver", "name": "signer" });
+    let reference = json!({ "namespace": "kubeconfig-apiserver", "name": "cluster-prod-signer" });
     let change = json!({ "spec": { "clientCertificates": { "signerSecretRef": reference } } });
     fleet.change("prod", &change);
+    fleet.cluster(&["bind", "prod"]);
 
     let bundle = format!("{}{}", prod.ca_pem(), signer.certificate_pem());
     fs::write(prod.folder().join("clients.crt"), bundle).unwrap();

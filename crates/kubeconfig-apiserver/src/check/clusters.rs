@@ -1,0 +1,31 @@
+//! Whether the Secrets of clusters are bound to their clusters as they are.
+
+use crate::cluster::{Server, faults};
+
+use super::report::Report;
+use super::scene::Scene;
+
+const TOPIC: &str = "clusters";
+
+/// Looks at the Secrets of all clusters.
+pub(super) async fn check(scene: &Scene, report: &mut Report) {
+    let server = Server {
+        client: scene.host.clone(),
+        namespace: scene.namespace.clone(),
+    };
+    match faults(&server).await {
+        Ok(faults) if faults.is_empty() => {
+            report.ok(TOPIC, "the Secrets of clusters are bound to their clusters");
+        }
+        Ok(faults) => {
+            for fault in faults {
+                report.problem(
+                    TOPIC,
+                    format!("{fault}, so the server does not use it"),
+                    "run kubeconfig-apiserver cluster add or cluster bind: docs/clusters.md",
+                );
+            }
+        }
+        Err(error) => report.unseen(TOPIC, "the Secrets of clusters", &error),
+    }
+}

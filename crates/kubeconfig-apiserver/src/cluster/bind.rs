@@ -1,0 +1,200 @@
+//! `cluster bind`: binds the Secrets of a cluster to the cluster, and the gateway's credential to the connection that it may be sent to.
+//!
+//! A Secret without a binding, as older versions wrote it, is bound at once. One that is bound to something else is bound again only where
+//! the administrator repeats the digest of the new connection, which the command shows: the editors of a Cluster can change its connection,
+//! and must not get its credential sent to a server of theirs by waiting for a routine command.
+
+use anyhow::{Context, Result, bail};
+use api::management::Cluster;
+use api::management::cluster::ClusterConnection;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use management::cluster_secret::{Binding, Purpose, connection_digest};
+use serde_json::json;
+
+use super::Server;
+use super::client::told;
+use super::progress::say;
+use super::records;
+use crate::args::BindArgs;
+
+/// The state of a Secret of a cluster before it is bound.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Absent,
+    Unbound,
+    Bound,
+    BoundElsewhere,
+}
+
+/// Runs the command.
+pub(super) async fn run(server: &Server, args: &BindArgs) -> Result<()> {
+    let all = records::all(server).await?;
+    let Some(name) = &args.name else {
+        return bind_all(server, &all).await;
+    };
+    let cluster = records::object(records::named(&all, name)?);
+    if bind(server, &cluster, args.to.as_deref()).await? == 0 {
+        bail!("cluster {name} has no Secret to bind");
+    }
+    Ok(())
+}
+
+/// Binds the Secrets of all clusters that have no binding.
+async fn bind_all(server: &Server, all: &[records::Record]) -> Result<()> {
+    let mut failed = Vec::new();
+    for record in all {
+        let cluster = records::object(record);
+        if let Err(error) = bind(server, &cluster, None).await {
+            say(format_args!("{error:#}"));
+            failed.push(cluster.id().to_owned());
+        }
+    }
+    match failed.as_slice() {
+        [] => Ok(()),
+        failed => bail!("not bound: {}", failed.join(", ")),
+    }
+}
+
+/// Binds the Secrets of a cluster; returns how many it has.
+async fn bind(server: &Server, cluster: &Cluster, confirmed: Option<&str>) -> Result<usize> {
+    let secrets = Api::<Secret>::namespaced(server.client.clone(), &server.namespace);
+    let mut number = 0;
+    for purpose in Purpose::ALL {
+        let name = purpose.secret_name(cluster.id());
+        let found = secrets.get_opt(&name).await.map_err(told)?;
+        let wanted = Binding::of(cluster, purpose);
+        let state = state(found.as_ref(), purpose, &wanted);
+        number += usize::from(state != State::Absent);
+        match state {
+            State::Absent => continue,
+            State::Bound => say(format_args!("here: Secret {name} is bound already")),
+            State::BoundElsewhere if !confirms(cluster, confirmed) => {
+                bail!(refusal(cluster, &name));
+            }
+            State::Unbound | State::BoundElsewhere => {
+                let written = write(&secrets, found.unwrap_or_default(), &wanted).await;
+                written.with_context(|| format!("Secret {name} cannot be bound"))?;
+                say(format_args!(
+                    "here: Secret {name} bound to cluster {}",
+                    cluster.id()
+                ));
+            }
+        }
+        if purpose == Purpose::Gateway {
+            say(destination(&connection(cluster)));
+        }
+    }
+    Ok(number)
+}
+
+fn state(found: Option<&Secret>, purpose: Purpose, wanted: &Binding) -> State {
+    let Some(secret) = found else {
+        return State::Absent;
+    };
+    match Binding::read(&secret.metadata, purpose) {
+        None => State::Unbound,
+        Some(bound) if bound == *wanted => State::Bound,
+        Some(_) => State::BoundElsewhere,
+    }
+}
+
+fn confirms(cluster: &Cluster, confirmed: Option<&str>) -> bool {
+    confirmed == Some(connection_digest(&connection(cluster)).as_str())
+}
+
+fn refusal(cluster: &Cluster, secret: &str) -> String {
+    let (id, connection) = (cluster.id(), connection(cluster));
+    format!(
+        "Secret {secret} is bound to another connection, or to a former cluster of this name.\n{}\nIf that is right, run: kubeconfig-apiserver cluster bind {id} --to {}",
+        destination(&connection),
+        connection_digest(&connection)
+    )
+}
+
+/// Describes where a credential is sent. The values are those of editors of the Cluster, so they are quoted.
+fn destination(connection: &ClusterConnection) -> String {
+    let or = |text: &str, default: &str| match text {
+        "" => default.to_owned(),
+        text => format!("{text:?}"),
+    };
+    let authorities = match connection.ca_data.as_str() {
+        "" => "those of the server's machine".to_owned(),
+        data => format!("the {} bytes of caData", data.len()),
+    };
+    format!(
+        "The gateway sends the credential to server {}, TLS server name {}, proxy {}, certificate authorities: {authorities}.",
+        or(&connection.server, "none"),
+        or(&connection.tls_server_name, "that of the server"),
+        or(&connection.proxy_url, "none"),
+    )
+}
+
+fn connection(cluster: &Cluster) -> ClusterConnection {
+    cluster.spec.connection.clone().unwrap_or_default()
+}
+
+/// Adds the annotations, unless the Secret has changed since it was read.
+async fn write(secrets: &Api<Secret>, secret: Secret, binding: &Binding) -> Result<()> {
+    let metadata = secret.metadata;
+    let patch = json!({ "metadata": {
+        "resourceVersion": metadata.resource_version,
+        "annotations": binding.annotations(),
+    }});
+    let name = metadata.name.unwrap_or_default();
+    let params = PatchParams::default();
+    let patched = secrets.patch(&name, &params, &Patch::Merge(&patch)).await;
+    patched.map_err(told)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn cluster(connection: Value) -> Cluster {
+        serde_json::from_value(json!({
+            "metadata": {"name": "prod", "uid": "1"},
+            "spec": {"connection": connection},
+        }))
+        .unwrap()
+    }
+
+    fn secret(annotations: Option<std::collections::BTreeMap<String, String>>) -> Secret {
+        let mut secret = Secret::default();
+        secret.metadata.annotations = annotations;
+        secret
+    }
+
+    #[test]
+    fn only_a_binding_to_the_cluster_as_it_is_is_right() {
+        let old = cluster(json!({"server": "https://a"}));
+        let new = cluster(json!({"server": "https://b"}));
+        let (purpose, wanted) = (Purpose::Gateway, Binding::of(&new, Purpose::Gateway));
+        let check = |found: Option<Secret>, expected: State| {
+            assert_eq!(state(found.as_ref(), purpose, &wanted), expected);
+        };
+        check(None, State::Absent);
+        check(Some(secret(None)), State::Unbound);
+        check(Some(secret(Some(wanted.annotations()))), State::Bound);
+        let former = Binding::of(&old, purpose).annotations();
+        check(Some(secret(Some(former))), State::BoundElsewhere);
+    }
+
+    #[test]
+    fn a_new_connection_is_confirmed_by_its_own_digest() {
+        let cluster = cluster(json!({"server": "https://a\u{1b}", "proxyURL": "http://p"}));
+        let digest = connection_digest(&connection(&cluster));
+        assert!(confirms(&cluster, Some(&digest)));
+        for other in [None, Some(""), Some("1"), Some(&digest[1..])] {
+            assert!(!confirms(&cluster, other), "{other:?}");
+        }
+        let expected = format!(
+            "Secret s is bound to another connection, or to a former cluster of this name.\nThe gateway sends the credential to server \"https://a\\u{{1b}}\", TLS server name that of the server, proxy \"http://p\", certificate authorities: those of the server's machine.\nIf that is right, run: kubeconfig-apiserver cluster bind prod --to {digest}"
+        );
+        assert_eq!(refusal(&cluster, "s"), expected);
+    }
+}

@@ -1,0 +1,105 @@
+//! The Secrets of clusters, as an administrator sees them: whether the server would use them.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use api::management::Cluster;
+use api::management::cluster::SecretReference;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use management::cluster_secret::{Binding, Purpose};
+
+use super::Server;
+use super::client::told;
+use super::records;
+
+/// The reason why the server does not use a Secret of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The Cluster names a Secret that is not its own.
+    Foreign,
+    /// The Secret does not exist.
+    Missing,
+    /// The Secret is not bound to the Cluster and its connection as they are.
+    NotBound,
+}
+
+/// All Secrets in the namespace of the server.
+pub(crate) struct Secrets {
+    pub(super) namespace: String,
+    pub(super) by_name: BTreeMap<String, Secret>,
+}
+
+impl Secrets {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// The caller may not read them, or the server does not answer.
+    pub(crate) async fn read(server: &Server) -> Result<Self> {
+        let api = Api::<Secret>::namespaced(server.client.clone(), &server.namespace);
+        let list = api.list(&Default::default()).await.map_err(told)?;
+        let named = |secret: Secret| Some((secret.metadata.name.clone()?, secret));
+        Ok(Self {
+            namespace: server.namespace.clone(),
+            by_name: list.into_iter().filter_map(named).collect(),
+        })
+    }
+
+    /// The Secret for a purpose of a cluster that names it so, if the server would use it.
+    ///
+    /// # Errors
+    /// The reason why it would not.
+    pub(crate) fn find(
+        &self,
+        cluster: &Cluster,
+        purpose: Purpose,
+        reference: &SecretReference,
+    ) -> Result<&Secret, Fault> {
+        let own = purpose.secret_name(cluster.id());
+        if reference.name != own || reference.namespace != self.namespace {
+            return Err(Fault::Foreign);
+        }
+        let secret = self.by_name.get(&own).ok_or(Fault::Missing)?;
+        let bound = Binding::read(&secret.metadata, purpose);
+        match bound == Some(Binding::of(cluster, purpose)) {
+            true => Ok(secret),
+            false => Err(Fault::NotBound),
+        }
+    }
+}
+
+/// A line for each Secret of a cluster that the server does not use.
+///
+/// # Errors
+/// Clusters or Secrets cannot be read.
+pub(crate) async fn faults(server: &Server) -> Result<Vec<String>> {
+    let secrets = Secrets::read(server).await?;
+    let clusters = records::all(server).await?;
+    let mut faults = Vec::new();
+    for cluster in clusters.iter().map(records::object) {
+        for purpose in Purpose::ALL {
+            if let Some(fault) = fault(&secrets, &cluster, purpose) {
+                let (id, own) = (cluster.id(), purpose.secret_name(cluster.id()));
+                faults.push(match fault {
+                    Fault::Foreign => format!("cluster {id} names another Secret than {own}"),
+                    Fault::Missing => format!("cluster {id} has no Secret {own}"),
+                    Fault::NotBound => format!("Secret {own} is not bound to cluster {id}"),
+                });
+            }
+        }
+    }
+    Ok(faults)
+}
+
+fn fault(secrets: &Secrets, cluster: &Cluster, purpose: Purpose) -> Option<Fault> {
+    let own = SecretReference {
+        namespace: secrets.namespace.clone(),
+        name: purpose.secret_name(cluster.id()),
+    };
+    // No field names the Secret of the webhook: it may be absent.
+    let reference = match purpose {
+        Purpose::Webhook => secrets.by_name.contains_key(&own.name).then_some(&own),
+        Purpose::Gateway | Purpose::Signer => purpose.reference(cluster),
+    };
+    secrets.find(cluster, purpose, reference?).err()
+}

@@ -1,0 +1,68 @@
+//! Binds the Secrets of clusters that a version without bindings left, once for each data folder.
+//!
+//! The Secret [`MARK`] shows that it was done. Without the mark, editors of Clusters could point an unbound credential to a server of theirs and
+//! wait for a restart to have it bound. Writers of Secrets can remove the mark; they can bind Secrets anyway.
+
+use api::management::Cluster;
+use apiserver::registry::Registry;
+use k8s_openapi::api::core::v1::Secret;
+use machinery::meta::ObjectMeta;
+use machinery::status::Status;
+use management::cluster_secret::{Binding, ClusterSecrets, Purpose, Unowned};
+use tokens::cluster_credential::NAMESPACE;
+
+/// The Secret that shows that all Secrets of older versions were bound.
+const MARK: &str = "cluster-secrets-bound";
+
+/// Binds what is not bound yet, unless that was done before.
+///
+/// # Errors
+/// The store does not answer.
+pub(super) async fn bind_once(
+    clusters: &Registry<Cluster>,
+    secrets: &ClusterSecrets,
+) -> Result<(), Status> {
+    if secrets.registry().find(NAMESPACE, MARK).await?.is_some() {
+        return Ok(());
+    }
+    clusters.latest().await?;
+    for cluster in clusters.all_cached() {
+        for purpose in Purpose::ALL {
+            if let Err(Unowned::Unbound(_)) = secrets.cached::<Secret>(purpose, &cluster) {
+                bind(secrets.registry(), &cluster, purpose).await?;
+            }
+        }
+    }
+    let mark = Secret {
+        metadata: ObjectMeta {
+            namespace: Some(NAMESPACE.to_owned()),
+            name: Some(MARK.to_owned()),
+            ..ObjectMeta::default()
+        },
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    };
+    secrets.registry().seed(mark).await?;
+    Ok(())
+}
+
+async fn bind(
+    secrets: &Registry<Secret>,
+    cluster: &Cluster,
+    purpose: Purpose,
+) -> Result<(), Status> {
+    let name = purpose.secret_name(cluster.id());
+    let Some(stored) = secrets.find(NAMESPACE, &name).await? else {
+        return Ok(());
+    };
+    let mut secret = secrets.decode(&stored)?;
+    let annotations = secret.metadata.annotations.get_or_insert_default();
+    annotations.extend(Binding::of(cluster, purpose).annotations());
+    match secrets.replace(secret, stored.revision()).await {
+        Ok(_) => tracing::info!(cluster = cluster.id(), secret = name, "bound a Secret"),
+        // Another writer was faster: the Secret stays as it is.
+        Err(None) => tracing::warn!(cluster = cluster.id(), secret = name, "not bound"),
+        Err(Some(status)) => return Err(status),
+    }
+    Ok(())
+}

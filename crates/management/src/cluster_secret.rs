@@ -1,0 +1,283 @@
+//! Secrets of clusters, and the proof that a Secret belongs to a cluster.
+//!
+//! A Cluster names the Secrets of its credential and of its signer. Its editors can name any Secret, so the name proves nothing. The proof
+//! is in the Secret: its name is derived from the name of the cluster, and annotations that only a writer of Secrets can set bind it to
+//! that cluster, by name and uid, and a credential also to the connection that it may be sent to ([`Binding`]).
+//!
+//! ```text
+//! Cluster ─▶ reference is the derived name? ─▶ Secret ─▶ binding is that of the Cluster now? ─▶ Owned<T>
+//! ```
+//!
+//! [`ClusterSecrets`] checks this at every use, in one place. An [`Owned`] value cannot be made in another way.
+
+mod binding;
+
+use std::any::Any;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use api::management::Cluster;
+use api::management::cluster::SecretReference;
+use apiserver::registry::Registry;
+use apiserver::stored_object::StoredObject;
+use k8s_openapi::api::core::v1::Secret;
+use machinery::status::Status;
+
+pub use binding::{Binding, connection_digest};
+
+/// The purpose of a Secret of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The credential that the gateway presents to the cluster.
+    Gateway,
+    /// The authority that signs client certificates for the cluster.
+    Signer,
+    /// The hashes of the credential by which the cluster asks about tokens.
+    Webhook,
+}
+
+impl Purpose {
+    /// All purposes.
+    pub const ALL: [Self; 3] = [Self::Gateway, Self::Signer, Self::Webhook];
+
+    /// The name of the Secret for this purpose of a cluster. No two pairs of cluster and purpose share a name, because no purpose contains
+    /// a hyphen.
+    #[must_use]
+    pub fn secret_name(self, cluster: &str) -> String {
+        let purpose = match self {
+            Self::Gateway => "gateway",
+            Self::Signer => "signer",
+            Self::Webhook => "webhook",
+        };
+        format!("cluster-{cluster}-{purpose}")
+    }
+
+    /// The field of a Cluster that names the Secret; `None` where no field does.
+    #[must_use]
+    pub fn field(self) -> Option<&'static str> {
+        match self {
+            Self::Gateway => Some("spec.connection.credentialSecretRef"),
+            Self::Signer => Some("spec.clientCertificates.signerSecretRef"),
+            Self::Webhook => None,
+        }
+    }
+
+    /// The Secret that a cluster names for this purpose, if it does.
+    #[must_use]
+    pub fn reference(self, cluster: &Cluster) -> Option<&SecretReference> {
+        match self {
+            Self::Gateway => {
+                let connection = cluster.spec.connection.as_ref()?;
+                connection.credential_secret_ref.as_ref()
+            }
+            Self::Signer => cluster.client_signer(),
+            Self::Webhook => None,
+        }
+    }
+}
+
+/// The reason why a cluster cannot use a Secret. The texts name the own Secret of the cluster and no other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unowned {
+    /// The Cluster names no Secret.
+    #[error("{0} is not set")]
+    NoReference(&'static str),
+    /// The Cluster names a Secret that is not its own.
+    #[error("{field} must name the cluster's own Secret {namespace}/{name}")]
+    ForeignReference {
+        /// The field that names it.
+        field: &'static str,
+        /// The namespace of the own Secret.
+        namespace: String,
+        /// The name of the own Secret.
+        name: String,
+    },
+    /// The Secret does not exist.
+    #[error("Secret {0} does not exist")]
+    Missing(String),
+    /// The Secret has no binding.
+    #[error("Secret {0} is not bound to the cluster")]
+    Unbound(String),
+    /// The Secret is bound to another cluster, or to a former one of this name.
+    #[error("Secret {0} is bound to another cluster or to a former one of this name")]
+    OtherCluster(String),
+    /// The Secret is bound to another server, certificate authority, TLS server name or proxy.
+    #[error("Secret {0} is bound to another connection than spec.connection")]
+    OtherConnection(String),
+}
+
+/// A value that is read from a Secret of a cluster.
+pub trait FromSecret: Any + Send + Sync {
+    /// Reads the value. It is called once for each state of the Secret, before the Secret is known to belong to a cluster.
+    fn from_secret(secret: &Secret) -> Self;
+}
+
+impl FromSecret for Secret {
+    fn from_secret(secret: &Secret) -> Self {
+        secret.clone()
+    }
+}
+
+/// A value of a Secret that was proven to belong to the cluster that uses it.
+#[derive(Debug)]
+pub struct Owned<T> {
+    facts: Arc<Facts<T>>,
+    revision: u64,
+}
+
+/// What is kept of a Secret.
+#[derive(Debug)]
+struct Facts<T> {
+    bindings: [Option<Binding>; Purpose::ALL.len()],
+    value: T,
+}
+
+impl<T> Owned<T> {
+    /// The revision of the Secret.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+impl<T> Clone for Owned<T> {
+    fn clone(&self) -> Self {
+        Self {
+            facts: Arc::clone(&self.facts),
+            revision: self.revision,
+        }
+    }
+}
+
+impl<T> Deref for Owned<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.facts.value
+    }
+}
+
+/// The Secrets of all clusters, in one namespace.
+#[derive(Clone)]
+pub struct ClusterSecrets {
+    registry: Registry<Secret>,
+    namespace: Arc<str>,
+}
+
+impl ClusterSecrets {
+    /// The Secrets of this namespace.
+    #[must_use]
+    pub fn new(registry: Registry<Secret>, namespace: &str) -> Self {
+        Self {
+            registry,
+            namespace: Arc::from(namespace),
+        }
+    }
+
+    /// The Secrets.
+    #[must_use]
+    pub fn registry(&self) -> &Registry<Secret> {
+        &self.registry
+    }
+
+    /// The key of the Secret for a purpose of a cluster, whether it exists or not.
+    #[must_use]
+    pub fn key(&self, purpose: Purpose, cluster: &str) -> String {
+        self.registry
+            .key(&self.namespace, &purpose.secret_name(cluster))
+    }
+
+    /// Reads the Secret that a cluster names for a purpose, as the cache has it now.
+    ///
+    /// # Errors
+    /// The cluster may not use it.
+    pub fn cached<T: FromSecret>(
+        &self,
+        purpose: Purpose,
+        cluster: &Cluster,
+    ) -> Result<Owned<T>, Unowned> {
+        self.check_reference(purpose, cluster)?;
+        self.bound(purpose, &Binding::of(cluster, purpose))
+    }
+
+    /// As [`ClusterSecrets::cached`], in the newest state of the Secret.
+    ///
+    /// # Errors
+    /// 503 where the store does not answer; inside, the cluster may not use the Secret.
+    pub async fn latest<T: FromSecret>(
+        &self,
+        purpose: Purpose,
+        cluster: &Cluster,
+    ) -> Result<Result<Owned<T>, Unowned>, Status> {
+        if let Err(unowned) = self.check_reference(purpose, cluster) {
+            return Ok(Err(unowned));
+        }
+        self.registry.latest().await?;
+        Ok(self.bound(purpose, &Binding::of(cluster, purpose)))
+    }
+
+    /// Reads the Secret for a purpose of the cluster that a binding names, as the cache has it now. For Secrets that no field names.
+    ///
+    /// # Errors
+    /// The Secret is not bound so.
+    pub fn bound<T: FromSecret>(
+        &self,
+        purpose: Purpose,
+        expected: &Binding,
+    ) -> Result<Owned<T>, Unowned> {
+        let key = self.key(purpose, expected.cluster());
+        let object = self.registry.collection().view().get(&key).cloned();
+        self.prove(object.as_deref(), purpose, expected)
+    }
+
+    /// The one place where a Secret is found to belong to a cluster.
+    fn prove<T: FromSecret>(
+        &self,
+        object: Option<&StoredObject>,
+        purpose: Purpose,
+        expected: &Binding,
+    ) -> Result<Owned<T>, Unowned> {
+        let name = || purpose.secret_name(expected.cluster());
+        let object = object.ok_or_else(|| Unowned::Missing(name()))?;
+        let facts = self.registry.derived_of(object, Facts::<T>::of);
+        let facts = facts.ok_or_else(|| Unowned::Missing(name()))?;
+        let Some(found) = &facts.bindings[purpose as usize] else {
+            return Err(Unowned::Unbound(name()));
+        };
+        if !expected.is_same_cluster(found) {
+            return Err(Unowned::OtherCluster(name()));
+        }
+        if found != expected {
+            return Err(Unowned::OtherConnection(name()));
+        }
+        Ok(Owned {
+            revision: object.revision(),
+            facts,
+        })
+    }
+
+    fn check_reference(&self, purpose: Purpose, cluster: &Cluster) -> Result<(), Unowned> {
+        let Some(field) = purpose.field() else {
+            return Ok(());
+        };
+        let own = purpose.secret_name(cluster.id());
+        match purpose.reference(cluster) {
+            None => Err(Unowned::NoReference(field)),
+            Some(named) if named.name == own && *named.namespace == *self.namespace => Ok(()),
+            Some(_) => Err(Unowned::ForeignReference {
+                field,
+                namespace: self.namespace.to_string(),
+                name: own,
+            }),
+        }
+    }
+}
+
+impl<T: FromSecret> Facts<T> {
+    fn of(secret: &Secret) -> Self {
+        Self {
+            bindings: Purpose::ALL.map(|purpose| Binding::read(&secret.metadata, purpose)),
+            value: T::from_secret(secret),
+        }
+    }
+}
