@@ -155,8 +155,8 @@ impl<R: Resource> Endpoint for StoredEndpoint<R> {
         true
     }
 
-    fn broken(&self) -> usize {
-        self.resource.registry().broken()
+    fn broken(&self) -> Option<usize> {
+        Some(self.resource.registry().broken())
     }
 
     async fn handle(

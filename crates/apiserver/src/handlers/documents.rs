@@ -41,8 +41,10 @@ fn version(parts: &Parts) -> Response<Body> {
 }
 
 fn metrics(parts: &Parts) -> Response<Body> {
-    for kind in parts.endpoints.iter().filter(|kind| kind.stores()) {
-        parts.metrics.set_broken(kind.description(), kind.broken());
+    for kind in parts.endpoints.iter() {
+        if let Some(broken) = kind.broken() {
+            parts.metrics.set_broken(kind.description(), broken);
+        }
     }
     match parts.metrics.encode() {
         Ok(text) => respond::bytes(

@@ -44,8 +44,8 @@ impl<V: Review> Endpoint for ReviewEndpoint<V> {
         self.review.changes_state()
     }
 
-    fn broken(&self) -> usize {
-        0
+    fn broken(&self) -> Option<usize> {
+        None
     }
 
     async fn handle(

@@ -52,7 +52,13 @@ async fn rotating_keeps_all_tokens() {
     let states = status["signingKeys"].as_array().unwrap().iter();
     let states: Vec<&Value> = states.map(|key| &key["state"]).collect();
     assert_eq!(states, ["Signing", "Pending"]);
-    assert!(world.validity.check(&token.bearer, "c-a", NOW).await.is_ok());
+    assert!(
+        world
+            .validity
+            .check(&token.bearer, "c-a", NOW)
+            .await
+            .is_ok()
+    );
     assert_eq!(jwks(&world).await.len(), 2);
 }
 

@@ -260,7 +260,13 @@ async fn a_token_of_before_the_earliest_time_of_issue_is_invalid() {
 async fn a_token_whose_record_is_too_old_is_invalid_whatever_it_says() {
     let world = World::start().await;
     let token = world.mint_for("alice", &["c-a"], NOW).await;
-    let counts = async || world.validity.check(&token.bearer, "c-a", NOW).await.is_ok();
+    let counts = async || {
+        world
+            .validity
+            .check(&token.bearer, "c-a", NOW)
+            .await
+            .is_ok()
+    };
     world.not_before.store(Arc::new(NotBefore::Time(NOW)));
     assert!(counts().await);
     for created in [Some(seconds(-1)), None] {
