@@ -309,10 +309,9 @@ impl World {
                 ..Origin::default()
             },
             clusters: clusters.iter().map(|name| (*name).to_owned()).collect(),
-            // Clusters of this world have no uid.
             cluster_uids: clusters
                 .iter()
-                .map(|name| ((*name).to_owned(), String::new()))
+                .map(|name| ((*name).to_owned(), self.uid_of(name)))
                 .collect(),
             kubeconfig: kubeconfig.to_owned(),
             ttl_secs: 3600,
@@ -333,6 +332,14 @@ impl World {
         }
         self.tokens.latest().await.unwrap();
         (minted.bearers[0].expose().to_owned(), name)
+    }
+
+    /// The uid of a cluster, or the one that it will have.
+    fn uid_of(&self, cluster: &str) -> String {
+        match self.clusters.cached("", cluster) {
+            Some(cluster) => cluster.metadata.uid.unwrap_or_default(),
+            None => format!("uid-{cluster}"),
+        }
     }
 
     /// Removes an object.
