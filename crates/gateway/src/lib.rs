@@ -27,6 +27,7 @@ mod front;
 mod gateway;
 mod passthrough;
 pub mod prober;
+mod redirect;
 mod relay;
 pub mod renewal;
 mod request_headers;
