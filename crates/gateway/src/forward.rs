@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer_headers::{self, Unacceptable};
 use crate::bearer;
-use crate::edge::Recognised;
+use crate::edge::{Recognised, Unrecognised};
 use crate::gateway::Gateway;
 use crate::redirect::Origin;
 use crate::relay::Relayed;
@@ -145,7 +145,7 @@ impl Gateway {
         recognised: Recognised,
         is_long: bool,
     ) -> Result<Caller, Status> {
-        let user = recognised.user.ok_or_else(Status::unauthorized)?;
+        let user = recognised.user.map_err(Unrecognised::status)?;
         let user = forwardable(user)?;
         let by = recognised.by.as_deref();
         if let Some(group) = by.and_then(|by| by.reserved_group(&user)) {

@@ -41,4 +41,5 @@ pub mod upstream;
 #[cfg(test)]
 mod fake_cluster;
 
+pub use edge::credential_owner::LoginClient;
 pub use gateway::{Gateway, GatewayParts};

@@ -15,7 +15,7 @@ use apiserver::stored_object::StoredObject;
 use gateway::endpoint::Zone;
 use gateway::prober::{self, Prober};
 use gateway::upstream;
-use gateway::{Gateway, GatewayParts};
+use gateway::{Gateway, GatewayParts, LoginClient};
 use k8s_openapi::api::core::v1::Secret;
 use kubeconfigs::download::{self, Downloads};
 use kubeconfigs::resource::{Kubeconfigs, ManagedEndpoints};
@@ -256,7 +256,11 @@ impl Domain {
     }
 
     /// The way to the clusters, until `stop`.
-    pub(crate) fn gateway(&self, stop: CancellationToken) -> Arc<Gateway> {
+    pub(crate) fn gateway(
+        &self,
+        login: Option<LoginClient>,
+        stop: CancellationToken,
+    ) -> Arc<Gateway> {
         Gateway::new(GatewayParts {
             clusters: self.management.clusters.clone(),
             secrets: self.secrets.clone(),
@@ -264,6 +268,7 @@ impl Domain {
             tokens: self.records.tokens.clone(),
             kubeconfigs: self.records.kubeconfigs.clone(),
             validity: self.validity(),
+            login,
             clock: Arc::clone(&self.clock),
             zone: self.zone.clone(),
             options: upstream::Options::default(),

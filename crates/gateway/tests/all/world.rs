@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gateway::endpoint::Zone;
 use gateway::upstream::Options;
-use gateway::{Gateway, GatewayParts};
+use gateway::{Gateway, GatewayParts, LoginClient};
 use http::{Request, Response};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -65,6 +65,9 @@ pub(crate) struct World {
     _stop: DropGuard,
     _folder: TempDir,
 }
+
+/// The provider whose ID tokens log in to this server.
+pub(crate) const LOGIN_ISSUER: &str = "https://login.example.com";
 
 /// A clock that tests set.
 pub(crate) struct SetClock(AtomicI64);
@@ -132,6 +135,10 @@ impl World {
             tokens: tokens.clone(),
             kubeconfigs: kubeconfigs.clone(),
             validity: Arc::new(validity),
+            login: Some(LoginClient {
+                issuer: LOGIN_ISSUER.to_owned(),
+                client_id: "login".to_owned(),
+            }),
             clock: now,
             zone: Some(zone()),
             options,
