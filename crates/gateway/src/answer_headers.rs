@@ -1,15 +1,78 @@
 //! The headers of an answer on its way back to the client.
 //!
 //! What a cluster serves, any pod of any user behind its proxy included, appears under our own
-//! origin. So nothing of it may set cookies, speak for the origin, or run there as a page.
+//! origin. So nothing of it may set cookies, speak for the origin, run there as a page, ask for
+//! credentials, or lead the client to another place.
+//!
+//! Headers are removed by name, since applications behind a cluster's proxy have headers of their own
+//! that nobody can list.
 
 use http::header::{
-    ALT_SVC, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE,
-    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, StatusCode};
 
+use crate::redirect::Origin;
 use crate::request_headers::Named;
+
+/// Headers that are statements about the origin, or instructions to a client beyond the answer itself;
+/// in order.
+const WITHHELD: [&str; 33] = [
+    "accept-ch",
+    "accept-ch-lifetime",
+    "activate-storage-access",
+    "alt-svc",
+    "authentication-info",
+    "clear-site-data",
+    "content-location",
+    "critical-ch",
+    "expect-ct",
+    "expect-staple",
+    "idp-signin-status",
+    "nel",
+    "observe-browsing-topics",
+    "origin-agent-cluster",
+    "origin-trial",
+    "proxy-authentication-info",
+    "public-key-pins",
+    "public-key-pins-report-only",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
+    "service-worker-navigation-preload",
+    "set-cookie",
+    "set-cookie2",
+    "set-login",
+    "shared-storage-write",
+    "speculation-rules",
+    "strict-transport-security",
+    "supports-loading-mode",
+    "timing-allow-origin",
+    "use-as-dictionary",
+    "www-authenticate",
+];
+
+/// The same, by the start of their names: sharing with other origins, advertising, sessions.
+const WITHHELD_PREFIXES: [&str; 6] = [
+    "access-control-",
+    "ad-auction-",
+    "attribution-reporting-",
+    "sec-session-",
+    "secure-session-",
+    "x-permitted-cross-domain-",
+];
+
+/// Headers that say how the body is to be read or where it is: a trailer comes too late to.
+const NOT_IN_TRAILERS: [HeaderName; 6] = [
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE,
+    LOCATION,
+    X_CONTENT_TYPE_OPTIONS,
+];
 
 /// Types that no browser runs or renders: those of the API, and plain text.
 const HARMLESS: [&str; 5] = [
@@ -20,18 +83,64 @@ const HARMLESS: [&str; 5] = [
     "text/plain",
 ];
 
-/// Where a cluster is, for what an answer says of it.
-pub(crate) struct Origin<'a> {
-    /// Name of its object.
-    pub(crate) cluster: &'a str,
-    /// Its own host and port.
-    pub(crate) authority: &'a str,
-    /// What stands before every path there.
-    pub(crate) base_path: &'a str,
+/// An answer that does not reach the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unacceptable {
+    /// It leads the client to another place than the cluster.
+    Redirect,
+    /// It ends HTTP, or is none, without having been asked to.
+    Informational,
 }
 
 /// Leaves of an answer's headers what may reach the client.
-pub(crate) fn clean(headers: &mut HeaderMap, origin: &Origin<'_>) {
+///
+/// # Errors
+/// The whole answer may not. An agreed upgrade is not an answer of this kind.
+pub(crate) fn clean(
+    code: StatusCode,
+    headers: &mut HeaderMap,
+    origin: &Origin<'_>,
+) -> Result<(), Unacceptable> {
+    if code.is_informational() {
+        return Err(Unacceptable::Informational);
+    }
+    remove_withheld(headers);
+    match relocated(headers, origin) {
+        Relocated::Absent => {}
+        Relocated::Below(location) => {
+            headers.insert(LOCATION, location);
+        }
+        Relocated::Elsewhere if code.is_redirection() => return Err(Unacceptable::Redirect),
+        Relocated::Elsewhere => {
+            headers.remove(LOCATION);
+        }
+    }
+    if !is_harmless(headers) {
+        // Beside a policy that is there already: a browser obeys both.
+        let sandbox = HeaderValue::from_static("sandbox");
+        headers.append(CONTENT_SECURITY_POLICY, sandbox);
+        let nosniff = HeaderValue::from_static("nosniff");
+        headers.insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    }
+    Ok(())
+}
+
+/// Leaves of the headers of an agreed upgrade what may reach the client.
+pub(crate) fn clean_upgrade(headers: &mut HeaderMap) {
+    remove_withheld(headers);
+    headers.remove(LOCATION);
+}
+
+/// Leaves of an answer's trailers what may reach the client.
+pub(crate) fn clean_trailers(mut trailers: HeaderMap) -> HeaderMap {
+    remove_withheld(&mut trailers);
+    for name in NOT_IN_TRAILERS {
+        trailers.remove(name);
+    }
+    trailers
+}
+
+fn remove_withheld(headers: &mut HeaderMap) {
     let named = Named::of(headers);
     let withheld: Vec<HeaderName> = headers
         .keys()
@@ -41,70 +150,46 @@ pub(crate) fn clean(headers: &mut HeaderMap, origin: &Origin<'_>) {
     for name in withheld {
         headers.remove(name);
     }
-    if let Some(location) = headers.get(LOCATION) {
-        match relocated(location, origin) {
-            Some(location) => headers.insert(LOCATION, location),
-            None => headers.remove(LOCATION),
-        };
-    }
-    if !is_harmless(headers) {
-        // Beside a policy that is there already: a browser obeys both.
-        let sandbox = HeaderValue::from_static("sandbox");
-        headers.append(CONTENT_SECURITY_POLICY, sandbox);
-        let nosniff = HeaderValue::from_static("nosniff");
-        headers.insert(X_CONTENT_TYPE_OPTIONS, nosniff);
-    }
-}
-
-/// Leaves of an answer's trailers what may reach the client.
-pub(crate) fn clean_trailers(mut trailers: HeaderMap) -> HeaderMap {
-    let withheld: Vec<HeaderName> = trailers
-        .keys()
-        .filter(|name| is_withheld(name))
-        .cloned()
-        .collect();
-    for name in withheld {
-        trailers.remove(name);
-    }
-    trailers
 }
 
 fn is_withheld(name: &HeaderName) -> bool {
-    [SET_COOKIE, ALT_SVC, STRICT_TRANSPORT_SECURITY].contains(name)
-        || name.as_str().starts_with("access-control-")
-}
-
-/// A type that is missing is guessed by browsers.
-fn is_harmless(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let kind = kind.and_then(|kind| kind.split(|byte| *byte == b';').next());
-    kind.is_some_and(|kind| {
-        let kind = kind.trim_ascii();
-        HARMLESS
+    WITHHELD.binary_search(&name.as_str()).is_ok()
+        || WITHHELD_PREFIXES
             .iter()
-            .any(|harmless| kind.eq_ignore_ascii_case(harmless.as_bytes()))
-    })
+            .any(|prefix| name.as_str().starts_with(prefix))
 }
 
-/// A place at the cluster as the client reaches it; other places stay as they are. `None` for what
-/// is no place.
-fn relocated(location: &HeaderValue, origin: &Origin<'_>) -> Option<HeaderValue> {
-    let text = location.to_str().ok()?;
-    let is_path = text.starts_with('/') && !text.starts_with("//");
-    if !is_path && !text.contains("//") {
-        return Some(location.clone());
-    }
-    let uri: Uri = match text.strip_prefix("//") {
-        Some(rest) => format!("https://{rest}").parse().ok()?,
-        None => text.parse().ok()?,
+/// A type that is missing, or there twice, is guessed by browsers.
+fn is_harmless(headers: &HeaderMap) -> bool {
+    let mut kinds = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(kind), None) = (kinds.next(), kinds.next()) else {
+        return false;
     };
-    let is_there = uri
-        .authority()
-        .is_some_and(|place| place.as_str().eq_ignore_ascii_case(origin.authority));
-    if !is_path && !is_there {
-        return Some(location.clone());
-    }
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let path = path.strip_prefix(origin.base_path).unwrap_or(path);
-    HeaderValue::try_from(format!("/k8s/clusters/{}{path}", origin.cluster)).ok()
+    let kind = kind.as_bytes().split(|byte| *byte == b';').next();
+    let kind = kind.unwrap_or_default().trim_ascii();
+    HARMLESS
+        .iter()
+        .any(|harmless| kind.eq_ignore_ascii_case(harmless.as_bytes()))
+}
+
+/// The place that an answer names.
+enum Relocated {
+    /// It names none.
+    Absent,
+    /// One below the cluster's address, as the client reaches it.
+    Below(HeaderValue),
+    /// Another one, several, or none that can be understood.
+    Elsewhere,
+}
+
+fn relocated(headers: &HeaderMap, origin: &Origin<'_>) -> Relocated {
+    let mut locations = headers.get_all(LOCATION).iter();
+    let location = match (locations.next(), locations.next()) {
+        (None, _) => return Relocated::Absent,
+        (Some(only), None) => std::str::from_utf8(only.as_bytes()).ok(),
+        (Some(_), Some(_)) => None,
+    };
+    let place = location.and_then(|location| origin.relocated(location));
+    let place = place.and_then(|place| HeaderValue::try_from(place).ok());
+    place.map_or(Relocated::Elsewhere, Relocated::Below)
 }

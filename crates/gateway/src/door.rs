@@ -7,13 +7,14 @@
 use apiserver::server::Peer;
 use auth::bearer::AuthorizationHeader;
 use axum::body::Body;
-use http::header::{AUTHORIZATION, HOST, LOCATION, WARNING};
+use http::header::{AUTHORIZATION, HOST, WARNING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use machinery::status::{Reason, Status};
 
 use crate::bearer;
 use crate::endpoint::directory::{Directory, Door, Place};
+use crate::forward::ByName;
 use crate::gateway::Gateway;
 use crate::route::is_ambiguous;
 use crate::status::respond;
@@ -92,8 +93,8 @@ impl Gateway {
         let token = bearer::take(request.headers_mut(), is_websocket);
         let recognised = self.edge.recognise(cluster, token).await;
         request.extensions_mut().insert(recognised);
-        let response = Box::pin(self.answer(cluster, path, request)).await;
-        at_root(response, cluster)
+        request.extensions_mut().insert(ByName);
+        Box::pin(self.answer(cluster, path, request)).await
     }
 
     /// As `/k8s/clusters/<id>`.
@@ -101,7 +102,7 @@ impl Gateway {
         &self,
         directory: &Directory,
         place: Place,
-        (path, request): (PathAndQuery, Request<Body>),
+        (path, mut request): (PathAndQuery, Request<Body>),
     ) -> Response<Body> {
         if !self.may_be_ours(request.headers()) {
             let peer = request.extensions().get::<Peer>();
@@ -112,8 +113,8 @@ impl Gateway {
             return respond(&elsewhere(&directory.unmanaged_of(host)));
         }
         let cluster = place.cluster.as_deref().unwrap_or(NO_CLUSTER);
-        let response = Box::pin(self.answer(cluster, path, request)).await;
-        at_root(response, cluster)
+        request.extensions_mut().insert(ByName);
+        Box::pin(self.answer(cluster, path, request)).await
     }
 
     /// Whether a request has a credential that this server could have issued: its other ones are no
@@ -162,22 +163,6 @@ fn path_of(request: &Request<Body>) -> Option<&PathAndQuery> {
     path.filter(|path| path.as_str().starts_with('/'))
 }
 
-/// A place at the cluster, as the client reaches it here.
-fn at_root(mut response: Response<Body>, cluster: &str) -> Response<Body> {
-    let location = response.headers().get(LOCATION);
-    let location = location.and_then(|location| location.to_str().ok());
-    let rest = location.and_then(|location| {
-        let rest = location.strip_prefix("/k8s/clusters/")?;
-        rest.strip_prefix(cluster).map(str::to_owned)
-    });
-    if let Some(rest) = rest
-        && let Ok(location) = HeaderValue::try_from(rest)
-    {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    response
-}
-
 /// What clients are told who use a name that is going to go; kubectl shows it.
 fn deprecation(instead: &str) -> Option<HeaderValue> {
     let text = format!("299 - \"this host name is deprecated; use {instead}\"");
@@ -201,28 +186,5 @@ fn elsewhere(unmanaged: &str) -> Status {
              certificates and anonymous requests are taken at {unmanaged}"
         ),
         ..Status::unauthorized()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn redirects_stay_at_the_name_of_the_cluster() {
-        for (location, expected) in [
-            ("/k8s/clusters/c-1/a?b", "/a?b"),
-            ("/k8s/clusters/c-1/k8s/clusters/c-1/", "/k8s/clusters/c-1/"),
-            ("/a", "/a"),
-            ("a", "a"),
-            (
-                "https://elsewhere.example/k8s/clusters/c-1/",
-                "https://elsewhere.example/k8s/clusters/c-1/",
-            ),
-        ] {
-            let response = Response::builder().header(LOCATION, location);
-            let response = response.body(Body::empty()).unwrap();
-            assert_eq!(at_root(response, "c-1").headers()[LOCATION], expected);
-        }
     }
 }

@@ -5,9 +5,13 @@
 //!                                └─▶ oidc      ID tokens, by keys that are followed
 //! ```
 //!
+//! Tokens that are meant for this server are recognised by neither, and no webhook is asked about them or
+//! about tokens of ServiceAccounts ([`credential_owner`]): whoever is asked gets the token.
+//!
 //! What is made of a `spec.authentication` lasts until that changes; then the requests of those who
 //! were recognised by it end. Whatever fails lets nobody in: the caller gets a 401, the log a reason.
 
+pub(crate) mod credential_owner;
 mod webhook;
 
 use std::collections::HashMap;
@@ -23,6 +27,7 @@ use auth::{Authentication, Authenticator, Credentials, Identity};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
+use machinery::status::Status;
 use machinery::time::Clock;
 use oidc::{Config, OidcAuthenticator, Provider};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -31,6 +36,7 @@ use crate::bearer::SentToken;
 use crate::gateway::GatewayParts;
 use crate::upstream::Upstreams;
 
+use credential_owner::{CredentialOwner, OwnIssuers};
 use webhook::Webhook;
 
 /// How long answers of webhooks count where nothing else is said, in seconds.
@@ -50,6 +56,7 @@ pub(crate) struct Edge {
     upstreams: Arc<Upstreams>,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
+    own: OwnIssuers,
     known: Mutex<HashMap<Box<str>, Known>>,
 }
 
@@ -70,11 +77,20 @@ struct Known {
     _running: DropGuard,
 }
 
+/// Why a caller is not recognised, as far as they may know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unrecognised {
+    /// As everywhere.
+    Unauthorized,
+    /// Their token is one that is not sent to a webhook.
+    Withheld(CredentialOwner),
+}
+
 /// Who a caller was found to be; an extension of their request.
 #[derive(Clone, Debug)]
 pub(crate) struct Recognised {
-    /// `None` where nothing says who they are.
-    pub(crate) user: Option<Identity>,
+    /// `Err` where nothing says who they are.
+    pub(crate) user: Result<Identity, Unrecognised>,
     /// What they were recognised by.
     pub(crate) by: Option<Arc<Configured>>,
 }
@@ -86,6 +102,10 @@ impl Edge {
             upstreams,
             clock: Arc::clone(&parts.clock),
             stop: parts.stop.clone(),
+            own: OwnIssuers {
+                minted: parts.validity.issuer().to_owned(),
+                login: parts.login.clone(),
+            },
             known: Mutex::default(),
         }
     }
@@ -99,12 +119,37 @@ impl Edge {
     /// Finds out who calls.
     pub(crate) async fn recognise(&self, cluster: &str, token: Option<SentToken>) -> Recognised {
         let by = self.configured(cluster);
-        let authenticator = by.as_ref().and_then(|by| self.authenticator(cluster, by));
-        let user = match (authenticator, token) {
-            (Some(authenticator), Some(token)) => ask(&*authenticator, cluster, &token).await,
-            _ => None,
-        };
+        let user = self.user(cluster, by.as_ref(), token).await;
         Recognised { user, by }
+    }
+
+    async fn user(
+        &self,
+        cluster: &str,
+        by: Option<&Arc<Configured>>,
+        token: Option<SentToken>,
+    ) -> Result<Identity, Unrecognised> {
+        let token = token.ok_or(Unrecognised::Unauthorized)?;
+        let asks_webhook = by.is_none_or(|by| by.asks_webhook());
+        match self.own.owner_of(token.expose()) {
+            CredentialOwner::Unknown => {}
+            CredentialOwner::Issued => {
+                let why = "the token was issued by this server";
+                tracing::info!(why, cluster, "authentication failed");
+                return Err(Unrecognised::Unauthorized);
+            }
+            // A provider's keys decide here: nobody is sent the token.
+            CredentialOwner::Login | CredentialOwner::ServiceAccount if !asks_webhook => {}
+            owner => {
+                let why = "the token is not for a webhook";
+                tracing::info!(why, ?owner, cluster, "authentication failed");
+                return Err(Unrecognised::Withheld(owner));
+            }
+        }
+        let authenticator = by.and_then(|by| self.authenticator(cluster, by));
+        let authenticator = authenticator.ok_or(Unrecognised::Unauthorized)?;
+        let user = ask(&*authenticator, cluster, &token).await;
+        user.ok_or(Unrecognised::Unauthorized)
     }
 
     /// Forgets what was made of something that these clusters no longer say, and tells of which.
@@ -209,12 +254,36 @@ impl Configured {
         }
     }
 
+    fn asks_webhook(&self) -> bool {
+        let authentication = self.authentication.as_ref();
+        authentication.is_some_and(|authentication| authentication.webhook.is_some())
+    }
+
     /// A group of the user that is this server's alone to give, in any spelling: in it are the users of
     /// administrators' files, whose power ends with their records.
     pub(crate) fn reserved_group<'a>(&self, user: &'a Identity) -> Option<&'a str> {
         let mut groups = user.groups.iter();
         let found = groups.find(|group| is_spelling_of(&self.admin_group, group));
         found.map(String::as_str)
+    }
+}
+
+impl Unrecognised {
+    /// 401, with the way for tokens that are valid elsewhere.
+    pub(crate) fn status(self) -> Status {
+        let message = match self {
+            Self::Withheld(CredentialOwner::ServiceAccount) => {
+                "tokens of ServiceAccounts are not sent to the webhook of a cluster: use them at the cluster's own API server"
+            }
+            Self::Withheld(CredentialOwner::Login) => {
+                "ID tokens that log in to this server are not sent to the webhook of a cluster: use a kubeconfig of this server, or another client of the provider"
+            }
+            Self::Unauthorized | Self::Withheld(_) => return Status::unauthorized(),
+        };
+        Status {
+            message: message.to_owned(),
+            ..Status::unauthorized()
+        }
     }
 }
 

@@ -14,13 +14,14 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use machinery::meta::GroupResource;
-use machinery::status::Status;
+use machinery::status::{Reason, Status};
 use tokio_util::sync::CancellationToken;
 
-use crate::answer_headers::{self, Origin};
+use crate::answer_headers::{self, Unacceptable};
 use crate::bearer;
-use crate::edge::Recognised;
+use crate::edge::{Recognised, Unrecognised};
 use crate::gateway::Gateway;
+use crate::redirect::Origin;
 use crate::relay::Relayed;
 use crate::request_headers;
 use crate::sessions::{Entry, Session};
@@ -42,6 +43,10 @@ struct Caller {
 
 /// What an answer holds until its end.
 type Hold = (Session, Place);
+
+/// Marks a request that came by a host name of the cluster, whose paths begin at the root there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByName;
 
 impl Gateway {
     /// Answers a request to a cluster and writes down who asked for what.
@@ -139,7 +144,7 @@ impl Gateway {
         recognised: Recognised,
         is_long: bool,
     ) -> Result<Caller, Status> {
-        let user = recognised.user.ok_or_else(Status::unauthorized)?;
+        let user = recognised.user.map_err(Unrecognised::status)?;
         let user = forwardable(user)?;
         let by = recognised.by.as_deref();
         if let Some(group) = by.and_then(|by| by.reserved_group(&user)) {
@@ -173,20 +178,32 @@ impl Gateway {
         let user = self.acting_as(id, caller.user, request.headers()).await?;
         let client = hyper::upgrade::on(&mut request);
         let ended = caller.session.ended().clone();
+        let by_name = request.extensions().get::<ByName>().is_some();
+        let asked = path.clone();
         let onward = self.onward(request, (path, user), ended.clone())?;
         let (upstream, hold) = (caller.upstream, (caller.session, caller.place));
+        let origin = Origin {
+            cluster: id,
+            authority: upstream.authority(),
+            base_path: upstream.base_path(),
+            asked: &asked,
+            by_name,
+        };
         if let Some(protocol) = protocol {
             // Boxed, since few requests need it and all would carry it.
             let answer = Box::pin(upgrade(&upstream, onward, protocol)).await;
             let answer = answer.map_err(|error| failed(id, &error))?;
-            return Ok(tunnelled((id, &upstream), (client, protocol), answer, hold));
+            let cut = upstream.is_cut();
+            return Ok(tunnelled((&origin, cut), (client, protocol), answer, hold));
         }
         let head = (!is_long).then_some(self.parts.options.head);
         let mut answer = upstream
             .send(onward, head)
             .await
             .map_err(|error| failed(id, &error))?;
-        answer_headers::clean(answer.headers_mut(), &origin(id, &upstream));
+        let code = answer.status();
+        let cleaned = answer_headers::clean(code, answer.headers_mut(), &origin);
+        cleaned.map_err(|why| unacceptable(id, why))?;
         Ok(answer.map(|body| {
             let trailers = answer_headers::clean_trailers;
             Body::new(Relayed::answer(body, hold, ended, trailers))
@@ -285,11 +302,20 @@ fn is_long_running(info: &RequestInfo) -> bool {
     info.is_long_running() || subresource.is_some_and(|name| LONG_RUNNING.contains(&name))
 }
 
-fn origin<'a>(cluster: &'a str, upstream: &'a Upstream) -> Origin<'a> {
-    Origin {
-        cluster,
-        authority: upstream.authority(),
-        base_path: upstream.base_path(),
+/// 502: the cluster answered with what no client may see.
+fn unacceptable(cluster: &str, why: Unacceptable) -> Status {
+    tracing::warn!(cluster, ?why, "an answer of a cluster was withheld");
+    let message = match why {
+        Unacceptable::Redirect => format!(
+            "cluster {cluster:?} redirects to an address that is not below its own: a redirect must stay at the cluster"
+        ),
+        Unacceptable::Informational => {
+            format!("cluster {cluster:?} upgraded the connection, which was not requested")
+        }
+    };
+    Status {
+        code: StatusCode::BAD_GATEWAY.as_u16(),
+        ..Status::failure(Reason::ServiceUnavailable, message)
     }
 }
 
@@ -304,40 +330,29 @@ async fn upgrade(
 
 /// The answer to a request for an upgrade, and the tunnel where the cluster agreed.
 fn tunnelled(
-    (id, upstream): (&str, &Upstream),
+    (origin, cut): (&Origin<'_>, CancellationToken),
     (client, protocol): (OnUpgrade, Protocol),
     answer: Response<Incoming>,
     hold: Hold,
 ) -> Response<Body> {
     let is_agreed = protocol.is_agreed(&answer);
     let mut headers = answer.headers().clone();
-    answer_headers::clean(&mut headers, &origin(id, upstream));
     let code = answer.status();
     let ended = hold.0.ended().clone();
     if !is_agreed {
-        let body = match code {
-            // Agreed to something else: there is no answer in HTTP.
-            StatusCode::SWITCHING_PROTOCOLS => {
-                let status =
-                    Status::service_unavailable("the cluster upgraded to another protocol", None);
-                return closing(respond(&Status {
-                    code: 502,
-                    ..status
-                }));
-            }
-            _ => Relayed::answer(
-                answer.into_body(),
-                hold,
-                ended,
-                answer_headers::clean_trailers,
-            ),
-        };
+        // Agreed to something else, too: there is no answer in HTTP.
+        if let Err(why) = answer_headers::clean(code, &mut headers, origin) {
+            return closing(respond(&unacceptable(origin.cluster, why)));
+        }
+        let trailers = answer_headers::clean_trailers;
+        let body = Relayed::answer(answer.into_body(), hold, ended, trailers);
         let mut response = Response::new(Body::new(body));
         *response.status_mut() = code;
         *response.headers_mut() = headers;
         return closing(response);
     }
-    let ends = [ended, upstream.is_cut()];
+    answer_headers::clean_upgrade(&mut headers);
+    let ends = [ended, cut];
     tokio::spawn(async move {
         tunnel::join(client, answer, ends).await;
         drop(hold);

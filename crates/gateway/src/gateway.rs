@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::edge::Edge;
+use crate::edge::credential_owner::LoginClient;
 use crate::endpoint::Zone;
 use crate::endpoint::directory::{Directory, Door, Place};
 use crate::front::Front;
@@ -36,6 +37,8 @@ pub struct GatewayParts {
     pub kubeconfigs: Registry<Kubeconfig>,
     /// Whether tokens count.
     pub validity: Arc<Validity>,
+    /// The client whose ID tokens log in to this server: no webhook of a cluster gets one.
+    pub login: Option<LoginClient>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The host names of clusters, if they have any.

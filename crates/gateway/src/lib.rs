@@ -27,6 +27,7 @@ mod front;
 mod gateway;
 mod passthrough;
 pub mod prober;
+mod redirect;
 mod relay;
 pub mod renewal;
 mod request_headers;
@@ -40,4 +41,5 @@ pub mod upstream;
 #[cfg(test)]
 mod fake_cluster;
 
+pub use edge::credential_owner::LoginClient;
 pub use gateway::{Gateway, GatewayParts};

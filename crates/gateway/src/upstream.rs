@@ -34,6 +34,7 @@ use api::management::cluster::ClusterConnection;
 use apiserver::registry::Registry;
 use axum::body::Body;
 use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
+use http::uri::Authority;
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use management::cluster_secret::{ClusterSecrets, Owned, Purpose};
@@ -407,8 +408,8 @@ impl Upstream {
     }
 
     /// The cluster's own host and port, which stay behind the gateway.
-    pub(crate) fn authority(&self) -> &str {
-        self.target.authority.as_str()
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.target.authority
     }
 
     /// What stands before every path at the cluster.

@@ -73,7 +73,7 @@ async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
     let for_host = for_host(&domain, &callers, (&host, &clock))?;
     let for_users = for_users((&domain, &login), (&host, &clock))?;
 
-    let gateway = domain.gateway(for_users.shutdown().clone());
+    let gateway = domain.gateway(login.client(), for_users.shutdown().clone());
     domain.start_tasks(&gateway, &tasks);
     login.start_tasks(&tasks);
     let (keys, following, stop) = (domain.keys(), Arc::clone(&clock), tasks.stop());

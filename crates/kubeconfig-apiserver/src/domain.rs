@@ -16,7 +16,7 @@ use auth::Authorizer;
 use gateway::endpoint::Zone;
 use gateway::prober::{self, Prober};
 use gateway::upstream;
-use gateway::{Gateway, GatewayParts};
+use gateway::{Gateway, GatewayParts, LoginClient};
 use kubeconfigs::download::{self, Downloads};
 use kubeconfigs::resource::{KubeconfigParts, Kubeconfigs, ManagedEndpoints};
 use machinery::status::Status;
@@ -287,7 +287,11 @@ impl Domain {
     }
 
     /// The way to the clusters, until `stop`.
-    pub(crate) fn gateway(&self, stop: CancellationToken) -> Arc<Gateway> {
+    pub(crate) fn gateway(
+        &self,
+        login: Option<LoginClient>,
+        stop: CancellationToken,
+    ) -> Arc<Gateway> {
         Gateway::new(GatewayParts {
             clusters: self.management.clusters.clone(),
             secrets: self.secrets.clone(),
@@ -295,6 +299,7 @@ impl Domain {
             tokens: self.records.tokens.clone(),
             kubeconfigs: self.records.kubeconfigs.clone(),
             validity: self.validity(),
+            login,
             clock: Arc::clone(&self.clock),
             zone: self.zone.clone(),
             options: upstream::Options::default(),

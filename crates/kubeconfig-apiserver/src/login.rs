@@ -10,6 +10,7 @@ use apiserver::public_document::PublicDocument;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use gateway::LoginClient;
 use machinery::time::Clock;
 use oidc::{Config, OidcAuthenticator, Options, Provider};
 
@@ -70,6 +71,15 @@ impl Login {
         let (config, provider) = (oidc.config.clone(), Arc::clone(&oidc.provider));
         let id_tokens = OidcAuthenticator::new(config, provider, Arc::clone(clock));
         server.authenticator(Arc::new(id_tokens))
+    }
+
+    /// The client whose ID tokens are logins here.
+    pub(crate) fn client(&self) -> Option<LoginClient> {
+        let config = &self.oidc.as_ref()?.config;
+        Some(LoginClient {
+            issuer: config.issuer().to_owned(),
+            client_id: config.client_id().to_owned(),
+        })
     }
 
     /// Follows the keys of the provider.

@@ -99,7 +99,9 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
     let mut tls = certificate
         .server_config(Vec::new())
         .context("TLS cannot be set up")?;
-    let gateway = kinds.domain.gateway(server.shutdown().clone());
+    let gateway = kinds
+        .domain
+        .gateway(login.client(), server.shutdown().clone());
     if zone.is_some() {
         let (own, authority) = (Arc::clone(&certificate), Arc::clone(&authority));
         let named = NamedCertificates::new(own, authority, &gateway, Arc::clone(&clock));

@@ -2,6 +2,7 @@
 
 mod asserted;
 mod provider;
+mod withheld;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -257,15 +257,27 @@ async fn paths_are_judged_as_ever() {
 
 #[tokio::test]
 async fn redirects_stay_at_the_name() {
-    let world = World::start().await;
-    let answer = "HTTP/1.1 302 Found\r\nLocation: /api/v1/?x=y\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n";
-    let cluster = Cluster::saying(world.tls(), answer).await;
-    world.add("c-1", &cluster).await;
-    let bearer = format!("Bearer {}", world.mint("alice", &["c-1"]).await);
-    let [managed, _] = names("c-1");
-    let answer: Answer = world.get_at(&managed, "/to", &bearer).await;
-    assert_eq!(
-        (answer.code, answer.header("location")),
-        (302, Some("/api/v1/?x=y"))
-    );
+    for (location, code, passed) in [
+        ("/api/v1/?x=y", 302, Some("/api/v1/?x=y")),
+        ("next", 302, Some("/a/next")),
+        ("/k8s/clusters/c-1/x", 302, Some("/k8s/clusters/c-1/x")),
+        ("//elsewhere.example", 502, None),
+        ("/a/..//elsewhere.example", 502, None),
+        ("../..", 502, None),
+    ] {
+        let world = World::start().await;
+        let answer = format!(
+            "HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n"
+        );
+        let cluster = Cluster::saying(world.tls(), answer.leak()).await;
+        world.add("c-1", &cluster).await;
+        let bearer = format!("Bearer {}", world.mint("alice", &["c-1"]).await);
+        let [managed, _] = names("c-1");
+        let answer: Answer = world.get_at(&managed, "/a/to", &bearer).await;
+        assert_eq!(
+            (answer.code, answer.header("location")),
+            (code, passed),
+            "{location}"
+        );
+    }
 }

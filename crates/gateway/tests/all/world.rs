@@ -20,7 +20,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gateway::endpoint::Zone;
 use gateway::upstream::Options;
-use gateway::{Gateway, GatewayParts};
+use gateway::{Gateway, GatewayParts, LoginClient};
 use http::{Request, Response};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -79,6 +79,9 @@ pub(crate) struct World {
     _stop: DropGuard,
     _folder: TempDir,
 }
+
+/// The provider whose ID tokens log in to this server.
+pub(crate) const LOGIN_ISSUER: &str = "https://login.example.com";
 
 /// Lets everybody get every cluster, but for what a test takes away.
 #[derive(Default)]
@@ -188,6 +191,10 @@ impl World {
             tokens: tokens.clone(),
             kubeconfigs: kubeconfigs.clone(),
             validity: Arc::new(validity),
+            login: Some(LoginClient {
+                issuer: LOGIN_ISSUER.to_owned(),
+                client_id: "login".to_owned(),
+            }),
             clock: now,
             zone: Some(zone()),
             options,
