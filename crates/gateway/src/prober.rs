@@ -149,8 +149,9 @@ impl Prober {
             if schedule.knows(object.name(), object.revision(), secret) {
                 continue;
             }
-            if let Some(subject) = self.subject(object) {
-                schedule.put(subject, object.revision(), Instant::now());
+            match self.subject(object) {
+                Some(subject) => schedule.put(subject, object.revision(), Instant::now()),
+                None => schedule.put_skipped(object.name(), object.revision()),
             }
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Subject {
 pub(super) struct Schedule {
     period: Duration,
     entries: HashMap<String, Entry>,
+    /// Clusters that are not probed as they are: the object cannot be read, or has no connection. With its revision.
+    skipped: HashMap<String, u64>,
 }
 
 struct Entry {
@@ -39,19 +41,29 @@ impl Schedule {
         Self {
             period,
             entries: HashMap::new(),
+            skipped: HashMap::new(),
         }
     }
 
     /// Forgets clusters that are gone.
     pub(super) fn keep(&mut self, exists: impl Fn(&str) -> bool) {
         self.entries.retain(|name, _| exists(name));
+        self.skipped.retain(|name, _| exists(name));
     }
 
     /// Whether nothing is new about a cluster: its object has this revision, and its Secret that.
     pub(super) fn knows(&self, name: &str, revision: u64, secret: Option<u64>) -> bool {
+        if self.skipped.get(name) == Some(&revision) {
+            return true;
+        }
         self.entries.get(name).is_some_and(|entry| {
             entry.revision == revision && entry.subject.secret_revision == secret
         })
+    }
+
+    /// Takes in that a cluster is not probed, so that this revision of its object is not read again.
+    pub(super) fn put_skipped(&mut self, name: &str, revision: u64) {
+        self.skipped.insert(name.to_owned(), revision);
     }
 
     /// Takes in what a cluster is now. One that is not what it was is due at once.
@@ -192,6 +204,11 @@ mod tests {
         assert!(!schedule.knows("a", 6, Some(3)));
         assert!(!schedule.knows("a", 5, Some(4)));
         assert!(!schedule.knows("a", 5, None));
+        assert!(!schedule.knows("b", 5, None));
+        schedule.put_skipped("b", 5);
+        assert!(schedule.knows("b", 5, None));
+        assert!(!schedule.knows("b", 6, None));
+        schedule.keep(|name| name == "a");
         assert!(!schedule.knows("b", 5, None));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use e2e::http::Answer;
-use e2e::{Client, poll};
+use e2e::{Client, poll, program};
 use serde_json::json;
 use tempfile::TempDir;
 use test_cluster::{Options, TestCluster};
@@ -110,6 +110,18 @@ impl Scene {
         self.fleet
             .change("c", &json!({"spec": {"connection": connection}}));
     }
+
+    /// Says as the administrator that the credential may go where the cluster leads to now.
+    #[track_caller]
+    fn confirm_connection(&self) {
+        let admin = self.fleet.server.kubeconfig("admin").display().to_string();
+        let arguments = ["cluster", "bind", "c", "--kubeconfig", &admin];
+        let refused = program::run(&arguments).unwrap();
+        assert_eq!(refused.code, 1, "{}", refused.stderr);
+        let mut words = refused.stderr.split_whitespace();
+        let digest = words.rfind(|word| word.len() == 64).unwrap();
+        self.fleet.cluster(&["bind", "c", "--to", digest]);
+    }
 }
 
 #[test]
@@ -132,12 +144,20 @@ fn a_cluster_of_another_ca_is_not_trusted() {
     let scene = Scene::start();
     scene.trust(&std::fs::read_to_string(scene.fleet.server.data_dir().join("ca.crt")).unwrap());
     scene.check_fault(&Fault {
+        code: 503,
+        reason: "ServiceUnavailable",
+        because: "the gateway's credential is not bound to it and its connection",
+        condition: "CredentialNotBound",
+    });
+    scene.confirm_connection();
+    scene.check_fault(&Fault {
         code: 502,
         reason: "ServiceUnavailable",
         because: "its certificate is not signed by the certificate authority configured for it",
         condition: "WrongCertificate",
     });
     scene.trust(scene.cluster.ca_pem());
+    scene.confirm_connection();
     scene.check_well();
 }
 
