@@ -130,7 +130,7 @@ impl Keyring {
     #[must_use]
     pub fn open_at(&self, place: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let opened = super::envelope::open(self, place, sealed).ok()?;
-        Some(opened.to_vec())
+        Some(opened.value.to_vec())
     }
 
     /// A keyring that lives in memory only.
