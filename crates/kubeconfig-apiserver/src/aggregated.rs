@@ -189,7 +189,7 @@ async fn domain(
     let mirrored = kinds.follow(&args.namespace).await?;
     let confirmation = Confirmation::new();
     let holds = confirmation.holds();
-    let (asked, users) = (records.kubeconfigs.clone(), mirrored.users);
+    let (asked, users) = (records.kubeconfigs.clone(), Arc::clone(&mirrored.users));
     let caught_up = async move || asked.latest().await.is_ok() && users.trouble().is_none();
     tasks.spawn("confirmation", confirmation.run(caught_up));
     Domain::build(DomainParts {
@@ -203,6 +203,7 @@ async fn domain(
         sealed: backend.sealed,
         confirmed: holds,
         authorizer: as_the_host_decides(host, clock),
+        users_known: Arc::new(move || mirrored.users.trouble().is_none()),
         prober: prober::Options {
             unconnected: false,
             ..prober::Options::default()

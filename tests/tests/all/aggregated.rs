@@ -11,3 +11,4 @@ mod references;
 mod replicas;
 mod service_accounts;
 mod transcripts;
+mod users;
