@@ -37,6 +37,9 @@ pub use self::reseal::{KeyInUse, Resealed};
 /// Records read at a time when resealing.
 const PAGE: usize = 500;
 
+/// How often a value is sealed again because others were faster.
+const ATTEMPTS: usize = 8;
+
 /// A store that seals some of its values.
 pub struct Sealed {
     inner: Arc<dyn Store>,
@@ -135,12 +138,15 @@ impl Sealed {
         mut sealed: SealedValue,
         mut written: Revision,
     ) -> Result<Revision, Error> {
-        while let (Some(freshness), Some(stamp)) = (&self.sealer.freshness, sealed.stamp) {
+        for _ in 0..ATTEMPTS {
+            let (Some(freshness), Some(stamp)) = (&self.sealer.freshness, sealed.stamp) else {
+                return Ok(written);
+            };
             if let Some(nonce) = envelope::nonce(&sealed.bytes) {
                 freshness.is_first(nonce, written);
             }
             if freshness.wrote(stamp, written) {
-                break;
+                return Ok(written);
             }
             sealed = self.sealer.seal(key, value, written)?;
             let bytes = sealed.bytes.clone();
@@ -151,7 +157,9 @@ impl Sealed {
                 Err(error) => return Err(error),
             };
         }
-        Ok(written)
+        Err(Error::unavailable(
+            "others wrote too often to seal a value at its write",
+        ))
     }
 }
 

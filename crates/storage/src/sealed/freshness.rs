@@ -100,6 +100,10 @@ impl Freshness {
 
     /// A value with this stamp was written. Says whether that was within its window.
     pub(super) fn wrote(&self, stamp: Stamp, written: Revision) -> bool {
+        if written.get() < stamp.after {
+            // The store was set back, as by a restored snapshot: its revisions go on from there.
+            self.newest.store(written.get(), Ordering::Release);
+        }
         self.reached(written);
         let distance = written.get().saturating_sub(stamp.after);
         let former = self.distance.load(Ordering::Acquire);
@@ -161,6 +165,14 @@ mod tests {
             freshness.wrote(stamp, at(1_000_000));
         }
         assert!(!freshness.stamp(at(1_000_000)).admits(at(1_000_017)));
+    }
+
+    #[test]
+    fn a_store_that_was_set_back_is_written_to_again() {
+        let freshness = Freshness::default();
+        freshness.reached(at(1000));
+        assert!(!freshness.wrote(freshness.stamp(at(0)), at(500)));
+        assert!(freshness.wrote(freshness.stamp(at(500)), at(501)));
     }
 
     #[test]
