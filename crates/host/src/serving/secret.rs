@@ -32,7 +32,7 @@ pub(super) struct Secrets {
 
 /// What the Secret holds.
 pub(super) enum Stored {
-    /// What this server wrote; whether all of the Secret is.
+    /// What this server wrote; whether nothing of it has to be written again.
     Sealed(State, bool),
     /// What a version without seals wrote, or somebody else.
     Plain(State),
@@ -77,7 +77,7 @@ impl Secrets {
         let state = parse(&opened.ok_or_else(|| self.unsealed())?)?;
         let mut open = data.clone();
         open.remove(STATE);
-        let is_whole = open == state.certificates();
+        let is_whole = open == state.certificates() && self.keyring.sealed_newest(&sealed.0);
         Ok(Stored::Sealed(state, is_whole))
     }
 

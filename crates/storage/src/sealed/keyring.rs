@@ -133,6 +133,12 @@ impl Keyring {
         Some(opened.value.to_vec())
     }
 
+    /// Whether a sealed text claims to be sealed with the key that seals now.
+    #[must_use]
+    pub fn sealed_newest(&self, sealed: &[u8]) -> bool {
+        super::envelope::is_sealed_with(self.newest(), sealed)
+    }
+
     /// A keyring that lives in memory only.
     #[cfg(test)]
     pub(super) fn generate() -> Result<Self, KeyringError> {

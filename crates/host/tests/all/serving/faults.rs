@@ -1,8 +1,11 @@
 //! What is in the way, in words, and that it is enough to take it out of the way.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::ByteString;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -199,6 +202,32 @@ async fn a_secret_of_a_version_without_seals_is_taken_over_once() {
     assert_eq!((late.trouble(), served(&late)), (None, first));
     let now = world.secrets().get(SECRET).await.unwrap().data.unwrap();
     assert!(now.contains_key("state") && !now.contains_key("ca.key"));
+}
+
+/// An administrator puts a new key before the old one, and takes the old one away later.
+#[tokio::test]
+async fn the_state_is_sealed_again_with_a_newer_key() {
+    let world = World::start().await;
+    let replica = world.replica();
+    replica.reconcile().await;
+    let first = served(&replica);
+    let keys = world.cluster.folder().join("keys");
+    let line = |id: u64, key: [u8; 32]| format!("{id:016x}:{}\n", STANDARD.encode(key));
+    let sealed = || async {
+        let data = world.secrets().get(SECRET).await.unwrap().data.unwrap();
+        data["state"].0.clone()
+    };
+    let old = sealed().await[1..9].try_into().unwrap();
+    let old = line(u64::from_be_bytes(old), [7; 32]);
+    for lines in [line(1, [1; 32]) + &old, line(1, [1; 32])] {
+        std::fs::write(&keys, lines).unwrap();
+        std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let started = world.replica_with(Keyring::load(&keys).unwrap());
+        started.reconcile().await;
+        started.reconcile().await;
+        assert_eq!((started.trouble(), served(&started)), (None, first.clone()));
+        assert_eq!(sealed().await[1..9], [0, 0, 0, 0, 0, 0, 0, 1]);
+    }
 }
 
 async fn patch(world: &World, data: Data) {

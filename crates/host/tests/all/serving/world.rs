@@ -115,6 +115,15 @@ impl World {
     }
 
     pub(super) fn replica_as(&self, client: Client) -> Arc<Serving> {
+        self.build(client, Keyring::of_key(&[7; 32]).unwrap())
+    }
+
+    /// A replica with these keys.
+    pub(super) fn replica_with(&self, keyring: Keyring) -> Arc<Serving> {
+        self.build(self.host.clone(), keyring)
+    }
+
+    fn build(&self, client: Client, keyring: Keyring) -> Arc<Serving> {
         let options = ServingOptions {
             namespace: NAMESPACE.to_owned(),
             service: SERVICE.to_owned(),
@@ -124,7 +133,7 @@ impl World {
         };
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let seal = ServingSeal {
-            keyring: Arc::new(Keyring::of_key(&[7; 32]).unwrap()),
+            keyring: Arc::new(keyring),
             sealing: Sealing::new(self.host.clone(), NAMESPACE),
         };
         Arc::new(Serving::new(client, clock, &options, seal))
