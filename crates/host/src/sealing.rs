@@ -97,8 +97,7 @@ impl Sealing {
     pub async fn key(&self) -> Result<SealingKey, SealingError> {
         let begun = Instant::now();
         loop {
-            let register = self.register().await?;
-            let stored = self.secret_part().await?;
+            let (register, stored) = self.both().await?;
             match (register.fingerprint(), stored) {
                 (Some(known), Some(part)) => {
                     return self.checked(&register, part, known);
@@ -117,8 +116,8 @@ impl Sealing {
     /// # Errors
     /// As [`Sealing::key`].
     pub async fn find(&self) -> Result<Option<SealingKey>, SealingError> {
-        let register = self.register().await?;
-        match (register.fingerprint(), self.secret_part().await?) {
+        let (register, stored) = self.both().await?;
+        match (register.fingerprint(), stored) {
             (Some(known), Some(part)) => self.checked(&register, part, known).map(Some),
             (None, Some(_)) => Err(self.unregistered()),
             (Some(_), None) => Err(self.lost()),
@@ -151,27 +150,36 @@ impl Sealing {
         }
     }
 
-    /// Puts the Secret back whenever it is deleted, for as long as it is polled.
+    /// Puts the Secret back whenever it is deleted, while the register names its key, for as long as it is
+    /// polled.
     pub async fn keep(&self, key: &SealingKey) {
         loop {
             sleep(WATCH).await;
-            match self.secret_part().await {
-                Ok(Some(part)) if part.is_of(key) => {}
-                Ok(Some(_)) => {
-                    let problem = self.replaced().to_string();
-                    tracing::error!(problem, "the Secret with the encryption key was replaced");
+            match self.put_back(key).await {
+                Ok(()) => {}
+                // The store says so, too.
+                Err(SealingError::Host(trouble)) => {
+                    tracing::debug!(trouble, "the encryption key was not looked at");
                 }
-                Ok(None) => {
-                    let put_back = self.create_secret(key.part()).await;
-                    let error = put_back.err().map(|error| error.to_string());
-                    tracing::error!(
-                        error,
-                        "the Secret with the encryption key was deleted: it is made again"
-                    );
+                Err(SealingError::Refused(problem)) => {
+                    tracing::error!(problem, "the encryption key is not as it should be");
                 }
-                Err(error) => tracing::debug!(%error, "the encryption key was not looked at"),
             }
         }
+    }
+
+    async fn put_back(&self, key: &SealingKey) -> Result<(), SealingError> {
+        match self.secret_part().await? {
+            Some(part) if part.is_of(key) => return Ok(()),
+            Some(_) => return Err(self.replaced()),
+            None => {}
+        }
+        let register = self.register().await?;
+        if register.fingerprint() != Some(&*key.fingerprint()) {
+            return Err(self.lost());
+        }
+        tracing::error!("the Secret with the encryption key was deleted: it is made again");
+        self.create_secret(key.part()).await
     }
 
     /// Registers a new key, then stores it. Another replica that does the same at this moment wins or
@@ -201,6 +209,18 @@ impl Sealing {
             true => Ok(key),
             false => Err(self.replaced()),
         }
+    }
+
+    /// Register and Secret. The register is written first and read last, so that a Secret without one was
+    /// there without one; a Secret that is missing was missing when its register was there.
+    async fn both(&self) -> Result<(Register, Option<SecretPart>), SealingError> {
+        let found = self.secret_part().await?;
+        let register = self.register().await?;
+        let found = match (found, register.fingerprint()) {
+            (None, Some(_)) => self.secret_part().await?,
+            (found, _) => found,
+        };
+        Ok((register, found))
     }
 
     async fn register(&self) -> Result<Register, SealingError> {

@@ -20,6 +20,8 @@
 //! them, and writes the APIService only in the version that was read. So nobody who is late can take
 //! back what another one has put into it.
 //!
+//! What the Secret holds is sealed: see `secret`.
+//!
 //! Nothing here needs the APIService: without it, or where it is somebody else's, certificates are made
 //! and renewed all the same, and [`Serving::trouble`] says what is wrong.
 
@@ -34,18 +36,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use certificates::{Certificate, Names, Pair};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use machinery::time::Clock;
+use storage::sealed::Keyring;
 use tokio::sync::watch;
 
 use changes::Seen;
 use registration::{Registration, Registrations};
-use secret::Secrets;
+use secret::{Secrets, Stored};
 use state::State;
+
+use crate::sealing::Sealing;
 
 /// How long the host must have had a new CA in the APIService before anything signed by it is served:
 /// each kube-apiserver of the host follows that object by itself.
 const TRUST_SETTLES: SignedDuration = SignedDuration::from_mins(10);
+
+/// The Secret, as the register of [`Sealing`] names it.
+const REGISTERED: &str = "serving";
 
 /// Who loses a compare-and-swap looks again at once, but then rather waits for the next change.
 const ATTEMPTS: usize = 3;
@@ -65,6 +74,14 @@ pub struct ServingOptions {
     pub api_service: String,
 }
 
+/// What tells a Secret of this server from what others wrote.
+pub struct ServingSeal {
+    /// The key.
+    pub keyring: Arc<Keyring>,
+    /// The register that says that a Secret without a seal is not ours any more.
+    pub sealing: Sealing,
+}
+
 /// What is served now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {
@@ -77,6 +94,7 @@ pub struct Served {
 /// The serving certificate of one replica.
 pub struct Serving {
     secrets: Secrets,
+    sealing: Sealing,
     registrations: Registrations,
     clock: Arc<dyn Clock>,
     names: Names,
@@ -88,8 +106,10 @@ pub struct Serving {
 /// What one pass leaves to the next.
 #[derive(Default)]
 struct Memory {
-    /// The state last seen in the Secret.
+    /// The state last seen in the Secret, if that was ours.
     state: Option<State>,
+    /// Whether the register says that the Secret is sealed.
+    registered: bool,
     /// The next CA, and since when it has been seen in the APIService at every look.
     announced: Option<(Certificate, Timestamp)>,
 }
@@ -97,9 +117,15 @@ struct Memory {
 impl Serving {
     /// Nothing is asked of the host yet.
     #[must_use]
-    pub fn new(client: Client, clock: Arc<dyn Clock>, options: &ServingOptions) -> Self {
+    pub fn new(
+        client: Client,
+        clock: Arc<dyn Clock>,
+        options: &ServingOptions,
+        seal: ServingSeal,
+    ) -> Self {
         Self {
-            secrets: Secrets::new(client.clone(), options),
+            secrets: Secrets::new(client.clone(), options, seal.keyring),
+            sealing: seal.sealing,
             registrations: Registrations::new(client, options),
             clock,
             names: names(options),
@@ -190,17 +216,56 @@ impl Serving {
             let created = self.secrets.create(&state).await;
             return Ok(seen.note(created).then_some(state));
         };
-        let state = self.secrets.parse(&stored)?;
+        let (state, is_whole) = self.ours(&stored).await?;
         let trusted = self.trusted(&state, registration, now);
-        let Some(due) = rotation::due(&state, &self.names, trusted, now)? else {
+        let due = rotation::due(&state, &self.names, trusted, now)?;
+        if due.is_none() && is_whole {
+            self.register().await?;
             return Ok(Some(state));
-        };
-        let replaced = self.secrets.replace(stored, &due).await;
-        Ok(seen.note(replaced).then_some(due))
+        }
+        let state = due.unwrap_or(state);
+        let replaced = self.secrets.replace(stored, &state).await;
+        Ok(seen.note(replaced).then_some(state))
+    }
+
+    /// The state in a Secret of this server, and whether nothing in the Secret has to be written again.
+    /// One without a seal is taken over once, from a version without seals. What others put there is
+    /// forgotten with all before it: they may have read that, too.
+    async fn ours(&self, stored: &Secret) -> Result<(State, bool), String> {
+        match self.secrets.parse(stored) {
+            Ok(Stored::Sealed(state, is_whole)) => Ok((state, is_whole)),
+            Ok(Stored::Plain(state)) if !self.is_registered().await? => Ok((state, false)),
+            Ok(Stored::Plain(_)) => {
+                self.memory().state = None;
+                Err(self.secrets.unsealed())
+            }
+            Err(trouble) => {
+                self.memory().state = None;
+                Err(trouble)
+            }
+        }
+    }
+
+    async fn is_registered(&self) -> Result<bool, String> {
+        if self.memory().registered {
+            return Ok(true);
+        }
+        let sealed = self.sealing.is_sealed(REGISTERED).await;
+        sealed.map_err(|error| error.to_string())
+    }
+
+    async fn register(&self) -> Result<(), String> {
+        if self.memory().registered {
+            return Ok(());
+        }
+        let marked = self.sealing.mark_sealed(REGISTERED).await;
+        marked.map_err(|error| error.to_string())?;
+        self.memory().registered = true;
+        Ok(())
     }
 
     /// What a Secret that is not there is made with: where it was deleted beneath us, what it held, so
-    /// that those who trust us go on doing so.
+    /// that those who trust us go on doing so; a new CA where somebody else had written it.
     fn beginning(&self, now: Timestamp) -> Result<State, String> {
         match self.memory().state.clone() {
             Some(state) => Ok(state),

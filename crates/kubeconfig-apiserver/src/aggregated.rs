@@ -43,6 +43,7 @@ use crate::version::version;
 
 use certificate::Certificates;
 use kinds::HostKinds;
+use store::{Backend, Seal};
 
 /// How long requests under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -67,9 +68,12 @@ async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
     let front = bind(listen.bind_address, listen.gateway_port, "--gateway-port").await?;
     let host = host::client::connect(args.host_kubeconfig.as_deref()).await?;
 
-    let certificates = Certificates::start(&args, &host, (&clock, &tasks)).await?;
+    let seal = Seal::open(&args, &host).await?;
+    let certificates = Certificates::start(&args, &host, (&clock, &tasks), &seal).await?;
     let callers = callers(&args, &host, (&clock, &tasks)).await?;
-    let domain = domain(&args, &host, (&clock, &tasks), &certificates).await?;
+    let backend = store::open(&args, &host, &tasks, &seal).await?;
+    let built = (&certificates, backend);
+    let domain = domain(&args, &host, (&clock, &tasks), built).await?;
     let for_host = for_host(&domain, &callers, (&host, &clock))?;
     let for_users = for_users((&domain, &login), (&host, &clock))?;
 
@@ -174,9 +178,8 @@ async fn domain(
     args: &AggregatedArgs,
     host: &Client,
     (clock, tasks): (&Arc<dyn Clock>, &Tasks),
-    certificates: &Certificates,
+    (certificates, backend): (&Certificates, Backend),
 ) -> Result<Domain> {
-    let backend = store::open(args, host, tasks).await?;
     let kinds = HostKinds {
         client: host.clone(),
         clock: Arc::clone(clock),
@@ -186,7 +189,7 @@ async fn domain(
     let mirrored = kinds.follow(&args.namespace).await?;
     let confirmation = Confirmation::new();
     let holds = confirmation.holds();
-    let (asked, users) = (records.kubeconfigs.clone(), mirrored.users);
+    let (asked, users) = (records.kubeconfigs.clone(), Arc::clone(&mirrored.users));
     let caught_up = async move || asked.latest().await.is_ok() && users.trouble().is_none();
     tasks.spawn("confirmation", confirmation.run(caught_up));
     Domain::build(DomainParts {
@@ -200,6 +203,7 @@ async fn domain(
         sealed: backend.sealed,
         confirmed: holds,
         authorizer: as_the_host_decides(host, clock),
+        users_known: Arc::new(move || mirrored.users.trouble().is_none()),
         prober: prober::Options {
             unconnected: false,
             ..prober::Options::default()

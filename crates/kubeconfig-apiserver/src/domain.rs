@@ -82,6 +82,8 @@ pub(crate) struct DomainParts {
     pub(crate) confirmed: Confirmed,
     /// Decides what users may do with clusters.
     pub(crate) authorizer: Arc<dyn Authorizer>,
+    /// Whether the objects of users are known. While they are not, nobody without an object is a user.
+    pub(crate) users_known: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The host names of clusters, if they have any.
     pub(crate) zone: Option<Zone>,
     /// How clusters are looked at.
@@ -135,7 +137,8 @@ impl Domain {
         let verifier = Arc::new(Verifier::new(parts.issuer.clone(), ring, verified));
         let settings = Settings::new(parts.management.settings.clone()).with_fixed(parts.fixed);
         let required = settings.clone();
-        let required = Arc::new(move || required.require_user());
+        let known = parts.users_known;
+        let required = Arc::new(move || required.require_user() || !known());
         let users = UserDirectory::new(parts.management.users.clone(), required);
         let users = Arc::new(users);
         let tokens = &parts.records.tokens;

@@ -3,8 +3,8 @@
 //! Values under the given prefixes are AES-256-GCM sealed on the way in and opened on the way out;
 //! all else passes through. The storage key is authenticated with the value, so a value that was
 //! moved to another key does not open, nor does one that was never sealed. Keys, revisions and
-//! sizes are not hidden, and an old sealed value can be put back in its place: that needs write
-//! access to the disk *and* is what a restored backup does.
+//! sizes are not hidden. An old sealed value can be put back in its place, which is what a restored
+//! backup does; a store that is [`Sealed::bound_to_writes`] notices that, see `freshness`.
 //!
 //! A nonce is 96 random bits, which NIST SP 800-38D limits to 2^32 values for each key: rotate by
 //! putting a new key on top of the file, restarting, and calling [`Sealed::reseal_all`].
@@ -21,10 +21,14 @@ use crate::{
 
 mod adoption;
 mod envelope;
+mod freshness;
 mod keyring;
 mod reseal;
 #[cfg(test)]
 mod tests;
+
+use self::envelope::OpenError;
+use self::freshness::{Freshness, Stamp};
 
 pub use self::adoption::Adopted;
 pub use self::keyring::{Keyring, KeyringError};
@@ -32,6 +36,9 @@ pub use self::reseal::{KeyInUse, Resealed};
 
 /// Records read at a time when resealing.
 const PAGE: usize = 500;
+
+/// How often a value is sealed again because others were faster.
+const ATTEMPTS: usize = 8;
 
 /// A store that seals some of its values.
 pub struct Sealed {
@@ -48,6 +55,22 @@ impl Sealed {
                 keyring,
                 prefixes,
                 complaints: Complaints::default(),
+                freshness: None,
+            }),
+        }
+    }
+
+    /// A value opens only at the write that stored it. Not for a store in which others rewrite values
+    /// for good reasons.
+    #[must_use]
+    pub fn bound_to_writes(inner: Arc<dyn Store>, keyring: Keyring, prefixes: Vec<String>) -> Self {
+        Self {
+            inner,
+            sealer: Arc::new(Sealer {
+                keyring,
+                prefixes,
+                complaints: Complaints::default(),
+                freshness: Some(Freshness::default()),
             }),
         }
     }
@@ -77,14 +100,66 @@ impl Sealed {
     }
 
     async fn reseal_record(&self, record: &Record) -> Result<bool, Error> {
-        let Some(value) = self.sealer.renew(&record.key, &record.value) else {
+        let Some(value) = self.sealer.outdated(record) else {
             return Ok(false);
         };
-        match self.inner.update(&record.key, value, record.revision).await {
+        self.rewrite(record, &value).await
+    }
+
+    /// Writes the value of a record again. Says whether it did: a record that changed meanwhile is left.
+    async fn rewrite(&self, record: &Record, value: &Bytes) -> Result<bool, Error> {
+        match self
+            .update_sealed(&record.key, value, record.revision)
+            .await
+        {
             Ok(_) => Ok(true),
             Err(Error::Conflict { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    async fn update_sealed(
+        &self,
+        key: &Key,
+        value: &Bytes,
+        expected: Revision,
+    ) -> Result<Revision, Error> {
+        let sealed = self.sealer.seal(key, value, expected)?;
+        let bytes = sealed.bytes.clone();
+        let written = self.inner.update(key, bytes, expected).await?;
+        self.settle((key, value), sealed, written).await
+    }
+
+    /// Seals a value again, with the revision that it has, where so many others wrote at the same time
+    /// that it is outside of its window.
+    async fn settle(
+        &self,
+        (key, value): (&Key, &Bytes),
+        mut sealed: SealedValue,
+        mut written: Revision,
+    ) -> Result<Revision, Error> {
+        for _ in 0..ATTEMPTS {
+            let (Some(freshness), Some(stamp)) = (&self.sealer.freshness, sealed.stamp) else {
+                return Ok(written);
+            };
+            if let Some(nonce) = envelope::nonce(&sealed.bytes) {
+                freshness.is_first(nonce, written);
+            }
+            if freshness.wrote(stamp, written) {
+                return Ok(written);
+            }
+            sealed = self.sealer.seal(key, value, written)?;
+            let bytes = sealed.bytes.clone();
+            written = match self.inner.update(key, bytes, written).await {
+                Ok(again) => again,
+                // Somebody else wrote it, or deleted it: that is the newer state.
+                Err(Error::Conflict { .. }) => return Ok(written),
+                Err(error) => return Err(error),
+            };
+        }
+        Err(Error::unavailable(
+            "others wrote too often to seal a value at its write",
+        ))
     }
 }
 
@@ -93,6 +168,13 @@ struct Sealer {
     keyring: Keyring,
     prefixes: Vec<String>,
     complaints: Complaints,
+    freshness: Option<Freshness>,
+}
+
+/// A value as it is stored.
+struct SealedValue {
+    bytes: Bytes,
+    stamp: Option<Stamp>,
 }
 
 impl Sealer {
@@ -102,29 +184,53 @@ impl Sealer {
             .any(|prefix| key.as_str().starts_with(prefix))
     }
 
-    fn seal(&self, key: &Key, value: Bytes) -> Result<Bytes, Error> {
+    /// Seals a value that is about to be written after `known`.
+    fn seal(&self, key: &Key, value: &Bytes, known: Revision) -> Result<SealedValue, Error> {
         if !self.covers(key) {
-            return Ok(value);
+            let bytes = value.clone();
+            return Ok(SealedValue { bytes, stamp: None });
         }
-        check_value(&value)?;
-        envelope::seal(self.keyring.newest(), key.as_str(), &value).map_err(Error::unavailable)
+        check_value(value)?;
+        let newest = self.keyring.newest();
+        let stamp = self
+            .freshness
+            .as_ref()
+            .map(|freshness| freshness.stamp(known));
+        let sealed = match stamp {
+            Some(stamp) => envelope::seal_stamped(newest, key.as_str(), stamp, value),
+            None => envelope::seal(newest, key.as_str(), value),
+        };
+        let bytes = sealed.map_err(Error::unavailable)?;
+        Ok(SealedValue { bytes, stamp })
     }
 
     /// Empty stays empty: it is damaged already.
-    fn open(&self, key: &Key, value: Bytes) -> Result<Bytes, Error> {
+    fn open(&self, key: &Key, value: Bytes, written: Revision) -> Result<Bytes, Error> {
         if !self.covers(key) || value.is_empty() {
             return Ok(value);
         }
-        envelope::open(&self.keyring, key.as_str(), &value)
+        self.open_at(key, &value, written)
             .map_err(|error| Error::corrupt(Some(key.clone()), error))
     }
 
+    fn open_at(&self, key: &Key, value: &[u8], written: Revision) -> Result<Bytes, OpenError> {
+        let opened = envelope::open(&self.keyring, key.as_str(), value)?;
+        let Some(freshness) = &self.freshness else {
+            return Ok(opened.value);
+        };
+        let stamp = opened.stamp.ok_or(OpenError::Unstamped)?;
+        match stamp.admits(written) && freshness.is_first(opened.nonce, written) {
+            true => Ok(opened.value),
+            false => Err(OpenError::PutBack),
+        }
+    }
+
     /// As [`Sealer::open`], with damage as an empty value, as [`Store`] has it.
-    fn open_or_empty(&self, key: &Key, value: Bytes) -> Bytes {
+    fn open_or_empty(&self, key: &Key, value: Bytes, written: Revision) -> Bytes {
         if !self.covers(key) || value.is_empty() {
             return value;
         }
-        envelope::open(&self.keyring, key.as_str(), &value).unwrap_or_else(|why| {
+        self.open_at(key, &value, written).unwrap_or_else(|why| {
             if self.complaints.is_new(key.as_str()) {
                 tracing::error!(%key, %why, "a stored value is not used");
             }
@@ -132,15 +238,26 @@ impl Sealer {
         })
     }
 
-    /// The value sealed with the newest key, if it is under another one.
-    fn renew(&self, key: &Key, value: &Bytes) -> Option<Bytes> {
+    /// The text of a record that is sealed with another key than the newest.
+    fn outdated(&self, record: &Record) -> Option<Bytes> {
+        let Record {
+            key,
+            value,
+            revision,
+        } = record;
         let outdated = self.covers(key) && !envelope::is_sealed_with(self.keyring.newest(), value);
-        let plain = outdated.then(|| envelope::open(&self.keyring, key.as_str(), value).ok())??;
-        envelope::seal(self.keyring.newest(), key.as_str(), &plain).ok()
+        outdated.then(|| self.open_at(key, value, *revision).ok())?
+    }
+
+    /// Every revision that the store shows makes the next stamps tighter.
+    fn reached(&self, revision: Revision) {
+        if let Some(freshness) = &self.freshness {
+            freshness.reached(revision);
+        }
     }
 
     fn open_record(&self, mut record: Record) -> Record {
-        record.value = self.open_or_empty(&record.key, record.value);
+        record.value = self.open_or_empty(&record.key, record.value, record.revision);
         record
     }
 
@@ -166,12 +283,13 @@ impl Store for Sealed {
         let Some(mut record) = self.inner.get(key).await? else {
             return Ok(None);
         };
-        record.value = self.sealer.open(key, record.value)?;
+        record.value = self.sealer.open(key, record.value, record.revision)?;
         Ok(Some(record))
     }
 
     async fn list(&self, prefix: &str, options: &ListOptions) -> Result<Page, Error> {
         let mut page = self.inner.list(prefix, options).await?;
+        self.sealer.reached(page.revision);
         page.records = page
             .records
             .into_iter()
@@ -181,18 +299,21 @@ impl Store for Sealed {
     }
 
     async fn create(&self, key: &Key, value: Bytes) -> Result<Revision, Error> {
-        self.inner.create(key, self.sealer.seal(key, value)?).await
+        let sealed = self.sealer.seal(key, &value, Revision::default())?;
+        let written = self.inner.create(key, sealed.bytes.clone()).await?;
+        self.settle((key, &value), sealed, written).await
     }
 
     async fn update(&self, key: &Key, value: Bytes, expected: Revision) -> Result<Revision, Error> {
-        let sealed = self.sealer.seal(key, value)?;
-        let result = self.inner.update(key, sealed, expected).await;
+        let result = self.update_sealed(key, &value, expected).await;
         result.map_err(|error| self.sealer.open_conflict(error))
     }
 
     async fn delete(&self, key: &Key, expected: Revision) -> Result<Revision, Error> {
-        let result = self.inner.delete(key, expected).await;
-        result.map_err(|error| self.sealer.open_conflict(error))
+        let deleted = self.inner.delete(key, expected).await;
+        let deleted = deleted.map_err(|error| self.sealer.open_conflict(error))?;
+        self.sealer.reached(deleted);
+        Ok(deleted)
     }
 
     async fn watch(&self, after: Revision) -> Result<Watch, Error> {
@@ -200,9 +321,11 @@ impl Store for Sealed {
         let open = move |mut batch: crate::Batch| {
             for event in &mut batch.events {
                 if let Change::Put(value) = &mut event.change {
-                    *value = sealer.open_or_empty(&event.key, std::mem::take(value));
+                    let sealed = std::mem::take(value);
+                    *value = sealer.open_or_empty(&event.key, sealed, event.revision);
                 }
             }
+            sealer.reached(batch.revision);
             batch
         };
         let watch = self.inner.watch(after).await?;
@@ -210,7 +333,9 @@ impl Store for Sealed {
     }
 
     async fn current_revision(&self) -> Result<Revision, Error> {
-        self.inner.current_revision().await
+        let current = self.inner.current_revision().await?;
+        self.sealer.reached(current);
+        Ok(current)
     }
 
     async fn compacted_revision(&self) -> Result<Revision, Error> {

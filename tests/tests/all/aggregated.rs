@@ -1,6 +1,7 @@
 //! The server behind a real kube-apiserver.
 
 mod containment;
+mod damage;
 mod downloads;
 mod fail_closed;
 mod forgery;
@@ -11,3 +12,4 @@ mod references;
 mod replicas;
 mod service_accounts;
 mod transcripts;
+mod users;

@@ -1,27 +1,50 @@
 //! The Secret that replicas share.
+//!
+//! Its entry `state` holds everything, sealed for this Secret. The certificates stand beside it in the
+//! open, for people and for `check`; nothing reads them here, and what differs is written again. So
+//! whoever may write Secrets cannot make the host and new files trust a CA, and whoever may read them
+//! does not learn a key.
 
+use std::sync::Arc;
+
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 
+use storage::sealed::Keyring;
+
 use super::ServingOptions;
 use super::call::{Failure, Written, write};
 use super::changes::named;
-use super::state::State;
+use super::state::{Data, State};
+
+/// The entry that counts.
+const STATE: &str = "state";
 
 /// The Secret, by its name.
 pub(super) struct Secrets {
     pub(super) api: Api<Secret>,
     pub(super) name: String,
     namespace: String,
+    keyring: Arc<Keyring>,
+}
+
+/// What the Secret holds.
+pub(super) enum Stored {
+    /// What this server wrote; whether nothing of it has to be written again.
+    Sealed(State, bool),
+    /// What a version without seals wrote, or somebody else.
+    Plain(State),
 }
 
 impl Secrets {
-    pub(super) fn new(client: Client, options: &ServingOptions) -> Self {
+    pub(super) fn new(client: Client, options: &ServingOptions, keyring: Arc<Keyring>) -> Self {
         Self {
             api: Api::namespaced(client, &options.namespace),
             name: format!("{}-serving", options.service),
             namespace: options.namespace.clone(),
+            keyring,
         }
     }
 
@@ -32,14 +55,42 @@ impl Secrets {
     }
 
     /// What it holds.
-    pub(super) fn parse(&self, secret: &Secret) -> Result<State, String> {
-        let data = secret.data.clone().unwrap_or_default();
-        State::parse(&data).map_err(|(entry, error)| {
-            format!(
-                "Secret {}/{} holds in {entry} what this server did not put there ({error}): delete it, and a new one is made",
-                self.namespace, self.name
-            )
-        })
+    ///
+    /// # Errors
+    /// What this server did not write.
+    pub(super) fn parse(&self, secret: &Secret) -> Result<Stored, String> {
+        let none = Data::new();
+        let data = secret.data.as_ref().unwrap_or(&none);
+        let parse = |data: &Data| {
+            let state = State::parse(data);
+            state.map_err(|(entry, error)| {
+                self.foreign(&format!(
+                    "holds in {entry} what this server did not put there ({error})"
+                ))
+            })
+        };
+        let Some(sealed) = data.get(STATE) else {
+            return parse(data).map(Stored::Plain);
+        };
+        let opened = self.keyring.open_at(&self.place(), &sealed.0);
+        let opened = opened.and_then(|text| serde_json::from_slice::<Data>(&text).ok());
+        let state = parse(&opened.ok_or_else(|| self.unsealed())?)?;
+        let mut open = data.clone();
+        open.remove(STATE);
+        let is_whole = open == state.certificates() && self.keyring.sealed_newest(&sealed.0);
+        Ok(Stored::Sealed(state, is_whole))
+    }
+
+    /// Why a Secret without the seal of this server is not used.
+    pub(super) fn unsealed(&self) -> String {
+        self.foreign("was not written by this server")
+    }
+
+    fn foreign(&self, what: &str) -> String {
+        format!(
+            "Secret {}/{} {what}: delete it, and a new one is made",
+            self.namespace, self.name
+        )
     }
 
     /// Makes it.
@@ -49,7 +100,7 @@ impl Secrets {
                 name: Some(self.name.clone()),
                 ..ObjectMeta::default()
             },
-            data: Some(state.data()),
+            data: Some(self.data(state)?),
             ..Secret::default()
         };
         let created = write(self.api.create(&PostParams::default(), &secret)).await;
@@ -59,12 +110,26 @@ impl Secrets {
     /// Writes another state where it still is as it was read.
     pub(super) async fn replace(&self, read: Secret, state: &State) -> Result<Written, String> {
         let secret = Secret {
-            data: Some(state.data()),
+            data: Some(self.data(state)?),
             ..read
         };
         let params = PostParams::default();
         let replaced = write(self.api.replace(&self.name, &params, &secret)).await;
         replaced.map_err(|failure| self.trouble("update", failure))
+    }
+
+    fn data(&self, state: &State) -> Result<Data, String> {
+        let text = serde_json::to_vec(&state.data()).map_err(|error| error.to_string())?;
+        let sealed = self.keyring.seal_at(&self.place(), &text);
+        let sealed = sealed.map_err(|error| error.to_string())?;
+        let mut data = state.certificates();
+        data.insert(STATE.to_owned(), ByteString(sealed));
+        Ok(data)
+    }
+
+    /// The place of the seal, which no record has.
+    fn place(&self) -> String {
+        format!("serving {}/{}", self.namespace, self.name)
     }
 
     fn trouble(&self, verb: &str, failure: Failure) -> String {

@@ -1,4 +1,4 @@
-//! What the Secret holds.
+//! What the replicas share, and how a Secret holds it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -91,6 +91,13 @@ impl State {
         }
         put(LEAF[0], &self.pair.certificate);
         put(LEAF[1], self.pair.key.expose());
+        data
+    }
+
+    /// The entries that are no secret.
+    pub(super) fn certificates(&self) -> Data {
+        let mut data = self.data();
+        data.retain(|name, _| name.ends_with(".crt"));
         data
     }
 

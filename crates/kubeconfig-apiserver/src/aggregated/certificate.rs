@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use apiserver::server::{CertificateFiles, ReloadableCertificate};
-use host::serving::{Served, Serving, ServingOptions};
+use host::serving::{Served, Serving, ServingOptions, ServingSeal};
 use kube::Client;
 use machinery::time::Clock;
 use tokio::sync::watch;
@@ -14,6 +14,8 @@ use tokio::sync::watch;
 use crate::args::AggregatedArgs;
 use crate::external_url;
 use crate::tasks::Tasks;
+
+use super::store::Seal;
 
 /// The APIService of the group.
 const API_SERVICE: &str = "v1.ext.cattle.io";
@@ -40,6 +42,7 @@ impl Certificates {
         args: &AggregatedArgs,
         host: &Client,
         (clock, tasks): (&Arc<dyn Clock>, &Tasks),
+        seal: &Seal,
     ) -> Result<Self> {
         let listen = &args.listen;
         let aggregation = (&listen.tls_cert_file, &listen.tls_key_file);
@@ -53,7 +56,7 @@ impl Certificates {
                 ca_of_gateway: ca_file(listen.gateway_ca_file.as_ref(), tasks).await?,
             });
         }
-        let (managed, bundle) = managed(args, host, (clock, tasks)).await?;
+        let (managed, bundle) = managed(args, host, (clock, tasks), seal).await?;
         let ca_of_gateway = match &gateway {
             Some(_) => ca_file(listen.gateway_ca_file.as_ref(), tasks).await?,
             None => bundle,
@@ -111,6 +114,7 @@ async fn managed(
     args: &AggregatedArgs,
     host: &Client,
     (clock, tasks): (&Arc<dyn Clock>, &Tasks),
+    seal: &Seal,
 ) -> Result<(Arc<ReloadableCertificate>, Text)> {
     let zone = args.zone.zone(&args.listen.external_url)?;
     let options = ServingOptions {
@@ -123,7 +127,12 @@ async fn managed(
             .collect(),
         api_service: API_SERVICE.to_owned(),
     };
-    let serving = Arc::new(Serving::new(host.clone(), Arc::clone(clock), &options));
+    let seal = ServingSeal {
+        keyring: Arc::new(seal.keyring()?),
+        sealing: seal.sealing.clone(),
+    };
+    let serving = Serving::new(host.clone(), Arc::clone(clock), &options, seal);
+    let serving = Arc::new(serving);
     let (mut served, bundle) = (serving.served(), serving.served());
     tasks.spawn("serving certificate", async move { serving.run().await });
     let first = served.wait_for(Option::is_some).await;

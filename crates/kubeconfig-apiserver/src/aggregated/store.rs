@@ -4,6 +4,7 @@
 //! make a record, a token or a signing key. Records that an earlier version stored without a seal are
 //! sealed once, before anything is served; the register of [`Sealing`] says when that is done.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +12,10 @@ use anyhow::{Context, Result, bail};
 use host::records::{Records, RecordsOptions};
 use host::sealing::{self, Sealing, SealingError, SealingKey};
 use kube::Client;
+use storage::Store;
 use storage::compaction::{self, Retention};
 use storage::etcd::{Etcd, EtcdOptions, TlsFiles};
 use storage::sealed::{Adopted, Keyring, Sealed};
-use storage::{Key, Store};
 
 use crate::args::{AggregatedArgs, EtcdArgs, StoreKind};
 use crate::tasks::Tasks;
@@ -40,22 +41,67 @@ pub(super) struct Backend {
     pub(super) trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
+/// What seals: the register of the host, and the key, which is in the host or in a file.
+pub(super) struct Seal {
+    pub(super) sealing: Sealing,
+    key: Key,
+}
+
+enum Key {
+    Host(SealingKey),
+    File(PathBuf),
+}
+
+impl Seal {
+    /// Waits for the host, where the key is there.
+    ///
+    /// # Errors
+    /// Where a flag makes no sense, or the key is lost.
+    pub(super) async fn open(args: &AggregatedArgs, host: &Client) -> Result<Self> {
+        let sealing = Sealing::new(host.clone(), &args.namespace);
+        let key = match args.store {
+            StoreKind::Kubernetes => Key::Host(host_key(&sealing).await?),
+            StoreKind::Etcd => {
+                let file = args.etcd.encryption_keys.clone();
+                Key::File(file.context("--store etcd needs --encryption-keys")?)
+            }
+        };
+        Ok(Self { sealing, key })
+    }
+
+    /// The keys.
+    ///
+    /// # Errors
+    /// Where the file makes no sense.
+    pub(super) fn keyring(&self) -> Result<Keyring> {
+        let keyring = match &self.key {
+            Key::Host(key) => Keyring::of_key(key.expose()),
+            Key::File(file) => Keyring::load(file),
+        };
+        keyring.context("the encryption keys cannot be used")
+    }
+}
+
 /// The store that the flags name, with a seal on every record. Waits for the host and the store.
 ///
 /// # Errors
-/// Where a flag or a file makes no sense, or the key of the records is lost.
-pub(super) async fn open(args: &AggregatedArgs, host: &Client, tasks: &Tasks) -> Result<Backend> {
-    let sealing = Sealing::new(host.clone(), &args.namespace);
+/// Where a flag or a file makes no sense, or records are sealed with another key.
+pub(super) async fn open(
+    args: &AggregatedArgs,
+    host: &Client,
+    tasks: &Tasks,
+    seal: &Seal,
+) -> Result<Backend> {
     match args.store {
-        StoreKind::Kubernetes => in_host(args, host, (&sealing, tasks)).await,
-        StoreKind::Etcd => in_etcd(&args.etcd, (&sealing, tasks)).await,
+        StoreKind::Kubernetes => in_host(args, host, (seal, tasks)).await,
+        StoreKind::Etcd => in_etcd(&args.etcd, (seal, tasks)).await,
     }
 }
 
 async fn in_host(
     args: &AggregatedArgs,
     host: &Client,
-    (sealing, tasks): (&Sealing, &Tasks),
+    (seal, tasks): (&Seal, &Tasks),
 ) -> Result<Backend> {
     let options = RecordsOptions {
         namespace: args.namespace.clone(),
@@ -64,18 +110,19 @@ async fn in_host(
     let records = Arc::new(Records::new(host.clone(), options));
     let (running, stop) = (Arc::clone(&records), tasks.stop());
     tasks.spawn("records", async move { running.run(stop).await });
-    let key = host_key(sealing).await?;
-    let keyring = Keyring::of_key(key.expose())?;
-    let (keeper, stop) = (sealing.clone(), tasks.stop());
-    tasks.spawn("encryption key", async move {
-        tokio::select! {
-            () = keeper.keep(&key) => {}
-            () = stop.cancelled() => {}
-        }
-    });
-    let sealed = Sealed::new(Arc::clone(&records) as _, keyring, vec![ALL.to_owned()]);
+    if let Key::Host(key) = &seal.key {
+        let (keeper, key, stop) = (seal.sealing.clone(), key.clone(), tasks.stop());
+        tasks.spawn("encryption key", async move {
+            tokio::select! {
+                () = keeper.keep(&key) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+    let all = vec![ALL.to_owned()];
+    let sealed = Sealed::new(Arc::clone(&records) as _, seal.keyring()?, all);
     let sealed = Arc::new(sealed);
-    seal_once(&sealed, sealing, sealing::HOST_STORE).await?;
+    seal_once(&sealed, &seal.sealing, sealing::HOST_STORE).await?;
     Ok(Backend {
         store: Arc::clone(&sealed) as _,
         sealed: Some(sealed),
@@ -83,10 +130,8 @@ async fn in_host(
     })
 }
 
-async fn in_etcd(args: &EtcdArgs, (sealing, tasks): (&Sealing, &Tasks)) -> Result<Backend> {
-    let keys = args.encryption_keys.as_deref();
-    let keys = keys.context("--store etcd needs --encryption-keys")?;
-    let keyring = Keyring::load(keys).context("the encryption keys cannot be used")?;
+async fn in_etcd(args: &EtcdArgs, (seal, tasks): (&Seal, &Tasks)) -> Result<Backend> {
+    let keyring = seal.keyring()?;
     let etcd = Etcd::open(&EtcdOptions {
         endpoints: args.etcd_endpoints.clone(),
         prefix: args.etcd_prefix.clone(),
@@ -102,8 +147,10 @@ async fn in_etcd(args: &EtcdArgs, (sealing, tasks): (&Sealing, &Tasks)) -> Resul
         "compaction",
         compaction::run(compacted, Retention::default(), stop),
     );
-    let sealed = Arc::new(Sealed::new(etcd, keyring, vec![ALL.to_owned()]));
-    seal_once(&sealed, sealing, ETCD).await?;
+    // Nobody has a good reason to write a value of ours again: one that was put back shows.
+    let sealed = Sealed::bound_to_writes(etcd, keyring, vec![ALL.to_owned()]);
+    let sealed = Arc::new(sealed);
+    seal_once(&sealed, &seal.sealing, ETCD).await?;
     Ok(Backend {
         store: Arc::clone(&sealed) as _,
         sealed: Some(sealed),
@@ -186,8 +233,8 @@ fn report(adopted: &Adopted) -> Result<()> {
     Ok(())
 }
 
-fn names(keys: &[Key]) -> String {
-    let some: Vec<&str> = keys.iter().take(SHOWN).map(Key::as_str).collect();
+fn names(keys: &[storage::Key]) -> String {
+    let some: Vec<&str> = keys.iter().take(SHOWN).map(storage::Key::as_str).collect();
     let mut text = some.join(", ");
     if keys.len() > SHOWN {
         text.push_str(&format!(" and {} more", keys.len() - SHOWN));

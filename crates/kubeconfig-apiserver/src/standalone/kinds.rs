@@ -79,6 +79,7 @@ impl Kinds {
             sealed: Some(sealed),
             confirmed: Arc::new(|| true),
             authorizer: Arc::clone(&authorizer),
+            users_known: Arc::new(|| true),
             zone,
             prober: prober::Options::default(),
             clock: Arc::clone(&clock),

@@ -1,8 +1,9 @@
 //! Sealing what an earlier version stored without a seal.
 //!
 //! The caller decides when that is allowed: after the first time, a value without a seal was not
-//! written by this program.
+//! written by this program. Where values are bound to their writes, those that are not are bound, too.
 
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{PAGE, Sealed, envelope};
@@ -21,7 +22,7 @@ pub struct Adopted {
 }
 
 impl Sealed {
-    /// Seals the values under `prefix` that have no seal. Safe to repeat and to interrupt. A record
+    /// Seals the values under `prefix` that have no seal, or one that this store does not accept. Safe to repeat and to interrupt. A record
     /// that another replica changes meanwhile is left to that replica.
     ///
     /// # Errors
@@ -54,19 +55,32 @@ impl Sealed {
     }
 
     async fn adopt_record(&self, record: &Record) -> Result<Option<Key>, Error> {
-        if record.value.is_empty() || envelope::is_sealed(&record.value) {
+        let Some(value) = self.text(record) else {
             return Ok(None);
+        };
+        let rewritten = self.rewrite(record, &value).await?;
+        Ok(rewritten.then(|| record.key.clone()))
+    }
+
+    /// The text of a record that has to be sealed.
+    fn text(&self, record: &Record) -> Option<Bytes> {
+        let Record {
+            key,
+            value,
+            revision,
+        } = record;
+        if value.is_empty() || self.sealer.open_at(key, value, *revision).is_ok() {
+            return None;
         }
-        let value = self.sealer.seal(&record.key, record.value.clone())?;
-        match self.inner.update(&record.key, value, record.revision).await {
-            Ok(_) => Ok(Some(record.key.clone())),
-            Err(Error::Conflict { .. }) => Ok(None),
-            Err(error) => Err(error),
+        if !envelope::is_sealed(value) {
+            return Some(value.clone());
         }
+        let opened = envelope::open(&self.sealer.keyring, key.as_str(), value).ok()?;
+        Some(opened.value)
     }
 
     fn is_foreign(&self, record: &Record) -> bool {
-        envelope::is_sealed(&record.value)
-            && self.sealer.open(&record.key, record.value.clone()).is_err()
+        let opened = || envelope::open(&self.sealer.keyring, record.key.as_str(), &record.value);
+        envelope::is_sealed(&record.value) && opened().is_err()
     }
 }

@@ -130,7 +130,13 @@ impl Keyring {
     #[must_use]
     pub fn open_at(&self, place: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let opened = super::envelope::open(self, place, sealed).ok()?;
-        Some(opened.to_vec())
+        Some(opened.value.to_vec())
+    }
+
+    /// Whether a sealed text claims to be sealed with the key that seals now.
+    #[must_use]
+    pub fn sealed_newest(&self, sealed: &[u8]) -> bool {
+        super::envelope::is_sealed_with(self.newest(), sealed)
     }
 
     /// A keyring that lives in memory only.

@@ -73,7 +73,8 @@ impl Sealed {
             options.after = page.records.last().map(|record| record.key.clone());
             for record in page.records {
                 let id = envelope::key_id(&record.value);
-                match (id, self.sealer.open(&record.key, record.value)) {
+                let opened = self.sealer.open(&record.key, record.value, record.revision);
+                match (id, opened) {
                     (Some(id), Ok(_)) => *in_use.entry(id).or_default() += 1,
                     _ => unreadable += 1,
                 }

@@ -187,6 +187,164 @@ async fn a_new_first_key_takes_over_by_resealing() {
     ));
 }
 
+/// A store whose values are bound to their writes, over the same file.
+fn bound(inner: &Arc<dyn Store>, home: &Path) -> Sealed {
+    Sealed::bound_to_writes(inner.clone(), keyring(home, &[KEY_A]), vec!["/".into()])
+}
+
+async fn raw(store: &dyn Store, at: &str) -> Bytes {
+    value(store, at).await.expect("it is there")
+}
+
+/// Puts the bytes there, whatever was there before.
+async fn put_back(inner: &dyn Store, at: &str, bytes: Bytes) -> Revision {
+    match inner.get(&key(at)).await.expect("it answers") {
+        Some(found) => inner.update(&key(at), bytes, found.revision).await,
+        None => inner.create(&key(at), bytes).await,
+    }
+    .expect("it is written")
+}
+
+async fn seen_by_all(store: &Sealed, at: &str) -> Vec<Bytes> {
+    let got = value(store, at).await.unwrap_or_default();
+    let page = store
+        .list("/", &ListOptions::default())
+        .await
+        .expect("it lists");
+    let listed = page
+        .records
+        .into_iter()
+        .find(|record| record.key.as_str() == at);
+    let revision = store.current_revision().await.expect("it answers");
+    let before = Revision::new(revision.get() - 1);
+    let mut watch = store.watch(before).await.expect("it is kept");
+    let batch = watch
+        .next()
+        .await
+        .expect("it goes on")
+        .expect("it is sound");
+    let mut seen = vec![got, listed.expect("it is there").value];
+    for event in batch.events {
+        if let Change::Put(value) = event.change {
+            seen.push(value);
+        }
+    }
+    seen
+}
+
+#[tokio::test]
+async fn what_was_deleted_or_replaced_cannot_be_put_back() {
+    let home = home();
+    let (inner, _) = pair(home.path(), &[KEY_A]);
+    let (running, at) = (bound(&inner, home.path()), "/g/r/n");
+    let first = running
+        .create(&key(at), text("1"))
+        .await
+        .expect("it is free");
+    let one = raw(&*inner, at).await;
+    let second = running
+        .update(&key(at), text("2"), first)
+        .await
+        .expect("ours");
+    let two = raw(&*inner, at).await;
+    assert_eq!(seen_by_all(&running, at).await, ["2", "2", "2"]);
+    running.delete(&key(at), second).await.expect("ours");
+
+    let none = vec![Bytes::new(); 3];
+    for bytes in [&one, &two] {
+        put_back(&*inner, at, bytes.clone()).await;
+        assert_eq!(seen_by_all(&running, at).await, none, "while it runs");
+        // A process that starts learns the history first, as a cache does.
+        let started = bound(&inner, home.path());
+        let mut history = started.watch(Revision::new(1)).await.expect("it is kept");
+        let seen = history
+            .next()
+            .await
+            .expect("it goes on")
+            .expect("it is sound");
+        assert!(seen.events.len() > 2);
+        assert_eq!(seen_by_all(&started, at).await, none, "after a restart");
+    }
+    for number in 0..20 {
+        let other = key(&format!("/g/r/other-{number}"));
+        running.create(&other, text("x")).await.expect("it is free");
+    }
+    put_back(&*inner, at, two).await;
+    let ignorant = bound(&inner, home.path());
+    assert_eq!(
+        seen_by_all(&ignorant, at).await,
+        none,
+        "without any history"
+    );
+}
+
+#[tokio::test]
+async fn a_value_that_others_overtook_is_sealed_again() {
+    let home = home();
+    let (inner, _) = pair(home.path(), &[KEY_A]);
+    let (late, at) = (bound(&inner, home.path()), "/g/r/n");
+    for number in 0..50 {
+        let other = key(&format!("/g/r/other-{number}"));
+        inner.create(&other, text("x")).await.expect("it is free");
+    }
+    // It knows nothing of those writes.
+    let created = late.create(&key(at), text("1")).await.expect("it is free");
+    let found = inner
+        .get(&key(at))
+        .await
+        .expect("it answers")
+        .expect("it is there");
+    assert_eq!(found.revision, created);
+    assert_eq!(
+        seen_by_all(&bound(&inner, home.path()), at).await,
+        ["1", "1", "1"]
+    );
+}
+
+#[tokio::test]
+async fn what_has_no_seal_or_one_without_a_stamp_is_adopted_on_request_alone() {
+    let home = home();
+    let (inner, old) = pair(home.path(), &[KEY_A]);
+    old.create(&key("/secret/r/a"), text("a"))
+        .await
+        .expect("it is free");
+    inner
+        .create(&key("/g/r/b"), text("b"))
+        .await
+        .expect("it is free");
+    let foreign = Keyring::generate().expect("random bytes");
+    let foreign = Sealed::bound_to_writes(inner.clone(), foreign, vec!["/".into()]);
+    foreign
+        .create(&key("/g/r/c"), text("c"))
+        .await
+        .expect("it is free");
+
+    let store = bound(&inner, home.path());
+    let listed = async || {
+        let page = store
+            .list("/", &ListOptions::default())
+            .await
+            .expect("it lists");
+        let values = page.records.into_iter().map(|record| record.value);
+        values.collect::<Vec<_>>()
+    };
+    assert_eq!(listed().await, ["", "", ""]);
+    let adopted = store.adopt("/").await.expect("it answers");
+    assert_eq!(
+        adopted
+            .sealed
+            .iter()
+            .map(Key::as_str)
+            .collect::<Vec<_>>()
+            .len(),
+        2
+    );
+    assert_eq!(adopted.foreign, [key("/g/r/c")]);
+    assert_eq!(listed().await, ["b", "", "a"]);
+    let again = store.adopt("/").await.expect("it answers");
+    assert_eq!(again.sealed, []);
+}
+
 #[track_caller]
 fn check_refused(lines: &str, mode: u32, expect: &str) {
     let home = home();

@@ -1,12 +1,19 @@
 //! What is in the way, in words, and that it is enough to take it out of the way.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::ByteString;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
+use storage::sealed::Keyring;
 
 use super::world::{API_SERVICE, NAMESPACE, SECRET, SERVICE, World, served, until};
+
+type Data = BTreeMap<String, ByteString>;
 
 const REGISTRATIONS: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
@@ -71,34 +78,166 @@ async fn rights_that_are_taken_away_are_named_and_heal_when_they_come_back() {
     task.abort();
 }
 
+/// Whoever may write the Secret gets nobody to trust a CA, neither by it nor by its deletion.
 #[tokio::test]
-async fn a_secret_that_makes_no_sense_is_told_and_what_is_served_stays() {
+async fn a_planted_ca_is_not_used_and_its_deletion_brings_a_new_one() {
+    let world = World::start().await;
+    let planted = World::start().await;
+    planted.replica().reconcile().await;
+    let planted = planted.secrets().get(SECRET).await.unwrap().data.unwrap();
+    let entries = |names: &[&str]| -> Data {
+        let entry = |name: &&str| {
+            (
+                (*name).to_owned(),
+                planted[&name.replace("next-", "").replace("previous-", "")].clone(),
+            )
+        };
+        names.iter().map(entry).collect()
+    };
+    let replica = world.replica();
+    replica.reconcile().await;
+    let whole = world.secrets().get(SECRET).await.unwrap().data.unwrap();
+    assert!(!whole.contains_key("ca.key") && !whole.contains_key("tls.key"));
+    let first = served(&replica);
+
+    // What stands there in the open is written again.
+    for names in [
+        &["next-ca.crt"][..],
+        &["previous-ca.crt", "previous-tls.crt"],
+        &["ca.crt", "tls.crt"],
+    ] {
+        patch(&world, entries(names)).await;
+        for replica in [&replica, &world.replica()] {
+            replica.reconcile().await;
+            assert_eq!((replica.trouble(), served(replica)), (None, first.clone()));
+        }
+        let now = world.secrets().get(SECRET).await.unwrap().data.unwrap();
+        assert_eq!(
+            now.keys().collect::<Vec<_>>(),
+            whole.keys().collect::<Vec<_>>()
+        );
+        assert_eq!(now["ca.crt"], whole["ca.crt"]);
+        assert_eq!(world.bundle().await, first.bundle.as_bytes());
+    }
+
+    // A seal of another place, one of another key, and none.
+    let foreign = Keyring::of_key(&[8; 32])
+        .unwrap()
+        .seal_at("serving ns/server-serving", b"{}");
+    for (state, why) in [
+        (
+            Some(ByteString(b"rubbish".to_vec())),
+            "was not written by this server",
+        ),
+        (
+            Some(ByteString(foreign.unwrap())),
+            "was not written by this server",
+        ),
+        (None, "holds in ca.crt what this server did not put there"),
+    ] {
+        let before = served(&replica);
+        patch_with(&world, json!({"data": {"state": state}})).await;
+        for replica in [&replica, &world.replica()] {
+            replica.reconcile().await;
+            let trouble = replica.trouble().unwrap();
+            assert!(
+                trouble.starts_with(&format!("Secret ns/server-serving {why}")),
+                "{trouble}"
+            );
+            assert!(
+                trouble.ends_with(": delete it, and a new one is made"),
+                "{trouble}"
+            );
+        }
+        assert_eq!(served(&replica), before, "the last good one is served");
+        world.delete(&format!("/api/v1/namespaces/{NAMESPACE}/secrets/{SECRET}"));
+        replica.reconcile().await;
+        replica.reconcile().await;
+        assert_eq!(replica.trouble(), None);
+        let after = served(&replica);
+        assert_ne!(after, before);
+        let bundle = String::from_utf8(world.bundle().await).unwrap();
+        assert_eq!(bundle, after.bundle);
+        assert!(!bundle.contains(std::str::from_utf8(&planted["ca.crt"].0).unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_secret_of_a_version_without_seals_is_taken_over_once() {
     let world = World::start().await;
     let replica = world.replica();
     replica.reconcile().await;
-    let before = served(&replica);
-    let broken = json!({"data": {"tls.key": ByteString(b"rubbish".to_vec())}});
-    let (params, patch) = (PatchParams::default(), Patch::Merge(broken));
-    world
-        .secrets()
-        .patch(SECRET, &params, &patch)
-        .await
-        .unwrap();
-
-    for replica in [&replica, &world.replica()] {
-        replica.reconcile().await;
-        assert_eq!(
-            replica.trouble().unwrap(),
-            "Secret ns/server-serving holds in tls.crt what this server did not put there (not a private key in PEM): delete it, and a new one is made"
-        );
-    }
-    assert_eq!(served(&replica), before);
-    assert_eq!(world.bundle().await, before.bundle.as_bytes());
-
-    world.delete(&format!("/api/v1/namespaces/{NAMESPACE}/secrets/{SECRET}"));
     replica.reconcile().await;
-    assert_eq!(replica.trouble(), None);
-    assert_eq!(served(&replica), before);
+    let first = served(&replica);
+    let sealed = world.secrets().get(SECRET).await.unwrap().data.unwrap();
+    let ring = Keyring::of_key(&[7; 32]).unwrap();
+    let plain = ring.open_at("serving ns/server-serving", &sealed["state"].0);
+    let plain: Data = serde_json::from_slice(&plain.unwrap()).unwrap();
+    assert!(plain.contains_key("ca.key"));
+    let put_plain = async || {
+        world.delete(&format!("/api/v1/namespaces/{NAMESPACE}/secrets/{SECRET}"));
+        let secrets = format!("/api/v1/namespaces/{NAMESPACE}/secrets");
+        world.post(
+            &secrets,
+            &json!({"metadata": {"name": SECRET}, "data": plain}),
+        );
+    };
+    put_plain().await;
+    let late = world.replica();
+    late.reconcile().await;
+    assert_eq!(
+        late.trouble().unwrap(),
+        "Secret ns/server-serving was not written by this server: delete it, and a new one is made"
+    );
+
+    // As it was before the upgrade.
+    world.delete(&format!(
+        "/api/v1/namespaces/{NAMESPACE}/configmaps/{}",
+        host::sealing::NAME
+    ));
+    put_plain().await;
+    let late = world.replica();
+    late.reconcile().await;
+    late.reconcile().await;
+    assert_eq!((late.trouble(), served(&late)), (None, first));
+    let now = world.secrets().get(SECRET).await.unwrap().data.unwrap();
+    assert!(now.contains_key("state") && !now.contains_key("ca.key"));
+}
+
+/// An administrator puts a new key before the old one, and takes the old one away later.
+#[tokio::test]
+async fn the_state_is_sealed_again_with_a_newer_key() {
+    let world = World::start().await;
+    let replica = world.replica();
+    replica.reconcile().await;
+    let first = served(&replica);
+    let keys = world.cluster.folder().join("keys");
+    let line = |id: u64, key: [u8; 32]| format!("{id:016x}:{}\n", STANDARD.encode(key));
+    let sealed = || async {
+        let data = world.secrets().get(SECRET).await.unwrap().data.unwrap();
+        data["state"].0.clone()
+    };
+    let old = sealed().await[1..9].try_into().unwrap();
+    let old = line(u64::from_be_bytes(old), [7; 32]);
+    for lines in [line(1, [1; 32]) + &old, line(1, [1; 32])] {
+        std::fs::write(&keys, lines).unwrap();
+        std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let started = world.replica_with(Keyring::load(&keys).unwrap());
+        started.reconcile().await;
+        started.reconcile().await;
+        assert_eq!((started.trouble(), served(&started)), (None, first.clone()));
+        assert_eq!(sealed().await[1..9], [0, 0, 0, 0, 0, 0, 0, 1]);
+    }
+}
+
+async fn patch(world: &World, data: Data) {
+    patch_with(world, json!({"data": data})).await;
+}
+
+async fn patch_with(world: &World, patch: serde_json::Value) {
+    let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+    let patched = world.secrets().patch(SECRET, &params, &patch).await;
+    patched.unwrap();
 }
 
 /// The rights of the chart, as far as they concern the certificate.

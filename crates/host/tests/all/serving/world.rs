@@ -7,7 +7,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use certificates::Certificate;
-use host::serving::{Served, Serving, ServingOptions};
+use host::sealing::Sealing;
+use host::serving::{Served, Serving, ServingOptions, ServingSeal};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
@@ -20,6 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use serde_json::{Value, json};
+use storage::sealed::Keyring;
 use test_cluster::http::{Request, expect};
 use test_cluster::{Options, TestCluster};
 use tokio::net::{TcpListener, TcpStream};
@@ -113,6 +115,15 @@ impl World {
     }
 
     pub(super) fn replica_as(&self, client: Client) -> Arc<Serving> {
+        self.build(client, Keyring::of_key(&[7; 32]).unwrap())
+    }
+
+    /// A replica with these keys.
+    pub(super) fn replica_with(&self, keyring: Keyring) -> Arc<Serving> {
+        self.build(self.host.clone(), keyring)
+    }
+
+    fn build(&self, client: Client, keyring: Keyring) -> Arc<Serving> {
         let options = ServingOptions {
             namespace: NAMESPACE.to_owned(),
             service: SERVICE.to_owned(),
@@ -121,7 +132,11 @@ impl World {
             api_service: API_SERVICE.to_owned(),
         };
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        Arc::new(Serving::new(client, clock, &options))
+        let seal = ServingSeal {
+            keyring: Arc::new(keyring),
+            sealing: Sealing::new(self.host.clone(), NAMESPACE),
+        };
+        Arc::new(Serving::new(client, clock, &options, seal))
     }
 
     /// A client as this user, who may do nothing unless a role says so.
