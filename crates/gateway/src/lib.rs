@@ -39,5 +39,7 @@ pub mod upstream;
 
 #[cfg(test)]
 mod fake_cluster;
+#[cfg(test)]
+mod fuzz;
 
 pub use gateway::{Gateway, GatewayParts};
