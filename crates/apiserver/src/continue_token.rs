@@ -120,4 +120,35 @@ mod tests {
         refused(r#"{"v":"meta.k8s.io/v1","rv":1,"start":"/a\u0000"}"#);
         assert_eq!(ContinueToken::decode("%%%").unwrap_err().http_code(), 400);
     }
+
+    #[test]
+    fn fuzz_continue_tokens() {
+        let token = |revision| {
+            let after = "ns/name".to_owned();
+            ContinueToken { revision, after }.encode()
+        };
+        let (with, without) = (token(Some(7)), token(None));
+        let target = fuzz::Target {
+            name: "continue_token",
+            seeds: &[
+                with.as_bytes(),
+                without.as_bytes(),
+                br#"{"v":"meta.k8s.io/v1","rv":1,"start":"a\u0000"}"#,
+            ],
+            dictionary: &["\\u0000", "..", "/", "\"rv\":", "-1", "="],
+        };
+        target.run(|input| {
+            let text = String::from_utf8_lossy(input);
+            let encoded = URL_SAFE_NO_PAD.encode(input);
+            for text in [&*text, &encoded] {
+                if let Ok(token) = ContinueToken::decode(text) {
+                    assert_eq!(ContinueToken::decode(&token.encode()), Ok(token.clone()));
+                    let is_below = token.after.split('/').all(|it| it != ".." && it != ".");
+                    assert!(is_below && !token.after.starts_with('/'), "{token:?}");
+                }
+            }
+            let read = ContinueToken::decode(&encoded);
+            read.map_or_else(|status| status.message, |_| "ok".to_owned())
+        });
+    }
 }

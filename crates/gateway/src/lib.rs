@@ -40,6 +40,8 @@ pub mod upstream;
 
 #[cfg(test)]
 mod fake_cluster;
+#[cfg(test)]
+mod fuzz;
 
 pub use edge::credential_owner::LoginClient;
 pub use gateway::{Gateway, GatewayParts};

@@ -206,4 +206,6 @@ fn make_parent(path: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -33,3 +33,5 @@ pub use provider::Provider;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod fuzz;
