@@ -188,6 +188,8 @@ fn server(provider: &OidcProvider) -> Server {
         format!("--oidc-client-id={CLIENT}"),
         format!("--oidc-ca-file={}", provider.ca_file().display()),
         "--oidc-username-prefix=-".to_owned(),
+        // For the device code, which this provider does not bind, and a token from elsewhere.
+        format!("--oidc-unbound-client-ids={CLIENT}"),
     ];
     let options = e2e::server::Options {
         arguments: arguments.to_vec(),
