@@ -277,6 +277,7 @@ impl Domain {
                 signers: self.signers.clone(),
                 validity: self.validity(),
                 enabled: Arc::new(move || features.enabled(feature::EXT_KUBECONFIGS)),
+                endpoints: Arc::new(self.kubeconfig_resource()),
             },
             users: Arc::clone(&self.users),
             origins: Arc::clone(&self.origins),

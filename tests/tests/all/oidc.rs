@@ -106,7 +106,15 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
     assert_eq!(created["status"].get("tokens"), None);
 
     // What she exchanges her login for ends with the record, and for a while with its suspension.
-    let token = login(&server, &bearer(exchange(&alice, &name)));
+    let exchanged = exchange(&alice, &name);
+    let addresses = exchanged.json().unwrap()["status"]["endpoints"].clone();
+    let cluster = &file["clusters"][0]["cluster"];
+    let expected = json!([{
+        "server": cluster["server"],
+        "certificateAuthorityData": cluster["certificate-authority-data"],
+    }]);
+    assert_eq!(addresses, expected, "those of the file");
+    let token = login(&server, &bearer(exchanged));
     assert_eq!(status(&token, &record::at(&name)), 200);
     suspend(&alice, &name, true);
     assert_eq!(status(&token, record::PATH), 401);
