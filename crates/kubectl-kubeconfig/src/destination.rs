@@ -97,6 +97,11 @@ impl Destination {
     }
 }
 
+/// Whether a text is an `https` URL of a cluster, without anything that two readers may read differently.
+pub(crate) fn is_plain_address(text: &str) -> bool {
+    Address::parse(text).is_ok()
+}
+
 /// The addresses behind the server of a login.
 fn own(target: &Target, login: &Trust) -> Result<Vec<Allowed>> {
     let behind = server_url::behind(&target.server, &target.cluster);

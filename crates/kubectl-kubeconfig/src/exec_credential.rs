@@ -151,6 +151,11 @@ pub(crate) fn server_trust(config: &ExecClusterConfig) -> Result<Option<Trust>> 
     trust(Some(&config.certificate_authority_data))
 }
 
+/// Checks the CA data of a file; empty for the authorities of the machine.
+pub(crate) fn check_trust(data: &str) -> Result<()> {
+    trust(Some(data)).map(|_| ())
+}
+
 fn trust(data: Option<&str>) -> Result<Option<Trust>> {
     let Some(data) = data.filter(|data| !data.is_empty()) else {
         return Ok(None);

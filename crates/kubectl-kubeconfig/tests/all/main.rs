@@ -7,10 +7,12 @@
 
 mod browser;
 mod consent;
+mod create;
 mod credential;
 mod destination;
 mod fake;
 mod login;
+mod merge;
 mod plugin;
 mod proxy;
 mod server_answer;
