@@ -10,12 +10,21 @@ set -euo pipefail
 (($# == 4)) || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 readonly version=$1 homepage=$2 url=$3 folder=$4
 
-[[ $version =~ ^v[0-9]+\.[0-9]+\.[0-9]+ ]] || { printf 'krew-manifest: %s is no version such as v1.2.3\n' "$version" >&2; exit 2; }
+[[ $version =~ ^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$ ]] ||
+  { printf 'krew-manifest: %q is not a version such as v1.2.3\n' "$version" >&2; exit 2; }
+for address in "$homepage" "$url"; do
+  [[ $address =~ ^https://[0-9A-Za-z.:-]+(/[][0-9A-Za-z._~:/?#@!\$\&\'()*+,\;=%-]*)?$ ]] ||
+    { printf 'krew-manifest: %q is not an https URL\n' "$address" >&2; exit 2; }
+done
+
+# Escapes what sed would read in a replacement between bars.
+escape() { sed 's/[\\&|]/\\&/g' <<<"$1"; }
 
 # Fails where an archive is missing.
 sum() { sha256sum "$folder/kubectl-kubeconfig-$1.tar.gz" | cut -d ' ' -f 1; }
 
-substitutions=(-e '1d' -e "s|VERSION|$version|" -e "s|HOMEPAGE|$homepage|" -e "s|uri: URL/|uri: $url/|")
+substitutions=(-e '1d' -e "s|VERSION|$(escape "$version")|" -e "s|HOMEPAGE|$(escape "$homepage")|"
+  -e "s|uri: URL/|uri: $(escape "$url")/|")
 for platform in linux-amd64 linux-arm64 darwin-amd64 darwin-arm64; do
   name=${platform^^}
   hash=$(sum "$platform")

@@ -83,6 +83,7 @@ impl HostOptions {
             format!("oidc.clientId={}", oidc_provider::CLIENT),
             format!("oidc.caConfigMap={name}"),
             "oidc.usernamePrefix=-".to_owned(),
+            format!("oidc.unboundClientIds={{{}}}", oidc_provider::CLIENT),
         ]);
         self.objects.push(json!({
             "apiVersion": "v1", "kind": "ConfigMap",

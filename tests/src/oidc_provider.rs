@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use api::plugin::login_binding::{HEADER, LoginBinding};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -33,6 +34,23 @@ const REDIRECT: &str = "http://127.0.0.1:1/callback";
 /// A pair of PKCE (RFC 7636, appendix B).
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// An ID token that is bound to a server.
+#[derive(Clone, Debug)]
+pub struct BoundToken {
+    /// The bearer token.
+    pub token: String,
+    /// The value of the header [`HEADER`].
+    pub binding: String,
+}
+
+impl BoundToken {
+    /// The client with this token as its credential.
+    pub fn of(&self, client: &Client) -> Client {
+        let client = client.with_token(&self.token);
+        client.with_header(HEADER, &self.binding)
+    }
+}
 
 /// A running provider; killed when dropped.
 #[derive(Debug)]
@@ -126,13 +144,34 @@ impl OidcProvider {
         Ok(())
     }
 
-    /// An ID token of a user: the login with password and PKCE, as a browser and a client do it.
+    /// An ID token of a user that is bound to no server: the login with password and PKCE, as a browser and
+    /// a client do it.
     ///
     /// # Errors
     /// The provider does not let them in.
     pub fn id_token(&self, user: &str) -> anyhow::Result<String> {
+        self.id_token_with(user, "n")
+    }
+
+    /// An ID token of a user that is bound to the server at this URL, as the plugin gets it, and the header
+    /// that goes with it.
+    ///
+    /// # Errors
+    /// The provider does not let them in.
+    pub fn bound_id_token(&self, user: &str, server: &str) -> anyhow::Result<BoundToken> {
+        let mut random = [0; 32];
+        aws_lc_rs::rand::fill(&mut random)?;
+        let binding = LoginBinding::new(random);
+        Ok(BoundToken {
+            token: self.id_token_with(user, &binding.nonce(&server.parse()?))?,
+            binding: binding.encode(),
+        })
+    }
+
+    fn id_token_with(&self, user: &str, nonce: &str) -> anyhow::Result<String> {
+        let nonce = encode(nonce);
         let asked = format!(
-            "/auth?client_id={CLIENT}&response_type=code&scope=openid%20email&state=s&nonce=n\
+            "/auth?client_id={CLIENT}&response_type=code&scope=openid%20email&state=s&nonce={nonce}\
              &redirect_uri={}&code_challenge={CHALLENGE}&code_challenge_method=S256",
             encode(REDIRECT)
         );

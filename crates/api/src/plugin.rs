@@ -1,9 +1,14 @@
-//! What the server tells the kubectl plugin: in kubeconfig files, and at one address that everybody
-//! may read. Neither holds a secret.
+//! What the server says to the kubectl plugin: in kubeconfig files, and at one address that everybody
+//! may read. Neither holds a secret. [`login_binding`] is what both derive from a login.
+
+pub mod login_binding;
+mod server_url;
 
 use serde::{Deserialize, Serialize};
 
 use crate::decoding::null_as_zero;
+
+pub use server_url::{InvalidServerUrl, ServerUrl};
 
 /// The extension of a cluster entry that client-go hands to the plugin as `spec.cluster.config`.
 pub const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
@@ -54,6 +59,14 @@ pub struct ExecClusterConfig {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LoginDiscovery {
+    /// The URL of the server, which ID tokens must be bound to; empty where an older server does not
+    /// publish it.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub server: String,
+
     /// The OpenID Connect provider whose ID tokens the server accepts; absent where it accepts none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oidc: Option<OidcLogin>,
@@ -82,6 +95,13 @@ pub struct OidcLogin {
         deserialize_with = "null_as_zero"
     )]
     pub certificate_authority_data: String,
+
+    /// Whether the server also accepts ID tokens of this client that are not bound to it.
+    #[serde(
+        skip_serializing_if = "std::ops::Not::not",
+        deserialize_with = "null_as_zero"
+    )]
+    pub unbound: bool,
 }
 
 #[cfg(test)]
@@ -118,11 +138,12 @@ mod tests {
     fn a_server_without_provider_says_nothing() {
         let discovery = LoginDiscovery::default();
         assert_eq!(serde_json::to_value(&discovery).unwrap(), json!({}));
-        let json = json!({"oidc": {
+        let json = json!({"server": "https://example.com", "oidc": {
             "issuer": "https://idp.example.com",
             "clientID": "kubectl",
             "scopes": ["openid"],
             "certificateAuthorityData": "LS0t",
+            "unbound": true,
         }});
         let discovery: LoginDiscovery = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_value(&discovery).unwrap(), json);

@@ -131,6 +131,7 @@ fn definitions_have_names_unique_among_all_groups() {
         "io.cattle.ext.v1.KubeconfigStatus",
         "io.cattle.ext.v1.SigningKeyInfo",
         "io.cattle.ext.v1.Token",
+        "io.cattle.ext.v1.TokenEndpoint",
         "io.cattle.ext.v1.TokenPrincipal",
         "io.cattle.ext.v1.TokenReference",
         "io.cattle.ext.v1.TokenSpec",

@@ -55,6 +55,12 @@ impl Certificate {
         Ok(all)
     }
 
+    /// Whether it is for this public key, a SubjectPublicKeyInfo in DER.
+    #[must_use]
+    pub fn is_for_key(&self, public_key: &[u8]) -> bool {
+        self.public_key == public_key
+    }
+
     /// Whether the key of `authority` signed it; their times are not looked at.
     #[must_use]
     pub fn is_signed_by(&self, authority: &Self) -> bool {

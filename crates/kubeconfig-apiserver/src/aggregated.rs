@@ -265,7 +265,7 @@ fn for_users(
     let server = GenericServer::builder(Arc::new(authorizer), Arc::clone(clock))
         .authenticator(Arc::new(tokens))
         .version(version());
-    let server = domain.serve_downloads(login.serve(server, clock));
+    let server = domain.serve_downloads(login.serve(server, domain.own_url(), clock));
     let server = domain.serve(domain.serve_clusters(server));
     Ok(server
         .review(SelfSubjectReviews::new())

@@ -18,12 +18,14 @@ use gateway::prober::{self, Prober};
 use gateway::upstream;
 use gateway::{Gateway, GatewayParts, LoginClient};
 use kubeconfigs::download::{self, Downloads};
+use kubeconfigs::file::ServerHost;
 use kubeconfigs::resource::{KubeconfigParts, Kubeconfigs, ManagedEndpoints};
 use machinery::status::Status;
 use machinery::time::Clock;
 use management::cluster_secret::ClusterSecrets;
 use management::feature::Features;
 use management::settings::{Fixed, InvalidSetting, Settings};
+use oidc::OwnUrl;
 use storage::Store;
 use storage::cache::{Cache, CacheBuilder};
 use storage::sealed::Sealed;
@@ -211,6 +213,15 @@ impl Domain {
         )
     }
 
+    /// The URL of this server as files name it, to which logins are bound.
+    pub(crate) fn own_url(&self) -> OwnUrl {
+        let settings = self.settings.clone();
+        Arc::new(move || {
+            let host = ServerHost::from_url(&settings.effective(setting::SERVER_URL))?;
+            format!("https://{}", host.as_str()).parse().ok()
+        })
+    }
+
     fn open_id(&self) -> OpenId {
         let settings = self.settings.clone();
         OpenId {
@@ -269,6 +280,7 @@ impl Domain {
                 signers: self.signers.clone(),
                 validity: self.validity(),
                 enabled: Arc::new(move || features.enabled(feature::EXT_KUBECONFIGS)),
+                endpoints: Arc::new(self.kubeconfig_resource()),
             },
             users: Arc::clone(&self.users),
             origins: Arc::clone(&self.origins),

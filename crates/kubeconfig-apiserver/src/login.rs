@@ -1,4 +1,4 @@
-//! How users log in beside certificates and minted tokens: the OpenID Connect provider, and what the kubectl plugin is told of it.
+//! How users log in with ID tokens of an OpenID Connect provider, and the document from which the kubectl plugin learns about it.
 
 use std::fs;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use gateway::LoginClient;
+use machinery::status::Status;
 use machinery::time::Clock;
-use oidc::{Config, OidcAuthenticator, Options, Provider};
+use oidc::{Config, OidcAuthenticator, Options, OwnUrl, Provider};
 
 use crate::args::IdTokenArgs;
 use crate::tasks::Tasks;
@@ -23,8 +24,8 @@ const MAX_AGE_SECS: u32 = 300;
 /// How users log in.
 pub(crate) struct Login {
     oidc: Option<Oidc>,
-    /// What the plugin is told.
-    discovery: Bytes,
+    /// The document for the plugin, without the URL of the server.
+    discovery: LoginDiscovery,
 }
 
 struct Oidc {
@@ -44,25 +45,28 @@ impl Login {
             let config = Config::new(options(args, issuer))?;
             let authorities = authorities(args)?;
             let provider = Provider::new(issuer, authorities.as_deref())?;
-            discovery.oidc = Some(told(args, &config, authorities));
+            discovery.oidc = Some(published(args, &config, authorities));
             oidc = Some(Oidc {
                 config,
                 provider: Arc::new(provider),
             });
         }
-        Ok(Self {
-            oidc,
-            discovery: serde_json::to_vec(&discovery)?.into(),
-        })
+        Ok(Self { oidc, discovery })
     }
 
-    /// Recognises ID tokens, and says how to get them. Who may read that is the authorizer's to know.
-    pub(crate) fn serve(&self, server: Builder, clock: &Arc<dyn Clock>) -> Builder {
-        let content = self.discovery.clone();
+    /// Accepts ID tokens that are bound to this URL, and publishes how to get them. The authorizer decides
+    /// who may read that.
+    pub(crate) fn serve(
+        &self,
+        server: Builder,
+        own_url: OwnUrl,
+        clock: &Arc<dyn Clock>,
+    ) -> Builder {
+        let (discovery, published) = (self.discovery.clone(), Arc::clone(&own_url));
         let document = PublicDocument {
             media_type: "application/json",
             max_age_secs: MAX_AGE_SECS,
-            content: Arc::new(move || Ok(content.clone())),
+            content: Arc::new(move || content(&discovery, &published)),
         };
         let server = server.mount(LOGIN_PATH, document.service(), true);
         let Some(oidc) = &self.oidc else {
@@ -70,6 +74,7 @@ impl Login {
         };
         let (config, provider) = (oidc.config.clone(), Arc::clone(&oidc.provider));
         let id_tokens = OidcAuthenticator::new(config, provider, Arc::clone(clock));
+        let id_tokens = id_tokens.bound_to(own_url);
         server.authenticator(Arc::new(id_tokens))
     }
 
@@ -91,6 +96,17 @@ impl Login {
     }
 }
 
+/// The document, with the URL of the server at the moment.
+fn content(discovery: &LoginDiscovery, own_url: &OwnUrl) -> Result<Bytes, Status> {
+    let discovery = LoginDiscovery {
+        server: own_url().map(String::from).unwrap_or_default(),
+        ..discovery.clone()
+    };
+    let json = serde_json::to_vec(&discovery);
+    let json = json.map_err(|_| Status::internal("the login document cannot be written"))?;
+    Ok(json.into())
+}
+
 fn options(args: &IdTokenArgs, issuer: &str) -> Options {
     Options {
         issuer_url: issuer.to_owned(),
@@ -101,6 +117,7 @@ fn options(args: &IdTokenArgs, issuer: &str) -> Options {
         groups_prefix: args.oidc_groups_prefix.clone(),
         required_claims: args.oidc_required_claim.iter().cloned().collect(),
         signing_algs: args.oidc_signing_algs.clone(),
+        unbound_client_ids: args.oidc_unbound_client_ids.clone(),
     }
 }
 
@@ -112,8 +129,8 @@ fn authorities(args: &IdTokenArgs) -> Result<Option<String>> {
     read.transpose()
 }
 
-/// What the plugin is told of the provider.
-fn told(args: &IdTokenArgs, config: &Config, authorities: Option<String>) -> OidcLogin {
+/// What the plugin needs to know of the provider.
+fn published(args: &IdTokenArgs, config: &Config, authorities: Option<String>) -> OidcLogin {
     let scopes = match args.oidc_login_scopes.is_empty() {
         true => config.scopes(),
         false => args.oidc_login_scopes.clone(),
@@ -125,5 +142,6 @@ fn told(args: &IdTokenArgs, config: &Config, authorities: Option<String>) -> Oid
         certificate_authority_data: authorities
             .map(|pem| STANDARD.encode(pem))
             .unwrap_or_default(),
+        unbound: config.accepts_unbound(),
     }
 }

@@ -172,5 +172,6 @@ fn generic_server(
         .authenticator(Arc::new(certificates))
         .authenticator(Arc::new(tokens))
         .version(version());
-    Ok(kinds.serve(login.serve(builder, clock)).build())
+    let builder = login.serve(builder, kinds.domain.own_url(), clock);
+    Ok(kinds.serve(builder).build())
 }

@@ -142,7 +142,7 @@ impl Kubeconfigs {
     }
 
     /// Leaves each cluster its managed endpoint and no other.
-    fn go_to_managed(&self, clusters: &mut [FileCluster]) -> Result<(), Status> {
+    pub(crate) fn go_to_managed(&self, clusters: &mut [FileCluster]) -> Result<(), Status> {
         for cluster in clusters {
             let id = &cluster.id;
             let url = (self.managed)(id).ok_or_else(|| {
@@ -178,7 +178,7 @@ impl Kubeconfigs {
     }
 
     /// Where users reach this server: as configured, else as this request did.
-    fn server_host(&self, cx: &RequestContext) -> Result<ServerHost, Status> {
+    pub(crate) fn server_host(&self, cx: &RequestContext) -> Result<ServerHost, Status> {
         let configured = ServerHost::from_url(&self.settings.effective(setting::SERVER_URL));
         configured
             .or_else(|| ServerHost::from_authority(&cx.host))

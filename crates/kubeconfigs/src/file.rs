@@ -25,6 +25,7 @@
 
 use std::collections::BTreeMap;
 
+use api::ext::token::TokenEndpoint;
 use api::plugin::OidcLogin;
 use jiff::Timestamp;
 use tokens::secret::{Bearer, SecretString};
@@ -168,6 +169,19 @@ pub fn build(spec: &FileSpec<'_>) -> Result<KubeconfigFile, FileError> {
         content: document::write(&spec.record, &entries),
         current_cluster: current.map(|cluster| cluster.id.clone()),
     })
+}
+
+/// The addresses of a file, in the order of its entries.
+///
+/// # Errors
+/// As [`build`].
+pub fn endpoints(spec: &FileSpec<'_>) -> Result<Vec<TokenEndpoint>, FileError> {
+    let entries = Entries::collect(spec, None)?;
+    let endpoint = |target: entries::Target| TokenEndpoint {
+        server: target.server,
+        certificate_authority_data: target.ca_data,
+    };
+    Ok(entries.targets.into_iter().map(endpoint).collect())
 }
 
 fn current_cluster<'a>(spec: &FileSpec<'a>) -> Result<Option<&'a FileCluster>, FileError> {

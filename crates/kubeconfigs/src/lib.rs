@@ -13,5 +13,6 @@ pub mod file;
 pub mod resource;
 
 mod create;
+mod endpoints;
 mod request;
 mod ttl;

@@ -19,7 +19,8 @@ use crate::folder::Folder;
 use crate::http_client::{Answer, Content, HttpClient, LIMIT, Route};
 use crate::identity::identity;
 use crate::login::lock;
-use crate::server_url::ServerUrl;
+use crate::say::Remedy;
+use crate::server_url::{self, ServerUrl};
 use crate::session::{self, Session};
 
 /// A server, and somebody there.
@@ -107,9 +108,10 @@ impl Access {
 
 /// What to do without a login.
 pub(crate) fn not_logged_in(server: &ServerUrl) -> anyhow::Error {
-    anyhow!(
-        "you are not logged in at {server}; run:\n\n    kubectl kubeconfig login --server={server}\n"
-    )
+    anyhow!(Remedy {
+        problem: format!("you are not logged in at {server}; run"),
+        command: format!("kubectl kubeconfig login --server={server}"),
+    })
 }
 
 /// A context of the files.
@@ -147,7 +149,7 @@ impl Chosen {
         let origin = origins.find(|(context, _)| *context == name);
         let server = origin.and_then(|(_, origin)| origin.server_url());
         Ok(Some(Self {
-            server: server.or_else(|| ServerUrl::in_front_of(&address).ok()),
+            server: server.or_else(|| server_url::in_front_of(&address).ok()),
             merged,
             name,
             address,

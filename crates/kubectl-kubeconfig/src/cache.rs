@@ -5,6 +5,7 @@
 //! looked at for [`UNCHECKED`] is shown to the server before it is handed out again.
 
 use anyhow::{Context, Result};
+use api::ext::token::TokenEndpoint;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -33,6 +34,9 @@ pub(crate) struct Cached {
     pub(crate) credential: Credential,
     /// The name of the token at the server; empty for a certificate.
     pub(crate) token_name: String,
+    /// The addresses that the server named for it.
+    #[serde(default)]
+    pub(crate) endpoints: Vec<TokenEndpoint>,
     /// Until when it counts.
     pub(crate) expires: Timestamp,
     /// When the server last honoured it.
@@ -63,6 +67,7 @@ impl Cached {
         Self {
             credential,
             token_name,
+            endpoints: Vec::new(),
             expires: end.checked_sub(margin).unwrap_or(now),
             checked: now,
         }

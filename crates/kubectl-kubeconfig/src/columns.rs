@@ -1,13 +1,10 @@
 //! Tables as kubectl prints them.
 
-/// Rows with their columns below each other, three spaces apart. What a terminal would take for a
-/// command is left out.
+use crate::say::printable;
+
+/// Rows with their columns below each other, three spaces apart, of characters that a terminal shows.
 pub(crate) fn columns(rows: &[Vec<String>]) -> String {
-    let clean = |cell: &String| {
-        cell.chars()
-            .filter(|it| !it.is_control())
-            .collect::<String>()
-    };
+    let clean = |cell: &String| printable(cell);
     let rows: Vec<Vec<String>> = rows
         .iter()
         .map(|row| row.iter().map(clean).collect())

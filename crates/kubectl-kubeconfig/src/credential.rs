@@ -5,12 +5,16 @@
 //! got. So fifty clients that start together cost one login and one exchange.
 //!
 //! Where the login has ended and the user can be asked, the user logs in here; else the program says
-//! what to run, and fails. One refusal is an answer to all who wait.
+//! what to run, and fails. One refusal is an answer to all who wait. A server that the user never named
+//! gets a login only after a question that shows it: the file may be anyone's.
+//!
+//! Before a credential is handed out, the address that kubectl will send it to is checked
+//! ([`crate::destination`]).
 
 use std::io::{Write, stdout};
 
 use anyhow::{Context, Result, anyhow, bail};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use machinery::time::Clock;
 
 use crate::access::not_logged_in;
@@ -23,11 +27,13 @@ use crate::folder::{Folder, Lock};
 use crate::http_client::HttpClient;
 use crate::identity::identity;
 use crate::key::key;
-use crate::login::{self, Way};
+use crate::known::{self, Known};
+use crate::login::{self, Attempt, Vouched, Way};
 use crate::oidc::code::Browser;
 use crate::say;
 use crate::session::{self, Session};
 use crate::target::Target;
+use crate::trust::MachineRoots;
 
 /// Runs the command.
 pub(crate) async fn run(
@@ -42,9 +48,13 @@ pub(crate) async fn run(
     let search = Search {
         folder: &folder,
         target: &target,
+        machine_roots: &environment.machine_roots,
         clock,
         interactive: asked && environment.is_terminal,
     };
+    if !request.is_by_hand() {
+        known::check_roots(&folder, &target.server, &environment.machine_roots)?;
+    }
     let cached = search.credential().await?;
     let answer = request.answer(&cached.credential, cached.expires);
     writeln!(stdout(), "{answer}").context("stdout is closed")
@@ -54,10 +64,14 @@ pub(crate) async fn run(
 struct Search<'a> {
     folder: &'a Folder,
     target: &'a Target,
+    machine_roots: &'a MachineRoots,
     clock: &'a dyn Clock,
     /// Whether the user may be asked something.
     interactive: bool,
 }
+
+/// How long a failed login at a server that the user never named is an answer. kubectl asks several times.
+const FAILED: SignedDuration = SignedDuration::from_secs(5);
 
 /// What an exchange of one login came to.
 enum Found {
@@ -110,18 +124,31 @@ impl Search<'_> {
         for session in self.sessions()? {
             let cached = cache::get(self.folder, &session, self.target, now)?;
             if let Some(cached) = cached.filter(|it| it.state(now) == State::Good) {
+                self.check_destination(&session, &cached)?;
                 return Ok(Some(cached));
             }
         }
         Ok(None)
     }
 
-    /// A credential that the server still honours; one that was taken back is forgotten.
+    /// Checks that the credential may go where kubectl will send it.
+    fn check_destination(&self, session: &Session, cached: &Cached) -> Result<()> {
+        match &self.target.destination {
+            Some(it) => it.check(self.target, &session.trust, &cached.endpoints),
+            None => Ok(()),
+        }
+    }
+
+    /// A credential that the server still honours; one that was revoked is forgotten. One that may not go
+    /// where kubectl will send it is passed over: the server may name other addresses by now.
     async fn looked_at(&self, session: &Session) -> Result<Option<Cached>> {
         let now = self.clock.now();
         let Some(mut cached) = cache::get(self.folder, session, self.target, now)? else {
             return Ok(None);
         };
+        if self.check_destination(session, &cached).is_err() {
+            return Ok(None);
+        }
         if self.is_over(session, &cached).await? {
             cache::remove(self.folder, session, self.target)?;
             return Ok(None);
@@ -178,6 +205,7 @@ impl Search<'_> {
         Ok(match exchanged {
             Exchange::Given(cached) => {
                 cache::put(self.folder, session, self.target, &cached)?;
+                self.check_destination(session, &cached)?;
                 Found::Credential(cached)
             }
             Exchange::LoginEnded => Found::LoginEnded,
@@ -198,37 +226,81 @@ impl Search<'_> {
     /// A new login, where the user can be asked.
     async fn logged_in(&self) -> Result<Session> {
         let server = &self.target.server;
-        if !self.interactive {
+        let known = known::find(self.folder, server)?;
+        if !self.interactive || known.is_none() && self.failed_just_now()? {
             return Err(not_logged_in(server));
         }
-        let route = self
-            .target
-            .route(&self.target.trust.clone().unwrap_or_default());
-        let browser = Browser {
-            open: true,
-            port: 0,
-        };
-        let session = login::by_provider(server, &route, Way::Browser(browser), self.clock).await;
+        let session = self.log_in(known).await;
         if session.is_err() {
             let now = self.clock.now().to_string();
             self.folder.write(&self.failure(), now.as_bytes())?;
         }
-        let session = session?;
-        session::save(self.folder, &session)?;
-        Ok(session)
+        session
+    }
+
+    /// Logs in under the CA of the last login at the server, or of the user's consent. The proxy of the file
+    /// is not used: with a CA of the file it could be the server.
+    async fn log_in(&self, known: Option<Known>) -> Result<Session> {
+        let server = &self.target.server;
+        let vouched = match known {
+            Some(known) => Vouched::before(known.trust, self.machine_roots),
+            None => self.consented()?,
+        };
+        let attempt = Attempt {
+            folder: self.folder,
+            server,
+            vouched: &vouched,
+            machine_roots: self.machine_roots,
+            shares_client_with: None,
+            clock: self.clock,
+        };
+        let browser = Browser {
+            open: true,
+            port: 0,
+        };
+        attempt.by_provider(Way::Browser(browser)).await
+    }
+
+    /// Whether the user wants to log in at a server that a file names, and who vouches for it then.
+    fn consented(&self) -> Result<Vouched> {
+        let server = &self.target.server;
+        let vouched = match &self.target.trust {
+            Some(trust) => Vouched {
+                trust: trust.clone(),
+                by: format!("a CA in the kubeconfig (SHA-256 {})", trust.fingerprints()),
+            },
+            None => Vouched::by_machine(self.machine_roots),
+        };
+        let question = format!(
+            "The kubeconfig names {server}, where you never logged in. Its certificate is trusted because of {}. Log in there?",
+            vouched.by
+        );
+        match say::confirm(question)? {
+            true => Ok(vouched),
+            false => Err(not_logged_in(server)),
+        }
     }
 
     /// Whether the login failed for which this process waited: nobody is asked fifty times.
     fn check_failure(&self, start: Timestamp) -> Result<()> {
-        let failed = self.folder.read(&self.failure())?;
-        let failed =
-            failed.and_then(|text| std::str::from_utf8(&text).ok()?.parse::<Timestamp>().ok());
-        match failed {
+        match self.failed()? {
             Some(failed) if start < failed => {
                 Err(anyhow!("the login at {} failed", self.target.server))
             }
             _ => Ok(()),
         }
+    }
+
+    fn failed_just_now(&self) -> Result<bool> {
+        let failed = self.failed()?;
+        let since = failed.map(|failed| self.clock.now().duration_since(failed));
+        Ok(since.is_some_and(|since| (SignedDuration::ZERO..FAILED).contains(&since)))
+    }
+
+    /// When a login at the server failed last.
+    fn failed(&self) -> Result<Option<Timestamp>> {
+        let failed = self.folder.read(&self.failure())?;
+        Ok(failed.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok()))
     }
 
     fn failure(&self) -> String {

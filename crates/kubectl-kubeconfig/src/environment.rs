@@ -7,6 +7,8 @@
 //! | `XDG_CACHE_HOME`       | where logins are kept, in the folder `kubectl-kubeconfig`           |
 //! | `HOME`                 | for `~/.kube/config`, and `~/.cache` where there is no other folder |
 //!
+//! | `SSL_CERT_FILE`, `SSL_CERT_DIR` | where the CAs of the machine are, for the TLS library          |
+//!
 //! Besides, `HTTPS_PROXY` and `NO_PROXY` are honoured, in either case.
 
 use std::env;
@@ -15,6 +17,8 @@ use std::io::{IsTerminal, stdin};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+
+use crate::trust::MachineRoots;
 
 /// What the program finds around it, read once.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +31,9 @@ pub(crate) struct Environment {
     pub(crate) cache: Option<PathBuf>,
     /// The home folder.
     pub(crate) home: Option<PathBuf>,
-    /// Whether somebody sits in front of it.
+    /// Where the CAs of the machine are.
+    pub(crate) machine_roots: MachineRoots,
+    /// Whether a user sits in front of it.
     pub(crate) is_terminal: bool,
 }
 
@@ -41,6 +47,10 @@ impl Environment {
             kubeconfig: filled(env::var_os("KUBECONFIG")),
             cache: absolute(env::var_os("XDG_CACHE_HOME")).or(fallback),
             home,
+            machine_roots: MachineRoots {
+                file: text(env::var_os("SSL_CERT_FILE")),
+                folder: text(env::var_os("SSL_CERT_DIR")),
+            },
             is_terminal: stdin().is_terminal(),
         }
     }
@@ -55,6 +65,10 @@ impl Environment {
 
 fn filled(value: Option<OsString>) -> Option<OsString> {
     value.filter(|value| !value.is_empty())
+}
+
+fn text(value: Option<OsString>) -> Option<String> {
+    filled(value).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// A relative path would depend on where kubectl was started; the XDG specification says to ignore

@@ -6,20 +6,26 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use api::ext::{self, Kubeconfig, Token, TokenSpec, token};
 use api::management::cluster::LOCAL;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certificates::Certificate;
 use http::{Method, StatusCode};
-use jiff::Timestamp;
-use rcgen::{CertificateParams, DistinguishedName, KeyPair};
-use serde_json::json;
+use jiff::{SignedDuration, Timestamp};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData};
+use serde_json::{Value, json};
 
 use crate::cache::Cached;
 use crate::exec_credential::Credential;
 use crate::http_client::{Answer, Content, HttpClient, Identity, LIMIT, Route};
+use crate::say::printable;
 use crate::secret::Secret;
 use crate::target::Target;
 
 /// How long a look at a kept credential may take. Where the server is away it is used unseen.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// The longest life of a credential that is taken for one: longer than any server gives.
+const MAX_LIFE: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// The Tokens of the API.
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
@@ -64,11 +70,11 @@ pub(crate) async fn exchange(
     match answer.status {
         StatusCode::UNAUTHORIZED => Ok(Exchange::LoginEnded),
         status if !status.is_success() => Ok(Exchange::Refused(answer.refusal())),
-        _ => Ok(Exchange::Given(Box::new(given(
-            &answer,
-            key.as_ref(),
-            now,
-        )?))),
+        _ => {
+            let given = given(&answer, target, key.as_ref(), now);
+            let given = given.context("the server gave something else than was asked for")?;
+            Ok(Exchange::Given(Box::new(given)))
+        }
     }
 }
 
@@ -96,33 +102,99 @@ pub(crate) async fn is_record_over(client: &HttpClient, kubeconfig: &str) -> boo
     })
 }
 
-fn given(answer: &Answer, key: Option<&KeyPair>, now: Timestamp) -> Result<Cached> {
-    let token: Token = answer.json().context("the Token that was made")?;
-    if let Some(key) = key {
-        let certificate = token.status.certificate;
-        let read = Certificate::from_pem(certificate.as_bytes());
-        let end = read
-            .context("the certificate that was given")?
-            .validity
-            .not_after;
-        let credential = Credential::Certificate {
-            certificate,
-            key: Secret::new(key.serialize_pem()),
-        };
-        return Ok(Cached::new(credential, String::new(), end, now));
-    }
+/// The credential in an answer, which must be the one that was asked for.
+fn given(
+    answer: &Answer,
+    target: &Target,
+    key: Option<&KeyPair>,
+    now: Timestamp,
+) -> Result<Cached> {
+    let token: Token = answer.json().context("the Token that was created")?;
+    let (record, cluster) = (&token.spec.kubeconfig_name, &token.spec.cluster_name);
     ensure!(
-        !token.status.bearer_token.is_empty(),
-        "the server made a Token without its value"
+        *record == target.kubeconfig && *cluster == target.cluster,
+        "a Token of kubeconfig {record:?} for cluster {cluster:?} instead of {:?} and {:?}",
+        target.kubeconfig,
+        target.cluster
     );
-    let end = token.status.expires_at.parse::<Timestamp>();
-    let end = end.context("the server does not say when its Token expires")?;
+    let endpoints = token.status.endpoints.clone();
+    let cached = match key {
+        Some(key) => certificate(token, key, now)?,
+        None => bearer(token, target, now)?,
+    };
+    Ok(Cached {
+        endpoints,
+        ..cached
+    })
+}
+
+fn certificate(token: Token, key: &KeyPair, now: Timestamp) -> Result<Cached> {
+    let certificate = token.status.certificate;
+    let read = Certificate::from_pem(certificate.as_bytes());
+    let read = read.context("a certificate that cannot be read")?;
+    ensure!(
+        read.is_for_key(&key.subject_public_key_info()),
+        "a certificate for another key"
+    );
+    check_life(read.validity.not_after, now)?;
+    let credential = Credential::Certificate {
+        certificate,
+        key: Secret::new(key.serialize_pem()),
+    };
+    let end = read.validity.not_after;
+    Ok(Cached::new(credential, String::new(), end, now))
+}
+
+fn bearer(token: Token, target: &Target, now: Timestamp) -> Result<Cached> {
+    let bearer = token.status.bearer_token;
+    ensure!(!bearer.is_empty(), "a Token without its value");
+    check_audience(&bearer, target)?;
+    let end = &token.status.expires_at;
+    let end = end.parse::<Timestamp>();
+    let end = end.ok().with_context(|| {
+        format!(
+            "a Token that expires at {:?}, which is not a timestamp",
+            token.status.expires_at
+        )
+    })?;
+    check_life(end, now)?;
     let name = token.metadata.name.unwrap_or_default();
-    let credential = Credential::Token(Secret::new(token.status.bearer_token));
+    let credential = Credential::Token(Secret::new(bearer));
     Ok(Cached::new(credential, name, end, now))
 }
 
-/// Who the certificate is for is the server's to say: the request has a key and no name.
+fn check_life(end: Timestamp, now: Timestamp) -> Result<()> {
+    ensure!(now < end, "a credential that expired at {end}");
+    ensure!(
+        end.duration_since(now) <= MAX_LIFE,
+        "a credential that expires at {end}, later than any server gives"
+    );
+    Ok(())
+}
+
+/// A token that names its audiences must name that of the file. What a token of another form opens is
+/// the server's to decide.
+fn check_audience(bearer: &str, target: &Target) -> Result<()> {
+    let claims = bearer.split('.').nth(1);
+    let claims = claims.and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
+    let claims = claims.and_then(|json| serde_json::from_slice::<Value>(&json).ok());
+    let audiences = claims.unwrap_or_default()["aud"].take();
+    let wanted = target.audience.as_deref().map(|it| json!(it));
+    let (Some(wanted), false) = (wanted, audiences.is_null()) else {
+        return Ok(());
+    };
+    let is_for = match &audiences {
+        Value::Array(all) => all.contains(&wanted),
+        one => *one == wanted,
+    };
+    ensure!(
+        is_for,
+        "a token for {audiences} instead of {wanted}, the audience in the kubeconfig"
+    );
+    Ok(())
+}
+
+/// The server decides whom the certificate is for: the request has a key and no name.
 fn signing_request(key: &KeyPair) -> Result<String> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -156,7 +228,7 @@ pub(crate) async fn account(client: &HttpClient) -> Result<String> {
         !name.is_empty() && name != "system:anonymous",
         "the server does not know who you are"
     );
-    Ok(name.to_owned())
+    Ok(printable(name))
 }
 
 /// Takes a token back, if the server still knows it.

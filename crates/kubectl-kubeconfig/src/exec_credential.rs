@@ -26,7 +26,7 @@ const KIND: &str = "ExecCredential";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     version: Version,
-    /// Whether the user may be asked something. `None` where nobody said.
+    /// Whether the user may be asked something; `None` where client-go did not ask.
     pub(crate) interactive: Option<bool>,
     /// The cluster that the credential is for, with `provideClusterInfo: true`.
     pub(crate) cluster: Option<Cluster>,
@@ -39,8 +39,8 @@ enum Version {
     V1Beta1,
 }
 
-/// A cluster as the kubeconfig file describes it. `insecure-skip-tls-verify` and
-/// `disable-compression` are about talking to the cluster itself, and mean nothing here.
+/// A cluster as the kubeconfig file describes it. `disable-compression` is about talking to the cluster
+/// itself, and means nothing here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(crate) struct Cluster {
@@ -48,6 +48,8 @@ pub(crate) struct Cluster {
     pub(crate) server: String,
     /// The name that its certificate has.
     pub(crate) tls_server_name: String,
+    /// Whether kubectl does not verify that certificate.
+    pub(crate) insecure_skip_tls_verify: bool,
     /// Base64 of PEM.
     certificate_authority_data: Option<String>,
     /// The proxy on the way to it.
@@ -71,7 +73,12 @@ pub(crate) enum Credential {
 }
 
 impl Request {
-    /// Reads the variable; without it somebody runs the program by hand.
+    /// Whether the user runs the program by hand, and no client-go asks.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        self.interactive.is_none()
+    }
+
+    /// Reads the variable; without it the user runs the program by hand.
     ///
     /// # Errors
     /// Where it is in another form, or a version of the API that is not known here.
@@ -144,6 +151,11 @@ pub(crate) fn server_trust(config: &ExecClusterConfig) -> Result<Option<Trust>> 
     trust(Some(&config.certificate_authority_data))
 }
 
+/// Checks the CA data of a file; empty for the authorities of the machine.
+pub(crate) fn check_trust(data: &str) -> Result<()> {
+    trust(Some(data)).map(|_| ())
+}
+
 fn trust(data: Option<&str>) -> Result<Option<Trust>> {
     let Some(data) = data.filter(|data| !data.is_empty()) else {
         return Ok(None);
@@ -211,6 +223,7 @@ mod tests {
             cluster: Some(Cluster {
                 server: "https://a.b/k8s/clusters/c-1".to_owned(),
                 tls_server_name: "name".to_owned(),
+                insecure_skip_tls_verify: true,
                 certificate_authority_data: Some("Q0E=".to_owned()),
                 proxy_url: "http://proxy:3128".to_owned(),
                 config: Some(ExecClusterConfig {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use http::{Method, Request, StatusCode, Uri, header};
+use api::plugin::login_binding::HEADER;
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::client::proxy::matcher::Matcher;
 use kube::client::Body;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use crate::say::printable;
 use crate::secret::Secret;
 use crate::trust::Trust;
 
@@ -37,17 +39,17 @@ pub(crate) struct Route {
     pub(crate) trust: Trust,
     /// The proxy on the way; `None` for the one that the environment names, if any.
     pub(crate) proxy: Option<String>,
-    /// The name that its certificate must have; `None` for that of its address.
-    pub(crate) tls_server_name: Option<String>,
 }
 
-/// Who asks.
+/// The identity of the caller.
 #[derive(Clone, Debug)]
 pub(crate) enum Identity {
-    /// Somebody without a name.
+    /// An anonymous caller.
     Nobody,
     /// The bearer of a token.
     Token(Secret),
+    /// The bearer of an ID token, with what binds it to the server.
+    IdToken { token: Secret, binding: Secret },
     /// The owner of a certificate and its key, in these PEM files.
     Certificate { certificate: PathBuf, key: PathBuf },
 }
@@ -57,6 +59,8 @@ pub(crate) enum Identity {
 pub(crate) struct HttpClient {
     base: String,
     client: Client,
+    /// What binds the ID token to the server, if the caller has one.
+    binding: Option<Secret>,
 }
 
 /// What a server answered.
@@ -85,8 +89,11 @@ impl HttpClient {
         if !route.trust.is_of_machine() {
             config.root_cert = Some(route.trust.certificates()?);
         }
-        config.tls_server_name = route.tls_server_name.clone();
         config.proxy_url = proxy(&uri, route)?;
+        let binding = match &identity {
+            Identity::IdToken { binding, .. } => Some(binding.clone()),
+            _ => None,
+        };
         config.auth_info = auth_info(identity);
         config.connect_timeout = Some(CONNECT);
         // Whoever waits is told at once what is wrong.
@@ -95,6 +102,7 @@ impl HttpClient {
         Ok(Self {
             base: base.trim_end_matches('/').to_owned(),
             client: client.with_context(|| format!("no way to {base}"))?,
+            binding,
         })
     }
 
@@ -103,6 +111,7 @@ impl HttpClient {
         Self {
             base: base.to_owned(),
             client,
+            binding: None,
         }
     }
 
@@ -117,7 +126,10 @@ impl HttpClient {
         content: Content<'_>,
         limit: Duration,
     ) -> Result<Answer> {
-        let request = request(method, path, content)?;
+        let mut request = request(method, path, content)?;
+        if let Some(binding) = &self.binding {
+            request.headers_mut().insert(HEADER, sensitive(binding)?);
+        }
         let answer = timeout(limit, self.answer(request)).await;
         let answer = answer.unwrap_or_else(|_| Err(anyhow!("no answer within {limit:?}")));
         answer.with_context(|| format!("{} does not answer", self.base))
@@ -143,11 +155,11 @@ impl Answer {
         })
     }
 
-    /// Why the server refused, in its own words where it says so as Kubernetes does.
+    /// Why the server refused, in its own words where it says so as Kubernetes does, on one line.
     pub(crate) fn refusal(&self) -> String {
         let status = self.json::<Value>().unwrap_or_default();
         match status["message"].as_str() {
-            Some(message) if status["kind"] == "Status" => message.to_owned(),
+            Some(message) if status["kind"] == "Status" => printable(message),
             _ => format!("the server answers {}", self.status),
         }
     }
@@ -172,11 +184,18 @@ fn request(method: Method, path: &str, content: Content<'_>) -> Result<Request<B
     request.context("a request that cannot be made")
 }
 
+fn sensitive(text: &Secret) -> Result<HeaderValue> {
+    let value = HeaderValue::from_str(text.expose());
+    let mut value = value.map_err(|_| anyhow!("a login that no header can carry"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 fn auth_info(identity: Identity) -> AuthInfo {
     let path = |path: PathBuf| Some(path.to_string_lossy().into_owned());
     match identity {
         Identity::Nobody => AuthInfo::default(),
-        Identity::Token(token) => AuthInfo {
+        Identity::Token(token) | Identity::IdToken { token, .. } => AuthInfo {
             token: Some(token.for_client()),
             ..AuthInfo::default()
         },

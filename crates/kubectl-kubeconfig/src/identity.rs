@@ -47,8 +47,12 @@ pub(crate) async fn identity(
     }
 }
 
-fn bearer(grant: &Grant) -> Identity {
-    Identity::Token(grant.id_token.clone())
+pub(crate) fn bearer(grant: &Grant) -> Identity {
+    let token = grant.id_token.clone();
+    match grant.binding() {
+        Some(binding) => Identity::IdToken { token, binding },
+        None => Identity::Token(token),
+    }
 }
 
 /// The token in a file.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use api::plugin::LOGIN_PATH;
+use http::Method;
 use machinery::time::Clock;
 
 use crate::args::{LoginArgs, LogoutArgs};
@@ -12,15 +14,15 @@ use crate::exchange;
 use crate::files::Files;
 use crate::files::origin::trust_in;
 use crate::folder::{Folder, Lock};
-use crate::http_client::{HttpClient, Identity, Route};
+use crate::http_client::{Content, HttpClient, Identity, LIMIT, Route};
 use crate::identity::{self, identity};
 use crate::key::key;
 use crate::oidc::code::Browser;
 use crate::oidc::{self, Provider};
 use crate::server_url::ServerUrl;
 use crate::session::{self, Means, Session};
-use crate::trust::Trust;
-use crate::{cache, say};
+use crate::trust::{MachineRoots, Trust};
+use crate::{cache, known, say};
 
 /// How long another process may take: long enough for a user who is logging in there.
 const LOCK_LIMIT: Duration = Duration::from_secs(6 * 60);
@@ -34,6 +36,26 @@ pub(crate) enum Way {
     DeviceCode,
 }
 
+/// Who vouches for a server at a login, and why they are believed.
+#[derive(Clone, Debug)]
+pub(crate) struct Vouched {
+    pub(crate) trust: Trust,
+    /// For the user: `the CA in FILE`.
+    pub(crate) by: String,
+}
+
+/// A login at a server.
+pub(crate) struct Attempt<'a> {
+    pub(crate) folder: &'a Folder,
+    pub(crate) server: &'a ServerUrl,
+    pub(crate) vouched: &'a Vouched,
+    /// Where the CAs of the machine are.
+    pub(crate) machine_roots: &'a MachineRoots,
+    /// Another server that may have the same client.
+    pub(crate) shares_client_with: Option<&'a ServerUrl>,
+    pub(crate) clock: &'a dyn Clock,
+}
+
 /// `login`.
 pub(crate) async fn log_in(
     args: &LoginArgs,
@@ -42,26 +64,104 @@ pub(crate) async fn log_in(
 ) -> Result<()> {
     let folder = Folder::open(environment.folder()?)?;
     let _lock = lock(&folder, &args.server).await?;
-    let trust = match &args.certificate_authority {
-        Some(path) => Trust::from_file(path)?,
-        None => trust_in_files(&args.server, environment),
+    let vouched = vouched(args, &folder, environment).await?;
+    let attempt = Attempt {
+        folder: &folder,
+        server: &args.server,
+        vouched: &vouched,
+        machine_roots: &environment.machine_roots,
+        shares_client_with: args.shares_client_with.as_ref(),
+        clock,
     };
-    let route = Route {
-        trust,
-        ..Route::default()
+    match means(args)? {
+        Some(means) => attempt.with(means).await?,
+        None => attempt.by_provider(way(args)).await?,
     };
-    let session = match means(args)? {
-        Some(means) => with(&args.server, &route, means, clock).await?,
-        None => by_provider(&args.server, &route, way(args), clock).await?,
-    };
-    session::save(&folder, &session)
+    Ok(())
 }
 
-/// Who vouches for the server, by the files of the user; those whom the machine trusts where they do
-/// not say.
-fn trust_in_files(server: &ServerUrl, environment: &Environment) -> Trust {
+/// Who vouches for the server: the CA that the user names, else that of the last login, else the
+/// machine. A CA in a file of the user may be another's, so it needs the user's consent.
+async fn vouched(args: &LoginArgs, folder: &Folder, environment: &Environment) -> Result<Vouched> {
+    if let Some(path) = &args.certificate_authority {
+        return Ok(Vouched {
+            trust: Trust::from_file(path)?,
+            by: format!("the CA in {}", path.display()),
+        });
+    }
+    if let Some(known) = known::find(folder, &args.server)? {
+        return Ok(Vouched::before(known.trust, &environment.machine_roots));
+    }
+    let machine = Vouched::by_machine(&environment.machine_roots);
+    let Some(named) = named_in_files(&args.server, environment) else {
+        return Ok(machine);
+    };
+    let probe = HttpClient::new(args.server.as_str(), &machine.route(), Identity::Nobody)?;
+    let probe = probe.ask(Method::GET, LOGIN_PATH, Content::None, LIMIT);
+    match probe.await {
+        Ok(_) => Ok(machine),
+        Err(error) => consented(&args.server, named, environment, error),
+    }
+}
+
+/// A CA that a file names, if the user agrees; else why the machine does not do.
+fn consented(
+    server: &ServerUrl,
+    named: Vouched,
+    environment: &Environment,
+    error: anyhow::Error,
+) -> Result<Vouched> {
+    let question = format!(
+        "This machine does not trust {server}, but {} vouches for it (SHA-256 {}). Trust it?",
+        named.by,
+        named.trust.fingerprints()
+    );
+    if environment.is_terminal && say::confirm(question)? {
+        return Ok(named);
+    }
+    Err(error.context(format!(
+        "this machine does not trust {server}; {} is used only if you name it with --certificate-authority",
+        named.by
+    )))
+}
+
+/// The CA that the files of the user name for a server.
+fn named_in_files(server: &ServerUrl, environment: &Environment) -> Option<Vouched> {
     let files = Files::new(None, environment).and_then(|files| files.load());
-    trust_in(&files.unwrap_or_default(), server).unwrap_or_default()
+    let files = files.unwrap_or_default();
+    let mut named = files.iter().filter_map(|file| {
+        let trust = trust_in(file, server)?;
+        let by = format!("the CA in {}", file.path.display());
+        Some(Vouched { trust, by })
+    });
+    named.next()
+}
+
+impl Vouched {
+    pub(crate) fn by_machine(roots: &MachineRoots) -> Self {
+        Self {
+            trust: Trust::default(),
+            by: roots.to_string(),
+        }
+    }
+
+    /// Those of the last login at the server.
+    pub(crate) fn before(trust: Trust, roots: &MachineRoots) -> Self {
+        match trust.is_of_machine() {
+            true => Self::by_machine(roots),
+            false => Self {
+                trust,
+                by: "the CA of your last login there".to_owned(),
+            },
+        }
+    }
+
+    fn route(&self) -> Route {
+        Route {
+            trust: self.trust.clone(),
+            proxy: None,
+        }
+    }
 }
 
 /// The means that the user has already, if the flags name some.
@@ -95,55 +195,59 @@ fn absolute(path: &Path) -> Result<PathBuf> {
         .with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Logs in at the provider of a server.
-///
-/// # Errors
-/// Where it has none, or the user or the server refuses.
-pub(crate) async fn by_provider(
-    server: &ServerUrl,
-    route: &Route,
-    way: Way,
-    clock: &dyn Clock,
-) -> Result<Session> {
-    let stranger = HttpClient::new(server.as_str(), route, Identity::Nobody)?;
-    let Some(provider) = Provider::of_server(&stranger).await? else {
-        bail!(
-            "{server} has no OpenID Connect provider; log in with --token-file, or --client-certificate and --client-key"
-        );
-    };
-    let metadata = provider.metadata().await?;
-    let grant = match way {
-        Way::DeviceCode => oidc::device::log_in(&provider, &metadata, clock).await?,
-        Way::Browser(browser) => oidc::code::log_in(&provider, &metadata, browser, clock).await?,
-    };
-    with(server, route, Means::Oidc(Box::new(grant)), clock).await
-}
+impl Attempt<'_> {
+    /// Logs in at the provider of the server, and keeps the login.
+    ///
+    /// # Errors
+    /// The server has no provider, or one that belongs to another server; the user, the provider or the
+    /// server refuses.
+    pub(crate) async fn by_provider(&self, way: Way) -> Result<Session> {
+        let server = self.server;
+        let anonymous = HttpClient::new(server.as_str(), &self.vouched.route(), Identity::Nobody)?;
+        let Some(provider) = Provider::of_server(&anonymous, server).await? else {
+            bail!(
+                "{server} has no OpenID Connect provider; log in with --token-file, or --client-certificate and --client-key"
+            );
+        };
+        known::check_client(self.folder, server, &provider, self.shares_client_with)?;
+        let metadata = provider.metadata().await?;
+        let login = oidc::Login::new(&provider, &metadata, server, self.clock);
+        let grant = match way {
+            Way::DeviceCode => oidc::device::log_in(&login).await?,
+            Way::Browser(browser) => oidc::code::log_in(&login, browser).await?,
+        };
+        self.with(Means::Oidc(Box::new(grant))).await
+    }
 
-/// A login by means that are there; the server says whose they are.
-async fn with(
-    server: &ServerUrl,
-    route: &Route,
-    means: Means,
-    clock: &dyn Clock,
-) -> Result<Session> {
-    let identity = match &means {
-        Means::TokenFile { path } => identity::token(path)?,
-        Means::ClientCertificate { certificate, key } => Identity::Certificate {
-            certificate: certificate.clone(),
-            key: key.clone(),
-        },
-        Means::Oidc(grant) => Identity::Token(grant.id_token.clone()),
-    };
-    let client = HttpClient::new(server.as_str(), route, identity)?;
-    let account = exchange::account(&client).await?;
-    say::line(format_args!("Logged in at {server} as {account}."));
-    Ok(Session {
-        server: server.clone(),
-        trust: route.trust.clone(),
-        account,
-        logged_in: clock.now(),
-        means,
-    })
+    /// Logs in by means that are there, and keeps the login. The server says whose they are.
+    async fn with(&self, means: Means) -> Result<Session> {
+        let identity = match &means {
+            Means::TokenFile { path } => identity::token(path)?,
+            Means::ClientCertificate { certificate, key } => Identity::Certificate {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            },
+            Means::Oidc(grant) => identity::bearer(grant),
+        };
+        let client = HttpClient::new(self.server.as_str(), &self.vouched.route(), identity)?;
+        let account = exchange::account(&client).await?;
+        let session = Session {
+            server: self.server.clone(),
+            trust: self.vouched.trust.clone(),
+            account,
+            logged_in: self.clock.now(),
+            means,
+        };
+        session::save(self.folder, &session)?;
+        let shared = self.shares_client_with;
+        known::remember(self.folder, &session, self.machine_roots, shared)?;
+        let (server, by) = (self.server, &self.vouched.by);
+        let account = &session.account;
+        say::line(format_args!(
+            "Logged in at {server} as {account}, trusting {by}."
+        ));
+        Ok(session)
+    }
 }
 
 /// `logout`.
@@ -219,7 +323,7 @@ async fn taken_back(folder: &Folder, session: &Session, clock: &dyn Clock) -> Re
     };
     let route = Route {
         trust: session.trust.clone(),
-        ..Route::default()
+        proxy: None,
     };
     let client = HttpClient::new(session.server.as_str(), &route, identity)?;
     for token in tokens {

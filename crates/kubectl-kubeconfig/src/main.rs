@@ -6,9 +6,10 @@
 //! goes to stdout there. A login is kept in a private folder ([`folder`]), one for each server, CA
 //! and account ([`session`]). The other commands are for people.
 //!
-//! What a credential may open is decided by the server alone. This program relies on one thing: a
-//! login is sent to no server but the one that it was made for, over a connection that the CA of
-//! the login vouches for.
+//! The server alone decides what a credential may open. This program ensures four things, whatever a
+//! file or a server says: a login starts only at a server that the user named ([`known`]), is of use at
+//! that server only ([`oidc`]), and is sent to it only, over a connection that the CA of the login vouches
+//! for; a credential is handed out only for an address that the server names ([`destination`]).
 
 mod access;
 mod args;
@@ -16,6 +17,7 @@ mod cache;
 mod columns;
 mod commands;
 mod credential;
+mod destination;
 mod environment;
 mod exchange;
 mod exec_credential;
@@ -24,6 +26,7 @@ mod folder;
 mod http_client;
 mod identity;
 mod key;
+mod known;
 mod login;
 mod oidc;
 mod record;

@@ -8,6 +8,10 @@
 //! The signature of an ID token is the server's to verify. Here it came from the provider itself over
 //! TLS, which the standard takes in place of it (Core 3.1.3.7); issuer, audience, time and nonce are
 //! checked.
+//!
+//! The nonce is derived from the URL of the server, so that no other server can use the token
+//! ([`api::plugin::login_binding`]). RFC 8707 (`resource`) would not do that: it restricts access tokens,
+//! while the audience of an ID token is the client.
 
 mod browser;
 pub(crate) mod code;
@@ -16,21 +20,27 @@ mod id_token;
 mod loopback;
 
 use anyhow::{Context, Result, bail, ensure};
+use api::plugin::login_binding::LoginBinding;
 use api::plugin::{LOGIN_PATH, LoginDiscovery};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode, Uri};
 use jiff::Timestamp;
+use machinery::time::Clock;
 use serde::{Deserialize, Serialize};
 
 use crate::http_client::{Answer, Content, HttpClient, Identity, LIMIT, Route};
+use crate::say::{self, Remedy};
 use crate::secret::Secret;
+use crate::server_url::ServerUrl;
 use crate::trust::Trust;
+
+use id_token::Nonce;
 
 /// The scope that stands for a refresh token (OpenID Connect Core 1.0, section 11).
 const OFFLINE: &str = "offline_access";
 
-/// A provider, and what this program is called there.
+/// A provider, and the client that this program is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Provider {
@@ -38,6 +48,19 @@ pub(crate) struct Provider {
     client_id: String,
     scopes: Vec<String>,
     trust: Trust,
+    /// Whether the server also accepts ID tokens that are not bound to it.
+    #[serde(default)]
+    unbound: bool,
+}
+
+/// One login at a provider, for one server.
+pub(crate) struct Login<'a> {
+    provider: &'a Provider,
+    metadata: &'a Metadata,
+    binding: LoginBinding,
+    /// The nonce that binds the ID token to the server.
+    nonce: String,
+    clock: &'a dyn Clock,
 }
 
 /// What a login at a provider gave.
@@ -52,6 +75,19 @@ pub(crate) struct Grant {
     pub(crate) refresh_token: Option<Secret>,
     /// When the ID token ends.
     pub(crate) expires: Timestamp,
+    /// What binds it to the server; absent where a version before bindings logged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bound: Option<Bound>,
+}
+
+/// What binds the ID tokens of a login to its server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Bound {
+    /// The random value of the login, in base64url.
+    random: Secret,
+    /// The ID token of the login, whose nonce proves the binding of those that were refreshed later.
+    login_token: Secret,
 }
 
 /// The addresses of a provider.
@@ -77,9 +113,12 @@ struct TokenAnswer {
 }
 
 impl Provider {
-    /// The provider whose ID tokens a server accepts, if it accepts any.
-    pub(crate) async fn of_server(server: &HttpClient) -> Result<Option<Self>> {
-        let answer = server.ask(Method::GET, LOGIN_PATH, Content::None, LIMIT);
+    /// The provider whose ID tokens the server at this URL accepts, if it accepts any.
+    ///
+    /// # Errors
+    /// The server publishes another URL as its own: it would not accept a token for this one.
+    pub(crate) async fn of_server(client: &HttpClient, url: &ServerUrl) -> Result<Option<Self>> {
+        let answer = client.ask(Method::GET, LOGIN_PATH, Content::None, LIMIT);
         let answer = answer.await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
@@ -89,6 +128,7 @@ impl Provider {
         let Some(oidc) = discovery.oidc else {
             return Ok(None);
         };
+        check_url(&discovery.server, url)?;
         let pem = STANDARD.decode(oidc.certificate_authority_data);
         let pem = String::from_utf8(pem.unwrap_or_default()).unwrap_or_default();
         Ok(Some(Self {
@@ -96,7 +136,16 @@ impl Provider {
             client_id: oidc.client_id,
             scopes: oidc.scopes,
             trust: Trust::from_pem(&pem).context("the CA of the provider")?,
+            unbound: oidc.unbound,
         }))
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    pub(crate) fn client_id(&self) -> &str {
+        &self.client_id
     }
 
     /// The addresses of the provider, from its discovery document.
@@ -161,7 +210,68 @@ impl Provider {
     }
 }
 
+/// The URL that a server publishes must be the one that the user named. A server before bindings
+/// publishes none.
+fn check_url(published: &str, url: &ServerUrl) -> Result<()> {
+    if published.is_empty() {
+        return Ok(());
+    }
+    let published: ServerUrl = published.parse().context("the URL of the server")?;
+    ensure!(
+        published == *url,
+        Remedy {
+            problem: format!(
+                "{url} says that its URL is {published}. If that is the server you mean, run"
+            ),
+            command: format!("kubectl kubeconfig login --server={published}"),
+        }
+    );
+    Ok(())
+}
+
+impl<'a> Login<'a> {
+    /// A login at a provider for the server at this URL.
+    pub(crate) fn new(
+        provider: &'a Provider,
+        metadata: &'a Metadata,
+        server: &ServerUrl,
+        clock: &'a dyn Clock,
+    ) -> Self {
+        let binding = LoginBinding::new(rand::random());
+        Self {
+            nonce: binding.nonce(server),
+            provider,
+            metadata,
+            binding,
+            clock,
+        }
+    }
+
+    /// What the provider gave.
+    ///
+    /// # Errors
+    /// A refusal, or an ID token that is not of this login.
+    fn grant(&self, tokens: TokenAnswer, nonce: Nonce<'_>) -> Result<Grant> {
+        let mut grant = tokens.grant(self.provider, nonce, self.clock.now())?;
+        grant.bound = Some(Bound {
+            random: Secret::new(self.binding.encode()),
+            login_token: grant.id_token.clone(),
+        });
+        Ok(grant)
+    }
+}
+
 impl Grant {
+    /// What goes with the ID token, so that the server can see that it is bound to it.
+    pub(crate) fn binding(&self) -> Option<Secret> {
+        let bound = self.bound.as_ref()?;
+        let (random, login) = (bound.random.expose(), &bound.login_token);
+        if nonce_of(&self.id_token) == nonce_of(login) {
+            return Some(bound.random.clone());
+        }
+        Some(Secret::new(format!("{random}.{}", login.expose())))
+    }
+
     /// Another ID token; `None` where the provider gives none without the user.
     ///
     /// # Errors
@@ -183,7 +293,15 @@ impl Grant {
         if tokens.refresh_token.is_none() {
             tokens.refresh_token = self.refresh_token.clone();
         }
-        tokens.grant(&self.provider, None, now).map(Some)
+        let nonce = self.bound.as_ref().map(|it| nonce_of(&it.login_token));
+        let nonce = nonce.unwrap_or_default();
+        let nonce = match nonce.as_str() {
+            "" => Nonce::Any,
+            nonce => Nonce::IsOrAbsent(nonce),
+        };
+        let mut renewed = tokens.grant(&self.provider, nonce, now)?;
+        renewed.bound = self.bound.clone();
+        Ok(Some(renewed))
     }
 
     /// Takes the login back at the provider, where that is possible (RFC 7009).
@@ -213,7 +331,7 @@ impl TokenAnswer {
     ///
     /// # Errors
     /// Where it is a refusal, or its ID token is not for this login.
-    fn grant(self, provider: &Provider, nonce: Option<&str>, now: Timestamp) -> Result<Grant> {
+    fn grant(self, provider: &Provider, nonce: Nonce<'_>, now: Timestamp) -> Result<Grant> {
         if !self.error.is_empty() {
             bail!("the provider refuses: {}", self.reason());
         }
@@ -225,6 +343,7 @@ impl TokenAnswer {
             id_token,
             refresh_token: self.refresh_token,
             expires,
+            bound: None,
         })
     }
 
@@ -236,10 +355,15 @@ impl TokenAnswer {
     }
 }
 
-/// A text of somebody else's as a terminal may show it.
+/// The nonce of an ID token; empty where it has none.
+fn nonce_of(id_token: &Secret) -> String {
+    let claims = id_token::Claims::read(id_token.expose());
+    claims.map(|claims| claims.nonce).unwrap_or_default()
+}
+
+/// The start of a foreign text as a terminal may show it.
 fn printable(text: &str) -> String {
-    let printable = text.chars().filter(|it| !it.is_control());
-    printable.take(300).collect()
+    say::printable(text).chars().take(300).collect()
 }
 
 /// A text that nobody can guess, of the characters that URLs leave as they are.

@@ -1,32 +1,125 @@
-//! What the program says to people: lines on stderr. stdout is for what was asked for.
+//! Messages to the user: lines on stderr. stdout is for what was asked for.
+//!
+//! A part of a line may come from a server or a file. [`printable`] takes out of it what a terminal
+//! would obey or show as something else, line breaks included, so that such a text cannot print a line
+//! of its own. Only [`line`] ends a line.
 
-use std::fmt::Display;
-use std::io::{Write, stderr};
+use std::fmt::{self, Display};
+use std::io::{BufRead, BufReader, Read, Write, stderr, stdin};
 
-use anyhow::Error;
+use anyhow::{Context, Error, Result};
 
-/// One line, or some. Parts of it may be another's words: what a terminal would take for a command is
-/// left out. A closed stderr ends nothing.
+/// The longest answer to a question, in bytes.
+const MAX_ANSWER: u64 = 64;
+
+/// Prints one line. A closed stderr ends nothing.
 pub(crate) fn line(line: impl Display) {
     let _ = writeln!(stderr(), "{}", printable(&line.to_string()));
 }
 
-fn printable(text: &str) -> String {
-    let is_shown = |it: &char| *it == '\n' || !it.is_control();
-    text.chars().filter(is_shown).collect()
-}
-
-/// Why the program ends with a failure, with all causes.
+/// Prints why the program fails, with all causes, and what to run.
 pub(crate) fn error(error: &Error) {
     line(format_args!("error: {error:#}"));
+    if let Some(remedy) = error.downcast_ref::<Remedy>() {
+        command(&remedy.command);
+    }
+}
+
+/// Prints a command or an address that the user is to use, on a line of its own.
+pub(crate) fn command(text: &str) {
+    line("");
+    line(format_args!("    {text}"));
+    line("");
+}
+
+/// Asks the user at the terminal; only an explicit yes is one.
+///
+/// # Errors
+/// The terminal is gone.
+pub(crate) fn confirm(question: impl Display) -> Result<bool> {
+    let question = printable(&question.to_string());
+    write!(stderr(), "{question} [y/N] ").context("cannot ask")?;
+    let mut answer = String::new();
+    let read = BufReader::new(stdin().lock().take(MAX_ANSWER)).read_line(&mut answer);
+    read.context("cannot read the answer")?;
+    let answer = answer.trim();
+    Ok(answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"))
+}
+
+/// A failure that a command mends.
+#[derive(Debug)]
+pub(crate) struct Remedy {
+    /// What is wrong, followed by a word such as `run`.
+    pub(crate) problem: String,
+    /// What to run.
+    pub(crate) command: String,
+}
+
+impl Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.problem)
+    }
+}
+
+impl std::error::Error for Remedy {}
+
+/// A text as a terminal may show it, on one line: without control and format characters.
+pub(crate) fn printable(text: &str) -> String {
+    let spaced = |it: char| if is_break(it) { ' ' } else { it };
+    let shown = text.chars().map(spaced);
+    shown.filter(|it| !is_hidden(*it)).collect()
+}
+
+/// Whether a terminal may obey a character, or show it as nothing.
+pub(crate) fn is_hidden(character: char) -> bool {
+    character.is_control() || is_break(character) || is_format(character)
+}
+
+fn is_break(character: char) -> bool {
+    matches!(character, '\n' | '\u{2028}' | '\u{2029}')
+}
+
+/// The general category Cf of Unicode 16, which has the characters that change the direction of text.
+fn is_format(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8e2}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{110bd}'
+            | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::*;
 
     #[test]
-    fn nobody_elses_words_move_the_cursor() {
-        assert_eq!(printable("a\u{1b}[2J\r\u{9b}b\nc"), "a[2Jb\nc");
+    fn a_foreign_text_stays_on_its_line_and_is_shown_as_it_is() {
+        for (text, expected) in [
+            ("a\u{1b}[2J\r\u{9b}b\nc", "a[2Jb c"),
+            ("error\n    run: evil", "error     run: evil"),
+            ("a\u{202e}b\u{2066}c\u{200b}d\u{feff}", "abcd"),
+            ("a\u{2028}b\u{2029}c\u{85}d\u{7f}", "a b cd"),
+            ("tag \u{e0041}\u{e007f}", "tag "),
+            ("Müller 東京 🚀", "Müller 東京 🚀"),
+        ] {
+            assert_eq!(printable(text), expected);
+        }
     }
 }

@@ -6,9 +6,10 @@ use api::plugin::ExecClusterConfig;
 use machinery::validation::{dns1123_label, dns1123_subdomain};
 
 use crate::args::CredentialArgs;
+use crate::destination::Destination;
 use crate::exec_credential::{Cluster, Request, server_trust};
 use crate::http_client::Route;
-use crate::server_url::ServerUrl;
+use crate::server_url::{self, ServerUrl};
 use crate::trust::Trust;
 
 /// What a credential is for.
@@ -16,24 +17,32 @@ use crate::trust::Trust;
 pub(crate) struct Target {
     /// The server that gives it.
     pub(crate) server: ServerUrl,
-    /// Who vouches for that, as the file says.
+    /// Who vouches for that, as the file says. Nothing is sent on its word.
     pub(crate) trust: Option<Trust>,
     /// The record of the file.
     pub(crate) kubeconfig: String,
     /// The cluster.
     pub(crate) cluster: String,
+    /// The audience of its tokens, as the file says.
+    pub(crate) audience: Option<String>,
     /// Whether it is to be a certificate.
     pub(crate) certificate: bool,
+    /// The address that the credential will be sent to; `None` where the user runs the program by hand.
+    pub(crate) destination: Option<Destination>,
     proxy: Option<String>,
-    tls_server_name: Option<String>,
 }
 
 impl Target {
     /// What the flags say, and where they are silent, the extension of the cluster in the file.
     ///
     /// # Errors
-    /// Where neither names the server and the record, or a name cannot be one.
+    /// Where neither names the server and the record, a name cannot be one, or client-go does not say
+    /// where the credential will be sent.
     pub(crate) fn new(args: &CredentialArgs, request: &Request) -> Result<Self> {
+        ensure!(
+            request.is_by_hand() || request.cluster.is_some(),
+            "the kubeconfig does not say provideClusterInfo: true, so the address that the credential will be sent to cannot be checked; create the kubeconfig again, or add that line to the exec entries of its users"
+        );
         let cluster = request.cluster.clone().unwrap_or_default();
         let config = Source::new(args, cluster.config.as_ref());
         let server = config.server()?;
@@ -54,21 +63,32 @@ impl Target {
             server,
             trust,
             kubeconfig,
+            audience: config.audience(&cluster_name),
             cluster: cluster_name,
             certificate: args.client_certificate,
+            destination: request.cluster.as_ref().map(destination).transpose()?,
             proxy: on_the_way.proxy,
-            tls_server_name: on_the_way.tls_server_name,
         })
     }
 
-    /// The way to the server, for a login that trusts these.
+    /// The route to the server, for a login that trusts these. Its certificate must have the name of the
+    /// server's URL: a file that could choose another name, and a proxy, could choose the server.
     pub(crate) fn route(&self, trust: &Trust) -> Route {
         Route {
             trust: trust.clone(),
             proxy: self.proxy.clone(),
-            tls_server_name: self.tls_server_name.clone(),
         }
     }
+}
+
+/// The address in the file.
+fn destination(cluster: &Cluster) -> Result<Destination> {
+    Ok(Destination {
+        server: cluster.server.clone(),
+        trust: cluster.trust()?,
+        tls_server_name: cluster.tls_server_name.clone(),
+        insecure: cluster.insecure_skip_tls_verify,
+    })
 }
 
 /// Flags and the extension; the latter only where it is about the server that the flags name.
@@ -94,11 +114,17 @@ impl<'a> Source<'a> {
         let from_file = self.config.map(|config| config.server.as_str());
         match (&self.flag, from_file.filter(|it| !it.is_empty())) {
             (Some(flag), _) => Ok(flag.clone()),
-            (None, Some(server)) => server.parse(),
+            (None, Some(server)) => Ok(server.parse()?),
             (None, None) => {
                 bail!("--server=URL is missing, and the file does not say which server it is from")
             }
         }
+    }
+
+    /// The audience, where the extension is about this cluster.
+    fn audience(&self, cluster: &str) -> Option<String> {
+        let config = self.config.filter(|config| config.cluster == cluster)?;
+        Some(config.audience.clone()).filter(|audience| !audience.is_empty())
     }
 
     fn text(
@@ -117,12 +143,11 @@ impl<'a> Source<'a> {
 struct OnTheWay {
     trust: Option<Trust>,
     proxy: Option<String>,
-    tls_server_name: Option<String>,
 }
 
 impl OnTheWay {
     fn new(cluster: &Cluster, server: &ServerUrl) -> Result<Self> {
-        let front = ServerUrl::in_front_of(&cluster.server);
+        let front = server_url::in_front_of(&cluster.server);
         if !front.is_ok_and(|front| front == *server) {
             return Ok(Self::default());
         }
@@ -130,7 +155,6 @@ impl OnTheWay {
         Ok(Self {
             trust: cluster.trust()?,
             proxy: filled(&cluster.proxy_url),
-            tls_server_name: filled(&cluster.tls_server_name),
         })
     }
 }
@@ -142,6 +166,23 @@ fn check(what: &str, name: &str, faults: Vec<String>) -> Result<()> {
         "{name:?} cannot be the name of a {what}: {fault}"
     );
     Ok(())
+}
+
+#[cfg(test)]
+impl Target {
+    /// A token for a cluster, whose destination does not matter.
+    pub(crate) fn for_test(server: &str, kubeconfig: &str, cluster: &str) -> Self {
+        Self {
+            server: server.parse().unwrap(),
+            trust: None,
+            kubeconfig: kubeconfig.to_owned(),
+            cluster: cluster.to_owned(),
+            audience: None,
+            certificate: false,
+            destination: None,
+            proxy: None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -182,21 +223,35 @@ mod tests {
 
     fn expected(kubeconfig: &str, cluster: &str) -> Target {
         Target {
-            server: "https://a.b".parse().unwrap(),
-            trust: None,
-            kubeconfig: kubeconfig.to_owned(),
-            cluster: cluster.to_owned(),
-            certificate: false,
-            proxy: None,
-            tls_server_name: None,
+            destination: Some(Destination::default()),
+            ..Target::for_test("https://a.b", kubeconfig, cluster)
         }
+    }
+
+    /// As the file describes it, without CA.
+    fn destination(server: &str) -> Option<Destination> {
+        Some(Destination {
+            server: server.to_owned(),
+            ..Destination::default()
+        })
+    }
+
+    #[test]
+    fn a_file_that_does_not_say_where_the_credential_goes_gets_none() {
+        let flags = flags("https://a.b", "kubeconfig-1", "c-1");
+        let error = target(&flags, Value::Null).unwrap_err();
+        let expected = "the kubeconfig does not say provideClusterInfo: true";
+        assert!(error.starts_with(expected), "{error}");
+        let by_hand = Target::new(&flags, &Request::parse(None).unwrap()).unwrap();
+        let expected = Target::for_test("https://a.b", "kubeconfig-1", "c-1");
+        assert_eq!(by_hand, expected);
     }
 
     #[test]
     fn flags_are_enough() {
-        let found = target(&flags("https://a.b", "kubeconfig-1", "c-1"), Value::Null);
+        let found = target(&flags("https://a.b", "kubeconfig-1", "c-1"), json!({}));
         assert_eq!(found, Ok(expected("kubeconfig-1", "c-1")));
-        let found = target(&flags("https://a.b", "kubeconfig-1", ""), Value::Null);
+        let found = target(&flags("https://a.b", "kubeconfig-1", ""), json!({}));
         assert_eq!(found, Ok(expected("kubeconfig-1", "local")));
     }
 
@@ -208,6 +263,8 @@ mod tests {
                 "server": "https://a.b/k8s/clusters/c-1",
                 "proxy-url": "http://proxy:3128",
                 "tls-server-name": "name",
+                "insecure-skip-tls-verify": true,
+                "certificate-authority-data": CA,
                 "config": {
                     "server": "https://a.b",
                     "certificateAuthorityData": CA,
@@ -219,7 +276,12 @@ mod tests {
         let expected = Target {
             trust: Some(trust()),
             proxy: Some("http://proxy:3128".to_owned()),
-            tls_server_name: Some("name".to_owned()),
+            destination: Some(Destination {
+                server: "https://a.b/k8s/clusters/c-1".to_owned(),
+                trust: Some(trust()),
+                tls_server_name: "name".to_owned(),
+                insecure: true,
+            }),
             ..expected("kubeconfig-1", "c-1")
         };
         assert_eq!(found, Ok(expected));
@@ -237,7 +299,11 @@ mod tests {
             &flags("https://a.b", "kubeconfig-1", ""),
             json!({ "server": "https://other", "config": config }),
         );
-        assert_eq!(found, Ok(expected("kubeconfig-1", "local")));
+        let local = Target {
+            destination: destination("https://other"),
+            ..expected("kubeconfig-1", "local")
+        };
+        assert_eq!(found, Ok(local));
         let found = target(
             &flags("https://other", "", "c-1"),
             json!({ "server": "https://direct.b", "proxy-url": "http://proxy:3128", "config": config }),
@@ -245,6 +311,7 @@ mod tests {
         let expected = Target {
             server: "https://other".parse().unwrap(),
             trust: Some(trust()),
+            destination: destination("https://direct.b"),
             ..expected("kubeconfig-2", "c-1")
         };
         assert_eq!(found, Ok(expected), "the proxy is that of another machine");
@@ -267,7 +334,7 @@ mod tests {
                 "\"a/b\" cannot be the name of a cluster",
             ),
         ] {
-            let error = target(&args, Value::Null).unwrap_err();
+            let error = target(&args, json!({})).unwrap_err();
             assert!(error.starts_with(expected), "{error}");
         }
     }

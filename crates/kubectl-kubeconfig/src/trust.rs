@@ -1,9 +1,11 @@
 //! Who vouches for a server.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use aws_lc_rs::digest::{SHA256, digest};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,36 @@ use crate::key::key;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Trust {
     pem: String,
+}
+
+/// Where the CAs that the machine trusts are read from, if the environment says so. A kubeconfig file can set
+/// the environment of this program (`env` of an exec entry), so this is remembered with a login.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct MachineRoots {
+    /// `SSL_CERT_FILE`.
+    pub(crate) file: Option<String>,
+    /// `SSL_CERT_DIR`.
+    pub(crate) folder: Option<String>,
+}
+
+impl fmt::Display for MachineRoots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [
+            ("SSL_CERT_FILE", &self.file),
+            ("SSL_CERT_DIR", &self.folder),
+        ];
+        let named = named
+            .iter()
+            .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let named: Vec<String> = named
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        match named.is_empty() {
+            true => f.write_str("the CAs of this machine"),
+            false => write!(f, "the CAs of {}", named.join(" and ")),
+        }
+    }
 }
 
 impl Trust {
@@ -58,6 +90,16 @@ impl Trust {
             .context("the CA certificates are not PEM")
     }
 
+    /// The SHA-256 fingerprints of the certificates, as people compare them.
+    pub(crate) fn fingerprints(&self) -> String {
+        let ders = self.certificates().unwrap_or_default();
+        let each: Vec<String> = ders
+            .iter()
+            .map(|der| hexadecimal(digest(&SHA256, der).as_ref()))
+            .collect();
+        each.join(", ")
+    }
+
     /// What stands for these certificates, whatever their order and the text around them.
     pub(crate) fn fingerprint(&self) -> String {
         let mut ders = self.certificates().unwrap_or_default();
@@ -65,6 +107,11 @@ impl Trust {
         let each: Vec<String> = ders.iter().map(|der| format!("{der:?}")).collect();
         key(&each.iter().map(String::as_str).collect::<Vec<_>>())
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+    pairs.join(":")
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use api::plugin::login_binding::HEADER;
 use async_trait::async_trait;
-use auth::{Authentication, Authenticator, Credentials, UserInfo};
+use auth::{Authentication, Authenticator, Credentials, RequestHeaders, UserInfo};
 use machinery::time::Clock;
 use serde_json::Value;
 
+use crate::binding::{self, OwnUrl};
 use crate::claims::{Claims, Refusal};
 use crate::config::Config;
 use crate::id_token::IdToken;
@@ -14,9 +16,11 @@ use crate::provider::Provider;
 
 /// Recognises the bearers of a provider's ID tokens.
 pub struct OidcAuthenticator {
-    config: Config,
+    pub(crate) config: Config,
     provider: Arc<Provider>,
     clock: Arc<dyn Clock>,
+    /// The URL that tokens must be bound to; `None` where they need no binding.
+    pub(crate) own_url: Option<OwnUrl>,
 }
 
 impl OidcAuthenticator {
@@ -26,14 +30,36 @@ impl OidcAuthenticator {
             config,
             provider,
             clock,
+            own_url: None,
         }
     }
 
-    async fn check(&self, token: &IdToken<'_>) -> Result<UserInfo, Refusal> {
+    /// Accepts only tokens that are bound to this URL, but for the clients that are configured as
+    /// unbound.
+    #[must_use]
+    pub fn bound_to(self, own_url: OwnUrl) -> Self {
+        Self {
+            own_url: Some(own_url),
+            ..self
+        }
+    }
+
+    async fn check(
+        &self,
+        token: &IdToken<'_>,
+        headers: &dyn RequestHeaders,
+    ) -> Result<UserInfo, Refusal> {
+        let claims = self.verified(token).await?;
+        let user = claims.user(&self.config, self.clock.now())?;
+        self.check_binding(&claims, binding::sent(headers)?).await?;
+        Ok(user)
+    }
+
+    /// The claims of a token whose signature holds.
+    pub(crate) async fn verified(&self, token: &IdToken<'_>) -> Result<Claims, Refusal> {
         let header = token.header(&self.config.algorithms)?;
         self.provider.verify(token, &header).await?;
-        let claims = token.claims().ok_or(Refusal::Header)?;
-        Claims::verified(claims).user(&self.config, self.clock.now())
+        token.claims().map(Claims::verified).ok_or(Refusal::Header)
     }
 }
 
@@ -48,10 +74,14 @@ impl Authenticator for OidcAuthenticator {
         let Some(token) = token.filter(|token| is_from(token, &self.config.issuer)) else {
             return Authentication::NotRequested;
         };
-        match self.check(&token).await {
+        match self.check(&token, credentials.headers).await {
             Ok(user) => Authentication::of(user),
             Err(refusal) => Authentication::failed(refusal.to_string()),
         }
+    }
+
+    fn reads_header(&self, name: &str) -> bool {
+        self.own_url.is_some() && name.eq_ignore_ascii_case(HEADER)
     }
 }
 

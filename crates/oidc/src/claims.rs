@@ -44,6 +44,16 @@ pub(crate) enum Refusal {
     Groups(String),
     #[error("{0:?} is a name that Kubernetes reserves")]
     Reserved(String),
+    #[error(
+        "the token is not bound to this server, and its client is none of --oidc-unbound-client-ids"
+    )]
+    Unbound,
+    #[error("the token was issued to a login for another server")]
+    BoundElsewhere,
+    #[error("the header {header} is malformed", header = api::plugin::login_binding::HEADER)]
+    BindingHeader,
+    #[error("the ID token of the login {0}")]
+    LoginToken(&'static str),
 }
 
 impl Claims {
@@ -57,7 +67,7 @@ impl Claims {
     /// # Errors
     /// Why not.
     pub(crate) fn user(&self, config: &Config, now: Timestamp) -> Result<UserInfo, Refusal> {
-        self.check_audience(&config.client_id)?;
+        self.check_audience(config)?;
         self.check_times(now)?;
         let name = self.text(&config.username_claim)?;
         if config.username_claim == "email" {
@@ -84,16 +94,43 @@ impl Claims {
         }
     }
 
-    fn check_audience(&self, client: &str) -> Result<(), Refusal> {
-        let is_for_client = match self.0.get("aud") {
-            Some(Value::String(audience)) => audience == client,
-            Some(Value::Array(audiences)) => audiences.iter().any(|audience| audience == client),
-            _ => false,
-        };
-        match is_for_client {
+    /// Whether the token is for a client of this configuration.
+    ///
+    /// # Errors
+    /// It is for others only.
+    pub(crate) fn check_audience(&self, config: &Config) -> Result<(), Refusal> {
+        let clients = std::iter::once(&config.client_id).chain(&config.unbound_client_ids);
+        match clients.into_iter().any(|client| self.is_for(client)) {
             true => Ok(()),
             false => Err(Refusal::Audience),
         }
+    }
+
+    fn is_for(&self, client: &str) -> bool {
+        match self.0.get("aud") {
+            Some(Value::String(audience)) => audience == client,
+            Some(Value::Array(audiences)) => audiences.iter().any(|audience| audience == client),
+            _ => false,
+        }
+    }
+
+    /// Whether every client that the token is for here may bring unbound tokens.
+    pub(crate) fn is_for_unbound_client(&self, config: &Config) -> bool {
+        let unbound = &config.unbound_client_ids;
+        let is_for_bound = self.is_for(&config.client_id) && !unbound.contains(&config.client_id);
+        !is_for_bound && unbound.iter().any(|client| self.is_for(client))
+    }
+
+    pub(crate) fn is_from(&self, issuer: &str) -> bool {
+        self.0.get("iss").and_then(Value::as_str) == Some(issuer)
+    }
+
+    pub(crate) fn nonce(&self) -> Option<&str> {
+        self.0.get("nonce").and_then(Value::as_str)
+    }
+
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.0.get("sub").and_then(Value::as_str)
     }
 
     fn check_times(&self, now: Timestamp) -> Result<(), Refusal> {

@@ -25,6 +25,8 @@ pub struct Options {
     pub required_claims: BTreeMap<String, String>,
     /// `--oidc-signing-algs`.
     pub signing_algs: Vec<String>,
+    /// `--oidc-unbound-client-ids`: clients whose tokens need not be bound to this server.
+    pub unbound_client_ids: Vec<String>,
 }
 
 /// What is expected of a provider's tokens.
@@ -38,6 +40,7 @@ pub struct Config {
     pub(crate) groups_prefix: String,
     pub(crate) required_claims: BTreeMap<String, String>,
     pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) unbound_client_ids: Vec<String>,
 }
 
 /// A flag that makes no sense.
@@ -49,6 +52,9 @@ pub enum ConfigError {
     /// There is no client.
     #[error("--oidc-client-id must not be empty")]
     ClientId,
+    /// A client without a name.
+    #[error("--oidc-unbound-client-ids must not contain an empty client ID")]
+    UnboundClientId,
     /// There is no name to be had.
     #[error("--oidc-username-claim must not be empty")]
     UsernameClaim,
@@ -71,6 +77,9 @@ impl Config {
         if options.client_id.is_empty() {
             return Err(ConfigError::ClientId);
         }
+        if options.unbound_client_ids.iter().any(String::is_empty) {
+            return Err(ConfigError::UnboundClientId);
+        }
         if options.username_claim.is_empty() {
             return Err(ConfigError::UsernameClaim);
         }
@@ -84,6 +93,7 @@ impl Config {
             groups_claim: Some(options.groups_claim).filter(|claim| !claim.is_empty()),
             groups_prefix: options.groups_prefix,
             required_claims: options.required_claims,
+            unbound_client_ids: options.unbound_client_ids,
         })
     }
 
@@ -97,6 +107,12 @@ impl Config {
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.client_id
+    }
+
+    /// Whether tokens of [`Self::client_id`] need not be bound to this server.
+    #[must_use]
+    pub fn accepts_unbound(&self) -> bool {
+        self.unbound_client_ids.contains(&self.client_id)
     }
 
     /// The scopes that give a client the claims which are needed here (OpenID Connect Core, section
@@ -178,6 +194,8 @@ mod tests {
         }
         let error = config(|options| options.client_id.clear());
         assert_eq!(error, Some(ConfigError::ClientId));
+        let error = config(|options| options.unbound_client_ids.push(String::new()));
+        assert_eq!(error, Some(ConfigError::UnboundClientId));
         let error = config(|options| options.username_claim.clear());
         assert_eq!(error, Some(ConfigError::UsernameClaim));
         for algorithm in ["none", "HS256", "ES512", "EdDSA", "rs256", ""] {

@@ -14,11 +14,15 @@
 //!
 //! Left out, unlike upstream: distributed claims, and ES512, which the library does not have.
 //!
+//! A token is a login to one server: it must be bound to that (`binding`), unless the administrator names its
+//! client as one whose tokens are not.
+//!
 //! Invariants: no claim is believed before the signature holds; the algorithm is one that the
 //! administrator allowed, and of the kind of the key; a name or a group that begins with `system:`
 //! is refused.
 
 mod authenticator;
+mod binding;
 mod claims;
 mod config;
 mod fetch;
@@ -27,6 +31,7 @@ mod key_set;
 mod provider;
 
 pub use authenticator::OidcAuthenticator;
+pub use binding::OwnUrl;
 pub use config::{Config, ConfigError, Options};
 pub use fetch::FetchError;
 pub use provider::Provider;

@@ -14,11 +14,14 @@ mod certificate;
 
 use std::sync::Arc;
 
+use api::ext::token::TokenEndpoint;
 use api::ext::{Kubeconfig, Token, token};
 use api::labels;
 use api::management::Cluster;
 use api::management::cluster::LOCAL;
 use apiserver::registry::Registry;
+use apiserver::request_context::RequestContext;
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::{GroupResource, Metadata, OwnerReference};
 use machinery::status::Status;
@@ -38,6 +41,24 @@ pub struct Exchange {
     pub validity: Arc<Validity>,
     /// Whether kubeconfigs give credentials at the moment.
     pub enabled: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// The addresses of clusters.
+    pub endpoints: Arc<dyn Endpoints>,
+}
+
+/// The addresses that the files of records have for clusters.
+#[async_trait]
+pub trait Endpoints: Send + Sync {
+    /// The addresses that the file of this record has for a cluster of it; none for a cluster that does not
+    /// exist.
+    ///
+    /// # Errors
+    /// 503 where the store does not answer.
+    async fn endpoints(
+        &self,
+        cx: &RequestContext,
+        record: &Kubeconfig,
+        cluster: &str,
+    ) -> Result<Vec<TokenEndpoint>, Status>;
 }
 
 /// A record with less life than this has expired, in milliseconds: tokens end at whole seconds.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use api::ext::{self, Token, TokenPrincipal, token};
+use api::ext::token::TokenEndpoint;
+use api::ext::{self, Kubeconfig, Token, TokenPrincipal, token};
 use api::management::Cluster;
 use api::{labels, management};
 use apiserver::cell::{AGE, age};
@@ -169,15 +170,32 @@ impl TokenResource {
             exchange::check_same(&record, cluster)?;
             pin_cluster(&mut token, cluster);
         }
+        let cluster = token.spec.cluster_name.clone();
         exchange::bind(&mut token, &record);
         let left = exchange::left(&record, now);
         if !token.spec.certificate_signing_request.is_empty() {
-            return self.certify(minting, token, left).await;
+            let mut certified = self.certify(minting, token, left).await?;
+            certified.status.endpoints = self.endpoints(cx, &record, &cluster).await?;
+            return Ok(certified);
         }
         let max = (self.parts.max_ttls.exchanged)()?.unwrap_or(i64::MAX);
         settle_ttl(&mut token, self.max_token_ttl(&minting)?.min(max).min(left))?;
         token.metadata.name = Some(unique_name());
-        self.store(&minting, token).await
+        let endpoints = self.endpoints(cx, &record, &cluster).await?;
+        let mut stored = self.store(&minting, token).await?;
+        stored.status.endpoints = endpoints;
+        Ok(stored)
+    }
+
+    /// The addresses that a credential of a record may be sent to.
+    async fn endpoints(
+        &self,
+        cx: &RequestContext,
+        record: &Kubeconfig,
+        cluster: &str,
+    ) -> Result<Vec<TokenEndpoint>, Status> {
+        let endpoints = &self.parts.exchange.endpoints;
+        endpoints.endpoints(cx, record, cluster).await
     }
 
     /// A certificate in place of a token. Nothing is stored: a certificate cannot be revoked.

@@ -40,8 +40,8 @@ pub struct Client {
     tls: Arc<ClientConfig>,
     anonymous_tls: Arc<ClientConfig>,
     token: Option<String>,
-    /// Headers of every request: whom they act as.
-    impersonated: Vec<(&'static str, String)>,
+    /// Headers of every request.
+    headers: Vec<(String, String)>,
 }
 
 /// A request, as it goes on the wire.
@@ -72,7 +72,7 @@ impl Client {
             tls: Arc::new(credentials.tls()?),
             anonymous_tls: Arc::new(credentials.anonymous_tls()?),
             token: credentials.token,
-            impersonated: Vec::new(),
+            headers: Vec::new(),
         })
     }
 
@@ -101,13 +101,20 @@ impl Client {
         }
     }
 
+    /// The same client with this header in every request.
+    pub fn with_header(&self, name: &str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.headers.push((name.to_owned(), value.to_owned()));
+        client
+    }
+
     /// The same client, acting as a user in these groups.
     pub fn acting_as(&self, user: &str, groups: &[&str]) -> Self {
         let groups = groups.iter().map(|group| ("Impersonate-Group", *group));
         let headers = [("Impersonate-User", user)].into_iter().chain(groups);
         Self {
-            impersonated: headers
-                .map(|(name, value)| (name, value.to_owned()))
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             ..self.clone()
         }
@@ -176,10 +183,7 @@ impl Client {
         if let Some(token) = &self.token {
             head.push_str(&format!("Authorization: Bearer {token}\r\n"));
         }
-        for (name, value) in &self.impersonated {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        for (name, value) in &request.headers {
+        for (name, value) in self.headers.iter().chain(&request.headers) {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         if request.chunked {

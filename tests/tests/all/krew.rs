@@ -28,10 +28,16 @@ fn archives() -> TempDir {
 }
 
 fn manifest(version: &str, folder: &Path) -> Output {
+    manifest_at(version, "https://example.com/it", folder)
+}
+
+fn manifest_at(version: &str, homepage: &str, folder: &Path) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hack/krew-manifest.sh");
     let mut command = Command::new(script);
-    command.args([version, "https://example.com/it", "https://example.com/v1"]);
-    command.arg(folder).output().unwrap()
+    command.args([version, homepage, "https://example.com/v1"]);
+    let here = folder.join("here");
+    fs::create_dir_all(&here).unwrap();
+    command.arg(folder).current_dir(here).output().unwrap()
 }
 
 #[test]
@@ -73,4 +79,41 @@ fn a_release_that_is_not_whole_has_no_manifest() {
     assert_eq!(manifest("1.2.3", folder.path()).status.code(), Some(2));
     fs::remove_file(folder.path().join("kubectl-kubeconfig-darwin-arm64.tar.gz")).unwrap();
     assert_eq!(manifest("v1.2.3", folder.path()).status.code(), Some(1));
+}
+
+#[test]
+fn a_version_is_one_and_an_address_is_written_as_it_is() {
+    let folder = archives();
+    for version in [
+        "v1.2.3|;e touch X #",
+        "v1.2.3\ne touch X",
+        "v1.2.3 ",
+        "v1.2.3;touch${IFS}X",
+        "v1.2.3-$(touch X)",
+        "xv1.2.3",
+        "v1.2",
+    ] {
+        assert_eq!(
+            manifest(version, folder.path()).status.code(),
+            Some(2),
+            "{version}"
+        );
+    }
+    for homepage in [
+        "http://example.com",
+        "https://example.com/|;e touch X #",
+        "https://a b",
+    ] {
+        let made = manifest_at("v1.2.3", homepage, folder.path());
+        assert_eq!(made.status.code(), Some(2), "{homepage}");
+    }
+    let here = fs::read_dir(folder.path().join("here")).unwrap();
+    assert_eq!(here.count(), 0, "nothing was run");
+    let homepage = "https://example.com/?a=1&b=2";
+    for version in ["v1.2.3", "v1.2.3-rc.1", "v1.2.3-rc.1+build.5"] {
+        let made = manifest_at(version, homepage, folder.path());
+        let made: Value = serde_saphyr::from_slice(&made.stdout).unwrap();
+        assert_eq!(made["spec"]["version"], version);
+        assert_eq!(made["spec"]["homepage"], homepage);
+    }
 }

@@ -34,6 +34,8 @@ mod lifecycle;
 #[cfg(test)]
 mod listener;
 #[cfg(test)]
+mod login_replay;
+#[cfg(test)]
 mod merge;
 #[cfg(test)]
 mod oidc;

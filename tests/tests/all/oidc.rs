@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use e2e::http::{Answer, Client, Request, expect};
-use e2e::oidc_provider::CLIENT;
+use e2e::oidc_provider::{BoundToken, CLIENT};
 use e2e::server::Options;
 use e2e::{OidcProvider, Server, poll};
 use serde_json::{Value, json};
@@ -19,20 +19,32 @@ const DISCOVERY: &str = "/.well-known/kubeconfig-login";
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn start(provider: &OidcProvider) -> Server {
+    start_with(provider, &[])
+}
+
+pub(crate) fn start_with(provider: &OidcProvider, more: &[&str]) -> Server {
     let arguments = [
         format!("--oidc-issuer-url={}", provider.issuer()),
         format!("--oidc-client-id={CLIENT}"),
         format!("--oidc-ca-file={}", provider.ca_file().display()),
         "--oidc-username-prefix=-".to_owned(),
     ];
+    let more = more.iter().map(|&argument| argument.to_owned());
     let options = Options {
-        arguments: arguments.to_vec(),
+        arguments: arguments.into_iter().chain(more).collect(),
         ..Options::default()
     };
     Server::start_with(options).unwrap()
 }
 
-/// A client that logs in by ID token.
+/// A client that logs in by an ID token for this server.
+fn bound(server: &Server, provider: &OidcProvider, user: &str) -> (Client, BoundToken) {
+    let url = server.url().unwrap();
+    let token = provider.bound_id_token(user, &url).unwrap();
+    (token.of(&server.anonymous().unwrap()), token)
+}
+
+/// A client with this bearer token.
 fn login(server: &Server, token: &str) -> Client {
     server.anonymous().unwrap().with_token(token)
 }
@@ -71,7 +83,7 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
     let anonymous = server.anonymous().unwrap();
     let told = expect(anonymous.get(DISCOVERY).unwrap(), 200).unwrap();
     let ca = std::fs::read(provider.ca_file()).unwrap();
-    let expected = json!({ "oidc": {
+    let expected = json!({ "server": server.url().unwrap(), "oidc": {
         "issuer": provider.issuer(),
         "clientID": CLIENT,
         "scopes": ["openid"],
@@ -80,8 +92,7 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
     assert_eq!(told.json().unwrap(), expected);
 
     // Alice is a user; what she gets holds no secret.
-    let id_token = provider.id_token("alice").unwrap();
-    let alice = login(&server, &id_token);
+    let (alice, id_token) = bound(&server, &provider, "alice");
     let created = record::create(&alice, json!({ "generateToken": false }));
     let name = record::name(&created);
     let file = created["status"]["value"].as_str().unwrap();
@@ -95,7 +106,15 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
     assert_eq!(created["status"].get("tokens"), None);
 
     // What she exchanges her login for ends with the record, and for a while with its suspension.
-    let token = login(&server, &bearer(exchange(&alice, &name)));
+    let exchanged = exchange(&alice, &name);
+    let addresses = exchanged.json().unwrap()["status"]["endpoints"].clone();
+    let cluster = &file["clusters"][0]["cluster"];
+    let expected = json!([{
+        "server": cluster["server"],
+        "certificateAuthorityData": cluster["certificate-authority-data"],
+    }]);
+    assert_eq!(addresses, expected, "those of the file");
+    let token = login(&server, &bearer(exchanged));
     assert_eq!(status(&token, &record::at(&name)), 200);
     suspend(&alice, &name, true);
     assert_eq!(status(&token, record::PATH), 401);
@@ -120,7 +139,7 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
     .unwrap();
 
     // Carol is known to the provider, and no user here.
-    let carol = login(&server, &provider.id_token("carol").unwrap());
+    let (carol, _) = bound(&server, &provider, "carol");
     let refused = carol
         .post(record::PATH, &record::wanted(json!({})))
         .unwrap();
@@ -128,10 +147,14 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
     let expected = "kubeconfigs.ext.cattle.io is forbidden: user carol is not a Rancher user";
     assert_eq!((refused.status, message), (403, json!(expected)));
 
-    // A token that somebody changed is none.
-    let (head, signature) = id_token.rsplit_once('.').unwrap();
-    let changed = format!("{head}.{}", signature.chars().rev().collect::<String>());
-    assert_eq!(status(&login(&server, &changed), record::PATH), 401);
+    // A changed token is not accepted.
+    let (head, signature) = id_token.token.rsplit_once('.').unwrap();
+    let changed = BoundToken {
+        token: format!("{head}.{}", signature.chars().rev().collect::<String>()),
+        ..id_token
+    };
+    let changed = changed.of(&anonymous);
+    assert_eq!(status(&changed, record::PATH), 401);
 
     // While the provider was never reached, its tokens are refused; the server runs, and heals.
     provider.stop().unwrap();
@@ -139,8 +162,7 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
     server.restart().unwrap();
     assert_eq!(status(&alice, record::PATH), 401);
     provider.resume().unwrap();
-    let id_token = provider.id_token("alice").unwrap();
-    let alice = login(&server, &id_token);
+    let (alice, _) = bound(&server, &provider, "alice");
     poll::until("the keys are found", LIMIT, || {
         Ok((alice.get(record::PATH)?.status == 200).then_some(()))
     })
@@ -152,5 +174,6 @@ fn a_server_without_provider_tells_of_none() {
     let server = Server::start().unwrap();
     let anonymous = server.anonymous().unwrap();
     let told = expect(anonymous.get(DISCOVERY).unwrap(), 200).unwrap();
-    assert_eq!(told.json().unwrap(), json!({}));
+    let expected = json!({ "server": server.url().unwrap() });
+    assert_eq!(told.json().unwrap(), expected);
 }

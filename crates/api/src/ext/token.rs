@@ -279,6 +279,15 @@ pub struct TokenStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_token: Option<TokenReference>,
 
+    /// The addresses that the token or certificate may be sent to: those that the file of `kubeconfigName` has for the
+    /// cluster. Returned only in the answer to create.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub endpoints: Vec<TokenEndpoint>,
+
     /// The hash of `value`, where the kind of token needs one.
     #[serde(
         skip_serializing_if = "String::is_empty",
@@ -305,6 +314,23 @@ pub struct TokenStatus {
     /// When the token was last used, to within a minute; absent when it never was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Time>,
+}
+
+/// An address that a token or certificate may be sent to.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.ext.v1.TokenEndpoint", transform = unwrap_lines)]
+pub struct TokenEndpoint {
+    /// The URL, as in `server` of a kubeconfig file.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub server: String,
+
+    /// The certificate authorities of the address: PEM, in base64. Empty where those of the user's machine are used.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub certificate_authority_data: String,
 }
 
 impl Token {
@@ -364,6 +390,7 @@ impl fmt::Debug for TokenStatus {
             groups,
             cluster_uids,
             parent_token,
+            endpoints,
             hash,
             current,
             expired,
@@ -380,6 +407,7 @@ impl fmt::Debug for TokenStatus {
             .field("groups", groups)
             .field("cluster_uids", cluster_uids)
             .field("parent_token", parent_token)
+            .field("endpoints", endpoints)
             .field("hash", &crate::redacted(hash))
             .field("current", current)
             .field("expired", expired)

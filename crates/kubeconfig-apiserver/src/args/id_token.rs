@@ -13,7 +13,7 @@ pub(crate) struct IdTokenArgs {
     #[arg(long, value_name = "URL", requires = "oidc_client_id")]
     pub(crate) oidc_issuer_url: Option<String>,
 
-    /// Client that the tokens are made for.
+    /// Client that the tokens are made for, and that the kubectl plugin logs in as.
     #[arg(long, value_name = "ID", requires = "oidc_issuer_url")]
     pub(crate) oidc_client_id: Option<String>,
 
@@ -73,6 +73,17 @@ pub(crate) struct IdTokenArgs {
         requires = "oidc_issuer_url"
     )]
     pub(crate) oidc_signing_algs: Vec<String>,
+
+    /// Clients whose tokens need not be bound to this server, so that programs such as kubelogin can log in. Another server
+    /// of such a client can show the tokens that it receives to this one. Without it, only tokens that the kubectl plugin
+    /// bound to this server are accepted.
+    #[arg(
+        long,
+        value_name = "ID,…",
+        value_delimiter = ',',
+        requires = "oidc_issuer_url"
+    )]
+    pub(crate) oidc_unbound_client_ids: Vec<String>,
 
     /// Scopes that the kubectl plugin asks the provider for. Without it, those that usually give the claims above.
     #[arg(

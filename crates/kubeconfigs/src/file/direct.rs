@@ -72,6 +72,7 @@ fn login(oidc: &OidcProvider) -> OidcLogin {
         client_id: oidc.client_id.clone(),
         scopes: scopes.map(|(scope, _)| scope.to_owned()).collect(),
         certificate_authority_data: oidc.ca_data.clone(),
+        unbound: false,
     }
 }
 

@@ -39,15 +39,18 @@ impl Case {
     }
 
     fn build(&self) -> Result<KubeconfigFile, FileError> {
-        let host = ServerHost::from_authority(HOST).unwrap();
-        build(&FileSpec {
+        build(&self.spec(&ServerHost::from_authority(HOST).unwrap()))
+    }
+
+    fn spec<'a>(&'a self, host: &'a ServerHost) -> FileSpec<'a> {
+        FileSpec {
             record: Record {
                 name: self.name,
                 created: self.created,
                 ttl_secs: 2_592_000,
             },
             server: Server {
-                host: &host,
+                host,
                 ca_certs: self.ca_certs,
             },
             include_default_entry: self.include_default_entry,
@@ -55,7 +58,7 @@ impl Case {
             namespace: self.namespace,
             current_cluster: self.current_cluster,
             credentials: &self.credentials,
-        })
+        }
     }
 
     fn text(&self) -> String {
@@ -590,4 +593,51 @@ fn debug_output_shows_no_token() {
         !shown.contains("token-shared") && !shown.contains("token-of"),
         "{shown}"
     );
+}
+
+#[test]
+fn the_addresses_are_those_of_the_entries() {
+    let direct = FileCluster {
+        direct: Some(DirectEndpoint::Fqdn {
+            fqdn: "direct.example.com".to_owned(),
+            ca_data: "Q0E=".to_owned(),
+        }),
+        ..plain("c-a", "prod")
+    };
+    let managed = FileCluster {
+        managed: Some("https://c-a.zone.example.com".to_owned()),
+        ..plain("c-a", "prod")
+    };
+    let server = |server: &str, ca: &str| (server.to_owned(), ca.to_owned());
+    let gateway = server("https://rancher.example.com/k8s/clusters/c-a", "UEVN");
+    for (clusters, default_entry, expected) in [
+        (
+            vec![],
+            true,
+            vec![server("https://rancher.example.com", "UEVN")],
+        ),
+        (
+            vec![direct],
+            false,
+            vec![gateway, server("https://direct.example.com", "Q0E=")],
+        ),
+        (
+            vec![managed],
+            false,
+            vec![server("https://c-a.zone.example.com", "UEVN")],
+        ),
+    ] {
+        let case = Case {
+            include_default_entry: default_entry,
+            ca_certs: "PEM",
+            credentials: Credentials::Exec(ExecCredentials::default()),
+            ..Case::of(clusters)
+        };
+        let found = endpoints(&case.spec(&ServerHost::from_authority(HOST).unwrap())).unwrap();
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|it| (it.server, it.certificate_authority_data))
+            .collect();
+        assert_eq!(found, expected);
+    }
 }

@@ -11,8 +11,8 @@ pub(crate) struct LoginArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) server: ServerUrl,
 
-    /// PEM file of the CA that vouches for the server. Without it the CA that your kubeconfig names for the server, else
-    /// those that this machine trusts.
+    /// PEM file of the CA that vouches for the server. Without it the CA of your last login there, else those that this
+    /// machine trusts. Where they do not vouch for the server, and your kubeconfig names a CA for it, you are asked.
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate_authority: Option<PathBuf>,
 
@@ -40,6 +40,11 @@ pub(crate) struct LoginArgs {
     /// Print the address to open instead of opening it.
     #[arg(long)]
     pub(crate) no_browser: bool,
+
+    /// Another server that has the same client at the same OpenID Connect provider, and the same operator. A login for the
+    /// one might open the other.
+    #[arg(long, value_name = "URL")]
+    pub(crate) shares_client_with: Option<ServerUrl>,
 
     /// Port of 127.0.0.1 that the browser comes back to, for providers that know it by number; 0 for any.
     #[arg(long, value_name = "PORT", default_value_t = 0)]

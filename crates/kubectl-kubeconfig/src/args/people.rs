@@ -110,6 +110,10 @@ pub(crate) struct MergeArgs {
     /// Make the current context of the first file yours.
     #[arg(long)]
     pub(crate) use_context: bool,
+
+    /// Merge files even where they have kubectl run a program, read a local file or skip a check. Each is named.
+    #[arg(long)]
+    pub(crate) allow_exec: bool,
 }
 
 /// Flags of `prune`.

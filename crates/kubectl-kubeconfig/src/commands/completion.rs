@@ -15,6 +15,7 @@ use crate::args::{Args, CompletionArgs, CompletionFor, ServerArgs};
 use crate::environment::Environment;
 use crate::files::{Files, Section};
 use crate::record;
+use crate::say::printable;
 
 /// kubectl runs a program of this name in PATH, with the words behind the name of the plugin.
 const FOR_KUBECTL: &str = "\
@@ -180,8 +181,8 @@ async fn records(environment: &Environment, clock: &dyn Clock) -> Result<Vec<Str
 
 /// A candidate, and behind a tab what it is.
 fn line(name: &str, about: &str) -> String {
-    let about = about.lines().next().unwrap_or_default();
-    let about: String = about.chars().filter(|it| !it.is_control()).collect();
+    let about = printable(about.lines().next().unwrap_or_default());
+    let name = printable(name);
     format!("{name}\t{}\n", about.trim_end_matches('.'))
 }
 

@@ -1,23 +1,35 @@
 //! `create`: a record, and its file where the user wants it.
+//!
+//! The record exists as soon as the server answers, and its tokens are valid. So the place of the file is
+//! prepared before, and a record whose file cannot be kept all the same is deleted again.
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use api::ext::{self, Kubeconfig, KubeconfigSpec};
 use http::Method;
 use machinery::time::Clock;
+use machinery::validation::dns1123_subdomain;
 use serde_json::{Value, json};
 
 use super::{merge, print};
 use crate::access::Access;
 use crate::args::CreateArgs;
 use crate::environment::Environment;
-use crate::files::{self, Document};
+use crate::files::NewFile;
+use crate::files::issued::{Issued, check_references};
 use crate::http_client::Content;
 use crate::say;
 
-/// The name of a file that is none.
+/// The name that stands for stdout.
 const STDOUT: &str = "-";
+
+/// Where the file will be kept.
+enum Place {
+    Stdout,
+    New(NewFile),
+    Merged,
+}
 
 /// Runs the command.
 pub(crate) async fn run(
@@ -25,23 +37,75 @@ pub(crate) async fn run(
     environment: &Environment,
     clock: &dyn Clock,
 ) -> Result<()> {
-    let is_file = |path: &&Path| *path != Path::new(STDOUT);
-    if let Some(path) = args.file.as_deref().filter(is_file) {
-        // Before there is a record whose file cannot be kept.
-        ensure!(!path.exists(), "{} is there already", path.display());
-    }
+    let place = Place::prepare(args, environment).await?;
     let access = Access::new(&args.server, environment, clock).await?;
     let request = request(args);
     let answer = access.ask(Method::POST, "", Content::Json(&request));
-    let record: Kubeconfig = answer.await?.json().context("the record that was made")?;
+    let record: Kubeconfig = answer
+        .await?
+        .json()
+        .context("the record that was created")?;
     let name = record.metadata.name.unwrap_or_default();
-    let kept = keep(args, environment, &record.status.value).await;
-    kept.with_context(|| {
-        let delete = format!("kubectl kubeconfig delete {name}");
-        format!("{name} was made, and its file is lost; delete it: {delete}")
-    })?;
+    ensure!(
+        dns1123_subdomain(&name).is_empty(),
+        "the server created a record whose name {name:?} is not a name"
+    );
+    let kept = match Issued::parse(&record.status.value, &name) {
+        Ok(issued) => place.keep(args, environment, &issued).await,
+        Err(error) => Err(error.context("the server sent a kubeconfig that it would never write")),
+    };
+    if let Err(error) = kept {
+        return Err(withdrawn(&access, &name, error).await);
+    }
     say::line(format_args!("Created {name} at {}.", access.server));
     Ok(())
+}
+
+impl Place {
+    /// Makes sure that a file could be kept.
+    async fn prepare(args: &CreateArgs, environment: &Environment) -> Result<Self> {
+        match &args.file {
+            Some(path) if path == Path::new(STDOUT) => Ok(Self::Stdout),
+            Some(path) => {
+                ensure!(!path.exists(), "{} is there already", path.display());
+                NewFile::create(path).map(Self::New)
+            }
+            None => {
+                merge::prepare(args.server.kubeconfig.as_deref(), environment).await?;
+                Ok(Self::Merged)
+            }
+        }
+    }
+
+    async fn keep(
+        self,
+        args: &CreateArgs,
+        environment: &Environment,
+        issued: &Issued,
+    ) -> Result<()> {
+        check_references(&issued.document)?;
+        match self {
+            Self::Stdout => print(&issued.to_text()?),
+            Self::New(file) => file.keep(&issued.to_text()?),
+            Self::Merged => {
+                let destination = args.server.kubeconfig.as_deref();
+                let incoming = std::slice::from_ref(&issued.document);
+                merge::merge(destination, environment, incoming, args.use_context).await
+            }
+        }
+    }
+}
+
+/// Deletes a record whose file cannot be kept; says what is left to do where that fails as well.
+async fn withdrawn(access: &Access, name: &str, error: anyhow::Error) -> anyhow::Error {
+    match access.ask(Method::DELETE, name, Content::None).await {
+        Ok(_) => error.context(format!(
+            "{name} was created and deleted again, since its file cannot be kept"
+        )),
+        Err(failure) => anyhow!(
+            "{name} was created, and its file is lost: {error:#}; it cannot be deleted: {failure:#}; delete it: kubectl kubeconfig delete {name}"
+        ),
+    }
 }
 
 fn request(args: &CreateArgs) -> Value {
@@ -66,21 +130,5 @@ fn spec(args: &CreateArgs) -> KubeconfigSpec {
         generate_token: args.generate_token,
         ttl: args.ttl.map_or(0, |ttl| ttl.as_secs()),
         ..KubeconfigSpec::default()
-    }
-}
-
-/// Puts the file where the user wants it.
-async fn keep(args: &CreateArgs, environment: &Environment, file: &str) -> Result<()> {
-    match &args.file {
-        Some(path) if path == Path::new(STDOUT) => print(file),
-        Some(path) => {
-            let written = files::write_new(path, file);
-            written.with_context(|| format!("cannot write {}", path.display()))
-        }
-        None => {
-            let document = Document::parse(file)?;
-            let destination = args.server.kubeconfig.as_deref();
-            merge::merge(destination, environment, &[document], args.use_context).await
-        }
     }
 }

@@ -7,7 +7,7 @@ use api::ext::Kubeconfig;
 use http::Method;
 use jiff::Timestamp;
 use machinery::time::Clock;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::print;
 use crate::access::Access;
@@ -15,6 +15,7 @@ use crate::args::{ListArgs, Output};
 use crate::columns::columns;
 use crate::environment::Environment;
 use crate::http_client::Content;
+use crate::say::{is_hidden, printable};
 use crate::{record, say};
 
 /// Runs the command.
@@ -47,17 +48,53 @@ async fn whole(access: &Access) -> Result<Value> {
 
 fn json(list: &Value) -> Result<String> {
     let text = serde_json::to_string_pretty(list);
-    Ok(text.context("the list cannot be written as JSON")? + "\n")
+    let text = text.context("the list cannot be written as JSON")?;
+    Ok(escaped(&text) + "\n")
+}
+
+/// JSON in which what a terminal would obey or hide is escaped. It can only be in strings.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len() + 1);
+    for character in json.chars() {
+        if character == '\n' || !is_hidden(character) {
+            text.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            text.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    text
+}
+
+/// The same list of characters that a terminal shows: YAML may not write others escaped.
+fn shown(value: &Value) -> Value {
+    match value {
+        Value::String(text) => json!(
+            text.split('\n')
+                .map(printable)
+                .collect::<Vec<_>>()
+                .join("\n")
+        ),
+        Value::Array(items) => items.iter().map(shown).collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            fields
+                .map(|(name, value)| (printable(name), shown(value)))
+                .collect()
+        }
+        other => other.clone(),
+    }
 }
 
 fn yaml(list: &Value) -> Result<String> {
-    serde_saphyr::to_string(list).context("the list cannot be written as YAML")
+    serde_saphyr::to_string(&shown(list)).context("the list cannot be written as YAML")
 }
 
 fn names(records: &BTreeMap<String, Kubeconfig>) -> String {
     let names = records.keys();
     names
-        .map(|name| format!("kubeconfig.ext.cattle.io/{name}\n"))
+        .map(|name| format!("kubeconfig.ext.cattle.io/{}\n", printable(name)))
         .collect()
 }
 
@@ -86,4 +123,27 @@ fn table(records: &BTreeMap<String, Kubeconfig>, now: Timestamp) -> String {
         ]
     }));
     columns(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_printed() {
+        let list = json!({ "items": ["a\u{9b}b\u{202e}c\u{e0041}\nd é"] });
+        let text = json(&list).unwrap();
+        assert_eq!(
+            text,
+            "{\n  \"items\": [\n    \"a\\u009bb\\u202ec\\udb40\\udc41\\nd é\"\n  ]\n}\n"
+        );
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), list);
+        let text = yaml(&list).unwrap();
+        let read: Value = serde_saphyr::from_str(&text).unwrap();
+        assert_eq!(read, json!({ "items": ["abc\nd é"] }));
+        assert!(
+            text.chars().all(|it| it == '\n' || !is_hidden(it)),
+            "{text:?}"
+        );
+    }
 }

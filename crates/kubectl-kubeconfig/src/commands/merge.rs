@@ -1,11 +1,13 @@
 //! `merge`: files into the files of the user.
 
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::args::MergeArgs;
 use crate::environment::Environment;
+use crate::files::hazards::{hazards, resolve_paths};
+use crate::files::issued::check_references;
 use crate::files::merge::{Merged, merge as merge_document};
 use crate::files::{self, Document, Files, Loaded};
 use crate::say;
@@ -14,11 +16,62 @@ use crate::say;
 pub(crate) async fn run(args: &MergeArgs, environment: &Environment) -> Result<()> {
     let mut incoming = Vec::new();
     for path in &args.files {
-        let document = Document::parse(&files::read(path)?);
-        incoming.push(document.with_context(|| format!("{}", path.display()))?);
+        let document = read(path).with_context(|| format!("{}", path.display()))?;
+        consent(path, &document, args, environment)?;
+        incoming.push(document);
     }
     let destination = args.kubeconfig.as_deref();
     merge(destination, environment, &incoming, args.use_context).await
+}
+
+/// A file whose entries can be merged: they refer to each other alone, and their paths are absolute.
+fn read(path: &Path) -> Result<Document> {
+    let mut document = Document::parse(&files::read(path)?)?;
+    check_references(&document)?;
+    let folder = match path == Path::new(files::STDIN) {
+        true => None,
+        false => path::absolute(path)?.parent().map(Path::to_owned),
+    };
+    resolve_paths(&mut document, folder.as_deref())?;
+    Ok(document)
+}
+
+/// Names what kubectl would run, read or not verify, and goes on only where the user agrees.
+///
+/// # Errors
+/// The user does not.
+fn consent(
+    path: &Path,
+    document: &Document,
+    args: &MergeArgs,
+    environment: &Environment,
+) -> Result<()> {
+    let hazards = hazards(document);
+    if hazards.is_empty() {
+        return Ok(());
+    }
+    say::line(format_args!("With {}, kubectl does this:", path.display()));
+    for hazard in &hazards {
+        say::line(format_args!("    {hazard}"));
+    }
+    if args.allow_exec || environment.is_terminal && say::confirm("Merge it?")? {
+        return Ok(());
+    }
+    bail!(
+        "{} is not merged; if you trust it, add --allow-exec",
+        path.display()
+    )
+}
+
+/// Makes sure that something could be merged into the files.
+///
+/// # Errors
+/// They cannot be read or written.
+pub(crate) async fn prepare(flag: Option<&Path>, environment: &Environment) -> Result<()> {
+    let files = Files::new(flag, environment)?;
+    let _locked = files.lock().await?;
+    let destination = Destination::load(&files)?;
+    files::check_writable(&destination.path)
 }
 
 /// Merges documents into the files, and says what their contexts are called.
@@ -31,11 +84,12 @@ pub(crate) async fn merge(
     let files = Files::new(flag, environment)?;
     let _locked = files.lock().await?;
     let mut destination = Destination::load(&files)?;
-    let mut set_current = use_context || !destination.has_current_context();
+    let mut set_current = use_context;
     for document in incoming {
         let merged = merge_document(&destination.others, &mut destination.document, document);
         if let Some(current) = merged.current.as_ref().filter(|_| set_current) {
             destination.document.set_current_context(current);
+            say::line(format_args!("The current context is {current}."));
             set_current = false;
         }
         tell(&destination.path, &merged);
@@ -64,12 +118,6 @@ impl Destination {
             document: document.unwrap_or_default(),
             others,
         })
-    }
-
-    fn has_current_context(&self) -> bool {
-        let others = self.others.iter().map(|file| &file.document);
-        let mut all = others.chain([&self.document]);
-        all.any(|document| document.current_context().is_some())
     }
 }
 

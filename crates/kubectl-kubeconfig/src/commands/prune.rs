@@ -12,7 +12,7 @@ use crate::files::origin::View;
 use crate::files::prune::prune;
 use crate::files::{self, Files};
 use crate::folder::Folder;
-use crate::say;
+use crate::say::{self, printable};
 use crate::standing::{Standing, Standings};
 
 /// Runs the command.
@@ -35,9 +35,10 @@ pub(crate) async fn run(
         }
     }
     let suffix = if args.dry_run { " (dry run)" } else { "" };
-    let lines = gone
-        .iter()
-        .map(|(context, record)| format!("context {context:?} of {record} pruned{suffix}\n"));
+    let lines = gone.iter().map(|(context, record)| {
+        let record = printable(record);
+        format!("context {context:?} of {record} pruned{suffix}\n")
+    });
     print(&lines.collect::<String>())
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use anyhow::{Context, Result, bail};
 use api::plugin::{FILE_HEADING, FILE_NAME};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
@@ -54,15 +55,33 @@ impl Document {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let tree = serde_saphyr::from_str::<Value>(text);
-        let Ok(Value::Object(tree)) = tree else {
-            bail!("this is not a kubeconfig: not the YAML of an object");
+        let tree = match serde_saphyr::from_str::<Value>(text) {
+            Ok(Value::Object(tree)) => tree,
+            // Comments alone, or `---`.
+            Ok(Value::Null) => return Ok(Self::default()),
+            _ => bail!("this is not a kubeconfig: not the YAML of an object"),
         };
+        if tree
+            .iter()
+            .any(|(key, value)| is_merge_key(key) || has_merge_key(value))
+        {
+            bail!(
+                "this is not a kubeconfig: it has a merge key (<<), which programs read differently"
+            );
+        }
         let document = Self { tree, record };
         for section in Section::ALL {
             document.check(section)?;
         }
         Ok(document)
+    }
+
+    /// The file in a type that may be stricter.
+    ///
+    /// # Errors
+    /// It does not fit. Secrets are in fields of the type, which errors do not show.
+    pub(crate) fn typed<T: DeserializeOwned>(&self) -> Result<T> {
+        Ok(serde_json::from_value(Value::Object(self.tree.clone()))?)
     }
 
     fn check(&self, section: Section) -> Result<()> {
@@ -125,6 +144,18 @@ impl Document {
         entry.get(section.field())
     }
 
+    /// The content of each entry, to change it.
+    pub(crate) fn contents_mut(&mut self, section: Section) -> impl Iterator<Item = &mut Value> {
+        let entries = self
+            .tree
+            .get_mut(section.list())
+            .and_then(Value::as_array_mut);
+        let entries = entries.map(Vec::as_mut_slice).unwrap_or_default();
+        entries
+            .iter_mut()
+            .filter_map(move |entry| entry.get_mut(section.field()))
+    }
+
     /// Adds an entry.
     pub(crate) fn push(&mut self, section: Section, name: &str, content: Value) {
         let list = self.tree.entry(section.list()).or_insert(Value::Null);
@@ -151,6 +182,22 @@ impl fmt::Debug for Document {
             .map(|&it| self.names(it).collect())
             .collect();
         f.debug_tuple("Document").field(&names).finish()
+    }
+}
+
+fn is_merge_key(key: &str) -> bool {
+    key == "<<"
+}
+
+/// Whether a mapping below has the key of YAML 1.1 that stands for the content of another one. Some
+/// programs obey it even where it is quoted.
+fn has_merge_key(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .any(|(key, value)| is_merge_key(key) || has_merge_key(value)),
+        Value::Array(items) => items.iter().any(has_merge_key),
+        _ => false,
     }
 }
 
@@ -218,6 +265,7 @@ preferences: {}
             "a: [t0ps3cret",
             "clusters: t0ps3cret",
             "users: [{name: 1, user: {}}]",
+            "users: [{name: t0ps3cret, user: {\"<<\": {exec: {}}}}]",
         ] {
             let error = format!("{:#}", Document::parse(text).unwrap_err());
             assert!(
@@ -225,7 +273,13 @@ preferences: {}
                 "{error}"
             );
         }
-        assert_eq!(Document::parse(" \n").unwrap(), Document::default());
+        for text in [" \n", "# a note\n", "---\n", "---\n# a note\n"] {
+            assert_eq!(
+                Document::parse(text).unwrap(),
+                Document::default(),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Document, Loaded, Section};
-use crate::server_url::ServerUrl;
+use crate::server_url::{self, ServerUrl};
 use crate::trust::Trust;
 
 /// The extension of a context.
@@ -115,13 +115,11 @@ impl Origin {
     }
 }
 
-/// Who vouches for a server, by the clusters of the files: those that it gives credentials for, and
-/// those behind it.
-pub(crate) fn trust_in(files: &[Loaded], server: &ServerUrl) -> Option<Trust> {
-    let clusters = files.iter().flat_map(|file| {
-        let names = file.document.names(Section::Clusters);
-        names.filter_map(|name| file.document.get(Section::Clusters, name))
-    });
+/// Who vouches for a server, by the clusters of a file: those that the server gives credentials for, and
+/// those behind it. Anything may have written the file, so the user decides whether that is believed.
+pub(crate) fn trust_in(file: &Loaded, server: &ServerUrl) -> Option<Trust> {
+    let names = file.document.names(Section::Clusters);
+    let clusters = names.filter_map(|name| file.document.get(Section::Clusters, name));
     let mut data = clusters.filter_map(|cluster| {
         let config = extension(cluster, EXEC_EXTENSION)
             .and_then(|it| ExecClusterConfig::deserialize(it).ok());
@@ -130,7 +128,7 @@ pub(crate) fn trust_in(files: &[Loaded], server: &ServerUrl) -> Option<Trust> {
         {
             return Some(config.certificate_authority_data).filter(|data| !data.is_empty());
         }
-        let front = ServerUrl::in_front_of(cluster["server"].as_str()?).ok()?;
+        let front = server_url::in_front_of(cluster["server"].as_str()?).ok()?;
         let data = cluster["certificate-authority-data"].as_str();
         data.filter(|_| front == *server).map(str::to_owned)
     });
@@ -160,7 +158,7 @@ fn server_of(file: &Document) -> Option<ServerUrl> {
     });
     let mut ours = addresses
         .filter(|(name, address)| *name == "rancher" || address.contains("/k8s/clusters/"));
-    ServerUrl::in_front_of(ours.next()?.1).ok()
+    server_url::in_front_of(ours.next()?.1).ok()
 }
 
 pub(crate) fn extension<'a>(entry: &'a Value, name: &str) -> Option<&'a Value> {

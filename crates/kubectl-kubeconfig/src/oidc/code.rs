@@ -8,10 +8,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Uri;
-use machinery::time::Clock;
 
+use super::id_token::Nonce;
 use super::loopback::{Expected, Loopback};
-use super::{Grant, Metadata, Provider, browser, unguessable};
+use super::{Grant, Login, browser, unguessable};
 use crate::say;
 
 /// How long a user may take.
@@ -26,32 +26,25 @@ pub(crate) struct Browser {
     pub(crate) port: u16,
 }
 
-/// What one login is recognized by.
+/// The values by which the answer to one login is recognized.
 struct Attempt {
     state: String,
-    nonce: String,
     verifier: String,
 }
 
 /// Logs in.
-pub(crate) async fn log_in(
-    provider: &Provider,
-    metadata: &Metadata,
-    browser: Browser,
-    clock: &dyn Clock,
-) -> Result<Grant> {
+pub(crate) async fn log_in(login: &Login<'_>, browser: Browser) -> Result<Grant> {
     let loopback = Loopback::bind(browser.port).await?;
     let attempt = Attempt::new();
-    let url = attempt.url(provider, metadata, loopback.redirect_uri())?;
-    say::line(format_args!(
-        "To log in, open this address on this machine:\n\n    {url}\n"
-    ));
+    let url = attempt.url(login, loopback.redirect_uri())?;
+    say::line("To log in, open this address on this machine:");
+    say::command(&url);
     if browser.open && browser::open(&url) {
         say::line("Your browser was asked to open it.");
     }
     let expected = Expected {
         state: attempt.state.clone(),
-        issuer: provider.issuer.clone(),
+        issuer: login.provider.issuer.clone(),
     };
     let redirect_uri = loopback.redirect_uri().to_owned();
     let code = loopback.code(expected, LIMIT).await?;
@@ -61,21 +54,21 @@ pub(crate) async fn log_in(
         ("redirect_uri", &redirect_uri),
         ("code_verifier", &attempt.verifier),
     ];
-    let tokens = provider.tokens(metadata, &fields).await?;
-    tokens.grant(provider, Some(&attempt.nonce), clock.now())
+    let tokens = login.provider.tokens(login.metadata, &fields).await?;
+    login.grant(tokens, Nonce::Is(&login.nonce))
 }
 
 impl Attempt {
     fn new() -> Self {
         Self {
             state: unguessable(),
-            nonce: unguessable(),
             verifier: unguessable(),
         }
     }
 
     /// Where the user goes.
-    fn url(&self, provider: &Provider, metadata: &Metadata, redirect_uri: &str) -> Result<String> {
+    fn url(&self, login: &Login<'_>, redirect_uri: &str) -> Result<String> {
+        let (provider, metadata) = (login.provider, login.metadata);
         let endpoint = &metadata.authorization_endpoint;
         let uri: Uri = endpoint
             .parse()
@@ -87,7 +80,7 @@ impl Attempt {
             .append_pair("redirect_uri", redirect_uri)
             .append_pair("scope", &provider.scope(metadata))
             .append_pair("state", &self.state)
-            .append_pair("nonce", &self.nonce)
+            .append_pair("nonce", &login.nonce)
             .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(challenge))
             .append_pair("code_challenge_method", "S256")
             .finish();
@@ -98,7 +91,10 @@ impl Attempt {
 
 #[cfg(test)]
 mod tests {
+    use machinery::time::SystemClock;
+
     use super::*;
+    use crate::oidc::{Metadata, Provider};
     use crate::trust::Trust;
 
     #[test]
@@ -108,6 +104,7 @@ mod tests {
             client_id: "kubectl".to_owned(),
             scopes: vec!["openid".to_owned(), "e mail".to_owned()],
             trust: Trust::default(),
+            unbound: false,
         };
         let metadata = |endpoint: &str| Metadata {
             issuer: "https://idp".to_owned(),
@@ -119,37 +116,35 @@ mod tests {
         };
         let attempt = Attempt {
             state: "s".to_owned(),
-            nonce: "n".to_owned(),
             // RFC 7636, appendix B.
             verifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned(),
         };
         let query = "response_type=code&client_id=kubectl&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2F\
-                     &scope=openid+e+mail&state=s&nonce=n\
+                     &scope=openid+e+mail&state=s&nonce=NONCE\
                      &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
+        let server = "https://real.example".parse().unwrap();
+        let url = |metadata: &Metadata| {
+            let login = Login::new(&provider, metadata, &server, &SystemClock);
+            assert_eq!(login.nonce, login.binding.nonce(&server));
+            let url = attempt.url(&login, "http://127.0.0.1:1/").unwrap();
+            url.replace(&login.nonce, "NONCE")
+        };
         for (endpoint, separator) in [("https://idp/auth", '?'), ("https://idp/auth?p=x", '&')] {
-            let url = attempt.url(&provider, &metadata(endpoint), "http://127.0.0.1:1/");
-            assert_eq!(url.unwrap(), format!("{endpoint}{separator}{query}"));
+            let found = url(&metadata(endpoint));
+            assert_eq!(found, format!("{endpoint}{separator}{query}"));
         }
         let metadata = Metadata {
             scopes_supported: vec!["offline_access".to_owned()],
             ..metadata("https://idp/auth")
         };
-        let url = attempt.url(&provider, &metadata, "http://127.0.0.1:1/");
         let query = query.replace("e+mail", "e+mail+offline_access");
-        assert_eq!(url.unwrap(), format!("https://idp/auth?{query}"));
+        assert_eq!(url(&metadata), format!("https://idp/auth?{query}"));
     }
 
     #[test]
     fn no_two_attempts_are_alike() {
         let (one, other) = (Attempt::new(), Attempt::new());
-        let mut all = [
-            one.state,
-            one.nonce,
-            one.verifier,
-            other.state,
-            other.nonce,
-            other.verifier,
-        ];
+        let mut all = [one.state, one.verifier, other.state, other.verifier];
         all.sort();
         assert!(all.windows(2).all(|pair| pair[0] != pair[1]));
         // RFC 7636, section 4.1.

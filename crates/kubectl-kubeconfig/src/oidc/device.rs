@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use http::Method;
-use machinery::time::Clock;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
-use super::{Grant, Metadata, Provider, printable};
+use super::id_token::Nonce;
+use super::{Grant, Login, nonce_of, printable};
 use crate::http_client::Content;
 use crate::say;
 use crate::secret::Secret;
@@ -35,17 +35,16 @@ fn five() -> u64 {
 }
 
 /// Logs in.
-pub(crate) async fn log_in(
-    provider: &Provider,
-    metadata: &Metadata,
-    clock: &dyn Clock,
-) -> Result<Grant> {
-    let authorization = authorization(provider, metadata).await?;
-    say::line(format_args!(
-        "To log in, open this address on any machine:\n\n    {}\n\nand type this code there, if you started this login yourself:\n\n    {}\n",
-        printable(&authorization.verification_uri),
-        printable(&authorization.user_code)
-    ));
+///
+/// # Errors
+/// The provider refuses, or gives an ID token that the server would not accept: RFC 8628 has no nonce,
+/// and not every provider takes the one that is sent all the same.
+pub(crate) async fn log_in(login: &Login<'_>) -> Result<Grant> {
+    let authorization = authorization(login).await?;
+    say::line("To log in, open this address on any machine:");
+    say::command(&printable(&authorization.verification_uri));
+    say::line("and type this code there, if you started this login yourself:");
+    say::command(&printable(&authorization.user_code));
     let start = Instant::now();
     let limit = LIMIT.min(Duration::from_secs(authorization.expires_in));
     let mut pause = Duration::from_secs(authorization.interval.clamp(1, 60));
@@ -55,23 +54,33 @@ pub(crate) async fn log_in(
     ];
     while start.elapsed() < limit {
         sleep(pause).await;
-        let tokens = provider.tokens(metadata, &fields).await?;
+        let tokens = login.provider.tokens(login.metadata, &fields).await?;
         match tokens.error.as_str() {
             "authorization_pending" => (),
             "slow_down" => pause += Duration::from_secs(5),
-            _ => return tokens.grant(provider, None, clock.now()),
+            _ => return checked(login, login.grant(tokens, Nonce::IsOrAbsent(&login.nonce))?),
         }
     }
     bail!("nobody typed the code in time")
 }
 
-async fn authorization(provider: &Provider, metadata: &Metadata) -> Result<Authorization> {
+fn checked(login: &Login<'_>, grant: Grant) -> Result<Grant> {
+    ensure!(
+        login.provider.unbound || nonce_of(&grant.id_token) == login.nonce,
+        "the provider does not bind a login by device code to a server, and the server accepts no other; log in with a browser: --no-browser prints the address to open"
+    );
+    Ok(grant)
+}
+
+async fn authorization(login: &Login<'_>) -> Result<Authorization> {
+    let (provider, metadata) = (login.provider, login.metadata);
     let url = metadata.device_authorization_endpoint.as_deref();
     let url = url.context("the provider has no login by device code")?;
     let scope = provider.scope(metadata);
     let fields = [
         ("client_id", provider.client_id.as_str()),
         ("scope", &scope),
+        ("nonce", &login.nonce),
     ];
     let answer = provider
         .ask(Method::POST, url, Content::Form(&fields))

@@ -16,7 +16,7 @@ pub(super) struct Claims {
     aud: Audience,
     exp: i64,
     #[serde(default)]
-    nonce: String,
+    pub(super) nonce: String,
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -24,6 +24,27 @@ pub(super) struct Claims {
 enum Audience {
     One(String),
     Many(Vec<String>),
+}
+
+/// The nonce that an ID token must have.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Nonce<'a> {
+    /// This one.
+    Is(&'a str),
+    /// This one, or none.
+    IsOrAbsent(&'a str),
+    /// Whatever it is: the login is one of before nonces were kept.
+    Any,
+}
+
+impl Nonce<'_> {
+    fn fits(self, found: &str) -> bool {
+        match self {
+            Self::Is(nonce) => found == nonce,
+            Self::IsOrAbsent(nonce) => found.is_empty() || found == nonce,
+            Self::Any => true,
+        }
+    }
 }
 
 impl Claims {
@@ -49,7 +70,7 @@ impl Claims {
         &self,
         issuer: &str,
         client_id: &str,
-        nonce: Option<&str>,
+        nonce: Nonce<'_>,
         now: Timestamp,
     ) -> Result<Timestamp> {
         ensure!(self.iss == issuer, "the ID token is of another provider");
@@ -58,9 +79,7 @@ impl Claims {
             Audience::Many(audiences) => audiences.iter().any(|it| it == client_id),
         };
         ensure!(is_for_us, "the ID token is for another client");
-        if let Some(nonce) = nonce {
-            ensure!(self.nonce == nonce, "the ID token is of another login");
-        }
+        ensure!(nonce.fits(&self.nonce), "the ID token is of another login");
         let expires = Timestamp::from_second(self.exp).context("the end of the ID token")?;
         ensure!(now < expires + SKEW, "the ID token has ended already");
         Ok(expires)
@@ -84,7 +103,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(change: Value, nonce: Option<&str>, expected: Result<i64, &str>) {
+    fn check(change: Value, nonce: Nonce<'_>, expected: Result<i64, &str>) {
         let mut claims =
             json!({ "iss": "https://idp", "aud": "kubectl", "exp": 100, "nonce": "n" });
         claims
@@ -107,38 +126,49 @@ mod tests {
 
     #[test]
     fn an_id_token_is_for_this_login_or_refused() {
-        check(json!({}), Some("n"), Ok(100));
-        check(json!({ "nonce": "other" }), None, Ok(100));
-        check(json!({ "aud": ["other", "kubectl"] }), Some("n"), Ok(100));
-        check(json!({ "exp": 40 }), Some("n"), Ok(40));
+        check(json!({}), Nonce::Is("n"), Ok(100));
+        check(json!({ "nonce": "other" }), Nonce::Any, Ok(100));
+        check(json!({}), Nonce::IsOrAbsent("n"), Ok(100));
+        check(json!({ "nonce": "" }), Nonce::IsOrAbsent("n"), Ok(100));
+        check(
+            json!({ "nonce": "other" }),
+            Nonce::IsOrAbsent("n"),
+            Err("the ID token is of another login"),
+        );
+        check(
+            json!({ "aud": ["other", "kubectl"] }),
+            Nonce::Is("n"),
+            Ok(100),
+        );
+        check(json!({ "exp": 40 }), Nonce::Is("n"), Ok(40));
         check(
             json!({ "exp": 39 }),
-            Some("n"),
+            Nonce::Is("n"),
             Err("the ID token has ended already"),
         );
         check(
             json!({ "nonce": "other" }),
-            Some("n"),
+            Nonce::Is("n"),
             Err("the ID token is of another login"),
         );
         check(
             json!({ "nonce": "" }),
-            Some("n"),
+            Nonce::Is("n"),
             Err("the ID token is of another login"),
         );
         check(
             json!({ "aud": "other" }),
-            Some("n"),
+            Nonce::Is("n"),
             Err("the ID token is for another client"),
         );
         check(
             json!({ "iss": "https://idp/" }),
-            Some("n"),
+            Nonce::Is("n"),
             Err("the ID token is of another provider"),
         );
         check(
             json!({ "exp": "100" }),
-            Some("n"),
+            Nonce::Is("n"),
             Err("the ID token does not say what it must"),
         );
     }

@@ -203,7 +203,7 @@ mod tests {
             (
                 Method::GET,
                 "/callback?state=s&error=e&error_description=a%1b%5B2J%0Ab",
-                Some(Err("e a[2Jb".to_owned())),
+                Some(Err("e a[2J b".to_owned())),
             ),
             (Method::GET, "/callback?code=c", None),
             (Method::GET, "/callback?code=c&state=", None),

@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
+use jiff::{SignedDuration, Timestamp};
+use machinery::time::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use crate::fake::Fake;
@@ -41,13 +43,23 @@ fn the_answer_is_all_that_is_on_stdout() {
         let expected = json!({
             "apiVersion": format!("client.authentication.k8s.io/{version}"),
             "kind": "ExecCredential",
-            "status": { "token": "t0ken-1", "expirationTimestamp": "2098-12-31T23:59:00Z" },
+            "status": { "token": "t0ken-1", "expirationTimestamp": end_of(&answer) },
         });
         assert_eq!(
             (output.code, answer, output.stderr),
             (0, expected, String::new())
         );
     }
+}
+
+/// The end of a credential, which is in less than an hour.
+fn end_of(answer: &Value) -> Timestamp {
+    let end = answer["status"]["expirationTimestamp"].as_str().unwrap();
+    let end: Timestamp = end.parse().unwrap();
+    let left = end.duration_since(SystemClock.now());
+    let minutes = SignedDuration::from_mins;
+    assert!(minutes(55) < left && left <= minutes(59), "{left}");
+    end
 }
 
 #[test]

@@ -48,6 +48,23 @@ pub(crate) struct State {
     pub(crate) refuses: bool,
     /// When ID tokens of the provider end, in seconds since 1970.
     pub(crate) id_token_end: i64,
+    /// The login document in place of its own.
+    pub(crate) login_document: Option<Value>,
+    /// The URL that it publishes as its own; its own where that is empty.
+    pub(crate) published_url: String,
+    /// Whether a device code binds a nonce, and whether refreshed ID tokens have one.
+    pub(crate) keeps_nonces: bool,
+    /// Whether it accepts ID tokens that are not bound to it.
+    pub(crate) unbound: bool,
+    /// The bearer token and the binding of each request to the API.
+    pub(crate) shown: Vec<[String; 2]>,
+    /// What is changed in the Tokens that it gives.
+    pub(crate) token_change: Value,
+    /// The file of the record that it creates, and its name in place of the usual one.
+    pub(crate) file: String,
+    pub(crate) record_name: Option<String>,
+    /// Why it refuses to give a token.
+    pub(crate) refusal: Option<String>,
     /// The state, the nonce and the challenge of the login in a browser.
     attempt: [String; 3],
     /// How often the device code is to be asked for before it is typed.
@@ -73,6 +90,8 @@ impl Fake {
             has_record: true,
             // The year 2099.
             id_token_end: 4_070_908_800,
+            keeps_nonces: true,
+            token_change: json!({}),
             ..State::default()
         }));
         let (end, ended) = oneshot::channel::<()>();
@@ -199,7 +218,13 @@ impl Handler {
         let body = body.collect().await.unwrap().to_bytes();
         let bearer = head.headers.get(header::AUTHORIZATION);
         let bearer = bearer.and_then(|it| it.to_str().unwrap().strip_prefix("Bearer "));
+        let binding = head.headers.get("kubeconfig-login-binding");
+        let binding = binding.map_or("", |it| it.to_str().unwrap());
         let mut state = self.state.lock().unwrap();
+        if bearer.is_some() {
+            let shown = [bearer.unwrap_or_default(), binding].map(str::to_owned);
+            state.shown.push(shown);
+        }
         state
             .asked
             .push(format!("{} {}", head.method, head.uri.path()));
@@ -217,7 +242,15 @@ impl Handler {
                 state.revoked = Some(form(&body)("token"));
                 (StatusCode::OK, json!({}))
             }
-            "POST /device" => (StatusCode::OK, device()),
+            "POST /device" => {
+                let nonce = form(&body)("nonce");
+                state.attempt[1] = if state.keeps_nonces {
+                    nonce
+                } else {
+                    String::new()
+                };
+                (StatusCode::OK, device())
+            }
             _ => state.api(&asked, bearer.unwrap_or_default(), &body),
         };
         Ok(Response::builder()
@@ -228,14 +261,22 @@ impl Handler {
     }
 
     fn login(&self, state: &State, url: &str) -> Value {
+        if let Some(document) = &state.login_document {
+            return document.clone();
+        }
         if !state.has_provider {
             return json!({});
         }
-        json!({ "oidc": {
+        let published = match state.published_url.as_str() {
+            "" => url,
+            published => published,
+        };
+        json!({ "server": published, "oidc": {
             "issuer": format!("{url}/idp"),
             "clientID": "kubectl",
             "scopes": ["openid"],
             "certificateAuthorityData": STANDARD.encode(&self.authority),
+            "unbound": state.unbound,
         }})
     }
 }
@@ -261,6 +302,16 @@ impl State {
                 json!({ "status": { "userInfo": { "username": "alice" } } }),
             ),
             "POST /apis/ext.cattle.io/v1/tokens" => self.create(body),
+            "POST /apis/ext.cattle.io/v1/kubeconfigs" => {
+                let record = json!({
+                    "metadata": { "name": self.record_name.as_deref().unwrap_or("kubeconfig-abcde") },
+                    "status": { "value": self.file },
+                });
+                (StatusCode::CREATED, record)
+            }
+            "DELETE /apis/ext.cattle.io/v1/kubeconfigs/kubeconfig-abcde" => {
+                (StatusCode::OK, status(""))
+            }
             _ if asked.starts_with("DELETE /apis/ext.cattle.io/v1/tokens/") => {
                 let number = asked.rsplit('-').next().unwrap();
                 self.tokens
@@ -275,6 +326,9 @@ impl State {
         let token: Value = serde_json::from_slice(body).unwrap();
         let spec = &token["spec"];
         let is_known = spec["kubeconfigName"] == "kubeconfig-abcde" && spec["clusterName"] == "c-1";
+        if let Some(refusal) = &self.refusal {
+            return (StatusCode::FORBIDDEN, status(refusal));
+        }
         if !self.has_record || !is_known {
             let message = "kubeconfigs.ext.cattle.io \"kubeconfig-abcde\" not found";
             return (StatusCode::NOT_FOUND, status(message));
@@ -282,11 +336,17 @@ impl State {
         self.given += 1;
         let value = format!("t0ken-{}", self.given);
         self.tokens.push(value.clone());
-        let answer = json!({
+        let mut answer = json!({
             "metadata": { "name": format!("token-{}", self.given) },
             "spec": spec,
-            "status": { "bearerToken": value, "expiresAt": "2099-01-01T00:00:00Z" },
+            "status": { "bearerToken": value, "expiresAt": token_end() },
         });
+        for part in ["spec", "status"] {
+            let changes = self.token_change[part].as_object().cloned();
+            for (field, change) in changes.unwrap_or_default() {
+                answer[part][&field] = change;
+            }
+        }
         (StatusCode::CREATED, answer)
     }
 
@@ -331,12 +391,17 @@ impl State {
             }
             _ => assert_eq!(form("device_code"), "d3vice"),
         }
-        let nonce = self.attempt[1].clone();
+        let is_refresh = form("grant_type") == "refresh_token";
+        let nonce = match is_refresh && !self.keeps_nonces {
+            true => String::new(),
+            false => self.attempt[1].clone(),
+        };
         let claims = json!({
             "iss": format!("{url}/idp"),
             "aud": "kubectl",
             "exp": self.id_token_end,
             "nonce": nonce,
+            "jti": self.logins.len(),
         });
         let id_token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
         self.logins.push(id_token.clone());
@@ -346,6 +411,13 @@ impl State {
         let answer = json!({ "id_token": id_token, "refresh_token": self.refresh_token });
         (StatusCode::OK, answer)
     }
+}
+
+/// When the tokens end that it gives: in an hour of the machine's clock, to the second.
+fn token_end() -> String {
+    let now = machinery::time::Clock::now(&machinery::time::SystemClock);
+    let end = now + jiff::SignedDuration::from_hours(1);
+    machinery::time::rfc3339(end)
 }
 
 fn metadata(url: &str) -> Value {

@@ -127,7 +127,7 @@ fn a_login_in_a_browser_is_kept_renewed_and_ends() {
 fn on_a_terminal_the_user_logs_in_when_needed() {
     let fake = Fake::start();
     fake.state().has_provider = true;
-    let plugin = Plugin::new(&fake);
+    let plugin = Plugin::logged_out(&fake);
     let (mut command, _terminal) = plugin.interactive_credential();
     let mut child = command.spawn().unwrap();
     let url = line_with(&mut child, "    https://").unwrap();
@@ -142,7 +142,7 @@ fn a_user_who_says_no_is_asked_once() {
     let fake = Fake::start();
     fake.state().has_provider = true;
     fake.state().refuses = true;
-    let plugin = Plugin::new(&fake);
+    let plugin = Plugin::logged_out(&fake);
     let all: Vec<_> = (0..5).map(|_| plugin.interactive_credential()).collect();
     // One has an address for the user; the others say that they wait for it.
     let all_there = Barrier::new(5);
@@ -194,7 +194,11 @@ fn a_login_by_device_code_waits_for_the_user() {
         "{}",
         output.stderr
     );
-    assert!(output.stderr.ends_with("as alice.\n"), "{}", output.stderr);
+    let end = format!(
+        " as alice, trusting the CA in {}.\n",
+        fake.authority_file().display()
+    );
+    assert!(output.stderr.ends_with(&end), "{}", output.stderr);
     assert_eq!(plugin.token(), "t0ken-1");
 }
 

@@ -1,5 +1,4 @@
-//! The program as it is run: its exit code, its output, its folder, and what it asks of a server
-//! that counts.
+//! The program as it is run: its exit code, its output, its folder, and what it asks of a server.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,9 +6,14 @@
 )]
 
 mod browser;
+mod consent;
+mod create;
 mod credential;
+mod destination;
 mod fake;
 mod login;
+mod merge;
 mod plugin;
 mod proxy;
+mod server_answer;
 mod way;

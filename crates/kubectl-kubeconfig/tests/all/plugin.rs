@@ -57,6 +57,18 @@ impl<'a> Plugin<'a> {
         plugin
     }
 
+    /// Logged in once and out again, so that the server is one that the user named.
+    pub(crate) fn logged_out(fake: &'a Fake) -> Self {
+        let plugin = Self::logged_in(fake);
+        assert_eq!(plugin.run(&["logout", "--all"]).code, 0);
+        fake.state().asked.clear();
+        plugin
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-kubeconfig"));
         command

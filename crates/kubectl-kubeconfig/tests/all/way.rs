@@ -30,19 +30,6 @@ fn the_proxy_of_the_environment_leads_to_the_server() {
 }
 
 #[test]
-fn the_certificate_must_have_the_name_of_the_file() {
-    let fake = Fake::start();
-    let plugin = Plugin::logged_in(&fake);
-    let mut info = plugin.exec_info("v1", false);
-    info["spec"]["cluster"]["tls-server-name"] = json!("other.example");
-    let output = finish(plugin.credential_for(&info).spawn().unwrap());
-    assert_eq!((output.code, output.stdout.as_str()), (1, ""));
-    let why = "certificate not valid for name \"other.example\"";
-    assert!(output.stderr.contains(why), "{}", output.stderr);
-    assert_eq!(fake.asked(EXCHANGE), 0);
-}
-
-#[test]
 fn nobody_is_trusted_without_proof_because_the_file_says_so() {
     let (fake, other) = (Fake::start(), Fake::start());
     let plugin = Plugin::logged_in(&fake);

@@ -330,3 +330,173 @@ fn a_token_that_is_too_long_is_nobodys() {
     let long = with(json!({ "name": "a".repeat(16 * 1024) }));
     assert!(IdToken::split(&long).is_none());
 }
+
+/// Bound to one server, as the plugin does it.
+mod binding {
+    use api::plugin::ServerUrl;
+    use api::plugin::login_binding::LoginBinding;
+
+    use super::*;
+
+    const REAL: &str = "https://real.example";
+    const EVIL: &str = "https://evil.example";
+
+    struct Headers(Vec<(&'static str, Vec<u8>)>);
+
+    impl RequestHeaders for Headers {
+        fn entries(&self) -> Box<dyn Iterator<Item = (&str, &[u8])> + '_> {
+            Box::new(self.0.iter().map(|(name, value)| (*name, value.as_slice())))
+        }
+    }
+
+    fn binding() -> LoginBinding {
+        LoginBinding::new([7; 32])
+    }
+
+    /// The nonce of the login for this server.
+    fn nonce(server: &str) -> Value {
+        json!(binding().nonce(&server.parse::<ServerUrl>().unwrap()))
+    }
+
+    /// Asks the server at [`REAL`], which accepts unbound tokens of these clients.
+    fn answer(unbound: &[&str], bearer: &str, sent: Vec<&[u8]>) -> Authentication {
+        let headers = sent
+            .into_iter()
+            .map(|value| ("Kubeconfig-Login-Binding", value.to_vec()));
+        let headers = Headers(headers.collect());
+        let unbound = unbound.iter().map(|&client| client.to_owned());
+        let authenticator = authenticator(Options {
+            unbound_client_ids: unbound.collect(),
+            ..options()
+        });
+        let authenticator = authenticator.bound_to(Arc::new(|| REAL.parse().ok()));
+        let credentials = Credentials {
+            certificates: &[],
+            bearer: Some(bearer),
+            headers: &headers,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
+        let asked = authenticator.authenticate(&credentials);
+        runtime.unwrap().block_on(asked)
+    }
+
+    #[track_caller]
+    fn check(unbound: &[&str], bearer: &str, sent: &[&str], expected: Result<(), &str>) {
+        let sent = sent.iter().map(|value| value.as_bytes()).collect();
+        let expected = match expected {
+            Ok(()) => right("alice", &[]),
+            Err(why) => Authentication::failed(why),
+        };
+        assert_eq!(answer(unbound, bearer, sent), expected);
+    }
+
+    const UNBOUND: &str = "the token is not bound to this server, and its client is none of --oidc-unbound-client-ids";
+    const ELSEWHERE: &str = "the token was issued to a login for another server";
+    const MALFORMED: &str = "the header kubeconfig-login-binding is malformed";
+
+    #[test]
+    fn a_token_of_a_login_for_another_server_is_refused() {
+        let random = binding().encode();
+        let bound = with(json!({ "nonce": nonce(REAL) }));
+        check(&[], &bound, &[&random], Ok(()));
+        let elsewhere = with(json!({ "nonce": nonce(EVIL) }));
+        let other = LoginBinding::new([8; 32]).encode();
+        for (bearer, sent) in [
+            (&elsewhere, vec![random.as_str()]),
+            (&elsewhere, vec![]),
+            (&bound, vec![other.as_str()]),
+            (&bound, vec![]),
+        ] {
+            check(&[], bearer, &sent, Err(ELSEWHERE));
+            // Nor where the administrator opened the client: the plugin binds its tokens all the same.
+            check(&[CLIENT], bearer, &sent, Err(ELSEWHERE));
+        }
+    }
+
+    #[test]
+    fn a_token_without_binding_is_accepted_for_named_clients_only() {
+        let random = binding().encode();
+        for nonce in [json!(null), json!("of another program"), json!(5)] {
+            let bearer = with(json!({ "nonce": nonce }));
+            check(&[], &bearer, &[], Err(UNBOUND));
+            check(&[], &bearer, &[&random], Err(UNBOUND));
+            check(&["other"], &bearer, &[], Err(UNBOUND));
+            check(&[CLIENT], &bearer, &[], Ok(()));
+        }
+        let of_other = with(json!({ "aud": "kubelogin" }));
+        check(&["kubelogin"], &of_other, &[], Ok(()));
+        check(&[], &of_other, &[], Err("the token is for another client"));
+        let of_both = with(json!({ "aud": ["kubelogin", CLIENT] }));
+        check(&["kubelogin"], &of_both, &[], Err(UNBOUND));
+        check(&["kubelogin", CLIENT], &of_both, &[], Ok(()));
+    }
+
+    #[test]
+    fn a_refreshed_token_needs_the_token_of_its_login() {
+        let random = binding().encode();
+        let refreshed = with(json!({ "nonce": null, "iat": NOW + 1 }));
+        let login = |change: Value| {
+            let mut claims = json!({ "nonce": nonce(REAL), "exp": NOW - 3600 });
+            let change = change.as_object().unwrap().clone();
+            claims.as_object_mut().unwrap().extend(change);
+            format!("{random}.{}", with(claims))
+        };
+        check(&[], &refreshed, &[&login(json!({}))], Ok(()));
+        for (change, why) in [
+            (json!({ "nonce": nonce(EVIL) }), ELSEWHERE),
+            (json!({ "nonce": null }), ELSEWHERE),
+            (
+                json!({ "sub": "bob" }),
+                "the ID token of the login is of another user",
+            ),
+            (
+                json!({ "sub": null }),
+                "the ID token of the login is of another user",
+            ),
+            (json!({ "aud": "other" }), "the token is for another client"),
+            (
+                json!({ "iss": "https://other.example.com" }),
+                "the ID token of the login is of another issuer",
+            ),
+        ] {
+            check(&[], &refreshed, &[&login(change.clone())], Err(why));
+            check(&[CLIENT], &refreshed, &[&login(change)], Err(why));
+        }
+        let signed = login(json!({}));
+        let (signed, _) = signed.rsplit_once('.').unwrap();
+        let forged = format!("{signed}.{}", encode(b"forged"));
+        check(
+            &[],
+            &refreshed,
+            &[&forged],
+            Err("the token's signature does not match"),
+        );
+        let malformed = format!("{random}.abc");
+        let why = "the ID token of the login is malformed";
+        check(&[], &refreshed, &[&malformed], Err(why));
+    }
+
+    #[test]
+    fn a_header_of_another_form_is_refused() {
+        let random = binding().encode();
+        let bound = with(json!({ "nonce": nonce(REAL) }));
+        for sent in [vec![""], vec!["abc"], vec![&random, &random]] {
+            check(&[], &bound, &sent, Err(MALFORMED));
+            check(&[CLIENT], &with(json!({})), &sent, Err(MALFORMED));
+        }
+        let binary = answer(&[], &bound, vec![b"\xff"]);
+        assert_eq!(binary, Authentication::failed(MALFORMED));
+    }
+
+    #[test]
+    fn the_header_does_not_travel_on() {
+        let plain = authenticator(options());
+        assert!(!plain.reads_header("kubeconfig-login-binding"));
+        let bound = plain.bound_to(Arc::new(|| None));
+        assert!(bound.reads_header("Kubeconfig-Login-Binding"));
+        assert!(!bound.reads_header("authorization"));
+    }
+}

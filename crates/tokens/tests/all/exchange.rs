@@ -15,7 +15,7 @@ use management::cluster_secret::Binding;
 use serde_json::{Value, json};
 
 use crate::sweeper::sweep;
-use crate::world::{World, object, seconds};
+use crate::world::{SERVER_URL, World, object, seconds};
 
 const NAME: &str = "kubeconfig-abcde";
 
@@ -80,6 +80,7 @@ async fn a_login_is_exchanged_for_a_token_that_hangs_on_the_record() {
         "owners": token.metadata.owner_references,
         "spec": token.spec,
         "expires": token.status.expires_at,
+        "endpoints": token.status.endpoints,
     });
     let expected = json!({
         "labels": {
@@ -101,8 +102,17 @@ async fn a_login_is_exchanged_for_a_token_that_hangs_on_the_record() {
             "kubeconfigName": NAME,
         },
         "expires": seconds(3600).to_string(),
+        "endpoints": [{
+            "server": format!("{SERVER_URL}/k8s/clusters/c-a?{NAME}"),
+            "certificateAuthorityData": "Q0E=",
+        }],
     });
     assert_eq!(shown, expected);
+    let stored = world
+        .tokens
+        .get("", token.metadata.name.as_deref().unwrap());
+    let stored = stored.await.unwrap().unwrap();
+    assert_eq!(stored.status.endpoints, [], "the addresses may change");
     let bearer = &token.status.bearer_token;
     let valid = world.validity.check(bearer, "c-a", NOW).await.unwrap();
     assert_eq!((valid.user(), valid.kubeconfig()), ("alice", NAME));

@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::management::cluster_secret::{Binding, ClusterSecrets, Purpose};
+use api::ext::token::TokenEndpoint;
 use api::ext::{self, Kubeconfig, Token};
 use api::management::cluster::LOCAL;
 use api::management::{self, Cluster, User};
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::Registry;
+use apiserver::request_context::RequestContext;
 use apiserver::stored_object::Index;
 use apiserver::testing::{Answer, Fixture, NOW, TestServer};
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use auth::rbac::{Policy, RbacAuthorizer};
 use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
 use builtins::Builtins;
@@ -20,6 +23,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use machinery::meta::{Metadata, Object, ObjectMeta};
+use machinery::status::Status;
 use machinery::time::Clock;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -31,7 +35,7 @@ use tokens::authenticator::TokenAuthenticator;
 use tokens::cluster_credential::{
     ClusterAuthenticator, ClusterToken, GROUP, HASH_KEY, NAMESPACE, WebhookRecords,
 };
-use tokens::exchange::Exchange;
+use tokens::exchange::{Endpoints, Exchange};
 use tokens::jwt::{VerifiedCache, Verifier};
 use tokens::key_operation::KeyOperations;
 use tokens::key_ring::RotationPolicy;
@@ -55,6 +59,25 @@ pub(crate) const ROOT: &str = "as:root/system:masters";
 
 /// What API servers call themselves unless they are told otherwise.
 pub(crate) const API_SERVER: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// Every cluster is reached through this server alone.
+struct OneEndpoint;
+
+#[async_trait]
+impl Endpoints for OneEndpoint {
+    async fn endpoints(
+        &self,
+        _cx: &RequestContext,
+        record: &Kubeconfig,
+        cluster: &str,
+    ) -> Result<Vec<TokenEndpoint>, Status> {
+        let name = record.metadata.name.as_deref().unwrap_or_default();
+        Ok(vec![TokenEndpoint {
+            server: format!("{SERVER_URL}/k8s/clusters/{cluster}?{name}"),
+            certificate_authority_data: "Q0E=".to_owned(),
+        }])
+    }
+}
 
 /// The server and what it works with.
 pub(crate) struct World {
@@ -144,6 +167,7 @@ impl World {
                 signers: ClusterSecrets::new(secrets.clone(), NAMESPACE),
                 validity: Arc::clone(&validity),
                 enabled: Arc::new(move || enabled.load(Ordering::SeqCst)),
+                endpoints: Arc::new(OneEndpoint),
             },
             users: Arc::clone(&directory),
             origins: Arc::new(Origins {

@@ -3,8 +3,10 @@
 
 use std::fs;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use e2e::{Host, Kubectl, OidcProvider};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::record;
@@ -17,21 +19,29 @@ pub(super) fn open_files_without_tokens(host: &Host, provider: &OidcProvider) {
         json!({ "generateToken": false }),
     );
     let (name, folder) = (record::name(&created), TempDir::new().unwrap());
-    let [file, token] = ["file", "token"].map(|name| folder.path().join(name));
-    fs::write(&file, created["status"]["value"].as_str().unwrap()).unwrap();
+    let [file, token, ca] = ["file", "token", "ca.crt"].map(|name| folder.path().join(name));
+    let text = created["status"]["value"].as_str().unwrap();
+    fs::write(&file, text).unwrap();
+    let parsed: Value = serde_saphyr::from_str(text).unwrap();
+    let data = &parsed["clusters"][0]["cluster"]["certificate-authority-data"];
+    fs::write(&ca, STANDARD.decode(data.as_str().unwrap()).unwrap()).unwrap();
     fs::write(&token, provider.id_token("alice").unwrap()).unwrap();
     let alice = Kubectl::new(&file, folder.path()).unwrap();
     let alice = alice.with_plugin().unwrap();
 
     let url = host.gateway_url();
-    let (server, token) = (
+    let (server, token, authority) = (
         format!("--server={url}"),
         format!("--token-file={}", token.display()),
+        format!("--certificate-authority={}", ca.display()),
     );
     let said = alice
-        .run(&["kubeconfig", "login", &server, &token])
+        .run(&["kubeconfig", "login", &server, &token, &authority])
         .unwrap();
-    let expected = format!("Logged in at {url} as alice.\n");
+    let expected = format!(
+        "Logged in at {url} as alice, trusting the CA in {}.\n",
+        ca.display()
+    );
     assert_eq!((said.code, said.stderr), (0, expected));
     let who = ["auth", "whoami", "-o=jsonpath={.status.userInfo.username}"];
     assert_eq!(alice.output(&who).unwrap(), "alice");

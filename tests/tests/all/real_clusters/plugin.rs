@@ -36,14 +36,10 @@ fn a_file_without_tokens_works_while_its_record_and_its_login_do() {
     let v1 = story.create("v1");
     story.set_version("v1beta1");
     let v1beta1 = story.create("v1beta1");
-    for file in [
-        &v1,
-        &v1beta1,
-        &story.without_cluster_info(&v1),
-        &story.without_cluster_info(&v1beta1),
-    ] {
+    for file in [&v1, &v1beta1] {
         story.check_opens(file);
         story.check_opens_to_a_program(file);
+        story.a_file_that_leads_elsewhere_gets_nothing(file);
     }
     story.an_expired_credential_is_exchanged_anew(&v1);
     let mut program = ClientGo::start(&story.alice, &v1, "prod").unwrap();
@@ -132,15 +128,38 @@ impl Story {
         path
     }
 
-    /// The same file for a plugin that is told nothing by the file.
+    /// The same file with another address, or without saying any, gets no credential.
     #[track_caller]
-    fn without_cluster_info(&self, file: &Path) -> PathBuf {
+    fn a_file_that_leads_elsewhere_gets_nothing(&self, file: &Path) {
         let text = fs::read_to_string(file).unwrap();
-        let path = file.with_extension("quiet");
-        let quiet = text.replace("provideClusterInfo: true", "provideClusterInfo: false");
-        assert_ne!(quiet, text);
-        fs::write(&path, quiet).unwrap();
-        path
+        let url = self.fleet.server.url().unwrap();
+        let server = format!("{url}/k8s/clusters/prod");
+        for (from, to, why) in [
+            (
+                "provideClusterInfo: true",
+                "provideClusterInfo: false",
+                "does not say provideClusterInfo: true",
+            ),
+            (
+                server.as_str(),
+                "https://127.0.0.1:1/k8s/clusters/prod",
+                "it is not an address that the server names for this cluster",
+            ),
+            (
+                server.as_str(),
+                url.as_str(),
+                "it is not an address that the server names for this cluster",
+            ),
+        ] {
+            let path = file.with_extension("hostile");
+            let hostile = text.replace(from, to);
+            assert_ne!(hostile, text);
+            fs::write(&path, hostile).unwrap();
+            let arguments = [&["--context=prod"], NAMES].concat();
+            let answer = self.kubectl(&path).run(&arguments).unwrap();
+            assert_eq!((answer.code, answer.stdout.as_str()), (1, ""));
+            assert!(answer.stderr.contains(why), "{}", answer.stderr);
+        }
     }
 
     fn kubectl(&self, file: &Path) -> Kubectl {
@@ -188,6 +207,8 @@ fn server(provider: &OidcProvider) -> Server {
         format!("--oidc-client-id={CLIENT}"),
         format!("--oidc-ca-file={}", provider.ca_file().display()),
         "--oidc-username-prefix=-".to_owned(),
+        // For the device code, which this provider does not bind, and a token from elsewhere.
+        format!("--oidc-unbound-client-ids={CLIENT}"),
     ];
     let options = e2e::server::Options {
         arguments: arguments.to_vec(),

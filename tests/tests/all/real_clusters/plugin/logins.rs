@@ -31,7 +31,7 @@ impl Story {
         format!("    kubectl kubeconfig login {}\n", self.server())
     }
 
-    /// With the certificate that the server gave alice; her file says who vouches for the server.
+    /// With the certificate that the server gave alice, and the CA in her file.
     #[track_caller]
     pub(super) fn log_in_by_certificate(&self) {
         let file = fs::read_to_string(self.fleet.server.kubeconfig("alice")).unwrap();
@@ -43,17 +43,28 @@ impl Story {
             fs::write(&path, STANDARD.decode(data).unwrap()).unwrap();
             format!("--{part}={}", path.display())
         });
-        self.log_in(&flags.each_ref().map(String::as_str));
+        let data = &file["clusters"][0]["cluster"]["certificate-authority-data"];
+        let ca = self.folder.path().join("ca.crt");
+        fs::write(&ca, STANDARD.decode(data.as_str().unwrap()).unwrap()).unwrap();
+        let ca = format!("--certificate-authority={}", ca.display());
+        let flags = [flags[0].as_str(), &flags[1], &ca];
+        let by = ca.replace("--certificate-authority=", "the CA in ");
+        self.log_in(&flags, &by);
     }
 
     #[track_caller]
-    fn log_in(&self, flags: &[&str]) {
+    fn log_in(&self, flags: &[&str], by: &str) {
         let server = self.server();
         let login = [&["kubeconfig", "login", &server], flags].concat();
         let said = self.alice.run(&login).unwrap();
         let url = self.fleet.server.url().unwrap();
-        let expected = format!("Logged in at {url} as alice.\n");
-        assert_eq!((said.code, said.stdout.as_str()), (0, ""));
+        let expected = format!("Logged in at {url} as alice, trusting {by}.\n");
+        assert_eq!(
+            (said.code, said.stdout.as_str()),
+            (0, ""),
+            "{}",
+            said.stderr
+        );
         assert_eq!(said.stderr, expected);
     }
 
@@ -73,7 +84,8 @@ impl Story {
         self.log_out();
         let token = self.folder.path().join("token");
         fs::write(&token, self.provider.id_token("alice").unwrap()).unwrap();
-        self.log_in(&[&format!("--token-file={}", token.display())]);
+        let token = format!("--token-file={}", token.display());
+        self.log_in(&[&token], "the CA of your last login there");
         self.check_opens(file);
     }
 
@@ -96,7 +108,7 @@ impl Story {
         assert_eq!(page.trim(), format!("{}/device", self.provider.issuer()));
         let code = line(&login, |line| line.starts_with("    "));
         self.provider.type_code(code.trim(), "alice").unwrap();
-        line(&login, |line| line.ends_with(" as alice."));
+        line(&login, |line| line.contains(" as alice, trusting "));
         assert!(login.wait(LIMIT).unwrap().success());
         self.check_opens(file);
     }
