@@ -63,8 +63,8 @@ fn impersonation() {
         assert!(asked || !wanted.is_requested());
         let attributes = wanted.attributes();
         if attributes.as_ref().is_ok_and(|needed| !needed.is_empty()) {
-            let user = wanted.user_info();
-            assert!(!user.name.is_empty());
+            let user = wanted.identity();
+            assert!(user.is_ok_and(|user| !user.name.is_empty()));
         }
         outcome(&attributes)
     });
