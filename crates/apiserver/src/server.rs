@@ -8,6 +8,7 @@ mod certificate_files;
 mod certificates;
 mod connection;
 mod diversion;
+mod message_head;
 mod workers;
 
 pub use certificate_files::{CertificateFileError, CertificateFiles};

@@ -2,6 +2,10 @@
 //!
 //! The gateway may impersonate everybody there, so without this question everybody could. Each part
 //! of the wanted identity is asked for on its own, as kube-apiserver would.
+//!
+//! ServiceAccounts and extra values are more than every cluster lets the gateway impersonate: roles of
+//! before name no ServiceAccounts, and no role names all keys. So the gateway asks for itself, too; the
+//! cluster's own refusal would blame an account that the user does not know.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,6 +18,7 @@ use axum::body::Body;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
+use machinery::meta::GroupResource;
 use machinery::status::Status;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -44,8 +49,16 @@ pub(crate) struct Access {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Question {
     cluster: Box<str>,
-    user: Identity,
+    asker: Asker,
     attributes: Attributes,
+}
+
+/// The account that a question is about.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Asker {
+    User(Box<Identity>),
+    /// The gateway itself.
+    Gateway,
 }
 
 impl Access {
@@ -61,14 +74,18 @@ impl Access {
     ) -> Result<Identity, Status> {
         let needed = wanted.attributes();
         for attributes in needed.map_err(|error| Status::bad_request(error.to_string()))? {
-            let question = Question {
-                cluster: cluster.into(),
-                user: user.clone(),
-                attributes,
-            };
-            if !self.remembers(&question) {
-                ask(upstreams, &question).await?;
-                self.remember(question);
+            let gateway = needs_more_of_the_gateway(&attributes).then_some(Asker::Gateway);
+            for asker in [Some(Asker::User(Box::new(user.clone()))), gateway] {
+                let Some(asker) = asker else { continue };
+                let question = Question {
+                    cluster: cluster.into(),
+                    asker,
+                    attributes: attributes.clone(),
+                };
+                if !self.remembers(&question) {
+                    ask(upstreams, &question).await?;
+                    self.remember(question);
+                }
             }
         }
         let identity = wanted.asserted();
@@ -129,7 +146,10 @@ fn review(question: &Question) -> Result<Request<Body>, Status> {
     let json_type = HeaderValue::from_static("application/json");
     headers.insert(CONTENT_TYPE, json_type.clone());
     headers.insert(ACCEPT, json_type);
-    impersonate(&mut headers, question.user.clone()).map_err(|_| denied(question, ""))?;
+    if let Asker::User(user) = &question.asker {
+        let user = Identity::clone(user);
+        impersonate(&mut headers, user).map_err(|_| denied(question, ""))?;
+    }
     let spec = match &question.attributes.target {
         Target::Resource {
             group,
@@ -157,5 +177,45 @@ fn review(question: &Question) -> Result<Request<Body>, Status> {
 }
 
 fn denied(question: &Question, reason: &str) -> Status {
-    forbidden(&question.user, &question.attributes, reason)
+    match &question.asker {
+        Asker::User(user) => forbidden(user, &question.attributes, reason),
+        Asker::Gateway => not_granted(question),
+    }
+}
+
+/// Whether the gateway's role may lack this at a cluster that is as it should be.
+fn needs_more_of_the_gateway(attributes: &Attributes) -> bool {
+    let Target::Resource { resource, .. } = &attributes.target else {
+        return false;
+    };
+    matches!(resource.as_str(), "serviceaccounts" | "userextras")
+}
+
+/// 403 with what an administrator does about it.
+fn not_granted(question: &Question) -> Status {
+    let cluster = &question.cluster;
+    let Target::Resource {
+        group,
+        resource,
+        subresource,
+        name,
+        ..
+    } = &question.attributes.target
+    else {
+        return Status::forbidden(&GroupResource::default(), "", "");
+    };
+    let role = "kubeconfig-apiserver:gateway";
+    let text = match resource.as_str() {
+        "userextras" => format!(
+            "the gateway may not impersonate this extra value at cluster {cluster:?}: an administrator adds userextras/{subresource} to ClusterRole {role} there"
+        ),
+        _ => format!(
+            "the gateway may not impersonate ServiceAccounts at cluster {cluster:?}, which was added before that was granted: an administrator must run cluster add again, or apply the current ClusterRole {role} there"
+        ),
+    };
+    Status::forbidden(
+        &GroupResource::new(group.clone(), resource.clone()),
+        name,
+        &text,
+    )
 }

@@ -22,7 +22,7 @@ use crate::bearer;
 use crate::edge::{Recognised, Unrecognised};
 use crate::gateway::Gateway;
 use crate::redirect::Origin;
-use crate::relay::Relayed;
+use crate::relay::{Relayed, RequestBodyError};
 use crate::request_headers;
 use crate::sessions::{Entry, Session};
 use crate::status::{looped, respond, unavailable};
@@ -373,9 +373,18 @@ fn closing(mut response: Response<Body>) -> Response<Body> {
 
 /// What the user is told; the log also has what lies behind.
 fn failed(cluster: &str, error: &UpstreamError) -> Status {
+    if is_of_request_body(error) {
+        return Status::bad_request("the body of the request is malformed, or broke off");
+    }
     let cause = std::error::Error::source(error).map(ToString::to_string);
     tracing::warn!(cluster, %error, cause, "a cluster did not answer");
     unavailable(cluster, error)
+}
+
+/// Whether the request could not be sent because its body could not be read.
+fn is_of_request_body(error: &UpstreamError) -> bool {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |it| it.source());
+    causes.any(|cause| cause.is::<RequestBodyError>())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod download;
 mod endpoints;
 mod faults;
 mod fleet;
+mod names;
 mod plugin;
 mod story;
 mod streams;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use futures_util::future::{Either, ready};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::workers::Requests;
-use super::{HANDSHAKE_TIMEOUT, HttpService, Rewound};
+use super::{HANDSHAKE_TIMEOUT, HttpService, Rewound, message_head};
 
 /// HTTP/2 streams on one connection: what upstream recommends behind an aggregator, which carries
 /// all its users over few (A195).
@@ -75,8 +76,11 @@ pub(super) async fn serve(
         ending: ending.clone(),
     };
     let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(refusal) = message_head::refusal(&request) {
+            return Either::Left(ready(Ok(refusal)));
+        }
         request.extensions_mut().insert(peer.clone());
-        service.clone().oneshot(request.map(Body::new))
+        Either::Right(service.clone().oneshot(request.map(Body::new)))
     });
     let builder = builder(requests);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

@@ -248,11 +248,17 @@ async fn a_client_impersonates_only_what_the_cluster_allows_this_user() {
     let requests: Vec<&str> = seen
         .split_inclusive("/selfsubjectaccessreviews HTTP/1.1")
         .collect();
-    assert_eq!(requests.len(), 5, "{seen}");
-    for review in &requests[1..5] {
-        let head = review.split("\r\n\r\n").next().unwrap();
-        assert_eq!(lines(head, &IDENTITY), seen_of("alice", &record));
-    }
+    assert_eq!(requests.len(), 6, "{seen}");
+    let heads = requests[1..].iter();
+    let heads = heads.map(|review| review.split("\r\n\r\n").next().unwrap());
+    let askers: Vec<Vec<String>> = heads.map(|head| lines(head, &IDENTITY)).collect();
+    let alice = seen_of("alice", &record);
+    // Not every role of the gateway names every extra key, so it asks for itself, too.
+    let gateway = vec!["authorization: Bearer the-gateways-own-credential".to_owned()];
+    assert_eq!(
+        askers,
+        [&alice, &alice, &alice, &gateway, &alice].map(Vec::clone)
+    );
     let (_, last) = seen.split_once("GET /api/v1/pods").unwrap();
     assert_eq!(
         lines(last, &IDENTITY),
@@ -332,6 +338,77 @@ async fn what_a_hop_would_change_is_not_impersonated() {
         assert_eq!(answer.summary(), (400, message.to_owned()));
     }
     assert_eq!(cluster.seen(), [""; 0]);
+}
+
+/// A cluster whose role for the gateway, and whose rules for users, allow these resources.
+async fn granting(
+    world: &World,
+    users: &'static [&'static str],
+    gateway: &'static [&'static str],
+) -> Cluster {
+    Cluster::start(world.tls(), move |mut peer| async move {
+        while let Some(head) = peer.head().await {
+            let body = peer.body(&head, false).await;
+            let (code, answer) = match serde_json::from_str::<Value>(&body) {
+                Err(_) => ("200 OK", "ok".to_owned()),
+                Ok(review) => {
+                    let resource = review["spec"]["resourceAttributes"]["resource"].clone();
+                    let granted = match head.contains("impersonate-user: ") {
+                        true => users,
+                        false => gateway,
+                    };
+                    let allowed = granted.contains(&resource.as_str().unwrap());
+                    ("201 Created", json!({"status": {"allowed": allowed}}).to_string())
+                }
+            };
+            let length = answer.len();
+            peer.send(&format!(
+                "HTTP/1.1 {code}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{answer}"
+            ))
+            .await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_service_account_needs_the_right_of_the_user_and_of_the_gateway() {
+    let bot = "Impersonate-User: system:serviceaccount:ns:bot";
+    let extra = "Impersonate-Extra-Scopes: view";
+    let of_user = "serviceaccounts \"bot\" is forbidden: User \"alice\" cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"ns\"";
+    let of_gateway = "serviceaccounts \"bot\" is forbidden: the gateway may not impersonate ServiceAccounts at cluster \"c-1\", which was added before that was granted: an administrator must run cluster add again, or apply the current ClusterRole kubeconfig-apiserver:gateway there";
+    let of_key = "userextras.authentication.k8s.io \"view\" is forbidden: the gateway may not impersonate this extra value at cluster \"c-1\": an administrator adds userextras/scopes to ClusterRole kubeconfig-apiserver:gateway there";
+    let all: &[&str] = &["serviceaccounts", "userextras"];
+    for (users, gateway, headers, refusal) in [
+        (all, all, &[bot][..], None),
+        (all, all, &[bot, extra], None),
+        (&[][..], all, &[bot], Some(of_user)),
+        (all, &[][..], &[bot], Some(of_gateway)),
+        (all, &["serviceaccounts"][..], &[bot, extra], Some(of_key)),
+    ] {
+        let world = World::start().await;
+        let cluster = granting(&world, users, gateway).await;
+        world.add("c-1", &cluster).await;
+        let token = world.mint("alice", &["c-1"]).await;
+        let authorization = format!("Authorization: Bearer {token}");
+        let headers = [&[authorization.as_str()][..], headers].concat();
+        let answer = world.call("GET /k8s/clusters/c-1/api", &headers).await;
+        match refusal {
+            Some(refusal) => assert_eq!(answer.summary(), (403, refusal.to_owned())),
+            None => {
+                assert_eq!((answer.code, answer.body.as_str()), (200, "ok"));
+                let (_, last) = cluster
+                    .only()
+                    .split_once("GET /api")
+                    .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                    .unwrap();
+                let told = lines(&last, &["impersonate-user", "impersonate-group"]);
+                assert_eq!(told, ["impersonate-user: system:serviceaccount:ns:bot"]);
+            }
+        }
+        let reached = cluster.seen().concat().contains("GET /api");
+        assert_eq!(reached, refusal.is_none());
+    }
 }
 
 #[tokio::test]

@@ -51,6 +51,51 @@ async fn a_message_without_one_clear_end_is_refused() {
 }
 
 #[tokio::test]
+async fn a_message_for_no_host_or_two_is_refused() {
+    for hosts in ["", "Host: a\r\nHost: a\r\n", "Host: a\r\nHost: b\r\n"] {
+        let text = format!("GET /k8s/clusters/c-1/api HTTP/1.1\r\n{hosts}@\r\n");
+        let text = match hosts {
+            // Without the one of `@`.
+            "" => text.replace('@', ""),
+            _ => text,
+        };
+        assert_eq!(exchange(&text).await, (Some(400), vec![]), "{hosts:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_coding_beside_chunked_is_refused() {
+    for coding in [
+        "gzip, chunked",
+        "identity, chunked",
+        "gzip\r\nTransfer-Encoding: chunked",
+        "chunked, chunked",
+    ] {
+        let text = format!(
+            "POST /k8s/clusters/c-1/api HTTP/1.1\r\n@Transfer-Encoding: {coding}\r\n\r\n0\r\n\r\n\
+             GET /k8s/clusters/c-1/smuggled HTTP/1.1\r\n@\r\n"
+        );
+        let (code, seen) = exchange(&text).await;
+        assert!(matches!(code, Some(400 | 501)), "{coding} {code:?}");
+        assert_eq!(seen, [""; 0], "{coding}");
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_chunk_is_the_clients_mistake() {
+    let world = World::start().await;
+    let cluster = Cluster::answering(world.tls()).await;
+    world.add("c-1", &cluster).await;
+    let token = world.mint("alice", &["c-1"]).await;
+    let authorization = format!("Authorization: Bearer {token}");
+    let headers = [authorization.as_str(), "Transfer-Encoding: chunked"];
+    let mut client = world.send("POST /k8s/clusters/c-1/a", &headers).await;
+    client.send("2\r\nab\r\nnonsense\r\n").await;
+    let message = "the body of the request is malformed, or broke off";
+    assert_eq!(client.answer().await.summary(), (400, message.to_owned()));
+}
+
+#[tokio::test]
 async fn a_length_beside_a_coding_ends_the_connection() {
     // The coding counts and nothing behind it is read (RFC 9112, section 6.3).
     for framing in [

@@ -168,11 +168,11 @@ impl Account {
         let allowed = [
             may("", "users", ""),
             may("", "groups", ""),
+            may("", "serviceaccounts", ""),
             may("authentication.k8s.io", "uids", ""),
             may("authentication.k8s.io", "userextras", "requesttokenid"),
         ];
-        assert_eq!(allowed, [expected; 4]);
-        let scopes = may("authentication.k8s.io", "userextras", "scopes");
-        assert!(!scopes && !may("", "serviceaccounts", ""));
+        assert_eq!(allowed, [expected; 5]);
+        assert!(!may("authentication.k8s.io", "userextras", "scopes"));
     }
 }

@@ -4,7 +4,7 @@
 //! issuer, client certificates. `b` leaves that to the gateway, which asks a webhook.
 
 mod proxy;
-mod webhook;
+pub(super) mod webhook;
 
 use std::fs;
 use std::time::Duration;
@@ -50,7 +50,7 @@ our token, altered       unmanaged        401 Unauthorized
 our token, altered       webhook decides  401 Unauthorized
 ServiceAccount token     managed          401 this endpoint takes only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client certificates and anonymous requests are taken at UNMANAGED
 ServiceAccount token     unmanaged        system:serviceaccount:default:robot
-ServiceAccount token     webhook decides  401 Unauthorized
+ServiceAccount token     webhook decides  401 tokens of ServiceAccounts are not sent to the webhook of a cluster: use them at the cluster's own API server
 OIDC token               managed          401 this endpoint takes only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client certificates and anonymous requests are taken at UNMANAGED
 OIDC token               unmanaged        carol
 OIDC token               webhook decides  401 Unauthorized

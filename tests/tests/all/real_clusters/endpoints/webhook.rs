@@ -15,7 +15,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-pub(super) struct Webhook {
+pub(in crate::real_clusters) struct Webhook {
     url: String,
     certificate: String,
     is_broken: Arc<AtomicBool>,
@@ -23,7 +23,7 @@ pub(super) struct Webhook {
 
 impl Webhook {
     /// Knows these tokens and whose they are.
-    pub(super) fn start(users: &[(&str, Value)]) -> Self {
+    pub(in crate::real_clusters) fn start(users: &[(&str, Value)]) -> Self {
         let users: HashMap<String, Value> = users
             .iter()
             .map(|(token, user)| ((*token).to_owned(), user.clone()))
@@ -59,7 +59,7 @@ impl Webhook {
     }
 
     /// What a cluster says that asks it.
-    pub(super) fn authentication(&self) -> Value {
+    pub(in crate::real_clusters) fn authentication(&self) -> Value {
         json!({"webhook": {
             "url": self.url, "caData": STANDARD.encode(&self.certificate), "cacheSeconds": 0,
         }})

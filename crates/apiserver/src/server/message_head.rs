@@ -1,0 +1,85 @@
+//! Heads that two readers of one message could understand differently (RFC 9112, sections 3.2 and 6.1).
+//!
+//! hyper refuses most of them. The rest would be forwarded by the gateway in another form than it came:
+//! a message with no `Host` or two, and one with a transfer coding that is not `chunked` alone.
+
+use axum::body::Body;
+use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use machinery::status::{Reason, Status};
+
+use crate::respond;
+
+/// The refusal of a request whose head is not clear; the connection ends with it.
+pub(super) fn refusal<B>(request: &Request<B>) -> Option<Response<Body>> {
+    let status = problem(request)?;
+    let mut response = respond::status(status);
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    Some(response)
+}
+
+fn problem<B>(request: &Request<B>) -> Option<Status> {
+    let headers = request.headers();
+    let hosts = headers.get_all(HOST).iter().count();
+    let is_named = match request.version() {
+        Version::HTTP_11 => hosts == 1,
+        _ => hosts <= 1,
+    };
+    if !is_named {
+        let text = "the request must have exactly one Host header";
+        return Some(Status::bad_request(text));
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_clear = match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(only), None) => only.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    };
+    (!is_clear).then(|| Status {
+        code: StatusCode::NOT_IMPLEMENTED.as_u16(),
+        ..Status::failure(
+            Reason::BadRequest,
+            "unsupported Transfer-Encoding: supported values: \"chunked\"",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_that_are_not_clear_are_refused() {
+        #[track_caller]
+        fn check(version: Version, headers: &[(&str, &str)], expected: Option<u16>) {
+            let mut request = Request::builder().version(version);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let refusal = refusal(&request.body(()).unwrap());
+            let code = refusal.map(|refusal| refusal.status().as_u16());
+            assert_eq!(code, expected, "{headers:?}");
+        }
+        let (http10, http11, http2) = (Version::HTTP_10, Version::HTTP_11, Version::HTTP_2);
+        let host = ("host", "a");
+        check(http11, &[host], None);
+        check(http11, &[], Some(400));
+        check(http11, &[host, host], Some(400));
+        check(http10, &[], None);
+        check(http2, &[], None);
+        check(http2, &[host, host], Some(400));
+        let coding = |value| ("transfer-encoding", value);
+        check(http11, &[host, coding("Chunked")], None);
+        for value in [
+            "gzip, chunked",
+            "identity, chunked",
+            "chunked, chunked",
+            "gzip",
+        ] {
+            check(http11, &[host, coding(value)], Some(501));
+        }
+        let twice = [host, coding("gzip"), coding("chunked")];
+        check(http11, &twice, Some(501));
+    }
+}

@@ -1,0 +1,244 @@
+//! Names that a hop would change open nothing, whatever protocol carries them; and acting as a
+//! ServiceAccount through the gateway.
+//!
+//! The gateway sends upgrades by HTTP/1.1, which removes blanks at the ends of a header's value, and
+//! all else by HTTP/2, which keeps them. A watch goes by a WebSocket.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use e2e::host::issuer::Issuer;
+use e2e::http::Request;
+use e2e::{Client, poll};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use test_cluster::{Options, TestCluster};
+
+use super::endpoints::webhook::Webhook;
+use super::fleet::{Fleet, admin_of, check, check_refused, grant};
+
+/// Far beyond what anything here takes.
+const LIMIT: Duration = Duration::from_secs(120);
+
+const ZONE: [&str; 4] = [
+    "--endpoint-zone",
+    "k8s.eu.example.com",
+    "--endpoint-organization",
+    "acme",
+];
+
+const ADMIN_GROUP: &str = "kubeconfig-apiserver:cluster-admins";
+
+/// A watch of all Secrets of the cluster.
+const SECRETS: &str = "/api/v1/secrets?watch=1&timeoutSeconds=1";
+
+#[test]
+fn names_that_a_hop_would_change_open_nothing() {
+    let users = users();
+    let webhook: Vec<(&str, Value)> = users
+        .iter()
+        .map(|(token, user)| (token.as_str(), user.clone()))
+        .collect();
+    let scene = Scene::begin();
+    let asked = Webhook::start(&webhook);
+    scene.authenticate(asked.authentication());
+    // The one who may: both protocols lead there.
+    assert_eq!(scene.watch("erin").map(|it| it.0), [200, 101]);
+    let [plain, upgraded] = scene.watch("jose").map(|it| it.1);
+    let refused = "User \"José\" cannot watch resource \"secrets\"";
+    assert!(plain.contains(refused), "{plain}");
+    assert!(upgraded.contains(refused), "{upgraded}");
+    for (token, user) in users.iter().filter(|(token, _)| token.starts_with("evil")) {
+        let codes = scene.watch(token).map(|it| it.0);
+        assert!(codes == [401; 2] || codes == [403; 2], "{codes:?} {user}");
+    }
+    scene.by_provider();
+    scene.by_certificate();
+}
+
+/// Whom the webhook knows. The cluster gives `erin` all Secrets.
+fn users() -> Vec<(String, Value)> {
+    let mut users = vec![
+        ("erin".to_owned(), json!({"username": "erin"})),
+        ("jose".to_owned(), json!({"username": "José"})),
+    ];
+    let manager = "system:kube-controller-manager";
+    let evil = [
+        json!({"username": "a", "groups": [" system:masters"]}),
+        json!({"username": "a", "groups": ["\tsystem:masters\t"]}),
+        json!({"username": "a", "groups": ["system:masters\u{2003}"]}),
+        json!({"username": "a", "groups": [format!("{ADMIN_GROUP} ")]}),
+        json!({"username": "a", "groups": ["System:masters"]}),
+        json!({"username": format!(" {manager}")}),
+        json!({"username": format!("{manager}\t")}),
+        json!({"username": " erin"}),
+        json!({"username": "erin\t"}),
+    ];
+    let evil = evil.into_iter().enumerate();
+    users.extend(evil.map(|(index, user)| (format!("evil-{index}"), user)));
+    users
+}
+
+struct Scene {
+    fleet: Fleet,
+    /// The unmanaged endpoint.
+    url: String,
+    _cluster: TestCluster,
+    _home: TempDir,
+}
+
+impl Scene {
+    #[track_caller]
+    fn begin() -> Self {
+        let fleet = Fleet::start_with(&ZONE);
+        let cluster = TestCluster::start(&Options::default()).unwrap();
+        let home = TempDir::new().unwrap();
+        let admin = admin_of(&cluster, home.path());
+        let rules = ["--verb=get,list,watch", "--resource=secrets"];
+        grant(&admin, "erin", "secrets", &rules);
+        fleet.register("b", &cluster, &["alice"]);
+        let at_home = fleet.server.client("admin").unwrap();
+        let url = poll::until("the cluster has names", LIMIT, || {
+            let cluster = at_home.get("/apis/management.cattle.io/v3/clusters/b")?;
+            let url = cluster.json()?["status"]["endpoints"]["unmanaged"].take();
+            Ok(url.as_str().map(str::to_owned))
+        });
+        Self {
+            url: url.unwrap(),
+            fleet,
+            _cluster: cluster,
+            _home: home,
+        }
+    }
+
+    #[track_caller]
+    fn authenticate(&self, authentication: Value) {
+        let change = json!({"spec": {"authentication": null}});
+        self.fleet.change("b", &change);
+        let change = json!({"spec": {"authentication": authentication}});
+        self.fleet.change("b", &change);
+    }
+
+    /// The codes and bodies of a plain watch and of one by a WebSocket.
+    #[track_caller]
+    fn watch(&self, token: &str) -> [(u16, String); 2] {
+        let ca = std::fs::read(self.fleet.server.data_dir().join("ca.crt")).unwrap();
+        let file = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "clusters": [{"name": "it", "cluster": {
+                "server": self.url, "certificate-authority-data": STANDARD.encode(ca),
+            }}],
+            "users": [{"name": "it", "user": {"token": token}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        });
+        let address = self.fleet.server.url().unwrap().replace("https://", "");
+        let client = Client::from_kubeconfig(&file.to_string()).unwrap();
+        both(&client.resolved_to(&address), SECRETS)
+    }
+
+    /// A provider's users have no such names either.
+    #[track_caller]
+    fn by_provider(&self) {
+        let issuer = Issuer::start().unwrap();
+        let config: Value = serde_json::from_str(&issuer.authentication_config()).unwrap();
+        let issued = &config["jwt"][0]["issuer"];
+        self.authenticate(json!({"oidc": {
+            "issuer": issued["url"], "clientID": issued["audiences"][0], "usernamePrefix": "-",
+            "caData": STANDARD.encode(issued["certificateAuthority"].as_str().unwrap()),
+        }}));
+        let erin = issuer.token("erin").unwrap();
+        let known = || Ok((self.watch(&erin)[0].0 == 200).then_some(()));
+        poll::until("the provider's keys are known", LIMIT, known).unwrap();
+        for user in [" system:kube-controller-manager", " erin", "erin\t"] {
+            let token = issuer.token(user).unwrap();
+            assert_eq!(self.watch(&token).map(|it| it.0), [401; 2], "{user:?}");
+        }
+    }
+
+    /// Nor are those of client certificates taken, at the management API.
+    #[track_caller]
+    fn by_certificate(&self) {
+        let path = "/apis/ext.cattle.io/v1/kubeconfigs";
+        for (user, codes) in [
+            ("carol", [403, 403]),
+            (" carol", [401, 401]),
+            (" system:kube-controller-manager", [401, 401]),
+            ("System:admin", [401, 401]),
+        ] {
+            let stranger = self.fleet.server.stranger(user).unwrap();
+            assert_eq!(both(&stranger, path).map(|it| it.0), codes, "{user:?}");
+        }
+    }
+}
+
+/// The codes and bodies of a plain request and of one for a WebSocket.
+#[track_caller]
+fn both(client: &Client, path: &str) -> [(u16, String); 2] {
+    let plain = Request::get(path);
+    let upgrade = Request::get(path)
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    [plain, upgrade].map(|request| {
+        let stream = client.open(&request).unwrap();
+        match stream.status {
+            101 => (101, String::new()),
+            code => (code, stream.finish().unwrap().text()),
+        }
+    })
+}
+
+const WHOAMI: [&str; 6] = [
+    "--as=system:serviceaccount:default:bot",
+    "auth",
+    "whoami",
+    "-o",
+    "jsonpath={.status.userInfo.username} {.status.userInfo.groups}",
+    "--context=a",
+];
+
+#[test]
+fn whom_the_cluster_lets_a_user_impersonates_service_accounts() {
+    let fleet = Fleet::start();
+    let cluster = TestCluster::start(&Options::default()).unwrap();
+    let home = TempDir::new().unwrap();
+    let admin = admin_of(&cluster, home.path());
+    fleet.register("a", &cluster, &["alice", "bob"]);
+    let rules = ["--verb=impersonate", "--resource=serviceaccounts"];
+    grant(&admin, "alice", "accounts", &rules);
+    let [alice, bob] = ["alice", "bob"].map(|user| {
+        let minted = fleet.mint(
+            user,
+            json!({"clusters": ["a"], "includeDefaultEntry": false}),
+        );
+        fleet.kubectl(&minted)
+    });
+    let bot = "system:serviceaccount:default:bot [\"system:serviceaccounts\",\"system:serviceaccounts:default\",\"system:authenticated\"]";
+    check(&alice, &WHOAMI, bot);
+    let refused = "Error from server (Forbidden): serviceaccounts \"bot\" is forbidden: User \"bob\" cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"default\"";
+    check_refused(&bob, &WHOAMI, refused);
+
+    // As a cluster is that was added before.
+    let role = "kubeconfig-apiserver:gateway";
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["users", "groups"], "verbs": ["impersonate"]},
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["uids", "userextras/requesttokenid"], "verbs": ["impersonate"]},
+    ]);
+    let patch = json!({"rules": rules}).to_string();
+    let older = ["patch", "clusterrole", role, "--type=merge", "-p", &patch];
+    admin.output(&older).unwrap();
+    let hint = "Error from server (Forbidden): serviceaccounts \"bot\" is forbidden: the gateway may not impersonate ServiceAccounts at cluster \"a\", which was added before that was granted: an administrator must run cluster add again, or apply the current ClusterRole kubeconfig-apiserver:gateway there";
+    poll::until("the hint", LIMIT, || {
+        let answer = alice.run(&WHOAMI)?;
+        Ok((answer.stderr.trim_end() == hint).then_some(()))
+    })
+    .unwrap();
+    let file = cluster.admin_kubeconfig().display().to_string();
+    fleet.cluster(&["add", "a", "--from", &file]);
+    poll::until("the right is back", LIMIT, || {
+        Ok((alice.run(&WHOAMI)?.stdout == bot).then_some(()))
+    })
+    .unwrap();
+}
