@@ -268,17 +268,16 @@ fn names_of_kubernetes_are_refused() {
         ..options()
     };
     let why = |name: &str| format!("{name:?} is a name that Kubernetes reserves");
-    for name in ["system:admin", "system:"] {
+    for name in ["system:admin", "system:", "system:admin\t"] {
         check_claims(json!({ "sub": name }), &why(name));
     }
-    for group in ["system:masters", "system:authenticated"] {
+    for group in ["system:masters", "system:authenticated", "system:masters\t"] {
         let token = with(json!({ "groups": ["dev", group] }));
         check_refused(with_groups(), &token, &why(group));
     }
     // Other spellings, and what a header would lose.
     for (name, problem) in [
         (" system:admin", "must not begin or end with white space"),
-        ("system:admin\t", "must not begin or end with white space"),
         ("\u{a0}alice", "must not begin or end with white space"),
         (
             "System:admin",
