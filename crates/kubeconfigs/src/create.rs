@@ -14,6 +14,8 @@ use apiserver::request_context::RequestContext;
 use futures_util::future::{join, join_all};
 use machinery::meta::{Metadata, OwnerReference, Time};
 use machinery::status::Status;
+use management::ca_bundle::CaBundle;
+use management::settings::InvalidSetting;
 use tokens::minter::{Minted, Order};
 use tokens::origin::Origin;
 
@@ -21,9 +23,12 @@ use crate::file::{
     self, Credentials, ExecCredentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record,
     Server, ServerHost, Tokens,
 };
-use crate::request::{check_clusters, check_endpoint, name_of};
+use crate::request::{Resolved, Skipped, check_clusters, check_endpoint, name_of};
 use crate::resource::{Kubeconfigs, group_resource};
 use crate::ttl;
+
+/// Most clusters that a condition names.
+const MAX_SKIPPED_SHOWN: usize = 20;
 
 /// What the tokens of kubeconfigs are for, in words.
 const TOKEN_DESCRIPTION: &str = "Kubeconfig token";
@@ -32,7 +37,7 @@ const TOKEN_DESCRIPTION: &str = "Kubeconfig token";
 #[derive(Clone)]
 pub(crate) struct Settled {
     /// The clusters of the file.
-    pub(crate) clusters: Vec<FileCluster>,
+    pub(crate) resolved: Resolved,
     /// The groups that its tokens put the user into.
     pub(crate) groups: Vec<String>,
 }
@@ -40,8 +45,9 @@ pub(crate) struct Settled {
 /// Everything that a request was resolved to.
 struct Plan {
     host: ServerHost,
-    ca_certs: String,
+    ca_certs: CaBundle,
     clusters: Vec<FileCluster>,
+    skipped: Vec<Skipped>,
     groups: Vec<String>,
     origin: Origin,
     /// Whether the file holds tokens.
@@ -81,6 +87,8 @@ impl Kubeconfigs {
         };
         describe(&mut record, &minted.records, self.now());
         describe_origin(&mut record, &plan);
+        let skipped = skipped_condition(&plan.skipped, Time(self.now()));
+        record.status.conditions.extend(skipped);
         let credentials = match plan.generate && !dry_run {
             true => Credentials::Tokens(minted.tokens),
             false => Credentials::Exec(plan.exec.clone()),
@@ -107,30 +115,32 @@ impl Kubeconfigs {
         record.spec.ttl = ttl::settle(record.spec.ttl, left, &self.settings)?;
         let host = self.server_host(cx)?;
         self.clusters.check_local().await?;
-        let Settled {
-            mut clusters,
-            groups,
-        } = match &self.settled {
+        let Settled { resolved, groups } = match &self.settled {
             Some(settled) => settled.clone(),
             None => Settled {
-                clusters: self.clusters.resolve(cx, record).await?,
+                resolved: self.clusters.resolve(cx, record).await?,
                 groups: Vec::new(),
             },
         };
+        let Resolved {
+            mut clusters,
+            skipped,
+        } = resolved;
         bound(&origin, &record.spec, &mut clusters)?;
         origin.check_groups(&groups, &group_resource())?;
         if record.spec.is_managed() {
             self.go_to_managed(&mut clusters)?;
         }
-        let generate = self.settle_generate_token(&mut record.spec);
-        let ca_certs = self.settings.effective(setting::CA_CERTS);
+        let generate = self.settle_generate_token(&mut record.spec)?;
+        let ca_certs = self.settings.ca_certs().map_err(of_setting)?;
         let shared_above = self.settings.shared_token_above();
-        let shared_above = shared_above.map_err(|error| Status::internal(error.to_string()))?;
+        let shared_above = shared_above.map_err(of_setting)?;
         Ok(Plan {
             host,
             ca_certs,
             separate_bearers: clusters.len() <= shared_above,
             clusters,
+            skipped,
             groups,
             origin,
             generate,
@@ -157,15 +167,15 @@ impl Kubeconfigs {
 
     /// Whether the file is to hold tokens: as asked, else as configured. A record of a file without
     /// tokens says so, whatever the setting becomes: credentials can be had for it.
-    fn settle_generate_token(&self, spec: &mut KubeconfigSpec) -> bool {
-        let generate = spec.generate_token.unwrap_or_else(|| {
-            let setting = self.settings.effective(setting::KUBECONFIG_GENERATE_TOKEN);
-            setting.eq_ignore_ascii_case("true")
-        });
+    fn settle_generate_token(&self, spec: &mut KubeconfigSpec) -> Result<bool, Status> {
+        let generate = match spec.generate_token {
+            Some(generate) => generate,
+            None => self.settings.generate_token().map_err(of_setting)?,
+        };
         if !generate {
             spec.generate_token = Some(false);
         }
-        generate
+        Ok(generate)
     }
 
     fn check_user(&self, name: &str) -> Result<(), Status> {
@@ -179,7 +189,7 @@ impl Kubeconfigs {
 
     /// Where users reach this server: as configured, else as this request did.
     pub(crate) fn server_host(&self, cx: &RequestContext) -> Result<ServerHost, Status> {
-        let configured = ServerHost::from_url(&self.settings.effective(setting::SERVER_URL));
+        let configured = self.settings.server_host().map_err(of_setting)?;
         configured
             .or_else(|| ServerHost::from_authority(&cx.host))
             .ok_or_else(|| Status::internal("can't determine the server URL"))
@@ -378,6 +388,29 @@ fn describe_origin(record: &mut Kubeconfig, plan: &Plan) {
     }
 }
 
+/// The condition that names the clusters that are not in a file; `None` where none was left out.
+fn skipped_condition(skipped: &[Skipped], now: Time) -> Option<Condition> {
+    if skipped.is_empty() {
+        return None;
+    }
+    let shown = skipped.iter().take(MAX_SKIPPED_SHOWN);
+    let shown: Vec<String> = shown.map(|it| format!("{}: {}", it.id, it.why)).collect();
+    let mut message = shown.join("; ");
+    if skipped.len() > MAX_SKIPPED_SHOWN {
+        message.push_str(&format!("; and {} more", skipped.len() - MAX_SKIPPED_SHOWN));
+    }
+    Some(Condition::holds(
+        kubeconfig::CONDITION_CLUSTERS_SKIPPED,
+        message,
+        now,
+    ))
+}
+
+/// The answer where a setting cannot be used.
+fn of_setting(error: InvalidSetting) -> Status {
+    Status::internal(error.to_string())
+}
+
 /// What the record says of its tokens.
 fn describe(record: &mut Kubeconfig, tokens: &[Token], now: jiff::Timestamp) {
     let names: Vec<String> = tokens
@@ -425,7 +458,7 @@ fn write_file(
         },
         server: Server {
             host: &plan.host,
-            ca_certs: &plan.ca_certs,
+            ca_certs: plan.ca_certs.pem(),
         },
         include_default_entry: record.spec.includes_default_entry(),
         clusters: &plan.clusters,

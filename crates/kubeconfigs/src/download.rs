@@ -33,6 +33,7 @@ use management::cluster::{may_delete, may_get};
 
 use crate::create::Settled;
 use crate::file::FileCluster;
+use crate::request::{ReadCluster, Resolved};
 use crate::resource::{Kubeconfigs, group_resource};
 use crate::ttl;
 
@@ -85,7 +86,7 @@ impl Downloads {
             )));
         }
         let clusters = &self.kubeconfigs.clusters;
-        let Some((cluster, entry)) = clusters.find(id).await? else {
+        let Some(ReadCluster { cluster, entry }) = clusters.find(id).await? else {
             let resource = clusters.clusters.group_resource();
             return Err(Status::not_found(resource, id));
         };
@@ -230,7 +231,10 @@ fn settle(order: Order) -> Result<Settled, Status> {
         entry.direct_only = true;
     }
     Ok(Settled {
-        clusters: vec![entry],
+        resolved: Resolved {
+            clusters: vec![entry],
+            skipped: Vec::new(),
+        },
         groups,
     })
 }

@@ -36,11 +36,10 @@ mod entries;
 mod exec;
 mod names;
 mod quoted;
-mod server;
 
-pub use direct::{ControlPlaneNode, DirectEndpoint};
+pub use direct::{ControlPlaneNode, DirectEndpoint, InvalidCluster};
 pub use exec::{ExecCredentials, ExecVersion};
-pub use server::{Server, ServerHost};
+pub use management::server_host::ServerHost;
 
 use entries::Entries;
 
@@ -49,6 +48,16 @@ pub const DEFAULT_ENTRY: &str = "rancher";
 
 /// The name of the user of a file that goes to a managed endpoint.
 pub const MANAGED_USER: &str = "token";
+
+/// This server as users reach it.
+#[derive(Clone, Copy, Debug)]
+pub struct Server<'a> {
+    /// Its host.
+    pub host: &'a ServerHost,
+    /// The certificate authorities that vouch for it, in PEM; empty for those of the user's
+    /// machine.
+    pub ca_certs: &'a str,
+}
 
 /// Everything that the file says.
 #[derive(Debug)]

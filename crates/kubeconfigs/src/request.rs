@@ -8,11 +8,12 @@ use api::ext::{Kubeconfig, KubeconfigSpec};
 use api::management::{Cluster, Node, cluster};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
+use apiserver::stored_object::StoredObject;
 use machinery::meta::Metadata;
 use machinery::status::Status;
 use machinery::validation;
 
-use crate::file::FileCluster;
+use crate::file::{FileCluster, InvalidCluster};
 
 /// Most clusters that one request may name: beyond any real list, and small enough to check one by one.
 const MAX_CLUSTERS: usize = 10_000;
@@ -22,6 +23,22 @@ const MAX_CLUSTERS: usize = 10_000;
 pub(crate) struct Clusters {
     pub(crate) clusters: Registry<Cluster>,
     pub(crate) nodes: Registry<Node>,
+}
+
+/// The clusters that a request is resolved to.
+#[derive(Clone, Default)]
+pub(crate) struct Resolved {
+    /// Those of the file, in its order.
+    pub(crate) clusters: Vec<FileCluster>,
+    /// Those that were not asked for by name and cannot be written.
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+/// A cluster that is left out of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Skipped {
+    pub(crate) id: String,
+    pub(crate) why: InvalidCluster,
 }
 
 /// Refuses lists that contradict themselves.
@@ -78,20 +95,24 @@ impl Clusters {
     ///
     /// # Errors
     /// 403 for a cluster that the caller may not get, whether it exists or not; 400 for one that does not exist, and for a current context
-    /// that is none of them.
+    /// that is none of them; 500 for one that is named and whose object is invalid.
     pub(crate) async fn resolve(
         &self,
         cx: &RequestContext,
         record: &Kubeconfig,
-    ) -> Result<Vec<FileCluster>, Status> {
+    ) -> Result<Resolved, Status> {
         let spec = &record.spec;
         let found = if spec.wants_all_clusters() {
             self.all(cx).await?
         } else {
-            self.named(cx, spec).await?
+            Resolved {
+                clusters: self.named(cx, spec).await?,
+                skipped: Vec::new(),
+            }
         };
         let current = &spec.current_context;
-        if !current.is_empty() && !found.iter().any(|cluster| cluster.id == *current) {
+        let is_there = || found.clusters.iter().any(|cluster| cluster.id == *current);
+        if !current.is_empty() && !is_there() {
             return Err(Status::bad_request(format!(
                 "invalid currentContext {current}"
             )));
@@ -116,24 +137,25 @@ impl Clusters {
         }
     }
 
-    /// Every cluster that the caller may get, by name, the management cluster last.
-    async fn all(&self, cx: &RequestContext) -> Result<Vec<FileCluster>, Status> {
+    /// Every cluster that the caller may get, by name, the management cluster last. An invalid object costs its own cluster alone.
+    async fn all(&self, cx: &RequestContext) -> Result<Resolved, Status> {
         let view = self.clusters.latest().await?;
-        let mut found = Vec::new();
+        let mut found = Resolved::default();
         let mut local = None;
         for (key, object) in view.iter() {
             if !may_get(cx, key.name()).await? {
                 continue;
             }
-            let cluster = self.clusters.decode_facts(object)?;
-            let entry = self.with_nodes(&cluster);
-            if cluster.id() == cluster::LOCAL {
-                local = Some(entry);
-            } else {
-                found.push(entry);
+            match self.read(object) {
+                Ok(it) if it.entry.id == cluster::LOCAL => local = Some(it.entry),
+                Ok(it) => found.clusters.push(it.entry),
+                Err(why) => found.skipped.push(Skipped {
+                    id: key.name().to_owned(),
+                    why,
+                }),
             }
         }
-        found.extend(local);
+        found.clusters.extend(local);
         Ok(found)
     }
 
@@ -159,7 +181,8 @@ impl Clusters {
             let Some(object) = view.get(&self.clusters.key("", id)) else {
                 return Err(Status::bad_request(format!("cluster {id} not found")));
             };
-            found.push(self.with_nodes(&self.clusters.decode_facts(object)?));
+            let read = self.read(object).map_err(|why| unusable(id, &why))?;
+            found.push(read.entry);
         }
         Ok(found)
     }
@@ -167,21 +190,26 @@ impl Clusters {
     /// The cluster of this id, and what a file says of it. Whether the caller may have it is not asked.
     ///
     /// # Errors
-    /// 503 where the store does not answer.
-    pub(crate) async fn find(&self, id: &str) -> Result<Option<(Cluster, FileCluster)>, Status> {
-        let cluster = self.clusters.get("", id).await?;
-        Ok(cluster.map(|cluster| {
-            let entry = self.with_nodes(&cluster);
-            (cluster, entry)
-        }))
+    /// 503 where the store does not answer; 500 where the object is invalid.
+    pub(crate) async fn find(&self, id: &str) -> Result<Option<ReadCluster>, Status> {
+        let Some(object) = self.clusters.find("", id).await? else {
+            return Ok(None);
+        };
+        let read = self.read(&object).map_err(|why| unusable(id, &why))?;
+        Ok(Some(read))
     }
 
-    fn with_nodes(&self, cluster: &Cluster) -> FileCluster {
+    fn read(&self, object: &StoredObject) -> Result<ReadCluster, InvalidCluster> {
+        let cluster = self.clusters.decode_facts(object);
+        let cluster = cluster.map_err(|_| InvalidCluster::undecodable())?;
         let nodes = match cluster.direct_endpoint() {
             Some(_) => self.nodes_of(cluster.id()),
             None => Vec::new(),
         };
-        FileCluster::new(cluster, &nodes)
+        Ok(ReadCluster {
+            entry: FileCluster::new(&cluster, &nodes)?,
+            cluster,
+        })
     }
 
     fn nodes_of(&self, cluster: &str) -> Vec<Node> {
@@ -192,6 +220,17 @@ impl Clusters {
             .filter_map(|(_, object)| self.nodes.decode_facts(object).ok())
             .collect()
     }
+}
+
+/// A cluster, and what a file says of it.
+pub(crate) struct ReadCluster {
+    pub(crate) cluster: Cluster,
+    pub(crate) entry: FileCluster,
+}
+
+/// The answer about a cluster that was asked for by name and cannot be written.
+fn unusable(id: &str, why: &InvalidCluster) -> Status {
+    Status::internal(format!("cluster {id} cannot be used: {why}"))
 }
 
 /// Whether the caller may get the object of this cluster.

@@ -2,6 +2,7 @@
 
 mod authentication;
 mod connection;
+mod file_fields;
 mod secret_reference;
 
 use std::sync::Arc;
@@ -24,6 +25,9 @@ use machinery::status::Status;
 use machinery::table::Column;
 use serde_json::Value;
 
+pub use file_fields::check_file_fields;
+
+use file_fields::check_names;
 use secret_reference::OwnSecret;
 
 use crate::cluster_secret::Purpose;
@@ -102,18 +106,11 @@ impl Resource for Clusters {
     }
 
     fn validate(&self, cluster: &Cluster, live: Option<&Cluster>) -> ErrorList {
-        let mut errors = ErrorList::new();
         let spec = Path::root("spec");
-        if let Some(endpoint) = &cluster.spec.local_cluster_auth_endpoint
-            && !endpoint.fqdn.is_empty()
-            && !is_host(&endpoint.fqdn)
-        {
-            errors.push(field::Error::invalid(
-                &spec.child("localClusterAuthEndpoint").child("fqdn"),
-                endpoint.fqdn.as_str(),
-                "must be a host name, with a port if need be",
-            ));
-        }
+        let mut errors = match live.is_some_and(|live| has_same_names(live, cluster)) {
+            true => ErrorList::new(),
+            false => check_names(cluster, cluster.spec.local_cluster_auth_endpoint.as_ref()),
+        };
         errors.extend(check_references(cluster, live, &spec));
         if let Some(downloads) = &cluster.spec.downloads {
             let path = spec.child("downloads").child("adminGroup");
@@ -140,6 +137,13 @@ impl Resource for Clusters {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether both have the same name and direct endpoint. Those that an older version took can stay while other fields change.
+fn has_same_names(live: &Cluster, cluster: &Cluster) -> bool {
+    let (live, new) = (&live.spec, &cluster.spec);
+    live.display_name == new.display_name
+        && live.local_cluster_auth_endpoint == new.local_cluster_auth_endpoint
 }
 
 /// What is wrong with the Secrets that a cluster names.
@@ -173,12 +177,6 @@ fn admin_group(group: &str, path: &Path) -> Option<field::Error> {
         _ => Part::Group.check(group).err()?.problem.to_string(),
     };
     Some(field::Error::invalid(path, group, &why))
-}
-
-/// Letters, digits, dots and hyphens, and a port behind a colon.
-fn is_host(text: &str) -> bool {
-    let (name, port) = text.split_once(':').unwrap_or((text, "443"));
-    machinery::validation::dns1123_subdomain(name).is_empty() && port.parse::<u16>().is_ok()
 }
 
 /// Admits the clusters that the caller may get.
@@ -216,21 +214,5 @@ mod tests {
             "System:masters",
             Some("must not be another spelling of a name that begins with \"system:\""),
         );
-    }
-
-    #[test]
-    fn hosts_have_a_name_and_perhaps_a_port() {
-        for (text, expected) in [
-            ("example.com", true),
-            ("example.com:6443", true),
-            ("10.0.0.1", true),
-            ("https://example.com", false),
-            ("example.com/x", false),
-            ("example.com:port", false),
-            ("exa mple", false),
-            ("\"", false),
-        ] {
-            assert_eq!(is_host(text), expected, "{text}");
-        }
     }
 }

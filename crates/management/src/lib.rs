@@ -7,10 +7,13 @@
 //! What the values are for is the business of those who read them.
 
 pub mod bootstrap;
+pub mod ca_bundle;
 pub mod cluster;
 pub mod cluster_secret;
+pub mod display_text;
 pub mod feature;
 pub mod node;
+pub mod server_host;
 pub mod setting;
 pub mod settings;
 pub mod user;

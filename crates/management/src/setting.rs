@@ -12,14 +12,16 @@ use apiserver::stored_object::Index;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use machinery::decode::date_time;
-use machinery::field::{self, ErrorList, Path};
+use machinery::field::{self, BadValue, ErrorList, Path};
 use machinery::meta::{GroupKind, GroupResource};
 use machinery::status::Status;
 use machinery::table::Column;
 use machinery::time::rfc3339;
 use serde_json::Value;
 
+use crate::ca_bundle::CaBundle;
 use crate::description::describe;
+use crate::server_host::ServerHost;
 use crate::settings::{parse_count, parse_mint_with_token, parse_minutes};
 
 /// What the kind is.
@@ -90,40 +92,7 @@ impl Resource for SettingResource {
 
     fn validate(&self, object: &Setting, _live: Option<&Setting>) -> ErrorList {
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        let value = object.value.as_str();
-        let path = Path::root("value");
-        let fault = match name {
-            _ if value.is_empty() => None,
-            name if name.ends_with("-ttl-minutes") => match parse_minutes(value) {
-                Some(life) if !life.is_zero() && life < MIN_LIFE => {
-                    Some("must be at least one second, which is 0.017; 0 for no limit")
-                }
-                Some(_) => None,
-                None => Some("must be a number of minutes, such as 90 or 1.5; 0 for no limit"),
-            },
-            setting::SERVER_URL if !value.starts_with("https://") => {
-                Some("must be an https:// URL")
-            }
-            setting::KUBECONFIG_MINT_WITH_TOKEN if parse_mint_with_token(value).is_none() => {
-                Some("must be bounded or never")
-            }
-            setting::KUBECONFIG_SHARED_TOKEN_ABOVE if parse_count(value).is_none() => {
-                Some("must be a whole number")
-            }
-            setting::KUBECONFIG_GENERATE_TOKEN
-                if !matches!(value.to_ascii_lowercase().as_str(), "true" | "false") =>
-            {
-                Some("must be true or false")
-            }
-            setting::AUTH_TOKEN_NOT_BEFORE => match date_time::parse(value) {
-                Ok(_) => None,
-                Err(_) => Some("must be a time in RFC 3339, such as 2026-01-02T03:04:05Z"),
-            },
-            _ => None,
-        };
-        fault
-            .map(|fault| vec![field::Error::invalid(&path, value, fault)])
-            .unwrap_or_default()
+        check_value(name, &object.value).into_iter().collect()
     }
 
     async fn admit(&self, cx: &RequestContext, write: Write<'_, Setting>) -> Result<(), Status> {
@@ -160,5 +129,114 @@ fn refuse_future(setting: &Setting, now: Timestamp) -> Result<(), Status> {
             ))
         }
         _ => Ok(()),
+    }
+}
+
+/// What is wrong with the value of a setting. An empty value is the default's.
+fn check_value(name: &str, value: &str) -> Option<field::Error> {
+    if value.is_empty() {
+        return None;
+    }
+    let why = match name {
+        setting::SERVER_URL => ServerHost::from_url(value).err()?.to_string(),
+        setting::CA_CERTS => CaBundle::from_pem(value).err()?.to_string(),
+        name => check_word(name, value)?.to_owned(),
+    };
+    // These two may hold a password or a private key.
+    let shown = match name {
+        setting::SERVER_URL | setting::CA_CERTS => BadValue::Omitted,
+        _ => value.into(),
+    };
+    Some(field::Error::invalid(&Path::root("value"), shown, why))
+}
+
+/// What is wrong with a value that is a number, a time or one of some words.
+fn check_word(name: &str, value: &str) -> Option<&'static str> {
+    match name {
+        name if name.ends_with("-ttl-minutes") => match parse_minutes(value) {
+            Some(life) if !life.is_zero() && life < MIN_LIFE => {
+                Some("must be at least one second, which is 0.017; 0 for no limit")
+            }
+            Some(_) => None,
+            None => Some("must be a number of minutes, such as 90 or 1.5; 0 for no limit"),
+        },
+        setting::KUBECONFIG_MINT_WITH_TOKEN if parse_mint_with_token(value).is_none() => {
+            Some("must be bounded or never")
+        }
+        setting::KUBECONFIG_SHARED_TOKEN_ABOVE if parse_count(value).is_none() => {
+            Some("must be a whole number")
+        }
+        setting::KUBECONFIG_GENERATE_TOKEN
+            if !matches!(value.to_ascii_lowercase().as_str(), "true" | "false") =>
+        {
+            Some("must be true or false")
+        }
+        setting::AUTH_TOKEN_NOT_BEFORE => match date_time::parse(value) {
+            Ok(_) => None,
+            Err(_) => Some("must be a time in RFC 3339, such as 2026-01-02T03:04:05Z"),
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, value: &str, expected: Option<&str>) {
+        let told = check_value(name, value).map(|error| error.to_string());
+        let expected = expected.map(|why| format!("value: Invalid value: {why}"));
+        assert_eq!(told, expected, "{value:?}");
+    }
+
+    #[test]
+    fn the_server_url_can_be_used() {
+        let name = setting::SERVER_URL;
+        for right in [
+            "",
+            "https://a.example",
+            "HTTPS://a.example:8443/x",
+            "https://[::1]:1",
+        ] {
+            check(name, right, None);
+        }
+        let scheme = "must be a URL with scheme https, such as https://kubeconfigs.example.com";
+        for wrong in ["http://a.example", "a.example", " https://a.example"] {
+            check(name, wrong, Some(scheme));
+        }
+        let user = "must not contain a user or a password: every file would show them";
+        check(name, "https://me:secret@a.example", Some(user));
+        let host = "must have a host name of ASCII characters or an IP address, and a port between 1 and 65535 if any";
+        for wrong in [
+            "https://",
+            "https://münchen.example",
+            "https://a.example:99999",
+        ] {
+            check(name, wrong, Some(host));
+        }
+    }
+
+    #[test]
+    fn the_authorities_are_certificates_alone() {
+        let name = setting::CA_CERTS;
+        check(name, "", None);
+        let none = "must contain only PEM-encoded X.509 certificates";
+        check(name, "garbage", Some(none));
+        check(name, " ", Some(none));
+        let key = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+        let why =
+            "must contain only certificates, and contains a private key: every user would get it";
+        check(name, key, Some(why));
+    }
+
+    #[test]
+    fn lives_are_minutes() {
+        let name = setting::KUBECONFIG_MAX_TOKEN_TTL_MINUTES;
+        check(name, "1.5", None);
+        let why = "must be a number of minutes, such as 90 or 1.5; 0 for no limit";
+        for wrong in ["-1", "1h"] {
+            check(name, wrong, Some(&format!("{wrong:?}: {why}")));
+        }
     }
 }

@@ -8,6 +8,9 @@ use apiserver::registry::Registry;
 use jiff::Timestamp;
 use machinery::decode::date_time;
 
+use crate::ca_bundle::CaBundle;
+use crate::server_host::ServerHost;
+
 /// Reads settings from the watch cache each time, so that a change acts at once.
 #[derive(Clone)]
 pub struct Settings {
@@ -18,13 +21,21 @@ pub struct Settings {
 /// Values that no object changes, by the name of their setting: what the command line says.
 pub type Fixed = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// The value of a setting that makes no sense.
+/// The value of a setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("setting {name}: {value:?} is not {expected}")]
+#[error("setting {name}: {why}")]
 pub struct InvalidSetting {
     name: &'static str,
-    value: String,
-    expected: &'static str,
+    why: String,
+}
+
+impl InvalidSetting {
+    fn not(name: &'static str, value: &str, expected: &str) -> Self {
+        Self {
+            name,
+            why: format!("{value:?} is not {expected}"),
+        }
+    }
 }
 
 /// The setting `auth-token-not-before` is not a time in RFC 3339.
@@ -61,18 +72,92 @@ impl Settings {
         &self.registry
     }
 
-    /// The value that counts: that of the object, or the built-in default where there is no object.
-    pub fn effective(&self, name: &str) -> String {
+    /// The effective value: that of the object, or the built-in default where there is no object that
+    /// can be read. For settings that limit nothing.
+    pub fn effective(&self, name: &'static str) -> String {
+        let value = self.value(name);
+        value.unwrap_or_else(|_| setting::built_in_default(name).to_owned())
+    }
+
+    /// The effective value: that of the object, or the built-in default where there is no object.
+    ///
+    /// # Errors
+    /// The object has a field of a wrong type.
+    fn value(&self, name: &'static str) -> Result<String, InvalidSetting> {
         if let Some(fixed) = (self.fixed)(name) {
-            return fixed;
+            return Ok(fixed);
         }
         let value = self
             .registry
             .derived(("", name), |setting| setting.effective().to_owned());
-        value.map_or_else(
-            || setting::built_in_default(name).to_owned(),
-            |value| (*value).clone(),
-        )
+        match value {
+            Some(value) => Ok((*value).clone()),
+            None => self.absent(name, setting::built_in_default(name).to_owned()),
+        }
+    }
+
+    /// The default, where a setting has no object.
+    ///
+    /// # Errors
+    /// It has one, which cannot be read.
+    fn absent<T>(&self, name: &'static str, default: T) -> Result<T, InvalidSetting> {
+        match self.registry.contains(("", name)) {
+            false => Ok(default),
+            true => Err(InvalidSetting {
+                name,
+                why: "its object has a field of a wrong type".to_owned(),
+            }),
+        }
+    }
+
+    /// Whether files hold tokens where the request does not say.
+    ///
+    /// # Errors
+    /// The setting cannot be read.
+    pub fn generate_token(&self) -> Result<bool, InvalidSetting> {
+        let value = self.value(setting::KUBECONFIG_GENERATE_TOKEN)?;
+        Ok(value.eq_ignore_ascii_case("true"))
+    }
+
+    /// The host of this server in files; `None` where the setting is empty.
+    ///
+    /// # Errors
+    /// The setting is not the URL of a server.
+    pub fn server_host(&self) -> Result<Option<ServerHost>, InvalidSetting> {
+        let name = setting::SERVER_URL;
+        let url = self.value(name)?;
+        if url.is_empty() {
+            return Ok(None);
+        }
+        let host = ServerHost::from_url(&url).map_err(|why| InvalidSetting {
+            name,
+            why: why.to_string(),
+        });
+        host.map(Some)
+    }
+
+    /// The authorities that vouch for this server in files.
+    ///
+    /// # Errors
+    /// The setting does not hold certificates alone.
+    pub fn ca_certs(&self) -> Result<CaBundle, InvalidSetting> {
+        let name = setting::CA_CERTS;
+        let bundle = match (self.fixed)(name) {
+            Some(fixed) => CaBundle::from_pem(&fixed),
+            None => {
+                let stored = self.registry.derived(("", name), |setting| {
+                    CaBundle::from_pem(setting.effective())
+                });
+                match stored {
+                    Some(stored) => (*stored).clone(),
+                    None => self.absent(name, Ok(CaBundle::default()))?,
+                }
+            }
+        };
+        bundle.map_err(|why| InvalidSetting {
+            name,
+            why: why.to_string(),
+        })
     }
 
     /// The earliest time of issue of valid tokens; `None` for no limit. The value is parsed once for
@@ -146,12 +231,9 @@ impl Settings {
     /// Where the setting is neither `bounded` nor `never`.
     pub fn mint_with_token(&self) -> Result<bool, InvalidSetting> {
         let name = setting::KUBECONFIG_MINT_WITH_TOKEN;
-        let value = self.effective(name);
-        parse_mint_with_token(&value).ok_or(InvalidSetting {
-            name,
-            value,
-            expected: "bounded or never",
-        })
+        let value = self.value(name)?;
+        let parsed = parse_mint_with_token(&value);
+        parsed.ok_or_else(|| InvalidSetting::not(name, &value, "bounded or never"))
     }
 
     /// The most clusters of a file in which each gets a bearer token of its own.
@@ -160,12 +242,9 @@ impl Settings {
     /// Where the setting is no number.
     pub fn shared_token_above(&self) -> Result<usize, InvalidSetting> {
         let name = setting::KUBECONFIG_SHARED_TOKEN_ABOVE;
-        let value = self.effective(name);
-        parse_count(&value).ok_or(InvalidSetting {
-            name,
-            value,
-            expected: "a whole number",
-        })
+        let value = self.value(name)?;
+        let parsed = parse_count(&value);
+        parsed.ok_or_else(|| InvalidSetting::not(name, &value, "a whole number"))
     }
 
     /// `None` where the setting is 0 or not set at all.
@@ -175,15 +254,14 @@ impl Settings {
 
     /// `None` where the setting is not set at all.
     fn minutes(&self, name: &'static str) -> Result<Option<Duration>, InvalidSetting> {
-        let value = self.effective(name);
+        let value = self.value(name)?;
         if value.is_empty() {
             return Ok(None);
         }
-        parse_minutes(&value).map(Some).ok_or(InvalidSetting {
-            name,
-            value,
-            expected: "a number of minutes",
-        })
+        let minutes = parse_minutes(&value);
+        let minutes =
+            minutes.ok_or_else(|| InvalidSetting::not(name, &value, "a number of minutes"));
+        minutes.map(Some)
     }
 }
 

@@ -46,6 +46,9 @@ pub const CONDITION_FAILED_TO_LIST_CLUSTER_NODES: &str = "FailedToListClusterNod
 /// Condition: the file could not be written.
 pub const CONDITION_FAILED_TO_GENERATE: &str = "FailedToGenerate";
 
+/// Condition: clusters that the user may get are not in the file, because their objects are invalid. The message names them.
+pub const CONDITION_CLUSTERS_SKIPPED: &str = "ClustersSkipped";
+
 /// A kubeconfig generated for a user. Creating one returns, once, a file for kubectl with fresh
 /// tokens; the record that stays lists those tokens, and deleting it revokes them.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]

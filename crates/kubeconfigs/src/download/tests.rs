@@ -34,7 +34,7 @@ fn an_address_names_a_cluster_and_a_file() {
 fn settled(asset: Asset, spec: Value) -> Result<Settled, Status> {
     let cluster = json!({ "metadata": { "name": "c-1" }, "spec": spec });
     let cluster: Cluster = serde_json::from_value(cluster).unwrap();
-    let entry = FileCluster::new(&cluster, &[]);
+    let entry = FileCluster::new(&cluster, &[]).unwrap();
     settle(Order {
         asset,
         cluster,
@@ -46,7 +46,7 @@ fn settled(asset: Asset, spec: Value) -> Result<Settled, Status> {
 fn check(asset: Asset, spec: Value, expected: Result<(bool, &[&str]), (u16, &str)>) {
     let found = settled(asset, spec.clone());
     let found = found.map(|settled| {
-        let way = &settled.clusters[0];
+        let way = &settled.resolved.clusters[0];
         assert_eq!(way.direct_only, way.direct.is_some(), "{spec}");
         (way.direct_only, settled.groups)
     });

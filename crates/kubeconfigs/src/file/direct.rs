@@ -1,12 +1,14 @@
 //! The authorized cluster endpoint: ways to a cluster that do not pass through this server.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
-use super::{FileCluster, ServerHost};
-use api::management::cluster::OidcProvider;
+use api::management::cluster::{LocalClusterAuthEndpoint, OidcProvider};
 use api::management::{Cluster, Node};
 use api::plugin::OidcLogin;
+use management::ca_bundle::CaBundle;
+use management::cluster::check_file_fields;
+use management::display_text;
+use management::server_host::ServerHost;
+
+use super::FileCluster;
 
 /// Where the API servers of a control plane listen.
 const API_SERVER_PORT: u16 = 6443;
@@ -42,38 +44,64 @@ pub struct ControlPlaneNode {
     pub is_ready: bool,
 }
 
+/// A cluster that cannot be written into a file: which field is wrong, and how.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidCluster(String);
+
+impl InvalidCluster {
+    /// An object whose fields have other types than they should.
+    pub(crate) const UNDECODABLE: &str = "its object has a field of a wrong type";
+
+    /// An object that cannot be decoded.
+    pub(crate) fn undecodable() -> Self {
+        Self(Self::UNDECODABLE.to_owned())
+    }
+}
+
 impl FileCluster {
     /// What the file says of a cluster. `nodes` are those of the cluster and matter only if it has
     /// an endpoint without FQDN; workers and nodes without a usable address are left out.
-    pub fn new(cluster: &Cluster, nodes: &[Node]) -> FileCluster {
-        FileCluster {
+    ///
+    /// # Errors
+    /// A field that the file would say is invalid. Where Clusters are the host's, nobody has
+    /// checked them before.
+    pub fn new(cluster: &Cluster, nodes: &[Node]) -> Result<FileCluster, InvalidCluster> {
+        let endpoint = cluster.direct_endpoint();
+        if let Some(error) = check_file_fields(cluster, endpoint).first() {
+            return Err(InvalidCluster(error.to_string()));
+        }
+        let direct = endpoint.map(|endpoint| DirectEndpoint::of(endpoint, cluster, nodes));
+        Ok(FileCluster {
             managed: None,
             id: cluster.id().to_owned(),
             uid: cluster.metadata.uid.clone().unwrap_or_default(),
             display_name: cluster.display_name().to_owned(),
-            direct: DirectEndpoint::of(cluster, nodes),
+            direct: direct.transpose()?,
             client_certificates: cluster.client_signer().is_some(),
             direct_only: false,
-            oidc: cluster.oidc().map(login),
-        }
+            oidc: cluster.oidc().map(login).transpose()?,
+        })
     }
 }
 
 /// What a client must know of the provider of a cluster: whom to ask for what.
-fn login(oidc: &OidcProvider) -> OidcLogin {
+fn login(oidc: &OidcProvider) -> Result<OidcLogin, InvalidCluster> {
     let scopes = [
         ("openid", true),
         ("email", oidc.username_claim == "email"),
         ("groups", !oidc.groups_claim.is_empty()),
     ];
     let scopes = scopes.into_iter().filter(|(_, wanted)| *wanted);
-    OidcLogin {
+    let authorities = CaBundle::from_base64(&oidc.ca_data);
+    let invalid = |why| InvalidCluster(format!("spec.authentication.oidc.caData {why}"));
+    Ok(OidcLogin {
         issuer: oidc.issuer.clone(),
         client_id: oidc.client_id.clone(),
         scopes: scopes.map(|(scope, _)| scope.to_owned()).collect(),
-        certificate_authority_data: oidc.ca_data.clone(),
+        certificate_authority_data: authorities.map_err(invalid)?.to_base64(),
         unbound: false,
-    }
+    })
 }
 
 impl DirectEndpoint {
@@ -85,20 +113,33 @@ impl DirectEndpoint {
         }
     }
 
-    fn of(cluster: &Cluster, nodes: &[Node]) -> Option<DirectEndpoint> {
-        let endpoint = cluster.direct_endpoint()?;
+    fn of(
+        endpoint: &LocalClusterAuthEndpoint,
+        cluster: &Cluster,
+        nodes: &[Node],
+    ) -> Result<DirectEndpoint, InvalidCluster> {
         if !endpoint.fqdn.is_empty() {
-            let ca_data = STANDARD.encode(&endpoint.ca_certs);
-            return Some(DirectEndpoint::Fqdn {
-                fqdn: endpoint.fqdn.clone(),
-                ca_data,
+            let authorities = CaBundle::from_pem(&endpoint.ca_certs);
+            let fqdn = ServerHost::from_authority(&endpoint.fqdn);
+            let path = "spec.localClusterAuthEndpoint";
+            return Ok(DirectEndpoint::Fqdn {
+                fqdn: fqdn
+                    .ok_or_else(|| InvalidCluster(format!("{path}.fqdn is invalid")))?
+                    .as_str()
+                    .to_owned(),
+                ca_data: authorities
+                    .map_err(|why| InvalidCluster(format!("{path}.caCerts {why}")))?
+                    .to_base64(),
             });
         }
         let mut nodes: Vec<_> = nodes.iter().filter_map(ControlPlaneNode::of).collect();
         nodes.sort_by_key(|node| !node.is_ready);
-        Some(DirectEndpoint::Nodes {
+        let authorities = CaBundle::from_base64(&cluster.status.ca_cert);
+        Ok(DirectEndpoint::Nodes {
             nodes,
-            ca_data: cluster.status.ca_cert.clone(),
+            ca_data: authorities
+                .map_err(|why| InvalidCluster(format!("status.caCert {why}")))?
+                .to_base64(),
         })
     }
 }
@@ -109,8 +150,9 @@ impl ControlPlaneNode {
             return None;
         }
         let address = node.address()?;
-        let host = ServerHost::from_authority(address)?;
+        let host = ServerHost::from_address(address)?;
         let hostname = &node.spec.requested_hostname;
+        display_text::check(hostname).ok()?;
         Some(ControlPlaneNode {
             hostname: if hostname.is_empty() {
                 address

@@ -1,3 +1,5 @@
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use tokens::secret::Bearer;
@@ -6,6 +8,10 @@ use super::*;
 use api::management::{Cluster, Node};
 
 mod hostile_texts;
+mod invalid_clusters;
+
+/// A certificate authority.
+const AUTHORITY: &str = include_str!("tests/authority.pem");
 
 const HOST: &str = "rancher.example.com";
 
@@ -125,7 +131,7 @@ fn downstream2() -> FileCluster {
     let cluster: Cluster = serde_json::from_value(json!({
         "metadata": {"name": "c-m-fcd3g5h"},
         "spec": {"displayName": "downstream2", "localClusterAuthEndpoint": {"enabled": true}},
-        "status": {"caCert": "ZG93bnN0cmVhbTI="},
+        "status": {"caCert": STANDARD.encode(AUTHORITY)},
     }))
     .unwrap();
     let nodes: Vec<Node> = serde_json::from_value(json!([
@@ -136,7 +142,7 @@ fn downstream2() -> FileCluster {
         api_node("downstream2-cp4", true, "172.20.0.6/x", "True"),
     ]))
     .unwrap();
-    FileCluster::new(&cluster, &nodes)
+    FileCluster::new(&cluster, &nodes).unwrap()
 }
 
 fn api_node(hostname: &str, control_plane: bool, address: &str, ready: &str) -> Value {
@@ -256,12 +262,12 @@ fn a_direct_endpoint_with_fqdn_gives_one_entry() {
     let cluster: Cluster = serde_json::from_value(json!({
         "metadata": {"name": "c-m-fcd3g5h"},
         "spec": {"displayName": "downstream2", "localClusterAuthEndpoint": {
-            "enabled": true, "fqdn": "ace.example.com:8443", "caCerts": "PEM of the endpoint\n",
+            "enabled": true, "fqdn": "ace.example.com:8443", "caCerts": AUTHORITY,
         }},
-        "status": {"caCert": "ZG93bnN0cmVhbTI="},
+        "status": {"caCert": STANDARD.encode(AUTHORITY)},
     }))
     .unwrap();
-    let case = Case::of(vec![FileCluster::new(&cluster, &[])]);
+    let case = Case::of(vec![FileCluster::new(&cluster, &[]).unwrap()]);
     check_snapshot(
         &case,
         include_str!("snapshots/direct_fqdn.yaml"),
@@ -355,14 +361,14 @@ fn the_plugin_is_told_of_the_provider_of_a_cluster() {
     let cluster: Cluster = serde_json::from_value(json!({
         "metadata": {"name": "c-a"},
         "spec": {"authentication": {"oidc": {
-            "issuer": "https://login.example.com", "clientID": "k\"s", "caData": "Q0E=",
+            "issuer": "https://login.example.com", "clientID": "k\"s", "caData": STANDARD.encode(AUTHORITY),
             "usernameClaim": "email", "groupsClaim": "groups",
         }}},
     }))
     .unwrap();
     let case = Case {
         credentials: exec(ExecVersion::V1),
-        ..Case::of(vec![FileCluster::new(&cluster, &[])])
+        ..Case::of(vec![FileCluster::new(&cluster, &[]).unwrap()])
     };
     let file = parsed(&case.text());
     let oidc = |entry: usize| {
@@ -373,7 +379,7 @@ fn the_plugin_is_told_of_the_provider_of_a_cluster() {
         "issuer": "https://login.example.com",
         "clientID": "k\"s",
         "scopes": ["openid", "email", "groups"],
-        "certificateAuthorityData": "Q0E=",
+        "certificateAuthorityData": STANDARD.encode(AUTHORITY),
     });
     assert_eq!((oidc(0), oidc(1)), (Value::Null, expected));
 }

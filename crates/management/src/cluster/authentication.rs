@@ -4,6 +4,7 @@ use api::management::cluster::{ClusterAuthentication, OidcProvider, TokenWebhook
 use machinery::field::{Error, ErrorList, Path};
 
 use super::connection::{check_authorities, check_url};
+use super::file_fields::check_text;
 
 /// Longest that a webhook may take, in seconds, as kube-apiserver has it for webhooks of admission.
 const MAX_TIMEOUT: i64 = 30;
@@ -43,11 +44,12 @@ fn check_webhook(webhook: &TokenWebhook, path: &Path) -> ErrorList {
     errors
 }
 
-fn check_oidc(oidc: &OidcProvider, path: &Path) -> ErrorList {
+pub(super) fn check_oidc(oidc: &OidcProvider, path: &Path) -> ErrorList {
     let mut errors = check_address(&oidc.issuer, &path.child("issuer"));
     if oidc.client_id.is_empty() {
         errors.push(Error::required(&path.child("clientID"), ""));
     }
+    errors.extend(check_text(&oidc.client_id, &path.child("clientID")));
     errors.extend(check_authorities(&oidc.ca_data, &path.child("caData")));
     errors
 }
@@ -124,7 +126,7 @@ mod tests {
             json!({"webhook": {"url": "http://a", "caData": "?"}}),
             &[
                 "a.webhook.url: Invalid value: \"http://a\": must be a URL with scheme https and a host",
-                "a.webhook.caData: Invalid value: must be base64 of certificates in PEM",
+                "a.webhook.caData: Invalid value: must be base64 of PEM-encoded X.509 certificates",
             ],
         );
         check(json!({"webhook": {}}), &["a.webhook.url: Required value"]);
@@ -143,7 +145,7 @@ mod tests {
             json!({"oidc": {"issuer": "https://me:secret@a", "clientID": "b", "caData": "?"}}),
             &[
                 "a.oidc.issuer: Invalid value: must hold no user and no password: everybody who may get the cluster sees them",
-                "a.oidc.caData: Invalid value: must be base64 of certificates in PEM",
+                "a.oidc.caData: Invalid value: must be base64 of PEM-encoded X.509 certificates",
             ],
         );
     }

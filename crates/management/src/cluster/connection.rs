@@ -1,14 +1,13 @@
 //! What a `spec.connection` must be like: the gateway sends a credential there that may speak for anybody.
 
 use api::management::cluster::ClusterConnection;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use machinery::field::{BadValue, Error, ErrorList, Path};
 use machinery::validation;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
-use x509_parser::parse_x509_certificate;
+
+use crate::ca_bundle::CaBundle;
+
+use super::file_fields::shown;
 
 /// The schemes of proxies that the gateway can speak to.
 const PROXIES: [&str; 3] = ["http", "https", "socks5"];
@@ -52,39 +51,20 @@ pub(super) fn check_url(url: &str, schemes: &[&str], path: &Path) -> Option<Erro
     }
     if !schemes.contains(&uri.scheme_str().unwrap_or_default()) {
         let why = format!("must be a URL with scheme {known} and a host");
-        return Some(Error::invalid(path, url, why));
+        return Some(Error::invalid(path, shown(url), why));
     }
     let has_host = uri.host().is_some_and(|host| !host.is_empty());
     if !has_host || uri.query().is_some() || url.contains('#') {
         let why = "must have a host, and neither query nor fragment";
-        return Some(Error::invalid(path, url, why));
+        return Some(Error::invalid(path, shown(url), why));
     }
     None
 }
 
 /// Base64 of certificates in PEM, or nothing.
 pub(super) fn check_authorities(data: &str, path: &Path) -> Option<Error> {
-    let wrong = |why| Error::invalid(path, BadValue::Omitted, why);
-    read_authorities(data).err().map(wrong)
-}
-
-fn read_authorities(data: &str) -> Result<(), &'static str> {
-    if data.is_empty() {
-        return Ok(());
-    }
-    let pem = STANDARD.decode(data.trim());
-    let pem = pem.map_err(|_| "must be base64 of certificates in PEM")?;
-    let mut count = 0;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|_| "must be base64 of certificates in PEM")?;
-        let parsed = parse_x509_certificate(&certificate);
-        parsed.map_err(|_| "must hold X.509 certificates, and one of them is none")?;
-        count += 1;
-    }
-    match count {
-        0 => Err("must hold a certificate in PEM, and holds none"),
-        _ => Ok(()),
-    }
+    let why = CaBundle::from_base64(data).err()?;
+    Some(Error::invalid(path, BadValue::Omitted, why.to_string()))
 }
 
 fn is_name(name: &str) -> bool {
@@ -93,6 +73,8 @@ fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use serde_json::{Value, json};
 
     use super::*;
@@ -193,22 +175,22 @@ mod tests {
         check(
             "/caData",
             json!("?"),
-            &invalid("must be base64 of certificates in PEM"),
+            &invalid("must be base64 of PEM-encoded X.509 certificates"),
         );
         check(
             "/caData",
             pem("hello"),
-            &invalid("must hold a certificate in PEM, and holds none"),
+            &invalid("must contain only PEM-encoded X.509 certificates"),
         );
         check(
             "/caData",
             pem("-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n"),
-            &invalid("must hold X.509 certificates, and one of them is none"),
+            &invalid("must contain only PEM-encoded X.509 certificates"),
         );
         check(
             "/caData",
             pem("-----BEGIN CERTIFICATE-----\n?\n"),
-            &invalid("must be base64 of certificates in PEM"),
+            &invalid("must contain only PEM-encoded X.509 certificates"),
         );
     }
 

@@ -7,6 +7,7 @@
 use api::management::{Cluster, Setting, setting};
 use apiserver::description::{Description, Scope};
 use management::cluster_secret::Purpose;
+use management::display_text;
 use management::{bootstrap, cluster, feature, node, setting as settings, user};
 use serde_json::{Map, Value, json};
 use snapbox::{assert_data_eq, file};
@@ -26,6 +27,9 @@ const KEYWORDS: &[&str] = &[
 
 /// Longest name of an object in bytes, which are ASCII (RFC 1123).
 const MAX_NAME: usize = 253;
+
+/// The characters of a host name or an IP address, with a port.
+const HOST: &str = r"^[A-Za-z0-9._:\[\]-]*$";
 
 #[test]
 fn clusters() {
@@ -198,6 +202,10 @@ fn constrained(mut schema: Value, kind: &Description) -> Value {
         add(&mut schema, &format!("{reference}.name"), name.clone());
         add(&mut schema, &format!("{reference}.namespace"), name);
     }
+    let text = json!({"maxLength": display_text::MAX_CHARACTERS, "pattern": display_text::PATTERN});
+    add(&mut schema, "spec.displayName", text);
+    let host = json!({"maxLength": MAX_NAME + ":65535".len(), "pattern": HOST});
+    add(&mut schema, "spec.localClusterAuthEndpoint.fqdn", host);
     schema["x-kubernetes-validations"] = [Purpose::Gateway, Purpose::Signer].map(own_secret).into();
     schema
 }

@@ -33,9 +33,12 @@ fn a_user_who_may_edit_one_cluster_gets_the_credential_of_no_other() {
     let attack = Attack::begin(&host);
     attack.own_credential_is_sent_where_it_is_bound_to();
     attack.schema_of_the_chart_refuses_foreign_secrets();
+    attack.schema_of_the_chart_refuses_what_files_must_not_say();
     attack.without_the_schema_nothing_is_sent_either();
     attack.another_server_needs_a_writer_of_secrets();
     attack.nothing_is_signed_by_the_authority_of_another();
+    attack.an_invalid_cluster_costs_itself_alone();
+    attack.a_limit_of_a_wrong_type_is_not_the_default();
 }
 
 impl<'a> Attack<'a> {
@@ -105,14 +108,26 @@ impl<'a> Attack<'a> {
         assert!(self.patch(&signer).is_err_and(|told| told.contains(why)));
     }
 
+    fn schema_of_the_chart_refuses_what_files_must_not_say(&self) {
+        for name in [
+            json!("a\nb"),
+            json!("a\u{202e}b"),
+            json!("a".repeat(257)),
+            json!({"a": "b"}),
+        ] {
+            assert!(self.patch(&json!({"displayName": name})).is_err(), "{name}");
+        }
+        let endpoint = json!({"localClusterAuthEndpoint": {"fqdn": "evil.example/x?y="}});
+        assert!(self.patch(&endpoint).is_err());
+        let right = json!({"displayName": "Evil Corp. 悪", "localClusterAuthEndpoint": {"fqdn": "[fd00::1]:6443"}});
+        self.patch(&right).unwrap();
+        self.patch(&json!({"localClusterAuthEndpoint": null}))
+            .unwrap();
+    }
+
     /// As Rancher's own CRD: a status, and no rule.
     fn without_the_schema_nothing_is_sent_either(&self) {
-        let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-        let path = "/spec/versions/0/schema/openAPIV3Schema";
-        let patch = json!([{"op": "replace", "path": path, "value": schema}]).to_string();
-        let crd = "clusters.management.cattle.io";
-        let patch = ["patch", "crd", crd, "--type=json", "-p", &patch];
-        self.host.admin().unwrap().0.output(&patch).unwrap();
+        self.take_schema_away("clusters.management.cattle.io");
         for name in ["cluster-victim-gateway", "kubeconfig-apiserver-serving"] {
             let attack = json!({"connection": connection(&self.other, name)});
             poll::until("the host knows the new schema", LIMIT, || {
@@ -183,13 +198,135 @@ impl<'a> Attack<'a> {
         );
     }
 
+    /// Objects that a CRD without a schema takes: a file for all clusters leaves them out and says so, one for them is refused.
+    fn an_invalid_cluster_costs_itself_alone(&self) {
+        let type_ = "its object has a field of a wrong type";
+        let characters = "spec.displayName: Invalid value: must not contain control, format or line-separating characters";
+        let endpoint = |fields: Value| {
+            let mut endpoint = json!({"enabled": true, "fqdn": "a.example"});
+            endpoint
+                .as_object_mut()
+                .unwrap()
+                .extend(fields.as_object().unwrap().clone());
+            json!({"localClusterAuthEndpoint": endpoint})
+        };
+        for (spec, why) in [
+            (json!({"displayName": {"a": "b"}}), type_),
+            (json!({"displayName": "a\u{1b}[31m\0\nb"}), characters),
+            (
+                json!({"displayName": "a".repeat(100_000)}),
+                "spec.displayName: Invalid value: must have at most 256 characters",
+            ),
+            (json!({"connection": [1]}), type_),
+            (json!({"connection": {"server": 5}}), type_),
+            (endpoint(json!({"enabled": "yes"})), type_),
+            (
+                endpoint(json!({"fqdn": "evil.example/x?y=\n"})),
+                "spec.localClusterAuthEndpoint.fqdn: Invalid value: must be a host name or an IP address, with a port if need be",
+            ),
+            (
+                endpoint(json!({"caCerts": "garbage"})),
+                "spec.localClusterAuthEndpoint.caCerts: Invalid value: must contain only PEM-encoded X.509 certificates",
+            ),
+            (json!("text"), type_),
+        ] {
+            self.replace_spec(&spec);
+            self.check_left_out(why);
+        }
+        self.replace_spec(&json!({}));
+    }
+
+    /// What a file for all clusters of alice's says, and what one for evilcorp is answered.
+    #[track_caller]
+    fn check_left_out(&self, why: &str) {
+        let alice = self.host.client("alice").unwrap();
+        let created = poll::until("the server knows the object", LIMIT, || {
+            let created = record::create(&alice, json!({"clusters": ["*"], "ttl": 600}));
+            let conditions = created["status"]["conditions"].as_array().unwrap();
+            let said = conditions.iter().find(|it| it["type"] == "ClustersSkipped");
+            let is_it = said.is_some_and(|said| said["message"] == format!("evilcorp: {why}"));
+            Ok(is_it.then_some(created))
+        });
+        let created = created.unwrap_or_else(|error| panic!("{error:#}: {why}"));
+        let file = created["status"]["value"].as_str().unwrap();
+        let file: Value = serde_saphyr::from_str(file).unwrap();
+        let contexts = file["contexts"].as_array().unwrap().iter();
+        let contexts: Vec<&str> = contexts.map(|it| it["name"].as_str().unwrap()).collect();
+        let expected = [
+            "rancher",
+            "downstream2",
+            "downstream2-cp2",
+            "downstream2-cp1",
+            "downstream1",
+        ];
+        assert_eq!(contexts, expected);
+        let wanted = record::wanted(json!({"clusters": ["evilcorp"]}));
+        let refused = alice.post(record::PATH, &wanted).unwrap();
+        assert_eq!(refused.status, 500);
+        let expected = format!("Internal error occurred: cluster evilcorp cannot be used: {why}");
+        assert_eq!(refused.json().unwrap()["message"], expected);
+    }
+
+    fn replace_spec(&self, spec: &Value) {
+        let patch = json!([{"op": "add", "path": "/spec", "value": spec}]).to_string();
+        let patch = [
+            "patch",
+            "clusters.management.cattle.io",
+            "evilcorp",
+            "--type=json",
+            "-p",
+            &patch,
+        ];
+        self.mallory.output(&patch).unwrap();
+    }
+
+    fn a_limit_of_a_wrong_type_is_not_the_default(&self) {
+        self.take_schema_away("settings.management.cattle.io");
+        let admin = self.host.admin().unwrap().0;
+        let name = "kubeconfig-max-token-ttl-minutes";
+        for value in [json!(5), json!({})] {
+            let patch = json!({"value": value}).to_string();
+            let patch = [
+                "patch",
+                "settings.management.cattle.io",
+                name,
+                "--type=merge",
+                "-p",
+                &patch,
+            ];
+            poll::until("the host knows the new schema", LIMIT, || {
+                Ok((admin.run(&patch)?.code == 0).then_some(()))
+            })
+            .unwrap();
+            let alice = self.host.client("alice").unwrap();
+            let refused = poll::until("the server knows the setting", LIMIT, || {
+                let answer = alice.post(record::PATH, &record::wanted(json!({})))?;
+                Ok((answer.status != 201).then_some(answer))
+            })
+            .unwrap();
+            let expected = format!(
+                "Internal error occurred: error getting default token TTL: setting {name}: its object has a field of a wrong type"
+            );
+            assert_eq!(refused.json().unwrap()["message"], expected);
+        }
+    }
+
+    /// As Rancher's own CRDs: any field of any type.
+    fn take_schema_away(&self, crd: &str) {
+        let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let path = "/spec/versions/0/schema/openAPIV3Schema";
+        let patch = json!([{"op": "replace", "path": path, "value": schema}]).to_string();
+        let patch = ["patch", "crd", crd, "--type=json", "-p", &patch];
+        self.host.admin().unwrap().0.output(&patch).unwrap();
+    }
+
     /// Opens evilcorp with a file of alice's: what the gateway says is no answer of a cluster.
     fn ask_as_alice(&self) {
         let alice = self.host.client("alice").unwrap();
         let created = poll::until("alice may have a file", LIMIT, || {
             let wanted = json!({
                 "apiVersion": "ext.cattle.io/v1", "kind": "Kubeconfig",
-                "spec": {"clusters": ["evilcorp"]},
+                "spec": {"clusters": ["evilcorp"], "includeDefaultEntry": false},
             });
             let answer = alice.post("/apis/ext.cattle.io/v1/kubeconfigs", &wanted)?;
             Ok((answer.status == 201).then(|| answer.json()))

@@ -1,0 +1,221 @@
+//! Certificate authorities that administrators and editors of clusters configure, and that are written into files of users.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use x509_parser::parse_x509_certificate;
+
+/// Most bytes of a bundle: a bundle of all public authorities has some 230 KB, and every file of every user may hold it.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// Bytes of base64 in a line of PEM (RFC 7468, section 2).
+const LINE: usize = 64;
+
+const BEGIN: &str = "-----BEGIN ";
+const CERTIFICATE: &str = "CERTIFICATE-----";
+
+/// X.509 certificates in PEM, and nothing else: what was between them is left out. It may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaBundle {
+    pem: Arc<str>,
+}
+
+/// The reason why a text is not a bundle. The texts do not show the value, which may hold a private key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidBundle {
+    /// The text is not base64.
+    #[error("must be base64 of PEM-encoded X.509 certificates")]
+    NotBase64,
+    /// The text has no certificate, or a part that is not one.
+    #[error("must contain only PEM-encoded X.509 certificates")]
+    NotCertificates,
+    /// The text has a private key.
+    #[error("must contain only certificates, and contains a private key: every user would get it")]
+    PrivateKey,
+    /// The text is too long.
+    #[error("must have at most 256 KiB")]
+    TooLong,
+}
+
+impl CaBundle {
+    /// Reads PEM. Comments and line ends of any kind are allowed. An empty text is an empty bundle.
+    ///
+    /// # Errors
+    /// The text has no certificate, or something that is not one.
+    pub fn from_pem(text: &str) -> Result<Self, InvalidBundle> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        if text.len() > MAX_BYTES {
+            return Err(InvalidBundle::TooLong);
+        }
+        if text.to_ascii_uppercase().contains("PRIVATE KEY") {
+            return Err(InvalidBundle::PrivateKey);
+        }
+        let labels = text.split(BEGIN).skip(1);
+        let (certificates, others): (Vec<_>, Vec<_>) =
+            labels.partition(|label| label.starts_with(CERTIFICATE));
+        let mut pem = String::with_capacity(text.len());
+        let mut count = 0;
+        for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
+            let certificate = certificate.map_err(|_| InvalidBundle::NotCertificates)?;
+            match parse_x509_certificate(&certificate) {
+                Ok(([], _)) => push_pem(&mut pem, &certificate),
+                _ => return Err(InvalidBundle::NotCertificates),
+            }
+            count += 1;
+        }
+        match others.is_empty() && count > 0 && count == certificates.len() {
+            true => Ok(Self { pem: pem.into() }),
+            false => Err(InvalidBundle::NotCertificates),
+        }
+    }
+
+    /// Reads base64 of PEM, as kubeconfig files have it.
+    ///
+    /// # Errors
+    /// As [`CaBundle::from_pem`], and the text is not base64.
+    pub fn from_base64(text: &str) -> Result<Self, InvalidBundle> {
+        if text.len() > MAX_BYTES.div_ceil(3) * 4 {
+            return Err(InvalidBundle::TooLong);
+        }
+        let decoded = STANDARD.decode(text.trim());
+        let pem = decoded.map_err(|_| InvalidBundle::NotBase64)?;
+        if pem.is_empty() && !text.is_empty() {
+            return Err(InvalidBundle::NotCertificates);
+        }
+        // Comments may be in any encoding.
+        Self::from_pem(&String::from_utf8_lossy(&pem))
+    }
+
+    /// The certificates in PEM.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// The certificates in PEM in base64, as `certificate-authority-data` of a file.
+    #[must_use]
+    pub fn to_base64(&self) -> String {
+        STANDARD.encode(self.pem.as_bytes())
+    }
+}
+
+fn push_pem(text: &mut String, certificate: &[u8]) {
+    let encoded = STANDARD.encode(certificate);
+    text.push_str("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = encoded.as_str();
+    while !rest.is_empty() {
+        let (line, more) = rest.split_at(rest.len().min(LINE));
+        text.push_str(line);
+        text.push('\n');
+        rest = more;
+    }
+    text.push_str("-----END CERTIFICATE-----\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Sample {
+        certificate: String,
+        key: String,
+    }
+
+    fn sample() -> Sample {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::default();
+        Sample {
+            certificate: params
+                .self_signed(&key)
+                .unwrap()
+                .pem()
+                .replace("\r\n", "\n"),
+            key: key.serialize_pem(),
+        }
+    }
+
+    #[test]
+    fn certificates_are_kept_as_they_are_and_what_is_between_them_is_not() {
+        let (a, b) = (sample().certificate, sample().certificate);
+        let both = format!("{a}{b}");
+        for text in [
+            both.clone(),
+            both.replace('\n', "\r\n"),
+            format!("# Root of Acme Corp., für alle\n{a}\n\nsubject=CN = b\n{b}# end"),
+            format!("{}{}", a.trim_end(), format_args!("\n{b}")),
+        ] {
+            assert_eq!(CaBundle::from_pem(&text).unwrap().pem(), both, "{text}");
+            let encoded = STANDARD.encode(&text);
+            let bundle = CaBundle::from_base64(&format!("{encoded}\n")).unwrap();
+            assert_eq!(bundle.pem(), both);
+            assert_eq!(bundle.to_base64(), STANDARD.encode(&both));
+        }
+        for empty in [CaBundle::from_pem(""), CaBundle::from_base64("")] {
+            assert_eq!(empty.unwrap().pem(), "");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        #[track_caller]
+        fn check(text: &str, expected: InvalidBundle) {
+            assert_eq!(CaBundle::from_pem(text), Err(expected), "{text}");
+            let encoded = CaBundle::from_base64(&STANDARD.encode(text));
+            assert_eq!(encoded, Err(expected), "{text}");
+        }
+        let Sample { certificate, key } = sample();
+        let none = InvalidBundle::NotCertificates;
+        for text in ["garbage", " ", "\n", "# a comment", &certificate[..200]] {
+            check(text, none);
+        }
+        check(&STANDARD.encode(&certificate), none);
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        check(broken, none);
+        check(&format!("{certificate}{broken}"), none);
+        check(
+            &certificate.replace("CERTIFICATE-----", "X509 CRL-----"),
+            none,
+        );
+        let request = certificate.replace("CERTIFICATE-----", "CERTIFICATE REQUEST-----");
+        check(&format!("{certificate}{request}"), none);
+        let trusted = certificate.replace(" CERTIFICATE-----", " TRUSTED CERTIFICATE-----");
+        check(&trusted, none);
+        // A whole certificate and bytes behind it.
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        let longer = STANDARD.encode([&der[..], b"more"].concat());
+        let longer = format!("-----BEGIN CERTIFICATE-----\n{longer}\n-----END CERTIFICATE-----\n");
+        check(&longer, none);
+        check(&certificate.repeat(1000), InvalidBundle::TooLong);
+        for label in [
+            "PRIVATE KEY",
+            "RSA PRIVATE KEY",
+            "EC PRIVATE KEY",
+            "private key",
+        ] {
+            let key = key.replace("PRIVATE KEY", label);
+            for text in [
+                format!("{certificate}{key}"),
+                format!("{key}{certificate}"),
+                format!("{certificate}  {}", key.replace("-----BEGIN", "---- BEGIN")),
+                key.clone(),
+            ] {
+                check(&text, InvalidBundle::PrivateKey);
+            }
+        }
+        assert_eq!(CaBundle::from_base64("?"), Err(InvalidBundle::NotBase64));
+        assert_eq!(CaBundle::from_base64(" "), Err(none));
+    }
+
+    #[test]
+    fn a_key_without_its_armour_does_not_reach_a_file() {
+        let Sample { certificate, key } = sample();
+        let body: String = key.lines().filter(|line| !line.starts_with('-')).collect();
+        let bundle = CaBundle::from_pem(&format!("{body}\n{certificate}{body}")).unwrap();
+        assert_eq!(bundle.pem(), certificate);
+    }
+}
