@@ -78,8 +78,8 @@ pub(crate) struct DomainParts {
     pub(crate) issuer: String,
     /// Where the signing keys are.
     pub(crate) store: Arc<dyn Store>,
-    /// The same store, where it encrypts.
-    pub(crate) sealed: Option<Arc<Sealed>>,
+    /// The same store, as what encrypts it.
+    pub(crate) sealed: Arc<Sealed>,
     /// Whether what is in memory can be relied on.
     pub(crate) confirmed: Confirmed,
     /// Decides what users may do with clusters.
@@ -106,7 +106,7 @@ pub(crate) struct Domain {
     origins: Arc<Origins>,
     minter: Arc<Minter>,
     keys: Arc<KeyStore>,
-    sealed: Option<Arc<Sealed>>,
+    sealed: Arc<Sealed>,
     zone: Option<Zone>,
     prober: prober::Options,
     clock: Arc<dyn Clock>,
@@ -186,7 +186,7 @@ impl Domain {
         server
             .resource(self.kubeconfig_resource())
             .resource(self.token_resource())
-            .review(KeyOperations::new(self.keys(), self.sealed.clone()))
+            .review(KeyOperations::new(self.keys(), Arc::clone(&self.sealed)))
             .health_check(self.store_check())
     }
 

@@ -25,12 +25,12 @@ use crate::signing_key::SigningKey;
 pub struct KeyOperations {
     description: Description,
     keys: Arc<KeyStore>,
-    sealed: Option<Arc<Sealed>>,
+    sealed: Arc<Sealed>,
 }
 
 impl KeyOperations {
-    /// Operates on these signing keys, and on the encryption keys of the store where it has any.
-    pub fn new(keys: Arc<KeyStore>, sealed: Option<Arc<Sealed>>) -> Self {
+    /// Operates on these signing keys, and on the encryption keys of this store.
+    pub fn new(keys: Arc<KeyStore>, sealed: Arc<Sealed>) -> Self {
         let description = Description {
             group: ext::GROUP,
             version: ext::VERSION,
@@ -78,21 +78,13 @@ impl KeyOperations {
                 })
             }
             KeyAction::Reseal => {
-                let resealed = self.sealed()?.reseal_all().await;
+                let resealed = self.sealed.reseal_all().await;
                 resealed.map(resealed_status).map_err(|error| {
                     tracing::error!(%error, "the store cannot be encrypted again");
                     Status::service_unavailable("the store does not answer; try again", Some(1))
                 })
             }
         }
-    }
-
-    fn sealed(&self) -> Result<&Sealed, Status> {
-        self.sealed.as_deref().ok_or_else(|| {
-            Status::bad_request(
-                "this server has no encryption keys of its own: its records are Secrets of the host cluster, which encrypts them as its --encryption-provider-config says",
-            )
-        })
     }
 }
 
@@ -113,9 +105,7 @@ impl Review for KeyOperations {
         cx: &RequestContext,
         operation: KeyOperation,
     ) -> Result<KeyOperation, Status> {
-        if action(&operation)? == KeyAction::Reseal {
-            self.sealed()?;
-        }
+        action(&operation)?;
         let status = self.list(cx.clock.now()).await?;
         Ok(KeyOperation {
             status,

@@ -63,8 +63,10 @@ fn impersonation() {
         assert!(asked || !wanted.is_requested());
         let attributes = wanted.attributes();
         if attributes.as_ref().is_ok_and(|needed| !needed.is_empty()) {
-            let user = wanted.identity();
-            assert!(user.is_ok_and(|user| !user.name.is_empty()));
+            let user = wanted.identity().unwrap().into_user();
+            let name = user.name.as_str();
+            assert!(!name.is_empty() && name.trim() == name, "{name:?}");
+            assert!(!name.contains(char::is_control), "{name:?}");
         }
         outcome(&attributes)
     });

@@ -35,8 +35,8 @@ const SHOWN: usize = 20;
 /// A store, and what an administrator should know of it.
 pub(super) struct Backend {
     pub(super) store: Arc<dyn Store>,
-    /// The same store, where it encrypts.
-    pub(super) sealed: Option<Arc<Sealed>>,
+    /// The same store, as what encrypts it.
+    pub(super) sealed: Arc<Sealed>,
     /// What is wrong with it, if anything is.
     pub(super) trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
@@ -125,7 +125,7 @@ async fn in_host(
     seal_once(&sealed, &seal.sealing, sealing::HOST_STORE).await?;
     Ok(Backend {
         store: Arc::clone(&sealed) as _,
-        sealed: Some(sealed),
+        sealed,
         trouble: Arc::new(move || records.trouble()),
     })
 }
@@ -153,7 +153,7 @@ async fn in_etcd(args: &EtcdArgs, (seal, tasks): (&Seal, &Tasks)) -> Result<Back
     seal_once(&sealed, &seal.sealing, ETCD).await?;
     Ok(Backend {
         store: Arc::clone(&sealed) as _,
-        sealed: Some(sealed),
+        sealed,
         trouble: Arc::new(|| None),
     })
 }

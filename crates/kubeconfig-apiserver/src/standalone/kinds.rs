@@ -76,7 +76,7 @@ impl Kinds {
             fixed: Arc::new(|_| None),
             issuer: issuer.to_owned(),
             store: Arc::clone(&store),
-            sealed: Some(sealed),
+            sealed,
             confirmed: Arc::new(|| true),
             authorizer: Arc::clone(&authorizer),
             users_known: Arc::new(|| true),

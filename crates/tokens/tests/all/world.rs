@@ -189,7 +189,7 @@ impl World {
         let reviewer = TokenReviewer::new(Arc::clone(&validity), records.clone());
         let reviewer = Arc::new(reviewer);
         let callers = ClusterAuthenticator::new(records);
-        let operations = KeyOperations::new(Arc::clone(&keys), Some(sealed));
+        let operations = KeyOperations::new(Arc::clone(&keys), sealed);
         let open_id = OpenId {
             issuer: ISSUER.to_owned(),
             server_url: Arc::new(|| SERVER_URL.to_owned()),

@@ -110,32 +110,45 @@ fn gateways(host: &Host) -> Vec<Client> {
     replicas.map(|replica| at(replica.gateway_port())).collect()
 }
 
-/// A token of alice for this server and the host, and the time of its issue.
-fn mint(host: &Host) -> (String, String) {
-    let spec = json!({ "clusters": ["self"] });
-    let created = record::create(&host.client("alice").unwrap(), spec);
-    let time = created["metadata"]["creationTimestamp"].as_str().unwrap();
-    (record::tokens(&created)[0].clone(), time.to_owned())
+/// A file of alice: its token for this server, that for the host, and the time of their issue.
+#[derive(Clone)]
+struct Minted {
+    own: String,
+    cluster: String,
+    issued: String,
 }
 
-/// What a replica says of a token: its API, the gateway, and a review for `reviewer`.
-fn doors(gateway: &Client, token: &str, reviewer: &str) -> (u16, u16, bool) {
-    let bearer = gateway.with_token(token);
+fn mint(host: &Host) -> Minted {
+    let spec = json!({ "clusters": ["self"] });
+    let created = record::create(&host.client("alice").unwrap(), spec);
+    let issued = created["metadata"]["creationTimestamp"].as_str().unwrap();
+    let tokens = record::tokens(&created);
+    Minted {
+        own: tokens[0].clone(),
+        cluster: tokens.last().unwrap().clone(),
+        issued: issued.to_owned(),
+    }
+}
+
+/// What a replica says of a file: its API, the gateway, and a review for `reviewer`.
+fn doors(gateway: &Client, file: &Minted, reviewer: &Minted) -> (u16, u16, bool) {
     let review = json!({
-        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token},
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": file.own},
     });
-    let answer = gateway.with_token(reviewer).post(REVIEWS, &review).unwrap();
+    let reviewer = gateway.with_token(&reviewer.own);
+    let answer = reviewer.post(REVIEWS, &review).unwrap();
     let review: Value = expect(answer, 201).unwrap().json().unwrap();
+    let status = |token: &str, path: &str| gateway.with_token(token).get(path).unwrap().status;
     (
-        bearer.get(record::PATH).unwrap().status,
-        bearer.get(WATCH).unwrap().status,
+        status(&file.own, record::PATH),
+        status(&file.cluster, WATCH),
         review["status"]["authenticated"] == true,
     )
 }
 
 fn tokens_end_at_all_replicas(host: &Host) {
     let gateways = gateways(host);
-    let old = mint(host).0;
+    let old = mint(host);
     poll::until("the gateway reaches the host", PATIENCE, || {
         let reached = |gateway: &Client| doors(gateway, &old, &old) == (200, 200, true);
         Ok(gateways.iter().all(reached).then_some(()))
@@ -144,7 +157,7 @@ fn tokens_end_at_all_replicas(host: &Host) {
     let watch = Request::get(WATCH).query("watch=true");
     let mut watches: Vec<_> = gateways
         .iter()
-        .map(|gateway| gateway.with_token(&old).open(&watch).unwrap())
+        .map(|gateway| gateway.with_token(&old.cluster).open(&watch).unwrap())
         .collect();
     for watch in &mut watches {
         assert_eq!(watch.status, 200);
@@ -154,11 +167,17 @@ fn tokens_end_at_all_replicas(host: &Host) {
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     let revoked = Instant::now();
     for gateway in &gateways {
-        while gateway.with_token(&old).get(record::PATH).unwrap().status != 401 {
+        while gateway
+            .with_token(&old.own)
+            .get(record::PATH)
+            .unwrap()
+            .status
+            != 401
+        {
             assert!(revoked.elapsed() <= LIMIT, "it is valid still");
         }
     }
-    let (new, _) = mint(host);
+    let new = mint(host);
     for gateway in &gateways {
         assert_eq!(doors(gateway, &old, &new), (401, 401, false));
         assert_eq!(doors(gateway, &new, &new), (200, 200, true));
@@ -200,21 +219,21 @@ fn tokens_of_before_the_setting_end_at_all_replicas(host: &Host) {
     let old = mint(host);
     let new = poll::until("a token of a later second", PATIENCE, || {
         let new = mint(host);
-        Ok((new.1 > old.1).then_some(new))
+        Ok((new.issued > old.issued).then_some(new))
     })
     .unwrap();
-    set_not_before(host, &new.1);
-    until(&gateways, &old.0, 401);
+    set_not_before(host, &new.issued);
+    until(&gateways, &old.own, 401);
     for gateway in &gateways {
-        assert_eq!(doors(gateway, &old.0, &new.0), (401, 401, false));
-        assert_eq!(doors(gateway, &new.0, &new.0), (200, 200, true));
+        assert_eq!(doors(gateway, &old, &new), (401, 401, false));
+        assert_eq!(doors(gateway, &new, &new), (200, 200, true));
     }
 }
 
 /// The host does not check the value.
 fn a_setting_that_cannot_be_read_ends_all_tokens(host: &Host) {
     let gateways = gateways(host);
-    let token = mint(host).0;
+    let token = mint(host).own;
     until(&gateways, &token, 200);
     set_not_before(host, "yesterday");
     until(&gateways, &token, 401);
