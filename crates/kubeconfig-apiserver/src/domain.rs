@@ -18,7 +18,6 @@ use gateway::prober::{self, Prober};
 use gateway::upstream;
 use gateway::{Gateway, GatewayParts, LoginClient};
 use kubeconfigs::download::{self, Downloads};
-use kubeconfigs::file::ServerHost;
 use kubeconfigs::resource::{KubeconfigParts, Kubeconfigs, ManagedEndpoints};
 use machinery::status::Status;
 use machinery::time::Clock;
@@ -217,7 +216,7 @@ impl Domain {
     pub(crate) fn own_url(&self) -> OwnUrl {
         let settings = self.settings.clone();
         Arc::new(move || {
-            let host = ServerHost::from_url(&settings.effective(setting::SERVER_URL))?;
+            let host = settings.server_host().ok()??;
             format!("https://{}", host.as_str()).parse().ok()
         })
     }

@@ -407,7 +407,7 @@ fn skipped_condition(skipped: &[Skipped], now: Time) -> Option<Condition> {
 }
 
 /// The answer where a setting cannot be used.
-fn of_setting(error: InvalidSetting) -> Status {
+pub(crate) fn of_setting(error: InvalidSetting) -> Status {
     Status::internal(error.to_string())
 }
 

@@ -6,12 +6,12 @@
 use api::ext::Kubeconfig;
 use api::ext::token::TokenEndpoint;
 use api::management::cluster::LOCAL;
-use api::management::setting;
 use apiserver::request_context::RequestContext;
 use async_trait::async_trait;
 use machinery::status::Status;
 use tokens::exchange::Endpoints;
 
+use crate::create::of_setting;
 use crate::file::{self, Credentials, ExecCredentials, FileCluster, FileSpec, Record, Server};
 use crate::request::name_of;
 use crate::resource::Kubeconfigs;
@@ -30,10 +30,11 @@ impl Endpoints for Kubeconfigs {
             true => self.clusters.find(cluster).await?,
             false => None,
         };
-        let mut clusters: Vec<FileCluster> = found.into_iter().map(|(_, entry)| entry).collect();
+        let mut clusters: Vec<FileCluster> = found.into_iter().map(|read| read.entry).collect();
         if spec.is_managed() {
             self.go_to_managed(&mut clusters)?;
         }
+        let ca_certs = self.settings.ca_certs().map_err(of_setting)?;
         let file = FileSpec {
             record: Record {
                 name: name_of(record),
@@ -42,7 +43,7 @@ impl Endpoints for Kubeconfigs {
             },
             server: Server {
                 host: &self.server_host(cx)?,
-                ca_certs: &self.settings.effective(setting::CA_CERTS),
+                ca_certs: ca_certs.pem(),
             },
             include_default_entry: cluster == LOCAL && spec.includes_default_entry(),
             clusters: &clusters,
