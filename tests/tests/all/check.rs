@@ -25,6 +25,8 @@ ok       the caBundle vouches for the serving certificate
 ok       the CA of the front proxy holds until TIME
 ok       the front proxy is called front-proxy-client
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch, create, update, patch, delete secrets in kubeconfig-apiserver
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may create configmaps in kubeconfig-apiserver
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, update configmaps kubeconfig-apiserver-encryption in kubeconfig-apiserver
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch secrets in kubeconfig-apiserver
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch, create, update secrets in kubeconfig-apiserver
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch, patch apiservices v1.ext.cattle.io

@@ -95,10 +95,8 @@ async fn secrets(scene: &Scene, report: &mut Report) {
         let records = page.items.iter().filter(|secret| !is_fence(secret));
         for record in records {
             number += 1;
-            if !keyring
-                .as_ref()
-                .is_some_and(|keyring| is_sealed(record, keyring))
-            {
+            let is_foreign = |keyring: &Keyring| !is_sealed(record, keyring);
+            if keyring.as_ref().is_some_and(is_foreign) {
                 foreign.push(record.name_any());
             }
         }

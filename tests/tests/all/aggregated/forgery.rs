@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use e2e::host::NAME;
 use e2e::http::{Client, Request, expect};
-use e2e::{Host, HostOptions, poll};
+use e2e::{Host, HostOptions, poll, program};
 use serde_json::{Value, json};
 
 use crate::record;
@@ -72,6 +72,7 @@ fn planted_records_are_not_used(host: &mut Host, mallory: &Client) {
         let made = mallory.post(SECRETS, &plain(key, value)).unwrap();
         expect(made, 201).unwrap();
     }
+    check_names(host, &planted);
     for _ in 0..2 {
         nothing_of_it_is_seen(host, &kid);
         host.replicas[0].kill().unwrap();
@@ -85,13 +86,27 @@ fn planted_records_are_not_used(host: &mut Host, mallory: &Client) {
     }
 }
 
+/// The command for administrators names the planted Secrets.
+fn check_names(host: &Host, planted: &[(String, Value)]) {
+    let file = host.kubeconfig("admin").display().to_string();
+    let said = program::run(&["check", "--host-kubeconfig", &file]);
+    let said = said.unwrap().stdout;
+    let mut names: Vec<String> = planted.iter().map(|(key, _)| name_of(key)).collect();
+    names.sort();
+    let expected = format!(
+        "problem  3 Secrets look like records, but the server did not write them and does not use them: {}",
+        names.join(", ")
+    );
+    assert!(said.contains(&expected), "{said}");
+}
+
 #[track_caller]
 fn nothing_of_it_is_seen(host: &Host, kid: &str) {
     let (admin, bob) = (host.client("admin").unwrap(), host.client("bob").unwrap());
     // A write of ours is in the log behind them, so that the answers below are not too early.
     let made = record::create(&bob, json!({}));
     let made = record::name(&made);
-    assert_eq!(record::names(&bob), [made.clone()]);
+    assert_eq!(record::names(&bob), std::slice::from_ref(&made));
     let mut all = ["kubeconfig-before".to_owned(), made.clone()];
     all.sort();
     assert_eq!(record::names(&admin), all);
@@ -240,12 +255,22 @@ fn kubeconfig(name: &str, user: &str) -> Value {
         "kind": "Kubeconfig", "apiVersion": "ext.cattle.io/v1",
         "metadata": {
             "name": name, "uid": "9a3c0a5e-0000-4000-8000-000000000000",
-            "creationTimestamp": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "creationTimestamp": now(),
             "labels": {"cattle.io/user-id": user, "cattle.io/kind": "kubeconfig"},
         },
         "spec": {"description": "before", "ttl": 86400, "clusters": [], "currentContext": ""},
         "status": {"summary": "Complete", "conditions": [], "userName": user},
     })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the server takes away what is older than its life"
+)]
+fn now() -> String {
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }
 
 /// A key of the attacker's, as the server stores its own.
