@@ -74,7 +74,7 @@ pub(crate) enum Command {
     ///   kubeconfig-apiserver standalone --data-dir ./data --demo
     ///   kubectl --kubeconfig ./data/alice.kubeconfig api-resources
     #[command(verbatim_doc_comment)]
-    Standalone(StandaloneArgs),
+    Standalone(Box<StandaloneArgs>),
 
     /// Runs behind the API server of a host cluster, which then serves kubeconfigs at its own address.
     ///

@@ -52,7 +52,7 @@ fn run(command: Command) -> Result<()> {
     let runtime = runtime.context("the runtime cannot be started")?;
     runtime.block_on(async {
         match command {
-            Command::Standalone(args) => standalone::run(args).await,
+            Command::Standalone(args) => standalone::run(*args).await,
             Command::Aggregated(args) => aggregated::run(*args).await,
             Command::Cluster(args) => cluster::run(&args).await,
             Command::Keys(args) => keys::run(&args).await,
