@@ -96,9 +96,10 @@ mod tests {
     use super::*;
 
     fn user(principals: &[&str]) -> User {
-        let mut user = User::default();
-        user.principal_ids = principals.iter().map(|&text| text.to_owned()).collect();
-        user
+        User {
+            principal_ids: principals.iter().map(|&text| text.to_owned()).collect(),
+            ..User::default()
+        }
     }
 
     #[test]
