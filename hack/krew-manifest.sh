@@ -18,6 +18,7 @@ for address in "$homepage" "$url"; do
 done
 
 # Escapes what sed would read in a replacement between bars.
+# shellcheck disable=SC2001 # bash 5.2 reads & in the replacement of an expansion, older ones do not
 escape() { sed 's/[\\&|]/\\&/g' <<<"$1"; }
 
 # Fails where an archive is missing.

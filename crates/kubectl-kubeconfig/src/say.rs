@@ -2,7 +2,7 @@
 //!
 //! A part of a line may come from a server or a file. [`printable`] takes out of it what a terminal
 //! would obey or show as something else, line breaks included, so that such a text cannot print a line
-//! of its own. Only [`line`] ends a line.
+//! of its own. Only [`line()`] ends a line.
 
 use std::fmt::{self, Display};
 use std::io::{BufRead, BufReader, Read, Write, stderr, stdin};
