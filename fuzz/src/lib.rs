@@ -36,7 +36,7 @@ const MAX_LEN: usize = 32 * 1024;
 /// The longest that one input may take in a long run. Far beyond what any input of [`MAX_LEN`] needs.
 const MAX_TIME: Duration = Duration::from_secs(5);
 
-/// How often an input must take that long again.
+/// The number of times that an input must take that long again.
 const SLOW: usize = 3;
 
 /// A parser under test.
@@ -119,7 +119,7 @@ impl Target<'_> {
     }
 }
 
-/// How long each target runs; `None` for a fixed number of inputs.
+/// The time for which each target runs; `None` for a fixed number of inputs.
 fn seconds() -> Option<Duration> {
     let seconds = env::var_os("FUZZ_SECONDS")?;
     let seconds = seconds.to_str()?.parse().ok()?;

@@ -31,7 +31,7 @@ pub fn run<A: AsRef<OsStr>>(arguments: &[A]) -> anyhow::Result<Outcome> {
     outcome(&process::finish(&mut command, LIMIT)?)
 }
 
-/// How a process ended.
+/// The end of a process.
 pub(crate) fn outcome(output: &Output) -> anyhow::Result<Outcome> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
     Ok(Outcome {

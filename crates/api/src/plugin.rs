@@ -1,4 +1,4 @@
-//! What the server says to the kubectl plugin: in kubeconfig files, and at one address that everybody
+//! The statements of the server to the kubectl plugin: in kubeconfig files, and at one address that everybody
 //! may read. Neither holds a secret. [`login_binding`] is what both derive from a login.
 
 pub mod login_binding;

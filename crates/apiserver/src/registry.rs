@@ -192,7 +192,7 @@ impl<T: Object> Registry<T> {
         object.derived(|object| self.decode_facts(object).ok().map(|object| derive(&object)))
     }
 
-    /// How many objects of the cache cannot be read.
+    /// The number of objects of the cache that cannot be read.
     pub(crate) fn broken(&self) -> usize {
         self.inner.collection.view().indexed(BROKEN).count()
     }

@@ -195,18 +195,18 @@ impl StoredObject {
     }
 }
 
-/// What broken objects are found by in the index of owners. No name of a user holds a NUL.
+/// The owner of broken objects in the index of owners. No name of a user holds a NUL.
 pub(crate) const BROKEN: &str = "\0broken";
 
 /// Turns stored bytes into cache entries.
 ///
-/// What another writer left in the store is input: bytes in another layout than ours are encoded
+/// Treats the bytes of other writers in the store as input: bytes in another layout than ours are encoded
 /// again, since answers are cut out of them, and an object that is not what its key says is broken.
 pub(crate) struct Indexer<T: 'static> {
     index: Index<T>,
     description: Description,
     prefix: String,
-    /// What the JSON of every object begins with.
+    /// The beginning of the JSON of every object.
     head: Vec<u8>,
     written: Written,
     complaints: Complaints,

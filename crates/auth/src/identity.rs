@@ -22,6 +22,8 @@ mod spelling;
 
 use std::ops::Deref;
 
+use machinery::invisible::is_format;
+
 use crate::user::UserInfo;
 
 pub use spelling::{is_spelling_of, reserved_spelling};
@@ -193,33 +195,17 @@ fn is_hidden(character: char) -> bool {
     }
     let is_ignorable = matches!(
         u32::from(character),
-        0xad | 0x34f
-            | 0x600..=0x605
-            | 0x61c
-            | 0x6dd
-            | 0x70f
-            | 0x890..=0x891
-            | 0x8e2
+        0x34f
             | 0x115f..=0x1160
             | 0x17b4..=0x17b5
             | 0x180b..=0x180f
-            | 0x200b..=0x200f
-            | 0x202a..=0x202e
-            | 0x2060..=0x206f
             | 0x2800
             | 0x3164
             | 0xfe00..=0xfe0f
-            | 0xfeff
             | 0xffa0
-            | 0xfff0..=0xfffb
-            | 0x110bd
-            | 0x110cd
-            | 0x13430..=0x1343f
-            | 0x1bca0..=0x1bca3
-            | 0x1d173..=0x1d17a
-            | 0xe0000..=0xe0fff
+            | 0xfff0..=0xfff8
     );
-    is_ignorable || character.is_control() || character.is_whitespace()
+    is_ignorable || is_format(character) || character.is_control() || character.is_whitespace()
 }
 
 #[cfg(test)]

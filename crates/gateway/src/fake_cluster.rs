@@ -98,7 +98,7 @@ impl FakeCluster {
         self.said.asked.lock().unwrap().clone()
     }
 
-    /// How it is reached, as the cluster of this name.
+    /// The connection, as the cluster of this name.
     pub(crate) fn connection(&self, cluster: &str) -> ClusterConnection {
         let credential = Purpose::Gateway.secret_name(cluster);
         serde_json::from_value(json!({

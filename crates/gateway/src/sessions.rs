@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 /// How often sessions are looked through for tokens that have expired.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How many looks pass until every session is asked for, whatever was seen: the store may have been
+/// The number of looks until every session is checked, whatever has changed: the store may have been
 /// silent for too long.
 const FULL_LOOK: u64 = 30;
 

@@ -51,7 +51,7 @@ const TYPE: &str = "kubeconfig-apiserver.cattle.io/encryption-key";
 /// Entry of the Secret.
 const ENTRY: &str = "secret";
 
-/// How long the replica that wrote the register has for the Secret.
+/// The time that the replica that wrote the register has for the Secret.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The time between two looks at what another replica is doing.

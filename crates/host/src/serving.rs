@@ -20,7 +20,7 @@
 //! them, and writes the APIService only in the version that was read. So nobody who is late can take
 //! back what another one has put into it.
 //!
-//! What the Secret holds is sealed: see `secret`.
+//! The contents of the Secret are sealed: see `secret`.
 //!
 //! Nothing here needs the APIService: without it, or where it is somebody else's, certificates are made
 //! and renewed all the same, and [`Serving::trouble`] says what is wrong.
@@ -74,7 +74,7 @@ pub struct ServingOptions {
     pub api_service: String,
 }
 
-/// What tells a Secret of this server from what others wrote.
+/// The marks by which a Secret of this server differs from those of others.
 pub struct ServingSeal {
     /// The key.
     pub keyring: Arc<Keyring>,

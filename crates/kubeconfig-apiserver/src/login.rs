@@ -129,7 +129,7 @@ fn authorities(args: &IdTokenArgs) -> Result<Option<String>> {
     read.transpose()
 }
 
-/// What the plugin needs to know of the provider.
+/// The facts of the provider that the plugin needs.
 fn published(args: &IdTokenArgs, config: &Config, authorities: Option<String>) -> OidcLogin {
     let scopes = match args.oidc_login_scopes.is_empty() {
         true => config.scopes(),

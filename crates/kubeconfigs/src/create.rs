@@ -378,7 +378,7 @@ fn uids_of<'c>(clusters: impl IntoIterator<Item = &'c FileCluster>) -> BTreeMap<
         .collect()
 }
 
-/// What the record says of the request that created it.
+/// Writes the origin of a request into its record.
 fn describe_origin(record: &mut Kubeconfig, plan: &Plan) {
     plan.origin.describe_kubeconfig(&mut record.status);
     // Without a parent, `*` stands for clusters to come, too.

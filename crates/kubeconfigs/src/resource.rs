@@ -79,13 +79,13 @@ pub struct Kubeconfigs {
     pub registry: Registry<Kubeconfig>,
     /// The tokens that they own.
     pub tokens: Registry<Token>,
-    /// Who may create them.
+    /// The users who may create them.
     pub users: Arc<UserDirectory>,
     /// The origin of requests.
     pub origins: Arc<Origins>,
     /// Mints the tokens.
     pub minter: Arc<Minter>,
-    /// What is configured.
+    /// The configuration.
     pub settings: Settings,
     /// Whether the kind is served.
     pub features: Features,
@@ -97,13 +97,13 @@ pub struct Kubeconfigs {
 /// The URL of the managed endpoint of a cluster, if it has one.
 pub type ManagedEndpoints = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// What [`Kubeconfigs`] are built over.
+/// The parts of [`Kubeconfigs`].
 pub struct KubeconfigParts {
     /// The records.
     pub registry: Registry<Kubeconfig>,
     /// The tokens that own them.
     pub tokens: Registry<Token>,
-    /// Who may create them.
+    /// The users who may create them.
     pub users: Arc<UserDirectory>,
     /// The origin of requests.
     pub origins: Arc<Origins>,
@@ -115,7 +115,7 @@ pub struct KubeconfigParts {
     pub managed: ManagedEndpoints,
     /// Mints the tokens.
     pub minter: Arc<Minter>,
-    /// What is configured.
+    /// The configuration.
     pub settings: Settings,
     /// Whether the kind is served.
     pub features: Features,

@@ -70,7 +70,7 @@ struct Search<'a> {
     interactive: bool,
 }
 
-/// How long a failed login at a server that the user never named is an answer. kubectl asks several times.
+/// The time for which a failed login at a server that the user never named is an answer. kubectl asks several times.
 const FAILED: SignedDuration = SignedDuration::from_secs(5);
 
 /// What an exchange of one login came to.
@@ -297,7 +297,7 @@ impl Search<'_> {
         Ok(since.is_some_and(|since| (SignedDuration::ZERO..FAILED).contains(&since)))
     }
 
-    /// When a login at the server failed last.
+    /// The time of the last failed login at the server.
     fn failed(&self) -> Result<Option<Timestamp>> {
         let failed = self.folder.read(&self.failure())?;
         Ok(failed.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok()))

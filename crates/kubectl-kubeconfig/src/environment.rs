@@ -31,7 +31,7 @@ pub(crate) struct Environment {
     pub(crate) cache: Option<PathBuf>,
     /// The home folder.
     pub(crate) home: Option<PathBuf>,
-    /// Where the CAs of the machine are.
+    /// The place of the machine's CAs.
     pub(crate) machine_roots: MachineRoots,
     /// Whether a user sits in front of it.
     pub(crate) is_terminal: bool,

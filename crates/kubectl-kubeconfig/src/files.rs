@@ -187,7 +187,7 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>> {
     found.with_context(|| format!("there is no file {}", path.display()))
 }
 
-/// What a regular file holds, if there is one: a pipe could keep the program waiting for ever.
+/// Returns the contents of a regular file, if there is one: a pipe could keep the program waiting for ever.
 fn read_file(path: &Path) -> Result<Option<Zeroizing<String>>> {
     let context = || format!("cannot read {}", path.display());
     let mut options = OpenOptions::new();
@@ -228,7 +228,7 @@ pub(crate) fn check_writable(path: &Path) -> Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Where a file is: what a symbolic link leads to.
+/// The place of a file: the target of a symbolic link.
 fn place(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -59,7 +59,7 @@ pub(crate) enum Identity {
 pub(crate) struct HttpClient {
     base: String,
     client: Client,
-    /// What binds the ID token to the server, if the caller has one.
+    /// The binding of the ID token to the server, if the caller has one.
     binding: Option<Secret>,
 }
 

@@ -26,9 +26,9 @@ const PREFIX: &str = "known-";
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Known {
     pub(crate) server: ServerUrl,
-    /// Who vouched for the server at the last login.
+    /// The authority for the server at the last login.
     pub(crate) trust: Trust,
-    /// Where the CAs of the machine were then.
+    /// The place of the machine's CAs then.
     #[serde(default)]
     machine_roots: MachineRoots,
     /// The provider and client that the server named.

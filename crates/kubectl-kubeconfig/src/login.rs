@@ -36,7 +36,7 @@ pub(crate) enum Way {
     DeviceCode,
 }
 
-/// Who vouches for a server at a login, and why they are believed.
+/// The authorities for a server at a login, and the reason to believe them.
 #[derive(Clone, Debug)]
 pub(crate) struct Vouched {
     pub(crate) trust: Trust,
@@ -49,7 +49,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) folder: &'a Folder,
     pub(crate) server: &'a ServerUrl,
     pub(crate) vouched: &'a Vouched,
-    /// Where the CAs of the machine are.
+    /// The place of the machine's CAs.
     pub(crate) machine_roots: &'a MachineRoots,
     /// Another server that may have the same client.
     pub(crate) shares_client_with: Option<&'a ServerUrl>,
@@ -80,7 +80,7 @@ pub(crate) async fn log_in(
     Ok(())
 }
 
-/// Who vouches for the server: the CA that the user names, else that of the last login, else the
+/// The authority for the server: the CA that the user names, else that of the last login, else the
 /// machine. A CA in a file of the user may be another's, so it needs the user's consent.
 async fn vouched(args: &LoginArgs, folder: &Folder, environment: &Environment) -> Result<Vouched> {
     if let Some(path) = &args.certificate_authority {

@@ -75,12 +75,12 @@ pub(crate) struct Grant {
     pub(crate) refresh_token: Option<Secret>,
     /// When the ID token ends.
     pub(crate) expires: Timestamp,
-    /// What binds it to the server; absent where a version before bindings logged in.
+    /// The binding to the server; absent where a version before bindings logged in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bound: Option<Bound>,
 }
 
-/// What binds the ID tokens of a login to its server.
+/// The binding of the ID tokens of a login to its server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Bound {
@@ -247,7 +247,7 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// What the provider gave.
+    /// The token of the provider.
     ///
     /// # Errors
     /// A refusal, or an ID token that is not of this login.
@@ -262,7 +262,7 @@ impl<'a> Login<'a> {
 }
 
 impl Grant {
-    /// What goes with the ID token, so that the server can see that it is bound to it.
+    /// The proof that goes with the ID token, so that the server can see that it is bound to it.
     pub(crate) fn binding(&self) -> Option<Secret> {
         let bound = self.bound.as_ref()?;
         let (random, login) = (bound.random.expose(), &bound.login_token);

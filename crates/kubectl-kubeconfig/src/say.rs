@@ -8,6 +8,7 @@ use std::fmt::{self, Display};
 use std::io::{BufRead, BufReader, Read, Write, stderr, stdin};
 
 use anyhow::{Context, Error, Result};
+use machinery::invisible::{is_format, is_separator};
 
 /// The longest answer to a question, in bytes.
 const MAX_ANSWER: u64 = 64;
@@ -51,7 +52,7 @@ pub(crate) fn confirm(question: impl Display) -> Result<bool> {
 pub(crate) struct Remedy {
     /// What is wrong, followed by a word such as `run`.
     pub(crate) problem: String,
-    /// What to run.
+    /// The command to run.
     pub(crate) command: String,
 }
 
@@ -76,33 +77,7 @@ pub(crate) fn is_hidden(character: char) -> bool {
 }
 
 fn is_break(character: char) -> bool {
-    matches!(character, '\n' | '\u{2028}' | '\u{2029}')
-}
-
-/// The general category Cf of Unicode 16, which has the characters that change the direction of text.
-fn is_format(character: char) -> bool {
-    matches!(
-        character,
-        '\u{ad}'
-            | '\u{600}'..='\u{605}'
-            | '\u{61c}'
-            | '\u{6dd}'
-            | '\u{70f}'
-            | '\u{890}'..='\u{891}'
-            | '\u{8e2}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{110bd}'
-            | '\u{110cd}'
-            | '\u{13430}'..='\u{1343f}'
-            | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e007f}'
-    )
+    character == '\n' || is_separator(character)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 
 pub(crate) use api::plugin::ServerUrl;
 
-/// What stands between a server and the id of a cluster behind it.
+/// The path between a server and the id of a cluster behind it.
 const CLUSTERS: &str = "/k8s/clusters/";
 
 /// The server behind which the address of a cluster lies: `https://HOST/k8s/clusters/ID` is reached

@@ -17,7 +17,7 @@ use crate::trust::Trust;
 pub(crate) struct Target {
     /// The server that gives it.
     pub(crate) server: ServerUrl,
-    /// Who vouches for that, as the file says. Nothing is sent on its word.
+    /// The authority for that, as the file says. Nothing is sent on its word.
     pub(crate) trust: Option<Trust>,
     /// The record of the file.
     pub(crate) kubeconfig: String,

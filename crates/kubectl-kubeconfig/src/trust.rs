@@ -19,7 +19,7 @@ pub(crate) struct Trust {
     pem: String,
 }
 
-/// Where the CAs that the machine trusts are read from, if the environment says so. A kubeconfig file can set
+/// The place from which the CAs that the machine trusts are read, if the environment says so. A kubeconfig file can set
 /// the environment of this program (`env` of an exec entry), so this is remembered with a login.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -13,6 +13,7 @@ pub mod decode;
 pub mod field;
 pub mod field_selector;
 pub mod human_duration;
+pub mod invisible;
 pub mod label_selector;
 pub mod managed_fields;
 pub mod media_type;

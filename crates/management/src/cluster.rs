@@ -146,7 +146,7 @@ fn has_same_names(live: &Cluster, cluster: &Cluster) -> bool {
         && live.local_cluster_auth_endpoint == new.local_cluster_auth_endpoint
 }
 
-/// What is wrong with the Secrets that a cluster names.
+/// Returns the problems with the Secrets that a cluster names.
 fn check_references(cluster: &Cluster, live: Option<&Cluster>, spec: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     for purpose in [Purpose::Gateway, Purpose::Signer] {

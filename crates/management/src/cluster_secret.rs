@@ -125,7 +125,7 @@ pub struct Owned<T> {
     revision: u64,
 }
 
-/// What is kept of a Secret.
+/// The facts of a Secret.
 #[derive(Debug)]
 struct Facts<T> {
     bindings: [Option<Binding>; Purpose::ALL.len()],

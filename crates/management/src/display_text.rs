@@ -1,6 +1,8 @@
 //! Texts for people that are written into files of users and shown on their terminals.
 
-/// Most characters of such a text.
+use machinery::invisible::{is_format, is_separator};
+
+/// The most characters of such a text.
 pub const MAX_CHARACTERS: usize = 256;
 
 /// The regular expression of Go for such a text: no controls, no format characters, no ends of lines.
@@ -20,31 +22,8 @@ pub fn check(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Whether a character is of the general category Cc, Cf, Zl or Zp of Unicode 16.
 fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{600}'..='\u{605}'
-                | '\u{61c}'
-                | '\u{6dd}'
-                | '\u{70f}'
-                | '\u{890}'..='\u{891}'
-                | '\u{8e2}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{110bd}'
-                | '\u{110cd}'
-                | '\u{13430}'..='\u{1343f}'
-                | '\u{1bca0}'..='\u{1bca3}'
-                | '\u{1d173}'..='\u{1d17a}'
-                | '\u{e0000}'..='\u{e0fff}'
-        )
+    character.is_control() || is_format(character) || is_separator(character)
 }
 
 #[cfg(test)]

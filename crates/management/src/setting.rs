@@ -132,7 +132,7 @@ fn refuse_future(setting: &Setting, now: Timestamp) -> Result<(), Status> {
     }
 }
 
-/// What is wrong with the value of a setting. An empty value is the default's.
+/// Returns the problem with the value of a setting. An empty value is the default's.
 fn check_value(name: &str, value: &str) -> Option<field::Error> {
     if value.is_empty() {
         return None;
@@ -150,7 +150,7 @@ fn check_value(name: &str, value: &str) -> Option<field::Error> {
     Some(field::Error::invalid(&Path::root("value"), shown, why))
 }
 
-/// What is wrong with a value that is a number, a time or one of some words.
+/// Returns the problem with a value that is a number, a time or one of some words.
 fn check_word(name: &str, value: &str) -> Option<&'static str> {
     match name {
         name if name.ends_with("-ttl-minutes") => match parse_minutes(value) {

@@ -195,7 +195,7 @@ impl Settings {
     /// The longest life of any token; `None` for no limit.
     ///
     /// # Errors
-    /// Where the setting is no number.
+    /// The setting is not a number.
     pub fn token_max_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
         self.limit(setting::AUTH_TOKEN_MAX_TTL_MINUTES)
     }
@@ -203,7 +203,7 @@ impl Settings {
     /// The longest life of a token that a login is exchanged for; `None` for no limit of its own.
     ///
     /// # Errors
-    /// Where the setting is no number.
+    /// The setting is not a number.
     pub fn exec_token_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
         self.limit(setting::KUBECONFIG_EXEC_TOKEN_TTL_MINUTES)
     }
@@ -211,7 +211,7 @@ impl Settings {
     /// The longest life of a client certificate; `None` for no limit of its own.
     ///
     /// # Errors
-    /// Where the setting is no number.
+    /// The setting is not a number.
     pub fn exec_certificate_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
         self.limit(setting::KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES)
     }
@@ -219,7 +219,7 @@ impl Settings {
     /// The longest life of the administrator's file of a cluster; `None` for no limit of its own.
     ///
     /// # Errors
-    /// Where the setting is no number.
+    /// The setting is not a number.
     pub fn admin_token_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
         self.limit(setting::KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES)
     }
@@ -228,7 +228,7 @@ impl Settings {
     /// tokens.
     ///
     /// # Errors
-    /// Where the setting is neither `bounded` nor `never`.
+    /// The setting is neither `bounded` nor `never`.
     pub fn mint_with_token(&self) -> Result<bool, InvalidSetting> {
         let name = setting::KUBECONFIG_MINT_WITH_TOKEN;
         let value = self.value(name)?;
@@ -239,7 +239,7 @@ impl Settings {
     /// The most clusters of a file in which each gets a bearer token of its own.
     ///
     /// # Errors
-    /// Where the setting is no number.
+    /// The setting is not a number.
     pub fn shared_token_above(&self) -> Result<usize, InvalidSetting> {
         let name = setting::KUBECONFIG_SHARED_TOKEN_ABOVE;
         let value = self.value(name)?;

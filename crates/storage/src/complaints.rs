@@ -1,4 +1,4 @@
-//! What was complained about, so that the log has each complaint once.
+//! The complaints so far, so that the log has each once.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

@@ -37,7 +37,7 @@ pub use self::reseal::{KeyInUse, Resealed};
 /// Records read at a time when resealing.
 const PAGE: usize = 500;
 
-/// How often a value is sealed again because others were faster.
+/// The number of times that a value is sealed again because others were faster.
 const ATTEMPTS: usize = 8;
 
 /// A store that seals some of its values.

@@ -38,7 +38,7 @@ pub struct KeyStore {
     steady: SteadyTime,
 }
 
-/// What the store holds.
+/// The contents of the store.
 struct Loaded {
     ring: KeyRing,
     unusable: Vec<Key>,

@@ -1,6 +1,6 @@
 //! Noticing that the clock of the machine was set forward.
 //!
-//! What has expired is removed for good: records by the sweeper, keys by their rotation. A clock that is 400 days ahead for a minute would
+//! Expired things are removed for good: records by the sweeper, keys by their rotation. A clock that is 400 days ahead for a minute would
 //! remove all of it. So nothing is removed for an hour after the time of day ran ahead of the monotonic clock. A machine that slept looks the
 //! same, and loses nothing by waiting: what has expired is refused whether it is removed or not.
 
@@ -10,10 +10,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// How far the time of day may run ahead between two observations: more than clocks are corrected by.
+/// The time by which the time of day may run ahead between two observations: more than clocks are corrected by.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
-/// How long nothing is removed after that.
+/// The time for which nothing is removed after that.
 const PAUSE: Duration = Duration::from_secs(3600);
 
 /// Compares the time of day with the monotonic clock.
@@ -59,7 +59,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-    /// What is observed, with so many minutes by each clock from the observation before.
+    /// The observation, with so many minutes by each clock from the observation before.
     async fn check(steps: &[(u64, i64, bool)]) {
         let time = SteadyTime::new(NOW);
         let mut now = NOW;

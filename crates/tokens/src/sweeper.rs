@@ -50,7 +50,7 @@ pub struct Sweeper {
 #[derive(Debug, Default)]
 pub struct Missing(HashSet<String>);
 
-/// What the records of one look are compared with.
+/// The state that the records of one look are compared with.
 struct Look {
     now: Timestamp,
     /// The uids of all users; `None` while they cannot be relied on.

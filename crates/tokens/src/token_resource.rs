@@ -74,21 +74,21 @@ pub struct TokenResource {
     parts: TokenResourceParts,
 }
 
-/// What the strategy of tokens works with.
+/// The parts of the strategy of tokens.
 pub struct TokenResourceParts {
     /// The records.
     pub registry: Registry<Token>,
     /// The clusters that tokens are for.
     pub clusters: Registry<Cluster>,
-    /// What logins are exchanged for.
+    /// The credentials that logins are exchanged for.
     pub exchange: Exchange,
-    /// Who may create tokens.
+    /// The users who may create tokens.
     pub users: Arc<UserDirectory>,
     /// The origin of requests.
     pub origins: Arc<Origins>,
     /// Signs the tokens.
     pub minter: Arc<Minter>,
-    /// How long tokens may live.
+    /// The longest lives of tokens.
     pub max_ttls: MaxTtls,
 }
 

@@ -120,7 +120,7 @@ pub enum Refusal {
     AccessUnknown,
 }
 
-/// What all tokens depend on in addition to their records: the signing keys, and the earliest time of
+/// The things that all tokens depend on in addition to their records: the signing keys, and the earliest time of
 /// issue. When these change, a token that was valid before may be invalid.
 #[derive(Clone)]
 pub struct Terms {

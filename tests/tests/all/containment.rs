@@ -1,4 +1,4 @@
-//! What is left to a thief of a token, to a former user, and to somebody whose rights were taken away: on the running server.
+//! The containment of stolen tokens, former users and lost rights, on the running server.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Place {
     pub(crate) admin: Client,
     pub(crate) alice: Client,
-    /// Where tokens are used, without one.
+    /// The place where tokens are used, without one.
     pub(crate) gateway: Client,
 }
 

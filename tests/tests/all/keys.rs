@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::record;
 
-/// Where the administrator asks about tokens.
+/// The endpoint where the administrator asks about tokens.
 const REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
 /// Far beyond what a second takes on a busy machine.
@@ -34,7 +34,7 @@ fn states(outcome: &Outcome) -> Vec<(String, String)> {
     outcome.stdout.lines().skip(1).map(row).collect()
 }
 
-/// What the doors say of a token: the API, the gateway's path to this server, and a review.
+/// The answers of the entry points about a token: the API, the gateway's path to this server, and a review.
 fn doors(server: &Server, token: &str) -> (u16, u16, bool) {
     let bearer = server.anonymous().unwrap().with_token(token);
     let admin = server.client("admin").unwrap();

@@ -148,7 +148,7 @@ pub struct KubeconfigSpec {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.ext.v1.KubeconfigStatus", transform = unwrap_lines)]
 pub struct KubeconfigStatus {
-    /// What happened to the record. Types: `TokenCreated`, `Updated`, `Suspended`,
+    /// The state of the record. Types: `TokenCreated`, `Updated`, `Suspended`,
     /// `FailedToCreateToken`, `FailedToListClusterNodes`, `FailedToGenerate`.
     #[serde(
         skip_serializing_if = "Vec::is_empty",

@@ -27,7 +27,7 @@ pub const KUBECONFIG_EXEC_TOKEN_TTL_MINUTES: &str = "kubeconfig-exec-token-ttl-m
 pub const KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES: &str = "kubeconfig-exec-certificate-ttl-minutes";
 /// How long the administrator's file of a cluster lives, in minutes.
 pub const KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES: &str = "kubeconfig-admin-token-ttl-minutes";
-/// What a token of a kubeconfig may create: `bounded` for kubeconfigs and tokens that end with it and
+/// The rule for creating with a token of a kubeconfig: `bounded` for kubeconfigs and tokens that end with it and
 /// reach no further, `never` for none.
 pub const KUBECONFIG_MINT_WITH_TOKEN: &str = "kubeconfig-mint-with-token";
 /// The most clusters of a file in which each gets a bearer token of its own; in a longer file they

@@ -26,7 +26,7 @@ pub(crate) trait Endpoint: Send + Sync {
     /// Whether requests other than reads change something. Those of most reviews do not.
     fn changes_state(&self) -> bool;
 
-    /// How many of its stored objects cannot be read now; `None` for a kind that is not stored.
+    /// The number of its stored objects that cannot be read now; `None` for a kind that is not stored.
     fn broken(&self) -> Option<usize>;
 
     /// Answers a request for it that was authorised.

@@ -86,7 +86,7 @@ impl Selection {
     /// labels and its owner, and it must not take the others down with it.
     ///
     /// # Errors
-    /// Where the kind cannot say what the caller may see.
+    /// The kind cannot say what the caller may see.
     pub(crate) async fn admits(&self, key: &Key, object: &StoredObject) -> Result<bool, Status> {
         if object.broken().is_some() {
             return Ok(false);

@@ -29,7 +29,7 @@ pub(crate) fn status_of(error: Error, resource: &GroupResource, kind: &str, name
         Error::Immutable => Status::forbidden(
             resource,
             name,
-            "somebody marked its record in the store as immutable: it can only be deleted",
+            "its record in the store is marked as immutable: it can only be deleted",
         ),
         Error::Unavailable(source) => {
             tracing::error!(error = %source, %resource, "the store is unavailable");
@@ -73,7 +73,7 @@ mod tests {
         check(
             Error::Immutable,
             403,
-            "flunders.wardle.example.com \"a\" is forbidden: somebody marked its record in the store as immutable: it can \
+            "flunders.wardle.example.com \"a\" is forbidden: its record in the store is marked as immutable: it can \
              only be deleted",
         );
         check(

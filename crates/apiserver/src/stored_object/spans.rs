@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Deserializer;
 use serde_json::value::RawValue;
 
-/// How metadata begins that is written here.
+/// The beginning of metadata that is written here.
 const NAMED: &[u8] = br#"{"name":""#;
 
 /// As deep as `serde_json` reads.
@@ -140,7 +140,7 @@ impl Spans {
     }
 }
 
-/// How deep objects and arrays are nested; where there are few, how many there are. Decoders of members
+/// Returns how deep objects and arrays are nested; where there are few, how many there are. Decoders of members
 /// that nobody reads do not look at it.
 fn depth(json: &[u8]) -> usize {
     let opening = |byte: &&u8| matches!(byte, b'{' | b'[');

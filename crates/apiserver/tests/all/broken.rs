@@ -1,4 +1,4 @@
-//! What another writer left in the store: every answer stays valid, and one bad object costs itself alone.
+//! Objects of other writers in the store: every answer stays valid, and one bad object costs itself alone.
 
 mod printer;
 

@@ -1,4 +1,4 @@
-//! Whom a bearer token is meant for, read without checking its signature.
+//! The server that a bearer token is meant for, read without checking its signature.
 //!
 //! A webhook that is asked about a token gets the token itself, and can use it wherever it is valid. So
 //! tokens that are meant for this server or for a cluster's API server are never sent to one. The
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 use tokens::cluster_credential::ClusterToken;
 
-/// How ServiceAccounts are called as the subjects of their tokens.
+/// The beginning of the names of ServiceAccounts as subjects of their tokens.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// The claims that Kubernetes alone writes: `kubernetes.io` and, before v1.21, `kubernetes.io/…`.

@@ -1,4 +1,4 @@
-//! Which credential is presented to which server: that of the cluster, at the connection that it is bound to, and no other.
+//! The credential of a cluster is presented at the connection that it is bound to, and at no other.
 
 use std::collections::BTreeMap;
 

@@ -81,7 +81,7 @@ struct Secret<'a> {
 struct Metadata<'a> {
     name: Cow<'a, str>,
     resource_version: Cow<'a, str>,
-    /// When its deletion began: some finalizer holds it since.
+    /// The beginning of its deletion: some finalizer holds it since.
     deletion_timestamp: Option<IgnoredAny>,
     #[serde(borrow, default)]
     labels: BTreeMap<Cow<'a, str>, Cow<'a, str>>,

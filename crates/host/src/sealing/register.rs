@@ -21,7 +21,7 @@ pub(super) struct Register {
     entries: BTreeMap<String, String>,
 }
 
-/// How the register is written.
+/// The form of the register.
 pub(super) enum Object {
     /// It was not there.
     New(ConfigMap),

@@ -30,11 +30,11 @@ pub(super) struct Secrets {
     keyring: Arc<Keyring>,
 }
 
-/// What the Secret holds.
+/// The contents of the Secret.
 pub(super) enum Stored {
     /// What this server wrote; whether nothing of it has to be written again.
     Sealed(State, bool),
-    /// What a version without seals wrote, or somebody else.
+    /// The record of a version without seals, or of another writer.
     Plain(State),
 }
 
@@ -57,7 +57,7 @@ impl Secrets {
     /// What it holds.
     ///
     /// # Errors
-    /// What this server did not write.
+    /// The objects that this server did not write.
     pub(super) fn parse(&self, secret: &Secret) -> Result<Stored, String> {
         let none = Data::new();
         let data = secret.data.as_ref().unwrap_or(&none);

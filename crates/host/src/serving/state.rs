@@ -1,4 +1,4 @@
-//! What the replicas share, and how a Secret holds it.
+//! The state that replicas share, and its form in a Secret.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

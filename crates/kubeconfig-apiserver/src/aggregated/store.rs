@@ -41,7 +41,7 @@ pub(super) struct Backend {
     pub(super) trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
-/// What seals: the register of the host, and the key, which is in the host or in a file.
+/// The parts that seal: the register of the host, and the key, which is in the host or in a file.
 pub(super) struct Seal {
     pub(super) sealing: Sealing,
     key: Key,
@@ -56,7 +56,7 @@ impl Seal {
     /// Waits for the host, where the key is there.
     ///
     /// # Errors
-    /// Where a flag makes no sense, or the key is lost.
+    /// A flag is invalid, or the key is lost.
     pub(super) async fn open(args: &AggregatedArgs, host: &Client) -> Result<Self> {
         let sealing = Sealing::new(host.clone(), &args.namespace);
         let key = match args.store {
@@ -72,7 +72,7 @@ impl Seal {
     /// The keys.
     ///
     /// # Errors
-    /// Where the file makes no sense.
+    /// The file is invalid.
     pub(super) fn keyring(&self) -> Result<Keyring> {
         let keyring = match &self.key {
             Key::Host(key) => Keyring::of_key(key.expose()),
@@ -85,7 +85,7 @@ impl Seal {
 /// The store that the flags name, with a seal on every record. Waits for the host and the store.
 ///
 /// # Errors
-/// Where a flag or a file makes no sense, or records are sealed with another key.
+/// A flag or a file is invalid, or records are sealed with another key.
 pub(super) async fn open(
     args: &AggregatedArgs,
     host: &Client,

@@ -82,7 +82,7 @@ fn state(cluster: &Record) -> String {
     }
 }
 
-/// How long the gateway's credential is valid, or why it is not used.
+/// The life of the gateway's credential, or the reason why it is not used.
 fn credential(cluster: &Record, credentials: Option<&Secrets>, now: Timestamp) -> String {
     let cluster = records::object(cluster);
     let Some(reference) = Purpose::Gateway.reference(&cluster) else {

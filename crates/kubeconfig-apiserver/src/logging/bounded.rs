@@ -10,11 +10,11 @@ use serde_json::Value;
 /// The longest line, in bytes. Lines of ourselves are shorter: the longest are of errors with their causes.
 const LINE: usize = 4096;
 
-/// What is kept of the beginning and the end of a longer line of text: the end says how the request was answered.
+/// The part that is kept of the beginning and the end of a longer line of text: the end says how the request was answered.
 const HEAD: usize = 1536;
 const TAIL: usize = 512;
 
-/// What is kept of each text in a longer line of JSON.
+/// The part that is kept of each text in a longer line of JSON.
 const JSON_TEXT: usize = 512;
 
 /// Writes lines to another writer, and shortens those that are too long. Each write is one line.

@@ -24,7 +24,7 @@ use crate::say;
 /// The name that stands for stdout.
 const STDOUT: &str = "-";
 
-/// Where the file will be kept.
+/// The place where the file will be kept.
 enum Place {
     Stdout,
     New(NewFile),

@@ -1,4 +1,4 @@
-//! What kubectl would run, read or not verify because a kubeconfig file says so.
+//! The programs, files and unverified connections that a kubeconfig file makes kubectl use.
 
 use std::path::Path;
 

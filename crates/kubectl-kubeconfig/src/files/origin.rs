@@ -115,7 +115,7 @@ impl Origin {
     }
 }
 
-/// Who vouches for a server, by the clusters of a file: those that the server gives credentials for, and
+/// The authorities for a server, by the clusters of a file: those that the server gives credentials for, and
 /// those behind it. Anything may have written the file, so the user decides whether that is believed.
 pub(crate) fn trust_in(file: &Loaded, server: &ServerUrl) -> Option<Trust> {
     let names = file.document.names(Section::Clusters);

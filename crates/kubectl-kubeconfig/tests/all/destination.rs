@@ -1,4 +1,4 @@
-//! Where a credential may be sent.
+//! The addresses to which a credential may be sent.
 
 use serde_json::{Value, json};
 

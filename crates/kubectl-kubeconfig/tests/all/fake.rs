@@ -58,7 +58,7 @@ pub(crate) struct State {
     pub(crate) unbound: bool,
     /// The bearer token and the binding of each request to the API.
     pub(crate) shown: Vec<[String; 2]>,
-    /// What is changed in the Tokens that it gives.
+    /// The change of the Tokens that it gives.
     pub(crate) token_change: Value,
     /// The file of the record that it creates, and its name in place of the usual one.
     pub(crate) file: String,
@@ -413,7 +413,7 @@ impl State {
     }
 }
 
-/// When the tokens end that it gives: in an hour of the machine's clock, to the second.
+/// The end of the tokens that it gives: in an hour of the machine's clock, to the second.
 fn token_end() -> String {
     let now = machinery::time::Clock::now(&machinery::time::SystemClock);
     let end = now + jiff::SignedDuration::from_hours(1);

@@ -12,7 +12,7 @@ use super::file_fields::shown;
 /// The schemes of proxies that the gateway can speak to.
 const PROXIES: [&str; 3] = ["http", "https", "socks5"];
 
-/// What is wrong with a connection, the reference to the credential aside.
+/// Returns the problems with a connection, the reference to the credential aside.
 pub(super) fn validate(connection: &ClusterConnection, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     let server = path.child("server");

@@ -11,7 +11,7 @@ use crate::server_host::ServerHost;
 
 use super::authentication;
 
-/// What is wrong with the fields of a cluster that a file says, with this direct endpoint.
+/// Returns the problems with the fields of a cluster that a file says, with this direct endpoint.
 #[must_use]
 pub fn check_file_fields(
     cluster: &Cluster,
@@ -25,7 +25,7 @@ pub fn check_file_fields(
     errors
 }
 
-/// What is wrong with the name and the direct endpoint of a cluster.
+/// Returns the problems with the name and the direct endpoint of a cluster.
 pub(super) fn check_names(
     cluster: &Cluster,
     endpoint: Option<&LocalClusterAuthEndpoint>,

@@ -1,4 +1,4 @@
-//! Which Secrets a cluster may name: its own, and no other. What a reference is worth is decided at use ([`crate::cluster_secret`]); this
+//! A cluster may name its own Secrets and no others. What a reference is worth is decided at use ([`crate::cluster_secret`]); this
 //! check tells the writer at once.
 
 use api::management::cluster::SecretReference;
@@ -16,7 +16,7 @@ pub(super) struct OwnSecret<'a> {
     pub(super) id: &'a str,
 }
 
-/// What is wrong with a reference to this Secret. A reference that is `live` already stays valid, so
+/// Returns the problems with a reference to this Secret. A reference that is `live` already stays valid, so
 /// that other fields of the object can be changed.
 pub(super) fn validate(
     reference: &SecretReference,

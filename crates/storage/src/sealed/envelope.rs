@@ -37,7 +37,7 @@ pub(super) enum OpenError {
     PutBack,
 }
 
-/// What was sealed.
+/// The records that were sealed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Opened {
     pub(super) value: Bytes,

@@ -30,7 +30,7 @@ const WINDOWS: [u64; 2] = [16, 1024];
 /// Values whose write is remembered: more than a window has.
 const REMEMBERED: usize = 8192;
 
-/// What a value says about its write.
+/// The statement of a value about its write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     /// A revision before the write.
@@ -42,7 +42,7 @@ pub(super) struct Stamp {
 /// The nonce of a value: no two values share one.
 pub(super) type Nonce = [u8; NONCE_LEN];
 
-/// What a process knows of the store's writes.
+/// The writes of the store that a process knows.
 #[derive(Default)]
 pub(super) struct Freshness {
     newest: AtomicU64,

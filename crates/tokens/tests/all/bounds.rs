@@ -1,4 +1,4 @@
-//! What a minted token may mint: nothing that outlives it or reaches further.
+//! A minted token mints nothing that outlives it or reaches further.
 
 use std::sync::atomic::Ordering;
 

@@ -98,7 +98,7 @@ pub(crate) struct World {
     pub(crate) clusters: Registry<Cluster>,
     pub(crate) secrets: Registry<Secret>,
     pub(crate) minter: Arc<Minter>,
-    /// Who may still do what with clusters, as checks of tokens see it.
+    /// The rights of users on clusters, as checks of tokens see them.
     pub(crate) access: Arc<ArcSwap<Policy>>,
     /// Whether minted tokens may mint others.
     pub(crate) mint_with_token: Arc<AtomicBool>,

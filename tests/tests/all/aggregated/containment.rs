@@ -1,4 +1,4 @@
-//! What is left to a thief, to a former user and to somebody whose rights were taken away, behind a host: its users, its RBAC and its
+//! The containment of stolen tokens, former users and lost rights, behind a host: its users, its RBAC and its
 //! objects decide.
 
 use e2e::Host;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::record;
 
-/// How long a revoked token may be valid anywhere. One second is wanted; a machine that runs other tests
+/// The time for which a revoked token may be valid anywhere. One second is wanted; a machine that runs other tests
 /// and builds as well is given more.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -130,7 +130,7 @@ fn mint(host: &Host) -> Minted {
     }
 }
 
-/// What a replica says of a file: its API, the gateway, and a review for `reviewer`.
+/// The answers of a replica about a file: its API, the gateway, and a review for `reviewer`.
 fn doors(gateway: &Client, file: &Minted, reviewer: &Minted) -> (u16, u16, bool) {
     let review = json!({
         "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": file.own},

@@ -182,14 +182,17 @@ impl Story {
         let spec = json!({ "spec": { "authentication": { "oidc": oidc } } });
         self.fleet.change("a", &spec);
         let hers = self.download("alice", "kubeconfig");
-        // What a token is exchanged for reaches no further than the token.
-        let login = record::create(&alice, json!({ "clusters": ["a"] }));
-        let token = self.folder.path().join("login");
-        fs::write(&token, &record::tokens(&login)[0]).unwrap();
         let kubectl = self.kubectl(&hers).with_plugin().unwrap();
         let server = format!("--server={}", self.fleet.server.url().unwrap());
-        let token = format!("--token-file={}", token.display());
-        let login = ["kubeconfig", "login", &server, &token];
+        let [certificate, key, authority] = self.fleet.login_flags("alice", self.folder.path());
+        let login = [
+            "kubeconfig",
+            "login",
+            &server,
+            &certificate,
+            &key,
+            &authority,
+        ];
         let said = kubectl.run(&login).unwrap();
         assert_eq!(said.code, 0, "{}", said.stderr);
         check(&kubectl, NAMES, &self.namespaces);

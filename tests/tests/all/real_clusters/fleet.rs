@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use e2e::kubectl::Answer;
 use e2e::server::Options as ServerOptions;
 use e2e::{Client, Kubectl, Server, program};
@@ -19,6 +21,28 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
+    /// The flags by which the plugin logs in with the client certificate of a user: the certificate, its
+    /// key and the CA of the server, as files in this folder.
+    #[track_caller]
+    pub(super) fn login_flags(&self, user: &str, folder: &Path) -> [String; 3] {
+        let file = fs::read_to_string(self.server.kubeconfig(user)).unwrap();
+        let file: Value = serde_saphyr::from_str(&file).unwrap();
+        let (user, cluster) = (&file["users"][0]["user"], &file["clusters"][0]["cluster"]);
+        [
+            ("client-certificate", &user["client-certificate-data"]),
+            ("client-key", &user["client-key-data"]),
+            (
+                "certificate-authority",
+                &cluster["certificate-authority-data"],
+            ),
+        ]
+        .map(|(flag, data)| {
+            let path = folder.join(flag);
+            fs::write(&path, STANDARD.decode(data.as_str().unwrap()).unwrap()).unwrap();
+            format!("--{flag}={}", path.display())
+        })
+    }
+
     #[track_caller]
     pub(super) fn start() -> Self {
         Self::start_with(&[])

@@ -55,7 +55,7 @@ fn names_that_a_hop_would_change_open_nothing() {
     scene.by_certificate();
 }
 
-/// Whom the webhook knows. The cluster gives `erin` and `José` all Secrets.
+/// The users of the webhook. The cluster gives `erin` and `José` all Secrets.
 fn users() -> Vec<(String, Value)> {
     let mut users = vec![
         ("erin".to_owned(), json!({"username": "erin"})),

@@ -3,14 +3,14 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
-/// How a document is printed.
+/// The form in which a document is printed.
 #[derive(Clone, Debug)]
 struct Style {
     /// Blanks, tabs and line ends, one after the other wherever JSON allows them.
     gaps: Vec<&'static str>,
     /// Numbers by which members are put into another order.
     order: Vec<u8>,
-    /// Which characters of strings are escaped.
+    /// The characters of strings that are escaped.
     escapes: Vec<bool>,
     /// Members that the reader does not know.
     unknown: bool,

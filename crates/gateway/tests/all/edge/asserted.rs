@@ -8,7 +8,7 @@ use super::{Edge, TOKEN, webhook, yes};
 use crate::client::Answer;
 use crate::cluster::lines;
 
-/// What makes another name of a name on its way, or in the eyes of a reader.
+/// Texts that make another name of a name on its way, or for a reader.
 fn spellings(name: &str) -> Vec<String> {
     let outer = [
         " ", "\t", "  ", "\u{85}", "\u{a0}", "\u{180e}", "\u{2003}", "\u{200b}", "\u{200f}",

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::aggregated::forgery::{SECRETS, name_of, plain};
 
-/// What all keys in etcd begin with, as the chart has it.
+/// The beginning of all keys in etcd, as the chart has it.
 const PREFIX: &str = "/kubeconfig-apiserver";
 
 /// A writer, by the keys of records.

@@ -4,8 +4,6 @@
 use std::fs;
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use e2e::kubectl::Running;
 use e2e::{ClientGo, Kubectl, Shell, poll};
 use serde_json::{Value, json};
@@ -34,20 +32,8 @@ impl Story {
     /// With the certificate that the server gave alice, and the CA in her file.
     #[track_caller]
     pub(super) fn log_in_by_certificate(&self) {
-        let file = fs::read_to_string(self.fleet.server.kubeconfig("alice")).unwrap();
-        let file: Value = serde_saphyr::from_str(&file).unwrap();
-        let user = &file["users"][0]["user"];
-        let flags = ["client-certificate", "client-key"].map(|part| {
-            let data = user[format!("{part}-data")].as_str().unwrap();
-            let path = self.folder.path().join(part);
-            fs::write(&path, STANDARD.decode(data).unwrap()).unwrap();
-            format!("--{part}={}", path.display())
-        });
-        let data = &file["clusters"][0]["cluster"]["certificate-authority-data"];
-        let ca = self.folder.path().join("ca.crt");
-        fs::write(&ca, STANDARD.decode(data.as_str().unwrap()).unwrap()).unwrap();
-        let ca = format!("--certificate-authority={}", ca.display());
-        let flags = [flags[0].as_str(), &flags[1], &ca];
+        let [certificate, key, ca] = self.fleet.login_flags("alice", self.folder.path());
+        let flags = [certificate.as_str(), &key, &ca];
         let by = ca.replace("--certificate-authority=", "the CA in ");
         self.log_in(&flags, &by);
     }
