@@ -1,4 +1,4 @@
-//! A TLS server that answers 404 and remembers what it was sent.
+//! A TLS server that remembers what it was sent, and answers 404 until it is told otherwise.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -15,7 +15,11 @@ pub(crate) struct Listener {
     url: String,
     certificate: String,
     seen: Arc<Mutex<String>>,
+    answer: Arc<Mutex<String>>,
 }
+
+/// The head of the answer at first, but for the fields of each answer.
+const NOT_FOUND: &str = "HTTP/1.1 404 Not Found";
 
 impl Listener {
     /// Listens on a free port of this machine.
@@ -31,17 +35,19 @@ impl Listener {
                 PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der())),
             )?;
         let (config, seen) = (Arc::new(config), Arc::new(Mutex::new(String::new())));
-        let record = Arc::clone(&seen);
+        let answer = Arc::new(Mutex::new(NOT_FOUND.to_owned()));
+        let (record, said) = (Arc::clone(&seen), Arc::clone(&answer));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // A client that hangs up connects again.
-                let _ = answer(client, &config, &record);
+                let _ = serve(client, &config, (&record, &said));
             }
         });
         Ok(Self {
             url,
             certificate: own.cert.pem(),
             seen,
+            answer,
         })
     }
 
@@ -54,16 +60,21 @@ impl Listener {
         &self.certificate
     }
 
+    /// Sets the head of all further answers: a status line and fields.
+    pub(crate) fn answer(&self, head: &str) {
+        head.clone_into(&mut self.answer.lock().unwrap());
+    }
+
     /// Everything that it was sent: a line for each connection, and the heads of requests.
     pub(crate) fn seen(&self) -> String {
         self.seen.lock().unwrap().clone()
     }
 }
 
-fn answer(
+fn serve(
     client: TcpStream,
     config: &Arc<ServerConfig>,
-    seen: &Mutex<String>,
+    (seen, answer): (&Mutex<String>, &Mutex<String>),
 ) -> anyhow::Result<()> {
     seen.lock().unwrap().push_str("connection\n");
     client.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -73,9 +84,10 @@ fn answer(
     while stream.read_line(&mut head)? > "\r\n".len() {}
     seen.lock().unwrap().push_str(&head);
     let stream = stream.get_mut();
+    let answer = answer.lock().unwrap().clone();
     write!(
         stream,
-        "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        "{answer}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     )?;
     stream.conn.send_close_notify();
     Ok(stream.flush()?)

@@ -46,6 +46,8 @@ mod real_clusters;
 #[cfg(test)]
 mod record;
 #[cfg(test)]
+mod redirects;
+#[cfg(test)]
 mod references;
 #[cfg(test)]
 mod secrets;
