@@ -15,6 +15,7 @@ pub(crate) use endpoints::{Endpoint, Endpoints};
 
 use crate::filters::{self, Authentication, Limits};
 use crate::health::Health;
+use crate::lease::Leases;
 use crate::metrics::Metrics;
 use crate::server::HttpService;
 use crate::version::VersionInfo;
@@ -27,6 +28,8 @@ pub(crate) struct Parts {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
+    /// How long callers are valid.
+    pub(crate) leases: Leases,
     /// How many at once.
     pub(crate) limits: Limits,
     /// What is counted.

@@ -18,6 +18,7 @@ pub mod description;
 pub mod discovery;
 pub mod document;
 pub mod health;
+pub mod lease;
 pub mod openapi;
 pub mod private_document;
 pub mod public_document;

@@ -11,6 +11,7 @@ use machinery::time::Clock;
 use machinery::warning::Warnings;
 use tokio_util::sync::CancellationToken;
 
+use crate::lease::{Lease, Leases};
 use crate::query::Query;
 use crate::request_info::RequestInfo;
 
@@ -36,6 +37,8 @@ pub struct RequestContext {
     pub authorizer: Arc<dyn Authorizer>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Gives the lease of the caller.
+    pub(crate) leases: Leases,
     /// Cancelled when the server stops: watches end.
     pub shutdown: CancellationToken,
     /// What the client is told beside the answer.
@@ -58,6 +61,11 @@ impl RequestContext {
             .unwrap_or_else(PoisonError::into_inner)
             .header_values()
             .collect()
+    }
+
+    /// The lease of the identity that authenticated.
+    pub(crate) fn lease(&self) -> Lease {
+        (self.leases)(&self.authenticated)
     }
 
     /// What the request itself wants to do, as an authorizer is asked.

@@ -34,6 +34,7 @@ use tokens::jwt::{VerifiedCache, Verifier};
 use tokens::key_operation::KeyOperations;
 use tokens::key_ring::RotationPolicy;
 use tokens::key_store::KeyStore;
+use tokens::leases::leases;
 use tokens::minter::Minter;
 use tokens::openid::OpenId;
 use tokens::origin::Origins;
@@ -180,9 +181,12 @@ impl Domain {
         })
     }
 
-    /// Serves kubeconfigs, tokens and operations on keys, ready while the store answers and the cache keeps up with it.
+    /// Serves kubeconfigs, tokens and operations on keys, and ends the watches of callers who are no longer valid.
+    /// It is ready while the store answers and the cache keeps up with it.
     pub(crate) fn serve(&self, server: Builder) -> Builder {
+        let (users, clock) = (Arc::clone(&self.users), Arc::clone(&self.clock));
         server
+            .leases(leases(self.validity(), users, clock))
             .resource(self.kubeconfig_resource())
             .resource(self.token_resource())
             .review(KeyOperations::new(self.keys(), Arc::clone(&self.sealed)))

@@ -18,6 +18,7 @@ pub mod jwt;
 pub mod key_operation;
 pub mod key_ring;
 pub mod key_store;
+pub mod leases;
 pub mod leeway;
 pub mod minter;
 pub mod openid;

@@ -210,7 +210,7 @@ impl Parent {
 }
 
 /// The name of the minted token that authenticated somebody, if one did.
-fn token_of(user: &UserInfo) -> Option<&str> {
+pub(crate) fn token_of(user: &UserInfo) -> Option<&str> {
     let values = |key: &str| user.extra.get(key).into_iter().flatten();
     let credentials = values(EXTRA_CREDENTIAL).filter_map(|id| id.strip_prefix("JTI="));
     let ours = credentials.filter(|name| is_unique_name(name));

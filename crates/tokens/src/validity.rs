@@ -173,6 +173,16 @@ impl Validity {
             && self.check_records(verified, cluster, now).is_ok()
     }
 
+    /// Whether the token of this record is valid, as far as memory can tell, apart from its text and its clusters.
+    pub fn holds_by_name(&self, name: &str, now: Timestamp) -> bool {
+        let record = self.parts.tokens.derived(("", name), TokenFacts::of);
+        (self.parts.confirmed)()
+            && record.is_some_and(|record| {
+                let checked = self.check_record(name, &record, now, &mut Vec::new());
+                checked.is_ok()
+            })
+    }
+
     /// Checks that the user of a token may still access the cluster. Everybody may reach the cluster
     /// `local`, which is this server itself.
     ///

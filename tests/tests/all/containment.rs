@@ -1,5 +1,6 @@
 //! The containment of stolen tokens, former users and lost rights, on the running server.
 
+use std::fs;
 use std::time::Duration;
 
 use e2e::http::{Answer, Client, Request, expect};
@@ -8,6 +9,8 @@ use serde_json::{Value, json};
 
 use crate::record::{self, FileUser};
 
+/// The resource as kubectl names its objects.
+const RECORD: &str = "kubeconfig.ext.cattle.io";
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 const USERS: &str = "/apis/management.cattle.io/v3/users";
 const CLUSTERS: &str = "/apis/management.cattle.io/v3/clusters";
@@ -173,6 +176,53 @@ fn a_word_of_an_administrator_is_not_undone_by_the_owner() {
 #[test]
 fn a_disabled_user_is_disabled_with_a_client_certificate_too() {
     a_disabled_user_does_nothing(&Place::of(&Server::start().unwrap()));
+}
+
+/// kubectl ends where its watch does.
+#[test]
+fn a_watch_ends_with_the_token_that_opened_it() {
+    let server = Server::start().unwrap();
+    let place = Place::of(&server);
+    let stolen = record::create(&place.alice, json!({}));
+    let kubectl = server.kubectl("alice").unwrap();
+    let file = kubectl.home().join("stolen.yaml");
+    fs::write(&file, stolen["status"]["value"].as_str().unwrap()).unwrap();
+    let arguments = ["get", RECORD, "--watch", "--output=name"];
+    let mut watch = kubectl.with_kubeconfig(file).start(&arguments).unwrap();
+    let line = |object| format!("{}/{}", RECORD, record::name(object));
+    assert_eq!(watch.next_line(LIMIT).unwrap(), line(&stolen));
+    let second = record::create(&place.alice, json!({}));
+    assert_eq!(watch.next_line(LIMIT).unwrap(), line(&second));
+
+    let path = record::at(&record::name(&stolen));
+    expect(delete(&place.alice, &path), 200).unwrap();
+    assert!(watch.wait(LIMIT).unwrap().success());
+    let more = watch.next_line(LIMIT);
+    assert!(more.is_err(), "it saw its own end: {more:?}");
+}
+
+/// Whoever is disabled sees nothing more, by whatever credential.
+#[test]
+fn a_watch_ends_with_its_user() {
+    let server = Server::start().unwrap();
+    let place = Place::of(&server);
+    let first = record::create(&place.alice, json!({}));
+    let kubectl = server.kubectl("alice").unwrap();
+    let arguments = ["get", RECORD, "--watch", "--output=name"];
+    let mut watch = kubectl.start(&arguments).unwrap();
+    let line = |object| format!("{}/{}", RECORD, record::name(object));
+    assert_eq!(watch.next_line(LIMIT).unwrap(), line(&first));
+    let disabled = json!({ "enabled": false });
+    expect(
+        merge(&place.admin, &format!("{USERS}/alice"), &disabled),
+        200,
+    )
+    .unwrap();
+    let path = record::at(&record::name(&first));
+    expect(delete(&place.admin, &path), 200).unwrap();
+    assert!(watch.wait(LIMIT).unwrap().success());
+    let more = watch.next_line(LIMIT);
+    assert!(more.is_err(), "it saw what came later: {more:?}");
 }
 
 /// The identity that authenticated counts, not the one that is impersonated.

@@ -83,6 +83,7 @@ fn context(parts: &Parts, info: Arc<RequestInfo>, request: &Request<Body>) -> Re
         host: host.into(),
         authorizer: Arc::clone(&parts.authorizer),
         clock: Arc::clone(&parts.clock),
+        leases: Arc::clone(&parts.leases),
         shutdown: parts.shutdown.clone(),
         warnings: Arc::default(),
         info,

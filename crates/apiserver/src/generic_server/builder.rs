@@ -13,6 +13,7 @@ use crate::description::Description;
 use crate::filters::{Authentication, Limits};
 use crate::handlers::{ReviewEndpoint, StoredEndpoint};
 use crate::health::{self, Health, HealthCheck};
+use crate::lease::{self, Leases};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
 use crate::review::Review;
@@ -25,6 +26,7 @@ pub struct Builder {
     anonymous_paths: Vec<String>,
     authorizer: Arc<dyn Authorizer>,
     clock: Arc<dyn Clock>,
+    leases: Leases,
     limits: Limits,
     endpoints: Vec<Arc<dyn Endpoint>>,
     mounts: Vec<(String, HttpService)>,
@@ -39,6 +41,7 @@ impl Builder {
             anonymous_paths: health::PATHS.map(str::to_owned).to_vec(),
             authorizer,
             clock,
+            leases: lease::endless(),
             limits: Limits::default(),
             endpoints: Vec::new(),
             mounts: Vec::new(),
@@ -90,6 +93,13 @@ impl Builder {
         self
     }
 
+    /// Ends watches when the identity of their caller is no longer valid.
+    #[must_use]
+    pub fn leases(mut self, leases: Leases) -> Self {
+        self.leases = leases;
+        self
+    }
+
     /// How many reading and writing requests are worked on at once.
     #[must_use]
     pub fn limits(mut self, read_only: usize, mutating: usize) -> Self {
@@ -115,6 +125,7 @@ impl Builder {
                 authentication,
                 authorizer: self.authorizer,
                 clock: self.clock,
+                leases: self.leases,
                 limits: self.limits,
                 metrics: Metrics::new(),
                 endpoints: Endpoints::new(self.endpoints),

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::Call;
 use super::selection::Selection;
 use crate::description::Verb;
+use crate::lease::Lease;
 use crate::options::{ListOptions, RequestedVersion};
 use crate::resource::Resource;
 use crate::respond::Representation;
@@ -53,6 +54,7 @@ pub(super) async fn handle<R: Resource>(
         bookmarks: options.allow_bookmarks,
         ends: Instant::now() + life,
         next_bookmark: Instant::now() + BOOKMARK_PERIOD,
+        lease: call.cx.lease(),
         stop: call.cx.shutdown.clone(),
     };
     let frames = stream::unfold(watch, |mut watch| async move {
@@ -70,6 +72,7 @@ struct Watch {
     bookmarks: bool,
     ends: Instant,
     next_bookmark: Instant,
+    lease: Lease,
     stop: CancellationToken,
 }
 
@@ -200,6 +203,10 @@ impl Watch {
             // that it saw (A80).
             Err(error) => return tracing::debug!(%error, "a watch ended"),
         };
+        // The answer is not kept: what ended the lease may be among these events.
+        if !(self.lease)() {
+            return tracing::debug!("a watch ended: its caller is no longer valid");
+        }
         for event in &events {
             if let Err(status) = self.event(event, out).await {
                 self.phase = Phase::Failed(status);
