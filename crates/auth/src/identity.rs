@@ -12,7 +12,7 @@
 //! | extra key | has no upper-case ASCII letters: names of headers have no case |
 //! | user name, group | is not another spelling of `system:…`, such as `System:` or one with a full-width colon |
 //! | all | neither begins nor ends with white space of any kind |
-//! | all | has no control character, no invisible character and no white space but the blank U+0020 |
+//! | all | has no control character, no invisible character, no U+FFFD (which stands for bytes that were no UTF-8) and no white space but the blank U+0020 |
 //!
 //! Letters beyond ASCII are allowed: they are UTF-8 in headers, which HTTP/1.1 and HTTP/2 carry as they
 //! are. An exact `system:…` is allowed as well. The caller decides who may vouch for one
@@ -188,7 +188,8 @@ fn is_removable(character: char) -> bool {
 
 /// A character that cannot be seen, or that changes how others are seen: controls, white space other
 /// than the blank, format characters (general category Cf), the code points that Unicode lets a
-/// renderer ignore (`Default_Ignorable_Code_Point`), and the Braille blank.
+/// renderer ignore (`Default_Ignorable_Code_Point`), the Braille blank, and U+FFFD, which stands for
+/// bytes that were no UTF-8: several names would become one.
 fn is_hidden(character: char) -> bool {
     if matches!(character, ' '..='~') {
         return false;
@@ -204,6 +205,7 @@ fn is_hidden(character: char) -> bool {
             | 0xfe00..=0xfe0f
             | 0xffa0
             | 0xfff0..=0xfff8
+            | 0xfffd
     );
     is_ignorable || is_format(character) || character.is_control() || character.is_whitespace()
 }

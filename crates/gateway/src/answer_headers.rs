@@ -18,7 +18,7 @@ use crate::request_headers::Named;
 
 /// Headers that are statements about the origin, or instructions to a client beyond the answer itself;
 /// in order.
-const WITHHELD: [&str; 33] = [
+const WITHHELD: [&str; 34] = [
     "accept-ch",
     "accept-ch-lifetime",
     "activate-storage-access",
@@ -52,15 +52,18 @@ const WITHHELD: [&str; 33] = [
     "timing-allow-origin",
     "use-as-dictionary",
     "www-authenticate",
+    "x-sendfile",
 ];
 
-/// The same, by the start of their names: sharing with other origins, advertising, sessions.
-const WITHHELD_PREFIXES: [&str; 6] = [
+/// The same, by the start of their names: sharing with other origins, advertising, sessions, orders to a
+/// proxy in front.
+const WITHHELD_PREFIXES: [&str; 7] = [
     "access-control-",
     "ad-auction-",
     "attribution-reporting-",
     "sec-session-",
     "secure-session-",
+    "x-accel-",
     "x-permitted-cross-domain-",
 ];
 

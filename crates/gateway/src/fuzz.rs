@@ -78,9 +78,14 @@ fn headers() {
         let clean = request_headers::clean(&sent);
         for name in clean.keys() {
             let plain = name.as_str().replace('_', "-");
-            let is_withheld = ["impersonate-", "x-remote-", "x-forwarded-"]
-                .iter()
-                .any(|prefix| plain.starts_with(prefix))
+            let is_withheld = [
+                "impersonate-",
+                "x-remote-",
+                "x-forwarded-",
+                "kubeconfig-login-",
+            ]
+            .iter()
+            .any(|prefix| plain.starts_with(prefix))
                 || [
                     "authorization",
                     "cookie",

@@ -4,6 +4,7 @@
 //! the identity is set on what is left. In the other order a client could name our identity headers
 //! in `Connection` and act as the gateway itself (CVE-2021-31999).
 
+use api::plugin::login_binding;
 use auth::Identity;
 use auth::impersonation::Impersonation;
 use http::HeaderMap;
@@ -139,9 +140,15 @@ fn is_withheld(name: &HeaderName) -> bool {
     {
         return true;
     }
-    ["impersonate-", "x-remote-", "x-forwarded-", "x-real-ip"]
-        .iter()
-        .any(|prefix| begins(name.as_str(), prefix))
+    [
+        "impersonate-",
+        "x-remote-",
+        "x-forwarded-",
+        "x-real-ip",
+        login_binding::HEADER,
+    ]
+    .iter()
+    .any(|prefix| begins(name.as_str(), prefix))
 }
 
 /// Whether a name begins so, `_` taken for `-`.

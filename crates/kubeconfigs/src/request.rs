@@ -147,6 +147,7 @@ impl Clusters {
                 continue;
             }
             match self.read(object) {
+                Ok(it) if it.cluster.is_being_deleted() => {}
                 Ok(it) if it.entry.id == cluster::LOCAL => local = Some(it.entry),
                 Ok(it) => found.clusters.push(it.entry),
                 Err(why) => found.skipped.push(Skipped {
@@ -178,10 +179,13 @@ impl Clusters {
                     &text,
                 ));
             }
-            let Some(object) = view.get(&self.clusters.key("", id)) else {
-                return Err(Status::bad_request(format!("cluster {id} not found")));
-            };
-            let read = self.read(object).map_err(|why| unusable(id, &why))?;
+            let not_found = || Status::bad_request(format!("cluster {id} not found"));
+            let object = view.get(&self.clusters.key("", id));
+            let read = self.read(object.ok_or_else(not_found)?);
+            let read = read.map_err(|why| unusable(id, &why))?;
+            if read.cluster.is_being_deleted() {
+                return Err(not_found());
+            }
             found.push(read.entry);
         }
         Ok(found)
@@ -196,7 +200,7 @@ impl Clusters {
             return Ok(None);
         };
         let read = self.read(&object).map_err(|why| unusable(id, &why))?;
-        Ok(Some(read))
+        Ok((!read.cluster.is_being_deleted()).then_some(read))
     }
 
     fn read(&self, object: &StoredObject) -> Result<ReadCluster, InvalidCluster> {

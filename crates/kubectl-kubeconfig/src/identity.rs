@@ -55,11 +55,21 @@ pub(crate) fn bearer(grant: &Grant) -> Identity {
     }
 }
 
-/// The token in a file.
+/// The token in a file: one line without blanks, of the characters of RFC 6750 (`b64token`) and the colon, which
+/// tokens of Rancher have. Nothing else that may lie in a file is sent to a server.
+///
+/// # Errors
+/// The file cannot be read, or holds something else.
 pub(crate) fn token(path: &Path) -> Result<Identity> {
     let text = fs::read_to_string(path);
     let text = text.with_context(|| format!("cannot read {}", path.display()))?;
     let token = text.trim();
     ensure!(!token.is_empty(), "{} is empty", path.display());
+    let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=:".contains(&byte);
+    ensure!(
+        token.bytes().all(is_of_token),
+        "{} does not hold one bearer token and nothing else",
+        path.display()
+    );
     Ok(Identity::Token(Secret::new(token.to_owned())))
 }

@@ -40,7 +40,7 @@ mod trust;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use machinery::time::{Clock, SystemClock};
 
@@ -68,6 +68,13 @@ fn run(args: Args) -> Result<()> {
 }
 
 async fn command(command: Command, environment: &Environment, clock: &dyn Clock) -> Result<()> {
+    // The arguments are those of a kubeconfig file, which may come from anybody.
+    if environment.exec_info.is_some() && !matches!(command, Command::Credential(_)) {
+        bail!(
+            "a kubeconfig file may run `credential` only, and this one runs something else (KUBERNETES_EXEC_INFO is set): \
+             do not use the file"
+        );
+    }
     match command {
         Command::Credential(args) => credential::run(&args, environment, clock).await,
         Command::Login(args) => login::log_in(&args, environment, clock).await,

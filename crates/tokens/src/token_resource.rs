@@ -261,6 +261,7 @@ impl TokenResource {
         }
         self.check_reach(minting, [name])?;
         let cluster = self.parts.clusters.get("", name).await?;
+        let cluster = cluster.filter(|cluster| !cluster.is_being_deleted());
         cluster.ok_or_else(|| Status::bad_request(format!("cluster {name} not found")))
     }
 

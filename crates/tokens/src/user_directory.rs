@@ -33,7 +33,7 @@ pub struct UserFacts {
     pub uid: String,
     /// The time of creation of the object; `None` without one.
     pub created: Option<Timestamp>,
-    /// Whether the user may do anything at all.
+    /// Whether the user may do anything at all: not if its object is disabled or its deletion has begun.
     pub enabled: bool,
     principals: Vec<String>,
 }
@@ -129,7 +129,7 @@ impl Authorizer for DisabledUsers {
         let disabled = self.users.find(&user.name).is_some_and(|it| !it.enabled);
         Ok(match disabled {
             true => Decision::Deny {
-                reason: format!("user {} is disabled", user.name),
+                reason: format!("user {} is disabled or being deleted", user.name),
             },
             false => Decision::NoOpinion {
                 reason: String::new(),
@@ -159,7 +159,7 @@ impl UserFacts {
         Self {
             uid: user.metadata.uid.clone().unwrap_or_default(),
             created: user.metadata.creation_timestamp.as_ref().map(|time| time.0),
-            enabled: user.is_enabled(),
+            enabled: user.is_enabled() && user.metadata.deletion_timestamp.is_none(),
             principals: user.principal_ids.clone(),
         }
     }

@@ -225,6 +225,44 @@ fn a_watch_ends_with_its_user() {
     assert!(more.is_err(), "it saw what came later: {more:?}");
 }
 
+#[test]
+fn what_is_being_deleted_is_gone() {
+    let server = Server::start().unwrap();
+    let place = Place::of(&server);
+    let created = record::create(
+        &place.alice,
+        json!({ "clusters": ["c-m-p66cdvlj", "c-m-fcd3g5h"] }),
+    );
+    let users = record::users(&created);
+    let held = json!({ "metadata": { "finalizers": ["example.com/hold"] } });
+    let begin = |path: &str| {
+        expect(merge(&place.admin, path, &held), 200).unwrap();
+        expect(delete(&place.admin, path), 200).unwrap();
+    };
+
+    begin(&format!("{CLUSTERS}/c-m-p66cdvlj"));
+    assert_eq!(place.code_at(&users[1].token, DEMO[1]), 401);
+    assert_eq!(place.code_at(&users[2].token, DEMO[0]), 503);
+    let wanted = record::wanted(json!({ "clusters": ["c-m-p66cdvlj"] }));
+    let refused = place.alice.post(record::PATH, &wanted).unwrap();
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    let all = record::create(&place.alice, json!({ "clusters": ["*"] }));
+    let names: Vec<String> = record::users(&all)
+        .into_iter()
+        .map(|user| user.name)
+        .collect();
+    assert_eq!(names, ["rancher", "downstream2"]);
+
+    begin(&format!("{USERS}/alice"));
+    assert_eq!(place.code_at(&users[2].token, DEMO[0]), 401);
+    assert_eq!(place.code_here(&users[0].token), 401);
+    let refused = place
+        .alice
+        .post(record::PATH, &record::wanted(json!({})))
+        .unwrap();
+    assert_eq!(refused.status, 403, "{}", refused.text());
+}
+
 /// The identity that authenticated counts, not the one that is impersonated.
 #[test]
 fn a_token_of_an_administrator_mints_nothing_more_as_somebody_else() {

@@ -429,6 +429,11 @@ impl Cluster {
         }
     }
 
+    /// Whether its deletion has begun: nothing may be minted for it, and tokens for it are invalid.
+    pub fn is_being_deleted(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
     /// How the gateway recognises users at the unmanaged endpoint; `None` where the cluster does.
     pub fn edge_authentication(&self) -> Option<&ClusterAuthentication> {
         let authentication = self.spec.authentication.as_ref();

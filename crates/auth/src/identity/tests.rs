@@ -62,6 +62,7 @@ fn controls_and_invisible_characters_are_refused_anywhere() {
         '\u{9b}',
         '\u{a0}',
         '\u{ad}',
+        '\u{fffd}',
         '\u{34f}',
         '\u{61c}',
         '\u{115f}',

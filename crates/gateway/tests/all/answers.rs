@@ -25,6 +25,7 @@ async fn nothing_speaks_for_our_origin() {
          Origin-Trial: a\r\nAccept-CH: a\r\nTiming-Allow-Origin: *\r\nUse-As-Dictionary: match=\"/*\"\r\n\
          Sec-Session-Registration: a\r\nSet-Login: logged-in\r\nContent-Location: https://elsewhere.example\r\n\
          Location: https://elsewhere.example\r\nWWW-Authenticate: Basic\r\n\
+         X-Accel-Redirect: /internal\r\nX-Sendfile: /etc/passwd\r\n\
          Link: </v2/_catalog?n=1>; rel=\"next\"\r\nWarning: 299 - \"w\"\r\nETag: \"e\"\r\nRetry-After: 1\r\n\
          X-Kubernetes-Pf-Flowschema-Uid: f\r\nDocker-Distribution-Api-Version: registry/2.0\r\nAudit-Id: 1\r\n\r\n{}",
     )

@@ -126,6 +126,8 @@ async fn what_a_client_says_of_itself_does_not_arrive() {
         "X-Real-IP: 1.2.3.4",
         "Forwarded: for=1.2.3.4",
         "Expect: 100-continue",
+        "Kubeconfig-Login-Binding: random id-token",
+        "kubeconfig_login_binding: random id-token",
         "Via: 1.1 elsewhere",
         "User-Agent: kubectl",
         "Accept: application/json",

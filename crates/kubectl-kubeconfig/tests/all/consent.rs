@@ -54,6 +54,68 @@ fn nonce_for(random: &str, server: &str) -> Value {
     json!(LoginBinding::decode(random).unwrap().nonce(&server))
 }
 
+/// client-go runs whatever arguments a file has.
+#[test]
+fn a_file_runs_credential_and_nothing_else() {
+    let fake = Fake::start();
+    let plugin = Plugin::logged_in(&fake);
+    let before = fake.state().asked.len();
+    let server = format!("--server={}", fake.url());
+    for arguments in [
+        &["login", &server, "--token-file=/etc/hostname"][..],
+        &["logout", "--all"],
+        &["clean"],
+        &["create", &server, "--all-clusters", "--file=evil"],
+        &["list"],
+        &["merge", "--allow-exec", "evil.yaml"],
+        &["prune"],
+        &["delete", &server, "kubeconfig-abcde"],
+        &["status"],
+        &["completion", "bash"],
+        &["__complete", "login"],
+    ] {
+        let mut command = plugin.command(arguments);
+        command.env(
+            "KUBERNETES_EXEC_INFO",
+            plugin.exec_info("v1", false).to_string(),
+        );
+        let output = finish(command.spawn().unwrap());
+        let expected = "error: a kubeconfig file may run `credential` only, and this one runs something else \
+                        (KUBERNETES_EXEC_INFO is set): do not use the file\n";
+        assert_eq!(
+            (output.code, output.stdout.as_str(), output.stderr.as_str()),
+            (1, "", expected),
+            "{arguments:?}"
+        );
+    }
+    assert_eq!(fake.state().asked.len(), before);
+    assert_eq!(plugin.token(), "t0ken-1", "still logged in");
+}
+
+/// What else may lie in a file is not sent to a server.
+#[test]
+fn only_a_bearer_token_is_read_from_a_token_file() {
+    let fake = Fake::start();
+    let plugin = Plugin::new(&fake);
+    let file = fake.folder().join("token");
+    for text in [
+        "two\nlines",
+        "a\0b",
+        "a\rb",
+        "{\"json\":1}",
+        "a b",
+        "ä",
+        "\n",
+    ] {
+        fs::write(&file, text).unwrap();
+        let output = plugin.login(&[&format!("--token-file={}", file.display())]);
+        assert_eq!(output.code, 1, "{text:?}: {}", output.stderr);
+        let named = output.stderr.contains(&file.display().to_string());
+        assert!(named, "{text:?}: {}", output.stderr);
+    }
+    assert_eq!(fake.asked("POST"), 0);
+}
+
 #[test]
 fn a_file_starts_no_login_at_a_server_that_the_user_never_named() {
     for said in ["n\n", "\n", "no\n", "yess\n"] {

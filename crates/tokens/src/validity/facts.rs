@@ -54,6 +54,7 @@ pub(super) struct KubeconfigFacts {
 pub(super) struct ClusterFacts {
     uid: String,
     created: Option<Timestamp>,
+    being_deleted: bool,
 }
 
 impl TokenFacts {
@@ -114,6 +115,7 @@ impl TokenFacts {
         if name == LOCAL {
             return Ok(());
         }
+        let cluster = cluster.filter(|cluster| !cluster.being_deleted);
         let cluster = cluster.ok_or(Refusal::OtherCluster)?;
         let same = match &self.user_uid {
             Some(_) => self.cluster_uids.get(name) == Some(&cluster.uid),
@@ -180,6 +182,7 @@ impl ClusterFacts {
         Self {
             uid: cluster.metadata.uid.clone().unwrap_or_default(),
             created: created(&cluster.metadata),
+            being_deleted: cluster.is_being_deleted(),
         }
     }
 }
