@@ -2,13 +2,16 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use e2e::Server;
-use e2e::http::Request;
+use e2e::http::{Request, expect};
+use e2e::{Server, poll};
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::record;
 
+const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 const PAGE: &str = include_str!("../../../docs/emergency.md");
 
 /// The `sh` blocks below a heading of the page.
@@ -65,8 +68,14 @@ fn a_kubeconfig_file_leaked() {
     let admin = server.client("admin").unwrap();
     let gone = admin.get(&record::at(&minted[1].0)).unwrap();
     assert_eq!(gone.status, 404);
+    let wanted = json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": {} });
+    let created = server.client("alice").unwrap().post(TOKENS, &wanted);
+    let created = expect(created.unwrap(), 201).unwrap().json().unwrap();
+    let alone = created["status"]["bearerToken"].as_str().unwrap();
+    assert_eq!(status(&server, alone), 200);
     run(&server, &blocks[2], &[("NAME_OF_USER", "alice")]);
     assert_eq!(statuses(), [401; 4]);
+    assert_eq!(status(&server, alone), 401);
 }
 
 #[test]
@@ -136,6 +145,7 @@ fn a_backup_was_restored() {
     let blocks = blocks("A backup was restored");
     assert_eq!(blocks.len(), 1);
     let (name, token) = mint(&server);
+    let minted = Timestamp::now().as_second();
     server.terminate().unwrap();
     let data = server.data_dir();
     let backup = data.parent().unwrap().join("backup");
@@ -155,6 +165,11 @@ fn a_backup_was_restored() {
     copy(&backup, &data);
     server.restart().unwrap();
     assert_eq!(status(&server, &token), 200, "deleted, and back");
+    // The setting and the times of tokens are in whole seconds, and a token of that very second is valid.
+    poll::until("a second has begun", Duration::from_secs(5), || {
+        Ok((Timestamp::now().as_second() > minted).then_some(()))
+    })
+    .unwrap();
     run(&server, &blocks[0], &[]);
     assert_eq!(status(&server, &token), 401);
     let (_, fresh) = mint(&server);
