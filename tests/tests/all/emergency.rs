@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use e2e::http::{Request, expect};
 use e2e::{Server, poll};
-use jiff::Timestamp;
+use machinery::time::{Clock, SystemClock};
 use serde_json::json;
 
 use crate::record;
@@ -145,7 +145,7 @@ fn a_backup_was_restored() {
     let blocks = blocks("A backup was restored");
     assert_eq!(blocks.len(), 1);
     let (name, token) = mint(&server);
-    let minted = Timestamp::now().as_second();
+    let minted = SystemClock.now().as_second();
     server.terminate().unwrap();
     let data = server.data_dir();
     let backup = data.parent().unwrap().join("backup");
@@ -167,7 +167,7 @@ fn a_backup_was_restored() {
     assert_eq!(status(&server, &token), 200, "deleted, and back");
     // The setting and the times of tokens are in whole seconds, and a token of that very second is valid.
     poll::until("a second has begun", Duration::from_secs(5), || {
-        Ok((Timestamp::now().as_second() > minted).then_some(()))
+        Ok((SystemClock.now().as_second() > minted).then_some(()))
     })
     .unwrap();
     run(&server, &blocks[0], &[]);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use machinery::invisible::is_format;
 use serde_json::Value;
 
 use super::issued::is_ours;
@@ -12,7 +13,6 @@ use super::{Document, Section};
 fn is_data(section: Section, field: &str) -> bool {
     let known: &[&str] = match section {
         Section::Clusters => &[
-            "server",
             "certificate-authority-data",
             "tls-server-name",
             "disable-compression",
@@ -30,7 +30,7 @@ fn is_data(section: Section, field: &str) -> bool {
             "as-user-extra",
             "extensions",
         ],
-        Section::Contexts => &["cluster", "user", "namespace", "extensions"],
+        Section::Contexts => &["cluster", "user", "extensions"],
     };
     known.contains(&field)
 }
@@ -50,6 +50,9 @@ pub(crate) fn hazards(document: &Document) -> Vec<String> {
         for name in document.names(section) {
             let fields = document.get(section, name).and_then(Value::as_object);
             let of = format!("{} {name:?}", section.field());
+            if is_deceptive(name) {
+                hazards.push(format!("{of} has a name with invisible characters"));
+            }
             for (field, value) in fields.into_iter().flatten() {
                 if !is_data(section, field) && !is_harmless(field, value) {
                     hazards.push(hazard(&of, field, value));
@@ -64,8 +67,22 @@ fn is_harmless(field: &str, value: &Value) -> bool {
     match field {
         "exec" => value.is_null() || is_ours(value),
         "insecure-skip-tls-verify" => *value == false,
+        // Without a scheme, client-go may leave out TLS.
+        "server" => value.as_str().is_none_or(is_https),
+        "namespace" => value.as_str().is_some_and(|it| !is_deceptive(it)),
         _ => value.is_null() || *value == "",
     }
+}
+
+fn is_https(url: &str) -> bool {
+    let scheme = url.get(..8).unwrap_or_default();
+    url.is_empty() || scheme.eq_ignore_ascii_case("https://")
+}
+
+/// Whether a text is another one than it looks like.
+fn is_deceptive(text: &str) -> bool {
+    text.chars()
+        .any(|letter| letter.is_control() || is_format(letter))
 }
 
 fn hazard(of: &str, field: &str, value: &Value) -> String {
@@ -84,6 +101,8 @@ fn hazard(of: &str, field: &str, value: &Value) -> String {
         "auth-provider" => format!("{of} uses the auth provider {:?}", text(&value["name"])),
         "proxy-url" => format!("{of} is reached through the proxy {:?}", text(value)),
         "insecure-skip-tls-verify" => format!("{of} is not verified"),
+        "server" => format!("{of} is reached without TLS at {:?}", text(value)),
+        "namespace" => format!("{of} has the namespace {:?}", text(value)),
         _ if PATHS.contains(&field) => format!("{of} reads the file {:?}", text(value)),
         _ => format!("{of} has the unknown field {field:?}"),
     }
@@ -167,6 +186,22 @@ mod tests {
             ],
         );
         check("{insecure-skip-tls-verify: false}", "{tokenFile: ''}", &[]);
+        check("{server: HTTPS://a.b}", "{}", &[]);
+        for server in ["http://a.b", "a.b:6443", "//a.b"] {
+            let expected = format!("cluster \"c\" is reached without TLS at {server:?}");
+            check(&format!("{{server: '{server}'}}"), "{}", &[&expected]);
+        }
+    }
+
+    #[test]
+    fn texts_that_look_like_others_are_named() {
+        let text = "contexts: [{name: \"a\\e[2J\", context: {namespace: \"a\\nb\"}}, {name: \"b\\u202E\", context: {}}, {name: ö, context: {namespace: ö}}]";
+        let expected = [
+            "context \"a\\u{1b}[2J\" has a name with invisible characters",
+            "context \"a\\u{1b}[2J\" has the namespace \"a\\nb\"",
+            "context \"b\\u{202e}\" has a name with invisible characters",
+        ];
+        assert_eq!(hazards(&Document::parse(text).unwrap()), expected);
     }
 
     #[test]
