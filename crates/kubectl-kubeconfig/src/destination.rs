@@ -76,19 +76,20 @@ impl Destination {
             "the kubeconfig says tls-server-name: {:?}, which is another server",
             self.tls_server_name
         );
-        let mut same = allowed
-            .iter()
-            .filter(|allowed| allowed.address == address)
-            .peekable();
+        let same = allowed.iter();
+        let same: Vec<_> = same.filter(|it| it.address == address).collect();
         ensure!(
-            same.peek().is_some(),
+            !same.is_empty(),
             "it is not an address that the server names for this cluster; if addresses changed, create the kubeconfig again"
         );
-        let vouching: Vec<_> = same.flat_map(|allowed| &allowed.certificates).collect();
-        let named = match &self.trust {
-            Some(trust) => trust.certificates()?,
-            None => Vec::new(),
-        };
+        let by_machine = same.iter().any(|it| it.certificates.is_empty());
+        let vouching: Vec<_> = same.into_iter().flat_map(|it| &it.certificates).collect();
+        let named = self.trust.as_ref().map(Trust::certificates);
+        let named = named.transpose()?.unwrap_or_default();
+        ensure!(
+            !named.is_empty() || by_machine,
+            "the kubeconfig names no CA for it, while your login or the server does"
+        );
         ensure!(
             named.iter().all(|it| vouching.contains(&it)),
             "the kubeconfig names another CA for it than the server does"
@@ -267,7 +268,11 @@ mod tests {
             trust: None,
             ..good.clone()
         };
-        check("c-1", &of_machine, Ok(()));
+        let no_ca = Err("the kubeconfig names no CA for it, while your login or the server does");
+        check("c-1", &of_machine, no_ca);
+        let target = Target::for_test(REAL, "kubeconfig-1", "c-1");
+        let login = Trust::default();
+        assert!(of_machine.check(&target, &login, &[]).is_ok());
         check("c-1", &with(&["CCCC"]), Ok(()));
         check("c-1", &with(&["CCCC", "AAAA"]), Ok(()));
         let other = Err("the kubeconfig names another CA for it than the server does");

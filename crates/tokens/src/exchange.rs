@@ -108,6 +108,9 @@ impl Exchange {
         match self.validity.check_origin(&record, now) {
             Ok(()) => Ok(record),
             Err(Refusal::NoUser) => Err(Status::not_found(resource, name)),
+            Err(Refusal::TooOld) => refused(
+                "the kubeconfig was created before the setting auth-token-not-before permits: create another one",
+            ),
             Err(_) => refused("the token that created the kubeconfig is not valid any more"),
         }
     }

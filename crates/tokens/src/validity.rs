@@ -213,17 +213,21 @@ impl Validity {
         }
     }
 
-    /// Checks that a kubeconfig is of this very user, and that the tokens that it was created with
-    /// are valid.
+    /// Checks that a kubeconfig is of this very user, is not older than an administrator permits, and that the tokens
+    /// that it was created with are valid.
     ///
     /// # Errors
-    /// [`Refusal::NoUser`] and [`Refusal::NoParent`].
+    /// [`Refusal::NoUser`], [`Refusal::TooOld`] and [`Refusal::NoParent`].
     pub fn check_origin(&self, record: &Kubeconfig, now: Timestamp) -> Result<(), Refusal> {
         let status = &record.status;
         let user = self.parts.users.find(&status.user_name);
         let user = user.filter(|user| user.enabled).ok_or(Refusal::NoUser)?;
         if status.user_uid.as_ref().is_some_and(|uid| *uid != user.uid) {
             return Err(Refusal::NoUser);
+        }
+        let created = record.metadata.creation_timestamp.as_ref();
+        if !(self.parts.not_before)().permits_record(created.map(|time| time.0)) {
+            return Err(Refusal::TooOld);
         }
         match &status.parent_token {
             Some(parent) => self.check_parent(parent, now, &mut Vec::new()),

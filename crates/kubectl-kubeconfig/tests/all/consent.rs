@@ -196,12 +196,14 @@ fn a_file_does_not_choose_the_cas_of_the_machine() {
         roots.display()
     );
     assert_eq!((said.code, said.stderr), (0, expected));
-    let mut same = plugin.credential("v1");
+    let mut without_ca = plugin.exec_info("v1", false);
+    without_ca["spec"]["cluster"]["certificate-authority-data"] = Value::Null;
+    let mut same = plugin.credential_for(&without_ca);
     let output = finish(same.env("SSL_CERT_FILE", &roots).spawn().unwrap());
     assert_eq!(token_of(&output), "t0ken-1");
     fake.state().asked.clear();
     // As `env` of an exec entry sets it: to the file that holds the environment itself.
-    let mut other = plugin.credential("v1");
+    let mut other = plugin.credential_for(&without_ca);
     let output = finish(
         other
             .env("SSL_CERT_FILE", "/proc/self/environ")

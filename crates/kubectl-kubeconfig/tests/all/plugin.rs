@@ -121,6 +121,7 @@ impl<'a> Plugin<'a> {
                 "interactive": interactive,
                 "cluster": {
                     "server": format!("{}/k8s/clusters/c-1", self.fake.url()),
+                    "certificate-authority-data": self.fake.authority_data(),
                     "config": {
                         "server": self.fake.url(),
                         "certificateAuthorityData": self.fake.authority_data(),

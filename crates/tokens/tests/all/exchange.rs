@@ -1,5 +1,6 @@
 //! What a record whose file holds no tokens gives its owner, and nobody else.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use api::ext::{Kubeconfig, Token};
@@ -13,6 +14,7 @@ use k8s_openapi::api::core::v1::Secret;
 use machinery::meta::{ObjectMeta, Time};
 use management::cluster_secret::Binding;
 use serde_json::{Value, json};
+use tokens::validity::NotBefore;
 
 use crate::sweeper::sweep;
 use crate::world::{SERVER_URL, World, object, seconds};
@@ -208,6 +210,28 @@ async fn a_record_that_is_suspended_over_or_full_of_tokens_gives_nothing() {
         let world = World::start().await;
         record(&world, change).await;
         check_refused(&exchange(&world, "c-a").await, code, &message);
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_before_the_earliest_time_gives_nothing() {
+    let too_old = format!(
+        "kubeconfigs.ext.cattle.io \"{NAME}\" is forbidden: the kubeconfig was created before the setting auth-token-not-before permits: create another one"
+    );
+    let world = World::start().await;
+    record(&world, |_| ()).await;
+    for (limit, expected) in [
+        (NotBefore::Time(NOW), 201),
+        (NotBefore::Time(seconds(1)), 403),
+        (NotBefore::Never, 403),
+        (NotBefore::Any, 201),
+    ] {
+        world.not_before.store(Arc::new(limit));
+        let answer = exchange(&world, "c-a").await;
+        match expected {
+            403 => check_refused(&answer, 403, &too_old),
+            code => assert_eq!(answer.code, code, "{limit:?}: {}", answer.body),
+        }
     }
 }
 
