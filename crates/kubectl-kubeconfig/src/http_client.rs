@@ -218,11 +218,18 @@ fn proxy(uri: &Uri, route: &Route) -> Result<Option<Uri>> {
         .map(|it| it.uri().clone()))
 }
 
-/// A failure in the words of what lies deepest.
+/// A failure in the words of what lies deepest; where a certificate is not trusted, with what to do.
 fn told(error: kube::Error) -> anyhow::Error {
     let mut cause: &(dyn std::error::Error + 'static) = &error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    anyhow!("{cause}")
+    let text = cause.to_string();
+    match text.starts_with("invalid peer certificate") {
+        true => anyhow!(
+            "{text}. If the server has a CA of its own, or a new one, run `kubectl kubeconfig login` with \
+             --certificate-authority=FILE"
+        ),
+        false => anyhow!("{text}"),
+    }
 }

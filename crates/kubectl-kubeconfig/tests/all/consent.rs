@@ -92,6 +92,19 @@ fn a_file_runs_credential_and_nothing_else() {
     assert_eq!(plugin.token(), "t0ken-1", "still logged in");
 }
 
+#[test]
+fn a_server_of_an_unknown_ca_is_told_of_with_what_to_do() {
+    let fake = Fake::start();
+    let plugin = Plugin::new(&fake);
+    let output = plugin.run(&["login", &format!("--server={}", fake.url())]);
+    let expected = format!(
+        "error: {} does not answer: invalid peer certificate: UnknownIssuer. If the server has a CA of its own, or a new \
+         one, run `kubectl kubeconfig login` with --certificate-authority=FILE\n",
+        fake.url()
+    );
+    assert_eq!((output.code, output.stderr), (1, expected));
+}
+
 /// What else may lie in a file is not sent to a server.
 #[test]
 fn only_a_bearer_token_is_read_from_a_token_file() {
