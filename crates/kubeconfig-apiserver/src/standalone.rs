@@ -9,7 +9,7 @@ mod roles;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use api::management::{cluster, setting};
 use apiserver::GenericServer;
 use apiserver::server::{Server, Workers};
@@ -134,12 +134,18 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
 
 /// The SQLite file in the data folder, with everything secret sealed.
 fn open_store(data: &DataDir, tasks: &Tasks) -> Result<Arc<Sealed>> {
-    let sqlite = Sqlite::open(&data.path(STORE), SqliteOptions::default())
-        .context("the data folder cannot be used")?;
+    let (store, keys) = (data.path(STORE), data.path(ENCRYPTION_KEYS));
+    ensure!(
+        keys.exists() || !store.exists(),
+        "{STORE} is there but {ENCRYPTION_KEYS} is missing: restore it; without it nothing in {STORE} can be read, and only \
+         an empty data folder starts anew"
+    );
     data.check_private(ENCRYPTION_KEYS)
         .context("the encryption keys cannot be used")?;
-    let keyring = Keyring::load_or_create(&data.path(ENCRYPTION_KEYS))
-        .context("the encryption keys cannot be used")?;
+    // Before the store, so that a start that is interrupted leaves no store without its keys.
+    let keyring = Keyring::load_or_create(&keys).context("the encryption keys cannot be used")?;
+    let sqlite =
+        Sqlite::open(&store, SqliteOptions::default()).context("the data folder cannot be used")?;
     let sqlite = Arc::new(sqlite);
     tasks.spawn("store check", check_store(Arc::clone(&sqlite)));
     let sealed = kinds::SEALED.map(str::to_owned).to_vec();

@@ -226,6 +226,24 @@ fn a_lost_half_of_the_ca_is_not_replaced() {
 }
 
 #[test]
+fn lost_encryption_keys_are_not_replaced() {
+    let mut server = Server::start().unwrap();
+    server.kill().unwrap();
+    let data = server.data_dir();
+    let keys = data.join("encryption.keys");
+    fs::rename(&keys, data.join("elsewhere")).unwrap();
+    check(
+        data.parent().unwrap(),
+        &[],
+        "store is there but encryption.keys is missing: restore it; without it nothing in store can be read, \
+         and only an empty data folder starts anew",
+    );
+    assert!(!keys.exists());
+    fs::rename(data.join("elsewhere"), &keys).unwrap();
+    server.restart().unwrap();
+}
+
+#[test]
 fn a_signal_ends_watches_in_order_and_the_server_with_success() {
     let mut server = Server::start().unwrap();
     let alice = server.client("alice").unwrap();
