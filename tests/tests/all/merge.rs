@@ -45,7 +45,8 @@ fn kubectl_reads_what_was_merged_and_nothing_else() {
     let (incoming, merged) = (folder.path().join("incoming"), folder.path().join("merged"));
     fs::write(&incoming, file().to_string()).unwrap();
     let kubectl = Kubectl::new(&merged, folder.path()).unwrap();
-    let merge = ["kubeconfig", "merge", "--use-context"];
+    // Some of the names are not what they look like, which is asked about.
+    let merge = ["kubeconfig", "merge", "--use-context", "--allow-exec"];
     let merge = [&merge[..], &[incoming.to_str().unwrap()]].concat();
     kubectl.with_plugin().unwrap().output(&merge).unwrap();
     let read = ["config", "view", "--raw", "--output=json"];
