@@ -54,7 +54,7 @@ impl Target<'_> {
     /// Runs the target on its seeds, and on inputs made from them.
     ///
     /// # Panics
-    /// Where the target does, and in a long run where an input takes too long. The input is written to a file.
+    /// The target panics, or an input of a long run takes too long. The input is written to a file.
     pub fn run(&self, target: impl FnMut(&[u8]) -> String) {
         self.run_inputs(INPUTS, target);
     }

@@ -28,7 +28,7 @@ pub(crate) struct Parts {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
-    /// How long callers are valid.
+    /// The leases of callers.
     pub(crate) leases: Leases,
     /// How many at once.
     pub(crate) limits: Limits,

@@ -1,4 +1,4 @@
-//! How long the identity of a request is valid, for requests that stay open.
+//! The validity of an identity over time, for requests that stay open.
 
 use std::sync::Arc;
 

@@ -77,7 +77,7 @@ struct Known {
     _running: DropGuard,
 }
 
-/// Why a caller is not recognised, as far as they may know.
+/// The reason why a caller is not recognised, as far as they may know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unrecognised {
     /// As everywhere.

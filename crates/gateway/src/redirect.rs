@@ -177,7 +177,7 @@ fn is_encoded(path: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// What a client at `/a/b?q` of a cluster at `https://10.0.0.1:6443/base` is led to.
+    /// Checks the target of a redirect for a client at `/a/b?q` of a cluster at `https://10.0.0.1:6443/base`.
     #[track_caller]
     fn check(location: &str, expected: Option<&str>) {
         let origin = Origin {

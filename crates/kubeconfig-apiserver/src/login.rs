@@ -1,4 +1,4 @@
-//! How users log in with ID tokens of an OpenID Connect provider, and the document from which the kubectl plugin learns about it.
+//! Logins of users with ID tokens of an OpenID Connect provider, and the document from which the kubectl plugin learns about it.
 
 use std::fs;
 use std::sync::Arc;

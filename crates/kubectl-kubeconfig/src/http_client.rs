@@ -155,7 +155,7 @@ impl Answer {
         })
     }
 
-    /// Why the server refused, in its own words where it says so as Kubernetes does, on one line.
+    /// The reason why the server refused, on one line: its own words where it answers as Kubernetes does.
     pub(crate) fn refusal(&self) -> String {
         let status = self.json::<Value>().unwrap_or_default();
         match status["message"].as_str() {

@@ -8,7 +8,7 @@ use std::fmt::{self, Display};
 use std::io::{BufRead, BufReader, Read, Write, stderr, stdin};
 
 use anyhow::{Context, Error, Result};
-use machinery::invisible::{is_format, is_separator};
+use machinery::invisible::{is_invisible, is_separator};
 
 /// The longest answer to a question, in bytes.
 const MAX_ANSWER: u64 = 64;
@@ -50,7 +50,7 @@ pub(crate) fn confirm(question: impl Display) -> Result<bool> {
 /// A failure that a command mends.
 #[derive(Debug)]
 pub(crate) struct Remedy {
-    /// What is wrong, followed by a word such as `run`.
+    /// The problem, followed by a word such as `run`.
     pub(crate) problem: String,
     /// The command to run.
     pub(crate) command: String,
@@ -68,12 +68,7 @@ impl std::error::Error for Remedy {}
 pub(crate) fn printable(text: &str) -> String {
     let spaced = |it: char| if is_break(it) { ' ' } else { it };
     let shown = text.chars().map(spaced);
-    shown.filter(|it| !is_hidden(*it)).collect()
-}
-
-/// Whether a terminal may obey a character, or show it as nothing.
-pub(crate) fn is_hidden(character: char) -> bool {
-    character.is_control() || is_break(character) || is_format(character)
+    shown.filter(|it| !is_invisible(*it)).collect()
 }
 
 fn is_break(character: char) -> bool {

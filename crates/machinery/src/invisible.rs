@@ -1,5 +1,11 @@
 //! Characters that a reader cannot see, or that change how a reader sees others.
 
+/// Whether a reader may not see a character, or a terminal may obey it: controls, format characters and ends of lines.
+#[must_use]
+pub fn is_invisible(character: char) -> bool {
+    character.is_control() || is_format(character) || is_separator(character)
+}
+
 /// Whether a character formats others: the general category Cf of Unicode 16, which has the characters that change the direction of text,
 /// and the rest of the block of tags.
 #[must_use]

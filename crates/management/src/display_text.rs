@@ -1,6 +1,6 @@
 //! Texts for people that are written into files of users and shown on their terminals.
 
-use machinery::invisible::{is_format, is_separator};
+use machinery::invisible::is_invisible;
 
 /// The most characters of such a text.
 pub const MAX_CHARACTERS: usize = 256;
@@ -20,10 +20,6 @@ pub fn check(text: &str) -> Result<(), &'static str> {
         true => Err("must not contain control, format or line-separating characters"),
         false => Ok(()),
     }
-}
-
-fn is_invisible(character: char) -> bool {
-    character.is_control() || is_format(character) || is_separator(character)
 }
 
 #[cfg(test)]

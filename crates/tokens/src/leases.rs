@@ -28,7 +28,7 @@ pub fn leases(validity: Arc<Validity>, users: Arc<UserDirectory>, clock: Arc<dyn
     })
 }
 
-/// Who authenticated a request.
+/// The identity that authenticated a request.
 struct Caller {
     name: String,
     /// The name of the token that did it, and the terms of that time.

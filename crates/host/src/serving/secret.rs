@@ -32,7 +32,7 @@ pub(super) struct Secrets {
 
 /// The contents of the Secret.
 pub(super) enum Stored {
-    /// What this server wrote; whether nothing of it has to be written again.
+    /// The record of this server; whether nothing of it has to be written again.
     Sealed(State, bool),
     /// The record of a version without seals, or of another writer.
     Plain(State),
@@ -81,7 +81,7 @@ impl Secrets {
         Ok(Stored::Sealed(state, is_whole))
     }
 
-    /// Why a Secret without the seal of this server is not used.
+    /// The reason why a Secret without the seal of this server is not used.
     pub(super) fn unsealed(&self) -> String {
         self.foreign("was not written by this server")
     }

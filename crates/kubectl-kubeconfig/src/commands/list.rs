@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use api::ext::Kubeconfig;
 use http::Method;
 use jiff::Timestamp;
+use machinery::invisible::is_invisible;
 use machinery::time::Clock;
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ use crate::args::{ListArgs, Output};
 use crate::columns::columns;
 use crate::environment::Environment;
 use crate::http_client::Content;
-use crate::say::{is_hidden, printable};
+use crate::say::printable;
 use crate::{record, say};
 
 /// Runs the command.
@@ -56,7 +57,7 @@ fn json(list: &Value) -> Result<String> {
 fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len() + 1);
     for character in json.chars() {
-        if character == '\n' || !is_hidden(character) {
+        if character == '\n' || !is_invisible(character) {
             text.push(character);
             continue;
         }
@@ -142,7 +143,7 @@ mod tests {
         let read: Value = serde_saphyr::from_str(&text).unwrap();
         assert_eq!(read, json!({ "items": ["abc\nd é"] }));
         assert!(
-            text.chars().all(|it| it == '\n' || !is_hidden(it)),
+            text.chars().all(|it| it == '\n' || !is_invisible(it)),
             "{text:?}"
         );
     }

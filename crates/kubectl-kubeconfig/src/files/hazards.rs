@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use machinery::invisible::is_format;
+use machinery::invisible::is_invisible;
 use serde_json::Value;
 
 use super::issued::is_ours;
@@ -81,8 +81,7 @@ fn is_https(url: &str) -> bool {
 
 /// Whether a text is another one than it looks like.
 fn is_deceptive(text: &str) -> bool {
-    text.chars()
-        .any(|letter| letter.is_control() || is_format(letter))
+    text.contains(is_invisible)
 }
 
 fn hazard(of: &str, field: &str, value: &Value) -> String {
@@ -195,11 +194,12 @@ mod tests {
 
     #[test]
     fn texts_that_look_like_others_are_named() {
-        let text = "contexts: [{name: \"a\\e[2J\", context: {namespace: \"a\\nb\"}}, {name: \"b\\u202E\", context: {}}, {name: ö, context: {namespace: ö}}]";
+        let text = "contexts: [{name: \"a\\e[2J\", context: {namespace: \"a\\nb\"}}, {name: \"b\\u202E\", context: {}}, {name: \"c\\u2028\", context: {}}, {name: ö, context: {namespace: ö}}]";
         let expected = [
             "context \"a\\u{1b}[2J\" has a name with invisible characters",
             "context \"a\\u{1b}[2J\" has the namespace \"a\\nb\"",
             "context \"b\\u{202e}\" has a name with invisible characters",
+            "context \"c\\u{2028}\" has a name with invisible characters",
         ];
         assert_eq!(hazards(&Document::parse(text).unwrap()), expected);
     }

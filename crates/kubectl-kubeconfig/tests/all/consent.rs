@@ -105,7 +105,7 @@ fn a_server_of_an_unknown_ca_is_told_of_with_what_to_do() {
     assert_eq!((output.code, output.stderr), (1, expected));
 }
 
-/// What else may lie in a file is not sent to a server.
+/// A file that holds something else is not sent to a server.
 #[test]
 fn only_a_bearer_token_is_read_from_a_token_file() {
     let fake = Fake::start();

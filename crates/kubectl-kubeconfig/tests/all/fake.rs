@@ -63,7 +63,7 @@ pub(crate) struct State {
     /// The file of the record that it creates, and its name in place of the usual one.
     pub(crate) file: String,
     pub(crate) record_name: Option<String>,
-    /// Why it refuses to give a token.
+    /// The reason with which it refuses to give a token.
     pub(crate) refusal: Option<String>,
     /// The state, the nonce and the challenge of the login in a browser.
     attempt: [String; 3],

@@ -184,7 +184,7 @@ fn damaged_keys_stop_no_start(host: &mut Host, writer: &Writer, (what, damage): 
     writer.delete(&bad);
 }
 
-/// Who writes to etcd puts back what was deleted or suspended: it does not count, at the replica that has
+/// A writer of etcd puts back what was deleted or suspended: it does not count, at the replica that has
 /// seen it go and at one that starts.
 fn what_was_taken_back_cannot_be_put_back(host: &mut Host, writer: &Writer) {
     let bob = host.client("bob").unwrap();

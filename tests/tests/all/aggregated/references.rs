@@ -236,7 +236,7 @@ impl<'a> Attack<'a> {
         self.replace_spec(&json!({}));
     }
 
-    /// What a file for all clusters of alice's says, and what one for evilcorp is answered.
+    /// Checks a file for all clusters of alice, and the answer to one for evilcorp.
     #[track_caller]
     fn check_left_out(&self, why: &str) {
         let alice = self.host.client("alice").unwrap();
