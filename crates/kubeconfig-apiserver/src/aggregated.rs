@@ -25,6 +25,7 @@ use gateway::prober;
 use host::delegation::{AuthenticationConfiguration, HostReviews, Options};
 use kube::Client;
 use machinery::time::{Clock, SystemClock};
+use management::cluster_secret::SealKey;
 use management::settings::Fixed;
 use rustls::{DistinguishedName, ServerConfig};
 use tokens::authenticator::TokenAuthenticator;
@@ -69,10 +70,11 @@ async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
     let host = host::client::connect(args.host_kubeconfig.as_deref()).await?;
 
     let seal = Seal::open(&args, &host).await?;
+    seal.keep(&tasks);
     let certificates = Certificates::start(&args, &host, (&clock, &tasks), &seal).await?;
     let callers = callers(&args, &host, (&clock, &tasks)).await?;
     let backend = store::open(&args, &host, &tasks, &seal).await?;
-    let built = (&certificates, backend);
+    let built = (&certificates, backend, seal.of_clusters()?);
     let domain = domain(&args, &host, (&clock, &tasks), built).await?;
     let for_host = for_host(&domain, &callers, (&host, &clock))?;
     let for_users = for_users((&domain, &login), (&host, &clock))?;
@@ -178,7 +180,7 @@ async fn domain(
     args: &AggregatedArgs,
     host: &Client,
     (clock, tasks): (&Arc<dyn Clock>, &Tasks),
-    (certificates, backend): (&Certificates, Backend),
+    (certificates, backend, seals): (&Certificates, Backend, SealKey),
 ) -> Result<Domain> {
     let kinds = HostKinds {
         client: host.clone(),
@@ -195,7 +197,7 @@ async fn domain(
     Domain::build(DomainParts {
         records,
         management: mirrored.management,
-        secrets: mirrored.secrets,
+        secrets: mirrored.secrets.sealed(seals),
         signers: mirrored.signers,
         fixed: fixed(&args.listen, certificates),
         issuer: args.listen.issuer(),

@@ -15,6 +15,7 @@ mod keys;
 mod logging;
 mod login;
 mod pki;
+mod seal_key;
 mod standalone;
 mod table;
 mod tasks;

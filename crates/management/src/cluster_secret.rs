@@ -9,8 +9,12 @@
 //! ```
 //!
 //! [`ClusterSecrets`] checks this at every use, in one place. An [`Owned`] value cannot be made in another way.
+//!
+//! A Secret that gives somebody rights at this server ([`Purpose::is_sealed`]) also needs the seal of the server ([`SealKey`]) where writers of
+//! Secrets are not administrators of the server: in a host.
 
 mod binding;
+mod seal;
 
 use std::any::Any;
 use std::ops::Deref;
@@ -24,6 +28,9 @@ use k8s_openapi::api::core::v1::Secret;
 use machinery::status::Status;
 
 pub use binding::{Binding, connection_digest};
+pub use seal::SealKey;
+
+use seal::Sealed;
 
 /// The purpose of a Secret of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +57,15 @@ impl Purpose {
             Self::Webhook => "webhook",
         };
         format!("cluster-{cluster}-{purpose}")
+    }
+
+    /// Whether the Secret needs a seal. A gateway's credential and a signer count at the cluster alone, which decides about them.
+    #[must_use]
+    pub fn is_sealed(self) -> bool {
+        match self {
+            Self::Webhook => true,
+            Self::Gateway | Self::Signer => false,
+        }
     }
 
     /// The field of a Cluster that names the Secret; `None` where no field does.
@@ -104,6 +120,9 @@ pub enum Unowned {
     /// The Secret is bound to another server, certificate authority, TLS server name or proxy.
     #[error("Secret {0} is bound to another connection than spec.connection")]
     OtherConnection(String),
+    /// The Secret was written by somebody who does not know the key of the server.
+    #[error("Secret {0} does not have the seal of the server")]
+    Unsealed(String),
 }
 
 /// A value that is read from a Secret of a cluster.
@@ -129,6 +148,7 @@ pub struct Owned<T> {
 #[derive(Debug)]
 struct Facts<T> {
     bindings: [Option<Binding>; Purpose::ALL.len()],
+    sealed: Sealed,
     value: T,
 }
 
@@ -162,15 +182,26 @@ impl<T> Deref for Owned<T> {
 pub struct ClusterSecrets {
     registry: Registry<Secret>,
     namespace: Arc<str>,
+    seals: Option<SealKey>,
 }
 
 impl ClusterSecrets {
-    /// The Secrets of this namespace.
+    /// The Secrets of this namespace, which are written by administrators of the server alone.
     #[must_use]
     pub fn new(registry: Registry<Secret>, namespace: &str) -> Self {
         Self {
             registry,
             namespace: Arc::from(namespace),
+            seals: None,
+        }
+    }
+
+    /// Has others write the Secrets, too: those that give rights at the server need its seal.
+    #[must_use]
+    pub fn sealed(self, key: SealKey) -> Self {
+        Self {
+            seals: Some(key),
+            ..self
         }
     }
 
@@ -250,6 +281,11 @@ impl ClusterSecrets {
         if found != expected {
             return Err(Unowned::OtherConnection(name()));
         }
+        if let Some(key) = self.seals.as_ref().filter(|_| purpose.is_sealed())
+            && !key.verify(&facts.sealed, &self.namespace, purpose, expected)
+        {
+            return Err(Unowned::Unsealed(name()));
+        }
         Ok(Owned {
             revision: object.revision(),
             facts,
@@ -277,6 +313,7 @@ impl<T: FromSecret> Facts<T> {
     fn of(secret: &Secret) -> Self {
         Self {
             bindings: Purpose::ALL.map(|purpose| Binding::read(&secret.metadata, purpose)),
+            sealed: Sealed::of(secret),
             value: T::from_secret(secret),
         }
     }

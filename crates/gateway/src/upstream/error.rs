@@ -81,7 +81,8 @@ impl UpstreamError {
             Unowned::ForeignReference { .. }
             | Unowned::Unbound(_)
             | Unowned::OtherCluster(_)
-            | Unowned::OtherConnection(_) => Self::CredentialNotBound(unowned),
+            | Unowned::OtherConnection(_)
+            | Unowned::Unsealed(_) => Self::CredentialNotBound(unowned),
         }
     }
 

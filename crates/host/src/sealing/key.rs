@@ -1,6 +1,7 @@
 //! The key and the part of it that the Secret holds. Neither can be printed.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::rand;
 
@@ -59,6 +60,17 @@ impl SealingKey {
     #[must_use]
     pub fn expose(&self) -> &[u8; BYTES] {
         &self.key
+    }
+
+    /// Another key, for another purpose. It tells nothing of this one.
+    ///
+    /// # Errors
+    /// Never in practice: the derivation fits its output.
+    pub fn derive(&self, purpose: &[u8]) -> Result<[u8; BYTES], Unspecified> {
+        let mut key = [0; BYTES];
+        let extracted = Salt::new(HKDF_SHA256, &[]).extract(&self.key);
+        extracted.expand(&[purpose], Length)?.fill(&mut key)?;
+        Ok(key)
     }
 
     pub(super) fn part(&self) -> &SecretPart {

@@ -12,12 +12,14 @@ use anyhow::{Context, Result, bail};
 use host::records::{Records, RecordsOptions};
 use host::sealing::{self, Sealing, SealingError, SealingKey};
 use kube::Client;
+use management::cluster_secret::SealKey;
 use storage::Store;
 use storage::compaction::{self, Retention};
 use storage::etcd::{Etcd, EtcdOptions, TlsFiles};
 use storage::sealed::{Adopted, Keyring, Sealed};
 
 use crate::args::{AggregatedArgs, EtcdArgs, StoreKind};
+use crate::seal_key::seal_key;
 use crate::tasks::Tasks;
 
 /// All keys of a store.
@@ -41,42 +43,61 @@ pub(super) struct Backend {
     pub(super) trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
-/// The parts that seal: the register of the host, and the key, which is in the host or in a file.
+/// The parts that seal.
 pub(super) struct Seal {
+    /// The register of the host.
     pub(super) sealing: Sealing,
-    key: Key,
-}
-
-enum Key {
-    Host(SealingKey),
-    File(PathBuf),
+    /// The key in the host.
+    key: SealingKey,
+    /// The keys of the records, where they are not that of the host.
+    file: Option<PathBuf>,
 }
 
 impl Seal {
-    /// Waits for the host, where the key is there.
+    /// Waits for the host.
     ///
     /// # Errors
     /// A flag is invalid, or the key is lost.
     pub(super) async fn open(args: &AggregatedArgs, host: &Client) -> Result<Self> {
         let sealing = Sealing::new(host.clone(), &args.namespace);
-        let key = match args.store {
-            StoreKind::Kubernetes => Key::Host(host_key(&sealing).await?),
+        let file = match args.store {
+            StoreKind::Kubernetes => None,
             StoreKind::Etcd => {
                 let file = args.etcd.encryption_keys.clone();
-                Key::File(file.context("--store etcd needs --encryption-keys")?)
+                Some(file.context("--store etcd needs --encryption-keys")?)
             }
         };
-        Ok(Self { sealing, key })
+        let key = host_key(&sealing).await?;
+        Ok(Self { sealing, key, file })
     }
 
-    /// The keys.
+    /// The key of the seals on Secrets of clusters.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub(super) fn of_clusters(&self) -> Result<SealKey> {
+        seal_key(&self.key)
+    }
+
+    /// Puts the key back into the host whenever somebody deletes it, until the server stops.
+    pub(super) fn keep(&self, tasks: &Tasks) {
+        let (sealing, key, stop) = (self.sealing.clone(), self.key.clone(), tasks.stop());
+        tasks.spawn("encryption key", async move {
+            tokio::select! {
+                () = sealing.keep(&key) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// The keys of the records.
     ///
     /// # Errors
     /// The file is invalid.
     pub(super) fn keyring(&self) -> Result<Keyring> {
-        let keyring = match &self.key {
-            Key::Host(key) => Keyring::of_key(key.expose()),
-            Key::File(file) => Keyring::load(file),
+        let keyring = match &self.file {
+            None => Keyring::of_key(self.key.expose()),
+            Some(file) => Keyring::load(file),
         };
         keyring.context("the encryption keys cannot be used")
     }
@@ -110,15 +131,6 @@ async fn in_host(
     let records = Arc::new(Records::new(host.clone(), options));
     let (running, stop) = (Arc::clone(&records), tasks.stop());
     tasks.spawn("records", async move { running.run(stop).await });
-    if let Key::Host(key) = &seal.key {
-        let (keeper, key, stop) = (seal.sealing.clone(), key.clone(), tasks.stop());
-        tasks.spawn("encryption key", async move {
-            tokio::select! {
-                () = keeper.keep(&key) => {}
-                () = stop.cancelled() => {}
-            }
-        });
-    }
     let all = vec![ALL.to_owned()];
     let sealed = Sealed::new(Arc::clone(&records) as _, seal.keyring()?, all);
     let sealed = Arc::new(sealed);

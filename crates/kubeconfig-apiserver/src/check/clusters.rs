@@ -22,7 +22,7 @@ pub(super) async fn check(scene: &Scene, report: &mut Report) {
                 report.problem(
                     TOPIC,
                     format!("{fault}, so the server does not use it"),
-                    "run kubeconfig-apiserver cluster add or cluster bind: docs/clusters.md",
+                    "run kubeconfig-apiserver cluster add, cluster bind or cluster webhook: docs/clusters.md",
                 );
             }
         }

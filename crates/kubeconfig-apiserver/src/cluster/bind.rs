@@ -3,6 +3,9 @@
 //! A Secret without a binding, as older versions wrote it, is bound at once. One that is bound to something else is bound again only where
 //! the administrator repeats the digest of the new connection, which the command shows: the editors of a Cluster can change its connection,
 //! and must not get its credential sent to a server of theirs by waiting for a routine command.
+//!
+//! In a host, a Secret that needs the seal of the server is bound only if the server sealed it: others may have written it. A credential is
+//! then made anew.
 
 use anyhow::{Context, Result, bail};
 use api::management::Cluster;
@@ -10,7 +13,7 @@ use api::management::cluster::ClusterConnection;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use management::cluster_secret::{Binding, Purpose, connection_digest};
+use management::cluster_secret::{Binding, Purpose, SealKey, connection_digest};
 use serde_json::json;
 
 use super::Server;
@@ -18,6 +21,7 @@ use super::client::told;
 use super::progress::say;
 use super::records;
 use crate::args::BindArgs;
+use crate::seal_key;
 
 /// The state of a Secret of a cluster before it is bound.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,65 +32,111 @@ enum State {
     BoundElsewhere,
 }
 
+/// Writes bindings.
+struct Binder {
+    secrets: Api<Secret>,
+    namespace: String,
+    /// What seals Secrets, where they need it.
+    seal: Option<SealKey>,
+}
+
 /// Runs the command.
 pub(super) async fn run(server: &Server, args: &BindArgs) -> Result<()> {
     let all = records::all(server).await?;
+    let binder = Binder {
+        secrets: Api::namespaced(server.client.clone(), &server.namespace),
+        namespace: server.namespace.clone(),
+        seal: seal_key::find(&server.client, &server.namespace).await?,
+    };
     let Some(name) = &args.name else {
-        return bind_all(server, &all).await;
+        return binder.bind_all(&all).await;
     };
     let cluster = records::object(records::named(&all, name)?);
-    if bind(server, &cluster, args.to.as_deref()).await? == 0 {
+    if binder.bind(&cluster, args.to.as_deref()).await? == 0 {
         bail!("cluster {name} has no Secret to bind");
     }
     Ok(())
 }
 
-/// Binds the Secrets of all clusters that have no binding.
-async fn bind_all(server: &Server, all: &[records::Record]) -> Result<()> {
-    let mut failed = Vec::new();
-    for record in all {
-        let cluster = records::object(record);
-        if let Err(error) = bind(server, &cluster, None).await {
-            say(format_args!("{error:#}"));
-            failed.push(cluster.id().to_owned());
+impl Binder {
+    /// Binds the Secrets of all clusters that have no binding.
+    async fn bind_all(&self, all: &[records::Record]) -> Result<()> {
+        let mut failed = Vec::new();
+        for record in all {
+            let cluster = records::object(record);
+            if let Err(error) = self.bind(&cluster, None).await {
+                say(format_args!("{error:#}"));
+                failed.push(cluster.id().to_owned());
+            }
+        }
+        match failed.as_slice() {
+            [] => Ok(()),
+            failed => bail!("not bound: {}", failed.join(", ")),
         }
     }
-    match failed.as_slice() {
-        [] => Ok(()),
-        failed => bail!("not bound: {}", failed.join(", ")),
-    }
-}
 
-/// Binds the Secrets of a cluster; returns how many it has.
-async fn bind(server: &Server, cluster: &Cluster, confirmed: Option<&str>) -> Result<usize> {
-    let secrets = Api::<Secret>::namespaced(server.client.clone(), &server.namespace);
-    let mut number = 0;
-    for purpose in Purpose::ALL {
-        let name = purpose.secret_name(cluster.id());
-        let found = secrets.get_opt(&name).await.map_err(told)?;
-        let wanted = Binding::of(cluster, purpose);
-        let state = state(found.as_ref(), purpose, &wanted);
-        number += usize::from(state != State::Absent);
-        match state {
-            State::Absent => continue,
-            State::Bound => say(format_args!("here: Secret {name} is bound already")),
-            State::BoundElsewhere if !confirms(cluster, confirmed) => {
-                bail!(refusal(cluster, &name));
+    /// Binds the Secrets of a cluster; returns how many it has.
+    async fn bind(&self, cluster: &Cluster, confirmed: Option<&str>) -> Result<usize> {
+        let mut number = 0;
+        for purpose in Purpose::ALL {
+            let name = purpose.secret_name(cluster.id());
+            let found = self.secrets.get_opt(&name).await.map_err(told)?;
+            let wanted = Binding::of(cluster, purpose);
+            let state = state(found.as_ref(), purpose, &wanted);
+            number += usize::from(state != State::Absent);
+            let Some(secret) = found else { continue };
+            if !self.is_genuine(&secret, purpose) {
+                bail!(unsealed(cluster, &name));
             }
-            State::Unbound | State::BoundElsewhere => {
-                let written = write(&secrets, found.unwrap_or_default(), &wanted).await;
-                written.with_context(|| format!("Secret {name} cannot be bound"))?;
-                say(format_args!(
-                    "here: Secret {name} bound to cluster {}",
-                    cluster.id()
-                ));
+            match state {
+                State::Absent => {}
+                State::Bound => say(format_args!("here: Secret {name} is bound already")),
+                State::BoundElsewhere if !confirms(cluster, confirmed) => {
+                    bail!(refusal(cluster, &name));
+                }
+                State::Unbound | State::BoundElsewhere => {
+                    let written = self.write(secret, purpose, &wanted).await;
+                    written.with_context(|| format!("Secret {name} cannot be bound"))?;
+                    say(format_args!(
+                        "here: Secret {name} bound to cluster {}",
+                        cluster.id()
+                    ));
+                }
+            }
+            if purpose == Purpose::Gateway {
+                say(destination(&connection(cluster)));
             }
         }
-        if purpose == Purpose::Gateway {
-            say(destination(&connection(cluster)));
-        }
+        Ok(number)
     }
-    Ok(number)
+
+    /// Whether a Secret that needs a seal has one, for whatever it is bound to.
+    fn is_genuine(&self, secret: &Secret, purpose: Purpose) -> bool {
+        let Some(key) = self.seal.as_ref().filter(|_| purpose.is_sealed()) else {
+            return true;
+        };
+        let bound = Binding::read(&secret.metadata, purpose);
+        bound.is_some_and(|bound| key.is_sealed(secret, &self.namespace, purpose, &bound))
+    }
+
+    /// Adds the annotations, unless the Secret has changed since it was read.
+    async fn write(&self, mut secret: Secret, purpose: Purpose, binding: &Binding) -> Result<()> {
+        secret.metadata.annotations = Some(binding.annotations());
+        if let Some(key) = self.seal.as_ref().filter(|_| purpose.is_sealed()) {
+            key.seal(&mut secret, &self.namespace, purpose, binding);
+        }
+        let metadata = secret.metadata;
+        let patch = json!({ "metadata": {
+            "resourceVersion": metadata.resource_version,
+            "annotations": metadata.annotations,
+        }});
+        let name = metadata.name.unwrap_or_default();
+        let params = PatchParams::default();
+        let patch = Patch::Merge(&patch);
+        let patched = self.secrets.patch(&name, &params, &patch).await;
+        patched.map_err(told)?;
+        Ok(())
+    }
 }
 
 fn state(found: Option<&Secret>, purpose: Purpose, wanted: &Binding) -> State {
@@ -113,6 +163,13 @@ fn refusal(cluster: &Cluster, secret: &str) -> String {
     )
 }
 
+fn unsealed(cluster: &Cluster, secret: &str) -> String {
+    format!(
+        "Secret {secret} does not have the seal of the server, so anybody may have written it: make a new credential with kubeconfig-apiserver cluster webhook {}",
+        cluster.id()
+    )
+}
+
 /// Describes where a credential is sent. The values are those of editors of the Cluster, so they are quoted.
 fn destination(connection: &ClusterConnection) -> String {
     let or = |text: &str, default: &str| match text {
@@ -133,20 +190,6 @@ fn destination(connection: &ClusterConnection) -> String {
 
 fn connection(cluster: &Cluster) -> ClusterConnection {
     cluster.spec.connection.clone().unwrap_or_default()
-}
-
-/// Adds the annotations, unless the Secret has changed since it was read.
-async fn write(secrets: &Api<Secret>, secret: Secret, binding: &Binding) -> Result<()> {
-    let metadata = secret.metadata;
-    let patch = json!({ "metadata": {
-        "resourceVersion": metadata.resource_version,
-        "annotations": binding.annotations(),
-    }});
-    let name = metadata.name.unwrap_or_default();
-    let params = PatchParams::default();
-    let patched = secrets.patch(&name, &params, &Patch::Merge(&patch)).await;
-    patched.map_err(told)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -7,11 +7,12 @@ use api::management::Cluster;
 use api::management::cluster::SecretReference;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use management::cluster_secret::{Binding, Purpose};
+use management::cluster_secret::{Binding, Purpose, SealKey};
 
 use super::Server;
 use super::client::told;
 use super::records;
+use crate::seal_key;
 
 /// The reason why the server does not use a Secret of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,32 +75,45 @@ impl Secrets {
 /// Clusters or Secrets cannot be read.
 pub(crate) async fn faults(server: &Server) -> Result<Vec<String>> {
     let secrets = Secrets::read(server).await?;
+    let key = seal_key::find(&server.client, &server.namespace).await?;
     let clusters = records::all(server).await?;
     let mut faults = Vec::new();
     for cluster in clusters.iter().map(records::object) {
-        for purpose in Purpose::ALL {
-            if let Some(fault) = fault(&secrets, &cluster, purpose) {
-                let (id, own) = (cluster.id(), purpose.secret_name(cluster.id()));
-                faults.push(match fault {
-                    Fault::Foreign => format!("cluster {id} names another Secret than {own}"),
-                    Fault::Missing => format!("cluster {id} has no Secret {own}"),
-                    Fault::NotBound => format!("Secret {own} is not bound to cluster {id}"),
-                });
-            }
-        }
+        let found = Purpose::ALL.map(|purpose| fault(&secrets, &cluster, purpose, key.as_ref()));
+        faults.extend(found.into_iter().flatten());
     }
     Ok(faults)
 }
 
-fn fault(secrets: &Secrets, cluster: &Cluster, purpose: Purpose) -> Option<Fault> {
+fn fault(
+    secrets: &Secrets,
+    cluster: &Cluster,
+    purpose: Purpose,
+    key: Option<&SealKey>,
+) -> Option<String> {
+    let id = cluster.id();
     let own = SecretReference {
         namespace: secrets.namespace.clone(),
-        name: purpose.secret_name(cluster.id()),
+        name: purpose.secret_name(id),
     };
+    let name = &own.name;
     // No field names the Secret of the webhook: it may be absent.
     let reference = match purpose {
         Purpose::Webhook => secrets.by_name.contains_key(&own.name).then_some(&own),
         Purpose::Gateway | Purpose::Signer => purpose.reference(cluster),
     };
-    secrets.find(cluster, purpose, reference?).err()
+    let secret = match secrets.find(cluster, purpose, reference?) {
+        Ok(secret) => secret,
+        Err(fault) => {
+            return Some(match fault {
+                Fault::Foreign => format!("cluster {id} names another Secret than {name}"),
+                Fault::Missing => format!("cluster {id} has no Secret {name}"),
+                Fault::NotBound => format!("Secret {name} is not bound to cluster {id}"),
+            });
+        }
+    };
+    let key = key.filter(|_| purpose.is_sealed())?;
+    let binding = Binding::of(cluster, purpose);
+    let is_sealed = key.is_sealed(secret, &secrets.namespace, purpose, &binding);
+    (!is_sealed).then(|| format!("Secret {name} does not have the seal of the server"))
 }

@@ -13,7 +13,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use management::cluster_secret::{Binding, Purpose};
+use management::cluster_secret::{Binding, Purpose, SealKey};
 use serde_json::{Value, json};
 use tokens::cluster_credential::{
     AUDIENCES_KEY, ClusterToken, DEFAULT_AUDIENCE, HASH_KEY, PREVIOUS_HASH_KEY,
@@ -26,11 +26,16 @@ use super::objects;
 use super::progress::say;
 use super::records;
 use crate::args::WebhookArgs;
+use crate::seal_key;
 
-/// A new credential of a cluster, and the cluster that it is for.
+/// A new credential of a cluster, and the Secret that is to hold its hash.
 struct Credential {
     token: ClusterToken,
     binding: Binding,
+    /// Where that Secret is.
+    namespace: String,
+    /// What seals it, where it must be sealed.
+    seal: Option<SealKey>,
 }
 
 /// Where questions are posted: kube-apiserver uses the URL as it stands.
@@ -48,8 +53,10 @@ pub(super) async fn run(server: &Server, args: &WebhookArgs) -> Result<()> {
         server,
         args,
         &Credential {
-            binding,
             token: token.clone(),
+            binding,
+            namespace: server.namespace.clone(),
+            seal: seal_key::find(&server.client, &server.namespace).await?,
         },
     )
     .await
@@ -82,8 +89,8 @@ async fn store(server: &Server, args: &WebhookArgs, new: &Credential) -> Result<
     }
 }
 
-/// The Secret with the hash of a new token. The former one goes to the second place, or away. It goes away, too, where it was
-/// not valid because the Secret was not bound to the cluster.
+/// The Secret with the hash of a new token. The former one goes to the second place, or away. Nothing of a Secret is kept that did not count,
+/// because it was not bound to the cluster or had no seal.
 fn rotated(found: Option<Secret>, args: &WebhookArgs, new: &Credential) -> Secret {
     let mut secret = found.unwrap_or_else(|| Secret {
         metadata: ObjectMeta {
@@ -93,13 +100,15 @@ fn rotated(found: Option<Secret>, args: &WebhookArgs, new: &Credential) -> Secre
         },
         ..Secret::default()
     });
-    let bound = Binding::read(&secret.metadata, Purpose::Webhook);
-    let counted = bound.is_some_and(|bound| bound == new.binding);
+    let counted = new.is_held_by(&secret);
     let annotations = secret.metadata.annotations.get_or_insert_default();
     annotations.extend(new.binding.annotations());
     let data = secret.data.get_or_insert_default();
+    if !counted {
+        data.clear();
+    }
     let former = data.insert(HASH_KEY.to_owned(), bytes(&new.token.hash()));
-    match former.filter(|_| !args.revoke_previous && counted) {
+    match former.filter(|_| !args.revoke_previous) {
         Some(former) => data.insert(PREVIOUS_HASH_KEY.to_owned(), former),
         None => data.remove(PREVIOUS_HASH_KEY),
     };
@@ -107,7 +116,21 @@ fn rotated(found: Option<Secret>, args: &WebhookArgs, new: &Credential) -> Secre
         let audiences = bytes(&args.api_audience.join("\n"));
         data.insert(AUDIENCES_KEY.to_owned(), audiences);
     }
+    if let Some(key) = &new.seal {
+        key.seal(&mut secret, &new.namespace, Purpose::Webhook, &new.binding);
+    }
     secret
+}
+
+impl Credential {
+    /// Whether the server takes the hashes in a Secret for those of the cluster.
+    fn is_held_by(&self, secret: &Secret) -> bool {
+        let bound = Binding::read(&secret.metadata, Purpose::Webhook);
+        let is_sealed = |key: &SealKey| {
+            key.is_sealed(secret, &self.namespace, Purpose::Webhook, &self.binding)
+        };
+        bound.as_ref() == Some(&self.binding) && self.seal.as_ref().is_none_or(is_sealed)
+    }
 }
 
 /// The file for `--authentication-token-webhook-config-file`, which has the form of a kubeconfig: where to ask, and as whom.
@@ -187,6 +210,8 @@ mod tests {
         Credential {
             token: token(),
             binding: Binding::to_cluster("prod", "1"),
+            namespace: "own".to_owned(),
+            seal: None,
         }
     }
 
@@ -259,6 +284,24 @@ users:
             invalid.metadata.annotations = annotations;
             check(Some(invalid), &args(false, &[]), &only_new);
         }
+    }
+
+    #[test]
+    fn nothing_of_a_secret_without_the_seal_is_kept() {
+        let sealing = Credential {
+            seal: Some(SealKey::new(&[7; 32])),
+            ..credential()
+        };
+        let planted = secret(&[(HASH_KEY, "theirs"), (AUDIENCES_KEY, "theirs")]);
+        let first = rotated(Some(planted), &args(false, &[]), &sealing);
+        let new = token().hash();
+        assert_eq!(first.data, secret(&[(HASH_KEY, &new)]).data);
+        assert!(sealing.is_held_by(&first));
+
+        let second = rotated(Some(first), &args(false, &[]), &sealing);
+        let both = secret(&[(HASH_KEY, &new), (PREVIOUS_HASH_KEY, &new)]);
+        assert_eq!(second.data, both.data);
+        assert!(sealing.is_held_by(&second));
     }
 
     #[test]

@@ -90,6 +90,11 @@ impl Binding {
         &self.cluster
     }
 
+    /// The uid of the cluster.
+    pub(super) fn uid(&self) -> &str {
+        &self.uid
+    }
+
     /// The digest of the connection, for a credential.
     #[must_use]
     pub fn connection(&self) -> Option<&str> {

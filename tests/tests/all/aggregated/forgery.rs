@@ -1,6 +1,8 @@
 //! Writers of Secrets in the namespace of the server. They make no records, no tokens and no keys, and
 //! they do not choose the key that seals the records.
 
+mod webhook;
+
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -35,6 +37,7 @@ fn a_writer_of_secrets_forges_nothing() {
     let mallory = writer_of_secrets(&host);
     records_of_an_earlier_version_are_sealed_once(&host);
     planted_records_are_not_used(&mut host, &mallory);
+    webhook::planted_credentials_are_not_used(&host, &mallory);
     the_key_cannot_be_chosen(&mut host, &mallory);
 }
 
