@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::description::Verb;
 use crate::registry::Registry;
 use crate::request_context::RequestContext;
-use crate::stored_object::StoredObject;
+use crate::stored_object::{Owner, StoredObject};
 pub use crate::write::random_name;
 
 /// A served kind whose objects are stored.
@@ -165,7 +165,12 @@ pub enum Visibility {
     /// All.
     Everything,
     /// Those whose owner is this user.
-    OwnedBy(Arc<str>),
+    OwnedBy {
+        /// The name of the user.
+        name: Arc<str>,
+        /// The uid of the user; empty where it is not known.
+        uid: Arc<str>,
+    },
     /// Those that a check admits, one by one.
     Checked(Arc<dyn ObjectCheck>),
 }
@@ -186,21 +191,28 @@ impl Visibility {
     pub async fn admits(&self, object: &StoredObject) -> Result<bool, Status> {
         match self {
             Self::Everything => Ok(true),
-            Self::OwnedBy(user) => Ok(object.owner() == Some(user)),
+            Self::OwnedBy { name, uid } => {
+                let owner = object.owner();
+                Ok(owner.is_some_and(|owner| owner.is(Owner { name, uid })))
+            }
             Self::Checked(check) => check.admits(object).await,
         }
     }
 }
 
 /// What the caller may see of a kind whose objects belong to users: administrators everything,
-/// others their own.
+/// others their own. `uid` is that of the caller; empty where it is not known.
 ///
 /// An administrator is who may do the verb on every resource (B13); patching counts as updating and
 /// deleting a collection as deleting.
 ///
 /// # Errors
 /// 500 where nobody could decide.
-pub async fn owner_visibility(cx: &RequestContext, verb: Verb) -> Result<Visibility, Status> {
+pub async fn owner_visibility(
+    cx: &RequestContext,
+    verb: Verb,
+    uid: &str,
+) -> Result<Visibility, Status> {
     let verb = match verb {
         Verb::DeleteCollection => Verb::Delete,
         Verb::Patch => Verb::Update,
@@ -208,6 +220,9 @@ pub async fn owner_visibility(cx: &RequestContext, verb: Verb) -> Result<Visibil
     };
     match cx.may(&Attributes::on_everything(verb.as_str())).await? {
         true => Ok(Visibility::Everything),
-        false => Ok(Visibility::OwnedBy(cx.user.name.as_str().into())),
+        false => Ok(Visibility::OwnedBy {
+            name: cx.user.name.as_str().into(),
+            uid: uid.into(),
+        }),
     }
 }

@@ -40,11 +40,29 @@ pub struct StoredObject {
     derived: Derived,
 }
 
+/// The user whom an object belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// What tells the user from others of the same name, before and after; empty where it is not known.
+    pub uid: &'a str,
+}
+
+impl Owner<'_> {
+    /// Whether both are the same user. An unknown uid is no difference.
+    #[must_use]
+    pub fn is(self, other: Owner<'_>) -> bool {
+        let same_uid = self.uid == other.uid || self.uid.is_empty() || other.uid.is_empty();
+        self.name == other.name && same_uid
+    }
+}
+
 /// What is extracted from an object of type `T` for selecting, beside its labels.
 #[derive(Debug)]
 pub struct Index<T: 'static> {
     /// The user whom the object belongs to, for kinds whose objects belong to one.
-    pub owner: fn(&T) -> Option<&str>,
+    pub owner: fn(&T) -> Option<Owner<'_>>,
     /// Field selectors beyond `metadata.name` and `metadata.namespace`, each with its value.
     pub fields: &'static [SelectableField<T>],
 }
@@ -125,8 +143,10 @@ impl StoredObject {
     }
 
     /// Whom it belongs to.
-    pub fn owner(&self) -> Option<&str> {
-        self.facts.owner.as_deref()
+    pub fn owner(&self) -> Option<Owner<'_>> {
+        let name = self.facts.owner.as_deref()?;
+        let uid = &*self.facts.owner_uid;
+        Some(Owner { name, uid })
     }
 
     /// The value of the n-th field of its [`Index`].

@@ -10,7 +10,7 @@ use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
 use apiserver::resource::{Resource, Visibility, Write, owner_visibility};
-use apiserver::stored_object::Index;
+use apiserver::stored_object::{Index, Owner};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use machinery::human_duration::human_duration;
@@ -51,7 +51,12 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Records belong to the user who created them.
 pub const INDEX: Index<Kubeconfig> = Index {
-    owner: |record| Some(&record.status.user_name),
+    owner: |record| {
+        Some(Owner {
+            name: &record.status.user_name,
+            uid: record.status.user_uid.as_deref().unwrap_or_default(),
+        })
+    },
     fields: &[],
 };
 
@@ -231,7 +236,8 @@ impl Resource for Kubeconfigs {
     }
 
     async fn visibility(&self, cx: &RequestContext, verb: Verb) -> Result<Visibility, Status> {
-        owner_visibility(cx, verb).await
+        let uid = self.users.uid(&cx.user.name);
+        owner_visibility(cx, verb, &uid).await
     }
 
     fn prepare_create(&self, cx: &RequestContext, record: &mut Kubeconfig) -> Result<(), Status> {

@@ -47,6 +47,9 @@ const COLUMNS: [Column; 3] = [
 /// The shortest life that a setting may permit: times of tokens are in whole seconds.
 const MIN_LIFE: Duration = Duration::from_secs(1);
 
+/// The longest life of a client certificate.
+const MAX_CERTIFICATE_LIFE: Duration = Duration::from_mins(10);
+
 /// The strategy of settings.
 pub struct SettingResource {
     /// The objects.
@@ -154,6 +157,12 @@ fn check_value(name: &str, value: &str) -> Option<field::Error> {
 fn check_word(name: &str, value: &str) -> Option<&'static str> {
     match name {
         name if name.ends_with("-ttl-minutes") => match parse_minutes(value) {
+            Some(life)
+                if name == setting::KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES
+                    && life > MAX_CERTIFICATE_LIFE =>
+            {
+                Some("must be at most 10: nobody can take a client certificate back")
+            }
             Some(life) if !life.is_zero() && life < MIN_LIFE => {
                 Some("must be at least one second, which is 0.017; 0 for no limit")
             }
@@ -166,7 +175,10 @@ fn check_word(name: &str, value: &str) -> Option<&'static str> {
         setting::KUBECONFIG_SHARED_TOKEN_ABOVE if parse_count(value).is_none() => {
             Some("must be a whole number")
         }
-        setting::KUBECONFIG_GENERATE_TOKEN
+        setting::KUBECONFIG_EXEC_API_VERSION if !matches!(value, "v1" | "v1beta1") => {
+            Some("must be v1 or v1beta1")
+        }
+        setting::KUBECONFIG_GENERATE_TOKEN | setting::KUBECONFIG_REQUIRE_USER
             if !matches!(value.to_ascii_lowercase().as_str(), "true" | "false") =>
         {
             Some("must be true or false")
@@ -237,6 +249,33 @@ mod tests {
         let why = "must be a number of minutes, such as 90 or 1.5; 0 for no limit";
         for wrong in ["-1", "1h"] {
             check(name, wrong, Some(&format!("{wrong:?}: {why}")));
+        }
+        let name = setting::KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES;
+        check(name, "10", None);
+        let why = "\"10.1\": must be at most 10: nobody can take a client certificate back";
+        check(name, "10.1", Some(why));
+    }
+
+    #[test]
+    fn words_are_those_that_are_known() {
+        for (name, right, why) in [
+            (
+                setting::KUBECONFIG_REQUIRE_USER,
+                &["true", "false", "FALSE"][..],
+                "must be true or false",
+            ),
+            (
+                setting::KUBECONFIG_EXEC_API_VERSION,
+                &["v1", "v1beta1"],
+                "must be v1 or v1beta1",
+            ),
+        ] {
+            for right in right {
+                check(name, right, None);
+            }
+            for wrong in ["0", "no", "v2", " v1", "true "] {
+                check(name, wrong, Some(&format!("{wrong:?}: {why}")));
+            }
         }
     }
 }

@@ -78,7 +78,7 @@ impl Suspension<'_> {
         if !self.was_off || self.is_off {
             return Ok(());
         }
-        match owner_visibility(cx, Verb::Update).await? {
+        match owner_visibility(cx, Verb::Update, "").await? {
             Visibility::Everything => Ok(()),
             _ => Err(SuspensionError::NeedsAdministrator {
                 condition: self.condition,

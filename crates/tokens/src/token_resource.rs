@@ -11,7 +11,7 @@ use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
 use apiserver::resource::{Resource, Visibility, Write, owner_visibility};
-use apiserver::stored_object::Index;
+use apiserver::stored_object::{Index, Owner};
 use async_trait::async_trait;
 use auth::Attributes;
 use jiff::{SignedDuration, Timestamp};
@@ -46,7 +46,12 @@ pub fn description() -> Description {
 
 /// Tokens belong to the user whom they speak for.
 pub const INDEX: Index<Token> = Index {
-    owner: |token| Some(&token.spec.user_id),
+    owner: |token| {
+        Some(Owner {
+            name: &token.spec.user_id,
+            uid: token.status.user_uid.as_deref().unwrap_or_default(),
+        })
+    },
     fields: &[],
 };
 
@@ -328,7 +333,8 @@ impl Resource for TokenResource {
     }
 
     async fn visibility(&self, cx: &RequestContext, verb: Verb) -> Result<Visibility, Status> {
-        owner_visibility(cx, verb).await
+        let uid = self.parts.users.uid(&cx.user.name);
+        owner_visibility(cx, verb, &uid).await
     }
 
     fn prepare_create(&self, cx: &RequestContext, token: &mut Token) -> Result<(), Status> {

@@ -68,6 +68,12 @@ impl UserDirectory {
         self.by_object(name).or_else(may_lack_object)
     }
 
+    /// The uid of the user of a name; empty without an object.
+    pub fn uid(&self, name: &str) -> String {
+        let found = self.find(name);
+        found.map(|user| user.uid.clone()).unwrap_or_default()
+    }
+
     /// The user object of a name: the one called so, or else the one of which it is a principal (B16). Names with a colon have none.
     fn by_object(&self, name: &str) -> Option<Arc<UserFacts>> {
         if name.contains(':') {

@@ -411,6 +411,16 @@ pub(crate) fn names_are_not_identities(place: &Place) {
     again(&format!("{USERS}/alice"));
     place.comes_to_here(401, &users[0].token);
     place.comes_to(401, &users[2].token, DEMO[0]);
+    // The records of the former alice may still be there, for the sweeper to remove.
+    assert_eq!(record::names(alice), [""; 0]);
+    let former = record::at(&record::name(&created));
+    assert_eq!(alice.get(&former).unwrap().status, 404);
+    let renamed = merge(
+        alice,
+        &former,
+        &json!({ "spec": { "description": "mine" } }),
+    );
+    assert_eq!(renamed.status, 404);
     let fresh = place.create(alice, json!({ "clusters": ["c-m-p66cdvlj"] }));
     let users = record::users(&fresh);
     place.comes_to_here(200, &users[0].token);

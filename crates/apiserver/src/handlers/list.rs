@@ -111,8 +111,8 @@ impl State {
     ) -> Box<dyn Iterator<Item = (&'a Key, &'a Arc<StoredObject>)> + Send + 'a> {
         match self {
             Self::Cached(_, view) => match selection.visibility() {
-                Visibility::OwnedBy(user) => Box::new(
-                    view.indexed(user)
+                Visibility::OwnedBy { name, .. } => Box::new(
+                    view.indexed(name)
                         .map(|object| (object.key(), object))
                         .filter(move |(key, _)| selection.reaches(key, after)),
                 ),

@@ -13,6 +13,7 @@ pub(super) struct Facts {
     pub(super) spans: Spans,
     pub(super) labels: Box<[(Box<str>, Box<str>)]>,
     pub(super) owner: Option<Arc<str>>,
+    pub(super) owner_uid: Box<str>,
     pub(super) fields: Box<[Box<str>]>,
 }
 
@@ -20,10 +21,12 @@ impl Facts {
     /// Those of an object whose JSON has these spans.
     pub(super) fn new<T: Object>(spans: Spans, object: &T, index: &Index<T>) -> Self {
         let fields = index.fields.iter();
+        let owner = (index.owner)(object);
         Self {
             spans,
             labels: boxed_labels(object.metadata()),
-            owner: (index.owner)(object).map(Into::into),
+            owner: owner.map(|owner| owner.name.into()),
+            owner_uid: owner.map(|owner| owner.uid.into()).unwrap_or_default(),
             fields: fields.map(|(_, read)| read(object).into()).collect(),
         }
     }

@@ -126,9 +126,8 @@ impl Credential {
     /// Whether the server takes the hashes in a Secret for those of the cluster.
     fn is_held_by(&self, secret: &Secret) -> bool {
         let bound = Binding::read(&secret.metadata, Purpose::Webhook);
-        let is_sealed = |key: &SealKey| {
-            key.is_sealed(secret, &self.namespace, Purpose::Webhook, &self.binding)
-        };
+        let is_sealed =
+            |key: &SealKey| key.is_sealed(secret, &self.namespace, Purpose::Webhook, &self.binding);
         bound.as_ref() == Some(&self.binding) && self.seal.as_ref().is_none_or(is_sealed)
     }
 }

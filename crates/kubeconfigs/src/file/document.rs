@@ -3,13 +3,15 @@
 //!
 //! What did not originate here is written as a double-quoted scalar, see [`super::quoted`].
 
-use api::plugin::{EXEC_EXTENSION, ExecClusterConfig, FILE_HEADING, FILE_NAME, OidcLogin};
+use api::plugin::{
+    EXEC_EXTENSION, ExecClusterConfig, FILE_HEADING, FILE_NAME, INSTALL_HINT, OidcLogin,
+};
 use machinery::time::rfc3339;
 use tokens::secret::SecretString;
 
 use super::Record;
 use super::entries::{Credential, Entries, Target, User};
-use super::exec::{COMMAND, Exec, INSTALL_HINT};
+use super::exec::{COMMAND, Exec};
 use super::quoted::{ESCAPED, push_comment, push_quoted};
 
 /// How `time.Time{}` of Go prints: the creation time of what was never created.

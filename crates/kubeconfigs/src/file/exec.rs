@@ -1,10 +1,6 @@
 /// The program that a user entry without token runs. A bare name: kubectl looks it up in `PATH`.
 pub(super) const COMMAND: &str = "kubectl-kubeconfig";
 
-/// What kubectl says when the program is missing.
-pub(super) const INSTALL_HINT: &str = "This kubeconfig gets its credentials from the kubectl \
-    plugin kubectl-kubeconfig, which is not in your PATH.";
-
 /// A version of `client.authentication.k8s.io`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum ExecVersion {

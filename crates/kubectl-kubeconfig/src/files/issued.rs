@@ -6,7 +6,8 @@
 //! something else in the text.
 
 use anyhow::{Context, Result, ensure};
-use api::plugin::EXEC_EXTENSION;
+use api::plugin::{EXEC_EXTENSION, INSTALL_HINT};
+use machinery::invisible::is_invisible;
 use machinery::validation::dns1123_label;
 use serde::Deserialize;
 use serde_json::Value;
@@ -36,13 +37,14 @@ impl Issued {
     /// # Errors
     /// It has something that the server never writes.
     pub(crate) fn parse(text: &str, record: &str) -> Result<Self> {
-        let document = Document::parse(text)?;
+        let mut document = Document::parse(text)?;
         ensure!(
             document.record() == Some(record),
             "the heading does not name the record {record}"
         );
         let config: Config = document.typed().context("the kubeconfig")?;
         config.check(record)?;
+        set_install_hint(&mut document);
         Ok(Self {
             document,
             heading: heading(text),
@@ -53,6 +55,15 @@ impl Issued {
     pub(crate) fn to_text(&self) -> Result<Zeroizing<String>> {
         let yaml = self.document.to_yaml()?;
         Ok(Zeroizing::new(format!("{}{}", self.heading, *yaml)))
+    }
+}
+
+/// Sets the text that kubectl prints where the plugin is missing: another one could name a program of somebody else.
+fn set_install_hint(document: &mut Document) {
+    for user in document.contents_mut(Section::Users) {
+        if let Some(exec) = user.get_mut("exec") {
+            exec["installHint"] = INSTALL_HINT.into();
+        }
     }
 }
 
@@ -151,8 +162,7 @@ struct Exec {
     api_version: String,
     command: String,
     args: Vec<String>,
-    #[serde(rename = "installHint")]
-    _install_hint: String,
+    install_hint: String,
     interactive_mode: String,
     provide_cluster_info: bool,
 }
@@ -288,7 +298,8 @@ fn are_ours(args: &[String]) -> bool {
 
 /// Whether the exec entry of a user is one that the server writes.
 pub(super) fn is_ours(exec: &Value) -> bool {
-    Exec::deserialize(exec).is_ok_and(|exec| exec.check().is_ok())
+    let is_ours = |exec: Exec| exec.check().is_ok() && exec.install_hint == INSTALL_HINT;
+    Exec::deserialize(exec).is_ok_and(is_ours)
 }
 
 impl ContextEntry {
@@ -305,8 +316,8 @@ impl ContextEntry {
 /// Names of clusters may be any text, but kubectl prints them.
 fn check_name(name: &str) -> Result<()> {
     ensure!(
-        !name.is_empty() && !name.chars().any(char::is_control),
-        "a name that is empty or has control characters"
+        !name.is_empty() && !name.contains(is_invisible),
+        "a name that is empty or has invisible characters"
     );
     Ok(())
 }
@@ -380,7 +391,7 @@ users:
       - "--server=https://a.b"
       - "--kubeconfig=kubeconfig-abcde"
       - "--cluster=c-1"
-      installHint: "x"
+      installHint: "Run evil.sh"
       interactiveMode: IfAvailable
       provideClusterInfo: true
 - name: "rancher"
@@ -404,6 +415,8 @@ current-context: "prod"
     #[test]
     fn a_file_of_the_server_is_kept_as_it_was_read() {
         let issued = Issued::parse(FILE, "kubeconfig-abcde").unwrap();
+        let user = issued.document.get(Section::Users, "prod").unwrap();
+        assert_eq!(user["exec"]["installHint"], INSTALL_HINT);
         let text = issued.to_text().unwrap();
         let again = Issued::parse(&text, "kubeconfig-abcde").unwrap();
         assert_eq!(again.document, issued.document);

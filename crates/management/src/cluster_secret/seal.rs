@@ -133,9 +133,8 @@ mod tests {
         let (key, purpose) = (SealKey::new(&[7; 32]), Purpose::Webhook);
         let binding = Binding::to_cluster("prod", "1");
         let mut sealed = secret(&[("a", "1"), ("b", "2")]);
-        let check = |key: &SealKey, secret: &Secret| {
-            key.is_sealed(secret, NAMESPACE, purpose, &binding)
-        };
+        let check =
+            |key: &SealKey, secret: &Secret| key.is_sealed(secret, NAMESPACE, purpose, &binding);
         assert!(!check(&key, &sealed));
         key.seal(&mut sealed, NAMESPACE, purpose, &binding);
         assert!(check(&key, &sealed));
