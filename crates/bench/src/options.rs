@@ -51,6 +51,8 @@ pub(crate) struct Options {
 pub(crate) enum Group {
     /// Creates by one client and by many
     Create,
+    /// Creates of files with many clusters
+    Files,
     /// Gets of single records
     Get,
     /// Lists of all records, in each form, and of few

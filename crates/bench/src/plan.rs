@@ -6,6 +6,7 @@
 
 mod cluster;
 mod creates;
+mod files;
 mod gateway;
 mod hosts;
 mod reads;
@@ -61,11 +62,15 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     bench.register().await?;
     let reviews = bench.reviews().await?;
     let (gateway, missing) = bench.gateway().await?;
+    let files = bench.files().await?;
     let starts = starts::rows(empty, full, used);
     let (hosts, left_out) = hosts::measure(options, folder.path()).await?;
     Ok(Report {
         heading: heading(options),
-        rows: [creates, reads, watches, reviews, gateway, starts, hosts].concat(),
+        rows: [
+            creates, files, reads, watches, reviews, gateway, starts, hosts,
+        ]
+        .concat(),
         notes: [missing, left_out, notes()].concat(),
     })
 }
@@ -156,6 +161,7 @@ fn notes() -> Vec<String> {
     [
         "limit  measured in this run: a bare hyper server over the same TLS that sends as many bytes from memory (get, list),",
         "       answers after a shared fdatasync of 4 KiB for each waiting request (create), or broadcasts shared bytes (watch);",
+        "       for files of many clusters the same files with one token for all clusters (setting kubeconfig-shared-token-above);",
         "       for the gateway another proxy, in turns with it, to the same bare server. HAProxy checks no token and knows no user,",
         "       and its tunnel is one of TCP;",
         "       for records in etcd as many raw puts of as many bytes into the same member, which flushes each to the disk;",

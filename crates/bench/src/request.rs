@@ -31,9 +31,19 @@ pub(crate) fn upgrade(endpoint: &Endpoint, path: &str) -> Bytes {
 
 /// A POST of JSON.
 pub(crate) fn post(endpoint: &Endpoint, path: &str, body: &str) -> Bytes {
+    with_body(endpoint, "POST", path, JSON, body)
+}
+
+/// A JSON merge patch.
+pub(crate) fn patch(endpoint: &Endpoint, path: &str, body: &str) -> Bytes {
+    let media_type = "application/merge-patch+json";
+    with_body(endpoint, "PATCH", path, media_type, body)
+}
+
+fn with_body(endpoint: &Endpoint, method: &str, path: &str, media_type: &str, body: &str) -> Bytes {
     format!(
-        "POST {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\nAccept: {JSON}\r\n\
-         Content-Type: {JSON}\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\nAccept: {JSON}\r\n\
+         Content-Type: {media_type}\r\nContent-Length: {}\r\n\r\n{body}",
         endpoint.authority(),
         body.len(),
     )

@@ -17,7 +17,7 @@ use crate::server::{KUBECONFIGS, User};
 /// Its id.
 pub(super) const CLUSTER: &str = "bench";
 
-const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+pub(super) const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 impl Bench<'_> {
     /// Makes it, and lets alice use it.
@@ -43,18 +43,23 @@ impl Bench<'_> {
             "rules": [{"apiGroups": ["management.cattle.io"], "resources": ["clusters"],
                 "resourceNames": [CLUSTER], "verbs": ["get"]}],
         });
-        let group = "rbac.authorization.k8s.io";
-        let binding = json!({
-            "metadata": {"name": CLUSTER},
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": CLUSTER},
-            "subjects": [{"apiGroup": group, "kind": "User", "name": "alice"}],
-        });
         let secrets = format!("/api/v1/namespaces/{namespace}/secrets");
         self.make(&secrets, &secret).await?;
         self.make("/apis/management.cattle.io/v3/clusters", &cluster)
             .await?;
         self.bind()?;
         self.make(&format!("{RBAC}/clusterroles"), &role).await?;
+        self.bind_alice(CLUSTER).await
+    }
+
+    /// Gives alice a ClusterRole, by a binding of the same name.
+    pub(super) async fn bind_alice(&self, role: &str) -> anyhow::Result<()> {
+        let group = "rbac.authorization.k8s.io";
+        let binding = json!({
+            "metadata": {"name": role},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": "alice"}],
+        });
         self.make(&format!("{RBAC}/clusterrolebindings"), &binding)
             .await
     }
@@ -105,7 +110,8 @@ impl Bench<'_> {
         Ok(output)
     }
 
-    async fn make(&self, path: &str, object: &Value) -> anyhow::Result<()> {
+    /// Makes an object as the administrator.
+    pub(super) async fn make(&self, path: &str, object: &Value) -> anyhow::Result<()> {
         let endpoint = self.server.endpoint(User::Admin)?;
         let request = request::post(&endpoint, path, &object.to_string());
         let made = Connection::open(&endpoint).await?.send(&request).await;

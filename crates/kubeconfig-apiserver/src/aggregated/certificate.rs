@@ -128,7 +128,7 @@ async fn managed(
         api_service: API_SERVICE.to_owned(),
     };
     let seal = ServingSeal {
-        keyring: Arc::new(seal.keyring()?),
+        keyring: Arc::new(seal.of_host()?),
         sealing: seal.sealing.clone(),
     };
     let serving = Serving::new(host.clone(), Arc::clone(clock), &options, seal);

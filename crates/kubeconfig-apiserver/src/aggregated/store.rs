@@ -90,16 +90,24 @@ impl Seal {
         });
     }
 
+    /// The keys of what is in the host, wherever the records are.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub(super) fn of_host(&self) -> Result<Keyring> {
+        let keyring = Keyring::of_key(self.key.expose());
+        keyring.context("the encryption key cannot be used")
+    }
+
     /// The keys of the records.
     ///
     /// # Errors
     /// The file is invalid.
-    pub(super) fn keyring(&self) -> Result<Keyring> {
-        let keyring = match &self.file {
-            None => Keyring::of_key(self.key.expose()),
-            Some(file) => Keyring::load(file),
+    fn of_records(&self) -> Result<Keyring> {
+        let Some(file) = &self.file else {
+            return self.of_host();
         };
-        keyring.context("the encryption keys cannot be used")
+        Keyring::load(file).context("the encryption keys cannot be used")
     }
 }
 
@@ -132,7 +140,7 @@ async fn in_host(
     let (running, stop) = (Arc::clone(&records), tasks.stop());
     tasks.spawn("records", async move { running.run(stop).await });
     let all = vec![ALL.to_owned()];
-    let sealed = Sealed::new(Arc::clone(&records) as _, seal.keyring()?, all);
+    let sealed = Sealed::new(Arc::clone(&records) as _, seal.of_records()?, all);
     let sealed = Arc::new(sealed);
     seal_once(&sealed, &seal.sealing, sealing::HOST_STORE).await?;
     Ok(Backend {
@@ -143,7 +151,7 @@ async fn in_host(
 }
 
 async fn in_etcd(args: &EtcdArgs, (seal, tasks): (&Seal, &Tasks)) -> Result<Backend> {
-    let keyring = seal.keyring()?;
+    let keyring = seal.of_records()?;
     let etcd = Etcd::open(&EtcdOptions {
         endpoints: args.etcd_endpoints.clone(),
         prefix: args.etcd_prefix.clone(),

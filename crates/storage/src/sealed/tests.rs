@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use tempfile::TempDir;
 
 use super::{KeyInUse, Keyring, KeyringError, Resealed, Sealed};
@@ -205,6 +206,15 @@ async fn put_back(inner: &dyn Store, at: &str, bytes: Bytes) -> Revision {
     .expect("it is written")
 }
 
+/// Writes more values than a window holds.
+async fn write_a_window(store: &dyn Store) {
+    let writes = (0..1100).map(async |number| {
+        let other = key(&format!("/g/r/other-{number}"));
+        store.create(&other, text("x")).await.expect("it is free");
+    });
+    join_all(writes).await;
+}
+
 async fn seen_by_all(store: &Sealed, at: &str) -> Vec<Bytes> {
     let got = value(store, at).await.unwrap_or_default();
     let page = store
@@ -265,10 +275,7 @@ async fn what_was_deleted_or_replaced_cannot_be_put_back() {
         assert!(seen.events.len() > 2);
         assert_eq!(seen_by_all(&started, at).await, none, "after a restart");
     }
-    for number in 0..20 {
-        let other = key(&format!("/g/r/other-{number}"));
-        running.create(&other, text("x")).await.expect("it is free");
-    }
+    write_a_window(&running).await;
     put_back(&*inner, at, two).await;
     let ignorant = bound(&inner, home.path());
     assert_eq!(
@@ -279,14 +286,43 @@ async fn what_was_deleted_or_replaced_cannot_be_put_back() {
 }
 
 #[tokio::test]
+async fn every_value_of_many_writers_at_once_is_readable_from_its_first_write() {
+    const EACH: u64 = 200;
+    let home = home();
+    let (inner, _) = pair(home.path(), &[KEY_A]);
+    let replicas = [bound(&inner, home.path()), bound(&inner, home.path())];
+    let reader = bound(&inner, home.path());
+    let start = reader.current_revision().await.expect("it answers");
+    let mut watch = reader.watch(start).await.expect("it is kept");
+    let names = (0..2 * EACH).map(|number| key(&format!("/g/r/{number}")));
+    let writes = names.zip(replicas.iter().cycle());
+    let writes = writes.map(|(at, store)| async move {
+        store.create(&at, text("x")).await.expect("it is free");
+    });
+    join_all(writes).await;
+    let mut seen = Vec::new();
+    while (seen.len() as u64) < 2 * EACH {
+        let batch = watch
+            .next()
+            .await
+            .expect("it goes on")
+            .expect("it is sound");
+        for event in batch.events {
+            match event.change {
+                Change::Put(value) => seen.push(value),
+                Change::Deleted => panic!("nobody deletes"),
+            }
+        }
+    }
+    assert!(seen.iter().all(|value| value == "x"), "{seen:?}");
+}
+
+#[tokio::test]
 async fn a_value_that_others_overtook_is_sealed_again() {
     let home = home();
     let (inner, _) = pair(home.path(), &[KEY_A]);
     let (late, at) = (bound(&inner, home.path()), "/g/r/n");
-    for number in 0..50 {
-        let other = key(&format!("/g/r/other-{number}"));
-        inner.create(&other, text("x")).await.expect("it is free");
-    }
+    write_a_window(&*inner).await;
     // It knows nothing of those writes.
     let created = late.create(&key(at), text("1")).await.expect("it is free");
     let found = inner
