@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for some seconds, one after the other, with other inputs each time.
+# Runs every fuzz target for some seconds, as many at once as there are processors, with other inputs each time, and tells how many.
 #
 #   hack/fuzz.sh            # ten minutes each
 #   hack/fuzz.sh 60         # a minute each
@@ -17,5 +17,5 @@ for package in "${packages[@]}"; do
   # In fuzz all tests are targets; elsewhere their names say so.
   only=fuzz
   [[ $package == fuzz ]] && only=$filter
-  nice -n 19 cargo test --package "$package" "$only" -- --test-threads=1
+  nice -n 19 cargo test --package "$package" "$only" -- --test-threads="$(nproc)" --nocapture
 done

@@ -30,6 +30,11 @@ impl Corpus {
         }
     }
 
+    /// The number of inputs that are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.inputs.len()
+    }
+
     /// Any input.
     pub(crate) fn pick(&self, random: &mut StdRng) -> &[u8] {
         match self.inputs.len() {

@@ -81,6 +81,17 @@ impl Target<'_> {
             corpus.offer(input, outcome);
             count += 1;
         }
+        if limit.is_some() {
+            self.say(&format!("{count} inputs, {} kept", corpus.len()));
+        }
+    }
+
+    #[expect(
+        clippy::print_stderr,
+        reason = "hack/fuzz.sh shows what a long run came to"
+    )]
+    fn say(&self, text: &str) {
+        eprintln!("fuzz: {}: {text}", self.name);
     }
 
     #[expect(

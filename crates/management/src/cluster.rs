@@ -111,6 +111,7 @@ impl Resource for Clusters {
             true => ErrorList::new(),
             false => check_names(cluster, cluster.spec.local_cluster_auth_endpoint.as_ref()),
         };
+        errors.extend(check_status(cluster, live));
         errors.extend(check_references(cluster, live, &spec));
         if let Some(downloads) = &cluster.spec.downloads {
             let path = spec.child("downloads").child("adminGroup");
@@ -144,6 +145,16 @@ fn has_same_names(live: &Cluster, cluster: &Cluster) -> bool {
     let (live, new) = (&live.spec, &cluster.spec);
     live.display_name == new.display_name
         && live.local_cluster_auth_endpoint == new.local_cluster_auth_endpoint
+}
+
+/// Returns the problem with the authorities in the status, which are written into files. Those that an older version took can stay.
+fn check_status(cluster: &Cluster, live: Option<&Cluster>) -> Option<field::Error> {
+    let authorities = &cluster.status.ca_cert;
+    if live.is_some_and(|live| live.status.ca_cert == *authorities) {
+        return None;
+    }
+    let path = Path::root("status").child("caCert");
+    connection::check_authorities(authorities, &path)
 }
 
 /// Returns the problems with the Secrets that a cluster names.
@@ -191,7 +202,25 @@ impl ObjectCheck for MayGet {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn the_authorities_of_a_status_are_certificates() {
+        let cluster = |ca: &str| -> Cluster {
+            serde_json::from_value(json!({ "status": { "caCert": ca } })).unwrap()
+        };
+        let fault = |ca: &str, live: Option<&str>| {
+            let live = live.map(cluster);
+            check_status(&cluster(ca), live.as_ref()).map(|error| error.to_string())
+        };
+        let why = "status.caCert: Invalid value: must be base64 of PEM-encoded X.509 certificates";
+        assert_eq!(fault("", None), None);
+        assert_eq!(fault("?", None).as_deref(), Some(why));
+        assert_eq!(fault("?", Some("")).as_deref(), Some(why));
+        assert_eq!(fault("?", Some("?")), None);
+    }
 
     #[test]
     fn the_admin_group_is_none_that_kubernetes_reserves() {
