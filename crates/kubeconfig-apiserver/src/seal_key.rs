@@ -1,9 +1,13 @@
 //! The key of the seals on Secrets of clusters, which is derived from the encryption key in the host.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use host::sealing::{NAME, Sealing, SealingKey};
+use k8s_openapi::Resource;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::Client;
 use management::cluster_secret::SealKey;
+
+use crate::cluster::client::told;
 
 /// The purpose of the key, for its derivation.
 const PURPOSE: &[u8] = b"kubeconfig-apiserver secrets of clusters v1";
@@ -16,6 +20,26 @@ pub(crate) fn seal_key(key: &SealingKey) -> Result<SealKey> {
     let derived = key.derive(PURPOSE);
     let derived = derived.context("the key of the seals cannot be derived")?;
     Ok(SealKey::new(&derived))
+}
+
+/// The key of the server in a namespace of a host, for who writes a Secret that needs a seal; `None` at a standalone server, where none does.
+///
+/// # Errors
+/// No server was started in this namespace of the host, or as for [`find`].
+pub(crate) async fn of_server(client: &Client, namespace: &str) -> Result<Option<SealKey>> {
+    let found = find(client, namespace).await?;
+    if found.is_none() && is_host(client).await? {
+        bail!(
+            "no kubeconfig-apiserver was started in namespace {namespace}: give the right one by --namespace, or start it first"
+        );
+    }
+    Ok(found)
+}
+
+/// Whether API servers can be behind this one, which a standalone server has not.
+async fn is_host(client: &Client) -> Result<bool> {
+    let groups = client.list_api_groups().await.map_err(told)?.groups;
+    Ok(groups.iter().any(|group| group.name == APIService::GROUP))
 }
 
 /// The key of the aggregated server in a namespace; `None` where no such server was started there, as in a standalone one.

@@ -33,20 +33,17 @@ enum State {
 }
 
 /// Writes bindings.
-struct Binder {
+struct Binder<'a> {
+    server: &'a Server,
     secrets: Api<Secret>,
-    namespace: String,
-    /// What seals Secrets, where they need it.
-    seal: Option<SealKey>,
 }
 
 /// Runs the command.
 pub(super) async fn run(server: &Server, args: &BindArgs) -> Result<()> {
     let all = records::all(server).await?;
     let binder = Binder {
+        server,
         secrets: Api::namespaced(server.client.clone(), &server.namespace),
-        namespace: server.namespace.clone(),
-        seal: seal_key::find(&server.client, &server.namespace).await?,
     };
     let Some(name) = &args.name else {
         return binder.bind_all(&all).await;
@@ -58,7 +55,7 @@ pub(super) async fn run(server: &Server, args: &BindArgs) -> Result<()> {
     Ok(())
 }
 
-impl Binder {
+impl Binder<'_> {
     /// Binds the Secrets of all clusters that have no binding.
     async fn bind_all(&self, all: &[records::Record]) -> Result<()> {
         let mut failed = Vec::new();
@@ -84,8 +81,9 @@ impl Binder {
             let wanted = Binding::of(cluster, purpose);
             let state = state(found.as_ref(), purpose, &wanted);
             number += usize::from(state != State::Absent);
-            let Some(secret) = found else { continue };
-            if !self.is_genuine(&secret, purpose) {
+            let Some(mut secret) = found else { continue };
+            let key = self.seal_key(purpose).await?;
+            if !self.is_genuine(&secret, purpose, key.as_ref()) {
                 bail!(unsealed(cluster, &name));
             }
             match state {
@@ -95,7 +93,11 @@ impl Binder {
                     bail!(refusal(cluster, &name));
                 }
                 State::Unbound | State::BoundElsewhere => {
-                    let written = self.write(secret, purpose, &wanted).await;
+                    secret.metadata.annotations = Some(wanted.annotations());
+                    if let Some(key) = key {
+                        key.seal(&mut secret, &self.server.namespace, purpose, &wanted);
+                    }
+                    let written = self.write(secret).await;
                     written.with_context(|| format!("Secret {name} cannot be bound"))?;
                     say(format_args!(
                         "here: Secret {name} bound to cluster {}",
@@ -110,21 +112,26 @@ impl Binder {
         Ok(number)
     }
 
-    /// Whether a Secret that needs a seal has one, for whatever it is bound to.
-    fn is_genuine(&self, secret: &Secret, purpose: Purpose) -> bool {
-        let Some(key) = self.seal.as_ref().filter(|_| purpose.is_sealed()) else {
-            return true;
-        };
-        let bound = Binding::read(&secret.metadata, purpose);
-        bound.is_some_and(|bound| key.is_sealed(secret, &self.namespace, purpose, &bound))
+    /// The key that seals Secrets of this purpose; `None` where they need no seal.
+    async fn seal_key(&self, purpose: Purpose) -> Result<Option<SealKey>> {
+        match purpose.is_sealed() {
+            true => seal_key::of_server(&self.server.client, &self.server.namespace).await,
+            false => Ok(None),
+        }
     }
 
-    /// Adds the annotations, unless the Secret has changed since it was read.
-    async fn write(&self, mut secret: Secret, purpose: Purpose, binding: &Binding) -> Result<()> {
-        secret.metadata.annotations = Some(binding.annotations());
-        if let Some(key) = self.seal.as_ref().filter(|_| purpose.is_sealed()) {
-            key.seal(&mut secret, &self.namespace, purpose, binding);
-        }
+    /// Whether a Secret has the seal that it needs, for whatever it is bound to.
+    fn is_genuine(&self, secret: &Secret, purpose: Purpose, key: Option<&SealKey>) -> bool {
+        let Some(key) = key else {
+            return true;
+        };
+        let namespace = &self.server.namespace;
+        let bound = Binding::read(&secret.metadata, purpose);
+        bound.is_some_and(|bound| key.is_sealed(secret, namespace, purpose, &bound))
+    }
+
+    /// Writes the annotations, unless the Secret has changed since it was read.
+    async fn write(&self, secret: Secret) -> Result<()> {
         let metadata = secret.metadata;
         let patch = json!({ "metadata": {
             "resourceVersion": metadata.resource_version,

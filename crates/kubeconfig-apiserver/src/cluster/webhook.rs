@@ -56,7 +56,7 @@ pub(super) async fn run(server: &Server, args: &WebhookArgs) -> Result<()> {
             token: token.clone(),
             binding,
             namespace: server.namespace.clone(),
-            seal: seal_key::find(&server.client, &server.namespace).await?,
+            seal: seal_key::of_server(&server.client, &server.namespace).await?,
         },
     )
     .await

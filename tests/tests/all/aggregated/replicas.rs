@@ -72,7 +72,18 @@ fn storm(store: &str, options: &HostOptions, etcd: Option<&mut EtcdCluster>) {
     let summary = history.check(&host, &logs, &faults);
     let read = readings.check_failures(&faults);
     let revoked = tokens::revoke(&host);
+    every_record_was_readable(&host);
     println!("store {store}: {summary}\nby token at each replica: {read}\n{spread}\n{revoked}");
+}
+
+/// No replica met a record that it could not read, not even for a moment.
+#[track_caller]
+fn every_record_was_readable(host: &Host) {
+    for replica in &host.replicas {
+        let log = replica.log().unwrap();
+        let complaint = log.lines().find(|line| line.contains("cannot be read"));
+        assert_eq!(complaint, None);
+    }
 }
 
 /// What the watches saw, and what went wrong meanwhile.

@@ -40,6 +40,7 @@ pub(super) fn planted_credentials_are_not_used(host: &Host, mallory: &Client) {
     command_for_administrators_says_so(host);
     binding_it_is_refused(host);
 
+    without_the_server_nothing_is_made(host);
     let made = webhook(host, "planted");
     opens(host, &made);
     never_opens(host, OWN);
@@ -129,6 +130,15 @@ fn binding_it_is_refused(host: &Host) {
         );
         assert!(outcome.stderr.contains(&expected), "{}", outcome.stderr);
     }
+}
+
+#[track_caller]
+fn without_the_server_nothing_is_made(host: &Host) {
+    let server = format!("--server-url={}", host.gateway_url());
+    let outcome = cluster(host, &["webhook", "planted", &server, "--namespace=default"]);
+    let expected = "error: no kubeconfig-apiserver was started in namespace default: give the right one by --namespace, or start it first\n";
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (1, expected));
+    assert_eq!(outcome.stdout, "");
 }
 
 /// A new credential, as an administrator makes it.
