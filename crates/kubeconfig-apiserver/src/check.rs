@@ -51,6 +51,11 @@ async fn look(args: &CheckArgs) -> Result<Report> {
     let host = connect(args).await?;
     let mut report = Report::default();
     let clock = clocks::check(&host, &SystemClock, &mut report).await?;
+    if !client::is_host(&host).await? {
+        bail!(
+            "the file leads to an API server that has no others behind it, such as a standalone kubeconfig-apiserver: give the file of the host cluster by --host-kubeconfig"
+        );
+    }
     let scene = Scene::look(host, args, clock, &mut report).await;
     registration::check(&scene, &mut report);
     certificates::check(&scene, &mut report).await;

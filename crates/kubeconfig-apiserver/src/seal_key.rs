@@ -2,12 +2,10 @@
 
 use anyhow::{Context, Result, bail};
 use host::sealing::{NAME, Sealing, SealingKey};
-use k8s_openapi::Resource;
-use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::Client;
 use management::cluster_secret::SealKey;
 
-use crate::cluster::client::told;
+use crate::cluster::client::is_host;
 
 /// The purpose of the key, for its derivation.
 const PURPOSE: &[u8] = b"kubeconfig-apiserver secrets of clusters v1";
@@ -34,12 +32,6 @@ pub(crate) async fn of_server(client: &Client, namespace: &str) -> Result<Option
         );
     }
     Ok(found)
-}
-
-/// Whether API servers can be behind this one, which a standalone server has not.
-async fn is_host(client: &Client) -> Result<bool> {
-    let groups = client.list_api_groups().await.map_err(told)?.groups;
-    Ok(groups.iter().any(|group| group.name == APIService::GROUP))
 }
 
 /// The key of the aggregated server in a namespace; `None` where no such server was started there, as in a standalone one.

@@ -57,6 +57,13 @@ impl UserFile<'_> {
 
     /// The certificate in the file, if it is still good.
     fn present(&self, data: &DataDir, authority: &Authority) -> Result<Option<Pair>> {
+        // It is written anew, and private then. The folder kept others out, unless they were let in on purpose.
+        if let Err(problem) = data.check_private(self.file) {
+            tracing::warn!(
+                problem = format!("{problem:#}"),
+                "a file with the key of a user was not private"
+            );
+        }
         let Some(bytes) = data.read(self.file)? else {
             return Ok(None);
         };

@@ -3,8 +3,8 @@
 mod installation;
 mod server;
 
-use e2e::poll;
 use e2e::program::{self, Outcome};
+use e2e::{Server, poll};
 use serde_json::{Value, json};
 
 use installation::{Installation, LIMIT, NAME};
@@ -71,6 +71,18 @@ fn a_host_that_is_not_reached_is_told_in_a_line() {
     assert_eq!(
         answer.stderr,
         "error: no file leads to the host cluster: set --host-kubeconfig or KUBECONFIG: cannot read /nowhere: No such file or directory (os error 2)\n"
+    );
+}
+
+#[test]
+fn a_standalone_server_is_no_host() {
+    let server = Server::start().unwrap();
+    let file = server.kubeconfig("admin").display().to_string();
+    let answer = program::run(&["check", "--host-kubeconfig", &file]).unwrap();
+    assert_eq!((answer.code, answer.stdout.as_str()), (1, ""));
+    assert_eq!(
+        answer.stderr,
+        "error: the file leads to an API server that has no others behind it, such as a standalone kubeconfig-apiserver: give the file of the host cluster by --host-kubeconfig\n"
     );
 }
 
@@ -272,7 +284,7 @@ fn broken_surroundings(on: &Installation) {
         }),
     );
     on.check_says(&[
-        "problem  cluster lost has no Secret cluster-lost-gateway, so the server does not use it  → run kubeconfig-apiserver cluster add or cluster bind: docs/clusters.md",
+        "problem  cluster lost has no Secret cluster-lost-gateway, so the server does not use it  → run kubeconfig-apiserver cluster add, cluster bind or cluster webhook: docs/clusters.md",
     ]);
     on.delete(&format!("{clusters}/lost"));
 }

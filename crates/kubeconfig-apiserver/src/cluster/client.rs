@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow};
+use k8s_openapi::Resource;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
@@ -56,6 +58,12 @@ pub(crate) async fn config(file: Kubeconfig, context: Option<&str>) -> Result<Co
     // A command tells at once what is wrong; the library would try again for minutes.
     config.default_retry = false;
     Ok(config)
+}
+
+/// Whether other API servers can be behind this one. None can be behind a standalone server.
+pub(crate) async fn is_host(client: &Client) -> Result<bool> {
+    let groups = client.list_api_groups().await.map_err(told)?.groups;
+    Ok(groups.iter().any(|group| group.name == APIService::GROUP))
 }
 
 /// A failure in the words of the server, or of what lies deepest where there was no answer.

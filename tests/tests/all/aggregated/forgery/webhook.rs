@@ -135,7 +135,10 @@ fn binding_it_is_refused(host: &Host) {
 #[track_caller]
 fn without_the_server_nothing_is_made(host: &Host) {
     let server = format!("--server-url={}", host.gateway_url());
-    let outcome = cluster(host, &["webhook", "planted", &server, "--namespace=default"]);
+    let outcome = cluster(
+        host,
+        &["webhook", "planted", &server, "--namespace=default"],
+    );
     let expected = "error: no kubeconfig-apiserver was started in namespace default: give the right one by --namespace, or start it first\n";
     assert_eq!((outcome.code, outcome.stderr.as_str()), (1, expected));
     assert_eq!(outcome.stdout, "");
