@@ -68,8 +68,8 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Runs all by itself: certificates, users, roles and data live in one folder.
     ///
-    /// The first start makes everything that is missing: a CA, certificates, keys, default settings and roles, and
-    /// DIR/admin.kubeconfig for the administrator. Try it:
+    /// The first start makes everything that is missing: a CA, certificates, keys, default settings
+    /// and roles, and DIR/admin.kubeconfig for the administrator. Try it:
     ///
     ///   kubeconfig-apiserver standalone --data-dir ./data --demo
     ///   kubectl --kubeconfig ./data/alice.kubeconfig api-resources
@@ -100,8 +100,8 @@ pub(crate) enum Command {
     /// Lists, rotates and replaces the keys of a running server.
     ///
     /// Each command is a request to the server as the user of a kubeconfig file, who must be an
-    /// administrator there. One request is enough for all replicas. docs/emergency.md says which command is for which
-    /// emergency.
+    /// administrator there. One request is enough for all replicas. docs/emergency.md says which
+    /// command is for which emergency.
     ///
     ///   export KUBECONFIG=./data/admin.kubeconfig
     ///   kubeconfig-apiserver keys list
@@ -111,11 +111,12 @@ pub(crate) enum Command {
 
     /// Looks at an installation in a host cluster and says what is wrong and what to do.
     ///
-    /// Changes nothing. Prints one line for each finding: `ok`, `warning` or `problem`, what was found, and after an
-    /// arrow what to do. Ends with code 1 if there is a problem. Run it as an administrator of the host:
+    /// Changes nothing. Prints one line for each finding: `ok`, `warning` or `problem`, what was
+    /// found, and after an arrow what to do. Ends with code 1 if there is a problem. Run it as an
+    /// administrator of the host:
     ///
     ///   kubeconfig-apiserver check
-    ///   kubeconfig-apiserver check --host-kubeconfig ~/host.kubeconfig -n tools --service kubeconfigs -o json
+    ///   kubeconfig-apiserver check --host-kubeconfig ~/host.kubeconfig -n tools --service kubeconfigs
     #[command(verbatim_doc_comment)]
     Check(CheckArgs),
 }
@@ -148,4 +149,31 @@ pub(crate) struct StandaloneArgs {
 
     #[command(flatten)]
     pub(crate) zone: ZoneArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::*;
+
+    #[test]
+    fn help_is_shown_as_it_is_written() {
+        let mut root = Args::command();
+        root.build();
+        for command in root.get_subcommands() {
+            fits(command);
+            command.get_subcommands().for_each(fits);
+        }
+    }
+
+    /// Checks that each line is narrower than `max_term_width`. Texts without examples are wrapped there.
+    #[track_caller]
+    fn fits(command: &Command) {
+        let about = command.get_long_about().map(ToString::to_string);
+        let about = about.filter(|about| about.contains("\n  "));
+        let about = about.unwrap_or_default();
+        let widest = about.lines().map(str::len).max();
+        assert!(widest < Some(100), "{}: {about}", command.get_name());
+    }
 }

@@ -30,7 +30,7 @@ pub(crate) enum ClusterCommand {
     /// Registers a real cluster, or renews its credential.
     ///
     /// Makes a ServiceAccount in the cluster that may impersonate users and nothing else, takes a
-    /// token for it, keeps the token as a sealed Secret in the server and writes the Cluster object.
+    /// token for it, keeps the token in a Secret of the server and writes the Cluster object.
     /// Run again, it changes what differs and takes a new token.
     ///
     ///   kubeconfig-apiserver cluster add prod --from ~/prod.kubeconfig --display-name Production
@@ -53,13 +53,18 @@ pub(crate) enum ClusterCommand {
 
     /// Binds the Secrets of a cluster to it, and the gateway's credential to its connection.
     ///
-    /// The gateway sends the credential of a cluster to the server, with the certificate authorities, TLS server name and proxy that the
-    /// Secret is bound to, and nowhere else. `add` binds the Secret that it writes. This command is for Secrets that were made in another
-    /// way or by an older version, and for a connection that was changed on purpose; then it asks for the digest of the new connection.
+    /// The gateway sends the credential of a cluster to the server, with the certificate
+    /// authorities, TLS server name and proxy that the Secret is bound to, and nowhere else. `add`
+    /// binds the Secret that it writes. This command is for Secrets that were made in another way
+    /// or by an older version, and for a connection that was changed on purpose; then it asks for
+    /// the digest of the new connection.
     ///
     ///   kubeconfig-apiserver cluster bind prod
     ///   kubeconfig-apiserver cluster bind --all
-    #[command(verbatim_doc_comment)]
+    #[command(
+        verbatim_doc_comment,
+        override_usage = "kubeconfig-apiserver cluster bind [OPTIONS] <NAME | --all>"
+    )]
     Bind(BindArgs),
 
     /// Prints the clusters, whether they are reached, and how long their credentials last.
@@ -67,8 +72,9 @@ pub(crate) enum ClusterCommand {
 
     /// Prints the configuration by which a cluster asks this server whether a token counts.
     ///
-    /// For the flag --authentication-token-webhook-config-file of the cluster's kube-apiserver. It holds a credential that is
-    /// shown this once; run again, the command makes a new one, and the old one counts until it is revoked.
+    /// For the flag --authentication-token-webhook-config-file of the cluster's kube-apiserver. It
+    /// holds a credential that is shown this once; run again, the command makes a new one, and the
+    /// old one counts until the run after that or --revoke-previous.
     ///
     ///   kubeconfig-apiserver cluster webhook prod > webhook.yaml
     #[command(verbatim_doc_comment)]
