@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use apiserver::registry::Registry;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use machinery::meta::Time;
+use machinery::meta::{Object, Time};
 use serde_json::{Value, json};
 use tokens::cluster_credential::{AUDIENCES_KEY, HASH_KEY};
 use tokens::minter::Order;
@@ -208,13 +209,16 @@ async fn forged_tokens_look_like_any_other_bad_one() {
 /// What ends a token.
 enum End {
     DeleteToken,
+    FinalizeToken,
     DisableToken,
     DeleteKubeconfig,
     FinalizeKubeconfig,
     SuspendKubeconfig,
     ForgetToken,
     DeleteUser,
+    FinalizeUser,
     DisableUser,
+    FinalizeCluster,
     LoseAccess,
 }
 
@@ -222,13 +226,16 @@ enum End {
 async fn every_revocation_shows_in_the_next_answer() {
     for end in [
         End::DeleteToken,
+        End::FinalizeToken,
         End::DisableToken,
         End::DeleteKubeconfig,
         End::FinalizeKubeconfig,
         End::SuspendKubeconfig,
         End::ForgetToken,
         End::DeleteUser,
+        End::FinalizeUser,
         End::DisableUser,
+        End::FinalizeCluster,
         End::LoseAccess,
     ] {
         let world = World::start().await;
@@ -276,14 +283,10 @@ async fn revoke(world: &World, token: &str, end: End) {
                 .await
         }
         End::DeleteKubeconfig => world.remove(kubeconfigs, ("", name)).await,
-        End::FinalizeKubeconfig => {
-            let now = Some(Time(seconds(0)));
-            world
-                .change(kubeconfigs, name, |record| {
-                    record.metadata.deletion_timestamp = now
-                })
-                .await;
-        }
+        End::FinalizeToken => being_deleted(world, tokens, token).await,
+        End::FinalizeKubeconfig => being_deleted(world, kubeconfigs, name).await,
+        End::FinalizeUser => being_deleted(world, users, "alice").await,
+        End::FinalizeCluster => being_deleted(world, &world.clusters, "c-a").await,
         End::SuspendKubeconfig => {
             world
                 .change(kubeconfigs, name, |record| {
@@ -306,6 +309,17 @@ async fn revoke(world: &World, token: &str, end: End) {
         }
         End::LoseAccess => world.access.store(Arc::new(access_to("c-b", &["get"]))),
     }
+}
+
+/// Begins a deletion, for which somebody's finalizer has not finished.
+async fn being_deleted<T: Object>(world: &World, registry: &Registry<T>, name: &str) {
+    world
+        .change(registry, name, |object| {
+            let metadata = object.metadata_mut();
+            metadata.finalizers = Some(vec!["example.com/hold".to_owned()]);
+            metadata.deletion_timestamp = Some(Time(seconds(0)));
+        })
+        .await;
 }
 
 fn segments(token: &str) -> [String; 3] {

@@ -278,3 +278,21 @@ async fn a_token_whose_record_is_too_old_is_invalid_whatever_it_says() {
         assert!(!counts().await, "{created:?}");
     }
 }
+
+/// A backup of before the limit was restored, and something wrote its records again.
+#[tokio::test]
+async fn a_token_that_was_issued_too_early_is_invalid_however_new_its_record_is() {
+    let world = World::start().await;
+    let token = world.mint_for("alice", &["c-a"], NOW).await;
+    world
+        .change(&world.tokens, &token.name, |record| {
+            record.metadata.creation_timestamp = Some(Time(seconds(20)));
+        })
+        .await;
+    let check = async || world.validity.check(&token.bearer, "c-a", seconds(30)).await;
+    assert!(check().await.is_ok());
+    world
+        .not_before
+        .store(Arc::new(NotBefore::Time(seconds(10))));
+    assert!(check().await.is_err());
+}
