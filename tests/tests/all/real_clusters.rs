@@ -3,7 +3,7 @@
 mod download;
 mod endpoints;
 mod faults;
-mod fleet;
+pub(crate) mod fleet;
 mod names;
 mod plugin;
 mod story;
