@@ -2,8 +2,6 @@
 //!
 //! Both name the same provider, where the user has a session.
 
-mod evil;
-
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -16,10 +14,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_cluster::Terminal;
 
+use crate::evil::Evil;
 use crate::oidc::start_with;
 use crate::record;
-
-use evil::Evil;
 
 /// Far beyond what anything here takes.
 const LIMIT: Duration = Duration::from_secs(60);

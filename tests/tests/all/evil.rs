@@ -21,7 +21,7 @@ struct State {
 }
 
 /// The server, until the test ends.
-pub(super) struct Evil {
+pub(crate) struct Evil {
     address: SocketAddr,
     ca: String,
     state: Arc<Mutex<State>>,
@@ -29,7 +29,7 @@ pub(super) struct Evil {
 
 impl Evil {
     /// Serves this login document.
-    pub(super) fn start(document: Value) -> Self {
+    pub(crate) fn start(document: Value) -> Self {
         let (tls, ca) = tls();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let evil = Self {
@@ -49,25 +49,25 @@ impl Evil {
         evil
     }
 
-    pub(super) fn serve(&self, document: Value) {
+    pub(crate) fn serve(&self, document: Value) {
         self.state.lock().unwrap().document = document;
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    pub(super) fn ca_data(&self) -> String {
+    pub(crate) fn ca_data(&self) -> String {
         STANDARD.encode(&self.ca)
     }
 
     /// `METHOD PATH` of each request.
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.state.lock().unwrap().asked.clone()
     }
 
     /// The bearer token of each request that had one, and the header that binds it.
-    pub(super) fn received(&self) -> Vec<[String; 2]> {
+    pub(crate) fn received(&self) -> Vec<[String; 2]> {
         self.state.lock().unwrap().received.clone()
     }
 }
