@@ -8,6 +8,7 @@ mod forgery;
 mod keys;
 mod logins;
 mod neighbour;
+mod redirects;
 mod references;
 mod replicas;
 mod service_accounts;
