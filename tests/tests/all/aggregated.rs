@@ -6,6 +6,7 @@ mod downloads;
 mod fail_closed;
 mod forgery;
 mod keys;
+mod login_replay;
 mod logins;
 mod neighbour;
 mod redirects;
