@@ -4,7 +4,7 @@ mod download;
 mod endpoints;
 mod faults;
 pub(crate) mod fleet;
-mod names;
+pub(crate) mod names;
 mod plugin;
 mod story;
 mod streams;
