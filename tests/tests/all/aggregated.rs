@@ -8,6 +8,7 @@ mod forgery;
 mod keys;
 mod login_replay;
 mod logins;
+mod merge;
 mod names;
 mod neighbour;
 mod redirects;

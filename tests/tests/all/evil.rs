@@ -1,9 +1,9 @@
-//! A hostile server: it serves any login document, believes every token and keeps what it receives.
+//! A hostile server: it serves any login document, believes every token, creates any kubeconfig and keeps what it receives.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::{mem, thread};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Default)]
 struct State {
     document: Value,
+    created: Value,
     asked: Vec<String>,
     received: Vec<[String; 2]>,
 }
@@ -53,6 +54,16 @@ impl Evil {
         self.state.lock().unwrap().document = document;
     }
 
+    /// Answers each creation of a kubeconfig so.
+    pub(crate) fn create(&self, record: Value) {
+        self.state.lock().unwrap().created = record;
+    }
+
+    /// The CA that vouches for it, PEM.
+    pub(crate) fn ca(&self) -> &str {
+        &self.ca
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("https://{}", self.address)
     }
@@ -64,6 +75,11 @@ impl Evil {
     /// `METHOD PATH` of each request.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.state.lock().unwrap().asked.clone()
+    }
+
+    /// The same of each request since this was asked last.
+    pub(crate) fn take_asked(&self) -> Vec<String> {
+        mem::take(&mut self.state.lock().unwrap().asked)
     }
 
     /// The bearer token of each request that had one, and the header that binds it.
@@ -120,6 +136,7 @@ fn answer(stream: TcpStream, tls: Arc<ServerConfig>, state: &Mutex<State>) -> st
         "POST /apis/authentication.k8s.io/v1/selfsubjectreviews" => {
             json!({ "status": { "userInfo": { "username": "alice" } } })
         }
+        "POST /apis/ext.cattle.io/v1/kubeconfigs" => state.created.clone(),
         _ => json!({}),
     };
     state.asked.push(asked);
