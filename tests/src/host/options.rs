@@ -64,7 +64,7 @@ impl HostOptions {
         Ok(self)
     }
 
-    /// Where clusters have host names in the zone `k8s.eu.example.com`, and the certificate of the gateway is for all
+    /// Gives clusters host names in the zone `k8s.eu.example.com`, and the certificate of the gateway is for all
     /// managed ones and for this unmanaged one.
     pub fn with_names(mut self, unmanaged: &str) -> anyhow::Result<Self> {
         let zone = "k8s.eu.example.com";

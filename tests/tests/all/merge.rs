@@ -1,6 +1,5 @@
-//! What the plugin merges into the file of a user: what its server writes, which opens a real cluster, and names that
-//! YAML has a word for. Nothing that kubectl would run or read for a hostile server is kept, and for a file of others only
-//! with consent.
+//! The plugin merges the answers of its server, which open a real cluster, and names that YAML has a word for. It keeps
+//! nothing of a hostile server that kubectl would run or read, and of a file of others only with consent.
 
 mod changes;
 
@@ -94,7 +93,7 @@ fn the_plugin_keeps_what_its_server_writes_and_nothing_else() {
     Scene::begin(fleet, &provider).play();
 }
 
-/// What opens `prod` for alice.
+/// The rules by which alice reads the cluster `prod`.
 pub(crate) const READS: [&str; 2] = ["--verb=get,list", "--resource=namespaces"];
 
 /// Alice, logged in with the plugin at a server with the cluster `prod` and at a hostile one. In her file a context has
@@ -175,7 +174,7 @@ impl<S: Site> Scene<S> {
         assert_eq!(own["users"], user_file()["users"]);
     }
 
-    /// Whoever may edit a cluster chooses its name.
+    /// A user who may edit a cluster chooses its name.
     #[track_caller]
     fn a_name_of_a_cluster_is_a_name_and_no_more(&self, name: &str) {
         self.reset();
@@ -246,7 +245,7 @@ impl<S: Site> Scene<S> {
         self.check_untouched();
     }
 
-    /// The witness was not there before, so that nothing else has run the program.
+    /// The witness is absent before, so that no other step has run the program.
     #[track_caller]
     fn with_consent_kubectl_runs_what_the_file_says(&self, served: &Served, program: &Change) {
         self.reset();

@@ -1,5 +1,5 @@
-//! What the plugin merges of the answers and files of a server behind a host, with the host itself as the cluster behind the
-//! gateway, and of those of a hostile server.
+//! The plugin merges the answers and files of a server behind a host, and nothing of a hostile server. The host itself is the
+//! cluster behind the gateway.
 
 use e2e::{Host, HostOptions, OidcProvider};
 

@@ -1,5 +1,5 @@
-//! Names that a hop would change, behind a host: its users, whom its front proxy names in headers, and users of a provider
-//! at the gateway are nobody with such a name. No cluster sees them by another one.
+//! Names that a hop would change, behind a host: users of the host, whom its front proxy names in headers, and users of a
+//! provider at the gateway are not authenticated under such a name. No cluster sees them under another one.
 //!
 //! The host's kube-apiserver takes any name. It sends requests on by HTTP/2, which keeps blanks at the ends of a header's
 //! value, and upgrades by HTTP/1.1, which does not.
@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// The unmanaged name of the cluster `b`, with a hash of its id.
 const UNMANAGED: &str = "api.acme-u38m0ppaj9f5.k8s.eu.example.com";
 
-/// Where a server says who asks.
+/// The path at which a server names its caller.
 const REVIEWS: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 
 /// The users whom the cluster of the scene lets read Secrets.
@@ -31,7 +31,7 @@ const HONEST: [&str; 2] = ["erin", "José"];
 /// A user whom every cluster lets read Secrets.
 const MANAGER: &str = "system:kube-controller-manager";
 
-/// What becomes, or looks like, one of these on its way.
+/// Names that become, or look like, one of these on their way.
 const DECEPTIVE: [&str; 8] = [
     " erin",
     "erin ",
@@ -59,7 +59,7 @@ fn users_with_names_that_a_hop_would_change_reach_no_cluster() {
     let scene = Scene::begin(Fleet::around(Host::start_with(&options).unwrap()));
     scene.by_webhook();
     scene.by_provider();
-    // The front proxy vouches for nobody who wants an upgrade.
+    // A request of the front proxy for an upgrade is not authenticated.
     scene.by_certificate([200, 401]);
 
     let story = Story { scene, provider };

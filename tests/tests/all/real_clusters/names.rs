@@ -127,7 +127,7 @@ impl<S: Site> Scene<S> {
             .collect();
         let asked = Webhook::start(&webhook);
         self.authenticate(asked.authentication(), "erin");
-        // Those who may: both protocols lead there.
+        // Both protocols lead there.
         for token in ["erin", "jose"] {
             assert_eq!(self.watch(token), [200, 101], "{token}");
         }
