@@ -8,6 +8,7 @@
 
 mod balancer;
 pub mod issuer;
+mod options;
 mod readiness;
 mod replica;
 
@@ -21,16 +22,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use test_cluster::{Certificate, EtcdCluster, Options, TestCluster};
+use test_cluster::{Certificate, Options, TestCluster};
 
 use crate::helm::Helm;
 use crate::http::Client;
 use crate::shell::Mode;
-use crate::{Kubectl, OidcProvider, Shell, oidc_provider, poll};
+use crate::{Kubectl, Shell, poll};
 
 use issuer::Issuer;
 
 pub use balancer::Balancer;
+pub use options::HostOptions;
 pub use replica::Replica;
 
 /// Time until the host sends requests to a server that is ready, on a machine that runs other tests
@@ -50,75 +52,6 @@ const USERS: [(&str, Option<&str>); 3] = [
     ("bob", None),
 ];
 
-/// How a host is set up.
-#[derive(Clone, Debug)]
-pub struct HostOptions {
-    /// Values of the chart, as `helm install --set` takes them.
-    pub values: Vec<String>,
-    /// Objects that values name and that the chart does not make: Secrets with certificates.
-    pub objects: Vec<Value>,
-    /// How many replicas run.
-    pub replicas: usize,
-    /// Whether alice and bob come with tokens of an OIDC issuer, and not with client certificates.
-    pub oidc: bool,
-}
-
-impl Default for HostOptions {
-    fn default() -> Self {
-        Self {
-            values: Vec::new(),
-            objects: Vec::new(),
-            replicas: 1,
-            oidc: false,
-        }
-    }
-}
-
-impl HostOptions {
-    /// Where users of this provider log in at the gateway.
-    pub fn with_logins(mut self, provider: &OidcProvider) -> anyhow::Result<Self> {
-        let name = "oidc-ca";
-        self.values.extend([
-            format!("oidc.issuerUrl={}", provider.issuer()),
-            format!("oidc.clientId={}", oidc_provider::CLIENT),
-            format!("oidc.caConfigMap={name}"),
-            "oidc.usernamePrefix=-".to_owned(),
-            format!("oidc.unboundClientIds={{{}}}", oidc_provider::CLIENT),
-        ]);
-        self.objects.push(json!({
-            "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": name, "namespace": NAME},
-            "data": {"ca.crt": fs::read_to_string(provider.ca_file())?},
-        }));
-        Ok(self)
-    }
-
-    /// With the records in this etcd.
-    pub fn in_etcd(etcd: &EtcdCluster) -> anyhow::Result<Self> {
-        let secret = "etcd-client";
-        let mut data = serde_json::Map::new();
-        for (key, file) in [
-            ("ca.crt", etcd.ca_file()),
-            ("tls.crt", etcd.certificate_file()),
-            ("tls.key", etcd.key_file()),
-        ] {
-            data.insert(key.to_owned(), STANDARD.encode(fs::read(file)?).into());
-        }
-        Ok(Self {
-            values: vec![
-                "store.kind=etcd".to_owned(),
-                format!("store.etcd.endpoints={{{}}}", etcd.endpoints().join(",")),
-                format!("store.etcd.tls.secretName={secret}"),
-            ],
-            objects: vec![json!({
-                "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data,
-                "metadata": {"name": secret, "namespace": NAME},
-            })],
-            ..Self::default()
-        })
-    }
-}
-
 /// A host cluster with the server behind it.
 pub struct Host {
     /// The replicas.
@@ -127,6 +60,7 @@ pub struct Host {
     pub cluster: TestCluster,
     aggregation: Balancer,
     gateway: Balancer,
+    gateway_ca: Option<String>,
     folder: TempDir,
 }
 
@@ -156,6 +90,7 @@ impl Host {
             cluster,
             aggregation: Balancer::start()?,
             gateway: Balancer::start()?,
+            gateway_ca: options.gateway_ca.clone(),
             folder,
         };
         host.write_files(issuer.as_ref())?;
@@ -199,11 +134,32 @@ impl Host {
     }
 
     fn client_at_with(&self, port: u16, credential: &Value) -> anyhow::Result<Client> {
+        let url = format!("https://127.0.0.1:{port}");
+        Client::from_kubeconfig(&file(
+            &url,
+            &STANDARD.encode(self.replica_ca()?),
+            credential,
+        ))
+    }
+
+    /// A client of tests without a credential at a URL of the replicas.
+    pub(crate) fn anonymous_at(&self, url: &str) -> anyhow::Result<Client> {
+        Client::from_kubeconfig(&file(url, &STANDARD.encode(self.replica_ca()?), &json!({})))
+    }
+
+    /// The CAs of both ports of the replicas, PEM.
+    pub(crate) fn replica_ca(&self) -> anyhow::Result<String> {
         let bundle = "-o=jsonpath={.spec.caBundle}";
         let get = ["get", "apiservice", "v1.ext.cattle.io", bundle];
-        let bundle = self.admin()?.0.output(&get)?;
-        let url = format!("https://127.0.0.1:{port}");
-        Client::from_kubeconfig(&file(&url, &bundle, credential))
+        let mut pem = String::from_utf8(STANDARD.decode(self.admin()?.0.output(&get)?)?)?;
+        pem.extend(self.gateway_ca.as_deref());
+        Ok(pem)
+    }
+
+    /// A client of tests at the host with a certificate for a user of this name, in this group.
+    pub fn stranger(&self, user: &str, group: Option<&str>) -> anyhow::Result<Client> {
+        let certificate = self.cluster.client_certificate(user, group)?;
+        Client::from_kubeconfig(&self.file(&credential(&certificate)))
     }
 
     /// Waits until all replicas say that they are ready.
@@ -315,6 +271,7 @@ impl Host {
         Ok(fs::write(self.kubeconfig(user), self.file(credential))?)
     }
 
+    /// A kubeconfig of the host with this credential.
     fn file(&self, credential: &Value) -> String {
         let ca = STANDARD.encode(self.cluster.ca_pem());
         file(&self.cluster.url(), &ca, credential)
@@ -447,6 +404,7 @@ fn file(url: &str, ca: &str, credential: &Value) -> String {
     file.to_string()
 }
 
+/// The user of a kubeconfig who shows this certificate.
 fn credential(certificate: &Certificate) -> Value {
     json!({
         "client-certificate-data": STANDARD.encode(&certificate.certificate),

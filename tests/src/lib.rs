@@ -2,9 +2,10 @@
 //!
 //! [`Server`] starts the program in standalone mode on a free port with a data folder of its own,
 //! and can kill, end and restart it. [`Host`] starts replicas of it in aggregated mode behind a real
-//! kube-apiserver. [`Kubectl`] runs the pinned kubectl against it, [`Helm`] the pinned helm on the chart. A
-//! [`Transcript`] is a text file of shell commands and their answers, as a user would see them; the
-//! test replays the commands and compares, `TRANSCRIPTS=overwrite` writes the answers anew.
+//! kube-apiserver; a [`Site`] is either of them, as its users know it. [`Kubectl`] runs the pinned
+//! kubectl against it, [`Helm`] the pinned helm on the chart. A [`Transcript`] is a text file of shell
+//! commands and their answers, as a user would see them; the test replays the commands and compares,
+//! `TRANSCRIPTS=overwrite` writes the answers anew.
 //!
 //! Each test owns its server, its home folder and its port, so that all run at once. Nothing here
 //! sleeps to give something time: [`poll::until`] asks again until a deadline.
@@ -25,6 +26,7 @@ pub mod oidc_provider;
 pub mod program;
 pub mod server;
 pub mod shell;
+pub mod site;
 pub mod transcript;
 
 mod certificate;
@@ -39,6 +41,7 @@ pub use kubectl::Kubectl;
 pub use oidc_provider::OidcProvider;
 pub use server::Server;
 pub use shell::Shell;
+pub use site::Site;
 pub use test_cluster::http::{self, Client};
 pub use test_cluster::poll;
 pub use transcript::Transcript;

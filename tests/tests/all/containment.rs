@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use e2e::http::{Answer, Client, Request, expect};
-use e2e::{Server, poll};
+use e2e::{Server, Site, poll};
 use serde_json::{Value, json};
 
 use crate::record::{self, FileUser};
@@ -28,18 +28,19 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A server in either mode, with the users and clusters of the demo.
 pub(crate) struct Place {
-    pub(crate) admin: Client,
-    pub(crate) alice: Client,
+    admin: Client,
+    alice: Client,
     /// The place where tokens are used, without one.
-    pub(crate) gateway: Client,
+    gateway: Client,
 }
 
 impl Place {
-    fn of(server: &Server) -> Self {
+    #[track_caller]
+    pub(crate) fn of(site: &dyn Site) -> Self {
         Self {
-            admin: server.client("admin").unwrap(),
-            alice: server.client("alice").unwrap(),
-            gateway: server.anonymous().unwrap(),
+            admin: site.client("admin").unwrap(),
+            alice: site.client("alice").unwrap(),
+            gateway: site.anonymous().unwrap(),
         }
     }
 

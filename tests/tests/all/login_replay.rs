@@ -2,8 +2,6 @@
 //!
 //! Both name the same provider, where the user has a session.
 
-mod evil;
-
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -11,15 +9,14 @@ use std::time::Duration;
 
 use e2e::http::Client;
 use e2e::kubectl::Running;
-use e2e::{Kubectl, OidcProvider, Server, Shell, poll};
+use e2e::{Kubectl, OidcProvider, Shell, Site, poll};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_cluster::Terminal;
 
+use crate::evil::Evil;
 use crate::oidc::start_with;
 use crate::record;
-
-use evil::Evil;
 
 /// Far beyond what anything here takes.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -46,7 +43,7 @@ fn hostile_file(evil: &Evil) -> String {
 }
 
 /// The login document of the real server.
-fn document(server: &Server) -> Value {
+fn document(server: &dyn Site) -> Value {
     let anonymous = server.anonymous().unwrap();
     anonymous
         .get("/.well-known/kubeconfig-login")
@@ -99,11 +96,35 @@ fn status(client: &Client) -> u16 {
     client.get(record::PATH).unwrap().status
 }
 
+/// Servers of one provider, where the user has a session.
+pub(crate) struct Servers<'a> {
+    pub(crate) provider: &'a OidcProvider,
+    /// Accepts the tokens of programs that bind them to it.
+    pub(crate) real: &'a dyn Site,
+    /// Accepts those of other programs as well.
+    pub(crate) opened: &'a dyn Site,
+}
+
 #[test]
 fn the_document_of_the_real_server_gives_another_server_nothing() {
     let provider = OidcProvider::start(&["alice"]).unwrap();
-    let real = start_with(&provider, &[]);
-    let evil = Evil::start(document(&real));
+    a_document_gives_another_server_nothing(&start_with(&provider, &[]));
+}
+
+#[test]
+fn a_login_at_another_server_opens_that_server_alone() {
+    let provider = OidcProvider::start(&["alice"]).unwrap();
+    let open = format!("--oidc-unbound-client-ids={}", e2e::oidc_provider::CLIENT);
+    a_login_opens_one_server(&Servers {
+        provider: &provider,
+        real: &start_with(&provider, &[]),
+        opened: &start_with(&provider, &[&open]),
+    });
+}
+
+#[track_caller]
+pub(crate) fn a_document_gives_another_server_nothing(real: &dyn Site) {
+    let evil = Evil::start(document(real));
     let victim = Victim::with_file(&hostile_file(&evil));
     let (mut running, _terminal) = victim.run("y\n");
     assert!(!running.wait(LIMIT).unwrap().success());
@@ -112,7 +133,7 @@ fn the_document_of_the_real_server_gives_another_server_nothing() {
     assert_eq!(victim.shell.take_opened().unwrap(), None);
 
     // A user who does not agree sends nothing at all.
-    let evil = Evil::start(document(&real));
+    let evil = Evil::start(document(real));
     let victim = Victim::with_file(&hostile_file(&evil));
     let (mut running, _terminal) = victim.run("\n");
     assert!(!running.wait(LIMIT).unwrap().success());
@@ -125,12 +146,10 @@ fn the_document_of_the_real_server_gives_another_server_nothing() {
     assert_eq!(logins.count(), 0);
 }
 
-#[test]
-fn a_login_at_another_server_opens_that_server_alone() {
-    let provider = OidcProvider::start(&["alice"]).unwrap();
-    let open = format!("--oidc-unbound-client-ids={}", e2e::oidc_provider::CLIENT);
-    let (real, opened) = (start_with(&provider, &[]), start_with(&provider, &[&open]));
-    let mut imitated = document(&real);
+#[track_caller]
+pub(crate) fn a_login_opens_one_server(servers: &Servers<'_>) {
+    let (provider, real, opened) = (servers.provider, servers.real, servers.opened);
+    let mut imitated = document(real);
     let evil = Evil::start(Value::Null);
     imitated["server"] = json!(evil.url());
     evil.serve(imitated);
@@ -143,30 +162,37 @@ fn a_login_at_another_server_opens_that_server_alone() {
 
     let received = evil.received();
     assert!(!received.is_empty());
-    for server in [&real, &opened] {
-        let anonymous = server.anonymous().unwrap();
-        for [token, binding] in &received {
-            let bearer = anonymous.with_token(token);
-            assert_eq!(status(&bearer), 401, "as it is");
-            let header = |value: &str| bearer.with_header("Kubeconfig-Login-Binding", value);
-            assert_eq!(status(&header(binding)), 401, "with its binding");
-            let own = format!("{binding}.{token}");
-            assert_eq!(status(&header(&own)), 401, "as the proof of itself");
-            assert_eq!(
-                status(&header(&"A".repeat(43))),
-                401,
-                "with another random value"
-            );
+    for server in [real, opened] {
+        // What the user gets for a server opens it.
+        let bound = provider.bound_id_token("alice", &server.url().unwrap());
+        let own = bound.unwrap().of(&server.anonymous().unwrap());
+        let is_open = || Ok((status(&own) == 200).then_some(()));
+        poll::until("a login opens its server", LIMIT, is_open).unwrap();
+        for listener in server.listeners().unwrap() {
+            for login in &received {
+                check_opens_nothing(&listener, login);
+            }
         }
-        // What the user gets for the real server opens it.
-        let url = server.url().unwrap();
-        let bound = provider.bound_id_token("alice", &url).unwrap();
-        assert_eq!(status(&bound.of(&anonymous)), 200);
     }
 
     // Programs that bind nothing are the administrator's to allow.
     let unbound = provider.id_token("alice").unwrap();
-    let at = |server: &Server| server.anonymous().unwrap().with_token(&unbound);
-    assert_eq!(status(&at(&real)), 401);
-    assert_eq!(status(&at(&opened)), 200);
+    let at = |server: &dyn Site| server.anonymous().unwrap().with_token(&unbound);
+    assert_eq!(status(&at(real)), 401);
+    assert_eq!(status(&at(opened)), 200);
+}
+
+/// Shows a login for another server in all ways.
+#[track_caller]
+fn check_opens_nothing(listener: &Client, [token, binding]: &[String; 2]) {
+    let bearer = listener.with_token(token);
+    assert_eq!(status(&bearer), 401, "as it is");
+    for (value, how) in [
+        (binding.as_str(), "with its binding"),
+        (&format!("{binding}.{token}"), "as the proof of itself"),
+        (&"A".repeat(43), "with another random value"),
+    ] {
+        let client = bearer.with_header("Kubeconfig-Login-Binding", value);
+        assert_eq!(status(&client), 401, "{how}");
+    }
 }

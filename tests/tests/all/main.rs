@@ -22,6 +22,8 @@ mod durability;
 #[cfg(test)]
 mod emergency;
 #[cfg(test)]
+mod evil;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod isolation;

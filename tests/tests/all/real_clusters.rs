@@ -3,8 +3,8 @@
 mod download;
 mod endpoints;
 mod faults;
-mod fleet;
-mod names;
+pub(crate) mod fleet;
+pub(crate) mod names;
 mod plugin;
 mod story;
 mod streams;

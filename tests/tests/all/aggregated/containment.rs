@@ -8,12 +8,7 @@ use crate::containment::{self, Place};
 #[test]
 fn what_was_taken_away_opens_nothing() {
     let host = Host::start().unwrap();
-    let gateway = host.client_at(host.replicas[0].gateway_port(), "alice");
-    let place = Place {
-        admin: host.client("admin").unwrap(),
-        alice: host.client("alice").unwrap(),
-        gateway: gateway.unwrap().without_credential(),
-    };
+    let place = Place::of(&host);
     containment::each_token_opens_one_cluster(&place);
     containment::a_stolen_token_is_contained(&place);
     containment::a_right_that_is_taken_away_ends_access(&place);

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use e2e::kubectl::Answer;
 use e2e::server::Options as ServerOptions;
-use e2e::{Client, Kubectl, Server, program};
+use e2e::{Client, Kubectl, Server, Site, program};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_cluster::{Options, TestCluster};
@@ -15,12 +15,29 @@ use test_cluster::{Options, TestCluster};
 use crate::record;
 
 /// Our server, with users alice and bob.
-pub(super) struct Fleet {
-    pub(super) server: Server,
+pub(crate) struct Fleet<S = Server> {
+    pub(crate) server: S,
     files: TempDir,
 }
 
 impl Fleet {
+    #[track_caller]
+    pub(super) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With these flags.
+    #[track_caller]
+    pub(super) fn start_with(arguments: &[&str]) -> Self {
+        let options = ServerOptions {
+            arguments: arguments.iter().map(|&flag| flag.to_owned()).collect(),
+            ..ServerOptions::default()
+        };
+        Self::around(Server::start_with(options).unwrap())
+    }
+}
+
+impl<S: Site> Fleet<S> {
     /// The flags by which the plugin logs in with the client certificate of a user: the certificate, its
     /// key and the CA of the server, as files in this folder.
     #[track_caller]
@@ -43,24 +60,9 @@ impl Fleet {
         })
     }
 
-    #[track_caller]
-    pub(super) fn start() -> Self {
-        Self::start_with(&[])
-    }
-
-    /// With these flags.
-    #[track_caller]
-    pub(super) fn start_with(arguments: &[&str]) -> Self {
-        let options = ServerOptions {
-            arguments: arguments.iter().map(|&flag| flag.to_owned()).collect(),
-            ..ServerOptions::default()
-        };
-        Self::around(Server::start_with(options).unwrap())
-    }
-
     /// The same with this server.
     #[track_caller]
-    pub(super) fn around(server: Server) -> Self {
+    pub(crate) fn around(server: S) -> Self {
         Self {
             server,
             files: TempDir::new().unwrap(),
@@ -69,7 +71,7 @@ impl Fleet {
 
     /// Runs a `cluster` command as the administrator and returns what it printed.
     #[track_caller]
-    pub(super) fn cluster(&self, arguments: &[&str]) -> String {
+    pub(crate) fn cluster(&self, arguments: &[&str]) -> String {
         let admin = self.server.kubeconfig("admin").display().to_string();
         let arguments = [&["cluster"], arguments, &["--kubeconfig", &admin]].concat();
         let outcome = program::run(&arguments).unwrap();
@@ -79,9 +81,15 @@ impl Fleet {
 
     /// Registers a real cluster and lets users have files for it.
     #[track_caller]
-    pub(super) fn register(&self, name: &str, cluster: &TestCluster, users: &[&str]) {
+    pub(crate) fn register(&self, name: &str, cluster: &TestCluster, users: &[&str]) {
         let file = cluster.admin_kubeconfig().display().to_string();
         self.cluster(&["add", name, "--from", &file]);
+        self.open(name, users);
+    }
+
+    /// Lets users have files for a cluster.
+    #[track_caller]
+    pub(crate) fn open(&self, name: &str, users: &[&str]) {
         let admin = self.admin();
         for user in users {
             grant(
@@ -99,7 +107,7 @@ impl Fleet {
 
     /// Changes the record of a cluster.
     #[track_caller]
-    pub(super) fn change(&self, name: &str, change: &Value) {
+    pub(crate) fn change(&self, name: &str, change: &Value) {
         let patch = change.to_string();
         let arguments = ["patch", "clusters.management.cattle.io", name];
         let arguments = [&arguments[..], &["--type=merge", "-p", &patch]].concat();
@@ -121,7 +129,7 @@ impl Fleet {
 
     /// Kubectl at the management API as its administrator.
     #[track_caller]
-    pub(super) fn admin(&self) -> Kubectl {
+    pub(crate) fn admin(&self) -> Kubectl {
         self.server.kubectl("admin").unwrap()
     }
 
@@ -196,13 +204,13 @@ pub(super) fn two_clusters() -> (TestCluster, TestCluster) {
 
 /// Kubectl as the administrator of a real cluster.
 #[track_caller]
-pub(super) fn admin_of(cluster: &TestCluster, home: &Path) -> Kubectl {
+pub(crate) fn admin_of(cluster: &TestCluster, home: &Path) -> Kubectl {
     Kubectl::new(cluster.admin_kubeconfig(), home).unwrap()
 }
 
 /// Gives a user a cluster role of these rules, under a name of its own.
 #[track_caller]
-pub(super) fn grant(admin: &Kubectl, user: &str, role: &str, rules: &[&str]) {
+pub(crate) fn grant(admin: &Kubectl, user: &str, role: &str, rules: &[&str]) {
     let name = format!("{user}-{role}");
     let create = [&["create", "clusterrole", &name], rules].concat();
     admin.output(&create).unwrap();
@@ -213,7 +221,7 @@ pub(super) fn grant(admin: &Kubectl, user: &str, role: &str, rules: &[&str]) {
 
 /// The command ended well, having printed exactly this.
 #[track_caller]
-pub(super) fn check(kubectl: &Kubectl, arguments: &[&str], expected: &str) {
+pub(crate) fn check(kubectl: &Kubectl, arguments: &[&str], expected: &str) {
     let answer = kubectl.run(arguments).unwrap();
     let expected = Answer {
         code: 0,
@@ -225,7 +233,7 @@ pub(super) fn check(kubectl: &Kubectl, arguments: &[&str], expected: &str) {
 
 /// The command was refused with exactly this line.
 #[track_caller]
-pub(super) fn check_refused(kubectl: &Kubectl, arguments: &[&str], expected: &str) {
+pub(crate) fn check_refused(kubectl: &Kubectl, arguments: &[&str], expected: &str) {
     let answer = kubectl.run(arguments).unwrap();
     let expected = Answer {
         code: 1,

@@ -10,13 +10,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use e2e::host::issuer::Issuer;
 use e2e::http::Request;
-use e2e::{Client, poll};
+use e2e::{Client, Server, Site, poll};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_cluster::{Options, TestCluster};
 
 use super::endpoints::webhook::Webhook;
 use super::fleet::{Fleet, admin_of, check, check_refused, grant};
+use crate::record;
 
 /// Far beyond what anything here takes.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -31,37 +32,29 @@ const ZONE: [&str; 4] = [
 const ADMIN_GROUP: &str = "kubeconfig-apiserver:cluster-admins";
 
 /// A watch of all Secrets of the cluster.
-const SECRETS: &str = "/api/v1/secrets?watch=1&timeoutSeconds=1";
+pub(crate) const SECRETS: &str = "/api/v1/secrets?watch=1&timeoutSeconds=1";
 
 #[test]
 fn names_that_a_hop_would_change_open_nothing() {
-    let users = users();
-    let webhook: Vec<(&str, Value)> = users
-        .iter()
-        .map(|(token, user)| (token.as_str(), user.clone()))
-        .collect();
-    let scene = Scene::begin();
-    let asked = Webhook::start(&webhook);
-    scene.authenticate(asked.authentication());
-    // The one who may: both protocols lead there.
-    for token in ["erin", "jose"] {
-        assert_eq!(scene.watch(token), [200, 101], "{token}");
-    }
-    for (token, user) in users.iter().filter(|(token, _)| token.starts_with("evil")) {
-        let codes = scene.watch(token);
-        assert!(codes == [401; 2] || codes == [403; 2], "{codes:?} {user}");
-    }
+    let scene = Scene::begin(Fleet::start_with(&ZONE));
+    scene.by_webhook();
     scene.by_provider();
-    scene.by_certificate();
+    // This server upgrades nothing of its own, so that it answers as if nothing else were asked.
+    scene.by_certificate([200, 200]);
 }
 
 /// The users of the webhook. The cluster gives `erin` and `José` all Secrets.
 fn users() -> Vec<(String, Value)> {
+    let manager = "system:kube-controller-manager";
     let mut users = vec![
         ("erin".to_owned(), json!({"username": "erin"})),
         ("jose".to_owned(), json!({"username": "José"})),
+        ("manager".to_owned(), json!({"username": manager})),
+        (
+            "master".to_owned(),
+            json!({"username": "a", "groups": ["system:masters"]}),
+        ),
     ];
-    let manager = "system:kube-controller-manager";
     let evil = [
         json!({"username": "a", "groups": [" system:masters"]}),
         json!({"username": "a", "groups": ["\tsystem:masters\t"]}),
@@ -78,18 +71,19 @@ fn users() -> Vec<(String, Value)> {
     users
 }
 
-struct Scene {
-    fleet: Fleet,
+/// The real cluster `b`, where `erin` and `José` may read Secrets.
+pub(crate) struct Scene<S = Server> {
+    pub(crate) fleet: Fleet<S>,
     /// The unmanaged endpoint.
     url: String,
     _cluster: TestCluster,
     _home: TempDir,
 }
 
-impl Scene {
+impl<S: Site> Scene<S> {
+    /// The server gives clusters names.
     #[track_caller]
-    fn begin() -> Self {
-        let fleet = Fleet::start_with(&ZONE);
+    pub(crate) fn begin(fleet: Fleet<S>) -> Self {
         let cluster = TestCluster::start(&Options::default()).unwrap();
         let home = TempDir::new().unwrap();
         let admin = admin_of(&cluster, home.path());
@@ -97,7 +91,7 @@ impl Scene {
         for user in ["erin", "José"] {
             grant(&admin, user, "secrets", &rules);
         }
-        fleet.register("b", &cluster, &["alice"]);
+        fleet.register("b", &cluster, &[]);
         let at_home = fleet.server.client("admin").unwrap();
         let url = poll::until("the cluster has names", LIMIT, || {
             let cluster = at_home.get("/apis/management.cattle.io/v3/clusters/b")?;
@@ -112,18 +106,43 @@ impl Scene {
         }
     }
 
+    /// Has the cluster recognise users so, and waits until it recognises this token.
     #[track_caller]
-    fn authenticate(&self, authentication: Value) {
+    fn authenticate(&self, authentication: Value, token: &str) {
         let change = json!({"spec": {"authentication": null}});
         self.fleet.change("b", &change);
         let change = json!({"spec": {"authentication": authentication}});
         self.fleet.change("b", &change);
+        let known = || Ok((self.watch(token)[0] == 200).then_some(()));
+        poll::until("the cluster recognises a user", LIMIT, known).unwrap();
+    }
+
+    /// The users of a webhook.
+    #[track_caller]
+    pub(crate) fn by_webhook(&self) {
+        let users = users();
+        let webhook: Vec<(&str, Value)> = users
+            .iter()
+            .map(|(token, user)| (token.as_str(), user.clone()))
+            .collect();
+        let asked = Webhook::start(&webhook);
+        self.authenticate(asked.authentication(), "erin");
+        // Both protocols lead there.
+        for token in ["erin", "jose"] {
+            assert_eq!(self.watch(token), [200, 101], "{token}");
+        }
+        for (token, user) in users.iter().filter(|(token, _)| token.starts_with("evil")) {
+            assert_eq!(self.watch(token), [401; 2], "{user}");
+        }
+        for token in ["manager", "master"] {
+            assert_eq!(self.watch(token), [403; 2], "{token}");
+        }
     }
 
     /// The codes of a plain watch and of one by a WebSocket.
     #[track_caller]
     fn watch(&self, token: &str) -> [u16; 2] {
-        let ca = std::fs::read(self.fleet.server.data_dir().join("ca.crt")).unwrap();
+        let ca = self.fleet.server.ca().unwrap();
         let file = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "it",
             "clusters": [{"name": "it", "cluster": {
@@ -139,43 +158,40 @@ impl Scene {
 
     /// A provider's users have no such names either.
     #[track_caller]
-    fn by_provider(&self) {
+    pub(crate) fn by_provider(&self) {
         let issuer = Issuer::start().unwrap();
         let config: Value = serde_json::from_str(&issuer.authentication_config()).unwrap();
         let issued = &config["jwt"][0]["issuer"];
-        self.authenticate(json!({"oidc": {
+        let authentication = json!({"oidc": {
             "issuer": issued["url"], "clientID": issued["audiences"][0], "usernamePrefix": "-",
             "caData": STANDARD.encode(issued["certificateAuthority"].as_str().unwrap()),
-        }}));
-        let erin = issuer.token("erin").unwrap();
-        let known = || Ok((self.watch(&erin)[0] == 200).then_some(()));
-        poll::until("the provider's keys are known", LIMIT, known).unwrap();
+        }});
+        self.authenticate(authentication, &issuer.token("erin").unwrap());
         for user in [" system:kube-controller-manager", " erin", "erin\t"] {
             let token = issuer.token(user).unwrap();
             assert_eq!(self.watch(&token), [401; 2], "{user:?}");
         }
     }
 
-    /// Nor are those of client certificates taken, at the management API.
+    /// Nor are those of client certificates taken, at the management API. An honest name gets these codes.
     #[track_caller]
-    fn by_certificate(&self) {
-        let path = "/apis/ext.cattle.io/v1/kubeconfigs";
-        let url = self.fleet.server.url().unwrap();
+    pub(crate) fn by_certificate(&self, honest: [u16; 2]) {
+        let url = self.fleet.server.management_url().unwrap();
         for (user, codes) in [
-            ("carol", [200, 200]),
+            ("carol", honest),
             (" carol", [401, 401]),
             (" system:kube-controller-manager", [401, 401]),
             ("System:admin", [401, 401]),
         ] {
             let stranger = self.fleet.server.stranger(user).unwrap();
-            assert_eq!(both(&stranger, &url, path), codes, "{user:?}");
+            assert_eq!(both(&stranger, &url, record::PATH), codes, "{user:?}");
         }
     }
 }
 
 /// The codes of a plain request and of one for a WebSocket, for which kube-apiserver needs an origin.
 #[track_caller]
-fn both(client: &Client, origin: &str, path: &str) -> [u16; 2] {
+pub(crate) fn both(client: &Client, origin: &str, path: &str) -> [u16; 2] {
     let plain = Request::get(path);
     let upgrade = Request::get(path)
         .header("Connection", "Upgrade")

@@ -1,9 +1,9 @@
-//! A hostile server: it serves any login document, believes every token and keeps what it receives.
+//! A hostile server: it serves any login document, believes every token, creates any kubeconfig and keeps what it receives.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::{mem, thread};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,12 +16,13 @@ use serde_json::{Value, json};
 #[derive(Debug, Default)]
 struct State {
     document: Value,
+    created: Value,
     asked: Vec<String>,
     received: Vec<[String; 2]>,
 }
 
 /// The server, until the test ends.
-pub(super) struct Evil {
+pub(crate) struct Evil {
     address: SocketAddr,
     ca: String,
     state: Arc<Mutex<State>>,
@@ -29,7 +30,7 @@ pub(super) struct Evil {
 
 impl Evil {
     /// Serves this login document.
-    pub(super) fn start(document: Value) -> Self {
+    pub(crate) fn start(document: Value) -> Self {
         let (tls, ca) = tls();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let evil = Self {
@@ -49,25 +50,40 @@ impl Evil {
         evil
     }
 
-    pub(super) fn serve(&self, document: Value) {
+    pub(crate) fn serve(&self, document: Value) {
         self.state.lock().unwrap().document = document;
     }
 
-    pub(super) fn url(&self) -> String {
+    /// Answers each creation of a kubeconfig so.
+    pub(crate) fn create(&self, record: Value) {
+        self.state.lock().unwrap().created = record;
+    }
+
+    /// The CA that vouches for it, PEM.
+    pub(crate) fn ca(&self) -> &str {
+        &self.ca
+    }
+
+    pub(crate) fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    pub(super) fn ca_data(&self) -> String {
+    pub(crate) fn ca_data(&self) -> String {
         STANDARD.encode(&self.ca)
     }
 
     /// `METHOD PATH` of each request.
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.state.lock().unwrap().asked.clone()
     }
 
+    /// The same of each request since this was asked last.
+    pub(crate) fn take_asked(&self) -> Vec<String> {
+        mem::take(&mut self.state.lock().unwrap().asked)
+    }
+
     /// The bearer token of each request that had one, and the header that binds it.
-    pub(super) fn received(&self) -> Vec<[String; 2]> {
+    pub(crate) fn received(&self) -> Vec<[String; 2]> {
         self.state.lock().unwrap().received.clone()
     }
 }
@@ -120,6 +136,7 @@ fn answer(stream: TcpStream, tls: Arc<ServerConfig>, state: &Mutex<State>) -> st
         "POST /apis/authentication.k8s.io/v1/selfsubjectreviews" => {
             json!({ "status": { "userInfo": { "username": "alice" } } })
         }
+        "POST /apis/ext.cattle.io/v1/kubeconfigs" => state.created.clone(),
         _ => json!({}),
     };
     state.asked.push(asked);
