@@ -2,9 +2,9 @@
 //! that is.
 //!
 //! ```text
-//!   Secret     kubeconfig-apiserver-encryption   secret: 32 random bytes
-//!   ConfigMap  kubeconfig-apiserver-encryption   salt, key-sha256, sealed.STORE
-//!   key = HKDF-SHA-256(secret, salt)             must have the hash of the register
+//!   Secret     kubeconfig-apiserver-sealing-key   secret: 32 random bytes
+//!   ConfigMap  kubeconfig-apiserver-encryption    salt, key-sha256, sealed.STORE
+//!   key = HKDF-SHA-256(secret, salt)              must have the hash of the register
 //! ```
 //!
 //! The register is a ConfigMap because whoever may write Secrets must not be able to choose the key,
@@ -39,8 +39,14 @@ use register::Register;
 
 pub use key::SealingKey;
 
-/// The name of both objects.
-pub const NAME: &str = "kubeconfig-apiserver-encryption";
+/// The name of the ConfigMap.
+pub const REGISTER: &str = "kubeconfig-apiserver-encryption";
+
+/// The name of the Secret. The chart has another one, of the keys of an etcd, that is called as the ConfigMap.
+pub const SECRET: &str = "kubeconfig-apiserver-sealing-key";
+
+/// The name that an earlier version gave the Secret. It counts where there is no other one, by the type and, as always, the register.
+const FORMER_SECRET: &str = REGISTER;
 
 /// The store whose records the key of the register seals, as the register names it.
 pub const HOST_STORE: &str = "kubernetes";
@@ -190,7 +196,7 @@ impl Sealing {
         if self.put_register(register).await? {
             tracing::info!(
                 namespace = self.namespace,
-                name = NAME,
+                secret = SECRET,
                 "a new encryption key was chosen"
             );
             self.create_secret(&part).await?;
@@ -224,7 +230,7 @@ impl Sealing {
     }
 
     async fn register(&self) -> Result<Register, SealingError> {
-        let found = call(self.registers.get_opt(NAME)).await;
+        let found = call(self.registers.get_opt(REGISTER)).await;
         let found = found.map_err(|failure| self.host("get ConfigMap", failure))?;
         Ok(Register::of(found))
     }
@@ -239,7 +245,7 @@ impl Sealing {
             ),
             register::Object::Read(object) => (
                 "update ConfigMap",
-                write(self.registers.replace(NAME, &params, &object)).await,
+                write(self.registers.replace(REGISTER, &params, &object)).await,
             ),
         };
         let written = written.map_err(|failure| self.host(verb, failure))?;
@@ -247,18 +253,28 @@ impl Sealing {
     }
 
     async fn secret_part(&self) -> Result<Option<SecretPart>, SealingError> {
-        let found = call(self.secrets.get_opt(NAME)).await;
-        let found = found.map_err(|failure| self.host("get Secret", failure))?;
+        let found = match self.secret(SECRET).await? {
+            Some(found) => Some(found),
+            None => {
+                let former = self.secret(FORMER_SECRET).await?;
+                former.filter(|secret| secret.type_.as_deref() == Some(TYPE))
+            }
+        };
         Ok(found.map(|secret| {
             let entry = secret.data.unwrap_or_default().remove(ENTRY);
             SecretPart::new(entry.unwrap_or_default().0)
         }))
     }
 
+    async fn secret(&self, name: &str) -> Result<Option<Secret>, SealingError> {
+        let found = call(self.secrets.get_opt(name)).await;
+        found.map_err(|failure| self.host("get Secret", failure))
+    }
+
     async fn create_secret(&self, part: &SecretPart) -> Result<(), SealingError> {
         let secret = Secret {
             metadata: ObjectMeta {
-                name: Some(NAME.to_owned()),
+                name: Some(SECRET.to_owned()),
                 ..ObjectMeta::default()
             },
             type_: Some(TYPE.to_owned()),
@@ -273,10 +289,10 @@ impl Sealing {
 
     fn host(&self, what: &str, failure: Failure) -> SealingError {
         let namespace = &self.namespace;
-        let text = format!("cannot {what} {namespace}/{NAME}");
+        let text = format!("cannot {what} in namespace {namespace}");
         SealingError::Host(match failure {
             Failure::Forbidden(message) => format!(
-                "{text}: {message}: upgrade the chart, or give the ServiceAccount get, create and update on ConfigMap {NAME}, and get and create on Secret {NAME}"
+                "{text}: {message}: upgrade the chart, or give the ServiceAccount get, create and update on ConfigMap {REGISTER}, and get and create on Secret {SECRET}"
             ),
             Failure::Other(message) => format!("{text}: {message}"),
         })
@@ -285,21 +301,21 @@ impl Sealing {
     fn unregistered(&self) -> SealingError {
         let namespace = &self.namespace;
         SealingError::Refused(format!(
-            "Secret {namespace}/{NAME} exists, but no ConfigMap of this name says that its key is ours: restore the ConfigMap from a backup; if there are no records yet, delete the Secret"
+            "Secret {namespace}/{SECRET} exists, but no ConfigMap {REGISTER} says that its key is ours: restore the ConfigMap from a backup; if there are no records yet, delete the Secret"
         ))
     }
 
     fn lost(&self) -> SealingError {
         let namespace = &self.namespace;
         SealingError::Refused(format!(
-            "Secret {namespace}/{NAME} is gone, and with it the key of all records: a replica that still runs puts it back; otherwise restore it from a backup. To give up all records, delete ConfigMap {namespace}/{NAME} and the Secrets of type kubeconfig-apiserver.cattle.io/record"
+            "Secret {namespace}/{SECRET} is gone, and with it the key of all records: a replica that still runs puts it back; otherwise restore it from a backup. To give up all records, delete ConfigMap {namespace}/{REGISTER} and the Secrets of type kubeconfig-apiserver.cattle.io/record"
         ))
     }
 
     fn replaced(&self) -> SealingError {
         let namespace = &self.namespace;
         SealingError::Refused(format!(
-            "Secret {namespace}/{NAME} does not hold the key that ConfigMap {namespace}/{NAME} names: somebody replaced one of them; delete the Secret while a replica runs, or restore it from a backup"
+            "Secret {namespace}/{SECRET} does not hold the key that ConfigMap {namespace}/{REGISTER} names: somebody replaced one of them; delete the Secret while a replica runs, or restore it from a backup"
         ))
     }
 }

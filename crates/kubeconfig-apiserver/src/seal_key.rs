@@ -1,7 +1,7 @@
 //! The key of the seals on Secrets of clusters, which is derived from the encryption key in the host.
 
 use anyhow::{Context, Result, bail};
-use host::sealing::{NAME, Sealing, SealingKey};
+use host::sealing::{REGISTER, SECRET, Sealing, SealingKey};
 use kube::Client;
 use management::cluster_secret::SealKey;
 
@@ -40,7 +40,11 @@ pub(crate) async fn of_server(client: &Client, namespace: &str) -> Result<Option
 /// The caller may not read the encryption key, or it is not the one of the server.
 pub(crate) async fn find(client: &Client, namespace: &str) -> Result<Option<SealKey>> {
     let found = Sealing::new(client.clone(), namespace).find().await;
-    let named = || format!("ConfigMap and Secret {NAME} in namespace {namespace} must be readable");
+    let named = || {
+        format!(
+            "ConfigMap {REGISTER} and Secret {SECRET} in namespace {namespace} must be readable"
+        )
+    };
     found
         .with_context(named)?
         .as_ref()

@@ -84,7 +84,7 @@ impl Register {
         match self.metadata {
             Some(metadata) => Object::Read(object(metadata)),
             None => Object::New(object(ObjectMeta {
-                name: Some(super::NAME.to_owned()),
+                name: Some(super::REGISTER.to_owned()),
                 ..ObjectMeta::default()
             })),
         }

@@ -1,6 +1,6 @@
 //! The key that seals the records, and its register.
 
-use host::sealing::{HOST_STORE, NAME, Sealing, SealingError};
+use host::sealing::{HOST_STORE, REGISTER, SECRET, Sealing, SealingError};
 use serde_json::json;
 
 use crate::fixture::Host;
@@ -21,7 +21,7 @@ async fn replicas_that_start_at_once_agree_on_one_key() {
     assert_eq!(keys.len(), 1);
     let found = Sealing::new(host.client.clone(), &namespace).find().await;
     assert_eq!(*found.unwrap().unwrap().expose(), keys[0]);
-    let secret = format!("/api/v1/namespaces/{namespace}/secrets/{NAME}");
+    let secret = format!("/api/v1/namespaces/{namespace}/secrets/{SECRET}");
     let secret = host.get(&secret);
     assert_eq!(
         secret["type"],
@@ -31,6 +31,33 @@ async fn replicas_that_start_at_once_agree_on_one_key() {
     let alone = secret["data"]["secret"].as_str().unwrap();
     let alone = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, alone);
     assert_ne!(alone.unwrap(), keys[0], "the Secret alone is not the key");
+}
+
+/// The chart calls the Secret with the keys of an etcd so, and an earlier version called the key so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_of_the_former_name_is_the_key_by_its_type_and_the_register_alone() {
+    let host = Host::start(&[]).await;
+    let namespace = host.namespace();
+    let secrets = format!("/api/v1/namespaces/{namespace}/secrets");
+    let sealing = Sealing::new(host.client.clone(), &namespace);
+    let mut former = json!({"metadata": {"name": REGISTER}, "data": {"keys": "AAAA"}});
+    host.post(&secrets, &former);
+    let key = sealing.key().await.unwrap();
+    let own = format!("{secrets}/{SECRET}");
+    former["data"] = host.get(&own)["data"].clone();
+    host.delete(&own);
+    host.delete(&format!("{secrets}/{REGISTER}"));
+
+    host.post(&secrets, &former);
+    assert!(matches!(
+        sealing.find().await,
+        Err(SealingError::Refused(_))
+    ));
+    host.delete(&format!("{secrets}/{REGISTER}"));
+    former["type"] = "kubeconfig-apiserver.cattle.io/encryption-key".into();
+    host.post(&secrets, &former);
+    let found = sealing.find().await.unwrap().unwrap();
+    assert_eq!(found.expose(), key.expose());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,21 +71,21 @@ async fn a_key_that_is_lost_or_replaced_is_never_made_again() {
         Err(SealingError::Host(text)) => panic!("{text}"),
         Ok(_) => panic!("a key, where {why:?} was expected"),
     };
-    let planted = json!({"metadata": {"name": NAME}, "data": {"secret": "AAAA"}});
+    let planted = json!({"metadata": {"name": SECRET}, "data": {"secret": "AAAA"}});
     host.post(&secrets, &planted);
-    is_refused("no ConfigMap of this name says that its key is ours").await;
-    host.delete(&format!("{secrets}/{NAME}"));
+    is_refused("no ConfigMap kubeconfig-apiserver-encryption says that its key is ours").await;
+    host.delete(&format!("{secrets}/{SECRET}"));
     assert!(matches!(sealing.find().await, Ok(None)));
 
     let key = sealing.key().await.unwrap();
     assert!(!sealing.is_sealed(HOST_STORE).await.unwrap());
     sealing.mark_sealed(HOST_STORE).await.unwrap();
     assert!(sealing.is_sealed(HOST_STORE).await.unwrap());
-    host.delete(&format!("{secrets}/{NAME}"));
+    host.delete(&format!("{secrets}/{SECRET}"));
     is_refused("is gone, and with it the key of all records").await;
     host.post(&secrets, &planted);
     is_refused("does not hold the key that ConfigMap").await;
-    host.delete(&format!("{secrets}/{NAME}"));
+    host.delete(&format!("{secrets}/{SECRET}"));
     let (keeper, kept) = (sealing.clone(), key.clone());
     let keeper = tokio::spawn(async move { keeper.keep(&kept).await });
     let again = crate::fixture::until("it is put back", async || sealing.key().await.ok()).await;

@@ -76,7 +76,7 @@ const PERMISSIONS: &[Permission] = &[
         place: Place::Own,
         group: "",
         resource: "configmaps",
-        name: Some(host::sealing::NAME),
+        name: Some(host::sealing::REGISTER),
         verbs: &["get", "update"],
     },
     Permission {

@@ -289,7 +289,12 @@ async fn a_token_that_was_issued_too_early_is_invalid_however_new_its_record_is(
             record.metadata.creation_timestamp = Some(Time(seconds(20)));
         })
         .await;
-    let check = async || world.validity.check(&token.bearer, "c-a", seconds(30)).await;
+    let check = async || {
+        world
+            .validity
+            .check(&token.bearer, "c-a", seconds(30))
+            .await
+    };
     assert!(check().await.is_ok());
     world
         .not_before

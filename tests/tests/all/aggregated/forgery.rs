@@ -20,8 +20,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) const SECRETS: &str = "/api/v1/namespaces/kubeconfig-apiserver/secrets";
 
-/// The Secret of the encryption key, and the ConfigMap that registers it.
-const KEY: &str = "kubeconfig-apiserver-encryption";
+/// The Secret of the encryption key.
+const KEY: &str = "kubeconfig-apiserver-sealing-key";
 
 #[test]
 fn a_writer_of_secrets_forges_nothing() {

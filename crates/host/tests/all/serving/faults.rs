@@ -193,7 +193,7 @@ async fn a_secret_of_a_version_without_seals_is_taken_over_once() {
     // As it was before the upgrade.
     world.delete(&format!(
         "/api/v1/namespaces/{NAMESPACE}/configmaps/{}",
-        host::sealing::NAME
+        host::sealing::REGISTER
     ));
     put_plain().await;
     let late = world.replica();
