@@ -19,25 +19,34 @@
 //! update, patch and delete for its Secrets: [`Records::trouble`] says what is missing. The namespace
 //! is never created.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
+use jiff::Timestamp;
 use kube::Client;
+use machinery::time::Clock;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use storage::{At, Error, Key, ListOptions, Page, Record, Revision, Store, Watch, check_value};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::date::Dates;
 use self::fence::Fence;
 use self::secret::Secrets;
 use crate::resource::{Call, Failure, HISTORY, Limits, Reading, Resource, Target, Verb, answered};
 
+mod date;
 mod fence;
 mod secret;
 
+pub use self::date::{DateKey, MADE};
 pub use self::secret::{FENCE, KEY, VALUE};
 
 /// Most bytes of a value: all that a Secret holds (`k8s.io/api/core/v1`, `MaxSecretSize`).
@@ -45,6 +54,9 @@ pub const MAX_VALUE_BYTES: usize = 1 << 20;
 
 /// Time for the event of a removal. In a healthy cluster it takes milliseconds.
 const REMOVAL: Duration = Duration::from_secs(5);
+
+/// Records that are dated at once.
+const PARALLEL: usize = 16;
 
 /// A fence that others write at the same moment is tried again so often.
 const FENCE_ATTEMPTS: usize = 5;
@@ -67,19 +79,24 @@ const VERBS: &[Verb] = &[
 ];
 
 /// Which records.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RecordsOptions {
     /// The namespace that holds them, and nothing else that matters.
     pub namespace: String,
     /// What tells this process from all others, of its time and before: random, or the pod's uid
     /// with the number of its restart.
     pub instance: String,
+    /// What dates the records.
+    pub dates: DateKey,
+    /// The clock of this machine.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// The store in the host.
 pub struct Records {
     resource: Resource,
     fence: Fence,
+    dates: Arc<Dates>,
 }
 
 impl Records {
@@ -91,10 +108,12 @@ impl Records {
             resource: "secrets".to_owned(),
             namespace: Some(options.namespace),
         };
-        let kind = Box::new(Secrets::new());
+        let dates = Arc::new(Dates::new(options.dates, options.clock));
+        let kind = Box::new(Secrets::new(Arc::clone(&dates)));
         Self {
             resource: Resource::new((client, target), kind, LIMITS, VERBS),
             fence: Fence::new(options.instance),
+            dates,
         }
     }
 
@@ -114,6 +133,49 @@ impl Records {
         self.resource.trouble()
     }
 
+    /// Dates the records that an earlier version left without a date; returns how many. Safe to repeat and to interrupt.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Denied`.
+    pub async fn date_all(&self) -> Result<usize, Error> {
+        let page = self.list("/", &ListOptions::default()).await?;
+        let dated = stream::iter(&page.records).map(|record| self.date_again(&record.key));
+        let dated: Vec<bool> = dated.buffer_unordered(PARALLEL).try_collect().await?;
+        Ok(dated.into_iter().filter(|dated| *dated).count())
+    }
+
+    /// From now on a record without a date is damaged.
+    pub fn require_dates(&self) {
+        self.dates.require();
+    }
+
+    /// Dates a record by the time at which the host made its Secret. Says whether it did: one that has a date, or that changes meanwhile,
+    /// is left.
+    async fn date_again(&self, key: &Key) -> Result<bool, Error> {
+        let name = secret::name_of(key);
+        let found = match self.send(self.call(Verb::Get, &name), Vec::new()).await {
+            Err(failure) if failure.is(StatusCode::NOT_FOUND) => return Ok(false),
+            found => found?,
+        };
+        let found: Made = serde_json::from_slice(&found).map_err(Failure::from)?;
+        if found.metadata.annotations.contains_key(MADE) {
+            return Ok(false);
+        }
+        match self.write_date(key, &found).await {
+            Ok(_) => Ok(true),
+            Err(failure) if is_conflict(&failure) => Ok(false),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn write_date(&self, key: &Key, found: &Made) -> Result<Revision, Failure> {
+        let made = found.metadata.creation_timestamp.as_second();
+        let date = self.dates.date(key, made);
+        let patch = secret::encode_date(&date, &found.metadata.resource_version);
+        let call = self.call(Verb::Patch, &secret::name_of(key));
+        self.write(call, patch).await
+    }
+
     fn call(&self, verb: Verb, name: &str) -> Call {
         let path = self.resource.calls.target().path();
         match name {
@@ -131,6 +193,21 @@ impl Records {
         let written = answered(&self.send(call, body).await?)?;
         self.resource.log.expect(written);
         Ok(written)
+    }
+
+    /// Creates a record that is dated by a foretold time.
+    async fn make(&self, key: &Key, secs: i64, secret: Vec<u8>) -> Result<Revision, Failure> {
+        let answer = self.send(self.call(Verb::Create, ""), secret).await?;
+        let written = answered(&answer)?;
+        self.resource.log.expect(written);
+        let made: Made = serde_json::from_slice(&answer)?;
+        match self
+            .dates
+            .was_foretold(secs, made.metadata.creation_timestamp)
+        {
+            true => Ok(written),
+            false => self.write_date(key, &made).await,
+        }
     }
 
     async fn pass_fences(&self) {
@@ -160,13 +237,31 @@ impl Records {
 
     async fn try_fence(&self, stamp: &str) -> Result<Revision, Failure> {
         let patch = secret::encode_fence(stamp, false);
-        match self.write(self.call(Verb::Patch, FENCE), patch).await {
+        let answer = match self.send(self.call(Verb::Patch, FENCE), patch).await {
             Err(failure) if failure.is(StatusCode::NOT_FOUND) => {
-                let fence = secret::encode_fence(stamp, true);
-                self.write(self.call(Verb::Create, ""), fence).await
+                return self.make_fence(stamp).await;
             }
-            written => written,
+            answer => answer?,
+        };
+        let fence: Typed = serde_json::from_slice(&answer)?;
+        if fence.kind == secret::TYPE {
+            let written = answered(&answer)?;
+            self.resource.log.expect(written);
+            return Ok(written);
         }
+        // No watch of ours shows it.
+        tracing::error!(
+            secret = FENCE,
+            "somebody made the Secret that orders reads, with another type: it is made again"
+        );
+        self.send(self.call(Verb::Delete, FENCE), Vec::new())
+            .await?;
+        self.make_fence(stamp).await
+    }
+
+    async fn make_fence(&self, stamp: &str) -> Result<Revision, Failure> {
+        let fence = secret::encode_fence(stamp, true);
+        self.write(self.call(Verb::Create, ""), fence).await
     }
 
     /// For a write that found another record than it expected.
@@ -253,8 +348,9 @@ impl Store for Records {
 
     async fn create(&self, key: &Key, value: Bytes) -> Result<Revision, Error> {
         check(&value)?;
-        let secret = secret::encode(key, &value, None);
-        match self.write(self.call(Verb::Create, ""), secret).await {
+        let secs = self.dates.foretell();
+        let secret = secret::encode(key, &value, &self.dates.date(key, secs));
+        match self.make(key, secs, secret).await {
             Ok(written) => Ok(written),
             Err(failure) if failure.is(StatusCode::CONFLICT) => Err(Error::Exists),
             Err(failure) => Err(refused(failure, &value)),
@@ -267,9 +363,9 @@ impl Store for Records {
         if expected == Revision::default() {
             return Err(self.conflict(key).await);
         }
-        let secret = secret::encode(key, &value, Some(expected));
-        let call = self.call(Verb::Update, &secret::name_of(key));
-        match self.write(call, secret).await {
+        let patch = secret::encode_update(key, &value, expected);
+        let call = self.call(Verb::Patch, &secret::name_of(key));
+        match self.write(call, patch).await {
             Ok(written) => Ok(written),
             Err(failure) if is_conflict(&failure) => Err(self.conflict(key).await),
             Err(failure) if failure.is(StatusCode::UNPROCESSABLE_ENTITY) => {
@@ -350,6 +446,27 @@ struct Held {
 struct HeldMeta {
     #[serde(default)]
     finalizers: Vec<String>,
+}
+
+/// The parts of a Secret that say when it was made.
+#[derive(Deserialize)]
+struct Made {
+    metadata: MadeMeta,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MadeMeta {
+    resource_version: String,
+    creation_timestamp: Timestamp,
+    #[serde(default)]
+    annotations: BTreeMap<String, IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Typed {
+    #[serde(rename = "type", default)]
+    kind: String,
 }
 
 #[derive(Default, Deserialize)]

@@ -4,7 +4,9 @@
 //! metadata:
 //!   name: kubeconfigs-kubeconfig-7xk2p-9b74c9897bac770ffc029102a200c5de
 //!   labels:      {kubeconfig-apiserver.cattle.io/resource: kubeconfigs.ext.cattle.io}
-//!   annotations: {kubeconfig-apiserver.cattle.io/key: /ext.cattle.io/kubeconfigs/kubeconfig-7xk2p}
+//!   annotations:
+//!     kubeconfig-apiserver.cattle.io/key: /ext.cattle.io/kubeconfigs/kubeconfig-7xk2p
+//!     kubeconfig-apiserver.cattle.io/made: …
 //! type: kubeconfig-apiserver.cattle.io/record
 //! data: {value: …}
 //! ```
@@ -12,21 +14,25 @@
 //! The key is an annotation, for it is no secret, any text fits, and all of the MiB that a Secret
 //! holds is left for the value. The name is what can be read of the key, then a hash that makes it
 //! unique. Only a Secret whose type, name and label are those of its key is a record: whoever may
-//! write a Secret of another name cannot put it in the place of a record.
+//! write a Secret of another name cannot put it in the place of a record. The value counts only in the
+//! Secret that was made for the record, see `date`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 use serde_json::value::RawValue;
 use storage::{Complaints, Key, Record, Revision};
 
+use super::date::{Dates, MADE};
 use crate::resource::{Failure, Kind, Reading, revision};
 
 /// Type of the Secrets of the store, the fence included.
@@ -62,7 +68,8 @@ const HASH: usize = 32;
 
 /// Secrets as records.
 pub(super) struct Secrets {
-    /// Misfits that were complained about.
+    dates: Arc<Dates>,
+    /// Secrets that were complained about.
     complaints: Complaints,
 }
 
@@ -81,6 +88,7 @@ struct Secret<'a> {
 struct Metadata<'a> {
     name: Cow<'a, str>,
     resource_version: Cow<'a, str>,
+    creation_timestamp: Timestamp,
     /// The beginning of its deletion: some finalizer holds it since.
     deletion_timestamp: Option<IgnoredAny>,
     #[serde(borrow, default)]
@@ -90,8 +98,9 @@ struct Metadata<'a> {
 }
 
 impl Secrets {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(dates: Arc<Dates>) -> Self {
         Self {
+            dates,
             complaints: Complaints::default(),
         }
     }
@@ -133,12 +142,33 @@ impl Kind for Secrets {
         if secret.metadata.deletion_timestamp.is_some() {
             return Ok(Reading::Removed(key, revision));
         }
-        let value = secret.value();
+        let value = match self.is_first(&key, &secret) {
+            true => secret.value(),
+            // As damaged as a value that does not open.
+            false => Bytes::new(),
+        };
         Ok(Reading::Record(Record {
             key,
             value,
             revision,
         }))
+    }
+}
+
+impl Secrets {
+    /// Whether the Secret is the one that was made for the record.
+    fn is_first(&self, key: &Key, secret: &Secret<'_>) -> bool {
+        let metadata = &secret.metadata;
+        let date = metadata.annotations.get(MADE).map(|date| &**date);
+        let is_first = self.dates.admits(key, date, metadata.creation_timestamp);
+        if !is_first && self.complaints.is_new(&metadata.name) {
+            tracing::error!(
+                secret = &*metadata.name,
+                %key,
+                "the Secret of a record was made again by somebody else: it is not used"
+            );
+        }
+        is_first
     }
 }
 
@@ -161,26 +191,42 @@ impl Secret<'_> {
     }
 }
 
-/// The Secret of a record, to be created or, with the revision it has, replaced.
-pub(super) fn encode(key: &Key, value: &Bytes, expected: Option<Revision>) -> Vec<u8> {
-    let mut annotations = json!({KEY: key.as_str()});
-    let version = expected.map(|revision| revision.to_string());
-    if let Some(version) = &version {
-        annotations[REPLACES] = json!(version);
-    }
+/// The Secret of a record with this date.
+pub(super) fn encode(key: &Key, value: &Bytes, date: &str) -> Vec<u8> {
     let secret = json!({
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
             "name": name_of(key),
             "labels": {RESOURCE: label_of_key(key)},
-            "annotations": annotations,
-            "resourceVersion": version,
+            "annotations": {KEY: key.as_str(), MADE: date},
         },
         "type": TYPE,
         "data": {VALUE: STANDARD.encode(value)},
     });
     secret.to_string().into_bytes()
+}
+
+/// The merge patch that gives a record of this revision another value. The date stays.
+pub(super) fn encode_update(key: &Key, value: &Bytes, expected: Revision) -> Vec<u8> {
+    let version = expected.to_string();
+    let patch = json!({
+        "metadata": {
+            "resourceVersion": version,
+            "labels": {RESOURCE: label_of_key(key)},
+            "annotations": {KEY: key.as_str(), REPLACES: version},
+        },
+        "data": {VALUE: STANDARD.encode(value)},
+    });
+    patch.to_string().into_bytes()
+}
+
+/// The merge patch that dates a record of this version.
+pub(super) fn encode_date(date: &str, version: &str) -> Vec<u8> {
+    let patch = json!({
+        "metadata": {"resourceVersion": version, "annotations": {MADE: date}},
+    });
+    patch.to_string().into_bytes()
 }
 
 /// The fence, to be created; a merge patch has only its metadata.
@@ -194,7 +240,7 @@ pub(super) fn encode_fence(stamp: &str, whole: bool) -> Vec<u8> {
             "type": TYPE,
         })
     } else {
-        json!({"metadata": {"annotations": annotations}})
+        json!({"metadata": {"labels": {RESOURCE: FENCE}, "annotations": annotations}})
     };
     fence.to_string().into_bytes()
 }

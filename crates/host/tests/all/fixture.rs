@@ -7,12 +7,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use host::mirror::{Mirror, MirrorOptions};
-use host::records::{Records, RecordsOptions};
+use host::records::{DateKey, Records, RecordsOptions};
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty};
 use kube::Client;
 use kube::client::Body;
+use machinery::time::{Clock, SystemClock};
 use serde_json::{Value, json};
 use storage::cache::{Cache, CacheBuilder, CacheOptions, Collection, Decode};
 use storage::{Key, Revision, Store};
@@ -185,9 +186,21 @@ impl Host {
     }
 
     pub(crate) fn records_by(&self, client: Client, namespace: &str) -> Running<Records> {
+        self.records_at(client, namespace, Arc::new(SystemClock))
+    }
+
+    /// On a machine with this clock.
+    pub(crate) fn records_at(
+        &self,
+        client: Client,
+        namespace: &str,
+        clock: Arc<dyn Clock>,
+    ) -> Running<Records> {
         let options = RecordsOptions {
             namespace: namespace.to_owned(),
             instance: self.name("test"),
+            dates: DateKey::new(&DATE_KEY),
+            clock,
         };
         let records = Running::new(Records::new(client, options));
         let (running, stop) = (Arc::clone(&records), records.stop.clone());
@@ -206,6 +219,9 @@ impl Host {
         mirror
     }
 }
+
+/// What dates the records of tests.
+pub(crate) const DATE_KEY: [u8; 32] = [7; 32];
 
 /// An answer of a host that is not there.
 pub(crate) type Faked = Response<UnsyncBoxBody<Bytes, BoxError>>;

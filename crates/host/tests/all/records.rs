@@ -3,10 +3,19 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use host::records::{FENCE, MADE};
+use jiff::Timestamp;
+use machinery::time::{Clock, SystemClock};
 use serde_json::{Value, json};
-use storage::{Error, ListOptions, Store, conformance};
+use storage::{Error, Key, ListOptions, Store, conformance};
+use test_cluster::http::Request;
 
-use crate::fixture::{Host, THINGS, Things, key, text, until};
+use crate::fixture::{DATE_KEY, Host, THINGS, Things, key, text, until};
+
+const RESOURCE: &str = "kubeconfig-apiserver.cattle.io/resource";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_keep_every_promise() {
@@ -57,7 +66,10 @@ async fn secrets_are_readable_and_foreign_ones_are_left_alone() {
     let listed = host.get(&secrets);
     let found = listed["items"].as_array().unwrap().iter();
     let found = found.map(shape).find(|secret| secret["name"] != "fence");
-    let found = found.expect("the record's Secret");
+    let mut found = found.expect("the record's Secret");
+    let date = found["annotations"].as_object_mut().unwrap();
+    let date = date.remove(MADE).expect("a date");
+    assert!(date.as_str().unwrap().len() > 50);
     let name = found["name"].as_str().unwrap().to_owned();
     let readable = name
         .strip_prefix("things-anna-x-")
@@ -110,6 +122,143 @@ async fn secrets_are_readable_and_foreign_ones_are_left_alone() {
     assert_eq!(
         host.get(&format!("{secrets}/plain"))["data"],
         json!({"value": "eA=="})
+    );
+}
+
+/// Whoever may write Secrets knows the date of a record, and keeps what it held.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_made_again_is_damaged() {
+    let host = Host::start(&[]).await;
+    let namespace = host.namespace();
+    let secrets = format!("/api/v1/namespaces/{namespace}/secrets");
+    let records = host.records(&namespace);
+    let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
+    records.create(&key("a"), text("1")).await.unwrap();
+    let listed = host.get(&secrets);
+    let mut items = listed["items"].as_array().unwrap().iter();
+    let found = items.find(|item| item["metadata"]["name"] != FENCE);
+    let found = found.unwrap();
+    let path = format!("{secrets}/{}", found["metadata"]["name"].as_str().unwrap());
+    let made: Timestamp = found["metadata"]["creationTimestamp"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    for (secs, expected) in [(0, "a=1"), (-100, "a=")] {
+        host.delete(&path);
+        assert_eq!(things.latest().await, [""; 0]);
+        let mut again = found.clone();
+        again["metadata"] = json!({
+            "name": found["metadata"]["name"], "labels": found["metadata"]["labels"],
+            "annotations": found["metadata"]["annotations"],
+        });
+        again["metadata"]["annotations"][MADE] = date(&key("a"), made.as_second() + secs).into();
+        host.post(&secrets, &again);
+        assert_eq!(things.latest().await, [expected]);
+    }
+    assert!(matches!(
+        records.get(&key("a")).await,
+        Err(Error::Corrupt { .. })
+    ));
+    let listed = records.list(THINGS, &ListOptions::default()).await.unwrap();
+    assert_eq!(listed.records[0].value, "");
+    let revision = listed.records[0].revision;
+    records.delete(&key("a"), revision).await.unwrap();
+    records.create(&key("a"), text("2")).await.unwrap();
+    assert_eq!(things.latest().await, ["a=2"]);
+}
+
+/// The date of a record, as the server makes it.
+fn date(key: &Key, secs: i64) -> String {
+    let hmac_key = hmac::Key::new(hmac::HMAC_SHA256, &DATE_KEY);
+    let proof = hmac::sign(&hmac_key, format!("{}\0{secs}", key.as_str()).as_bytes());
+    format!("{secs}.{}", STANDARD.encode(proof))
+}
+
+/// A clock that is wrong by two minutes.
+struct Wrong;
+
+impl Clock for Wrong {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() - jiff::SignedDuration::from_mins(2)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_dated_by_the_clock_of_the_host() {
+    let host = Host::start(&[]).await;
+    let namespace = host.namespace();
+    let records = host.records_at(host.client.clone(), &namespace, Arc::new(Wrong));
+    let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
+    let first = records.create(&key("a"), text("1")).await.unwrap();
+    records.create(&key("b"), text("1")).await.unwrap();
+    records.update(&key("a"), text("2"), first).await.unwrap();
+    assert_eq!(things.latest().await, ["a=2", "b=1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_an_earlier_version_are_dated_once() {
+    let host = Host::start(&[]).await;
+    let namespace = host.namespace();
+    let secrets = format!("/api/v1/namespaces/{namespace}/secrets");
+    let records = host.records(&namespace);
+    for name in ["a", "b"] {
+        records.create(&key(name), text("1")).await.unwrap();
+    }
+    let listed = host.get(&secrets);
+    let undated = json!({"metadata": {"annotations": {MADE: null}}});
+    for item in listed["items"].as_array().unwrap() {
+        let name = item["metadata"]["name"].as_str().unwrap();
+        host.patch(&format!("{secrets}/{name}"), &undated);
+    }
+    assert_eq!(records.date_all().await.unwrap(), 2);
+    assert_eq!(records.date_all().await.unwrap(), 0);
+    records.require_dates();
+    let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
+    assert_eq!(things.latest().await, ["a=1", "b=1"]);
+    let path = format!(
+        "{secrets}/{}",
+        listed["items"][1]["metadata"]["name"].as_str().unwrap()
+    );
+    host.patch(&path, &undated);
+    assert_eq!(things.latest().await.len(), 2);
+    assert!(
+        things
+            .latest()
+            .await
+            .iter()
+            .any(|thing| thing.ends_with('='))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fence_that_others_change_is_mended() {
+    let host = Host::start(&[]).await;
+    let namespace = host.namespace();
+    let secrets = format!("/api/v1/namespaces/{namespace}/secrets");
+    let fence = format!("{secrets}/{FENCE}");
+    let records = host.records(&namespace);
+    let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
+    records.create(&key("a"), text("1")).await.unwrap();
+    assert_eq!(things.latest().await, ["a=1"]);
+    let unlabelled = json!({"metadata": {"labels": {RESOURCE: null}}});
+    host.patch(&fence, &unlabelled);
+    assert_eq!(things.latest().await, ["a=1"]);
+    let relabelled = json!({"metadata": {"labels": {RESOURCE: "things.test.example"}}});
+    host.patch(&fence, &relabelled);
+    assert_eq!(things.latest().await, ["a=1"]);
+    // The server makes one, too.
+    until("another one is in its place", async || {
+        let admin = host.cluster.admin().ok()?;
+        admin.send(&Request::new("DELETE", &fence)).ok()?;
+        let planted = json!({"metadata": {"name": FENCE}});
+        (admin.post(&secrets, &planted).ok()?.status == 201).then_some(())
+    })
+    .await;
+    assert_eq!(things.latest().await, ["a=1"]);
+    assert_eq!(
+        host.get(&fence)["type"],
+        "kubeconfig-apiserver.cattle.io/record"
     );
 }
 

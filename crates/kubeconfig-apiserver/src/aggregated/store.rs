@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use host::records::{Records, RecordsOptions};
+use host::records::{DateKey, Records, RecordsOptions};
 use host::sealing::{self, Sealing, SealingError, SealingKey};
 use kube::Client;
+use machinery::time::SystemClock;
 use management::cluster_secret::SealKey;
 use storage::Store;
 use storage::compaction::{self, Retention};
@@ -27,6 +28,9 @@ const ALL: &str = "/";
 
 /// The store of `--store etcd`, as the register names it.
 const ETCD: &str = "etcd";
+
+/// The records of the host, all of them with a date, as the register names it.
+const DATED: &str = "kubernetes.dated";
 
 /// The time between two attempts to reach the host or the store at the start.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -135,6 +139,8 @@ async fn in_host(
     let options = RecordsOptions {
         namespace: args.namespace.clone(),
         instance: format!("{:016x}", rand::random::<u64>()),
+        dates: DateKey::of(&seal.key).context("the key of the dates cannot be derived")?,
+        clock: Arc::new(SystemClock),
     };
     let records = Arc::new(Records::new(host.clone(), options));
     let (running, stop) = (Arc::clone(&records), tasks.stop());
@@ -143,6 +149,7 @@ async fn in_host(
     let sealed = Sealed::new(Arc::clone(&records) as _, seal.of_records()?, all);
     let sealed = Arc::new(sealed);
     seal_once(&sealed, &seal.sealing, sealing::HOST_STORE).await?;
+    date_once(&records, &seal.sealing).await?;
     Ok(Backend {
         store: Arc::clone(&sealed) as _,
         sealed,
@@ -219,6 +226,36 @@ async fn seal_once(sealed: &Sealed, sealing: &Sealing, store: &str) -> Result<()
             }
         }
     }
+}
+
+/// Dates what an earlier version left without a date, unless that was done once.
+async fn date_once(records: &Records, sealing: &Sealing) -> Result<()> {
+    loop {
+        match sealing.is_sealed(DATED).await {
+            Ok(true) => break,
+            Ok(false) => {}
+            Err(error) => {
+                wait_or_fail(error).await?;
+                continue;
+            }
+        }
+        match records.date_all().await {
+            // A replica of the earlier version may have written meanwhile: until nothing is left.
+            Ok(0) => {
+                if let Err(error) = sealing.mark_sealed(DATED).await {
+                    wait_or_fail(error).await?;
+                }
+            }
+            Ok(number) => tracing::warn!(number, "records of an earlier version were dated"),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "waiting for the store, to date its records");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    records.require_dates();
+    Ok(())
 }
 
 /// Whoever follows the store from its past would complain of every record that was not sealed then.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, anyhow};
 use api::ext;
-use host::records;
+use host::records::{self, DateKey};
 use host::sealing::{Sealing, SealingError};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -73,8 +73,11 @@ async fn namespace(scene: &Scene, report: &mut Report) {
 /// Counts the records, and names those that the server does not use because it did not write them.
 async fn secrets(scene: &Scene, report: &mut Report) {
     let sealing = Sealing::new(scene.host.clone(), &scene.namespace);
-    let keyring = match sealing.find().await {
-        Ok(key) => key.and_then(|key| Keyring::of_key(key.expose()).ok()),
+    let keys = match sealing.find().await {
+        Ok(key) => key.and_then(|key| {
+            let keyring = Keyring::of_key(key.expose()).ok()?;
+            Some((keyring, DateKey::of(&key).ok()?))
+        }),
         Err(SealingError::Host(error)) => {
             return report.unseen(TOPIC, "the encryption key", &anyhow!(error));
         }
@@ -95,8 +98,10 @@ async fn secrets(scene: &Scene, report: &mut Report) {
         let records = page.items.iter().filter(|secret| !is_fence(secret));
         for record in records {
             number += 1;
-            let is_foreign = |keyring: &Keyring| !is_sealed(record, keyring);
-            if keyring.as_ref().is_some_and(is_foreign) {
+            let is_foreign = |(keyring, dates): &(Keyring, DateKey)| {
+                !is_sealed(record, keyring) || !is_first(record, dates)
+            };
+            if keys.as_ref().is_some_and(is_foreign) {
                 foreign.push(record.name_any());
             }
         }
@@ -134,6 +139,18 @@ fn is_sealed(record: &Secret, keyring: &Keyring) -> bool {
         .and_then(|data| data.get(records::VALUE));
     match (key, value) {
         (Some(key), Some(value)) => keyring.open_at(key, &value.0).is_some(),
+        _ => false,
+    }
+}
+
+/// Whether the Secret is the one that was made for its record.
+fn is_first(record: &Secret, dates: &DateKey) -> bool {
+    let annotations = record.annotations();
+    let key = annotations.get(records::KEY);
+    let key = key.and_then(|key| storage::Key::parse(key).ok());
+    let made = record.creation_timestamp();
+    match (key, annotations.get(records::MADE), made) {
+        (Some(key), Some(date), Some(made)) => dates.fits(&key, date, made.0),
         _ => false,
     }
 }

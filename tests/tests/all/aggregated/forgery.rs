@@ -1,6 +1,7 @@
 //! Writers of Secrets in the namespace of the server. They make no records, no tokens and no keys, and
 //! they do not choose the key that seals the records.
 
+mod put_back;
 mod webhook;
 
 use std::time::Duration;
@@ -38,6 +39,7 @@ fn a_writer_of_secrets_forges_nothing() {
     records_of_an_earlier_version_are_sealed_once(&host);
     planted_records_are_not_used(&mut host, &mallory);
     webhook::planted_credentials_are_not_used(&host, &mallory);
+    put_back::what_was_deleted_does_not_come_back(&host, &mallory);
     the_key_cannot_be_chosen(&mut host, &mallory);
 }
 

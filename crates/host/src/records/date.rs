@@ -1,0 +1,186 @@
+//! The date of a record: the proof that its Secret is the one that was made for it.
+//!
+//! Whoever may write Secrets can make a Secret again that was deleted, with all that it held: a token that was taken back, a signing key
+//! that was replaced. Only the host sets `metadata.creationTimestamp`. So a record carries the time at which its Secret was made, with an
+//! HMAC-SHA-256 of the record's key and that time. A Secret that the host made at another time is not the record's.
+//!
+//! ```text
+//!   kubeconfig-apiserver.cattle.io/made: 1764489600.BASE64    seconds since 1970, HMAC
+//! ```
+//!
+//! The time is known only after the write. It is foretold by this machine's clock and what the host's differs from it; a record whose time
+//! was foretold badly is dated again at once. A Secret that is made again within [`TOLERANCE_SECS`] of the first is not noticed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use machinery::time::Clock;
+use storage::Key;
+
+use crate::sealing::SealingKey;
+
+/// The annotation with the date.
+pub const MADE: &str = "kubeconfig-apiserver.cattle.io/made";
+
+/// Purpose of the key, for its derivation.
+const PURPOSE: &[u8] = b"kubeconfig-apiserver dates of records v1";
+
+/// The most that the time of a Secret differs from the date of its record.
+const TOLERANCE_SECS: i64 = 5;
+
+/// The key of the dates. It cannot be printed.
+#[derive(Clone)]
+pub struct DateKey(hmac::Key);
+
+impl DateKey {
+    /// Uses 32 random bytes.
+    #[must_use]
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    /// Derives the key.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn of(key: &SealingKey) -> Result<Self, Unspecified> {
+        key.derive(PURPOSE).map(|derived| Self::new(&derived))
+    }
+
+    /// Whether a date is that of the record, and its Secret was made then.
+    #[must_use]
+    pub fn fits(&self, key: &Key, date: &str, made: Timestamp) -> bool {
+        let read = || {
+            let (secs, proof) = date.split_once('.')?;
+            let secs: i64 = secs.parse().ok()?;
+            let proof = STANDARD.decode(proof).ok()?;
+            hmac::verify(&self.0, &message(key, secs), &proof).ok()?;
+            Some(secs)
+        };
+        read().is_some_and(|secs| is_near(secs, made.as_second()))
+    }
+
+    fn date(&self, key: &Key, secs: i64) -> String {
+        let proof = hmac::sign(&self.0, &message(key, secs));
+        format!("{secs}.{}", STANDARD.encode(proof))
+    }
+}
+
+/// Dates records, and checks their dates.
+pub(super) struct Dates {
+    key: DateKey,
+    clock: Arc<dyn Clock>,
+    /// Seconds by which the host's clock is ahead of ours.
+    ahead: AtomicI64,
+    /// Whether a record without a date is none.
+    required: AtomicBool,
+}
+
+impl Dates {
+    pub(super) fn new(key: DateKey, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            key,
+            clock,
+            ahead: AtomicI64::default(),
+            required: AtomicBool::default(),
+        }
+    }
+
+    /// From now on a record needs a date.
+    pub(super) fn require(&self) {
+        self.required.store(true, Ordering::Release);
+    }
+
+    /// The time, in seconds, at which the host makes what is sent to it now.
+    pub(super) fn foretell(&self) -> i64 {
+        self.clock.now().as_second() + self.ahead.load(Ordering::Acquire)
+    }
+
+    /// Notes when the host made something, and says whether that was foretold well.
+    pub(super) fn was_foretold(&self, secs: i64, made: Timestamp) -> bool {
+        let ahead = made.as_second() - self.clock.now().as_second();
+        self.ahead.store(ahead, Ordering::Release);
+        is_near(secs, made.as_second())
+    }
+
+    /// The annotation of a record whose Secret is made then.
+    pub(super) fn date(&self, key: &Key, secs: i64) -> String {
+        self.key.date(key, secs)
+    }
+
+    /// Whether the Secret of a record, which was made then, is the one that was made for it.
+    pub(super) fn admits(&self, key: &Key, date: Option<&str>, made: Timestamp) -> bool {
+        match date {
+            Some(date) => self.key.fits(key, date, made),
+            None => !self.required.load(Ordering::Acquire),
+        }
+    }
+}
+
+fn message(key: &Key, secs: i64) -> Vec<u8> {
+    // No key holds a NUL.
+    format!("{}\0{secs}", key.as_str()).into_bytes()
+}
+
+fn is_near(one: i64, other: i64) -> bool {
+    one.abs_diff(other) <= TOLERANCE_SECS.unsigned_abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use machinery::time::SystemClock;
+
+    use super::*;
+
+    fn key() -> DateKey {
+        DateKey::new(&[7; 32])
+    }
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_second(secs).unwrap()
+    }
+
+    #[test]
+    fn a_date_is_for_one_record_and_for_a_secret_of_that_time() {
+        let (a, b) = (Key::parse("/g/r/a").unwrap(), Key::parse("/g/r/b").unwrap());
+        let date = key().date(&a, 1000);
+        for (secs, expected) in [(995, true), (1005, true), (994, false), (1006, false)] {
+            assert_eq!(key().fits(&a, &date, at(secs)), expected, "{secs}");
+        }
+        assert!(!key().fits(&b, &date, at(1000)));
+        let other = DateKey::new(&[8; 32]);
+        assert!(!other.fits(&a, &date, at(1000)));
+        let moved = date.replacen("1000", "2000", 1);
+        for wrong in ["", "1000", "1000.", ".", "1000.AAAA", &moved] {
+            assert!(!key().fits(&a, wrong, at(1000)), "{wrong}");
+            assert!(!key().fits(&a, wrong, at(2000)), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_date_counts_until_all_have_one() {
+        let record = Key::parse("/g/r/a").unwrap();
+        let dates = Dates::new(key(), Arc::new(SystemClock));
+        assert!(dates.admits(&record, None, at(1000)));
+        assert!(!dates.admits(&record, Some("1000.AAAA"), at(1000)));
+        dates.require();
+        assert!(!dates.admits(&record, None, at(1000)));
+        let date = dates.date(&record, 1000);
+        assert!(dates.admits(&record, Some(&date), at(1000)));
+    }
+
+    #[test]
+    fn the_clock_of_the_host_is_learnt() {
+        let dates = Dates::new(key(), Arc::new(SystemClock));
+        let first = dates.foretell();
+        assert!(!dates.was_foretold(first, at(first + 100)));
+        let second = dates.foretell();
+        assert!(dates.was_foretold(second, at(second)));
+        assert!(second >= first + 99);
+    }
+}
