@@ -57,9 +57,12 @@ impl OwnIssuers {
         if ClusterToken::parse(token).is_some() {
             return CredentialOwner::Issued;
         }
-        let Some(claims) = claims(token) else {
-            return CredentialOwner::Unknown;
-        };
+        let mut owners = claims(token).map(|claims| self.owner_by(&claims));
+        let known = owners.find(|owner| *owner != CredentialOwner::Unknown);
+        known.unwrap_or(CredentialOwner::Unknown)
+    }
+
+    fn owner_by(&self, claims: &Map<String, Value>) -> CredentialOwner {
         let issuer = claims
             .get("iss")
             .and_then(Value::as_str)
@@ -72,7 +75,7 @@ impl OwnIssuers {
             return CredentialOwner::Issued;
         }
         let is_login = |login: &LoginClient| {
-            is_same(issuer, &login.issuer) && is_for(&claims, &login.client_id)
+            is_same(issuer, &login.issuer) && is_for(claims, &login.client_id)
         };
         if self.login.as_ref().is_some_and(is_login) {
             return CredentialOwner::Login;
@@ -88,16 +91,20 @@ impl OwnIssuers {
     }
 }
 
-/// The claims of a JWT, whatever follows them.
-fn claims(token: &str) -> Option<Map<String, Value>> {
-    let payload = token.split('.').nth(1)?;
-    let alphabet = match payload.contains(['+', '/']) {
+/// What each part of a token says, wherever the claims of a JWT stand: one character more or less must not hide them. A dot may be written as
+/// in a URL.
+fn claims(token: &str) -> impl Iterator<Item = Map<String, Value>> {
+    let dotted = token.replace("%2e", ".").replace("%2E", ".");
+    let parts: Vec<String> = dotted.split('.').map(str::to_owned).collect();
+    parts.into_iter().filter_map(|part| object(&part))
+}
+
+fn object(part: &str) -> Option<Map<String, Value>> {
+    let alphabet = match part.contains(['+', '/']) {
         true => &STANDARD,
         false => &URL_SAFE,
     };
-    let json = GeneralPurpose::new(alphabet, LENIENT)
-        .decode(payload)
-        .ok()?;
+    let json = GeneralPurpose::new(alphabet, LENIENT).decode(part).ok()?;
     serde_json::from_slice(&json).ok()
 }
 
@@ -143,6 +150,13 @@ mod tests {
         let issued = json!({"iss": "https://kubeconfigs.example", "exp": 1.5, "sub": 1});
         check(&jwt(&issued), CredentialOwner::Issued);
         check(&format!("{}.more", jwt(&issued)), CredentialOwner::Issued);
+        check(&format!(".{}", jwt(&issued)), CredentialOwner::Issued);
+        check(&format!("..a.{}", jwt(&issued)), CredentialOwner::Issued);
+        for dot in ["%2e", "%2E"] {
+            check(&jwt(&issued).replace('.', dot), CredentialOwner::Issued);
+        }
+        let claims = jwt(&issued).split('.').nth(1).unwrap().to_owned();
+        check(&claims, CredentialOwner::Issued);
         let padded = format!("e30.{}.c2ln", STANDARD.encode(issued.to_string()));
         check(&padded, CredentialOwner::Issued);
         let slash = json!({"iss": "https://kubeconfigs.example/"});

@@ -5,7 +5,8 @@
 //! no field for anything else, and it is this reading that is kept, not the text: another parser might find
 //! something else in the text.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use api::management::cluster::LOCAL;
 use api::plugin::{EXEC_EXTENSION, INSTALL_HINT};
 use machinery::invisible::is_invisible;
 use machinery::validation::dns1123_label;
@@ -201,9 +202,33 @@ impl Config {
             let checked = check_name(&entry.name).and_then(|()| entry.context.check());
             checked.with_context(|| format!("context {:?}", entry.name))?;
         }
+        for entry in &self.contexts {
+            let checked = self.check_exec(&entry.context);
+            checked.with_context(|| format!("context {:?}", entry.name))?;
+        }
         let current = &self.current_context;
         let is_there = current.is_empty() || self.contexts.iter().any(|it| it.name == *current);
         ensure!(is_there, "the current context {current:?} is not in it");
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Checks that the plugin is run for the server and the cluster that the context leads to.
+    fn check_exec(&self, context: &ContextEntry) -> Result<()> {
+        let user = self.users.iter().find(|it| it.name == context.user);
+        let Some(exec) = user.and_then(|it| it.user.exec.as_ref()) else {
+            return Ok(());
+        };
+        let cluster = self.clusters.iter().find(|it| it.name == context.cluster);
+        let extensions = cluster.map_or(&[][..], |it| &it.cluster.extensions);
+        let [NamedExtension { extension, .. }] = extensions else {
+            bail!("its cluster does not say whom the plugin asks");
+        };
+        let id = exec.value("--cluster=").unwrap_or(LOCAL);
+        let is_same =
+            exec.value("--server=") == Some(extension.server.as_str()) && id == extension.cluster;
+        ensure!(is_same, "it runs the plugin for another server or cluster");
         Ok(())
     }
 }
@@ -247,12 +272,18 @@ impl User {
                 ensure!(exec.args.contains(&named), "a command for another record");
                 Ok(())
             }
-            _ => anyhow::bail!("it must have either a token or an exec entry"),
+            _ => bail!("it must have either a token or an exec entry"),
         }
     }
 }
 
 impl Exec {
+    /// The value of a flag.
+    fn value(&self, flag: &str) -> Option<&str> {
+        let mut args = self.args.iter();
+        args.find_map(|argument| argument.strip_prefix(flag))
+    }
+
     /// Checks that it runs this program, as the server writes it.
     fn check(&self) -> Result<()> {
         let version = self
@@ -425,7 +456,7 @@ current-context: "prod"
         check_references(&issued.document).unwrap();
         let certificate = with(
             "      - \"--cluster=c-1\"",
-            "      - \"--client-certificate\"",
+            "      - \"--cluster=c-1\"\n      - \"--client-certificate\"",
         );
         Issued::parse(&certificate, "kubeconfig-abcde").unwrap();
     }
@@ -473,6 +504,11 @@ current-context: "prod"
             with(
                 cluster_argument,
                 "      - \"--cluster=c-1\"\n      - \"--server=https://evil\"",
+            ),
+            with(cluster_argument, "      - \"--cluster=c-2\""),
+            with(
+                "      - \"--server=https://a.b\"",
+                "      - \"--server=https://c.d\"",
             ),
             with(cluster_argument, "      - \"--cluster=../x\""),
             with(
