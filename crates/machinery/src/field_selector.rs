@@ -66,8 +66,7 @@ impl FieldSelector {
     /// Reads the text of a `fieldSelector` parameter. The empty text matches everything.
     pub fn parse(text: &str) -> Result<FieldSelector, SelectorError> {
         let mut terms = split_terms(text);
-        // Sorted, so that equal selectors are equal; the first bad term in this order is the one
-        // that is told.
+        // The first bad term in this order is the one that is told.
         terms.sort_unstable();
         let mut requirements = Vec::with_capacity(terms.len());
         for term in terms {
@@ -86,6 +85,8 @@ impl FieldSelector {
                 });
             }
         }
+        // In one order, so that equal selectors are equal, however their operators were spelt.
+        requirements.sort_by_cached_key(Requirement::to_string);
         Ok(FieldSelector { requirements })
     }
 
@@ -153,20 +154,22 @@ impl FieldSelector {
 }
 
 /// The canonical text, with `=` for equality.
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operator = match self.operator {
+            Operator::Equals => "=",
+            Operator::NotEquals => "!=",
+        };
+        write!(f, "{}{operator}{}", self.field, escape(&self.value))
+    }
+}
+
+/// The canonical texts of the requirements.
 impl fmt::Display for FieldSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, requirement) in self.requirements.iter().enumerate() {
             let separator = if index == 0 { "" } else { "," };
-            let operator = match requirement.operator {
-                Operator::Equals => "=",
-                Operator::NotEquals => "!=",
-            };
-            write!(
-                f,
-                "{separator}{}{operator}{}",
-                requirement.field,
-                escape(&requirement.value)
-            )?;
+            write!(f, "{separator}{requirement}")?;
         }
         Ok(())
     }

@@ -44,6 +44,7 @@ fn field_selectors() {
         seeds: &[
             b"metadata.name=x,metadata.namespace!=y",
             b"a==b",
+            b"a==,a=1",
             br"a=b\,c\=d\\e",
             b"",
         ],
