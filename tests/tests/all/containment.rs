@@ -409,6 +409,13 @@ pub(crate) fn names_are_not_identities(place: &Place) {
     again(&format!("{CLUSTERS}/c-m-p66cdvlj"));
     place.comes_to(401, &users[1].token, DEMO[1]);
     assert_eq!(place.code_at(&users[2].token, DEMO[0]), 503);
+    let former = place.bearer(&users[0].token);
+    let named = record::wanted(json!({ "clusters": ["c-m-p66cdvlj"] }));
+    let refused = former.post(record::PATH, &named).unwrap();
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    let others = record::users(&record::create(&former, json!({ "clusters": ["*"] })));
+    let others: Vec<&str> = others.iter().map(|user| user.name.as_str()).collect();
+    assert!(!others.contains(&users[1].name.as_str()), "{others:?}");
     again(&format!("{USERS}/alice"));
     place.comes_to_here(401, &users[0].token);
     place.comes_to(401, &users[2].token, DEMO[0]);

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use api::ext::{Kubeconfig, Token};
 use apiserver::testing::{Answer, NOW};
 use serde_json::{Value, json};
+use tokens::origin::Parent;
 
 use crate::world::{Minted, World, object, seconds};
 
@@ -109,6 +110,73 @@ async fn a_token_of_a_token_lives_and_reaches_no_further() {
     let both = world.mint(&["local", "c-a"]).await;
     let answer = ask(&world, &both.bearer, json!({ "clusterName": "c-a" })).await;
     assert!(is_valid(&world, &minted(&answer), "c-a").await);
+}
+
+/// Deletes a cluster and creates another one of the name, at this second.
+async fn replace_cluster(world: &World, name: &str, created: i64) {
+    world.remove(&world.clusters, ("", name)).await;
+    let metadata = json!({
+        "name": name, "uid": format!("uid-{name}-{created}"),
+        "creationTimestamp": seconds(created).to_string(),
+    });
+    let cluster = object(json!({ "metadata": metadata }));
+    world.clusters.insert(cluster, false).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_of_a_former_cluster_mints_nothing_for_a_later_one_of_the_name() {
+    let world = World::start().await;
+    let first = world.mint(&["local", "c-a"]).await;
+    let parent = Parent::of(&world.tokens.cached("", &first.name).unwrap());
+    let mut order = world.order_of("alice", &["local", "c-a"]);
+    order.origin.parent = Some(parent);
+    let second = world.order(&order, NOW).await;
+    let record: Kubeconfig = object(json!({
+        "metadata": { "name": "kubeconfig-a", "uid": "uid-1", "creationTimestamp": NOW.to_string() },
+        "spec": { "clusters": ["*"], "generateToken": false, "ttl": 7200 },
+        "status": { "userName": "alice", "userUID": "uid-alice" },
+    }));
+    world.kubeconfigs.insert(record, false).await.unwrap();
+    let exchanged = json!({ "kubeconfigName": "kubeconfig-a", "clusterName": "c-a" });
+    let plain = json!({ "clusterName": "c-a" });
+    for token in [&first, &second] {
+        for spec in [&plain, &exchanged] {
+            let answer = ask(&world, &token.bearer, spec.clone()).await;
+            assert!(is_valid(&world, &minted(&answer), "c-a").await);
+        }
+    }
+    replace_cluster(&world, "c-a", 0).await;
+    for token in [&first, &second] {
+        assert!(is_valid(&world, token, "local").await);
+        for spec in [&plain, &exchanged] {
+            check_refused(
+                &ask(&world, &token.bearer, spec.clone()).await,
+                403,
+                "tokens.ext.cattle.io is forbidden: the token of this request is for an earlier cluster c-a, \
+                 which was deleted: log in instead",
+            );
+        }
+    }
+    let fresh = minted(&ask(&world, "as:alice", plain).await);
+    assert!(is_valid(&world, &fresh, "c-a").await);
+}
+
+/// Records of older servers have no uids.
+#[tokio::test]
+async fn a_token_without_uids_mints_for_clusters_that_are_not_younger() {
+    let world = World::start().await;
+    let token = world.mint(&["local", "c-a"]).await;
+    world
+        .change(&world.tokens, &token.name, |record| {
+            record.status.user_uid = None;
+            record.status.cluster_uids.clear();
+        })
+        .await;
+    for (created, code) in [(0, 201), (1, 403)] {
+        replace_cluster(&world, "c-a", created).await;
+        let answer = ask(&world, &token.bearer, json!({ "clusterName": "c-a" })).await;
+        assert_eq!(answer.code, code, "{}", answer.body);
+    }
 }
 
 #[tokio::test]
