@@ -482,7 +482,17 @@ pub(crate) fn an_administrator_has_the_last_word(place: &Place) {
         let found = conditions.find(|condition| condition["type"] == "Suspended");
         found.map(|condition| condition["reason"].as_str().unwrap().to_owned())
     };
+    let thief = place.bearer(&record::tokens(&record::create(alice, json!({})))[0]);
     assert_eq!(reason(&set(alice, json!(true))).as_deref(), Some("ByOwner"));
+    for undone in [json!(false), json!(null)] {
+        let refused = set(&thief, undone);
+        assert_eq!(refused.status, 403, "{}", refused.text());
+        assert!(
+            refused.text().contains("log in instead"),
+            "{}",
+            refused.text()
+        );
+    }
     assert_eq!(reason(&set(alice, json!(false))), None);
     assert_eq!(
         reason(&set(admin, json!(true))).as_deref(),
@@ -504,7 +514,7 @@ pub(crate) fn an_administrator_has_the_last_word(place: &Place) {
     );
     assert_eq!(set(alice, json!(false)).status, 403);
     assert_eq!(reason(&set(admin, json!(false))), None);
-    assert_eq!(set(alice, json!(true)).status, 200);
+    assert_eq!(set(&thief, json!(true)).status, 200);
 }
 
 #[track_caller]

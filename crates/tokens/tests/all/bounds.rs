@@ -294,3 +294,33 @@ async fn what_an_administrator_disables_only_an_administrator_enables() {
     let enabled = set(crate::world::ROOT, true).await;
     assert_eq!((enabled.code, reason(&enabled)), (200, Value::Null));
 }
+
+#[tokio::test]
+async fn a_token_turns_a_record_off_and_only_a_login_turns_it_on() {
+    let world = World::start().await;
+    let (stolen, other) = (world.mint(&["local"]).await, world.mint(&["c-a"]).await);
+    let path = format!("/apis/ext.cattle.io/v1/tokens/{}", other.name);
+    let set = async |user: &str, enabled: Value| {
+        let current = world.http.call(user, &format!("GET {path}"), None).await;
+        let mut body = current.body;
+        body["spec"]["enabled"] = enabled;
+        let line = format!("PUT {path}");
+        world.http.call(user, &line, Some(body)).await
+    };
+    let refused = format!(
+        "tokens.ext.cattle.io \"{}\" is forbidden: it is disabled, and a token of a kubeconfig may not change that: \
+         log in instead, for example with a client certificate or an ID token",
+        other.name
+    );
+    for owner in [stolen.bearer.as_str(), "as:alice", crate::world::ROOT] {
+        assert_eq!(set(owner, json!(false)).await.code, 200, "{owner}");
+        for enabled in [json!(true), Value::Null] {
+            check_refused(&set(&stolen.bearer, enabled).await, 403, &refused);
+        }
+        assert!(!is_valid(&world, &other, "c-a").await);
+        let changed = set(&stolen.bearer, json!(false)).await;
+        assert_eq!(changed.code, 200, "what stays off may be written");
+        assert_eq!(set(crate::world::ROOT, json!(true)).await.code, 200);
+        assert!(is_valid(&world, &other, "c-a").await);
+    }
+}
