@@ -10,6 +10,8 @@
 //!
 //! The token of a request is known from the identity that authenticated, before any impersonation: this server's own
 //! authenticators put its name there, and a host's kube-apiserver does where it asks by TokenReview or verifies the token itself.
+//! Where the gateway impersonates a user at a host on behalf of a token, the user of the request is another one than that of the
+//! token; the token binds the request all the same.
 
 use std::sync::Arc;
 
@@ -98,7 +100,7 @@ impl Origins {
             );
         }
         let token = self.tokens.get("", name).await?;
-        let Some(token) = token.filter(|token| token.spec.user_id == cx.authenticated.name) else {
+        let Some(token) = token else {
             return refused("the token of this request has no record");
         };
         let reference = reference(&token);
@@ -111,7 +113,7 @@ impl Origins {
                 "the token of this request is not valid, or descends from {MAX_ANCESTORS} others"
             ));
         }
-        let is_impersonated = cx.user != cx.authenticated;
+        let is_impersonated = cx.user != cx.authenticated || cx.user.name != token.spec.user_id;
         Ok(Origin {
             user_uid,
             groups: match is_impersonated {

@@ -248,6 +248,37 @@ async fn a_row_of_tokens_has_an_end() {
     );
 }
 
+/// The gateway impersonates bob at a host, on behalf of a token of alice.
+#[tokio::test]
+async fn a_token_binds_what_a_host_says_was_created_with_it_as_somebody_else() {
+    let world = World::start().await;
+    let mut order = world.order_of("alice", &["local"]);
+    order.origin.groups = vec!["dev".to_owned(), "ops".to_owned()];
+    let token = world.order(&order, NOW).await;
+    let as_bob = format!("host:bob/{}/dev/admins", token.name);
+    let second = minted(&ask(&world, &as_bob, json!({})).await);
+    let record = world.tokens.cached("", &second.name).unwrap();
+    assert_eq!(record.status.parent_token.unwrap().name, token.name);
+    assert_eq!(record.spec.user_id, "bob");
+    assert_eq!(record.status.groups, ["dev"]);
+    check_refused(
+        &ask(&world, &as_bob, json!({ "clusterName": "c-a" })).await,
+        403,
+        "tokens.ext.cattle.io is forbidden: the token of this request is not for cluster c-a: log in instead",
+    );
+    assert!(is_valid(&world, &second, "local").await);
+    world.mint_with_token.store(false, Ordering::SeqCst);
+    assert_eq!(ask(&world, &as_bob, json!({})).await.code, 403);
+    world.mint_with_token.store(true, Ordering::SeqCst);
+    world.remove(&world.tokens, ("", &token.name)).await;
+    assert!(!is_valid(&world, &second, "local").await);
+    check_refused(
+        &ask(&world, &as_bob, json!({})).await,
+        403,
+        "tokens.ext.cattle.io is forbidden: the token of this request has no record",
+    );
+}
+
 #[tokio::test]
 async fn where_tokens_may_not_mint_only_logins_do() {
     let world = World::start().await;
