@@ -148,6 +148,7 @@ impl Gateway {
     ) -> Result<Caller, Status> {
         let user = recognised.user.map_err(Unrecognised::status)?;
         let user = forwardable(user)?;
+        check_extra(user.extra.keys())?;
         let by = recognised.by.as_deref();
         if let Some(group) = by.and_then(|by| by.reserved_group(&user)) {
             let text = format!("{group:?} is a group that this server alone puts users into");
