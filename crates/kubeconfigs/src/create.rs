@@ -114,7 +114,7 @@ impl Kubeconfigs {
         let left = origin.max_ttl_millis(self.now());
         record.spec.ttl = ttl::settle(record.spec.ttl, left, &self.settings)?;
         let host = self.server_host(cx)?;
-        self.clusters.check_local().await?;
+        self.clusters.check_local(&record.spec).await?;
         let Settled { resolved, groups } = match &self.settled {
             Some(settled) => settled.clone(),
             None => Settled {
