@@ -117,6 +117,16 @@ impl Identity {
         self
     }
 
+    /// Replaces the values of an extra key with those that another identity has; without any, the key is removed.
+    #[must_use]
+    pub fn with_extra_of(mut self, other: &Self, key: &str) -> Self {
+        match other.0.extra.get(key) {
+            Some(values) => self.0.extra.insert(key.to_owned(), values.clone()),
+            None => self.0.extra.remove(key),
+        };
+        self
+    }
+
     /// The user, for those who do not pass it on.
     pub fn into_user(self) -> UserInfo {
         self.0

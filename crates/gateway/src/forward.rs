@@ -5,6 +5,7 @@ use std::sync::Arc;
 use apiserver::request_info::RequestInfo;
 use apiserver::server::Peer;
 use auth::Identity;
+use auth::identity::is_spelling_of;
 use auth::user::RESERVED_PREFIX;
 use axum::body::Body;
 use http::header::{CONNECTION, HeaderValue, VIA};
@@ -15,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use machinery::meta::GroupResource;
 use machinery::status::{Reason, Status};
+use tokens::authenticator::EXTRA_TOKEN;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer_headers::{self, Unacceptable};
@@ -146,6 +148,7 @@ impl Gateway {
     ) -> Result<Caller, Status> {
         let user = recognised.user.map_err(Unrecognised::status)?;
         let user = forwardable(user)?;
+        check_extra(user.extra.keys())?;
         let by = recognised.by.as_deref();
         if let Some(group) = by.and_then(|by| by.reserved_group(&user)) {
             let text = format!("{group:?} is a group that this server alone puts users into");
@@ -210,7 +213,8 @@ impl Gateway {
         }))
     }
 
-    /// The caller, or whom they act as where the cluster allows it.
+    /// The caller, or whom they act as where the cluster allows it. The token of the caller is named in either
+    /// case: what it creates at a host of this server is bound by it.
     async fn acting_as(
         &self,
         id: &str,
@@ -221,12 +225,13 @@ impl Gateway {
         if !wanted.is_requested() {
             return Ok(user);
         }
+        check_extra(wanted.extra.keys())?;
         let access = self
             .access
             .impersonated(&self.upstreams, (id, &user), wanted);
         let acting = Box::pin(access).await?;
         tracing::info!(target: "audit", user = ?user.name, cluster = id, impersonated = ?acting.name, "impersonation");
-        Ok(acting)
+        Ok(acting.with_extra_of(&user, EXTRA_TOKEN))
     }
 
     /// The request as the cluster gets it.
@@ -288,6 +293,17 @@ fn forwardable(user: Identity) -> Result<Identity, Status> {
         return Err(refused(&text));
     }
     Ok(user.with_groups(|group| !group.starts_with(RESERVED_PREFIX)))
+}
+
+/// Refuses the extra key that names the token of a request, in any spelling: only the gateway sets it.
+fn check_extra<'k>(keys: impl IntoIterator<Item = &'k String>) -> Result<(), Status> {
+    let mut keys = keys.into_iter();
+    match keys.find(|key| is_spelling_of(EXTRA_TOKEN, key)) {
+        Some(key) => Err(refused(&format!(
+            "{key:?} is an extra key that this server alone sets"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn refused(why: &str) -> Status {

@@ -114,7 +114,7 @@ impl Kubeconfigs {
         let left = origin.max_ttl_millis(self.now());
         record.spec.ttl = ttl::settle(record.spec.ttl, left, &self.settings)?;
         let host = self.server_host(cx)?;
-        self.clusters.check_local().await?;
+        self.clusters.check_local(&record.spec).await?;
         let Settled { resolved, groups } = match &self.settled {
             Some(settled) => settled.clone(),
             None => Settled {
@@ -326,12 +326,15 @@ fn bound(
     spec: &KubeconfigSpec,
     clusters: &mut Vec<FileCluster>,
 ) -> Result<(), Status> {
-    let default_entry = spec.includes_default_entry().then_some(LOCAL);
-    if spec.wants_all_clusters() {
-        clusters.retain(|cluster| origin.may_reach(&cluster.id));
+    let resource = group_resource();
+    if spec.includes_default_entry() {
+        origin.check_name(LOCAL, &resource)?;
     }
-    let named = clusters.iter().map(|cluster| cluster.id.as_str());
-    origin.check_clusters(default_entry.into_iter().chain(named), &group_resource())
+    if spec.wants_all_clusters() {
+        clusters.retain(|cluster| origin.may_reach(cluster.object()));
+    }
+    let mut clusters = clusters.iter();
+    clusters.try_for_each(|cluster| origin.check_cluster(cluster.object(), &resource))
 }
 
 /// The token records that a file needs. All that is reached through this server is one record.
@@ -493,6 +496,9 @@ fn assign_proxied(tokens: &mut Tokens, minted: Minted, plan: &Plan, default_entr
 mod tests {
     use std::cell::RefCell;
 
+    use serde_json::json;
+    use tokens::origin::Parent;
+
     use super::*;
 
     /// What happens in which order when the first write takes a while, and what comes of it.
@@ -529,6 +535,56 @@ mod tests {
             ((false, true), vec![begins, ends], [no, None]),
         ] {
             assert_eq!(write(is_ordered, fails).await, (order, done));
+        }
+    }
+
+    #[test]
+    fn a_token_of_a_former_cluster_makes_no_file_for_a_later_one_of_the_name() {
+        let token = |status: serde_json::Value| -> Token {
+            serde_json::from_value(json!({
+                "metadata": { "name": "token-a", "uid": "uid-1", "creationTimestamp": "2026-01-01T00:00:00Z" },
+                "spec": { "userID": "alice", "clusterNames": ["local", "c-a", "c-b"] },
+                "status": status,
+            }))
+            .unwrap()
+        };
+        let cluster = |id: &str, created: &str| FileCluster {
+            id: id.to_owned(),
+            uid: format!("uid-{id}"),
+            created: Some(created.parse().unwrap()),
+            ..FileCluster::default()
+        };
+        let with_uids = json!({
+            "userUID": "uid-alice", "clusterUIDs": { "c-a": "uid-c-a", "c-b": "uid-of-another" },
+        });
+        for status in [with_uids, json!({})] {
+            let origin = Origin {
+                parent: Some(Parent::of(&token(status))),
+                ..Origin::default()
+            };
+            let reached = |names: &[&str]| {
+                let mut clusters = vec![
+                    cluster("c-a", "2025-12-31T00:00:00Z"),
+                    cluster("c-b", "2026-01-02T00:00:00Z"),
+                    cluster("local", "2026-01-02T00:00:00Z"),
+                ];
+                clusters.retain(|it| names == ["*"] || names.contains(&it.id.as_str()));
+                let spec = serde_json::from_value(json!({ "clusters": names })).unwrap();
+                let bounded = bound(&origin, &spec, &mut clusters);
+                let ids = clusters.into_iter().map(|cluster| cluster.id);
+                bounded.map(|()| ids.collect::<Vec<_>>())
+            };
+            assert_eq!(reached(&["*"]).unwrap(), ["c-a", "local"]);
+            assert_eq!(reached(&["c-a", "local"]).unwrap(), ["c-a", "local"]);
+            let refused = reached(&["c-a", "c-b"]).unwrap_err();
+            assert_eq!(
+                (refused.code, refused.message.as_str()),
+                (
+                    403,
+                    "kubeconfigs.ext.cattle.io is forbidden: the token of this request is for an earlier \
+                     cluster c-b, which was deleted: log in instead"
+                )
+            );
         }
     }
 

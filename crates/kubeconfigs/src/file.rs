@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use api::ext::token::TokenEndpoint;
 use api::plugin::OidcLogin;
 use jiff::Timestamp;
+use tokens::cluster_scope::ClusterId;
 use tokens::secret::{Bearer, SecretString};
 
 mod direct;
@@ -96,6 +97,8 @@ pub struct FileCluster {
     pub id: String,
     /// The uid of the cluster object.
     pub uid: String,
+    /// When the cluster object was created, if that is known.
+    pub created: Option<Timestamp>,
     /// What the entries are named after; any text, the id where empty.
     pub display_name: String,
     /// The authorized cluster endpoint, if the cluster offers one.
@@ -156,6 +159,15 @@ pub enum FileError {
 }
 
 impl FileCluster {
+    /// The cluster object.
+    pub(crate) fn object(&self) -> ClusterId<'_> {
+        ClusterId {
+            name: &self.id,
+            uid: &self.uid,
+            created: self.created,
+        }
+    }
+
     /// What the entries are named after before names are made unique.
     fn plain_name(&self) -> &str {
         if self.display_name.is_empty() {

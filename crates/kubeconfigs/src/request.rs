@@ -18,6 +18,10 @@ use crate::file::{FileCluster, InvalidCluster};
 /// Most clusters that one request may name: beyond any real list, and small enough to check one by one.
 const MAX_CLUSTERS: usize = 10_000;
 
+/// The reason why a file cannot have the default entry, and what can be done about it.
+const NO_LOCAL: &str = "clusters.management.cattle.io \"local\" not found: the default entry needs it. An administrator creates this Cluster \
+again (a helm upgrade of the chart does); until then, set spec.includeDefaultEntry to false and name other clusters";
+
 /// The clusters that a request can be about.
 #[derive(Clone)]
 pub(crate) struct Clusters {
@@ -120,16 +124,20 @@ impl Clusters {
         Ok(found)
     }
 
-    /// The management cluster must have its object, asked for or not (B42).
+    /// Checks that the management cluster has its object, which a file with the default entry needs (B42). Other files need it only
+    /// where they name it.
     ///
     /// # Errors
     /// 500 where it has none.
-    pub(crate) async fn check_local(&self) -> Result<(), Status> {
+    pub(crate) async fn check_local(&self, spec: &KubeconfigSpec) -> Result<(), Status> {
+        if !spec.includes_default_entry() {
+            return Ok(());
+        }
         match self.clusters.find("", cluster::LOCAL).await {
             Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(Status::internal(
-                "error getting local cluster: clusters.management.cattle.io \"local\" not found",
-            )),
+            Ok(None) => Err(Status::internal(format!(
+                "error getting local cluster: {NO_LOCAL}"
+            ))),
             Err(status) => Err(Status::internal(format!(
                 "error getting local cluster: {}",
                 status.message
@@ -256,6 +264,11 @@ pub(crate) fn name_of(record: &Kubeconfig) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use apiserver::stored_object::Index;
+    use apiserver::testing::{Fixture, TestServer};
+    use auth::AuthorizerUnion;
     use serde_json::json;
 
     use super::*;
@@ -281,6 +294,43 @@ mod tests {
         check(json!({"endpoint": "managed", "clusters": ["a"]}), Some(one));
         check(json!({"endpoint": "direct"}), Some(none));
         check(json!({}), None);
+    }
+
+    /// A server without any cluster.
+    async fn start() -> (TestServer, Clusters) {
+        let mut fixture = Fixture::new();
+        let kinds = &mut fixture.registries;
+        let clusters = Clusters {
+            clusters: kinds.add(management::cluster::description(), Index::NONE),
+            nodes: kinds.add(management::node::description(), Index::NONE),
+        };
+        let nobody = Arc::new(AuthorizerUnion::new(Vec::new()));
+        let server = fixture.start(nobody, |builder| builder, async {}).await;
+        (server, clusters)
+    }
+
+    #[tokio::test]
+    async fn only_a_file_with_the_default_entry_needs_the_local_cluster() {
+        let (_server, clusters) = start().await;
+        let refused = async |spec: serde_json::Value| {
+            let spec: KubeconfigSpec = serde_json::from_value(spec).unwrap();
+            let checked = clusters.check_local(&spec).await;
+            checked.err().map(|status| (status.code, status.message))
+        };
+        let without = |ids: &[&str]| json!({ "clusters": ids, "includeDefaultEntry": false });
+        for ids in [&["c-a"], &["*"], &["local"]] {
+            assert_eq!(refused(without(ids)).await, None, "{ids:?}");
+        }
+        let text = "Internal error occurred: error getting local cluster: clusters.management.cattle.io \"local\" not found: the default \
+                    entry needs it. An administrator creates this Cluster again (a helm upgrade of the chart does); until then, set \
+                    spec.includeDefaultEntry to false and name other clusters";
+        for spec in [json!({}), json!({ "clusters": ["c-a"] })] {
+            assert_eq!(refused(spec).await, Some((500, text.to_owned())));
+        }
+        let local = json!({ "metadata": { "name": "local" } });
+        let local: Cluster = serde_json::from_value(local).unwrap();
+        clusters.clusters.insert(local, false).await.unwrap();
+        assert_eq!(refused(json!({})).await, None);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 pub mod authenticator;
 pub mod cluster_credential;
+pub mod cluster_scope;
 pub mod exchange;
 pub mod jwks;
 pub mod jwt;

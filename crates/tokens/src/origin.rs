@@ -1,8 +1,8 @@
 //! The identity that a kubeconfig or token is created with, and the bounds that follow from it.
 //!
 //! A login may mint whatever its user may have. A token may mint, too, but nothing that outlives it or reaches further: the new
-//! record names it as its parent and ends with it, with its life and with its clusters. So deleting a kubeconfig ends everything
-//! that was minted with its tokens.
+//! record names it as its parent and ends with it, with its life and with its clusters, which are compared by name and uid. So
+//! deleting a kubeconfig ends everything that was minted with its tokens.
 //!
 //! ```text
 //! login ─▶ kubeconfig A ─▶ token of A ─▶ kubeconfig B (parent: token of A) ─▶ token of B ─▶ …
@@ -10,6 +10,8 @@
 //!
 //! The token of a request is known from the identity that authenticated, before any impersonation: this server's own
 //! authenticators put its name there, and a host's kube-apiserver does where it asks by TokenReview or verifies the token itself.
+//! Where the gateway impersonates a user at a host on behalf of a token, the user of the request is another one than that of the
+//! token; the token binds the request all the same.
 
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ use machinery::meta::{GroupResource, Metadata};
 use machinery::status::Status;
 
 use crate::authenticator::EXTRA_TOKEN;
+use crate::cluster_scope::{ClusterId, ClusterScope};
 use crate::user_directory::UserDirectory;
 use crate::validity::{MAX_ANCESTORS, Validity};
 
@@ -64,7 +67,7 @@ pub struct Origin {
 #[derive(Clone, Debug)]
 pub struct Parent {
     reference: TokenReference,
-    clusters: Vec<String>,
+    clusters: ClusterScope,
     groups: Vec<String>,
     /// `None` for a token without an end.
     expires: Option<Timestamp>,
@@ -97,7 +100,7 @@ impl Origins {
             );
         }
         let token = self.tokens.get("", name).await?;
-        let Some(token) = token.filter(|token| token.spec.user_id == cx.authenticated.name) else {
+        let Some(token) = token else {
             return refused("the token of this request has no record");
         };
         let reference = reference(&token);
@@ -110,14 +113,14 @@ impl Origins {
                 "the token of this request is not valid, or descends from {MAX_ANCESTORS} others"
             ));
         }
-        let is_impersonated = cx.user != cx.authenticated;
+        let is_impersonated = cx.user != cx.authenticated || cx.user.name != token.spec.user_id;
         Ok(Origin {
             user_uid,
             groups: match is_impersonated {
                 true => common(groups, &token.status.groups),
                 false => token.status.groups.clone(),
             },
-            parent: Some(Parent::of(token, reference)),
+            parent: Some(Parent::of(&token)),
         })
     }
 }
@@ -137,30 +140,45 @@ impl Origin {
         status.parent_token = self.reference();
     }
 
-    /// Whether a record may reach this cluster.
-    pub fn may_reach(&self, cluster: &str) -> bool {
+    /// Whether a record may reach this object of a cluster.
+    pub fn may_reach(&self, cluster: ClusterId<'_>) -> bool {
         let parent = self.parent.as_ref();
-        parent.is_none_or(|parent| parent.clusters.iter().any(|own| own == cluster))
+        parent.is_none_or(|parent| parent.clusters.covers(cluster))
     }
 
-    /// Checks that a record may reach these clusters.
+    /// Checks that a record may reach a cluster of this name. Except for the cluster `local`, the object of
+    /// the cluster must be checked, too.
     ///
     /// # Errors
-    /// 403 that names the first that it may not.
-    pub fn check_clusters<'c>(
+    /// 403.
+    pub fn check_name(&self, cluster: &str, resource: &GroupResource) -> Result<(), Status> {
+        let parent = self.parent.as_ref();
+        if parent.is_none_or(|parent| parent.clusters.names(cluster)) {
+            return Ok(());
+        }
+        let text =
+            format!("the token of this request is not for cluster {cluster}: log in instead");
+        Err(Status::forbidden(resource, "", &text))
+    }
+
+    /// Checks that a record may reach this object of a cluster.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn check_cluster(
         &self,
-        clusters: impl IntoIterator<Item = &'c str>,
+        cluster: ClusterId<'_>,
         resource: &GroupResource,
     ) -> Result<(), Status> {
-        for cluster in clusters {
-            if !self.may_reach(cluster) {
-                let text = format!(
-                    "the token of this request is not for cluster {cluster}: log in instead"
-                );
-                return Err(Status::forbidden(resource, "", &text));
-            }
+        self.check_name(cluster.name, resource)?;
+        if self.may_reach(cluster) {
+            return Ok(());
         }
-        Ok(())
+        let text = format!(
+            "the token of this request is for an earlier cluster {}, which was deleted: log in instead",
+            cluster.name
+        );
+        Err(Status::forbidden(resource, "", &text))
     }
 
     /// Checks that a record may put its user into these groups.
@@ -194,17 +212,13 @@ impl Origin {
 }
 
 impl Parent {
-    fn of(token: Token, reference: TokenReference) -> Self {
-        let expires = token.expires_at();
-        let spec = token.spec;
+    /// The bounds that the record of a token sets.
+    pub fn of(token: &Token) -> Self {
         Self {
-            reference,
-            clusters: match spec.cluster_name.is_empty() {
-                true => spec.cluster_names,
-                false => vec![spec.cluster_name],
-            },
-            groups: spec.groups,
-            expires,
+            reference: reference(token),
+            clusters: ClusterScope::of(token),
+            groups: token.spec.groups.clone(),
+            expires: token.expires_at(),
         }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! An owner may turn a record off and on at any time. What an administrator turned off, only an administrator turns on. A condition of
 //! the record says who did it.
+//!
+//! Turning a record on needs a login: an owner turns a record off because it was stolen, and a thief may have another one. With a token of a
+//! kubeconfig, records can only be turned off.
 
 use api::Condition;
 use apiserver::description::Verb;
@@ -10,6 +13,8 @@ use apiserver::resource::{Visibility, owner_visibility};
 use jiff::Timestamp;
 use machinery::meta::Time;
 use machinery::status::Status;
+
+use crate::origin::token_of;
 
 /// The reason of a condition that the owner of the record caused.
 const BY_OWNER: &str = "ByOwner";
@@ -70,14 +75,19 @@ impl Suspension<'_> {
         cx: &RequestContext,
         conditions: &[Condition],
     ) -> Result<(), SuspensionError> {
+        if !self.was_off || self.is_off {
+            return Ok(());
+        }
+        if token_of(&cx.authenticated).is_some() {
+            return Err(SuspensionError::NeedsLogin {
+                condition: self.condition,
+            });
+        }
         let mut conditions = conditions.iter();
         let cause = conditions.find(|known| known.type_ == self.condition);
         let Some(cause) = cause.filter(|cause| cause.reason == BY_ADMINISTRATOR) else {
             return Ok(());
         };
-        if !self.was_off || self.is_off {
-            return Ok(());
-        }
         match owner_visibility(cx, Verb::Update, "").await? {
             Visibility::Everything => Ok(()),
             _ => Err(SuspensionError::NeedsAdministrator {
@@ -99,6 +109,12 @@ pub enum SuspensionError {
         /// The message of the condition.
         cause: String,
     },
+    /// A token of a kubeconfig authenticated the request.
+    #[error("it is {}, and a token of a kubeconfig may not change that: log in instead, for example with a client certificate or an ID token", condition.to_lowercase())]
+    NeedsLogin {
+        /// The type of the condition.
+        condition: &'static str,
+    },
     /// The authorizer could not decide.
     #[error("the authorizer could not decide")]
     Undecided(Box<Status>),
@@ -115,7 +131,7 @@ impl SuspensionError {
     pub fn into_status(self, resource: &machinery::meta::GroupResource, name: &str) -> Status {
         match self {
             Self::Undecided(status) => *status,
-            refused @ Self::NeedsAdministrator { .. } => {
+            refused @ (Self::NeedsAdministrator { .. } | Self::NeedsLogin { .. }) => {
                 Status::forbidden(resource, name, &refused.to_string())
             }
         }

@@ -21,6 +21,7 @@ use machinery::status::Status;
 use machinery::table::Column;
 use serde_json::Value;
 
+use crate::cluster_scope::ClusterId;
 use crate::exchange::{self, Cover, Exchange};
 use crate::minter::{MAX_TTL_SECS, Minter, unique_name};
 use crate::origin::{Origin, Origins};
@@ -144,8 +145,9 @@ impl TokenResource {
                 .await?;
             pin_cluster(&mut token, &cluster);
         }
-        let named = token.spec.cluster_names.iter().map(String::as_str);
-        self.check_reach(&minting, named)?;
+        for name in &token.spec.cluster_names {
+            self.check_name(&minting, name)?;
+        }
         settle_ttl(&mut token, self.max_token_ttl(&minting)?)?;
         token.metadata.name = Some(unique_name());
         self.store(&minting, token).await
@@ -166,7 +168,7 @@ impl TokenResource {
         let (name, id) = (&token.spec.kubeconfig_name, &token.spec.cluster_name);
         let record = self.parts.exchange.record(name, &cx.user.name, now).await?;
         let cover = exchange::cover(&record, id)?;
-        self.check_reach(&minting, [id.as_str()])?;
+        self.check_name(&minting, id)?;
         let cluster = match cover {
             Cover::Cluster => Some(self.check_cluster(&minting, id).await?),
             Cover::DefaultEntry => None,
@@ -264,20 +266,21 @@ impl TokenResource {
                 &text,
             ));
         }
-        self.check_reach(minting, [name])?;
+        self.check_name(minting, name)?;
         let cluster = self.parts.clusters.get("", name).await?;
         let cluster = cluster.filter(|cluster| !cluster.is_being_deleted());
-        cluster.ok_or_else(|| Status::bad_request(format!("cluster {name} not found")))
+        let cluster =
+            cluster.ok_or_else(|| Status::bad_request(format!("cluster {name} not found")))?;
+        let resource = self.parts.registry.group_resource();
+        let origin = &minting.origin;
+        origin.check_cluster(ClusterId::of(&cluster), resource)?;
+        Ok(cluster)
     }
 
-    /// Checks that the origin of the request reaches these clusters.
-    fn check_reach<'c>(
-        &self,
-        minting: &Minting<'_>,
-        clusters: impl IntoIterator<Item = &'c str>,
-    ) -> Result<(), Status> {
+    /// Checks that the origin of the request reaches a cluster of this name.
+    fn check_name(&self, minting: &Minting<'_>, cluster: &str) -> Result<(), Status> {
         let resource = self.parts.registry.group_resource();
-        minting.origin.check_clusters(clusters, resource)
+        minting.origin.check_name(cluster, resource)
     }
 }
 

@@ -409,6 +409,13 @@ pub(crate) fn names_are_not_identities(place: &Place) {
     again(&format!("{CLUSTERS}/c-m-p66cdvlj"));
     place.comes_to(401, &users[1].token, DEMO[1]);
     assert_eq!(place.code_at(&users[2].token, DEMO[0]), 503);
+    let former = place.bearer(&users[0].token);
+    let named = record::wanted(json!({ "clusters": ["c-m-p66cdvlj"] }));
+    let refused = former.post(record::PATH, &named).unwrap();
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    let others = record::users(&record::create(&former, json!({ "clusters": ["*"] })));
+    let others: Vec<&str> = others.iter().map(|user| user.name.as_str()).collect();
+    assert!(!others.contains(&users[1].name.as_str()), "{others:?}");
     again(&format!("{USERS}/alice"));
     place.comes_to_here(401, &users[0].token);
     place.comes_to(401, &users[2].token, DEMO[0]);
@@ -475,7 +482,17 @@ pub(crate) fn an_administrator_has_the_last_word(place: &Place) {
         let found = conditions.find(|condition| condition["type"] == "Suspended");
         found.map(|condition| condition["reason"].as_str().unwrap().to_owned())
     };
+    let thief = place.bearer(&record::tokens(&record::create(alice, json!({})))[0]);
     assert_eq!(reason(&set(alice, json!(true))).as_deref(), Some("ByOwner"));
+    for undone in [json!(false), json!(null)] {
+        let refused = set(&thief, undone);
+        assert_eq!(refused.status, 403, "{}", refused.text());
+        assert!(
+            refused.text().contains("log in instead"),
+            "{}",
+            refused.text()
+        );
+    }
     assert_eq!(reason(&set(alice, json!(false))), None);
     assert_eq!(
         reason(&set(admin, json!(true))).as_deref(),
@@ -497,7 +514,7 @@ pub(crate) fn an_administrator_has_the_last_word(place: &Place) {
     );
     assert_eq!(set(alice, json!(false)).status, 403);
     assert_eq!(reason(&set(admin, json!(false))), None);
-    assert_eq!(set(alice, json!(true)).status, 200);
+    assert_eq!(set(&thief, json!(true)).status, 200);
 }
 
 #[track_caller]

@@ -268,10 +268,37 @@ async fn a_client_impersonates_only_what_the_cluster_allows_this_user() {
             "impersonate-user: carol",
             "impersonate-uid: uid-7",
             "impersonate-group: dev",
+            &format!("impersonate-extra-requesttokenid: {record}"),
             "impersonate-extra-team%2fname: ops",
             "authorization: Bearer the-gateways-own-credential",
         ]
     );
+}
+
+#[tokio::test]
+async fn no_client_names_the_token_of_its_request() {
+    let world = World::start().await;
+    let cluster = reviewing(&world, &["carol", "token-abcde"]).await;
+    world.add("c-1", &cluster).await;
+    let token = world.mint("alice", &["c-1"]).await;
+    let authorization = format!("Authorization: Bearer {token}");
+    for (name, key) in [
+        ("requesttokenid", "requesttokenid"),
+        ("RequestTokenID", "requesttokenid"),
+        ("request%74okenid", "requesttokenid"),
+        ("r%D0%B5questtokenid", "r\u{435}questtokenid"),
+    ] {
+        let extra = format!("Impersonate-Extra-{name}: token-abcde");
+        let headers = [
+            authorization.as_str(),
+            "Impersonate-User: carol",
+            extra.as_str(),
+        ];
+        let answer = world.call("GET /k8s/clusters/c-1/api", &headers).await;
+        let refused = format!("forbidden: {key:?} is an extra key that this server alone sets");
+        assert_eq!(answer.summary(), (403, refused), "{name}");
+    }
+    assert_eq!(cluster.seen(), [""; 0]);
 }
 
 #[tokio::test]

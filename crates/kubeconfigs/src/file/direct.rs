@@ -7,6 +7,7 @@ use management::ca_bundle::CaBundle;
 use management::cluster::check_file_fields;
 use management::display_text;
 use management::server_host::ServerHost;
+use tokens::cluster_scope::ClusterId;
 
 use super::FileCluster;
 
@@ -72,10 +73,12 @@ impl FileCluster {
             return Err(InvalidCluster(error.to_string()));
         }
         let direct = endpoint.map(|endpoint| DirectEndpoint::of(endpoint, cluster, nodes));
+        let object = ClusterId::of(cluster);
         Ok(FileCluster {
             managed: None,
             id: cluster.id().to_owned(),
-            uid: cluster.metadata.uid.clone().unwrap_or_default(),
+            uid: object.uid.to_owned(),
+            created: object.created,
             display_name: cluster.display_name().to_owned(),
             direct: direct.transpose()?,
             client_certificates: cluster.client_signer().is_some(),

@@ -83,6 +83,7 @@ fn plain(id: &str, display_name: &str) -> FileCluster {
     FileCluster {
         id: id.to_owned(),
         uid: format!("uid-of-{id}"),
+        created: None,
         display_name: display_name.to_owned(),
         direct: None,
         managed: None,

@@ -1,7 +1,5 @@
 //! The facts of records that a check of a token needs: decoded once for each state of a record.
 
-use std::collections::BTreeMap;
-
 use api::ext::{Kubeconfig, Token, TokenReference};
 use api::management::Cluster;
 use api::management::cluster::LOCAL;
@@ -11,6 +9,7 @@ use jiff::Timestamp;
 use machinery::meta::{Metadata, ObjectMeta};
 
 use super::Refusal;
+use crate::cluster_scope::{ClusterId, ClusterScope, is_older};
 use crate::jwt::Claims;
 use crate::user_directory::UserFacts;
 
@@ -28,8 +27,7 @@ pub(super) struct TokenFacts {
     uid: Option<String>,
     /// `None` in records of older servers.
     user_uid: Option<String>,
-    clusters: Vec<String>,
-    cluster_uids: BTreeMap<String, String>,
+    scope: ClusterScope,
     /// `None` where the record does not say.
     pub(super) created: Option<Timestamp>,
     enabled: bool,
@@ -60,8 +58,6 @@ pub(super) struct ClusterFacts {
 impl TokenFacts {
     pub(super) fn of(token: &Token) -> Self {
         let (spec, status) = (&token.spec, &token.status);
-        let single = std::slice::from_ref(&spec.cluster_name);
-        let named = [single, &spec.cluster_names].concat();
         Self {
             owner: UserInfo {
                 groups: with_all_authenticated(&status.groups),
@@ -73,11 +69,7 @@ impl TokenFacts {
             parent: status.parent_token.clone(),
             uid: token.metadata().uid.clone(),
             user_uid: status.user_uid.clone(),
-            clusters: named
-                .into_iter()
-                .filter(|name| spec.is_bound_to(name))
-                .collect(),
-            cluster_uids: status.cluster_uids.clone(),
+            scope: ClusterScope::of(token),
             created: created(token.metadata()),
             enabled: spec.is_enabled(),
             expires: token.expires_at(),
@@ -109,26 +101,29 @@ impl TokenFacts {
         name: &str,
         cluster: Option<&ClusterFacts>,
     ) -> Result<(), Refusal> {
-        if !self.clusters.iter().any(|own| own == name) {
+        if !self.scope.names(name) {
             return Err(Refusal::OtherCluster);
         }
         if name == LOCAL {
             return Ok(());
         }
         let cluster = cluster.filter(|cluster| !cluster.being_deleted);
-        let cluster = cluster.ok_or(Refusal::OtherCluster)?;
-        let same = match &self.user_uid {
-            Some(_) => self.cluster_uids.get(name) == Some(&cluster.uid),
-            None => self.is_younger_than(cluster.created),
-        };
-        same.then_some(()).ok_or(Refusal::OtherCluster)
+        let covered = cluster.is_some_and(|cluster| {
+            self.scope.covers(ClusterId {
+                name,
+                uid: &cluster.uid,
+                created: cluster.created,
+            })
+        });
+        covered.then_some(()).ok_or(Refusal::OtherCluster)
     }
 
     /// Checks that the user is the one that the token was minted for, and not a later one of the name.
     pub(super) fn check_user(&self, user: &UserFacts) -> Result<(), Refusal> {
         let same = match &self.user_uid {
             Some(uid) => *uid == user.uid,
-            None => self.is_younger_than(user.created),
+            // Records of older servers have no uids.
+            None => is_older(user.created, self.created),
         };
         (same && user.enabled).then_some(()).ok_or(Refusal::NoUser)
     }
@@ -136,12 +131,6 @@ impl TokenFacts {
     /// Whether this is the token that a reference means.
     pub(super) fn is(&self, reference: &TokenReference) -> bool {
         self.uid.as_ref() == Some(&reference.uid)
-    }
-
-    /// Records of older servers have no uids: there the times of creation tell whether the token was
-    /// minted for the present object.
-    fn is_younger_than(&self, object: Option<Timestamp>) -> bool {
-        object.is_none_or(|object| self.created.is_some_and(|created| object <= created))
     }
 }
 

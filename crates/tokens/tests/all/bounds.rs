@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use api::ext::{Kubeconfig, Token};
 use apiserver::testing::{Answer, NOW};
 use serde_json::{Value, json};
+use tokens::origin::Parent;
 
 use crate::world::{Minted, World, object, seconds};
 
@@ -111,6 +112,73 @@ async fn a_token_of_a_token_lives_and_reaches_no_further() {
     assert!(is_valid(&world, &minted(&answer), "c-a").await);
 }
 
+/// Deletes a cluster and creates another one of the name, at this second.
+async fn replace_cluster(world: &World, name: &str, created: i64) {
+    world.remove(&world.clusters, ("", name)).await;
+    let metadata = json!({
+        "name": name, "uid": format!("uid-{name}-{created}"),
+        "creationTimestamp": seconds(created).to_string(),
+    });
+    let cluster = object(json!({ "metadata": metadata }));
+    world.clusters.insert(cluster, false).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_of_a_former_cluster_mints_nothing_for_a_later_one_of_the_name() {
+    let world = World::start().await;
+    let first = world.mint(&["local", "c-a"]).await;
+    let parent = Parent::of(&world.tokens.cached("", &first.name).unwrap());
+    let mut order = world.order_of("alice", &["local", "c-a"]);
+    order.origin.parent = Some(parent);
+    let second = world.order(&order, NOW).await;
+    let record: Kubeconfig = object(json!({
+        "metadata": { "name": "kubeconfig-a", "uid": "uid-1", "creationTimestamp": NOW.to_string() },
+        "spec": { "clusters": ["*"], "generateToken": false, "ttl": 7200 },
+        "status": { "userName": "alice", "userUID": "uid-alice" },
+    }));
+    world.kubeconfigs.insert(record, false).await.unwrap();
+    let exchanged = json!({ "kubeconfigName": "kubeconfig-a", "clusterName": "c-a" });
+    let plain = json!({ "clusterName": "c-a" });
+    for token in [&first, &second] {
+        for spec in [&plain, &exchanged] {
+            let answer = ask(&world, &token.bearer, spec.clone()).await;
+            assert!(is_valid(&world, &minted(&answer), "c-a").await);
+        }
+    }
+    replace_cluster(&world, "c-a", 0).await;
+    for token in [&first, &second] {
+        assert!(is_valid(&world, token, "local").await);
+        for spec in [&plain, &exchanged] {
+            check_refused(
+                &ask(&world, &token.bearer, spec.clone()).await,
+                403,
+                "tokens.ext.cattle.io is forbidden: the token of this request is for an earlier cluster c-a, \
+                 which was deleted: log in instead",
+            );
+        }
+    }
+    let fresh = minted(&ask(&world, "as:alice", plain).await);
+    assert!(is_valid(&world, &fresh, "c-a").await);
+}
+
+/// Records of older servers have no uids.
+#[tokio::test]
+async fn a_token_without_uids_mints_for_clusters_that_are_not_younger() {
+    let world = World::start().await;
+    let token = world.mint(&["local", "c-a"]).await;
+    world
+        .change(&world.tokens, &token.name, |record| {
+            record.status.user_uid = None;
+            record.status.cluster_uids.clear();
+        })
+        .await;
+    for (created, code) in [(0, 201), (1, 403)] {
+        replace_cluster(&world, "c-a", created).await;
+        let answer = ask(&world, &token.bearer, json!({ "clusterName": "c-a" })).await;
+        assert_eq!(answer.code, code, "{}", answer.body);
+    }
+}
+
 #[tokio::test]
 async fn what_a_token_gets_for_a_kubeconfig_without_tokens_ends_with_the_token_too() {
     let world = World::start().await;
@@ -180,6 +248,37 @@ async fn a_row_of_tokens_has_an_end() {
     );
 }
 
+/// The gateway impersonates bob at a host, on behalf of a token of alice.
+#[tokio::test]
+async fn a_token_binds_what_a_host_says_was_created_with_it_as_somebody_else() {
+    let world = World::start().await;
+    let mut order = world.order_of("alice", &["local"]);
+    order.origin.groups = vec!["dev".to_owned(), "ops".to_owned()];
+    let token = world.order(&order, NOW).await;
+    let as_bob = format!("host:bob/{}/dev/admins", token.name);
+    let second = minted(&ask(&world, &as_bob, json!({})).await);
+    let record = world.tokens.cached("", &second.name).unwrap();
+    assert_eq!(record.status.parent_token.unwrap().name, token.name);
+    assert_eq!(record.spec.user_id, "bob");
+    assert_eq!(record.status.groups, ["dev"]);
+    check_refused(
+        &ask(&world, &as_bob, json!({ "clusterName": "c-a" })).await,
+        403,
+        "tokens.ext.cattle.io is forbidden: the token of this request is not for cluster c-a: log in instead",
+    );
+    assert!(is_valid(&world, &second, "local").await);
+    world.mint_with_token.store(false, Ordering::SeqCst);
+    assert_eq!(ask(&world, &as_bob, json!({})).await.code, 403);
+    world.mint_with_token.store(true, Ordering::SeqCst);
+    world.remove(&world.tokens, ("", &token.name)).await;
+    assert!(!is_valid(&world, &second, "local").await);
+    check_refused(
+        &ask(&world, &as_bob, json!({})).await,
+        403,
+        "tokens.ext.cattle.io is forbidden: the token of this request has no record",
+    );
+}
+
 #[tokio::test]
 async fn where_tokens_may_not_mint_only_logins_do() {
     let world = World::start().await;
@@ -225,4 +324,34 @@ async fn what_an_administrator_disables_only_an_administrator_enables() {
     );
     let enabled = set(crate::world::ROOT, true).await;
     assert_eq!((enabled.code, reason(&enabled)), (200, Value::Null));
+}
+
+#[tokio::test]
+async fn a_token_turns_a_record_off_and_only_a_login_turns_it_on() {
+    let world = World::start().await;
+    let (stolen, other) = (world.mint(&["local"]).await, world.mint(&["c-a"]).await);
+    let path = format!("/apis/ext.cattle.io/v1/tokens/{}", other.name);
+    let set = async |user: &str, enabled: Value| {
+        let current = world.http.call(user, &format!("GET {path}"), None).await;
+        let mut body = current.body;
+        body["spec"]["enabled"] = enabled;
+        let line = format!("PUT {path}");
+        world.http.call(user, &line, Some(body)).await
+    };
+    let refused = format!(
+        "tokens.ext.cattle.io \"{}\" is forbidden: it is disabled, and a token of a kubeconfig may not change that: \
+         log in instead, for example with a client certificate or an ID token",
+        other.name
+    );
+    for owner in [stolen.bearer.as_str(), "as:alice", crate::world::ROOT] {
+        assert_eq!(set(owner, json!(false)).await.code, 200, "{owner}");
+        for enabled in [json!(true), Value::Null] {
+            check_refused(&set(&stolen.bearer, enabled).await, 403, &refused);
+        }
+        assert!(!is_valid(&world, &other, "c-a").await);
+        let changed = set(&stolen.bearer, json!(false)).await;
+        assert_eq!(changed.code, 200, "what stays off may be written");
+        assert_eq!(set(crate::world::ROOT, json!(true)).await.code, 200);
+        assert!(is_valid(&world, &other, "c-a").await);
+    }
 }

@@ -16,7 +16,10 @@ use apiserver::testing::{Answer, Fixture, NOW, TestServer};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use auth::rbac::{Policy, RbacAuthorizer};
-use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
+use auth::{
+    AlwaysAllowPaths, Authentication, Authenticator, Authorizer, AuthorizerUnion, Credentials,
+    PrivilegedGroup, UserInfo,
+};
 use builtins::Builtins;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
@@ -31,7 +34,7 @@ use storage::Store;
 use storage::sealed::{Keyring, Sealed};
 use storage::sqlite::{Sqlite, SqliteOptions};
 use tempfile::TempDir;
-use tokens::authenticator::TokenAuthenticator;
+use tokens::authenticator::{EXTRA_TOKEN, TokenAuthenticator};
 use tokens::cluster_credential::{
     ClusterAuthenticator, ClusterToken, GROUP, HASH_KEY, NAMESPACE, WebhookRecords,
 };
@@ -202,6 +205,7 @@ impl World {
                 .review(operations)
                 .authenticator(Arc::new(callers))
                 .authenticator(Arc::new(bearers))
+                .authenticator(Arc::new(Host))
                 .review(TokenReviews::<V1>::new(Arc::clone(&reviewer)))
                 .review(TokenReviews::<V1Beta1>::new(reviewer));
             builtins.serve(open_id.serve(builder))
@@ -543,6 +547,30 @@ fn kubeconfig() -> Description {
         verbs: Verb::ALL,
         subresources: &[],
         schema: KindSchema::of::<Kubeconfig>(),
+    }
+}
+
+/// A host that this server believes: `host:USER/TOKEN/GROUP…` is a request that it says was authenticated by this token.
+struct Host;
+
+#[async_trait]
+impl Authenticator for Host {
+    fn name(&self) -> &'static str {
+        "host"
+    }
+
+    async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
+        let bearer = credentials.bearer;
+        let Some(told) = bearer.and_then(|bearer| bearer.strip_prefix("host:")) else {
+            return Authentication::NotRequested;
+        };
+        let mut parts = told.split('/').map(str::to_owned);
+        let name = parts.next().unwrap();
+        Authentication::of(UserInfo {
+            extra: [(EXTRA_TOKEN.to_owned(), parts.next().into_iter().collect())].into(),
+            groups: parts.collect(),
+            ..UserInfo::named(name)
+        })
     }
 }
 

@@ -72,6 +72,27 @@ async fn no_spelling_of_a_reserved_name_comes_from_a_webhook() {
     assert_eq!(edge.cluster.seen(), [""; 0]);
 }
 
+/// The key names the token of a request, in the audit log of a cluster and to a host of this server.
+#[tokio::test]
+async fn no_webhook_names_the_token_of_a_request() {
+    let edge = Edge::start().await;
+    for (key, quoted) in [
+        ("requesttokenid", "requesttokenid"),
+        ("RequestTokenID", "requesttokenid"),
+        ("r\u{435}questtokenid", "r\u{435}questtokenid"),
+        ("\u{ff52}equesttokenid", "\u{ff52}equesttokenid"),
+    ] {
+        let user = json!({"username": "alice", "extra": {key: ["token-abcde"]}});
+        let asked = webhook(&edge.world, 200, &yes(user)).await;
+        edge.ask(&asked, json!({})).await;
+        let refused = format!("forbidden: {quoted:?} is an extra key that this server alone sets");
+        for answer in edge.both(TOKEN).await {
+            assert_eq!(answer.summary(), (403, refused.clone()), "{key}");
+        }
+    }
+    assert_eq!(edge.cluster.seen(), [""; 0]);
+}
+
 #[tokio::test]
 async fn no_spelling_of_a_reserved_name_comes_from_a_provider() {
     let edge = Edge::start().await;
