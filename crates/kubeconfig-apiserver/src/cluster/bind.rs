@@ -90,7 +90,8 @@ impl Binder<'_> {
                 State::Absent => {}
                 State::Bound => say(format_args!("here: Secret {name} is bound already")),
                 State::BoundElsewhere if !confirms(cluster, confirmed) => {
-                    bail!(refusal(cluster, &name));
+                    refusal(cluster, &name).iter().for_each(say);
+                    bail!("Secret {name} is not bound");
                 }
                 State::Unbound | State::BoundElsewhere => {
                     secret.metadata.annotations = Some(wanted.annotations());
@@ -161,13 +162,19 @@ fn confirms(cluster: &Cluster, confirmed: Option<&str>) -> bool {
     confirmed == Some(connection_digest(&connection(cluster)).as_str())
 }
 
-fn refusal(cluster: &Cluster, secret: &str) -> String {
+/// The lines that say why a Secret is not bound, and how it is.
+fn refusal(cluster: &Cluster, secret: &str) -> [String; 3] {
     let (id, connection) = (cluster.id(), connection(cluster));
-    format!(
-        "Secret {secret} is bound to another connection, or to a former cluster of this name.\n{}\nIf that is right, run: kubeconfig-apiserver cluster bind {id} --to {}",
+    [
+        format!(
+            "Secret {secret} is bound to another connection, or to a former cluster of this name."
+        ),
         destination(&connection),
-        connection_digest(&connection)
-    )
+        format!(
+            "If that is right, run: kubeconfig-apiserver cluster bind {id} --to {}",
+            connection_digest(&connection)
+        ),
+    ]
 }
 
 fn unsealed(cluster: &Cluster, secret: &str) -> String {
@@ -242,9 +249,11 @@ mod tests {
         for other in [None, Some(""), Some("1"), Some(&digest[1..])] {
             assert!(!confirms(&cluster, other), "{other:?}");
         }
-        let expected = format!(
-            "Secret s is bound to another connection, or to a former cluster of this name.\nThe gateway sends the credential to server \"https://a\\u{{1b}}\", TLS server name that of the server, proxy \"http://p\", certificate authorities: those of the server's machine.\nIf that is right, run: kubeconfig-apiserver cluster bind prod --to {digest}"
-        );
+        let expected = [
+            "Secret s is bound to another connection, or to a former cluster of this name.".to_owned(),
+            r#"The gateway sends the credential to server "https://a\u{1b}", TLS server name that of the server, proxy "http://p", certificate authorities: those of the server's machine."#.to_owned(),
+            format!("If that is right, run: kubeconfig-apiserver cluster bind prod --to {digest}"),
+        ];
         assert_eq!(refusal(&cluster, "s"), expected);
     }
 }
