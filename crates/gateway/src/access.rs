@@ -3,8 +3,8 @@
 //! The gateway may impersonate everybody there, so without this question everybody could. Each part
 //! of the wanted identity is asked for on its own, as kube-apiserver would.
 //!
-//! ServiceAccounts and extra values are more than every cluster lets the gateway impersonate: roles of
-//! before name no ServiceAccounts, and no role names all keys. So the gateway asks for itself, too; the
+//! ServiceAccounts, uids and extra values are more than every cluster lets the gateway impersonate: roles
+//! of before name no ServiceAccounts, and no role names all keys. So the gateway asks for itself, too; the
 //! cluster's own refusal would blame an account that the user does not know.
 
 use std::collections::HashMap;
@@ -21,8 +21,10 @@ use http_body_util::{BodyExt, Limited};
 use machinery::meta::GroupResource;
 use machinery::status::Status;
 use serde_json::{Value, json};
+use tokens::authenticator::EXTRA_TOKEN;
 use tokio::time::Instant;
 
+use crate::prober::role_resource;
 use crate::request_headers::impersonate;
 use crate::status::unavailable;
 use crate::upstream::Upstreams;
@@ -188,7 +190,7 @@ fn needs_more_of_the_gateway(attributes: &Attributes) -> bool {
     let Target::Resource { resource, .. } = &attributes.target else {
         return false;
     };
-    matches!(resource.as_str(), "serviceaccounts" | "userextras")
+    matches!(resource.as_str(), "serviceaccounts" | "uids" | "userextras")
 }
 
 /// 403 with what an administrator does about it.
@@ -206,9 +208,15 @@ fn not_granted(question: &Question) -> Status {
     };
     let role = "kubeconfig-apiserver:gateway";
     let text = match resource.as_str() {
-        "userextras" => format!(
+        "userextras" if subresource != EXTRA_TOKEN => format!(
             "the gateway may not impersonate this extra value at cluster {cluster:?}: an administrator adds userextras/{subresource} to ClusterRole {role} there"
         ),
+        "uids" | "userextras" => {
+            let what = role_resource(resource, subresource);
+            format!(
+                "the gateway may not impersonate {what} at cluster {cluster:?}: an administrator must run cluster add again, or apply the current ClusterRole {role} there"
+            )
+        }
         _ => format!(
             "the gateway may not impersonate ServiceAccounts at cluster {cluster:?}, which was added before that was granted: an administrator must run cluster add again, or apply the current ClusterRole {role} there"
         ),

@@ -35,7 +35,7 @@ use crate::upstream::Upstreams;
 
 pub use observation::{CREDENTIAL_NOT_BOUND, NO_CREDENTIAL};
 use observation::{Finding, Observation};
-pub use probe::IMPERSONATED;
+pub use probe::{IMPERSONATED, role_resource};
 use schedule::{Schedule, Subject};
 
 /// When clusters are looked at.

@@ -4,6 +4,7 @@ mod bounded;
 
 use std::io::{IsTerminal, Write, stderr};
 
+use machinery::invisible::printable;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{LogArgs, LogFormat};
@@ -31,7 +32,27 @@ pub(crate) fn start(args: &LogArgs) {
     }
 }
 
-/// The one line by which the program says why it ends.
+/// The one line by which the program says why it ends. A part of it may come from a server, an object or a file.
 pub(crate) fn fatal(error: &anyhow::Error) {
-    let _ = writeln!(stderr(), "error: {error:#}");
+    let _ = writeln!(stderr(), "{}", last_line(error));
+}
+
+fn last_line(error: &anyhow::Error) -> String {
+    printable(&format!("error: {error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_whatever_a_server_answers() {
+        let error = anyhow!("no\u{1b}[1A\nhere: cluster a is Ready\u{202e}").context("a");
+        assert_eq!(
+            last_line(&error),
+            "error: a: no[1A here: cluster a is Ready"
+        );
+    }
 }

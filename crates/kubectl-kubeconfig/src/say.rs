@@ -8,7 +8,8 @@ use std::fmt::{self, Display};
 use std::io::{BufRead, BufReader, Read, Write, stderr, stdin};
 
 use anyhow::{Context, Error, Result};
-use machinery::invisible::{is_invisible, is_separator};
+
+pub(crate) use machinery::invisible::printable;
 
 /// The longest answer to a question, in bytes.
 const MAX_ANSWER: u64 = 64;
@@ -63,33 +64,3 @@ impl Display for Remedy {
 }
 
 impl std::error::Error for Remedy {}
-
-/// A text as a terminal may show it, on one line: without control and format characters.
-pub(crate) fn printable(text: &str) -> String {
-    let spaced = |it: char| if is_break(it) { ' ' } else { it };
-    let shown = text.chars().map(spaced);
-    shown.filter(|it| !is_invisible(*it)).collect()
-}
-
-fn is_break(character: char) -> bool {
-    character == '\n' || is_separator(character)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_foreign_text_stays_on_its_line_and_is_shown_as_it_is() {
-        for (text, expected) in [
-            ("a\u{1b}[2J\r\u{9b}b\nc", "a[2Jb c"),
-            ("error\n    run: evil", "error     run: evil"),
-            ("a\u{202e}b\u{2066}c\u{200b}d\u{feff}", "abcd"),
-            ("a\u{2028}b\u{2029}c\u{85}d\u{7f}", "a b cd"),
-            ("tag \u{e0041}\u{e007f}", "tag "),
-            ("Müller 東京 🚀", "Müller 東京 🚀"),
-        ] {
-            assert_eq!(printable(text), expected);
-        }
-    }
-}

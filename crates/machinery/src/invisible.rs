@@ -1,5 +1,12 @@
 //! Characters that a reader cannot see, or that change how a reader sees others.
 
+/// Returns a text as a terminal may show it, on one line: without control and format characters, and with spaces for ends of lines.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let spaced = text.chars().map(|it| if is_break(it) { ' ' } else { it });
+    spaced.filter(|it| !is_invisible(*it)).collect()
+}
+
 /// Whether a reader may not see a character, or a terminal may obey it: controls, format characters and ends of lines.
 #[must_use]
 pub fn is_invisible(character: char) -> bool {
@@ -38,4 +45,27 @@ pub const fn is_format(character: char) -> bool {
 #[must_use]
 pub const fn is_separator(character: char) -> bool {
     matches!(character, '\u{2028}' | '\u{2029}')
+}
+
+const fn is_break(character: char) -> bool {
+    character == '\n' || is_separator(character)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_text_stays_on_its_line_and_is_shown_as_it_is() {
+        for (text, expected) in [
+            ("a\u{1b}[2J\r\u{9b}b\nc", "a[2Jb c"),
+            ("error\n    run: evil", "error     run: evil"),
+            ("a\u{202e}b\u{2066}c\u{200b}d\u{feff}", "abcd"),
+            ("a\u{2028}b\u{2029}c\u{85}d\u{7f}", "a b cd"),
+            ("tag \u{e0041}\u{e007f}", "tag "),
+            ("Müller 東京 🚀", "Müller 東京 🚀"),
+        ] {
+            assert_eq!(printable(text), expected);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::CertificateDer;
@@ -21,6 +22,15 @@ const CERTIFICATE: &str = "CERTIFICATE-----";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CaBundle {
     pem: Arc<str>,
+}
+
+/// A certificate of a bundle, as a reader tells it from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The distinguished name. Its owner chose it; it may hold any character.
+    pub subject: String,
+    /// The SHA-256 of the DER as `openssl x509 -fingerprint -sha256` prints it.
+    pub fingerprint: String,
 }
 
 /// The reason why a text is not a bundle. The texts do not show the value, which may hold a private key.
@@ -102,6 +112,25 @@ impl CaBundle {
     pub fn to_base64(&self) -> String {
         STANDARD.encode(self.pem.as_bytes())
     }
+
+    /// The certificates in their order.
+    #[must_use]
+    pub fn summaries(&self) -> Vec<Summary> {
+        let certificates = CertificateDer::pem_slice_iter(self.pem.as_bytes());
+        let certificates = certificates.flatten();
+        certificates.map(|it| summary(&it)).collect()
+    }
+}
+
+fn summary(der: &CertificateDer<'_>) -> Summary {
+    let parsed = parse_x509_certificate(der);
+    let subject = parsed.map(|(_, parsed)| parsed.subject().to_string());
+    let digest = digest(&SHA256, der);
+    let bytes = digest.as_ref().iter().map(|byte| format!("{byte:02X}"));
+    Summary {
+        subject: subject.unwrap_or_default(),
+        fingerprint: bytes.collect::<Vec<_>>().join(":"),
+    }
 }
 
 fn push_pem(text: &mut String, certificate: &[u8]) {
@@ -119,6 +148,8 @@ fn push_pem(text: &mut String, certificate: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     struct Sample {
@@ -158,6 +189,29 @@ mod tests {
         for empty in [CaBundle::from_pem(""), CaBundle::from_base64("")] {
             assert_eq!(empty.unwrap().pem(), "");
         }
+    }
+
+    #[test]
+    fn each_certificate_has_a_fingerprint_of_its_own() {
+        let authority = |name: &str| {
+            let mut params = rcgen::CertificateParams::default();
+            let mut subject = rcgen::DistinguishedName::new();
+            subject.push(rcgen::DnType::CommonName, name);
+            params.distinguished_name = subject;
+            let key = rcgen::KeyPair::generate().unwrap();
+            params.self_signed(&key).unwrap().pem()
+        };
+        let pem = [authority("one"), authority("one"), authority("two")].concat();
+        let summaries = CaBundle::from_pem(&pem).unwrap().summaries();
+        let subjects: Vec<&str> = summaries.iter().map(|it| it.subject.as_str()).collect();
+        assert_eq!(subjects, ["CN=one", "CN=one", "CN=two"]);
+        let fingerprints: BTreeSet<&str> =
+            summaries.iter().map(|it| it.fingerprint.as_str()).collect();
+        assert_eq!(fingerprints.len(), 3);
+        for fingerprint in fingerprints {
+            assert_eq!(fingerprint.split(':').count(), 32, "{fingerprint}");
+        }
+        assert_eq!(CaBundle::default().summaries(), []);
     }
 
     #[test]

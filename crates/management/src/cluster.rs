@@ -25,6 +25,7 @@ use machinery::status::Status;
 use machinery::table::Column;
 use serde_json::Value;
 
+pub use connection::MAX_URL;
 pub use file_fields::check_file_fields;
 
 use file_fields::check_names;

@@ -26,7 +26,7 @@ pub(super) enum Finding {
     CannotImpersonate {
         version: String,
         /// The first thing that the gateway may not impersonate.
-        resource: &'static str,
+        what: String,
     },
     /// It answers that it cannot answer now.
     Failing(StatusCode),
@@ -87,12 +87,12 @@ impl Observation {
                     "the cluster answers and lets the gateway impersonate users",
                 )
             },
-            Finding::CannotImpersonate { version, resource } => Self {
+            Finding::CannotImpersonate { version, what } => Self {
                 version: Some(version),
                 ..bad(
                     "CannotImpersonate",
                     format!(
-                        "the gateway's credential may not impersonate {resource} there: {again}"
+                        "the gateway's credential may not impersonate {what} there, so it refuses requests of users: {again}, or apply deploy/downstream/ there"
                     ),
                 )
             },

@@ -17,6 +17,15 @@ pub const IMPERSONATED: [(&str, &str, &str); 4] = [
     ("authentication.k8s.io", "userextras", "requesttokenid"),
 ];
 
+/// The name of a resource or of its subresource, as a role says it.
+#[must_use]
+pub fn role_resource(resource: &str, subresource: &str) -> String {
+    match subresource {
+        "" => resource.to_owned(),
+        subresource => format!("{resource}/{subresource}"),
+    }
+}
+
 #[derive(Deserialize)]
 struct Version {
     #[serde(rename = "gitVersion")]
@@ -68,7 +77,8 @@ async fn look(upstreams: &Upstreams, cluster: &str) -> Result<Finding, UpstreamE
             return Ok(Finding::Failing(answer.code));
         }
         if !is_allowed(&answer) {
-            return Ok(Finding::CannotImpersonate { version, resource });
+            let what = role_resource(resource, subresource);
+            return Ok(Finding::CannotImpersonate { version, what });
         }
     }
     Ok(Finding::Connected { version })

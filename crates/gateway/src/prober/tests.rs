@@ -251,21 +251,26 @@ async fn a_cluster_that_answers_badly_says_how() {
         REVIEWS,
         (201, json!({ "status": { "allowed": false } })),
         ("False", "CannotImpersonate"),
-        "the gateway's credential may not impersonate users there: run `kubeconfig-apiserver cluster add prod` again",
+        "the gateway's credential may not impersonate users there, so it refuses requests of users: run `kubeconfig-apiserver cluster add prod` again, or apply deploy/downstream/ there",
     )
     .await;
     check_answer(
         REVIEWS,
         (403, json!({ "status": { "allowed": true } })),
         ("False", "CannotImpersonate"),
-        "the gateway's credential may not impersonate users there: run `kubeconfig-apiserver cluster add prod` again",
+        "the gateway's credential may not impersonate users there, so it refuses requests of users: run `kubeconfig-apiserver cluster add prod` again, or apply deploy/downstream/ there",
     )
     .await;
 }
 
 #[tokio::test]
 async fn each_thing_to_impersonate_is_asked_for() {
-    for missing in ["users", "groups", "uids", "userextras"] {
+    for (missing, name) in [
+        ("users", "users"),
+        ("groups", "groups"),
+        ("uids", "uids"),
+        ("userextras", "userextras/requesttokenid"),
+    ] {
         let (home, fake) = (Home::start().await, FakeCluster::start().await);
         fake.answer(REVIEWS, move |review| {
             let attributes = &review["spec"]["resourceAttributes"];
@@ -282,7 +287,14 @@ async fn each_thing_to_impersonate_is_asked_for() {
             "{missing}"
         );
         let told = &status.ready().unwrap().message;
-        assert!(told.contains(&format!("impersonate {missing} ")), "{told}");
+        assert!(
+            told.contains(&format!("impersonate {name} there")),
+            "{told}"
+        );
+        assert!(
+            told.ends_with("or apply deploy/downstream/ there"),
+            "{told}"
+        );
     }
 }
 

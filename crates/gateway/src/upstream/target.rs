@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
+use management::ca_bundle::CaBundle;
 use management::cluster_secret::Owned;
 use percent_encoding::percent_decode_str;
 use rustls::crypto::CryptoProvider;
@@ -195,11 +196,12 @@ fn name_and_password(user: &str) -> (String, String) {
     (decoded(name), decoded(password))
 }
 
+/// Reads them as administrators are shown them before they bind a credential: what is not shown is not trusted.
 fn authorities(data: &str) -> Result<RootCertStore, UpstreamError> {
     let malformed = || UpstreamError::Malformed("caData");
-    let pem = STANDARD.decode(data.trim()).map_err(|_| malformed())?;
+    let bundle = CaBundle::from_base64(data).map_err(|_| malformed())?;
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
+    for certificate in CertificateDer::pem_slice_iter(bundle.pem().as_bytes()) {
         let certificate = certificate.map_err(|_| malformed())?;
         roots.add(certificate).map_err(|_| malformed())?;
     }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use api::management::Cluster as ClusterObject;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use gateway::upstream::{AddressPolicy, Options};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -110,11 +112,15 @@ async fn it_is_not_set_up() {
     let bare: ClusterObject = crate::world::object(json!({"metadata": {"name": "c-1"}}));
     world.clusters.insert(bare, false).await.unwrap();
     assert_eq!(ask(&world).await, told(503, "no connection is configured"));
+    // More than certificates: `cluster bind` could not show what is trusted.
+    let authority = STANDARD.decode(world.connection("")["caData"].as_str().unwrap());
+    let beside = STANDARD.encode([&authority.unwrap()[..], b"no private key"].concat());
     for (field, value) in [
         ("server", "http://127.0.0.1:1"),
         ("server", "nonsense"),
         ("server", "https://user:password@127.0.0.1:1"),
         ("caData", "bm9uc2Vuc2U="),
+        ("caData", beside.as_str()),
         ("tlsServerName", "not a name"),
         ("proxyURL", "ftp://127.0.0.1"),
     ] {

@@ -250,16 +250,16 @@ async fn a_client_impersonates_only_what_the_cluster_allows_this_user() {
     let requests: Vec<&str> = seen
         .split_inclusive("/selfsubjectaccessreviews HTTP/1.1")
         .collect();
-    assert_eq!(requests.len(), 6, "{seen}");
+    assert_eq!(requests.len(), 7, "{seen}");
     let heads = requests[1..].iter();
     let heads = heads.map(|review| review.split("\r\n\r\n").next().unwrap());
     let askers: Vec<Vec<String>> = heads.map(|head| lines(head, &IDENTITY)).collect();
     let alice = seen_of("alice", &record);
-    // Not every role of the gateway names every extra key, so it asks for itself, too.
+    // Not every role of the gateway names uids and every extra key, so it asks for itself, too.
     let gateway = vec!["authorization: Bearer the-gateways-own-credential".to_owned()];
     assert_eq!(
         askers,
-        [&alice, &alice, &alice, &gateway, &alice].map(Vec::clone)
+        [&alice, &alice, &alice, &gateway, &alice, &gateway].map(Vec::clone)
     );
     let (_, last) = seen.split_once("GET /api/v1/pods").unwrap();
     assert_eq!(
@@ -407,13 +407,29 @@ async fn a_service_account_needs_the_right_of_the_user_and_of_the_gateway() {
     let of_user = "serviceaccounts \"bot\" is forbidden: User \"alice\" cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"ns\"";
     let of_gateway = "serviceaccounts \"bot\" is forbidden: the gateway may not impersonate ServiceAccounts at cluster \"c-1\", which was added before that was granted: an administrator must run cluster add again, or apply the current ClusterRole kubeconfig-apiserver:gateway there";
     let of_key = "userextras.authentication.k8s.io \"view\" is forbidden: the gateway may not impersonate this extra value at cluster \"c-1\": an administrator adds userextras/scopes to ClusterRole kubeconfig-apiserver:gateway there";
-    let all: &[&str] = &["serviceaccounts", "userextras"];
+    let uid = "Impersonate-Uid: 7";
+    let token = "Impersonate-Extra-Requesttokenid: t";
+    let again = "an administrator must run cluster add again, or apply the current ClusterRole kubeconfig-apiserver:gateway there";
+    let of_uid = format!(
+        "uids.authentication.k8s.io \"7\" is forbidden: the gateway may not impersonate uids at cluster \"c-1\": {again}"
+    );
+    let of_token = format!(
+        "userextras.authentication.k8s.io \"t\" is forbidden: the gateway may not impersonate userextras/requesttokenid at cluster \"c-1\": {again}"
+    );
+    let all: &[&str] = &["serviceaccounts", "uids", "userextras"];
     for (users, gateway, headers, refusal) in [
         (all, all, &[bot][..], None),
         (all, all, &[bot, extra], None),
         (&[][..], all, &[bot], Some(of_user)),
         (all, &[][..], &[bot], Some(of_gateway)),
         (all, &["serviceaccounts"][..], &[bot, extra], Some(of_key)),
+        (all, &["serviceaccounts"][..], &[bot, uid], Some(&of_uid)),
+        (
+            all,
+            &["serviceaccounts"][..],
+            &[bot, token],
+            Some(&of_token),
+        ),
     ] {
         let world = World::start().await;
         let cluster = granting(&world, users, gateway).await;

@@ -1,6 +1,7 @@
 //! What was found, and how it is told.
 
 use anyhow::{Context, Result};
+use machinery::invisible::printable;
 use serde::Serialize;
 
 /// How bad a finding is.
@@ -84,8 +85,11 @@ impl Report {
     }
 
     fn add(&mut self, level: Level, topic: &'static str, what: String, to_do: Option<&str>) {
-        // A finding is a line, whatever the host puts into its messages.
-        let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // A finding is a line that a terminal may show, whatever the host puts into its messages.
+        let line = |text: &str| {
+            let words: Vec<String> = text.split_whitespace().map(printable).collect();
+            words.join(" ")
+        };
         self.findings.push(Finding {
             level,
             topic,
@@ -103,7 +107,7 @@ mod tests {
     fn findings_are_lines_and_one_document() {
         let mut report = Report::default();
         report.ok("a", "fine");
-        report.warning("b", "not so\n  fine", "look");
+        report.warning("b", "not so\n  fi\u{1b}n\u{202e}e", "look");
         report.problem("c", "broken", "mend it");
         assert_eq!(
             report.text(),

@@ -70,7 +70,11 @@ pub(super) async fn run(server: &Server, args: &AddArgs) -> Result<()> {
     ready::wait(server, name, before.and_then(|cluster| cluster.status)).await
 }
 
-/// The Cluster object as it is to be.
+/// The fields of a connection that may be empty. They are always applied: what another manager set in a field that is not applied would stay,
+/// and the credential would be bound to another connection than that of the object.
+const OPTIONAL: [&str; 3] = ["caData", "tlsServerName", "proxyURL"];
+
+/// The Cluster object as it is to be. Its connection is that of the file, whole.
 fn cluster(
     (name, display_name): (&str, Option<String>),
     source: &Source,
@@ -88,7 +92,14 @@ fn cluster(
         connection: Some(connection),
         ..ClusterSpec::default()
     };
-    let mut object = DynamicObject::new(name, &records::resource()).data(json!({ "spec": spec }));
+    let mut data = json!({ "spec": spec });
+    for field in OPTIONAL {
+        let connection = &mut data["spec"]["connection"];
+        if connection[field].is_null() {
+            connection[field] = json!("");
+        }
+    }
+    let mut object = DynamicObject::new(name, &records::resource()).data(data);
     object.metadata.labels = objects::labels();
     object
 }
@@ -202,4 +213,55 @@ async fn record(server: &Server, binding: &Binding, token: &SecretString) -> Res
     };
     say(format_args!("here: Secret {secret} {how}"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use api::management::cluster::ClusterConnection;
+
+    use super::*;
+
+    const FILE: &str = r"
+apiVersion: v1
+kind: Config
+current-context: a
+clusters: [{ name: a, cluster: { server: 'https://10.0.0.1:6443' } }]
+users: [{ name: a, user: { token: t } }]
+contexts: [{ name: a, context: { cluster: a, user: a } }]
+";
+
+    #[test]
+    fn the_whole_connection_is_applied_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        fs::write(&path, FILE).unwrap();
+        let source = Source::read(&path, None).unwrap();
+        let object = cluster(("prod", None), &source, "own");
+        let expected = json!({ "spec": {
+            "displayName": "prod",
+            "connection": {
+                "server": "https://10.0.0.1:6443",
+                "caData": "",
+                "tlsServerName": "",
+                "proxyURL": "",
+                "credentialSecretRef": { "namespace": "own", "name": "cluster-prod-gateway" },
+            },
+        }});
+        assert_eq!(object.data, expected);
+        // Nothing of a connection is left to others, whatever fields it has.
+        let connection: serde_json::Map<_, _> =
+            serde_json::from_value(object.data["spec"]["connection"].clone()).unwrap();
+        let whole = ClusterConnection {
+            server: "a".to_owned(),
+            ca_data: "a".to_owned(),
+            tls_server_name: "a".to_owned(),
+            proxy_url: "a".to_owned(),
+            credential_secret_ref: Some(SecretReference::default()),
+        };
+        let whole = serde_json::to_value(whole).unwrap();
+        let fields = whole.as_object().unwrap().keys();
+        assert!(fields.eq(connection.keys()), "{whole}");
+    }
 }

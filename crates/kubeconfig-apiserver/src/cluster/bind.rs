@@ -13,6 +13,7 @@ use api::management::cluster::ClusterConnection;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
+use management::ca_bundle::CaBundle;
 use management::cluster_secret::{Binding, Purpose, SealKey, connection_digest};
 use serde_json::json;
 
@@ -22,6 +23,9 @@ use super::progress::say;
 use super::records;
 use crate::args::BindArgs;
 use crate::seal_key;
+
+/// Most characters that are shown of the subject of a certificate.
+const MAX_SUBJECT: usize = 128;
 
 /// The state of a Secret of a cluster before it is bound.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,7 +94,8 @@ impl Binder<'_> {
                 State::Absent => {}
                 State::Bound => say(format_args!("here: Secret {name} is bound already")),
                 State::BoundElsewhere if !confirms(cluster, confirmed) => {
-                    bail!(refusal(cluster, &name));
+                    refusal(cluster, &name).iter().for_each(say);
+                    bail!("Secret {name} is not bound");
                 }
                 State::Unbound | State::BoundElsewhere => {
                     secret.metadata.annotations = Some(wanted.annotations());
@@ -106,7 +111,7 @@ impl Binder<'_> {
                 }
             }
             if purpose == Purpose::Gateway {
-                say(destination(&connection(cluster)));
+                destination(&connection(cluster)).iter().for_each(say);
             }
         }
         Ok(number)
@@ -161,13 +166,20 @@ fn confirms(cluster: &Cluster, confirmed: Option<&str>) -> bool {
     confirmed == Some(connection_digest(&connection(cluster)).as_str())
 }
 
-fn refusal(cluster: &Cluster, secret: &str) -> String {
+/// The lines that say why a Secret is not bound, and how it is.
+fn refusal(cluster: &Cluster, secret: &str) -> Vec<String> {
     let (id, connection) = (cluster.id(), connection(cluster));
-    format!(
-        "Secret {secret} is bound to another connection, or to a former cluster of this name.\n{}\nIf that is right, run: kubeconfig-apiserver cluster bind {id} --to {}",
-        destination(&connection),
+    let why = format!(
+        "Secret {secret} is bound to another connection, or to a former cluster of this name."
+    );
+    let how = format!(
+        "If that is right, run: kubeconfig-apiserver cluster bind {id} --to {}",
         connection_digest(&connection)
-    )
+    );
+    let mut lines = vec![why];
+    lines.extend(destination(&connection));
+    lines.push(how);
+    lines
 }
 
 fn unsealed(cluster: &Cluster, secret: &str) -> String {
@@ -177,22 +189,40 @@ fn unsealed(cluster: &Cluster, secret: &str) -> String {
     )
 }
 
-/// Describes where a credential is sent. The values are those of editors of the Cluster, so they are quoted.
-fn destination(connection: &ClusterConnection) -> String {
+/// Describes where a credential is sent, in lines. The values are those of editors of the Cluster, so they are quoted.
+fn destination(connection: &ClusterConnection) -> Vec<String> {
     let or = |text: &str, default: &str| match text {
         "" => default.to_owned(),
         text => format!("{text:?}"),
     };
-    let authorities = match connection.ca_data.as_str() {
-        "" => "those of the server's machine".to_owned(),
-        data => format!("the {} bytes of caData", data.len()),
-    };
-    format!(
+    let (authorities, certificates) = authorities(&connection.ca_data);
+    let mut lines = vec![format!(
         "The gateway sends the credential to server {}, TLS server name {}, proxy {}, certificate authorities: {authorities}.",
         or(&connection.server, "none"),
         or(&connection.tls_server_name, "that of the server"),
         or(&connection.proxy_url, "none"),
-    )
+    )];
+    lines.extend(certificates);
+    lines
+}
+
+/// Describes certificate authorities, and each certificate in a line: another certificate of the same length and name has another fingerprint.
+fn authorities(ca_data: &str) -> (String, Vec<String>) {
+    let bundle = match CaBundle::from_base64(ca_data) {
+        Ok(bundle) => bundle,
+        Err(why) => return (format!("none of use, since caData {why}"), Vec::new()),
+    };
+    let summaries = bundle.summaries();
+    let lines = summaries.iter().map(|it| {
+        let subject: String = it.subject.chars().take(MAX_SUBJECT).collect();
+        format!("  {subject:?}, SHA-256 {}", it.fingerprint)
+    });
+    let lines: Vec<String> = lines.collect();
+    match lines.len() {
+        0 => ("those of the server's machine".to_owned(), lines),
+        1 => ("this one".to_owned(), lines),
+        number => (format!("these {number}"), lines),
+    }
 }
 
 fn connection(cluster: &Cluster) -> ClusterConnection {
@@ -201,6 +231,10 @@ fn connection(cluster: &Cluster) -> ClusterConnection {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use certificates::{Authority, Validity};
+    use jiff::{SignedDuration, Timestamp};
     use serde_json::Value;
 
     use super::*;
@@ -242,9 +276,43 @@ mod tests {
         for other in [None, Some(""), Some("1"), Some(&digest[1..])] {
             assert!(!confirms(&cluster, other), "{other:?}");
         }
-        let expected = format!(
-            "Secret s is bound to another connection, or to a former cluster of this name.\nThe gateway sends the credential to server \"https://a\\u{{1b}}\", TLS server name that of the server, proxy \"http://p\", certificate authorities: those of the server's machine.\nIf that is right, run: kubeconfig-apiserver cluster bind prod --to {digest}"
-        );
+        let expected = [
+            "Secret s is bound to another connection, or to a former cluster of this name.".to_owned(),
+            r#"The gateway sends the credential to server "https://a\u{1b}", TLS server name that of the server, proxy "http://p", certificate authorities: those of the server's machine."#.to_owned(),
+            format!("If that is right, run: kubeconfig-apiserver cluster bind prod --to {digest}"),
+        ];
         assert_eq!(refusal(&cluster, "s"), expected);
+    }
+
+    #[test]
+    fn an_authority_is_shown_by_name_and_fingerprint() {
+        let authority = || {
+            let validity = Validity::starting(Timestamp::UNIX_EPOCH, SignedDuration::from_hours(1));
+            let authority = Authority::create("ca\u{1b}[2J", validity).unwrap();
+            authority.certificate_pem().to_owned()
+        };
+        let (one, two) = (authority(), authority());
+        let shown = |pem: &str| authorities(&STANDARD.encode(pem));
+        let fingerprint = |line: &str| line.rsplit_once(' ').unwrap().1.to_owned();
+
+        let (number, lines) = shown(&one);
+        assert_eq!(number, "this one");
+        assert!(
+            lines[0].starts_with(r#"  "CN=ca\u{1b}[2J", SHA-256 "#),
+            "{lines:?}"
+        );
+        let (number, both) = shown(&format!("{one}{two}"));
+        assert_eq!(number, "these 2");
+        assert_eq!(both[0], lines[0]);
+        assert_ne!(fingerprint(&both[0]), fingerprint(&both[1]));
+
+        let none = ("those of the server's machine".to_owned(), Vec::new());
+        assert_eq!(authorities(""), none);
+        let (useless, lines) = authorities("?");
+        assert_eq!(
+            useless,
+            "none of use, since caData must be base64 of PEM-encoded X.509 certificates"
+        );
+        assert!(lines.is_empty());
     }
 }

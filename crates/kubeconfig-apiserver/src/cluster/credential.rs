@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use gateway::prober::IMPERSONATED;
+use gateway::prober::{IMPERSONATED, role_resource};
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::authorization::v1::{
@@ -102,7 +102,7 @@ async fn await_rights(bearer: &Client) -> Result<()> {
         let mut missing = None;
         for what in IMPERSONATED {
             if !may(bearer, attributes("impersonate", what)).await? {
-                missing = Some(what.1);
+                missing = Some(role_resource(what.1, what.2));
                 break;
             }
         }

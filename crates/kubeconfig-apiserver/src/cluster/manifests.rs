@@ -82,7 +82,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use api::management::cluster;
-    use gateway::prober::IMPERSONATED;
+    use gateway::prober::{IMPERSONATED, role_resource};
     use k8s_openapi::api::rbac::v1::PolicyRule;
     use serde_json::{Value, json};
 
@@ -192,8 +192,7 @@ mod tests {
             resources.map(move |resource| (group.clone(), resource))
         });
         let wanted = IMPERSONATED.map(|(group, resource, subresource)| {
-            let path = [resource, subresource].join("/");
-            (group.to_owned(), path.trim_end_matches('/').to_owned())
+            (group.to_owned(), role_resource(resource, subresource))
         });
         // Clusters that were added before have a role without these, and stay ready.
         let also = (String::new(), "serviceaccounts".to_owned());

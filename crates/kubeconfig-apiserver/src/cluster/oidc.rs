@@ -10,7 +10,7 @@ use tokens::jwt::audience;
 use super::Server;
 use super::client::told;
 use super::endpoint::Endpoint;
-use super::progress::say;
+use super::progress::say_lines;
 use super::records;
 use crate::args::OidcArgs;
 
@@ -33,7 +33,7 @@ pub(super) async fn run(server: &Server, args: &OidcArgs) -> Result<()> {
     let file = file.context("the configuration cannot be written as YAML")?;
     let mut out = stdout().lock();
     out.write_all(file.as_bytes()).context("stdout is closed")?;
-    say(EXPLANATION);
+    say_lines(EXPLANATION);
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
+use machinery::invisible::printable;
 use management::cluster_secret::{Binding, Purpose, SealKey};
 use serde_json::{Value, json};
 use tokens::cluster_credential::{
@@ -23,7 +24,7 @@ use super::Server;
 use super::client::told;
 use super::endpoint::Endpoint;
 use super::objects;
-use super::progress::say;
+use super::progress::say_lines;
 use super::records;
 use crate::args::WebhookArgs;
 use crate::seal_key;
@@ -65,7 +66,7 @@ pub(super) async fn run(server: &Server, args: &WebhookArgs) -> Result<()> {
     let file = file.context("the configuration cannot be written as YAML")?;
     let mut out = stdout().lock();
     out.write_all(file.as_bytes()).context("stdout is closed")?;
-    say(explanation(name, &secret));
+    say_lines(&explanation(name, &secret));
     Ok(())
 }
 
@@ -160,8 +161,10 @@ fn explanation(name: &str, secret: &Secret) -> String {
         false => "no other one counts",
     };
     let audiences = data.get(AUDIENCES_KEY);
-    let audiences =
-        audiences.map(|ByteString(text)| String::from_utf8_lossy(text).replace('\n', ", "));
+    let audiences = audiences.map(|ByteString(text)| {
+        let text = String::from_utf8_lossy(text).replace('\n', ", ");
+        printable(&text)
+    });
     let audiences = audiences.unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned());
     format!(
         "\

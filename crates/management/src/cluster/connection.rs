@@ -12,6 +12,9 @@ use super::file_fields::shown;
 /// The schemes of proxies that the gateway can speak to.
 const PROXIES: [&str; 3] = ["http", "https", "socks5"];
 
+/// Most bytes of a URL. What shows it, and what sends it, has limits of its own.
+pub const MAX_URL: usize = 2048;
+
 /// Returns the problems with a connection, the reference to the credential aside.
 pub(super) fn validate(connection: &ClusterConnection, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
@@ -39,6 +42,9 @@ pub(super) fn validate(connection: &ClusterConnection, path: &Path) -> ErrorList
 
 /// The value of a URL that holds a password is not shown.
 pub(super) fn check_url(url: &str, schemes: &[&str], path: &Path) -> Option<Error> {
+    if url.len() > MAX_URL {
+        return Some(Error::too_long(path, MAX_URL));
+    }
     let known = schemes.join(", ");
     let Some(uri) = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some()) else {
         let why = format!("must be a URL with scheme {known} and a host");
@@ -165,6 +171,19 @@ mod tests {
             json!("http://me:secret@p"),
             "c.proxyURL: Invalid value: must hold no user and no password: everybody who may get the cluster sees them",
         );
+    }
+
+    #[test]
+    fn an_address_has_an_end() {
+        let url = |length: usize| format!("{:a<length$}", "https://");
+        for field in ["server", "proxyURL"] {
+            check(&format!("/{field}"), json!(url(MAX_URL)), "");
+            check(
+                &format!("/{field}"),
+                json!(url(MAX_URL + 1)),
+                &format!("c.{field}: Too long: may not be more than 2048 bytes"),
+            );
+        }
     }
 
     #[test]

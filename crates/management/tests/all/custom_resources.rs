@@ -204,6 +204,10 @@ fn constrained(mut schema: Value, kind: &Description) -> Value {
     }
     let text = json!({"maxLength": display_text::MAX_CHARACTERS, "pattern": display_text::PATTERN});
     add(&mut schema, "spec.displayName", text);
+    for url in ["server", "proxyURL"] {
+        let field = format!("spec.connection.{url}");
+        add(&mut schema, &field, json!({"maxLength": cluster::MAX_URL}));
+    }
     let host = json!({"maxLength": MAX_NAME + ":65535".len(), "pattern": HOST});
     add(&mut schema, "spec.localClusterAuthEndpoint.fqdn", host);
     schema["x-kubernetes-validations"] = [Purpose::Gateway, Purpose::Signer].map(own_secret).into();

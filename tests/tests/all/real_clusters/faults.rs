@@ -125,6 +125,29 @@ impl Scene {
 }
 
 #[test]
+fn adding_a_cluster_again_repairs_its_whole_connection() {
+    let scene = Scene::start();
+    let connection = json!({"proxyURL": "http://127.0.0.1:9", "tlsServerName": "elsewhere"});
+    scene
+        .fleet
+        .change("c", &json!({"spec": {"connection": connection}}));
+    scene.check_condition("CredentialNotBound");
+    scene.fleet.register("c", &scene.cluster, &[]);
+    scene.check_well();
+    // What is not of the connection stays.
+    let description = "jsonpath={.spec.description}";
+    let show = [
+        "get",
+        "clusters.management.cattle.io",
+        "c",
+        "-o",
+        description,
+    ];
+    let kept = scene.fleet.admin().output(&show).unwrap();
+    assert_eq!(kept, "expected: Connected");
+}
+
+#[test]
 fn a_cluster_that_is_down_is_not_reached() {
     let mut scene = Scene::start();
     scene.cluster.stop_apiserver();
