@@ -9,7 +9,7 @@ use super::{LIMIT, SECRETS};
 use crate::record;
 
 /// As old as a record must be for its Secret not to be made again unnoticed.
-const AGE: SignedDuration = SignedDuration::from_secs(7);
+const AGE: SignedDuration = SignedDuration::from_secs(22);
 
 pub(super) fn what_was_deleted_does_not_come_back(host: &Host, mallory: &Client) {
     let alice = host.client("alice").unwrap();
