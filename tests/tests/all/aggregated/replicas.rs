@@ -81,7 +81,9 @@ fn storm(store: &str, options: &HostOptions, etcd: Option<&mut EtcdCluster>) {
 fn every_record_was_readable(host: &Host) {
     for replica in &host.replicas {
         let log = replica.log().unwrap();
-        let complaint = log.lines().find(|line| line.contains("cannot be read"));
+        let complaint = log
+            .lines()
+            .find(|line| line.contains("a stored object cannot be read"));
         assert_eq!(complaint, None);
     }
 }
