@@ -45,7 +45,7 @@ pub struct StoredObject {
 pub struct Owner<'a> {
     /// The name.
     pub name: &'a str,
-    /// What tells the user from others of the same name, before and after; empty where it is not known.
+    /// The uid, which tells the user from earlier and later ones of the same name; empty where it is not known.
     pub uid: &'a str,
 }
 

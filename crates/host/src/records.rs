@@ -86,7 +86,7 @@ pub struct RecordsOptions {
     /// What tells this process from all others, of its time and before: random, or the pod's uid
     /// with the number of its restart.
     pub instance: String,
-    /// What dates the records.
+    /// The key of the records' dates.
     pub dates: DateKey,
     /// The clock of this machine.
     pub clock: Arc<dyn Clock>,
@@ -190,7 +190,13 @@ impl Records {
     }
 
     async fn write(&self, call: Call, body: Vec<u8>) -> Result<Revision, Failure> {
-        let written = answered(&self.send(call, body).await?)?;
+        let answer = self.send(call, body).await?;
+        self.written(&answer)
+    }
+
+    /// The revision in the answer to a write, whose event is expected from now on.
+    fn written(&self, answer: &[u8]) -> Result<Revision, Failure> {
+        let written = answered(answer)?;
         self.resource.log.expect(written);
         Ok(written)
     }
@@ -198,8 +204,7 @@ impl Records {
     /// Creates a record that is dated by a foretold time.
     async fn make(&self, key: &Key, secs: i64, secret: Vec<u8>) -> Result<Revision, Failure> {
         let answer = self.send(self.call(Verb::Create, ""), secret).await?;
-        let written = answered(&answer)?;
-        self.resource.log.expect(written);
+        let written = self.written(&answer)?;
         let made: Made = serde_json::from_slice(&answer)?;
         match self
             .dates
@@ -245,14 +250,12 @@ impl Records {
         };
         let fence: Typed = serde_json::from_slice(&answer)?;
         if fence.kind == secret::TYPE {
-            let written = answered(&answer)?;
-            self.resource.log.expect(written);
-            return Ok(written);
+            return self.written(&answer);
         }
         // No watch of ours shows it.
         tracing::error!(
             secret = FENCE,
-            "somebody made the Secret that orders reads, with another type: it is made again"
+            "the Secret that orders reads has another type than ours: it is replaced"
         );
         self.send(self.call(Verb::Delete, FENCE), Vec::new())
             .await?;

@@ -74,7 +74,11 @@ async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
     let certificates = Certificates::start(&args, &host, (&clock, &tasks), &seal).await?;
     let callers = callers(&args, &host, (&clock, &tasks)).await?;
     let backend = store::open(&args, &host, &tasks, &seal).await?;
-    let built = (&certificates, backend, seal.of_clusters()?);
+    let built = Built {
+        certificates: &certificates,
+        backend,
+        seals: seal.of_clusters()?,
+    };
     let domain = domain(&args, &host, (&clock, &tasks), built).await?;
     let for_host = for_host(&domain, &callers, (&host, &clock))?;
     let for_users = for_users((&domain, &login), (&host, &clock))?;
@@ -176,12 +180,25 @@ async fn callers(
     Ok(callers)
 }
 
+/// The parts of a domain that are ready before it.
+struct Built<'a> {
+    certificates: &'a Certificates,
+    backend: Backend,
+    /// The key of the seals on Secrets of clusters.
+    seals: SealKey,
+}
+
 async fn domain(
     args: &AggregatedArgs,
     host: &Client,
     (clock, tasks): (&Arc<dyn Clock>, &Tasks),
-    (certificates, backend, seals): (&Certificates, Backend, SealKey),
+    built: Built<'_>,
 ) -> Result<Domain> {
+    let Built {
+        certificates,
+        backend,
+        seals,
+    } = built;
     let kinds = HostKinds {
         client: host.clone(),
         clock: Arc::clone(clock),

@@ -97,7 +97,7 @@ pub struct FileCluster {
     pub id: String,
     /// The uid of the cluster object.
     pub uid: String,
-    /// When the cluster object was created, if that is known.
+    /// The time of creation of the cluster object, if it is known.
     pub created: Option<Timestamp>,
     /// What the entries are named after; any text, the id where empty.
     pub display_name: String,

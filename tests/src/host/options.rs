@@ -1,4 +1,4 @@
-//! How a host is set up, and the values of the chart for that.
+//! The set-up of a host, and the values of the chart for it.
 
 use std::fs;
 
@@ -11,14 +11,14 @@ use test_cluster::EtcdCluster;
 use super::NAME;
 use crate::{OidcProvider, oidc_provider};
 
-/// How a host is set up.
+/// The set-up of a host.
 #[derive(Clone, Debug)]
 pub struct HostOptions {
     /// Values of the chart, as `helm install --set` takes them.
     pub values: Vec<String>,
     /// Objects that values name and that the chart does not make: Secrets with certificates.
     pub objects: Vec<Value>,
-    /// How many replicas run.
+    /// The number of replicas.
     pub replicas: usize,
     /// Whether alice and bob come with tokens of an OIDC issuer, and not with client certificates.
     pub oidc: bool,

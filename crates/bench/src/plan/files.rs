@@ -1,4 +1,4 @@
-//! Files of many clusters: what a bearer token for each cluster costs beside one that all share.
+//! Files of many clusters: the cost of a bearer token for each cluster, compared with one shared token.
 
 use anyhow::Context;
 use serde_json::json;

@@ -91,7 +91,7 @@ impl OwnIssuers {
     }
 }
 
-/// What each part of a token says, wherever the claims of a JWT stand: one character more or less must not hide them. A dot may be written as
+/// The JSON objects in the parts of a token, wherever the claims of a JWT stand: one character more or less must not hide them. A dot may be written as
 /// in a URL.
 fn claims(token: &str) -> impl Iterator<Item = Map<String, Value>> {
     let dotted = token.replace("%2e", ".").replace("%2E", ".");

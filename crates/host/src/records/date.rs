@@ -1,7 +1,6 @@
 //! The date of a record: the proof that its Secret is the one that was made for it.
 //!
-//! Whoever may write Secrets can make a Secret again that was deleted, with all that it held: a token that was taken back, a signing key
-//! that was replaced. Only the host sets `metadata.creationTimestamp`. So a record carries the time at which its Secret was made, with an
+//! A writer of Secrets can create a deleted Secret again, with the same content: a revoked token, a replaced signing key. Only the host sets `metadata.creationTimestamp`. So a record carries the time at which its Secret was made, with an
 //! HMAC-SHA-256 of the record's key and that time. A Secret that the host made at another time is not the record's.
 //!
 //! ```text
@@ -78,7 +77,7 @@ pub(super) struct Dates {
     clock: Arc<dyn Clock>,
     /// Seconds by which the host's clock is ahead of ours.
     ahead: AtomicI64,
-    /// Whether a record without a date is none.
+    /// Whether a record without a date is refused.
     required: AtomicBool,
 }
 

@@ -220,7 +220,7 @@ impl Host {
     }
 }
 
-/// What dates the records of tests.
+/// The key of the dates in tests.
 pub(crate) const DATE_KEY: [u8; 32] = [7; 32];
 
 /// An answer of a host that is not there.

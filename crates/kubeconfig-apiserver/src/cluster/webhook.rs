@@ -33,9 +33,9 @@ use crate::seal_key;
 struct Credential {
     token: ClusterToken,
     binding: Binding,
-    /// Where that Secret is.
+    /// The namespace of that Secret.
     namespace: String,
-    /// What seals it, where it must be sealed.
+    /// The key that seals it; `None` where it needs no seal.
     seal: Option<SealKey>,
 }
 
