@@ -21,10 +21,8 @@ use http_body_util::{BodyExt, Limited};
 use machinery::meta::GroupResource;
 use machinery::status::Status;
 use serde_json::{Value, json};
-use tokens::authenticator::EXTRA_TOKEN;
 use tokio::time::Instant;
 
-use crate::prober::role_resource;
 use crate::request_headers::impersonate;
 use crate::status::unavailable;
 use crate::upstream::Upstreams;
@@ -208,15 +206,12 @@ fn not_granted(question: &Question) -> Status {
     };
     let role = "kubeconfig-apiserver:gateway";
     let text = match resource.as_str() {
-        "userextras" if subresource != EXTRA_TOKEN => format!(
+        "userextras" => format!(
             "the gateway may not impersonate this extra value at cluster {cluster:?}: an administrator adds userextras/{subresource} to ClusterRole {role} there"
         ),
-        "uids" | "userextras" => {
-            let what = role_resource(resource, subresource);
-            format!(
-                "the gateway may not impersonate {what} at cluster {cluster:?}: an administrator must run cluster add again, or apply the current ClusterRole {role} there"
-            )
-        }
+        "uids" => format!(
+            "the gateway may not impersonate uids at cluster {cluster:?}: an administrator must run cluster add again, or apply the current ClusterRole {role} there"
+        ),
         _ => format!(
             "the gateway may not impersonate ServiceAccounts at cluster {cluster:?}, which was added before that was granted: an administrator must run cluster add again, or apply the current ClusterRole {role} there"
         ),
