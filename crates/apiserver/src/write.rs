@@ -15,7 +15,9 @@ pub(crate) use delete::{Deleted, delete, delete_broken};
 pub(crate) use fields::Ownership;
 pub(crate) use update::update;
 
-use machinery::meta::{GroupKind, Metadata, Object, ObjectMeta};
+use std::collections::HashSet;
+
+use machinery::meta::{GroupKind, Metadata, Object, ObjectMeta, OwnerReference};
 use machinery::status::Status;
 use machinery::validation;
 use serde_json::Value;
@@ -60,27 +62,49 @@ fn validate<R: Resource>(
     Err(Status::invalid(&kind, name, &errors))
 }
 
-/// Keeps each owner reference once, and warns of those that came twice (A93).
+/// Keeps the first of equal owner references, and warns of the others (A93). Linear in their number.
 fn dedup_owners(cx: &RequestContext, metadata: &mut ObjectMeta) {
-    let mut twice: Vec<String> = Vec::new();
     let Some(owners) = &mut metadata.owner_references else {
         return;
     };
-    let mut kept = Vec::with_capacity(owners.len());
-    for owner in owners.drain(..) {
-        match kept.contains(&owner) {
-            true if twice.contains(&owner.uid) => {}
-            true => twice.push(owner.uid),
-            false => kept.push(owner),
-        }
-    }
-    *owners = kept;
-    if !twice.is_empty() {
+    let mut known = HashSet::new();
+    let (unique, repeated): (Vec<_>, Vec<_>) = owners
+        .drain(..)
+        .partition(|owner| known.insert(OwnerKey::of(owner)));
+    *owners = unique;
+    let mut listed = HashSet::new();
+    let uids: Vec<&str> = repeated
+        .iter()
+        .map(|owner| owner.uid.as_str())
+        .filter(|uid| listed.insert(*uid))
+        .collect();
+    if !uids.is_empty() {
         cx.warn(&format!(
             ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \
              reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: [{}]",
-            twice.join(" ")
+            uids.join(" ")
         ));
+    }
+}
+
+/// All fields of an owner reference, which has no `Hash` of its own.
+#[derive(Eq, Hash, PartialEq)]
+struct OwnerKey([String; 4], [Option<bool>; 2]);
+
+impl OwnerKey {
+    fn of(owner: &OwnerReference) -> Self {
+        let OwnerReference {
+            api_version,
+            block_owner_deletion,
+            controller,
+            kind,
+            name,
+            uid,
+        } = owner.clone();
+        Self(
+            [api_version, kind, name, uid],
+            [block_owner_deletion, controller],
+        )
     }
 }
 

@@ -16,6 +16,7 @@
 mod changes;
 mod graph;
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -161,11 +162,13 @@ impl GarbageCollector {
                 self.settle(graph, &dependent).await?;
             }
         }
-        // An owner that waited for this object may wait for it no more.
-        for reference in &before.owner_references {
-            if let Some(owner) = self.place_of(&before, reference) {
-                self.settle(graph, &owner).await?;
-            }
+        // An owner that waited for this object may wait for it no more. Many references can name one owner.
+        let owners = before.owner_references.iter();
+        let owners: BTreeSet<Place> = owners
+            .filter_map(|reference| self.place_of(&before, reference))
+            .collect();
+        for owner in &owners {
+            self.settle(graph, owner).await?;
         }
         Ok(())
     }
@@ -267,7 +270,7 @@ impl GarbageCollector {
         let Some(facts) = self.facts(place) else {
             return Ok(());
         };
-        let owners = owners.to_vec();
+        let owners: HashSet<String> = owners.iter().cloned().collect();
         let edit = move |metadata: &mut ObjectMeta| {
             let is_kept = |reference: &OwnerReference| !owners.contains(&reference.uid);
             retain(&mut metadata.owner_references, is_kept);

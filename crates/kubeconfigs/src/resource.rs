@@ -1,5 +1,6 @@
 //! `kubeconfigs.ext.cattle.io`: the strategy of the kind.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use api::ext::{self, Kubeconfig, KubeconfigStatus, Token, kubeconfig};
@@ -170,10 +171,10 @@ impl Kubeconfigs {
     /// out, as the garbage collector of a host does (B78).
     fn keep_owners(&self, metadata: &mut ObjectMeta, live: &ObjectMeta) {
         let sent = metadata.owner_references.take().unwrap_or_default();
+        let sent: HashSet<&str> = sent.iter().map(|owner| owner.uid.as_str()).collect();
         let mut owners = live.owner_references.clone().unwrap_or_default();
         owners.retain(|owner| {
-            let is_sent = sent.iter().any(|sent| sent.uid == owner.uid);
-            is_sent || self.tokens.contains(("", &owner.name))
+            sent.contains(owner.uid.as_str()) || self.tokens.contains(("", &owner.name))
         });
         metadata.owner_references = Some(owners).filter(|owners| !owners.is_empty());
     }

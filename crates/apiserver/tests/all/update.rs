@@ -208,3 +208,14 @@ fn an_owner_named_twice_is_kept_once_with_a_warning() {
         assert_eq!(answer.json()["metadata"]["ownerReferences"], json!(owners));
     }
 }
+
+/// 170,000 references fit into a body: comparing each with all others would take an hour.
+#[test]
+fn many_owners_are_compared_in_linear_time() {
+    let server = Server::start();
+    let owner = |number: usize| json!({ "uid": number.to_string() });
+    let owners: Vec<Value> = (0..100_000).map(owner).collect();
+    let object = json!({"metadata": {"name": "a", "ownerReferences": owners}});
+    let answer = server.send(Call::post(NOTES, &object));
+    assert_eq!(answer.failure().1, "Invalid");
+}

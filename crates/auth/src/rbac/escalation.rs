@@ -26,6 +26,10 @@ pub use cover::uncovered;
 
 mod cover;
 
+/// Combinations of verbs, groups, resources, names and paths that one check compares with what the user
+/// holds. The largest roles of Kubernetes have about a thousand.
+const MAX_COMBINATIONS: usize = 20_000;
+
 /// Who wants to write a role or a binding, and what tells whether they may.
 #[derive(Clone, Copy)]
 pub struct EscalationCheck<'a> {
@@ -142,6 +146,13 @@ impl EscalationCheck<'_> {
     }
 
     fn holds(&self, granted: &[PolicyRule], namespace: &str) -> Result<(), EscalationError> {
+        let combinations = cover::combinations(granted);
+        if combinations > MAX_COMBINATIONS {
+            return Err(EscalationError::Forbidden(format!(
+                "the rules combine verbs, groups, resources, names and paths in {combinations} ways, and at most \
+                 {MAX_COMBINATIONS} can be compared with the permissions of the user: use fewer or split the role"
+            )));
+        }
         let held = self.policy.rules_for(self.user, namespace);
         let missing = uncovered(&held.rules, granted);
         if missing.is_empty() {

@@ -2,6 +2,9 @@
 //!
 //! Follows `pkg/apis/rbac/v1/evaluation_helpers.go` and `policy_compact.go` of Kubernetes.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use crate::authorizer::{Attributes, Target};
@@ -80,17 +83,21 @@ pub(super) fn compact_text(rule: &PolicyRule) -> String {
 pub(super) fn compact(rules: &[PolicyRule]) -> Vec<PolicyRule> {
     let mut compacted = Vec::new();
     let mut simple: Vec<PolicyRule> = Vec::new();
+    let mut places = HashMap::new();
     for rule in rules {
         if !is_simple(rule) {
             compacted.push(rule.clone());
             continue;
         }
-        let same_resource = |other: &&mut PolicyRule| {
-            other.api_groups == rule.api_groups && other.resources == rule.resources
-        };
-        match simple.iter_mut().find(same_resource) {
-            Some(known) => known.verbs.extend(rule.verbs.iter().cloned()),
-            None => simple.push(rule.clone()),
+        match places.entry((&rule.api_groups, &rule.resources)) {
+            Entry::Occupied(place) => {
+                let known: &mut PolicyRule = &mut simple[*place.get()];
+                known.verbs.extend(rule.verbs.iter().cloned());
+            }
+            Entry::Vacant(place) => {
+                place.insert(simple.len());
+                simple.push(rule.clone());
+            }
         }
     }
     compacted.extend(simple);

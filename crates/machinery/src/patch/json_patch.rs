@@ -15,6 +15,10 @@ pub const MAX_OPERATIONS: usize = 10_000;
 /// Bytes of JSON that all copies of one patch, and moves to a deeper place, may add up to.
 const MAX_RELOCATED_BYTES: usize = 3 << 20;
 
+/// Items that all insertions into lists and removals from them may shift: a list moves every item behind
+/// the place. About a tenth of a second of work; honest patches shift some thousands.
+const MAX_SHIFTED_ITEMS: usize = 32 << 20;
+
 /// A patched document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patched {
@@ -37,6 +41,7 @@ pub fn apply(document: &Value, patch: &[u8]) -> Result<Patched, PatchError> {
     let mut patching = Patching {
         value: document.clone(),
         relocated_bytes: 0,
+        shifted_items: 0,
     };
     for operation in operations {
         let operation = serde_json::from_value(operation).map_err(rejected)?;
@@ -53,6 +58,8 @@ struct Patching {
     value: Value,
     /// Bytes that were copied, or moved to where they lie deeper.
     relocated_bytes: usize,
+    /// Items of lists that moved because another one was inserted before them or removed.
+    shifted_items: usize,
 }
 
 impl Patching {
@@ -66,7 +73,26 @@ impl Patching {
             }
             PatchOperation::Move(_) | PatchOperation::Remove(_) | PatchOperation::Test(_) => {}
         }
+        self.shift(operation)?;
         patch_unsafe(&mut self.value, slice::from_ref(operation)).map_err(rejected)
+    }
+
+    /// Charges for the items that the operation shifts in the lists that it inserts into or removes from.
+    fn shift(&mut self, operation: &PatchOperation) -> Result<(), PatchError> {
+        let lists = match operation {
+            PatchOperation::Add(add) => [Some(&add.path), None],
+            PatchOperation::Remove(remove) => [Some(&remove.path), None],
+            PatchOperation::Copy(copy) => [Some(&copy.path), None],
+            PatchOperation::Move(r#move) => [Some(&r#move.from), Some(&r#move.path)],
+            PatchOperation::Replace(_) | PatchOperation::Test(_) => [None, None],
+        };
+        for path in lists.into_iter().flatten() {
+            self.shifted_items += items_behind(&self.value, path);
+        }
+        if self.shifted_items > MAX_SHIFTED_ITEMS {
+            return Err(rejected("insertions and removals shift too many items"));
+        }
+        Ok(())
     }
 
     /// Charges for what lies at `from`, so that copies cannot multiply, and checks that it fits at `to`.
@@ -80,6 +106,20 @@ impl Patching {
         }
         check_depth(source, to)
     }
+}
+
+/// The number of items from this place to the end of its list; 0 if it is not in a list, or at its end.
+fn items_behind(document: &Value, path: &Pointer) -> usize {
+    let Some((list, index)) = path.split_back() else {
+        return 0;
+    };
+    let Some(list) = document.pointer(list.as_str()).and_then(Value::as_array) else {
+        return 0;
+    };
+    // Another index fails the operation.
+    let index = index.to_index().ok();
+    let index = index.and_then(|index| index.for_len_incl(list.len()).ok());
+    index.map_or(0, |index| list.len() - index)
 }
 
 fn check_depth(value: &Value, path: &Pointer) -> Result<(), PatchError> {

@@ -43,6 +43,7 @@ pub(super) fn finalizers(finalizers: &[String], path: &Path) -> ErrorList {
 
 /// While an object is being deleted, finalizers can only be removed.
 pub(super) fn no_new_finalizers(new: &[String], old: &[String], path: &Path) -> Option<Error> {
+    let old: BTreeSet<&String> = old.iter().collect();
     let added: BTreeSet<&String> = new.iter().filter(|name| !old.contains(name)).collect();
     if added.is_empty() {
         return None;

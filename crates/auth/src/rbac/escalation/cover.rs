@@ -19,6 +19,19 @@ pub fn uncovered<R: Borrow<PolicyRule>>(owner: &[R], servant: &[PolicyRule]) -> 
     parts.filter(is_uncovered).collect()
 }
 
+/// The number of rules that [`uncovered`] compares, without making them.
+pub(super) fn combinations(rules: &[PolicyRule]) -> usize {
+    let of_rule = |rule: &PolicyRule| {
+        let resources = listed(&rule.api_groups)
+            .len()
+            .saturating_mul(listed(&rule.resources).len())
+            .saturating_mul(listed(&rule.resource_names).len().max(1));
+        let targets = resources.saturating_add(listed(&rule.non_resource_urls).len());
+        targets.saturating_mul(rule.verbs.len())
+    };
+    rules.iter().map(of_rule).fold(0, usize::saturating_add)
+}
+
 /// One rule for every combination of the values in `rule`.
 fn broken_down(rule: &PolicyRule) -> Vec<PolicyRule> {
     let mut parts = Vec::new();

@@ -202,6 +202,38 @@ async fn missing_permissions_are_listed_compactly_in_order() {
     );
 }
 
+/// Two lists of a few kilobytes can have more combinations than memory holds.
+#[tokio::test]
+async fn combinations_of_a_role_are_bounded() {
+    let list = |count: usize, name: &str| -> String {
+        let names: Vec<String> = (0..count).map(|number| format!("{name}{number}")).collect();
+        names.join(",")
+    };
+    let alice = user("alice", &[]);
+    let most = [
+        rule(&list(100, "v"), "", &list(199, "r")),
+        on_paths(&list(10, "v"), &list(10, "/p")),
+    ];
+    let refused = check_role(&alice, write("", &most)).await.unwrap_err();
+    assert!(refused.contains("not currently held"), "{refused}");
+    let more = [most[0].clone(), on_paths(&list(101, "v"), "/p")];
+    let expected = "the rules combine verbs, groups, resources, names and paths in 20001 ways, and at most 20000 can be compared \
+                    with the permissions of the user: use fewer or split the role";
+    assert_eq!(
+        check_role(&alice, write("", &more)).await,
+        Err(expected.to_owned())
+    );
+    let named = PolicyRule {
+        resource_names: Some((0..100_000).map(|number| number.to_string()).collect()),
+        ..rule(&list(50_000, "v"), &list(50_000, "g"), &list(50_000, "r"))
+    };
+    let refused = check_role(&alice, write("", &[named])).await.unwrap_err();
+    assert!(
+        refused.contains("in 12500000000000000000 ways"),
+        "{refused}"
+    );
+}
+
 #[tokio::test]
 async fn unresolved_roles_of_the_user_are_told() {
     let alice = user("alice", &[]);

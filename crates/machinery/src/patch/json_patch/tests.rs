@@ -180,6 +180,37 @@ fn copies_may_add_up_to_three_mebibytes() {
     check_rejected(document, copies(4));
 }
 
+/// Sixteen operations on a list of 2 Mi items: at the front each shifts all of it, which is the limit.
+#[test]
+fn insertions_and_removals_shift_so_many_items_and_no_more() {
+    let length = MAX_SHIFTED_ITEMS / 16;
+    let document = json!({ "list": vec![0; length], "key": 1 });
+    let check = |operation: fn(usize) -> Value, count: usize, is_accepted: bool| {
+        let patch = Value::from_iter((0..count).map(operation)).to_string();
+        let result = apply(&document, patch.as_bytes());
+        assert_eq!(result.is_ok(), is_accepted, "{count} of {}", operation(0));
+    };
+    let remove = |_| json!({ "op": "remove", "path": "/list/0" });
+    check(remove, 16, true);
+    check(remove, 18, false);
+    let insert = |_| json!({ "op": "add", "path": "/list/0", "value": 1 });
+    check(insert, 15, true);
+    check(insert, 17, false);
+    let copy = |_| json!({ "op": "copy", "from": "/key", "path": "/list/0" });
+    check(copy, 17, false);
+    // One shift where it is taken, another where it is put.
+    let r#move = |_| json!({ "op": "move", "from": "/list/0", "path": "/list/0" });
+    check(r#move, 8, true);
+    check(r#move, 9, false);
+
+    let append = |_| json!({ "op": "add", "path": "/list/-", "value": 1 });
+    check(append, MAX_OPERATIONS, true);
+    let replace = |_| json!({ "op": "replace", "path": "/list/0", "value": 1 });
+    check(replace, MAX_OPERATIONS, true);
+    let member = |number| json!({ "op": "add", "path": format!("/{number}"), "value": 1 });
+    check(member, MAX_OPERATIONS, true);
+}
+
 #[test]
 fn no_operation_nests_deeper_than_a_body_may() {
     let nested = |depth| (0..depth).fold(json!(1), |inner, _| json!({"a": inner}));
