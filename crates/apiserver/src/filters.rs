@@ -3,11 +3,12 @@
 mod audit;
 mod authentication;
 mod authorization;
+mod body;
 mod deadline;
 mod impersonation;
-mod limits;
 mod panic_guard;
 mod request_info;
+mod seats;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,7 +21,6 @@ use http_body::Body as _;
 use tower::service_fn;
 
 pub(crate) use authentication::Authentication;
-pub(crate) use limits::Limits;
 
 use crate::generic_server::Parts;
 use crate::handlers;
@@ -35,17 +35,18 @@ type Filter = for<'a> fn(Next<'a>, Request<Body>) -> BoxFuture<'a, Response<Body
 /// * request info is what all others decide on;
 /// * the deadline covers authentication, which may call out;
 /// * audit knows who really called, so it stands before impersonation and logs both;
-/// * limits come before authorization: an overloaded server answers 429 before it works out a 403;
-/// * bodies are read by the handlers, so only for those who may.
-const CHAIN: [Filter; 8] = [
+/// * seats come before authorization: an overloaded server answers 429 before it works out a 403;
+/// * bodies are read behind authorization, so only from callers who may write.
+const CHAIN: [Filter; 9] = [
     |next, request| Box::pin(panic_guard::filter(next, request)),
     |next, request| Box::pin(request_info::filter(next, request)),
     |next, request| Box::pin(deadline::filter(next, request)),
     |next, request| Box::pin(authentication::filter(next, request)),
     |next, request| Box::pin(audit::filter(next, request)),
     |next, request| Box::pin(impersonation::filter(next, request)),
-    |next, request| Box::pin(limits::filter(next, request)),
+    |next, request| Box::pin(seats::filter(next, request)),
     |next, request| Box::pin(authorization::filter(next, request)),
+    |next, request| Box::pin(body::filter(next, request)),
 ];
 
 /// The rest of the chain, as a filter sees it.

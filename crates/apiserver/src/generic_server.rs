@@ -13,7 +13,8 @@ pub use builder::Builder;
 pub(crate) use builder::schema_of;
 pub(crate) use endpoints::{Endpoint, Endpoints};
 
-use crate::filters::{self, Authentication, Limits};
+use crate::filters::{self, Authentication};
+use crate::flow_control::FlowControl;
 use crate::health::Health;
 use crate::lease::Leases;
 use crate::metrics::Metrics;
@@ -30,8 +31,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     /// The leases of callers.
     pub(crate) leases: Leases,
-    /// How many at once.
-    pub(crate) limits: Limits,
+    /// The seats of requests.
+    pub(crate) flow_control: FlowControl,
     /// What is counted.
     pub(crate) metrics: Metrics,
     /// What is served, and the documents about it.

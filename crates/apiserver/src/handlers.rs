@@ -159,6 +159,13 @@ impl<R: Resource> Endpoint for StoredEndpoint<R> {
         Some(self.resource.registry().broken())
     }
 
+    fn stored_bytes(&self, namespace: &str, name: &str) -> usize {
+        let registry = self.resource.registry();
+        let view = registry.collection().view();
+        let stored = view.get(&registry.key(namespace, name));
+        stored.map_or(0, |object| object.json().len())
+    }
+
     async fn handle(
         &self,
         cx: RequestContext,

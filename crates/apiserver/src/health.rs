@@ -13,6 +13,22 @@ use crate::respond;
 /// The paths that anybody may ask.
 pub const PATHS: [&str; 3] = ["/livez", "/readyz", "/healthz"];
 
+/// Returns the endpoint of a path and the name of the check below it.
+fn parse_path(path: &str) -> Option<(&'static str, Option<&str>)> {
+    PATHS.iter().find_map(|endpoint| {
+        let rest = path.strip_prefix(endpoint)?;
+        match rest {
+            "" => Some((&endpoint[1..], None)),
+            rest => Some((&endpoint[1..], Some(rest.strip_prefix('/')?))),
+        }
+    })
+}
+
+/// Whether this path is a health endpoint or a check below one.
+pub(crate) fn is_path(path: &str) -> bool {
+    parse_path(path).is_some()
+}
+
 /// One thing that must be well.
 #[derive(Clone)]
 pub struct HealthCheck {
@@ -46,14 +62,7 @@ impl Health {
     /// Answers `/livez`, `/readyz`, `/healthz`, or one check of them below; `None` for another
     /// path.
     pub(crate) async fn answer(&self, path: &str, query: &Query) -> Option<Response<Body>> {
-        let (endpoint, only) = PATHS.iter().find_map(|endpoint| {
-            let rest = path.strip_prefix(endpoint)?;
-            if rest.is_empty() {
-                Some((&endpoint[1..], None))
-            } else {
-                Some((&endpoint[1..], Some(rest.strip_prefix('/')?)))
-            }
-        })?;
+        let (endpoint, only) = parse_path(path)?;
         let mut names = vec!["ping", "log"];
         names.extend(
             self.checks

@@ -35,11 +35,13 @@ pub mod version;
 
 mod continue_token;
 mod filters;
+mod flow_control;
 mod generic_server;
 mod handlers;
 mod metrics;
 mod options;
 mod query;
+mod request_body;
 mod respond;
 mod table;
 mod watch_frame;

@@ -26,6 +26,7 @@ pub(crate) struct Metrics {
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
     in_flight: Family<InFlightLabels, Gauge>,
     broken: Family<KindLabels, Gauge>,
+    refused: Family<RefusalLabels, Counter>,
     /// Requests that panicked.
     pub(crate) panics: Counter,
 }
@@ -57,6 +58,12 @@ struct KindLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct RefusalLabels {
+    priority_level: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct InFlightLabels {
     request_kind: &'static str,
 }
@@ -69,6 +76,7 @@ impl Metrics {
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
         let in_flight = Family::default();
         let broken = Family::default();
+        let refused = Family::default();
         let panics = Counter::default();
         registry.register(
             "apiserver_request",
@@ -91,6 +99,11 @@ impl Metrics {
             broken.clone(),
         );
         registry.register(
+            "apiserver_flowcontrol_rejected_requests",
+            "Requests that were refused with 429, by level and reason",
+            refused.clone(),
+        );
+        registry.register(
             "apiserver_request_panics",
             "Requests that panicked",
             panics.clone(),
@@ -101,8 +114,18 @@ impl Metrics {
             durations,
             in_flight,
             broken,
+            refused,
             panics,
         }
+    }
+
+    /// Counts a request that found no seat in this level.
+    pub(crate) fn refused(&self, priority_level: &'static str, reason: &'static str) {
+        let labels = RefusalLabels {
+            priority_level,
+            reason,
+        };
+        self.refused.get_or_create(&labels).inc();
     }
 
     /// Counts a request as under way until the guard is dropped.

@@ -12,7 +12,7 @@ pub(crate) use status_form::StatusForm;
 
 use auth::{Attributes, Target, UserInfo};
 use axum::body::Body;
-use http::header::{ACCEPT, CONTENT_TYPE, WARNING};
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, WARNING};
 use http::{HeaderValue, Request, Response, StatusCode};
 use machinery::meta::GroupResource;
 use machinery::status::{Denial, DeniedTarget, Status};
@@ -93,6 +93,15 @@ pub fn forbidden(user: &UserInfo, attributes: &Attributes, reason: &str) -> Stat
 }
 
 /// 500 for a request that did not come through the chain: a mistake in its wiring.
+/// 429 as kube-apiserver words it; clients try again after a second.
+pub(crate) fn too_many_requests() -> Response<Body> {
+    let wording = "Too many requests, please try again later.";
+    let mut response = text(StatusCode::TOO_MANY_REQUESTS, wording);
+    let after = HeaderValue::from_static("1");
+    response.headers_mut().insert(RETRY_AFTER, after);
+    response
+}
+
 pub(crate) fn missing_context() -> Response<Body> {
     status(Status::internal(
         "the request did not pass the handler chain",

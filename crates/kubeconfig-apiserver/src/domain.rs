@@ -28,7 +28,7 @@ use oidc::OwnUrl;
 use storage::Store;
 use storage::cache::{Cache, CacheBuilder};
 use storage::sealed::Sealed;
-use tokens::cluster_credential::{ClusterAuthenticator, WebhookRecords};
+use tokens::cluster_credential::{self, ClusterAuthenticator, WebhookRecords};
 use tokens::exchange::Exchange;
 use tokens::jwt::{VerifiedCache, Verifier};
 use tokens::key_operation::KeyOperations;
@@ -201,6 +201,7 @@ impl Domain {
         let reviewer = Arc::new(TokenReviewer::new(self.validity(), records));
         let server = server
             .authenticator(Arc::new(callers))
+            .reserve_seats(cluster_credential::GROUP)
             .review(TokenReviews::<V1>::new(Arc::clone(&reviewer)))
             .review(TokenReviews::<V1Beta1>::new(reviewer));
         self.open_id().serve(server)

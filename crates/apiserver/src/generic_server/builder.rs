@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::endpoints::{Endpoint, Endpoints};
 use super::{GenericServer, Parts};
 use crate::description::Description;
-use crate::filters::{Authentication, Limits};
+use crate::filters::Authentication;
+use crate::flow_control::FlowControl;
 use crate::handlers::{ReviewEndpoint, StoredEndpoint};
 use crate::health::{self, Health, HealthCheck};
 use crate::lease::{self, Leases};
@@ -27,7 +28,7 @@ pub struct Builder {
     authorizer: Arc<dyn Authorizer>,
     clock: Arc<dyn Clock>,
     leases: Leases,
-    limits: Limits,
+    flow_control: FlowControl,
     endpoints: Vec<Arc<dyn Endpoint>>,
     mounts: Vec<(String, HttpService)>,
     checks: Vec<HealthCheck>,
@@ -42,7 +43,7 @@ impl Builder {
             authorizer,
             clock,
             leases: lease::endless(),
-            limits: Limits::default(),
+            flow_control: FlowControl::default(),
             endpoints: Vec::new(),
             mounts: Vec::new(),
             checks: Vec::new(),
@@ -100,10 +101,19 @@ impl Builder {
         self
     }
 
-    /// How many reading and writing requests are worked on at once.
+    /// Sets the number of requests that read, and of requests that write, which are served at once; 400
+    /// and 200 by default. One user has a quarter of them at most, and more wait.
     #[must_use]
     pub fn limits(mut self, read_only: usize, mutating: usize) -> Self {
-        self.limits = Limits::new(read_only, mutating);
+        self.flow_control = FlowControl::new(read_only, mutating);
+        self
+    }
+
+    /// Gives the members of a group seats apart from those of other callers, which then cannot crowd them
+    /// out.
+    #[must_use]
+    pub fn reserve_seats(mut self, group: &str) -> Self {
+        self.flow_control.reserve(group);
         self
     }
 
@@ -126,7 +136,7 @@ impl Builder {
                 authorizer: self.authorizer,
                 clock: self.clock,
                 leases: self.leases,
-                limits: self.limits,
+                flow_control: self.flow_control,
                 metrics: Metrics::new(),
                 endpoints: Endpoints::new(self.endpoints),
                 mounts: self.mounts,

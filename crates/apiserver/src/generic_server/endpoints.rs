@@ -29,6 +29,9 @@ pub(crate) trait Endpoint: Send + Sync {
     /// The number of its stored objects that cannot be read now; `None` for a kind that is not stored.
     fn broken(&self) -> Option<usize>;
 
+    /// Returns the size in bytes of one of its stored objects; 0 if there is none.
+    fn stored_bytes(&self, namespace: &str, name: &str) -> usize;
+
     /// Answers a request for it that was authorised.
     async fn handle(
         &self,

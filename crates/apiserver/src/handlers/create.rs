@@ -7,6 +7,7 @@ use machinery::status::Status;
 use super::Call;
 use super::object_body::{self, BodyEncoding, Decoding};
 use crate::options::{WriteKind, WriteOptions};
+use crate::request_body;
 use crate::resource::Resource;
 use crate::respond::{self, Representation};
 use crate::write::{self, Candidate, Ownership};
@@ -17,7 +18,7 @@ pub(super) async fn handle<R: Resource>(
 ) -> Result<Response<Body>, Status> {
     let representation = Representation::of_object(&request, call.cx)?;
     let encoding = BodyEncoding::of(request.headers(), call.resource.protobuf())?;
-    let body = object_body::read(request).await?;
+    let body = request_body::take(request.into_body()).await?;
     let options = WriteOptions::parse(&call.cx.query, WriteKind::Create, &call.cx.user_agent)?;
     let target = call.target()?;
     let description = call.resource.registry().description();

@@ -7,9 +7,10 @@ use machinery::meta::Metadata;
 use machinery::status::{Details, Status};
 
 use super::Call;
-use super::object_body::{self, BodyEncoding};
+use super::object_body::BodyEncoding;
 use crate::description::Verb;
 use crate::options::DeleteOptions;
+use crate::request_body;
 use crate::resource::Resource;
 use crate::respond::{Representation, StatusForm};
 use crate::write::{self, Deleted};
@@ -50,7 +51,7 @@ pub(super) async fn options<R: Resource>(
 ) -> Result<DeleteOptions, Status> {
     let protobuf = call.resource.protobuf().map(|_| &DELETE_OPTIONS);
     let encoding = BodyEncoding::of(request.headers(), protobuf)?;
-    let body = object_body::read(request).await?;
+    let body = request_body::take(request.into_body()).await?;
     if body.is_empty() {
         return DeleteOptions::parse(None, &call.cx.query);
     }

@@ -1,11 +1,9 @@
-//! The body of a write: read within limits, decoded, and held against the schema (A85-A89).
+//! The body of a write: decoded, and held against the schema (A85-A89).
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use machinery::decode::protobuf::Message;
 use machinery::decode::{self, Decoded, FieldValidation};
 use machinery::media_type;
@@ -17,29 +15,6 @@ use serde_json::Value;
 use crate::description::{Description, Scope};
 use crate::request_context::RequestContext;
 use crate::write;
-
-/// Largest body in bytes (kube-apiserver `MaxRequestBodyBytes`).
-const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
-
-/// Reads a body to its end.
-///
-/// # Errors
-/// 413 past the limit, 400 where the client went away.
-pub(super) async fn read(request: Request<Body>) -> Result<Vec<u8>, Status> {
-    match Limited::new(request.into_body(), MAX_BODY_BYTES)
-        .collect()
-        .await
-    {
-        Ok(body) => Ok(body.to_bytes().into()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Status::request_entity_too_large(MAX_BODY_BYTES))
-        }
-        Err(error) => {
-            tracing::debug!(%error, "a body was not sent to its end");
-            Err(Status::bad_request("the body could not be read to its end"))
-        }
-    }
-}
 
 /// How a body is written.
 #[derive(Clone, Copy)]

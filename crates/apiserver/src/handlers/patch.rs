@@ -17,6 +17,7 @@ use super::object_body::{self, BodyEncoding, Decoding};
 use super::{Call, create};
 use crate::description::Verb;
 use crate::options::{WriteKind, WriteOptions};
+use crate::request_body;
 use crate::resource::Resource;
 use crate::respond::Representation;
 use crate::write::{self, Candidate, Ownership};
@@ -31,7 +32,7 @@ pub(super) async fn handle<R: Resource>(
         .and_then(|value| value.to_str().ok());
     let patch_type = PatchType::of(content_type)?;
     let representation = Representation::of_object(&request, call.cx)?;
-    let body = object_body::read(request).await?;
+    let body = request_body::take(request.into_body()).await?;
     let kind = if patch_type == PatchType::Apply {
         WriteKind::Apply
     } else {

@@ -13,6 +13,7 @@ use super::served_verb;
 use crate::description::Description;
 use crate::generic_server::Endpoint;
 use crate::options::{WriteKind, WriteOptions};
+use crate::request_body;
 use crate::request_context::RequestContext;
 use crate::respond::Representation;
 use crate::review::Review;
@@ -48,6 +49,10 @@ impl<V: Review> Endpoint for ReviewEndpoint<V> {
         None
     }
 
+    fn stored_bytes(&self, _namespace: &str, _name: &str) -> usize {
+        0
+    }
+
     async fn handle(
         &self,
         cx: RequestContext,
@@ -56,7 +61,7 @@ impl<V: Review> Endpoint for ReviewEndpoint<V> {
         served_verb(self.description(), &cx)?;
         let representation = Representation::of_review(&request, &cx)?;
         let encoding = BodyEncoding::of(request.headers(), self.review.protobuf())?;
-        let body = object_body::read(request).await?;
+        let body = request_body::take(request.into_body()).await?;
         let options = WriteOptions::parse(&cx.query, WriteKind::Create, &cx.user_agent)?;
         let description = self.review.description();
         let decoding = Decoding {

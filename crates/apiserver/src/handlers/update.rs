@@ -9,6 +9,7 @@ use super::object_body::{self, BodyEncoding, Decoding};
 use super::{Call, create};
 use crate::description::Verb;
 use crate::options::{WriteKind, WriteOptions};
+use crate::request_body;
 use crate::request_info::ResourceInfo;
 use crate::resource::Resource;
 use crate::respond::Representation;
@@ -20,7 +21,7 @@ pub(super) async fn handle<R: Resource>(
 ) -> Result<Response<Body>, Status> {
     let representation = Representation::of_object(&request, call.cx)?;
     let encoding = BodyEncoding::of(request.headers(), call.resource.protobuf())?;
-    let body = object_body::read(request).await?;
+    let body = request_body::take(request.into_body()).await?;
     let options = WriteOptions::parse(&call.cx.query, WriteKind::Update, &call.cx.user_agent)?;
     let target = call.target()?;
     let description = call.resource.registry().description();

@@ -12,7 +12,7 @@ use tower::service_fn;
 
 use crate::fixture::{Call, LETTERS, NOTES, Options, Server};
 
-/// A server without a single place for requests: whatever gets as far as the limits is a 429.
+/// A server without a single seat: a request that gets as far as the seats is a 429.
 fn full() -> Server {
     Server::with(Options {
         limits: (0, 0),
@@ -53,7 +53,7 @@ fn the_deadline_covers_authentication() {
 }
 
 #[test]
-fn authentication_comes_before_impersonation_and_limits() {
+fn authentication_comes_before_impersonation_and_seats() {
     let call = Call::get(NOTES)
         .by("wrong")
         .header("impersonate-user", "bob");
@@ -68,14 +68,14 @@ fn authentication_comes_before_impersonation_and_limits() {
 }
 
 #[test]
-fn impersonation_comes_before_limits() {
+fn impersonation_comes_before_seats() {
     let call = Call::get(NOTES).header("impersonate-user", "bob");
     let text = "users \"bob\" is forbidden: User \"alice\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope";
     check(&full(), call, 403, "Forbidden", text);
 }
 
 #[test]
-fn limits_come_before_authorization() {
+fn seats_come_before_authorization() {
     check(
         &full(),
         Call::get(NOTES).by("nobody"),
@@ -177,7 +177,7 @@ fn an_administrator_acts_as_somebody_else() {
 }
 
 #[test]
-fn watches_and_administrators_are_not_limited() {
+fn watches_and_administrators_need_no_seat_of_requests() {
     let server = full();
     server.watch(&format!("{NOTES}?watch=1&resourceVersion=1"));
     assert_eq!(
@@ -187,7 +187,7 @@ fn watches_and_administrators_are_not_limited() {
 }
 
 #[test]
-fn places_are_given_back() {
+fn a_request_waits_for_a_seat() {
     let finish = Arc::new(Notify::new());
     let waiting = HttpService::new(service_fn({
         let finish = Arc::clone(&finish);
@@ -208,17 +208,21 @@ fn places_are_given_back() {
         .runtime
         .spawn(Call::get("/wait").send(server.generic.service()));
     server.runtime.block_on(tokio::task::yield_now());
-    check(&server, Call::get(NOTES), 429, "text", TOO_MANY);
+    let queued = server
+        .runtime
+        .spawn(Call::get(NOTES).send(server.generic.service()));
+    server.runtime.block_on(tokio::task::yield_now());
+    assert!(!queued.is_finished());
     assert_eq!(
         server
             .send(Call::post(NOTES, &json!({ "metadata": { "name": "a" } })))
             .code,
         201,
-        "writes have places of their own"
+        "writes have seats of their own"
     );
     finish.notify_one();
     assert_eq!(server.runtime.block_on(slow).unwrap().status(), 200);
-    assert_eq!(server.get(NOTES).code, 200);
+    assert_eq!(server.runtime.block_on(queued).unwrap().status(), 200);
 }
 
 #[test]

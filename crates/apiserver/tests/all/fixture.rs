@@ -54,6 +54,8 @@ pub(crate) struct Options {
     pub(crate) history: usize,
     /// Reading and writing requests at once.
     pub(crate) limits: (usize, usize),
+    /// The group that has seats of its own.
+    pub(crate) reserved: Option<&'static str>,
     /// Further health checks.
     pub(crate) checks: Vec<HealthCheck>,
     /// Paths beside the groups; anonymous callers reach them.
@@ -65,6 +67,7 @@ impl Default for Options {
         Self {
             history: 1000,
             limits: (400, 200),
+            reserved: None,
             checks: Vec::new(),
             mounts: Vec::new(),
         }
@@ -199,6 +202,9 @@ async fn build(store: &Arc<Sqlite>, clock: &Arc<TestClock>, options: Options) ->
         .resource(letters)
         .review(echo::Echoes::new())
         .limits(options.limits.0, options.limits.1);
+    if let Some(group) = options.reserved {
+        builder = builder.reserve_seats(group);
+    }
     for check in options.checks {
         builder = builder.health_check(check);
     }

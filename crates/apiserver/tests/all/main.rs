@@ -12,6 +12,7 @@
 )]
 
 mod fixture;
+mod flow_control;
 
 mod broken;
 mod chain;

@@ -1,0 +1,146 @@
+//! Reads the body of a request that writes, for callers who may, and holds the seat while the handler
+//! works, or, for an answer that is large, until it was sent.
+//!
+//! A client decides how fast its body arrives, so no seat is held meanwhile. A large request runs on a
+//! thread of its own: the threads of connections stay free for other requests, and few large ones run at
+//! once.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as _, Frame, SizeHint};
+use machinery::status::Status;
+use tokio::runtime::Handle;
+
+use super::{Next, seats};
+use crate::flow_control::{Held, Seat};
+use crate::generic_server::Parts;
+use crate::request_body;
+use crate::request_context::RequestContext;
+use crate::respond;
+
+/// Bytes of a body, and of the stored object that it is for, from which a request is large. Work on fewer
+/// takes some milliseconds at most.
+const LARGE: usize = 64 << 10;
+
+pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Response<Body> {
+    let parts = next.parts;
+    let Some(cx) = request.extensions().get::<RequestContext>().cloned() else {
+        return respond::missing_context();
+    };
+    let mut seat = request.extensions_mut().remove::<Seat>();
+    if cx.info.is_read_only() {
+        return next.run(request).await.map(|answer| holding(answer, seat));
+    }
+    let level = parts.flow_control.level(&cx);
+    let mut held = parts.flow_control.bodies.begin(&cx.user.name);
+    let mut size = 0;
+    if !request.body().is_end_stream() {
+        drop(seat.take());
+        let (head, body) = request.into_parts();
+        let body = match request_body::read(body, &mut held).await {
+            Ok(body) => body,
+            Err(why) => return seats::refuse(next, "bodies", why),
+        };
+        if let Some(level) = level {
+            seat = match level.seat(&cx.user.name).await {
+                Ok(seat) => Some(seat),
+                Err(why) => return seats::refuse(next, level.name(), why),
+            };
+        }
+        size = body.size_hint().lower() as usize;
+        request = Request::from_parts(head, body);
+    }
+    if size + stored_bytes(parts, &cx) < LARGE {
+        let response = next.run(request).await;
+        drop((seat, held));
+        return response;
+    }
+    let large = &parts.flow_control.large;
+    match large.seat(&cx.user.name).await {
+        Ok(large) => run_apart(next, request, [seat, Some(large)], held).await,
+        Err(why) => seats::refuse(next, large.name(), why),
+    }
+}
+
+/// Returns the size of the stored object that the request changes; 0 if it names none.
+fn stored_bytes(parts: &Parts, cx: &RequestContext) -> usize {
+    let Some(resource) = &cx.info.resource else {
+        return 0;
+    };
+    let endpoint = parts.endpoints.find(resource);
+    endpoint.map_or(0, |endpoint| {
+        endpoint.stored_bytes(&resource.namespace, &resource.name)
+    })
+}
+
+/// Runs the handler on a thread of its own. The seats and the body are held until it ends, also if the
+/// client does not wait for it.
+async fn run_apart(
+    next: Next<'_>,
+    request: Request<Body>,
+    seats: [Option<Seat>; 2],
+    held: Held,
+) -> Response<Body> {
+    let (parts, filters) = (Arc::clone(next.parts), next.filters);
+    let runtime = Handle::current();
+    let handled = tokio::task::spawn_blocking(move || {
+        let next = Next {
+            parts: &parts,
+            filters,
+        };
+        let response = runtime.block_on(next.run(request));
+        drop((seats, held));
+        response
+    });
+    match handled.await {
+        Ok(response) => response,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => respond::status(Status::internal("the server stops")),
+        },
+    }
+}
+
+/// Returns the same answer. A watch, and an answer that is large, holds the seat until it was sent, so a
+/// user who does not read has a bounded number of them.
+fn holding(answer: Body, seat: Option<Seat>) -> Body {
+    let size = answer.size_hint().exact();
+    if seat.is_none() || size.is_some_and(|bytes| bytes < LARGE as u64) {
+        return answer;
+    }
+    Body::new(Holding {
+        answer,
+        _seat: seat,
+    })
+}
+
+/// An answer that holds a seat until it is dropped.
+struct Holding {
+    answer: Body,
+    _seat: Option<Seat>,
+}
+
+impl http_body::Body for Holding {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.answer).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.answer.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.answer.size_hint()
+    }
+}

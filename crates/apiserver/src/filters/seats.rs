@@ -1,0 +1,32 @@
+//! Takes the seat of a request before anything is computed for it (A190, [`crate::flow_control`]).
+
+use axum::body::Body;
+use http::{Request, Response};
+
+use super::Next;
+use crate::flow_control::Overload;
+use crate::request_context::RequestContext;
+use crate::respond;
+
+pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Response<Body> {
+    let parts = next.parts;
+    let Some(cx) = request.extensions().get::<RequestContext>() else {
+        return respond::missing_context();
+    };
+    let Some(level) = parts.flow_control.level(cx) else {
+        return next.run(request).await;
+    };
+    match level.seat(&cx.user.name).await {
+        Ok(seat) => {
+            request.extensions_mut().insert(seat);
+            next.run(request).await
+        }
+        Err(why) => refuse(next, level.name(), why),
+    }
+}
+
+/// 429, and the count of it.
+pub(super) fn refuse(next: Next<'_>, level: &'static str, why: Overload) -> Response<Body> {
+    next.parts.metrics.refused(level, why.as_str());
+    respond::too_many_requests()
+}

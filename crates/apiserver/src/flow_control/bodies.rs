@@ -1,0 +1,112 @@
+//! The memory that bodies of requests take while they are read and used.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Overload;
+
+/// Bytes of bodies that one flow may have sent for requests under way: eight of the largest.
+const PER_FLOW: usize = 24 << 20;
+
+/// Bytes of bodies of all flows. Decoding takes a multiple, but of few bodies at once.
+const TOTAL: usize = 96 << 20;
+
+/// The bytes that requests under way have sent.
+#[derive(Debug, Default)]
+pub(crate) struct Bodies(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    total: usize,
+    flows: HashMap<Arc<str>, usize>,
+}
+
+/// The bytes that one request has sent. They are free again when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    bodies: Arc<Bodies>,
+    flow: Arc<str>,
+    bytes: usize,
+}
+
+impl Bodies {
+    /// Begins to count the body of a request.
+    pub(crate) fn begin(self: &Arc<Self>, flow: &str) -> Held {
+        Held {
+            bodies: Arc::clone(self),
+            flow: flow.into(),
+            bytes: 0,
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Counts bytes that have arrived. Only what was received is counted, not what was announced.
+    ///
+    /// # Errors
+    /// The flow, or all flows together, hold too much.
+    pub(crate) fn add(&mut self, bytes: usize) -> Result<(), Overload> {
+        let mut counts = self.bodies.counts();
+        let of_flow = counts.flows.get(&self.flow).copied().unwrap_or(0) + bytes;
+        if of_flow > PER_FLOW || counts.total + bytes > TOTAL {
+            return Err(Overload::Bodies);
+        }
+        counts.flows.insert(Arc::clone(&self.flow), of_flow);
+        counts.total += bytes;
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut counts = self.bodies.counts();
+        counts.total -= self.bytes;
+        let Some(of_flow) = counts.flows.get_mut(&self.flow) else {
+            return;
+        };
+        *of_flow -= self.bytes;
+        if *of_flow == 0 {
+            counts.flows.remove(&self.flow);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_holds_a_quarter_of_the_memory() {
+        let bodies = Arc::new(Bodies::default());
+        let mut alice = bodies.begin("alice");
+        assert_eq!(alice.add(PER_FLOW), Ok(()));
+        assert_eq!(alice.add(1), Err(Overload::Bodies));
+        let mut again = bodies.begin("alice");
+        assert_eq!(again.add(1), Err(Overload::Bodies));
+        assert_eq!(bodies.begin("bob").add(PER_FLOW), Ok(()));
+        drop(alice);
+        assert_eq!(again.add(PER_FLOW), Ok(()));
+        drop(again);
+        let counts = bodies.counts();
+        assert_eq!((counts.total, counts.flows.len()), (0, 0));
+    }
+
+    #[test]
+    fn all_flows_share_the_memory() {
+        let bodies = Arc::new(Bodies::default());
+        let mut held = Vec::new();
+        for flow in ["a", "b", "c", "d"] {
+            let mut body = bodies.begin(flow);
+            assert_eq!(body.add(PER_FLOW), Ok(()));
+            held.push(body);
+        }
+        assert_eq!(bodies.begin("e").add(1), Err(Overload::Bodies));
+        held.pop();
+        assert_eq!(bodies.begin("e").add(1), Ok(()));
+    }
+}

@@ -1,0 +1,75 @@
+//! The body of a request: read within limits before the handler runs, and taken by the handler.
+
+use std::error::Error;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use machinery::status::Status;
+
+use crate::flow_control::{Held, Overload};
+
+/// Largest body in bytes (kube-apiserver `MaxRequestBodyBytes`).
+const MAX_BYTES: usize = 3 << 20;
+
+/// The error of a body that is not there: it is too large, or its client broke off. The handler answers
+/// it, after what is wrong with the head of the request.
+#[derive(Debug, thiserror::Error)]
+#[error("the body was not read")]
+struct Unread(Status);
+
+/// Reads a body to its end. The result is a body in memory, or one whose only frame is the error.
+///
+/// # Errors
+/// Bodies hold too much memory.
+pub(crate) async fn read(mut body: Body, held: &mut Held) -> Result<Body, Overload> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => {
+                tracing::debug!(%error, "a body was not sent to its end");
+                let text = "the body could not be read to its end";
+                return Ok(unread(Status::bad_request(text)));
+            }
+        };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if whole.len() + data.len() > MAX_BYTES {
+            return Ok(unread(Status::request_entity_too_large(MAX_BYTES)));
+        }
+        held.add(data.len())?;
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(Body::from(data));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(Body::from(whole.freeze()))
+}
+
+fn unread(why: Status) -> Body {
+    let error = stream::iter([Err::<Bytes, _>(Unread(why))]);
+    Body::from_stream(error)
+}
+
+/// Takes a body that was read.
+///
+/// # Errors
+/// 413 past the limit, 400 where the client went away.
+pub(crate) async fn take(body: Body) -> Result<Vec<u8>, Status> {
+    let error = match body.collect().await {
+        Ok(body) => return Ok(body.to_bytes().into()),
+        Err(error) => error,
+    };
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(found) = cause {
+        if let Some(Unread(why)) = found.downcast_ref() {
+            return Err(why.clone());
+        }
+        cause = found.source();
+    }
+    Err(Status::internal("the body was not read before the handler"))
+}
