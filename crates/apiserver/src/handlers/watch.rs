@@ -33,6 +33,9 @@ const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
 /// that.
 const LIFE_SECS: u64 = 1800;
 
+/// The longest life of a watch, whatever its client asks for. A client that wants more opens another one.
+const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Frames handed to the connection at once, in bytes.
 const PIECE: usize = 64 * 1024;
 
@@ -44,9 +47,10 @@ pub(super) async fn handle<R: Resource>(
     let options = ListOptions::for_watch(&call.cx.query)?;
     let selection = Selection::of(&call, Verb::Watch, &options).await?;
     let writer = FrameWriter::new(call.resource, &representation, Arc::clone(&call.cx.clock));
-    let life = options
-        .timeout
-        .unwrap_or_else(|| Duration::from_secs(rand::rng().random_range(LIFE_SECS..2 * LIFE_SECS)));
+    let life = match options.timeout {
+        Some(asked) => asked.min(MAX_LIFE),
+        None => Duration::from_secs(rand::rng().random_range(LIFE_SECS..2 * LIFE_SECS)),
+    };
     let watch = Watch {
         phase: begin(&call, &selection, &options).await?,
         selection,

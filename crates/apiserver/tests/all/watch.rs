@@ -201,6 +201,27 @@ fn a_watch_ends_when_its_time_is_over() {
 }
 
 #[test]
+fn a_watch_ends_after_a_day_at_most() {
+    let server = Server::start();
+    server.runtime.block_on(async { tokio::time::pause() });
+    let watch = |seconds: i64| {
+        server.watch(&format!(
+            "{NOTES}?watch=1&resourceVersion=1&timeoutSeconds={seconds}"
+        ))
+    };
+    for asked in [i64::MAX, i64::MAX / 1000, 24 * 60 * 60 + 2] {
+        let mut watch = watch(asked);
+        let day = Duration::from_secs(24 * 60 * 60 - 1);
+        let advance = async { tokio::time::advance(day).await };
+        server.runtime.block_on(advance);
+        watch.wait();
+        let rest = async { tokio::time::advance(Duration::from_secs(2)).await };
+        server.runtime.block_on(rest);
+        assert_eq!(watch.line(), None, "{asked}");
+    }
+}
+
+#[test]
 fn a_watch_ends_when_the_server_stops() {
     let server = Server::start();
     let mut watch = server.watch(&format!("{NOTES}?watch=1"));
