@@ -1,8 +1,8 @@
 //! Noticing that the clock of the machine was set forward.
 //!
 //! Expired things are removed for good: records by the sweeper, keys by their rotation. A clock that is 400 days ahead for a minute would
-//! remove all of it. So nothing is removed for an hour after the time of day ran ahead of the monotonic clock. A machine that slept looks the
-//! same, and loses nothing by waiting: what has expired is refused whether it is removed or not.
+//! remove all of it. So nothing is removed for a day after the time of day ran ahead of the monotonic clock, or after a start at a time that
+//! nothing confirms. A machine that slept looks the same, and loses nothing by waiting: what has expired is refused whether it is removed or not.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// The time for which nothing is removed after that.
-const PAUSE: Duration = Duration::from_secs(3600);
+const PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// Compares the time of day with the monotonic clock.
 pub(crate) struct SteadyTime(Mutex<Observed>);
@@ -35,7 +35,13 @@ impl SteadyTime {
         }))
     }
 
-    /// Whether the time of day, now and in the last hour, has run as the monotonic clock did.
+    /// Distrusts the time of day for the next day.
+    pub(crate) fn distrust(&self) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.unsteady_until = Some(Instant::now() + PAUSE);
+    }
+
+    /// Whether the time of day, now and in the last day, has run as the monotonic clock did.
     pub(crate) fn observe(&self, now: Timestamp) -> bool {
         let at = Instant::now();
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,7 +50,7 @@ impl SteadyTime {
         if ahead > TOLERANCE {
             tracing::warn!(
                 ahead_secs = ahead.as_secs(),
-                "the clock was set forward: nothing that has expired is removed for an hour"
+                "the clock was set forward: nothing that has expired is removed for a day"
             );
             last.unsteady_until = Some(at + PAUSE);
         }
@@ -76,19 +82,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_is_ahead_for_a_minute_counts_for_an_hour() {
-        let year = 365 * 24 * 60;
+    async fn a_clock_that_is_ahead_for_a_minute_is_distrusted_for_a_day() {
+        let (day, year) = (24 * 60, 365 * 24 * 60);
         check(&[
             (1, 1 + year, false),
             (1, 1 - year, false),
-            (57, 57, false),
+            (day - 3, 1437, false),
             (2, 2, true),
         ])
         .await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_stays_ahead_is_taken_after_an_hour() {
-        check(&[(1, 600, false), (59, 59, false), (1, 1, true)]).await;
+    async fn a_clock_that_stays_ahead_is_trusted_after_a_day() {
+        check(&[(1, 600, false), (1439, 1439, false), (1, 1, true)]).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_that_nothing_confirms_is_distrusted_for_a_day() {
+        let time = SteadyTime::new(NOW);
+        time.distrust();
+        assert!(!time.observe(NOW));
+        tokio::time::advance(PAUSE - Duration::from_secs(1)).await;
+        let day = SignedDuration::from_hours(24);
+        assert!(!time.observe(NOW + day));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(time.observe(NOW + day));
     }
 }

@@ -29,6 +29,13 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// one after the other.
 const GRACE: SignedDuration = SignedDuration::from_secs(300);
 
+/// The time for which expired tokens stay: their owners see that they have expired, and a clock that is less than this ahead removes
+/// nothing.
+const EXPIRED: SignedDuration = SignedDuration::from_hours(24);
+
+/// The age that the newest record may have at a start, for the time of day to be trusted at once.
+const NEWEST: SignedDuration = SignedDuration::from_hours(24);
+
 /// Removes what can never be valid again.
 pub struct Sweeper {
     /// The records of tokens.
@@ -72,7 +79,14 @@ impl Sweeper {
     pub async fn run(self, shutdown: CancellationToken) {
         // Not at once: a server that starts has better to do.
         let mut look = interval_at(Instant::now() + PERIOD, PERIOD);
-        let steady = SteadyTime::new(self.clock.now());
+        let started = self.clock.now();
+        let steady = SteadyTime::new(started);
+        if !self.confirms(started) {
+            tracing::info!(
+                "no record is from the last day: nothing that has expired is removed for a day"
+            );
+            steady.distrust();
+        }
         let mut missing = Missing::default();
         loop {
             tokio::select! {
@@ -83,6 +97,18 @@ impl Sweeper {
                 self.sweep(&mut missing).await;
             }
         }
+    }
+
+    /// Whether a token was made shortly before this time of day, so that the clock is not far ahead. A store without tokens has nothing to
+    /// lose.
+    fn confirms(&self, now: Timestamp) -> bool {
+        let view = self.tokens.collection().view();
+        let mut tokens = view.iter().peekable();
+        let is_recent = |object: &_| {
+            let token = self.tokens.decode_facts(object);
+            token.is_ok_and(|token| now.duration_since(created(&token, now)).abs() <= NEWEST)
+        };
+        tokens.peek().is_none() || tokens.any(|(_, object)| is_recent(object))
     }
 
     /// Removes what is due now.
@@ -178,7 +204,7 @@ impl Sweeper {
         let orphan = !owner.is_empty()
             && !self.kubeconfigs.contains(("", owner))
             && look.is_settled(&origin);
-        token.is_expired(look.now) || orphan || self.is_lost(&origin, look)
+        token.is_expired(look.now - EXPIRED) || orphan || self.is_lost(&origin, look)
     }
 
     /// Whether the user of a record was deleted, or the token that it was created with.

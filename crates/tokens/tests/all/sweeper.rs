@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use api::ext::Kubeconfig;
 use apiserver::testing::NOW;
@@ -12,6 +13,7 @@ use machinery::time::Clock;
 use serde_json::json;
 use tokens::minter::Order;
 use tokens::sweeper::{Missing, Sweeper};
+use tokio_util::sync::CancellationToken;
 
 use crate::world::{World, object, seconds};
 
@@ -33,16 +35,19 @@ pub(crate) async fn sweep(world: &World, at: Timestamp) {
 
 /// A look that remembers who was missing at the last.
 async fn sweep_again(world: &World, at: Timestamp, missing: &mut Missing) {
+    sweeper(world, at).sweep(missing).await;
+}
+
+fn sweeper(world: &World, at: Timestamp) -> Sweeper {
     let confirmed = Arc::clone(&world.confirmed);
-    let sweeper = Sweeper {
+    Sweeper {
         tokens: world.tokens.clone(),
         kubeconfigs: world.kubeconfigs.clone(),
         users: world.users.clone(),
         minter: world.minter.clone(),
         confirmed: Arc::new(move || confirmed.load(Ordering::SeqCst)),
         clock: Arc::new(At(at)),
-    };
-    sweeper.sweep(missing).await;
+    }
 }
 
 /// Mints a token of a kubeconfig, which need not be there, and gives its name.
@@ -78,16 +83,52 @@ async fn orphans_are_swept_when_nobody_can_be_writing_their_kubeconfig_any_more(
 }
 
 #[tokio::test]
-async fn all_that_have_expired_are_swept_however_many_there_are() {
+async fn all_that_expired_a_day_ago_are_swept_however_many_there_are() {
+    let day = SignedDuration::from_hours(24);
     let world = World::start().await;
     let young = mint(&world, "", seconds(10)).await;
     for _ in 0..MANY {
         mint(&world, "", seconds(0)).await;
     }
-    sweep(&world, seconds(3600)).await;
+    sweep(&world, seconds(3599) + day).await;
+    assert_eq!(left(&world).len(), MANY + 1);
+    sweep(&world, seconds(3600) + day).await;
     assert_eq!(left(&world), BTreeSet::from([young.clone()]));
-    sweep(&world, seconds(3600) + SignedDuration::from_secs(10)).await;
+    sweep(&world, seconds(3610) + day).await;
     assert_eq!(left(&world), BTreeSet::new());
+}
+
+/// A start at this time, and whether the token that expired then was swept at the first look.
+async fn is_swept_at_once(newest: Timestamp, start: Timestamp) -> bool {
+    let world = World::start().await;
+    mint(&world, "", NOW).await;
+    mint(&world, "", newest).await;
+    let sweeper = sweeper(&world, start);
+    let stop = CancellationToken::new();
+    tokio::time::pause();
+    let running = tokio::spawn(sweeper.run(stop.clone()));
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::time::resume();
+    // A sweep in progress is finished before the task ends.
+    for _ in 0..100 {
+        if left(&world).len() == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    stop.cancel();
+    running.await.unwrap();
+    left(&world).len() == 1
+}
+
+#[tokio::test]
+async fn a_time_that_no_record_confirms_sweeps_nothing_at_first() {
+    let start = NOW + SignedDuration::from_hours(72);
+    let day = SignedDuration::from_hours(24);
+    let second = SignedDuration::from_secs(1);
+    assert!(is_swept_at_once(start - day, start).await);
+    assert!(!is_swept_at_once(start - day - second, start).await);
 }
 
 #[tokio::test]
