@@ -24,7 +24,7 @@ use crate::bearer;
 use crate::edge::{Recognised, Unrecognised};
 use crate::gateway::Gateway;
 use crate::redirect::Origin;
-use crate::relay::{Relayed, RequestBodyError};
+use crate::relay::Relayed;
 use crate::request_headers;
 use crate::sessions::{Entry, Session};
 use crate::status::{looped, respond, unavailable};
@@ -100,6 +100,7 @@ impl Gateway {
         }
         let ended = caller.session.ended().clone();
         tokio::select! {
+            biased;
             () = ended.cancelled() => Err(Status::unauthorized()),
             answered = self.send((id, path), (request, protocol), caller, is_long) => answered,
         }
@@ -205,6 +206,10 @@ impl Gateway {
             .await
             .map_err(|error| failed(id, &error))?;
         let code = answer.status();
+        if code == StatusCode::FORBIDDEN {
+            // The user lacks a right there, or the gateway has lost the one to impersonate.
+            self.upstreams.doubt(id);
+        }
         let cleaned = answer_headers::clean(code, answer.headers_mut(), &origin);
         cleaned.map_err(|why| unacceptable(id, why))?;
         Ok(answer.map(|body| {
@@ -389,18 +394,12 @@ fn closing(mut response: Response<Body>) -> Response<Body> {
 
 /// What the user is told; the log also has what lies behind.
 fn failed(cluster: &str, error: &UpstreamError) -> Status {
-    if is_of_request_body(error) {
-        return Status::bad_request("the body of the request is malformed, or broke off");
+    if let UpstreamError::RequestBody(_) = error {
+        return unavailable(cluster, error);
     }
     let cause = std::error::Error::source(error).map(ToString::to_string);
     tracing::warn!(cluster, %error, cause, "a cluster did not answer");
     unavailable(cluster, error)
-}
-
-/// Whether the request could not be sent because its body could not be read.
-fn is_of_request_body(error: &UpstreamError) -> bool {
-    let mut causes = std::iter::successors(std::error::Error::source(error), |it| it.source());
-    causes.any(|cause| cause.is::<RequestBodyError>())
 }
 
 #[cfg(test)]
