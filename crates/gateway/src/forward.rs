@@ -43,7 +43,7 @@ struct Caller {
     place: Place,
 }
 
-/// What an answer holds until its end.
+/// What a tunnel holds until its end.
 type Hold = (Session, Place);
 
 /// Marks a request that came by a host name of the cluster, whose paths begin at the root there.
@@ -124,7 +124,7 @@ impl Gateway {
         let user = Identity::check(token.identity());
         let user = user.map_err(|error| refused(&error.to_string()))?;
         let user = forwardable(user)?;
-        let entered = self.upstreams.enter(id);
+        let entered = self.upstreams.enter(id, &user.name);
         let (upstream, place) = entered.map_err(|error| failed(id, &error))?;
         let entry = Entry {
             cluster: id.into(),
@@ -155,7 +155,9 @@ impl Gateway {
             let text = format!("{group:?} is a group that this server alone puts users into");
             return Err(refused(&text));
         }
-        let entered = self.upstreams.enter(id);
+        // Another one than the user of our tokens who has this name.
+        let share = format!("{} (recognised at {id})", user.name);
+        let entered = self.upstreams.enter(id, &share);
         let (upstream, place) = entered.map_err(|error| failed(id, &error))?;
         let is_long = is_long || self.parts.stop.is_cancelled();
         let session = self.sessions.enter_without_token(id, is_long);
@@ -185,7 +187,7 @@ impl Gateway {
         let by_name = request.extensions().get::<ByName>().is_some();
         let asked = path.clone();
         let onward = self.onward(request, (path, user), ended.clone())?;
-        let (upstream, hold) = (caller.upstream, (caller.session, caller.place));
+        let (upstream, session, place) = (caller.upstream, caller.session, caller.place);
         let origin = Origin {
             cluster: id,
             authority: upstream.authority(),
@@ -198,6 +200,7 @@ impl Gateway {
             let answer = Box::pin(upgrade(&upstream, onward, protocol)).await;
             let answer = answer.map_err(|error| failed(id, &error))?;
             let cut = upstream.is_cut();
+            let hold = (session, place);
             return Ok(tunnelled((&origin, cut), (client, protocol), answer, hold));
         }
         let head = (!is_long).then_some(self.parts.options.head);
@@ -214,7 +217,8 @@ impl Gateway {
         cleaned.map_err(|why| unacceptable(id, why))?;
         Ok(answer.map(|body| {
             let trailers = answer_headers::clean_trailers;
-            Body::new(Relayed::answer(body, hold, ended, trailers))
+            let body = self.unread.follow(id, body, place);
+            Body::new(Relayed::answer(body, session, ended, trailers))
         }))
     }
 
@@ -330,6 +334,9 @@ fn unacceptable(cluster: &str, why: Unacceptable) -> Status {
         Unacceptable::Redirect => format!(
             "cluster {cluster:?} redirects to an address that is not below its own: a redirect must stay at the cluster"
         ),
+        Unacceptable::Framing => {
+            format!("cluster {cluster:?} answered with two lengths, which contradict each other")
+        }
         Unacceptable::Informational => {
             format!("cluster {cluster:?} upgraded the connection, which was not requested")
         }

@@ -13,10 +13,11 @@
 //! as soon as its head is there. What the request says otherwise, impersonation headers included,
 //! goes out as it is: a probe that says nothing acts as the gateway itself. A 401 of the cluster
 //! means the gateway's credential and comes back as [`UpstreamError::CredentialRefused`].
-//! The gateway itself goes in by `Upstreams::enter`, which also counts; tunnels get connections of
+//! It goes over connections of its own, as probes and renewals do. Requests of users enter by
+//! `Upstreams::enter`, which gives each user a share of the places; tunnels get connections of
 //! their own.
 //!
-//! Nothing here knows users or tokens. Redirects are not followed.
+//! Users are names here, which share the places. Nothing here knows tokens. Redirects are not followed.
 
 mod address_policy;
 mod credential;
@@ -24,6 +25,7 @@ mod dial;
 mod error;
 mod exchange;
 mod kept_body;
+mod places;
 mod pool;
 mod severable;
 mod target;
@@ -39,16 +41,20 @@ use axum::body::Body;
 use http::{Request, Response};
 use management::cluster_secret::{ClusterSecrets, Owned, Purpose};
 use rustls::RootCertStore;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
 pub use self::address_policy::AddressPolicy;
 pub use self::credential::{CERTIFICATE, KEY, TOKEN};
 pub use self::error::{Cause, CertificateProblem, Phase, UpstreamError};
+pub use crate::unread::UnreadBounds;
 
 use self::credential::Credential;
 pub(crate) use self::dial::{Transport, prepare};
 use self::kept_body::Budget;
+pub(crate) use self::places::Place;
+use self::places::Places;
 use self::pool::Pool;
+pub(crate) use self::pool::PooledBody;
 use self::target::Target;
 
 /// How clusters are reached.
@@ -58,7 +64,8 @@ pub struct Options {
     pub connect: Duration,
     /// How long it may take from then until the answer begins.
     pub head: Duration,
-    /// Most requests under way to one cluster, watches and tunnels included.
+    /// Most requests under way to one cluster, watches and tunnels included. A user holds at most as
+    /// many as are free.
     pub max_in_flight: usize,
     /// Which addresses are connected to.
     pub addresses: AddressPolicy,
@@ -67,6 +74,8 @@ pub struct Options {
     pub kept_body: usize,
     /// Most bytes of all kept bodies.
     pub kept_bodies: usize,
+    /// Most bytes of answers that clients do not read.
+    pub unread: UnreadBounds,
 }
 
 impl Default for Options {
@@ -79,6 +88,7 @@ impl Default for Options {
             addresses: AddressPolicy::default(),
             kept_body: 1024 * 1024,
             kept_bodies: 64 * 1024 * 1024,
+            unread: UnreadBounds::default(),
         }
     }
 }
@@ -105,7 +115,7 @@ struct Doubts {
 struct Known {
     versions: Versions,
     upstream: Result<Arc<Upstream>, UpstreamError>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 /// What it was made from.
@@ -122,14 +132,12 @@ pub(crate) struct Upstream {
     /// `None` for servers that are shown none.
     credential: Option<Owned<Credential>>,
     target: Target,
+    /// The connections for requests of users.
     pool: Arc<Pool>,
+    /// Those for what the gateway asks by itself: no user keeps it from being answered.
+    own_pool: Arc<Pool>,
     kept_bodies: Arc<Budget>,
     options: Options,
-}
-
-/// A place among the requests under way to a cluster.
-pub(crate) struct Place {
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Upstreams {
@@ -156,7 +164,7 @@ impl Upstreams {
         request: Request<Body>,
     ) -> Result<Response<Body>, UpstreamError> {
         let upstream = self.upstream(cluster)?;
-        let answer = upstream.send(request, Some(self.options.head)).await?;
+        let answer = upstream.send_own(request, self.options.head).await?;
         Ok(answer.map(Body::new))
     }
 
@@ -186,6 +194,7 @@ impl Upstreams {
             credential: None,
             target,
             pool: Pool::new(self.options.addresses),
+            own_pool: Pool::new(self.options.addresses),
             kept_bodies: Arc::clone(&self.kept_bodies),
             options: Options {
                 connect: self.options.connect.min(deadline),
@@ -193,6 +202,11 @@ impl Upstreams {
                 ..self.options
             },
         })
+    }
+
+    /// How long it may take until an answer begins.
+    pub(crate) fn head_deadline(&self) -> Duration {
+        self.options.head
     }
 
     /// Which addresses are connected to.
@@ -224,14 +238,16 @@ impl Upstreams {
         self.look(cluster, |known| known.upstream.clone())?
     }
 
-    /// The same, with a place among the requests under way to it.
-    pub(crate) fn enter(&self, cluster: &str) -> Result<(Arc<Upstream>, Place), UpstreamError> {
+    /// The same, with a place of a user among the requests under way to it.
+    pub(crate) fn enter(
+        &self,
+        cluster: &str,
+        user: &str,
+    ) -> Result<(Arc<Upstream>, Place), UpstreamError> {
         let read = |known: &Known| (known.upstream.clone(), Arc::clone(&known.places));
         let (upstream, places) = self.look(cluster, read)?;
-        match places.try_acquire_owned() {
-            Ok(permit) => Ok((upstream?, Place { _permit: permit })),
-            Err(_) => Err(UpstreamError::Busy),
-        }
+        let place = places.take(user)?;
+        Ok((upstream?, place))
     }
 
     /// Closes what no longer fits the objects, and says whether the cluster is still there.
@@ -302,7 +318,7 @@ impl Upstreams {
         });
         let Some((version, decoded)) = decoded else {
             if let Some(Ok(old)) = before.map(|before| before.upstream) {
-                old.pool.cut();
+                old.cut();
             }
             return Err(UpstreamError::NoCluster);
         };
@@ -315,7 +331,7 @@ impl Upstreams {
         let connection = decoded.spec.connection;
         let (old, places) = match before {
             Some(before) => (before.upstream.ok(), before.places),
-            None => (None, Arc::new(Semaphore::new(self.options.max_in_flight))),
+            None => (None, Places::new(self.options.max_in_flight)),
         };
         Ok(Known {
             versions,
@@ -346,13 +362,13 @@ impl Upstreams {
         });
         if let Some(old) = &old {
             if !same_way {
-                old.pool.cut();
+                old.cut();
             } else if credential.as_ref().is_ok_and(|new| old.shows(new)) {
                 return Ok(Arc::clone(old));
             } else if matches!(credential, Err(UpstreamError::CredentialNotBound(_))) {
-                old.pool.cut();
+                old.cut();
             } else {
-                old.pool.retire();
+                old.retire();
             }
         }
         let connection = way_only(&connection.ok_or(UpstreamError::NoConnection)?);
@@ -363,6 +379,7 @@ impl Upstreams {
             credential: Some(credential),
             target,
             pool: Pool::new(self.options.addresses),
+            own_pool: Pool::new(self.options.addresses),
             kept_bodies: Arc::clone(&self.kept_bodies),
             options: self.options,
         }))
@@ -371,7 +388,7 @@ impl Upstreams {
     fn forget(&self, cluster: &str) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(Ok(upstream)) = known.remove(cluster).map(|known| known.upstream) {
-            upstream.pool.cut();
+            upstream.cut();
         }
     }
 

@@ -43,6 +43,7 @@ impl Finding {
         match error {
             UpstreamError::NoCluster
             | UpstreamError::Busy
+            | UpstreamError::BusyWithUser
             | UpstreamError::NotProcessed(_)
             | UpstreamError::RequestBody(_) => None,
             error => Some(Self::Error(error)),
@@ -159,6 +160,7 @@ impl Observation {
             }
             UpstreamError::Slow(_)
             | UpstreamError::Busy
+            | UpstreamError::BusyWithUser
             | UpstreamError::NotProcessed(_)
             | UpstreamError::RequestBody(_) => bad("Slow", error.to_string()),
         }

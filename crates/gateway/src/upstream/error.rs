@@ -58,6 +58,9 @@ pub enum UpstreamError {
     /// As many requests are under way to it as there may be.
     #[error("too many requests are under way to it")]
     Busy,
+    /// As many requests of the user are under way to it as the user's share allows.
+    #[error("too many of your requests are under way to it")]
+    BusyWithUser,
 }
 
 /// What is wrong with the certificate of a cluster.

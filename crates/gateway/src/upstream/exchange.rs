@@ -27,8 +27,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::credential::Credential;
-use super::kept_body::KeptBody;
-use super::pool::{Connection, PooledBody, Streams};
+use super::kept_body::{Budget, KeptBody};
+use super::pool::{Connection, Pool, PooledBody, Streams};
 use super::{Phase, Upstream, UpstreamError};
 
 /// How often a request is sent, if the cluster does not process it.
@@ -68,19 +68,33 @@ enum Fate {
 }
 
 impl Upstream {
-    /// As [`Upstreams::request`](super::Upstreams::request); without a `head` deadline where the
-    /// answer may begin late.
+    /// Sends a request of a user, or to a server that is no cluster; without a `head` deadline where
+    /// the answer may begin late.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Upstreams::request`](super::Upstreams::request).
     pub(crate) async fn send(
         &self,
-        mut request: Request<Body>,
+        request: Request<Body>,
         head: Option<Duration>,
     ) -> Result<Response<PooledBody>, UpstreamError> {
-        self.authorize(&mut request);
         let by = head.map(|head| Instant::now() + self.options.connect + head);
-        self.exchange(&Outgoing::new(request, self), by).await
+        let outgoing = self.outgoing(request);
+        self.exchange(&self.pool, &outgoing, by).await
+    }
+
+    /// Sends a request of the gateway itself.
+    ///
+    /// # Errors
+    /// As [`Upstreams::request`](super::Upstreams::request).
+    pub(super) async fn send_own(
+        &self,
+        request: Request<Body>,
+        head: Duration,
+    ) -> Result<Response<PooledBody>, UpstreamError> {
+        let by = Instant::now() + self.options.connect + head;
+        let outgoing = self.outgoing(request);
+        self.exchange(&self.own_pool, &outgoing, Some(by)).await
     }
 
     /// Sends a request for an upgrade over a connection of its own, which ends with the answer
@@ -114,6 +128,18 @@ impl Upstream {
         Err(UpstreamError::Slow(Phase::Connect))
     }
 
+    /// Closes all connections, in use or not.
+    pub(super) fn cut(&self) {
+        self.pool.cut();
+        self.own_pool.cut();
+    }
+
+    /// Takes no connection back any more; those in use end with their requests.
+    pub(super) fn retire(&self) {
+        self.pool.retire();
+        self.own_pool.retire();
+    }
+
     /// The cluster's own host and port, which stay behind the gateway.
     pub(crate) fn authority(&self) -> &Authority {
         &self.target.authority
@@ -133,15 +159,16 @@ impl Upstream {
     /// begun `by` then.
     async fn exchange(
         &self,
+        pool: &Arc<Pool>,
         outgoing: &Outgoing,
         by: Option<Instant>,
     ) -> Result<Response<PooledBody>, UpstreamError> {
         let mut avoided = None;
         for attempt in 1.. {
-            let connection = self.connection(avoided.as_ref()).await?;
+            let connection = self.connection(pool, avoided.as_ref()).await?;
             let is_reused = connection.is_reused();
             let request = outgoing.attempt(self, connection.is_http2())?;
-            let sent = self.send_on(connection, request);
+            let sent = send_on(pool, connection, request);
             let sent = match by {
                 Some(by) => timeout_at(by, sent).await,
                 None => Ok(sent.await),
@@ -163,47 +190,28 @@ impl Upstream {
                 Fate::Lost => attempt == 1 && is_reused && outgoing.is_safe(),
                 Fate::Failed => false,
             };
-            if !may_repeat || self.pool.is_cut().is_cancelled() {
+            if !may_repeat || pool.is_cut().is_cancelled() {
                 return Err(unanswered.into_error());
             }
             // The others have met the same end, likely.
-            self.pool.forget_dead();
+            pool.forget_dead();
             avoided = unanswered.streams;
             tokio::time::sleep(pause(attempt)).await;
         }
         Err(UpstreamError::Slow(Phase::Head))
     }
 
-    async fn send_on(
-        &self,
-        connection: Connection,
-        request: Request<Body>,
-    ) -> Result<Response<PooledBody>, Unanswered> {
-        let streams = connection.streams();
-        let sent = connection.send(&self.pool, request).await;
-        sent.map_err(|mut failure| {
-            let fate = Fate::of(&mut failure);
-            if let (Fate::Unsent | Fate::NotTaken, Some(streams)) = (fate, &streams) {
-                streams.close();
-            }
-            Unanswered {
-                error: failure.into_error(),
-                fate,
-                streams,
-            }
-        })
-    }
-
     /// A connection with room for a request, another one than `avoided`.
     async fn connection(
         &self,
+        pool: &Pool,
         avoided: Option<&Arc<Streams>>,
     ) -> Result<Connection, UpstreamError> {
-        if let Some(connection) = self.pool.waiting(avoided) {
+        if let Some(connection) = pool.waiting(avoided) {
             return Ok(connection);
         }
         // Boxed, since few requests need it and all would carry it.
-        let opening = Box::pin(self.pool.open(&self.target, avoided));
+        let opening = Box::pin(pool.open(&self.target, avoided));
         let opened = tokio::time::timeout(self.options.connect, opening).await;
         opened.map_err(|_| UpstreamError::Slow(Phase::Connect))?
     }
@@ -212,6 +220,11 @@ impl Upstream {
         self.credential
             .as_ref()
             .is_some_and(|own| **own == *credential)
+    }
+
+    fn outgoing(&self, mut request: Request<Body>) -> Outgoing {
+        self.authorize(&mut request);
+        Outgoing::new(request, &self.kept_bodies)
     }
 
     fn authorize<B>(&self, request: &mut Request<B>) {
@@ -244,12 +257,12 @@ impl Upstream {
 }
 
 impl Outgoing {
-    fn new(request: Request<Body>, upstream: &Upstream) -> Self {
+    fn new(request: Request<Body>, budget: &Arc<Budget>) -> Self {
         let (head, body) = request.into_parts();
         let is_empty = body.is_end_stream();
         Self {
             head: Request::from_parts(head, ()),
-            body: (!is_empty).then(|| KeptBody::new(body, &upstream.kept_bodies)),
+            body: (!is_empty).then(|| KeptBody::new(body, budget)),
         }
     }
 
@@ -319,6 +332,26 @@ impl Fate {
             () => Self::Lost,
         }
     }
+}
+
+async fn send_on(
+    pool: &Arc<Pool>,
+    connection: Connection,
+    request: Request<Body>,
+) -> Result<Response<PooledBody>, Unanswered> {
+    let streams = connection.streams();
+    let sent = connection.send(pool, request).await;
+    sent.map_err(|mut failure| {
+        let fate = Fate::of(&mut failure);
+        if let (Fate::Unsent | Fate::NotTaken, Some(streams)) = (fate, &streams) {
+            streams.close();
+        }
+        Unanswered {
+            error: failure.into_error(),
+            fate,
+            streams,
+        }
+    })
 }
 
 /// The pause after an attempt: none after the first, then longer and longer, give or take a half.

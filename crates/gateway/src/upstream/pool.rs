@@ -40,8 +40,12 @@ const IDLE: Duration = Duration::from_secs(90);
 /// Most HTTP/1.1 connections that wait.
 const MAX_IDLE: usize = 256;
 
-/// Flow-control windows: of a stream, and of a connection of many.
+/// The flow-control window of a stream.
 const STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// That of a connection, as in Go's transport: more than all its streams can take, so that a client
+/// that does not read keeps no other one waiting.
+const CONNECTION_WINDOW: u32 = 1024 * 1024 * 1024;
 
 /// The body of an answer, which gives its connection back at its end.
 pub(crate) struct PooledBody {
@@ -258,7 +262,7 @@ impl Pool {
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(STREAM_WINDOW * 16)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(15))
             .keep_alive_while_idle(true)
@@ -444,7 +448,8 @@ impl Streams {
 impl StreamPlace {
     /// A place, if one is free.
     fn take(streams: &Arc<Streams>) -> Option<Self> {
-        let limit = streams.limit.load(Ordering::Relaxed).max(1);
+        let limit = streams.limit.load(Ordering::Relaxed);
+        let limit = limit.clamp(1, (CONNECTION_WINDOW / STREAM_WINDOW) as usize);
         let next = |taken| (taken < limit).then_some(taken + 1);
         let taken = streams
             .taken
@@ -457,6 +462,11 @@ impl Drop for StreamPlace {
     fn drop(&mut self) {
         self.0.taken.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+impl PooledBody {
+    /// Most bytes of it that may have come in and were not read.
+    pub(crate) const WINDOW: usize = STREAM_WINDOW as usize;
 }
 
 impl http_body::Body for PooledBody {

@@ -12,6 +12,7 @@ mod authority;
 mod client;
 mod cluster;
 mod connections;
+mod crowd;
 mod edge;
 mod failures;
 mod http2_cluster;
