@@ -129,6 +129,9 @@ async fn ask(upstreams: &Upstreams, question: &Question) -> Result<(), Status> {
     if code == StatusCode::CREATED && review["status"]["allowed"] == Value::Bool(true) {
         return Ok(());
     }
+    if code == StatusCode::FORBIDDEN {
+        upstreams.doubt(&question.cluster);
+    }
     if !code.is_success() {
         tracing::warn!(
             cluster = &*question.cluster,

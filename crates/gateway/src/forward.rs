@@ -65,11 +65,19 @@ impl Gateway {
         )
         .unwrap_or_default();
         let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
+        let upgrade = Protocol::wanted(&request)
+            .and_then(|_| request.extensions().get::<OnUpgrade>().cloned());
         let mut user = None;
-        let response = match self.forward((id, path), (&info, request), &mut user).await {
+        let mut response = match self.forward((id, path), (&info, request), &mut user).await {
             Ok(response) => response,
             Err(status) => respond(&status),
         };
+        if let Some(upgrade) = upgrade
+            && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        {
+            tokio::spawn(tunnel::decline(upgrade));
+            response = closing(response);
+        }
         let (user, peer) = (user.unwrap_or_default(), peer.map(tracing::field::display));
         let (verb, path, code) = (&info.verb, &info.path, response.status().as_u16());
         if info.is_read_only() && response.status().is_success() {
@@ -199,6 +207,7 @@ impl Gateway {
             // Boxed, since few requests need it and all would carry it.
             let answer = Box::pin(upgrade(&upstream, onward, protocol)).await;
             let answer = answer.map_err(|error| failed(id, &error))?;
+            self.note_refusal(id, answer.status());
             let cut = upstream.is_cut();
             let hold = (session, place);
             return Ok(tunnelled((&origin, cut), (client, protocol), answer, hold));
@@ -209,10 +218,7 @@ impl Gateway {
             .await
             .map_err(|error| failed(id, &error))?;
         let code = answer.status();
-        if code == StatusCode::FORBIDDEN {
-            // The user lacks a right there, or the gateway has lost the one to impersonate.
-            self.upstreams.doubt(id);
-        }
+        self.note_refusal(id, code);
         let cleaned = answer_headers::clean(code, answer.headers_mut(), &origin);
         cleaned.map_err(|why| unacceptable(id, why))?;
         Ok(answer.map(|body| {
@@ -220,6 +226,14 @@ impl Gateway {
             let body = self.unread.follow(id, body, place);
             Body::new(Relayed::answer(body, session, ended, trailers))
         }))
+    }
+
+    /// Has a cluster looked at that answered 403: the user lacks a right there, or the gateway has lost
+    /// the one to impersonate.
+    fn note_refusal(&self, cluster: &str, code: StatusCode) {
+        if code == StatusCode::FORBIDDEN {
+            self.upstreams.doubt(cluster);
+        }
     }
 
     /// The caller, or whom they act as where the cluster allows it. The token of the caller is named in either

@@ -8,6 +8,8 @@
 //!   one: h2 reports a GOAWAY of the remote side to exactly those streams;
 //! * the cluster reset its stream with REFUSED_STREAM.
 //!
+//! A cluster that breaks the protocol can have a request sent to itself twice, and to nobody else.
+//!
 //! Of a connection that ends in any other way, the cluster may have processed the request. Then only
 //! GET and HEAD without a body are sent again, and once. Go's transport does the same.
 

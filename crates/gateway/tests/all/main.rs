@@ -22,6 +22,7 @@ mod names;
 mod ownership;
 mod passthrough;
 mod paths;
+mod refusals;
 mod resend;
 mod revocation;
 mod streams;
