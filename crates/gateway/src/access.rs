@@ -117,7 +117,8 @@ impl Access {
 /// Asks the cluster, as the user.
 async fn ask(upstreams: &Upstreams, question: &Question) -> Result<(), Status> {
     let failed = |error| unavailable(&question.cluster, &error);
-    let answer = upstreams.request(&question.cluster, review(question)?);
+    let upstream = upstreams.upstream(&question.cluster).map_err(failed)?;
+    let answer = upstream.send(review(question)?, Some(upstreams.head_deadline()));
     let answer = answer.await.map_err(failed)?;
     let code = answer.status();
     let body = Limited::new(answer.into_body(), MAX_REVIEW).collect().await;
@@ -127,6 +128,9 @@ async fn ask(upstreams: &Upstreams, question: &Question) -> Result<(), Status> {
     };
     if code == StatusCode::CREATED && review["status"]["allowed"] == Value::Bool(true) {
         return Ok(());
+    }
+    if code == StatusCode::FORBIDDEN {
+        upstreams.doubt(&question.cluster);
     }
     if !code.is_success() {
         tracing::warn!(

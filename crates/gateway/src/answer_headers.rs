@@ -8,8 +8,8 @@
 //! that nobody can list.
 
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
-    HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderName, HeaderValue, LOCATION, TRAILER, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, StatusCode};
 
@@ -18,12 +18,13 @@ use crate::request_headers::Named;
 
 /// Headers that are statements about the origin, or instructions to a client beyond the answer itself;
 /// in order.
-const WITHHELD: [&str; 34] = [
+const WITHHELD: [&str; 36] = [
     "accept-ch",
     "accept-ch-lifetime",
     "activate-storage-access",
     "alt-svc",
     "authentication-info",
+    "cdn-cache-control",
     "clear-site-data",
     "content-location",
     "critical-ch",
@@ -49,6 +50,7 @@ const WITHHELD: [&str; 34] = [
     "speculation-rules",
     "strict-transport-security",
     "supports-loading-mode",
+    "surrogate-control",
     "timing-allow-origin",
     "use-as-dictionary",
     "www-authenticate",
@@ -93,6 +95,8 @@ pub(crate) enum Unacceptable {
     Redirect,
     /// It ends HTTP, or is none, without having been asked to.
     Informational,
+    /// It says two things about where it ends.
+    Framing,
 }
 
 /// Leaves of an answer's headers what may reach the client.
@@ -107,7 +111,12 @@ pub(crate) fn clean(
     if code.is_informational() {
         return Err(Unacceptable::Informational);
     }
+    if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Unacceptable::Framing);
+    }
     remove_withheld(headers);
+    announce_trailers(headers);
+    keep_from_shared_caches(headers);
     match relocated(headers, origin) {
         Relocated::Absent => {}
         Relocated::Below(location) => {
@@ -153,6 +162,70 @@ fn remove_withheld(headers: &mut HeaderMap) {
     for name in withheld {
         headers.remove(name);
     }
+}
+
+/// Leaves in `Trailer` the names of trailers that may reach the client.
+fn announce_trailers(headers: &mut HeaderMap) {
+    let announced = list(headers, &TRAILER);
+    if announced.is_empty() {
+        return;
+    }
+    headers.remove(TRAILER);
+    let may_follow = |name: &&String| {
+        HeaderName::try_from(name.as_str()).is_ok_and(|name| {
+            !(is_withheld(&name) || Named::is_hop_by_hop(&name) || NOT_IN_TRAILERS.contains(&name))
+        })
+    };
+    let left: Vec<&str> = announced
+        .iter()
+        .filter(may_follow)
+        .map(String::as_str)
+        .collect();
+    if let Ok(left) = HeaderValue::try_from(left.join(", "))
+        && !left.is_empty()
+    {
+        headers.insert(TRAILER, left);
+    }
+}
+
+/// Takes away what lets a shared cache keep an answer to a request with a credential (RFC 9111,
+/// section 3.5), and tells all caches that the answer is for one user.
+fn keep_from_shared_caches(headers: &mut HeaderMap) {
+    let directives = list(headers, &CACHE_CONTROL);
+    let is = |name: &str| directives.iter().any(|it| it.to_ascii_lowercase() == name);
+    let is_kept_by_nobody = is("no-store") || is("no-cache") && is("private");
+    if directives.is_empty() || is_kept_by_nobody {
+        return;
+    }
+    let is_quoted = directives.iter().any(|it| it.contains('"'));
+    let mut private = vec!["private"];
+    if is_quoted {
+        // Lists of fields: not taken apart here.
+        private.push("no-cache");
+    } else {
+        let shared = ["private", "public", "s-maxage", "proxy-revalidate"];
+        private.extend(directives.iter().map(String::as_str).filter(|directive| {
+            let name = directive.split('=').next().unwrap_or_default().trim();
+            !shared.iter().any(|it| it.eq_ignore_ascii_case(name))
+        }));
+    }
+    let private = HeaderValue::try_from(private.join(", "));
+    let private = private.unwrap_or(HeaderValue::from_static("no-store"));
+    headers.insert(CACHE_CONTROL, private);
+    let varies = list(headers, &VARY);
+    let mut varies = varies.iter();
+    if !varies.any(|it| it == "*" || it.eq_ignore_ascii_case("authorization")) {
+        headers.append(VARY, HeaderValue::from_static("Authorization"));
+    }
+}
+
+/// The elements of a header that is a list.
+fn list(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
+    let values = headers.get_all(name).iter();
+    let elements = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let elements =
+        elements.map(|element| String::from_utf8_lossy(element.trim_ascii()).into_owned());
+    elements.filter(|element| !element.is_empty()).collect()
 }
 
 fn is_withheld(name: &HeaderName) -> bool {

@@ -24,7 +24,7 @@ use crate::bearer;
 use crate::edge::{Recognised, Unrecognised};
 use crate::gateway::Gateway;
 use crate::redirect::Origin;
-use crate::relay::{Relayed, RequestBodyError};
+use crate::relay::Relayed;
 use crate::request_headers;
 use crate::sessions::{Entry, Session};
 use crate::status::{looped, respond, unavailable};
@@ -43,7 +43,7 @@ struct Caller {
     place: Place,
 }
 
-/// What an answer holds until its end.
+/// What a tunnel holds until its end.
 type Hold = (Session, Place);
 
 /// Marks a request that came by a host name of the cluster, whose paths begin at the root there.
@@ -65,11 +65,19 @@ impl Gateway {
         )
         .unwrap_or_default();
         let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
+        let upgrade = Protocol::wanted(&request)
+            .and_then(|_| request.extensions().get::<OnUpgrade>().cloned());
         let mut user = None;
-        let response = match self.forward((id, path), (&info, request), &mut user).await {
+        let mut response = match self.forward((id, path), (&info, request), &mut user).await {
             Ok(response) => response,
             Err(status) => respond(&status),
         };
+        if let Some(upgrade) = upgrade
+            && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        {
+            tokio::spawn(tunnel::decline(upgrade));
+            response = closing(response);
+        }
         let (user, peer) = (user.unwrap_or_default(), peer.map(tracing::field::display));
         let (verb, path, code) = (&info.verb, &info.path, response.status().as_u16());
         if info.is_read_only() && response.status().is_success() {
@@ -100,6 +108,7 @@ impl Gateway {
         }
         let ended = caller.session.ended().clone();
         tokio::select! {
+            biased;
             () = ended.cancelled() => Err(Status::unauthorized()),
             answered = self.send((id, path), (request, protocol), caller, is_long) => answered,
         }
@@ -123,7 +132,7 @@ impl Gateway {
         let user = Identity::check(token.identity());
         let user = user.map_err(|error| refused(&error.to_string()))?;
         let user = forwardable(user)?;
-        let entered = self.upstreams.enter(id);
+        let entered = self.upstreams.enter(id, &user.name);
         let (upstream, place) = entered.map_err(|error| failed(id, &error))?;
         let entry = Entry {
             cluster: id.into(),
@@ -154,7 +163,9 @@ impl Gateway {
             let text = format!("{group:?} is a group that this server alone puts users into");
             return Err(refused(&text));
         }
-        let entered = self.upstreams.enter(id);
+        // Another one than the user of our tokens who has this name.
+        let share = format!("{} (recognised at {id})", user.name);
+        let entered = self.upstreams.enter(id, &share);
         let (upstream, place) = entered.map_err(|error| failed(id, &error))?;
         let is_long = is_long || self.parts.stop.is_cancelled();
         let session = self.sessions.enter_without_token(id, is_long);
@@ -184,7 +195,7 @@ impl Gateway {
         let by_name = request.extensions().get::<ByName>().is_some();
         let asked = path.clone();
         let onward = self.onward(request, (path, user), ended.clone())?;
-        let (upstream, hold) = (caller.upstream, (caller.session, caller.place));
+        let (upstream, session, place) = (caller.upstream, caller.session, caller.place);
         let origin = Origin {
             cluster: id,
             authority: upstream.authority(),
@@ -196,7 +207,9 @@ impl Gateway {
             // Boxed, since few requests need it and all would carry it.
             let answer = Box::pin(upgrade(&upstream, onward, protocol)).await;
             let answer = answer.map_err(|error| failed(id, &error))?;
+            self.note_refusal(id, answer.status());
             let cut = upstream.is_cut();
+            let hold = (session, place);
             return Ok(tunnelled((&origin, cut), (client, protocol), answer, hold));
         }
         let head = (!is_long).then_some(self.parts.options.head);
@@ -205,12 +218,22 @@ impl Gateway {
             .await
             .map_err(|error| failed(id, &error))?;
         let code = answer.status();
+        self.note_refusal(id, code);
         let cleaned = answer_headers::clean(code, answer.headers_mut(), &origin);
         cleaned.map_err(|why| unacceptable(id, why))?;
         Ok(answer.map(|body| {
             let trailers = answer_headers::clean_trailers;
-            Body::new(Relayed::answer(body, hold, ended, trailers))
+            let body = self.unread.follow(id, body, place);
+            Body::new(Relayed::answer(body, session, ended, trailers))
         }))
+    }
+
+    /// Has a cluster looked at that answered 403: the user lacks a right there, or the gateway has lost
+    /// the one to impersonate.
+    fn note_refusal(&self, cluster: &str, code: StatusCode) {
+        if code == StatusCode::FORBIDDEN {
+            self.upstreams.doubt(cluster);
+        }
     }
 
     /// The caller, or whom they act as where the cluster allows it. The token of the caller is named in either
@@ -325,6 +348,9 @@ fn unacceptable(cluster: &str, why: Unacceptable) -> Status {
         Unacceptable::Redirect => format!(
             "cluster {cluster:?} redirects to an address that is not below its own: a redirect must stay at the cluster"
         ),
+        Unacceptable::Framing => {
+            format!("cluster {cluster:?} answered with two lengths, which contradict each other")
+        }
         Unacceptable::Informational => {
             format!("cluster {cluster:?} upgraded the connection, which was not requested")
         }
@@ -389,18 +415,12 @@ fn closing(mut response: Response<Body>) -> Response<Body> {
 
 /// What the user is told; the log also has what lies behind.
 fn failed(cluster: &str, error: &UpstreamError) -> Status {
-    if is_of_request_body(error) {
-        return Status::bad_request("the body of the request is malformed, or broke off");
+    if let UpstreamError::RequestBody(_) = error {
+        return unavailable(cluster, error);
     }
     let cause = std::error::Error::source(error).map(ToString::to_string);
     tracing::warn!(cluster, %error, cause, "a cluster did not answer");
     unavailable(cluster, error)
-}
-
-/// Whether the request could not be sent because its body could not be read.
-fn is_of_request_body(error: &UpstreamError) -> bool {
-    let mut causes = std::iter::successors(std::error::Error::source(error), |it| it.source());
-    causes.any(|cause| cause.is::<RequestBodyError>())
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::endpoint::directory::{Directory, Door, Place};
 use crate::front::Front;
 use crate::passthrough::Passages;
 use crate::sessions::{Bound, Sessions, follow};
+use crate::unread::Unread;
 use crate::upstream::{Options, Upstreams};
 
 /// What a gateway works with.
@@ -55,6 +56,8 @@ pub struct Gateway {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) access: Access,
+    /// Answers that clients do not read.
+    pub(crate) unread: Arc<Unread>,
     /// Who calls where clusters say how that is found out.
     pub(crate) edge: Edge,
     /// Connections that are led on to clusters as they are.
@@ -82,6 +85,7 @@ impl Gateway {
             upstreams,
             sessions: Sessions::new(Arc::clone(&parts.validity), Arc::clone(&parts.clock)),
             access: Access::default(),
+            unread: Unread::new(parts.options.unread),
             via: HeaderValue::try_from(format!("1.1 {name}"))
                 .unwrap_or(HeaderValue::from_static("1.1 kubeconfig-apiserver")),
             name,

@@ -36,6 +36,7 @@ mod sessions;
 mod status;
 pub mod token_claims;
 mod tunnel;
+mod unread;
 pub mod upstream;
 
 #[cfg(test)]

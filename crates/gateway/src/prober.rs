@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Cluster or its Secret changes ─┐
+//! a request meets a refusal ─────┤
 //! half a minute is over ─────────┴▶ schedule ─▶ probe (at most 16 at a time) ─▶ renewal ─▶ status, if it differs
 //! ```
 //!
@@ -26,6 +27,7 @@ use futures_util::stream::FuturesUnordered;
 use machinery::status::Status;
 use machinery::time::Clock;
 use management::cluster_secret::{ClusterSecrets, Purpose};
+use storage::Key;
 use storage::cache::{Collection, EventCursor};
 use tokio::time::Instant;
 
@@ -43,6 +45,9 @@ use schedule::{Schedule, Subject};
 pub struct Options {
     /// The time between two looks at a cluster, give or take a seventh.
     pub period: Duration,
+    /// The shortest time between a look at a cluster and the next one, where a request to the cluster
+    /// was refused meanwhile.
+    pub doubt_period: Duration,
     /// How long a look may take.
     pub deadline: Duration,
     /// Most clusters looked at in the same moment.
@@ -52,10 +57,11 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Every 30 seconds, 10 seconds at most, 16 at a time; all clusters.
+    /// Every 30 seconds, or 10 after a refusal; 10 seconds at most, 16 at a time; all clusters.
     fn default() -> Self {
         Self {
             period: Duration::from_secs(30),
+            doubt_period: Duration::from_secs(10),
             deadline: Duration::from_secs(10),
             at_once: 16,
             unconnected: true,
@@ -72,6 +78,9 @@ pub struct Prober {
     clock: Arc<dyn Clock>,
     options: Options,
     zone: Option<Zone>,
+    /// How often a cluster was read.
+    #[cfg(test)]
+    taken_in: std::sync::atomic::AtomicUsize,
 }
 
 /// Looks under way; each gives the name of its cluster.
@@ -94,6 +103,8 @@ impl Prober {
             clock,
             options,
             zone: None,
+            #[cfg(test)]
+            taken_in: std::sync::atomic::AtomicUsize::default(),
         }
     }
 
@@ -111,14 +122,11 @@ impl Prober {
     }
 
     async fn follow(self: &Arc<Self>) {
-        let mut bells = (
-            Bell::new(&self.clusters),
-            Bell::new(self.secrets.registry()),
-        );
-        let mut schedule = Schedule::new(self.options.period);
+        let mut clusters = Follower::new(&self.clusters);
+        let mut secrets = Follower::new(self.secrets.registry());
+        let mut schedule = Schedule::new(self.options.period, self.options.doubt_period);
         let mut looks = Looks::new();
         loop {
-            self.take_in(&mut schedule);
             while looks.len() < self.options.at_once
                 && let Some(subject) = schedule.take_due(Instant::now())
             {
@@ -130,8 +138,25 @@ impl Prober {
                 false => None,
             };
             tokio::select! {
-                rung = bells.0.rings() => if !rung { return },
-                rung = bells.1.rings() => if !rung { return },
+                changes = clusters.changes() => match changes {
+                    Changes::All => self.take_in_all(&mut schedule),
+                    Changes::Of(keys) => for key in keys {
+                        self.take_in(key.name(), &mut schedule);
+                    },
+                    Changes::Ended => return,
+                },
+                changes = secrets.changes() => match changes {
+                    Changes::All => self.take_in_all(&mut schedule),
+                    Changes::Of(keys) => for key in keys {
+                        if let Some(cluster) = self.cluster_of(&key) {
+                            self.take_in(cluster, &mut schedule);
+                        }
+                    },
+                    Changes::Ended => return,
+                },
+                doubted = self.upstreams.doubted() => for name in doubted {
+                    schedule.doubt(&name, Instant::now());
+                },
                 Some(name) = looks.next(), if !looks.is_empty() => {
                     schedule.done(&name, Instant::now(), jitter());
                 }
@@ -141,19 +166,33 @@ impl Prober {
     }
 
     /// Tells the schedule what clusters there are now.
-    fn take_in(&self, schedule: &mut Schedule) {
+    fn take_in_all(&self, schedule: &mut Schedule) {
         let view = self.clusters.collection().view();
         schedule.keep(|name| view.get(&self.clusters.key("", name)).is_some());
         for (_, object) in view.iter() {
-            let secret = self.secret_revision(object.name());
-            if schedule.knows(object.name(), object.revision(), secret) {
-                continue;
-            }
-            match self.subject(object) {
-                Some(subject) => schedule.put(subject, object.revision(), Instant::now()),
-                None => schedule.put_skipped(object.name(), object.revision()),
-            }
+            self.take_in(object.name(), schedule);
         }
+    }
+
+    /// Tells the schedule what a cluster is now.
+    fn take_in(&self, cluster: &str, schedule: &mut Schedule) {
+        #[cfg(test)]
+        self.taken_in
+            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let view = self.clusters.collection().view();
+        let object = view.get(&self.clusters.key("", cluster));
+        let subject = object.and_then(|object| Some((self.subject(object)?, object.revision())));
+        match subject {
+            Some((subject, revision)) => schedule.put(subject, revision, Instant::now()),
+            None => schedule.forget(cluster),
+        }
+    }
+
+    /// The cluster whose credential is in the Secret with this key.
+    fn cluster_of<'k>(&self, key: &'k Key) -> Option<&'k str> {
+        let name = key.name().strip_prefix("cluster-")?;
+        let name = name.strip_suffix("-gateway")?;
+        (self.secrets.key(Purpose::Gateway, name) == key.as_str()).then_some(name)
     }
 
     fn subject(&self, object: &StoredObject) -> Option<Subject> {
@@ -244,39 +283,43 @@ fn digest(spec: &ClusterSpec) -> u64 {
     hasher.finish()
 }
 
-/// Rings when a collection changes.
-struct Bell {
+/// Follows the changes of a collection.
+struct Follower {
     collection: Collection<StoredObject>,
     cursor: Option<EventCursor<StoredObject>>,
 }
 
-impl Bell {
+/// The objects that have changed.
+enum Changes {
+    /// Any may have: the events begin here.
+    All,
+    Of(Vec<Key>),
+    /// There will be no more.
+    Ended,
+}
+
+impl Follower {
     fn new<T: machinery::meta::Object>(registry: &Registry<T>) -> Self {
-        let collection = registry.collection().clone();
         Self {
+            collection: registry.collection().clone(),
             cursor: None,
-            collection,
         }
     }
 
-    /// Waits for a change; `false` when there will be none any more. After a gap it rings too.
-    async fn rings(&mut self) -> bool {
-        let cursor = match &mut self.cursor {
-            Some(cursor) => cursor,
-            none => {
-                let now = self.collection.view().revision;
-                let Ok(fresh) = self.collection.watch_from(now) else {
-                    return true;
-                };
-                none.insert(fresh)
-            }
+    /// Waits for changes. Cancellation loses none.
+    async fn changes(&mut self) -> Changes {
+        let Some(cursor) = &mut self.cursor else {
+            let now = self.collection.view().revision;
+            // Too old already: the next call tries again.
+            self.cursor = self.collection.watch_from(now).ok();
+            return Changes::All;
         };
         match cursor.next().await {
-            Ok(_) => true,
-            Err(storage::Error::Closed) => false,
+            Ok(events) => Changes::Of(events.iter().map(|event| event.key.clone()).collect()),
+            Err(storage::Error::Closed) => Changes::Ended,
             Err(_) => {
                 self.cursor = None;
-                true
+                Changes::All
             }
         }
     }

@@ -19,11 +19,6 @@ pub(crate) struct Relayed<B, H> {
     trailers: fn(HeaderMap) -> HeaderMap,
 }
 
-/// A request's body that cannot be read to its end: the client's mistake, or its hanging up.
-#[derive(Debug, thiserror::Error)]
-#[error("the body of the request cannot be read")]
-pub(crate) struct RequestBodyError(#[source] BoxError);
-
 /// How a body ends with its session.
 #[derive(Clone, Copy)]
 enum Ending {
@@ -97,12 +92,7 @@ where
                 this.under_way = None;
                 return Poll::Ready(None);
             };
-            let ending = this.ending;
-            let failed = |error: B::Error| match ending {
-                Ending::Clean => error.into(),
-                Ending::Broken => BoxError::from(RequestBodyError(error.into())),
-            };
-            let cleaned = frame.map_err(failed).map(|frame| {
+            let cleaned = frame.map_err(Into::into).map(|frame| {
                 let trailers = this.trailers;
                 match frame.into_trailers() {
                     Ok(sent) => Frame::trailers(trailers(sent)),

@@ -121,7 +121,12 @@ impl Named {
 
     /// Whether this header is for one neighbour.
     pub(crate) fn contains(&self, name: &HeaderName) -> bool {
-        HOP_BY_HOP.contains(&name.as_str()) || self.0.contains(name)
+        Self::is_hop_by_hop(name) || self.0.contains(name)
+    }
+
+    /// Whether this header is for one neighbour in every message.
+    pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
+        HOP_BY_HOP.contains(&name.as_str())
     }
 }
 

@@ -27,7 +27,8 @@ pub(crate) fn respond(status: &Status) -> Response<Body> {
 /// What a user is told about a cluster that does not answer: what failed, and no address. A cluster
 /// that does not exist is one that the token does not open.
 ///
-/// No `Retry-After` but for a crowd: clients would obey it many times and seem to hang.
+/// No `Retry-After` but for a crowd, and for a request that had no effect: clients would obey it many
+/// times and seem to hang.
 pub(crate) fn unavailable(cluster: &str, error: &UpstreamError) -> Status {
     let message = format!("cluster {cluster:?} is not available: {error}");
     let failure = |code: u16, reason: Reason| Status {
@@ -40,13 +41,17 @@ pub(crate) fn unavailable(cluster: &str, error: &UpstreamError) -> Status {
         | UpstreamError::Malformed(_)
         | UpstreamError::NoCredential
         | UpstreamError::CredentialNotBound(_)
-        | UpstreamError::Unreachable(_) => failure(503, Reason::ServiceUnavailable),
+        | UpstreamError::Unreachable(_)
+        | UpstreamError::Interrupted(_) => failure(503, Reason::ServiceUnavailable),
         UpstreamError::AddressRefused
         | UpstreamError::ProxyFailed(_)
         | UpstreamError::WrongCertificate(..)
         | UpstreamError::CredentialRefused => failure(502, Reason::ServiceUnavailable),
         UpstreamError::Slow(_) => failure(504, Reason::Timeout),
-        UpstreamError::Busy => Status::too_many_requests(message, 1),
+        UpstreamError::RequestBody(_) => Status::bad_request(error.to_string()),
+        UpstreamError::Busy | UpstreamError::BusyWithUser | UpstreamError::NotProcessed(_) => {
+            Status::too_many_requests(message, 1)
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional_with_sizes;
+use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes that are copied at once in each direction.
@@ -103,6 +103,15 @@ fn place(authority: &Authority) -> (String, u16) {
 /// Whether a method can begin a tunnel.
 pub(crate) fn may_begin(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::POST)
+}
+
+/// Ends the client's connection as TLS ends, once a refusal is sent: hyper hands a connection over after
+/// any answer to a request for an upgrade.
+pub(crate) async fn decline(client: OnUpgrade) {
+    if let Ok(client) = client.await {
+        let mut client = TokioIo::new(client);
+        let _ = tokio::time::timeout(JOIN, client.shutdown()).await;
+    }
 }
 
 /// Joins the client's side with the cluster's until both directions or one of `ends` have ended.

@@ -13,49 +13,49 @@
 //! as soon as its head is there. What the request says otherwise, impersonation headers included,
 //! goes out as it is: a probe that says nothing acts as the gateway itself. A 401 of the cluster
 //! means the gateway's credential and comes back as [`UpstreamError::CredentialRefused`].
-//! The gateway itself goes in by `Upstreams::enter`, which also counts; tunnels get connections of
+//! It goes over connections of its own, as probes and renewals do. Requests of users enter by
+//! `Upstreams::enter`, which gives each user a share of the places; tunnels get connections of
 //! their own.
 //!
-//! Nothing here knows users or tokens. Redirects are not followed.
+//! Users are names here, which share the places. Nothing here knows tokens. Redirects are not followed.
 
 mod address_policy;
 mod credential;
 mod dial;
 mod error;
+mod exchange;
+mod kept_body;
+mod places;
 mod pool;
+mod severable;
 mod target;
 
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use api::management::Cluster;
 use api::management::cluster::ClusterConnection;
 use apiserver::registry::Registry;
 use axum::body::Body;
-use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
-use http::uri::Authority;
-use http::{Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
+use http::{Request, Response};
 use management::cluster_secret::{ClusterSecrets, Owned, Purpose};
 use rustls::RootCertStore;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 pub use self::address_policy::AddressPolicy;
 pub use self::credential::{CERTIFICATE, KEY, TOKEN};
 pub use self::error::{Cause, CertificateProblem, Phase, UpstreamError};
+pub use crate::unread::UnreadBounds;
 
 use self::credential::Credential;
 pub(crate) use self::dial::{Transport, prepare};
+use self::kept_body::Budget;
+pub(crate) use self::places::Place;
+use self::places::Places;
+use self::pool::Pool;
 pub(crate) use self::pool::PooledBody;
-use self::pool::{Connection, Pool};
 use self::target::Target;
-
-/// How often a request is sent again that met a connection which was just closing. Nothing of it
-/// was sent then.
-const ATTEMPTS: usize = 3;
 
 /// How clusters are reached.
 #[derive(Clone, Copy, Debug)]
@@ -64,20 +64,31 @@ pub struct Options {
     pub connect: Duration,
     /// How long it may take from then until the answer begins.
     pub head: Duration,
-    /// Most requests under way to one cluster, watches and tunnels included.
+    /// Most requests under way to one cluster, watches and tunnels included. A user holds at most as
+    /// many as are free.
     pub max_in_flight: usize,
     /// Which addresses are connected to.
     pub addresses: AddressPolicy,
+    /// Most bytes of the body of a request that are kept until it is answered, so that it can be
+    /// sent again.
+    pub kept_body: usize,
+    /// Most bytes of all kept bodies.
+    pub kept_bodies: usize,
+    /// Most bytes of answers that clients do not read.
+    pub unread: UnreadBounds,
 }
 
 impl Default for Options {
-    /// 5 seconds, 30 seconds, 1000 requests.
+    /// 5 seconds, 30 seconds, 1000 requests; 1 MiB of each body and 64 MiB of all.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
             head: Duration::from_secs(30),
             max_in_flight: 1000,
             addresses: AddressPolicy::default(),
+            kept_body: 1024 * 1024,
+            kept_bodies: 64 * 1024 * 1024,
+            unread: UnreadBounds::default(),
         }
     }
 }
@@ -88,14 +99,23 @@ pub struct Upstreams {
     secrets: ClusterSecrets,
     options: Options,
     known: RwLock<HashMap<Box<str>, Known>>,
+    kept_bodies: Arc<Budget>,
+    doubts: Doubts,
     system_roots: OnceLock<Arc<RootCertStore>>,
+}
+
+/// Clusters that should be looked at soon, because a request found them other than their status says.
+#[derive(Default)]
+struct Doubts {
+    clusters: Mutex<HashSet<Box<str>>>,
+    arrived: Notify,
 }
 
 /// What was made of a cluster object and its Secret.
 struct Known {
     versions: Versions,
     upstream: Result<Arc<Upstream>, UpstreamError>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 /// What it was made from.
@@ -112,13 +132,12 @@ pub(crate) struct Upstream {
     /// `None` for servers that are shown none.
     credential: Option<Owned<Credential>>,
     target: Target,
+    /// The connections for requests of users.
     pool: Arc<Pool>,
+    /// Those for what the gateway asks by itself: no user keeps it from being answered.
+    own_pool: Arc<Pool>,
+    kept_bodies: Arc<Budget>,
     options: Options,
-}
-
-/// A place among the requests under way to a cluster.
-pub(crate) struct Place {
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Upstreams {
@@ -129,6 +148,8 @@ impl Upstreams {
             secrets,
             options,
             known: RwLock::default(),
+            kept_bodies: Budget::new(options.kept_body, options.kept_bodies),
+            doubts: Doubts::default(),
             system_roots: OnceLock::new(),
         }
     }
@@ -143,7 +164,7 @@ impl Upstreams {
         request: Request<Body>,
     ) -> Result<Response<Body>, UpstreamError> {
         let upstream = self.upstream(cluster)?;
-        let answer = upstream.send(request, Some(self.options.head)).await?;
+        let answer = upstream.send_own(request, self.options.head).await?;
         Ok(answer.map(Body::new))
     }
 
@@ -173,6 +194,8 @@ impl Upstreams {
             credential: None,
             target,
             pool: Pool::new(self.options.addresses),
+            own_pool: Pool::new(self.options.addresses),
+            kept_bodies: Arc::clone(&self.kept_bodies),
             options: Options {
                 connect: self.options.connect.min(deadline),
                 head: deadline,
@@ -181,9 +204,33 @@ impl Upstreams {
         })
     }
 
+    /// How long it may take until an answer begins.
+    pub(crate) fn head_deadline(&self) -> Duration {
+        self.options.head
+    }
+
     /// Which addresses are connected to.
     pub(crate) fn addresses(&self) -> AddressPolicy {
         self.options.addresses
+    }
+
+    /// Has a cluster looked at soon.
+    pub(crate) fn doubt(&self, cluster: &str) {
+        let is_new = self.doubts.lock().insert(cluster.into());
+        if is_new {
+            self.doubts.arrived.notify_one();
+        }
+    }
+
+    /// Waits for clusters that should be looked at soon. Cancellation loses none.
+    pub(crate) async fn doubted(&self) -> HashSet<Box<str>> {
+        loop {
+            let doubted = std::mem::take(&mut *self.doubts.lock());
+            if !doubted.is_empty() {
+                return doubted;
+            }
+            self.doubts.arrived.notified().await;
+        }
     }
 
     /// The way to a cluster as the caches of its object and its Secret have it now.
@@ -191,14 +238,16 @@ impl Upstreams {
         self.look(cluster, |known| known.upstream.clone())?
     }
 
-    /// The same, with a place among the requests under way to it.
-    pub(crate) fn enter(&self, cluster: &str) -> Result<(Arc<Upstream>, Place), UpstreamError> {
+    /// The same, with a place of a user among the requests under way to it.
+    pub(crate) fn enter(
+        &self,
+        cluster: &str,
+        user: &str,
+    ) -> Result<(Arc<Upstream>, Place), UpstreamError> {
         let read = |known: &Known| (known.upstream.clone(), Arc::clone(&known.places));
         let (upstream, places) = self.look(cluster, read)?;
-        match places.try_acquire_owned() {
-            Ok(permit) => Ok((upstream?, Place { _permit: permit })),
-            Err(_) => Err(UpstreamError::Busy),
-        }
+        let place = places.take(user)?;
+        Ok((upstream?, place))
     }
 
     /// Closes what no longer fits the objects, and says whether the cluster is still there.
@@ -269,7 +318,7 @@ impl Upstreams {
         });
         let Some((version, decoded)) = decoded else {
             if let Some(Ok(old)) = before.map(|before| before.upstream) {
-                old.pool.cut();
+                old.cut();
             }
             return Err(UpstreamError::NoCluster);
         };
@@ -282,7 +331,7 @@ impl Upstreams {
         let connection = decoded.spec.connection;
         let (old, places) = match before {
             Some(before) => (before.upstream.ok(), before.places),
-            None => (None, Arc::new(Semaphore::new(self.options.max_in_flight))),
+            None => (None, Places::new(self.options.max_in_flight)),
         };
         Ok(Known {
             versions,
@@ -313,13 +362,13 @@ impl Upstreams {
         });
         if let Some(old) = &old {
             if !same_way {
-                old.pool.cut();
+                old.cut();
             } else if credential.as_ref().is_ok_and(|new| old.shows(new)) {
                 return Ok(Arc::clone(old));
             } else if matches!(credential, Err(UpstreamError::CredentialNotBound(_))) {
-                old.pool.cut();
+                old.cut();
             } else {
-                old.pool.retire();
+                old.retire();
             }
         }
         let connection = way_only(&connection.ok_or(UpstreamError::NoConnection)?);
@@ -330,6 +379,8 @@ impl Upstreams {
             credential: Some(credential),
             target,
             pool: Pool::new(self.options.addresses),
+            own_pool: Pool::new(self.options.addresses),
+            kept_bodies: Arc::clone(&self.kept_bodies),
             options: self.options,
         }))
     }
@@ -337,7 +388,7 @@ impl Upstreams {
     fn forget(&self, cluster: &str) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(Ok(upstream)) = known.remove(cluster).map(|known| known.upstream) {
-            upstream.pool.cut();
+            upstream.cut();
         }
     }
 
@@ -352,117 +403,10 @@ impl Upstreams {
     }
 }
 
-impl Upstream {
-    /// As [`Upstreams::request`]; without a `head` deadline where the answer may begin late.
-    ///
-    /// # Errors
-    /// As there.
-    pub(crate) async fn send(
-        &self,
-        mut request: Request<Body>,
-        head: Option<Duration>,
-    ) -> Result<Response<PooledBody>, UpstreamError> {
-        self.authorize(&mut request);
-        let connect_by = Instant::now() + self.options.connect;
-        for attempt in 1.. {
-            let connection = self.connection(connect_by).await?;
-            self.address(&mut request, connection.is_http2())?;
-            let sent = connection.send(&self.pool, request);
-            let sent = match head {
-                Some(head) => tokio::time::timeout(head, sent).await,
-                None => Ok(sent.await),
-            };
-            match sent.map_err(|_| UpstreamError::Slow(Phase::Head))? {
-                Ok(response) => return judged(response),
-                Err(mut failure) => match failure.take_message() {
-                    Some(unsent) if attempt < ATTEMPTS => {
-                        // The others have met the same end, likely.
-                        self.pool.forget_dead();
-                        request = unsent;
-                    }
-                    _ => return Err(UpstreamError::of_connection(failure.into_error())),
-                },
-            }
-        }
-        Err(UpstreamError::Slow(Phase::Head))
-    }
-
-    /// Sends a request for an upgrade over a connection of its own, which ends with the answer
-    /// unless that is a 101.
-    ///
-    /// # Errors
-    /// As [`Upstreams::request`].
-    pub(crate) async fn begin_upgrade(
-        &self,
-        mut request: Request<Body>,
-    ) -> Result<Response<Incoming>, UpstreamError> {
-        self.authorize(&mut request);
-        self.address(&mut request, false)?;
-        let connect_by = Instant::now() + self.options.connect;
-        let opening = self.pool.open_for_upgrade(&self.target);
-        let opened = timeout_at(connect_by, opening).await;
-        let mut sender = opened.map_err(|_| UpstreamError::Slow(Phase::Connect))??;
-        let answer = tokio::time::timeout(self.options.head, sender.send_request(request));
-        let answer = answer.await.map_err(|_| UpstreamError::Slow(Phase::Head))?;
-        judged(answer.map_err(UpstreamError::of_connection)?)
-    }
-
-    /// The cluster's own host and port, which stay behind the gateway.
-    pub(crate) fn authority(&self) -> &Authority {
-        &self.target.authority
-    }
-
-    /// What stands before every path at the cluster.
-    pub(crate) fn base_path(&self) -> &str {
-        &self.target.base_path
-    }
-
-    /// Cancelled when nothing may go this way any more.
-    pub(crate) fn is_cut(&self) -> CancellationToken {
-        self.pool.is_cut()
-    }
-
-    async fn connection(&self, by: Instant) -> Result<Connection, UpstreamError> {
-        if let Some(connection) = self.pool.waiting() {
-            return Ok(connection);
-        }
-        // Boxed, since few requests need it and all would carry it.
-        let opened = timeout_at(by, Box::pin(self.pool.open(&self.target))).await;
-        opened.map_err(|_| UpstreamError::Slow(Phase::Connect))?
-    }
-
-    fn shows(&self, credential: &Credential) -> bool {
-        self.credential
-            .as_ref()
-            .is_some_and(|own| **own == *credential)
-    }
-
-    fn authorize(&self, request: &mut Request<Body>) {
-        let own = self.credential.as_ref();
-        match own.and_then(|own| own.authorization.as_ref()) {
-            Some(value) => request.headers_mut().insert(AUTHORIZATION, value.clone()),
-            None => request.headers_mut().remove(AUTHORIZATION),
-        };
-        let path = self.target.path(request.uri().path_and_query());
-        *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
-    }
-
-    /// Names the cluster's host as the version of HTTP wants it.
-    fn address(&self, request: &mut Request<Body>, http2: bool) -> Result<(), UpstreamError> {
-        let failed = |error: http::Error| UpstreamError::Unreachable(Arc::new(error));
-        let path = request.uri().path_and_query().cloned();
-        let path = path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
-        if http2 {
-            request.headers_mut().remove(HOST);
-            *request.uri_mut() = self.target.url(path).map_err(failed)?;
-            *request.version_mut() = Version::HTTP_2;
-            return Ok(());
-        }
-        let host = self.target.host_header.clone();
-        request.headers_mut().insert(HOST, host);
-        *request.uri_mut() = Uri::from(path);
-        *request.version_mut() = Version::HTTP_11;
-        Ok(())
+impl Doubts {
+    /// A panic while it was held leaves a sound set.
+    fn lock(&self) -> MutexGuard<'_, HashSet<Box<str>>> {
+        self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -471,16 +415,5 @@ pub(crate) fn way_only(connection: &ClusterConnection) -> ClusterConnection {
     ClusterConnection {
         credential_secret_ref: None,
         ..connection.clone()
-    }
-}
-
-/// kube-apiserver's own 401 names no scheme to log in with; that of something behind it, reached
-/// through its proxy, does, and is an answer to the user.
-fn judged<B>(response: Response<B>) -> Result<Response<B>, UpstreamError> {
-    let is_ours = response.status() == StatusCode::UNAUTHORIZED
-        && !response.headers().contains_key(WWW_AUTHENTICATE);
-    match is_ours {
-        true => Err(UpstreamError::CredentialRefused),
-        false => Ok(response),
     }
 }

@@ -41,7 +41,11 @@ impl Finding {
     /// From a failure; `None` where that says nothing about the cluster.
     pub(super) fn of_error(error: UpstreamError) -> Option<Self> {
         match error {
-            UpstreamError::NoCluster | UpstreamError::Busy => None,
+            UpstreamError::NoCluster
+            | UpstreamError::Busy
+            | UpstreamError::BusyWithUser
+            | UpstreamError::NotProcessed(_)
+            | UpstreamError::RequestBody(_) => None,
             error => Some(Self::Error(error)),
         }
     }
@@ -140,7 +144,7 @@ impl Observation {
                 "Unreachable",
                 format!("{error}: correct spec.connection.server"),
             ),
-            UpstreamError::Unreachable(_) => bad(
+            UpstreamError::Unreachable(_) | UpstreamError::Interrupted(_) => bad(
                 "Unreachable",
                 format!("{error}: see to spec.connection.server and to the network between"),
             ),
@@ -154,7 +158,11 @@ impl Observation {
             UpstreamError::CredentialRefused => {
                 bad("CredentialRefused", format!("{error}: {again}"))
             }
-            UpstreamError::Slow(_) | UpstreamError::Busy => bad("Slow", error.to_string()),
+            UpstreamError::Slow(_)
+            | UpstreamError::Busy
+            | UpstreamError::BusyWithUser
+            | UpstreamError::NotProcessed(_)
+            | UpstreamError::RequestBody(_) => bad("Slow", error.to_string()),
         }
     }
 

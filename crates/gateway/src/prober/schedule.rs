@@ -1,11 +1,19 @@
-//! Which cluster is looked at when. Pure: it is told what there is and what time it is.
+//! The times at which clusters are looked at. Pure: it is told what there is and what time it is.
+//!
+//! | operation | work, for n clusters |
+//! |---|---|
+//! | a cluster changed, a look ended, the next due cluster | log n |
+//! | a gap in the events | n log n |
+//!
+//! A cluster without a connection is looked at once after each change of its object, and not again:
+//! nothing but its object says how it is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What is looked at. As long as it is the same, a look at it counts.
+/// A cluster as it is looked at. While it is the same, what a look found is still true.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Subject {
     pub(super) name: String,
@@ -19,90 +27,106 @@ pub(super) struct Subject {
     pub(super) secret_revision: Option<u64>,
 }
 
-/// Which cluster is looked at when.
+/// The clusters and when each is due.
 pub(super) struct Schedule {
     period: Duration,
+    /// The shortest time between a look at a cluster and the next one that a request to it caused.
+    doubt_period: Duration,
     entries: HashMap<String, Entry>,
-    /// Clusters that are not probed as they are: the object cannot be read, or has no connection. With its revision.
-    skipped: HashMap<String, u64>,
+    /// The clusters that wait for their time, by that time.
+    waiting: BTreeSet<(Instant, String)>,
 }
 
 struct Entry {
     subject: Subject,
     /// The revision of the object that says so.
     revision: u64,
-    due: Instant,
-    /// What is being looked at.
-    under_way: Option<Subject>,
+    state: State,
+    /// When the last look ended.
+    looked: Option<Instant>,
+}
+
+enum State {
+    /// It is among `waiting` with this time.
+    Due(Instant),
+    /// This subject, read from the object of this revision, is being looked at.
+    UnderWay(Subject, u64),
+    /// Only a change makes it due.
+    Settled,
 }
 
 impl Schedule {
-    pub(super) fn new(period: Duration) -> Self {
+    pub(super) fn new(period: Duration, doubt_period: Duration) -> Self {
         Self {
             period,
+            doubt_period,
             entries: HashMap::new(),
-            skipped: HashMap::new(),
+            waiting: BTreeSet::new(),
         }
     }
 
     /// Forgets clusters that are gone.
     pub(super) fn keep(&mut self, exists: impl Fn(&str) -> bool) {
         self.entries.retain(|name, _| exists(name));
-        self.skipped.retain(|name, _| exists(name));
+        self.waiting.retain(|(_, name)| exists(name));
     }
 
-    /// Whether nothing is new about a cluster: its object has this revision, and its Secret that.
-    pub(super) fn knows(&self, name: &str, revision: u64, secret: Option<u64>) -> bool {
-        if self.skipped.get(name) == Some(&revision) {
-            return true;
+    /// Forgets a cluster.
+    pub(super) fn forget(&mut self, name: &str) {
+        if let Some(entry) = self.entries.remove(name)
+            && let State::Due(due) = entry.state
+        {
+            self.waiting.remove(&(due, entry.subject.name));
         }
-        self.entries.get(name).is_some_and(|entry| {
-            entry.revision == revision && entry.subject.secret_revision == secret
-        })
-    }
-
-    /// Takes in that a cluster is not probed, so that this revision of its object is not read again.
-    pub(super) fn put_skipped(&mut self, name: &str, revision: u64) {
-        self.skipped.insert(name.to_owned(), revision);
     }
 
     /// Takes in what a cluster is now. One that is not what it was is due at once.
     pub(super) fn put(&mut self, subject: Subject, revision: u64, now: Instant) {
-        let entry = self.entries.entry(subject.name.clone());
-        let entry = entry.or_insert_with(|| Entry {
-            subject: subject.clone(),
-            revision,
-            due: now,
-            under_way: None,
-        });
+        let Some(entry) = self.entries.get_mut(&subject.name) else {
+            self.waiting.insert((now, subject.name.clone()));
+            let entry = Entry {
+                state: State::Due(now),
+                looked: None,
+                revision,
+                subject,
+            };
+            self.entries.insert(entry.subject.name.clone(), entry);
+            return;
+        };
+        let is_news = entry.is_news(&subject, revision);
         entry.revision = revision;
-        if entry.subject != subject {
+        if is_news {
             entry.subject = subject;
-            entry.due = now;
+            entry.move_to(&mut self.waiting, now);
+        }
+    }
+
+    /// Takes in that a request found a cluster other than it was at the last look.
+    pub(super) fn doubt(&mut self, name: &str, now: Instant) {
+        if let Some(entry) = self.entries.get_mut(name)
+            && let State::Due(due) = entry.state
+        {
+            let earliest = entry
+                .looked
+                .map_or(now, |looked| looked + self.doubt_period);
+            entry.move_to(&mut self.waiting, due.min(earliest.max(now)));
         }
     }
 
     /// The cluster that has been due longest; it is under way from now on.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Subject> {
-        let waiting = self
-            .entries
-            .values_mut()
-            .filter(|entry| entry.under_way.is_none());
-        let first = waiting.min_by_key(|entry| entry.due)?;
-        if first.due > now {
+        if self.next_due()? > now {
             return None;
         }
-        first.under_way = Some(first.subject.clone());
-        first.under_way.clone()
+        let (_, name) = self.waiting.pop_first()?;
+        let entry = self.entries.get_mut(&name)?;
+        entry.state = State::UnderWay(entry.subject.clone(), entry.revision);
+        Some(entry.subject.clone())
     }
 
     /// When the next cluster is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let waiting = self
-            .entries
-            .values()
-            .filter(|entry| entry.under_way.is_none());
-        waiting.map(|entry| entry.due).min()
+        self.waiting.first().map(|(due, _)| *due)
     }
 
     /// A look has ended. The next is a period later, give or take a seventh, or at once where the cluster has changed meanwhile.
@@ -110,11 +134,43 @@ impl Schedule {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        let seen = entry.under_way.take();
-        entry.due = match seen.as_ref() == Some(&entry.subject) {
-            true => now + self.period.mul_f64((6.0 + 2.0 * jitter) / 7.0),
-            false => now,
+        entry.looked = Some(now);
+        let State::UnderWay(subject, revision) = &entry.state else {
+            return;
         };
+        let due = match () {
+            () if entry.is_news(subject, *revision) => now,
+            () if entry.subject.connected => now + self.period.mul_f64((6.0 + 2.0 * jitter) / 7.0),
+            () => {
+                entry.state = State::Settled;
+                return;
+            }
+        };
+        entry.state = State::Due(due);
+        self.waiting.insert((due, name.to_owned()));
+    }
+}
+
+impl Entry {
+    /// Whether a subject differs from this one. Without a connection each revision is news: the look
+    /// after it puts right what others wrote into the status.
+    fn is_news(&self, subject: &Subject, revision: u64) -> bool {
+        self.subject != *subject || !subject.connected && self.revision != revision
+    }
+
+    /// Makes it due then, unless it is being looked at.
+    fn move_to(&mut self, waiting: &mut BTreeSet<(Instant, String)>, due: Instant) {
+        let name = self.subject.name.clone();
+        match self.state {
+            State::UnderWay(..) => return,
+            State::Due(before) => {
+                let before = (before, name.clone());
+                waiting.remove(&before);
+            }
+            State::Settled => {}
+        }
+        waiting.insert((due, name));
+        self.state = State::Due(due);
     }
 }
 
@@ -123,18 +179,20 @@ mod tests {
     use super::*;
 
     const PERIOD: Duration = Duration::from_secs(70);
+    const DOUBT: Duration = Duration::from_secs(10);
 
     fn subject(name: &str, spec: u64) -> Subject {
         Subject {
             name: name.to_owned(),
             spec,
+            connected: true,
             ..Subject::default()
         }
     }
 
     #[test]
     fn a_cluster_is_due_at_once_then_a_period_after_each_look() {
-        let (mut schedule, start) = (Schedule::new(PERIOD), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
         schedule.put(subject("a", 1), 5, start);
         assert_eq!(schedule.take_due(start), Some(subject("a", 1)));
         assert_eq!(
@@ -151,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_change_is_due_at_once_and_a_write_that_changes_nothing_is_not() {
-        let (mut schedule, start) = (Schedule::new(PERIOD), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
         schedule.put(subject("a", 1), 5, start);
         schedule.take_due(start);
         schedule.done("a", start, 0.5);
@@ -163,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_change_during_a_look_is_looked_at_after_it() {
-        let (mut schedule, start) = (Schedule::new(PERIOD), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
         schedule.put(subject("a", 1), 5, start);
         schedule.take_due(start);
         schedule.put(subject("a", 2), 6, start);
@@ -174,7 +232,7 @@ mod tests {
 
     #[test]
     fn who_has_waited_longest_is_first() {
-        let (mut schedule, start) = (Schedule::new(PERIOD), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
         schedule.put(subject("b", 1), 5, start + Duration::from_secs(1));
         schedule.put(subject("a", 1), 5, start);
         let later = start + Duration::from_secs(2);
@@ -184,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_is_forgotten() {
-        let (mut schedule, start) = (Schedule::new(PERIOD), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
         schedule.put(subject("a", 1), 5, start);
         schedule.keep(|name| name != "a");
         assert_eq!(schedule.take_due(start), None);
@@ -193,22 +251,72 @@ mod tests {
     }
 
     #[test]
-    fn an_object_or_a_secret_of_another_revision_is_news() {
-        let mut schedule = Schedule::new(PERIOD);
+    fn a_secret_of_another_revision_is_news() {
+        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
+        schedule.put(subject("a", 1), 5, start);
+        schedule.take_due(start);
+        schedule.done("a", start, 0.5);
         let with_secret = Subject {
             secret_revision: Some(3),
             ..subject("a", 1)
         };
-        schedule.put(with_secret, 5, Instant::now());
-        assert!(schedule.knows("a", 5, Some(3)));
-        assert!(!schedule.knows("a", 6, Some(3)));
-        assert!(!schedule.knows("a", 5, Some(4)));
-        assert!(!schedule.knows("a", 5, None));
-        assert!(!schedule.knows("b", 5, None));
-        schedule.put_skipped("b", 5);
-        assert!(schedule.knows("b", 5, None));
-        assert!(!schedule.knows("b", 6, None));
-        schedule.keep(|name| name == "a");
-        assert!(!schedule.knows("b", 5, None));
+        schedule.put(with_secret.clone(), 5, start);
+        assert_eq!(schedule.take_due(start), Some(with_secret));
+    }
+
+    #[test]
+    fn a_cluster_without_a_connection_is_due_after_changes_only() {
+        let unconnected = |name: &str| Subject {
+            connected: false,
+            ..subject(name, 1)
+        };
+        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
+        for number in 0..5000 {
+            schedule.put(unconnected(&number.to_string()), 5, start);
+        }
+        while let Some(subject) = schedule.take_due(start) {
+            schedule.done(&subject.name, start, 0.5);
+        }
+        assert_eq!(schedule.next_due(), None);
+        // The write of the look itself, or of somebody else.
+        schedule.put(unconnected("7"), 6, start);
+        assert_eq!(schedule.take_due(start), Some(unconnected("7")));
+        schedule.put(unconnected("7"), 7, start);
+        schedule.done("7", start, 0.5);
+        assert_eq!(schedule.take_due(start), Some(unconnected("7")));
+        schedule.done("7", start, 0.5);
+        assert_eq!(schedule.next_due(), None);
+    }
+
+    #[test]
+    fn a_doubt_brings_the_next_look_forward_but_not_more_often_than_allowed() {
+        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
+        schedule.put(subject("a", 1), 5, start);
+        schedule.take_due(start);
+        schedule.doubt("a", start);
+        schedule.done("a", start, 0.5);
+        assert_eq!(schedule.next_due(), Some(start + PERIOD));
+        for _ in 0..3 {
+            schedule.doubt("a", start);
+            assert_eq!(schedule.next_due(), Some(start + DOUBT));
+        }
+        let later = start + DOUBT * 2;
+        schedule.doubt("a", later);
+        assert_eq!(schedule.next_due(), Some(start + DOUBT));
+        schedule.doubt("unknown", later);
+        assert_eq!(schedule.take_due(later), Some(subject("a", 1)));
+    }
+
+    #[test]
+    fn a_cluster_that_is_forgotten_is_not_due() {
+        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
+        for name in ["a", "b"] {
+            schedule.put(subject(name, 1), 5, start);
+        }
+        schedule.take_due(start);
+        schedule.forget("a");
+        schedule.forget("b");
+        schedule.done("a", start, 0.5);
+        assert_eq!(schedule.next_due(), None);
     }
 }

@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Looks once after each change.
 const SELDOM: Options = Options {
     period: Duration::from_secs(3600),
+    doubt_period: Duration::ZERO,
     deadline: Duration::from_secs(10),
     at_once: 16,
     unconnected: true,
@@ -482,4 +483,53 @@ async fn trouble_with_the_token_stands_in_the_message() {
         "the cluster answers and lets the gateway impersonate users; its token ends at 2026-01-02T03:14:05Z and cannot be renewed: \
          the cluster answers 404 Not Found: apply deploy/downstream/ there"
     );
+}
+
+#[tokio::test]
+async fn a_change_of_one_cluster_reads_that_cluster_and_no_other() {
+    const CLUSTERS: usize = 50;
+    let home = Home::start().await;
+    for number in 0..CLUSTERS {
+        home.add(&format!("c-{number}"), None).await;
+    }
+    let prober = Arc::new(prober(&home, SELDOM));
+    let running = Arc::clone(&prober);
+    let _running = AbortOnDropHandle::new(tokio::spawn(async move { running.follow().await }));
+    for number in 0..CLUSTERS {
+        until(&home, &format!("c-{number}"), |it| it.ready().is_some()).await;
+    }
+    // What the looks have written is read again, once for each cluster.
+    let read = || prober.taken_in.load(std::sync::atomic::Ordering::SeqCst);
+    let wait = async {
+        while read() < CLUSTERS * 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap();
+    let before = read();
+    home.change("c-7", |cluster| cluster.status.conditions.clear())
+        .await;
+    until(&home, "c-7", |status| status.ready().is_some()).await;
+    let after = read() - before;
+    assert!(after <= 2 + CLUSTERS / 10, "{after} clusters were read");
+}
+
+#[tokio::test]
+async fn a_refusal_that_a_request_met_is_looked_into() {
+    let (home, fake) = (Home::start().await, FakeCluster::start().await);
+    home.add_token("prod", "a-token").await;
+    home.add("prod", Some(fake.connection("prod"))).await;
+    let _prober = start(&home, SELDOM);
+    until(&home, "prod", |status| {
+        ready(status) == Some(("True", "Connected"))
+    })
+    .await;
+    fake.answer(REVIEWS, |_| {
+        (201, json!({ "status": { "allowed": false } }))
+    });
+    home.upstreams.doubt("prod");
+    until(&home, "prod", |status| {
+        ready(status) == Some(("False", "CannotImpersonate"))
+    })
+    .await;
 }

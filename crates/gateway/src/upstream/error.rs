@@ -34,6 +34,15 @@ pub enum UpstreamError {
     /// Nobody answers there, or not with TLS, or the connection broke.
     #[error("it cannot be reached")]
     Unreachable(#[source] Cause),
+    /// The connection broke after the request was sent, and nothing tells whether it was processed.
+    #[error("the connection to it broke before it answered, so it may have processed the request")]
+    Interrupted(#[source] Cause),
+    /// It did not process the request, which cannot be sent again from here.
+    #[error("it did not accept the request, which has had no effect: send it again")]
+    NotProcessed(#[source] Cause),
+    /// The client did not send the whole body of the request.
+    #[error("the body of the request is malformed, or broke off")]
+    RequestBody(#[source] Cause),
     /// The proxy on the way does not answer or does not lead on.
     #[error("the proxy on the way to it failed")]
     ProxyFailed(#[source] Cause),
@@ -49,6 +58,9 @@ pub enum UpstreamError {
     /// As many requests are under way to it as there may be.
     #[error("too many requests are under way to it")]
     Busy,
+    /// As many requests of the user are under way to it as the user's share allows.
+    #[error("too many of your requests are under way to it")]
+    BusyWithUser,
 }
 
 /// What is wrong with the certificate of a cluster.
@@ -92,6 +104,14 @@ impl UpstreamError {
         match problem {
             Some(problem) => Self::WrongCertificate(problem, Arc::new(error)),
             None => Self::of_connection(error),
+        }
+    }
+
+    /// From a failure of a connection on which a request was sent.
+    pub(super) fn of_exchange(error: impl Error + Send + Sync + 'static) -> Self {
+        match Self::of_connection(error) {
+            Self::Unreachable(cause) => Self::Interrupted(cause),
+            other => other,
         }
     }
 

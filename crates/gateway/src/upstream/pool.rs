@@ -29,6 +29,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::dial::{Stream, dial};
+use super::severable::Severable;
 use super::target::Target;
 use super::{AddressPolicy, UpstreamError};
 
@@ -39,8 +40,12 @@ const IDLE: Duration = Duration::from_secs(90);
 /// Most HTTP/1.1 connections that wait.
 const MAX_IDLE: usize = 256;
 
-/// Flow-control windows: of a stream, and of a connection of many.
+/// The flow-control window of a stream.
 const STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// That of a connection, as in Go's transport: more than all its streams can take, so that a client
+/// that does not read keeps no other one waiting.
+const CONNECTION_WINDOW: u32 = 1024 * 1024 * 1024;
 
 /// The body of an answer, which gives its connection back at its end.
 pub(crate) struct PooledBody {
@@ -83,14 +88,22 @@ struct Multiplexed {
 }
 
 /// The streams of an HTTP/2 connection.
-struct Streams {
+pub(super) struct Streams {
     taken: AtomicUsize,
     /// Most that the cluster allows at once.
     limit: AtomicUsize,
+    /// Whether the cluster takes no more.
+    is_closed: AtomicBool,
 }
 
 /// A connection with room for a request.
-pub(super) enum Connection {
+pub(super) struct Connection {
+    link: Link,
+    /// Whether it has served another request before.
+    is_reused: bool,
+}
+
+enum Link {
     Http1(Box<Line>),
     Http2(http2::SendRequest<Body>, StreamPlace),
 }
@@ -117,36 +130,51 @@ impl Pool {
         })
     }
 
-    /// A waiting connection, or one with a free stream. The cluster may have hung up meanwhile, which
-    /// shows when a request is sent.
-    pub(super) fn waiting(&self) -> Option<Connection> {
-        let waiting = || self.pop_idle().map(Connection::Http1);
-        self.free_stream().or_else(waiting)
+    /// A waiting connection, or one with a free stream that is not `avoided`. The cluster may have hung
+    /// up meanwhile, which shows when a request is sent.
+    pub(super) fn waiting(&self, avoided: Option<&Arc<Streams>>) -> Option<Connection> {
+        let waiting = || self.pop_idle().map(Link::Http1);
+        let link = self.free_stream(avoided).or_else(waiting)?;
+        Some(Connection {
+            link,
+            is_reused: true,
+        })
     }
 
     /// A new connection, or one that another request has opened meanwhile.
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) async fn open(&self, target: &Target) -> Result<Connection, UpstreamError> {
+    pub(super) async fn open(
+        &self,
+        target: &Target,
+        avoided: Option<&Arc<Streams>>,
+    ) -> Result<Connection, UpstreamError> {
         let _turn = if self.speaks_http1.load(Ordering::Relaxed) {
             None
         } else {
             let turn = self.dialling.lock().await;
-            if let Some(connection) = self.free_stream() {
-                return Ok(connection);
+            if let Some(link) = self.free_stream(avoided) {
+                return Ok(Connection {
+                    link,
+                    is_reused: true,
+                });
             }
             Some(turn)
         };
         let stream = dial(target, &target.tls, self.policy).await?;
-        match stream.get_ref().1.alpn_protocol() {
-            Some(b"h2") => self.start_http2(stream).await,
+        let link = match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => self.start_http2(stream).await?,
             _ => {
                 self.speaks_http1.store(true, Ordering::Relaxed);
                 let line = Line::new(start_http1(stream).await?, self.is_cut());
-                Ok(Connection::Http1(Box::new(line)))
+                Link::Http1(Box::new(line))
             }
-        }
+        };
+        Ok(Connection {
+            link,
+            is_reused: false,
+        })
     }
 
     /// A connection of its own that speaks HTTP/1.1 and can be upgraded.
@@ -181,12 +209,15 @@ impl Pool {
         self.cut.clone()
     }
 
-    fn free_stream(&self) -> Option<Connection> {
+    fn free_stream(&self, avoided: Option<&Arc<Streams>>) -> Option<Link> {
         let mut connections = lock(&self.http2);
-        connections.retain(|connection| !connection.sender.is_closed());
-        connections.iter().find_map(|connection| {
+        connections.retain(|it| !it.sender.is_closed() && !it.streams.is_closed());
+        let mut others = connections
+            .iter()
+            .filter(|it| avoided.is_none_or(|avoided| !Arc::ptr_eq(avoided, &it.streams)));
+        others.find_map(|connection| {
             let place = StreamPlace::take(&connection.streams)?;
-            Some(Connection::Http2(connection.sender.clone(), place))
+            Some(Link::Http2(connection.sender.clone(), place))
         })
     }
 
@@ -227,20 +258,21 @@ impl Pool {
         });
     }
 
-    async fn start_http2(&self, stream: Stream) -> Result<Connection, UpstreamError> {
+    async fn start_http2(&self, stream: Stream) -> Result<Link, UpstreamError> {
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(STREAM_WINDOW * 16)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(15))
             .keep_alive_while_idle(true)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Severable::new(stream, self.is_cut())))
             .await;
         let (sender, mut connection) = handshake.map_err(UpstreamError::of_connection)?;
         let streams = Arc::new(Streams {
             taken: AtomicUsize::new(1),
             limit: AtomicUsize::new(connection.current_max_send_streams()),
+            is_closed: AtomicBool::new(false),
         });
         let place = StreamPlace(Arc::clone(&streams));
         let told = Arc::clone(&streams);
@@ -257,7 +289,7 @@ impl Pool {
                 streams,
             });
         }
-        Ok(Connection::Http2(sender, place))
+        Ok(Link::Http2(sender, place))
     }
 
     /// Works on a connection until it ends or is cut.
@@ -366,12 +398,12 @@ impl Connection {
         pool: &Arc<Pool>,
         request: http::Request<Body>,
     ) -> Result<http::Response<PooledBody>, TrySendError<http::Request<Body>>> {
-        let (response, hold) = match self {
-            Self::Http1(mut line) => {
+        let (response, hold) = match self.link {
+            Link::Http1(mut line) => {
                 let response = line.send(request).await?;
                 (response, Hold::Http1(Arc::clone(pool), Some(line)))
             }
-            Self::Http2(mut sender, place) => {
+            Link::Http2(mut sender, place) => {
                 let response = sender.try_send_request(request).await?;
                 (response, Hold::Http2 { _place: place })
             }
@@ -385,14 +417,39 @@ impl Connection {
     }
 
     pub(super) fn is_http2(&self) -> bool {
-        matches!(self, Self::Http2(..))
+        matches!(self.link, Link::Http2(..))
+    }
+
+    /// Whether it has served another request before.
+    pub(super) fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+
+    /// The streams that it has one of, if it speaks HTTP/2.
+    pub(super) fn streams(&self) -> Option<Arc<Streams>> {
+        match &self.link {
+            Link::Http1(_) => None,
+            Link::Http2(_, place) => Some(Arc::clone(&place.0)),
+        }
+    }
+}
+
+impl Streams {
+    /// Takes note that the cluster takes no more streams on this connection.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 }
 
 impl StreamPlace {
     /// A place, if one is free.
     fn take(streams: &Arc<Streams>) -> Option<Self> {
-        let limit = streams.limit.load(Ordering::Relaxed).max(1);
+        let limit = streams.limit.load(Ordering::Relaxed);
+        let limit = limit.clamp(1, (CONNECTION_WINDOW / STREAM_WINDOW) as usize);
         let next = |taken| (taken < limit).then_some(taken + 1);
         let taken = streams
             .taken
@@ -405,6 +462,11 @@ impl Drop for StreamPlace {
     fn drop(&mut self) {
         self.0.taken.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+impl PooledBody {
+    /// Most bytes of it that may have come in and were not read.
+    pub(crate) const WINDOW: usize = STREAM_WINDOW as usize;
 }
 
 impl http_body::Body for PooledBody {

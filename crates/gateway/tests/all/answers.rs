@@ -266,3 +266,88 @@ async fn a_401_of_something_behind_the_cluster_is_an_answer() {
     // A browser would ask for a password, in our name.
     assert_eq!(answer.header("www-authenticate"), None);
 }
+
+#[tokio::test]
+async fn an_answer_with_two_lengths_is_withheld() {
+    let world = World::start().await;
+    let answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n";
+    let cluster = Cluster::saying(world.tls(), answer).await;
+    world.add("c-1", &cluster).await;
+    let token = world.mint("alice", &["c-1"]).await;
+    let told = world.get("/k8s/clusters/c-1/x", &token).await;
+    let message = "cluster \"c-1\" answered with two lengths, which contradict each other";
+    assert_eq!(told.summary(), (502, message.to_owned()));
+}
+
+#[tokio::test]
+async fn only_trailers_that_arrive_are_announced() {
+    for (announced, left) in [
+        ("X-Sum, Refresh, Location", Some("trailer: x-sum")),
+        ("Set-Cookie, Content-Type, Connection, Keep-Alive", None),
+    ] {
+        let world = World::start().await;
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nTrailer: {announced}\r\n\r\n0\r\n\r\n"
+        );
+        let cluster = Cluster::saying(world.tls(), answer.leak()).await;
+        world.add("c-1", &cluster).await;
+        let token = world.mint("alice", &["c-1"]).await;
+        let headers = world.get("/k8s/clusters/c-1/x", &token).await.headers;
+        let trailer = headers.iter().find(|line| line.starts_with("trailer:"));
+        assert_eq!(trailer.map(String::as_str), left, "{announced}");
+    }
+}
+
+#[tokio::test]
+async fn no_shared_cache_may_keep_an_answer() {
+    let vary = "vary: authorization";
+    for (sent, passed_on) in [
+        (
+            "Cache-Control: no-cache, private",
+            vec!["cache-control: no-cache, private"],
+        ),
+        ("Cache-Control: no-store", vec!["cache-control: no-store"]),
+        (
+            "Cache-Control: public, max-age=60",
+            vec!["cache-control: private, max-age=60", vary],
+        ),
+        (
+            "Cache-Control: s-maxage=9",
+            vec!["cache-control: private", vary],
+        ),
+        (
+            "Cache-Control: Public\r\nCache-Control: S-MaxAge = 9, must-revalidate",
+            vec!["cache-control: private, must-revalidate", vary],
+        ),
+        (
+            "Cache-Control: private=\"a, b\", max-age=9",
+            vec!["cache-control: private, no-cache", vary],
+        ),
+        (
+            "Cache-Control: public, no-cache",
+            vec!["cache-control: private, no-cache", vary],
+        ),
+        (
+            "Cache-Control: max-age=9\r\nVary: Accept, AUTHORIZATION",
+            vec![
+                "cache-control: private, max-age=9",
+                "vary: accept, authorization",
+            ],
+        ),
+        (
+            "CDN-Cache-Control: public\r\nSurrogate-Control: max-age=9",
+            vec![],
+        ),
+    ] {
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n{sent}\r\n\r\n{{}}"
+        );
+        let headers = passed(answer.leak()).await;
+        let about_caches = headers.iter().filter(|line| {
+            ["cache", "cdn", "surr", "vary"]
+                .iter()
+                .any(|it| line.starts_with(it))
+        });
+        assert_eq!(about_caches.collect::<Vec<_>>(), passed_on, "{sent}");
+    }
+}

@@ -1,0 +1,311 @@
+//! Answers that clients do not read, and the memory that they take.
+//!
+//! A cluster sends up to a window of an answer ahead of its client (1 MiB over HTTP/2). While the
+//! client waits for the cluster, nothing of that is left here. From the moment when a part of the
+//! answer was handed out until the client wants the next one, up to a window may be: that counts as
+//! unread, for the user and in all.
+//!
+//! Past a bound, the answer that has waited longest for its client is cut: of the user who is past
+//! theirs, or of the user with the most unread. Its connection to the cluster, its place and its memory
+//! are free at once; the client finds the answer broken off. A client that reads is never last in that
+//! order, and so no user can keep what another one needs.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::BoxError;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use slab::Slab;
+
+use crate::upstream::{Place, PooledBody};
+
+/// Answers up to this size are not followed: their number is bounded by the places.
+const SMALL: u64 = 16 * 1024;
+
+/// The most bytes that may be unread.
+#[derive(Clone, Copy, Debug)]
+pub struct UnreadBounds {
+    /// Of the answers to one user.
+    pub per_user: usize,
+    /// Of all answers.
+    pub in_all: usize,
+}
+
+impl Default for UnreadBounds {
+    /// 128 MiB and 256 MiB.
+    fn default() -> Self {
+        Self {
+            per_user: 128 * 1024 * 1024,
+            in_all: 256 * 1024 * 1024,
+        }
+    }
+}
+
+/// The unread answers of all users.
+pub(crate) struct Unread {
+    bounds: UnreadBounds,
+    bytes: AtomicUsize,
+    /// Counts the parts that were handed out.
+    turn: AtomicU64,
+    users: Mutex<HashMap<Arc<str>, Arc<Account>>>,
+}
+
+/// The answers to one user.
+struct Account {
+    user: Arc<str>,
+    bytes: AtomicUsize,
+    answers: Mutex<Slab<Arc<Answer>>>,
+}
+
+/// One answer under way.
+struct Answer {
+    cluster: Box<str>,
+    /// The most of it that may be unread.
+    window: usize,
+    /// The turn at which a part was handed out that the client is still busy with; 0 while the client
+    /// waits for the cluster. Changes under the lock of `body`.
+    since: AtomicU64,
+    /// `None` once it has ended or was cut.
+    body: Mutex<Option<(PooledBody, Place)>>,
+    was_cut: std::sync::atomic::AtomicBool,
+}
+
+/// The body of an answer whose reading is followed, or of a small one.
+pub(crate) enum ReadBody {
+    Small { body: PooledBody, _place: Place },
+    Followed(Followed),
+}
+
+/// The body of an answer whose reading is followed.
+pub(crate) struct Followed {
+    unread: Arc<Unread>,
+    account: Arc<Account>,
+    answer: Arc<Answer>,
+    key: usize,
+}
+
+impl Unread {
+    pub(crate) fn new(bounds: UnreadBounds) -> Arc<Self> {
+        Arc::new(Self {
+            bounds,
+            bytes: AtomicUsize::new(0),
+            turn: AtomicU64::new(1),
+            users: Mutex::default(),
+        })
+    }
+
+    /// Follows how the body of an answer of a cluster is read; the place is held until its end.
+    pub(crate) fn follow(
+        self: &Arc<Self>,
+        cluster: &str,
+        body: PooledBody,
+        place: Place,
+    ) -> ReadBody {
+        let most = body.size_hint().upper().unwrap_or(u64::MAX);
+        if most <= SMALL {
+            return ReadBody::Small {
+                body,
+                _place: place,
+            };
+        }
+        let window = usize::try_from(most).unwrap_or(usize::MAX);
+        let answer = Arc::new(Answer {
+            cluster: cluster.into(),
+            window: window.min(PooledBody::WINDOW),
+            since: AtomicU64::new(0),
+            was_cut: false.into(),
+            body: Mutex::default(),
+        });
+        let (account, key) = self.open(place.user(), &answer);
+        {
+            let mut held = lock(&answer.body);
+            *held = Some((body, place));
+            self.hand_out(&account, &answer);
+        }
+        self.relieve(&account);
+        ReadBody::Followed(Followed {
+            unread: Arc::clone(self),
+            account,
+            answer,
+            key,
+        })
+    }
+
+    fn open(&self, user: &Arc<str>, answer: &Arc<Answer>) -> (Arc<Account>, usize) {
+        let mut users = lock(&self.users);
+        let account = users.entry(Arc::clone(user)).or_insert_with(|| {
+            Arc::new(Account {
+                user: Arc::clone(user),
+                bytes: AtomicUsize::new(0),
+                answers: Mutex::default(),
+            })
+        });
+        let key = lock(&account.answers).insert(Arc::clone(answer));
+        (Arc::clone(account), key)
+    }
+
+    fn close(&self, account: &Arc<Account>, key: usize) {
+        let mut users = lock(&self.users);
+        let mut answers = lock(&account.answers);
+        answers.try_remove(key);
+        if answers.is_empty() {
+            users.remove(&account.user);
+        }
+    }
+
+    /// Takes note that a part was handed out. The caller holds the lock of the body.
+    fn hand_out(&self, account: &Account, answer: &Answer) {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        if answer.since.swap(turn, Ordering::Relaxed) == 0 {
+            account.bytes.fetch_add(answer.window, Ordering::Relaxed);
+            self.bytes.fetch_add(answer.window, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes note that nothing is unread. The caller holds the lock of the body.
+    fn settle(&self, account: &Account, answer: &Answer) {
+        if answer.since.swap(0, Ordering::Relaxed) != 0 {
+            account.bytes.fetch_sub(answer.window, Ordering::Relaxed);
+            self.bytes.fetch_sub(answer.window, Ordering::Relaxed);
+        }
+    }
+
+    /// Cuts answers until the user and all users together are within their bounds. The caller holds no
+    /// lock.
+    fn relieve(&self, account: &Account) {
+        while account.bytes.load(Ordering::Relaxed) > self.bounds.per_user
+            && self.cut_oldest(account)
+        {}
+        while self.bytes.load(Ordering::Relaxed) > self.bounds.in_all {
+            let heaviest = {
+                let users = lock(&self.users);
+                let heaviest = users
+                    .values()
+                    .max_by_key(|it| it.bytes.load(Ordering::Relaxed));
+                heaviest.map(Arc::clone)
+            };
+            if !heaviest.is_some_and(|heaviest| self.cut_oldest(&heaviest)) {
+                return;
+            }
+        }
+    }
+
+    /// Cuts the answer that has waited longest for its client; says whether there is one.
+    fn cut_oldest(&self, account: &Account) -> bool {
+        let oldest = {
+            let answers = lock(&account.answers);
+            let waiting = answers.iter().filter_map(|(_, answer)| {
+                let since = answer.since.load(Ordering::Relaxed);
+                (since != 0).then_some((since, answer))
+            });
+            let oldest = waiting.min_by_key(|(since, _)| *since);
+            oldest.map(|(_, answer)| Arc::clone(answer))
+        };
+        let Some(answer) = oldest else {
+            return false;
+        };
+        let cut = {
+            let mut body = lock(&answer.body);
+            answer.was_cut.store(true, Ordering::Relaxed);
+            self.settle(account, &answer);
+            body.take()
+        };
+        if cut.is_some() {
+            tracing::warn!(
+                user = &*account.user,
+                cluster = &*answer.cluster,
+                "an answer was cut because its client did not read it, and others of the user"
+            );
+        }
+        true
+    }
+}
+
+impl Followed {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Self {
+            unread,
+            account,
+            answer,
+            ..
+        } = self;
+        let mut held = lock(&answer.body);
+        let Some((body, _)) = &mut *held else {
+            return Poll::Ready(match answer.was_cut.load(Ordering::Relaxed) {
+                true => Some(Err("the answer was not read in time".into())),
+                false => None,
+            });
+        };
+        let polled = Pin::new(body).poll_frame(cx);
+        match &polled {
+            Poll::Pending => unread.settle(account, answer),
+            Poll::Ready(Some(Ok(_))) => {
+                unread.hand_out(account, answer);
+                drop(held);
+                unread.relieve(account);
+            }
+            Poll::Ready(_) => {
+                unread.settle(account, answer);
+                *held = None;
+            }
+        }
+        polled.map_err(Into::into)
+    }
+}
+
+impl Body for ReadBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut *self {
+            Self::Small { body, .. } => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Followed(followed) => followed.poll_body(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Small { body, .. } => body.is_end_stream(),
+            Self::Followed(followed) => {
+                let held = lock(&followed.answer.body);
+                let was_cut = followed.answer.was_cut.load(Ordering::Relaxed);
+                !was_cut && held.as_ref().is_none_or(|(body, _)| body.is_end_stream())
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Small { body, .. } => body.size_hint(),
+            Self::Followed(followed) => {
+                let held = lock(&followed.answer.body);
+                held.as_ref()
+                    .map_or_else(SizeHint::default, |(body, _)| body.size_hint())
+            }
+        }
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        {
+            let mut body = lock(&self.answer.body);
+            self.unread.settle(&self.account, &self.answer);
+            *body = None;
+        }
+        self.unread.close(&self.account, self.key);
+    }
+}
+
+/// A panic while it was held leaves sound values.
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}

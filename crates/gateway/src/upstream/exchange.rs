@@ -1,0 +1,377 @@
+//! One request to a cluster and its answer.
+//!
+//! A request that the cluster did not process is sent again, on another connection (RFC 9113, sections
+//! 6.8 and 8.7). That is so in three cases, and in no other:
+//!
+//! * hyper returns it, because nothing of it was written;
+//! * its stream is above the last one that a GOAWAY of the cluster names, or was never opened after
+//!   one: h2 reports a GOAWAY of the remote side to exactly those streams;
+//! * the cluster reset its stream with REFUSED_STREAM.
+//!
+//! A cluster that breaks the protocol can have a request sent to itself twice, and to nobody else.
+//!
+//! Of a connection that ends in any other way, the cluster may have processed the request. Then only
+//! GET and HEAD without a body are sent again, and once. Go's transport does the same.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::BoxError;
+use axum::body::Body;
+use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
+use http::uri::Authority;
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::credential::Credential;
+use super::kept_body::{Budget, KeptBody};
+use super::pool::{Connection, Pool, PooledBody, Streams};
+use super::{Phase, Upstream, UpstreamError};
+
+/// How often a request is sent, if the cluster does not process it.
+const ATTEMPTS: u32 = 6;
+
+/// The pause before the third attempt; it doubles with each one after that.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A request as it is sent, if need be more than once.
+struct Outgoing {
+    head: Request<()>,
+    /// `None` where there is no body.
+    body: Option<KeptBody>,
+}
+
+/// A request that got no answer.
+struct Unanswered {
+    error: hyper::Error,
+    fate: Fate,
+    /// The HTTP/2 connection that it was sent on.
+    streams: Option<Arc<Streams>>,
+}
+
+/// What became of a request without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// Nothing of it was written.
+    Unsent,
+    /// The cluster takes no more streams on the connection, and did not take this one.
+    NotTaken,
+    /// The cluster refused this stream before it processed it.
+    Refused,
+    /// The connection broke, and the cluster may have processed the request.
+    Lost,
+    /// The cluster, or this side, gave the request up. The cluster may have processed it.
+    Failed,
+}
+
+impl Upstream {
+    /// Sends a request of a user, or to a server that is no cluster; without a `head` deadline where
+    /// the answer may begin late.
+    ///
+    /// # Errors
+    /// As [`Upstreams::request`](super::Upstreams::request).
+    pub(crate) async fn send(
+        &self,
+        request: Request<Body>,
+        head: Option<Duration>,
+    ) -> Result<Response<PooledBody>, UpstreamError> {
+        let by = head.map(|head| Instant::now() + self.options.connect + head);
+        let outgoing = self.outgoing(request);
+        self.exchange(&self.pool, &outgoing, by).await
+    }
+
+    /// Sends a request of the gateway itself.
+    ///
+    /// # Errors
+    /// As [`Upstreams::request`](super::Upstreams::request).
+    pub(super) async fn send_own(
+        &self,
+        request: Request<Body>,
+        head: Duration,
+    ) -> Result<Response<PooledBody>, UpstreamError> {
+        let by = Instant::now() + self.options.connect + head;
+        let outgoing = self.outgoing(request);
+        self.exchange(&self.own_pool, &outgoing, Some(by)).await
+    }
+
+    /// Sends a request for an upgrade over a connection of its own, which ends with the answer
+    /// unless that is a 101.
+    ///
+    /// # Errors
+    /// As [`Upstreams::request`](super::Upstreams::request).
+    pub(crate) async fn begin_upgrade(
+        &self,
+        mut request: Request<Body>,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        self.authorize(&mut request);
+        self.address(&mut request, false)?;
+        for attempt in 1.. {
+            let opening = self.pool.open_for_upgrade(&self.target);
+            let opened = tokio::time::timeout(self.options.connect, opening).await;
+            let mut sender = opened.map_err(|_| UpstreamError::Slow(Phase::Connect))??;
+            let answer =
+                tokio::time::timeout(self.options.head, sender.try_send_request(request)).await;
+            let mut unanswered = match answer.map_err(|_| UpstreamError::Slow(Phase::Head))? {
+                Ok(answer) => return judged(answer),
+                Err(unanswered) => unanswered,
+            };
+            match unanswered.take_message() {
+                Some(unsent) if attempt < ATTEMPTS => request = unsent,
+                Some(_) => return Err(UpstreamError::of_connection(unanswered.into_error())),
+                None => return Err(UpstreamError::of_exchange(unanswered.into_error())),
+            }
+            tokio::time::sleep(pause(attempt)).await;
+        }
+        Err(UpstreamError::Slow(Phase::Connect))
+    }
+
+    /// Closes all connections, in use or not.
+    pub(super) fn cut(&self) {
+        self.pool.cut();
+        self.own_pool.cut();
+    }
+
+    /// Takes no connection back any more; those in use end with their requests.
+    pub(super) fn retire(&self) {
+        self.pool.retire();
+        self.own_pool.retire();
+    }
+
+    /// The cluster's own host and port, which stay behind the gateway.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.target.authority
+    }
+
+    /// What stands before every path at the cluster.
+    pub(crate) fn base_path(&self) -> &str {
+        &self.target.base_path
+    }
+
+    /// Cancelled when nothing may go this way any more.
+    pub(crate) fn is_cut(&self) -> CancellationToken {
+        self.pool.is_cut()
+    }
+
+    /// Sends a request until the cluster has answered, or may have processed it. An answer must have
+    /// begun `by` then.
+    async fn exchange(
+        &self,
+        pool: &Arc<Pool>,
+        outgoing: &Outgoing,
+        by: Option<Instant>,
+    ) -> Result<Response<PooledBody>, UpstreamError> {
+        let mut avoided = None;
+        for attempt in 1.. {
+            let connection = self.connection(pool, avoided.as_ref()).await?;
+            let is_reused = connection.is_reused();
+            let request = outgoing.attempt(self, connection.is_http2())?;
+            let sent = send_on(pool, connection, request);
+            let sent = match by {
+                Some(by) => timeout_at(by, sent).await,
+                None => Ok(sent.await),
+            };
+            let unanswered = match sent.map_err(|_| UpstreamError::Slow(Phase::Head))? {
+                Ok(response) => {
+                    outgoing.release();
+                    return judged(response);
+                }
+                Err(unanswered) => unanswered,
+            };
+            if outgoing.has_failed() {
+                return Err(UpstreamError::RequestBody(Arc::new(unanswered.error)));
+            }
+            let may_repeat = match unanswered.fate {
+                Fate::Unsent | Fate::NotTaken | Fate::Refused => {
+                    attempt < ATTEMPTS && outgoing.is_whole()
+                }
+                Fate::Lost => attempt == 1 && is_reused && outgoing.is_safe(),
+                Fate::Failed => false,
+            };
+            if !may_repeat || pool.is_cut().is_cancelled() {
+                return Err(unanswered.into_error());
+            }
+            // The others have met the same end, likely.
+            pool.forget_dead();
+            avoided = unanswered.streams;
+            tokio::time::sleep(pause(attempt)).await;
+        }
+        Err(UpstreamError::Slow(Phase::Head))
+    }
+
+    /// A connection with room for a request, another one than `avoided`.
+    async fn connection(
+        &self,
+        pool: &Pool,
+        avoided: Option<&Arc<Streams>>,
+    ) -> Result<Connection, UpstreamError> {
+        if let Some(connection) = pool.waiting(avoided) {
+            return Ok(connection);
+        }
+        // Boxed, since few requests need it and all would carry it.
+        let opening = Box::pin(pool.open(&self.target, avoided));
+        let opened = tokio::time::timeout(self.options.connect, opening).await;
+        opened.map_err(|_| UpstreamError::Slow(Phase::Connect))?
+    }
+
+    pub(super) fn shows(&self, credential: &Credential) -> bool {
+        self.credential
+            .as_ref()
+            .is_some_and(|own| **own == *credential)
+    }
+
+    fn outgoing(&self, mut request: Request<Body>) -> Outgoing {
+        self.authorize(&mut request);
+        Outgoing::new(request, &self.kept_bodies)
+    }
+
+    fn authorize<B>(&self, request: &mut Request<B>) {
+        let own = self.credential.as_ref();
+        match own.and_then(|own| own.authorization.as_ref()) {
+            Some(value) => request.headers_mut().insert(AUTHORIZATION, value.clone()),
+            None => request.headers_mut().remove(AUTHORIZATION),
+        };
+        let path = self.target.path(request.uri().path_and_query());
+        *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
+    }
+
+    /// Names the cluster's host as the version of HTTP wants it.
+    fn address<B>(&self, request: &mut Request<B>, http2: bool) -> Result<(), UpstreamError> {
+        let failed = |error: http::Error| UpstreamError::Unreachable(Arc::new(error));
+        let path = request.uri().path_and_query().cloned();
+        let path = path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
+        if http2 {
+            request.headers_mut().remove(HOST);
+            *request.uri_mut() = self.target.url(path).map_err(failed)?;
+            *request.version_mut() = Version::HTTP_2;
+            return Ok(());
+        }
+        let host = self.target.host_header.clone();
+        request.headers_mut().insert(HOST, host);
+        *request.uri_mut() = Uri::from(path);
+        *request.version_mut() = Version::HTTP_11;
+        Ok(())
+    }
+}
+
+impl Outgoing {
+    fn new(request: Request<Body>, budget: &Arc<Budget>) -> Self {
+        let (head, body) = request.into_parts();
+        let is_empty = body.is_end_stream();
+        Self {
+            head: Request::from_parts(head, ()),
+            body: (!is_empty).then(|| KeptBody::new(body, budget)),
+        }
+    }
+
+    /// The request for one attempt.
+    fn attempt(&self, upstream: &Upstream, http2: bool) -> Result<Request<Body>, UpstreamError> {
+        let gone = || UpstreamError::NotProcessed(Arc::from(BoxError::from("its body is gone")));
+        let body = match &self.body {
+            None => Body::empty(),
+            Some(kept) => kept.reader().ok_or_else(gone)?,
+        };
+        if !http2 {
+            // hyper returns what it does not send, and there are no streams to refuse.
+            self.release();
+        }
+        let mut request = self.head.clone().map(|()| body);
+        upstream.address(&mut request, http2)?;
+        Ok(request)
+    }
+
+    /// Whether all of it is still there.
+    fn is_whole(&self) -> bool {
+        self.body.as_ref().is_none_or(KeptBody::is_whole)
+    }
+
+    /// Whether it can do no harm to process it twice.
+    fn is_safe(&self) -> bool {
+        self.body.is_none() && matches!(*self.head.method(), Method::GET | Method::HEAD)
+    }
+
+    /// Whether the client has failed to send its body.
+    fn has_failed(&self) -> bool {
+        self.body.as_ref().is_some_and(KeptBody::has_failed)
+    }
+
+    fn release(&self) {
+        if let Some(body) = &self.body {
+            body.release();
+        }
+    }
+}
+
+impl Unanswered {
+    fn into_error(self) -> UpstreamError {
+        match self.fate {
+            Fate::Unsent => UpstreamError::of_connection(self.error),
+            Fate::NotTaken | Fate::Refused => UpstreamError::NotProcessed(Arc::new(self.error)),
+            Fate::Lost | Fate::Failed => UpstreamError::of_exchange(self.error),
+        }
+    }
+}
+
+impl Fate {
+    fn of(failure: &mut TrySendError<Request<Body>>) -> Self {
+        if failure.take_message().is_some() {
+            return Self::Unsent;
+        }
+        let first: &(dyn Error + 'static) = failure.error();
+        let mut causes = std::iter::successors(Some(first), |error| (*error).source());
+        let Some(cause) = causes.find_map(|error| error.downcast_ref::<h2::Error>()) else {
+            return Self::Lost;
+        };
+        let is_refused = cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        match () {
+            () if cause.is_remote() && cause.is_go_away() => Self::NotTaken,
+            () if cause.is_remote() && cause.is_reset() && is_refused => Self::Refused,
+            () if cause.is_reset() => Self::Failed,
+            () => Self::Lost,
+        }
+    }
+}
+
+async fn send_on(
+    pool: &Arc<Pool>,
+    connection: Connection,
+    request: Request<Body>,
+) -> Result<Response<PooledBody>, Unanswered> {
+    let streams = connection.streams();
+    let sent = connection.send(pool, request).await;
+    sent.map_err(|mut failure| {
+        let fate = Fate::of(&mut failure);
+        if let (Fate::Unsent | Fate::NotTaken, Some(streams)) = (fate, &streams) {
+            streams.close();
+        }
+        Unanswered {
+            error: failure.into_error(),
+            fate,
+            streams,
+        }
+    })
+}
+
+/// The pause after an attempt: none after the first, then longer and longer, give or take a half.
+fn pause(attempt: u32) -> Duration {
+    let jitter = 0.5 + rand::random::<f64>();
+    match attempt {
+        1 => Duration::ZERO,
+        later => (PAUSE * 2_u32.saturating_pow(later - 2)).mul_f64(jitter),
+    }
+}
+
+/// kube-apiserver's own 401 names no scheme to log in with; that of something behind it, reached
+/// through its proxy, does, and is an answer to the user.
+fn judged<B>(response: Response<B>) -> Result<Response<B>, UpstreamError> {
+    let is_ours = response.status() == StatusCode::UNAUTHORIZED
+        && !response.headers().contains_key(WWW_AUTHENTICATE);
+    match is_ours {
+        true => Err(UpstreamError::CredentialRefused),
+        false => Ok(response),
+    }
+}

@@ -1,0 +1,227 @@
+//! Users of one cluster who do not wait for each other (14-A4).
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use apiserver::server::HttpService;
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use gateway::upstream::{Options, UnreadBounds};
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, Empty, StreamBody};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tower::service_fn;
+
+use crate::client::PATIENCE;
+use crate::cluster::Cluster;
+use crate::world::{World, serve};
+
+const MIB: usize = 1024 * 1024;
+
+/// A world with cluster `c-1` over HTTP/2: `/endless` never ends, other paths answer at once.
+struct Scene {
+    world: World,
+    /// The endless answers under way at the cluster.
+    under_way: Arc<AtomicUsize>,
+}
+
+impl Scene {
+    async fn with(options: Options) -> Self {
+        let world = World::with(options).await;
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let address = endless(&world, &under_way).await;
+        let connection = world.connection(&format!("https://{address}"));
+        world.add_with("c-1", connection).await;
+        world.add_credential("c-1").await;
+        Self { world, under_way }
+    }
+
+    /// Waits until so many endless answers are under way.
+    async fn wait(&self, count: usize) {
+        let wait = async {
+            while self.under_way.load(Ordering::SeqCst) != count {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, wait).await;
+        let now = self.under_way.load(Ordering::SeqCst);
+        assert!(waited.is_ok(), "{now} answers are under way");
+    }
+
+    /// Begins an endless answer to a user, who does not read it.
+    async fn begin(&self, reader: &mut Unreader) -> Response<Incoming> {
+        let request = Request::get(format!(
+            "https://{}/k8s/clusters/c-1/endless",
+            self.world.address
+        ));
+        let request = request
+            .header("authorization", format!("Bearer {}", reader.token))
+            .body(Empty::new())
+            .unwrap();
+        let answer = reader.sender.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer
+    }
+
+    /// A user whose client takes not a byte of an answer.
+    async fn unreader(&self, user: &str) -> Unreader {
+        let stream = TcpStream::connect(self.world.address).await.unwrap();
+        let connector = TlsConnector::from(self.world.authority.client("h2"));
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let stream = connector.connect(name, stream).await.unwrap();
+        let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(0)
+            .handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        Unreader {
+            token: self.world.mint(user, &["c-1"]).await,
+            sender,
+        }
+    }
+}
+
+struct Unreader {
+    token: String,
+    sender: SendRequest<Empty<Bytes>>,
+}
+
+/// Counts down when the cluster is rid of an answer.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+async fn endless(world: &World, under_way: &Arc<AtomicUsize>) -> SocketAddr {
+    let under_way = Arc::clone(under_way);
+    let service = HttpService::new(service_fn(move |request: Request<Body>| {
+        let under_way = Arc::clone(&under_way);
+        async move {
+            if request.uri().path() != "/endless" {
+                return Ok(Response::new(Body::from("ok")));
+            }
+            under_way.fetch_add(1, Ordering::SeqCst);
+            let counted = UnderWay(under_way);
+            let parts = stream::repeat_with(move || {
+                let _counted = &counted;
+                Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[b'a'; 16 * 1024])))
+            });
+            Ok(Response::new(Body::new(StreamBody::new(parts))))
+        }
+    }));
+    serve(&world.authority, (service, None), &world.stop).await
+}
+
+fn bounded(per_user: usize, in_all: usize) -> Options {
+    Options {
+        unread: UnreadBounds { per_user, in_all },
+        ..Options::default()
+    }
+}
+
+#[tokio::test]
+async fn what_a_user_does_not_read_keeps_no_other_user_and_no_probe_waiting() {
+    let scene = Scene::with(Options::default()).await;
+    let mut alice = scene.unreader("alice").await;
+    let mut unread = Vec::new();
+    for _ in 0..40 {
+        unread.push(scene.begin(&mut alice).await);
+    }
+    let bob = scene.world.mint("bob", &["c-1"]).await;
+    for _ in 0..3 {
+        let answer = scene.world.get("/k8s/clusters/c-1/api", &bob).await;
+        assert_eq!((answer.code, answer.body.as_str()), (200, "ok"));
+    }
+    let request = Request::get("/version").body(Body::empty()).unwrap();
+    let upstreams = scene.world.gateway.upstreams();
+    let probed = upstreams.request("c-1", request).await.unwrap();
+    let probed = probed.into_body().collect().await.unwrap();
+    assert_eq!(probed.to_bytes(), "ok");
+    scene.wait(40).await;
+}
+
+#[tokio::test]
+async fn the_answer_that_waited_longest_is_cut_where_a_user_does_not_read() {
+    let scene = Scene::with(bounded(3 * MIB, 100 * MIB)).await;
+    let mut alice = scene.unreader("alice").await;
+    let mut bob = scene.unreader("bob").await;
+    let of_bob = scene.begin(&mut bob).await;
+    let mut unread = Vec::new();
+    for _ in 0..5 {
+        unread.push(scene.begin(&mut alice).await);
+    }
+    scene.wait(4).await;
+    // The streams of the first two are over for the client too, once it wants to read.
+    drop(unread);
+    scene.wait(1).await;
+    drop(of_bob);
+    scene.wait(0).await;
+}
+
+#[tokio::test]
+async fn past_the_bound_of_all_users_the_user_with_the_most_unread_loses_answers() {
+    let scene = Scene::with(bounded(3 * MIB, 4 * MIB)).await;
+    let mut alice = scene.unreader("alice").await;
+    let mut bob = scene.unreader("bob").await;
+    let mut of_alice = Vec::new();
+    for _ in 0..3 {
+        of_alice.push(scene.begin(&mut alice).await);
+    }
+    let of_bob = [scene.begin(&mut bob).await, scene.begin(&mut bob).await];
+    scene.wait(4).await;
+    drop(of_alice);
+    scene.wait(2).await;
+    drop(of_bob);
+    scene.wait(0).await;
+}
+
+#[tokio::test]
+async fn a_user_holds_no_more_places_at_a_cluster_than_are_free() {
+    let options = Options {
+        max_in_flight: 4,
+        ..Options::default()
+    };
+    let world = World::with(options).await;
+    let cluster = Cluster::start(world.tls(), |mut peer| async move {
+        peer.head().await;
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+            .await;
+        while peer.fill().await {}
+    })
+    .await;
+    world.add("c-1", &cluster).await;
+    let mut watches = Vec::new();
+    for (user, code) in [("alice", 200), ("alice", 200), ("alice", 429), ("bob", 200)] {
+        let token = world.mint(user, &["c-1"]).await;
+        let authorization = format!("Authorization: Bearer {token}");
+        let line = "GET /k8s/clusters/c-1/api/v1/pods?watch=1";
+        let mut client = world.send(line, &[&authorization]).await;
+        let head = client.head().await.unwrap().to_ascii_lowercase();
+        assert!(
+            head.starts_with(&format!("http/1.1 {code} ")),
+            "{user} {head}"
+        );
+        if code == 429 {
+            assert!(head.contains("retry-after: 1\r\n"), "{head}");
+            let body = client.body(&head, true).await;
+            assert!(
+                body.contains("too many of your requests are under way to it"),
+                "{body}"
+            );
+        }
+        watches.push(client);
+    }
+}

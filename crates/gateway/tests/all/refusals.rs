@@ -1,0 +1,78 @@
+//! What a client is left with after a refusal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway::prober::{self, Prober};
+use machinery::time::Clock;
+use management::cluster_secret::ClusterSecrets;
+use tokio::io::AsyncReadExt;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::client::PATIENCE;
+use crate::cluster::Cluster;
+use crate::world::{NAMESPACE, World};
+
+/// Asks for an upgrade with this token, and checks that the connection ends as TLS ends: without
+/// close_notify, what was cut could not be told from what ended.
+async fn check_refused(world: &World, token: &str, code: u16) {
+    let authorization = format!("Authorization: Bearer {token}");
+    let headers = [
+        authorization.as_str(),
+        "Connection: Upgrade",
+        "Upgrade: SPDY/3.1",
+    ];
+    let line = "POST /k8s/clusters/c-1/api/v1/namespaces/n/pods/p/exec";
+    let mut client = world.send(line, &headers).await;
+    assert_eq!(client.answer().await.code, code);
+    let ended = client.stream.read(&mut [0; 16]).await;
+    assert_eq!(ended.unwrap(), 0, "{code}");
+}
+
+#[tokio::test]
+async fn a_refused_upgrade_ends_the_connection_as_tls_does() {
+    let world = World::start().await;
+    let answer =
+        "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nno";
+    let cluster = Cluster::saying(world.tls(), answer).await;
+    world.add("c-1", &cluster).await;
+    let token = world.mint("alice", &["c-1"]).await;
+    check_refused(&world, &token, 403).await;
+    check_refused(&world, "no-token", 401).await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_refuses_the_gateway_is_looked_at_again() {
+    let world = World::start().await;
+    let answer =
+        "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    let cluster = Cluster::saying(world.tls(), answer).await;
+    world.add("c-1", &cluster).await;
+    let token = world.mint("alice", &["c-1"]).await;
+    let options = prober::Options {
+        period: Duration::from_secs(3600),
+        doubt_period: Duration::ZERO,
+        ..prober::Options::default()
+    };
+    let stores = (
+        world.clusters.clone(),
+        ClusterSecrets::new(world.secrets.clone(), NAMESPACE),
+    );
+    let upstreams = Arc::clone(world.gateway.upstreams());
+    let clock: Arc<dyn Clock> = world.clock.clone();
+    let prober = Prober::new(upstreams, stores, clock, options);
+    let _prober = AbortOnDropHandle::new(tokio::spawn(prober.run()));
+    let looks = || cluster.seen().concat().matches("GET /version").count();
+    wait_for(|| looks() == 1).await;
+    assert_eq!(world.get("/k8s/clusters/c-1/api", &token).await.code, 403);
+    wait_for(|| looks() == 2).await;
+}
+
+async fn wait_for(condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap();
+}
