@@ -23,6 +23,7 @@ mod durability;
 mod emergency;
 #[cfg(test)]
 mod evil;
+mod fairness;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
