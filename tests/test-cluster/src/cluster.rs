@@ -150,6 +150,29 @@ impl TestCluster {
         self.apiserver = None;
     }
 
+    /// Has kube-apiserver end as an administrator does, and waits until it has.
+    pub fn terminate_apiserver(&mut self) -> anyhow::Result<()> {
+        let apiserver = self.apiserver.as_mut().context("kube-apiserver is down")?;
+        terminate(apiserver)?;
+        self.apiserver = None;
+        Ok(())
+    }
+
+    /// Starts another kube-apiserver of the same cluster, on a port of its own.
+    pub fn start_another_apiserver(&self, options: &Options) -> anyhow::Result<AnotherApiserver> {
+        let port = free_port()?;
+        let mut apiserver = self.spawn_apiserver(options, port)?;
+        let client = self.admin()?.resolved_to(&format!("127.0.0.1:{port}"));
+        poll::until("another kube-apiserver is ready", LIMIT, || {
+            apiserver.check()?;
+            let ready = client
+                .get("/readyz")
+                .is_ok_and(|answer| answer.status == 200);
+            Ok(ready.then_some(()))
+        })?;
+        Ok(AnotherApiserver { apiserver, port })
+    }
+
     /// Stops kube-apiserver in the middle of what it does: connections are taken, nothing is
     /// answered.
     pub fn pause_apiserver(&self) -> anyhow::Result<()> {
@@ -208,18 +231,22 @@ impl TestCluster {
     }
 
     fn start_apiserver(&mut self, options: &Options) -> anyhow::Result<()> {
+        let mut apiserver = self.spawn_apiserver(options, self.port)?;
+        self.wait_until_ready(&mut apiserver)?;
+        self.apiserver = Some(apiserver);
+        Ok(())
+    }
+
+    fn spawn_apiserver(&self, options: &Options, port: u16) -> anyhow::Result<Daemon> {
         let mut command = Command::new(tools::path("kube-apiserver")?);
         command
             .args(FLAGS)
-            .arg(format!("--secure-port={}", self.port))
+            .arg(format!("--secure-port={port}"))
             .current_dir(self.folder.path());
         write_options(self.folder.path(), options, &mut command)?;
         self.write_names(&options.names, &mut command)?;
         let log = self.folder.path().join("kube-apiserver.log");
-        let mut apiserver = Daemon::start(&mut command, &log)?;
-        self.wait_until_ready(&mut apiserver)?;
-        self.apiserver = Some(apiserver);
-        Ok(())
+        Daemon::start(&mut command, &log)
     }
 
     fn write_names(&self, names: &[String], command: &mut Command) -> anyhow::Result<()> {
@@ -279,6 +306,32 @@ impl Drop for TestCluster {
             eprintln!("--- logs of the cluster: {}", self.folder.path().display());
         }
     }
+}
+
+/// Another kube-apiserver of a cluster. Dropped, it is killed.
+pub struct AnotherApiserver {
+    apiserver: Daemon,
+    port: u16,
+}
+
+impl AnotherApiserver {
+    /// Its port at 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Has it end as an administrator does, and waits until it has.
+    pub fn terminate(mut self) -> anyhow::Result<()> {
+        terminate(&mut self.apiserver)
+    }
+}
+
+/// SIGTERM, then waits.
+fn terminate(apiserver: &mut Daemon) -> anyhow::Result<()> {
+    apiserver.signal(Signal::TERM)?;
+    poll::until("the end of kube-apiserver", LIMIT, || {
+        Ok(apiserver.check().is_err().then_some(()))
+    })
 }
 
 /// What does not change from start to start. Files are those of [`write_files`], relative to the

@@ -21,7 +21,7 @@ mod kubelet;
 mod terminal;
 
 pub use authority::Certificate;
-pub use cluster::{Options, TestCluster, free_port};
+pub use cluster::{AnotherApiserver, Options, TestCluster, free_port};
 pub use etcd::EtcdCluster;
 pub use kubelet::Kubelet;
 pub use terminal::Terminal;

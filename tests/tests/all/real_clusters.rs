@@ -6,5 +6,6 @@ mod faults;
 pub(crate) mod fleet;
 pub(crate) mod names;
 mod plugin;
+mod restarts;
 mod story;
 mod streams;

@@ -13,7 +13,7 @@ use test_cluster::{Options, TestCluster};
 use super::fleet::{Fleet, admin_of};
 
 /// Far beyond what the server takes to see how a cluster is.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 const PATH: &str = "/k8s/clusters/c/version";
 
