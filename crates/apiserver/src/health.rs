@@ -13,6 +13,14 @@ use crate::respond;
 /// The paths that anybody may ask.
 pub const PATHS: [&str; 3] = ["/livez", "/readyz", "/healthz"];
 
+/// Whether a path is about health.
+pub(crate) fn is_path(path: &str) -> bool {
+    PATHS.iter().any(|endpoint| {
+        let rest = path.strip_prefix(endpoint);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
 /// One thing that must be well.
 #[derive(Clone)]
 pub struct HealthCheck {

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use crate::description::Description;
 use crate::request_info::ResourceInfo;
+use crate::server::ConnectionMetrics;
 
 /// Upper bounds of request durations, in seconds; kube-apiserver's.
 const BUCKETS: [f64; 12] = [
@@ -26,6 +27,8 @@ pub(crate) struct Metrics {
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
     in_flight: Family<InFlightLabels, Gauge>,
     broken: Family<KindLabels, Gauge>,
+    /// The connections of its listener.
+    pub(crate) connections: ConnectionMetrics,
     /// Requests that panicked.
     pub(crate) panics: Counter,
 }
@@ -70,6 +73,8 @@ impl Metrics {
         let in_flight = Family::default();
         let broken = Family::default();
         let panics = Counter::default();
+        let connections = ConnectionMetrics::default();
+        connections.register(&mut registry);
         registry.register(
             "apiserver_request",
             "Requests by verb, resource and code",
@@ -101,6 +106,7 @@ impl Metrics {
             durations,
             in_flight,
             broken,
+            connections,
             panics,
         }
     }
