@@ -20,6 +20,7 @@ mod limits;
 mod message_head;
 mod metrics;
 mod places;
+mod two_lengths;
 mod workers;
 
 pub use certificate_files::{CertificateFileError, CertificateFiles};
@@ -161,7 +162,7 @@ impl Server {
                     let Some(place) = places.take(address.ip(), &stop) else {
                         continue;
                     };
-                    let serve = self.connection((stream, address), place, stop.clone());
+                    let serve = self.connection(stream, address, place, stop.clone());
                     let served = connections.track_future(serve);
                     match &self.shared.workers {
                         Some(workers) => workers.spawn(served),
@@ -186,7 +187,8 @@ impl Server {
 
     fn connection(
         &self,
-        (stream, address): (TcpStream, SocketAddr),
+        stream: TcpStream,
+        address: SocketAddr,
         place: Place,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
@@ -200,7 +202,7 @@ impl Server {
                 Err(error) => return tracing::warn!(%error, "cannot serve a connection"),
             };
             let _ = stream.set_nodelay(true);
-            let beginning = begin((stream, address), acceptor, shared.diversion.clone());
+            let beginning = begin(stream, address, acceptor, shared.diversion.clone());
             let beginning = tokio::time::timeout(HANDSHAKE_TIMEOUT, beginning);
             let begun = tokio::select! {
                 () = stop.cancelled() => return,
@@ -209,7 +211,7 @@ impl Server {
             };
             match begun {
                 Ok(Ok(Begun::Accepted(stream))) => {
-                    connection::serve((*stream, address), shared, place).await;
+                    connection::serve(*stream, address, shared, place).await;
                 }
                 Ok(Ok(Begun::Diverted(stream, diverted))) => {
                     let mut place = place;
@@ -225,7 +227,8 @@ impl Server {
 }
 
 async fn begin(
-    (stream, address): (TcpStream, SocketAddr),
+    stream: TcpStream,
+    address: SocketAddr,
     acceptor: TlsAcceptor,
     diversion: Option<Arc<dyn Diversion>>,
 ) -> io::Result<Begun> {

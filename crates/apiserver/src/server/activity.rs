@@ -23,6 +23,8 @@ pub(super) struct Activity {
     /// When the first byte of an incomplete head came, in milliseconds since the beginning, plus one;
     /// zero if no head is incomplete.
     head: AtomicU64,
+    /// Whether the head that comes says twice where its body ends.
+    has_two_lengths: AtomicBool,
     /// Whether a caller was authenticated on it.
     is_known: AtomicBool,
     /// Whether its bytes are no longer HTTP of this server.
@@ -49,6 +51,7 @@ impl Activity {
             under_way: AtomicUsize::new(0),
             last: AtomicU64::new(0),
             head: AtomicU64::new(0),
+            has_two_lengths: AtomicBool::new(false),
             is_known: AtomicBool::new(false),
             is_taken_over: AtomicBool::new(false),
             head_memory: AtomicUsize::new(0),
@@ -112,6 +115,16 @@ impl Activity {
         if !self.is_busy() && self.head.load(Ordering::Acquire) == 0 {
             self.head.store(self.elapsed() + 1, Ordering::Release);
         }
+    }
+
+    /// Records whether the head that comes says twice where its body ends.
+    pub(super) fn set_two_lengths(&self, has_two: bool) {
+        self.has_two_lengths.store(has_two, Ordering::Release);
+    }
+
+    /// Whether the head that came said twice where its body ends.
+    pub(super) fn take_two_lengths(&self) -> bool {
+        self.has_two_lengths.swap(false, Ordering::AcqRel)
     }
 
     /// Sets the memory that the client takes, in bytes.

@@ -90,7 +90,12 @@ impl Admission {
             let text = format!("the head has more than {MAX_FIELDS} fields");
             return Some(respond::text(code, &text));
         }
-        if let Some(problem) = message_head::problem(request) {
+        let problem = if self.activity.take_two_lengths() {
+            Some(message_head::two_lengths())
+        } else {
+            message_head::problem(request)
+        };
+        if let Some(problem) = problem {
             return Some(respond::status(problem));
         }
         if self.is_reserve && !health::is_path(request.uri().path()) {

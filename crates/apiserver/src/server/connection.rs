@@ -67,7 +67,8 @@ impl Peer {
 
 /// Serves one connection to its end, or gracefully to the end of its requests once it is to end.
 pub(super) async fn serve(
-    (stream, address): (TlsStream<Rewound>, SocketAddr),
+    stream: TlsStream<Rewound>,
+    address: SocketAddr,
     shared: Shared,
     place: Place,
 ) {

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
 use super::places::Place;
+use super::two_lengths::TwoLengths;
 
 /// What a client sends first that speaks HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -45,9 +46,16 @@ pub(super) struct Gate<S> {
 enum Protocol {
     /// So many bytes of the preface of HTTP/2 have come.
     Unknown(usize),
-    /// So many bytes were passed.
-    Http1(usize),
+    Http1(Http1),
     Http2(Frames),
+}
+
+/// What came over HTTP/1.1.
+#[derive(Debug, Default)]
+struct Http1 {
+    /// Bytes that were passed.
+    passed: usize,
+    lengths: TwoLengths,
 }
 
 /// A sequence of HTTP/2 frames.
@@ -110,44 +118,44 @@ impl<S: AsyncRead + Unpin> Gate<S> {
         if bytes.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        let seen = seen + bytes.len();
+        let activity = self.place.activity();
+        activity.read_head();
+        let all = seen + bytes.len();
         self.protocol = if !rest.starts_with(bytes) {
-            Protocol::Http1(seen)
-        } else if seen == PREFACE.len() {
+            let mut http1 = Http1::default();
+            http1.read(PREFACE.get(..seen).unwrap_or_default(), activity);
+            http1.read(bytes, activity);
+            Protocol::Http1(http1)
+        } else if all == PREFACE.len() {
             Protocol::Http2(Frames::default())
         } else {
-            Protocol::Unknown(seen)
+            Protocol::Unknown(all)
         };
-        self.place.activity().read_head();
-        Poll::Ready(Ok(()))
-    }
-
-    fn read_http1(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-        seen: usize,
-    ) -> Poll<io::Result<()>> {
-        let count = ready!(read(&mut self.stream, cx, buffer, usize::MAX))?.len();
-        let seen = seen.saturating_add(count);
-        self.protocol = Protocol::Http1(seen);
-        let activity = self.place.activity();
-        if count > 0 {
-            activity.read_head();
-        }
-        if !activity.is_known() {
-            let charge = seen.saturating_mul(HTTP1_FACTOR).min(HTTP1_MOST);
-            self.charge(charge);
-        }
         Poll::Ready(Ok(()))
     }
 
     fn charge(&self, bytes: usize) {
         let activity = self.place.activity();
-        if bytes != activity.charge() {
+        if !activity.is_known() && bytes != activity.charge() {
             activity.set_charge(bytes);
             self.place.places().relieve();
         }
+    }
+}
+
+impl Http1 {
+    fn read(&mut self, bytes: &[u8], activity: &Activity) {
+        self.passed = self.passed.saturating_add(bytes.len());
+        if !bytes.is_empty() && !activity.is_busy() {
+            activity.read_head();
+            self.lengths.read(bytes, activity.requests());
+            activity.set_two_lengths(self.lengths.are_found());
+        }
+    }
+
+    /// The memory of what was passed.
+    fn memory(&self) -> usize {
+        self.passed.saturating_mul(HTTP1_FACTOR).min(HTTP1_MOST)
     }
 }
 
@@ -155,7 +163,8 @@ impl Frames {
     fn poll_read<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
-        (cx, buffer): (&mut Context<'_>, &mut ReadBuf<'_>),
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
         activity: &Activity,
     ) -> Poll<io::Result<()>> {
         if self.left > 0 {
@@ -272,7 +281,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
     ) -> Poll<io::Result<()>> {
         let gate = &mut *self;
         let activity = gate.place.activity();
-        if activity.evicted.is_cancelled() && !activity.is_known() {
+        if !activity.is_known() && activity.evicted.is_cancelled() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         match &mut gate.protocol {
@@ -280,19 +289,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                 let seen = *seen;
                 gate.read_first(cx, buffer, seen)
             }
-            Protocol::Http1(seen) => {
-                let seen = *seen;
-                gate.read_http1(cx, buffer, seen)
+            Protocol::Http1(http1) => {
+                let bytes = ready!(read(&mut gate.stream, cx, buffer, usize::MAX))?;
+                http1.read(bytes, activity);
+                let memory = http1.memory();
+                gate.charge(memory);
+                Poll::Ready(Ok(()))
             }
             Protocol::Http2(frames) if activity.is_known() && frames.read == 0 => {
                 Pin::new(&mut gate.stream).poll_read(cx, buffer)
             }
             Protocol::Http2(frames) => {
-                ready!(frames.poll_read(&mut gate.stream, (cx, buffer), activity))?;
+                ready!(frames.poll_read(&mut gate.stream, cx, buffer, activity))?;
                 let memory = frames.memory(activity);
-                if !activity.is_known() {
-                    gate.charge(memory);
-                }
+                gate.charge(memory);
                 Poll::Ready(Ok(()))
             }
         }

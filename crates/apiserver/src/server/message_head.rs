@@ -34,6 +34,11 @@ pub(super) fn problem<B>(request: &Request<B>) -> Option<Status> {
     })
 }
 
+/// The refusal of a request that says twice where its body ends (RFC 9112, section 6.1).
+pub(super) fn two_lengths() -> Status {
+    Status::bad_request("the request must not have both Content-Length and Transfer-Encoding")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
