@@ -20,6 +20,12 @@ use super::two_lengths::TwoLengths;
 /// What a client sends first that speaks HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// Memory of an HTTP/1.1 connection, in bytes, whatever its client sends: the first buffer of hyper, and its state.
+const HTTP1_LEAST: usize = 16 * 1024;
+
+/// Memory of an HTTP/2 connection, in bytes, whatever its client sends: buffers of h2, and two HPACK tables.
+const HTTP2_LEAST: usize = 48 * 1024;
+
 /// Memory that a byte of an HTTP/1.1 connection may take: it comes back in answers that are not read.
 const HTTP1_FACTOR: usize = 8;
 
@@ -131,6 +137,10 @@ impl<S: AsyncRead + Unpin> Gate<S> {
         } else {
             Protocol::Unknown(all)
         };
+        match &self.protocol {
+            Protocol::Http2(_) => self.charge(HTTP2_LEAST),
+            _ => self.charge(HTTP1_LEAST),
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -155,7 +165,8 @@ impl Http1 {
 
     /// The memory of what was passed.
     fn memory(&self) -> usize {
-        self.passed.saturating_mul(HTTP1_FACTOR).min(HTTP1_MOST)
+        let bytes = self.passed.saturating_mul(HTTP1_FACTOR);
+        HTTP1_LEAST + bytes.min(HTTP1_MOST)
     }
 }
 
@@ -267,6 +278,11 @@ impl Frames {
         self.before.saturating_add(block)
     }
 
+    /// The memory of the connection.
+    fn memory_with_buffers(&self, activity: &Activity) -> usize {
+        HTTP2_LEAST.saturating_add(self.memory(activity))
+    }
+
     fn kind(&self) -> u8 {
         let [_, _, _, kind, ..] = self.head;
         kind
@@ -301,7 +317,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
             }
             Protocol::Http2(frames) => {
                 ready!(frames.poll_read(&mut gate.stream, cx, buffer, activity))?;
-                let memory = frames.memory(activity);
+                let memory = frames.memory_with_buffers(activity);
                 gate.charge(memory);
                 Poll::Ready(Ok(()))
             }
