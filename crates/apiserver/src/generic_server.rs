@@ -18,7 +18,7 @@ use crate::flow_control::FlowControl;
 use crate::health::Health;
 use crate::lease::Leases;
 use crate::metrics::Metrics;
-use crate::server::HttpService;
+use crate::server::{ConnectionMetrics, HttpService};
 use crate::version::VersionInfo;
 
 /// What filters and handlers work with; made once, shared by all requests.
@@ -83,6 +83,11 @@ impl GenericServer {
     /// Cancelled when the server stops: ends the watches.
     pub fn shutdown(&self) -> &CancellationToken {
         &self.parts.shutdown
+    }
+
+    /// The counters of connections that its metrics show, for its listener.
+    pub fn connection_metrics(&self) -> ConnectionMetrics {
+        self.parts.metrics.connections.clone()
     }
 
     /// Its health, to be told about starting up and shutting down.

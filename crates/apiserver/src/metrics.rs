@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use crate::description::Description;
 use crate::request_info::ResourceInfo;
+use crate::server::ConnectionMetrics;
 
 /// Upper bounds of request durations, in seconds; kube-apiserver's.
 const BUCKETS: [f64; 12] = [
@@ -27,6 +28,8 @@ pub(crate) struct Metrics {
     in_flight: Family<InFlightLabels, Gauge>,
     broken: Family<KindLabels, Gauge>,
     refused: Family<RefusalLabels, Counter>,
+    /// The connections of its listener.
+    pub(crate) connections: ConnectionMetrics,
     /// Requests that panicked.
     pub(crate) panics: Counter,
 }
@@ -78,6 +81,8 @@ impl Metrics {
         let broken = Family::default();
         let refused = Family::default();
         let panics = Counter::default();
+        let connections = ConnectionMetrics::default();
+        connections.register(&mut registry);
         registry.register(
             "apiserver_request",
             "Requests by verb, resource and code",
@@ -115,6 +120,7 @@ impl Metrics {
             in_flight,
             broken,
             refused,
+            connections,
             panics,
         }
     }

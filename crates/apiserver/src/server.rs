@@ -3,18 +3,32 @@
 //! Relies on hyper for the protocols and rustls for TLS. A client certificate is asked for, never
 //! required, and not judged here: the handshake proves only that the client holds its key; whose
 //! certificate counts is decided for each request (A168).
+//!
+//! What a client can make the listener hold is bounded, in this order: its place (`places`), its time
+//! (`activity`, `ending`), the bytes of its handshake (`diversion`), its heads before it is authenticated
+//! (`gate`), and the large heads of its requests (`admission`).
 
+mod activity;
+mod admission;
 mod certificate_files;
 mod certificates;
 mod connection;
 mod diversion;
+mod ending;
+mod gate;
+mod limits;
 mod message_head;
+mod metrics;
+mod places;
+mod two_lengths;
 mod workers;
 
 pub use certificate_files::{CertificateFileError, CertificateFiles};
 pub use certificates::{CertificateError, ReloadableCertificate};
 pub use connection::Peer;
 pub use diversion::{Diversion, Diverted, Rewound};
+pub use limits::Limits;
+pub use metrics::ConnectionMetrics;
 pub use workers::Workers;
 
 use std::convert::Infallible;
@@ -27,25 +41,25 @@ use arc_swap::ArcSwap;
 use axum::body::Body;
 use http::{Request, Response};
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
-use workers::Requests;
+use places::{Place, Places};
 
 /// The whole server as one service: a request in, a response out, no error.
 pub type HttpService = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
-/// How long a client may take for its handshake, and for the head of a request (S92).
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Says whether the certificates of a client are those of a front proxy, which carries the requests of many
+/// users.
+pub type TrustedProxies = Arc<dyn Fn(&[CertificateDer<'static>]) -> bool + Send + Sync>;
 
-/// Connections open at once, by default; beyond that new ones wait in the kernel's queue. Half of
-/// the usual limit of file descriptors.
-const MAX_CONNECTIONS: usize = 10_000;
+/// Time of a client for its handshake (S92).
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long `accept` rests after an error such as running out of file descriptors, so that it does
 /// not spin (R28).
@@ -55,10 +69,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Server {
     listener: TcpListener,
     tls: Arc<ArcSwap<ServerConfig>>,
+    shared: Shared,
+    limits: Limits,
+    metrics: ConnectionMetrics,
+}
+
+/// What all connections share.
+#[derive(Clone)]
+struct Shared {
     service: HttpService,
     diversion: Option<Arc<dyn Diversion>>,
     workers: Option<Arc<Workers>>,
-    max_connections: usize,
+    trusted_proxies: Option<TrustedProxies>,
 }
 
 /// A connection that has begun.
@@ -73,10 +95,14 @@ impl Server {
         Self {
             listener,
             tls: Arc::new(ArcSwap::new(tls)),
-            service,
-            diversion: None,
-            workers: None,
-            max_connections: MAX_CONNECTIONS,
+            shared: Shared {
+                service,
+                diversion: None,
+                workers: None,
+                trusted_proxies: None,
+            },
+            limits: Limits::default(),
+            metrics: ConnectionMetrics::default(),
         }
     }
 
@@ -86,24 +112,38 @@ impl Server {
         Arc::clone(&self.tls)
     }
 
-    /// With another limit of connections open at once; 10 000 by default.
+    /// Sets other limits than the default ones.
     #[must_use]
-    pub fn max_connections(mut self, limit: usize) -> Self {
-        self.max_connections = limit;
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Counts connections there.
+    #[must_use]
+    pub fn counting(mut self, metrics: ConnectionMetrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Treats clients with such certificates as front proxies: authenticated, and with many requests at once.
+    #[must_use]
+    pub fn trusting(mut self, proxies: TrustedProxies) -> Self {
+        self.shared.trusted_proxies = Some(proxies);
         self
     }
 
     /// Lets connections be taken away before TLS is accepted, by the name that their clients ask for.
     #[must_use]
     pub fn diverting(mut self, diversion: Arc<dyn Diversion>) -> Self {
-        self.diversion = Some(diversion);
+        self.shared.diversion = Some(diversion);
         self
     }
 
     /// Serves connections on threads of their own, instead of on the runtime that accepts them.
     #[must_use]
     pub fn on(mut self, workers: Arc<Workers>) -> Self {
-        self.workers = Some(workers);
+        self.shared.workers = Some(workers);
         self
     }
 
@@ -111,24 +151,20 @@ impl Server {
     /// most `drain`, and returns.
     pub async fn run(self, stop: CancellationToken, drain: Duration) {
         let connections = TaskTracker::new();
-        let places = Arc::new(Semaphore::new(self.max_connections));
+        let places = Places::new(self.limits.clone(), self.metrics.clone());
         loop {
-            let place = tokio::select! {
-                () = stop.cancelled() => break,
-                place = Arc::clone(&places).acquire_owned() => place,
-            };
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, address)) => {
-                    let serve = self.connection(stream, address, stop.clone());
-                    let served = connections.track_future(async move {
-                        serve.await;
-                        drop(place);
-                    });
-                    match &self.workers {
+                    let Some(place) = places.take(address.ip(), &stop) else {
+                        continue;
+                    };
+                    let serve = self.connection(stream, address, place, stop.clone());
+                    let served = connections.track_future(serve);
+                    match &self.shared.workers {
                         Some(workers) => workers.spawn(served),
                         None => drop(tokio::spawn(served)),
                     }
@@ -153,12 +189,11 @@ impl Server {
         &self,
         stream: TcpStream,
         address: SocketAddr,
+        place: Place,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let acceptor = TlsAcceptor::from(self.tls.load_full());
-        let service = self.service.clone();
-        let diversion = self.diversion.clone();
-        let requests = Requests::new(self.workers.clone());
+        let shared = self.shared.clone();
         // The runtime that works on it must be the one that waits for its bytes.
         let stream = stream.into_std();
         async move {
@@ -167,17 +202,23 @@ impl Server {
                 Err(error) => return tracing::warn!(%error, "cannot serve a connection"),
             };
             let _ = stream.set_nodelay(true);
-            let beginning = begin((stream, address), acceptor, diversion);
+            let beginning = begin(stream, address, acceptor, shared.diversion.clone());
             let beginning = tokio::time::timeout(HANDSHAKE_TIMEOUT, beginning);
             let begun = tokio::select! {
                 () = stop.cancelled() => return,
+                () = place.activity().evicted.cancelled() => return,
                 begun = beginning => begun,
             };
             match begun {
                 Ok(Ok(Begun::Accepted(stream))) => {
-                    connection::serve((*stream, address), service, requests, stop).await;
+                    connection::serve(*stream, address, shared, place).await;
                 }
-                Ok(Ok(Begun::Diverted(stream, diverted))) => diverted(stream, stop).await,
+                Ok(Ok(Begun::Diverted(stream, diverted))) => {
+                    let mut place = place;
+                    if place.lead_on() {
+                        diverted(stream, stop).await;
+                    }
+                }
                 Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),
                 Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
             }
@@ -186,11 +227,12 @@ impl Server {
 }
 
 async fn begin(
-    (stream, address): (TcpStream, SocketAddr),
+    stream: TcpStream,
+    address: SocketAddr,
     acceptor: TlsAcceptor,
     diversion: Option<Arc<dyn Diversion>>,
 ) -> io::Result<Begun> {
-    let stream = match diversion {
+    let mut stream = match diversion {
         None => Rewound::untouched(stream),
         Some(diversion) => {
             let (stream, name) = diversion::read_hello(stream).await?;
@@ -202,6 +244,8 @@ async fn begin(
             stream
         }
     };
-    let accepted = acceptor.accept(stream).await?;
+    stream.set_handshake(true);
+    let mut accepted = acceptor.accept(stream).await?;
+    accepted.get_mut().0.set_handshake(false);
     Ok(Begun::Accepted(Box::new(accepted)))
 }

@@ -106,6 +106,13 @@ impl FrontProxy {
         Ok(())
     }
 
+    /// Whether a client with these certificates is a front proxy.
+    pub fn is_front_proxy(&self, certificates: &[CertificateDer<'static>]) -> bool {
+        let trusted = self.trusted.load();
+        let now = unix_time(&*self.clock);
+        !certificates.is_empty() && trusted.verify(certificates, now).is_ok()
+    }
+
     /// The names of the authorities that sign front proxies, for TLS to ask for.
     pub fn issuers(&self) -> Vec<DistinguishedName> {
         self.trusted.load().verifier.issuers()

@@ -9,7 +9,7 @@ use auth::bearer::AuthorizationHeader;
 use axum::body::Body;
 use http::header::{AUTHORIZATION, HOST, WARNING};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use machinery::status::{Reason, Status};
 
 use crate::bearer;
@@ -106,6 +106,11 @@ impl Gateway {
     ) -> Response<Body> {
         if !self.may_be_ours(request.headers()) {
             let peer = request.extensions().get::<Peer>();
+            if let Some(peer) = peer
+                && request.version() == Version::HTTP_2
+            {
+                peer.end_connection();
+            }
             let peer = peer.map(|peer| tracing::field::display(peer.address));
             let (cluster, path) = (place.cluster.as_deref(), path.path());
             tracing::info!(target: "audit", cluster, path, peer, code = 401, "request");

@@ -6,11 +6,11 @@ use apiserver::request_info::RequestInfo;
 use apiserver::server::Peer;
 use auth::Identity;
 use auth::identity::is_spelling_of;
-use auth::user::RESERVED_PREFIX;
+use auth::user::{ANONYMOUS, RESERVED_PREFIX};
 use axum::body::Body;
 use http::header::{CONNECTION, HeaderValue, VIA};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -64,7 +64,9 @@ impl Gateway {
             path.query().unwrap_or_default(),
         )
         .unwrap_or_default();
-        let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
+        let connection = request.extensions().get::<Peer>().cloned();
+        let peer = connection.as_ref().map(|peer| peer.address);
+        let is_http2 = request.version() == Version::HTTP_2;
         let upgrade = Protocol::wanted(&request)
             .and_then(|_| request.extensions().get::<OnUpgrade>().cloned());
         let mut user = None;
@@ -77,6 +79,17 @@ impl Gateway {
         {
             tokio::spawn(tunnel::decline(upgrade));
             response = closing(response);
+        }
+        // As the rest of the server does (A174): clients who are not known keep no HTTP/2 connection.
+        let is_unknown = match user.as_deref() {
+            None => response.status() == StatusCode::UNAUTHORIZED,
+            Some(user) => user == ANONYMOUS,
+        };
+        if let Some(connection) = connection
+            && is_http2
+            && is_unknown
+        {
+            connection.end_connection();
         }
         let (user, peer) = (user.unwrap_or_default(), peer.map(tracing::field::display));
         let (verb, path, code) = (&info.verb, &info.path, response.status().as_u16());
@@ -102,6 +115,11 @@ impl Gateway {
         let is_long = protocol.is_some() || is_long_running(info);
         let caller = self.caller(id, (&mut request, protocol), is_long).await?;
         *who = Some(caller.user.name.clone());
+        if caller.user.name != ANONYMOUS
+            && let Some(peer) = request.extensions().get::<Peer>()
+        {
+            peer.authenticated();
+        }
         if protocol.is_some_and(|protocol| protocol.is_cross_site(&request)) {
             let text = "the page that asks is of another origin";
             return Err(refused(text));

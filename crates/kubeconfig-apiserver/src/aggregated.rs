@@ -39,6 +39,7 @@ use crate::confirmation::Confirmation;
 use crate::domain::{Domain, DomainParts};
 use crate::external_url;
 use crate::login::Login;
+use crate::process;
 use crate::tasks::Tasks;
 use crate::version::version;
 
@@ -92,10 +93,20 @@ async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
     });
     let workers = Workers::start().context("connections cannot be served")?;
     let for_gateway = gateway.layer(for_users.service());
+    let limits = process::listener_limits(listen.max_connections as usize, 2);
+    let proxies = Arc::clone(&callers);
     let mut listeners = (
         listener(aggregation, &certificates.aggregation, for_host.service())?
+            .limits(limits.clone())
+            .counting(for_host.connection_metrics())
+            .trusting(Arc::new(move |certificates| {
+                proxies.is_front_proxy(certificates)
+            }))
             .on(Arc::clone(&workers)),
-        listener(front, &certificates.gateway, for_gateway)?.on(workers),
+        listener(front, &certificates.gateway, for_gateway)?
+            .limits(limits)
+            .counting(for_users.connection_metrics())
+            .on(workers),
     );
     if let Some(diversion) = gateway.diversion() {
         listeners.1 = listeners.1.diverting(diversion);

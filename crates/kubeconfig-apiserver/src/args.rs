@@ -10,7 +10,7 @@ mod zone;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum, value_parser};
 
 pub(crate) use aggregated::{AggregatedArgs, EtcdArgs, ListenArgs, StoreKind};
 pub(crate) use check::{CheckArgs, CheckOutput};
@@ -143,6 +143,11 @@ pub(crate) struct StandaloneArgs {
     /// URL at which users reach this server, where that is not its own address. Kubeconfigs name it.
     #[arg(long, value_name = "URL")]
     pub(crate) external_url: Option<String>,
+
+    /// Connections open at once. One client address has at most a half of them; when all are in use, the ones
+    /// without a request make room. Fewer if the limit of open files (ulimit -n) is lower than twice as many.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = value_parser!(u32).range(1..))]
+    pub(crate) max_connections: u32,
 
     #[command(flatten)]
     pub(crate) id_tokens: IdTokenArgs,

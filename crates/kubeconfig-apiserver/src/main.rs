@@ -15,6 +15,7 @@ mod keys;
 mod logging;
 mod login;
 mod pki;
+mod process;
 mod seal_key;
 mod standalone;
 mod table;
@@ -37,7 +38,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let args = Args::parse();
     logging::start(&args.log);
-    match run(args.command) {
+    let ran = process::keep_memory_private()
+        .context("the memory of the process cannot be kept from others")
+        .and_then(|()| run(args.command));
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             logging::fatal(&error);

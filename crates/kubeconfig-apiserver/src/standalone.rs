@@ -25,6 +25,7 @@ use crate::demo;
 use crate::external_url;
 use crate::login::Login;
 use crate::pki::Authority;
+use crate::process;
 use crate::tasks::Tasks;
 use crate::user_file::UserFile;
 use crate::version::version;
@@ -120,7 +121,11 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
 
     let service = gateway.layer(server.service());
     let workers = Workers::start().context("connections cannot be served")?;
-    let mut listener = Server::new(address.into_listener(), Arc::new(tls), service).on(workers);
+    let limits = process::listener_limits(args.max_connections as usize, 1);
+    let mut listener = Server::new(address.into_listener(), Arc::new(tls), service)
+        .limits(limits)
+        .counting(server.connection_metrics())
+        .on(workers);
     if let Some(diversion) = gateway.diversion() {
         listener = listener.diverting(diversion);
     }

@@ -12,6 +12,8 @@ mod check;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod containment;
 #[cfg(test)]
 mod downloads;

@@ -36,8 +36,9 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
         request.extensions(),
     )
     .await;
-    if !matches!(found, Ok(Some(_))) {
-        end_http2(&request);
+    match (&found, request.extensions().get::<Peer>()) {
+        (Ok(Some(_)), Some(peer)) => peer.authenticated(),
+        _ => end_http2(&request),
     }
     let user = match found {
         Ok(Some(user)) => user,

@@ -7,7 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::future::BoxFuture;
@@ -18,6 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest ClientHello, in bytes, that is looked into; browsers with post-quantum keys send 2 KiB.
 const MAX_HELLO: usize = 16 * 1024;
+
+/// Most bytes of a client until its handshake is over: a chain of certificates takes a few KiB, and TLS would
+/// keep 64 KiB.
+const MAX_HANDSHAKE: usize = 32 * 1024;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 2048;
@@ -37,14 +41,41 @@ pub type Diverted = Box<dyn FnOnce(Rewound, CancellationToken) -> BoxFuture<'sta
 pub struct Rewound {
     read: Bytes,
     stream: TcpStream,
+    /// Bytes that may still come, during a handshake.
+    allowed: Option<usize>,
 }
 
 impl Rewound {
     pub(super) fn untouched(stream: TcpStream) -> Self {
+        Self::after(Bytes::new(), stream)
+    }
+
+    fn after(read: Bytes, stream: TcpStream) -> Self {
         Self {
-            read: Bytes::new(),
+            read,
             stream,
+            allowed: None,
         }
+    }
+
+    /// Sets whether a handshake is under way, during which only so many bytes may come.
+    pub(super) fn set_handshake(&mut self, is_under_way: bool) {
+        self.allowed = is_under_way.then_some(MAX_HANDSHAKE);
+    }
+
+    fn poll_stream(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if let Some(allowed) = &mut self.allowed {
+            let count = buffer.filled().len() - before;
+            let left = allowed.checked_sub(count);
+            *allowed = left.ok_or_else(|| io::Error::other("the handshake is too long"))?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// The connection itself, for its options.
@@ -74,7 +105,7 @@ pub(super) async fn read_hello(mut stream: TcpStream) -> io::Result<(Rewound, Op
         let mut fresh = read.get(seen..).unwrap_or_default();
         if let Progress::Done(name) = advance(&mut acceptor, &mut fresh)? {
             let read = read.freeze();
-            return Ok((Rewound { read, stream }, name));
+            return Ok((Rewound::after(read, stream), name));
         }
     }
 }
@@ -108,7 +139,7 @@ impl AsyncRead for Rewound {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.read.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+            return self.poll_stream(cx, buffer);
         }
         let count = self.read.len().min(buffer.remaining());
         buffer.put_slice(self.read.get(..count).unwrap_or_default());

@@ -3,23 +3,12 @@
 //! hyper refuses most of them. The rest would be forwarded by the gateway in another form than it came:
 //! a message with no `Host` or two, and one with a transfer coding that is not `chunked` alone.
 
-use axum::body::Body;
-use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::header::{HOST, TRANSFER_ENCODING};
+use http::{Request, StatusCode, Version};
 use machinery::status::{Reason, Status};
 
-use crate::respond;
-
 /// The refusal of a request whose head is not clear; the connection ends with it.
-pub(super) fn refusal<B>(request: &Request<B>) -> Option<Response<Body>> {
-    let status = problem(request)?;
-    let mut response = respond::status(status);
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(CONNECTION, close);
-    Some(response)
-}
-
-fn problem<B>(request: &Request<B>) -> Option<Status> {
+pub(super) fn problem<B>(request: &Request<B>) -> Option<Status> {
     let headers = request.headers();
     let hosts = headers.get_all(HOST).iter().count();
     let is_named = match request.version() {
@@ -45,6 +34,11 @@ fn problem<B>(request: &Request<B>) -> Option<Status> {
     })
 }
 
+/// The refusal of a request that says twice where its body ends (RFC 9112, section 6.1).
+pub(super) fn two_lengths() -> Status {
+    Status::bad_request("the request must not have both Content-Length and Transfer-Encoding")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,8 +51,8 @@ mod tests {
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
-            let refusal = refusal(&request.body(()).unwrap());
-            let code = refusal.map(|refusal| refusal.status().as_u16());
+            let refusal = problem(&request.body(()).unwrap());
+            let code = refusal.map(|refusal| refusal.code);
             assert_eq!(code, expected, "{headers:?}");
         }
         let (http10, http11, http2) = (Version::HTTP_10, Version::HTTP_11, Version::HTTP_2);

@@ -4,7 +4,10 @@
 mod client;
 mod diversion;
 mod front_proxy;
+mod heads;
 mod identity;
+mod places;
+mod silence;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -270,25 +273,6 @@ async fn a_client_that_does_not_shake_hands_is_cut_off() {
     let mut silent = TcpStream::connect(listener.address).await.unwrap();
     let mut read = Vec::new();
     assert_eq!(silent.read_to_end(&mut read).await.unwrap(), 0);
-}
-
-#[tokio::test]
-async fn connections_beyond_the_limit_wait() {
-    let identity = Identity::new("localhost");
-    let listener = Listener::with(&identity, peers(), |server| server.max_connections(1)).await;
-    let mut first = Client::connect(listener.address, &identity, None, Version::Http1)
-        .await
-        .unwrap();
-    assert_eq!(first.text("/").await, "HTTP/1.1 127.0.0.1 0 localhost");
-    let second = Client::connect(listener.address, &identity, None, Version::Http1);
-    tokio::pin!(second);
-    assert!(
-        tokio::time::timeout(Duration::from_millis(50), &mut second)
-            .await
-            .is_err()
-    );
-    drop(first);
-    assert!(second.await.is_some());
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
 use machinery::time::Clock;
 use rustls::DistinguishedName;
+use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
@@ -101,6 +102,11 @@ impl AuthenticationConfiguration {
     /// Recognises users that a front proxy names.
     pub fn front_proxy(&self) -> Arc<dyn Authenticator> {
         Arc::clone(&self.front_proxy) as Arc<dyn Authenticator>
+    }
+
+    /// Whether a client with these certificates is a front proxy.
+    pub fn is_front_proxy(&self, certificates: &[CertificateDer<'static>]) -> bool {
+        self.front_proxy.is_front_proxy(certificates)
     }
 
     /// Recognises users by their certificates.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 
 use super::{IdTokenArgs, ZoneArgs};
 
@@ -152,6 +152,11 @@ pub(crate) struct ListenArgs {
     /// CA of --gateway-tls-cert-file, PEM, for kubeconfigs; not needed where the machines of users trust it anyway.
     #[arg(long, value_name = "FILE", requires = "gateway_tls_cert_file")]
     pub(crate) gateway_ca_file: Option<PathBuf>,
+
+    /// Connections open at once at each port. One client address has at most a half of them; when all are in use, the ones
+    /// without a request make room. Fewer if the limit of open files (ulimit -n) is lower than twice as many.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = value_parser!(u32).range(1..))]
+    pub(crate) max_connections: u32,
 
     /// Time to go on serving after a signal to stop, until nobody is sent here any more.
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]

@@ -65,8 +65,18 @@ impl Client {
         own: Option<&Identity>,
         version: Version,
     ) -> Option<TlsStream<TcpStream>> {
-        let connector = TlsConnector::from(Arc::new(config(server, own, version)));
         let stream = TcpStream::connect(address).await.unwrap();
+        Self::over(stream, server, own, version).await
+    }
+
+    /// The bare connection over a socket that is connected.
+    pub(super) async fn over(
+        stream: TcpStream,
+        server: &Identity,
+        own: Option<&Identity>,
+        version: Version,
+    ) -> Option<TlsStream<TcpStream>> {
+        let connector = TlsConnector::from(Arc::new(config(server, own, version)));
         connector
             .connect(ServerName::try_from("localhost").unwrap(), stream)
             .await
@@ -103,6 +113,20 @@ impl Client {
         let code = response.status().as_u16();
         response.into_body().collect().await.unwrap();
         code
+    }
+
+    /// Waits until the server has closed the connection.
+    pub(super) async fn closed(&mut self) {
+        let closed = async {
+            while match self {
+                Self::Http1(client) => !client.is_closed(),
+                Self::Http2(client) => !client.is_closed(),
+            } {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        let limit = std::time::Duration::from_secs(30);
+        tokio::time::timeout(limit, closed).await.unwrap();
     }
 
     /// Whether the connection takes another request, after the answer to the last.

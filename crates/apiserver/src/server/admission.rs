@@ -1,0 +1,169 @@
+//! The first look at the head of a request, before the handler chain.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{CONNECTION, RETRY_AFTER};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body::{Frame, SizeHint};
+
+use super::activity::{Activity, UnderWay};
+use super::message_head;
+use super::metrics::EndReason;
+use super::places::{HeldHead, Place, Places};
+use crate::health;
+use crate::respond;
+
+/// Most fields of a head. A front proxy sends one for each group of the user, and as many as there are fit into
+/// the bytes of a head.
+pub(super) const MAX_FIELDS: usize = 1000;
+
+/// Memory of a head apart from its bytes, and of each of its fields, in bytes: entries of a `HeaderMap` take
+/// 100, in vectors that are up to twice as long.
+const HEAD_MEMORY: usize = 2048;
+const FIELD_MEMORY: usize = 256;
+
+/// Admits the requests of one connection.
+#[derive(Clone)]
+pub(super) struct Admission {
+    places: Arc<Places>,
+    activity: Arc<Activity>,
+    is_reserve: bool,
+    is_proxy: bool,
+}
+
+/// The decision about a request.
+pub(super) enum Admitted {
+    /// It goes on.
+    Passed(Hold),
+    /// This is its answer.
+    Refused(Response<Sent>),
+}
+
+/// A request under way, and its head.
+#[derive(Debug)]
+pub(super) struct Hold {
+    under_way: UnderWay,
+    /// Those of front proxies are not counted: they carry the groups of all users.
+    _head: Option<HeldHead>,
+    is_http2: bool,
+    /// Whether the connection ends with it.
+    is_last: bool,
+}
+
+impl Admission {
+    pub(super) fn new(place: &Place, is_proxy: bool) -> Self {
+        Self {
+            places: Arc::clone(place.places()),
+            activity: Arc::clone(place.activity()),
+            is_reserve: place.is_reserve(),
+            is_proxy,
+        }
+    }
+
+    /// Counts a request as under way, and refuses it if it must not go on.
+    pub(super) fn admit<B>(&self, request: &Request<B>) -> Admitted {
+        let memory = memory_of(request);
+        let under_way = self.activity.begin_request(memory);
+        let held = self.places.hold_head(memory);
+        let is_full = held.is_none() && !self.is_proxy;
+        let refusal = self.refusal(request, is_full);
+        let is_http2 = request.version() == Version::HTTP_2;
+        let hold = Hold {
+            under_way,
+            _head: held.filter(|_| !self.is_proxy),
+            is_http2,
+            is_last: self.is_reserve || (refusal.is_some() && !is_http2),
+        };
+        match refusal {
+            None => Admitted::Passed(hold),
+            Some(refusal) => Admitted::Refused(hold.until_sent(refusal)),
+        }
+    }
+
+    fn refusal<B>(&self, request: &Request<B>, is_full: bool) -> Option<Response<Body>> {
+        if request.headers().len() > MAX_FIELDS {
+            let code = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            let text = format!("the head has more than {MAX_FIELDS} fields");
+            return Some(respond::text(code, &text));
+        }
+        let problem = if self.activity.take_two_lengths() {
+            Some(message_head::two_lengths())
+        } else {
+            message_head::problem(request)
+        };
+        if let Some(problem) = problem {
+            return Some(respond::status(problem));
+        }
+        if self.is_reserve && !health::is_path(request.uri().path()) {
+            self.places.metrics().ended(EndReason::Reserve);
+            return Some(too_many("Too many connections, please try again later."));
+        }
+        is_full.then(|| too_many("Too many long heads, please try again later."))
+    }
+}
+
+impl Hold {
+    /// The answer, which holds the request until it was sent.
+    pub(super) fn until_sent(self, mut response: Response<Body>) -> Response<Sent> {
+        let activity = self.under_way.activity();
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            activity.take_over();
+        }
+        if self.is_last && !self.is_http2 {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        } else if self.is_last {
+            activity.ending.cancel();
+        }
+        response.map(|body| Sent { body, _hold: self })
+    }
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(super) struct Sent {
+    body: Body,
+    _hold: Hold,
+}
+
+impl http_body::Body for Sent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn too_many(text: &str) -> Response<Body> {
+    let mut response = respond::text(StatusCode::TOO_MANY_REQUESTS, text);
+    let second = HeaderValue::from_static("1");
+    response.headers_mut().insert(RETRY_AFTER, second);
+    response
+}
+
+fn memory_of<B>(request: &Request<B>) -> usize {
+    let headers = request.headers();
+    let fields = headers.iter();
+    let bytes: usize = fields
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    let target = request.uri().path_and_query();
+    let target = target.map_or(0, |target| target.as_str().len());
+    HEAD_MEMORY + headers.len() * FIELD_MEMORY + bytes + target
+}
