@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use api::management::{cluster, setting};
-use apiserver::GenericServer;
 use apiserver::server::{Server, Workers};
+use apiserver::{Builder, GenericServer};
 use auth::client_certificate::{ClientCertificate, ClientCertificateVerifier, bundle_from_pem};
 use machinery::time::{Clock, SystemClock};
 use storage::sealed::{Keyring, Sealed};
@@ -23,6 +23,7 @@ use crate::args::StandaloneArgs;
 use crate::data_dir::{DataDir, STORE};
 use crate::demo;
 use crate::external_url;
+use crate::logging::Log;
 use crate::login::Login;
 use crate::pki::Authority;
 use crate::tasks::Tasks;
@@ -46,7 +47,7 @@ const DEFAULT_ISSUER: &str = "https://kubeconfig-apiserver";
 ///
 /// # Errors
 /// One line that says what is wrong with a flag, a file, a port or the data folder.
-pub(crate) async fn run(args: StandaloneArgs) -> Result<()> {
+pub(crate) async fn run(args: StandaloneArgs, log: &Log) -> Result<()> {
     if let Some(url) = &args.external_url {
         external_url::check(url)?;
     }
@@ -54,13 +55,13 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<()> {
     args.zone
         .zone(args.external_url.as_deref().unwrap_or_default())?;
     let login = Login::new(&args.id_tokens)?;
-    serve(args, login).await
+    serve(args, login, log).await
 }
 
-async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
+async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let data = DataDir::open(&args.data_dir)?;
-    let tasks = Tasks::new();
+    let tasks = Tasks::new(Some(log.clone()));
     let store = open_store(&data, &tasks)?;
     let address = Address::bind(&args).await?;
     let authority = Arc::new(Authority::load_or_create(&data, Arc::clone(&clock))?);
@@ -94,6 +95,7 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
     }
 
     let server = generic_server((&kinds, &login), &authority, &clock)?;
+    let server = log.serve(server.health_check(tasks.health_check())).build();
     let names = address.names(args.external_url.as_deref(), zone.as_ref());
     let certificate = Address::certificate(&authority, &names)?;
     let mut tls = certificate
@@ -127,7 +129,7 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
     let stop = server.shutdown().clone();
     tasks.stop_on_signal(vec![server], Duration::ZERO);
     listener.run(stop, DRAIN).await;
-    tasks.finish().await;
+    tasks.finish().await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -147,7 +149,8 @@ fn open_store(data: &DataDir, tasks: &Tasks) -> Result<Arc<Sealed>> {
     let sqlite =
         Sqlite::open(&store, SqliteOptions::default()).context("the data folder cannot be used")?;
     let sqlite = Arc::new(sqlite);
-    tasks.spawn("store check", check_store(Arc::clone(&sqlite)));
+    tasks.spawn("storage writer", sqlite.ended());
+    tasks.spawn_once("store check", check_store(Arc::clone(&sqlite)));
     let sealed = kinds::SEALED.map(str::to_owned).to_vec();
     Ok(Arc::new(Sealed::new(sqlite, keyring, sealed)))
 }
@@ -168,7 +171,7 @@ fn generic_server(
     (kinds, login): (&Kinds, &Login),
     authority: &Authority,
     clock: &Arc<dyn Clock>,
-) -> Result<GenericServer> {
+) -> Result<Builder> {
     let bundle = bundle_from_pem(authority.certificate_pem().as_bytes())?;
     let verifier = Arc::new(ClientCertificateVerifier::new(&bundle)?);
     let certificates = ClientCertificate::new(verifier, Arc::clone(clock));
@@ -179,5 +182,5 @@ fn generic_server(
         .authenticator(Arc::new(tokens))
         .version(version());
     let builder = login.serve(builder, kinds.domain.own_url(), clock);
-    Ok(kinds.serve(builder).build())
+    Ok(kinds.serve(builder))
 }

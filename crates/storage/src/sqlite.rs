@@ -30,6 +30,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     feed::Feed,
@@ -98,6 +99,7 @@ pub struct Sqlite {
     readers: Arc<Readers>,
     index: Arc<Index>,
     publication: Publication,
+    ended: CancellationToken,
 }
 
 impl Sqlite {
@@ -124,10 +126,14 @@ impl Sqlite {
         // As many may queue as fit in two transactions: one being committed, one waiting.
         let (requests, queue) = mpsc::channel(2 * options.max_batch);
         let published = (index.clone(), publication.clone());
-        let writer = Writer::new(file, connection, published, options)?;
+        let ended = CancellationToken::new();
+        let writer = Writer::new(file, connection, published, (options, ended.clone()))?;
+        let guard = ended.clone().drop_guard();
         let thread = std::thread::Builder::new()
             .name("storage-writer".into())
             .spawn(move || {
+                // Dropped last, also where the writer panics.
+                let _guard = guard;
                 writer.run(queue);
                 drop(lock);
             });
@@ -138,7 +144,13 @@ impl Sqlite {
             readers,
             index,
             publication,
+            ended,
         })
+    }
+
+    /// Returns when the store can no longer work because one of its threads ended, which only a bug does. Open it again, in a new process at best.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.ended.clone().cancelled_owned()
     }
 
     /// Writes a consistent copy of the store to the new file `to`, for its owner only, while it is

@@ -24,6 +24,8 @@ mod emergency;
 #[cfg(test)]
 mod evil;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod isolation;

@@ -16,6 +16,7 @@ use std::{
 };
 
 use rusqlite::Connection;
+use tokio_util::sync::CancellationToken;
 
 use super::{OpenError, schema};
 
@@ -38,8 +39,12 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Starts the thread. `threshold` is in bytes.
-    pub(super) fn start(file: &Path, threshold: usize) -> Result<Self, OpenError> {
+    /// Starts the thread, whose end cancels `ended`. `threshold` is in bytes.
+    pub(super) fn start(
+        file: &Path,
+        threshold: usize,
+        ended: CancellationToken,
+    ) -> Result<Self, OpenError> {
         let connection = schema::open_writer(file)?;
         let finish = Arc::new(AtomicBool::new(false));
         let (wake, woken) = sync_channel(1);
@@ -49,9 +54,14 @@ impl Checkpointer {
             limit_pages,
             finish: finish.clone(),
         };
+        let guard = ended.drop_guard();
         let thread = thread::Builder::new()
             .name("storage-checkpoint".into())
-            .spawn(move || worker.run(&woken))
+            .spawn(move || {
+                // Dropped last, also where the thread panics.
+                let _guard = guard;
+                worker.run(&woken);
+            })
             .map_err(OpenError::Io)?;
         Ok(Self {
             threshold,

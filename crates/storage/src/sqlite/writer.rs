@@ -14,6 +14,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, thread, time::Duration
 use bytes::Bytes;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     OpenError, SqliteOptions,
@@ -79,9 +80,9 @@ impl Writer {
         file: PathBuf,
         connection: Connection,
         (index, publication): (Arc<Index>, Publication),
-        options: SqliteOptions,
+        (options, ended): (SqliteOptions, CancellationToken),
     ) -> Result<Self, OpenError> {
-        let checkpointer = Checkpointer::start(&file, options.checkpoint_bytes)?;
+        let checkpointer = Checkpointer::start(&file, options.checkpoint_bytes, ended)?;
         Ok(Self {
             file,
             connection: Some(connection),

@@ -1,0 +1,43 @@
+//! A machine that fails under the running server: its log, its disk, its files.
+
+mod log;
+
+use e2e::http::Client;
+use e2e::server::Options;
+use e2e::{Faults, Server};
+use serde_json::json;
+
+use crate::record;
+
+/// A server with the demo users, and the faults of its machine.
+fn start() -> (Server, Faults) {
+    let faults = Faults::new().unwrap();
+    let options = Options {
+        environment: faults.environment().unwrap(),
+        ..Options::default()
+    };
+    (Server::start_with(options).unwrap(), faults)
+}
+
+/// Creates a record; the code of the answer.
+#[track_caller]
+fn create_code(client: &Client) -> u16 {
+    let answer = client.post(record::PATH, &record::wanted(json!({})));
+    answer.unwrap().status
+}
+
+/// The code of a path that shows health.
+#[track_caller]
+fn health(server: &Server, path: &str) -> u16 {
+    let client = server.anonymous().unwrap();
+    client.get(path).unwrap().status
+}
+
+/// The value of a metric without labels; 0 where it is not shown.
+#[track_caller]
+fn metric(server: &Server, name: &str) -> u64 {
+    let shown = server.client("admin").unwrap().get("/metrics").unwrap();
+    let text = String::from_utf8(shown.body).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.map_or(0, |value| value.trim().parse().unwrap())
+}
