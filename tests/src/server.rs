@@ -96,6 +96,23 @@ impl Server {
         Ok(())
     }
 
+    /// Starts it again, once with these flags as well.
+    pub fn restart_with(&mut self, flags: &[&str]) -> anyhow::Result<()> {
+        let before = self.options.arguments.clone();
+        let flags = flags.iter().map(|flag| (*flag).to_owned());
+        self.options.arguments.extend(flags);
+        let restarted = self.restart();
+        self.options.arguments = before;
+        restarted
+    }
+
+    /// Starts it again and waits until it is alive, which it may be without being ready.
+    pub fn restart_unready(&mut self) -> anyhow::Result<()> {
+        self.kill()?;
+        self.child = spawn(&self.options, self.folder.path(), self.port)?;
+        self.wait_until_it_says("/livez")
+    }
+
     fn restart_at(&mut self, port: u16) -> anyhow::Result<()> {
         self.kill()?;
         self.child = spawn(&self.options, self.folder.path(), port)?;
@@ -190,19 +207,23 @@ impl Server {
     }
 
     fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        self.wait_until_it_says("/readyz")
+    }
+
+    fn wait_until_it_says(&mut self, path: &str) -> anyhow::Result<()> {
         let log = self.log_file();
         poll::until("the server is ready", LIMIT, || {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the server ended: {status}");
             }
-            Ok(self.is_ready().then_some(()))
+            Ok(self.is_well(path).then_some(()))
         })
         .with_context(|| fs::read_to_string(log).unwrap_or_default())
     }
 
     /// Whether it answers at the address in the administrator's file, which may be missing or old.
-    fn is_ready(&self) -> bool {
-        let answer = self.client("admin").and_then(|admin| admin.get("/readyz"));
+    fn is_well(&self, path: &str) -> bool {
+        let answer = self.client("admin").and_then(|admin| admin.get(path));
         answer.is_ok_and(|answer| answer.status == 200)
     }
 }

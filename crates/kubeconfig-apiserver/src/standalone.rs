@@ -9,14 +9,14 @@ mod roles;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow};
 use api::management::{cluster, setting};
 use apiserver::server::{Server, Workers};
 use apiserver::{Builder, GenericServer};
 use auth::client_certificate::{ClientCertificate, ClientCertificateVerifier, bundle_from_pem};
 use machinery::time::{Clock, SystemClock};
 use storage::sealed::{Keyring, Sealed};
-use storage::sqlite::{Sqlite, SqliteOptions};
+use storage::sqlite::{OpenError, Sqlite, SqliteOptions};
 use tokens::authenticator::TokenAuthenticator;
 
 use crate::args::StandaloneArgs;
@@ -25,7 +25,7 @@ use crate::demo;
 use crate::external_url;
 use crate::logging::Log;
 use crate::login::Login;
-use crate::pki::Authority;
+use crate::pki::{Authority, CA_KEY};
 use crate::tasks::Tasks;
 use crate::user_file::UserFile;
 use crate::version::version;
@@ -39,6 +39,9 @@ const DRAIN: Duration = Duration::from_secs(25);
 
 /// The file of the keys that encrypt secrets in the store.
 const ENCRYPTION_KEYS: &str = "encryption.keys";
+
+/// The file of the highest revision of the store.
+const HIGH_WATER: &str = "store.revision";
 
 /// Who signs the tokens, where no external URL says so: it must not change with the port.
 const DEFAULT_ISSUER: &str = "https://kubeconfig-apiserver";
@@ -62,7 +65,7 @@ async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let data = DataDir::open(&args.data_dir)?;
     let tasks = Tasks::new(Some(log.clone()));
-    let store = open_store(&data, &tasks)?;
+    let store = open_store(&data, args.accept_older_store, &tasks)?;
     let address = Address::bind(&args).await?;
     let authority = Arc::new(Authority::load_or_create(&data, Arc::clone(&clock))?);
     let url = address.url(args.external_url.as_deref());
@@ -74,14 +77,12 @@ async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
     let zone = args.zone.zone(&url)?;
     let named = (issuer.as_str(), zone.clone());
     let kinds = Kinds::build(store, Arc::clone(&clock), named, &tasks).await?;
-    kinds
-        .bootstrap()
-        .await
-        .context("the default objects cannot be made")?;
-    kinds.set_default(setting::SERVER_URL, &url).await?;
-    kinds
-        .set_default(setting::CA_CERTS, authority.certificate_pem())
-        .await?;
+    let defaults = [
+        (setting::SERVER_URL, url.as_str()),
+        (setting::CA_CERTS, authority.certificate_pem()),
+    ];
+    let made = kinds.bootstrap(&defaults).await;
+    made.context("the default objects cannot be made")?;
     let mut files = vec![UserFile {
         file: "admin.kubeconfig",
         user: "system:admin",
@@ -135,24 +136,65 @@ async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
 }
 
 /// The SQLite file in the data folder, with everything secret sealed.
-fn open_store(data: &DataDir, tasks: &Tasks) -> Result<Arc<Sealed>> {
-    let (store, keys) = (data.path(STORE), data.path(ENCRYPTION_KEYS));
-    ensure!(
-        keys.exists() || !store.exists(),
-        "{STORE} is there but {ENCRYPTION_KEYS} is missing: restore it; without it nothing in {STORE} can be read, and only \
-         an empty data folder starts anew"
-    );
+///
+/// The store comes first, then the keys that seal what it holds. So a store without keys was never written to, and keys without a store say that
+/// the store is lost.
+fn open_store(data: &DataDir, accept_older: bool, tasks: &Tasks) -> Result<Arc<Sealed>> {
     data.check_private(ENCRYPTION_KEYS)
         .context("the encryption keys cannot be used")?;
-    // Before the store, so that a start that is interrupted leaves no store without its keys.
+    let keys = data.path(ENCRYPTION_KEYS);
+    let (has_keys, has_ca) = (keys.exists(), data.path(CA_KEY).exists());
+    let lost = || {
+        anyhow!(
+            "{STORE} is there but {ENCRYPTION_KEYS} is missing: restore it; without it nothing in {STORE} can be read, and only \
+             an empty data folder starts anew"
+        )
+    };
+    if !has_keys && has_ca && data.path(STORE).exists() {
+        return Err(lost());
+    }
+    let options = SqliteOptions {
+        create: !has_keys && !has_ca,
+        accept_older,
+        high_water: Some(data.path(HIGH_WATER)),
+        ..SqliteOptions::default()
+    };
+    let sqlite = Sqlite::open(&data.path(STORE), options);
+    let sqlite = Arc::new(sqlite.map_err(with_remedy)?);
+    if !has_keys && !sqlite.is_unwritten() {
+        return Err(lost());
+    }
     let keyring = Keyring::load_or_create(&keys).context("the encryption keys cannot be used")?;
-    let sqlite =
-        Sqlite::open(&store, SqliteOptions::default()).context("the data folder cannot be used")?;
-    let sqlite = Arc::new(sqlite);
     tasks.spawn("storage writer", sqlite.ended());
     tasks.spawn_once("store check", check_store(Arc::clone(&sqlite)));
     let sealed = kinds::SEALED.map(str::to_owned).to_vec();
     Ok(Arc::new(Sealed::new(sqlite, keyring, sealed)))
+}
+
+/// Says what an administrator can do about a store that lost writes.
+fn with_remedy(error: OpenError) -> anyhow::Error {
+    let remedy = match error {
+        OpenError::Missing(_) => Some(
+            "the data folder has keys, so it is not new: restore the store from a backup; to begin with an empty store on purpose, add \
+             --accept-older-store, or name an empty data folder",
+        ),
+        OpenError::Older { .. } => Some(
+            "kubeconfigs that were deleted since would be valid again: put the newest state.db and state.db-wal back; if there are none, add \
+             --accept-older-store once and do what docs/emergency.md says about restored backups",
+        ),
+        OpenError::HighWater(_) => {
+            Some("remove it if you are sure that the store is the newest one")
+        }
+        OpenError::InUse(_)
+        | OpenError::NewerFormat { .. }
+        | OpenError::Io(_)
+        | OpenError::Database(_) => None,
+    };
+    let error = anyhow::Error::new(error).context("the data folder cannot be used");
+    match remedy {
+        Some(remedy) => anyhow!("{error:#}: {remedy}"),
+        None => error,
+    }
 }
 
 /// Damage to the file's structure can hide records from reads; only reading all of it tells.

@@ -1,13 +1,21 @@
 //! A machine that fails under the running server: its log, its disk, its files.
 
+mod full;
 mod log;
+mod rollback;
+mod store;
 
-use e2e::http::Client;
+use std::time::Duration;
+
+use e2e::http::{Client, Request};
 use e2e::server::Options;
-use e2e::{Faults, Server};
+use e2e::{Faults, Server, poll};
 use serde_json::json;
 
 use crate::record;
+
+/// Far beyond what anything here takes.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A server with the demo users, and the faults of its machine.
 fn start() -> (Server, Faults) {
@@ -26,10 +34,25 @@ fn create_code(client: &Client) -> u16 {
     answer.unwrap().status
 }
 
+/// Deletes a record; the code of the answer.
+#[track_caller]
+fn delete_code(client: &Client, name: &str) -> u16 {
+    let deletion = Request::new("DELETE", &record::at(name));
+    client.send(&deletion).unwrap().status
+}
+
+/// Waits until a path that shows health answers with this code.
+#[track_caller]
+fn wait_for_health(server: &Server, path: &str, code: u16) {
+    let what = format!("{path} with {code}");
+    let is_so = || Ok((health(server, path) == code).then_some(()));
+    poll::until(&what, LIMIT, is_so).unwrap();
+}
+
 /// The code of a path that shows health.
 #[track_caller]
 fn health(server: &Server, path: &str) -> u16 {
-    let client = server.anonymous().unwrap();
+    let client = server.client("admin").unwrap();
     client.get(path).unwrap().status
 }
 

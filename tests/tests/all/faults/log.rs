@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use e2e::faults::{Fault, Operation};
 use e2e::http::{Request, expect};
@@ -14,7 +13,7 @@ use e2e::server::Options;
 use e2e::{Faults, Server, poll};
 use serde_json::json;
 
-use super::{create_code, health, metric};
+use super::{LIMIT, create_code, health, metric};
 use crate::record;
 
 /// The metric of lines that were dropped.
@@ -22,8 +21,6 @@ const DROPPED: &str = "log_lines_dropped_total";
 
 /// The line that tells of them.
 const TOLD: &str = "log lines were dropped";
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// A server that logs to a pipe, and the end of it from which the test reads.
 fn start_with_pipe(faults: &Faults) -> (Server, PipeReader) {
