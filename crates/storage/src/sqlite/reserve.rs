@@ -14,11 +14,12 @@ use std::{
 use super::files;
 
 /// Bytes of the file. A deletion that is committed alone writes about 12 KiB to the write-ahead log.
-const BYTES: u64 = 4 << 20;
+/// Small in unit tests, which open thousands of stores.
+const BYTES: u64 = if cfg!(test) { 64 << 10 } else { 4 << 20 };
 
 /// The space beyond what was given up that there must be before the file is written again. Without it, a disk would seem to have space because of
 /// the space that was given up.
-const MARGIN: u64 = 1 << 20;
+const MARGIN: u64 = BYTES / 4;
 
 /// The part of it that updates may take. Some revoke: they suspend a kubeconfig, or disable a user.
 const FOR_UPDATES: usize = 1 << 20;
@@ -151,7 +152,7 @@ fn write(directory: &Path) -> io::Result<()> {
     filled
 }
 
-const BLOCK: usize = 64 << 10;
+const BLOCK: usize = 16 << 10;
 
 /// Bytes that a file system does not make smaller.
 fn noise(seed: u64) -> Vec<u8> {
