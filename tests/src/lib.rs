@@ -18,6 +18,7 @@
 //! * `TRANSCRIPTS`: `overwrite` writes the files instead of comparing.
 
 pub mod client_go;
+pub mod faults;
 pub mod flunders;
 pub mod helm;
 pub mod host;
@@ -34,6 +35,7 @@ mod process;
 mod programs;
 
 pub use client_go::ClientGo;
+pub use faults::Faults;
 pub use flunders::Flunders;
 pub use helm::Helm;
 pub use host::{Host, HostOptions};

@@ -1,6 +1,7 @@
 //! The program run to its end: what it says and how it ends where it cannot serve.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -19,6 +20,14 @@ pub struct Outcome {
     pub stdout: String,
     /// What it printed for people to read.
     pub stderr: String,
+}
+
+/// The file of the program.
+///
+/// # Errors
+/// It cannot be built.
+pub fn path() -> anyhow::Result<&'static Path> {
+    programs::server()
 }
 
 /// Runs the program without the environment of the test.

@@ -100,7 +100,7 @@ fn printed(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn once(
+pub(crate) fn once(
     found: &'static Found,
     find: impl FnOnce() -> anyhow::Result<PathBuf>,
 ) -> anyhow::Result<&'static Path> {

@@ -1,8 +1,10 @@
 //! The real server in standalone mode, with a data folder of its own on a free port.
 
 use std::fs::{self, File, OpenOptions};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -28,6 +30,8 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// Variables beside the inherited environment.
     pub environment: Vec<(String, String)>,
+    /// Where it logs to, if not to a file of its folder.
+    pub stderr: Option<Arc<OwnedFd>>,
 }
 
 impl Default for Options {
@@ -36,6 +40,7 @@ impl Default for Options {
             demo: true,
             arguments: Vec::new(),
             environment: Vec::new(),
+            stderr: None,
         }
     }
 }
@@ -91,6 +96,23 @@ impl Server {
         Ok(())
     }
 
+    /// Starts it again, once with these flags as well.
+    pub fn restart_with(&mut self, flags: &[&str]) -> anyhow::Result<()> {
+        let before = self.options.arguments.clone();
+        let flags = flags.iter().map(|flag| (*flag).to_owned());
+        self.options.arguments.extend(flags);
+        let restarted = self.restart();
+        self.options.arguments = before;
+        restarted
+    }
+
+    /// Starts it again and waits until it is alive, which it may be without being ready.
+    pub fn restart_unready(&mut self) -> anyhow::Result<()> {
+        self.kill()?;
+        self.child = spawn(&self.options, self.folder.path(), self.port)?;
+        self.wait_until_it_says("/livez")
+    }
+
     fn restart_at(&mut self, port: u16) -> anyhow::Result<()> {
         self.kill()?;
         self.child = spawn(&self.options, self.folder.path(), port)?;
@@ -107,6 +129,11 @@ impl Server {
     /// Asks it to end and waits until it has.
     pub fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
         process::signal(&self.child, Signal::TERM)?;
+        self.wait_for_end()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait_for_end(&mut self) -> anyhow::Result<ExitStatus> {
         poll::until("the end of the server", LIMIT, || {
             Ok(self.child.try_wait()?)
         })
@@ -165,7 +192,12 @@ impl Server {
 
     /// All that it has logged, over all its starts.
     pub fn log(&self) -> anyhow::Result<String> {
-        Ok(fs::read_to_string(self.folder.path().join("server.log"))?)
+        Ok(fs::read_to_string(self.log_file())?)
+    }
+
+    /// The file of its log, unless [`Options::stderr`] says otherwise.
+    pub fn log_file(&self) -> PathBuf {
+        self.folder.path().join("server.log")
     }
 
     fn port_in_use(&self) -> anyhow::Result<u16> {
@@ -175,19 +207,23 @@ impl Server {
     }
 
     fn wait_until_ready(&mut self) -> anyhow::Result<()> {
-        let log = self.folder.path().join("server.log");
+        self.wait_until_it_says("/readyz")
+    }
+
+    fn wait_until_it_says(&mut self, path: &str) -> anyhow::Result<()> {
+        let log = self.log_file();
         poll::until("the server is ready", LIMIT, || {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the server ended: {status}");
             }
-            Ok(self.is_ready().then_some(()))
+            Ok(self.is_well(path).then_some(()))
         })
         .with_context(|| fs::read_to_string(log).unwrap_or_default())
     }
 
     /// Whether it answers at the address in the administrator's file, which may be missing or old.
-    fn is_ready(&self) -> bool {
-        let answer = self.client("admin").and_then(|admin| admin.get("/readyz"));
+    fn is_well(&self, path: &str) -> bool {
+        let answer = self.client("admin").and_then(|admin| admin.get(path));
         answer.is_ok_and(|answer| answer.status == 200)
     }
 }
@@ -223,7 +259,10 @@ fn spawn(options: &Options, folder: &Path, port: u16) -> anyhow::Result<Child> {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(log_file(folder)?);
+        .stderr(match &options.stderr {
+            Some(stderr) => stderr.try_clone()?.into(),
+            None => Stdio::from(log_file(folder)?),
+        });
     command
         .spawn()
         .with_context(|| format!("starting {command:?}"))

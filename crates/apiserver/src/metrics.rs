@@ -1,11 +1,13 @@
 //! What is counted, under the names that kube-apiserver gave them (A213, A214).
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use prometheus_client::encoding::{EncodeLabelSet, text};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -32,6 +34,17 @@ pub(crate) struct Metrics {
     pub(crate) connections: ConnectionMetrics,
     /// Requests that panicked.
     pub(crate) panics: Counter,
+}
+
+/// A number of the program that only grows, shown among the metrics of a server.
+#[derive(Clone)]
+pub struct Count {
+    /// Its name, without `_total`.
+    pub name: &'static str,
+    /// A line about it, without a full stop.
+    pub help: &'static str,
+    /// Reads it.
+    pub read: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -72,8 +85,9 @@ struct InFlightLabels {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(counts: Vec<Count>) -> Self {
         let mut registry = Registry::default();
+        registry.register_collector(Box::new(Counts(counts)));
         let requests = Family::default();
         let durations: Family<DurationLabels, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
@@ -209,6 +223,27 @@ impl Metrics {
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
         Ok(out)
+    }
+}
+
+/// Counts that are read when they are shown.
+struct Counts(Vec<Count>);
+
+impl Collector for Counts {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for count in &self.0 {
+            let value = ConstCounter::new((count.read)());
+            let kind = value.metric_type();
+            value.encode(encoder.encode_descriptor(count.name, count.help, None, kind)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.iter().map(|count| count.name);
+        f.debug_list().entries(names).finish()
     }
 }
 

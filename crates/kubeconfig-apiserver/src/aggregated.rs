@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use api::management::{cluster, setting};
 use api::plugin::LOGIN_PATH;
 use apiserver::server::{HttpService, ReloadableCertificate, Server, Workers};
-use apiserver::{GenericServer, health};
+use apiserver::{Builder, GenericServer, health};
 use arc_swap::ArcSwap;
 use auth::delegated::{DelegatedAuthenticator, DelegatedAuthorizer};
 use auth::{AlwaysAllowPaths, Authorizer, AuthorizerUnion, PrivilegedGroup};
@@ -38,6 +38,7 @@ use crate::args::{AggregatedArgs, ListenArgs};
 use crate::confirmation::Confirmation;
 use crate::domain::{Domain, DomainParts};
 use crate::external_url;
+use crate::logging::Log;
 use crate::login::Login;
 use crate::process;
 use crate::tasks::Tasks;
@@ -55,16 +56,16 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// # Errors
 /// One line that says what is wrong with a flag, a file or a port. A host that does not answer is
 /// waited for.
-pub(crate) async fn run(args: AggregatedArgs) -> Result<()> {
+pub(crate) async fn run(args: AggregatedArgs, log: &Log) -> Result<()> {
     external_url::check(&args.listen.external_url)?;
     args.zone.zone(&args.listen.external_url)?;
     let login = Login::new(&args.id_tokens)?;
-    serve(args, login).await
+    serve(args, login, log).await
 }
 
-async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
+async fn serve(args: AggregatedArgs, login: Login, log: &Log) -> Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let tasks = Tasks::new();
+    let tasks = Tasks::new(Some(log.clone()));
     let listen = &args.listen;
     let aggregation = bind(listen.bind_address, listen.secure_port, "--secure-port").await?;
     let front = bind(listen.bind_address, listen.gateway_port, "--gateway-port").await?;
@@ -81,8 +82,9 @@ async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
         seals: seal.of_clusters()?,
     };
     let domain = domain(&args, &host, (&clock, &tasks), built).await?;
-    let for_host = for_host(&domain, &callers, (&host, &clock))?;
-    let for_users = for_users((&domain, &login), (&host, &clock))?;
+    let built = |server: Builder| log.serve(server.health_check(tasks.health_check())).build();
+    let for_host = built(for_host(&domain, &callers, (&host, &clock))?);
+    let for_users = built(for_users((&domain, &login), (&host, &clock))?);
 
     let gateway = domain.gateway(login.client(), for_users.shutdown().clone());
     domain.start_tasks(&gateway, &tasks);
@@ -133,7 +135,7 @@ async fn serve(args: AggregatedArgs, login: Login) -> Result<()> {
         listeners.0.run(stops.0, DRAIN),
         listeners.1.run(stops.1, DRAIN),
     );
-    tasks.finish().await;
+    tasks.finish().await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -261,7 +263,7 @@ fn for_host(
     domain: &Domain,
     callers: &AuthenticationConfiguration,
     (host, clock): (&Client, &Arc<dyn Clock>),
-) -> Result<GenericServer> {
+) -> Result<Builder> {
     let reviews = Arc::new(HostReviews::new(host.clone()));
     let bearers = DelegatedAuthenticator::new(reviews, &random_key(), Arc::clone(clock));
     let authorizer = AuthorizerUnion::new(vec![
@@ -275,14 +277,14 @@ fn for_host(
         .authenticator(callers.client_certificates())
         .authenticator(Arc::new(bearers))
         .version(version());
-    Ok(domain.serve(server).build())
+    Ok(domain.serve(server))
 }
 
 /// What users call with minted tokens and ID tokens, and clusters with their credentials.
 fn for_users(
     (domain, login): (&Domain, &Login),
     (host, clock): (&Client, &Arc<dyn Clock>),
-) -> Result<GenericServer> {
+) -> Result<Builder> {
     let documents = openid::PATHS.into_iter().chain([LOGIN_PATH]);
     let public = health::PATHS.into_iter().chain(documents);
     let authorizer = AuthorizerUnion::new(vec![
@@ -299,8 +301,7 @@ fn for_users(
     let server = domain.serve(domain.serve_clusters(server));
     Ok(server
         .review(SelfSubjectReviews::new())
-        .review(SelfSubjectAccessReviews::new())
-        .build())
+        .review(SelfSubjectAccessReviews::new()))
 }
 
 fn as_the_host_decides(host: &Client, clock: &Arc<dyn Clock>) -> Arc<dyn Authorizer> {

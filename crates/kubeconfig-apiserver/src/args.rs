@@ -132,6 +132,11 @@ pub(crate) struct StandaloneArgs {
     #[arg(long)]
     pub(crate) demo: bool,
 
+    /// Use a store that lacks writes which it is known to have had: after a backup was restored, or its write-ahead log was lost. Kubeconfigs that
+    /// were deleted since then are valid again; docs/emergency.md says how to end them. Only for one start.
+    #[arg(long)]
+    pub(crate) accept_older_store: bool,
+
     /// Address to listen on. Anything but a loopback address lets other machines in.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub(crate) bind_address: IpAddr,

@@ -43,9 +43,13 @@ use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource, TokenResourceParts}
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use tokens::user_directory::{DisabledUsers, UserDirectory};
 use tokens::validity::{Confirmed, NotBefore, ReadNotBefore, Validity, ValidityParts};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
+
+/// The longest time that the check of the store waits, well within what those who probe wait.
+const STORE_LIMIT: Duration = Duration::from_millis(900);
 
 /// The objects that kubeconfigs and tokens refer to.
 #[derive(Clone)]
@@ -236,14 +240,19 @@ impl Domain {
         }
     }
 
+    /// Asks the store whether it would take a write, and the cache whether it has caught up.
     fn store_check(&self) -> HealthCheck {
-        let records = self.records.kubeconfigs.clone();
+        let (store, records) = (Arc::clone(&self.sealed), self.records.kubeconfigs.clone());
         HealthCheck {
             name: "store",
             vital: false,
             check: Arc::new(move || {
-                let records = records.clone();
-                Box::pin(async move { records.latest().await.is_ok() })
+                let (store, records) = (Arc::clone(&store), records.clone());
+                let works = async move {
+                    let taken = store.check().await;
+                    taken.is_ok() && records.latest().await.is_ok()
+                };
+                Box::pin(async move { timeout(STORE_LIMIT, works).await.unwrap_or(false) })
             }),
         }
     }

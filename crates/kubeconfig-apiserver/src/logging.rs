@@ -1,39 +1,116 @@
 //! Log lines to stderr; stdout belongs to what commands answer.
+//!
+//! A line never fails, blocks or panics where it is logged: [`queue`] keeps it until a thread of its own has written it. A log that cannot be
+//! written, for example on a full disk or into a pipe that is closed or that no process reads, costs lines and nothing else.
+//!
+//! Panics are lines, too: the standard hook prints to stderr itself, which waits where the pipe is full.
 
 mod bounded;
+mod queue;
 
 use std::io::{IsTerminal, Write, stderr};
+use std::panic::PanicHookInfo;
+use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::{Context, Result};
+use apiserver::Builder;
+use apiserver::metrics::Count;
 use machinery::invisible::printable;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{LogArgs, LogFormat};
 
 use bounded::Bounded;
+use queue::{Line, Queue};
 
 /// Our commands say themselves what went wrong, and once.
 const QUIET: &str = "kube_client=off";
 
-/// Starts logging. A filter that makes no sense is told, and `info` is used.
-pub(crate) fn start(args: &LogArgs) {
+/// The longest time that the end of the program waits for its last lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(5);
+
+/// The log of the program. The last lines are written before it is dropped, if they can be.
+#[derive(Clone)]
+pub(crate) struct Log(Arc<Flushing>);
+
+struct Flushing(Arc<Queue>);
+
+/// Starts logging. A filter that makes no sense is reported, and `info` is used.
+///
+/// # Errors
+/// The machine has no threads or file descriptors left.
+pub(crate) fn start(args: &LogArgs) -> Result<Log> {
+    let queue = Queue::start(report_dropped).context("logging cannot be started")?;
     let parsed = EnvFilter::try_new(format!("{QUIET},{}", args.log_level));
     let complaint = parsed.as_ref().err().map(ToString::to_string);
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
     let is_json = args.log_format == LogFormat::Json;
+    let lines = Arc::clone(&queue);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(move || Bounded::new(stderr(), is_json));
+        // It would print its failures to stderr, and panic where that fails.
+        .log_internal_errors(false)
+        .with_writer(move || Bounded::new(Line::of(Arc::clone(&lines)), is_json));
     match args.log_format {
         LogFormat::Text => builder.with_ansi(stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().init(),
     }
+    std::panic::set_hook(Box::new(log_panic));
     if let Some(complaint) = complaint {
         tracing::warn!(complaint, "--log-level is not a filter; logging info");
     }
+    Ok(Log(Arc::new(Flushing(queue))))
 }
 
-/// The one line by which the program says why it ends. A part of it may come from a server, an object or a file.
-pub(crate) fn fatal(error: &anyhow::Error) {
+impl Log {
+    /// Writes the one line by which the program says why it ends. A part of it may come from a server, an object or a file.
+    pub(crate) fn fatal(&self, error: &anyhow::Error) {
+        let line = format!("{}\n", last_line(error));
+        let queue = &self.0.0;
+        // Nothing can be done about a line that cannot be written.
+        let _ = Bounded::new(queue.last_line(), false).write_all(line.as_bytes());
+        queue.flush(LAST_LINES);
+    }
+
+    /// Adds the number of lines that were dropped to the metrics of a server.
+    pub(crate) fn serve(&self, server: Builder) -> Builder {
+        let queue = Arc::clone(&self.0.0);
+        server.counter(Count {
+            name: "log_lines_dropped",
+            help: "Log lines that were dropped because stderr did not take them",
+            read: Arc::new(move || queue.dropped()),
+        })
+    }
+}
+
+impl Drop for Flushing {
+    fn drop(&mut self) {
+        self.0.flush(LAST_LINES);
+    }
+}
+
+/// Logs that lines are missing, once lines can be written again.
+fn report_dropped(lines: u64) {
+    tracing::warn!(
+        lines,
+        "log lines were dropped: stderr was full or closed, or lines came faster than it takes them"
+    );
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let current = std::thread::current();
+    tracing::error!(
+        thread = current.name(),
+        location = panic.location().map(tracing::field::display),
+        panic = panic.payload_as_str().unwrap_or("of unknown type"),
+        "a thread panicked"
+    );
+}
+
+/// Writes why the program ends where there is no log.
+pub(crate) fn fatal_without_log(error: &anyhow::Error) {
+    // Nothing can be done about a line that cannot be written.
     let _ = writeln!(stderr(), "{}", last_line(error));
 }
 

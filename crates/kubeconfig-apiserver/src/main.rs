@@ -30,6 +30,7 @@ use clap::Parser;
 use tokio::runtime::Builder;
 
 use crate::args::{Args, Command};
+use crate::logging::Log;
 
 /// A request makes some hundred small allocations on several threads; the allocators of libc are slow at that, musl's most of all.
 #[global_allocator]
@@ -37,14 +38,20 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    logging::start(&args.log);
+    let log = match logging::start(&args.log) {
+        Ok(log) => log,
+        Err(error) => {
+            logging::fatal_without_log(&error);
+            return ExitCode::FAILURE;
+        }
+    };
     let ran = process::keep_memory_private()
         .context("the memory of the process cannot be kept from others")
-        .and_then(|()| run(args.command));
+        .and_then(|()| run(args.command, &log));
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            logging::fatal(&error);
+            log.fatal(&error);
             ExitCode::FAILURE
         }
     }
@@ -52,13 +59,13 @@ fn main() -> ExitCode {
 
 /// Runs a command on one thread, so that a write of what goes on without a request wakes no more than it
 /// must. Connections have threads of their own.
-fn run(command: Command) -> Result<()> {
+fn run(command: Command, log: &Log) -> Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("the runtime cannot be started")?;
     runtime.block_on(async {
         match command {
-            Command::Standalone(args) => standalone::run(*args).await,
-            Command::Aggregated(args) => aggregated::run(*args).await,
+            Command::Standalone(args) => standalone::run(*args, log).await,
+            Command::Aggregated(args) => aggregated::run(*args, log).await,
             Command::Cluster(args) => cluster::run(&args).await,
             Command::Keys(args) => keys::run(&args).await,
             Command::Check(args) => check::run(&args).await,

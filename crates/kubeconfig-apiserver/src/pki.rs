@@ -11,7 +11,8 @@ use machinery::time::Clock;
 use crate::data_dir::DataDir;
 
 const CA_CERTIFICATE: &str = "ca.crt";
-const CA_KEY: &str = "ca.key";
+/// The file of the key of the CA.
+pub(crate) const CA_KEY: &str = "ca.key";
 
 /// What the CA calls itself.
 const CA_NAME: &str = "kubeconfig-apiserver";

@@ -9,22 +9,23 @@ mod roles;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow};
 use api::management::{cluster, setting};
-use apiserver::GenericServer;
 use apiserver::server::{Server, Workers};
+use apiserver::{Builder, GenericServer};
 use auth::client_certificate::{ClientCertificate, ClientCertificateVerifier, bundle_from_pem};
 use machinery::time::{Clock, SystemClock};
 use storage::sealed::{Keyring, Sealed};
-use storage::sqlite::{Sqlite, SqliteOptions};
+use storage::sqlite::{OpenError, Sqlite, SqliteOptions};
 use tokens::authenticator::TokenAuthenticator;
 
 use crate::args::StandaloneArgs;
 use crate::data_dir::{DataDir, STORE};
 use crate::demo;
 use crate::external_url;
+use crate::logging::Log;
 use crate::login::Login;
-use crate::pki::Authority;
+use crate::pki::{Authority, CA_KEY};
 use crate::process;
 use crate::tasks::Tasks;
 use crate::user_file::UserFile;
@@ -40,6 +41,9 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// The file of the keys that encrypt secrets in the store.
 const ENCRYPTION_KEYS: &str = "encryption.keys";
 
+/// The file of the highest revision of the store.
+const HIGH_WATER: &str = "store.revision";
+
 /// Who signs the tokens, where no external URL says so: it must not change with the port.
 const DEFAULT_ISSUER: &str = "https://kubeconfig-apiserver";
 
@@ -47,7 +51,7 @@ const DEFAULT_ISSUER: &str = "https://kubeconfig-apiserver";
 ///
 /// # Errors
 /// One line that says what is wrong with a flag, a file, a port or the data folder.
-pub(crate) async fn run(args: StandaloneArgs) -> Result<()> {
+pub(crate) async fn run(args: StandaloneArgs, log: &Log) -> Result<()> {
     if let Some(url) = &args.external_url {
         external_url::check(url)?;
     }
@@ -55,14 +59,14 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<()> {
     args.zone
         .zone(args.external_url.as_deref().unwrap_or_default())?;
     let login = Login::new(&args.id_tokens)?;
-    serve(args, login).await
+    serve(args, login, log).await
 }
 
-async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
+async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let data = DataDir::open(&args.data_dir)?;
-    let tasks = Tasks::new();
-    let store = open_store(&data, &tasks)?;
+    let tasks = Tasks::new(Some(log.clone()));
+    let store = open_store(&data, args.accept_older_store, &tasks)?;
     let address = Address::bind(&args).await?;
     let authority = Arc::new(Authority::load_or_create(&data, Arc::clone(&clock))?);
     let url = address.url(args.external_url.as_deref());
@@ -74,14 +78,12 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
     let zone = args.zone.zone(&url)?;
     let named = (issuer.as_str(), zone.clone());
     let kinds = Kinds::build(store, Arc::clone(&clock), named, &tasks).await?;
-    kinds
-        .bootstrap()
-        .await
-        .context("the default objects cannot be made")?;
-    kinds.set_default(setting::SERVER_URL, &url).await?;
-    kinds
-        .set_default(setting::CA_CERTS, authority.certificate_pem())
-        .await?;
+    let defaults = [
+        (setting::SERVER_URL, url.as_str()),
+        (setting::CA_CERTS, authority.certificate_pem()),
+    ];
+    let made = kinds.bootstrap(&defaults).await;
+    made.context("the default objects cannot be made")?;
     let mut files = vec![UserFile {
         file: "admin.kubeconfig",
         user: "system:admin",
@@ -95,6 +97,7 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
     }
 
     let server = generic_server((&kinds, &login), &authority, &clock)?;
+    let server = log.serve(server.health_check(tasks.health_check())).build();
     let names = address.names(args.external_url.as_deref(), zone.as_ref());
     let certificate = Address::certificate(&authority, &names)?;
     let mut tls = certificate
@@ -132,29 +135,71 @@ async fn serve(args: StandaloneArgs, login: Login) -> Result<()> {
     let stop = server.shutdown().clone();
     tasks.stop_on_signal(vec![server], Duration::ZERO);
     listener.run(stop, DRAIN).await;
-    tasks.finish().await;
+    tasks.finish().await?;
     tracing::info!("stopped");
     Ok(())
 }
 
 /// The SQLite file in the data folder, with everything secret sealed.
-fn open_store(data: &DataDir, tasks: &Tasks) -> Result<Arc<Sealed>> {
-    let (store, keys) = (data.path(STORE), data.path(ENCRYPTION_KEYS));
-    ensure!(
-        keys.exists() || !store.exists(),
-        "{STORE} is there but {ENCRYPTION_KEYS} is missing: restore it; without it nothing in {STORE} can be read, and only \
-         an empty data folder starts anew"
-    );
+///
+/// The store comes first, then the keys that seal what it holds. So a store without keys was never written to, and keys without a store say that
+/// the store is lost.
+fn open_store(data: &DataDir, accept_older: bool, tasks: &Tasks) -> Result<Arc<Sealed>> {
     data.check_private(ENCRYPTION_KEYS)
         .context("the encryption keys cannot be used")?;
-    // Before the store, so that a start that is interrupted leaves no store without its keys.
+    let keys = data.path(ENCRYPTION_KEYS);
+    let (has_keys, has_ca) = (keys.exists(), data.path(CA_KEY).exists());
+    let lost = || {
+        anyhow!(
+            "{STORE} is there but {ENCRYPTION_KEYS} is missing: restore it; without it nothing in {STORE} can be read, and only \
+             an empty data folder starts anew"
+        )
+    };
+    if !has_keys && has_ca && data.path(STORE).exists() {
+        return Err(lost());
+    }
+    let options = SqliteOptions {
+        create: !has_keys && !has_ca,
+        accept_older,
+        high_water: Some(data.path(HIGH_WATER)),
+        ..SqliteOptions::default()
+    };
+    let sqlite = Sqlite::open(&data.path(STORE), options);
+    let sqlite = Arc::new(sqlite.map_err(with_remedy)?);
+    if !has_keys && !sqlite.is_unwritten() {
+        return Err(lost());
+    }
     let keyring = Keyring::load_or_create(&keys).context("the encryption keys cannot be used")?;
-    let sqlite =
-        Sqlite::open(&store, SqliteOptions::default()).context("the data folder cannot be used")?;
-    let sqlite = Arc::new(sqlite);
-    tasks.spawn("store check", check_store(Arc::clone(&sqlite)));
+    tasks.spawn("storage writer", sqlite.ended());
+    tasks.spawn_once("store check", check_store(Arc::clone(&sqlite)));
     let sealed = kinds::SEALED.map(str::to_owned).to_vec();
     Ok(Arc::new(Sealed::new(sqlite, keyring, sealed)))
+}
+
+/// Says what an administrator can do about a store that lost writes.
+fn with_remedy(error: OpenError) -> anyhow::Error {
+    let remedy = match error {
+        OpenError::Missing(_) => Some(
+            "the data folder has keys, so it is not new: restore the store from a backup; to begin with an empty store on purpose, add \
+             --accept-older-store, or name an empty data folder",
+        ),
+        OpenError::Older { .. } => Some(
+            "kubeconfigs that were deleted since would be valid again: put the newest state.db and state.db-wal back; if there are none, add \
+             --accept-older-store once and do what docs/emergency.md says about restored backups",
+        ),
+        OpenError::HighWater(_) => {
+            Some("remove it if you are sure that the store is the newest one")
+        }
+        OpenError::InUse(_)
+        | OpenError::NewerFormat { .. }
+        | OpenError::Io(_)
+        | OpenError::Database(_) => None,
+    };
+    let error = anyhow::Error::new(error).context("the data folder cannot be used");
+    match remedy {
+        Some(remedy) => anyhow!("{error:#}: {remedy}"),
+        None => error,
+    }
 }
 
 /// Damage to the file's structure can hide records from reads; only reading all of it tells.
@@ -173,7 +218,7 @@ fn generic_server(
     (kinds, login): (&Kinds, &Login),
     authority: &Authority,
     clock: &Arc<dyn Clock>,
-) -> Result<GenericServer> {
+) -> Result<Builder> {
     let bundle = bundle_from_pem(authority.certificate_pem().as_bytes())?;
     let verifier = Arc::new(ClientCertificateVerifier::new(&bundle)?);
     let certificates = ClientCertificate::new(verifier, Arc::clone(clock));
@@ -184,5 +229,5 @@ fn generic_server(
         .authenticator(Arc::new(tokens))
         .version(version());
     let builder = login.serve(builder, kinds.domain.own_url(), clock);
-    Ok(kinds.serve(builder).build())
+    Ok(kinds.serve(builder))
 }

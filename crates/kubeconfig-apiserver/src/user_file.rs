@@ -52,7 +52,11 @@ impl UserFile<'_> {
         });
         let yaml =
             serde_saphyr::to_string(&file).context("a kubeconfig cannot be written as YAML")?;
-        data.write(self.file, yaml.as_bytes())
+        let is_written = data.read(self.file)?.as_deref() == Some(yaml.as_bytes());
+        match is_written && data.check_private(self.file).is_ok() {
+            true => Ok(()),
+            false => data.write(self.file, yaml.as_bytes()),
+        }
     }
 
     /// The certificate in the file, if it is still good.

@@ -306,10 +306,13 @@ fn of_tokens(status: Status) -> Status {
 /// What the client is told where the store does not take the tokens: of the record, which was asked for.
 fn of_store(record: &str, status: Status) -> Status {
     let denied = "backing store denied the request";
+    // After the name of the token.
+    let why = status.message.split_once(": ");
+    let why = why.map_or_else(String::new, |(_, why)| format!(": {why}"));
     match status.http_code() {
         403 => Status::forbidden(&group_resource(), record, denied),
         503 => Status {
-            message: format!("backing store unavailable for kubeconfig {record}"),
+            message: format!("backing store unavailable for kubeconfig {record}{why}"),
             ..status
         },
         _ => of_tokens(status),
@@ -592,6 +595,7 @@ mod tests {
     fn trouble_with_the_store_is_told_of_the_record() {
         let denied = Status::forbidden(&group_resource(), "token-1", "x");
         let gone = Status::service_unavailable("of token-1", Some(1));
+        let full = Status::service_unavailable("of token-1: disk full", Some(1));
         for (status, code, message) in [
             (
                 denied,
@@ -599,6 +603,11 @@ mod tests {
                 "kubeconfigs.ext.cattle.io \"a\" is forbidden: backing store denied the request",
             ),
             (gone, 503, "backing store unavailable for kubeconfig a"),
+            (
+                full,
+                503,
+                "backing store unavailable for kubeconfig a: disk full",
+            ),
             (
                 Status::bad_request("x"),
                 500,

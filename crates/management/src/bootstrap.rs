@@ -7,7 +7,8 @@ use apiserver::registry::Registry;
 use machinery::meta::ObjectMeta;
 use machinery::status::Status;
 
-/// Makes the `local` cluster, the built-in settings and the features, and keeps what the server owns in them up to date.
+/// Makes the `local` cluster, the built-in settings and the features, and keeps what the server owns in them up to date. `defaults` are those
+/// of this server, by the names of settings; they stand in place of the built-in ones. Where nothing changed, nothing is written.
 ///
 /// # Errors
 /// Where the store does not answer.
@@ -15,20 +16,20 @@ pub async fn run(
     clusters: &Registry<Cluster>,
     settings: &Registry<Setting>,
     features: &Registry<Feature>,
+    defaults: &[(&str, &str)],
 ) -> Result<(), Status> {
     clusters.ensure(local_cluster()).await?;
     for built_in in setting::BUILT_IN {
-        set_default(settings, built_in.name, built_in.default).await?;
+        let own = defaults.iter().find(|(name, _)| *name == built_in.name);
+        let default = own.map_or(built_in.default, |(_, default)| *default);
+        set_default(settings, built_in.name, default).await?;
     }
     features.ensure(ext_kubeconfigs()).await?;
     Ok(())
 }
 
 /// Sets the default of a setting, which only the server does.
-///
-/// # Errors
-/// Where the store does not answer.
-pub async fn set_default(
+async fn set_default(
     settings: &Registry<Setting>,
     name: &str,
     default: &str,

@@ -60,7 +60,10 @@ pub enum Error {
     /// Somebody made this one record unchangeable where it is stored. It can only be deleted.
     #[error("the record is immutable")]
     Immutable,
-    /// The store cannot answer now: disk full, I/O error, no connection, shutting down. A write may
+    /// The disk of the store is full. Deletions may succeed all the same. As for `Unavailable`, a write may have happened.
+    #[error("the disk is full")]
+    Full,
+    /// The store cannot answer now: I/O error, no connection, shutting down. A write may
     /// or may not have happened. Nothing was retried.
     #[error("the store is unavailable")]
     Unavailable(#[source] Cause),
@@ -89,7 +92,7 @@ impl Error {
     /// Whether the same call, unchanged, may succeed a little later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::FutureRevision { .. } => true,
+            Self::Unavailable(_) | Self::Full | Self::FutureRevision { .. } => true,
             Self::Exists
             | Self::Conflict { .. }
             | Self::Compacted { .. }

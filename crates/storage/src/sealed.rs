@@ -279,6 +279,10 @@ impl Store for Sealed {
         self.inner.is_ordered()
     }
 
+    async fn check(&self) -> Result<(), Error> {
+        self.inner.check().await
+    }
+
     async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
         let Some(mut record) = self.inner.get(key).await? else {
             return Ok(None);

@@ -14,6 +14,7 @@
 //!
 //! * `writer` owns the only writing connection; `readers` lend read-only ones to blocking threads;
 //!   `feed` is a watch; `checkpoint` moves the write-ahead log into the file off the commit path.
+//! * `reserve` keeps space for deletions on a full disk, `high_water` notices that the file went back to an older state.
 //! * `index` says which rows are of which key, `log` is all the SQL on rows, `schema` how a connection is opened, `files` the directory, its
 //!   lock and its modes.
 //!
@@ -28,31 +29,39 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     feed::Feed,
+    high_water::HighWater,
     index::Index,
     publication::Publication,
     readers::Readers,
-    writer::{Operation, Request, Writer},
+    reserve::Reserve,
+    writer::{Disk, Operation, Request, Writer},
 };
 use crate::{At, Error, Key, ListOptions, Page, Record, Revision, Store, Watch, check_value};
 
 mod checkpoint;
 mod feed;
 mod files;
+mod high_water;
 mod index;
 mod log;
 mod publication;
 mod readers;
+mod reserve;
 mod schema;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use self::files::OpenError;
+
+/// The file of the highest revision, where no other is named.
+const HIGH_WATER: &str = "HIGH-WATER";
 
 /// How a [`Sqlite`] store works. The defaults suit a server.
 #[derive(Clone)]
@@ -61,8 +70,14 @@ pub struct SqliteOptions {
     pub max_batch: usize,
     /// Most lists, gets and watch catch-ups at a time. At least 1.
     pub readers: usize,
-    /// About how much write-ahead log accumulates before it is moved into the file, in bytes.
+    /// About how much write-ahead log accumulates, in bytes. Moving it into the file begins at half of that.
     pub checkpoint_bytes: usize,
+    /// Whether a store may be made where there is none.
+    pub create: bool,
+    /// Whether a store may be opened that lacks writes which it is known to have had.
+    pub accept_older: bool,
+    /// The file of the highest revision; `None` for one in the directory of the store. Outside of it, it is not replaced with the store.
+    pub high_water: Option<PathBuf>,
     /// Stands in for a failing disk.
     #[cfg(test)]
     pub(crate) fault: Option<tests::Fault>,
@@ -74,6 +89,9 @@ impl Default for SqliteOptions {
             max_batch: 512,
             readers: 4,
             checkpoint_bytes: 32 << 20,
+            create: true,
+            accept_older: false,
+            high_water: None,
             #[cfg(test)]
             fault: None,
         }
@@ -98,6 +116,7 @@ pub struct Sqlite {
     readers: Arc<Readers>,
     index: Arc<Index>,
     publication: Publication,
+    ended: CancellationToken,
 }
 
 impl Sqlite {
@@ -109,9 +128,17 @@ impl Sqlite {
     pub fn open(directory: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
         let options = options.within_bounds();
         let lock = files::prepare(directory)?;
+        let beside = directory.join(HIGH_WATER);
+        let high_water = options.high_water.as_deref().unwrap_or(&beside);
+        let known = HighWater::read(high_water)?;
+        let may_create = options.accept_older || options.create && known.is_none();
         let file = directory.join(files::DATABASE);
-        let connection = schema::open_writer(&file)?;
+        let connection = open_database(directory, may_create)?;
+        if let Some(known) = known {
+            reach(&connection, known, options.accept_older)?;
+        }
         let standing = log::standing(&connection).map_err(OpenError::Database)?;
+        let high_water = HighWater::open(high_water, standing.head);
         let index = log::writes(&connection).map_err(OpenError::Database)?;
         let index = Arc::new(Index::new(index));
         let publication = Publication::new(standing);
@@ -124,10 +151,18 @@ impl Sqlite {
         // As many may queue as fit in two transactions: one being committed, one waiting.
         let (requests, queue) = mpsc::channel(2 * options.max_batch);
         let published = (index.clone(), publication.clone());
-        let writer = Writer::new(file, connection, published, options)?;
+        let ended = CancellationToken::new();
+        let disk = Disk {
+            reserve: Reserve::of(directory),
+            high_water,
+        };
+        let writer = Writer::new((file, connection), published, disk, (options, &ended))?;
+        let guard = ended.clone().drop_guard();
         let thread = std::thread::Builder::new()
             .name("storage-writer".into())
             .spawn(move || {
+                // Dropped last, also where the writer panics.
+                let _guard = guard;
                 writer.run(queue);
                 drop(lock);
             });
@@ -138,7 +173,18 @@ impl Sqlite {
             readers,
             index,
             publication,
+            ended,
         })
+    }
+
+    /// Whether nothing was ever written to it.
+    pub fn is_unwritten(&self) -> bool {
+        self.publication.head().newest() == log::BEGINNING
+    }
+
+    /// Returns when the store can no longer work because one of its threads ended, which only a bug does. Open it again, in a new process at best.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.ended.clone().cancelled_owned()
     }
 
     /// Writes a consistent copy of the store to the new file `to`, for its owner only, while it is
@@ -183,12 +229,53 @@ impl Sqlite {
     }
 }
 
+/// Opens the database, if need be with the space that is kept for a full disk: to read it, SQLite needs some for its index of the write-ahead log.
+fn open_database(directory: &Path, may_create: bool) -> Result<Connection, OpenError> {
+    let file = directory.join(files::DATABASE);
+    if files::is_blank(directory).map_err(OpenError::Io)? {
+        // A log without its database is not new.
+        if !may_create || files::has_log(directory) {
+            return Err(OpenError::Missing(file));
+        }
+        files::create(directory).map_err(OpenError::Io)?;
+    }
+    match schema::open_writer(&file, may_create) {
+        Err(OpenError::Database(Error::Full | Error::Unavailable(_)))
+            if reserve::give_up(directory) =>
+        {
+            schema::open_writer(&file, may_create)
+        }
+        opened => opened,
+    }
+}
+
+/// Checks that the database has reached a revision, or begins after it.
+fn reach(connection: &Connection, known: Revision, accept_older: bool) -> Result<(), OpenError> {
+    let head = log::standing(connection).map_err(OpenError::Database)?.head;
+    if head >= known {
+        return Ok(());
+    }
+    if !accept_older {
+        // What is left of the write-ahead log stays as it is.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        return Err(OpenError::Older { head, known });
+    }
+    tracing::warn!(%head, %known, "an older store is used: what was deleted since is there again");
+    log::begin_after(connection, known)?;
+    Ok(())
+}
+
 fn stopped() -> Error {
     Error::unavailable("the writer has stopped")
 }
 
 #[async_trait]
 impl Store for Sqlite {
+    /// Asks the writer, by its queue.
+    async fn check(&self) -> Result<(), Error> {
+        self.write(Operation::Check).await.map(drop)
+    }
+
     /// One writer takes them from one queue.
     fn is_ordered(&self) -> bool {
         true

@@ -4,7 +4,7 @@
 //! * **Order.** Writes are totally ordered by revision. A watch delivers in that order, a list shows
 //!   the state at one revision.
 //! * **Durability.** A write that returned `Ok` survives a crash. One that returned
-//!   [`Error::Unavailable`], or whose future was dropped, may or may not have happened.
+//!   [`Error::Unavailable`] or [`Error::Full`], or whose future was dropped, may or may not have happened.
 //! * **Linearizability.** [`Store::get`], lists at [`At::Latest`] and [`Store::current_revision`]
 //!   show every write acknowledged before they were called.
 //! * **Damage.** A value that cannot be read back (a failed checksum or seal) fails [`Store::get`].
@@ -107,6 +107,15 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
+    /// Whether the store would take a write now. It tries, where it does not know: as often as this is called, at most once a second. It may take as
+    /// long as a write takes, so it needs a deadline.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Full`, `Corrupt`.
+    async fn check(&self) -> Result<(), Error> {
+        self.current_revision().await.map(drop)
+    }
+
     /// The newest record at `key`, `None` when absent.
     ///
     /// # Errors
@@ -122,21 +131,21 @@ pub trait Store: Send + Sync + 'static {
     /// Writes a record that is not there. Of concurrent creates of a key exactly one succeeds.
     ///
     /// # Errors
-    /// `Exists`, `TooLarge`, `Empty`, `Unavailable`.
+    /// `Exists`, `TooLarge`, `Empty`, `Unavailable`, `Full`.
     async fn create(&self, key: &Key, value: Bytes) -> Result<Revision, Error>;
 
     /// Replaces the record iff its revision is `expected`, as one atomic step, also when the value
     /// stays the same.
     ///
     /// # Errors
-    /// `Conflict`, `TooLarge`, `Empty`, `Unavailable`.
+    /// `Conflict`, `TooLarge`, `Empty`, `Unavailable`, `Full`.
     async fn update(&self, key: &Key, value: Bytes, expected: Revision) -> Result<Revision, Error>;
 
     /// Removes the record iff its revision is `expected`, as one atomic step. The removal has a
     /// revision of its own.
     ///
     /// # Errors
-    /// `Conflict`, `Unavailable`.
+    /// `Conflict`, `Unavailable`, `Full`.
     async fn delete(&self, key: &Key, expected: Revision) -> Result<Revision, Error>;
 
     /// Every write after `after`, exactly once and in order, then every further one as it happens.

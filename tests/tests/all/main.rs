@@ -27,6 +27,8 @@ mod emergency;
 mod evil;
 mod fairness;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod isolation;

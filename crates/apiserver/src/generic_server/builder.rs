@@ -15,7 +15,7 @@ use crate::flow_control::FlowControl;
 use crate::handlers::{ReviewEndpoint, StoredEndpoint};
 use crate::health::{self, Health, HealthCheck};
 use crate::lease::{self, Leases};
-use crate::metrics::Metrics;
+use crate::metrics::{Count, Metrics};
 use crate::resource::Resource;
 use crate::review::Review;
 use crate::server::HttpService;
@@ -32,6 +32,7 @@ pub struct Builder {
     endpoints: Vec<Arc<dyn Endpoint>>,
     mounts: Vec<(String, HttpService)>,
     checks: Vec<HealthCheck>,
+    counts: Vec<Count>,
     version: VersionInfo,
 }
 
@@ -47,6 +48,7 @@ impl Builder {
             endpoints: Vec::new(),
             mounts: Vec::new(),
             checks: Vec::new(),
+            counts: Vec::new(),
             version: VersionInfo::default(),
         }
     }
@@ -94,6 +96,13 @@ impl Builder {
         self
     }
 
+    /// Adds a number to the metrics.
+    #[must_use]
+    pub fn counter(mut self, count: Count) -> Self {
+        self.counts.push(count);
+        self
+    }
+
     /// Ends watches when the identity of their caller is no longer valid.
     #[must_use]
     pub fn leases(mut self, leases: Leases) -> Self {
@@ -137,7 +146,7 @@ impl Builder {
                 clock: self.clock,
                 leases: self.leases,
                 flow_control: self.flow_control,
-                metrics: Metrics::new(),
+                metrics: Metrics::new(self.counts),
                 endpoints: Endpoints::new(self.endpoints),
                 mounts: self.mounts,
                 shutdown: CancellationToken::new(),

@@ -38,11 +38,29 @@ pub(crate) fn status_of(error: Error, resource: &GroupResource, kind: &str, name
                 Some(RETRY_SECS),
             )
         }
+        Error::Full => {
+            tracing::error!(%resource, "the disk of the store is full");
+            Status::service_unavailable(
+                format!(
+                    "backing store unavailable for {kind} {name}: disk full: until there is space, only deletions are stored"
+                ),
+                Some(RETRY_SECS),
+            )
+        }
+        Error::Corrupt { key, source } => {
+            let key = key.as_ref().map(tracing::field::display);
+            tracing::error!(error = %source, key, %resource, "the store has damaged data");
+            inaccessible(&kind, name)
+        }
         other => {
             tracing::error!(error = %other, %resource, "the store failed");
-            Status::internal(format!("error accessing backing object for {kind} {name}"))
+            inaccessible(&kind, name)
         }
     }
+}
+
+fn inaccessible(kind: &str, name: &str) -> Status {
+    Status::internal(format!("error accessing backing object for {kind} {name}"))
 }
 
 #[cfg(test)]
@@ -80,6 +98,11 @@ mod tests {
             Error::Unavailable(cause()),
             503,
             "backing store unavailable for flunder a",
+        );
+        check(
+            Error::Full,
+            503,
+            "backing store unavailable for flunder a: disk full: until there is space, only deletions are stored",
         );
         check(
             Error::Corrupt {

@@ -94,22 +94,16 @@ impl Kinds {
         })
     }
 
-    /// Makes the objects that must always be there.
-    pub(super) async fn bootstrap(&self) -> Result<(), Status> {
+    /// Makes the objects that must always be there, with these defaults of settings.
+    pub(super) async fn bootstrap(&self, defaults: &[(&str, &str)]) -> Result<(), Status> {
         let (roles, bindings) = roles::defaults();
         self.builtins.bootstrap(roles, bindings).await?;
         builtins::bootstrap::namespace(&self.builtins.namespaces, cluster_credential::NAMESPACE)
             .await?;
         let own = &self.domain.management;
-        management::bootstrap::run(&own.clusters, &own.settings, &own.features).await?;
+        let (clusters, settings) = (&own.clusters, &own.settings);
+        management::bootstrap::run(clusters, settings, &own.features, defaults).await?;
         bindings::bind_once(&own.clusters, &self.domain.secrets).await
-    }
-
-    /// Sets the default of a setting.
-    pub(super) async fn set_default(&self, name: &str, value: &str) -> Result<()> {
-        let settings = &self.domain.management.settings;
-        let set = management::bootstrap::set_default(settings, name, value).await;
-        set.with_context(|| format!("the default of setting {name} cannot be set"))
     }
 
     /// Serves every kind.

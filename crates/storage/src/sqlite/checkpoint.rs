@@ -16,63 +16,67 @@ use std::{
 };
 
 use rusqlite::Connection;
+use tokio_util::sync::CancellationToken;
 
-use super::{OpenError, schema};
+use super::{OpenError, high_water::HighWater, schema};
 
 /// Bytes of a page in the write-ahead log, its header left aside.
-pub(super) const PAGE: usize = 4096;
+const PAGE: usize = 4096;
 
-/// Pages that every commit writes: the first one, and one that is not full.
-const PAGES_OF_COMMIT: usize = 2;
-
-/// The log may grow to this many times the threshold before the writer has to help.
-const PATIENCE: usize = 4;
+/// The part of the log's greatest size at which the thread begins. The writer helps where it grows to all of it.
+const BEGIN: i64 = 2;
 
 /// The writer's end. Dropping it stops the thread and waits for it.
 pub(super) struct Checkpointer {
-    threshold: usize,
-    written: usize,
+    /// Pages of the log at which the thread begins.
+    begin_pages: i64,
     finish: Arc<AtomicBool>,
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Checkpointer {
-    /// Starts the thread. `threshold` is in bytes.
-    pub(super) fn start(file: &Path, threshold: usize) -> Result<Self, OpenError> {
-        let connection = schema::open_writer(file)?;
+    /// Starts the thread, whose end cancels `ended`. `most_bytes` is about how large the log gets. A checkpoint makes `high_water` durable, too.
+    pub(super) fn start(
+        file: &Path,
+        most_bytes: usize,
+        high_water: HighWater,
+        ended: CancellationToken,
+    ) -> Result<Self, OpenError> {
+        let connection = schema::open_writer(file, false)?;
         let finish = Arc::new(AtomicBool::new(false));
         let (wake, woken) = sync_channel(1);
-        let limit_pages = i64::try_from(threshold / PAGE * PATIENCE).unwrap_or(i64::MAX);
+        let limit_pages = i64::try_from(most_bytes / PAGE).unwrap_or(i64::MAX);
         let worker = Worker {
             connection,
+            high_water,
             limit_pages,
             finish: finish.clone(),
         };
+        let guard = ended.drop_guard();
         let thread = thread::Builder::new()
             .name("storage-checkpoint".into())
-            .spawn(move || worker.run(&woken))
+            .spawn(move || {
+                // Dropped last, also where the thread panics.
+                let _guard = guard;
+                worker.run(&woken);
+            })
             .map_err(OpenError::Io)?;
         Ok(Self {
-            threshold,
-            written: 0,
+            begin_pages: limit_pages / BEGIN,
             finish,
             wake: Some(wake),
             thread: Some(thread),
         })
     }
 
-    /// Counts a commit of about so many bytes.
-    pub(super) fn committed(&mut self, bytes: usize) {
-        self.written += bytes + PAGES_OF_COMMIT * PAGE;
-        let due = self.written >= self.threshold;
-        if due
-            && self
-                .wake
-                .as_ref()
-                .is_some_and(|wake| wake.try_send(()).is_ok())
+    /// Wakes the thread if the log has grown to so many pages that it should begin.
+    pub(super) fn committed(&self, pages: i64) {
+        if pages >= self.begin_pages
+            && let Some(wake) = &self.wake
         {
-            self.written = 0;
+            // Fails where it is awake.
+            let _ = wake.try_send(());
         }
     }
 
@@ -97,6 +101,7 @@ impl Drop for Checkpointer {
 
 struct Worker {
     connection: Connection,
+    high_water: HighWater,
     limit_pages: i64,
     finish: Arc<AtomicBool>,
 }
@@ -112,6 +117,7 @@ impl Worker {
                 Ok(pages) => self.finish.store(pages > self.limit_pages, Relaxed),
                 Err(error) => warn(&error),
             }
+            self.high_water.sync();
         }
     }
 }

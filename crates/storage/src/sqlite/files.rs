@@ -10,11 +10,12 @@ use std::{
 };
 
 use super::schema;
-use crate::Error;
+use crate::{Error, Revision};
 
 /// The database in the directory. SQLite gives its side files the mode of this one.
 pub(super) const DATABASE: &str = "state.db";
 const LOCK: &str = "LOCK";
+const LOG: &str = "state.db-wal";
 
 /// Why a directory cannot be opened as a store.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,22 @@ pub enum OpenError {
         /// The newest one this program can use.
         known: i64,
     },
+    /// There is no database, or an empty one, where there must be one.
+    #[error("the database {0} is missing or empty")]
+    Missing(PathBuf),
+    /// The database lacks writes that it is known to have had.
+    #[error(
+        "the database is at revision {head}, but has been at {known}: it is an older copy, or its write-ahead log is lost or cut"
+    )]
+    Older {
+        /// The newest revision of the database.
+        head: Revision,
+        /// The highest revision that it had.
+        known: Revision,
+    },
+    /// The file of the highest revision is damaged.
+    #[error("{0} does not hold a revision")]
+    HighWater(PathBuf),
     /// A directory or file cannot be made, read or locked.
     #[error("the data directory cannot be used")]
     Io(#[source] io::Error),
@@ -50,8 +67,7 @@ const LOCK_ATTEMPTS: usize = 100;
 /// The pause before the next try.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// Makes and locks the directory, and makes the database file if it is not there. The lock lasts as
-/// long as the returned file, at most as long as the process.
+/// Makes and locks the directory. The lock lasts as long as the returned file, at most as long as the process.
 pub(super) fn prepare(directory: &Path) -> Result<File, OpenError> {
     secure_directory(directory).map_err(OpenError::Io)?;
     let lock = private()
@@ -122,13 +138,32 @@ fn is_empty(directory: &Path) -> io::Result<bool> {
     Ok(fs::read_dir(directory)?.next().is_none())
 }
 
-fn secure_files(directory: &Path) -> io::Result<()> {
+/// Whether there is no database, or an empty file in its place.
+pub(super) fn is_blank(directory: &Path) -> io::Result<bool> {
+    match fs::metadata(directory.join(DATABASE)) {
+        Ok(file) => Ok(file.len() == 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether there is a write-ahead log with something in it.
+pub(super) fn has_log(directory: &Path) -> bool {
+    fs::metadata(directory.join(LOG)).is_ok_and(|file| file.len() > 0)
+}
+
+/// Makes the database file if it is not there.
+pub(super) fn create(directory: &Path) -> io::Result<()> {
     let database = directory.join(DATABASE);
     if !database.try_exists()? {
         create_private(&database)?.sync_all()?;
         sync(directory)?;
     }
-    for name in [LOCK, DATABASE, "state.db-wal", "state.db-shm"] {
+    Ok(())
+}
+
+fn secure_files(directory: &Path) -> io::Result<()> {
+    for name in [LOCK, DATABASE, LOG, "state.db-shm"] {
         match fs::set_permissions(directory.join(name), Permissions::from_mode(0o600)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

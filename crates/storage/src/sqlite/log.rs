@@ -28,10 +28,13 @@ pub(super) struct Standing {
     pub(super) compacted: Revision,
 }
 
-/// Makes the marks of a new store, which stands at revision 1.
+/// The revision of a new store.
+pub(super) const BEGINNING: Revision = Revision::new(1);
+
+/// Makes the marks of a new store.
 pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
-    set_mark(connection, "compacted", Revision::new(1))?;
-    set_mark(connection, "swept", Revision::new(1))
+    set_mark(connection, "compacted", BEGINNING)?;
+    set_mark(connection, "swept", BEGINNING)
 }
 
 /// Reads where the store stands. The newest row may have been compacted away, never the mark.
@@ -48,6 +51,24 @@ pub(super) fn standing(connection: &Connection) -> Result<Standing, Error> {
 /// The oldest complete state.
 pub(super) fn compacted(connection: &Connection) -> Result<Revision, Error> {
     mark(connection, "compacted")
+}
+
+/// Begins after `revision`: what is stored becomes the state at it, and the history before it is forgotten.
+pub(super) fn begin_after(connection: &Connection, revision: Revision) -> rusqlite::Result<()> {
+    set_mark(connection, "compacted", revision)
+}
+
+/// Writes something that changes nothing, to see whether the file can be written.
+pub(super) fn touch(connection: &Connection, head: Revision) -> rusqlite::Result<()> {
+    set_mark(connection, "touched", head)
+}
+
+/// The bytes of the value of the write at `revision`.
+pub(super) fn value_bytes(connection: &Connection, revision: Revision) -> Result<usize, Error> {
+    let mut query =
+        connection.prepare_cached("SELECT length(value) FROM log WHERE revision = ?1")?;
+    let bytes: Option<i64> = query.query_row([number(revision)], |row| row.get(0))?;
+    Ok(usize::try_from(bytes.unwrap_or_default()).unwrap_or(usize::MAX))
 }
 
 /// All writes, without their values.

@@ -10,9 +10,13 @@ use crate::Error;
 /// The format of the file, in its `user_version`. Raise it with every change of `TABLES`.
 const FORMAT: i64 = 2;
 
+/// The size to which the write-ahead log is cut when it starts over.
+const LOG_BYTES: i64 = 32 << 20;
+
 /// * `log`: every write. `value` is NULL for a removal. Which rows are of which key is kept in memory.
-/// * `mark`: `compacted`, the oldest revision whose state is complete, and `swept`, through which
-///   the rows that it made superfluous have been removed.
+/// * `mark`: `compacted`, the oldest revision whose state is complete; `swept`, through which
+///   the rows that it made superfluous have been removed; and `touched`, the head when it was last
+///   tried whether the file can be written.
 const TABLES: &str = "
     CREATE TABLE log (
         revision INTEGER PRIMARY KEY,
@@ -30,8 +34,11 @@ const TABLES: &str = "
 /// What format 1 had beside it.
 const REMOVE_FORMAT_1: &str = "DROP INDEX log_by_key";
 
-/// The connection of the writer; makes the tables in a new file.
-pub(super) fn open_writer(file: &Path) -> Result<Connection, OpenError> {
+/// A connection that can write; makes the tables in a new file if it may.
+///
+/// # Errors
+/// Also `Missing`, where there are no tables and none may be made.
+pub(super) fn open_writer(file: &Path, may_create: bool) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(file, flags)?;
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -41,9 +48,13 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection, OpenError> {
             known: FORMAT,
         });
     }
+    if found == 0 && !may_create {
+        return Err(OpenError::Missing(file.to_owned()));
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     configure(&connection)?;
     if found < FORMAT {
         let tables = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -78,6 +89,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 /// What a failure of SQLite means to the caller of the store.
 pub(super) fn classify(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Error::Full,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::corrupt(None, error),
         _ => Error::unavailable(error),
     }

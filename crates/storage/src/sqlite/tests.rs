@@ -50,7 +50,7 @@ impl Fault {
         let left = fault
             .strikes
             .try_update(SeqCst, SeqCst, |left| left.checked_sub(1));
-        let failure = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None);
+        let failure = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR), None);
         left.map_or(Ok(()), |_| Err(failure()))
     }
 }

@@ -8,19 +8,37 @@
 //! When anything in a transaction fails, nobody is told of success, the connection is dropped and
 //! nothing is retried: after a failed `fsync` the kernel may have forgotten what was not written,
 //! so the state is read anew from the file before the next transaction.
+//!
+//! A full disk is the exception: the space of [`Reserve`] is given up and the deletions of the batch are tried again, on the state that is read
+//! anew. Until there is space again, only they, and updates that do not grow, are committed.
+//!
+//! The writer also answers whether it could write. While its last commit failed, and when that was long ago, it tries.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    collections::HashMap,
+    ffi::c_int,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior, hooks::Wal};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     OpenError, SqliteOptions,
     checkpoint::{self, Checkpointer},
+    high_water::HighWater,
     index::{Index, Removed, Write},
     log,
     publication::{Commit, Publication},
+    reserve::Reserve,
     schema,
 };
 use crate::{Batch, Change, Error, Event, Key, Revision};
@@ -32,7 +50,17 @@ const COMPACTION_STEP: usize = 256;
 /// their way, and waiting costs less than another commit. Who writes alone never waits for it.
 const GATHERING: Duration = Duration::from_micros(300);
 
+/// The time between two attempts to write while the last one failed and nobody else writes.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The age of the last commit after which a check tries to write.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// The bytes by which an object may grow on a full disk: what suspends, disables or begins to delete it, and says who did that.
+const MARKS: usize = 1024;
+
 /// What a request asks for.
+#[derive(Clone)]
 pub(super) enum Operation {
     Create {
         key: Key,
@@ -51,6 +79,8 @@ pub(super) enum Operation {
     Compact {
         through: Revision,
     },
+    /// Changes nothing. Succeeds if a write would.
+    Check,
 }
 
 /// What the asker gets.
@@ -62,6 +92,12 @@ pub(super) struct Request {
     pub(super) reply: oneshot::Sender<Answer>,
 }
 
+/// What the writer has beside the database.
+pub(super) struct Disk {
+    pub(super) reserve: Reserve,
+    pub(super) high_water: HighWater,
+}
+
 /// The state of the thread.
 pub(super) struct Writer {
     file: PathBuf,
@@ -70,24 +106,47 @@ pub(super) struct Writer {
     index: Arc<Index>,
     publication: Publication,
     checkpointer: Checkpointer,
+    /// Pages in the write-ahead log.
+    log_pages: Arc<AtomicI64>,
+    disk: Disk,
+    last: Last,
+    /// Whether the file lacked published writes when it was opened last.
+    is_behind: bool,
     options: SqliteOptions,
+}
+
+/// The last commit that was tried.
+struct Last {
+    at: Instant,
+    failure: Option<Error>,
 }
 
 impl Writer {
     /// A writer on an open connection.
     pub(super) fn new(
-        file: PathBuf,
-        connection: Connection,
+        (file, mut connection): (PathBuf, Connection),
         (index, publication): (Arc<Index>, Publication),
-        options: SqliteOptions,
+        disk: Disk,
+        (options, ended): (SqliteOptions, &CancellationToken),
     ) -> Result<Self, OpenError> {
-        let checkpointer = Checkpointer::start(&file, options.checkpoint_bytes)?;
+        let (most_bytes, ended) = (options.checkpoint_bytes, ended.clone());
+        let checkpointer =
+            Checkpointer::start(&file, most_bytes, disk.high_water.another(), ended)?;
+        let log_pages = Arc::new(AtomicI64::new(0));
+        count_pages(&mut connection, &log_pages)?;
         Ok(Self {
             file,
             connection: Some(connection),
             index,
             publication,
             checkpointer,
+            log_pages,
+            disk,
+            last: Last {
+                at: Instant::now(),
+                failure: None,
+            },
+            is_behind: false,
             options,
         })
     }
@@ -116,24 +175,59 @@ impl Writer {
         if let Some(connection) = self.connection {
             checkpoint::finish(&connection);
         }
+        self.disk.high_water.sync();
     }
 
-    /// One transaction for all operations; their answers, in order.
+    /// The answers to all operations, in order.
     fn serve(&mut self, operations: Vec<Operation>) -> Vec<Answer> {
-        let count = operations.len();
-        match self.commit(operations) {
+        let now = Instant::now();
+        self.disk.reserve.restore(now);
+        let is_check = |operation: &Operation| matches!(operation, Operation::Check);
+        if operations.iter().all(is_check) && !self.is_unclear(now) {
+            let answer = self.last_result();
+            return vec![answer; operations.len()];
+        }
+        let mut committed = self.commit(&operations);
+        if matches!(committed, Err(Error::Full)) && self.disk.reserve.give_up(now) {
+            committed = self.commit(&operations);
+        }
+        self.last = Last {
+            at: now,
+            failure: committed.as_ref().err().cloned(),
+        };
+        match committed {
             Ok(outcome) => {
-                self.checkpointer.committed(outcome.bytes);
+                self.checkpointer.committed(self.log_pages.load(Relaxed));
+                self.disk.reserve.spend(outcome.updated_bytes);
                 self.index
                     .commit(&outcome.events, &outcome.removed, outcome.compacted);
                 self.publish(outcome.events, outcome.compacted);
                 outcome.answers
             }
-            Err(error) => vec![Err(error); count],
+            Err(error) => vec![Err(error); operations.len()],
         }
     }
 
-    fn commit(&mut self, operations: Vec<Operation>) -> Result<Outcome, Error> {
+    /// Whether only a write can tell if the disk works.
+    fn is_unclear(&self, now: Instant) -> bool {
+        let age = now.duration_since(self.last.at);
+        match self.last.failure {
+            Some(_) => age >= RETRY,
+            None => age >= FRESH,
+        }
+    }
+
+    /// The answer to a check that does not try to write.
+    fn last_result(&self) -> Answer {
+        match &self.last.failure {
+            Some(failure) => Err(failure.clone()),
+            None if !self.disk.reserve.is_held() => Err(Error::Full),
+            None => Ok(self.publication.head().newest()),
+        }
+    }
+
+    /// One transaction for all operations.
+    fn commit(&mut self, operations: &[Operation]) -> Result<Outcome, Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.reopen()?,
@@ -142,8 +236,9 @@ impl Writer {
         let rows = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let head = self.publication.head().newest();
         let mut transaction = Transaction::new(&rows, &self.index, head);
+        transaction.left_for_updates = self.disk.reserve.left_for_updates();
         for operation in operations {
-            transaction.apply(operation)?;
+            transaction.apply(operation.clone())?;
         }
         let outcome = transaction.outcome;
         #[cfg(test)]
@@ -157,16 +252,20 @@ impl Writer {
 
     /// Opens the file anew after a failure and publishes what it holds beyond the published head: a
     /// commit that reported failure may have happened all the same.
-    fn reopen(&self) -> Result<Connection, Error> {
-        let connection = schema::open_writer(&self.file).map_err(Error::unavailable)?;
+    fn reopen(&mut self) -> Result<Connection, Error> {
+        let mut connection = schema::open_writer(&self.file, false).map_err(of_opening)?;
+        count_pages(&mut connection, &self.log_pages)?;
         let standing = log::standing(&connection)?;
         let published = self.publication.head().newest();
         if standing.head < published {
-            return Err(Error::corrupt(
-                None,
-                "acknowledged writes are missing from the file",
-            ));
+            let missing = "acknowledged writes are missing from the file";
+            // A disk that fails may show less than it has. It has lost them if that is so again.
+            return Err(match std::mem::replace(&mut self.is_behind, true) {
+                true => Error::corrupt(None, missing),
+                false => Error::unavailable(missing),
+            });
         }
+        self.is_behind = false;
         self.index.replace(log::writes(&connection)?);
         if standing.head > published {
             // No events and no predecessor: watches read the log.
@@ -193,11 +292,29 @@ impl Writer {
                 revision: last.revision,
                 events,
             };
+            self.disk.high_water.note(batch.revision);
             self.publication.publish(Commit {
                 after: self.publication.head().newest(),
                 batch,
             });
         }
+    }
+}
+
+/// Has SQLite tell how many pages the write-ahead log has after each commit.
+fn count_pages(connection: &mut Connection, pages: &Arc<AtomicI64>) -> rusqlite::Result<()> {
+    let pages = Arc::clone(pages);
+    connection.wal_hook(Some(move |_: &mut Wal, count: c_int| {
+        pages.store(i64::from(count), Relaxed);
+        Ok(())
+    }))
+}
+
+/// A failure to open the database again, as an operation fails.
+fn of_opening(error: OpenError) -> Error {
+    match error {
+        OpenError::Database(error) => error,
+        other => Error::unavailable(other),
     }
 }
 
@@ -208,8 +325,8 @@ struct Outcome {
     events: Vec<Event>,
     compacted: Option<Revision>,
     removed: Vec<Removed>,
-    /// About how many bytes of the file it changed.
-    bytes: usize,
+    /// Bytes of the values that updates wrote.
+    updated_bytes: usize,
 }
 
 /// A transaction under way.
@@ -220,6 +337,8 @@ struct Transaction<'a> {
     head: Revision,
     /// The last write of this transaction to each key.
     written: HashMap<Key, Write>,
+    /// The bytes that updates may write, where the disk is full.
+    left_for_updates: Option<usize>,
     outcome: Outcome,
 }
 
@@ -231,6 +350,7 @@ impl<'a> Transaction<'a> {
             published: head,
             head,
             written: HashMap::new(),
+            left_for_updates: None,
             outcome: Outcome::default(),
         }
     }
@@ -240,18 +360,47 @@ impl<'a> Transaction<'a> {
         let answer = match operation {
             Operation::Create { key, value } => match self.live(&key) {
                 Some(_) => Err(Error::Exists),
+                None if self.left_for_updates.is_some() => Err(Error::Full),
                 None => Ok(self.write(key, Change::Put(value))?),
             },
             Operation::Update {
                 key,
                 value,
                 expected,
-            } => self.replace(key, expected, Change::Put(value))?,
+            } => match self.admits(&value, expected)? {
+                true => self.replace(key, expected, Change::Put(value))?,
+                false => Err(Error::Full),
+            },
             Operation::Delete { key, expected } => self.replace(key, expected, Change::Deleted)?,
             Operation::Compact { through } => self.compact(through)?,
+            Operation::Check => self.touch()?,
         };
         self.outcome.answers.push(answer);
         Ok(())
+    }
+
+    /// Whether there is space for an update: always, unless the disk is full.
+    fn admits(&mut self, value: &Bytes, expected: Revision) -> Result<bool, Error> {
+        let Some(left) = self.left_for_updates else {
+            return Ok(true);
+        };
+        let stored = log::value_bytes(self.rows, expected)?;
+        let is_small = value.len() <= stored.saturating_add(MARKS);
+        let used = self.outcome.updated_bytes + value.len();
+        if !is_small || used > left {
+            return Ok(false);
+        }
+        self.outcome.updated_bytes = used;
+        Ok(true)
+    }
+
+    /// Answers whether more than deletions could be written.
+    fn touch(&mut self) -> Result<Answer, Error> {
+        log::touch(self.rows, self.published)?;
+        Ok(match self.left_for_updates {
+            Some(_) => Err(Error::Full),
+            None => Ok(self.published),
+        })
     }
 
     /// The row of a key that is there.
@@ -279,7 +428,6 @@ impl<'a> Transaction<'a> {
         };
         log::append(self.rows, revision, &key, value)?;
         self.head = revision;
-        self.outcome.bytes += key.as_str().len() + value.map_or(0, Bytes::len);
         let event = Event {
             key,
             revision,
@@ -296,7 +444,6 @@ impl<'a> Transaction<'a> {
             return Ok(Err(Error::FutureRevision { requested, current }));
         }
         let compaction = log::compact(self.rows, self.index, through, COMPACTION_STEP)?;
-        self.outcome.bytes += COMPACTION_STEP * checkpoint::PAGE;
         self.outcome.compacted = Some(compaction.compacted);
         self.outcome.removed.extend(compaction.removed);
         Ok(Ok(compaction.swept))

@@ -1,0 +1,178 @@
+//! Space that is kept for a full disk.
+//!
+//! A file of [`BYTES`] lies in the directory of the store. When a write finds the disk full, the file is removed: what it took is enough for
+//! thousands of deletions. Until it can be written again, only what needs next to no space is committed, so that a kubeconfig can be revoked on a
+//! full disk.
+
+use std::{
+    fs,
+    io::{self, ErrorKind, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use super::files;
+
+/// Bytes of the file. A deletion that is committed alone writes about 12 KiB to the write-ahead log.
+/// Small in unit tests, which open thousands of stores.
+const BYTES: u64 = if cfg!(test) { 64 << 10 } else { 4 << 20 };
+
+/// The space beyond what was given up that there must be before the file is written again. Without it, a disk would seem to have space because of
+/// the space that was given up.
+const MARGIN: u64 = BYTES / 4;
+
+/// The part of it that updates may take. Some revoke: they suspend a kubeconfig, or disable a user.
+const FOR_UPDATES: usize = 1 << 20;
+
+/// The time between two attempts to write the file.
+const PAUSE: Duration = Duration::from_secs(1);
+
+const FILE: &str = "RESERVE";
+const UNFINISHED: &str = "RESERVE.new";
+
+/// The file, or the lack of it.
+pub(super) struct Reserve {
+    directory: PathBuf,
+    state: State,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    /// The file is there, or cannot be made for another reason than a full disk.
+    Held,
+    /// The disk is full.
+    GivenUp {
+        left_for_updates: usize,
+        tried: Option<Instant>,
+    },
+}
+
+impl Reserve {
+    /// Writes the file unless it is there. A full disk is not an error.
+    pub(super) fn of(directory: &Path) -> Self {
+        let mut reserve = Self {
+            directory: directory.to_owned(),
+            state: State::GivenUp {
+                left_for_updates: FOR_UPDATES,
+                tried: None,
+            },
+        };
+        let is_there = fs::metadata(directory.join(FILE)).is_ok_and(|file| file.len() == BYTES);
+        match is_there {
+            true => reserve.state = State::Held,
+            false => reserve.restore(Instant::now()),
+        }
+        reserve
+    }
+
+    /// Whether the disk is not full, as far as is known.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.state, State::Held)
+    }
+
+    /// The bytes that updates may still write on a full disk; `None` where it is not full.
+    pub(super) fn left_for_updates(&self) -> Option<usize> {
+        match self.state {
+            State::Held => None,
+            State::GivenUp {
+                left_for_updates, ..
+            } => Some(left_for_updates),
+        }
+    }
+
+    /// Counts what updates wrote on a full disk.
+    pub(super) fn spend(&mut self, bytes: usize) {
+        if let State::GivenUp {
+            left_for_updates, ..
+        } = &mut self.state
+        {
+            *left_for_updates = left_for_updates.saturating_sub(bytes);
+        }
+    }
+
+    /// Gives the space to the database. Returns whether there was any to give.
+    pub(super) fn give_up(&mut self, now: Instant) -> bool {
+        let was_held = self.is_held();
+        if was_held {
+            self.state = State::GivenUp {
+                left_for_updates: FOR_UPDATES,
+                tried: Some(now),
+            };
+        }
+        give_up(&self.directory) && was_held
+    }
+
+    /// Writes the file again if it was given up, and the last attempt was not just now.
+    pub(super) fn restore(&mut self, now: Instant) {
+        let State::GivenUp { tried, .. } = &mut self.state else {
+            return;
+        };
+        if tried.is_some_and(|tried| now.duration_since(tried) < PAUSE) {
+            return;
+        }
+        let is_first = tried.replace(now).is_none();
+        match write(&self.directory) {
+            Ok(()) => self.state = State::Held,
+            Err(error) if is_full(&error) => {}
+            Err(error) => {
+                // Writes to the database will tell whether it can be written.
+                self.state = State::Held;
+                tracing::warn!(%error, "no space is kept for a full disk");
+            }
+        }
+        match (self.is_held(), is_first) {
+            (true, false) => tracing::info!("there is space on the disk again"),
+            (false, true) => tracing::error!("the disk is full: only deletions are stored"),
+            _ => {}
+        }
+    }
+}
+
+/// Removes the file. Returns whether it was there.
+pub(super) fn give_up(directory: &Path) -> bool {
+    fs::remove_file(directory.join(FILE)).is_ok()
+}
+
+fn write(directory: &Path) -> io::Result<()> {
+    let (unfinished, finished) = (directory.join(UNFINISHED), directory.join(FILE));
+    let _ = fs::remove_file(&unfinished);
+    let fill = || {
+        let mut file = files::create_private(&unfinished)?;
+        for block in 0..(BYTES + MARGIN) / BLOCK as u64 {
+            file.write_all(&noise(block))?;
+        }
+        file.set_len(BYTES)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &finished)
+    };
+    let filled = fill();
+    if filled.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    filled
+}
+
+const BLOCK: usize = 16 << 10;
+
+/// Bytes that a file system does not make smaller.
+fn noise(seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let next = || {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(next)
+        .take(BLOCK / 8)
+        .flatten()
+        .collect()
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
+}
