@@ -16,7 +16,7 @@
 //!
 //! | algorithm | time | limit |
 //! |---|---|---|
-//! | [`decode::json`], [`decode::yaml`], [`decode::protobuf`] | n | depth 100 or less; memory of the tree; YAML aliases; 100 reported fields |
+//! | [`decode::json`], [`decode::yaml`], [`decode::protobuf()`] | n | depth 100 or less; memory of the tree; YAML aliases; 100 reported fields |
 //! | [`decode::conform`], [`validation`] of metadata | n log n | |
 //! | [`patch::json_patch`] | n, and what is shifted and copied | 10,000 operations; 32 Mi shifted items; 3 MiB of copies |
 //! | [`patch::merge_patch`], [`patch::strategic_merge_patch`] | (n + object) log n | |

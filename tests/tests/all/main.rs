@@ -25,6 +25,7 @@ mod durability;
 mod emergency;
 #[cfg(test)]
 mod evil;
+#[cfg(test)]
 mod fairness;
 #[cfg(test)]
 mod faults;

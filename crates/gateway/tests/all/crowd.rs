@@ -23,7 +23,7 @@ use tower::service_fn;
 
 use crate::client::PATIENCE;
 use crate::cluster::Cluster;
-use crate::world::{World, serve};
+use crate::world::{World, serve_cluster};
 
 const MIB: usize = 1024 * 1024;
 
@@ -122,7 +122,7 @@ async fn endless(world: &World, under_way: &Arc<AtomicUsize>) -> SocketAddr {
             Ok(Response::new(Body::new(StreamBody::new(parts))))
         }
     }));
-    serve(&world.authority, (service, None), &world.stop).await
+    serve_cluster(&world.authority, service, &world.stop).await
 }
 
 fn bounded(per_user: usize, in_all: usize) -> Options {

@@ -22,7 +22,7 @@ use tower::{ServiceExt, service_fn};
 
 use crate::authority::Authority;
 use crate::cluster::Cluster;
-use crate::world::{World, serve};
+use crate::world::{World, serve_cluster};
 
 #[tokio::test]
 async fn each_part_of_a_watch_arrives_when_it_is_sent() {
@@ -180,7 +180,7 @@ fn http2() -> HttpService {
 async fn http2_world() -> (World, String) {
     let world = World::start().await;
     let stop: CancellationToken = world.stop.clone();
-    let address = serve(&world.authority, (http2(), None), &stop).await;
+    let address = serve_cluster(&world.authority, http2(), &stop).await;
     let connection = world.connection(&format!("https://{address}"));
     world.add_with("c-1", connection).await;
     world.add_credential("c-1").await;

@@ -10,7 +10,7 @@ use ::management::cluster_secret::{Binding, ClusterSecrets, Purpose};
 use api::ext::{Kubeconfig, Token};
 use api::management::{self, User};
 use apiserver::registry::{Registries, Registry};
-use apiserver::server::{Diversion, HttpService, ReloadableCertificate, Server};
+use apiserver::server::{Diversion, HttpService, Peer, ReloadableCertificate, Server};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use auth::authorizer::{AuthorizerError, Rules};
@@ -43,7 +43,7 @@ use tokens::validity::{NotBefore, Validity, ValidityParts};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tower::service_fn;
+use tower::{ServiceExt, service_fn};
 
 use crate::authority::Authority;
 use crate::client::{Answer, Client, Wire};
@@ -453,6 +453,21 @@ pub(crate) fn inner() -> HttpService {
         let text = format!("inner {}", request.uri());
         Ok(Response::new(Body::from(text)))
     }))
+}
+
+/// A cluster that knows its caller, the gateway, as a real one does.
+pub(crate) async fn serve_cluster(
+    authority: &Authority,
+    cluster: HttpService,
+    stop: &CancellationToken,
+) -> SocketAddr {
+    let service = HttpService::new(service_fn(move |request: Request<Body>| {
+        if let Some(peer) = request.extensions().get::<Peer>() {
+            peer.authenticated();
+        }
+        cluster.clone().oneshot(request)
+    }));
+    serve(authority, (service, None), stop).await
 }
 
 /// Serves on a free port.
