@@ -38,6 +38,7 @@ mod continue_token;
 mod filters;
 mod flow_control;
 mod generic_server;
+mod guarded_body;
 mod handlers;
 mod options;
 mod query;

@@ -93,10 +93,9 @@ pub fn forbidden(user: &UserInfo, attributes: &Attributes, reason: &str) -> Stat
 }
 
 /// 500 for a request that did not come through the chain: a mistake in its wiring.
-/// 429 as kube-apiserver words it; clients try again after a second.
-pub(crate) fn too_many_requests() -> Response<Body> {
-    let wording = "Too many requests, please try again later.";
-    let mut response = text(StatusCode::TOO_MANY_REQUESTS, wording);
+/// Returns a 429 with this text, after which clients try again in a second.
+pub(crate) fn too_many_requests(why: &str) -> Response<Body> {
+    let mut response = text(StatusCode::TOO_MANY_REQUESTS, why);
     let after = HeaderValue::from_static("1");
     response.headers_mut().insert(RETRY_AFTER, after);
     response

@@ -5,20 +5,18 @@
 //! thread of its own: the threads of connections stay free for other requests, and few large ones run at
 //! once.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::body::Body;
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use machinery::status::Status;
 use tokio::runtime::Handle;
 
 use super::{Next, seats};
 use crate::flow_control::{Held, Seat};
 use crate::generic_server::Parts;
+use crate::guarded_body::GuardedBody;
 use crate::request_body;
 use crate::request_context::RequestContext;
 use crate::respond;
@@ -113,34 +111,5 @@ fn holding(answer: Body, seat: Option<Seat>) -> Body {
     if seat.is_none() || size.is_some_and(|bytes| bytes < LARGE as u64) {
         return answer;
     }
-    Body::new(Holding {
-        answer,
-        _seat: seat,
-    })
-}
-
-/// An answer that holds a seat until it is dropped.
-struct Holding {
-    answer: Body,
-    _seat: Option<Seat>,
-}
-
-impl http_body::Body for Holding {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.answer).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.answer.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.answer.size_hint()
-    }
+    Body::new(GuardedBody::new(answer, seat))
 }

@@ -25,8 +25,8 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
     }
 }
 
-/// 429, and the count of it.
+/// Returns the 429 of kube-apiserver, and counts it.
 pub(super) fn refuse(next: Next<'_>, level: &'static str, why: Overload) -> Response<Body> {
     next.parts.metrics.refused(level, why.as_str());
-    respond::too_many_requests()
+    respond::too_many_requests("Too many requests, please try again later.")
 }

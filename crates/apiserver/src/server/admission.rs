@@ -1,19 +1,16 @@
 //! The first look at the head of a request, before the handler chain.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::body::Body;
-use bytes::Bytes;
-use http::header::{CONNECTION, RETRY_AFTER};
+use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
-use http_body::{Frame, SizeHint};
 
 use super::activity::{Activity, UnderWay};
 use super::message_head;
 use super::metrics::EndReason;
 use super::places::{HeldHead, Place, Places};
+use crate::guarded_body::GuardedBody;
 use crate::health;
 use crate::respond;
 
@@ -37,10 +34,10 @@ pub(super) struct Admission {
 
 /// The decision about a request.
 pub(super) enum Admitted {
-    /// It goes on.
+    /// The handler chain answers it.
     Passed(Hold),
     /// This is its answer.
-    Refused(Response<Sent>),
+    Refused(Response<GuardedBody<Hold>>),
 }
 
 /// A request under way, and its head.
@@ -100,15 +97,17 @@ impl Admission {
         }
         if self.is_reserve && !health::is_path(request.uri().path()) {
             self.places.metrics().ended(EndReason::Reserve);
-            return Some(too_many("Too many connections, please try again later."));
+            return Some(respond::too_many_requests(
+                "Too many connections, please try again later.",
+            ));
         }
-        is_full.then(|| too_many("Too many long heads, please try again later."))
+        is_full.then(|| respond::too_many_requests("Too many long heads, please try again later."))
     }
 }
 
 impl Hold {
     /// The answer, which holds the request until it was sent.
-    pub(super) fn until_sent(self, mut response: Response<Body>) -> Response<Sent> {
+    pub(super) fn until_sent(self, mut response: Response<Body>) -> Response<GuardedBody<Hold>> {
         let activity = self.under_way.activity();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             activity.take_over();
@@ -119,42 +118,8 @@ impl Hold {
         } else if self.is_last {
             activity.ending.cancel();
         }
-        response.map(|body| Sent { body, _hold: self })
+        response.map(|body| GuardedBody::new(body, self))
     }
-}
-
-/// The body of an answer.
-#[derive(Debug)]
-pub(super) struct Sent {
-    body: Body,
-    _hold: Hold,
-}
-
-impl http_body::Body for Sent {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-fn too_many(text: &str) -> Response<Body> {
-    let mut response = respond::text(StatusCode::TOO_MANY_REQUESTS, text);
-    let second = HeaderValue::from_static("1");
-    response.headers_mut().insert(RETRY_AFTER, second);
-    response
 }
 
 fn memory_of<B>(request: &Request<B>) -> usize {
