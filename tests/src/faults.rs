@@ -25,7 +25,7 @@ const THREAD_AT: u64 = 16;
 /// The bytes of a thread's name, the last one 0.
 const THREAD_NAME: usize = 16;
 
-/// What fails.
+/// The fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Making files of the store durable.

@@ -30,7 +30,7 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// Variables beside the inherited environment.
     pub environment: Vec<(String, String)>,
-    /// Where it logs to, if not to a file of its folder.
+    /// The destination of its log, if that is not a file of its folder.
     pub stderr: Option<Arc<OwnedFd>>,
 }
 

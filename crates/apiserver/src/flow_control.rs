@@ -29,7 +29,7 @@ const WATCHES: usize = 20_000;
 /// Requests of reserved groups that are served at once.
 const RESERVED: usize = 200;
 
-/// Why a request was refused, as the metric names it.
+/// The reason of a refusal, as the metric names it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Overload {
     /// The queue of the flow or the level is full.

@@ -74,7 +74,7 @@ pub struct Server {
     metrics: ConnectionMetrics,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Clone)]
 struct Shared {
     service: HttpService,

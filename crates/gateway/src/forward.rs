@@ -43,7 +43,7 @@ struct Caller {
     place: Place,
 }
 
-/// What a tunnel holds until its end.
+/// The resources that a tunnel holds until its end.
 type Hold = (Session, Place);
 
 /// Marks a request that came by a host name of the cluster, whose paths begin at the root there.

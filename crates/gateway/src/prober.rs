@@ -78,7 +78,7 @@ pub struct Prober {
     clock: Arc<dyn Clock>,
     options: Options,
     zone: Option<Zone>,
-    /// How often a cluster was read.
+    /// The number of times that a cluster was read.
     #[cfg(test)]
     taken_in: std::sync::atomic::AtomicUsize,
 }

@@ -18,7 +18,7 @@ pub(super) struct Activity {
     /// Requests whose head was read, ever.
     requests: AtomicUsize,
     under_way: AtomicUsize,
-    /// When the last request ended, in milliseconds since the beginning.
+    /// The time at which the last request ended, in milliseconds since the beginning.
     last: AtomicU64,
     /// When the first byte of an incomplete head came, in milliseconds since the beginning, plus one;
     /// zero if no head is incomplete.

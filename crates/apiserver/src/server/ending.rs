@@ -20,11 +20,11 @@ const LINGER: Duration = Duration::from_secs(5);
 pub(super) struct Ending {
     activity: Arc<Activity>,
     places: Arc<Places>,
-    /// When it was told to finish.
+    /// The time at which it was asked to finish.
     finishing: Option<Instant>,
 }
 
-/// What must be done about the connection.
+/// The next step for the connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Step {
     /// It takes no further request, and ends with those under way.

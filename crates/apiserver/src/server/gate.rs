@@ -17,7 +17,7 @@ use super::activity::Activity;
 use super::places::Place;
 use super::two_lengths::TwoLengths;
 
-/// What a client sends first that speaks HTTP/2 (RFC 9113, section 3.4).
+/// The first bytes of a client that speaks HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Memory of an HTTP/1.1 connection, in bytes, whatever its client sends: the first buffer of hyper, and its state.
@@ -56,7 +56,7 @@ enum Protocol {
     Http2(Frames),
 }
 
-/// What came over HTTP/1.1.
+/// The bytes that came over HTTP/1.1.
 #[derive(Debug, Default)]
 struct Http1 {
     /// Bytes that were passed.

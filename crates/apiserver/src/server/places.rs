@@ -345,7 +345,7 @@ impl Drop for HeldHead {
     }
 }
 
-/// What counts as one source: an IPv4 address, or an IPv6 network of 64 bits, which one client may have whole.
+/// One source: an IPv4 address, or an IPv6 network of 64 bits, which one client may have whole.
 fn source_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

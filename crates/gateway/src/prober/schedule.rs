@@ -42,7 +42,7 @@ struct Entry {
     /// The revision of the object that says so.
     revision: u64,
     state: State,
-    /// When the last look ended.
+    /// The time at which the last look ended.
     looked: Option<Instant>,
 }
 

@@ -33,7 +33,7 @@ use super::kept_body::{Budget, KeptBody};
 use super::pool::{Connection, Pool, PooledBody, Streams};
 use super::{Phase, Upstream, UpstreamError};
 
-/// How often a request is sent, if the cluster does not process it.
+/// The number of times that a request is sent, if the cluster does not process it.
 const ATTEMPTS: u32 = 6;
 
 /// The pause before the third attempt; it doubles with each one after that.
@@ -54,7 +54,7 @@ struct Unanswered {
     streams: Option<Arc<Streams>>,
 }
 
-/// What became of a request without an answer.
+/// The fate of a request without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// Nothing of it was written.

@@ -59,7 +59,7 @@ impl Scene {
         self.world.get(&path, &self.token).await
     }
 
-    /// What the cluster got, by connection.
+    /// The requests that the cluster got, by connection.
     fn seen(&self) -> Vec<(usize, String)> {
         self.requests.lock().unwrap().clone()
     }

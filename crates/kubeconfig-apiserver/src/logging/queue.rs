@@ -181,7 +181,7 @@ impl Write for Line {
     }
 }
 
-/// Where lines go.
+/// The destination of lines.
 struct Output<W> {
     out: W,
     /// Whether a line broke off, so that the next one needs a line break before it.

@@ -92,7 +92,7 @@ pub(super) struct Request {
     pub(super) reply: oneshot::Sender<Answer>,
 }
 
-/// What the writer has beside the database.
+/// The files that the writer has beside the database.
 pub(super) struct Disk {
     pub(super) reserve: Reserve,
     pub(super) high_water: HighWater,

@@ -59,7 +59,7 @@ impl Socket {
         Ok(Self(StreamOwned::new(connection, stream)))
     }
 
-    /// What comes until the connection ends.
+    /// Returns the bytes that come until the connection ends.
     pub(super) fn read_answer(&mut self) -> String {
         let mut answer = Vec::new();
         let mut buffer = [0; 4096];

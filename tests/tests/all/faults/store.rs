@@ -70,7 +70,7 @@ fn a_disk_that_fails_while_nobody_writes_is_noticed() {
     wait_for_health(&server, STORE, 200);
 }
 
-/// What a writer was told of its records.
+/// The answers that a writer got about its records.
 #[derive(Default)]
 struct Told {
     created: BTreeSet<String>,
