@@ -113,6 +113,16 @@ pub trait Resource: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Counts what a new state costs, or refuses it, when all checks have passed and it is about to be
+    /// stored. Called again where another writer was faster.
+    async fn meter(
+        &self,
+        _cx: &RequestContext,
+        _update: Update<'_, Self::Object>,
+    ) -> Result<(), Status> {
+        Ok(())
+    }
+
     /// Stores a validated object. A kind that mints or gathers something on creation does it around
     /// this.
     async fn create(
@@ -157,6 +167,16 @@ pub enum Write<'a, T> {
     },
     /// The end of an object.
     Delete(&'a T),
+}
+
+/// A new state that is about to be stored.
+pub struct Update<'a, T> {
+    /// The new state.
+    pub object: &'a T,
+    /// The state that it replaces.
+    pub live: &'a T,
+    /// Whether it is only checked and not stored.
+    pub dry_run: bool,
 }
 
 /// Which objects of a collection somebody may see.

@@ -340,6 +340,10 @@ impl<T: Object> Decode<StoredObject> for Indexer<T> {
             None => object.facts.owner.clone(),
         }
     }
+
+    fn size(&self, object: &StoredObject) -> usize {
+        object.bytes.len()
+    }
 }
 
 /// The stored JSON of an object: kind and apiVersion first, metadata in Go's field order, no

@@ -73,6 +73,20 @@ pub(crate) struct ItemMetadata {
 }
 
 impl Server {
+    /// Sets a setting.
+    ///
+    /// # Errors
+    /// The server refuses it.
+    pub(crate) async fn set(&self, setting: &str, value: &str) -> anyhow::Result<()> {
+        let endpoint = self.endpoint(User::Admin)?;
+        let path = format!("/apis/management.cattle.io/v3/settings/{setting}");
+        let value = serde_json::json!({ "value": value });
+        let patch = request::patch(&endpoint, &path, &value.to_string());
+        let set = Connection::open(&endpoint).await?.send(&patch).await;
+        set.with_context(|| format!("setting {setting}"))?;
+        Ok(())
+    }
+
     /// Starts it on an empty data folder in `folder`; ready when this returns. How long that took
     /// says little: it makes its keys, and its port has to be found out.
     ///

@@ -38,6 +38,7 @@ use tokens::leases::leases;
 use tokens::minter::Minter;
 use tokens::openid::OpenId;
 use tokens::origin::Origins;
+use tokens::quota::Quota;
 use tokens::sweeper::Sweeper;
 use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource, TokenResourceParts};
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
@@ -108,6 +109,7 @@ pub(crate) struct Domain {
     confirmed: Confirmed,
     validity: Arc<Validity>,
     origins: Arc<Origins>,
+    quota: Arc<Quota>,
     minter: Arc<Minter>,
     keys: Arc<KeyStore>,
     sealed: Arc<Sealed>,
@@ -165,6 +167,7 @@ impl Domain {
             validity: Arc::clone(&validity),
             mint_with_token: Arc::new(move || minting.mint_with_token().map_err(invalid)),
         };
+        let quota = quota(&settings, &parts.records);
         let minter = Minter::new(Arc::clone(&keys), parts.issuer, tokens.clone());
         Ok(Self {
             records: parts.records,
@@ -175,6 +178,7 @@ impl Domain {
             users,
             confirmed: parts.confirmed,
             origins: Arc::new(origins),
+            quota: Arc::new(quota),
             validity,
             minter: Arc::new(minter),
             keys,
@@ -270,6 +274,7 @@ impl Domain {
             minter: Arc::clone(&self.minter),
             settings: self.settings.clone(),
             features: Features(management.features.clone()),
+            quota: Arc::clone(&self.quota),
         })
     }
 
@@ -303,6 +308,7 @@ impl Domain {
                 exchanged: self.max_ttl(Settings::exec_token_ttl),
                 certificate: self.max_ttl(Settings::exec_certificate_ttl),
             },
+            quota: Arc::clone(&self.quota),
         })
     }
 
@@ -373,6 +379,16 @@ impl Domain {
     pub(crate) fn validity(&self) -> Arc<Validity> {
         Arc::clone(&self.validity)
     }
+}
+
+/// The quota of each user, as settings set it.
+fn quota(settings: &Settings, records: &Records) -> Quota {
+    let settings = settings.clone();
+    Quota::new(
+        records.kubeconfigs.clone(),
+        records.tokens.clone(),
+        Arc::new(move || settings.quota().map_err(invalid)),
+    )
 }
 
 /// The answer where a setting makes a request impossible.

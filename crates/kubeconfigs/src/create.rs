@@ -15,9 +15,11 @@ use futures_util::future::{join, join_all};
 use machinery::meta::{Metadata, OwnerReference, Time};
 use machinery::status::Status;
 use management::ca_bundle::CaBundle;
+use management::record_size::json_size;
 use management::settings::InvalidSetting;
 use tokens::minter::{Minted, Order};
 use tokens::origin::Origin;
+use tokens::quota::Demand;
 
 use crate::file::{
     self, Credentials, ExecCredentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record,
@@ -80,7 +82,13 @@ impl Kubeconfigs {
         mut record: Kubeconfig,
         dry_run: bool,
     ) -> Result<Kubeconfig, Status> {
+        if !dry_run {
+            self.quota.count_create(cx).await?;
+        }
         let plan = self.plan(cx, &mut record).await?;
+        let demand = demand(&plan, &record);
+        // Held until the cache shows the record, or the create has failed.
+        let _reserved = self.quota.reserve(cx, demand, dry_run).await?;
         let minted = match plan.generate && !dry_run {
             true => self.mint(&plan, &record).await?,
             false => MintedTokens::default(),
@@ -338,6 +346,19 @@ fn bound(
     }
     let mut clusters = clusters.iter();
     clusters.try_for_each(|cluster| origin.check_cluster(cluster.object(), &resource))
+}
+
+/// The part of the caller's quota that a record needs.
+fn demand(plan: &Plan, record: &Kubeconfig) -> Demand {
+    let tokens = match plan.generate {
+        true => wanted(plan, record).len(),
+        false => 0,
+    };
+    Demand {
+        kubeconfigs: 1,
+        tokens,
+        bytes: json_size(record),
+    }
 }
 
 /// The token records that a file needs. All that is reached through this server is one record.

@@ -10,20 +10,23 @@ use apiserver::cell::{AGE, age};
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
-use apiserver::resource::{Resource, Visibility, Write, owner_visibility};
+use apiserver::resource::{Resource, Update, Visibility, Write, owner_visibility};
 use apiserver::stored_object::{Index, Owner};
 use async_trait::async_trait;
 use jiff::Timestamp;
+use machinery::field::{self, ErrorList, Path};
 use machinery::human_duration::human_duration;
 use machinery::meta::{GroupResource, Metadata, ObjectMeta, Time};
 use machinery::status::Status;
 use machinery::table::Column;
 use machinery::validation;
 use management::feature::Features;
+use management::record_size::{check_description, check_metadata, json_size};
 use management::settings::Settings;
 use serde_json::Value;
 use tokens::minter::Minter;
 use tokens::origin::Origins;
+use tokens::quota::{Growth, Quota};
 use tokens::suspension::Suspension;
 use tokens::user_directory::UserDirectory;
 
@@ -49,6 +52,9 @@ pub fn description() -> Description {
 
 /// Where `kubectl apply` keeps what it applied.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The most bytes of the name of a cluster, as of any object.
+const MAX_CLUSTER_NAME: usize = 253;
 
 /// Records belong to the user who created them.
 pub const INDEX: Index<Kubeconfig> = Index {
@@ -95,6 +101,8 @@ pub struct Kubeconfigs {
     pub settings: Settings,
     /// Whether the kind is served.
     pub features: Features,
+    /// The quota of each user.
+    pub quota: Arc<Quota>,
     pub(crate) clusters: Clusters,
     pub(crate) managed: ManagedEndpoints,
     pub(crate) settled: Option<Settled>,
@@ -125,6 +133,8 @@ pub struct KubeconfigParts {
     pub settings: Settings,
     /// Whether the kind is served.
     pub features: Features,
+    /// The quota of each user.
+    pub quota: Arc<Quota>,
 }
 
 impl Kubeconfigs {
@@ -138,6 +148,7 @@ impl Kubeconfigs {
             minter: parts.minter,
             settings: parts.settings,
             features: parts.features,
+            quota: parts.quota,
             clusters: Clusters {
                 clusters: parts.clusters,
                 nodes: parts.nodes,
@@ -290,6 +301,40 @@ impl Resource for Kubeconfigs {
         }
         suspension(record, live).note(cx, &mut record.status.conditions, self.now());
         Ok(())
+    }
+
+    fn validate(&self, record: &Kubeconfig, live: Option<&Kubeconfig>) -> ErrorList {
+        let described = live.map(|live| live.spec.description.as_str());
+        let mut errors = check_description(&record.spec.description, described);
+        let path = Path::root("spec").child("clusters");
+        let names = record.spec.clusters.iter().enumerate();
+        if live.is_none() {
+            let long = names.filter(|(_, name)| name.len() > MAX_CLUSTER_NAME);
+            errors.extend(
+                long.map(|(index, _)| field::Error::too_long(&path.index(index), MAX_CLUSTER_NAME)),
+            );
+        }
+        errors.extend(check_metadata(
+            &record.metadata,
+            live.map(|live| &live.metadata),
+        ));
+        errors
+    }
+
+    async fn meter(
+        &self,
+        cx: &RequestContext,
+        update: Update<'_, Kubeconfig>,
+    ) -> Result<(), Status> {
+        let change = suspension(update.object, update.live);
+        let growth = Growth {
+            owner: change.owner,
+            before: json_size(update.live),
+            after: json_size(update.object),
+            turns_off: change.turns_off(),
+            dry_run: update.dry_run,
+        };
+        self.quota.update(cx, growth).await
     }
 
     async fn admit(&self, cx: &RequestContext, write: Write<'_, Kubeconfig>) -> Result<(), Status> {

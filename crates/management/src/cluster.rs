@@ -33,6 +33,7 @@ use secret_reference::OwnSecret;
 
 use crate::cluster_secret::Purpose;
 use crate::description::describe;
+use crate::record_size::check_description;
 
 /// What the kind is.
 pub fn description() -> Description {
@@ -113,6 +114,8 @@ impl Resource for Clusters {
             false => check_names(cluster, cluster.spec.local_cluster_auth_endpoint.as_ref()),
         };
         errors.extend(check_status(cluster, live));
+        let described = live.map(|live| live.spec.description.as_str());
+        errors.extend(check_description(&cluster.spec.description, described));
         errors.extend(check_references(cluster, live, &spec));
         if let Some(downloads) = &cluster.spec.downloads {
             let path = spec.child("downloads").child("adminGroup");

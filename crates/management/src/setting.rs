@@ -175,6 +175,14 @@ fn check_word(name: &str, value: &str) -> Option<&'static str> {
         setting::KUBECONFIG_SHARED_TOKEN_ABOVE if parse_count(value).is_none() => {
             Some("must be a whole number")
         }
+        setting::KUBECONFIG_MAX_PER_USER
+        | setting::KUBECONFIG_MAX_BYTES_PER_USER
+        | setting::KUBECONFIG_MAX_CREATES_PER_MINUTE
+        | setting::AUTH_TOKEN_MAX_PER_USER
+            if parse_count(value).is_none() =>
+        {
+            Some("must be a whole number; 0 for no limit")
+        }
         setting::KUBECONFIG_EXEC_API_VERSION if !matches!(value, "v1" | "v1beta1") => {
             Some("must be v1 or v1beta1")
         }
@@ -254,6 +262,24 @@ mod tests {
         check(name, "10", None);
         let why = "\"10.1\": must be at most 10: nobody can take a client certificate back";
         check(name, "10.1", Some(why));
+    }
+
+    #[test]
+    fn quotas_are_whole_numbers() {
+        for name in [
+            setting::KUBECONFIG_MAX_PER_USER,
+            setting::KUBECONFIG_MAX_BYTES_PER_USER,
+            setting::KUBECONFIG_MAX_CREATES_PER_MINUTE,
+            setting::AUTH_TOKEN_MAX_PER_USER,
+        ] {
+            for right in ["", "0", "1", "67108864"] {
+                check(name, right, None);
+            }
+            let why = "must be a whole number; 0 for no limit";
+            for wrong in ["-1", "+1", "1.5", "64Mi", " 1", "99999999999999999999"] {
+                check(name, wrong, Some(&format!("{wrong:?}: {why}")));
+            }
+        }
     }
 
     #[test]

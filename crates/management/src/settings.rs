@@ -52,6 +52,19 @@ pub struct TtlLimits {
     pub max: Option<Duration>,
 }
 
+/// What one user may have and do; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct QuotaLimits {
+    /// Kubeconfigs that are stored.
+    pub kubeconfigs: Option<usize>,
+    /// Tokens that are stored.
+    pub tokens: Option<usize>,
+    /// Bytes of both that are stored, and bytes that are written in a minute.
+    pub bytes: Option<usize>,
+    /// Kubeconfigs and tokens that are created in a minute.
+    pub creates_per_minute: Option<usize>,
+}
+
 impl Settings {
     /// Over these objects.
     pub fn new(registry: Registry<Setting>) -> Self {
@@ -241,7 +254,24 @@ impl Settings {
     /// # Errors
     /// The setting is not a number.
     pub fn shared_token_above(&self) -> Result<usize, InvalidSetting> {
-        let name = setting::KUBECONFIG_SHARED_TOKEN_ABOVE;
+        self.count(setting::KUBECONFIG_SHARED_TOKEN_ABOVE)
+    }
+
+    /// The quota of each user who is not an administrator.
+    ///
+    /// # Errors
+    /// A setting is not a number.
+    pub fn quota(&self) -> Result<QuotaLimits, InvalidSetting> {
+        let limit = |name| Ok(Some(self.count(name)?).filter(|limit| *limit > 0));
+        Ok(QuotaLimits {
+            kubeconfigs: limit(setting::KUBECONFIG_MAX_PER_USER)?,
+            tokens: limit(setting::AUTH_TOKEN_MAX_PER_USER)?,
+            bytes: limit(setting::KUBECONFIG_MAX_BYTES_PER_USER)?,
+            creates_per_minute: limit(setting::KUBECONFIG_MAX_CREATES_PER_MINUTE)?,
+        })
+    }
+
+    fn count(&self, name: &'static str) -> Result<usize, InvalidSetting> {
         let value = self.value(name)?;
         let parsed = parse_count(&value);
         parsed.ok_or_else(|| InvalidSetting::not(name, &value, "a whole number"))

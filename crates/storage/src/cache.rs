@@ -41,7 +41,7 @@ mod tests;
 pub use self::{
     collection::Collection,
     cursor::EventCursor,
-    snapshot::{CacheEvent, View},
+    snapshot::{CacheEvent, Usage, View},
 };
 
 /// Makes the cached form of a record.
@@ -55,6 +55,13 @@ pub trait Decode<E>: Send + Sync {
         let _ = object;
         None
     }
+
+    /// The number of bytes that the object occupies, as [`View::usage`] and the bound of the history
+    /// count it. The same each time for the same object.
+    fn size(&self, object: &E) -> usize {
+        let _ = object;
+        0
+    }
 }
 
 /// How a cache works.
@@ -62,11 +69,17 @@ pub trait Decode<E>: Send + Sync {
 pub struct CacheOptions {
     /// Events kept in each collection for watches to resume from.
     pub history: usize,
+    /// The most bytes of earlier states that these events may hold, in each collection. The newest
+    /// event is kept whatever its size.
+    pub history_bytes: usize,
 }
 
 impl Default for CacheOptions {
     fn default() -> Self {
-        Self { history: 8192 }
+        Self {
+            history: 8192,
+            history_bytes: 64 << 20,
+        }
     }
 }
 
@@ -106,7 +119,7 @@ impl<E: Send + Sync + 'static> CacheBuilder<E> {
         let collections = collections
             .map(|working| working.collection(&self.source))
             .collect();
-        let mut feed = Feed::new(self.source.clone(), self.options.history, self.collections);
+        let mut feed = Feed::new(self.source.clone(), self.options, self.collections);
         feed.start().await?;
         Ok(Cache {
             source: self.source,

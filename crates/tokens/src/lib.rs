@@ -24,6 +24,7 @@ pub mod leeway;
 pub mod minter;
 pub mod openid;
 pub mod origin;
+pub mod quota;
 pub mod secret;
 pub mod signing_key;
 mod steady_time;

@@ -36,6 +36,11 @@ pub struct Suspension<'a> {
 }
 
 impl Suspension<'_> {
+    /// Whether the change turns the record off.
+    pub fn turns_off(&self) -> bool {
+        self.is_off && !self.was_off
+    }
+
     /// Keeps the condition that says who turned the record off. An administrator who writes a record
     /// that its owner turned off takes that over.
     pub fn note(&self, cx: &RequestContext, conditions: &mut Vec<Condition>, now: Timestamp) {

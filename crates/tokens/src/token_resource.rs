@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::management::record_size::{check_description, check_metadata, json_size};
 use api::ext::token::TokenEndpoint;
 use api::ext::{self, Kubeconfig, Token, TokenPrincipal, token};
 use api::management::Cluster;
@@ -10,11 +11,12 @@ use apiserver::cell::{AGE, age};
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
-use apiserver::resource::{Resource, Visibility, Write, owner_visibility};
+use apiserver::resource::{Resource, Update, Visibility, Write, owner_visibility};
 use apiserver::stored_object::{Index, Owner};
 use async_trait::async_trait;
 use auth::Attributes;
 use jiff::{SignedDuration, Timestamp};
+use machinery::field::{self, ErrorList, Path};
 use machinery::human_duration::human_duration;
 use machinery::meta::Metadata;
 use machinery::status::Status;
@@ -25,6 +27,7 @@ use crate::cluster_scope::ClusterId;
 use crate::exchange::{self, Cover, Exchange};
 use crate::minter::{MAX_TTL_SECS, Minter, unique_name};
 use crate::origin::{Origin, Origins};
+use crate::quota::{Demand, Growth, Quota};
 use crate::suspension::Suspension;
 use crate::user_directory::UserDirectory;
 
@@ -72,6 +75,9 @@ pub struct MaxTtls {
 /// The longest life of a client certificate, in milliseconds: it cannot be taken back.
 pub const MAX_CERTIFICATE_TTL_MILLIS: i64 = 10 * 60 * 1000;
 
+/// The most bytes of `spec.kind`, which is a word.
+const MAX_KIND: usize = 253;
+
 /// The shortest life of a token, in milliseconds: its times are in whole seconds.
 const MIN_TTL_MILLIS: i64 = 1000;
 
@@ -96,6 +102,8 @@ pub struct TokenResourceParts {
     pub minter: Arc<Minter>,
     /// The longest lives of tokens.
     pub max_ttls: MaxTtls,
+    /// The quota of each user.
+    pub quota: Arc<Quota>,
 }
 
 const COLUMNS: [Column; 6] = [
@@ -235,6 +243,13 @@ impl TokenResource {
     async fn store(&self, minting: &Minting<'_>, mut token: Token) -> Result<Token, Status> {
         say_expiry(&mut token);
         minting.origin.describe(&mut token.status);
+        let demand = Demand {
+            tokens: 1,
+            bytes: json_size(&token),
+            ..Demand::default()
+        };
+        let quota = &self.parts.quota;
+        let _reserved = quota.reserve(minting.cx, demand, minting.dry_run).await?;
         let mut stored = self.parts.registry.insert(token, minting.dry_run).await?;
         if !minting.dry_run {
             let now = minting.cx.clock.now();
@@ -417,6 +432,32 @@ impl Resource for TokenResource {
         }
     }
 
+    fn validate(&self, token: &Token, live: Option<&Token>) -> ErrorList {
+        let described = live.map(|live| live.spec.description.as_str());
+        let mut errors = check_description(&token.spec.description, described);
+        if live.is_none() && token.spec.kind.len() > MAX_KIND {
+            let path = Path::root("spec").child("kind");
+            errors.push(field::Error::too_long(&path, MAX_KIND));
+        }
+        errors.extend(check_metadata(
+            &token.metadata,
+            live.map(|live| &live.metadata),
+        ));
+        errors
+    }
+
+    async fn meter(&self, cx: &RequestContext, update: Update<'_, Token>) -> Result<(), Status> {
+        let change = suspension(update.object, update.live);
+        let growth = Growth {
+            owner: change.owner,
+            before: json_size(update.live),
+            after: json_size(update.object),
+            turns_off: change.turns_off(),
+            dry_run: update.dry_run,
+        };
+        self.parts.quota.update(cx, growth).await
+    }
+
     async fn admit(&self, cx: &RequestContext, write: Write<'_, Token>) -> Result<(), Status> {
         let Write::Update { object, live } = write else {
             return Ok(());
@@ -434,6 +475,9 @@ impl Resource for TokenResource {
         dry_run: bool,
     ) -> Result<Token, Status> {
         self.check_caller(cx, &token)?;
+        if !dry_run {
+            self.parts.quota.count_create(cx).await?;
+        }
         let resource = self.parts.registry.group_resource();
         let minting = Minting {
             cx,

@@ -50,6 +50,8 @@ mod oidc;
 #[cfg(test)]
 mod permissions;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod real_clusters;
 #[cfg(test)]
 mod record;

@@ -38,6 +38,15 @@ pub const KUBECONFIG_SHARED_TOKEN_ABOVE: &str = "kubeconfig-shared-token-above";
 pub const KUBECONFIG_REQUIRE_USER: &str = "kubeconfig-require-user";
 /// The version of `client.authentication.k8s.io` in files that run the plugin: `v1` or `v1beta1`.
 pub const KUBECONFIG_EXEC_API_VERSION: &str = "kubeconfig-exec-api-version";
+/// The most kubeconfigs of one user; 0 for no limit. Administrators are exempt from this and the next three.
+pub const KUBECONFIG_MAX_PER_USER: &str = "kubeconfig-max-per-user";
+/// The most bytes that the kubeconfigs and tokens of one user may occupy, and the most that a user may write in a
+/// minute; 0 for no limit.
+pub const KUBECONFIG_MAX_BYTES_PER_USER: &str = "kubeconfig-max-bytes-per-user";
+/// The most kubeconfigs and tokens that one user may create in a minute, at each replica; 0 for no limit.
+pub const KUBECONFIG_MAX_CREATES_PER_MINUTE: &str = "kubeconfig-max-creates-per-minute";
+/// The most tokens of one user, those of kubeconfigs included; 0 for no limit.
+pub const AUTH_TOKEN_MAX_PER_USER: &str = "auth-token-max-per-user";
 /// How long any token may live, in minutes; 0 means without end.
 pub const AUTH_TOKEN_MAX_TTL_MINUTES: &str = "auth-token-max-ttl-minutes";
 /// How long a token lives when it does not say, in minutes.
@@ -64,6 +73,10 @@ pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
         name: AUTH_TOKEN_DEFAULT_TTL_MINUTES,
         default: "129600",
+    },
+    BuiltIn {
+        name: AUTH_TOKEN_MAX_PER_USER,
+        default: "10000",
     },
     BuiltIn {
         name: AUTH_TOKEN_MAX_TTL_MINUTES,
@@ -108,6 +121,18 @@ pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
         name: KUBECONFIG_GENERATE_TOKEN,
         default: "true",
+    },
+    BuiltIn {
+        name: KUBECONFIG_MAX_BYTES_PER_USER,
+        default: "67108864",
+    },
+    BuiltIn {
+        name: KUBECONFIG_MAX_CREATES_PER_MINUTE,
+        default: "600",
+    },
+    BuiltIn {
+        name: KUBECONFIG_MAX_PER_USER,
+        default: "1000",
     },
     BuiltIn {
         name: KUBECONFIG_MAX_TOKEN_TTL_MINUTES,

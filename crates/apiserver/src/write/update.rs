@@ -9,8 +9,15 @@ use serde_json::Value;
 
 use super::{ATTEMPTS, Candidate, Ownership, dedup_owners, tree, validate};
 use crate::request_context::RequestContext;
-use crate::resource::{Resource, Visibility, Write};
+use crate::resource::{Resource, Update, Visibility, Write};
 use crate::stored_object::StoredObject;
+
+/// The state that a write replaces.
+struct Replaced<'a, T> {
+    live: &'a T,
+    revision: u64,
+    dry_run: bool,
+}
 
 /// Replaces an object by what `make` makes of the live one; makes it again when somebody else was
 /// faster, unless the new state itself says which version it replaces.
@@ -49,7 +56,12 @@ pub(crate) async fn update<R: Resource>(
                 },
             )
             .await?;
-        match write(resource, object, &live, (stored.revision(), by.dry_run)).await {
+        let replaced = Replaced {
+            live: &live,
+            revision: stored.revision(),
+            dry_run: by.dry_run,
+        };
+        match write(resource, cx, object, replaced).await {
             Err(None) if pinned => return Err(modified(resource, name)),
             Err(None) => {}
             Err(Some(status)) => return Err(status),
@@ -176,10 +188,15 @@ fn content_differs(new: &Value, live: &Value, server_owned: &[&str]) -> bool {
 /// finalizer of a deleted object went.
 async fn write<R: Resource>(
     resource: &R,
+    cx: &RequestContext,
     object: R::Object,
-    live: &R::Object,
-    (revision, dry_run): (u64, bool),
+    replaced: Replaced<'_, R::Object>,
 ) -> Result<R::Object, Option<Status>> {
+    let Replaced {
+        live,
+        revision,
+        dry_run,
+    } = replaced;
     let registry = resource.registry();
     let finished = object.metadata().deletion_timestamp.is_some() && !resource.waits(&object);
     if finished {
@@ -193,6 +210,12 @@ async fn write<R: Resource>(
     if differ_at_most_in_times(&tree(live).map_err(Some)?, &tree(&object).map_err(Some)?) {
         return Ok(live.clone());
     }
+    let update = Update {
+        object: &object,
+        live,
+        dry_run,
+    };
+    resource.meter(cx, update).await.map_err(Some)?;
     if dry_run {
         return Ok(object);
     }

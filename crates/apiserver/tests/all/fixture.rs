@@ -184,6 +184,7 @@ async fn build(store: &Arc<Sqlite>, clock: &Arc<TestClock>, options: Options) ->
         Arc::clone(store) as Arc<dyn Store>,
         CacheOptions {
             history: options.history,
+            ..CacheOptions::default()
         },
     );
     let clock = Arc::clone(clock) as Arc<dyn Clock>;

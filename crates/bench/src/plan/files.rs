@@ -1,11 +1,9 @@
 //! Files of many clusters: the cost of a bearer token for each cluster, compared with one shared token.
 
-use anyhow::Context;
 use serde_json::json;
 
 use super::cluster::RBAC;
 use super::{Bench, MANY};
-use crate::connection::Connection;
 use crate::load::{self, Load, Stop};
 use crate::options::Group;
 use crate::report::{Row, Unit};
@@ -88,12 +86,9 @@ impl Bench<'_> {
     }
 
     async fn set_shared_above(&self, value: &str) -> anyhow::Result<()> {
-        let endpoint = self.server.endpoint(User::Admin)?;
-        let path = "/apis/management.cattle.io/v3/settings/kubeconfig-shared-token-above";
-        let patch = request::patch(&endpoint, path, &json!({ "value": value }).to_string());
-        let set = Connection::open(&endpoint).await?.send(&patch).await;
-        set.context("setting kubeconfig-shared-token-above")?;
-        Ok(())
+        self.server
+            .set("kubeconfig-shared-token-above", value)
+            .await
     }
 }
 

@@ -76,7 +76,7 @@ impl<E: Send + Sync + 'static> Collection<E> {
         if snapshot.revision() <= revision {
             return Some(View::at(revision, snapshot));
         }
-        let past = snapshot.at(revision, |object| self.decode.index(object));
+        let past = snapshot.at(revision, &*self.decode);
         Some(View::at(revision, Arc::new(past)))
     }
 

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, future::join};
 use tokio::time::sleep;
 
 use super::{
-    Decode,
+    CacheOptions, Decode,
     collection::{Collection, Published},
     progress::Source,
     snapshot::{CacheEvent, Indexed, Snapshot},
@@ -25,17 +25,21 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)
 /// The working copies of all collections and the watch that feeds them.
 pub(super) struct Feed<E> {
     source: Arc<Source>,
-    history: usize,
+    options: CacheOptions,
     collections: Vec<Working<E>>,
     watch: Option<Watch>,
     position: Revision,
 }
 
 impl<E: Send + Sync + 'static> Feed<E> {
-    pub(super) fn new(source: Arc<Source>, history: usize, collections: Vec<Working<E>>) -> Self {
+    pub(super) fn new(
+        source: Arc<Source>,
+        options: CacheOptions,
+        collections: Vec<Working<E>>,
+    ) -> Self {
         Self {
             source,
-            history,
+            options,
             collections,
             watch: None,
             position: Revision::default(),
@@ -106,7 +110,7 @@ impl<E: Send + Sync + 'static> Feed<E> {
                 .iter_mut()
                 .find(|c| key.starts_with(&c.prefix))
             {
-                to.apply(event, self.history);
+                to.apply(event, &self.options);
             }
         }
         for collection in &mut self.collections {
@@ -144,7 +148,7 @@ impl<E: Send + Sync + 'static> Feed<E> {
         let store = &*self.source.store;
         let compacted = store.compacted_revision().await?;
         let current = store.current_revision().await?;
-        let kept = u64::try_from(self.history).unwrap_or(u64::MAX);
+        let kept = u64::try_from(self.options.history).unwrap_or(u64::MAX);
         let start = compacted.max(Revision::new(current.get().saturating_sub(kept)));
         let mut snapshots = Vec::with_capacity(self.collections.len());
         for collection in &self.collections {
@@ -224,22 +228,22 @@ impl<E: Send + Sync + 'static> Working<E> {
     fn indexed(&self, object: E) -> Indexed<E> {
         Indexed {
             index: self.decode.index(&object),
+            bytes: self.decode.size(&object),
             object: Arc::new(object),
         }
     }
 
-    fn apply(&mut self, event: Event, history: usize) {
+    fn apply(&mut self, event: Event, options: &CacheOptions) {
         let Event {
             key,
             revision,
             change,
         } = event;
-        if let Some(value) = self
-            .snapshot
-            .get(key.as_str())
-            .and_then(|o| self.decode.index(o))
+        if let Some(live) = self.snapshot.get(key.as_str()).cloned()
+            && let Some(value) = self.decode.index(&live)
         {
-            self.snapshot.unindex(&key, value);
+            let bytes = self.decode.size(&live);
+            self.snapshot.unindex(&key, value, bytes);
         }
         let (current, previous) = match change {
             Change::Put(value) => {
@@ -249,15 +253,15 @@ impl<E: Send + Sync + 'static> Working<E> {
             }
             Change::Deleted => (None, self.snapshot.remove(&key)),
         };
-        self.snapshot.record(
-            CacheEvent {
-                key,
-                revision,
-                current,
-                previous,
-            },
-            history,
-        );
+        let event = CacheEvent {
+            key,
+            revision,
+            current,
+            previous,
+        };
+        let decode = &self.decode;
+        self.snapshot
+            .record(event, options, |object| decode.size(object));
         self.changed = true;
     }
 

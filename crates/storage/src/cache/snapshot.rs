@@ -4,6 +4,7 @@ use std::{ops::Bound, sync::Arc};
 
 use imbl::{OrdMap, Vector};
 
+use super::{CacheOptions, Decode};
 use crate::{Key, Revision};
 
 /// A change of a collection.
@@ -18,12 +19,25 @@ pub struct CacheEvent<E> {
     pub previous: Option<Arc<E>>,
 }
 
+/// The objects of a collection that have one value in its index.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Usage {
+    /// The number of objects.
+    pub objects: usize,
+    /// The sum of their sizes by [`super::Decode::size`].
+    pub bytes: usize,
+}
+
 /// Objects and history of a collection. Cloning shares all of it; a clone that is changed copies
 /// the few nodes on the way.
 pub(super) struct Snapshot<E> {
     objects: OrdMap<Key, Arc<E>>,
     index: OrdMap<(Arc<str>, Arc<str>), Arc<E>>,
+    /// The usage by each value of the index that has objects.
+    usage: OrdMap<Arc<str>, Usage>,
     events: Vector<Arc<CacheEvent<E>>>,
+    /// The bytes of the states before `events`; what they led to is live, or the state before a later one.
+    history_bytes: usize,
     /// All events after this one are in `events`.
     oldest: Revision,
     /// The last event's, or what the state was read at.
@@ -34,6 +48,7 @@ pub(super) struct Snapshot<E> {
 pub(super) struct Indexed<E> {
     pub(super) object: Arc<E>,
     pub(super) index: Option<Arc<str>>,
+    pub(super) bytes: usize,
 }
 
 impl<E> Snapshot<E> {
@@ -42,7 +57,9 @@ impl<E> Snapshot<E> {
         Self {
             objects: OrdMap::new(),
             index: OrdMap::new(),
+            usage: OrdMap::new(),
             events: Vector::new(),
+            history_bytes: 0,
             oldest: revision,
             revision,
         }
@@ -51,6 +68,9 @@ impl<E> Snapshot<E> {
     /// Sets the object at `key` and returns the one before.
     pub(super) fn put(&mut self, key: &Key, new: Indexed<E>) -> Option<Arc<E>> {
         if let Some(value) = new.index {
+            let usage = self.usage.entry(value.clone()).or_default();
+            usage.objects += 1;
+            usage.bytes += new.bytes;
             self.index
                 .insert((value, key.shared().clone()), new.object.clone());
         }
@@ -62,40 +82,66 @@ impl<E> Snapshot<E> {
         self.objects.remove(key.as_str())
     }
 
-    /// Takes the object at `key` out of the index.
-    pub(super) fn unindex(&mut self, key: &Key, value: Arc<str>) {
+    /// Takes the object at `key`, which has so many bytes, out of the index.
+    pub(super) fn unindex(&mut self, key: &Key, value: Arc<str>, bytes: usize) {
+        if let Some(usage) = self.usage.get_mut(&value) {
+            usage.objects = usage.objects.saturating_sub(1);
+            usage.bytes = usage.bytes.saturating_sub(bytes);
+            if usage.objects == 0 {
+                self.usage.remove(&value);
+            }
+        }
         self.index.remove(&(value, key.shared().clone()));
     }
 
-    /// Adds to the history, which then holds `limit` events at most.
-    pub(super) fn record(&mut self, event: CacheEvent<E>, limit: usize) {
+    /// Adds to the history and removes the oldest events beyond its limits. `size` is
+    /// [`super::Decode::size`].
+    pub(super) fn record(
+        &mut self,
+        event: CacheEvent<E>,
+        limits: &CacheOptions,
+        size: impl Fn(&E) -> usize,
+    ) {
+        let bytes = |event: &CacheEvent<E>| event.previous.as_deref().map_or(0, &size);
         self.revision = event.revision;
+        self.history_bytes += bytes(&event);
         self.events.push_back(Arc::new(event));
-        while self.events.len() > limit {
-            if let Some(event) = self.events.pop_front() {
-                self.oldest = event.revision;
-            }
+        let is_over = |past: &Self| {
+            let kept = past.events.len();
+            kept > limits.history || (kept > 1 && past.history_bytes > limits.history_bytes)
+        };
+        while is_over(self) {
+            let Some(event) = self.events.pop_front() else {
+                return;
+            };
+            self.history_bytes = self.history_bytes.saturating_sub(bytes(&event));
+            self.oldest = event.revision;
         }
     }
 
     /// This state as it was after `revision`, which the history must reach back to: later events are
-    /// undone, the last one first. `index` is [`super::Decode::index`].
-    pub(super) fn at(&self, revision: Revision, index: impl Fn(&E) -> Option<Arc<str>>) -> Self {
+    /// undone, the last one first.
+    pub(super) fn at(&self, revision: Revision, decode: &dyn Decode<E>) -> Self {
         let mut past = self.clone();
         while let Some(event) = past.events.pop_back() {
             if event.revision <= revision {
                 past.events.push_back(event);
                 break;
             }
-            if let Some(value) = event.current.as_deref().and_then(&index) {
-                past.unindex(&event.key, value);
+            if let Some(object) = event.current.as_deref()
+                && let Some(value) = decode.index(object)
+            {
+                past.unindex(&event.key, value, decode.size(object));
             }
             match &event.previous {
                 None => drop(past.remove(&event.key)),
                 Some(object) => {
-                    let index = index(object);
-                    let object = Arc::clone(object);
-                    past.put(&event.key, Indexed { object, index });
+                    let before = Indexed {
+                        index: decode.index(object),
+                        bytes: decode.size(object),
+                        object: Arc::clone(object),
+                    };
+                    past.put(&event.key, before);
                 }
             }
         }
@@ -155,7 +201,9 @@ impl<E> Clone for Snapshot<E> {
         Self {
             objects: self.objects.clone(),
             index: self.index.clone(),
+            usage: self.usage.clone(),
             events: self.events.clone(),
+            history_bytes: self.history_bytes,
             oldest: self.oldest,
             revision: self.revision,
         }
@@ -215,10 +263,7 @@ impl<E> View<E> {
         prefix: &'a str,
         after: Option<&str>,
     ) -> impl Iterator<Item = (&'a Key, &'a Arc<E>)> {
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
+        let from = start(prefix, after);
         let rest = self
             .snapshot
             .objects
@@ -229,10 +274,34 @@ impl<E> View<E> {
     /// The objects that [`super::Decode::index`] gave this value, in byte order of their keys.
     /// Takes time by their number, not by the size of the collection.
     pub fn indexed<'a>(&'a self, value: &'a str) -> impl Iterator<Item = &'a Arc<E>> {
-        let from = Bound::Included((Arc::from(value), Arc::from("")));
+        self.indexed_range(value, "", None)
+    }
+
+    /// Of the objects of [`View::indexed`] those of [`View::range`]. Takes time by their number.
+    pub fn indexed_range<'a>(
+        &'a self,
+        value: &'a str,
+        prefix: &'a str,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = &'a Arc<E>> {
+        let from = start(prefix, after).map(|key| (Arc::from(value), Arc::from(key)));
         let rest = self.snapshot.index.range((from, Bound::Unbounded));
-        rest.take_while(move |((found, _), _)| &**found == value)
+        rest.take_while(move |((found, key), _)| &**found == value && key.starts_with(prefix))
             .map(|(_, object)| object)
+    }
+
+    /// The number and the size of the objects that [`super::Decode::index`] gave this value. Counted as
+    /// they come and go, not here.
+    pub fn usage(&self, value: &str) -> Usage {
+        self.snapshot.usage.get(value).copied().unwrap_or_default()
+    }
+}
+
+/// Where the keys with a prefix that come after `after` start.
+fn start<'a>(prefix: &'a str, after: Option<&'a str>) -> Bound<&'a str> {
+    match after {
+        Some(after) if after >= prefix => Bound::Excluded(after),
+        _ => Bound::Included(prefix),
     }
 }
 

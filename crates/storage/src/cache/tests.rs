@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Cache, CacheBuilder, CacheEvent, CacheOptions, Collection, Decode, EventCursor, View,
-    snapshot::Snapshot,
+    snapshot::{Snapshot, Usage},
 };
 use crate::{
     Error, Key, Revision, Store,
@@ -30,6 +30,10 @@ impl Decode<String> for AsText {
     fn index(&self, object: &String) -> Option<Arc<str>> {
         object.split_once(':').map(|(owner, _)| Arc::from(owner))
     }
+
+    fn size(&self, object: &String) -> usize {
+        object.len()
+    }
 }
 
 /// A store, a cache of it that runs, and the means to stop it.
@@ -44,13 +48,13 @@ struct Fixture {
 
 impl Fixture {
     async fn new(history: usize) -> Self {
-        Self::reopen(TempDir::new().expect("a directory"), history).await
+        Self::reopen(TempDir::new().expect("a directory"), of_events(history)).await
     }
 
-    async fn reopen(home: TempDir, history: usize) -> Self {
+    async fn reopen(home: TempDir, options: CacheOptions) -> Self {
         let store = Sqlite::open(home.path(), SqliteOptions::default()).expect("it opens");
         let store: Arc<dyn Store> = Arc::new(store);
-        let (cache, things) = cache_of(store.clone(), history).await;
+        let (cache, things) = cache_of(store.clone(), options).await;
         let shutdown = CancellationToken::new();
         let (running, stop) = (cache.clone(), shutdown.clone());
         let runs = tokio::spawn(async move { running.run(stop).await });
@@ -104,12 +108,23 @@ impl Fixture {
 }
 
 /// A cache of two collections, and the first of them.
-async fn cache_of(store: Arc<dyn Store>, history: usize) -> (Cache<String>, Collection<String>) {
-    let mut builder = CacheBuilder::new(store, CacheOptions { history });
+async fn cache_of(
+    store: Arc<dyn Store>,
+    options: CacheOptions,
+) -> (Cache<String>, Collection<String>) {
+    let mut builder = CacheBuilder::new(store, options);
     let things = builder.collection(THINGS, Arc::new(AsText));
     builder.collection(OTHERS, Arc::new(AsText));
     let cache = builder.start().await.expect("the store answers");
     (cache, things)
+}
+
+/// A history of so many events, whatever their size.
+fn of_events(history: usize) -> CacheOptions {
+    CacheOptions {
+        history,
+        ..CacheOptions::default()
+    }
 }
 
 fn key(name: &str) -> Key {
@@ -256,6 +271,14 @@ async fn a_view_is_searched_by_key_prefix_and_index() {
     };
     assert_eq!(owned(&view, "ann"), ["ann:2", "ann:1"]);
     assert_eq!(owned(&view, "an"), [""; 0]);
+    let ranged = |prefix: &str, after: Option<&str>| -> Vec<String> {
+        let texts = view.indexed_range("ann", prefix, after);
+        texts.map(|text| text.to_string()).collect()
+    };
+    assert_eq!(ranged("/test/things/", None), ["ann:2", "ann:1"]);
+    assert_eq!(ranged("/test/things/n/", None), ["ann:1"]);
+    assert_eq!(ranged("/test/things/", Some("/test/things/n-b")), ["ann:1"]);
+    assert_eq!(ranged("/test/things/", Some("/test/things/n/a")), [""; 0]);
     f.update("n/a", "bob:3", revisions[0]).await;
     f.delete("n/b", revisions[1]).await;
     let view = f.things().latest().await.expect("it catches up");
@@ -303,7 +326,8 @@ fn a_snapshot_ahead_of_the_applied_revision_counts_as_what_it_is() {
             current,
             previous,
         },
-        10,
+        &CacheOptions::default(),
+        String::len,
     );
     let snapshot = Arc::new(snapshot);
     assert_eq!(View::new(applied, snapshot.clone()).revision, newer);
@@ -391,6 +415,66 @@ async fn a_watch_past_the_history_is_told_where_it_begins() {
 }
 
 #[tokio::test]
+async fn a_history_of_large_objects_is_bounded_in_bytes() {
+    let options = CacheOptions {
+        history: 100,
+        history_bytes: 25,
+    };
+    let f = Fixture::reopen(TempDir::new().expect("a directory"), options).await;
+    let mut revisions = vec![f.create("a", "0123456789").await];
+    for _ in 0..5 {
+        let last = revisions[revisions.len() - 1];
+        revisions.push(f.update("a", "0123456789", last).await);
+    }
+    f.caught_up().await;
+    let reaches = |revision| f.things().watch_from(revision).is_ok();
+    assert!(!reaches(revisions[2]), "three earlier states are 30 bytes");
+    assert!(reaches(revisions[3]), "two are 20");
+    let large = "0123456789".repeat(10);
+    let before = f.update("a", &large, revisions[5]).await;
+    let last = f.update("a", "b", before).await;
+    f.caught_up().await;
+    assert!(!reaches(revisions[5]));
+    let events = cursor(&f, before).next().await;
+    let events = events.expect("the newest event is kept").len();
+    assert_eq!(events, 1);
+    f.update("a", "c", last).await;
+    f.caught_up().await;
+    assert!(!reaches(before) && reaches(last), "the large state is gone");
+}
+
+#[tokio::test]
+async fn the_usage_of_an_owner_is_counted_as_objects_come_and_go() {
+    let f = Fixture::new(100).await;
+    let check = |view: &View<String>, owner: &str, objects, bytes| {
+        assert_eq!(view.usage(owner), Usage { objects, bytes }, "{owner}");
+        let all: Vec<_> = owned(view, owner);
+        let counted = (all.len(), all.iter().map(|text| text.len()).sum::<usize>());
+        assert_eq!(counted, (objects, bytes), "{owner}");
+    };
+    let a = f.create("a", "ann:12").await;
+    let b = f.create("b", "ann:3").await;
+    f.create("c", "bob:").await;
+    let now = || f.things().view();
+    f.caught_up().await;
+    check(&now(), "ann", 2, 11);
+    check(&now(), "bob", 1, 4);
+    let a = f.update("a", "ann:1234", a).await;
+    f.delete("b", b).await;
+    f.caught_up().await;
+    check(&now(), "ann", 1, 8);
+    f.update("a", "bob:1", a).await;
+    f.caught_up().await;
+    check(&now(), "ann", 0, 0);
+    check(&now(), "bob", 2, 9);
+    let past = f.things().at(b).expect("the history reaches it");
+    check(&past, "ann", 2, 11);
+    check(&past, "bob", 0, 0);
+    let g = Fixture::reopen(f.stop().await, of_events(1)).await;
+    check(&g.things().view(), "bob", 2, 9);
+}
+
+#[tokio::test]
 async fn a_long_history_comes_in_portions() {
     let f = Fixture::new(1000).await;
     let start = f.cache.applied();
@@ -458,7 +542,7 @@ async fn watches_resume_after_a_restart() {
     for name in ["a", "b", "c", "d", "e", "f"] {
         revisions.push(f.create(name, "x").await);
     }
-    let g = Fixture::reopen(f.stop().await, 4).await;
+    let g = Fixture::reopen(f.stop().await, of_events(4)).await;
     assert_eq!(g.things().view().len(), 6);
     assert_eq!(g.things().view().revision, revisions[5]);
     let events = cursor(&g, revisions[1]).next().await.expect("it is kept");
@@ -474,7 +558,7 @@ async fn history_before_a_compaction_is_not_offered_after_a_restart() {
     let b = f.create("b", "1").await;
     f.store.compact(b).await.expect("it is reached");
     let a2 = f.update("a", "2", a).await;
-    let g = Fixture::reopen(f.stop().await, 100).await;
+    let g = Fixture::reopen(f.stop().await, of_events(100)).await;
     assert_eq!(state(&g.things().view()), [("a", "2"), ("b", "1")]);
     let events = cursor(&g, b).next().await.expect("it is kept");
     assert_eq!(shown(&events), [format!("a: 1 -> 2 @ {a2}")]);
@@ -487,7 +571,7 @@ async fn a_cache_that_missed_history_loads_anew_and_ends_old_watches() {
     let f = Fixture::new(100).await;
     f.create("kept", "1").await;
     let gone = f.create("gone", "1").await;
-    let (paused, things) = cache_of(f.store.clone(), 100).await;
+    let (paused, things) = cache_of(f.store.clone(), of_events(100)).await;
     let mut old = things.watch_from(gone).expect("it is kept");
 
     // More commits than its watch has at hand, so it needs the log, where they are gone.

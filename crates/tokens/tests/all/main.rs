@@ -9,6 +9,7 @@ mod key_operations;
 mod key_store;
 mod minter;
 mod openid;
+mod quota;
 mod signing_keys;
 mod sweeper;
 mod token_review;

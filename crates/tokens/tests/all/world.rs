@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::management::cluster_secret::{Binding, ClusterSecrets, Purpose};
+use ::management::settings::QuotaLimits;
 use api::ext::token::TokenEndpoint;
 use api::ext::{self, Kubeconfig, Token};
 use api::management::cluster::LOCAL;
@@ -46,6 +47,7 @@ use tokens::key_store::KeyStore;
 use tokens::minter::{Minter, Order};
 use tokens::openid::{self, OpenId};
 use tokens::origin::{Origin, Origins};
+use tokens::quota::Quota;
 use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource, TokenResourceParts};
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use tokens::user_directory::UserDirectory;
@@ -105,6 +107,8 @@ pub(crate) struct World {
     pub(crate) access: Arc<ArcSwap<Policy>>,
     /// Whether minted tokens may mint others.
     pub(crate) mint_with_token: Arc<AtomicBool>,
+    /// The quota of each user.
+    pub(crate) limits: Arc<ArcSwap<QuotaLimits>>,
     directory: Arc<UserDirectory>,
     _keys: TempDir,
 }
@@ -162,6 +166,13 @@ impl World {
         let minter = Arc::new(minter);
         let mint_with_token = Arc::new(AtomicBool::new(true));
         let may_mint = Arc::clone(&mint_with_token);
+        let limits = Arc::new(ArcSwap::from_pointee(QuotaLimits::default()));
+        let read = Arc::clone(&limits);
+        let quota = Quota::new(
+            kubeconfigs.clone(),
+            tokens.clone(),
+            Arc::new(move || Ok(**read.load())),
+        );
         let resource = TokenResource::new(TokenResourceParts {
             registry: tokens.clone(),
             clusters: clusters.clone(),
@@ -181,6 +192,7 @@ impl World {
             }),
             minter: Arc::clone(&minter),
             max_ttls: max_ttls(),
+            quota: Arc::new(quota),
         });
         let bearers =
             TokenAuthenticator::new(Arc::clone(&validity), Arc::new(StandingClock), LOCAL);
@@ -236,6 +248,7 @@ impl World {
             minter,
             access,
             mint_with_token,
+            limits,
             directory,
             _keys: folder,
         };
@@ -503,7 +516,7 @@ fn token_users() -> ClusterRole {
     object(json!({
         "metadata": { "name": "token-users" },
         "rules": [
-            { "apiGroups": [ext::GROUP], "resources": ["tokens"], "verbs": ["create", "get", "update"] },
+            { "apiGroups": [ext::GROUP], "resources": ["tokens"], "verbs": ["create", "get", "patch", "update"] },
             {
                 "apiGroups": [management::GROUP],
                 "resources": ["clusters"],

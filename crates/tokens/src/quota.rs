@@ -1,0 +1,229 @@
+//! The quota of each user: records, bytes and writes.
+//!
+//! | limit | counts | refused with |
+//! |---|---|---|
+//! | `kubeconfig-max-per-user` | kubeconfigs that are stored | 403 |
+//! | `auth-token-max-per-user` | tokens that are stored, those of kubeconfigs included | 403 |
+//! | `kubeconfig-max-bytes-per-user` | bytes of both that are stored | 403 |
+//! | | bytes that the user writes, in a minute | 429 |
+//! | `kubeconfig-max-creates-per-minute` | creates, whatever became of them | 429 |
+//!
+//! What is stored is counted by the watch cache as records come and go, so a create takes the same time however many
+//! there are. A create reserves what it will store until the cache shows it: parallel creates at one replica do not
+//! pass a limit together. Each replica has its own reservations and rates. Records count for the name of their owner.
+//!
+//! Administrators are exempt: those who may update everything. The authorizer is asked only where something would be
+//! refused.
+
+mod account;
+mod excess;
+
+use std::sync::Arc;
+
+use api::ext::{Kubeconfig, Token};
+use apiserver::description::Verb;
+use apiserver::registry::Registry;
+use apiserver::request_context::RequestContext;
+use apiserver::resource::{Visibility, owner_visibility};
+use machinery::status::Status;
+use management::settings::QuotaLimits;
+
+use self::account::Accounts;
+pub use self::account::{Demand, Reservation};
+use self::excess::{Excess, Limit};
+
+/// Reads the limits that settings set at the moment.
+///
+/// # Errors
+/// 500 where a setting is invalid.
+pub type ReadLimits = Arc<dyn Fn() -> Result<QuotaLimits, Status> + Send + Sync>;
+
+/// Bytes by which each record may pass the limit when it is suspended: a user without any quota left can still
+/// turn records off.
+const SUSPENSION_BYTES: usize = 4096;
+
+/// Counts what users have and do.
+pub struct Quota {
+    kubeconfigs: Registry<Kubeconfig>,
+    tokens: Registry<Token>,
+    limits: ReadLimits,
+    accounts: Arc<Accounts>,
+}
+
+/// An update of a record, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Growth<'a> {
+    /// The owner of the record.
+    pub owner: &'a str,
+    /// The size of the stored record.
+    pub before: usize,
+    /// The size of the new state.
+    pub after: usize,
+    /// Whether the record is suspended or disabled by this.
+    pub turns_off: bool,
+    /// Whether the update is only checked and not stored.
+    pub dry_run: bool,
+}
+
+impl Quota {
+    /// Over these records.
+    pub fn new(
+        kubeconfigs: Registry<Kubeconfig>,
+        tokens: Registry<Token>,
+        limits: ReadLimits,
+    ) -> Self {
+        Self {
+            kubeconfigs,
+            tokens,
+            limits,
+            accounts: Arc::default(),
+        }
+    }
+
+    /// Counts one create by the caller. It counts even if the create then fails.
+    ///
+    /// # Errors
+    /// 429 with the seconds until one more is possible; 500 where a setting or the authorizer fails.
+    pub async fn count_create(&self, cx: &RequestContext) -> Result<(), Status> {
+        let Some(limit) = (self.limits)()?.creates_per_minute else {
+            return Ok(());
+        };
+        match self.accounts.create(&cx.user.name, limit) {
+            Ok(()) => Ok(()),
+            Err(secs) if !is_exempt(cx).await? => {
+                Err(excess::too_fast(Limit::CreatesPerMinute, limit, secs))
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Reserves what a create of the caller will store, until the reservation is dropped.
+    ///
+    /// # Errors
+    /// 403 where it is more than the caller may have, 429 where it is written too fast; 500 where a setting or the
+    /// authorizer fails.
+    pub async fn reserve(
+        &self,
+        cx: &RequestContext,
+        demand: Demand,
+        dry_run: bool,
+    ) -> Result<Reservation, Status> {
+        let limits = (self.limits)()?;
+        let user = &cx.user.name;
+        let stored = || self.stored(user);
+        let reserved = self.accounts.reserve(user, demand, |held| {
+            check(&limits, stored().plus(held), demand)
+        });
+        let reservation = match reserved {
+            Ok(reservation) => reservation,
+            Err(_) if is_exempt(cx).await? => return Ok(self.accounts.hold(user, demand)),
+            Err(excess) => return Err(self.refuse(user, excess)),
+        };
+        if !dry_run {
+            self.count_bytes(cx, &limits, demand.bytes).await?;
+        }
+        Ok(reservation)
+    }
+
+    /// Checks and counts an update by the caller. Making a record smaller is never refused for what is stored, and
+    /// turning it off not for the rate either.
+    ///
+    /// # Errors
+    /// As [`Quota::reserve`].
+    pub async fn update(&self, cx: &RequestContext, growth: Growth<'_>) -> Result<(), Status> {
+        let limits = (self.limits)()?;
+        let stored = self.stored(growth.owner);
+        let grown = growth.after.saturating_sub(growth.before);
+        let slack = match growth.turns_off {
+            true => SUSPENSION_BYTES * (stored.kubeconfigs + stored.tokens),
+            false => 0,
+        };
+        if let Some(limit) = limits.bytes
+            && grown > 0
+            && stored.bytes + grown > limit + slack
+            && !is_exempt(cx).await?
+        {
+            let excess = Excess {
+                limit: Limit::Bytes,
+                requested: grown,
+                used: stored.bytes,
+                limited: limit,
+            };
+            return Err(self.refuse(growth.owner, excess));
+        }
+        match growth.dry_run || growth.turns_off {
+            true => Ok(()),
+            false => self.count_bytes(cx, &limits, growth.after).await,
+        }
+    }
+
+    async fn count_bytes(
+        &self,
+        cx: &RequestContext,
+        limits: &QuotaLimits,
+        bytes: usize,
+    ) -> Result<(), Status> {
+        let Some(limit) = limits.bytes else {
+            return Ok(());
+        };
+        match self.accounts.write(&cx.user.name, bytes, limit) {
+            Ok(()) => Ok(()),
+            Err(secs) if !is_exempt(cx).await? => {
+                Err(excess::too_fast(Limit::BytesPerMinute, limit, secs))
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// What the cache shows of a user.
+    fn stored(&self, user: &str) -> Demand {
+        let kubeconfigs = self.kubeconfigs.collection().view().usage(user);
+        let tokens = self.tokens.collection().view().usage(user);
+        Demand {
+            kubeconfigs: kubeconfigs.objects,
+            tokens: tokens.objects,
+            bytes: kubeconfigs.bytes + tokens.bytes,
+        }
+    }
+
+    fn refuse(&self, user: &str, excess: Excess) -> Status {
+        match excess.limit {
+            Limit::Tokens => excess.refuse(&self.tokens, user),
+            _ => excess.refuse(&self.kubeconfigs, user),
+        }
+    }
+}
+
+/// Whether no quota applies to the caller.
+async fn is_exempt(cx: &RequestContext) -> Result<bool, Status> {
+    let visibility = owner_visibility(cx, Verb::Update, "").await?;
+    Ok(matches!(visibility, Visibility::Everything))
+}
+
+/// Compares what would be stored with the limits.
+fn check(limits: &QuotaLimits, used: Demand, demand: Demand) -> Result<(), Excess> {
+    let kinds = [
+        (
+            Limit::Kubeconfigs,
+            limits.kubeconfigs,
+            used.kubeconfigs,
+            demand.kubeconfigs,
+        ),
+        (Limit::Tokens, limits.tokens, used.tokens, demand.tokens),
+        (Limit::Bytes, limits.bytes, used.bytes, demand.bytes),
+    ];
+    for (limit, limited, used, requested) in kinds {
+        if let Some(limited) = limited
+            && requested > 0
+            && used + requested > limited
+        {
+            return Err(Excess {
+                limit,
+                requested,
+                used,
+                limited,
+            });
+        }
+    }
+    Ok(())
+}

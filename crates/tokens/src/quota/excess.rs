@@ -1,0 +1,96 @@
+//! The answers to requests beyond a quota.
+
+use api::management::setting;
+use apiserver::registry::Registry;
+use apiserver::stored_object::StoredObject;
+use machinery::meta::Object;
+use machinery::status::Status;
+
+/// Records that a refusal names.
+const NAMED: usize = 3;
+
+/// A limit that a request passes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Limit {
+    Kubeconfigs,
+    Tokens,
+    Bytes,
+    BytesPerMinute,
+    CreatesPerMinute,
+}
+
+/// A request for more than the owner of records may have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Excess {
+    pub(super) limit: Limit,
+    pub(super) requested: usize,
+    pub(super) used: usize,
+    pub(super) limited: usize,
+}
+
+impl Limit {
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Kubeconfigs => setting::KUBECONFIG_MAX_PER_USER,
+            Self::Tokens => setting::AUTH_TOKEN_MAX_PER_USER,
+            Self::Bytes | Self::BytesPerMinute => setting::KUBECONFIG_MAX_BYTES_PER_USER,
+            Self::CreatesPerMinute => setting::KUBECONFIG_MAX_CREATES_PER_MINUTE,
+        }
+    }
+
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Kubeconfigs => "kubeconfigs",
+            Self::Tokens => "tokens",
+            Self::Bytes => "bytes",
+            Self::BytesPerMinute => "bytes written in a minute",
+            Self::CreatesPerMinute => "creates in a minute",
+        }
+    }
+}
+
+impl Excess {
+    /// The 403, in the words of Kubernetes' ResourceQuota, with records of the user that could be deleted.
+    pub(super) fn refuse<T: Object>(self, records: &Registry<T>, user: &str) -> Status {
+        let Self {
+            limit,
+            requested,
+            used,
+            limited,
+        } = self;
+        let (setting, unit) = (limit.setting(), limit.unit());
+        let resource = records.group_resource();
+        let (order, names) = self.expendable(records, user);
+        let text = format!(
+            "exceeded quota: {setting}, requested: {unit}={requested}, used: {unit}={used}, limited: {unit}={limited}: delete records that are \
+             expired, suspended or no longer needed; {order}: kubectl delete {resource} {names}"
+        );
+        Status::forbidden(resource, "", &text)
+    }
+
+    /// Some records of the user: those without a change for the longest time, or the largest.
+    fn expendable<T: Object>(self, records: &Registry<T>, user: &str) -> (&'static str, String) {
+        let view = records.collection().view();
+        let mut own: Vec<&StoredObject> = view.indexed(user).map(|object| &**object).collect();
+        let order = match self.limit {
+            Limit::Bytes => {
+                own.sort_unstable_by_key(|object| std::cmp::Reverse(object.json().len()));
+                "the largest are"
+            }
+            _ => {
+                own.sort_unstable_by_key(|object| object.revision());
+                "the oldest are"
+            }
+        };
+        let names = own.iter().take(NAMED).map(|object| object.name());
+        (order, names.collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// The 429 with the seconds to wait.
+pub(super) fn too_fast(limit: Limit, limited: usize, secs: u32) -> Status {
+    let (setting, unit) = (limit.setting(), limit.unit());
+    let text =
+        format!("exceeded quota: {setting}, limited: {unit}={limited}: try again in {secs} s");
+    Status::too_many_requests(text, secs)
+}

@@ -1,0 +1,91 @@
+//! The quota of each user, as kubectl meets it.
+
+use e2e::http::{Answer, Client, Request, expect};
+use e2e::{Kubectl, Server};
+use serde_json::{Value, json};
+
+use crate::record;
+
+const SETTINGS: &str = "/apis/management.cattle.io/v3/settings";
+const KUBECONFIG: &str = "{apiVersion: ext.cattle.io/v1, kind: Kubeconfig}";
+
+#[track_caller]
+fn set(admin: &Client, setting: &str, value: &str) {
+    let answer = merge(
+        admin,
+        &format!("{SETTINGS}/{setting}"),
+        &json!({ "value": value }),
+    );
+    expect(answer, 200).unwrap();
+}
+
+#[track_caller]
+fn merge(client: &Client, path: &str, patch: &Value) -> Answer {
+    let request = Request::new("PATCH", path);
+    let request = request.body("application/merge-patch+json", patch.to_string());
+    client.send(&request).unwrap()
+}
+
+/// The code and the message of a create by kubectl.
+#[track_caller]
+fn create(kubectl: &Kubectl) -> (i32, String) {
+    let answer = kubectl.run_with_input(&["create", "-f", "-"], KUBECONFIG);
+    let answer = answer.unwrap();
+    (answer.code, answer.stderr)
+}
+
+#[track_caller]
+fn check_refused(kubectl: &Kubectl, text: &str) {
+    let (code, message) = create(kubectl);
+    assert!(code == 1 && message.contains(text), "{code} {message}");
+}
+
+#[test]
+fn each_limit_refuses_a_user_and_no_administrator() {
+    let server = Server::start().unwrap();
+    let admin = server.client("admin").unwrap();
+    let alice = server.client("alice").unwrap();
+    let kubectl = server.kubectl("alice").unwrap();
+    let made = record::name(&record::create(&alice, json!({})));
+
+    set(&admin, "kubeconfig-max-per-user", "1");
+    check_refused(
+        &kubectl,
+        "exceeded quota: kubeconfig-max-per-user, requested: kubeconfigs=1, used: kubeconfigs=1, limited: kubeconfigs=1",
+    );
+    check_refused(
+        &kubectl,
+        &format!("kubectl delete kubeconfigs.ext.cattle.io {made}"),
+    );
+    let by_admin = server.kubectl("admin").unwrap();
+    for _ in 0..2 {
+        assert_eq!(create(&by_admin).0, 0);
+    }
+    set(&admin, "kubeconfig-max-per-user", "");
+
+    set(&admin, "auth-token-max-per-user", "1");
+    check_refused(
+        &kubectl,
+        "exceeded quota: auth-token-max-per-user, requested: tokens=1, used: tokens=1, limited: tokens=1",
+    );
+    set(&admin, "auth-token-max-per-user", "");
+
+    set(&admin, "kubeconfig-max-bytes-per-user", "1000");
+    check_refused(&kubectl, "exceeded quota: kubeconfig-max-bytes-per-user");
+    let off = json!({ "spec": { "suspended": true } });
+    expect(merge(&alice, &record::at(&made), &off), 200).unwrap();
+    set(&admin, "kubeconfig-max-bytes-per-user", "");
+
+    set(&admin, "kubeconfig-max-creates-per-minute", "60");
+    let refused = (0..200).find_map(|_| {
+        let answer = alice
+            .post(record::PATH, &record::wanted(json!({})))
+            .unwrap();
+        (answer.status != 201).then_some(answer)
+    });
+    let refused = refused.expect("sixty creates in a minute and not two hundred");
+    let status = expect(refused, 429).unwrap().json().unwrap();
+    assert_eq!(status["details"]["retryAfterSeconds"], 1);
+    // It waits and tries again, as the answer says.
+    assert_eq!(create(&kubectl).0, 0);
+}
