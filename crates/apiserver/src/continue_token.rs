@@ -1,8 +1,9 @@
 //! The continue token of a paged list: where the next page starts and which state it shows.
 //!
 //! Its form is upstream's (`apiserver/pkg/storage/continue.go`): unpadded base64url of
-//! `{"v":"meta.k8s.io/v1","rv":N,"start":"<key behind the prefix>\u0000"}`. A client may forge one;
-//! it only chooses a place to start from in a list that is filtered for that client anyway.
+//! `{"v":"meta.k8s.io/v1","rv":N,"start":"<key behind the prefix>\u0000"}`, here with the number of
+//! objects that remain, so that no page counts them again. A client may forge one; it only chooses a
+//! place to start from in a list that is filtered for that client anyway.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,6 +18,8 @@ pub(crate) struct ContinueToken {
     pub(crate) revision: Option<u64>,
     /// Key of the last object already sent, behind the collection's prefix.
     pub(crate) after: String,
+    /// How many objects come after it in the state of that revision, where the list says so.
+    pub(crate) remaining: Option<u64>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -24,6 +27,8 @@ struct Wire {
     v: String,
     rv: i64,
     start: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    remaining: Option<u64>,
 }
 
 const VERSION: &str = "meta.k8s.io/v1";
@@ -35,8 +40,9 @@ impl ContinueToken {
             v: VERSION.to_owned(),
             rv: self.revision.map_or(-1, |revision| revision.cast_signed()),
             start: format!("{}\0", self.after),
+            remaining: self.remaining,
         };
-        // A struct of two strings and a number always has a JSON form.
+        // A struct of strings and numbers always has a JSON form.
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&wire).unwrap_or_default())
     }
 
@@ -78,6 +84,7 @@ impl ContinueToken {
         Ok(Self {
             revision,
             after: after.to_owned(),
+            remaining: wire.remaining,
         })
     }
 }
@@ -88,10 +95,16 @@ mod tests {
 
     #[test]
     fn a_token_is_read_as_it_was_written() {
-        for revision in [Some(1), Some(u64::from(u32::MAX) + 5), None] {
+        let states = [
+            (Some(1), Some(0)),
+            (Some(u64::from(u32::MAX) + 5), None),
+            (None, Some(u64::MAX)),
+        ];
+        for (revision, remaining) in states {
             let token = ContinueToken {
                 revision,
                 after: "ns/name".to_owned(),
+                remaining,
             };
             assert_eq!(ContinueToken::decode(&token.encode()), Ok(token));
         }
@@ -125,7 +138,13 @@ mod tests {
     fn fuzz_continue_tokens() {
         let token = |revision| {
             let after = "ns/name".to_owned();
-            ContinueToken { revision, after }.encode()
+            let remaining = revision;
+            ContinueToken {
+                revision,
+                after,
+                remaining,
+            }
+            .encode()
         };
         let (with, without) = (token(Some(7)), token(None));
         let target = fuzz::Target {

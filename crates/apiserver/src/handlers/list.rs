@@ -46,7 +46,11 @@ pub(crate) async fn page<R: Resource>(
     selection: &Selection,
     options: &ListOptions,
 ) -> Result<Page, Status> {
-    let (state, after) = start(call, selection, options).await?;
+    let Start {
+        state,
+        after,
+        expected,
+    } = start(call, selection, options).await?;
     selection.warn_of_broken(call, &call.resource.registry().collection().view());
     let mut items = Vec::new();
     let mut last: Option<&Key> = None;
@@ -61,9 +65,12 @@ pub(crate) async fn page<R: Resource>(
             continue;
         }
         remaining += 1;
-        if selection.is_partial() {
+        if selection.is_partial() || expected.is_some() {
             break;
         }
+    }
+    if let Some(expected) = expected.filter(|_| remaining > 0) {
+        remaining = expected.saturating_sub(items.len() as u64).max(1);
     }
     let mut metadata = ListMeta {
         resource_version: state.revision().to_string(),
@@ -74,14 +81,35 @@ pub(crate) async fn page<R: Resource>(
             .as_str()
             .strip_prefix(&selection.prefix)
             .unwrap_or_default();
+        let remaining = (!selection.is_partial()).then_some(remaining);
         let token = ContinueToken {
             revision: Some(state.revision()),
             after: behind.to_owned(),
+            remaining,
         };
         metadata.continue_ = token.encode();
-        metadata.remaining_item_count = (!selection.is_partial()).then_some(remaining);
+        metadata.remaining_item_count = remaining.map(u64::cast_signed);
     }
     Ok(Page { items, metadata })
+}
+
+/// Where a page starts.
+struct Start {
+    state: State,
+    /// The key of the last object of the page before.
+    after: Option<String>,
+    /// How many objects come after it, where the page before said so.
+    expected: Option<u64>,
+}
+
+impl Start {
+    fn first(state: State) -> Self {
+        Self {
+            state,
+            after: None,
+            expected: None,
+        }
+    }
 }
 
 /// The state that a page is cut from.
@@ -112,9 +140,8 @@ impl State {
         match self {
             Self::Cached(_, view) => match selection.visibility() {
                 Visibility::OwnedBy { name, .. } => Box::new(
-                    view.indexed(name)
-                        .map(|object| (object.key(), object))
-                        .filter(move |(key, _)| selection.reaches(key, after)),
+                    view.indexed_range(name, &selection.prefix, after)
+                        .map(|object| (object.key(), object)),
                 ),
                 _ => Box::new(view.range(&selection.prefix, after)),
             },
@@ -132,20 +159,26 @@ async fn start<R: Resource>(
     call: &Call<'_, R>,
     selection: &Selection,
     options: &ListOptions,
-) -> Result<(State, Option<String>), Status> {
+) -> Result<Start, Status> {
     if let Some(token) = &options.continue_token {
         if options.resource_version != RequestedVersion::Unset {
             return Err(Status::continue_with_version());
         }
         let token = ContinueToken::decode(token)?;
         let after = format!("{}{}", selection.prefix, token.after);
-        let state = match token.revision {
-            None => State::now(call.resource.registry().latest().await?),
-            Some(revision) => exactly(call, selection, revision)
-                .await
-                .map_err(|status| expired(status, &token))?,
+        let (state, expected) = match token.revision {
+            None => (State::now(call.resource.registry().latest().await?), None),
+            Some(revision) => {
+                let state = exactly(call, selection, revision).await;
+                let state = state.map_err(|status| expired(status, &token))?;
+                (state, token.remaining)
+            }
         };
-        return Ok((state, Some(after)));
+        return Ok(Start {
+            state,
+            after: Some(after),
+            expected,
+        });
     }
     let registry = call.resource.registry();
     let exact = options.version_match == Some(VersionMatch::Exact)
@@ -156,7 +189,7 @@ async fn start<R: Resource>(
         RequestedVersion::At(revision) if exact => exactly(call, selection, revision).await?,
         RequestedVersion::At(revision) => State::now(registry.not_older_than(revision).await?),
     };
-    Ok((state, None))
+    Ok(Start::first(state))
 }
 
 /// The state at a version: out of the cache as far as its history reaches, else read from the
@@ -183,6 +216,7 @@ fn expired(status: Status, token: &ContinueToken) -> Status {
     let inconsistent = ContinueToken {
         revision: None,
         after: token.after.clone(),
+        remaining: None,
     };
     Status::expired_continue(inconsistent.encode())
 }

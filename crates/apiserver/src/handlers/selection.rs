@@ -72,11 +72,6 @@ impl Selection {
         })
     }
 
-    /// Whether a key lies in the namespace asked for, and behind the page before.
-    pub(crate) fn reaches(&self, key: &Key, after: Option<&str>) -> bool {
-        key.as_str().starts_with(&self.prefix) && after.is_none_or(|after| key.as_str() > after)
-    }
-
     /// What the caller may see.
     pub(crate) fn visibility(&self) -> &Visibility {
         &self.visibility
@@ -113,8 +108,8 @@ impl Selection {
         if !matches!(self.visibility, Visibility::Everything) {
             return;
         }
-        let broken = view.indexed(BROKEN).map(|object| object.key());
-        let broken: Vec<&Key> = broken.filter(|key| self.reaches(key, None)).collect();
+        let broken = view.indexed_range(BROKEN, &self.prefix, None);
+        let broken: Vec<&Key> = broken.map(|object| object.key()).collect();
         if broken.is_empty() {
             return;
         }

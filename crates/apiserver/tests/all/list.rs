@@ -1,5 +1,7 @@
 //! GET of objects and collections: options, pages and selectors (A40, A48-A64).
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::fixture::{ALL_NOTES, Call, LETTERS, NOTES, Server};
@@ -213,6 +215,45 @@ fn a_page_counts_what_remains_unless_a_selector_hides_it() {
     let metadata = server.get(&path).json()["metadata"].take();
     assert_eq!(metadata["remainingItemCount"], Value::Null);
     assert!(metadata["continue"].is_string());
+}
+
+#[test]
+fn each_page_counts_what_remains_in_the_state_that_all_pages_show() {
+    let server = five_notes();
+    let page = |limit: usize, token: &str| {
+        let answer = server.get(&format!("{ALL_NOTES}?limit={limit}&continue={token}"));
+        let mut metadata = answer.json()["metadata"].take();
+        let token = metadata["continue"].as_str().unwrap_or_default().to_owned();
+        (answer.names(), metadata["remainingItemCount"].take(), token)
+    };
+    let (_, remaining, token) = page(1, "");
+    assert_eq!(remaining, 4);
+    for name in ["ff", "gg"] {
+        server.create(NOTES, json!({ "metadata": { "name": name } }));
+    }
+    let (names, remaining, token) = page(2, &token);
+    assert_eq!(
+        (&names[..], remaining),
+        (&["e", "a"].map(String::from)[..], json!(2))
+    );
+    let (names, remaining, last) = page(1, &token);
+    assert_eq!(
+        (&names[..], remaining),
+        (&["b"].map(String::from)[..], json!(1))
+    );
+    // The count is that of the page before, less the page: the objects are not counted again.
+    let token = URL_SAFE_NO_PAD.decode(&token).unwrap();
+    let mut token: Value = serde_json::from_slice(&token).unwrap();
+    assert_eq!(token["remaining"], 2);
+    token["remaining"] = json!(100);
+    let (_, remaining, _) = page(1, &URL_SAFE_NO_PAD.encode(token.to_string()));
+    assert_eq!(remaining, 99);
+    let (names, remaining, end) = page(9, &last);
+    assert_eq!(
+        (&names[..], remaining),
+        (&["c"].map(String::from)[..], Value::Null)
+    );
+    assert_eq!(end, "");
 }
 
 #[test]

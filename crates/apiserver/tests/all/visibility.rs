@@ -80,6 +80,26 @@ fn pages_of_an_older_state_hold_no_more() {
 }
 
 #[test]
+fn pages_are_of_what_the_caller_may_see() {
+    let server = letters();
+    for (user, seen) in SEEN {
+        let mut names = Vec::new();
+        let mut token = String::new();
+        loop {
+            let path = format!("{LETTERS}?limit=1&continue={token}");
+            let answer = server.send(Call::get(&path).by(user));
+            names.extend(answer.names());
+            assert!(names.len() <= seen.len(), "{user}: {names:?}");
+            match answer.json()["metadata"]["continue"].as_str() {
+                Some(next) => token = next.to_owned(),
+                None => break,
+            }
+        }
+        assert_eq!(names, seen, "{user}");
+    }
+}
+
+#[test]
 fn objects_that_a_caller_may_not_see_do_not_exist() {
     let server = letters();
     for (user, seen) in SEEN {
