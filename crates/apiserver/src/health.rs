@@ -60,8 +60,14 @@ impl Health {
     }
 
     /// Answers `/livez`, `/readyz`, `/healthz`, or one check of them below; `None` for another
-    /// path.
-    pub(crate) async fn answer(&self, path: &str, query: &Query) -> Option<Response<Body>> {
+    /// path. `unreadable` is the number of stored objects that cannot be read: the others are served, so
+    /// that it fails no check, and a verbose answer warns of it.
+    pub(crate) async fn answer(
+        &self,
+        path: &str,
+        query: &Query,
+        unreadable: impl Fn() -> usize,
+    ) -> Option<Response<Body>> {
         let (endpoint, only) = parse_path(path)?;
         let mut names = vec!["ping", "log"];
         names.extend(
@@ -79,10 +85,20 @@ impl Health {
                 return None;
             }
         }
-        Some(self.report(endpoint, &names, query).await)
+        let unreadable = match (endpoint, only) {
+            ("livez", _) | (_, Some(_)) => 0,
+            _ => unreadable(),
+        };
+        Some(self.report(endpoint, &names, query, unreadable).await)
     }
 
-    async fn report(&self, endpoint: &str, names: &[&str], query: &Query) -> Response<Body> {
+    async fn report(
+        &self,
+        endpoint: &str,
+        names: &[&str],
+        query: &Query,
+        unreadable: usize,
+    ) -> Response<Body> {
         let excluded: Vec<&str> = query.values("exclude").collect();
         let mut lines = String::new();
         let mut well = true;
@@ -105,6 +121,11 @@ impl Health {
             lines.push_str(&format!(
                 "warn: some health checks cannot be excluded: no matches for {}\n",
                 unknown.join(",")
+            ));
+        }
+        if unreadable > 0 {
+            lines.push_str(&format!(
+                "warn: {unreadable} stored objects cannot be read: the metric apiserver_unreadable_objects counts them by kind\n"
             ));
         }
         match (well, query.value("verbose").is_some()) {

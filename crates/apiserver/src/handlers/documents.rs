@@ -23,7 +23,14 @@ pub(super) async fn answer(
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return respond::page_not_found();
     }
-    if let Some(response) = parts.health.answer(path, &cx.query).await {
+    let unreadable = || {
+        parts
+            .endpoints
+            .iter()
+            .filter_map(|kind| kind.broken())
+            .sum()
+    };
+    if let Some(response) = parts.health.answer(path, &cx.query, unreadable).await {
         return response;
     }
     match path {

@@ -185,6 +185,16 @@ fn one_bad_object_costs_itself_alone() {
     let metrics = server.get("/metrics");
     let counted = r#"apiserver_unreadable_objects{group="test.example.com",resource="notes"} 1"#;
     assert!(metrics.text().contains(counted), "{}", metrics.text());
+    for endpoint in ["readyz", "healthz"] {
+        let health = server.get(&format!("/{endpoint}?verbose"));
+        let end = format!(
+            "\nwarn: 1 stored objects cannot be read: the metric apiserver_unreadable_objects counts them by kind\n{endpoint} check passed\n"
+        );
+        assert_eq!(health.code, 200);
+        assert!(health.text().ends_with(&end), "{}", health.text());
+    }
+    assert_eq!(server.get("/readyz").text(), "ok");
+    assert!(!server.get("/livez?verbose").text().contains("warn"));
 }
 
 fn warning(collection: &str) -> &'static str {
