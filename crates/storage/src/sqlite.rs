@@ -52,6 +52,7 @@ mod index;
 mod log;
 mod publication;
 mod readers;
+mod reclaim;
 mod reserve;
 mod schema;
 #[cfg(test)]
@@ -140,6 +141,7 @@ impl Sqlite {
         let standing = log::standing(&connection).map_err(OpenError::Database)?;
         let high_water = HighWater::open(high_water, standing.head);
         let index = log::writes(&connection).map_err(OpenError::Database)?;
+        reclaim::reclaim(&connection);
         let index = Arc::new(Index::new(index));
         let publication = Publication::new(standing);
         let readers = Arc::new(Readers::new(

@@ -502,3 +502,30 @@ async fn no_flipped_bit_changes_an_answer_unnoticed() {
     assert_eq!(unnoticed, [0; 0], "{noticed} were noticed");
     assert!(noticed > 100, "{noticed}");
 }
+
+#[tokio::test]
+async fn a_file_that_is_mostly_free_gives_its_space_back_when_it_is_opened() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let size = || {
+        let file = directory.path().join(super::files::DATABASE);
+        std::fs::metadata(file).expect("the file").len()
+    };
+    let store = open(directory.path());
+    let kept = key("kept");
+    let value = Bytes::from(vec![b'x'; 1 << 20]);
+    store.create(&kept, value.clone()).await.expect("created");
+    let mut last = Revision::new(0);
+    for number in 0..20 {
+        let name = key(&format!("n{number}"));
+        let revision = store.create(&name, value.clone()).await.expect("created");
+        last = store.delete(&name, revision).await.expect("deleted");
+    }
+    store.compact(last).await.expect("compacted");
+    drop(store);
+    let store = open(directory.path());
+    assert!(size() < 3 << 20, "{} bytes", size());
+    let found = store.get(&kept).await.expect("it answers");
+    assert_eq!(found.map(|record| record.value), Some(value));
+    assert_eq!(store.current_revision().await.expect("it answers"), last);
+    store.verify().await.expect("whole");
+}
