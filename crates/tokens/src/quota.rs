@@ -38,9 +38,9 @@ use self::excess::{Excess, Limit};
 /// 500 where a setting is invalid.
 pub type ReadLimits = Arc<dyn Fn() -> Result<QuotaLimits, Status> + Send + Sync>;
 
-/// Bytes by which each record may pass the limit when it is suspended: a user without any quota left can still
-/// turn records off.
-const SUSPENSION_BYTES: usize = 4096;
+/// Bytes by which a record may grow when it is turned off, however much is stored: a condition and an entry of the
+/// managed fields. A user who has more than the limit can still turn records off.
+const SUSPENSION_BYTES: usize = 1024;
 
 /// Counts what users have and do.
 pub struct Quota {
@@ -117,7 +117,7 @@ impl Quota {
         let reservation = match reserved {
             Ok(reservation) => reservation,
             Err(_) if is_exempt(cx).await? => return Ok(self.accounts.hold(user, demand)),
-            Err(excess) => return Err(self.refuse(user, excess)),
+            Err(excess) => return Err(self.refuse(cx, user, excess)),
         };
         if !dry_run {
             self.count_bytes(cx, &limits, demand.bytes).await?;
@@ -125,8 +125,8 @@ impl Quota {
         Ok(reservation)
     }
 
-    /// Checks and counts an update by the caller. Making a record smaller is never refused for what is stored, and
-    /// turning it off not for the rate either.
+    /// Checks and counts an update by the caller. Making a record smaller is never refused for what is stored;
+    /// turning it off is never refused, if that is all.
     ///
     /// # Errors
     /// As [`Quota::reserve`].
@@ -134,13 +134,11 @@ impl Quota {
         let limits = (self.limits)()?;
         let stored = self.stored(growth.owner);
         let grown = growth.after.saturating_sub(growth.before);
-        let slack = match growth.turns_off {
-            true => SUSPENSION_BYTES * (stored.kubeconfigs + stored.tokens),
-            false => 0,
-        };
+        let is_free = growth.turns_off && grown <= SUSPENSION_BYTES;
         if let Some(limit) = limits.bytes
             && grown > 0
-            && stored.bytes + grown > limit + slack
+            && !is_free
+            && stored.bytes + grown > limit
             && !is_exempt(cx).await?
         {
             let excess = Excess {
@@ -149,9 +147,9 @@ impl Quota {
                 used: stored.bytes,
                 limited: limit,
             };
-            return Err(self.refuse(growth.owner, excess));
+            return Err(self.refuse(cx, growth.owner, excess));
         }
-        match growth.dry_run || growth.turns_off {
+        match growth.dry_run || is_free {
             true => Ok(()),
             false => self.count_bytes(cx, &limits, growth.after).await,
         }
@@ -186,10 +184,14 @@ impl Quota {
         }
     }
 
-    fn refuse(&self, user: &str, excess: Excess) -> Status {
+    /// Refuses a request of the caller for the records of `user`, and names the kind of which the user has most.
+    fn refuse(&self, cx: &RequestContext, user: &str, excess: Excess) -> Status {
+        let of_tokens = self.tokens.collection().view().usage(user).bytes;
+        let of_kubeconfigs = self.kubeconfigs.collection().view().usage(user).bytes;
         match excess.limit {
-            Limit::Tokens => excess.refuse(&self.tokens, user),
-            _ => excess.refuse(&self.kubeconfigs, user),
+            Limit::Tokens => excess.refuse(cx, &self.tokens, user),
+            Limit::Bytes if of_tokens > of_kubeconfigs => excess.refuse(cx, &self.tokens, user),
+            _ => excess.refuse(cx, &self.kubeconfigs, user),
         }
     }
 }

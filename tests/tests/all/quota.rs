@@ -89,3 +89,45 @@ fn each_limit_refuses_a_user_and_no_administrator() {
     // It waits and tries again, as the answer says.
     assert_eq!(create(&kubectl).0, 0);
 }
+
+#[test]
+fn downloads_and_exchanges_count() {
+    let server = Server::start().unwrap();
+    let admin = server.client("admin").unwrap();
+    let alice = server.client("alice").unwrap();
+    let kubectl = server.kubectl("admin").unwrap();
+    let role = ["create", "clusterrole", "delete-clusters"];
+    let rule = ["--verb=delete", "--resource=clusters.management.cattle.io"];
+    kubectl.output(&[&role[..], &rule].concat()).unwrap();
+    let bind = ["create", "clusterrolebinding", "alice-deletes"];
+    let to = ["--clusterrole=delete-clusters", "--user=alice"];
+    kubectl.output(&[&bind[..], &to].concat()).unwrap();
+    let without = record::create(&alice, json!({ "generateToken": false }));
+    let exchange = || {
+        let token = json!({
+            "apiVersion": "ext.cattle.io/v1", "kind": "Token",
+            "spec": { "kubeconfigName": record::name(&without), "clusterName": "local" },
+        });
+        alice.post("/apis/ext.cattle.io/v1/tokens", &token).unwrap()
+    };
+    let download = || {
+        let path = "/v1/spectroclusters/c-m-fcd3g5h/assets/adminkubeconfig";
+        alice.get(path).unwrap()
+    };
+    expect(download(), 200).unwrap();
+    expect(exchange(), 201).unwrap();
+    let refused = |answer: Answer, text: &str| {
+        let answer = expect(answer, 403).unwrap().text();
+        assert!(answer.contains(text), "{answer}");
+    };
+
+    set(&admin, "kubeconfig-max-per-user", "2");
+    let full = "kubeconfig-max-per-user, requested: kubeconfigs=1, used: kubeconfigs=2, limited: kubeconfigs=2";
+    refused(download(), full);
+    expect(exchange(), 201).unwrap();
+    set(&admin, "kubeconfig-max-per-user", "");
+    set(&admin, "auth-token-max-per-user", "3");
+    let full = "auth-token-max-per-user, requested: tokens=1, used: tokens=3, limited: tokens=3";
+    refused(download(), full);
+    refused(exchange(), full);
+}

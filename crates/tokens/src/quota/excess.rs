@@ -2,8 +2,9 @@
 
 use api::management::setting;
 use apiserver::registry::Registry;
+use apiserver::request_context::RequestContext;
 use apiserver::stored_object::StoredObject;
-use machinery::meta::Object;
+use machinery::meta::{GroupResource, Object};
 use machinery::status::Status;
 
 /// Records that a refusal names.
@@ -50,8 +51,14 @@ impl Limit {
 }
 
 impl Excess {
-    /// The 403, in the words of Kubernetes' ResourceQuota, with records of the user that could be deleted.
-    pub(super) fn refuse<T: Object>(self, records: &Registry<T>, user: &str) -> Status {
+    /// The 403 for a request, in the words of Kubernetes' ResourceQuota, with records of the user that could be
+    /// deleted.
+    pub(super) fn refuse<T: Object>(
+        self,
+        cx: &RequestContext,
+        records: &Registry<T>,
+        user: &str,
+    ) -> Status {
         let Self {
             limit,
             requested,
@@ -59,13 +66,23 @@ impl Excess {
             limited,
         } = self;
         let (setting, unit) = (limit.setting(), limit.unit());
-        let resource = records.group_resource();
-        let (order, names) = self.expendable(records, user);
-        let text = format!(
-            "exceeded quota: {setting}, requested: {unit}={requested}, used: {unit}={used}, limited: {unit}={limited}: delete records that are \
-             expired, suspended or no longer needed; {order}: kubectl delete {resource} {names}"
+        let kind = records.group_resource();
+        let mut text = format!(
+            "exceeded quota: {setting}, requested: {unit}={requested}, used: {unit}={used}, limited: {unit}={limited}"
         );
-        Status::forbidden(resource, "", &text)
+        let (order, names) = self.expendable(records, user);
+        if !names.is_empty() {
+            text.push_str(&format!(
+                ": delete records that are expired, suspended or no longer needed; {order}: kubectl delete {kind} {names}"
+            ));
+        }
+        match &cx.info.resource {
+            Some(asked) => {
+                let resource = GroupResource::new(asked.group.clone(), asked.resource.clone());
+                Status::forbidden(&resource, &asked.name, &text)
+            }
+            None => Status::forbidden(kind, "", &text),
+        }
     }
 
     /// Some records of the user: those without a change for the longest time, or the largest.

@@ -13,6 +13,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use machinery::meta::{ObjectMeta, Time};
 use management::cluster_secret::Binding;
+use management::settings::QuotaLimits;
 use serde_json::{Value, json};
 use tokens::validity::NotBefore;
 
@@ -63,6 +64,30 @@ async fn bearer(world: &World) -> String {
 fn check_refused(answer: &Answer, code: u16, message: &str) {
     let told = (answer.code, answer.body["message"].as_str());
     assert_eq!(told, (code, Some(message)));
+}
+
+#[tokio::test]
+async fn exchanges_count_for_the_quota() {
+    let world = World::start().await;
+    record(&world, |_| ()).await;
+    world.limits.store(Arc::new(QuotaLimits {
+        tokens: Some(1),
+        creates_per_minute: Some(2),
+        ..QuotaLimits::default()
+    }));
+    bearer(&world).await;
+    let excess = "exceeded quota: auth-token-max-per-user, requested: tokens=1, used: tokens=1, limited: tokens=1";
+    let answer = exchange(&world, "c-a").await;
+    let message = answer.body["message"].as_str().unwrap();
+    assert!(answer.code == 403 && message.contains(excess), "{message}");
+    let answer = exchange(&world, "c-a").await;
+    let message = answer.body["message"].as_str().unwrap();
+    let excess =
+        "exceeded quota: kubeconfig-max-creates-per-minute, limited: creates in a minute=2";
+    assert!(
+        answer.code == 429 && message.starts_with(excess),
+        "{message}"
+    );
 }
 
 fn suspend(record: &mut Kubeconfig) {

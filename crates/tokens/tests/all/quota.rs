@@ -138,14 +138,66 @@ async fn stored_and_written_bytes_are_limited_but_turning_off_is_not() {
     let quota = "exceeded quota: kubeconfig-max-bytes-per-user, requested: bytes=";
     let refused = patch(&world, &name, note(limit)).await;
     check(&refused, 403, quota);
+    check(
+        &refused,
+        403,
+        &format!("tokens.ext.cattle.io \"{name}\" is forbidden: "),
+    );
+    check(
+        &refused,
+        403,
+        &format!("the largest are: kubectl delete tokens.ext.cattle.io {name}"),
+    );
     check(&patch(&world, &name, note(15_000)).await, 200, "");
     let large = json!({ "description": "x".repeat(4000) });
     check(&create(&world, ALICE, "", large).await, 403, quota);
     let again = patch(&world, &name, note(14_999)).await;
     check(&again, 429, "limited: bytes written in a minute=20000");
     assert!(again.body["details"]["retryAfterSeconds"].as_u64().unwrap() > 0);
-    let off = json!({ "spec": { "enabled": false } });
-    check(&patch(&world, &name, off).await, 200, "");
+    // What is stored is far beyond the limit now, and turning off makes it a little larger.
+    set(
+        &world,
+        QuotaLimits {
+            bytes: Some(1000),
+            ..QuotaLimits::default()
+        },
+    );
+    check(&patch(&world, &name, note(15_001)).await, 403, quota);
+    let off = || json!({ "spec": { "enabled": false } });
+    let mut and_more = off();
+    and_more["metadata"] = note(17_000)["metadata"].take();
+    check(&patch(&world, &name, and_more).await, 403, quota);
+    check(&patch(&world, &name, off()).await, 200, "");
+}
+
+#[tokio::test]
+async fn bytes_of_creates_are_limited_in_a_minute() {
+    let world = World::start().await;
+    set(
+        &world,
+        QuotaLimits {
+            bytes: Some(10_000),
+            ..QuotaLimits::default()
+        },
+    );
+    let large = || json!({ "description": "x".repeat(4000) });
+    for _ in 0..4 {
+        check(
+            &create(&world, ALICE, "?dryRun=All", large()).await,
+            201,
+            "",
+        );
+    }
+    let made = create(&world, ALICE, "", large()).await;
+    check(&made, 201, "");
+    let name = made.body["metadata"]["name"].as_str().unwrap();
+    world.remove(&world.tokens, ("", name)).await;
+    let made = create(&world, ALICE, "", large()).await;
+    check(&made, 201, "");
+    let name = made.body["metadata"]["name"].as_str().unwrap();
+    world.remove(&world.tokens, ("", name)).await;
+    let refused = create(&world, ALICE, "", large()).await;
+    check(&refused, 429, "limited: bytes written in a minute=10000");
 }
 
 #[tokio::test]
