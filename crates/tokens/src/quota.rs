@@ -131,13 +131,14 @@ impl Quota {
     /// # Errors
     /// As [`Quota::reserve`].
     pub async fn update(&self, cx: &RequestContext, growth: Growth<'_>) -> Result<(), Status> {
+        let grown = growth.after.saturating_sub(growth.before);
+        if growth.turns_off && grown <= SUSPENSION_BYTES {
+            return Ok(());
+        }
         let limits = (self.limits)()?;
         let stored = self.stored(growth.owner);
-        let grown = growth.after.saturating_sub(growth.before);
-        let is_free = growth.turns_off && grown <= SUSPENSION_BYTES;
         if let Some(limit) = limits.bytes
             && grown > 0
-            && !is_free
             && stored.bytes + grown > limit
             && !is_exempt(cx).await?
         {
@@ -149,7 +150,7 @@ impl Quota {
             };
             return Err(self.refuse(cx, growth.owner, excess));
         }
-        match growth.dry_run || is_free {
+        match growth.dry_run {
             true => Ok(()),
             false => self.count_bytes(cx, &limits, growth.after).await,
         }
