@@ -182,17 +182,29 @@ impl FieldSet {
         Some(&self.branches[position].1)
     }
 
-    /// Adds the paths of the other set.
+    /// Adds the paths of the other set: one by one where they are few, else in one walk of both.
     pub(super) fn extend(&mut self, other: &Self) {
-        if self.branches.is_empty() {
-            self.branches.clone_from(&other.branches);
+        const FEW: usize = 16;
+        if other.branches.len() <= FEW {
+            for (element, theirs) in &other.branches {
+                let mine = self.entry(element);
+                mine.owned |= theirs.owned;
+                mine.below.extend(&theirs.below);
+            }
             return;
         }
-        for (element, theirs) in &other.branches {
-            let mine = self.entry(element);
-            mine.owned |= theirs.owned;
-            mine.below.extend(&theirs.below);
+        let mut theirs = other.branches.iter().peekable();
+        let mut merged = Vec::with_capacity(self.branches.len() + other.branches.len());
+        for (element, mut branch) in std::mem::take(&mut self.branches) {
+            merged.extend(std::iter::from_fn(|| theirs.next_if(|(at, _)| *at < element)).cloned());
+            if let Some((_, same)) = theirs.next_if(|(at, _)| *at == element) {
+                branch.owned |= same.owned;
+                branch.below.extend(&same.below);
+            }
+            merged.push((element, branch));
         }
+        merged.extend(theirs.cloned());
+        self.branches = merged;
     }
 
     /// Takes the paths of the other set out.

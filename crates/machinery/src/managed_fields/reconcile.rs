@@ -6,6 +6,8 @@
 //!
 //! Source: `typed/reconcile_schema.go` of sigs.k8s.io/structured-merge-diff, which does not make that last distinction.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::contents::{Containers, below};
@@ -22,14 +24,10 @@ pub(super) fn reconcile(schema: &Schema, live: &Value, sets: &mut [&mut FieldSet
     let all = sets
         .iter()
         .fold(FieldSet::default(), |all, set| all.union(set));
+    let parts = Parts::of(Some(schema), Some(live));
     for set in sets {
         set.retain(|element, branch| {
-            reconcile_part(
-                Some(schema),
-                Some(live),
-                (element, branch),
-                all.get(element),
-            );
+            reconcile_part(parts.part(element), branch, all.get(element));
             true
         });
     }
@@ -46,30 +44,27 @@ fn is_current(parent: Option<&Schema>, set: &FieldSet) -> bool {
     })
 }
 
-/// Goes one step down. `anyone` is what all managers together have at this step.
-fn reconcile_part(
-    parent: Option<&Schema>,
-    value: Option<&Value>,
-    (element, branch): (&PathElement, &mut Branch),
-    anyone: Option<&Branch>,
-) {
-    let Some(schema) = schema_at(parent, element) else {
+/// Goes one step down, to this part of the live object. `anyone` is what all managers together have at this step.
+fn reconcile_part(part: Part<'_>, branch: &mut Branch, anyone: Option<&Branch>) {
+    let Some(schema) = part.schema else {
         return;
     };
-    let value = value.and_then(|value| value_at(parent, value, element));
     match Granularity::of(Some(schema)) {
         Granularity::Atom if !branch.below.is_empty() => *branch = Branch::leaf(),
         Granularity::Atom => {}
         _ if anyone.is_none_or(|anyone| anyone.below.is_empty()) => {
-            if let Some(value) = value {
+            if let Some(value) = part.value {
                 branch.below = below(Some(schema), value, Containers::PassedThrough);
             }
         }
-        _ => branch.below.retain(|element, branch| {
-            let anyone = anyone.and_then(|anyone| anyone.below.get(element));
-            reconcile_part(Some(schema), value, (element, branch), anyone);
-            true
-        }),
+        _ => {
+            let parts = Parts::of(Some(schema), part.value);
+            branch.below.retain(|element, branch| {
+                let anyone = anyone.and_then(|anyone| anyone.below.get(element));
+                reconcile_part(parts.part(element), branch, anyone);
+                true
+            });
+        }
     }
 }
 
@@ -81,24 +76,46 @@ fn schema_at<'a>(parent: Option<&'a Schema>, element: &PathElement) -> Option<&'
     }
 }
 
-fn value_at<'a>(
-    parent: Option<&Schema>,
-    value: &'a Value,
-    element: &PathElement,
-) -> Option<&'a Value> {
-    match (Granularity::of(parent), element.as_field()) {
-        (Granularity::Fields(_), Some(name)) => value.get(name),
-        (Granularity::Items(items), None) => {
-            let mut found = items_of(value)
-                .iter()
-                .filter(|item| items.element(item).as_ref() == Ok(element));
-            // Items with the same key are owned as a whole in any case.
-            match (found.next(), found.next()) {
-                (only, None) => only,
-                _ => None,
-            }
+/// The parts of a value, by their steps.
+struct Parts<'a> {
+    schema: Option<&'a Schema>,
+    value: Option<&'a Value>,
+    /// The items of a list, found without looking at all of them for each.
+    items: BTreeMap<PathElement, Vec<&'a Value>>,
+}
+
+/// A part of a value, where it has one, and its schema.
+struct Part<'a> {
+    schema: Option<&'a Schema>,
+    value: Option<&'a Value>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(schema: Option<&'a Schema>, value: Option<&'a Value>) -> Self {
+        let items = match (Granularity::of(schema), value) {
+            (Granularity::Items(items), Some(value)) => items.index(items_of(value)),
+            _ => BTreeMap::new(),
+        };
+        Self {
+            schema,
+            value,
+            items,
         }
-        _ => None,
+    }
+
+    fn part(&self, element: &PathElement) -> Part<'a> {
+        let value = match element.as_field() {
+            Some(name) => self.value.and_then(|value| value.get(name)),
+            // Items with the same key are owned as a whole in any case.
+            None => match self.items.get(element).map(Vec::as_slice) {
+                Some([only]) => Some(*only),
+                _ => None,
+            },
+        };
+        Part {
+            schema: schema_at(self.schema, element),
+            value,
+        }
     }
 }
 
@@ -160,5 +177,17 @@ mod tests {
         let sets =
             [json!({"f:unknown": {"f:x": {}}, "f:list": {"f:odd": {}}, "f:map": {"i:0": {}}})];
         check(json!({"map": {"k": "v"}}), &sets, &sets);
+    }
+
+    /// Found one by one in the live object, these items would take minutes.
+    #[test]
+    fn a_large_list_is_looked_at_once() {
+        let items: Vec<String> = (0..60_000).map(|number| number.to_string()).collect();
+        let steps = items.iter().map(|item| (format!("v:{item:?}"), json!({})));
+        let owned = json!({ "f:set": Value::Object(steps.collect()), "f:map": {} });
+        let live = json!({ "set": items, "map": {"k": "v"} });
+        let mut expected = owned.clone();
+        expected["f:map"] = json!({".": {}, "f:k": {}});
+        check(live, &[owned], &[expected]);
     }
 }

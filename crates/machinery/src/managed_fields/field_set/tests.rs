@@ -125,3 +125,28 @@ proptest! {
         assert_eq!(union.difference(&right), rest);
     }
 }
+
+#[test]
+fn large_sets_are_united_as_small_ones() {
+    let set = |numbers: &mut dyn Iterator<Item = usize>| {
+        let mut set = FieldSet::default();
+        for number in numbers {
+            let text = number.to_string();
+            set.insert(&Path::of_fields(["a", &text]).0);
+            set.insert(&Path::of_fields(["a", &text, "b"]).0);
+        }
+        set
+    };
+    let evens = set(&mut (0..100).step_by(2));
+    for threes in [
+        set(&mut (0..150).step_by(3)),
+        set(&mut (0..150).step_by(30)),
+    ] {
+        let mut expected = evens.clone();
+        for path in threes.paths() {
+            expected.insert(&path.0);
+        }
+        assert_eq!(evens.clone().union(&threes), expected);
+        assert_eq!(threes.union(&evens), expected);
+    }
+}

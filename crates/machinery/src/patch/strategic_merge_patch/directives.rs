@@ -1,6 +1,6 @@
 //! The directives of one object of a patch, told apart from its fields.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -83,7 +83,8 @@ impl Directives {
         let Some(retained) = &self.retained else {
             return Ok(());
         };
-        let is_retained = |name: &str| retained.iter().any(|key| key.as_str() == Some(name));
+        let retained: HashSet<&str> = retained.iter().filter_map(Value::as_str).collect();
+        let is_retained = |name: &str| retained.contains(name);
         let set_fields = fields.iter().filter(|(_, value)| !value.is_null());
         let set_lists = self.lists.iter().filter(|(_, list)| list.items.is_some());
         let mut set = set_fields

@@ -287,6 +287,23 @@ fn items_of_the_patch_keep_their_order_and_new_ones_come_first() {
     );
 }
 
+/// Compared with each other, these names would take minutes.
+#[test]
+fn many_keys_are_retained_at_once() {
+    let names: Vec<String> = (0..150_000).map(|number| format!("k{number}")).collect();
+    let labels = |from: usize| -> Value {
+        let labels = names[from..].iter().map(|name| (name.clone(), json!("1")));
+        Value::Object(labels.collect())
+    };
+    let mut patch = labels(75_000);
+    patch["$retainKeys"] = json!(names[1..]);
+    check(
+        json!({ "labels": labels(0) }),
+        json!({ "labels": patch }),
+        json!({ "labels": labels(1) }),
+    );
+}
+
 #[test]
 fn retain_keys_removes_all_other_fields() {
     check(
