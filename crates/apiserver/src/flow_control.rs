@@ -12,6 +12,7 @@
 
 mod bodies;
 mod level;
+mod unread;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use auth::user::SYSTEM_MASTERS;
 
 pub(crate) use bodies::{Bodies, Held};
 pub(crate) use level::{Level, Seat};
+pub(crate) use unread::Unread;
 
 use crate::health;
 use crate::request_context::RequestContext;
@@ -61,6 +63,8 @@ pub(crate) struct FlowControl {
     pub(crate) large: Arc<Level>,
     /// The bodies that are being read or used.
     pub(crate) bodies: Arc<Bodies>,
+    /// The answers that are not read.
+    pub(crate) unread: Arc<Unread>,
 }
 
 impl FlowControl {
@@ -75,6 +79,7 @@ impl FlowControl {
             watches: Level::without_queues("watch", WATCHES),
             large: Level::with_queues("large", processors),
             bodies: Arc::default(),
+            unread: Arc::default(),
         }
     }
 

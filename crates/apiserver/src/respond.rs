@@ -1,10 +1,14 @@
 //! Answers: statuses, plain text, and objects in the representation that the client negotiated.
 
+mod answer_encoding;
+mod apart;
 mod compression;
 mod encode;
 mod representation;
 mod status_form;
 
+pub(crate) use answer_encoding::AnswerEncoding;
+pub(crate) use apart::{LARGE, run_apart};
 pub(crate) use compression::{accepts_gzip, compressed};
 pub(crate) use encode::{pretty_json, yaml};
 pub(crate) use representation::Representation;

@@ -14,16 +14,12 @@ use machinery::status::Status;
 use tokio::runtime::Handle;
 
 use super::{Next, seats};
-use crate::flow_control::{Held, Seat};
+use crate::flow_control::{Held, Seat, Unread};
 use crate::generic_server::Parts;
 use crate::guarded_body::GuardedBody;
 use crate::request_body;
 use crate::request_context::RequestContext;
-use crate::respond;
-
-/// Bytes of a body, and of the stored object that it is for, from which a request is large. Work on fewer
-/// takes some milliseconds at most.
-const LARGE: usize = 64 << 10;
+use crate::respond::{self, LARGE};
 
 pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Response<Body> {
     let parts = next.parts;
@@ -32,7 +28,9 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
     };
     let mut seat = request.extensions_mut().remove::<Seat>();
     if cx.info.is_read_only() {
-        return next.run(request).await.map(|answer| holding(answer, seat));
+        let unread = &parts.flow_control.unread;
+        let answer = next.run(request).await;
+        return answer.map(|body| counted(unread, &cx.user.name, body, seat));
     }
     let level = parts.flow_control.level(&cx);
     let mut held = parts.flow_control.bodies.begin(&cx.user.name);
@@ -104,12 +102,13 @@ async fn run_apart(
     }
 }
 
-/// Returns the same answer. A watch, and an answer that is large, holds the seat until it was sent, so a
-/// user who does not read has a bounded number of them.
-fn holding(answer: Body, seat: Option<Seat>) -> Body {
+/// Returns the same answer. A watch, and an answer that is large, holds the seat until it was sent, and its unread
+/// bytes are counted; so a user who does not read has a bounded number of them, and of their bytes.
+fn counted(unread: &Arc<Unread>, flow: &str, answer: Body, seat: Option<Seat>) -> Body {
     let size = answer.size_hint().exact();
-    if seat.is_none() || size.is_some_and(|bytes| bytes < LARGE as u64) {
+    if size.is_some_and(|bytes| bytes < LARGE as u64) {
         return answer;
     }
-    Body::new(GuardedBody::new(answer, seat))
+    let body = Body::new(unread.count(flow, answer));
+    Body::new(GuardedBody::new(body, seat))
 }

@@ -1,4 +1,4 @@
-//! The body of a list, written piece by piece from bytes that the cache has: never a whole answer
+//! The body of a list, written piece by piece from bytes that the cache has: never a whole large answer
 //! in memory.
 
 use std::sync::Arc;
@@ -14,14 +14,18 @@ use machinery::status::Status;
 use super::Call;
 use super::list::Page;
 use crate::resource::Resource;
-use crate::respond::Representation;
+use crate::respond::{AnswerEncoding, LARGE, Representation, run_apart};
 use crate::stored_object::StoredObject;
 use crate::table::TableWriter;
 
 /// Size of a piece, in bytes: large enough that framing and TLS cost little.
 const PIECE: usize = 64 * 1024;
 
-/// The answer to a list.
+/// Bytes of stored objects that are read for one piece: rows of a table are short, and take time by the object.
+const READ: usize = 4 * PIECE;
+
+/// The answer to a list. Pieces of a large list that take long, as rows of a table do, are encoded apart, one after the
+/// other, as the client reads.
 ///
 /// # Errors
 /// 500 where an object cannot be represented.
@@ -30,31 +34,48 @@ pub(super) fn respond<R: Resource>(
     representation: &Representation,
     page: Page,
 ) -> Result<Response<Body>, Status> {
-    let pieces = Pieces::new(call, representation, page)?;
-    if representation.is_compact_json() {
-        let body = Body::from_stream(stream::iter(pieces.map(Ok::<_, Status>)));
-        return Ok(representation.stream(StatusCode::OK, body));
-    }
-    let whole: Vec<u8> = pieces.flatten().collect();
-    representation.whole(StatusCode::OK, whole)
+    let is_quick =
+        representation.encoding() == AnswerEncoding::Compact && representation.table().is_none();
+    let bytes: usize = page.items.iter().map(|item| item.json().len()).sum();
+    let pieces = Pieces::new(call, representation, page);
+    let body = match bytes < LARGE {
+        true => {
+            let mut whole = Vec::new();
+            for piece in pieces {
+                whole.extend_from_slice(&piece?);
+            }
+            Body::from(whole)
+        }
+        false if is_quick => Body::from_stream(stream::try_unfold(pieces, |mut pieces| async {
+            // Other requests of the thread come in between.
+            tokio::task::consume_budget().await;
+            let piece = pieces.next().transpose()?;
+            Ok::<_, Status>(piece.map(|piece| (piece, pieces)))
+        })),
+        false => Body::from_stream(stream::try_unfold(pieces, |mut pieces| async {
+            let (piece, pieces) = run_apart(move || (pieces.next(), pieces)).await?;
+            Ok::<_, Status>(piece.transpose()?.map(|piece| (piece, pieces)))
+        })),
+    };
+    Ok(representation.encoded(StatusCode::OK, body))
 }
 
 type WriteItem = Box<dyn Fn(&StoredObject, &mut Vec<u8>) + Send + Sync>;
 
-/// The pieces of a list's JSON.
+/// The pieces of an encoded list.
 struct Pieces {
+    encoding: AnswerEncoding,
+    /// The JSON before the first item, until it was written.
     head: Option<Vec<u8>>,
     items: vec::IntoIter<Arc<StoredObject>>,
+    /// Writes the JSON of an item.
     write: WriteItem,
-    first: bool,
+    is_empty: bool,
+    has_ended: bool,
 }
 
 impl Pieces {
-    fn new<R: Resource>(
-        call: &Call<'_, R>,
-        representation: &Representation,
-        page: Page,
-    ) -> Result<Self, Status> {
+    fn new<R: Resource>(call: &Call<'_, R>, representation: &Representation, page: Page) -> Self {
         let description = call.resource.registry().description();
         let (head, write): (Vec<u8>, WriteItem) = if let Some(table) = representation.table() {
             let writer = TableWriter::new(call.resource, call.cx.clock.now(), table);
@@ -89,35 +110,47 @@ impl Pieces {
                 }),
             )
         };
-        Ok(Self {
+        Self {
+            encoding: representation.encoding(),
             head: Some(head),
             items: page.items.into_iter(),
             write,
-            first: true,
-        })
+            is_empty: true,
+            has_ended: false,
+        }
+    }
+
+    fn write_piece(&mut self) -> Result<Vec<u8>, Status> {
+        let mut out = Vec::with_capacity(PIECE + PIECE / 8);
+        if let Some(head) = self.head.take() {
+            self.encoding.begin(&head, &mut out)?;
+        }
+        let mut read = 0;
+        while out.len() < PIECE && read < READ {
+            let Some(object) = self.items.next() else {
+                self.encoding.end(self.is_empty, &mut out);
+                self.has_ended = true;
+                break;
+            };
+            let write = |out: &mut Vec<u8>| (self.write)(&object, out);
+            self.encoding.element(write, self.is_empty, &mut out)?;
+            self.is_empty = false;
+            read += object.json().len();
+        }
+        Ok(out)
     }
 }
 
 impl Iterator for Pieces {
-    type Item = Bytes;
+    type Item = Result<Bytes, Status>;
 
-    fn next(&mut self) -> Option<Bytes> {
-        let mut out = self.head.take()?;
-        loop {
-            let Some(object) = self.items.next() else {
-                out.extend_from_slice(b"]}\n");
-                return Some(out.into());
-            };
-            if !self.first {
-                out.push(b',');
-            }
-            self.first = false;
-            (self.write)(&object, &mut out);
-            if out.len() >= PIECE {
-                self.head = Some(Vec::with_capacity(PIECE + PIECE / 8));
-                return Some(out.into());
-            }
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.has_ended {
+            return None;
         }
+        let piece = self.write_piece();
+        self.has_ended |= piece.is_err();
+        Some(piece.map(Bytes::from))
     }
 }
 

@@ -39,6 +39,9 @@ const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Frames handed to the connection at once, in bytes.
 const PIECE: usize = 64 * 1024;
 
+/// Bytes of stored objects that are read for one piece: rows of a table are short, and take time by the object.
+const READ: usize = 4 * PIECE;
+
 pub(super) async fn handle<R: Resource>(
     call: Call<'_, R>,
     request: Request<Body>,
@@ -65,7 +68,7 @@ pub(super) async fn handle<R: Resource>(
         let frames = watch.next().await?;
         Some((Ok::<_, Status>(frames), watch))
     });
-    Ok(representation.stream(StatusCode::OK, Body::from_stream(frames)))
+    Ok(representation.encoded(StatusCode::OK, Body::from_stream(frames)))
 }
 
 /// One watch under way.
@@ -89,8 +92,11 @@ enum Phase {
         mark: bool,
         cursor: EventCursor<StoredObject>,
     },
-    /// Sending what happens.
-    Live(EventCursor<StoredObject>),
+    /// Sending what happens: first the events that were found and not sent yet.
+    Live {
+        events: vec::IntoIter<Arc<CacheEvent<StoredObject>>>,
+        cursor: EventCursor<StoredObject>,
+    },
     /// One last frame is due.
     Failed(Status),
     /// Nothing more.
@@ -130,7 +136,7 @@ async fn begin<R: Resource>(
         Err(error) => return Err(registry.status(error, "")),
     };
     if !initial {
-        return Ok(Phase::Live(cursor));
+        return Ok(Phase::live(cursor));
     }
     selection.warn_of_broken(call, &view);
     let mut objects = Vec::new();
@@ -148,6 +154,15 @@ async fn begin<R: Resource>(
     })
 }
 
+impl Phase {
+    fn live(cursor: EventCursor<StoredObject>) -> Self {
+        Self::Live {
+            events: Vec::new().into_iter(),
+            cursor,
+        }
+    }
+}
+
 impl Watch {
     /// The next frames; `None` when the watch is over.
     async fn next(&mut self) -> Option<Bytes> {
@@ -160,8 +175,16 @@ impl Watch {
                     objects,
                     mark,
                     cursor,
-                } => self.initial(objects, mark, cursor, &mut out),
-                Phase::Live(cursor) => self.live(cursor, &mut out).await,
+                } => {
+                    // Other requests of the thread come in between.
+                    tokio::task::yield_now().await;
+                    self.initial(objects, mark, cursor, &mut out);
+                }
+                Phase::Live { events, cursor } if events.len() > 0 => {
+                    tokio::task::yield_now().await;
+                    self.send(events, cursor, &mut out).await;
+                }
+                Phase::Live { cursor, .. } => self.wait(cursor, &mut out).await,
             }
         }
         Some(out.into())
@@ -174,9 +197,11 @@ impl Watch {
         cursor: EventCursor<StoredObject>,
         out: &mut Vec<u8>,
     ) {
+        let mut read = 0;
         for object in objects.by_ref() {
             self.writer.event(EventType::Added, &object, out);
-            if out.len() >= PIECE {
+            read += object.json().len();
+            if out.len() >= PIECE || read >= READ {
                 self.phase = Phase::Initial {
                     objects,
                     mark,
@@ -188,10 +213,11 @@ impl Watch {
         if mark {
             self.writer.bookmark(cursor.position().get(), true, out);
         }
-        self.phase = Phase::Live(cursor);
+        self.phase = Phase::live(cursor);
     }
 
-    async fn live(&mut self, mut cursor: EventCursor<StoredObject>, out: &mut Vec<u8>) {
+    /// Waits for events, and sends the first of them.
+    async fn wait(&mut self, mut cursor: EventCursor<StoredObject>, out: &mut Vec<u8>) {
         let wake = if self.bookmarks {
             self.next_bookmark.min(self.ends)
         } else {
@@ -211,21 +237,39 @@ impl Watch {
         if !(self.lease)() {
             return tracing::debug!("a watch ended: its caller is no longer valid");
         }
-        for event in &events {
-            if let Err(status) = self.event(event, out).await {
-                self.phase = Phase::Failed(status);
-                return;
-            }
-        }
         let now = Instant::now();
-        if now >= self.ends {
-            return;
-        }
-        if self.bookmarks && now >= self.next_bookmark && events.is_empty() {
+        let is_over = now >= self.ends;
+        if !is_over && self.bookmarks && now >= self.next_bookmark && events.is_empty() {
             self.next_bookmark = now + BOOKMARK_PERIOD;
             self.writer.bookmark(cursor.position().get(), false, out);
         }
-        self.phase = Phase::Live(cursor);
+        if !is_over || !events.is_empty() {
+            self.send(events.into_iter(), cursor, out).await;
+        }
+    }
+
+    /// Sends events, as many as a piece holds.
+    async fn send(
+        &mut self,
+        mut events: vec::IntoIter<Arc<CacheEvent<StoredObject>>>,
+        cursor: EventCursor<StoredObject>,
+        out: &mut Vec<u8>,
+    ) {
+        let mut read = 0;
+        for event in events.by_ref() {
+            if let Err(status) = self.event(&event, out).await {
+                self.phase = Phase::Failed(status);
+                return;
+            }
+            let states = [&event.previous, &event.current].into_iter().flatten();
+            read += states.map(|object| object.json().len()).sum::<usize>();
+            if out.len() >= PIECE || read >= READ {
+                break;
+            }
+        }
+        if events.len() > 0 || Instant::now() < self.ends {
+            self.phase = Phase::Live { events, cursor };
+        }
     }
 
     /// Writes what an event means for this watch, if anything (A73).

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use futures_util::stream;
 use http::{Request, Response, StatusCode};
 use machinery::media_type::{self, Encoding, MetaVersion, Negotiated, Offer, Transform};
 use machinery::meta::{ListMeta, Metadata};
@@ -11,7 +12,7 @@ use machinery::partial_object_metadata::write_partial_object;
 use machinery::status::Status;
 use machinery::table::{IncludeObject, write_table_tail};
 
-use super::{accept, bytes, pretty_json, yaml};
+use super::{AnswerEncoding, LARGE, accept, bytes, run_apart};
 use crate::request_context::RequestContext;
 use crate::resource::Resource;
 use crate::stored_object::{self, StoredObject};
@@ -107,38 +108,31 @@ impl Representation {
         }
     }
 
-    /// Whether the JSON that we keep can go out as it is.
-    pub(crate) fn is_compact_json(&self) -> bool {
-        self.negotiated.encoding == Encoding::Json && !self.pretty
+    /// The encoding.
+    pub(crate) fn encoding(&self) -> AnswerEncoding {
+        match self.negotiated.encoding {
+            Encoding::Yaml => AnswerEncoding::Yaml,
+            Encoding::Json if self.pretty => AnswerEncoding::Pretty,
+            Encoding::Json => AnswerEncoding::Compact,
+        }
     }
 
-    /// A body that is written piece by piece.
-    pub(crate) fn stream(&self, code: StatusCode, body: Body) -> Response<Body> {
+    /// An answer with this body, which is encoded already.
+    pub(crate) fn encoded(&self, code: StatusCode, body: impl Into<Body>) -> Response<Body> {
         bytes(code, self.negotiated.content_type(), body)
     }
 
-    /// A whole document, given as compact JSON.
+    /// A whole document, given as compact JSON. A large one is encoded while it is sent.
     ///
     /// # Errors
     /// 500 where it cannot be written in the encoding wanted.
-    pub(crate) fn whole(
-        &self,
-        code: StatusCode,
-        mut json: Vec<u8>,
-    ) -> Result<Response<Body>, Status> {
-        let body = match self.negotiated.encoding {
-            Encoding::Yaml => yaml(&json)?,
-            Encoding::Json => {
-                if self.pretty {
-                    json = pretty_json(&json)?;
-                }
-                if json.last() != Some(&b'\n') {
-                    json.push(b'\n');
-                }
-                json
-            }
-        };
-        Ok(bytes(code, self.negotiated.content_type(), body))
+    pub(crate) fn whole(&self, code: StatusCode, json: Vec<u8>) -> Result<Response<Body>, Status> {
+        let encoding = self.encoding();
+        if encoding == AnswerEncoding::Compact || json.len() < LARGE {
+            return Ok(self.encoded(code, encoding.whole(json)?));
+        }
+        let encoded = async move { run_apart(move || encoding.whole(json)).await? };
+        Ok(self.encoded(code, Body::from_stream(stream::once(encoded))))
     }
 
     /// An object as the cache has it.

@@ -9,6 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tower::service_fn;
@@ -156,4 +157,53 @@ fn a_panic_of_a_large_request_costs_one_request() {
         assert_eq!(server.send(call).code, 500);
     }
     assert_eq!(server.send(Call::post(NOTES, &note("a"))).code, 201);
+}
+
+/// The bytes that a client that never reads takes of an answer: the connection takes parts until none is there.
+fn taken(server: &Server, answer: &mut Response<Body>) -> usize {
+    let mut bytes = 0;
+    server.runtime.block_on(async {
+        for _ in 0..10 {
+            let frame = answer.body_mut().frame().now_or_never();
+            match frame {
+                Some(frame) => {
+                    bytes += frame.unwrap().unwrap().data_ref().unwrap().len();
+                    return;
+                }
+                None => tokio::task::yield_now().await,
+            }
+        }
+    });
+    bytes
+}
+
+#[test]
+fn watches_and_lists_that_are_not_read_hold_bounded_memory() {
+    const ALL: usize = 128 << 20;
+    const NOTE: usize = 1 << 20;
+    let server = Server::start();
+    for name in ["a", "b", "c", "d"] {
+        let mut note = note(name);
+        note["spec"] = json!({ "title": "x".repeat(NOTE) });
+        server.create(NOTES, note);
+    }
+    let watch =
+        format!("{NOTES}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
+    let open = |path: &str, user: &str| server.open(Call::get(path).by(user));
+    let mut unread = Vec::new();
+    let mut bytes = 0;
+    for round in 0..100 {
+        let path = if round % 4 == 0 { NOTES } else { &watch };
+        let mut answer = open(path, "alice");
+        bytes += taken(&server, &mut answer);
+        unread.push(answer);
+    }
+    let most = ALL / 2..ALL / 2 + 2 * NOTE;
+    assert!(most.contains(&bytes), "{bytes} bytes");
+    let mut of_bob = open(&watch, "bob");
+    assert!(taken(&server, &mut of_bob) >= NOTE, "bob finds room");
+    let mut waiting = unread.pop().unwrap();
+    assert_eq!(taken(&server, &mut waiting), 0);
+    drop(unread);
+    assert!(taken(&server, &mut waiting) >= NOTE, "there is room again");
 }

@@ -81,6 +81,35 @@ fn yaml_says_the_same() {
 }
 
 #[test]
+fn large_answers_say_the_same_in_every_encoding() {
+    let server = Server::start();
+    for number in 0..30 {
+        let text = format!("line {number}\n\"\u{e9}\": - [x]\n").repeat(400);
+        let large =
+            json!({ "metadata": { "name": format!("n{number}"), "annotations": { "a/b": text } } });
+        server.create(NOTES, large);
+    }
+    let text = "0123456789".repeat(10_000);
+    server.create(
+        NOTES,
+        json!({ "metadata": { "name": "one", "annotations": { "a/b": text } } }),
+    );
+    for path in [NOTES.to_owned(), format!("{NOTES}/one")] {
+        let json = server.get(&path);
+        assert!(json.text().len() > 100_000);
+        let yaml = accepting(&server, &path, "application/yaml");
+        let value: Value = serde_saphyr::from_str(yaml.text()).unwrap();
+        assert_eq!((yaml.code, value), (200, json.json()), "{path}");
+        let pretty = server.get(&format!("{path}?pretty=true"));
+        assert!(pretty.text().starts_with("{\n  \"kind\": ") && pretty.text().ends_with("\n}\n"));
+        assert_eq!(pretty.json(), json.json(), "{path}");
+        let table = accepting(&server, &path, TABLE);
+        let rows = table.json()["rows"].as_array().unwrap().len();
+        assert_eq!(rows, if path == NOTES { 31 } else { 1 });
+    }
+}
+
+#[test]
 fn a_delete_answers_in_yaml_too() {
     let (server, path) = note();
     let answer = server.send(Call::delete(&path).accept("application/yaml"));

@@ -327,3 +327,33 @@ fn a_watch_is_never_compressed() {
     assert_eq!(watch.headers.get("content-encoding"), None);
     check(&mut watch, &["ADDED a@2"]);
 }
+
+#[test]
+fn events_that_fill_many_pieces_come_once_and_in_order() {
+    let server = Server::start();
+    let before = server.revision();
+    let names: Vec<String> = (0..40).map(|number| format!("n{number:02}")).collect();
+    for name in &names {
+        let text = "x".repeat(20_000);
+        server.create(
+            NOTES,
+            json!({ "metadata": { "name": name, "annotations": { "a/b": text } } }),
+        );
+    }
+    let initial = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+    for query in [format!("resourceVersion={before}"), initial.to_owned()] {
+        let mut watch = server.watch(&format!("{NOTES}?watch=true&{query}"));
+        for name in &names {
+            let (kind, object) = watch.event();
+            let told = (kind.as_str(), object["metadata"]["name"].as_str());
+            assert_eq!(told, ("ADDED", Some(name.as_str())), "{query}");
+        }
+        server.create(NOTES, json!({ "metadata": { "name": "last" } }));
+        let (kind, object) = watch.event();
+        assert_eq!(
+            (kind.as_str(), &object["metadata"]["name"]),
+            ("ADDED", &json!("last"))
+        );
+        server.send(Call::delete(&format!("{NOTES}/last")));
+    }
+}

@@ -1,0 +1,256 @@
+//! The memory of answers that clients do not read.
+//!
+//! What was handed to a connection stays in memory until its client reads it. A flow holds at most as many bytes as
+//! are free, as with the places at a cluster: one flow alone gets half of them, two who want all get a third each, and
+//! one that holds none finds some while any are free. Beyond that, the next part of its answers is made when the client
+//! has read others.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+/// Bytes of all answers that may be unread.
+const TOTAL: usize = 128 << 20;
+
+/// Parts of fewer bytes are not counted: their number is bounded by the seats.
+const SMALL: usize = 4096;
+
+/// The unread bytes of all flows.
+#[derive(Debug, Default)]
+pub(crate) struct Unread {
+    state: Mutex<State>,
+    /// Whether so much is unread that a flow may have to wait.
+    is_scarce: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    in_all: usize,
+    flows: HashMap<Arc<str>, usize>,
+    /// The answers that wait for room.
+    waiting: Vec<Waker>,
+}
+
+/// An answer whose unread bytes are counted.
+#[derive(Debug)]
+pub(crate) struct UnreadBody {
+    body: Body,
+    unread: Arc<Unread>,
+    flow: Arc<str>,
+    /// Bytes of the last part but one, and of the last part: the connection takes one ahead of what it sends.
+    held: [usize; 2],
+}
+
+impl Unread {
+    /// Counts the unread bytes of an answer.
+    pub(crate) fn count(self: &Arc<Self>, flow: &str, body: Body) -> UnreadBody {
+        UnreadBody {
+            body,
+            unread: Arc::clone(self),
+            flow: flow.into(),
+            held: [0, 0],
+        }
+    }
+
+    /// Whether a flow may have another part; if not, the task is woken when that may have changed.
+    fn has_room(&self, flow: &str, cx: &Context<'_>) -> bool {
+        if !self.is_scarce.load(Ordering::Acquire) {
+            return true;
+        }
+        let mut state = self.state();
+        let own = state.flows.get(flow).copied().unwrap_or(0);
+        if own < TOTAL.saturating_sub(state.in_all) {
+            return true;
+        }
+        state.waiting.push(cx.waker().clone());
+        false
+    }
+
+    fn take(&self, flow: &Arc<str>, bytes: usize) {
+        let mut state = self.state();
+        state.in_all += bytes;
+        *state.flows.entry(Arc::clone(flow)).or_default() += bytes;
+        self.is_scarce.store(state.is_scarce(), Ordering::Release);
+    }
+
+    fn give_back(&self, flow: &Arc<str>, bytes: usize) {
+        let mut state = self.state();
+        state.in_all = state.in_all.saturating_sub(bytes);
+        if let Some(own) = state.flows.get_mut(flow) {
+            *own = own.saturating_sub(bytes);
+            if *own == 0 {
+                state.flows.remove(flow);
+            }
+        }
+        self.is_scarce.store(state.is_scarce(), Ordering::Release);
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// A panic while it was held leaves sound numbers.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether a flow may hold as much as is free.
+    fn is_scarce(&self) -> bool {
+        self.in_all >= TOTAL / 2
+    }
+}
+
+impl UnreadBody {
+    /// Takes note that the last part but one was sent, and that so many bytes are the last part now.
+    fn hold(&mut self, bytes: usize) {
+        let counted = if bytes < SMALL { 0 } else { bytes };
+        let [sent, last] = self.held;
+        self.held = [last, counted];
+        if counted > 0 {
+            self.unread.take(&self.flow, counted);
+        }
+        self.release(sent);
+    }
+
+    fn release_all(&mut self) {
+        let [first, second] = std::mem::take(&mut self.held);
+        self.release(first + second);
+    }
+
+    fn release(&self, bytes: usize) {
+        if bytes > 0 {
+            self.unread.give_back(&self.flow, bytes);
+        }
+    }
+}
+
+impl http_body::Body for UnreadBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if !self.unread.has_room(&self.flow, cx) {
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.hold(bytes);
+            }
+            // The client waits for the server, or there is no more.
+            Poll::Pending | Poll::Ready(_) => self.release_all(),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for UnreadBody {
+    fn drop(&mut self) {
+        self.release_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::{StreamExt, stream};
+
+    use super::*;
+
+    const PART: usize = 1 << 20;
+
+    /// An endless answer in parts of a MiB.
+    fn answer(unread: &Arc<Unread>, flow: &str) -> UnreadBody {
+        let parts = stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from(vec![0; PART])));
+        unread.count(flow, Body::from_stream(parts))
+    }
+
+    /// Whether another part is handed out.
+    fn is_handed_out(body: &mut UnreadBody) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(body).poll_frame(&mut cx).is_ready()
+    }
+
+    /// Begins answers that nobody reads until none begins; returns them.
+    fn fill(unread: &Arc<Unread>, flow: &str) -> Vec<UnreadBody> {
+        let mut begun = Vec::new();
+        loop {
+            let mut next = answer(unread, flow);
+            if !is_handed_out(&mut next) {
+                return begun;
+            }
+            begun.push(next);
+        }
+    }
+
+    #[test]
+    fn a_flow_holds_as_much_as_is_free() {
+        let unread = Arc::new(Unread::default());
+        let alice = fill(&unread, "alice");
+        assert_eq!(alice.len(), TOTAL / PART / 2);
+        let bob = fill(&unread, "bob");
+        assert_eq!(bob.len(), TOTAL / PART / 4);
+        assert!(is_handed_out(&mut answer(&unread, "carol")));
+        drop(alice);
+        assert_eq!(fill(&unread, "carol").len(), 48);
+        drop(bob);
+        let state = unread.state();
+        assert_eq!((state.in_all, state.flows.len()), (0, 0));
+    }
+
+    #[test]
+    fn an_answer_that_is_read_counts_two_parts_at_most() {
+        let unread = Arc::new(Unread::default());
+        let mut read = answer(&unread, "alice");
+        for _ in 0..2 * TOTAL / PART {
+            assert!(is_handed_out(&mut read));
+        }
+        assert_eq!(unread.state().in_all, 2 * PART);
+    }
+
+    #[test]
+    fn an_answer_that_waits_for_the_server_holds_nothing() {
+        let unread = Arc::new(Unread::default());
+        let part = stream::iter([Ok::<_, Infallible>(Bytes::from(vec![0; PART]))]);
+        let parts = part.chain(stream::pending());
+        let mut body = unread.count("alice", Body::from_stream(parts));
+        assert!(is_handed_out(&mut body));
+        assert_eq!(unread.state().in_all, PART);
+        assert!(!is_handed_out(&mut body));
+        assert_eq!(unread.state().in_all, 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_goes_on_when_another_one_was_read() {
+        let unread = Arc::new(Unread::default());
+        let mut begun = fill(&unread, "alice");
+        let mut next = answer(&unread, "alice");
+        let waiting = tokio::spawn(async move {
+            std::future::poll_fn(|cx| Pin::new(&mut next).poll_frame(cx)).await
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        begun.pop();
+        assert!(waiting.await.unwrap().unwrap().is_ok());
+    }
+}
