@@ -129,6 +129,15 @@ pub(super) fn finish(writer: &Connection) {
     }
 }
 
+/// Moves all of the log and cuts its file. Returns whether that succeeded: on a full disk the database may not grow, and
+/// a reader may still need the log.
+pub(super) fn cut(writer: &Connection) -> bool {
+    let busy = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        row.get::<_, i64>(0)
+    });
+    busy.is_ok_and(|busy| busy == 0)
+}
+
 /// Moves what can be moved. Returns how many pages the write-ahead log had; -1 when another
 /// checkpoint was running. It cannot tell what the writer appended meanwhile.
 fn run(connection: &Connection) -> rusqlite::Result<i64> {

@@ -1,8 +1,8 @@
 //! Space that is kept for a full disk.
 //!
 //! A file of [`BYTES`] lies in the directory of the store. When a write finds the disk full, the file is removed: what it took is enough for
-//! thousands of deletions. Until it can be written again, only what needs next to no space is committed, so that a kubeconfig can be revoked on a
-//! full disk.
+//! hundreds of deletions, and for moving the write-ahead log into the database, which gives its space back for the next ones. Until the file can be
+//! written again, only what needs next to no space is committed, so that a kubeconfig can be revoked on a full disk.
 
 use std::{
     fs,
@@ -21,8 +21,12 @@ const BYTES: u64 = if cfg!(test) { 64 << 10 } else { 4 << 20 };
 /// the space that was given up.
 const MARGIN: u64 = BYTES / 4;
 
-/// The part of it that updates may take. Some revoke: they suspend a kubeconfig, or disable a user.
+/// The part of it that updates may take until the write-ahead log was cut again. Some revoke: they suspend a kubeconfig, or
+/// disable a user.
 const FOR_UPDATES: usize = 1 << 20;
+
+/// The bytes of the write-ahead log that an update takes beside its value, where it is committed alone.
+pub(super) const UPDATE_BYTES: usize = 3 * 4096;
 
 /// The time between two attempts to write the file.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -102,14 +106,34 @@ impl Reserve {
         give_up(&self.directory) && was_held
     }
 
-    /// Writes the file again if it was given up, and the last attempt was not just now.
+    /// Lets updates take their part again: the write-ahead log was cut.
+    pub(super) fn refill(&mut self) {
+        if let State::GivenUp {
+            left_for_updates, ..
+        } = &mut self.state
+        {
+            *left_for_updates = FOR_UPDATES;
+        }
+    }
+
+    /// Whether the file was given up, and the last attempt to write it again was not just now.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        match self.state {
+            State::Held => false,
+            State::GivenUp { tried, .. } => {
+                tried.is_none_or(|tried| now.duration_since(tried) >= PAUSE)
+            }
+        }
+    }
+
+    /// Writes the file again, if that is due.
     pub(super) fn restore(&mut self, now: Instant) {
+        if !self.is_due(now) {
+            return;
+        }
         let State::GivenUp { tried, .. } = &mut self.state else {
             return;
         };
-        if tried.is_some_and(|tried| now.duration_since(tried) < PAUSE) {
-            return;
-        }
         let is_first = tried.replace(now).is_none();
         match write(&self.directory) {
             Ok(()) => self.state = State::Held,

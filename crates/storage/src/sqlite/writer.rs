@@ -10,7 +10,7 @@
 //! so the state is read anew from the file before the next transaction.
 //!
 //! A full disk is the exception: the space of [`Reserve`] is given up and the deletions of the batch are tried again, on the state that is read
-//! anew. Until there is space again, only they, and updates that do not grow, are committed.
+//! anew. Until there is space again, only they, and some updates that do not grow, are committed, and the write-ahead log is cut every second.
 //!
 //! The writer also answers whether it could write. While its last commit failed, and when that was long ago, it tries.
 
@@ -38,7 +38,7 @@ use super::{
     index::{Index, Removed, Write},
     log,
     publication::{Commit, Publication},
-    reserve::Reserve,
+    reserve::{Reserve, UPDATE_BYTES},
     schema,
 };
 use crate::{Batch, Change, Error, Event, Key, Revision};
@@ -181,7 +181,10 @@ impl Writer {
     /// The answers to all operations, in order.
     fn serve(&mut self, operations: Vec<Operation>) -> Vec<Answer> {
         let now = Instant::now();
-        self.disk.reserve.restore(now);
+        if self.disk.reserve.is_due(now) {
+            self.make_room();
+            self.disk.reserve.restore(now);
+        }
         let is_check = |operation: &Operation| matches!(operation, Operation::Check);
         if operations.iter().all(is_check) && !self.is_unclear(now) {
             let answer = self.last_result();
@@ -189,6 +192,7 @@ impl Writer {
         }
         let mut committed = self.commit(&operations);
         if matches!(committed, Err(Error::Full)) && self.disk.reserve.give_up(now) {
+            self.make_room();
             committed = self.commit(&operations);
         }
         self.last = Last {
@@ -206,6 +210,17 @@ impl Writer {
             }
             Err(error) => vec![Err(error); operations.len()],
         }
+    }
+
+    /// Moves the write-ahead log into the database on a full disk: its space serves the next writes.
+    fn make_room(&mut self) {
+        let Some(connection) = self.connection.take().or_else(|| self.reopen().ok()) else {
+            return;
+        };
+        if checkpoint::cut(&connection) {
+            self.disk.reserve.refill();
+        }
+        self.connection = Some(connection);
     }
 
     /// Whether only a write can tell if the disk works.
@@ -325,7 +340,7 @@ struct Outcome {
     events: Vec<Event>,
     compacted: Option<Revision>,
     removed: Vec<Removed>,
-    /// Bytes of the values that updates wrote.
+    /// Bytes that updates took on a full disk.
     updated_bytes: usize,
 }
 
@@ -386,7 +401,7 @@ impl<'a> Transaction<'a> {
         };
         let stored = log::value_bytes(self.rows, expected)?;
         let is_small = value.len() <= stored.saturating_add(MARKS);
-        let used = self.outcome.updated_bytes + value.len();
+        let used = self.outcome.updated_bytes + value.len() + UPDATE_BYTES;
         if !is_small || used > left {
             return Ok(false);
         }

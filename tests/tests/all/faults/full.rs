@@ -1,5 +1,6 @@
 //! A full disk: what is read goes on, what is revoked is revoked, and the server starts.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use e2e::http::{Client, Request, expect};
@@ -82,6 +83,31 @@ fn kubeconfigs_are_revoked_on_a_full_disk() {
         log.contains("the disk is full: only deletions are stored"),
         "{log}"
     );
+}
+
+#[test]
+fn one_user_does_not_use_up_what_is_kept_for_revocation() {
+    let (server, faults) = super::start();
+    let [admin, alice] = ["admin", "alice"].map(|user| server.client(user).unwrap());
+    let created: Vec<Value> = (0..301)
+        .map(|_| record::create(&alice, json!({})))
+        .collect();
+    let names: Vec<String> = created.iter().map(record::name).collect();
+    fill_to_the_end(&server, &faults, &alice);
+    let (kept, deleted) = names.split_first().unwrap();
+    let mut codes = BTreeSet::new();
+    for round in 0..600 {
+        let patch = json!({ "spec": { "description": round.to_string() } }).to_string();
+        let request = Request::new("PATCH", &record::at(kept));
+        let request = request.body("application/merge-patch+json", patch);
+        codes.insert(alice.send(&request).unwrap().status);
+    }
+    assert_eq!(codes, [200, 503].into(), "updates have a part of it");
+    for name in deleted {
+        assert_eq!(delete_code(&alice, name), 200);
+    }
+    assert_eq!(delete_code(&admin, kept), 200);
+    assert!(!created.iter().any(|created| opens(&alice, created)));
 }
 
 #[test]
