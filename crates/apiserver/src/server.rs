@@ -17,6 +17,7 @@ mod diversion;
 mod ending;
 mod gate;
 mod limits;
+mod linger;
 mod message_head;
 mod metrics;
 mod places;

@@ -59,7 +59,8 @@ fn each_limit_refuses_a_user_and_no_administrator() {
     );
     let by_admin = server.kubectl("admin").unwrap();
     for _ in 0..2 {
-        assert_eq!(create(&by_admin).0, 0);
+        let (code, message) = create(&by_admin);
+        assert_eq!(code, 0, "{message}");
     }
     set(&admin, "kubeconfig-max-per-user", "");
 
@@ -87,7 +88,8 @@ fn each_limit_refuses_a_user_and_no_administrator() {
     let status = expect(refused, 429).unwrap().json().unwrap();
     assert_eq!(status["details"]["retryAfterSeconds"], 1);
     // It waits and tries again, as the answer says.
-    assert_eq!(create(&kubectl).0, 0);
+    let (code, message) = create(&kubectl);
+    assert_eq!(code, 0, "{message}");
 }
 
 #[test]

@@ -174,6 +174,7 @@ mod tests {
     use std::convert::Infallible;
 
     use futures_util::{StreamExt, stream};
+    use http_body::Body as _;
 
     use super::*;
 

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
+use super::linger::Linger;
 use super::places::Place;
 use super::two_lengths::TwoLengths;
 
@@ -46,6 +47,7 @@ pub(super) struct Gate<S> {
     stream: S,
     place: Place,
     protocol: Protocol,
+    has_lingered: bool,
 }
 
 #[derive(Debug)]
@@ -108,6 +110,7 @@ impl<S> Gate<S> {
             stream,
             place,
             protocol: Protocol::Unknown(0),
+            has_lingered: false,
         }
     }
 }
@@ -325,7 +328,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
+impl<S: AsyncWrite + Linger + Unpin> AsyncWrite for Gate<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -351,7 +354,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        // A client of something else than HTTP may go on to send.
+        if !self.place.activity().is_taken_over() && !self.has_lingered {
+            self.has_lingered = true;
+            self.stream.linger();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

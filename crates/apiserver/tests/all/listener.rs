@@ -6,6 +6,7 @@ mod diversion;
 mod front_proxy;
 mod heads;
 mod identity;
+mod linger;
 mod places;
 mod silence;
 

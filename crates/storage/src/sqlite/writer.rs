@@ -54,7 +54,7 @@ const GATHERING: Duration = Duration::from_micros(300);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The age of the last commit after which a check tries to write.
-const FRESH: Duration = Duration::from_secs(10);
+const FRESH: Duration = Duration::from_secs(1);
 
 /// The bytes by which an object may grow on a full disk: what suspends, disables or begins to delete it, and says who did that.
 const MARKS: usize = 1024;
