@@ -1,0 +1,55 @@
+//! Everything that is checked, in one list.
+
+use crate::change_log::ChangeLog;
+use crate::fault::{Fault, Law};
+use crate::history::{Call, History, Outcome};
+use crate::minimal::minimal;
+use crate::object::{self, Knowledge, Object, operations};
+use crate::search::{Verdict, search};
+use crate::{lists, versions, watches};
+
+/// Steps of one search. A legal history of `n` operations takes a few `n`.
+const BOUND: usize = 3_000_000;
+
+/// Returns every fault of a history; none for one that a linearizable store may have.
+pub fn check(history: &History) -> Vec<Fault> {
+    let (log, mut faults) = ChangeLog::of(history);
+    faults.extend(log.invented(history));
+    faults.extend(versions::faults(history, &log));
+    faults.extend(lists::faults(history, &log));
+    faults.extend(watches::faults(history, &log));
+    for object in object::all(history, &log) {
+        faults.extend(not_linearizable(&object, &log));
+    }
+    faults
+}
+
+fn not_linearizable(object: &Object, log: &ChangeLog<'_>) -> Option<Fault> {
+    let name = &object.name;
+    let count = object.calls.len();
+    match search(&operations(&object.calls, log, Knowledge::All), BOUND) {
+        Verdict::Legal => None,
+        Verdict::Unknown => Some(Fault::new(
+            Law::Decidable,
+            format!("{name:?}: no order of its {count} calls was found within the bound"),
+        )),
+        Verdict::Illegal => {
+            let shown = minimal(&object.calls, log);
+            let mut detail = format!(
+                "{name:?}: these of its {count} calls have no legal order, whatever the others did:"
+            );
+            for call in &shown {
+                detail.push_str(&format!("\n  {call}"));
+            }
+            Some(Fault::new(Law::Linearizable, detail))
+        }
+    }
+}
+
+/// Whether the answer of a call is of the value that it wrote.
+pub(crate) fn answers_for_itself(call: &Call) -> bool {
+    match (&call.outcome, call.written()) {
+        (Outcome::State(state), Some(written)) => state.value == written,
+        _ => true,
+    }
+}
