@@ -5,6 +5,7 @@ use crate::fault::{Fault, Law};
 use crate::history::{Call, History, Outcome};
 use crate::minimal::minimal;
 use crate::object::{self, Knowledge, Object, operations};
+use crate::register::Register;
 use crate::search::{Verdict, search};
 use crate::{lists, versions, watches};
 
@@ -27,7 +28,8 @@ pub fn check(history: &History) -> Vec<Fault> {
 fn not_linearizable(object: &Object, log: &ChangeLog<'_>) -> Option<Fault> {
     let name = &object.name;
     let count = object.calls.len();
-    match search(&operations(&object.calls, log, Knowledge::All), BOUND) {
+    let operations = operations(&object.calls, log, Knowledge::All);
+    match search(Register::default(), &operations, BOUND) {
         Verdict::Legal => None,
         Verdict::Unknown => Some(Fault::new(
             Law::Decidable,

@@ -1,30 +1,49 @@
 //! The least part of an illegal history of one object that is illegal still.
 //!
-//! What is forgotten only makes more orders legal: a read that is left out, and a write whose answer is taken as
-//! unknown. So what remains contradicts itself, whatever the calls did whose answers were forgotten.
+//! What is forgotten only makes more orders legal: a read that is left out, a write whose answer is taken as unknown,
+//! and what came before a moment without calls, if the object may have been anything then. So what remains
+//! contradicts itself, whatever the calls did whose answers were forgotten.
 
 use std::collections::HashSet;
 
 use crate::change_log::ChangeLog;
 use crate::history::{Call, Outcome};
 use crate::object::{Knowledge, operations};
-use crate::search::{Verdict, search};
+use crate::register::{Content, Effect, Register};
+use crate::search::{Operation, Verdict, search};
 use crate::time::Time;
 
 /// Steps of one search: a part that is not decided soon is kept.
 const BOUND: usize = 100_000;
 
 /// What calls are compared with.
-type Test<'a> = (&'a ChangeLog<'a>, Knowledge);
+#[derive(Clone, Copy)]
+struct Test<'a> {
+    log: &'a ChangeLog<'a>,
+    knowledge: Knowledge,
+    /// Whether the object may have been anything at first.
+    anything: bool,
+}
 
 /// Calls of an illegal history that have no legal order by themselves, in the order of their invocations.
 pub(crate) fn minimal(calls: &[Call], log: &ChangeLog<'_>) -> Vec<Call> {
     // What the calls show by themselves is enough in most cases, and then it is all that a reader needs.
-    let test = match is_illegal(calls, (log, Knowledge::Calls)) {
-        true => (log, Knowledge::Calls),
-        false => (log, Knowledge::All),
+    let mut test = Test {
+        log,
+        knowledge: Knowledge::Calls,
+        anything: false,
     };
+    if !test.is_illegal(calls) {
+        test.knowledge = Knowledge::All;
+    }
     let mut kept = shortest_prefix(calls, test);
+    let anything = Test {
+        anything: true,
+        ..test
+    };
+    if let Some(suffix) = shortest_suffix(&kept, anything) {
+        (kept, test) = (suffix, anything);
+    }
     let mut size = kept.len().div_ceil(2).max(1);
     loop {
         // From the end, where an illegal answer most often is: it stays, and what has nothing to do with it goes.
@@ -35,7 +54,7 @@ pub(crate) fn minimal(calls: &[Call], log: &ChangeLog<'_>) -> Vec<Call> {
             let part: Vec<Call> = fewer.drain(start..end).filter_map(forget).collect();
             let changed = part != kept[start..end];
             fewer.splice(start..start, part);
-            if changed && is_illegal(&fewer, test) {
+            if changed && test.is_illegal(&fewer) {
                 kept = fewer;
             }
             end = start;
@@ -52,9 +71,27 @@ pub(crate) fn minimal(calls: &[Call], log: &ChangeLog<'_>) -> Vec<Call> {
 fn shortest_prefix(calls: &[Call], test: Test<'_>) -> Vec<Call> {
     let mut ends: Vec<Time> = calls.iter().map(|call| call.returned).collect();
     ends.sort_unstable();
-    let first = ends.partition_point(|end| !is_illegal(&until(calls, *end), test));
+    let first = ends.partition_point(|end| !test.is_illegal(&until(calls, *end)));
     let end = ends.get(first).or(ends.last()).copied().unwrap_or_default();
     until(calls, end)
+}
+
+/// The calls since the last moment without calls after which they are illegal, whatever the object was.
+fn shortest_suffix(calls: &[Call], test: Test<'_>) -> Option<Vec<Call>> {
+    let mut moments = Vec::new();
+    let mut returned = Time::default();
+    for call in calls.iter().filter(|call| call.outcome != Outcome::Unknown) {
+        if call.invoked > returned {
+            moments.push(call.invoked);
+        }
+        returned = returned.max(call.returned);
+    }
+    let suffix = |moment: &Time| {
+        let since = |call: &&Call| call.invoked >= *moment || call.outcome == Outcome::Unknown;
+        calls.iter().filter(since).cloned().collect::<Vec<Call>>()
+    };
+    let mut suffixes = moments.iter().rev().map(suffix);
+    suffixes.find(|suffix| test.is_illegal(suffix))
 }
 
 /// What was known at this time.
@@ -85,8 +122,40 @@ fn writes(call: &Call) -> bool {
     call.written().is_some() || matches!(call.action, crate::history::Action::Delete { .. })
 }
 
-fn is_illegal(calls: &[Call], (log, knowledge): Test<'_>) -> bool {
-    search(&operations(calls, log, knowledge), BOUND) == Verdict::Illegal
+impl Test<'_> {
+    fn is_illegal(&self, calls: &[Call]) -> bool {
+        let operations = operations(calls, self.log, self.knowledge);
+        let mut initial = vec![Register::default()];
+        if self.anything {
+            initial.push(Register::of(Content::default()));
+            initial.extend(contents(&operations).into_iter().map(Register::of));
+        }
+        let illegal = |initial| search(initial, &operations, BOUND) == Verdict::Illegal;
+        initial.into_iter().all(illegal)
+    }
+}
+
+/// The contents that operations show or expect; all others are alike to them.
+fn contents(operations: &[Operation]) -> HashSet<Content> {
+    let mut contents = HashSet::new();
+    for operation in operations {
+        match operation.effect {
+            Effect::Create(content) | Effect::Read(Some(content)) => _ = contents.insert(content),
+            Effect::Update { to, .. } => _ = contents.insert(to),
+            _ => {}
+        }
+        if let Effect::Update { expected, .. }
+        | Effect::Delete { expected, .. }
+        | Effect::Conflicts(expected) = operation.effect
+        {
+            let version = expected;
+            contents.insert(Content {
+                value: None,
+                version,
+            });
+        }
+    }
+    contents
 }
 
 /// Those that matter, with their answers: of the calls whose answers were forgotten, the writes of values that others

@@ -12,7 +12,7 @@ pub(crate) struct Register {
 }
 
 /// The content of an object that is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Content {
     /// `None` for a value that no answer shows: all of these are alike.
     pub(crate) value: Option<Value>,
@@ -43,6 +43,14 @@ pub(crate) enum Effect {
 }
 
 impl Register {
+    /// An object with this content.
+    pub(crate) fn of(content: Content) -> Self {
+        Self {
+            last: content.version.unwrap_or_default(),
+            content: Some(content),
+        }
+    }
+
     /// The object after this effect; `None` where the effect is impossible.
     pub(crate) fn apply(self, effect: Effect) -> Option<Self> {
         match (effect, self.content) {

@@ -29,10 +29,10 @@ pub(crate) enum Verdict {
     Unknown,
 }
 
-/// Searches for a legal order of these operations on an object that is absent at first, and gives up after as many
+/// Searches for a legal order of these operations on an object that is like this at first, and gives up after as many
 /// steps as the bound.
-pub(crate) fn search(operations: &[Operation], bound: usize) -> Verdict {
-    let mut search = Search::new(operations);
+pub(crate) fn search(initial: Register, operations: &[Operation], bound: usize) -> Verdict {
+    let mut search = Search::new(initial, operations);
     for _ in 0..bound {
         if search.owed == 0 {
             return Verdict::Legal;
@@ -90,7 +90,7 @@ struct Taken {
 }
 
 impl<'a> Search<'a> {
-    fn new(operations: &'a [Operation]) -> Self {
+    fn new(object: Register, operations: &'a [Operation]) -> Self {
         let events = Events::of(operations);
         let returned = operations.iter().filter(|it| it.returned.is_some());
         Self {
@@ -99,7 +99,7 @@ impl<'a> Search<'a> {
             cursor: Cursor::Event(events.first()),
             owed: returned.count(),
             events,
-            object: Register::default(),
+            object,
             taken: Bits::empty(operations.len()),
             order: Vec::new(),
             tried: HashSet::new(),

@@ -183,8 +183,6 @@ fn what_is_shown_is_the_contradiction_alone() {
     let times = "   0.000000 s to    0.000000 s  client  0  ";
     let shown = format!(
         "\"a\": these of its 78 calls have no legal order, whatever the others did:\n  \
-         {times}update to \"v20\" -> \"v20\" at version 20\n  \
-         {times}update to \"v39\" -> \"v39\" at version 39\n  \
          {times}get -> \"v39\" at version 39\n  \
          {times}get -> \"v20\" at version 20"
     );
