@@ -143,7 +143,7 @@ impl<'a> ChangeLog<'a> {
                     };
                     if writers.get(value).filter(writes).is_none() {
                         faults.push(invented(format!(
-                            "{name:?} has the value {value:?} at version {version}, which nobody wrote before it was seen"
+                            "{name:?} has the value {value:?} at version {version}, which no call wrote before it was seen"
                         )));
                     }
                 }

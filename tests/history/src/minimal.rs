@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use crate::change_log::ChangeLog;
-use crate::history::{Call, Outcome};
+use crate::history::{Action, Call, Outcome};
 use crate::object::{Knowledge, operations};
 use crate::register::{Content, Effect, Register};
 use crate::search::{Operation, Verdict, search};
@@ -119,7 +119,7 @@ fn forget(call: Call) -> Option<Call> {
 }
 
 fn writes(call: &Call) -> bool {
-    call.written().is_some() || matches!(call.action, crate::history::Action::Delete { .. })
+    call.written().is_some() || matches!(call.action, Action::Delete { .. })
 }
 
 impl Test<'_> {
@@ -158,20 +158,19 @@ fn contents(operations: &[Operation]) -> HashSet<Content> {
     contents
 }
 
-/// Those that matter, with their answers: of the calls whose answers were forgotten, the writes of values that others
-/// show.
+/// Those that matter, with their answers: of the calls whose answers were forgotten, the writes that the others show or
+/// expect.
 fn shown(kept: Vec<Call>, calls: &[Call]) -> Vec<Call> {
-    let values: HashSet<&str> = kept
-        .iter()
-        .filter_map(|call| match &call.outcome {
-            Outcome::State(state) => Some(state.value.as_str()),
-            _ => None,
-        })
-        .collect();
-    let matters = |call: &&Call| {
-        call.outcome != Outcome::Unknown
-            || call.written().is_some_and(|value| values.contains(value))
-    };
+    let mut values: HashSet<&str> = HashSet::new();
+    let mut versions: HashSet<u64> = HashSet::new();
+    for call in kept.iter().filter(|call| call.outcome != Outcome::Unknown) {
+        if let Outcome::State(state) = &call.outcome {
+            values.insert(state.value.as_str());
+        }
+        if let Action::Update { expected, .. } | Action::Delete { expected } = &call.action {
+            versions.extend(expected);
+        }
+    }
     let whole = |call: &Call| {
         let same = |other: &&Call| {
             (other.client, other.invoked, &other.action)
@@ -179,5 +178,15 @@ fn shown(kept: Vec<Call>, calls: &[Call]) -> Vec<Call> {
         };
         calls.iter().find(same).unwrap_or(call).clone()
     };
-    kept.iter().filter(matters).map(whole).collect()
+    let matters = |call: &Call| {
+        call.outcome != Outcome::Unknown
+            || call.written().is_some_and(|value| values.contains(value))
+            || whole(call)
+                .shown_version()
+                .is_some_and(|version| versions.contains(&version))
+    };
+    kept.iter()
+        .filter(|call| matters(call))
+        .map(whole)
+        .collect()
 }

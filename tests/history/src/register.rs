@@ -38,7 +38,7 @@ pub(crate) enum Effect {
     Exists,
     /// It is there, and not at the expected version.
     Conflicts(Option<u64>),
-    /// An answer that is none to its question.
+    /// An answer that does not belong to its question.
     Impossible,
 }
 

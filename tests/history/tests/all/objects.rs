@@ -168,6 +168,18 @@ fn version_that_goes_back_in_time() {
 }
 
 #[test]
+fn order_against_versions() {
+    let calls = vec![
+        call(0..1, create("x"), ok(1, "x")),
+        call(2..10, update("y"), ok(5, "y")),
+        call(2..10, update("z"), ok(3, "z")),
+        call(4..5, Get, ok(5, "y")),
+        call(6..7, Get, ok(3, "z")),
+    ];
+    check_calls(calls, NOT_LINEARIZABLE);
+}
+
+#[test]
 fn what_is_shown_is_the_contradiction_alone() {
     let mut calls = vec![call(0..1, create("x"), ok(1, "x"))];
     for number in 2..40 {

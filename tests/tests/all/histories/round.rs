@@ -27,7 +27,7 @@ const WORKERS: usize = 6;
 const WATCHERS: usize = 3;
 
 /// As long as a watch may take to deliver the last write, on a machine that runs other tests as well.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// As many faults as a failed test shows.
 const SHOWN: usize = 10;

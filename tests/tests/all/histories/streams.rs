@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::http::{Request, Stream};
 use history::{Delivery, EventKind, List, Page, State, Watch};
@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
 use super::kind::version;
-use super::round::Shared;
+use super::round::{LIMIT, Shared};
 use super::stores::pass;
 use super::tally::Tally;
 use crate::record;
@@ -63,7 +63,13 @@ impl<'a> Watcher<'a> {
     pub(super) fn run(mut self, from: u64) -> Followed {
         let mut watch = self.watch(from, BTreeMap::new());
         let mut position = from;
+        let mut ends = None;
         while !self.is_over(position) {
+            if self.shared.last.load(Ordering::SeqCst) > 0 {
+                let ends = *ends.get_or_insert_with(|| Instant::now() + LIMIT);
+                let number = self.number;
+                assert!(Instant::now() < ends, "watch {number} stays at {position}");
+            }
             match self.resume(&mut watch, &mut position) {
                 Ended::Cut => watch.deliveries.push(Delivery::Cut),
                 Ended::Expired => {

@@ -13,7 +13,7 @@ pub(super) struct Tally {
     pub(super) connections: usize,
     /// Watches and pages that could not go on where they were.
     pub(super) expired: usize,
-    /// Requests that met no process.
+    /// Requests whose connection was refused.
     pub(super) unsent: usize,
     counts: BTreeMap<&'static str, usize>,
     /// How often each status came, and one answer of it.

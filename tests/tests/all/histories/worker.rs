@@ -21,7 +21,7 @@ use crate::record;
 /// Objects that clients choose from at once.
 const SIZE: usize = 6;
 
-/// After a request that met nobody.
+/// The pause after a request that had no effect.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a client asks for a page, or makes the last write.
@@ -323,7 +323,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Whether nobody listened: then nothing was sent.
+/// Whether the connection was refused, so that nothing was sent.
 fn was_refused(error: &anyhow::Error) -> bool {
     let refused = |cause: &(dyn std::error::Error + 'static)| {
         let cause = cause.downcast_ref::<io::Error>();
