@@ -4,6 +4,7 @@
 //! whether all that they saw is legal. The objects live in the store that the test is about: kubeconfigs in each
 //! mode, and settings, whose names clients choose, where the server serves them itself. Reads are those without a
 //! resource version. Behind a host, each client sends each request to either of two replicas.
+//! Members of etcd are stopped for moments, too: a replica may then know less than the other one.
 //!
 //! A run prints its seed. `HISTORIES_SEED` chooses it, and with it what clients ask for, though not how they meet.
 //! `HISTORIES_MINUTES` lets each test run for so long, in rounds of a minute with objects of their own.
@@ -42,22 +43,22 @@ fn sqlite() {
 
 #[test]
 fn etcd() {
-    let etcd = EtcdCluster::start(1, &[]).unwrap();
+    let etcd = EtcdCluster::start(stores::MEMBERS, &[]).unwrap();
     let options = HostOptions::in_etcd(&etcd).unwrap();
-    behind_a_host("etcd", options);
+    behind_a_host("etcd", options, Some(etcd));
 }
 
 #[test]
 fn secrets() {
-    behind_a_host("secrets", HostOptions::default());
+    behind_a_host("secrets", HostOptions::default(), None);
 }
 
-fn behind_a_host(store: &str, options: HostOptions) {
+fn behind_a_host(store: &str, options: HostOptions, etcd: Option<EtcdCluster>) {
     let host = Host::start_with(&HostOptions {
         replicas: 2,
         ..options
     });
-    let mut replicas = Replicas::of(host.unwrap());
+    let mut replicas = Replicas::of(host.unwrap(), etcd);
     run(store, &mut replicas, &[Kind::Kubeconfig]);
 }
 

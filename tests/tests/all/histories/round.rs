@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
 use super::kind::Kind;
-use super::stores::{Site, pass};
+use super::stores::{Failed, Site, pass};
 use super::streams::{Followed, Streamer, Watcher};
 use super::tally::Tally;
 use super::worker::{Ring, Worker};
@@ -98,7 +98,7 @@ impl Round<'_> {
                     scope.spawn(move || clients(shared, seed))
                 })
                 .collect();
-            tally.kills = self.kills(site, &mut chance);
+            tally.add(&self.failures(site, &mut chance));
             for shared in &shared {
                 shared.over.store(true, Ordering::SeqCst);
             }
@@ -133,18 +133,19 @@ impl Round<'_> {
         }
     }
 
-    /// Kills a process every few seconds, in turns.
-    fn kills(&self, site: &mut dyn Site, chance: &mut StdRng) -> usize {
+    /// Lets something fail every few seconds.
+    fn failures(&self, site: &mut dyn Site, chance: &mut StdRng) -> Tally {
         let began = Instant::now();
-        let processes = site.clients("admin").len();
-        let mut kills = 0;
+        let mut tally = Tally::default();
         while began.elapsed() < self.length {
-            pass(Duration::from_millis(chance.random_range(1000..4000)));
+            pass(Duration::from_millis(chance.random_range(1000..3000)));
             let away = Duration::from_millis(chance.random_range(0..500));
-            site.kill(kills % processes, away);
-            kills += 1;
+            match site.fail(tally.kills + tally.pauses, away) {
+                Failed::Killed => tally.kills += 1,
+                Failed::Paused => tally.pauses += 1,
+            }
         }
-        kills
+        tally
     }
 
     /// Writes a history to a file, which stays.

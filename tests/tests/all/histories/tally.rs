@@ -9,6 +9,7 @@ use history::{Action, Delivery, History, Outcome};
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) kills: usize,
+    pub(super) pauses: usize,
     /// Connections of watches.
     pub(super) connections: usize,
     /// Watches and pages that could not go on where they were.
@@ -24,6 +25,7 @@ impl Tally {
     /// Adds what was counted elsewhere.
     pub(super) fn add(&mut self, other: &Self) {
         self.kills += other.kills;
+        self.pauses += other.pauses;
         self.connections += other.connections;
         self.expired += other.expired;
         self.unsent += other.unsent;
@@ -85,13 +87,14 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             kills,
+            pauses,
             connections,
             expired,
             unsent,
             counts,
             failed,
         } = self;
-        write!(f, "kill {kills}")?;
+        write!(f, "kill {kills}, pause {pauses}")?;
         for (what, count) in counts {
             write!(f, ", {what} {count}")?;
         }
