@@ -2,7 +2,7 @@
 
 use crate::change_log::ChangeLog;
 use crate::fault::{Fault, Law};
-use crate::history::{Call, History, Outcome};
+use crate::history::{Action, Call, History, Outcome};
 use crate::minimal::minimal;
 use crate::object::{self, Knowledge, Object, operations};
 use crate::register::Register;
@@ -14,6 +14,8 @@ const BOUND: usize = 3_000_000;
 
 /// Returns every fault of a history; none for one that a linearizable store may have.
 pub fn check(history: &History) -> Vec<Fault> {
+    let whole = with_withdrawals(history);
+    let history = &whole;
     let (log, mut faults) = ChangeLog::of(history);
     faults.extend(log.invented(history));
     faults.extend(versions::faults(history, &log));
@@ -23,6 +25,26 @@ pub fn check(history: &History) -> Vec<Fault> {
         faults.extend(not_linearizable(&object, &log));
     }
     faults
+}
+
+/// The history with the deletions that the server may have made by itself, as calls of unknown outcome.
+fn with_withdrawals(history: &History) -> History {
+    let mut whole = history.clone();
+    let (log, _) = ChangeLog::of(history);
+    let creates = history.calls.iter().filter(|call| {
+        matches!(call.action, Action::Create(_)) && call.outcome == Outcome::Unknown
+    });
+    for create in creates.filter(|_| history.withdraws) {
+        let value = create.written().unwrap_or_default();
+        if let (Some(name), expected @ Some(_)) = (log.name_of(value), log.version_of(value)) {
+            whole.calls.push(Call {
+                name: Some(name.to_owned()),
+                action: Action::Delete { expected },
+                ..create.clone()
+            });
+        }
+    }
+    whole
 }
 
 fn not_linearizable(object: &Object, log: &ChangeLog<'_>) -> Option<Fault> {

@@ -16,6 +16,9 @@ pub struct History {
     pub lists: Vec<List>,
     /// Watches of all objects.
     pub watches: Vec<Watch>,
+    /// Whether the server may delete an object again whose create has an unknown outcome: it could not store all
+    /// that belongs to the object.
+    pub withdraws: bool,
 }
 
 /// The content of an object at a version.

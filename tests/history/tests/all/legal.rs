@@ -1,9 +1,10 @@
 //! Histories that look odd and are legal.
 
-use history::{Call, History, Outcome};
+use history::{Call, History, Law, Outcome};
 
 use crate::build::{
-    DELETE, GONE, call, check_calls, check_legal, create, list, of, of_calls, ok, update, update_at,
+    DELETE, GONE, broken, call, check_calls, check_legal, create, list, of, of_calls, ok, update,
+    update_at,
 };
 use history::Action::Get;
 
@@ -91,6 +92,26 @@ fn a_create_without_an_answer_is_found_by_its_value() {
         ..History::default()
     };
     check_legal(&history);
+}
+
+#[test]
+fn a_server_may_withdraw_what_it_did_not_acknowledge() {
+    let withdrawn = |outcome| History {
+        calls: vec![
+            call(0..1, create("x"), outcome),
+            call(2..3, Get, ok(1, "x")),
+            call(4..5, Get, Outcome::NotFound),
+        ],
+        withdraws: true,
+        ..History::default()
+    };
+    check_legal(&withdrawn(Outcome::Unknown));
+    assert_eq!(broken(&withdrawn(ok(1, "x"))), [Law::Linearizable]);
+    let kept = History {
+        withdraws: false,
+        ..withdrawn(Outcome::Unknown)
+    };
+    assert_eq!(broken(&kept), [Law::Linearizable]);
 }
 
 #[test]

@@ -26,6 +26,11 @@ impl Kind {
         }
     }
 
+    /// Whether a create may fail after the object was stored, which is removed then: a kubeconfig without its tokens.
+    pub(super) fn withdraws(self) -> bool {
+        self == Self::Kubeconfig
+    }
+
     /// The collection.
     pub(super) fn path(self) -> &'static str {
         match self {

@@ -64,7 +64,7 @@ impl Shared {
     }
 
     /// The client at a process that chance chooses.
-    pub(super) fn client(&self, chance: &mut StdRng) -> &Client {
+    pub(super) fn client<'a>(&'a self, chance: &mut StdRng) -> &'a Client {
         &self.clients[chance.random_range(0..self.clients.len())]
     }
 
@@ -207,7 +207,11 @@ fn clients(shared: &Shared, seed: u64) -> (History, Tally) {
                 scope.spawn(|| worker.run())
             })
             .collect();
-        let (mut history, mut tally) = (History::default(), Tally::default());
+        let mut tally = Tally::default();
+        let mut history = History {
+            withdraws: shared.kind.withdraws(),
+            ..History::default()
+        };
         for worker in workers {
             let (part, seen) = worker.join().unwrap();
             history.calls.extend(part.calls);

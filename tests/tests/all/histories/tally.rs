@@ -14,7 +14,7 @@ pub(super) struct Tally {
     pub(super) connections: usize,
     /// Watches and pages that could not go on where they were.
     pub(super) expired: usize,
-    /// Requests whose connection was refused.
+    /// Requests without a connection.
     pub(super) unsent: usize,
     counts: BTreeMap<&'static str, usize>,
     /// How often each status came, and one answer of it.

@@ -1,12 +1,11 @@
 //! A client that makes one call after the other and remembers what it was answered.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use e2e::http::{Answer, Request, encode};
+use e2e::http::{Answer, Connected, Request, encode};
 use history::{Action, Call, History, List, Outcome, Page};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -194,9 +193,9 @@ impl<'a> Worker<'a> {
 
     /// Makes a call and keeps what came of it. Returns the name of an object that is shown.
     fn call(&mut self, name: Option<&str>, action: Action, request: &Request) -> Option<String> {
-        let client = self.shared.client(&mut self.chance);
+        let connected = self.connected()?;
         let invoked = self.shared.now();
-        let answer = client.send(request);
+        let answer = connected.send(request);
         let returned = self.shared.now();
         let object = answer.as_ref().ok().and_then(|answer| answer.json().ok());
         let outcome = self.outcome(&action, &answer)?;
@@ -218,16 +217,22 @@ impl<'a> Worker<'a> {
         given
     }
 
+    /// A connection to a process that chance chooses. It is there before the time of the call begins, so that the call
+    /// is short and a replica that lags behind another one is seen.
+    fn connected(&mut self) -> Option<Connected<'a>> {
+        let connected = self.shared.client(&mut self.chance).connected();
+        if connected.is_err() {
+            self.tally.unsent += 1;
+            pass(PAUSE);
+        }
+        connected.ok()
+    }
+
     /// `None` where the call surely had no effect and says nothing.
     fn outcome(&mut self, action: &Action, answer: &anyhow::Result<Answer>) -> Option<Outcome> {
         let reads = *action == Action::Get;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) if was_refused(error) => {
-                self.tally.unsent += 1;
-                pass(PAUSE);
-                return None;
-            }
             Err(_) => return (!reads).then_some(Outcome::Unknown),
         };
         let body = answer.json().unwrap_or_default();
@@ -257,8 +262,11 @@ impl<'a> Worker<'a> {
 
     fn list(&mut self, limit: Option<usize>) {
         let limit = limit.map_or_else(String::new, |limit| format!("limit={limit}"));
+        let Some(connected) = self.connected() else {
+            return;
+        };
         let invoked = self.shared.now();
-        let Some(first) = self.page(&limit) else {
+        let Some(first) = self.page(connected, &limit) else {
             return;
         };
         let returned = self.shared.now();
@@ -271,7 +279,8 @@ impl<'a> Worker<'a> {
                 if began.elapsed() > PATIENCE || self.shared.over.load(Ordering::SeqCst) {
                     return;
                 }
-                match self.page(&query) {
+                let connected = self.connected();
+                match connected.and_then(|connected| self.page(connected, &query)) {
                     Some(page) if page["code"] == 410 => {
                         self.tally.expired += 1;
                         return;
@@ -292,19 +301,15 @@ impl<'a> Worker<'a> {
     }
 
     /// A page, or the 410 that says that there is none.
-    fn page(&mut self, query: &str) -> Option<Value> {
+    fn page(&mut self, connected: Connected<'_>, query: &str) -> Option<Value> {
         let request = Request::get(self.shared.kind.path()).query(query);
-        match self.shared.client(&mut self.chance).send(&request) {
+        match connected.send(&request) {
             Ok(answer) if matches!(answer.status, 200 | 410) => Some(answer.json().unwrap()),
             Ok(answer) => {
                 self.tally.failed(answer.status, &answer.text());
                 None
             }
-            Err(_) => {
-                self.tally.unsent += 1;
-                pass(PAUSE);
-                None
-            }
+            Err(_) => None,
         }
     }
 
@@ -321,13 +326,4 @@ impl<'a> Worker<'a> {
             items,
         }
     }
-}
-
-/// Whether the connection was refused, so that nothing was sent.
-fn was_refused(error: &anyhow::Error) -> bool {
-    let refused = |cause: &(dyn std::error::Error + 'static)| {
-        let cause = cause.downcast_ref::<io::Error>();
-        cause.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-    };
-    error.chain().any(refused)
 }
