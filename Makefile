@@ -1,7 +1,7 @@
 # The commands of a working day. `make` alone explains them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint bench tools clean
+.PHONY: help run build test lint histories bench tools clean
 
 help:
 	@echo 'kubeconfig-apiserver: an API server that gives out kubeconfigs. Needs Rust and Go, nothing else.'
@@ -15,6 +15,10 @@ help:
 	@echo '  make test         every test, with a real kubectl and real clusters; the first run builds'
 	@echo '                      kubectl, etcd, kube-apiserver and helm, some ten minutes beside the Rust build'
 	@echo '  make lint         format, clippy, documentation, scripts, dependencies, manifests'
+	@echo '  make histories    clients against each store while the server is killed, and a check that what they'
+	@echo '                    saw is linearizable; make test does so for a minute'
+	@echo '                      MINUTES=60  minutes for each store'
+	@echo '                      STORE=etcd  only this one of sqlite, etcd, secrets'
 	@echo '  make bench        speed and memory, each beside its limit measured in the same run; six minutes;'
 	@echo '                      HAProxy and kubectl, where they are here, beside the gateway; etcd and'
 	@echo '                      kube-apiserver, which the first run builds, around an aggregated server'
@@ -35,6 +39,9 @@ test:
 
 lint:
 	@hack/lint.sh
+
+histories:
+	@hack/histories.sh '$(or $(MINUTES),60)' $(STORE)
 
 bench:
 	cargo build --release --package kubeconfig-apiserver --package bench

@@ -15,6 +15,8 @@
 //! * `KUBECONFIG_APISERVER`: the server to test; else cargo builds it in the profile of the test.
 //! * `KUBECTL_KUBECONFIG`: the plugin to test; else cargo builds it likewise.
 //! * `FLUNDERS`: the example server to test; else cargo builds it likewise.
+//! * `HISTORIES_MINUTES`: how long each test of histories runs; else twenty seconds.
+//! * `HISTORIES_SEED`: what its clients ask for; else chance decides.
 //! * `TRANSCRIPTS`: `overwrite` writes the files instead of comparing.
 
 pub mod client_go;

@@ -44,6 +44,14 @@ pub struct Client {
     headers: Vec<(String, String)>,
 }
 
+type Connection = StreamOwned<ClientConnection, TcpStream>;
+
+/// A connection for one request.
+pub struct Connected<'a> {
+    client: &'a Client,
+    connection: Connection,
+}
+
 /// A request, as it goes on the wire.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -142,8 +150,24 @@ impl Client {
 
     /// Sends a request and reads the head of the answer.
     pub fn open(&self, request: &Request) -> anyhow::Result<Stream> {
+        let connection = self.connect().with_context(|| request.to_string())?;
+        self.open_on(connection, request)
+    }
+
+    /// Connects, TLS included, and sends nothing yet: the time from a request to its answer is then that of the server.
+    pub fn connected(&self) -> anyhow::Result<Connected<'_>> {
+        let mut connection = self.connect()?;
+        while connection.conn.is_handshaking() {
+            connection.conn.complete_io(&mut connection.sock)?;
+        }
+        Ok(Connected {
+            client: self,
+            connection,
+        })
+    }
+
+    fn open_on(&self, mut stream: Connection, request: &Request) -> anyhow::Result<Stream> {
         let named = || request.to_string();
-        let mut stream = self.connect().with_context(named)?;
         // A server may answer before it has read all: what it says counts, not that it hung up.
         let sent = stream
             .write_all(&self.head(request))
@@ -164,7 +188,7 @@ impl Client {
         Ok(stream)
     }
 
-    fn connect(&self) -> anyhow::Result<StreamOwned<ClientConnection, TcpStream>> {
+    fn connect(&self) -> anyhow::Result<Connection> {
         let address = self.resolved.as_ref().unwrap_or(&self.address);
         let socket = TcpStream::connect(address)?;
         socket.set_read_timeout(Some(SILENCE))?;
@@ -193,6 +217,17 @@ impl Client {
         }
         head.push_str("\r\n");
         head.into_bytes()
+    }
+}
+
+impl Connected<'_> {
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Errors
+    /// There was no answer, or none that is complete.
+    pub fn send(self, request: &Request) -> anyhow::Result<Answer> {
+        let stream = self.client.open_on(self.connection, request)?;
+        stream.finish().with_context(|| request.to_string())
     }
 }
 

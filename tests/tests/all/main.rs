@@ -32,6 +32,8 @@ mod faults;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod keys;

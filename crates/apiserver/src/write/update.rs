@@ -19,8 +19,7 @@ struct Replaced<'a, T> {
     dry_run: bool,
 }
 
-/// Replaces an object by what `make` makes of the live one; makes it again when somebody else was
-/// faster, unless the new state itself says which version it replaces.
+/// Replaces an object by what `make` makes of the live one, and makes it again when another writer was faster.
 ///
 /// # Errors
 /// 404 where there is no such object for the caller, 409 where it is not the version meant, 422
@@ -39,12 +38,6 @@ pub(crate) async fn update<R: Resource>(
         let live: R::Object = registry.decode(&stored)?;
         let live_tree = tree(&live)?;
         let candidate = make(&live, &live_tree)?;
-        let pinned = candidate
-            .object
-            .metadata()
-            .resource_version
-            .as_deref()
-            .is_some_and(|version| !version.is_empty());
         let object = prepare(resource, cx, (candidate, by), (&live, &live_tree))?;
         validate(resource, &object, Some(&live))?;
         resource
@@ -62,7 +55,8 @@ pub(crate) async fn update<R: Resource>(
             dry_run: by.dry_run,
         };
         match write(resource, cx, object, replaced).await {
-            Err(None) if pinned => return Err(modified(resource, name)),
+            // The next attempt finds what another writer did: 404 after a delete, 409 where the new state says which
+            // version it replaces.
             Err(None) => {}
             Err(Some(status)) => return Err(status),
             Ok(object) => return Ok(object),

@@ -29,6 +29,7 @@ use tokio::runtime::{self, Runtime};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use call::{Answer, Call};
+pub(crate) use note::OVERTAKEN;
 pub(crate) use watch::Watch;
 
 use self::access::{Callers, Policy};

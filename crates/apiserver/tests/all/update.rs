@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Answer, Call, NOTES, Server};
+use crate::fixture::{Answer, Call, NOTES, OVERTAKEN, Server};
 
 const PATH: &str = "/apis/test.example.com/v1/namespaces/n/notes/a";
 
@@ -102,6 +102,14 @@ fn the_version_named_must_be_the_live_one() {
         "v",
         "without a version the last writer wins"
     );
+}
+
+#[test]
+fn an_object_that_is_deleted_meanwhile_is_not_found() {
+    let (server, mut note) = note();
+    note["spec"]["title"] = OVERTAKEN.into();
+    let text = "notes.test.example.com \"a\" not found";
+    refused(&server, &note, 404, "NotFound", text);
 }
 
 #[test]

@@ -1,0 +1,234 @@
+//! The writes that the answers and events of a history show, in the order of their versions.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
+
+use crate::check::answers_for_itself;
+use crate::fault::{Fault, Law};
+use crate::history::{Action, Call, Delivery, EventKind, History, Outcome, State, Watch};
+use crate::time::Time;
+
+/// The writes by version. Of objects that are seen, those of their first and last write are missing at most where no
+/// watch has delivered them.
+pub(crate) struct ChangeLog<'a> {
+    changes: BTreeMap<u64, Change<'a>>,
+    versions: HashMap<&'a str, u64>,
+    complete_until: u64,
+}
+
+/// A write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change<'a> {
+    pub(crate) name: &'a str,
+    /// The new value; `None` for a deletion.
+    pub(crate) value: Option<&'a str>,
+    /// The time at which it was seen first, if that is known.
+    seen: Option<Time>,
+}
+
+impl<'a> ChangeLog<'a> {
+    /// The log of a history, and the versions and values of it that contradict each other.
+    pub(crate) fn of(history: &'a History) -> (Self, Vec<Fault>) {
+        let mut log = Self {
+            changes: BTreeMap::new(),
+            versions: HashMap::new(),
+            complete_until: 0,
+        };
+        let mut faults = Vec::new();
+        for call in &history.calls {
+            let Some(name) = call.name.as_deref() else {
+                continue;
+            };
+            let seen = Some(call.returned);
+            match &call.outcome {
+                Outcome::State(state) => faults.extend(log.put(name, state, seen)),
+                Outcome::Deleted(Some(version)) => {
+                    let gone = Change {
+                        name,
+                        value: None,
+                        seen,
+                    };
+                    faults.extend(log.add(*version, gone));
+                }
+                _ => {}
+            }
+        }
+        for list in &history.lists {
+            for (name, state) in list.items() {
+                faults.extend(log.put(name, state, Some(list.returned)));
+            }
+        }
+        for watch in &history.watches {
+            faults.extend(log.add_watch(watch));
+        }
+        log.complete_until = log.complete_until(history);
+        (log, faults)
+    }
+
+    /// The writes of these versions.
+    pub(crate) fn range(
+        &self,
+        versions: RangeInclusive<u64>,
+    ) -> impl Iterator<Item = (u64, Change<'a>)> {
+        let nothing = versions.is_empty();
+        let range = if nothing { 0..=0 } else { versions };
+        let found = self.changes.range(range);
+        found
+            .filter(move |_| !nothing)
+            .map(|(version, change)| (*version, *change))
+    }
+
+    /// The version of the write of a value, if something shows it.
+    pub(crate) fn version_of(&self, value: &str) -> Option<u64> {
+        self.versions.get(value).copied()
+    }
+
+    /// The time at which a value was seen first, if that is known.
+    pub(crate) fn seen(&self, value: &str) -> Option<Time> {
+        self.changes.get(self.versions.get(value)?)?.seen
+    }
+
+    /// The object that a value was written to, if something shows it.
+    pub(crate) fn name_of(&self, value: &str) -> Option<&'a str> {
+        let change = self.changes.get(self.versions.get(value)?)?;
+        Some(change.name)
+    }
+
+    /// All writes up to this version are known: a watch that began before the first has delivered them.
+    pub(crate) fn complete_to(&self) -> u64 {
+        self.complete_until
+    }
+
+    /// Whether all writes of the history are known that something could show.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete_until > 0 && self.complete_until >= self.last()
+    }
+
+    /// The highest version seen.
+    pub(crate) fn last(&self) -> u64 {
+        self.changes
+            .last_key_value()
+            .map_or(0, |(version, _)| *version)
+    }
+
+    /// Values that no call wrote before they were seen, and deletions without a call that deletes.
+    pub(crate) fn invented(&self, history: &History) -> Vec<Fault> {
+        let invented = |detail: String| Fault::new(Law::NothingInvented, detail);
+        let mut faults = Vec::new();
+        let mut writers: HashMap<&str, &Call> = HashMap::new();
+        let mut deletes: HashMap<&str, usize> = HashMap::new();
+        for call in &history.calls {
+            let effective = matches!(
+                call.outcome,
+                Outcome::State(_) | Outcome::Deleted(_) | Outcome::Unknown
+            );
+            if !answers_for_itself(call) {
+                faults.push(invented(format!("another value in the answer: {call}")));
+            }
+            match (&call.action, &call.name) {
+                _ if !effective => {}
+                (Action::Delete { .. }, Some(name)) => *deletes.entry(name).or_default() += 1,
+                _ => {
+                    writers.extend(call.written().map(|value| (value, call)));
+                }
+            }
+        }
+        for (version, change) in &self.changes {
+            let name = change.name;
+            match change.value {
+                Some(value) => {
+                    let writes = |call: &&&Call| {
+                        call.name.as_deref().is_none_or(|known| known == name)
+                            && change.seen.is_none_or(|seen| seen >= call.invoked)
+                    };
+                    if writers.get(value).filter(writes).is_none() {
+                        faults.push(invented(format!(
+                            "{name:?} has the value {value:?} at version {version}, which no call wrote before it was seen"
+                        )));
+                    }
+                }
+                None => match deletes.get_mut(name).filter(|left| **left > 0) {
+                    Some(left) => *left -= 1,
+                    None => faults.push(invented(format!(
+                        "{name:?} was deleted at version {version}, for which there is no call"
+                    ))),
+                },
+            }
+        }
+        faults
+    }
+
+    fn add_watch(&mut self, watch: &'a Watch) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (name, state) in &watch.initial {
+            faults.extend(self.put(name, state, None));
+        }
+        for delivery in &watch.deliveries {
+            let Delivery::Event {
+                at,
+                kind,
+                name,
+                state,
+            } = delivery
+            else {
+                continue;
+            };
+            let value = match kind {
+                EventKind::Deleted => None,
+                EventKind::Added | EventKind::Modified => Some(state.value.as_str()),
+            };
+            let change = Change {
+                name,
+                value,
+                seen: Some(*at),
+            };
+            faults.extend(self.add(state.version, change));
+        }
+        faults
+    }
+
+    fn put(&mut self, name: &'a str, state: &'a State, seen: Option<Time>) -> Option<Fault> {
+        let value = Some(state.value.as_str());
+        self.add(state.version, Change { name, value, seen })
+    }
+
+    fn add(&mut self, version: u64, change: Change<'a>) -> Option<Fault> {
+        let known = self.changes.entry(version).or_insert(change);
+        known.seen = match (known.seen, change.seen) {
+            (Some(known), Some(seen)) => Some(known.min(seen)),
+            (known, seen) => known.or(seen),
+        };
+        let before = *known;
+        if (before.name, before.value) != (change.name, change.value) {
+            return Some(Fault::new(
+                Law::OneWritePerVersion,
+                format!("version {version} is of {before} and of {change}"),
+            ));
+        }
+        let value = change.value?;
+        let first = *self.versions.entry(value).or_insert(version);
+        (first != version).then(|| {
+            let detail = format!("{change} was written at version {first} and at {version}");
+            Fault::new(Law::OneWritePerVersion, detail)
+        })
+    }
+
+    fn complete_until(&self, history: &History) -> u64 {
+        let first = self
+            .changes
+            .first_key_value()
+            .map_or(u64::MAX, |(version, _)| *version);
+        let from_the_start = |watch: &&Watch| watch.initial.is_empty() && watch.from < first;
+        let watches = history.watches.iter().filter(from_the_start);
+        watches.map(Watch::position).max().unwrap_or(0)
+    }
+}
+
+impl std::fmt::Display for Change<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.value {
+            Some(value) => write!(f, "the value {value:?} of {:?}", self.name),
+            None => write!(f, "the deletion of {:?}", self.name),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What is wrong with a history.
+
+use std::fmt;
+
+/// A contradiction between a history and a linearizable store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The law that is broken.
+    pub law: Law,
+    /// What breaks it, in one line or several.
+    pub detail: String,
+}
+
+/// What must hold of a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Law {
+    /// The calls of each object have a legal order that agrees with time.
+    Linearizable,
+    /// The search for that order ends within its bound.
+    Decidable,
+    /// A version is of one write, and a write has one version.
+    OneWritePerVersion,
+    /// A value that is seen was written before, by a call that was not refused, and nothing is deleted that no call deleted.
+    NothingInvented,
+    /// A write has a higher version than all that was seen before it was invoked, and a list no lower one.
+    VersionsFollowTime,
+    /// A list is the state of all objects at its version.
+    ListIsOneState,
+    /// A watch delivers versions that grow, and no event after a bookmark that includes it.
+    WatchInOrder,
+    /// The events of a watch follow from each other: an object is added, modified, deleted.
+    WatchFollows,
+    /// A watch delivers every change between the version of its start and that of its last delivery.
+    WatchComplete,
+}
+
+impl Fault {
+    pub(crate) fn new(law: Law, detail: impl Into<String>) -> Self {
+        Self {
+            law,
+            detail: detail.into(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.law, self.detail)
+    }
+}

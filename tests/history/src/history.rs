@@ -1,0 +1,251 @@
+//! What clients did and saw.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::time::Time;
+
+/// Everything that the clients of a run did and saw of the objects of one kind. No object existed at the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct History {
+    /// Calls that concern one object.
+    pub calls: Vec<Call>,
+    /// Lists of all objects.
+    pub lists: Vec<List>,
+    /// Watches of all objects.
+    pub watches: Vec<Watch>,
+    /// Whether the server may delete an object again whose create has an unknown outcome: it could not store all
+    /// that belongs to the object.
+    pub withdraws: bool,
+}
+
+/// The content of an object at a version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct State {
+    /// The version of the write that stored the content.
+    pub version: u64,
+    /// The content. No two writes have the same.
+    pub value: String,
+}
+
+/// One call that concerns one object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Call {
+    /// The client that made it.
+    pub client: usize,
+    /// The time before it was sent.
+    pub invoked: Time,
+    /// The time after its answer was read, or its client gave up.
+    pub returned: Time,
+    /// The object. `None` for a create whose answer with the generated name never came.
+    pub name: Option<String>,
+    /// What was asked for.
+    pub action: Action,
+    /// What was answered.
+    pub outcome: Outcome,
+}
+
+/// What a call asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Action {
+    /// Create the object with this value.
+    Create(String),
+    /// Replace the value.
+    Update {
+        /// The new value.
+        value: String,
+        /// The version that the object must have.
+        expected: Option<u64>,
+    },
+    /// Delete the object.
+    Delete {
+        /// The version that the object must have.
+        expected: Option<u64>,
+    },
+    /// Read the object.
+    Get,
+    /// Read the object as part of a list at this version. The checker makes these of lists.
+    Listed(u64),
+}
+
+/// What a call was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Outcome {
+    /// The object as it was read or written.
+    State(State),
+    /// The object was deleted, by a write of this version if the answer says so.
+    Deleted(Option<u64>),
+    /// There is no such object.
+    NotFound,
+    /// An object of this name exists.
+    AlreadyExists,
+    /// The object is not at the expected version; without an expected version the server gave up.
+    Conflict,
+    /// The answer was lost, or says that the server does not know.
+    Unknown,
+}
+
+/// One list of all objects, in one page or several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct List {
+    /// The client that made it.
+    pub client: usize,
+    /// The time before the first page was asked for.
+    pub invoked: Time,
+    /// The time after the first page was read: the later ones show the same state.
+    pub returned: Time,
+    /// At least one.
+    pub pages: Vec<Page>,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Page {
+    /// The version of the list.
+    pub version: u64,
+    /// The objects by name.
+    pub items: BTreeMap<String, State>,
+}
+
+/// A watch of all objects, resumed after each cut from the last version that it delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Watch {
+    /// The client that made it.
+    pub client: usize,
+    /// The version from which it was opened first.
+    pub from: u64,
+    /// The objects at that version.
+    pub initial: BTreeMap<String, State>,
+    /// What it delivered, in this order.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// Something that a watch delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Delivery {
+    /// A change of an object.
+    Event {
+        /// The time after it was read.
+        at: Time,
+        /// What happened.
+        kind: EventKind,
+        /// The object.
+        name: String,
+        /// The new state; of a deletion the last value, and the version of the deletion.
+        state: State,
+    },
+    /// The watch has delivered everything up to this version.
+    Bookmark {
+        /// The time after it was read.
+        at: Time,
+        /// The version.
+        version: u64,
+    },
+    /// The connection ended; what follows came over the next one.
+    Cut,
+}
+
+/// What an event says happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum EventKind {
+    /// The object was created.
+    Added,
+    /// The object was replaced.
+    Modified,
+    /// The object was deleted.
+    Deleted,
+}
+
+impl Call {
+    /// The value that the call writes.
+    pub(crate) fn written(&self) -> Option<&str> {
+        match &self.action {
+            Action::Create(value) | Action::Update { value, .. } => Some(value),
+            Action::Delete { .. } | Action::Get | Action::Listed(_) => None,
+        }
+    }
+
+    /// The version that the answer shows.
+    pub(crate) fn shown_version(&self) -> Option<u64> {
+        match &self.outcome {
+            Outcome::State(state) => Some(state.version),
+            Outcome::Deleted(version) => *version,
+            Outcome::NotFound | Outcome::AlreadyExists | Outcome::Conflict | Outcome::Unknown => {
+                None
+            }
+        }
+    }
+}
+
+impl List {
+    /// The version of the first page, which is that of all.
+    pub(crate) fn version(&self) -> u64 {
+        self.pages.first().map_or(0, |page| page.version)
+    }
+
+    /// The object of this name, if a page shows it.
+    pub(crate) fn get(&self, name: &str) -> Option<&State> {
+        self.pages.iter().find_map(|page| page.items.get(name))
+    }
+
+    /// All objects.
+    pub(crate) fn items(&self) -> impl Iterator<Item = (&String, &State)> {
+        self.pages.iter().flat_map(|page| &page.items)
+    }
+}
+
+impl Watch {
+    /// The version up to which everything was delivered.
+    pub(crate) fn position(&self) -> u64 {
+        let version = |delivery: &Delivery| match delivery {
+            Delivery::Event { state, .. } => Some(state.version),
+            Delivery::Bookmark { version, .. } => Some(*version),
+            Delivery::Cut => None,
+        };
+        let last = self.deliveries.iter().rev().find_map(version);
+        last.unwrap_or(self.from)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at version {}", self.value, self.version)
+    }
+}
+
+/// One line: when, who, what, and the answer.
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            client,
+            invoked,
+            returned,
+            ..
+        } = self;
+        write!(f, "{invoked} to {returned}  client {client:>2}  ")?;
+        let expecting = |version: &Option<u64>| match version {
+            Some(version) => format!(" if at version {version}"),
+            None => String::new(),
+        };
+        match &self.action {
+            Action::Create(value) => write!(f, "create {value:?}")?,
+            Action::Update { value, expected } => {
+                write!(f, "update to {value:?}{}", expecting(expected))?;
+            }
+            Action::Delete { expected } => write!(f, "delete{}", expecting(expected))?,
+            Action::Get => write!(f, "get")?,
+            Action::Listed(version) => write!(f, "list of version {version}")?,
+        }
+        match &self.outcome {
+            Outcome::State(state) => write!(f, " -> {state}"),
+            Outcome::Deleted(Some(version)) => write!(f, " -> deleted at version {version}"),
+            Outcome::Deleted(None) => write!(f, " -> deleted"),
+            Outcome::NotFound => write!(f, " -> not found"),
+            Outcome::AlreadyExists => write!(f, " -> already exists"),
+            Outcome::Conflict => write!(f, " -> conflict"),
+            Outcome::Unknown => write!(f, " -> unknown"),
+        }
+    }
+}
