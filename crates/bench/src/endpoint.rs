@@ -112,7 +112,8 @@ impl Endpoint {
 
     /// A new connection, after its handshake where there is one.
     pub(crate) async fn connect(&self) -> anyhow::Result<Box<dyn Stream>> {
-        self.shake_hands(TcpStream::connect(self.address).await).await
+        self.shake_hands(TcpStream::connect(self.address).await)
+            .await
     }
 
     /// The same from this address of the machine, with little room for what is not read.

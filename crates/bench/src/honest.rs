@@ -1,8 +1,7 @@
 //! Honest clients: users who work at a human pace while somebody attacks.
 //!
 //! Each creates an object over a new connection, reads for a while over the same one, deletes the object, and
-//! begins again. The time of a request includes that of its connection and handshake. Unlike a load, they
-//! count refusals and continue.
+//! begins again. Unlike a load, they count refusals and continue.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::connection::{Answer, Connection};
+use crate::connection::Connection;
 use crate::endpoint::Endpoint;
 use crate::request;
 use crate::sample::Sample;
@@ -42,12 +41,22 @@ pub(crate) struct Client {
     pub(crate) reads: Arc<[Bytes]>,
 }
 
+/// What a client does and waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
+    /// A connection and its handshake.
+    Connect,
+    Create,
+    Read,
+    Delete,
+}
+
 /// What clients noticed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Observed {
-    /// The requests that were answered as they should.
-    pub(crate) sample: Sample,
-    /// The others, by status or by what happened.
+    /// The steps that ended, whatever was answered.
+    pub(crate) steps: BTreeMap<Step, Sample>,
+    /// Requests that were not answered 2xx, by status or by what happened.
     pub(crate) failures: BTreeMap<String, usize>,
 }
 
@@ -73,7 +82,9 @@ pub(crate) async fn work(clients: &[Client], duration: Duration) -> anyhow::Resu
     let mut all = Observed::default();
     while let Some(observed) = tasks.join_next().await {
         let observed = observed?;
-        all.sample.extend(observed.sample);
+        for (step, sample) in observed.steps {
+            all.steps.entry(step).or_default().extend(sample);
+        }
         for (what, count) in observed.failures {
             *all.failures.entry(what).or_default() += count;
         }
@@ -84,52 +95,66 @@ pub(crate) async fn work(clients: &[Client], duration: Duration) -> anyhow::Resu
 impl Client {
     /// A create, reads and the delete; ends early where the connection broke.
     async fn round(&self, deadline: Instant, observed: &mut Observed) {
-        let create = request::post(&self.endpoint, &self.collection, &self.object);
-        let opened = async {
-            let mut connection = Connection::open(&self.endpoint).await?;
-            let answer = connection.exchange(&create).await?;
-            Ok(Created { connection, answer })
-        };
-        let Some(created) = observed.time(opened).await else {
+        let opened = observed.time(Step::Connect, Connection::open(&self.endpoint));
+        let Some(mut connection) = opened.await else {
             return;
         };
-        let mut connection = created.connection;
-        observed.judge(created.answer.status);
+        let create = request::post(&self.endpoint, &self.collection, &self.object);
+        let created = observed.time(Step::Create, connection.exchange(&create));
+        let Some(created) = created.await else {
+            return;
+        };
+        observed.judge(created.status);
         for read in self.reads.iter().cycle().take(READS) {
             if Instant::now() > deadline {
                 break;
             }
             tokio::time::sleep(THINKING).await;
-            let Some(answer) = observed.time(connection.exchange(read)).await else {
+            let answer = observed.time(Step::Read, connection.exchange(read));
+            let Some(answer) = answer.await else {
                 return;
             };
             observed.judge(answer.status);
         }
-        let Ok(name) = name(&created.answer.body) else {
+        let Ok(name) = name(&created.body) else {
             return;
         };
         tokio::time::sleep(THINKING).await;
         let path = format!("{}/{name}", self.collection);
         let delete = request::delete(&self.endpoint, &path);
-        if let Some(answer) = observed.time(connection.exchange(&delete)).await {
+        let deleted = observed.time(Step::Delete, connection.exchange(&delete));
+        if let Some(answer) = deleted.await {
             observed.judge(answer.status);
         }
     }
 }
 
-/// The first answer of a connection.
-struct Created {
-    connection: Connection,
-    answer: Answer,
-}
-
 impl Observed {
-    /// Measures the time to an answer; `None` where none came.
-    async fn time<T>(&mut self, work: impl Future<Output = anyhow::Result<T>>) -> Option<T> {
+    /// All steps as one sample.
+    pub(crate) fn all(&self) -> Sample {
+        let mut all = Sample::default();
+        for sample in self.steps.values() {
+            all.extend(sample.clone());
+        }
+        all
+    }
+
+    /// One step.
+    pub(crate) fn of(&self, step: Step) -> Sample {
+        self.steps.get(&step).cloned().unwrap_or_default()
+    }
+
+    /// Measures the time of a step; `None` where it did not end.
+    async fn time<T>(
+        &mut self,
+        step: Step,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> Option<T> {
         let began = Instant::now();
         match tokio::time::timeout(PATIENCE, work).await {
             Ok(Ok(answer)) => {
-                self.sample.latencies.push(began.elapsed());
+                let sample = self.steps.entry(step).or_default();
+                sample.latencies.push(began.elapsed());
                 return Some(answer);
             }
             Ok(Err(_)) => self.fail("broken"),

@@ -25,6 +25,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     only: Vec<Group>,
 
+    /// Of the attacks, only those whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) attack: String,
+
     /// Exit with 1 if a figure is below its floor
     #[arg(long)]
     pub(crate) gate: bool,

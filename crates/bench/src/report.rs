@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::sample::Summary;
 
-pub(crate) use attacks::{AttackRow, Endured};
+pub(crate) use attacks::{AttackRow, Endured, Tails};
 
 /// The result of a run.
 #[derive(Clone, Debug)]

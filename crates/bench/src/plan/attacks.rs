@@ -1,8 +1,9 @@
 //! What honest users notice of attacks on the server's resources, and what they notice of the same attacks on
 //! a real kube-apiserver.
 //!
-//! The servers run one after the other, each through all attacks, so what an attack leaves behind is there in
-//! the next one. Before each attack honest users work alone for as long.
+//! The servers run one after the other. Ours goes through all attacks, so what an attack leaves behind is there
+//! in the next one; kube-apiserver starts again before each. Before each attack honest users work alone for as
+//! long.
 
 mod kubernetes;
 mod ours;
@@ -13,7 +14,6 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
 use test_cluster::tools;
 use tokio::task::block_in_place;
 
@@ -26,7 +26,7 @@ use crate::honest::{self, Observed};
 use crate::options::{Group, Options};
 use crate::process::Meter;
 use crate::progress;
-use crate::report::{AttackRow, Endured};
+use crate::report::{AttackRow, Endured, Tails};
 use crate::server::Server;
 
 /// Time between two looks at the memory of a server.
@@ -53,13 +53,18 @@ pub(super) async fn measure(
             (vec![Err("is not here".to_owned()); ours.len()], Some(note))
         }
     };
-    let rows = Scenario::ALL.into_iter().zip(ours).zip(theirs);
+    let rows = wanted(options).zip(ours).zip(theirs);
     let rows = rows.map(|((scenario, ours), theirs)| AttackRow {
         attack: scenario.name(),
         ours,
         theirs,
     });
     Ok((rows.collect(), missing.into_iter().collect()))
+}
+
+fn wanted(options: &Options) -> impl Iterator<Item = Scenario> {
+    let all = Scenario::ALL.into_iter();
+    all.filter(|scenario| scenario.name().contains(&options.attack))
 }
 
 /// A measurement, or the reason why there is none.
@@ -75,35 +80,34 @@ async fn on_us(options: &Options, folder: &Path) -> anyhow::Result<Vec<Measured>
     };
     progress::say("making users for attacks");
     let victim = bench.victim().await?;
-    endure_all(&victim, "us", options.duration()).await
-}
-
-async fn on_kubernetes(options: &Options, folder: &Path) -> anyhow::Result<Vec<Measured>> {
-    progress::say("starting a kube-apiserver");
-    let cluster = block_in_place(|| kubernetes::start(folder))?;
-    let victim = kubernetes::victim(&cluster).await?;
-    endure_all(&victim, "kube-apiserver", options.duration()).await
-}
-
-async fn endure_all(
-    victim: &Victim,
-    name: &str,
-    duration: Duration,
-) -> anyhow::Result<Vec<Measured>> {
     let mut all = Vec::new();
-    for scenario in Scenario::ALL {
-        progress::say(&format!("{} on {name}", scenario.name()));
-        let endured = endure(victim, scenario, duration).await;
-        all.push(endured.with_context(|| scenario.name())?);
+    for scenario in wanted(options) {
+        progress::say(scenario.name());
+        all.push(endure(&victim, scenario, options).await?);
     }
     Ok(all)
 }
 
+async fn on_kubernetes(options: &Options, folder: &Path) -> anyhow::Result<Vec<Measured>> {
+    progress::say("starting a kube-apiserver");
+    let mut cluster = block_in_place(|| kubernetes::start(folder))?;
+    let mut victim = kubernetes::victim(&cluster).await?;
+    let mut all = Vec::new();
+    for scenario in wanted(options) {
+        progress::say(&format!("kube-apiserver: {}", scenario.name()));
+        victim.meter = block_in_place(|| kubernetes::restart(&mut cluster))?;
+        all.push(endure(&victim, scenario, options).await?);
+    }
+    Ok(all)
+}
+
+/// What honest users noticed of one attack.
 async fn endure(
     victim: &Victim,
     scenario: Scenario,
-    duration: Duration,
+    options: &Options,
 ) -> anyhow::Result<Measured> {
+    let duration = options.duration();
     let attacks = match scenario.attacks(victim) {
         Ok(attacks) => attacks,
         Err(reason) => return Ok(Err(reason.to_owned())),
@@ -119,9 +123,17 @@ async fn endure(
         let done = block_in_place(|| attacker.stop())?;
         tally.extend(done.0);
     }
-    let done = tally.iter().map(|(event, count)| format!("{count} {event}"));
+    let done = tally
+        .iter()
+        .map(|(event, count)| format!("{count} {event}"));
     let done: Vec<_> = done.collect();
     progress::say(&format!("  attackers: {}", done.join(", ")));
+    for (step, sample) in &attacked.steps {
+        let [before, after] = [quiet.of(*step), sample.clone()].map(|sample| sample.summary().p99);
+        progress::say(&format!(
+            "  {step:?}: p99 {before:.1?} quiet, {after:.1?} attacked"
+        ));
+    }
     tokio::time::sleep(REST).await;
     let (mut failures, mut refused) = (Vec::new(), 0);
     for (what, count) in quiet.failures.iter().chain(&attacked.failures) {
@@ -129,8 +141,8 @@ async fn endure(
         refused += count;
     }
     Ok(Ok(Endured {
-        quiet: quiet.sample.summary(),
-        attacked: attacked.sample.summary(),
+        quiet: Tails::of(&quiet),
+        attacked: Tails::of(&attacked),
         refused,
         failures: failures.join(", "),
         memory,

@@ -2,6 +2,7 @@
 //! itself.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -10,12 +11,20 @@ use test_cluster::{Certificate, Options, TestCluster};
 use tokio::task::block_in_place;
 
 use super::victim::{TEXT, Victim, clients, fill_attacker, forge, users};
+use crate::connection::Connection;
 use crate::endpoint::{Endpoint, Identity};
 use crate::process::Meter;
+use crate::request::{self, JSON};
 
 const ATTACKER: &str = "alice";
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+
+/// Time until a user has the rights that were given.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Time between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Bytes of text in an object of an honest user: about a kubeconfig's record.
 const SMALL: usize = 1000;
@@ -27,6 +36,14 @@ pub(super) fn start(folder: &Path) -> anyhow::Result<TestCluster> {
         durable: true,
         ..Options::default()
     })
+}
+
+/// Starts kube-apiserver again on the same objects: one that was attacked may work on what it was sent for
+/// minutes, and would then be slow without an attack.
+pub(super) fn restart(cluster: &mut TestCluster) -> anyhow::Result<Meter> {
+    cluster.restart_apiserver(&Options::default())?;
+    let process = cluster.apiserver_id().context("no kube-apiserver")?;
+    Ok(Meter::of(process))
 }
 
 /// Makes what attacks need.
@@ -46,11 +63,13 @@ pub(super) async fn victim(cluster: &TestCluster) -> anyhow::Result<Victim> {
         block_in_place(|| user(&admin, &name))?;
         let (_, endpoint) = as_user(&name)?;
         let collection = config_maps(&name);
+        allowed(&endpoint, &collection).await?;
         honest.extend(clients(&endpoint, &collection, &object(SMALL)).await?);
     }
     block_in_place(|| user(&admin, ATTACKER))?;
     let (identity, endpoint) = as_user(ATTACKER)?;
     let collection = config_maps(ATTACKER);
+    allowed(&endpoint, &collection).await?;
     let item = fill_attacker(&endpoint, &collection, &object(TEXT)).await?;
     let token = block_in_place(|| service_account_token(&admin))?;
     let process = cluster.apiserver_id().context("no kube-apiserver")?;
@@ -67,6 +86,19 @@ pub(super) async fn victim(cluster: &TestCluster) -> anyhow::Result<Victim> {
         reviewer: None,
         gateway: None,
     })
+}
+
+/// Waits until kube-apiserver has learned of the rights of a user.
+async fn allowed(endpoint: &Endpoint, collection: &str) -> anyhow::Result<()> {
+    let list = request::get(endpoint, collection, JSON);
+    let began = Instant::now();
+    loop {
+        match Connection::open(endpoint).await?.send(&list).await {
+            Ok(_) => return Ok(()),
+            Err(error) if began.elapsed() > LIMIT => return Err(error),
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
 }
 
 fn config_maps(user: &str) -> String {
@@ -128,5 +160,7 @@ fn service_account_token(admin: &Client) -> anyhow::Result<String> {
 
 fn create(admin: &Client, path: &str, object: &Value) -> anyhow::Result<Value> {
     let created = expect(admin.post(path, object)?, 201);
-    Ok(created.with_context(|| format!("creating in {path}"))?.json()?)
+    Ok(created
+        .with_context(|| format!("creating in {path}"))?
+        .json()?)
 }

@@ -177,7 +177,10 @@ impl Scenario {
 
 fn long_heads(victim: &Victim) -> Technique {
     let long = "x".repeat(LONG);
-    let line = get(victim, &format!("{}?labelSelector={long}", victim.collection));
+    let line = get(
+        victim,
+        &format!("{}?labelSelector={long}", victim.collection),
+    );
     let field = get(victim, &victim.collection).replacen(
         "User-Agent: bench",
         &format!("User-Agent: {long}"),

@@ -135,11 +135,7 @@ impl Victim {
     }
 
     /// An attack by an anonymous client.
-    pub(super) fn by_nobody(
-        &self,
-        connections: usize,
-        technique: Technique,
-    ) -> Attack {
+    pub(super) fn by_nobody(&self, connections: usize, technique: Technique) -> Attack {
         self.attack(None, connections, technique)
     }
 
