@@ -23,6 +23,8 @@ help:
 	@echo '                      HAProxy and kubectl, where they are here, beside the gateway; etcd and'
 	@echo '                      kube-apiserver, which the first run builds, around an aggregated server'
 	@echo '                      BENCH="--seconds 2 --gate"   flags of the bench'
+	@echo '                      BENCH="--only attacks"       honest users beside attacks on the server, and beside'
+	@echo '                                                   the same attacks on a kube-apiserver; ten minutes'
 	@echo '  make tools        build now what test and lint need, outside the tree'
 	@echo '  make clean        remove target/; ./data and the tools stay'
 	@echo

@@ -22,16 +22,27 @@ pub(crate) struct Connection {
     body: Body,
 }
 
+/// A whole answer.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
 impl Connection {
     /// Opens one.
     pub(crate) async fn open(endpoint: &Endpoint) -> anyhow::Result<Self> {
-        Ok(Self {
-            stream: endpoint.connect().await?,
+        Ok(Self::on(endpoint.connect().await?))
+    }
+
+    /// Takes over a stream on which nothing was sent.
+    pub(crate) fn on(stream: Box<dyn Stream>) -> Self {
+        Self {
+            stream,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             start: 0,
             end: 0,
             body: Body::Length(0),
-        })
+        }
     }
 
     /// Sends a request and returns the size of the answer's body.
@@ -59,14 +70,26 @@ impl Connection {
         Ok(body)
     }
 
+    /// Sends a request and returns the answer, whatever its status.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
+        let status = self.ask(request).await?;
+        let mut body = Vec::new();
+        while self
+            .advance(&mut |data| body.extend_from_slice(data))
+            .await?
+        {}
+        Ok(Answer { status, body })
+    }
+
     /// Sends a request and reads the head of the answer; [`Connection::advance`] reads the rest.
     ///
     /// # Errors
     /// As of [`Connection::send`].
     pub(crate) async fn begin(&mut self, request: &[u8]) -> anyhow::Result<()> {
-        self.stream.write_all(request).await?;
-        self.stream.flush().await?;
-        let status = self.head().await?;
+        let status = self.ask(request).await?;
         if !(200..300).contains(&status) {
             bail!("answered {status}: {}", self.refusal().await);
         }
@@ -85,6 +108,12 @@ impl Connection {
         }
         self.start += self.body.decode(&self.buffer[self.start..self.end], sink)?;
         Ok(!self.body.is_complete())
+    }
+
+    async fn ask(&mut self, request: &[u8]) -> anyhow::Result<u16> {
+        self.stream.write_all(request).await?;
+        self.stream.flush().await?;
+        self.head().await
     }
 
     async fn head(&mut self) -> anyhow::Result<u16> {

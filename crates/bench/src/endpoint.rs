@@ -3,7 +3,8 @@
 //! TLS 1.3 with AES-128-GCM only, the choice of Go clients such as kubectl, so that the server and
 //! its limit encrypt alike. No session is resumed. `kubectl proxy` alone is spoken to in the clear.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -14,9 +15,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore};
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
+
+/// Bytes that the kernel keeps of what is not read, where that is to be little.
+const LITTLE: u32 = 4096;
 
 /// A server as one of its users.
 pub(crate) struct Endpoint {
@@ -31,6 +36,7 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// Who a client is: a certificate chain and its key, both PEM.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) chain: Vec<u8>,
     pub(crate) key: Vec<u8>,
@@ -94,6 +100,11 @@ impl Endpoint {
         self.address.to_string()
     }
 
+    /// Its address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The port.
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
@@ -101,9 +112,20 @@ impl Endpoint {
 
     /// A new connection, after its handshake where there is one.
     pub(crate) async fn connect(&self) -> anyhow::Result<Box<dyn Stream>> {
-        let stream = TcpStream::connect(self.address)
+        self.shake_hands(TcpStream::connect(self.address).await)
             .await
-            .with_context(|| format!("connecting to {}", self.address))?;
+    }
+
+    /// The same from this address of the machine, with little room for what is not read.
+    pub(crate) async fn connect_from(&self, source: Ipv4Addr) -> anyhow::Result<Box<dyn Stream>> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(LITTLE)?;
+        socket.bind((source, 0).into())?;
+        self.shake_hands(socket.connect(self.address).await).await
+    }
+
+    async fn shake_hands(&self, stream: io::Result<TcpStream>) -> anyhow::Result<Box<dyn Stream>> {
+        let stream = stream.with_context(|| format!("connecting to {}", self.address))?;
         stream.set_nodelay(true)?;
         let Some(connector) = &self.connector else {
             return Ok(Box::new(stream));

@@ -9,6 +9,7 @@
 //! ```text
 //! plan → load, fan_out → connection → response      what is done, to whom, over which bytes
 //!      → server, host, bare, rival → process        the programs that are measured
+//!      → honest, attack                             users beside an attack, which is a process of its own
 //!      → puts                                       etcd without anything around it
 //!      → report        → targets                     the table
 //! ```
@@ -20,11 +21,13 @@
 //!
 //! Nothing here is used by another crate.
 
+mod attack;
 mod bare;
 mod connection;
 mod endpoint;
 mod fan_out;
 mod fsync;
+mod honest;
 mod host;
 mod kubeconfig;
 mod load;
@@ -57,10 +60,17 @@ const WORKERS: usize = 2;
 
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
-    if let Some(Mode::Bare { folder }) = &options.mode {
-        let everywhere = Runtime::new().context("starting the runtime")?;
-        everywhere.block_on(bare::serve(folder))?;
-        return Ok(ExitCode::SUCCESS);
+    match &options.mode {
+        Some(Mode::Bare { folder }) => {
+            let everywhere = Runtime::new().context("starting the runtime")?;
+            everywhere.block_on(bare::serve(folder))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Mode::Attack) => {
+            attack::run()?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        None => {}
     }
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)

@@ -21,9 +21,13 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     watchers: u32,
 
-    /// Measure only these, divided by commas; all by default
+    /// Measure only these, divided by commas; by default all but attacks
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     only: Vec<Group>,
+
+    /// Of the attacks, only those whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) attack: String,
 
     /// Exit with 1 if a figure is below its floor
     #[arg(long)]
@@ -69,6 +73,8 @@ pub(crate) enum Group {
     Etcd,
     /// Through a kube-apiserver, beside a custom resource
     Aggregated,
+    /// Honest users during attacks, and those of a kube-apiserver; takes some minutes more
+    Attacks,
 }
 
 /// What this program is when it is not the bench.
@@ -81,6 +87,9 @@ pub(crate) enum Mode {
         #[arg(long)]
         folder: PathBuf,
     },
+    /// One attack on a server; the bench starts it by itself
+    #[command(hide = true)]
+    Attack,
 }
 
 impl Options {
@@ -96,7 +105,13 @@ impl Options {
 
     /// Whether a group is to be measured.
     pub(crate) fn wants(&self, group: Group) -> bool {
-        self.only.is_empty() || self.only.contains(&group)
+        let by_default = self.only.is_empty() && group != Group::Attacks;
+        by_default || self.only.contains(&group)
+    }
+
+    /// Whether no other group is to be measured.
+    pub(crate) fn wants_only(&self, group: Group) -> bool {
+        self.only == [group]
     }
 
     /// Watchers of the fan-out.

@@ -4,6 +4,7 @@
 //! and last a server behind a host. A rate and its limit are measured in turns ([`load::in_turns`]); only the fan-out is not,
 //! since the limit's events have to be of the size that ours turn out to be.
 
+mod attacks;
 mod cluster;
 mod creates;
 mod files;
@@ -23,7 +24,7 @@ use tempfile::TempDir;
 
 use crate::bare::Bare;
 use crate::load::{self, Load, Stop};
-use crate::options::Options;
+use crate::options::{Group, Options};
 use crate::report::Report;
 use crate::sample::Summary;
 use crate::server::{KUBECONFIGS, Server, User};
@@ -44,6 +45,15 @@ const FEW: usize = 10;
 /// The server cannot be started, refuses what it should do, or loses something.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     let folder = folder(options)?;
+    let (attacks, without_rival) = attacks::measure(options, folder.path()).await?;
+    if options.wants_only(Group::Attacks) {
+        return Ok(Report {
+            heading: heading(options),
+            rows: Vec::new(),
+            attacks,
+            notes: without_rival,
+        });
+    }
     let bare = Bare::start(folder.path())?;
     let mut server = Server::start(&program(options)?, folder.path()).await?;
     let records = options.records();
@@ -72,7 +82,8 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
             creates, files, reads, watches, reviews, gateway, starts, hosts,
         ]
         .concat(),
-        notes: [missing, left_out, notes()].concat(),
+        attacks,
+        notes: [without_rival, missing, left_out, notes()].concat(),
     })
 }
 

@@ -1,11 +1,14 @@
 //! The table: a row for each quantity, our figure beside its limit and its targets.
 
+mod attacks;
 mod layout;
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::sample::Summary;
+
+pub(crate) use attacks::{AttackRow, Endured, Tails};
 
 /// The result of a run.
 #[derive(Clone, Debug)]
@@ -14,6 +17,8 @@ pub(crate) struct Report {
     pub(crate) heading: Vec<String>,
     /// The table.
     pub(crate) rows: Vec<Row>,
+    /// The table of attacks.
+    pub(crate) attacks: Vec<AttackRow>,
     /// Lines below the table.
     pub(crate) notes: Vec<String>,
 }
@@ -86,7 +91,9 @@ impl Report {
     /// Rows with a figure below its floor.
     pub(crate) fn misses(&self) -> usize {
         let missed = |row: &&Row| row.verdict() == Verdict::Miss;
-        self.rows.iter().filter(missed).count()
+        let rows = self.rows.iter().filter(missed).count();
+        let broken = |row: &&AttackRow| !row.is_kept();
+        rows + self.attacks.iter().filter(broken).count()
     }
 }
 
@@ -96,8 +103,11 @@ impl fmt::Display for Report {
             writeln!(formatter, "{line}")?;
         }
         writeln!(formatter)?;
-        layout::write(&self.rows, formatter)?;
-        writeln!(formatter)?;
+        if !self.rows.is_empty() {
+            layout::write(&self.rows, formatter)?;
+            writeln!(formatter)?;
+        }
+        attacks::write(&self.attacks, formatter)?;
         for line in &self.notes {
             writeln!(formatter, "{line}")?;
         }

@@ -40,6 +40,20 @@ pub(crate) fn patch(endpoint: &Endpoint, path: &str, body: &str) -> Bytes {
     with_body(endpoint, "PATCH", path, media_type, body)
 }
 
+/// A DELETE.
+pub(crate) fn delete(endpoint: &Endpoint, path: &str) -> Bytes {
+    format!(
+        "DELETE {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\nAccept: {JSON}\r\n\r\n",
+        endpoint.authority(),
+    )
+    .into()
+}
+
+/// A PATCH of some media type.
+pub(crate) fn patch_of(endpoint: &Endpoint, path: &str, media_type: &str, body: &str) -> Bytes {
+    with_body(endpoint, "PATCH", path, media_type, body)
+}
+
 fn with_body(endpoint: &Endpoint, method: &str, path: &str, media_type: &str, body: &str) -> Bytes {
     format!(
         "{method} {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\nAccept: {JSON}\r\n\

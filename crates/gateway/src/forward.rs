@@ -211,6 +211,9 @@ impl Gateway {
         let client = hyper::upgrade::on(&mut request);
         let ended = caller.session.ended().clone();
         let by_name = request.extensions().get::<ByName>().is_some();
+        let is_alone = request.version() < Version::HTTP_2;
+        let peer = request.extensions().get::<Peer>();
+        let reader = peer.filter(|_| is_alone).cloned();
         let asked = path.clone();
         let onward = self.onward(request, (path, user), ended.clone())?;
         let (upstream, session, place) = (caller.upstream, caller.session, caller.place);
@@ -241,7 +244,7 @@ impl Gateway {
         cleaned.map_err(|why| unacceptable(id, why))?;
         Ok(answer.map(|body| {
             let trailers = answer_headers::clean_trailers;
-            let body = self.unread.follow(id, body, place);
+            let body = self.unread.follow(id, body, place, reader);
             Body::new(Relayed::answer(body, session, ended, trailers))
         }))
     }

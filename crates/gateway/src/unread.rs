@@ -7,7 +7,8 @@
 //!
 //! Past a bound, the answer that has waited longest for its client is cut: of the user who is past
 //! theirs, or of the user with the most unread. Its connection to the cluster, its place and its memory
-//! are free at once; the client finds the answer broken off. A client that reads is never last in that
+//! are free at once; the client finds the answer broken off. Over HTTP/1.1 the connection of the client ends
+//! with it: what was written for the client is several hundred kilobytes, which only the connection lets go. A client that reads is never last in that
 //! order, and so no user can keep what another one needs.
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use apiserver::server::Peer;
 use axum::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -72,6 +74,8 @@ struct Answer {
     /// `None` once it has ended or was cut.
     body: Mutex<Option<(PooledBody, Place)>>,
     was_cut: std::sync::atomic::AtomicBool,
+    /// The connection of the client, if nothing else is under way on it.
+    reader: Option<Peer>,
 }
 
 /// The body of an answer whose reading is followed, or of a small one.
@@ -98,12 +102,14 @@ impl Unread {
         })
     }
 
-    /// Follows how the body of an answer of a cluster is read; the place is held until its end.
+    /// Follows how the body of an answer of a cluster is read; the place is held until its end. `reader` is the
+    /// client's connection, if it carries this answer alone.
     pub(crate) fn follow(
         self: &Arc<Self>,
         cluster: &str,
         body: PooledBody,
         place: Place,
+        reader: Option<Peer>,
     ) -> ReadBody {
         let most = body.size_hint().upper().unwrap_or(u64::MAX);
         if most <= SMALL {
@@ -118,6 +124,7 @@ impl Unread {
             window: window.min(PooledBody::WINDOW),
             since: AtomicU64::new(0),
             was_cut: false.into(),
+            reader,
             body: Mutex::default(),
         });
         let (account, key) = self.open(place.user(), &answer);
@@ -215,6 +222,9 @@ impl Unread {
             body.take()
         };
         if cut.is_some() {
+            if let Some(reader) = &answer.reader {
+                reader.abort_connection();
+            }
             tracing::warn!(
                 user = &*account.user,
                 cluster = &*answer.cluster,

@@ -38,6 +38,8 @@ pub(super) struct Activity {
     pub(super) ending: CancellationToken,
     /// Cancelled if the connection must make room for another one.
     pub(super) evicted: CancellationToken,
+    /// Cancelled if the connection ends now, whatever is under way on it.
+    pub(super) aborted: CancellationToken,
     /// The task that waits until the connection may read on.
     pub(super) reader: AtomicWaker,
 }
@@ -59,6 +61,7 @@ impl Activity {
             total,
             ending: stop.child_token(),
             evicted: CancellationToken::new(),
+            aborted: CancellationToken::new(),
             reader: AtomicWaker::new(),
         })
     }

@@ -58,6 +58,12 @@ impl Peer {
         self.activity.ending.cancel();
     }
 
+    /// Ends the connection now, with all that is under way on it: for a client that does not read, and would so
+    /// keep in memory what was written for it.
+    pub fn abort_connection(&self) {
+        self.activity.aborted.cancel();
+    }
+
     /// Records that the caller of a request on this connection was authenticated. Until then it has one
     /// HTTP/2 request at a time, and its memory is bounded together with that of all such connections.
     pub fn authenticated(&self) {
@@ -105,6 +111,7 @@ pub(super) async fn serve(
     let result = loop {
         tokio::select! {
             result = connection.as_mut() => break result,
+            () = activity.aborted.cancelled() => return,
             step = ending.next() => match step {
                 Step::Finish => connection.as_mut().graceful_shutdown(),
                 Step::Close => return,

@@ -52,13 +52,18 @@ impl Bench<'_> {
         self.bind_alice(CLUSTER).await
     }
 
-    /// Gives alice a ClusterRole, by a binding of the same name.
+    /// Gives alice a ClusterRole.
     pub(super) async fn bind_alice(&self, role: &str) -> anyhow::Result<()> {
+        self.bind_user("alice", role).await
+    }
+
+    /// Gives a user a ClusterRole.
+    pub(super) async fn bind_user(&self, user: &str, role: &str) -> anyhow::Result<()> {
         let group = "rbac.authorization.k8s.io";
         let binding = json!({
-            "metadata": {"name": role},
+            "metadata": {"name": format!("{role}-{user}")},
             "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
-            "subjects": [{"apiGroup": group, "kind": "User", "name": "alice"}],
+            "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
         });
         self.make(&format!("{RBAC}/clusterrolebindings"), &binding)
             .await
@@ -136,7 +141,7 @@ async fn create_each(
 }
 
 /// The token of the last user of a kubeconfig: behind the default entry comes that of the cluster.
-fn token(kubeconfig: &str) -> anyhow::Result<String> {
+pub(super) fn token(kubeconfig: &str) -> anyhow::Result<String> {
     let file: Value = serde_saphyr::from_str(kubeconfig)?;
     let users = file["users"].as_array().context("no users in a file")?;
     let last = users.last().context("no user in a file")?;

@@ -15,17 +15,26 @@ const TITLES: [&str; COLUMNS] = [
 pub(super) fn write(rows: &[Row], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut lines = vec![TITLES.map(str::to_owned)];
     lines.extend(rows.iter().map(cells));
+    write_columns(&lines, &[0, 7, 8], formatter)
+}
+
+/// Writes lines in columns, some of them to the left.
+pub(super) fn write_columns<const N: usize>(
+    lines: &[[String; N]],
+    left: &[usize],
+    formatter: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
     let width = |column: usize| {
         let widths = lines.iter().map(|line| line[column].chars().count());
         widths.max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
-    for line in &lines {
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    for line in lines {
         let mut text = String::new();
         for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            let cell = match column {
-                0 | 7 | 8 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
+            let cell = match left.contains(&column) {
+                true => format!("{cell:<width$}"),
+                false => format!("{cell:>width$}"),
             };
             text.push_str(&cell);
             text.push_str("  ");
