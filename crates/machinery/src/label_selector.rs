@@ -151,6 +151,9 @@ impl Requirement {
             }
         }
         if errors.is_empty() {
+            let mut values = values;
+            // Found without looking at all of them for each object.
+            values.sort_unstable();
             Ok(Requirement {
                 key: key.to_owned(),
                 operator,
@@ -173,7 +176,7 @@ impl Requirement {
         self.operator
     }
 
-    /// The values: none for existence, one for equality and comparison, at least one for sets.
+    /// The values, sorted: none for existence, one for equality and comparison, at least one for sets.
     #[must_use]
     pub fn values(&self) -> &[String] {
         &self.values
@@ -182,7 +185,12 @@ impl Requirement {
     /// Whether a label of this value, or its absence, meets the requirement.
     #[must_use]
     pub fn matches(&self, label: Option<&str>) -> bool {
-        let listed = |label: &str| self.values.iter().any(|value| value == label);
+        let listed = |label: &str| {
+            let found = self
+                .values
+                .binary_search_by(|value| value.as_str().cmp(label));
+            found.is_ok()
+        };
         match self.operator {
             Operator::In | Operator::Equals | Operator::DoubleEquals => label.is_some_and(listed),
             Operator::NotIn | Operator::NotEquals => !label.is_some_and(listed),
@@ -205,9 +213,7 @@ impl Requirement {
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = &self.key;
-        let mut values: Vec<&str> = self.values.iter().map(String::as_str).collect();
-        values.sort_unstable();
-        let values = values.join(",");
+        let values = self.values.join(",");
         match self.operator {
             Operator::In => write!(f, "{key} in ({values})"),
             Operator::NotIn => write!(f, "{key} notin ({values})"),

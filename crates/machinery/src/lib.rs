@@ -21,7 +21,7 @@
 //! | [`patch::json_patch`] | n, and what is shifted and copied | 10,000 operations; 32 Mi shifted items; 3 MiB of copies |
 //! | [`patch::merge_patch`], [`patch::strategic_merge_patch`] | (n + object) log n | |
 //! | [`managed_fields`]: apply, update | (n + object) × managers | the size of a stored object, 1.5 MiB |
-//! | [`label_selector`], [`field_selector`] | n to read; terms for each object to match | the length of a URL |
+//! | [`label_selector`], [`field_selector`] | n log n to read; terms for each object to match, each in log n | the length of a URL |
 //! | [`media_type`] negotiation | n × offers | the size of a message head |
 //! | [`warning::Warnings`] | n | 4,096 characters, then 256 of each |
 //! | owner references (`apiserver::write`), finalizers | n | |

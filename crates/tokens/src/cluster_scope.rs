@@ -1,6 +1,6 @@
 //! The clusters that the record of a token holds, by name and by uid.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::ext::Token;
 use api::management::Cluster;
@@ -11,7 +11,7 @@ use machinery::meta::Metadata;
 /// The clusters of a record.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterScope {
-    names: Vec<String>,
+    names: BTreeSet<String>,
     uids: BTreeMap<String, String>,
     /// Whether the record has uids; those of older servers have none.
     has_uids: bool,
@@ -33,12 +33,14 @@ pub struct ClusterId<'a> {
 impl ClusterScope {
     pub(crate) fn of(token: &Token) -> Self {
         let (spec, status) = (&token.spec, &token.status);
-        let single = std::slice::from_ref(&spec.cluster_name);
-        let named = [single, &spec.cluster_names].concat();
-        let named = named.into_iter();
+        // As `TokenSpec::is_bound_to` reads them.
+        let names = match spec.cluster_name.as_str() {
+            "" => spec.cluster_names.iter().cloned().collect(),
+            one => BTreeSet::from([one.to_owned()]),
+        };
         let created = token.metadata().creation_timestamp.as_ref();
         Self {
-            names: named.filter(|name| spec.is_bound_to(name)).collect(),
+            names,
             uids: status.cluster_uids.clone(),
             has_uids: status.user_uid.is_some(),
             created: created.map(|time| time.0),
@@ -47,7 +49,7 @@ impl ClusterScope {
 
     /// Whether the record holds a cluster of this name.
     pub(crate) fn names(&self, name: &str) -> bool {
-        self.names.iter().any(|own| own == name)
+        self.names.contains(name)
     }
 
     /// Whether the record holds this very object. The cluster `local` is this server itself, whatever
