@@ -1,6 +1,7 @@
 //! The listener over real sockets: TLS, both versions of HTTP, and how connections end (A168, A195,
 //! A210, A217).
 
+mod aborting;
 mod client;
 mod diversion;
 mod front_proxy;

@@ -17,12 +17,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower::service_fn;
 
-use crate::client::{Client, PATIENCE};
+use crate::client::PATIENCE;
 use crate::cluster::Cluster;
 use crate::world::{World, serve_cluster};
 
@@ -225,40 +224,4 @@ async fn a_user_holds_no_more_places_at_a_cluster_than_are_free() {
         }
         watches.push(client);
     }
-}
-
-/// Sends a byte now and then, and returns once the server has ended the connection. Nothing is read.
-async fn wait_for_end(client: &mut Client) {
-    while client.stream.write_all(b" ").await.is_ok() && client.stream.flush().await.is_ok() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-}
-
-#[tokio::test]
-async fn the_connection_of_a_client_ends_with_its_answer_that_is_cut() {
-    let world = World::with(bounded(MIB, 100 * MIB)).await;
-    let cluster = Cluster::start(world.tls(), |mut peer| async move {
-        peer.head().await;
-        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            .await;
-        let chunk = format!("10000\r\n{}\r\n", "a".repeat(0x10000));
-        while peer.stream.write_all(chunk.as_bytes()).await.is_ok() {}
-    })
-    .await;
-    world.add("c-1", &cluster).await;
-    let authorization = format!(
-        "Authorization: Bearer {}",
-        world.mint("alice", &["c-1"]).await
-    );
-    let line = "GET /k8s/clusters/c-1/endless";
-    let mut first = world.send(line, &[&authorization]).await;
-    let mut second = world.send(line, &[&authorization]).await;
-    let ended = async {
-        tokio::select! {
-            () = wait_for_end(&mut first) => {}
-            () = wait_for_end(&mut second) => {}
-        }
-    };
-    let ended = tokio::time::timeout(PATIENCE, ended).await;
-    assert!(ended.is_ok(), "both connections are open");
 }
