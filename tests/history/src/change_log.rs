@@ -213,13 +213,18 @@ impl<'a> ChangeLog<'a> {
         })
     }
 
+    /// Whether a watch began before the first write.
+    pub(crate) fn begins_with(&self, watch: &Watch) -> bool {
+        let first = self.changes.first_key_value();
+        let first = first.map_or(u64::MAX, |(version, _)| *version);
+        watch.initial.is_empty() && watch.from < first
+    }
+
     fn complete_until(&self, history: &History) -> u64 {
-        let first = self
-            .changes
-            .first_key_value()
-            .map_or(u64::MAX, |(version, _)| *version);
-        let from_the_start = |watch: &&Watch| watch.initial.is_empty() && watch.from < first;
-        let watches = history.watches.iter().filter(from_the_start);
+        let watches = history
+            .watches
+            .iter()
+            .filter(|watch| self.begins_with(watch));
         watches.map(Watch::position).max().unwrap_or(0)
     }
 }

@@ -15,7 +15,7 @@ pub(crate) fn faults(history: &History, log: &ChangeLog<'_>) -> Vec<Fault> {
         }
         faults.append(&mut replay.faults);
         faults.extend(missing(watch, &replay.versions, log));
-        if watch.initial.is_empty() && watch.position() >= log.last() {
+        if log.begins_with(watch) && watch.position() >= log.last() {
             faults.extend(missing_deletions(watch, history));
         }
     }

@@ -43,6 +43,15 @@ fn every_change_once_is_legal() {
 }
 
 #[test]
+fn a_watch_that_begins_after_a_deletion_is_legal() {
+    let mut history = history(all());
+    let mut late = watch(vec![event(8, Added, 7, "z")]);
+    late.from = 5;
+    history.watches.push(late);
+    check_legal(&history);
+}
+
+#[test]
 fn events_that_are_yet_to_come_are_not_missing() {
     check(all()[..2].to_vec(), &[]);
 }

@@ -21,7 +21,7 @@ use super::worker::{Ring, Worker};
 use crate::record;
 
 /// Clients that write and read, for each kind.
-const WORKERS: usize = 6;
+const WORKERS: usize = 8;
 
 /// Watches that are resumed, for each kind.
 const WATCHERS: usize = 3;

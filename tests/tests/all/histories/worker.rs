@@ -17,6 +17,9 @@ use super::stores::pass;
 use super::tally::Tally;
 use crate::record;
 
+/// The first turn in a hundred that reads.
+const READS: u32 = 62;
+
 /// Objects that clients choose from at once.
 const SIZE: usize = 6;
 
@@ -60,10 +63,23 @@ impl Ring {
     }
 }
 
+/// What a client does. One that stays at a process writes on while another process waits for its store, and readers
+/// then meet a replica that lags behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Everything, at any process.
+    Anywhere,
+    /// Everything, at this process.
+    At(usize),
+    /// Reads, at any process.
+    Reader,
+}
+
 /// A client that works until it is told to end.
 pub(super) struct Worker<'a> {
     shared: &'a Shared,
     number: usize,
+    role: Role,
     chance: StdRng,
     history: History,
     tally: Tally,
@@ -83,6 +99,11 @@ impl<'a> Worker<'a> {
         Self {
             shared,
             number,
+            role: match number {
+                0..2 => Role::At(number % shared.clients.len()),
+                2..5 => Role::Reader,
+                _ => Role::Anywhere,
+            },
             chance: StdRng::seed_from_u64(seed),
             history: History::default(),
             tally: Tally::default(),
@@ -93,9 +114,11 @@ impl<'a> Worker<'a> {
 
     pub(super) fn run(mut self) -> (History, Tally) {
         while !self.shared.over.load(Ordering::SeqCst) {
-            let turn = self.chance.random_range(0..100);
+            let first = if self.role == Role::Reader { READS } else { 0 };
+            let turn = self.chance.random_range(first..100);
             match self.shared.ring.choose(&mut self.chance) {
                 Some(name) => self.turn(turn, &name),
+                None if self.role == Role::Reader => pass(PAUSE),
                 None => self.create(None),
             }
         }
@@ -133,7 +156,7 @@ impl<'a> Worker<'a> {
             38..50 => self.patch(name),
             50..58 => self.delete(name, None),
             58..62 => self.delete_as_known(name),
-            62..86 => self.get(name),
+            READS..86 => self.get(name),
             86..95 => self.list(None),
             _ => self.list(Some(PAGE)),
         }
@@ -220,7 +243,11 @@ impl<'a> Worker<'a> {
     /// A connection to a process that chance chooses. It is there before the time of the call begins, so that the call
     /// is short and a replica that lags behind another one is seen.
     fn connected(&mut self) -> Option<Connected<'a>> {
-        let connected = self.shared.client(&mut self.chance).connected();
+        let client = match self.role {
+            Role::At(process) => &self.shared.clients[process],
+            Role::Anywhere | Role::Reader => self.shared.client(&mut self.chance),
+        };
+        let connected = client.connected();
         if connected.is_err() {
             self.tally.unsent += 1;
             pass(PAUSE);
