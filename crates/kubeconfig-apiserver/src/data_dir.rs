@@ -88,6 +88,9 @@ impl DataDir {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
             }
         };
+        if !metadata.is_file() {
+            bail!("{} is not a regular file", path.display());
+        }
         check_owner(&metadata).with_context(|| path.display().to_string())?;
         let mode = metadata.mode() & 0o777;
         if mode & OTHERS != 0 {
@@ -205,5 +208,17 @@ mod tests {
             let expected = format!("ca.key has mode {exposed:04o}, it must not be");
             assert!(refused.contains(&expected), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_secret_that_is_no_file_is_refused() {
+        let folder = TempDir::new().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        fs::create_dir(data.path("ca.key")).unwrap();
+        let refused = data.read_private("ca.key").unwrap_err().to_string();
+        assert!(
+            refused.ends_with("ca.key is not a regular file"),
+            "{refused}"
+        );
     }
 }

@@ -192,6 +192,7 @@ fn with_remedy(error: OpenError) -> anyhow::Error {
         }
         OpenError::InUse(_)
         | OpenError::NewerFormat { .. }
+        | OpenError::Lock(..)
         | OpenError::Io(_)
         | OpenError::Database(_) => None,
     };

@@ -119,6 +119,7 @@ impl Tasks {
     /// sent to them any more. The end of a task stops them at once.
     pub(crate) fn stop_on_signal(&self, servers: Vec<GenericServer>, delay: Duration) {
         let failure = Arc::clone(&self.failure);
+        survive_file_limit();
         tokio::spawn(async move {
             let (Ok(mut term), Ok(mut interrupt)) = (
                 signal(SignalKind::terminate()),
@@ -195,6 +196,17 @@ impl Failure {
         if let Err(error) = ends {
             tracing::error!(%error, "the process may take long to stop");
         }
+    }
+}
+
+/// Lets a write beyond the limit of file sizes (`ulimit -f`) fail, as on a full disk. It would kill the process.
+fn survive_file_limit() {
+    /// SIGXFSZ, which has this number wherever the server runs.
+    const FILE_SIZE: i32 = 25;
+    match signal(SignalKind::from_raw(FILE_SIZE)) {
+        // The handler stays when this end of it is gone.
+        Ok(received) => drop(received),
+        Err(error) => tracing::warn!(%error, "a limit of file sizes would end the process"),
     }
 }
 

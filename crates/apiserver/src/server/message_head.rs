@@ -1,10 +1,11 @@
 //! Heads that two readers of one message could understand differently (RFC 9112, sections 3.2 and 6.1).
 //!
 //! hyper refuses most of them. The rest would be forwarded by the gateway in another form than it came:
-//! a message with no `Host` or two, and one with a transfer coding that is not `chunked` alone.
+//! a message with no `Host`, two or a malformed one, and one with a transfer coding that is not `chunked` alone. An
+//! expectation that is not met is refused as Go does.
 
-use http::header::{HOST, TRANSFER_ENCODING};
-use http::{Request, StatusCode, Version};
+use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderValue, Request, StatusCode, Version};
 use machinery::status::{Reason, Status};
 
 /// The refusal of a request whose head is not clear; the connection ends with it.
@@ -19,6 +20,17 @@ pub(super) fn problem<B>(request: &Request<B>) -> Option<Status> {
         let text = "the request must have exactly one Host header";
         return Some(Status::bad_request(text));
     }
+    let host = headers.get(HOST).map(HeaderValue::as_bytes);
+    if !host.unwrap_or_default().iter().all(is_in_host) {
+        return Some(Status::bad_request("malformed Host header"));
+    }
+    let expected = headers.get(EXPECT).map(HeaderValue::as_bytes);
+    if expected.is_some_and(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
+        return Some(Status {
+            code: StatusCode::EXPECTATION_FAILED.as_u16(),
+            ..Status::bad_request("unsupported Expect: supported values: \"100-continue\"")
+        });
+    }
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let is_clear = match (codings.next(), codings.next()) {
         (None, _) => true,
@@ -32,6 +44,11 @@ pub(super) fn problem<B>(request: &Request<B>) -> Option<Status> {
             "unsupported Transfer-Encoding: supported values: \"chunked\"",
         )
     })
+}
+
+/// Whether a byte may be in a Host header (`golang.org/x/net/http/httpguts`, `ValidHostHeader`).
+fn is_in_host(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!$%&()*+,-.:;=['_~]".contains(byte)
 }
 
 /// The refusal of a request that says twice where its body ends (RFC 9112, section 6.1).
@@ -63,6 +80,12 @@ mod tests {
         check(http10, &[], None);
         check(http2, &[], None);
         check(http2, &[host, host], Some(400));
+        for malformed in ["a b", "a/b", "a@b", "\"a\""] {
+            check(http11, &[("host", malformed)], Some(400));
+        }
+        check(http11, &[("host", "[::1]:8443")], None);
+        check(http11, &[host, ("expect", "100-Continue")], None);
+        check(http11, &[host, ("expect", "200-ok")], Some(417));
         let coding = |value| ("transfer-encoding", value);
         check(http11, &[host, coding("Chunked")], None);
         for value in [

@@ -69,6 +69,7 @@ fn the_report_is_one_table() {
                 .with_targets(targets),
             Row::value("memory", Unit::Megabytes, 20.0),
         ],
+        attacks: Vec::new(),
         notes: vec!["note".into()],
     };
     assert_eq!(report.misses(), 0);

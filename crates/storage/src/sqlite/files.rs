@@ -47,6 +47,9 @@ pub enum OpenError {
     /// The file of the highest revision is damaged.
     #[error("{0} does not hold a revision")]
     HighWater(PathBuf),
+    /// The file that is locked cannot be opened.
+    #[error("{0} cannot be opened")]
+    Lock(PathBuf, #[source] io::Error),
     /// A directory or file cannot be made, read or locked.
     #[error("the data directory cannot be used")]
     Io(#[source] io::Error),
@@ -70,10 +73,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// Makes and locks the directory. The lock lasts as long as the returned file, at most as long as the process.
 pub(super) fn prepare(directory: &Path) -> Result<File, OpenError> {
     secure_directory(directory).map_err(OpenError::Io)?;
-    let lock = private()
-        .create(true)
-        .open(directory.join(LOCK))
-        .map_err(OpenError::Io)?;
+    let file = directory.join(LOCK);
+    let lock = private().create(true).open(&file);
+    let lock = lock.map_err(|error| OpenError::Lock(file, error))?;
     take(&lock).map_err(|error| match error {
         TryLockError::WouldBlock => OpenError::InUse(directory.to_owned()),
         TryLockError::Error(error) => OpenError::Io(error),

@@ -26,15 +26,20 @@ impl HighWater {
     /// # Errors
     /// It holds something else, or cannot be read.
     pub(super) fn read(path: &Path) -> Result<Option<Revision>, OpenError> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
+        let damaged = || OpenError::HighWater(path.to_owned());
+        match fs::metadata(path) {
+            // Reading a FIFO would wait for its writer.
+            Ok(metadata) if !metadata.is_file() => return Err(damaged()),
+            Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(OpenError::Io(error)),
-        };
-        match parse(&text) {
-            Some(revision) => Ok(Some(revision)),
-            None => Err(OpenError::HighWater(path.to_owned())),
         }
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::InvalidData => return Err(damaged()),
+            Err(error) => return Err(OpenError::Io(error)),
+        };
+        parse(&text).map(Some).ok_or_else(damaged)
     }
 
     /// Opens the file and makes it if it is missing. Where that fails, for example on a full disk, the store works without it.

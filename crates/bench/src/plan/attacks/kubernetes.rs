@@ -160,7 +160,7 @@ fn service_account_token(admin: &Client) -> anyhow::Result<String> {
 
 fn create(admin: &Client, path: &str, object: &Value) -> anyhow::Result<Value> {
     let created = expect(admin.post(path, object)?, 201);
-    Ok(created
+    created
         .with_context(|| format!("creating in {path}"))?
-        .json()?)
+        .json()
 }

@@ -25,7 +25,7 @@ const PLACES: usize = 1000;
 const FITTING: [u8; 1300] = [0x8f; 1300];
 
 /// The same in a list of some 900 KiB.
-const TOO_LONG: [u8; 22_000] = [0x8f; 22_000];
+static TOO_LONG: [u8; 22_000] = [0x8f; 22_000];
 
 const OWNERS: usize = 20_000;
 
