@@ -203,6 +203,7 @@ impl Server {
                 Err(error) => return tracing::warn!(%error, "cannot serve a connection"),
             };
             let _ = stream.set_nodelay(true);
+            bound_unsent(&stream);
             let beginning = begin(stream, address, acceptor, shared.diversion.clone());
             let beginning = tokio::time::timeout(HANDSHAKE_TIMEOUT, beginning);
             let begun = tokio::select! {
@@ -250,3 +251,16 @@ async fn begin(
     accepted.get_mut().0.set_handshake(false);
     Ok(Begun::Accepted(Box::new(accepted)))
 }
+
+/// Bounds the bytes of answers that lie in the kernel and cannot be sent yet. Without this, a client that does not read
+/// takes megabytes, which are encrypted for nobody.
+#[cfg(target_os = "linux")]
+fn bound_unsent(stream: &TcpStream) {
+    const BYTES: u32 = 128 << 10;
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(BYTES) {
+        tracing::debug!(%error, "the unsent bytes of a connection have no bound");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bound_unsent(_: &TcpStream) {}

@@ -10,6 +10,7 @@ mod identity;
 mod linger;
 mod places;
 mod silence;
+mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;

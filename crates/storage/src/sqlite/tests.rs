@@ -316,7 +316,7 @@ fn a_store_that_cannot_be_used_is_refused_with_one_clear_line() {
     );
     check_refused(
         |home| std::fs::create_dir(home.join("LOCK")).expect("it is made"),
-        "the data directory cannot be used",
+        "DIR/LOCK cannot be opened",
     );
 }
 
