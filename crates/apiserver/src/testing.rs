@@ -169,7 +169,8 @@ impl TestServer {
     }
 }
 
-struct StandingClock;
+/// A clock that stands still at [`NOW`].
+pub struct StandingClock;
 
 impl Clock for StandingClock {
     fn now(&self) -> Timestamp {

@@ -30,6 +30,8 @@ pub mod signing_key;
 mod steady_time;
 pub mod suspension;
 pub mod sweeper;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod token_resource;
 pub mod token_review;
 pub mod user_directory;

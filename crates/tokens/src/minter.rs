@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::ext::{Token, TokenSpec, token};
+use api::ext::{Token, TokenPrincipal, TokenSpec, token};
 use api::labels;
 use apiserver::registry::Registry;
 use apiserver::resource::random_name;
@@ -217,6 +217,7 @@ fn record(order: &Order, now: Timestamp) -> Token {
         },
         spec: TokenSpec {
             user_id: order.user.clone(),
+            user_principal: TokenPrincipal::of_user(&order.user),
             kind: token::KIND_KUBECONFIG.to_owned(),
             description: order.description.clone(),
             ttl: SignedDuration::from_secs(order.ttl_secs)

@@ -365,13 +365,7 @@ impl Resource for TokenResource {
         if token.spec.user_id.is_empty() {
             token.spec.user_id.clone_from(&cx.user.name);
         }
-        token.spec.user_principal = TokenPrincipal {
-            name: format!("local://{}", cx.user.name),
-            login_name: cx.user.name.clone(),
-            principal_type: "user".to_owned(),
-            provider: "local".to_owned(),
-            ..TokenPrincipal::default()
-        };
+        token.spec.user_principal = TokenPrincipal::of_user(&cx.user.name);
         token.spec.cluster_names = match token.spec.cluster_name.as_str() {
             "" => vec![management::cluster::LOCAL.to_owned()],
             _ => Vec::new(),

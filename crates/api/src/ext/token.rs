@@ -333,6 +333,19 @@ pub struct TokenEndpoint {
     pub certificate_authority_data: String,
 }
 
+impl TokenPrincipal {
+    /// The principal of a user of this server.
+    pub fn of_user(name: &str) -> Self {
+        Self {
+            name: format!("local://{name}"),
+            login_name: name.to_owned(),
+            principal_type: "user".to_owned(),
+            provider: "local".to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
 impl Token {
     /// The kind.
     pub const KIND: &str = "Token";

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use apiserver::testing::{Fixture, NOW, TestServer};
+use apiserver::testing::{Fixture, StandingClock, TestServer};
 use auth::rbac::RbacAuthorizer;
 use auth::{Authorizer, AuthorizerUnion, PrivilegedGroup};
 use builtins::Builtins;
-use jiff::Timestamp;
-use machinery::time::Clock;
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -109,12 +107,4 @@ impl Server {
 /// An object of nothing but a name.
 pub(crate) fn named(name: &str) -> Value {
     json!({"metadata": {"name": name}})
-}
-
-struct StandingClock;
-
-impl Clock for StandingClock {
-    fn now(&self) -> Timestamp {
-        NOW
-    }
 }

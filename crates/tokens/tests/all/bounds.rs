@@ -1,13 +1,12 @@
 //! A minted token mints nothing that outlives it or reaches further.
 
 use std::sync::atomic::Ordering;
+use tokens::testing::{Minted, World, object, seconds};
 
 use api::ext::{Kubeconfig, Token};
 use apiserver::testing::{Answer, NOW};
 use serde_json::{Value, json};
 use tokens::origin::Parent;
-
-use crate::world::{Minted, World, object, seconds};
 
 const TOKENS: &str = "POST /apis/ext.cattle.io/v1/tokens";
 
@@ -267,9 +266,12 @@ async fn a_token_binds_what_a_host_says_was_created_with_it_as_somebody_else() {
         "tokens.ext.cattle.io is forbidden: the token of this request is not for cluster c-a: log in instead",
     );
     assert!(is_valid(&world, &second, "local").await);
-    world.mint_with_token.store(false, Ordering::SeqCst);
+    world
+        .switches
+        .mint_with_token
+        .store(false, Ordering::SeqCst);
     assert_eq!(ask(&world, &as_bob, json!({})).await.code, 403);
-    world.mint_with_token.store(true, Ordering::SeqCst);
+    world.switches.mint_with_token.store(true, Ordering::SeqCst);
     world.remove(&world.tokens, ("", &token.name)).await;
     assert!(!is_valid(&world, &second, "local").await);
     check_refused(
@@ -283,7 +285,10 @@ async fn a_token_binds_what_a_host_says_was_created_with_it_as_somebody_else() {
 async fn where_tokens_may_not_mint_only_logins_do() {
     let world = World::start().await;
     let token = world.mint(&["local"]).await;
-    world.mint_with_token.store(false, Ordering::SeqCst);
+    world
+        .switches
+        .mint_with_token
+        .store(false, Ordering::SeqCst);
     check_refused(
         &ask(&world, &token.bearer, json!({})).await,
         403,
@@ -312,7 +317,7 @@ async fn what_an_administrator_disables_only_an_administrator_enables() {
     let enabled = set("as:alice", true).await;
     assert_eq!((enabled.code, reason(&enabled)), (200, Value::Null));
     set("as:alice", false).await;
-    let taken_over = set(crate::world::ROOT, false).await;
+    let taken_over = set(tokens::testing::ROOT, false).await;
     assert_eq!(reason(&taken_over), json!("ByAdministrator"));
     check_refused(
         &set("as:alice", true).await,
@@ -322,7 +327,7 @@ async fn what_an_administrator_disables_only_an_administrator_enables() {
             token.name
         ),
     );
-    let enabled = set(crate::world::ROOT, true).await;
+    let enabled = set(tokens::testing::ROOT, true).await;
     assert_eq!((enabled.code, reason(&enabled)), (200, Value::Null));
 }
 
@@ -343,7 +348,7 @@ async fn a_token_turns_a_record_off_and_only_a_login_turns_it_on() {
          log in instead, for example with a client certificate or an ID token",
         other.name
     );
-    for owner in [stolen.bearer.as_str(), "as:alice", crate::world::ROOT] {
+    for owner in [stolen.bearer.as_str(), "as:alice", tokens::testing::ROOT] {
         assert_eq!(set(owner, json!(false)).await.code, 200, "{owner}");
         for enabled in [json!(true), Value::Null] {
             check_refused(&set(&stolen.bearer, enabled).await, 403, &refused);
@@ -351,7 +356,7 @@ async fn a_token_turns_a_record_off_and_only_a_login_turns_it_on() {
         assert!(!is_valid(&world, &other, "c-a").await);
         let changed = set(&stolen.bearer, json!(false)).await;
         assert_eq!(changed.code, 200, "what stays off may be written");
-        assert_eq!(set(crate::world::ROOT, json!(true)).await.code, 200);
+        assert_eq!(set(tokens::testing::ROOT, json!(true)).await.code, 200);
         assert!(is_valid(&world, &other, "c-a").await);
     }
 }

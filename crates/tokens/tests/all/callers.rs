@@ -6,8 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use management::cluster_secret::{Binding, Purpose};
 use serde_json::json;
 use tokens::cluster_credential::{ClusterToken, HASH_KEY, NAMESPACE, PREVIOUS_HASH_KEY};
-
-use crate::world::{ROOT, World, alice, refused};
+use tokens::testing::{ROOT, World, alice, refused};
 
 async fn code(world: &World, caller: &str) -> u16 {
     world.ask("v1", caller, "any", &[]).await.code

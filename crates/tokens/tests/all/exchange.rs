@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokens::testing::{SERVER_URL, World, object, seconds};
 
 use api::ext::{Kubeconfig, Token};
 use api::management::Cluster;
@@ -18,7 +19,6 @@ use serde_json::{Value, json};
 use tokens::validity::NotBefore;
 
 use crate::sweeper::sweep;
-use crate::world::{SERVER_URL, World, object, seconds};
 
 const NAME: &str = "kubeconfig-abcde";
 
@@ -70,7 +70,7 @@ fn check_refused(answer: &Answer, code: u16, message: &str) {
 async fn exchanges_count_for_the_quota() {
     let world = World::start().await;
     record(&world, |_| ()).await;
-    world.limits.store(Arc::new(QuotaLimits {
+    world.switches.limits.store(Arc::new(QuotaLimits {
         tokens: Some(1),
         creates_per_minute: Some(2),
         ..QuotaLimits::default()
@@ -251,7 +251,7 @@ async fn a_record_of_before_the_earliest_time_gives_nothing() {
         (NotBefore::Never, 403),
         (NotBefore::Any, 201),
     ] {
-        world.not_before.store(Arc::new(limit));
+        world.switches.not_before.store(Arc::new(limit));
         let answer = exchange(&world, "c-a").await;
         match expected {
             403 => check_refused(&answer, 403, &too_old),
@@ -520,7 +520,7 @@ async fn a_feature_that_is_off_gives_nothing_and_lets_owners_take_back() {
     let world = World::start().await;
     record(&world, |_| ()).await;
     let bearer = bearer(&world).await;
-    world.exchanges.store(false, Ordering::SeqCst);
+    world.switches.exchanges.store(false, Ordering::SeqCst);
     let message = "tokens.ext.cattle.io is forbidden: kubeconfigs are turned off by the feature ext-kubeconfigs";
     check_refused(&exchange(&world, "c-a").await, 403, message);
     assert!(world.validity.check(&bearer, "c-a", NOW).await.is_ok());

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use tokens::minter::Order;
+use tokens::testing::{Minted, World, refused};
 
-use crate::world::{Minted, World, refused};
 use apiserver::testing::NOW;
 
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";

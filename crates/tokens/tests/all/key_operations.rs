@@ -2,8 +2,7 @@
 
 use apiserver::testing::{Answer, NOW};
 use serde_json::{Value, json};
-
-use crate::world::{ROOT, World, alice, refused};
+use tokens::testing::{ROOT, World, alice, refused};
 
 const LINE: &str = "POST /apis/ext.cattle.io/v1/keyoperations";
 

@@ -2,27 +2,17 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use tokens::testing::seconds;
 
-use apiserver::testing::NOW;
+use apiserver::testing::{NOW, StandingClock};
 use bytes::Bytes;
 use jiff::Timestamp;
-use machinery::time::Clock;
 use storage::sqlite::{Sqlite, SqliteOptions};
 use storage::{Key, Store};
 use tempfile::TempDir;
 use tokens::key_ring::{KeyRing, KeyState, RotationPolicy};
 use tokens::key_store::{KeyStore, PREFIX};
 use tokio_util::sync::CancellationToken;
-
-use crate::world::seconds;
-
-struct StandingClock;
-
-impl Clock for StandingClock {
-    fn now(&self) -> Timestamp {
-        NOW
-    }
-}
 
 fn store() -> (Arc<dyn Store>, TempDir) {
     let folder = tempfile::tempdir().unwrap();

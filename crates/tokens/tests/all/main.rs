@@ -14,4 +14,3 @@ mod signing_keys;
 mod sweeper;
 mod token_review;
 mod validity;
-mod world;

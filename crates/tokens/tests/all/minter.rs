@@ -4,8 +4,7 @@ use api::ext::Token;
 use apiserver::testing::NOW;
 use machinery::meta::Metadata;
 use machinery::status::Reason;
-
-use crate::world::World;
+use tokens::testing::World;
 
 async fn minted(world: &World) -> Token {
     let order = world.order_of("alice", &["c-a"]);

@@ -4,8 +4,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-
-use crate::world::{World, seconds};
+use tokens::testing::{World, seconds};
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 const JWKS: &str = "/openid/v1/jwks";

@@ -1,18 +1,17 @@
 //! The quota of each user.
 
 use std::sync::Arc;
+use tokens::testing::World;
 
 use ::management::settings::QuotaLimits;
 use apiserver::testing::Answer;
 use serde_json::{Value, json};
 
-use crate::world::World;
-
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 const ALICE: &str = "as:alice";
 
 fn set(world: &World, limits: QuotaLimits) {
-    world.limits.store(Arc::new(limits));
+    world.switches.limits.store(Arc::new(limits));
 }
 
 async fn create(world: &World, user: &str, query: &str, spec: Value) -> Answer {

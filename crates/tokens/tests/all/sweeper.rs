@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokens::testing::{World, object, seconds};
 
 use api::ext::Kubeconfig;
 use apiserver::testing::NOW;
@@ -14,8 +15,6 @@ use serde_json::json;
 use tokens::minter::Order;
 use tokens::sweeper::{Missing, Sweeper};
 use tokio_util::sync::CancellationToken;
-
-use crate::world::{World, object, seconds};
 
 /// More than are looked at in one go.
 const MANY: usize = 300;
@@ -39,7 +38,7 @@ async fn sweep_again(world: &World, at: Timestamp, missing: &mut Missing) {
 }
 
 fn sweeper(world: &World, at: Timestamp) -> Sweeper {
-    let confirmed = Arc::clone(&world.confirmed);
+    let confirmed = Arc::clone(&world.switches.confirmed);
     Sweeper {
         tokens: world.tokens.clone(),
         kubeconfigs: world.kubeconfigs.clone(),
@@ -160,11 +159,11 @@ async fn records_of_a_deleted_user_are_swept_once_the_user_was_missing_twice() {
     sweep_again(&world, NOW, &mut missing).await;
     assert_eq!((left(&world).len(), kubeconfigs(&world)), (1, names(&kept)));
 
-    world.confirmed.store(false, Ordering::SeqCst);
+    world.switches.confirmed.store(false, Ordering::SeqCst);
     sweep_again(&world, NOW, &mut missing).await;
     assert_eq!((left(&world).len(), kubeconfigs(&world)), (1, names(&kept)));
 
-    world.confirmed.store(true, Ordering::SeqCst);
+    world.switches.confirmed.store(true, Ordering::SeqCst);
     sweep_again(&world, NOW, &mut missing).await;
     sweep_again(&world, NOW, &mut missing).await;
     let kept = ["kubeconfig-held", "kubeconfig-older"];

@@ -1,6 +1,9 @@
 //! What a cluster is told about tokens.
 
 use std::sync::Arc;
+use tokens::testing::{
+    API_SERVER, ISSUER, Minted, World, access_to, alice, object, refused, seconds,
+};
 
 use apiserver::registry::Registry;
 use base64::Engine;
@@ -9,8 +12,6 @@ use machinery::meta::{Object, Time};
 use serde_json::{Value, json};
 use tokens::cluster_credential::{AUDIENCES_KEY, HASH_KEY};
 use tokens::minter::Order;
-
-use crate::world::{API_SERVER, ISSUER, Minted, World, access_to, alice, object, refused, seconds};
 
 #[tokio::test]
 async fn both_versions_answer_in_kind_and_do_not_repeat_the_token() {
@@ -307,7 +308,10 @@ async fn revoke(world: &World, token: &str, end: End) {
                 .change(users, "alice", |user| user.enabled = Some(false))
                 .await
         }
-        End::LoseAccess => world.access.store(Arc::new(access_to("c-b", &["get"]))),
+        End::LoseAccess => world
+            .switches
+            .access
+            .store(Arc::new(access_to("c-b", &["get"]))),
     }
 }
 

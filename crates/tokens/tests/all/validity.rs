@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokens::testing::{Minted, World, access_to, object, seconds};
 
 use api::management::{Cluster, User};
 use apiserver::testing::NOW;
@@ -9,8 +10,6 @@ use machinery::meta::Time;
 use serde_json::json;
 use tokens::minter::Order;
 use tokens::validity::NotBefore;
-
-use crate::world::{Minted, World, access_to, object, seconds};
 
 #[tokio::test]
 async fn a_token_is_of_the_user_who_has_the_principal_when_it_is_minted() {
@@ -135,12 +134,18 @@ async fn a_user_who_may_no_longer_get_a_cluster_does_not_reach_it() {
         assert_eq!(refused(&token, cluster).await, None, "{cluster}");
     }
     assert_eq!(refused(&admins, "c-a").await, None);
-    world.access.store(Arc::new(access_to("c-b", &["get"])));
+    world
+        .switches
+        .access
+        .store(Arc::new(access_to("c-b", &["get"])));
     let lost = Some("the user of the token may no longer access the cluster".to_owned());
     assert_eq!(refused(&token, "c-a").await, lost);
     assert_eq!(refused(&token, "c-b").await, None);
     assert_eq!(refused(&token, "local").await, None);
-    world.access.store(Arc::new(access_to("c-a", &["get"])));
+    world
+        .switches
+        .access
+        .store(Arc::new(access_to("c-a", &["get"])));
     assert_eq!(refused(&token, "c-a").await, None);
     assert_eq!(
         refused(&admins, "c-a").await,
@@ -169,7 +174,10 @@ async fn where_no_object_is_required_any_name_but_reserved_ones_is_a_user() {
     ] {
         let token = world.mint_for(user, &["c-a"], NOW).await;
         let is_valid = async |required| {
-            world.require_user.store(required, Ordering::SeqCst);
+            world
+                .switches
+                .require_user
+                .store(required, Ordering::SeqCst);
             let checked = world.validity.check(&token.bearer, "c-a", NOW).await;
             checked.is_ok()
         };
@@ -183,7 +191,7 @@ async fn no_token_counts_while_the_store_confirms_nothing() {
     let world = World::start().await;
     let token = world.mint(&["c-a"]).await;
     for confirmed in [true, false, true] {
-        world.confirmed.store(confirmed, Ordering::SeqCst);
+        world.switches.confirmed.store(confirmed, Ordering::SeqCst);
         let counts = world
             .validity
             .check(&token.bearer, "c-a", NOW)
@@ -246,7 +254,7 @@ async fn a_token_of_before_the_earliest_time_of_issue_is_invalid() {
         ),
         (NotBefore::Never, too_old.clone(), too_old.clone()),
     ] {
-        world.not_before.store(Arc::new(limit));
+        world.switches.not_before.store(Arc::new(limit));
         assert_eq!(
             (refusal(&old).await, refusal(&new).await),
             (of_old, of_new),
@@ -267,7 +275,10 @@ async fn a_token_whose_record_is_too_old_is_invalid_whatever_it_says() {
             .await
             .is_ok()
     };
-    world.not_before.store(Arc::new(NotBefore::Time(NOW)));
+    world
+        .switches
+        .not_before
+        .store(Arc::new(NotBefore::Time(NOW)));
     assert!(counts().await);
     for created in [Some(seconds(-1)), None] {
         world
@@ -297,6 +308,7 @@ async fn a_token_that_was_issued_too_early_is_invalid_however_new_its_record_is(
     };
     assert!(check().await.is_ok());
     world
+        .switches
         .not_before
         .store(Arc::new(NotBefore::Time(seconds(10))));
     assert!(check().await.is_err());

@@ -1,0 +1,293 @@
+//! The parts of a server before it starts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use api::ext::{self, Kubeconfig, Token};
+use api::management::cluster::LOCAL;
+use api::management::{Cluster, User};
+use apiserver::Builder;
+use apiserver::description::{Description, KindSchema, Scope, Verb};
+use apiserver::registry::Registry;
+use apiserver::stored_object::Index;
+use apiserver::testing::{Fixture, StandingClock};
+use arc_swap::ArcSwap;
+use auth::rbac::RbacAuthorizer;
+use builtins::Builtins;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use management::cluster_secret::ClusterSecrets;
+use management::settings::QuotaLimits;
+use serde_json::json;
+use storage::Store;
+use storage::sealed::{Keyring, Sealed};
+use storage::sqlite::{Sqlite, SqliteOptions};
+use tempfile::TempDir;
+
+use super::callers::{Host, OneEndpoint};
+use super::{ISSUER, SERVER_URL, Switches, World, access_to, object, rights, seconds};
+use crate::authenticator::TokenAuthenticator;
+use crate::cluster_credential::{ClusterAuthenticator, NAMESPACE, WebhookRecords};
+use crate::exchange::Exchange;
+use crate::jwt::{VerifiedCache, Verifier};
+use crate::key_operation::KeyOperations;
+use crate::key_ring::RotationPolicy;
+use crate::key_store::KeyStore;
+use crate::minter::Minter;
+use crate::openid::OpenId;
+use crate::origin::Origins;
+use crate::quota::Quota;
+use crate::token_resource::{MaxTtl, MaxTtls, TokenResource, TokenResourceParts};
+use crate::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
+use crate::user_directory::UserDirectory;
+use crate::validity::{NotBefore, Validity, ValidityParts};
+
+/// The parts of a server before it starts.
+pub struct Ground {
+    /// The server to be: other kinds are added to its registries.
+    pub fixture: Fixture,
+    /// The kinds of Kubernetes.
+    pub builtins: Builtins,
+    /// The tokens.
+    pub tokens: Registry<Token>,
+    /// The kubeconfigs.
+    pub kubeconfigs: Registry<Kubeconfig>,
+    /// The users.
+    pub users: Registry<User>,
+    /// The clusters.
+    pub clusters: Registry<Cluster>,
+    /// The signing keys.
+    pub keys: Arc<KeyStore>,
+    /// Decides whether a token counts.
+    pub validity: Arc<Validity>,
+    /// Mints tokens.
+    pub minter: Arc<Minter>,
+    /// The users who are found.
+    pub directory: Arc<UserDirectory>,
+    /// The origin of requests.
+    pub origins: Arc<Origins>,
+    /// The quota of each user.
+    pub quota: Arc<Quota>,
+    /// What a test changes.
+    pub switches: Switches,
+    /// The roles at the start.
+    pub roles: Vec<ClusterRole>,
+    /// The bindings at the start.
+    pub bindings: Vec<ClusterRoleBinding>,
+    sealed: Arc<Sealed>,
+    folder: TempDir,
+}
+
+impl Ground {
+    /// Makes the parts, with a plain kind of kubeconfigs that no strategy serves.
+    pub async fn new() -> Self {
+        Self::with_kubeconfigs(plain_kubeconfigs(), Index::NONE).await
+    }
+
+    /// Makes the parts, with this kind of kubeconfigs.
+    ///
+    /// # Panics
+    /// The keys cannot be made.
+    pub async fn with_kubeconfigs(description: Description, index: Index<Kubeconfig>) -> Self {
+        let mut fixture = Fixture::new().with_prefixed_users();
+        let kinds = &mut fixture.registries;
+        let tokens = kinds.add(
+            crate::token_resource::description(),
+            crate::token_resource::INDEX,
+        );
+        let kubeconfigs = kinds.add(description, index);
+        let users = kinds.add(management::user::description(), Index::NONE);
+        let clusters = kinds.add(management::cluster::description(), Index::NONE);
+        let builtins = Builtins::register(kinds);
+
+        let (keys, sealed, folder) = key_store().await;
+        let switches = Switches {
+            require_user: Arc::new(AtomicBool::new(true)),
+            not_before: Arc::new(ArcSwap::from_pointee(NotBefore::Any)),
+            exchanges: Arc::new(AtomicBool::new(true)),
+            confirmed: Arc::new(AtomicBool::new(true)),
+            access: Arc::new(ArcSwap::from_pointee(access_to("*", &["get", "delete"]))),
+            mint_with_token: Arc::new(AtomicBool::new(true)),
+            limits: Arc::new(ArcSwap::from_pointee(QuotaLimits::default())),
+        };
+        let verified = VerifiedCache::new(16).unwrap();
+        let ring: Arc<ArcSwap<_>> = keys.shared_ring();
+        let required = load(&switches.require_user);
+        let directory = Arc::new(UserDirectory::new(users.clone(), Arc::new(required)));
+        let not_before = Arc::clone(&switches.not_before);
+        let validity = Arc::new(Validity::new(ValidityParts {
+            verifier: Arc::new(Verifier::new(ISSUER.to_owned(), ring, verified)),
+            tokens: tokens.clone(),
+            kubeconfigs: kubeconfigs.clone(),
+            clusters: clusters.clone(),
+            users: Arc::clone(&directory),
+            authorizer: Arc::new(RbacAuthorizer::new(Arc::clone(&switches.access))),
+            confirmed: Arc::new(load(&switches.confirmed)),
+            not_before: Arc::new(move || **not_before.load()),
+        }));
+        let minter = Minter::new(Arc::clone(&keys), ISSUER.to_owned(), tokens.clone());
+        let may_mint = load(&switches.mint_with_token);
+        let origins = Arc::new(Origins {
+            tokens: tokens.clone(),
+            users: Arc::clone(&directory),
+            validity: Arc::clone(&validity),
+            mint_with_token: Arc::new(move || Ok(may_mint())),
+        });
+        let limits = Arc::clone(&switches.limits);
+        let quota = Quota::new(
+            kubeconfigs.clone(),
+            tokens.clone(),
+            Arc::new(move || Ok(**limits.load())),
+        );
+        Self {
+            fixture,
+            builtins,
+            tokens,
+            kubeconfigs,
+            users,
+            clusters,
+            keys,
+            validity,
+            minter: Arc::new(minter),
+            directory,
+            origins,
+            quota: Arc::new(quota),
+            switches,
+            roles: vec![rights::reviewers(), rights::token_users()],
+            bindings: vec![rights::all_clusters(), rights::alice_and_bob()],
+            sealed,
+            folder,
+        }
+    }
+
+    /// Starts the server with what `serve` adds, users alice and bob, and clusters `c-a` and `c-b`.
+    ///
+    /// # Panics
+    /// The server does not start.
+    pub async fn start(self, serve: impl FnOnce(Builder) -> Builder) -> World {
+        let secrets = self.builtins.secrets.clone();
+        let resource = self.token_resource();
+        let bearers =
+            TokenAuthenticator::new(Arc::clone(&self.validity), Arc::new(StandingClock), LOCAL);
+        let records = WebhookRecords::new(
+            ClusterSecrets::new(secrets.clone(), NAMESPACE),
+            self.clusters.clone(),
+        );
+        let reviewer = TokenReviewer::new(Arc::clone(&self.validity), records.clone());
+        let reviewer = Arc::new(reviewer);
+        let callers = ClusterAuthenticator::new(records);
+        let operations = KeyOperations::new(Arc::clone(&self.keys), self.sealed);
+        let open_id = OpenId {
+            issuer: ISSUER.to_owned(),
+            server_url: Arc::new(|| SERVER_URL.to_owned()),
+            keys: Arc::clone(&self.keys),
+            clock: Arc::new(StandingClock),
+        };
+        let builtins = self.builtins;
+        let serve = |builder: Builder| {
+            let builder = builder
+                .resource(resource)
+                .review(operations)
+                .authenticator(Arc::new(callers))
+                .authenticator(Arc::new(bearers))
+                .authenticator(Arc::new(Host))
+                .review(TokenReviews::<V1>::new(Arc::clone(&reviewer)))
+                .review(TokenReviews::<V1Beta1>::new(reviewer));
+            serve(builtins.serve(open_id.serve(builder)))
+        };
+        let (roles, bindings) = (self.roles, self.bindings);
+        let bootstrap = async { builtins.bootstrap(roles, bindings).await.unwrap() };
+        let authorizer = rights::authorizer(&builtins);
+        let http = self.fixture.start(authorizer, serve, bootstrap).await;
+        let world = World {
+            http,
+            validity: self.validity,
+            keys: self.keys,
+            tokens: self.tokens,
+            kubeconfigs: self.kubeconfigs,
+            users: self.users,
+            clusters: self.clusters,
+            secrets,
+            minter: self.minter,
+            directory: self.directory,
+            switches: self.switches,
+            _keys: self.folder,
+        };
+        for name in ["alice", "bob"] {
+            let user =
+                object(json!({ "metadata": { "name": name, "uid": format!("uid-{name}") } }));
+            world.users.insert(user, false).await.unwrap();
+        }
+        for name in ["c-a", "c-b"] {
+            let uid = format!("uid-{name}");
+            let cluster = object(json!({ "metadata": { "name": name, "uid": uid } }));
+            world.clusters.insert(cluster, false).await.unwrap();
+        }
+        world
+    }
+
+    fn token_resource(&self) -> TokenResource {
+        let enabled = load(&self.switches.exchanges);
+        TokenResource::new(TokenResourceParts {
+            registry: self.tokens.clone(),
+            clusters: self.clusters.clone(),
+            exchange: Exchange {
+                kubeconfigs: self.kubeconfigs.clone(),
+                signers: ClusterSecrets::new(self.builtins.secrets.clone(), NAMESPACE),
+                validity: Arc::clone(&self.validity),
+                enabled: Arc::new(enabled),
+                endpoints: Arc::new(OneEndpoint),
+            },
+            users: Arc::clone(&self.directory),
+            origins: Arc::clone(&self.origins),
+            minter: Arc::clone(&self.minter),
+            max_ttls: max_ttls(),
+            quota: Arc::clone(&self.quota),
+        })
+    }
+}
+
+/// Reads a switch.
+fn load(switch: &Arc<AtomicBool>) -> impl Fn() -> bool + Send + Sync + use<> {
+    let switch = Arc::clone(switch);
+    move || switch.load(Ordering::SeqCst)
+}
+
+/// Makes keys in a store of their own.
+async fn key_store() -> (Arc<KeyStore>, Arc<Sealed>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&folder.path().join("store"), SqliteOptions::default()).unwrap();
+    let keyring = Keyring::load_or_create(&folder.path().join("encryption.keys")).unwrap();
+    let prefixes = vec![crate::key_store::PREFIX.to_owned()];
+    let sealed = Arc::new(Sealed::new(Arc::new(store), keyring, prefixes));
+    let store: Arc<dyn Store> = Arc::<Sealed>::clone(&sealed);
+    // Old enough for tokens that were minted in the past.
+    let keys = KeyStore::open(store, RotationPolicy::default(), seconds(-7 * 24 * 3600)).await;
+    (keys.unwrap(), sealed, folder)
+}
+
+/// A day for any token, an hour for one that a login is exchanged for, ten minutes for a certificate.
+fn max_ttls() -> MaxTtls {
+    let minutes = |minutes: i64| -> MaxTtl { Arc::new(move || Ok(Some(minutes * 60_000))) };
+    MaxTtls {
+        token: minutes(24 * 60),
+        exchanged: minutes(60),
+        certificate: minutes(10),
+    }
+}
+
+/// The kind of kubeconfigs, without its strategy.
+fn plain_kubeconfigs() -> Description {
+    Description {
+        group: ext::GROUP,
+        version: ext::VERSION,
+        kind: Kubeconfig::KIND,
+        plural: Kubeconfig::PLURAL,
+        singular: Kubeconfig::SINGULAR,
+        short_names: &[],
+        categories: &[],
+        scope: Scope::Cluster,
+        verbs: Verb::ALL,
+        subresources: &[],
+        schema: KindSchema::of::<Kubeconfig>(),
+    }
+}

@@ -1,0 +1,250 @@
+//! The running server, and what tests do with it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use api::ext::{Kubeconfig, Token};
+use api::management::{Cluster, User};
+use apiserver::registry::Registry;
+use apiserver::testing::{Answer, NOW, TestServer};
+use arc_swap::ArcSwap;
+use auth::rbac::Policy;
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use machinery::meta::{Metadata, Object, ObjectMeta};
+use management::cluster_secret::{Binding, Purpose};
+use management::settings::QuotaLimits;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::Ground;
+use crate::cluster_credential::{ClusterToken, HASH_KEY, NAMESPACE};
+use crate::key_store::KeyStore;
+use crate::minter::{Minter, Order};
+use crate::origin::Origin;
+use crate::user_directory::UserDirectory;
+use crate::validity::{NotBefore, Validity};
+
+/// The server and its parts.
+pub struct World {
+    /// The server, which is called without a network.
+    pub http: TestServer,
+    /// Decides whether a token counts.
+    pub validity: Arc<Validity>,
+    /// The signing keys.
+    pub keys: Arc<KeyStore>,
+    /// The tokens.
+    pub tokens: Registry<Token>,
+    /// The kubeconfigs.
+    pub kubeconfigs: Registry<Kubeconfig>,
+    /// The users.
+    pub users: Registry<User>,
+    /// The clusters.
+    pub clusters: Registry<Cluster>,
+    /// The Secrets.
+    pub secrets: Registry<Secret>,
+    /// Mints tokens.
+    pub minter: Arc<Minter>,
+    /// The users who are found.
+    pub directory: Arc<UserDirectory>,
+    /// What a test changes.
+    pub switches: Switches,
+    pub(super) _keys: TempDir,
+}
+
+/// Parts of the configuration, which act at once.
+#[derive(Clone)]
+pub struct Switches {
+    /// Whether only names with an object are users.
+    pub require_user: Arc<AtomicBool>,
+    /// The earliest time of issue of valid tokens.
+    pub not_before: Arc<ArcSwap<NotBefore>>,
+    /// Whether logins are exchanged.
+    pub exchanges: Arc<AtomicBool>,
+    /// Whether the store has confirmed what is in memory.
+    pub confirmed: Arc<AtomicBool>,
+    /// The rights of users on clusters, as checks of tokens see them.
+    pub access: Arc<ArcSwap<Policy>>,
+    /// Whether minted tokens may mint others.
+    pub mint_with_token: Arc<AtomicBool>,
+    /// The quota of each user.
+    pub limits: Arc<ArcSwap<QuotaLimits>>,
+}
+
+/// A minted token.
+pub struct Minted {
+    /// The name of its record.
+    pub name: String,
+    /// Its text.
+    pub bearer: String,
+}
+
+impl World {
+    /// Starts a server with users alice and bob, and clusters `c-a` and `c-b`.
+    pub async fn start() -> Self {
+        Ground::new().await.start(|builder| builder).await
+    }
+
+    /// Gives a cluster a credential, and says which.
+    pub async fn enrol(&self, cluster: &str) -> ClusterToken {
+        let token = ClusterToken::generate(cluster);
+        self.set_record(cluster, &[(HASH_KEY, &token.hash())]).await;
+        token
+    }
+
+    /// The binding of a Secret to a cluster as it is now.
+    pub fn binding(&self, cluster: &str) -> Binding {
+        let object = self.clusters.cached("", cluster).unwrap();
+        Binding::of(&object, Purpose::Webhook)
+    }
+
+    /// Writes the Secret of a cluster's credential, bound to the cluster.
+    pub async fn set_record(&self, cluster: &str, data: &[(&str, &str)]) {
+        let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
+        let data = data
+            .iter()
+            .map(|(key, text)| ((*key).to_owned(), bytes(text)));
+        let data: std::collections::BTreeMap<_, _> = data.collect();
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(Purpose::Webhook.secret_name(cluster)),
+                namespace: Some(NAMESPACE.to_owned()),
+                annotations: Some(self.binding(cluster).annotations()),
+                ..ObjectMeta::default()
+            },
+            data: Some(data.clone()),
+            ..Secret::default()
+        };
+        let amend = |secret: &mut Secret| {
+            let changed = secret.data.as_ref() != Some(&data);
+            secret.data = Some(data.clone());
+            changed
+        };
+        self.secrets.ensure_with(secret, amend).await.unwrap();
+    }
+
+    /// A token of alice that lives for an hour from now.
+    pub async fn mint(&self, clusters: &[&str]) -> Minted {
+        self.mint_for("alice", clusters, NOW).await
+    }
+
+    /// A token that lives for an hour from `minted`, without a kubeconfig.
+    pub async fn mint_for(&self, user: &str, clusters: &[&str], minted: Timestamp) -> Minted {
+        self.order(&self.order_of(user, clusters), minted).await
+    }
+
+    /// An order of a user as they are now, for an hour.
+    pub fn order_of(&self, user: &str, clusters: &[&str]) -> Order {
+        let facts = self.directory.find(user).unwrap_or_default();
+        let uid = |name: &str| Some(self.clusters.cached("", name)?.metadata.uid.unwrap());
+        let uids = clusters
+            .iter()
+            .filter_map(|&name| Some((name.to_owned(), uid(name)?)));
+        Order {
+            user: user.to_owned(),
+            origin: Origin {
+                user_uid: facts.uid.clone(),
+                ..Origin::default()
+            },
+            clusters: clusters.iter().map(|&name| name.to_owned()).collect(),
+            cluster_uids: uids.collect(),
+            ttl_secs: 3600,
+            ..Order::default()
+        }
+    }
+
+    /// A token as it was ordered.
+    pub async fn order(&self, order: &Order, minted: Timestamp) -> Minted {
+        let token = self.minter.mint(order, minted).await.unwrap();
+        let name = token.record.metadata().name.clone().unwrap();
+        self.minter.store(vec![token.record]).await.unwrap();
+        // `store` leaves it to the write of the kubeconfig to wait for the cache.
+        self.tokens.latest().await.unwrap();
+        Minted {
+            name,
+            bearer: token.bearers[0].expose().to_owned(),
+        }
+    }
+
+    /// Asks about a token and gives the status of the answer.
+    pub async fn review(&self, caller: &str, token: &str, audiences: &[&str]) -> Value {
+        let answer = self.ask("v1", caller, token, audiences).await;
+        assert_eq!(answer.code, 201, "{}", answer.body);
+        answer.body["status"].clone()
+    }
+
+    /// Asks about a token in a version of the kind.
+    pub async fn ask(
+        &self,
+        version: &str,
+        caller: &str,
+        token: &str,
+        audiences: &[&str],
+    ) -> Answer {
+        let line = format!("POST /apis/authentication.k8s.io/{version}/tokenreviews");
+        let mut spec = json!({ "token": token });
+        if !audiences.is_empty() {
+            spec["audiences"] = json!(audiences);
+        }
+        let body = json!({
+            "kind": "TokenReview",
+            "apiVersion": format!("authentication.k8s.io/{version}"),
+            "spec": spec,
+        });
+        self.http.call(caller, &line, Some(body)).await
+    }
+
+    /// Removes an object.
+    pub async fn remove<T: Object>(&self, registry: &Registry<T>, path: (&str, &str)) {
+        let object = registry.get(path.0, path.1).await.unwrap().unwrap();
+        let version = object.metadata().resource_version.clone().unwrap();
+        registry
+            .remove(&object, version.parse().unwrap())
+            .await
+            .unwrap();
+    }
+
+    /// Changes an object.
+    pub async fn change<T: Object>(
+        &self,
+        registry: &Registry<T>,
+        name: &str,
+        change: impl FnOnce(&mut T),
+    ) {
+        self.change_at(registry, ("", name), change).await;
+    }
+
+    /// Changes an object in a namespace.
+    pub async fn change_at<T: Object>(
+        &self,
+        registry: &Registry<T>,
+        path: (&str, &str),
+        change: impl FnOnce(&mut T),
+    ) {
+        let mut object = registry.get(path.0, path.1).await.unwrap().unwrap();
+        let version = object.metadata().resource_version.clone().unwrap();
+        change(&mut object);
+        let version = version.parse().unwrap();
+        registry.replace(object, version).await.unwrap();
+    }
+}
+
+/// What is answered about every token that does not count.
+pub fn refused() -> Value {
+    json!({ "authenticated": false })
+}
+
+/// What is answered about a token of alice.
+pub fn alice(token: &Minted, audiences: &[&str]) -> Value {
+    json!({
+        "authenticated": true,
+        "audiences": audiences,
+        "user": {
+            "username": "alice",
+            "uid": "uid-alice",
+            "groups": ["system:authenticated"],
+            "extra": { "requesttokenid": [token.name] },
+        },
+    })
+}
