@@ -8,8 +8,8 @@
 //! Past a bound, the answer that has waited longest for its client is cut: of the user who is past
 //! theirs, or of the user with the most unread. Its connection to the cluster, its place and its memory
 //! are free at once; the client finds the answer broken off. Over HTTP/1.1 the connection of the client ends
-//! with it: what was written for the client is several hundred kilobytes, which only the connection lets go. A client that reads is never last in that
-//! order, and so no user can keep what another one needs.
+//! with it: what was written for the client is several hundred kilobytes, which only the connection lets go.
+//! A client that reads is never last in that order, and so no user can keep what another one needs.
 
 use std::collections::HashMap;
 use std::pin::Pin;

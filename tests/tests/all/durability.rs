@@ -14,7 +14,7 @@ use e2e::Server;
 use e2e::http::{Client, Request, expect};
 use serde_json::{Value, json};
 
-use crate::record;
+use crate::{quota, record};
 
 const WRITERS: u64 = 16;
 const KILLS: u64 = 50;
@@ -30,6 +30,7 @@ struct Acknowledged {
 #[test]
 fn what_was_acknowledged_survives_every_kill() {
     let mut server = Server::start().unwrap();
+    quota::lift(&server);
     let alice = server.client("alice").unwrap();
     let sent = AtomicU64::new(0);
     let mut acknowledged = BTreeSet::new();

@@ -33,8 +33,9 @@ pub(crate) struct Unread {
 struct State {
     in_all: usize,
     flows: HashMap<Arc<str>, usize>,
-    /// The answers that wait for room.
-    waiting: Vec<Waker>,
+    /// The answers that wait for room, by their numbers.
+    waiting: HashMap<u64, Waker>,
+    next_number: u64,
 }
 
 /// An answer whose unread bytes are counted.
@@ -43,6 +44,7 @@ pub(crate) struct UnreadBody {
     body: Body,
     unread: Arc<Unread>,
     flow: Arc<str>,
+    number: u64,
     /// Bytes of the last part but one, and of the last part: the connection takes one ahead of what it sends.
     held: [usize; 2],
 }
@@ -50,7 +52,12 @@ pub(crate) struct UnreadBody {
 impl Unread {
     /// Counts the unread bytes of an answer.
     pub(crate) fn count(self: &Arc<Self>, flow: &str, body: Body) -> UnreadBody {
+        let mut state = self.state();
+        state.next_number += 1;
+        let number = state.next_number;
+        drop(state);
         UnreadBody {
+            number,
             body,
             unread: Arc::clone(self),
             flow: flow.into(),
@@ -58,8 +65,8 @@ impl Unread {
         }
     }
 
-    /// Whether a flow may have another part; if not, the task is woken when that may have changed.
-    fn has_room(&self, flow: &str, cx: &Context<'_>) -> bool {
+    /// Whether an answer of a flow may have another part; if not, the task is woken when that may have changed.
+    fn has_room(&self, flow: &str, number: u64, cx: &Context<'_>) -> bool {
         if !self.is_scarce.load(Ordering::Acquire) {
             return true;
         }
@@ -68,7 +75,10 @@ impl Unread {
         if own < TOTAL.saturating_sub(state.in_all) {
             return true;
         }
-        state.waiting.push(cx.waker().clone());
+        let replaced = state.waiting.insert(number, cx.waker().clone());
+        // A waker may be the last of its task, whose end comes here again: not with the lock held.
+        drop(state);
+        drop(replaced);
         false
     }
 
@@ -91,7 +101,7 @@ impl Unread {
         self.is_scarce.store(state.is_scarce(), Ordering::Release);
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_values().for_each(Waker::wake);
     }
 
     /// A panic while it was held leaves sound numbers.
@@ -139,7 +149,7 @@ impl http_body::Body for UnreadBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if !self.unread.has_room(&self.flow, cx) {
+        if !self.unread.has_room(&self.flow, self.number, cx) {
             return Poll::Pending;
         }
         let polled = Pin::new(&mut self.body).poll_frame(cx);
@@ -165,6 +175,8 @@ impl http_body::Body for UnreadBody {
 
 impl Drop for UnreadBody {
     fn drop(&mut self) {
+        let waiting = self.unread.state().waiting.remove(&self.number);
+        drop(waiting);
         self.release_all();
     }
 }
@@ -216,7 +228,8 @@ mod tests {
         assert_eq!(fill(&unread, "carol").len(), 48);
         drop(bob);
         let state = unread.state();
-        assert_eq!((state.in_all, state.flows.len()), (0, 0));
+        let left = (state.in_all, state.flows.len(), state.waiting.len());
+        assert_eq!(left, (0, 0, 0));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use e2e::poll;
 use serde_json::json;
 
 use super::{LIMIT, create_code, delete_code, health, wait_for_health};
-use crate::record;
+use crate::{quota, record};
 
 /// The check of the store alone.
 const STORE: &str = "/readyz/store";
@@ -116,6 +116,7 @@ fn verify(alice: &Client, told: &[Told]) {
 #[test]
 fn no_acknowledged_write_is_lost_and_none_deleted_comes_back() {
     let (mut server, faults) = super::start();
+    quota::lift(&server);
     let alice = server.client("alice").unwrap();
     let end = AtomicBool::new(false);
     let told: Vec<Told> = thread::scope(|scope| {
