@@ -1,8 +1,14 @@
 //! The policy of kubeconfigs, through the handler chain, with real tokens.
 
+#[cfg(test)]
 mod create;
+#[cfg(test)]
 mod delete;
+#[cfg(test)]
 mod download;
+#[cfg(test)]
 mod star;
+#[cfg(test)]
 mod update;
+#[cfg(test)]
 mod world;

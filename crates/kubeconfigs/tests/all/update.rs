@@ -151,8 +151,8 @@ async fn records_of_others_are_not_there() {
         .await;
     assert_eq!(put.code, 404, "{}", put.body);
     assert_eq!(world.names(BOB, PATH).await, [""; 0]);
-    assert_eq!(world.names(ALICE, PATH).await, [name.clone()]);
-    assert_eq!(world.names(ROOT, PATH).await, [name.clone()]);
+    assert_eq!(world.names(ALICE, PATH).await, std::slice::from_ref(&name));
+    assert_eq!(world.names(ROOT, PATH).await, std::slice::from_ref(&name));
     assert_eq!(world.get(ROOT, &name).await.body, stored);
 }
 
