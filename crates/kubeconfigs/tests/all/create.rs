@@ -2,6 +2,8 @@
 
 use api::ext::Token;
 use api::management::{Feature, User, feature, setting};
+use axum::body::Body;
+use http::Request;
 use serde_json::{Value, json};
 use tokens::testing::{ROOT, object};
 
@@ -291,4 +293,28 @@ async fn a_kind_that_is_turned_off_is_not_there() {
         world.call(ALICE, &format!("GET {PATH}"), None).await.code,
         404
     );
+}
+
+#[tokio::test]
+async fn an_apply_is_told_that_it_makes_another_record_each_time() {
+    let world = World::start().await;
+    let applied = "kubectl.kubernetes.io/last-applied-configuration";
+    let warning = async |annotations: Value| {
+        let record = json!({
+            "apiVersion": "ext.cattle.io/v1", "kind": "Kubeconfig",
+            "metadata": { "name": "mine", "annotations": annotations },
+        });
+        let request = Request::post(PATH)
+            .header("authorization", format!("Bearer {ALICE}"))
+            .header("content-type", "application/json")
+            .body(Body::from(record.to_string()));
+        let answer = world.base.http.send(request.unwrap()).await;
+        assert_eq!(answer.status(), 201);
+        let warning = answer.headers().get("warning");
+        warning.map(|warning| warning.to_str().unwrap().to_owned())
+    };
+    let text = "299 - \"metadata.name is ignored, a name is generated: applying this again creates another kubeconfig\"";
+    let told = warning(json!({ applied: "{}" })).await;
+    assert_eq!(told.as_deref(), Some(text));
+    assert_eq!(warning(json!({})).await, None);
 }
