@@ -26,6 +26,9 @@ pub(crate) enum EventType {
     Deleted,
 }
 
+/// Bytes of a frame around its object, at most.
+const FRAME: usize = 64;
+
 /// Writes frames in the representation that a watch asked for.
 pub(crate) struct FrameWriter {
     kind: &'static str,
@@ -76,6 +79,10 @@ impl FrameWriter {
             EventType::Modified => "MODIFIED",
             EventType::Deleted => "DELETED",
         };
+        if matches!(self.form, Form::Object) {
+            // A buffer that grows step by step would be up to twice as large, and leave its steps behind.
+            out.reserve(object.json().len() + FRAME);
+        }
         self.frame(event, out, |writer, out| match &mut writer.form {
             Form::Object => out.extend_from_slice(object.json()),
             Form::Metadata(version) => write_partial_object(*version, &object.metadata_json(), out),
