@@ -253,7 +253,7 @@ async fn begin(
 }
 
 /// Bounds the bytes of answers that lie in the kernel and cannot be sent yet. Without this, a client that does not read
-/// takes megabytes, which are encrypted for nobody.
+/// takes megabytes of kernel memory, and the time to encrypt them.
 #[cfg(target_os = "linux")]
 fn bound_unsent(stream: &TcpStream) {
     const BYTES: u32 = 128 << 10;

@@ -21,7 +21,7 @@ use machinery::status::Status;
 use machinery::table::Column;
 use machinery::validation;
 use management::feature::Features;
-use management::record_size::{check_description, check_metadata, json_size};
+use management::record_size::{check_description, check_metadata};
 use management::settings::Settings;
 use serde_json::Value;
 use tokens::minter::Minter;
@@ -327,13 +327,7 @@ impl Resource for Kubeconfigs {
         update: Update<'_, Kubeconfig>,
     ) -> Result<(), Status> {
         let change = suspension(update.object, update.live);
-        let growth = Growth {
-            owner: change.owner,
-            before: json_size(update.live),
-            after: json_size(update.object),
-            turns_off: change.turns_off(),
-            dry_run: update.dry_run,
-        };
+        let growth = Growth::of(&update, &change);
         self.quota.update(cx, growth).await
     }
 

@@ -24,13 +24,16 @@ use api::ext::{Kubeconfig, Token};
 use apiserver::description::Verb;
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
-use apiserver::resource::{Visibility, owner_visibility};
+use apiserver::resource::{Update, Visibility, owner_visibility};
 use machinery::status::Status;
+use management::record_size::json_size;
 use management::settings::QuotaLimits;
+use serde::Serialize;
 
 use self::account::Accounts;
 pub use self::account::{Demand, Reservation};
 use self::excess::{Excess, Limit};
+use crate::suspension::Suspension;
 
 /// Reads the limits that settings set at the moment.
 ///
@@ -63,6 +66,19 @@ pub struct Growth<'a> {
     pub turns_off: bool,
     /// Whether the update is only checked and not stored.
     pub dry_run: bool,
+}
+
+impl<'a> Growth<'a> {
+    /// Measures an update of a record; `change` tells whether it turns the record off.
+    pub fn of<T: Serialize>(update: &Update<'_, T>, change: &Suspension<'a>) -> Self {
+        Self {
+            owner: change.owner,
+            before: json_size(update.live),
+            after: json_size(update.object),
+            turns_off: change.turns_off(),
+            dry_run: update.dry_run,
+        }
+    }
 }
 
 impl Quota {

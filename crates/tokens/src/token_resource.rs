@@ -442,13 +442,7 @@ impl Resource for TokenResource {
 
     async fn meter(&self, cx: &RequestContext, update: Update<'_, Token>) -> Result<(), Status> {
         let change = suspension(update.object, update.live);
-        let growth = Growth {
-            owner: change.owner,
-            before: json_size(update.live),
-            after: json_size(update.object),
-            turns_off: change.turns_off(),
-            dry_run: update.dry_run,
-        };
+        let growth = Growth::of(&update, &change);
         self.parts.quota.update(cx, growth).await
     }
 

@@ -16,7 +16,6 @@ use tokio::runtime::Handle;
 use super::{Next, seats};
 use crate::flow_control::{Held, Seat, Unread};
 use crate::generic_server::Parts;
-use crate::guarded_body::GuardedBody;
 use crate::request_body;
 use crate::request_context::RequestContext;
 use crate::respond::{self, LARGE};
@@ -109,6 +108,5 @@ fn counted(unread: &Arc<Unread>, flow: &str, answer: Body, seat: Option<Seat>) -
     if size.is_some_and(|bytes| bytes < LARGE as u64) {
         return answer;
     }
-    let body = Body::new(unread.count(flow, answer));
-    Body::new(GuardedBody::new(body, seat))
+    Body::new(unread.count(flow, answer, seat))
 }

@@ -15,6 +15,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::Seat;
+
 /// Bytes of all answers that may be unread.
 const TOTAL: usize = 128 << 20;
 
@@ -47,11 +49,17 @@ pub(crate) struct UnreadBody {
     number: u64,
     /// Bytes of the last part but one, and of the last part: the connection takes one ahead of what it sends.
     held: [usize; 2],
+    _seat: Option<Seat>,
 }
 
 impl Unread {
-    /// Counts the unread bytes of an answer.
-    pub(crate) fn count(self: &Arc<Self>, flow: &str, body: Body) -> UnreadBody {
+    /// Counts the unread bytes of an answer, which holds its seat until it was sent.
+    pub(crate) fn count(
+        self: &Arc<Self>,
+        flow: &str,
+        body: Body,
+        seat: Option<Seat>,
+    ) -> UnreadBody {
         let mut state = self.state();
         state.next_number += 1;
         let number = state.next_number;
@@ -62,6 +70,7 @@ impl Unread {
             unread: Arc::clone(self),
             flow: flow.into(),
             held: [0, 0],
+            _seat: seat,
         }
     }
 
@@ -195,7 +204,7 @@ mod tests {
     /// An endless answer in parts of a MiB.
     fn answer(unread: &Arc<Unread>, flow: &str) -> UnreadBody {
         let parts = stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from(vec![0; PART])));
-        unread.count(flow, Body::from_stream(parts))
+        unread.count(flow, Body::from_stream(parts), None)
     }
 
     /// Whether another part is handed out.
@@ -204,7 +213,7 @@ mod tests {
         Pin::new(body).poll_frame(&mut cx).is_ready()
     }
 
-    /// Begins answers that nobody reads until none begins; returns them.
+    /// Starts answers and does not read them, until one gets no part. Returns those that did.
     fn fill(unread: &Arc<Unread>, flow: &str) -> Vec<UnreadBody> {
         let mut begun = Vec::new();
         loop {
@@ -247,7 +256,7 @@ mod tests {
         let unread = Arc::new(Unread::default());
         let part = stream::iter([Ok::<_, Infallible>(Bytes::from(vec![0; PART]))]);
         let parts = part.chain(stream::pending());
-        let mut body = unread.count("alice", Body::from_stream(parts));
+        let mut body = unread.count("alice", Body::from_stream(parts), None);
         assert!(is_handed_out(&mut body));
         assert_eq!(unread.state().in_all, PART);
         assert!(!is_handed_out(&mut body));

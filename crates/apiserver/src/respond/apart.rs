@@ -16,7 +16,7 @@ static RUNNING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     Arc::new(Semaphore::new(processors))
 });
 
-/// Runs an encoding to its end, even if nobody waits for it any more.
+/// Runs an encoding to its end, also where the request was dropped.
 ///
 /// # Errors
 /// 500 where it panics, or the server stops.

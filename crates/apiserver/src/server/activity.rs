@@ -38,7 +38,7 @@ pub(super) struct Activity {
     pub(super) ending: CancellationToken,
     /// Cancelled if the connection must make room for another one.
     pub(super) evicted: CancellationToken,
-    /// Cancelled if the connection ends now, whatever is under way on it.
+    /// Cancelled if the connection must end now, with its requests under way.
     pub(super) aborted: CancellationToken,
     /// The task that waits until the connection may read on.
     pub(super) reader: AtomicWaker,

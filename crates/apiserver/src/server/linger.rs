@@ -25,7 +25,7 @@ static PLACES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(1024));
 
 /// A stream whose socket can linger.
 pub(super) trait Linger {
-    /// Keeps the socket for a moment, whatever becomes of the stream. Called when nothing more is written to it.
+    /// Keeps the socket open for a moment after the stream was dropped. Called after the last write.
     fn linger(&self);
 }
 

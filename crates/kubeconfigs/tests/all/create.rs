@@ -9,6 +9,13 @@ use tokens::testing::{ROOT, object};
 
 use crate::world::{ALICE, PATH, World, file, name, refused, with_placeholders};
 
+/// Checks that there is no kubeconfig and no token.
+async fn check_nothing_is_stored(world: &World) {
+    assert_eq!(world.names(ROOT, PATH).await, [""; 0]);
+    let tokens = world.names(ROOT, "/apis/ext.cattle.io/v1/tokens").await;
+    assert_eq!(tokens, [""; 0]);
+}
+
 #[tokio::test]
 async fn the_shortest_request_makes_a_whole_record_and_a_file_for_this_server() {
     let world = World::start().await;
@@ -202,11 +209,7 @@ async fn requests_that_cannot_be_met_are_refused_and_leave_nothing() {
         403,
         "kubeconfigs.ext.cattle.io is forbidden: user root is not a Rancher user",
     );
-    assert_eq!(world.names(ROOT, PATH).await, [""; 0]);
-    assert_eq!(
-        world.names(ROOT, "/apis/ext.cattle.io/v1/tokens").await,
-        [""; 0]
-    );
+    check_nothing_is_stored(&world).await;
 }
 
 #[tokio::test]
@@ -259,11 +262,7 @@ async fn a_dry_run_stores_nothing_and_mints_nothing() {
         "{file}"
     );
     assert_eq!(answer.body["status"]["tokens"], Value::Null);
-    assert_eq!(world.names(ROOT, PATH).await, [""; 0]);
-    assert_eq!(
-        world.names(ROOT, "/apis/ext.cattle.io/v1/tokens").await,
-        [""; 0]
-    );
+    check_nothing_is_stored(&world).await;
 }
 
 #[tokio::test]
