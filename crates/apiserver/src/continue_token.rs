@@ -18,7 +18,7 @@ pub(crate) struct ContinueToken {
     pub(crate) revision: Option<u64>,
     /// Key of the last object already sent, behind the collection's prefix.
     pub(crate) after: String,
-    /// How many objects come after it in the state of that revision, where the list says so.
+    /// The number of objects after it in the state of that revision, where the list says so.
     pub(crate) remaining: Option<u64>,
 }
 

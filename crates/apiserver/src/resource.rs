@@ -175,7 +175,7 @@ pub struct Update<'a, T> {
     pub object: &'a T,
     /// The state that it replaces.
     pub live: &'a T,
-    /// Whether it is only checked and not stored.
+    /// True if it is only checked and not stored.
     pub dry_run: bool,
 }
 

@@ -37,7 +37,7 @@ const OPENING: usize = 256;
 /// Time before the next attempt of a connection that failed.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What is done to whom.
+/// An attack and its target.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Attack {
     /// The server.
@@ -48,11 +48,11 @@ pub(crate) struct Attack {
     pub(crate) identity: Option<Identity>,
     /// Connections at once. One that ends is opened again.
     pub(crate) connections: usize,
-    /// What each connection does.
+    /// The work of each connection.
     pub(crate) technique: Technique,
 }
 
-/// What a connection of an attack does.
+/// The work of a connection of an attack.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Technique {
     /// Opens a TCP connection and sends nothing.
@@ -69,7 +69,7 @@ pub(crate) enum Technique {
     Heads(Heads),
 }
 
-/// What an attack did: events by name, which for answers is their status.
+/// The events of an attack by name, which for answers is their status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tally(pub(crate) BTreeMap<String, u64>);
 
@@ -122,7 +122,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the connections of an attack share.
+/// The parts that the connections of an attack share.
 struct Place {
     attack: Attack,
     endpoint: Arc<Endpoint>,

@@ -41,7 +41,7 @@ pub(crate) struct Client {
     pub(crate) reads: Arc<[Bytes]>,
 }
 
-/// What a client does and waits for.
+/// A step of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     /// A connection and its handshake.
@@ -51,7 +51,7 @@ pub(crate) enum Step {
     Delete,
 }
 
-/// What clients noticed.
+/// The observations of clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Observed {
     /// The steps that ended, whatever was answered.

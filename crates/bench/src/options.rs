@@ -109,7 +109,7 @@ impl Options {
         by_default || self.only.contains(&group)
     }
 
-    /// Whether no other group is to be measured.
+    /// Returns whether no other group is to be measured.
     pub(crate) fn wants_only(&self, group: Group) -> bool {
         self.only == [group]
     }

@@ -209,7 +209,7 @@ pub(crate) fn host_of_requests() -> Vec<Target> {
     vec![Target::aim(Figure::Ratio, Bound::AtMost(1.0))]
 }
 
-/// How much longer an attack may make the requests of honest users.
+/// The factor by which an attack may slow the requests of honest users.
 pub(crate) const ATTACKED_RATIO: f64 = 3.0;
 
 /// Memory of the server in an attack, in MiB: the limit of the pod in the chart.

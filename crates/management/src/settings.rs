@@ -52,7 +52,7 @@ pub struct TtlLimits {
     pub max: Option<Duration>,
 }
 
-/// What one user may have and do; `None` is no limit.
+/// The limits of one user; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct QuotaLimits {
     /// Kubeconfigs that are stored.

@@ -62,9 +62,9 @@ pub struct Growth<'a> {
     pub before: usize,
     /// The size of the new state.
     pub after: usize,
-    /// Whether the record is suspended or disabled by this.
+    /// True if the record is suspended or disabled by this.
     pub turns_off: bool,
-    /// Whether the update is only checked and not stored.
+    /// True if the update is only checked and not stored.
     pub dry_run: bool,
 }
 
@@ -190,7 +190,7 @@ impl Quota {
         }
     }
 
-    /// What the cache shows of a user.
+    /// The usage of a user that the cache shows.
     fn stored(&self, user: &str) -> Demand {
         let kubeconfigs = self.kubeconfigs.collection().view().usage(user);
         let tokens = self.tokens.collection().view().usage(user);
@@ -213,7 +213,7 @@ impl Quota {
     }
 }
 
-/// Whether no quota applies to the caller.
+/// Returns whether no quota applies to the caller.
 async fn is_exempt(cx: &RequestContext) -> Result<bool, Status> {
     let visibility = owner_visibility(cx, Verb::Update, "").await?;
     Ok(matches!(visibility, Visibility::Everything))

@@ -36,7 +36,7 @@ pub struct Suspension<'a> {
 }
 
 impl Suspension<'_> {
-    /// Whether the change turns the record off.
+    /// Returns whether the change turns the record off.
     pub fn turns_off(&self) -> bool {
         self.is_off && !self.was_off
     }

@@ -99,7 +99,7 @@ impl<'a> ChangeLog<'a> {
         self.complete_until
     }
 
-    /// Whether all writes of the history are known that something could show.
+    /// Returns whether all writes of the history are known that something could show.
     pub(crate) fn is_complete(&self) -> bool {
         self.complete_until > 0 && self.complete_until >= self.last()
     }
@@ -213,7 +213,7 @@ impl<'a> ChangeLog<'a> {
         })
     }
 
-    /// Whether a watch began before the first write.
+    /// Returns whether a watch began before the first write.
     pub(crate) fn begins_with(&self, watch: &Watch) -> bool {
         let first = self.changes.first_key_value();
         let first = first.map_or(u64::MAX, |(version, _)| *version);

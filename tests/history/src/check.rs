@@ -70,7 +70,7 @@ fn not_linearizable(object: &Object, log: &ChangeLog<'_>) -> Option<Fault> {
     }
 }
 
-/// Whether the answer of a call is of the value that it wrote.
+/// Returns whether the answer of a call is of the value that it wrote.
 pub(crate) fn answers_for_itself(call: &Call) -> bool {
     match (&call.outcome, call.written()) {
         (Outcome::State(state), Some(written)) => state.value == written,

@@ -7,11 +7,11 @@ use std::fmt;
 pub struct Fault {
     /// The law that is broken.
     pub law: Law,
-    /// What breaks it, in one line or several.
+    /// The contradiction, in one line or several.
     pub detail: String,
 }
 
-/// What must hold of a history.
+/// The laws of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Law {
     /// The calls of each object have a legal order that agrees with time.

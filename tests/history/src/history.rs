@@ -16,7 +16,7 @@ pub struct History {
     pub lists: Vec<List>,
     /// Watches of all objects.
     pub watches: Vec<Watch>,
-    /// Whether the server may delete an object again whose create has an unknown outcome: it could not store all
+    /// True if the server may delete an object again whose create has an unknown outcome: it could not store all
     /// that belongs to the object.
     pub withdraws: bool,
 }
@@ -41,13 +41,13 @@ pub struct Call {
     pub returned: Time,
     /// The object. `None` for a create whose answer with the generated name never came.
     pub name: Option<String>,
-    /// What was asked for.
+    /// The request.
     pub action: Action,
-    /// What was answered.
+    /// The answer.
     pub outcome: Outcome,
 }
 
-/// What a call asks for.
+/// The request of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Action {
     /// Create the object with this value.
@@ -70,7 +70,7 @@ pub enum Action {
     Listed(u64),
 }
 
-/// What a call was answered.
+/// The answer to a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Outcome {
     /// The object as it was read or written.
@@ -118,7 +118,7 @@ pub struct Watch {
     pub from: u64,
     /// The objects at that version.
     pub initial: BTreeMap<String, State>,
-    /// What it delivered, in this order.
+    /// The events that it delivered, in this order.
     pub deliveries: Vec<Delivery>,
 }
 
@@ -129,7 +129,7 @@ pub enum Delivery {
     Event {
         /// The time after it was read.
         at: Time,
-        /// What happened.
+        /// The change.
         kind: EventKind,
         /// The object.
         name: String,
@@ -147,7 +147,7 @@ pub enum Delivery {
     Cut,
 }
 
-/// What an event says happened.
+/// The change that an event tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum EventKind {
     /// The object was created.

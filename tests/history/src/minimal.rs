@@ -16,12 +16,12 @@ use crate::time::Time;
 /// Steps of one search: a part that is not decided soon is kept.
 const BOUND: usize = 100_000;
 
-/// What calls are compared with.
+/// The facts that calls are compared with.
 #[derive(Clone, Copy)]
 struct Test<'a> {
     log: &'a ChangeLog<'a>,
     knowledge: Knowledge,
-    /// Whether the object may have been anything at first.
+    /// True if the object may have been anything at first.
     anything: bool,
 }
 
@@ -94,7 +94,7 @@ fn shortest_suffix(calls: &[Call], test: Test<'_>) -> Option<Vec<Call>> {
     suffixes.find(|suffix| test.is_illegal(suffix))
 }
 
-/// What was known at this time.
+/// The facts that were known at this time.
 fn until(calls: &[Call], end: Time) -> Vec<Call> {
     let begun = calls.iter().filter(|call| call.invoked <= end);
     let mut known: Vec<Call> = begun

@@ -38,12 +38,12 @@ pub(crate) fn all(history: &History, log: &ChangeLog<'_>) -> Vec<Object> {
     calls.into_iter().map(object).collect()
 }
 
-/// What is known of a write beside its own answer.
+/// The facts about a write beside its own answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Knowledge {
     /// All that any answer or event shows.
     All,
-    /// What the answers of the same calls show.
+    /// The facts that the answers of the same calls show.
     Calls,
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn operations(
     operations
 }
 
-/// What calls say of the writes of others.
+/// The facts that calls tell about the writes of others.
 struct Shown<'a> {
     /// Values, with the first return of a call that shows it.
     values: HashMap<&'a str, Time>,

@@ -20,7 +20,7 @@ pub(crate) struct Operation {
     pub(crate) effect: Effect,
 }
 
-/// Whether there is a legal order.
+/// Returns whether there is a legal order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Legal,

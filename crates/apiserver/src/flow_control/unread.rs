@@ -27,7 +27,7 @@ const SMALL: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
     state: Mutex<State>,
-    /// Whether so much is unread that a flow may have to wait.
+    /// True if so much is unread that a flow may have to wait.
     is_scarce: AtomicBool,
 }
 
@@ -74,7 +74,7 @@ impl Unread {
         }
     }
 
-    /// Whether an answer of a flow may have another part; if not, the task is woken when that may have changed.
+    /// Returns whether an answer of a flow may have another part; if not, the task is woken when that may have changed.
     fn has_room(&self, flow: &str, number: u64, cx: &Context<'_>) -> bool {
         if !self.is_scarce.load(Ordering::Acquire) {
             return true;
@@ -120,7 +120,7 @@ impl Unread {
 }
 
 impl State {
-    /// Whether a flow may hold as much as is free.
+    /// Returns whether a flow may hold as much as is free.
     fn is_scarce(&self) -> bool {
         self.in_all >= TOTAL / 2
     }
@@ -207,7 +207,7 @@ mod tests {
         unread.count(flow, Body::from_stream(parts), None)
     }
 
-    /// Whether another part is handed out.
+    /// Returns whether another part is handed out.
     fn is_handed_out(body: &mut UnreadBody) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         Pin::new(body).poll_frame(&mut cx).is_ready()

@@ -93,12 +93,12 @@ pub(crate) async fn page<R: Resource>(
     Ok(Page { items, metadata })
 }
 
-/// Where a page starts.
+/// The start of a page.
 struct Start {
     state: State,
     /// The key of the last object of the page before.
     after: Option<String>,
-    /// How many objects come after it, where the page before said so.
+    /// The number of objects after it, where the page before said so.
     expected: Option<u64>,
 }
 

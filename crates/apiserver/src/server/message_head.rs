@@ -46,7 +46,7 @@ pub(super) fn problem<B>(request: &Request<B>) -> Option<Status> {
     })
 }
 
-/// Whether a byte may be in a Host header (`golang.org/x/net/http/httpguts`, `ValidHostHeader`).
+/// Returns whether a byte may be in a Host header (`golang.org/x/net/http/httpguts`, `ValidHostHeader`).
 fn is_in_host(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!$%&()*+,-.:;=['_~]".contains(byte)
 }

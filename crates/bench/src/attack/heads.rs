@@ -28,9 +28,9 @@ pub(crate) struct Heads {
     streams: u32,
     /// The fields of each head, encoded.
     block: Vec<u8>,
-    /// Whether the last frame of a head says that it is the last.
+    /// True if the last frame of a head says that it is the last.
     has_end: bool,
-    /// Whether each request is taken back at once.
+    /// True if each request is taken back at once.
     is_reset: bool,
 }
 

@@ -101,7 +101,7 @@ async fn on_kubernetes(options: &Options, folder: &Path) -> anyhow::Result<Vec<M
     Ok(all)
 }
 
-/// What honest users noticed of one attack.
+/// The observations of honest users in one attack.
 async fn endure(
     victim: &Victim,
     scenario: Scenario,
@@ -149,7 +149,7 @@ async fn endure(
     }))
 }
 
-/// What honest users noticed, and the greatest memory of the server meanwhile, in bytes.
+/// The observations of honest users, and the greatest memory of the server meanwhile, in bytes.
 struct Watched {
     attacked: Observed,
     memory: u64,

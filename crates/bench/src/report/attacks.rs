@@ -71,14 +71,14 @@ pub(crate) struct Endured {
     pub(crate) attacked: Tails,
     /// Requests of honest users that failed.
     pub(crate) refused: usize,
-    /// How they failed.
+    /// The failures by kind.
     pub(crate) failures: String,
     /// The greatest memory, in bytes.
     pub(crate) memory: u64,
 }
 
 impl AttackRow {
-    /// Whether the server keeps what it promises.
+    /// Returns whether the server keeps what it promises.
     pub(super) fn is_kept(&self) -> bool {
         let Ok(ours) = &self.ours else {
             return false;

@@ -13,7 +13,7 @@ fn bearer(record: &Value) -> String {
     token.as_str().unwrap().to_owned()
 }
 
-/// Whether a bearer token opens this server.
+/// Returns whether a bearer token opens this server.
 async fn opens(world: &World, bearer: &str) -> bool {
     let answer = world.call(bearer, &format!("GET {PATH}"), None).await;
     assert!(matches!(answer.code, 200 | 401), "{}", answer.body);

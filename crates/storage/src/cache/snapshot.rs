@@ -297,7 +297,7 @@ impl<E> View<E> {
     }
 }
 
-/// Where the keys with a prefix that come after `after` start.
+/// The start of the keys with a prefix that come after `after`.
 fn start<'a>(prefix: &'a str, after: Option<&'a str>) -> Bound<&'a str> {
     match after {
         Some(after) if after >= prefix => Bound::Excluded(after),

@@ -116,7 +116,7 @@ impl Reserve {
         }
     }
 
-    /// Whether the file was given up, and the last attempt to write it again was not just now.
+    /// Returns whether the file was given up, and the last attempt to write it again was not just now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         match self.state {
             State::Held => false,

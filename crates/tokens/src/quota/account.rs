@@ -162,7 +162,7 @@ impl State {
 }
 
 impl Account {
-    /// Whether nothing is held and both buckets are empty.
+    /// Returns whether nothing is held and both buckets are empty.
     fn is_at_rest(&self, now: Instant) -> bool {
         self.held == Demand::default() && now.duration_since(self.used_at) > MINUTE
     }

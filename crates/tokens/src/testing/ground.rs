@@ -67,7 +67,7 @@ pub struct Ground {
     pub origins: Arc<Origins>,
     /// The quota of each user.
     pub quota: Arc<Quota>,
-    /// What a test changes.
+    /// The parts that a test changes.
     pub switches: Switches,
     /// The roles at the start.
     pub roles: Vec<ClusterRole>,

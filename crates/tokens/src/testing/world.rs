@@ -48,7 +48,7 @@ pub struct World {
     pub minter: Arc<Minter>,
     /// The users who are found.
     pub directory: Arc<UserDirectory>,
-    /// What a test changes.
+    /// The parts that a test changes.
     pub switches: Switches,
     pub(super) _keys: TempDir,
 }
@@ -56,17 +56,17 @@ pub struct World {
 /// Parts of the configuration, which act at once.
 #[derive(Clone)]
 pub struct Switches {
-    /// Whether only names with an object are users.
+    /// True if only names with an object are users.
     pub require_user: Arc<AtomicBool>,
     /// The earliest time of issue of valid tokens.
     pub not_before: Arc<ArcSwap<NotBefore>>,
-    /// Whether logins are exchanged.
+    /// True if logins are exchanged.
     pub exchanges: Arc<AtomicBool>,
-    /// Whether the store has confirmed what is in memory.
+    /// True if the store has confirmed what is in memory.
     pub confirmed: Arc<AtomicBool>,
     /// The rights of users on clusters, as checks of tokens see them.
     pub access: Arc<ArcSwap<Policy>>,
-    /// Whether minted tokens may mint others.
+    /// True if minted tokens may mint others.
     pub mint_with_token: Arc<AtomicBool>,
     /// The quota of each user.
     pub limits: Arc<ArcSwap<QuotaLimits>>,
@@ -230,12 +230,12 @@ impl World {
     }
 }
 
-/// What is answered about every token that does not count.
+/// The answer about every token that does not count.
 pub fn refused() -> Value {
     json!({ "authenticated": false })
 }
 
-/// What is answered about a token of alice.
+/// The answer about a token of alice.
 pub fn alice(token: &Minted, audiences: &[&str]) -> Value {
     json!({
         "authenticated": true,

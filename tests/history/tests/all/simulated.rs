@@ -53,7 +53,7 @@ struct Simulation {
     objects: BTreeMap<String, State>,
     history: History,
     events: Vec<Delivery>,
-    /// When each client is free for its next call.
+    /// The time at which each client is free for its next call.
     free: [u64; 5],
 }
 

@@ -26,7 +26,7 @@ impl Kind {
         }
     }
 
-    /// Whether a create may fail after the object was stored, which is removed then: a kubeconfig without its tokens.
+    /// Returns whether a create may fail after the object was stored, which is removed then: a kubeconfig without its tokens.
     pub(super) fn withdraws(self) -> bool {
         self == Self::Kubeconfig
     }

@@ -40,7 +40,7 @@ pub(super) struct Round<'a> {
     pub(super) length: Duration,
 }
 
-/// What clients of one kind share.
+/// The parts that clients of one kind share.
 pub(super) struct Shared {
     pub(super) kind: Kind,
     /// A client at each process.

@@ -30,7 +30,7 @@ const LIMITS: [&str; 4] = [
 /// Members of an etcd: without one of them the others write on.
 pub(super) const MEMBERS: usize = 3;
 
-/// How long a member is stopped.
+/// The time for which a member is stopped.
 const PAUSE: Duration = Duration::from_millis(1500);
 
 const UNLIMITED: &str = "1000000000";
@@ -45,7 +45,7 @@ pub(super) fn unlimited(server: Server) -> Server {
     server
 }
 
-/// What has failed.
+/// The failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failed {
     /// A process of the server was killed.

@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Events after which a client may hang up.
 const EVENTS: usize = 200;
 
-/// What a client that watches has seen.
+/// The events that a watching client has seen.
 #[derive(Default)]
 pub(super) struct Followed {
     pub(super) watches: Vec<Watch>,
@@ -42,7 +42,7 @@ pub(super) struct Watcher<'a> {
 /// Follows for a while from the state that a watch begins with.
 pub(super) struct Streamer<'a>(Watcher<'a>);
 
-/// How a connection ended.
+/// The end of a connection.
 enum Ended {
     Cut,
     /// The version to resume from is gone.

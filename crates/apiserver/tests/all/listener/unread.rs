@@ -19,7 +19,7 @@ use super::identity::Identity;
 
 const PART: usize = 16 << 10;
 
-/// What a connection holds: buffers of TLS and HTTP, unsent bytes, and those that the client's socket takes.
+/// Bytes that a connection holds: buffers of TLS and HTTP, unsent bytes, and those in the client's socket.
 const MOST: usize = 1 << 20;
 
 #[cfg(target_os = "linux")]

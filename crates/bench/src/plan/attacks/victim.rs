@@ -39,9 +39,9 @@ pub(super) struct Victim {
     /// The server as the user that attacks.
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) identity: Identity,
-    /// Where the attacker creates.
+    /// The collection that the attacker creates in.
     pub(super) collection: String,
-    /// What the attacker creates.
+    /// The object that the attacker creates.
     pub(super) object: Value,
     /// An object of the attacker.
     pub(super) item: String,
