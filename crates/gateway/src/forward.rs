@@ -233,6 +233,8 @@ impl Gateway {
             let hold = (session, place);
             return Ok(tunnelled((&origin, cut), (client, protocol), answer, hold));
         }
+        let admitted = self.unread.admit(place.user());
+        admitted.map_err(|error| failed(id, &error))?;
         let head = (!is_long).then_some(self.parts.options.head);
         let mut answer = upstream
             .send(onward, head)

@@ -49,9 +49,10 @@ pub(crate) fn unavailable(cluster: &str, error: &UpstreamError) -> Status {
         | UpstreamError::CredentialRefused => failure(502, Reason::ServiceUnavailable),
         UpstreamError::Slow(_) => failure(504, Reason::Timeout),
         UpstreamError::RequestBody(_) => Status::bad_request(error.to_string()),
-        UpstreamError::Busy | UpstreamError::BusyWithUser | UpstreamError::NotProcessed(_) => {
-            Status::too_many_requests(message, 1)
-        }
+        UpstreamError::Busy
+        | UpstreamError::BusyWithUser
+        | UpstreamError::Unread
+        | UpstreamError::NotProcessed(_) => Status::too_many_requests(message, 1),
     }
 }
 

@@ -5,7 +5,11 @@
 //! answer was handed out until the client wants the next one, up to a window may be: that counts as
 //! unread, for the user and in all.
 //!
-//! Past a bound, the answer that has waited longest for its client is cut: of the user who is past
+//! A user whose unread answers are at the bound gets 429 for the next request. Only when one of the answers has
+//! waited for its client for longer than the patience of the gateway does the next request go through, and cuts it:
+//! else a client that opens answers without reading them would have each of them fetched and thrown away.
+//!
+//! Answers that were let in may go past a bound later. Then the answer that has waited longest for its client is cut: of the user who is past
 //! theirs, or of the user with the most unread. Its connection to the cluster, its place and its memory
 //! are free at once; the client finds the answer broken off. Over HTTP/1.1 the connection of the client ends
 //! with it: what was written for the client is several hundred kilobytes, which only the connection lets go.
@@ -16,6 +20,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use apiserver::server::Peer;
 use axum::BoxError;
@@ -23,7 +28,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use slab::Slab;
 
-use crate::upstream::{Place, PooledBody};
+use crate::upstream::{Place, PooledBody, UpstreamError};
 
 /// Answers up to this size are not followed: their number is bounded by the places.
 const SMALL: u64 = 16 * 1024;
@@ -35,14 +40,17 @@ pub struct UnreadBounds {
     pub per_user: usize,
     /// Of all answers.
     pub in_all: usize,
+    /// How long an answer may wait for its client before another request of the user cuts it.
+    pub patience: Duration,
 }
 
 impl Default for UnreadBounds {
-    /// 128 MiB and 256 MiB.
+    /// 128 MiB, 256 MiB and 10 seconds.
     fn default() -> Self {
         Self {
             per_user: 128 * 1024 * 1024,
             in_all: 256 * 1024 * 1024,
+            patience: Duration::from_secs(10),
         }
     }
 }
@@ -51,8 +59,7 @@ impl Default for UnreadBounds {
 pub(crate) struct Unread {
     bounds: UnreadBounds,
     bytes: AtomicUsize,
-    /// Counts the parts that were handed out.
-    turn: AtomicU64,
+    start: Instant,
     users: Mutex<HashMap<Arc<str>, Arc<Account>>>,
 }
 
@@ -68,8 +75,8 @@ struct Answer {
     cluster: Box<str>,
     /// The most of it that may be unread.
     window: usize,
-    /// The turn at which a part was handed out that the client is still busy with; 0 while the client
-    /// waits for the cluster. Changes under the lock of `body`.
+    /// When a part was handed out that the client is still busy with, in microseconds of [`Unread::now`]; 0 while the
+    /// client waits for the cluster. Changes under the lock of `body`.
     since: AtomicU64,
     /// `None` once it has ended or was cut.
     body: Mutex<Option<(PooledBody, Place)>>,
@@ -97,9 +104,41 @@ impl Unread {
         Arc::new(Self {
             bounds,
             bytes: AtomicUsize::new(0),
-            turn: AtomicU64::new(1),
+            start: Instant::now(),
             users: Mutex::default(),
         })
+    }
+
+    /// Checks that a user may begin another answer.
+    ///
+    /// # Errors
+    /// As much is unread as may be, and none of the user's answers has waited for longer than the patience.
+    pub(crate) fn admit(&self, user: &str) -> Result<(), UpstreamError> {
+        let in_all = self.bytes.load(Ordering::Relaxed);
+        if in_all < self.bounds.per_user.min(self.bounds.in_all / 2) {
+            return Ok(());
+        }
+        let account = lock(&self.users).get(user).map(Arc::clone);
+        let Some(account) = account else {
+            return Ok(());
+        };
+        let own = account.bytes.load(Ordering::Relaxed);
+        let free = self.bounds.in_all.saturating_sub(in_all);
+        if own == 0 || own < self.bounds.per_user.min(free) {
+            return Ok(());
+        }
+        let patience = u64::try_from(self.bounds.patience.as_micros()).unwrap_or(u64::MAX);
+        match account.oldest() {
+            Some((since, _)) if self.now().saturating_sub(since) < patience => {
+                Err(UpstreamError::Unread)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the microseconds since the start, which are never 0.
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).map_or(u64::MAX, |now| now.max(1))
     }
 
     /// Follows how the body of an answer of a cluster is read; the place is held until its end. `reader` is the
@@ -166,8 +205,7 @@ impl Unread {
 
     /// Takes note that a part was handed out. The caller holds the lock of the body.
     fn hand_out(&self, account: &Account, answer: &Answer) {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        if answer.since.swap(turn, Ordering::Relaxed) == 0 {
+        if answer.since.swap(self.now(), Ordering::Relaxed) == 0 {
             account.bytes.fetch_add(answer.window, Ordering::Relaxed);
             self.bytes.fetch_add(answer.window, Ordering::Relaxed);
         }
@@ -203,16 +241,7 @@ impl Unread {
 
     /// Cuts the answer that has waited longest for its client; says whether there is one.
     fn cut_oldest(&self, account: &Account) -> bool {
-        let oldest = {
-            let answers = lock(&account.answers);
-            let waiting = answers.iter().filter_map(|(_, answer)| {
-                let since = answer.since.load(Ordering::Relaxed);
-                (since != 0).then_some((since, answer))
-            });
-            let oldest = waiting.min_by_key(|(since, _)| *since);
-            oldest.map(|(_, answer)| Arc::clone(answer))
-        };
-        let Some(answer) = oldest else {
+        let Some((_, answer)) = account.oldest() else {
             return false;
         };
         let cut = {
@@ -232,6 +261,19 @@ impl Unread {
             );
         }
         true
+    }
+}
+
+impl Account {
+    /// Returns the answer that has waited longest for its client, and since when.
+    fn oldest(&self) -> Option<(u64, Arc<Answer>)> {
+        let answers = lock(&self.answers);
+        let waiting = answers.iter().filter_map(|(_, answer)| {
+            let since = answer.since.load(Ordering::Relaxed);
+            (since != 0).then_some((since, answer))
+        });
+        let oldest = waiting.min_by_key(|(since, _)| *since);
+        oldest.map(|(since, answer)| (since, Arc::clone(answer)))
     }
 }
 

@@ -44,6 +44,7 @@ impl Finding {
             UpstreamError::NoCluster
             | UpstreamError::Busy
             | UpstreamError::BusyWithUser
+            | UpstreamError::Unread
             | UpstreamError::NotProcessed(_)
             | UpstreamError::RequestBody(_) => None,
             error => Some(Self::Error(error)),
@@ -161,6 +162,7 @@ impl Observation {
             UpstreamError::Slow(_)
             | UpstreamError::Busy
             | UpstreamError::BusyWithUser
+            | UpstreamError::Unread
             | UpstreamError::NotProcessed(_)
             | UpstreamError::RequestBody(_) => bad("Slow", error.to_string()),
         }

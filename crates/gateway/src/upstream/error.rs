@@ -61,6 +61,9 @@ pub enum UpstreamError {
     /// As many requests of the user are under way to it as the user's share allows.
     #[error("too many of your requests are under way to it")]
     BusyWithUser,
+    /// As much of the answers to the user is unread as may be.
+    #[error("too much of the answers to you is unread: read it, or close some of them")]
+    Unread,
 }
 
 /// What is wrong with the certificate of a cluster.

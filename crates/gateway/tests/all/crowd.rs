@@ -4,9 +4,13 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use api::management::Cluster as ClusterObject;
 use apiserver::server::HttpService;
 use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream;
 use gateway::upstream::{Options, UnreadBounds};
@@ -17,10 +21,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower::service_fn;
 
+use crate::authority::Authority;
 use crate::client::PATIENCE;
 use crate::cluster::Cluster;
 use crate::world::{World, serve_cluster};
@@ -49,7 +55,7 @@ impl Scene {
     async fn wait(&self, count: usize) {
         let wait = async {
             while self.under_way.load(Ordering::SeqCst) != count {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         let waited = tokio::time::timeout(PATIENCE, wait).await;
@@ -127,7 +133,11 @@ async fn endless(world: &World, under_way: &Arc<AtomicUsize>) -> SocketAddr {
 
 fn bounded(per_user: usize, in_all: usize) -> Options {
     Options {
-        unread: UnreadBounds { per_user, in_all },
+        unread: UnreadBounds {
+            per_user,
+            in_all,
+            patience: Duration::ZERO,
+        },
         ..Options::default()
     }
 }
@@ -168,6 +178,61 @@ async fn the_answer_that_waited_longest_is_cut_where_a_user_does_not_read() {
     drop(unread);
     scene.wait(1).await;
     drop(of_bob);
+    scene.wait(0).await;
+}
+
+#[tokio::test]
+async fn a_cut_answer_ends_the_connection_of_its_http1_client() {
+    let scene = Scene::with(bounded(MIB, 100 * MIB)).await;
+    let token = scene.world.mint("alice", &["c-1"]).await;
+    let authorization = format!("Authorization: Bearer {token}");
+    let line = "GET /k8s/clusters/c-1/endless";
+    let mut first = scene.world.send(line, &[&authorization]).await;
+    scene.wait(1).await;
+    let second = scene.world.send(line, &[&authorization]).await;
+    // A connection that the server has closed answers with a reset, which the next byte meets.
+    let is_closed = async {
+        while first.stream.write_all(b" ").await.is_ok() && first.stream.flush().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let closed = tokio::time::timeout(PATIENCE, is_closed).await;
+    assert!(closed.is_ok(), "the connection is open");
+    scene.wait(1).await;
+    drop(second);
+    scene.wait(0).await;
+}
+
+#[tokio::test]
+async fn a_user_who_has_not_read_is_refused_until_some_is_read_or_has_waited_long() {
+    let mut options = bounded(2 * MIB, 100 * MIB);
+    options.unread.patience = Duration::from_secs(3600);
+    let scene = Scene::with(options).await;
+    let mut alice = scene.unreader("alice").await;
+    let mut unread = vec![scene.begin(&mut alice).await, scene.begin(&mut alice).await];
+    let refused = scene.world.get("/k8s/clusters/c-1/api", &alice.token).await;
+    let message = r#"cluster "c-1" is not available: too much of the answers to you is unread: read it, or close some of them"#;
+    assert_eq!((refused.code, refused.message()), (429, message.to_owned()));
+    let mut bob = scene.unreader("bob").await;
+    let _of_bob = scene.begin(&mut bob).await;
+    unread.pop();
+    scene.wait(2).await;
+    unread.push(scene.begin(&mut alice).await);
+    scene.wait(3).await;
+}
+
+#[tokio::test]
+async fn another_authority_ends_answers_that_share_a_connection_and_are_not_read() {
+    let scene = Scene::with(Options::default()).await;
+    let mut alice = scene.unreader("alice").await;
+    let _unread = [scene.begin(&mut alice).await, scene.begin(&mut alice).await];
+    scene.wait(2).await;
+    let other = STANDARD.encode(Authority::new("other").pem);
+    let rotate = |object: &mut ClusterObject| {
+        object.spec.connection.as_mut().unwrap().ca_data = other;
+    };
+    let world = &scene.world;
+    world.change(&world.clusters, ("", "c-1"), rotate).await;
     scene.wait(0).await;
 }
 
