@@ -4,6 +4,7 @@ use std::fs;
 
 use e2e::http::{Client, Request, expect};
 use e2e::{Faults, Server};
+use rustix::process::Resource;
 use serde_json::{Value, json};
 
 use super::{LIMIT, create_code, delete_code, health, wait_for_health};
@@ -121,6 +122,31 @@ fn a_start_on_a_full_disk_serves_readers() {
     assert!(opens(&alice, &created));
     assert_eq!(delete_code(&alice, &record::name(&created)), 200);
     assert!(!opens(&alice, &created));
+}
+
+/// A process that writes past its limit gets a signal, which ends it unless it is handled.
+#[test]
+fn a_limit_of_file_sizes_ends_no_process() {
+    let server = Server::start().unwrap();
+    let alice = server.client("alice").unwrap();
+    let created = record::create(&alice, json!({}));
+    let process = rustix::process::Pid::from_raw(server.pid().try_into().unwrap());
+    let limit = |current| rustix::process::Rlimit {
+        current,
+        maximum: None,
+    };
+    let set = |current| rustix::process::prlimit(process, Resource::Fsize, limit(current)).unwrap();
+    let before = set(Some(0));
+    let refused = e2e::poll::until("a limit of file sizes", LIMIT, || {
+        let code = create_code(&alice);
+        Ok((code != 201).then_some(code))
+    });
+    assert_eq!(refused.unwrap(), 503);
+    assert_eq!(record::names(&alice), [record::name(&created)]);
+    assert_eq!(health(&server, "/livez"), 200);
+    set(before.current);
+    wait_for_health(&server, "/readyz/store", 200);
+    assert_eq!(create_code(&alice), 201);
 }
 
 #[test]
