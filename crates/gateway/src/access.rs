@@ -1,11 +1,12 @@
-//! Whether a user may act as somebody else at a cluster: the cluster itself is asked, as that user.
+//! Impersonation by users: the cluster itself is asked, as the user, whether the user may do so.
 //!
-//! The gateway may impersonate everybody there, so without this question everybody could. Each part
-//! of the wanted identity is asked for on its own, as kube-apiserver would.
+//! The gateway may impersonate every user there, so without this check every user could. Each part
+//! of the requested identity is checked separately, as in kube-apiserver.
 //!
-//! ServiceAccounts, uids and extra values are more than every cluster lets the gateway impersonate: roles
-//! of before name no ServiceAccounts, and no role names all keys. So the gateway asks for itself, too; the
-//! cluster's own refusal would blame an account that the user does not know.
+//! Not every cluster permits the gateway to impersonate ServiceAccounts, uids and extra values:
+//! older roles do not include ServiceAccounts, and no role lists all keys. So the gateway's own
+//! permission is checked, too. Otherwise the cluster's refusal would blame an account that the user
+//! does not know.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,25 +28,25 @@ use crate::request_headers::impersonate;
 use crate::status::unavailable;
 use crate::upstream::Upstreams;
 
-/// Where a user asks what they may do.
+/// The path of access reviews.
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
-/// How long a yes counts: one command of kubectl asks several times.
+/// Time for which a positive answer is cached: one kubectl command makes several requests.
 const TTL: Duration = Duration::from_secs(3);
 
-/// Most answers that are remembered.
+/// Maximum number of cached answers.
 const MAX_REMEMBERED: usize = 4096;
 
-/// Longest answer to a review, in bytes.
+/// Maximum size of the answer to a review, in bytes.
 const MAX_REVIEW: usize = 64 * 1024;
 
-/// Asks clusters who may act as whom.
+/// Checks with clusters which users may impersonate which identities.
 #[derive(Default)]
 pub(crate) struct Access {
     allowed: Mutex<HashMap<Question, Instant>>,
 }
 
-/// Whether this user may do this at that cluster.
+/// The question whether an account may do something at a cluster.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Question {
     cluster: Box<str>,
@@ -62,10 +63,10 @@ enum Asker {
 }
 
 impl Access {
-    /// The identity that `user` asks to act as, if the cluster allows every part of it.
+    /// Returns the identity that `user` asks to act as, if the cluster permits every part of it.
     ///
     /// # Errors
-    /// 400 and 403 as kube-apiserver words them; what keeps the cluster from answering.
+    /// 400 or 403 in the words of kube-apiserver, or the reason why the cluster did not answer.
     pub(crate) async fn impersonated(
         &self,
         upstreams: &Upstreams,
@@ -108,13 +109,13 @@ impl Access {
         }
     }
 
-    /// A panic while it was held leaves a sound map.
+    /// Poisoning is ignored: every update leaves the map consistent.
     fn allowed(&self) -> MutexGuard<'_, HashMap<Question, Instant>> {
         self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Asks the cluster, as the user.
+/// Asks the cluster, as the account in question.
 async fn ask(upstreams: &Upstreams, question: &Question) -> Result<(), Status> {
     let failed = |error| unavailable(&question.cluster, &error);
     let upstream = upstreams.upstream(&question.cluster).map_err(failed)?;
@@ -187,7 +188,8 @@ fn denied(question: &Question, reason: &str) -> Status {
     }
 }
 
-/// Whether the gateway's role may lack this at a cluster that is as it should be.
+/// Returns whether the gateway's role may lack this permission even at a correctly configured
+/// cluster.
 fn needs_more_of_the_gateway(attributes: &Attributes) -> bool {
     let Target::Resource { resource, .. } = &attributes.target else {
         return false;
@@ -195,7 +197,7 @@ fn needs_more_of_the_gateway(attributes: &Attributes) -> bool {
     matches!(resource.as_str(), "serviceaccounts" | "uids" | "userextras")
 }
 
-/// 403 with what an administrator does about it.
+/// Returns a 403 that says how an administrator can grant the permission.
 fn not_granted(question: &Question) -> Status {
     let cluster = &question.cluster;
     let Target::Resource {

@@ -1,11 +1,11 @@
-//! The headers of an answer on its way back to the client.
+//! Cleans the headers of an answer before it reaches the client.
 //!
-//! What a cluster serves, any pod of any user behind its proxy included, appears under our own
-//! origin. So nothing of it may set cookies, speak for the origin, run there as a page, ask for
-//! credentials, or lead the client to another place.
+//! Everything that a cluster serves, including any user's pod behind its proxy, appears under our
+//! own origin. So an answer must not set cookies, make statements about the origin, run there as a
+//! page, ask for credentials, or redirect the client elsewhere.
 //!
-//! Headers are removed by name, since applications behind a cluster's proxy have headers of their own
-//! that nobody can list.
+//! Headers are removed by name rather than allowed by name, since applications behind a cluster's
+//! proxy have headers of their own.
 
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
@@ -16,8 +16,8 @@ use http::{HeaderMap, StatusCode};
 use crate::redirect::Origin;
 use crate::request_headers::Named;
 
-/// Headers that are statements about the origin, or instructions to a client beyond the answer itself;
-/// in order.
+/// Headers that make statements about the origin, or instruct the client beyond the answer itself.
+/// Sorted.
 const WITHHELD: [&str; 36] = [
     "accept-ch",
     "accept-ch-lifetime",
@@ -57,8 +57,8 @@ const WITHHELD: [&str; 36] = [
     "x-sendfile",
 ];
 
-/// The same, by the start of their names: sharing with other origins, advertising, sessions, orders to a
-/// proxy in front.
+/// The same, by prefix: sharing with other origins, advertising, sessions, instructions to a
+/// reverse proxy.
 const WITHHELD_PREFIXES: [&str; 7] = [
     "access-control-",
     "ad-auction-",
@@ -69,7 +69,7 @@ const WITHHELD_PREFIXES: [&str; 7] = [
     "x-permitted-cross-domain-",
 ];
 
-/// Headers that say how the body is to be read or where it is: a trailer comes too late to.
+/// Headers that say how to read the body or where it is. In a trailer they come too late.
 const NOT_IN_TRAILERS: [HeaderName; 6] = [
     CONTENT_ENCODING,
     CONTENT_LENGTH,
@@ -79,7 +79,7 @@ const NOT_IN_TRAILERS: [HeaderName; 6] = [
     X_CONTENT_TYPE_OPTIONS,
 ];
 
-/// Types that no browser runs or renders: those of the API, and plain text.
+/// Content types that no browser executes or renders: those of the API, and plain text.
 const HARMLESS: [&str; 5] = [
     "application/json",
     "application/yaml",
@@ -88,21 +88,21 @@ const HARMLESS: [&str; 5] = [
     "text/plain",
 ];
 
-/// An answer that does not reach the client.
+/// The reason why an answer must not reach the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unacceptable {
-    /// It leads the client to another place than the cluster.
+    /// It redirects the client to a place outside the cluster.
     Redirect,
-    /// It ends HTTP, or is none, without having been asked to.
+    /// It is a 1xx answer that was not requested.
     Informational,
-    /// It says two things about where it ends.
+    /// It has two contradictory body lengths.
     Framing,
 }
 
-/// Leaves of an answer's headers what may reach the client.
+/// Removes all headers of an answer that must not reach the client.
 ///
 /// # Errors
-/// The whole answer may not. An agreed upgrade is not an answer of this kind.
+/// The answer as a whole must not reach the client. Not to be used for accepted upgrades.
 pub(crate) fn clean(
     code: StatusCode,
     headers: &mut HeaderMap,
@@ -128,7 +128,7 @@ pub(crate) fn clean(
         }
     }
     if !is_harmless(headers) {
-        // Beside a policy that is there already: a browser obeys both.
+        // In addition to an existing policy: browsers enforce both.
         let sandbox = HeaderValue::from_static("sandbox");
         headers.append(CONTENT_SECURITY_POLICY, sandbox);
         let nosniff = HeaderValue::from_static("nosniff");
@@ -137,13 +137,13 @@ pub(crate) fn clean(
     Ok(())
 }
 
-/// Leaves of the headers of an agreed upgrade what may reach the client.
+/// Removes the headers of an accepted upgrade that must not reach the client.
 pub(crate) fn clean_upgrade(headers: &mut HeaderMap) {
     remove_withheld(headers);
     headers.remove(LOCATION);
 }
 
-/// Leaves of an answer's trailers what may reach the client.
+/// Removes the trailers of an answer that must not reach the client.
 pub(crate) fn clean_trailers(mut trailers: HeaderMap) -> HeaderMap {
     remove_withheld(&mut trailers);
     for name in NOT_IN_TRAILERS {
@@ -164,7 +164,7 @@ fn remove_withheld(headers: &mut HeaderMap) {
     }
 }
 
-/// Leaves in `Trailer` the names of trailers that may reach the client.
+/// Removes from `Trailer` the names of trailers that are removed themselves.
 fn announce_trailers(headers: &mut HeaderMap) {
     let announced = list(headers, &TRAILER);
     if announced.is_empty() {
@@ -188,8 +188,8 @@ fn announce_trailers(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes away what lets a shared cache keep an answer to a request with a credential (RFC 9111,
-/// section 3.5), and tells all caches that the answer is for one user.
+/// Removes the directives that permit a shared cache to store an answer to a request with a
+/// credential (RFC 9111, section 3.5), and marks the answer as private to one user for all caches.
 fn keep_from_shared_caches(headers: &mut HeaderMap) {
     let directives = list(headers, &CACHE_CONTROL);
     let is = |name: &str| directives.iter().any(|it| it.to_ascii_lowercase() == name);
@@ -200,7 +200,7 @@ fn keep_from_shared_caches(headers: &mut HeaderMap) {
     let is_quoted = directives.iter().any(|it| it.contains('"'));
     let mut private = vec!["private"];
     if is_quoted {
-        // Lists of fields: not taken apart here.
+        // Quoted field lists are not parsed; `no-cache` is stricter.
         private.push("no-cache");
     } else {
         let shared = ["private", "public", "s-maxage", "proxy-revalidate"];
@@ -219,7 +219,7 @@ fn keep_from_shared_caches(headers: &mut HeaderMap) {
     }
 }
 
-/// The elements of a header that is a list.
+/// Returns the elements of a header that is a list.
 fn list(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     let values = headers.get_all(name).iter();
     let elements = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
@@ -235,7 +235,7 @@ fn is_withheld(name: &HeaderName) -> bool {
             .any(|prefix| name.as_str().starts_with(prefix))
 }
 
-/// A type that is missing, or there twice, is guessed by browsers.
+/// Returns false for a missing or repeated type, too: browsers would guess it.
 fn is_harmless(headers: &HeaderMap) -> bool {
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
     let (Some(kind), None) = (kinds.next(), kinds.next()) else {
@@ -248,13 +248,13 @@ fn is_harmless(headers: &HeaderMap) -> bool {
         .any(|harmless| kind.eq_ignore_ascii_case(harmless.as_bytes()))
 }
 
-/// The place that an answer names.
+/// The location in an answer.
 enum Relocated {
-    /// It names none.
+    /// The answer has no location.
     Absent,
-    /// One below the cluster's address, as the client reaches it.
+    /// A location below the cluster's address, as the client reaches it.
     Below(HeaderValue),
-    /// Another one, several, or none that can be understood.
+    /// A location elsewhere, several locations, or an invalid one.
     Elsewhere,
 }
 

@@ -1,4 +1,4 @@
-//! Small questions to a cluster, as the gateway itself.
+//! Small requests to a cluster with the gateway's own credential.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use crate::upstream::{UpstreamError, Upstreams};
 
-/// Longer answers are none.
+/// Maximum size of an answer, in bytes. Longer answers are rejected.
 const MAX_BYTES: usize = 256 * 1024;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// An answer, whatever its code.
+/// An answer of any status code.
 pub(crate) struct Answer {
     pub(crate) code: StatusCode,
     pub(crate) body: Bytes,
@@ -25,7 +25,7 @@ pub(crate) struct Answer {
 /// Reads `path`, or posts `body` to it.
 ///
 /// # Errors
-/// Why there is no answer.
+/// The reason for the lack of an answer.
 pub(crate) async fn ask(
     upstreams: &Upstreams,
     cluster: &str,

@@ -1,8 +1,8 @@
-//! The token of a request: from the `Authorization` header, or from the WebSocket subprotocol in
-//! which browsers must send it (`k8s.io/apiserver/pkg/authentication/request/websocket`).
+//! The token of a request, from the `Authorization` header or from the WebSocket subprotocol that
+//! browsers must use (`k8s.io/apiserver/pkg/authentication/request/websocket`).
 //!
-//! Never from the query, which ends up in logs, and never from a cookie, which a browser sends
-//! without being asked.
+//! It is never taken from the query, which is often logged, nor from a cookie, which browsers send
+//! without the user's intent.
 
 use auth::bearer::AuthorizationHeader;
 use base64::Engine;
@@ -11,20 +11,21 @@ use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue};
 use tokens::secret::Bearer;
 
-/// A token as it was sent. The bytes are those that were received: a copy would hide nothing.
+/// A token as it was received. It is not copied into a secret type, since the original bytes would
+/// remain in memory anyway.
 #[derive(Debug)]
 pub(crate) enum SentToken {
-    /// The value of the `Authorization` header, which is marked as a secret.
+    /// The value of the `Authorization` header, marked as sensitive.
     InHeader(HeaderValue),
-    /// From a subprotocol.
+    /// The token from a subprotocol.
     InProtocol(Bearer),
 }
 
-/// Start of the subprotocol that is a token.
+/// Prefix of the subprotocol that carries a token.
 const TOKEN_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
 
 impl SentToken {
-    /// The token itself.
+    /// Returns the token itself.
     pub(crate) fn expose(&self) -> &str {
         match self {
             Self::InHeader(value) => match AuthorizationHeader::parse([value.as_bytes()]) {
@@ -36,8 +37,8 @@ impl SentToken {
     }
 }
 
-/// Takes the token out of the headers; none may be there twice. The other subprotocols stay: there
-/// must be one, since the server has to choose one.
+/// Takes the token out of the headers. Returns `None` if there are several. The other subprotocols
+/// remain. At least one is required, since the server has to choose one.
 pub(crate) fn take(headers: &mut HeaderMap, is_websocket: bool) -> Option<SentToken> {
     let protocol = match is_websocket {
         true => take_protocol(headers),
@@ -58,7 +59,7 @@ pub(crate) fn take(headers: &mut HeaderMap, is_websocket: bool) -> Option<SentTo
     }
 }
 
-/// Whether a token may be among the subprotocols.
+/// Returns whether the subprotocols may include a token.
 pub(crate) fn is_in_protocol(headers: &HeaderMap) -> bool {
     let mut sent = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
     sent.any(|value| {

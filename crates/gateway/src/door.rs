@@ -1,8 +1,8 @@
-//! Requests that come by the host name of a cluster.
+//! Requests that come in by the host name of a cluster.
 //!
-//! The name of the connection and that of the request must be the same: a client that was shown the
-//! certificate of one cluster does not get to another, nor past the rules of its endpoint. Names
-//! that no cluster has are answered as if there were one whose tokens all fail.
+//! The TLS server name and the host of the request must be the same: a client that was shown the
+//! certificate of one cluster must not reach another one, nor bypass the rules of its endpoint.
+//! Unknown names are answered as if a cluster existed that rejects every token.
 
 use apiserver::server::Peer;
 use auth::bearer::AuthorizationHeader;
@@ -21,20 +21,20 @@ use crate::status::respond;
 use crate::token_claims::TokenClaims;
 use crate::tunnel::Protocol;
 
-/// In place of the id of a cluster that does not exist; none can have it.
+/// A placeholder for the id of a cluster that does not exist. It is not a valid id.
 const NO_CLUSTER: &str = "?";
 
 impl Directory {
-    /// Whether a request says anywhere that it is for a name of the zone.
+    /// Returns whether a request names a host of the zone anywhere.
     pub(crate) fn concerns(&self, request: &Request<Body>) -> bool {
         let names = server_name(request).into_iter().chain(hosts(request));
         names.into_iter().any(|name| self.zone().contains(name))
     }
 
-    /// Where a request goes.
+    /// Returns the endpoint that a request is for.
     ///
     /// # Errors
-    /// 421 where it is for several names.
+    /// 421 if the request names several hosts.
     fn place_of(&self, request: &Request<Body>) -> Result<Place, Status> {
         let named = server_name(request);
         let mut hosts = hosts(request).peekable();
@@ -51,7 +51,7 @@ impl Directory {
 }
 
 impl Gateway {
-    /// Answers a request for a name of the zone.
+    /// Answers a request for a host name of the zone.
     pub(crate) async fn answer_by_name(
         &self,
         directory: &Directory,
@@ -82,7 +82,8 @@ impl Gateway {
         }
     }
 
-    /// As the cluster would, where it says how callers are recognised; the others answer themselves.
+    /// Answers for a cluster with a `spec.authentication`. Connections to other clusters are passed
+    /// through to the cluster itself and do not get here.
     async fn answer_unmanaged(
         &self,
         place: Place,
@@ -97,7 +98,7 @@ impl Gateway {
         Box::pin(self.answer(cluster, path, request)).await
     }
 
-    /// As `/k8s/clusters/<id>`.
+    /// Answers like `/k8s/clusters/<id>`.
     async fn answer_managed(
         &self,
         directory: &Directory,
@@ -122,8 +123,8 @@ impl Gateway {
         Box::pin(self.answer(cluster, path, request)).await
     }
 
-    /// Whether a request has a credential that this server could have issued: its other ones are no
-    /// secret failures, but taken at the other endpoint.
+    /// Returns whether a request has a credential that this server may have issued. For other
+    /// credentials the answer can refer to the other endpoint without giving away a secret.
     fn may_be_ours(&self, headers: &HeaderMap) -> bool {
         let sent = headers.get_all(AUTHORIZATION).iter();
         match AuthorizationHeader::parse(sent.map(HeaderValue::as_bytes)) {
@@ -140,16 +141,16 @@ impl Gateway {
 
 const AMBIGUOUS: &str = "the path can be understood in more than one way";
 
-/// The name that the connection asked for.
+/// Returns the server name of the TLS connection.
 fn server_name(request: &Request<Body>) -> Option<&str> {
     let peer = request.extensions().get::<Peer>()?;
     peer.server_name.as_deref()
 }
 
-/// The names that the request itself says: in its target, as HTTP/2 has it, and in `Host`.
+/// Returns the hosts that the request itself names: in its target, as in HTTP/2, and in `Host`.
 fn hosts(request: &Request<Body>) -> impl Iterator<Item = &str> {
     let in_header = request.headers().get_all(HOST).iter();
-    // One that is no text is no name either, and so never the same as another.
+    // A value that is not text is not a name either, and so never equals the server name.
     let in_header = in_header.map(|value| value.to_str().unwrap_or_default());
     let in_target = request
         .uri()
@@ -162,19 +163,19 @@ fn without_port(host: &str) -> &str {
     host.rsplit_once(':').map_or(host, |(host, _)| host)
 }
 
-/// A path that a cluster can be asked for.
+/// Returns the path, if it can be sent to a cluster.
 fn path_of(request: &Request<Body>) -> Option<&PathAndQuery> {
     let path = request.uri().path_and_query();
     path.filter(|path| path.as_str().starts_with('/'))
 }
 
-/// What clients are told who use a name that is going to go; kubectl shows it.
+/// Returns the warning for clients that use a deprecated host name. kubectl prints it.
 fn deprecation(instead: &str) -> Option<HeaderValue> {
     let text = format!("299 - \"this host name is deprecated; use {instead}\"");
     HeaderValue::try_from(text).ok()
 }
 
-/// 421 (RFC 9110, section 15.5.20): a client may try again on a connection of its own.
+/// Returns 421 (RFC 9110, section 15.5.20): the client may retry on a separate connection.
 fn misdirected() -> Status {
     let message = "the connection is for one host name and the request for another";
     Status {
@@ -183,7 +184,7 @@ fn misdirected() -> Status {
     }
 }
 
-/// 401 with the way to the endpoint that takes all other credentials.
+/// Returns a 401 that refers to the endpoint for all other credentials.
 fn elsewhere(unmanaged: &str) -> Status {
     Status {
         message: format!(

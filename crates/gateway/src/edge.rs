@@ -1,15 +1,17 @@
-//! Who calls at the unmanaged endpoint of a cluster that says how that is found out.
+//! Authentication at the unmanaged endpoint of clusters that have a `spec.authentication`.
 //!
 //! ```text
-//! bearer ─▶ spec.authentication ─┬─▶ webhook   asked by a TokenReview; answers are remembered
-//!                                └─▶ oidc      ID tokens, by keys that are followed
+//! bearer ─▶ spec.authentication ─┬─▶ webhook   asked by a TokenReview; answers are cached
+//!                                └─▶ oidc      ID tokens, verified with the current keys
 //! ```
 //!
-//! Tokens that are meant for this server are recognised by neither, and no webhook is asked about them or
-//! about tokens of ServiceAccounts ([`credential_owner`]): whoever is asked gets the token.
+//! Tokens that this server issued are always rejected. ID tokens that log in to this server and
+//! tokens of ServiceAccounts are never sent to a webhook ([`credential_owner`]), since a webhook
+//! receives the token itself.
 //!
-//! What is made of a `spec.authentication` lasts until that changes; then the requests of those who
-//! were recognised by it end. Whatever fails lets nobody in: the caller gets a 401, the log a reason.
+//! The authenticator that is built from a `spec.authentication` is kept until that field changes.
+//! Requests that it authenticated end then. Every failure rejects the caller with a 401 and logs
+//! the reason. The caller learns it only if the token is one that is not sent to webhooks.
 
 pub(crate) mod credential_owner;
 mod webhook;
@@ -39,18 +41,18 @@ use crate::upstream::Upstreams;
 use credential_owner::{CredentialOwner, OwnIssuers};
 use webhook::Webhook;
 
-/// How long answers of webhooks count where nothing else is said, in seconds.
+/// Default time for which answers of webhooks are cached, in seconds.
 const CACHE: i64 = 10;
 
-/// Longest that one may count, in seconds, whatever is said.
+/// Maximum for the configured cache time, in seconds.
 const MAX_CACHE: i64 = 3600;
 
-/// Everything that a provider may sign with. The key itself says which of these it is for.
+/// All signature algorithms that a provider may use. The key itself restricts them further.
 const ALGORITHMS: [&str; 8] = [
     "RS256", "RS384", "RS512", "ES256", "ES384", "PS256", "PS384", "PS512",
 ];
 
-/// The authentication of clusters.
+/// Authenticates callers by the `spec.authentication` of clusters.
 pub(crate) struct Edge {
     clusters: Registry<Cluster>,
     upstreams: Arc<Upstreams>,
@@ -60,38 +62,38 @@ pub(crate) struct Edge {
     known: Mutex<HashMap<Box<str>, Known>>,
 }
 
-/// What a cluster says of it.
+/// The fields of a cluster that authentication depends on.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Configured {
     authentication: Option<ClusterAuthentication>,
-    /// The group of administrators' files.
+    /// The group that users of administrators' kubeconfig files are in.
     admin_group: String,
 }
 
-/// What was made of that.
+/// An authenticator and the configuration that it was built from.
 struct Known {
     configured: Arc<Configured>,
-    /// `None` where it makes no sense.
+    /// `None` if the configuration is invalid.
     authenticator: Option<Arc<dyn Authenticator>>,
-    /// Ends what it runs.
+    /// Stops the authenticator's background tasks when dropped.
     _running: DropGuard,
 }
 
-/// The reason why a caller is not recognised, as far as they may know.
+/// The reason for rejecting a caller, as far as the caller may learn it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unrecognised {
-    /// As everywhere.
+    /// The uniform 401.
     Unauthorized,
-    /// Their token is one that is not sent to a webhook.
+    /// The token is of a kind that is not sent to webhooks.
     Withheld(CredentialOwner),
 }
 
-/// Who a caller was found to be; an extension of their request.
+/// The result of authentication, an extension of the request.
 #[derive(Clone, Debug)]
 pub(crate) struct Recognised {
-    /// `Err` where nothing says who they are.
+    /// The caller's identity, or the reason for rejecting the caller.
     pub(crate) user: Result<Identity, Unrecognised>,
-    /// What they were recognised by.
+    /// The configuration that the result is based on.
     pub(crate) by: Option<Arc<Configured>>,
 }
 
@@ -110,13 +112,13 @@ impl Edge {
         }
     }
 
-    /// What a cluster says of its authentication; `None` where it leaves it to itself.
+    /// Returns the authentication of a cluster, or `None` if it has no `spec.authentication`.
     pub(crate) fn configured(&self, cluster: &str) -> Option<Arc<Configured>> {
         let configured = self.clusters.derived(("", cluster), Configured::of);
         configured.filter(|configured| configured.authentication.is_some())
     }
 
-    /// Finds out who calls.
+    /// Authenticates the caller.
     pub(crate) async fn recognise(&self, cluster: &str, token: Option<SentToken>) -> Recognised {
         let by = self.configured(cluster);
         let user = self.user(cluster, by.as_ref(), token).await;
@@ -138,7 +140,7 @@ impl Edge {
                 tracing::info!(why, cluster, "authentication failed");
                 return Err(Unrecognised::Unauthorized);
             }
-            // A provider's keys decide here: nobody is sent the token.
+            // These are verified with the provider's keys; the token is not sent anywhere.
             CredentialOwner::Login | CredentialOwner::ServiceAccount if !asks_webhook => {}
             owner => {
                 let why = "the token is not for a webhook";
@@ -152,7 +154,8 @@ impl Edge {
         user.ok_or(Unrecognised::Unauthorized)
     }
 
-    /// Forgets what was made of something that these clusters no longer say, and tells of which.
+    /// Drops the authenticators of those clusters whose configuration has changed, and returns the
+    /// clusters.
     pub(crate) fn refresh(&self, concerns: impl Fn(&str) -> bool) -> Vec<Box<str>> {
         let mut known = self.known();
         let gone = known.iter().filter(|(cluster, known)| {
@@ -216,7 +219,7 @@ impl Edge {
     fn make_webhook(&self, webhook: &TokenWebhook) -> Made {
         let reviewer = Arc::new(Webhook::new(&self.upstreams, webhook)?);
         let time = webhook.cache_seconds.unwrap_or(CACHE).clamp(0, MAX_CACHE);
-        // For hashes of what is remembered.
+        // The key of the hashes under which answers are cached.
         let key = rand::random();
         let asking = DelegatedAuthenticator::new(reviewer, &key, Arc::clone(&self.clock));
         Ok(Arc::new(
@@ -238,7 +241,7 @@ impl Edge {
         Ok(Arc::new(OidcAuthenticator::new(config, provider, clock)))
     }
 
-    /// A panic while it was held leaves a sound map.
+    /// Poisoning is ignored: every update leaves the map consistent.
     fn known(&self) -> MutexGuard<'_, HashMap<Box<str>, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -259,8 +262,8 @@ impl Configured {
         authentication.is_some_and(|authentication| authentication.webhook.is_some())
     }
 
-    /// A group of the user that is this server's alone to give, in any spelling: in it are the users of
-    /// administrators' files, whose power ends with their records.
+    /// Returns the group of the user that is reserved for this server, in any spelling. It is the
+    /// group of the users of administrators' files, whose permissions end with their records.
     pub(crate) fn reserved_group<'a>(&self, user: &'a Identity) -> Option<&'a str> {
         let mut groups = user.groups.iter();
         let found = groups.find(|group| is_spelling_of(&self.admin_group, group));
@@ -269,7 +272,7 @@ impl Configured {
 }
 
 impl Unrecognised {
-    /// 401, with the way for tokens that are valid elsewhere.
+    /// Returns a 401. For a token that is valid elsewhere, the message says where.
     pub(crate) fn status(self) -> Status {
         let message = match self {
             Self::Withheld(CredentialOwner::ServiceAccount) => {
@@ -287,7 +290,7 @@ impl Unrecognised {
     }
 }
 
-/// As the flags of kube-apiserver would say it.
+/// Maps the provider to the options that the flags of kube-apiserver correspond to.
 fn options(oidc: &OidcProvider) -> oidc::Options {
     let username_claim = match oidc.username_claim.as_str() {
         "" => "sub".to_owned(),

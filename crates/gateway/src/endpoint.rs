@@ -1,15 +1,15 @@
-//! The host names of clusters: one under which the gateway answers for a cluster, and one behind
-//! which the cluster itself does.
+//! The host names of clusters: a managed one, under which the gateway answers for a cluster, and an
+//! unmanaged one, which leads to the cluster itself.
 //!
 //! ```text
 //! managed     ORGANIZATION-HASH.DOMAIN        as /k8s/clusters/<id>, for our tokens
-//! unmanaged   api.ORGANIZATION-HASH.DOMAIN    the cluster's own TLS, or its own authentication here
-//! older       api.ORGANIZATION-NAME.DOMAIN    the same, by the name for people
+//! unmanaged   api.ORGANIZATION-HASH.DOMAIN    the cluster's own TLS, or its spec.authentication
+//! older       api.ORGANIZATION-NAME.DOMAIN    the same, by the display name
 //! ```
 //!
-//! The hash is of the cluster's id, so names stay when clusters are renamed and tell nothing. Which
-//! cluster a name means is looked up among those that are there (`directory`); the hash alone
-//! proves nothing. Only clusters with a connection have names.
+//! The hash is computed from the cluster's id, so a name survives renaming and reveals nothing.
+//! Names are resolved among the existing clusters (`directory`); the hash alone proves nothing.
+//! Only clusters with a connection have names.
 
 pub(crate) mod directory;
 
@@ -17,19 +17,19 @@ use api::management::cluster::ClusterEndpoints;
 use aws_lc_rs::digest::{SHA256, digest};
 use machinery::validation;
 
-/// Digits of a hash. With five bits each, 60 in all, no two clusters of a fleet meet by chance.
+/// Digits of a hash. Each has five bits, 60 in all, so accidental collisions are negligible.
 const HASH_DIGITS: usize = 12;
 
-/// What stands before unmanaged names.
+/// The first label of unmanaged names.
 const UNMANAGED: &str = "api";
 
 /// Longest DNS label (RFC 1035, section 2.3.4).
 const MAX_LABEL: usize = 63;
 
-/// Longest domain, in bytes: the names under it are DNS names, too.
+/// Longest domain, in bytes. The names under it must be valid DNS names, too.
 const MAX_DOMAIN: usize = 253 - MAX_LABEL - UNMANAGED.len() - 2;
 
-/// Under which names clusters are reached.
+/// The scheme of the clusters' host names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
     organization: String,
@@ -37,35 +37,35 @@ pub struct Zone {
     port: Option<u16>,
 }
 
-/// Names under which no cluster can be reached.
+/// A fault in the configuration of host names.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ZoneError {
-    /// The domain is none.
+    /// The domain is invalid.
     #[error(
         "{0:?} must be a DNS name in lower case of two labels at least, such as k8s.eu.example.com"
     )]
     Domain(String),
-    /// The organization cannot begin a label.
+    /// The organization is not a valid start of a DNS label.
     #[error("{0:?} must be a DNS label in lower case of at most {max} characters, such as acme", max = MAX_LABEL - HASH_DIGITS - 1)]
     Organization(String),
 }
 
-/// What a host name of the zone says, whether there is such a cluster or not.
+/// A parsed host name of the zone. The cluster may or may not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Label<'a> {
-    /// That of the gateway, for a cluster.
+    /// The gateway's endpoint for a cluster.
     Managed(&'a str),
-    /// That of a cluster itself.
+    /// The cluster's own endpoint.
     Unmanaged(&'a str),
-    /// Nothing that a name here can say.
+    /// A name that no cluster can have.
     Unknown,
 }
 
 impl Zone {
-    /// The names of this organization under a domain, and the port where that is not the usual one.
+    /// Creates the zone of an organization under a domain. The port is only given if it is not 443.
     ///
     /// # Errors
-    /// What cannot be part of a host name.
+    /// The organization or the domain cannot be part of a host name.
     pub fn new(organization: &str, domain: &str, port: Option<u16>) -> Result<Self, ZoneError> {
         let is_domain = validation::dns1123_subdomain(domain).is_empty()
             && domain.contains('.')
@@ -84,7 +84,7 @@ impl Zone {
         })
     }
 
-    /// The URLs of a cluster's endpoints.
+    /// Returns the URLs of a cluster's endpoints.
     #[must_use]
     pub fn endpoints(&self, cluster: &str) -> ClusterEndpoints {
         let label = self.label(&hash(cluster));
@@ -94,19 +94,19 @@ impl Zone {
         }
     }
 
-    /// The name that stands in a certificate for all managed names.
+    /// Returns the wildcard name of a certificate for all managed names.
     #[must_use]
     pub fn wildcard(&self) -> String {
         format!("*.{}", self.domain)
     }
 
-    /// Whether a host name, in whatever case, is under the domain.
+    /// Returns whether a host name, in any case, is under the domain.
     #[must_use]
     pub fn contains(&self, host: &str) -> bool {
         self.below(host).is_some()
     }
 
-    /// What a host name says; `None` where it is not under the domain.
+    /// Parses a host name. Returns `None` if it is not under the domain.
     pub(crate) fn read<'a>(&self, host: &'a str) -> Option<Label<'a>> {
         let below = self.below(host)?;
         Some(match below.split_once('.') {
@@ -116,12 +116,12 @@ impl Zone {
         })
     }
 
-    /// The URL behind which a cluster itself answers that has this label.
+    /// Returns the URL of the cluster's own endpoint for this label.
     pub(crate) fn unmanaged_url(&self, label: &str) -> String {
         self.url(&self.unmanaged_host(label))
     }
 
-    /// The label of a cluster with this hash or name.
+    /// Returns the label of a cluster with this hash or name.
     fn label(&self, rest: &str) -> String {
         format!("{}-{rest}", self.organization)
     }
@@ -145,7 +145,7 @@ impl Zone {
     }
 }
 
-/// A name for an id that has nothing but letters and digits.
+/// Returns a hash of an id, in letters and digits.
 fn hash(id: &str) -> String {
     let digest = digest(&SHA256, id.as_bytes());
     let bytes = digest.as_ref().iter().take(HASH_DIGITS);

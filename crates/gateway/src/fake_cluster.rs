@@ -1,4 +1,4 @@
-//! A cluster that says what a test wants it to say, over real TLS; and the registries that lead to it.
+//! A scriptable cluster over real TLS, and registries with a connection to it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -34,25 +34,25 @@ use crate::upstream::{Options, Upstreams};
 /// The namespace of Secrets.
 pub(crate) const NAMESPACE: &str = "kubeconfig-apiserver";
 
-/// The path of access reviews.
+/// The path of self subject access reviews.
 pub(crate) const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
-/// A cluster that says what a test wants it to say.
+/// A cluster whose answers a test sets.
 pub(crate) struct FakeCluster {
     pub(crate) address: SocketAddr,
-    /// Its authority: PEM, in base64.
+    /// Its certificate authority, as PEM in base64.
     pub(crate) ca_data: String,
     said: Arc<Said>,
 }
 
-/// What it says, and what it was asked.
+/// Its answers, and the requests it received.
 #[derive(Default)]
 struct Said {
     answers: Mutex<HashMap<String, Answer>>,
     asked: Mutex<Vec<Asked>>,
 }
 
-/// A request.
+/// A received request.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Asked {
     pub(crate) line: String,
@@ -63,12 +63,12 @@ pub(crate) struct Asked {
 type Answer = Arc<dyn Fn(&Value) -> (u16, Value) + Send + Sync>;
 
 impl FakeCluster {
-    /// A healthy one of version v1.36.3, whose certificate is for 127.0.0.1.
+    /// Starts a healthy cluster of version v1.36.3, whose certificate is for 127.0.0.1.
     pub(crate) async fn start() -> Self {
         Self::start_as("127.0.0.1").await
     }
 
-    /// One whose certificate is for this name.
+    /// Starts a cluster whose certificate is for this name.
     pub(crate) async fn start_as(name: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (tls, ca) = identity(name);
@@ -83,7 +83,7 @@ impl FakeCluster {
         fake
     }
 
-    /// Answers a path so from now on; code 0 is silence.
+    /// Sets the answer for a path. For code 0 it never answers.
     pub(crate) fn answer(
         &self,
         path: &str,
@@ -93,12 +93,12 @@ impl FakeCluster {
         answers.insert(path.to_owned(), Arc::new(answer));
     }
 
-    /// What it was asked so far.
+    /// Returns the requests so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.said.asked.lock().unwrap().clone()
     }
 
-    /// The connection, as the cluster of this name.
+    /// Returns the connection to it as the cluster of this name.
     pub(crate) fn connection(&self, cluster: &str) -> ClusterConnection {
         let credential = Purpose::Gateway.secret_name(cluster);
         serde_json::from_value(json!({
@@ -150,7 +150,7 @@ async fn reply(
     Ok(response)
 }
 
-/// A certificate for a name, and the authority that vouches for it.
+/// Creates a certificate for a name, and the PEM of its issuing authority.
 fn identity(name: &str) -> (TlsAcceptor, String) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -171,7 +171,7 @@ fn identity(name: &str) -> (TlsAcceptor, String) {
     (TlsAcceptor::from(Arc::new(config)), authority.pem())
 }
 
-/// A server's own side: its clusters and Secrets, and the time.
+/// The gateway's own server: its clusters and Secrets, and the time.
 pub(crate) struct Home {
     pub(crate) clusters: Registry<Cluster>,
     pub(crate) secrets: ClusterSecrets,
@@ -181,7 +181,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Without clusters.
+    /// Starts without clusters.
     pub(crate) async fn start() -> Self {
         let mut fixture = Fixture::new();
         let registries = &mut fixture.registries;
@@ -203,7 +203,7 @@ impl Home {
         }
     }
 
-    /// Makes a cluster, and binds the Secret of its credential to it.
+    /// Creates a cluster, and binds the Secret of its credential to it.
     pub(crate) async fn add(&self, name: &str, connection: Option<ClusterConnection>) {
         let mut cluster = Cluster::default();
         cluster.metadata.name = Some(name.to_owned());
@@ -212,7 +212,8 @@ impl Home {
         self.bind(name).await;
     }
 
-    /// Binds the Secret of a cluster's credential, if it exists, to the cluster as it is now.
+    /// Binds the Secret of a cluster's credential, if it exists, to the cluster in its current
+    /// form.
     pub(crate) async fn bind(&self, name: &str) {
         let secrets = self.secrets.registry();
         let secret = Purpose::Gateway.secret_name(name);
@@ -234,7 +235,7 @@ impl Home {
         assert!(replaced.is_ok());
     }
 
-    /// Makes the Secret with the token at a cluster; it is bound when the cluster is added.
+    /// Creates the Secret with the token for a cluster. It is bound when the cluster is added.
     pub(crate) async fn add_token(&self, cluster: &str, token: &str) {
         let secret: Secret = serde_json::from_value(json!({
             "metadata": { "name": Purpose::Gateway.secret_name(cluster), "namespace": NAMESPACE },
@@ -244,7 +245,7 @@ impl Home {
         assert!(self.secrets.registry().seed(secret).await.unwrap());
     }
 
-    /// The token in the Secret of a cluster.
+    /// Returns the token in the Secret of a cluster.
     pub(crate) fn token(&self, cluster: &str) -> String {
         let name = Purpose::Gateway.secret_name(cluster);
         let secret = self.secrets.registry().cached(NAMESPACE, &name).unwrap();
@@ -252,7 +253,7 @@ impl Home {
         String::from_utf8(data["token"].0.clone()).unwrap()
     }
 
-    /// A cluster as it is now.
+    /// Returns the current cluster object.
     pub(crate) fn cluster(&self, name: &str) -> Cluster {
         self.clusters.cached("", name).unwrap()
     }

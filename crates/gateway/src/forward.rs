@@ -1,4 +1,4 @@
-//! The path of one request to a cluster.
+//! Forwarding of one request to a cluster.
 
 use std::sync::Arc;
 
@@ -31,11 +31,11 @@ use crate::status::{looped, respond, unavailable};
 use crate::tunnel::{self, Protocol};
 use crate::upstream::{Place, Upstream, UpstreamError};
 
-/// Subresources whose answer may begin late and last long (kube-apiserver
+/// Subresources whose answer may begin late and take long (kube-apiserver
 /// `--long-running-request-regexp`).
 const LONG_RUNNING: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
 
-/// A caller whose token counts, and what their request hangs on.
+/// An authenticated caller, and what the request holds while it is in flight.
 struct Caller {
     user: Identity,
     session: Session,
@@ -43,15 +43,15 @@ struct Caller {
     place: Place,
 }
 
-/// The resources that a tunnel holds until its end.
+/// The resources that a tunnel holds until it ends.
 type Hold = (Session, Place);
 
-/// Marks a request that came by a host name of the cluster, whose paths begin at the root there.
+/// Marks a request that came in by a host name of the cluster, where paths begin at the root.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ByName;
 
 impl Gateway {
-    /// Answers a request to a cluster and writes down who asked for what.
+    /// Answers a request to a cluster and writes it to the audit log.
     pub(crate) async fn answer(
         &self,
         id: &str,
@@ -80,7 +80,8 @@ impl Gateway {
             tokio::spawn(tunnel::decline(upgrade));
             response = closing(response);
         }
-        // As the rest of the server does (A174): clients who are not known keep no HTTP/2 connection.
+        // Close HTTP/2 connections of unauthenticated clients, as the rest of the server does: they
+        // limit rapid-reset attacks (CVE-2023-44487).
         let is_unknown = match user.as_deref() {
             None => response.status() == StatusCode::UNAUTHORIZED,
             Some(user) => user == ANONYMOUS,
@@ -132,8 +133,10 @@ impl Gateway {
         }
     }
 
-    /// Who calls, if their token counts here. Every other case is the same 401: no token, one that
-    /// does not count, one for another cluster, a cluster that does not exist.
+    /// Authenticates the caller and takes a place for the request.
+    ///
+    /// An invalid credential is always the same 401: no token, an invalid token, a token for
+    /// another cluster, or a cluster that does not exist.
     async fn caller(
         &self,
         id: &str,
@@ -166,7 +169,7 @@ impl Gateway {
         })
     }
 
-    /// A caller whom the cluster's own authentication has recognised.
+    /// Admits a caller that the cluster's own authentication has recognised.
     fn recognised(
         &self,
         id: &str,
@@ -181,13 +184,13 @@ impl Gateway {
             let text = format!("{group:?} is a group that this server alone puts users into");
             return Err(refused(&text));
         }
-        // Another one than the user of our tokens who has this name.
+        // Not to be mixed up with a user of our tokens who has the same name.
         let share = format!("{} (recognised at {id})", user.name);
         let entered = self.upstreams.enter(id, &share);
         let (upstream, place) = entered.map_err(|error| failed(id, &error))?;
         let is_long = is_long || self.parts.stop.is_cancelled();
         let session = self.sessions.enter_without_token(id, is_long);
-        // Who changed it meanwhile has not seen the session.
+        // A change of the configuration in the meantime has not ended this session.
         if self.edge.configured(id) != recognised.by {
             return Err(Status::unauthorized());
         }
@@ -199,7 +202,7 @@ impl Gateway {
         })
     }
 
-    /// Sends a caller's request on and brings the answer back.
+    /// Sends the request to the cluster and returns the cleaned answer.
     async fn send(
         &self,
         (id, path): (&str, PathAndQuery),
@@ -225,7 +228,7 @@ impl Gateway {
             by_name,
         };
         if let Some(protocol) = protocol {
-            // Boxed, since few requests need it and all would carry it.
+            // Boxed, since few requests need it and it would enlarge the future of all.
             let answer = Box::pin(upgrade(&upstream, onward, protocol)).await;
             let answer = answer.map_err(|error| failed(id, &error))?;
             self.note_refusal(id, answer.status());
@@ -251,16 +254,17 @@ impl Gateway {
         }))
     }
 
-    /// Has a cluster looked at that answered 403: the user lacks a right there, or the gateway has lost
-    /// the one to impersonate.
+    /// Has a cluster that answered 403 probed again: either the user lacks a permission there, or
+    /// the gateway has lost its permission to impersonate.
     fn note_refusal(&self, cluster: &str, code: StatusCode) {
         if code == StatusCode::FORBIDDEN {
             self.upstreams.doubt(cluster);
         }
     }
 
-    /// The caller, or whom they act as where the cluster allows it. The token of the caller is named in either
-    /// case: what it creates at a host of this server is bound by it.
+    /// Returns the caller, or the identity that the caller impersonates, if the cluster permits it.
+    /// Either way the identity names the caller's token, because objects that it creates at a host
+    /// of this server are bound by that token.
     async fn acting_as(
         &self,
         id: &str,
@@ -280,7 +284,7 @@ impl Gateway {
         Ok(acting.with_extra_of(&user, EXTRA_TOKEN))
     }
 
-    /// The request as the cluster gets it.
+    /// Returns the request as it is sent to the cluster.
     fn onward(
         &self,
         request: Request<Body>,
@@ -312,8 +316,8 @@ impl Gateway {
     }
 }
 
-/// Refuses what no cluster is to be sent: methods that are for proxies, an echo of headers, and a
-/// body where a tunnel is to begin.
+/// Rejects requests that must not reach a cluster: methods for proxies (`CONNECT`), methods that
+/// echo headers (`TRACE`), and upgrades with a body.
 fn check_message(request: &Request<Body>) -> Result<(), Status> {
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         let method = request.method().as_str().to_ascii_lowercase();
@@ -331,8 +335,8 @@ fn check_message(request: &Request<Body>) -> Result<(), Status> {
     Ok(())
 }
 
-/// Returns the caller as the cluster gets to know them. No caller has a name that Kubernetes reserves,
-/// and the cluster adds the groups of that kind itself.
+/// Returns the identity as it is sent to the cluster. Rejects names that Kubernetes reserves, and
+/// removes reserved groups, which the cluster adds itself.
 fn forwardable(user: Identity) -> Result<Identity, Status> {
     if let Some(reserved) = user.reserved_identity() {
         let text = format!("{reserved:?} is a name that Kubernetes reserves");
@@ -341,7 +345,8 @@ fn forwardable(user: Identity) -> Result<Identity, Status> {
     Ok(user.with_groups(|group| !group.starts_with(RESERVED_PREFIX)))
 }
 
-/// Refuses the extra key that names the token of a request, in any spelling: only the gateway sets it.
+/// Rejects the extra key that names the token of a request, in any spelling: only the gateway sets
+/// it.
 fn check_extra<'k>(keys: impl IntoIterator<Item = &'k String>) -> Result<(), Status> {
     let mut keys = keys.into_iter();
     match keys.find(|key| is_spelling_of(EXTRA_TOKEN, key)) {
@@ -364,7 +369,7 @@ fn is_long_running(info: &RequestInfo) -> bool {
     info.is_long_running() || subresource.is_some_and(|name| LONG_RUNNING.contains(&name))
 }
 
-/// 502: the cluster answered with what no client may see.
+/// Returns 502 for an answer that must not reach the client.
 fn unacceptable(cluster: &str, why: Unacceptable) -> Status {
     tracing::warn!(cluster, ?why, "an answer of a cluster was withheld");
     let message = match why {
@@ -393,7 +398,7 @@ async fn upgrade(
     upstream.begin_upgrade(request).await
 }
 
-/// The answer to a request for an upgrade, and the tunnel where the cluster agreed.
+/// Returns the answer to an upgrade request, and starts the tunnel if the cluster agreed.
 fn tunnelled(
     (origin, cut): (&Origin<'_>, CancellationToken),
     (client, protocol): (OnUpgrade, Protocol),
@@ -405,7 +410,7 @@ fn tunnelled(
     let code = answer.status();
     let ended = hold.0.ended().clone();
     if !is_agreed {
-        // Agreed to something else, too: there is no answer in HTTP.
+        // Includes a 101 to another protocol, after which no HTTP answer would follow.
         if let Err(why) = answer_headers::clean(code, &mut headers, origin) {
             return closing(respond(&unacceptable(origin.cluster, why)));
         }
@@ -429,14 +434,14 @@ fn tunnelled(
     response
 }
 
-/// Nothing more is read from the client's connection.
+/// Adds `Connection: close`, so that the server reads nothing more from the client.
 fn closing(mut response: Response<Body>) -> Response<Body> {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(CONNECTION, close);
     response
 }
 
-/// What the user is told; the log also has what lies behind.
+/// Returns the error for the user. The log also has its cause.
 fn failed(cluster: &str, error: &UpstreamError) -> Status {
     if let UpstreamError::RequestBody(_) = error {
         return unavailable(cluster, error);

@@ -1,4 +1,4 @@
-//! The door: which requests are for a cluster, and which for the rest of the server.
+//! The entry point: separates requests for clusters from those for the rest of the server.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -24,7 +24,7 @@ use crate::status::respond;
 #[derive(Clone)]
 pub(crate) struct Front {
     pub(crate) gateway: Arc<Gateway>,
-    /// Shared, since each request clones the front, and those to clusters do not need it.
+    /// Shared, since each request clones this struct, and requests to clusters do not need it.
     pub(crate) inner: Arc<HttpService>,
 }
 
@@ -34,7 +34,7 @@ impl Service<Request<Body>> for Front {
     type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Whoever is called is asked then.
+        // Always ready: the readiness of `inner` is awaited when it is called.
         Poll::Ready(Ok(()))
     }
 
@@ -70,13 +70,13 @@ impl Service<Request<Body>> for Front {
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-/// An answer, whatever happens.
+/// Answers even if the future panics.
 fn guarded(answer: impl Future<Output = Response<Body>> + Send + 'static) -> Answering {
     let answer = AssertUnwindSafe(answer).catch_unwind();
     Box::pin(answer.map(|answer| Ok(answer.unwrap_or_else(|panic| panicked(&*panic)))))
 }
 
-/// A panic costs one request, as in the rest of the server.
+/// Turns a panic into a 500, so that it affects only one request, as in the rest of the server.
 fn panicked(panic: &(dyn Any + Send)) -> Response<Body> {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

@@ -1,4 +1,4 @@
-//! What a gateway consists of, and what ends its requests.
+//! The gateway's components, and the events that end its requests.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,29 +24,30 @@ use crate::sessions::{Bound, Sessions, follow};
 use crate::unread::Unread;
 use crate::upstream::{Options, Upstreams};
 
-/// What a gateway works with.
+/// The dependencies of a gateway.
 pub struct GatewayParts {
     /// The clusters.
     pub clusters: Registry<Cluster>,
-    /// Where the gateway's credentials are.
+    /// The Secrets that hold the gateway's credentials.
     pub secrets: ClusterSecrets,
-    /// The users: a change may end requests under way.
+    /// The users. A change may end requests in flight.
     pub users: Registry<User>,
-    /// The records of tokens: likewise.
+    /// The records of tokens. A change may end requests in flight.
     pub tokens: Registry<Token>,
-    /// The records of kubeconfigs: likewise.
+    /// The records of kubeconfigs. A change may end requests in flight.
     pub kubeconfigs: Registry<Kubeconfig>,
-    /// Whether tokens count.
+    /// Checks whether tokens are valid.
     pub validity: Arc<Validity>,
-    /// The client whose ID tokens log in to this server: no webhook of a cluster gets one.
+    /// The client whose ID tokens log in to this server. Such tokens are never sent to a cluster's
+    /// webhook.
     pub login: Option<LoginClient>,
-    /// The time.
+    /// The source of the current time.
     pub clock: Arc<dyn Clock>,
-    /// The host names of clusters, if they have any.
+    /// The zone of the clusters' host names, if clusters have host names.
     pub zone: Option<Zone>,
-    /// How clusters are reached.
+    /// The settings of connections to clusters.
     pub options: Options,
-    /// Cancelled when the server stops: watches and tunnels end then.
+    /// Cancelled when the server stops, which ends watches and tunnels.
     pub stop: CancellationToken,
 }
 
@@ -56,22 +57,22 @@ pub struct Gateway {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) access: Access,
-    /// Answers that clients do not read.
+    /// Accounts for answers that clients do not read.
     pub(crate) unread: Arc<Unread>,
-    /// Who calls where clusters say how that is found out.
+    /// Authenticates callers of clusters that have a `spec.authentication`.
     pub(crate) edge: Edge,
-    /// Connections that are led on to clusters as they are.
+    /// The connections that are passed through to clusters unchanged.
     pub(crate) passages: Arc<Passages>,
-    /// The clusters by host name, where they have any.
+    /// The clusters by host name, if a zone is configured.
     pub(crate) directory: Option<Arc<Directory>>,
-    /// Our entry in `Via`: whoever finds it has met a request of ours again.
+    /// Our entry in `Via`. A request that already carries it has looped back to this process.
     pub(crate) via: HeaderValue,
-    /// The part of it that tells this process from all others.
+    /// The part of `via` that is unique to this process.
     pub(crate) name: String,
 }
 
 impl Gateway {
-    /// A gateway. Requests end with their token while [`Gateway::run`] runs.
+    /// Creates a gateway. Requests end with their token only while [`Gateway::run`] runs.
     pub fn new(parts: GatewayParts) -> Arc<Self> {
         let (clusters, secrets) = (parts.clusters.clone(), parts.secrets.clone());
         let name = format!("kubeconfig-apiserver-{:016x}", rand::random::<u64>());
@@ -93,13 +94,13 @@ impl Gateway {
         })
     }
 
-    /// The ways to the clusters, for whoever looks after them.
+    /// Returns the connections to the clusters.
     pub fn upstreams(&self) -> &Arc<Upstreams> {
         &self.upstreams
     }
 
-    /// Answers what is for a cluster, and leaves the rest to `inner`: other paths, and the cluster
-    /// `local` where no connection leads to it, which is this server itself.
+    /// Answers requests for clusters and passes all others to `inner`. The cluster `local` without
+    /// a connection is this server itself, so its requests also go to `inner`.
     pub fn layer(self: &Arc<Self>, inner: HttpService) -> HttpService {
         HttpService::new(Front {
             gateway: Arc::clone(self),
@@ -107,8 +108,8 @@ impl Gateway {
         })
     }
 
-    /// Whether this server answers for a cluster at this unmanaged host name, and so must have a
-    /// certificate for it. Managed ones are all in one certificate.
+    /// Returns whether this server answers for a cluster at this unmanaged host name, and so needs
+    /// a certificate for it. One wildcard certificate covers the managed names.
     pub fn serves(&self, host: &str) -> bool {
         let place = self.directory.as_ref().and_then(|it| it.find(host));
         place.is_some_and(|Place { door, cluster }| {
@@ -117,14 +118,15 @@ impl Gateway {
         })
     }
 
-    /// Whether a way leads to this cluster.
+    /// Returns whether the cluster has a connection.
     pub(crate) fn is_connected(&self, id: &str) -> bool {
         let connected = |cluster: &Cluster| cluster.spec.connection.is_some();
         let connected = self.parts.clusters.derived(("", id), connected);
         connected.is_some_and(|connected| *connected)
     }
 
-    /// Ends requests whose token ends, by following whatever may end one, until the server stops.
+    /// Ends requests whose token ends, until the server stops. Follows every kind of object that
+    /// may end one.
     pub async fn run(self: Arc<Self>) {
         let sessions = &self.sessions;
         let depends = |bound: &Bound, names: &HashSet<&str>| {
@@ -133,7 +135,7 @@ impl Gateway {
         };
         let of_tokens = sessions.follow(&self.parts.tokens, depends);
         let of_kubeconfigs = sessions.follow(&self.parts.kubeconfigs, depends);
-        // A user may be known by other names than the object's.
+        // Tokens may name the user other than by the name of the object.
         let of_users = sessions.follow(&self.parts.users, |_, _| true);
         let all_clusters = || {
             self.upstreams.refresh_all();
@@ -157,7 +159,8 @@ impl Gateway {
         sessions.end(|bound| bound.is_long());
     }
 
-    /// Ends what came by the names of these clusters and is not as they are now.
+    /// Ends connections and requests that came in by the host names of these clusters and no longer
+    /// match their current configuration.
     fn refresh_names(&self, concerns: impl Fn(&str) -> bool) {
         self.passages.refresh(&concerns, |id| self.way_of(id));
         for cluster in self.edge.refresh(&concerns) {
@@ -172,7 +175,7 @@ impl Gateway {
                 self.sessions.end(|bound| bound.cluster() == *name);
             }
         }
-        // A cluster that was deleted and created again is another one.
+        // A cluster that was deleted and created again is a different cluster.
         self.sessions
             .recheck(|bound| names.contains(bound.cluster()));
         self.refresh_names(|id| names.contains(id));

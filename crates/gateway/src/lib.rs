@@ -5,15 +5,16 @@
 //! raw path → token → validity → clean headers → identity → upstream connection → clean answer
 //! ```
 //!
-//! The gateway decides *who* calls, never *what they may do*: it impersonates the user at the
-//! cluster, whose own rules then decide. Its own credential there may do nothing but impersonate.
+//! The gateway authenticates the caller but does not authorize the request: it impersonates the
+//! user at the cluster, whose own rules then decide. The gateway's credential there may only
+//! impersonate, and request its own successor.
 //!
-//! Where a zone is configured, clusters also have host names of their own ([`endpoint`]).
+//! If a zone is configured, clusters also have host names of their own ([`endpoint`]).
 //!
-//! [`prober`] looks at every cluster now and then and says in its status how it is; it also renews the
-//! gateway's credentials ([`renewal`]).
+//! [`prober`] checks every cluster periodically and writes the result to its status. It also renews
+//! the gateway's credentials ([`renewal`]).
 //!
-//! [`upstream`] is the way to a cluster, for whoever needs one; it knows nothing of users.
+//! [`upstream`] connects to clusters. It knows nothing of users' tokens.
 
 mod access;
 mod answer_headers;

@@ -1,11 +1,12 @@
-//! The unmanaged endpoint: connections that are led on to a cluster as they are, TLS included.
+//! The unmanaged endpoint: connections that are passed through to a cluster unchanged, TLS
+//! included.
 //!
-//! The gateway does not know what is said on them: who calls, the cluster itself decides. They have
-//! places of their own, so that nobody without a login can take those of the users, and end when
-//! the way to their cluster is another one, or none.
+//! The gateway cannot read the traffic on them; the cluster itself authenticates the callers. They
+//! have a limit of their own, so that unauthenticated clients cannot take the places of users. They
+//! end when the connection of their cluster is changed or removed.
 //!
-//! A cluster whose way leads back to this server would be a loop; a connection that comes from one
-//! of our own is refused.
+//! A cluster whose connection leads back to this server would cause a loop. So connections that
+//! come from one of our own outgoing connections are refused.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -23,19 +24,19 @@ use crate::endpoint::directory::{Door, Place};
 use crate::gateway::Gateway;
 use crate::upstream::{Transport, prepare, way_only};
 
-/// Bytes that are copied at once in each direction.
+/// Size of the copy buffer of each direction, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// Takes the connections for unmanaged names away from a listener.
+/// Diverts the connections for unmanaged names from a listener.
 struct Passthrough(Arc<Gateway>);
 
-/// How a cluster is reached by connections that are led on; `None` where it is not.
+/// The target of passed-through connections to a cluster; `None` if the cluster does not take any.
 #[derive(PartialEq)]
 pub(crate) struct Way(Option<ClusterConnection>);
 
-/// The connections that are led on at the moment.
+/// The connections that are currently passed through.
 pub(crate) struct Passages {
-    /// Most to one cluster.
+    /// Maximum number of connections to one cluster.
     limit: usize,
     next: AtomicU64,
     open: Mutex<Open>,
@@ -44,7 +45,7 @@ pub(crate) struct Passages {
 #[derive(Default)]
 struct Open {
     by_cluster: HashMap<Arc<str>, HashMap<u64, Passage>>,
-    /// Our ends of the connections to clusters.
+    /// Local addresses of our connections to clusters.
     own: HashSet<SocketAddr>,
 }
 
@@ -53,7 +54,7 @@ struct Passage {
     ended: CancellationToken,
 }
 
-/// The entry of a connection; it leaves when dropped.
+/// The entry of a connection, which is removed on drop.
 struct Entry {
     passages: Arc<Passages>,
     cluster: Arc<str>,
@@ -63,18 +64,18 @@ struct Entry {
 }
 
 impl Gateway {
-    /// What takes connections for clusters themselves from a listener, where clusters have names.
+    /// Returns the diversion for a listener, or `None` if clusters have no host names.
     pub fn diversion(self: &Arc<Self>) -> Option<Arc<dyn Diversion>> {
         self.directory.as_ref()?;
         Some(Arc::new(Passthrough(Arc::clone(self))))
     }
 
-    /// How a cluster is reached by connections that are led on.
+    /// Returns the target of passed-through connections to a cluster.
     pub(crate) fn way_of(&self, id: &str) -> Option<Arc<Way>> {
         self.parts.clusters.derived(("", id), Way::of)
     }
 
-    /// Leads a connection on until it or its way ends.
+    /// Passes a connection through until it is closed or its target changes.
     async fn pass(&self, mut client: Rewound, cluster: Arc<str>) {
         let Some((mut entry, way)) = self.enter(&cluster) else {
             return;
@@ -107,7 +108,7 @@ impl Gateway {
             tracing::warn!(%cluster, "too many connections are led on to a cluster");
             return None;
         };
-        // Who changed it meanwhile has not seen the entry.
+        // A change of the target in the meantime has not ended this entry.
         (self.way_of(cluster)? == way).then_some((entry, way))
     }
 }
@@ -146,7 +147,7 @@ impl Way {
 }
 
 impl Passages {
-    /// None yet; at most so many to each cluster.
+    /// Creates an empty list with a maximum number of connections to each cluster.
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
@@ -155,7 +156,7 @@ impl Passages {
         })
     }
 
-    /// Ends the connections to these clusters whose way is another one now.
+    /// Ends the connections to these clusters whose target has changed.
     pub(crate) fn refresh(
         &self,
         concerns: impl Fn(&str) -> bool,
@@ -198,14 +199,14 @@ impl Passages {
         self.open().own.contains(&address)
     }
 
-    /// A panic while it was held leaves sound maps.
+    /// Poisoning is ignored: every update leaves the maps consistent.
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Entry {
-    /// Remembers our end of a connection.
+    /// Records the local address of a connection to the cluster.
     fn own(&mut self, upstream: &Transport) {
         if let Either::Left(stream) = upstream
             && let Ok(address) = stream.local_addr()

@@ -1,13 +1,15 @@
-//! Looks at every cluster, at once after a change and then now and again, and writes into its status how it is.
+//! Probes every cluster after each change and periodically, and writes the result to its status.
 //!
 //! ```text
 //! Cluster or its Secret changes ─┐
-//! a request meets a refusal ─────┤
-//! half a minute is over ─────────┴▶ schedule ─▶ probe (at most 16 at a time) ─▶ renewal ─▶ status, if it differs
+//! a request is refused ──────────┤
+//! 30 seconds have passed ────────┴▶ schedule ─▶ probe (at most 16 at once) ─▶ renewal ─▶ status
 //! ```
 //!
-//! One task; dropping it ends everything. Only the status is written, by compare-and-swap on the newest object, and only while the object
-//! still says what was probed. Several replicas may do the same at once: they find the same, so the second writes nothing.
+//! One task does all of it; dropping it stops everything. It writes only the status, only if it
+//! differs, by compare-and-swap on the newest object, and only while the object still matches what
+//! was probed. Several replicas may probe at once: their results are the same, so the second writes
+//! nothing.
 
 mod observation;
 mod probe;
@@ -40,19 +42,20 @@ use observation::{Finding, Observation};
 pub use probe::{IMPERSONATED, role_resource};
 use schedule::{Schedule, Subject};
 
-/// When clusters are looked at.
+/// The schedule and limits of probes.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The time between two looks at a cluster, give or take a seventh.
+    /// The time between two probes of a cluster, plus or minus a seventh.
     pub period: Duration,
-    /// The shortest time between a look at a cluster and the next one, where a request to the cluster
-    /// was refused meanwhile.
+    /// The minimum time between two probes of a cluster, if a request to it was refused in the
+    /// meantime.
     pub doubt_period: Duration,
-    /// How long a look may take.
+    /// Time limit for a probe.
     pub deadline: Duration,
-    /// Most clusters looked at in the same moment.
+    /// Maximum number of concurrent probes.
     pub at_once: usize,
-    /// Whether clusters without a connection are told so: not where their objects are others'.
+    /// True if the status of clusters without a connection is written. False if other components
+    /// own these objects.
     pub unconnected: bool,
 }
 
@@ -69,7 +72,7 @@ impl Default for Options {
     }
 }
 
-/// Keeps the status of clusters true.
+/// Keeps the status of clusters up to date.
 pub struct Prober {
     upstreams: Arc<Upstreams>,
     clusters: Registry<Cluster>,
@@ -83,11 +86,11 @@ pub struct Prober {
     taken_in: std::sync::atomic::AtomicUsize,
 }
 
-/// Looks under way; each gives the name of its cluster.
+/// The probes in progress. Each returns the name of its cluster.
 type Looks = FuturesUnordered<BoxFuture<'static, String>>;
 
 impl Prober {
-    /// For all clusters in this registry, with credentials from that one.
+    /// Creates a prober of all clusters in this registry, with credentials from these Secrets.
     pub fn new(
         upstreams: Arc<Upstreams>,
         (clusters, secrets): (Registry<Cluster>, ClusterSecrets),
@@ -108,14 +111,14 @@ impl Prober {
         }
     }
 
-    /// Tells clusters their host names in this zone.
+    /// Sets the zone whose host names are written to the status of clusters.
     #[must_use]
     pub fn naming(mut self, zone: Option<Zone>) -> Self {
         self.zone = zone;
         self
     }
 
-    /// Goes on until it is dropped or the cache ends.
+    /// Runs until it is dropped or the cache ends.
     pub async fn run(self) {
         let this = Arc::new(self);
         this.follow().await;
@@ -165,7 +168,7 @@ impl Prober {
         }
     }
 
-    /// Tells the schedule what clusters there are now.
+    /// Updates the schedule with all current clusters.
     fn take_in_all(&self, schedule: &mut Schedule) {
         let view = self.clusters.collection().view();
         schedule.keep(|name| view.get(&self.clusters.key("", name)).is_some());
@@ -174,7 +177,7 @@ impl Prober {
         }
     }
 
-    /// Tells the schedule what a cluster is now.
+    /// Updates the schedule with the current state of a cluster.
     fn take_in(&self, cluster: &str, schedule: &mut Schedule) {
         #[cfg(test)]
         self.taken_in
@@ -188,7 +191,7 @@ impl Prober {
         }
     }
 
-    /// The cluster whose credential is in the Secret with this key.
+    /// Returns the cluster whose credential is in the Secret with this key.
     fn cluster_of<'k>(&self, key: &'k Key) -> Option<&'k str> {
         let name = key.name().strip_prefix("cluster-")?;
         let name = name.strip_suffix("-gateway")?;
@@ -210,14 +213,14 @@ impl Prober {
         })
     }
 
-    /// The revision of the Secret with the credential at a cluster, if it exists.
+    /// Returns the revision of the Secret with the credential for a cluster, if it exists.
     fn secret_revision(&self, cluster: &str) -> Option<u64> {
         let key = self.secrets.key(Purpose::Gateway, cluster);
         let view = self.secrets.registry().collection().view();
         view.get(&key).map(|object| object.revision())
     }
 
-    /// Looks at a cluster and writes down what was found.
+    /// Probes a cluster and writes the result.
     async fn look(&self, subject: Subject) -> String {
         if let Some(observation) = self.observe(&subject).await
             && let Err(status) = self.write(&subject, &observation).await
@@ -252,7 +255,7 @@ impl Prober {
         Some(observation)
     }
 
-    /// Writes what was found, unless somebody has changed meanwhile what was looked at.
+    /// Writes the result, unless the probed settings have changed in the meantime.
     async fn write(&self, subject: &Subject, observation: &Observation) -> Result<(), Status> {
         loop {
             let Some(stored) = self.clusters.find("", &subject.name).await? else {
@@ -291,10 +294,10 @@ struct Follower {
 
 /// The objects that have changed.
 enum Changes {
-    /// Any may have: the events begin here.
+    /// Any object may have changed, since the events start here.
     All,
     Of(Vec<Key>),
-    /// There will be no more.
+    /// The collection has ended.
     Ended,
 }
 
@@ -306,11 +309,11 @@ impl Follower {
         }
     }
 
-    /// Waits for changes. Cancellation loses none.
+    /// Waits for changes. Cancel safe.
     async fn changes(&mut self) -> Changes {
         let Some(cursor) = &mut self.cursor else {
             let now = self.collection.view().revision;
-            // Too old already: the next call tries again.
+            // If the revision is already too old, the next call tries again.
             self.cursor = self.collection.watch_from(now).ok();
             return Changes::All;
         };
@@ -325,7 +328,7 @@ impl Follower {
     }
 }
 
-/// Waits until then, or for ever.
+/// Waits until this time, or forever.
 async fn at(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
@@ -333,7 +336,7 @@ async fn at(due: Option<Instant>) {
     }
 }
 
-/// Between 0 and 1, so that clusters are not all looked at in the same moment.
+/// Returns a random number between 0 and 1, so that clusters are not all probed at the same time.
 fn jitter() -> f64 {
     rand::random()
 }

@@ -1,27 +1,28 @@
 //! The `Location` of a cluster's answer.
 //!
-//! Clients follow a redirect with their bearer token (CVE-2022-3172), so that a cluster, or a pod behind
-//! its proxy, may lead them to the cluster itself and to no other place. A location is resolved as the
-//! cluster means it, against the URL of the request there (RFC 3986, section 5.2):
+//! Clients follow a redirect with their bearer token (CVE-2022-3172). So a cluster, or a pod behind
+//! its proxy, may only redirect them to the cluster itself. A location is resolved as the cluster
+//! means it, against the URL of the request there (RFC 3986, section 5.2):
 //!
 //! ```text
 //! Location + https://CLUSTER/BASE/PATH → https://CLUSTER/BASE/REST → /k8s/clusters/ID/REST
 //! ```
 //!
-//! The client gets an absolute path without dot segments, so that its own resolution has no choice.
-//! RFC 3986, Go's `net/url` and browsers (the URL standard of WHATWG) differ in what they make of
-//! backslashes, controls, encoded dots, `https:host` and too many `..`. A location that they may resolve
-//! differently leads nowhere.
+//! The client gets an absolute path without dot segments, so that every client resolves it alike.
+//! RFC 3986, Go's `net/url` and browsers (the URL standard of WHATWG) differ in how they resolve
+//! backslashes, controls, encoded dots, `https:host` and too many `..`. A location that they may
+//! resolve differently is rejected.
 
 use http::uri::Authority;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::route::is_ambiguous;
 
-/// The port of `https` where a URL names none.
+/// The default port of `https`.
 const HTTPS_PORT: u16 = 443;
 
-/// Bytes that no part of a URL has as they are (RFC 3986, section 2), beside those that are refused.
+/// Bytes that must be percent-encoded in every part of a URL (RFC 3986, section 2), in addition to
+/// those that are rejected.
 const INVALID: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -34,21 +35,22 @@ const INVALID: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The place of a request, for what the answer to it says of places.
+/// The target of a request, against which locations in its answer are resolved.
 pub(crate) struct Origin<'a> {
     /// The name of the cluster's object.
     pub(crate) cluster: &'a str,
     /// The cluster's own host and port.
     pub(crate) authority: &'a Authority,
-    /// The start of every path there; empty or `/…` without a slash at the end.
+    /// The prefix of all paths at the cluster: empty, or `/…` without a trailing slash.
     pub(crate) base_path: &'a str,
-    /// The path of the request below that, with its query.
+    /// The path of the request below that prefix, with its query.
     pub(crate) asked: &'a http::uri::PathAndQuery,
-    /// Whether the client reaches the cluster by a host name of its own, at the root.
+    /// True if the client reaches the cluster by a host name of the cluster, at the root.
     pub(crate) by_name: bool,
 }
 
-/// A reference, cut into its parts (RFC 3986, appendix B). The fragment has its `#`, the query its `?`.
+/// A URI reference, split into its parts (RFC 3986, appendix B). The fragment includes its `#`, the
+/// query its `?`.
 struct Reference<'a> {
     path: &'a str,
     query: &'a str,
@@ -56,7 +58,8 @@ struct Reference<'a> {
 }
 
 impl Origin<'_> {
-    /// The location as the client reaches it; `None` for one that is not below the cluster's address.
+    /// Returns the location as the client reaches it, or `None` if it is not below the cluster's
+    /// address.
     pub(crate) fn relocated(&self, location: &str) -> Option<String> {
         if location.trim() != location || location.contains(char::is_control) {
             return None;
@@ -83,7 +86,8 @@ impl Origin<'_> {
         Some(format!("{prefix}{}", utf8_percent_encode(&place, INVALID)))
     }
 
-    /// The reference without scheme and authority, which are the cluster's own or are not there.
+    /// Returns the reference without scheme and authority. Returns `None` if they are not the
+    /// cluster's.
     fn local_part<'l>(&self, location: &'l str) -> Option<Reference<'l>> {
         let end_of_scheme = location.find([':', '/', '?', '#']);
         let end_of_scheme = end_of_scheme.filter(|&end| location[end..].starts_with(':'));
@@ -110,7 +114,7 @@ impl Origin<'_> {
         })
     }
 
-    /// Whether this is the cluster's host and port, without a user.
+    /// Returns whether this is the cluster's host and port, without user information.
     fn is_own(&self, authority: &str) -> bool {
         let port = |authority: &Authority| authority.port_u16().unwrap_or(HTTPS_PORT);
         let parsed = authority.parse::<Authority>().ok();
@@ -121,8 +125,8 @@ impl Origin<'_> {
         })
     }
 
-    /// The path at the cluster, without dot segments; `None` where they lead above its root, or where a
-    /// segment may be one for some readers.
+    /// Returns the path at the cluster without dot segments. Returns `None` if they lead above its
+    /// root, or if some clients may read a segment as a dot segment.
     fn resolved(&self, path: &str) -> Option<String> {
         let whole = match path {
             "" => return Some(format!("{}{}", self.base_path, self.asked.path())),
@@ -164,7 +168,7 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// Whether each `%` begins an escape.
+/// Returns whether each `%` begins an escape.
 fn is_encoded(path: &str) -> bool {
     let mut escapes = path.split('%').skip(1);
     escapes.all(|rest| {
@@ -177,7 +181,8 @@ fn is_encoded(path: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Checks the target of a redirect for a client at `/a/b?q` of a cluster at `https://10.0.0.1:6443/base`.
+    /// Checks a redirect for a client that requested `/a/b?q`, at a cluster with the address
+    /// `https://10.0.0.1:6443/base`.
     #[track_caller]
     fn check(location: &str, expected: Option<&str>) {
         let origin = Origin {

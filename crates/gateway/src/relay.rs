@@ -1,4 +1,4 @@
-//! Bodies on their way, in both directions: frame by frame, as they come, until their session ends.
+//! Bodies in transit, in both directions: forwarded frame by frame until their session ends.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,17 +19,17 @@ pub(crate) struct Relayed<B, H> {
     trailers: fn(HeaderMap) -> HeaderMap,
 }
 
-/// How a body ends with its session.
+/// The way a body ends with its session.
 #[derive(Clone, Copy)]
 enum Ending {
-    /// As if it were complete: a watch is.
+    /// As if it were complete, as a watch may end at any time.
     Clean,
-    /// As broken off: half a request must not pass for a whole one.
+    /// As broken off: a partial request must not be taken for a complete one.
     Broken,
 }
 
 impl<B, H> Relayed<B, H> {
-    /// An answer's body, which holds `hold` until its end.
+    /// Wraps an answer's body, and holds `hold` until its end.
     pub(crate) fn answer(
         body: B,
         hold: H,
@@ -55,7 +55,7 @@ impl<B, H> Relayed<B, H> {
 }
 
 impl<B> Relayed<B, ()> {
-    /// A request's body.
+    /// Wraps a request's body.
     pub(crate) fn request(
         body: B,
         ended: CancellationToken,

@@ -1,11 +1,12 @@
-//! Renews the gateway's tokens before they end.
+//! Renews the gateway's tokens before they expire.
 //!
-//! A token of a ServiceAccount asks with itself for its successor (TokenRequest), which `deploy/downstream/` allows it and nothing else. That
-//! is due when a third of its life is left, and not less than ten minutes where it lives long enough. The successor lives as long as the
-//! token did, as far as the cluster grants it, and is written to the Secret by compare-and-swap: of several replicas that do so at once the
-//! first wins, and the tokens of the others lapse unused.
+//! A ServiceAccount token is used to request its successor (TokenRequest), which the Role in
+//! `deploy/downstream/` permits. It is due when a third of its lifetime is left, but at least ten
+//! minutes before it expires if it lives long enough. The successor has the same lifetime, as far
+//! as the cluster grants it. It is written to the Secret by compare-and-swap: if several replicas
+//! renew a token at once, the first wins, and the tokens of the others expire unused.
 //!
-//! Tokens of other kinds and client certificates are left alone.
+//! Tokens of other kinds and client certificates are not renewed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,16 +27,17 @@ use crate::ask::ask;
 use crate::token_claims::{ServiceAccount, TokenClaims};
 use crate::upstream::{TOKEN, UpstreamError, Upstreams};
 
-/// Left over at least, where the token lives twice as long.
+/// Minimum time before expiry at which a token is due, if its lifetime is at least twice as long.
 const MARGIN: SignedDuration = SignedDuration::from_mins(10);
 
-/// Shorter lives are not granted (`k8s.io/kubernetes/pkg/apis/authentication/validation`).
+/// Shortest lifetime that Kubernetes grants
+/// (`k8s.io/kubernetes/pkg/apis/authentication/validation`).
 const SHORTEST: SignedDuration = SignedDuration::from_mins(10);
 
-/// The time from a failure to the next attempt; it doubles with each.
+/// Time from a failure to the next attempt. It doubles with each failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 
-/// It grows no longer than this.
+/// Maximum time between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 
 /// Renews the gateway's tokens.
@@ -46,9 +48,9 @@ pub struct Renewal {
     failures: Mutex<HashMap<String, Failure>>,
 }
 
-/// What went wrong last with a cluster's token.
+/// The last failure to renew a cluster's token.
 struct Failure {
-    /// The Secret that it was about.
+    /// The revision of the Secret whose token could not be renewed.
     revision: u64,
     trouble: String,
     pause: Duration,
@@ -63,7 +65,7 @@ struct Due {
     life: SignedDuration,
 }
 
-/// Why there is no successor.
+/// The reason why a token was not renewed.
 #[derive(Debug, thiserror::Error)]
 enum RenewalError {
     #[error("{0}")]
@@ -89,7 +91,7 @@ struct TokenRequestStatus {
 }
 
 impl Renewal {
-    /// Of the tokens in these Secrets.
+    /// Creates a renewal of the tokens in these Secrets.
     pub fn new(upstreams: Arc<Upstreams>, secrets: ClusterSecrets, clock: Arc<dyn Clock>) -> Self {
         Self {
             upstreams,
@@ -99,10 +101,10 @@ impl Renewal {
         }
     }
 
-    /// Renews the token in the Secret of a cluster, if it is time and the Secret is bound to the cluster as it is. Returns the last
-    /// problem until it is solved.
+    /// Renews the token of a cluster, if it is due and the Secret is bound to the cluster in its
+    /// current form. Returns the last failure until a renewal succeeds.
     ///
-    /// Dropping the future leaves the Secret as it was or renewed.
+    /// If the future is dropped, the Secret is either unchanged or renewed.
     pub async fn renew_if_due(&self, cluster: &Cluster) -> Option<String> {
         let owned = self.secrets.cached(Purpose::Gateway, cluster);
         let secret: Owned<Secret> = owned.ok()?;
@@ -134,7 +136,7 @@ impl Renewal {
         }
     }
 
-    /// What went wrong last with the token of a cluster.
+    /// Returns the last failure to renew the token of a cluster.
     pub fn trouble(&self, cluster: &str) -> Option<String> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.get(cluster).map(|failure| failure.trouble.clone())
@@ -159,7 +161,7 @@ impl Renewal {
             .insert(TOKEN.to_owned(), bytes);
         let secrets = self.secrets.registry();
         match secrets.replace(secret, owned.revision()).await {
-            // Somebody else has just written it, perhaps the same.
+            // Another replica has just written the Secret, perhaps with its own successor.
             Ok(_) | Err(None) => Ok(()),
             Err(Some(status)) => Err(RenewalError::Store(status.message)),
         }
@@ -182,7 +184,7 @@ impl Renewal {
         Ok(SecretString::new(answer.status.token))
     }
 
-    /// Whether the last attempt with this very token is not long enough ago.
+    /// Returns whether it is too early for another attempt with this same token.
     fn must_wait(&self, cluster: &str, revision: u64, now: Timestamp) -> bool {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let failure = failures.get(cluster);
@@ -223,7 +225,7 @@ fn token_of(secret: &Secret) -> Option<&str> {
     std::str::from_utf8(&token.0).ok().map(str::trim)
 }
 
-/// The token, if it can be replaced by itself and it is time to.
+/// Returns the token's details, if it can renew itself and is due.
 fn due(token: &str, now: Timestamp) -> Option<Due> {
     let claims = TokenClaims::read(token)?;
     let (account, expires) = (claims.account?, claims.expires?);

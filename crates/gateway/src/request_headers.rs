@@ -1,8 +1,8 @@
-//! The headers of a request on its way to a cluster.
+//! Cleans the headers of a request before it is sent to a cluster.
 //!
-//! First everything goes that the client may not say, what its `Connection` names included; then
-//! the identity is set on what is left. In the other order a client could name our identity headers
-//! in `Connection` and act as the gateway itself (CVE-2021-31999).
+//! First, all headers that the client may not set are removed, including those that its
+//! `Connection` names. Then the identity is set. In the other order a client could name our
+//! identity headers in `Connection` and act as the gateway itself (CVE-2021-31999).
 
 use api::plugin::login_binding;
 use auth::Identity;
@@ -14,7 +14,7 @@ use http::header::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Headers between two neighbours (RFC 9110, section 7.6.1), beside those that `Connection` names.
+/// Hop-by-hop headers (RFC 9110, section 7.6.1), in addition to those that `Connection` names.
 const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "http2-settings",
@@ -27,13 +27,14 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// Whom a request acts as (`k8s.io/api/authentication/v1`); extra values have a name for each key.
+/// Headers of the impersonated user (`k8s.io/api/authentication/v1`). Extra values have a header
+/// for each key.
 const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
 const IMPERSONATE_UID: HeaderName = HeaderName::from_static("impersonate-uid");
 const IMPERSONATE_GROUP: HeaderName = HeaderName::from_static("impersonate-group");
 
-/// What client-go escapes in the key of an extra value: all that a header's name cannot have, and
-/// `%` itself (`k8s.io/client-go/transport/round_trippers.go`).
+/// The characters that client-go escapes in the key of an extra value: all that a header name
+/// cannot contain, and `%` itself (`k8s.io/client-go/transport/round_trippers.go`).
 const EXTRA_KEY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -50,8 +51,8 @@ const EXTRA_KEY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// What of a client's headers may go on. Framing is made anew for the other side, `Expect` was
-/// answered here.
+/// Returns the client's headers that may be forwarded. Framing headers are set again for the
+/// cluster, and `Expect` was already answered here.
 pub(crate) fn clean(sent: &HeaderMap) -> HeaderMap {
     let named = Named::of(sent);
     let mut clean = HeaderMap::with_capacity(sent.len() + 8);
@@ -66,17 +67,17 @@ pub(crate) fn clean(sent: &HeaderMap) -> HeaderMap {
     clean
 }
 
-/// Leaves of a client's trailers what may go on.
+/// Removes the trailers that may not be forwarded.
 pub(crate) fn clean_trailers(trailers: HeaderMap) -> HeaderMap {
     let mut clean = clean(&trailers);
     clean.remove(TE);
     clean
 }
 
-/// Sets the user of a request, in place of any that was set before.
+/// Sets the user of a request, replacing any that was set before.
 ///
 /// # Errors
-/// An extra key is too long for the name of a header.
+/// An extra key is too long for a header name.
 pub(crate) fn impersonate(headers: &mut HeaderMap, user: Identity) -> Result<(), http::Error> {
     let user = user.into_user();
     let value = |text: String| HeaderValue::try_from(text);
@@ -97,7 +98,7 @@ pub(crate) fn impersonate(headers: &mut HeaderMap, user: Identity) -> Result<(),
     Ok(())
 }
 
-/// What the client asks to act as.
+/// Returns the identity that the client asks to act as.
 pub(crate) fn wanted(headers: &HeaderMap) -> Impersonation {
     let is_asked = |name: &HeaderName| name.as_str().starts_with("impersonate-");
     if !headers.keys().any(is_asked) {
@@ -107,11 +108,11 @@ pub(crate) fn wanted(headers: &HeaderMap) -> Impersonation {
     Impersonation::from_headers(headers.map(|(name, value)| (name.as_str(), value.as_bytes())))
 }
 
-/// Headers that the other headers of a message say are for one neighbour.
+/// Headers that `Connection` declares hop-by-hop.
 pub(crate) struct Named(Vec<HeaderName>);
 
 impl Named {
-    /// What `Connection` names.
+    /// Collects the headers that `Connection` names.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let values = headers.get_all(CONNECTION).iter();
         let names = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
@@ -119,19 +120,20 @@ impl Named {
         Self(names.collect())
     }
 
-    /// Whether this header is for one neighbour.
+    /// Returns whether this header is hop-by-hop in this message.
     pub(crate) fn contains(&self, name: &HeaderName) -> bool {
         Self::is_hop_by_hop(name) || self.0.contains(name)
     }
 
-    /// Whether this header is for one neighbour in every message.
+    /// Returns whether this header is hop-by-hop in every message.
     pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
         HOP_BY_HOP.contains(&name.as_str())
     }
 }
 
-/// What the client cannot say to the cluster: its login here, who it is, where it comes from, and
-/// how the message is framed. With `_` in place of `-` too, which some servers take for the same.
+/// Returns whether the client may not send this header to the cluster: its credentials for this
+/// server, its identity, its address, and the framing of the message. Also matches `_` in place of
+/// `-`, since some servers treat both alike.
 fn is_withheld(name: &HeaderName) -> bool {
     if [
         AUTHORIZATION,
@@ -156,7 +158,7 @@ fn is_withheld(name: &HeaderName) -> bool {
     .any(|prefix| begins(name.as_str(), prefix))
 }
 
-/// Whether a name begins so, `_` taken for `-`.
+/// Returns whether a name starts with a prefix, where `_` also matches `-`.
 fn begins(name: &str, prefix: &str) -> bool {
     let mut pairs = name.bytes().zip(prefix.bytes());
     name.len() >= prefix.len()

@@ -1,33 +1,33 @@
-//! Which cluster a raw path names, and what is left for it.
+//! Splits a raw path into the cluster and the rest of the path.
 //!
-//! The path is judged as it was sent and never rewritten: what follows the id reaches the cluster
-//! byte for byte. So whatever two readers could understand differently is refused: an id that is
-//! not one, and path segments that mean "here" or "up" in any spelling.
+//! The path is checked as it was received and never rewritten: the part after the id reaches the
+//! cluster byte for byte. So paths that two parsers may read differently are rejected: invalid ids,
+//! and path segments that are `.` or `..` in any spelling.
 
 use machinery::validation::dns1123_subdomain;
 use percent_encoding::percent_decode_str;
 
-/// Where the gateway begins.
+/// The prefix of all paths to clusters.
 const PREFIX: &str = "/k8s/clusters/";
 
-/// Where a request goes.
+/// The target of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
-    /// Not to a cluster.
+    /// Not a path to a cluster.
     Elsewhere,
-    /// It could be understood in more than one way.
+    /// A path that can be read in more than one way.
     Ambiguous,
-    /// To this cluster.
+    /// A path to this cluster.
     Cluster {
         /// The name of its object.
         id: &'a str,
-        /// Path and query behind the id; empty, or begins with `/` or `?`.
+        /// Path and query after the id: empty, or begins with `/` or `?`.
         rest: &'a str,
     },
 }
 
 impl<'a> Route<'a> {
-    /// Reads a raw path with its query.
+    /// Parses a raw path with its query.
     pub(crate) fn of(target: &'a str) -> Self {
         let Some(behind) = target.strip_prefix(PREFIX) else {
             return Self::Elsewhere;
@@ -42,7 +42,7 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Whether a path could be read as one that leaves the cluster.
+/// Returns whether a parser could read the path as one that leaves the cluster.
 pub(crate) fn is_ambiguous(path: &str) -> bool {
     let Some(behind_slash) = path.strip_prefix('/') else {
         return false;

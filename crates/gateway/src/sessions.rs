@@ -1,13 +1,14 @@
-//! Requests under way, and the end of those whose token ends.
+//! Requests in flight, which end when their token ends.
 //!
-//! Every request is entered here with its token before it is sent on. Whatever changes a token, its
-//! kubeconfig, its user or its cluster is seen by one task, which asks `Validity` again for the
-//! sessions that it may concern and ends those whose token no longer counts. Expiry has no event:
-//! once a second the task asks for those that are due, and for all where the signing keys or the
-//! earliest time of issue have changed.
+//! Every request is entered here with its token before it is sent to the cluster. One task follows
+//! all changes of tokens, kubeconfigs, users and clusters. It validates the tokens of affected
+//! sessions again and ends the sessions whose token is no longer valid. Expiry causes no event:
+//! once a second the task checks the sessions whose token has expired, and all sessions if the
+//! signing keys or the earliest time of issue have changed.
 //!
-//! A request that was checked just before a change and entered just after is caught by the epoch:
-//! it moves before the task looks, and whoever finds it moved checks once more.
+//! The epoch covers requests that were checked just before a change and entered just after it. It
+//! is incremented before the task reads the sessions, and a request that finds it changed is
+//! checked again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,17 +26,17 @@ use tokens::validity::{Refusal, ValidToken, Validity};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-/// How often sessions are looked through for tokens that have expired.
+/// Interval at which sessions are checked for expired tokens.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The number of looks until every session is checked, whatever has changed: the store may have been
-/// silent for too long.
+/// Number of checks after which all sessions are checked regardless of changes, in case the store
+/// has not reported any for too long.
 const FULL_LOOK: u64 = 30;
 
-/// Rights that are asked for at the same time.
+/// Maximum number of concurrent access checks.
 const AT_ONCE: usize = 64;
 
-/// Requests under way.
+/// The requests in flight.
 pub(crate) struct Sessions {
     validity: Arc<Validity>,
     clock: Arc<dyn Clock>,
@@ -43,27 +44,27 @@ pub(crate) struct Sessions {
     open: Mutex<Slab<Arc<Bound>>>,
 }
 
-/// What a request under way hangs on.
+/// The properties of a request in flight that decide when it ends.
 pub(crate) struct Bound {
     cluster: Box<str>,
-    /// `None` where the caller is known by something else, which nothing here follows.
+    /// `None` if the caller was authenticated in another way, which this module does not follow.
     token: Option<ValidToken>,
     is_long: bool,
     ended: CancellationToken,
 }
 
-/// The entry of a request; it leaves when dropped.
+/// The entry of a request, which is removed on drop.
 pub(crate) struct Session {
     sessions: Arc<Sessions>,
     place: usize,
     bound: Arc<Bound>,
 }
 
-/// A request that is to be entered.
+/// A request to be entered.
 pub(crate) struct Entry {
     pub(crate) cluster: Box<str>,
     pub(crate) token: ValidToken,
-    /// Whether it may stay open for as long as its client likes.
+    /// True if it may stay open for any time.
     pub(crate) is_long: bool,
 }
 
@@ -77,10 +78,11 @@ impl Sessions {
         })
     }
 
-    /// The token, if it is valid on this cluster, and the epoch to enter it with.
+    /// Returns the token, if it is valid on this cluster, and the epoch to pass to
+    /// [`Sessions::enter`].
     ///
     /// # Errors
-    /// 503 where the right of its user cannot be checked now, else the uniform 401.
+    /// 503 if the user's access to the cluster cannot be checked now, otherwise the uniform 401.
     pub(crate) async fn check(
         &self,
         bearer: &str,
@@ -103,7 +105,7 @@ impl Sessions {
         }
     }
 
-    /// Enters a request; `None` where its token has ended since it was checked.
+    /// Enters a request, or returns `None` if its token has ended since it was checked.
     pub(crate) fn enter(self: &Arc<Self>, entry: Entry, epoch: u64) -> Option<Session> {
         let session = self.open_session(Bound {
             cluster: entry.cluster,
@@ -118,7 +120,7 @@ impl Sessions {
         Some(session)
     }
 
-    /// Enters a request of a caller who has no token of ours.
+    /// Enters a request of a caller that has no token of ours.
     pub(crate) fn enter_without_token(self: &Arc<Self>, cluster: &str, is_long: bool) -> Session {
         self.open_session(Bound {
             cluster: cluster.into(),
@@ -138,7 +140,7 @@ impl Sessions {
         }
     }
 
-    /// Asks again for these sessions, and ends those whose token no longer counts.
+    /// Checks these sessions again, and ends those whose token is no longer valid.
     pub(crate) fn recheck(&self, concerns: impl Fn(&Bound) -> bool) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         let concerned: Vec<Arc<Bound>> = {
@@ -160,7 +162,7 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions of tokens that expire; never returns.
+    /// Ends the sessions of tokens that expire. Never returns.
     pub(crate) async fn follow_time(&self) {
         let mut look = tokio::time::interval(LOOK);
         let mut seen = self.validity.terms();
@@ -174,8 +176,8 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions of users who may no longer access their cluster; never returns. A right has no
-    /// event here, so it is asked for again and again: the authorizer remembers its answers.
+    /// Ends the sessions of users who may no longer access their cluster. Never returns. A change
+    /// of access causes no event here, so it is polled; the authorizer caches its answers.
     pub(crate) async fn follow_access(&self) {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -188,8 +190,8 @@ impl Sessions {
         }
     }
 
-    /// The sessions with a token, by that token and their cluster: one question decides about all of
-    /// a group.
+    /// Returns the sessions with a token, grouped by token and cluster. One access check covers a
+    /// group.
     fn open_by_right(&self) -> HashMap<(String, Box<str>), Vec<Arc<Bound>>> {
         let mut groups: HashMap<_, Vec<_>> = HashMap::new();
         for (_, bound) in self.open().iter() {
@@ -215,8 +217,8 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions that changes of these objects end; `concerns` says which a change of the
-    /// objects of these names may concern. Returns when the cache ends.
+    /// Ends sessions when these objects change. `concerns` selects the sessions that a change of
+    /// the named objects may affect. Returns when the cache ends.
     pub(crate) async fn follow<T: Object>(
         &self,
         registry: &Registry<T>,
@@ -236,24 +238,24 @@ impl Sessions {
         })
     }
 
-    /// A panic while it was held leaves a sound list.
+    /// Poisoning is ignored: every update leaves the list consistent.
     fn open(&self) -> MutexGuard<'_, Slab<Arc<Bound>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Bound {
-    /// The cluster that the request goes to.
+    /// Returns the cluster that the request goes to.
     pub(crate) fn cluster(&self) -> &str {
         &self.cluster
     }
 
-    /// The token that it came with, if that is one of ours.
+    /// Returns the token of the request, if it is one of ours.
     pub(crate) fn token(&self) -> Option<&ValidToken> {
         self.token.as_ref()
     }
 
-    /// Whether it may stay open for as long as its client likes.
+    /// Returns whether the request may stay open for any time.
     pub(crate) fn is_long(&self) -> bool {
         self.is_long
     }
@@ -264,7 +266,7 @@ impl Bound {
 }
 
 impl Session {
-    /// Cancelled when the session must end.
+    /// Returns the token that is cancelled when the session must end.
     pub(crate) fn ended(&self) -> &CancellationToken {
         &self.bound.ended
     }
@@ -276,8 +278,8 @@ impl Drop for Session {
     }
 }
 
-/// Tells of every change of a kind, by the names of the objects; `all` where changes may have been
-/// missed. Returns when the cache ends.
+/// Calls `changed` with the names of changed objects, and `all` if changes may have been missed.
+/// Returns when the cache ends.
 pub(crate) async fn follow<T: Object>(
     registry: &Registry<T>,
     all: impl Fn(),

@@ -1,4 +1,4 @@
-//! Refusals and failures as `metav1.Status`.
+//! Errors as `metav1.Status`.
 
 use axum::body::Body;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
@@ -7,9 +7,9 @@ use machinery::status::{Reason, Status};
 
 use crate::upstream::UpstreamError;
 
-/// The answer that says a status.
+/// Returns the response for a status.
 pub(crate) fn respond(status: &Status) -> Response<Body> {
-    // A Status is strings and numbers: it always has a JSON form.
+    // A Status consists of strings and numbers, so serialization cannot fail.
     let mut json = serde_json::to_vec(status).unwrap_or_default();
     json.push(b'\n');
     let mut response = Response::new(Body::from(json));
@@ -24,11 +24,11 @@ pub(crate) fn respond(status: &Status) -> Response<Body> {
     response
 }
 
-/// What a user is told about a cluster that does not answer: what failed, and no address. A cluster
-/// that does not exist is one that the token does not open.
+/// Returns the error for users when a cluster does not answer. It says what failed, but contains no
+/// address. A cluster that does not exist gets the same 401 as one that the token is not valid for.
 ///
-/// No `Retry-After` but for a crowd, and for a request that had no effect: clients would obey it many
-/// times and seem to hang.
+/// Only overload and requests without effect get a `Retry-After`: clients would retry many times
+/// and appear to hang.
 pub(crate) fn unavailable(cluster: &str, error: &UpstreamError) -> Status {
     let message = format!("cluster {cluster:?} is not available: {error}");
     let failure = |code: u16, reason: Reason| Status {
@@ -56,7 +56,7 @@ pub(crate) fn unavailable(cluster: &str, error: &UpstreamError) -> Status {
     }
 }
 
-/// 508: the request has been here before.
+/// Returns 508: the request has already passed through this process.
 pub(crate) fn looped(cluster: &str) -> Status {
     let message =
         format!("cluster {cluster:?} is not available: its connection leads back to this server");

@@ -1,5 +1,6 @@
-//! What a cluster's token says of itself, read without checking its signature: the cluster that issued it does that at every use. What is
-//! read here only decides when to ask for the next one, and what the bearer of a token that does not count is told.
+//! The claims of a cluster's token, read without checking the signature, which the cluster checks
+//! at every use. They only decide when to request the next token, and which error the bearer of an
+//! invalid token gets.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,19 +8,19 @@ use jiff::Timestamp;
 use machinery::validation;
 use serde::Deserialize;
 
-/// Longer ones are not looked into; tokens of service accounts have about 1 KiB.
+/// Maximum length of a token, in bytes. Tokens of ServiceAccounts have about 1 KiB.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// What a token says of itself.
+/// The claims of a token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TokenClaims {
-    /// In whose name it was issued.
+    /// The issuer.
     pub issuer: Option<String>,
-    /// Whose it is, if that is a ServiceAccount.
+    /// The ServiceAccount, if the token is for one.
     pub account: Option<ServiceAccount>,
-    /// When it was issued.
+    /// The time of issue.
     pub issued: Option<Timestamp>,
-    /// When it ends; `None` for one that does not.
+    /// The time of expiry; `None` if the token does not expire.
     pub expires: Option<Timestamp>,
 }
 
@@ -41,7 +42,7 @@ struct Claims {
 }
 
 impl TokenClaims {
-    /// The claims of a token; `None` where it is no JWT.
+    /// Reads the claims of a token. Returns `None` if it is not a JWT.
     pub fn read(token: &str) -> Option<Self> {
         if token.len() > MAX_BYTES {
             return None;
@@ -63,7 +64,7 @@ impl TokenClaims {
 }
 
 impl ServiceAccount {
-    /// Of `system:serviceaccount:NAMESPACE:NAME`. Both are safe to put into a path.
+    /// Parses `system:serviceaccount:NAMESPACE:NAME`. Both names are safe to use in a path.
     fn of(user: &str) -> Option<Self> {
         let (namespace, name) = user
             .strip_prefix("system:serviceaccount:")?

@@ -1,9 +1,9 @@
 //! Upgraded connections: WebSocket and SPDY/3.1, as `exec`, `attach` and `port-forward` use them.
 //!
-//! The cluster is asked over a connection of its own. Only its 101 joins the two sides; from then
-//! on bytes are copied as they are, and an end of one direction is an end of that direction only.
-//! After any other answer both connections end with it: nothing that a client sends behind a
-//! refused upgrade can reach the cluster with the gateway's credential (CVE-2018-1002105).
+//! The request to the cluster has a connection of its own. Only a 101 of the cluster joins the two
+//! sides. From then on bytes are copied unchanged, and each direction ends separately. After any
+//! other answer both connections are closed, so nothing that a client sends after a refused upgrade
+//! can reach the cluster with the gateway's credential (CVE-2018-1002105).
 
 use std::time::Duration;
 
@@ -16,24 +16,24 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
 use tokio_util::sync::CancellationToken;
 
-/// Bytes that are copied at once in each direction.
+/// Size of the copy buffer of each direction, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// How long the client's side may take to become a tunnel once the answer is there.
+/// Maximum time for both connections to be upgraded once the answer has arrived.
 const JOIN: Duration = Duration::from_secs(10);
 
-/// A protocol that connections are upgraded to.
+/// A protocol that a connection can be upgraded to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// RFC 6455.
     WebSocket,
-    /// What Kubernetes used before.
+    /// SPDY/3.1, which Kubernetes used before WebSocket.
     Spdy,
 }
 
 impl Protocol {
-    /// What a request wants to be upgraded to. Others, h2c above all, are no business of a cluster:
-    /// such a request is an ordinary one.
+    /// Returns the protocol that a request asks to be upgraded to. Requests for other protocols,
+    /// h2c above all, are not upgraded but handled as ordinary requests.
     pub(crate) fn wanted<B>(request: &Request<B>) -> Option<Self> {
         let headers = request.headers();
         let connection = headers.get_all(CONNECTION).iter();
@@ -49,7 +49,7 @@ impl Protocol {
         }
     }
 
-    /// As the cluster is asked for it.
+    /// Sets the headers that request this upgrade.
     pub(crate) fn ask(self, headers: &mut HeaderMap) {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         let name = match self {
@@ -59,14 +59,14 @@ impl Protocol {
         headers.insert(UPGRADE, HeaderValue::from_static(name));
     }
 
-    /// Whether the cluster has agreed.
+    /// Returns whether the cluster has agreed to this upgrade.
     pub(crate) fn is_agreed<B>(self, answer: &Response<B>) -> bool {
         let agreed = answer.headers().get(UPGRADE).and_then(Self::named);
         answer.status() == StatusCode::SWITCHING_PROTOCOLS && agreed == Some(self)
     }
 
-    /// Whether a page of another origin asks: a browser lets any page open a WebSocket anywhere. By
-    /// a client that is no browser there is no origin.
+    /// Returns whether the request comes from a page of another origin: a browser permits any page
+    /// to open a WebSocket to any host. Clients other than browsers send no `Origin`.
     pub(crate) fn is_cross_site<B>(self, request: &Request<B>) -> bool {
         let headers = request.headers();
         let mut origins = headers.get_all(ORIGIN).iter();
@@ -94,19 +94,19 @@ impl Protocol {
     }
 }
 
-/// Host and port, which may be left out where it is the usual one.
+/// Returns host and port. The port defaults to 443.
 fn place(authority: &Authority) -> (String, u16) {
     let port = authority.port_u16().unwrap_or(443);
     (authority.host().to_ascii_lowercase(), port)
 }
 
-/// Whether a method can begin a tunnel.
+/// Returns whether a request with this method can be upgraded.
 pub(crate) fn may_begin(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::POST)
 }
 
-/// Ends the client's connection as TLS ends, once a refusal is sent: hyper hands a connection over after
-/// any answer to a request for an upgrade.
+/// Closes the client's connection with a TLS shutdown, once a refusal is sent. hyper hands the
+/// connection over after any answer to an upgrade request.
 pub(crate) async fn decline(client: OnUpgrade) {
     if let Ok(client) = client.await {
         let mut client = TokioIo::new(client);
@@ -114,7 +114,7 @@ pub(crate) async fn decline(client: OnUpgrade) {
     }
 }
 
-/// Joins the client's side with the cluster's until both directions or one of `ends` have ended.
+/// Copies between the client and the cluster until both directions or one of `ends` have ended.
 pub(crate) async fn join(
     client: OnUpgrade,
     answer: Response<Incoming>,

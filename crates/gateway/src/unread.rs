@@ -1,19 +1,22 @@
-//! Answers that clients do not read, and the memory that they take.
+//! Answers that clients do not read, and the memory that they occupy.
 //!
-//! A cluster sends up to a window of an answer ahead of its client (1 MiB over HTTP/2). While the
-//! client waits for the cluster, nothing of that is left here. From the moment when a part of the
-//! answer was handed out until the client wants the next one, up to a window may be: that counts as
-//! unread, for the user and in all.
+//! A cluster sends up to one flow-control window of an answer ahead of its client (1 MiB over
+//! HTTP/2). While the client waits for the cluster, none of it is buffered here. From the moment
+//! when a part of the answer is handed out until the client asks for the next part, up to a window
+//! may be buffered. It is accounted as unread for that time, per user and in total.
 //!
-//! A user whose unread answers are at the bound gets 429 for the next request. Only when one of the answers has
-//! waited for its client for longer than the patience of the gateway does the next request go through, and cuts it:
-//! else a client that opens answers without reading them would have each of them fetched and thrown away.
+//! A user whose unread bytes reach the bound per user, or all that is left of the total, gets 429
+//! for the next request. The exception is a user with an answer that has waited for its client for
+//! longer than the configured patience: then the next request is forwarded, and that answer is cut.
+//! Without the 429, every answer that a client opens and does not read would be fetched and thrown
+//! away.
 //!
-//! Answers that were let in may go past a bound later. Then the answer that has waited longest for its client is cut: of the user who is past
-//! theirs, or of the user with the most unread. Its connection to the cluster, its place and its memory
-//! are free at once; the client finds the answer broken off. Over HTTP/1.1 the connection of the client ends
-//! with it: what was written for the client is several hundred kilobytes, which only the connection lets go.
-//! A client that reads is never last in that order, and so no user can keep what another one needs.
+//! Admitted answers may exceed a bound later. Then the answer that has waited longest for its
+//! client is cut: one of the user who exceeds the bound per user, or one of the user with the most
+//! unread bytes. Its connection to the cluster, its place and its memory are freed at once, and the
+//! client sees a broken answer. Over HTTP/1.1 the client's connection is closed, too: its write
+//! buffers hold several hundred kilobytes, which only closing it frees. A client that keeps reading
+//! never waits longest, so no user can occupy the memory that another user needs.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -30,17 +33,18 @@ use slab::Slab;
 
 use crate::upstream::{Place, PooledBody, UpstreamError};
 
-/// Answers up to this size are not followed: their number is bounded by the places.
+/// Maximum size of answers that are not followed, in bytes. The number of places bounds their
+/// number.
 const SMALL: u64 = 16 * 1024;
 
-/// The most bytes that may be unread.
+/// Limits on unread bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct UnreadBounds {
-    /// Of the answers to one user.
+    /// Maximum number of unread bytes of the answers to one user.
     pub per_user: usize,
-    /// Of all answers.
+    /// Maximum number of unread bytes of all answers.
     pub in_all: usize,
-    /// How long an answer may wait for its client before another request of the user cuts it.
+    /// Time that an answer may wait for its client before another request of the user cuts it.
     pub patience: Duration,
 }
 
@@ -63,25 +67,26 @@ pub(crate) struct Unread {
     users: Mutex<HashMap<Arc<str>, Arc<Account>>>,
 }
 
-/// The answers to one user.
+/// The unread answers to one user.
 struct Account {
     user: Arc<str>,
     bytes: AtomicUsize,
     answers: Mutex<Slab<Arc<Answer>>>,
 }
 
-/// One answer under way.
+/// An answer in flight.
 struct Answer {
     cluster: Box<str>,
-    /// The most of it that may be unread.
+    /// Maximum number of its bytes that may be unread.
     window: usize,
-    /// When a part was handed out that the client is still busy with, in microseconds of [`Unread::now`]; 0 while the
-    /// client waits for the cluster. Changes under the lock of `body`.
+    /// The time at which the part was handed out that the client is still reading, in microseconds
+    /// of [`Unread::now`]; 0 while the client waits for the cluster. Only changes under the lock of
+    /// `body`.
     since: AtomicU64,
-    /// `None` once it has ended or was cut.
+    /// `None` after it has ended or was cut.
     body: Mutex<Option<(PooledBody, Place)>>,
     was_cut: std::sync::atomic::AtomicBool,
-    /// The connection of the client, if nothing else is under way on it.
+    /// The client's connection, if it carries no other request.
     reader: Option<Peer>,
 }
 
@@ -109,10 +114,11 @@ impl Unread {
         })
     }
 
-    /// Checks that a user may begin another answer.
+    /// Checks that a user may start another answer.
     ///
     /// # Errors
-    /// As much is unread as may be, and none of the user's answers has waited for longer than the patience.
+    /// The user's unread bytes are at a bound, and none of the user's answers has waited longer
+    /// than the patience.
     pub(crate) fn admit(&self, user: &str) -> Result<(), UpstreamError> {
         let in_all = self.bytes.load(Ordering::Relaxed);
         if in_all < self.bounds.per_user.min(self.bounds.in_all / 2) {
@@ -136,13 +142,13 @@ impl Unread {
         }
     }
 
-    /// Returns the microseconds since the start, which are never 0.
+    /// Returns the microseconds since the start, never 0.
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_micros()).map_or(u64::MAX, |now| now.max(1))
     }
 
-    /// Follows how the body of an answer of a cluster is read; the place is held until its end. `reader` is the
-    /// client's connection, if it carries this answer alone.
+    /// Follows how a client reads the body of an answer, and holds the place until the body ends.
+    /// `reader` is the client's connection, if it carries only this answer.
     pub(crate) fn follow(
         self: &Arc<Self>,
         cluster: &str,
@@ -203,7 +209,7 @@ impl Unread {
         }
     }
 
-    /// Takes note that a part was handed out. The caller holds the lock of the body.
+    /// Records that a part was handed out. The caller holds the lock of the body.
     fn hand_out(&self, account: &Account, answer: &Answer) {
         if answer.since.swap(self.now(), Ordering::Relaxed) == 0 {
             account.bytes.fetch_add(answer.window, Ordering::Relaxed);
@@ -211,7 +217,7 @@ impl Unread {
         }
     }
 
-    /// Takes note that nothing is unread. The caller holds the lock of the body.
+    /// Records that nothing is unread. The caller holds the lock of the body.
     fn settle(&self, account: &Account, answer: &Answer) {
         if answer.since.swap(0, Ordering::Relaxed) != 0 {
             account.bytes.fetch_sub(answer.window, Ordering::Relaxed);
@@ -219,8 +225,8 @@ impl Unread {
         }
     }
 
-    /// Cuts answers until the user and all users together are within their bounds. The caller holds no
-    /// lock.
+    /// Cuts answers until the user and all users together are within their bounds. The caller holds
+    /// no lock.
     fn relieve(&self, account: &Account) {
         while account.bytes.load(Ordering::Relaxed) > self.bounds.per_user
             && self.cut_oldest(account)
@@ -239,7 +245,8 @@ impl Unread {
         }
     }
 
-    /// Cuts the answer that has waited longest for its client; says whether there is one.
+    /// Cuts the answer that has waited longest for its client. Returns false if there is no such
+    /// answer.
     fn cut_oldest(&self, account: &Account) -> bool {
         let Some((_, answer)) = account.oldest() else {
             return false;
@@ -265,7 +272,8 @@ impl Unread {
 }
 
 impl Account {
-    /// Returns the answer that has waited longest for its client, and since when.
+    /// Returns the answer that has waited longest for its client, and the time since which it
+    /// waits.
     fn oldest(&self) -> Option<(u64, Arc<Answer>)> {
         let answers = lock(&self.answers);
         let waiting = answers.iter().filter_map(|(_, answer)| {
@@ -357,7 +365,7 @@ impl Drop for Followed {
     }
 }
 
-/// A panic while it was held leaves sound values.
+/// Poisoning is ignored: every update leaves the values consistent.
 fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }

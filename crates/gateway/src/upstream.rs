@@ -1,23 +1,24 @@
-//! The way to a cluster: its settings and credential, its connections, and what goes wrong there.
+//! Connections to clusters: their settings and credentials, connection pools, and errors.
 //!
 //! ```text
 //! Upstreams::request(cluster, request)
-//!     settings of the Cluster + credential of the Secret   decoded once for each version of either
-//!     pool of connections                                   new with the settings or the credential
+//!     settings of the Cluster + credential of the Secret   decoded once per revision of either
+//!     pool of connections                                   new with the settings or credential
 //!     dial: address policy → proxy → TLS                    pinned authorities and name
-//!     head of the answer, body streaming                    or an UpstreamError that says which failed
+//!     head of the answer, body streaming                    or an UpstreamError
 //! ```
 //!
-//! For use by others in this crate and beside it: [`Upstreams::request`] takes a request whose URI is
-//! a path with its query, sets `Host` and the gateway's own `Authorization`, and returns the answer
-//! as soon as its head is there. What the request says otherwise, impersonation headers included,
-//! goes out as it is: a probe that says nothing acts as the gateway itself. A 401 of the cluster
-//! means the gateway's credential and comes back as [`UpstreamError::CredentialRefused`].
-//! It goes over connections of its own, as probes and renewals do. Requests of users enter by
-//! `Upstreams::enter`, which gives each user a share of the places; tunnels get connections of
-//! their own.
+//! [`Upstreams::request`] is for other modules and crates. It takes a request whose URI is a path
+//! with its query, sets `Host` and the gateway's own `Authorization`, and returns the answer as
+//! soon as its head has arrived. The rest of the request is sent unchanged, impersonation headers
+//! included. Without those, the request acts as the gateway itself. A 401 of the cluster means that
+//! it rejected the gateway's credential and is returned as [`UpstreamError::CredentialRefused`].
+//! These requests, such as probes and renewals, have separate connections. Requests of users enter
+//! through `Upstreams::enter`, which gives each user a share of the places. Each tunnel has a
+//! connection of its own.
 //!
-//! Users are names here, which share the places. Nothing here knows tokens. Redirects are not followed.
+//! This module knows users only as names that share the places, and knows no tokens. It does not
+//! follow redirects.
 
 mod address_policy;
 mod credential;
@@ -57,29 +58,29 @@ use self::pool::Pool;
 pub(crate) use self::pool::PooledBody;
 use self::target::Target;
 
-/// How clusters are reached.
+/// The settings of connections to clusters.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// How long it may take to have a connection.
+    /// Time limit for obtaining a connection.
     pub connect: Duration,
-    /// How long it may take from then until the answer begins.
+    /// Time limit from then until the answer begins.
     pub head: Duration,
-    /// Most requests under way to one cluster, watches and tunnels included. A user holds at most as
-    /// many as are free.
+    /// Maximum number of requests in flight to one cluster, including watches and tunnels. A user
+    /// holds at most as many places as are free.
     pub max_in_flight: usize,
-    /// Which addresses are connected to.
+    /// The addresses that may be connected to.
     pub addresses: AddressPolicy,
-    /// Most bytes of the body of a request that are kept until it is answered, so that it can be
-    /// sent again.
+    /// Maximum size of a request body that is kept until the answer, so that the request can be
+    /// sent again, in bytes.
     pub kept_body: usize,
-    /// Most bytes of all kept bodies.
+    /// Maximum size of all kept bodies, in bytes.
     pub kept_bodies: usize,
-    /// Most bytes of answers that clients do not read.
+    /// Limits on answers that clients do not read.
     pub unread: UnreadBounds,
 }
 
 impl Default for Options {
-    /// 5 seconds, 30 seconds, 1000 requests; 1 MiB of each body and 64 MiB of all.
+    /// 5 seconds, 30 seconds, 1000 requests; 1 MiB for each body and 64 MiB for all.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
@@ -93,7 +94,7 @@ impl Default for Options {
     }
 }
 
-/// The ways to all clusters.
+/// The connections to all clusters.
 pub struct Upstreams {
     clusters: Registry<Cluster>,
     secrets: ClusterSecrets,
@@ -104,44 +105,44 @@ pub struct Upstreams {
     system_roots: OnceLock<Arc<RootCertStore>>,
 }
 
-/// Clusters that should be looked at soon, because a request found them other than their status says.
+/// Clusters to probe soon, because a request contradicted their status.
 #[derive(Default)]
 struct Doubts {
     clusters: Mutex<HashSet<Box<str>>>,
     arrived: Notify,
 }
 
-/// What was made of a cluster object and its Secret.
+/// The state that is derived from a cluster object and its Secret.
 struct Known {
     versions: Versions,
     upstream: Result<Arc<Upstream>, UpstreamError>,
     places: Arc<Places>,
 }
 
-/// What it was made from.
+/// The revisions that the state is derived from.
 #[derive(PartialEq, Eq)]
 struct Versions {
     cluster: u64,
-    /// The version of the cluster's own Secret, if it exists.
+    /// The revision of the cluster's own Secret, if it exists.
     secret: Option<u64>,
 }
 
-/// The way to one cluster.
+/// The connections to one cluster.
 pub(crate) struct Upstream {
     connection: ClusterConnection,
-    /// `None` for servers that are shown none.
+    /// `None` for servers that get no credential.
     credential: Option<Owned<Credential>>,
     target: Target,
-    /// The connections for requests of users.
+    /// The connections for users' requests.
     pool: Arc<Pool>,
-    /// Those for what the gateway asks by itself: no user keeps it from being answered.
+    /// The connections for the gateway's own requests, so that users cannot delay them.
     own_pool: Arc<Pool>,
     kept_bodies: Arc<Budget>,
     options: Options,
 }
 
 impl Upstreams {
-    /// The clusters in this registry, with credentials from that one.
+    /// Creates connections to the clusters in this registry, with credentials from these Secrets.
     pub fn new(clusters: Registry<Cluster>, secrets: ClusterSecrets, options: Options) -> Self {
         Self {
             clusters,
@@ -154,10 +155,10 @@ impl Upstreams {
         }
     }
 
-    /// Sends a request, and gives up when its answer has not begun in time. See the module.
+    /// Sends a request. Fails if the answer has not begun in time. See the module documentation.
     ///
     /// # Errors
-    /// Why there is no answer, within [`Options::connect`] and [`Options::head`] together.
+    /// The reason for the lack of an answer, within [`Options::connect`] plus [`Options::head`].
     pub async fn request(
         &self,
         cluster: &str,
@@ -168,10 +169,10 @@ impl Upstreams {
         Ok(answer.map(Body::new))
     }
 
-    /// A stream of bytes to where a cluster is; what goes over it is others' business.
+    /// Opens a byte stream to a cluster, below TLS.
     ///
     /// # Errors
-    /// Why there is none, within [`Options::connect`].
+    /// The reason why it cannot be opened, within [`Options::connect`].
     pub(crate) async fn dial(&self, way: &ClusterConnection) -> Result<Transport, UpstreamError> {
         let target = Target::build(way, None, &|| self.system_roots())?;
         let dialled = dial::transport(&target, self.options.addresses);
@@ -179,10 +180,11 @@ impl Upstreams {
         dialled.map_err(|_| UpstreamError::Slow(Phase::Connect))?
     }
 
-    /// The way to a server that is no cluster and is shown no credential, with this deadline.
+    /// Returns a connection, with this deadline, to a server that is not a cluster and gets no
+    /// credential.
     ///
     /// # Errors
-    /// The settings make no sense.
+    /// The settings are invalid.
     pub(crate) fn to_other(
         &self,
         connection: ClusterConnection,
@@ -204,17 +206,17 @@ impl Upstreams {
         })
     }
 
-    /// How long it may take until an answer begins.
+    /// Returns the time limit for an answer to begin.
     pub(crate) fn head_deadline(&self) -> Duration {
         self.options.head
     }
 
-    /// Which addresses are connected to.
+    /// Returns the policy for addresses.
     pub(crate) fn addresses(&self) -> AddressPolicy {
         self.options.addresses
     }
 
-    /// Has a cluster looked at soon.
+    /// Schedules a probe of a cluster soon.
     pub(crate) fn doubt(&self, cluster: &str) {
         let is_new = self.doubts.lock().insert(cluster.into());
         if is_new {
@@ -222,7 +224,7 @@ impl Upstreams {
         }
     }
 
-    /// Waits for clusters that should be looked at soon. Cancellation loses none.
+    /// Waits for clusters to be probed soon. Cancel safe.
     pub(crate) async fn doubted(&self) -> HashSet<Box<str>> {
         loop {
             let doubted = std::mem::take(&mut *self.doubts.lock());
@@ -233,12 +235,12 @@ impl Upstreams {
         }
     }
 
-    /// The way to a cluster as the caches of its object and its Secret have it now.
+    /// Returns the connections to a cluster, according to the cached objects.
     pub(crate) fn upstream(&self, cluster: &str) -> Result<Arc<Upstream>, UpstreamError> {
         self.look(cluster, |known| known.upstream.clone())?
     }
 
-    /// The same, with a place of a user among the requests under way to it.
+    /// Returns the same, and takes a place for the user among the requests in flight.
     pub(crate) fn enter(
         &self,
         cluster: &str,
@@ -250,7 +252,8 @@ impl Upstreams {
         Ok((upstream?, place))
     }
 
-    /// Closes what no longer fits the objects, and says whether the cluster is still there.
+    /// Closes connections that no longer match the objects. Returns whether the cluster still
+    /// exists.
     pub(crate) fn refresh(&self, cluster: &str) -> bool {
         let is_known = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
@@ -273,7 +276,7 @@ impl Upstreams {
         }
     }
 
-    /// Reads what is known of a cluster, made anew if an object has changed.
+    /// Reads the state of a cluster, rebuilding it first if an object has changed.
     fn look<T>(&self, cluster: &str, read: impl Fn(&Known) -> T) -> Result<T, UpstreamError> {
         let Some(version) = self.version(cluster) else {
             self.forget(cluster);
@@ -307,8 +310,8 @@ impl Upstreams {
         view.get(&key).map(|object| object.revision())
     }
 
-    /// What the objects say now. Open connections stay where nothing about them has changed: the
-    /// object changes with every look at the cluster's condition.
+    /// Builds the state from the objects. Keeps open connections if nothing about them has changed,
+    /// since every probe may change the object.
     fn make(&self, cluster: &str, before: Option<Known>) -> Result<Known, UpstreamError> {
         let key = self.clusters.key("", cluster);
         let object = self.clusters.collection().view().get(&key).cloned();
@@ -322,7 +325,7 @@ impl Upstreams {
             }
             return Err(UpstreamError::NoCluster);
         };
-        // The version first: a Secret that changes meanwhile is read again.
+        // The revision is read first, so a Secret that changes in the meantime is read again.
         let versions = Versions {
             cluster: version,
             secret: self.secret_version(cluster),
@@ -340,7 +343,8 @@ impl Upstreams {
         })
     }
 
-    /// The credential of a cluster, which its Secret must say is for this connection of it.
+    /// Returns the credential of a cluster. Its Secret must be bound to this connection of the
+    /// cluster.
     fn credential(&self, cluster: &Cluster) -> Result<Owned<Credential>, UpstreamError> {
         let owned = self.secrets.cached(Purpose::Gateway, cluster);
         let owned: Owned<Credential> = owned.map_err(UpstreamError::of_secret)?;
@@ -392,7 +396,7 @@ impl Upstreams {
         }
     }
 
-    /// The authorities that this machine trusts, for clusters that name none.
+    /// Returns the certificate authorities of this machine, for clusters that specify none.
     fn system_roots(&self) -> Arc<RootCertStore> {
         let roots = self.system_roots.get_or_init(|| {
             let mut roots = RootCertStore::empty();
@@ -404,13 +408,13 @@ impl Upstreams {
 }
 
 impl Doubts {
-    /// A panic while it was held leaves a sound set.
+    /// Poisoning is ignored: every update leaves the set consistent.
     fn lock(&self) -> MutexGuard<'_, HashSet<Box<str>>> {
         self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The settings without the reference to the credential, which is compared by itself.
+/// Returns the settings without the reference to the credential, which is compared separately.
 pub(crate) fn way_only(connection: &ClusterConnection) -> ClusterConnection {
     ClusterConnection {
         credential_secret_ref: None,

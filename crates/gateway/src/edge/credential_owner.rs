@@ -1,8 +1,9 @@
 //! The server that a bearer token is meant for, read without checking its signature.
 //!
-//! A webhook that is asked about a token gets the token itself, and can use it wherever it is valid. So
-//! tokens that are meant for this server or for a cluster's API server are never sent to one. The
-//! reader is lenient where others are strict: what looks like such a token is treated as one.
+//! A webhook that is asked about a token receives the token itself, and can use it wherever it is
+//! valid. So tokens that are meant for this server or for a cluster's API server are never sent to
+//! one. The parser is lenient where other parsers are strict: anything that resembles such a token
+//! is treated as one.
 
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
@@ -11,10 +12,10 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 use tokens::cluster_credential::ClusterToken;
 
-/// The beginning of the names of ServiceAccounts as subjects of their tokens.
+/// The prefix of the subjects of ServiceAccount tokens.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
-/// The claims that Kubernetes alone writes: `kubernetes.io` and, before v1.21, `kubernetes.io/…`.
+/// The claim that only Kubernetes writes: `kubernetes.io` and, before v1.21, `kubernetes.io/…`.
 const KUBERNETES_CLAIM: &str = "kubernetes.io";
 
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
@@ -23,7 +24,7 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
 
 /// The issuers whose tokens are credentials for this server.
 pub(crate) struct OwnIssuers {
-    /// The issuer of minted tokens.
+    /// The issuer of the tokens that this server mints.
     pub(crate) minted: String,
     /// The client whose ID tokens log in to this server.
     pub(crate) login: Option<LoginClient>,
@@ -41,18 +42,18 @@ pub struct LoginClient {
 /// The server that a token is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CredentialOwner {
-    /// This one, which issued the token.
+    /// This server, which issued the token.
     Issued,
-    /// This one, at which the token is a login.
+    /// This server, which accepts the token as a login.
     Login,
     /// A cluster's API server, which issued the token to a ServiceAccount.
     ServiceAccount,
-    /// Nothing says so.
+    /// No claim identifies the server.
     Unknown,
 }
 
 impl OwnIssuers {
-    /// The server that a token is meant for.
+    /// Returns the server that a token is meant for.
     pub(crate) fn owner_of(&self, token: &str) -> CredentialOwner {
         if ClusterToken::parse(token).is_some() {
             return CredentialOwner::Issued;
@@ -91,8 +92,8 @@ impl OwnIssuers {
     }
 }
 
-/// The JSON objects in the parts of a token, wherever the claims of a JWT stand: one character more or less must not hide them. A dot may be written as
-/// in a URL.
+/// Returns the JSON objects in all parts of a token, not only where a JWT has its claims: an
+/// additional or missing character must not hide them. A dot may be percent-encoded.
 fn claims(token: &str) -> impl Iterator<Item = Map<String, Value>> {
     let dotted = token.replace("%2e", ".").replace("%2E", ".");
     let parts: Vec<String> = dotted.split('.').map(str::to_owned).collect();

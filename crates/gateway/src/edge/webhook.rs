@@ -1,5 +1,6 @@
-//! A webhook that is asked whose a token is, as kube-apiserver asks it (`k8s.io/apiserver`,
-//! `plugin/pkg/authenticator/token/webhook`): a `TokenReview` is posted, its status is the answer.
+//! A client of token webhooks, which works as in kube-apiserver (`k8s.io/apiserver`,
+//! `plugin/pkg/authenticator/token/webhook`): it posts a `TokenReview` and reads the status of the
+//! answer.
 
 use std::time::Duration;
 
@@ -15,24 +16,23 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenRe
 
 use crate::upstream::{Upstream, UpstreamError, Upstreams};
 
-/// How long an answer may take where nothing else is said, in seconds (upstream's
-/// `WebhookRequestTimeout`).
+/// Default time that an answer may take, in seconds (upstream's `WebhookRequestTimeout`).
 const TIMEOUT: i64 = 10;
 
-/// Longest that one may take, in seconds, whatever is said.
+/// Maximum for the configured timeout, in seconds.
 const MAX_TIMEOUT: i64 = 30;
 
-/// Longest answer, in bytes.
+/// Maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 256 * 1024;
 
-/// A webhook.
+/// A token webhook of a cluster.
 pub(super) struct Webhook {
     upstream: Upstream,
     path: PathAndQuery,
     timeout: Duration,
 }
 
-/// Why there is no answer.
+/// The reason for the lack of an answer.
 #[derive(Debug, thiserror::Error)]
 enum WebhookError {
     #[error("the webhook cannot be asked")]
@@ -50,10 +50,10 @@ enum WebhookError {
 }
 
 impl Webhook {
-    /// The webhook that a cluster names. Nothing is sent yet.
+    /// Creates a client of the webhook that a cluster specifies. Sends nothing yet.
     ///
     /// # Errors
-    /// The address or the authorities make no sense.
+    /// The address or the certificate authorities are invalid.
     pub(super) fn new(
         upstreams: &Upstreams,
         webhook: &TokenWebhook,

@@ -1,4 +1,4 @@
-//! Which clusters the names of a zone mean.
+//! Resolves the host names of a zone to clusters.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,54 +10,54 @@ use storage::Revision;
 
 use super::{Label, Zone, hash};
 
-/// Where a host name of the zone leads.
+/// The target of a host name of the zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) door: Door,
-    /// The id of the cluster, if there is one of that name.
+    /// The id of the cluster, if a cluster has that name.
     pub(crate) cluster: Option<Arc<str>>,
 }
 
-/// Which of the endpoints a name is of.
+/// The endpoint that a name belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
     /// The gateway's.
     Managed,
     /// The cluster's own.
     Unmanaged,
-    /// The same, by a name that is going to go.
+    /// The cluster's own, by a deprecated name.
     Older,
 }
 
-/// The names of a zone, and the clusters that they mean at the moment.
+/// The names of a zone, and the clusters that they currently belong to.
 pub(crate) struct Directory {
     zone: Zone,
     clusters: Registry<Cluster>,
     names: RwLock<Arc<Names>>,
 }
 
-/// What the names meant after a write to the clusters.
+/// The names as of one state of the clusters.
 #[derive(Default)]
 struct Names {
-    /// Which write, if any was looked at.
+    /// The revision of that state; `None` before the first use.
     of: Option<Revision>,
     by_hash: HashMap<Box<str>, Meaning>,
     by_name: HashMap<Box<str>, Meaning>,
 }
 
-/// What a name means: `None` where it could mean several clusters, and so none.
+/// The cluster of a name; `None` if the name is ambiguous and so resolves to no cluster.
 type Meaning = Option<Arc<str>>;
 
-/// What the names of a cluster are made of.
+/// The properties of a cluster that its names are derived from.
 struct Facts {
     is_connected: bool,
     hash: Box<str>,
-    /// The name for people, where it can stand in a host name.
+    /// The display name, if it can be part of a host name.
     name: Option<Box<str>>,
 }
 
 impl Directory {
-    /// For the clusters in this registry.
+    /// Creates a directory of the clusters in this registry.
     pub(crate) fn new(zone: Zone, clusters: Registry<Cluster>) -> Self {
         Self {
             zone,
@@ -66,12 +66,12 @@ impl Directory {
         }
     }
 
-    /// How the names are formed.
+    /// Returns the zone of the names.
     pub(crate) fn zone(&self) -> &Zone {
         &self.zone
     }
 
-    /// The URL of the unmanaged endpoint beside the managed one of this name.
+    /// Returns the URL of the unmanaged endpoint that corresponds to this managed name.
     pub(crate) fn unmanaged_of(&self, managed: &str) -> String {
         let managed = managed.to_ascii_lowercase();
         match self.zone.read(&managed) {
@@ -80,7 +80,7 @@ impl Directory {
         }
     }
 
-    /// Where a host name leads; `None` where it is not of the zone.
+    /// Resolves a host name. Returns `None` if it is not in the zone.
     pub(crate) fn find(&self, host: &str) -> Option<Place> {
         let host = host.to_ascii_lowercase();
         let (door, label) = match self.zone.read(&host)? {
@@ -101,7 +101,7 @@ impl Directory {
         Some(Place { door, cluster })
     }
 
-    /// What the names mean now.
+    /// Returns the names, rebuilt if the clusters have changed.
     fn names(&self) -> Arc<Names> {
         let view = self.clusters.collection().view();
         let newest = Some(view.last_change());
@@ -141,7 +141,7 @@ impl Names {
     }
 }
 
-/// The second of a name takes it away from the first.
+/// Adds a name. A name of two clusters belongs to neither.
 fn insert(names: &mut HashMap<Box<str>, Meaning>, label: String, id: &Arc<str>) {
     let meaning = names.entry(label.into());
     meaning

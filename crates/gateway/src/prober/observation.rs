@@ -1,4 +1,4 @@
-//! What was found at a cluster, in the words of its status.
+//! Converts the result of a probe to the cluster's status.
 
 use std::error::Error;
 
@@ -11,13 +11,13 @@ use machinery::meta::Time;
 
 use crate::upstream::{CertificateProblem, UpstreamError};
 
-/// The reason of `Ready` where the gateway has no credential.
+/// The reason of `Ready` if the gateway has no credential.
 pub const NO_CREDENTIAL: &str = "NoCredential";
 
-/// The reason of `Ready` where the credential is not bound to the cluster and its connection.
+/// The reason of `Ready` if the credential is not bound to the cluster and its connection.
 pub const CREDENTIAL_NOT_BOUND: &str = "CredentialNotBound";
 
-/// What a look at a cluster found.
+/// The result of a probe.
 #[derive(Debug)]
 pub(super) enum Finding {
     Connected {
@@ -25,20 +25,20 @@ pub(super) enum Finding {
     },
     CannotImpersonate {
         version: String,
-        /// The first thing that the gateway may not impersonate.
+        /// The first resource that the gateway may not impersonate.
         what: String,
     },
-    /// It answers that it cannot answer now.
+    /// The cluster answered with an error that may be temporary.
     Failing(StatusCode),
-    /// Who answers is no Kubernetes API server.
+    /// The server is not a Kubernetes API server.
     NotKubernetes(StatusCode),
     TooSlow,
-    /// It does not answer.
+    /// The cluster did not answer.
     Error(UpstreamError),
 }
 
 impl Finding {
-    /// From a failure; `None` where that says nothing about the cluster.
+    /// Converts an error. Returns `None` if it says nothing about the cluster.
     pub(super) fn of_error(error: UpstreamError) -> Option<Self> {
         match error {
             UpstreamError::NoCluster
@@ -56,29 +56,30 @@ impl Finding {
     }
 }
 
-/// What is to be written about a cluster.
+/// The status to be written to a cluster.
 #[derive(Debug)]
 pub(super) struct Observation {
     status: &'static str,
     reason: &'static str,
     message: String,
-    /// `None` where it was not seen; what was seen before stays.
+    /// `None` if it is unknown; the status keeps the previous version.
     version: Option<String>,
-    /// The names of the cluster, if it has any.
+    /// The host names of the cluster, if it has any.
     endpoints: Option<ClusterEndpoints>,
-    /// What lies behind it, for the log.
+    /// The cause of the error, for the log.
     cause: Option<String>,
 }
 
 impl Observation {
-    /// Of the cluster that this server lives in: who reads this has reached it.
+    /// Returns the observation of the cluster that this server runs in. A client that can read it
+    /// has reached the cluster.
     pub(super) fn local() -> Self {
         Self {
             ..Self::new(Condition::TRUE, "Connected", "this server lives in it")
         }
     }
 
-    /// Of a finding at the cluster of this name.
+    /// Returns the observation for a probe's result at the cluster of this name.
     pub(super) fn of(finding: Finding, cluster: &str) -> Self {
         let again = format!("run `kubeconfig-apiserver cluster add {cluster}` again");
         let bind = format!("`kubeconfig-apiserver cluster bind {cluster}`");
@@ -179,24 +180,24 @@ impl Observation {
         }
     }
 
-    /// Tells under which names it is reached.
+    /// Sets the host names of the cluster.
     pub(super) fn name(&mut self, endpoints: Option<ClusterEndpoints>) {
         self.endpoints = endpoints;
     }
 
-    /// Whether the cluster does all that it should.
+    /// Returns whether the cluster is fully usable.
     pub(super) fn is_connected(&self) -> bool {
         self.status == Condition::TRUE
     }
 
-    /// Tells what is wrong beside.
+    /// Appends an additional problem to the message.
     pub(super) fn add_trouble(&mut self, trouble: Option<String>) {
         if let Some(trouble) = trouble {
             self.message = format!("{}; {trouble}", self.message);
         }
     }
 
-    /// Writes it into a cluster, and says whether anything differs from before.
+    /// Writes it into a cluster. Returns whether anything has changed.
     pub(super) fn write_into(&self, cluster: &mut Cluster, now: Timestamp) -> bool {
         let before = cluster.status.clone();
         let status = &mut cluster.status;
@@ -205,7 +206,7 @@ impl Observation {
             status.api_endpoint.clone_from(&connection.server);
             status.ca_cert.clone_from(&connection.ca_data);
         }
-        // Emptied and not taken away: objects of a host keep what a write leaves out.
+        // Emptied instead of removed: the host's objects keep fields that a write leaves out.
         if self.endpoints.is_some() || status.endpoints.is_some() {
             status.endpoints = Some(self.endpoints.clone().unwrap_or_default());
         }
@@ -236,7 +237,7 @@ impl Observation {
         true
     }
 
-    /// The condition to be, its time of writing as before.
+    /// Returns the condition to be written. Keeps the time of the last update.
     fn condition(&self, before: &ClusterStatus, now: Timestamp) -> Condition {
         let before = before.ready();
         let is_same = before.is_some_and(|before| before.status == self.status);
@@ -251,7 +252,7 @@ impl Observation {
         }
     }
 
-    /// Tells an administrator, with what clients do not see.
+    /// Logs it for administrators, with the cause, which clients do not see.
     pub(super) fn log(&self, cluster: &str) {
         let cause = self.cause.as_deref().unwrap_or_default();
         tracing::info!(

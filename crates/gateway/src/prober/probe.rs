@@ -1,4 +1,5 @@
-//! One look at a cluster: does it answer, which version is it, may the gateway impersonate there.
+//! One probe of a cluster: whether it answers, its version, and whether the gateway may impersonate
+//! there.
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use crate::upstream::{UpstreamError, Upstreams};
 
 use super::observation::Finding;
 
-/// What the gateway must be able to impersonate at a cluster: group, resource and subresource.
+/// The group, resource and subresource of everything that the gateway must be able to impersonate.
 pub const IMPERSONATED: [(&str, &str, &str); 4] = [
     ("", "users", ""),
     ("", "groups", ""),
@@ -17,7 +18,7 @@ pub const IMPERSONATED: [(&str, &str, &str); 4] = [
     ("authentication.k8s.io", "userextras", "requesttokenid"),
 ];
 
-/// The name of a resource or of its subresource, as a role says it.
+/// Returns a resource with its subresource, as in the rules of a role.
 #[must_use]
 pub fn role_resource(resource: &str, subresource: &str) -> String {
     match subresource {
@@ -43,7 +44,7 @@ struct ReviewStatus {
     allowed: bool,
 }
 
-/// Looks at a cluster; `None` where that says nothing about it.
+/// Probes a cluster. Returns `None` if the result says nothing about the cluster.
 pub(super) async fn probe(upstreams: &Upstreams, cluster: &str) -> Option<Finding> {
     match look(upstreams, cluster).await {
         Ok(finding) => Some(finding),

@@ -1,55 +1,56 @@
-//! The times at which clusters are looked at. Pure: it is told what there is and what time it is.
+//! The times at which clusters are probed. Does no I/O and reads no clock: the caller passes both
+//! the clusters and the time.
 //!
 //! | operation | work, for n clusters |
 //! |---|---|
-//! | a cluster changed, a look ended, the next due cluster | log n |
+//! | a cluster changed, a probe ended, the next due cluster | log n |
 //! | a gap in the events | n log n |
 //!
-//! A cluster without a connection is looked at once after each change of its object, and not again:
-//! nothing but its object says how it is.
+//! A cluster without a connection is probed once after each change of its object, and not
+//! periodically: its state depends on nothing else.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A cluster as it is looked at. While it is the same, what a look found is still true.
+/// The inputs of a probe. While they are unchanged, the result is still valid.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Subject {
     pub(super) name: String,
     pub(super) uid: String,
-    /// A digest of the spec. Its generation would not do: where the status is no subresource, writing
-    /// that changes the generation too.
+    /// A digest of the spec. The generation cannot be used: if the status is not a subresource,
+    /// writing it changes the generation, too.
     pub(super) spec: u64,
-    /// Whether there is a way to it.
+    /// True if the cluster has a connection.
     pub(super) connected: bool,
     /// The revision of the Secret with the credential, if it exists.
     pub(super) secret_revision: Option<u64>,
 }
 
-/// The clusters and when each is due.
+/// The clusters and the times at which they are due.
 pub(super) struct Schedule {
     period: Duration,
-    /// The shortest time between a look at a cluster and the next one that a request to it caused.
+    /// The minimum time between two probes of a cluster, if a request causes the second.
     doubt_period: Duration,
     entries: HashMap<String, Entry>,
-    /// The clusters that wait for their time, by that time.
+    /// The clusters that are due at some time, by that time.
     waiting: BTreeSet<(Instant, String)>,
 }
 
 struct Entry {
     subject: Subject,
-    /// The revision of the object that says so.
+    /// The revision of the object that the subject was read from.
     revision: u64,
     state: State,
-    /// The time at which the last look ended.
+    /// The time at which the last probe ended.
     looked: Option<Instant>,
 }
 
 enum State {
-    /// It is among `waiting` with this time.
+    /// It is in `waiting` with this time.
     Due(Instant),
-    /// This subject, read from the object of this revision, is being looked at.
+    /// This subject, read from the object of this revision, is being probed.
     UnderWay(Subject, u64),
     /// Only a change makes it due.
     Settled,
@@ -65,13 +66,13 @@ impl Schedule {
         }
     }
 
-    /// Forgets clusters that are gone.
+    /// Removes clusters that no longer exist.
     pub(super) fn keep(&mut self, exists: impl Fn(&str) -> bool) {
         self.entries.retain(|name, _| exists(name));
         self.waiting.retain(|(_, name)| exists(name));
     }
 
-    /// Forgets a cluster.
+    /// Removes a cluster.
     pub(super) fn forget(&mut self, name: &str) {
         if let Some(entry) = self.entries.remove(name)
             && let State::Due(due) = entry.state
@@ -80,7 +81,7 @@ impl Schedule {
         }
     }
 
-    /// Takes in what a cluster is now. One that is not what it was is due at once.
+    /// Updates a cluster. If it has changed, it is due at once.
     pub(super) fn put(&mut self, subject: Subject, revision: u64, now: Instant) {
         let Some(entry) = self.entries.get_mut(&subject.name) else {
             self.waiting.insert((now, subject.name.clone()));
@@ -101,7 +102,7 @@ impl Schedule {
         }
     }
 
-    /// Takes in that a request found a cluster other than it was at the last look.
+    /// Brings the next probe forward, because a request contradicted the result of the last one.
     pub(super) fn doubt(&mut self, name: &str, now: Instant) {
         if let Some(entry) = self.entries.get_mut(name)
             && let State::Due(due) = entry.state
@@ -113,7 +114,7 @@ impl Schedule {
         }
     }
 
-    /// The cluster that has been due longest; it is under way from now on.
+    /// Returns the cluster that has been due longest, and marks it as being probed.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Subject> {
         if self.next_due()? > now {
             return None;
@@ -124,12 +125,13 @@ impl Schedule {
         Some(entry.subject.clone())
     }
 
-    /// When the next cluster is due.
+    /// Returns the time at which the next cluster is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.waiting.first().map(|(due, _)| *due)
     }
 
-    /// A look has ended. The next is a period later, give or take a seventh, or at once where the cluster has changed meanwhile.
+    /// Records that a probe has ended. The next is due one period later, plus or minus a seventh,
+    /// or at once if the cluster has changed in the meantime.
     pub(super) fn done(&mut self, name: &str, now: Instant, jitter: f64) {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
@@ -152,13 +154,13 @@ impl Schedule {
 }
 
 impl Entry {
-    /// Whether a subject differs from this one. Without a connection each revision is news: the look
-    /// after it puts right what others wrote into the status.
+    /// Returns whether a subject differs from this one. Without a connection each revision differs:
+    /// the next probe corrects what other clients wrote to the status.
     fn is_news(&self, subject: &Subject, revision: u64) -> bool {
         self.subject != *subject || !subject.connected && self.revision != revision
     }
 
-    /// Makes it due then, unless it is being looked at.
+    /// Makes the cluster due at this time, unless it is being probed.
     fn move_to(&mut self, waiting: &mut BTreeSet<(Instant, String)>, due: Instant) {
         let name = self.subject.name.clone();
         match self.state {
@@ -278,7 +280,7 @@ mod tests {
             schedule.done(&subject.name, start, 0.5);
         }
         assert_eq!(schedule.next_due(), None);
-        // The write of the look itself, or of somebody else.
+        // Written by the probe itself, or by another client.
         schedule.put(unconnected("7"), 6, start);
         assert_eq!(schedule.take_due(start), Some(unconnected("7")));
         schedule.put(unconnected("7"), 7, start);

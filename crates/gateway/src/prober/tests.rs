@@ -10,10 +10,10 @@ use crate::fake_cluster::{FakeCluster, Home, REVIEWS};
 
 use super::*;
 
-/// A test that waits longer has failed.
+/// Timeout after which a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Looks once after each change.
+/// Probes only once after each change.
 const SELDOM: Options = Options {
     period: Duration::from_secs(3600),
     doubt_period: Duration::ZERO,
@@ -35,7 +35,7 @@ fn start(home: &Home, options: Options) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(prober(home, options).run()))
 }
 
-/// Waits until the status of a cluster is as wanted.
+/// Waits until the status of a cluster is as expected.
 async fn until(home: &Home, name: &str, wanted: impl Fn(&ClusterStatus) -> bool) -> ClusterStatus {
     let wait = async {
         loop {
@@ -50,7 +50,7 @@ async fn until(home: &Home, name: &str, wanted: impl Fn(&ClusterStatus) -> bool)
     waited.unwrap_or_else(|_| panic!("{:?}", home.cluster(name).status))
 }
 
-/// Waits until a cluster was asked for its version so often.
+/// Waits until the version of a cluster was requested this many times.
 async fn asked(fake: &FakeCluster, times: usize) {
     let wait = async {
         while fake
@@ -126,7 +126,7 @@ async fn names_that_are_no_more_are_emptied() {
     until(&home, "prod", is_empty).await;
 }
 
-/// Looks at a cluster with this connection and a credential, and expects status and reason.
+/// Probes a cluster with this connection and a credential, and checks status and reason.
 async fn check(connection: Option<ClusterConnection>, expected: (&str, &str), message: &str) {
     let home = Home::start().await;
     home.add_token("prod", "a-token").await;
@@ -211,7 +211,7 @@ async fn a_connection_that_leads_nowhere_says_what_is_missing() {
     .await;
 }
 
-/// Looks at a cluster that answers a path so.
+/// Probes a cluster that answers a path like this.
 async fn check_answer(path: &str, answer: (u16, Value), expected: (&str, &str), message: &str) {
     let fake = FakeCluster::start().await;
     fake.answer(path, move |_| answer.clone());
@@ -498,7 +498,7 @@ async fn a_change_of_one_cluster_reads_that_cluster_and_no_other() {
     for number in 0..CLUSTERS {
         until(&home, &format!("c-{number}"), |it| it.ready().is_some()).await;
     }
-    // What the looks have written is read again, once for each cluster.
+    // Each cluster is read once more, after its probe was written.
     let read = || prober.taken_in.load(std::sync::atomic::Ordering::SeqCst);
     let wait = async {
         while read() < CLUSTERS * 2 {

@@ -12,7 +12,7 @@ const PATH: &str = "/api/v1/namespaces/kubeconfig-apiserver/serviceaccounts/gate
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 
-/// A token of the gateway's account, by seconds from now.
+/// Returns a token of the gateway's account. The times are seconds from now.
 fn token(issued: i64, expires: i64) -> String {
     let now = NOW.as_second();
     let claims = json!({
@@ -23,7 +23,7 @@ fn token(issued: i64, expires: i64) -> String {
     format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()))
 }
 
-/// One that has ten minutes left of an hour.
+/// Returns a token that has ten minutes left of an hour.
 pub(crate) fn ending() -> String {
     token(-50 * MINUTE, 10 * MINUTE)
 }
@@ -37,10 +37,10 @@ fn a_token_is_due_when_a_third_of_its_life_is_left() {
     for (life, left, expected) in [
         (24 * HOUR, 8 * HOUR + 1, false),
         (24 * HOUR, 8 * HOUR, true),
-        // Ten minutes at least,
+        // At least ten minutes before expiry,
         (20 * MINUTE, 10 * MINUTE + 1, false),
         (20 * MINUTE, 10 * MINUTE, true),
-        // but never from the first moment on.
+        // but not before half of the lifetime has passed.
         (10 * MINUTE, 5 * MINUTE + 1, false),
         (10 * MINUTE, 5 * MINUTE, true),
         (HOUR, -1, true),
@@ -65,7 +65,7 @@ fn only_tokens_of_service_accounts_are_due() {
     assert_eq!(due("opaque", NOW), None);
 }
 
-/// A cluster that answers requests for tokens so, and what leads to it.
+/// Starts a cluster that answers token requests like this, and a server with a connection to it.
 async fn world(code: u16, answer: Value) -> (Home, FakeCluster, Renewal) {
     let (home, fake) = (Home::start().await, FakeCluster::start().await);
     fake.answer(PATH, move |_| (code, answer.clone()));

@@ -1,20 +1,21 @@
-//! Which addresses the gateway connects to.
+//! The policy for addresses that the gateway connects to.
 //!
-//! Asked for the resolved address, and that very address is dialled: a name that changes its mind
-//! between the two (DNS rebinding) gains nothing.
+//! It is applied to the resolved address, and exactly that address is dialled. So a name that
+//! resolves differently in between (DNS rebinding) does not bypass it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Which addresses the gateway connects to.
+/// The policy for addresses that the gateway connects to.
 ///
-/// Never to link-local, multicast, broadcast and unspecified ones, nor to the metadata services of
-/// clouds: no cluster lives there, but credentials do. By default to loopback and private ones,
-/// since that is where clusters live.
+/// It always refuses link-local, multicast, broadcast and unspecified addresses, and the metadata
+/// services of clouds: they do not serve clusters, but may serve credentials. By default it permits
+/// loopback and private addresses, where clusters usually are.
 #[derive(Clone, Copy, Debug)]
 pub struct AddressPolicy {
-    /// Whether to this machine.
+    /// True if loopback addresses are permitted.
     pub loopback: bool,
-    /// Whether to private networks (RFC 1918, RFC 4193) and shared address space (RFC 6598).
+    /// True if private networks (RFC 1918, RFC 4193) and shared address space (RFC 6598) are
+    /// permitted.
     pub private: bool,
 }
 
@@ -27,7 +28,7 @@ impl Default for AddressPolicy {
     }
 }
 
-/// Metadata services of clouds outside of link-local space: Alibaba, Azure, AWS.
+/// Metadata services of clouds outside link-local space: Alibaba, Azure, AWS.
 const METADATA: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
@@ -35,7 +36,7 @@ const METADATA: [IpAddr; 3] = [
 ];
 
 impl AddressPolicy {
-    /// Whether this address may be dialled.
+    /// Returns whether this address may be dialled.
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = embedded(address);
         if METADATA.contains(&address) || address.is_unspecified() || address.is_multicast() {
@@ -56,7 +57,7 @@ impl AddressPolicy {
     }
 }
 
-/// The IPv4 address in an IPv6 one: mapped, or behind NAT64 (RFC 6052).
+/// Returns the IPv4 address in an IPv6 one that is mapped or behind NAT64 (RFC 6052).
 fn embedded(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => match v6.segments() {
@@ -69,7 +70,7 @@ fn embedded(address: IpAddr) -> IpAddr {
     }
 }
 
-/// 100.64.0.0/10.
+/// Returns whether the address is in 100.64.0.0/10.
 fn is_shared(address: Ipv4Addr) -> bool {
     let [first, second, ..] = address.octets();
     first == 100 && second & 0xc0 == 64

@@ -14,7 +14,7 @@ pub const CERTIFICATE: &str = "tls.crt";
 /// Key of the certificate's private key in the Secret, PEM.
 pub const KEY: &str = "tls.key";
 
-/// What the gateway shows a cluster: a token, a client certificate, or both.
+/// The gateway's credential at a cluster: a token, a client certificate, or both.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Credential {
     /// `Bearer …`.
@@ -22,7 +22,7 @@ pub(super) struct Credential {
     pub(super) certificate: Option<ClientCertificate>,
 }
 
-/// A chain and its key, PEM.
+/// A certificate chain and its key, as PEM.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct ClientCertificate {
     pub(super) chain: Vec<u8>,
@@ -30,7 +30,7 @@ pub(super) struct ClientCertificate {
 }
 
 impl Credential {
-    /// Whether the Secret holds neither a token nor a certificate.
+    /// Returns whether the Secret has neither a token nor a certificate.
     pub(super) fn is_empty(&self) -> bool {
         self.authorization.is_none() && self.certificate.is_none()
     }

@@ -1,4 +1,4 @@
-//! One new connection to a cluster: address, proxy, TCP, TLS.
+//! Opens a connection to a cluster: address, proxy, TCP, TLS.
 
 use std::future::{Ready, ready};
 use std::io;
@@ -24,25 +24,25 @@ use tower::{Service, ServiceExt};
 use super::target::{Proxy, ProxyKind, Target};
 use super::{AddressPolicy, UpstreamError};
 
-/// When TCP begins to ask whether a silent peer is still there, and how often: watches are silent
-/// for long.
+/// Idle time before the first TCP keepalive probe, and between probes. Watches may be idle for a
+/// long time.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// A TLS connection to a cluster, directly or through a proxy.
 pub(super) type Stream = TlsStream<Transport>;
 
-/// A stream of bytes to a cluster, directly or through a proxy.
+/// A byte stream to a cluster, directly or through a proxy.
 pub(crate) type Transport = Either<TcpStream, Box<dyn Io>>;
 
-/// A stream of bytes through a proxy.
+/// A byte stream through a proxy.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// Connects; `tls` is one of the target's.
+/// Connects with TLS. `tls` is one of the target's configurations.
 ///
 /// # Errors
-/// Why not. There is no deadline here.
+/// The reason for the failure. There is no deadline here.
 pub(super) async fn dial(
     target: &Target,
     tls: &Arc<ClientConfig>,
@@ -54,10 +54,10 @@ pub(super) async fn dial(
     handshake.await.map_err(UpstreamError::of_handshake)
 }
 
-/// The stream of bytes below TLS.
+/// Opens the byte stream below TLS.
 ///
 /// # Errors
-/// As [`dial`].
+/// The same as those of [`dial`].
 pub(super) async fn transport(
     target: &Target,
     policy: AddressPolicy,
@@ -68,8 +68,8 @@ pub(super) async fn transport(
     })
 }
 
-/// Resolves a name, leaves out what the policy refuses, and connects to whichever of the
-/// others answers first.
+/// Resolves a name, drops the addresses that the policy refuses, and connects to the one that
+/// answers first.
 async fn connect(host: &str, port: u16, policy: AddressPolicy) -> Result<TcpStream, UpstreamError> {
     let unreachable = |error: io::Error| UpstreamError::Unreachable(Arc::new(error));
     let found: Vec<SocketAddr> = lookup_host((host, port))
@@ -93,18 +93,18 @@ async fn connect(host: &str, port: u16, policy: AddressPolicy) -> Result<TcpStre
     Ok(stream)
 }
 
-/// Finds out when a silent peer is gone.
+/// Enables TCP keepalive, which detects lost peers, and disables Nagle's algorithm.
 pub(crate) fn prepare(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE)
         .with_interval(KEEPALIVE);
-    // A connection without them works as well.
+    // Failures are ignored: the connection works without these options.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
-/// Connects through a proxy, which looks the cluster's name up itself; an address in place of a
-/// name is checked here.
+/// Connects through a proxy. The proxy resolves the cluster's name; the policy is applied here if
+/// the host is an address.
 async fn through(
     proxy: &Proxy,
     target: &Target,
@@ -148,7 +148,7 @@ async fn through(
     Ok(stream.into_inner())
 }
 
-/// The connection to a proxy, for what makes a tunnel of it.
+/// An open connection to a proxy, as a connector for the tunnel through it.
 struct Connected(Option<TokioIo<Box<dyn Io>>>);
 
 impl Service<Uri> for Connected {
@@ -165,7 +165,7 @@ impl Service<Uri> for Connected {
     }
 }
 
-/// CONNECT needs the port said.
+/// Adds the port, which CONNECT requires.
 fn with_port(url: Uri, target: &Target) -> Uri {
     if url.port().is_some() {
         return url;

@@ -1,4 +1,4 @@
-//! Why a cluster does not answer.
+//! Reasons why a cluster does not answer.
 
 use std::error::Error;
 use std::fmt;
@@ -7,89 +7,91 @@ use std::sync::Arc;
 use management::cluster_secret::Unowned;
 use rustls::{AlertDescription, CertificateError};
 
-/// What lies behind a failure: for the log, since it may name internal addresses.
+/// The cause of a failure. Only for the log, since it may name internal addresses.
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
-/// Why a cluster does not answer. The texts name no address; [`Error::source`] may.
+/// The reason why a cluster does not answer. The messages contain no address; [`Error::source`]
+/// may.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// There is no such cluster.
+    /// The cluster does not exist.
     #[error("the cluster does not exist")]
     NoCluster,
-    /// The cluster object says no way to it.
+    /// The cluster object has no connection.
     #[error("no connection is configured")]
     NoConnection,
-    /// The cluster object says a way that makes no sense: which field.
+    /// A field of the cluster's connection is invalid. Holds its name.
     #[error("the field {0} of its connection cannot be understood")]
     Malformed(&'static str),
-    /// The Secret with the gateway's credential is not there or holds none.
+    /// The Secret with the gateway's credential does not exist or has no credential.
     #[error("the gateway has no credential for it")]
     NoCredential,
-    /// The credential that the cluster object names is not bound to the cluster and its connection.
+    /// The referenced credential is not bound to the cluster and its connection.
     #[error("the gateway's credential is not bound to it and its connection")]
     CredentialNotBound(Unowned),
-    /// The address is not one that the gateway connects to.
+    /// The address policy refuses the address.
     #[error("its address is not one that the gateway connects to")]
     AddressRefused,
-    /// Nobody answers there, or not with TLS, or the connection broke.
+    /// Nothing listens at the address, the peer does not support TLS, or the connection broke.
     #[error("it cannot be reached")]
     Unreachable(#[source] Cause),
-    /// The connection broke after the request was sent, and nothing tells whether it was processed.
+    /// The connection broke after the request was sent. Whether the cluster processed it is
+    /// unknown.
     #[error("the connection to it broke before it answered, so it may have processed the request")]
     Interrupted(#[source] Cause),
-    /// It did not process the request, which cannot be sent again from here.
+    /// The cluster did not process the request, and the request cannot be sent again from here.
     #[error("it did not accept the request, which has had no effect: send it again")]
     NotProcessed(#[source] Cause),
     /// The client did not send the whole body of the request.
     #[error("the body of the request is malformed, or broke off")]
     RequestBody(#[source] Cause),
-    /// The proxy on the way does not answer or does not lead on.
+    /// The proxy does not answer or does not forward the connection.
     #[error("the proxy on the way to it failed")]
     ProxyFailed(#[source] Cause),
-    /// Somebody answers who is not the cluster, as far as certificates tell.
+    /// The server's certificate does not prove that it is the cluster.
     #[error("{0}")]
     WrongCertificate(CertificateProblem, #[source] Cause),
-    /// The cluster does not take the gateway's own credential.
+    /// The cluster rejected the gateway's own credential.
     #[error("the gateway's credential was refused")]
     CredentialRefused,
-    /// It took too long.
+    /// A phase of the request took too long.
     #[error("{0}")]
     Slow(Phase),
-    /// As many requests are under way to it as there may be.
+    /// The maximum number of requests to the cluster is in flight.
     #[error("too many requests are under way to it")]
     Busy,
-    /// As many requests of the user are under way to it as the user's share allows.
+    /// The user's share of requests to the cluster is in flight.
     #[error("too many of your requests are under way to it")]
     BusyWithUser,
-    /// As much of the answers to the user is unread as may be.
+    /// The answers to the user have too many unread bytes.
     #[error("too much of the answers to you is unread: read it, or close some of them")]
     Unread,
 }
 
-/// What is wrong with the certificate of a cluster.
+/// The fault of a cluster's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateProblem {
-    /// None of the configured authorities vouches for it.
+    /// No configured authority issued it.
     Authority,
     /// It is for other names.
     Name,
-    /// It has expired or does not count yet.
+    /// It has expired or is not yet valid.
     Time,
-    /// Anything else.
+    /// Any other fault.
     Other,
 }
 
-/// What took too long.
+/// A phase of a request that can take too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Until there was a connection.
+    /// Obtaining a connection.
     Connect,
-    /// Until the answer began.
+    /// Waiting for the answer to begin.
     Head,
 }
 
 impl UpstreamError {
-    /// From the reason why the cluster cannot use the Secret of its credential.
+    /// Converts the reason why the cluster cannot use the Secret of its credential.
     pub(super) fn of_secret(unowned: Unowned) -> Self {
         match unowned {
             Unowned::NoReference(_) | Unowned::Missing(_) => Self::NoCredential,
@@ -101,7 +103,7 @@ impl UpstreamError {
         }
     }
 
-    /// From a failure of the TLS handshake.
+    /// Converts a failure of the TLS handshake.
     pub(super) fn of_handshake(error: std::io::Error) -> Self {
         let problem = rustls_error(&error).and_then(certificate_problem);
         match problem {
@@ -110,7 +112,7 @@ impl UpstreamError {
         }
     }
 
-    /// From a failure of a connection on which a request was sent.
+    /// Converts a failure of a connection on which a request was sent.
     pub(super) fn of_exchange(error: impl Error + Send + Sync + 'static) -> Self {
         match Self::of_connection(error) {
             Self::Unreachable(cause) => Self::Interrupted(cause),
@@ -118,8 +120,8 @@ impl UpstreamError {
         }
     }
 
-    /// From a failure of an established connection. Who refuses a client certificate says so only
-    /// after the handshake (RFC 8446, section 4.4.2.4).
+    /// Converts a failure of an established connection. A server that rejects a client certificate
+    /// says so only after the handshake (RFC 8446, section 4.4.2.4).
     pub(super) fn of_connection(error: impl Error + Send + Sync + 'static) -> Self {
         match rustls_error(&error) {
             Some(rustls::Error::AlertReceived(alert)) if is_refusal(*alert) => {
@@ -152,8 +154,8 @@ impl fmt::Display for Phase {
     }
 }
 
-/// The TLS library's error in a chain of causes. An `io::Error` is not the source of what it wraps
-/// but hides it.
+/// Returns the TLS library's error in a chain of causes. Looks inside each `io::Error`, which does
+/// not return its inner error as its source.
 fn rustls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {

@@ -1,17 +1,17 @@
 //! One request to a cluster and its answer.
 //!
-//! A request that the cluster did not process is sent again, on another connection (RFC 9113, sections
-//! 6.8 and 8.7). That is so in three cases, and in no other:
+//! A request that the cluster did not process is sent again on another connection (RFC 9113,
+//! sections 6.8 and 8.7). This holds in exactly three cases:
 //!
 //! * hyper returns it, because nothing of it was written;
 //! * its stream is above the last one that a GOAWAY of the cluster names, or was never opened after
 //!   one: h2 reports a GOAWAY of the remote side to exactly those streams;
 //! * the cluster reset its stream with REFUSED_STREAM.
 //!
-//! A cluster that breaks the protocol can have a request sent to itself twice, and to nobody else.
+//! A cluster that violates the protocol can only cause a request to itself to be sent twice.
 //!
-//! Of a connection that ends in any other way, the cluster may have processed the request. Then only
-//! GET and HEAD without a body are sent again, and once. Go's transport does the same.
+//! If a connection ends in any other way, the cluster may have processed the request. Then only GET
+//! and HEAD without a body are sent again, and only once. Go's transport does the same.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -33,16 +33,16 @@ use super::kept_body::{Budget, KeptBody};
 use super::pool::{Connection, Pool, PooledBody, Streams};
 use super::{Phase, Upstream, UpstreamError};
 
-/// The number of times that a request is sent, if the cluster does not process it.
+/// Maximum number of times that a request is sent if the cluster does not process it.
 const ATTEMPTS: u32 = 6;
 
-/// The pause before the third attempt; it doubles with each one after that.
+/// Pause before the third attempt. It doubles with each further attempt.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A request as it is sent, if need be more than once.
+/// A request that can be sent more than once.
 struct Outgoing {
     head: Request<()>,
-    /// `None` where there is no body.
+    /// `None` if the request has no body.
     body: Option<KeptBody>,
 }
 
@@ -54,27 +54,27 @@ struct Unanswered {
     streams: Option<Arc<Streams>>,
 }
 
-/// The fate of a request without an answer.
+/// The known state of a request without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// Nothing of it was written.
     Unsent,
-    /// The cluster takes no more streams on the connection, and did not take this one.
+    /// The cluster accepts no more streams on the connection, and did not accept this one.
     NotTaken,
     /// The cluster refused this stream before it processed it.
     Refused,
     /// The connection broke, and the cluster may have processed the request.
     Lost,
-    /// The cluster, or this side, gave the request up. The cluster may have processed it.
+    /// The cluster, or this side, aborted the request. The cluster may have processed it.
     Failed,
 }
 
 impl Upstream {
-    /// Sends a request of a user, or to a server that is no cluster; without a `head` deadline where
-    /// the answer may begin late.
+    /// Sends a user's request, or a request to a server that is not a cluster. Without `head` there
+    /// is no deadline for the answer.
     ///
     /// # Errors
-    /// As [`Upstreams::request`](super::Upstreams::request).
+    /// The same as those of [`Upstreams::request`](super::Upstreams::request).
     pub(crate) async fn send(
         &self,
         request: Request<Body>,
@@ -88,7 +88,7 @@ impl Upstream {
     /// Sends a request of the gateway itself.
     ///
     /// # Errors
-    /// As [`Upstreams::request`](super::Upstreams::request).
+    /// The same as those of [`Upstreams::request`](super::Upstreams::request).
     pub(super) async fn send_own(
         &self,
         request: Request<Body>,
@@ -99,11 +99,11 @@ impl Upstream {
         self.exchange(&self.own_pool, &outgoing, Some(by)).await
     }
 
-    /// Sends a request for an upgrade over a connection of its own, which ends with the answer
-    /// unless that is a 101.
+    /// Sends an upgrade request on a connection of its own, which is closed after the answer unless
+    /// that is a 101.
     ///
     /// # Errors
-    /// As [`Upstreams::request`](super::Upstreams::request).
+    /// The same as those of [`Upstreams::request`](super::Upstreams::request).
     pub(crate) async fn begin_upgrade(
         &self,
         mut request: Request<Body>,
@@ -130,35 +130,35 @@ impl Upstream {
         Err(UpstreamError::Slow(Phase::Connect))
     }
 
-    /// Closes all connections, in use or not.
+    /// Closes all connections, including those in use.
     pub(super) fn cut(&self) {
         self.pool.cut();
         self.own_pool.cut();
     }
 
-    /// Takes no connection back any more; those in use end with their requests.
+    /// Stops reusing connections. Those in use are closed after their requests.
     pub(super) fn retire(&self) {
         self.pool.retire();
         self.own_pool.retire();
     }
 
-    /// The cluster's own host and port, which stay behind the gateway.
+    /// Returns the cluster's own host and port, which clients must not see.
     pub(crate) fn authority(&self) -> &Authority {
         &self.target.authority
     }
 
-    /// What stands before every path at the cluster.
+    /// Returns the prefix of all paths at the cluster.
     pub(crate) fn base_path(&self) -> &str {
         &self.target.base_path
     }
 
-    /// Cancelled when nothing may go this way any more.
+    /// Returns the token that is cancelled when these connections are closed for good.
     pub(crate) fn is_cut(&self) -> CancellationToken {
         self.pool.is_cut()
     }
 
-    /// Sends a request until the cluster has answered, or may have processed it. An answer must have
-    /// begun `by` then.
+    /// Sends a request until the cluster has answered or may have processed it. The answer must
+    /// begin before `by`.
     async fn exchange(
         &self,
         pool: &Arc<Pool>,
@@ -195,7 +195,7 @@ impl Upstream {
             if !may_repeat || pool.is_cut().is_cancelled() {
                 return Err(unanswered.into_error());
             }
-            // The others have met the same end, likely.
+            // The other idle connections have probably been closed, too.
             pool.forget_dead();
             avoided = unanswered.streams;
             tokio::time::sleep(pause(attempt)).await;
@@ -203,7 +203,7 @@ impl Upstream {
         Err(UpstreamError::Slow(Phase::Head))
     }
 
-    /// A connection with room for a request, another one than `avoided`.
+    /// Returns a connection other than `avoided` with room for a request.
     async fn connection(
         &self,
         pool: &Pool,
@@ -212,7 +212,7 @@ impl Upstream {
         if let Some(connection) = pool.waiting(avoided) {
             return Ok(connection);
         }
-        // Boxed, since few requests need it and all would carry it.
+        // Boxed, since few requests need it and it would enlarge the future of all.
         let opening = Box::pin(pool.open(&self.target, avoided));
         let opened = tokio::time::timeout(self.options.connect, opening).await;
         opened.map_err(|_| UpstreamError::Slow(Phase::Connect))?
@@ -239,7 +239,7 @@ impl Upstream {
         *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
     }
 
-    /// Names the cluster's host as the version of HTTP wants it.
+    /// Sets the cluster's host in the form that the HTTP version requires.
     fn address<B>(&self, request: &mut Request<B>, http2: bool) -> Result<(), UpstreamError> {
         let failed = |error: http::Error| UpstreamError::Unreachable(Arc::new(error));
         let path = request.uri().path_and_query().cloned();
@@ -268,7 +268,7 @@ impl Outgoing {
         }
     }
 
-    /// The request for one attempt.
+    /// Returns the request for one attempt.
     fn attempt(&self, upstream: &Upstream, http2: bool) -> Result<Request<Body>, UpstreamError> {
         let gone = || UpstreamError::NotProcessed(Arc::from(BoxError::from("its body is gone")));
         let body = match &self.body {
@@ -276,7 +276,7 @@ impl Outgoing {
             Some(kept) => kept.reader().ok_or_else(gone)?,
         };
         if !http2 {
-            // hyper returns what it does not send, and there are no streams to refuse.
+            // HTTP/1.1 has no streams that could be refused, and hyper returns unsent requests.
             self.release();
         }
         let mut request = self.head.clone().map(|()| body);
@@ -284,17 +284,17 @@ impl Outgoing {
         Ok(request)
     }
 
-    /// Whether all of it is still there.
+    /// Returns whether the body can still be sent from its beginning.
     fn is_whole(&self) -> bool {
         self.body.as_ref().is_none_or(KeptBody::is_whole)
     }
 
-    /// Whether it can do no harm to process it twice.
+    /// Returns whether processing the request twice is harmless.
     fn is_safe(&self) -> bool {
         self.body.is_none() && matches!(*self.head.method(), Method::GET | Method::HEAD)
     }
 
-    /// Whether the client has failed to send its body.
+    /// Returns whether the client has failed to send the body.
     fn has_failed(&self) -> bool {
         self.body.as_ref().is_some_and(KeptBody::has_failed)
     }
@@ -356,7 +356,7 @@ async fn send_on(
     })
 }
 
-/// The pause after an attempt: none after the first, then longer and longer, give or take a half.
+/// Returns the pause after an attempt: zero after the first, then growing, with a jitter of 50%.
 fn pause(attempt: u32) -> Duration {
     let jitter = 0.5 + rand::random::<f64>();
     match attempt {
@@ -365,8 +365,9 @@ fn pause(attempt: u32) -> Duration {
     }
 }
 
-/// kube-apiserver's own 401 names no scheme to log in with; that of something behind it, reached
-/// through its proxy, does, and is an answer to the user.
+/// Returns [`UpstreamError::CredentialRefused`] for a 401 of the cluster's own API server, which
+/// sends no `WWW-Authenticate`. A 401 with that header is from an application behind its proxy, so
+/// it is an answer for the user.
 fn judged<B>(response: Response<B>) -> Result<Response<B>, UpstreamError> {
     let is_ours = response.status() == StatusCode::UNAUTHORIZED
         && !response.headers().contains_key(WWW_AUTHENTICATE);

@@ -1,9 +1,10 @@
-//! Bodies of requests, kept until the cluster answers, so that a request which the cluster did not
-//! process can be sent again.
+//! Request bodies that are kept until the cluster answers, so that a request that the cluster did
+//! not process can be sent again.
 //!
-//! A body is read from the client once. What was read is kept as long as it fits the bounds; past
-//! them all of it is let go, and the request can be sent only once. A failure of the client's side is
-//! remembered here, because an HTTP/2 client does not report it with the request that it fails.
+//! A body is read from the client once. The parts are kept as long as they fit the limits. Beyond
+//! that all of them are dropped, and the request can be sent only once. A failure of the client is
+//! recorded here, because an HTTP/2 client connection does not report it with the request that it
+//! fails.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -17,14 +18,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 
-/// The bytes that all kept bodies may take.
+/// The limits on kept bytes.
 pub(super) struct Budget {
     per_request: usize,
     in_all: usize,
     taken: AtomicUsize,
 }
 
-/// A request's body, for one attempt after the other.
+/// A request's body, which can be sent by one attempt after another.
 pub(super) struct KeptBody(Arc<Shared>);
 
 struct Shared {
@@ -36,15 +37,15 @@ struct Shared {
 
 struct State {
     source: Body,
-    /// The parts that were read from the source and are kept.
+    /// The kept parts that were read from the source.
     parts: VecDeque<Part>,
-    /// The number of kept parts that the current reader has given out; 0 unless `is_keeping`.
+    /// The number of kept parts that the current reader has returned; 0 unless `is_keeping`.
     given: usize,
-    /// The bytes of the kept parts.
+    /// The size of the kept parts, in bytes.
     bytes: usize,
-    /// Whether all that was read is kept.
+    /// True if everything read so far is kept.
     is_keeping: bool,
-    /// The number of the reader that may read.
+    /// The number of the current reader.
     reader: u32,
     has_begun: bool,
     has_ended: bool,
@@ -57,11 +58,11 @@ enum Part {
     Trailers(HeaderMap),
 }
 
-/// The body as one attempt sends it.
+/// The body for one attempt.
 struct Reader {
     shared: Arc<Shared>,
     number: u32,
-    /// The bytes of data that it has given out.
+    /// The number of data bytes that it has returned.
     given: u64,
 }
 
@@ -106,8 +107,8 @@ impl KeptBody {
         }))
     }
 
-    /// Returns the body from its beginning for one attempt, and ends the reader before; `None` where
-    /// some of it was let go.
+    /// Returns the body from its beginning for one attempt, and disables the previous reader.
+    /// Returns `None` if a part was dropped.
     pub(super) fn reader(&self) -> Option<Body> {
         let mut state = self.0.state();
         if !state.is_whole() {
@@ -122,18 +123,18 @@ impl KeptBody {
         }))
     }
 
-    /// Whether it can be read from its beginning.
+    /// Returns whether the body can be read from its beginning.
     pub(super) fn is_whole(&self) -> bool {
         self.0.state().is_whole()
     }
 
-    /// Keeps nothing more: the cluster has answered, or a connection is used that returns what it
-    /// does not send.
+    /// Stops keeping the body: the cluster has answered, or the connection returns what it does not
+    /// send.
     pub(super) fn release(&self) {
         self.0.let_go(&mut self.0.state());
     }
 
-    /// Whether the client's side of it failed.
+    /// Returns whether the client failed to send the body.
     pub(super) fn has_failed(&self) -> bool {
         self.0.state().has_failed
     }
@@ -146,12 +147,12 @@ impl State {
 }
 
 impl Shared {
-    /// A panic while it was held leaves a sound queue.
+    /// Poisoning is ignored: every update leaves the queue consistent.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drops what was given out already; the rest is still to be given out by the current reader.
+    /// Drops the parts that were already returned. The current reader still needs the rest.
     fn let_go(&self, state: &mut State) {
         if !std::mem::take(&mut state.is_keeping) {
             return;

@@ -1,7 +1,7 @@
-//! The places of requests under way to a cluster, shared fairly by its users.
+//! Places for requests in flight to a cluster, shared fairly among its users.
 //!
-//! A user may hold at most as many places as are free. One user alone gets half of them, two who want
-//! all get a third each, and a user who holds none finds one while any is free.
+//! A user may hold at most as many places as are free. A single user gets half of them, two users
+//! who want all get a third each, and a user who holds none gets one if any is free.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ struct Held {
     by_user: HashMap<Arc<str>, usize>,
 }
 
-/// A place among the requests under way to a cluster.
+/// A place among the requests in flight to a cluster.
 pub(crate) struct Place {
     places: Arc<Places>,
     user: Arc<str>,
@@ -60,14 +60,14 @@ impl Places {
         })
     }
 
-    /// A panic while it was held leaves sound numbers.
+    /// Poisoning is ignored: every update leaves the counts consistent.
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Place {
-    /// The name of the user.
+    /// Returns the name of the user.
     pub(crate) fn user(&self) -> &Arc<str> {
         &self.user
     }
@@ -90,7 +90,7 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    /// Takes places until there is none; says how many, and why there are no more.
+    /// Takes places until this fails. Returns their number and the error.
     fn fill(places: &Arc<Places>, user: &str, kept: &mut Vec<Place>) -> (usize, String) {
         let before = kept.len();
         loop {

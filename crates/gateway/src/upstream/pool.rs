@@ -1,14 +1,14 @@
 //! The open connections to a cluster.
 //!
-//! Own, rather than a library's: a cluster that speaks HTTP/2 limits the streams of a connection,
-//! and watches hold theirs for long, so there must be as many connections as the streams need; and
-//! failures must be told apart by where they happen.
+//! This is not a library's pool, for two reasons. A cluster limits the HTTP/2 streams of a
+//! connection and watches occupy theirs for a long time, so the pool opens as many connections as
+//! the streams need. And failures must be distinguished by where they occur.
 //!
-//! An HTTP/1.1 connection has no task of its own: whoever waits for an answer on it also moves its
-//! bytes. So a request crosses the gateway in one task, and a connection that waits costs nothing.
+//! An HTTP/1.1 connection has no task of its own: the task that waits for an answer also drives the
+//! connection. So one task serves a request from end to end, and an idle connection costs nothing.
 //!
-//! Connections are dialled one at a time until the cluster has shown that it speaks HTTP/1.1, lest
-//! a crowd of first requests open one each where one would do.
+//! Connections are dialled one at a time until the cluster is known to use HTTP/1.1. Otherwise many
+//! first requests would each open a connection where one would do.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -33,33 +33,33 @@ use super::severable::Severable;
 use super::target::Target;
 use super::{AddressPolicy, UpstreamError};
 
-/// How long an HTTP/1.1 connection may wait for its next request. kube-apiserver waits longer, so
-/// that it is never the one to close first.
+/// Maximum idle time of an HTTP/1.1 connection. kube-apiserver waits longer, so it is never the
+/// first to close one.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// Most HTTP/1.1 connections that wait.
+/// Maximum number of idle HTTP/1.1 connections.
 const MAX_IDLE: usize = 256;
 
-/// The flow-control window of a stream.
+/// The flow-control window of a stream, in bytes.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 
-/// That of a connection, as in Go's transport: more than all its streams can take, so that a client
-/// that does not read keeps no other one waiting.
+/// The flow-control window of a connection in bytes, as in Go's transport. It covers the windows of
+/// all its streams, so that a client that does not read cannot delay another one.
 const CONNECTION_WINDOW: u32 = 1024 * 1024 * 1024;
 
-/// The body of an answer, which gives its connection back at its end.
+/// The body of an answer. Returns its connection to the pool at its end.
 pub(crate) struct PooledBody {
     incoming: Incoming,
     ended: bool,
-    /// Why it broke off, until whoever reads it has been told.
+    /// The error of the body, until it is returned to the reader.
     failed: Option<hyper::Error>,
     hold: Hold,
 }
 
-/// An HTTP/1.1 connection, which moves only while it is polled.
+/// An HTTP/1.1 connection. It makes progress only while it is polled.
 pub(super) struct Line {
     sender: http1::SendRequest<Body>,
-    /// `None` once it is over.
+    /// `None` after it has ended.
     connection: Option<http1::Connection<TokioIo<Stream>, Body>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The thread whose runtime waits for its bytes.
@@ -90,16 +90,16 @@ struct Multiplexed {
 /// The streams of an HTTP/2 connection.
 pub(super) struct Streams {
     taken: AtomicUsize,
-    /// Most that the cluster allows at once.
+    /// Maximum number of concurrent streams that the cluster permits.
     limit: AtomicUsize,
-    /// Whether the cluster takes no more.
+    /// True if the cluster accepts no more streams.
     is_closed: AtomicBool,
 }
 
 /// A connection with room for a request.
 pub(super) struct Connection {
     link: Link,
-    /// Whether it has served another request before.
+    /// True if it has already served another request.
     is_reused: bool,
 }
 
@@ -108,13 +108,13 @@ enum Link {
     Http2(http2::SendRequest<Body>, StreamPlace),
 }
 
-/// What an answer holds until its end: its connection, or its place on a shared one.
+/// Held by an answer until its end: its connection, or its stream of a shared one.
 enum Hold {
     Http1(Arc<Pool>, Option<Box<Line>>),
     Http2 { _place: StreamPlace },
 }
 
-/// One of the streams of an HTTP/2 connection.
+/// A stream of an HTTP/2 connection.
 pub(super) struct StreamPlace(Arc<Streams>);
 
 impl Pool {
@@ -130,8 +130,8 @@ impl Pool {
         })
     }
 
-    /// A waiting connection, or one with a free stream that is not `avoided`. The cluster may have hung
-    /// up meanwhile, which shows when a request is sent.
+    /// Returns an idle connection, or one with a free stream other than `avoided`. The cluster may
+    /// have closed it in the meantime, which shows when a request is sent.
     pub(super) fn waiting(&self, avoided: Option<&Arc<Streams>>) -> Option<Connection> {
         let waiting = || self.pop_idle().map(Link::Http1);
         let link = self.free_stream(avoided).or_else(waiting)?;
@@ -141,10 +141,10 @@ impl Pool {
         })
     }
 
-    /// A new connection, or one that another request has opened meanwhile.
+    /// Returns a new connection, or one that another request has opened in the meantime.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason for the lack of a connection.
     pub(super) async fn open(
         &self,
         target: &Target,
@@ -177,10 +177,10 @@ impl Pool {
         })
     }
 
-    /// A connection of its own that speaks HTTP/1.1 and can be upgraded.
+    /// Opens a separate HTTP/1.1 connection that can be upgraded.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why it cannot be opened.
     pub(super) async fn open_for_upgrade(
         &self,
         target: &Target,
@@ -191,20 +191,20 @@ impl Pool {
         Ok(sender)
     }
 
-    /// Takes no connection back any more; those in use end with their requests.
+    /// Stops reusing connections. Those in use are closed after their requests.
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::SeqCst);
         lock(&self.http1).clear();
         lock(&self.http2).clear();
     }
 
-    /// Closes all connections, in use or not.
+    /// Closes all connections, including those in use.
     pub(super) fn cut(&self) {
         self.retire();
         self.cut.cancel();
     }
 
-    /// Cancelled when all connections are closed.
+    /// Returns the token that is cancelled when all connections are closed.
     pub(super) fn is_cut(&self) -> CancellationToken {
         self.cut.clone()
     }
@@ -221,7 +221,7 @@ impl Pool {
         })
     }
 
-    /// One of this thread's if there is any: for another's, that thread would be woken at each answer.
+    /// Prefers a connection of this thread: otherwise each answer would wake the other thread.
     fn pop_idle(&self) -> Option<Box<Line>> {
         let here = thread::current().id();
         let mut idle = lock(&self.http1);
@@ -235,12 +235,13 @@ impl Pool {
         }
     }
 
-    /// Forgets the waiting connections whose other end has hung up.
+    /// Removes the idle connections that the cluster has closed.
     pub(super) fn forget_dead(&self) {
         lock(&self.http1).retain_mut(|idle| idle.line.is_alive());
     }
 
-    /// Takes a connection back, unless it is still sending a request that was answered early.
+    /// Returns a connection to the pool, unless it is still sending a request that was answered
+    /// early.
     fn give_back(&self, mut line: Box<Line>) {
         if !line.is_ready() {
             return;
@@ -292,7 +293,7 @@ impl Pool {
         Ok(Link::Http2(sender, place))
     }
 
-    /// Works on a connection until it ends or is cut.
+    /// Drives a connection until it ends or is cut.
     fn drive(&self, connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
         let cut = self.cut.clone();
         tokio::spawn(async move {
@@ -326,19 +327,19 @@ impl Line {
         }
     }
 
-    /// Whether a request can be sent: none is under way.
+    /// Returns whether a request can be sent, because no other is in flight.
     fn is_ready(&mut self) -> bool {
-        // That the last one has ended may need one more look.
+        // Another poll may be needed to notice that the last request has ended.
         self.sender.is_ready() || self.is_alive() && self.sender.is_ready()
     }
 
-    /// Whether the cluster has not hung up.
+    /// Returns whether the cluster has not closed the connection.
     fn is_alive(&mut self) -> bool {
         self.advance(&mut nobody());
         self.connection.is_some()
     }
 
-    /// Moves bytes. What comes of it, an end included, shows in the answer or its body.
+    /// Drives the connection. Results, including its end, appear in the answer or its body.
     fn advance(&mut self, cx: &mut Context<'_>) {
         if let Some(connection) = &mut self.connection {
             let is_cut = self.cut.as_mut().poll(cx).is_ready();
@@ -348,7 +349,7 @@ impl Line {
         }
     }
 
-    /// The next of the body of an answer.
+    /// Polls the next frame of an answer's body.
     fn poll_frame(
         &mut self,
         incoming: &mut Incoming,
@@ -358,13 +359,13 @@ impl Line {
         if frame.is_ready() {
             return frame;
         }
-        // Now it knows that more is wanted.
+        // hyper now knows that the reader wants more data.
         self.poll(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx))
     }
 
-    /// Moves bytes until they have made something ready. The two ends of an answer wake each other for
-    /// each step, and both are polled here: so first nobody is to be woken, and only whoever has to wait
-    /// after that is woken for what the cluster sends.
+    /// Drives the connection until `outcome` is ready. Its two halves would wake the task at each
+    /// step, although both are polled here. So the first round uses a no-op waker, and only if it
+    /// has to wait is the task registered for bytes from the cluster.
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -382,17 +383,18 @@ impl Line {
         &mut self,
         request: http::Request<Body>,
     ) -> Result<http::Response<Incoming>, TrySendError<http::Request<Body>>> {
-        // It must not be made to wait for a turn of its own: nobody would be woken for that.
+        // Unconstrained: tokio must not make it yield, since its wake-up would go to the no-op
+        // waker.
         let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
         poll_fn(|cx| self.poll(cx, |cx| answer.as_mut().poll(cx))).await
     }
 }
 
 impl Connection {
-    /// Sends a request that fits the connection's version.
+    /// Sends a request of the connection's HTTP version.
     ///
     /// # Errors
-    /// Holds the request where nothing of it was sent, so that it can be sent again.
+    /// Includes the request if nothing of it was sent, so that it can be sent again.
     pub(super) async fn send(
         self,
         pool: &Arc<Pool>,
@@ -420,12 +422,12 @@ impl Connection {
         matches!(self.link, Link::Http2(..))
     }
 
-    /// Whether it has served another request before.
+    /// Returns whether it has already served another request.
     pub(super) fn is_reused(&self) -> bool {
         self.is_reused
     }
 
-    /// The streams that it has one of, if it speaks HTTP/2.
+    /// Returns the streams of the connection, if it uses HTTP/2.
     pub(super) fn streams(&self) -> Option<Arc<Streams>> {
         match &self.link {
             Link::Http1(_) => None,
@@ -435,7 +437,7 @@ impl Connection {
 }
 
 impl Streams {
-    /// Takes note that the cluster takes no more streams on this connection.
+    /// Records that the cluster accepts no more streams on this connection.
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
     }
@@ -446,7 +448,7 @@ impl Streams {
 }
 
 impl StreamPlace {
-    /// A place, if one is free.
+    /// Takes a stream, if one is free.
     fn take(streams: &Arc<Streams>) -> Option<Self> {
         let limit = streams.limit.load(Ordering::Relaxed);
         let limit = limit.clamp(1, (CONNECTION_WINDOW / STREAM_WINDOW) as usize);
@@ -465,7 +467,7 @@ impl Drop for StreamPlace {
 }
 
 impl PooledBody {
-    /// Most bytes of it that may have come in and were not read.
+    /// Maximum number of its bytes that may have arrived without being read.
     pub(crate) const WINDOW: usize = STREAM_WINDOW as usize;
 }
 
@@ -487,7 +489,7 @@ impl http_body::Body for PooledBody {
         };
         match ready!(frame) {
             Some(Err(error)) => {
-                // A server throws away what it has not sent yet when a body fails: let it send first.
+                // A server discards unsent data when a body fails, so let it send that first.
                 this.failed = Some(error);
                 cx.waker().wake_by_ref();
                 Poll::Pending
@@ -519,12 +521,12 @@ impl Drop for PooledBody {
     }
 }
 
-/// For what is looked at, and not waited for.
+/// Returns a context that wakes no task, for polls that do not wait.
 fn nobody() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
 
-/// A panic while it was held leaves a sound list.
+/// Poisoning is ignored: every update leaves the list consistent.
 fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
     list.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A connection that ends when its pool is cut, whatever task works on it.
+//! A byte stream that ends when its pool is cut, whichever task drives it.
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// A stream of bytes that fails once it is cut.
+/// A byte stream that fails after it is cut.
 pub(super) struct Severable<S> {
     stream: S,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,

@@ -1,4 +1,4 @@
-//! Where a cluster is and how its certificate is checked: a `ClusterConnection`, understood.
+//! The address of a cluster and its TLS settings, parsed from a `ClusterConnection`.
 
 use std::sync::Arc;
 
@@ -18,25 +18,25 @@ use rustls::{ClientConfig, RootCertStore};
 use super::UpstreamError;
 use super::credential::Credential;
 
-/// Where a cluster is and how to speak to it.
+/// The address of a cluster and the settings for connecting to it.
 pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
-    /// Host and port as the cluster's own URL has them.
+    /// Host and port as in the cluster's own URL.
     pub(super) authority: Authority,
-    /// The same, as `Host`.
+    /// The same, as the value of `Host`.
     pub(super) host_header: HeaderValue,
-    /// What stands before every path; empty or `/…` without a slash at the end.
+    /// The prefix of all paths: empty, or `/…` without a trailing slash.
     pub(super) base_path: String,
     pub(super) server_name: ServerName<'static>,
-    /// HTTP/2 if the cluster speaks it, else HTTP/1.1.
+    /// Settings for HTTP/2 if the cluster supports it, otherwise HTTP/1.1.
     pub(super) tls: Arc<ClientConfig>,
-    /// HTTP/1.1, for upgrades.
+    /// Settings for HTTP/1.1, for upgrades.
     pub(super) tls_http1: Arc<ClientConfig>,
     pub(super) proxy: Option<Proxy>,
 }
 
-/// A proxy on the way.
+/// A proxy between the gateway and a cluster.
 pub(super) struct Proxy {
     pub(super) kind: ProxyKind,
     pub(super) host: String,
@@ -44,23 +44,23 @@ pub(super) struct Proxy {
     pub(super) user: Option<(String, String)>,
 }
 
-/// How a proxy is spoken to.
+/// The protocol of a proxy.
 #[derive(Clone)]
 pub(super) enum ProxyKind {
-    /// CONNECT.
+    /// CONNECT over plain TCP.
     Http,
-    /// CONNECT within TLS, checked with the authorities of the gateway's machine.
+    /// CONNECT over TLS, verified with the certificate authorities of the gateway's machine.
     Https(Arc<ClientConfig>),
-    /// RFC 1928.
+    /// SOCKS5 (RFC 1928).
     Socks5,
 }
 
 impl Target {
-    /// Reads the settings of a connection.
+    /// Parses the settings of a connection.
     ///
     /// # Errors
-    /// `Malformed` with the field that makes no sense; `NoCredential` for a certificate that is
-    /// none.
+    /// `Malformed` with the name of the invalid field; `NoCredential` for an invalid client
+    /// certificate.
     pub(super) fn build(
         connection: &ClusterConnection,
         credential: Option<&Owned<Credential>>,
@@ -96,7 +96,7 @@ impl Target {
         })
     }
 
-    /// The path of a request as the cluster sees it.
+    /// Returns the path of a request at the cluster.
     pub(super) fn path(&self, wanted: Option<&PathAndQuery>) -> Option<PathAndQuery> {
         match wanted {
             None => PathAndQuery::try_from(format!("{}/", self.base_path)).ok(),
@@ -105,7 +105,7 @@ impl Target {
         }
     }
 
-    /// The whole URL of a path there.
+    /// Returns the full URL of a path at the cluster.
     pub(super) fn url(&self, path: PathAndQuery) -> Result<Uri, http::Error> {
         Uri::builder()
             .scheme(Scheme::HTTPS)
@@ -142,7 +142,7 @@ impl Proxy {
         }))
     }
 
-    /// The `Proxy-Authorization` that it wants, if any (RFC 7617).
+    /// Returns the `Proxy-Authorization` for the proxy, if it has a user (RFC 7617).
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
         let (name, password) = self.user.as_ref()?;
         let basic = STANDARD.encode(format!("{name}:{password}"));
@@ -150,7 +150,7 @@ impl Proxy {
     }
 }
 
-/// A URL in its parts.
+/// The parts of a URL.
 struct Place {
     scheme: String,
     user: Option<(String, String)>,
@@ -196,7 +196,8 @@ fn name_and_password(user: &str) -> (String, String) {
     (decoded(name), decoded(password))
 }
 
-/// Reads them as administrators are shown them before they bind a credential: what is not shown is not trusted.
+/// Parses exactly the certificates that administrators see before they bind a credential, so that
+/// no other certificate is trusted.
 fn authorities(data: &str) -> Result<RootCertStore, UpstreamError> {
     let malformed = || UpstreamError::Malformed("caData");
     let bundle = CaBundle::from_base64(data).map_err(|_| malformed())?;

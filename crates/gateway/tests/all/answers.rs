@@ -1,9 +1,9 @@
-//! What of a cluster's answer reaches the client (S5, S49).
+//! The parts of a cluster's answer that reach the client.
 
 use crate::cluster::Cluster;
 use crate::world::World;
 
-/// The headers that a client gets of this answer.
+/// Returns the headers of this answer that reach a client.
 async fn passed(answer: &'static str) -> Vec<String> {
     let world = World::start().await;
     let cluster = Cluster::saying(world.tls(), answer).await;
@@ -122,7 +122,8 @@ async fn a_policy_of_a_page_stays_beside_ours() {
     );
 }
 
-/// A cluster that answers `/to/CODE?LOCATION` so, its own address for `HOST`.
+/// Starts a cluster that answers `/to/CODE?LOCATION` with that code and location, where `HOST`
+/// becomes its own address.
 async fn redirecting(world: &World) -> Cluster {
     Cluster::start(world.tls(), |mut peer| async move {
         while let Some(head) = peer.head().await {
@@ -220,7 +221,7 @@ async fn redirects_to_other_places_are_withheld() {
         let headers = [&[authorization.as_str()][..], &upgrade].concat();
         let answer = world.call(&line, &headers).await;
         assert_eq!(answer.summary(), (502, message.to_owned()), "{location}");
-        // Another answer says where something is, and is kept without that.
+        // Other answers are passed on without their `Location`.
         let line = format!("GET /k8s/clusters/c-1/to/201?{}", encoded(location));
         let answer = world.call(&line, &[&authorization]).await;
         assert_eq!((answer.code, answer.header("location")), (201, None));
@@ -263,7 +264,7 @@ async fn a_401_of_something_behind_the_cluster_is_an_answer() {
     let token = world.mint("alice", &["c-1"]).await;
     let answer = world.get("/k8s/clusters/c-1/x/proxy/", &token).await;
     assert_eq!((answer.code, answer.body.as_str()), (401, "no!"));
-    // A browser would ask for a password, in our name.
+    // With this header, a browser would ask for a password in our name.
     assert_eq!(answer.header("www-authenticate"), None);
 }
 

@@ -1,4 +1,4 @@
-//! Certificate authorities of tests.
+//! Certificate authorities for tests.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-/// An authority.
+/// A certificate authority.
 pub(crate) struct Authority {
     pub(crate) pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate and its key, PEM.
+/// A certificate and its key, as PEM.
 pub(crate) struct Identity {
     pub(crate) chain: String,
     pub(crate) key: String,
@@ -33,17 +33,17 @@ impl Authority {
         }
     }
 
-    /// A certificate for a name.
+    /// Issues a certificate for a name.
     pub(crate) fn identity(&self, name: &str) -> Identity {
         self.sign(CertificateParams::new([name.to_owned()]).unwrap())
     }
 
-    /// A certificate for several names.
+    /// Issues a certificate for several names.
     pub(crate) fn identity_of(&self, names: Vec<String>) -> Identity {
         self.sign(CertificateParams::new(names).unwrap())
     }
 
-    /// One that ended long ago.
+    /// Issues a certificate that expired long ago.
     pub(crate) fn expired(&self, name: &str) -> Identity {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2001, 1, 1);
@@ -51,7 +51,7 @@ impl Authority {
         self.sign(params)
     }
 
-    /// Trusts this authority, speaks one protocol.
+    /// Returns a client configuration that trusts this authority and uses one protocol.
     pub(crate) fn client(&self, protocol: &str) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(certificate(&self.pem)).unwrap();
@@ -65,7 +65,8 @@ impl Authority {
         Arc::new(config)
     }
 
-    /// What `identity` shows, and asks for a certificate of this authority.
+    /// Returns a server configuration that presents `identity` and asks for a certificate of this
+    /// authority.
     pub(crate) fn asking_server(&self, identity: &Identity) -> Arc<ServerConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(certificate(&self.pem)).unwrap();
@@ -92,7 +93,7 @@ impl Authority {
 }
 
 impl Identity {
-    /// Shows this certificate, speaks HTTP/1.1.
+    /// Returns a server configuration with this certificate, for HTTP/1.1.
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! A client that sends the bytes it is told to, and reads HTTP/1.1 answers.
+//! A client that sends raw bytes and reads HTTP/1.1 answers.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// How long anything may take before a test fails.
+/// Timeout of every single step of a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One side of a connection, byte by byte.
+/// One end of a connection, read byte by byte.
 pub(crate) struct Wire<S> {
     pub(crate) stream: S,
     pub(crate) buffer: Vec<u8>,
@@ -22,13 +22,13 @@ pub(crate) type Client = Wire<TlsStream<TcpStream>>;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) code: u16,
-    /// The header lines in lower case, `date` left out.
+    /// The header lines in lower case, without `date`.
     pub(crate) headers: Vec<String>,
     pub(crate) body: String,
 }
 
 impl Answer {
-    /// The message of a `Status`.
+    /// Returns the message of a `Status`.
     pub(crate) fn message(&self) -> String {
         let status: serde_json::Value = serde_json::from_str(&self.body).unwrap();
         assert_eq!(status["kind"], "Status", "{}", self.body);
@@ -60,7 +60,7 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Wire<S> {
         self.stream.flush().await.unwrap();
     }
 
-    /// Reads what is there, if anything comes at all.
+    /// Reads available bytes, waiting for some. Returns false at the end of the connection.
     pub(crate) async fn fill(&mut self) -> bool {
         let mut chunk = vec![0; 64 * 1024];
         let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut chunk));
@@ -70,7 +70,7 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Wire<S> {
         read > 0
     }
 
-    /// The head of a message; `None` at the end of the connection.
+    /// Reads the head of a message. Returns `None` at the end of the connection.
     pub(crate) async fn head(&mut self) -> Option<String> {
         loop {
             let end = self.buffer.windows(4).position(|four| four == b"\r\n\r\n");
@@ -84,20 +84,20 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// So many bytes.
+    /// Reads this many bytes.
     pub(crate) async fn take(&mut self, count: usize) -> Vec<u8> {
         while self.buffer.len() < count && self.fill().await {}
         let there = count.min(self.buffer.len());
         self.buffer.drain(..there).collect()
     }
 
-    /// All that comes.
+    /// Reads to the end of the connection.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.fill().await {}
         std::mem::take(&mut self.buffer)
     }
 
-    /// A line, without its end.
+    /// Reads a line, without its line break.
     pub(crate) async fn line(&mut self) -> String {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|two| two == b"\r\n") {
@@ -109,7 +109,7 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// A chunk of a chunked body; empty for the last one.
+    /// Reads a chunk of a chunked body. Returns an empty string for the last one.
     pub(crate) async fn chunk(&mut self) -> String {
         let size = self.line().await;
         let size = usize::from_str_radix(&size, 16).unwrap();
@@ -121,7 +121,8 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Wire<S> {
         String::from_utf8(data).unwrap()
     }
 
-    /// A body, as its head frames it; one that nothing frames ends with the connection where it may.
+    /// Reads a body as framed by its head. If `until_end`, a body without framing ends with the
+    /// connection.
     pub(crate) async fn body(&mut self, head: &str, until_end: bool) -> String {
         let head = head.to_ascii_lowercase();
         if head.contains("transfer-encoding: chunked") {
@@ -147,7 +148,7 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Wire<S> {
         String::from_utf8(body).unwrap()
     }
 
-    /// The next answer.
+    /// Reads the next answer.
     pub(crate) async fn answer(&mut self) -> Answer {
         let head = self.head().await.expect("there is an answer");
         let body = self.body(&head, true).await;

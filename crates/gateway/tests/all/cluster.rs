@@ -1,4 +1,4 @@
-//! A cluster that does what a test tells it and remembers every byte that it got.
+//! A scriptable cluster that records every byte it receives.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::client::{PATIENCE, Wire};
 
-/// A connection of the gateway, as the cluster has it.
+/// A connection of the gateway, from the cluster's side.
 pub(crate) type Peer = Wire<Recorded>;
 
 /// A cluster's API server.
@@ -22,7 +22,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Does this with every connection.
+    /// Starts a cluster that runs this script for each connection.
     pub(crate) async fn start<F: Future<Output = ()> + Send + 'static>(
         tls: Arc<ServerConfig>,
         script: impl Fn(Peer) -> F + Send + Sync + 'static,
@@ -54,13 +54,13 @@ impl Cluster {
         }
     }
 
-    /// Answers every request with `ok`.
+    /// Starts a cluster that answers every request with `ok`.
     pub(crate) async fn answering(tls: Arc<ServerConfig>) -> Self {
         let answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
         Self::saying(tls, answer).await
     }
 
-    /// Answers every request so.
+    /// Starts a cluster that sends this answer to every request.
     pub(crate) async fn saying(tls: Arc<ServerConfig>, answer: &'static str) -> Self {
         Self::start(tls, move |mut peer| async move {
             while let Some(head) = peer.head().await {
@@ -71,14 +71,14 @@ impl Cluster {
         .await
     }
 
-    /// What it got, by connection.
+    /// Returns the received bytes of each connection.
     pub(crate) fn seen(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
         seen.iter().map(text).collect()
     }
 
-    /// All that it got, on one connection.
+    /// Returns all received bytes, and checks that there was only one connection.
     pub(crate) fn only(&self) -> String {
         let seen = self.seen();
         assert_eq!(seen.len(), 1, "{seen:?}");
@@ -92,13 +92,13 @@ impl Cluster {
             let pause = std::time::Duration::from_millis(10);
             tokio::time::sleep(pause).await;
             waited += pause;
-            // Before a silent peer gives up and ends by itself.
+            // Shorter than the keepalive of a silent peer, which would close the connection.
             assert!(waited < PATIENCE / 2, "connections stay open");
         }
     }
 }
 
-/// The header lines of a request of these names, in order.
+/// Returns the header lines of a request that start with these prefixes, in order.
 pub(crate) fn lines(head: &str, prefixes: &[&str]) -> Vec<String> {
     let lines = head.lines().skip(1).map(str::to_owned);
     let wanted = |line: &String| {
@@ -108,7 +108,7 @@ pub(crate) fn lines(head: &str, prefixes: &[&str]) -> Vec<String> {
     lines.filter(wanted).collect()
 }
 
-/// A stream that remembers what was read from it.
+/// A stream that records the bytes read from it.
 pub(crate) struct Recorded {
     pub(crate) stream: TlsStream<TcpStream>,
     record: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -140,7 +140,7 @@ impl tokio::io::AsyncRead for Recorded {
         let read = std::pin::Pin::new(&mut self.stream).poll_read(cx, buffer);
         let mut record = self.record.lock().unwrap();
         let kept = &mut record[self.index];
-        // A long tunnel is not for reading.
+        // A long tunnel is not recorded in full.
         if kept.len() < 64 * 1024 {
             kept.extend_from_slice(&buffer.filled()[before..]);
         }

@@ -1,4 +1,4 @@
-//! Open connections, and what they end with (S46, S52, S55).
+//! Open connections, and the events that close them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,7 +56,7 @@ async fn a_connection_that_the_cluster_closed_is_not_used() {
     assert_eq!(cluster.seen().len(), 3);
 }
 
-/// As when a cluster restarts: more connections than a request is tried on wait, all of them dead.
+/// As when a cluster restarts: the pool has more dead connections than a request has attempts.
 #[tokio::test]
 async fn a_crowd_of_connections_that_the_cluster_closed_fails_no_request() {
     const CROWD: usize = 8;
@@ -91,7 +91,7 @@ async fn a_crowd_of_connections_that_the_cluster_closed_fails_no_request() {
     assert_eq!(cluster.seen().len(), CROWD + 1);
 }
 
-/// Sends what never ends, to whoever asks.
+/// Starts a cluster that answers watches with an endless body.
 async fn watched(world: &World) -> Cluster {
     Cluster::start(world.tls(), |mut peer| async move {
         while let Some(head) = peer.head().await {
@@ -146,7 +146,7 @@ async fn another_credential_is_used_at_once_and_ends_no_watch() {
         data.insert("token".to_owned(), ByteString(b"another".to_vec()));
     };
     world.change(&world.secrets, SECRET, rotate).await;
-    // The waiting one goes, the watch stays.
+    // The idle connection is closed, the watch remains.
     cluster.wait_open(1).await;
     assert_eq!(world.get("/k8s/clusters/c-1/api", &token).await.code, 200);
     let credentials = lines(&cluster.seen().concat(), &["authorization"]);

@@ -1,4 +1,4 @@
-//! Users of one cluster who do not wait for each other (14-A4).
+//! Users of one cluster do not delay each other.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -33,10 +33,10 @@ use crate::world::{World, serve_cluster};
 
 const MIB: usize = 1024 * 1024;
 
-/// A world with cluster `c-1` over HTTP/2: `/endless` never ends, other paths answer at once.
+/// A world with cluster `c-1` over HTTP/2: `/endless` never ends, other paths are answered at once.
 struct Scene {
     world: World,
-    /// The endless answers under way at the cluster.
+    /// The endless answers in progress at the cluster.
     under_way: Arc<AtomicUsize>,
 }
 
@@ -51,7 +51,7 @@ impl Scene {
         Self { world, under_way }
     }
 
-    /// Waits until so many endless answers are under way.
+    /// Waits until this many endless answers are in progress.
     async fn wait(&self, count: usize) {
         let wait = async {
             while self.under_way.load(Ordering::SeqCst) != count {
@@ -63,7 +63,7 @@ impl Scene {
         assert!(waited.is_ok(), "{now} answers are under way");
     }
 
-    /// Begins an endless answer to a user, who does not read it.
+    /// Starts an endless answer to a user who does not read it.
     async fn begin(&self, reader: &mut Unreader) -> Response<Incoming> {
         let request = Request::get(format!(
             "https://{}/k8s/clusters/c-1/endless",
@@ -78,7 +78,7 @@ impl Scene {
         answer
     }
 
-    /// A user whose client takes not a byte of an answer.
+    /// Connects as a user whose client reads no byte of an answer.
     async fn unreader(&self, user: &str) -> Unreader {
         let stream = TcpStream::connect(self.world.address).await.unwrap();
         let connector = TlsConnector::from(self.world.authority.client("h2"));
@@ -102,7 +102,7 @@ struct Unreader {
     sender: SendRequest<Empty<Bytes>>,
 }
 
-/// Counts down when the cluster is rid of an answer.
+/// Decrements the count when the cluster drops an answer.
 struct UnderWay(Arc<AtomicUsize>);
 
 impl Drop for UnderWay {
@@ -174,7 +174,7 @@ async fn the_answer_that_waited_longest_is_cut_where_a_user_does_not_read() {
         unread.push(scene.begin(&mut alice).await);
     }
     scene.wait(4).await;
-    // The streams of the first two are over for the client too, once it wants to read.
+    // The streams of the first two also end for the client, once it reads.
     drop(unread);
     scene.wait(1).await;
     drop(of_bob);
@@ -190,7 +190,7 @@ async fn a_cut_answer_ends_the_connection_of_its_http1_client() {
     let mut first = scene.world.send(line, &[&authorization]).await;
     scene.wait(1).await;
     let second = scene.world.send(line, &[&authorization]).await;
-    // A connection that the server has closed answers with a reset, which the next byte meets.
+    // A connection that the server has closed is reset, which the next write reports.
     let is_closed = async {
         while first.stream.write_all(b" ").await.is_ok() && first.stream.flush().await.is_ok() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -205,7 +205,7 @@ async fn a_cut_answer_ends_the_connection_of_its_http1_client() {
 
 #[tokio::test]
 async fn a_user_who_has_not_read_is_refused_until_some_is_read_or_has_waited_long() {
-    // Two answers are the bound of the user, and as much as is free.
+    // Two answers reach the bound per user, or as much as is left of the total.
     for mut options in [bounded(2 * MIB, 100 * MIB), bounded(100 * MIB, 4 * MIB)] {
         options.unread.patience = Duration::from_secs(3600);
         refused_at_two(&Scene::with(options).await).await;

@@ -1,4 +1,4 @@
-//! Clusters by host name: authentication that a cluster leaves to the gateway.
+//! Clusters by host name: authentication that a cluster delegates to the gateway.
 
 mod asserted;
 mod provider;
@@ -22,7 +22,7 @@ use self::provider::IdentityProvider;
 
 const TOKEN: &str = "Bearer the-users-own-token";
 
-/// A world whose cluster `c-1` has an authentication of its own.
+/// A world whose cluster `c-1` has a `spec.authentication`.
 struct Edge {
     world: World,
     cluster: Cluster,
@@ -54,7 +54,7 @@ impl Edge {
         STANDARD.encode(&self.world.authority.pem)
     }
 
-    /// Lets this webhook decide.
+    /// Sets this webhook as the authentication of the cluster.
     async fn ask(&self, webhook: &Cluster, more: Value) {
         let mut settings = json!({
             "url": format!("https://{}/review?a=b", webhook.address),
@@ -71,7 +71,7 @@ impl Edge {
     }
 }
 
-/// A webhook that always answers so.
+/// Starts a webhook that always sends this answer.
 async fn webhook(world: &World, code: u16, body: &Value) -> Cluster {
     let body = body.to_string();
     let answer = format!(
@@ -241,7 +241,6 @@ async fn nobody_is_asked_about_nothing() {
     assert_eq!(edge.cluster.seen(), [""; 0]);
 }
 
-/// S31, S32, S46.
 #[tokio::test]
 async fn headers_do_not_say_who_calls_here_either() {
     let edge = Edge::start().await;
@@ -257,7 +256,7 @@ async fn headers_do_not_say_who_calls_here_either() {
         "Impersonate_User: root",
         "Cookie: a=b",
     ];
-    // The cluster is asked whether alice may, and does not say so.
+    // The cluster is asked whether alice may impersonate, and does not confirm it.
     let wanted = ["Impersonate-User: root"];
     for (headers, code) in [(&hidden[..], 200), (&wanted, 403)] {
         let headers = [&[host.as_str(), token.as_str()], headers].concat();
@@ -279,7 +278,7 @@ async fn headers_do_not_say_who_calls_here_either() {
     assert_eq!(seen.matches("GET ").count(), 1);
 }
 
-/// A webhook that counts, and fails at first.
+/// Starts a webhook that counts requests and fails the first ones.
 async fn counting(world: &World, failures: usize) -> (Cluster, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);

@@ -1,4 +1,4 @@
-//! What a user is told when a cluster does not answer: what failed, and no address.
+//! Errors for users when a cluster does not answer: they say what failed, and contain no address.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::authority::Authority;
 use crate::cluster::Cluster;
 use crate::world::World;
 
-/// Asks cluster `c-1` as alice.
+/// Sends a request to cluster `c-1` as alice.
 async fn ask(world: &World) -> (u16, String) {
     let token = world.mint("alice", &["c-1"]).await;
     let answer = world.get("/k8s/clusters/c-1/api", &token).await;
@@ -32,7 +32,7 @@ fn told(code: u16, why: &str) -> (u16, String) {
     (code, format!("cluster \"c-1\" is not available: {why}"))
 }
 
-/// Deadlines that a test can wait for.
+/// Options with short deadlines.
 fn impatient() -> Options {
     Options {
         connect: Duration::from_millis(300),
@@ -112,7 +112,8 @@ async fn it_is_not_set_up() {
     let bare: ClusterObject = crate::world::object(json!({"metadata": {"name": "c-1"}}));
     world.clusters.insert(bare, false).await.unwrap();
     assert_eq!(ask(&world).await, told(503, "no connection is configured"));
-    // More than certificates: `cluster bind` could not show what is trusted.
+    // With other content than certificates, `cluster bind` could not show everything that is
+    // trusted.
     let authority = STANDARD.decode(world.connection("")["caData"].as_str().unwrap());
     let beside = STANDARD.encode([&authority.unwrap()[..], b"no private key"].concat());
     for (field, value) in [
@@ -273,7 +274,7 @@ async fn too_many_are_under_way() {
     assert!(again.head().await.unwrap().starts_with("HTTP/1.1 200 "));
 }
 
-/// A proxy that says this to CONNECT and, where that is a yes, leads on.
+/// Starts a proxy that gives this answer to CONNECT, and tunnels if it is positive.
 pub(crate) async fn proxy(
     answer: &'static str,
 ) -> (
@@ -343,7 +344,7 @@ async fn a_proxy_that_refuses_is_named_as_such() {
     );
 }
 
-/// A SOCKS5 proxy without passwords that leads on to addresses (RFC 1928).
+/// Starts a SOCKS5 proxy without authentication that connects to addresses (RFC 1928).
 async fn socks() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

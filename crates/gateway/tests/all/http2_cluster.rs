@@ -1,4 +1,4 @@
-//! A cluster that speaks HTTP/2 frame by frame (RFC 9113), as a test tells it.
+//! A scriptable cluster that handles HTTP/2 frame by frame (RFC 9113).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,18 +20,18 @@ const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// Error codes.
+/// HTTP/2 error codes.
 pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const INTERNAL_ERROR: u32 = 2;
 pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// The requests that a cluster got as a whole: the number of the connection and the body.
+/// The requests that a cluster received in full: the number of the connection and the body.
 pub(crate) type Requests = Arc<Mutex<Vec<(usize, String)>>>;
 
 /// A connection of the gateway.
 pub(crate) struct Http2 {
-    /// Its number: 0 is the first.
+    /// The number of the connection, starting at 0.
     pub(crate) number: usize,
     peer: Peer,
     requests: Requests,
@@ -45,7 +45,8 @@ struct Frame {
     payload: Vec<u8>,
 }
 
-/// Starts a cluster that does this with each connection, and tells the requests that it got.
+/// Starts a cluster that runs this script for each connection. Returns the requests that it
+/// receives.
 pub(crate) async fn start<F: Future<Output = ()> + Send + 'static>(
     world: &World,
     script: impl Fn(Http2) -> F + Send + Sync + 'static,
@@ -79,7 +80,8 @@ fn tls(world: &World) -> Arc<ServerConfig> {
 }
 
 impl Http2 {
-    /// The stream of the next request that has arrived as a whole; `None` at the end of the connection.
+    /// Returns the stream of the next request that has arrived in full, or `None` at the end of the
+    /// connection.
     pub(crate) async fn request(&mut self) -> Option<u32> {
         loop {
             let frame = self.frame().await?;
@@ -113,24 +115,24 @@ impl Http2 {
         while self.request().await.is_some() {}
     }
 
-    /// Answers 200 with this body.
+    /// Sends a 200 with this body.
     pub(crate) async fn answer(&mut self, stream: u32, body: &str) {
         self.begin(stream).await;
         self.write(DATA, END_STREAM, stream, body.as_bytes()).await;
     }
 
-    /// Begins an answer 200.
+    /// Starts a 200.
     pub(crate) async fn begin(&mut self, stream: u32) {
-        // The first of the static table of HPACK (RFC 7541, appendix A) that says ":status: 200".
+        // Index 8 of the static table of HPACK (RFC 7541, appendix A): ":status: 200".
         self.write(HEADERS, END_HEADERS, stream, &[0x88]).await;
     }
 
-    /// Sends a part of the body of an answer.
+    /// Sends a part of an answer's body.
     pub(crate) async fn data(&mut self, stream: u32, body: &[u8]) {
         self.write(DATA, 0, stream, body).await;
     }
 
-    /// Takes no streams any more; those above `last` are not processed.
+    /// Accepts no more streams. Those above `last` are not processed.
     pub(crate) async fn go_away(&mut self, last: u32, code: u32) {
         let payload = [last.to_be_bytes(), code.to_be_bytes()].concat();
         self.write(GOAWAY, 0, 0, &payload).await;
@@ -160,7 +162,7 @@ impl Http2 {
         let mut frame = vec![length[1], length[2], length[3], kind, flags];
         frame.extend_from_slice(&stream.to_be_bytes());
         frame.extend_from_slice(payload);
-        // The gateway may have left.
+        // The gateway may have closed the connection.
         let _ = self.peer.stream.write_all(&frame).await;
         let _ = self.peer.stream.flush().await;
     }

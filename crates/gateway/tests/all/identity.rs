@@ -1,4 +1,4 @@
-//! Whom a cluster is told that a request is from (S31, S32, S34, S35, S46).
+//! The identity in requests to a cluster.
 
 use http::{Request, Version};
 use http_body_util::{BodyExt, Empty};
@@ -11,7 +11,7 @@ use tokio_rustls::TlsConnector;
 use crate::cluster::{Cluster, lines};
 use crate::world::World;
 
-/// Whatever may say who somebody is.
+/// Prefixes of all headers that carry an identity.
 const IDENTITY: [&str; 5] = [
     "impersonate",
     "authorization",
@@ -20,7 +20,7 @@ const IDENTITY: [&str; 5] = [
     "proxy-authorization",
 ];
 
-/// What a cluster sees of a user.
+/// Returns the identity headers that a cluster receives for a user.
 fn seen_of(user: &str, token: &str) -> Vec<String> {
     vec![
         format!("impersonate-user: {user}"),
@@ -197,14 +197,15 @@ async fn reserved_names_do_not_go_downstream() {
             .unwrap();
         let token = world.mint(user, &["c-1"]).await;
         let answer = world.get("/k8s/clusters/c-1/api", &token).await;
-        // A name with a colon is no user's, so that not even the token counts.
+        // A name with a colon is not a valid user name, so even the token is invalid.
         assert_eq!(answer.summary(), (401, "Unauthorized".to_owned()), "{user}");
         world.remove(&world.users, "u-1").await;
     }
     assert_eq!(cluster.seen(), [""; 0]);
 }
 
-/// Answers access reviews with yes for the names that `may` lists, and anything else with `ok`.
+/// Starts a cluster that permits access reviews for the names in `may`, and answers other requests
+/// with `ok`.
 async fn reviewing(world: &World, may: &'static [&'static str]) -> Cluster {
     Cluster::start(world.tls(), move |mut peer| async move {
         while let Some(head) = peer.head().await {
@@ -255,7 +256,8 @@ async fn a_client_impersonates_only_what_the_cluster_allows_this_user() {
     let heads = heads.map(|review| review.split("\r\n\r\n").next().unwrap());
     let askers: Vec<Vec<String>> = heads.map(|head| lines(head, &IDENTITY)).collect();
     let alice = seen_of("alice", &record);
-    // Not every role of the gateway names uids and every extra key, so it asks for itself, too.
+    // Not every role of the gateway includes uids and every extra key, so the gateway also checks
+    // its own permission.
     let gateway = vec!["authorization: Bearer the-gateways-own-credential".to_owned()];
     assert_eq!(
         askers,
@@ -369,7 +371,7 @@ async fn what_a_hop_would_change_is_not_impersonated() {
     assert_eq!(cluster.seen(), [""; 0]);
 }
 
-/// A cluster whose role for the gateway, and whose rules for users, allow these resources.
+/// Starts a cluster that permits these resources in the gateway's role and in the users' rules.
 async fn granting(
     world: &World,
     users: &'static [&'static str],

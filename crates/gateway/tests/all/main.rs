@@ -1,5 +1,5 @@
-//! The gateway over real sockets on both sides: raw clients before it, clusters behind it that do
-//! what a test tells them and remember every byte.
+//! The gateway over real sockets on both sides: raw clients connect to it, and scriptable clusters
+//! behind it record every byte.
 
 #![expect(
     clippy::panic,

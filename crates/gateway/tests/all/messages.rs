@@ -1,11 +1,10 @@
-//! Messages that two readers could take for different ones (S47), and the ones that a cluster must
-//! never see.
+//! Messages that two parsers may read differently, and messages that must never reach a cluster.
 
 use crate::cluster::Cluster;
 use crate::world::World;
 
-/// Sends raw bytes with a valid token and says what came back first and what the cluster saw. `@` in
-/// the text stands for the `Host` and `Authorization` lines.
+/// Sends raw bytes with a valid token. Returns the first status code and the requests that the
+/// cluster received. `@` in the text is replaced with the `Host` and `Authorization` lines.
 async fn exchange(text: &str) -> (Option<u16>, Vec<String>) {
     let world = World::start().await;
     let cluster = Cluster::answering(world.tls()).await;
@@ -16,7 +15,7 @@ async fn exchange(text: &str) -> (Option<u16>, Vec<String>) {
     client.send(&text.replace('@', &common)).await;
     let code = client.head().await;
     let code = code.map(|head| head.split(' ').nth(1).unwrap().parse().unwrap());
-    // Whatever else was sent has been worked on when the connection has ended.
+    // By the end of the connection the gateway has processed everything that was sent.
     client.rest().await;
     let requests: Vec<String> = cluster
         .seen()
@@ -55,7 +54,7 @@ async fn a_message_for_no_host_or_two_is_refused() {
     for hosts in ["", "Host: a\r\nHost: a\r\n", "Host: a\r\nHost: b\r\n"] {
         let text = format!("GET /k8s/clusters/c-1/api HTTP/1.1\r\n{hosts}@\r\n");
         let text = match hosts {
-            // Without the one of `@`.
+            // Without the `Host` of `@`.
             "" => text.replace('@', ""),
             _ => text,
         };
@@ -97,7 +96,8 @@ async fn a_malformed_chunk_is_the_clients_mistake() {
 
 #[tokio::test]
 async fn a_length_with_a_coding_is_refused() {
-    // The two could be read differently: it is refused, and nothing behind it is read (RFC 9112, section 6.3).
+    // Two framings can be read differently: the message is rejected, and nothing after it is read
+    // (RFC 9112, section 6.3).
     for framing in [
         "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",

@@ -17,7 +17,7 @@ async fn world() -> (World, Cluster, Cluster) {
     (world, first, second)
 }
 
-/// A token of somebody else, as far as it says.
+/// Returns a token that claims another issuer.
 fn foreign(issuer: &str) -> String {
     let segment = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let claims = format!(r#"{{"iss":"{issuer}","sub":"system:serviceaccount:default:robot"}}"#);
@@ -200,7 +200,7 @@ async fn only_our_tokens_are_taken_and_the_others_are_told_where() {
     let ([managed, unmanaged], nobody) = (names("c-1"), names("c-9"));
     let told = |unmanaged: &str| (401, elsewhere(unmanaged));
     let uniform = || (401, "Unauthorized".to_owned());
-    // The same for a name that no cluster has.
+    // The answer is the same for a name of no cluster.
     for (name, unmanaged) in [(managed, unmanaged), (nobody[0].clone(), nobody[1].clone())] {
         for (authorization, expected) in [
             (String::new(), told(&unmanaged)),
@@ -234,7 +234,7 @@ async fn a_token_for_the_cluster_does_not_open_other_names() {
     let bearer = format!("Bearer {}", world.mint("alice", &["c-1"]).await);
     let uniform = (401, "Unauthorized".to_owned());
     let zone = |label: &str| format!("{label}.k8s.eu.example.com");
-    // By the name for people, only the cluster itself is reached.
+    // The display name leads only to the cluster itself.
     let [second, _] = names("c-2");
     for name in [zone("c-1"), zone("acme-c-1"), zone("nobody"), second] {
         let answer = world.get_at(&name, "/api", &bearer).await;

@@ -1,4 +1,4 @@
-//! The credential of a cluster is presented at the connection that it is bound to, and at no other.
+//! A cluster's credential is sent only to the connection that it is bound to.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::world::{CREDENTIAL, NAMESPACE, World, object};
 
 const NOT_BOUND: &str = "the gateway's credential is not bound to it and its connection";
 
-/// A cluster that answers, registered as `c-1` with a credential that is bound to it.
+/// Starts a cluster, registered as `c-1` with a credential that is bound to it.
 async fn registered() -> (World, Cluster) {
     let world = World::start().await;
     let cluster = Cluster::answering(world.tls()).await;
@@ -22,7 +22,7 @@ async fn registered() -> (World, Cluster) {
     (world, cluster)
 }
 
-/// Asks a cluster as alice; the code and what a refusal says.
+/// Sends a request to a cluster as alice. Returns the code and the body or error message.
 async fn ask(world: &World, cluster: &str) -> (u16, String) {
     let token = world.mint("alice", &[cluster]).await;
     let path = format!("/k8s/clusters/{cluster}/version");
@@ -111,7 +111,7 @@ async fn the_credential_of_another_cluster_is_not_sent() {
     }
     assert_eq!(listener.seen(), [""; 0]);
 
-    // The own one, and that of the other cluster, are still used.
+    // The cluster's own credential, and that of the other cluster, still work.
     refer(&world, "evil", [NAMESPACE, "cluster-evil-gateway"]).await;
     assert_eq!(ask(&world, "evil").await.0, 200);
     assert_eq!(ask(&world, "c-1").await.0, 200);
@@ -123,7 +123,7 @@ async fn a_name_that_ends_like_another_clusters_is_no_way_to_its_secret() {
     let (world, _) = registered().await;
     let listener = Cluster::answering(world.tls()).await;
     let server = format!("https://{}", listener.address);
-    // Its own Secret would be cluster-c-1-gateway-gateway.
+    // Its own Secret would be `cluster-c-1-gateway-gateway`.
     world
         .add_with("c-1-gateway", world.connection(&server))
         .await;

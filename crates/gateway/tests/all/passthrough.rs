@@ -1,4 +1,4 @@
-//! Clusters by host name: connections that reach the cluster itself.
+//! Clusters by host name: connections that are passed through to the cluster.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::failures::proxy;
 use crate::world::{World, inner, names, serve};
 
-/// What a client says first that asks for this name.
+/// Returns the first bytes of a client that connects to this name.
 fn hello(world: &World, name: &str) -> Vec<u8> {
     let config = world.authority.client("http/1.1");
     let name = rustls::pki_types::ServerName::try_from(name.to_owned()).unwrap();
@@ -26,14 +26,14 @@ fn hello(world: &World, name: &str) -> Vec<u8> {
     bytes
 }
 
-/// Opens a connection and asks for an unmanaged name.
+/// Opens a connection to an unmanaged name.
 async fn open(world: &World, name: &str) -> TcpStream {
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     stream.write_all(&hello(world, name)).await.unwrap();
     stream
 }
 
-/// All that comes until the other side ends, in time.
+/// Reads until the other side closes the connection, within the timeout.
 async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let mut read = Vec::new();
     let reading = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut read));
@@ -42,7 +42,7 @@ async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     read
 }
 
-/// A cluster that sends back what it gets, and `bye` after the end of it.
+/// Starts a cluster that echoes all bytes, and sends `bye` after the end.
 async fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -59,7 +59,7 @@ async fn echo() -> SocketAddr {
     address
 }
 
-/// A world whose cluster `c-1` sends everything back.
+/// Starts a world whose cluster `c-1` echoes all bytes.
 async fn echoing(options: Options) -> World {
     let world = World::with(options).await;
     let connection = world.connection(&format!("https://{}", echo().await));
@@ -67,13 +67,13 @@ async fn echoing(options: Options) -> World {
     world
 }
 
-/// A connection that was led on: the hello came back.
+/// Opens a connection and checks that it is passed through: the hello comes back.
 async fn led_on(world: &World, name: &str) -> TcpStream {
     let mut stream = open(world, name).await;
     let mut first = [0; 5];
     let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut first));
     read.await.expect("in time").unwrap();
-    // The record of a hello, not of an answer to it (RFC 8446, sections 4.1.1 and 5.1).
+    // The record of a ClientHello, not of an answer to it (RFC 8446, sections 4.1.1 and 5.1).
     assert_eq!(&first[..3], [22, 3, 1]);
     stream
 }
@@ -167,7 +167,7 @@ async fn a_connection_stays_while_its_way_does() {
         });
     };
     world.change(&world.clusters, ("", "c-1"), renamed).await;
-    // A connection by the new name shows that the change was seen.
+    // A connection by the new name shows that the change has been processed.
     drop(led_on(&world, "api.acme-prod.k8s.eu.example.com").await);
     stream.write_all(b"ping").await.unwrap();
     stream.shutdown().await.unwrap();
@@ -192,7 +192,7 @@ async fn what_leads_nowhere_is_answered_here() {
     world
         .change(&world.clusters, ("", "c-2"), disconnected)
         .await;
-    // The certificate of this server has them, as it has no others.
+    // The test server's certificate includes these names.
     for name in [
         unmanaged("c-2"),
         "api.acme-prod.k8s.eu.example.com".to_owned(),
@@ -236,7 +236,7 @@ async fn a_way_back_to_this_server_is_no_way() {
     world.add_with("c-1", connection).await;
     let mut stream = open(&world, &unmanaged("c-1")).await;
     assert_eq!(rest(&mut stream).await, b"");
-    // That of the client, and the first of ours.
+    // The client's connection, and our first one.
     assert_eq!(counting.count.load(Ordering::SeqCst), 2);
 }
 

@@ -1,4 +1,4 @@
-//! Which cluster a path leads to, and that no cluster can be found by asking (S42, S43, S44).
+//! Routing of paths to clusters. Requests do not reveal which clusters exist.
 
 use crate::client::Answer;
 use crate::cluster::Cluster;

@@ -1,4 +1,4 @@
-//! What a client is left with after a refusal.
+//! The state of a client's connection after a refusal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::client::PATIENCE;
 use crate::cluster::Cluster;
 use crate::world::{NAMESPACE, World};
 
-/// Asks for an upgrade with this token, and checks that the connection ends as TLS ends: without
-/// close_notify, what was cut could not be told from what ended.
+/// Requests an upgrade with this token, and checks that the connection ends with a TLS
+/// close_notify. Without it, a complete answer could not be distinguished from a truncated one.
 async fn check_refused(world: &World, token: &str, code: u16) {
     let authorization = format!("Authorization: Bearer {token}");
     let headers = [

@@ -1,4 +1,4 @@
-//! Requests that a cluster did not process are sent again, and no others (14-A6).
+//! Only requests that a cluster did not process are sent again.
 
 use gateway::upstream::Options;
 
@@ -14,7 +14,7 @@ const BODY: &str = "{\"kind\":\"ConfigMap\"}";
 const UNKNOWN: &str = "cluster \"c-1\" is not available: the connection to it broke before it answered, so it may have processed the request";
 const UNPROCESSED: &str = "cluster \"c-1\" is not available: it did not accept the request, which has had no effect: send it again";
 
-/// A world with cluster `c-1`, which does this with each connection.
+/// A world with cluster `c-1`, which runs a script for each connection.
 struct Scene {
     world: World,
     token: String,
@@ -59,7 +59,7 @@ impl Scene {
         self.world.get(&path, &self.token).await
     }
 
-    /// The requests that the cluster got, by connection.
+    /// Returns the requests that the cluster received, by connection.
     fn seen(&self) -> Vec<(usize, String)> {
         self.requests.lock().unwrap().clone()
     }
@@ -218,7 +218,7 @@ async fn a_connection_that_is_lost_costs_a_read_nothing_and_a_write_an_error() {
     let scene = Scene::start(|mut http2| async move {
         let first = http2.request().await.unwrap();
         http2.answer(first, "ok").await;
-        // The second one loses its connection.
+        // The connection of the second one is closed.
         http2.request().await;
     })
     .await;
@@ -236,7 +236,7 @@ async fn a_connection_that_is_lost_costs_a_read_nothing_and_a_write_an_error() {
 #[tokio::test]
 async fn a_body_that_breaks_off_is_the_clients_mistake_after_another_attempt_too() {
     let scene = Scene::start(|mut http2| async move {
-        // The body never ends: it is refused as soon as it has begun.
+        // The body never ends: the request is refused as soon as it has begun.
         http2.begun().await;
         if http2.number == 0 {
             http2.go_away(0, NO_ERROR).await;

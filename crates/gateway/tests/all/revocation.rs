@@ -1,4 +1,4 @@
-//! What is open ends with what it hangs on (S14, S15).
+//! Open requests end when the objects that they depend on change.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::cluster::{Cluster, lines};
 use crate::world::{World, object};
 
-/// Serves watches that begin and never end, and tunnels.
+/// Starts a cluster that serves endless watches, and tunnels.
 async fn endless(world: &World) -> Cluster {
     Cluster::start(world.tls(), |mut peer| async move {
         let head = peer.head().await.unwrap();
@@ -38,7 +38,7 @@ async fn endless(world: &World) -> Cluster {
     .await
 }
 
-/// A watch and a tunnel that are under way.
+/// A watch and a tunnel in progress.
 struct Open {
     world: World,
     cluster: Cluster,
@@ -79,7 +79,7 @@ impl Open {
         }
     }
 
-    /// The watch ends as watches do, the tunnel is closed, on both sides.
+    /// Checks that the watch ends cleanly and that the tunnel is closed on both sides.
     async fn ends(mut self) -> (World, String) {
         assert_eq!(self.watch.chunk().await, "", "the watch ends cleanly");
         assert_eq!(self.tunnel.rest().await, b"");
@@ -87,7 +87,7 @@ impl Open {
         (self.world, self.token)
     }
 
-    /// And the token opens nothing more.
+    /// Checks the same, and that the token is no longer accepted.
     async fn ends_for_good(self) {
         let (world, token) = self.ends().await;
         let answer = world.get("/k8s/clusters/c-1/api", &token).await;
@@ -287,7 +287,7 @@ async fn what_concerns_others_leaves_it_open() {
     world.remove(&world.tokens, &other).await;
     let describe = |cluster: &mut ClusterObject| cluster.spec.description = "x".to_owned();
     world.change(&world.clusters, ("", "c-1"), describe).await;
-    // The server has seen all that once this user's own end shows.
+    // Once the effect of removing this user shows, the server has processed all of the above.
     world.remove(&world.users, "bob").await;
     open.tunnel.send("still here").await;
     let mut waited = 0;

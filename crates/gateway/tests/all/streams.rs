@@ -1,4 +1,4 @@
-//! Bodies as they come, in both directions (R31).
+//! Bodies are forwarded as they arrive, in both directions.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ async fn each_part_of_a_watch_arrives_when_it_is_sent() {
     let mut client = world.send(line, &[&authorization]).await;
     assert!(client.head().await.unwrap().starts_with("HTTP/1.1 200 "));
     for event in ["{\"type\":\"ADDED\"}\n", "{\"type\":\"DELETED\"}\n"] {
-        // The next is sent only when this one was read.
+        // The next event is sent only after this one was read.
         tell.send(event).unwrap();
         assert_eq!(client.chunk().await, event);
     }
@@ -94,7 +94,7 @@ async fn an_upload_streams() {
     let cluster = Cluster::start(world.tls(), |mut peer| async move {
         peer.head().await.unwrap();
         assert_eq!(peer.chunk().await, "one");
-        // The client sends the rest only when it has seen this.
+        // The client sends the rest only after it has received this.
         peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ngot\r\n")
             .await;
         assert_eq!(peer.chunk().await, "two");
@@ -155,8 +155,8 @@ async fn a_client_that_leaves_takes_its_request_along() {
     cluster.wait_open(0).await;
 }
 
-/// A cluster that speaks HTTP/2: `/echo` returns body and trailers, `/watch` never ends, anything
-/// else says which version it was asked in.
+/// A cluster over HTTP/2: `/echo` returns body and trailers, `/watch` never ends, and all other
+/// paths return the HTTP version of the request.
 fn http2() -> HttpService {
     HttpService::new(service_fn(|request: Request<Body>| async move {
         let version = format!("{:?}", request.version());
@@ -243,7 +243,7 @@ async fn watches_beyond_the_streams_of_a_connection_get_another() {
     assert_eq!(connections.load(Ordering::SeqCst), 3);
 }
 
-/// A cluster that allows two streams of a connection, and counts its connections.
+/// Starts a cluster that permits two streams per connection, and counts its connections.
 async fn two_streams(authority: &Authority, connections: Arc<AtomicUsize>) -> SocketAddr {
     let mut tls = ServerConfig::clone(&authority.identity("127.0.0.1").server());
     tls.alpn_protocols = vec![b"h2".to_vec()];

@@ -1,4 +1,4 @@
-//! Upgraded connections (S37, S38, S41, S42; R31).
+//! Upgraded connections.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine;
@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::cluster::{Cluster, lines};
 use crate::world::World;
 
-/// Agrees to whatever it is asked for, then sends everything back until the client's end.
+/// Starts a cluster that accepts every upgrade, then echoes all bytes until the client's end.
 async fn agreeing(world: &World) -> Cluster {
     Cluster::start(world.tls(), |mut peer| async move {
         let head = peer.head().await.unwrap();
@@ -31,7 +31,7 @@ async fn agreeing(world: &World) -> Cluster {
     .await
 }
 
-/// Asks for an upgrade.
+/// Requests an upgrade.
 async fn upgrade(world: &World, line: &str, more: &[&str]) -> Client {
     let headers = [&["Connection: Upgrade"], more].concat();
     world.send(line, &headers).await
@@ -156,7 +156,7 @@ async fn behind_a_refused_upgrade_nothing_is_open() {
         let wanted = [authorization.as_str(), "Upgrade: SPDY/3.1"];
         let line = "POST /k8s/clusters/c-1/api/v1/namespaces/n/pods/p/exec";
         let mut client = upgrade(&world, line, &wanted).await;
-        // Written at once, and again after the answer.
+        // Sent both before and after the answer.
         client
             .send("GET /api/v1/secrets HTTP/1.1\r\nHost: a\r\n\r\n")
             .await;
@@ -263,7 +263,7 @@ async fn a_token_in_the_subprotocol_counts_and_stays_here() {
             "impersonate-user: alice"
         ]
     );
-    // Without an upgrade it is no credential.
+    // Without an upgrade request it is not accepted as a credential.
     let answer = world.call("GET /k8s/clusters/c-1/api", &[&offered]).await;
     assert_eq!(answer.code, 401);
 }

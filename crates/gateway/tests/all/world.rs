@@ -1,4 +1,4 @@
-//! A server with the gateway in front: real store, cache, keys and listener.
+//! A server with the gateway in front of it: real store, cache, keys and listener.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -49,16 +49,16 @@ use crate::authority::Authority;
 use crate::client::{Answer, Client, Wire};
 use crate::cluster::Cluster;
 
-/// 2026-01-02T03:04:05Z, where every test begins.
+/// 2026-01-02T03:04:05Z, the start time of every test.
 const NOW: i64 = 1_767_323_045;
 
 /// The namespace of Secrets.
 pub(crate) const NAMESPACE: &str = "kubeconfig-apiserver";
 
-/// What the gateway shows clusters.
+/// The gateway's credential at clusters.
 pub(crate) const CREDENTIAL: &str = "the-gateways-own-credential";
 
-/// The server and what it works with.
+/// The server and its dependencies.
 pub(crate) struct World {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) address: SocketAddr,
@@ -83,12 +83,12 @@ pub(crate) struct World {
 /// The provider whose ID tokens log in to this server.
 pub(crate) const LOGIN_ISSUER: &str = "https://login.example.com";
 
-/// Lets everybody get every cluster, but for what a test takes away.
+/// Permits every user to get every cluster, except as set by a test.
 #[derive(Default)]
 pub(crate) struct Access {
-    /// Users who may get no cluster.
+    /// Users who may not get any cluster.
     pub(crate) refused: Mutex<HashSet<String>>,
-    /// Whether the authorizer fails.
+    /// True if the authorizer fails.
     pub(crate) fails: AtomicBool,
 }
 
@@ -138,7 +138,7 @@ impl World {
         Self::with(Options::default()).await
     }
 
-    /// Users alice and bob, no cluster yet.
+    /// Starts with users alice and bob, and no cluster.
     pub(crate) async fn with(options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(SetClock(AtomicI64::new(NOW)));
@@ -234,7 +234,7 @@ impl World {
         self.users.insert(object(user), false).await.unwrap();
     }
 
-    /// What a cluster of this world shows.
+    /// Returns the TLS settings of a cluster in this world.
     pub(crate) fn tls(&self) -> Arc<ServerConfig> {
         self.authority.identity("127.0.0.1").server()
     }
@@ -246,7 +246,7 @@ impl World {
         self.add_credential(name).await;
     }
 
-    /// Settings that lead there.
+    /// Returns the settings of a connection to this server.
     pub(crate) fn connection(&self, server: &str) -> Value {
         json!({"server": server, "caData": STANDARD.encode(&self.authority.pem)})
     }
@@ -264,7 +264,8 @@ impl World {
             .unwrap();
     }
 
-    /// Makes the Secret with the credential at a cluster, bound to the cluster as it is.
+    /// Creates the Secret with the credential for a cluster, bound to the cluster in its current
+    /// form.
     pub(crate) async fn add_credential(&self, name: &str) {
         let secret = json!({
             "metadata": {
@@ -277,7 +278,7 @@ impl World {
         self.secrets.insert(object(secret), false).await.unwrap();
     }
 
-    /// Binds the credential at a cluster to the cluster as it is now.
+    /// Binds the credential for a cluster to the cluster in its current form.
     pub(crate) async fn bind(&self, name: &str) {
         let annotations = self.binding(name).annotations();
         let secret = Purpose::Gateway.secret_name(name);
@@ -291,18 +292,18 @@ impl World {
         .await;
     }
 
-    /// The binding of the credential at a cluster as it is now.
+    /// Returns the binding of the credential to the cluster in its current form.
     pub(crate) fn binding(&self, name: &str) -> Binding {
         let cluster = self.clusters.cached("", name).unwrap();
         Binding::of(&cluster, Purpose::Gateway)
     }
 
-    /// A token of a user for these clusters that lives for an hour.
+    /// Issues a token of a user for these clusters that is valid for an hour.
     pub(crate) async fn mint(&self, user: &str, clusters: &[&str]) -> String {
         self.mint_in("", user, clusters).await.0
     }
 
-    /// Likewise, of a kubeconfig; and the name of its record.
+    /// Issues a token of a kubeconfig. Returns the token and the name of its record.
     pub(crate) async fn mint_in(
         &self,
         kubeconfig: &str,
@@ -341,7 +342,7 @@ impl World {
         (minted.bearers[0].expose().to_owned(), name)
     }
 
-    /// The uid of a cluster, or the one that it will have.
+    /// Returns the uid of a cluster, or the one that it will have.
     fn uid_of(&self, cluster: &str) -> String {
         match self.clusters.cached("", cluster) {
             Some(cluster) => cluster.metadata.uid.unwrap_or_default(),
@@ -368,12 +369,12 @@ impl World {
         registry.replace(object, version).await.unwrap();
     }
 
-    /// A new connection of a client.
+    /// Opens a connection of a client.
     pub(crate) async fn connect(&self) -> Client {
         self.connect_to("127.0.0.1").await
     }
 
-    /// A new connection of a client that asks for this name.
+    /// Opens a connection of a client to this name.
     pub(crate) async fn connect_to(&self, name: &str) -> Client {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let connector = TlsConnector::from(self.authority.client("http/1.1"));
@@ -426,18 +427,18 @@ impl World {
     }
 }
 
-/// The host names of clusters.
+/// Returns the zone of the clusters' host names.
 pub(crate) fn zone() -> Zone {
     Zone::new("acme", "k8s.eu.example.com", None).unwrap()
 }
 
-/// The managed and the unmanaged host name of a cluster.
+/// Returns the managed and the unmanaged host name of a cluster.
 pub(crate) fn names(cluster: &str) -> [String; 2] {
     let endpoints = zone().endpoints(cluster);
     [endpoints.managed, endpoints.unmanaged].map(|url| url.replace("https://", ""))
 }
 
-/// An object of its JSON.
+/// Parses an object from its JSON.
 pub(crate) fn object<T: serde::de::DeserializeOwned>(json: Value) -> T {
     serde_json::from_value(json).unwrap()
 }
@@ -447,7 +448,7 @@ fn version<T: Object>(object: &T) -> u64 {
     version.unwrap().parse().unwrap()
 }
 
-/// The rest of the server: says which path it was asked for.
+/// Returns the rest of the server, which answers with the path of the request.
 pub(crate) fn inner() -> HttpService {
     HttpService::new(service_fn(|request: Request<Body>| async move {
         let text = format!("inner {}", request.uri());
@@ -455,7 +456,7 @@ pub(crate) fn inner() -> HttpService {
     }))
 }
 
-/// A cluster that knows its caller, the gateway, as a real one does.
+/// Starts a cluster that authenticates the gateway's connections, as a real one does.
 pub(crate) async fn serve_cluster(
     authority: &Authority,
     cluster: HttpService,

@@ -38,7 +38,7 @@ impl World {
     }
 }
 
-/// The label of a cluster's hash.
+/// Returns the label of a cluster's hash.
 fn label(id: &str) -> String {
     format!("acme-{}", hash(id))
 }

@@ -1,4 +1,4 @@
-//! Names that a webhook or a provider gives, and that a hop would change (SECURITY, row B1).
+//! Names from a webhook or a provider that an intermediary or another reader could change.
 
 use api::management::cluster::ADMIN_GROUP;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::{Edge, TOKEN, webhook, yes};
 use crate::client::Answer;
 use crate::cluster::lines;
 
-/// Texts that make another name of a name on its way, or for a reader.
+/// Returns variants of a name that may be read as that name after transport or by another reader.
 fn spellings(name: &str) -> Vec<String> {
     let outer = [
         " ", "\t", "  ", "\u{85}", "\u{a0}", "\u{180e}", "\u{2003}", "\u{200b}", "\u{200f}",
@@ -28,7 +28,7 @@ fn spellings(name: &str) -> Vec<String> {
 }
 
 impl Edge {
-    /// The answers to a plain request and to one for a WebSocket.
+    /// Returns the answers to a plain request and to a WebSocket request.
     async fn both(&self, authorization: &str) -> [Answer; 2] {
         let host = format!("Host: {}", self.name);
         let authorization = format!("Authorization: {authorization}");
@@ -72,7 +72,8 @@ async fn no_spelling_of_a_reserved_name_comes_from_a_webhook() {
     assert_eq!(edge.cluster.seen(), [""; 0]);
 }
 
-/// The key names the token of a request, in the audit log of a cluster and to a host of this server.
+/// The extra key names the token of a request, in the cluster's audit log and for a host of this
+/// server.
 #[tokio::test]
 async fn no_webhook_names_the_token_of_a_request() {
     let edge = Edge::start().await;

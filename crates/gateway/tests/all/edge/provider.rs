@@ -15,7 +15,7 @@ pub(super) struct IdentityProvider {
 }
 
 impl IdentityProvider {
-    /// Says who it is and which key it has.
+    /// Starts a provider that serves its discovery document and its key.
     pub(super) async fn start(world: &World) -> Self {
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let (x, y) = key.public_key().as_ref()[1..].split_at(32);
@@ -42,7 +42,7 @@ impl IdentityProvider {
         Self { issuer, key }
     }
 
-    /// A token with these claims.
+    /// Returns a token with these claims.
     pub(super) fn sign(&self, claims: &Value) -> String {
         let segment = |value: &Value| encode(value.to_string().as_bytes());
         let header = json!({"alg": "ES256", "kid": "k"});

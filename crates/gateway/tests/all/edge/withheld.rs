@@ -1,4 +1,4 @@
-//! Tokens that a webhook does not get to see (row A8).
+//! Tokens that are not sent to a webhook.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,7 @@ fn jwt(claims: &Value) -> String {
 }
 
 impl Edge {
-    /// The answers to a token in the header, and in a subprotocol of a WebSocket.
+    /// Returns the answers to a token in the header, and in a subprotocol of a WebSocket.
     async fn shown(&self, token: &str) -> [Answer; 2] {
         let plain = self.get(&format!("Bearer {token}")).await;
         let protocol = format!(
