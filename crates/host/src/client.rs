@@ -1,28 +1,29 @@
-//! How the host is reached.
+//! The client of the host.
 
 use std::path::Path;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-/// Why the host cannot be reached at all.
+/// The reason why no client can be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// There is no kubeconfig, and this is no pod.
+    /// There is no kubeconfig, and the process does not run in a pod with a ServiceAccount.
     #[error("this is no pod with a ServiceAccount: name the host by a kubeconfig file")]
     InCluster(#[source] kube::config::InClusterError),
-    /// The kubeconfig file cannot be used.
+    /// The kubeconfig file is invalid.
     #[error("the kubeconfig of the host cannot be used")]
     File(#[source] kube::config::KubeconfigError),
-    /// The settings make no client.
+    /// The settings cannot be turned into a client.
     #[error("the connection to the host cannot be set up")]
     Client(#[source] kube::Error),
 }
 
-/// A client of the host: by the kubeconfig file, or as the pod's ServiceAccount where there is none.
+/// Creates a client of the host from the kubeconfig file, or as the pod's ServiceAccount without
+/// one.
 ///
 /// # Errors
-/// Where the file, or the pod's account, cannot be used. Nothing is asked of the host yet.
+/// The file, or the pod's account, cannot be used. No request is sent to the host yet.
 pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ClientError> {
     let mut config = match kubeconfig {
         None => Config::incluster().map_err(ClientError::InCluster)?,
@@ -33,7 +34,8 @@ pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ClientError> {
             config.map_err(ClientError::File)?
         }
     };
-    // Each caller decides what to try again and for how long: the library would for minutes.
+    // Each caller decides which requests to retry and for how long. The library would retry for
+    // minutes.
     config.default_retry = false;
     Client::try_from(config).map_err(ClientError::Client)
 }

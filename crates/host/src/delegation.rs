@@ -1,9 +1,9 @@
-//! Who calls and what they may do, as the host says.
+//! Authentication and authorization that are delegated to the host.
 //!
-//! The host passes requests on as a front proxy, knows bearer tokens and decides about permissions.
-//! How its front proxy and its users' certificates are recognised stands in one ConfigMap, which
-//! [`AuthenticationConfiguration`] follows; [`HostReviews`] asks about tokens and permissions. The
-//! rules, and what is remembered of the answers, are those of `auth`: `front_proxy`,
+//! The host forwards requests as a front proxy, validates bearer tokens and authorizes requests.
+//! One ConfigMap says how to recognise its front proxy and its users' certificates, and
+//! [`AuthenticationConfiguration`] follows it. [`HostReviews`] asks the host about tokens and
+//! permissions. The rules, and the caching of answers, are in `auth`: `front_proxy`,
 //! `client_certificate` and `delegated`.
 //!
 //! The account of the server needs the Role `extension-apiserver-authentication-reader` in

@@ -1,7 +1,7 @@
-//! The cluster that an aggregated server lives in: everything that is asked of it and kept in it.
+//! The client side of the host, the cluster that an aggregated server runs in.
 //!
-//! Invariants: it is the only crate of the server that uses the client library of Kubernetes, and it
-//! knows no kind of ours; what it reads and writes is given to it by name.
+//! Invariants: no other crate of the server uses the Kubernetes client library. This crate does not
+//! know the server's own kinds; its callers pass the names of what it reads and writes.
 
 pub mod client;
 pub mod delegation;

@@ -1,25 +1,25 @@
-//! A resource of the host as a store: its objects are records, so that a registry over a watch cache
-//! reads the host's own objects.
+//! A resource of the host as a store. Its objects are records, so that a registry with a watch
+//! cache can read them.
 //!
-//! A record's key is `/GROUP/RESOURCE/[NAMESPACE/]NAME` (`core` for the group without a name), its
-//! value the object's JSON without resource version and managed fields, its revision the resource
-//! version. Where it differs from other stores:
+//! The key of a record is `/GROUP/RESOURCE/[NAMESPACE/]NAME`, with `core` for the core group. Its
+//! value is the object's JSON without resource version and managed fields. Its revision is the
+//! resource version. It differs from other stores:
 //!
-//! * It is not linearizable: [`Store::current_revision`] is what its watch has reached, some
-//!   milliseconds behind the host. There is no way to do better without writing, and what it mirrors
-//!   belongs to others.
-//! * An update is a merge patch on condition of the revision. What the new value leaves out stays as
-//!   it is, so that fields which this program does not know survive, but for those in items of
-//!   arrays. One that changes nothing is no write. Where only the status is written
-//!   ([`MirrorOptions::status_only`]) nothing else is in the patch, and it goes to the subresource
-//!   `status`, or to the object where the host serves no such subresource.
-//! * Nothing is created or deleted.
-//! * A resource that the host does not serve has no objects. It is looked for every second, and
-//!   [`Mirror::trouble`] says so.
+//! * It is not linearizable: [`Store::current_revision`] is the revision that its watch has
+//!   reached, some milliseconds behind the host. Doing better would require writing, and the
+//!   mirrored objects belong to others.
+//! * An update is a merge patch that is conditional on the revision. Fields that are missing in the
+//!   new value are kept, except those in items of arrays, so fields that this program does not know
+//!   survive. An update without changes does not cause a write at the host. If only the status is
+//!   written ([`MirrorOptions::status_only`]), the patch contains nothing else. It goes to the
+//!   subresource `status`, or to the object if the host does not serve that subresource.
+//! * It cannot create or delete.
+//! * A resource that the host does not serve has no objects. It is checked every second, and
+//!   [`Mirror::trouble`] reports it.
 //!
-//! It relies on [`Mirror::run`] running, and on the verbs `get`, `list` and `watch` being granted,
-//! `patch` too where it is updated: on the subresource `status` where only that is written and
-//! served.
+//! It requires that [`Mirror::run`] runs, and permission for the verbs `get`, `list` and `watch`.
+//! Updates also need `patch`, on the subresource `status` if only that is written and the host
+//! serves it.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ use crate::resource::{
     Call, Failure, Kind, Limits, Reading, Resource, Target, Verb, answered, revision,
 };
 
-/// Bytes that a segment of a path may hold as they are.
+/// The characters that a path segment may contain unescaped.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -46,29 +46,29 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 
 const LIMITS: Limits = Limits {
     past: 0,
-    // Nothing is written to see whether it is alive, so it is kept short.
+    // Short, since no writes of our own show whether the watch is alive.
     window: Some(Duration::from_secs(20)),
     silence: Duration::from_secs(25),
 };
 
 const VERBS: &[Verb] = &[Verb::Get, Verb::List, Verb::Watch];
 
-/// Which objects of the host.
+/// The objects of the host to mirror.
 #[derive(Clone, Debug, Default)]
 pub struct MirrorOptions {
-    /// API group; empty for the core.
+    /// API group; empty for the core group.
     pub group: String,
     /// Version of the group.
     pub version: String,
     /// Plural name of the resource.
     pub resource: String,
-    /// Namespace; `None` for all, and for what is in none.
+    /// Namespace; `None` for all namespaces, and for resources without namespaces.
     pub namespace: Option<String>,
     /// Only objects that this field selector selects; empty for all.
     pub field_selector: String,
     /// Only objects that this label selector selects; empty for all.
     pub label_selector: String,
-    /// Whether updates write the status and nothing else.
+    /// True if updates write only the status.
     pub status_only: bool,
 }
 
@@ -79,7 +79,7 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// These objects. Nothing is asked of the host until [`Mirror::run`].
+    /// Creates a mirror of these objects. No request is sent to the host until [`Mirror::run`].
     pub fn new(client: Client, options: MirrorOptions) -> Self {
         let kind = Objects {
             prefix: prefix_of(&options),
@@ -98,7 +98,7 @@ impl Mirror {
         }
     }
 
-    /// Follows the host until `shutdown`, then ends all watches. Reads need it.
+    /// Follows the host until `shutdown`, then ends all watches. Reads require that this runs.
     pub async fn run(&self, shutdown: CancellationToken) {
         tokio::select! {
             () = self.resource.run(&|| {}) => {}
@@ -107,7 +107,7 @@ impl Mirror {
         self.resource.log.close();
     }
 
-    /// What keeps it from working, in words for an administrator. It goes when all is well.
+    /// Returns, for administrators, the current problems, or `None`.
     pub fn trouble(&self) -> Option<String> {
         self.resource.trouble()
     }
@@ -142,7 +142,7 @@ impl Mirror {
         }
     }
 
-    /// Patches the object on condition of its revision.
+    /// Patches the object if it has this revision.
     async fn patch(
         &self,
         key: &Key,
@@ -155,7 +155,8 @@ impl Mirror {
         let patch = with_version(&mut patch, expected);
         if self.status_only {
             let answer = self.send_patch(key, "/status", patch.clone()).await;
-            // A host without the subresource knows no such path. One without the object says so again.
+            // A host without the subresource answers 404, too. If the object is missing, the second
+            // patch also fails.
             if !matches!(&answer, Err(failure) if failure.is(StatusCode::NOT_FOUND)) {
                 return answer;
             }
@@ -195,7 +196,7 @@ impl Store for Mirror {
     async fn update(&self, key: &Key, value: Bytes, expected: Revision) -> Result<Revision, Error> {
         check_value(&value)?;
         let object = serde_json::from_slice(&value).map_err(Failure::from)?;
-        // To the host, version 0 means any.
+        // The host treats version 0 as any version.
         if expected == Revision::default() {
             let current = self.read(key).await?;
             return Err(Error::Conflict { current });
@@ -239,7 +240,7 @@ impl Store for Mirror {
 }
 
 impl Mirror {
-    /// Refuses a revision that is yet to come.
+    /// Rejects a revision that is in the future.
     async fn check_reached(&self, requested: Revision) -> Result<(), Error> {
         self.resource.log.begun().await?;
         let current = self.resource.log.newest();
@@ -252,7 +253,7 @@ impl Mirror {
 
 /// The objects of a resource as records.
 struct Objects {
-    /// Of all keys.
+    /// The prefix of all keys.
     prefix: String,
     field_selector: String,
     label_selector: String,
@@ -313,7 +314,7 @@ fn encoded(segment: &str) -> String {
     utf8_percent_encode(segment, SEGMENT).to_string()
 }
 
-/// The patch, on condition of a revision.
+/// Returns the patch, conditional on a revision.
 fn with_version(patch: &mut Value, expected: Revision) -> Vec<u8> {
     if let Some(object) = patch.as_object_mut() {
         let metadata = object.entry("metadata").or_insert_with(|| json!({}));

@@ -1,23 +1,25 @@
-//! The store in the host: one Secret for each record, in one namespace.
+//! A store in the host: one Secret for each record, in one namespace.
 //!
-//! A record's revision is its Secret's resource version, so a write is one compare-and-swap of the
-//! host and history is the host's own. `secret` says how a record looks, `fence` how a reader learns
-//! the newest revision. All replicas are equal and see each other's writes through one watch each.
+//! The revision of a record is the resource version of its Secret. So a write is one
+//! compare-and-swap at the host, and the history is the host's own. `secret` defines the format of
+//! a record, `fence` the way in which a reader obtains the newest revision. All replicas are equal,
+//! and each sees the others' writes through one watch.
 //!
-//! What the host decides:
+//! Consequences of using the host:
 //! * Etcd forgets history after five minutes by default, and kube-apiserver forgets the events of
 //!   watches when it restarts. Exact lists and watches of older revisions are `Compacted`.
-//!   [`Store::compact`] forgets here alone.
-//! * An answer to a delete has no revision. It is that of the event which follows; without one the
-//!   delete is `Unavailable`, although it may have happened.
-//! * A finalizer of others keeps a deleted Secret. To the store the record is gone from the moment at
-//!   which the host marks it; the finalizers of what is deleted here are taken off.
-//! * It may change or remove Secrets on the word of others who are allowed to. That is a write like
-//!   any other. Secrets that are no records are never touched.
+//!   [`Store::compact`] only affects this process.
+//! * The answer to a delete contains no revision. The revision is that of the event that follows.
+//!   Without the event the delete is `Unavailable`, although it may have happened.
+//! * A deleted Secret remains while other components' finalizers hold it. The store treats the
+//!   record as deleted from the moment when the host marks the Secret. It removes the finalizers of
+//!   records that it deletes.
+//! * Other clients with permission may change or remove Secrets. The store treats that as any other
+//!   write. Secrets that are not records are never touched.
 //!
-//! It relies on [`Records::run`] running, on the namespace, and on the verbs get, list, watch, create,
-//! update, patch and delete for its Secrets: [`Records::trouble`] says what is missing. The namespace
-//! is never created.
+//! It requires that [`Records::run`] runs, that the namespace exists, and permission for the verbs
+//! get, list, watch, create, update, patch and delete for its Secrets: [`Records::trouble`] reports
+//! what is missing. The namespace is never created.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,22 +51,24 @@ mod secret;
 pub use self::date::{DateKey, MADE};
 pub use self::secret::{FENCE, KEY, VALUE};
 
-/// Most bytes of a value: all that a Secret holds (`k8s.io/api/core/v1`, `MaxSecretSize`).
+/// Maximum size of a value, in bytes: the limit of a Secret (`k8s.io/api/core/v1`,
+/// `MaxSecretSize`).
 pub const MAX_VALUE_BYTES: usize = 1 << 20;
 
-/// Time for the event of a removal. In a healthy cluster it takes milliseconds.
+/// Time limit for the event of a removal. In a healthy cluster it takes milliseconds.
 const REMOVAL: Duration = Duration::from_secs(5);
 
-/// Records that are dated at once.
+/// Maximum number of records that are dated concurrently.
 const PARALLEL: usize = 16;
 
-/// A fence that others write at the same moment is tried again so often.
+/// Number of attempts to write a fence that other replicas write at the same time.
 const FENCE_ATTEMPTS: usize = 5;
 
 const LIMITS: Limits = Limits {
     past: HISTORY as u64,
     window: None,
-    // Half as long again as from bookmark to bookmark, for when no fence can be written.
+    // One and a half times the interval between bookmarks, for the case that no fence can be
+    // written.
     silence: Duration::from_secs(90),
 };
 
@@ -78,12 +82,12 @@ const VERBS: &[Verb] = &[
     Verb::Delete,
 ];
 
-/// Which records.
+/// The records to store.
 #[derive(Clone)]
 pub struct RecordsOptions {
-    /// The namespace that holds them, and nothing else that matters.
+    /// The namespace of the records. It should not be used for anything else.
     pub namespace: String,
-    /// What tells this process from all others, of its time and before: random, or the pod's uid
+    /// An identifier of this process that no other process has or had: random, or the pod's uid
     /// with the number of its restart.
     pub instance: String,
     /// The key of the records' dates.
@@ -100,7 +104,8 @@ pub struct Records {
 }
 
 impl Records {
-    /// The records in a namespace of the host. Nothing is asked of the host until [`Records::run`].
+    /// Creates a store in a namespace of the host. No request is sent to the host until
+    /// [`Records::run`].
     pub fn new(client: Client, options: RecordsOptions) -> Self {
         let target = Target {
             group: String::new(),
@@ -117,7 +122,8 @@ impl Records {
         }
     }
 
-    /// Follows the host until `shutdown`, then ends all watches. Reads and writes need it.
+    /// Follows the host until `shutdown`, then ends all watches. Reads and writes require that this
+    /// runs.
     pub async fn run(&self, shutdown: CancellationToken) {
         let quiet = || self.fence.nudge();
         tokio::select! {
@@ -128,12 +134,13 @@ impl Records {
         self.resource.log.close();
     }
 
-    /// What keeps the store from working, in words for an administrator. It goes when all is well.
+    /// Returns, for administrators, the current problems, or `None`.
     pub fn trouble(&self) -> Option<String> {
         self.resource.trouble()
     }
 
-    /// Dates the records that an earlier version left without a date; returns how many. Safe to repeat and to interrupt.
+    /// Dates the records that an earlier version left without a date. Returns their number. It is
+    /// safe to repeat and to interrupt.
     ///
     /// # Errors
     /// `Unavailable`, `Denied`.
@@ -144,13 +151,13 @@ impl Records {
         Ok(dated.into_iter().filter(|dated| *dated).count())
     }
 
-    /// From now on a record without a date is damaged.
+    /// Treats records without a date as damaged from now on.
     pub fn require_dates(&self) {
         self.dates.require();
     }
 
-    /// Dates a record by the time at which the host made its Secret. Says whether it did: one that has a date, or that changes meanwhile,
-    /// is left.
+    /// Dates a record by the creation time of its Secret. Returns false if the record already has a
+    /// date or has changed in the meantime; then it is left unchanged.
     async fn date_again(&self, key: &Key) -> Result<bool, Error> {
         let name = secret::name_of(key);
         let found = match self.send(self.call(Verb::Get, &name), Vec::new()).await {
@@ -194,14 +201,14 @@ impl Records {
         self.written(&answer)
     }
 
-    /// The revision in the answer to a write, whose event is expected from now on.
+    /// Returns the revision in the answer to a write, and expects its event from now on.
     fn written(&self, answer: &[u8]) -> Result<Revision, Failure> {
         let written = answered(answer)?;
         self.resource.log.expect(written);
         Ok(written)
     }
 
-    /// Creates a record that is dated by a foretold time.
+    /// Creates a record that is dated with a predicted time.
     async fn make(&self, key: &Key, secs: i64, secret: Vec<u8>) -> Result<Revision, Failure> {
         let answer = self.send(self.call(Verb::Create, ""), secret).await?;
         let written = self.written(&answer)?;
@@ -252,7 +259,7 @@ impl Records {
         if fence.kind == secret::TYPE {
             return self.written(&answer);
         }
-        // No watch of ours shows it.
+        // Our watch does not select this Secret.
         tracing::error!(
             secret = FENCE,
             "the Secret that orders reads has another type than ours: it is replaced"
@@ -267,7 +274,7 @@ impl Records {
         self.write(self.call(Verb::Create, ""), fence).await
     }
 
-    /// For a write that found another record than it expected.
+    /// Returns the error for a write that found another record than expected.
     async fn conflict(&self, key: &Key) -> Error {
         match self.read(key).await {
             Ok(current) => Error::Conflict { current },
@@ -275,8 +282,8 @@ impl Records {
         }
     }
 
-    /// Takes off the finalizers of a record that was deleted here, where the answer shows some. The Secret
-    /// is of this store alone, and nothing of others is cleaned up after it.
+    /// Removes the finalizers, if the answer has any, of a record that was deleted here. The Secret
+    /// belongs to this store alone, so other components have nothing to clean up.
     async fn release(&self, key: &Key, answer: &[u8]) {
         let held: Held = serde_json::from_slice(answer).unwrap_or_default();
         if held.metadata.finalizers.is_empty() {
@@ -303,7 +310,7 @@ impl Records {
         }
     }
 
-    /// For a write whose content the host refused.
+    /// Returns the error for a write whose content the host rejected.
     async fn unprocessable(&self, key: &Key, failure: Failure) -> Error {
         let call = self.call(Verb::Get, &secret::name_of(key));
         let found = self.send(call, Vec::new()).await;
@@ -317,7 +324,7 @@ impl Records {
         }
     }
 
-    /// The newest record, damaged or not.
+    /// Reads the newest record, damaged or not.
     async fn read(&self, key: &Key) -> Result<Option<Record>, Failure> {
         let call = self.call(Verb::Get, &secret::name_of(key));
         let answer = match self.send(call, Vec::new()).await {
@@ -362,7 +369,7 @@ impl Store for Records {
 
     async fn update(&self, key: &Key, value: Bytes, expected: Revision) -> Result<Revision, Error> {
         check(&value)?;
-        // To the host, version 0 means any.
+        // The host treats version 0 as any version.
         if expected == Revision::default() {
             return Err(self.conflict(key).await);
         }
@@ -425,7 +432,7 @@ impl Store for Records {
 }
 
 impl Records {
-    /// Refuses a revision that is yet to come.
+    /// Rejects a revision that is in the future.
     async fn check_reached(&self, requested: Revision) -> Result<(), Error> {
         if requested <= self.resource.log.newest() {
             return Ok(());
@@ -438,7 +445,7 @@ impl Records {
     }
 }
 
-/// The answer to a delete, where the object is still there.
+/// The answer to a delete, if the object still exists.
 #[derive(Default, Deserialize)]
 struct Held {
     #[serde(default)]
@@ -451,7 +458,7 @@ struct HeldMeta {
     finalizers: Vec<String>,
 }
 
-/// The parts of a Secret that say when it was made.
+/// The creation time of a Secret and the metadata that go with it.
 #[derive(Deserialize)]
 struct Made {
     metadata: MadeMeta,
@@ -490,10 +497,10 @@ fn check(value: &Bytes) -> Result<(), Error> {
     Ok(())
 }
 
-/// A write that the host refused for another reason than a conflict.
+/// Returns the error for a write that the host rejected for a reason other than a conflict.
 fn refused(failure: Failure, value: &Bytes) -> Error {
     match failure.code() {
-        // Its own limit, or that of something between us, is lower than ours.
+        // The host, or a proxy in between, has a lower limit than ours.
         Some(StatusCode::PAYLOAD_TOO_LARGE) => too_large(value),
         _ => failure.into(),
     }

@@ -1,14 +1,14 @@
-//! One resource of the host, listed and followed: what [`crate::records`] and [`crate::mirror`]
-//! have in common.
+//! One resource of the host, listed and followed: the common part of [`crate::records`] and
+//! [`crate::mirror`].
 //!
 //! ```text
-//!   calls     one request, its deadline, what went wrong (troubles)
-//!   lists     all pages of a state, in the order of keys
+//!   calls     one request, its deadline, and current problems (troubles)
+//!   lists     all pages of a state, sorted by key
 //!   follower  the one watch of the resource  --->  log  --->  any number of readers
 //! ```
 //!
-//! Revisions are the host's resource versions, which are one order of numbers for all of a cluster
-//! (KEP-5504). What an object means as a record is left to a [`Kind`].
+//! Revisions are the host's resource versions, which are ordered numbers across the whole cluster
+//! (KEP-5504). A [`Kind`] maps objects to records.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(crate) use failure::Failure;
 pub(crate) use log::{HISTORY, Log};
 pub(crate) use troubles::{Topic, Troubles};
 
-/// What is done with a resource, in the words of RBAC.
+/// An action on a resource, in the terms of RBAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verb {
     Get,
@@ -64,41 +64,43 @@ impl Verb {
     }
 }
 
-/// What an object of the host is to us.
+/// The meaning of an object of the host for the store.
 #[derive(Debug)]
 pub(crate) enum Reading {
     /// A record.
     Record(Record),
-    /// A record that is being deleted: to us it is gone, whatever still holds its object.
+    /// A record that is being deleted. The store treats it as deleted, even if finalizers hold its
+    /// object.
     Removed(Key, Revision),
-    /// Something that is none and is not meant to be. Its revision counts.
+    /// An object that is not meant to be a record. Only its revision is used.
     Other(Revision),
-    /// Something that looks like a record and cannot be one.
+    /// An object that resembles a record but is not a valid one.
     Misfit(Revision),
 }
 
-/// How the objects of a resource are records.
+/// The mapping from the objects of a resource to records.
 pub(crate) trait Kind: Send + Sync {
-    /// Parameters of a list that select the records under `prefix`, and maybe more; with an empty
-    /// prefix, of the watch.
+    /// Returns the list parameters that select at least the records under `prefix`. With an empty
+    /// prefix they are also used for the watch.
     fn selectors(&self, prefix: &str) -> Vec<(&'static str, String)>;
 
-    /// What this object is.
+    /// Interprets an object.
     ///
     /// # Errors
-    /// `Garbled` where it is no object of the API at all.
+    /// `Garbled` if it is not an API object.
     fn read(&self, object: &RawValue) -> Result<Reading, Failure>;
 }
 
-/// How a resource is followed.
+/// The limits for following a resource.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Revisions before the present at which the first watch begins, where the host allows it.
+    /// Number of revisions before the present at which the first watch starts, if the host permits
+    /// it.
     pub(crate) past: u64,
-    /// How long a watch is to be; `None` leaves it to the host. Shortly before its end comes a
-    /// bookmark.
+    /// Duration of a watch; `None` leaves it to the host. The host sends a bookmark shortly before
+    /// the end.
     pub(crate) window: Option<Duration>,
-    /// Time without anything after which a watch is dead.
+    /// Time without any event after which a watch is considered dead.
     pub(crate) silence: Duration,
 }
 
@@ -110,7 +112,7 @@ pub(crate) struct Resource {
     pub(crate) removals: removals::Removals,
     kept: lists::Kept,
     limits: Limits,
-    /// All that is done with it.
+    /// All verbs that are used on the resource.
     verbs: &'static [Verb],
 }
 
@@ -136,20 +138,21 @@ impl Resource {
         self.calls.troubles().text()
     }
 
-    /// Follows the host and looks after what is kept, for ever.
+    /// Follows the host, expires cached listings, and reviews permissions. Never returns.
     pub(crate) async fn run(&self, on_quiet: &(dyn Fn() + Send + Sync)) {
         let review = self.calls.review(self.verbs);
         tokio::join!(self.follow(on_quiet), self.kept.expire(), review);
     }
 
-    /// Goes on at `at`, as nobody knows what happened before.
+    /// Restarts the log at `at`, because earlier events are unknown.
     fn begin(&self, at: Revision) {
-        // In this order: who waits from now on is told by what comes after `at`.
+        // In this order: removals that are registered from now on are resolved by events after
+        // `at`.
         self.removals.fail();
         self.log.begin(at);
     }
 
-    /// The host does not serve the resource.
+    /// Records that the host does not serve the resource.
     fn note_absence(&self) {
         let Target {
             group,
@@ -162,7 +165,7 @@ impl Resource {
         self.calls.troubles().set(Topic::Resource, text);
     }
 
-    /// The host is at an earlier revision than it was.
+    /// Records that the host is at an earlier revision than before.
     pub(crate) fn note_lost_revisions(&self, present: Revision) {
         let text = format!(
             "the host went back to revision {present}, as after a restored backup: restart this server"
@@ -171,20 +174,20 @@ impl Resource {
     }
 }
 
-/// A resource version as a revision.
+/// Parses a resource version.
 pub(crate) fn revision(version: &str) -> Result<Revision, Failure> {
     let number = version.parse().map_err(|_| Failure::Garbled(0))?;
     Ok(Revision::new(number))
 }
 
-/// A path with parameters.
+/// Appends query parameters to a path.
 pub(crate) fn query(path: &str, parameters: &[(&str, String)]) -> String {
     let mut query = form_urlencoded::Serializer::new(format!("{path}?"));
     query.extend_pairs(parameters);
     query.finish()
 }
 
-/// The revision of a write whose answer is the object.
+/// Returns the revision of a write whose answer is the object.
 pub(crate) fn answered(body: &[u8]) -> Result<Revision, Failure> {
     let object: Versioned = serde_json::from_slice(body)?;
     revision(&object.metadata.resource_version)

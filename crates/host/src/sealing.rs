@@ -1,5 +1,5 @@
-//! The key that seals the records of this server in the host, and the register that says which key
-//! that is.
+//! The key that seals the records of this server in the host, and the register that identifies the
+//! key.
 //!
 //! ```text
 //!   Secret     kubeconfig-apiserver-sealing-key   secret: 32 random bytes
@@ -7,18 +7,19 @@
 //!   key = HKDF-SHA-256(secret, salt)              must have the hash of the register
 //! ```
 //!
-//! The register is a ConfigMap because whoever may write Secrets must not be able to choose the key,
-//! or to make the server accept records without a seal again:
+//! The register is a ConfigMap, so that permission to write Secrets is not enough to choose the
+//! key, or to make the server accept unsealed records again. An attacker with these permissions can
+//! do the following:
 //!
-//! * `create` on Secrets alone: a Secret made before the first start stops the start with a text
-//!   that names it. Later ones change nothing.
-//! * `patch` and `delete` on Secrets alone: these verbs also read, for their answers hold the object.
-//!   They do not read the salt, so the key stays unknown. Another key does not fit the hash of the
-//!   register: running replicas keep theirs and put a deleted Secret back, and a replica that starts
-//!   says what is wrong and waits for an administrator.
-//! * Reading or patching Secrets *and* reading ConfigMaps of the namespace gives the key away.
+//! * Only `create` on Secrets: a Secret that is created before the first start prevents the start,
+//!   with an error that names the Secret. Later ones have no effect.
+//! * Only `patch` and `delete` on Secrets: these verbs also read, since their answers contain the
+//!   object. They do not read the salt, so the key remains unknown. Another key does not match the
+//!   hash in the register. Running replicas keep their key and create a deleted Secret again. A
+//!   replica that starts reports the fault and waits for an administrator.
+//! * Reading or patching Secrets *and* reading ConfigMaps of the namespace reveals the key.
 //!
-//! The register is written before the Secret, so that of several replicas exactly one chooses the
+//! The register is written before the Secret, so that exactly one of several replicas chooses the
 //! key. If that replica dies in between, another one chooses again, as long as nothing was sealed.
 
 mod key;
@@ -39,34 +40,37 @@ use register::Register;
 
 pub use key::SealingKey;
 
-/// The name of the ConfigMap.
+/// The name of the register.
 pub const REGISTER: &str = "kubeconfig-apiserver-encryption";
 
-/// The name of the Secret. The chart has another one, of the keys of an etcd, that is called as the ConfigMap.
+/// The name of the Secret. In the chart, a Secret with the name of the ConfigMap holds the keys of
+/// an etcd.
 pub const SECRET: &str = "kubeconfig-apiserver-sealing-key";
 
-/// The name that an earlier version gave the Secret. It counts where there is no other one, by the type and, as always, the register.
+/// The name of the Secret in an earlier version. It is only used if [`SECRET`] does not exist, and
+/// is checked by its type and, as always, by the register.
 const FORMER_SECRET: &str = REGISTER;
 
-/// The store whose records the key of the register seals, as the register names it.
+/// The name, in the register, of the store whose records are sealed with this key.
 pub const HOST_STORE: &str = "kubernetes";
 
-/// Type of the Secret. It is not `Opaque`, so that no object can name it as its credential.
+/// The type of the Secret. It is not `Opaque`, so that no object can reference it as its
+/// credential.
 const TYPE: &str = "kubeconfig-apiserver.cattle.io/encryption-key";
 
-/// Entry of the Secret.
+/// The entry of the Secret that holds the key material.
 const ENTRY: &str = "secret";
 
-/// The time that the replica that wrote the register has for the Secret.
+/// Time for the replica that wrote the register to create the Secret.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The time between two looks at what another replica is doing.
+/// Interval between checks of another replica's progress.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The time between two looks whether the Secret is still there.
+/// Interval between checks that the Secret still exists.
 const WATCH: Duration = Duration::from_secs(5);
 
-/// The key of this server in one namespace of the host.
+/// The key of this server, in one namespace of the host.
 #[derive(Clone)]
 pub struct Sealing {
     secrets: Api<Secret>,
@@ -74,19 +78,19 @@ pub struct Sealing {
     namespace: String,
 }
 
-/// Why there is no key. Both texts are for an administrator.
+/// The reason for the lack of a key. Both texts are for administrators.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealingError {
-    /// The host does not answer or denies it. It may be tried again.
+    /// The host does not answer or denies the request. A retry may succeed.
     #[error("{0}")]
     Host(String),
-    /// Somebody has to repair what is in the host.
+    /// The objects in the host are inconsistent, and an administrator has to repair them.
     #[error("{0}")]
     Refused(String),
 }
 
 impl Sealing {
-    /// Nothing is asked of the host yet.
+    /// Creates a handle. No request is sent to the host yet.
     #[must_use]
     pub fn new(client: Client, namespace: &str) -> Self {
         Self {
@@ -96,10 +100,10 @@ impl Sealing {
         }
     }
 
-    /// The key; the first call ever chooses it.
+    /// Returns the key. The very first call chooses it.
     ///
     /// # Errors
-    /// [`SealingError`].
+    /// See [`SealingError`].
     pub async fn key(&self) -> Result<SealingKey, SealingError> {
         let begun = Instant::now();
         loop {
@@ -117,10 +121,10 @@ impl Sealing {
         }
     }
 
-    /// The key that was chosen, for who only looks; `None` before the first start.
+    /// Returns the key without choosing one. Returns `None` before the first start.
     ///
     /// # Errors
-    /// As [`Sealing::key`].
+    /// The same as those of [`Sealing::key`].
     pub async fn find(&self) -> Result<Option<SealingKey>, SealingError> {
         let (register, stored) = self.both().await?;
         match (register.fingerprint(), stored) {
@@ -131,7 +135,8 @@ impl Sealing {
         }
     }
 
-    /// Whether all records of a store were sealed once, so that one without a seal is not ours.
+    /// Returns whether all records of a store were sealed once. Then an unsealed record is not
+    /// valid.
     ///
     /// # Errors
     /// [`SealingError::Host`].
@@ -139,7 +144,7 @@ impl Sealing {
         Ok(self.register().await?.is_sealed(store))
     }
 
-    /// Notes that all records of a store are sealed. There is no way back but by an administrator.
+    /// Records that all records of a store are sealed. Only an administrator can revert this.
     ///
     /// # Errors
     /// [`SealingError::Host`].
@@ -156,14 +161,14 @@ impl Sealing {
         }
     }
 
-    /// Puts the Secret back whenever it is deleted, while the register names its key, for as long as it is
-    /// polled.
+    /// Creates the Secret again whenever it is deleted, as long as the register has the key's hash.
+    /// Runs until it is dropped.
     pub async fn keep(&self, key: &SealingKey) {
         loop {
             sleep(WATCH).await;
             match self.put_back(key).await {
                 Ok(()) => {}
-                // The store says so, too.
+                // The store reports this, too.
                 Err(SealingError::Host(trouble)) => {
                     tracing::debug!(trouble, "the encryption key was not looked at");
                 }
@@ -188,8 +193,8 @@ impl Sealing {
         self.create_secret(key.part()).await
     }
 
-    /// Registers a new key, then stores it. Another replica that does the same at this moment wins or
-    /// loses as a whole.
+    /// Registers a new key, then stores it. If another replica does the same at the same time, only
+    /// one of the two keys is registered.
     async fn choose(&self, mut register: Register) -> Result<(), SealingError> {
         let part = SecretPart::generate().map_err(SealingError::Host)?;
         register.choose(&part).map_err(SealingError::Host)?;
@@ -217,8 +222,9 @@ impl Sealing {
         }
     }
 
-    /// Register and Secret. The register is written first and read last, so that a Secret without one was
-    /// there without one; a Secret that is missing was missing when its register was there.
+    /// Returns register and Secret. The register is written first and read last, so a Secret that
+    /// is found without a register was stored without one. If only the Secret is missing, it is
+    /// read again after the register.
     async fn both(&self) -> Result<(Register, Option<SecretPart>), SealingError> {
         let found = self.secret_part().await?;
         let register = self.register().await?;
@@ -235,7 +241,7 @@ impl Sealing {
         Ok(Register::of(found))
     }
 
-    /// Whether it was written; if not, another replica was faster.
+    /// Writes the register. Returns false if another replica was faster.
     async fn put_register(&self, register: Register) -> Result<bool, SealingError> {
         let params = PostParams::default();
         let (verb, written) = match register.into_object() {

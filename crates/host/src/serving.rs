@@ -1,29 +1,30 @@
-//! The serving certificate that replicas manage themselves, and what the host trusts it by.
+//! The serving certificate that replicas manage themselves, and the CA bundle that the host trusts.
 //!
-//! One Secret holds the state that all replicas share: a CA, what it signed, and in times of change the
-//! CA before it or the one after it. Whoever comes first makes it, and whoever finds that something is
-//! due does it; each change is one compare-and-swap, so there is no leader, and who loses reads what
-//! the winner did. The APIService is kept equal to the bundle of all CAs in the Secret.
+//! One Secret holds the state that all replicas share: a CA, the certificate that it signed and,
+//! during a rotation, the previous or the next CA. The first replica creates the Secret, and the
+//! first one to notice that a change is due makes it. Each change is one compare-and-swap, so there
+//! is no leader: a replica that loses reads the winner's result. The APIService is kept equal to
+//! the bundle of all CAs in the Secret.
 //!
-//! The host distrusts us at no moment of a rotation, since each of its steps waits for what the one
-//! before it must have brought about:
+//! The host trusts the certificate throughout a rotation, since each step waits for the effect of
+//! the previous one:
 //!
 //! ```text
 //!   Secret                        bundle in the APIService     served
 //!   CA 1                          1                            leaf of 1
 //!   CA 1, next CA 2               1 + 2                        leaf of 1    announced
-//!   previous CA 1, CA 2           1 + 2                        leaf of 2    once the bundle was seen to hold 2
-//!   CA 2                          2                            leaf of 2    once the last leaf of 1 is over
+//!   previous CA 1, CA 2           1 + 2                        leaf of 2    after bundle held 2
+//!   CA 2                          2                            leaf of 2    after leaf 1 expired
 //! ```
 //!
-//! A pass reads the APIService first and the Secret after it, both as they are and not as a cache has
-//! them, and writes the APIService only in the version that was read. So nobody who is late can take
-//! back what another one has put into it.
+//! A pass reads first the APIService and then the Secret, both from the host rather than from a
+//! cache. It writes the APIService only in the version that was read. So a slow replica cannot
+//! revert what another one has written.
 //!
 //! The contents of the Secret are sealed: see `secret`.
 //!
-//! Nothing here needs the APIService: without it, or where it is somebody else's, certificates are made
-//! and renewed all the same, and [`Serving::trouble`] says what is wrong.
+//! The APIService is not required. If it does not exist or belongs to another server, certificates
+//! are still issued and renewed, and [`Serving::trouble`] reports it.
 
 pub(crate) mod call;
 mod changes;
@@ -49,45 +50,47 @@ use state::State;
 
 use crate::sealing::Sealing;
 
-/// How long the host must have had a new CA in the APIService before anything signed by it is served:
-/// each kube-apiserver of the host follows that object by itself.
+/// Time that a new CA must have been in the APIService before a certificate signed by it is served.
+/// Each kube-apiserver of the host follows that object independently.
 const TRUST_SETTLES: SignedDuration = SignedDuration::from_mins(10);
 
-/// The Secret, as the register of [`Sealing`] names it.
+/// The name of the serving Secret in the register of [`Sealing`].
 const REGISTERED: &str = "serving";
 
-/// Who loses a compare-and-swap looks again at once, but then rather waits for the next change.
+/// Maximum number of attempts of a pass. A replica that loses a compare-and-swap retries at once,
+/// but after that waits for the next change.
 const ATTEMPTS: usize = 3;
 
-/// Where the certificate is kept and what it is for.
+/// The location and the names of the certificate.
 #[derive(Clone, Debug)]
 pub struct ServingOptions {
     /// The namespace of the server.
     pub namespace: String,
-    /// The Service that the host reaches it by. The Secret is `<service>-serving`.
+    /// The Service through which the host connects to the server. The Secret is
+    /// `<service>-serving`.
     pub service: String,
-    /// Further Services, of the same namespace, that lead to it.
+    /// Further Services of the same namespace that lead to the server.
     pub other_services: Vec<String>,
-    /// Hosts by which others reach it, as they stand in URLs.
+    /// External hosts of the server, in the form of a URL's host.
     pub external_hosts: Vec<String>,
     /// The APIService whose CA bundle is kept.
     pub api_service: String,
 }
 
-/// The marks by which a Secret of this server differs from those of others.
+/// The keys and the register that identify a Secret as this server's own.
 pub struct ServingSeal {
-    /// The key.
+    /// The keys.
     pub keyring: Arc<Keyring>,
-    /// The register that says that a Secret without a seal is not ours any more.
+    /// The register. Once it lists the Secret as sealed, an unsealed Secret is rejected.
     pub sealing: Sealing,
 }
 
-/// What is served now.
+/// The certificate that is currently served, and its CAs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {
     /// The certificate and its key.
     pub pair: Pair,
-    /// The CAs by which clients should trust it, now and through the next rotation, PEM.
+    /// The CAs by which clients should trust it, now and through the next rotation, as PEM.
     pub bundle: String,
 }
 
@@ -103,19 +106,19 @@ pub struct Serving {
     memory: Mutex<Memory>,
 }
 
-/// What one pass leaves to the next.
+/// The memory of a replica between passes.
 #[derive(Default)]
 struct Memory {
-    /// The state last seen in the Secret, if that was ours.
+    /// The last valid state of the Secret.
     state: Option<State>,
-    /// Whether the register says that the Secret is sealed.
+    /// True if the register lists the Secret as sealed.
     registered: bool,
-    /// The next CA, and since when it has been seen in the APIService at every look.
+    /// The next CA, and the time since which every pass has found it in the APIService.
     announced: Option<(Certificate, Timestamp)>,
 }
 
 impl Serving {
-    /// Nothing is asked of the host yet.
+    /// Creates the manager of a certificate. No request is sent to the host yet.
     #[must_use]
     pub fn new(
         client: Client,
@@ -135,20 +138,20 @@ impl Serving {
         }
     }
 
-    /// What to serve: nothing until the Secret was read or made, and then always something.
+    /// Returns the certificate to serve. It is `None` only until the Secret was read or created.
     #[must_use]
     pub fn served(&self) -> watch::Receiver<Option<Served>> {
         self.served.subscribe()
     }
 
-    /// What is wrong, in words for an administrator, as of the last pass.
+    /// Returns, for administrators, the problems of the last pass.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.trouble.borrow().clone()
     }
 
-    /// Keeps Secret and APIService as they should be, for as long as it is polled. It may be dropped at
-    /// any time: what was begun is finished by another pass, of any replica.
+    /// Keeps Secret and APIService up to date until it is dropped. It may be dropped at any time: a
+    /// later pass of any replica completes what was started.
     pub async fn run(&self) {
         loop {
             let seen = self.pass().await;
@@ -156,7 +159,7 @@ impl Serving {
         }
     }
 
-    /// Looks once at Secret and APIService and does what is due.
+    /// Runs one pass: reads Secret and APIService and makes the changes that are due.
     pub async fn reconcile(&self) {
         self.pass().await;
     }
@@ -201,7 +204,7 @@ impl Serving {
         seen
     }
 
-    /// What the Secret holds, after all that is due has been done to it; nothing where somebody else was
+    /// Returns the state of the Secret after all due changes. Returns `None` if another replica was
     /// faster.
     async fn state(
         &self,
@@ -228,9 +231,9 @@ impl Serving {
         Ok(seen.note(replaced).then_some(state))
     }
 
-    /// The state in a Secret of this server, and whether nothing in the Secret has to be written again.
-    /// One without a seal is taken over once, from a version without seals. What others put there is
-    /// forgotten with all before it: they may have read that, too.
+    /// Returns the state in a Secret of this server, and whether the Secret is up to date. An
+    /// unsealed Secret of an earlier version is adopted once. If another writer has replaced the
+    /// Secret, the remembered state is dropped, too, since that writer may have read it.
     async fn ours(&self, stored: &Secret) -> Result<(State, bool), String> {
         match self.secrets.parse(stored) {
             Ok(Stored::Sealed(state, is_whole)) => Ok((state, is_whole)),
@@ -264,8 +267,9 @@ impl Serving {
         Ok(())
     }
 
-    /// What a Secret that is not there is made with: where it was deleted beneath us, what it held, so
-    /// that those who trust us go on doing so; a new CA where somebody else had written it.
+    /// Returns the state for a Secret that does not exist. If it was deleted, that is the
+    /// remembered state, so that clients continue to trust the certificate. Otherwise it is a new
+    /// CA, also if another writer had replaced the Secret.
     fn beginning(&self, now: Timestamp) -> Result<State, String> {
         match self.memory().state.clone() {
             Some(state) => Ok(state),
@@ -273,7 +277,7 @@ impl Serving {
         }
     }
 
-    /// Whether the host can be taken to trust the next CA.
+    /// Returns whether the host can be assumed to trust the next CA.
     fn trusted(&self, state: &State, registration: Option<&Registration>, now: Timestamp) -> bool {
         let next = state.next.as_ref().map(|next| next.certificate().clone());
         let seen = next.filter(|next| registration.is_some_and(|there| there.trusts(next)));
@@ -325,8 +329,8 @@ impl Serving {
     }
 }
 
-/// The names by which a Service is reached inside a cluster, the first of them by the host, and those
-/// by which it is reached from outside.
+/// Returns the names of the Services inside the cluster, the first of which the host uses, and the
+/// external hosts.
 fn names(options: &ServingOptions) -> Names {
     let mut names = Names::default();
     let namespace = &options.namespace;

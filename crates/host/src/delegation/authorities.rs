@@ -1,4 +1,4 @@
-//! What the host's ConfigMap says about front proxies and client certificates.
+//! The contents of the host's ConfigMap on front proxies and client certificates.
 
 use auth::client_certificate::{BundleError, bundle_from_pem, share_an_authority};
 use auth::front_proxy::{RequestHeaderConfig, RequestHeaderConfigError};
@@ -8,49 +8,50 @@ use rustls::pki_types::CertificateDer;
 const CLIENT_CA: &str = "client-ca-file";
 const FRONT_PROXY_CA: &str = "requestheader-client-ca-file";
 
-/// Whose certificates count at a server behind the host.
+/// The certificate authorities that a server behind the host trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Authorities {
-    /// The authorities that sign certificates of users; none where the host has none.
+    /// The certificate authorities of users' certificates. Empty if the host has none.
     pub(super) client_ca: Vec<CertificateDer<'static>>,
-    /// Who speaks for users, and how.
+    /// The recognition of front proxies, and the headers that they set.
     pub(super) request_header: RequestHeaderConfig,
 }
 
-/// Why what the host says cannot be used.
+/// The reason why the ConfigMap cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigurationError {
-    /// There is no such ConfigMap.
+    /// The ConfigMap does not exist.
     #[error("the host has no ConfigMap kube-system/extension-apiserver-authentication")]
     NoConfigMap,
-    /// Something that must be there is not.
+    /// A required entry is missing.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// A value is no list of texts.
+    /// A value is not a list of strings.
     #[error("{key} is no JSON list of texts")]
     NoList {
-        /// Whose value.
+        /// The key of the entry.
         key: &'static str,
-        /// What is wrong with it.
+        /// The fault of the value.
         #[source]
         source: serde_json::Error,
     },
-    /// A value is no CA bundle.
+    /// A value is not a CA bundle.
     #[error("{key} cannot be used")]
     Bundle {
-        /// Whose value.
+        /// The key of the entry.
         key: &'static str,
-        /// What is wrong with it.
+        /// The fault of the value.
         #[source]
         source: BundleError,
     },
-    /// A certificate of a bundle is no CA.
+    /// A certificate of a bundle is not a CA.
     #[error("a CA bundle cannot be used")]
     Anchor(#[source] BundleError),
-    /// The front proxy's part cannot be used.
+    /// The part on front proxies is invalid.
     #[error("what it says about front proxies cannot be used")]
     RequestHeader(#[from] RequestHeaderConfigError),
-    /// Every user with a certificate could speak for every other.
+    /// The configuration would permit every user with a certificate to impersonate every other
+    /// user.
     #[error(
         "requestheader-allowed-names is empty while users and front proxies have the same CA: \
          any certificate could name any user"
@@ -59,11 +60,11 @@ pub enum ConfigurationError {
 }
 
 impl Authorities {
-    /// Reads the ConfigMap.
+    /// Parses the ConfigMap.
     ///
     /// # Errors
-    /// Part of it is missing, cannot be read, or is dangerous ([`ConfigurationError::AnyNameOfAnyUser`])
-    /// without being allowed.
+    /// An entry is missing or invalid, or the configuration is dangerous
+    /// ([`ConfigurationError::AnyNameOfAnyUser`]) without being permitted.
     pub(super) fn read(
         config_map: &ConfigMap,
         allow_empty_names: bool,
@@ -92,7 +93,8 @@ impl Authorities {
         })
     }
 
-    /// What comes after these. The host never takes its users' CA away: one that is gone was lost.
+    /// Checks that `next` may replace this configuration. The host never removes its users' CA, so
+    /// a missing one is an error.
     pub(super) fn followed_by(&self, next: &Self) -> Result<(), ConfigurationError> {
         if next.client_ca.is_empty() && !self.client_ca.is_empty() {
             return Err(ConfigurationError::Missing(CLIENT_CA));
@@ -108,7 +110,8 @@ impl Values<'_> {
         self.0.data.as_ref()?.get(key).map(String::as_str)
     }
 
-    /// The certificates; none where there is no such key. A text without any is damaged.
+    /// Returns the certificates, or an empty list if the key does not exist. A value without
+    /// certificates is an error.
     fn bundle(
         &self,
         key: &'static str,

@@ -1,12 +1,13 @@
-//! Follows what the host says about front proxies and client certificates.
+//! Follows the host's configuration of front proxies and client certificates.
 //!
 //! ```text
 //! list ──take──▶ watch ──each event: take──▶ the watch ends, or breaks ──▶ list …
 //! ```
 //!
-//! What is taken counts at once and as a whole. What cannot be used is not taken: the last good
-//! state stays, the log says why, and so does [`AuthenticationConfiguration::trouble`] until it is
-//! mended. A watch is begun anew every [`WATCH_SECS`], so that one that fell silent is noticed.
+//! A new configuration is applied at once and as a whole. An invalid one is not applied: the last
+//! valid one remains in use, and the reason is logged and returned by
+//! [`AuthenticationConfiguration::trouble`] until the fault is repaired. The watch is opened again
+//! every [`WATCH_SECS`], so that a dead one is noticed.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,28 +31,28 @@ use tokio_util::sync::CancellationToken;
 use super::authorities::{Authorities, ConfigurationError};
 
 const NAMESPACE: &str = "kube-system";
-/// The one object; the account may list and watch only it.
+/// The only object that is read. The account may list and watch only this one.
 const SELECTOR: &str = "metadata.name=extension-apiserver-authentication";
 
-/// How long one watch lasts, in seconds: a CA that is taken away is refused within a minute, even if
-/// the connection that would tell is dead.
+/// Duration of a watch, in seconds. A removed CA is refused within a minute, even if the connection
+/// that would report its removal is dead.
 const WATCH_SECS: u32 = 45;
-/// How long the host may take to answer, and to end a watch.
+/// Time limit for an answer of the host, and for the end of a watch.
 const LIMIT: Duration = Duration::from_secs(10);
-/// The rest before the host is asked again, whatever ended the watch.
+/// Pause before the host is asked again, after any end of a watch.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How the host's ConfigMap is read.
+/// The options for reading the host's ConfigMap.
 #[derive(Clone)]
 pub struct Options {
-    /// Takes an empty `requestheader-allowed-names` also where users and front proxies have the same
-    /// CA: then everybody with a certificate may name any user.
+    /// Accepts an empty `requestheader-allowed-names` even if users and front proxies have the same
+    /// CA. Then every user with a certificate may impersonate any other user.
     pub allow_empty_front_proxy_names: bool,
-    /// The time at which certificates are judged.
+    /// The clock for the validity of certificates.
     pub clock: Arc<dyn Clock>,
 }
 
-/// Who is a front proxy and whose client certificates count, as the host says now.
+/// The host's current configuration of front proxies and client certificates.
 pub struct AuthenticationConfiguration {
     config_maps: Api<ConfigMap>,
     options: Options,
@@ -63,7 +64,7 @@ pub struct AuthenticationConfiguration {
     trouble: ArcSwapOption<String>,
 }
 
-/// What went wrong while following.
+/// The reason why the configuration could not be followed.
 #[derive(Debug, thiserror::Error)]
 enum FollowError {
     #[error("the host cannot be asked how it authenticates")]
@@ -75,7 +76,7 @@ enum FollowError {
 }
 
 impl AuthenticationConfiguration {
-    /// Waits until the host says something that can be used; `None` if `stop` is cancelled before.
+    /// Waits for a valid configuration of the host. Returns `None` if `stop` is cancelled first.
     pub async fn wait(
         client: Client,
         options: Options,
@@ -99,28 +100,28 @@ impl AuthenticationConfiguration {
         }
     }
 
-    /// Recognises users that a front proxy names.
+    /// Returns the authenticator of users that a front proxy names.
     pub fn front_proxy(&self) -> Arc<dyn Authenticator> {
         Arc::clone(&self.front_proxy) as Arc<dyn Authenticator>
     }
 
-    /// Whether a client with these certificates is a front proxy.
+    /// Returns whether a client with these certificates is a front proxy.
     pub fn is_front_proxy(&self, certificates: &[CertificateDer<'static>]) -> bool {
         self.front_proxy.is_front_proxy(certificates)
     }
 
-    /// Recognises users by their certificates.
+    /// Returns the authenticator of users by their certificates.
     pub fn client_certificates(&self) -> Arc<dyn Authenticator> {
         Arc::clone(&self.client_certificates) as Arc<dyn Authenticator>
     }
 
-    /// The names of all authorities that count, now and whenever they change: TLS asks for
-    /// certificates of these.
+    /// Returns the current names of all trusted authorities, with updates. TLS requests
+    /// certificates of these authorities.
     pub fn client_issuers(&self) -> watch::Receiver<Vec<DistinguishedName>> {
         self.issuers.subscribe()
     }
 
-    /// Why the last good state is not the newest, in words for an administrator.
+    /// Returns, for administrators, the reason why the newest configuration is not in use.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.load().as_deref().cloned()
     }
@@ -170,7 +171,7 @@ impl AuthenticationConfiguration {
         })
     }
 
-    /// Takes what is there, then what comes, as long as one watch lasts.
+    /// Applies the current configuration and then its changes, for the duration of one watch.
     async fn follow(&self) -> Result<(), FollowError> {
         let (config_map, version) = list(&self.config_maps).await?;
         self.take(config_map.as_ref())?;
@@ -192,7 +193,7 @@ impl AuthenticationConfiguration {
         Ok(())
     }
 
-    /// Lets it count from now on, or not at all.
+    /// Applies a configuration as a whole, or rejects it.
     fn take(&self, config_map: Option<&ConfigMap>) -> Result<(), ConfigurationError> {
         let next = read(config_map, &self.options)?;
         let mut current = self.current();
@@ -212,7 +213,7 @@ impl AuthenticationConfiguration {
     }
 
     fn current(&self) -> MutexGuard<'_, Authorities> {
-        // Written by whole values only.
+        // Poisoning is ignored: only whole values are written.
         let current = self.current.lock();
         current.unwrap_or_else(PoisonError::into_inner)
     }
@@ -226,7 +227,7 @@ fn read(
     Authorities::read(config_map, options.allow_empty_front_proxy_names)
 }
 
-/// The ConfigMap, and the version from which on changes are watched.
+/// Returns the ConfigMap, and the version to watch for changes from.
 async fn list(config_maps: &Api<ConfigMap>) -> Result<(Option<ConfigMap>, String), FollowError> {
     let params = ListParams::default().fields(SELECTOR);
     let list = time::timeout(LIMIT, config_maps.list(&params)).await??;
@@ -249,7 +250,7 @@ fn warn_of_any_name(authorities: &Authorities) {
     }
 }
 
-/// Logs what went wrong, once as long as it stays the same.
+/// Logs an error, unless it is the same as the last one.
 fn tell(told: &mut Option<String>, error: &FollowError) {
     let causes = std::iter::successors(error.source(), |&error| error.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));

@@ -1,4 +1,4 @@
-//! Asks the host about tokens and permissions.
+//! Asks the host to authenticate tokens and to authorize requests.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -17,21 +17,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time;
 
-/// How long one try may take (upstream's `WebhookRequestTimeout`).
+/// Time limit for one attempt (upstream's `WebhookRequestTimeout`).
 const LIMIT: Duration = Duration::from_secs(10);
-/// Tries, the rest after the first, and by how much it grows (upstream's
-/// `DefaultAuthWebhookRetryBackoff`).
+/// Number of attempts, first pause and its growth (upstream's `DefaultAuthWebhookRetryBackoff`).
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const GROWTH: f64 = 1.5;
 
-/// Makes reviews at the host.
+/// Creates reviews at the host.
 #[derive(Clone)]
 pub struct HostReviews {
     client: Client,
 }
 
-/// Why there is no review.
+/// The reason for the lack of a review.
 #[derive(Debug, thiserror::Error)]
 enum HostError {
     #[error("the host refused or could not be asked")]
@@ -43,7 +42,7 @@ enum HostError {
 }
 
 impl HostReviews {
-    /// Asks with this client, whose account may create both reviews.
+    /// Uses this client, whose account must have permission to create both kinds of review.
     pub fn new(client: Client) -> Self {
         Self { client }
     }
@@ -100,9 +99,9 @@ impl AccessReviewer for HostReviews {
     }
 }
 
-/// Whether trying again in a moment may help: an internal error, or a connection that broke. One that
-/// is refused is not tried again, so that a host that is down is known at once. The client itself
-/// tries again where it is asked to wait (429, 503, 504).
+/// Returns whether a retry may help: after an internal error or a broken connection. A refused
+/// connection is not retried, so that a host that is down is detected at once. Answers that ask to
+/// wait (429, 503, 504) are not retried, either.
 fn is_transient(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => status.code == 500,

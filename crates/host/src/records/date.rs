@@ -1,14 +1,17 @@
-//! The date of a record: the proof that its Secret is the one that was made for it.
+//! The date of a record: proof that its Secret is the one that was created for the record.
 //!
-//! A writer of Secrets can create a deleted Secret again, with the same content: a revoked token, a replaced signing key. Only the host sets `metadata.creationTimestamp`. So a record carries the time at which its Secret was made, with an
-//! HMAC-SHA-256 of the record's key and that time. A Secret that the host made at another time is not the record's.
+//! A user who may write Secrets can create a deleted Secret again with the same content, such as a
+//! revoked token or a replaced signing key. But only the host sets `metadata.creationTimestamp`. So
+//! a record carries the creation time of its Secret, with an HMAC-SHA-256 of the record's key and
+//! that time. A Secret with another creation time is not valid.
 //!
 //! ```text
 //!   kubeconfig-apiserver.cattle.io/made: 1764489600.BASE64    seconds since 1970, HMAC
 //! ```
 //!
-//! The time is known only after the write. It is foretold by this machine's clock and what the host's differs from it; a record whose time
-//! was foretold badly is dated again at once. A Secret that is made again within [`TOLERANCE_SECS`] of the first is not noticed.
+//! The time is only known after the write. It is predicted from this machine's clock and the
+//! difference to the host's clock. A record whose time was predicted badly is dated again at once.
+//! A Secret that is created again within [`TOLERANCE_SECS`] of the first is not detected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -23,28 +26,29 @@ use storage::Key;
 
 use crate::sealing::SealingKey;
 
-/// The annotation with the date.
+/// The annotation that contains the date.
 pub const MADE: &str = "kubeconfig-apiserver.cattle.io/made";
 
-/// Purpose of the key, for its derivation.
+/// The purpose for key derivation.
 const PURPOSE: &[u8] = b"kubeconfig-apiserver dates of records v1";
 
-/// The most that the time of a Secret differs from the date of its record: longer than a call to the host may take, so that a slow one is
-/// foretold well, too.
+/// Maximum difference between the creation time of a Secret and the date of its record, in seconds.
+/// It exceeds the time limit of a call to the host, so that even slow calls are predicted well
+/// enough.
 const TOLERANCE_SECS: i64 = 20;
 
-/// The key of the dates. It cannot be printed.
+/// The key of the dates. It has no `Debug`.
 #[derive(Clone)]
 pub struct DateKey(hmac::Key);
 
 impl DateKey {
-    /// Uses 32 random bytes.
+    /// Creates a key from 32 random bytes.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
-    /// Derives the key.
+    /// Derives the key from the sealing key.
     ///
     /// # Errors
     /// Never in practice.
@@ -52,7 +56,7 @@ impl DateKey {
         key.derive(PURPOSE).map(|derived| Self::new(&derived))
     }
 
-    /// Whether a date is that of the record, and its Secret was made then.
+    /// Returns whether the date is valid for this record, and its Secret was created at that time.
     #[must_use]
     pub fn fits(&self, key: &Key, date: &str, made: Timestamp) -> bool {
         let read = || {
@@ -71,13 +75,13 @@ impl DateKey {
     }
 }
 
-/// Dates records, and checks their dates.
+/// Creates and verifies dates of records.
 pub(super) struct Dates {
     key: DateKey,
     clock: Arc<dyn Clock>,
-    /// Seconds by which the host's clock is ahead of ours.
+    /// The number of seconds by which the host's clock is ahead of ours.
     ahead: AtomicI64,
-    /// Whether a record without a date is refused.
+    /// True if records without a date are rejected.
     required: AtomicBool,
 }
 
@@ -91,29 +95,30 @@ impl Dates {
         }
     }
 
-    /// From now on a record needs a date.
+    /// Rejects records without a date from now on.
     pub(super) fn require(&self) {
         self.required.store(true, Ordering::Release);
     }
 
-    /// The time, in seconds, at which the host makes what is sent to it now.
+    /// Predicts the creation time, in seconds, of an object that is sent to the host now.
     pub(super) fn foretell(&self) -> i64 {
         self.clock.now().as_second() + self.ahead.load(Ordering::Acquire)
     }
 
-    /// Notes when the host made something, and says whether that was foretold well.
+    /// Records the creation time of an object, and returns whether its prediction was close enough.
     pub(super) fn was_foretold(&self, secs: i64, made: Timestamp) -> bool {
         let ahead = made.as_second() - self.clock.now().as_second();
         self.ahead.store(ahead, Ordering::Release);
         is_near(secs, made.as_second())
     }
 
-    /// The annotation of a record whose Secret is made then.
+    /// Returns the annotation of a record whose Secret is created at this time.
     pub(super) fn date(&self, key: &Key, secs: i64) -> String {
         self.key.date(key, secs)
     }
 
-    /// Whether the Secret of a record, which was made then, is the one that was made for it.
+    /// Returns whether the Secret of a record, created at this time, is the one that was created
+    /// for it.
     pub(super) fn admits(&self, key: &Key, date: Option<&str>, made: Timestamp) -> bool {
         match date {
             Some(date) => self.key.fits(key, date, made),
@@ -123,7 +128,7 @@ impl Dates {
 }
 
 fn message(key: &Key, secs: i64) -> Vec<u8> {
-    // No key holds a NUL.
+    // Keys do not contain NUL.
     format!("{}\0{secs}", key.as_str()).into_bytes()
 }
 

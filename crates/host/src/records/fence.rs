@@ -1,15 +1,15 @@
-//! Fences: how a reader learns the revision it must not be behind.
+//! Fences provide the revision that a reader must have reached.
 //!
-//! The API of Kubernetes has no way to ask an open watch how far it has come: a list tells the
-//! host's newest revision, but a watch reaches that only with the next event of its own, or with a
-//! bookmark, up to a minute later. So we make an event: one small Secret is written, and the
-//! revision of that write is after all that was acknowledged before, *and* comes through the watch at
+//! The Kubernetes API cannot be asked how far an open watch has come. A list returns the host's
+//! newest revision, but a watch reaches that only with its next event, or with a bookmark up to a
+//! minute later. So the store causes an event: it writes one small Secret. The revision of that
+//! write is newer than everything that was acknowledged before, *and* the watch delivers it at
 //! once.
 //!
-//! It costs one write in the host's etcd for all reads that wait at the same moment: who comes while
-//! a write is under way waits for the next, never joins the running one, which may be older than
-//! what it has to show. When nobody reads, one goes every two seconds, to check that the watch is
-//! alive; the fences of other replicas count for that.
+//! One write in the host's etcd serves all readers that wait at that moment. A reader that comes
+//! while a write is in progress waits for the next one. It must not join the running write, which
+//! may be older than what the reader has to see. Without readers a fence is written every two
+//! seconds to check that the watch is alive; the fences of other replicas serve the same purpose.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -18,16 +18,16 @@ use storage::{Error, Revision};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::timeout;
 
-/// Readers that wait for a fence; more wait to be among them.
+/// Maximum number of readers in the queue. Further readers wait for room in it.
 const WAITING: usize = 1024;
 
-/// Time for a fence, the write that is under way included. In a healthy cluster it takes
+/// Time limit for a fence, including the write in progress. In a healthy cluster it takes
 /// milliseconds.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 type Reply = oneshot::Sender<Result<Revision, Error>>;
 
-/// The queue in front of the fence.
+/// The queue of readers that wait for a fence.
 pub(super) struct Fence {
     sender: mpsc::Sender<Reply>,
     receiver: Mutex<mpsc::Receiver<Reply>>,
@@ -36,7 +36,7 @@ pub(super) struct Fence {
 }
 
 impl Fence {
-    /// `instance` tells this process from all others.
+    /// Creates a queue. `instance` identifies this process uniquely.
     pub(super) fn new(instance: String) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         Self {
@@ -47,7 +47,8 @@ impl Fence {
         }
     }
 
-    /// A revision after all writes that were acknowledged before the call.
+    /// Waits for a fence. Returns a revision newer than all writes that were acknowledged before
+    /// the call.
     pub(super) async fn pass(&self) -> Result<Revision, Error> {
         let (reply, answer) = oneshot::channel();
         let passed = timeout(DEADLINE, async {
@@ -61,13 +62,13 @@ impl Fence {
         }
     }
 
-    /// Asks for a fence without waiting for it.
+    /// Requests a fence without waiting for it.
     pub(super) fn nudge(&self) {
-        // A full queue has one coming anyway.
+        // If the queue is full, a fence will be written anyway.
         let _ = self.sender.try_send(oneshot::channel().0);
     }
 
-    /// All who wait, when there is somebody. For one task at a time.
+    /// Waits for a reader, then takes all waiting readers. Only for one task at a time.
     pub(super) async fn turn(&self) -> Option<Turn> {
         let mut receiver = self.receiver.lock().await;
         let mut waiting = vec![receiver.recv().await?];
@@ -85,18 +86,19 @@ impl Fence {
     }
 }
 
-/// Who is served by one write.
+/// The readers that one write serves.
 pub(super) struct Turn {
-    /// What to write. No fence had it before: a write that changes nothing is none to the host.
+    /// The content to write. No fence had it before, since the host ignores a write without
+    /// changes.
     pub(super) stamp: String,
     waiting: Vec<Reply>,
 }
 
 impl Turn {
-    /// The write is over.
+    /// Reports the result of the write to the readers.
     pub(super) fn end(self, passed: &Result<Revision, Error>) {
         for reply in self.waiting {
-            // Who hung up does not need it.
+            // The reader may have given up.
             let _ = reply.send(passed.clone());
         }
     }

@@ -1,4 +1,4 @@
-//! A record as a Secret, and back.
+//! The format of a record as a Secret.
 //!
 //! ```yaml
 //! metadata:
@@ -11,11 +11,11 @@
 //! data: {value: …}
 //! ```
 //!
-//! The key is an annotation, for it is no secret, any text fits, and all of the MiB that a Secret
-//! holds is left for the value. The name is what can be read of the key, then a hash that makes it
-//! unique. Only a Secret whose type, name and label are those of its key is a record: whoever may
-//! write a Secret of another name cannot put it in the place of a record. The value counts only in the
-//! Secret that was made for the record, see `date`.
+//! The key is in an annotation: it is not confidential, an annotation may contain any text, and the
+//! whole MiB of a Secret's data remains for the value. The name consists of the readable characters
+//! of the key and a hash that makes it unique. A Secret is a record only if its type, name and
+//! label match its key, so that a user who may only write Secrets of other names cannot replace a
+//! record. The value is valid only in the Secret that was created for the record, see `date`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -35,45 +35,47 @@ use storage::{Complaints, Key, Record, Revision};
 use super::date::{Dates, MADE};
 use crate::resource::{Failure, Kind, Reading, revision};
 
-/// Type of the Secrets of the store, the fence included.
+/// The type of the store's Secrets, including the fence.
 pub(super) const TYPE: &str = "kubeconfig-apiserver.cattle.io/record";
 
-/// Label: resource and group of the record.
+/// Label with the resource and group of the record.
 const RESOURCE: &str = "kubeconfig-apiserver.cattle.io/resource";
 
-/// Annotation: key of the record.
+/// Annotation with the key of the record.
 pub const KEY: &str = "kubeconfig-apiserver.cattle.io/key";
 
-/// Annotation: the revision that this one replaced. It makes a write of the same value a write, which
-/// it were not to the host otherwise.
+/// Annotation with the revision that was replaced. With it, writing the same value again changes
+/// the object. Otherwise the host would ignore the write.
 const REPLACES: &str = "kubeconfig-apiserver.cattle.io/replaces";
 
-/// Annotation of the fence: what was written last.
+/// Annotation of the fence with its last stamp.
 const PASSED: &str = "kubeconfig-apiserver.cattle.io/passed";
 
-/// Entry of the Secret: value of the record.
+/// Entry of the Secret with the value of the record.
 pub const VALUE: &str = "value";
 
-/// Name of the fence, and its label. Names of records end with a hash.
+/// The name of the fence, and its label. Names of records cannot equal it, because they end with a
+/// hash.
 pub const FENCE: &str = "fence";
 
-/// Longest name of an object (`k8s.io/apimachinery/pkg/util/validation`, DNS-1123 subdomain).
+/// Maximum length of an object name (`k8s.io/apimachinery/pkg/util/validation`, DNS-1123
+/// subdomain).
 const MAX_NAME: usize = 253;
 
-/// Longest value of a label.
+/// Maximum length of a label value.
 const MAX_LABEL: usize = 63;
 
-/// Hexadecimal digits of a hash: 128 bits.
+/// Number of hexadecimal digits of a hash, which is 128 bits.
 const HASH: usize = 32;
 
-/// Secrets as records.
+/// Converts Secrets to records.
 pub(super) struct Secrets {
     dates: Arc<Dates>,
-    /// Secrets that were complained about.
+    /// The Secrets that were already reported.
     complaints: Complaints,
 }
 
-/// The parts of a Secret that count.
+/// The parts of a Secret that are used here.
 #[derive(Deserialize)]
 struct Secret<'a> {
     metadata: Metadata<'a>,
@@ -89,7 +91,7 @@ struct Metadata<'a> {
     name: Cow<'a, str>,
     resource_version: Cow<'a, str>,
     creation_timestamp: Timestamp,
-    /// The beginning of its deletion: some finalizer holds it since.
+    /// The start of its deletion, which finalizers delay.
     deletion_timestamp: Option<IgnoredAny>,
     #[serde(borrow, default)]
     labels: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
@@ -109,7 +111,7 @@ impl Secrets {
 impl Kind for Secrets {
     fn selectors(&self, prefix: &str) -> Vec<(&'static str, String)> {
         let label = match prefix.split('/').collect::<Vec<_>>()[..] {
-            // Only a segment that is followed by a slash is complete.
+            // Only a segment followed by a slash is complete.
             ["", group, resource, _, ..] => format!("{RESOURCE}={}", label_of(group, resource)),
             _ => RESOURCE.to_owned(),
         };
@@ -144,7 +146,7 @@ impl Kind for Secrets {
         }
         let value = match self.is_first(&key, &secret) {
             true => secret.value(),
-            // As damaged as a value that does not open.
+            // Treated as damaged, like a value that cannot be decrypted.
             false => Bytes::new(),
         };
         Ok(Reading::Record(Record {
@@ -156,7 +158,7 @@ impl Kind for Secrets {
 }
 
 impl Secrets {
-    /// Whether the Secret is the one that was made for the record.
+    /// Returns whether the Secret is the one that was created for the record.
     fn is_first(&self, key: &Key, secret: &Secret<'_>) -> bool {
         let metadata = &secret.metadata;
         let date = metadata.annotations.get(MADE).map(|date| &**date);
@@ -173,7 +175,7 @@ impl Secrets {
 }
 
 impl Secret<'_> {
-    /// The key, if all else fits it.
+    /// Returns the key, if type, name and label match it.
     fn key(&self) -> Option<Key> {
         let key = Key::parse(self.metadata.annotations.get(KEY)?).ok()?;
         let label = self.metadata.labels.get(RESOURCE)?;
@@ -183,7 +185,7 @@ impl Secret<'_> {
         fits.then_some(key)
     }
 
-    /// Empty where there is none that can be read, as the contract of stores has it.
+    /// Returns the value. It is empty if it cannot be decoded, as the contract of stores requires.
     fn value(&self) -> Bytes {
         let value = self.data.get(VALUE);
         let value = value.and_then(|value| STANDARD.decode(value.as_bytes()).ok());
@@ -191,7 +193,7 @@ impl Secret<'_> {
     }
 }
 
-/// The Secret of a record with this date.
+/// Encodes the Secret of a record with this date.
 pub(super) fn encode(key: &Key, value: &Bytes, date: &str) -> Vec<u8> {
     let secret = json!({
         "apiVersion": "v1",
@@ -207,7 +209,7 @@ pub(super) fn encode(key: &Key, value: &Bytes, date: &str) -> Vec<u8> {
     secret.to_string().into_bytes()
 }
 
-/// The merge patch that gives a record of this revision another value. The date stays.
+/// Encodes the merge patch that replaces the value of a record of this revision. The date is kept.
 pub(super) fn encode_update(key: &Key, value: &Bytes, expected: Revision) -> Vec<u8> {
     let version = expected.to_string();
     let patch = json!({
@@ -221,7 +223,7 @@ pub(super) fn encode_update(key: &Key, value: &Bytes, expected: Revision) -> Vec
     patch.to_string().into_bytes()
 }
 
-/// The merge patch that dates a record of this version.
+/// Encodes the merge patch that dates a record of this version.
 pub(super) fn encode_date(date: &str, version: &str) -> Vec<u8> {
     let patch = json!({
         "metadata": {"resourceVersion": version, "annotations": {MADE: date}},
@@ -229,7 +231,7 @@ pub(super) fn encode_date(date: &str, version: &str) -> Vec<u8> {
     patch.to_string().into_bytes()
 }
 
-/// The fence, to be created; a merge patch has only its metadata.
+/// Encodes the fence: as a `whole` Secret for creation, or as a merge patch of its metadata.
 pub(super) fn encode_fence(stamp: &str, whole: bool) -> Vec<u8> {
     let annotations = json!({PASSED: stamp});
     let fence = if whole {
@@ -245,7 +247,7 @@ pub(super) fn encode_fence(stamp: &str, whole: bool) -> Vec<u8> {
     fence.to_string().into_bytes()
 }
 
-/// The name of a record's Secret.
+/// Returns the name of a record's Secret.
 pub(super) fn name_of(key: &Key) -> String {
     let hash = hash_of(key.as_str());
     let (_, path) = segments(key);
@@ -272,13 +274,13 @@ fn label_of_key(key: &Key) -> String {
     label_of(group, path.split('/').next().unwrap_or_default())
 }
 
-/// Group, and what comes after it.
+/// Splits a key into the group and the rest.
 fn segments(key: &Key) -> (&str, &str) {
     let path = key.as_str().trim_start_matches('/');
     path.split_once('/').unwrap_or_default()
 }
 
-/// `resource.group`, as Kubernetes names resources; its hash where that is no value for a label.
+/// Returns `resource.group`, or its hash if that is not a valid label value.
 fn label_of(group: &str, resource: &str) -> String {
     let label = format!("{resource}.{group}");
     let plain = |c: char| c.is_ascii_alphanumeric();

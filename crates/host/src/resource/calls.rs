@@ -1,8 +1,8 @@
-//! Single calls to the host: each with a deadline, repeated where the host asks for that, and with
-//! a note of what went wrong.
+//! Single calls to the host. Each has a deadline, is repeated if the host asks for that, and
+//! records its error for administrators.
 //!
-//! Not by the typed calls of the client library: they log the answers that they cannot decode, and
-//! these hold secrets; and they lose `Retry-After`.
+//! The client library's typed calls are not used. They log answers that they cannot decode, which
+//! may contain secrets, and they drop `Retry-After`.
 
 use std::time::Duration;
 
@@ -17,33 +17,33 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
 use super::{Failure, Topic, Troubles, Verb, failure::Refusal, lines};
 
-/// Time for one call, with the pauses that the host asks for.
+/// Time limit for a call, including the pauses that the host asks for.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Time from one review of what is denied to the next.
+/// Interval between reviews of denied permissions.
 const REVIEWS: Duration = Duration::from_secs(2);
 
-/// Calls about one resource, in one namespace or all.
+/// Calls for one resource, in one namespace or all.
 pub(crate) struct Calls {
     client: Client,
     target: Target,
     troubles: Troubles,
 }
 
-/// What the calls are about.
+/// The resource of the calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// API group; empty for the core.
+    /// API group; empty for the core group.
     pub(crate) group: String,
     /// Version of the group.
     pub(crate) version: String,
     /// Plural name of the resource.
     pub(crate) resource: String,
-    /// Namespace; `None` for all, or where there are none.
+    /// Namespace; `None` for all namespaces, and for resources without namespaces.
     pub(crate) namespace: Option<String>,
 }
 
-/// One call.
+/// A request to the host.
 pub(crate) struct Call {
     pub(crate) verb: Verb,
     /// Path and query.
@@ -52,7 +52,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// A call without a body.
+    /// Creates a call without a body.
     pub(crate) fn new(verb: Verb, path: String) -> Self {
         Self {
             verb,
@@ -86,7 +86,7 @@ impl Call {
 }
 
 impl Target {
-    /// The path of the collection.
+    /// Returns the path of the collection.
     pub(crate) fn path(&self) -> String {
         let Self {
             group,
@@ -104,7 +104,7 @@ impl Target {
         }
     }
 
-    /// As Kubernetes names it: `secrets`, `clusters.management.cattle.io`.
+    /// Returns the Kubernetes name of the resource: `secrets`, `clusters.management.cattle.io`.
     fn name(&self) -> String {
         match self.group.as_str() {
             "" => self.resource.clone(),
@@ -137,7 +137,7 @@ impl Calls {
         &self.troubles
     }
 
-    /// The body of the answer.
+    /// Sends a call and returns the body of the answer.
     pub(crate) async fn send(&self, call: &Call) -> Result<Bytes, Failure> {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -152,7 +152,7 @@ impl Calls {
         }
     }
 
-    /// The lines of a watch. The deadline is for its first byte.
+    /// Opens a watch and returns its lines. The deadline applies to the head of the answer.
     pub(crate) async fn watch(
         &self,
         call: &Call,
@@ -167,9 +167,9 @@ impl Calls {
         })))
     }
 
-    /// Asks the host, for ever, whether we may do what we have not tried yet, at first all `verbs`,
-    /// and what it denied. Otherwise a denied write would be found only by somebody who needs it, and
-    /// its end by nobody.
+    /// Asks the host repeatedly which verbs this server may use: at first all `verbs`, then those
+    /// that were denied. Otherwise a denied write would only be noticed when it is needed, and a
+    /// new grant not at all. Never returns.
     pub(crate) async fn review(&self, verbs: &[Verb]) {
         let mut asked = verbs.to_vec();
         let mut turns = interval(REVIEWS);
@@ -181,7 +181,8 @@ impl Calls {
                     Ok(true) => self.troubles.clear(Topic::Denied(*verb)),
                     Ok(false) if self.troubles.denied().contains(verb) => {}
                     Ok(false) => self.deny(*verb, "grant it to the account of this server"),
-                    // Whatever is wrong shows in the calls that matter; the rest is for later.
+                    // The cause also shows in other calls. The remaining verbs are reviewed in the
+                    // next round.
                     Err(_) => break,
                 }
                 asked.pop();
@@ -285,13 +286,13 @@ impl Calls {
     }
 }
 
-/// An error with its causes.
+/// Formats an error with its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let cause_text = cause.to_string();
-        // Libraries like to repeat their causes.
+        // Libraries often repeat their causes.
         if !text.contains(&cause_text) {
             text = format!("{text}: {cause_text}");
         }

@@ -1,4 +1,4 @@
-//! Why the host did not do what it was asked.
+//! Reasons why a call to the host failed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,28 +7,29 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use storage::Error;
 
-/// Pause after a 429 that names none, and the shortest after one that names 0.
+/// Pause after a 429 without `Retry-After`, and the shortest pause otherwise.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Bytes shown of an answer that is no `Status`: a proxy's page, say.
+/// Number of bytes shown of an answer that is not a `Status`, such as a proxy's error page.
 const SHOWN: usize = 200;
 
-/// Why a call did not work. For logs and administrators: it may name the host's address.
+/// The reason why a call failed. For logs and administrators, since it may contain the host's
+/// address.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The host said no, or that it cannot.
+    /// The host answered with an error.
     #[error("the host answered {}: {}", .0.code, .0.message)]
     Refused(Refusal),
-    /// The call did not get through, or its answer did not come back.
+    /// The request did not reach the host, or its answer was lost.
     #[error("the host cannot be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// No answer in time.
+    /// The host did not answer in time.
     #[error("the host did not answer within {0:?}")]
     Late(Duration),
-    /// A watch shows nothing although there is something to show.
+    /// A watch did not deliver an expected event.
     #[error("a watch of the host went silent")]
     Silent,
-    /// An answer that makes no sense. The reason of the decoder is left out: it may quote a secret.
+    /// The answer cannot be parsed. The decoder's message is left out, since it may quote a secret.
     #[error("an answer of the host cannot be understood, at its byte {0}")]
     Garbled(usize),
 }
@@ -38,12 +39,12 @@ pub(crate) enum Failure {
 pub(crate) struct Refusal {
     pub(crate) code: StatusCode,
     pub(crate) message: String,
-    /// What kind of object the answer is about, as in `details.kind`.
+    /// The kind of object that the answer is about, as in `details.kind`.
     pub(crate) about: String,
     retry_after: Option<Duration>,
 }
 
-/// The parts of a metav1 `Status` that count here.
+/// The parts of a metav1 `Status` that are used here.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Status {
@@ -60,7 +61,7 @@ struct Details {
 }
 
 impl Failure {
-    /// What the host answered, if it did.
+    /// Returns the status code, if the host answered.
     pub(crate) fn code(&self) -> Option<StatusCode> {
         match self {
             Self::Refused(refusal) => Some(refusal.code),
@@ -72,8 +73,8 @@ impl Failure {
         self.code() == Some(code)
     }
 
-    /// How long to wait before the same call is sent again, where the host did not act on it and
-    /// says so: any 429, and a 503 with `Retry-After`. After anything else a write may have
+    /// Returns the pause before the call may be repeated. That is only safe if the host states that
+    /// it did not act: any 429, and a 503 with `Retry-After`. In all other cases a write may have
     /// happened.
     pub(crate) fn pause(&self) -> Option<Duration> {
         let Self::Refused(refusal) = self else {
@@ -88,7 +89,7 @@ impl Failure {
 }
 
 impl Refusal {
-    /// From an answer.
+    /// Parses an answer.
     pub(super) fn new(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let text = || String::from_utf8_lossy(body.get(..SHOWN).unwrap_or(body)).into_owned();
         let status = serde_json::from_slice(body).unwrap_or_else(|_| Status {
@@ -106,7 +107,7 @@ impl Refusal {
         }
     }
 
-    /// From the last event of a watch.
+    /// Converts the last event of a watch.
     pub(super) fn of_event(status: Status) -> Self {
         let code = StatusCode::from_u16(status.code);
         Self {
@@ -124,7 +125,7 @@ impl From<serde_json::Error> for Failure {
     }
 }
 
-/// What is left when the caller has dealt with the answers that mean something to it.
+/// Converts failures that the caller does not handle itself.
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         if failure.is(StatusCode::FORBIDDEN) {

@@ -1,13 +1,12 @@
-//! The one watch of a resource: kept open, checked for life, and never believed to be complete when
-//! it is not.
+//! Keeps the one watch of a resource open, and detects when it misses events.
 //!
-//! * The host ends every watch after some minutes, and when it restarts: it is opened again after
-//!   the last revision seen, so nothing is missed or seen twice.
-//! * Where the host does not know that revision any more (410) the log begins anew at the present,
-//!   which ends its readers: they have to list.
-//! * A connection can die without a word. So whatever the host has shown to us otherwise (our own
-//!   writes, above all) must show up in the watch soon; where nothing was written for a while,
-//!   `on_quiet` may see to that; and a watch that shows nothing at all for `silence` is dead anyway.
+//! * The host ends every watch after some minutes, and when it restarts. The watch is opened again
+//!   after the last revision seen, so no event is missed or seen twice.
+//! * If the host no longer knows that revision (410), the log restarts at the present. That ends
+//!   its readers, which have to list again.
+//! * A connection can die silently. So every revision that the host has returned elsewhere, above
+//!   all for our own writes, must appear in the watch soon. If nothing was written for a while,
+//!   `on_quiet` may cause a write. A watch without any event for `silence` is considered dead.
 
 use std::time::Duration;
 
@@ -22,17 +21,18 @@ use tokio::time::{Instant, sleep};
 use super::failure::Refusal;
 use super::{Call, Failure, Reading, Resource, Verb, query};
 
-/// Time without news after which `on_quiet` is called.
+/// Time without events after which `on_quiet` is called.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Time for a watch to show what it has to, from its last sign of life on. In a healthy cluster it
-/// is some milliseconds.
+/// Time for the watch to deliver an expected event, since its last event. In a healthy cluster it
+/// takes some milliseconds.
 const OVERDUE: Duration = Duration::from_secs(2);
 
-/// Pauses before a watch is opened again double from the first to the last while nothing comes.
+/// The shortest and the longest pause before a watch is opened again. Pauses double while no event
+/// comes.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 
-/// An event of a watch, as the host sends it.
+/// An event of a watch in the host's format.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow, rename = "type")]
@@ -53,8 +53,8 @@ struct BookmarkMeta {
 }
 
 impl Resource {
-    /// Follows the resource for ever. `on_quiet` is called when nothing was heard for a while, and
-    /// when the first watch begins; it must not wait.
+    /// Follows the resource. Never returns. `on_quiet` is called after a time without events, and
+    /// when the first watch starts. It must not block.
     pub(crate) async fn follow(&self, on_quiet: &(dyn Fn() + Send + Sync)) {
         let [first, last] = PAUSES;
         let (mut pause, mut absent) = (first, false);
@@ -87,7 +87,7 @@ impl Resource {
         let at = self.log.position();
         let recovered = match ended {
             Err(failure) if failure.is(StatusCode::GONE) => {
-                // When the first watch begins, that is no loss.
+                // For the first watch this is not a loss.
                 if let Some(at) = at {
                     tracing::warn!(%at, "the host has forgotten what its watch missed");
                 }
@@ -101,9 +101,9 @@ impl Resource {
         }
     }
 
-    /// One watch, to its end. It is opened where the log ends; the first time somewhat before the
-    /// present, so that readers of before a restart can go on if the host still knows what happened
-    /// since. That it does shows in its first event, which is an error where it does not.
+    /// Runs one watch until it ends. It starts at the end of the log. The first watch starts
+    /// somewhat before the present, so that readers from before a restart can continue if the host
+    /// still has the events since then. If it does not, the first event is an error.
     async fn follow_once(&self, on_quiet: &(dyn Fn() + Send + Sync)) -> Result<(), Failure> {
         let after = match self.log.position() {
             Some(position) => position,
@@ -135,7 +135,7 @@ impl Resource {
         Err(Failure::Silent)
     }
 
-    /// Where the first watch begins. The log begins with it where that is the present.
+    /// Returns the start of the first watch. If that is the present, the log also starts there.
     async fn past(&self) -> Result<Revision, Failure> {
         let present = self.host_revision().await?;
         if self.limits.past == 0 {
@@ -157,17 +157,17 @@ impl Resource {
         Call::new(Verb::Watch, path)
     }
 
-    /// Returns when the watch should have shown more than it has.
+    /// Returns when the watch is late with an expected event.
     async fn overdue(&self, expected: &mut watch::Receiver<Revision>) {
         let position = self.log.position();
-        // The sender is in the log, so it cannot be gone.
+        // The log owns the sender, so it is not closed.
         let _ = expected
             .wait_for(|expected| Some(*expected) > position)
             .await;
         sleep(OVERDUE).await;
     }
 
-    /// Adds an event to the log, which begins `after` if it has not.
+    /// Adds an event to the log, which starts at `after` if it has not started yet.
     fn take(&self, line: &[u8], after: Revision) -> Result<(), Failure> {
         let Line { kind, object } = serde_json::from_slice(line)?;
         if kind == "ERROR" {
@@ -204,10 +204,10 @@ impl Resource {
                     change,
                 });
             }
-            // It has been gone since it was marked.
+            // It was treated as deleted when its deletion began.
             Reading::Removed(_, revision) if kind == "DELETED" => self.log.advance(revision),
             Reading::Removed(key, revision) => self.remove(key, revision),
-            // It may have been a record before; which one, it does not say.
+            // It may have been a record before, but its key is unknown.
             Reading::Misfit(revision) if kind == "MODIFIED" => self.begin(revision),
             Reading::Misfit(revision) | Reading::Other(revision) => self.log.advance(revision),
         }
@@ -233,8 +233,8 @@ impl Resource {
         Ok(())
     }
 
-    /// There is no such resource, so there are no objects. What there was is gone: a revision later
-    /// than all that was shown says so, one of our own making since the host has none for it.
+    /// Restarts the log for a resource that does not exist. All its objects are gone. An artificial
+    /// revision, later than all that were seen, represents this, since the host provides none.
     fn begin_absent(&self) {
         self.note_absence();
         let position = self.log.position().map_or(0, Revision::get);

@@ -1,14 +1,16 @@
-//! A stream of bytes as lines.
+//! Splits a byte stream into lines.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
 
 use super::Failure;
 
-/// Longest line: an object of 1.5 MiB, which is what etcd takes, with its bytes in base64, and room.
+/// Maximum length of a line: an object of 1.5 MiB, etcd's limit, with its bytes in base64, and a
+/// reserve.
 const MAX_LINE: usize = 8 << 20;
 
-/// The lines of a stream. An unfinished one at the end is dropped: the host broke off there.
+/// Splits a stream into lines. An unfinished line at the end is dropped, since the host broke off
+/// there.
 pub(super) fn split(
     chunks: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static,
 ) -> impl Stream<Item = Result<Bytes, Failure>> + Send {
@@ -30,7 +32,7 @@ pub(super) fn split(
 struct Reader {
     chunks: stream::BoxStream<'static, Result<Bytes, Failure>>,
     rest: BytesMut,
-    /// So many bytes of the rest are known to hold no line feed.
+    /// The number of bytes of `rest` that are known to contain no line feed.
     searched: usize,
 }
 

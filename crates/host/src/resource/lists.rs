@@ -1,8 +1,8 @@
-//! Lists, through the pages of the host.
+//! Lists over the pages of the host.
 //!
-//! The host pages in the order of its names, the store's callers in the order of keys. So a listing
-//! is read whole, sorted, and kept for a while: whoever goes on at its revision gets the rest from
-//! memory.
+//! The host pages in the order of its names, but the store's callers expect the order of keys. So a
+//! listing is read completely, sorted, and kept for a while. A caller that continues at its
+//! revision gets the rest from memory.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,13 +14,13 @@ use tokio::time::{Instant, interval};
 
 use super::{Call, Failure, Reading, Resource, Topic, Verb, query};
 
-/// Objects in one page of the host, as client-go's pager has it.
+/// Number of objects in a page of the host, as in client-go's pager.
 const PAGE: usize = 500;
 
-/// Listings kept.
+/// Maximum number of kept listings.
 const KEPT: usize = 4;
 
-/// How long a listing is kept after its last use.
+/// Time that a listing is kept after its last use.
 const KEPT_FOR: Duration = Duration::from_secs(30);
 
 /// The state of a prefix at a revision.
@@ -28,15 +28,15 @@ const KEPT_FOR: Duration = Duration::from_secs(30);
 pub(crate) struct Listing {
     prefix: Arc<str>,
     pub(crate) revision: Revision,
-    /// In byte order of their keys.
+    /// Sorted by key, in byte order.
     records: Arc<[Record]>,
 }
 
-/// The last listings.
+/// The most recently used listings.
 #[derive(Default)]
 pub(crate) struct Kept(Mutex<Vec<(Instant, Listing)>>);
 
-/// The list of a kind, as the host sends it.
+/// A list in the host's format.
 #[derive(Deserialize)]
 struct List<'a> {
     metadata: ListMeta,
@@ -53,7 +53,7 @@ struct ListMeta {
 }
 
 impl Resource {
-    /// As [`storage::Store::list`].
+    /// See [`storage::Store::list`].
     pub(crate) async fn list(&self, prefix: &str, options: &ListOptions) -> Result<Page, Error> {
         let listing = match options.at {
             At::Latest => self.load(prefix, None).await?,
@@ -65,7 +65,7 @@ impl Resource {
         Ok(listing.page(options))
     }
 
-    /// The newest revision of the whole host.
+    /// Returns the newest revision of the whole host.
     pub(crate) async fn host_revision(&self) -> Result<Revision, Failure> {
         let mut parameters = self.kind.selectors("");
         parameters.push(("limit", "1".to_owned()));
@@ -173,7 +173,7 @@ impl Listing {
 }
 
 impl Kept {
-    /// Drops what is not used any more, for ever.
+    /// Drops unused listings. Never returns.
     pub(crate) async fn expire(&self) {
         let mut turns = interval(KEPT_FOR / 3);
         loop {
@@ -193,7 +193,7 @@ impl Kept {
         })
     }
 
-    /// Keeps a listing, in the place of the one that was unused for longest.
+    /// Keeps a listing, and drops the least recently used one if there are too many.
     fn keep(&self, listing: &Listing) {
         let mut kept = self.lock();
         let same = |old: &Listing| old.prefix == listing.prefix && old.revision == listing.revision;

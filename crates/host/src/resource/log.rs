@@ -1,7 +1,7 @@
-//! What a watch of the host has told: a stretch of history, and those who read it.
+//! The recent events of a watch of the host, and their readers.
 //!
-//! A reader is a position in the history: it has no queue, so a slow one costs nothing and falls out
-//! when the history has moved past it.
+//! A reader is a position in the history. It has no queue, so a slow reader costs nothing, and it
+//! ends when the history no longer contains its position.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,19 +13,19 @@ use storage::{Batch, Change, Error, Event, Revision, Watch};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Events kept: as many as the watch cache keeps of a collection.
+/// Maximum number of kept events, the same as in the watch cache of a collection.
 pub(crate) const HISTORY: usize = 8192;
 
-/// Bytes of the values of the events kept.
+/// Maximum size of the kept events' values, in bytes.
 const HISTORY_BYTES: usize = 32 << 20;
 
-/// Time for the first watch to begin.
+/// Time limit for the first watch to start.
 const BEGIN: Duration = Duration::from_secs(10);
 
-/// Most events of a batch.
+/// Maximum number of events in a batch.
 const BATCH: usize = 256;
 
-/// A stretch of history.
+/// The recent history.
 pub(crate) struct Log {
     state: Mutex<State>,
     moved: watch::Sender<()>,
@@ -36,13 +36,13 @@ pub(crate) struct Log {
 struct State {
     events: VecDeque<Event>,
     bytes: usize,
-    /// All events after this one are here.
+    /// All events after this revision are kept.
     oldest: Revision,
-    /// All events up to this one are here; 0 before the watch has begun.
+    /// All events up to this revision have arrived. 0 before the watch has started.
     position: Revision,
-    /// States before this one are forgotten by request.
+    /// States before this revision are forgotten by request.
     forgotten: Revision,
-    /// This state can be listed, an older one could not.
+    /// This state can be listed. An older one could not be.
     listable: Revision,
     closed: bool,
 }
@@ -56,16 +56,16 @@ impl Log {
         }
     }
 
-    /// How far the watch has come; `None` before it has begun.
+    /// Returns the revision that the watch has reached, or `None` before it has started.
     pub(crate) fn position(&self) -> Option<Revision> {
         let position = self.lock().position;
         (position != Revision::default()).then_some(position)
     }
 
-    /// How far the watch has come, once it has begun.
+    /// Waits until the watch has started, and returns the revision that it has reached.
     ///
     /// # Errors
-    /// `Unavailable` when it has not in some seconds.
+    /// `Unavailable` if it does not start within [`BEGIN`].
     pub(crate) async fn begun(&self) -> Result<Revision, Error> {
         let mut moved = self.moved.subscribe();
         let begun = timeout(BEGIN, moved.wait_for(|()| self.position().is_some())).await;
@@ -75,8 +75,8 @@ impl Log {
         }
     }
 
-    /// Drops the history and goes on at `at`: what came before is unknown. Readers that have not
-    /// been there end.
+    /// Drops the history and restarts at `at`, because earlier events are unknown. Readers that
+    /// have not reached `at` end.
     pub(crate) fn begin(&self, at: Revision) {
         let mut state = self.lock();
         state.events.clear();
@@ -87,7 +87,7 @@ impl Log {
         self.moved.send_replace(());
     }
 
-    /// Adds the next event. One that is here already is left out.
+    /// Adds the next event. Does nothing if it is already included.
     pub(crate) fn append(&self, event: Event) {
         let mut state = self.lock();
         if event.revision <= state.position {
@@ -103,7 +103,7 @@ impl Log {
         self.moved.send_replace(());
     }
 
-    /// Nothing more happened up to here.
+    /// Records that there are no more events up to this revision.
     pub(crate) fn advance(&self, to: Revision) {
         let mut state = self.lock();
         if to <= state.position {
@@ -114,7 +114,7 @@ impl Log {
         self.moved.send_replace(());
     }
 
-    /// The watch has to come to `revision`, for the host has shown it to us.
+    /// Expects the watch to reach `revision`, because the host has returned it elsewhere.
     pub(crate) fn expect(&self, revision: Revision) {
         self.expected.send_if_modified(|expected| {
             let newer = revision > *expected;
@@ -123,24 +123,24 @@ impl Log {
         });
     }
 
-    /// How far the watch has to come.
+    /// Returns the revision that the watch is expected to reach.
     pub(crate) fn expected(&self) -> watch::Receiver<Revision> {
         self.expected.subscribe()
     }
 
-    /// The newest revision that the host has shown to us.
+    /// Returns the newest revision that the host has returned.
     pub(crate) fn newest(&self) -> Revision {
         let position = self.lock().position;
         position.max(*self.expected.borrow())
     }
 
-    /// The oldest revision that can be listed, as far as is known, and watched after.
+    /// Returns the oldest revision that can be watched from and, as far as is known, listed.
     pub(crate) fn compacted(&self) -> Revision {
         let state = self.lock();
         state.oldest.max(state.forgotten).max(state.listable)
     }
 
-    /// States before `through` are to be refused from now on.
+    /// Rejects states before `through` from now on.
     pub(crate) fn forget(&self, through: Revision) {
         let mut state = self.lock();
         state.forgotten = state.forgotten.max(through);
@@ -153,12 +153,12 @@ impl Log {
         self.moved.send_replace(());
     }
 
-    /// Whether a state is forgotten by request.
+    /// Returns whether a state was forgotten by request.
     pub(crate) fn is_forgotten(&self, at: Revision) -> bool {
         at < self.lock().forgotten
     }
 
-    /// The host could not list an older state: the newest is the oldest that surely can be.
+    /// Records that the host could not list an older state. The newest one can certainly be listed.
     pub(crate) fn unlistable(&self) {
         let newest = self.newest();
         let mut state = self.lock();
@@ -171,10 +171,10 @@ impl Log {
         self.moved.send_replace(());
     }
 
-    /// The events after `after`.
+    /// Returns the events after `after`.
     ///
     /// # Errors
-    /// `Compacted` where the history does not go back so far.
+    /// `Compacted` if the history does not reach back that far.
     pub(crate) fn watch(self: &Arc<Self>, after: Revision) -> Result<Watch, Error> {
         let oldest = self.lock().oldest;
         if after < oldest {
@@ -224,7 +224,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// The next item; `None` at the end.
+    /// Returns the next item, or `None` at the end.
     async fn next(&mut self) -> Option<Result<Batch, Error>> {
         loop {
             self.moved.mark_unchanged();
@@ -240,7 +240,7 @@ impl Reader {
         }
     }
 
-    /// What there is now.
+    /// Returns the available events.
     fn read(&self) -> Result<Option<Batch>, Error> {
         let state = self.log.lock();
         if self.position < state.oldest {

@@ -1,11 +1,11 @@
-//! Who waits for the event of a removal, to learn its revision.
+//! Callers that wait for the event of a removal, which contains its revision.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use storage::{Key, Revision};
 use tokio::sync::oneshot;
 
-/// The removals that are waited for: as many as there are calls under way.
+/// The awaited removals. There are at most as many as calls in flight.
 #[derive(Default)]
 pub(crate) struct Removals(Mutex<Vec<Waiting>>);
 
@@ -16,12 +16,13 @@ struct Waiting {
 }
 
 impl Removals {
-    /// The revision of the first removal of `key` after a revision. Call it before the removal is
-    /// asked for. The answer fails when the events of it may have been missed.
+    /// Waits for the first removal of `key` after a revision, and receives its revision. To be
+    /// called before the removal is requested. The receiver fails if the event may have been
+    /// missed.
     pub(crate) fn wait(&self, key: &Key, after: Revision) -> oneshot::Receiver<Revision> {
         let (reply, answer) = oneshot::channel();
         let mut all = self.lock();
-        // Who gave up.
+        // These callers have given up.
         all.retain(|waiting| !waiting.reply.is_closed());
         all.push(Waiting {
             key: key.clone(),
@@ -31,17 +32,17 @@ impl Removals {
         answer
     }
 
-    /// The record was removed by the write `at`.
+    /// Reports that the write `at` removed the record.
     pub(super) fn tell(&self, key: &Key, at: Revision) {
         let mut all = self.lock();
         let told = all.extract_if(.., |waiting| waiting.key == *key && waiting.after < at);
         for waiting in told {
-            // Who gave up does not mind.
+            // The caller may have given up.
             let _ = waiting.reply.send(at);
         }
     }
 
-    /// Events were missed.
+    /// Fails all waiting callers, because events were missed.
     pub(super) fn fail(&self) {
         self.lock().clear();
     }

@@ -1,31 +1,31 @@
-//! What is wrong with the host, in words for an administrator.
+//! Current problems with the host, in words for administrators.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::Verb;
 
-/// What can be wrong. One trouble of each kind at a time.
+/// The kind of a problem. There is at most one of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Topic {
-    /// The host does not answer, or only with errors of its own.
+    /// The host does not answer, or only with server errors.
     Host,
-    /// The namespace is not there.
+    /// The namespace does not exist.
     Namespace,
     /// The host does not serve the resource.
     Resource,
-    /// The host's revisions went back.
+    /// The host's revisions went backwards.
     Revisions,
-    /// The host does not let us do this.
+    /// The host denies this verb.
     Denied(Verb),
 }
 
-/// All that is wrong now. An entry goes when the same thing works again.
+/// The current problems. A problem is removed when the same operation works again.
 #[derive(Default)]
 pub(crate) struct Troubles(Mutex<BTreeMap<Topic, String>>);
 
 impl Troubles {
-    /// Notes a trouble, and logs it unless it is known.
+    /// Records a problem, and logs it if it is new.
     pub(crate) fn set(&self, topic: Topic, text: String) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.get(&topic) != Some(&text) {
@@ -34,7 +34,7 @@ impl Troubles {
         }
     }
 
-    /// This works.
+    /// Removes a problem.
     pub(crate) fn clear(&self, topic: Topic) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(text) = all.remove(&topic) {
@@ -42,7 +42,7 @@ impl Troubles {
         }
     }
 
-    /// The verbs that are denied.
+    /// Returns the denied verbs.
     pub(crate) fn denied(&self) -> Vec<Verb> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let verb = |topic: &Topic| match topic {
@@ -52,7 +52,7 @@ impl Troubles {
         all.keys().filter_map(verb).collect()
     }
 
-    /// All of it in one text; `None` when all is well.
+    /// Returns all problems in one text, or `None`.
     pub(crate) fn text(&self) -> Option<String> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let texts: Vec<&str> = all.values().map(String::as_str).collect();

@@ -1,17 +1,17 @@
-//! The key and the part of it that the Secret holds. Neither can be printed.
+//! The key, and the part of it that is in the Secret. Neither implements `Debug`.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::rand;
 
-/// Bytes of the key and of the part in the Secret.
+/// Length of the key, and of the part in the Secret, in bytes.
 pub(super) const BYTES: usize = 32;
 
 /// The purpose of the key, for its derivation (RFC 5869, `info`).
 const PURPOSE: &[u8] = b"kubeconfig-apiserver records v1";
 
-/// The part of the key that the Secret holds.
+/// The part of the key that is in the Secret.
 #[derive(Clone)]
 pub(super) struct SecretPart(Vec<u8>);
 
@@ -23,7 +23,7 @@ pub struct SealingKey {
 }
 
 impl SecretPart {
-    /// The entry of the Secret.
+    /// Creates a part from the entry of the Secret.
     pub(super) fn new(entry: Vec<u8>) -> Self {
         Self(entry)
     }
@@ -32,12 +32,12 @@ impl SecretPart {
         random().map(Self)
     }
 
-    /// The bytes, for the Secret alone.
+    /// Returns the bytes, for the Secret only.
     pub(super) fn expose(&self) -> &[u8] {
         &self.0
     }
 
-    /// The key; `None` where the part is not one that this program makes.
+    /// Derives the key. Returns `None` if the part or the salt has the wrong length.
     pub(super) fn derive(self, salt: &[u8]) -> Option<SealingKey> {
         if self.0.len() != BYTES || salt.len() != BYTES {
             return None;
@@ -49,20 +49,20 @@ impl SecretPart {
         Some(SealingKey { part: self, key })
     }
 
-    /// Whether this is the part of that key.
+    /// Returns whether this is the part of that key.
     pub(super) fn is_of(&self, key: &SealingKey) -> bool {
         self.0 == key.part.0
     }
 }
 
 impl SealingKey {
-    /// The bytes of the key.
+    /// Returns the bytes of the key.
     #[must_use]
     pub fn expose(&self) -> &[u8; BYTES] {
         &self.key
     }
 
-    /// Another key, for another purpose. It tells nothing of this one.
+    /// Derives another key for another purpose. It reveals nothing about this key.
     ///
     /// # Errors
     /// Never in practice: the derivation fits its output.
@@ -77,7 +77,7 @@ impl SealingKey {
         &self.part
     }
 
-    /// The hash of the key, which gives nothing away.
+    /// Returns the hash of the key, which does not reveal the key.
     pub(super) fn fingerprint(&self) -> String {
         let digest = digest(&SHA256, &self.key);
         let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
@@ -85,7 +85,7 @@ impl SealingKey {
     }
 }
 
-/// New random bytes.
+/// Returns random bytes.
 pub(super) fn random() -> Result<Vec<u8>, String> {
     let mut bytes = vec![0; BYTES];
     let filled = rand::fill(&mut bytes);

@@ -1,4 +1,4 @@
-//! The ConfigMap that says which key is ours and which stores are sealed.
+//! The ConfigMap that identifies the key and lists the sealed stores.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +12,20 @@ use super::key::{SealingKey, SecretPart, random};
 const SALT: &str = "salt";
 const FINGERPRINT: &str = "key-sha256";
 
-/// Before the name of a store whose records are sealed.
+/// Prefix of the name of a store whose records are sealed.
 const SEALED: &str = "sealed.";
 
-/// The register as it was read, or a new one.
+/// The register as read, or a new one.
 pub(super) struct Register {
     metadata: Option<ObjectMeta>,
     entries: BTreeMap<String, String>,
 }
 
-/// The form of the register.
+/// The register in the form to be written.
 pub(super) enum Object {
-    /// It was not there.
+    /// It did not exist.
     New(ConfigMap),
-    /// In the version that was read.
+    /// It existed, and has the version that was read.
     Read(ConfigMap),
 }
 
@@ -39,18 +39,18 @@ impl Register {
         }
     }
 
-    /// The hash of the key, once one was chosen.
+    /// Returns the hash of the key, if one was chosen.
     pub(super) fn fingerprint(&self) -> Option<&str> {
         self.entries.get(FINGERPRINT).map(String::as_str)
     }
 
-    /// The key, if the part and the salt have the right form.
+    /// Derives the key, if the part and the salt have the right form.
     pub(super) fn derive(&self, part: SecretPart) -> Option<SealingKey> {
         let salt = STANDARD.decode(self.entries.get(SALT)?).ok()?;
         part.derive(&salt)
     }
 
-    /// Names the key of this part, with a new salt.
+    /// Registers the key of this part, with a new salt.
     pub(super) fn choose(&mut self, part: &SecretPart) -> Result<(), String> {
         let salt = random()?;
         let key = part.clone().derive(&salt);
@@ -70,7 +70,7 @@ impl Register {
             .insert(format!("{SEALED}{store}"), "true".to_owned());
     }
 
-    /// Whether the key of the register may have sealed something.
+    /// Returns whether the registered key may have sealed anything.
     pub(super) fn is_used(&self) -> bool {
         self.is_sealed(super::HOST_STORE)
     }

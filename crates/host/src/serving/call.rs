@@ -1,35 +1,35 @@
-//! Calls of the host, and what their failures mean to an administrator.
+//! Calls to the host, with errors for administrators.
 
 use std::time::Duration;
 
-/// How long the host may take to answer; beyond that the next pass asks again.
+/// Time limit for an answer of the host. The next pass tries again.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Why a call failed.
+/// The reason why a call failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The right to do it is missing; in the words of the host.
+    /// The permission is missing. Holds the host's message.
     Forbidden(String),
     /// Anything else.
     Other(String),
 }
 
-/// What became of a compare-and-swap.
+/// The result of a compare-and-swap.
 pub(crate) enum Written {
-    /// It is as it was to be.
+    /// The object was written.
     Done,
-    /// Somebody else was faster: read it again.
+    /// Another writer was faster. The object must be read again.
     Conflict,
 }
 
-/// Waits for the host, but not for ever.
+/// Waits for the host's answer, with a time limit.
 pub(crate) async fn call<T>(
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, Failure> {
     answer(request).await?.map_err(|error| failure(&error))
 }
 
-/// As [`call`], for a write in the version that was read.
+/// Like [`call`], for a write that is conditional on the version that was read.
 pub(crate) async fn write<T>(
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<Written, Failure> {
@@ -58,7 +58,7 @@ fn failure(error: &kube::Error) -> Failure {
     }
 }
 
-/// What lies deepest says why a connection failed.
+/// Returns the innermost cause, which says why a connection failed.
 fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

@@ -1,4 +1,4 @@
-//! Reading one object by its name, and waiting until it changes.
+//! Reads an object by its name, and waits until it changes.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -12,27 +12,27 @@ use super::call::{Failure, Written, call};
 use super::registration::Registrations;
 use super::secret::Secrets;
 
-/// Time between two passes in any case: watches fail without saying so, and certificates get older.
+/// Maximum time between two passes: watches may fail silently, and certificates expire.
 const POLL: Duration = Duration::from_secs(30);
 
-/// Time between two passes while there is trouble.
+/// Maximum time between two passes while there are problems.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Time between two passes at least, should somebody take back at once whatever we write.
+/// Minimum time between two passes, in case another client reverts our writes at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The versions that a pass has seen; none where it could not read.
+/// The versions that a pass has read. `None` if the object could not be read.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) secret: Option<String>,
     pub(super) registration: Option<String>,
     pub(super) troubles: Vec<String>,
-    /// Whether somebody else was faster.
+    /// True if another replica was faster.
     pub(super) outrun: bool,
 }
 
 impl Seen {
-    /// Whether it was written; if not, why not is kept.
+    /// Records the outcome of a write. Returns whether it was written.
     pub(super) fn note(&mut self, outcome: Result<Written, String>) -> bool {
         match outcome {
             Ok(Written::Done) => return true,
@@ -42,7 +42,7 @@ impl Seen {
         false
     }
 
-    /// Waits until there may be something to do.
+    /// Waits until the next pass should run.
     pub(super) async fn changed(self, secrets: &Secrets, registrations: &Registrations) {
         sleep(PAUSE).await;
         let at_most = if self.troubles.is_empty() {
@@ -58,8 +58,8 @@ impl Seen {
     }
 }
 
-/// The object of this name, if it is there, and the version that this answer is of. A list, since the
-/// version of an object may be too old to be watched from.
+/// Returns the object of this name, if it exists, and the version of this answer. Uses a list,
+/// since the version of an object may be too old to watch from.
 pub(super) async fn named<K>(api: &Api<K>, name: &str) -> Result<(Option<K>, String), Failure>
 where
     K: Clone + Debug + DeserializeOwned,
@@ -70,7 +70,7 @@ where
     Ok((list.items.into_iter().next(), version))
 }
 
-/// Ends with the next change of the object; where it cannot be watched, never.
+/// Returns at the next change of the object. Never returns if it cannot be watched.
 async fn changed<K>(api: &Api<K>, name: &str, since: Option<String>)
 where
     K: Clone + Debug + DeserializeOwned,
@@ -100,6 +100,6 @@ where
             }
         }
     }
-    // The host has closed it, as it does now and then: look whether something was missed.
+    // The host closes watches from time to time: run a pass in case a change was missed.
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The APIService, whose CA bundle says whom the host trusts to be us.
+//! The APIService, whose CA bundle the host uses to verify this server.
 
 use certificates::Certificate;
 use k8s_openapi::ByteString;
@@ -11,7 +11,7 @@ use super::ServingOptions;
 use super::call::{Failure, Written, write};
 use super::changes::named;
 
-/// The APIService, by its name.
+/// The APIService with a given name.
 pub(super) struct Registrations {
     pub(super) api: Api<APIService>,
     pub(super) name: String,
@@ -19,14 +19,14 @@ pub(super) struct Registrations {
     service: String,
 }
 
-/// An APIService that leads to us, as it was read.
+/// The APIService as read. It refers to this server.
 pub(super) struct Registration {
     version: String,
     spec: APIServiceSpec,
 }
 
 impl Registration {
-    /// Whether the host trusts what this CA signs.
+    /// Returns whether the host trusts certificates of this CA.
     pub(super) fn trusts(&self, ca: &Certificate) -> bool {
         let bundle = self.spec.ca_bundle.as_ref();
         let bundle = bundle.map(|bundle| Certificate::bundle_from_pem(&bundle.0));
@@ -44,10 +44,11 @@ impl Registrations {
         }
     }
 
-    /// The APIService as it is now, and the version to follow changes from.
+    /// Reads the APIService. Also returns the version to follow changes from.
     ///
     /// # Errors
-    /// It is not there, or it is not ours; then the version is lost, and the next pass comes soon.
+    /// The APIService does not exist or does not refer to this server. The version is then lost, so
+    /// the next pass runs soon.
     pub(super) async fn read(&self) -> Result<(Registration, String), String> {
         let read = named(&self.api, &self.name).await;
         let (found, version) = read.map_err(|failure| self.trouble("read", failure))?;
@@ -66,7 +67,7 @@ impl Registrations {
         Ok((registration, version))
     }
 
-    /// Puts the bundle into it, unless it is there.
+    /// Writes the bundle to the APIService, unless it already has it.
     pub(super) async fn keep(&self, read: Registration, bundle: &str) -> Result<Written, String> {
         let skips_verification = read.spec.insecure_skip_tls_verify == Some(true);
         let has = read.spec.ca_bundle.as_ref();

@@ -1,4 +1,4 @@
-//! When what is due: rules over the state alone.
+//! The rules for when changes are due, which depend only on the state.
 
 use std::sync::Arc;
 
@@ -9,32 +9,35 @@ use super::state::{Previous, State};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// A CA signs for months only, so that the way to replace it is one that is walked often.
+/// Lifetime of a CA. It is limited, so that replacing a CA is routine.
 const CA_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
 
-/// With so much left of a CA, the next one is announced.
+/// Remaining lifetime of a CA at which the next one is announced.
 const CA_ANNOUNCED: SignedDuration = SignedDuration::from_hours(24 * 180);
 
-/// How long a CA is announced before it signs. The host needs minutes; but the bundle also goes into
-/// kubeconfig files for the gateway, and whoever holds one that is younger than this can go on.
+/// Time between the announcement of a CA and its first use. The host needs only minutes, but the
+/// bundle is also written to kubeconfig files for the gateway. Files that are younger than this
+/// keep working.
 const CA_OVERLAP: SignedDuration = SignedDuration::from_hours(24 * 90);
 
-/// A replica that is cut off from the Secret serves what it has until that is over: so short.
+/// Lifetime of the serving certificate. It is short, since a replica without access to the Secret
+/// serves its certificate until it expires.
 const LEAF_LIFE: SignedDuration = SignedDuration::from_hours(24 * 30);
 
-/// With so much left of the serving certificate, a new one is signed: ten days to notice trouble.
+/// Remaining lifetime of the serving certificate at which a new one is signed. It leaves ten days
+/// to notice problems.
 const LEAF_RENEWAL: SignedDuration = SignedDuration::from_hours(24 * 10);
 
-/// What the serving certificate calls its owner; clients look at the names beside it.
+/// The common name of the serving certificate. Clients check the alternative names instead.
 const LEAF_NAME: &str = "serving";
 
-/// The state of a first start.
+/// Creates the state for the first start.
 pub(super) fn beginning(names: &Names, now: Timestamp) -> Result<State, String> {
     let made = authority(now).and_then(|ca| signed(ca, names, now));
     made.map_err(unmade)
 }
 
-/// The state that should follow, if anything is due.
+/// Returns the next state, if a change is due.
 pub(super) fn due(
     state: &State,
     names: &Names,
@@ -50,7 +53,7 @@ pub(super) fn due(
     Ok(changed.then_some(new))
 }
 
-/// One step; each takes its own reason away.
+/// Returns the state after one step, if one is due. No step is due twice in a row.
 fn step(
     state: &State,
     names: &Names,
@@ -78,7 +81,7 @@ fn step(
         return renewed(state, names, now).map(Some);
     }
     if !state.leaf.names.contain(names) {
-        // Replicas of two versions may want different names: both get what they want.
+        // Replicas of two versions may need different names: include those of both.
         let all = names.clone().with(&state.leaf.names);
         return renewed(state, &all, now).map(Some);
     }
@@ -95,7 +98,7 @@ fn step(
     Ok(None)
 }
 
-/// Nobody trusts anything of a CA that is over: there is nothing to be careful about.
+/// Replaces an expired CA. No client trusts it any more, so no transition is needed.
 fn expired(state: &State, names: &Names, now: Timestamp) -> Result<State, Error> {
     match &state.next {
         Some(next) if next.certificate().validity.left(now) > DAY => {
@@ -141,14 +144,14 @@ fn signed(ca: Arc<Authority>, names: &Names, now: Timestamp) -> Result<State, Er
     })
 }
 
-/// A name of its own for each, for clients that choose among CAs by name.
+/// Creates a CA. Each has a unique name, for clients that select CAs by name.
 fn authority(now: Timestamp) -> Result<Arc<Authority>, Error> {
     let name = format!("serving-ca@{}", now.as_second());
     Authority::create(&name, Validity::starting(now, CA_LIFE)).map(Arc::new)
 }
 
-/// Whether nobody can serve a certificate of it any more. One that cannot be read was checked when
-/// the Secret was.
+/// Returns whether the last certificate of a previous CA has expired. The certificate was validated
+/// when the Secret was read.
 fn is_over(previous: &Previous, now: Timestamp) -> bool {
     Certificate::from_pem(previous.leaf.as_bytes())
         .is_ok_and(|leaf| leaf.validity.left(now) <= SignedDuration::ZERO)

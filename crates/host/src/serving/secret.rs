@@ -1,9 +1,9 @@
-//! The Secret that replicas share.
+//! The Secret that the replicas share.
 //!
-//! Its entry `state` holds everything, sealed for this Secret. The certificates stand beside it in the
-//! open, for people and for `check`; nothing reads them here, and what differs is written again. So
-//! whoever may write Secrets cannot make the host and new files trust a CA, and whoever may read them
-//! does not learn a key.
+//! Its entry `state` holds the whole state, sealed for this Secret. The certificates are also
+//! stored in plain text, for people and for `check`. The server does not read those, and rewrites
+//! them if they differ. So a user who may write Secrets cannot make the host and new kubeconfig
+//! files trust a CA, and a user who may read Secrets does not learn a key.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use super::call::{Failure, Written, write};
 use super::changes::named;
 use super::state::{Data, State};
 
-/// The entry that counts.
+/// The entry with the sealed state.
 const STATE: &str = "state";
 
-/// The Secret, by its name.
+/// The Secret with a given name.
 pub(super) struct Secrets {
     pub(super) api: Api<Secret>,
     pub(super) name: String,
@@ -32,9 +32,9 @@ pub(super) struct Secrets {
 
 /// The contents of the Secret.
 pub(super) enum Stored {
-    /// The record of this server; whether nothing of it has to be written again.
+    /// A sealed state of this server. The flag is true if the Secret is up to date.
     Sealed(State, bool),
-    /// The record of a version without seals, or of another writer.
+    /// An unsealed state, of an earlier version or of another writer.
     Plain(State),
 }
 
@@ -48,16 +48,16 @@ impl Secrets {
         }
     }
 
-    /// The Secret as it is now, if it is there, and the version to follow changes from.
+    /// Reads the Secret, if it exists. Also returns the version to follow changes from.
     pub(super) async fn read(&self) -> Result<(Option<Secret>, String), String> {
         let read = named(&self.api, &self.name).await;
         read.map_err(|failure| self.trouble("read", failure))
     }
 
-    /// What it holds.
+    /// Parses the contents of the Secret.
     ///
     /// # Errors
-    /// The objects that this server did not write.
+    /// This server did not write the contents.
     pub(super) fn parse(&self, secret: &Secret) -> Result<Stored, String> {
         let none = Data::new();
         let data = secret.data.as_ref().unwrap_or(&none);
@@ -81,7 +81,7 @@ impl Secrets {
         Ok(Stored::Sealed(state, is_whole))
     }
 
-    /// The reason why a Secret without the seal of this server is not used.
+    /// Returns the error for a Secret without the seal of this server.
     pub(super) fn unsealed(&self) -> String {
         self.foreign("was not written by this server")
     }
@@ -93,7 +93,7 @@ impl Secrets {
         )
     }
 
-    /// Makes it.
+    /// Creates the Secret.
     pub(super) async fn create(&self, state: &State) -> Result<Written, String> {
         let secret = Secret {
             metadata: ObjectMeta {
@@ -107,7 +107,7 @@ impl Secrets {
         created.map_err(|failure| self.trouble("create", failure))
     }
 
-    /// Writes another state where it still is as it was read.
+    /// Writes another state, if the Secret has not changed since it was read.
     pub(super) async fn replace(&self, read: Secret, state: &State) -> Result<Written, String> {
         let secret = Secret {
             data: Some(self.data(state)?),
@@ -127,7 +127,7 @@ impl Secrets {
         Ok(data)
     }
 
-    /// The place of the seal, which no record has.
+    /// The context that the seal is bound to. No record has the same one.
     fn place(&self) -> String {
         format!("serving {}/{}", self.namespace, self.name)
     }

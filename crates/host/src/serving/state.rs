@@ -1,4 +1,4 @@
-//! The state that replicas share, and its form in a Secret.
+//! The state that the replicas share, and its format in the Secret.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use certificates::{Authority, Certificate, Error, Pair, PrivateKeyPem};
 use k8s_openapi::ByteString;
 
-/// Entries of the Secret, as a Secret holds them.
+/// The entries of a Secret.
 pub(super) type Data = BTreeMap<String, ByteString>;
 
 const CA: [&str; 2] = ["ca.crt", "ca.key"];
@@ -14,35 +14,36 @@ const NEXT: [&str; 2] = ["next-ca.crt", "next-ca.key"];
 const PREVIOUS: [&str; 2] = ["previous-ca.crt", "previous-tls.crt"];
 const LEAF: [&str; 2] = ["tls.crt", "tls.key"];
 
-/// All that replicas share.
+/// The state that all replicas share.
 #[derive(Clone)]
 pub(super) struct State {
-    /// Who signs.
+    /// The CA that signs.
     pub(super) ca: Arc<Authority>,
-    /// Who will sign next, once the host trusts it.
+    /// The CA that will sign next, once the host trusts it.
     pub(super) next: Option<Arc<Authority>>,
-    /// Who signed before, and is trusted still.
+    /// The CA that signed before and is still trusted.
     pub(super) previous: Option<Previous>,
-    /// What is served.
+    /// The certificate that is served, and its key.
     pub(super) pair: Pair,
-    /// What its certificate says.
+    /// The parsed certificate of `pair`.
     pub(super) leaf: Certificate,
 }
 
-/// A CA whose key is gone.
+/// A CA whose key was deleted.
 #[derive(Clone)]
 pub(super) struct Previous {
-    /// Its certificate, PEM.
+    /// Its certificate, as PEM.
     pub(super) ca: String,
-    /// The last certificate that it signed for us, PEM: while that holds, somebody may serve it.
+    /// The last certificate that it signed, as PEM. Until that expires, a replica may still serve
+    /// it.
     pub(super) leaf: String,
 }
 
 impl State {
-    /// Reads the entries of the Secret.
+    /// Parses the entries of the Secret.
     ///
     /// # Errors
-    /// An entry is missing or is not what it should be, with its name.
+    /// The name of an entry that is missing or invalid.
     pub(super) fn parse(data: &Data) -> Result<Self, (&'static str, Error)> {
         let ca = authority(data, CA)?;
         let next = match data.contains_key(NEXT[0]) {
@@ -73,7 +74,7 @@ impl State {
         })
     }
 
-    /// The entries of the Secret.
+    /// Returns the entries of the Secret.
     pub(super) fn data(&self) -> Data {
         let mut data = Data::new();
         let mut put = |name: &str, text: &str| {
@@ -94,14 +95,14 @@ impl State {
         data
     }
 
-    /// The entries that are no secret.
+    /// Returns the entries that are not confidential.
     pub(super) fn certificates(&self) -> Data {
         let mut data = self.data();
         data.retain(|name, _| name.ends_with(".crt"));
         data
     }
 
-    /// Every CA by which a certificate of ours can be trusted, PEM, the present one first.
+    /// Returns all CAs that clients need to trust our certificates, as PEM, the current one first.
     pub(super) fn bundle(&self) -> String {
         let next = self.next.as_ref().map(|next| next.certificate_pem());
         let previous = self.previous.as_ref().map(|previous| previous.ca.as_str());
@@ -129,7 +130,8 @@ fn certificate(data: &Data, name: &'static str) -> Result<String, (&'static str,
     Ok(pem)
 }
 
-/// An entry; what is missing or no text is no certificate either.
+/// Returns an entry as text, or an empty string if it is missing or not text. Neither is a valid
+/// certificate.
 fn text(data: &Data, name: &str) -> String {
     let bytes = data.get(name).map(|value| value.0.clone());
     String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()

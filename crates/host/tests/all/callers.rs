@@ -1,4 +1,4 @@
-//! Callers with their credentials, and the time at which they call.
+//! Callers with their credentials, and a manual clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,10 +10,10 @@ use machinery::time::Clock;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-/// How long a change at the host may take to be seen; it takes some milliseconds.
+/// Time limit for a change at the host to take effect; it takes some milliseconds.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Stands still until it is moved.
+/// A clock that only tests advance.
 pub(crate) struct ManualClock(AtomicI64);
 
 impl ManualClock {
@@ -33,7 +33,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// What a request shows.
+/// The credentials of a request.
 #[derive(Clone, Default)]
 pub(crate) struct Caller {
     certificates: Vec<CertificateDer<'static>>,
@@ -56,7 +56,7 @@ impl Caller {
         }
     }
 
-    /// The same, and these headers.
+    /// Returns the same caller with these headers.
     pub(crate) fn naming(mut self, headers: &[(&'static str, &'static str)]) -> Self {
         self.headers = headers.to_vec();
         self
@@ -87,7 +87,7 @@ pub(crate) fn is_refused(outcome: &Authentication) -> bool {
     matches!(outcome, Authentication::Failed(_))
 }
 
-/// Waits until it holds.
+/// Waits until the condition holds.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waited = tokio::time::timeout(LIMIT, async {
         while !holds().await {

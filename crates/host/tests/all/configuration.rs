@@ -1,4 +1,4 @@
-//! The ConfigMap of the host is followed (S2, S4, A166, A167, A169).
+//! The ConfigMap of the host is followed.
 
 use std::fs;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const NAME: &str = "extension-apiserver-authentication";
 const CA: &str = "requestheader-client-ca-file";
 const USERNAMES: &str = "requestheader-username-headers";
 
-/// A host, and what is followed there.
+/// A host, and the configuration that is followed there.
 struct Followed {
     host: Host,
     configuration: Arc<AuthenticationConfiguration>,
@@ -52,7 +52,7 @@ impl Followed {
         }
     }
 
-    /// kube-apiserver itself, passing on a request of alice.
+    /// Returns kube-apiserver itself as the caller, which forwards a request of alice.
     fn front_proxy(&self) -> Caller {
         let file = self.host.cluster.folder().join("front-proxy-client.crt");
         alice_by(&fs::read_to_string(file).unwrap())
@@ -87,7 +87,7 @@ fn alice() -> UserInfo {
     }
 }
 
-/// An authority that the host does not know, and a front proxy of it, PEM.
+/// Creates a CA that the host does not know and the certificate of a front proxy, as PEM.
 fn another_front_proxy() -> (String, String) {
     let params = |name| {
         let mut params = CertificateParams::default();
@@ -103,7 +103,7 @@ fn another_front_proxy() -> (String, String) {
     (ca.pem(), proxy.pem())
 }
 
-/// Requests of one caller, one after the other, until they are ended.
+/// Requests of one caller, one after another, until stopped.
 struct Load {
     ended: Arc<AtomicBool>,
     refused: Arc<AtomicUsize>,
@@ -135,7 +135,7 @@ impl Load {
         }
     }
 
-    /// How many were refused; some were sent.
+    /// Stops, and returns the number of rejected requests. Checks that some were sent.
     async fn end(self) -> usize {
         self.ended.store(true, Ordering::Relaxed);
         assert!(self.running.await.unwrap() > 0);

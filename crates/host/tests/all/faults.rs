@@ -1,4 +1,4 @@
-//! The host in trouble.
+//! Faults of the host.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::fixture::{
     Faked, Host, THINGS, Things, answer, faulty, is_watch, key, options, text, until,
 };
 
-/// It begins, and nothing comes.
+/// Returns an answer that begins and then stays silent.
 fn silence() -> Faked {
     Response::new(StreamBody::new(stream::pending()).boxed_unsync())
 }
 
-/// The state of a store once it has the record `last`, as one learns it that lists and then watches,
-/// and lists anew when told to.
+/// Returns the state of a store after the record `last` appears, from a client that lists and then
+/// watches, and lists again when the watch requires it.
 async fn follow(store: &dyn Store) -> BTreeMap<String, (Bytes, Revision)> {
     let mut state = BTreeMap::new();
     let last = key("last").to_string();
@@ -65,8 +65,8 @@ fn state_of(page: &Page) -> BTreeMap<String, (Bytes, Revision)> {
         .collect()
 }
 
-/// Counts a record up until told to stop. What is not acknowledged is looked at again. Returns the
-/// last number acknowledged.
+/// Increments a record until `end` is set. Reads the record again after an unacknowledged write.
+/// Returns the last acknowledged number.
 async fn count(store: &dyn Store, name: &str, end: &AtomicBool) -> u64 {
     let mut acknowledged = 0;
     while !end.load(Ordering::SeqCst) {
@@ -187,13 +187,13 @@ async fn nothing_is_lost_when_the_host_stands_still() {
 async fn nothing_is_lost_when_the_host_ends_watches() {
     let mut host = Host::start(&["--min-request-timeout=1"]).await;
     check_under_writers(&mut host, async |_| {
-        // Two or three watches long.
+        // The duration of two or three watches.
         tokio::time::sleep(Duration::from_secs(5)).await;
     })
     .await;
 }
 
-/// A connection that has died without a word: the watch is open and shows nothing.
+/// A connection that has died silently: the watch is open but delivers nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_watch_is_replaced() {
     let host = Host::start(&[]).await;
@@ -222,7 +222,7 @@ async fn a_silent_watch_is_replaced() {
     assert!(silent.load(Ordering::SeqCst) >= 2, "the first was replaced");
 }
 
-/// Fails as many requests as it is told to.
+/// Returns a client whose requests fail as often as the counter says.
 fn failing(
     host: &Host,
     code: u16,
@@ -258,7 +258,7 @@ async fn a_busy_host_is_asked_again_as_it_says() {
     }
 }
 
-/// It may have done what it was asked.
+/// The host may have executed the request.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_host_is_not_asked_again() {
     let host = Host::start(&[]).await;
@@ -295,7 +295,7 @@ async fn states_that_the_host_has_compacted_are_gone() {
     };
     let oldest = until("it is compacted", async || {
         last = records.update(&key("a"), text("x"), last).await.unwrap();
-        // Another prefix each time: a listing that was read is kept for a while.
+        // A different prefix each time, since a listing is kept for a while after it was read.
         let prefix = format!("/test.example/{}/", host.name("others"));
         match records.list(&prefix, &exactly(first)).await {
             Err(Error::Compacted { oldest }) => Some(oldest),

@@ -1,4 +1,4 @@
-//! A host, and what lives in it.
+//! A host, and the components under test.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,14 +21,14 @@ use test_cluster::{Options, TestCluster, http as plain};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::BoxError;
 
-/// A cluster, its client, and a number for the next name.
+/// A cluster, its client, and a counter for unique names.
 pub(crate) struct Host {
     pub(crate) cluster: TestCluster,
     pub(crate) client: Client,
     next: AtomicUsize,
 }
 
-/// A part that runs until this is dropped.
+/// A component that runs until this is dropped.
 pub(crate) struct Running<T> {
     it: Arc<T>,
     stop: CancellationToken,
@@ -54,13 +54,13 @@ impl<T> std::ops::Deref for Running<T> {
     }
 }
 
-/// The things of a store, cached as text.
+/// The things in a store, cached as text.
 pub(crate) struct Things {
     pub(crate) collection: Collection<String>,
     _stop: DropGuard,
 }
 
-/// Prefix of the keys that [`key`] makes.
+/// The prefix of the keys that [`key`] creates.
 pub(crate) const THINGS: &str = "/test.example/things/";
 
 pub(crate) fn key(name: &str) -> Key {
@@ -95,7 +95,7 @@ impl Things {
         }
     }
 
-    /// `name=text`, the newest state.
+    /// Returns the newest state as `name=text`.
     pub(crate) async fn latest(&self) -> Vec<String> {
         let view = self.collection.latest().await.expect("it catches up");
         view.iter()
@@ -115,12 +115,12 @@ impl Host {
         }
     }
 
-    /// A name that no other part of the test has.
+    /// Returns a unique name.
     pub(crate) fn name(&self, prefix: &str) -> String {
         format!("{prefix}-{}", self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A client as a user who may do nothing yet.
+    /// Returns a client of a user without any permissions.
     pub(crate) async fn client_of(&self, user: &str) -> Client {
         let certificate = self.cluster.client_certificate(user, None);
         let certificate = certificate.expect("a certificate");
@@ -189,7 +189,7 @@ impl Host {
         self.records_at(client, namespace, Arc::new(SystemClock))
     }
 
-    /// On a machine with this clock.
+    /// Starts records with this clock of the local machine.
     pub(crate) fn records_at(
         &self,
         client: Client,
@@ -223,10 +223,10 @@ impl Host {
 /// The key of the dates in tests.
 pub(crate) const DATE_KEY: [u8; 32] = [7; 32];
 
-/// An answer of a host that is not there.
+/// A simulated answer of the host.
 pub(crate) type Faked = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
-/// The client, but for the requests that `fake` has an answer to.
+/// Returns a client that uses the answers of `fake`, and sends all other requests.
 pub(crate) fn faulty(
     client: Client,
     fake: impl Fn(&Request<Body>) -> Option<Faked> + Clone + Send + Sync + 'static,
@@ -246,7 +246,7 @@ pub(crate) fn faulty(
     Client::new(service, "default")
 }
 
-/// An answer without a body.
+/// Returns an answer without a body.
 pub(crate) fn answer(code: u16, retry_after: Option<&str>) -> Faked {
     let mut response = Response::builder().status(code);
     if let Some(seconds) = retry_after {

@@ -23,7 +23,7 @@ fn gadgets() -> MirrorOptions {
     }
 }
 
-/// A kind that keeps whatever it is given.
+/// Returns a CRD that accepts any fields.
 fn crd(status: bool) -> Value {
     let subresources = if status {
         json!({"status": {}})
@@ -91,7 +91,7 @@ async fn objects_are_records() {
     assert_eq!(page.records, [record]);
     assert_eq!(mirror.get(&key("b")).await.unwrap(), None);
 
-    // Namespaced and of the core, selected.
+    // A namespaced resource of the core group, with selectors.
     let configmaps = host.mirror(MirrorOptions {
         version: "v1".to_owned(),
         resource: "configmaps".to_owned(),
@@ -125,7 +125,7 @@ async fn objects_are_records() {
     }
 }
 
-/// What a cache over the mirror shows of the objects' specs.
+/// Returns the specs of the objects in a cache over the mirror.
 fn specs(things: &Things) -> Vec<(String, Value)> {
     let spec = |text: &String| serde_json::from_str::<Value>(text).unwrap()["spec"].clone();
     let view = things.collection.view();
@@ -177,7 +177,7 @@ async fn an_update_keeps_what_it_does_not_know() {
     writes_on_condition(&**mirror, &value, record.revision, written).await;
 }
 
-/// The subresource is used where the host has it; the rest of the object is not written either way.
+/// The subresource is used if the host has it. In both cases the rest of the object is not written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_is_written_alone() {
     let host = Host::start(&[]).await;
@@ -211,7 +211,7 @@ async fn a_status_is_written_alone() {
     }
 }
 
-/// The same again is no write, and an old revision or an absent object is a conflict.
+/// The same value again is not a write. An old revision or a missing object is a conflict.
 async fn writes_on_condition(
     mirror: &dyn Store,
     value: &bytes::Bytes,
@@ -274,7 +274,7 @@ async fn a_resource_may_come_late_and_go() {
     }
 }
 
-/// Also when nobody saw it go.
+/// Even if its removal was not observed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resource_that_is_gone_has_no_objects() {
     let host = Host::start(&[]).await;

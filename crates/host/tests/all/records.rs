@@ -42,7 +42,7 @@ async fn records_keep_every_promise() {
     conformance::restarts::revisions_are_not_used_again(&open).await;
 }
 
-/// What a Secret of the store looks like, without what the host adds.
+/// Returns a Secret of the store without the fields that the host adds.
 fn shape(secret: &Value) -> Value {
     let metadata = &secret["metadata"];
     json!({
@@ -101,7 +101,7 @@ async fn secrets_are_readable_and_foreign_ones_are_left_alone() {
     );
     assert_eq!(updated["data"], json!({"value": "Mg=="}));
 
-    // A plain one, one of another key at a name of ours, and one that has no key.
+    // A plain Secret, one with another record's key at a valid name, and one without a key.
     host.post(
         &secrets,
         &json!({"metadata": {"name": "plain"}, "data": {"value": "eA=="}}),
@@ -125,7 +125,7 @@ async fn secrets_are_readable_and_foreign_ones_are_left_alone() {
     );
 }
 
-/// Whoever may write Secrets knows the date of a record, and keeps what it held.
+/// A user who may write Secrets knows the date of a record and can keep the former content.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_is_made_again_is_damaged() {
     let host = Host::start(&[]).await;
@@ -168,7 +168,7 @@ async fn a_secret_that_is_made_again_is_damaged() {
     assert_eq!(things.latest().await, ["a=2"]);
 }
 
-/// The date of a record, as the server makes it.
+/// Returns the date of a record as the server computes it.
 fn date(key: &Key, secs: i64) -> String {
     let hmac_key = hmac::Key::new(hmac::HMAC_SHA256, &DATE_KEY);
     let proof = hmac::sign(&hmac_key, format!("{}\0{secs}", key.as_str()).as_bytes());
@@ -247,7 +247,7 @@ async fn a_fence_that_others_change_is_mended() {
     let relabelled = json!({"metadata": {"labels": {RESOURCE: "things.test.example"}}});
     host.patch(&fence, &relabelled);
     assert_eq!(things.latest().await, ["a=1"]);
-    // The server makes one, too.
+    // The server also creates the fence, so this may take several attempts.
     until("another one is in its place", async || {
         let admin = host.cluster.admin().ok()?;
         admin.send(&Request::new("DELETE", &fence)).ok()?;
@@ -335,7 +335,7 @@ async fn more_records_than_pages_hold_are_all_loaded() {
     let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
     let expect: Vec<String> = (0..RECORDS).map(|n| format!("{n:05}={n:05}")).collect();
     assert_eq!(things.latest().await, expect);
-    // Another, without the history that makes up for what a list lacks.
+    // Another cache, without the history that compensates for an incomplete list.
     let current = records.current_revision().await.unwrap();
     records.compact(current).await.unwrap();
     let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
@@ -402,7 +402,7 @@ async fn a_missing_permission_is_named_and_its_coming_noticed() {
     assert!(records.delete(&key("a"), created).await.unwrap() > created);
 }
 
-/// The Secret of a record.
+/// Returns the path of the Secret of a record.
 fn secret_of(host: &Host, namespace: &str, name: &str) -> String {
     let secrets = format!("/api/v1/namespaces/{namespace}/secrets");
     let listed = host.get(&secrets);

@@ -34,7 +34,7 @@ async fn a_write_by_one_is_seen_by_all() {
     for cache in &caches {
         assert_eq!(cache.latest().await, [""; 0]);
     }
-    // Without anybody asking, too: that is how a revoked token is noticed.
+    // Even without a read, since that is how a revoked token is noticed.
     let third = a.create(&key("y"), text("1")).await.unwrap();
     for cache in &caches {
         until("it is there", async || {
@@ -51,7 +51,8 @@ async fn a_write_by_one_is_seen_by_all() {
     }
 }
 
-/// What one has acknowledged, the others show when they are asked for the newest.
+/// After one replica has acknowledged a write, reads of the newest state from the others include
+/// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_of_all_show_what_one_has_acknowledged() {
     let host = Host::start(&[]).await;

@@ -1,4 +1,4 @@
-//! Tokens and permissions are those of the host (A173, A177-A180, S8).
+//! Tokens and permissions are those of the host.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::fixture::Host;
 
 const KEY: [u8; 32] = [7; 32];
 
-/// A server behind the host: whom it knows, and what they may.
+/// The authentication and authorization of a server behind the host.
 struct Behind {
     callers: DelegatedAuthenticator,
     permissions: DelegatedAuthorizer,
@@ -40,7 +40,7 @@ impl Behind {
         }
     }
 
-    /// The user's name, where it is known.
+    /// Returns the user of a token, if the host knows it.
     async fn name_of(&self, token: &str) -> Option<UserInfo> {
         match Caller::with_token(token).ask(&self.callers).await {
             Authentication::Authenticated(user) => Some(user.into_user()),
@@ -80,7 +80,7 @@ async fn service_account_token(host: &Host) -> String {
     issued.await.unwrap().status.unwrap().token.unwrap()
 }
 
-/// `bot` may read secrets in `default`.
+/// Permits `bot` to read secrets in `default`.
 async fn let_bot_read(host: &Host) {
     create::<Role>(
         host,
@@ -113,7 +113,7 @@ async fn callers_and_permissions_are_those_of_the_host_while_it_answers() {
     assert_eq!(behind.name_of(&format!("{token}x")).await, None);
 
     let_bot_read(&host).await;
-    // The host's own RBAC learns of a binding by a watch.
+    // The host's own RBAC learns of a binding through a watch.
     until("the binding counts", async || {
         behind.clock.advance_secs(10);
         behind.may(&bot, &secrets("get")).await == Some(true)

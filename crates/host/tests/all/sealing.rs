@@ -33,7 +33,8 @@ async fn replicas_that_start_at_once_agree_on_one_key() {
     assert_ne!(alone.unwrap(), keys[0], "the Secret alone is not the key");
 }
 
-/// The chart calls the Secret with the keys of an etcd so, and an earlier version called the key so.
+/// In the chart the Secret with the keys of an etcd has this name; in an earlier version the key
+/// had it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_of_the_former_name_is_the_key_by_its_type_and_the_register_alone() {
     let host = Host::start(&[]).await;

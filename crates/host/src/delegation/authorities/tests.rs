@@ -5,7 +5,7 @@ use rustls::pki_types::pem::PemObject;
 
 use super::*;
 
-/// The CA of users and that of front proxies, PEM.
+/// The CA of users and that of front proxies, as PEM.
 struct Bundles {
     users: String,
     front_proxies: String,
@@ -27,7 +27,8 @@ fn bundles() -> Bundles {
 }
 
 impl Bundles {
-    /// As kube-apiserver publishes it, but for these values; without `None`.
+    /// Returns the ConfigMap as kube-apiserver publishes it, with these changes. `None` removes a
+    /// key.
     fn config_map(&self, changes: &[(&str, Option<&str>)]) -> ConfigMap {
         let mut data: std::collections::BTreeMap<String, String> = [
             (CLIENT_CA, self.users.as_str()),

@@ -8,12 +8,13 @@ fn names(hosts: &[&str]) -> Names {
     hosts.iter().copied().collect()
 }
 
-/// On which day a CA was made.
+/// Returns the day on which a CA was created.
 fn made(ca: &Certificate) -> i64 {
     ca.validity.age(day(0)).as_hours() / -24
 }
 
-/// Previous, signing and next, by the days on which they were made: `186 [372] 558`.
+/// Formats the previous, current and next CA by the days on which they were created: `186 [372]
+/// 558`.
 fn shape(state: &State) -> String {
     let previous = state.previous.as_ref().map(|previous| {
         let ca = Certificate::from_pem(previous.ca.as_bytes()).unwrap();
@@ -29,7 +30,8 @@ fn shape(state: &State) -> String {
     )
 }
 
-/// Looks once a day and tells when authorities changed. The host trusts what `trusts` says.
+/// Runs one step a day, and returns the days on which CAs changed. `trusts` is true if the host
+/// trusts the next CA on a day.
 fn story(days: std::ops::RangeInclusive<i64>, trusts: fn(i64) -> bool) -> Vec<(i64, String)> {
     let names = names(&["a.b.svc"]);
     let mut state = beginning(&names, day(0)).unwrap();

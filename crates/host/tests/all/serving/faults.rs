@@ -1,4 +1,4 @@
-//! What is in the way, in words, and that it is enough to take it out of the way.
+//! Faults are reported in plain words, and removing them is enough.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -78,7 +78,8 @@ async fn rights_that_are_taken_away_are_named_and_heal_when_they_come_back() {
     task.abort();
 }
 
-/// Whoever may write the Secret gets nobody to trust a CA, neither by it nor by its deletion.
+/// A user who may write the Secret cannot make any client trust a CA, neither by changing nor by
+/// deleting the Secret.
 #[tokio::test]
 async fn a_planted_ca_is_not_used_and_its_deletion_brings_a_new_one() {
     let world = World::start().await;
@@ -100,7 +101,7 @@ async fn a_planted_ca_is_not_used_and_its_deletion_brings_a_new_one() {
     assert!(!whole.contains_key("ca.key") && !whole.contains_key("tls.key"));
     let first = served(&replica);
 
-    // What stands there in the open is written again.
+    // Entries in plain text are rewritten.
     for names in [
         &["next-ca.crt"][..],
         &["previous-ca.crt", "previous-tls.crt"],
@@ -120,7 +121,7 @@ async fn a_planted_ca_is_not_used_and_its_deletion_brings_a_new_one() {
         assert_eq!(world.bundle().await, first.bundle.as_bytes());
     }
 
-    // A seal of another place, one of another key, and none.
+    // A value that is not sealed, one that is sealed with another key, and none.
     let foreign = Keyring::of_key(&[8; 32])
         .unwrap()
         .seal_at("serving ns/server-serving", b"{}");
@@ -190,7 +191,7 @@ async fn a_secret_of_a_version_without_seals_is_taken_over_once() {
         "Secret ns/server-serving was not written by this server: delete it, and a new one is made"
     );
 
-    // As it was before the upgrade.
+    // The situation before the upgrade.
     world.delete(&format!(
         "/api/v1/namespaces/{NAMESPACE}/configmaps/{}",
         host::sealing::REGISTER
@@ -204,7 +205,7 @@ async fn a_secret_of_a_version_without_seals_is_taken_over_once() {
     assert!(now.contains_key("state") && !now.contains_key("ca.key"));
 }
 
-/// An administrator puts a new key before the old one, and takes the old one away later.
+/// An administrator adds a new key before the old one, and removes the old one later.
 #[tokio::test]
 async fn the_state_is_sealed_again_with_a_newer_key() {
     let world = World::start().await;
@@ -240,7 +241,7 @@ async fn patch_with(world: &World, patch: serde_json::Value) {
     patched.unwrap();
 }
 
-/// The rights of the chart, as far as they concern the certificate.
+/// Grants the chart's permissions that concern the certificate.
 fn grant(world: &World) {
     let role = |rules| json!({"metadata": {"name": "server"}, "rules": [rules]});
     let secrets = json!({"apiGroups": [""], "resources": ["secrets"],

@@ -1,4 +1,4 @@
-//! Replicas beside each other.
+//! Several replicas at the same time.
 
 use std::sync::Arc;
 

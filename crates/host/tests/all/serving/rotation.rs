@@ -1,4 +1,4 @@
-//! The story of a CA's life, told in days.
+//! The life cycle of a CA, by days.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::world::{World, connect, listen};
 
-/// Shorter than what the serving certificate has left when it is renewed, twice over.
+/// Less than half of the serving certificate's remaining lifetime at renewal.
 const STRIDE: SignedDuration = SignedDuration::from_hours(24 * 4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,7 +35,7 @@ async fn while_a_ca_is_replaced_no_client_that_trusts_the_bundle_fails() {
         let mut story = vec![world.phase().await];
         for stride in 0..120 {
             world.clock.advance(STRIDE);
-            // One of them hears of everything late.
+            // One of them skips every other pass.
             let [first, second, late] = &replicas;
             tokio::join!(first.reconcile(), second.reconcile(), async {
                 if stride % 2 == 0 {

@@ -1,5 +1,5 @@
-//! A host with an APIService, replicas that keep a certificate for it, and clients that trust what the
-//! host trusts.
+//! A host with an APIService, replicas that maintain a certificate for it, and clients that trust
+//! the bundle of the host.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,10 +32,10 @@ pub(super) const SERVICE: &str = "server";
 pub(super) const API_SERVICE: &str = "v1.test.example.com";
 pub(super) const SECRET: &str = "server-serving";
 
-/// What the host calls the server when it checks the certificate.
+/// The name of the server in the host's TLS verification.
 const NAME: &str = "server.ns.svc";
 
-/// Far beyond what anything here takes.
+/// A time limit far above what any test needs.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) struct World {
@@ -44,7 +44,7 @@ pub(super) struct World {
     pub(super) host: Client,
 }
 
-/// The same time for the replicas and for those who check their certificates.
+/// The time of the replicas and of the clients that verify their certificates.
 #[derive(Debug)]
 pub(super) struct MovedClock(Mutex<Timestamp>);
 
@@ -68,7 +68,7 @@ impl TimeProvider for MovedClock {
 }
 
 impl World {
-    /// A host with the namespace, and with an APIService that leads to the server.
+    /// Starts a host with the namespace, and with an APIService that refers to the server.
     pub(super) async fn start() -> Self {
         let cluster = TestCluster::start(&Options::default()).unwrap();
         let clock = MovedClock(Mutex::new("2026-01-02T03:04:05Z".parse().unwrap()));
@@ -96,7 +96,7 @@ impl World {
         expect(admin.send(&Request::new("DELETE", path)).unwrap(), 200).unwrap();
     }
 
-    /// Makes the APIService.
+    /// Creates the APIService.
     pub(super) fn register(&self, namespace: &str, service: &str) {
         let object = json!({
             "metadata": {"name": API_SERVICE},
@@ -109,7 +109,7 @@ impl World {
         self.post("/apis/apiregistration.k8s.io/v1/apiservices", &object);
     }
 
-    /// A replica that may do anything.
+    /// Creates a replica with all permissions.
     pub(super) fn replica(&self) -> Arc<Serving> {
         self.replica_as(self.host.clone())
     }
@@ -118,7 +118,7 @@ impl World {
         self.build(client, Keyring::of_key(&[7; 32]).unwrap())
     }
 
-    /// A replica with these keys.
+    /// Creates a replica with these keys.
     pub(super) fn replica_with(&self, keyring: Keyring) -> Arc<Serving> {
         self.build(self.host.clone(), keyring)
     }
@@ -139,7 +139,7 @@ impl World {
         Arc::new(Serving::new(client, clock, &options, seal))
     }
 
-    /// A client as this user, who may do nothing unless a role says so.
+    /// Returns a client of this user, who has only the permissions of existing roles.
     pub(super) async fn client_as(&self, user: &str) -> Client {
         let pair = self.cluster.client_certificate(user, None).unwrap();
         let file = json!({
@@ -165,7 +165,7 @@ impl World {
         Api::namespaced(self.host.clone(), NAMESPACE)
     }
 
-    /// What the host trusts, PEM; empty where it trusts nobody.
+    /// Returns the CA bundle of the host as PEM. It is empty if the host trusts no CA.
     pub(super) async fn bundle(&self) -> Vec<u8> {
         let found = self.registrations().get(API_SERVICE).await.unwrap();
         let bundle = found.spec.and_then(|spec| spec.ca_bundle);
@@ -179,8 +179,8 @@ impl World {
         patched.unwrap();
     }
 
-    /// The entries of the Secret that hold CAs, in the order of the bundle, and how many the host
-    /// trusts.
+    /// Returns the entries of the Secret that hold CAs, in the order of the bundle, and the number
+    /// of CAs that the host trusts.
     pub(super) async fn phase(&self) -> (Vec<&'static str>, usize) {
         let secret = self.secrets().get(SECRET).await.unwrap();
         let data = secret.data.unwrap();
@@ -200,12 +200,12 @@ async fn client(kubeconfig: &str) -> Client {
     Client::try_from(config.unwrap()).unwrap()
 }
 
-/// What a replica serves.
+/// Returns the certificate that a replica serves.
 pub(super) fn served(replica: &Serving) -> Served {
     replica.served().borrow().clone().expect("it serves")
 }
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 pub(super) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !is_so().await {
@@ -216,7 +216,7 @@ pub(super) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     waited.unwrap_or_else(|_| panic!("{what}: not so after {LIMIT:?}"));
 }
 
-/// Serves TLS with what the replica says at each handshake; returns the port.
+/// Serves TLS with the replica's current certificate for each handshake. Returns the port.
 pub(super) async fn listen(replica: &Serving) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -233,14 +233,14 @@ pub(super) async fn listen(replica: &Serving) -> u16 {
                 .with_no_client_auth()
                 .with_single_cert(vec![chain], key)
                 .unwrap();
-            // Who breaks off complains at the other end.
+            // If the client aborts, it reports the error itself.
             let _ = TlsAcceptor::from(Arc::new(config)).accept(socket).await;
         }
     });
     port
 }
 
-/// A handshake as the host would do it with this bundle.
+/// Connects like the host, with this bundle.
 pub(super) async fn connect(
     port: u16,
     bundle: &[u8],
