@@ -1,10 +1,11 @@
 //! Authentication: from the credentials of a connection and a request to a user.
 //!
-//! An [`Authenticator`] looks at one kind of credential and answers in one of three ways. [`Union`]
-//! asks several in order; the first success wins, and a later one is still asked when an earlier
-//! one failed. Whoever asked for nothing stays [`Authentication::NotRequested`], and it is the
-//! caller who decides, by route, whether such a request may go on as the anonymous user
-//! ([`Authentication::or_anonymous`]). A failed credential never becomes anonymous.
+//! An [`Authenticator`] checks one kind of credential and returns one of three results. [`Union`]
+//! asks several authenticators in order. The first success wins, and later authenticators are still
+//! asked after an earlier one failed. A request without credentials stays
+//! [`Authentication::NotRequested`]. The calling code decides, by route, whether such a request may
+//! continue as the anonymous user ([`Authentication::or_anonymous`]). A failed credential never
+//! becomes anonymous.
 //!
 //! Follows `k8s.io/apiserver/pkg/authentication/request/union` and `authenticatorfactory`.
 
@@ -18,14 +19,14 @@ use crate::identity::Identity;
 use crate::request_headers::RequestHeaders;
 use crate::user::UserInfo;
 
-/// What a request brought to prove who makes it.
+/// The parts of a request that can prove the identity of its caller.
 #[derive(Clone, Copy)]
 pub struct Credentials<'a> {
     /// The TLS client certificate chain, leaf first, unverified; empty if none was presented.
     pub certificates: &'a [CertificateDer<'static>],
     /// The bearer token, without its scheme ([`crate::bearer`]).
     pub bearer: Option<&'a str>,
-    /// The headers of the request: worth something only where a certificate vouches for them.
+    /// The headers of the request. They prove an identity only if a certificate vouches for them.
     pub headers: &'a dyn RequestHeaders,
 }
 
@@ -38,20 +39,20 @@ impl fmt::Debug for Credentials<'_> {
     }
 }
 
-/// The answer of an authenticator.
+/// The result of an authenticator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authentication {
     /// The request carries no credential of this kind.
     NotRequested,
-    /// The credential proves this identity, which is checked: see [`Authentication::of`].
+    /// The credential proves this identity, which has been checked: see [`Authentication::of`].
     Authenticated(Identity),
-    /// There is a credential and it proves nothing. The reason is for the log.
+    /// The credential is invalid. The reason is for the log.
     Failed(FailureReason),
 }
 
 impl Authentication {
-    /// The answer of an authenticator whose credential proves this user: a failure where the identity
-    /// cannot be asserted to another server as it is.
+    /// Returns the result for a credential that proves this user. It is a failure if the identity
+    /// cannot be asserted unchanged to another server.
     pub fn of(user: UserInfo) -> Self {
         match Identity::check(user) {
             Ok(identity) => Self::Authenticated(identity),
@@ -59,12 +60,12 @@ impl Authentication {
         }
     }
 
-    /// A failed authentication with this reason.
+    /// Returns a failure with this reason.
     pub fn failed(reason: impl Into<String>) -> Self {
         Self::Failed(FailureReason::new(reason))
     }
 
-    /// Lets a request without any credential go on as the anonymous user. A failure stays one.
+    /// Treats a request without any credential as the anonymous user. A failure stays a failure.
     #[must_use]
     pub fn or_anonymous(self) -> Self {
         match self {
@@ -74,13 +75,13 @@ impl Authentication {
     }
 }
 
-/// Why a credential was refused: for the log, never for the client, who sees one uniform 401.
-/// It holds no credential.
+/// The reason that a credential was rejected. It is for the log and never for the client, which
+/// gets a uniform 401. It holds no credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureReason(String);
 
 impl FailureReason {
-    /// A reason in the words of an authenticator, lower case, without a full stop.
+    /// Creates a reason from the text of an authenticator: lower case, without a full stop.
     pub fn new(reason: impl Into<String>) -> Self {
         Self(reason.into())
     }
@@ -95,31 +96,32 @@ impl fmt::Display for FailureReason {
 /// Verifies one kind of credential.
 #[async_trait]
 pub trait Authenticator: Send + Sync {
-    /// A name for the log, such as `client certificate`.
+    /// Returns a name for the log, such as `client certificate`.
     fn name(&self) -> &'static str;
 
-    /// Who proves their identity with these credentials. The answer depends on nothing else of the
-    /// request; dropping the future has no effect.
+    /// Returns the identity that these credentials prove. The result depends on nothing else in the
+    /// request. Dropping the future has no effect.
     async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication;
 
-    /// Whether it reads an identity from the header of this name (any case). Such headers are taken
-    /// off every request once its caller is known, whoever recognised it.
+    /// Returns whether it reads an identity from the header of this name (in any case). Such
+    /// headers are removed from every request once its caller is known, whichever authenticator
+    /// recognised the caller.
     fn reads_header(&self, _name: &str) -> bool {
         false
     }
 }
 
-/// Several authenticators, asked in order.
+/// A chain of authenticators, asked in order.
 ///
-/// * The first success wins and gains the group `system:authenticated`.
-/// * Without a success, one failure is enough to fail; the reasons are collected.
+/// * The first success wins, and the user is added to the group `system:authenticated`.
+/// * Without a success, a single failure makes the result a failure. All reasons are collected.
 /// * A bearer token that no authenticator recognises is a failure.
 pub struct Union {
     authenticators: Vec<Arc<dyn Authenticator>>,
 }
 
 impl Union {
-    /// Asks `authenticators` in this order.
+    /// Creates a chain that asks `authenticators` in this order.
     pub fn new(authenticators: Vec<Arc<dyn Authenticator>>) -> Self {
         Self { authenticators }
     }

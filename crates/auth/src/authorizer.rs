@@ -1,9 +1,9 @@
-//! Authorization: may this user do that.
+//! Authorization: the decision whether a user may make a request.
 //!
 //! An [`Authorizer`] allows, denies or has no opinion. [`AuthorizerUnion`] asks several in order
-//! and stops at the first that allows or denies; if none does, the request is refused. An
-//! authorizer that fails does not end the search, but without an allowance its error is the answer,
-//! so that a policy that cannot be read refuses.
+//! and stops at the first that allows or denies. If none does, the request is denied. An error of
+//! one authorizer does not end the search, but if no other one allows the request, the error is
+//! returned. So a policy that cannot be read denies.
 //!
 //! Follows `k8s.io/apiserver/pkg/authorization` (`union`, `path`, `authorizerfactory`).
 
@@ -28,33 +28,33 @@ mod union;
 /// The rules of a user in a namespace, in the form of a SelfSubjectRulesReview's status.
 pub type Rules = SubjectRulesReviewStatus;
 
-/// The answer of an authorizer.
+/// The decision of an authorizer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The request may go on.
+    /// The request may continue.
     Allow {
-        /// Why, for audit and access reviews; may be empty.
+        /// The reason, for audit and access reviews. May be empty.
         reason: String,
     },
-    /// The request is refused, and nobody else is asked.
+    /// The request is denied, and no other authorizer is asked.
     Deny {
-        /// Why; the client sees it; may be empty.
+        /// The reason, which the client sees. May be empty.
         reason: String,
     },
-    /// This authorizer neither allows nor denies. If nobody else does, the request is refused.
+    /// This authorizer neither allows nor denies. If no other one does, the request is denied.
     NoOpinion {
-        /// What the client should know about it; may be empty.
+        /// A reason for the client. May be empty.
         reason: String,
     },
 }
 
 impl Decision {
-    /// Whether the request may go on.
+    /// Returns whether the request may continue.
     pub fn is_allowed(&self) -> bool {
         matches!(self, Self::Allow { .. })
     }
 
-    /// The reason, whatever the decision.
+    /// Returns the reason for the decision.
     pub fn reason(&self) -> &str {
         match self {
             Self::Allow { reason } | Self::Deny { reason } | Self::NoOpinion { reason } => reason,
@@ -68,15 +68,15 @@ impl Decision {
     }
 }
 
-/// An authorizer could not decide. The request is refused with a 500, never allowed.
+/// An authorizer could not decide. The request is rejected with a 500 and never allowed.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorizerError {
-    /// Whoever knows the policy does not answer; trying again may help.
+    /// The source of the policy does not answer. A retry may succeed.
     #[error("authorizer {authorizer} is unavailable")]
     Unavailable {
         /// The name of the authorizer, for the log.
         authorizer: &'static str,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
@@ -94,21 +94,21 @@ impl AuthorizerError {
     }
 }
 
-/// Decides what users may do.
+/// Decides whether users may make requests.
 #[async_trait]
 pub trait Authorizer: Send + Sync {
-    /// Whether `user` may do what `attributes` say.
+    /// Decides whether `user` may perform the request described by `attributes`.
     ///
     /// # Errors
-    /// The policy could not be consulted. Callers refuse the request.
+    /// The policy could not be consulted. The caller must reject the request.
     async fn authorize(
         &self,
         user: &UserInfo,
         attributes: &Attributes,
     ) -> Result<Decision, AuthorizerError>;
 
-    /// What `user` may do in `namespace` (empty: cluster-wide), as far as it can be enumerated. An
-    /// authorizer without rules returns none.
+    /// Returns the rules of `user` in `namespace` (empty: cluster-wide), as far as they can be
+    /// enumerated. An authorizer without rules returns none.
     ///
     /// # Errors
     /// The policy could not be consulted.

@@ -1,25 +1,25 @@
-//! The `Authorization` header values of a request, read strictly (RFC 6750, section 2.1).
+//! A strict parser for the `Authorization` headers of a request (RFC 6750, section 2.1).
 //!
-//! kube-apiserver ignores what it does not understand here; this reader refuses it, so that a
-//! request with a broken or foreign login never passes as one without a login.
+//! kube-apiserver ignores headers that it does not understand. This parser rejects them, so that a
+//! request with a broken or unknown login is never treated as one without a login.
 
 use crate::authenticator::FailureReason;
 
-/// What the `Authorization` headers of a request say.
+/// The contents of the `Authorization` headers of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthorizationHeader<'a> {
-    /// There is none.
+    /// There is no header.
     Absent,
-    /// One bearer token.
+    /// There is one bearer token.
     Bearer(&'a str),
-    /// Anything else: two headers, another scheme, no token, spaces or controls in it. The request
-    /// is unauthenticated, whatever else it presents.
+    /// There is anything else: two headers, another scheme, no token, or a token with spaces or
+    /// control characters. The request is unauthenticated, whatever other credentials it has.
     Refused(FailureReason),
 }
 
 impl<'a> AuthorizationHeader<'a> {
-    /// Reads the values of all `Authorization` headers of one request. The scheme is compared
-    /// without regard to case.
+    /// Parses the values of all `Authorization` headers of one request. The scheme is
+    /// case-insensitive.
     pub fn parse(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut values = values.into_iter();
         let Some(value) = values.next() else {
@@ -48,8 +48,8 @@ impl<'a> AuthorizationHeader<'a> {
     }
 }
 
-/// Whether a token has no spaces, controls or letters beyond ASCII. No byte ends the search, so that
-/// many can be looked at together: tokens are long.
+/// Returns whether a token consists of printable ASCII characters without spaces. The loop has no
+/// early exit, so that it can be vectorised: tokens are long.
 fn is_graphic(token: &str) -> bool {
     let graphic = token.bytes().map(|byte| byte.is_ascii_graphic());
     graphic.fold(true, |all, one| all & one)

@@ -1,19 +1,20 @@
 //! Client certificates: the subject of a verified certificate is the user.
 //!
-//! TLS only asks for a certificate and proves that the client holds its key; whether it is trusted
-//! is decided here, for every request, so that a client with a foreign certificate can still use a
-//! token, and so that a new CA bundle acts at once without dropping connections.
+//! TLS only requests a certificate and proves that the client holds its key. This module decides
+//! for every request whether the certificate is trusted. So a client with an untrusted certificate
+//! can still use a token, and a new CA bundle takes effect at once without closing connections.
 //!
 //! | subject | user |
 //! |---|---|
-//! | `CN` (the last one) | name; a certificate without it proves nothing |
+//! | `CN` (the last one) | name; a certificate without it is invalid |
 //! | `O` (all of them) | groups |
 //! | `1.3.6.1.4.1.57683.2` (at most one) | uid |
 //!
-//! `authentication.kubernetes.io/credential-id` in extra says which certificate it was.
+//! `authentication.kubernetes.io/credential-id` in extra identifies the certificate.
 //!
-//! A presented certificate that does not verify is a failure, with an empty CA bundle too (where
-//! kube-apiserver would pretend that there is none). Revocation lists are not consulted.
+//! A presented certificate that does not verify is a failure. That is also the case with an empty
+//! CA bundle, for which kube-apiserver would ignore the certificate. Revocation lists are not
+//! consulted.
 //!
 //! Follows `k8s.io/apiserver/pkg/authentication/request/x509`.
 
@@ -42,28 +43,28 @@ use verdicts::{Fingerprint, Verdict, Verdicts};
 mod subject;
 mod verdicts;
 
-/// The certificate authorities whose client certificates are trusted; they can be replaced while
+/// The certificate authorities whose client certificates are trusted. They can be replaced while
 /// requests are served.
 pub struct ClientCertificateVerifier {
     trust: ArcSwapOption<Trust>,
 }
 
-/// One CA bundle and what it has verified so far: both go together when the bundle changes.
+/// A CA bundle and the verdicts that it has produced. A change of the bundle replaces both.
 struct Trust {
     verifier: Arc<dyn ClientCertVerifier>,
     verdicts: Verdicts,
 }
 
-/// A CA bundle that cannot be used.
+/// A CA bundle cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// The text is no PEM.
+    /// The text is not PEM.
     #[error("the CA bundle is not valid PEM")]
     Pem(#[source] pem::Error),
     /// The text holds no certificate.
     #[error("the CA bundle holds no certificate")]
     Empty,
-    /// One of its certificates cannot be a trust anchor.
+    /// A certificate cannot be used as a trust anchor.
     #[error("the CA bundle holds an invalid certificate")]
     Certificate(#[source] rustls::Error),
     /// The TLS library does not accept the bundle.
@@ -71,10 +72,10 @@ pub enum BundleError {
     Verifier(#[source] VerifierBuilderError),
 }
 
-/// All certificates of a PEM text, in their order.
+/// Parses all certificates of a PEM text, in order.
 ///
 /// # Errors
-/// The text is no PEM or holds no certificate: a damaged file must not read as "trust nobody".
+/// The text is not PEM or holds no certificate. A damaged file must not be read as an empty bundle.
 pub fn bundle_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BundleError> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let certificates = certificates.map_err(BundleError::Pem)?;
@@ -84,10 +85,10 @@ pub fn bundle_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Bundl
     Ok(certificates)
 }
 
-/// Whether two bundles trust the same key somewhere, be it under different certificates.
+/// Returns whether two bundles have a trusted key in common, even if under different certificates.
 ///
 /// # Errors
-/// One of the certificates cannot be a trust anchor.
+/// One of the certificates cannot be used as a trust anchor.
 pub fn share_an_authority(
     one: &[CertificateDer<'static>],
     other: &[CertificateDer<'static>],
@@ -100,10 +101,11 @@ pub fn share_an_authority(
 }
 
 impl ClientCertificateVerifier {
-    /// Trusts these authorities; without any, every certificate is refused.
+    /// Creates a verifier that trusts these authorities. Without any, every certificate is
+    /// rejected.
     ///
     /// # Errors
-    /// One of the certificates cannot be a trust anchor.
+    /// One of the certificates cannot be used as a trust anchor.
     pub fn new(bundle: &[CertificateDer<'static>]) -> Result<Self, BundleError> {
         let trust = Trust::new(bundle)?.map(Arc::new);
         Ok(Self {
@@ -111,16 +113,16 @@ impl ClientCertificateVerifier {
         })
     }
 
-    /// Trusts these authorities from now on, instead of the former.
+    /// Replaces the trusted authorities.
     ///
     /// # Errors
-    /// One of the certificates cannot be a trust anchor; the former bundle stays.
+    /// One of the certificates cannot be used as a trust anchor. The previous bundle remains.
     pub fn replace(&self, bundle: &[CertificateDer<'static>]) -> Result<(), BundleError> {
         self.trust.store(Trust::new(bundle)?.map(Arc::new));
         Ok(())
     }
 
-    /// The names of the authorities, for TLS to ask for.
+    /// Returns the names of the authorities, for the TLS certificate request.
     pub fn issuers(&self) -> Vec<DistinguishedName> {
         let trust = self.trust.load();
         let names = trust
@@ -129,11 +131,12 @@ impl ClientCertificateVerifier {
         names.unwrap_or_default().to_vec()
     }
 
-    /// The user that this chain (leaf first) proves at `now`: signatures, validity and the extended
-    /// key usage `clientAuth`, which a certificate has or leaves open.
+    /// Verifies a chain (leaf first) at `now`, and returns the user that it proves. Checks the
+    /// signatures, the validity and the extended key usage, which must include `clientAuth` or be
+    /// absent.
     ///
     /// # Errors
-    /// The chain is empty or proves nothing.
+    /// The chain is empty or invalid.
     pub fn verify(
         &self,
         chain: &[CertificateDer<'static>],
@@ -199,7 +202,7 @@ pub struct ClientCertificate {
 }
 
 impl ClientCertificate {
-    /// Verifies with `verifier`, at the time of `clock`.
+    /// Creates an authenticator that verifies with `verifier`, at the time of `clock`.
     pub fn new(verifier: Arc<ClientCertificateVerifier>, clock: Arc<dyn Clock>) -> Self {
         Self { verifier, clock }
     }
@@ -231,7 +234,7 @@ impl fmt::Debug for ClientCertificateVerifier {
     }
 }
 
-/// The time of a clock, to verify certificates at.
+/// Returns the time of a clock, for the verification of certificates.
 pub(crate) fn unix_time(clock: &dyn Clock) -> UnixTime {
     let secs = u64::try_from(clock.now().as_second()).unwrap_or_default();
     UnixTime::since_unix_epoch(Duration::from_secs(secs))
@@ -243,8 +246,8 @@ fn fingerprint(leaf: &CertificateDer<'_>) -> Fingerprint {
     fingerprint
 }
 
-/// The seconds since 1970 at which every certificate of the chain is valid, those that verification
-/// did not need included: outside of them a remembered verdict does not count.
+/// Returns the seconds since 1970 at which every certificate of the chain is valid, including those
+/// that verification did not need. Outside of this range, a cached verdict is not used.
 fn common_validity(chain: &[CertificateDer<'_>]) -> RangeInclusive<i64> {
     let mut common = i64::MIN..=i64::MAX;
     for certificate in chain {

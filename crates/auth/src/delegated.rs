@@ -1,13 +1,14 @@
-//! Callers and permissions as another API server sees them: TokenReview and SubjectAccessReview.
+//! Authentication and authorization by another API server: TokenReview and SubjectAccessReview.
 //!
-//! [`DelegatedAuthenticator`] and [`DelegatedAuthorizer`] hold the rules and remember answers; the
-//! other server is behind [`TokenReviewer`] and [`AccessReviewer`], which know the way to it.
+//! [`DelegatedAuthenticator`] and [`DelegatedAuthorizer`] implement the rules and cache answers.
+//! [`TokenReviewer`] and [`AccessReviewer`] connect to the other server.
 //!
-//! * A yes and a no are remembered for [`TTL_SECS`] from when they were asked for, so that a
-//!   permission taken away is gone by then. A failure is never remembered.
-//! * Who asks what is already being asked waits for that answer, a failure included.
-//! * Tokens and users are not kept: an answer is found by a keyed hash of its question.
-//! * A failure refuses: it is neither anonymous nor allowed.
+//! * Positive and negative answers are cached for [`TTL_SECS`] from the time of the request, so
+//!   that a revoked permission is gone after that. Failures are never cached.
+//! * A caller that asks a question which is already in flight waits for that answer, even if it is
+//!   a failure.
+//! * Tokens and users are not stored: answers are keyed by an HMAC of their question.
+//! * A failure rejects the request. It is never treated as anonymous or as allowed.
 //!
 //! Follows `k8s.io/apiserver`: `pkg/authentication/token/cache`,
 //! `plugin/pkg/authenticator/token/webhook` and `plugin/pkg/authorizer/webhook`.
@@ -28,41 +29,41 @@ mod answers;
 pub(crate) mod fixtures;
 mod token;
 
-/// How long an answer counts, in seconds, as upstream has it for both reviews.
+/// Time for which an answer is valid, in seconds. The same as upstream for both reviews.
 pub const TTL_SECS: i64 = 10;
 
-/// Asks another API server whose token that is.
+/// Asks another API server for the user of a token.
 #[async_trait]
 pub trait TokenReviewer: Send + Sync {
-    /// Makes one review, tried again where that may help, each try with a deadline. Dropping the
-    /// future gives the review up.
+    /// Performs one review. Retries where that may help, each try with a deadline. Dropping the
+    /// future cancels the review.
     ///
     /// # Errors
-    /// There is no answer.
+    /// The server does not answer.
     async fn review_token(&self, spec: TokenReviewSpec) -> Result<TokenReviewStatus, ReviewError>;
 }
 
-/// Asks another API server who may do what.
+/// Asks another API server whether a user may perform a request.
 #[async_trait]
 pub trait AccessReviewer: Send + Sync {
-    /// Makes one review, tried again where that may help, each try with a deadline. Dropping the
-    /// future gives the review up.
+    /// Performs one review. Retries where that may help, each try with a deadline. Dropping the
+    /// future cancels the review.
     ///
     /// # Errors
-    /// There is no answer.
+    /// The server does not answer.
     async fn review_access(
         &self,
         spec: SubjectAccessReviewSpec,
     ) -> Result<SubjectAccessReviewStatus, ReviewError>;
 }
 
-/// A review without an answer.
+/// A review was not answered.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the review has no answer")]
 pub struct ReviewError(#[source] Arc<dyn Error + Send + Sync>);
 
 impl ReviewError {
-    /// For this reason.
+    /// Creates the error with this reason.
     pub fn new(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(Arc::from(reason.into()))
     }

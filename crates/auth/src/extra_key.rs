@@ -1,19 +1,20 @@
-//! Keys of a user's extra in the names of headers.
+//! The encoding of extra keys in the names of headers.
 
 use std::collections::BTreeMap;
 
-/// Reads the key behind the prefix of a header's name: percent-decoded where that is possible, and in
-/// lower case. One that cannot be decoded stays as it is, so that it is never lost.
+/// Parses the key after the prefix of a header's name: percent-decodes it if that is possible, and
+/// lower-cases it. A key that cannot be decoded is kept as it is, so that it is never lost.
 ///
-/// kube-apiserver lower-cases before it decodes only, so that `%41` stays `A`. The next header could
-/// not carry that key.
+/// kube-apiserver lower-cases only before it decodes, so that `%41` stays `A`. The next header
+/// could not carry that key.
 pub(crate) fn from_header(rest: &str) -> String {
     let key = path_unescaped(rest).unwrap_or_else(|| rest.to_owned());
     key.to_ascii_lowercase()
 }
 
-/// Lower-cases the keys that another server reported, as the header of a front proxy would
-/// (`pkg/authentication/user`: "keys MUST be lowercase"). Values of keys that become one are joined.
+/// Lower-cases the keys that another server reported, as the headers of a front proxy would
+/// (`pkg/authentication/user`: "keys MUST be lowercase"). The values of keys that become equal are
+/// joined.
 pub(crate) fn lower_cased(extra: BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
     let mut lower: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (key, values) in extra {
@@ -25,7 +26,7 @@ pub(crate) fn lower_cased(extra: BTreeMap<String, Vec<String>>) -> BTreeMap<Stri
     lower
 }
 
-/// Percent-decodes; `None` if an escape is broken or the result is no UTF-8.
+/// Percent-decodes a text. Returns `None` if an escape is broken or the result is not UTF-8.
 fn path_unescaped(key: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(key.len());
     let mut bytes = key.bytes();

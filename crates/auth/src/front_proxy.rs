@@ -1,26 +1,28 @@
-//! The front proxy: kube-apiserver passes a request on and says in headers whose it is.
+//! The front proxy: kube-apiserver forwards a request and names its user in headers.
 //!
-//! The headers count iff the request's client certificate chains to the front proxy's CA, is for
-//! clients, is in its time and has a name that is allowed. Whoever else sends them has said nothing:
+//! The headers are valid if and only if the client certificate of the request chains to the front
+//! proxy's CA, is for clients, is within its validity and has an allowed name. They are never
+//! trusted from another client. The first row that matches applies:
 //!
-//! | client certificate | answer |
+//! | client certificate | result |
 //! |---|---|
 //! | none | abstains |
-//! | foreign, expired, for servers only, or of another name | fails |
-//! | the front proxy's, without a user in the headers | abstains |
-//! | the front proxy's, with a header that is no UTF-8 | fails |
+//! | untrusted, expired, for servers only, or of another name | fails |
 //! | the front proxy's, in a request for an upgrade | fails |
-//! | the front proxy's | the user of the headers, and nothing of the certificate |
+//! | the front proxy's, with a header that is not UTF-8 | fails |
+//! | the front proxy's, without a user in the headers | abstains |
+//! | the front proxy's | the user in the headers, without any part of the certificate |
 //!
-//! All of it is one [`RequestHeaderConfig`], which is exchanged as a whole while requests are
-//! served: a request sees the old or the new one, never half of each.
+//! The whole configuration is one [`RequestHeaderConfig`], which is replaced as a whole while
+//! requests are served: a request uses the old or the new one, never a mixture.
 //!
-//! A request for an upgrade comes by HTTP/1.1, where blanks at the ends of a header's value are lost:
-//! the user `" system:admin"` of the host would be `system:admin` here. kube-aggregator uses HTTP/2 for
-//! everything else, which keeps them, so that they are seen and refused ([`crate::identity`]).
+//! A request for an upgrade arrives by HTTP/1.1, which removes blanks at the ends of a header's
+//! value: the user `" system:admin"` of the host would be `system:admin` here. kube-aggregator uses
+//! HTTP/2 for everything else. HTTP/2 keeps the blanks, so that they are detected and rejected
+//! ([`crate::identity`]).
 //!
-//! Follows `k8s.io/apiserver/pkg/authentication/request/headerrequest`, which takes bytes that are
-//! no UTF-8 as they are.
+//! Follows `k8s.io/apiserver/pkg/authentication/request/headerrequest`, which accepts bytes that
+//! are not UTF-8 unchanged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,30 +39,30 @@ use crate::extra_key;
 use crate::request_headers::RequestHeaders;
 use crate::user::UserInfo;
 
-/// Which certificates speak for others, and in which headers.
+/// The trusted certificates of front proxies, and the headers that name the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHeaderConfig {
-    /// The authorities that sign front proxies.
+    /// The certificate authorities that sign front proxies.
     pub client_ca: Vec<CertificateDer<'static>>,
-    /// The common names that a front proxy may have; empty: any.
+    /// The common names that a front proxy may have. Empty for any.
     pub allowed_names: Vec<String>,
-    /// Headers of the user's name; the first that has a value counts.
+    /// The headers of the user's name. The first one with a value is used.
     pub username_headers: Vec<String>,
-    /// Headers of the user's uid; the first that has a value counts.
+    /// The headers of the user's uid. The first one with a value is used.
     pub uid_headers: Vec<String>,
-    /// Headers of the user's groups; all values count.
+    /// The headers of the user's groups. All values are used.
     pub group_headers: Vec<String>,
-    /// How the names of headers begin that carry extra; the rest is the key.
+    /// The prefixes of headers that carry extra. The rest of the name is the key.
     pub extra_header_prefixes: Vec<String>,
 }
 
-/// A configuration that cannot be used.
+/// A configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestHeaderConfigError {
-    /// It trusts nobody: no front proxy could ever be recognised.
+    /// No certificate authority is trusted, so no front proxy could ever be recognised.
     #[error("no CA of the front proxy is given")]
     NoAuthority,
-    /// No header names the user: no front proxy could ever say who calls.
+    /// No header names the user, so no front proxy could ever name a caller.
     #[error("no header is given that names the user")]
     NoUsernameHeader,
     /// No header can have, or begin with, this name.
@@ -71,7 +73,7 @@ pub enum RequestHeaderConfigError {
     Bundle(#[from] BundleError),
 }
 
-/// Recognises users by the headers of a front proxy.
+/// Authenticates users by the headers of a front proxy.
 pub struct FrontProxy {
     trusted: ArcSwap<Trusted>,
     clock: Arc<dyn Clock>,
@@ -83,7 +85,7 @@ struct Trusted {
 }
 
 impl FrontProxy {
-    /// Trusts as `config` says, at the time of `clock`.
+    /// Creates an authenticator with this configuration, at the time of `clock`.
     ///
     /// # Errors
     /// The configuration cannot be used.
@@ -97,23 +99,24 @@ impl FrontProxy {
         })
     }
 
-    /// Trusts as `config` says from now on.
+    /// Replaces the configuration.
     ///
     /// # Errors
-    /// The configuration cannot be used; the former stays.
+    /// The configuration cannot be used. The previous one remains.
     pub fn replace(&self, config: RequestHeaderConfig) -> Result<(), RequestHeaderConfigError> {
         self.trusted.store(Arc::new(Trusted::new(config)?));
         Ok(())
     }
 
-    /// Whether a client with these certificates is a front proxy.
+    /// Returns whether a client with these certificates is a front proxy.
     pub fn is_front_proxy(&self, certificates: &[CertificateDer<'static>]) -> bool {
         let trusted = self.trusted.load();
         let now = unix_time(&*self.clock);
         !certificates.is_empty() && trusted.verify(certificates, now).is_ok()
     }
 
-    /// The names of the authorities that sign front proxies, for TLS to ask for.
+    /// Returns the names of the authorities that sign front proxies, for the TLS certificate
+    /// request.
     pub fn issuers(&self) -> Vec<DistinguishedName> {
         self.trusted.load().verifier.issuers()
     }
@@ -134,7 +137,7 @@ impl Trusted {
         Ok(Self { config, verifier })
     }
 
-    /// Refuses everybody who is no front proxy.
+    /// Rejects all clients that are not front proxies.
     fn verify(
         &self,
         certificates: &[CertificateDer<'static>],
@@ -167,7 +170,7 @@ impl RequestHeaderConfig {
                 .any(|prefix| key_behind(prefix, header).is_some())
     }
 
-    /// The user that the headers name; none where they name none.
+    /// Returns the user that the headers name, or `None` if they name none.
     fn user(&self, headers: &dyn RequestHeaders) -> Result<Option<UserInfo>, FailureReason> {
         let mut names = headers.entries().map(|(name, _)| name);
         if names.any(|name| name.eq_ignore_ascii_case("upgrade")) {
@@ -193,7 +196,7 @@ impl RequestHeaderConfig {
         }))
     }
 
-    /// The headers that tell about the user.
+    /// Returns the headers that describe the user.
     fn sent<'h>(&self, headers: &'h dyn RequestHeaders) -> Result<Sent<'h>, FailureReason> {
         let mut sent = Vec::new();
         for (name, value) in headers.entries() {
@@ -225,7 +228,7 @@ impl RequestHeaderConfig {
 /// Names and values of headers.
 type Sent<'h> = Vec<(&'h str, &'h str)>;
 
-/// The first value of the first header that has one; empty where none has.
+/// Returns the first value of the first header that has one. Empty if none has.
 fn first<'h>(headers: &[String], sent: &Sent<'h>) -> &'h str {
     let firsts = headers.iter();
     let mut firsts = firsts.filter_map(|header| values(header, sent).next());
@@ -238,13 +241,13 @@ fn values<'h>(header: &str, sent: &Sent<'h>) -> impl Iterator<Item = &'h str> {
         .map(|(_, value)| *value)
 }
 
-/// The rest of a header's name behind a prefix, whatever their case.
+/// Returns the rest of a header's name after a prefix, ignoring case.
 fn key_behind<'h>(prefix: &str, header: &'h str) -> Option<&'h str> {
     let (start, rest) = header.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// A token of RFC 9110, section 5.6.2.
+/// Returns whether a name is a token (RFC 9110, section 5.6.2).
 fn is_header_name(name: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_token)

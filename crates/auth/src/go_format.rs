@@ -1,18 +1,18 @@
-//! How Go prints lists of strings and of errors, as texts of Kubernetes have them.
+//! Go's format of lists of strings and of errors, as used in the messages of Kubernetes.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use machinery::quote::quote;
 
-/// `items` as Go's `%q` prints a slice of strings: `["a" "b"]`.
+/// Formats `items` like Go's `%q` formats a slice of strings: `["a" "b"]`.
 pub(crate) fn quoted_list(items: &[String]) -> String {
     let items: Vec<String> = items.iter().map(|item| quote(item)).collect();
     format!("[{}]", items.join(" "))
 }
 
-/// `errors` as an aggregate prints them: nothing, the only one as it is, else `[a, b]`; each text
-/// once.
+/// Formats `errors` like an aggregate: empty without errors, a single error as it is, else
+/// `[a, b]`. Each text appears once.
 pub(crate) fn aggregate<E: Display>(errors: &[E]) -> String {
     let mut seen = BTreeSet::new();
     let mut texts: Vec<String> = errors.iter().map(E::to_string).collect();

@@ -1,22 +1,23 @@
 //! Identities that may be asserted to another server.
 //!
-//! A name is judged in one place and used in another: the next server reads it from a header, a claim
-//! or a certificate, and a person reads it in a log or a role binding. HTTP/1.1 removes blanks at the
-//! ends of a header's value (RFC 9110, section 5.5), so `" system:masters"` is a harmless group here and
-//! the group of all rights there. [`Identity`] is therefore the only type that carries a user onwards,
-//! and [`Identity::check`] is its only constructor.
+//! A name is checked in one place and used in another: the next server reads it from a header, a
+//! claim or a certificate, and a person reads it in a log or a role binding. HTTP/1.1 removes
+//! blanks at the ends of a header's value (RFC 9110, section 5.5), so `" system:masters"` is a
+//! harmless group here and the group of all rights there. [`Identity`] is therefore the only type
+//! that carries a user to another server, and [`Identity::check`] is its only constructor.
 //!
 //! | text | rule |
 //! |---|---|
 //! | user name, group, extra key | is not empty |
-//! | extra key | has no upper-case ASCII letters: names of headers have no case |
-//! | user name, group | is not another spelling of `system:…`, such as `System:` or one with a full-width colon |
+//! | extra key | has no upper-case ASCII letters: names of headers are case-insensitive |
+//! | user name, group | is not another spelling of `system:…` (`System:`, a full-width colon) |
 //! | all | neither begins nor ends with white space of any kind |
-//! | all | has no control character, no invisible character, no U+FFFD (which stands for bytes that were no UTF-8) and no white space but the blank U+0020 |
+//! | all | has no control or invisible character, and no U+FFFD (which replaces invalid UTF-8) |
+//! | all | has no white space other than the blank U+0020 |
 //!
-//! Letters beyond ASCII are allowed: they are UTF-8 in headers, which HTTP/1.1 and HTTP/2 carry as they
-//! are. An exact `system:…` is allowed as well. The caller decides who may vouch for one
-//! ([`UserInfo::reserved_identity`]).
+//! Letters beyond ASCII are allowed: they are UTF-8 in headers, which HTTP/1.1 and HTTP/2 carry
+//! unchanged. An exact `system:…` is allowed as well. The calling code decides on the sources that
+//! may vouch for one ([`UserInfo::reserved_identity`]).
 
 mod spelling;
 
@@ -28,7 +29,7 @@ use crate::user::UserInfo;
 
 pub use spelling::{is_spelling_of, reserved_spelling};
 
-/// A user whose texts reach every other server, and every reader, as they are.
+/// A user whose texts reach every other server, and every reader, unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity(UserInfo);
 
@@ -47,34 +48,35 @@ pub enum Part {
     ExtraValue,
 }
 
-/// An identity that cannot be asserted.
+/// An identity cannot be asserted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{part} {text:?} {problem}")]
 pub struct IdentityError {
-    /// The part that is wrong.
+    /// The invalid part.
     pub part: Part,
-    /// Its text, cut to the first 100 characters.
+    /// The text of the part, cut to the first 100 characters.
     pub text: String,
-    /// The problem with it.
+    /// The fault.
     pub problem: NameError,
 }
 
-/// The reason why a name cannot be asserted, as the predicate of a sentence.
+/// The reason that a name cannot be asserted, as the predicate of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// There is no text.
+    /// The text is empty.
     #[error("must not be empty")]
     Empty,
-    /// A hop may remove what is at an end.
+    /// The text begins or ends with white space, which an intermediate server may remove.
     #[error("must not begin or end with white space")]
     OuterSpace,
-    /// A control character, an invisible one, or white space other than the blank.
+    /// The text has a control character, an invisible one, or white space other than the blank.
     #[error("must not contain the character U+{code:04X}", code = u32::from(*.0))]
     Character(char),
-    /// It is read as `system:…` and is not spelled so.
+    /// The text reads as `system:…` but is not spelled so.
     #[error("must not be another spelling of a name that begins with \"system:\"")]
     ReservedSpelling,
-    /// An extra key that a header's name cannot tell from another one.
+    /// The extra key has upper-case letters, so a header's name cannot distinguish it from another
+    /// one.
     #[error("must not have upper-case letters")]
     UpperCase,
 }
@@ -83,7 +85,7 @@ impl Identity {
     /// Checks a user.
     ///
     /// # Errors
-    /// The first text that cannot be asserted.
+    /// Returns an error for the first text that cannot be asserted.
     pub fn check(user: UserInfo) -> Result<Self, IdentityError> {
         Part::UserName.check(&user.name)?;
         Part::Uid.check(&user.uid)?;
@@ -99,25 +101,26 @@ impl Identity {
         Ok(Self(user))
     }
 
-    /// The user of a request without credentials.
+    /// Returns the user of a request without credentials.
     pub fn anonymous() -> Self {
         Self(UserInfo::anonymous())
     }
 
-    /// Adds `system:authenticated`, as [`UserInfo::with_authenticated_group`].
+    /// Adds `system:authenticated`, like [`UserInfo::with_authenticated_group`].
     #[must_use]
     pub fn with_authenticated_group(self) -> Self {
         Self(self.0.with_authenticated_group())
     }
 
-    /// Removes the groups that `keep` does not keep.
+    /// Removes the groups for which `keep` returns false.
     #[must_use]
     pub fn with_groups(mut self, keep: impl Fn(&str) -> bool) -> Self {
         self.0.groups.retain(|group| keep(group));
         self
     }
 
-    /// Replaces the values of an extra key with those that another identity has; without any, the key is removed.
+    /// Replaces the values of an extra key by those of another identity. If that has none, the key
+    /// is removed.
     #[must_use]
     pub fn with_extra_of(mut self, other: &Self, key: &str) -> Self {
         match other.0.extra.get(key) {
@@ -127,7 +130,7 @@ impl Identity {
         self
     }
 
-    /// The user, for those who do not pass it on.
+    /// Returns the user, for code that does not send it to another server.
     pub fn into_user(self) -> UserInfo {
         self.0
     }
@@ -191,15 +194,16 @@ impl std::fmt::Display for Part {
     }
 }
 
-/// White space in the sense of Unicode, and what some programs remove like it.
+/// Returns whether a character is white space according to Unicode, or is removed like white space
+/// by some programs.
 fn is_removable(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{180e}' | '\u{200b}' | '\u{feff}')
 }
 
-/// A character that cannot be seen, or that changes how others are seen: controls, white space other
-/// than the blank, format characters (general category Cf), the code points that Unicode lets a
-/// renderer ignore (`Default_Ignorable_Code_Point`), the Braille blank, and U+FFFD, which stands for
-/// bytes that were no UTF-8: several names would become one.
+/// Returns whether a character is invisible, or changes the appearance of others. These are
+/// controls, white space other than the blank, format characters (general category Cf), code points
+/// that a renderer may ignore (`Default_Ignorable_Code_Point`), the Braille blank, and U+FFFD.
+/// U+FFFD replaces invalid UTF-8, so several names would become the same.
 fn is_hidden(character: char) -> bool {
     if matches!(character, ' '..='~') {
         return false;

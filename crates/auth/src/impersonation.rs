@@ -1,13 +1,15 @@
-//! Acting as somebody else: what the `Impersonate-*` headers ask for, and what that needs.
+//! Impersonation: the identity in the `Impersonate-*` headers, and the permissions that it
+//! requires.
 //!
-//! Every part of the wanted identity is authorized on its own, as the real user, in the order of
+//! Every part of the requested identity is authorized separately, as the real user, in the order of
 //! [`Impersonation::attributes`]: the user or ServiceAccount, each group, each value of each extra
-//! key, the uid. One refusal refuses the request, with the refused attributes in the message. Only
-//! then may [`Impersonation::identity`] replace the real user, and the headers are removed from
-//! the request. A name that cannot be asserted is refused before anything is authorized.
+//! key, the uid. If one of them is denied, the request is rejected, with the denied attributes in
+//! the message. Only after that may [`Impersonation::identity`] replace the real user, and the
+//! headers are removed from the request. A name that cannot be asserted is rejected before any
+//! authorization.
 //!
 //! Follows `k8s.io/apiserver/pkg/endpoints/filters/impersonation`, except that extra keys are
-//! authorized in alphabetical order, where Go's map order is random.
+//! authorized in alphabetical order, while Go's map order is random.
 
 use std::collections::BTreeMap;
 
@@ -25,45 +27,48 @@ const EXTRA_HEADER_PREFIX: &str = "impersonate-extra-";
 const AUTHENTICATION_GROUP: &str = "authentication.k8s.io";
 const AUTHENTICATION_VERSION: &str = "v1";
 
-/// The identity that a request wants to act as.
+/// The identity that a request asks to act as.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Impersonation {
-    /// The user name; empty if not given, which is an error if anything else is.
+    /// The user name. Empty if not given, which is an error if any other field is given.
     pub user: String,
-    /// The uid; empty if not given.
+    /// The uid. Empty if not given.
     pub uid: String,
-    /// The groups. If any is given, they replace those that the user would have.
+    /// The groups. If any are given, they replace those that the user would have.
     pub groups: Vec<String>,
-    /// The extra values by lower-case, decoded key.
+    /// The extra values, by lower-case, decoded key.
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
-/// A request for impersonation that makes no sense: a 400 with this text.
+/// A request for impersonation is invalid: a 400 with this text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImpersonationError {
-    /// Groups, uid or extra values without a user to impersonate, as kube-apiserver prints them.
+    /// There are groups, a uid or extra values without a user to impersonate. The text is in
+    /// kube-apiserver's format.
     #[error("requested [{0}] without impersonating a user")]
     NoUser(String),
-    /// A name that cannot be asserted.
+    /// A name cannot be asserted.
     #[error("the impersonated {0}")]
     Identity(#[from] IdentityError),
 }
 
 impl Impersonation {
-    /// Whether a header of this name (any case) asks for impersonation. These headers are removed
-    /// before a request is passed on, be it honoured or not.
+    /// Returns whether a header of this name (in any case) is an impersonation header. These
+    /// headers are removed before a request is forwarded, whether the impersonation is granted or
+    /// not.
     pub fn is_impersonation_header(name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         name.starts_with(EXTRA_HEADER_PREFIX)
             || [USER_HEADER, UID_HEADER, GROUP_HEADER].contains(&name.as_str())
     }
 
-    /// Reads the headers of a request; others are skipped. The first user and uid count, and all
-    /// groups and extra values. Extra keys are lower-cased, then percent-decoded where that is
+    /// Parses the headers of a request and ignores all others. Uses the first user and uid, and all
+    /// groups and extra values. Extra keys are lower-cased, and percent-decoded if that is
     /// possible.
     ///
-    /// Values are taken as bytes: one that is no UTF-8 becomes another name, which is then
-    /// authorized as such. It must not become none, for then the real user would act.
+    /// Values are taken as bytes. A value that is not UTF-8 becomes another name, which is then
+    /// authorized as such. It must not be dropped, because the request would then act as the real
+    /// user.
     pub fn from_headers<'a, V: AsRef<[u8]>>(
         headers: impl IntoIterator<Item = (&'a str, V)>,
     ) -> Self {
@@ -89,16 +94,16 @@ impl Impersonation {
         wanted
     }
 
-    /// Whether anything is asked for at all.
+    /// Returns whether the request asks for impersonation at all.
     pub fn is_requested(&self) -> bool {
         *self != Self::default()
     }
 
-    /// What the real user needs to be allowed, in the order of the checks; nothing if nothing is
-    /// requested.
+    /// Returns the attributes that the real user must be authorized for, in the order of the
+    /// checks. Empty if no impersonation is requested.
     ///
     /// # Errors
-    /// Something is requested, but no user, or a name that cannot be asserted.
+    /// There is a request without a user, or with a name that cannot be asserted.
     pub fn attributes(&self) -> Result<Vec<Attributes>, ImpersonationError> {
         if self.user.is_empty() && self.is_requested() {
             let requested = self.references_without_user().join(" ");
@@ -127,8 +132,8 @@ impl Impersonation {
         Ok(needed)
     }
 
-    /// The identity as it was asked for, without the groups that a server adds: for another server,
-    /// which adds them.
+    /// Returns the identity as requested, without the groups that a server adds. For requests to
+    /// another server, which adds them.
     ///
     /// # Errors
     /// A name cannot be asserted.
@@ -136,9 +141,10 @@ impl Impersonation {
         Identity::check(self.requested_user())
     }
 
-    /// The identity that the request gets once everything is authorized. A ServiceAccount without
-    /// given groups gets its own. `system:authenticated` joins unless one of the two groups that
-    /// decide it is there; the anonymous user gets `system:unauthenticated`.
+    /// Returns the identity that the request gets once everything is authorized. A ServiceAccount
+    /// without given groups gets its own. `system:authenticated` is added unless it or
+    /// `system:unauthenticated` is already present; the anonymous user gets
+    /// `system:unauthenticated`.
     ///
     /// # Errors
     /// A name cannot be asserted.
@@ -173,8 +179,8 @@ impl Impersonation {
         }
     }
 
-    /// The object references that kube-apiserver builds, as Go's `%v` prints them: kind, namespace,
-    /// name, uid, API version, resource version and field path, separated by spaces.
+    /// Returns the object references that kube-apiserver builds, as formatted by Go's `%v`: kind,
+    /// namespace, name, uid, API version, resource version and field path, separated by spaces.
     fn references_without_user(&self) -> Vec<String> {
         let version = format!("{AUTHENTICATION_GROUP}/{AUTHENTICATION_VERSION}");
         let mut references = Vec::new();

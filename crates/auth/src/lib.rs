@@ -1,19 +1,20 @@
-//! Who is calling, and may they: authenticators, authorizers and the identity of a request.
+//! Authentication and authorization: authenticators, authorizers and the identity of a request.
 //!
 //! The crate is the counterpart of `k8s.io/apiserver/pkg/authentication` and `pkg/authorization`,
-//! with Kubernetes' RBAC beside them. The path of a request through it:
+//! and also contains Kubernetes' RBAC. A request passes through it as follows:
 //!
 //! ```text
 //! credentials --Union--> Identity --Impersonation--> Identity --AuthorizerUnion--> Decision
 //! ```
 //!
-//! It knows neither HTTP nor storage. Callers hand it certificates, headers and already
-//! decoded RBAC objects, and turn its answers into responses. Nothing here reads the time by itself:
-//! a clock is an argument.
+//! The crate depends on neither HTTP nor storage. The calling code passes certificates, headers and
+//! decoded RBAC objects, and turns the results into responses. No code here reads the time by
+//! itself: a clock is an argument.
 //!
-//! Invariant: an identity comes from [`Identity::check`] alone, so that no name means one thing here and
-//! another at the next server. Invariant: whatever cannot be decided is refused. A failed credential never becomes anonymous,
-//! an authorizer that fails never allows, and an empty verb is denied.
+//! Invariant: [`Identity::check`] is the only source of identities, so that no name has one meaning
+//! here and another at the next server. Invariant: a request that cannot be decided on is rejected.
+//! A failed credential never becomes anonymous, an authorizer that fails never allows, and an empty
+//! verb is denied.
 
 pub mod authenticator;
 pub mod authorizer;

@@ -1,16 +1,17 @@
-//! Role-based access control as Kubernetes has it: `rbac.authorization.k8s.io/v1`.
+//! Role-based access control of Kubernetes: `rbac.authorization.k8s.io/v1`.
 //!
 //! ```text
 //! roles, bindings --Policy::build--> Policy (index) <--PolicySource-- RbacAuthorizer
 //! ```
 //!
-//! [`Policy`] is an immutable index of all roles and bindings by user and by group. Whoever stores
-//! the objects builds a new one when they change and hands it out as a [`PolicySource`]; a decision
-//! then costs a few hash look-ups and the rules that apply to this user.
+//! [`Policy`] is an immutable index of all roles and bindings by user and by group. The code that
+//! stores the objects builds a new one when they change, and provides it as a [`PolicySource`]. A
+//! decision then costs a few hash lookups and the evaluation of the rules that apply to the user.
 //!
-//! Around it: bootstrap objects ([`defaults`]), validation and defaulting of stored objects
-//! ([`validation`]), the check that nobody grants what they do not hold ([`escalation`]), the rules
-//! of aggregated roles ([`aggregation`]) and the content of a SelfSubjectRulesReview.
+//! The module also contains the bootstrap objects ([`defaults`]), validation and defaulting of
+//! stored objects ([`validation`]), the check that no user grants permissions that they do not hold
+//! ([`escalation`]), the rules of aggregated roles ([`aggregation`]) and the content of a
+//! SelfSubjectRulesReview.
 //!
 //! Follows `plugin/pkg/auth/authorizer/rbac` and `pkg/registry/rbac` of Kubernetes.
 
@@ -35,9 +36,9 @@ pub mod validation;
 /// The API group of roles and bindings.
 pub const GROUP: &str = "rbac.authorization.k8s.io";
 
-/// Where the authorizer finds the policy of the moment.
+/// A source of the current policy.
 pub trait PolicySource: Send + Sync {
-    /// The current policy. Called for every decision, so it is cheap.
+    /// Returns the current policy. Must be cheap, because it is called for every decision.
     fn policy(&self) -> Arc<Policy>;
 }
 
@@ -53,14 +54,14 @@ impl<P: PolicySource + ?Sized> PolicySource for Arc<P> {
     }
 }
 
-/// Allows what roles and bindings allow, and has no opinion on the rest.
+/// Allows the requests that roles and bindings allow, and has no opinion on others.
 #[derive(Clone, Debug)]
 pub struct RbacAuthorizer<P> {
     source: P,
 }
 
 impl<P: PolicySource> RbacAuthorizer<P> {
-    /// Decides by the policy of `source`.
+    /// Creates an authorizer for the policy of `source`.
     pub fn new(source: P) -> Self {
         Self { source }
     }
@@ -68,7 +69,7 @@ impl<P: PolicySource> RbacAuthorizer<P> {
 
 #[async_trait]
 impl<P: PolicySource> Authorizer for RbacAuthorizer<P> {
-    /// Never fails: a binding to a missing role grants nothing, and the reason says so.
+    /// Never fails: a binding to a missing role grants nothing, and the reason states that.
     async fn authorize(
         &self,
         user: &UserInfo,

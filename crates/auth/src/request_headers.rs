@@ -1,13 +1,14 @@
-//! The headers of a request, as authenticators see them: this crate knows no HTTP.
+//! The interface by which authenticators read the headers of a request. This crate does not depend
+//! on HTTP.
 
 /// The headers of one request.
 pub trait RequestHeaders: Sync {
-    /// Every header with its value; values of one name in the order sent. Names come in any case,
-    /// values are whatever bytes the client sent.
+    /// Returns every header with its value. Values of the same name are in the order sent. Names
+    /// may be in any case, and values may be any bytes.
     fn entries(&self) -> Box<dyn Iterator<Item = (&str, &[u8])> + '_>;
 }
 
-/// No header at all: for whoever has only certificates or a token to show.
+/// Headers of a client that sent none and has only certificates or a token.
 pub struct NoHeaders;
 
 impl RequestHeaders for NoHeaders {

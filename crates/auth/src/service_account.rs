@@ -1,10 +1,8 @@
-//! How a ServiceAccount appears as a user: its name and its groups.
-//!
-//! Follows `k8s.io/apiserver/pkg/authentication/serviceaccount/util.go`.
+//! The user name and the groups of a ServiceAccount.
 
 use machinery::validation::{dns1123_label, dns1123_subdomain};
 
-/// The start of the user name of every ServiceAccount.
+/// Prefix of the user name of every ServiceAccount.
 pub const USERNAME_PREFIX: &str = "system:serviceaccount:";
 /// The group of all ServiceAccounts.
 pub const ALL_SERVICE_ACCOUNTS_GROUP: &str = "system:serviceaccounts";
@@ -14,25 +12,26 @@ pub const ALL_SERVICE_ACCOUNTS_GROUP: &str = "system:serviceaccounts";
 pub struct ServiceAccountName<'a> {
     /// The namespace of the ServiceAccount.
     pub namespace: &'a str,
-    /// Its name there.
+    /// The name within the namespace.
     pub name: &'a str,
 }
 
 impl<'a> ServiceAccountName<'a> {
-    /// Splits `system:serviceaccount:<namespace>:<name>`. `None` for any other user name, one with
-    /// an impossible namespace or name included.
+    /// Splits `system:serviceaccount:<namespace>:<name>`. Returns `None` for any other user name,
+    /// including one with an invalid namespace or name.
     pub fn from_username(username: &'a str) -> Option<Self> {
         let (namespace, name) = username.strip_prefix(USERNAME_PREFIX)?.split_once(':')?;
         let is_valid = dns1123_label(namespace).is_empty() && dns1123_subdomain(name).is_empty();
         is_valid.then_some(Self { namespace, name })
     }
 
-    /// The user name of this ServiceAccount.
+    /// Returns the user name of this ServiceAccount.
     pub fn username(&self) -> String {
         format!("{USERNAME_PREFIX}{}:{}", self.namespace, self.name)
     }
 
-    /// The groups of this ServiceAccount: all of them, and those of its namespace.
+    /// Returns the groups of this ServiceAccount: that of all ServiceAccounts, and that of its
+    /// namespace.
     pub fn groups(&self) -> Vec<String> {
         vec![
             ALL_SERVICE_ACCOUNTS_GROUP.to_owned(),

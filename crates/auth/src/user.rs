@@ -12,24 +12,24 @@ pub const ALL_AUTHENTICATED: &str = "system:authenticated";
 pub const ALL_UNAUTHENTICATED: &str = "system:unauthenticated";
 /// The group whose members may do everything, whatever the policy says.
 pub const SYSTEM_MASTERS: &str = "system:masters";
-/// The start of every user and group name that Kubernetes gives a meaning to.
+/// Prefix of every user and group name that has a meaning in Kubernetes.
 pub const RESERVED_PREFIX: &str = "system:";
 
-/// Who makes a request.
+/// The user that makes a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UserInfo {
     /// The name that distinguishes this user from all other active users.
     pub name: String,
-    /// Distinguishes users of the same name over time; empty where unknown.
+    /// Distinguishes users of the same name over time. Empty if unknown.
     pub uid: String,
-    /// The groups that the user is a member of, in the order the authenticator gave them.
+    /// The groups that the user is a member of, in the order set by the authenticator.
     pub groups: Vec<String>,
-    /// What the authenticator knows beyond that, by lower-case key.
+    /// Additional information from the authenticator, by lower-case key.
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
 impl UserInfo {
-    /// A user of this name without uid, groups and extra.
+    /// Returns a user of this name without uid, groups and extra.
     pub fn named(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -37,7 +37,7 @@ impl UserInfo {
         }
     }
 
-    /// The user of a request without credentials.
+    /// Returns the user of a request without credentials.
     pub fn anonymous() -> Self {
         Self {
             name: ANONYMOUS.to_owned(),
@@ -46,18 +46,18 @@ impl UserInfo {
         }
     }
 
-    /// Whether this is [`UserInfo::anonymous`], by name.
+    /// Returns whether this is [`UserInfo::anonymous`], by name.
     pub fn is_anonymous(&self) -> bool {
         self.name == ANONYMOUS
     }
 
-    /// Whether the user is a member of `group`.
+    /// Returns whether the user is a member of `group`.
     pub fn in_group(&self, group: &str) -> bool {
         self.groups.iter().any(|name| name == group)
     }
 
-    /// Adds `system:authenticated` unless the user is anonymous or already belongs to one of the
-    /// two groups that say so (`pkg/authentication/group/authenticated_group_adder.go`).
+    /// Adds `system:authenticated`, unless the user is anonymous or already belongs to it or to
+    /// `system:unauthenticated` (`pkg/authentication/group/authenticated_group_adder.go`).
     #[must_use]
     pub fn with_authenticated_group(mut self) -> Self {
         let is_decided = self.in_group(ALL_AUTHENTICATED) || self.in_group(ALL_UNAUTHENTICATED);
@@ -67,11 +67,11 @@ impl UserInfo {
         self
     }
 
-    /// The first name or group of this identity that Kubernetes reserves: an empty user name, or
-    /// anything that starts with `system:` except the group `system:authenticated`.
+    /// Returns the first name or group of this identity that is reserved by Kubernetes: an empty
+    /// user name, or any name that starts with `system:` except the group `system:authenticated`.
     ///
-    /// An identity that comes from outside, or that is about to be impersonated somewhere else, is
-    /// refused when this returns something and nobody mapped it on purpose.
+    /// An identity from an external source, or one that is about to be impersonated at another
+    /// server, is rejected if this returns a name and no administrator has explicitly mapped it.
     pub fn reserved_identity(&self) -> Option<&str> {
         if self.name.is_empty() || self.name.starts_with(RESERVED_PREFIX) {
             return Some(&self.name);

@@ -1,13 +1,12 @@
-//! `authorization.k8s.io/v1`: what somebody may do, asked and answered
-//! (`pkg/registry/authorization`).
+//! `authorization.k8s.io/v1`: reviews of permissions (`pkg/registry/authorization`).
 //!
-//! Four questions: may I ([`SelfSubjectAccessReviews`], `kubectl auth can-i`), may somebody
-//! ([`SubjectAccessReviews`], and [`LocalSubjectAccessReviews`] within a namespace), and what may I
-//! ([`SelfSubjectRulesReviews`], `kubectl auth can-i --list`). All are put to the authorizer that
-//! decides about requests, so the answer is what would happen. An authorizer that fails allows
-//! nothing, and the answer says so.
+//! There are four reviews. Two are about the caller: single requests ([`SelfSubjectAccessReviews`],
+//! `kubectl auth can-i`), and all rules ([`SelfSubjectRulesReviews`], `kubectl auth can-i --list`).
+//! Two are about any user: [`SubjectAccessReviews`], and [`LocalSubjectAccessReviews`] within a
+//! namespace. All of them use the authorizer that decides on requests, so the result is what would
+//! happen. If the authorizer fails, nothing is allowed, and the response contains the error.
 //!
-//! Field and label selectors of a question are not weighed: no authorizer here does.
+//! Field and label selectors of a review are ignored, because no authorizer here evaluates them.
 
 mod local;
 mod self_access;
@@ -32,7 +31,7 @@ use machinery::meta::GroupKind;
 use machinery::status::Status;
 use schemars::JsonSchema;
 
-/// Describes a review.
+/// Returns the description of a review.
 fn description<T: Resource + JsonSchema>(singular: &'static str, scope: Scope) -> Description {
     Description {
         group: T::GROUP,
@@ -49,7 +48,7 @@ fn description<T: Resource + JsonSchema>(singular: &'static str, scope: Scope) -
     }
 }
 
-/// 422 where a question makes no sense.
+/// Returns a 422 if there are errors in a review.
 fn refuse_if_any<T: Resource>(errors: &ErrorList) -> Result<(), Status> {
     if errors.is_empty() {
         return Ok(());
@@ -61,7 +60,7 @@ fn refuse_if_any<T: Resource>(errors: &ErrorList) -> Result<(), Status> {
     ))
 }
 
-/// What is asked about: exactly one of the two, as validation has made sure.
+/// Returns the attributes of a review. Validation has ensured that exactly one of the two is set.
 fn attributes(
     resource: Option<&ResourceAttributes>,
     path: Option<&NonResourceAttributes>,
@@ -84,7 +83,7 @@ fn attributes(
     Attributes::path(text(&asked.verb), text(&asked.path))
 }
 
-/// The user whom a question is about.
+/// Returns the user that a review is about.
 fn subject(spec: &SubjectAccessReviewSpec) -> UserInfo {
     UserInfo {
         name: spec.user.clone().unwrap_or_default(),
@@ -94,7 +93,7 @@ fn subject(spec: &SubjectAccessReviewSpec) -> UserInfo {
     }
 }
 
-/// The authorizer's answer about a user.
+/// Returns the decision of the authorizer about a user.
 async fn decide(
     cx: &RequestContext,
     user: &UserInfo,

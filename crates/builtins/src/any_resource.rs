@@ -1,9 +1,8 @@
-//! A served kind without the type of its objects: what emptying a namespace and collecting garbage
-//! need to know.
+//! Served kinds without the type of their objects, as needed by the emptying of namespaces and by
+//! garbage collection.
 //!
-//! Every [`Resource`] is one. Changes made here are the server's own: nobody is asked whether they
-//! are admitted, but an object still waits for its finalizers and what hangs on it is told of its
-//! end.
+//! Every [`Resource`] implements this. Changes made here are the server's own and bypass admission,
+//! but an object still waits for its finalizers, and the kind's own clean-up still runs.
 
 use apiserver::description::Description;
 use apiserver::resource::Resource;
@@ -13,44 +12,44 @@ use machinery::meta::{Metadata, ObjectMeta, Time};
 use machinery::status::Status;
 use storage::cache::{Collection, View};
 
-/// How often a change is tried again when somebody else was faster.
+/// Maximum number of tries for a change that conflicts with other writers.
 const ATTEMPTS: usize = 16;
 
-/// A change of an object's metadata. It is made again on the newest state when somebody else was
-/// faster.
+/// A change of an object's metadata. It is applied again to the latest state after a conflict.
 pub type Edit = dyn Fn(&mut ObjectMeta) + Send + Sync;
 
 /// A served kind without the type of its objects.
 #[async_trait]
 pub trait AnyResource: Send + Sync {
-    /// What the kind is.
+    /// Returns the description of the kind.
     fn description(&self) -> &Description;
 
-    /// The cached objects.
+    /// Returns the cached objects.
     fn collection(&self) -> &Collection<StoredObject>;
 
-    /// Where an object lies, or all objects of a namespace where `name` is empty.
+    /// Returns the key of an object, or the prefix of all objects of a namespace if `name` is
+    /// empty.
     fn key(&self, namespace: &str, name: &str) -> String;
 
-    /// The newest state of all objects.
+    /// Returns the latest state of all objects.
     ///
     /// # Errors
-    /// 503 where the store does not answer.
+    /// 503 if the store does not answer.
     async fn latest(&self) -> Result<View<StoredObject>, Status>;
 
-    /// Changes the metadata of the object at `key` if it is still that of this uid. One that is
-    /// being deleted and waits for nothing any more is removed. Does nothing where the object is
+    /// Changes the metadata of the object at `key` if it still has this uid. An object that is
+    /// being deleted and no longer waits for anything is removed. Does nothing if the object is
     /// gone.
     ///
     /// # Errors
-    /// 503 where the store does not answer, and what the kind's own clean-up reports.
+    /// 503 if the store does not answer, and errors of the kind's own clean-up.
     async fn edit(&self, key: &str, uid: &str, edit: &Edit) -> Result<(), Status>;
 
-    /// Deletes the object at `key` if it is still that of this uid: marks it, or removes it where
-    /// it waits for nothing.
+    /// Deletes the object at `key` if it still has this uid: marks it, or removes it if it does not
+    /// wait for anything.
     ///
     /// # Errors
-    /// As [`AnyResource::edit`].
+    /// The same as [`AnyResource::edit`].
     async fn delete(&self, key: &str, uid: &str) -> Result<(), Status>;
 }
 
@@ -100,7 +99,7 @@ impl<R: Resource> AnyResource for R {
     }
 }
 
-/// Marks an object as being deleted, once.
+/// Marks an object as being deleted, unless it already is.
 pub(crate) fn mark_deleted(metadata: &mut ObjectMeta, now: &Time) {
     if metadata.deletion_timestamp.is_some() {
         return;
@@ -110,8 +109,8 @@ pub(crate) fn mark_deleted(metadata: &mut ObjectMeta, now: &Time) {
     metadata.generation = metadata.generation.map(|generation| generation + 1);
 }
 
-/// Stores a changed object, or removes it where its time has come. `None` inside: somebody else was
-/// faster.
+/// Stores a changed object, or removes it if its deletion is complete. The error is `None` after a
+/// conflict.
 async fn store_change<R: Resource>(
     resource: &R,
     mut object: R::Object,

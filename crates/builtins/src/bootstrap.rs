@@ -1,8 +1,8 @@
-//! What a new server starts with, and what a new version of it brings up to date.
+//! The initial objects of a new server, and their update by a new version.
 //!
-//! Running it again changes nothing. ClusterRoles and ClusterRoleBindings that are there and say
-//! `rbac.authorization.kubernetes.io/autoupdate: "true"` get what they lack of the defaults;
-//! nothing is taken from them. All else that is there stays as it is
+//! Running it again changes nothing. Existing ClusterRoles and ClusterRoleBindings with the
+//! annotation `rbac.authorization.kubernetes.io/autoupdate: "true"` get the parts of the defaults
+//! that they lack; nothing is removed from them. All other existing objects are not changed
 //! (`component-helpers/auth/rbac/reconciliation`).
 
 use std::collections::BTreeMap;
@@ -17,10 +17,10 @@ use machinery::status::Status;
 
 use crate::namespace;
 
-/// Stores a ClusterRole, or gives the one that is there what it lacks.
+/// Stores a ClusterRole, or adds the missing parts to the existing one.
 ///
 /// # Errors
-/// 503 where the store does not answer.
+/// 503 if the store does not answer.
 pub async fn cluster_role(
     registry: &Registry<ClusterRole>,
     role: ClusterRole,
@@ -32,13 +32,13 @@ pub async fn cluster_role(
     registry.ensure_with(role, amend).await
 }
 
-/// Stores a ClusterRoleBinding, or gives the one that is there what it lacks.
+/// Stores a ClusterRoleBinding, or adds the missing parts to the existing one.
 ///
-/// One that grants another role starts anew: whoever was bound to that role is not bound to this
-/// one.
+/// If the existing one grants another role, its subjects are replaced: the subjects of that role do
+/// not get this one.
 ///
 /// # Errors
-/// 503 where the store does not answer.
+/// 503 if the store does not answer.
 pub async fn cluster_role_binding(
     registry: &Registry<ClusterRoleBinding>,
     binding: ClusterRoleBinding,
@@ -50,10 +50,10 @@ pub async fn cluster_role_binding(
     registry.ensure_with(binding, amend).await
 }
 
-/// Stores a namespace of this name if there is none.
+/// Stores a namespace of this name if it does not exist.
 ///
 /// # Errors
-/// 503 where the store does not answer.
+/// 503 if the store does not answer.
 pub async fn namespace(registry: &Registry<Namespace>, name: &str) -> Result<(), Status> {
     let metadata = ObjectMeta {
         name: Some(name.to_owned()),
@@ -74,14 +74,15 @@ fn is_automatic(metadata: &ObjectMeta) -> bool {
         .is_some_and(|value| value == "true")
 }
 
-/// Whether `change` makes a difference.
+/// Returns whether `change` modifies the object.
 fn changes<T: Clone + PartialEq>(object: &mut T, change: impl FnOnce(&mut T)) -> bool {
     let before = object.clone();
     change(object);
     *object != before
 }
 
-/// Gives a role what it lacks. The rules of an aggregated role are its sources' business.
+/// Adds the missing parts to a role. The rules of an aggregated role come from its sources and are
+/// not changed.
 fn complete_role(role: &mut ClusterRole, expected: &ClusterRole) {
     add_metadata(&mut role.metadata, &expected.metadata);
     let Some(aggregation) = &expected.aggregation_rule else {
@@ -97,7 +98,8 @@ fn complete_role(role: &mut ClusterRole, expected: &ClusterRole) {
     );
 }
 
-/// Gives a binding the subjects that it lacks, those of its role only.
+/// Adds the missing subjects to a binding. If it is for another role, replaces its role and
+/// subjects.
 fn complete_binding(binding: &mut ClusterRoleBinding, expected: &ClusterRoleBinding) {
     add_metadata(&mut binding.metadata, &expected.metadata);
     if binding.role_ref != expected.role_ref {
@@ -116,7 +118,7 @@ fn add_new<T: Clone + PartialEq>(live: &mut Option<Vec<T>>, expected: &Option<Ve
     }
 }
 
-/// Labels and annotations that are not there. Those that are keep their values.
+/// Adds missing labels and annotations. Existing ones keep their values.
 fn add_metadata(live: &mut ObjectMeta, expected: &ObjectMeta) {
     add_missing(&mut live.labels, &expected.labels);
     add_missing(&mut live.annotations, &expected.annotations);

@@ -1,4 +1,4 @@
-//! All kinds of this crate, put together.
+//! All kinds of this crate together.
 
 use std::sync::Arc;
 
@@ -30,19 +30,19 @@ use crate::rbac::{self, Authority, RbacPolicy, RbacRegistries};
 use crate::secret::{self, Secrets};
 use crate::self_subject_review::SelfSubjectReviews;
 
-/// Namespaces that a server starts with.
+/// Namespaces that a server creates at its start.
 const NAMESPACES: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 /// The stored kinds of this crate.
 #[derive(Clone)]
 pub struct Builtins {
-    /// Namespaces.
+    /// The namespaces.
     pub namespaces: Registry<Namespace>,
-    /// Secrets.
+    /// The Secrets.
     pub secrets: Registry<Secret>,
-    /// ConfigMaps.
+    /// The ConfigMaps.
     pub config_maps: Registry<ConfigMap>,
-    /// Roles and bindings.
+    /// The roles and bindings.
     pub rbac: RbacRegistries,
     policy: Arc<RbacPolicy>,
 }
@@ -68,12 +68,12 @@ impl Builtins {
         }
     }
 
-    /// The policy of the moment, for `auth::rbac::RbacAuthorizer`.
+    /// Returns the source of the current policy, for `auth::rbac::RbacAuthorizer`.
     pub fn policy(&self) -> Arc<RbacPolicy> {
         Arc::clone(&self.policy)
     }
 
-    /// Lets objects of further namespaced kinds into these namespaces.
+    /// Returns the admission check for objects of other namespaced kinds in these namespaces.
     pub fn lifecycle(&self) -> NamespaceLifecycle {
         NamespaceLifecycle::new(self.namespaces.clone())
     }
@@ -96,11 +96,11 @@ impl Builtins {
             .review(LocalSubjectAccessReviews::new())
     }
 
-    /// Makes what a new server starts with: namespaces, the roles and bindings of Kubernetes, and
-    /// those given beside them.
+    /// Creates the initial objects of a new server: namespaces, the roles and bindings of
+    /// Kubernetes, and the given ones.
     ///
     /// # Errors
-    /// 503 where the store does not answer.
+    /// 503 if the store does not answer.
     pub async fn bootstrap(
         &self,
         roles: Vec<ClusterRole>,
@@ -111,15 +111,16 @@ impl Builtins {
         let bindings = defaults::cluster_role_bindings()
             .into_iter()
             .chain(bindings);
-        // All of a kind at once: the store commits them together.
+        // All objects of a kind are written concurrently, so that the store commits them together.
         try_join_all(NAMESPACES.map(|name| bootstrap::namespace(&self.namespaces, name))).await?;
         try_join_all(roles.map(|role| bootstrap::cluster_role(stored, role))).await?;
         try_join_all(bindings.map(|one| bootstrap::cluster_role_binding(bound, one))).await?;
         Ok(())
     }
 
-    /// What has to go on in the background, until `shutdown`: rules of aggregated roles, the end of
-    /// namespaces, garbage collection. `others` are the kinds served beside those of this crate.
+    /// Runs the background tasks until `shutdown`: the rules of aggregated roles, the deletion of
+    /// namespaces, and garbage collection. `others` are the served kinds that are not in this
+    /// crate.
     pub async fn run(
         &self,
         others: Vec<Arc<dyn AnyResource>>,

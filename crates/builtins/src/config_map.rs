@@ -1,4 +1,4 @@
-//! `configmaps`: settings for programs, as text or bytes.
+//! `configmaps`: configuration of programs, as text or bytes.
 
 use apiserver::cell;
 use apiserver::description::{Description, KindSchema, Scope, Verb};
@@ -19,7 +19,7 @@ use crate::data::{self, MAX_BYTES};
 use crate::namespace::NamespaceLifecycle;
 use crate::protobuf;
 
-/// What the kind is.
+/// Returns the description of the kind.
 pub fn description() -> Description {
     Description {
         group: "",
@@ -36,7 +36,7 @@ pub fn description() -> Description {
     }
 }
 
-/// What they are selected by.
+/// The index of the kind, which has no field selectors.
 pub const INDEX: Index<ConfigMap> = Index::NONE;
 
 const COLUMNS: [Column; 3] = [
@@ -53,7 +53,7 @@ pub struct ConfigMaps {
 }
 
 impl ConfigMaps {
-    /// Over these objects.
+    /// Creates the strategy for these objects.
     pub fn new(registry: Registry<ConfigMap>, lifecycle: NamespaceLifecycle) -> Self {
         Self {
             registry,
@@ -119,7 +119,8 @@ impl Resource for ConfigMaps {
     }
 }
 
-/// Keys, and the size of all values together (`pkg/apis/core/validation`, `ValidateConfigMap`).
+/// Checks the keys, and the total size of all values (`pkg/apis/core/validation`,
+/// `ValidateConfigMap`).
 fn validate_entries(object: &ConfigMap) -> ErrorList {
     let mut errors = ErrorList::new();
     let mut size = 0;

@@ -1,15 +1,15 @@
-//! The entries of ConfigMaps and Secrets: which keys they may have, how much they may hold, and
-//! what is fixed when they are immutable (`pkg/apis/core/validation`).
+//! The entries of ConfigMaps and Secrets: the permitted keys, the maximum size, and the fields that
+//! are fixed when they are immutable (`pkg/apis/core/validation`).
 
 use machinery::field::{Error, ErrorList, Path};
 
-/// Most bytes that the values of one object may have together (`v1.MaxSecretSize`).
+/// Maximum total size of the values of one object, in bytes (`v1.MaxSecretSize`).
 pub(crate) const MAX_BYTES: usize = 1 << 20;
 
-/// Longest key in bytes: that of a DNS subdomain.
+/// Maximum length of a key, in bytes: that of a DNS subdomain.
 const MAX_KEY_BYTES: usize = 253;
 
-/// What is wrong with a key below `path`: it must do as a file name.
+/// Returns the errors in a key below `path`. A key must be usable as a file name.
 pub(crate) fn key_errors(path: &Path, key: &str) -> ErrorList {
     let mut problems = Vec::new();
     if key.len() > MAX_KEY_BYTES {
@@ -17,7 +17,7 @@ pub(crate) fn key_errors(path: &Path, key: &str) -> ErrorList {
     }
     let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if key.is_empty() || !key.chars().all(is_legal) {
-        // The blanks are those of upstream's message.
+        // The double blanks are those of upstream's message.
         let text = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' \
             (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', \
             regex used for validation is '[-._a-zA-Z0-9]+')";
@@ -36,7 +36,7 @@ pub(crate) fn key_errors(path: &Path, key: &str) -> ErrorList {
         .collect()
 }
 
-/// The errors of the fields of an immutable object that are to change.
+/// Returns an error for each changed field of an immutable object.
 pub(crate) fn frozen_changes<const N: usize>(
     fields: [(&'static str, bool); N],
 ) -> impl Iterator<Item = Error> {

@@ -1,17 +1,17 @@
-//! A small garbage collector: what the owner references of objects promise (upstream
+//! A small garbage collector that implements the owner references of objects (upstream
 //! `pkg/controller/garbagecollector`).
 //!
-//! * An object all of whose owners are gone is deleted; one that still has an owner loses its
-//!   references to those gone.
-//! * An object deleted in the *foreground* (finalizer `foregroundDeletion`) waits until its
+//! * An object all of whose owners are gone is deleted. An object that still has an owner loses its
+//!   references to those that are gone.
+//! * An object deleted in the *foreground* (finalizer `foregroundDeletion`) waits until the
 //!   dependents that block it are deleted.
-//! * An object deleted as *orphan* (finalizer `orphan`) waits until its dependents have let go of
-//!   it.
+//! * An object deleted as *orphan* (finalizer `orphan`) waits until its dependents no longer refer
+//!   to it.
 //!
-//! It follows the cached collections of the kinds it is given and keeps one index: which objects
-//! refer to which owner. Owners are looked up by kind and name and compared by uid, in a cache that
-//! is never older than the event that asks. References to kinds that it is not given are left
-//! alone. After a failure or a gap in the history it starts over from the present state.
+//! The collector follows the cached collections of the given kinds and keeps a single index: the
+//! objects that refer to each owner. Owners are looked up by kind and name and compared by uid, in
+//! a cache that is never older than the event being processed. References to other kinds are
+//! ignored. After a failure or a gap in the history it starts over from the current state.
 
 mod changes;
 mod graph;
@@ -36,53 +36,53 @@ use graph::{Effect, Facts, Graph, Place};
 /// Finalizer of an object that waits for its dependents to be deleted.
 const FOREGROUND: &str = "foregroundDeletion";
 
-/// Finalizer of an object that waits for its dependents to let go.
+/// Finalizer of an object that waits until its dependents no longer refer to it.
 const ORPHAN: &str = "orphan";
 
-/// How long to wait before starting over.
+/// Time to wait before starting over.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Deletes and releases dependents.
+/// Deletes dependents, or removes their references to owners.
 pub struct GarbageCollector {
     kinds: Vec<Arc<dyn AnyResource>>,
     clock: Arc<dyn Clock>,
 }
 
-/// What became of the owner that a reference names.
+/// The state of the owner that a reference names.
 enum Owner {
-    /// It is there, or nobody here can tell.
+    /// The owner exists, or its state is unknown here.
     Stays,
-    /// It waits for its dependents to be deleted.
+    /// The owner waits for its dependents to be deleted.
     WaitsForDependents,
-    /// There is no such object.
+    /// The owner does not exist.
     Gone,
 }
 
-/// What is to become of an object that names owners.
+/// The decision about an object that has owners.
 struct Verdict {
     facts: Facts,
-    /// The uids of owners that are gone or going.
+    /// The uids of owners that are gone or being deleted.
     lost: Vec<String>,
-    /// Whether an owner stays, and the object with it.
+    /// True if an owner stays, so that the object stays too.
     stays: bool,
-    /// Whether an owner waits for its dependents.
+    /// True if an owner waits for its dependents.
     in_foreground: bool,
 }
 
 impl Verdict {
-    /// Whether there is anything to do.
+    /// Returns whether there is anything to do.
     fn is_due(&self) -> bool {
         !self.lost.is_empty() && (self.stays || self.facts.deletion_timestamp.is_none())
     }
 }
 
 impl GarbageCollector {
-    /// For these kinds: owners and dependents.
+    /// Creates a collector for these kinds, as owners and as dependents.
     pub fn new(kinds: Vec<Arc<dyn AnyResource>>, clock: Arc<dyn Clock>) -> Self {
         Self { kinds, clock }
     }
 
-    /// Works until `shutdown`. Failures are logged and retried. Dropping the future is safe.
+    /// Runs until `shutdown`. Failures are logged and retried. Dropping the future is safe.
     pub async fn run(&self, shutdown: CancellationToken) {
         let work = async {
             while let Err(error) = self.follow().await {
@@ -96,7 +96,7 @@ impl GarbageCollector {
         }
     }
 
-    /// Puts the present state in order, then every change, until the caches close.
+    /// Processes the current state, then every change, until the caches close.
     async fn follow(&self) -> Result<(), Status> {
         let mut graph = Graph::default();
         let (mut changes, present) = self.survey(&mut graph).await?;
@@ -109,8 +109,8 @@ impl GarbageCollector {
                 Err(storage::Error::Closed) => return Ok(()),
                 Err(error) => return Err(gap(&error)),
             };
-            // First everything that is known, then what follows from it: an owner that lets its
-            // dependents stay must know them all.
+            // Apply all changes before processing their effects: an owner whose dependents are
+            // orphaned must know all of them.
             let effects: Vec<Effect> = batch
                 .into_iter()
                 .map(|change| graph.apply(change))
@@ -121,15 +121,15 @@ impl GarbageCollector {
         }
     }
 
-    /// Indexes the present objects; gives those that may need something, and all changes from here
-    /// on.
+    /// Indexes the current objects. Returns those that may need processing, and all changes from
+    /// here on.
     async fn survey(&self, graph: &mut Graph) -> Result<(Changes, Vec<Place>), Status> {
         let mut changes = Changes::default();
         let mut present = Vec::new();
         for (kind, resource) in self.kinds.iter().enumerate() {
             let view = resource.collection().view();
             for (key, object) in view.iter() {
-                // Others get their turn, about each millisecond.
+                // Yields to other tasks about once per millisecond.
                 consume_budget().await;
                 let facts = Facts::of(object);
                 let place = Place {
@@ -162,7 +162,8 @@ impl GarbageCollector {
                 self.settle(graph, &dependent).await?;
             }
         }
-        // An owner that waited for this object may wait for it no more. Many references can name one owner.
+        // An owner that waited for this object may no longer have to. Several references can name
+        // one owner.
         let owners = before.owner_references.iter();
         let owners: BTreeSet<Place> = owners
             .filter_map(|reference| self.place_of(&before, reference))
@@ -173,7 +174,7 @@ impl GarbageCollector {
         Ok(())
     }
 
-    /// Does for one object what its finalizers and owners ask for. Must be safe to repeat.
+    /// Processes the finalizers and owners of one object. Must be idempotent.
     async fn settle(&self, graph: &Graph, place: &Place) -> Result<(), Status> {
         match self.facts(place) {
             Some(facts) => self.settle_as(graph, place, facts).await,
@@ -181,8 +182,8 @@ impl GarbageCollector {
         }
     }
 
-    /// The same for an object of which these are the facts, or were before a change that is yet to be
-    /// processed.
+    /// Does the same for an object with these facts, which may be those before a change that is
+    /// still to be processed.
     async fn settle_as(&self, graph: &Graph, place: &Place, facts: Facts) -> Result<(), Status> {
         if facts.waits_for(ORPHAN) {
             for dependent in graph.dependents(&facts.uid) {
@@ -209,13 +210,15 @@ impl GarbageCollector {
         self.judge(graph, place, facts).await
     }
 
-    /// Deletes an object whose owners are gone or going, or takes the references to those from it.
+    /// Deletes an object whose owners are gone or being deleted, or removes the references to
+    /// those.
     async fn judge(&self, graph: &Graph, place: &Place, facts: Facts) -> Result<(), Status> {
         if !self.verdict(facts).is_due() {
             return Ok(());
         }
-        // The kinds are published one after the other, so an owner that was stored with its dependent
-        // can be missing for a moment. Only what the newest state of all says counts.
+        // The kinds are published one after the other, so an owner that was stored with its
+        // dependent can be missing for a moment. Therefore only the latest state of all kinds is
+        // decisive.
         self.kinds[place.kind].latest().await?;
         let verdict = self.facts(place).map(|facts| self.verdict(facts));
         let Some(verdict) = verdict.filter(Verdict::is_due) else {
@@ -229,7 +232,7 @@ impl GarbageCollector {
         self.delete(place, facts, cascades).await
     }
 
-    /// What becomes of an object that names owners.
+    /// Returns the decision about an object that has owners.
     fn verdict(&self, facts: Facts) -> Verdict {
         let mut verdict = Verdict {
             lost: Vec::new(),
@@ -250,7 +253,7 @@ impl GarbageCollector {
         verdict
     }
 
-    /// Deletes an object, after its own dependents where it `cascades`.
+    /// Deletes an object. If it `cascades`, its own dependents are deleted before it.
     async fn delete(&self, place: &Place, facts: &Facts, cascades: bool) -> Result<(), Status> {
         let now = Time(self.clock.now());
         let edit = move |metadata: &mut ObjectMeta| {
@@ -265,7 +268,7 @@ impl GarbageCollector {
             .await
     }
 
-    /// Takes the references to these owners from an object.
+    /// Removes the references to these owners from an object.
     async fn release(&self, place: &Place, owners: &[String]) -> Result<(), Status> {
         let Some(facts) = self.facts(place) else {
             return Ok(());
@@ -280,7 +283,7 @@ impl GarbageCollector {
             .await
     }
 
-    /// Takes a finalizer from an object, which removes it where that was the last.
+    /// Removes a finalizer from an object. If it was the last one, the object is removed.
     async fn finish(
         &self,
         place: &Place,
@@ -301,7 +304,8 @@ impl GarbageCollector {
         };
         match self.facts(&place) {
             None => Owner::Gone,
-            // It cannot be decoded; whether it is the owner meant is unknown.
+            // The owner cannot be decoded, so it is unknown whether it is the one that the
+            // reference means.
             Some(owner) if owner.uid.is_empty() => Owner::Stays,
             Some(owner) if owner.uid != reference.uid => Owner::Gone,
             Some(owner) if owner.waits_for(FOREGROUND) => Owner::WaitsForDependents,
@@ -309,8 +313,8 @@ impl GarbageCollector {
         }
     }
 
-    /// Where the owner that a reference names must be, if its kind is known here. An owner in a
-    /// namespace owns only there.
+    /// Returns the place of the owner that a reference names, if its kind is known here. An owner
+    /// in a namespace only owns objects in the same namespace.
     fn place_of(&self, dependent: &Facts, reference: &OwnerReference) -> Option<Place> {
         let group = reference
             .api_version
@@ -338,7 +342,7 @@ impl GarbageCollector {
     }
 }
 
-/// Keeps some of a list; an empty one is left out.
+/// Removes items from a list. An empty list becomes `None`.
 fn retain<T>(list: &mut Option<Vec<T>>, is_kept: impl Fn(&T) -> bool) {
     if let Some(items) = list {
         items.retain(is_kept);

@@ -1,20 +1,20 @@
-//! What a standalone server serves of Kubernetes itself.
+//! The kinds of Kubernetes itself that a standalone server needs.
 //!
-//! Without a cluster around it, a server has to bring along what its own kinds and `kubectl` take
-//! for granted: namespaces, Secrets and ConfigMaps; roles and bindings, by which it decides itself
-//! who may do what; the reviews behind `kubectl auth`; and the two controllers that deleting relies
-//! on, for namespaces and for owner references. [`Builtins`] puts all of it together:
+//! Without a cluster, a server must provide the kinds that its own kinds and `kubectl` rely on:
+//! namespaces, Secrets and ConfigMaps; roles and bindings, for its own authorization; the reviews
+//! behind `kubectl auth`; and the two controllers that deletion depends on, for namespaces and for
+//! owner references. [`Builtins`] combines all of them:
 //!
 //! ```text
 //! Builtins::register -> (cache started) -> bootstrap -> serve -> run
 //! ```
 //!
-//! Every kind is one file, a strategy over the generic server in `apiserver`; all rules about roles
-//! are those of `auth::rbac`. Texts and behaviour are those of Kubernetes; the files name their
+//! Every kind is one file with a strategy for the generic server in `apiserver`. All rules about
+//! roles are in `auth::rbac`. Texts and behaviour are those of Kubernetes; the files name their
 //! counterparts there.
 //!
-//! Invariant: nothing here knows the product. What it wants served, granted or collected beside the
-//! kinds of this crate it passes in.
+//! Invariant: this crate does not depend on the product. The product passes in the additional kinds
+//! to serve, grant or collect.
 
 pub mod access_review;
 pub mod any_resource;

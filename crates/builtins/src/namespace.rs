@@ -1,8 +1,8 @@
-//! `namespaces`: their strategy, their end, and what they mean for objects in them.
+//! `namespaces`: their strategy, their deletion, and the admission of objects in them.
 //!
-//! A namespace that is deleted turns `Terminating` and stays while its finalizer `kubernetes` does:
-//! until [`NamespaceEmptier`] has deleted everything in it. Meanwhile [`NamespaceLifecycle`] lets
-//! nothing new in.
+//! A namespace that is deleted becomes `Terminating`. It exists while it has the finalizer
+//! `kubernetes`, until [`NamespaceEmptier`] has deleted everything in it. Meanwhile
+//! [`NamespaceLifecycle`] rejects new objects.
 
 mod emptier;
 mod lifecycle;
@@ -26,7 +26,7 @@ use crate::protobuf;
 pub use emptier::NamespaceEmptier;
 pub use lifecycle::NamespaceLifecycle;
 
-/// The finalizer that stands for the content of a namespace.
+/// The finalizer for the content of a namespace.
 const CONTENT_FINALIZER: &str = "kubernetes";
 
 /// The label that holds the name, for label selectors.
@@ -38,7 +38,8 @@ const TERMINATING: &str = "Terminating";
 /// Namespaces that are never deleted (admission plugin `NamespaceLifecycle`).
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
-/// What the kind is. As upstream, a collection of them cannot be deleted.
+/// Returns the description of the kind. Like upstream, namespaces cannot be deleted as a
+/// collection.
 pub fn description() -> Description {
     Description {
         group: "",
@@ -63,7 +64,7 @@ pub fn description() -> Description {
     }
 }
 
-/// What they are selected by.
+/// The index of the kind, with its field selectors.
 pub const INDEX: Index<Namespace> = Index {
     owner: |_| None,
     fields: &[("status.phase", |namespace| phase(namespace).to_owned())],
@@ -82,7 +83,7 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// Over these objects.
+    /// Creates the strategy for these objects.
     pub fn new(registry: Registry<Namespace>) -> Self {
         Self { registry }
     }
@@ -167,7 +168,7 @@ impl Resource for Namespaces {
         Ok(())
     }
 
-    /// The label needs the name, which is known only now where it was generated.
+    /// Sets the label with the name. A generated name is known only at this point.
     async fn create(
         &self,
         _: &RequestContext,
@@ -179,7 +180,7 @@ impl Resource for Namespaces {
     }
 }
 
-/// A new namespace with everything that the server gives it.
+/// Adds the defaults of the server to a new namespace.
 pub(crate) fn complete(namespace: &mut Namespace) {
     let finalizers = namespace
         .spec

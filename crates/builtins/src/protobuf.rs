@@ -1,7 +1,7 @@
-//! What the kinds of this crate look like in protobuf, in which typed clients send them.
+//! The protobuf form of the kinds of this crate, which typed clients send.
 //!
-//! Numbers and names are those of the `generated.proto` files of `k8s.io/api`; a file here is one
-//! of those. Answers are JSON: every client that sends protobuf accepts it.
+//! Numbers and names are those of the `generated.proto` files of `k8s.io/api`, with one file here
+//! for each of those. Responses are JSON: every client that sends protobuf accepts it.
 
 mod authentication;
 mod authorization;

@@ -1,13 +1,13 @@
-//! `rbac.authorization.k8s.io/v1`: roles, bindings, and the policy made of them.
+//! `rbac.authorization.k8s.io/v1`: roles, bindings, and the policy that is built from them.
 //!
 //! ```text
 //! ClusterRoles Roles ClusterRoleBindings RoleBindings --RbacPolicy--> auth::rbac::RbacAuthorizer
 //! ```
 //!
-//! One file for each kind holds its strategy. The rules of validation, escalation and matching are
-//! those of `auth::rbac`; here they meet the stored objects. A change of any of the four kinds acts
-//! with the next request. So do the rules of aggregated roles, and [`aggregation::run`] writes them
-//! into the roles for people to read.
+//! Each kind has one file with its strategy. The rules of validation, escalation and matching are
+//! in `auth::rbac`; this module applies them to the stored objects. A change of any of the four
+//! kinds takes effect with the next request. This includes the rules of aggregated roles;
+//! [`aggregation::run`] writes them into the roles only for people to read.
 
 pub mod aggregation;
 mod authority;
@@ -29,7 +29,7 @@ use serde_json::Value;
 /// The version of the group.
 const VERSION: &str = "v1";
 
-/// Roles have no columns of their own.
+/// The columns of roles. Roles have none of their own.
 const ROLE_COLUMNS: [Column; 2] = [Column::NAME, Column::CREATED_AT];
 
 fn role_cells(metadata: &ObjectMeta) -> Vec<Value> {

@@ -1,5 +1,4 @@
-//! `secrets`: credentials and other things that few may read. They are encrypted at rest by the
-//! store.
+//! `secrets`: credentials and other confidential data. The store encrypts them at rest.
 
 mod types;
 
@@ -23,10 +22,10 @@ use crate::data::{self, MAX_BYTES};
 use crate::namespace::NamespaceLifecycle;
 use crate::protobuf;
 
-/// The type of Secrets that say none.
+/// The type of Secrets that do not specify one.
 const OPAQUE: &str = "Opaque";
 
-/// What the kind is.
+/// Returns the description of the kind.
 pub fn description() -> Description {
     Description {
         group: "",
@@ -43,7 +42,7 @@ pub fn description() -> Description {
     }
 }
 
-/// What they are selected by.
+/// The index of the kind, with its field selectors.
 pub const INDEX: Index<Secret> = Index {
     owner: |_| None,
     fields: &[("type", |secret| type_of(secret).to_owned())],
@@ -67,7 +66,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Over these objects.
+    /// Creates the strategy for these objects.
     pub fn new(registry: Registry<Secret>, lifecycle: NamespaceLifecycle) -> Self {
         Self {
             registry,
@@ -108,7 +107,7 @@ impl Resource for Secrets {
         Ok(())
     }
 
-    /// A client that leaves the type out means the one that there is.
+    /// Keeps the existing type if the client leaves it out.
     fn prepare_update(
         &self,
         _: &RequestContext,
@@ -149,8 +148,8 @@ fn type_of(secret: &Secret) -> &str {
     secret.type_.as_deref().unwrap_or_default()
 }
 
-/// Gives the type, and turns the write-only `stringData` into entries of `data`, over those of the
-/// same key.
+/// Sets the type, and moves the write-only `stringData` into `data`, where it replaces entries of
+/// the same key.
 fn complete(secret: &mut Secret, default_type: &str) {
     if type_of(secret).is_empty() {
         secret.type_ = Some(default_type.to_owned());

@@ -1,5 +1,5 @@
-//! `authentication.k8s.io/v1` `selfsubjectreviews`: who am I, for `kubectl auth whoami`
-//! (`pkg/registry/authentication/selfsubjectreview`).
+//! `authentication.k8s.io/v1` `selfsubjectreviews`: the identity of the caller, for
+//! `kubectl auth whoami` (`pkg/registry/authentication/selfsubjectreview`).
 
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::request_context::RequestContext;
@@ -12,13 +12,13 @@ use machinery::status::Status;
 
 use crate::protobuf;
 
-/// Answers who the caller is, after impersonation.
+/// Returns the identity of the caller, after impersonation.
 pub struct SelfSubjectReviews {
     description: Description,
 }
 
 impl SelfSubjectReviews {
-    /// The kind.
+    /// Creates the kind.
     pub fn new() -> Self {
         let description = Description {
             group: "authentication.k8s.io",
@@ -55,7 +55,7 @@ impl Review for SelfSubjectReviews {
         Some(&protobuf::SELF_SUBJECT_REVIEW)
     }
 
-    /// Whatever the question holds is not looked at.
+    /// Ignores the contents of the request.
     async fn review(
         &self,
         cx: &RequestContext,

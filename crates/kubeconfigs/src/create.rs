@@ -1,8 +1,9 @@
-//! Creating a kubeconfig: checks, tokens, file, record.
+//! Creation of a kubeconfig: checks, tokens, file, record.
 //!
-//! The record is written once and complete, together with its tokens: a token counts only while both are there, so whatever fails on the
-//! way leaves nothing that opens anything, and nobody was given a file. What was written before a failure is removed at once, or else by
-//! the sweeper.
+//! The record is written once and complete, together with its tokens. A token is valid only while
+//! both are stored, so a failure at any step leaves no usable token, and no client has received a
+//! file. After a failure, the objects that were already written are removed at once, or else by the
+//! sweeper.
 
 use std::collections::BTreeMap;
 
@@ -29,22 +30,22 @@ use crate::request::{Resolved, Skipped, check_clusters, check_endpoint, name_of}
 use crate::resource::{Kubeconfigs, group_resource};
 use crate::ttl;
 
-/// Most clusters that a condition names.
+/// Maximum number of clusters that a condition names.
 const MAX_SKIPPED_SHOWN: usize = 20;
 
-/// What the tokens of kubeconfigs are for, in words.
+/// The description of the tokens of kubeconfigs.
 const TOKEN_DESCRIPTION: &str = "Kubeconfig token";
 
-/// What was settled of a file before its record is made.
+/// The properties of a file that are resolved before its record is created.
 #[derive(Clone)]
 pub(crate) struct Settled {
     /// The clusters of the file.
     pub(crate) resolved: Resolved,
-    /// The groups that its tokens put the user into.
+    /// The groups that its tokens add the user to.
     pub(crate) groups: Vec<String>,
 }
 
-/// Everything that a request was resolved to.
+/// The result of resolving a request.
 struct Plan {
     host: ServerHost,
     ca_certs: CaBundle,
@@ -52,9 +53,9 @@ struct Plan {
     skipped: Vec<Skipped>,
     groups: Vec<String>,
     origin: Origin,
-    /// Whether the file holds tokens.
+    /// True if the file holds tokens.
     generate: bool,
-    /// Whether each cluster of the file gets a bearer token of its own.
+    /// True if each cluster of the file gets a bearer token of its own.
     separate_bearers: bool,
     exec: ExecCredentials,
 }
@@ -69,13 +70,13 @@ struct MintedTokens {
 /// A token record that a file needs.
 struct Wanted {
     order: Order,
-    /// Whether it is for the direct endpoint of its one cluster.
+    /// True if the token is for the direct endpoint of its single cluster.
     is_direct: bool,
 }
 
 impl Kubeconfigs {
-    /// Creates a record and gives it back with the file that only this answer carries. Which clusters
-    /// the file reaches is what the record asks for, unless that was settled before.
+    /// Creates a record and returns it with the file, which only this response carries. The
+    /// clusters of the file are resolved from the record, unless they were resolved before.
     pub(crate) async fn create_record(
         &self,
         cx: &RequestContext,
@@ -87,7 +88,7 @@ impl Kubeconfigs {
         }
         let plan = self.plan(cx, &mut record).await?;
         let demand = demand(&plan, &record);
-        // Held until the cache shows the record, or the create has failed.
+        // The reservation is held until the cache shows the record, or the create has failed.
         let _reserved = self.quota.reserve(cx, demand, dry_run).await?;
         let minted = match plan.generate && !dry_run {
             true => self.mint(&plan, &record).await?,
@@ -113,7 +114,7 @@ impl Kubeconfigs {
         Ok(stored)
     }
 
-    /// Checks a request and resolves what it asks for; the order of the checks is part of the contract.
+    /// Checks a request and resolves its contents. The order of the checks is part of the contract.
     async fn plan(&self, cx: &RequestContext, record: &mut Kubeconfig) -> Result<Plan, Status> {
         self.check_user(&cx.user.name)?;
         check_clusters(&record.spec)?;
@@ -159,7 +160,7 @@ impl Kubeconfigs {
         })
     }
 
-    /// Leaves each cluster its managed endpoint and no other.
+    /// Sets the managed endpoint as the only endpoint of each cluster.
     pub(crate) fn go_to_managed(&self, clusters: &mut [FileCluster]) -> Result<(), Status> {
         for cluster in clusters {
             let id = &cluster.id;
@@ -173,8 +174,9 @@ impl Kubeconfigs {
         Ok(())
     }
 
-    /// Whether the file is to hold tokens: as asked, else as configured. A record of a file without
-    /// tokens says so, whatever the setting becomes: credentials can be had for it.
+    /// Returns whether the file holds tokens: as requested, else as configured. For a file without
+    /// tokens, the choice is written into the record, because credentials can be requested for it
+    /// whatever the setting is later.
     fn settle_generate_token(&self, spec: &mut KubeconfigSpec) -> Result<bool, Status> {
         let generate = match spec.generate_token {
             Some(generate) => generate,
@@ -195,7 +197,8 @@ impl Kubeconfigs {
         }
     }
 
-    /// Where users reach this server: as configured, else as this request did.
+    /// Returns the host at which users reach this server: the configured one, else that of this
+    /// request.
     pub(crate) fn server_host(&self, cx: &RequestContext) -> Result<ServerHost, Status> {
         let configured = self.settings.server_host().map_err(of_setting)?;
         configured
@@ -214,8 +217,8 @@ impl Kubeconfigs {
         }
     }
 
-    /// Mints one token record for everything behind this server, and one for each cluster with a
-    /// direct endpoint.
+    /// Mints one token record for all clusters that are reached through this server, and one for
+    /// each cluster with a direct endpoint.
     async fn mint(&self, plan: &Plan, record: &Kubeconfig) -> Result<MintedTokens, Status> {
         let now = self.now();
         let default_entry = record.spec.includes_default_entry();
@@ -234,9 +237,10 @@ impl Kubeconfigs {
         Ok(all)
     }
 
-    /// Stores the tokens and the record, in this order: who sees a record before the tokens that own it,
-    /// such as the garbage collector of a host, takes it for one that they have left. Where the store
-    /// keeps the order itself they are handed over at once, so that one commit may take them all.
+    /// Stores the tokens and the record, in this order. A process that sees a record before the
+    /// tokens that own it, such as the garbage collector of a host, would consider it orphaned. If
+    /// the store keeps the order itself, all are handed over at once, so that one commit can take
+    /// them all.
     async fn store(&self, record: Kubeconfig, tokens: Vec<Token>) -> Result<Kubeconfig, Status> {
         let names = record.status.tokens.clone();
         let name = name_of(&record).to_owned();
@@ -244,7 +248,7 @@ impl Kubeconfigs {
         let record = self.registry.insert(record, false);
         match in_order(self.registry.is_ordered(), tokens, record).await {
             Ok((version, Ok(record))) => {
-                // Before the client has its file, this replica knows the tokens in it.
+                // This replica must know the tokens in the file before the client receives it.
                 self.tokens.await_shown(version).await;
                 Ok(record)
             }
@@ -261,7 +265,7 @@ impl Kubeconfigs {
         }
     }
 
-    /// Removes a record that lacks tokens; nobody was told of it.
+    /// Removes a record that lacks tokens and was not returned to any client.
     async fn withdraw(&self, record: Kubeconfig) {
         if let Err(Some(error)) = self.registry.remove_as_read(&record).await {
             let name = name_of(&record);
@@ -269,7 +273,7 @@ impl Kubeconfigs {
         }
     }
 
-    /// Removes tokens; what cannot be removed now never counted and is swept later.
+    /// Removes tokens. Tokens that cannot be removed now were never valid, and are swept later.
     pub(crate) async fn revoke(&self, names: &[String]) {
         let revoked = names.iter().map(|name| async move {
             if let Err(error) = self.minter.revoke(name).await {
@@ -280,11 +284,11 @@ impl Kubeconfigs {
     }
 }
 
-/// Two writes, so that nobody sees the second without the first: at once to a store that keeps the
-/// order, to others the second after the first, if that was done.
+/// Performs two writes so that no reader sees the second without the first. A store that keeps the
+/// order gets both at once; other stores get the second after the first has succeeded.
 ///
 /// # Errors
-/// Why the first failed, with what the second wrote all the same.
+/// Returns the error of the first write, with the result of the second if that succeeded.
 async fn in_order<A, B>(
     is_ordered: bool,
     first: impl Future<Output = Result<A, Status>>,
@@ -300,7 +304,8 @@ async fn in_order<A, B>(
     }
 }
 
-/// What the client is told where the tokens fail. A name that is taken goes on as such: whoever generates names tries another.
+/// Returns the response for a failure to create the tokens. A conflict stays a conflict, so that
+/// the code that generates names tries another one.
 fn of_tokens(status: Status) -> Status {
     match status.http_code() {
         503 | 409 => status,
@@ -311,10 +316,11 @@ fn of_tokens(status: Status) -> Status {
     }
 }
 
-/// What the client is told where the store does not take the tokens: of the record, which was asked for.
+/// Returns the response if the store does not accept the tokens. It names the record, which the
+/// client requested.
 fn of_store(record: &str, status: Status) -> Status {
     let denied = "backing store denied the request";
-    // After the name of the token.
+    // Skip the name of the token.
     let why = status.message.split_once(": ");
     let why = why.map_or_else(String::new, |(_, why)| format!(": {why}"));
     match status.http_code() {
@@ -327,11 +333,11 @@ fn of_store(record: &str, status: Status) -> Status {
     }
 }
 
-/// Keeps a request within the reach of its origin: named clusters must be there, `*` stands for
-/// those that are.
+/// Restricts a request to the clusters that its origin may reach. Named clusters must be among
+/// them; `*` is limited to them.
 ///
 /// # Errors
-/// 403.
+/// 403 if a named cluster is not among them.
 fn bound(
     origin: &Origin,
     spec: &KubeconfigSpec,
@@ -348,7 +354,7 @@ fn bound(
     clusters.try_for_each(|cluster| origin.check_cluster(cluster.object(), &resource))
 }
 
-/// The part of the caller's quota that a record needs.
+/// Returns the part of the caller's quota that a record needs.
 fn demand(plan: &Plan, record: &Kubeconfig) -> Demand {
     let tokens = match plan.generate {
         true => wanted(plan, record).len(),
@@ -361,7 +367,8 @@ fn demand(plan: &Plan, record: &Kubeconfig) -> Demand {
     }
 }
 
-/// The token records that a file needs. All that is reached through this server is one record.
+/// Returns the token records that a file needs. All clusters that are reached through this server
+/// share one record.
 fn wanted(plan: &Plan, record: &Kubeconfig) -> Vec<Wanted> {
     let default_entry = record.spec.includes_default_entry();
     let order = |clusters: Vec<String>, uids: BTreeMap<String, String>| Order {
@@ -397,7 +404,7 @@ fn wanted(plan: &Plan, record: &Kubeconfig) -> Vec<Wanted> {
     wanted
 }
 
-/// The uids of clusters, by name.
+/// Returns the uids of clusters, by name.
 fn uids_of<'c>(clusters: impl IntoIterator<Item = &'c FileCluster>) -> BTreeMap<String, String> {
     let clusters = clusters.into_iter();
     clusters
@@ -408,14 +415,15 @@ fn uids_of<'c>(clusters: impl IntoIterator<Item = &'c FileCluster>) -> BTreeMap<
 /// Writes the origin of a request into its record.
 fn describe_origin(record: &mut Kubeconfig, plan: &Plan) {
     plan.origin.describe_kubeconfig(&mut record.status);
-    // Without a parent, `*` stands for clusters to come, too.
+    // Without a parent, `*` also includes clusters that are created later.
     let is_open = record.spec.wants_all_clusters() && plan.origin.parent.is_none();
     if !plan.generate && !is_open {
         record.status.cluster_uids = uids_of(&plan.clusters);
     }
 }
 
-/// The condition that names the clusters that are not in a file; `None` where none was left out.
+/// Returns the condition that names the clusters that are not in a file, or `None` if no cluster
+/// was left out.
 fn skipped_condition(skipped: &[Skipped], now: Time) -> Option<Condition> {
     if skipped.is_empty() {
         return None;
@@ -433,12 +441,12 @@ fn skipped_condition(skipped: &[Skipped], now: Time) -> Option<Condition> {
     ))
 }
 
-/// The answer where a setting cannot be used.
+/// Returns the response for a setting that cannot be used.
 pub(crate) fn of_setting(error: InvalidSetting) -> Status {
     Status::internal(error.to_string())
 }
 
-/// What the record says of its tokens.
+/// Writes the tokens into the record.
 fn describe(record: &mut Kubeconfig, tokens: &[Token], now: jiff::Timestamp) {
     let names: Vec<String> = tokens
         .iter()
@@ -499,7 +507,7 @@ fn write_file(
     })
 }
 
-/// Assigns the bearer tokens of the record for all that is reached through this server.
+/// Assigns the bearer tokens of the record for all clusters that are reached through this server.
 fn assign_proxied(tokens: &mut Tokens, minted: Minted, plan: &Plan, default_entry: bool) {
     let clusters = minted.record.spec.cluster_names;
     let mut bearers = minted.bearers.into_iter();
@@ -525,7 +533,8 @@ mod tests {
 
     use super::*;
 
-    /// What happens in which order when the first write takes a while, and what comes of it.
+    /// Performs two writes of which the first takes some time. Returns the order of events and the
+    /// results.
     async fn write(is_ordered: bool, fails: bool) -> (Vec<&'static str>, [Option<bool>; 2]) {
         let log = RefCell::new(Vec::new());
         let first = async {

@@ -1,21 +1,21 @@
-//! Downloading the file of one cluster: `GET /v1/spectroclusters/{id}/assets/kubeconfig` and
+//! Download of the file of one cluster: `GET /v1/spectroclusters/{id}/assets/kubeconfig` and
 //! `…/adminkubeconfig`.
 //!
-//! Who may `delete` a cluster is its administrator. Who gets which file:
+//! A user who may `delete` a cluster is its administrator. The permissions are:
 //!
 //! | caller | kubeconfig | adminkubeconfig |
 //! |---|---|---|
 //! | may delete the cluster | yes | yes |
-//! | may get it | where it has an OIDC provider | no |
+//! | may get it | if it has an OIDC provider | no |
 //! | others | no | no |
 //!
-//! The kubeconfig goes the way that the cluster's users go: through the gateway or to the direct
-//! endpoint, by logging in where the cluster has a provider, else with a token. The administrator's
-//! file goes to the direct endpoint with a token that lives shortly and puts the caller into the
+//! The kubeconfig uses the usual route of the cluster's users: through the gateway or to the direct
+//! endpoint, with a login if the cluster has a provider, else with a token. The administrator's
+//! file connects to the direct endpoint with a short-lived token that adds the caller to the
 //! cluster's admin group.
 //!
-//! A file is that of a record of the caller, made as any other ([`Kubeconfigs`]): it needs the right to
-//! create records, is listed, and ends with its record.
+//! A file belongs to a record of the caller that is created like any other ([`Kubeconfigs`]). It
+//! requires the right to create records, is listed, and ends with its record.
 
 use api::ext::{Kubeconfig, KubeconfigSpec};
 use api::management::Cluster;
@@ -37,23 +37,23 @@ use crate::request::{ReadCluster, Resolved};
 use crate::resource::{Kubeconfigs, group_resource};
 use crate::ttl;
 
-/// What the addresses of all files begin with.
+/// Path prefix of all files.
 pub const PREFIX: &str = "/v1/spectroclusters/";
 
-/// Makes the files that are downloaded.
+/// Creates the files that are downloaded.
 pub struct Downloads {
     kubeconfigs: Kubeconfigs,
     creator: Creator,
 }
 
-/// What there is to download of a cluster.
+/// The files of a cluster that can be downloaded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Asset {
     Kubeconfig,
     AdminKubeconfig,
 }
 
-/// A file that somebody may have.
+/// A file that the caller may download.
 struct Order {
     asset: Asset,
     cluster: Cluster,
@@ -61,10 +61,11 @@ struct Order {
 }
 
 impl Downloads {
-    /// Files of records like these.
+    /// Creates the downloads for this kind.
     ///
     /// # Panics
-    /// Where the kind's schema is not structural: a mistake in its types, met at the first start.
+    /// The kind's schema is not structural, which is a mistake in its types and occurs at the first
+    /// start.
     pub fn new(kubeconfigs: Kubeconfigs) -> Self {
         Self {
             creator: Creator::new(kubeconfigs.registry.description()),
@@ -72,7 +73,7 @@ impl Downloads {
         }
     }
 
-    /// The file, if the caller may have it.
+    /// Returns the order for a file, if the caller may download it.
     async fn order(
         &self,
         cx: &RequestContext,
@@ -98,7 +99,7 @@ impl Downloads {
         })
     }
 
-    /// The record of a file, as its user would ask for it.
+    /// Returns the record of a file, as its user would create it.
     fn record(&self, order: &Order) -> Result<Kubeconfig, Status> {
         let id = order.cluster.id().to_owned();
         let (what, ttl, generate_token) = match order.asset {
@@ -121,7 +122,8 @@ impl Downloads {
         })
     }
 
-    /// The life of an administrator's file in seconds: short, and never longer than that of others.
+    /// Returns the lifetime of an administrator's file in seconds: short, and never longer than
+    /// that of other files.
     fn admin_ttl(&self) -> Result<i64, Status> {
         let settings = &self.kubeconfigs.settings;
         let limit = settings.admin_token_ttl();
@@ -159,7 +161,8 @@ impl Asset {
     }
 }
 
-/// The cluster and the file that a raw path names. An id that could be read as anything else is none.
+/// Parses the cluster and the file from a raw path. Rejects an id that is not a DNS-1123 subdomain,
+/// so that it cannot be read in another way.
 fn parse(path: &str) -> Option<(&str, Asset)> {
     let (id, asset) = path.strip_prefix(PREFIX)?.split_once("/assets/")?;
     let asset = match asset {
@@ -170,7 +173,7 @@ fn parse(path: &str) -> Option<(&str, Asset)> {
     dns1123_subdomain(id).is_empty().then_some((id, asset))
 }
 
-/// The permission table, for those who may get the cluster or are its administrators.
+/// Implements the permission table, for callers who may get or delete the cluster.
 fn allow(asset: Asset, is_admin: bool, cluster: &Cluster) -> Result<(), Status> {
     let id = cluster.id();
     if cluster.forbids_downloads() {
@@ -194,10 +197,11 @@ fn refused(why: &str) -> Status {
     Status::forbidden(&group_resource(), "", why)
 }
 
-/// The way that a file goes, and as whom.
+/// Resolves the endpoint of a file and the groups of its token.
 ///
 /// # Errors
-/// 400 where the cluster has no such way, 500 where its admin group is one that no door lets in.
+/// 400 if the cluster has no such endpoint; 500 if its admin group is one that no entry point
+/// accepts.
 fn settle(order: Order) -> Result<Settled, Status> {
     let Order {
         asset,

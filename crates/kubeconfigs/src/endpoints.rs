@@ -1,6 +1,6 @@
 //! The addresses that the credentials of a record may be sent to.
 //!
-//! They are those that the file of the record would have now: both come from the same layout
+//! They are those that the file of the record would have now. Both come from the same layout
 //! ([`crate::file`]), so that a client can compare the address in a file with them.
 
 use api::ext::Kubeconfig;

@@ -1,8 +1,9 @@
 //! The kubeconfig file: from resolved clusters and minted tokens to YAML text.
 //!
-//! Pure: who may have which cluster, which tokens are minted and what time it is was settled
-//! before. The file has an entry `rancher` for this server itself, one per cluster through its
-//! gateway, and for a cluster with an authorized cluster endpoint the direct ones beside it:
+//! This module is pure: the clusters that the caller may have, the tokens and the current time are
+//! determined before. The file has an entry `rancher` for this server itself, one entry per cluster
+//! through the gateway of this server, and the direct entries of clusters with an authorized
+//! cluster endpoint:
 //!
 //! ```text
 //! rancher            https://HOST                     user rancher   (default entry)
@@ -11,17 +12,18 @@
 //! NAME-HOSTNAME ...  https://ADDRESS:6443             user NAME      (else per control-plane node)
 //! ```
 //!
-//! Each cluster has a user with a bearer token for that cluster alone, so that a token that one cluster leaks opens no other. A file
-//! of very many clusters would become too long: there the clusters without a direct endpoint share the token of the user `rancher`.
+//! Each cluster has a user with a bearer token for that cluster alone, so that a token that is
+//! leaked by one cluster gives no access to another. In a file of very many clusters, which would
+//! become too long, the clusters without a direct endpoint share the token of the user `rancher`.
 //!
-//! In exec mode each cluster has a user, too; a cluster that is set up for client certificates has a second one for its direct
-//! entries, which gets those.
+//! In exec mode each cluster has a user, too. A cluster that is set up for client certificates has
+//! a second user with those for its direct entries.
 //!
-//! A file that goes to the managed endpoint of its one cluster has that cluster, its context and the
-//! user `token`.
+//! A file for the managed endpoint of its single cluster has that cluster, its context and the user
+//! `token`.
 //!
-//! A display name may hold anything. It reaches the text only as a double-quoted scalar, and never an
-//! argument of the exec plugin.
+//! A display name may contain any text. It is only ever written as a double-quoted scalar, and
+//! never as an argument of the exec plugin.
 
 use std::collections::BTreeMap;
 
@@ -44,90 +46,91 @@ pub use management::server_host::ServerHost;
 
 use entries::Entries;
 
-/// The name of the default entry and of its user, whose token the clusters without a user of their own share.
+/// The name of the default entry and of its user. Clusters without a user of their own share its
+/// token.
 pub const DEFAULT_ENTRY: &str = "rancher";
 
-/// The name of the user of a file that goes to a managed endpoint.
+/// The name of the user in a file for a managed endpoint.
 pub const MANAGED_USER: &str = "token";
 
-/// This server as users reach it.
+/// The address of this server, as used by clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Server<'a> {
-    /// Its host.
+    /// The host.
     pub host: &'a ServerHost,
-    /// The certificate authorities that vouch for it, in PEM; empty for those of the user's
-    /// machine.
+    /// The certificate authorities of the server, in PEM. Empty for those of the user's machine.
     pub ca_certs: &'a str,
 }
 
-/// Everything that the file says.
+/// The contents of a file.
 #[derive(Debug)]
 pub struct FileSpec<'a> {
     /// The record that the file belongs to.
     pub record: Record<'a>,
-    /// This server, as users reach it.
+    /// The address of this server, as used by clients.
     pub server: Server<'a>,
-    /// Whether to include the entry for this server itself.
+    /// True if the file includes the entry for this server itself.
     pub include_default_entry: bool,
     /// The clusters of the file, in the order of its entries.
     pub clusters: &'a [FileCluster],
-    /// The namespace of every context; empty for none.
+    /// The namespace of every context. Empty for none.
     pub namespace: &'a str,
-    /// The id of the cluster that is to be current; `None` for the first.
+    /// The id of the cluster whose context is current, or `None` for the first cluster.
     pub current_cluster: Option<&'a str>,
-    /// How the users of the file authenticate.
+    /// The credentials of the users of the file.
     pub credentials: &'a Credentials,
 }
 
-/// The record that a file belongs to, for its heading.
+/// The record that a file belongs to, for the heading of the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     /// The name of the record.
     pub name: &'a str,
-    /// When it was created; `None` in a dry run, shown as Go's zero time.
+    /// The creation time, or `None` in a dry run, which is written as Go's zero time.
     pub created: Option<Timestamp>,
-    /// How long its tokens live, in seconds.
+    /// The lifetime of the tokens, in seconds.
     pub ttl_secs: i64,
 }
 
-/// A cluster that the file reaches.
+/// A cluster in the file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct FileCluster {
     /// The name of the cluster object.
     pub id: String,
     /// The uid of the cluster object.
     pub uid: String,
-    /// The time of creation of the cluster object, if it is known.
+    /// The creation time of the cluster object, if it is known.
     pub created: Option<Timestamp>,
-    /// What the entries are named after; any text, the id where empty.
+    /// The name from which the names of the entries are derived. Any text; the id is used if it is
+    /// empty.
     pub display_name: String,
     /// The authorized cluster endpoint, if the cluster offers one.
     pub direct: Option<DirectEndpoint>,
-    /// The URL of its managed endpoint, where the file goes there: it then reaches nothing else.
+    /// The URL of the managed endpoint, if the file uses it. The file then has no other entries.
     pub managed: Option<String>,
-    /// Whether its direct endpoint is used with client certificates, where the file holds no tokens.
+    /// True if the direct endpoint is used with client certificates. Only for files without tokens.
     pub client_certificates: bool,
-    /// Whether the file has no entry for it through this server; it then has a direct one.
+    /// True if the file has no entry for the cluster through this server. It then has a direct one.
     pub direct_only: bool,
-    /// The provider whose users are the cluster's, if it has one.
+    /// The OIDC provider of the cluster's users, if the cluster has one.
     pub oidc: Option<OidcLogin>,
 }
 
-/// How the users of a file authenticate.
+/// The credentials of the users of a file.
 #[derive(Debug)]
 pub enum Credentials {
-    /// By tokens in the file.
+    /// Tokens in the file.
     Tokens(Tokens),
-    /// By running the plugin, which gets credentials of the record.
+    /// The plugin, which obtains credentials for the record.
     Exec(ExecCredentials),
 }
 
 /// The tokens of a file.
 #[derive(Debug, Default)]
 pub struct Tokens {
-    /// For the default entry and for clusters without a token of their own.
+    /// The token of the default entry and of clusters without a token of their own.
     pub shared: Option<Bearer>,
-    /// For one cluster alone, by cluster id.
+    /// The tokens for one cluster each, by cluster id.
     pub by_cluster: BTreeMap<String, Bearer>,
 }
 
@@ -136,15 +139,15 @@ pub struct Tokens {
 pub struct KubeconfigFile {
     /// The YAML text. It holds the tokens.
     pub content: SecretString,
-    /// The id of the cluster whose context is current, for `spec.currentContext` of the record;
-    /// `None` when no cluster's is.
+    /// The id of the cluster whose context is current, for `spec.currentContext` of the record.
+    /// `None` if there is no such cluster.
     pub current_cluster: Option<String>,
 }
 
-/// Why a file could not be made: each is a mistake of the caller, not of the user.
+/// The reason that a file cannot be built. Each is a mistake in the calling code, not of the user.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// No token was given for a user of the file.
+    /// There is no token for a user of the file.
     #[error("no token for user {user:?} of the file")]
     MissingToken {
         /// The name of the user entry.
@@ -153,13 +156,13 @@ pub enum FileError {
     /// The current cluster is not one of the clusters of the file.
     #[error("the current cluster {id:?} is not in the file")]
     UnknownCurrentCluster {
-        /// The id asked for.
+        /// The requested id.
         id: String,
     },
 }
 
 impl FileCluster {
-    /// The cluster object.
+    /// Returns the identity of the cluster object.
     pub(crate) fn object(&self) -> ClusterId<'_> {
         ClusterId {
             name: &self.id,
@@ -168,7 +171,7 @@ impl FileCluster {
         }
     }
 
-    /// What the entries are named after before names are made unique.
+    /// Returns the name of the entries before names are made unique.
     fn plain_name(&self) -> &str {
         if self.display_name.is_empty() {
             &self.id
@@ -178,11 +181,11 @@ impl FileCluster {
     }
 }
 
-/// Makes the file.
+/// Builds the file.
 ///
-/// The current context is that of `current_cluster`, and within it the direct entry where there is
-/// one that works: the FQDN, or the first control-plane node that is ready. Without clusters it is
-/// the default entry, and without that, empty.
+/// The current context is that of `current_cluster`. If that has a working direct entry, it is the
+/// direct one: the FQDN, or the first control-plane node that is ready. Without clusters it is the
+/// default entry, and without that it is empty.
 pub fn build(spec: &FileSpec<'_>) -> Result<KubeconfigFile, FileError> {
     let current = current_cluster(spec)?;
     let entries = Entries::collect(spec, current)?;
@@ -192,10 +195,10 @@ pub fn build(spec: &FileSpec<'_>) -> Result<KubeconfigFile, FileError> {
     })
 }
 
-/// The addresses of a file, in the order of its entries.
+/// Returns the addresses in a file, in the order of its entries.
 ///
 /// # Errors
-/// As [`build`].
+/// The same as [`build`].
 pub fn endpoints(spec: &FileSpec<'_>) -> Result<Vec<TokenEndpoint>, FileError> {
     let entries = Entries::collect(spec, None)?;
     let endpoint = |target: entries::Target| TokenEndpoint {

@@ -1,12 +1,13 @@
 //! Kubeconfigs: the domain of this server.
 //!
-//! A create request is checked and resolved ([`resource`], `request`), its tokens are minted, its file is written ([`mod@file`]) and its
-//! record is stored, in this order. The answer to the request carries the file, once; the record stays and rules over the tokens.
+//! A create request is checked and resolved ([`resource`], `request`), its tokens are minted, its
+//! file is written ([`mod@file`]) and its record is stored, in this order. Only the response to the
+//! request carries the file. The record remains, and the tokens are valid only while it exists.
 //!
-//! [`download`] makes the same record for who asks for the file of one cluster by its address.
+//! [`download`] creates the same record for a request for the file of one cluster.
 //!
-//! Relies on `apiserver` for everything that any kind needs, on `tokens` for minting and for whether a token counts. It never stores,
-//! logs or returns a file a second time.
+//! This crate relies on `apiserver` for everything that any kind needs, and on `tokens` for minting
+//! and for the validity of tokens. It never stores, logs or returns a file a second time.
 
 pub mod download;
 pub mod file;

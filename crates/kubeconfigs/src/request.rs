@@ -1,5 +1,5 @@
-//! What a create request asks for, checked and resolved in the order that the reference does it: the first check that fails gives the
-//! answer (BEHAVIOUR §C).
+//! The contents of a create request, checked and resolved in the same order as in Rancher: the
+//! first check that fails determines the response.
 
 use std::collections::HashSet;
 
@@ -15,14 +15,15 @@ use machinery::validation;
 
 use crate::file::{FileCluster, InvalidCluster};
 
-/// Most clusters that one request may name: beyond any real list, and small enough to check one by one.
+/// Maximum number of clusters that one request may name: more than any real list, and few enough to
+/// check one by one.
 const MAX_CLUSTERS: usize = 10_000;
 
-/// The reason why a file cannot have the default entry, and what can be done about it.
+/// The reason that a file cannot have the default entry, and the remedy.
 const NO_LOCAL: &str = "clusters.management.cattle.io \"local\" not found: the default entry needs it. An administrator creates this Cluster \
 again (a helm upgrade of the chart does); until then, set spec.includeDefaultEntry to false and name other clusters";
 
-/// The clusters that a request can be about.
+/// The clusters that a request can refer to.
 #[derive(Clone)]
 pub(crate) struct Clusters {
     pub(crate) clusters: Registry<Cluster>,
@@ -32,9 +33,9 @@ pub(crate) struct Clusters {
 /// The clusters that a request is resolved to.
 #[derive(Clone, Default)]
 pub(crate) struct Resolved {
-    /// Those of the file, in its order.
+    /// The clusters of the file, in its order.
     pub(crate) clusters: Vec<FileCluster>,
-    /// Those that were not asked for by name and cannot be written.
+    /// The clusters that were not requested by name and cannot be written.
     pub(crate) skipped: Vec<Skipped>,
 }
 
@@ -45,10 +46,10 @@ pub(crate) struct Skipped {
     pub(crate) why: InvalidCluster,
 }
 
-/// Refuses lists that contradict themselves.
+/// Rejects contradictory lists.
 ///
 /// # Errors
-/// 400.
+/// 400 for such a list.
 pub(crate) fn check_clusters(spec: &KubeconfigSpec) -> Result<(), Status> {
     if spec.clusters.len() > MAX_CLUSTERS {
         return Err(Status::bad_request(format!(
@@ -67,10 +68,11 @@ pub(crate) fn check_clusters(spec: &KubeconfigSpec) -> Result<(), Status> {
     Ok(())
 }
 
-/// Refuses an endpoint that is none, or for more than one cluster, and a namespace that cannot be one.
+/// Rejects an unknown endpoint, a managed endpoint for more than one cluster, and an invalid
+/// namespace.
 ///
 /// # Errors
-/// 400.
+/// 400 in each of these cases.
 pub(crate) fn check_endpoint(spec: &KubeconfigSpec) -> Result<(), Status> {
     let refused = |text: String| Err(Status::bad_request(text));
     if !spec.endpoint.is_empty() && !spec.is_managed() {
@@ -95,11 +97,12 @@ pub(crate) fn check_endpoint(spec: &KubeconfigSpec) -> Result<(), Status> {
 }
 
 impl Clusters {
-    /// The clusters that the file will reach, in its order.
+    /// Returns the clusters of the file, in its order.
     ///
     /// # Errors
-    /// 403 for a cluster that the caller may not get, whether it exists or not; 400 for one that does not exist, and for a current context
-    /// that is none of them; 500 for one that is named and whose object is invalid.
+    /// 403 for a cluster that the caller may not get, whether it exists or not; 400 for one that
+    /// does not exist, and for a current context that is not one of them; 500 for a named cluster
+    /// whose object is invalid.
     pub(crate) async fn resolve(
         &self,
         cx: &RequestContext,
@@ -124,11 +127,11 @@ impl Clusters {
         Ok(found)
     }
 
-    /// Checks that the management cluster has its object, which a file with the default entry needs (B42). Other files need it only
-    /// where they name it.
+    /// Checks that the management cluster has an object, which a file with the default entry needs.
+    /// Other files need the object only if they name the cluster.
     ///
     /// # Errors
-    /// 500 where it has none.
+    /// 500 if it has none.
     pub(crate) async fn check_local(&self, spec: &KubeconfigSpec) -> Result<(), Status> {
         if !spec.includes_default_entry() {
             return Ok(());
@@ -145,7 +148,8 @@ impl Clusters {
         }
     }
 
-    /// Every cluster that the caller may get, by name, the management cluster last. An invalid object costs its own cluster alone.
+    /// Returns the clusters that the caller may get, sorted by name, with the management cluster
+    /// last. An invalid object affects only its own cluster.
     async fn all(&self, cx: &RequestContext) -> Result<Resolved, Status> {
         let view = self.clusters.latest().await?;
         let mut found = Resolved::default();
@@ -199,10 +203,11 @@ impl Clusters {
         Ok(found)
     }
 
-    /// The cluster of this id, and what a file says of it. Whether the caller may have it is not asked.
+    /// Returns the cluster of this id, with its entry in a file. Does not check the rights of the
+    /// caller.
     ///
     /// # Errors
-    /// 503 where the store does not answer; 500 where the object is invalid.
+    /// 503 if the store does not answer; 500 if the object is invalid.
     pub(crate) async fn find(&self, id: &str) -> Result<Option<ReadCluster>, Status> {
         let Some(object) = self.clusters.find("", id).await? else {
             return Ok(None);
@@ -234,18 +239,18 @@ impl Clusters {
     }
 }
 
-/// A cluster, and what a file says of it.
+/// A cluster, and its entry in a file.
 pub(crate) struct ReadCluster {
     pub(crate) cluster: Cluster,
     pub(crate) entry: FileCluster,
 }
 
-/// The answer about a cluster that was asked for by name and cannot be written.
+/// Returns the response for a cluster that was requested by name and cannot be written.
 fn unusable(id: &str, why: &InvalidCluster) -> Status {
     Status::internal(format!("cluster {id} cannot be used: {why}"))
 }
 
-/// Whether the caller may get the object of this cluster.
+/// Returns whether the caller may get the object of this cluster.
 async fn may_get(cx: &RequestContext, cluster: &str) -> Result<bool, Status> {
     cx.may(&management::cluster::may_get(cluster))
         .await
@@ -257,7 +262,7 @@ async fn may_get(cx: &RequestContext, cluster: &str) -> Result<bool, Status> {
         })
 }
 
-/// The name of a record.
+/// Returns the name of a record.
 pub(crate) fn name_of(record: &Kubeconfig) -> &str {
     record.metadata().name.as_deref().unwrap_or_default()
 }
@@ -296,7 +301,7 @@ mod tests {
         check(json!({}), None);
     }
 
-    /// A server without any cluster.
+    /// Starts a server without any cluster.
     async fn start() -> (TestServer, Clusters) {
         let mut fixture = Fixture::new();
         let kinds = &mut fixture.registries;

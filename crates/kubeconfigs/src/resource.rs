@@ -33,7 +33,7 @@ use tokens::user_directory::UserDirectory;
 use crate::create::Settled;
 use crate::request::{Clusters, name_of};
 
-/// What the kind is.
+/// Returns the description of the kind.
 pub fn description() -> Description {
     Description {
         group: ext::GROUP,
@@ -50,13 +50,13 @@ pub fn description() -> Description {
     }
 }
 
-/// Where `kubectl apply` keeps what it applied.
+/// The annotation in which `kubectl apply` stores the configuration that it applied.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// The most bytes of the name of a cluster, as of any object.
+/// Maximum length of a cluster name, in bytes, as for any object.
 const MAX_CLUSTER_NAME: usize = 253;
 
-/// Records belong to the user who created them.
+/// The index of records. The owner of a record is the user who created it.
 pub const INDEX: Index<Kubeconfig> = Index {
     owner: |record| {
         Some(Owner {
@@ -84,22 +84,22 @@ const COLUMNS: [Column; 8] = [
     Column::string("Description", "What the file is for.").wide(),
 ];
 
-/// What the strategy of kubeconfigs works with.
+/// The strategy of kubeconfigs, with its dependencies.
 #[derive(Clone)]
 pub struct Kubeconfigs {
     /// The records.
     pub registry: Registry<Kubeconfig>,
-    /// The tokens that they own.
+    /// The tokens that own the records.
     pub tokens: Registry<Token>,
-    /// The users who may create them.
+    /// The users, who must exist to create records.
     pub users: Arc<UserDirectory>,
-    /// The origin of requests.
+    /// Determines the origin of requests.
     pub origins: Arc<Origins>,
     /// Mints the tokens.
     pub minter: Arc<Minter>,
     /// The configuration.
     pub settings: Settings,
-    /// Whether the kind is served.
+    /// The features, which determine whether the kind is served.
     pub features: Features,
     /// The quota of each user.
     pub quota: Arc<Quota>,
@@ -108,20 +108,20 @@ pub struct Kubeconfigs {
     pub(crate) settled: Option<Settled>,
 }
 
-/// The URL of the managed endpoint of a cluster, if it has one.
+/// Returns the URL of the managed endpoint of a cluster, if it has one.
 pub type ManagedEndpoints = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// The parts of [`Kubeconfigs`].
 pub struct KubeconfigParts {
     /// The records.
     pub registry: Registry<Kubeconfig>,
-    /// The tokens that own them.
+    /// The tokens that own the records.
     pub tokens: Registry<Token>,
-    /// The users who may create them.
+    /// The users, who must exist to create records.
     pub users: Arc<UserDirectory>,
-    /// The origin of requests.
+    /// Determines the origin of requests.
     pub origins: Arc<Origins>,
-    /// The clusters that files reach.
+    /// The clusters that files can contain.
     pub clusters: Registry<Cluster>,
     /// The nodes of those clusters.
     pub nodes: Registry<Node>,
@@ -131,14 +131,14 @@ pub struct KubeconfigParts {
     pub minter: Arc<Minter>,
     /// The configuration.
     pub settings: Settings,
-    /// Whether the kind is served.
+    /// The features, which determine whether the kind is served.
     pub features: Features,
     /// The quota of each user.
     pub quota: Arc<Quota>,
 }
 
 impl Kubeconfigs {
-    /// Over these records.
+    /// Creates the strategy.
     pub fn new(parts: KubeconfigParts) -> Self {
         Self {
             registry: parts.registry,
@@ -158,7 +158,7 @@ impl Kubeconfigs {
         }
     }
 
-    /// The same for a record whose file is settled.
+    /// Returns the strategy for a record whose file is already resolved.
     pub(crate) fn settling(&self, settled: Settled) -> Self {
         Self {
             settled: Some(settled),
@@ -178,8 +178,9 @@ impl Kubeconfigs {
             .count()
     }
 
-    /// The tokens that own a record are ours to name (B241). What goes is a reference to a token that is gone, if the client leaves it
-    /// out, as the garbage collector of a host does (B78).
+    /// Keeps the server's own references to the tokens that own a record. A reference is removed
+    /// only if its token is gone and the client leaves it out, as the garbage collector of a host
+    /// does.
     fn keep_owners(&self, metadata: &mut ObjectMeta, live: &ObjectMeta) {
         let sent = metadata.owner_references.take().unwrap_or_default();
         let sent: HashSet<&str> = sent.iter().map(|owner| owner.uid.as_str()).collect();
@@ -191,7 +192,7 @@ impl Kubeconfigs {
     }
 }
 
-/// Group and resource, as errors name them.
+/// Returns group and resource for errors.
 pub(crate) fn group_resource() -> GroupResource {
     GroupResource::from_static(ext::GROUP, Kubeconfig::PLURAL)
 }
@@ -234,7 +235,8 @@ impl Resource for Kubeconfigs {
         ]
     }
 
-    /// Names are ours to give: an apply to a name that is not there cannot make it (B172).
+    /// Returns false. The server generates all names, so an apply to a name that does not exist
+    /// cannot create it.
     fn creates_on_apply(&self) -> bool {
         false
     }
@@ -355,7 +357,7 @@ impl Resource for Kubeconfigs {
     }
 }
 
-/// The change of whether a record is suspended.
+/// Returns the change of the record's suspended state.
 fn suspension<'a>(record: &Kubeconfig, live: &'a Kubeconfig) -> Suspension<'a> {
     Suspension {
         condition: kubeconfig::CONDITION_SUSPENDED,
@@ -365,8 +367,9 @@ fn suspension<'a>(record: &Kubeconfig, live: &'a Kubeconfig) -> Suspension<'a> {
     }
 }
 
-/// `kubectl apply` looks for the name in its file, finds none and creates: what it made has another name, so that applying the file
-/// once more makes one more (B172).
+/// Warns that names are generated. `kubectl apply` looks up the name in its file, does not find it,
+/// and creates a record with another name, so that applying the file again creates yet another
+/// record.
 fn warn_of_apply(cx: &RequestContext, metadata: &ObjectMeta) {
     let annotations = metadata.annotations.as_ref();
     if annotations.is_some_and(|annotations| annotations.contains_key(LAST_APPLIED)) {
@@ -374,7 +377,8 @@ fn warn_of_apply(cx: &RequestContext, metadata: &ObjectMeta) {
     }
 }
 
-/// Labels and annotations that say whose the record is; what a client sent under their keys is gone.
+/// Sets the labels and annotations that identify the owner of the record, and removes values that a
+/// client sent under their keys.
 fn own(metadata: &mut ObjectMeta, user: &str) {
     let labels = metadata.labels.get_or_insert_default();
     labels.remove(labels::BACKING_KIND);
@@ -384,7 +388,7 @@ fn own(metadata: &mut ObjectMeta, user: &str) {
     annotations.insert(labels::USER_ID.to_owned(), user.to_owned());
 }
 
-/// The user's name where it is a legal label value, else a stable hash of it.
+/// Returns the user's name if it is a valid label value, else a stable hash of it.
 fn owner_label(user: &str) -> String {
     if validation::label_value(user).is_empty() {
         return user.to_owned();
@@ -403,7 +407,7 @@ fn is_changed(record: &Kubeconfig, live: &Kubeconfig) -> bool {
     record.spec != live.spec || kept(record.metadata()) != kept(live.metadata())
 }
 
-/// Exactly one `Updated` condition, at this time (B179).
+/// Replaces all `Updated` conditions by a single one with this time.
 fn note_update(status: &mut KubeconfigStatus, now: Timestamp) {
     status
         .conditions

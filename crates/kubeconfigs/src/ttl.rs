@@ -1,4 +1,4 @@
-//! How long a new kubeconfig lives (BEHAVIOUR §C, B31-B38).
+//! The lifetime of a new kubeconfig. The rules are those of Rancher.
 
 use std::time::Duration;
 
@@ -6,11 +6,12 @@ use machinery::status::Status;
 use management::settings::{Settings, TtlLimits};
 use tokens::minter::MAX_TTL_SECS;
 
-/// The life of a new kubeconfig in seconds: what was asked for if that is allowed, the default for 0. `left_millis` is the rest of the
-/// life of the token that asks, if a token asks.
+/// Returns the lifetime of a new kubeconfig in seconds: the requested one if it is allowed, or the
+/// default for 0. `left_millis` is the remaining lifetime of the token that authenticated the
+/// request, if there is one.
 ///
 /// # Errors
-/// 400 for a life that is not allowed, 500 for invalid settings.
+/// 400 for a lifetime that is not allowed; 500 for invalid settings.
 pub(crate) fn settle(
     asked: i64,
     left_millis: Option<i64>,
@@ -24,7 +25,8 @@ pub(crate) fn settle(
     ttl.map_err(Status::bad_request)
 }
 
-/// A life that was asked for must not be longer than that of the token that asks; the default is cut.
+/// Rejects a requested lifetime that exceeds that of the token that authenticated the request.
+/// Shortens the default instead.
 fn within_token(asked: i64, ttl: i64, left: Option<i64>) -> Result<i64, String> {
     match left {
         Some(left) if left < 1 => {

@@ -1,4 +1,4 @@
-//! Minted tokens as a login to this server.
+//! Authentication of requests to this server by minted tokens.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::validity::Validity;
 /// Key of the extra value that names the token of a request.
 pub const EXTRA_TOKEN: &str = "requesttokenid";
 
-/// Recognises the bearers of minted tokens.
+/// Authenticates the bearers of minted tokens.
 pub struct TokenAuthenticator {
     validity: Arc<Validity>,
     clock: Arc<dyn Clock>,
@@ -19,7 +19,8 @@ pub struct TokenAuthenticator {
 }
 
 impl TokenAuthenticator {
-    /// For requests to this cluster.
+    /// Creates an authenticator that accepts tokens for the cluster `cluster`, which is this
+    /// server's.
     pub fn new(validity: Arc<Validity>, clock: Arc<dyn Clock>, cluster: &'static str) -> Self {
         Self {
             validity,

@@ -1,12 +1,15 @@
-//! The credential by which a cluster asks about tokens, and what the server keeps of it.
+//! The credential with which a cluster asks about tokens, and the record that the server keeps of
+//! it.
 //!
-//! A cluster's kube-apiserver bears `cluster.<id>.<secret>`: 256 random bits behind the name of the cluster that they are for. The server
-//! keeps the SHA-256 of the whole text in the Secret `cluster-<id>-webhook`, which is bound to the cluster
-//! (`management::cluster_secret`), so neither the store nor a backup can be used to ask. During a
-//! rotation the Secret holds two hashes and both texts count, until the former one is taken out.
+//! A cluster's kube-apiserver sends the bearer token `cluster.<id>.<secret>`: the name of its
+//! cluster and 256 random bits. The server stores the SHA-256 of the whole text in the Secret
+//! `cluster-<id>-webhook`, which is bound to the cluster (`management::cluster_secret`), so neither
+//! access to the store nor a backup is enough to ask about tokens. During a rotation the Secret
+//! holds two hashes and both texts are valid, until the former hash is removed.
 //!
-//! The bearer is the user `system:cluster:<id>` in the group `system:clusters`. What a review tells depends on that name alone, so whoever
-//! may impersonate it, or gets a certificate for it, is that cluster.
+//! The bearer is authenticated as the user `system:cluster:<id>` in the group `system:clusters`.
+//! The response to a review depends on that name alone, so a user who may impersonate it, or who
+//! obtains a certificate for it, acts as that cluster.
 
 mod authenticator;
 mod authorizer;
@@ -26,19 +29,19 @@ pub use record::{
 
 use crate::secret::{SecretString, sha256_hex};
 
-/// The group of every cluster that asks about tokens.
+/// The group of all clusters that ask about tokens.
 pub const GROUP: &str = "system:clusters";
 
-/// What the name of the user of a cluster starts with; the id of the cluster follows.
+/// Prefix of the name of a cluster's user. The id of the cluster follows.
 const USER_PREFIX: &str = "system:cluster:";
 
-/// What the bearer token of a cluster starts with. No JWT does: a header in base64url starts with `e`.
+/// Prefix of a cluster's bearer token. A JWT never has it: its header in base64url starts with `e`.
 const BEARER_PREFIX: &str = "cluster.";
 
-/// Random bytes of a secret.
+/// Length of a secret, in random bytes.
 const SECRET_BYTES: usize = 32;
 
-/// Characters of a secret: its bytes in base64url without padding.
+/// Length of a secret in characters: its bytes in base64url without padding.
 const SECRET_CHARS: usize = 43;
 
 /// The bearer token of a cluster.
@@ -49,7 +52,7 @@ pub struct ClusterToken {
 }
 
 impl ClusterToken {
-    /// A new one for a cluster.
+    /// Creates a random token for a cluster.
     #[must_use]
     pub fn generate(cluster: &str) -> Self {
         let secret: [u8; SECRET_BYTES] = rand::random();
@@ -65,7 +68,8 @@ impl ClusterToken {
         }
     }
 
-    /// Reads a bearer token; `None` where it has not this form, and so is somebody else's.
+    /// Parses a bearer token. Returns `None` if it does not have this form, and so is meant for
+    /// another authenticator.
     #[must_use]
     pub fn parse(bearer: &str) -> Option<Self> {
         let (cluster, secret) = bearer.strip_prefix(BEARER_PREFIX)?.rsplit_once('.')?;
@@ -79,19 +83,20 @@ impl ClusterToken {
         })
     }
 
-    /// The cluster that it names; whether it is that cluster's, only the hash tells.
+    /// Returns the cluster that the token names. Only the hash proves that it belongs to that
+    /// cluster.
     #[must_use]
     pub fn cluster(&self) -> &str {
         &self.cluster
     }
 
-    /// The text itself, for the one file that must hold it.
+    /// Returns the text itself, for the one file that must hold it.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.text.expose()
     }
 
-    /// What the server keeps: SHA-256 in hexadecimal.
+    /// Returns the form that the server stores: SHA-256 in hexadecimal.
     #[must_use]
     pub fn hash(&self) -> String {
         sha256_hex(self.text.expose())
@@ -106,7 +111,7 @@ impl fmt::Debug for ClusterToken {
     }
 }
 
-/// Who a cluster is on this server.
+/// Returns the user that a cluster is authenticated as.
 #[must_use]
 pub fn user_of(cluster: &str) -> UserInfo {
     UserInfo {
@@ -115,7 +120,7 @@ pub fn user_of(cluster: &str) -> UserInfo {
     }
 }
 
-/// The cluster that a user is, if it is one.
+/// Returns the cluster that a user stands for, or `None` if the user is not a cluster.
 #[must_use]
 pub fn cluster_of(user: &UserInfo) -> Option<&str> {
     user.name.strip_prefix(USER_PREFIX)

@@ -1,4 +1,4 @@
-//! The clusters that the record of a token holds, by name and by uid.
+//! The clusters that the record of a token covers, by name and by uid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,27 +13,27 @@ use machinery::meta::Metadata;
 pub(crate) struct ClusterScope {
     names: BTreeSet<String>,
     uids: BTreeMap<String, String>,
-    /// Whether the record has uids; those of older servers have none.
+    /// True if the record has uids. Records of older servers have none.
     has_uids: bool,
-    /// `None` where the record does not say when it was created.
+    /// The creation time of the record, or `None` if the record does not state it.
     created: Option<Timestamp>,
 }
 
-/// An object of a cluster, which a later object of the same name differs from.
+/// The identity of one cluster object. A later object of the same name has another one.
 #[derive(Clone, Copy, Debug)]
 pub struct ClusterId<'a> {
     /// The name.
     pub name: &'a str,
-    /// The uid; empty without one.
+    /// The uid. Empty if the object has none.
     pub uid: &'a str,
-    /// The time of creation, if it is known.
+    /// The creation time, if it is known.
     pub created: Option<Timestamp>,
 }
 
 impl ClusterScope {
     pub(crate) fn of(token: &Token) -> Self {
         let (spec, status) = (&token.spec, &token.status);
-        // As `TokenSpec::is_bound_to` reads them.
+        // The same reading as in `TokenSpec::is_bound_to`.
         let names = match spec.cluster_name.as_str() {
             "" => spec.cluster_names.iter().cloned().collect(),
             one => BTreeSet::from([one.to_owned()]),
@@ -47,13 +47,14 @@ impl ClusterScope {
         }
     }
 
-    /// Whether the record holds a cluster of this name.
+    /// Returns whether the record covers a cluster of this name.
     pub(crate) fn names(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
-    /// Whether the record holds this very object. The cluster `local` is this server itself, whatever
-    /// its object. Where the record has no uids, it holds objects that are not younger than itself.
+    /// Returns whether the record covers this very object. The cluster `local` is always this
+    /// server itself, so its object is not compared. A record without uids covers objects that are
+    /// not younger than the record.
     pub(crate) fn covers(&self, cluster: ClusterId<'_>) -> bool {
         self.names(cluster.name)
             && match self.has_uids {
@@ -65,7 +66,7 @@ impl ClusterScope {
 }
 
 impl<'a> ClusterId<'a> {
-    /// The object of a cluster.
+    /// Returns the identity of a cluster object.
     pub fn of(cluster: &'a Cluster) -> Self {
         let metadata = &cluster.metadata;
         let created = metadata.creation_timestamp.as_ref();
@@ -77,7 +78,8 @@ impl<'a> ClusterId<'a> {
     }
 }
 
-/// Whether an object is not younger than a record. An object without a time of creation is older.
+/// Returns whether an object is not younger than a record. An object without a creation time is
+/// considered older.
 pub(crate) fn is_older(object: Option<Timestamp>, record: Option<Timestamp>) -> bool {
     object.is_none_or(|object| record.is_some_and(|record| object <= record))
 }

@@ -1,14 +1,14 @@
-//! Credentials of a kubeconfig whose file holds none: what its users exchange their login for.
+//! Exchange of a login for the credentials of a kubeconfig whose file holds none.
 //!
-//! A create of a token that names such a record asks for it. What the caller gets is a token that
-//! hangs on the record, or a client certificate for the key of their request:
+//! A caller requests credentials by creating a token that names such a record. The response is a
+//! token that is owned by the record, or a client certificate for the key in the request:
 //!
 //! ```text
-//! record of the caller -> cluster that it covers -> life within the record's -> token | certificate
+//! caller's record -> covered cluster -> life within the record's -> token | certificate
 //! ```
 //!
-//! A token ends with the record. A certificate cannot be taken back, which is why it lives for
-//! minutes only.
+//! A token ends with the record. A certificate cannot be revoked, which is why it lives for minutes
+//! only.
 
 mod certificate;
 
@@ -31,28 +31,28 @@ use crate::validity::{Refusal, Validity};
 
 pub(crate) use certificate::issue;
 
-/// What credentials are exchanged for.
+/// The dependencies of an exchange.
 pub struct Exchange {
-    /// The records.
+    /// The kubeconfig records.
     pub kubeconfigs: Registry<Kubeconfig>,
     /// The authorities that sign client certificates for clusters.
     pub signers: ClusterSecrets,
-    /// Decides whether a record still has its user.
+    /// Decides whether the user of a record is still valid.
     pub validity: Arc<Validity>,
-    /// Whether kubeconfigs give credentials at the moment.
+    /// Returns whether kubeconfigs may currently be exchanged for credentials.
     pub enabled: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The addresses of clusters.
     pub endpoints: Arc<dyn Endpoints>,
 }
 
-/// The addresses that the files of records have for clusters.
+/// The addresses of clusters in the files of records.
 #[async_trait]
 pub trait Endpoints: Send + Sync {
-    /// The addresses that the file of this record has for a cluster of it; none for a cluster that does not
-    /// exist.
+    /// Returns the addresses that the file of this record has for one of its clusters. Returns none
+    /// for a cluster that does not exist.
     ///
     /// # Errors
-    /// 503 where the store does not answer.
+    /// 503 if the store does not answer.
     async fn endpoints(
         &self,
         cx: &RequestContext,
@@ -61,24 +61,26 @@ pub trait Endpoints: Send + Sync {
     ) -> Result<Vec<TokenEndpoint>, Status>;
 }
 
-/// A record with less life than this has expired, in milliseconds: tokens end at whole seconds.
+/// Minimum remaining life of a record, in milliseconds. A record with less has expired, because
+/// tokens end at whole seconds.
 pub(crate) const MIN_LEFT_MILLIS: i64 = 1000;
 
-/// How a record covers a cluster.
+/// The way in which a record covers a cluster.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Cover {
-    /// As the server itself, which everybody may reach.
+    /// As the server itself, which every user may reach.
     DefaultEntry,
     /// As a cluster, which the caller must be allowed to get.
     Cluster,
 }
 
 impl Exchange {
-    /// The record of this user that a token asks for, if credentials may be had for it now.
+    /// Returns the record that a token request names, if it belongs to this user and credentials
+    /// may be issued for it now.
     ///
     /// # Errors
-    /// 404 for a record of somebody else as for one that does not exist; 400 and 403 where it gives
-    /// no credentials.
+    /// 404 for a record of another user and for one that does not exist; 400 and 403 if no
+    /// credentials may be issued for it.
     pub(crate) async fn record(
         &self,
         name: &str,
@@ -116,14 +118,14 @@ impl Exchange {
     }
 }
 
-/// How a record covers the cluster that a token is asked for.
+/// Returns the way in which a record covers the cluster that a token is requested for.
 ///
 /// # Errors
-/// 400 where it does not.
+/// 400 if it does not cover the cluster.
 pub(crate) fn cover(record: &Kubeconfig, cluster: &str) -> Result<Cover, Status> {
     let (name, status) = (name_of(record), &record.status);
     let is_named = || match record.spec.wants_all_clusters() {
-        // A record that was created with a token reaches no cluster that came later.
+        // A record that was created with a token does not cover clusters that were created later.
         true => status.parent_token.is_none() || status.cluster_uids.contains_key(cluster),
         false => record.spec.clusters.iter().any(|id| id == cluster),
     };
@@ -139,10 +141,11 @@ pub(crate) fn cover(record: &Kubeconfig, cluster: &str) -> Result<Cover, Status>
     }
 }
 
-/// Checks that a cluster is the one that a record was created for, and not a later one of the name.
+/// Checks that a cluster is the one that a record was created for, and not a later one of the same
+/// name.
 ///
 /// # Errors
-/// 403 where it is a later one.
+/// 403 for a later cluster of the same name.
 pub(crate) fn check_same(record: &Kubeconfig, cluster: &Cluster) -> Result<(), Status> {
     let uid = cluster.metadata.uid.clone().unwrap_or_default();
     match record.status.cluster_uids.get(cluster.id()) {
@@ -158,7 +161,7 @@ pub(crate) fn check_same(record: &Kubeconfig, cluster: &Cluster) -> Result<(), S
     }
 }
 
-/// What is left of the life of a record, in milliseconds; not positive when it is over.
+/// Returns the remaining life of a record, in milliseconds. Zero or negative if it has expired.
 pub(crate) fn left(record: &Kubeconfig, now: Timestamp) -> i64 {
     let created = record.metadata().creation_timestamp.as_ref();
     let end = created.and_then(|created| {
@@ -169,7 +172,8 @@ pub(crate) fn left(record: &Kubeconfig, now: Timestamp) -> i64 {
     i64::try_from(left).unwrap_or(i64::MAX)
 }
 
-/// Makes a token hang on a record: it counts while that stands behind it, and goes with it.
+/// Makes a token depend on a record: the token is valid only while the record exists, and is
+/// garbage-collected with it.
 pub(crate) fn bind(token: &mut Token, record: &Kubeconfig) {
     token::KIND_KUBECONFIG.clone_into(&mut token.spec.kind);
     let labels = token.metadata.labels.get_or_insert_default();

@@ -1,22 +1,23 @@
 //! JSON Web Tokens (RFC 7519) in one narrow form: minted here, verified here and by kube-apiserver.
 //!
-//! The form: JWS compact serialization, ES256, a header of exactly `alg`, `kid` and `typ`, and the
-//! [`Claims`]. Whatever deviates is refused, also where the RFCs would allow it: one issuer writes
-//! these tokens, so every difference is a mistake or an attack. The order of verification is that
-//! of increasing trust, and no step uses what a later one proves:
+//! The form is JWS compact serialization with ES256, a header of exactly `alg`, `kid` and `typ`,
+//! and the [`Claims`]. Every deviation is rejected, even if the RFCs would allow it: one issuer
+//! writes these tokens, so every difference is a mistake or an attack. The order of verification is
+//! that of increasing trust, and no step uses what a later one proves:
 //!
 //! ```text
 //! size -> three segments -> header -> key by its name -> signature -> claims -> issuer -> times
 //! ```
 //!
-//! The algorithm is the key's and never the header's choice (RFC 8725, section 3.1). Nothing in a
-//! token is dereferenced, and the claims are not parsed before the signature holds.
+//! The key determines the algorithm, never the header (RFC 8725, section 3.1). Nothing in a token
+//! is dereferenced, and the claims are not parsed before the signature is verified.
 //!
-//! Signatures come straight from the cryptographic library: keys are parsed once rather than for
-//! every signature, there is no process-wide provider, and no code for other algorithms exists.
+//! Signatures come directly from the cryptographic library: keys are parsed once rather than for
+//! every signature, there is no process-wide provider, and there is no code for other algorithms.
 //!
-//! Left to the caller: which audience the door asks for ([`Claims::is_for`]), and whether the
-//! record named by `jti`, its owner and its clusters still allow the token.
+//! Two checks are left to the caller: that the token is for the audience of the endpoint
+//! ([`Claims::is_for`]), and that the record named by `jti`, its owner and its clusters still allow
+//! the token.
 
 mod audience;
 mod claims;
@@ -31,10 +32,10 @@ pub use mint::{MintError, mint};
 pub use verified_cache::{DEFAULT_CAPACITY, Verified, VerifiedCache};
 pub use verifier::{Refusal, Verifier};
 
-/// The longest token, in bytes; any longer one is refused before any work is done on it.
+/// Maximum length of a token, in bytes. A longer token is rejected before any work is done on it.
 ///
-/// Front doors limit a whole header block to 8 KiB (nginx, HAProxy), so a longer token would not
-/// arrive anyway.
+/// Reverse proxies limit a whole header block to 8 KiB (nginx, HAProxy), so a longer token would
+/// not arrive anyway.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! `keyoperations.ext.cattle.io`: what administrators do to the keys of a running server.
+//! `keyoperations.ext.cattle.io`: operations of administrators on the keys of a running server.
 //!
-//! The kind is not stored: a request is an operation, and its answer is the result. So operations are authenticated, authorised and logged as
-//! every request is, and one replica performs them for all: the others follow the store ([`KeyStore::follow`]).
+//! The kind is not stored: a create request is an operation, and the response is its result. So
+//! operations are authenticated, authorized and logged like all requests. One replica performs an
+//! operation for all: the others follow the store ([`KeyStore::follow`]).
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::key_ring::{KeyRing, KeyState};
 use crate::key_store::{KeyStore, KeyStoreError};
 use crate::signing_key::SigningKey;
 
-/// The operations, for who may create the kind.
+/// The key operations. A caller needs the right to create the kind.
 pub struct KeyOperations {
     description: Description,
     keys: Arc<KeyStore>,
@@ -29,7 +30,7 @@ pub struct KeyOperations {
 }
 
 impl KeyOperations {
-    /// Operates on these signing keys, and on the encryption keys of this store.
+    /// Creates the resource for these signing keys and for the encryption keys of this store.
     pub fn new(keys: Arc<KeyStore>, sealed: Arc<Sealed>) -> Self {
         let description = Description {
             group: ext::GROUP,

@@ -1,8 +1,8 @@
-//! The signing keys at one moment: who signs, who verifies, what to change next.
+//! The signing keys at one moment: which key signs, which keys verify, and the next changes.
 //!
-//! A [`KeyRing`] is an immutable snapshot; the owner of the store makes a new one whenever a record
-//! changes. Changes are plans, not actions: [`KeyRing::plan`] says what to write, the caller writes
-//! it.
+//! A [`KeyRing`] is an immutable snapshot. The owner of the store creates a new one for every
+//! change of a record. Changes are plans, not actions: [`KeyRing::plan`] returns the changes, and
+//! the caller writes them.
 //!
 //! ```text
 //! key 1  created=activates ──────── signs ────────┬──── verifies ────┐ dropped
@@ -11,16 +11,16 @@
 //! ```
 //!
 //! * At any time at most one key signs: the one that activated last. A successor takes over by its
-//!   time alone, so replicas need not talk to each other.
+//!   time alone, so replicas need not communicate.
 //! * A successor is published at least one overlap before its first use. If its time was missed (a
-//!   laptop that slept), the old key is [extended](KeyRingChange::Extend) until it may take over.
-//!   Only where no key is left, the first one signs at once.
-//! * A key verifies until the last token that it can have signed is expired, leeway included.
-//! * Emergency is different: [`crate::key_store::KeyStore::revoke_all`] replaces every key at once.
-//!   Caches of the JWKS lag behind by up to one overlap.
+//!   laptop that slept), the old key is [extended](KeyRingChange::Extend) until the successor may
+//!   take over. Only if there is no usable key, the first one signs at once.
+//! * A key verifies until the last token that it can have signed has expired, leeway included.
+//! * An emergency is different: [`crate::key_store::KeyStore::revoke_all`] replaces every key at
+//!   once. Caches of the JWKS lag behind by up to one overlap.
 //!
-//! Plans of two replicas at the same moment create two keys; that is harmless, the same one wins
-//! everywhere, but whoever writes should hold a lease.
+//! If two replicas plan at the same moment, they create two keys. That is harmless, because all
+//! replicas pick the same one, but a replica that writes should hold a lease.
 
 mod rotation_policy;
 
@@ -41,40 +41,40 @@ pub struct KeyRing {
 /// The stage of a key's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// Published, does not sign yet.
+    /// The key is published but does not sign yet.
     Pending,
-    /// Signs new tokens.
+    /// The key signs new tokens.
     Signing,
-    /// Signs no more; its tokens are valid.
+    /// The key no longer signs. Its tokens are valid.
     Verifying,
-    /// All its tokens have expired.
+    /// All tokens of the key have expired.
     Expired,
 }
 
-/// One change that a plan asks for. The changes of a plan are written in its order.
+/// One change of a plan. The changes of a plan must be written in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyRingChange {
-    /// Make a key with these times ([`SigningKeyRecord::generate`]).
+    /// Create a key with these times ([`SigningKeyRecord::generate`]).
     Create {
         /// The times of the new key.
         schedule: KeySchedule,
     },
-    /// Give a key later times; its other members stay.
+    /// Give a key later times. Its other members do not change.
     Extend {
-        /// Which key.
+        /// The name of the key.
         kid: String,
-        /// The times it has from now on.
+        /// The new times of the key.
         schedule: KeySchedule,
     },
     /// Delete a key.
     Drop {
-        /// Which key.
+        /// The name of the key.
         kid: String,
     },
 }
 
 impl KeyRing {
-    /// A ring of these keys, in any order.
+    /// Creates a ring of these keys, in any order.
     #[must_use]
     pub fn new(keys: impl IntoIterator<Item = SigningKey>) -> Self {
         let mut keys: Vec<_> = keys.into_iter().map(Arc::new).collect();
@@ -82,30 +82,33 @@ impl KeyRing {
         Self { keys }
     }
 
-    /// A ring of stored keys, in any order.
+    /// Creates a ring of stored keys, in any order.
     ///
     /// # Errors
-    /// That of the first record that is no key. To go on without it, load the keys one by one.
+    /// Returns the error of the first invalid record. To continue without it, load the keys one by
+    /// one.
     pub fn load(records: Vec<SigningKeyRecord>) -> Result<Self, KeyError> {
         let keys: Result<Vec<_>, _> = records.iter().map(SigningKey::load).collect();
         keys.map(Self::new)
     }
 
-    /// The one key that signs now, if any: of the keys that have activated the last, if it has not
-    /// retired. Where none has, the first that will, since caches know it better than any new key.
+    /// Returns the one key that signs now, if there is one. It is the last key that has activated,
+    /// unless it has retired. If there is no such key, it is the first key that will activate,
+    /// since caches are more likely to know it than any new key.
     #[must_use]
     pub fn signer(&self, now: Timestamp) -> Option<&Arc<SigningKey>> {
         let current = self.current(now).filter(|key| now < key.schedule().retires);
         current.or_else(|| self.keys.iter().find(|key| is_pending(key, now)))
     }
 
-    /// The key of this name, whatever its times. Names are compared exactly.
+    /// Returns the key of this name, whatever its times. Names are compared exactly.
     #[must_use]
     pub fn verifying_key(&self, kid: &str) -> Option<&Arc<SigningKey>> {
         self.keys.iter().find(|key| **key.kid() == *kid)
     }
 
-    /// The keys to publish: those that sign, will sign, or have signed tokens that still live.
+    /// Returns the keys to publish: those that sign, will sign, or have signed tokens that may
+    /// still be valid.
     pub fn published(&self, now: Timestamp) -> impl Iterator<Item = &SigningKey> {
         self.keys
             .iter()
@@ -113,8 +116,8 @@ impl KeyRing {
             .filter(move |key| !key.is_expired(now))
     }
 
-    /// What the policy asks for now. Empty most of the time; ask every few minutes, at start, and
-    /// when the policy changes.
+    /// Returns the changes that the policy requires now. The plan is empty most of the time. Call
+    /// it every few minutes, at start, and when the policy changes.
     #[must_use]
     pub fn plan(&self, now: Timestamp, policy: &RotationPolicy) -> Vec<KeyRingChange> {
         let mut changes = self.drop_expired(now);
@@ -134,8 +137,8 @@ impl KeyRing {
         changes
     }
 
-    /// Rotates ahead of time, without breaking anything: a successor that takes over after one
-    /// overlap, unless one is already waiting. Tokens of the old key live on.
+    /// Returns the changes for an early rotation that invalidates no tokens: a successor that takes
+    /// over after one overlap, unless one is already pending. Tokens of the old key stay valid.
     #[must_use]
     pub fn rotate(&self, now: Timestamp, policy: &RotationPolicy) -> Vec<KeyRingChange> {
         let Some(current) = self.current(now).filter(|key| !key.is_expired(now)) else {
@@ -151,12 +154,12 @@ impl KeyRing {
         changes
     }
 
-    /// All keys, in the order of their first use.
+    /// Returns all keys, in the order of their first use.
     pub fn keys(&self) -> impl Iterator<Item = &SigningKey> {
         self.keys.iter().map(Arc::as_ref)
     }
 
-    /// Returns the stage of its life that a key of this ring is in.
+    /// Returns the stage of life of a key of this ring.
     #[must_use]
     pub fn state(&self, key: &SigningKey, now: Timestamp) -> KeyState {
         match self.signer(now) {
@@ -167,7 +170,7 @@ impl KeyRing {
         }
     }
 
-    /// Of the keys that have activated, the last.
+    /// Returns the last key that has activated.
     fn current(&self, now: Timestamp) -> Option<&Arc<SigningKey>> {
         self.keys.iter().rfind(|key| !is_pending(key, now))
     }
@@ -181,14 +184,15 @@ impl KeyRing {
         expired.map(drop_key).collect()
     }
 
-    /// A key that signs at once, unless one is waiting: that one then signs before its time.
+    /// Returns the creation of a key that signs at once, or `None` if a key is pending. A pending
+    /// key then signs before its time.
     fn first_key(&self, now: Timestamp, policy: &RotationPolicy) -> Option<KeyRingChange> {
         let wanted = !self.has_pending(now);
         wanted.then(|| create(policy.schedule(now, now)))
     }
 }
 
-/// The order of a ring: by first use. The name decides between keys of the same time, so that all
+/// Returns the sort key of a ring: the time of first use. The name breaks ties, so that all
 /// replicas see the same order.
 fn rank(key: &SigningKey) -> (Timestamp, &str) {
     (key.schedule().activates, key.kid())
@@ -198,8 +202,8 @@ fn is_pending(key: &SigningKey, now: Timestamp) -> bool {
     now < key.schedule().activates
 }
 
-/// The change that lets a key sign until `retires` and verify as long as its tokens may then live;
-/// nothing if it does already.
+/// Returns the change that makes a key sign until `retires`, and verify until the last of its
+/// tokens expires. Returns `None` if the key already does.
 fn extension(
     key: &SigningKey,
     retires: Timestamp,

@@ -1,4 +1,5 @@
-//! The signing keys in the store: loaded, rotated, never printed. Where they lie must be sealed; the binary sees to that.
+//! The signing keys in the store. They are loaded and rotated, but never printed. Their prefix must
+//! be sealed; the binary ensures that.
 
 mod operations;
 
@@ -16,16 +17,17 @@ use crate::key_ring::{KeyRing, KeyRingChange, RotationPolicy};
 use crate::signing_key::{SigningKey, SigningKeyRecord};
 use crate::steady_time::SteadyTime;
 
-/// Where the keys lie in the store; must be sealed.
+/// Prefix of the keys in the store. It must be sealed.
 pub const PREFIX: &str = "/tokens/signingkeys/";
 
-/// How often rotation looks whether something is due, and for keys that another replica made.
+/// Seconds between two checks for due rotations and for keys that another replica created.
 const LOOK_SECS: u64 = 60;
 
-/// The time from the end of a watch to the next.
+/// The pause between the end of a watch and the next watch.
 const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// How often the keys are changed and read again when another replica does the same at that moment.
+/// Maximum number of times that the keys are changed and read again while other replicas change
+/// them too.
 const ATTEMPTS: usize = 8;
 
 /// The signing keys.
@@ -33,7 +35,7 @@ pub struct KeyStore {
     store: Arc<dyn Store>,
     policy: ArcSwap<RotationPolicy>,
     ring: Arc<ArcSwap<KeyRing>>,
-    /// Records that cannot be used.
+    /// The records that cannot be used and have been logged.
     complaints: Complaints,
     steady: SteadyTime,
 }
@@ -44,32 +46,32 @@ struct Loaded {
     unusable: Vec<Key>,
 }
 
-/// Why the keys cannot be used.
+/// The reason that the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyStoreError {
     /// The store does not answer.
     #[error("the signing keys cannot be read or written")]
     Store(#[from] storage::Error),
-    /// What is stored is no key.
+    /// A stored value is not a key.
     #[error("a stored signing key cannot be understood")]
     Record(#[from] serde_json::Error),
-    /// A key cannot be loaded or made.
+    /// A key cannot be loaded or generated.
     #[error("a signing key cannot be used")]
     Key(#[from] crate::signing_key::KeyError),
-    /// There are keys, but none that can be used. A new one would hide that: every token of before
-    /// would be refused without a reason.
+    /// There are keys, but none of them can be used. A new key would hide that: every earlier token
+    /// would be rejected for no visible reason.
     #[error("no stored signing key can be used ({}): restore them, or the key that sealed them, from a backup; or delete these records, and every token with them", .0.join(", "))]
     NoneUsable(Vec<String>),
-    /// Others changed the keys all the time.
+    /// Other replicas changed the keys in every attempt.
     #[error("the signing keys were changed by others again and again")]
     Contended,
 }
 
 impl KeyStore {
-    /// Loads the keys and makes what is missing.
+    /// Loads the keys and creates those that are missing.
     ///
     /// # Errors
-    /// Where the keys cannot be had: nothing can be signed or checked then.
+    /// The keys cannot be loaded or created. Nothing can be signed or checked then.
     pub async fn open(
         store: Arc<dyn Store>,
         policy: RotationPolicy,
@@ -86,15 +88,15 @@ impl KeyStore {
         Ok(keys)
     }
 
-    /// The place where the newest keys always are, for who checks tokens.
+    /// Returns the shared pointer to the current keys, for the code that checks tokens.
     pub fn shared_ring(&self) -> Arc<ArcSwap<KeyRing>> {
         Arc::clone(&self.ring)
     }
 
-    /// Makes sure that the keys outlive tokens of this life, however long settings let them live.
+    /// Ensures that the keys outlive tokens of this lifetime, in seconds.
     ///
     /// # Errors
-    /// Where the keys cannot be written.
+    /// The keys cannot be written.
     pub async fn cover(&self, ttl_secs: u64, now: Timestamp) -> Result<(), KeyStoreError> {
         let policy = **self.policy.load();
         if ttl_secs <= policy.max_token_ttl_secs {
@@ -107,7 +109,7 @@ impl KeyStore {
         self.rotate(now).await
     }
 
-    /// The keys as they are now.
+    /// Returns the current keys.
     pub fn ring(&self) -> Arc<KeyRing> {
         self.ring.load_full()
     }
@@ -126,7 +128,8 @@ impl KeyStore {
         }
     }
 
-    /// Takes in what other replicas do to the keys as soon as the store tells of it, until `shutdown`.
+    /// Applies changes that other replicas make to the keys as soon as the store reports them,
+    /// until `shutdown`.
     pub async fn follow(&self, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
         loop {
             let followed = tokio::select! {
@@ -140,7 +143,7 @@ impl KeyStore {
         }
     }
 
-    /// Until the watch of the store ends.
+    /// Follows changes until the watch of the store ends.
     async fn follow_once(&self, clock: &Arc<dyn Clock>) -> Result<(), KeyStoreError> {
         let mut watch = self
             .store
@@ -159,7 +162,7 @@ impl KeyStore {
         Ok(())
     }
 
-    /// Reads the keys, does what is due, and reads again until nothing is.
+    /// Reads the keys and writes the changes that are due, until none is due.
     async fn rotate(&self, now: Timestamp) -> Result<(), KeyStoreError> {
         for _ in 0..ATTEMPTS {
             let Loaded { ring, unusable } = self.load().await?;
@@ -183,7 +186,8 @@ impl KeyStore {
         Err(KeyStoreError::Contended)
     }
 
-    /// The keys that can be used. One that cannot costs itself alone: its tokens are refused.
+    /// Loads the usable keys. An unusable key does not affect the others: only its own tokens are
+    /// rejected.
     async fn load(&self) -> Result<Loaded, KeyStoreError> {
         let page = self.store.list(PREFIX, &everything()).await?;
         let (mut keys, mut unusable) = (Vec::new(), Vec::new());
@@ -231,8 +235,8 @@ impl KeyStore {
     }
 }
 
-/// The key of a record that lies where its name says. The reason of a decoder may quote the key, and is
-/// left out.
+/// Returns the key of a record, if it is stored under its own name. The error of the JSON decoder
+/// may quote the key, so it is not part of the returned reason.
 fn usable(record: &Record) -> Result<SigningKey, &'static str> {
     if record.value.is_empty() {
         return Err("its value is damaged, or this server did not write it");
@@ -253,7 +257,8 @@ fn everything() -> ListOptions {
     }
 }
 
-/// Somebody else doing the same at this moment is no failure: the keys are read again after every change.
+/// Treats a concurrent change by another replica as success: the keys are read again after every
+/// change.
 fn done(result: Result<Revision, storage::Error>) -> Result<(), KeyStoreError> {
     match result {
         Ok(_) | Err(storage::Error::Exists | storage::Error::Conflict { .. }) => Ok(()),

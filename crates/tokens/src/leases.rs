@@ -1,4 +1,4 @@
-//! Callers of this server who keep a watch open: it ends when they are no longer valid.
+//! Leases of callers that keep a watch open. The watch ends when the caller is no longer valid.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::origin;
 use crate::user_directory::UserDirectory;
 use crate::validity::{Terms, Validity};
 
-/// Gives callers leases that last while their user is not disabled, and while the token that authenticated them is
-/// valid, if one did.
+/// Returns the function that gives a caller a lease. The lease is valid while the user is not
+/// disabled and while the token that authenticated the caller, if there was one, is valid.
 pub fn leases(validity: Arc<Validity>, users: Arc<UserDirectory>, clock: Arc<dyn Clock>) -> Leases {
     Arc::new(move |caller| {
         let caller = Caller::of(caller, &validity);
@@ -31,7 +31,7 @@ pub fn leases(validity: Arc<Validity>, users: Arc<UserDirectory>, clock: Arc<dyn
 /// The identity that authenticated a request.
 struct Caller {
     name: String,
-    /// The name of the token that did it, and the terms of that time.
+    /// The name of the authenticating token, and the terms at that time.
     token: Option<(String, Terms)>,
 }
 

@@ -1,14 +1,15 @@
 //! Tokens: minted, recorded, checked and revoked.
 //!
-//! A token is a JWT signed by this server, and a record of `tokens.ext.cattle.io` that makes it count. Both are needed at every door
-//! ([`validity`]); so deleting the record, or the kubeconfig that owns it, ends the token at once, and a token whose record was never
-//! written never was one.
+//! A token is a JWT signed by this server, together with a record of `tokens.ext.cattle.io`. Every
+//! check requires both ([`validity`]). So deleting the record, or the kubeconfig that owns it, ends
+//! the token at once, and a token whose record was never written was never valid.
 //!
 //! ```text
 //! Order → Minter → record in the store + signed Bearer      Bearer → Validity → ValidToken
 //! ```
 //!
-//! No token and no private key is stored in the clear or printed: records hold neither, and the types that do have no `Display`.
+//! No token and no private key is stored in plain text or printed: records hold neither, and the
+//! types that do have no `Display`.
 
 pub mod authenticator;
 pub mod cluster_credential;

@@ -18,8 +18,8 @@ use crate::origin::Origin;
 use crate::secret::Bearer;
 use crate::token_resource::say_expiry;
 
-/// The longest life of a token where settings set no limit, in seconds: a hundred years, so that its
-/// end is a date.
+/// Maximum lifetime of a token if settings set no limit, in seconds: a hundred years, so that its
+/// end is a valid date.
 pub const MAX_TTL_SECS: i64 = 100 * 365 * 24 * 3600;
 
 /// Mints tokens.
@@ -29,40 +29,42 @@ pub struct Minter {
     tokens: Registry<Token>,
 }
 
-/// What a token is to be.
+/// The specification of a token to mint.
 #[derive(Clone, Debug, Default)]
 pub struct Order {
-    /// The user whom it speaks for.
+    /// The name of the user that the token authenticates.
     pub user: String,
     /// The identity that the request was made with.
     pub origin: Origin,
-    /// The clusters that it opens.
+    /// The clusters that the token gives access to.
     pub clusters: Vec<String>,
-    /// The uids of those clusters, by name; the cluster `local` needs none.
+    /// The uids of those clusters, by name. The cluster `local` needs none.
     pub cluster_uids: BTreeMap<String, String>,
-    /// Whether each cluster gets a bearer token that opens that cluster alone.
+    /// True if each cluster gets a bearer token of its own, which gives access to that cluster
+    /// alone.
     pub separate_bearers: bool,
-    /// The groups that it puts the user into there.
+    /// The groups that the token adds the user to on those clusters.
     pub groups: Vec<String>,
-    /// The kubeconfig that it belongs to.
+    /// The kubeconfig that the token belongs to.
     pub kubeconfig: String,
-    /// What it is for, for people.
+    /// A description of the purpose, for humans.
     pub description: String,
-    /// How long it lives, in seconds.
+    /// The lifetime, in seconds.
     pub ttl_secs: i64,
 }
 
-/// The record of a token and its signed texts.
+/// The record of a token and its signed bearer tokens.
 #[derive(Debug)]
 pub struct Minted {
     /// The record.
     pub record: Token,
-    /// The bearer tokens of the record: one for each cluster of the order, in its order, or one for all.
+    /// The bearer tokens of the record: one for each cluster of the order, in the same order, or
+    /// one for all clusters.
     pub bearers: Vec<Bearer>,
 }
 
 impl Minter {
-    /// Signs with these keys in the name of this issuer.
+    /// Creates a minter that signs with these keys as this issuer.
     pub fn new(keys: Arc<KeyStore>, issuer: String, tokens: Registry<Token>) -> Self {
         Self {
             keys,
@@ -71,16 +73,16 @@ impl Minter {
         }
     }
 
-    /// The `iss` of all tokens.
+    /// Returns the `iss` of all tokens.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Mints a token. It is valid once its record, by [`Minter::store`], and the kubeconfig that owns it
-    /// are stored.
+    /// Mints a token. It is valid once its record (see [`Minter::store`]) and the kubeconfig that
+    /// owns it are stored.
     ///
     /// # Errors
-    /// 503 where the keys cannot be extended, 500 where there is no key to sign with.
+    /// 503 if the keys cannot be extended; 500 if there is no key to sign with.
     pub async fn mint(&self, order: &Order, now: Timestamp) -> Result<Minted, Status> {
         self.cover(order.ttl_secs, now).await?;
         let mut record = record(order, now);
@@ -96,12 +98,13 @@ impl Minter {
         Ok(Minted { record, bearers })
     }
 
-    /// Stores the records of tokens, all or none, and returns the newest of their versions, which the
-    /// cache need not have yet. What is handed to the store after this was first polled comes after
-    /// them, where the store keeps an order.
+    /// Stores the records of tokens, all or none, and returns the highest of their resource
+    /// versions. The cache may not have reached that version yet. Writes that are handed to the
+    /// store after the first poll of this future come after the records, if the store keeps an
+    /// order.
     ///
     /// # Errors
-    /// 409 where a name is taken, 503 where the store does not answer.
+    /// 409 if a name is taken; 503 if the store does not answer.
     pub async fn store(&self, records: Vec<Token>) -> Result<u64, Status> {
         let stores = records
             .into_iter()
@@ -126,10 +129,10 @@ impl Minter {
         Err(failure)
     }
 
-    /// Makes sure that the keys outlive a token of this life in seconds.
+    /// Ensures that the keys outlive a token of this lifetime, in seconds.
     ///
     /// # Errors
-    /// 503 where the keys cannot be written.
+    /// 503 if the keys cannot be written.
     pub async fn cover(&self, ttl_secs: i64, now: Timestamp) -> Result<(), Status> {
         let covered = self.keys.cover(ttl_secs.unsigned_abs(), now).await;
         covered.map_err(|error| {
@@ -138,10 +141,10 @@ impl Minter {
         })
     }
 
-    /// The bearer token of a record, for all of its clusters.
+    /// Signs the bearer token of a record, for all of its clusters.
     ///
     /// # Errors
-    /// 500 where there is no key to sign with, or the record has no expiry.
+    /// 500 if there is no key to sign with, or the record has no expiry.
     pub fn sign(&self, record: &Token, now: Timestamp) -> Result<Bearer, Status> {
         let spec = &record.spec;
         let single = Some(&spec.cluster_name).filter(|name| !name.is_empty());
@@ -149,8 +152,8 @@ impl Minter {
         self.sign_for(record, &named, now)
     }
 
-    /// The bearer token of a record for some of its clusters. All bearer tokens of a record are
-    /// revoked with it.
+    /// Signs the bearer token of a record for some of its clusters. Revoking the record revokes all
+    /// of its bearer tokens.
     fn sign_for(
         &self,
         record: &Token,
@@ -173,10 +176,10 @@ impl Minter {
         })
     }
 
-    /// Removes a record, so that its token counts no more; one that is gone already is fine.
+    /// Removes a record, which revokes its tokens. Succeeds if the record is already gone.
     ///
     /// # Errors
-    /// 503 where the store does not answer.
+    /// 503 if the store does not answer.
     pub async fn revoke(&self, name: &str) -> Result<(), Status> {
         loop {
             let Some(token) = self.tokens.get("", name).await? else {
@@ -191,7 +194,8 @@ impl Minter {
     }
 }
 
-/// The name of a token is what a signed text refers to for its whole life (`jti`): 71 random bits, where a generated name has 23.
+/// Returns a name for a token. Signed tokens refer to it for their whole life (`jti`), so it has 71
+/// random bits, where a generated name has 23.
 pub(crate) fn unique_name() -> String {
     (0..3).fold(token::NAME_PREFIX.to_owned(), |name, _| random_name(&name))
 }

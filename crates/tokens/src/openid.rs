@@ -1,12 +1,16 @@
-//! Serves what clusters need to verify tokens by themselves: the discovery document and the key set.
+//! The documents that clusters need to verify tokens by themselves: the discovery document and the
+//! key set.
 //!
-//! The paths are Kubernetes' own for service account tokens (KEP-1393), so a cluster is pointed here by a `jwt` authenticator alone. Everybody
-//! may read them. The discovery document names the issuer, which is what tokens say and lasts, and where the keys are, which is where the
-//! server is reached at the moment; the two differ where the server was given no lasting URL.
+//! The paths are those of Kubernetes for service account tokens (KEP-1393), so a `jwt`
+//! authenticator is the only configuration that a cluster needs. All clients may read them. The
+//! discovery document names the issuer, which is written into tokens and is permanent, and the URL
+//! of the keys, which is the current address of the server. The two differ if the server has no
+//! permanent URL.
 //!
-//! A key is published one overlap before it signs ([`crate::key_ring`]) and until its last token is expired. Caches may keep the key set for
-//! [`MAX_AGE_SECS`], a fraction of that, so none lacks a key that signs. Only after a compromise, when all keys go at once, do caches lag
-//! behind by as much.
+//! A key is published from one overlap before it first signs ([`crate::key_ring`]) until its last
+//! token has expired. Caches may keep the key set for [`MAX_AGE_SECS`], a fraction of the overlap,
+//! so no cache lacks a key that signs. Only after a compromise, when all keys are replaced at once,
+//! caches lag behind by up to that time.
 
 use std::sync::Arc;
 
@@ -20,27 +24,27 @@ use serde::Serialize;
 use crate::jwks::{DISCOVERY_PATH, JWKS_MEDIA_TYPE, JWKS_PATH, discovery_document, jwk_set};
 use crate::key_store::KeyStore;
 
-/// How long caches may keep the documents, in seconds: as kube-apiserver's.
+/// Time for which caches may keep the documents, in seconds. The same as in kube-apiserver.
 pub const MAX_AGE_SECS: u32 = 3600;
 
-/// The paths that everybody may read.
+/// The paths that all clients may read.
 pub const PATHS: [&str; 2] = [DISCOVERY_PATH, JWKS_PATH];
 
-/// What the documents are made of.
+/// The sources of the documents.
 #[derive(Clone)]
 pub struct OpenId {
     /// The `iss` of all tokens.
     pub issuer: String,
-    /// Where the server is reached now; empty for at the issuer.
+    /// Returns the current URL of the server. Empty if it is the issuer.
     pub server_url: Arc<dyn Fn() -> String + Send + Sync>,
     /// The keys.
     pub keys: Arc<KeyStore>,
-    /// The time.
+    /// The source of the current time.
     pub clock: Arc<dyn Clock>,
 }
 
 impl OpenId {
-    /// Adds both documents to a server. Who may read them is the authorizer's to know: see [`PATHS`].
+    /// Adds both documents to a server. The authorizer must allow all clients to read [`PATHS`].
     #[must_use]
     pub fn serve(self, builder: Builder) -> Builder {
         let keys = self.clone();

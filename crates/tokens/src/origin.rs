@@ -1,17 +1,19 @@
 //! The identity that a kubeconfig or token is created with, and the bounds that follow from it.
 //!
-//! A login may mint whatever its user may have. A token may mint, too, but nothing that outlives it or reaches further: the new
-//! record names it as its parent and ends with it, with its life and with its clusters, which are compared by name and uid. So
-//! deleting a kubeconfig ends everything that was minted with its tokens.
+//! A login may mint anything that its user may have. A token may mint too, but nothing that
+//! outlives it or reaches further. The new record names the token as its parent, and ends with it.
+//! Its lifetime and its clusters, which are compared by name and uid, are within those of the
+//! parent. So deleting a kubeconfig also ends everything that was minted with its tokens.
 //!
 //! ```text
 //! login ─▶ kubeconfig A ─▶ token of A ─▶ kubeconfig B (parent: token of A) ─▶ token of B ─▶ …
 //! ```
 //!
-//! The token of a request is known from the identity that authenticated, before any impersonation: this server's own
-//! authenticators put its name there, and a host's kube-apiserver does where it asks by TokenReview or verifies the token itself.
-//! Where the gateway impersonates a user at a host on behalf of a token, the user of the request is another one than that of the
-//! token; the token binds the request all the same.
+//! The token of a request is taken from the identity that was authenticated, before any
+//! impersonation. This server's own authenticators put its name there. A host's kube-apiserver does
+//! so if it uses TokenReview or verifies the token itself. If the gateway impersonates a user at a
+//! host on behalf of a token, the user of the request is not that of the token; the token restricts
+//! the request all the same.
 
 use std::sync::Arc;
 
@@ -30,17 +32,19 @@ use crate::cluster_scope::{ClusterId, ClusterScope};
 use crate::user_directory::UserDirectory;
 use crate::validity::{MAX_ANCESTORS, Validity};
 
-/// The extra value in which a kube-apiserver that verifies a token itself names it: `JTI=` and the
-/// `jti` (`k8s.io/apiserver/pkg/authentication/user`, `CredentialIDKey`).
+/// Key of the extra value in which a kube-apiserver that verifies a token itself names the token:
+/// the value is `JTI=` and the `jti` (`k8s.io/apiserver/pkg/authentication/user`,
+/// `CredentialIDKey`).
 const EXTRA_CREDENTIAL: &str = "authentication.kubernetes.io/credential-id";
 
-/// Whether requests that were authenticated by a minted token may mint at all, by the settings of the moment.
+/// Returns whether requests that were authenticated by a minted token may mint at all, according to
+/// the current settings.
 ///
 /// # Errors
-/// 500 where the setting is invalid.
+/// 500 if the setting is invalid.
 pub type MintWithToken = Arc<dyn Fn() -> Result<bool, Status> + Send + Sync>;
 
-/// Finds out the origin of requests.
+/// Determines the origin of requests.
 pub struct Origins {
     /// The records of tokens.
     pub tokens: Registry<Token>,
@@ -48,18 +52,18 @@ pub struct Origins {
     pub users: Arc<UserDirectory>,
     /// Decides whether the token of a request is valid.
     pub validity: Arc<Validity>,
-    /// Whether a token may mint.
+    /// Returns whether a token may mint.
     pub mint_with_token: MintWithToken,
 }
 
 /// The identity that a record is created with.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
-    /// The uid of the user's object; empty without one.
+    /// The uid of the user's object. Empty if there is no such object.
     pub user_uid: String,
-    /// The groups of the login, but for the group of everybody.
+    /// The groups of the login, without the group of all authenticated users.
     pub groups: Vec<String>,
-    /// The token that authenticated the request; `None` for a login.
+    /// The token that authenticated the request, or `None` for a login.
     pub parent: Option<Parent>,
 }
 
@@ -69,15 +73,15 @@ pub struct Parent {
     reference: TokenReference,
     clusters: ClusterScope,
     groups: Vec<String>,
-    /// `None` for a token without an end.
+    /// The end of the token's life, or `None` for a token that does not expire.
     expires: Option<Timestamp>,
 }
 
 impl Origins {
-    /// The origin of a request to create a record of this resource.
+    /// Returns the origin of a request to create a record of this resource.
     ///
     /// # Errors
-    /// 403 where the request was authenticated by a token that may not mint.
+    /// 403 if the request was authenticated by a token that may not mint.
     pub async fn of(
         &self,
         cx: &RequestContext,
@@ -140,17 +144,17 @@ impl Origin {
         status.parent_token = self.reference();
     }
 
-    /// Whether a record may reach this object of a cluster.
+    /// Returns whether a record may reach this cluster object.
     pub fn may_reach(&self, cluster: ClusterId<'_>) -> bool {
         let parent = self.parent.as_ref();
         parent.is_none_or(|parent| parent.clusters.covers(cluster))
     }
 
-    /// Checks that a record may reach a cluster of this name. Except for the cluster `local`, the object of
-    /// the cluster must be checked, too.
+    /// Checks that a record may reach a cluster of this name. Except for the cluster `local`, the
+    /// caller must also check the object of the cluster.
     ///
     /// # Errors
-    /// 403.
+    /// 403 if it may not.
     pub fn check_name(&self, cluster: &str, resource: &GroupResource) -> Result<(), Status> {
         let parent = self.parent.as_ref();
         if parent.is_none_or(|parent| parent.clusters.names(cluster)) {
@@ -161,10 +165,10 @@ impl Origin {
         Err(Status::forbidden(resource, "", &text))
     }
 
-    /// Checks that a record may reach this object of a cluster.
+    /// Checks that a record may reach this cluster object.
     ///
     /// # Errors
-    /// 403.
+    /// 403 if it may not.
     pub fn check_cluster(
         &self,
         cluster: ClusterId<'_>,
@@ -184,7 +188,7 @@ impl Origin {
     /// Checks that a record may put its user into these groups.
     ///
     /// # Errors
-    /// 403 that names the first that it may not.
+    /// 403, naming the first group that is not allowed.
     pub fn check_groups(&self, groups: &[String], resource: &GroupResource) -> Result<(), Status> {
         let Some(parent) = &self.parent else {
             return Ok(());
@@ -199,7 +203,8 @@ impl Origin {
         }
     }
 
-    /// The longest life of a record, in milliseconds; `None` where the origin sets no limit.
+    /// Returns the maximum lifetime of a record, in milliseconds, or `None` if the origin sets no
+    /// limit.
     pub fn max_ttl_millis(&self, now: Timestamp) -> Option<i64> {
         let expires = self.parent.as_ref()?.expires?;
         let left = expires.duration_since(now).as_millis();
@@ -212,7 +217,7 @@ impl Origin {
 }
 
 impl Parent {
-    /// The bounds that the record of a token sets.
+    /// Returns the bounds that the record of a token sets.
     pub fn of(token: &Token) -> Self {
         Self {
             reference: reference(token),
@@ -223,7 +228,7 @@ impl Parent {
     }
 }
 
-/// The name of the minted token that authenticated somebody, if one did.
+/// Returns the name of the minted token that authenticated the user, if there was one.
 pub(crate) fn token_of(user: &UserInfo) -> Option<&str> {
     let values = |key: &str| user.extra.get(key).into_iter().flatten();
     let credentials = values(EXTRA_CREDENTIAL).filter_map(|id| id.strip_prefix("JTI="));
@@ -232,8 +237,8 @@ pub(crate) fn token_of(user: &UserInfo) -> Option<&str> {
     named.next()
 }
 
-/// Whether a name has the form of those that this server gives to minted tokens; ServiceAccount
-/// tokens have UUIDs.
+/// Returns whether a name has the form of the names that this server gives to minted tokens.
+/// ServiceAccount tokens have UUIDs.
 fn is_unique_name(name: &str) -> bool {
     let random = name.strip_prefix(NAME_PREFIX);
     random.is_some_and(|random| {

@@ -1,19 +1,20 @@
 //! The quota of each user: records, bytes and writes.
 //!
-//! | limit | counts | refused with |
+//! | limit | applies to | rejected with |
 //! |---|---|---|
-//! | `kubeconfig-max-per-user` | kubeconfigs that are stored | 403 |
-//! | `auth-token-max-per-user` | tokens that are stored, those of kubeconfigs included | 403 |
-//! | `kubeconfig-max-bytes-per-user` | bytes of both that are stored | 403 |
-//! | | bytes that the user writes, in a minute | 429 |
-//! | `kubeconfig-max-creates-per-minute` | creates, whatever became of them | 429 |
+//! | `kubeconfig-max-per-user` | stored kubeconfigs | 403 |
+//! | `auth-token-max-per-user` | stored tokens, including those of kubeconfigs | 403 |
+//! | `kubeconfig-max-bytes-per-user` | stored bytes of both | 403 |
+//! | | bytes that the user writes in a minute | 429 |
+//! | `kubeconfig-max-creates-per-minute` | creates, successful or not | 429 |
 //!
-//! What is stored is counted by the watch cache as records come and go, so a create takes the same time however many
-//! there are. A create reserves what it will store until the cache shows it: parallel creates at one replica do not
-//! pass a limit together. Each replica has its own reservations and rates. Records count for the name of their owner.
+//! The watch cache counts the stored records as they come and go, so a create takes the same time
+//! however many there are. A create reserves what it will store until the cache shows it, so
+//! parallel creates at one replica cannot exceed a limit together. Each replica has its own
+//! reservations and rates. Records are attributed to the name of their owner.
 //!
-//! Administrators are exempt: those who may update everything. The authorizer is asked only where something would be
-//! refused.
+//! Administrators are exempt: callers who may update all records. The authorizer is asked only if a
+//! request would otherwise be rejected.
 
 mod account;
 mod excess;
@@ -35,17 +36,18 @@ pub use self::account::{Demand, Reservation};
 use self::excess::{Excess, Limit};
 use crate::suspension::Suspension;
 
-/// Reads the limits that settings set at the moment.
+/// Returns the limits of the current settings.
 ///
 /// # Errors
-/// 500 where a setting is invalid.
+/// 500 if a setting is invalid.
 pub type ReadLimits = Arc<dyn Fn() -> Result<QuotaLimits, Status> + Send + Sync>;
 
-/// Bytes by which a record may grow when it is turned off, however much is stored: a condition and an entry of the
-/// managed fields. A user who has more than the limit can still turn records off.
+/// Number of bytes by which a record may grow when it is turned off, however much is stored: enough
+/// for a condition and an entry of the managed fields. So a user above the limit can still turn
+/// records off.
 const SUSPENSION_BYTES: usize = 1024;
 
-/// Counts what users have and do.
+/// Tracks the records and the writes of users.
 pub struct Quota {
     kubeconfigs: Registry<Kubeconfig>,
     tokens: Registry<Token>,
@@ -62,14 +64,14 @@ pub struct Growth<'a> {
     pub before: usize,
     /// The size of the new state.
     pub after: usize,
-    /// True if the record is suspended or disabled by this.
+    /// True if the update suspends or disables the record.
     pub turns_off: bool,
     /// True if the update is only checked and not stored.
     pub dry_run: bool,
 }
 
 impl<'a> Growth<'a> {
-    /// Measures an update of a record; `change` tells whether it turns the record off.
+    /// Measures an update of a record. `change` states whether it turns the record off.
     pub fn of<T: Serialize>(update: &Update<'_, T>, change: &Suspension<'a>) -> Self {
         Self {
             owner: change.owner,
@@ -82,7 +84,7 @@ impl<'a> Growth<'a> {
 }
 
 impl Quota {
-    /// Over these records.
+    /// Creates the quota of these records.
     pub fn new(
         kubeconfigs: Registry<Kubeconfig>,
         tokens: Registry<Token>,
@@ -96,10 +98,11 @@ impl Quota {
         }
     }
 
-    /// Counts one create by the caller. It counts even if the create then fails.
+    /// Counts one create by the caller, even if the create then fails.
     ///
     /// # Errors
-    /// 429 with the seconds until one more is possible; 500 where a setting or the authorizer fails.
+    /// 429, with the seconds until another create is possible; 500 if a setting or the authorizer
+    /// fails.
     pub async fn count_create(&self, cx: &RequestContext) -> Result<(), Status> {
         let Some(limit) = (self.limits)()?.creates_per_minute else {
             return Ok(());
@@ -113,11 +116,11 @@ impl Quota {
         }
     }
 
-    /// Reserves what a create of the caller will store, until the reservation is dropped.
+    /// Reserves what a create by the caller will store. The reservation ends when it is dropped.
     ///
     /// # Errors
-    /// 403 where it is more than the caller may have, 429 where it is written too fast; 500 where a setting or the
-    /// authorizer fails.
+    /// 403 if it is more than the caller may have; 429 if the caller writes too fast; 500 if a
+    /// setting or the authorizer fails.
     pub async fn reserve(
         &self,
         cx: &RequestContext,
@@ -141,11 +144,12 @@ impl Quota {
         Ok(reservation)
     }
 
-    /// Checks and counts an update by the caller. Making a record smaller is never refused for what is stored;
-    /// turning it off is never refused, if that is all.
+    /// Checks and counts an update by the caller. An update that makes a record smaller is never
+    /// rejected for the number of stored bytes. An update that only turns a record off is never
+    /// rejected.
     ///
     /// # Errors
-    /// As [`Quota::reserve`].
+    /// The same as [`Quota::reserve`].
     pub async fn update(&self, cx: &RequestContext, growth: Growth<'_>) -> Result<(), Status> {
         let grown = growth.after.saturating_sub(growth.before);
         if growth.turns_off && grown <= SUSPENSION_BYTES {
@@ -190,7 +194,7 @@ impl Quota {
         }
     }
 
-    /// The usage of a user that the cache shows.
+    /// Returns the usage of a user according to the cache.
     fn stored(&self, user: &str) -> Demand {
         let kubeconfigs = self.kubeconfigs.collection().view().usage(user);
         let tokens = self.tokens.collection().view().usage(user);
@@ -201,7 +205,8 @@ impl Quota {
         }
     }
 
-    /// Refuses a request of the caller for the records of `user`, and names the kind of which the user has most.
+    /// Rejects a request of the caller for the records of `user`. For bytes, names the kind of
+    /// which the user stores more.
     fn refuse(&self, cx: &RequestContext, user: &str, excess: Excess) -> Status {
         let of_tokens = self.tokens.collection().view().usage(user).bytes;
         let of_kubeconfigs = self.kubeconfigs.collection().view().usage(user).bytes;

@@ -1,9 +1,9 @@
-//! Text that must not be seen: it cannot be printed, is compared in constant time and is wiped from
-//! memory when dropped.
+//! Confidential text: it cannot be printed, is compared in constant time and is wiped from memory
+//! when dropped.
 //!
 //! There is no `Display`, no `Serialize` and no `Deref`, so each place where a secret leaves its
-//! type says `expose` and can be searched for. Wiping covers the buffer that the type owns. Whoever
-//! builds the text must build it in one allocation, since a buffer that grows leaves copies behind.
+//! type calls `expose` and can be searched for. Only the buffer that the type owns is wiped. The
+//! caller must build the text in one allocation, since a buffer that grows leaves copies behind.
 
 use std::fmt;
 
@@ -16,13 +16,13 @@ use zeroize::Zeroizing;
 pub struct SecretString(Zeroizing<String>);
 
 impl SecretString {
-    /// Takes the text over, without a copy.
+    /// Takes ownership of the text, without a copy.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text itself, for the one place that must send or store it.
+    /// Returns the text itself, for the one place that must send or store it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -35,7 +35,7 @@ impl fmt::Debug for SecretString {
     }
 }
 
-/// Constant time for texts of equal length; the length itself is not hidden.
+/// Compares texts of equal length in constant time. The length itself is not hidden.
 impl PartialEq for SecretString {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
@@ -44,18 +44,18 @@ impl PartialEq for SecretString {
 
 impl Eq for SecretString {}
 
-/// A token as its bearer sends it: header, claims and signature (RFC 7515, section 3.1).
+/// A token as the client sends it: header, claims and signature (RFC 7515, section 3.1).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Bearer(SecretString);
 
 impl Bearer {
-    /// Takes the token over, without a copy.
+    /// Takes ownership of the token, without a copy.
     #[must_use]
     pub fn new(token: String) -> Self {
         Self(SecretString::new(token))
     }
 
-    /// The token itself, for the one response that carries it.
+    /// Returns the token itself, for the one response that carries it.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose()
@@ -68,8 +68,8 @@ impl fmt::Debug for Bearer {
     }
 }
 
-/// The SHA-256 of a text as 64 lower-case hexadecimal digits: a stable name for a text that cannot
-/// stand in its place. It hides only what cannot be guessed.
+/// Returns the SHA-256 of a text as 64 lower-case hexadecimal digits: a stable name for a text that
+/// cannot be used itself. It does not hide texts that can be guessed.
 #[must_use]
 pub fn sha256_hex(text: &str) -> String {
     let digest = digest(&SHA256, text.as_bytes());

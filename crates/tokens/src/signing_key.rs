@@ -1,12 +1,13 @@
 //! One ES256 key pair and the times of its life.
 //!
-//! A [`SigningKeyRecord`] is what is stored (sealed, since it holds the private key), a
-//! [`SigningKey`] is what works: parsed once, so that a signature costs no parsing. Its `kid` is
-//! the RFC 7638 thumbprint of its public half, so a name can never point at another key, and
-//! [`SigningKey::load`] refuses a record where it does.
+//! A [`SigningKeyRecord`] is the stored form (sealed, since it holds the private key). A
+//! [`SigningKey`] is the working form: parsed once, so that a signature needs no parsing. Its `kid`
+//! is the RFC 7638 thumbprint of its public half, so a name can never refer to another key, and
+//! [`SigningKey::load`] rejects a record with the name of another key.
 //!
-//! Signatures have one accepted form. ECDSA is malleable: from `(r, s)` anyone makes `(r, n - s)`,
-//! which verifies too. We sign and accept only the lower `s`, so a token has exactly one spelling.
+//! Signatures have one accepted form. ECDSA is malleable: from `(r, s)` anyone can compute
+//! `(r, n - s)`, which verifies too. This server signs and accepts only the lower `s`, so a token
+//! has exactly one spelling.
 
 mod low_s;
 mod public_jwk;
@@ -31,12 +32,12 @@ pub use record::{KeySchedule, SigningKeyRecord};
 /// The only algorithm, by its JWA name (RFC 7518, section 3.4): ECDSA on P-256 with SHA-256.
 pub const ALGORITHM: &str = "ES256";
 
-/// Bytes of a signature: `r` and `s`, 32 big-endian bytes each (RFC 7518, section 3.4).
+/// Length of a signature, in bytes: `r` and `s`, 32 big-endian bytes each (RFC 7518, section 3.4).
 pub const SIGNATURE_BYTES: usize = 64;
 
 /// A key pair that signs, or only verifies, depending on the time.
 ///
-/// The private half is wiped when the key is dropped, by the cryptographic library that holds it.
+/// The cryptographic library that holds the private half wipes it when the key is dropped.
 pub struct SigningKey {
     kid: Arc<str>,
     schedule: KeySchedule,
@@ -46,11 +47,11 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// The working key of a stored one.
+    /// Parses a stored key.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`] if the bytes are no P-256 key pair, [`KeyError::ForeignName`] if the
-    /// record carries another key's name.
+    /// [`KeyError::Malformed`] if the bytes are not a P-256 key pair, [`KeyError::ForeignName`] if
+    /// the record carries another key's name.
     pub fn load(record: &SigningKeyRecord) -> Result<Self, KeyError> {
         let malformed = || KeyError::Malformed {
             kid: record.kid.clone(),
@@ -77,34 +78,34 @@ impl SigningKey {
         })
     }
 
-    /// The key's name: the base64url SHA-256 thumbprint of its public half (RFC 7638).
+    /// Returns the key's name: the base64url SHA-256 thumbprint of its public half (RFC 7638).
     #[must_use]
     pub fn kid(&self) -> &Arc<str> {
         &self.kid
     }
 
-    /// When the key is used, and for what.
+    /// Returns the times at which the key is published, signs and verifies.
     #[must_use]
     pub fn schedule(&self) -> &KeySchedule {
         &self.schedule
     }
 
-    /// The public half, as the world may know it.
+    /// Returns the public half, which may be published.
     #[must_use]
     pub fn public_jwk(&self) -> &PublicJwk {
         &self.jwk
     }
 
-    /// Whether every token that the key ever signed has expired.
+    /// Returns whether every token that the key ever signed has expired.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now >= self.schedule.expires
     }
 
-    /// Signs, with the lower `s`.
+    /// Signs a message. The signature has the lower `s`.
     ///
     /// # Errors
-    /// [`KeyError::Signing`] if the cryptographic library fails, e.g. for want of random bytes.
+    /// [`KeyError::Signing`] if the cryptographic library fails, e.g. if there are no random bytes.
     pub fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_BYTES], KeyError> {
         let signature = self.pair.sign(&SystemRandom::new(), message);
         let signature = signature.map_err(|_| KeyError::Signing)?;
@@ -116,7 +117,8 @@ impl SigningKey {
         Ok(signature)
     }
 
-    /// Whether the signature is this key's, of this message, and in its one accepted form.
+    /// Returns whether the signature was made by this key for this message, and has the one
+    /// accepted form.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         let Ok(signature) = <&[u8; SIGNATURE_BYTES]>::try_from(signature) else {
@@ -135,7 +137,8 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Why there is no key or no signature. The texts hold no key material.
+/// The reason that a key cannot be used or a message cannot be signed. The texts hold no key
+/// material.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The stored bytes are not a P-256 key pair: the record is damaged.
@@ -150,7 +153,7 @@ pub enum KeyError {
         /// The name in the record.
         kid: String,
     },
-    /// The system gave no random bytes for a new key.
+    /// The system returned no random bytes for a new key.
     #[error("no random bytes for a new key")]
     NoRandomness,
     /// The cryptographic library could not sign.

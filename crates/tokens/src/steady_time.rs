@@ -1,8 +1,10 @@
-//! Noticing that the clock of the machine was set forward.
+//! Detection of a clock that was set forward.
 //!
-//! Expired things are removed for good: records by the sweeper, keys by their rotation. A clock that is 400 days ahead for a minute would
-//! remove all of it. So nothing is removed for a day after the time of day ran ahead of the monotonic clock, or after a start at a time that
-//! nothing confirms. A machine that slept looks the same, and loses nothing by waiting: what has expired is refused whether it is removed or not.
+//! Expired data is deleted permanently: records by the sweeper, keys by their rotation. A clock
+//! that is 400 days ahead for a minute would delete all of it. So nothing is deleted for a day
+//! after the time of day ran ahead of the monotonic clock, and for a day after a start at a time
+//! that no record confirms. A machine that slept looks the same, and waiting does no harm: expired
+//! data is rejected whether it is deleted or not.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,10 +12,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// The time by which the time of day may run ahead between two observations: more than clocks are corrected by.
+/// The time by which the time of day may run ahead between two observations: more than the usual
+/// corrections of clocks.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
-/// The time for which nothing is removed after that.
+/// The time for which nothing is deleted after a jump.
 const PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// Compares the time of day with the monotonic clock.
@@ -26,7 +29,7 @@ struct Observed {
 }
 
 impl SteadyTime {
-    /// Begins with this time of day.
+    /// Starts with this time of day.
     pub(crate) fn new(now: Timestamp) -> Self {
         Self(Mutex::new(Observed {
             now,
@@ -35,13 +38,14 @@ impl SteadyTime {
         }))
     }
 
-    /// Distrusts the time of day for the next day.
+    /// Marks the time of day as unreliable for the next day.
     pub(crate) fn distrust(&self) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.unsteady_until = Some(Instant::now() + PAUSE);
     }
 
-    /// Whether the time of day, now and in the last day, has run as the monotonic clock did.
+    /// Returns whether the time of day, now and in the last day, has advanced like the monotonic
+    /// clock.
     pub(crate) fn observe(&self, now: Timestamp) -> bool {
         let at = Instant::now();
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +69,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-    /// The observation, with so many minutes by each clock from the observation before.
+    /// Checks the observations. Each step is the minutes that pass on the monotonic clock, the
+    /// minutes that pass in the time of day, and the expected result.
     async fn check(steps: &[(u64, i64, bool)]) {
         let time = SteadyTime::new(NOW);
         let mut now = NOW;

@@ -1,10 +1,10 @@
-//! A record that is turned off, and who may turn it on again.
+//! The state of records that are turned off, and the rules for turning them on again.
 //!
-//! An owner may turn a record off and on at any time. What an administrator turned off, only an administrator turns on. A condition of
-//! the record says who did it.
+//! An owner may turn a record off and on at any time. If an administrator turned it off, only an
+//! administrator may turn it on. A condition of the record states which of the two turned it off.
 //!
-//! Turning a record on needs a login: an owner turns a record off because it was stolen, and a thief may have another one. With a token of a
-//! kubeconfig, records can only be turned off.
+//! Turning a record on requires a login: an owner turns a record off because it was stolen, and the
+//! thief may have another one. With a token of a kubeconfig, records can only be turned off.
 
 use api::Condition;
 use apiserver::description::Verb;
@@ -16,10 +16,10 @@ use machinery::status::Status;
 
 use crate::origin::token_of;
 
-/// The reason of a condition that the owner of the record caused.
+/// The reason of a condition that is caused by the owner of the record.
 const BY_OWNER: &str = "ByOwner";
 
-/// The reason of a condition that an administrator caused.
+/// The reason of a condition that is caused by an administrator.
 const BY_ADMINISTRATOR: &str = "ByAdministrator";
 
 /// A change of a record that may turn it off or on.
@@ -29,9 +29,9 @@ pub struct Suspension<'a> {
     pub condition: &'static str,
     /// The owner of the record.
     pub owner: &'a str,
-    /// Whether the record was off before.
+    /// True if the record was off before the change.
     pub was_off: bool,
-    /// Whether the record is off afterwards.
+    /// True if the record is off after the change.
     pub is_off: bool,
 }
 
@@ -41,8 +41,8 @@ impl Suspension<'_> {
         self.is_off && !self.was_off
     }
 
-    /// Keeps the condition that says who turned the record off. An administrator who writes a record
-    /// that its owner turned off takes that over.
+    /// Maintains the condition that states which user turned the record off. If an administrator
+    /// updates a record that its owner turned off, the condition changes to the administrator.
     pub fn note(&self, cx: &RequestContext, conditions: &mut Vec<Condition>, now: Timestamp) {
         let known = conditions
             .iter()
@@ -71,10 +71,10 @@ impl Suspension<'_> {
         });
     }
 
-    /// Checks that the caller may turn the record on; `conditions` are those of its live state.
+    /// Checks that the caller may turn the record on. `conditions` are those of its live state.
     ///
     /// # Errors
-    /// The reason of the refusal, for a 403; a Status where the authorizer fails.
+    /// The reason for the rejection, for a 403; a Status if the authorizer fails.
     pub async fn check(
         &self,
         cx: &RequestContext,
@@ -103,10 +103,10 @@ impl Suspension<'_> {
     }
 }
 
-/// The reason why a record stays off.
+/// The reason that a record stays off.
 #[derive(Debug, thiserror::Error)]
 pub enum SuspensionError {
-    /// An administrator turned it off, and the caller is none.
+    /// An administrator turned the record off, and the caller is not an administrator.
     #[error("it is {} {cause}: only an administrator may change that", condition.to_lowercase())]
     NeedsAdministrator {
         /// The type of the condition.
@@ -132,7 +132,7 @@ impl From<Status> for SuspensionError {
 }
 
 impl SuspensionError {
-    /// The answer to the client, for a record of this resource and name.
+    /// Converts the error into the response for a record of this resource and name.
     pub fn into_status(self, resource: &machinery::meta::GroupResource, name: &str) -> Status {
         match self {
             Self::Undecided(status) => *status,

@@ -1,7 +1,8 @@
-//! Removes records that can never be valid again: expired tokens, tokens without their kubeconfig, records of users who were deleted,
-//! and records whose parent token is gone.
+//! Removal of records that can never be valid again: expired tokens, tokens without their
+//! kubeconfig, records of deleted users, and records whose parent token is gone.
 //!
-//! Sweeping is tidying, never security: such tokens are refused whether their records are there or not. Any number of replicas may do it.
+//! Sweeping is only cleanup and not needed for security: such tokens are rejected whether their
+//! records exist or not. Any number of replicas may sweep.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,52 +23,53 @@ use crate::minter::Minter;
 use crate::steady_time::SteadyTime;
 use crate::validity::Confirmed;
 
-/// How often the sweeper looks.
+/// Time between two sweeps.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// A token may be this old before a missing kubeconfig or parent means that it is an orphan: records that belong together are written
-/// one after the other.
+/// Minimum age of a token before a missing kubeconfig or parent makes it an orphan: records that
+/// belong together are written one after the other.
 const GRACE: SignedDuration = SignedDuration::from_secs(300);
 
-/// The time for which expired tokens stay: their owners see that they have expired, and a clock that is less than this ahead removes
-/// nothing.
+/// Time for which expired tokens are kept. It shows their owners that they have expired, and a
+/// clock that is ahead by less than this removes nothing.
 const EXPIRED: SignedDuration = SignedDuration::from_hours(24);
 
-/// The age that the newest record may have at a start, for the time of day to be trusted at once.
+/// Maximum age of the newest record at a start for which the time of day is trusted at once.
 const NEWEST: SignedDuration = SignedDuration::from_hours(24);
 
-/// Removes what can never be valid again.
+/// Removes records that can never be valid again.
 pub struct Sweeper {
     /// The records of tokens.
     pub tokens: Registry<Token>,
-    /// What owns them.
+    /// The records of kubeconfigs.
     pub kubeconfigs: Registry<Kubeconfig>,
     /// The users of both.
     pub users: Registry<User>,
     /// Removes tokens.
     pub minter: Arc<Minter>,
-    /// Whether the users in memory can be relied on.
+    /// Returns whether the users in memory are reliable.
     pub confirmed: Confirmed,
-    /// The time.
+    /// The source of the current time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// The users who were missing at the last look, by uid. One who is missing twice in a row is gone: at
-/// the first look, the users as a whole may be missing without that being known yet.
+/// The users that were missing in the last sweep, by uid. A user that is missing in two consecutive
+/// sweeps was deleted. In the first sweep, all users may be missing from memory without this being
+/// known yet.
 #[derive(Debug, Default)]
 pub struct Missing(HashSet<String>);
 
-/// The state that the records of one look are compared with.
+/// The state that the records of one sweep are compared with.
 struct Look {
     now: Timestamp,
-    /// The uids of all users; `None` while they cannot be relied on.
+    /// The uids of all users, or `None` while they are not reliable.
     users: Option<HashSet<String>>,
-    /// Missing at the last look.
+    /// The users that were missing in the last sweep.
     missing_before: HashSet<String>,
     missing: HashSet<String>,
 }
 
-/// The part of a record that says whether it lost what it depends on.
+/// The part of a record that determines whether it lost an object that it depends on.
 struct Origin<'a> {
     user_uid: Option<&'a String>,
     parent: Option<&'a TokenReference>,
@@ -75,9 +77,9 @@ struct Origin<'a> {
 }
 
 impl Sweeper {
-    /// Sweeps now and then until `shutdown`.
+    /// Sweeps periodically until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
-        // Not at once: a server that starts has better to do.
+        // The first sweep is delayed so that it does not compete with the start of the server.
         let mut look = interval_at(Instant::now() + PERIOD, PERIOD);
         let started = self.clock.now();
         let steady = SteadyTime::new(started);
@@ -99,8 +101,8 @@ impl Sweeper {
         }
     }
 
-    /// Whether a token was made shortly before this time of day, so that the clock is not far ahead. A store without tokens has nothing to
-    /// lose.
+    /// Returns whether a token was created close to this time of day, so that the clock is not far
+    /// ahead. Returns true if there are no tokens, because there is nothing to lose.
     fn confirms(&self, now: Timestamp) -> bool {
         let view = self.tokens.collection().view();
         let mut tokens = view.iter().peekable();
@@ -111,7 +113,7 @@ impl Sweeper {
         tokens.peek().is_none() || tokens.any(|(_, object)| is_recent(object))
     }
 
-    /// Removes what is due now.
+    /// Removes the records that are due now.
     pub async fn sweep(&self, missing: &mut Missing) {
         let mut look = Look {
             now: self.clock.now(),
@@ -127,9 +129,10 @@ impl Sweeper {
     async fn sweep_tokens(&self, look: &mut Look) {
         let view = self.tokens.collection().view();
         for (_, object) in view.iter() {
-            // Others get their turn, about each millisecond.
+            // Yields to other tasks about once per millisecond.
             consume_budget().await;
-            // What cannot be decoded is not valid, and is left for an administrator to see.
+            // A record that cannot be decoded is not valid. It is kept so that an administrator can
+            // inspect it.
             let Ok(token) = self.tokens.decode_facts(object) else {
                 continue;
             };
@@ -146,7 +149,8 @@ impl Sweeper {
         }
     }
 
-    /// The others go with their tokens, which own them.
+    /// Sweeps kubeconfigs that lost their user or parent token. The garbage collector removes the
+    /// others together with their tokens, which own them.
     async fn sweep_kubeconfigs(&self, look: &mut Look) {
         let view = self.kubeconfigs.collection().view();
         for (_, object) in view.iter() {
@@ -168,13 +172,13 @@ impl Sweeper {
                 Err(Some(error)) => {
                     tracing::warn!(kubeconfig = name, %error, "a kubeconfig cannot be swept")
                 }
-                // It has changed meanwhile: the next look decides.
+                // The record has changed in the meantime: the next sweep decides.
                 Err(None) => {}
             }
         }
     }
 
-    /// Removes a kubeconfig, or marks it as being deleted where finalizers hold it.
+    /// Removes a kubeconfig, or marks it for deletion if it has finalizers.
     async fn remove(&self, mut record: Kubeconfig, now: Timestamp) -> Result<(), Option<Status>> {
         let finalizers = record.metadata.finalizers.as_deref();
         if finalizers.is_none_or(<[_]>::is_empty) {
@@ -207,7 +211,7 @@ impl Sweeper {
         token.is_expired(look.now - EXPIRED) || orphan || self.is_lost(&origin, look)
     }
 
-    /// Whether the user of a record was deleted, or the token that it was created with.
+    /// Returns whether the user of a record, or the token that it was created with, was deleted.
     fn is_lost(&self, origin: &Origin<'_>, look: &mut Look) -> bool {
         let parent = origin.parent.is_some_and(|parent| {
             let uid = self

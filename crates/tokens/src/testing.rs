@@ -1,7 +1,8 @@
-//! A server in the process of a test: two users, two clusters, tokens, TokenReview, and whatever a test mints.
+//! A server in the process of a test: two users, two clusters, tokens, TokenReview, and the tokens
+//! that a test mints.
 //!
-//! [`Ground`] holds the registries and services; a crate that is tested adds its own kinds to it before it starts
-//! the [`World`]. The clock stands still at [`NOW`].
+//! [`Ground`] holds the registries and services. The tests of another crate add its kinds before
+//! they start the [`World`]. The clock always shows [`NOW`].
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod callers;
@@ -24,13 +25,13 @@ pub const ISSUER: &str = "https://issuer.example";
 /// The URL of the server in files.
 pub const SERVER_URL: &str = "https://10.0.0.1:8443";
 
-/// A user who may do everything.
+/// A user with all rights.
 pub const ROOT: &str = "as:root/system:masters";
 
-/// The audience of API servers unless they are told otherwise.
+/// The default audience of API servers.
 pub const API_SERVER: &str = "https://kubernetes.default.svc.cluster.local";
 
-/// Reads an object from its JSON.
+/// Deserializes an object from its JSON.
 ///
 /// # Panics
 /// The JSON is not that of the type.
@@ -38,7 +39,7 @@ pub fn object<T: DeserializeOwned>(json: Value) -> T {
     serde_json::from_value(json).unwrap()
 }
 
-/// The time so many seconds from now.
+/// Returns the time this many seconds from now.
 pub fn seconds(seconds: i64) -> Timestamp {
     NOW + SignedDuration::from_secs(seconds)
 }

@@ -1,4 +1,4 @@
-//! `tokens.ext.cattle.io`: the records of minted tokens as their owners see them.
+//! `tokens.ext.cattle.io`: the records of minted tokens, as their owners see them.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use crate::quota::{Demand, Growth, Quota};
 use crate::suspension::Suspension;
 use crate::user_directory::UserDirectory;
 
-/// What the kind is.
+/// Returns the description of the kind.
 pub fn description() -> Description {
     Description {
         group: ext::GROUP,
@@ -48,7 +48,7 @@ pub fn description() -> Description {
     }
 }
 
-/// Tokens belong to the user whom they speak for.
+/// The index of tokens. The owner of a token is the user that it authenticates.
 pub const INDEX: Index<Token> = Index {
     owner: |token| {
         Some(Owner {
@@ -59,26 +59,28 @@ pub const INDEX: Index<Token> = Index {
     fields: &[],
 };
 
-/// The longest life of something in milliseconds, as settings say it at the moment; `None` for any.
+/// Returns a maximum lifetime in milliseconds according to the current settings, or `None` for no
+/// limit.
 pub type MaxTtl = Arc<dyn Fn() -> Result<Option<i64>, Status> + Send + Sync>;
 
-/// How long what is created here may live.
+/// The maximum lifetimes of the credentials that are created here.
 pub struct MaxTtls {
-    /// Any token.
+    /// The limit for any token.
     pub token: MaxTtl,
-    /// One that a login is exchanged for.
+    /// The limit for a token that is exchanged for a login.
     pub exchanged: MaxTtl,
-    /// A client certificate; never more than [`MAX_CERTIFICATE_TTL_MILLIS`].
+    /// The limit for a client certificate, which is never more than [`MAX_CERTIFICATE_TTL_MILLIS`].
     pub certificate: MaxTtl,
 }
 
-/// The longest life of a client certificate, in milliseconds: it cannot be taken back.
+/// Maximum lifetime of a client certificate, in milliseconds. It is short because a certificate
+/// cannot be revoked.
 pub const MAX_CERTIFICATE_TTL_MILLIS: i64 = 10 * 60 * 1000;
 
-/// The most bytes of `spec.kind`, which is a word.
+/// Maximum length of `spec.kind`, in bytes. The kind is a single word.
 const MAX_KIND: usize = 253;
 
-/// The shortest life of a token, in milliseconds: its times are in whole seconds.
+/// Minimum lifetime of a token, in milliseconds: its times are in whole seconds.
 const MIN_TTL_MILLIS: i64 = 1000;
 
 /// The strategy of tokens.
@@ -92,15 +94,15 @@ pub struct TokenResourceParts {
     pub registry: Registry<Token>,
     /// The clusters that tokens are for.
     pub clusters: Registry<Cluster>,
-    /// The credentials that logins are exchanged for.
+    /// The exchange of logins for credentials.
     pub exchange: Exchange,
-    /// The users who may create tokens.
+    /// The users, who must exist to create tokens.
     pub users: Arc<UserDirectory>,
-    /// The origin of requests.
+    /// Determines the origin of requests.
     pub origins: Arc<Origins>,
     /// Signs the tokens.
     pub minter: Arc<Minter>,
-    /// The longest lives of tokens.
+    /// The maximum lifetimes of tokens.
     pub max_ttls: MaxTtls,
     /// The quota of each user.
     pub quota: Arc<Quota>,
@@ -116,7 +118,7 @@ const COLUMNS: [Column; 6] = [
 ];
 
 impl TokenResource {
-    /// Over these records.
+    /// Creates the strategy.
     pub fn new(parts: TokenResourceParts) -> Self {
         Self { parts }
     }
@@ -140,7 +142,7 @@ impl TokenResource {
         Ok(())
     }
 
-    /// A token of no kubeconfig.
+    /// Creates a token without a kubeconfig.
     async fn create_plain(&self, minting: Minting<'_>, mut token: Token) -> Result<Token, Status> {
         if !token.spec.certificate_signing_request.is_empty() {
             return Err(Status::bad_request(
@@ -161,7 +163,7 @@ impl TokenResource {
         self.store(&minting, token).await
     }
 
-    /// The credential that a record of the caller gives: a token, or a client certificate.
+    /// Creates a credential for a record of the caller: a token, or a client certificate.
     async fn create_exchanged(
         &self,
         minting: Minting<'_>,
@@ -202,7 +204,7 @@ impl TokenResource {
         Ok(stored)
     }
 
-    /// The addresses that a credential of a record may be sent to.
+    /// Returns the addresses that a credential of a record may be sent to.
     async fn endpoints(
         &self,
         cx: &RequestContext,
@@ -213,7 +215,8 @@ impl TokenResource {
         endpoints.endpoints(cx, record, cluster).await
     }
 
-    /// A certificate in place of a token. Nothing is stored: a certificate cannot be revoked.
+    /// Issues a certificate instead of a token. Nothing is stored, because a certificate cannot be
+    /// revoked.
     async fn certify(
         &self,
         minting: Minting<'_>,
@@ -239,7 +242,7 @@ impl TokenResource {
         Ok(token)
     }
 
-    /// Stores a token and gives it back with the bearer token that only this answer carries.
+    /// Stores a token and returns it with its bearer token, which only this response carries.
     async fn store(&self, minting: &Minting<'_>, mut token: Token) -> Result<Token, Status> {
         say_expiry(&mut token);
         minting.origin.describe(&mut token.status);
@@ -261,14 +264,14 @@ impl TokenResource {
         Ok(stored)
     }
 
-    /// The longest life of a token, in milliseconds.
+    /// Returns the maximum lifetime of a token, in milliseconds.
     fn max_token_ttl(&self, minting: &Minting<'_>) -> Result<i64, Status> {
         let longest = MAX_TTL_SECS * 1000;
         let max = (self.parts.max_ttls.token)()?.unwrap_or(longest);
         minting.limit(max.min(longest))
     }
 
-    /// The cluster of this name, if the caller may get it.
+    /// Returns the cluster of this name, if the caller may get it.
     async fn check_cluster(&self, minting: &Minting<'_>, name: &str) -> Result<Cluster, Status> {
         let attributes =
             Attributes::resource("get", management::GROUP, Cluster::PLURAL).object(name);
@@ -292,7 +295,7 @@ impl TokenResource {
         Ok(cluster)
     }
 
-    /// Checks that the origin of the request reaches a cluster of this name.
+    /// Checks that the origin of the request may reach a cluster of this name.
     fn check_name(&self, minting: &Minting<'_>, cluster: &str) -> Result<(), Status> {
         let resource = self.parts.registry.group_resource();
         minting.origin.check_name(cluster, resource)
@@ -307,7 +310,7 @@ struct Minting<'a> {
 }
 
 impl Minting<'_> {
-    /// The longest life in milliseconds, at most `max`, that the origin of the request leaves.
+    /// Limits a lifetime in milliseconds to what the origin of the request has left.
     fn limit(&self, max: i64) -> Result<i64, Status> {
         let left = self.origin.max_ttl_millis(self.cx.clock.now());
         match left.map_or(max, |left| max.min(left)) {
@@ -418,7 +421,8 @@ impl Resource for TokenResource {
         ];
         match immutable.iter().find(|(_, same)| !same) {
             Some((field, _)) => Err(Status::bad_request(format!("{field} is immutable"))),
-            // The signed token carries its end: a record that said a later one would promise what the token cannot keep.
+            // The signed token carries its own end. A record with a later end would promise more
+            // than the token can keep.
             None if new.ttl > old.ttl || (new.ttl < 0 && old.ttl >= 0) => {
                 Err(Status::bad_request("forbidden to extend time-to-live"))
             }
@@ -479,7 +483,7 @@ impl Resource for TokenResource {
     }
 }
 
-/// The change of whether a token is enabled.
+/// Returns the change of the token's enabled state.
 fn suspension<'a>(token: &Token, live: &'a Token) -> Suspension<'a> {
     Suspension {
         condition: token::CONDITION_DISABLED,
@@ -489,14 +493,14 @@ fn suspension<'a>(token: &Token, live: &'a Token) -> Suspension<'a> {
     }
 }
 
-/// Binds a token to this very cluster, and not to a later one of the name.
+/// Binds a token to this very cluster, and not to a later one of the same name.
 fn pin_cluster(token: &mut Token, cluster: &Cluster) {
     let uid = cluster.metadata.uid.clone().unwrap_or_default();
     let uids = &mut token.status.cluster_uids;
     uids.insert(cluster.id().to_owned(), uid);
 }
 
-/// The life of a new token: what was asked for, or the longest.
+/// Sets the lifetime of a new token: the requested one, or the maximum.
 fn settle_ttl(token: &mut Token, max: i64) -> Result<(), Status> {
     if max < MIN_TTL_MILLIS {
         return Err(Status::bad_request(format!(
@@ -520,7 +524,7 @@ fn settle_ttl(token: &mut Token, max: i64) -> Result<(), Status> {
     Ok(())
 }
 
-/// Says in the status when the token expires: a fact of the record, so it is stored (B216).
+/// Writes the expiry of the token into its status. It is a fact of the record, so it is stored.
 pub(crate) fn say_expiry(token: &mut Token) {
     let expiry = token
         .expires_at()

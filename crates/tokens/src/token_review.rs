@@ -1,44 +1,55 @@
-//! `tokenreviews.authentication.k8s.io`, `v1` and `v1beta1`: whether a token counts, asked by the cluster that it was shown to
-//! (`pkg/registry/authentication/tokenreview`; the one who asks is `apiserver/plugin/pkg/authenticator/token/webhook`).
+//! `tokenreviews.authentication.k8s.io`, `v1` and `v1beta1`: returns whether a token is valid, to
+//! the cluster that received the token (`pkg/registry/authentication/tokenreview`; the client is
+//! `apiserver/plugin/pkg/authenticator/token/webhook`).
 //!
-//! # Which cluster
+//! # The cluster
 //!
-//! The answer is about one cluster: the one that the caller *is* ([`cluster_of`]), never one that the question names. Anybody else whom RBAC
-//! lets ask is told about the cluster `local`. So a cluster learns nothing about tokens of others, whatever audiences it puts into the
-//! question, and every token that does not count for it looks the same: `authenticated: false`, without a word why.
+//! A response is about one cluster: the one that the caller is authenticated as ([`cluster_of`]),
+//! never one that the request names. For any other caller that RBAC allows to ask, it is about the
+//! cluster `local`. So a cluster learns nothing about tokens of other clusters, whatever audiences
+//! it puts into the request. The response is the same for every token that is not valid for the
+//! cluster: `authenticated: false`, without a reason.
 //!
-//! # Which audiences
+//! # The audiences
 //!
-//! A kube-apiserver that checks a login puts its own audiences into the question: `--api-audiences`, by default its service account
-//! issuer. A workload that asks *it* for a review, such as a vault, puts in its own, and the question reaches us unchanged. Then:
+//! A kube-apiserver that checks a login sends its own audiences: `--api-audiences`, by default its
+//! service account issuer. A workload that asks that kube-apiserver for a review, such as a vault,
+//! sends the workload's audiences, and the request is forwarded to this server unchanged. Then:
 //!
-//! * If the answer lists audiences, kube-apiserver accepts it if one of them is among those asked for.
-//! * If it lists none, kube-apiserver takes them to be its own. A webhook that does not tell clusters apart then has its tokens accepted
-//!   everywhere.
+//! * If the response lists audiences, kube-apiserver accepts it if one of them is among those in
+//!   the request.
+//! * If the response lists no audiences, kube-apiserver assumes its own. The tokens of a webhook
+//!   that does not distinguish clusters would then be accepted on all of them.
 //!
-//! So an answer always lists audiences, and the ones of a cluster must be known here: `cluster:<id>` (the issuer for `local`), which stands
-//! in the token itself, and what its API server calls itself, which stands beside its credential
-//! ([`AUDIENCES_KEY`](crate::cluster_credential::AUDIENCES_KEY)) since most call themselves the same and the token cannot say it. A token
-//! for the cluster is a token for that API server and for nothing in the cluster. From this follows, for a token that counts for cluster A:
+//! So a response always lists audiences, and the server must know those of each cluster. One is
+//! `cluster:<id>` (the issuer for `local`), which is in the token itself. The others are those that
+//! the API server of the cluster identifies as. They are stored next to its credential
+//! ([`AUDIENCES_KEY`](crate::cluster_credential::AUDIENCES_KEY)), since most API servers have the
+//! same ones and the token cannot contain them. A token for a cluster is a token for its API
+//! server, and not for any workload in the cluster. It follows, for a token that is valid for
+//! cluster A:
 //!
-//! | who asks | audiences asked for | answer |
+//! | caller | audiences in the request | response |
 //! |---|---|---|
 //! | A | none | `cluster:A` |
-//! | A | some of A's, whatever else | those of A's |
+//! | A | some of A's, and any others | those of A's |
 //! | A | only others: B's, a vault's | not authenticated |
-//! | B | whatever | not authenticated |
+//! | B | any | not authenticated |
 //!
-//! No answer needs another cluster's audiences to be a secret, and a cluster that lies about its own name gains nothing.
+//! No response depends on another cluster's audiences being secret, and a cluster that lies about
+//! its own audiences gains nothing.
 //!
 //! # Other choices
 //!
-//! The answer does not repeat the token: kube-apiserver's client reads the status only, and upstream's echo would put a credential into one
-//! more place. A refusal has no `error`: kube-apiserver caches answers without one, so that a bad token does not come back each time.
+//! The response does not repeat the token: the client in kube-apiserver reads only the status, and
+//! upstream's echo would put a credential into one more place. A rejection has no `error`:
+//! kube-apiserver caches responses without one, so that a bad token is not sent again each time.
 //!
-//! # How fast a revocation is
+//! # Time until a revocation takes effect
 //!
-//! The next answer shows it. kube-apiserver asks again when its caches end: `--authentication-token-webhook-cache-ttl` (2 minutes unless it
-//! says otherwise), and behind that 10 seconds for every success, which no flag changes.
+//! The next response reflects it. kube-apiserver asks again when its caches expire:
+//! `--authentication-token-webhook-cache-ttl` (2 minutes by default), and after that another 10
+//! seconds for each success, which no flag changes.
 
 mod protobuf;
 mod version;
@@ -62,7 +73,7 @@ use crate::cluster_credential::{WebhookRecords, cluster_of};
 use crate::jwt::audience;
 use crate::validity::{Refusal, Validity};
 
-/// Answers for both versions.
+/// Reviews tokens for both versions of the kind.
 pub struct TokenReviewer {
     validity: Arc<Validity>,
     records: WebhookRecords,
@@ -76,12 +87,12 @@ pub struct TokenReviews<T> {
 }
 
 impl TokenReviewer {
-    /// Asks this about tokens, and these about what clusters call themselves.
+    /// Creates a reviewer. `records` hold the audiences of the clusters.
     pub fn new(validity: Arc<Validity>, records: WebhookRecords) -> Self {
         Self { validity, records }
     }
 
-    /// What this caller may know of a token.
+    /// Returns the facts about a token that this caller may know.
     async fn review(&self, cx: &RequestContext, asked: &TokenReviewSpec) -> TokenReviewStatus {
         let cluster = cluster_of(&cx.user).unwrap_or(cluster::LOCAL);
         let now = cx.clock.now();
@@ -131,7 +142,8 @@ impl TokenReviewer {
         }
     }
 
-    /// Those of the wanted audiences that are the cluster's; its own name where none is wanted.
+    /// Returns those of the wanted audiences that belong to the cluster. If none is wanted, returns
+    /// the cluster's own audience.
     fn audiences(&self, cluster: &str, wanted: &[String]) -> Vec<String> {
         let own = audience(self.validity.issuer(), cluster);
         if wanted.is_empty() {
@@ -145,7 +157,7 @@ impl TokenReviewer {
 }
 
 impl<T: TokenReviewVersion> TokenReviews<T> {
-    /// The kind in this version.
+    /// Creates the kind in this version.
     pub fn new(reviewer: Arc<TokenReviewer>) -> Self {
         Self {
             description: Description {
@@ -193,8 +205,8 @@ impl<T: TokenReviewVersion> Review for TokenReviews<T> {
     }
 }
 
-/// The answer about a token that cannot be checked now. kube-apiserver does not remember an answer
-/// with an error.
+/// Returns the status for a token that cannot be checked now. kube-apiserver does not cache a
+/// response with an error.
 fn undecided() -> TokenReviewStatus {
     TokenReviewStatus {
         error: Some(
@@ -204,7 +216,7 @@ fn undecided() -> TokenReviewStatus {
     }
 }
 
-/// The one answer about every token that does not count.
+/// Returns the status for every token that is not valid.
 fn refusal() -> TokenReviewStatus {
     TokenReviewStatus {
         authenticated: Some(false),

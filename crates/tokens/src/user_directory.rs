@@ -1,4 +1,4 @@
-//! Users by the names that requests are authenticated as.
+//! Lookup of users by the names that requests are authenticated as.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,29 +16,31 @@ use jiff::Timestamp;
 use storage::Revision;
 use storage::cache::View;
 
-/// Finds users without decoding them each time.
+/// Finds users, without decoding their objects each time.
 pub struct UserDirectory {
     users: Registry<User>,
     require_object: RequireObject,
     principals: ArcSwap<Principals>,
 }
 
-/// Whether only names with an object are users, as settings say it at the moment.
+/// Returns whether a user name is valid only if it has a user object, according to the current
+/// settings.
 pub type RequireObject = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// What is to be known of a user.
+/// The facts about a user that checks need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserFacts {
-    /// The uid of the object, by which a later user of the same name is told apart; empty without one.
+    /// The uid of the object, which distinguishes the user from a later one of the same name. Empty
+    /// if there is no object.
     pub uid: String,
-    /// The time of creation of the object; `None` without one.
+    /// The creation time of the object, or `None` if there is no object.
     pub created: Option<Timestamp>,
-    /// Whether the user may do anything at all: not if its object is disabled or its deletion has begun.
+    /// False if the user may do nothing, because its object is disabled or is being deleted.
     pub enabled: bool,
     principals: Vec<String>,
 }
 
-/// Which user object a principal belongs to, as of one state of all users.
+/// The user object of each principal, for one state of all users.
 #[derive(Default)]
 struct Principals {
     as_of: Revision,
@@ -46,7 +48,7 @@ struct Principals {
 }
 
 impl UserDirectory {
-    /// Over these objects.
+    /// Creates the directory of these objects.
     pub fn new(users: Registry<User>, require_object: RequireObject) -> Self {
         Self {
             users,
@@ -55,8 +57,9 @@ impl UserDirectory {
         }
     }
 
-    /// The user of a name: by its object where there is one, and where none is required anybody whose
-    /// name is not one of Kubernetes' own. A name that cannot be asserted to a cluster has no user.
+    /// Returns the user of a name. A user without an object is found only if objects are not
+    /// required and the name is not reserved by Kubernetes. A name that cannot be asserted to a
+    /// cluster has no user.
     pub fn find(&self, name: &str) -> Option<Arc<UserFacts>> {
         if Part::UserName.check(name).is_err() {
             return None;
@@ -68,13 +71,14 @@ impl UserDirectory {
         self.by_object(name).or_else(may_lack_object)
     }
 
-    /// The uid of the user of a name; empty without an object.
+    /// Returns the uid of the user of a name. Empty if there is no object.
     pub fn uid(&self, name: &str) -> String {
         let found = self.find(name);
         found.map(|user| user.uid.clone()).unwrap_or_default()
     }
 
-    /// The user object of a name: the one called so, or else the one of which it is a principal (B16). Names with a colon have none.
+    /// Returns the user object of a name: the object with that name, or else the one that lists the
+    /// name as a principal. Names with a colon have none.
     fn by_object(&self, name: &str) -> Option<Arc<UserFacts>> {
         if name.contains(':') {
             return None;
@@ -87,7 +91,7 @@ impl UserDirectory {
         self.users.derived_of(object, UserFacts::of)
     }
 
-    /// The principals of exactly this state of the users.
+    /// Returns the principals for exactly this state of the users.
     fn principals(&self, view: &View<StoredObject>) -> Arc<Principals> {
         let known = self.principals.load_full();
         if known.as_of == view.last_change() {
@@ -99,7 +103,7 @@ impl UserDirectory {
                 continue;
             };
             for principal in &user.principals {
-                // Where two users claim one principal, the first by name has it.
+                // If two users claim the same principal, the first by name gets it.
                 let key = || key.as_str().to_owned();
                 keys.entry(principal.clone()).or_insert_with(key);
             }
@@ -113,13 +117,14 @@ impl UserDirectory {
     }
 }
 
-/// Refuses everything to users whose object says that they are disabled, however they authenticated.
+/// Denies all requests of users whose object is disabled or being deleted, however they
+/// authenticated.
 pub struct DisabledUsers {
     users: Arc<UserDirectory>,
 }
 
 impl DisabledUsers {
-    /// Over these users.
+    /// Creates the authorizer for these users.
     pub fn new(users: Arc<UserDirectory>) -> Self {
         Self { users }
     }
@@ -148,7 +153,7 @@ impl Authorizer for DisabledUsers {
     }
 }
 
-/// A user without an object.
+/// The facts of a user without an object.
 impl Default for UserFacts {
     fn default() -> Self {
         Self {

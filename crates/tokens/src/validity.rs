@@ -1,23 +1,30 @@
-//! Whether a token is valid: the one answer that every entry point asks for.
+//! The validity of tokens: the one check that every entry point uses.
 //!
 //! A token is valid if and only if
 //!
-//! * its signature, issuer and times hold, and it was minted for the cluster that it is used on,
-//! * its own record exists, is enabled and says the same as its claims,
-//! * the kubeconfig that owns it exists, names it or has a file without tokens, is not suspended and is not being deleted,
+//! * its signature, issuer and times are valid, and it was minted for the cluster that it is used
+//!   on,
+//! * its own record exists, is enabled and agrees with its claims,
+//! * the kubeconfig that owns it exists, names it or has a file without tokens, is not suspended
+//!   and is not being deleted,
 //! * its user exists, is enabled and has the uid that it was minted for, and so has the cluster,
 //! * the tokens that it or its kubeconfig was created with are all valid, too,
-//! * its user may still `get` the cluster; for a token with groups, which is an administrator's, `delete` it,
+//! * its user may still `get` the cluster; for a token with groups, which is an administrator's,
+//!   `delete` it,
 //! * it was not issued before the time that an administrator may have set ([`NotBefore`]),
-//! * and, where other replicas write too, the store has confirmed lately that all this is so.
+//! * and, if other replicas write too, the store has recently confirmed that the records in memory
+//!   are up to date.
 //!
-//! Everything but the user's right is read from memory: no check waits for the store, and a delete acts as soon as the watch cache of the
-//! process has it, which is before the client that deleted gets its answer. What is decoded of a record is kept with that very state of it, so
-//! nothing can be stale. The right is the authorizer's to decide; one that asks a host remembers answers for ten seconds at most, and
-//! where it fails, the token is refused.
+//! Everything except the user's right is read from memory. No check waits for the store, and a
+//! delete takes effect as soon as the watch cache of the process has it, which is before the client
+//! that deleted gets its response. Decoded facts are kept with the very state of the record that
+//! they come from, so they cannot be stale. The authorizer decides on the right. An authorizer that
+//! asks a host caches decisions for ten seconds at most. If it fails, the token is rejected.
 //!
-//! One case asks the store: a token that was signed moments ago and whose records are not here yet. Another replica may have minted it,
-//! and its user may be faster than the watch. Only bearers of signed tokens can cause that, and only while those are young.
+//! There is one case that reads from the store: a token that was signed moments ago and whose
+//! records are not in memory yet. Another replica may have minted it, and its user may be faster
+//! than the watch. Only bearers of signed tokens can cause such reads, and only while those tokens
+//! are young.
 
 mod facts;
 mod not_before;
@@ -42,13 +49,13 @@ use crate::user_directory::{UserDirectory, UserFacts};
 
 pub use self::not_before::{NotBefore, ReadNotBefore};
 
-/// A token younger than this may have been minted by another replica a moment ago, in seconds.
+/// Maximum age of a token, in seconds, at which another replica may have minted it a moment ago.
 const YOUNG_SECS: i64 = 30;
 
-/// The longest wait for an authorizer. A right that cannot be confirmed in this time is refused.
+/// Maximum time to wait for an authorizer. A right that cannot be confirmed in this time is denied.
 const ACCESS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The most tokens that a token may descend from: it bounds the work of a check.
+/// Maximum number of tokens that a token may descend from. It bounds the work of a check.
 pub const MAX_ANCESTORS: usize = 8;
 
 /// Decides whether tokens are valid.
@@ -66,62 +73,63 @@ pub struct ValidityParts {
     pub kubeconfigs: Registry<Kubeconfig>,
     /// The clusters that tokens are for.
     pub clusters: Registry<Cluster>,
-    /// The users that tokens speak for.
+    /// The users that tokens authenticate.
     pub users: Arc<UserDirectory>,
-    /// Decides what users may do with clusters.
+    /// Decides on the rights of users on clusters.
     pub authorizer: Arc<dyn Authorizer>,
-    /// Tells whether the records in memory can be relied on: no token is valid otherwise.
+    /// Returns whether the records in memory are reliable. No token is valid otherwise.
     pub confirmed: Confirmed,
     /// Reads the earliest time of issue of valid tokens.
     pub not_before: ReadNotBefore,
 }
 
-/// Whether what is in memory was compared with the store lately.
+/// Returns whether the records in memory were recently compared with the store.
 pub type Confirmed = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// The reason why a token is not valid: for the log only, the client does not learn it.
+/// The reason that a token is not valid. For the log only: the client does not learn it.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// The text itself proves nothing.
+    /// The text of the token is invalid.
     #[error("the token proves nothing")]
     Unproven(#[from] JwtRefusal),
-    /// It was not minted for this cluster, or for an earlier one of the name.
+    /// The token was not minted for this cluster, or was minted for an earlier one of the same
+    /// name.
     #[error("the token was not minted for this cluster")]
     OtherCluster,
-    /// It has no record any more.
+    /// The token no longer has a record.
     #[error("the token has no record")]
     NoRecord,
-    /// Its record is disabled.
+    /// The record of the token is disabled.
     #[error("the token is disabled")]
     Disabled,
-    /// Its record says that it has expired.
+    /// The record of the token has expired.
     #[error("the token has expired")]
     Expired,
-    /// The kubeconfig that it belongs to is gone, suspended, or does not name it.
+    /// The kubeconfig of the token is gone, is suspended, or does not name the token.
     #[error("the kubeconfig of the token does not stand behind it")]
     NoKubeconfig,
-    /// A token that it was created with is not valid.
+    /// A token that the token was created with is not valid.
     #[error("a token that it was created with is not valid")]
     NoParent,
     /// The store does not answer, so the token may have been revoked.
     #[error("the records have not been confirmed by the store for too long")]
     Unconfirmed,
-    /// It was issued before the time that an administrator has set.
+    /// The token was issued before the time that an administrator has set.
     #[error("the token was issued before the setting auth-token-not-before permits")]
     TooOld,
-    /// Its user does not exist, is disabled, or is a later one of the name.
+    /// The user of the token does not exist, is disabled, or is a later one of the same name.
     #[error("the user of the token does not exist or is disabled")]
     NoUser,
-    /// Its user may not get the cluster any more.
+    /// The user of the token may no longer get the cluster.
     #[error("the user of the token may no longer access the cluster")]
     NoAccess,
-    /// The authorizer does not say whether the user may get the cluster.
+    /// The authorizer cannot decide whether the user may get the cluster.
     #[error("the access of the user to the cluster cannot be checked")]
     AccessUnknown,
 }
 
-/// The things that all tokens depend on in addition to their records: the signing keys, and the earliest time of
-/// issue. When these change, a token that was valid before may be invalid.
+/// The conditions that all tokens depend on in addition to their records: the signing keys, and the
+/// earliest time of issue. When these change, a token that was valid before may be invalid.
 #[derive(Clone)]
 pub struct Terms {
     keys: Arc<KeyRing>,
@@ -138,12 +146,12 @@ pub struct ValidToken {
 }
 
 impl Validity {
-    /// Over these records.
+    /// Creates the check for these records.
     pub fn new(parts: ValidityParts) -> Self {
         Self { parts }
     }
 
-    /// Returns the terms of now, to be compared with those of another time.
+    /// Returns the current terms, to be compared with those of another time.
     pub fn terms(&self) -> Terms {
         Terms {
             keys: self.parts.verifier.ring(),
@@ -154,7 +162,7 @@ impl Validity {
     /// Returns the token if it is valid on this cluster now.
     ///
     /// # Errors
-    /// The reason why it is not.
+    /// Returns the reason that it is not valid.
     pub async fn check(
         &self,
         bearer: &str,
@@ -166,14 +174,16 @@ impl Validity {
         Ok(token)
     }
 
-    /// Whether a token that was valid on this cluster still is, as far as memory can tell.
+    /// Returns whether a token that was valid on this cluster still is, according to the records in
+    /// memory.
     pub fn still_holds(&self, token: &ValidToken, cluster: &str, now: Timestamp) -> bool {
         let verified = token.verified.clone();
         self.parts.verifier.recheck(&verified, now).is_ok()
             && self.check_records(verified, cluster, now).is_ok()
     }
 
-    /// Whether the token of this record is valid, as far as memory can tell, apart from its text and its clusters.
+    /// Returns whether the token of this record is valid, according to the records in memory. Its
+    /// text and its clusters are not checked.
     pub fn holds_by_name(&self, name: &str, now: Timestamp) -> bool {
         let record = self.parts.tokens.derived(("", name), TokenFacts::of);
         (self.parts.confirmed)()
@@ -183,11 +193,11 @@ impl Validity {
             })
     }
 
-    /// Checks that the user of a token may still access the cluster. Everybody may reach the cluster
-    /// `local`, which is this server itself.
+    /// Checks that the user of a token may still access the cluster. All users may reach the
+    /// cluster `local`, which is this server itself.
     ///
     /// # Errors
-    /// [`Refusal::NoAccess`], and [`Refusal::AccessUnknown`] where the authorizer fails.
+    /// [`Refusal::NoAccess`], and [`Refusal::AccessUnknown`] if the authorizer fails.
     pub async fn check_access(&self, token: &ValidToken, cluster: &str) -> Result<(), Refusal> {
         if cluster == LOCAL {
             return Ok(());
@@ -213,8 +223,8 @@ impl Validity {
         }
     }
 
-    /// Checks that a kubeconfig is of this very user, is not older than an administrator permits, and that the tokens
-    /// that it was created with are valid.
+    /// Checks that a kubeconfig belongs to this very user, is not older than an administrator
+    /// permits, and that the tokens that it was created with are valid.
     ///
     /// # Errors
     /// [`Refusal::NoUser`], [`Refusal::TooOld`] and [`Refusal::NoParent`].
@@ -235,7 +245,7 @@ impl Validity {
         }
     }
 
-    /// Checks that a token is valid and that another one may descend from it.
+    /// Checks that a token is valid and may be the parent of another one.
     ///
     /// # Errors
     /// [`Refusal::NoParent`].
@@ -243,13 +253,13 @@ impl Validity {
         self.check_parent(token, now, &mut Vec::new())
     }
 
-    /// The only `iss` of valid tokens.
+    /// Returns the only `iss` of valid tokens.
     pub fn issuer(&self) -> &str {
         self.parts.verifier.issuer()
     }
 
-    /// Checks everything but the right of the user, after a look into the store where another replica
-    /// may have minted the token just now.
+    /// Checks everything except the right of the user. If another replica may have minted the token
+    /// just now, retries after a read of the store.
     async fn check_settled(
         &self,
         bearer: &str,
@@ -267,7 +277,7 @@ impl Validity {
             ) if is_young => {
                 let (tokens, kubeconfigs) = (&self.parts.tokens, &self.parts.kubeconfigs);
                 let clusters = self.parts.clusters.latest();
-                // Where the store does not answer, what is in memory decides.
+                // If the store does not answer, the records in memory decide.
                 let _ = join3(tokens.latest(), kubeconfigs.latest(), clusters).await;
                 self.check_records(verified, cluster, now)
             }
@@ -275,7 +285,7 @@ impl Validity {
         }
     }
 
-    /// Checks what is not in the token itself.
+    /// Checks everything that is not in the token itself.
     fn check_records(
         &self,
         verified: Verified,
@@ -360,7 +370,7 @@ impl Validity {
     }
 }
 
-/// Rings are equal where they are the same snapshot.
+/// Two rings are equal if they are the same snapshot.
 impl PartialEq for Terms {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.keys, &other.keys) && self.not_before == other.not_before
@@ -368,39 +378,39 @@ impl PartialEq for Terms {
 }
 
 impl ValidToken {
-    /// The user whom it speaks for.
+    /// Returns the name of the user that the token authenticates.
     pub fn user(&self) -> &str {
         &self.record.owner.name
     }
 
-    /// The uid of the user's object; empty without one.
+    /// Returns the uid of the user's object. Empty if there is no object.
     pub fn uid(&self) -> &str {
         &self.user.uid
     }
 
-    /// The name of its record.
+    /// Returns the name of the token's record.
     pub fn name(&self) -> &str {
         &self.verified.claims().jti
     }
 
-    /// The kubeconfig that it belongs to; empty if to none.
+    /// Returns the name of the kubeconfig that the token belongs to. Empty without one.
     pub fn kubeconfig(&self) -> &str {
         &self.record.kubeconfig
     }
 
-    /// Whether it ends with the token or kubeconfig of one of these names.
+    /// Returns whether the token ends with the token or kubeconfig of one of these names.
     pub fn depends_on(&self, is_named: impl Fn(&str) -> bool) -> bool {
         let own = [self.name(), self.kubeconfig()];
         let ancestors = self.ancestors.iter().map(String::as_str);
         own.into_iter().chain(ancestors).any(is_named)
     }
 
-    /// When it ends.
+    /// Returns the end of the token's life.
     pub fn expires(&self) -> Timestamp {
         self.verified.claims().expires()
     }
 
-    /// Who its bearer is at a cluster: the one identity that every door hands on.
+    /// Returns the identity of the bearer at a cluster. Every entry point uses the same one.
     pub fn identity(&self) -> UserInfo {
         let groups = self.record.groups.iter().map(String::as_str);
         let groups = [ALL_AUTHENTICATED].into_iter().chain(groups);

@@ -1,4 +1,4 @@
-//! Paths that everybody may use, such as health checks.
+//! Paths that all clients may use, such as health checks.
 //!
 //! Follows `k8s.io/apiserver/pkg/authorization/path`.
 
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::{Attributes, Authorizer, AuthorizerError, Decision, Rules, Target};
 use crate::user::UserInfo;
 
-/// Allows every verb on some URL paths to everybody. Never allows a resource.
+/// Allows all clients every verb on some URL paths. Never allows a resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlwaysAllowPaths {
     paths: HashSet<String>,
@@ -24,8 +24,8 @@ pub struct PathPatternError {
 }
 
 impl AlwaysAllowPaths {
-    /// Allows these paths. A pattern that ends in `*` allows every path that starts with the rest
-    /// of it; a leading slash makes no difference.
+    /// Creates an authorizer that allows these paths. A pattern that ends in `*` allows every path
+    /// that starts with the rest of it. A leading slash makes no difference.
     ///
     /// # Errors
     /// A pattern has a `*` elsewhere than at its end.
@@ -68,7 +68,7 @@ impl Authorizer for AlwaysAllowPaths {
         }
     }
 
-    /// None: what everybody may do is no rule of a user.
+    /// Returns no rules, because rights of all clients are not rules of a user.
     async fn rules(&self, _user: &UserInfo, _namespace: &str) -> Result<Rules, AuthorizerError> {
         Ok(Rules::default())
     }

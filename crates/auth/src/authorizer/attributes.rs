@@ -1,46 +1,46 @@
-//! What a request wants to do: a verb on a resource or on a path.
+//! The subject matter of an authorization: a verb on a resource or on a path.
 
 use machinery::field_selector::FieldSelector;
 use machinery::label_selector::LabelSelector;
 
-/// What a request wants to do.
+/// The properties of a request that authorization depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attributes {
     /// The API verb (`get`, `list`, `create`, …), or the lower-case HTTP method for a path.
     pub verb: String,
-    /// What the verb is applied to.
+    /// The target of the verb.
     pub target: Target,
-    /// The fields that objects must have to be listed, watched or deleted with a collection; an
-    /// authorizer may allow because of it, never refuse.
+    /// The fields that objects must have to be listed, watched or deleted with a collection. An
+    /// authorizer may use the selector to allow a request, but never to deny one.
     pub field_selector: FieldSelector,
-    /// The labels that they must have, likewise.
+    /// The labels that objects must have, with the same restriction.
     pub label_selector: LabelSelector,
 }
 
-/// What a verb is applied to.
+/// The target of a verb.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// An API resource. All fields may be empty except `resource`.
     Resource {
-        /// The API group; empty for the core group.
+        /// The API group. Empty for the core group.
         group: String,
-        /// The API version; no decision of RBAC depends on it.
+        /// The API version. RBAC does not depend on it.
         version: String,
         /// The plural resource name.
         resource: String,
         /// The subresource, such as `status`.
         subresource: String,
-        /// The namespace; empty for a cluster-scoped resource or a request across namespaces.
+        /// The namespace. Empty for a cluster-scoped resource or a request across namespaces.
         namespace: String,
-        /// The object's name; empty for a collection.
+        /// The object's name. Empty for a collection.
         name: String,
     },
-    /// A URL path that is no resource, such as `/version`.
+    /// A URL path that is not a resource, such as `/version`.
     Path(String),
 }
 
 impl Attributes {
-    /// `verb` on a URL path that is no resource.
+    /// Creates the attributes of `verb` on a URL path that is not a resource.
     pub fn path(verb: impl Into<String>, path: impl Into<String>) -> Self {
         Self {
             verb: verb.into(),
@@ -50,8 +50,9 @@ impl Attributes {
         }
     }
 
-    /// `verb` on all objects of a resource in all namespaces; narrow it with
-    /// [`Attributes::in_namespace`], [`Attributes::subresource`] and [`Attributes::object`].
+    /// Creates the attributes of `verb` on all objects of a resource in all namespaces. To narrow
+    /// them, use [`Attributes::in_namespace`], [`Attributes::subresource`] and
+    /// [`Attributes::object`].
     pub fn resource(verb: &str, group: &str, resource: &str) -> Self {
         Self {
             verb: verb.to_owned(),
@@ -68,9 +69,9 @@ impl Attributes {
         }
     }
 
-    /// What an administrator of everything may do: `verb` on the resource `*` of the core group. A
-    /// grant of all verbs on one resource does not include it. `deletecollection` asks for
-    /// `delete`.
+    /// Creates the attributes that only an administrator with full rights may use: `verb` on the
+    /// resource `*` of the core group. A grant of all verbs on one resource does not include it.
+    /// `deletecollection` is replaced by `delete`.
     pub fn on_everything(verb: &str) -> Self {
         let verb = if verb == "deletecollection" {
             "delete"
@@ -80,7 +81,7 @@ impl Attributes {
         Self::resource(verb, "", "*")
     }
 
-    /// The same in one namespace; a path stays as it is.
+    /// Restricts the attributes to one namespace. A path is not changed.
     #[must_use]
     pub fn in_namespace(mut self, value: &str) -> Self {
         if let Target::Resource { namespace, .. } = &mut self.target {
@@ -89,7 +90,7 @@ impl Attributes {
         self
     }
 
-    /// The same on a subresource; a path stays as it is.
+    /// Sets the subresource. A path is not changed.
     #[must_use]
     pub fn subresource(mut self, value: &str) -> Self {
         if let Target::Resource { subresource, .. } = &mut self.target {
@@ -98,7 +99,7 @@ impl Attributes {
         self
     }
 
-    /// The same on the one object of this name; a path stays as it is.
+    /// Restricts the attributes to the object of this name. A path is not changed.
     #[must_use]
     pub fn object(mut self, value: &str) -> Self {
         if let Target::Resource { name, .. } = &mut self.target {
@@ -107,7 +108,7 @@ impl Attributes {
         self
     }
 
-    /// The same with this API version; a path stays as it is.
+    /// Sets the API version. A path is not changed.
     #[must_use]
     pub fn version(mut self, value: &str) -> Self {
         if let Target::Resource { version, .. } = &mut self.target {

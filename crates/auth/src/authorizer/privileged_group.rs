@@ -1,25 +1,25 @@
-//! The group whose members may do everything.
+//! A group whose members may do everything.
 
 use async_trait::async_trait;
 
 use super::{Attributes, Authorizer, AuthorizerError, Decision, Rules};
 use crate::user::{SYSTEM_MASTERS, UserInfo};
 
-/// Allows everything to the members of one group, whatever the policy says.
+/// Allows members of one group everything, whatever the policy says.
 #[derive(Clone, Debug)]
 pub struct PrivilegedGroup {
     group: String,
 }
 
 impl PrivilegedGroup {
-    /// Allows everything to members of `group`.
+    /// Creates an authorizer that allows members of `group` everything.
     pub fn new(group: impl Into<String>) -> Self {
         Self {
             group: group.into(),
         }
     }
 
-    /// The group of Kubernetes: `system:masters`.
+    /// Creates an authorizer for the group of Kubernetes: `system:masters`.
     pub fn system_masters() -> Self {
         Self::new(SYSTEM_MASTERS)
     }
@@ -39,7 +39,7 @@ impl Authorizer for PrivilegedGroup {
         Ok(Decision::no_opinion())
     }
 
-    /// None: the binding of `cluster-admin` to the group says what a review shows.
+    /// Returns no rules. Reviews show those of the binding of `cluster-admin` to the group.
     async fn rules(&self, _user: &UserInfo, _namespace: &str) -> Result<Rules, AuthorizerError> {
         Ok(Rules::default())
     }

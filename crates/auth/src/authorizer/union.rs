@@ -1,4 +1,4 @@
-//! Several authorizers as one.
+//! A chain of authorizers that acts as one authorizer.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use super::{Attributes, Authorizer, AuthorizerError, Decision, Rules};
 use crate::go_format;
 use crate::user::UserInfo;
 
-/// Several authorizers, asked in order; the first that allows or denies decides.
+/// A chain of authorizers, asked in order. The first that allows or denies decides.
 pub struct AuthorizerUnion {
     authorizers: Vec<Arc<dyn Authorizer>>,
 }
 
 impl AuthorizerUnion {
-    /// Asks `authorizers` in this order. Without any, nothing is allowed.
+    /// Creates a chain that asks `authorizers` in this order. An empty chain allows nothing.
     pub fn new(authorizers: Vec<Arc<dyn Authorizer>>) -> Self {
         Self { authorizers }
     }
@@ -49,7 +49,8 @@ impl Authorizer for AuthorizerUnion {
         }
     }
 
-    /// All rules of all authorizers. One that fails makes the answer incomplete, not an error.
+    /// Returns all rules of all authorizers. If one fails, the result is marked as incomplete
+    /// instead of returning an error.
     async fn rules(&self, user: &UserInfo, namespace: &str) -> Result<Rules, AuthorizerError> {
         let mut all = Rules::default();
         let mut errors = Vec::new();
@@ -125,7 +126,7 @@ mod tests {
         AuthorizerUnion::new(authorizers.into_iter().map(shared).collect())
     }
 
-    /// The decision as text, `allow: reason`, or the error.
+    /// Returns the decision as text, `allow: reason`, or the error.
     async fn ask(authorizers: Vec<Fixed>) -> String {
         let request = Attributes::path("get", "/version");
         let user = UserInfo::named("alice");

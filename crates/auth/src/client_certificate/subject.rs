@@ -1,4 +1,4 @@
-//! From the subject of a certificate to a user.
+//! The conversion of a certificate's subject to a user.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::user::UserInfo;
 
 /// The subject attribute that holds the uid (feature gate `AllowParsingUserUIDFromCertAuth`).
 const USER_UID: Oid<'static> = oid!(1.3.6.1.4.1.57683.2);
-/// The key in extra that says which credential authenticated a request.
+/// The key in extra that identifies the credential that authenticated a request.
 const CREDENTIAL_ID_KEY: &str = "authentication.kubernetes.io/credential-id";
 
-/// The user that `certificate` names. Its signature is not looked at.
+/// Returns the user that `certificate` names. Does not check the signature.
 pub(super) fn user_of(
     certificate: &CertificateDer<'_>,
     fingerprint: &Fingerprint,

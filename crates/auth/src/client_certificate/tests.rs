@@ -10,9 +10,9 @@ use super::*;
 use crate::delegated::fixtures::ManualClock;
 use crate::request_headers::NoHeaders;
 
-/// 2020-01-01, the first second of every certificate here, in seconds since 1970.
+/// 2020-01-01, the first second of all certificates in these tests, in seconds since 1970.
 const START: u64 = 1_577_836_800;
-/// 2030-01-01, the last one.
+/// 2030-01-01, their last second.
 const END: u64 = 1_893_456_000;
 const NOW: u64 = START + 1000;
 
@@ -74,7 +74,7 @@ fn at(secs: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(secs))
 }
 
-/// The name of the proven user, or why there is none.
+/// Returns the name of the proven user, or the reason that the chain is invalid.
 fn outcome(
     verifier: &ClientCertificateVerifier,
     chain: &[CertificateDer<'static>],

@@ -1,5 +1,6 @@
-//! What one CA bundle has verified: checking a signature costs some hundred times more than a
-//! hash, and a client shows the same certificate with every request of a connection.
+//! A cache of the certificates that one CA bundle has verified. Checking a signature costs some
+//! hundred times more than a hash, and a client presents the same certificate with every request of
+//! a connection.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -12,24 +13,25 @@ use crate::user::UserInfo;
 /// The SHA-256 of a certificate's DER form.
 pub(super) type Fingerprint = [u8; 32];
 
-/// Certificates remembered per bundle; about half a megabyte of users. A full memory starts anew.
+/// Maximum number of certificates in the cache of a bundle: about half a megabyte of users. A full
+/// cache is cleared.
 const CAPACITY: usize = 1024;
 
-/// A certificate that was verified.
+/// The result for a verified certificate.
 pub(super) struct Verdict {
     pub(super) user: UserInfo,
-    /// Seconds since 1970 within which the verdict counts.
+    /// The range, in seconds since 1970, in which the verdict is valid.
     pub(super) valid_secs: RangeInclusive<i64>,
 }
 
-/// Verified certificates by fingerprint. Refusals are not remembered.
+/// Verified certificates by fingerprint. Failures are not cached.
 #[derive(Default)]
 pub(super) struct Verdicts {
     by_fingerprint: Mutex<HashMap<Fingerprint, Verdict>>,
 }
 
 impl Verdicts {
-    /// The user of a certificate that was verified before and is valid at `now`.
+    /// Returns the user of a certificate that was verified before and is valid at `now`.
     pub(super) fn get(&self, fingerprint: &Fingerprint, now: UnixTime) -> Option<UserInfo> {
         let now = i64::try_from(now.as_secs()).ok()?;
         let verdicts = self.lock();

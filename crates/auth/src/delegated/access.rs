@@ -1,4 +1,4 @@
-//! Permissions that another API server decides on.
+//! Authorization by another API server.
 
 use std::sync::Arc;
 
@@ -20,21 +20,22 @@ use crate::user::UserInfo;
 
 const NAME: &str = "subject access review";
 
-/// Decisions remembered, as many as upstream.
+/// Maximum number of cached decisions, the same as upstream.
 const CAPACITY: usize = 8192;
 
-/// Bytes of what clients choose freely from which on a decision is not remembered
+/// Minimum number of bytes under the client's control for which a decision is not cached
 /// (`maxControlledAttrCacheSize`).
 const MAX_REMEMBERED_BYTES: usize = 10_000;
 
-/// Decides by asking another API server.
+/// Authorizes requests by asking another API server.
 pub struct DelegatedAuthorizer {
     reviewer: Arc<dyn AccessReviewer>,
     answers: Answers<SubjectAccessReviewStatus>,
 }
 
 impl DelegatedAuthorizer {
-    /// Asks `reviewer`; remembers answers under `key`, which is random and used for nothing else.
+    /// Creates an authorizer that asks `reviewer`. It caches answers under `key`, which must be
+    /// random and used for nothing else.
     pub fn new(reviewer: Arc<dyn AccessReviewer>, key: &[u8; 32], clock: Arc<dyn Clock>) -> Self {
         Self {
             reviewer,
@@ -79,7 +80,7 @@ impl Authorizer for DelegatedAuthorizer {
         }
     }
 
-    /// None: reviews tell about single requests.
+    /// Returns no rules, because reviews decide only on single requests.
     async fn rules(&self, _user: &UserInfo, _namespace: &str) -> Result<Rules, AuthorizerError> {
         Ok(Rules {
             incomplete: true,
@@ -127,7 +128,7 @@ fn spec_of(user: &UserInfo, attributes: &Attributes) -> SubjectAccessReviewSpec 
     spec
 }
 
-/// As Go's `omitempty` has it.
+/// Omits an empty value, like Go's `omitempty`.
 fn told(value: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
@@ -159,8 +160,8 @@ fn label_selector_of(attributes: &Attributes) -> Option<LabelSelectorAttributes>
     })
 }
 
-/// None for a comparison, which a review cannot express. Requirements only narrow: without one the
-/// request asks for more, never for less.
+/// Returns `None` for a comparison, which a review cannot express. Requirements only narrow a
+/// request: without one the review asks for more, never for less.
 fn label_requirement(
     requirement: &label_selector::Requirement,
 ) -> Option<LabelSelectorRequirement> {
@@ -180,7 +181,8 @@ fn label_requirement(
     })
 }
 
-/// Bytes of what a client chooses freely. Selectors count here, other than upstream.
+/// Returns the number of bytes under the client's control. Unlike upstream, this includes
+/// selectors.
 fn size_of(attributes: &Attributes) -> usize {
     let target = match &attributes.target {
         Target::Path(path) => path.len(),

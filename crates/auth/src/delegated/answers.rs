@@ -1,12 +1,13 @@
-//! Answers of a while ago, and those that are on their way.
+//! A cache of recent answers and of questions in flight.
 //!
-//! An entry is a cell: empty while somebody asks, then the answer with its time. Whoever finds it
-//! empty waits for it; if the one who asks goes away, the next of those who wait asks instead. An
-//! entry that holds a failure or is too old counts as none, and is replaced by the next to ask.
+//! An entry is a cell. It is empty while a caller asks, and then holds the answer with its time.
+//! Callers that find it empty wait for it. If the asking caller goes away, the next waiting caller
+//! asks instead. An entry that holds a failure or is too old is ignored, and the next caller to ask
+//! replaces it.
 //!
-//! There are two generations. Entries are written to the young one; when that is full it becomes the
-//! old one, and the old one is forgotten. A hit in the old one moves the entry back: nearly "least
-//! recently used", and what is never asked again ages out.
+//! There are two generations. Entries are written to the young one. When it is full, it becomes the
+//! old one, and the previous old one is dropped. A hit in the old generation moves the entry back.
+//! That approximates "least recently used", and unused entries age out.
 
 use std::collections::HashMap;
 use std::mem;
@@ -21,21 +22,21 @@ use tokio::time;
 
 use super::{ReviewError, TTL_SECS};
 
-/// Questions that are asked at the same time; further ones wait for a place.
+/// Maximum number of questions in flight. Further ones wait for a permit.
 const AT_ONCE: usize = 100;
 
-/// How long a question may take with all its tries and the wait for a place (upstream's
+/// Maximum time for a question with all its tries and the wait for a permit (upstream's
 /// `sharedLookupTimeout`).
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Answers by question.
+/// Cached answers by question.
 pub(super) struct Answers<V> {
     key: hmac::Key,
     clock: Arc<dyn Clock>,
-    /// How long an answer counts.
+    /// Time for which an answer is valid.
     ttl: SignedDuration,
     generations: Mutex<Generations<V>>,
-    /// Entries of one generation.
+    /// Maximum number of entries in one generation.
     generation_capacity: usize,
     places: Semaphore,
 }
@@ -46,7 +47,8 @@ type Digest = [u8; 32];
 type Entry<V> = Arc<OnceCell<Answer<V>>>;
 
 struct Answer<V> {
-    /// When it was asked for: what was true then may have changed while it was on its way.
+    /// The time at which the question was asked. The facts may have changed while the answer was in
+    /// transit.
     asked: Timestamp,
     outcome: Result<V, ReviewError>,
 }
@@ -57,8 +59,8 @@ struct Generations<V> {
 }
 
 impl<V: Clone> Answers<V> {
-    /// Keeps at least the `capacity / 2` answers used last, and never more than `capacity`. `key` is
-    /// random and used for nothing else.
+    /// Creates a cache that keeps at least the `capacity / 2` most recently used answers, and never
+    /// more than `capacity`. `key` must be random and used for nothing else.
     pub(super) fn new(capacity: usize, key: &[u8; 32], clock: Arc<dyn Clock>) -> Self {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
@@ -73,12 +75,12 @@ impl<V: Clone> Answers<V> {
         }
     }
 
-    /// Lets answers count for so long.
+    /// Sets the time for which answers are valid.
     pub(super) fn set_ttl(&mut self, ttl: SignedDuration) {
         self.ttl = ttl;
     }
 
-    /// The answer to the question that `parts` name, remembered or from `ask`.
+    /// Returns the answer to the question identified by `parts`, from the cache or from `ask`.
     pub(super) async fn get(
         &self,
         parts: &[&[u8]],
@@ -89,7 +91,7 @@ impl<V: Clone> Answers<V> {
         answer.outcome.clone()
     }
 
-    /// The answer from `ask`, kept from everybody else.
+    /// Returns the answer from `ask` without caching or sharing it.
     pub(super) async fn ask(
         &self,
         ask: impl Future<Output = Result<V, ReviewError>>,
@@ -111,7 +113,7 @@ impl<V: Clone> Answers<V> {
         }
     }
 
-    /// What is known or being asked, else a new entry for the caller to fill.
+    /// Returns the entry that is valid or in flight, or else a new entry for the caller to fill.
     fn entry(&self, digest: Digest) -> Entry<V> {
         let now = self.clock.now();
         let mut generations = self.generations();
@@ -135,7 +137,7 @@ impl<V: Clone> Answers<V> {
         entry
     }
 
-    /// The parts are told apart by their lengths.
+    /// Hashes the parts, each with its length as a prefix, so that they cannot run into each other.
     fn digest(&self, parts: &[&[u8]]) -> Digest {
         let mut context = hmac::Context::with_key(&self.key);
         for part in parts {
@@ -148,14 +150,15 @@ impl<V: Clone> Answers<V> {
     }
 
     fn generations(&self) -> MutexGuard<'_, Generations<V>> {
-        // A panic while it was held would leave a sound map.
+        // Poisoning is ignored: every update leaves the maps consistent.
         let generations = self.generations.lock();
         generations.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<V> Answer<V> {
-    /// Not after its time, and not before it either: a clock that went back proves nothing.
+    /// Returns whether the answer is still valid. An answer from the future is not, because the
+    /// clock went back.
     fn counts(&self, now: Timestamp, ttl: SignedDuration) -> bool {
         let age = now.duration_since(self.asked);
         let fresh = SignedDuration::ZERO..ttl;

@@ -1,4 +1,4 @@
-//! A clock that a test moves, and a host that answers what a test says.
+//! A clock that a test advances, and a host that gives the answers of a test.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,7 +15,7 @@ use super::{AccessReviewer, ReviewError, TokenReviewer};
 /// The key of every cache under test.
 pub(super) const KEY: [u8; 32] = [7; 32];
 
-/// Stands still until it is moved.
+/// A clock that only advances when a test moves it.
 #[derive(Default)]
 pub(crate) struct ManualClock(AtomicI64);
 
@@ -35,8 +35,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// A host that gives these answers, one after the other, and keeps what it was asked. Without one
-/// left it is down.
+/// A host that gives these answers in order, and records the questions. When no answer is left, it
+/// is unreachable.
 pub(super) struct Host<Question, Answer> {
     answers: Mutex<VecDeque<Answer>>,
     asked: Mutex<Vec<Question>>,
@@ -50,7 +50,7 @@ impl<Question, Answer> Host<Question, Answer> {
         })
     }
 
-    /// What it was asked since this was asked last.
+    /// Returns the questions since the last call.
     pub(super) fn asked(&self) -> Vec<Question> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }

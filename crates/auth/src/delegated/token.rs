@@ -1,4 +1,4 @@
-//! Bearer tokens that another API server knows.
+//! Authentication of bearer tokens by another API server.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::authenticator::{Authentication, Authenticator, Credentials};
 use crate::extra_key;
 use crate::user::UserInfo;
 
-/// Tokens remembered, as many as upstream.
+/// Maximum number of cached tokens, the same as upstream.
 const CAPACITY: usize = 32 * 1024;
 
-/// Recognises bearer tokens by asking another API server.
+/// Authenticates bearer tokens by asking another API server.
 pub struct DelegatedAuthenticator {
     reviewer: Arc<dyn TokenReviewer>,
     answers: Answers<Option<UserInfo>>,
@@ -25,7 +25,8 @@ pub struct DelegatedAuthenticator {
 }
 
 impl DelegatedAuthenticator {
-    /// Asks `reviewer`; remembers answers under `key`, which is random and used for nothing else.
+    /// Creates an authenticator that asks `reviewer`. It caches answers under `key`, which must be
+    /// random and used for nothing else.
     pub fn new(reviewer: Arc<dyn TokenReviewer>, key: &[u8; 32], clock: Arc<dyn Clock>) -> Self {
         Self {
             reviewer,
@@ -34,16 +35,16 @@ impl DelegatedAuthenticator {
         }
     }
 
-    /// Takes only tokens that are meant for one of these audiences; without any, those that are meant
-    /// for the server that is asked.
+    /// Accepts only tokens for one of these audiences. Without any, accepts tokens for the server
+    /// that is asked.
     #[must_use]
     pub fn audiences(mut self, audiences: Vec<String>) -> Self {
         self.audiences = audiences;
         self
     }
 
-    /// Remembers answers for so long instead of [`super::TTL_SECS`]; with zero, only those who ask at the
-    /// same time share one.
+    /// Caches answers for this time instead of [`super::TTL_SECS`]. With zero, only concurrent
+    /// callers share an answer.
     #[must_use]
     pub fn remembering(mut self, time: SignedDuration) -> Self {
         self.answers.set_ttl(time);
@@ -58,7 +59,7 @@ impl DelegatedAuthenticator {
         };
         let status = self.reviewer.review_token(spec).await?;
         if !status.authenticated.unwrap_or_default() {
-            // "The token couldn't be checked": no answer to remember.
+            // The server could not check the token, so there is no answer to cache.
             let error = status.error.filter(|error| !error.is_empty());
             return error.map_or(Ok(None), |error| Err(ReviewError::new(error)));
         }
@@ -66,8 +67,8 @@ impl DelegatedAuthenticator {
         Ok(user.flatten())
     }
 
-    /// Whether the token is for one of the wanted audiences. A server that does not say so has not
-    /// looked.
+    /// Returns whether the token is for one of the wanted audiences. A server that returns no
+    /// audiences has not checked them.
     fn is_meant(&self, status: &TokenReviewStatus) -> bool {
         let mut told = status.audiences.iter().flatten();
         self.audiences.is_empty() || told.any(|audience| self.audiences.contains(audience))
@@ -104,7 +105,7 @@ impl Authenticator for DelegatedAuthenticator {
     }
 }
 
-/// An error and what lies behind it, for the log.
+/// Returns an error with its causes, for the log.
 fn with_causes(error: &ReviewError) -> String {
     let causes = std::iter::successors(error.source(), |&error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

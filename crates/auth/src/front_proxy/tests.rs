@@ -52,7 +52,8 @@ fn config(ca: &Authority) -> RequestHeaderConfig {
     }
 }
 
-/// At the beginning of 2026; certificates here are of the years 2020 to 2029.
+/// Creates a front proxy with a clock at the beginning of 2026. The certificates are valid from
+/// 2020 to 2029.
 fn front_proxy(config: RequestHeaderConfig) -> FrontProxy {
     FrontProxy::new(config, ManualClock::new()).unwrap()
 }

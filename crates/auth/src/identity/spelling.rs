@@ -1,25 +1,25 @@
-//! Other spellings of a name: what a reader, or a server that folds case or compatibility forms, takes
-//! for it.
+//! Other spellings of a name: texts that a reader, or a server that folds case or compatibility
+//! forms, may mistake for it.
 //!
-//! Two texts are spellings of one name when their skeletons are the same: compatibility forms replaced
-//! (NFKC), white space removed, look-alikes of other scripts replaced (UTS #39, section 4), and case
-//! folded. The skeleton of `ѕystem：Masters` (Cyrillic first letter, full-width colon) is that of
-//! `system:masters`.
+//! Two texts are spellings of the same name if their skeletons are equal. A skeleton is built by
+//! replacing compatibility forms (NFKC), removing white space, replacing look-alikes of other
+//! scripts (UTS #39, section 4), and folding case. The skeleton of `ѕystem：Masters` (Cyrillic first
+//! letter, full-width colon) is that of `system:masters`.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton;
 
 use crate::user::RESERVED_PREFIX;
 
-/// Most characters of a text that are compared with the reserved prefix.
+/// Maximum number of characters of a text that are compared with the reserved prefix.
 const PREFIX_CHARS: usize = 32;
 
-/// Whether a text is read as one that begins with `system:` and is not spelled so.
+/// Returns whether a text reads as one that begins with `system:`, but is not spelled so.
 pub fn reserved_spelling(text: &str) -> bool {
     if text.starts_with(RESERVED_PREFIX) {
         return false;
     }
-    // No other ASCII letter looks like the first one of the prefix: most names end here.
+    // No other ASCII letter looks like the first one of the prefix. Most names are excluded here.
     let may_be_read_so = |first: char| !first.is_ascii() || matches!(first, 's' | 'S');
     text.starts_with(may_be_read_so) && {
         let start = text.chars().filter(|character| !character.is_whitespace());
@@ -28,7 +28,7 @@ pub fn reserved_spelling(text: &str) -> bool {
     }
 }
 
-/// Whether a text is read as this name, however it is spelled.
+/// Returns whether a text reads as this name, however it is spelled.
 pub fn is_spelling_of(name: &str, text: &str) -> bool {
     text == name || skeleton_of(text) == skeleton_of(name)
 }
@@ -39,8 +39,8 @@ fn skeleton_of(text: &str) -> String {
     skeleton(&folded).collect()
 }
 
-/// The letter in lower case, and in ASCII where one of its cases looks like an ASCII letter: the Greek
-/// `Μ` does and `μ` does not.
+/// Returns the letter in lower case, and as ASCII if one of its cases looks like an ASCII letter:
+/// the Greek `Μ` does and `μ` does not.
 fn without_case(letter: char) -> String {
     let lower: String = letter.to_lowercase().collect();
     if lower.is_ascii() {

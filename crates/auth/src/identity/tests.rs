@@ -15,7 +15,7 @@ fn refused(user: UserInfo) -> (Part, NameError) {
     (error.part, error.problem)
 }
 
-/// All that is white space, or removed like it by one program or another.
+/// All white space, and all characters that some program removes like white space.
 const OUTER: [char; 27] = [
     ' ', '\t', '\n', '\u{b}', '\u{c}', '\r', '\u{85}', '\u{a0}', '\u{1680}', '\u{180e}',
     '\u{2000}', '\u{2001}', '\u{2002}', '\u{2003}', '\u{2004}', '\u{2005}', '\u{2006}', '\u{2007}',

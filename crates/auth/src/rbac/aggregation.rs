@@ -1,20 +1,20 @@
-//! Aggregated ClusterRoles: their rules are the union of the rules of other ClusterRoles, found by
-//! label.
+//! Aggregated ClusterRoles: their rules are the union of the rules of other ClusterRoles, which are
+//! selected by label.
 //!
 //! Follows `pkg/controller/clusterroleaggregation` of Kubernetes. The caller writes the new rules
-//! and asks again for every aggregated role, until nothing changes: roles that aggregate may
-//! themselves be aggregated.
+//! and repeats the call for every aggregated role until nothing changes, because aggregated roles
+//! may themselves be aggregated.
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use machinery::label_selector::LabelSelector;
 
 use super::rule;
 
-/// The rules that `role` should have, or `None` if there is nothing to write: it does not
-/// aggregate, has them already, or has a selector that is none.
+/// Returns the rules that `role` should have, or `None` if there is nothing to write: the role does
+/// not aggregate, has the rules already, or has an invalid selector.
 ///
-/// Selectors are followed in their order and roles in that of their names; a rule that is already
-/// there is not repeated, and a role never aggregates itself.
+/// Selectors are evaluated in order, and roles in the order of their names. Duplicate rules are
+/// dropped, and a role never aggregates itself.
 pub fn aggregate(role: &ClusterRole, all_roles: &[ClusterRole]) -> Option<Vec<PolicyRule>> {
     let aggregation = role.aggregation_rule.as_ref()?;
     let mut by_name: Vec<&ClusterRole> = all_roles

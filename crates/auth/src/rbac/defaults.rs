@@ -1,11 +1,12 @@
 //! The roles and bindings that a server starts with.
 //!
 //! The counterpart of `plugin/pkg/auth/authorizer/rbac/bootstrappolicy` of Kubernetes, with the
-//! rules that make sense for the kinds of a small server: `admin`, `edit` and `view` reach
-//! namespaces, ConfigMaps, Secrets, Roles and RoleBindings, and grow by aggregation.
+//! rules that make sense for the kinds of a small server: `admin`, `edit` and `view` cover
+//! namespaces, ConfigMaps, Secrets, Roles and RoleBindings, and can be extended by aggregation.
 //!
-//! One deviation: `system:public-info-viewer` (version and health) is bound to authenticated users
-//! only, so that anonymous callers learn nothing that is not opened on purpose.
+//! There is one deviation: `system:public-info-viewer` (version and health) is bound to
+//! authenticated users only, so that anonymous callers can read only what is explicitly opened to
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use super::aggregation::aggregate;
 use crate::user::{ALL_AUTHENTICATED, SYSTEM_MASTERS};
 
-/// The annotation of objects that a new version of the server may bring up to date.
+/// The annotation of objects that a new version of the server may update.
 pub const AUTO_UPDATE_ANNOTATION: &str = "rbac.authorization.kubernetes.io/autoupdate";
 
 const BOOTSTRAPPING_LABEL: (&str, &str) = ("kubernetes.io/bootstrapping", "rbac-defaults");
@@ -39,7 +40,7 @@ const READ_WRITE: &[&str] = &[
 ];
 const HEALTH_AND_VERSION: [&str; 5] = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
 
-/// The ClusterRoles to start with; aggregated ones have their rules already.
+/// Returns the initial ClusterRoles. The rules of aggregated ones are filled in.
 pub fn cluster_roles() -> Vec<ClusterRole> {
     let mut roles = vec![
         cluster_role(
@@ -59,7 +60,7 @@ pub fn cluster_roles() -> Vec<ClusterRole> {
     roles
 }
 
-/// The ClusterRoleBindings to start with.
+/// Returns the initial ClusterRoleBindings.
 pub fn cluster_role_bindings() -> Vec<ClusterRoleBinding> {
     vec![
         group_binding("cluster-admin", SYSTEM_MASTERS),
@@ -69,7 +70,7 @@ pub fn cluster_role_bindings() -> Vec<ClusterRoleBinding> {
     ]
 }
 
-/// What a client needs to find out which resources there are.
+/// Returns the role for API discovery.
 fn discovery() -> ClusterRole {
     let mut paths = vec![
         "/api",
@@ -84,7 +85,7 @@ fn discovery() -> ClusterRole {
     cluster_role("system:discovery", vec![on_paths(&["get"], &paths)])
 }
 
-/// What lets users ask about themselves.
+/// Returns the role that allows users to request reviews of themselves.
 fn basic_user() -> ClusterRole {
     let access = ["selfsubjectaccessreviews", "selfsubjectrulesreviews"];
     cluster_role(
@@ -100,7 +101,7 @@ fn basic_user() -> ClusterRole {
     )
 }
 
-/// The roles whose rules `admin`, `edit` and `view` gather.
+/// Returns the roles whose rules are aggregated into `admin`, `edit` and `view`.
 fn roles_to_aggregate() -> Vec<ClusterRole> {
     let rbac = ["rolebindings", "roles"];
     let reviews = ["localsubjectaccessreviews"];
@@ -135,7 +136,7 @@ fn roles_to_aggregate() -> Vec<ClusterRole> {
     ]
 }
 
-/// `view`, `edit` (with `view` in it) and `admin` (with `edit` in it).
+/// Returns `view`, `edit` (which includes `view`) and `admin` (which includes `edit`).
 fn aggregated_roles() -> Vec<ClusterRole> {
     let view = aggregating(cluster_role("view", vec![]), AGGREGATE_TO_VIEW);
     let edit = aggregating(cluster_role("edit", vec![]), AGGREGATE_TO_EDIT);
@@ -147,7 +148,7 @@ fn aggregated_roles() -> Vec<ClusterRole> {
     ]
 }
 
-/// Aggregates until nothing changes: each round settles one level.
+/// Aggregates until nothing changes: each round completes one level.
 fn fill_aggregated(roles: &mut [ClusterRole]) {
     loop {
         let before = roles.to_vec();

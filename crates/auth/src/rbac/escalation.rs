@@ -1,9 +1,9 @@
-//! Nobody grants permissions that they do not hold.
+//! Prevention of privilege escalation: no user grants permissions that they do not hold.
 //!
-//! Writing a role needs all the permissions in it, or the verb `escalate` on it; writing a binding
-//! needs all the permissions of the role it refers to, or the verb `bind` on that role. An
-//! aggregated ClusterRole can gather anything, so it needs everything. Members of `system:masters`
-//! are not checked.
+//! Writing a role requires all the permissions in it, or the verb `escalate` on it. Writing a
+//! binding requires all the permissions of the role that it refers to, or the verb `bind` on that
+//! role. An aggregated ClusterRole can collect any rules, so it requires full permissions. Members
+//! of `system:masters` are not checked.
 //!
 //! Follows `pkg/registry/rbac` of Kubernetes (`escalation_check.go`, `*/policybased/storage.go`,
 //! `validation/rule.go`).
@@ -26,52 +26,54 @@ pub use cover::uncovered;
 
 mod cover;
 
-/// Combinations of verbs, groups, resources, names and paths that one check compares with what the user
-/// holds. The largest roles of Kubernetes have about a thousand.
+/// Maximum number of combinations of verbs, groups, resources, names and paths that one check
+/// compares with the permissions of the user. The largest roles of Kubernetes have about a
+/// thousand.
 const MAX_COMBINATIONS: usize = 20_000;
 
-/// Who wants to write a role or a binding, and what tells whether they may.
+/// The check of a user who writes a role or a binding.
 #[derive(Clone, Copy)]
 pub struct EscalationCheck<'a> {
     /// The user that makes the request.
     pub user: &'a UserInfo,
-    /// Answers for the verbs `escalate` and `bind`.
+    /// Decides on the verbs `escalate` and `bind`.
     pub authorizer: &'a dyn Authorizer,
-    /// Tells which rules the user holds.
+    /// Provides the rules that the user holds.
     pub policy: &'a Policy,
 }
 
-/// A role about to be created or updated.
+/// A role that is about to be created or updated.
 #[derive(Clone, Copy, Debug)]
 pub struct RoleWrite<'a> {
     /// `roles` or `clusterroles`.
     pub resource: &'a str,
-    /// The namespace of the request; empty for a ClusterRole.
+    /// The namespace of the request. Empty for a ClusterRole.
     pub namespace: &'a str,
-    /// The name in the URL; empty for a create.
+    /// The name in the URL. Empty for a create.
     pub name: &'a str,
-    /// The rules as they are to be.
+    /// The new rules.
     pub rules: &'a [PolicyRule],
-    /// Whether the new or the old ClusterRole has an aggregation rule with selectors.
+    /// True if the new or the old ClusterRole has an aggregation rule with selectors.
     pub aggregates: bool,
 }
 
-/// Why a role or binding must not be written.
+/// The reason that a role or binding must not be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EscalationError {
-    /// The user does not hold what it grants: a 403 with this text after `… is forbidden: `.
+    /// The user does not hold the granted permissions: a 403 with this text after
+    /// `… is forbidden: `.
     #[error("{0}")]
     Forbidden(String),
-    /// The binding refers to a role that does not exist, so nobody knows what it grants.
+    /// The binding refers to a role that does not exist, so its permissions are unknown.
     #[error(transparent)]
     RoleRef(#[from] RoleRefError),
 }
 
 impl EscalationCheck<'_> {
-    /// Whether the user may write this role.
+    /// Checks that the user may write this role.
     ///
     /// # Errors
-    /// The role grants something that the user does not hold, or aggregates.
+    /// The role grants permissions that the user does not hold, or aggregates.
     pub async fn role(&self, write: &RoleWrite<'_>) -> Result<(), EscalationError> {
         if self.is_privileged() {
             return Ok(());
@@ -91,11 +93,11 @@ impl EscalationCheck<'_> {
         Ok(())
     }
 
-    /// Whether the user may write a binding to this role in `namespace` (empty: a
+    /// Checks that the user may write a binding to this role in `namespace` (empty: a
     /// ClusterRoleBinding).
     ///
     /// # Errors
-    /// The role grants something that the user does not hold, or does not exist.
+    /// The role grants permissions that the user does not hold, or does not exist.
     pub async fn binding(
         &self,
         role_ref: &RoleRef,
@@ -128,7 +130,8 @@ impl EscalationCheck<'_> {
         self.user.in_group(SYSTEM_MASTERS)
     }
 
-    /// Whether the user may use this verb on the role. An authorizer that fails allows nothing.
+    /// Returns whether the user may use this verb on the role. Returns false if the authorizer
+    /// fails.
     async fn is_allowed(&self, attributes: &Attributes) -> bool {
         match self.authorizer.authorize(self.user, attributes).await {
             Ok(decision) => decision.is_allowed(),
@@ -177,9 +180,9 @@ impl EscalationCheck<'_> {
     }
 }
 
-/// Whether an update changes nothing but finalizers, owner references and managed fields: the
-/// garbage collector must be able to let go of a role or binding whose permissions it does not
-/// hold, so such an update is not checked.
+/// Returns whether an update changes nothing but finalizers, owner references and managed fields.
+/// Such an update is not checked, because the garbage collector must be able to release a role or
+/// binding whose permissions it does not hold.
 pub fn changes_only_garbage_collection<T>(new: &T, old: &T) -> bool
 where
     T: Metadata<Ty = ObjectMeta> + Clone + PartialEq,

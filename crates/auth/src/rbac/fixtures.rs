@@ -1,4 +1,4 @@
-//! Roles, bindings and users in few words, for the tests of this module.
+//! Short constructors for roles, bindings and users, for the tests of this module.
 
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
@@ -69,7 +69,7 @@ impl Objects {
     }
 }
 
-/// A rule on resources; lists are separated by commas.
+/// Returns a rule on resources. Lists are separated by commas.
 pub(super) fn rule(verbs: &str, groups: &str, resources: &str) -> PolicyRule {
     PolicyRule {
         api_groups: Some(list(groups)),
@@ -79,7 +79,7 @@ pub(super) fn rule(verbs: &str, groups: &str, resources: &str) -> PolicyRule {
     }
 }
 
-/// The same rule for these objects only.
+/// Returns the rule, restricted to these objects.
 pub(super) fn named(rule: PolicyRule, names: &str) -> PolicyRule {
     PolicyRule {
         resource_names: Some(list(names)),
@@ -87,7 +87,7 @@ pub(super) fn named(rule: PolicyRule, names: &str) -> PolicyRule {
     }
 }
 
-/// A rule on paths.
+/// Returns a rule on paths.
 pub(super) fn on_paths(verbs: &str, urls: &str) -> PolicyRule {
     PolicyRule {
         non_resource_urls: Some(list(urls)),
@@ -104,7 +104,7 @@ pub(super) fn cluster_role(name: &str, rules: &[PolicyRule]) -> ClusterRole {
     }
 }
 
-/// A reference such as `ClusterRole:view`.
+/// Parses a reference such as `ClusterRole:view`.
 pub(super) fn role_ref(text: &str) -> RoleRef {
     let (kind, name) = text.split_once(':').unwrap();
     RoleRef {

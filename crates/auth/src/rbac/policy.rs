@@ -1,12 +1,12 @@
-//! The index of all roles and bindings that decisions are made from.
+//! The index of all roles and bindings that decisions are based on.
 //!
 //! Bindings are indexed by the user names and groups that they apply to, cluster-wide and by
-//! namespace, and point straight at the rules of their role. A ServiceAccount is indexed under its
-//! user name. The rules of a user are thus found without touching any other binding, and the text
-//! of an allowance is made when the index is built.
+//! namespace, and point directly at the rules of their role. A ServiceAccount is indexed under its
+//! user name. So the rules of a user are found without visiting any other binding. The reasons of
+//! decisions are formatted when the index is built.
 //!
-//! What a binding to a missing role would grant is unknown; it grants nothing, and the error is
-//! part of the refusal's reason (`pkg/registry/rbac/validation/rule.go`).
+//! The permissions of a binding to a missing role are unknown. It grants nothing, and the error is
+//! part of the reason of a denial (`pkg/registry/rbac/validation/rule.go`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ use crate::user::UserInfo;
 
 type Rules = Arc<[PolicyRule]>;
 
-/// All roles and bindings of one moment, indexed by whom they apply to. Never changes.
+/// All roles and bindings of one moment, indexed by the users and groups that they apply to.
+/// Immutable.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     roles: Roles,
@@ -32,18 +33,18 @@ pub struct Policy {
     namespaced: HashMap<String, Grants>,
 }
 
-/// A role that a binding refers to cannot be resolved.
+/// The role that a binding refers to cannot be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RoleRefError {
-    /// There is no such role: a 404 where the reference is part of a request.
+    /// There is no such role: a 404 if the reference is part of a request.
     #[error("{resource}.{} {} not found", super::GROUP, quote(.name))]
     NotFound {
         /// `role` or `clusterrole`.
         resource: &'static str,
-        /// The name that was looked for.
+        /// The requested name.
         name: String,
     },
-    /// The reference is to neither a Role nor a ClusterRole; validation keeps such bindings out.
+    /// The reference is to neither a Role nor a ClusterRole. Validation rejects such bindings.
     #[error("unsupported role reference kind: {}", quote(.kind))]
     UnsupportedKind {
         /// The kind of the reference.
@@ -51,19 +52,19 @@ pub enum RoleRefError {
     },
 }
 
-/// The rules of one user, and the references that could not be followed while finding them.
+/// The rules of one user, and the references that could not be resolved while collecting them.
 #[derive(Clone, Debug, Default)]
 pub struct UserRules<'a> {
-    /// Each role's rules once, in the order of the bindings.
+    /// The rules of each role once, in the order of the bindings.
     pub rules: Vec<&'a PolicyRule>,
-    /// Roles that bindings of this user refer to in vain.
+    /// The errors for roles that bindings of this user refer to and that do not exist.
     pub errors: Vec<&'a RoleRefError>,
 }
 
 impl Policy {
-    /// Indexes these objects. Where two bindings allow the same, the reason names the earlier one,
-    /// so callers pass them in a stable order. A RoleBinding without a namespace applies nowhere, a
-    /// subject without a name to nobody.
+    /// Indexes these objects. If two bindings allow the same, the reason names the earlier one, so
+    /// callers should pass them in a stable order. A RoleBinding without a namespace applies
+    /// nowhere, and a subject without a name applies to no user.
     pub fn build(
         cluster_roles: &[ClusterRole],
         roles: &[Role],
@@ -89,8 +90,9 @@ impl Policy {
         }
     }
 
-    /// Whether the rules of `user` allow what `attributes` say: [`Decision::Allow`] or
-    /// [`Decision::NoOpinion`], with Kubernetes' reasons. An empty verb is never allowed.
+    /// Decides whether the rules of `user` allow the request described by `attributes`. Returns
+    /// [`Decision::Allow`] or [`Decision::NoOpinion`], with Kubernetes' reasons. An empty verb is
+    /// never allowed.
     pub fn decide(&self, user: &UserInfo, attributes: &Attributes) -> Decision {
         let namespace = match &attributes.target {
             Target::Resource { namespace, .. } => namespace.as_str(),
@@ -117,8 +119,8 @@ impl Policy {
         Decision::NoOpinion { reason }
     }
 
-    /// All rules that `user` holds in `namespace`, those held cluster-wide included; only those if
-    /// `namespace` is empty.
+    /// Returns all rules that `user` holds in `namespace`, including those held cluster-wide.
+    /// Returns only the latter if `namespace` is empty.
     pub fn rules_for(&self, user: &UserInfo, namespace: &str) -> UserRules<'_> {
         let mut held = UserRules::default();
         let mut seen: Vec<&Rules> = Vec::new();
@@ -136,10 +138,11 @@ impl Policy {
         held
     }
 
-    /// The rules of the role that a binding in `namespace` (empty: a ClusterRoleBinding) refers to.
+    /// Returns the rules of the role that a binding in `namespace` (empty: a ClusterRoleBinding)
+    /// refers to.
     ///
     /// # Errors
-    /// There is no such role, or the reference is to something else.
+    /// There is no such role, or the reference is to another kind.
     pub fn role_rules(
         &self,
         role_ref: &RoleRef,
@@ -150,7 +153,8 @@ impl Policy {
             .map(|rules| &**rules)
     }
 
-    /// What applies to `user`: cluster-wide before the namespace, by name before by group.
+    /// Returns the grants that apply to `user`: cluster-wide before namespaced, by name before by
+    /// group.
     fn grants<'a, 'u>(
         &'a self,
         user: &'u UserInfo,
@@ -166,7 +170,7 @@ impl Policy {
 #[derive(Clone, Debug, Default)]
 struct Roles {
     cluster_roles: HashMap<String, Rules>,
-    /// By namespace, then by name.
+    /// The roles by namespace, then by name.
     roles: HashMap<String, HashMap<String, Rules>>,
 }
 
@@ -210,11 +214,11 @@ fn shared(rules: &Option<Vec<PolicyRule>>) -> Rules {
     rules.as_deref().unwrap_or_default().into()
 }
 
-/// What both kinds of binding have in common.
+/// The common parts of both kinds of binding.
 struct Binding<'a> {
     kind: &'static str,
     name: &'a str,
-    /// Empty for a ClusterRoleBinding.
+    /// The namespace. Empty for a ClusterRoleBinding.
     namespace: &'a str,
     role_ref: &'a RoleRef,
     subjects: &'a [Subject],
@@ -245,13 +249,14 @@ impl<'a> From<&'a RoleBinding> for Binding<'a> {
 }
 
 impl Binding<'_> {
-    /// Where the subject's ServiceAccount lives: unless it says so, beside the binding.
+    /// Returns the namespace of the subject's ServiceAccount. The default is the namespace of the
+    /// binding.
     fn account_namespace<'a>(&'a self, subject: &'a Subject) -> &'a str {
         let own = subject.namespace.as_deref().unwrap_or_default();
         if own.is_empty() { self.namespace } else { own }
     }
 
-    /// Why something is allowed: this binding, its role and the subject that applied.
+    /// Returns the reason of an allowance: this binding, its role and the subject that applied.
     fn reason(&self, subject: &Subject) -> Box<str> {
         let binding = if self.namespace.is_empty() {
             quote(self.name)
@@ -271,14 +276,14 @@ impl Binding<'_> {
     }
 }
 
-/// What one binding grants to one of its subjects.
+/// The permissions that one binding grants to one of its subjects.
 #[derive(Clone, Debug)]
 struct Grant {
     reason: Box<str>,
     rules: Result<Rules, RoleRefError>,
 }
 
-/// The grants of one scope, by whom they apply to.
+/// The grants of one scope, by user name and by group.
 #[derive(Clone, Debug, Default)]
 struct Grants {
     users: HashMap<String, Vec<Grant>>,

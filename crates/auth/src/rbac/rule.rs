@@ -1,4 +1,4 @@
-//! What one rule allows, how it is printed, and how rules are compacted.
+//! The evaluation, formatting and compaction of rules.
 //!
 //! Follows `pkg/apis/rbac/v1/evaluation_helpers.go` and `policy_compact.go` of Kubernetes.
 
@@ -10,10 +10,10 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 use crate::authorizer::{Attributes, Target};
 use crate::go_format;
 
-/// Stands for every verb, API group, resource or path.
+/// The wildcard for all verbs, API groups, resources or paths.
 pub(super) const ALL: &str = "*";
 
-/// Whether `rule` allows what `attributes` say.
+/// Returns whether `rule` allows the request described by `attributes`.
 pub(super) fn allows(rule: &PolicyRule, attributes: &Attributes) -> bool {
     if !has_or_all(&rule.verbs, &attributes.verb) {
         return false;
@@ -41,18 +41,18 @@ pub(super) fn allows(rule: &PolicyRule, attributes: &Attributes) -> bool {
     }
 }
 
-/// Whether a path or pattern lies within `pattern`: it is the same, or `pattern` ends in `*` and it
-/// starts with the rest.
+/// Returns whether a path or pattern lies within `pattern`: it is equal, or `pattern` ends in `*`
+/// and it starts with the rest.
 pub(super) fn url_covers(pattern: &str, path: &str) -> bool {
     pattern == path || pattern.ends_with('*') && path.starts_with(pattern.trim_end_matches('*'))
 }
 
-/// The values of an optional list.
+/// Returns the values of an optional list.
 pub(super) fn listed(values: &Option<Vec<String>>) -> &[String] {
     values.as_deref().unwrap_or_default()
 }
 
-/// Whether two rules say the same; a missing list is an empty one.
+/// Returns whether two rules are equal. A missing list is equal to an empty one.
 pub(super) fn is_same(left: &PolicyRule, right: &PolicyRule) -> bool {
     left.verbs == right.verbs
         && listed(&left.api_groups) == listed(&right.api_groups)
@@ -61,7 +61,7 @@ pub(super) fn is_same(left: &PolicyRule, right: &PolicyRule) -> bool {
         && listed(&left.non_resource_urls) == listed(&right.non_resource_urls)
 }
 
-/// The rule in one line, as it appears in the message of a refused escalation.
+/// Returns the rule in one line, as in the message of a rejected escalation.
 pub(super) fn compact_text(rule: &PolicyRule) -> String {
     let fields = [
         ("APIGroups", listed(&rule.api_groups)),
@@ -78,8 +78,8 @@ pub(super) fn compact_text(rule: &PolicyRule) -> String {
     format!("{{{}}}", shown.join(", "))
 }
 
-/// Joins the verbs of rules that name the same single group and resource and nothing else. The
-/// other rules stay as they are, in front.
+/// Joins the verbs of rules that consist of the same single group and resource. The other rules are
+/// not changed, and come first.
 pub(super) fn compact(rules: &[PolicyRule]) -> Vec<PolicyRule> {
     let mut compacted = Vec::new();
     let mut simple: Vec<PolicyRule> = Vec::new();
@@ -115,8 +115,8 @@ fn has_or_all(values: &[String], wanted: &str) -> bool {
     values.iter().any(|value| value == ALL || value == wanted)
 }
 
-/// `*` matches every resource and subresource, `r` and `r/s` exactly themselves, `*/s` the
-/// subresource `s` of every resource.
+/// Returns whether a pattern matches a resource. `*` matches every resource and subresource, `r`
+/// and `r/s` match exactly themselves, `*/s` matches the subresource `s` of every resource.
 fn resource_matches(pattern: &str, resource: &str, subresource: &str) -> bool {
     if pattern == ALL {
         return true;

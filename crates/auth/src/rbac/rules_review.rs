@@ -1,4 +1,4 @@
-//! The content of a SelfSubjectRulesReview: what `kubectl auth can-i --list` prints.
+//! The content of a SelfSubjectRulesReview, which `kubectl auth can-i --list` prints.
 
 use k8s_openapi::api::authorization::v1::{NonResourceRule, ResourceRule};
 use k8s_openapi::api::rbac::v1::PolicyRule;
@@ -8,9 +8,9 @@ use super::rule::{self, listed};
 use crate::authorizer::Rules;
 use crate::go_format;
 
-/// The rules in the form of a review. A rule held twice appears once, and the verbs of simple rules
-/// on the same resource are joined, each verb once: kubectl prints what it gets, line by line. RBAC
-/// rules can always be enumerated, so the review is complete even where a role is missing.
+/// Returns the rules in the form of a review. Duplicate rules are dropped, and the verbs of simple
+/// rules on the same resource are joined, each verb once, because kubectl prints the result line by
+/// line. RBAC rules can always be enumerated, so the review is complete even if a role is missing.
 pub(super) fn review(held: &UserRules<'_>) -> Rules {
     let mut distinct: Vec<PolicyRule> = Vec::new();
     for rule in &held.rules {

@@ -9,7 +9,8 @@ use crate::user::SYSTEM_MASTERS;
 
 const READER: &str = "reader";
 
-/// Alice, group `dev` and a ServiceAccount, bound everywhere and in the namespace `shop`.
+/// Returns objects that bind alice, the group `dev` and a ServiceAccount, everywhere and in the
+/// namespace `shop`.
 fn objects() -> Objects {
     Objects::default()
         .cluster_role(READER, &[rule("get,list", "", "pods")])

@@ -1,4 +1,4 @@
-//! Which roles and bindings may be stored, and what is filled in before that.
+//! Validation of roles and bindings, and their defaults.
 //!
 //! Follows `pkg/apis/rbac/validation/validation.go` and `pkg/apis/rbac/v1/defaults.go` of
 //! Kubernetes; texts and their order are the same. Metadata is left to the generic strategy: the
@@ -13,7 +13,7 @@ use machinery::validation::{dns1123_subdomain, path_segment_name};
 use super::GROUP;
 use super::rule::listed;
 
-/// Where an object lives, which decides what its rules and subjects may be.
+/// The scope of an object, which determines its permitted rules and subjects.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
     Cluster,
@@ -50,8 +50,8 @@ pub fn validate_cluster_role_binding(binding: &ClusterRoleBinding) -> ErrorList 
     errors
 }
 
-/// Checks what an update of a binding of either kind must leave alone. It comes on top of the
-/// checks of the new binding.
+/// Checks that an update of a binding of either kind does not change the role reference. This is in
+/// addition to the checks of the new binding.
 pub fn validate_role_ref_update(new: &RoleRef, old: &RoleRef) -> ErrorList {
     if new == old {
         return ErrorList::new();
@@ -68,14 +68,14 @@ pub fn validate_role_ref_update(new: &RoleRef, old: &RoleRef) -> ErrorList {
     )]
 }
 
-/// Fills in the API group of a binding's role reference: there is only one.
+/// Sets the API group of a binding's role reference, if it is missing. There is only one.
 pub fn default_role_ref(role_ref: &mut RoleRef) {
     if text(&role_ref.api_group).is_empty() {
         role_ref.api_group = Some(GROUP.to_owned());
     }
 }
 
-/// Fills in the API group of those subjects of a binding that are users or groups.
+/// Sets the API group of those subjects of a binding that are users or groups, if it is missing.
 pub fn default_subjects(subjects: &mut [Subject]) {
     for subject in subjects {
         let is_principal = matches!(subject.kind.as_str(), "User" | "Group");

@@ -1,5 +1,5 @@
-//! May somebody in this namespace: `localsubjectaccessreviews`. The permission to ask can be
-//! granted for one namespace.
+//! `localsubjectaccessreviews`: reviews whether a user may make a request in a namespace. The
+//! permission to create them can be granted for a single namespace.
 
 use apiserver::description::{Description, Scope};
 use apiserver::request_context::RequestContext;
@@ -13,13 +13,13 @@ use machinery::status::Status;
 use super::{attributes, decide, description, refuse_if_any, subject, validation};
 use crate::protobuf;
 
-/// Answers whether somebody may do something in a namespace.
+/// Reviews whether a user may make a request in a namespace.
 pub struct LocalSubjectAccessReviews {
     description: Description,
 }
 
 impl LocalSubjectAccessReviews {
-    /// The kind.
+    /// Creates the kind.
     pub fn new() -> Self {
         let singular = "localsubjectaccessreview";
         Self {
@@ -63,7 +63,7 @@ impl Review for LocalSubjectAccessReviews {
     }
 }
 
-/// The question is about a resource in the namespace that it is asked in.
+/// Checks that the review is about a resource in the namespace that it is created in.
 fn validate_place(spec: &SubjectAccessReviewSpec, namespace: &str) -> ErrorList {
     let mut errors = ErrorList::new();
     if let Some(asked) = &spec.resource_attributes {

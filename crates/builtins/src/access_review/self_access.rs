@@ -1,4 +1,4 @@
-//! May I: `selfsubjectaccessreviews`.
+//! `selfsubjectaccessreviews`: reviews whether the caller may make a request.
 
 use apiserver::description::{Description, Scope};
 use apiserver::request_context::RequestContext;
@@ -11,13 +11,13 @@ use machinery::status::Status;
 use super::{attributes, decide, description, refuse_if_any, validation};
 use crate::protobuf;
 
-/// Answers whether the caller may do something.
+/// Reviews whether the caller may make a request.
 pub struct SelfSubjectAccessReviews {
     description: Description,
 }
 
 impl SelfSubjectAccessReviews {
-    /// The kind.
+    /// Creates the kind.
     pub fn new() -> Self {
         let singular = "selfsubjectaccessreview";
         Self {

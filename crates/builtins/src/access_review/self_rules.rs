@@ -1,4 +1,4 @@
-//! What may I: `selfsubjectrulesreviews`.
+//! `selfsubjectrulesreviews`: reviews all rules of the caller.
 
 use apiserver::description::{Description, Scope};
 use apiserver::request_context::RequestContext;
@@ -11,13 +11,13 @@ use machinery::status::Status;
 use super::description;
 use crate::protobuf;
 
-/// Answers what the caller may do in a namespace.
+/// Reviews the rules of the caller in a namespace.
 pub struct SelfSubjectRulesReviews {
     description: Description,
 }
 
 impl SelfSubjectRulesReviews {
-    /// The kind.
+    /// Creates the kind.
     pub fn new() -> Self {
         let singular = "selfsubjectrulesreview";
         Self {
@@ -59,7 +59,7 @@ impl Review for SelfSubjectRulesReviews {
             evaluation_error: Some(error.to_string()),
             ..SubjectRulesReviewStatus::default()
         });
-        // As upstream, the answer does not repeat the question.
+        // Like upstream, the response does not repeat the spec.
         Ok(SelfSubjectRulesReview {
             status: Some(status),
             ..SelfSubjectRulesReview::default()

@@ -1,4 +1,5 @@
-//! May somebody: `subjectaccessreviews`. Who asks needs the permission to create them.
+//! `subjectaccessreviews`: reviews whether a user may make a request. The caller needs the
+//! permission to create them.
 
 use apiserver::description::{Description, Scope};
 use apiserver::request_context::RequestContext;
@@ -11,13 +12,13 @@ use machinery::status::Status;
 use super::{attributes, decide, description, refuse_if_any, subject, validation};
 use crate::protobuf;
 
-/// Answers whether somebody may do something.
+/// Reviews whether a user may make a request.
 pub struct SubjectAccessReviews {
     description: Description,
 }
 
 impl SubjectAccessReviews {
-    /// The kind.
+    /// Creates the kind.
     pub fn new() -> Self {
         let singular = "subjectaccessreview";
         Self {

@@ -1,4 +1,4 @@
-//! Which questions make sense (`pkg/apis/authorization/validation`).
+//! Validation of reviews (`pkg/apis/authorization/validation`).
 
 use k8s_openapi::api::authorization::v1::{
     NonResourceAttributes, ResourceAttributes, SubjectAccessReviewSpec,
@@ -6,7 +6,7 @@ use k8s_openapi::api::authorization::v1::{
 use machinery::field::{BadValue, Error, ErrorList, Path};
 use machinery::meta::ObjectMeta;
 
-/// A question is about a resource or about a path.
+/// Checks that a review is about either a resource or a path.
 pub(super) fn target(
     resource: Option<&ResourceAttributes>,
     path: Option<&NonResourceAttributes>,
@@ -27,7 +27,7 @@ pub(super) fn target(
     }
 }
 
-/// A question about somebody says about whom.
+/// Checks that a review about a user names the user or a group.
 pub(super) fn subject(spec: &SubjectAccessReviewSpec) -> ErrorList {
     let mut errors = target(
         spec.resource_attributes.as_ref(),
@@ -41,7 +41,7 @@ pub(super) fn subject(spec: &SubjectAccessReviewSpec) -> ErrorList {
     errors
 }
 
-/// A question has no metadata, but for the namespace where it is asked in one.
+/// Checks that a review has no metadata, except for the namespace that it is created in.
 pub(super) fn metadata(metadata: &ObjectMeta, namespace: Option<&str>) -> ErrorList {
     let expected = ObjectMeta {
         namespace: namespace.map(str::to_owned),

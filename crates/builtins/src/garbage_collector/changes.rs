@@ -1,4 +1,4 @@
-//! The changes of several collections of one cache, in the order in which they happened.
+//! The changes of several collections of one cache, in chronological order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use storage::cache::{CacheEvent, Collection, EventCursor};
 use storage::{Error, Revision};
 use tokio::time::sleep;
 
-/// How long changes gather before they are looked at: on a busy server one look then takes many.
+/// Time for which changes are collected before they are processed, so that a busy server processes
+/// many at once.
 const GATHERING: Duration = Duration::from_millis(10);
 
-/// A change of the kind at a position.
+/// A change of an object of the kind at a position.
 pub(super) struct Change {
     pub(super) kind: usize,
     pub(super) event: Arc<CacheEvent<StoredObject>>,
@@ -25,10 +26,10 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Follows one more collection from this revision on.
+    /// Follows another collection after this revision.
     ///
     /// # Errors
-    /// `Compacted` where its history does not go back so far.
+    /// `Compacted` if its history does not go back that far.
     pub(super) fn follow(
         &mut self,
         collection: &Collection<StoredObject>,
@@ -39,8 +40,8 @@ impl Changes {
         Ok(())
     }
 
-    /// Waits for changes and gives all that there are, of all collections: whoever sees one of them
-    /// has seen everything that happened before it.
+    /// Waits for changes and returns all that are available, of all collections. A batch with a
+    /// change always contains everything that happened before it.
     ///
     /// # Errors
     /// `Compacted` after a gap, `Closed` after the last change.

@@ -1,4 +1,4 @@
-//! Which objects refer to which owner.
+//! The index of objects by the owners that they refer to.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ use storage::Key;
 use super::changes::Change;
 use super::{FOREGROUND, ORPHAN};
 
-/// Where an object is: the position of its kind, and its key.
+/// The location of an object: the position of its kind, and its key.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Place {
     pub(super) kind: usize,
     pub(super) key: Key,
 }
 
-/// What counts of an object. All empty where there is none.
+/// The relevant facts of an object. All are empty if there is no object.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Facts {
@@ -28,23 +28,24 @@ pub(super) struct Facts {
     pub(super) owner_references: Vec<OwnerReference>,
 }
 
-/// What a change means: an object before and after it.
+/// The effect of a change: the facts of an object before and after it.
 pub(super) struct Effect {
     pub(super) place: Place,
     pub(super) before: Facts,
     pub(super) after: Facts,
 }
 
-/// The uid of each owner with each object that refers to it: one set, since most owners have one
-/// dependent.
+/// The references from objects to owners, by the owner's uid. A single set, since most owners have
+/// one dependent.
 #[derive(Default)]
 pub(super) struct Graph {
-    /// Never without a place, which is only left out to search for the first of an owner.
+    /// The place is always set. `None` is only used as the lower bound of a search.
     references: BTreeSet<(Box<str>, Option<Place>)>,
 }
 
 impl Facts {
-    /// An object that cannot be decoded has no owners and waits for nobody here.
+    /// Returns the facts of an object. One that cannot be decoded has no owners, and waits for no
+    /// finalizer that is handled here.
     pub(super) fn of(object: &StoredObject) -> Self {
         if object.broken().is_some() {
             return Self::default();
@@ -52,12 +53,12 @@ impl Facts {
         serde_json::from_slice(&object.metadata_facts()).unwrap_or_default()
     }
 
-    /// Whether the object is being deleted and held by this finalizer.
+    /// Returns whether the object is being deleted and held by this finalizer.
     pub(super) fn waits_for(&self, finalizer: &str) -> bool {
         self.deletion_timestamp.is_some() && self.finalizers.iter().any(|held| held == finalizer)
     }
 
-    /// Whether the object keeps this owner from being deleted in the foreground.
+    /// Returns whether the object blocks the deletion of this owner in the foreground.
     pub(super) fn blocks(&self, owner: &str) -> bool {
         let holds = |reference: &OwnerReference| {
             reference.uid == owner && reference.block_owner_deletion == Some(true)
@@ -65,14 +66,14 @@ impl Facts {
         self.owner_references.iter().any(holds)
     }
 
-    /// Whether there can be anything to do about the object itself.
+    /// Returns whether the object itself may need processing.
     pub(super) fn is_of_interest(&self) -> bool {
         !self.owner_references.is_empty() || self.waits_for(FOREGROUND) || self.waits_for(ORPHAN)
     }
 }
 
 impl Graph {
-    /// Takes a change in.
+    /// Applies a change to the index.
     pub(super) fn apply(&mut self, change: Change) -> Effect {
         let Change { kind, event } = change;
         let place = Place {
@@ -90,7 +91,7 @@ impl Graph {
         }
     }
 
-    /// Enters an object under its owners.
+    /// Adds an object to the index, under its owners.
     pub(super) fn link(&mut self, facts: &Facts, place: Place) {
         for reference in &facts.owner_references {
             self.references
@@ -105,7 +106,7 @@ impl Graph {
         }
     }
 
-    /// The objects that refer to this owner.
+    /// Returns the objects that refer to this owner.
     pub(super) fn dependents(&self, owner: &str) -> Vec<Place> {
         self.references
             .range((Box::from(owner), None)..)

@@ -1,7 +1,8 @@
-//! Ends namespaces: deletes what is in them, then lets them go (upstream's namespace controller).
+//! Deletion of namespaces: deletes their contents, then removes the finalizer (upstream's namespace
+//! controller).
 //!
-//! It follows the namespaces. As long as one waits for objects with finalizers it looks again every
-//! few seconds; otherwise it rests until a namespace changes.
+//! The emptier follows the namespaces. While one of them waits for objects with finalizers, it
+//! retries every few seconds. Otherwise it is idle until a namespace changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 use super::{CONTENT_FINALIZER, Namespaces, is_terminating};
 use crate::any_resource::AnyResource;
 
-/// How long to wait for the finalizers of others, or after a failure.
+/// Time to wait for finalizers of other controllers, or after a failure.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Deletes under way at once; the store commits them together.
+/// Maximum number of concurrent deletes. The store commits them together.
 const PARALLEL: usize = 64;
 
 /// Empties terminating namespaces.
@@ -39,7 +40,7 @@ struct Identity {
 }
 
 impl NamespaceEmptier {
-    /// For these namespaces and all kinds that live in them.
+    /// Creates an emptier for these namespaces and all kinds of objects in them.
     pub fn new(namespaces: Namespaces, contents: Vec<Arc<dyn AnyResource>>) -> Self {
         Self {
             namespaces,
@@ -47,7 +48,7 @@ impl NamespaceEmptier {
         }
     }
 
-    /// Works until `shutdown`. Failures are logged and retried. Dropping the future is safe.
+    /// Runs until `shutdown`. Failures are logged and retried. Dropping the future is safe.
     pub async fn run(&self, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -58,8 +59,8 @@ impl NamespaceEmptier {
     async fn follow(&self) {
         let collection = self.namespaces.registry().collection();
         loop {
-            // Nothing between this and the first turn is missed; the history starts no later than
-            // the view.
+            // No change between this point and the first turn is missed: the history starts no
+            // later than the view.
             let Ok(mut changes) = collection.watch_from(collection.view().revision) else {
                 sleep(PAUSE).await;
                 continue;
@@ -83,10 +84,10 @@ impl NamespaceEmptier {
         }
     }
 
-    /// Does what can be done now; whether nothing is left to do.
+    /// Does the work that can be done now. Returns whether nothing is left to do.
     ///
     /// # Errors
-    /// 503 where the store does not answer.
+    /// 503 if the store does not answer.
     pub async fn turn(&self) -> Result<bool, Status> {
         let registry = self.namespaces.registry();
         let mut is_idle = true;
@@ -105,7 +106,7 @@ impl NamespaceEmptier {
         Ok(is_idle)
     }
 
-    /// Deletes everything in a namespace; whether nothing is left.
+    /// Deletes all objects in a namespace. Returns whether it is empty.
     async fn empty(&self, namespace: &str) -> Result<bool, Status> {
         let mut is_empty = true;
         for kind in &self.contents {
@@ -136,8 +137,8 @@ fn uid(object: &StoredObject) -> String {
     identity.map(|identity| identity.uid).unwrap_or_default()
 }
 
-/// Takes the content's finalizer from an empty namespace, and removes it where it waits for no
-/// other. Somebody who was faster brings the emptier back.
+/// Removes the content finalizer from an empty namespace, and removes the namespace if it waits for
+/// no other finalizer. A conflicting write triggers another turn.
 async fn release(
     registry: &Registry<Namespace>,
     mut namespace: Namespace,

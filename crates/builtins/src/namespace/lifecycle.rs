@@ -1,10 +1,11 @@
-//! Nothing is created in a namespace that is absent or going (admission plugin
+//! Rejection of new objects in a namespace that is absent or being deleted (admission plugin
 //! `NamespaceLifecycle`).
 //!
-//! The check and the creation are two steps, so a namespace may begin to end between them.
-//! Therefore the namespace is looked at once more after the creation: whoever began to end it
-//! before then may not have seen the object, and the object is taken back; whoever begins later
-//! will see it. No lock is needed, and nothing is left behind in a namespace that is gone.
+//! The check and the creation are two steps, so the deletion of a namespace may begin between them.
+//! Therefore the namespace is checked again after the creation. If its deletion has begun by then,
+//! the emptier may not have seen the object, and the object is removed again. If its deletion
+//! begins later, the emptier sees the object. No lock is needed, and no object is left in a
+//! namespace that is gone.
 
 use apiserver::registry::Registry;
 use k8s_openapi::api::core::v1::Namespace;
@@ -13,28 +14,28 @@ use machinery::status::{Cause, Status};
 
 use super::is_terminating;
 
-/// Lets objects into namespaces.
+/// Admits objects to namespaces.
 #[derive(Clone)]
 pub struct NamespaceLifecycle {
     namespaces: Registry<Namespace>,
 }
 
-/// Why a namespace takes nothing new.
+/// The reason that a namespace accepts no new objects.
 enum Closed {
     Absent,
     Terminating,
 }
 
 impl NamespaceLifecycle {
-    /// By these namespaces.
+    /// Creates the check for these namespaces.
     pub fn new(namespaces: Registry<Namespace>) -> Self {
         Self { namespaces }
     }
 
-    /// Whether the object may be created in its namespace.
+    /// Checks that the object may be created in its namespace.
     ///
     /// # Errors
-    /// 404 where there is no such namespace, 403 where it is being deleted (A185).
+    /// 404 if there is no such namespace; 403 if it is being deleted.
     pub async fn admit<T: Object>(&self, registry: &Registry<T>, object: &T) -> Result<(), Status> {
         match self.closed(object).await? {
             None => Ok(()),
@@ -42,10 +43,10 @@ impl NamespaceLifecycle {
         }
     }
 
-    /// Stores a new object, and takes it back where its namespace closed meanwhile.
+    /// Stores a new object, and removes it again if its namespace was closed in the meantime.
     ///
     /// # Errors
-    /// As [`Registry::insert`] and [`NamespaceLifecycle::admit`].
+    /// The same as [`Registry::insert`] and [`NamespaceLifecycle::admit`].
     pub async fn insert<T: Object>(
         &self,
         registry: &Registry<T>,
@@ -61,7 +62,7 @@ impl NamespaceLifecycle {
                 take_back(registry, &stored).await;
                 Err(self.refusal(registry, &stored, closed))
             }
-            // A store that does not answer now has stored the object nevertheless.
+            // The object has been stored, even if the store does not answer now.
             Ok(None) | Err(_) => Ok(stored),
         }
     }
@@ -95,8 +96,8 @@ impl NamespaceLifecycle {
     }
 }
 
-/// Whoever changed the object meanwhile saw it, and whoever empties the namespace may have removed
-/// it: both are fine.
+/// Removes an object again. A writer that changed it in the meantime has seen it, and the emptier
+/// may have removed it already: both are fine.
 async fn take_back<T: Object>(registry: &Registry<T>, object: &T) {
     let version = object
         .metadata()

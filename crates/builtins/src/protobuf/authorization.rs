@@ -71,7 +71,7 @@ static RESOURCE_ATTRIBUTES: Message = Message {
     ],
 };
 
-/// `FieldSelectorAttributes`, and `LabelSelectorAttributes`, which is the same.
+/// `FieldSelectorAttributes`, and also `LabelSelectorAttributes`, which has the same fields.
 static SELECTOR_ATTRIBUTES: Message = Message {
     fields: &[
         text(1, "rawSelector"),

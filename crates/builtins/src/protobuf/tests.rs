@@ -1,7 +1,7 @@
-//! Tables against objects that Kubernetes' own serializer wrote (`k8s.io/api` v0.36.3).
+//! Tests of the tables with objects that Kubernetes' own serializer wrote (`k8s.io/api` v0.36.3).
 //!
 //! `objects.txt` holds three objects of each kind as a name, the bytes in hexadecimal and the JSON
-//! of the same object: with nothing set, with pointers to nothing, and with everything set.
+//! of the same object: with no field set, with pointers to empty values, and with all fields set.
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{
@@ -20,7 +20,7 @@ use super::*;
 
 const OBJECTS: &str = include_str!("tests/objects.txt");
 
-/// Bytes and JSON of one object.
+/// Returns the bytes and the JSON of one object.
 fn object(name: &str) -> (Vec<u8>, Value) {
     let mut lines = OBJECTS.lines().skip_while(|line| *line != name).skip(1);
     let (hex, json) = (lines.next().unwrap(), lines.next().unwrap());

@@ -10,11 +10,11 @@ use machinery::status::Status;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// How long to wait after a failure.
+/// Time to wait after a failure.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Writes the rules of aggregated roles into them, whenever a ClusterRole changes, until
-/// `shutdown`. Failures are logged and retried. Dropping the future is safe.
+/// Writes the rules of aggregated roles into them whenever a ClusterRole changes, until `shutdown`.
+/// Failures are logged and retried. Dropping the future is safe.
 pub async fn run(registry: Registry<ClusterRole>, shutdown: CancellationToken) {
     tokio::select! {
         () = shutdown.cancelled() => {}
@@ -22,11 +22,11 @@ pub async fn run(registry: Registry<ClusterRole>, shutdown: CancellationToken) {
     }
 }
 
-/// Gives aggregated roles their rules.
+/// Computes the rules of aggregated roles.
 ///
-/// The outcome depends on nothing but the other roles: what an aggregated role held before does not
-/// count, so a rule that its sources have lost is gone, also where roles gather each other in a
-/// circle. Each round settles at least one level.
+/// The result depends only on the other roles. The previous rules of aggregated roles are ignored,
+/// so a rule that its sources have lost disappears, even if roles aggregate each other in a cycle.
+/// Each round completes at least one level.
 pub(crate) fn fill(roles: &mut [ClusterRole]) {
     for role in roles
         .iter_mut()
@@ -68,8 +68,7 @@ fn log_failure(error: &Status) {
     tracing::warn!(%error, "the rules of aggregated roles could not be written");
 }
 
-/// Writes the roles whose rules are not what they should be. Somebody who was faster causes another
-/// round.
+/// Writes the roles whose rules are out of date. A conflicting write triggers another round.
 async fn update(registry: &Registry<ClusterRole>) -> Result<(), Status> {
     let stored = registry.all_cached();
     let mut filled = stored.clone();
@@ -99,8 +98,8 @@ mod tests {
 
     use super::*;
 
-    /// A role of this name, with a rule on each resource, that is gathered under `label` and
-    /// gathers those labelled `gathers`.
+    /// Returns a role of this name, with a rule on each resource. It is aggregated under `label`,
+    /// and aggregates the roles with the label `gathers`.
     fn role(name: &str, label: &str, gathers: &str, resources: &[&str]) -> ClusterRole {
         let rules = resources.iter().map(|resource| rule(resource)).collect();
         let selector = json!({"clusterRoleSelectors": [{"matchLabels": {gathers: "true"}}]});

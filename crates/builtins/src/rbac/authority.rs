@@ -1,4 +1,5 @@
-//! Whether somebody may grant what a role or binding grants: `auth::rbac::escalation`, as a status.
+//! The check that a caller may grant the permissions of a role or binding:
+//! `auth::rbac::escalation`, with a status as its error.
 
 use std::sync::Arc;
 
@@ -9,29 +10,29 @@ use k8s_openapi::api::rbac::v1::{PolicyRule, RoleRef};
 use machinery::meta::{GroupResource, ObjectMeta};
 use machinery::status::Status;
 
-/// Decides what may be granted, by the policy of the moment.
+/// Decides which permissions may be granted, according to the current policy.
 #[derive(Clone)]
 pub struct Authority {
     policy: Arc<dyn PolicySource>,
 }
 
-/// What a role that is to be written grants.
+/// The permissions of a role that is to be written.
 pub(super) struct Granted<'a> {
     pub(super) rules: &'a [PolicyRule],
-    /// Whether it gathers, or gathered, the rules of other roles.
+    /// True if the role aggregates, or aggregated, the rules of other roles.
     pub(super) aggregates: bool,
 }
 
 impl Authority {
-    /// By this policy.
+    /// Creates the check for this policy.
     pub fn new(policy: Arc<dyn PolicySource>) -> Self {
         Self { policy }
     }
 
-    /// Whether the caller may write a role with these rules.
+    /// Checks that the caller may write a role with these rules.
     ///
     /// # Errors
-    /// 403 where they grant what the caller does not hold.
+    /// 403 if they grant permissions that the caller does not hold.
     pub(super) async fn role(
         &self,
         cx: &RequestContext,
@@ -59,11 +60,11 @@ impl Authority {
         checked.map_err(|error| status(error, resource, metadata))
     }
 
-    /// Whether the caller may bind this role.
+    /// Checks that the caller may bind this role.
     ///
     /// # Errors
-    /// 403 where it grants what the caller does not hold, 404 where there is no such role and the
-    /// caller may not bind it unseen.
+    /// 403 if it grants permissions that the caller does not hold; 404 if there is no such role and
+    /// the caller lacks the verb `bind` on it.
     pub(super) async fn binding(
         &self,
         cx: &RequestContext,

@@ -22,7 +22,7 @@ use super::authority::{Authority, Granted};
 use super::{ROLE_COLUMNS, VERSION, role_cells};
 use crate::protobuf;
 
-/// What the kind is.
+/// Returns the description of the kind.
 pub fn description() -> Description {
     Description {
         group: auth::rbac::GROUP,
@@ -39,7 +39,7 @@ pub fn description() -> Description {
     }
 }
 
-/// What they are selected by.
+/// The index of the kind, which has no field selectors.
 pub const INDEX: Index<ClusterRole> = Index::NONE;
 
 /// The strategy of ClusterRoles.
@@ -50,7 +50,7 @@ pub struct ClusterRoles {
 }
 
 impl ClusterRoles {
-    /// Over these objects.
+    /// Creates the strategy for these objects.
     pub fn new(registry: Registry<ClusterRole>, authority: Authority) -> Self {
         Self {
             registry,
@@ -111,14 +111,14 @@ impl Resource for ClusterRoles {
     }
 }
 
-/// Whether it gathers the rules of other roles.
+/// Returns whether the role aggregates the rules of other roles.
 fn aggregates(role: &ClusterRole) -> bool {
     let rule = role.aggregation_rule.as_ref();
     let selectors = rule.and_then(|rule| rule.cluster_role_selectors.as_ref());
     selectors.is_some_and(|selectors| !selectors.is_empty())
 }
 
-/// Selectors that nobody understands would gather nothing, in silence.
+/// Checks the selectors of the aggregation rule. Invalid ones would silently select no roles.
 fn validate_aggregation(role: &ClusterRole) -> ErrorList {
     let Some(rule) = &role.aggregation_rule else {
         return ErrorList::new();

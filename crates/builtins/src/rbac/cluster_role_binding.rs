@@ -23,7 +23,7 @@ use super::authority::Authority;
 use super::{VERSION, binding_cells};
 use crate::protobuf;
 
-/// What the kind is.
+/// Returns the description of the kind.
 pub fn description() -> Description {
     Description {
         group: auth::rbac::GROUP,
@@ -40,7 +40,7 @@ pub fn description() -> Description {
     }
 }
 
-/// What they are selected by.
+/// The index of the kind, which has no field selectors.
 pub const INDEX: Index<ClusterRoleBinding> = Index::NONE;
 
 /// The strategy of ClusterRoleBindings.
@@ -51,7 +51,7 @@ pub struct ClusterRoleBindings {
 }
 
 impl ClusterRoleBindings {
-    /// Over these objects.
+    /// Creates the strategy for these objects.
     pub fn new(registry: Registry<ClusterRoleBinding>, authority: Authority) -> Self {
         Self {
             registry,

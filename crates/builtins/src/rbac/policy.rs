@@ -1,8 +1,9 @@
-//! The policy of the moment, made of the stored roles and bindings.
+//! The current policy, built from the stored roles and bindings.
 //!
-//! Every decision asks whether one of the four collections has changed since the policy was made:
-//! four look-ups of a number. Only then it is made anew, once, by whoever notices first; others
-//! wait for it rather than decide by the old one.
+//! Every decision checks whether one of the four collections has changed since the policy was
+//! built, which costs four lookups of a number. Only after a change, the policy is built again,
+//! once, by the first caller that notices. Other callers wait for it rather than decide by the old
+//! policy.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,20 +15,20 @@ use storage::Revision;
 
 use super::aggregation;
 
-/// Where roles and bindings are.
+/// The registries of roles and bindings.
 #[derive(Clone)]
 pub struct RbacRegistries {
-    /// Roles of the whole server.
+    /// The roles of the whole server.
     pub cluster_roles: Registry<ClusterRole>,
-    /// Roles of one namespace.
+    /// The roles of one namespace.
     pub roles: Registry<Role>,
-    /// Bindings that hold everywhere.
+    /// The bindings that apply to the whole server.
     pub cluster_role_bindings: Registry<ClusterRoleBinding>,
-    /// Bindings that hold in one namespace.
+    /// The bindings that apply to one namespace.
     pub role_bindings: Registry<RoleBinding>,
 }
 
-/// The policy of the moment.
+/// The current policy.
 pub struct RbacPolicy {
     registries: RbacRegistries,
     built: ArcSwap<Built>,
@@ -38,13 +39,13 @@ pub struct RbacPolicy {
 type Versions = [Revision; 4];
 
 struct Built {
-    /// `None` before the first decision.
+    /// The versions that the policy was built from, or `None` before the first decision.
     at: Option<Versions>,
     policy: Arc<Policy>,
 }
 
 impl RbacPolicy {
-    /// Made of these objects.
+    /// Creates the policy of these objects.
     pub fn new(registries: RbacRegistries) -> Self {
         let nothing = Built {
             at: None,
@@ -72,7 +73,8 @@ impl PolicySource for RbacPolicy {
         if let Some(policy) = self.current() {
             return policy;
         }
-        // Read before the objects: a change in between makes the next decision build again.
+        // The versions are read before the objects: after a change in between, the next decision
+        // builds the policy again.
         let at = Some(self.registries.versions());
         let policy = Arc::new(self.registries.build());
         self.built.store(Arc::new(Built {

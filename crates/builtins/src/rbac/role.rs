@@ -22,7 +22,7 @@ use super::{ROLE_COLUMNS, VERSION, role_cells};
 use crate::namespace::NamespaceLifecycle;
 use crate::protobuf;
 
-/// What the kind is.
+/// Returns the description of the kind.
 pub fn description() -> Description {
     Description {
         group: auth::rbac::GROUP,
@@ -39,7 +39,7 @@ pub fn description() -> Description {
     }
 }
 
-/// What they are selected by.
+/// The index of the kind, which has no field selectors.
 pub const INDEX: Index<Role> = Index::NONE;
 
 /// The strategy of Roles.
@@ -51,7 +51,7 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// Over these objects.
+    /// Creates the strategy for these objects.
     pub fn new(
         registry: Registry<Role>,
         authority: Authority,

@@ -24,7 +24,7 @@ use super::{VERSION, binding_cells};
 use crate::namespace::NamespaceLifecycle;
 use crate::protobuf;
 
-/// What the kind is.
+/// Returns the description of the kind.
 pub fn description() -> Description {
     Description {
         group: auth::rbac::GROUP,
@@ -41,7 +41,7 @@ pub fn description() -> Description {
     }
 }
 
-/// What they are selected by.
+/// The index of the kind, which has no field selectors.
 pub const INDEX: Index<RoleBinding> = Index::NONE;
 
 /// The strategy of RoleBindings.
@@ -53,7 +53,7 @@ pub struct RoleBindings {
 }
 
 impl RoleBindings {
-    /// Over these objects.
+    /// Creates the strategy for these objects.
     pub fn new(
         registry: Registry<RoleBinding>,
         authority: Authority,

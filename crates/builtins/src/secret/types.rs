@@ -1,4 +1,5 @@
-//! What Secrets of the well-known types must hold (`pkg/apis/core/validation`, `ValidateSecret`).
+//! The required entries of Secrets of well-known types (`pkg/apis/core/validation`,
+//! `ValidateSecret`).
 
 use k8s_openapi::api::core::v1::Secret;
 use machinery::field::{Error, ErrorList, Path};
@@ -8,7 +9,7 @@ use super::type_of;
 
 const ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
 
-/// What is missing for the type. Contents are never part of an error.
+/// Returns the errors for entries that the type requires. Errors never include contents.
 pub(super) fn validate(secret: &Secret) -> ErrorList {
     match type_of(secret) {
         "kubernetes.io/service-account-token" => account_name_missing(secret),
@@ -32,7 +33,7 @@ fn has(secret: &Secret, key: &str) -> bool {
         .is_some_and(|data| data.contains_key(key))
 }
 
-/// One error for each of the keys where none of them is there.
+/// Returns one error for each of the keys if none of them is present.
 fn one_of(secret: &Secret, keys: &[&str]) -> ErrorList {
     if keys.iter().any(|key| has(secret, key)) {
         return ErrorList::new();

@@ -1,4 +1,4 @@
-//! What ends with what: the content of namespaces, and dependents with their owners.
+//! Cascading deletion: the contents of namespaces, and the dependents of owners.
 
 use apiserver::registry::Registry;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -9,7 +9,8 @@ use crate::server::{ROOT, Server, named, start};
 
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
-/// Waits until `is_so` holds for the metadata of an object, `None` when it is gone.
+/// Waits until `is_so` holds for the metadata of an object, which is `None` when the object is
+/// gone.
 async fn until<T: Object>(
     registry: &Registry<T>,
     namespace: &str,
@@ -189,7 +190,7 @@ async fn in_the_foreground_dependents_go_first() {
         object.is_some_and(|metadata| metadata.deletion_timestamp.is_some())
     };
     until(&server.kinds.config_maps, "default", "child", is_marked).await;
-    // When this one is gone, everything before it has been dealt with.
+    // When this object is gone, all earlier changes have been processed.
     config_map(&server, "stray", json!([owner("none", "0", false)])).await;
     gone(&server, "stray").await;
     assert!(

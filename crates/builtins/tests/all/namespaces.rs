@@ -1,4 +1,4 @@
-//! Namespaces: their defaults, and what they let in.
+//! Namespaces: their defaults, and the admission of objects in them.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use machinery::status::Reason;

@@ -1,4 +1,4 @@
-//! Roles and bindings: who may write them, and when they act.
+//! Roles and bindings: the permissions to write them, and the time at which they take effect.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,8 @@ async fn create(server: &Server, code: u16, user: &str, kind: &str, body: Value)
         .await
 }
 
-/// A server on which bob may write all RBAC objects and read ConfigMaps, but grant nothing more.
+/// Starts a server on which bob may write all RBAC objects and read ConfigMaps, but grant nothing
+/// more.
 async fn with_bob() -> Server {
     let server = start().await;
     let write = json!({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["*"], "verbs": [

@@ -6,7 +6,7 @@ use crate::server::{ROOT, Server, start};
 
 const AUTHORIZATION: &str = "POST /apis/authorization.k8s.io/v1";
 
-/// Lets alice read ConfigMaps in the namespace `default`.
+/// Starts a server on which alice may read ConfigMaps in the namespace `default`.
 async fn with_alice() -> Server {
     let server = start().await;
     let binding = json!({

@@ -9,7 +9,7 @@ use builtins::Builtins;
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Somebody who may do everything.
+/// A user with all rights.
 pub(crate) const ROOT: &str = "root/system:masters";
 
 /// The server, its stored kinds, and its background work.
@@ -19,7 +19,7 @@ pub(crate) struct Server {
     _stop: DropGuard,
 }
 
-/// A server with its defaults, whose background work goes on.
+/// Starts a server with its default objects and background tasks.
 pub(crate) async fn start() -> Server {
     let mut fixture = Fixture::new();
     let kinds = Builtins::register(&mut fixture.registries);
@@ -48,7 +48,7 @@ pub(crate) async fn start() -> Server {
 }
 
 impl Server {
-    /// Sends a request that must be answered with this code, and gives the body.
+    /// Sends a request, checks the status code of the response, and returns its body.
     #[track_caller]
     pub(crate) fn call(
         &self,
@@ -81,7 +81,7 @@ impl Server {
         answer.body
     }
 
-    /// The visible columns and rows of a list.
+    /// Returns the visible columns and rows of a list.
     pub(crate) async fn table(&self, path: &str) -> (Vec<String>, Vec<Value>) {
         let accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
         let line = format!("GET {path}");
@@ -104,7 +104,7 @@ impl Server {
     }
 }
 
-/// An object of nothing but a name.
+/// Returns an object with nothing but a name.
 pub(crate) fn named(name: &str) -> Value {
     json!({"metadata": {"name": name}})
 }

@@ -29,7 +29,7 @@ fn an_address_names_a_cluster_and_a_file() {
     assert_eq!(parse("/v2/spectroclusters/c-1/assets/kubeconfig"), None);
 }
 
-/// A cluster of this spec, and what the files of it go by.
+/// Resolves a file of a cluster with this spec.
 #[track_caller]
 fn settled(asset: Asset, spec: Value) -> Result<Settled, Status> {
     let cluster = json!({ "metadata": { "name": "c-1" }, "spec": spec });

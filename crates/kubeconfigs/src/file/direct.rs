@@ -1,4 +1,4 @@
-//! The authorized cluster endpoint: ways to a cluster that do not pass through this server.
+//! The authorized cluster endpoint: routes to a cluster that bypass this server.
 
 use api::management::cluster::{LocalClusterAuthEndpoint, OidcProvider};
 use api::management::{Cluster, Node};
@@ -11,25 +11,25 @@ use tokens::cluster_scope::ClusterId;
 
 use super::FileCluster;
 
-/// Where the API servers of a control plane listen.
+/// The port on which the API servers of a control plane listen.
 const API_SERVER_PORT: u16 = 6443;
 
-/// Ways to a cluster that do not pass through this server.
+/// The routes to a cluster that bypass this server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum DirectEndpoint {
-    /// One address in front of the control plane.
+    /// A single address for the control plane.
     Fqdn {
-        /// Its host name, optionally with a port.
+        /// The host name, optionally with a port.
         fqdn: String,
-        /// The authorities that vouch for it, as `certificate-authority-data`; empty for those of
-        /// the user's machine.
+        /// The certificate authorities of the endpoint, as `certificate-authority-data`. Empty for
+        /// those of the user's machine.
         ca_data: String,
     },
-    /// Each control-plane node by itself.
+    /// One address per control-plane node.
     Nodes {
         /// The nodes, in the order of their entries: those that are ready first.
         nodes: Vec<ControlPlaneNode>,
-        /// The authorities of the cluster, as `certificate-authority-data`.
+        /// The certificate authorities of the cluster, as `certificate-authority-data`.
         ca_data: String,
     },
 }
@@ -37,36 +37,36 @@ pub enum DirectEndpoint {
 /// A node of the control plane that users can reach.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ControlPlaneNode {
-    /// What its entry is named after.
+    /// The host name, from which the name of the entry is derived.
     pub hostname: String,
-    /// Where its API server is: `https://ADDRESS:6443`.
+    /// The URL of the API server: `https://ADDRESS:6443`.
     pub url: String,
-    /// Whether its cluster reports it as ready.
+    /// True if the cluster reports the node as ready.
     pub is_ready: bool,
 }
 
-/// A cluster that cannot be written into a file: which field is wrong, and how.
+/// A cluster cannot be written into a file. The text names the invalid field and the fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidCluster(String);
 
 impl InvalidCluster {
-    /// An object whose fields have other types than they should.
+    /// The text for an object that has fields of wrong types.
     pub(crate) const UNDECODABLE: &str = "its object has a field of a wrong type";
 
-    /// An object that cannot be decoded.
+    /// Returns the error for an object that cannot be decoded.
     pub(crate) fn undecodable() -> Self {
         Self(Self::UNDECODABLE.to_owned())
     }
 }
 
 impl FileCluster {
-    /// What the file says of a cluster. `nodes` are those of the cluster and matter only if it has
-    /// an endpoint without FQDN; workers and nodes without a usable address are left out.
+    /// Creates the entry of a cluster. `nodes` are those of the cluster, and are only used if it
+    /// has an endpoint without FQDN; workers and nodes without a usable address are left out.
     ///
     /// # Errors
-    /// A field that the file would say is invalid. Where Clusters are the host's, nobody has
-    /// checked them before.
+    /// A field that would be written into the file is invalid. Clusters that belong to a host have
+    /// not been validated before.
     pub fn new(cluster: &Cluster, nodes: &[Node]) -> Result<FileCluster, InvalidCluster> {
         let endpoint = cluster.direct_endpoint();
         if let Some(error) = check_file_fields(cluster, endpoint).first() {
@@ -88,7 +88,7 @@ impl FileCluster {
     }
 }
 
-/// What a client must know of the provider of a cluster: whom to ask for what.
+/// Returns the parameters for a login at the provider of a cluster.
 fn login(oidc: &OidcProvider) -> Result<OidcLogin, InvalidCluster> {
     let scopes = [
         ("openid", true),
@@ -108,7 +108,7 @@ fn login(oidc: &OidcProvider) -> Result<OidcLogin, InvalidCluster> {
 }
 
 impl DirectEndpoint {
-    /// Whether it has an entry at all: nodes may have none.
+    /// Returns whether the endpoint has any entry. There may be no nodes.
     pub(crate) fn is_there(&self) -> bool {
         match self {
             Self::Fqdn { .. } => true,

@@ -1,7 +1,7 @@
 //! The text of the file: a heading of comments, then the `v1` `Config` of client-go's clientcmd
-//! API, as the literals below show it.
+//! API, as shown by the literals below.
 //!
-//! What did not originate here is written as a double-quoted scalar, see [`super::quoted`].
+//! Text from other sources is written as double-quoted scalars, see [`super::quoted`].
 
 use api::plugin::{
     EXEC_EXTENSION, ExecClusterConfig, FILE_HEADING, FILE_NAME, INSTALL_HINT, OidcLogin,
@@ -14,14 +14,14 @@ use super::entries::{Credential, Entries, Target, User};
 use super::exec::{COMMAND, Exec};
 use super::quoted::{ESCAPED, push_comment, push_quoted};
 
-/// How `time.Time{}` of Go prints: the creation time of what was never created.
+/// The form in which Go prints `time.Time{}`: the creation time of an object that was not created.
 const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 
-/// Room for the heading, and for the keys and the indentation of one entry: more than they take.
+/// Upper bounds for the heading, and for the keys and the indentation of one entry, in bytes.
 const HEADING_BYTES: usize = 512;
 const ENTRY_BYTES: usize = 512;
 
-/// Writes the file, in one allocation.
+/// Writes the file, in a single allocation.
 pub(super) fn write(record: &Record<'_>, entries: &Entries<'_>) -> SecretString {
     let room = room(record, entries);
     let mut file = File(String::with_capacity(room));
@@ -41,7 +41,7 @@ pub(super) fn write(record: &Record<'_>, entries: &Entries<'_>) -> SecretString 
     SecretString::new(file.0)
 }
 
-/// How long the text may become, in bytes.
+/// Returns an upper bound for the length of the text, in bytes.
 fn room(record: &Record<'_>, entries: &Entries<'_>) -> usize {
     let targets = entries.targets.iter().map(|target| {
         let names = 3 * target.name.len() + target.user.len() + target.server.len();
@@ -58,7 +58,7 @@ fn room(record: &Record<'_>, entries: &Entries<'_>) -> usize {
     HEADING_BYTES + ESCAPED * named + targets.chain(users).sum::<usize>()
 }
 
-/// A file in the making.
+/// A file under construction.
 struct File(String);
 
 impl File {
@@ -141,27 +141,27 @@ impl File {
         self.text("    user: ", &target.user);
     }
 
-    /// A line that is ours.
+    /// Writes a line that contains no text from other sources.
     fn line(&mut self, line: &str) {
         self.0.push_str(line);
         self.0.push('\n');
     }
 
-    /// A line that ends with a text of any kind.
+    /// Writes a line that ends with arbitrary text.
     fn text(&mut self, key: &str, value: &str) {
         self.0.push_str(key);
         push_quoted(&mut self.0, value);
         self.0.push('\n');
     }
 
-    /// The same, left out where the text is empty.
+    /// Writes a line like [`File::text`], unless the text is empty.
     fn text_if_any(&mut self, key: &str, value: &str) {
         if !value.is_empty() {
             self.text(key, value);
         }
     }
 
-    /// A list, each item written by `write`.
+    /// Writes a list. `write` writes each item.
     fn each<T>(&mut self, key: &str, items: &[T], write: impl Fn(&mut Self, &T)) {
         self.0.push_str(key);
         self.line(if items.is_empty() { " []" } else { "" });

@@ -1,4 +1,4 @@
-//! The entries of a file: which there are, what they are called, and which is current.
+//! The entries of a file: their layout, their names, and the current one.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,13 +17,13 @@ use super::{
 
 /// The entries of a file.
 pub(super) struct Entries<'a> {
-    /// Each is a cluster and the context of the same name.
+    /// The targets. Each is a cluster and the context of the same name.
     pub(super) targets: Vec<Target>,
     /// The users, in the order in which the targets first name them.
     pub(super) users: Vec<User<'a>>,
-    /// The namespace of every context; empty for none.
+    /// The namespace of every context. Empty for none.
     pub(super) namespace: &'a str,
-    /// The name of the current target, or empty.
+    /// The name of the current target. Empty for none.
     pub(super) current_context: String,
 }
 
@@ -31,10 +31,10 @@ pub(super) struct Entries<'a> {
 pub(super) struct Target {
     pub(super) name: String,
     pub(super) server: String,
-    /// `certificate-authority-data`; empty for the authorities of the user's machine.
+    /// `certificate-authority-data`. Empty for the certificate authorities of the user's machine.
     pub(super) ca_data: String,
     pub(super) user: String,
-    /// What its extension tells the plugin, where the user runs that.
+    /// The extension that the plugin reads, if the user runs the plugin.
     pub(super) exec: Option<ExecClusterConfig>,
 }
 
@@ -44,14 +44,14 @@ pub(super) struct User<'a> {
     pub(super) credential: Credential<'a>,
 }
 
-/// How a user authenticates.
+/// The credential of a user.
 pub(super) enum Credential<'a> {
     Token(&'a Bearer),
     Exec(Exec),
 }
 
 impl<'a> Entries<'a> {
-    /// Lays the file out; `current` is the cluster whose context is to be current.
+    /// Lays out the entries of a file. `current` is the cluster whose context is current.
     pub(super) fn collect(
         spec: &FileSpec<'a>,
         current: Option<&FileCluster>,
@@ -69,7 +69,7 @@ impl<'a> Entries<'a> {
         if spec.include_default_entry {
             layout.add_default_entry();
         }
-        // First every cluster's own name, so that no derived name takes one of them away.
+        // Claim the clusters' own names first, so that no derived name takes one of them.
         let names: Vec<String> = spec
             .clusters
             .iter()
@@ -85,25 +85,25 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// Entries in the making.
+/// Entries under construction.
 struct Layout<'s, 'a> {
     spec: &'s FileSpec<'a>,
-    /// `None` where the file holds tokens.
+    /// The credentials of exec mode, or `None` if the file holds tokens.
     exec: Option<&'a ExecCredentials>,
     server_ca_data: String,
     names: Names,
     entries: Entries<'a>,
 }
 
-/// The direct entries of a cluster in the making.
+/// The direct entries of a cluster, under construction.
 struct Direct<'n> {
-    /// The cluster's own name, which theirs begin with.
+    /// The cluster's own name, which is the prefix of the entries' names.
     name: &'n str,
-    /// What hostnames of nodes may begin with already.
+    /// A prefix that host names of nodes may already have. It is not repeated.
     prefix: String,
     /// The user of the entries.
     user: String,
-    /// Whether the cluster has no other entries.
+    /// True if the cluster has no other entries.
     is_only_way: bool,
     exec: Option<ExecClusterConfig>,
 }
@@ -127,8 +127,8 @@ impl<'s, 'a> Layout<'s, 'a> {
         }
     }
 
-    /// Whether the default entry or a cluster without a credential of its own needs the user that they
-    /// share.
+    /// Returns whether the default entry, or a cluster without a credential of its own, needs the
+    /// shared user.
     fn needs_shared_user(&self) -> bool {
         let mut clusters = self.spec.clusters.iter();
         self.spec.include_default_entry || clusters.any(|it| !self.has_own_credential(it))
@@ -141,7 +141,7 @@ impl<'s, 'a> Layout<'s, 'a> {
         }
     }
 
-    /// Whether a cluster has a credential of its own.
+    /// Returns whether a cluster has a credential of its own.
     fn has_own_credential(&self, cluster: &FileCluster) -> bool {
         self.tokens()
             .is_none_or(|tokens| tokens.by_cluster.contains_key(&cluster.id))
@@ -162,7 +162,7 @@ impl<'s, 'a> Layout<'s, 'a> {
         self.entries.current_context = DEFAULT_ENTRY.to_owned();
     }
 
-    /// Adds the one entry of a cluster that is reached by its host name.
+    /// Adds the single entry of a cluster that is reached through its managed endpoint.
     fn add_managed(&mut self, cluster: &FileCluster, url: &str) -> Result<(), FileError> {
         let name = self.claim_name(cluster);
         self.add_target(Target {
@@ -179,7 +179,7 @@ impl<'s, 'a> Layout<'s, 'a> {
         Ok(())
     }
 
-    /// Adds all entries of a cluster; the context to use of them is returned.
+    /// Adds all entries of a cluster, and returns the context to use.
     fn add_cluster(&mut self, cluster: &FileCluster, name: &str) -> Result<String, FileError> {
         let has_user = self.has_own_credential(cluster);
         let user = if has_user { name } else { DEFAULT_ENTRY };
@@ -192,7 +192,7 @@ impl<'s, 'a> Layout<'s, 'a> {
                 exec: self.exec_config(&cluster.id, cluster.oidc.as_ref()),
             });
         }
-        // Where all of its entries use certificates, nobody needs a token.
+        // If all entries use certificates, no user with a token is needed.
         let is_used = !(cluster.direct_only && self.uses_certificates(cluster));
         if has_user && is_used {
             self.add_user(name, Some(&cluster.id), false)?;
@@ -218,7 +218,8 @@ impl<'s, 'a> Layout<'s, 'a> {
         self.exec.is_some() && cluster.client_certificates
     }
 
-    /// The user of the direct entries of a cluster: its own, or one more for client certificates.
+    /// Returns the user of the direct entries of a cluster: its own user, or an additional one for
+    /// client certificates.
     fn direct_user(&mut self, cluster: &FileCluster, name: &str) -> Result<String, FileError> {
         if !self.uses_certificates(cluster) {
             return Ok(name.to_owned());
@@ -242,8 +243,9 @@ impl<'s, 'a> Layout<'s, 'a> {
         name
     }
 
-    /// Adds an entry per node, named without the prefix if the hostname has it already. The context
-    /// of the first node that is ready is returned, or of the first at all where there is no other way.
+    /// Adds an entry per node. The prefix of a host name that already starts with it is not
+    /// repeated. Returns the context of the first node that is ready. If the cluster has no other
+    /// entries, returns the context of the first node.
     fn add_nodes(
         &mut self,
         direct: &Direct<'_>,
@@ -275,7 +277,7 @@ impl<'s, 'a> Layout<'s, 'a> {
         self.entries.targets.push(target);
     }
 
-    /// Adds a user with a credential for the given cluster, or with the shared one.
+    /// Adds a user with a credential for the given cluster, or with the shared credential.
     fn add_user(
         &mut self,
         name: &str,
@@ -314,7 +316,8 @@ impl<'s, 'a> Layout<'s, 'a> {
         format!("https://{}", self.spec.server.host.as_str())
     }
 
-    /// What the plugin is told of a cluster; nothing where the file holds tokens.
+    /// Returns the configuration that the plugin needs for a cluster, or `None` if the file holds
+    /// tokens.
     fn exec_config(&self, cluster: &str, oidc: Option<&OidcLogin>) -> Option<ExecClusterConfig> {
         let exec = self.exec?;
         Some(ExecClusterConfig {

@@ -4,46 +4,46 @@ pub(super) const COMMAND: &str = "kubectl-kubeconfig";
 /// A version of `client.authentication.k8s.io`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum ExecVersion {
-    /// For kubectl 1.22 and newer.
+    /// The version for kubectl 1.22 and newer.
     #[default]
     V1,
-    /// For older clients.
+    /// The version for older clients.
     V1Beta1,
 }
 
-/// What the users of a file without tokens need beside its record.
+/// The parameters that the users of a file without tokens need in addition to the record.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ExecCredentials {
-    /// How client-go talks to the plugin.
+    /// The API version that client-go and the plugin use.
     pub version: ExecVersion,
     /// The `iss` of all tokens, from which their audiences follow.
     pub issuer: String,
 }
 
-/// Which credential a user entry is to get.
+/// The credential that a user entry requests.
 pub(super) struct Wanted<'a> {
-    /// The host of the server that issues it.
+    /// The host of the server that issues the credential.
     pub(super) host: &'a str,
-    /// The record that it belongs to.
+    /// The record that the credential belongs to.
     pub(super) kubeconfig: &'a str,
-    /// The cluster that it is for; `None` for the server itself.
+    /// The cluster that the credential is for, or `None` for the server itself.
     pub(super) cluster: Option<&'a str>,
-    /// Whether it is a client certificate instead of a token.
+    /// True if the credential is a client certificate instead of a token.
     pub(super) certificate: bool,
 }
 
-/// The `exec` block of a user entry (`ExecConfig` of client-go's clientcmd API), which also asks for
-/// what is known of the cluster.
+/// The `exec` block of a user entry (`ExecConfig` of client-go's clientcmd API). It also requests
+/// the cluster's information.
 pub(super) struct Exec {
     pub(super) api_version: &'static str,
     pub(super) args: Vec<String>,
 }
 
 impl Exec {
-    /// A block that gets this credential.
+    /// Creates a block that obtains this credential.
     ///
-    /// The arguments are made of a validated host and object names only. Each is one word with its
-    /// flag, so that none can be taken for a flag itself.
+    /// The arguments contain only a validated host and object names. Each is a single word with its
+    /// flag, so that no value can be mistaken for a flag.
     pub(super) fn new(version: ExecVersion, wanted: &Wanted<'_>) -> Exec {
         let mut args = vec![
             "credential".to_owned(),

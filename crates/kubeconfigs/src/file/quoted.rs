@@ -1,12 +1,12 @@
-//! Text of others in the file.
+//! Quoting of text from other sources in the file.
 
 use std::fmt::Write;
 
-/// What [`push_quoted`] makes of a byte at most.
+/// Maximum length of the escaped form of one byte in [`push_quoted`].
 pub(super) const ESCAPED: usize = r"\u0000".len();
 
-/// Adds a double-quoted scalar. JSON's escapes are YAML's too (YAML 1.2.2, 5.7), so every reader, of YAML
-/// 1.1 or 1.2, finds the value in it and nothing else.
+/// Appends a double-quoted scalar. JSON's escapes are also valid in YAML (YAML 1.2.2, 5.7), so
+/// every parser of YAML 1.1 or 1.2 reads exactly this value.
 pub(super) fn push_quoted(text: &mut String, value: &str) {
     text.push('"');
     let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
@@ -34,8 +34,8 @@ fn push_escaped(text: &mut String, mut rest: &str) {
     text.push_str(rest);
 }
 
-/// Adds the rest of a comment and ends its line. What could end the line earlier, or stop a YAML reader
-/// altogether, appears as its escape.
+/// Appends the rest of a comment and a newline. Characters that could end the line early, or that a
+/// YAML parser may reject, are escaped.
 pub(super) fn push_comment(text: &mut String, value: &str) {
     for character in value.chars() {
         match is_special(character) {
@@ -46,7 +46,8 @@ pub(super) fn push_comment(text: &mut String, value: &str) {
     text.push('\n');
 }
 
-/// What a YAML reader may refuse, skip or take for the end of a line. All are below U+10000.
+/// Returns whether a YAML parser may reject or skip a character, or treat it as the end of a line.
+/// All of them are below U+10000.
 fn is_special(character: char) -> bool {
     character.is_control()
         || matches!(

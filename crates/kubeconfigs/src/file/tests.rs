@@ -15,7 +15,7 @@ const AUTHORITY: &str = include_str!("tests/authority.pem");
 
 const HOST: &str = "rancher.example.com";
 
-/// What a test case varies; everything else is as in the user documentation.
+/// The variable parts of a test case. Everything else is as in the user documentation.
 struct Case {
     include_default_entry: bool,
     clusters: Vec<FileCluster>,
@@ -72,7 +72,7 @@ impl Case {
     }
 }
 
-/// A token for each of these clusters alone.
+/// Returns a token for each of these clusters alone.
 fn tokens_of(clusters: &[FileCluster]) -> BTreeMap<String, Bearer> {
     let ids = clusters.iter().map(|cluster| cluster.id.clone());
     ids.map(|id| (id.clone(), Bearer::new(format!("token-of-{id}"))))
@@ -161,7 +161,7 @@ fn parsed(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()
 }
 
-/// The file below its heading, of entries `(name, server, authorities, user)`.
+/// Returns the file below its heading, with entries `(name, server, authorities, user)`.
 fn expected(targets: &[(&str, &str, &str, &str)], users: &[(&str, &str)], current: &str) -> Value {
     let cluster = |(name, server, ca_data, _): &(&str, &str, &str, &str)| {
         let mut cluster = json!({"server": server});
@@ -331,7 +331,7 @@ fn a_cluster_may_have_no_entry_through_this_server() {
     let users = [("a", "token-of-c-a")];
     assert_eq!(parsed(&file), expected(&targets, &users, "a-fqdn"));
 
-    // There is no other way than a node that is not ready.
+    // The only route is a node that is not ready.
     let nodes = vec![node("cp1", 1, false)];
     let file = case(with_nodes("c-a", "a", nodes)).text();
     let targets = [("a-cp1", "https://172.20.0.1:6443", "Q0E=", "a")];

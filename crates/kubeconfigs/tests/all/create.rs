@@ -1,4 +1,4 @@
-//! What a request becomes, and which requests are refused.
+//! The creation of kubeconfigs: the stored objects, and the rejected requests.
 
 use api::ext::Token;
 use api::management::{Feature, User, feature, setting};

@@ -1,4 +1,4 @@
-//! The end of records, one by one and together, and what ends with them.
+//! Deletion of records, individually and as a collection, and of their tokens.
 
 use serde_json::{Value, json};
 use tokens::testing::ROOT;
@@ -7,13 +7,13 @@ use crate::world::{ALICE, BOB, PATH, World, file, name, refused};
 
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 
-/// The bearer token of a file.
+/// Returns the bearer token of a file.
 fn bearer(record: &Value) -> String {
     let token = &file(record)["users"][0]["user"]["token"];
     token.as_str().unwrap().to_owned()
 }
 
-/// Returns whether a bearer token opens this server.
+/// Returns whether this server accepts a bearer token.
 async fn opens(world: &World, bearer: &str) -> bool {
     let answer = world.call(bearer, &format!("GET {PATH}"), None).await;
     assert!(matches!(answer.code, 200 | 401), "{}", answer.body);

@@ -1,4 +1,4 @@
-//! Files of one cluster by its address: who gets which, and what is stored of it.
+//! Download of the files of one cluster: the permissions, and the stored records.
 
 use api::management::setting;
 use apiserver::testing::Answer;
@@ -12,7 +12,8 @@ use crate::world::{ALICE, BOB, PATH, World};
 
 const ADMIN: &str = "as:root/system:masters";
 
-/// A world in which alice may get `c-a` and root may do everything. Cluster `c-a` has a provider for logins, `c-b` has none.
+/// Starts a world in which alice may get `c-a` and root may do everything. Cluster `c-a` has a
+/// provider for logins, `c-b` has none.
 async fn start() -> World {
     let world = World::start().await;
     let user = json!({ "metadata": { "name": "root", "uid": "uid-root" } });
@@ -40,7 +41,7 @@ async fn download(world: &World, user: &str, path: &str) -> Response<Body> {
     world.base.http.send(request).await
 }
 
-/// The code of an answer, and its file or message.
+/// Returns the status code of a response, and its file or message.
 async fn told(response: Response<Body>) -> (u16, Value) {
     let code = response.status().as_u16();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();

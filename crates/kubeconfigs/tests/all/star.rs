@@ -1,11 +1,11 @@
-//! `clusters: ["*"]`: the clusters that the caller may get, and no other.
+//! `clusters: ["*"]`: exactly the clusters that the caller may get.
 
 use serde_json::{Value, json};
 use tokens::testing::ROOT;
 
 use crate::world::{ALICE, BOB, World, file, refused};
 
-/// The names of the clusters of a file.
+/// Returns the names of the clusters of a file.
 fn clusters(record: &Value) -> Vec<String> {
     let file = file(record);
     let entries = file["clusters"].as_array().unwrap().iter();

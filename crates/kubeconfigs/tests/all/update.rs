@@ -1,11 +1,11 @@
-//! What of a record may change, and by whom.
+//! Updates of records: the fields that may change, and the permissions.
 
 use serde_json::{Value, json};
 use tokens::testing::ROOT;
 
 use crate::world::{ALICE, BOB, PATH, World, name, refused};
 
-/// A record of alice for `c-a`.
+/// Creates a record of alice for `c-a`.
 async fn record(world: &World) -> (String, Value) {
     let made = world
         .made(ALICE, json!({ "clusters": ["c-a"], "description": "one" }))

@@ -14,13 +14,13 @@ use management::settings::Settings;
 use serde_json::{Value, json};
 use tokens::testing::{Ground, SERVER_URL, object};
 
-/// The collection.
+/// The path of the collection.
 pub(crate) const PATH: &str = "/apis/ext.cattle.io/v1/kubeconfigs";
 
-/// A user who may get `c-a` and `local`, and has kubeconfigs.
+/// A user who may get `c-a` and `local`, and may use kubeconfigs.
 pub(crate) const ALICE: &str = "as:alice";
 
-/// Another one with the same rights.
+/// Another user with the same rights.
 pub(crate) const BOB: &str = "as:bob";
 
 /// The server and the objects that kubeconfigs depend on.
@@ -93,7 +93,7 @@ impl World {
         self.clusters.insert(object(cluster), false).await.unwrap();
     }
 
-    /// Gives a setting a value.
+    /// Sets the value of a setting.
     pub(crate) async fn set(&self, name: &str, value: &str) {
         let setting: Setting = object(json!({ "metadata": { "name": name }, "value": value }));
         self.settings.insert(setting, false).await.unwrap();
@@ -104,21 +104,21 @@ impl World {
         self.base.http.call(user, line, body).await
     }
 
-    /// Asks for a kubeconfig.
+    /// Sends a create request for a kubeconfig.
     pub(crate) async fn create(&self, user: &str, spec: Value) -> Answer {
         let record =
             json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Kubeconfig", "spec": spec });
         self.call(user, &format!("POST {PATH}"), Some(record)).await
     }
 
-    /// Makes a kubeconfig, and returns it as the answer shows it.
+    /// Creates a kubeconfig, and returns it as in the response.
     pub(crate) async fn made(&self, user: &str, spec: Value) -> Value {
         let answer = self.create(user, spec).await;
         assert_eq!(answer.code, 201, "{}", answer.body);
         answer.body
     }
 
-    /// Returns a record as a user sees it.
+    /// Returns a record as seen by a user.
     pub(crate) async fn get(&self, user: &str, name: &str) -> Answer {
         self.call(user, &format!("GET {PATH}/{name}"), None).await
     }
@@ -129,7 +129,7 @@ impl World {
             .await
     }
 
-    /// Returns the names of what a user sees of a collection.
+    /// Returns the names of the objects of a collection that a user sees.
     pub(crate) async fn names(&self, user: &str, collection: &str) -> Vec<String> {
         let answer = self.call(user, &format!("GET {collection}"), None).await;
         assert_eq!(answer.code, 200, "{}", answer.body);
@@ -138,25 +138,25 @@ impl World {
     }
 }
 
-/// The name of an object.
+/// Returns the name of an object.
 pub(crate) fn name(object: &Value) -> String {
     object["metadata"]["name"].as_str().unwrap().to_owned()
 }
 
-/// The file in an answer, parsed.
+/// Returns the parsed file of a response.
 pub(crate) fn file(record: &Value) -> Value {
     serde_saphyr::from_str(record["status"]["value"].as_str().unwrap()).unwrap()
 }
 
-/// Checks the code and the message of a refusal.
+/// Checks the code and the message of an error response.
 #[track_caller]
 pub(crate) fn refused(answer: &Answer, code: u16, message: &str) {
     let told = (answer.code, answer.body["message"].as_str());
     assert_eq!(told, (code, Some(message)));
 }
 
-/// A record with placeholders for what differs from one run to the next: its name, uid and version, and names, uids
-/// and texts of its tokens. Without managed fields.
+/// Replaces the values of a record that differ between runs by placeholders: its name, uid and
+/// version, and the names, uids and texts of its tokens. Removes the managed fields.
 pub(crate) fn with_placeholders(record: &Value) -> Value {
     let mut record = record.clone();
     let metadata = record["metadata"].as_object_mut().unwrap();

@@ -1,17 +1,17 @@
-//! Clusters as callers of this server.
+//! Authentication of clusters as callers of this server.
 
 use async_trait::async_trait;
 use auth::{Authentication, Authenticator, Credentials};
 
 use super::{ClusterToken, WebhookRecords, user_of};
 
-/// Recognises clusters by their tokens; takes no notice of bearers of another form.
+/// Authenticates clusters by their tokens. Ignores bearer tokens of any other form.
 pub struct ClusterAuthenticator {
     records: WebhookRecords,
 }
 
 impl ClusterAuthenticator {
-    /// By these records.
+    /// Creates an authenticator that checks tokens against these records.
     pub fn new(records: WebhookRecords) -> Self {
         Self { records }
     }

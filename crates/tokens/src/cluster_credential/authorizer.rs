@@ -1,4 +1,4 @@
-//! What clusters may do here.
+//! Authorization of clusters on this server.
 
 use async_trait::async_trait;
 use auth::authorizer::{AuthorizerError, Decision, Rules};
@@ -8,7 +8,7 @@ use k8s_openapi::api::authentication::v1::TokenReview;
 
 use super::{GROUP, cluster_of};
 
-/// Lets clusters ask about tokens, whatever roles there are, and has no opinion on all else.
+/// Allows clusters to ask about tokens, whatever roles exist. Has no opinion on all other requests.
 pub struct ClusterAuthorizer;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! The Secret in which the server keeps what it needs to know of a cluster's credential.
+//! The Secret in which the server stores its side of a cluster's credential.
 
 use std::collections::BTreeMap;
 
@@ -11,61 +11,66 @@ use management::cluster_secret::{Binding, ClusterSecrets, FromSecret, Owned, Pur
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
-/// The namespace of the server's own objects, where nothing else is said.
+/// The default namespace of the server's own objects.
 pub const NAMESPACE: &str = "kubeconfig-apiserver";
 
-/// Key of the hash of the cluster's token, as [`super::ClusterToken::hash`] gives it.
+/// Key of the hash of the cluster's token, as returned by [`super::ClusterToken::hash`].
 pub const HASH_KEY: &str = "token-sha256";
 
-/// Key of the hash of the token before, which counts as long as it stands here.
+/// Key of the hash of the previous token, which is valid until this key is removed.
 pub const PREVIOUS_HASH_KEY: &str = "token-sha256.previous";
 
-/// Key of the audiences that the cluster's API server calls itself by, one a line; absent for [`DEFAULT_AUDIENCE`].
+/// Key of the audiences that the cluster's API server identifies as, one per line. Absent for
+/// [`DEFAULT_AUDIENCE`].
 pub const AUDIENCES_KEY: &str = "audiences";
 
-/// What most API servers call themselves: the issuer of service account tokens that kubeadm, k3s and RKE2 choose.
+/// The audience of most API servers: the issuer of service account tokens that kubeadm, k3s and
+/// RKE2 choose.
 pub const DEFAULT_AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
 
-/// Bytes of a hash.
+/// Length of a hash, in bytes.
 const HASH_BYTES: usize = 32;
 
 type Hash = [u8; HASH_BYTES];
 
-/// The Secrets of all clusters, read from the watch cache each time, so that a change acts at once. A cluster can ask while it exists and its
-/// Secret is bound to it, by name and uid.
+/// The Secrets of all clusters. They are read from the watch cache each time, so that a change
+/// takes effect at once. A cluster can ask while it exists and its Secret is bound to it, by name
+/// and uid.
 #[derive(Clone)]
 pub struct WebhookRecords {
     secrets: ClusterSecrets,
     clusters: Registry<Cluster>,
 }
 
-/// The part of the metadata of a cluster that tells it from others of its name.
+/// The part of a cluster's metadata that distinguishes it from other clusters of the same name.
 #[derive(Deserialize)]
 struct Identity {
     uid: String,
 }
 
-/// What a Secret says.
+/// The contents of a Secret.
 pub(crate) struct WebhookRecord {
-    /// Of the present and the previous token; zeros, which no token has, where there is none.
+    /// The hashes of the current and the previous token. A missing hash is all zeros, which no
+    /// token has.
     hashes: [Hash; 2],
-    /// What the cluster's API server calls itself.
+    /// The audiences that the cluster's API server identifies as.
     pub(crate) audiences: Vec<String>,
 }
 
 impl WebhookRecords {
-    /// Those of these clusters.
+    /// Creates the records of these clusters from their Secrets.
     pub fn new(secrets: ClusterSecrets, clusters: Registry<Cluster>) -> Self {
         Self { secrets, clusters }
     }
 
-    /// The record of a cluster.
+    /// Returns the record of a cluster.
     pub(crate) fn find(&self, cluster: &str) -> Option<Owned<WebhookRecord>> {
         let binding = Binding::to_cluster(cluster, &self.uid(cluster)?);
         self.secrets.bound(Purpose::Webhook, &binding).ok()
     }
 
-    /// Whether this is the token of that cluster, now. The hashes are compared for one that does not exist, too.
+    /// Returns whether this is a token of that cluster now. Hashes are compared even if the cluster
+    /// does not exist.
     pub(super) fn proves(&self, cluster: &str, token: &str) -> bool {
         let record = self.find(cluster);
         let none = [Hash::default(); 2];
@@ -73,7 +78,7 @@ impl WebhookRecords {
         is_one_of(token, known)
     }
 
-    /// The uid of a cluster that exists. The rest of the object may be of any form.
+    /// Returns the uid of a cluster that exists. Only the metadata has to be well-formed.
     fn uid(&self, cluster: &str) -> Option<String> {
         let view = self.clusters.collection().view();
         let object = view.get(&self.clusters.key("", cluster))?;
@@ -98,14 +103,14 @@ impl FromSecret for WebhookRecord {
     }
 }
 
-/// Compares with every hash, whichever is the right one.
+/// Compares the token with every hash, so that the time taken does not depend on which one matches.
 fn is_one_of(token: &str, hashes: &[Hash; 2]) -> bool {
     let presented = digest(&SHA256, token.as_bytes());
     let [present, previous] = hashes.map(|hash| presented.as_ref().ct_eq(&hash));
     (present | previous).into()
 }
 
-/// 64 hexadecimal digits.
+/// Parses 64 hexadecimal digits.
 fn hash(text: &ByteString) -> Option<Hash> {
     let digits = std::str::from_utf8(&text.0).ok()?.trim();
     if digits.len() != 2 * HASH_BYTES || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {

@@ -1,4 +1,4 @@
-//! Client certificates for clusters that trust an authority of ours.
+//! Client certificates for clusters that trust a certificate authority of this server.
 
 use api::management::Cluster;
 use auth::identity::Part;
@@ -15,14 +15,16 @@ const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 const TLS: &str = "kubernetes.io/tls";
 
-/// The longest request, in bytes: one of an RSA key of 8192 bits has 4000.
+/// Maximum length of a certificate request, in bytes. A request for an RSA key of 8192 bits has
+/// 4000.
 const MAX_REQUEST: usize = 16 * 1024;
 
-/// A certificate for the key of this request, followed by those of its authority, PEM.
+/// Issues a certificate for the key of this request. Returns it in PEM, followed by the
+/// certificates of its authority.
 ///
 /// # Errors
-/// 400 for a request that is none, and for a cluster that is not set up for certificates; 403 for a
-/// user name that no cluster may read in a certificate; 500 where its authority cannot be used.
+/// 400 for a malformed request and for a cluster that is not set up for certificates; 403 for a
+/// user name that no cluster may read in a certificate; 500 if the authority cannot be used.
 pub(crate) async fn issue(
     signers: &ClusterSecrets,
     cluster: &Cluster,
@@ -51,7 +53,7 @@ pub(crate) async fn issue(
     Ok(format!("{certificate}{chain}"))
 }
 
-/// The cluster believes the common name as it reads it.
+/// Checks the user name, because the cluster trusts the common name as it reads it.
 fn check_user(user: &str) -> Result<(), Status> {
     let refused = |why: &str| Status::forbidden(&GroupResource::default(), "", why);
     Part::UserName
@@ -82,13 +84,13 @@ fn read(request: &str) -> Result<CertificateRequest, Status> {
     })
 }
 
-/// The authority of a cluster, and its certificates as they are in the Secret.
+/// The certificate authority of a cluster, with its certificates as stored in the Secret.
 struct Signer {
     chain: String,
     authority: Authority,
 }
 
-/// The signer in a Secret, or why there is none.
+/// The signer in a Secret, or the reason that the Secret cannot be used.
 struct SignerSecret(Result<Signer, String>);
 
 impl FromSecret for SignerSecret {

@@ -9,7 +9,7 @@ use crate::{
 
 const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
-/// A ring with one key of these times, in days from now.
+/// Returns a ring with one key that has these times, in days from now.
 fn ring(created: i64, activates: i64) -> KeyRing {
     let day = |day| NOW + SignedDuration::from_hours(24 * day);
     let schedule = RotationPolicy::default().schedule(day(created), day(activates));

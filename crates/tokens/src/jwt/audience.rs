@@ -1,22 +1,24 @@
-//! Names of the places that a token is for, as they stand in `aud`.
+//! The audiences of a token, as written in `aud`.
 //!
-//! The audience of the cluster where this server lives, and so of the management API, is the issuer
-//! URL. Any other cluster's is `cluster:` and its name, which no URL with an authority can be.
+//! The audience of the cluster that runs this server, and so of the management API, is the issuer
+//! URL. The audience of any other cluster is `cluster:` and its name. No URL with an authority has
+//! this form.
 
 use api::management::cluster::LOCAL;
 
-/// Most clusters that a token names one by one; each takes some 30 bytes of it.
+/// Maximum number of clusters that a token names individually. Each takes about 30 bytes.
 pub const MAX_NAMED_CLUSTERS: usize = 64;
 
-/// In place of the clusters' own audiences where there are more than [`MAX_NAMED_CLUSTERS`]: the
-/// clusters of the token's record. Only who can read the record can accept it; a cluster that
-/// verifies offline refuses such a token. No cluster is named `*`.
+/// The audience that replaces the clusters' own audiences if there are more than
+/// [`MAX_NAMED_CLUSTERS`]: the clusters of the token's record. Only a verifier that can read the
+/// record can accept it; a cluster that verifies offline rejects such a token. No cluster is named
+/// `*`.
 pub const RECORDED_CLUSTERS: &str = "cluster:*";
 
-/// Before the name of a cluster.
+/// Prefix of the audience of a cluster.
 const PREFIX: &str = "cluster:";
 
-/// The audience of one cluster.
+/// Returns the audience of one cluster.
 #[must_use]
 pub fn audience(issuer: &str, cluster: &str) -> String {
     match cluster {
@@ -25,7 +27,7 @@ pub fn audience(issuer: &str, cluster: &str) -> String {
     }
 }
 
-/// Whether this is the audience of that cluster.
+/// Returns whether this is the audience of that cluster.
 pub(super) fn is_audience(audience: &str, issuer: &str, cluster: &str) -> bool {
     match cluster {
         LOCAL => audience == issuer,
@@ -33,7 +35,7 @@ pub(super) fn is_audience(audience: &str, issuer: &str, cluster: &str) -> bool {
     }
 }
 
-/// The audiences of a token for these clusters, in their order.
+/// Returns the audiences of a token for these clusters, in the same order.
 #[must_use]
 pub fn audiences<S: AsRef<str>>(issuer: &str, clusters: &[S]) -> Vec<String> {
     let names = clusters.iter().map(AsRef::as_ref);

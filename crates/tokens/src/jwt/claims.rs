@@ -1,9 +1,9 @@
-//! What a token says, and how strictly it is read.
+//! The claims of a token, and their strict parser.
 //!
-//! Every claim has one type and is required, `groups` apart. Times are JSON integers: elsewhere a
-//! string or a float once counted as "absent", and such tokens never expired (CVE-2026-25537). A
-//! claim that occurs twice is refused; unknown ones are ignored (RFC 7519, section 4), so that
-//! replicas of two versions understand each other.
+//! Every claim except `groups` is required and has exactly one type. Times are JSON integers:
+//! another library once treated a string or a float as an absent claim, and such tokens never
+//! expired (CVE-2026-25537). A duplicate claim is rejected. Unknown claims are ignored (RFC 7519,
+//! section 4), so that replicas of two versions accept each other's tokens.
 
 use auth::identity::Part;
 use jiff::Timestamp;
@@ -12,25 +12,24 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::jwt::audience::is_audience;
 use crate::jwt::{RECORDED_CLUSTERS, compact};
 
-/// The last NumericDate that a token may have: the end of the year 9998, so that a day can be
-/// added.
+/// Maximum NumericDate of a token: the end of the year 9998, so that a day can be added.
 const MAX_TIME_SECS: i64 = 253_370_764_799;
 
-/// What a token says, by the names of RFC 7519, section 4.1. Times are whole seconds since 1970.
+/// The claims of a token, named as in RFC 7519, section 4.1. Times are in seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The URL of the issuer, compared exactly.
     pub iss: String,
     /// The user's name.
     pub sub: String,
-    /// The places that the token is for, at least one. Read from one string too.
+    /// The audiences, at least one. A single string is accepted too.
     #[serde(deserialize_with = "one_or_many")]
     pub aud: Vec<String>,
-    /// When it was minted.
+    /// The time of minting.
     pub iat: i64,
-    /// The first second of its life.
+    /// The first second in which the token is valid.
     pub nbf: i64,
-    /// The first second after its life.
+    /// The first second in which the token is no longer valid.
     pub exp: i64,
     /// The name of the token's record.
     pub jti: String,
@@ -40,37 +39,37 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Whether the token was minted for this audience. Compared exactly.
+    /// Returns whether the token was minted for this audience. The comparison is exact.
     #[must_use]
     pub fn is_for(&self, audience: &str) -> bool {
         self.aud.iter().any(|own| own == audience)
     }
 
-    /// Whether the token was minted for this cluster, or for those that its record lists. The
-    /// record must list the cluster in either case.
+    /// Returns whether the token was minted for this cluster, or for the clusters of its record. In
+    /// either case the caller must check that the record lists the cluster.
     #[must_use]
     pub fn is_for_cluster(&self, cluster: &str) -> bool {
         let fits = |own: &String| own == RECORDED_CLUSTERS || is_audience(own, &self.iss, cluster);
         self.aud.iter().any(fits)
     }
 
-    /// The end of its life.
+    /// Returns the end of the token's life.
     #[must_use]
     pub fn expires(&self) -> Timestamp {
-        // Read or minted, `exp` is at most `MAX_TIME_SECS`.
+        // `exp` is at most `MAX_TIME_SECS` in every parsed or minted token.
         Timestamp::from_second(self.exp).unwrap_or(Timestamp::MIN)
     }
 
-    /// Reads the JSON of a token's second segment.
+    /// Parses the JSON of a token's second segment.
     ///
     /// # Errors
-    /// What is wrong with it, for logs.
+    /// Returns the fault, for logs.
     pub(super) fn from_json(json: &[u8]) -> Result<Self, &'static str> {
         let claims: Self = compact::object(json).ok_or("not an object of the right types")?;
         claims.check().map(|()| claims)
     }
 
-    /// What no token may lack, whoever minted it.
+    /// Checks the requirements that all tokens must meet, both minted and received ones.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         let times = [self.iat, self.nbf, self.exp];
         match self {
@@ -97,7 +96,7 @@ impl Claims {
     }
 }
 
-/// One audience, or many (RFC 7519, section 4.1.3).
+/// Deserializes one audience or many (RFC 7519, section 4.1.3).
 fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

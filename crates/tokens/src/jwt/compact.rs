@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{jwt::Refusal, signing_key::ALGORITHM};
 
-/// The only type of a token that names one (RFC 7519, section 5.1).
+/// The only accepted `typ`, if a token has one (RFC 7519, section 5.1).
 const TYPE: &str = "JWT";
 
-/// A token cut into its segments, still encoded.
+/// A token split into its segments, still encoded.
 pub(super) struct Compact<'a> {
-    /// Header and claims with the dot between them: what is signed.
+    /// The signed text: header and claims with the dot between them.
     pub(super) signed: &'a str,
     pub(super) header: &'a str,
     pub(super) claims: &'a str,
@@ -20,7 +20,7 @@ pub(super) struct Compact<'a> {
 }
 
 impl<'a> Compact<'a> {
-    /// Cuts the token at its two dots.
+    /// Splits the token at its two dots.
     pub(super) fn split(token: &'a str) -> Result<Self, Refusal> {
         let (signed, signature) = token.rsplit_once('.').ok_or(Refusal::Segments)?;
         let (header, claims) = signed.split_once('.').ok_or(Refusal::Segments)?;
@@ -36,8 +36,8 @@ impl<'a> Compact<'a> {
     }
 }
 
-/// The header of a token, the whole of it: any other parameter (`crit`, `b64`, `zip`, `jku`, `jwk`,
-/// `x5u`, `x5c` …) is refused.
+/// The complete header of a token. Any other parameter (`crit`, `b64`, `zip`, `jku`, `jwk`, `x5u`,
+/// `x5c` …) is rejected.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Header<'a> {
@@ -51,7 +51,7 @@ pub(super) struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// The header of a token that this key signs.
+    /// Returns the header of a token that this key signs.
     pub(super) fn of(kid: &'a str) -> Self {
         Self {
             alg: Cow::Borrowed(ALGORITHM),
@@ -60,7 +60,7 @@ impl<'a> Header<'a> {
         }
     }
 
-    /// Reads the JSON of a token's first segment.
+    /// Parses the JSON of a token's first segment.
     pub(super) fn from_json(json: &'a [u8]) -> Result<Self, Refusal> {
         let header: Self = object(json).ok_or(Refusal::Header)?;
         match header {
@@ -80,14 +80,15 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Decodes a segment: no padding, no spaces, unused bits zero, so each has one spelling.
+/// Decodes a segment. Padding, spaces and nonzero unused bits are rejected, so each segment has
+/// only one spelling.
 pub(super) fn decode(segment: &str) -> Result<Vec<u8>, Refusal> {
     let bytes = URL_SAFE_NO_PAD.decode(segment);
     bytes.map_err(|_| Refusal::Encoding)
 }
 
-/// Reads a JSON object and nothing else. The first byte is looked at because a derived reader would
-/// take an array of the same values too.
+/// Parses a JSON object and nothing else. The first byte is checked because a derived deserializer
+/// would accept an array of the same values too.
 pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
     json.starts_with(b"{")
         .then(|| serde_json::from_slice(json).ok())

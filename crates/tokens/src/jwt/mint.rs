@@ -1,4 +1,4 @@
-//! Signing claims into a token.
+//! The signing of claims into a token.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,23 +14,23 @@ use crate::{
     signing_key::{KeyError, SigningKey},
 };
 
-/// Why no token was minted.
+/// The reason that a token was not minted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MintError {
-    /// The claims are not those of a token: a mistake of the caller.
+    /// The claims are not valid for a token: a mistake of the caller.
     #[error("the claims have {0}")]
     Claims(&'static str),
-    /// There is no key to sign with. Planning the key ring makes one; try again then.
+    /// There is no key to sign with. Planning the key ring creates one; retry after that.
     #[error("no signing key is active")]
     NoSigner,
     /// The token would live longer than its key is kept. Planning with a policy that allows such a
-    /// token extends the key; try again then.
+    /// token extends the key; retry after that.
     #[error("the token would outlive signing key {kid}")]
     OutlivesKey {
-        /// The key that signs now.
+        /// The key that currently signs.
         kid: String,
     },
-    /// The token would be refused for its length: too many audiences or groups.
+    /// The token would exceed the length limit: it has too many audiences or groups.
     #[error("the token would have {0} bytes, more than {MAX_TOKEN_BYTES}")]
     TooLong(usize),
     /// The cryptographic library failed.
@@ -38,10 +38,9 @@ pub enum MintError {
     Signing(#[source] KeyError),
 }
 
-/// Signs the claims with the ring's signer of this moment. The times in the claims are the
-/// caller's.
+/// Signs the claims with the ring's current signer. The caller sets the times in the claims.
 ///
-/// Every token that comes out verifies from its `nbf` to its `exp`, unless its key is revoked.
+/// Every token that is returned verifies from its `nbf` to its `exp`, unless its key is revoked.
 ///
 /// # Errors
 /// [`MintError`].
@@ -67,7 +66,7 @@ fn json(segment: &impl Serialize) -> Result<Vec<u8>, MintError> {
     serde_json::to_vec(segment).map_err(|_| MintError::Claims("no JSON form"))
 }
 
-/// Whether someone may still accept the token when its key is gone.
+/// Returns whether a verifier may still accept the token after its key has expired.
 fn outlives(claims: &Claims, key: &SigningKey) -> bool {
     let last_use = claims.exp.saturating_add(LEEWAY_SECS);
     last_use > key.schedule().expires.as_second()

@@ -1,5 +1,5 @@
-//! The attacker of these tests is stronger than any real one: [`Issuer::forge`] signs whatever it
-//! is given with the right key, so each refusal is owed to the one check that it names.
+//! The attacker of these tests is stronger than any real one: [`Issuer::forge`] signs any text with
+//! the right key. So each rejection is due to exactly the check that it names.
 
 mod claims;
 mod form;
@@ -24,10 +24,10 @@ use crate::{
 
 const ISSUER: &str = "https://kubeconfigs.example";
 
-/// When the tokens of these tests are minted, in seconds.
+/// The time at which the tokens of these tests are minted, in seconds.
 const NOW: i64 = 1_800_000_000;
 
-/// How long they live.
+/// The lifetime of these tokens, in seconds.
 const TTL_SECS: i64 = 3600;
 
 /// An issuer with one key, and its verifier.
@@ -61,7 +61,7 @@ impl Issuer {
         bearer.expose().to_owned()
     }
 
-    /// A token of these texts with a valid signature.
+    /// Returns a token of these texts with a valid signature.
     fn forge(&self, header: &[u8], claims: &[u8]) -> String {
         let signed = format!("{}.{}", base64url(header), base64url(claims));
         let signature = self.key().sign(signed.as_bytes()).unwrap();
@@ -78,7 +78,7 @@ impl Issuer {
     }
 }
 
-/// A ring of one key that signs at [`NOW`].
+/// Returns a ring of one key that signs at [`NOW`].
 fn new_ring() -> KeyRing {
     let schedule = RotationPolicy::default().schedule(now(), now());
     KeyRing::load(vec![SigningKeyRecord::generate(schedule).unwrap()]).unwrap()
@@ -88,7 +88,7 @@ fn now() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
 }
 
-/// [`NOW`] and so many milliseconds.
+/// Returns [`NOW`] plus this many milliseconds.
 fn after_millis(millis: i64) -> Timestamp {
     now() + SignedDuration::from_millis(millis)
 }
@@ -150,7 +150,7 @@ fn another_implementation_accepts_our_tokens() {
     let mut validation = Validation::new(Algorithm::ES256);
     validation.set_audience(&["cluster:c-1"]);
     validation.set_issuer(&[ISSUER]);
-    // The clock of that library is the machine's.
+    // That library uses the clock of the machine.
     validation.validate_exp = false;
     let verified = decode::<Claims>(&token, &key, &validation).unwrap();
     assert_eq!(verified.claims, good_claims());

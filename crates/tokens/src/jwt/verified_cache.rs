@@ -1,14 +1,16 @@
-//! Tokens whose signature held a moment ago, so that it need not be checked for every request.
+//! A cache of tokens whose signature was verified recently, so that it need not be checked for
+//! every request.
 //!
-//! The cache proves one thing only: this very text was signed by that key with those claims. Times,
-//! keys and records are asked anew on every hit. Its keys are HMACs under a random key of this
-//! process: tokens are not kept, and nobody can aim at a bucket or learn from the time of a lookup.
-//! Only tokens of ours get in, so strangers cannot fill it.
+//! An entry proves one thing only: this very text was signed by that key with those claims. Times,
+//! keys and records are checked again on every hit. The entries are keyed by HMACs under a random
+//! key of this process: tokens are not kept, and no client can target a bucket or learn from the
+//! time of a lookup. Only tokens with a valid signature of this server are inserted, so other
+//! clients cannot fill the cache.
 //!
-//! Each shard keeps two generations. Entries are written to the young one; when that is full it
-//! becomes the old one, and the old one is forgotten. A hit in the old one moves the entry back.
-//! That is nearly "least recently used" at the cost of two look-ups, and needs no clean-up for
-//! expired tokens: unused, they age out.
+//! Each shard keeps two generations. Entries are written to the young one. When it is full, it
+//! becomes the old one, and the previous old one is dropped. A hit in the old generation moves the
+//! entry back. That approximates "least recently used" at the cost of two lookups, and needs no
+//! cleanup of expired tokens: unused entries age out.
 
 use std::{
     collections::HashMap,
@@ -20,28 +22,29 @@ use aws_lc_rs::{hmac, rand::SystemRandom};
 
 use crate::{jwt::Claims, signing_key::KeyError};
 
-/// Tokens that a server should remember: more than a large fleet uses at a time. An entry takes
+/// Default number of tokens to remember: more than a large fleet uses at a time. An entry takes
 /// about half a KiB.
 pub const DEFAULT_CAPACITY: usize = 128 * 1024;
 
-/// Enough that cores seldom meet in one.
+/// Number of shards: enough that cores seldom contend for one.
 const SHARDS: usize = 32;
 
 /// HMAC-SHA-256 of a token.
 pub(super) type Digest = [u8; 32];
 
-/// Tokens that have been verified.
+/// The cache of verified tokens.
 pub struct VerifiedCache {
     key: hmac::Key,
     shards: [Mutex<Shard>; SHARDS],
-    /// Entries of one generation of one shard.
+    /// Maximum number of entries in one generation of one shard.
     shard_capacity: usize,
 }
 
-/// What the signature of a token has proven.
+/// The facts that the signature of a token has proven.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    /// The key that signed. Only its name, lest the cache keep a revoked key in memory.
+    /// The name of the key that signed. Not the key itself, so that the cache does not keep a
+    /// revoked key in memory.
     pub(super) kid: Arc<str>,
     pub(super) claims: Arc<Claims>,
 }
@@ -53,7 +56,7 @@ struct Shard {
 }
 
 impl Verified {
-    /// What the token says.
+    /// Returns the claims of the token.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.claims
@@ -61,8 +64,8 @@ impl Verified {
 }
 
 impl VerifiedCache {
-    /// A cache that holds about the `capacity` tokens used last, and never more than twice as many.
-    /// One of capacity 0 remembers nothing.
+    /// Creates a cache that holds about the `capacity` most recently used tokens, and never more
+    /// than twice as many. A cache of capacity 0 stores nothing.
     ///
     /// # Errors
     /// [`KeyError::NoRandomness`].
@@ -75,7 +78,7 @@ impl VerifiedCache {
         })
     }
 
-    /// The name of a token in this cache.
+    /// Returns the key of a token in this cache.
     pub(super) fn digest(&self, token: &str) -> Digest {
         let tag = hmac::sign(&self.key, token.as_bytes());
         let mut digest = Digest::default();
@@ -83,7 +86,7 @@ impl VerifiedCache {
         digest
     }
 
-    /// What is known of a token, which is remembered for longer by that.
+    /// Returns the entry of a token, and marks it as recently used.
     pub(super) fn get(&self, digest: &Digest) -> Option<Verified> {
         let mut shard = self.shard(digest);
         if let Some(known) = shard.young.get(digest) {
@@ -94,7 +97,7 @@ impl VerifiedCache {
         Some(known)
     }
 
-    /// Remembers a token.
+    /// Inserts a token.
     pub(super) fn insert(&self, digest: Digest, verified: Verified) {
         if self.shard_capacity > 0 {
             self.shard(&digest)
@@ -104,7 +107,7 @@ impl VerifiedCache {
 
     fn shard(&self, digest: &Digest) -> MutexGuard<'_, Shard> {
         let shard = &self.shards[usize::from(digest[0]) % SHARDS];
-        // A panic while it was held would leave a sound map.
+        // Poisoning is ignored: every update leaves the map consistent.
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

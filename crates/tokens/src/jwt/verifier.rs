@@ -1,4 +1,4 @@
-//! Deciding whether a token is ours and alive.
+//! The check that a token was issued by this server and is in force.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     signing_key::SigningKey,
 };
 
-/// Verifies tokens of one issuer against the newest key ring.
+/// Verifies tokens of one issuer against the current key ring.
 #[derive(Debug)]
 pub struct Verifier {
     issuer: String,
@@ -24,13 +24,13 @@ pub struct Verifier {
     pub(super) cache: VerifiedCache,
 }
 
-/// Why a token was refused. For logs only: whoever sent it learns nothing but 401.
+/// The reason that a token was rejected. For logs only: the client gets nothing but 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Longer than [`MAX_TOKEN_BYTES`].
+    /// The token is longer than [`MAX_TOKEN_BYTES`].
     #[error("the token is longer than {MAX_TOKEN_BYTES} bytes")]
     TooLong,
-    /// Not three segments.
+    /// The token does not have three segments.
     #[error("the token has not three segments")]
     Segments,
     /// A segment is not unpadded base64url in its one spelling.
@@ -39,34 +39,35 @@ pub enum Refusal {
     /// The header is not an object of `alg`, `kid` and perhaps `typ`.
     #[error("the token's header is malformed or has a parameter that is not allowed")]
     Header,
-    /// Another algorithm than ES256.
+    /// The algorithm is not ES256.
     #[error("the token's algorithm is not that of the key")]
     Algorithm,
-    /// A type other than `JWT`.
+    /// The type is not `JWT`.
     #[error("the token's type is not JWT")]
     Type,
-    /// No key of that name, or no longer.
+    /// There is no key of that name, or no longer.
     #[error("the token's key is unknown")]
     UnknownKey,
-    /// Not signed by the key that it names.
+    /// The token is not signed by the key that it names.
     #[error("the token's signature does not match")]
     Signature,
-    /// Signed by us, but not with the claims of a token.
+    /// The signature is valid, but the claims are not those of a token.
     #[error("the token's claims are malformed: {0}")]
     Claims(&'static str),
-    /// Signed for another issuer.
+    /// The token was signed for another issuer.
     #[error("the token's issuer is another one")]
     Issuer,
-    /// At or after `exp`, leeway included.
+    /// The current time is at or after `exp`, leeway included.
     #[error("the token has expired")]
     Expired,
-    /// Before `nbf` or `iat`, leeway included.
+    /// The current time is before `nbf` or `iat`, leeway included.
     #[error("the token is not yet valid")]
     NotYetValid,
 }
 
 impl Verifier {
-    /// A verifier of this issuer's tokens. The ring is shared with whoever replaces it.
+    /// Creates a verifier of this issuer's tokens. The owner of the keys replaces the ring through
+    /// the shared pointer.
     #[must_use]
     pub fn new(issuer: String, ring: Arc<ArcSwap<KeyRing>>, cache: VerifiedCache) -> Self {
         Self {
@@ -76,23 +77,24 @@ impl Verifier {
         }
     }
 
-    /// The only `iss` that it accepts.
+    /// Returns the only `iss` that the verifier accepts.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// The keys as they are now.
+    /// Returns the current keys.
     pub(crate) fn ring(&self) -> Arc<KeyRing> {
         self.ring.load_full()
     }
 
-    /// What is proven of the token, if it is ours, unaltered, and in force now.
+    /// Verifies that the token was issued by this server, is unaltered and is in force now, and
+    /// returns the proven facts.
     ///
-    /// A token seen before costs a hash; its key and its times are looked at anew all the same.
+    /// A cached token costs only a hash. Its key and its times are checked again all the same.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// Returns the reason for the rejection.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, Refusal> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::TooLong);
@@ -108,16 +110,16 @@ impl Verifier {
         Ok(verified)
     }
 
-    /// Whether a token that was verified before is in force now.
+    /// Checks that a token that was verified before is in force now.
     ///
     /// # Errors
-    /// Its key is gone, or its time has come.
+    /// The key is gone, or the token is outside its time of validity.
     pub fn recheck(&self, verified: &Verified, now: Timestamp) -> Result<(), Refusal> {
         live_key(&self.ring.load(), &verified.kid, now)?;
         check_times(&verified.claims, now)
     }
 
-    /// All that does not depend on the claims' times.
+    /// Checks everything that does not depend on the times in the claims.
     fn check_signed(
         &self,
         ring: &KeyRing,
@@ -143,7 +145,7 @@ impl Verifier {
     }
 }
 
-/// The key of that name while any of its tokens may live.
+/// Returns the key of that name, as long as any of its tokens may be valid.
 fn live_key<'a>(ring: &'a KeyRing, kid: &str, now: Timestamp) -> Result<&'a SigningKey, Refusal> {
     let key = ring.verifying_key(kid).ok_or(Refusal::UnknownKey)?;
     if key.is_expired(now) {
@@ -152,7 +154,7 @@ fn live_key<'a>(ring: &'a KeyRing, kid: &str, now: Timestamp) -> Result<&'a Sign
     Ok(key)
 }
 
-/// RFC 7519, sections 4.1.4 to 4.1.6, with one leeway.
+/// Checks the times (RFC 7519, sections 4.1.4 to 4.1.6), all with the same leeway.
 fn check_times(claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
     let now = now.as_second();
     if now >= claims.exp.saturating_add(LEEWAY_SECS) {

@@ -17,12 +17,12 @@ const POLICY: RotationPolicy = RotationPolicy {
     max_token_ttl_secs: 5 * DAY,
 };
 
-/// So many days after the start.
+/// Returns the time this many days after the start.
 fn day(day: i64) -> Timestamp {
     START + SignedDuration::from_hours(24 * day)
 }
 
-/// A schedule in days. The last is without the leeway, which is added.
+/// Returns a schedule of these days. The leeway is added to the last one.
 fn schedule(created: i64, activates: i64, retires: i64, expires: i64) -> KeySchedule {
     KeySchedule {
         created: day(created),
@@ -32,7 +32,7 @@ fn schedule(created: i64, activates: i64, retires: i64, expires: i64) -> KeySche
     }
 }
 
-/// A store of keys that does what plans say. Keys are numbered in the order of their making.
+/// A store of keys that applies plans. Keys are numbered in the order of creation.
 #[derive(Default)]
 struct Keys {
     records: Vec<SigningKeyRecord>,
@@ -71,13 +71,13 @@ impl Keys {
         }
     }
 
-    /// Follows plans until nothing is left to do.
+    /// Applies plans and checks that nothing is left to do.
     fn follow_plan(&mut self, now: Timestamp, policy: &RotationPolicy) {
         self.apply(&self.ring().plan(now, policy));
         assert_eq!(self.ring().plan(now, policy), [], "a second plan at {now}");
     }
 
-    /// The changes in words, keys by their number.
+    /// Describes the changes, with each key by its number.
     fn describe(&self, changes: &[KeyRingChange]) -> Vec<String> {
         let in_days = |schedule: &KeySchedule| {
             let times = [
@@ -147,7 +147,7 @@ fn a_late_successor_is_published_as_long_and_the_old_key_waits_for_it() {
 #[test]
 fn a_key_is_dropped_when_its_last_token_is_expired() {
     let (first, second) = (schedule(0, 0, 10, 15), schedule(8, 10, 20, 25));
-    // The leeway of day 15 is not over at its first second.
+    // In the first second of day 15 the leeway is not yet over.
     check_plan(&[first, second], 15, &[]);
     check_plan(&[first, second], 16, &["drop 0"]);
     check_plan(&[first], 16, &["drop 0", "create [16, 16, 26, 31]"]);
@@ -274,7 +274,7 @@ fn times_beyond_the_calendar_end_with_it() {
     assert_eq!(keys.signer(START), Some(0));
 }
 
-/// What a server that plans every `step` hours sees in 200 days, `asleep` days apart.
+/// Checks a server that plans every `step` hours for 200 days, except in the days `asleep`.
 #[track_caller]
 fn check_timeline(step: usize, asleep: std::ops::Range<i64>) {
     let mut keys = Keys::default();

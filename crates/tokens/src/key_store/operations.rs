@@ -1,4 +1,4 @@
-//! The operations of administrators: rotating ahead of time, and replacing all keys.
+//! The operations of administrators: early rotation, and replacement of all keys.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::{ATTEMPTS, KeyStore, KeyStoreError, PREFIX, done, everything};
 use crate::key_ring::{KeyRing, KeyRingChange};
 
 impl KeyStore {
-    /// Returns the keys as the store has them now.
+    /// Returns the keys as they are in the store now.
     ///
     /// # Errors
     /// The keys cannot be read.
@@ -19,14 +19,15 @@ impl KeyStore {
         Ok(self.ring())
     }
 
-    /// Adds a key that takes over after one overlap, unless one waits already. All tokens stay valid.
+    /// Adds a key that takes over after one overlap, unless one is already pending. All tokens stay
+    /// valid.
     ///
     /// # Errors
     /// The keys cannot be written.
     pub async fn rotate_early(&self, now: Timestamp) -> Result<(), KeyStoreError> {
         self.rotate(now).await?;
         for change in self.ring().rotate(now, &self.policy.load()) {
-            // The plan has dropped what may be dropped.
+            // The plan has already dropped the keys that may be dropped.
             if !matches!(change, KeyRingChange::Drop { .. }) {
                 self.apply(change).await?;
             }
@@ -34,16 +35,16 @@ impl KeyStore {
         self.rotate(now).await
     }
 
-    /// Replaces all keys by a new one that signs at once, and returns how many were removed. Every
-    /// token that was signed before becomes invalid: here at once, at other replicas with their next
-    /// event of the store.
+    /// Replaces all keys by a new one that signs at once, and returns the number of removed keys.
+    /// Every token that was signed before becomes invalid: on this replica at once, on other
+    /// replicas with their next event of the store.
     ///
-    /// The new key is stored first, so that no replica finds the store without a key and makes one of
-    /// its own. Keys that cannot be read are removed too. A failure or a crash leaves old keys in the
-    /// store; the operation is then repeated.
+    /// The new key is stored first, so that no replica finds the store without a key and creates
+    /// its own. Keys that cannot be read are removed too. A failure or a crash leaves old keys in
+    /// the store; the operation must then be repeated.
     ///
     /// # Errors
-    /// The keys cannot be written, or others change them again and again.
+    /// The keys cannot be written, or other replicas change them in every attempt.
     pub async fn revoke_all(&self, now: Timestamp) -> Result<usize, KeyStoreError> {
         let records = self.stored().await?;
         let revoked: BTreeSet<Key> = records.into_iter().map(|record| record.key).collect();

@@ -1,4 +1,4 @@
-//! What is known of users beyond what is stored: reservations and rates.
+//! The state of users that is not stored: reservations and rates.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The time in which a bucket drains.
+/// The time in which a full bucket drains.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Accounts that are kept before those at rest are removed.
+/// Number of accounts from which idle accounts are removed.
 const KEPT: usize = 1024;
 
-/// Records and bytes of one user.
+/// A number of records and bytes of one user.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Demand {
-    /// Kubeconfigs.
+    /// The number of kubeconfigs.
     pub kubeconfigs: usize,
-    /// Tokens.
+    /// The number of tokens.
     pub tokens: usize,
-    /// Bytes, as far as they are known before the records are complete.
+    /// The number of bytes, as far as it is known before the records are complete.
     pub bytes: usize,
 }
 
@@ -41,7 +41,7 @@ impl Demand {
     }
 }
 
-/// A part of the quota of a user that a create under way holds.
+/// A part of a user's quota that is held by a create in progress.
 #[must_use = "it ends when it is dropped"]
 pub struct Reservation {
     accounts: Arc<Accounts>,
@@ -67,7 +67,7 @@ pub(super) struct Accounts {
 #[derive(Default)]
 struct State {
     users: HashMap<String, Account>,
-    /// The number of accounts at which those at rest are removed next.
+    /// The number of accounts at which idle accounts are removed next.
     crowded: usize,
 }
 
@@ -78,7 +78,8 @@ struct Account {
     used_at: Instant,
 }
 
-/// A leaking bucket that holds one minute's amount: that much at once, and afterwards as fast as it drains.
+/// A leaky bucket that holds the amount of one minute: a burst of that much, then the rate at which
+/// it drains.
 #[derive(Default)]
 struct Bucket {
     level: f64,
@@ -86,7 +87,7 @@ struct Bucket {
 }
 
 impl Accounts {
-    /// Holds a demand if `check` accepts it on top of what is held already.
+    /// Reserves a demand if `check` accepts the sum of the demands that are already reserved.
     pub(super) fn reserve<E>(
         self: &Arc<Self>,
         user: &str,
@@ -105,7 +106,7 @@ impl Accounts {
         })
     }
 
-    /// Holds a demand whatever is held already.
+    /// Reserves a demand without a check.
     pub(super) fn hold(self: &Arc<Self>, user: &str, demand: Demand) -> Reservation {
         let mut state = self.lock();
         let account = state.account(user);
@@ -118,13 +119,13 @@ impl Accounts {
         }
     }
 
-    /// Counts a create; the seconds to wait where there were `limit` in a minute.
+    /// Counts a create. Returns the seconds to wait if there were `limit` creates within a minute.
     pub(super) fn create(&self, user: &str, limit: usize) -> Result<(), u32> {
         let mut state = self.lock();
         state.account(user).creates.take(1, limit, Instant::now())
     }
 
-    /// Counts bytes that are written, as [`Accounts::create`].
+    /// Counts written bytes, like [`Accounts::create`].
     pub(super) fn write(&self, user: &str, bytes: usize, limit: usize) -> Result<(), u32> {
         let mut state = self.lock();
         state
@@ -139,8 +140,8 @@ impl Accounts {
 }
 
 impl State {
-    /// The account of a user. Accounts at rest are removed now and then, so that there are about as many as users
-    /// of the last minute.
+    /// Returns the account of a user. Idle accounts are removed from time to time, so that there
+    /// are about as many accounts as users in the last minute.
     fn account(&mut self, user: &str) -> &mut Account {
         let now = Instant::now();
         if !self.users.contains_key(user) && self.users.len() >= self.crowded.max(KEPT) {
@@ -162,18 +163,18 @@ impl State {
 }
 
 impl Account {
-    /// Returns whether nothing is held and both buckets are empty.
+    /// Returns whether nothing is reserved and both buckets have drained.
     fn is_at_rest(&self, now: Instant) -> bool {
         self.held == Demand::default() && now.duration_since(self.used_at) > MINUTE
     }
 }
 
 impl Bucket {
-    /// Adds an amount, if the level then is `limit` at most. What is larger than the limit itself needs an empty
-    /// bucket.
+    /// Adds an amount if the level does not exceed `limit` after that. An amount larger than the
+    /// limit itself needs an empty bucket.
     ///
     /// # Errors
-    /// The seconds until the amount fits, at least one.
+    /// Returns the seconds until the amount fits, at least one.
     fn take(&mut self, amount: usize, limit: usize, now: Instant) -> Result<(), u32> {
         let limit = to_f64(limit);
         let amount = to_f64(amount).min(limit);
@@ -182,7 +183,7 @@ impl Bucket {
             .drained_at
             .map_or(0.0, |at| now.duration_since(at).as_secs_f64());
         self.drained_at = Some(now);
-        // A limit that was lowered leaves no debt of more than a minute.
+        // After the limit was lowered, the level is at most one minute's amount.
         self.level = (self.level - passed * per_second).clamp(0.0, limit);
         let excess = self.level + amount - limit;
         if excess <= 0.0 {

@@ -1,4 +1,4 @@
-//! The answers to requests beyond a quota.
+//! Responses to requests that exceed a quota.
 
 use api::management::setting;
 use apiserver::registry::Registry;
@@ -7,10 +7,10 @@ use apiserver::stored_object::StoredObject;
 use machinery::meta::{GroupResource, Object};
 use machinery::status::Status;
 
-/// Records that a refusal names.
+/// Number of records that a response names.
 const NAMED: usize = 3;
 
-/// A limit that a request passes.
+/// A limit that a request exceeds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Limit {
     Kubeconfigs,
@@ -20,7 +20,7 @@ pub(super) enum Limit {
     CreatesPerMinute,
 }
 
-/// A request for more than the owner of records may have.
+/// A request that exceeds a limit of the owner of the records.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Excess {
     pub(super) limit: Limit,
@@ -51,8 +51,8 @@ impl Limit {
 }
 
 impl Excess {
-    /// The 403 for a request, in the words of Kubernetes' ResourceQuota, with records of the user that could be
-    /// deleted.
+    /// Returns the 403 for a request, in the words of Kubernetes' ResourceQuota. It names records
+    /// of the user that could be deleted.
     pub(super) fn refuse<T: Object>(
         self,
         cx: &RequestContext,
@@ -85,7 +85,8 @@ impl Excess {
         }
     }
 
-    /// Some records of the user: those without a change for the longest time, or the largest.
+    /// Returns some records of the user: the largest if the limit is on bytes, otherwise those that
+    /// were not changed for the longest time.
     fn expendable<T: Object>(self, records: &Registry<T>, user: &str) -> (&'static str, String) {
         let view = records.collection().view();
         let mut own: Vec<&StoredObject> = view.indexed(user).map(|object| &**object).collect();
@@ -104,7 +105,7 @@ impl Excess {
     }
 }
 
-/// The 429 with the seconds to wait.
+/// Returns the 429 with the seconds to wait.
 pub(super) fn too_fast(limit: Limit, limited: usize, secs: u32) -> Status {
     let (setting, unit) = (limit.setting(), limit.unit());
     let text =

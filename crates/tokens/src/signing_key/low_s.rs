@@ -1,12 +1,13 @@
-//! The one accepted form of an ECDSA signature on P-256: `s` at most half the order of the curve.
+//! The one accepted form of an ECDSA signature on P-256: `s` is at most half the order of the
+//! curve.
 //!
-//! Signatures are public, so nothing here need take constant time.
+//! Signatures are public, so the code in this module need not take constant time.
 
 use std::ops::Range;
 
 use crate::signing_key::SIGNATURE_BYTES;
 
-/// Where `s` is in a signature.
+/// The position of `s` in a signature.
 const S: Range<usize> = 32..SIGNATURE_BYTES;
 
 /// The order `n` of P-256 (SEC 2, section 2.4.2), big-endian.
@@ -21,19 +22,19 @@ const HALF_ORDER: [u8; 32] = [
     0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
 ];
 
-/// Whether `s` is the lower of the two that verify.
+/// Returns whether `s` is the lower of the two values that verify.
 pub(super) fn is_normal(signature: &[u8; SIGNATURE_BYTES]) -> bool {
     signature[S] <= HALF_ORDER[..]
 }
 
-/// Puts `n - s` in the place of a high `s`.
+/// Replaces a high `s` by `n - s`.
 pub(super) fn normalize(signature: &mut [u8; SIGNATURE_BYTES]) {
     if !is_normal(signature) {
         negate(signature);
     }
 }
 
-/// Puts `n - s` in the place of `s`: the other signature that verifies.
+/// Replaces `s` by `n - s`, which gives the other signature that verifies.
 fn negate(signature: &mut [u8; SIGNATURE_BYTES]) {
     let mut borrow = false;
     for (s, n) in signature[S].iter_mut().zip(ORDER).rev() {
@@ -48,7 +49,7 @@ fn negate(signature: &mut [u8; SIGNATURE_BYTES]) {
 pub(super) mod tests {
     use super::{HALF_ORDER, ORDER, S, SIGNATURE_BYTES, is_normal, negate, normalize};
 
-    /// The other signature that plain ECDSA would accept.
+    /// Returns the other signature that plain ECDSA would accept.
     pub(in crate::signing_key) fn twin(signature: &[u8; SIGNATURE_BYTES]) -> [u8; SIGNATURE_BYTES] {
         let mut twin = *signature;
         negate(&mut twin);
@@ -65,7 +66,7 @@ pub(super) mod tests {
         assert_eq!(signature[..32], [9; 32]);
     }
 
-    /// `bytes` with `last` as the last byte.
+    /// Returns `bytes` with `last` as the last byte.
     fn ending(mut bytes: [u8; 32], last: u8) -> [u8; 32] {
         bytes[31] = last;
         bytes

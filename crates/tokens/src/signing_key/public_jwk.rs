@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::signing_key::ALGORITHM;
 
-/// Bytes of a coordinate on P-256.
+/// Length of a coordinate on P-256, in bytes.
 const COORDINATE_BYTES: usize = 32;
 
-/// Mark of an uncompressed point (SEC 1, section 2.3.3).
+/// Prefix of an uncompressed point (SEC 1, section 2.3.3).
 const UNCOMPRESSED: u8 = 4;
 
 /// A public EC key for signatures (RFC 7517; RFC 7518, section 6.2.1). Public members only.
@@ -19,21 +19,21 @@ pub struct PublicJwk {
     pub kty: String,
     /// The curve, always `P-256`.
     pub crv: String,
-    /// First coordinate, base64url.
+    /// The first coordinate, in base64url.
     pub x: String,
-    /// Second coordinate, base64url.
+    /// The second coordinate, in base64url.
     pub y: String,
     /// The RFC 7638 thumbprint of this key.
     pub kid: String,
     /// The one algorithm that the key is for, always `ES256`.
     pub alg: String,
-    /// What the key is for, always `sig`.
+    /// The intended use of the key, always `sig`.
     #[serde(rename = "use")]
     pub usage: String,
 }
 
 impl PublicJwk {
-    /// The key of an uncompressed point; nothing for any other encoding.
+    /// Returns the key of an uncompressed point, or `None` for any other encoding.
     pub(super) fn of_point(point: &[u8]) -> Option<Self> {
         let (&UNCOMPRESSED, coordinates) = point.split_first()? else {
             return None;
@@ -55,7 +55,8 @@ impl PublicJwk {
     }
 }
 
-/// RFC 7638, section 3: SHA-256 of the required members in lexicographic order, without spaces.
+/// Returns the thumbprint of a key (RFC 7638, section 3): the SHA-256 of the required members in
+/// lexicographic order, without spaces.
 fn thumbprint(x: &str, y: &str) -> String {
     let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
     URL_SAFE_NO_PAD.encode(digest(&SHA256, canonical.as_bytes()))

@@ -1,4 +1,4 @@
-//! A key pair as it is stored, and the times of its life.
+//! The stored form of a key pair, and the times of its life.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -10,20 +10,22 @@ use crate::{
     signing_key::{KeyError, PublicJwk},
 };
 
-/// The times of a key, in order: published, signing, only verifying, forgotten.
+/// The times of a key, in order: published, signing, only verifying, expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySchedule {
-    /// When it was made, and from when it is published.
+    /// The time of creation, from which the key is published.
     pub created: Timestamp,
-    /// Its first use. Caches of the JWKS have had the time since `created` to learn of it.
+    /// The time of first use. Caches of the JWKS have had the time since `created` to fetch the
+    /// key.
     pub activates: Timestamp,
-    /// From when it signs no more.
+    /// The time from which the key no longer signs.
     pub retires: Timestamp,
-    /// From when it verifies no more: the last token that it signed has expired, leeway included.
+    /// The time from which the key no longer verifies: the last token that it signed has expired,
+    /// leeway included.
     pub expires: Timestamp,
 }
 
-/// A key pair as it is stored. Its JSON holds the private key: seal it at rest.
+/// The stored form of a key pair. Its JSON holds the private key, so it must be sealed at rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SigningKeyRecord {
     /// The RFC 7638 thumbprint of the public half.
@@ -34,13 +36,13 @@ pub struct SigningKeyRecord {
         deserialize_with = "read_from_store"
     )]
     pub pkcs8: SecretString,
-    /// The times, written beside the other members.
+    /// The times, flattened into the same JSON object as the other members.
     #[serde(flatten)]
     pub schedule: KeySchedule,
 }
 
 impl SigningKeyRecord {
-    /// A new random key with these times.
+    /// Generates a random key with these times.
     ///
     /// # Errors
     /// [`KeyError::NoRandomness`].
@@ -58,7 +60,7 @@ impl SigningKeyRecord {
     }
 }
 
-/// The one place where a private key becomes text.
+/// Serializes a private key. This is the only place where it becomes text.
 fn expose_to_store<S: Serializer>(pkcs8: &SecretString, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(pkcs8.expose())
 }

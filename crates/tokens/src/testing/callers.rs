@@ -11,7 +11,7 @@ use super::SERVER_URL;
 use crate::authenticator::EXTRA_TOKEN;
 use crate::exchange::Endpoints;
 
-/// Every cluster is reached through this server alone.
+/// The endpoints of clusters that are reached only through this server.
 pub(super) struct OneEndpoint;
 
 #[async_trait]
@@ -30,7 +30,8 @@ impl Endpoints for OneEndpoint {
     }
 }
 
-/// A host that this server believes: `host:USER/TOKEN/GROUP…` is a request that it says was authenticated by this token.
+/// A host that this server trusts. `host:USER/TOKEN/GROUP…` is a request that the host reports as
+/// authenticated by this token.
 pub(super) struct Host;
 
 #[async_trait]

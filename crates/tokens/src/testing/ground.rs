@@ -43,9 +43,9 @@ use crate::validity::{NotBefore, Validity, ValidityParts};
 
 /// The parts of a server before it starts.
 pub struct Ground {
-    /// The server to be: other kinds are added to its registries.
+    /// The server under construction. Other kinds are added to its registries.
     pub fixture: Fixture,
-    /// The kinds of Kubernetes.
+    /// The built-in kinds of Kubernetes.
     pub builtins: Builtins,
     /// The tokens.
     pub tokens: Registry<Token>,
@@ -57,17 +57,17 @@ pub struct Ground {
     pub clusters: Registry<Cluster>,
     /// The signing keys.
     pub keys: Arc<KeyStore>,
-    /// Decides whether a token counts.
+    /// Decides whether a token is valid.
     pub validity: Arc<Validity>,
     /// Mints tokens.
     pub minter: Arc<Minter>,
-    /// The users who are found.
+    /// The users that can be found.
     pub directory: Arc<UserDirectory>,
-    /// The origin of requests.
+    /// Determines the origin of requests.
     pub origins: Arc<Origins>,
     /// The quota of each user.
     pub quota: Arc<Quota>,
-    /// The parts that a test changes.
+    /// The parts of the configuration that a test changes.
     pub switches: Switches,
     /// The roles at the start.
     pub roles: Vec<ClusterRole>,
@@ -78,15 +78,15 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Makes the parts, with a plain kind of kubeconfigs that no strategy serves.
+    /// Creates the parts, with a plain kind of kubeconfigs that has no strategy.
     pub async fn new() -> Self {
         Self::with_kubeconfigs(plain_kubeconfigs(), Index::NONE).await
     }
 
-    /// Makes the parts, with this kind of kubeconfigs.
+    /// Creates the parts, with this kind of kubeconfigs.
     ///
     /// # Panics
-    /// The keys cannot be made.
+    /// The keys cannot be created.
     pub async fn with_kubeconfigs(description: Description, index: Index<Kubeconfig>) -> Self {
         let mut fixture = Fixture::new().with_prefixed_users();
         let kinds = &mut fixture.registries;
@@ -159,7 +159,8 @@ impl Ground {
         }
     }
 
-    /// Starts the server with what `serve` adds, users alice and bob, and clusters `c-a` and `c-b`.
+    /// Starts the server with the additions of `serve`, users alice and bob, and clusters `c-a` and
+    /// `c-b`.
     ///
     /// # Panics
     /// The server does not start.
@@ -246,13 +247,13 @@ impl Ground {
     }
 }
 
-/// Reads a switch.
+/// Returns a function that reads a switch.
 fn load(switch: &Arc<AtomicBool>) -> impl Fn() -> bool + Send + Sync + use<> {
     let switch = Arc::clone(switch);
     move || switch.load(Ordering::SeqCst)
 }
 
-/// Makes keys in a store of their own.
+/// Creates keys in a separate store.
 async fn key_store() -> (Arc<KeyStore>, Arc<Sealed>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = Sqlite::open(&folder.path().join("store"), SqliteOptions::default()).unwrap();
@@ -260,12 +261,13 @@ async fn key_store() -> (Arc<KeyStore>, Arc<Sealed>, TempDir) {
     let prefixes = vec![crate::key_store::PREFIX.to_owned()];
     let sealed = Arc::new(Sealed::new(Arc::new(store), keyring, prefixes));
     let store: Arc<dyn Store> = Arc::<Sealed>::clone(&sealed);
-    // Old enough for tokens that were minted in the past.
+    // The keys are old enough for tokens that were minted in the past.
     let keys = KeyStore::open(store, RotationPolicy::default(), seconds(-7 * 24 * 3600)).await;
     (keys.unwrap(), sealed, folder)
 }
 
-/// A day for any token, an hour for one that a login is exchanged for, ten minutes for a certificate.
+/// Returns the maximum lifetimes: a day for any token, an hour for a token from an exchange, ten
+/// minutes for a certificate.
 fn max_ttls() -> MaxTtls {
     let minutes = |minutes: i64| -> MaxTtl { Arc::new(move || Ok(Some(minutes * 60_000))) };
     MaxTtls {
@@ -275,7 +277,7 @@ fn max_ttls() -> MaxTtls {
     }
 }
 
-/// The kind of kubeconfigs, without its strategy.
+/// Returns the kind of kubeconfigs, without its strategy.
 fn plain_kubeconfigs() -> Description {
     Description {
         group: ext::GROUP,

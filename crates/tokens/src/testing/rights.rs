@@ -1,4 +1,4 @@
-//! What the users of a test may do.
+//! The rights of the users of a test.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use super::object;
 use crate::cluster_credential::GROUP;
 use crate::openid;
 
-/// Everybody who is authenticated may do this with a cluster, or with all of them.
+/// Returns a policy that allows all authenticated users these verbs on a cluster, or on all
+/// clusters for `*`.
 pub fn access_to(cluster: &str, verbs: &[&str]) -> Policy {
     let role: ClusterRole = object(json!({
         "metadata": { "name": "access" },
@@ -69,7 +70,7 @@ pub(super) fn all_clusters() -> ClusterRoleBinding {
     }))
 }
 
-/// Their own tokens, and cluster `c-a`.
+/// Returns the role for a user's own tokens and for cluster `c-a`.
 pub(super) fn token_users() -> ClusterRole {
     object(json!({
         "metadata": { "name": "token-users" },

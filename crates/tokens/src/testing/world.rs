@@ -1,4 +1,4 @@
-//! The running server, and what tests do with it.
+//! The running server and the operations of tests on it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -30,7 +30,7 @@ use crate::validity::{NotBefore, Validity};
 pub struct World {
     /// The server, which is called without a network.
     pub http: TestServer,
-    /// Decides whether a token counts.
+    /// Decides whether a token is valid.
     pub validity: Arc<Validity>,
     /// The signing keys.
     pub keys: Arc<KeyStore>,
@@ -46,27 +46,27 @@ pub struct World {
     pub secrets: Registry<Secret>,
     /// Mints tokens.
     pub minter: Arc<Minter>,
-    /// The users who are found.
+    /// The users that can be found.
     pub directory: Arc<UserDirectory>,
-    /// The parts that a test changes.
+    /// The parts of the configuration that a test changes.
     pub switches: Switches,
     pub(super) _keys: TempDir,
 }
 
-/// Parts of the configuration, which act at once.
+/// Parts of the configuration. Changes take effect at once.
 #[derive(Clone)]
 pub struct Switches {
-    /// True if only names with an object are users.
+    /// True if a user name is valid only if it has a user object.
     pub require_user: Arc<AtomicBool>,
     /// The earliest time of issue of valid tokens.
     pub not_before: Arc<ArcSwap<NotBefore>>,
-    /// True if logins are exchanged.
+    /// True if logins may be exchanged for credentials.
     pub exchanges: Arc<AtomicBool>,
-    /// True if the store has confirmed what is in memory.
+    /// True if the store has confirmed the state in memory.
     pub confirmed: Arc<AtomicBool>,
-    /// The rights of users on clusters, as checks of tokens see them.
+    /// The rights of users on clusters, as used by checks of tokens.
     pub access: Arc<ArcSwap<Policy>>,
-    /// True if minted tokens may mint others.
+    /// True if minted tokens may mint other tokens.
     pub mint_with_token: Arc<AtomicBool>,
     /// The quota of each user.
     pub limits: Arc<ArcSwap<QuotaLimits>>,
@@ -86,14 +86,14 @@ impl World {
         Ground::new().await.start(|builder| builder).await
     }
 
-    /// Gives a cluster a credential, and says which.
+    /// Gives a cluster a credential and returns it.
     pub async fn enrol(&self, cluster: &str) -> ClusterToken {
         let token = ClusterToken::generate(cluster);
         self.set_record(cluster, &[(HASH_KEY, &token.hash())]).await;
         token
     }
 
-    /// The binding of a Secret to a cluster as it is now.
+    /// Returns the binding of a Secret to the current object of a cluster.
     pub fn binding(&self, cluster: &str) -> Binding {
         let object = self.clusters.cached("", cluster).unwrap();
         Binding::of(&object, Purpose::Webhook)
@@ -124,17 +124,17 @@ impl World {
         self.secrets.ensure_with(secret, amend).await.unwrap();
     }
 
-    /// A token of alice that lives for an hour from now.
+    /// Mints a token of alice that lives for an hour from now.
     pub async fn mint(&self, clusters: &[&str]) -> Minted {
         self.mint_for("alice", clusters, NOW).await
     }
 
-    /// A token that lives for an hour from `minted`, without a kubeconfig.
+    /// Mints a token without a kubeconfig that lives for an hour from `minted`.
     pub async fn mint_for(&self, user: &str, clusters: &[&str], minted: Timestamp) -> Minted {
         self.order(&self.order_of(user, clusters), minted).await
     }
 
-    /// An order of a user as they are now, for an hour.
+    /// Returns an order for the current user object, with a lifetime of an hour.
     pub fn order_of(&self, user: &str, clusters: &[&str]) -> Order {
         let facts = self.directory.find(user).unwrap_or_default();
         let uid = |name: &str| Some(self.clusters.cached("", name)?.metadata.uid.unwrap());
@@ -154,12 +154,12 @@ impl World {
         }
     }
 
-    /// A token as it was ordered.
+    /// Mints and stores a token according to an order.
     pub async fn order(&self, order: &Order, minted: Timestamp) -> Minted {
         let token = self.minter.mint(order, minted).await.unwrap();
         let name = token.record.metadata().name.clone().unwrap();
         self.minter.store(vec![token.record]).await.unwrap();
-        // `store` leaves it to the write of the kubeconfig to wait for the cache.
+        // `store` does not wait for the cache: the write of the kubeconfig does that.
         self.tokens.latest().await.unwrap();
         Minted {
             name,
@@ -167,14 +167,14 @@ impl World {
         }
     }
 
-    /// Asks about a token and gives the status of the answer.
+    /// Reviews a token and returns the status of the response.
     pub async fn review(&self, caller: &str, token: &str, audiences: &[&str]) -> Value {
         let answer = self.ask("v1", caller, token, audiences).await;
         assert_eq!(answer.code, 201, "{}", answer.body);
         answer.body["status"].clone()
     }
 
-    /// Asks about a token in a version of the kind.
+    /// Reviews a token with this version of the kind.
     pub async fn ask(
         &self,
         version: &str,
@@ -230,12 +230,12 @@ impl World {
     }
 }
 
-/// The answer about every token that does not count.
+/// The status of the response for every token that is not valid.
 pub fn refused() -> Value {
     json!({ "authenticated": false })
 }
 
-/// The answer about a token of alice.
+/// The status of the response for a token of alice.
 pub fn alice(token: &Minted, audiences: &[&str]) -> Value {
     json!({
         "authenticated": true,

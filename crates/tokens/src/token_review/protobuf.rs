@@ -1,5 +1,5 @@
-//! What a question looks like in protobuf (`k8s.io/api/authentication/v1/generated.proto`), in which typed clients send it. What a client
-//! says in the status is not looked at.
+//! The protobuf form of the request (`k8s.io/api/authentication/v1/generated.proto`), which typed
+//! clients send. A status that a client sends is ignored.
 
 use machinery::decode::protobuf::meta::OBJECT_META;
 use machinery::decode::protobuf::{Message, message, text};

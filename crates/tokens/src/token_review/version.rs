@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 /// A version of the kind.
 pub trait TokenReviewVersion: Object + Resource + JsonSchema {
-    /// What is asked.
+    /// Returns the request.
     fn spec_mut(&mut self) -> &mut TokenReviewSpec;
 
-    /// Sets what is answered.
+    /// Sets the response.
     fn set_status(&mut self, status: TokenReviewStatus);
 }
 

@@ -1,4 +1,5 @@
-//! The facts of records that a check of a token needs: decoded once for each state of a record.
+//! The facts of records that a check of a token needs. They are decoded once for each state of a
+//! record.
 
 use api::ext::{Kubeconfig, Token, TokenReference};
 use api::management::Cluster;
@@ -18,20 +19,20 @@ use crate::user_directory::UserFacts;
 pub(super) struct TokenFacts {
     /// The owner, with the groups of the login that created the token.
     pub(super) owner: UserInfo,
-    /// The groups that the token puts its bearer into.
+    /// The groups that the token adds its bearer to.
     pub(super) groups: Vec<String>,
     pub(super) kubeconfig: String,
     /// The uid of the kubeconfig, for a token that was exchanged for a login.
     kubeconfig_uid: Option<String>,
     pub(super) parent: Option<TokenReference>,
     uid: Option<String>,
-    /// `None` in records of older servers.
+    /// The uid of the user's object, or `None` in records of older servers.
     user_uid: Option<String>,
     scope: ClusterScope,
-    /// `None` where the record does not say.
+    /// The creation time, or `None` if the record does not state it.
     pub(super) created: Option<Timestamp>,
     enabled: bool,
-    /// `None` for a token without an end.
+    /// The expiry, or `None` for a token that does not expire.
     pub(super) expires: Option<Timestamp>,
     being_deleted: bool,
 }
@@ -40,7 +41,7 @@ pub(super) struct TokenFacts {
 pub(super) struct KubeconfigFacts {
     user: String,
     pub(super) parent: Option<TokenReference>,
-    /// Sorted.
+    /// The names of the tokens in the file, sorted.
     tokens: Vec<String>,
     uid: Option<String>,
     exchanged: bool,
@@ -77,8 +78,8 @@ impl TokenFacts {
         }
     }
 
-    /// Checks that the record says what the claims say. The server signs claims from the record, so a
-    /// difference means that somebody else signed them.
+    /// Checks that the record agrees with the claims. The server signs claims that come from the
+    /// record, so a difference means that the token was not signed by this server.
     pub(super) fn check_claims(&self, claims: &Claims) -> Result<(), Refusal> {
         let same = self.owner.name == claims.sub && self.groups == claims.groups;
         same.then_some(()).ok_or(Refusal::NoRecord)
@@ -94,8 +95,8 @@ impl TokenFacts {
         }
     }
 
-    /// Checks that the token is for this cluster, and for this very object of that name. The cluster
-    /// `local` is this server itself, whatever its object.
+    /// Checks that the token is for this cluster, and for this very object of that name. The
+    /// cluster `local` is always this server itself, so its object is not compared.
     pub(super) fn check_cluster(
         &self,
         name: &str,
@@ -118,7 +119,8 @@ impl TokenFacts {
         covered.then_some(()).ok_or(Refusal::OtherCluster)
     }
 
-    /// Checks that the user is the one that the token was minted for, and not a later one of the name.
+    /// Checks that the user is the one that the token was minted for, and not a later one of the
+    /// same name.
     pub(super) fn check_user(&self, user: &UserFacts) -> Result<(), Refusal> {
         let same = match &self.user_uid {
             Some(uid) => *uid == user.uid,
@@ -128,7 +130,7 @@ impl TokenFacts {
         (same && user.enabled).then_some(()).ok_or(Refusal::NoUser)
     }
 
-    /// Whether this is the token that a reference means.
+    /// Returns whether this is the token that a reference identifies.
     pub(super) fn is(&self, reference: &TokenReference) -> bool {
         self.uid.as_ref() == Some(&reference.uid)
     }
@@ -149,9 +151,9 @@ impl KubeconfigFacts {
         }
     }
 
-    /// Whether the kubeconfig stands behind this token of this name: it lists those in its file. Where
-    /// that holds none, it stands behind those that were made for it later, and not for another
-    /// record that had the same name.
+    /// Returns whether the kubeconfig vouches for the token of this name. A kubeconfig lists the
+    /// tokens in its file. If its file holds none, it vouches for tokens that were created for it
+    /// later, but not for those of another kubeconfig that had the same name.
     pub(super) fn stands_behind(&self, name: &str, token: &TokenFacts) -> bool {
         let tokens = &self.tokens;
         let is_listed = tokens
@@ -176,7 +178,8 @@ impl ClusterFacts {
     }
 }
 
-/// The groups of a login, which do not repeat the group of everybody.
+/// Returns the groups of a login, with the group of all authenticated users, which the record
+/// omits.
 fn with_all_authenticated(groups: &[String]) -> Vec<String> {
     let all = [ALL_AUTHENTICATED.to_owned()];
     groups.iter().cloned().chain(all).collect()
@@ -186,7 +189,7 @@ fn created(metadata: &ObjectMeta) -> Option<Timestamp> {
     metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
 
-/// The uid of the kubeconfig that owns a token.
+/// Returns the uid of the kubeconfig that owns a token.
 fn owner_uid(token: &Token) -> Option<String> {
     let owners = token.metadata().owner_references.as_deref();
     let mut owners = owners.unwrap_or_default().iter();

@@ -1,4 +1,4 @@
-//! The earliest time of issue of valid tokens, as an administrator sets it.
+//! The earliest time of issue of valid tokens, as set by an administrator.
 
 use std::sync::Arc;
 
@@ -11,21 +11,22 @@ pub enum NotBefore {
     Any,
     /// Tokens that were issued earlier are invalid.
     Time(Timestamp),
-    /// No token is valid: the limit cannot be read.
+    /// No token is valid, because the limit cannot be read.
     Never,
 }
 
-/// Reads the limit as it is set at the moment; called for every check of a token.
+/// Returns the current limit. Called for every check of a token.
 pub type ReadNotBefore = Arc<dyn Fn() -> NotBefore + Send + Sync>;
 
 impl NotBefore {
-    /// Whether a token is valid that was issued at this second. Its record must be late enough, too: either
-    /// could be older than the other where a key was stolen or a backup restored.
+    /// Returns whether a token that was issued at this second is valid. The record of the token
+    /// must be late enough, too: one of the two may be older than the other after a key was stolen
+    /// or a backup restored.
     pub(super) fn permits_issue(self, issued_secs: i64) -> bool {
         self.permits(Timestamp::from_second(issued_secs).ok())
     }
 
-    /// Whether a token is valid whose record was created then.
+    /// Returns whether a token whose record was created at this time is valid.
     pub(super) fn permits_record(self, created: Option<Timestamp>) -> bool {
         self.permits(created)
     }

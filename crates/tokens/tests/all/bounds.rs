@@ -10,13 +10,13 @@ use tokens::origin::Parent;
 
 const TOKENS: &str = "POST /apis/ext.cattle.io/v1/tokens";
 
-/// Asks with a bearer token for a token with this spec.
+/// Requests a token with this spec, authenticated by a bearer token.
 async fn ask(world: &World, bearer: &str, spec: Value) -> Answer {
     let token = json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": spec });
     world.http.call(bearer, TOKENS, Some(token)).await
 }
 
-/// The token that an answer carries.
+/// Returns the token in a response.
 #[track_caller]
 fn minted(answer: &Answer) -> Minted {
     assert_eq!(answer.code, 201, "{}", answer.body);
@@ -87,7 +87,7 @@ async fn a_token_that_is_disabled_takes_what_it_minted_with_it() {
 #[tokio::test]
 async fn a_token_of_a_token_lives_and_reaches_no_further() {
     let world = World::start().await;
-    // It ends in an hour.
+    // The token ends in an hour.
     let first = world.mint(&["local"]).await;
     let answer = ask(&world, &first.bearer, json!({ "ttl": 0 })).await;
     assert_eq!(answer.body["spec"]["ttl"], json!(3_600_000));
@@ -111,7 +111,7 @@ async fn a_token_of_a_token_lives_and_reaches_no_further() {
     assert!(is_valid(&world, &minted(&answer), "c-a").await);
 }
 
-/// Deletes a cluster and creates another one of the name, at this second.
+/// Deletes a cluster and creates another one of the same name, at this second.
 async fn replace_cluster(world: &World, name: &str, created: i64) {
     world.remove(&world.clusters, ("", name)).await;
     let metadata = json!({

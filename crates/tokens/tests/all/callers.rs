@@ -1,4 +1,4 @@
-//! Who may ask about tokens.
+//! The callers that may review tokens.
 
 use api::management::Cluster;
 use apiserver::testing::Answer;

@@ -1,4 +1,4 @@
-//! What a record whose file holds no tokens gives its owner, and nobody else.
+//! Credentials for a record whose file holds no tokens: only its owner can obtain them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,7 +22,7 @@ use crate::sweeper::sweep;
 
 const NAME: &str = "kubeconfig-abcde";
 
-/// A record of alice for `c-a` that lives for two hours.
+/// Creates a record of alice for `c-a` that lives for two hours.
 async fn record(world: &World, change: impl FnOnce(&mut Kubeconfig)) {
     let mut record: Kubeconfig = object(json!({
         "metadata": { "name": NAME, "uid": "uid-1" },
@@ -34,7 +34,7 @@ async fn record(world: &World, change: impl FnOnce(&mut Kubeconfig)) {
     world.kubeconfigs.insert(record, false).await.unwrap();
 }
 
-/// Asks for a token with this spec.
+/// Requests a token with this spec.
 async fn ask(world: &World, user: &str, spec: Value) -> Answer {
     let line = "POST /apis/ext.cattle.io/v1/tokens";
     let token = json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": spec });
@@ -44,13 +44,13 @@ async fn ask(world: &World, user: &str, spec: Value) -> Answer {
         .await
 }
 
-/// Asks as alice for a token on a cluster.
+/// Requests a token for a cluster as alice.
 async fn exchange(world: &World, cluster: &str) -> Answer {
     let spec = json!({ "kubeconfigName": NAME, "clusterName": cluster });
     ask(world, "alice", spec).await
 }
 
-/// Gets a token for `c-a`.
+/// Returns a token for `c-a`.
 async fn bearer(world: &World) -> String {
     let answer = exchange(world, "c-a").await;
     assert_eq!(answer.code, 201, "{}", answer.body);
@@ -338,7 +338,7 @@ async fn the_sweeper_takes_a_token_only_once_its_record_is_gone() {
     assert_eq!(left(), 0);
 }
 
-/// A request for a certificate of another name.
+/// Returns a request for a certificate of another name.
 fn signing_request() -> String {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::default();
@@ -347,7 +347,7 @@ fn signing_request() -> String {
     params.serialize_request(&key).unwrap().pem().unwrap()
 }
 
-/// Asks for a certificate for `c-a`.
+/// Requests a certificate for `c-a`.
 async fn certify(world: &World, request: &str) -> Answer {
     let spec = json!({
         "kubeconfigName": NAME, "clusterName": "c-a", "certificateSigningRequest": request,
@@ -355,7 +355,7 @@ async fn certify(world: &World, request: &str) -> Answer {
     ask(world, "alice", spec).await
 }
 
-/// Gives `c-a` an authority that lives this long, in a Secret of this type.
+/// Gives `c-a` a certificate authority with this lifetime, in a Secret of this type.
 async fn set_signer(world: &World, life: SignedDuration, of_type: &str) -> Authority {
     let authority = Authority::create("clients", Validity::starting(NOW, life)).unwrap();
     let reference = SecretReference {

@@ -1,4 +1,4 @@
-//! The groups of a token: given by who orders it, never by who asks, and the same at every door.
+//! The groups of a token: set by the order, never by the client, and the same at every entry point.
 
 use serde_json::json;
 use tokens::minter::Order;
@@ -8,7 +8,7 @@ use apiserver::testing::NOW;
 
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 
-/// A token of alice for `c-a` with this group.
+/// Mints a token of alice for `c-a` with this group.
 async fn minted(world: &World, group: &str) -> Minted {
     let order = Order {
         groups: vec![group.to_owned()],
@@ -72,8 +72,8 @@ async fn nobody_asks_for_a_group() {
     );
 }
 
-/// The record repeats every claim that gives something: a token that a thief of the key signed with other
-/// groups is refused.
+/// The record repeats every claim that grants something, so a token with other groups that a thief
+/// of the key signed is rejected.
 #[tokio::test]
 async fn a_token_whose_groups_are_not_those_of_its_record_is_refused() {
     let world = World::start().await;

@@ -1,4 +1,4 @@
-//! Operations on keys as administrators ask for them.
+//! Key operations, as requested by administrators.
 
 use apiserver::testing::{Answer, NOW};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn kids(world: &World) -> Vec<String> {
     ring.keys().map(|key| key.kid().to_string()).collect()
 }
 
-/// The published key set.
+/// Returns the key ids in the published key set.
 async fn jwks(world: &World) -> Vec<Value> {
     let answer = world.http.call(ROOT, "GET /openid/v1/jwks", None).await;
     let keys = answer.body["keys"].as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! Replacing and rotating keys, with replicas that share a store.
+//! Replacement and rotation of keys, with replicas that share a store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +100,7 @@ async fn another_replica_follows_at_once() {
     task.abort();
 }
 
-/// A clock that is wrong for a minute must not end every token for good.
+/// A clock that is wrong for a minute must not permanently invalidate every token.
 #[tokio::test]
 async fn a_clock_that_jumps_ahead_removes_no_key() {
     let (store, _folder) = store();

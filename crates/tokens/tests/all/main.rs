@@ -1,4 +1,4 @@
-//! The doors of this crate behind a real server: store, cache and handler chain, in one process.
+//! The entry points of this crate in a real server: store, cache and handler chain, in one process.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bounds;

@@ -1,4 +1,4 @@
-//! What everybody may read: discovery and the key set.
+//! The documents that all clients may read: discovery and the key set.
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -99,7 +99,8 @@ async fn a_successor_is_published_before_it_signs() {
     let (soon, later) = (seconds(83 * DAY_SECS), seconds(85 * DAY_SECS));
     let first = signer(seconds(0));
     assert_eq!(published().await, [first.as_str()]);
-    // The first key, a week old at the start, signs for 90 days; the overlap is one. Looking at the keys is what rotates them.
+    // The first key, a week old at the start, signs for 90 days, with an overlap of one day.
+    // Calling `cover` rotates the keys.
     world
         .keys
         .cover(91 * DAY_SECS.unsigned_abs(), soon)

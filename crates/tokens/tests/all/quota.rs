@@ -153,7 +153,7 @@ async fn stored_and_written_bytes_are_limited_but_turning_off_is_not() {
     let again = patch(&world, &name, note(14_999)).await;
     check(&again, 429, "limited: bytes written in a minute=20000");
     assert!(again.body["details"]["retryAfterSeconds"].as_u64().unwrap() > 0);
-    // What is stored is far beyond the limit now, and turning off makes it a little larger.
+    // The stored bytes now far exceed the limit, and turning the record off adds a few.
     set(
         &world,
         QuotaLimits {

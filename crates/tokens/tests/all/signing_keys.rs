@@ -1,4 +1,4 @@
-//! Signing keys in the store: one that cannot be used costs itself alone.
+//! Signing keys in the store: an unusable key does not affect the others.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ async fn put(store: &Arc<dyn Store>, name: &str, value: impl Into<Bytes>) {
     store.create(&key, value.into()).await.unwrap();
 }
 
-/// A key that activated after all others, so that it would sign.
+/// Returns a key that activated after all others, so that it would sign.
 fn late_key() -> SigningKeyRecord {
     let far = NOW + SignedDuration::from_hours(1000);
     let schedule = KeySchedule {

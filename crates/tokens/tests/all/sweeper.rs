@@ -1,4 +1,4 @@
-//! Which records of tokens are swept.
+//! The records of tokens that are swept.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokens::minter::Order;
 use tokens::sweeper::{Missing, Sweeper};
 use tokio_util::sync::CancellationToken;
 
-/// More than are looked at in one go.
+/// More records than are processed without yielding.
 const MANY: usize = 300;
 
 struct At(Timestamp);
@@ -27,12 +27,12 @@ impl Clock for At {
     }
 }
 
-/// A look at this time that remembers nothing.
+/// Sweeps at this time without a memory of earlier sweeps.
 pub(crate) async fn sweep(world: &World, at: Timestamp) {
     sweep_again(world, at, &mut Missing::default()).await;
 }
 
-/// A look that remembers who was missing at the last.
+/// Sweeps with the users that were missing in the last sweep.
 async fn sweep_again(world: &World, at: Timestamp, missing: &mut Missing) {
     sweeper(world, at).sweep(missing).await;
 }
@@ -49,7 +49,7 @@ fn sweeper(world: &World, at: Timestamp) -> Sweeper {
     }
 }
 
-/// Mints a token of a kubeconfig, which need not be there, and gives its name.
+/// Mints a token of a kubeconfig, which need not exist, and returns its name.
 async fn mint(world: &World, kubeconfig: &str, minted: Timestamp) -> String {
     let order = Order {
         kubeconfig: kubeconfig.to_owned(),
@@ -97,7 +97,8 @@ async fn all_that_expired_a_day_ago_are_swept_however_many_there_are() {
     assert_eq!(left(&world), BTreeSet::new());
 }
 
-/// A start at this time, and whether the token that expired then was swept at the first look.
+/// Starts a sweeper at this time, and returns whether its first sweep removes the token that
+/// expired then.
 async fn is_swept_at_once(newest: Timestamp, start: Timestamp) -> bool {
     let world = World::start().await;
     mint(&world, "", NOW).await;

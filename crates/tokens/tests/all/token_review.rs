@@ -1,4 +1,4 @@
-//! What a cluster is told about tokens.
+//! The responses to reviews of tokens by clusters.
 
 use std::sync::Arc;
 use tokens::testing::{
@@ -56,7 +56,8 @@ async fn a_question_without_a_token_is_refused() {
     assert_eq!((answer.code, &answer.body["message"]), (400, &json!(text)));
 }
 
-/// A row is a caller, what the token is for, what is asked for, and what is answered; nothing where it does not count.
+/// A row: the caller, the clusters of the token, the audiences in the request, and those in the
+/// response, which are empty if the token is not valid.
 type Row<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str]);
 
 #[tokio::test]
@@ -75,16 +76,16 @@ async fn audiences_are_those_of_the_caller() {
         ("c-a", &["c-a"], &[ISSUER], &[]),
         ("c-a", &["c-a"], &["cluster:*"], &[]),
         ("c-a", &["c-a"], &[""], &[]),
-        // The token is for another cluster: nothing that B says makes it its own.
+        // The token is for another cluster, which no audience in B's request can change.
         ("c-b", &["c-a"], &[], &[]),
         ("c-b", &["c-a"], &[A], &[]),
         ("c-b", &["c-a"], &[B], &[]),
         ("c-b", &["c-a"], &[A, B, API_SERVER, ISSUER, CUSTOM], &[]),
         ("c-b", &["local"], &[ISSUER], &[]),
-        // For both: each is told its own half.
+        // The token is for both: each cluster gets only its own audience.
         ("c-a", &["c-a", "c-b"], &[A, B], &[A]),
         ("c-b", &["c-a", "c-b"], &[A, B], &[B]),
-        // B calls itself something else than most.
+        // B has another audience than most.
         ("c-b", &["c-b"], &[CUSTOM], &[CUSTOM]),
         ("c-b", &["c-b"], &[API_SERVER], &[]),
         ("c-a", &["c-a", "c-b"], &[CUSTOM], &[]),
@@ -133,7 +134,7 @@ async fn a_token_whose_clusters_only_its_record_lists_is_for_those() {
 async fn a_token_counts_within_its_times_with_ten_seconds_of_leeway() {
     let world = World::start().await;
     let a = world.enrol("c-a").await;
-    // It lives for an hour; its record ends without leeway.
+    // Tokens live for an hour. The end of the record has no leeway.
     for (minted, counts) in [(-3599, true), (-3600, false), (10, true), (11, false)] {
         let token = world.mint_for("alice", &["c-a"], seconds(minted)).await;
         let answer = world.review(a.expose(), &token.bearer, &[]).await;
@@ -207,7 +208,7 @@ async fn forged_tokens_look_like_any_other_bad_one() {
     );
 }
 
-/// What ends a token.
+/// An event that ends a token.
 enum End {
     DeleteToken,
     FinalizeToken,
@@ -243,7 +244,7 @@ async fn every_revocation_shows_in_the_next_answer() {
         let a = world.enrol("c-a").await;
         let token = with_kubeconfig(&world).await;
         let expected = alice(&token, &["cluster:c-a"]);
-        // Twice, so that the second answer comes from what the first has left in memory.
+        // The second response comes from what the first has left in memory.
         for _ in 0..2 {
             assert_eq!(world.review(a.expose(), &token.bearer, &[]).await, expected);
         }
@@ -315,7 +316,7 @@ async fn revoke(world: &World, token: &str, end: End) {
     }
 }
 
-/// Begins a deletion, for which somebody's finalizer has not finished.
+/// Marks an object as being deleted, held by a finalizer.
 async fn being_deleted<T: Object>(world: &World, registry: &Registry<T>, name: &str) {
     world
         .change(registry, name, |object| {

@@ -1,4 +1,4 @@
-//! What only the one function of all doors shows.
+//! Validity of tokens, as far as only the shared check shows it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -83,7 +83,7 @@ async fn a_cluster_that_is_created_again_under_the_name_takes_no_old_token() {
     assert!(!is_valid().await, "the cluster is another one");
 }
 
-/// Records of older servers have no uids: what was created after them is not what they were made for.
+/// Records of older servers have no uids: they do not cover objects that were created after them.
 #[tokio::test]
 async fn a_record_without_uids_is_for_what_was_there_before_it() {
     let world = World::start().await;
@@ -263,7 +263,7 @@ async fn a_token_of_before_the_earliest_time_of_issue_is_invalid() {
     }
 }
 
-/// A thief of the signing key chooses the times of a token, but not those of its record.
+/// A thief of the signing key can choose the times of a token, but not those of its record.
 #[tokio::test]
 async fn a_token_whose_record_is_too_old_is_invalid_whatever_it_says() {
     let world = World::start().await;
@@ -290,7 +290,7 @@ async fn a_token_whose_record_is_too_old_is_invalid_whatever_it_says() {
     }
 }
 
-/// A backup of before the limit was restored, and something wrote its records again.
+/// A backup from before the limit was restored, and its records were written again.
 #[tokio::test]
 async fn a_token_that_was_issued_too_early_is_invalid_however_new_its_record_is() {
     let world = World::start().await;

@@ -36,7 +36,7 @@ fn no() -> SubjectAccessReviewStatus {
     status(false, false, "")
 }
 
-/// The decision as text, or the error with its causes.
+/// Returns the decision as text, or the error with its causes.
 async fn ask(authorizer: &DelegatedAuthorizer, user: &UserInfo, attributes: &Attributes) -> String {
     match authorizer.authorize(user, attributes).await {
         Ok(Decision::Allow { reason }) => format!("allow {reason}"),

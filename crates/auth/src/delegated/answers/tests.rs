@@ -12,7 +12,7 @@ fn answers(capacity: usize) -> (Arc<Answers<usize>>, Arc<ManualClock>) {
     (Arc::new(answers), clock)
 }
 
-/// The answer to `question`: the remembered one, or `fresh`.
+/// Returns the answer to `question`: the cached one, or `fresh`.
 async fn ask(answers: &Answers<usize>, question: &str, fresh: usize) -> usize {
     let question = [question.as_bytes()];
     let answer = answers.get(&question, async { Ok(fresh) });
@@ -72,7 +72,7 @@ async fn questions_are_told_apart_by_all_their_parts() {
     }
 }
 
-/// A question that is answered with its own number once it is allowed to.
+/// A question that is answered with its own number once the test permits it.
 struct Slow {
     answers: Arc<Answers<usize>>,
     allowed: Notify,

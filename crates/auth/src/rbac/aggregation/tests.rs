@@ -41,7 +41,7 @@ fn labelled(mut role: ClusterRole, label: &str) -> ClusterRole {
     role
 }
 
-/// Not in the order of their names; `sum` would aggregate itself by its label.
+/// Returns roles that are not sorted by name. `sum` would aggregate itself according to its label.
 fn all_roles() -> Vec<ClusterRole> {
     let pods = rule("get", "", "pods");
     vec![

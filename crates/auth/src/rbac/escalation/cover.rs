@@ -1,4 +1,4 @@
-//! Whether some rules cover others.
+//! The comparison whether some rules cover others.
 //!
 //! Follows `k8s.io/component-helpers/auth/rbac/validation/policy_comparator.go`.
 
@@ -8,18 +8,18 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use crate::rbac::rule::{self, ALL, listed};
 
-/// What `servant` allows and `owner` does not, broken down to single verbs, groups, resources,
-/// names and paths; empty if everything is covered.
+/// Returns the rules that `servant` allows and `owner` does not, broken down into single verbs,
+/// groups, resources, names and paths. Empty if everything is covered.
 ///
-/// Each part must be covered by one rule of `owner`. `*` is only covered by `*`: nobody can know
-/// what else it will come to mean.
+/// Each part must be covered by one rule of `owner`. `*` is only covered by `*`, because it may
+/// include more in the future.
 pub fn uncovered<R: Borrow<PolicyRule>>(owner: &[R], servant: &[PolicyRule]) -> Vec<PolicyRule> {
     let is_uncovered = |part: &PolicyRule| !owner.iter().any(|rule| covers(rule.borrow(), part));
     let parts = servant.iter().flat_map(broken_down);
     parts.filter(is_uncovered).collect()
 }
 
-/// The number of rules that [`uncovered`] compares, without making them.
+/// Returns the number of rules that [`uncovered`] compares, without creating them.
 pub(super) fn combinations(rules: &[PolicyRule]) -> usize {
     let of_rule = |rule: &PolicyRule| {
         let resources = listed(&rule.api_groups)
@@ -32,7 +32,7 @@ pub(super) fn combinations(rules: &[PolicyRule]) -> usize {
     rules.iter().map(of_rule).fold(0, usize::saturating_add)
 }
 
-/// One rule for every combination of the values in `rule`.
+/// Returns one rule for every combination of the values in `rule`.
 fn broken_down(rule: &PolicyRule) -> Vec<PolicyRule> {
     let mut parts = Vec::new();
     for group in listed(&rule.api_groups) {
@@ -92,7 +92,7 @@ fn covers(owner: &PolicyRule, part: &PolicyRule) -> bool {
         && part_urls.all(|url| owner_urls.iter().any(|owner| rule::url_covers(owner, url)))
 }
 
-/// The same resource, `*`, or `*/s` for the subresource `s`.
+/// Returns whether `owner` has the same resource, `*`, or `*/s` for the subresource `s`.
 fn covers_resource(owner: &[String], part: &str) -> bool {
     let of_any_resource = |pattern: &String| {
         let subresource = part.split_once('/').map(|(_, subresource)| subresource);

@@ -105,8 +105,8 @@ fn paths_are_covered_by_patterns() {
     assert_eq!(uncovered(&[everything], std::slice::from_ref(&url)), [url]);
 }
 
-/// Alice may read pods everywhere and do everything in `shop`, and is bound to a missing role
-/// there.
+/// Returns objects by which alice may read pods everywhere and do everything in `shop`, where she
+/// is also bound to a missing role.
 fn objects() -> Objects {
     Objects::default()
         .cluster_role("reader", &[rule("get,list", "", "pods")])

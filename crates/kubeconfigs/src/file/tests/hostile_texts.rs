@@ -1,8 +1,8 @@
-//! Names from outside stay the names they are.
+//! Names from other sources are preserved exactly.
 
 use super::{Case, expected, node, parsed, with_fqdn, with_nodes};
 
-/// Texts that break a file in which names are pasted, one way or another.
+/// Returns texts that break a file into which names are pasted without quoting.
 fn hostile_texts() -> Vec<String> {
     let texts = [
         "\"",

@@ -1,4 +1,4 @@
-//! Fields of Clusters that nobody checked before: they are the host's.
+//! Invalid fields of Clusters that belong to a host, and so have not been validated before.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn check(spec: Value, status: Value, expected: &str) {
     assert_eq!(told.unwrap_err(), expected);
 }
 
-/// With a direct endpoint that is switched on.
+/// Returns the spec of a cluster with an enabled direct endpoint.
 fn endpoint(fields: Value) -> Value {
     let mut endpoint = json!({"enabled": true});
     let fields = fields.as_object().unwrap().clone();

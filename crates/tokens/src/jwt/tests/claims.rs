@@ -1,4 +1,5 @@
-//! The claims, one by one. All of these tokens are well signed: only their types and values differ.
+//! The claims, one by one. All of these tokens have a valid signature: only the types and values of
+//! their claims differ.
 
 use serde_json::{Value, json};
 
@@ -46,7 +47,7 @@ fn a_claim_occurs_once() {
         let good = good_json().to_string();
         let good = good.strip_suffix('}').unwrap();
         check_json(&format!(r#"{good},"{name}":{value}}}"#), Err(MALFORMED));
-        // The same name, its first character escaped.
+        // The same name with its first character escaped.
         let escaped = format!("\\u{:04x}{}", name.as_bytes()[0], &name[1..]);
         check_json(&format!(r#"{good},"{escaped}":{value}}}"#), Err(MALFORMED));
     }
@@ -233,7 +234,8 @@ fn groups_are_optional_texts() {
     }
 }
 
-/// So that a replica of the version before accepts what the next one mints.
+/// Required so that a replica of the previous version accepts the tokens that the next version
+/// mints.
 #[test]
 fn unknown_claims_are_ignored() {
     check(

@@ -68,7 +68,8 @@ fn a_segment_has_one_spelling() {
             Err(Refusal::Encoding)
         );
     }
-    // 64 bytes leave four unused bits in the last of 86 characters: 15 more spellings.
+    // 64 bytes leave four unused bits in the last of 86 characters, so there are 15 other
+    // spellings.
     let unused = base64_alphabet().filter(|&c| !last.starts_with(c));
     for other in unused {
         assert!(issuer.verify(&format!("{body}{other}")).is_err(), "{other}");
@@ -79,7 +80,7 @@ fn a_segment_has_one_spelling() {
 #[test]
 fn the_standard_alphabet_is_refused() {
     let issuer = Issuer::new();
-    // Rows of `>` and `?` make the two characters in which the alphabets differ.
+    // Runs of `>` and `?` encode to the two characters in which the alphabets differ.
     let header = br#"{"alg":"ES256","kid":">>>>>>??????"}"#;
     let token = issuer.forge(header, b"{}");
     assert_eq!(issuer.verify(&token), Err(Refusal::UnknownKey));
@@ -112,7 +113,7 @@ fn what_is_not_json_is_refused() {
     let malformed = Refusal::Claims("not an object of the right types");
     let good = good_json().to_string();
     let kid = issuer.kid();
-    // A derived reader would take the values of an object in an array as well.
+    // A derived deserializer would accept the values of an object in an array as well.
     let positional = format!(
         r#"["https://kubeconfigs.example","u-alice",["x"],{0},{0},{1},"token-abcde",[]]"#,
         super::NOW,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Issuer, Refusal, base64url, decode, good_claims, good_json};
 
-/// Verifies a well-signed token with this header; `$kid` stands for the key's name.
+/// Verifies a token with this header and a valid signature. `$kid` is replaced by the key's name.
 #[track_caller]
 fn check(header: &Value, expected: Result<(), Refusal>) {
     let issuer = Issuer::new();
@@ -57,13 +57,13 @@ fn an_unsigned_token_is_refused() {
     assert_eq!(refusal, Err(Refusal::Signature));
 }
 
-/// What stands before the point in the DER of a P-256 public key (RFC 5480).
+/// The bytes before the point in the DER of a P-256 public key (RFC 5480).
 const SPKI_HEAD: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
     0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
-/// Everything about the public key that a careless verifier might take for an HMAC key.
+/// Returns all forms of the public key that a careless verifier might use as an HMAC key.
 fn public_texts(issuer: &Issuer) -> Vec<Vec<u8>> {
     let key = issuer.key();
     let jwk = key.public_jwk();

@@ -1,4 +1,4 @@
-//! What is minted, and what is not: nothing comes out that would not verify.
+//! Minting: every token that is returned verifies, and all other requests fail.
 
 use super::{Issuer, NOW, Refusal, after_millis, good_claims, now};
 use crate::{
@@ -135,7 +135,7 @@ fn the_longest_token_that_is_minted_verifies() {
         minted.ok().map(|bearer| (claims, bearer))
     });
     let (claims, bearer) = longest.unwrap();
-    // Three bytes are four characters, so not every length occurs.
+    // Three bytes encode to four characters, so not every length occurs.
     assert!(bearer.expose().len() > MAX_TOKEN_BYTES - 3);
     assert_eq!(issuer.verify(bearer.expose()), Ok(claims.clone()));
     let longer = with_group(claims.groups[0].len() + 1);

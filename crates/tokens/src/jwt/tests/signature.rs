@@ -1,4 +1,4 @@
-//! The signature: of this text, by this key, in one form.
+//! The signature must be of this text, by this key, in one form.
 
 use serde_json::json;
 
@@ -81,7 +81,7 @@ fn a_signature_of_other_claims_is_refused() {
     assert_eq!(refusal, Err(Refusal::Signature));
 }
 
-/// The claims are not looked at before the signature holds.
+/// The claims are not parsed before the signature is verified.
 #[test]
 fn unsigned_claims_are_not_parsed() {
     let issuer = Issuer::new();

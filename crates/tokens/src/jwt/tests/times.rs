@@ -1,4 +1,4 @@
-//! The edges of a token's life, to the millisecond.
+//! The boundaries of a token's life, to the millisecond.
 
 use super::{Issuer, NOW, Refusal, TTL_SECS, after_millis, good_claims};
 use crate::{jwt::Claims, leeway::LEEWAY_SECS};
@@ -6,7 +6,7 @@ use crate::{jwt::Claims, leeway::LEEWAY_SECS};
 const LEEWAY: i64 = LEEWAY_SECS * 1000;
 const TTL: i64 = TTL_SECS * 1000;
 
-/// Verifies a token with these claims so many milliseconds after [`NOW`], new and remembered.
+/// Verifies a token with these claims this many milliseconds after [`NOW`], both new and cached.
 #[track_caller]
 fn check(claims: &Claims, millis: i64, expected: Result<(), Refusal>) {
     let issuer = Issuer::new();

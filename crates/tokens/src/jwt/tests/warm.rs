@@ -1,4 +1,4 @@
-//! Tokens seen before: cheaper, and never easier.
+//! Cached tokens: cheaper to verify, but never accepted more easily.
 
 use std::sync::Arc;
 

@@ -20,7 +20,7 @@ fn verified(id: &str) -> Verified {
 }
 
 impl VerifiedCache {
-    /// How many entries it holds.
+    /// Returns the number of entries.
     pub(in crate::jwt) fn entries(&self) -> usize {
         let shards = self.shards.iter().map(|shard| {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -29,7 +29,7 @@ impl VerifiedCache {
         shards.sum()
     }
 
-    /// Whether it holds an entry, which does not count as use.
+    /// Returns whether the cache holds an entry, without marking it as used.
     fn holds(&self, digest: &Digest) -> bool {
         let shard = self.shard(digest);
         shard.young.contains_key(digest) || shard.old.contains_key(digest)
@@ -45,7 +45,7 @@ impl VerifiedCache {
     }
 }
 
-/// A digest in the first shard.
+/// Returns a digest in the first shard.
 fn digest(number: u8) -> Digest {
     let mut digest = Digest::default();
     digest[31] = number;
