@@ -7,22 +7,22 @@ use machinery::table::Column;
 use machinery::time::rfc3339;
 use serde_json::Value;
 
-/// How long ago an object was created; its cells come from [`age`].
+/// The age column. Its cells come from [`age`].
 pub const AGE: Column = Column::string("Age", "How long ago the object was created.");
 
-/// The cell of a name.
+/// Returns the cell for the name of an object.
 pub fn name(metadata: &ObjectMeta) -> Value {
     metadata.name.as_deref().unwrap_or_default().into()
 }
 
-/// The cell of an age.
+/// Returns the cell for the age of an object, or `<unknown>` if it has no creation timestamp.
 pub fn age(metadata: &ObjectMeta, now: Timestamp) -> Value {
     let created = metadata.creation_timestamp.as_ref();
     let age = created.map(|created| human_duration(now.as_second() - created.0.as_second()));
     age.unwrap_or_else(|| "<unknown>".to_owned()).into()
 }
 
-/// The cell of [`Column::CREATED_AT`].
+/// Returns the cell for [`Column::CREATED_AT`].
 pub fn created_at(metadata: &ObjectMeta) -> Value {
     let created = metadata.creation_timestamp.as_ref();
     created.map(|created| rfc3339(created.0)).into()

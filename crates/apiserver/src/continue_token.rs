@@ -1,24 +1,24 @@
-//! The continue token of a paged list: where the next page starts and which state it shows.
+//! The continue token of a paged list: where the next page starts, and at which revision.
 //!
-//! Its form is upstream's (`apiserver/pkg/storage/continue.go`): unpadded base64url of
-//! `{"v":"meta.k8s.io/v1","rv":N,"start":"<key behind the prefix>\u0000"}`, here with the number of
-//! objects that remain, so that no page counts them again. A client may forge one; it only chooses a
-//! place to start from in a list that is filtered for that client anyway.
+//! The format is that of Kubernetes (`apiserver/pkg/storage/continue.go`): unpadded base64url of
+//! `{"v":"meta.k8s.io/v1","rv":N,"start":"<key behind the prefix>\u0000"}`. This server adds the
+//! number of remaining objects, so that later pages need not count them again. A client may forge a
+//! token, but it only selects a start position in a list that is filtered for that client anyway.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use machinery::status::Status;
 use serde::{Deserialize, Serialize};
 
-/// Where a list goes on.
+/// The position at which a list continues.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ContinueToken {
-    /// The state that all pages show; `None`: whatever is newest (after the first state was
-    /// compacted).
+    /// The revision that all pages show. `None` means the newest revision; this is used once the
+    /// first revision has been compacted.
     pub(crate) revision: Option<u64>,
-    /// Key of the last object already sent, behind the collection's prefix.
+    /// The key of the last object already sent, without the prefix of the collection.
     pub(crate) after: String,
-    /// The number of objects after it in the state of that revision, where the list says so.
+    /// The number of objects after this position at that revision, if the list reports it.
     pub(crate) remaining: Option<u64>,
 }
 
@@ -34,7 +34,7 @@ struct Wire {
 const VERSION: &str = "meta.k8s.io/v1";
 
 impl ContinueToken {
-    /// The text to hand out.
+    /// Encodes the token for the client.
     pub(crate) fn encode(&self) -> String {
         let wire = Wire {
             v: VERSION.to_owned(),
@@ -46,10 +46,10 @@ impl ContinueToken {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&wire).unwrap_or_default())
     }
 
-    /// Reads a token that was handed out.
+    /// Decodes a token that [`Self::encode`] returned.
     ///
     /// # Errors
-    /// 400 for anything else.
+    /// 400 for any other text.
     pub(crate) fn decode(text: &str) -> Result<Self, Status> {
         Self::read(text).map_err(Status::invalid_continue)
     }

@@ -1,4 +1,4 @@
-//! Creating objects of a kind for callers who ask in another form than a POST to the kind.
+//! Creation of objects on behalf of callers whose request is not a POST to the kind itself.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use crate::resource::Resource;
 use crate::respond;
 use crate::write::{self, Candidate, Ownership};
 
-/// Creates objects of one kind: nothing is left out that a POST goes through after its body was read,
-/// the right to `create` included.
+/// A creator of objects of one kind. An object goes through every step of a POST after its body is
+/// read, including the check that the caller may `create`.
 pub struct Creator {
     schema: Arc<Schema>,
 }
 
 impl Creator {
-    /// For a kind.
+    /// Returns a creator for a kind.
     ///
     /// # Panics
-    /// As [`crate::Builder::resource`], where the kind's schema is not structural.
+    /// If the schema of the kind is not structural, as for [`crate::Builder::resource`].
     pub fn new(description: &Description) -> Self {
         Self {
             schema: crate::generic_server::schema_of(description),
@@ -33,7 +33,7 @@ impl Creator {
     /// Creates an object for the caller.
     ///
     /// # Errors
-    /// 403 where the caller may not; what the kind refuses.
+    /// 403 if the caller may not create it; otherwise, any error that the kind returns.
     pub async fn create<R: Resource>(
         &self,
         resource: &R,

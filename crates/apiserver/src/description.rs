@@ -1,11 +1,11 @@
-//! What a served kind is, as data.
+//! The static description of a served kind.
 //!
-//! A `Description` is everything that clients may learn about a kind without asking for an object:
-//! its names, its scope, its verbs, its subresources and its schema. Discovery and OpenAPI are
-//! computed from it and from nothing else, routes are built from it, so none of them can claim what
-//! another does not do.
+//! A `Description` holds everything that clients can learn about a kind without requesting an
+//! object: its names, scope, verbs, subresources and schema. Discovery, OpenAPI and routes are all
+//! derived from it alone, so they cannot disagree.
 //!
-//! What a kind *does* (defaulting, validation, visibility) is its strategy and lives elsewhere.
+//! The behaviour of a kind (defaulting, validation, visibility) is its strategy and is defined by
+//! [`crate::resource::Resource`].
 
 mod kind_schema;
 #[cfg(test)]
@@ -14,15 +14,15 @@ pub(crate) mod samples;
 pub use self::kind_schema::KindSchema;
 pub(crate) use self::kind_schema::{API_VERSION_DOC, KIND_DOC, definitions_of, for_each_part};
 
-/// A served kind. Names are those of the Kubernetes API conventions: `kind` in CamelCase, the
-/// others in lower case.
+/// A served kind. Names follow the Kubernetes API conventions: `kind` in CamelCase, the others in
+/// lower case.
 #[derive(Clone, Debug)]
 pub struct Description {
     /// API group, e.g. `wardle.example.com`; empty for the core group.
     pub group: &'static str,
     /// API version, e.g. `v1alpha1`.
     pub version: &'static str,
-    /// Name of one object's type, e.g. `Flunder`.
+    /// Name of the type, e.g. `Flunder`.
     pub kind: &'static str,
     /// Name of the resource in paths, e.g. `flunders`.
     pub plural: &'static str,
@@ -30,30 +30,30 @@ pub struct Description {
     pub singular: &'static str,
     /// Abbreviations that `kubectl` accepts, e.g. `fl`.
     pub short_names: &'static [&'static str],
-    /// Groups of resources that it belongs to, e.g. `all`.
+    /// Categories of resources that the kind belongs to, e.g. `all`.
     pub categories: &'static [&'static str],
-    /// Whether objects live in namespaces.
+    /// The scope of the objects: the whole server, or one namespace.
     pub scope: Scope,
-    /// What may be done with it, in any order. It must be the truth: the garbage collector and the
-    /// namespace controller of the host believe it.
+    /// The supported verbs, in any order. They must match what the server does: the garbage
+    /// collector and the namespace controller of the host cluster rely on them.
     pub verbs: &'static [Verb],
     /// The paths below one object, in any order.
     pub subresources: &'static [Subresource],
-    /// What its objects look like.
+    /// The schema of the objects.
     pub schema: KindSchema,
 }
 
-/// Whether the objects of a kind live in namespaces.
+/// The scope of the objects of a kind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scope {
-    /// One object of a name in the whole server.
+    /// Names are unique within the server.
     Cluster,
-    /// One object of a name in each namespace.
+    /// Names are unique within a namespace.
     Namespaced,
 }
 
-/// What a client may do with a resource, as authorization and discovery name it. The order is the
-/// alphabetical one of discovery.
+/// An operation on a resource, named as in authorization and discovery. The variants are in
+/// alphabetical order, as discovery lists them.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Verb {
     /// `POST` to the collection, or to a subresource.
@@ -79,13 +79,13 @@ pub enum Verb {
 pub struct Subresource {
     /// The last segment of the path, e.g. `status`.
     pub name: &'static str,
-    /// The type of its body, which may belong to another group (`Scale`, `TokenRequest`).
+    /// The type of the body, which may belong to another group (`Scale`, `TokenRequest`).
     pub kind: GroupVersionKind,
-    /// What may be done with it: `Create`, `Get`, `Patch` and `Update` make sense here.
+    /// The supported verbs. Only `Create`, `Get`, `Patch` and `Update` make sense here.
     pub verbs: &'static [Verb],
 }
 
-/// The full name of a type that is known when the program is built.
+/// The group, version and kind of a type that is known at compile time.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct GroupVersionKind {
     /// API group; empty for the core group.
@@ -97,13 +97,13 @@ pub struct GroupVersionKind {
 }
 
 impl Description {
-    /// The `apiVersion` of its objects: `v1` in the core group, else `group/version`.
+    /// Returns the `apiVersion` of the objects: `v1` in the core group, otherwise `group/version`.
     pub fn group_version(&self) -> String {
         self.gvk().api_version()
     }
 
-    /// How error messages and the kubectl command line name it: `plural.group`, or `plural` in the
-    /// core group.
+    /// Returns the name used in error messages and on the kubectl command line: `plural.group`, or
+    /// `plural` in the core group.
     pub fn group_resource(&self) -> String {
         if self.group.is_empty() {
             return self.plural.to_owned();
@@ -111,7 +111,7 @@ impl Description {
         format!("{}.{}", self.plural, self.group)
     }
 
-    /// The full name of its type.
+    /// Returns the group, version and kind of the type.
     pub fn gvk(&self) -> GroupVersionKind {
         GroupVersionKind {
             group: self.group,
@@ -120,12 +120,14 @@ impl Description {
         }
     }
 
-    /// The kind of a list of it. client-go's unstructured decoder relies on this very form.
+    /// Returns the kind of a list of these objects. The unstructured decoder of client-go relies on
+    /// the suffix `List`.
     pub fn list_kind(&self) -> String {
         format!("{}List", self.kind)
     }
 
-    /// The path of its group version: `/api/v1` in the core group, else `/apis/group/version`.
+    /// Returns the path of the group version: `/api/v1` in the core group, otherwise
+    /// `/apis/group/version`.
     pub fn path(&self) -> String {
         if self.group.is_empty() {
             return format!("/api/{}", self.version);
@@ -133,14 +135,14 @@ impl Description {
         format!("/apis/{}/{}", self.group, self.version)
     }
 
-    /// Whether clients may do this with it.
+    /// Returns whether the kind supports a verb.
     pub fn has_verb(&self, verb: Verb) -> bool {
         self.verbs.contains(&verb)
     }
 }
 
 impl Scope {
-    /// The name in aggregated discovery: `Cluster` or `Namespaced`.
+    /// Returns the name in aggregated discovery: `Cluster` or `Namespaced`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Cluster => "Cluster",
@@ -150,7 +152,7 @@ impl Scope {
 }
 
 impl Verb {
-    /// Every verb, in alphabetical order.
+    /// All verbs, in alphabetical order.
     pub const ALL: &'static [Self] = &[
         Self::Create,
         Self::Delete,
@@ -162,7 +164,7 @@ impl Verb {
         Self::Watch,
     ];
 
-    /// The name in requests, rules and discovery.
+    /// Returns the name used in requests, RBAC rules and discovery.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -178,7 +180,8 @@ impl Verb {
 }
 
 impl GroupVersionKind {
-    /// The `apiVersion` of such an object: `version` in the core group, else `group/version`.
+    /// Returns the `apiVersion` of an object of this type: `version` in the core group, otherwise
+    /// `group/version`.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
             return self.version.to_owned();

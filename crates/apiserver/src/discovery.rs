@@ -1,17 +1,17 @@
-//! Discovery: which groups, versions, resources and verbs this server has.
+//! Discovery: the groups, versions, resources and verbs of this server.
 //!
-//! Clients learn it in two ways, and both are computed here from the same descriptions:
-//! * the plain documents: `/api`, `/api/v1`, `/apis`, `/apis/GROUP`, `/apis/GROUP/VERSION`
-//!   (`k8s.io/apiserver` `pkg/endpoints/discovery`);
-//! * the aggregated ones, which say everything at once, by content negotiation at `/api` and
-//!   `/apis`
-//!   (KEP-3352, `pkg/endpoints/discovery/aggregated`).
+//! Clients read it in one of two forms. Both are computed here from the same descriptions:
+//! * The plain documents: `/api`, `/api/v1`, `/apis`, `/apis/GROUP`, `/apis/GROUP/VERSION`
+//!   (`k8s.io/apiserver` `pkg/endpoints/discovery`).
+//! * The aggregated documents, which hold everything at once and are selected by content
+//!   negotiation at `/api` and `/apis` (KEP-3352, `pkg/endpoints/discovery/aggregated`).
 //!
-//! `Discovery` holds finished JSON. Negotiation, YAML, headers and `If-None-Match` belong to the
-//! handlers. Where the served kinds change (a feature is switched off), build it anew and swap it.
+//! `Discovery` holds encoded JSON. The handlers do negotiation, YAML, headers and `If-None-Match`.
+//! When the set of served kinds changes (a feature is switched off), build a new `Discovery` and
+//! swap it in.
 //!
-//! `serverAddressByClientCIDRs` is left out: nobody reads it since the aggregator proxies, and the
-//! address that a client reaches us by is not known here.
+//! `serverAddressByClientCIDRs` is left out: clients do not read it behind the aggregator, and the
+//! server does not know the address that a client used to reach it.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ mod aggregated;
 mod plain;
 mod version_order;
 
-/// The priority that a group has unless told otherwise, in `k8s.io/apiserver` as well.
+/// The default priority of a group, as in `k8s.io/apiserver`.
 const DEFAULT_PRIORITY: i32 = 1000;
 
 /// All discovery documents of a server.
@@ -33,8 +33,8 @@ pub struct Discovery {
     aggregated: BTreeMap<AggregatedVersion, BTreeMap<&'static str, Document>>,
 }
 
-/// The versions of `apidiscovery.k8s.io` that are spoken. They differ in name only; kube-aggregator
-/// before 1.30 knows the older alone.
+/// The supported versions of `apidiscovery.k8s.io`. They differ only in name. kube-aggregator
+/// before 1.30 supports only the older one.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum AggregatedVersion {
     /// `v2`.
@@ -43,7 +43,7 @@ pub enum AggregatedVersion {
     V2Beta1,
 }
 
-/// Which groups come first. kubectl resolves a short name in the first group that has it.
+/// The order of the groups. kubectl resolves a short name in the first group that has it.
 #[derive(Clone, Debug, Default)]
 pub struct GroupPriorities {
     priorities: BTreeMap<&'static str, i32>,
@@ -87,25 +87,27 @@ impl Discovery {
         }
     }
 
-    /// The plain document at a path without trailing slash, e.g. `/apis/wardle.example.com/v1`.
-    /// There is none at `/api` where the core group is not served; clients tolerate that.
+    /// Returns the plain document at a path without a trailing slash, e.g.
+    /// `/apis/wardle.example.com/v1`. Returns `None` for `/api` if the core group is not served;
+    /// clients tolerate that.
     pub fn document(&self, path: &str) -> Option<&Document> {
         self.plain.get(path)
     }
 
-    /// The aggregated document at `/api` or `/apis`.
+    /// Returns the aggregated document at `/api` or `/apis`.
     pub fn aggregated(&self, version: AggregatedVersion, path: &str) -> Option<&Document> {
         self.aggregated.get(&version)?.get(path)
     }
 
-    /// The paths that have a document, in alphabetical order: our part of the index at `/`.
+    /// Returns the paths that have a document, in alphabetical order. They are part of the index at
+    /// `/`.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.plain.keys().map(String::as_str)
     }
 }
 
 impl AggregatedVersion {
-    /// The name of the version.
+    /// Returns the name of the version.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::V2 => "v2",
@@ -115,7 +117,8 @@ impl AggregatedVersion {
 }
 
 impl GroupPriorities {
-    /// Ranks a group: higher comes first, 1000 is the default, equals are ordered by name.
+    /// Sets the priority of a group. Higher priorities come first, 1000 is the default, and groups
+    /// of equal priority are ordered by name.
     pub fn with(mut self, group: &'static str, priority: i32) -> Self {
         self.priorities.insert(group, priority);
         self
@@ -129,7 +132,7 @@ impl GroupPriorities {
     }
 }
 
-/// Groups by priority, versions by maturity, kinds by plural.
+/// Sorts groups by priority, versions by maturity and kinds by plural.
 fn order<'a>(descriptions: &[&'a Description], priorities: &GroupPriorities) -> Vec<Group<'a>> {
     let mut sorted = descriptions.to_vec();
     sorted.sort_by(|one, other| {
@@ -148,7 +151,7 @@ fn order<'a>(descriptions: &[&'a Description], priorities: &GroupPriorities) -> 
         .collect()
 }
 
-/// The versions of one group, whose kinds are in order.
+/// Returns the versions of one group. `kinds` must be sorted.
 fn versions<'a>(kinds: &[&'a Description]) -> Vec<Version<'a>> {
     kinds
         .chunk_by(|one, other| one.version == other.version)

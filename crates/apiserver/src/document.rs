@@ -1,30 +1,29 @@
-//! A document that is computed once and answered from memory, with the tag that lets clients keep
-//! it.
+//! A document that is computed once and served from memory, with the entity tag for client caches.
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use serde::Serialize;
 
-/// An encoded document. Cloning it shares the bytes.
+/// An encoded document. Clones share the bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Document {
-    /// The body of the answer.
+    /// The response body.
     pub bytes: Bytes,
     /// The `ETag` header, quotes included: the SHA-512 of the content in upper-case hexadecimal, as
-    /// `k8s.io/apiserver` computes it. The same content has the same tag after a restart.
+    /// `k8s.io/apiserver` computes it. It is stable across restarts for the same content.
     pub etag: String,
 }
 
 impl Document {
-    /// A document whose tag is the digest of its own bytes.
+    /// Creates a document whose tag is the digest of its bytes.
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let etag = format!("\"{}\"", upper_hex_sha512(&bytes));
         Self { bytes, etag }
     }
 
-    /// Another encoding of this document, under the same tag: encodings are told apart by `Vary:
-    /// Accept`.
+    /// Returns another encoding of this document with the same tag. `Vary: Accept` distinguishes
+    /// the encodings.
     pub fn encoded_as(&self, bytes: impl Into<Bytes>) -> Self {
         Self {
             bytes: bytes.into(),
@@ -32,17 +31,17 @@ impl Document {
         }
     }
 
-    /// The tag without its quotes.
+    /// Returns the tag without its quotes.
     pub fn hash(&self) -> &str {
         self.etag.trim_matches('"')
     }
 
-    /// Compact JSON.
+    /// Encodes a document as compact JSON.
     pub(crate) fn json(content: &impl Serialize) -> Self {
         Self::new(compact_json(content))
     }
 
-    /// Compact JSON and a line feed, as every API object is written.
+    /// Encodes a document as compact JSON with a trailing line feed, like every API object.
     pub(crate) fn json_line(content: &impl Serialize) -> Self {
         let mut bytes = compact_json(content);
         bytes.push(b'\n');

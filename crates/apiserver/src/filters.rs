@@ -1,4 +1,4 @@
-//! The one handler chain: everything that happens to every request, in one order.
+//! The handler chain: the filters that every request passes, in a fixed order.
 
 mod audit;
 mod authentication;
@@ -26,17 +26,19 @@ use crate::generic_server::Parts;
 use crate::handlers;
 use crate::server::HttpService;
 
-/// A part of the chain: does its part, and lets the rest answer.
+/// A filter of the chain. It does its own work and calls the rest of the chain.
 type Filter = for<'a> fn(Next<'a>, Request<Body>) -> BoxFuture<'a, Response<Body>>;
 
-/// The filters, outermost first; `tests/all/chain.rs` holds them to this order:
+/// The filters, outermost first. `tests/all/chain.rs` checks this order:
 ///
-/// * the panic guard sees whatever goes wrong inside, the other filters included;
-/// * request info is what all others decide on;
-/// * the deadline covers authentication, which may call out;
-/// * audit knows who really called, so it stands before impersonation and logs both;
-/// * seats come before authorization: an overloaded server answers 429 before it works out a 403;
-/// * bodies are read behind authorization, so only from callers who may write.
+/// * The panic guard catches panics of everything inside it, including the other filters.
+/// * Request info provides the data that all other filters use.
+/// * The deadline covers authentication, which may call other servers.
+/// * Audit runs before impersonation because it logs the authenticated user. Impersonation logs
+///   both users.
+/// * Seats come before authorization: an overloaded server responds 429 before it spends time on
+///   authorization.
+/// * Bodies are read after authorization, so only from callers who may write.
 const CHAIN: [Filter; 9] = [
     |next, request| Box::pin(panic_guard::filter(next, request)),
     |next, request| Box::pin(request_info::filter(next, request)),
@@ -49,7 +51,7 @@ const CHAIN: [Filter; 9] = [
     |next, request| Box::pin(body::filter(next, request)),
 ];
 
-/// The rest of the chain, as a filter sees it.
+/// The rest of the chain after a filter.
 #[derive(Clone, Copy)]
 struct Next<'a> {
     parts: &'a Arc<Parts>,
@@ -57,7 +59,7 @@ struct Next<'a> {
 }
 
 impl<'a> Next<'a> {
-    /// Lets the rest answer: the next filter, or the handlers behind the last.
+    /// Calls the next filter, or the handlers after the last filter.
     fn run(self, request: Request<Body>) -> BoxFuture<'a, Response<Body>> {
         match self.filters {
             [filter, filters @ ..] => filter(Self { filters, ..self }, request),
@@ -66,8 +68,8 @@ impl<'a> Next<'a> {
     }
 }
 
-/// The filters and what they protect, as one service. A list of functions, where layers of tower would copy the whole rest of the chain for
-/// every request at every layer.
+/// Builds one service from the filters and the handlers. It uses a list of functions because tower
+/// layers would clone the whole rest of the chain for every request at every layer.
 pub(crate) fn chain(parts: &Arc<Parts>) -> HttpService {
     let parts = Arc::clone(parts);
     HttpService::new(service_fn(move |request: Request<Body>| {
@@ -90,7 +92,8 @@ async fn answer(parts: &Arc<Parts>, request: Request<Body>) -> Response<Body> {
     }
 }
 
-/// The answer to HEAD: as to GET, its length included, but for the body.
+/// Turns the response to GET into the response to HEAD: keeps the headers, sets `Content-Length`
+/// and drops the body.
 fn without_body(mut response: Response<Body>) -> Response<Body> {
     if let Some(length) = response.body().size_hint().exact() {
         response

@@ -1,14 +1,15 @@
 //! Priority and fairness: the seats of requests, and the memory of their bodies.
 //!
-//! Every request belongs to a flow, that of its user, and to a level. A level has a number of seats, of
-//! which one flow holds at most a quarter. A request without a free seat waits in the queue of its flow;
-//! seats that become free go to the flows in turn, so a flow with many requests does not delay another
-//! one. A request that finds its queue full, or waits too long, is refused with 429.
+//! Every request belongs to a flow, which is that of its user, and to a level. A level has a number
+//! of seats, and one flow holds at most a quarter of them. A request without a free seat waits in
+//! the queue of its flow. Free seats go to the flows in turn, so a flow with many requests does not
+//! delay another. A request whose queue is full, or that waits too long, is rejected with 429.
 //!
-//! `system:masters` and the health paths need no seat. Groups of programs that users depend on, such as
-//! clusters that ask about tokens, have a level of their own, so that users cannot crowd them out.
+//! `system:masters` and the health endpoints need no seat. Groups of programs that users depend on,
+//! such as clusters that call the TokenReview webhook, have a level of their own, so users cannot
+//! starve them.
 //!
-//! Kubernetes has the same model with configurable levels (KEP-1040). Here the levels are fixed.
+//! Kubernetes has the same model with configurable levels (KEP-1040). Here, the levels are fixed.
 
 mod bodies;
 mod level;
@@ -25,13 +26,14 @@ pub(crate) use unread::Unread;
 use crate::health;
 use crate::request_context::RequestContext;
 
-/// Watches that may be open at once. They hold memory and a stream, and do work only when something changes.
+/// The maximum number of open watches. A watch holds memory and a stream, but works only on
+/// changes.
 const WATCHES: usize = 20_000;
 
-/// Requests of reserved groups that are served at once.
+/// The maximum number of concurrent requests of reserved groups.
 const RESERVED: usize = 200;
 
-/// The reason of a refusal, as the metric names it.
+/// The reason for rejecting a request, as the metric names it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Overload {
     /// The queue of the flow or the level is full.
@@ -52,23 +54,23 @@ impl Overload {
     }
 }
 
-/// The levels of one server.
+/// The priority levels of one server.
 pub(crate) struct FlowControl {
     read_only: Arc<Level>,
     mutating: Arc<Level>,
     reserved: Arc<Level>,
     reserved_groups: Vec<String>,
     watches: Arc<Level>,
-    /// Large requests, which are computed outside the threads of connections.
+    /// The level of large requests, which are processed outside the threads of the connections.
     pub(crate) large: Arc<Level>,
-    /// The bodies that are being read or used.
+    /// The memory of request bodies that are being read or used.
     pub(crate) bodies: Arc<Bodies>,
-    /// The answers that are not read.
+    /// The memory of responses that clients have not read yet.
     pub(crate) unread: Arc<Unread>,
 }
 
 impl FlowControl {
-    /// Creates levels with this many seats for requests that read and for requests that write.
+    /// Creates levels with the given numbers of seats for read-only and mutating requests.
     pub(crate) fn new(read_only: usize, mutating: usize) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -83,12 +85,12 @@ impl FlowControl {
         }
     }
 
-    /// Gives the members of a group seats apart from those of the users.
+    /// Gives the members of a group seats that are separate from those of the users.
     pub(crate) fn reserve(&mut self, group: &str) {
         self.reserved_groups.push(group.to_owned());
     }
 
-    /// Returns the level of a request; `None` for a request that needs no seat.
+    /// Returns the level of a request, or `None` if the request needs no seat.
     pub(crate) fn level(&self, cx: &RequestContext) -> Option<&Arc<Level>> {
         let is_health = cx.info.resource.is_none() && health::is_path(&cx.info.path);
         if is_health || cx.user.in_group(SYSTEM_MASTERS) {
@@ -111,7 +113,7 @@ impl FlowControl {
 }
 
 impl Default for FlowControl {
-    /// Creates levels with kube-apiserver's 400 and 200 seats.
+    /// Creates levels with the defaults of kube-apiserver: 400 and 200 seats.
     fn default() -> Self {
         Self::new(400, 200)
     }

@@ -1,4 +1,4 @@
-//! The generic server: served kinds, documents and health, behind the one handler chain.
+//! The generic server: served kinds, documents and health behind the handler chain.
 
 mod builder;
 mod endpoints;
@@ -21,34 +21,34 @@ use crate::metrics::Metrics;
 use crate::server::{ConnectionMetrics, HttpService};
 use crate::version::VersionInfo;
 
-/// What filters and handlers work with; made once, shared by all requests.
+/// The state that filters and handlers use. It is created once and shared by all requests.
 pub(crate) struct Parts {
-    /// Who may call.
+    /// The authenticator chain, and the paths that are open to anonymous callers.
     pub(crate) authentication: Authentication,
-    /// What they may do.
+    /// The authorizer of the requests.
     pub(crate) authorizer: Arc<dyn Authorizer>,
-    /// The time.
+    /// The source of the current time.
     pub(crate) clock: Arc<dyn Clock>,
-    /// The leases of callers.
+    /// The function that returns the lease of a caller.
     pub(crate) leases: Leases,
-    /// The seats of requests.
+    /// The limits on concurrent requests.
     pub(crate) flow_control: FlowControl,
-    /// What is counted.
+    /// The metrics of the server.
     pub(crate) metrics: Metrics,
-    /// What is served, and the documents about it.
+    /// The served kinds, and the documents that describe them.
     pub(crate) endpoints: Endpoints,
-    /// Handlers of single paths outside the API groups.
+    /// The handlers mounted at paths outside the API groups.
     pub(crate) mounts: Vec<(String, HttpService)>,
-    /// Whether all is well.
+    /// The health of the server.
     pub(crate) health: Health,
-    /// Cancelled when the server stops.
+    /// The token that is cancelled when the server stops.
     pub(crate) shutdown: CancellationToken,
-    /// What this program is.
+    /// The version that `/version` reports.
     pub(crate) version: VersionInfo,
 }
 
 impl Parts {
-    /// The handler mounted at this path, or above it where that ends with a slash.
+    /// Returns the handler mounted at this path, or at a parent path that ends with a slash.
     pub(crate) fn mounted(&self, path: &str) -> Option<HttpService> {
         let is_at = |mounted: &str| {
             mounted == path || (mounted.ends_with('/') && path.starts_with(mounted))
@@ -58,39 +58,40 @@ impl Parts {
     }
 }
 
-/// A server of Kubernetes resources, ready to be put behind a listener.
+/// A server of Kubernetes resources. A listener serves its [`GenericServer::service`].
 pub struct GenericServer {
     parts: Arc<Parts>,
 }
 
 impl GenericServer {
-    /// Starts to describe a server.
+    /// Returns a builder for a server.
     pub fn builder(authorizer: Arc<dyn Authorizer>, clock: Arc<dyn Clock>) -> Builder {
         Builder::new(authorizer, clock)
     }
 
-    /// The whole server as one service.
+    /// Returns the whole server as one service.
     pub fn service(&self) -> HttpService {
         filters::chain(&self.parts)
     }
 
-    /// Not ready from now on; watches end. Requests go on being answered until the listener stops.
+    /// Marks the server as not ready and ends its watches. Other requests are answered until the
+    /// listener stops.
     pub fn stop(&self) {
         self.parts.health.shut_down();
         self.parts.shutdown.cancel();
     }
 
-    /// Cancelled when the server stops: ends the watches.
+    /// Returns the token that is cancelled when the server stops, which ends the watches.
     pub fn shutdown(&self) -> &CancellationToken {
         &self.parts.shutdown
     }
 
-    /// The counters of connections that its metrics show, for its listener.
+    /// Returns the connection counters of its metrics. The listener updates them.
     pub fn connection_metrics(&self) -> ConnectionMetrics {
         self.parts.metrics.connections.clone()
     }
 
-    /// Its health, to be told about starting up and shutting down.
+    /// Returns the health, for example to mark the server as shutting down.
     pub fn health(&self) -> &Health {
         &self.parts.health
     }

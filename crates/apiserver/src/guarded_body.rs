@@ -1,4 +1,4 @@
-//! A body that keeps something until it was sent, or is dropped.
+//! A body that holds a guard until the body is sent or dropped.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,7 +7,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-/// A body and its guard: a seat, a place or a counter.
+/// A body and its guard, for example a seat, a connection slot or a counter.
 #[derive(Debug)]
 pub(crate) struct GuardedBody<G> {
     body: Body,

@@ -1,7 +1,7 @@
-//! What the filters protect: one handler for each verb, and the documents.
+//! The handlers behind the filters: one for each verb, and those of the documents.
 //!
-//! Handlers adapt: they read options and body, call what does the work (`write`, the registry, the
-//! cache) and put the result into the representation asked for.
+//! A handler is an adapter: it parses options and body, calls `write`, the registry or the cache,
+//! and encodes the result in the requested representation.
 
 mod create;
 mod delete;
@@ -39,7 +39,7 @@ use crate::resource::Resource;
 use crate::respond::{self, StatusForm};
 use crate::write::Ownership;
 
-/// Answers a request that passed all filters.
+/// Handles a request that passed all filters.
 pub(crate) async fn dispatch(parts: &Parts, request: Request<Body>) -> Response<Body> {
     let Some(cx) = request.extensions().get::<RequestContext>().cloned() else {
         return respond::missing_context();
@@ -70,7 +70,7 @@ pub(crate) async fn dispatch(parts: &Parts, request: Request<Body>) -> Response<
     }
 }
 
-/// The kind that a path names, if the path has the form of its scope.
+/// Returns the endpoint that a path names, if the path matches the scope of its kind.
 fn find<'a>(parts: &'a Parts, resource: &ResourceInfo) -> Option<&'a Arc<dyn Endpoint>> {
     let endpoint = parts.endpoints.find(resource)?;
     let description = endpoint.description();
@@ -82,11 +82,11 @@ fn find<'a>(parts: &'a Parts, resource: &ResourceInfo) -> Option<&'a Arc<dyn End
     (fits && resource.trailing.is_empty() && resource.subresource.is_empty()).then_some(endpoint)
 }
 
-/// The verb of a request, if the kind knows it and the path is one for it: objects are created in a
-/// collection and changed by name.
+/// Returns the verb of a request if the kind supports it and the path fits the verb. Objects are
+/// created in a collection and changed by name.
 ///
 /// # Errors
-/// 405 for other verbs; 400 for names that cannot be a segment of a path (A139).
+/// 405 for other verbs; 400 for a namespace or name that is not a valid path segment.
 fn served_verb(description: &Description, cx: &RequestContext) -> Result<Verb, Status> {
     let unsupported = || {
         let resource = GroupResource::new(description.group, description.plural);
@@ -126,7 +126,7 @@ fn check_segment(what: &str, name: &str) -> Result<(), Status> {
     )))
 }
 
-/// A stored kind behind the verbs.
+/// The endpoint of a stored kind.
 pub(crate) struct StoredEndpoint<R> {
     resource: Arc<R>,
     schema: Arc<Schema>,
@@ -190,18 +190,18 @@ impl<R: Resource> Endpoint for StoredEndpoint<R> {
     }
 }
 
-/// A request on its way through a handler.
+/// The arguments of a verb handler.
 pub(crate) struct Call<'a, R> {
-    /// The kind.
+    /// The served kind.
     pub(crate) resource: &'a Arc<R>,
-    /// Its schema.
+    /// The schema of the kind.
     pub(crate) schema: &'a Arc<Schema>,
-    /// The request.
+    /// The context of the request.
     pub(crate) cx: &'a RequestContext,
 }
 
 impl<R> Call<'_, R> {
-    /// On whose behalf the request writes.
+    /// Returns the field ownership that the write of this request uses.
     fn ownership<'o>(&'o self, options: &'o WriteOptions) -> Ownership<'o>
     where
         R: Resource,
@@ -215,10 +215,10 @@ impl<R> Call<'_, R> {
         }
     }
 
-    /// What the path names.
+    /// Returns the resource that the path names.
     ///
     /// # Errors
-    /// Never for a request that was dispatched.
+    /// 500 if the path names no resource, which does not happen for a dispatched request.
     fn target(&self) -> Result<&ResourceInfo, Status> {
         self.cx
             .info

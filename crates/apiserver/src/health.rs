@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz` and `/healthz` (A207-A209).
+//! The health endpoints: `/livez`, `/readyz` and `/healthz`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use http::{Response, StatusCode};
 use crate::query::Query;
 use crate::respond;
 
-/// The paths that anybody may ask.
+/// The health endpoints. Anonymous callers may reach them.
 pub const PATHS: [&str; 3] = ["/livez", "/readyz", "/healthz"];
 
 /// Returns the endpoint of a path and the name of the check below it.
@@ -24,23 +24,24 @@ fn parse_path(path: &str) -> Option<(&'static str, Option<&str>)> {
     })
 }
 
-/// Whether this path is a health endpoint or a check below one.
+/// Returns whether this path is a health endpoint or a check below one.
 pub(crate) fn is_path(path: &str) -> bool {
     parse_path(path).is_some()
 }
 
-/// One thing that must be well.
+/// One health check.
 #[derive(Clone)]
 pub struct HealthCheck {
-    /// Its name in the verbose answer, and below `/readyz/`.
+    /// The name in the verbose response, and below `/readyz/`.
     pub name: &'static str,
-    /// Whether the process should be restarted when it is not well; else it only gets no requests.
+    /// True if a failure also fails `/livez`, so that the process is restarted. A failure of any
+    /// other check fails only `/readyz` and `/healthz`.
     pub vital: bool,
-    /// Says whether it is well, soon.
+    /// The function that reports health. It must return promptly.
     pub check: Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>,
 }
 
-/// Whether the server is well and wants requests.
+/// The health of a server, and its readiness for requests.
 pub struct Health {
     checks: Vec<HealthCheck>,
     shutting_down: AtomicBool,
@@ -54,14 +55,15 @@ impl Health {
         }
     }
 
-    /// From now on not ready, though still serving.
+    /// Marks the server as not ready. It continues to serve requests.
     pub fn shut_down(&self) {
         self.shutting_down.store(true, Ordering::Release);
     }
 
-    /// Answers `/livez`, `/readyz`, `/healthz`, or one check of them below; `None` for another
-    /// path. `unreadable` is the number of stored objects that cannot be read: the others are served, so
-    /// that it fails no check, and a verbose answer warns of it.
+    /// Returns the response for `/livez`, `/readyz`, `/healthz`, or a single check below one of
+    /// them; `None` for any other path. `unreadable` returns the number of stored objects that
+    /// cannot be read. Such objects fail no check, because all other objects are served. A verbose
+    /// response warns of them.
     pub(crate) async fn answer(
         &self,
         path: &str,

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use auth::UserInfo;
 
-/// Whether the identity that a request authenticated with is still valid. A watch asks it before it sends
-/// events, and ends where it is not.
+/// A check of whether the identity that authenticated a request is still valid. A watch calls it
+/// before it sends events, and ends if it returns false.
 pub type Lease = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// Gives the lease of a user who has authenticated.
+/// A function that returns the lease of an authenticated user.
 pub type Leases = Arc<dyn Fn(&UserInfo) -> Lease + Send + Sync>;
 
-/// Leases that do not end.
+/// Returns leases that never end.
 pub(crate) fn endless() -> Leases {
     Arc::new(|_| Arc::new(|| true))
 }

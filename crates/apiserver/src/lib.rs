@@ -1,16 +1,15 @@
 //! A generic Kubernetes API server: the Rust counterpart of `k8s.io/apiserver`.
 //!
-//! A served kind is a [`description::Description`] plus a [`resource::Resource`]; the server gives
-//! it the eight verbs, every representation, selectors, versions, watches, patches and server-side
-//! apply, dry run, discovery and OpenAPI, behind one handler chain.
+//! A served kind is a [`description::Description`] and a [`resource::Resource`]. The server adds
+//! the eight verbs, all representations, selectors, versions, watches, patches, server-side apply,
+//! dry run, discovery and OpenAPI, behind one handler chain.
 //!
 //! ```text
-//! Server (TLS, HTTP) → filters (one chain) → handlers (one for each verb) → write / cache → storage
+//! Server (TLS, HTTP) → filters (one chain) → handlers (one per verb) → write / cache → storage
 //! ```
 //!
-//! It knows no kind: no word of what is served stands in it. It relies on `machinery` for
-//! everything that is pure, on `auth` for who may do what, and on `storage` for keeping and
-//! watching bytes.
+//! This crate defines no kind itself. It relies on `machinery` for pure logic, on `auth` for
+//! authentication and authorization, and on `storage` for storing and watching bytes.
 
 pub mod cell;
 pub mod creator;

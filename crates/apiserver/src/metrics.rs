@@ -1,4 +1,4 @@
-//! What is counted, under the names that kube-apiserver gave them (A213, A214).
+//! The metrics of a server, under the names that kube-apiserver uses.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::description::Description;
 use crate::request_info::ResourceInfo;
 use crate::server::ConnectionMetrics;
 
-/// Upper bounds of request durations, in seconds; kube-apiserver's.
+/// Upper bounds of the request duration histogram, in seconds, as in kube-apiserver.
 const BUCKETS: [f64; 12] = [
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 5.0, 30.0, 60.0,
 ];
 
-/// The counters of one server.
+/// The metrics of one server.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -30,20 +30,20 @@ pub(crate) struct Metrics {
     in_flight: Family<InFlightLabels, Gauge>,
     broken: Family<KindLabels, Gauge>,
     refused: Family<RefusalLabels, Counter>,
-    /// The connections of its listener.
+    /// The connection metrics of the listener.
     pub(crate) connections: ConnectionMetrics,
-    /// Requests that panicked.
+    /// The number of requests that panicked.
     pub(crate) panics: Counter,
 }
 
-/// A number of the program that only grows, shown among the metrics of a server.
+/// A counter of the program that the metrics of a server include.
 #[derive(Clone)]
 pub struct Count {
-    /// Its name, without `_total`.
+    /// The name, without `_total`.
     pub name: &'static str,
-    /// A line about it, without a full stop.
+    /// The help text: one line, without a full stop.
     pub help: &'static str,
-    /// Reads it.
+    /// The function that returns the current value.
     pub read: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
@@ -139,7 +139,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a request that found no seat in this level.
+    /// Counts a request that was rejected by a level.
     pub(crate) fn refused(&self, priority_level: &'static str, reason: &'static str) {
         let labels = RefusalLabels {
             priority_level,
@@ -148,7 +148,7 @@ impl Metrics {
         self.refused.get_or_create(&labels).inc();
     }
 
-    /// Counts a request as under way until the guard is dropped.
+    /// Counts a request as in flight until the guard is dropped.
     pub(crate) fn in_flight(&self, mutating: bool) -> InFlight {
         let request_kind = if mutating { "mutating" } else { "readOnly" };
         let gauge = self
@@ -159,8 +159,8 @@ impl Metrics {
         InFlight(gauge)
     }
 
-    /// Counts a request that was answered. Only a resource that is served may be given, so that
-    /// clients cannot make up series.
+    /// Counts an answered request. The caller must pass only a resource that is served, so that
+    /// clients cannot create time series.
     pub(crate) fn observe(
         &self,
         (verb, resource): (&str, Option<&ResourceInfo>),
@@ -205,7 +205,7 @@ impl Metrics {
         }
     }
 
-    /// Sets how many stored objects of a kind cannot be read.
+    /// Sets the number of stored objects of a kind that cannot be read.
     pub(crate) fn set_broken(&self, kind: &Description, number: usize) {
         let labels = KindLabels {
             group: kind.group,
@@ -215,10 +215,7 @@ impl Metrics {
         gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
-    /// All of it as Prometheus text.
-    ///
-    /// # Errors
-    /// Never in practice: writing to a string does not fail.
+    /// Encodes all metrics as Prometheus text.
     pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
@@ -226,7 +223,7 @@ impl Metrics {
     }
 }
 
-/// Counts that are read when they are shown.
+/// The counters that are read when the metrics are encoded.
 struct Counts(Vec<Count>);
 
 impl Collector for Counts {
@@ -247,7 +244,7 @@ impl fmt::Debug for Counts {
     }
 }
 
-/// A request under way. It counts until it is dropped, also when its client goes away or its
+/// A request in flight. It is counted until it is dropped, even if its client disconnects or its
 /// handler panics.
 pub(crate) struct InFlight(Gauge);
 

@@ -1,20 +1,20 @@
-//! OpenAPI documents: what `kubectl explain`, validation, `kubectl apply` and code generators read.
+//! OpenAPI documents, for `kubectl explain`, validation, `kubectl apply` and code generators.
 //!
 //! Version 2 is one document for the whole server, in JSON and in the protobuf encoding that
-//! client-go insists on. Version 3 is one document for each group version and an index of them.
-//! All are computed from the descriptions of the served kinds:
+//! client-go requires. Version 3 is one document for each group version, and an index of them. All
+//! are computed from the descriptions of the served kinds:
 //!
 //! ```text
 //! Description ─┬─ definitions (schemas by name) ─┬─ swagger ── protobuf
 //!              └─ operations  (paths, verbs)    ─┴─ version3
 //! ```
 //!
-//! The documents say what `k8s.io/apiserver` and `k8s.io/kube-openapi` would say, with two
-//! differences: parameters are described in our words, and encodings that this server does not
-//! speak (protobuf, CBOR) are not listed. Bytes are the same after a restart, so the aggregator of
-//! the host downloads them once.
+//! The documents match those of `k8s.io/apiserver` and `k8s.io/kube-openapi`, with two differences:
+//! the descriptions of parameters are worded differently, and encodings that this server does not
+//! support (protobuf, CBOR) are not listed. The bytes are stable across restarts, so the aggregator
+//! of the host downloads them once.
 //!
-//! `OpenApi` holds finished bytes. Negotiation, headers and compression belong to the handlers.
+//! `OpenApi` holds encoded bytes. The handlers do negotiation, headers and compression.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ mod protobuf;
 mod swagger;
 mod version3;
 
-/// The name of the one way to log in that the documents mention.
+/// The name of the only security scheme in the documents.
 const BEARER_TOKEN: &str = "BearerToken";
 
 /// All OpenAPI documents of a server.
@@ -42,7 +42,7 @@ pub struct OpenApi {
     pub v2: Document,
     /// `/openapi/v2` in protobuf (`openapi.v2.Document` of gnostic), under the same tag.
     pub v2_protobuf: Document,
-    /// `/openapi/v3`: where each document of version 3 is, with its hash.
+    /// `/openapi/v3`: the URL of each document of version 3, with its hash.
     pub v3_index: Document,
     /// `/openapi/v3/KEY` in JSON: OpenAPI 3.0, by key, e.g. `apis/wardle.example.com/v1` or
     /// `api/v1`.
@@ -77,7 +77,7 @@ impl OpenApi {
     }
 }
 
-/// The kinds of each group version, by path.
+/// Groups the kinds by the path of their group version.
 fn group_versions<'a>(descriptions: &[&'a Description]) -> BTreeMap<String, Vec<&'a Description>> {
     let mut versions: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for &description in descriptions {
@@ -89,7 +89,8 @@ fn group_versions<'a>(descriptions: &[&'a Description]) -> BTreeMap<String, Vec<
     versions
 }
 
-/// The hash in the URL lets clients keep a document for ever.
+/// Returns the index of version 3. Each URL contains the hash of its document, so that clients can
+/// cache the document indefinitely.
 fn index(documents: &BTreeMap<String, Document>) -> Value {
     let paths: Map<_, _> = documents
         .iter()
@@ -101,12 +102,13 @@ fn index(documents: &BTreeMap<String, Document>) -> Value {
     json!({ "paths": paths })
 }
 
-/// The title page of each document. The version of the API is in its groups.
+/// Returns the `info` object of each document. The version is `unversioned` because versions belong
+/// to the API groups.
 fn info() -> Value {
     json!({ "title": "Kubernetes extension API server", "version": "unversioned" })
 }
 
-/// A bearer token, as both versions describe it.
+/// Returns the bearer token scheme, which is the same in both versions.
 fn bearer_token() -> Value {
     json!({
         "description": "Bearer Token authentication",
@@ -116,7 +118,7 @@ fn bearer_token() -> Value {
     })
 }
 
-/// What a status code of ours means.
+/// Returns the description of a status code.
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

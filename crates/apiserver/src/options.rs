@@ -1,7 +1,7 @@
 //! The options of each verb, parsed from the query (or, for deletes, the body) and validated.
 //!
-//! Text that cannot be read is a 400; values and combinations that make no sense are a 422 of kind
-//! `ListOptions`, `CreateOptions`, …, by the rules of `machinery::validation`.
+//! Malformed text is a 400. Invalid values and combinations are a 422 of kind `ListOptions`,
+//! `CreateOptions`, …, by the rules of `machinery::validation`.
 
 mod delete;
 mod list;
@@ -15,23 +15,23 @@ use machinery::field;
 use machinery::meta::GroupKind;
 use machinery::status::Status;
 
-/// What a client wrote as `resourceVersion`.
+/// The `resourceVersion` that a client requested.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum RequestedVersion {
-    /// Nothing: the newest state.
+    /// Not set: the newest state.
     #[default]
     Unset,
-    /// `0`: any state that the server has at hand.
+    /// `0`: any state that the server has cached.
     Any,
-    /// This version.
+    /// The state at this version.
     At(u64),
 }
 
 impl RequestedVersion {
-    /// Reads the parameter's text.
+    /// Parses the text of the parameter.
     ///
     /// # Errors
-    /// 400 where it is not a version of ours.
+    /// 400 if it is not an unsigned integer.
     pub(crate) fn parse(text: Option<&str>) -> Result<Self, Status> {
         match text {
             None | Some("") => Ok(Self::Unset),
@@ -45,7 +45,7 @@ impl RequestedVersion {
     }
 }
 
-/// The 422 for options of this kind.
+/// Returns the 422 for options of this kind if there are errors.
 fn invalid(kind: &'static str, errors: &[field::Error]) -> Result<(), Status> {
     if errors.is_empty() {
         return Ok(());

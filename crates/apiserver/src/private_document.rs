@@ -1,7 +1,8 @@
-//! A document that is made for one caller, mounted outside of the API groups: a download.
+//! A document that is created for one caller, mounted outside the API groups: a download.
 //!
-//! Making one may leave a record, so GET is the only method, no copy is kept anywhere, and a page of
-//! another site cannot have a browser ask for it.
+//! Creating a document may also create a stored record. Therefore GET is the only method, caches
+//! must not store the response, and requests that a browser sends for a page of another site are
+//! rejected.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,27 +20,28 @@ use crate::request_context::RequestContext;
 use crate::respond::{self, StatusForm};
 use crate::server::HttpService;
 
-/// Makes documents for callers who may reach its path.
+/// A source of documents for the callers who are authorized for its path.
 #[async_trait]
 pub trait PrivateDocument: Send + Sync + 'static {
-    /// The document at this raw path for the caller; `None` where there is no such path.
+    /// Creates the document at this raw path for the caller. Returns `None` if the path does not
+    /// exist.
     ///
     /// # Errors
-    /// Why the caller gets none.
+    /// The reason why the caller cannot get the document.
     async fn make(&self, cx: &RequestContext, path: &str) -> Result<Option<Attachment>, Status>;
 }
 
-/// A document as a file.
+/// A document to download as a file.
 pub struct Attachment {
-    /// Its media type.
+    /// The media type.
     pub media_type: &'static str,
-    /// What a browser calls the file: letters, digits, dots and hyphens.
+    /// The file name for the browser: letters, digits, dots and hyphens.
     pub file_name: String,
-    /// Its content.
+    /// The content.
     pub content: Bytes,
 }
 
-/// The documents for [`crate::Builder::mount`].
+/// Returns a service for [`crate::Builder::mount`] that serves the documents.
 pub fn service(document: Arc<dyn PrivateDocument>) -> HttpService {
     HttpService::new(service_fn(move |request: Request<Body>| {
         let document = Arc::clone(&document);
@@ -52,7 +54,7 @@ async fn answer(document: &dyn PrivateDocument, request: Request<Body>) -> Respo
         return respond::missing_context();
     };
     let failure = StatusForm::of(&request, &cx);
-    // Nobody reads a body.
+    // The request body is not used.
     let request = request.map(drop);
     let mut response = match asked(document, &cx, &request).await {
         Ok(Some(attachment)) => attached(attachment),
@@ -85,8 +87,8 @@ async fn asked(
     document.make(cx, request.uri().path()).await
 }
 
-/// Whether a browser says that a page of another origin asks (Fetch Metadata Request Headers, section
-/// 2.3). Other clients say nothing.
+/// Returns whether a browser sent the request for a page of another origin (Fetch Metadata Request
+/// Headers, section 2.3). Clients that are not browsers send no such header.
 fn is_cross_site(request: &Request<()>) -> bool {
     let site = request.headers().get("sec-fetch-site");
     site.is_some_and(|site| site != "same-origin" && site != "none")

@@ -1,4 +1,4 @@
-//! A document that strangers may read, mounted outside of the API groups.
+//! A document that unauthenticated clients may read, mounted outside the API groups.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use crate::document::Document;
 use crate::respond;
 use crate::server::HttpService;
 
-/// A document that is made anew for every request, and how long others may keep it.
+/// A document that is created for each request, and its maximum cache age.
 #[derive(Clone)]
 pub struct PublicDocument {
-    /// Its media type.
+    /// The media type.
     pub media_type: &'static str,
-    /// How long caches may answer from their copy, in seconds.
+    /// The time that caches may reuse their copy, in seconds.
     pub max_age_secs: u32,
-    /// Makes it, as of now.
+    /// The function that creates the current content.
     pub content: Arc<dyn Fn() -> Result<Bytes, Status> + Send + Sync>,
 }
 
 impl PublicDocument {
-    /// The document for [`crate::Builder::mount`]: GET and HEAD, with a tag by which caches ask
-    /// whether it changed; 405 for anything else.
+    /// Returns the document as a service for [`crate::Builder::mount`]. It answers GET and HEAD,
+    /// with an entity tag for revalidation, and 405 for any other method.
     pub fn service(self) -> HttpService {
         HttpService::new(service_fn(move |request: Request<Body>| {
             let response = self.answer(request.method(), request.headers());
@@ -64,7 +64,7 @@ impl PublicDocument {
     }
 }
 
-/// Whether the client has this version of the document (RFC 9110, section 13.1.2).
+/// Returns whether the client already has this version of the document (RFC 9110, section 13.1.2).
 fn is_known(etag: &str, headers: &HeaderMap) -> bool {
     let values = headers.get_all(IF_NONE_MATCH).iter();
     let mut tags = values

@@ -1,13 +1,13 @@
-//! The query of a request and the options that the Kubernetes verbs read from it.
+//! The query of a request, and access to its parameters.
 
 use machinery::status::Status;
 
-/// Decoded query parameters, in the order sent.
+/// The decoded query parameters, in the order sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Decodes `a=b&c=d`; never fails, as a form decoder does not.
+    /// Decodes `a=b&c=d`. Never fails, like any form decoder.
     pub(crate) fn parse(query: &str) -> Self {
         Self(
             form_urlencoded::parse(query.as_bytes())
@@ -16,7 +16,7 @@ impl Query {
         )
     }
 
-    /// First value of a parameter.
+    /// Returns the first value of a parameter.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -24,7 +24,7 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Every value of a parameter.
+    /// Returns every value of a parameter.
     pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0
             .iter()
@@ -32,22 +32,22 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
-    /// A parameter that is set and neither `false` nor `0` (apimachinery
+    /// Returns whether a parameter is set to a value other than `false` and `0` (apimachinery
     /// `Convert_Slice_string_To_bool`).
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.optional_flag(name).unwrap_or(false)
     }
 
-    /// As [`Query::flag`]; `None` where the parameter is not there.
+    /// Like [`Query::flag`], but returns `None` if the parameter is not set.
     pub(crate) fn optional_flag(&self, name: &str) -> Option<bool> {
         let value = self.value(name)?;
         Some(!value.eq_ignore_ascii_case("false") && value != "0")
     }
 
-    /// A whole number.
+    /// Parses a parameter as an integer. Returns `None` if it is not set or empty.
     ///
     /// # Errors
-    /// 400 where the value is not one.
+    /// 400 if the value is not an integer.
     pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, Status> {
         match self.value(name) {
             None | Some("") => Ok(None),
@@ -59,7 +59,7 @@ impl Query {
         }
     }
 
-    /// Text that is not empty.
+    /// Returns the value of a parameter unless it is empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.value(name).filter(|value| !value.is_empty())
     }

@@ -1,9 +1,9 @@
 //! Typed access to the stored objects of one kind: reads from the watch cache, compare-and-swap
 //! writes to the store.
 //!
-//! Reads are linearizable unless their name says otherwise. A write returns when the store has it
-//! and the cache shows it, so that whoever was told of a write finds it everywhere in this process:
-//! settings, roles and feature flags act at once.
+//! Reads are linearizable unless their documentation says otherwise. A write returns after the
+//! store has committed it and the cache shows it. A caller that has seen a write succeed therefore
+//! finds it everywhere in this process: settings, roles and feature flags apply immediately.
 
 mod errors;
 mod seed;
@@ -25,7 +25,7 @@ pub(crate) use errors::status_of;
 use crate::description::{Description, Scope};
 use crate::stored_object::{BROKEN, Index, Indexer, StoredObject, encode_stored};
 
-/// Collects the kinds of a server over one store and one cache.
+/// The registries of a server's kinds, over one store and one cache.
 pub struct Registries {
     store: Arc<dyn Store>,
     cache: CacheBuilder<StoredObject>,
@@ -33,7 +33,7 @@ pub struct Registries {
 }
 
 impl Registries {
-    /// Over this store; the cache is started by who built it, when all kinds are known.
+    /// Creates registries over a store. The caller starts the cache once all kinds are added.
     pub fn new(
         store: Arc<dyn Store>,
         cache: CacheBuilder<StoredObject>,
@@ -46,7 +46,7 @@ impl Registries {
         }
     }
 
-    /// Adds a kind. Reads find nothing until the cache is started.
+    /// Adds a kind. Reads return no objects until the cache is started.
     pub fn add<T: Object>(&mut self, description: Description, index: Index<T>) -> Registry<T> {
         let prefix = format!("/{}/{}/", group_segment(&description), description.plural);
         let indexer = Indexer::new(index, description.clone(), prefix.clone());
@@ -68,7 +68,7 @@ impl Registries {
         }
     }
 
-    /// The cache, complete and ready to be started.
+    /// Returns the cache with all kinds, ready to start.
     pub fn into_cache(self) -> CacheBuilder<StoredObject> {
         self.cache
     }
@@ -102,37 +102,37 @@ impl<T> Clone for Registry<T> {
 }
 
 impl<T: Object> Registry<T> {
-    /// What the kind is.
+    /// Returns the description of the kind.
     pub fn description(&self) -> &Description {
         &self.inner.description
     }
 
-    /// The `apiVersion` of its objects.
+    /// Returns the `apiVersion` of its objects.
     pub fn api_version(&self) -> &str {
         &self.inner.api_version
     }
 
-    /// Group and resource, as errors name them.
+    /// Returns the group and resource that error messages use.
     pub fn group_resource(&self) -> &GroupResource {
         &self.inner.group_resource
     }
 
-    /// The time.
+    /// Returns the source of the current time.
     pub fn clock(&self) -> &dyn Clock {
         &*self.inner.clock
     }
 
-    /// What is extracted for selecting.
+    /// Returns the index, which extracts the selectable fields and the owner of an object.
     pub fn index(&self) -> &Index<T> {
         &self.inner.index
     }
 
-    /// The cached objects.
+    /// Returns the cached objects.
     pub fn collection(&self) -> &Collection<StoredObject> {
         &self.inner.collection
     }
 
-    /// Where all objects of the kind lie, or those of one namespace.
+    /// Returns the key prefix of all objects of the kind, or of those in one namespace.
     pub fn prefix(&self, namespace: &str) -> String {
         match (self.inner.description.scope, namespace) {
             (Scope::Cluster, _) | (Scope::Namespaced, "") => self.inner.prefix.clone(),
@@ -140,10 +140,10 @@ impl<T: Object> Registry<T> {
         }
     }
 
-    /// Where an object lies.
+    /// Returns the key of an object.
     pub fn key(&self, namespace: &str, name: &str) -> String {
         let prefix = &self.inner.prefix;
-        // By hand: every request makes some of these.
+        // Built by hand because every request builds several keys.
         let mut key = String::with_capacity(prefix.len() + namespace.len() + 1 + name.len());
         key.push_str(prefix);
         if self.inner.description.scope == Scope::Namespaced && !namespace.is_empty() {
@@ -154,7 +154,7 @@ impl<T: Object> Registry<T> {
         key
     }
 
-    /// The object as the cache has it now, without asking the store whether that is the newest.
+    /// Returns the object from the cache. Does not check whether the cache is up to date.
     pub fn cached(&self, namespace: &str, name: &str) -> Option<T> {
         let object = self
             .inner
@@ -165,15 +165,15 @@ impl<T: Object> Registry<T> {
         self.decode(&object).ok()
     }
 
-    /// Whether the cache has an object of this name now.
+    /// Returns whether the cache has an object of this name.
     pub fn contains(&self, (namespace, name): (&str, &str)) -> bool {
         let view = self.inner.collection.view();
         view.get(&self.key(namespace, name)).is_some()
     }
 
-    /// What `derive` makes of the object as the cache has it now: worked out once for each state of
-    /// the object, so that asking again costs no decoding. `None` where there is no such object, or
-    /// it cannot be decoded.
+    /// Returns the value that `derive` computes from the cached object. It is computed once for
+    /// each state of the object, so repeated calls decode nothing. Returns `None` if there is no
+    /// such object, or if it cannot be decoded.
     pub fn derived<F: Any + Send + Sync>(
         &self,
         (namespace, name): (&str, &str),
@@ -183,7 +183,7 @@ impl<T: Object> Registry<T> {
         self.derived_of(view.get(&self.key(namespace, name))?, derive)
     }
 
-    /// As [`Registry::derived`], of an object that was found already.
+    /// Like [`Registry::derived`], for an object that the caller has already found.
     pub fn derived_of<F: Any + Send + Sync>(
         &self,
         object: &StoredObject,
@@ -192,12 +192,12 @@ impl<T: Object> Registry<T> {
         object.derived(|object| self.decode_facts(object).ok().map(|object| derive(&object)))
     }
 
-    /// The number of objects of the cache that cannot be read.
+    /// Returns the number of cached objects that cannot be read.
     pub(crate) fn broken(&self) -> usize {
         self.inner.collection.view().indexed(BROKEN).count()
     }
 
-    /// All objects as the cache has them now; those that cannot be decoded are left out.
+    /// Returns all cached objects, except those that cannot be decoded.
     pub fn all_cached(&self) -> Vec<T> {
         let view = self.inner.collection.view();
         view.iter()
@@ -205,10 +205,10 @@ impl<T: Object> Registry<T> {
             .collect()
     }
 
-    /// The newest state of all objects.
+    /// Returns the newest state of all objects.
     ///
     /// # Errors
-    /// 503 where the store does not answer.
+    /// 503 if the store is unavailable.
     pub async fn latest(&self) -> Result<View<StoredObject>, Status> {
         self.inner
             .collection
@@ -217,10 +217,10 @@ impl<T: Object> Registry<T> {
             .map_err(|error| self.status(error, ""))
     }
 
-    /// A state at this version or later.
+    /// Returns a state at this version or later.
     ///
     /// # Errors
-    /// 504 where the version is yet to come.
+    /// 504 if the version does not exist yet.
     pub async fn not_older_than(&self, version: u64) -> Result<View<StoredObject>, Status> {
         let view = self
             .inner
@@ -230,11 +230,11 @@ impl<T: Object> Registry<T> {
         view.map_err(|error| self.status(error, ""))
     }
 
-    /// All objects under a prefix as they were at a version, in the order of their keys, from the
-    /// store's history.
+    /// Returns all objects under a prefix as they were at a version, sorted by key, from the
+    /// history of the store.
     ///
     /// # Errors
-    /// 410 where the history does not go back so far.
+    /// 410 if the history no longer contains that version.
     pub(crate) async fn past(
         &self,
         prefix: &str,
@@ -258,10 +258,10 @@ impl<T: Object> Registry<T> {
         Ok(page.records.into_iter().map(decode).collect())
     }
 
-    /// The newest state of one object.
+    /// Returns the newest state of one object.
     ///
     /// # Errors
-    /// 503 where the store does not answer.
+    /// 503 if the store is unavailable.
     pub async fn find(
         &self,
         namespace: &str,
@@ -274,10 +274,10 @@ impl<T: Object> Registry<T> {
             .cloned())
     }
 
-    /// As [`Registry::find`], decoded.
+    /// Like [`Registry::find`], but decodes the object.
     ///
     /// # Errors
-    /// As [`Registry::find`], and 500 where the stored bytes cannot be understood.
+    /// As for [`Registry::find`], and 500 if the stored bytes cannot be decoded.
     pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<T>, Status> {
         match self.find(namespace, name).await? {
             Some(object) => self.decode(&object).map(Some),
@@ -285,18 +285,19 @@ impl<T: Object> Registry<T> {
         }
     }
 
-    /// The object in a cache entry, its resource version set.
+    /// Decodes the object of a cache entry, including its resource version.
     ///
     /// # Errors
-    /// 500 where the stored bytes cannot be understood.
+    /// 500 if the stored bytes cannot be decoded.
     pub fn decode(&self, object: &StoredObject) -> Result<T, Status> {
         self.decode_from(object, serde_json::from_slice(object.json()))
     }
 
-    /// As [`Registry::decode`], for who only reads: without `managedFields`, in half the time.
+    /// Like [`Registry::decode`], but skips `managedFields`, which halves the cost. For read-only
+    /// use.
     ///
     /// # Errors
-    /// As [`Registry::decode`].
+    /// As for [`Registry::decode`].
     pub fn decode_facts(&self, object: &StoredObject) -> Result<T, Status> {
         let json = object.json_without_managed_fields();
         self.decode_from(object, serde_json::from_slice(&json))
@@ -322,7 +323,7 @@ impl<T: Object> Registry<T> {
     /// Stores a new object.
     ///
     /// # Errors
-    /// 409 where its name is taken; 503 where the store does not answer.
+    /// 409 if the name already exists; 503 if the store is unavailable.
     pub async fn insert(&self, object: T, dry_run: bool) -> Result<T, Status> {
         if dry_run {
             let key = self.key_of(&object)?;
@@ -339,31 +340,34 @@ impl<T: Object> Registry<T> {
         Ok(object)
     }
 
-    /// Stores a new object that counts only together with another one: returns it and its version when
-    /// the store has it, and leaves the waiting for the cache to [`Registry::await_shown`].
+    /// Stores a new object that is valid only together with another one. Returns the object and its
+    /// version once the store has committed it, without waiting for the cache. The caller waits for
+    /// the cache with [`Registry::await_shown`].
     ///
     /// # Errors
-    /// As [`Registry::insert`].
+    /// As for [`Registry::insert`].
     pub async fn insert_ahead(&self, object: T) -> Result<(T, u64), Status> {
         let (object, revision) = self.create(object).await?;
         Ok((object, revision.get()))
     }
 
-    /// Whether writes happen in the order in which they are begun ([`storage::Store::is_ordered`]).
+    /// Returns whether the store applies writes in the order in which they are started
+    /// ([`storage::Store::is_ordered`]).
     pub fn is_ordered(&self) -> bool {
         self.inner.store.is_ordered()
     }
 
-    /// Waits until reads show a write that returned this version. A cache that does not catch up is
-    /// the readers' trouble: the write is done.
+    /// Waits until reads show a write that returned this version. Never fails: the write has
+    /// already succeeded, so a lagging cache is only logged.
     pub async fn await_shown(&self, version: u64) {
         self.await_cache(Revision::new(version)).await;
     }
 
-    /// Stores a new state of an object that is still at `expected`.
+    /// Stores a new state of an object whose stored version is still `expected`.
     ///
     /// # Errors
-    /// `None` inside where it is not (the caller reads it again); a status for anything else.
+    /// `Err(None)` if the stored version is no longer `expected`, so the caller must read the
+    /// object again; `Err(Some(status))` for any other failure.
     pub async fn replace(&self, mut object: T, expected: u64) -> Result<T, Option<Status>> {
         let key = self.key_of(&object).map_err(Some)?;
         let json = self.encode(&key, &mut object).map_err(Some)?;
@@ -382,19 +386,20 @@ impl<T: Object> Registry<T> {
         }
     }
 
-    /// Removes an object that is still at `expected`.
+    /// Removes an object whose stored version is still `expected`. Returns the version of the
+    /// deletion.
     ///
     /// # Errors
-    /// As [`Registry::replace`].
+    /// As for [`Registry::replace`].
     pub async fn remove(&self, object: &T, expected: u64) -> Result<u64, Option<Status>> {
         let key = self.key_of(object).map_err(Some)?;
         self.remove_at(&key, expected).await
     }
 
-    /// Removes an object that cannot be read, if it is still as it was found.
+    /// Removes an object that cannot be read, if it has not changed since the caller found it.
     ///
     /// # Errors
-    /// As [`Registry::replace`].
+    /// As for [`Registry::replace`].
     pub(crate) async fn remove_broken(&self, broken: &StoredObject) -> Result<(), Option<Status>> {
         self.remove_at(broken.key(), broken.revision()).await?;
         tracing::warn!(key = %broken.key(), why = broken.broken(), "an object that could not be read was deleted");
@@ -412,17 +417,18 @@ impl<T: Object> Registry<T> {
         }
     }
 
-    /// Removes an object if it is still as it was read.
+    /// Removes an object if it has not changed since the caller read it. Returns the version of the
+    /// deletion.
     ///
     /// # Errors
-    /// As [`Registry::replace`].
+    /// As for [`Registry::replace`].
     pub async fn remove_as_read(&self, object: &T) -> Result<u64, Option<Status>> {
         let version = object.metadata().resource_version.as_deref();
         let version = version.unwrap_or_default().parse().unwrap_or_default();
         self.remove(object, version).await
     }
 
-    /// The status for a failure of the store.
+    /// Returns the status for an error of the store.
     pub(crate) fn status(&self, error: storage::Error, name: &str) -> Status {
         status_of(
             error,
@@ -432,10 +438,10 @@ impl<T: Object> Registry<T> {
         )
     }
 
-    /// Where this object lies.
+    /// Returns the key of this object.
     ///
     /// # Errors
-    /// 400 where its name cannot be part of a key.
+    /// 400 if its name cannot be part of a key.
     pub(crate) fn key_of(&self, object: &T) -> Result<Key, Status> {
         let metadata = object.metadata();
         let namespace = metadata.namespace.as_deref().unwrap_or_default();
@@ -443,7 +449,7 @@ impl<T: Object> Registry<T> {
         Key::parse(&key).map_err(|_| Status::bad_request("the name of the object cannot be stored"))
     }
 
-    /// The JSON that is about to be stored.
+    /// Encodes the JSON to store, and announces the write to the indexer.
     fn encode(&self, key: &Key, object: &mut T) -> Result<Bytes, Status> {
         let json = encode_stored(&self.inner.description, object).map_err(|error| {
             tracing::error!(%error, "an object has no JSON form");
@@ -454,7 +460,7 @@ impl<T: Object> Registry<T> {
         Ok(json)
     }
 
-    /// What became of a write.
+    /// Withdraws the announcement of a write that failed.
     fn settle(
         &self,
         (key, json): (&Key, &Bytes),
@@ -477,7 +483,6 @@ impl<T: Object> Registry<T> {
         Ok((object, revision))
     }
 
-    /// See [`Registry::await_shown`].
     async fn await_cache(&self, revision: Revision) {
         if self
             .inner

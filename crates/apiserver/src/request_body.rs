@@ -1,4 +1,5 @@
-//! The body of a request: read within limits before the handler runs, and taken by the handler.
+//! The body of a request. A filter reads it within limits before the handler runs, and the handler
+//! takes it.
 
 use std::error::Error;
 
@@ -11,19 +12,19 @@ use machinery::status::Status;
 
 use crate::flow_control::{Held, Overload};
 
-/// Largest body in bytes (kube-apiserver `MaxRequestBodyBytes`).
+/// The maximum size of a body, in bytes (kube-apiserver `MaxRequestBodyBytes`).
 const MAX_BYTES: usize = 3 << 20;
 
-/// The error of a body that is not there: it is too large, or its client broke off. The handler answers
-/// it, after what is wrong with the head of the request.
+/// The error of a body that was not read because it is too large or the client closed the
+/// connection. The handler returns it only after it has checked the head of the request.
 #[derive(Debug, thiserror::Error)]
 #[error("the body was not read")]
 struct Unread(Status);
 
-/// Reads a body to its end. The result is a body in memory, or one whose only frame is the error.
+/// Reads a body to its end. Returns a body in memory, or a body whose only frame is the error.
 ///
 /// # Errors
-/// Bodies hold too much memory.
+/// The bodies in memory exceed their limit.
 pub(crate) async fn read(mut body: Body, held: &mut Held) -> Result<Body, Overload> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -58,7 +59,8 @@ fn unread(why: Status) -> Body {
 /// Takes a body that was read.
 ///
 /// # Errors
-/// 413 past the limit, 400 where the client went away.
+/// 413 if the body is too large; 400 if the client closed the connection before the end of the
+/// body.
 pub(crate) async fn take(body: Body) -> Result<Vec<u8>, Status> {
     let error = match body.collect().await {
         Ok(body) => return Ok(body.to_bytes().into()),

@@ -1,5 +1,4 @@
-//! Everything that is known of a request while it is served: the one type that carries the caller's
-//! identity.
+//! The context of a request. It is the only type that carries the identity of the caller.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,38 +14,38 @@ use crate::lease::{Lease, Leases};
 use crate::query::Query;
 use crate::request_info::RequestInfo;
 
-/// What is known of a request while it is served; the one extension that our filters and handlers
-/// read.
+/// The context of a request. It is the only request extension that filters and handlers read.
 #[derive(Clone)]
 pub struct RequestContext {
-    /// What it asks for.
+    /// The parsed method, path and query of the request.
     pub info: Arc<RequestInfo>,
-    /// Its query.
+    /// The query parameters.
     pub(crate) query: Arc<Query>,
-    /// Who asks, after impersonation; nobody before authentication.
+    /// The user after impersonation; empty before authentication.
     pub user: Arc<UserInfo>,
-    /// The caller who authenticated: the same as `user` unless that is impersonated.
+    /// The authenticated user. It is the same as `user` unless the caller impersonates another
+    /// user.
     pub authenticated: Arc<UserInfo>,
-    /// Its identity in logs, echoed as `Audit-ID`.
+    /// The ID of the request in logs, sent in the `Audit-ID` response header.
     pub audit_id: Arc<str>,
-    /// Product and version of the client, as it says.
+    /// The `User-Agent` header of the client.
     pub user_agent: Arc<str>,
-    /// Host that the client addressed, as it says: never to be trusted for more than a hint.
+    /// The host that the client addressed. The client chooses it, so it is only a hint.
     pub host: Arc<str>,
-    /// Decides what the caller may do.
+    /// The authorizer for the requests of the caller.
     pub authorizer: Arc<dyn Authorizer>,
-    /// The time.
+    /// The source of the current time.
     pub clock: Arc<dyn Clock>,
-    /// Gives the lease of the caller.
+    /// The function that returns the lease of a caller.
     pub(crate) leases: Leases,
-    /// Cancelled when the server stops: watches end.
+    /// The token that is cancelled when the server stops, which ends the watches.
     pub shutdown: CancellationToken,
-    /// What the client is told beside the answer.
+    /// The warnings to send with the response.
     pub warnings: Arc<Mutex<Warnings>>,
 }
 
 impl RequestContext {
-    /// Tells the client something that did not stop the request: a `Warning` header.
+    /// Adds a `Warning` header to the response, for something that does not fail the request.
     pub fn warn(&self, text: &str) {
         self.warnings
             .lock()
@@ -54,7 +53,7 @@ impl RequestContext {
             .add(text);
     }
 
-    /// The `Warning` header values so far.
+    /// Returns the values of the `Warning` headers so far.
     pub fn warning_headers(&self) -> Vec<String> {
         self.warnings
             .lock()
@@ -63,12 +62,12 @@ impl RequestContext {
             .collect()
     }
 
-    /// The lease of the identity that authenticated.
+    /// Returns the lease of the authenticated user.
     pub(crate) fn lease(&self) -> Lease {
         (self.leases)(&self.authenticated)
     }
 
-    /// What the request itself wants to do, as an authorizer is asked.
+    /// Returns the attributes of this request for an authorizer.
     pub fn attributes(&self) -> Attributes {
         let target = match &self.info.resource {
             Some(resource) => Target::Resource {
@@ -82,7 +81,7 @@ impl RequestContext {
             None => Target::Path(self.info.path.clone()),
         };
         let selector = |name| self.info.selects().then(|| self.query.text(name)).flatten();
-        // One that cannot be read is refused when it is used; until then it narrows nothing.
+        // The handler rejects a malformed selector. Until then, it selects everything.
         let fields = selector("fieldSelector").map(FieldSelector::parse);
         let labels = selector("labelSelector").map(LabelSelector::parse);
         Attributes {
@@ -93,10 +92,10 @@ impl RequestContext {
         }
     }
 
-    /// Whether the caller may do this.
+    /// Returns whether the caller may do this.
     ///
     /// # Errors
-    /// 500 where nobody could decide: never taken for a yes.
+    /// 500 if no authorizer could decide. An error is never treated as allowed.
     pub async fn may(&self, attributes: &Attributes) -> Result<bool, Status> {
         match self.authorizer.authorize(&self.user, attributes).await {
             Ok(Decision::Allow { .. }) => Ok(true),

@@ -1,7 +1,7 @@
-//! What a request asks for, read from its method, path and query alone.
+//! The request info: what a request asks for, parsed from its method, path and query alone.
 //!
-//! The rules are those of Kubernetes (`apiserver/pkg/endpoints/request/requestinfo.go`): every
-//! later decision, authorization first of all, is made on this and never on the raw path again.
+//! The rules are those of Kubernetes (`apiserver/pkg/endpoints/request/requestinfo.go`). All later
+//! decisions, authorization in particular, use this type and never parse the raw path again.
 
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -9,15 +9,15 @@ use percent_encoding::percent_decode_str;
 use crate::query::Query;
 use machinery::field_selector::FieldSelector;
 
-/// A request, understood.
+/// The parsed method, path and query of a request.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct RequestInfo {
-    /// The Kubernetes verb of a resource request (`get`, `deletecollection`, …), else the method in
-    /// lower case.
+    /// The Kubernetes verb of a resource request (`get`, `deletecollection`, …), otherwise the
+    /// method in lower case.
     pub verb: String,
     /// The path as it was sent, without the query.
     pub path: String,
-    /// What the path names, if it names a resource.
+    /// The resource that the path names, if any.
     pub resource: Option<ResourceInfo>,
 }
 
@@ -28,7 +28,7 @@ pub struct ResourceInfo {
     pub group: String,
     /// API version.
     pub version: String,
-    /// Namespace; empty at the cluster scope.
+    /// Namespace; empty for a request at cluster scope.
     pub namespace: String,
     /// Plural name of the resource.
     pub resource: String,
@@ -37,15 +37,15 @@ pub struct ResourceInfo {
     /// Object name; empty for a collection. A `metadata.name` field selector fills it on list,
     /// watch and deletecollection.
     pub name: String,
-    /// Whether the path, not a selector, named the object.
+    /// True if the path named the object, and not a selector.
     pub named_by_path: bool,
-    /// Path segments behind the subresource: no resource that we serve has any.
+    /// The path segments after the subresource. No served resource has any.
     pub trailing: Vec<String>,
 }
 
 impl RequestInfo {
-    /// Reads a request line. `path` is undecoded; `query` may be empty. `None` where a segment is
-    /// not valid percent-encoded UTF-8.
+    /// Parses a request line. `path` is percent-encoded; `query` may be empty. Returns `None` if a
+    /// segment is not valid percent-encoded UTF-8.
     pub fn parse(method: &Method, path: &str, query: &str) -> Option<Self> {
         let mut segments = Vec::new();
         for segment in path.split('/').filter(|segment| !segment.is_empty()) {
@@ -76,18 +76,18 @@ impl RequestInfo {
         })
     }
 
-    /// Whether the request may stay open for as long as its client likes.
+    /// Returns whether the client may keep the request open indefinitely.
     pub fn is_long_running(&self) -> bool {
         self.resource.is_some() && self.verb == "watch"
     }
 
-    /// Whether the request is about those objects of a collection that selectors choose.
+    /// Returns whether the request applies to the objects of a collection that selectors match.
     pub fn selects(&self) -> bool {
         let verbs = ["list", "watch", "deletecollection"];
         self.resource.is_some() && verbs.contains(&self.verb.as_str())
     }
 
-    /// Whether the request cannot change anything.
+    /// Returns whether the request cannot change anything.
     pub fn is_read_only(&self) -> bool {
         matches!(
             self.verb.as_str(),
@@ -96,7 +96,8 @@ impl RequestInfo {
     }
 }
 
-/// `/api/V/…` and `/apis/G/V/…` with at least one segment behind the version.
+/// Splits `/api/V/…` and `/apis/G/V/…` into group, version and the other segments, of which there
+/// must be at least one.
 fn split_group(segments: &[String]) -> Option<(String, String, &[String])> {
     match segments {
         [prefix, version, rest @ ..] if prefix == "api" && !rest.is_empty() => {
@@ -109,7 +110,7 @@ fn split_group(segments: &[String]) -> Option<(String, String, &[String])> {
     }
 }
 
-/// `[namespaces/NS/]R[/N[/S[/…]]]`; `namespaces/NS` and its `status` and `finalize` are the
+/// Parses `[namespaces/NS/]R[/N[/S[/…]]]`. `namespaces/NS` and its `status` and `finalize` name the
 /// namespace itself.
 fn resource_of(segments: &[String]) -> Option<ResourceInfo> {
     let (namespace, segments) = match segments {
@@ -157,8 +158,8 @@ fn verb(method: &Method, resource: &mut ResourceInfo, query: &str, watch_prefix:
     verb.to_owned()
 }
 
-/// The name that a `metadata.name=x` field selector asks for; a selector that does not parse names
-/// nothing (the handler refuses it).
+/// Returns the name that a `metadata.name=x` field selector requires. Returns `None` for a
+/// malformed selector, which the handler rejects.
 fn selected_name(query: &Query) -> Option<String> {
     let selector = FieldSelector::parse(query.value("fieldSelector")?).ok()?;
     selector.exact("metadata.name").map(str::to_owned)

@@ -1,9 +1,9 @@
-//! The contract of a served kind: its strategy.
+//! The strategy of a served kind.
 //!
-//! Upstream's counterpart is `rest.{Create,Update,Delete}Strategy` with `genericregistry.Store`'s
-//! hooks. A kind says what it is (a `Description` and an `Index`) and implements what differs from the
-//! defaults here; verbs, representations, selectors, versions, dry run, patches and field ownership
-//! are the server's.
+//! The Kubernetes counterpart is `rest.{Create,Update,Delete}Strategy` with the hooks of
+//! `genericregistry.Store`. A kind provides a `Description` and an `Index`, and overrides the
+//! defaults here where it differs. The server implements verbs, representations, selectors,
+//! versions, dry run, patches and field ownership.
 
 use std::sync::Arc;
 
@@ -30,57 +30,58 @@ pub trait Resource: Send + Sync + 'static {
     /// The type of its objects.
     type Object: Object;
 
-    /// Where its objects are.
+    /// Returns the registry of its objects.
     fn registry(&self) -> &Registry<Self::Object>;
 
-    /// Whether the kind is served at the moment; a kind that is not does not exist for clients.
+    /// Returns whether the kind is currently served. For clients, a kind that is not served does
+    /// not exist.
     fn enabled(&self) -> bool {
         true
     }
 
-    /// What its objects look like in protobuf. Kinds without it take JSON and YAML only.
+    /// Returns the protobuf definition of its objects. Kinds without one accept only JSON and YAML.
     fn protobuf(&self) -> Option<&'static Message> {
         None
     }
 
-    /// What names may look like.
+    /// Returns the rule for valid names.
     fn name_rule(&self) -> NameRule {
         NameRule::Dns1123Subdomain
     }
 
-    /// The columns of its table.
+    /// Returns the columns of its table.
     fn columns(&self) -> &[Column];
 
-    /// One cell for each column.
+    /// Returns the cells of an object, one for each column.
     fn cells(&self, object: &Self::Object, now: Timestamp) -> Vec<Value>;
 
-    /// Top-level fields that only subresources or the server write.
+    /// Returns the top-level fields that only subresources or the server may write.
     fn reset_fields(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Whether a delete answers with the object instead of a Status.
+    /// Returns whether a delete responds with the object instead of a `Status`.
     fn returns_deleted(&self) -> bool {
         false
     }
 
-    /// Whether PUT may create an object.
+    /// Returns whether PUT may create an object.
     fn creates_on_update(&self) -> bool {
         false
     }
 
-    /// Whether an apply may create an object.
+    /// Returns whether an apply may create an object.
     fn creates_on_apply(&self) -> bool {
         true
     }
 
-    /// Which objects the caller may see and touch with this verb: asked once for each request,
-    /// obeyed by every verb and representation.
+    /// Returns the objects that the caller may access with this verb. It is called once for each
+    /// request, and applies to every verb and representation.
     async fn visibility(&self, _cx: &RequestContext, _verb: Verb) -> Result<Visibility, Status> {
         Ok(Visibility::Everything)
     }
 
-    /// Defaults and server-owned fields of an object about to be created.
+    /// Sets the defaults and the server-owned fields of an object before it is created.
     fn prepare_create(
         &self,
         _cx: &RequestContext,
@@ -89,7 +90,7 @@ pub trait Resource: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Server-owned fields of an object about to replace `live`.
+    /// Sets the server-owned fields of an object before it replaces `live`.
     fn prepare_update(
         &self,
         _cx: &RequestContext,
@@ -99,12 +100,13 @@ pub trait Resource: Send + Sync + 'static {
         Ok(())
     }
 
-    /// What is wrong with an object; `live` is `None` on create.
+    /// Returns the validation errors of an object. `live` is `None` on create.
     fn validate(&self, _object: &Self::Object, _live: Option<&Self::Object>) -> ErrorList {
         ErrorList::new()
     }
 
-    /// Checks that need more than the object: other objects, or what the caller may do.
+    /// Runs the checks that need more than the object, such as other objects or the permissions of
+    /// the caller.
     async fn admit(
         &self,
         _cx: &RequestContext,
@@ -113,8 +115,9 @@ pub trait Resource: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Counts what a new state costs, or refuses it, when all checks have passed and it is about to be
-    /// stored. Called again where another writer was faster.
+    /// Counts the cost of a new state against a limit, or rejects the state. It is called after all
+    /// checks have passed, just before the state is stored, and again if another writer won the
+    /// race.
     async fn meter(
         &self,
         _cx: &RequestContext,
@@ -123,8 +126,8 @@ pub trait Resource: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Stores a validated object. A kind that mints or gathers something on creation does it around
-    /// this.
+    /// Stores a validated object. A kind that must create or collect other data on creation does so
+    /// here.
     async fn create(
         &self,
         _cx: &RequestContext,
@@ -134,7 +137,8 @@ pub trait Resource: Send + Sync + 'static {
         self.registry().insert(object, dry_run).await
     }
 
-    /// Whether a deleted object has to wait for something: its finalizers.
+    /// Returns whether the removal of a deleted object must wait. By default, it waits while the
+    /// object has finalizers.
     fn waits(&self, object: &Self::Object) -> bool {
         !object
             .metadata()
@@ -144,70 +148,70 @@ pub trait Resource: Send + Sync + 'static {
             .is_empty()
     }
 
-    /// Server-owned fields of an object that is about to be marked as being deleted.
+    /// Sets the server-owned fields of an object before it is marked as being deleted.
     fn prepare_delete(&self, _object: &mut Self::Object) {}
 
-    /// Called after an object is gone, or marked as being deleted, for good: kill what hangs on it.
-    /// Must be safe to repeat.
+    /// Revokes or removes everything that depends on an object. Called after the object is removed,
+    /// or is permanently marked as being deleted. Must be idempotent.
     async fn after_delete(&self, _object: &Self::Object) -> Result<(), Status> {
         Ok(())
     }
 }
 
-/// A write that is to be admitted.
+/// A write to admit.
 pub enum Write<'a, T> {
-    /// A new object.
+    /// The creation of an object.
     Create(&'a T),
-    /// A new state of a live object.
+    /// The update of an existing object.
     Update {
         /// The new state.
         object: &'a T,
         /// The state that it replaces.
         live: &'a T,
     },
-    /// The end of an object.
+    /// The deletion of an object.
     Delete(&'a T),
 }
 
-/// A new state that is about to be stored.
+/// A new state just before it is stored.
 pub struct Update<'a, T> {
     /// The new state.
     pub object: &'a T,
     /// The state that it replaces.
     pub live: &'a T,
-    /// True if it is only checked and not stored.
+    /// True if the state is only checked and not stored.
     pub dry_run: bool,
 }
 
-/// Which objects of a collection somebody may see.
+/// The objects of a collection that a caller may see.
 #[derive(Clone)]
 pub enum Visibility {
-    /// All.
+    /// All objects.
     Everything,
-    /// Those whose owner is this user.
+    /// The objects that this user owns.
     OwnedBy {
         /// The name of the user.
         name: Arc<str>,
-        /// The uid of the user; empty where it is not known.
+        /// The UID of the user; empty if it is unknown.
         uid: Arc<str>,
     },
-    /// Those that a check admits, one by one.
+    /// The objects that a check admits, one by one.
     Checked(Arc<dyn ObjectCheck>),
 }
 
-/// Decides about one object.
+/// A check of whether a caller may see an object.
 #[async_trait]
 pub trait ObjectCheck: Send + Sync {
-    /// Whether the object may be seen. Failing to decide is an error, not a no: the whole answer
-    /// would be wrong.
+    /// Returns whether the caller may see the object. A check that cannot decide must return an
+    /// error and not `false`, because the whole response would be incomplete.
     async fn admits(&self, object: &StoredObject) -> Result<bool, Status>;
 }
 
 impl Visibility {
-    /// Whether this object may be seen.
+    /// Returns whether the caller may see this object.
     ///
     /// # Errors
-    /// Where a check could not decide.
+    /// A check could not decide.
     pub async fn admits(&self, object: &StoredObject) -> Result<bool, Status> {
         match self {
             Self::Everything => Ok(true),
@@ -220,14 +224,14 @@ impl Visibility {
     }
 }
 
-/// What the caller may see of a kind whose objects belong to users: administrators everything,
-/// others their own. `uid` is that of the caller; empty where it is not known.
+/// Returns the visibility for a kind whose objects have owners: administrators see all objects,
+/// other users only their own. `uid` is the UID of the caller; empty if it is unknown.
 ///
-/// An administrator is who may do the verb on every resource (B13); patching counts as updating and
-/// deleting a collection as deleting.
+/// An administrator is a caller who may use the verb on every resource. Patch requires the
+/// permission to update, and deletecollection the permission to delete.
 ///
 /// # Errors
-/// 500 where nobody could decide.
+/// 500 if no authorizer could decide.
 pub async fn owner_visibility(
     cx: &RequestContext,
     verb: Verb,

@@ -1,4 +1,4 @@
-//! Answers: statuses, plain text, and objects in the representation that the client negotiated.
+//! Responses: statuses, plain text, and objects in the representation that the client negotiated.
 
 mod answer_encoding;
 mod apart;
@@ -23,7 +23,7 @@ use machinery::status::{Denial, DeniedTarget, Status};
 
 use crate::request_context::RequestContext;
 
-/// The `Accept` header of a request.
+/// Returns the `Accept` header of a request.
 pub(crate) fn accept(request: &Request<Body>) -> Option<&str> {
     request
         .headers()
@@ -31,7 +31,7 @@ pub(crate) fn accept(request: &Request<Body>) -> Option<&str> {
         .and_then(|value| value.to_str().ok())
 }
 
-/// Plain text.
+/// Returns a plain-text response.
 pub(crate) fn text(code: StatusCode, text: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(text.to_owned()));
     *response.status_mut() = code;
@@ -40,19 +40,19 @@ pub(crate) fn text(code: StatusCode, text: &str) -> Response<Body> {
     response
 }
 
-/// The answer to a path that nothing is served at (A3): not a Status, so that clients can tell it
-/// from a missing object.
+/// Returns the response for a path at which nothing is served. It is not a `Status`, so that
+/// clients can distinguish it from a missing object.
 pub(crate) fn page_not_found() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
-/// A status as compact JSON, for those who are turned away before anybody looks at what they
-/// accept.
+/// Returns a status as compact JSON, for requests that are rejected before the `Accept` header is
+/// parsed.
 pub(crate) fn status(status: Status) -> Response<Body> {
     StatusForm::default().respond(&status)
 }
 
-/// A whole body of a media type.
+/// Returns a response with a complete body of a media type.
 pub(crate) fn bytes(
     code: StatusCode,
     media_type: &'static str,
@@ -66,7 +66,7 @@ pub(crate) fn bytes(
     response
 }
 
-/// The 403 for what an authorizer did not allow (A148).
+/// Returns the 403 for a request that no authorizer allowed.
 pub fn forbidden(user: &UserInfo, attributes: &Attributes, reason: &str) -> Status {
     let group_resource;
     let target = match &attributes.target {
@@ -96,8 +96,7 @@ pub fn forbidden(user: &UserInfo, attributes: &Attributes, reason: &str) -> Stat
     })
 }
 
-/// 500 for a request that did not come through the chain: a mistake in its wiring.
-/// Returns a 429 with this text, after which clients try again in a second.
+/// Returns a 429 with this text. `Retry-After` asks clients to try again after one second.
 pub(crate) fn too_many_requests(why: &str) -> Response<Body> {
     let mut response = text(StatusCode::TOO_MANY_REQUESTS, why);
     let after = HeaderValue::from_static("1");
@@ -105,16 +104,17 @@ pub(crate) fn too_many_requests(why: &str) -> Response<Body> {
     response
 }
 
+/// Returns the 500 for a request that bypassed the handler chain, which is a bug in the wiring.
 pub(crate) fn missing_context() -> Response<Body> {
     status(Status::internal(
         "the request did not pass the handler chain",
     ))
 }
 
-/// Adds what the client is told beside the answer.
+/// Adds the `Warning` headers to a response.
 pub(crate) fn add_warnings(response: &mut Response<Body>, cx: &RequestContext) {
     for warning in cx.warning_headers() {
-        // As upstream, the text goes out in UTF-8; `from_str` would take ASCII only.
+        // As in Kubernetes, the text is sent in UTF-8; `from_str` would accept only ASCII.
         if let Ok(value) = HeaderValue::from_bytes(warning.as_bytes()) {
             response.headers_mut().append(WARNING, value);
         }

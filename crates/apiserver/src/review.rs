@@ -1,5 +1,4 @@
-//! The contract of a kind that is asked and answered, never stored: `SubjectAccessReview` and its
-//! like.
+//! The strategy of a kind that is evaluated and never stored, such as `SubjectAccessReview`.
 
 use async_trait::async_trait;
 use machinery::decode::protobuf::Message;
@@ -9,26 +8,27 @@ use machinery::status::Status;
 use crate::description::Description;
 use crate::request_context::RequestContext;
 
-/// A kind that only knows `create`: the body is a question, the answer is the body with its status.
+/// A kind whose only verb is `create`. The request body is the question, and the response is that
+/// object with its status filled in.
 #[async_trait]
 pub trait Review: Send + Sync + 'static {
     /// The type of its objects.
     type Object: Object;
 
-    /// What the kind is.
+    /// Returns the description of the kind.
     fn description(&self) -> &Description;
 
-    /// What its objects look like in protobuf. Kinds without it take JSON and YAML only.
+    /// Returns the protobuf definition of its objects. Kinds without one accept only JSON and YAML.
     fn protobuf(&self) -> Option<&'static Message> {
         None
     }
 
-    /// Whether an answer changes something: such requests are logged as writes are.
+    /// Returns whether a review changes state. Such requests are logged like writes.
     fn changes_state(&self) -> bool {
         false
     }
 
-    /// Answers a question of a dry run, which must not change anything.
+    /// Answers a dry-run request, which must not change anything.
     async fn dry_run(
         &self,
         cx: &RequestContext,
@@ -37,7 +37,7 @@ pub trait Review: Send + Sync + 'static {
         self.review(cx, question).await
     }
 
-    /// Answers a question.
+    /// Answers a request.
     async fn review(
         &self,
         cx: &RequestContext,

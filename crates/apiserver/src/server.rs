@@ -1,12 +1,12 @@
 //! The listener: TLS, HTTP/1.1 and HTTP/2, connection limits and graceful shutdown.
 //!
-//! Relies on hyper for the protocols and rustls for TLS. A client certificate is asked for, never
-//! required, and not judged here: the handshake proves only that the client holds its key; whose
-//! certificate counts is decided for each request (A168).
+//! Relies on hyper for HTTP and on rustls for TLS. The listener requests a client certificate but
+//! does not require or verify one: the handshake only proves that the client holds the private key.
+//! The authenticators decide for each request whether they trust the certificate.
 //!
-//! What a client can make the listener hold is bounded, in this order: its place (`places`), its time
-//! (`activity`, `ending`), the bytes of its handshake (`diversion`), its heads before it is authenticated
-//! (`gate`), and the large heads of its requests (`admission`).
+//! The listener bounds what a client can make it hold, in this order: the connection (`places`),
+//! its time (`activity`, `ending`), the bytes of its handshake (`diversion`), its request heads
+//! before authentication (`gate`), and large request heads (`admission`).
 
 mod activity;
 mod admission;
@@ -52,21 +52,21 @@ use tower::util::BoxCloneSyncService;
 
 use places::{Place, Places};
 
-/// The whole server as one service: a request in, a response out, no error.
+/// The whole server as one infallible service.
 pub type HttpService = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
-/// Says whether the certificates of a client are those of a front proxy, which carries the requests of many
-/// users.
+/// A function that returns whether the certificates of a client belong to a front proxy, which
+/// forwards the requests of many users.
 pub type TrustedProxies = Arc<dyn Fn(&[CertificateDer<'static>]) -> bool + Send + Sync>;
 
-/// Time of a client for its handshake (S92).
+/// The time limit for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long `accept` rests after an error such as running out of file descriptors, so that it does
-/// not spin (R28).
+/// The pause after `accept` fails, for example for lack of file descriptors, so that the loop does
+/// not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A bound listener that serves one service.
+/// A bound listener and the service that it serves.
 pub struct Server {
     listener: TcpListener,
     tls: Arc<ArcSwap<ServerConfig>>,
@@ -84,14 +84,14 @@ struct Shared {
     trusted_proxies: Option<TrustedProxies>,
 }
 
-/// A connection that has begun.
+/// A connection after its TLS handshake, or after its diversion.
 enum Begun {
     Accepted(Box<TlsStream<Rewound>>),
     Diverted(Rewound, Diverted),
 }
 
 impl Server {
-    /// A server on a listener that is bound already.
+    /// Creates a server on a bound listener.
     pub fn new(listener: TcpListener, tls: Arc<ServerConfig>, service: HttpService) -> Self {
         Self {
             listener,
@@ -107,49 +107,51 @@ impl Server {
         }
     }
 
-    /// The TLS settings of new handshakes: others that are stored here count from then on, such as
-    /// those that name other issuers of client certificates.
+    /// Returns the TLS settings. The caller may store new settings, for example with other issuers
+    /// of client certificates; they apply to connections accepted from then on.
     pub fn tls(&self) -> Arc<ArcSwap<ServerConfig>> {
         Arc::clone(&self.tls)
     }
 
-    /// Sets other limits than the default ones.
+    /// Sets the limits, instead of the defaults.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Counts connections there.
+    /// Sets the metrics that count connections.
     #[must_use]
     pub fn counting(mut self, metrics: ConnectionMetrics) -> Self {
         self.metrics = metrics;
         self
     }
 
-    /// Treats clients with such certificates as front proxies: authenticated, and with many requests at once.
+    /// Treats clients with such certificates as front proxies: they are authenticated and may send
+    /// many concurrent requests.
     #[must_use]
     pub fn trusting(mut self, proxies: TrustedProxies) -> Self {
         self.shared.trusted_proxies = Some(proxies);
         self
     }
 
-    /// Lets connections be taken away before TLS is accepted, by the name that their clients ask for.
+    /// Allows connections to be diverted before TLS is accepted, by the server name that the client
+    /// requests.
     #[must_use]
     pub fn diverting(mut self, diversion: Arc<dyn Diversion>) -> Self {
         self.shared.diversion = Some(diversion);
         self
     }
 
-    /// Serves connections on threads of their own, instead of on the runtime that accepts them.
+    /// Serves connections on these worker threads, instead of on the runtime that accepts them.
     #[must_use]
     pub fn on(mut self, workers: Arc<Workers>) -> Self {
         self.shared.workers = Some(workers);
         self
     }
 
-    /// Serves until `stop` is cancelled; then accepts no more, lets requests under way end for at
-    /// most `drain`, and returns.
+    /// Serves until `stop` is cancelled. Then stops accepting connections, waits at most `drain`
+    /// for requests in flight, and returns.
     pub async fn run(self, stop: CancellationToken, drain: Duration) {
         let connections = TaskTracker::new();
         let places = Places::new(self.limits.clone(), self.metrics.clone());
@@ -195,7 +197,7 @@ impl Server {
     ) -> impl Future<Output = ()> + Send + 'static {
         let acceptor = TlsAcceptor::from(self.tls.load_full());
         let shared = self.shared.clone();
-        // The runtime that works on it must be the one that waits for its bytes.
+        // The stream must be registered with the runtime that serves the connection.
         let stream = stream.into_std();
         async move {
             let stream = match stream.and_then(TcpStream::from_std) {
@@ -252,8 +254,8 @@ async fn begin(
     Ok(Begun::Accepted(Box::new(accepted)))
 }
 
-/// Bounds the bytes of answers that lie in the kernel and cannot be sent yet. Without this, a client that does not read
-/// takes megabytes of kernel memory, and the time to encrypt them.
+/// Bounds the response bytes that the kernel buffers before it can send them. Without this bound, a
+/// client that does not read uses megabytes of kernel memory, and the time to encrypt them.
 #[cfg(target_os = "linux")]
 fn bound_unsent(stream: &TcpStream) {
     const BYTES: u32 = 128 << 10;

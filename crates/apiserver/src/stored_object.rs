@@ -1,9 +1,8 @@
-//! An object as the watch cache holds it: its JSON, ready to send, and the few facts that selecting
-//! needs.
+//! An object in the watch cache: its JSON, ready to send, and the few facts that selectors need.
 //!
-//! The store keeps `{"kind":…,"apiVersion":…,"metadata":{…},…}` without a resource version. When
-//! the cache learns of a write the version is stamped in, once; from then on get, list, watch and
-//! metadata-only answers are slices of the same bytes.
+//! The store keeps `{"kind":…,"apiVersion":…,"metadata":{…},…}` without a resource version. The
+//! version is inserted once, when the cache sees the write. From then on, get, list, watch and
+//! metadata-only responses are slices of the same bytes.
 
 mod derived;
 mod facts;
@@ -29,7 +28,7 @@ use self::spans::Spans;
 use self::written::Written;
 use crate::description::{Description, Scope};
 
-/// An object as the watch cache holds it.
+/// An object in the watch cache.
 #[derive(Debug)]
 pub struct StoredObject {
     key: Key,
@@ -40,17 +39,18 @@ pub struct StoredObject {
     derived: Derived,
 }
 
-/// The user whom an object belongs to.
+/// The user who owns an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner<'a> {
-    /// The name.
+    /// The name of the user.
     pub name: &'a str,
-    /// The uid, which tells the user from earlier and later ones of the same name; empty where it is not known.
+    /// The UID, which distinguishes the user from earlier and later users of the same name; empty
+    /// if it is unknown.
     pub uid: &'a str,
 }
 
 impl Owner<'_> {
-    /// Whether both are the same user. An unknown uid is no difference.
+    /// Returns whether both are the same user. An unknown UID matches any UID.
     #[must_use]
     pub fn is(self, other: Owner<'_>) -> bool {
         let same_uid = self.uid == other.uid || self.uid.is_empty() || other.uid.is_empty();
@@ -58,16 +58,16 @@ impl Owner<'_> {
     }
 }
 
-/// What is extracted from an object of type `T` for selecting, beside its labels.
+/// The functions that extract the owner and the selectable fields from an object of type `T`.
 #[derive(Debug)]
 pub struct Index<T: 'static> {
-    /// The user whom the object belongs to, for kinds whose objects belong to one.
+    /// The function that returns the owner of an object, for kinds whose objects have one.
     pub owner: fn(&T) -> Option<Owner<'_>>,
-    /// Field selectors beyond `metadata.name` and `metadata.namespace`, each with its value.
+    /// The selectable fields in addition to `metadata.name` and `metadata.namespace`.
     pub fields: &'static [SelectableField<T>],
 }
 
-/// A field to select by, and how to read it.
+/// A selectable field: its path, and the function that returns its value.
 pub type SelectableField<T> = (&'static str, fn(&T) -> String);
 
 impl<T> Clone for Index<T> {
@@ -79,7 +79,7 @@ impl<T> Clone for Index<T> {
 impl<T> Copy for Index<T> {}
 
 impl<T> Index<T> {
-    /// Nothing beyond labels and name.
+    /// An index without owner and additional fields.
     pub const NONE: Self = Self {
         owner: |_| None,
         fields: &[],
@@ -87,53 +87,54 @@ impl<T> Index<T> {
 }
 
 impl StoredObject {
-    /// The object's JSON with kind, apiVersion and resource version.
+    /// Returns the JSON of the object with kind, apiVersion and resource version.
     pub fn json(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// The object's JSON as an item of a typed list: without kind and apiVersion (A36). The leading
-    /// `{` is left out.
+    /// Returns the JSON of the object as an item of a typed list: without kind, apiVersion and the
+    /// leading `{`.
     pub fn list_item(&self) -> Bytes {
         let start = self.facts.spans.metadata().start;
         self.bytes
             .slice(start.saturating_sub(r#""metadata":"#.len())..)
     }
 
-    /// The JSON of the object's metadata.
+    /// Returns the JSON of the object's metadata.
     pub fn metadata_json(&self) -> Bytes {
         self.bytes.slice(self.facts.spans.metadata())
     }
 
-    /// The JSON of the object's metadata with empty `managedFields`: half of it, for who decodes it.
+    /// Returns the JSON of the object's metadata with empty `managedFields`. It is about half the
+    /// size, so cheaper to decode.
     pub fn metadata_facts(&self) -> Cow<'_, [u8]> {
         let all = self.facts.spans.metadata();
         self.facts.spans.without_managed_fields(&self.bytes, all)
     }
 
-    /// The object's JSON with empty `managedFields`.
+    /// Returns the JSON of the object with empty `managedFields`.
     pub(crate) fn json_without_managed_fields(&self) -> Cow<'_, [u8]> {
         self.facts
             .spans
             .without_managed_fields(&self.bytes, 0..self.bytes.len())
     }
 
-    /// Where it lies.
+    /// Returns the key of the object in the store.
     pub(crate) fn key(&self) -> &Key {
         &self.key
     }
 
-    /// Its name.
+    /// Returns the name of the object.
     pub fn name(&self) -> &str {
         self.key.name()
     }
 
-    /// The store revision that wrote it.
+    /// Returns the store revision of the last write to the object.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// The value of a label.
+    /// Returns the value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.facts
             .labels
@@ -142,19 +143,19 @@ impl StoredObject {
             .map(|(_, value)| &**value)
     }
 
-    /// Whom it belongs to.
+    /// Returns the owner, as extracted by [`Index::owner`].
     pub fn owner(&self) -> Option<Owner<'_>> {
         let name = self.facts.owner.as_deref()?;
         let uid = &*self.facts.owner_uid;
         Some(Owner { name, uid })
     }
 
-    /// The value of the n-th field of its [`Index`].
+    /// Returns the value of the n-th field of its [`Index`].
     pub fn field(&self, position: usize) -> Option<&str> {
         self.facts.fields.get(position).map(|value| &**value)
     }
 
-    /// The same object with the version of a later event, as a watch shows its end (A68).
+    /// Returns the object with the version of a later event. A watch sends this for a deletion.
     pub(crate) fn at(&self, revision: u64) -> Self {
         let field = |revision: u64| format!(r#""resourceVersion":"{revision}""#);
         let (old, new) = (field(self.revision), field(revision));
@@ -177,15 +178,15 @@ impl StoredObject {
         }
     }
 
-    /// Why it cannot be served, if it cannot.
+    /// Returns the reason why the object cannot be read; `None` if it can.
     pub fn broken(&self) -> Option<&str> {
         self.broken.as_deref()
     }
 
-    /// An object that was just written: complete JSON, for one answer.
+    /// Creates an object from the complete JSON of a write, for one response.
     ///
     /// # Errors
-    /// 500 where it is no JSON object with metadata.
+    /// 500 if the JSON is not an object with metadata.
     pub(crate) fn of_answer(key: Key, bytes: Bytes, revision: u64) -> Result<Self, Status> {
         let spans = Spans::of(&bytes)
             .map_err(|_| Status::internal("the object has no metadata in its JSON form"))?;
@@ -202,7 +203,7 @@ impl StoredObject {
         })
     }
 
-    /// An object whose stored bytes cannot be understood.
+    /// Creates an object whose stored bytes cannot be decoded.
     fn undecodable(key: &Key, why: &str, revision: Revision) -> Self {
         Self {
             key: key.clone(),
@@ -215,31 +216,32 @@ impl StoredObject {
     }
 }
 
-/// The owner of broken objects in the index of owners. No name of a user holds a NUL.
+/// The key of broken objects in the owner index. User names contain no NUL.
 pub(crate) const BROKEN: &str = "\0broken";
 
-/// Turns stored bytes into cache entries.
+/// A decoder of stored bytes into cache entries.
 ///
-/// Treats the bytes of other writers in the store as input: bytes in another layout than ours are encoded
-/// again, since answers are cut out of them, and an object that is not what its key says is broken.
+/// Bytes that other writers put into the store are treated as untrusted input. JSON in another
+/// layout is encoded again, because responses are slices of it. An object whose name does not match
+/// its key is broken.
 pub(crate) struct Indexer<T: 'static> {
     index: Index<T>,
     description: Description,
     prefix: String,
-    /// The beginning of the JSON of every object.
+    /// The first bytes of the JSON of every object, up to its metadata.
     head: Vec<u8>,
     written: Written,
     complaints: Complaints,
 }
 
-/// An object whose JSON has our layout.
+/// An object whose JSON has the layout of this server.
 struct Read {
     json: Bytes,
     facts: Facts,
 }
 
 impl<T: Object> Indexer<T> {
-    /// For objects of a kind, under this prefix.
+    /// Creates an indexer for the objects of a kind under this prefix.
     pub(crate) fn new(index: Index<T>, description: Description, prefix: String) -> Self {
         let mut head = Vec::new();
         write_head(&description, &mut head);
@@ -254,7 +256,8 @@ impl<T: Object> Indexer<T> {
         }
     }
 
-    /// Tells that an object is about to be written as this JSON, which then need not be decoded.
+    /// Announces that an object is about to be written as this JSON, so that it need not be
+    /// decoded.
     pub(crate) fn will_write(&self, key: &Key, json: &Bytes, object: &T) {
         if let Ok(spans) = Spans::of(json) {
             let facts = Facts::new(spans, object, &self.index);
@@ -262,7 +265,7 @@ impl<T: Object> Indexer<T> {
         }
     }
 
-    /// Tells that the store did not take it.
+    /// Withdraws the announcement of [`Indexer::will_write`] because the write failed.
     pub(crate) fn did_not_write(&self, key: &Key, json: &Bytes) {
         let _ = self.written.take(key, json);
     }
@@ -285,7 +288,7 @@ impl<T: Object> Indexer<T> {
         }
     }
 
-    /// The object, and its JSON in our layout.
+    /// Decodes the object. Returns it with its JSON in the layout of this server.
     fn parse(&self, value: &Bytes) -> Result<(Bytes, T, Spans), serde_json::Error> {
         if let Some(spans) = Spans::of_layout(value, &self.head) {
             let facts = spans.without_managed_fields(value, 0..value.len());
@@ -305,7 +308,7 @@ impl<T: Object> Indexer<T> {
         }
     }
 
-    /// Logs that an object is broken, once.
+    /// Logs that an object is broken, once for each key.
     fn complain(&self, key: &Key, why: &str) {
         if self.complaints.is_new(key.as_str()) {
             tracing::error!(%key, why, "a stored object cannot be read: it is left out of lists; delete it by its name, or restore it");
@@ -346,11 +349,11 @@ impl<T: Object> Decode<StoredObject> for Indexer<T> {
     }
 }
 
-/// The stored JSON of an object: kind and apiVersion first, metadata in Go's field order, no
-/// resource version.
+/// Encodes the JSON of an object for the store: kind and apiVersion first, metadata in Go's field
+/// order, no resource version.
 ///
 /// # Errors
-/// Only where the object has no JSON form, such as a map with keys that are not strings.
+/// The object has no JSON form, such as a map with keys that are not strings.
 pub(crate) fn encode_stored<T: Object>(
     description: &Description,
     object: &mut T,
@@ -361,17 +364,19 @@ pub(crate) fn encode_stored<T: Object>(
     bytes
 }
 
-/// How the JSON of a type begins that keeps the order itself, by [`serialize_go_order`]: metadata first, in it the name. In alphabetical
-/// order something else comes first, `creationTimestamp` at the latest.
+/// The first bytes of the JSON of a type that uses [`serialize_go_order`] itself: metadata first,
+/// and in it the name. In alphabetical order, another field such as `creationTimestamp` would come
+/// first.
 const IN_ORDER: &[u8] = br#"{"metadata":{"name":"#;
 
-/// Room for the JSON of most objects, in bytes.
+/// The initial capacity of a JSON buffer, enough for most objects, in bytes.
 const TYPICAL: usize = 4096;
 
-/// The JSON of an object as it is, kind and apiVersion first, metadata in Go's field order.
+/// Encodes the JSON of an object unchanged: kind and apiVersion first, metadata in Go's field
+/// order.
 ///
 /// # Errors
-/// As [`encode_stored`].
+/// As for [`encode_stored`].
 pub(crate) fn encode<T: Object>(
     description: &Description,
     object: &T,
@@ -384,7 +389,7 @@ pub(crate) fn encode<T: Object>(
         let own = bytes.split_off(start);
         write_in_order(&own, object, &mut bytes)?;
     }
-    // Where its fields begin, it goes on with those.
+    // Replaces the opening brace of the object, so that its fields follow kind and apiVersion.
     bytes[start] = b',';
     Ok(bytes)
 }
@@ -398,7 +403,7 @@ fn write_head(description: &Description, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Writes the JSON of an object once more, its metadata first and in Go's field order.
+/// Rewrites the JSON of an object with its metadata first and in Go's field order.
 fn write_in_order<T: Object>(
     json: &[u8],
     object: &T,
@@ -423,8 +428,8 @@ fn write_in_order<T: Object>(
     Ok(())
 }
 
-/// The fields of a JSON object as they stand: the types of Kubernetes put theirs in alphabetical
-/// order, metadata among them.
+/// The fields of a JSON object in their original order. The Kubernetes types write theirs in
+/// alphabetical order, metadata among them.
 struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -451,7 +456,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 }
 
-/// Writes the resource version into stored JSON, and says where things are then.
+/// Inserts the resource version into stored JSON, and returns the new spans.
 fn stamp(value: &[u8], spans: &Spans, revision: Revision) -> (Bytes, Spans) {
     let at = spans.version();
     let version = format!(r#""resourceVersion":"{}","#, revision.get());

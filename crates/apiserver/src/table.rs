@@ -12,18 +12,18 @@ use serde_json::Value;
 use crate::resource::Resource;
 use crate::stored_object::StoredObject;
 
-/// How a client wants its table.
+/// The options of a table that a client requested.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TableOptions {
-    /// Version of the table and of the metadata in its rows.
+    /// The version of the table and of the metadata in its rows.
     pub(crate) version: MetaVersion,
-    /// What stands beside the cells.
+    /// The object in each row, in addition to the cells.
     pub(crate) include: IncludeObject,
 }
 
 type Cells = Box<dyn Fn(&StoredObject, Timestamp) -> Vec<Value> + Send + Sync>;
 
-/// Writes tables of one kind, as of one moment.
+/// A writer of tables of one kind. Ages are relative to one point in time.
 pub(crate) struct TableWriter {
     columns: Vec<Column>,
     now: Timestamp,
@@ -55,18 +55,18 @@ impl TableWriter {
         }
     }
 
-    /// Ages are told as of this moment from now on.
+    /// Sets the time to which ages are relative.
     pub(crate) fn set_now(&mut self, now: Timestamp) {
         self.now = now;
     }
 
-    /// Everything up to the first row; the columns are left out where they were sent before.
+    /// Writes everything up to the first row. `columns` is false if the columns were already sent.
     pub(crate) fn head(&self, metadata: &ListMeta, columns: bool, out: &mut Vec<u8>) {
         let columns = columns.then_some(&self.columns[..]);
         write_table_head(self.options.version, metadata, columns, out);
     }
 
-    /// One row.
+    /// Writes one row.
     pub(crate) fn row(&self, object: &StoredObject, out: &mut Vec<u8>) {
         let cells = (self.cells)(object, self.now);
         match self.options.include {
@@ -78,7 +78,7 @@ impl TableWriter {
         }
     }
 
-    /// The row of a bookmark: empty cells, and the version in the object.
+    /// Writes the row of a bookmark: empty cells, and the resource version in the object.
     pub(crate) fn bookmark(&self, metadata: &[u8], out: &mut Vec<u8>) {
         let cells = vec![Value::Null; self.columns.len()];
         write_row(&cells, &self.partial(metadata), out);

@@ -1,9 +1,9 @@
-//! A server in the process of a test: the real store, cache and handler chain, without network and
+//! A server inside a test process: the real store, cache and handler chain, without network and
 //! TLS.
 //!
-//! A bearer token is taken for the name of the user, with groups behind slashes: `alice/dev/ops`.
-//! Whoever tests an authenticator prefixes such names with `as:`, so that other bearers are left to
-//! it. The clock stands still.
+//! A bearer token is the name of the user, followed by its groups after slashes: `alice/dev/ops`.
+//! Tests of an authenticator prefix such names with `as:`, so that other tokens go to that
+//! authenticator. The clock always returns [`NOW`].
 
 use std::future::Future;
 use std::sync::Arc;
@@ -27,38 +27,38 @@ use crate::registry::Registries;
 use crate::server::HttpService;
 use crate::{Builder, GenericServer};
 
-/// The time at which every test takes place: 2026-01-02T03:04:05Z.
+/// The time in every test: 2026-01-02T03:04:05Z.
 pub const NOW: Timestamp = Timestamp::constant(1_767_323_045, 0);
 
-/// A server to be: kinds are added to its registries first.
+/// A server before its start. Add the kinds to its registries first.
 pub struct Fixture {
-    /// Where the kinds under test are added.
+    /// The registries of the kinds under test.
     pub registries: Registries,
     directory: TempDir,
     named_users: NamedUsers,
 }
 
-/// A running server. It ends with its handle.
+/// A running server. Dropping it stops the server.
 pub struct TestServer {
     service: HttpService,
     _directory: TempDir,
     _stop: DropGuard,
 }
 
-/// An answer: code and decoded body.
+/// A response: status code and decoded body.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The HTTP code.
+    /// The HTTP status code.
     pub code: u16,
-    /// The body; null where it is no JSON.
+    /// The body; null if it is not JSON.
     pub body: Value,
 }
 
 impl Fixture {
-    /// A server over an empty store in a temporary directory.
+    /// Creates a server over an empty store in a temporary directory.
     ///
     /// # Panics
-    /// Where there is no temporary directory.
+    /// If no temporary directory can be created.
     pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let store = Sqlite::open(directory.path(), SqliteOptions::default());
@@ -71,17 +71,17 @@ impl Fixture {
         }
     }
 
-    /// Only bearers that start with `as:` are names of users.
+    /// Treats only bearer tokens that start with `as:` as user names.
     #[must_use]
     pub fn with_prefixed_users(mut self) -> Self {
         self.named_users.prefix = "as:";
         self
     }
 
-    /// Starts the cache, lets `prepare` fill the store, and serves what `serve` adds.
+    /// Starts the cache, runs `prepare` to fill the store, and serves the kinds that `serve` adds.
     ///
     /// # Panics
-    /// Where the store cannot be read.
+    /// If the store cannot be read.
     pub async fn start<F: Future<Output = ()>>(
         self,
         authorizer: Arc<dyn Authorizer>,
@@ -115,25 +115,26 @@ impl Default for Fixture {
 }
 
 impl TestServer {
-    /// Sends a request as this user; a body goes as JSON, in a PATCH as a merge patch.
+    /// Sends a request as this user. A body is sent as JSON, or as a merge patch if the method is
+    /// PATCH.
     ///
     /// # Panics
-    /// Where the request is malformed.
+    /// If the request is malformed.
     pub async fn call(&self, user: &str, line: &str, body: Option<Value>) -> Answer {
         self.call_accepting("application/json", user, line, body)
             .await
     }
 
-    /// Sends any request.
+    /// Sends a request unchanged.
     pub async fn send(&self, request: Request<Body>) -> Response<Body> {
         let Ok(response) = self.service.clone().oneshot(request).await;
         response
     }
 
-    /// As [`TestServer::call`], but asks for this media type.
+    /// Like [`TestServer::call`], but with this media type in `Accept`.
     ///
     /// # Panics
-    /// Where the request is malformed.
+    /// If the request is malformed.
     pub async fn call_accepting(
         &self,
         accept: &str,
@@ -169,7 +170,7 @@ impl TestServer {
     }
 }
 
-/// A clock that stands still at [`NOW`].
+/// A clock that always returns [`NOW`].
 pub struct StandingClock;
 
 impl Clock for StandingClock {
@@ -178,7 +179,7 @@ impl Clock for StandingClock {
     }
 }
 
-/// Believes who the caller says to be.
+/// An authenticator that accepts any caller as the user that the bearer token names.
 struct NamedUsers {
     prefix: &'static str,
 }

@@ -1,14 +1,14 @@
-//! What `/version` tells (A212).
+//! The version that `/version` reports.
 
 use serde::Serialize;
 
-/// What this program is, in the form of `k8s.io/apimachinery/pkg/version.Info`.
+/// The version of the program, in the form of `k8s.io/apimachinery/pkg/version.Info`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionInfo {
-    /// Major version of Kubernetes whose behaviour is served.
+    /// The major version of the Kubernetes API that the server implements.
     pub major: String,
-    /// Minor version, likewise.
+    /// The minor version of the Kubernetes API that the server implements.
     pub minor: String,
     /// The version as clients parse it: semver with a leading `v`.
     pub git_version: String,
@@ -16,9 +16,9 @@ pub struct VersionInfo {
     pub git_commit: String,
     /// `clean` or `dirty`.
     pub git_tree_state: String,
-    /// When it was built.
+    /// The build date.
     pub build_date: String,
-    /// A Go version for clients that insist on one; we have none.
+    /// A Go version for clients that require one. The default is empty.
     pub go_version: String,
     /// The compiler.
     pub compiler: String,
@@ -27,7 +27,8 @@ pub struct VersionInfo {
 }
 
 impl Default for VersionInfo {
-    /// The version of Kubernetes whose behaviour is served: clients refuse a server without one.
+    /// Returns the version of the Kubernetes API that the server implements. Clients reject a
+    /// server without one.
     fn default() -> Self {
         Self {
             major: "1".to_owned(),

@@ -1,4 +1,4 @@
-//! The frames of a watch: one JSON document a line (A67, A68, A79).
+//! The frames of a watch: one JSON document per line.
 
 use std::sync::Arc;
 
@@ -15,21 +15,21 @@ use crate::respond::Representation;
 use crate::stored_object::StoredObject;
 use crate::table::TableWriter;
 
-/// What happened to an object, for one watcher.
+/// The type of an event, relative to the set of objects that the watch selects.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum EventType {
-    /// It came into what is watched.
+    /// The object was created, or now matches the selection.
     Added,
-    /// It changed.
+    /// The object changed.
     Modified,
-    /// It is gone from what is watched.
+    /// The object was deleted, or no longer matches the selection.
     Deleted,
 }
 
-/// Bytes of a frame around its object, at most.
+/// The maximum size of a frame without its object, in bytes.
 const FRAME: usize = 64;
 
-/// Writes frames in the representation that a watch asked for.
+/// A writer of frames in the representation that the client requested.
 pub(crate) struct FrameWriter {
     kind: &'static str,
     api_version: String,
@@ -47,7 +47,7 @@ enum Form {
 }
 
 impl FrameWriter {
-    /// A writer for one watch.
+    /// Creates a writer for one watch.
     pub(crate) fn new<R: Resource>(
         resource: &Arc<R>,
         representation: &Representation,
@@ -72,7 +72,7 @@ impl FrameWriter {
         }
     }
 
-    /// Something happened to an object.
+    /// Writes an event of an object.
     pub(crate) fn event(&mut self, event: EventType, object: &StoredObject, out: &mut Vec<u8>) {
         let event = match event {
             EventType::Added => "ADDED",
@@ -80,7 +80,8 @@ impl FrameWriter {
             EventType::Deleted => "DELETED",
         };
         if matches!(self.form, Form::Object) {
-            // A buffer that grows step by step would be up to twice as large, and leave its steps behind.
+            // Growing the buffer in steps could double its size and would leave freed buffers
+            // behind.
             out.reserve(object.json().len() + FRAME);
         }
         self.frame(event, out, |writer, out| match &mut writer.form {
@@ -98,7 +99,8 @@ impl FrameWriter {
         });
     }
 
-    /// Which version the watch is at; `initial` closes the initial events (A75).
+    /// Writes a bookmark with the version of the watch. `initial` marks the end of the initial
+    /// events.
     pub(crate) fn bookmark(&mut self, revision: u64, initial: bool, out: &mut Vec<u8>) {
         let mut metadata = json!({ "resourceVersion": revision.to_string() });
         if initial {
@@ -115,9 +117,9 @@ impl FrameWriter {
         });
     }
 
-    /// The watch failed; a Status in every representation.
+    /// Writes an error. It is a `Status` in every representation.
     pub(crate) fn error(&mut self, status: &Status, out: &mut Vec<u8>) {
-        // A Status is strings and numbers: it always has a JSON form.
+        // A `Status` consists of strings and numbers, so it always has a JSON form.
         let json = serde_json::to_vec(status).unwrap_or_default();
         self.frame("ERROR", out, |_, out| out.extend_from_slice(&json));
     }
@@ -140,7 +142,7 @@ fn write_json(value: &Value, out: &mut Vec<u8>) {
     out.extend_from_slice(value.to_string().as_bytes());
 }
 
-/// A table of one event; the columns stand in the first one only.
+/// Writes the head of the table of one event. Only the first event of a watch includes the columns.
 fn open_table(table: &TableWriter, columns_sent: &mut bool, revision: u64, out: &mut Vec<u8>) {
     let metadata = ListMeta {
         resource_version: revision.to_string(),

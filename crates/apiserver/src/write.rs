@@ -1,7 +1,7 @@
-//! What every write of a stored object goes through, whichever verb asks for it.
+//! The steps that every write of a stored object goes through, for all verbs.
 //!
-//! Create, update, every kind of patch, delete and deletecollection meet here, so a rule of a kind
-//! cannot be passed by choosing another verb. Upstream's counterparts are
+//! Create, update, all kinds of patch, delete and deletecollection share this module, so a client
+//! cannot bypass a rule of a kind by using another verb. The Kubernetes counterparts are
 //! `registry/rest/{create,update,delete}.go` and `registry/generic/registry/store.go`.
 
 mod create;
@@ -26,18 +26,18 @@ use crate::description::Scope;
 use crate::request_context::RequestContext;
 use crate::resource::Resource;
 
-/// How often a write is tried again when somebody else was faster.
+/// The maximum number of attempts of a write that loses to concurrent writers.
 const ATTEMPTS: usize = 16;
 
-/// A state that a client wants an object to have.
+/// The state that a client requests for an object.
 pub(crate) struct Candidate<T> {
-    /// The state.
+    /// The requested state.
     pub(crate) object: T,
-    /// Whether its managed fields were worked out already, by an apply.
+    /// True if an apply has already computed the managed fields.
     pub(crate) applied: bool,
 }
 
-/// 422 where the object is not valid; `live` is what it replaces.
+/// Returns a 422 if the object is invalid. `live` is the object that it replaces.
 fn validate<R: Resource>(
     resource: &R,
     object: &R::Object,
@@ -62,7 +62,7 @@ fn validate<R: Resource>(
     Err(Status::invalid(&kind, name, &errors))
 }
 
-/// Keeps the first of equal owner references, and warns of the others (A93). Linear in their number.
+/// Removes duplicate owner references, and warns the client of them. Runs in linear time.
 fn dedup_owners(cx: &RequestContext, metadata: &mut ObjectMeta) {
     let Some(owners) = &mut metadata.owner_references else {
         return;
@@ -87,7 +87,7 @@ fn dedup_owners(cx: &RequestContext, metadata: &mut ObjectMeta) {
     }
 }
 
-/// All fields of an owner reference, which has no `Hash` of its own.
+/// All fields of an owner reference, to hash it: [`OwnerReference`] does not implement `Hash`.
 #[derive(Eq, Hash, PartialEq)]
 struct OwnerKey([String; 4], [Option<bool>; 2]);
 
@@ -108,7 +108,7 @@ impl OwnerKey {
     }
 }
 
-/// The JSON tree of an object without kind and apiVersion.
+/// Returns the JSON tree of an object without kind and apiVersion.
 fn tree<T: Object>(object: &T) -> Result<Value, Status> {
     let mut tree = serde_json::to_value(object).map_err(|error| {
         tracing::error!(%error, "an object has no JSON form");
@@ -121,7 +121,7 @@ fn tree<T: Object>(object: &T) -> Result<Value, Status> {
     Ok(tree)
 }
 
-/// The typed object of a JSON tree that conforms to its schema.
+/// Decodes a JSON tree that conforms to the schema of the type.
 pub(crate) fn typed<T: Object>(tree: Value) -> Result<T, Status> {
     serde_json::from_value(tree).map_err(|error| Status::bad_request(error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! The simplest access there is: one token, and it may do everything.
+//! The simplest access control: one token that may do everything.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use auth::{
 };
 use serde_json::json;
 
-/// Knows one caller, by this token.
+/// An authenticator of one user, by this token.
 pub(crate) struct Token(pub(crate) String);
 
 #[async_trait]
@@ -31,7 +31,8 @@ impl Authenticator for Token {
     }
 }
 
-/// Allows everything to everybody who is known, and public paths to everybody else.
+/// An authorizer that allows everything. Authentication restricts anonymous callers to public
+/// paths.
 pub(crate) struct Everything;
 
 #[async_trait]
@@ -47,7 +48,7 @@ impl Authorizer for Everything {
     }
 }
 
-/// A kubeconfig for the token; JSON is YAML.
+/// Returns a kubeconfig with the token, as JSON, which is valid YAML.
 pub(crate) fn kubeconfig(address: SocketAddr, certificate: &str, token: &str) -> String {
     let certificate =
         base64::Engine::encode(&base64::engine::general_purpose::STANDARD, certificate);

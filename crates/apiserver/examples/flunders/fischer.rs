@@ -1,4 +1,4 @@
-//! Fischers: cluster-scoped, each names flunders that nobody may have.
+//! Fischers: cluster-scoped objects that list disallowed names of flunders.
 
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::{Registries, Registry};
@@ -12,14 +12,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Names flunders that nobody may have.
+/// A list of flunder names that must not be used.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[schemars(rename = "io.k8s.sample-apiserver.pkg.apis.wardle.v1alpha1.Fischer")]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Fischer {
     /// Standard object metadata.
     pub(crate) metadata: ObjectMeta,
-    /// Names of the flunders that nobody may have.
+    /// The disallowed names of flunders.
     pub(crate) disallowed_flunders: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ impl Metadata for Fischer {
     }
 }
 
-/// The kind as it is served.
+/// The served kind.
 pub(crate) struct Fischers {
     registry: Registry<Fischer>,
 }

@@ -1,4 +1,4 @@
-//! Flunders: namespaced, each refers to a flunder or to a fischer.
+//! Flunders: namespaced objects that refer to a flunder or a fischer.
 
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::{Registries, Registry};
@@ -26,18 +26,18 @@ use crate::fischer::{Fischer, Fischers};
 pub(crate) struct Flunder {
     /// Standard object metadata.
     metadata: ObjectMeta,
-    /// What the user wants of it.
+    /// The desired state.
     spec: FlunderSpec,
 }
 
-/// What a user wants of a flunder.
+/// The desired state of a flunder.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[schemars(rename = "io.k8s.sample-apiserver.pkg.apis.wardle.v1alpha1.FlunderSpec")]
 #[serde(rename_all = "camelCase", default)]
 struct FlunderSpec {
-    /// Name of what it refers to.
+    /// Name of the referenced object.
     reference: String,
-    /// Kind of what it refers to: `Flunder` (the default, if it refers to anything) or `Fischer`.
+    /// Kind of the referenced object: `Flunder` (the default if there is a reference) or `Fischer`.
     #[serde(skip_serializing_if = "String::is_empty")]
     reference_type: String,
 }
@@ -63,7 +63,7 @@ impl Metadata for Flunder {
     }
 }
 
-/// The kind as it is served.
+/// The served kind.
 pub(crate) struct Flunders {
     registry: Registry<Flunder>,
     fischers: Registry<Fischer>,

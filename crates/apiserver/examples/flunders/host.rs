@@ -1,4 +1,5 @@
-//! Behind a cluster: its front proxy says who calls, and an APIService leads here.
+//! Use as an aggregated API server: the front proxy of a cluster authenticates the callers, and an
+//! `APIService` sends requests to this server.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,11 +14,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-/// The name of its Service in the cluster, for which the certificate has to be.
+/// The name of the Service in the cluster. The certificate must be valid for it.
 pub(crate) const SERVICE: &str = "flunders.wardle.svc";
 
-/// Believes every certificate of this authority: it signs front proxies and nobody else. What they
-/// pass on the cluster has authorised.
+/// Trusts every certificate of this authority, which signs only front proxies. The cluster has
+/// authorised the requests that they forward.
 pub(crate) fn front_proxy(ca_file: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<FrontProxy> {
     let ca = CertificateDer::pem_file_iter(ca_file).and_then(Iterator::collect);
     let config = RequestHeaderConfig {
@@ -31,8 +32,8 @@ pub(crate) fn front_proxy(ca_file: &Path, clock: Arc<dyn Clock>) -> anyhow::Resu
     Ok(FrontProxy::new(config, clock)?)
 }
 
-/// What a cluster on the same machine needs to send requests here: its kube-apiserver finds this
-/// server at `localhost`.
+/// Returns the objects that a cluster on the same machine needs to send requests to this server.
+/// Its kube-apiserver reaches the server at `localhost`.
 pub(crate) fn objects(address: SocketAddr, certificate: &str) -> Value {
     let named = |name: &str| json!({"name": name, "namespace": "wardle"});
     json!({"apiVersion": "v1", "kind": "List", "items": [

@@ -1,18 +1,20 @@
-//! The well-known sample server of Kubernetes, `wardle.example.com/v1alpha1`, on this crate.
+//! The well-known sample server of Kubernetes, `wardle.example.com/v1alpha1`, built on this crate.
 //!
-//! A served kind is one file (`flunder.rs`, `fischer.rs`) and one line in [`serve`]. Run it and
-//! follow what it prints:
+//! A served kind is one file (`flunder.rs`, `fischer.rs`) and one line in [`serve`]. Run the server
+//! and copy the line that it prints:
 //!
 //! ```text
 //! cargo run -p apiserver --example flunders [FOLDER [FRONT-PROXY-CA]]
-//! kubectl --kubeconfig FOLDER/kubeconfig apply --server-side -f crates/apiserver/examples/flunders/flunder.yaml
+//! kubectl --kubeconfig FOLDER/kubeconfig apply --server-side \
+//!     -f crates/apiserver/examples/flunders/flunder.yaml
 //! ```
 //!
-//! Objects stay in FOLDER, a temporary one by default. Whoever knows the token of the kubeconfig
-//! may do everything: a real server brings its own authenticators and authorizers.
+//! Objects are stored in FOLDER, by default a temporary one. The token in the kubeconfig permits
+//! everything. A real server provides its own authenticators and authorizers.
 //!
-//! With FRONT-PROXY-CA, the file that kube-apiserver has as `--requestheader-client-ca-file`, it is
-//! also an aggregated server of a cluster on this machine: apply `FOLDER/host.json` there.
+//! With FRONT-PROXY-CA, which is the file of kube-apiserver's `--requestheader-client-ca-file`, the
+//! server is also an aggregated API server of a cluster on this machine: apply `FOLDER/host.json`
+//! there.
 
 mod access;
 mod fischer;
@@ -37,7 +39,7 @@ use crate::access::{Everything, Token};
 use crate::fischer::Fischers;
 use crate::flunder::Flunders;
 
-/// How long requests under way may take after Ctrl-C.
+/// The time that requests in flight get to complete after Ctrl-C.
 const DRAIN: Duration = Duration::from_secs(5);
 
 #[tokio::main]

@@ -1,26 +1,26 @@
 //! The JSON schema of a kind, in the dialect that Kubernetes publishes.
 //!
 //! schemars describes Rust types in JSON Schema 2020-12. Kubernetes publishes a smaller dialect,
-//! which OpenAPI 2 and 3.0 both know: an optional field is one that may be left out, never `null`;
-//! a type is one word; whole numbers are `int32` or `int64`; a choice of strings is an `enum`; the
-//! default of a struct is `{}`. `KindSchema::of` rewrites the first into the second, so that
-//! OpenAPI, `kubectl explain`, decoding and field ownership all read one tree.
+//! which is valid in both OpenAPI 2 and 3.0: an optional field may be left out but is never `null`;
+//! `type` is a single name; integers are `int32` or `int64`; a choice of strings is an `enum`; the
+//! default of a struct is `{}`. `KindSchema::of` converts the former into the latter, so that
+//! OpenAPI, `kubectl explain`, decoding and field ownership all use the same schema.
 //!
-//! Hints that Rust types cannot carry (`x-kubernetes-list-type` and its like) come from
-//! `#[schemars(extend(...))]` on our own types and are kept. Those of Kubernetes' own types are
-//! added by `machinery::schema`.
+//! Hints that Rust types cannot express (`x-kubernetes-list-type` and the like) come from
+//! `#[schemars(extend(...))]` on the types of this project and are kept. `machinery::schema` adds
+//! those of the Kubernetes types.
 
 use machinery::schema::add_kubernetes_hints;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-/// What `apiVersion` is, in the words of every Kubernetes type.
+/// The description of `apiVersion` in every Kubernetes type.
 pub(crate) const API_VERSION_DOC: &str = "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources";
-/// What `kind` is, likewise.
+/// The description of `kind` in every Kubernetes type.
 pub(crate) const KIND_DOC: &str = "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
 
-/// The whole numbers that Kubernetes does not know, and the format that holds their values.
+/// The integer formats that Kubernetes does not support, and the formats that replace them.
 const INTEGER_FORMATS: &[(&str, &str)] = &[
     ("int", "int64"),
     ("int8", "int32"),
@@ -32,25 +32,25 @@ const INTEGER_FORMATS: &[(&str, &str)] = &[
     ("uint64", "int64"),
 ];
 
-/// The keywords that say what a value looks like.
+/// The keywords that define the shape of a value.
 const SHAPES: &[&str] = &["$ref", "allOf", "anyOf", "enum", "oneOf", "type"];
 
 /// The JSON schema of a kind and of every type that it uses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KindSchema {
-    /// Name of the kind's own definition, e.g. `io.k8s.api.core.v1.Secret`; unique among all kinds
-    /// that a server serves.
+    /// The name of the kind's own definition, e.g. `io.k8s.api.core.v1.Secret`. It must be unique
+    /// among all kinds of a server.
     pub name: String,
-    /// Schemas by name; references between them read `#/definitions/NAME`.
+    /// The schemas by name. References between them have the form `#/definitions/NAME`.
     pub definitions: Map<String, Value>,
 }
 
 impl KindSchema {
-    /// The schema of a Rust type, as decoding sees it. `apiVersion` and `kind` are added where the
+    /// Returns the schema of a Rust type, as decoding uses it. Adds `apiVersion` and `kind` if the
     /// type does not declare them.
     ///
-    /// Names of definitions are the schemars names of the types, so ours carry `#[schemars(rename =
-    /// "...")]`.
+    /// The names of the definitions are the schemars names of the types, so the types of this
+    /// project have `#[schemars(rename = "...")]`.
     pub fn of<T: JsonSchema>() -> Self {
         let (name, mut definitions) = definitions_of::<T>();
         if let Some(kind) = definitions.get_mut(&name) {
@@ -59,13 +59,13 @@ impl KindSchema {
         Self { name, definitions }
     }
 
-    /// A schema that refers to the kind's own definition.
+    /// Returns a schema that refers to the kind's own definition.
     pub fn root(&self) -> Value {
         json!({ "$ref": format!("#/definitions/{}", self.name) })
     }
 }
 
-/// The schemas of a type and of every type that it uses, and its own name among them.
+/// Returns the name of a type, and the schemas of the type and of every type that it uses.
 pub(crate) fn definitions_of<T: JsonSchema>() -> (String, Map<String, Value>) {
     let settings = SchemaSettings::draft07().with(|settings| {
         settings.meta_schema = None;
@@ -83,7 +83,7 @@ pub(crate) fn definitions_of<T: JsonSchema>() -> (String, Map<String, Value>) {
     (name, definitions)
 }
 
-/// Calls `visit` with every schema that is directly inside of another one.
+/// Calls `visit` with every schema directly inside another one.
 pub(crate) fn for_each_part(fields: &mut Map<String, Value>, visit: &mut dyn FnMut(&mut Value)) {
     for (name, value) in fields {
         match (name.as_str(), value) {
@@ -100,7 +100,7 @@ pub(crate) fn for_each_part(fields: &mut Map<String, Value>, visit: &mut dyn FnM
     }
 }
 
-/// `metadata` may be left out of every object, whatever its Rust type says.
+/// Makes `metadata` optional, whatever the Rust type declares.
 fn require_no_metadata(kind: &mut Map<String, Value>) {
     let Some(Value::Array(required)) = kind.get_mut("required") else {
         return;
@@ -111,7 +111,7 @@ fn require_no_metadata(kind: &mut Map<String, Value>) {
     }
 }
 
-/// Adds the fields that tell the type of an object.
+/// Adds the fields `apiVersion` and `kind`.
 fn declare_type_meta(kind: &mut Value) {
     let Some(properties) = kind.get_mut("properties").and_then(Value::as_object_mut) else {
         return;
@@ -148,7 +148,7 @@ fn normalize(schema: &mut Value) {
     }
 }
 
-/// An optional field may be left out; that it may be `null` goes without saying.
+/// Removes `null` from the permitted values: an optional field may be left out instead.
 fn forbid_null(fields: &mut Map<String, Value>) {
     if let Some(Value::Array(types)) = fields.get_mut("type") {
         types.retain(|name| name != "null");
@@ -165,7 +165,8 @@ fn forbid_null(fields: &mut Map<String, Value>) {
     }
 }
 
-/// A choice of one is no choice. What stands beside it wins over what stands in it.
+/// Merges a combinator with a single choice into its parent. The keywords of the parent take
+/// precedence.
 fn merge_only_choice(fields: &mut Map<String, Value>, combinator: &str) {
     let Some(Value::Array(choices)) = fields.get(combinator) else {
         return;
@@ -180,7 +181,7 @@ fn merge_only_choice(fields: &mut Map<String, Value>, combinator: &str) {
     }
 }
 
-/// `const`, and a choice of string constants with their docs, become an `enum` of strings.
+/// Converts `const`, and a choice of string constants with their docs, into an `enum`.
 fn enumerate_constants(fields: &mut Map<String, Value>) {
     if let Some(value) = fields.remove("const") {
         fields.insert("enum".to_owned(), json!([value]));
@@ -228,8 +229,8 @@ fn normalize_format(fields: &mut Map<String, Value>) {
     }
 }
 
-/// Kubernetes publishes `{}` for a struct, whatever its fields default to, and nothing for lists
-/// and maps.
+/// Normalizes a default as Kubernetes does: `{}` for a struct, whatever the defaults of its fields,
+/// and no default for lists and maps.
 fn normalize_default(fields: &mut Map<String, Value>) {
     let is_map = fields.contains_key("additionalProperties");
     match fields.get_mut("default") {
@@ -241,7 +242,7 @@ fn normalize_default(fields: &mut Map<String, Value>) {
     }
 }
 
-/// A schema that says nothing about the shape of a value means any value.
+/// Marks a schema that does not define the shape of a value as one that accepts any value.
 fn admit_anything(fields: &mut Map<String, Value>) {
     let is_shape =
         |name: &String| SHAPES.contains(&name.as_str()) || name.starts_with("x-kubernetes-");
@@ -253,8 +254,8 @@ fn admit_anything(fields: &mut Map<String, Value>) {
     }
 }
 
-/// Joins the lines of a paragraph, as Go's documentation does: source lines are no concern of who
-/// reads `kubectl explain`.
+/// Joins the lines of a paragraph, as Go's documentation does: line breaks in the source are
+/// irrelevant for users of `kubectl explain`.
 fn unwrap_lines(text: &str) -> String {
     let mut unwrapped = String::with_capacity(text.len());
     for line in text.lines() {

@@ -71,7 +71,7 @@ pub(crate) struct Fischer {
     metadata: ObjectMeta,
 }
 
-/// Namespaced; with a short name, a category and few verbs.
+/// Returns a namespaced kind with a short name, a category and few verbs.
 pub(crate) fn flunders() -> Description {
     Description {
         group: "wardle.example.com",
@@ -88,7 +88,7 @@ pub(crate) fn flunders() -> Description {
     }
 }
 
-/// Cluster-scoped; with every verb and two subresources.
+/// Returns a cluster-scoped kind with every verb and two subresources.
 pub(crate) fn fischers() -> Description {
     Description {
         group: "wardle.example.com",
@@ -124,7 +124,7 @@ pub(crate) fn fischers() -> Description {
     }
 }
 
-/// Of the core group.
+/// Returns a kind of the core group.
 pub(crate) fn namespaces() -> Description {
     Description {
         group: "",
@@ -141,7 +141,7 @@ pub(crate) fn namespaces() -> Description {
     }
 }
 
-/// An action in the clothes of a kind: nothing is stored.
+/// Returns a review kind: an action in the form of a kind, of which nothing is stored.
 pub(crate) fn reviews() -> Description {
     Description {
         group: "authentication.k8s.io",

@@ -1,7 +1,7 @@
 //! The aggregated discovery document, `APIGroupDiscoveryList`.
 //!
-//! Fields stand in the order of the Go structs (`k8s.io/api` `apidiscovery/v2/types.go`). The
-//! response kind is always written in full: Go clients before 0.26.4 crash without it.
+//! Fields are in the order of the Go structs (`k8s.io/api` `apidiscovery/v2/types.go`). The
+//! response kind is always present with all its fields: Go clients before 0.26.4 crash without it.
 
 use serde::Serialize;
 
@@ -69,7 +69,7 @@ struct ResponseKind {
     kind: &'static str,
 }
 
-/// Everything about these groups at once.
+/// Returns the document for these groups.
 pub(super) fn document(version: AggregatedVersion, groups: &[Group<'_>]) -> Document {
     Document::json_line(&GroupList {
         kind: "APIGroupDiscoveryList",

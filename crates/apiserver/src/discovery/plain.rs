@@ -1,6 +1,6 @@
 //! The discovery documents of metav1: `APIVersions`, `APIGroupList`, `APIGroup`, `APIResourceList`.
 //!
-//! Fields stand in the order of the Go structs (apimachinery `pkg/apis/meta/v1/types.go`).
+//! Fields are in the order of the Go structs (apimachinery `pkg/apis/meta/v1/types.go`).
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::description::{Description, Scope, Subresource, Verb};
 use crate::discovery::{Group, Version};
 use crate::document::Document;
 
-/// How many bytes of the digest make a storage version hash.
+/// The number of digest bytes in a storage version hash.
 const STORAGE_VERSION_HASH_BYTES: usize = 8;
 
 #[derive(Serialize)]
@@ -33,7 +33,7 @@ struct ApiGroupList {
     groups: Vec<ApiGroup>,
 }
 
-/// A group as a document of its own; an item of a list does not say its type.
+/// A group as a separate document. Unlike an item of a list, it includes its type.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ApiGroupDocument {
@@ -48,7 +48,7 @@ struct ApiGroupDocument {
 struct ApiGroup {
     name: &'static str,
     versions: Vec<GroupVersion>,
-    /// The first version; a group has one at least.
+    /// The first version. A group has at least one.
     preferred_version: Option<GroupVersion>,
 }
 
@@ -63,7 +63,7 @@ struct GroupVersion {
 #[serde(rename_all = "camelCase")]
 struct ApiResourceList {
     kind: &'static str,
-    /// Left out for the core group, whose clients are older than it.
+    /// Omitted for the core group, whose first clients are older than this field.
     #[serde(skip_serializing_if = "Option::is_none")]
     api_version: Option<&'static str>,
     group_version: String,
@@ -90,7 +90,7 @@ struct ApiResource {
     storage_version_hash: String,
 }
 
-/// `/apis`, and below it a document for each group and each of its versions.
+/// Returns `/apis`, and a document for each group and each of its versions.
 pub(super) fn named_groups(groups: &[Group<'_>]) -> BTreeMap<String, Document> {
     let mut documents = BTreeMap::new();
     let list = ApiGroupList {
@@ -119,8 +119,8 @@ pub(super) fn named_groups(groups: &[Group<'_>]) -> BTreeMap<String, Document> {
     documents
 }
 
-/// `/api`, and below it a document for each version of the core group. They do not say the version
-/// of their type, because the first clients stumble over it.
+/// Returns `/api`, and a document for each version of the core group. They omit `apiVersion`,
+/// because the first clients cannot parse it.
 pub(super) fn core_group(group: &Group<'_>) -> BTreeMap<String, Document> {
     let versions = ApiVersions {
         kind: "APIVersions",
@@ -154,7 +154,7 @@ fn api_group(group: &Group<'_>) -> ApiGroup {
     }
 }
 
-/// The document of a version, and its path.
+/// Returns the document of a version, and its path.
 fn resources(version: &Version<'_>, api_version: Option<&'static str>) -> (String, Document) {
     let mut resources = Vec::new();
     for kind in &version.kinds {
@@ -207,15 +207,16 @@ fn subresource(parent: &Description, subresource: &Subresource) -> ApiResource {
     }
 }
 
-/// The names of verbs, sorted.
+/// Returns the names of verbs, sorted.
 pub(super) fn verb_names(verbs: &[Verb]) -> Vec<&'static str> {
     let mut verbs = verbs.to_vec();
     verbs.sort();
     verbs.into_iter().map(Verb::as_str).collect()
 }
 
-/// Tells clients in which version objects are stored; empty where none are stored. We store what we
-/// serve (`pkg/endpoints/discovery/storageversionhash.go`).
+/// Returns the hash of the version in which objects are stored, which is the served version.
+/// Returns an empty string for a kind that is not stored
+/// (`pkg/endpoints/discovery/storageversionhash.go`).
 fn storage_version_hash(kind: &Description) -> String {
     if !kind.has_verb(Verb::Watch) {
         return String::new();

@@ -5,7 +5,7 @@
 
 use std::cmp::{Ordering, Reverse};
 
-/// Ascending rank is descending preference.
+/// The rank of a version. Lower ranks are preferred.
 #[derive(Eq, Ord, PartialEq, PartialOrd)]
 enum Rank<'a> {
     Known(Stability, Reverse<u32>, Reverse<u32>),
@@ -19,7 +19,7 @@ enum Stability {
     Alpha,
 }
 
-/// `Less` where the first version is the preferred one.
+/// Compares two versions. Returns `Less` if the first one is preferred.
 pub(super) fn compare(one: &str, other: &str) -> Ordering {
     rank(one).cmp(&rank(other))
 }
@@ -28,7 +28,8 @@ fn rank(version: &str) -> Rank<'_> {
     parse(version).unwrap_or(Rank::Other(version))
 }
 
-/// `v<major>`, `v<major>beta<minor>` or `v<major>alpha<minor>`; numbers have no leading zero.
+/// Parses `v<major>`, `v<major>beta<minor>` or `v<major>alpha<minor>`. Numbers have no leading
+/// zero.
 fn parse(version: &str) -> Option<Rank<'_>> {
     let rest = version.strip_prefix('v')?;
     let (major, stability, minor) = if let Some((major, minor)) = rest.split_once("beta") {

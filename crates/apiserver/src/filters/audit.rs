@@ -1,7 +1,8 @@
-//! Writes down who did what, once for each request: names and codes only, never bodies.
+//! Writes an audit log line for each request: names and codes only, never bodies.
 //!
-//! Writes and refusals are told at level `info`, reads and reviews that were answered at `debug`: they
-//! are most of the requests, and writing a line takes as long as reading an object.
+//! Writes and rejected requests are logged at level `info`, successful reads and reviews at
+//! `debug`. The latter are most of the requests, and writing a log line takes as long as reading an
+//! object.
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -31,7 +32,7 @@ pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<B
     response
 }
 
-/// Whether a request that succeeds has changed something.
+/// Returns whether a request changes state if it succeeds.
 fn writes(parts: &Parts, cx: &RequestContext) -> bool {
     let asked = cx.info.resource.as_ref();
     let endpoint = asked.and_then(|resource| parts.endpoints.find(resource));

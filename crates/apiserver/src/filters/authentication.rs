@@ -1,7 +1,7 @@
-//! Finds out who is calling. Whoever cannot be known is turned away with one uniform 401.
+//! Authenticates the caller. Every failure gets the same 401.
 //!
-//! Behind this filter no header names an identity any more, whoever sent it and whether it was
-//! believed: neither the token, nor the headers that an authenticator reads, nor any `X-Remote-*`.
+//! After this filter, no header identifies a user any more, whether or not it was trusted: neither
+//! the token, nor the headers that an authenticator reads, nor any `X-Remote-*`.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use crate::request_context::RequestContext;
 use crate::respond;
 use crate::server::Peer;
 
-/// How the headers begin in which a front proxy usually names the caller.
+/// The usual prefix of the headers in which a front proxy names the caller.
 const FRONT_PROXY_PREFIX: &str = "x-remote-";
 
-/// Who may call, and where nobody needs to say who they are.
+/// The authenticator chain, and the paths that are open to anonymous callers.
 pub(crate) struct Authentication {
-    /// Recognises callers.
+    /// The authenticator chain.
     pub(crate) authenticator: Union,
-    /// Paths that anonymous callers may reach.
+    /// The paths that anonymous callers may reach.
     pub(crate) anonymous_paths: Vec<String>,
 }
 
@@ -57,8 +57,8 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
     next.run(request).await
 }
 
-/// Whoever is not known keeps no connection of HTTP/2, which does much work for little (A174,
-/// CVE-2023-44487).
+/// Closes the HTTP/2 connection of an unauthenticated client after this request, to limit
+/// rapid-reset attacks (CVE-2023-44487).
 fn end_http2(request: &Request<Body>) {
     if request.version() == Version::HTTP_2
         && let Some(peer) = request.extensions().get::<Peer>()
@@ -68,7 +68,7 @@ fn end_http2(request: &Request<Body>) {
 }
 
 impl Authentication {
-    /// Whether callers may stay unknown here.
+    /// Returns whether anonymous callers may reach a path.
     fn is_open(&self, path: &str) -> bool {
         self.anonymous_paths.iter().any(|open| open == path)
     }
@@ -86,7 +86,7 @@ impl Authentication {
     }
 }
 
-/// The headers of a request, for authenticators.
+/// The headers of a request, as authenticators read them.
 struct SentHeaders<'a>(&'a HeaderMap);
 
 impl RequestHeaders for SentHeaders<'_> {
@@ -96,7 +96,7 @@ impl RequestHeaders for SentHeaders<'_> {
     }
 }
 
-/// The one answer to everybody who is not known; why stands in the log only.
+/// Returns the same 401 for every failure. The reason appears only in the log.
 fn refuse(why: &str, path: &str) -> Response<Body> {
     tracing::info!(why, path, "authentication failed");
     let mut response = respond::status(Status::unauthorized());
@@ -107,7 +107,10 @@ fn refuse(why: &str, path: &str) -> Response<Body> {
     response
 }
 
-/// The caller, `None` where no credential was sent, or why it is not known.
+/// Returns the caller, or `None` if the request has no credential.
+///
+/// # Errors
+/// The reason why the caller could not be authenticated.
 async fn authenticate(
     authentication: &Authentication,
     headers: &HeaderMap,

@@ -1,5 +1,4 @@
-//! Decides whether the caller may do what the request asks for. No opinion and failure both mean
-//! no.
+//! Authorizes the request. A request is rejected if no authorizer has an opinion, or if one fails.
 
 use auth::Decision;
 use axum::body::Body;

@@ -1,9 +1,9 @@
-//! Reads the body of a request that writes, for callers who may, and holds the seat while the handler
-//! works, or, for an answer that is large, until it was sent.
+//! Reads the body of a mutating request after authorization, and holds the seat while the handler
+//! runs or, for a large response, until it is sent.
 //!
-//! A client decides how fast its body arrives, so no seat is held meanwhile. A large request runs on a
-//! thread of its own: the threads of connections stay free for other requests, and few large ones run at
-//! once.
+//! The client determines the speed at which its body arrives, so the request holds no seat
+//! meanwhile. A large request runs on a separate thread: the threads of the connections stay free
+//! for other requests, and only a few large requests run concurrently.
 
 use std::sync::Arc;
 
@@ -73,8 +73,8 @@ fn stored_bytes(parts: &Parts, cx: &RequestContext) -> usize {
     })
 }
 
-/// Runs the handler on a thread of its own. The seats and the body are held until it ends, also if the
-/// client does not wait for it.
+/// Runs the handler on a separate thread. The seats and the body are held until the handler ends,
+/// even if the client does not wait for it.
 async fn run_apart(
     next: Next<'_>,
     request: Request<Body>,
@@ -101,8 +101,9 @@ async fn run_apart(
     }
 }
 
-/// Returns the same answer. A watch, and an answer that is large, holds the seat until it was sent, and its unread
-/// bytes are counted; so a user who does not read has a bounded number of them, and of their bytes.
+/// Returns the same response. A watch or a large response holds the seat until it is sent, and its
+/// unread bytes are counted. This bounds the number and the size of the responses that a user does
+/// not read.
 fn counted(unread: &Arc<Unread>, flow: &str, answer: Body, seat: Option<Seat>) -> Body {
     let size = answer.size_hint().exact();
     if size.is_some_and(|bytes| bytes < LARGE as u64) {

@@ -1,5 +1,5 @@
-//! No request but a watch is worked on for longer than a minute, or than its client wants to wait
-//! (A193).
+//! Limits the duration of every request except a watch to one minute, or to the shorter timeout
+//! that its client requests.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::Next;
 use crate::request_context::RequestContext;
 use crate::respond;
 
-/// kube-apiserver's `--request-timeout`.
+/// The default of `--request-timeout` in kube-apiserver.
 const LONGEST: Duration = Duration::from_secs(60);
 
 pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<Body> {
@@ -40,7 +40,7 @@ pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<B
     }
 }
 
-/// A Go duration, of which clients send whole units: `30s`, `1m0s`, `500ms`.
+/// Parses a Go duration. Supports only the whole units that clients send: `30s`, `1m0s`, `500ms`.
 fn parse_timeout(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! Acting as somebody else: `Impersonate-*` headers, each part authorised for the real caller
-//! (A175).
+//! Impersonation by `Impersonate-*` headers. The authenticated caller must be authorised for each
+//! part of the impersonated identity.
 
 use std::sync::Arc;
 

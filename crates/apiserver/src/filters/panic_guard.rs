@@ -1,4 +1,4 @@
-//! A panic costs one request, never the process (A194).
+//! Catches panics, so that a panic fails one request and not the process.
 
 use std::panic::AssertUnwindSafe;
 

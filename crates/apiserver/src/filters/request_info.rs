@@ -1,5 +1,4 @@
-//! Reads what a request asks for, gives it an identity, and sets the headers that every answer
-//! carries.
+//! Parses the request info, assigns the audit ID, and sets the headers of every response.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +17,7 @@ use crate::respond;
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
-/// Longest `Audit-ID` that is taken from a client, in bytes; a longer one is replaced.
+/// The maximum length of an `Audit-ID` from a client, in bytes. A longer one is replaced.
 const AUDIT_ID_MAX_BYTES: usize = 64;
 
 pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Response<Body> {

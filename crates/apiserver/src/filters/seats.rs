@@ -1,4 +1,4 @@
-//! Takes the seat of a request before anything is computed for it (A190, [`crate::flow_control`]).
+//! Takes the seat of a request before any work is done for it ([`crate::flow_control`]).
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -25,7 +25,7 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
     }
 }
 
-/// Returns the 429 of kube-apiserver, and counts it.
+/// Returns the 429 of kube-apiserver, and counts the rejection.
 pub(super) fn refuse(next: Next<'_>, level: &'static str, why: Overload) -> Response<Body> {
     next.parts.metrics.refused(level, why.as_str());
     respond::too_many_requests("Too many requests, please try again later.")

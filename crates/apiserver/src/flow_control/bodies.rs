@@ -1,17 +1,19 @@
-//! The memory that bodies of requests take while they are read and used.
+//! The memory that request bodies use while they are read and processed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Overload;
 
-/// Bytes of bodies that one flow may have sent for requests under way: eight of the largest.
+/// The maximum size of the bodies of one flow whose requests are in flight, in bytes: eight times
+/// the largest body.
 const PER_FLOW: usize = 24 << 20;
 
-/// Bytes of bodies of all flows. Decoding takes a multiple, but of few bodies at once.
+/// The maximum size of the bodies of all flows, in bytes. Decoding takes a multiple of it, but only
+/// for a few bodies at a time.
 const TOTAL: usize = 96 << 20;
 
-/// The bytes that requests under way have sent.
+/// The body bytes of all requests in flight.
 #[derive(Debug, Default)]
 pub(crate) struct Bodies(Mutex<Counts>);
 
@@ -21,7 +23,7 @@ struct Counts {
     flows: HashMap<Arc<str>, usize>,
 }
 
-/// The bytes that one request has sent. They are free again when it is dropped.
+/// The body bytes of one request. Dropping this frees them.
 #[derive(Debug)]
 pub(crate) struct Held {
     bodies: Arc<Bodies>,
@@ -30,7 +32,7 @@ pub(crate) struct Held {
 }
 
 impl Bodies {
-    /// Begins to count the body of a request.
+    /// Starts counting the body of a request.
     pub(crate) fn begin(self: &Arc<Self>, flow: &str) -> Held {
         Held {
             bodies: Arc::clone(self),
@@ -45,10 +47,10 @@ impl Bodies {
 }
 
 impl Held {
-    /// Counts bytes that have arrived. Only what was received is counted, not what was announced.
+    /// Counts bytes that have arrived. The announced length is not counted.
     ///
     /// # Errors
-    /// The flow, or all flows together, hold too much.
+    /// The bodies of the flow, or of all flows, exceed their limit.
     pub(crate) fn add(&mut self, bytes: usize) -> Result<(), Overload> {
         let mut counts = self.bodies.counts();
         let of_flow = counts.flows.get(&self.flow).copied().unwrap_or(0) + bytes;

@@ -1,4 +1,4 @@
-//! One level: its seats, and the queues of the flows that wait for them.
+//! A priority level: its seats, and the queues of the flows that wait for them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,26 +8,26 @@ use tokio::sync::oneshot;
 
 use super::Overload;
 
-/// One flow holds at most the seats of a level divided by this.
+/// The divisor for the share of one flow: a flow holds at most a quarter of the seats.
 const SHARE: usize = 4;
 
-/// Requests of one flow that wait.
+/// The maximum number of waiting requests of one flow.
 const QUEUE: usize = 100;
 
-/// Requests of all flows of a level that wait.
+/// The maximum number of waiting requests of all flows of a level.
 const QUEUES: usize = 2000;
 
-/// The longest wait for a seat; kube-apiserver's quarter of the request timeout.
+/// The maximum wait for a seat: a quarter of the request timeout, as in kube-apiserver.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Seats that flows share.
+/// A priority level: seats that flows share.
 #[derive(Debug)]
 pub(crate) struct Level {
     name: &'static str,
     seats: usize,
-    /// Seats that one flow may hold.
+    /// The maximum number of seats of one flow.
     share: usize,
-    /// Requests of one flow that may wait.
+    /// The maximum number of waiting requests of one flow.
     queue: usize,
     state: Mutex<State>,
 }
@@ -48,7 +48,7 @@ struct Flow {
     queue: VecDeque<oneshot::Sender<Seat>>,
 }
 
-/// A seat. It becomes free when its last clone is dropped.
+/// A seat. It is free again when its last clone is dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Seat(#[expect(dead_code, reason = "dropped, never read")] Arc<Taken>);
 
@@ -58,19 +58,19 @@ struct Taken {
     flow: Arc<str>,
 }
 
-/// The place of a request in a level.
+/// The state of a request in a level.
 enum Place {
     Seated(Seat),
     Queued(oneshot::Receiver<Seat>),
 }
 
 impl Level {
-    /// Creates a level whose requests wait for a seat. Without seats, nothing waits.
+    /// Creates a level whose requests wait for a seat. A level without seats rejects all requests.
     pub(crate) fn with_queues(name: &'static str, seats: usize) -> Arc<Self> {
         Self::new(name, seats, if seats == 0 { 0 } else { QUEUE })
     }
 
-    /// Creates a level that refuses requests at once if no seat is free.
+    /// Creates a level that rejects requests immediately if no seat is free.
     pub(crate) fn without_queues(name: &'static str, seats: usize) -> Arc<Self> {
         Self::new(name, seats, 0)
     }
@@ -85,15 +85,13 @@ impl Level {
         })
     }
 
-    /// Its name in metrics.
+    /// Returns the name of the level in metrics.
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Takes a seat for a request of a flow, and waits for it if necessary. Dropping the future leaves the queue.
-    ///
-    /// # Errors
-    /// The queue is full, or no seat became free in time.
+    /// Takes a seat for a request of a flow, and waits for one if necessary. Dropping the future
+    /// removes the request from the queue.
     pub(crate) async fn seat(self: &Arc<Self>, flow: &str) -> Result<Seat, Overload> {
         match self.enter(flow)? {
             Place::Seated(seat) => Ok(seat),
@@ -143,12 +141,12 @@ impl Level {
         }
         drop(state);
         for (name, waiter) in granted {
-            // A waiter that went away gives the seat back.
+            // The seat of a waiter that is gone is released when the send fails.
             let _ = waiter.send(self.seat_of(name));
         }
     }
 
-    /// Locks the state. A panic while it was locked leaves it sound.
+    /// Locks the state. Poisoning is ignored: every update leaves the state consistent.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,7 +180,7 @@ impl State {
         Ok(granted)
     }
 
-    /// Removes the requests that no longer wait.
+    /// Removes requests whose callers no longer wait.
     fn drop_abandoned(&mut self) {
         for flow in self.flows.values_mut() {
             flow.queue.retain(|waiter| !waiter.is_closed());

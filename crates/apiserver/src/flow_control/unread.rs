@@ -1,9 +1,10 @@
-//! The memory of answers that clients do not read.
+//! The memory of responses that clients do not read.
 //!
-//! What was handed to a connection stays in memory until its client reads it. A flow holds at most as many bytes as
-//! are free, as with the places at a cluster: one flow alone gets half of them, two who want all get a third each, and
-//! one that holds none finds some while any are free. Beyond that, the next part of its answers is made when the client
-//! has read others.
+//! Data that was passed to a connection stays in memory until its client reads it. A flow may hold
+//! at most as many bytes as are free. One flow alone thus gets half of the total, and two flows
+//! that want everything get a third each. A flow that holds none gets some as long as any are free.
+//! Beyond its limit, a flow gets the next part of a response only after clients have read other
+//! parts.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -17,17 +18,17 @@ use http_body::{Frame, SizeHint};
 
 use super::Seat;
 
-/// Bytes of all answers that may be unread.
+/// The maximum number of unread bytes of all responses.
 const TOTAL: usize = 128 << 20;
 
-/// Parts of fewer bytes are not counted: their number is bounded by the seats.
+/// The size, in bytes, below which a part is not counted. The seats bound the number of such parts.
 const SMALL: usize = 4096;
 
 /// The unread bytes of all flows.
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
     state: Mutex<State>,
-    /// True if so much is unread that a flow may have to wait.
+    /// True if so many bytes are unread that a flow may have to wait.
     is_scarce: AtomicBool,
 }
 
@@ -35,25 +36,26 @@ pub(crate) struct Unread {
 struct State {
     in_all: usize,
     flows: HashMap<Arc<str>, usize>,
-    /// The answers that wait for room, by their numbers.
+    /// The responses that wait for free bytes, by number.
     waiting: HashMap<u64, Waker>,
     next_number: u64,
 }
 
-/// An answer whose unread bytes are counted.
+/// A response body whose unread bytes are counted.
 #[derive(Debug)]
 pub(crate) struct UnreadBody {
     body: Body,
     unread: Arc<Unread>,
     flow: Arc<str>,
     number: u64,
-    /// Bytes of the last part but one, and of the last part: the connection takes one ahead of what it sends.
+    /// The sizes of the last two parts, in bytes. The connection takes one part ahead of the one
+    /// that it sends.
     held: [usize; 2],
     _seat: Option<Seat>,
 }
 
 impl Unread {
-    /// Counts the unread bytes of an answer, which holds its seat until it was sent.
+    /// Counts the unread bytes of a response, which holds its seat until it is sent.
     pub(crate) fn count(
         self: &Arc<Self>,
         flow: &str,
@@ -74,7 +76,8 @@ impl Unread {
         }
     }
 
-    /// Returns whether an answer of a flow may have another part; if not, the task is woken when that may have changed.
+    /// Returns whether a response of a flow may produce another part. If not, the task is woken
+    /// when that may have changed.
     fn has_room(&self, flow: &str, number: u64, cx: &Context<'_>) -> bool {
         if !self.is_scarce.load(Ordering::Acquire) {
             return true;
@@ -85,7 +88,8 @@ impl Unread {
             return true;
         }
         let replaced = state.waiting.insert(number, cx.waker().clone());
-        // A waker may be the last of its task, whose end comes here again: not with the lock held.
+        // Dropping a waker may drop its task, which locks the state again. So release the lock
+        // first.
         drop(state);
         drop(replaced);
         false
@@ -113,21 +117,22 @@ impl Unread {
         waiting.into_values().for_each(Waker::wake);
     }
 
-    /// A panic while it was held leaves sound numbers.
+    /// Locks the state. Poisoning is ignored: every update leaves the state consistent.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Returns whether a flow may hold as much as is free.
+    /// Returns whether a flow can have reached its limit: the bytes of a flow equal the free bytes
+    /// only if at least half of the total is unread.
     fn is_scarce(&self) -> bool {
         self.in_all >= TOTAL / 2
     }
 }
 
 impl UnreadBody {
-    /// Takes note that the last part but one was sent, and that so many bytes are the last part now.
+    /// Records that the part before the last was sent, and the size of the new last part.
     fn hold(&mut self, bytes: usize) {
         let counted = if bytes < SMALL { 0 } else { bytes };
         let [sent, last] = self.held;
@@ -167,7 +172,7 @@ impl http_body::Body for UnreadBody {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 self.hold(bytes);
             }
-            // The client waits for the server, or there is no more.
+            // The client has read everything and waits for the server, or the body has ended.
             Poll::Pending | Poll::Ready(_) => self.release_all(),
         }
         polled
@@ -201,19 +206,19 @@ mod tests {
 
     const PART: usize = 1 << 20;
 
-    /// An endless answer in parts of a MiB.
+    /// Returns an endless response in parts of 1 MiB.
     fn answer(unread: &Arc<Unread>, flow: &str) -> UnreadBody {
         let parts = stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from(vec![0; PART])));
         unread.count(flow, Body::from_stream(parts), None)
     }
 
-    /// Returns whether another part is handed out.
+    /// Returns whether the response produces another part.
     fn is_handed_out(body: &mut UnreadBody) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         Pin::new(body).poll_frame(&mut cx).is_ready()
     }
 
-    /// Starts answers and does not read them, until one gets no part. Returns those that did.
+    /// Starts responses without reading them, until one produces no part. Returns those that did.
     fn fill(unread: &Arc<Unread>, flow: &str) -> Vec<UnreadBody> {
         let mut begun = Vec::new();
         loop {

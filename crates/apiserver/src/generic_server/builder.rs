@@ -1,4 +1,4 @@
-//! Puts a generic server together.
+//! The builder of a generic server.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::review::Review;
 use crate::server::HttpService;
 use crate::version::VersionInfo;
 
-/// Describes a server until it is built.
+/// A builder for a [`GenericServer`].
 pub struct Builder {
     authenticators: Vec<Arc<dyn Authenticator>>,
     anonymous_paths: Vec<String>,
@@ -53,7 +53,7 @@ impl Builder {
         }
     }
 
-    /// Recognises callers, after the authenticators added before.
+    /// Adds an authenticator, after those added before.
     #[must_use]
     pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
         self.authenticators.push(authenticator);
@@ -61,6 +61,9 @@ impl Builder {
     }
 
     /// Serves a kind whose objects are stored.
+    ///
+    /// # Panics
+    /// If the schema of the kind is not structural.
     #[must_use]
     pub fn resource<R: Resource>(mut self, resource: R) -> Self {
         let schema = schema_of(resource.registry().description());
@@ -69,7 +72,10 @@ impl Builder {
         self
     }
 
-    /// Serves a kind that is only asked and answered.
+    /// Serves a kind that is evaluated and never stored.
+    ///
+    /// # Panics
+    /// If the schema of the kind is not structural.
     #[must_use]
     pub fn review<V: Review>(mut self, review: V) -> Self {
         let schema = schema_of(review.description());
@@ -78,8 +84,8 @@ impl Builder {
         self
     }
 
-    /// Serves one path outside the API groups, or all paths that begin with it where it ends with a
-    /// slash; anonymous callers may reach it where `public`.
+    /// Serves one path outside the API groups. If the path ends with a slash, serves all paths that
+    /// start with it. If `public` is true, anonymous callers may reach exactly this path.
     #[must_use]
     pub fn mount(mut self, path: &str, service: HttpService, public: bool) -> Self {
         if public {
@@ -89,14 +95,14 @@ impl Builder {
         self
     }
 
-    /// Adds to what `/readyz` and `/livez` ask.
+    /// Adds a check to the health endpoints.
     #[must_use]
     pub fn health_check(mut self, check: HealthCheck) -> Self {
         self.checks.push(check);
         self
     }
 
-    /// Adds a number to the metrics.
+    /// Adds a counter to the metrics.
     #[must_use]
     pub fn counter(mut self, count: Count) -> Self {
         self.counts.push(count);
@@ -110,30 +116,30 @@ impl Builder {
         self
     }
 
-    /// Sets the number of requests that read, and of requests that write, which are served at once; 400
-    /// and 200 by default. One user has a quarter of them at most, and more wait.
+    /// Sets the number of read-only and mutating requests that are served concurrently; 400 and 200
+    /// by default. One user gets at most a quarter of them. Further requests wait.
     #[must_use]
     pub fn limits(mut self, read_only: usize, mutating: usize) -> Self {
         self.flow_control = FlowControl::new(read_only, mutating);
         self
     }
 
-    /// Gives the members of a group seats apart from those of other callers, which then cannot crowd them
-    /// out.
+    /// Gives the members of a group seats that are separate from those of other callers, so that
+    /// other callers cannot starve them.
     #[must_use]
     pub fn reserve_seats(mut self, group: &str) -> Self {
         self.flow_control.reserve(group);
         self
     }
 
-    /// What `/version` tells.
+    /// Sets the version that `/version` reports.
     #[must_use]
     pub fn version(mut self, version: VersionInfo) -> Self {
         self.version = version;
         self
     }
 
-    /// The server.
+    /// Builds the server.
     pub fn build(self) -> GenericServer {
         let authentication = Authentication {
             authenticator: Union::new(self.authenticators),
@@ -157,10 +163,11 @@ impl Builder {
     }
 }
 
-/// The structural schema of a kind.
+/// Returns the structural schema of a kind.
 ///
 /// # Panics
-/// Where the kind's own schema is not structural: a mistake in its types, met at the first start.
+/// If the schema of the kind is not structural. This is a bug in its types, which shows at the
+/// first start.
 pub(crate) fn schema_of(description: &Description) -> Arc<Schema> {
     let schema =
         Schema::from_definitions(&description.schema.root(), &description.schema.definitions);

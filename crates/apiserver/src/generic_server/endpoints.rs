@@ -1,4 +1,4 @@
-//! What is served at the moment, and the documents about it.
+//! The kinds that are currently served, and the documents that describe them.
 
 use std::sync::Arc;
 
@@ -14,25 +14,26 @@ use crate::openapi::OpenApi;
 use crate::request_context::RequestContext;
 use crate::request_info::ResourceInfo;
 
-/// A served kind, whatever the type of its objects.
+/// A served kind, independent of the type of its objects.
 #[async_trait]
 pub(crate) trait Endpoint: Send + Sync {
-    /// What the kind is.
+    /// Returns the description of the kind.
     fn description(&self) -> &Description;
 
-    /// Whether it is served at the moment.
+    /// Returns whether the kind is currently served.
     fn enabled(&self) -> bool;
 
-    /// Whether requests other than reads change something. Those of most reviews do not.
+    /// Returns whether requests other than reads change state. Those of most reviews do not.
     fn changes_state(&self) -> bool;
 
-    /// The number of its stored objects that cannot be read now; `None` for a kind that is not stored.
+    /// Returns the number of its stored objects that cannot be read; `None` for a kind that is not
+    /// stored.
     fn broken(&self) -> Option<usize>;
 
-    /// Returns the size in bytes of one of its stored objects; 0 if there is none.
+    /// Returns the size of one of its stored objects in bytes; 0 if the object does not exist.
     fn stored_bytes(&self, namespace: &str, name: &str) -> usize;
 
-    /// Answers a request for it that was authorised.
+    /// Handles an authorised request for the kind.
     async fn handle(
         &self,
         cx: RequestContext,
@@ -40,23 +41,23 @@ pub(crate) trait Endpoint: Send + Sync {
     ) -> Result<Response<Body>, Status>;
 }
 
-/// The served kinds, and the documents that describe those enabled.
+/// The kinds of the server, and the documents that describe the enabled ones.
 pub(crate) struct Endpoints {
     all: Vec<Arc<dyn Endpoint>>,
     documents: ArcSwap<Documents>,
 }
 
-/// Discovery and OpenAPI of one set of enabled kinds.
+/// The discovery and OpenAPI documents of one set of enabled kinds.
 pub(crate) struct Documents {
     enabled: Vec<bool>,
-    /// Discovery, plain and aggregated.
+    /// The plain and the aggregated discovery documents.
     pub(crate) discovery: Discovery,
-    /// OpenAPI, both versions.
+    /// The OpenAPI documents of both versions.
     pub(crate) openapi: OpenApi,
 }
 
 impl Endpoints {
-    /// All kinds, whether they are enabled or not.
+    /// Returns all kinds, enabled or not.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Endpoint>> {
         self.all.iter()
     }
@@ -68,7 +69,7 @@ impl Endpoints {
         }
     }
 
-    /// The enabled kind that a path names.
+    /// Returns the enabled kind that a path names.
     pub(crate) fn find(&self, resource: &ResourceInfo) -> Option<&Arc<dyn Endpoint>> {
         let named = |endpoint: &&Arc<dyn Endpoint>| {
             let kind = endpoint.description();
@@ -82,7 +83,7 @@ impl Endpoints {
             .filter(|endpoint| endpoint.enabled())
     }
 
-    /// Whether a path names something that is served, subresource included.
+    /// Returns whether a path names an enabled kind and, if it has one, a known subresource.
     pub(crate) fn serves(&self, resource: &ResourceInfo) -> bool {
         let known = |endpoint: &Arc<dyn Endpoint>| {
             let subresources = endpoint.description().subresources;
@@ -94,8 +95,8 @@ impl Endpoints {
         self.find(resource).is_some_and(known)
     }
 
-    /// The documents about what is enabled now. They are made anew only when that changes, so their
-    /// ETags last.
+    /// Returns the documents for the kinds that are currently enabled. They are computed again only
+    /// when that set changes, so their ETags are stable.
     pub(crate) fn documents(&self) -> Arc<Documents> {
         let documents = self.documents.load_full();
         let enabled = enabled(&self.all);

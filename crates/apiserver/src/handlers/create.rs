@@ -39,10 +39,10 @@ pub(super) async fn handle<R: Resource>(
     representation.written(call.resource, StatusCode::CREATED, &created)
 }
 
-/// Creates an object that an update or apply did not find, if the caller may create it (A97, A117).
+/// Creates an object that an update or apply did not find, if the caller may create it.
 ///
 /// # Errors
-/// 403 where the caller may not, and what [`write::create`] refuses.
+/// 403 if the caller may not create it; otherwise, any error of [`write::create`].
 pub(super) async fn instead<R: Resource>(
     call: &Call<'_, R>,
     candidate: Candidate<R::Object>,

@@ -41,10 +41,10 @@ pub(super) async fn handle<R: Resource>(
     Ok(form.respond(&success(&call, &deleted)))
 }
 
-/// The delete options: in the body, else in the query (A129).
+/// Reads the delete options from the body or, if it is empty, from the query.
 ///
 /// # Errors
-/// 400, 413, 415 and 422 for bodies and options that cannot be used.
+/// 400, 413, 415 and 422 for an invalid body or invalid options.
 pub(super) async fn options<R: Resource>(
     call: &Call<'_, R>,
     request: Request<Body>,

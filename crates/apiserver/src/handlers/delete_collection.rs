@@ -1,4 +1,4 @@
-//! DELETE of a collection: every selected object, each as if deleted by name.
+//! DELETE of a collection: deletes every selected object as if by name.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::respond::Representation;
 use crate::stored_object::StoredObject;
 use crate::write;
 
-/// Deletes under way at once; the store commits them together.
+/// The maximum number of concurrent deletes. The store commits concurrent deletes together.
 const PARALLEL: usize = 64;
 
 pub(super) async fn handle<R: Resource>(
@@ -44,7 +44,7 @@ pub(super) async fn handle<R: Resource>(
     for (object, result) in results {
         match result {
             Ok(()) => items.push(object),
-            // Somebody else deleted it meanwhile: that is what was wanted.
+            // Another client has deleted the object in the meantime, which is the requested result.
             Err(status) if status.code == 404 => {}
             Err(status) => failures.push(status),
         }

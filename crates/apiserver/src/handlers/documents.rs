@@ -1,4 +1,4 @@
-//! Paths that name no resource: discovery, OpenAPI, health, metrics and version.
+//! The paths that name no resource: discovery, OpenAPI, health, metrics and version.
 
 use axum::body::Body;
 use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
@@ -13,7 +13,7 @@ use crate::openapi::OpenApi;
 use crate::request_context::RequestContext;
 use crate::respond;
 
-/// Answers a request outside the API groups' resources.
+/// Handles a request for a path that names no resource.
 pub(super) async fn answer(
     parts: &Parts,
     cx: &RequestContext,
@@ -66,7 +66,7 @@ fn metrics(parts: &Parts) -> Response<Body> {
     }
 }
 
-/// `/`: everything that can be asked for (A5).
+/// Returns `/`: the list of all paths.
 fn index(parts: &Parts) -> Response<Body> {
     let documents = parts.endpoints.documents();
     let mut paths: Vec<String> = documents.discovery.paths().map(str::to_owned).collect();
@@ -96,7 +96,7 @@ fn index(parts: &Parts) -> Response<Body> {
     respond::bytes(StatusCode::OK, "application/json", json)
 }
 
-/// Discovery and OpenAPI.
+/// Returns a discovery or OpenAPI document.
 fn document(parts: &Parts, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     let documents = parts.endpoints.documents();
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
@@ -175,7 +175,7 @@ fn discovery(
     Some(tagged(document, negotiated.content_type(), headers))
 }
 
-/// A document with its tag; only the tag where the client has it already (A11).
+/// Returns a document with its entity tag, or 304 if the client already has this version.
 fn tagged(document: &Document, media_type: &'static str, headers: &HeaderMap) -> Response<Body> {
     let unchanged = headers
         .get(IF_NONE_MATCH)

@@ -20,9 +20,9 @@ use crate::stored_object::StoredObject;
 
 /// One page of a list.
 pub(crate) struct Page {
-    /// The objects, in the order of their keys.
+    /// The objects, sorted by key.
     pub(crate) items: Vec<Arc<StoredObject>>,
-    /// Version, continue token and how many remain.
+    /// The resource version, the continue token and the number of remaining objects.
     pub(crate) metadata: ListMeta,
 }
 
@@ -37,10 +37,11 @@ pub(super) async fn handle<R: Resource>(
     list_body::respond(&call, &representation, page)
 }
 
-/// The page that the options ask for.
+/// Returns the page that the options request.
 ///
 /// # Errors
-/// 400 for a bad continue token, 410 for a version that is gone, 504 for one that is yet to come.
+/// 400 for a bad continue token; 410 for a version that is gone; 504 for one that does not exist
+/// yet.
 pub(crate) async fn page<R: Resource>(
     call: &Call<'_, R>,
     selection: &Selection,
@@ -96,9 +97,9 @@ pub(crate) async fn page<R: Resource>(
 /// The start of a page.
 struct Start {
     state: State,
-    /// The key of the last object of the page before.
+    /// The key of the last object of the previous page.
     after: Option<String>,
-    /// The number of objects after it, where the page before said so.
+    /// The number of objects after it, if the continue token contains it.
     expected: Option<u64>,
 }
 
@@ -112,11 +113,11 @@ impl Start {
     }
 }
 
-/// The state that a page is cut from.
+/// The state that a page shows.
 enum State {
-    /// As the cache has it.
+    /// The state of the cache at a version.
     Cached(u64, View<StoredObject>),
-    /// As the store had it at an older version.
+    /// The state of the store at an older version.
     Past(u64, Vec<(Key, Arc<StoredObject>)>),
 }
 
@@ -131,7 +132,8 @@ impl State {
         }
     }
 
-    /// What the selection may be about, in the order of keys: somebody's own objects are found without looking at all others.
+    /// Returns the candidates for the selection, sorted by key. The objects of one owner are found
+    /// by index, without a scan of all others.
     fn objects<'a>(
         &'a self,
         selection: &'a Selection,
@@ -192,8 +194,8 @@ async fn start<R: Resource>(
     Ok(Start::first(state))
 }
 
-/// The state at a version: out of the cache as far as its history reaches, else read from the
-/// store's history.
+/// Returns the state at a version: from the history of the cache if it goes back that far,
+/// otherwise from that of the store.
 async fn exactly<R: Resource>(
     call: &Call<'_, R>,
     selection: &Selection,
@@ -208,7 +210,7 @@ async fn exactly<R: Resource>(
     Ok(State::Past(revision, objects))
 }
 
-/// 410 with a token that goes on at the newest state (A61).
+/// Adds a token to a 410. The token continues the list at the newest state.
 fn expired(status: Status, token: &ContinueToken) -> Status {
     if status.http_code() != 410 {
         return status;

@@ -1,5 +1,5 @@
-//! The body of a list, written piece by piece from bytes that the cache has: never a whole large answer
-//! in memory.
+//! The body of a list, written in pieces from cached bytes, so that a large response is never
+//! completely in memory.
 
 use std::sync::Arc;
 use std::vec;
@@ -18,17 +18,18 @@ use crate::respond::{AnswerEncoding, LARGE, Representation, run_apart};
 use crate::stored_object::StoredObject;
 use crate::table::TableWriter;
 
-/// Size of a piece, in bytes: large enough that framing and TLS cost little.
+/// The size of a piece, in bytes. It is large enough that framing and TLS cost little.
 const PIECE: usize = 64 * 1024;
 
-/// Bytes of stored objects that are read for one piece: rows of a table are short, and take time by the object.
+/// The maximum size of the stored objects for one piece, in bytes. Table rows are short, but each
+/// takes time.
 const READ: usize = 4 * PIECE;
 
-/// The answer to a list. Pieces of a large list that take long, as rows of a table do, are encoded apart, one after the
-/// other, as the client reads.
+/// Returns the response to a list. Pieces of a large list that are slow to encode, such as table
+/// rows, are encoded on a separate thread, one after the other, as the client reads.
 ///
 /// # Errors
-/// 500 where an object cannot be represented.
+/// 500 if an object cannot be encoded.
 pub(super) fn respond<R: Resource>(
     call: &Call<'_, R>,
     representation: &Representation,
@@ -47,7 +48,7 @@ pub(super) fn respond<R: Resource>(
             Body::from(whole)
         }
         false if is_quick => Body::from_stream(stream::try_unfold(pieces, |mut pieces| async {
-            // Other requests of the thread come in between.
+            // Yield to other requests on this thread.
             tokio::task::consume_budget().await;
             let piece = pieces.next().transpose()?;
             Ok::<_, Status>(piece.map(|piece| (piece, pieces)))
@@ -65,7 +66,7 @@ type WriteItem = Box<dyn Fn(&StoredObject, &mut Vec<u8>) + Send + Sync>;
 /// The pieces of an encoded list.
 struct Pieces {
     encoding: AnswerEncoding,
-    /// The JSON before the first item, until it was written.
+    /// The JSON before the first item; `None` once it is written.
     head: Option<Vec<u8>>,
     items: vec::IntoIter<Arc<StoredObject>>,
     /// Writes the JSON of an item.
@@ -154,7 +155,7 @@ impl Iterator for Pieces {
     }
 }
 
-/// `{"kind":…,"apiVersion":…,"metadata":{…},"items":[`
+/// Returns `{"kind":…,"apiVersion":…,"metadata":{…},"items":[`.
 fn head(kind: &str, api_version: &str, metadata: &ListMeta) -> Vec<u8> {
     // Strings and numbers always have a JSON form.
     let metadata = serde_json::to_string(metadata).unwrap_or_default();

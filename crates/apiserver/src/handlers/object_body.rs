@@ -1,4 +1,4 @@
-//! The body of a write: decoded, and held against the schema (A85-A89).
+//! The body of a write: decoding, and validation against the schema.
 
 use std::sync::Arc;
 
@@ -16,17 +16,18 @@ use crate::description::{Description, Scope};
 use crate::request_context::RequestContext;
 use crate::write;
 
-/// How a body is written.
+/// The encoding of a body.
 #[derive(Clone, Copy)]
 pub(super) enum BodyEncoding {
     Json,
     Yaml,
-    /// In fields that this table names.
+    /// Protobuf; the table names its fields.
     Protobuf(&'static Message),
 }
 
 impl BodyEncoding {
-    /// What the client says; JSON where it says nothing. `protobuf` is the table of what is expected, if there is one.
+    /// Returns the encoding that `Content-Type` names, or JSON if the header is missing. `protobuf`
+    /// is the table of the expected message, if there is one.
     ///
     /// # Errors
     /// 415 for anything but JSON, YAML and, with a table, protobuf.
@@ -50,10 +51,11 @@ impl BodyEncoding {
         )
     }
 
-    /// The document as a tree, which should become a `kind`; nothing is known of its shape yet.
+    /// Decodes a body into a tree. `kind` is the expected kind, for error messages; the shape of
+    /// the tree is not checked.
     ///
     /// # Errors
-    /// 400 for bytes that are not what they are said to be.
+    /// 400 if the body does not have the encoding.
     pub(super) fn decode(self, body: &[u8], kind: &str) -> Result<Decoded, Status> {
         let decoded = match self {
             Self::Json => decode::json(body),
@@ -64,7 +66,7 @@ impl BodyEncoding {
     }
 }
 
-/// What decoding an object needs to know.
+/// The context for decoding an object.
 pub(super) struct Decoding<'a> {
     pub(super) description: &'a Description,
     pub(super) schema: &'a Arc<Schema>,
@@ -73,10 +75,11 @@ pub(super) struct Decoding<'a> {
 }
 
 impl Decoding<'_> {
-    /// The typed object of a body.
+    /// Decodes a body into a typed object.
     ///
     /// # Errors
-    /// 400 for text that is not the kind, and, where validation is strict, for unknown and duplicate fields.
+    /// 400 for a body that is not of the kind and, if validation is strict, for unknown and
+    /// duplicate fields.
     pub(super) fn object<T: Object>(
         &self,
         body: &[u8],
@@ -86,10 +89,10 @@ impl Decoding<'_> {
         self.typed(decoded)
     }
 
-    /// The typed object of a decoded document.
+    /// Converts a decoded document into a typed object.
     ///
     /// # Errors
-    /// As [`Decoding::object`].
+    /// As for [`Decoding::object`].
     pub(super) fn typed<T: Object>(&self, decoded: Decoded) -> Result<T, Status> {
         let Decoded {
             mut value,
@@ -106,10 +109,10 @@ impl Decoding<'_> {
         write::typed(value)
     }
 
-    /// Tells about, or refuses, unknown and duplicate fields.
+    /// Ignores, warns of, or rejects unknown and duplicate fields.
     ///
     /// # Errors
-    /// 400 where validation is strict.
+    /// 400 if validation is strict.
     pub(super) fn report(&self, unknown: &[String], duplicates: &[String]) -> Result<(), Status> {
         match self.validation {
             FieldValidation::Ignore => {}
@@ -126,8 +129,7 @@ impl Decoding<'_> {
         Ok(())
     }
 
-    /// Kind and apiVersion come from the path where the body leaves them out, and must not
-    /// contradict it.
+    /// Checks that kind and apiVersion, if set, match those of the path.
     fn check_type(&self, value: &mut Value) -> Result<(), Status> {
         let Some(fields) = value.as_object() else {
             return Err(self.unhandled("json: cannot unmarshal a value that is not an object"));
@@ -168,10 +170,10 @@ impl Decoding<'_> {
     }
 }
 
-/// The namespace of an object is the path's; a body that says another is refused (A89).
+/// Sets the namespace of an object to that of the path, and rejects a different one in the body.
 ///
 /// # Errors
-/// 400 where they differ.
+/// 400 if they differ.
 pub(super) fn settle_namespace<T: Object>(
     object: &mut T,
     description: &Description,
@@ -198,7 +200,7 @@ mod tests {
 
     use super::*;
 
-    /// `expected` is the name of the encoding or the text of the refusal.
+    /// `expected` is the name of the encoding or the text of the error.
     #[track_caller]
     fn check(sent: Option<&'static str>, protobuf: Option<&'static Message>, expected: &str) {
         let mut headers = HeaderMap::new();

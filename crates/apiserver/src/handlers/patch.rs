@@ -1,5 +1,4 @@
-//! PATCH of one object: JSON patch, merge patch, strategic merge patch and server-side apply
-//! (A108-A128).
+//! PATCH of one object: JSON patch, merge patch, strategic merge patch and server-side apply.
 
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
@@ -80,7 +79,7 @@ const PATCH_TYPES: [&str; 4] = [
     "application/apply-patch+yaml",
 ];
 
-/// The kinds of patch that every resource takes.
+/// The patch types that every resource supports.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum PatchType {
     Json,
@@ -101,7 +100,7 @@ impl PatchType {
     }
 }
 
-/// A patch, read as far as possible without the object.
+/// A patch, decoded as far as possible without the object.
 enum Patch {
     Json(Vec<u8>),
     Merge(Value),
@@ -132,7 +131,7 @@ impl<R: Resource> Patcher<'_, R> {
         }
     }
 
-    /// The configuration of an apply, checked as far as possible without the object (A117, A118).
+    /// Decodes the configuration of an apply, and checks it as far as possible without the object.
     fn apply_configuration(&self, body: &[u8]) -> Result<Value, Status> {
         let decoded = decode::yaml(body)
             .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
@@ -205,7 +204,7 @@ impl<R: Resource> Patcher<'_, R> {
         }
     }
 
-    /// The object that an apply makes where there is none (A117, A118).
+    /// Returns the object that an apply creates if none exists.
     fn new_object(&self, configuration: &Value) -> Result<Candidate<R::Object>, Status> {
         let target = self.call.target()?;
         if let Some(uid) = configuration
@@ -251,7 +250,8 @@ impl<R: Resource> Patcher<'_, R> {
         })
     }
 
-    /// What a patch made of an object, held against the schema; it may not become another object.
+    /// Validates a patched object against the schema, and checks that its name and namespace are
+    /// unchanged.
     fn candidate(
         &self,
         mut patched: Value,
@@ -282,7 +282,7 @@ impl<R: Resource> Patcher<'_, R> {
         })
     }
 
-    /// Patches may test kind and apiVersion.
+    /// Adds kind and apiVersion, because a patch may test them.
     fn with_type(&self, tree: &Value) -> Value {
         let mut tree = tree.clone();
         tree["kind"] = self.decoding.description.kind.into();

@@ -1,4 +1,4 @@
-//! Kinds that are asked and answered: only POST, nothing stored.
+//! The endpoint of reviews: only POST, and nothing is stored.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::respond::Representation;
 use crate::review::Review;
 use crate::stored_object;
 
-/// A kind that is only asked and answered, behind its one verb.
+/// The endpoint of a review kind.
 pub(crate) struct ReviewEndpoint<V> {
     review: V,
     schema: Arc<Schema>,

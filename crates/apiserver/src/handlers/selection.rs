@@ -1,5 +1,4 @@
-//! Which objects of a collection a request is about: namespace, selectors and what the caller may
-//! see.
+//! The objects of a collection that a request selects, by namespace, selectors and visibility.
 
 use machinery::field_selector::FieldSelector;
 use machinery::label_selector::LabelSelector;
@@ -13,13 +12,13 @@ use crate::options::ListOptions;
 use crate::resource::{Resource, Visibility};
 use crate::stored_object::{BROKEN, StoredObject};
 
-/// Names in a warning: as many as a person reads, and a header holds.
+/// The maximum number of names in a warning, so that it stays readable and fits into a header.
 const SHOWN: usize = 10;
 
-/// Which objects of a collection a request is about.
+/// The objects of a collection that a request selects.
 #[derive(Clone)]
 pub(crate) struct Selection {
-    /// Where their keys begin.
+    /// The prefix of their keys.
     pub(crate) prefix: String,
     labels: LabelSelector,
     fields: FieldSelector,
@@ -28,10 +27,10 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// The selection of a list, watch or deletecollection.
+    /// Returns the selection of a list, watch or deletecollection.
     ///
     /// # Errors
-    /// 400 for a selector on an unknown field or one that contradicts the path.
+    /// 400 for a selector on an unknown field, or one that contradicts the path.
     pub(crate) async fn of<R: Resource>(
         call: &Call<'_, R>,
         verb: Verb,
@@ -72,16 +71,16 @@ impl Selection {
         })
     }
 
-    /// What the caller may see.
+    /// Returns the objects that the caller may see.
     pub(crate) fn visibility(&self) -> &Visibility {
         &self.visibility
     }
 
-    /// Whether an object belongs to the selection. One that cannot be read never does: nobody knows its
-    /// labels and its owner, and it must not take the others down with it.
+    /// Returns whether an object belongs to the selection. An object that cannot be read never
+    /// does: its labels and owner are unknown, and it must not make the whole list fail.
     ///
     /// # Errors
-    /// The kind cannot say what the caller may see.
+    /// The kind cannot determine the visibility of the object.
     pub(crate) async fn admits(&self, key: &Key, object: &StoredObject) -> Result<bool, Status> {
         if object.broken().is_some() {
             return Ok(false);
@@ -98,8 +97,8 @@ impl Selection {
         Ok(selected && self.visibility.admits(object).await?)
     }
 
-    /// Warns callers who may see everything of the objects that no list can show (KEP-3926 fails such
-    /// lists; here the others are served, and the warning names what is missing).
+    /// Warns callers who may see all objects of those that cannot be read. KEP-3926 fails such
+    /// lists; this server returns the other objects, and the warning names the missing ones.
     pub(crate) fn warn_of_broken<R: Resource>(
         &self,
         call: &Call<'_, R>,
@@ -128,7 +127,7 @@ impl Selection {
         ));
     }
 
-    /// Whether the selection leaves objects out for other reasons than the namespace.
+    /// Returns whether the selection may omit objects for reasons other than the namespace.
     pub(crate) fn is_partial(&self) -> bool {
         !self.labels.is_empty()
             || !self.fields.is_empty()

@@ -56,7 +56,7 @@ pub(super) async fn handle<R: Resource>(
     }
 }
 
-/// The object must say the name that the path says, and no other namespace (A98).
+/// Checks that the object has the name of the path, and no other namespace.
 fn check_place(metadata: &ObjectMeta, target: &ResourceInfo) -> Result<(), Status> {
     let name = metadata.name.as_deref().unwrap_or_default();
     if name != target.name {

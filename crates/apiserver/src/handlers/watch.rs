@@ -1,4 +1,4 @@
-//! GET of a collection with `watch`: what happens to it, as it happens (A67-A84).
+//! GET of a collection with `watch`: a stream of changes.
 
 use std::mem;
 use std::sync::Arc;
@@ -26,20 +26,22 @@ use crate::respond::Representation;
 use crate::stored_object::StoredObject;
 use crate::watch_frame::{EventType, FrameWriter};
 
-/// How often a watch that allows it hears which version it is at.
+/// The interval at which a watch that allows bookmarks gets one.
 const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
 
-/// Shortest default life of a watch (kube-apiserver `--min-request-timeout`); the longest is twice
-/// that.
+/// The minimum default duration of a watch, in seconds (kube-apiserver `--min-request-timeout`).
+/// The maximum is twice as long.
 const LIFE_SECS: u64 = 1800;
 
-/// The longest life of a watch, whatever its client asks for. A client that wants more opens another one.
+/// The maximum duration of a watch, whatever its client requests. A client that needs more opens
+/// another watch.
 const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Frames handed to the connection at once, in bytes.
+/// The size of the frames that are passed to the connection at once, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// Bytes of stored objects that are read for one piece: rows of a table are short, and take time by the object.
+/// The maximum size of the stored objects for one piece, in bytes. Table rows are short, but each
+/// takes time.
 const READ: usize = 4 * PIECE;
 
 pub(super) async fn handle<R: Resource>(
@@ -71,7 +73,7 @@ pub(super) async fn handle<R: Resource>(
     Ok(representation.encoded(StatusCode::OK, Body::from_stream(frames)))
 }
 
-/// One watch under way.
+/// A running watch.
 struct Watch {
     phase: Phase,
     selection: Selection,
@@ -83,27 +85,28 @@ struct Watch {
     stop: CancellationToken,
 }
 
-/// Where a watch is.
+/// The phase of a watch.
 enum Phase {
-    /// Sending the present state; then the bookmark that closes it, if wanted, and then what comes
-    /// after.
+    /// The current state is being sent, then the bookmark that ends it, if requested.
+    /// [`Phase::Live`] follows.
     Initial {
         objects: vec::IntoIter<Arc<StoredObject>>,
         mark: bool,
         cursor: EventCursor<StoredObject>,
     },
-    /// Sending what happens: first the events that were found and not sent yet.
+    /// Events are being sent, starting with those that were found and not sent yet.
     Live {
         events: vec::IntoIter<Arc<CacheEvent<StoredObject>>>,
         cursor: EventCursor<StoredObject>,
     },
-    /// One last frame is due.
+    /// An error is due as the last frame.
     Failed(Status),
-    /// Nothing more.
+    /// The watch has ended.
     Over,
 }
 
-/// Finds where the watch starts; a version that is gone or yet to come is told in the stream (A71).
+/// Determines the start of a watch. A version that is gone, or does not exist yet, is reported in
+/// the stream.
 async fn begin<R: Resource>(
     call: &Call<'_, R>,
     selection: &Selection,
@@ -145,8 +148,8 @@ async fn begin<R: Resource>(
             objects.push(Arc::clone(object));
         }
     }
-    // A client that did not ask for initial events by name gets the closing bookmark too, as
-    // upstream does (A70).
+    // As in Kubernetes, a client that did not explicitly request initial events also gets the
+    // bookmark that ends them.
     Ok(Phase::Initial {
         objects: objects.into_iter(),
         mark: options.allow_bookmarks,
@@ -164,7 +167,7 @@ impl Phase {
 }
 
 impl Watch {
-    /// The next frames; `None` when the watch is over.
+    /// Returns the next frames; `None` once the watch has ended.
     async fn next(&mut self) -> Option<Bytes> {
         let mut out = Vec::new();
         while out.is_empty() {
@@ -176,7 +179,7 @@ impl Watch {
                     mark,
                     cursor,
                 } => {
-                    // Other requests of the thread come in between.
+                    // Yield to other requests on this thread.
                     tokio::task::yield_now().await;
                     self.initial(objects, mark, cursor, &mut out);
                 }
@@ -229,11 +232,11 @@ impl Watch {
         };
         let events = match events {
             Ok(events) => events,
-            // A watcher that fell too far behind is cut off; it comes back with the last version
-            // that it saw (A80).
+            // A watch that is too far behind ends. Its client starts again from the last version
+            // that it saw.
             Err(error) => return tracing::debug!(%error, "a watch ended"),
         };
-        // The answer is not kept: what ended the lease may be among these events.
+        // Check the lease for each batch, because an event of this batch may have ended it.
         if !(self.lease)() {
             return tracing::debug!("a watch ended: its caller is no longer valid");
         }
@@ -248,7 +251,7 @@ impl Watch {
         }
     }
 
-    /// Sends events, as many as a piece holds.
+    /// Sends as many events as fit into a piece.
     async fn send(
         &mut self,
         mut events: vec::IntoIter<Arc<CacheEvent<StoredObject>>>,
@@ -272,7 +275,7 @@ impl Watch {
         }
     }
 
-    /// Writes what an event means for this watch, if anything (A73).
+    /// Writes the event that this watch sees, if any.
     async fn event(
         &mut self,
         event: &CacheEvent<StoredObject>,

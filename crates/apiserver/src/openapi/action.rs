@@ -1,13 +1,13 @@
-//! What a client can do at a path, and how OpenAPI names and describes it.
+//! The actions at a path, and their names and descriptions in OpenAPI.
 //!
-//! An action is a verb at one kind of path: `watch` of one object and `watch` of a collection are
-//! two. Names are those of `k8s.io/apiserver` `pkg/endpoints/installer.go`; client generators build
-//! method names from them.
+//! An action is a verb at one type of path: a `watch` of one object and a `watch` of a collection
+//! are two actions. The names are those of `k8s.io/apiserver` `pkg/endpoints/installer.go`; client
+//! generators derive method names from them.
 
 use crate::description::Verb;
 use crate::openapi::parameters::{self, Parameter};
 
-/// One thing that a client can do.
+/// An action of a client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Action {
     List,
@@ -17,36 +17,36 @@ pub(super) enum Action {
     Replace,
     Patch,
     Delete,
-    /// Of one object, at the deprecated `/watch` prefix.
+    /// Watch of one object, at the deprecated `/watch` prefix.
     Watch,
-    /// Of a collection, at the deprecated `/watch` prefix.
+    /// Watch of a collection, at the deprecated `/watch` prefix.
     WatchList,
 }
 
-/// How an action is requested, answered and described.
+/// The request, response and description of an action.
 pub(super) struct Profile {
     /// The HTTP method in lower case.
     pub(super) method: &'static str,
-    /// Must be among the verbs of the resource.
+    /// The verb that the resource must support.
     pub(super) verb: Verb,
     /// `x-kubernetes-action`.
     pub(super) name: &'static str,
-    /// The operation id starts with it.
+    /// The start of the operation id.
     pub(super) id_prefix: &'static str,
-    /// What follows the group version in the operation id.
+    /// The part of the operation id after the group version.
     pub(super) id_infix: &'static str,
-    /// What follows the kind in the operation id.
+    /// The part of the operation id after the kind.
     pub(super) id_suffix: &'static str,
-    /// A sentence about it, up to the kind.
+    /// The start of the description, up to the kind.
     pub(super) description: &'static str,
     pub(super) parameters: &'static [&'static Parameter],
     pub(super) request: Content,
     pub(super) answer: Content,
-    /// Status codes of success.
+    /// The status codes of a successful response.
     pub(super) statuses: &'static [u16],
 }
 
-/// What a body holds.
+/// The content of a body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Content {
     Nothing,
@@ -59,7 +59,7 @@ pub(super) enum Content {
 }
 
 impl Action {
-    /// What there is to know about it.
+    /// Returns the profile of an action.
     pub(super) fn profile(self) -> &'static Profile {
         match self {
             Self::List => LIST,

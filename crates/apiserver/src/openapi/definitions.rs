@@ -1,8 +1,8 @@
 //! The schemas that documents refer to, by name.
 //!
-//! Beside those of the kinds there are those that every server needs: lists of a kind, the options
-//! of a deletion, statuses, patches, watch events and discovery itself. A document takes what its
-//! operations refer to, directly or through other schemas.
+//! In addition to those of the kinds, there are those that every server needs: lists of a kind,
+//! delete options, statuses, patches, watch events and discovery itself. A document contains the
+//! schemas that its operations refer to, directly or through other schemas.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,20 +18,21 @@ use serde_json::{Map, Value, json};
 use crate::description::{self, API_VERSION_DOC, Description, GroupVersionKind, KIND_DOC};
 use crate::openapi::operations::{Operation, PathItem};
 
-/// Which types of a schema serve it: kubectl and server-side apply find schemas by it.
+/// The extension with the kinds that a schema is used for. kubectl and server-side apply find
+/// schemas by it.
 pub(super) const GROUP_VERSION_KIND: &str = "x-kubernetes-group-version-kind";
 
-/// Where references between schemas of version 2 point to.
+/// The prefix of references between schemas in version 2.
 pub(super) const REFERENCE_PREFIX: &str = "#/definitions/";
 
-/// Every schema that a server can refer to.
+/// All schemas that a server can refer to.
 pub(super) struct Definitions {
     schemas: Map<String, Value>,
     names: BTreeMap<GroupVersionKind, String>,
 }
 
 impl Definitions {
-    /// The schemas of these kinds and of everything around them.
+    /// Collects the schemas of these kinds and the schemas that every server needs.
     pub(super) fn collect(descriptions: &[&Description]) -> Self {
         let mut definitions = Self {
             schemas: Map::new(),
@@ -44,12 +45,12 @@ impl Definitions {
         definitions
     }
 
-    /// The name of the schema of a kind, if it is served.
+    /// Returns the name of the schema of a kind, if the kind is served.
     pub(super) fn name_of(&self, kind: GroupVersionKind) -> Option<&str> {
         self.names.get(&kind).map(String::as_str)
     }
 
-    /// The schemas that these operations refer to, and all that those refer to.
+    /// Returns the schemas that these operations refer to, directly or through other schemas.
     pub(super) fn reachable(&self, items: &[PathItem]) -> Map<String, Value> {
         let operations = items.iter().flat_map(|item| &item.operations);
         let mut wanted: BTreeSet<String> = operations.flat_map(Operation::schema_names).collect();
@@ -79,7 +80,8 @@ impl Definitions {
         self.say_kinds(&list, vec![kind]);
     }
 
-    /// Options and events belong to each group version that uses them, statuses to the core group.
+    /// Adds the types that every server needs. Options and events belong to each group version that
+    /// uses them, and statuses to the core group.
     fn add_meta_types(&mut self, descriptions: &[&Description]) {
         let mut versions: BTreeSet<_> = descriptions
             .iter()
@@ -116,7 +118,8 @@ impl Definitions {
         self.say_kinds(&name, kinds.collect());
     }
 
-    /// Many types refer to `ObjectMeta` and its like; the first to bring one wins.
+    /// Adds schemas. Keeps an existing schema of the same name, because many types share schemas
+    /// such as `ObjectMeta`.
     fn add_schemas(&mut self, schemas: Map<String, Value>) {
         for (name, schema) in schemas {
             self.schemas.entry(name).or_insert(schema);
@@ -133,17 +136,17 @@ impl Definitions {
     }
 }
 
-/// The name of the schema of a list.
+/// Returns the name of the schema of a list.
 pub(super) fn list_name(kind: &str) -> String {
     format!("{kind}List")
 }
 
-/// The name of the schema of a type that is no kind of ours.
+/// Returns the name of the schema of a type that is not a served kind.
 pub(super) fn meta_name<T: JsonSchema>() -> String {
     T::schema_name().into_owned()
 }
 
-/// A kind as extensions write it.
+/// Returns a kind in the form that extensions use.
 pub(super) fn kind_json(kind: GroupVersionKind) -> Value {
     json!({ "group": kind.group, "version": kind.version, "kind": kind.kind })
 }

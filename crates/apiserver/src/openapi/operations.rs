@@ -1,4 +1,4 @@
-//! The paths of a server and the operations at each, free of any version of OpenAPI.
+//! The paths of a server and their operations, independent of the version of OpenAPI.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     APIGroup, APIGroupList, APIResourceList, APIVersions, DeleteOptions, Patch, Status, WatchEvent,
@@ -11,44 +11,44 @@ use crate::openapi::action::{Action, Content};
 use crate::openapi::definitions::{Definitions, list_name, meta_name};
 use crate::openapi::parameters::{self, Parameter};
 
-/// A path and what can be done at it.
+/// A path and its operations.
 pub(super) struct PathItem {
     pub(super) path: String,
-    /// Of every operation.
+    /// The parameters of every operation.
     pub(super) parameters: Vec<&'static Parameter>,
     pub(super) operations: Vec<Operation>,
 }
 
-/// One thing that can be done at a path.
+/// An operation at a path.
 pub(super) struct Operation {
     /// The HTTP method in lower case.
     pub(super) method: &'static str,
-    /// Unique in a document.
+    /// The operation id, which is unique in a document.
     pub(super) id: String,
-    /// The group version, by which generators split clients.
+    /// The group version. Generators split clients by it.
     pub(super) tag: String,
     pub(super) description: String,
-    /// Beside those of the path.
+    /// The parameters in addition to those of the path.
     pub(super) parameters: &'static [&'static Parameter],
     pub(super) request: Option<Request>,
     pub(super) answer: SchemaName,
-    /// Status codes of success.
+    /// The status codes of a successful response.
     pub(super) statuses: &'static [u16],
-    /// Media types of the answer.
+    /// The media types of the response.
     pub(super) produces: &'static [&'static str],
-    /// What it does to which kind; none for documents about the server.
+    /// The action and its kind; `None` for documents about the server.
     pub(super) action: Option<(&'static str, GroupVersionKind)>,
 }
 
-/// What to send.
+/// The body of a request.
 pub(super) struct Request {
     pub(super) schema: SchemaName,
     pub(super) required: bool,
-    /// Media types of the body.
+    /// The media types of the body.
     pub(super) consumes: &'static [&'static str],
 }
 
-/// The name of the schema of a body; none where the type is foreign and nothing is known of it.
+/// The name of the schema of a body; `None` for a foreign type without a known schema.
 pub(super) type SchemaName = Option<String>;
 
 const ANY_TYPE: &[&str] = &["*/*"];
@@ -75,19 +75,19 @@ const SUBRESOURCE_ACTIONS: &[Action] = &[
     Action::Delete,
 ];
 
-/// Where the objects of a path are.
+/// The scope of the objects of a path.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Reach {
-    /// Cluster-scoped.
+    /// Cluster-scoped objects.
     Cluster,
-    /// In the one namespace that the path names.
+    /// Objects in the namespace that the path names.
     Namespace,
-    /// In any namespace.
+    /// Objects in all namespaces.
     AllNamespaces,
 }
 
 impl Operation {
-    /// The names of the schemas of its bodies.
+    /// Returns the names of the schemas of its bodies.
     pub(super) fn schema_names(&self) -> impl Iterator<Item = String> {
         let request = self
             .request
@@ -119,7 +119,7 @@ impl PathItem {
     }
 }
 
-/// Everything that a server offers, in the order of paths.
+/// Returns all paths of a server, sorted.
 pub(super) fn of_server(kinds: &[&Description], definitions: &Definitions) -> Vec<PathItem> {
     let mut items = vec![server_version()];
     for kind in kinds {
@@ -130,7 +130,7 @@ pub(super) fn of_server(kinds: &[&Description], definitions: &Definitions) -> Ve
     in_order(items)
 }
 
-/// Everything that one group version offers, in the order of paths.
+/// Returns all paths of one group version, sorted.
 pub(super) fn of_version(kinds: &[&Description], definitions: &Definitions) -> Vec<PathItem> {
     let mut items = Vec::new();
     for kind in kinds {
@@ -147,7 +147,7 @@ fn in_order(mut items: Vec<PathItem>) -> Vec<PathItem> {
     items
 }
 
-/// What can be done with a kind, with its subresources, and at the deprecated `/watch` prefix.
+/// Returns the paths of a kind, of its subresources, and of its deprecated `/watch` prefix.
 fn of_kind(kind: &Description, definitions: &Definitions) -> Vec<PathItem> {
     let base = kind.path();
     let (reach, collection) = match kind.scope {
@@ -185,7 +185,7 @@ fn of_kind(kind: &Description, definitions: &Definitions) -> Vec<PathItem> {
     items
 }
 
-/// A kind at one sort of path.
+/// A kind at one type of path.
 #[derive(Clone, Copy)]
 struct Site<'a> {
     kind: &'a Description,
@@ -214,7 +214,7 @@ impl Site<'_> {
         PathItem::new(path, operations.collect())
     }
 
-    /// All but the texts.
+    /// Returns an operation without its texts.
     fn operation(self, action: Action, body: GroupVersionKind) -> Operation {
         let profile = action.profile();
         let request = (profile.request != Content::Nothing).then(|| Request {
@@ -253,8 +253,8 @@ impl Site<'_> {
         }
     }
 
-    /// Unique, because no two actions of a kind share verb, reach and suffix
-    /// (`pkg/endpoints/openapi/openapi.go`).
+    /// Returns the operation id. It is unique because no two actions of a kind share verb, reach
+    /// and suffix (`pkg/endpoints/openapi/openapi.go`).
     fn operation_id(self, action: Action, subresource: &str) -> String {
         let profile = action.profile();
         let (namespaced, all_namespaces) = match self.reach {
@@ -301,7 +301,7 @@ fn resources_of_version(kind: &Description) -> PathItem {
     PathItem::new(format!("{}/", kind.path()), vec![operation])
 }
 
-/// The documents above the versions of the group of this kind.
+/// Returns the paths of the documents above the versions of this kind's group.
 fn groups(kind: &Description) -> Vec<PathItem> {
     let versions = |prefix: &str, tag: &str, schema: String| Operation {
         id: format!("get{prefix}APIVersions"),
@@ -326,7 +326,7 @@ fn groups(kind: &Description) -> Vec<PathItem> {
     ]
 }
 
-/// All but the texts of an operation that reads a document about the server.
+/// Returns an operation that reads a document about the server, without its texts.
 fn read_document(schema: String) -> Operation {
     Operation {
         method: "get",
@@ -342,18 +342,18 @@ fn read_document(schema: String) -> Operation {
     }
 }
 
-/// The group version in an operation id, e.g. `RbacAuthorizationV1`.
+/// Returns the group version in an operation id, e.g. `RbacAuthorizationV1`.
 fn version_id(kind: &Description) -> String {
     camel_case(short_group(kind)) + &camel_case(kind.version)
 }
 
-/// The group version as a tag, e.g. `rbacAuthorization_v1`.
+/// Returns the group version as a tag, e.g. `rbacAuthorization_v1`.
 fn version_tag(kind: &Description) -> String {
     let group = lower_camel_case(short_group(kind));
     format!("{group}_{}", lower_camel_case(kind.version))
 }
 
-/// Kubernetes' own groups go by their first name.
+/// Returns the short name of a group. Groups of Kubernetes itself omit `.k8s.io`.
 fn short_group(kind: &Description) -> &'static str {
     match kind.group {
         "" => "core",

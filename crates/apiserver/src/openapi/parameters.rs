@@ -1,7 +1,8 @@
 //! The query and path parameters of requests.
 //!
-//! Names matter: kubectl looks for `fieldValidation`, `dryRun` and `fieldManager` among those of
-//! `PATCH` to learn what the server can do. Each list is in alphabetical order, as published.
+//! The names matter: kubectl checks the parameters of `PATCH` for `fieldValidation`, `dryRun` and
+//! `fieldManager` to detect what the server supports. Each list is in alphabetical order, as
+//! published.
 
 /// A parameter in the path or the query.
 #[derive(Debug, Eq, PartialEq)]
@@ -13,7 +14,7 @@ pub(super) struct Parameter {
     pub(super) description: &'static str,
 }
 
-/// Where a parameter is written.
+/// The location of a parameter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Place {
     Path,
@@ -21,7 +22,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// The value of `in`.
+    /// Returns the value of `in`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Path => "path",
@@ -30,7 +31,7 @@ impl Place {
     }
 }
 
-/// Of every path below one object.
+/// The parameter of every path of one object.
 pub(super) const NAME: &Parameter = &Parameter {
     name: "name",
     place: Place::Path,
@@ -38,7 +39,7 @@ pub(super) const NAME: &Parameter = &Parameter {
     description: "Name of the object.",
 };
 
-/// Of every path inside of a namespace.
+/// The parameter of every path inside a namespace.
 pub(super) const NAMESPACE: &Parameter = &Parameter {
     name: "namespace",
     place: Place::Path,
@@ -46,20 +47,20 @@ pub(super) const NAMESPACE: &Parameter = &Parameter {
     description: "Namespace of the object, for teams and projects that share a cluster.",
 };
 
-/// Of every path.
+/// The parameter of every path with an action on a kind.
 pub(super) const PRETTY: &Parameter = &query(
     "pretty",
     "string",
     "Whether to indent the answer. By default only browsers, curl and wget get it indented.",
 );
 
-/// Of create and replace.
+/// The parameters of create and replace.
 pub(super) const WRITE: &[&Parameter] = &[DRY_RUN, FIELD_MANAGER, FIELD_VALIDATION];
 
-/// Of patch.
+/// The parameters of patch.
 pub(super) const PATCH: &[&Parameter] = &[DRY_RUN, FIELD_MANAGER, FIELD_VALIDATION, FORCE];
 
-/// Of the deletion of one object.
+/// The parameters of the deletion of one object.
 pub(super) const DELETE: &[&Parameter] = &[
     DRY_RUN,
     GRACE_PERIOD_SECONDS,
@@ -67,7 +68,7 @@ pub(super) const DELETE: &[&Parameter] = &[
     PROPAGATION_POLICY,
 ];
 
-/// Of the deletion of a collection: what to delete, and how.
+/// The parameters of the deletion of a collection.
 pub(super) const DELETE_COLLECTION: &[&Parameter] = &[
     CONTINUE,
     DRY_RUN,
@@ -83,7 +84,7 @@ pub(super) const DELETE_COLLECTION: &[&Parameter] = &[
     TIMEOUT_SECONDS,
 ];
 
-/// Of lists and watches.
+/// The parameters of lists and watches.
 pub(super) const LIST: &[&Parameter] = &[
     ALLOW_WATCH_BOOKMARKS,
     CONTINUE,

@@ -1,11 +1,11 @@
 //! The protobuf encoding of version 2: `openapi.v2.Document` of gnostic
 //! (`openapiv2/OpenAPIv2.proto`).
 //!
-//! client-go decodes `/openapi/v2` as protobuf without a look at the content type, so there is no
-//! way around it: `kubectl explain --output=plaintext-openapiv2` and tools that apply by themselves
-//! use it. The encoder reads the JSON document and writes the messages that such a document needs;
-//! one function for each message, with its field numbers. Extensions are written as YAML text, and
-//! JSON is YAML.
+//! client-go decodes `/openapi/v2` as protobuf without checking the content type, so the server
+//! must support it: `kubectl explain --output=plaintext-openapiv2`, and tools with their own
+//! implementation of apply, use it. The encoder reads the JSON document and writes the messages
+//! that such a document needs. There is one function for each message, with its field numbers.
+//! Extensions are written as YAML text; JSON is valid YAML.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use self::message::{Message, entries, items};
 
 mod message;
 
-/// Encodes a document of ours. Other documents may have fields that are not written.
+/// Encodes a document of this server. Fields that only other documents have are not written.
 pub(super) fn encode(document: &Value) -> Vec<u8> {
     let mut message = Message::default();
     message.text(1, &document["swagger"]);
@@ -171,7 +171,7 @@ fn schema(content: &Value) -> Message {
     message
 }
 
-/// The fields of a schema that hold schemas, and its type.
+/// Writes the fields of a schema that contain schemas, and its type.
 fn schema_parts(message: &mut Message, content: &Value) {
     match content.get("additionalProperties") {
         None => {}
@@ -194,14 +194,15 @@ fn schema_parts(message: &mut Message, content: &Value) {
     }
 }
 
-/// `ItemsItem`, `SchemaItem` or `AdditionalPropertiesItem` with a schema.
+/// Encodes an `ItemsItem`, `SchemaItem` or `AdditionalPropertiesItem` with a schema.
 fn schema_item(content: &Value) -> Message {
     let mut message = Message::default();
     message.nested(1, schema(content));
     message
 }
 
-/// `AdditionalPropertiesItem` with a boolean. A choice is written even where it is false.
+/// Encodes an `AdditionalPropertiesItem` with a boolean. A member of a `oneof` is written even if
+/// it is false.
 fn boolean_item(admits: bool) -> Message {
     let mut message = Message::default();
     message.choice(2, admits);
@@ -232,14 +233,14 @@ fn extensions(message: &mut Message, field: u64, owner: &Value) {
     }
 }
 
-/// `Any`: gnostic keeps values that have no message as YAML text.
+/// Encodes an `Any`: gnostic stores values without a message type as YAML text.
 fn any(value: &Value) -> Message {
     let mut message = Message::default();
     message.string(2, &value.to_string());
     message
 }
 
-/// A message whose field 1 is a list of named values, as gnostic writes maps.
+/// Encodes a map as gnostic does: a message whose field 1 is a list of named values.
 fn named(map: &Value, encode: fn(&Value) -> Message) -> Message {
     let mut message = Message::default();
     for (name, value) in entries(map) {

@@ -1,7 +1,7 @@
 //! Version 2 of OpenAPI, also known as Swagger 2.0.
 //!
-//! Schemas are published without defaults, as kube-apiserver does, and without choices between
-//! types, which the version does not know. Parameters are written once and referred to.
+//! Schemas are published without defaults, as in kube-apiserver, and without choices between types,
+//! which this version does not support. Each parameter is defined once and referenced.
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,7 @@ use crate::openapi::operations::{Operation, PathItem, SchemaName};
 use crate::openapi::parameters::{Parameter, Place};
 use crate::openapi::{BEARER_TOKEN, bearer_token, info, reason};
 
-/// The whole document.
+/// Returns the whole document.
 pub(super) fn document(items: &[PathItem], definitions: &Definitions) -> Value {
     let mut schemas = definitions.reachable(items);
     schemas.values_mut().for_each(simplify);
@@ -109,7 +109,7 @@ fn references(parameters: &[&Parameter]) -> Vec<Value> {
     parameters.iter().map(reference).collect()
 }
 
-/// Every parameter that is referred to, by name.
+/// Returns the definitions of all referenced parameters, by name.
 fn parameters(items: &[PathItem]) -> Map<String, Value> {
     let of_operations = items.iter().flat_map(|item| &item.operations);
     items

@@ -22,7 +22,7 @@ fn documents() -> Vec<Value> {
     version3.chain([parse(&open_api.v2)]).collect()
 }
 
-/// The schemas and their names, whichever version the document is of.
+/// Returns the schemas of a document of either version, by name.
 fn schemas(document: &Value) -> &Map<String, Value> {
     document
         .get("definitions")
@@ -31,7 +31,7 @@ fn schemas(document: &Value) -> &Map<String, Value> {
         .expect("every document has schemas")
 }
 
-/// `METHOD PATH ID` of every operation.
+/// Returns `METHOD PATH ID` for every operation.
 fn operation_ids(document: &Value) -> Vec<String> {
     let mut ids = Vec::new();
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
@@ -50,7 +50,7 @@ fn check_ids(description: Description, expect: &[&str]) {
     assert_eq!(operation_ids(&parse(&open_api.v2)), expect);
 }
 
-/// Ids of a kind of Kubernetes itself are those that kube-apiserver publishes.
+/// The ids for a kind of Kubernetes itself are those that kube-apiserver publishes.
 #[test]
 fn operations_of_a_namespaced_kind() {
     let roles = Description {

@@ -1,8 +1,8 @@
 //! Version 3.0 of OpenAPI.
 //!
-//! Schemas keep their defaults. A reference may have no neighbours in this version, so what stands
-//! beside one moves around it: `allOf` with a single element, which kubectl looks through.
-//! Parameters are written in full, because client-go does not follow references to them.
+//! Schemas keep their defaults. In this version, a reference must not have sibling keywords. A
+//! reference with siblings is therefore wrapped in an `allOf` with a single element, which kubectl
+//! resolves. Parameters are written in full, because client-go does not resolve references to them.
 
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,7 @@ use crate::openapi::{BEARER_TOKEN, bearer_token, info, reason};
 
 const COMPONENT_PREFIX: &str = "#/components/schemas/";
 
-/// The document of these paths.
+/// Returns the document of these paths.
 pub(super) fn document(items: &[PathItem], definitions: &Definitions) -> Value {
     let mut schemas = definitions.reachable(items);
     schemas.values_mut().for_each(rewrite_references);
@@ -103,7 +103,7 @@ fn responses(operation: &Operation) -> Map<String, Value> {
     responses
 }
 
-/// The same schema in each of these media types.
+/// Returns the same schema for each of these media types.
 fn content(media_types: &[&str], name: &SchemaName) -> Map<String, Value> {
     let schema = match name {
         Some(name) => json!({ "$ref": format!("{COMPONENT_PREFIX}{name}") }),

@@ -1,4 +1,5 @@
-//! Options of delete and deletecollection: from the body if there is one, else from the query.
+//! The options of delete and deletecollection, from the body if there is one, otherwise from the
+//! query.
 
 use machinery::status::Status;
 use machinery::validation;
@@ -7,37 +8,38 @@ use serde::Deserialize;
 use super::invalid;
 use crate::query::Query;
 
-/// What must still hold for a delete to happen.
+/// The preconditions of a delete.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Preconditions {
-    /// The object's uid.
+    /// The required UID of the object.
     pub(crate) uid: Option<String>,
-    /// The object's resource version.
+    /// The required resource version of the object.
     pub(crate) resource_version: Option<String>,
 }
 
-/// What happens to the dependents of a deleted object.
+/// The treatment of the dependents of a deleted object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Propagation {
-    /// They go first: finalizer `foregroundDeletion`.
+    /// Dependents are deleted first: finalizer `foregroundDeletion`.
     Foreground,
-    /// They go later.
+    /// Dependents are deleted later.
     Background,
-    /// They stay: finalizer `orphan`.
+    /// Dependents are kept: finalizer `orphan`.
     Orphan,
 }
 
-/// Options of delete and deletecollection.
+/// The options of delete and deletecollection.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct DeleteOptions {
-    /// Whether to do everything but delete.
+    /// True if the request must do everything except delete.
     pub(crate) dry_run: bool,
-    /// What must still hold.
+    /// The preconditions.
     pub(crate) preconditions: Preconditions,
-    /// What happens to dependents; `None` leaves it to the object's finalizers.
+    /// The treatment of dependents; `None` keeps the finalizers of the object.
     pub(crate) propagation: Option<Propagation>,
-    /// `orphanDependents: false` was sent: an unfinished delete answers 202.
+    /// True if the client sent `orphanDependents: false`, so that an unfinished delete responds
+    /// 202.
     pub(crate) accepted_when_unfinished: bool,
 }
 
@@ -52,14 +54,15 @@ struct Wire {
 }
 
 impl DeleteOptions {
-    /// Reads the options: `body` is the decoded document, `None` for an empty body; then the query
-    /// counts. `gracePeriodSeconds` is ignored: no kind here dies slowly (A134).
+    /// Parses the options. `body` is the decoded document; if it is `None` because the body is
+    /// empty, the options come from the query. `gracePeriodSeconds` is ignored: no kind has a grace
+    /// period.
     ///
     /// # Errors
-    /// 400 for a body that is not `DeleteOptions`, 422 for values that make no sense.
+    /// 400 for a body that is not `DeleteOptions`; 422 for invalid values.
     pub(crate) fn parse(body: Option<serde_json::Value>, query: &Query) -> Result<Self, Status> {
         let wire = match body {
-            // serde would take a list for the fields in their order.
+            // serde would also accept an array with the fields in order.
             Some(body) if !body.is_object() => {
                 return Err(Status::bad_request(
                     "the body of a delete must be DeleteOptions",

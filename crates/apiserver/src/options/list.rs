@@ -1,4 +1,4 @@
-//! Options of list, watch and deletecollection.
+//! The options of list, watch and deletecollection.
 
 use std::time::Duration;
 
@@ -10,61 +10,61 @@ use machinery::validation;
 use super::{RequestedVersion, invalid};
 use crate::query::Query;
 
-/// How a list's answer relates to the version asked for.
+/// The relation between the requested version and the version of the response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum VersionMatch {
-    /// The state at exactly that version.
+    /// The state at exactly the requested version.
     Exact,
-    /// That version or any later one.
+    /// The state at the requested version or any later one.
     NotOlderThan,
 }
 
-/// Options of list, watch and deletecollection.
+/// The options of list, watch and deletecollection.
 #[derive(Clone, Debug)]
 pub(crate) struct ListOptions {
-    /// Which labels objects must have.
+    /// The label selector.
     pub(crate) labels: LabelSelector,
-    /// Which fields objects must have.
+    /// The field selector.
     pub(crate) fields: FieldSelector,
-    /// The version asked for.
+    /// The requested version.
     pub(crate) resource_version: RequestedVersion,
-    /// How to take that version.
+    /// The relation to the requested version.
     pub(crate) version_match: Option<VersionMatch>,
-    /// Most objects in one answer; 0: all.
+    /// The maximum number of objects in the response; 0 for all.
     pub(crate) limit: usize,
-    /// Where to go on, as an earlier answer said.
+    /// The continue token of the previous response.
     pub(crate) continue_token: Option<String>,
-    /// Whether a watch may send bookmarks.
+    /// True if a watch may send bookmarks.
     pub(crate) allow_bookmarks: bool,
-    /// Whether a watch starts with the present state, closed by a bookmark.
+    /// True if a watch starts with the current state, followed by a bookmark.
     pub(crate) send_initial_events: Option<bool>,
-    /// How long a watch may last.
+    /// The maximum duration of a watch.
     pub(crate) timeout: Option<Duration>,
 }
 
 impl ListOptions {
-    /// Reads and validates the options of a list or deletecollection.
+    /// Parses and validates the options of a list or deletecollection.
     ///
     /// # Errors
-    /// 400 for text that cannot be read, 422 for combinations that make no sense.
+    /// 400 for malformed values; 422 for invalid combinations.
     pub(crate) fn for_list(query: &Query) -> Result<Self, Status> {
         let options = Self::parse(query)?;
         invalid("ListOptions", &validation::list_options(&as_sent(query)))?;
         Ok(options)
     }
 
-    /// As [`ListOptions::for_list`], for a watch.
+    /// Parses and validates the options of a watch.
     ///
     /// # Errors
-    /// As [`ListOptions::for_list`].
+    /// As for [`ListOptions::for_list`].
     pub(crate) fn for_watch(query: &Query) -> Result<Self, Status> {
         let mut options = Self::parse(query)?;
         invalid(
             "ListOptions",
             &validation::watch_options(&as_sent(query), true),
         )?;
-        // apimachinery `SetListOptionsDefaults`: a legacy watch for the present state is a
-        // WatchList.
+        // apimachinery `SetListOptionsDefaults`: a legacy watch that starts with the current state
+        // is a WatchList.
         let legacy = !matches!(options.resource_version, RequestedVersion::At(_));
         if options.send_initial_events.is_none() && legacy {
             options.send_initial_events = Some(true);
@@ -100,7 +100,7 @@ impl ListOptions {
     }
 }
 
-/// What the rules are about, word for word.
+/// Returns the options as the client sent them, for the validation rules.
 fn as_sent(query: &Query) -> validation::ListOptions<'_> {
     validation::ListOptions {
         resource_version: query.value("resourceVersion").unwrap_or_default(),

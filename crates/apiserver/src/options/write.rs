@@ -1,4 +1,4 @@
-//! Options of create, update and patch.
+//! The options of create, update and patch.
 
 use machinery::decode::FieldValidation;
 use machinery::status::Status;
@@ -7,10 +7,10 @@ use machinery::validation;
 use super::invalid;
 use crate::query::Query;
 
-/// Most bytes of a field manager's name (`validation.FieldManagerMaxLength`).
+/// The maximum length of a field manager's name, in bytes (`validation.FieldManagerMaxLength`).
 const MANAGER_MAX_BYTES: usize = 128;
 
-/// Which of the writing verbs the options belong to.
+/// The mutating verb that the options belong to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum WriteKind {
     /// POST.
@@ -23,24 +23,25 @@ pub(crate) enum WriteKind {
     Apply,
 }
 
-/// Options of create, update and patch.
+/// The options of create, update and patch.
 #[derive(Clone, Debug)]
 pub(crate) struct WriteOptions {
-    /// Whether to do everything but store.
+    /// True if the request must do everything except store.
     pub(crate) dry_run: bool,
-    /// Who is to own the fields written; from the user agent where the client does not say.
+    /// The manager that owns the written fields. Derived from the user agent if the client names
+    /// none.
     pub(crate) manager: String,
-    /// What to do about unknown and duplicate fields.
+    /// The handling of unknown and duplicate fields.
     pub(crate) validation: FieldValidation,
-    /// Whether an apply takes fields from their owners.
+    /// True if an apply takes fields over from other managers.
     pub(crate) force: bool,
 }
 
 impl WriteOptions {
-    /// Reads and validates the options.
+    /// Parses and validates the options.
     ///
     /// # Errors
-    /// 422 of the verb's options kind.
+    /// 422 for the options kind of the verb.
     pub(crate) fn parse(query: &Query, kind: WriteKind, user_agent: &str) -> Result<Self, Status> {
         let dry_run: Vec<String> = query.values("dryRun").map(str::to_owned).collect();
         let sent = validation::WriteOptions {
@@ -72,8 +73,8 @@ impl WriteOptions {
     }
 }
 
-/// The user agent up to its first slash, printable, at most 128 bytes (apiserver
-/// `managerOrUserAgent`).
+/// Returns the user agent up to its first slash, without control characters, at most 128 bytes
+/// (apiserver `managerOrUserAgent`).
 pub(crate) fn manager_of(user_agent: &str) -> String {
     let product = user_agent.split('/').next().unwrap_or_default();
     let mut manager = String::new();

@@ -1,14 +1,14 @@
-//! What clients see of a failing store: never more than they need, never what lies behind
-//! (BEHAVIOUR §P).
+//! The status that clients get for an error of the store. It never reveals details of the store;
+//! the cause is only logged.
 
 use machinery::meta::GroupResource;
 use machinery::status::{Reason, Status};
 use storage::Error;
 
-/// Seconds after which a client may try a store again that did not answer.
+/// The number of seconds after which a client may retry when the store is unavailable.
 const RETRY_SECS: u32 = 1;
 
-/// The status for a failure of the store while an object of this name was served.
+/// Returns the status for an error of the store while it served an object of this name.
 pub(crate) fn status_of(error: Error, resource: &GroupResource, kind: &str, name: &str) -> Status {
     let kind = kind.to_lowercase();
     match error {

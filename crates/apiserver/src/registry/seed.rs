@@ -1,4 +1,4 @@
-//! Objects that the server itself makes.
+//! Objects that the server itself creates.
 
 use machinery::meta::{Object, Time};
 use machinery::status::{Reason, Status};
@@ -6,12 +6,12 @@ use machinery::status::{Reason, Status};
 use super::Registry;
 
 impl<T: Object> Registry<T> {
-    /// Stores an object of the server's own making with what every object has: uid, creation time,
-    /// generation. Strategies are not asked. `false` where there is one of this name already, which
-    /// stays as it is.
+    /// Stores an object that the server creates, with the UID, creation time and generation that
+    /// every object has. The strategy of the kind is not called. Returns `false` if an object of
+    /// this name already exists; it is not changed.
     ///
     /// # Errors
-    /// 503 where the store does not answer.
+    /// 503 if the store is unavailable.
     pub async fn seed(&self, mut object: T) -> Result<bool, Status> {
         let metadata = object.metadata_mut();
         metadata.uid = Some(uuid::Uuid::new_v4().to_string());

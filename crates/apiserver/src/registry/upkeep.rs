@@ -6,19 +6,19 @@ use machinery::status::Status;
 use super::Registry;
 
 impl<T: Object> Registry<T> {
-    /// Makes sure that there is an object of this name; one that is there stays as it is.
+    /// Ensures that an object of this name exists. Does not change an existing object.
     ///
     /// # Errors
-    /// 503 where the store does not answer.
+    /// 503 if the store is unavailable.
     pub async fn ensure(&self, fresh: T) -> Result<(), Status> {
         self.ensure_with(fresh, |_| false).await
     }
 
-    /// Makes sure that there is an object of this name, and that `amend` finds nothing to change in
-    /// it: it says whether it did.
+    /// Ensures that an object of this name exists and is up to date. `amend` updates an existing
+    /// object and returns whether it changed anything.
     ///
     /// # Errors
-    /// 503 where the store does not answer.
+    /// 503 if the store is unavailable.
     pub async fn ensure_with(
         &self,
         fresh: T,

@@ -1,14 +1,14 @@
-//! The encoding of an answer, which we keep as compact JSON: of an object, or of a list element by element. The bytes
-//! are those of the whole list at once.
+//! The encoding of a response from compact JSON: of an object, or of a list element by element. The
+//! result has the same bytes as encoding the whole list at once.
 
 use machinery::status::Status;
 
 use super::{pretty_json, yaml};
 
-/// The encoding of an answer.
+/// The encoding of a response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum AnswerEncoding {
-    /// JSON without spaces, as we keep it.
+    /// JSON without spaces, as it is stored.
     Compact,
     /// Indented JSON.
     Pretty,
@@ -17,10 +17,10 @@ pub(crate) enum AnswerEncoding {
 }
 
 impl AnswerEncoding {
-    /// Encodes a whole document, which is compact JSON.
+    /// Encodes a whole document from compact JSON.
     ///
     /// # Errors
-    /// 500 where it is not JSON.
+    /// 500 if the input is not JSON.
     pub(crate) fn whole(self, json: Vec<u8>) -> Result<Vec<u8>, Status> {
         let mut json = match self {
             Self::Compact => json,
@@ -33,10 +33,11 @@ impl AnswerEncoding {
         Ok(json)
     }
 
-    /// Writes what comes before the elements. `head` is compact JSON up to the bracket before the first element.
+    /// Writes the part before the elements. `head` is compact JSON up to the bracket before the
+    /// first element.
     ///
     /// # Errors
-    /// 500 where the head is not that of a list.
+    /// 500 if `head` is not the head of a list.
     pub(crate) fn begin(self, head: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
         let empty = [head, b"]}"].concat();
         let (empty, end): (_, &[u8]) = match self {
@@ -54,7 +55,7 @@ impl AnswerEncoding {
     /// Writes an element. `write` writes its compact JSON.
     ///
     /// # Errors
-    /// 500 where that is not JSON.
+    /// 500 if that is not JSON.
     pub(crate) fn element(
         self,
         write: impl FnOnce(&mut Vec<u8>),
@@ -83,7 +84,7 @@ impl AnswerEncoding {
         Ok(())
     }
 
-    /// Writes what comes behind the elements.
+    /// Writes the part after the elements.
     pub(crate) fn end(self, is_empty: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(match (self, is_empty) {
             (Self::Compact, _) => b"]}\n",

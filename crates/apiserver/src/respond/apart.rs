@@ -1,4 +1,4 @@
-//! Encoding that takes long, outside the threads of connections.
+//! Slow encoding, outside the threads of the connections.
 
 use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
@@ -7,19 +7,20 @@ use machinery::status::Status;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-/// Bytes of JSON, of a request and what it changes or of an answer, from which work on it takes long: some milliseconds.
+/// The size of JSON, in bytes, from which processing takes long: some milliseconds. It applies to a
+/// request together with the object that it changes, and to a response.
 pub(crate) const LARGE: usize = 64 * 1024;
 
-/// As many run at once as there are processors. The others wait in the order in which they came.
+/// The encodings that run: at most one for each processor. The others wait in order of arrival.
 static RUNNING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     let processors = available_parallelism().map_or(1, usize::from);
     Arc::new(Semaphore::new(processors))
 });
 
-/// Runs an encoding to its end, also where the request was dropped.
+/// Runs an encoding to completion, even if the request is dropped.
 ///
 /// # Errors
-/// 500 where it panics, or the server stops.
+/// 500 if the encoding panics or the server stops.
 pub(crate) async fn run_apart<T: Send + 'static>(
     encoding: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Status> {

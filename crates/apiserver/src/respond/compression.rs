@@ -1,7 +1,8 @@
-//! Large answers, compressed as they are written (A41).
+//! Large responses, compressed as they are written.
 //!
-//! The first 128 KiB decide: an answer that ends before goes out as it is, for compressing it would
-//! cost more than it saves. Watches are left alone: their events must not wait for more.
+//! The first 128 KiB decide: a shorter response is sent uncompressed, because compressing it would
+//! cost more than it saves. Watches are never compressed, because their events must not wait for
+//! more data.
 
 use std::io::Write;
 use std::mem;
@@ -16,10 +17,10 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, VARY};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::BodyExt;
 
-/// Size from which an answer is compressed, in bytes (apiserver `defaultGzipThresholdBytes`).
+/// The size from which a response is compressed, in bytes (apiserver `defaultGzipThresholdBytes`).
 const THRESHOLD: usize = 128 * 1024;
 
-/// Whether the client takes gzip.
+/// Returns whether the client accepts gzip.
 pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT_ENCODING).iter();
     let accepted = accepted.filter_map(|value| value.to_str().ok());
@@ -30,7 +31,7 @@ pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The same answer, compressed if it is large.
+/// Returns the same response, compressed if it is large.
 pub(crate) async fn compressed(response: Response<Body>) -> Response<Body> {
     if response.headers().contains_key(CONTENT_ENCODING) {
         return response;
@@ -45,7 +46,7 @@ pub(crate) async fn compressed(response: Response<Body>) -> Response<Body> {
                 size += data.len();
                 held.push(data);
             }
-            // The connection is to break, as it would have without us.
+            // Pass the error on, so that the connection breaks as it would without compression.
             Some(Err(error)) => {
                 let failed = stream::iter([Err::<Bytes, _>(error)]);
                 return Response::from_parts(parts, Body::from_stream(failed));
@@ -73,7 +74,7 @@ pub(crate) async fn compressed(response: Response<Body>) -> Response<Body> {
     Response::from_parts(parts, Body::from_stream(pieces))
 }
 
-/// A body on its way through the encoder.
+/// A body that is being compressed.
 struct Gzip {
     held: vec::IntoIter<Bytes>,
     rest: Body,
@@ -84,7 +85,7 @@ struct Gzip {
 impl Gzip {
     async fn next(&mut self) -> Option<Result<Bytes, axum::Error>> {
         loop {
-            // The body must not be asked again after its end.
+            // The body must not be polled again after its end.
             self.encoder.as_ref()?;
             let piece = self.piece().await;
             let encoder = self.encoder.as_mut()?;

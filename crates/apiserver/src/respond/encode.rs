@@ -1,11 +1,11 @@
-//! Other spellings of the JSON that we keep: indented, or YAML. The order of fields stays.
+//! Conversion of stored JSON to indented JSON or YAML. The order of fields is preserved.
 
 use machinery::status::Status;
 
-/// Indented by two spaces, as kube-apiserver does for people (A35).
+/// Indents JSON by two spaces, as kube-apiserver does for interactive clients.
 ///
 /// # Errors
-/// 500 for bytes that are not JSON: they were not ours.
+/// 500 if the bytes are not JSON, which this server never stores.
 pub(crate) fn pretty_json(json: &[u8]) -> Result<Vec<u8>, Status> {
     let mut out = Vec::with_capacity(json.len() * 2);
     let mut serializer = serde_json::Serializer::pretty(&mut out);
@@ -14,10 +14,10 @@ pub(crate) fn pretty_json(json: &[u8]) -> Result<Vec<u8>, Status> {
     Ok(out)
 }
 
-/// YAML.
+/// Converts JSON to YAML.
 ///
 /// # Errors
-/// As [`pretty_json`].
+/// As for [`pretty_json`].
 pub(crate) fn yaml(json: &[u8]) -> Result<Vec<u8>, Status> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let transcoder = serde_transcode::Transcoder::new(&mut deserializer);

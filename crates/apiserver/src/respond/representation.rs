@@ -1,5 +1,5 @@
 //! The representation of objects that a client negotiated: JSON or YAML; the object, its metadata,
-//! or a row of a table (A31-A40).
+//! or a row of a table.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::resource::Resource;
 use crate::stored_object::{self, StoredObject};
 use crate::table::{TableOptions, TableWriter};
 
-/// How to write an answer.
+/// The negotiated representation of a response.
 pub(crate) struct Representation {
     negotiated: Negotiated,
     include: IncludeObject,
@@ -26,10 +26,10 @@ pub(crate) struct Representation {
 }
 
 impl Representation {
-    /// For one object.
+    /// Negotiates the representation of one object.
     ///
     /// # Errors
-    /// 406 where nothing that the client accepts can be written.
+    /// 406 if the client accepts no supported representation.
     pub(crate) fn of_object(request: &Request<Body>, cx: &RequestContext) -> Result<Self, Status> {
         let representation = Self::negotiate(request, cx, &Offer::RESOURCE)?;
         match representation.negotiated.transform {
@@ -40,10 +40,10 @@ impl Representation {
         }
     }
 
-    /// For a list.
+    /// Negotiates the representation of a list.
     ///
     /// # Errors
-    /// As [`Representation::of_object`].
+    /// As for [`Representation::of_object`].
     pub(crate) fn of_list(request: &Request<Body>, cx: &RequestContext) -> Result<Self, Status> {
         let representation = Self::negotiate(request, cx, &Offer::RESOURCE)?;
         match representation.negotiated.transform {
@@ -54,18 +54,18 @@ impl Representation {
         }
     }
 
-    /// For the events of a watch.
+    /// Negotiates the representation of the events of a watch.
     ///
     /// # Errors
-    /// As [`Representation::of_object`].
+    /// As for [`Representation::of_object`].
     pub(crate) fn of_watch(request: &Request<Body>, cx: &RequestContext) -> Result<Self, Status> {
         Self::negotiate(request, cx, &Offer::WATCH)
     }
 
-    /// For the answer to a question.
+    /// Negotiates the representation of the response to a review.
     ///
     /// # Errors
-    /// As [`Representation::of_object`].
+    /// As for [`Representation::of_object`].
     pub(crate) fn of_review(request: &Request<Body>, cx: &RequestContext) -> Result<Self, Status> {
         Self::negotiate(request, cx, &Offer::PLAIN)
     }
@@ -88,7 +88,7 @@ impl Representation {
         })
     }
 
-    /// How a table is wanted, if one is.
+    /// Returns the options of the table, if the client requested one.
     pub(crate) fn table(&self) -> Option<TableOptions> {
         match self.negotiated.transform {
             Transform::Table { version } => Some(TableOptions {
@@ -99,7 +99,7 @@ impl Representation {
         }
     }
 
-    /// The version of the metadata alone, if only that is wanted.
+    /// Returns the version of the metadata, if the client requested only metadata.
     pub(crate) fn metadata_only(&self) -> Option<MetaVersion> {
         match self.negotiated.transform {
             Transform::PartialObjectMetadata { version }
@@ -108,7 +108,7 @@ impl Representation {
         }
     }
 
-    /// The encoding.
+    /// Returns the encoding.
     pub(crate) fn encoding(&self) -> AnswerEncoding {
         match self.negotiated.encoding {
             Encoding::Yaml => AnswerEncoding::Yaml,
@@ -117,15 +117,16 @@ impl Representation {
         }
     }
 
-    /// An answer with this body, which is encoded already.
+    /// Returns a response with a body that is already encoded.
     pub(crate) fn encoded(&self, code: StatusCode, body: impl Into<Body>) -> Response<Body> {
         bytes(code, self.negotiated.content_type(), body)
     }
 
-    /// A whole document, given as compact JSON. A large one is encoded while it is sent.
+    /// Returns a response with a whole document, given as compact JSON. A large document is encoded
+    /// while the response is sent.
     ///
     /// # Errors
-    /// 500 where it cannot be written in the encoding wanted.
+    /// 500 if the document cannot be encoded.
     pub(crate) fn whole(&self, code: StatusCode, json: Vec<u8>) -> Result<Response<Body>, Status> {
         let encoding = self.encoding();
         if encoding == AnswerEncoding::Compact || json.len() < LARGE {
@@ -135,10 +136,10 @@ impl Representation {
         Ok(self.encoded(code, Body::from_stream(stream::once(encoded))))
     }
 
-    /// An object as the cache has it.
+    /// Returns a response with a cached object.
     ///
     /// # Errors
-    /// As [`Representation::whole`].
+    /// As for [`Representation::whole`].
     pub(crate) fn object<R: Resource>(
         &self,
         resource: &Arc<R>,
@@ -164,10 +165,11 @@ impl Representation {
         self.whole(code, out)
     }
 
-    /// An object that was just written, with whatever only this answer carries.
+    /// Returns a response with an object that was just written, including fields that only this
+    /// response contains.
     ///
     /// # Errors
-    /// As [`Representation::whole`].
+    /// As for [`Representation::whole`].
     pub(crate) fn written<R: Resource>(
         &self,
         resource: &Arc<R>,

@@ -1,4 +1,4 @@
-//! How a client wants to be told that something failed, or that a delete is done.
+//! The form of a `Status` response, for a failure or a completed delete.
 
 use axum::body::Body;
 use http::header::RETRY_AFTER;
@@ -9,7 +9,7 @@ use machinery::status::{Reason, Status};
 use super::{accept, bytes, pretty_json, yaml};
 use crate::request_context::RequestContext;
 
-/// How a Status is written: never as a table, else as any object.
+/// The form in which a `Status` is written: in the negotiated encoding, and never as a table.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct StatusForm {
     encoding: Encoding,
@@ -17,8 +17,8 @@ pub(crate) struct StatusForm {
 }
 
 impl StatusForm {
-    /// As the request asks. JSON where it asks for nothing that we have: an error must not hide
-    /// behind a 406.
+    /// Negotiates the form. Falls back to JSON if the client accepts no supported form, so that a
+    /// 406 does not hide another error.
     pub(crate) fn of(request: &Request<Body>, cx: &RequestContext) -> Self {
         let negotiated =
             media_type::negotiate(accept(request), &Offer::RESOURCE).unwrap_or_default();
@@ -29,7 +29,7 @@ impl StatusForm {
         }
     }
 
-    /// The answer.
+    /// Returns the response.
     pub(crate) fn respond(self, status: &Status) -> Response<Body> {
         let code =
             StatusCode::from_u16(status.http_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -46,11 +46,11 @@ impl StatusForm {
     }
 
     fn encode(self, status: &Status) -> (Encoding, Vec<u8>) {
-        // A Status is strings and numbers: it always has a JSON form, and every JSON text the
-        // others.
+        // A `Status` consists of strings and numbers: it always has a JSON form, and all JSON can
+        // be converted to the other encodings.
         let json = serde_json::to_vec(status).unwrap_or_default();
         let (encoding, mut body) = match self.encoding {
-            // A33: indented, without a line feed, whatever else was asked for.
+            // As in kube-apiserver, a 406 is always indented JSON without a trailing line feed.
             _ if status.reason == Reason::NotAcceptable => {
                 return (Encoding::Json, pretty_json(&json).unwrap_or(json));
             }

@@ -1,5 +1,5 @@
-//! The state of one connection: its requests under way, the time it has been idle, and the memory that
-//! its client takes before a caller is authenticated on it.
+//! The state of one connection: its requests in flight, the time since it became idle, and the
+//! memory that its client uses before a caller is authenticated.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,37 +15,39 @@ use super::Limits;
 /// The state of one connection.
 pub(super) struct Activity {
     began: Instant,
-    /// Requests whose head was read, ever.
+    /// The total number of requests whose head was read.
     requests: AtomicUsize,
     under_way: AtomicUsize,
-    /// The time at which the last request ended, in milliseconds since the beginning.
+    /// The time at which the last request ended, or before that the handshake, in milliseconds
+    /// since `began`.
     last: AtomicU64,
-    /// When the first byte of an incomplete head came, in milliseconds since the beginning, plus one;
+    /// The time of the first byte of an incomplete head, in milliseconds since `began`, plus one;
     /// zero if no head is incomplete.
     head: AtomicU64,
-    /// Whether the head that comes says twice where its body ends.
+    /// True if the incoming head specifies the length of its body twice.
     has_two_lengths: AtomicBool,
-    /// Whether a caller was authenticated on it.
+    /// True if a caller was authenticated on the connection.
     is_known: AtomicBool,
-    /// Whether its bytes are no longer HTTP of this server.
+    /// True if the bytes of the connection are no longer HTTP of this server.
     is_taken_over: AtomicBool,
     /// The memory of the head of the last request, in bytes.
     head_memory: AtomicUsize,
     charge: AtomicUsize,
-    /// The charges of all connections.
+    /// The sum of the charges of all connections.
     total: Arc<AtomicUsize>,
-    /// Cancelled if the connection takes no further request.
+    /// The token that is cancelled if the connection accepts no further request.
     pub(super) ending: CancellationToken,
-    /// Cancelled if the connection must make room for another one.
+    /// The token that is cancelled if the connection must make room for another one.
     pub(super) evicted: CancellationToken,
-    /// Cancelled if the connection must end now, with its requests under way.
+    /// The token that is cancelled if the connection must end now, including its requests in
+    /// flight.
     pub(super) aborted: CancellationToken,
-    /// The task that waits until the connection may read on.
+    /// The task that waits for permission to read from the connection.
     pub(super) reader: AtomicWaker,
 }
 
 impl Activity {
-    /// Starts the record of a new connection. It adds its memory to `total`.
+    /// Creates the state of a new connection, which adds its memory to `total`.
     pub(super) fn new(total: Arc<AtomicUsize>, stop: &CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             began: Instant::now(),
@@ -66,7 +68,8 @@ impl Activity {
         })
     }
 
-    /// Counts a request, whose head takes so much memory, as under way until the guard is dropped.
+    /// Counts a request as in flight until the guard is dropped. `memory` is the size of its head,
+    /// in bytes.
     pub(super) fn begin_request(self: &Arc<Self>, memory: usize) -> UnderWay {
         self.head_memory.store(memory, Ordering::Release);
         self.requests.fetch_add(1, Ordering::AcqRel);
@@ -75,27 +78,29 @@ impl Activity {
         UnderWay(Arc::clone(self))
     }
 
-    /// The number of requests whose head was read, ever.
+    /// Returns the total number of requests whose head was read.
     pub(super) fn requests(&self) -> usize {
         self.requests.load(Ordering::Acquire)
     }
 
-    /// The memory of the head of the last request, in bytes.
+    /// Returns the memory of the head of the last request, in bytes.
     pub(super) fn head_memory(&self) -> usize {
         self.head_memory.load(Ordering::Acquire)
     }
 
-    /// Whether a request is under way, or something else than HTTP.
+    /// Returns whether a request is in flight, or the connection no longer carries HTTP of this
+    /// server.
     pub(super) fn is_busy(&self) -> bool {
         self.under_way.load(Ordering::Acquire) > 0 || self.is_taken_over()
     }
 
-    /// Whether a caller was authenticated on it.
+    /// Returns whether a caller was authenticated on the connection.
     pub(super) fn is_known(&self) -> bool {
         self.is_known.load(Ordering::Acquire)
     }
 
-    /// Records that a caller was authenticated. From then on the connection may have many requests at once.
+    /// Records that a caller was authenticated. From then on, the connection may have many
+    /// concurrent requests.
     pub(super) fn authenticated(&self) {
         if !self.is_known.swap(true, Ordering::AcqRel) {
             self.set_charge(0);
@@ -103,34 +108,34 @@ impl Activity {
         }
     }
 
-    /// Whether it is led on, or upgraded.
+    /// Returns whether the connection is diverted or upgraded.
     pub(super) fn is_taken_over(&self) -> bool {
         self.is_taken_over.load(Ordering::Acquire)
     }
 
-    /// Records that the connection is led on, or upgraded, and thus busy to its end.
+    /// Records that the connection is diverted or upgraded, and therefore busy until it ends.
     pub(super) fn take_over(&self) {
         self.is_taken_over.store(true, Ordering::Release);
     }
 
-    /// Records that a byte of a head came, where no request is under way.
+    /// Records that a byte of a head arrived. Does nothing while a request is in flight.
     pub(super) fn read_head(&self) {
         if !self.is_busy() && self.head.load(Ordering::Acquire) == 0 {
             self.head.store(self.elapsed() + 1, Ordering::Release);
         }
     }
 
-    /// Records whether the head that comes says twice where its body ends.
+    /// Records whether the incoming head specifies the length of its body twice.
     pub(super) fn set_two_lengths(&self, has_two: bool) {
         self.has_two_lengths.store(has_two, Ordering::Release);
     }
 
-    /// Whether the head that came said twice where its body ends.
+    /// Returns whether the head specified the length of its body twice, and resets the record.
     pub(super) fn take_two_lengths(&self) -> bool {
         self.has_two_lengths.swap(false, Ordering::AcqRel)
     }
 
-    /// Sets the memory that the client takes, in bytes.
+    /// Sets the memory that the client uses, in bytes.
     pub(super) fn set_charge(&self, bytes: usize) {
         let before = self.charge.swap(bytes, Ordering::AcqRel);
         if bytes > before {
@@ -140,27 +145,28 @@ impl Activity {
         }
     }
 
-    /// The memory that the client takes, in bytes.
+    /// Returns the memory that the client uses, in bytes.
     pub(super) fn charge(&self) -> usize {
         self.charge.load(Ordering::Acquire)
     }
 
-    /// The time at which the connection became idle, if it is.
+    /// Returns the time at which the connection became idle; `None` if it is busy.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         (!self.is_busy()).then(|| self.began + self.last_end())
     }
 
-    /// The time of the handshake or, before it, of the beginning.
+    /// Returns the time at which the connection was accepted.
     pub(super) fn began(&self) -> Instant {
         self.began
     }
 
-    /// The handshake has ended: the client has its time for a first request from now on.
+    /// Records that the handshake has completed. The time limit for the first request starts now.
     pub(super) fn shook_hands(&self) {
         self.last.store(self.elapsed(), Ordering::Release);
     }
 
-    /// The time at which the connection ends unless it does something; `None` while it is busy.
+    /// Returns the time at which the connection ends unless a request begins; `None` while it is
+    /// busy.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
         let head = self.head.load(Ordering::Acquire).checked_sub(1);
         let of_head = head.map(|head| Duration::from_millis(head) + limits.head_timeout);
@@ -181,7 +187,7 @@ impl Activity {
         Duration::from_millis(self.last.load(Ordering::Acquire))
     }
 
-    /// Milliseconds since the beginning.
+    /// Returns the milliseconds since `began`.
     fn elapsed(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -202,12 +208,13 @@ impl Drop for Activity {
     }
 }
 
-/// A request under way. It ends when its answer was sent, or when it is dropped for another reason.
+/// A request in flight. It ends when its response is sent, or when it is dropped for another
+/// reason.
 #[derive(Debug)]
 pub(super) struct UnderWay(Arc<Activity>);
 
 impl UnderWay {
-    /// The connection of the request.
+    /// Returns the state of the request's connection.
     pub(super) fn activity(&self) -> &Activity {
         &self.0
     }

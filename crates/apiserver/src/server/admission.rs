@@ -1,4 +1,4 @@
-//! The first look at the head of a request, before the handler chain.
+//! The checks of a request head before the handler chain.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use crate::guarded_body::GuardedBody;
 use crate::health;
 use crate::respond;
 
-/// Most fields of a head. A front proxy sends one for each group of the user, and as many as there are fit into
-/// the bytes of a head.
+/// The maximum number of fields in a head. A front proxy sends one field for each group of the
+/// user; the size limit of a head would allow even more of them.
 pub(super) const MAX_FIELDS: usize = 1000;
 
-/// Memory of a head apart from its bytes, and of each of its fields, in bytes: entries of a `HeaderMap` take
-/// 100, in vectors that are up to twice as long.
+/// The memory of a head in addition to its bytes, and of each of its fields, in bytes. An entry of
+/// a `HeaderMap` takes about 100 bytes, in vectors with up to twice the needed capacity.
 const HEAD_MEMORY: usize = 2048;
 const FIELD_MEMORY: usize = 256;
 
-/// Admits the requests of one connection.
+/// The admission of the requests of one connection.
 #[derive(Clone)]
 pub(super) struct Admission {
     places: Arc<Places>,
@@ -34,20 +34,21 @@ pub(super) struct Admission {
 
 /// The decision about a request.
 pub(super) enum Admitted {
-    /// The handler chain answers it.
+    /// The handler chain handles the request.
     Passed(Hold),
-    /// This is its answer.
+    /// The request is rejected with this response.
     Refused(Response<GuardedBody<Hold>>),
 }
 
-/// A request under way, and its head.
+/// A request in flight and its head.
 #[derive(Debug)]
 pub(super) struct Hold {
     under_way: UnderWay,
-    /// Those of front proxies are not counted: they carry the groups of all users.
+    /// `None` for front proxies: their heads are not counted, because they carry the groups of all
+    /// users.
     _head: Option<HeldHead>,
     is_http2: bool,
-    /// Whether the connection ends with it.
+    /// True if the connection ends after this request.
     is_last: bool,
 }
 
@@ -61,7 +62,7 @@ impl Admission {
         }
     }
 
-    /// Counts a request as under way, and refuses it if it must not go on.
+    /// Counts a request as in flight, and rejects it if it must not be handled.
     pub(super) fn admit<B>(&self, request: &Request<B>) -> Admitted {
         let memory = memory_of(request);
         let under_way = self.activity.begin_request(memory);
@@ -106,7 +107,7 @@ impl Admission {
 }
 
 impl Hold {
-    /// The answer, which holds the request until it was sent.
+    /// Returns the response, whose body counts the request as in flight until it is sent.
     pub(super) fn until_sent(self, mut response: Response<Body>) -> Response<GuardedBody<Hold>> {
         let activity = self.under_way.activity();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -1,10 +1,11 @@
-//! A serving certificate from files that somebody else replaces: an administrator, or a kubelet that
-//! mounts a Secret (A217).
+//! A serving certificate in files that an administrator, or a kubelet that mounts a Secret,
+//! replaces.
 //!
-//! The files are read again and again rather than watched: a mounted Secret is exchanged by a link in
-//! a folder above, network filesystems tell nothing, and two small files every few seconds cost
-//! nothing. Between the writes of the two, and after a bad one, certificate and key do not fit; then
-//! what was served before is served on, and the next look finds what is there by then.
+//! The files are polled, not watched: a kubelet replaces a mounted Secret by changing a symlink in
+//! a parent directory, network file systems send no notifications, and reading two small files
+//! every few seconds costs little. Certificate and key may not match between the two writes, or
+//! after a bad write. In that case the previous certificate stays in use, and the next poll reads
+//! the files again.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,35 +16,35 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use super::{CertificateError, ReloadableCertificate};
 
-/// Time between two looks: a new certificate is served within ten seconds (R20).
+/// The poll interval. A new certificate must be served within ten seconds.
 const POLL: Duration = Duration::from_secs(5);
 
-/// Why files give no certificate.
+/// An error while loading a certificate from files.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateFileError {
     /// The file cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// What they hold cannot be served.
+    /// The content of the files cannot be served.
     #[error("{} and {} cannot be served", certificate.display(), key.display())]
     Content {
-        /// The file with the chain.
+        /// The file with the certificate chain.
         certificate: PathBuf,
         /// The file with the key.
         key: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: CertificateError,
     },
 }
 
-/// A chain and its key in two files, PEM.
+/// A certificate chain and its key, in two PEM files.
 #[derive(Debug)]
 pub struct CertificateFiles {
     certificate: PathBuf,
@@ -52,10 +53,11 @@ pub struct CertificateFiles {
     last: Mutex<Look>,
 }
 
-/// What the last look has found.
+/// The result of the last poll.
 #[derive(Debug)]
 struct Look {
-    /// Of what the files held, good or bad.
+    /// The digest of the files, whether or not they could be served; `None` if they could not be
+    /// read.
     digest: Option<Vec<u8>>,
     trouble: Option<String>,
 }
@@ -69,7 +71,7 @@ impl CertificateFiles {
     /// Reads the files for the first time.
     ///
     /// # Errors
-    /// Where they give nothing that can be served.
+    /// The files cannot be read or served.
     pub async fn load(certificate: PathBuf, key: PathBuf) -> Result<Self, CertificateFileError> {
         let content = Content::read(&certificate, &key).await?;
         let served = ReloadableCertificate::load(&content.chain, &content.key);
@@ -86,19 +88,20 @@ impl CertificateFiles {
         })
     }
 
-    /// What a listener serves: it follows the files while [`Self::follow`] runs.
+    /// Returns the certificate for a listener. It follows the files while [`Self::follow`] runs.
     #[must_use]
     pub fn certificate(&self) -> Arc<ReloadableCertificate> {
         Arc::clone(&self.served)
     }
 
-    /// Why the files as they are now are not served, in words for an administrator.
+    /// Returns the reason why the current files are not served, as text for an administrator;
+    /// `None` if they are served.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.last().trouble.clone()
     }
 
-    /// Follows the files for as long as it is polled.
+    /// Follows the files for as long as the future is polled.
     pub async fn follow(&self) {
         loop {
             tokio::time::sleep(POLL).await;
@@ -141,7 +144,7 @@ impl Content {
 
     fn digest(&self) -> Vec<u8> {
         let mut context = Context::new(&SHA256);
-        // The length keeps what moves from one file to the other apart.
+        // The length prefix distinguishes bytes that move from one file to the other.
         context.update(&self.chain.len().to_le_bytes());
         context.update(&self.chain);
         context.update(&self.key);
@@ -165,7 +168,7 @@ fn unusable(certificate: &Path, key: &Path, source: CertificateError) -> Certifi
     }
 }
 
-/// The whole chain of causes.
+/// Formats an error with all its causes.
 fn told(error: &CertificateFileError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);

@@ -1,4 +1,4 @@
-//! Serving certificates that can be exchanged while the server runs (A217).
+//! Serving certificates that can be replaced while the server runs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,29 +13,29 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 
-/// Why a certificate cannot be served.
+/// An error in a certificate or its key.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// The text is not PEM, or holds no certificate or key.
+    /// The text is not PEM, or contains no certificate or no key.
     #[error("not a PEM file with what is needed")]
     Pem(#[from] rustls::pki_types::pem::Error),
-    /// Certificate and key do not belong together, or are of a kind that rustls refuses.
+    /// Certificate and key do not match, or rustls does not support them.
     #[error("certificate and key cannot be used")]
     Key(#[from] rustls::Error),
 }
 
-/// The serving certificate; new handshakes see an exchange at once, connections that are open keep
-/// what they have.
+/// The serving certificate. A replacement applies to new handshakes; open connections are not
+/// affected.
 pub struct ReloadableCertificate {
     current: ArcSwap<CertifiedKey>,
     provider: Arc<CryptoProvider>,
 }
 
 impl ReloadableCertificate {
-    /// Loads a chain and its key, both PEM.
+    /// Loads a certificate chain and its key, both PEM.
     ///
     /// # Errors
-    /// Where they cannot be served.
+    /// They cannot be served.
     pub fn load(chain: &[u8], key: &[u8]) -> Result<Arc<Self>, CertificateError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let current = certified(&provider, chain, key)?;
@@ -45,26 +45,26 @@ impl ReloadableCertificate {
         }))
     }
 
-    /// Serves another chain and key from now on.
+    /// Replaces the certificate chain and its key.
     ///
     /// # Errors
-    /// Where they cannot be served; then the old ones stay.
+    /// They cannot be served. The previous ones stay in use.
     pub fn replace(&self, chain: &[u8], key: &[u8]) -> Result<(), CertificateError> {
         self.current
             .store(Arc::new(certified(&self.provider, chain, key)?));
         Ok(())
     }
 
-    /// What is served now.
+    /// Returns the current certificate.
     pub(super) fn current(&self) -> Arc<CertifiedKey> {
         self.current.load_full()
     }
 
-    /// TLS 1.2 and newer, HTTP/2 preferred, this certificate, and client certificates asked for
-    /// with these issuers named.
+    /// Returns a TLS configuration: TLS 1.2 and newer, HTTP/2 preferred, this certificate, and a
+    /// request for a client certificate that names these issuers.
     ///
     /// # Errors
-    /// Only where the cryptography library lacks the protocols.
+    /// The cryptography library does not support these protocols.
     pub fn server_config(
         self: &Arc<Self>,
         client_issuers: Vec<DistinguishedName>,
@@ -106,8 +106,8 @@ fn certified(
     Ok(CertifiedKey::from_der(chain, key, provider)?)
 }
 
-/// Asks every client for a certificate and takes any: the signature proves who holds its key, the
-/// authenticator decides what it is worth.
+/// A verifier that requests a certificate from every client and accepts any. The signature proves
+/// that the client holds the key; the authenticators decide whether they trust the certificate.
 #[derive(Debug)]
 struct AskForCertificate {
     issuers: Vec<DistinguishedName>,

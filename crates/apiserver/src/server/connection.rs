@@ -1,4 +1,4 @@
-//! One connection: the protocols' limits, the facts about its peer, and its end.
+//! One connection: the limits of the protocols, the facts about its peer, and its end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,56 +22,58 @@ use super::places::Place;
 use super::workers::Requests;
 use super::{Rewound, Shared};
 
-/// HTTP/2 streams on one connection: upstream's default since CVE-2023-44487.
+/// The maximum number of HTTP/2 streams on one connection: the default of kube-apiserver since
+/// CVE-2023-44487.
 const MAX_STREAMS: u32 = 100;
 
-/// HTTP/2 streams on a connection of a front proxy, which carries all its users over few: what upstream
-/// recommends there (A195).
+/// The maximum number of HTTP/2 streams on a connection of a front proxy, which multiplexes all its
+/// users over a few connections: the value that Kubernetes recommends for aggregated API servers.
 const MAX_PROXY_STREAMS: u32 = 1000;
 
-/// Flow-control window of a stream, in bytes (A195).
+/// The flow-control window of a stream, in bytes, as in kube-apiserver.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// Largest HTTP/1.1 head, and HTTP/2 header list, in bytes.
+/// The maximum size of an HTTP/1.1 head, and of an HTTP/2 header list, in bytes.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// Resets that we send or that a client provokes before its connection is given up (CVE-2023-44487,
-/// CVE-2025-8671).
+/// The number of resets, sent by the server or provoked by a client, after which the connection is
+/// closed (CVE-2023-44487, CVE-2025-8671).
 const MAX_PENDING_RESETS: usize = 20;
 
-/// The other side of a connection; an extension of each of its requests.
+/// The client of a connection. It is an extension of each request on the connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// Its address.
+    /// The address of the client.
     pub address: SocketAddr,
-    /// The certificates that it presented, its own first; it holds the key of that one, and nothing
-    /// else is proven.
+    /// The certificates that the client presented, its own certificate first. The client has proven
+    /// that it holds the key of that certificate; nothing else is verified.
     pub certificates: Arc<[CertificateDer<'static>]>,
-    /// The name of the server that it asked for in its handshake, in lower case.
+    /// The server name that the client requested in its handshake, in lower case.
     pub server_name: Option<Arc<str>>,
     activity: Arc<Activity>,
 }
 
 impl Peer {
-    /// Takes no further request on the connection; those under way are answered.
+    /// Accepts no further request on the connection. Requests in flight are completed.
     pub fn end_connection(&self) {
         self.activity.ending.cancel();
     }
 
-    /// Ends the connection now, with all that is under way on it: for a client that does not read, and would so
-    /// keep in memory what was written for it.
+    /// Ends the connection now, including its requests in flight. This is for a client that does
+    /// not read, because the data written for it would stay in memory.
     pub fn abort_connection(&self) {
         self.activity.aborted.cancel();
     }
 
-    /// Records that the caller of a request on this connection was authenticated. Until then it has one
-    /// HTTP/2 request at a time, and its memory is bounded together with that of all such connections.
+    /// Records that the caller of a request on this connection was authenticated. Until then, the
+    /// connection may have one HTTP/2 request at a time, and its memory counts towards a limit that
+    /// it shares with all such connections.
     pub fn authenticated(&self) {
         self.activity.authenticated();
     }
 }
 
-/// Serves one connection to its end, or gracefully to the end of its requests once it is to end.
+/// Serves one connection until it ends. Shuts it down gracefully if the server must end it.
 pub(super) async fn serve(
     stream: TlsStream<Rewound>,
     address: SocketAddr,
@@ -142,7 +144,8 @@ fn builder(requests: Requests, is_proxy: bool) -> auto::Builder<Requests> {
     let mut builder = auto::Builder::new(requests);
     builder
         .http1()
-        // `Ending` has the time of heads: hyper's would also end connections between two requests.
+        // `Ending` limits the time for a head. The timeout of hyper would also end idle
+        // connections.
         .header_read_timeout(None)
         .max_headers(MAX_FIELDS)
         .max_buf_size(MAX_HEADER_BYTES);

@@ -1,8 +1,8 @@
-//! Connections that are taken away by the name that their clients ask for, before TLS is accepted.
+//! Connections that are diverted by server name, before TLS is accepted.
 //!
-//! The ClientHello is read and kept: whoever goes on with the connection reads it again. So the
-//! bytes of a connection that is taken away are those that its client has sent. The name in it is
-//! what the client says; nothing is proven.
+//! The listener reads the ClientHello and keeps its bytes, so the code that serves the connection
+//! reads them again. A diverted connection therefore delivers exactly the bytes that its client
+//! sent. The client chooses the server name; it proves nothing.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,32 +16,35 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-/// Longest ClientHello, in bytes, that is looked into; browsers with post-quantum keys send 2 KiB.
+/// The maximum size of a ClientHello, in bytes. Browsers with post-quantum keys send 2 KiB.
 const MAX_HELLO: usize = 16 * 1024;
 
-/// Most bytes of a client until its handshake is over: a chain of certificates takes a few KiB, and TLS would
-/// keep 64 KiB.
+/// The maximum number of bytes to read from a client during its handshake, in addition to those
+/// that were read to find the server name. A certificate chain takes a few KiB, and TLS would
+/// buffer 64 KiB.
 const MAX_HANDSHAKE: usize = 32 * 1024;
 
-/// Bytes that are read at once.
+/// The number of bytes to read at once.
 const CHUNK: usize = 2048;
 
-/// Who takes connections away.
+/// The decision about diverting connections.
 pub trait Diversion: Send + Sync {
-    /// What becomes of a connection from this address whose client asks for this name; `None`
-    /// leaves it to the server. The name is in lower case and without a port.
+    /// Returns the code that serves a connection from this address whose client requests this
+    /// server name. Returns `None` to leave the connection to the server. The name is in lower case
+    /// and without a port.
     fn divert(&self, server_name: &str, from: SocketAddr) -> Option<Diverted>;
 }
 
-/// Works on a connection that was taken away, until it has ended; at once when the server stops.
+/// A function that serves a diverted connection until it ends. It must end the connection
+/// immediately when the token is cancelled because the server stops.
 pub type Diverted = Box<dyn FnOnce(Rewound, CancellationToken) -> BoxFuture<'static, ()> + Send>;
 
-/// A connection of which something was read, to be read once more.
+/// A connection whose first bytes were read, and will be read again.
 #[derive(Debug)]
 pub struct Rewound {
     read: Bytes,
     stream: TcpStream,
-    /// Bytes that may still come, during a handshake.
+    /// The number of bytes that the client may still send, during a handshake.
     allowed: Option<usize>,
 }
 
@@ -58,7 +61,7 @@ impl Rewound {
         }
     }
 
-    /// Sets whether a handshake is under way, during which only so many bytes may come.
+    /// Sets whether a handshake is in progress. During a handshake, the number of bytes is limited.
     pub(super) fn set_handshake(&mut self, is_under_way: bool) {
         self.allowed = is_under_way.then_some(MAX_HANDSHAKE);
     }
@@ -78,18 +81,18 @@ impl Rewound {
         Poll::Ready(Ok(()))
     }
 
-    /// The connection itself, for its options.
+    /// Returns the connection itself, for its socket options.
     #[must_use]
     pub fn stream(&self) -> &TcpStream {
         &self.stream
     }
 }
 
-/// Reads a ClientHello. There is no name where the client says none, or where it does not speak TLS,
-/// which the handshake will tell it.
+/// Reads a ClientHello. The name is `None` if the client sends none, or if the bytes are not TLS.
+/// In the latter case, the handshake that follows rejects the client.
 ///
 /// # Errors
-/// It broke off, or is too long.
+/// The client closed the connection, or the ClientHello is too long.
 pub(super) async fn read_hello(mut stream: TcpStream) -> io::Result<(Rewound, Option<String>)> {
     let mut acceptor = Acceptor::default();
     let mut read = BytesMut::with_capacity(CHUNK);
@@ -111,9 +114,9 @@ pub(super) async fn read_hello(mut stream: TcpStream) -> io::Result<(Rewound, Op
 }
 
 enum Progress {
-    /// More is to come.
+    /// The ClientHello is incomplete.
     Partial,
-    /// It is whole, or none.
+    /// The ClientHello is complete, or the bytes are not a ClientHello.
     Done(Option<String>),
 }
 

@@ -1,5 +1,5 @@
-//! The end of a connection: after too long without a request, for another connection's sake, or when the
-//! server stops.
+//! The end of a connection: after too long without a request, to make room for another connection,
+//! or when the server stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,26 +10,27 @@ use super::activity::Activity;
 use super::metrics::EndReason;
 use super::places::{Place, Places};
 
-/// Time between two checks of a connection. Requests wake nothing: the deadline is computed when it may be due.
+/// The interval between two checks of a connection. Requests do not wake the check; it computes the
+/// deadline when the deadline may have passed.
 const CHECK: Duration = Duration::from_secs(8);
 
-/// Time for a connection without requests to end in the way of its protocol, before it is closed.
+/// The time that a connection without requests has for a graceful shutdown before it is closed.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Watches over one connection.
+/// The watchdog that decides when one connection ends.
 pub(super) struct Ending {
     activity: Arc<Activity>,
     places: Arc<Places>,
-    /// The time at which it was asked to finish.
+    /// The time at which the connection was asked to finish.
     finishing: Option<Instant>,
 }
 
-/// The next step for the connection.
+/// The next step in ending a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Step {
-    /// It takes no further request, and ends with those under way.
+    /// The connection accepts no further request, and ends after those in flight.
     Finish,
-    /// It ends now.
+    /// The connection ends now.
     Close,
 }
 
@@ -42,7 +43,7 @@ impl Ending {
         }
     }
 
-    /// Waits until something must be done.
+    /// Waits for the next step.
     pub(super) async fn next(&mut self) -> Step {
         let step = match self.finishing {
             None => self.finish_or_close().await,
@@ -61,7 +62,7 @@ impl Ending {
             tokio::select! {
                 () = activity.ending.cancelled() => return Step::Finish,
                 () = activity.evicted.cancelled() => {
-                    // A request may have come at the same moment.
+                    // A request may have arrived at the same time.
                     let is_served = activity.is_known() && activity.is_busy();
                     return if is_served { Step::Finish } else { Step::Close };
                 }
@@ -75,8 +76,10 @@ impl Ending {
         }
     }
 
-    /// A connection without requests has a moment. One on which no caller was authenticated has the time of a
-    /// head, also where its client does not read the answer; the others have as long as their requests take.
+    /// Waits until a finishing connection must be closed. A connection without requests is closed
+    /// after [`LINGER`]. A connection without an authenticated caller is closed after the head
+    /// timeout at the latest, even if its client has not read the response. Any other connection
+    /// may complete its requests.
     async fn close(&self, since: Instant) -> Step {
         let activity = &self.activity;
         let most = self.places.limits().head_timeout;

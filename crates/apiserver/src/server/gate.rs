@@ -1,11 +1,13 @@
-//! The gate between a connection's bytes and hyper, for clients that are not authenticated.
+//! The gate between the bytes of a connection and hyper, for clients that are not authenticated.
 //!
-//! hyper and h2 read whatever comes: h2 decodes all heads of a read before hyper sees the first of them, and a
-//! byte of a head can take a hundred bytes of memory. So, until a caller is authenticated on a connection, the
-//! gate passes one HTTP/2 head at a time, charges the connection for what it passed, and leaves the rest in the
-//! kernel. All charges together are bounded (`places`). Once a caller is authenticated the gate only passes on.
+//! hyper and h2 read everything that arrives. h2 decodes all heads of a read before hyper sees the
+//! first of them, and one byte of a head can take a hundred bytes of memory. Until a caller is
+//! authenticated on a connection, the gate therefore passes one HTTP/2 head at a time, charges the
+//! connection for the bytes that it passed, and leaves the rest in the kernel. The sum of all
+//! charges is bounded (`places`). After a caller is authenticated, the gate passes all bytes.
 //!
-//! It reads the heads of HTTP/2 frames (RFC 9113, section 4.1) and nothing below them.
+//! The gate parses the headers of HTTP/2 frames (RFC 9113, section 4.1) and nothing inside the
+//! frames.
 
 use std::io;
 use std::pin::Pin;
@@ -18,30 +20,35 @@ use super::linger::Linger;
 use super::places::Place;
 use super::two_lengths::TwoLengths;
 
-/// The first bytes of a client that speaks HTTP/2 (RFC 9113, section 3.4).
+/// The first bytes that an HTTP/2 client sends (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Memory of an HTTP/1.1 connection, in bytes, whatever its client sends: the first buffer of hyper, and its state.
+/// The minimum memory of an HTTP/1.1 connection, in bytes: the first buffer of hyper, and its
+/// state.
 const HTTP1_LEAST: usize = 16 * 1024;
 
-/// Memory of an HTTP/2 connection, in bytes, whatever its client sends: buffers of h2, and two HPACK tables.
+/// The minimum memory of an HTTP/2 connection, in bytes: the buffers of h2, and two HPACK tables.
 const HTTP2_LEAST: usize = 48 * 1024;
 
-/// Memory that a byte of an HTTP/1.1 connection may take: it comes back in answers that are not read.
+/// The memory that one byte of an HTTP/1.1 connection may take, in bytes: it may be repeated in
+/// responses that the client does not read.
 const HTTP1_FACTOR: usize = 8;
 
-/// Most memory of an HTTP/1.1 connection, in bytes: both buffers of hyper, and what is parsed.
+/// The maximum memory of an HTTP/1.1 connection in addition to the minimum, in bytes: both buffers
+/// of hyper, and the parsed head.
 const HTTP1_MOST: usize = 192 * 1024;
 
-/// Memory that a byte of an HTTP/2 head may take: an indexed field is one byte, and an entry of a `HeaderMap`
-/// more than 100, in a vector that is up to twice as long.
+/// The memory that one byte of an HTTP/2 head may take, in bytes. An indexed field is one byte, and
+/// an entry of a `HeaderMap` takes more than 100 bytes, in a vector with up to twice the needed
+/// capacity.
 const HTTP2_FACTOR: usize = 256;
 
-/// Most memory of an HTTP/2 head, in bytes: a list of 64 KiB has at most 2,000 fields.
+/// The maximum memory of an HTTP/2 head, in bytes. A header list of 64 KiB has at most 2,000
+/// fields.
 const HTTP2_MOST: usize = 512 * 1024;
 
-/// Passes bytes on, as its connection's state allows. It also holds the connection's place, for as long as
-/// the socket is open.
+/// A stream that passes bytes to hyper as the state of the connection permits. It also holds the
+/// slot of the connection for as long as the socket is open.
 #[derive(Debug)]
 pub(super) struct Gate<S> {
     stream: S,
@@ -52,55 +59,56 @@ pub(super) struct Gate<S> {
 
 #[derive(Debug)]
 enum Protocol {
-    /// So many bytes of the preface of HTTP/2 have come.
+    /// This many bytes of the HTTP/2 preface have arrived.
     Unknown(usize),
     Http1(Http1),
     Http2(Frames),
 }
 
-/// The bytes that came over HTTP/1.1.
+/// The state of an HTTP/1.1 connection.
 #[derive(Debug, Default)]
 struct Http1 {
-    /// Bytes that were passed.
+    /// The number of bytes that were passed.
     passed: usize,
     lengths: TwoLengths,
 }
 
-/// A sequence of HTTP/2 frames.
+/// The state of an HTTP/2 connection, which is a sequence of frames.
 #[derive(Debug, Default)]
 struct Frames {
     head: [u8; 9],
-    /// Bytes of `head` that were read.
+    /// The number of bytes of `head` that were read.
     read: usize,
-    /// Bytes of `head` that were passed.
+    /// The number of bytes of `head` that were passed.
     passed: usize,
-    /// Bytes of the frame's payload that were not passed yet.
+    /// The number of bytes of the frame's payload that were not passed yet.
     left: usize,
-    /// Bytes of the last block of fields.
+    /// The number of bytes of the last field block.
     block: usize,
-    /// Memory of what was passed before that block and is still in use.
+    /// The memory of the bytes that were passed before that block and are still in use, in bytes.
     before: usize,
     waiting: Waiting,
 }
 
-/// The state of the last block of fields that was passed.
+/// The state of the last field block that was passed.
 #[derive(Clone, Copy, Debug, Default)]
 enum Waiting {
-    /// None was passed, or a request came of it.
+    /// No block was passed, or the block has become a request.
     #[default]
     Nothing,
-    /// It is passed, while the connection had so many requests; h2 has not had the time to answer.
+    /// The block was passed when the connection had this many requests. h2 has not had time to
+    /// process it.
     Passed(usize),
-    /// h2 has had the time to make a request of it.
+    /// h2 has had time to create a request from the block.
     Offered(usize),
 }
 
 /// The decision about the next frame.
 enum Next {
     Pass,
-    /// Later: the reader is woken.
+    /// Pass the frame later. The reader is woken.
     Wait,
-    /// Never: h2 refused the head before.
+    /// Never pass the frame: h2 rejected the previous head.
     Refuse,
 }
 
@@ -166,7 +174,7 @@ impl Http1 {
         }
     }
 
-    /// The memory of what was passed.
+    /// Returns the memory of the bytes that were passed.
     fn memory(&self) -> usize {
         let bytes = self.passed.saturating_mul(HTTP1_FACTOR);
         HTTP1_LEAST + bytes.min(HTTP1_MOST)
@@ -216,13 +224,13 @@ impl Frames {
         Poll::Ready(Ok(()))
     }
 
-    /// Decides about the frame whose head was read, before the first byte of it is passed.
+    /// Decides about the frame whose header was read, before its first byte is passed.
     fn next(&mut self, activity: &Activity, cx: &Context<'_>) -> Next {
         const HEADERS: u8 = 1;
         if self.passed > 0 || self.kind() != HEADERS || activity.is_known() {
             return Next::Pass;
         }
-        // Registered first: whatever happens after the checks wakes the reader.
+        // Register before the checks, so that any later change wakes the reader.
         activity.reader.register(cx.waker());
         match self.waiting {
             Waiting::Passed(requests) if activity.requests() == requests => {
@@ -237,7 +245,7 @@ impl Frames {
         if activity.is_busy() && !is_decided {
             return Next::Wait;
         }
-        // What came before is in use for as long as its request is under way.
+        // The memory of earlier bytes is in use while their request is in flight.
         self.before = if activity.is_busy() {
             self.memory(activity)
         } else {
@@ -248,7 +256,7 @@ impl Frames {
         Next::Pass
     }
 
-    /// Takes note of bytes of the payload that were passed.
+    /// Records that bytes of the payload were passed.
     fn pass(&mut self, count: usize, activity: &Activity) {
         const DATA: u8 = 0;
         const HEADERS: u8 = 1;
@@ -268,7 +276,8 @@ impl Frames {
         }
     }
 
-    /// The memory of what was passed: an estimate, until a request came of it.
+    /// Returns the memory of the bytes that were passed. It is an estimate until they have become a
+    /// request.
     fn memory(&self, activity: &Activity) -> usize {
         let block = match self.waiting {
             Waiting::Passed(requests) | Waiting::Offered(requests)
@@ -281,7 +290,7 @@ impl Frames {
         self.before.saturating_add(block)
     }
 
-    /// The memory of the connection.
+    /// Returns the memory of the connection.
     fn memory_with_buffers(&self, activity: &Activity) -> usize {
         HTTP2_LEAST.saturating_add(self.memory(activity))
     }
@@ -355,7 +364,7 @@ impl<S: AsyncWrite + Linger + Unpin> AsyncWrite for Gate<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-        // A client of something else than HTTP may go on to send.
+        // A client of a diverted or upgraded connection may still be sending.
         if !self.place.activity().is_taken_over() && !self.has_lingered {
             self.has_lingered = true;
             self.stream.linger();
@@ -364,7 +373,7 @@ impl<S: AsyncWrite + Linger + Unpin> AsyncWrite for Gate<S> {
     }
 }
 
-/// Reads at most so many bytes, and returns them.
+/// Reads at most `limit` bytes and returns them.
 fn read<'b, S: AsyncRead + Unpin>(
     stream: &mut S,
     cx: &mut Context<'_>,

@@ -5,18 +5,19 @@ use std::time::Duration;
 /// The limits of a listener and of each of its connections.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections open at once. One source has at most a half of them.
+    /// The maximum number of open connections. One source gets at most half of them.
     pub connections: usize,
-    /// Connections beyond those, for requests about health alone.
+    /// The number of additional connections, for requests to the health endpoints only.
     pub reserve: usize,
-    /// Time for a first request after the handshake, and for the head of each request. Upstream's
-    /// `ReadHeaderTimeout` (apiserver `pkg/server/secure_serving.go`).
+    /// The time limit for the first request after the handshake, and for the head of each request.
+    /// `ReadHeaderTimeout` in kube-apiserver (apiserver `pkg/server/secure_serving.go`).
     pub head_timeout: Duration,
-    /// Time between two requests. Upstream's `IdleTimeout`.
+    /// The maximum time between two requests. `IdleTimeout` in kube-apiserver.
     pub idle_timeout: Duration,
-    /// Memory of heads and of what follows them before their callers are authenticated, in bytes.
+    /// The maximum memory of heads, and of the bytes after them, of unauthenticated clients, in
+    /// bytes.
     pub unauthenticated_bytes: usize,
-    /// Memory of large heads whose requests are under way, in bytes.
+    /// The maximum memory of large heads whose requests are in flight, in bytes.
     pub large_heads_bytes: usize,
 }
 

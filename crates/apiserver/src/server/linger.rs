@@ -1,8 +1,8 @@
-//! The end of a socket.
+//! Lingering close of a socket.
 //!
-//! A socket that is closed while bytes of its client are unread resets the connection, and then the client can lose the
-//! last answers that it was sent. So the bytes of the client are read, and dropped, until it has closed its side as
-//! well, for a moment.
+//! Closing a socket while bytes of its client are unread resets the connection, and the client can
+//! then lose the last responses. So the server reads and discards the bytes of the client for a
+//! moment, until the client has closed its side as well.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -17,15 +17,17 @@ use tokio_rustls::server::TlsStream;
 
 use super::diversion::Rewound;
 
-/// The time for the client; Go's, after a GOAWAY (`golang.org/x/net/http2`, `goAwayTimeout`).
+/// The time for the client to close its side: that of Go after a GOAWAY (`golang.org/x/net/http2`,
+/// `goAwayTimeout`).
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// Sockets that linger at once. Others are closed at once.
+/// The maximum number of lingering sockets. Further sockets are closed immediately.
 static PLACES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(1024));
 
 /// A stream whose socket can linger.
 pub(super) trait Linger {
-    /// Keeps the socket open for a moment after the stream was dropped. Called after the last write.
+    /// Keeps the socket open for a moment after the stream is dropped. Must be called after the
+    /// last write.
     fn linger(&self);
 }
 
@@ -38,7 +40,7 @@ impl Linger for TlsStream<Rewound> {
             Ok(socket) => {
                 tokio::spawn(async move {
                     let _place = place;
-                    // Whatever ends it, the socket is closed then.
+                    // The socket is closed afterwards, also after a timeout or an error.
                     let _ = timeout(MOMENT, drain(socket)).await;
                 });
             }
@@ -52,7 +54,7 @@ fn duplicate(stream: &TcpStream) -> io::Result<TcpStream> {
     TcpStream::from_std(socket.into())
 }
 
-/// Reads to the end.
+/// Reads and discards bytes until the client closes its side.
 async fn drain(mut socket: TcpStream) -> io::Result<()> {
     let mut dropped = vec![0; 4096];
     while socket.read(&mut dropped).await? > 0 {}

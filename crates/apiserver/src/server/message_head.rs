@@ -1,14 +1,16 @@
-//! Heads that two readers of one message could understand differently (RFC 9112, sections 3.2 and 6.1).
+//! Rejection of ambiguous heads, which two servers could interpret differently (RFC 9112, sections
+//! 3.2 and 6.1).
 //!
-//! hyper refuses most of them. The rest would be forwarded by the gateway in another form than it came:
-//! a message with no `Host`, two or a malformed one, and one with a transfer coding that is not `chunked` alone. An
-//! expectation that is not met is refused as Go does.
+//! hyper rejects most of them. The gateway would forward the others in another form than the client
+//! sent: a message without `Host`, with two or with a malformed one, and a message with a transfer
+//! coding other than `chunked` alone. An unsupported expectation is rejected, as in Go.
 
 use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, StatusCode, Version};
 use machinery::status::{Reason, Status};
 
-/// The refusal of a request whose head is not clear; the connection ends with it.
+/// Returns the error for a request with an ambiguous head; `None` if the head is valid. The
+/// connection ends after an error.
 pub(super) fn problem<B>(request: &Request<B>) -> Option<Status> {
     let headers = request.headers();
     let hosts = headers.get_all(HOST).iter().count();
@@ -46,12 +48,14 @@ pub(super) fn problem<B>(request: &Request<B>) -> Option<Status> {
     })
 }
 
-/// Returns whether a byte may be in a Host header (`golang.org/x/net/http/httpguts`, `ValidHostHeader`).
+/// Returns whether a byte may be in a Host header (`golang.org/x/net/http/httpguts`,
+/// `ValidHostHeader`).
 fn is_in_host(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!$%&()*+,-.:;=['_~]".contains(byte)
 }
 
-/// The refusal of a request that says twice where its body ends (RFC 9112, section 6.1).
+/// Returns the error for a request that specifies the length of its body twice (RFC 9112, section
+/// 6.1).
 pub(super) fn two_lengths() -> Status {
     Status::bad_request("the request must not have both Content-Length and Transfer-Encoding")
 }

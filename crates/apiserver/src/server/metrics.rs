@@ -1,4 +1,4 @@
-//! The counters of a listener's connections.
+//! The connection metrics of a listener.
 
 use std::fmt;
 
@@ -8,25 +8,25 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Counters of connections; clones count together.
+/// The connection metrics. Clones share their counters.
 #[derive(Clone, Default)]
 pub struct ConnectionMetrics {
     open: Gauge,
     ended: Family<EndLabels, Counter>,
 }
 
-/// The reasons for which the server ends a connection.
+/// The reason why the server ended a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum EndReason {
-    /// Nothing was under way for too long, or a head took too long.
+    /// No request was in flight for too long, or a head took too long.
     Idle,
-    /// It made room for another connection.
+    /// The connection made room for another one.
     Evicted,
-    /// Its client took too much memory before it was authenticated.
+    /// The client used too much memory before it was authenticated.
     Memory,
-    /// There was no place for it.
+    /// No slot was free.
     Refused,
-    /// It was in the reserve and its request was not about health.
+    /// The connection was in the reserve, and its request was not for a health endpoint.
     Reserve,
 }
 

@@ -1,12 +1,14 @@
-//! The places of connections: how many there are at once, and which connection makes room for another.
+//! The slots of connections: their maximum number, and the choice of the connection that makes room
+//! for another one.
 //!
-//! Accepting never stops. When all places are taken, the source that holds the most of them gives up the
-//! connection that has been idle for longest. A connection on which no caller was authenticated gives up its
-//! place also with a request under way; so only authenticated callers can fill the places. Beyond the places
-//! there is a small reserve for requests about health, so that a full server is not taken for a dead one.
+//! The listener never stops accepting. When all slots are taken, the source with the most
+//! connections loses the one that has been idle longest. A connection without an authenticated
+//! caller may lose its slot even while a request is in flight, so only authenticated callers can
+//! fill the slots. A small reserve of additional slots serves requests to the health endpoints, so
+//! that a full server is not considered dead.
 //!
-//! The same table bounds the memory that clients take before they are authenticated: the source that takes the
-//! most loses its connections that take the most.
+//! The same table bounds the memory that clients use before they are authenticated: the source that
+//! uses the most memory loses the connections that use the most.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -22,20 +24,21 @@ use super::Limits;
 use super::activity::Activity;
 use super::metrics::{ConnectionMetrics, EndReason};
 
-/// Time between two log lines about full places.
+/// The minimum interval between two log lines about full slots.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
 
-/// Memory of a head above which it is counted, in bytes: beyond what a token and 30 fields take.
+/// The memory of a head above which it is counted, in bytes. A head with a token and 30 fields
+/// takes less.
 const LARGE_HEAD: usize = 16 * 1024;
 
-/// The places of one listener.
+/// The slots of one listener.
 #[derive(Debug)]
 pub(super) struct Places {
     limits: Limits,
     metrics: ConnectionMetrics,
-    /// The memory that clients take who are not authenticated, in bytes.
+    /// The memory that unauthenticated clients use, in bytes.
     charged: Arc<AtomicUsize>,
-    /// The memory of large heads whose requests are under way, in bytes.
+    /// The memory of large heads whose requests are in flight, in bytes.
     large_heads: AtomicUsize,
     table: Mutex<Table>,
 }
@@ -45,12 +48,12 @@ struct Table {
     next_id: u64,
     regular: Pool,
     reserve: Pool,
-    /// Connections that are led on.
+    /// The number of diverted connections.
     led_on: usize,
     logged: Option<Instant>,
 }
 
-/// Connections by source.
+/// The connections by source.
 #[derive(Debug, Default)]
 struct Pool {
     taken: usize,
@@ -64,7 +67,7 @@ struct Key {
     id: u64,
 }
 
-/// The place of one connection. Dropped, it is free.
+/// The slot of one connection in the connection table. Dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
@@ -85,8 +88,8 @@ impl Places {
         })
     }
 
-    /// Takes a place for a new connection, by eviction of another one if necessary. `None` if no connection
-    /// can make room.
+    /// Takes a slot for a new connection, and evicts another connection if necessary. Returns
+    /// `None` if no connection can make room.
     pub(super) fn take(
         self: &Arc<Self>,
         address: IpAddr,
@@ -116,17 +119,18 @@ impl Places {
         })
     }
 
-    /// The limits of each connection.
+    /// Returns the limits of the listener.
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// The counters of connections.
+    /// Returns the connection metrics.
     pub(super) fn metrics(&self) -> &ConnectionMetrics {
         &self.metrics
     }
 
-    /// Ends connections that take the most memory, if clients who are not authenticated take more than they may.
+    /// Ends the connections that use the most memory, if unauthenticated clients exceed their
+    /// limit.
     pub(super) fn relieve(&self) {
         let limit = self.limits.unauthenticated_bytes;
         if self.charged.load(Ordering::Acquire) <= limit {
@@ -143,7 +147,7 @@ impl Places {
         };
         let mut connections: Vec<_> = heaviest.values().collect();
         connections.sort_unstable_by_key(|activity| Reverse(activity.charge()));
-        // An eighth at once, so that an attack does not come here with every byte.
+        // Frees an eighth of the limit, so that an attack does not trigger this with every byte.
         let enough = limit - limit / 8;
         for activity in connections {
             if self.charged.load(Ordering::Acquire) <= enough || activity.charge() == 0 {
@@ -155,8 +159,8 @@ impl Places {
         }
     }
 
-    /// Counts the head of a request that takes so much memory, for as long as the request is under way. `None` if
-    /// the large heads take too much already; small ones are not counted.
+    /// Counts the head of a request while the request is in flight. Returns `None` if large heads
+    /// already use too much memory. Small heads are not counted.
     pub(super) fn hold_head(self: &Arc<Self>, memory: usize) -> Option<HeldHead> {
         let counted = if memory > LARGE_HEAD { memory } else { 0 };
         let held = HeldHead {
@@ -167,7 +171,8 @@ impl Places {
         (counted == 0 || before + counted <= self.limits.large_heads_bytes).then_some(held)
     }
 
-    /// Whether another connection of this source has a regular place, after an eviction if necessary.
+    /// Returns whether another connection of this source gets a regular slot. Evicts a connection
+    /// if necessary.
     fn make_room(&self, table: &mut Table, source: IpAddr) -> bool {
         let share = (self.limits.connections / 2).max(1);
         let regular = &mut table.regular;
@@ -187,8 +192,9 @@ impl Places {
         victim.is_some_and(|victim| self.evict(&mut table.regular, victim))
     }
 
-    /// Whether another connection has a place of the reserve. Its connections are short, so the oldest one of
-    /// the source with the most makes room, busy or not.
+    /// Returns whether another connection gets a slot of the reserve. Evicts a connection if
+    /// necessary: the oldest one of the source with the most, busy or not, because these
+    /// connections are short.
     fn make_reserve(&self, table: &mut Table) -> bool {
         let reserve = &mut table.reserve;
         if reserve.taken < self.limits.reserve {
@@ -221,7 +227,7 @@ impl Table {
         }
     }
 
-    /// Whether the log has had no line for a while; then it is to have one now.
+    /// Returns whether a log line about full slots is due, and records it.
     fn is_due(&mut self) -> bool {
         let is_due = self.logged.is_none_or(|last| last.elapsed() >= LOG_PAUSE);
         if is_due {
@@ -252,7 +258,8 @@ impl Pool {
         Some(activity)
     }
 
-    /// The connection that makes room: of the source with the most, and there the one that is idle for longest.
+    /// Returns the connection that makes room: the one of the source with the most connections that
+    /// has been idle longest.
     fn idlest(&self) -> Option<Key> {
         let sources = self.by_source.keys();
         let candidates = sources.filter_map(|source| Some((*source, self.idlest_of(*source)?)));
@@ -280,8 +287,8 @@ impl Pool {
     }
 }
 
-/// The order in which connections make room, the smallest first: idle ones, then those of callers who are not
-/// authenticated. `None` for those that keep their places.
+/// Returns the order in which connections make room, the smallest first: idle connections, then
+/// those without an authenticated caller. Returns `None` for connections that keep their slots.
 fn idleness(activity: &Activity) -> Option<(bool, Instant)> {
     match activity.idle_since() {
         Some(since) => Some((false, since)),
@@ -291,23 +298,24 @@ fn idleness(activity: &Activity) -> Option<(bool, Instant)> {
 }
 
 impl Place {
-    /// The state of its connection.
+    /// Returns the state of the connection.
     pub(super) fn activity(&self) -> &Arc<Activity> {
         &self.activity
     }
 
-    /// The places that it is one of.
+    /// Returns the slots of the listener.
     pub(super) fn places(&self) -> &Arc<Places> {
         &self.places
     }
 
-    /// Whether it serves requests about health alone.
+    /// Returns whether the slot is part of the reserve, which serves only health endpoints.
     pub(super) fn is_reserve(&self) -> bool {
         self.is_reserve
     }
 
-    /// Keeps the place for a connection that is led on, for as long as that lasts. Returns whether it may: those
-    /// connections hold at most a half of all places, since their clients are not known.
+    /// Keeps the slot for a diverted connection until it ends. Returns whether the connection may
+    /// continue: diverted connections get at most half of all slots, because their clients are not
+    /// authenticated.
     pub(super) fn lead_on(&mut self) -> bool {
         let mut table = self.places.table();
         let is_free = table.led_on < (self.places.limits.connections / 2).max(1);
@@ -331,7 +339,7 @@ impl Drop for Place {
     }
 }
 
-/// The head of a request under way.
+/// The head of a request in flight.
 #[derive(Debug)]
 pub(super) struct HeldHead {
     places: Arc<Places>,
@@ -345,7 +353,8 @@ impl Drop for HeldHead {
     }
 }
 
-/// One source: an IPv4 address, or an IPv6 network of 64 bits, which one client may have whole.
+/// Returns the source of an address: the IPv4 address, or the IPv6 network of 64 bits, all of which
+/// one client may own.
 fn source_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,31 +1,33 @@
-//! HTTP/1.1 heads that say twice where the body ends, by `Content-Length` and by `Transfer-Encoding`.
+//! HTTP/1.1 heads that specify the length of the body twice, by `Content-Length` and by
+//! `Transfer-Encoding`.
 //!
-//! hyper takes such a head as RFC 9112, section 6.3, allows: the coding wins, and the connection ends with the
-//! request. By then the length is gone from the head, so it is looked for here, in the bytes, and the request is
-//! refused. A head that came along with the request before it is left to hyper.
+//! hyper accepts such a head as RFC 9112, section 6.3, permits: the coding wins, and the connection
+//! ends after the request. hyper removes `Content-Length` from the head, so this module searches
+//! the bytes for it, and the request is rejected. A head that arrives in the same read as the
+//! previous request is left to hyper.
 
-/// Reads the names of fields of one head.
+/// A parser of the field names of one head.
 #[derive(Debug, Default)]
 pub(super) struct TwoLengths {
-    /// The number of requests before the head.
+    /// The number of requests before this head.
     requests: usize,
     has_line: bool,
     is_over: bool,
-    /// Bytes of the line.
+    /// The number of bytes in the current line.
     length: usize,
-    /// The beginning of the line, in lower case.
+    /// The beginning of the current line, in lower case.
     name: [u8; LONGEST.len()],
     has_length: bool,
     has_coding: bool,
 }
 
-/// The names, as they are compared.
+/// The field names in lower case, with the colon.
 const LENGTH: &[u8] = b"content-length:";
 const CODING: &[u8] = b"transfer-encoding:";
 const LONGEST: &[u8] = CODING;
 
 impl TwoLengths {
-    /// Reads bytes that came after so many requests, while none was under way.
+    /// Parses bytes that arrived after this many requests, while none was in flight.
     pub(super) fn read(&mut self, bytes: &[u8], requests: usize) {
         if self.requests != requests {
             *self = Self {
@@ -41,7 +43,7 @@ impl TwoLengths {
         }
     }
 
-    /// Whether the head has both.
+    /// Returns whether the head has both fields.
     pub(super) fn are_found(&self) -> bool {
         self.has_length && self.has_coding
     }

@@ -1,8 +1,8 @@
-//! The threads that connections are served on: one for each processor, each with a runtime of its own.
+//! The threads that serve connections: one for each processor, each with its own runtime.
 //!
-//! A connection stays on its thread, and with it all that its requests do there: nothing is handed from
-//! processor to processor, where waking the other one can cost as much as the request itself. HTTP/2
-//! carries all users of a front proxy over few connections; see [`Requests`].
+//! A connection and its requests stay on one thread. Waking another processor to hand work over can
+//! cost as much as the request itself. HTTP/2 carries all users of a front proxy over a few
+//! connections; see [`Requests`].
 
 use std::convert::Infallible;
 use std::io;
@@ -14,17 +14,18 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-/// How often a thread wakes up without a reason.
+/// The interval at which a thread wakes up without a reason.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Threads that serve connections. They end when it is dropped, and with them what they still serve.
+/// The threads that serve connections. Dropping this ends the threads and the connections that they
+/// serve.
 #[derive(Debug)]
 pub struct Workers {
     workers: Vec<Worker>,
     _running: DropGuard,
 }
 
-/// One thread, and what it has taken on.
+/// One thread and its tasks.
 #[derive(Debug)]
 struct Worker {
     runtime: Handle,
@@ -35,7 +36,7 @@ impl Workers {
     /// Starts one thread for each processor.
     ///
     /// # Errors
-    /// The machine has no threads or file descriptors left.
+    /// The system has no threads or file descriptors left.
     pub fn start() -> io::Result<Arc<Self>> {
         let stop = CancellationToken::new();
         let count = thread::available_parallelism().map_or(1, usize::from);
@@ -48,7 +49,7 @@ impl Workers {
         }))
     }
 
-    /// Runs a task to its end on the thread that has the fewest.
+    /// Runs a task to completion on the thread with the fewest tasks.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let least = self.workers.iter().min_by_key(|worker| worker.tasks.len());
         if let Some(worker) = least {
@@ -80,16 +81,17 @@ impl Worker {
     }
 }
 
-/// Never lets all timers of a thread be far away. A runtime that gets a timer before all others starts
-/// its wait anew, which is two system calls; each request has such a timeout, and few are this short.
+/// Wakes the thread every [`TICK`], so that its next timer is never far in the future. When a task
+/// sets a timer that is earlier than all others, the runtime restarts its wait, which costs two
+/// system calls. Every request sets a timeout, and few timeouts are shorter than a tick.
 async fn tick() -> Infallible {
     loop {
         tokio::time::sleep(TICK).await;
     }
 }
 
-/// Runs the requests of one HTTP/2 connection: a single one on the connection's own thread, those that
-/// come meanwhile on the threads that have the least to do.
+/// An executor of the requests of one HTTP/2 connection. A single request runs on the thread of the
+/// connection; concurrent ones run on the least busy threads.
 #[derive(Clone)]
 pub(super) struct Requests {
     workers: Option<Arc<Workers>>,
@@ -97,7 +99,8 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// For a new connection; without workers all run where the connection does.
+    /// Creates an executor for a new connection. Without workers, all requests run on the runtime
+    /// of the connection.
     pub(super) fn new(workers: Option<Arc<Workers>>) -> Self {
         Self {
             workers,
@@ -127,10 +130,10 @@ mod tests {
 
     use super::*;
 
-    /// Time for what is expected.
+    /// The time limit for an expected event.
     const LIMIT: Duration = Duration::from_secs(10);
 
-    /// A task that says where it runs, and then goes on for ever.
+    /// Returns a task that reports its thread and then never completes.
     fn endless(says: &mpsc::UnboundedSender<ThreadId>) -> impl Future<Output = ()> + Send + use<> {
         let says = says.clone();
         async move {

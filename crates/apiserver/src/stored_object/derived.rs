@@ -1,21 +1,21 @@
-//! What others work out from an object, kept with it.
+//! Values that are derived from an object and cached with it.
 //!
-//! An object in the cache never changes: a write puts another one into its place. So what was
-//! worked out from it holds for as long as somebody finds it there, and is forgotten with it.
+//! An object in the cache never changes: a write replaces it with another one. A derived value is
+//! therefore valid for as long as the object is in the cache, and is dropped with it.
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use super::StoredObject;
 
-/// Room for one value of a type that only its user knows.
+/// A cell for one value of any type.
 #[derive(Debug, Default)]
 pub(super) struct Derived(OnceLock<Arc<dyn Any + Send + Sync>>);
 
 impl StoredObject {
-    /// What `derive` makes of the object: worked out at the first call, then kept with this state
-    /// of the object. There is room for a value of one type; one of another type is worked out
-    /// every time.
+    /// Returns the value that `derive` computes from the object. It is computed at the first call
+    /// and cached with this state of the object. The cache holds a value of one type; a value of
+    /// another type is computed on every call.
     pub fn derived<F: Any + Send + Sync>(
         &self,
         derive: impl FnOnce(&Self) -> Option<F>,
@@ -25,7 +25,7 @@ impl StoredObject {
             return Some(kept);
         }
         let fresh = Arc::new(derive(self)?);
-        // Fails where another thread has just done the same.
+        // Fails if another thread has stored its value first.
         let _ = self.derived.0.set(Arc::clone(&fresh) as _);
         Some(fresh)
     }

@@ -1,4 +1,4 @@
-//! What selecting needs of an object.
+//! The facts about an object that selectors need.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use machinery::meta::{Object, ObjectMeta};
 use super::Index;
 use super::spans::Spans;
 
-/// What is known of an object beside its JSON.
+/// The facts about an object that are cached alongside its JSON.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub(super) spans: Spans,
@@ -18,7 +18,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Those of an object whose JSON has these spans.
+    /// Extracts the facts of an object whose JSON has these spans.
     pub(super) fn new<T: Object>(spans: Spans, object: &T, index: &Index<T>) -> Self {
         let fields = index.fields.iter();
         let owner = (index.owner)(object);

@@ -1,4 +1,4 @@
-//! Where in an object's JSON the parts are that are read apart from the rest.
+//! The positions of the parts of an object's JSON that are read separately.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,20 +7,21 @@ use serde::Deserialize;
 use serde_json::Deserializer;
 use serde_json::value::RawValue;
 
-/// The beginning of metadata that is written here.
+/// The first bytes of metadata that this server writes.
 const NAMED: &[u8] = br#"{"name":""#;
 
-/// As deep as `serde_json` reads.
+/// The recursion limit of `serde_json`.
 const MAX_DEPTH: usize = 128;
 
-/// Places in an object's JSON, in bytes: of its metadata, and in that of its `managedFields`. Those are
-/// half of most objects and most of the work of decoding them, and only writing needs them.
+/// Byte positions in the JSON of an object: of its metadata, and of the `managedFields` in it.
+/// Those are half of most objects and most of the cost of decoding them, and only writes need them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Spans {
     metadata: Range<u32>,
-    /// Where the resource version belongs: behind the uid as in Go's field order, else first.
+    /// The position of the resource version: after the UID, as in Go's field order, otherwise
+    /// first.
     version: u32,
-    /// Empty where there are none.
+    /// Empty if there are no managed fields.
     managed_fields: Range<u32>,
 }
 
@@ -41,7 +42,8 @@ struct Managed<'a> {
     resource_version: Option<&'a RawValue>,
 }
 
-/// The members of an object that are written by hand, each of which must be there once.
+/// The members of an object that the server writes by hand. Decoding fails unless each occurs
+/// exactly once.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Once<'a> {
@@ -54,10 +56,11 @@ struct Once<'a> {
 }
 
 impl Spans {
-    /// Finds them in JSON that has the layout of [`super::encode`], as far as anything is cut out of it
-    /// or put into it: `head` is what it begins with. `None` for any other layout, whatever it means.
+    /// Finds the positions in JSON with the layout of [`super::encode`], as far as the server cuts
+    /// out or inserts parts. `head` is the required beginning. Returns `None` for any other layout,
+    /// even if it is equivalent.
     pub(super) fn of_layout(json: &[u8], head: &[u8]) -> Option<Self> {
-        // Nothing between the members, and no line that ends within a frame of a watch.
+        // No control characters: a line break would end a frame of a watch.
         let is_plain = json.iter().all(|byte| *byte >= b' ') && std::str::from_utf8(json).is_ok();
         let has_head = json.starts_with(head) && json[head.len()..].starts_with(NAMED);
         if !is_plain || !has_head || depth(json) > MAX_DEPTH {
@@ -72,10 +75,10 @@ impl Spans {
         }
     }
 
-    /// Finds them. Of what [`super::encode`] writes only the metadata is read.
+    /// Finds the positions. In JSON that [`super::encode`] writes, only the metadata is parsed.
     ///
     /// # Errors
-    /// It is no JSON object with metadata.
+    /// The JSON is not an object with metadata.
     pub(super) fn of(json: &[u8]) -> Result<Self, serde_json::Error> {
         let start = match behind_kind(json) {
             Some(start) => start,
@@ -103,18 +106,18 @@ impl Spans {
         })
     }
 
-    /// The metadata's.
+    /// Returns the span of the metadata.
     pub(super) fn metadata(&self) -> Range<usize> {
         wide(&self.metadata)
     }
 
-    /// Where the resource version belongs, or is.
+    /// Returns the position of the resource version, whether or not it is present.
     pub(super) fn version(&self) -> usize {
         self.version as usize
     }
 
-    /// A part of the JSON, its `managedFields` empty if it has them. The part is the metadata or holds
-    /// it.
+    /// Returns a part of the JSON with its `managedFields`, if any, replaced by an empty array. The
+    /// part must be the metadata or contain it.
     pub(super) fn without_managed_fields<'a>(
         &self,
         json: &'a [u8],
@@ -127,7 +130,7 @@ impl Spans {
         }
     }
 
-    /// The same after something of this length was put into the metadata at `place`.
+    /// Returns the spans after `length` bytes were inserted into the metadata at `place`.
     pub(super) fn grown(&self, place: usize, length: usize) -> Self {
         let length = u32::try_from(length).unwrap_or_default();
         let mut grown = self.clone();
@@ -140,8 +143,8 @@ impl Spans {
     }
 }
 
-/// Returns how deep objects and arrays are nested; where there are few, how many there are. Decoders of members
-/// that nobody reads do not look at it.
+/// Returns the nesting depth of objects and arrays or, if there are few of them, their number. The
+/// decoders of skipped members do not check the depth.
 fn depth(json: &[u8]) -> usize {
     let opening = |byte: &&u8| matches!(byte, b'{' | b'[');
     let number = json.iter().filter(opening).count();
@@ -165,7 +168,7 @@ fn depth(json: &[u8]) -> usize {
     deepest
 }
 
-/// Where the metadata begins in JSON that has kind and apiVersion in front of it, and nothing else.
+/// Returns the start of the metadata in JSON that has only kind and apiVersion before it.
 fn behind_kind(json: &[u8]) -> Option<usize> {
     let kind = json.strip_prefix(br#"{"kind":""#)?;
     let version = behind_quote(kind)?.strip_prefix(br#","apiVersion":""#)?;
@@ -173,7 +176,8 @@ fn behind_kind(json: &[u8]) -> Option<usize> {
     Some(json.len() - metadata.len())
 }
 
-/// What comes behind a string without escapes, whose first quotation mark was taken off.
+/// Returns the rest after a string without escapes. The opening quotation mark must already be
+/// removed.
 fn behind_quote(string: &[u8]) -> Option<&[u8]> {
     let end = string
         .iter()
@@ -181,7 +185,7 @@ fn behind_quote(string: &[u8]) -> Option<&[u8]> {
     string[end..].strip_prefix(b"\"")
 }
 
-/// Where in a JSON text a part of it begins.
+/// Returns the position of a part in its JSON text.
 fn offset(part: &RawValue, json: &[u8]) -> usize {
     part.get().as_ptr() as usize - json.as_ptr() as usize
 }

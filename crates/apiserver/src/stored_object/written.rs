@@ -1,4 +1,4 @@
-//! What this process knows of the objects that it is writing, before the store shows them to it.
+//! The facts about objects that this process is writing, until the cache sees the write.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,23 +9,23 @@ use storage::Key;
 use super::TYPICAL;
 use super::facts::Facts;
 
-/// Memory for objects under way, in bytes: some thousand usual ones. Of a write whose client has gone
-/// away nobody may ever hear again.
+/// The memory limit for pending writes, in bytes: a few thousand typical objects. It is needed
+/// because the outcome of a write whose client has disconnected may never arrive.
 const LIMIT: usize = 16 << 20;
 
-/// The facts of objects under way. One that is not here any more is decoded like any other.
+/// The facts of pending writes. An object that is not in here is decoded as usual.
 #[derive(Debug, Default)]
 pub(super) struct Written(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
     by_key: HashMap<Key, (Bytes, Facts)>,
-    /// Memory that they take, in bytes.
+    /// The memory of all entries, in bytes.
     size: usize,
 }
 
 impl Written {
-    /// Remembers an object; of two that go to the same place the later one.
+    /// Adds an object. Replaces another one with the same key.
     pub(super) fn add(&self, key: &Key, json: &Bytes, facts: Facts) {
         let mut entries = self.lock();
         entries.remove(key);
@@ -37,14 +37,14 @@ impl Written {
         entries.by_key.insert(key.clone(), (json.clone(), facts));
     }
 
-    /// The facts of exactly this JSON, which are forgotten with that.
+    /// Removes and returns the facts of exactly this JSON.
     pub(super) fn take(&self, key: &Key, json: &Bytes) -> Option<Facts> {
         let mut entries = self.lock();
         entries.by_key.get(key).filter(|(same, _)| same == json)?;
         entries.remove(key)
     }
 
-    /// A panic while it was held leaves a sound map.
+    /// Locks the entries. Poisoning is ignored: every update leaves the map consistent.
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -58,7 +58,7 @@ impl Entries {
     }
 }
 
-/// The memory that an object takes.
+/// Returns the memory that an object takes, in bytes.
 fn size(json: &Bytes) -> usize {
     json.len().max(TYPICAL)
 }

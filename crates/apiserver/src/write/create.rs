@@ -1,4 +1,4 @@
-//! Creating an object.
+//! Creation of an object.
 
 use jiff::Timestamp;
 use machinery::meta::{Metadata, ObjectMeta, Time};
@@ -10,14 +10,13 @@ use super::{Candidate, Ownership, dedup_owners, tree, validate};
 use crate::request_context::RequestContext;
 use crate::resource::{Resource, Write};
 
-/// How many generated names are tried before giving up (upstream
-/// `maxNameGenerationCreateAttempts`).
+/// The maximum number of generated names to try (upstream `maxNameGenerationCreateAttempts`).
 const NAME_ATTEMPTS: usize = 8;
 
 /// Prepares, validates, admits and stores a new object.
 ///
 /// # Errors
-/// What the kind refuses; 422 where the object is not valid; 409 where the name is taken.
+/// 422 if the object is invalid; 409 if the name already exists; otherwise, any error of the kind.
 pub(crate) async fn create<R: Resource>(
     resource: &R,
     cx: &RequestContext,
@@ -81,7 +80,8 @@ pub(crate) async fn create<R: Resource>(
     Err(Status::internal("no name was tried"))
 }
 
-/// The 409 for a name whose object is being deleted, so that the client may wait for its end (A91).
+/// Returns the 409 for a name whose object is being deleted, so that the client can wait for its
+/// removal.
 async fn taken<R: Resource>(resource: &R, namespace: &str, name: &str) -> Option<Status> {
     let registry = resource.registry();
     let live = registry.get(namespace, name).await.ok()??;
@@ -89,13 +89,13 @@ async fn taken<R: Resource>(resource: &R, namespace: &str, name: &str) -> Option
     terminating.then(|| Status::already_exists_terminating(registry.group_resource(), name))
 }
 
-/// A name that starts with `base`.
+/// Returns a random name that starts with `base`.
 pub fn random_name(base: &str) -> String {
     let mut random = rand::rng();
     name_generator::generate(base, &mut |bound| random.random_range(0..bound))
 }
 
-/// What the server gives every new object.
+/// Sets the metadata that the server assigns to every new object.
 fn fill(metadata: &mut ObjectMeta, now: Timestamp) {
     metadata.uid = Some(uuid::Uuid::new_v4().to_string());
     metadata.creation_timestamp = Some(Time(now));

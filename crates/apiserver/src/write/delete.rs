@@ -1,4 +1,4 @@
-//! Deleting an object: at once, or when its finalizers are gone.
+//! Deletion of an object: immediately, or once its finalizers are gone.
 
 use machinery::meta::{GroupKind, Metadata, ObjectMeta, Time};
 use machinery::status::Status;
@@ -9,25 +9,25 @@ use crate::options::{DeleteOptions, Preconditions, Propagation};
 use crate::request_context::RequestContext;
 use crate::resource::{Resource, Visibility, Write};
 
-/// Finalizer by which the garbage collector deletes dependents first.
+/// The finalizer that makes the garbage collector delete dependents first.
 const FOREGROUND: &str = "foregroundDeletion";
 
-/// Finalizer by which the garbage collector lets dependents stay.
+/// The finalizer that makes the garbage collector keep dependents.
 const ORPHAN: &str = "orphan";
 
-/// What came of a delete.
+/// The outcome of a delete.
 pub(crate) struct Deleted<T> {
     /// The last state of the object.
     pub(crate) object: T,
-    /// Whether it is gone; else it waits for its finalizers.
+    /// True if the object is removed. Otherwise, it waits for its finalizers.
     pub(crate) finished: bool,
 }
 
 /// Deletes an object that the caller may see.
 ///
 /// # Errors
-/// 404 where there is none for the caller, 409 where a precondition does not hold, and what the
-/// kind refuses.
+/// 404 if the caller can see no such object; 409 if a precondition fails; otherwise, any error of
+/// the kind.
 pub(crate) async fn delete<R: Resource>(
     resource: &R,
     cx: &RequestContext,
@@ -77,12 +77,12 @@ pub(crate) async fn delete<R: Resource>(
     Err(modified(resource, name))
 }
 
-/// Removes an object that cannot be read, for a caller who may see everything. There is nothing to ask
-/// the kind about, and no finalizer that could be waited for. `false` where the object can be read, or
-/// there is none for the caller.
+/// Removes an object that cannot be read, for a caller who may see all objects. The kind is not
+/// called, and there are no finalizers to wait for, because the object cannot be decoded. Returns
+/// `false` if the object can be read, or if the caller can see no such object.
 ///
 /// # Errors
-/// 409 where a precondition does not hold or cannot be compared.
+/// 409 if a precondition fails or cannot be compared.
 pub(crate) async fn delete_broken<R: Resource>(
     resource: &R,
     (namespace, name, visibility): (&str, &str, &Visibility),
@@ -145,8 +145,8 @@ fn check_preconditions<R: Resource>(
     }
 }
 
-/// Sets or removes the garbage collector's finalizers as the client wants its dependents treated
-/// (A133).
+/// Sets or removes the finalizers of the garbage collector, according to the propagation policy
+/// that the client requests.
 fn set_finalizers(metadata: &mut ObjectMeta, propagation: Option<Propagation>) {
     let Some(propagation) = propagation else {
         return;

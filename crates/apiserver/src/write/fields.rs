@@ -1,4 +1,4 @@
-//! Who owns which fields of an object: bookkeeping around `machinery::managed_fields`.
+//! Field ownership of an object: an adapter to `machinery::managed_fields`.
 
 use jiff::Timestamp;
 use machinery::managed_fields::{self, Manager};
@@ -6,22 +6,22 @@ use machinery::meta::ManagedFieldsEntry;
 use machinery::schema::Schema;
 use serde_json::Value;
 
-/// On whose behalf an object is written.
+/// The field manager and the circumstances of a write.
 pub(crate) struct Ownership<'a> {
     /// The schema of the kind.
     pub(crate) schema: &'a Schema,
-    /// Name of the field manager.
+    /// The name of the field manager.
     pub(crate) manager: &'a str,
-    /// The apiVersion that the client wrote in.
+    /// The `apiVersion` that the client used.
     pub(crate) api_version: &'a str,
-    /// When.
+    /// The time of the write.
     pub(crate) time: Timestamp,
-    /// Whether nothing is to be stored.
+    /// True if nothing must be stored.
     pub(crate) dry_run: bool,
 }
 
 impl Ownership<'_> {
-    /// The manager as the bookkeeping wants it.
+    /// Returns the manager in the form that `machinery::managed_fields` expects.
     pub(crate) fn manager(&self) -> Manager<'_> {
         Manager {
             name: self.manager,
@@ -31,7 +31,7 @@ impl Ownership<'_> {
         }
     }
 
-    /// Who owns what after `new` replaced `live` by a write that is not an apply.
+    /// Returns the field ownership after `new` replaced `live` by a write that is not an apply.
     pub(super) fn after_write(
         &self,
         live: Option<&Value>,

@@ -1,4 +1,4 @@
-//! Replacing an object: PUT and every kind of patch.
+//! Replacement of an object: PUT and all kinds of patch.
 
 use std::sync::Arc;
 
@@ -19,11 +19,12 @@ struct Replaced<'a, T> {
     dry_run: bool,
 }
 
-/// Replaces an object by what `make` makes of the live one, and makes it again when another writer was faster.
+/// Replaces an object with the one that `make` computes from the live one. Repeats this if another
+/// writer won the race.
 ///
 /// # Errors
-/// 404 where there is no such object for the caller, 409 where it is not the version meant, 422
-/// where the new state is not valid, and what the kind or `make` refuses.
+/// 404 if the caller can see no such object; 409 if the live version is not the one that the client
+/// requires; 422 if the new state is invalid; otherwise, any error of the kind or of `make`.
 pub(crate) async fn update<R: Resource>(
     resource: &R,
     cx: &RequestContext,
@@ -55,8 +56,8 @@ pub(crate) async fn update<R: Resource>(
             dry_run: by.dry_run,
         };
         match write(resource, cx, object, replaced).await {
-            // The next attempt finds what another writer did: 404 after a delete, 409 where the new state says which
-            // version it replaces.
+            // The next attempt sees the other write: it returns 404 after a delete, and 409 if the
+            // new state names the version that it replaces.
             Err(None) => {}
             Err(Some(status)) => return Err(status),
             Ok(object) => return Ok(object),
@@ -65,7 +66,7 @@ pub(crate) async fn update<R: Resource>(
     Err(modified(resource, name))
 }
 
-/// The live object, if the caller may see it.
+/// Returns the live object, if the caller may see it.
 pub(super) async fn live<R: Resource>(
     resource: &R,
     namespace: &str,
@@ -84,7 +85,7 @@ pub(super) async fn live<R: Resource>(
     }
 }
 
-/// The 409 of optimistic locking.
+/// Returns the 409 of optimistic locking.
 pub(super) fn modified<R: Resource>(resource: &R, name: &str) -> Status {
     Status::object_modified(resource.registry().group_resource(), name)
 }
@@ -115,7 +116,7 @@ fn prepare<R: Resource>(
     Ok(object)
 }
 
-/// The version and uid that the new state claims to replace must be the live ones (A99, A100).
+/// Checks that the resource version and UID in the new state, if set, are those of the live object.
 fn check_identity<R: Resource>(
     resource: &R,
     new: &ObjectMeta,
@@ -144,8 +145,8 @@ fn check_identity<R: Resource>(
     Ok(())
 }
 
-/// What a client cannot change comes from the live object where the client left it out, or cannot
-/// have it.
+/// Copies metadata from the live object: always for fields that a client cannot change, and for
+/// others if the client left them out.
 fn keep_system_fields(new: &mut ObjectMeta, live: &ObjectMeta) {
     new.resource_version.clone_from(&live.resource_version);
     new.generation = live.generation;
@@ -163,7 +164,7 @@ fn keep_system_fields(new: &mut ObjectMeta, live: &ObjectMeta) {
     }
 }
 
-/// Whether anything but metadata, and what only the server writes, differs.
+/// Returns whether any field other than metadata and server-owned fields differs.
 fn content_differs(new: &Value, live: &Value, server_owned: &[&str]) -> bool {
     let fields = |tree: &Value, other: &Value| {
         tree.as_object()
@@ -178,8 +179,8 @@ fn content_differs(new: &Value, live: &Value, server_owned: &[&str]) -> bool {
     fields(new, live) || fields(live, new)
 }
 
-/// Stores the new state: not at all where it is the live one, and as a removal where the last
-/// finalizer of a deleted object went.
+/// Stores the new state. Stores nothing if it equals the live state, and removes a deleted object
+/// whose last finalizer is gone.
 async fn write<R: Resource>(
     resource: &R,
     cx: &RequestContext,
@@ -200,7 +201,7 @@ async fn write<R: Resource>(
         }
         return Ok(object);
     }
-    // Who would have written it when does not count (A102, A120).
+    // A state that differs only in the times of its managed fields is not stored, as in Kubernetes.
     if differ_at_most_in_times(&tree(live).map_err(Some)?, &tree(&object).map_err(Some)?) {
         return Ok(live.clone());
     }

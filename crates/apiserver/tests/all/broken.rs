@@ -1,4 +1,5 @@
-//! Objects of other writers in the store: every answer stays valid, and one bad object costs itself alone.
+//! Objects that other writers put into the store: every response stays valid, and a broken object
+//! affects no other object.
 
 mod printer;
 
@@ -21,7 +22,7 @@ fn note(name: &str) -> Value {
     })
 }
 
-/// Answers of every verb that reads, in every representation.
+/// Returns the responses of every reading verb, in every representation.
 fn reads(server: &Server, collection: &str, name: &str) -> Vec<Answer> {
     let one = format!("{collection}/{name}");
     let past = format!("{collection}?resourceVersion=1&resourceVersionMatch=NotOlderThan&limit=1");
@@ -43,7 +44,7 @@ fn reads(server: &Server, collection: &str, name: &str) -> Vec<Answer> {
     answers
 }
 
-/// The present state as a watch tells it.
+/// Returns the initial events of a watch, which show the current state.
 fn initial(server: &Server, collection: &str, form: &str) -> Answer {
     let path = format!(
         "{collection}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
@@ -71,7 +72,8 @@ fn however_a_record_is_printed_every_answer_is_valid() {
         server.plant(KEY, bytes.clone());
         let mut found = server.get(&format!("{NOTES}/other")).json();
         found["metadata"]["resourceVersion"] = expected["metadata"]["resourceVersion"].clone();
-        // What a newer version wrote stays, where nothing had to be encoded again.
+        // Unknown fields, such as those of a newer version, are kept unless the object is encoded
+        // again.
         found.as_object_mut().unwrap().remove("later");
         assert_eq!(found, expected, "{}", String::from_utf8_lossy(&bytes));
         for answer in reads(&server, NOTES, "other") {
@@ -97,7 +99,7 @@ fn however_a_record_is_printed_every_answer_is_valid() {
     );
 }
 
-/// Every answer is JSON or YAML, and of a watch each line.
+/// Checks that a response is JSON or YAML, and that each line of a watch is JSON.
 #[track_caller]
 fn check_valid(answer: &Answer) {
     let text = std::str::from_utf8(&answer.body).expect("UTF-8");
@@ -108,7 +110,7 @@ fn check_valid(answer: &Answer) {
     }
 }
 
-/// Members that nobody reads reach no client either, where one of them could break a decoder.
+/// An unknown member that could break a decoder is not sent to clients.
 #[test]
 fn a_deep_member_is_left_out() {
     let server = Server::start();
@@ -122,7 +124,7 @@ fn a_deep_member_is_left_out() {
     assert_eq!(found, expected);
 }
 
-/// Ten ways in which an object cannot be read.
+/// Returns damaged forms of an object that cannot be read.
 fn damages(original: &str) -> Vec<(&'static str, Vec<u8>)> {
     let text = |text: &str| text.as_bytes().to_vec();
     vec![
@@ -280,13 +282,14 @@ fn an_object_that_turns_bad_is_gone_for_a_watch_and_comes_back() {
     }
 }
 
-/// Owners know nothing of what cannot be read: it may be somebody else's.
+/// Owners are not informed about objects that cannot be read, because these may belong to another
+/// user.
 #[test]
 fn only_who_sees_everything_learns_of_bad_objects() {
     let server = Server::start();
     let key = "/test.example.com/letters/bad";
     server.plant(key, "not json");
-    // The key of another kind of place: there is no such namespace.
+    // A key with a namespace, although the kind is cluster-scoped.
     server.plant(
         "/test.example.com/letters/n/odd",
         r#"{"metadata":{"name":"odd"}}"#,

@@ -1,4 +1,4 @@
-//! The order of the filters, shown by what they answer (A189-A194, A42, A147, A148, A163).
+//! The order of the filters, observed by their responses.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tower::service_fn;
 
 use crate::fixture::{Call, LETTERS, NOTES, Options, Server};
 
-/// A server without a single seat: a request that gets as far as the seats is a 429.
+/// Starts a server without seats. A request that reaches the seats filter gets a 429.
 fn full() -> Server {
     Server::with(Options {
         limits: (0, 0),

@@ -1,4 +1,4 @@
-//! POST to a collection (A46, A47, A85-A96, A139-A144).
+//! POST to a collection.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! DELETE of one object (A129-A138).
+//! DELETE of one object.
 
 use serde_json::{Value, json};
 
@@ -103,8 +103,8 @@ fn preconditions_must_hold() {
     assert_eq!(server.send(right).code, 200);
 }
 
-/// Which finalizers an object with `finalizers` has after a delete with these options; `None` where
-/// it is gone.
+/// Checks the finalizers of an object, created with `finalizers`, after a delete with these
+/// options. `None` means that the object is removed.
 #[track_caller]
 fn propagates(finalizers: &[&str], options: Value, expect: Option<&[&str]>) {
     let (server, _) = note(json!({ "finalizers": finalizers }));

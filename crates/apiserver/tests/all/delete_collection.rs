@@ -1,10 +1,10 @@
-//! DELETE of a collection (A52, A129, A225).
+//! DELETE of a collection.
 
 use serde_json::json;
 
 use crate::fixture::{ALL_NOTES, Call, NOTES, Server};
 
-/// A server with a, b and c in namespace n (b with a finalizer) and d in m.
+/// Starts a server with a, b and c in namespace n (b with a finalizer) and d in m.
 fn four_notes() -> Server {
     let server = Server::start();
     for (name, label) in [("a", "x"), ("b", "x"), ("c", "y")] {

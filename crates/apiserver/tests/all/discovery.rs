@@ -1,5 +1,4 @@
-//! Discovery, OpenAPI and the index over HTTP; their content is tested beside the code (A5-A12,
-//! A17-A21).
+//! Discovery, OpenAPI and the index over HTTP. Unit tests check their content.
 
 use serde_json::{Value, json};
 

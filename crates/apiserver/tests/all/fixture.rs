@@ -1,7 +1,8 @@
-//! A whole server in a temporary folder, and calls to it.
+//! A complete server in a temporary directory, and requests to it.
 //!
-//! Tests are plain functions: the fixture owns the runtime, so that a check function can tell which
-//! line called it. Callers are bearer tokens: the user's name and groups, separated by commas.
+//! Tests are plain functions: the fixture owns the runtime, so that a check function can report the
+//! line of its caller. Callers are bearer tokens: the name and the groups of the user, separated by
+//! commas.
 
 mod access;
 mod call;
@@ -34,32 +35,32 @@ pub(crate) use watch::Watch;
 
 use self::access::{Callers, Policy};
 
-/// The namespaced kind's collection in namespace `n`.
+/// The collection of the namespaced kind in namespace `n`.
 pub(crate) const NOTES: &str = "/apis/test.example.com/v1/namespaces/n/notes";
 
-/// The same in all namespaces.
+/// The collection of the namespaced kind in all namespaces.
 pub(crate) const ALL_NOTES: &str = "/apis/test.example.com/v1/notes";
 
-/// The cluster-scoped kind's collection.
+/// The collection of the cluster-scoped kind.
 pub(crate) const LETTERS: &str = "/apis/test.example.com/v1/letters";
 
-/// The review.
+/// The path of the review kind.
 pub(crate) const ECHOES: &str = "/apis/test.example.com/v1/echoes";
 
-/// When every fixture starts, in seconds.
+/// The start time of every fixture, in seconds.
 const EPOCH: i64 = 1_767_323_045;
 
-/// What a test wants different.
+/// The options of a test server.
 pub(crate) struct Options {
-    /// Events that the cache keeps.
+    /// The number of events that the cache keeps.
     pub(crate) history: usize,
-    /// Reading and writing requests at once.
+    /// The numbers of concurrent read-only and mutating requests.
     pub(crate) limits: (usize, usize),
-    /// The group that has seats of its own.
+    /// The group with separate seats.
     pub(crate) reserved: Option<&'static str>,
-    /// Further health checks.
+    /// Additional health checks.
     pub(crate) checks: Vec<HealthCheck>,
-    /// Paths beside the groups; anonymous callers reach them.
+    /// The mounts outside the API groups. Anonymous callers may reach them.
     pub(crate) mounts: Vec<(&'static str, HttpService)>,
 }
 
@@ -85,12 +86,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A server as it is by default.
+    /// Starts a server with default options.
     pub(crate) fn start() -> Self {
         Self::with(Options::default())
     }
 
-    /// A server with these options.
+    /// Starts a server with these options.
     pub(crate) fn with(options: Options) -> Self {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
@@ -109,23 +110,23 @@ impl Server {
         }
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole response.
     pub(crate) fn send(&self, call: Call) -> Answer {
         self.runtime
             .block_on(async { Answer::read(call.send(self.generic.service()).await).await })
     }
 
-    /// Sends a request and leaves the body of the answer unread.
+    /// Sends a request and does not read the body of the response.
     pub(crate) fn open(&self, call: Call) -> Response<Body> {
         self.runtime.block_on(call.send(self.generic.service()))
     }
 
-    /// GET.
+    /// Sends a GET request.
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.send(Call::get(path))
     }
 
-    /// Creates an object, which must work, and gives what was answered.
+    /// Creates an object, which must succeed, and returns the response.
     #[track_caller]
     pub(crate) fn create(&self, collection: &str, object: serde_json::Value) -> serde_json::Value {
         let answer = self.send(Call::post(collection, &object));
@@ -133,18 +134,18 @@ impl Server {
         answer.json()
     }
 
-    /// Opens a watch, which must work.
+    /// Opens a watch, which must succeed.
     #[track_caller]
     pub(crate) fn watch(&self, path: &str) -> Watch<'_> {
         Watch::open(self, Call::get(path))
     }
 
-    /// Lets time pass for timestamps, not for timers.
+    /// Advances the clock of timestamps, but not that of timers.
     pub(crate) fn advance_clock(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    /// The store's newest revision.
+    /// Returns the current revision of the store.
     pub(crate) fn revision(&self) -> u64 {
         self.runtime
             .block_on(self.store.current_revision())
@@ -152,8 +153,7 @@ impl Server {
             .get()
     }
 
-    /// Writes bytes into the store past the server, as another writer would, and waits until the server
-    /// has seen them.
+    /// Writes bytes directly into the store, like another writer.
     pub(crate) fn plant(&self, key: &str, value: impl Into<bytes::Bytes>) {
         let (key, value) = (storage::Key::parse(key).unwrap(), value.into());
         self.runtime.block_on(async {
@@ -165,14 +165,14 @@ impl Server {
         });
     }
 
-    /// The bytes in the store.
+    /// Returns the stored bytes of a key.
     pub(crate) fn stored(&self, key: &str) -> Option<bytes::Bytes> {
         let key = storage::Key::parse(key).unwrap();
         let found = self.runtime.block_on(self.store.get(&key)).unwrap();
         found.map(|record| record.value)
     }
 
-    /// Forgets what was before a revision.
+    /// Compacts the history before a revision.
     pub(crate) fn compact(&self, through: u64) {
         self.runtime
             .block_on(self.store.compact(Revision::new(through)))
@@ -216,7 +216,7 @@ async fn build(store: &Arc<Sqlite>, clock: &Arc<TestClock>, options: Options) ->
     builder.build()
 }
 
-/// A clock that stands still unless a test moves it.
+/// A clock that moves only when a test advances it.
 struct TestClock(AtomicI64);
 
 impl Clock for TestClock {

@@ -1,4 +1,4 @@
-//! Seats and bodies: what one user does leaves the others their place (A190).
+//! Seats and bodies: no user can use up the share of other users.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -16,16 +16,16 @@ use tower::service_fn;
 
 use crate::fixture::{Call, NOTES, Options, Server};
 
-/// Largest body in bytes.
+/// The maximum size of a body, in bytes.
 const MAX_BODY: usize = 3 << 20;
 
-/// A body that begins like this, and never ends.
+/// Returns a body that starts with these bytes and never ends.
 fn unfinished(beginning: impl Into<Bytes>) -> Body {
     let beginning = stream::iter([Ok::<_, Infallible>(beginning.into())]);
     Body::from_stream(beginning.chain(pending().into_stream()))
 }
 
-/// Sends a request, and does not wait for its answer.
+/// Sends a request without waiting for the response.
 fn send(server: &Server, call: Call) -> JoinHandle<Response<Body>> {
     let answer = server.runtime.spawn(call.send(server.generic.service()));
     server.runtime.block_on(async {
@@ -65,7 +65,7 @@ fn bodies_of_one_user_hold_bounded_memory() {
     let refused = "apiserver_flowcontrol_rejected_requests_total{priority_level=\"bodies\",reason=\"bodies\"} 1\n";
     assert!(metrics.text().contains(refused), "{}", metrics.text());
 
-    // A client that goes away gives the memory back.
+    // The memory is freed when a client disconnects.
     held.iter().for_each(JoinHandle::abort);
     let after = send(&server, large());
     assert!(!after.is_finished());
@@ -159,7 +159,8 @@ fn a_panic_of_a_large_request_costs_one_request() {
     assert_eq!(server.send(Call::post(NOTES, &note("a"))).code, 201);
 }
 
-/// The bytes that a client that never reads takes of an answer: the connection takes parts until none is there.
+/// Returns the number of response bytes that a connection takes while its client does not read: it
+/// takes parts until none is available.
 fn taken(server: &Server, answer: &mut Response<Body>) -> usize {
     let mut bytes = 0;
     server.runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz`, `/healthz` and `/version` (A207-A212).
+//! `/livez`, `/readyz`, `/healthz` and `/version`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,8 +7,8 @@ use apiserver::health::HealthCheck;
 
 use crate::fixture::{Call, Options, Server};
 
-/// A server with a vital check, whose switch is given, and one that only readiness counts and that
-/// always passes.
+/// Starts a server with two checks: a vital one with the returned switch, and one that is not vital
+/// and always passes.
 fn server() -> (Server, Arc<AtomicBool>) {
     let well = Arc::new(AtomicBool::new(true));
     let check = |name, vital, well: Arc<AtomicBool>| HealthCheck {

@@ -1,4 +1,4 @@
-//! GET of objects and collections: options, pages and selectors (A40, A48-A64).
+//! GET of objects and collections: options, pages and selectors.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::fixture::{ALL_NOTES, Call, LETTERS, NOTES, Server};
 
-/// A server with five notes: a, b and c in namespace n, d and e in m. The first has revision 2.
+/// Starts a server with five notes: a, b and c in namespace n, d and e in m. The first has revision
+/// 2.
 fn five_notes() -> Server {
     let server = Server::start();
     for (number, name) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
@@ -241,7 +242,7 @@ fn each_page_counts_what_remains_in_the_state_that_all_pages_show() {
         (&names[..], remaining),
         (&["b"].map(String::from)[..], json!(1))
     );
-    // The count is that of the page before, less the page: the objects are not counted again.
+    // The count is derived from that of the previous page; the objects are not counted again.
     let token = URL_SAFE_NO_PAD.decode(&token).unwrap();
     let mut token: Value = serde_json::from_slice(&token).unwrap();
     assert_eq!(token["remaining"], 2);

@@ -1,10 +1,10 @@
-//! Which state a get or list shows (A54-A61).
+//! The state that a get or list shows.
 
 use serde_json::{Value, json};
 
 use crate::fixture::{Call, NOTES, Options, Server};
 
-/// A server whose note `a` has been written at 2 and 3, `b` at 4.
+/// Starts a server whose note `a` was written at revisions 2 and 3, and `b` at 4.
 fn history(options: Options) -> Server {
     let server = Server::with(options);
     server.create(
@@ -22,7 +22,7 @@ fn history(options: Options) -> Server {
     server
 }
 
-/// The version of the list, and its items as `name=title`.
+/// Checks the version of a list and its items as `name=title`.
 #[track_caller]
 fn check(server: &Server, query: &str, version: &str, items: &[&str]) {
     let answer = server.get(&format!("{NOTES}?{query}"));
@@ -83,11 +83,11 @@ fn a_list_shows_the_version_asked_for() {
         "1",
         &[],
     );
-    // Without a match, a limit asks for exactly that version.
+    // Without `resourceVersionMatch`, a limit requires exactly that version.
     check(&server, "resourceVersion=2&limit=5", "2", &["a=old"]);
 }
 
-/// The 422 of options that make no sense together: field and message of the only cause.
+/// Checks the 422 for an invalid combination of options: field and message of its only cause.
 #[track_caller]
 fn invalid(server: &Server, path: &str, field: &str, message: &str) {
     let answer = server.get(path);

@@ -1,5 +1,4 @@
-//! The listener over real sockets: TLS, both versions of HTTP, and how connections end (A168, A195,
-//! A210, A217).
+//! The listener over real sockets: TLS, both versions of HTTP, and the end of connections.
 
 mod aborting;
 mod client;
@@ -31,7 +30,7 @@ use tower::service_fn;
 use self::client::{Client, Version};
 use self::identity::Identity;
 
-/// A listener under way.
+/// A running listener.
 struct Listener {
     address: std::net::SocketAddr,
     certificate: Arc<ReloadableCertificate>,
@@ -70,8 +69,8 @@ impl Listener {
     }
 }
 
-/// Answers with what is known of the peer: the version of HTTP, the number of certificates, and the
-/// name that it asked for.
+/// Responds with the facts about the peer: the version of HTTP, the address, the number of
+/// certificates and the requested server name.
 fn peers() -> HttpService {
     HttpService::new(service_fn(|request: Request<Body>| async move {
         let peer = request.extensions().get::<Peer>().unwrap();
@@ -86,7 +85,8 @@ fn peers() -> HttpService {
     }))
 }
 
-/// Answers `/slow` when told to, with the head at once, and everything else with `ok`.
+/// Responds to `/slow` with the head at once and the body after `finish` is notified, and to
+/// everything else with `ok`.
 fn slow(finish: &Arc<Notify>) -> HttpService {
     let finish = Arc::clone(finish);
     HttpService::new(service_fn(move |request: Request<Body>| {
@@ -261,7 +261,7 @@ async fn a_client_that_goes_away_ends_its_request() {
     }
 }
 
-/// Tells that it was dropped.
+/// A guard that notifies when it is dropped.
 struct OnDrop(Arc<Notify>);
 
 impl Drop for OnDrop {
@@ -289,14 +289,15 @@ async fn a_head_beyond_the_limit_is_431() {
         "GET / HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n",
         "x".repeat(1 << 21)
     );
-    // The server may answer and close before it has read everything.
+    // The server may respond and close the connection before it has read everything.
     let _ = stream.write_all(head.as_bytes()).await;
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 431");
 }
 
-/// The first message of a client that speaks nothing newer than this version (RFC 5246, section 7.4.1.2).
+/// Returns the ClientHello of a client that supports nothing newer than this version (RFC 5246,
+/// section 7.4.1.2).
 fn old_hello(version: [u8; 2]) -> Vec<u8> {
     // Two suites, no session, no compression.
     let suites = [0, 4, 0xc0, 0x2b, 0xc0, 0x2f];
@@ -311,11 +312,11 @@ fn old_hello(version: [u8; 2]) -> Vec<u8> {
     [&[22, 3, 1, 0, length], &message[..]].concat()
 }
 
-/// S53.
 #[tokio::test]
 async fn nothing_older_than_tls_1_2_is_spoken() {
     let listener = Listener::start(&Identity::new("localhost"), peers()).await;
-    // The fatal alert `protocol_version` (RFC 8446, section 6.2); the same message goes on in TLS 1.2.
+    // The fatal alert `protocol_version` (RFC 8446, section 6.2). The same ClientHello is accepted
+    // with TLS 1.2.
     let refused = [21, 3, 3, 0, 2, 2, 70];
     let handshake = [22, 3, 3];
     for (version, expected) in [

@@ -1,9 +1,9 @@
-//! What the generic server promises, asked of a whole server without a network: SQLite in a
-//! temporary folder, two stored kinds and one review, and the handler chain as it runs in
+//! Tests of the contract of the generic server, against a complete server without a network: SQLite
+//! in a temporary directory, two stored kinds and one review, and the same handler chain as in
 //! production.
 //!
-//! Modules follow the verbs and the sections of an API server's contract. `listener` is the one
-//! that opens sockets.
+//! The modules follow the verbs and the sections of the contract of an API server. Only `listener`
+//! opens sockets.
 
 #![expect(
     clippy::panic,

@@ -1,4 +1,4 @@
-//! PATCH of one object; what server-side apply does to fields is tested in `machinery` (A108-A120).
+//! PATCH of one object. `machinery` tests the effect of server-side apply on fields.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::fixture::{Call, NOTES, Server};
 
 const PATH: &str = "/apis/test.example.com/v1/namespaces/n/notes/a";
 
-/// A server with note `a`.
+/// Starts a server with note `a`.
 fn note() -> Server {
     let server = Server::start();
     let spec = json!({ "title": "t", "priority": 1, "tags": ["x"], "pages": { "1": "one" } });
@@ -218,7 +218,7 @@ fn the_status_stays_and_finalizers_count() {
     assert_eq!(server.get(PATH).code, 404);
 }
 
-/// An apply configuration.
+/// Creates an apply request.
 fn apply(path: &str, configuration: &Value) -> Call {
     Call::new("PATCH", path).body("application/apply-patch+yaml", configuration.to_string())
 }

@@ -1,4 +1,4 @@
-//! Documents for one caller, mounted above many paths.
+//! Documents for one caller, mounted at a path prefix.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use machinery::status::Status;
 
 use crate::fixture::{Answer, Call, Options, Server};
 
-/// What is left of the path, for whoever asks.
+/// A document with the rest of the path and the name of the caller.
 struct Echo;
 
 #[async_trait]
@@ -35,7 +35,7 @@ fn start() -> Server {
     })
 }
 
-/// Code, body and some headers of an answer.
+/// Returns the status code, the body and some headers of a response.
 fn told(answer: &Answer) -> (u16, String, [Option<&str>; 4]) {
     let header = |name| answer.headers.get(name)?.to_str().ok();
     let headers = [CONTENT_TYPE, CONTENT_DISPOSITION, CACHE_CONTROL, ALLOW].map(header);

@@ -1,4 +1,4 @@
-//! What an object, a list and a failure look like on the wire (A31-A43, A145).
+//! The encoding of objects, lists and failures in responses.
 
 use std::io::Read;
 
@@ -11,7 +11,7 @@ const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 const PARTIAL: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
 const PARTIAL_LIST: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
 
-/// A server with note `a`, and its path.
+/// Starts a server with note `a`. Returns the path of the note, too.
 fn note() -> (Server, String) {
     let server = Server::start();
     server.create(

@@ -1,4 +1,4 @@
-//! Which paths and methods are served, and what the others answer (A1-A3, A46, A139, A150, A199).
+//! The served paths and methods, and the responses of all others.
 
 use serde_json::json;
 

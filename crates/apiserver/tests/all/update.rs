@@ -1,4 +1,4 @@
-//! PUT of one object (A97-A107).
+//! PUT of one object.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::fixture::{Answer, Call, NOTES, OVERTAKEN, Server};
 
 const PATH: &str = "/apis/test.example.com/v1/namespaces/n/notes/a";
 
-/// A server with note `a`, and the note.
+/// Starts a server with note `a`. Returns the note, too.
 fn note() -> (Server, Value) {
     let server = Server::start();
     let note = server.create(
@@ -217,7 +217,7 @@ fn an_owner_named_twice_is_kept_once_with_a_warning() {
     }
 }
 
-/// 170,000 references fit into a body: comparing each with all others would take an hour.
+/// A body can hold 170,000 references. Comparing each with all others would take an hour.
 #[test]
 fn many_owners_are_compared_in_linear_time() {
     let server = Server::start();

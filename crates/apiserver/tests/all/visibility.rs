@@ -1,10 +1,10 @@
-//! Who sees what: the same for every verb and representation.
+//! The visibility of objects, which is the same for every verb and representation.
 
 use serde_json::json;
 
 use crate::fixture::{Call, LETTERS, Server, Watch};
 
-/// The users, and what each sees of: a1 (alice's, public), a2 (alice's), b1 (bob's).
+/// The users and the letters that each sees: a1 (alice's, public), a2 (alice's), b1 (bob's).
 const SEEN: [(&str, &[&str]); 4] = [
     ("alice", &["a1", "a2"]),
     ("bob", &["b1"]),
@@ -38,7 +38,7 @@ fn letters() -> Server {
     server
 }
 
-/// Which letters a text mentions.
+/// Returns the letters that a text mentions.
 fn mentioned(text: &str) -> Vec<&'static str> {
     LETTER_NAMES
         .into_iter()

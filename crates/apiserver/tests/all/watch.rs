@@ -1,4 +1,4 @@
-//! GET of a collection with `watch` (A67-A84).
+//! GET of a collection with `watch`.
 
 use std::time::Duration;
 
@@ -132,7 +132,7 @@ fn objects_come_into_and_go_out_of_a_selection() {
     }
 }
 
-/// The bookmark that ends the initial events.
+/// Checks the bookmark that ends the initial events.
 #[track_caller]
 fn ends_initial_events(watch: &mut Watch<'_>, version: &str) {
     let (event, object) = watch.event();

@@ -2,19 +2,19 @@ use futures_util::FutureExt;
 
 use super::*;
 
-/// Takes a seat that must be free.
+/// Takes a seat, which must be free.
 #[track_caller]
 fn seated(level: &Arc<Level>, flow: &str) -> Seat {
     level.seat(flow).now_or_never().unwrap().unwrap()
 }
 
-/// The outcome of a request that must not wait.
+/// Returns the error of a request that is rejected immediately.
 #[track_caller]
 fn refused(level: &Arc<Level>, flow: &str) -> Overload {
     level.seat(flow).now_or_never().unwrap().unwrap_err()
 }
 
-/// A request that waits, on its own task.
+/// Starts a task with a request that must wait.
 async fn waiting(level: &Arc<Level>, flow: &'static str) -> tokio::task::JoinHandle<Seat> {
     let level = Arc::clone(level);
     let waiting = tokio::spawn(async move { level.seat(flow).await.unwrap() });
@@ -23,7 +23,7 @@ async fn waiting(level: &Arc<Level>, flow: &'static str) -> tokio::task::JoinHan
     waiting
 }
 
-/// The flows that hold seats, with their number, sorted.
+/// Returns the flows that hold seats and the number of their seats, sorted.
 fn holders(level: &Level) -> Vec<(String, usize)> {
     let state = level.state();
     let holders = state.flows.iter().filter(|(_, flow)| flow.taken > 0);
@@ -97,7 +97,7 @@ async fn queues_are_bounded() {
     assert_eq!(refused(&level, "a"), Overload::QueueFull);
     assert!(level.seat("b").now_or_never().is_none(), "b has a queue");
 
-    // A request that went away makes room.
+    // A request that is gone makes room for another one.
     queued.pop();
     assert!(level.seat("a").now_or_never().is_none());
     drop((queued, seat));

@@ -22,8 +22,8 @@ fn pair() -> Pair {
     }
 }
 
-/// A Secret as a kubelet mounts it: `tls.crt` and `tls.key` lead through `..data` to a folder for each
-/// version.
+/// A Secret as a kubelet mounts it: `tls.crt` and `tls.key` are symlinks through `..data` to a
+/// directory for each version.
 struct Mount(TempDir);
 
 impl Mount {

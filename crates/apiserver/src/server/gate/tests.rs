@@ -43,7 +43,7 @@ impl World {
         self.client.write_all(bytes).await.unwrap();
     }
 
-    /// The bytes that the gate passes until it has no more.
+    /// Returns the bytes that the gate passes until it has no more.
     fn passed(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         loop {

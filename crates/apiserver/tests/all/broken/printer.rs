@@ -1,4 +1,4 @@
-//! The ways in which programs print the same JSON.
+//! The different forms in which programs print the same JSON.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value};
@@ -6,19 +6,19 @@ use serde_json::{Map, Value};
 /// The form in which a document is printed.
 #[derive(Clone, Debug)]
 struct Style {
-    /// Blanks, tabs and line ends, one after the other wherever JSON allows them.
+    /// The whitespace to insert where JSON permits it, in rotation.
     gaps: Vec<&'static str>,
-    /// Numbers by which members are put into another order.
+    /// The sort keys that reorder members.
     order: Vec<u8>,
-    /// The characters of strings that are escaped.
+    /// The characters of strings to escape, in rotation.
     escapes: Vec<bool>,
-    /// Members that the reader does not know.
+    /// True if members are added that the reader does not know.
     unknown: bool,
-    /// A resource version, which is never stored.
+    /// True if a resource version is added, which is never stored.
     version: bool,
 }
 
-/// The same document, printed at random.
+/// Generates random forms of the same document.
 pub(super) fn printed(document: Value) -> impl Strategy<Value = Vec<u8>> {
     let gap = prop_oneof![4 => Just(""), 2 => Just(" "), 1 => Just("\n  "), 1 => Just("\t"), 1 => Just("\r\n")];
     let compact = prop_oneof![Just(vec![""]), prop::collection::vec(gap, 1..9)];

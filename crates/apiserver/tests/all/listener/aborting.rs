@@ -1,4 +1,4 @@
-//! Connections whose clients do not read end when the server says so (14-A4).
+//! The server can abort connections whose clients do not read.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use super::Listener;
 use super::client::{Client, Version};
 use super::identity::Identity;
 
-/// Time for what is expected.
+/// The time limit for an expected event.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Answers without end; tells who asked.
+/// Sends an endless response, and reports the peer.
 fn endless(asked: mpsc::UnboundedSender<Peer>, dropped: CancellationToken) -> HttpService {
     HttpService::new(service_fn(move |request: Request<Body>| {
         let peer = request.extensions().get::<Peer>().unwrap();

@@ -1,4 +1,4 @@
-//! A client of one connection.
+//! A client with one connection.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -35,7 +35,8 @@ pub(super) enum Client {
 }
 
 impl Client {
-    /// Connects, trusting only this server; `None` where the server cannot prove to be it.
+    /// Connects, and trusts only this server. Returns `None` if the server cannot prove its
+    /// identity.
     pub(super) async fn connect(
         address: SocketAddr,
         server: &Identity,
@@ -58,7 +59,7 @@ impl Client {
         }
     }
 
-    /// The bare connection.
+    /// Returns the TLS connection without an HTTP client.
     pub(super) async fn stream(
         address: SocketAddr,
         server: &Identity,
@@ -69,7 +70,7 @@ impl Client {
         Self::over(stream, server, own, version).await
     }
 
-    /// The bare connection over a socket that is connected.
+    /// Returns the TLS connection over a connected socket, without an HTTP client.
     pub(super) async fn over(
         stream: TcpStream,
         server: &Identity,
@@ -83,7 +84,7 @@ impl Client {
             .ok()
     }
 
-    /// Sends GET; `None` where the connection is closed.
+    /// Sends a GET request. Returns `None` if the connection is closed.
     pub(super) async fn send(&mut self, path: &str) -> Option<Response<Incoming>> {
         let request = Request::get(path).header("host", "localhost");
         match self {
@@ -101,7 +102,8 @@ impl Client {
         }
     }
 
-    /// Sends GET with one more header over HTTP/1.1: the code of the answer, which is read to its end.
+    /// Sends a GET request with an additional header over HTTP/1.1. Reads the whole response and
+    /// returns its status code.
     pub(super) async fn send_with(&mut self, path: &str, header: (&str, &str)) -> u16 {
         let Self::Http1(client) = self else {
             panic!("not over HTTP/2");
@@ -129,7 +131,7 @@ impl Client {
         tokio::time::timeout(limit, closed).await.unwrap();
     }
 
-    /// Whether the connection takes another request, after the answer to the last.
+    /// Returns whether the connection accepts further requests after the last response.
     pub(super) async fn stays(&mut self) -> bool {
         for _ in 0..100 {
             if self.send("/livez").await.is_none() {
@@ -140,7 +142,7 @@ impl Client {
         true
     }
 
-    /// The text of an answer that must come.
+    /// Sends a GET request that must succeed, and returns the body as text.
     pub(super) async fn text(&mut self, path: &str) -> String {
         let response = self.send(path).await.unwrap();
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -148,7 +150,7 @@ impl Client {
     }
 }
 
-/// The issuers that the server names when it asks for a certificate.
+/// Returns the issuers that the server names when it requests a certificate.
 pub(super) async fn asked_issuers(address: SocketAddr, server: &Identity) -> Vec<Vec<u8>> {
     let recorder = Arc::<IssuerRecorder>::default();
     let mut config = config(server, None, Version::Http1);
@@ -160,7 +162,7 @@ pub(super) async fn asked_issuers(address: SocketAddr, server: &Identity) -> Vec
     std::mem::take(&mut recorder.0.lock().unwrap())
 }
 
-/// Shows no certificate and remembers whose was wanted.
+/// A resolver that presents no certificate and records the issuers that the server accepts.
 #[derive(Debug, Default)]
 struct IssuerRecorder(Mutex<Vec<Vec<u8>>>);
 

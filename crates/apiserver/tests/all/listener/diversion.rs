@@ -1,4 +1,4 @@
-//! Connections that are taken away before TLS is accepted, by raw sockets.
+//! Connections that are diverted before TLS is accepted, over raw sockets.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::client::{Client, Version};
 use super::identity::Identity;
 use super::{Listener, peers};
 
-/// Takes the name `taken.example`: sends everything back, then `bye`.
+/// A diversion of the name `taken.example` that echoes all bytes, then sends `bye`.
 struct Echo;
 
 impl Diversion for Echo {
@@ -40,7 +40,8 @@ async fn diverting(identity: &Identity) -> Listener {
     Listener::with(identity, peers(), |server| server.diverting(Arc::new(Echo))).await
 }
 
-/// The first message of a client that asks for this name; none is asked for where it is an address.
+/// Returns the ClientHello of a client that requests this name. It has no server name if `name` is
+/// an IP address.
 fn hello(name: &str) -> Vec<u8> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
@@ -55,7 +56,7 @@ fn hello(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// The message in records of at most this many bytes (RFC 8446, section 5.1).
+/// Splits the message into records of at most this many bytes (RFC 8446, section 5.1).
 fn in_records(hello: &[u8], size: usize) -> Vec<u8> {
     let (head, message) = hello.split_at(5);
     let record = |part: &[u8]| {
@@ -65,14 +66,14 @@ fn in_records(hello: &[u8], size: usize) -> Vec<u8> {
     message.chunks(size).flat_map(record).collect()
 }
 
-/// Sends so many bytes at a time, ends, and reads what comes.
+/// Sends `at_once` bytes at a time, closes the sending side, and returns the received bytes.
 async fn exchange(listener: &Listener, bytes: &[u8], at_once: usize) -> Vec<u8> {
     let stream = TcpStream::connect(listener.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let (mut reader, mut writer) = stream.into_split();
     let sending = async {
         for part in bytes.chunks(at_once) {
-            // The server may have seen enough.
+            // The server may have closed the connection already.
             if writer.write_all(part).await.is_err() {
                 return;
             }
@@ -82,7 +83,7 @@ async fn exchange(listener: &Listener, bytes: &[u8], at_once: usize) -> Vec<u8> 
     };
     let mut read = Vec::new();
     let (_, result) = tokio::join!(sending, reader.read_to_end(&mut read));
-    // It may also hang up on what it does not read.
+    // The server may also reset the connection because of bytes that it does not read.
     let _ = result;
     read
 }
@@ -117,7 +118,7 @@ async fn other_names_and_none_are_served() {
         let client = Client::connect(listener.address, &identity, None, version).await;
         assert_eq!(client.unwrap().text("/").await, expected);
     }
-    // A handshake that begins: a record of type 22.
+    // The start of a handshake: a record of type 22.
     let answer = exchange(&listener, &hello("127.0.0.1"), usize::MAX).await;
     assert_eq!(answer.first(), Some(&22));
 }
@@ -127,13 +128,13 @@ async fn what_is_no_hello_is_refused() {
     let listener = diverting(&Identity::new("localhost")).await;
     let mut cut = hello("taken.example");
     cut.truncate(cut.len() - 1);
-    // A message that says it is of 60 000 bytes, and never gets there.
+    // A message with an announced length of 60 000 bytes that never arrives completely.
     let long = in_records(
         &[&[22, 3, 1, 0, 0, 1, 0, 0xea, 0x60][..], &[0; 59_000]].concat(),
         4096,
     );
     let garbage = b"GET / HTTP/1.1\r\nHost: taken.example\r\n\r\n".to_vec();
-    // An alert, a record of type 21, is all that is said; or nothing.
+    // The response is at most an alert, which is a record of type 21.
     for sent in [cut, long, garbage, Vec::new()] {
         let answer = exchange(&listener, &sent, usize::MAX).await;
         assert!(matches!(answer.as_slice(), [] | [21, ..]), "{answer:?}");
@@ -158,7 +159,7 @@ async fn the_end_of_the_server_ends_what_was_taken() {
     listener.stop.cancel();
     listener.running.await.unwrap();
     let mut read = Vec::new();
-    // Reset, where it was still unread.
+    // The connection is reset if it was still unread.
     let _ = open.read_to_end(&mut read).await;
     assert_eq!(read, b"");
 }

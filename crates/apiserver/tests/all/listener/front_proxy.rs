@@ -1,5 +1,4 @@
-//! Who a request is of, by what it shows at a real listener (S1, A165, A169, A170): raw requests,
-//! real certificates.
+//! The authenticated user of a request at a real listener: raw requests, real certificates.
 
 use std::sync::{Arc, Mutex};
 
@@ -80,7 +79,7 @@ impl Clock for StandingClock {
     }
 }
 
-/// Knows the token `good`.
+/// An authenticator that accepts only the token `good`.
 struct Tokens;
 
 #[async_trait]
@@ -98,7 +97,7 @@ impl Authenticator for Tokens {
     }
 }
 
-/// Allows everything and remembers what.
+/// An authorizer that allows everything and records the attributes.
 #[derive(Default)]
 struct Everything(Mutex<Vec<Attributes>>);
 
@@ -119,7 +118,7 @@ impl Authorizer for Everything {
     }
 }
 
-/// Answers with the caller and with the headers that are left.
+/// Responds with the caller and the remaining headers.
 fn who() -> HttpService {
     HttpService::new(service_fn(|request: Request<Body>| async move {
         let user = &request.extensions().get::<RequestContext>().unwrap().user;
@@ -132,7 +131,7 @@ fn who() -> HttpService {
     }))
 }
 
-/// A server with a front proxy, users with certificates, and users with tokens.
+/// A server with a front proxy, client certificates and tokens.
 struct World {
     listener: Listener,
     server: Identity,
@@ -176,7 +175,7 @@ impl World {
         signed(&self.front_proxy_ca, &params("front-proxy-client"))
     }
 
-    /// Sends one request over a connection of its own: the code, and the body.
+    /// Sends one request over a new connection. Returns the status code and the body.
     async fn get(&self, own: Option<&Identity>, path: &str, headers: &str) -> (u16, Value) {
         let stream = Client::stream(self.listener.address, &self.server, own, Version::Http1);
         let mut stream = stream.await.unwrap();
@@ -184,7 +183,7 @@ impl World {
             format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
-        // The end of the connection is not always told in the words of TLS.
+        // The server does not always send a TLS close notification.
         let _ = stream.read_to_end(&mut answer).await;
         let answer = String::from_utf8(answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -192,7 +191,7 @@ impl World {
         (code, serde_json::from_str(body).unwrap_or_default())
     }
 
-    /// The user's name, if the request is served.
+    /// Returns the name of the user, if the request is accepted.
     async fn name(&self, own: Option<&Identity>, headers: &str) -> Option<String> {
         let (code, body) = self.get(own, "/who", headers).await;
         match code {

@@ -1,4 +1,4 @@
-//! Heads of requests: how many at once, how long, and with how many fields (14-A2).
+//! Limits on request heads: their number, size and fields.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,10 +19,10 @@ use super::{Listener, peers};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// `GET https://x/`, as HPACK has it.
+/// `GET https://x/` in HPACK.
 const GET: &[u8] = &[0x82, 0x84, 0x87, 0x41, 1, b'x'];
 
-/// Time for what is expected.
+/// The time limit for an expected event.
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -31,7 +31,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream, payload].concat()
 }
 
-/// The frames of a head and no body.
+/// Returns the frames of a head without a body.
 fn head(stream: u32, fields: &[u8]) -> Vec<u8> {
     const END_STREAM: u8 = 1;
     const END_HEADERS: u8 = 4;
@@ -48,7 +48,8 @@ fn head(stream: u32, fields: &[u8]) -> Vec<u8> {
     frames.collect::<Vec<_>>().concat()
 }
 
-/// Counts requests. They authenticate their caller when told to, and never end.
+/// A service that counts requests, which never end. They authenticate their caller when
+/// `authenticate` is notified.
 struct Pending {
     come: Arc<AtomicUsize>,
     authenticate: Arc<Notify>,
@@ -136,7 +137,7 @@ async fn the_memory_of_unknown_clients_is_bounded_over_all_connections() {
         })
     })
     .await;
-    // 1,800 times an indexed field, without an end.
+    // 1,800 indexed fields, without END_HEADERS.
     let open = frame(1, 0, 1, &[GET, &[0x8f; 1800]].concat());
     let mut attack = Vec::new();
     for _ in 0..40 {
@@ -160,7 +161,7 @@ async fn the_memory_of_unknown_clients_is_bounded_over_all_connections() {
     wait_for(&pending.come, 1).await;
 }
 
-/// The code of a request with one field of so many bytes, or with so many fields.
+/// Returns the status code of a request with this many fields of this many bytes.
 async fn code(client: &mut http2::SendRequest<Body>, fields: usize, bytes: usize) -> u16 {
     let mut request = Request::get("https://localhost/");
     for number in 0..fields {
@@ -207,7 +208,7 @@ async fn long_heads_and_many_fields_are_431_over_http1() {
         let field = |number| format!("a{number}: {}\r\n", "x".repeat(bytes));
         let lines: String = (0..fields).map(field).collect();
         let request = format!("GET / HTTP/1.1\r\nhost: x\r\n{lines}\r\n");
-        // The server may answer and close before it has read everything.
+        // The server may respond and close the connection before it has read everything.
         let _ = stream.write_all(request.as_bytes()).await;
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).await.unwrap();

@@ -9,7 +9,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// For a name.
+    /// Creates a self-signed certificate for a name.
     pub(super) fn new(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();

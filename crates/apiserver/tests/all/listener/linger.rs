@@ -1,4 +1,4 @@
-//! The last answer of a connection arrives whole, whatever its client sends meanwhile.
+//! The last response of a connection arrives completely, even if its client keeps sending.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::Listener;
 use super::client::{Client, Version};
 use super::identity::Identity;
 
-/// More than sockets hold.
+/// More bytes than sockets buffer.
 const BODY: usize = 8 << 20;
 
 #[tokio::test]
@@ -40,7 +40,8 @@ async fn a_client_that_goes_on_to_send_gets_the_last_answer_whole() {
             0 => break,
             count => received += count,
         }
-        // Slower than the server, which has closed its side long before the end is read.
+        // The client reads more slowly than the server sends. The server has closed its side long
+        // before the client reads the end.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     assert!(received > BODY, "{received}");

@@ -1,4 +1,4 @@
-//! A full listener makes room, and always answers about health (14-A1).
+//! A full listener makes room, and always answers the health endpoints.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::client::{Client, Version};
 use super::identity::Identity;
 use super::{Listener, peers};
 
-/// Time for what is expected.
+/// The time limit for an expected event.
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn limits(connections: usize, reserve: usize) -> Limits {
@@ -28,7 +28,7 @@ fn limits(connections: usize, reserve: usize) -> Limits {
     }
 }
 
-/// A connection from an address of this machine.
+/// Connects from a loopback address.
 async fn from(host: u8, to: SocketAddr) -> TcpStream {
     let own = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)), 0);
     let socket = TcpSocket::new_v4().unwrap();
@@ -48,7 +48,7 @@ async fn is_closed(stream: &mut TlsStream<TcpStream>) {
     assert!(matches!(read.unwrap(), Ok(0) | Err(_)));
 }
 
-/// Sends a request, and returns the beginning of the answer.
+/// Sends a request, and returns the start of the response.
 async fn get(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -64,7 +64,7 @@ async fn silent_connections_make_room() {
     let listener = Listener::with(&identity, peers(), |server| server.limits(limits(8, 0))).await;
     let mut handshakes = Vec::new();
     for _ in 0..20 {
-        // The server speaks first to none of them.
+        // The client sends nothing, and the server does not send first.
         handshakes.push(from(2, listener.address).await);
     }
     let mut honest = tls_from(1, &listener, &identity).await;
@@ -82,7 +82,7 @@ async fn silent_connections_make_room() {
     }
 }
 
-/// Recognises every caller; answers `/slow` never.
+/// Authenticates every caller, and never responds to `/slow`.
 fn busy() -> HttpService {
     HttpService::new(service_fn(|request: Request<Body>| async move {
         request.extensions().get::<Peer>().unwrap().authenticated();
@@ -105,10 +105,11 @@ async fn a_server_full_of_requests_answers_about_health() {
         stream.write_all(request).await.unwrap();
         slow.push(stream);
     }
-    // They are under way when later requests of another connection are answered by the same threads.
+    // By then these requests are in flight, even if the same threads serve requests of other
+    // connections.
     tokio::time::sleep(Duration::from_millis(100)).await;
     for _ in 0..10 {
-        // Silent ones do not take the reserve.
+        // Silent connections do not use up the reserve.
         let silent = from(5, listener.address).await;
         for path in ["/livez", "/readyz/ping", "/healthz?verbose"] {
             let mut probe = tls_from(6, &listener, &identity).await;
@@ -125,7 +126,7 @@ async fn a_server_full_of_requests_answers_about_health() {
     assert!(answer.contains("retry-after: 1"), "{answer}");
     is_closed(&mut other).await;
     drop(slow.pop());
-    // The place of a client that is gone is free, sooner or later.
+    // The slot of a disconnected client is freed eventually.
     let regained = async {
         loop {
             let mut again = tls_from(6, &listener, &identity).await;

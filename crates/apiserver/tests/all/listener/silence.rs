@@ -1,4 +1,5 @@
-//! Connections that say nothing, or not enough, end; those with something under way stay (14-A1).
+//! Connections that send nothing, or too little, end. Connections with requests in flight stay
+//! open.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ const OPEN_HEAD: &[u8] = &[0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82];
 /// CONTINUATION without END_HEADERS and without a field.
 const CONTINUATION: &[u8] = &[0, 0, 0, 9, 0, 0, 0, 0, 1];
 
-/// Bytes that a client sends at first, and again and again.
+/// The bytes that a client sends at first, and then repeatedly.
 struct Script {
     first: Vec<u8>,
     again: Vec<u8>,
@@ -44,7 +45,7 @@ impl Script {
         }
     }
 
-    /// The seconds until the server closes the connection.
+    /// Returns the seconds until the server closes the connection.
     async fn play(self, stream: TlsStream<TcpStream>) -> u64 {
         let begun = Instant::now();
         let (mut reader, mut writer) = tokio::io::split(stream);
@@ -117,8 +118,8 @@ async fn a_connection_without_a_request_ends() {
     }
 }
 
-/// A listener of which heads take a second, and pauses three. In real time: a paused clock would run ahead of the
-/// pings of HTTP/2.
+/// Starts a listener with a head timeout of one second and an idle timeout of three. The test runs
+/// in real time, because a paused clock would run ahead of the HTTP/2 pings.
 async fn impatient(identity: &Identity, service: HttpService) -> Listener {
     let limits = Limits {
         head_timeout: Duration::from_secs(1),
@@ -155,7 +156,7 @@ async fn a_head_after_a_request_has_the_time_of_a_head() {
 
     let stream = Client::stream(listener.address, &identity, None, Version::Http1).await;
     let script = Script::trickle(&[request], b"G", 10);
-    // Ten seconds, those of a head, and up to eight until the next check.
+    // Ten seconds, the head timeout, and up to eight until the next check.
     check_between("later", script.play(stream.unwrap()).await, 41, 56);
 }
 

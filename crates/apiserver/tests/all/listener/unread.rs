@@ -1,4 +1,4 @@
-//! A client that does not read takes little of the kernel's memory, too.
+//! A client that does not read also uses little kernel memory.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use super::identity::Identity;
 
 const PART: usize = 16 << 10;
 
-/// Bytes that a connection holds: buffers of TLS and HTTP, unsent bytes, and those in the client's socket.
+/// The maximum number of bytes that a connection holds: TLS and HTTP buffers, unsent bytes, and
+/// those in the socket of the client.
 const MOST: usize = 1 << 20;
 
 #[cfg(target_os = "linux")]
