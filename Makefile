@@ -1,4 +1,4 @@
-# The commands of a working day. `make` alone explains them.
+# The commands for daily development. `make` without arguments describes them.
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test lint histories bench tools clean

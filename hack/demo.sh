@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# The tour of `make run`: builds, starts the demo server and shows with kubectl what it does, each
-# command beside its answer. Then the server stays up and the tour says what to type next.
+# The tour of `make run`: builds and starts the demo server, and demonstrates it with kubectl.
+# Prints each command with its answer. Then the server keeps running, and the tour prints commands
+# to try.
 #
-# Environment, each may be empty:
-#   ONCE=1     end after the tour
-#   PORT=9443  the port; 0 takes a free one; empty: 8443, or a free one where that is taken
-#   DATA=DIR   the data folder, ./data where empty
-#   PROFILE=release   the cargo profile, dev where empty
+# Environment variables, all optional:
+#   ONCE=1            stop after the tour
+#   PORT=9443         the port, or 0 for a free one; by default 8443, or a free one if 8443 is taken
+#   DATA=DIR          the data folder, by default ./data
+#   PROFILE=release   the cargo profile, by default dev
 #
-# Exits with a code other than 0 if a step did not answer as it should.
+# Exits with a code other than 0 if the answer of a step differs from the expected one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,7 +33,7 @@ main() {
   [[ ${ONCE:-} == 1 ]] || stay
 }
 
-# Builds the server, and beside it kubectl where the machine has none that will do.
+# Builds the server and, in parallel, kubectl, if the machine has no suitable one.
 build() {
   local path build
   path=$(mktemp "$DATA/.kubectl.XXXXXX")
@@ -44,7 +45,7 @@ build() {
   kubectl=$(cat "$path")
   rm -f "$path"
   PATH=$(dirname "$kubectl"):$PATH
-  # Discovery of another server that once had this port must not get in the way.
+  # A separate cache, so that the discovery data of another server on this port is not used.
   export PATH KUBECACHEDIR=$DATA/kubectl-cache
 }
 
@@ -52,7 +53,8 @@ start() {
   local folder=${PROFILE:-debug} port started=$SECONDS
   [[ $folder != dev ]] || folder=debug
   port=$(choose_port)
-  # A process group of its own: Ctrl-C is for this script, which then ends the server in good order.
+  # The server has its own process group, so that Ctrl-C reaches only this script, which then stops
+  # the server gracefully.
   set -m
   "${CARGO_TARGET_DIR:-target}/$folder/kubeconfig-apiserver" standalone \
     --data-dir "$DATA" --demo --secure-port "$port" </dev/null 2>"$DATA/server.log" &
@@ -66,8 +68,8 @@ start() {
   done
 }
 
-# Prints the port to ask for. A port that was asked for by name is left to the server, which says
-# clearly that it is taken.
+# Prints the port to use. A port from the environment is not checked, because the server reports
+# clearly if it is taken.
 choose_port() {
   if [[ -z ${PORT:-} ]] && (exec 3<>/dev/tcp/127.0.0.1/8443) 2>/dev/null; then
     note "Port 8443 is taken, taking a free one." >&2
@@ -76,7 +78,8 @@ choose_port() {
   printf '%s\n' "${PORT:-8443}"
 }
 
-# Its log says that it has written the kubeconfigs: those of an earlier run may lead elsewhere.
+# Waits for the log line that follows the writes of the kubeconfigs, because those of an earlier run
+# may contain another address.
 is_ready() {
   grep -q ' serving ' "$DATA/server.log" &&
     kubectl --kubeconfig "$DATA/admin.kubeconfig" --request-timeout 2s get --raw /readyz \
@@ -119,11 +122,11 @@ END"
     "kubectl --kubeconfig $minted --context rancher get kubeconfigs"
 }
 
-# show EXPECTED COMMAND...: prints the command and its answer, which must be a success that matches
-# the extended regular expression, line ends taken as spaces.
+# show EXPECTED COMMAND...: prints the command and its answer. The command must succeed, and its
+# answer, with line ends replaced by spaces, must match the extended regular expression.
 show() { step 0 "$@"; }
 
-# The same for a command that must fail.
+# Like show, but the command must fail.
 refuse() { step 1 "$@"; }
 
 step() {
@@ -158,7 +161,7 @@ END
   wait "$server" || die_with_log "the server ended"
 }
 
-# The line that puts the pinned kubectl on the path, where the machine has none of its own.
+# Prints the line that adds the pinned kubectl to the path, if the machine has no suitable one.
 type_path() {
   [[ $kubectl == */kubeconfig-apiserver/tools/* ]] || return 0
   cat <<END

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for some seconds, as many at once as there are processors, with other inputs each time, and tells how many.
+# Runs every fuzz target for some time, with new inputs in each run, and prints the number of
+# inputs. The number of concurrent targets is the number of processors.
 #
-#   hack/fuzz.sh            # ten minutes each
-#   hack/fuzz.sh 60         # a minute each
-#   hack/fuzz.sh 60 jwt     # those whose name contains jwt
+#   hack/fuzz.sh            # ten minutes for each target
+#   hack/fuzz.sh 60         # one minute for each target
+#   hack/fuzz.sh 60 jwt     # only targets with jwt in their names
 #
-# An input that fails is written to target/fuzz/. `cargo test` runs the same targets for about a second each.
+# An input that fails is written to target/fuzz/. `cargo test` runs each of the same targets for
+# about a second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +16,7 @@ readonly filter=${2:-}
 export FUZZ_SECONDS=${1:-600}
 
 for package in "${packages[@]}"; do
-  # In fuzz all tests are targets; elsewhere their names say so.
+  # In the package fuzz, all tests are targets. In other packages, targets have fuzz in their names.
   only=fuzz
   [[ $package == fuzz ]] && only=$filter
   nice -n 19 cargo test --package "$package" "$only" -- --test-threads="$(nproc)" --nocapture

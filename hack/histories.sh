@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Runs clients against each store for some minutes, while the server is killed, and checks that what they saw is linearizable.
+# Runs clients against each store for some minutes while the server is killed repeatedly, and checks
+# that the history of their requests is linearizable.
 #
-#   hack/histories.sh 60          # an hour of each store, one after the other
-#   hack/histories.sh 60 etcd     # one of sqlite, etcd, secrets
+#   hack/histories.sh 60          # one hour for each store, one after the other
+#   hack/histories.sh 60 etcd     # only this one of sqlite, etcd, secrets
 #
-# HISTORIES_SEED chooses what the clients ask for. A history that is not linearizable is written to target/tmp/; its path
-# and the calls that contradict each other are printed. `make test` runs the same for twenty seconds each.
+# HISTORIES_SEED is the seed for the requests of the clients. A history that is not linearizable is
+# written to target/tmp/. Its path and the conflicting calls are printed. `make test` runs the same
+# for twenty seconds for each store.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

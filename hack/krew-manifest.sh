@@ -3,8 +3,8 @@
 #
 #   hack/krew-manifest.sh v1.2.3 https://HOST/PROJECT https://HOST/DOWNLOADS/v1.2.3 FOLDER
 #
-# FOLDER holds kubectl-kubeconfig-{linux,darwin}-{amd64,arm64}.tar.gz as they will be at the third
-# argument, each with the program kubectl-kubeconfig and the LICENSE at its top.
+# FOLDER contains kubectl-kubeconfig-{linux,darwin}-{amd64,arm64}.tar.gz, which the third argument
+# will serve. Each archive has the program kubectl-kubeconfig and the file LICENSE at its top.
 set -euo pipefail
 
 (($# == 4)) || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -17,11 +17,11 @@ for address in "$homepage" "$url"; do
     { printf 'krew-manifest: %q is not an https URL\n' "$address" >&2; exit 2; }
 done
 
-# Escapes what sed would read in a replacement between bars.
-# shellcheck disable=SC2001 # bash 5.2 reads & in the replacement of an expansion, older ones do not
+# Escapes the characters that are special in a sed replacement with bars as delimiters.
+# shellcheck disable=SC2001 # bash 5.2 interprets & in such a replacement, and older versions do not
 escape() { sed 's/[\\&|]/\\&/g' <<<"$1"; }
 
-# Fails where an archive is missing.
+# Prints the SHA-256 sum of an archive. Fails if the archive is missing.
 sum() { sha256sum "$folder/kubectl-kubeconfig-$1.tar.gz" | cut -d ' ' -f 1; }
 
 substitutions=(-e '1d' -e "s|VERSION|$(escape "$version")|" -e "s|HOMEPAGE|$(escape "$homepage")|"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Prints the path of a kubectl to use: that of the machine where it is 1.28 or newer, else the
-# pinned one, built first where need be.
+# Prints the path of a usable kubectl: that of the machine if it is 1.28 or newer, and otherwise the
+# pinned one, which is built if necessary.
 set -euo pipefail
 
-# Prints the minor version of a kubectl, nothing where it cannot be told.
+# Prints the minor version of a kubectl, or nothing if it is unknown.
 minor_version() {
   "$1" version --client --output=json 2>/dev/null |
     sed -n 's/.*"gitVersion": *"v1\.\([0-9]*\).*/\1/p'

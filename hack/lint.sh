@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Checks form, lints, documentation, scripts and dependencies; the first failure ends it.
+# Checks format, lints, documentation, scripts, dependencies and manifests. Stops at the first
+# failure.
 #
-#   hack/lint.sh             # all of them
+#   hack/lint.sh             # all checks
 #   hack/lint.sh fmt deny    # some of: fmt clippy docs scripts deny manifests
 #
-# A tool that is not here is named and its check left out; with CI=true that is a failure.
+# If a tool is missing, its name is printed and its check is skipped. With CI=true that is a
+# failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,8 +32,8 @@ check_scripts() {
   shellcheck hack/*.sh .ci/run
 }
 
-# The advisory database is not asked: this must work without it, and a new advisory must not break
-# an old commit.
+# Advisories are not checked: the check must work without the advisory database, and a new advisory
+# must not break an old commit.
 check_deny() {
   local deny
   deny=$(command -v cargo-deny) || deny=$(cached cargo-deny) ||
@@ -39,7 +41,7 @@ check_deny() {
   "$deny" --log-level error check bans licenses sources
 }
 
-# The chart, and the plain manifests that are rendered from it.
+# Checks the chart, and the plain manifests that are rendered from it.
 check_manifests() {
   local helm
   helm=$(cached helm) || { missing "helm (hack/tools.sh helm builds it)"; return; }
@@ -47,7 +49,8 @@ check_manifests() {
   hack/verify-manifests.sh
 }
 
-# Prints the path of a tool where hack/tools.sh has built it, and in CI builds it.
+# Prints the path of a tool if hack/tools.sh has built it already. In CI, builds the tool if
+# necessary.
 cached() {
   local cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubeconfig-apiserver/tools
   [[ ${CI:-} == true ]] || [[ -x ${KUBEBUILDER_ASSETS:-}/$1 ]] ||

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs every test of the workspace, those with a real kubectl and real clusters included. The
-# programs that they need and the workspace are built side by side.
+# Runs every test of the workspace, including those with a real kubectl and real clusters. The
+# programs that these tests need are built in parallel with the workspace.
 #
-# Without those programs (no Go, no KUBEBUILDER_ASSETS) their tests are left out; with CI=true that
+# Without those programs (no Go, no KUBEBUILDER_ASSETS) their tests are skipped. With CI=true that
 # is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,7 +12,8 @@ trap 'rm -f "$paths"' EXIT
 hack/tools.sh kubectl etcd kube-apiserver kube-controller-manager helm client-go oidc-provider >"$paths" &
 build=$!
 
-# One build for programs, tests and examples: `cargo test` alone builds no program.
+# Build programs, tests and examples together, because `cargo test` alone does not build the
+# programs of other packages.
 cargo build --workspace --all-targets
 
 if wait "$build"; then

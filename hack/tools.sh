@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# Builds pinned tools, each once, into a cache folder outside the tree and prints their paths.
+# Builds pinned tools in a cache folder outside the repository, each once, and prints their paths.
 #
 #   hack/tools.sh kubectl        # the path of kubectl on stdout, progress on stderr
-#   hack/tools.sh kubectl etcd   # one path a line
+#   hack/tools.sh kubectl etcd   # one path per line
 #
-# Go tools are pinned by the go.mod and go.sum of hack/tools and of the folders in it, Cargo tools by
-# the table below; client-go and oidc-provider are programs of the tests, with their source there. A
-# tool found in $KUBEBUILDER_ASSETS wins over the pinned one. $XDG_CACHE_HOME moves the cache. Go builds
-# at a low priority: a Rust build beside it goes first.
+# Go tools are pinned by the go.mod and go.sum of hack/tools and of its subfolders. Cargo tools are
+# pinned below. client-go and oidc-provider are programs of the tests, with their source in
+# hack/tools. A tool in $KUBEBUILDER_ASSETS takes precedence over the pinned one. $XDG_CACHE_HOME
+# moves the cache. Go builds run at a low priority, so that they do not slow down a concurrent Rust
+# build.
 set -euo pipefail
 
 go_modules=$(cd "$(dirname "$0")/tools" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubeconfig-apiserver/tools
 readonly go_modules cache
 
-# Cargo tools: the version of each.
+# The versions of the Cargo tools.
 readonly cargo_deny_version=0.20.2
 
 readonly known="kubectl, kube-apiserver, kube-controller-manager, etcd, helm, client-go, oidc-provider, cargo-deny"
@@ -45,7 +46,7 @@ main() {
   done
 }
 
-# Prints the path of a tool, building it first where the cache does not hold it.
+# Prints the path of a tool. Builds it first if it is not in the cache.
 provide() {
   local tool=$1 version=$2 build=$3
   local asset=${KUBEBUILDER_ASSETS:-/nonexistent}/$tool
@@ -58,8 +59,9 @@ provide() {
   printf '%s\n' "$folder/$tool"
 }
 
-# Builds in a folder of its own and renames at the end, so that nobody sees half a tool. The lock
-# only saves work: where there is no flock, two runs build the same and the later rename wins.
+# Builds in a temporary folder and renames the result, so that no run sees an incomplete tool. The
+# lock only saves work: without flock, two runs build the same tool, and the later rename replaces
+# the earlier result.
 build_locked() {
   local tool=$1 version=$2 build=$3 folder=$4 staging
   mkdir -p "$cache"
@@ -69,7 +71,7 @@ build_locked() {
   fi
   if [[ ! -x $folder/$tool ]]; then
     staging=$(mktemp -d "$cache/.$tool.XXXXXX")
-    # shellcheck disable=SC2064 # the folder of this tool, not of a later one
+    # shellcheck disable=SC2064 # expand now: the folder of this tool, not of a later one
     trap "rm -rf '$staging'" EXIT
     "$build" "$tool" "$version" "$staging" >&2 || die "building $tool ${version#v} failed, see above"
     mkdir -p "$folder"
@@ -79,13 +81,13 @@ build_locked() {
   exec {lock}>&-
 }
 
-# Prints the version of a Go module that the module in a folder of hack/tools requires.
+# Prints the version of a Go module that is required by the module in a folder of hack/tools.
 go_version() {
   awk -v module="$2" '$1 == "require" { $1 = ""; $0 = $0 } $1 == module { print $2; exit }' \
     "$go_modules/$1/go.mod"
 }
 
-# A program of k8s.io/kubernetes, stamped as a release is.
+# Builds a program of k8s.io/kubernetes, with the version stamps of a release.
 build_kubernetes() {
   local tool=$1 version=$2 folder=$3 package stamps=() minor
   minor=${version#v1.}
@@ -96,7 +98,7 @@ build_kubernetes() {
   build_with_go "$tool" "$version" "$folder" . "k8s.io/kubernetes/cmd/$tool" "${stamps[@]}"
 }
 
-# Its version is a constant of its source.
+# Builds etcd. It needs no version stamp, because its version is a constant in its source.
 build_etcd() {
   build_with_go "$1" "$2" "$3" etcd go.etcd.io/etcd/server/v3
 }
@@ -107,7 +109,8 @@ build_helm() {
     -X helm.sh/helm/v4/internal/version.gitTreeState=clean
 }
 
-# A program of the tests: the version of its library, and what stands for its own source.
+# Prints the version of a program of the tests: the version of its library and a checksum of its
+# source.
 program_version() {
   local source
   source=$(cat "$go_modules/$1"/{main.go,go.mod,go.sum} | cksum)
@@ -118,8 +121,8 @@ build_program() {
   build_with_go "$1" "$2" "$3" "$1" .
 }
 
-# Builds a package with what the module in a folder of hack/tools pins: stripped, with the given
-# linker flags beside.
+# Builds a package with the versions that the module in a folder of hack/tools pins. Strips the
+# program and passes the additional linker flags.
 build_with_go() {
   local tool=$1 version=$2 folder=$3 module=$4 package=$5
   command -v go >/dev/null || die "missing $tool ${version#v}: install Go 1.26 or newer, which" \

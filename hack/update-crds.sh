@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes the CRDs and the objects to begin with of the chart from the Rust types. Read the difference: it is what a
-# cluster without Rancher will serve.
+# Generates the CRDs and the default objects of the chart from the Rust types. Review the changes: a
+# cluster without Rancher will serve these CRDs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that the CRDs of the chart are those of the Rust types; `make test` does the same.
+# Checks that the CRDs of the chart match the Rust types. `make test` includes this check.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that deploy/aggregated/ is what the chart renders.
+# Checks that deploy/aggregated/ is up to date with the chart.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,7 @@
-//! The aggregated server: everything is built here, in the order in which it depends on each other.
+//! The aggregated server. It is assembled here, in the order of the dependencies of its parts.
 //!
-//! Two listeners share one domain. The host's API server calls the one, users and clusters call the
-//! other; they differ in who is recognised and in what is served.
+//! Two listeners share one domain. The host's API server calls one of them, and users and clusters
+//! call the other. They differ in their authenticators and in the resources that they serve.
 
 mod certificate;
 mod kinds;
@@ -48,14 +48,14 @@ use certificate::Certificates;
 use kinds::HostKinds;
 use store::{Backend, Seal};
 
-/// How long requests under way may take when the server stops.
+/// The maximum time for requests in flight when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
 
-/// Runs an aggregated server until it is told to stop.
+/// Runs an aggregated server until a signal stops it.
 ///
 /// # Errors
-/// One line that says what is wrong with a flag, a file or a port. A host that does not answer is
-/// waited for.
+/// Returns one line that describes the fault of a flag, a file or a port. If the host does not
+/// answer, the server waits for it.
 pub(crate) async fn run(args: AggregatedArgs, log: &Log) -> Result<()> {
     external_url::check(&args.listen.external_url)?;
     args.zone.zone(&args.listen.external_url)?;
@@ -145,8 +145,8 @@ async fn bind(ip: IpAddr, port: u16, flag: &str) -> Result<TcpListener> {
     bound.with_context(|| format!("cannot listen on {ip} port {port}: choose another {flag}"))
 }
 
-/// Asks TLS clients for certificates of the authorities that count at the moment: a client that finds
-/// its own not named shows no certificate.
+/// Keeps the client CAs that TLS requests up to date: a client shows no certificate if the request
+/// does not name its CA.
 async fn ask_for_certificates(
     mut issuers: watch::Receiver<Vec<DistinguishedName>>,
     tls: Arc<ArcSwap<ServerConfig>>,
@@ -174,7 +174,7 @@ fn listener(
     Ok(Server::new(listener, Arc::new(tls), service))
 }
 
-/// Who the host says may call.
+/// Waits for the authentication configuration of the host, and follows its changes.
 async fn callers(
     args: &AggregatedArgs,
     host: &Client,
@@ -193,11 +193,11 @@ async fn callers(
     Ok(callers)
 }
 
-/// The parts of a domain that are ready before it.
+/// The parts that are built before the domain.
 struct Built<'a> {
     certificates: &'a Certificates,
     backend: Backend,
-    /// The key of the seals on Secrets of clusters.
+    /// The key for the seals on Secrets of clusters.
     seals: SealKey,
 }
 
@@ -246,8 +246,8 @@ async fn domain(
     .await
 }
 
-/// Where users reach the gateway is what the flags say, whatever settings the host has: those of
-/// Rancher lead to Rancher.
+/// Returns the settings that the flags determine: the URL and the CA of the gateway. They take
+/// precedence over the settings in the host, because those of Rancher contain Rancher's address.
 fn fixed(args: &ListenArgs, certificates: &Certificates) -> Fixed {
     let (url, ca_certs) = (args.issuer(), Arc::clone(&certificates.ca_of_gateway));
     Arc::new(move |name| match name {
@@ -257,8 +257,8 @@ fn fixed(args: &ListenArgs, certificates: &Certificates) -> Fixed {
     })
 }
 
-/// What the host's API server calls: for whom it names, and for who comes directly with a credential
-/// of the host.
+/// Builds the server that the host's API server calls. It authenticates users that the front proxy
+/// names, and clients that connect directly with a credential of the host.
 fn for_host(
     domain: &Domain,
     callers: &AuthenticationConfiguration,
@@ -280,7 +280,8 @@ fn for_host(
     Ok(domain.serve(server))
 }
 
-/// What users call with minted tokens and ID tokens, and clusters with their credentials.
+/// Builds the server that users call with minted tokens and ID tokens, and clusters with their
+/// credentials.
 fn for_users(
     (domain, login): (&Domain, &Login),
     (host, clock): (&Client, &Arc<dyn Clock>),
@@ -310,7 +311,7 @@ fn as_the_host_decides(host: &Client, clock: &Arc<dyn Clock>) -> Arc<dyn Authori
     Arc::new(DelegatedAuthorizer::new(reviews, &key, Arc::clone(clock)))
 }
 
-/// For hashes of what is remembered.
+/// Returns a key for hashes in a cache.
 fn random_key() -> [u8; 32] {
     rand::random()
 }

@@ -1,4 +1,4 @@
-//! The command line, as typed.
+//! The command line.
 
 mod aggregated;
 mod check;
@@ -177,7 +177,8 @@ mod tests {
         }
     }
 
-    /// Checks that each line is narrower than `max_term_width`. Texts without examples are wrapped there.
+    /// Checks that each line is narrower than `max_term_width`. Texts without examples are wrapped,
+    /// and not checked.
     #[track_caller]
     fn fits(command: &Command) {
         let about = command.get_long_about().map(ToString::to_string);

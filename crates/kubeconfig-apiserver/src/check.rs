@@ -1,7 +1,8 @@
-//! `kubeconfig-apiserver check`: looks at an installation in a host cluster from an administrator's desk.
+//! `kubeconfig-apiserver check`: checks an installation in a host cluster, with the credentials of
+//! an administrator.
 //!
-//! It reads and asks, and changes nothing. Each topic is a module that adds findings to the report; what cannot be looked at is said, and is
-//! no reason to stop.
+//! It sends only requests that change nothing. Each topic is a module that adds findings to the
+//! report. If something cannot be checked, the report says so, and the other checks continue.
 
 mod certificates;
 mod clocks;
@@ -28,10 +29,10 @@ use crate::cluster::client;
 use report::Report;
 use scene::Scene;
 
-/// Runs the command to its end.
+/// Runs the command, and prints the report.
 ///
 /// # Errors
-/// The host cannot be reached, or there is a problem.
+/// Fails if the host cannot be reached, or if there is a problem.
 pub(crate) async fn run(args: &CheckArgs) -> Result<()> {
     let report = look(args).await?;
     let text = match args.output {

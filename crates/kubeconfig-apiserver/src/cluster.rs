@@ -1,7 +1,8 @@
 //! `kubeconfig-apiserver cluster …`: commands that register real clusters with a running server.
 //!
-//! They are clients: of the server, by the file that `--kubeconfig` names, and of the real cluster, by the file that `--from` names. Stdout
-//! carries what was asked for; what is being done is told on stderr. No token and no key is ever shown there.
+//! The commands are clients of the server, through the file of `--kubeconfig`, and of the real
+//! cluster, through the file of `--from`. Results go to stdout, and progress messages to stderr.
+//! Messages on stderr contain no token and no key.
 
 mod add;
 mod bind;
@@ -31,18 +32,18 @@ use crate::args::{ClusterArgs, ClusterCommand};
 
 pub(crate) use progress::say;
 
-/// The server whose clusters these are.
+/// The server at which clusters are registered.
 pub(crate) struct Server {
-    /// As the user of the file.
+    /// A client that is authenticated as the user of the file.
     pub(crate) client: Client,
-    /// Where its Secrets are.
+    /// The namespace of the server's Secrets.
     pub(crate) namespace: String,
 }
 
-/// Runs a command to its end.
+/// Runs a command.
 ///
 /// # Errors
-/// One line that says what is wrong and what would be right.
+/// Returns one line that describes the fault and its remedy.
 pub(crate) async fn run(args: &ClusterArgs) -> Result<()> {
     let server = Server {
         client: client::client(args.kubeconfig.as_deref(), None).await?,

@@ -1,8 +1,8 @@
-//! Whether what a replica has in memory is still what the store has.
+//! Confirms that the memory of a replica is as current as the store.
 //!
-//! A watch brings what other replicas do within milliseconds. One that has died without a word would
-//! bring nothing, and tokens that were taken back would go on counting. So the store is asked again
-//! and again, and when it has not answered for [`LIMIT`] no token counts until it does.
+//! A watch delivers the changes of other replicas within milliseconds. A watch that has died
+//! silently would deliver nothing, and revoked tokens would stay valid. The store is therefore
+//! polled. If it has not answered for [`LIMIT`], no token is valid until it answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,35 +10,36 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-/// How often the store is asked.
+/// The interval between polls of the store.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// How soon it is asked again when it did not answer: once it is back, tokens are to count.
+/// The interval after a failed poll. It is short, so that tokens become valid soon after the store
+/// is back.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long tokens count after the last answer.
+/// Time after the last answer for which tokens are valid.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Asks the store.
+/// Polls the store.
 pub(crate) struct Confirmation {
     holds: Arc<AtomicBool>,
 }
 
 impl Confirmation {
-    /// Holds from the start: the caches have just been loaded.
+    /// Creates a confirmation that holds at first, because the caches have just been loaded.
     pub(crate) fn new() -> Self {
         Self {
             holds: Arc::new(AtomicBool::new(true)),
         }
     }
 
-    /// Whether the store has answered lately.
+    /// Returns whether the store has answered recently.
     pub(crate) fn holds(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
         let holds = Arc::clone(&self.holds);
         Arc::new(move || holds.load(Ordering::Acquire))
     }
 
-    /// Asks for ever. `ask` says whether all that is in memory has caught up with its source.
+    /// Polls forever. `ask` returns whether all caches have caught up with their sources.
     pub(crate) async fn run(self, ask: impl AsyncFn() -> bool + Send) {
         let mut last = Instant::now();
         loop {

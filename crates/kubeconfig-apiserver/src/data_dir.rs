@@ -1,7 +1,8 @@
-//! The data folder: private to its owner, its files replaced as a whole.
+//! The data folder. It is private to its owner, and its files are replaced atomically.
 //!
-//! The folder holds a key that signs administrators. So a folder that someone else owns, or that others could have put files into, is refused,
-//! and nothing is changed in it: a mistyped `--data-dir /tmp` must not make `/tmp` private.
+//! The folder contains a key that signs administrator certificates. A folder that another user
+//! owns, or into which other users could have put files, is therefore rejected and left unchanged:
+//! a mistyped `--data-dir /tmp` must not make `/tmp` private.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -10,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// Bits of a mode that let other users in.
+/// Permission bits that give other users access.
 const OTHERS: u32 = 0o077;
 
-/// The folder of the database in it, which every start makes.
+/// The folder of the database in the data folder. Every start creates it.
 pub(crate) const STORE: &str = "store";
 
 /// The data folder of a standalone server.
@@ -21,10 +22,12 @@ pub(crate) const STORE: &str = "store";
 pub(crate) struct DataDir(PathBuf);
 
 impl DataDir {
-    /// Opens the folder: makes it if it is missing, and makes it private if it is empty or of an earlier start.
+    /// Opens the folder, and creates it if it is missing. Makes it private if it is empty or was
+    /// used by an earlier start.
     ///
     /// # Errors
-    /// The folder is of another user, or others can access it and it holds something else.
+    /// Fails if another user owns the folder, or if other users can access it and it contains other
+    /// files.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let named = || format!("data folder {}", path.display());
         DirBuilder::new()
@@ -51,12 +54,12 @@ impl DataDir {
         Ok(Self(path.canonicalize().with_context(named)?))
     }
 
-    /// A file or folder in it.
+    /// Returns the path of a file or folder in the data folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// What a file holds; `None` where there is none.
+    /// Returns the content of a file. `None` if it does not exist.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = self.path(name);
         match fs::read(&path) {
@@ -66,19 +69,21 @@ impl DataDir {
         }
     }
 
-    /// Reads a file that holds a secret; `None` where there is none.
+    /// Reads a file that contains a secret. `None` if it does not exist.
     ///
     /// # Errors
-    /// The file is of another user, or others can read or write it: the secret may be known.
+    /// Fails if another user owns the file, or if other users can read or write it, because they
+    /// may know the secret.
     pub(crate) fn read_private(&self, name: &str) -> Result<Option<Vec<u8>>> {
         self.check_private(name)?;
         self.read(name)
     }
 
-    /// Checks that a file is of this user and that no other can access it, if there is one.
+    /// Checks that this user owns a file and that no other user can access it. Succeeds if the file
+    /// does not exist.
     ///
     /// # Errors
-    /// As [`Self::read_private`].
+    /// See [`Self::read_private`].
     pub(crate) fn check_private(&self, name: &str) -> Result<()> {
         let path = self.path(name);
         let metadata = match fs::metadata(&path) {
@@ -102,7 +107,8 @@ impl DataDir {
         Ok(())
     }
 
-    /// Replaces a file as a whole, readable by its owner only; after a crash it holds the old content or the new.
+    /// Replaces a file atomically, with permissions for its owner alone. After a crash it has the
+    /// old content or the new one.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         let path = self.path(name);
         let fresh = self.path(&format!(".{name}.new"));
@@ -122,7 +128,7 @@ impl DataDir {
     }
 }
 
-/// Refuses what belongs to another user, who could change it at any time.
+/// Rejects a file of another user, who could change it at any time.
 fn check_owner(metadata: &fs::Metadata) -> Result<()> {
     let (owner, own) = (metadata.uid(), rustix::process::geteuid().as_raw());
     if owner != own {
@@ -131,7 +137,7 @@ fn check_owner(metadata: &fs::Metadata) -> Result<()> {
     Ok(())
 }
 
-/// Whether a folder is empty, or is one that a server has used before.
+/// Returns whether a folder is empty, or was used by a server before.
 fn is_ours_to_close(path: &Path) -> std::io::Result<bool> {
     let is_empty = fs::read_dir(path)?.next().is_none();
     Ok(is_empty || path.join(STORE).is_dir())
@@ -151,7 +157,7 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// Opens a folder of this mode, with one entry in it unless its name is empty.
+    /// Opens a folder with this mode, and with one entry unless its name is empty.
     fn open(mode: u32, entry: &str) -> (TempDir, Result<(), String>) {
         let folder = TempDir::new().unwrap();
         if !entry.is_empty() {

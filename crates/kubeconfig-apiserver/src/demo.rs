@@ -1,4 +1,4 @@
-//! Something to play with: two users, two clusters, and who may reach which.
+//! Demo data: two users, two clusters, and the permissions to reach them.
 
 use api::management::cluster::ClusterSpec;
 use api::management::{Cluster, Node, User};
@@ -17,7 +17,7 @@ const DOWNSTREAM_1: &str = "c-m-p66cdvlj";
 /// A cluster with a direct endpoint.
 const DOWNSTREAM_2: &str = "c-m-fcd3g5h";
 
-/// The users' ways in.
+/// The kubeconfig files of the users.
 pub(crate) const FILES: [UserFile<'static>; 2] = [
     UserFile {
         file: "alice.kubeconfig",
@@ -31,10 +31,10 @@ pub(crate) const FILES: [UserFile<'static>; 2] = [
     },
 ];
 
-/// Makes what is missing of the demo.
+/// Creates the objects of the demo that are missing.
 ///
 /// # Errors
-/// Where the store does not answer.
+/// Fails if the store does not answer.
 pub(crate) async fn make(kinds: &Kinds) -> Result<(), Status> {
     let management = &kinds.domain.management;
     for (name, display_name) in [("alice", "Alice"), ("bob", "Bob")] {
@@ -90,7 +90,7 @@ fn cluster(id: &str, display_name: &str, endpoint: Option<Value>) -> Result<Clus
     })
 }
 
-/// A machine of the second cluster.
+/// Returns a machine of the second cluster.
 fn node(name: &str, address: &str, (control_plane, ready): (bool, bool)) -> Result<Node, Status> {
     parse(json!({
         "metadata": { "name": name, "namespace": DOWNSTREAM_2 },

@@ -1,5 +1,5 @@
-//! What both modes have in common: kubeconfigs, their tokens, and the ways in which the tokens are used. Where the records lie, and who may
-//! do what, each mode says itself.
+//! The domain that both modes share: kubeconfigs, their tokens, and the uses of the tokens. Each
+//! mode provides the store of the records and the authorizer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
 
-/// The longest time that the check of the store waits, well within what those who probe wait.
+/// Timeout of the health check of the store, well below the timeout of probes.
 const STORE_LIMIT: Duration = Duration::from_millis(900);
 
 /// The objects that kubeconfigs and tokens refer to.
@@ -69,36 +69,37 @@ pub(crate) struct Records {
     pub(crate) tokens: Registry<Token>,
 }
 
-/// What a domain is made of.
+/// The parts of a domain.
 pub(crate) struct DomainParts {
     pub(crate) records: Records,
     pub(crate) management: Management,
     /// Credentials of clusters.
     pub(crate) secrets: ClusterSecrets,
-    /// Authorities of client certificates for clusters.
+    /// CAs of client certificates for clusters.
     pub(crate) signers: ClusterSecrets,
-    /// Settings that the command line decides.
+    /// Settings that the command line determines.
     pub(crate) fixed: Fixed,
-    /// In whose name tokens are signed.
+    /// The issuer of tokens.
     pub(crate) issuer: String,
-    /// Where the signing keys are.
+    /// The store of the signing keys.
     pub(crate) store: Arc<dyn Store>,
-    /// The same store, as what encrypts it.
+    /// The same store, for encryption again with another key.
     pub(crate) sealed: Arc<Sealed>,
-    /// Whether what is in memory can be relied on.
+    /// Returns whether the data in memory is confirmed by the store.
     pub(crate) confirmed: Confirmed,
-    /// Decides what users may do with clusters.
+    /// Decides the permissions of users on clusters.
     pub(crate) authorizer: Arc<dyn Authorizer>,
-    /// Whether the objects of users are known. While they are not, nobody without an object is a user.
+    /// Returns whether the objects of users are up to date. Until they are, a user must have an
+    /// object.
     pub(crate) users_known: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// The host names of clusters, if they have any.
+    /// The zone of the host names of clusters. `None` if clusters have no host names.
     pub(crate) zone: Option<Zone>,
-    /// How clusters are looked at.
+    /// Options of the prober, which checks clusters.
     pub(crate) prober: prober::Options,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// Kubeconfigs and tokens, and what they work with.
+/// Kubeconfigs, tokens, and the components that use them.
 pub(crate) struct Domain {
     pub(crate) records: Records,
     pub(crate) management: Management,
@@ -119,7 +120,7 @@ pub(crate) struct Domain {
 }
 
 impl Records {
-    /// Adds both kinds.
+    /// Registers both kinds.
     pub(crate) fn register(registries: &mut Registries) -> Self {
         use kubeconfigs::resource as kubeconfig;
         use tokens::token_resource as token;
@@ -131,10 +132,10 @@ impl Records {
 }
 
 impl Domain {
-    /// Loads the keys. The caches of all registries have been started.
+    /// Loads the keys, and builds the domain. The caches of all registries must have been started.
     ///
     /// # Errors
-    /// Where the keys cannot be had.
+    /// Fails if the signing keys cannot be loaded.
     pub(crate) async fn build(parts: DomainParts) -> Result<Self> {
         let policy = RotationPolicy::default();
         let keys = KeyStore::open(parts.store, policy, parts.clock.now()).await;
@@ -189,8 +190,8 @@ impl Domain {
         })
     }
 
-    /// Serves kubeconfigs, tokens and operations on keys, and ends the watches of callers who are no longer valid.
-    /// It is ready while the store answers and the cache keeps up with it.
+    /// Serves kubeconfigs, tokens and operations on keys, and ends the watches of callers who are
+    /// no longer valid. The server is ready while the store answers and the cache keeps up with it.
     pub(crate) fn serve(&self, server: Builder) -> Builder {
         let (users, clock) = (Arc::clone(&self.users), Arc::clone(&self.clock));
         server
@@ -201,7 +202,8 @@ impl Domain {
             .health_check(self.store_check())
     }
 
-    /// Serves what clusters ask about tokens: reviews, and the documents to verify them by.
+    /// Serves the requests of clusters about tokens: token reviews, and the documents with which
+    /// clusters verify tokens.
     pub(crate) fn serve_clusters(&self, server: Builder) -> Builder {
         let clusters = self.management.clusters.clone();
         let records = WebhookRecords::new(self.secrets.clone(), clusters);
@@ -215,7 +217,7 @@ impl Domain {
         self.open_id().serve(server)
     }
 
-    /// Lets files of clusters be downloaded.
+    /// Serves downloads of kubeconfig files of clusters.
     pub(crate) fn serve_downloads(&self, server: Builder) -> Builder {
         let downloads = Arc::new(Downloads::new(self.kubeconfig_resource()));
         server.mount(
@@ -225,7 +227,7 @@ impl Domain {
         )
     }
 
-    /// The URL of this server as files name it, to which logins are bound.
+    /// Returns the URL of this server in kubeconfigs, to which logins are bound.
     pub(crate) fn own_url(&self) -> OwnUrl {
         let settings = self.settings.clone();
         Arc::new(move || {
@@ -244,7 +246,7 @@ impl Domain {
         }
     }
 
-    /// Asks the store whether it would take a write, and the cache whether it has caught up.
+    /// Checks that the store accepts writes, and that the cache is up to date.
     fn store_check(&self) -> HealthCheck {
         let (store, records) = (Arc::clone(&self.sealed), self.records.kubeconfigs.clone());
         HealthCheck {
@@ -278,7 +280,7 @@ impl Domain {
         })
     }
 
-    /// Only clusters that the gateway reaches have one.
+    /// Returns the managed endpoints of clusters. Only a cluster with a connection has one.
     fn managed_endpoints(&self) -> ManagedEndpoints {
         let (zone, clusters) = (self.zone.clone(), self.management.clusters.clone());
         Arc::new(move |id| {
@@ -320,7 +322,7 @@ impl Domain {
         })
     }
 
-    /// The way to the clusters, until `stop`.
+    /// Builds the gateway to the clusters, which runs until `stop` is cancelled.
     pub(crate) fn gateway(
         &self,
         login: Option<LoginClient>,
@@ -341,7 +343,7 @@ impl Domain {
         })
     }
 
-    /// Starts what tidies up beside the requests.
+    /// Starts the background tasks.
     pub(crate) fn start_tasks(&self, gateway: &Arc<Gateway>, tasks: &Tasks) {
         let sweeper = Sweeper {
             tokens: self.records.tokens.clone(),
@@ -365,23 +367,24 @@ impl Domain {
         tasks.spawn("cluster prober", prober.run());
     }
 
-    /// The signing keys.
+    /// Returns the signing keys.
     pub(crate) fn keys(&self) -> Arc<KeyStore> {
         Arc::clone(&self.keys)
     }
 
-    /// Refuses everything to users who are disabled; for the front of a listener's authorizers.
+    /// Returns an authorizer that denies all requests of disabled users. It must be the first of a
+    /// listener's authorizers.
     pub(crate) fn disabled_users(&self) -> Arc<dyn Authorizer> {
         Arc::new(DisabledUsers::new(Arc::clone(&self.users)))
     }
 
-    /// Decides whether tokens are valid.
+    /// Returns the component that decides whether tokens are valid.
     pub(crate) fn validity(&self) -> Arc<Validity> {
         Arc::clone(&self.validity)
     }
 }
 
-/// The quota of each user, as settings set it.
+/// Returns the quota for each user, with limits from the settings.
 fn quota(settings: &Settings, records: &Records) -> Quota {
     let settings = settings.clone();
     Quota::new(
@@ -391,7 +394,7 @@ fn quota(settings: &Settings, records: &Records) -> Quota {
     )
 }
 
-/// The answer where a setting makes a request impossible.
+/// Returns the error for a request that fails because of an invalid setting.
 fn invalid(setting: InvalidSetting) -> Status {
     Status::internal(setting.to_string())
 }
@@ -406,10 +409,10 @@ fn not_before(settings: &Settings) -> ReadNotBefore {
     })
 }
 
-/// Reads the store, and follows it from then on.
+/// Loads the cache from the store, and starts the watch that keeps it up to date.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// Fails if the store cannot be read.
 pub(crate) async fn start_cache(builder: CacheBuilder<StoredObject>, tasks: &Tasks) -> Result<()> {
     let cache: Cache<StoredObject> = builder.start().await.context("the store cannot be read")?;
     let stop = tasks.stop();

@@ -1,8 +1,8 @@
-//! What `--external-url` may be, and which host it names.
+//! Validation of `--external-url`, and its parts.
 
 use anyhow::{Context, Result, bail};
 
-/// Refuses URLs that no client could use.
+/// Rejects a URL that clients cannot use.
 pub(crate) fn check(url: &str) -> Result<()> {
     let parsed: http::Uri = url
         .parse()
@@ -16,13 +16,13 @@ pub(crate) fn check(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// The host of a URL that was checked: a name, an address, or an IPv6 address in brackets.
+/// Returns the host of a valid URL: a name, an IP address, or an IPv6 address in brackets.
 pub(crate) fn host(url: &str) -> Option<String> {
     let parsed: http::Uri = url.parse().ok()?;
     parsed.host().map(str::to_owned)
 }
 
-/// The port of a URL that was checked, unless it is that of all https URLs.
+/// Returns the port of a valid URL, unless it is the default port of https.
 pub(crate) fn port(url: &str) -> Option<u16> {
     let parsed: http::Uri = url.parse().ok()?;
     parsed.port_u16().filter(|port| *port != 443)

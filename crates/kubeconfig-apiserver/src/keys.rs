@@ -1,6 +1,6 @@
-//! `kubeconfig-apiserver keys …`: operations on the keys of a running server, by its API.
+//! `kubeconfig-apiserver keys …`: operations on the keys of a running server, through its API.
 //!
-//! Tables go to stdout; what the operation means and what to do next goes to stderr. No key is ever shown.
+//! Tables go to stdout. Explanations and the next steps go to stderr. Keys are never printed.
 
 use std::io::{IsTerminal, Write, stderr, stdin, stdout};
 
@@ -17,7 +17,7 @@ use crate::cluster::client::{client, told};
 use crate::cluster::say;
 use crate::table::table;
 
-/// A KeyOperation as it is sent and answered.
+/// A KeyOperation in requests and responses.
 type Operation = Object<KeyOperationSpec, KeyOperationStatus>;
 
 const SIGNING_HEAD: [&str; 6] = [
@@ -31,13 +31,13 @@ const SIGNING_HEAD: [&str; 6] = [
 
 const ENCRYPTION_HEAD: [&str; 3] = ["ID", "VALUES", "NEWEST"];
 
-/// Shown for a value that is absent.
+/// The text for an absent value.
 const NONE: &str = "<none>";
 
-/// Runs a command to its end.
+/// Runs a command.
 ///
 /// # Errors
-/// One line that says what is wrong and what would be right.
+/// Returns one line that describes the fault and its remedy.
 pub(crate) async fn run(args: &KeysArgs) -> Result<()> {
     let action = match &args.command {
         KeysCommand::List => KeyAction::List,
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: &KeysArgs) -> Result<()> {
     Ok(())
 }
 
-/// Asks on the terminal whether all tokens are to be revoked.
+/// Asks on the terminal for confirmation that all tokens are to be revoked.
 fn confirm(yes: bool) -> Result<()> {
     if yes {
         return Ok(());
@@ -127,7 +127,7 @@ fn shown(time: Option<&Time>) -> String {
     time.map_or_else(|| NONE.to_owned(), |time| rfc3339(time.0))
 }
 
-/// Says on stderr what the operation means and what to do next.
+/// Prints the meaning of the operation and the next steps to stderr.
 fn explain(action: KeyAction, status: &KeyOperationStatus) {
     match action {
         KeyAction::List => {}

@@ -1,9 +1,11 @@
-//! Log lines to stderr; stdout belongs to what commands answer.
+//! Log lines on stderr. Stdout is reserved for the results of commands.
 //!
-//! A line never fails, blocks or panics where it is logged: [`queue`] keeps it until a thread of its own has written it. A log that cannot be
-//! written, for example on a full disk or into a pipe that is closed or that no process reads, costs lines and nothing else.
+//! Code that logs a line never fails, blocks or panics: [`queue`] stores the line until a thread of
+//! its own has written it. If the log cannot be written, lines are lost, and nothing else happens.
+//! Examples are a full disk, a closed pipe, and a pipe that no process reads.
 //!
-//! Panics are lines, too: the standard hook prints to stderr itself, which waits where the pipe is full.
+//! Panics are logged, too. The standard hook prints to stderr itself, which blocks if the pipe is
+//! full.
 
 mod bounded;
 mod queue;
@@ -24,22 +26,24 @@ use crate::args::{LogArgs, LogFormat};
 use bounded::Bounded;
 use queue::{Line, Queue};
 
-/// Our commands say themselves what went wrong, and once.
+/// Our commands report the errors of the client library themselves, so that an error is printed
+/// once.
 const QUIET: &str = "kube_client=off";
 
-/// The longest time that the end of the program waits for its last lines to be written.
+/// Time to wait for the last lines to be written at the end of the program.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
-/// The log of the program. The last lines are written before it is dropped, if they can be.
+/// The log of the program. Dropping its last clone waits until all lines are written, for
+/// [`LAST_LINES`] at most.
 #[derive(Clone)]
 pub(crate) struct Log(Arc<Flushing>);
 
 struct Flushing(Arc<Queue>);
 
-/// Starts logging. A filter that makes no sense is reported, and `info` is used.
+/// Starts logging. An invalid filter is reported, and `info` is used instead.
 ///
 /// # Errors
-/// The machine has no threads or file descriptors left.
+/// Fails if the machine has no threads or file descriptors left.
 pub(crate) fn start(args: &LogArgs) -> Result<Log> {
     let queue = Queue::start(report_dropped).context("logging cannot be started")?;
     let parsed = EnvFilter::try_new(format!("{QUIET},{}", args.log_level));
@@ -49,7 +53,7 @@ pub(crate) fn start(args: &LogArgs) -> Result<Log> {
     let lines = Arc::clone(&queue);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        // It would print its failures to stderr, and panic where that fails.
+        // The subscriber would print its own errors to stderr, and panic if that fails.
         .log_internal_errors(false)
         .with_writer(move || Bounded::new(Line::of(Arc::clone(&lines)), is_json));
     match args.log_format {
@@ -64,16 +68,17 @@ pub(crate) fn start(args: &LogArgs) -> Result<Log> {
 }
 
 impl Log {
-    /// Writes the one line by which the program says why it ends. A part of it may come from a server, an object or a file.
+    /// Writes the last line of the program, with the reason for its end. A part of the reason may
+    /// come from a server, an object or a file.
     pub(crate) fn fatal(&self, error: &anyhow::Error) {
         let line = format!("{}\n", last_line(error));
         let queue = &self.0.0;
-        // Nothing can be done about a line that cannot be written.
+        // An error is ignored, because there is no remedy for it.
         let _ = Bounded::new(queue.last_line(), false).write_all(line.as_bytes());
         queue.flush(LAST_LINES);
     }
 
-    /// Adds the number of lines that were dropped to the metrics of a server.
+    /// Adds the number of dropped lines to the metrics of a server.
     pub(crate) fn serve(&self, server: Builder) -> Builder {
         let queue = Arc::clone(&self.0.0);
         server.counter(Count {
@@ -90,7 +95,7 @@ impl Drop for Flushing {
     }
 }
 
-/// Logs that lines are missing, once lines can be written again.
+/// Logs the number of dropped lines, after lines can be written again.
 fn report_dropped(lines: u64) {
     tracing::warn!(
         lines,
@@ -108,9 +113,9 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     );
 }
 
-/// Writes why the program ends where there is no log.
+/// Writes the reason for the end of the program without a log.
 pub(crate) fn fatal_without_log(error: &anyhow::Error) {
-    // Nothing can be done about a line that cannot be written.
+    // An error is ignored, because there is no remedy for it.
     let _ = writeln!(stderr(), "{}", last_line(error));
 }
 

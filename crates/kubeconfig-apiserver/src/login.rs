@@ -1,4 +1,5 @@
-//! Logins of users with ID tokens of an OpenID Connect provider, and the document from which the kubectl plugin learns about it.
+//! Logins of users with ID tokens of an OpenID Connect provider, and the document that configures
+//! the kubectl plugin for it.
 
 use std::fs;
 use std::sync::Arc;
@@ -18,10 +19,10 @@ use oidc::{Config, OidcAuthenticator, Options, OwnUrl, Provider};
 use crate::args::IdTokenArgs;
 use crate::tasks::Tasks;
 
-/// How long others may keep what they were told, in seconds.
+/// Time for which clients may cache the document, in seconds.
 const MAX_AGE_SECS: u32 = 300;
 
-/// How users log in.
+/// The configuration of logins.
 pub(crate) struct Login {
     oidc: Option<Oidc>,
     /// The document for the plugin, without the URL of the server.
@@ -34,10 +35,11 @@ struct Oidc {
 }
 
 impl Login {
-    /// As the command line says; without an issuer, nobody logs in by ID tokens.
+    /// Configures logins from the flags. Without an issuer, logins by ID tokens are disabled.
     ///
     /// # Errors
-    /// One line that says what is wrong with a flag or a file. The provider is not asked.
+    /// Returns one line that describes the fault of a flag or a file. Sends no request to the
+    /// provider.
     pub(crate) fn new(args: &IdTokenArgs) -> Result<Self> {
         let mut discovery = LoginDiscovery::default();
         let mut oidc = None;
@@ -54,8 +56,8 @@ impl Login {
         Ok(Self { oidc, discovery })
     }
 
-    /// Accepts ID tokens that are bound to this URL, and publishes how to get them. The authorizer decides
-    /// who may read that.
+    /// Accepts ID tokens that are bound to this URL, and publishes the document for the plugin. The
+    /// authorizer decides which users may read the document.
     pub(crate) fn serve(
         &self,
         server: Builder,
@@ -78,7 +80,7 @@ impl Login {
         server.authenticator(Arc::new(id_tokens))
     }
 
-    /// The client whose ID tokens are logins here.
+    /// Returns the client whose ID tokens are accepted as logins.
     pub(crate) fn client(&self) -> Option<LoginClient> {
         let config = &self.oidc.as_ref()?.config;
         Some(LoginClient {
@@ -87,7 +89,7 @@ impl Login {
         })
     }
 
-    /// Follows the keys of the provider.
+    /// Starts the task that keeps the keys of the provider up to date.
     pub(crate) fn start_tasks(&self, tasks: &Tasks) {
         if let Some(oidc) = &self.oidc {
             let following = Arc::clone(&oidc.provider).run(tasks.stop());
@@ -96,7 +98,7 @@ impl Login {
     }
 }
 
-/// The document, with the URL of the server at the moment.
+/// Returns the document with the current URL of the server.
 fn content(discovery: &LoginDiscovery, own_url: &OwnUrl) -> Result<Bytes, Status> {
     let discovery = LoginDiscovery {
         server: own_url().map(String::from).unwrap_or_default(),
@@ -129,7 +131,7 @@ fn authorities(args: &IdTokenArgs) -> Result<Option<String>> {
     read.transpose()
 }
 
-/// The facts of the provider that the plugin needs.
+/// Returns the data about the provider that the plugin needs.
 fn published(args: &IdTokenArgs, config: &Config, authorities: Option<String>) -> OidcLogin {
     let scopes = match args.oidc_login_scopes.is_empty() {
         true => config.scopes(),

@@ -1,6 +1,6 @@
-//! `kubeconfig-apiserver`: hands out kubeconfigs whose tokens open real clusters, and takes them back.
+//! `kubeconfig-apiserver`: issues and revokes kubeconfigs with tokens for real clusters.
 //!
-//! The one place that names concrete backends and wires all parts together.
+//! This crate selects the concrete backends, and connects all parts.
 
 mod aggregated;
 mod args;
@@ -32,7 +32,8 @@ use tokio::runtime::Builder;
 use crate::args::{Args, Command};
 use crate::logging::Log;
 
-/// A request makes some hundred small allocations on several threads; the allocators of libc are slow at that, musl's most of all.
+/// A request makes about a hundred small allocations on several threads. The allocators of libc are
+/// slow at that, in particular that of musl.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -57,8 +58,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a command on one thread, so that a write of what goes on without a request wakes no more than it
-/// must. Connections have threads of their own.
+/// Runs a command on a single-threaded runtime, so that a write by a background task wakes as few
+/// threads as possible. Connections are served by separate threads.
 fn run(command: Command, log: &Log) -> Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("the runtime cannot be started")?;

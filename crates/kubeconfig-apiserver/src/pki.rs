@@ -1,4 +1,5 @@
-//! The certificates of a standalone server: a CA of its own, a serving certificate, and client certificates for its first users.
+//! The certificates of a standalone server: its own CA, a serving certificate, and client
+//! certificates for its first users.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,28 +15,28 @@ const CA_CERTIFICATE: &str = "ca.crt";
 /// The file of the key of the CA.
 pub(crate) const CA_KEY: &str = "ca.key";
 
-/// What the CA calls itself.
+/// The subject of the CA.
 const CA_NAME: &str = "kubeconfig-apiserver";
 
-/// What the server calls itself. OpenSSL takes a certificate whose issuer has the same name for
-/// self-signed, and curl with it.
+/// The subject of the serving certificate. It differs from that of the CA, because OpenSSL, and
+/// therefore curl, considers a certificate self-signed if its subject equals its issuer.
 const SERVING_NAME: &str = "kubeconfig-apiserver-serving";
 
-/// How long certificates live.
+/// The lifetimes of the CA certificate and of all other certificates.
 const CA_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365 * 10);
 const LEAF_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
 
-/// How often the serving certificate is made anew, long before it ends.
+/// The interval at which the serving certificate is renewed, well before its expiry.
 pub(crate) const SERVING_RENEWAL: Duration = Duration::from_secs(24 * 3600 * 30);
 
-/// The CA of the data folder.
+/// The CA in the data folder.
 pub(crate) struct Authority {
     authority: certificates::Authority,
     clock: Arc<dyn Clock>,
 }
 
 impl Authority {
-    /// Loads the CA, or makes one at the first start.
+    /// Loads the CA, or creates it at the first start.
     pub(crate) fn load_or_create(data: &DataDir, clock: Arc<dyn Clock>) -> Result<Self> {
         let stored = (data.read(CA_CERTIFICATE)?, data.read_private(CA_KEY)?);
         let authority = match stored {
@@ -58,24 +59,25 @@ impl Authority {
         Ok(Self { authority, clock })
     }
 
-    /// The CA's certificate, PEM.
+    /// Returns the certificate of the CA, in PEM.
     pub(crate) fn certificate_pem(&self) -> &str {
         self.authority.certificate_pem()
     }
 
-    /// A certificate by which this server shows itself under these names and addresses.
+    /// Issues a serving certificate for these names and addresses.
     pub(crate) fn serving(&self, names: &Names) -> Result<Pair> {
         let serving = self.authority.serving(SERVING_NAME, names, self.leaf());
         serving.context("the serving certificate cannot be made")
     }
 
-    /// A certificate by which a user logs in, with these groups.
+    /// Issues a client certificate for a user with these groups.
     pub(crate) fn client(&self, user: &str, groups: &[&str]) -> Result<Pair> {
         let client = self.authority.client(user, groups, self.leaf());
         client.with_context(|| format!("a certificate for {user} cannot be made"))
     }
 
-    /// Whether a certificate was issued by this CA and has more than half of its life before it.
+    /// Returns whether this CA issued a certificate, and more than half of the certificate's
+    /// lifetime remains.
     pub(crate) fn is_fresh(&self, certificate_pem: &[u8]) -> bool {
         Certificate::from_pem(certificate_pem).is_ok_and(|leaf| {
             leaf.is_signed_by(self.authority.certificate())

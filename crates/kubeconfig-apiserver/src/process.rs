@@ -1,4 +1,4 @@
-//! The limits that the kernel sets to this process.
+//! Limits and protections of this process that the kernel enforces.
 
 use std::io;
 
@@ -7,14 +7,15 @@ use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
 };
 
-/// Files that are open apart from connections: the store, certificates, logs, connections to clusters that probe.
+/// The number of files that are open apart from connections to clients: the store, certificates,
+/// logs, and the prober's connections to clusters.
 const OTHER_FILES: u64 = 256;
 
-/// Files of one connection: its own, and the one to the cluster that it leads to.
+/// The number of files of a connection: the connection itself, and the connection to the cluster.
 const FILES_PER_CONNECTION: u64 = 2;
 
-/// Keeps other processes of this user from reading the memory of this one, where tokens and keys are, and the
-/// kernel from writing it into a file.
+/// Prevents other processes of the same user from reading the memory of this process, which
+/// contains tokens and keys, and the kernel from writing it to a core file.
 pub(crate) fn keep_memory_private() -> io::Result<()> {
     let none = Rlimit {
         current: Some(0),
@@ -25,7 +26,8 @@ pub(crate) fn keep_memory_private() -> io::Result<()> {
     Ok(())
 }
 
-/// The limits of each of so many listeners: as many connections as wanted, or as the kernel allows files.
+/// Returns the limits of each of `listeners` listeners: as many connections as requested, or as the
+/// limit of open files permits.
 pub(crate) fn listener_limits(max_connections: usize, listeners: u64) -> Limits {
     let wanted = max_connections;
     let connections = match raise_open_files() {
@@ -45,7 +47,8 @@ pub(crate) fn listener_limits(max_connections: usize, listeners: u64) -> Limits 
     }
 }
 
-/// Allows this process as many open files as it may have, and returns their number; `None` if there is no limit.
+/// Raises the limit of open files to its maximum, and returns the limit. `None` if there is no
+/// limit.
 fn raise_open_files() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

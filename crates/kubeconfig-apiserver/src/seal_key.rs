@@ -1,4 +1,5 @@
-//! The key of the seals on Secrets of clusters, which is derived from the encryption key in the host.
+//! The key of the seals on Secrets of clusters, which is derived from the encryption key in the
+//! host.
 
 use anyhow::{Context, Result, bail};
 use host::sealing::{REGISTER, SECRET, Sealing, SealingKey};
@@ -13,17 +14,18 @@ const PURPOSE: &[u8] = b"kubeconfig-apiserver secrets of clusters v1";
 /// Derives the key.
 ///
 /// # Errors
-/// Never in practice.
+/// Does not fail in practice.
 pub(crate) fn seal_key(key: &SealingKey) -> Result<SealKey> {
     let derived = key.derive(PURPOSE);
     let derived = derived.context("the key of the seals cannot be derived")?;
     Ok(SealKey::new(&derived))
 }
 
-/// The key of the server in a namespace of a host, for who writes a Secret that needs a seal; `None` at a standalone server, where none does.
+/// Returns the key of the server in a namespace of a host, for a command that writes a Secret with
+/// a seal. `None` for a standalone server, whose Secrets need no seal.
 ///
 /// # Errors
-/// No server was started in this namespace of the host, or as for [`find`].
+/// Fails if no server was started in this namespace of the host. See also [`find`].
 pub(crate) async fn of_server(client: &Client, namespace: &str) -> Result<Option<SealKey>> {
     let found = find(client, namespace).await?;
     if found.is_none() && is_host(client).await? {
@@ -34,10 +36,11 @@ pub(crate) async fn of_server(client: &Client, namespace: &str) -> Result<Option
     Ok(found)
 }
 
-/// The key of the aggregated server in a namespace; `None` where no such server was started there, as in a standalone one.
+/// Returns the key of the aggregated server in a namespace. `None` if no such server was started
+/// there, as in a standalone server.
 ///
 /// # Errors
-/// The caller may not read the encryption key, or it is not the one of the server.
+/// Fails if the caller may not read the encryption key, or if it is not the one of the server.
 pub(crate) async fn find(client: &Client, namespace: &str) -> Result<Option<SealKey>> {
     let found = Sealing::new(client.clone(), namespace).find().await;
     let named = || {

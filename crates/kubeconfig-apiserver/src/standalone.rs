@@ -1,4 +1,4 @@
-//! The standalone server: everything is built here, in the order in which it depends on each other.
+//! The standalone server. It is assembled here, in the order of the dependencies of its parts.
 
 mod address;
 mod bindings;
@@ -35,7 +35,7 @@ use address::Address;
 pub(crate) use kinds::Kinds;
 use named_certificates::NamedCertificates;
 
-/// How long requests under way may take when the server stops.
+/// The maximum time for requests in flight when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
 
 /// The file of the keys that encrypt secrets in the store.
@@ -44,18 +44,20 @@ const ENCRYPTION_KEYS: &str = "encryption.keys";
 /// The file of the highest revision of the store.
 const HIGH_WATER: &str = "store.revision";
 
-/// Who signs the tokens, where no external URL says so: it must not change with the port.
+/// The issuer of tokens without an external URL. It contains no port, because it must not change
+/// with the port.
 const DEFAULT_ISSUER: &str = "https://kubeconfig-apiserver";
 
-/// Runs a standalone server until it is told to stop.
+/// Runs a standalone server until a signal stops it.
 ///
 /// # Errors
-/// One line that says what is wrong with a flag, a file, a port or the data folder.
+/// Returns one line that describes the fault of a flag, a file, a port or the data folder.
 pub(crate) async fn run(args: StandaloneArgs, log: &Log) -> Result<()> {
     if let Some(url) = &args.external_url {
         external_url::check(url)?;
     }
-    // Before anything is made; the port comes with the address.
+    // Validates the flags before anything is created. The port is known only after the address is
+    // bound.
     args.zone
         .zone(args.external_url.as_deref().unwrap_or_default())?;
     let login = Login::new(&args.id_tokens)?;
@@ -140,10 +142,10 @@ async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
     Ok(())
 }
 
-/// The SQLite file in the data folder, with everything secret sealed.
+/// Opens the SQLite file in the data folder, with a seal on all secret values.
 ///
-/// The store comes first, then the keys that seal what it holds. So a store without keys was never written to, and keys without a store say that
-/// the store is lost.
+/// The store is created first, and then the keys that seal its values. A store without keys was
+/// therefore never written to, and keys without a store mean that the store is lost.
 fn open_store(data: &DataDir, accept_older: bool, tasks: &Tasks) -> Result<Arc<Sealed>> {
     data.check_private(ENCRYPTION_KEYS)
         .context("the encryption keys cannot be used")?;
@@ -176,7 +178,7 @@ fn open_store(data: &DataDir, accept_older: bool, tasks: &Tasks) -> Result<Arc<S
     Ok(Arc::new(Sealed::new(sqlite, keyring, sealed)))
 }
 
-/// Says what an administrator can do about a store that lost writes.
+/// Adds the remedy for a store that lost writes to the error.
 fn with_remedy(error: OpenError) -> anyhow::Error {
     let remedy = match error {
         OpenError::Missing(_) => Some(
@@ -203,14 +205,16 @@ fn with_remedy(error: OpenError) -> anyhow::Error {
     }
 }
 
-/// Damage to the file's structure can hide records from reads; only reading all of it tells.
+/// Checks the whole store. Damage to the structure of the file can hide records from reads, and
+/// only a full read detects it.
 async fn check_store(sqlite: Arc<Sqlite>) {
     match sqlite.verify().await {
         Ok(()) => {}
         Err(error @ storage::Error::Corrupt { .. }) => {
             tracing::error!(%error, "the store is damaged: restore a backup");
         }
-        // The server ends before all of the file is read, or the disk fails: reads will tell.
+        // The server stops before the whole file is read, or the disk fails, which reads will
+        // report.
         Err(error) => tracing::debug!(%error, "the store was not checked to its end"),
     }
 }

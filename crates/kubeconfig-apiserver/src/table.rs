@@ -1,11 +1,12 @@
-//! Tables on stdout. Cells may hold texts that others wrote: no cell reaches the terminal as it is.
+//! Tables on stdout. Cells may contain untrusted texts, which are made printable.
 
 use machinery::invisible::printable;
 
-/// Most characters of a cell. Addresses of clusters are shorter.
+/// The maximum number of characters of a cell. Addresses of clusters are shorter.
 const MAX_CELL: usize = 128;
 
-/// Formats a table with columns as kubectl sets them: three spaces apart. Cells are printable, and shortened to [`MAX_CELL`] characters.
+/// Formats a table in the format of kubectl, with three spaces between columns. Cells are
+/// printable, and shortened to [`MAX_CELL`] characters.
 pub(crate) fn table<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> String {
     let head = head.map(str::to_owned);
     let rows = rows.iter().map(|row| row.each_ref().map(|text| cell(text)));
@@ -28,7 +29,7 @@ pub(crate) fn table<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> S
     text
 }
 
-/// A text as it may stand in a table. An ellipsis takes the place of what is cut off.
+/// Returns the text of a cell. An ellipsis replaces the part that is cut off.
 fn cell(text: &str) -> String {
     let shown = printable(text);
     match shown.char_indices().nth(MAX_CELL) {

@@ -1,23 +1,31 @@
-//! Tasks that run without a request: named, told to stop, and waited for.
+//! Background tasks. They have names, are stopped together, and are waited for.
 //!
-//! A server without one of its tasks would seem well and do a part of its work: no token would be swept, or no change be seen. So the end of a task
-//! ends the process, with an exit code and a last line that name the task: at once it is no longer ready and takes no new connections, requests
-//! under way are finished, and after [`LIMIT`] the process ends all the same. Whatever restarts processes does the rest.
+//! A server that has lost one of its tasks would appear healthy but do only a part of its work. For
+//! example, expired tokens would no longer be deleted, or changes would no longer be seen. The end
+//! of a task therefore ends the process, with an exit code and a last line that name the task. The
+//! server becomes unready at once and accepts no new connections. Requests in flight are finished.
+//! After [`LIMIT`] the process ends in any case. The process must be restarted by its supervisor.
 //!
-//! All that is spawned, and what its end means:
+//! The tasks and threads, and the consequence if one of them ends:
 //!
-//! | spawned | its end |
-//! |---|---|
-//! | [`Tasks::spawn`]: caches, mirrors, records, sweeper, rotation, sessions, prober, compaction, certificates, … | ends the process |
-//! | [`Tasks::spawn_once`]: the check of the store at the start | a panic ends the process |
-//! | threads `storage-writer`, `storage-checkpoint` (`storage::sqlite`) | ends the process: the task "storage writer" ends with them |
-//! | the task that waits for signals | the process no longer stops on a signal; it has no code that panics |
-//! | threads `connections-N` (`apiserver::server::Workers`) | cannot end: each task on them is caught by its runtime |
-//! | connections, requests and tunnels of clients, connections to clusters and to etcd | costs that connection; those to clusters and etcd are opened again |
-//! | following a cluster's OIDC keys (`gateway::edge`) | costs logins at that cluster until its configuration changes |
-//! | the members of etcd (`storage::etcd::client`) | calls fail, so that the server is not ready and no token is valid |
-//! | `spawn_blocking` (reads of the store) | an error of that read |
-//! | the thread `log` (`logging::queue`) | has no code that panics; lines would be dropped and counted |
+//! - [`Tasks::spawn`] (caches, mirrors, records, sweeper, rotation, sessions, prober, compaction,
+//!   certificates, …): the process ends.
+//! - [`Tasks::spawn_once`] (the check of the store at the start): the process ends after a panic.
+//! - The threads `storage-writer` and `storage-checkpoint` (`storage::sqlite`): the process ends,
+//!   because the task "storage writer" ends with them.
+//! - The task that waits for signals: the process no longer stops on a signal. The task has no code
+//!   that panics.
+//! - The threads `connections-N` (`apiserver::server::Workers`): they cannot end, because their
+//!   runtime catches the panics of tasks.
+//! - Connections, requests and tunnels of clients, and connections to clusters and to etcd: the
+//!   connection is lost. Connections to clusters and to etcd are opened again.
+//! - The task that follows the OIDC keys of a cluster (`gateway::edge`): logins at that cluster
+//!   fail until its configuration changes.
+//! - The tasks for the members of etcd (`storage::etcd::client`): calls fail, so that the server is
+//!   not ready and no token is valid.
+//! - `spawn_blocking` (reads of the store): the read fails.
+//! - The thread `log` (`logging::queue`): it has no code that panics. Lines would be dropped and
+//!   counted.
 
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -32,7 +40,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::logging::Log;
 
-/// The longest time between the end of a task and the end of the process.
+/// The maximum time between the end of a task and the end of the process.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The tasks of a server.
@@ -42,18 +50,19 @@ pub(crate) struct Tasks {
     failure: Arc<Failure>,
 }
 
-/// The first task that ended though it should not.
+/// The first task that ended unexpectedly.
 struct Failure {
-    /// Cancelled when it is known.
+    /// Cancelled when a task has ended unexpectedly.
     failed: CancellationToken,
-    /// Cancelled when the server begins to stop: tasks may end from then on.
+    /// Cancelled when the server begins to stop. From then on tasks may end.
     stopping: CancellationToken,
     line: OnceLock<String>,
     log: Option<Log>,
 }
 
 impl Tasks {
-    /// No task yet. The log gets the last line of a process that takes too long to stop; without a log it takes as long as it takes.
+    /// Creates an empty set of tasks. If the process takes longer than [`LIMIT`] to stop, the last
+    /// line is written to the log. Without a log there is no time limit.
     pub(crate) fn new(log: Option<Log>) -> Self {
         Self {
             tracker: TaskTracker::new(),
@@ -67,12 +76,12 @@ impl Tasks {
         }
     }
 
-    /// Cancelled when the tasks are to end.
+    /// Returns a token that is cancelled when the tasks must end.
     pub(crate) fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// Runs a task until all are to end. If it ends before, the process ends.
+    /// Runs a task until all tasks must end. If it ends earlier, the process ends.
     pub(crate) fn spawn(
         &self,
         name: &'static str,
@@ -101,7 +110,8 @@ impl Tasks {
         });
     }
 
-    /// Fails as soon as a task ended that should not: the process must be restarted.
+    /// Returns a check that fails after a task has ended unexpectedly, because the process must
+    /// then be restarted.
     pub(crate) fn health_check(&self) -> HealthCheck {
         let failed = self.failure.failed.clone();
         HealthCheck {
@@ -115,8 +125,9 @@ impl Tasks {
     }
 
     /// Stops the servers at the first SIGTERM or interrupt, and ends the process at the second. For
-    /// `delay` after the first they say that they are not ready and go on serving, until nobody is
-    /// sent to them any more. The end of a task stops them at once.
+    /// `delay` after the first signal the servers report that they are not ready and continue to
+    /// serve, until clients send no more requests to them. The unexpected end of a task stops them
+    /// at once.
     pub(crate) fn stop_on_signal(&self, servers: Vec<GenericServer>, delay: Duration) {
         let failure = Arc::clone(&self.failure);
         survive_file_limit();
@@ -151,10 +162,10 @@ impl Tasks {
         });
     }
 
-    /// Tells all tasks to end and waits for them.
+    /// Stops all tasks, and waits for them.
     ///
     /// # Errors
-    /// A task had ended before.
+    /// Fails if a task had ended unexpectedly.
     pub(crate) async fn finish(self) -> Result<()> {
         self.failure.stopping.cancel();
         self.stop.cancel();
@@ -178,7 +189,7 @@ impl Failure {
         self.fail(format!("the background task {name:?} panicked"));
     }
 
-    /// Has the servers stop, and ends the process if they take too long.
+    /// Records the failure and stops the servers. Ends the process if that takes too long.
     fn fail(&self, line: String) {
         if self.line.set(line.clone()).is_err() {
             return;
@@ -199,12 +210,13 @@ impl Failure {
     }
 }
 
-/// Lets a write beyond the limit of file sizes (`ulimit -f`) fail, as on a full disk. It would kill the process.
+/// Makes a write beyond the limit of file sizes (`ulimit -f`) fail, as on a full disk. By default
+/// the signal would kill the process.
 fn survive_file_limit() {
-    /// SIGXFSZ, which has this number wherever the server runs.
+    /// SIGXFSZ, which has this number on all supported platforms.
     const FILE_SIZE: i32 = 25;
     match signal(SignalKind::from_raw(FILE_SIZE)) {
-        // The handler stays when this end of it is gone.
+        // The handler stays installed after this receiver is dropped.
         Ok(received) => drop(received),
         Err(error) => tracing::warn!(%error, "a limit of file sizes would end the process"),
     }

@@ -1,4 +1,5 @@
-//! Kubeconfig files for the server's first users, with client certificates: how somebody gets in before anything was minted.
+//! Kubeconfig files with client certificates for the server's first users. They give access before
+//! any token was issued.
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -11,16 +12,17 @@ use crate::pki::Authority;
 
 /// A user with a file in the data folder.
 pub(crate) struct UserFile<'a> {
-    /// Name of the file.
+    /// The name of the file.
     pub(crate) file: &'a str,
-    /// Name of the user.
+    /// The name of the user.
     pub(crate) user: &'a str,
-    /// Groups that the certificate names.
+    /// The groups that the certificate names.
     pub(crate) groups: &'a [&'a str],
 }
 
 impl UserFile<'_> {
-    /// Writes the file for a server at `url`; keeps the certificate that it has while that is fresh.
+    /// Writes the file for a server at `url`. Keeps the certificate of an existing file while it is
+    /// fresh.
     pub(crate) fn write(&self, data: &DataDir, authority: &Authority, url: &str) -> Result<()> {
         let pair = match self.present(data, authority)? {
             Some(pair) => pair,
@@ -59,9 +61,10 @@ impl UserFile<'_> {
         }
     }
 
-    /// The certificate in the file, if it is still good.
+    /// Returns the certificate in the file, if it is still fresh.
     fn present(&self, data: &DataDir, authority: &Authority) -> Result<Option<Pair>> {
-        // It is written anew, and private then. The folder kept others out, unless they were let in on purpose.
+        // The file is written again as a private file. The folder kept other users out, unless an
+        // administrator changed its permissions.
         if let Err(problem) = data.check_private(self.file) {
             tracing::warn!(
                 problem = format!("{problem:#}"),

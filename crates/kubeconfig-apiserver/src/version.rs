@@ -1,8 +1,8 @@
-//! Which version this is, in the way of Kubernetes.
+//! The version of the server, in the format of Kubernetes.
 
 use apiserver::version::VersionInfo;
 
-/// What `/version` tells.
+/// Returns the content of `/version`.
 pub(crate) fn version() -> VersionInfo {
     VersionInfo {
         major: "1".to_owned(),

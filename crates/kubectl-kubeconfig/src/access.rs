@@ -1,8 +1,9 @@
-//! The server that a command for people speaks to, and as whom.
+//! The server that an interactive command sends its requests to, and the identity it uses there.
 //!
-//! `--server` means the login there. Otherwise the context decides, as for kubectl: one of a file from
-//! a server, or of a cluster behind it, leads to the server itself, with the login there if there is
-//! one, else with the credential of the context. Where there is no context at all, the latest login counts.
+//! `--server` selects the login at that server. Without it, the context selects the server, as for
+//! kubectl. A context from a file that a server issued, or a context of a cluster behind a server,
+//! leads to that server. The command uses the login there if there is one, and the credential of
+//! the context otherwise. Without any context, the command uses the latest login.
 
 use anyhow::{Context, Result, anyhow, bail};
 use http::{Method, StatusCode};
@@ -23,18 +24,18 @@ use crate::say::Remedy;
 use crate::server_url::{self, ServerUrl};
 use crate::session::{self, Session};
 
-/// A server, and somebody there.
+/// An HTTP client for a server, authenticated as the user.
 pub(crate) struct Access {
     pub(crate) client: HttpClient,
-    /// The server, for people.
+    /// The address of the server, for messages.
     pub(crate) server: String,
 }
 
 impl Access {
-    /// As the flags say.
+    /// Selects the server and the identity from the flags.
     ///
     /// # Errors
-    /// Where they lead to no server, or the user must log in first.
+    /// Fails if the flags lead to no server, or if the user must log in first.
     pub(crate) async fn new(
         args: &ServerArgs,
         environment: &Environment,
@@ -58,7 +59,7 @@ impl Access {
         }
     }
 
-    /// As a login.
+    /// Accesses the server of `session` with that login.
     pub(crate) async fn by_login(
         folder: &Folder,
         session: &Session,
@@ -79,10 +80,10 @@ impl Access {
         })
     }
 
-    /// Asks for records, or something of them.
+    /// Sends a request to the collection of records, or to the record `name` unless that is empty.
     ///
     /// # Errors
-    /// Where the server is another one, or refuses.
+    /// Fails if the server is not a kubeconfig-apiserver, or if it refuses the request.
     pub(crate) async fn ask(
         &self,
         method: Method,
@@ -106,7 +107,7 @@ impl Access {
     }
 }
 
-/// What to do without a login.
+/// Returns the error for a missing login, with the command that logs in.
 pub(crate) fn not_logged_in(server: &ServerUrl) -> anyhow::Error {
     anyhow!(Remedy {
         problem: format!("you are not logged in at {server}; run"),
@@ -114,17 +115,18 @@ pub(crate) fn not_logged_in(server: &ServerUrl) -> anyhow::Error {
     })
 }
 
-/// A context of the files.
+/// A context of the user's kubeconfig files.
 struct Chosen {
     merged: Kubeconfig,
     name: String,
     address: String,
-    /// The server that the context leads to; `None` where it does not lead to one of ours.
+    /// The kubeconfig-apiserver that the context leads to. `None` if it leads to another server.
     server: Option<ServerUrl>,
 }
 
 impl Chosen {
-    /// The context of this name, else the current one; `None` where none is.
+    /// Returns the context `name`, or the current context without a name. `None` if there is no
+    /// current context.
     fn new(files: &Files, name: Option<&str>) -> Result<Option<Self>> {
         let mut merged = Kubeconfig::default();
         for path in files.paths().iter().filter(|path| path.exists()) {
@@ -183,7 +185,7 @@ impl Chosen {
         })
     }
 
-    /// Whether the user of the context has no credential but that of this program.
+    /// Returns whether the user entry of the context runs this program as its credential plugin.
     fn runs_this_program(&self) -> bool {
         let context = self
             .merged
@@ -198,7 +200,7 @@ impl Chosen {
     }
 }
 
-/// Its text has that of its causes already.
+/// Converts the error without its source chain: its text already contains the text of its causes.
 fn unreadable(error: KubeconfigError) -> anyhow::Error {
     match error {
         KubeconfigError::ReadConfig(why, path) => anyhow!("cannot read {}: {why}", path.display()),

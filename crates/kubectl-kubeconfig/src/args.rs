@@ -1,4 +1,4 @@
-//! The command line, as typed.
+//! The command line.
 
 use clap::{Parser, Subcommand};
 

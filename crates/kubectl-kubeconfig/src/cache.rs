@@ -1,8 +1,9 @@
-//! Credentials that were given once and are good for a while.
+//! Cache of credentials that the server issued.
 //!
-//! A credential is kept for each login, record and cluster. It counts until [`Cached::expires`],
-//! which is before its real end. A server may take it back earlier, so that one that has not been
-//! looked at for [`UNCHECKED`] is shown to the server before it is handed out again.
+//! A credential is cached for each login, record and cluster. It is valid until
+//! [`Cached::expires`], which is before its real expiry. The server may revoke it earlier. A
+//! credential whose last check is [`UNCHECKED`] or longer ago is therefore checked with the server
+//! before it is handed out again.
 
 use anyhow::{Context, Result};
 use api::ext::token::TokenEndpoint;
@@ -18,45 +19,46 @@ use crate::target::Target;
 
 const PREFIX: &str = "credential-";
 
-/// How long a credential is handed out without a look at the server. After a refusal client-go asks
-/// again for each request that is refused.
+/// Time for which a credential is handed out without a check with the server. After a refusal,
+/// client-go runs the plugin again for each refused request.
 const UNCHECKED: SignedDuration = SignedDuration::from_secs(10);
 
-/// How long before its end a credential counts no more: clocks differ, and requests take time.
+/// Time before its expiry from which a credential is no longer used, to allow for clock skew and
+/// for the duration of requests.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// A credential that is kept.
+/// A cached credential.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(PartialEq))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Cached {
-    /// What opens the cluster.
+    /// The credential for the cluster.
     pub(crate) credential: Credential,
     /// The name of the token at the server; empty for a certificate.
     pub(crate) token_name: String,
-    /// The addresses that the server named for it.
+    /// The addresses that the server returned with the credential.
     #[serde(default)]
     pub(crate) endpoints: Vec<TokenEndpoint>,
-    /// Until when it counts.
+    /// The time until which the credential is used.
     pub(crate) expires: Timestamp,
-    /// When the server last honoured it.
+    /// The time at which the server last accepted the credential.
     pub(crate) checked: Timestamp,
 }
 
-/// What is to be done with a credential.
+/// The state of a cached credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It can be handed out.
+    /// The credential can be handed out.
     Good,
-    /// The server is to be asked first.
+    /// The credential must be checked with the server first.
     Unchecked,
-    /// It counts no more.
+    /// The credential is no longer used.
     Over,
 }
 
 impl Cached {
-    /// A credential that was given now and ends at `end`. The margin is at most a quarter of its
-    /// life: a short one shall be of use too.
+    /// Creates an entry for a credential that was issued at `now` and expires at `end`. The margin
+    /// is at most a quarter of the lifetime, so that a short-lived credential can be used too.
     pub(crate) fn new(
         credential: Credential,
         token_name: String,
@@ -73,19 +75,19 @@ impl Cached {
         }
     }
 
-    /// What is to be done with it.
+    /// Returns the state of the credential at `now`.
     pub(crate) fn state(&self, now: Timestamp) -> State {
         let unchecked = now.duration_since(self.checked);
         match () {
             () if self.expires <= now => State::Over,
-            // A clock that was set back proves nothing.
+            // After the clock was set back, the time of the last check proves nothing.
             () if unchecked < SignedDuration::ZERO || unchecked >= UNCHECKED => State::Unchecked,
             () => State::Good,
         }
     }
 }
 
-/// The credential for a target, if one is kept that still counts.
+/// Returns the cached credential for a target, if it is still valid.
 pub(crate) fn get(
     folder: &Folder,
     session: &Session,
@@ -97,7 +99,7 @@ pub(crate) fn get(
     Ok(cached.filter(|cached| cached.state(now) != State::Over))
 }
 
-/// Keeps a credential for a target.
+/// Stores the credential for a target.
 pub(crate) fn put(
     folder: &Folder,
     session: &Session,
@@ -108,12 +110,12 @@ pub(crate) fn put(
     folder.write(&name(session, target), &Zeroizing::new(text))
 }
 
-/// Forgets the credential for a target.
+/// Removes the credential for a target.
 pub(crate) fn remove(folder: &Folder, session: &Session, target: &Target) -> Result<()> {
     folder.remove(&name(session, target))
 }
 
-/// All credentials that a login was exchanged for.
+/// Returns all credentials that were issued for a login.
 pub(crate) fn all(folder: &Folder, session: &Session) -> Result<Vec<Cached>> {
     let mut all = Vec::new();
     for name in folder.names(&prefix(session))? {
@@ -123,7 +125,7 @@ pub(crate) fn all(folder: &Folder, session: &Session) -> Result<Vec<Cached>> {
     Ok(all)
 }
 
-/// Forgets all credentials that a login was exchanged for.
+/// Removes all credentials that were issued for a login.
 pub(crate) fn remove_all(folder: &Folder, session: &Session) -> Result<()> {
     for name in folder.names(&prefix(session))? {
         folder.remove(&name)?;

@@ -1,8 +1,9 @@
-//! Tables as kubectl prints them.
+//! Tables in the format of kubectl.
 
 use crate::say::printable;
 
-/// Rows with their columns below each other, three spaces apart, of characters that a terminal shows.
+/// Returns the rows with aligned columns, three spaces apart, without the characters that
+/// [`printable`] removes.
 pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     let clean = |cell: &String| printable(cell);
     let rows: Vec<Vec<String>> = rows

@@ -1,4 +1,4 @@
-//! The commands for people.
+//! The interactive commands.
 
 pub(crate) mod completion;
 pub(crate) mod create;
@@ -12,7 +12,7 @@ use std::io::{Write, stdout};
 
 use anyhow::{Context, Result};
 
-/// What was asked for, on stdout.
+/// Writes the result of a command to stdout.
 fn print(text: &str) -> Result<()> {
     stdout()
         .lock()

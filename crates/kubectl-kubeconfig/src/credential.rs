@@ -1,12 +1,14 @@
-//! `credential`: the credential provider of client-go.
+//! `credential`: the credential plugin for client-go.
 //!
-//! A credential that is kept and was honoured a moment ago is printed at once. Everything else is
-//! done by one process at a time for each server, which the others wait for: they then find what it
-//! got. So fifty clients that start together cost one login and one exchange.
+//! A cached credential that the server accepted a moment ago is printed at once. For everything
+//! else, one process at a time holds a lock for each server. The other processes wait for it, and
+//! then find the credential that it got. Fifty clients that start together therefore cost one login
+//! and one exchange.
 //!
-//! Where the login has ended and the user can be asked, the user logs in here; else the program says
-//! what to run, and fails. One refusal is an answer to all who wait. A server that the user never named
-//! gets a login only after a question that shows it: the file may be anyone's.
+//! If the login has ended and the user can be prompted, the user logs in here. Otherwise the
+//! program fails and says which command to run. A failed login is the answer for all processes that
+//! wait. At a server that the user has never named, a login starts only after a question that shows
+//! the server, because the file may come from anyone.
 //!
 //! Before a credential is handed out, the address that kubectl will send it to is checked
 //! ([`crate::destination`]).
@@ -60,20 +62,21 @@ pub(crate) async fn run(
     writeln!(stdout(), "{answer}").context("stdout is closed")
 }
 
-/// The way to a credential.
+/// The search for a credential.
 struct Search<'a> {
     folder: &'a Folder,
     target: &'a Target,
     machine_roots: &'a MachineRoots,
     clock: &'a dyn Clock,
-    /// Whether the user may be asked something.
+    /// True if the user may be prompted.
     interactive: bool,
 }
 
-/// The time for which a failed login at a server that the user never named is an answer. kubectl asks several times.
+/// Time after a failed login during which no other login starts at a server that the user has never
+/// named. kubectl runs the plugin several times.
 const FAILED: SignedDuration = SignedDuration::from_secs(5);
 
-/// What an exchange of one login came to.
+/// The result of the exchange of one login.
 enum Found {
     Credential(Box<Cached>),
     LoginEnded,
@@ -99,7 +102,8 @@ impl Search<'_> {
         self.exchanged().await
     }
 
-    /// The user may have to do something elsewhere before this goes on.
+    /// Takes the lock for the server. If the user may be prompted, prints a message before it
+    /// waits, because the user may have to act elsewhere first.
     async fn lock(&self) -> Result<Lock> {
         let server = &self.target.server;
         if self.interactive {
@@ -118,7 +122,7 @@ impl Search<'_> {
         session::at(self.folder, &target.server, target.trust.as_ref())
     }
 
-    /// A credential that needs no look at the server.
+    /// Returns a cached credential that needs no check with the server.
     fn kept(&self) -> Result<Option<Cached>> {
         let now = self.clock.now();
         for session in self.sessions()? {
@@ -131,7 +135,7 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// Checks that the credential may go where kubectl will send it.
+    /// Checks that the credential may be sent to the address that kubectl will use.
     fn check_destination(&self, session: &Session, cached: &Cached) -> Result<()> {
         match &self.target.destination {
             Some(it) => it.check(self.target, &session.trust, &cached.endpoints),
@@ -139,8 +143,9 @@ impl Search<'_> {
         }
     }
 
-    /// A credential that the server still honours; one that was revoked is forgotten. One that may not go
-    /// where kubectl will send it is passed over: the server may name other addresses by now.
+    /// Returns a cached credential that the server still accepts, and removes one that was revoked.
+    /// Skips a credential that may not be sent to the address that kubectl will use: the server may
+    /// return other addresses by now.
     async fn looked_at(&self, session: &Session) -> Result<Option<Cached>> {
         let now = self.clock.now();
         let Some(mut cached) = cache::get(self.folder, session, self.target, now)? else {
@@ -171,7 +176,7 @@ impl Search<'_> {
         }
     }
 
-    /// A new credential, for a login that is there or for a new one.
+    /// Returns a new credential, for an existing login or after a new login.
     async fn exchanged(&self) -> Result<Cached> {
         let mut refusal = None;
         for session in self.sessions()? {
@@ -213,7 +218,7 @@ impl Search<'_> {
         })
     }
 
-    /// A client that speaks as a login; `None` where that has ended.
+    /// Returns a client that is authenticated by the login, or `None` if the login has ended.
     async fn client(&self, session: &Session) -> Result<Option<HttpClient>> {
         let identity = identity(self.folder, session, self.clock.now()).await?;
         let Some(identity) = identity else {
@@ -223,7 +228,7 @@ impl Search<'_> {
         HttpClient::new(self.target.server.as_str(), &route, identity).map(Some)
     }
 
-    /// A new login, where the user can be asked.
+    /// Logs in if the user can be prompted.
     async fn logged_in(&self) -> Result<Session> {
         let server = &self.target.server;
         let known = known::find(self.folder, server)?;
@@ -238,8 +243,9 @@ impl Search<'_> {
         session
     }
 
-    /// Logs in under the CA of the last login at the server, or of the user's consent. The proxy of the file
-    /// is not used: with a CA of the file it could be the server.
+    /// Logs in, and trusts the CA of the last login at the server, or the CA that the user consents
+    /// to. Does not use the proxy of the file: together with a CA of the file, it could impersonate
+    /// the server.
     async fn log_in(&self, known: Option<Known>) -> Result<Session> {
         let server = &self.target.server;
         let vouched = match known {
@@ -261,7 +267,8 @@ impl Search<'_> {
         attempt.by_provider(Way::Browser(browser)).await
     }
 
-    /// Whether the user wants to log in at a server that a file names, and who vouches for it then.
+    /// Asks the user for consent to a login at a server that a file names, and returns the trust
+    /// for it.
     fn consented(&self) -> Result<Vouched> {
         let server = &self.target.server;
         let vouched = match &self.target.trust {
@@ -281,7 +288,8 @@ impl Search<'_> {
         }
     }
 
-    /// Whether the login failed for which this process waited: nobody is asked fifty times.
+    /// Fails if the login failed that this process waited for, so that the user is not prompted
+    /// fifty times.
     fn check_failure(&self, start: Timestamp) -> Result<()> {
         match self.failed()? {
             Some(failed) if start < failed => {
@@ -297,7 +305,7 @@ impl Search<'_> {
         Ok(since.is_some_and(|since| (SignedDuration::ZERO..FAILED).contains(&since)))
     }
 
-    /// The time of the last failed login at the server.
+    /// Returns the time of the last failed login at the server.
     fn failed(&self) -> Result<Option<Timestamp>> {
         let failed = self.folder.read(&self.failure())?;
         Ok(failed.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok()))

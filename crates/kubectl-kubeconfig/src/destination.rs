@@ -1,9 +1,9 @@
 //! The address that kubectl will send a credential to.
 //!
-//! A kubeconfig file may name any address for a cluster, and any record and server in the arguments of
-//! this program. So a credential is handed out only for an address that belongs to its cluster: one
-//! behind the server of the login, under the CA of that login, or one that the server named in the
-//! answer that carries the credential.
+//! A kubeconfig file may contain any address for a cluster, and any record and server in the
+//! arguments of this program. A credential is therefore handed out only for an address that belongs
+//! to its cluster. This is an address behind the server of the login, under the CA of that login,
+//! or an address that the server returned together with the credential.
 
 use anyhow::{Context, Result, bail, ensure};
 use api::ext::token::TokenEndpoint;
@@ -15,15 +15,15 @@ use crate::server_url::{self, ServerUrl};
 use crate::target::Target;
 use crate::trust::Trust;
 
-/// The address that kubectl will send a credential to, as the file describes it.
+/// The address that kubectl will send a credential to, as described in the kubeconfig file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Destination {
     pub(crate) server: String,
-    /// The CA in the file; `None` for those of the machine.
+    /// The CA in the file. `None` for the CAs of the machine.
     pub(crate) trust: Option<Trust>,
-    /// The name that the certificate must have; empty for the host of the address.
+    /// The name that the certificate must have. Empty for the host of the address.
     pub(crate) tls_server_name: String,
-    /// Whether kubectl does not verify the certificate.
+    /// True if kubectl does not verify the certificate.
     pub(crate) insecure: bool,
 }
 
@@ -33,7 +33,7 @@ struct Allowed {
     certificates: Vec<Vec<u8>>,
 }
 
-/// An `https` URL without query: its server, and the path without a slash at its end.
+/// An `https` URL without a query: its server, and the path without trailing slashes.
 #[derive(Debug, PartialEq, Eq)]
 struct Address {
     server: ServerUrl,
@@ -41,10 +41,10 @@ struct Address {
 }
 
 impl Destination {
-    /// Checks that a credential for this target may be sent here.
+    /// Checks that a credential for `target` may be sent to this address.
     ///
     /// # Errors
-    /// It may not, and why.
+    /// Returns the reason if the credential may not be sent to this address.
     pub(crate) fn check(
         &self,
         target: &Target,
@@ -98,12 +98,13 @@ impl Destination {
     }
 }
 
-/// Whether a text is an `https` URL of a cluster, without anything that two readers may read differently.
+/// Returns whether `text` is an `https` URL of a cluster, without anything that two parsers may
+/// read differently.
 pub(crate) fn is_plain_address(text: &str) -> bool {
     Address::parse(text).is_ok()
 }
 
-/// The addresses behind the server of a login.
+/// Returns the addresses behind the server of a login.
 fn own(target: &Target, login: &Trust) -> Result<Vec<Allowed>> {
     let behind = server_url::behind(&target.server, &target.cluster);
     let mut addresses = vec![Address::parse(&behind)?];
@@ -190,7 +191,8 @@ mod tests {
         }
     }
 
-    /// Whether a credential for the cluster goes there, for a login that trusts `AAAA`.
+    /// Asserts whether a credential for the cluster may be sent to `destination`, for a login that
+    /// trusts `AAAA`.
     #[track_caller]
     fn check(cluster: &str, destination: &Destination, expected: Result<(), &str>) {
         let target = Target::for_test(REAL, "kubeconfig-1", cluster);

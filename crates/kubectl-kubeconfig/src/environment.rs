@@ -1,15 +1,15 @@
-//! The environment variables that the program reads, and what else it finds around it.
+//! The environment of the program: environment variables and the terminal.
 //!
-//! | variable               | what for                                                            |
+//! | variable               | use                                                                 |
 //! |------------------------|---------------------------------------------------------------------|
-//! | `KUBERNETES_EXEC_INFO` | what client-go wants to know from `credential`                      |
+//! | `KUBERNETES_EXEC_INFO` | the request of client-go to `credential`                            |
 //! | `KUBECONFIG`           | the kubeconfig files, as for kubectl                                |
-//! | `XDG_CACHE_HOME`       | where logins are kept, in the folder `kubectl-kubeconfig`           |
-//! | `HOME`                 | for `~/.kube/config`, and `~/.cache` where there is no other folder |
+//! | `XDG_CACHE_HOME`       | the parent of the folder `kubectl-kubeconfig`, which has the logins |
+//! | `HOME`                 | for `~/.kube/config`, and for `~/.cache` without `XDG_CACHE_HOME`   |
+//! | `SSL_CERT_FILE`        | the file with the CAs of the machine, for the TLS library           |
+//! | `SSL_CERT_DIR`         | the folder with the CAs of the machine, for the TLS library         |
 //!
-//! | `SSL_CERT_FILE`, `SSL_CERT_DIR` | where the CAs of the machine are, for the TLS library          |
-//!
-//! Besides, `HTTPS_PROXY` and `NO_PROXY` are honoured, in either case.
+//! `HTTPS_PROXY` and `NO_PROXY` are also used, in upper or lower case.
 
 use std::env;
 use std::ffi::OsString;
@@ -20,25 +20,25 @@ use anyhow::{Context, Result};
 
 use crate::trust::MachineRoots;
 
-/// What the program finds around it, read once.
+/// The environment of the program, read once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
     /// `KUBERNETES_EXEC_INFO`.
     pub(crate) exec_info: Option<OsString>,
     /// `KUBECONFIG`.
     pub(crate) kubeconfig: Option<OsString>,
-    /// The folder for what can be made again.
+    /// The folder for files that can be created again.
     pub(crate) cache: Option<PathBuf>,
     /// The home folder.
     pub(crate) home: Option<PathBuf>,
-    /// The place of the machine's CAs.
+    /// The location of the CAs of the machine.
     pub(crate) machine_roots: MachineRoots,
-    /// Whether a user sits in front of it.
+    /// True if stdin is a terminal.
     pub(crate) is_terminal: bool,
 }
 
 impl Environment {
-    /// Reads it.
+    /// Reads the environment.
     pub(crate) fn read() -> Self {
         let home = absolute(env::var_os("HOME"));
         let fallback = home.as_ref().map(|home| home.join(".cache"));
@@ -55,7 +55,7 @@ impl Environment {
         }
     }
 
-    /// Where logins are kept.
+    /// Returns the folder that contains the logins.
     pub(crate) fn folder(&self) -> Result<PathBuf> {
         let cache = self.cache.as_deref();
         let cache = cache.context("neither HOME nor XDG_CACHE_HOME says where to keep logins")?;
@@ -71,8 +71,8 @@ fn text(value: Option<OsString>) -> Option<String> {
     filled(value).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// A relative path would depend on where kubectl was started; the XDG specification says to ignore
-/// it.
+/// Returns the path unless it is relative. A relative path would depend on the working directory of
+/// kubectl, and the XDG specification says to ignore it.
 fn absolute(value: Option<OsString>) -> Option<PathBuf> {
     value.map(PathBuf::from).filter(|path| path.is_absolute())
 }

@@ -1,4 +1,4 @@
-//! The exchange of a login for a credential: creation of a Token that names the record and the
+//! The exchange of a login for a credential, by creation of a Token that names the record and the
 //! cluster.
 
 use std::time::Duration;
@@ -21,33 +21,35 @@ use crate::say::printable;
 use crate::secret::Secret;
 use crate::target::Target;
 
-/// How long a look at a kept credential may take. Where the server is away it is used unseen.
+/// Timeout of a check of a cached credential. If the server does not answer, the credential is used
+/// without a check.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// The longest life of a credential that is taken for one: longer than any server gives.
+/// The maximum lifetime of a credential that is accepted from a server. It is longer than the
+/// lifetime that any server grants.
 const MAX_LIFE: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-/// The Tokens of the API.
+/// The path of the Tokens in the API.
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 
-/// The records of the API.
+/// The path of the records in the API.
 pub(crate) const KUBECONFIGS: &str = "/apis/ext.cattle.io/v1/kubeconfigs";
 
-/// What became of an exchange.
+/// The result of an exchange.
 #[derive(Debug)]
 pub(crate) enum Exchange {
-    /// A credential.
+    /// The server issued a credential.
     Given(Box<Cached>),
-    /// The server does not know the login any more.
+    /// The server no longer accepts the login.
     LoginEnded,
-    /// The server does not give this user a credential for the record, and says why.
+    /// The server refuses to issue a credential for the record to this user, with this reason.
     Refused(String),
 }
 
-/// Asks for a credential.
+/// Requests a credential.
 ///
 /// # Errors
-/// Where the server does not answer, or in a way that nobody understands.
+/// Fails if the server does not answer, or if its answer is invalid.
 pub(crate) async fn exchange(
     client: &HttpClient,
     target: &Target,
@@ -78,8 +80,8 @@ pub(crate) async fn exchange(
     }
 }
 
-/// Whether a token was taken back: it is shown to the door that it is for. Where that is away, nobody
-/// says so.
+/// Returns whether a token was revoked, according to the endpoint that the token is for. Returns
+/// false if the endpoint does not answer.
 pub(crate) async fn is_taken_back(route: &Route, target: &Target, token: &Secret) -> Result<bool> {
     let bearer = Identity::Token(token.clone());
     let client = HttpClient::new(target.server.as_str(), route, bearer)?;
@@ -91,8 +93,8 @@ pub(crate) async fn is_taken_back(route: &Route, target: &Target, token: &Secret
     Ok(answer.is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED))
 }
 
-/// Whether a record is gone or suspended. A certificate itself cannot be taken back; without its
-/// record it shall not be used from here.
+/// Returns whether a record is deleted or suspended. A certificate cannot be revoked, so this
+/// program stops using it when its record ends.
 pub(crate) async fn is_record_over(client: &HttpClient, kubeconfig: &str) -> bool {
     let path = format!("{KUBECONFIGS}/{kubeconfig}");
     let answer = client.ask(Method::GET, &path, Content::None, LOOK).await;
@@ -102,7 +104,7 @@ pub(crate) async fn is_record_over(client: &HttpClient, kubeconfig: &str) -> boo
     })
 }
 
-/// The credential in an answer, which must be the one that was asked for.
+/// Returns the credential in an answer, which must match the request.
 fn given(
     answer: &Answer,
     target: &Target,
@@ -172,8 +174,8 @@ fn check_life(end: Timestamp, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// A token that names its audiences must name that of the file. What a token of another form opens is
-/// the server's to decide.
+/// Checks that a token which names its audiences names that of the file. A token of another form is
+/// left to the server.
 fn check_audience(bearer: &str, target: &Target) -> Result<()> {
     let claims = bearer.split('.').nth(1);
     let claims = claims.and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
@@ -194,7 +196,8 @@ fn check_audience(bearer: &str, target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// The server decides whom the certificate is for: the request has a key and no name.
+/// Returns a certificate signing request without a name: the server decides the subject of the
+/// certificate.
 fn signing_request(key: &KeyPair) -> Result<String> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -202,10 +205,10 @@ fn signing_request(key: &KeyPair) -> Result<String> {
     request.context("no certificate can be asked for")
 }
 
-/// Who the login is, in the words of the server.
+/// Returns the user name of the login at the server.
 ///
 /// # Errors
-/// Where the server does not accept the login.
+/// Fails if the server does not accept the login.
 pub(crate) async fn account(client: &HttpClient) -> Result<String> {
     let review = json!({
         "apiVersion": "authentication.k8s.io/v1",
@@ -231,7 +234,7 @@ pub(crate) async fn account(client: &HttpClient) -> Result<String> {
     Ok(printable(name))
 }
 
-/// Takes a token back, if the server still knows it.
+/// Revokes a token. Succeeds if the server no longer knows it.
 pub(crate) async fn revoke(client: &HttpClient, token: &str) -> Result<()> {
     let path = format!("{TOKENS}/{token}");
     let answer = client.ask(Method::DELETE, &path, Content::None, LIMIT);

@@ -1,9 +1,8 @@
-//! `client.authentication.k8s.io`: what client-go asks of a credential provider, and how it wants
-//! the answer.
+//! `client.authentication.k8s.io`: the protocol between client-go and a credential plugin.
 //!
-//! The question is in the environment variable `KUBERNETES_EXEC_INFO`; the answer goes to stdout,
-//! in the version of the question. Versions v1 and v1beta1 have the same fields. Facts: client-go
-//! `pkg/apis/clientauthentication`, `plugin/pkg/client/auth/exec`.
+//! The request is in the environment variable `KUBERNETES_EXEC_INFO`. The answer goes to stdout, in
+//! the version of the request. Versions v1 and v1beta1 have the same fields. See client-go
+//! `pkg/apis/clientauthentication` and `plugin/pkg/client/auth/exec`.
 
 use std::ffi::OsStr;
 
@@ -22,13 +21,13 @@ use crate::trust::Trust;
 const GROUP: &str = "client.authentication.k8s.io";
 const KIND: &str = "ExecCredential";
 
-/// What client-go asks.
+/// The request of client-go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     version: Version,
-    /// Whether the user may be asked something; `None` where client-go did not ask.
+    /// True if the user may be prompted. `None` without a request of client-go.
     pub(crate) interactive: Option<bool>,
-    /// The cluster that the credential is for, with `provideClusterInfo: true`.
+    /// The cluster that the credential is for. Only sent with `provideClusterInfo: true`.
     pub(crate) cluster: Option<Cluster>,
 }
 
@@ -39,26 +38,26 @@ enum Version {
     V1Beta1,
 }
 
-/// A cluster as the kubeconfig file describes it. `disable-compression` is about talking to the cluster
-/// itself, and means nothing here.
+/// A cluster as described in the kubeconfig file. `disable-compression` applies to requests to the
+/// cluster itself and is ignored here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(crate) struct Cluster {
-    /// Its address.
+    /// The address of the cluster.
     pub(crate) server: String,
-    /// The name that its certificate has.
+    /// The name that the certificate of the cluster must have.
     pub(crate) tls_server_name: String,
-    /// Whether kubectl does not verify that certificate.
+    /// True if kubectl does not verify the certificate.
     pub(crate) insecure_skip_tls_verify: bool,
-    /// Base64 of PEM.
+    /// PEM, encoded as base64.
     certificate_authority_data: Option<String>,
-    /// The proxy on the way to it.
+    /// The proxy for connections to the cluster.
     pub(crate) proxy_url: String,
-    /// The extension of our files.
+    /// The extension that the server adds to its files.
     pub(crate) config: Option<ExecClusterConfig>,
 }
 
-/// What opens a cluster.
+/// A credential for a cluster.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(PartialEq))]
 #[serde(rename_all = "camelCase")]
@@ -73,15 +72,15 @@ pub(crate) enum Credential {
 }
 
 impl Request {
-    /// Whether the user runs the program by hand, and no client-go asks.
+    /// Returns whether the user runs the program by hand rather than through client-go.
     pub(crate) fn is_by_hand(&self) -> bool {
         self.interactive.is_none()
     }
 
-    /// Reads the variable; without it the user runs the program by hand.
+    /// Parses the variable. Without the variable, the user runs the program by hand.
     ///
     /// # Errors
-    /// Where it is in another form, or a version of the API that is not known here.
+    /// Fails if the format is invalid, or if the version of the API is unknown.
     pub(crate) fn parse(variable: Option<&OsStr>) -> Result<Self> {
         let Some(variable) = variable else {
             return Ok(Self {
@@ -113,7 +112,7 @@ impl Request {
         })
     }
 
-    /// The answer, in the version of the question.
+    /// Returns the answer in the version of the request.
     pub(crate) fn answer(&self, credential: &Credential, expires: Timestamp) -> Value {
         let version = match self.version {
             Version::V1 => "v1",
@@ -140,18 +139,18 @@ impl Request {
 }
 
 impl Cluster {
-    /// Who vouches for the cluster; `None` where the file does not say.
+    /// Returns the CA of the cluster, or `None` if the file names no CA.
     pub(crate) fn trust(&self) -> Result<Option<Trust>> {
         trust(self.certificate_authority_data.as_deref())
     }
 }
 
-/// Who vouches for the server of the extension; `None` where the file does not say.
+/// Returns the CA of the server in the extension, or `None` if the file names no CA.
 pub(crate) fn server_trust(config: &ExecClusterConfig) -> Result<Option<Trust>> {
     trust(Some(&config.certificate_authority_data))
 }
 
-/// Checks the CA data of a file; empty for the authorities of the machine.
+/// Checks the CA data of a file. Empty data means the CAs of the machine.
 pub(crate) fn check_trust(data: &str) -> Result<()> {
     trust(Some(data)).map(|_| ())
 }

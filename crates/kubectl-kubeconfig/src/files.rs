@@ -1,9 +1,10 @@
 //! The kubeconfig files of the user, read and changed as kubectl does (client-go
 //! `tools/clientcmd`).
 //!
-//! Several files count as one: of two entries with the same name the first wins, and so does the
-//! first current context. An entry is changed in the file that it is in; new ones go to the first
-//! file that exists. Lock files are those of kubectl, so that neither undoes what the other writes.
+//! Several files are merged. Of two entries with the same name the first wins, and so does the
+//! first current context. An entry is changed in the file that contains it. New entries go to the
+//! first file that exists. The lock files are those of kubectl, so that the two programs do not
+//! overwrite each other's changes.
 
 mod document;
 pub(crate) mod hazards;
@@ -28,42 +29,42 @@ pub(crate) use document::{Document, Section};
 
 use crate::environment::Environment;
 
-/// How long another program may hold the files. kubectl itself does not wait at all.
+/// Time to wait for another program that holds a lock. kubectl itself does not wait at all.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
 
-/// The name that stands for stdin.
+/// The file name that means stdin.
 pub(crate) const STDIN: &str = "-";
 
-/// The largest file that is read, in bytes: more than any kubeconfig has.
+/// The maximum number of bytes that are read from a file, more than any kubeconfig has.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// For `open`, so that a pipe does not keep it waiting.
+/// The flag for `open` that prevents it from blocking on a pipe.
 const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
-/// How often a lock is tried.
+/// The interval between attempts to take a lock.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// Where the files are, in order of precedence.
+/// The paths of the files, in order of precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Files {
     paths: Vec<PathBuf>,
 }
 
-/// A file and what it holds.
+/// A file and its content.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) path: PathBuf,
     pub(crate) document: Document,
 }
 
-/// The files, for this program alone, until it is dropped.
+/// Locks on the files, released when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Locked {
     locks: Vec<PathBuf>,
 }
 
 impl Files {
-    /// The one that a flag names, else those of `KUBECONFIG`, else `~/.kube/config`.
+    /// Selects the file of the flag, else the files of `KUBECONFIG`, else `~/.kube/config`.
     pub(crate) fn new(flag: Option<&Path>, environment: &Environment) -> Result<Self> {
         if let Some(path) = flag {
             return Ok(Self {
@@ -84,7 +85,7 @@ impl Files {
         Ok(Self { paths })
     }
 
-    /// What the files hold that exist.
+    /// Reads the files that exist.
     pub(crate) fn load(&self) -> Result<Vec<Loaded>> {
         let mut loaded = Vec::new();
         for path in &self.paths {
@@ -100,10 +101,10 @@ impl Files {
         Ok(loaded)
     }
 
-    /// Where new entries go.
+    /// Returns the file for new entries: the first file that exists, else the last one.
     pub(crate) fn destination(&self) -> &Path {
         let existing = self.paths.iter().find(|path| path.exists());
-        // There is one at least.
+        // The list is never empty.
         let last = self.paths.last().map(PathBuf::as_path);
         existing
             .map(PathBuf::as_path)
@@ -111,16 +112,16 @@ impl Files {
             .unwrap_or(Path::new(""))
     }
 
-    /// Where they are, for the client library.
+    /// Returns the paths, for the client library.
     pub(crate) fn paths(&self) -> &[PathBuf] {
         &self.paths
     }
 
-    /// Keeps kubectl and other runs of this program from changing them. A file in a folder that cannot be
-    /// written is not locked: nothing changes it that way.
+    /// Locks the files against changes by kubectl and by other runs of this program. A file in a
+    /// folder that cannot be written is not locked, because it cannot be changed through that path.
     ///
     /// # Errors
-    /// Another program does so for too long.
+    /// Fails if another program holds a lock for too long.
     pub(crate) async fn lock(&self) -> Result<Locked> {
         let mut locked = Locked { locks: Vec::new() };
         let mut paths = self.paths.clone();
@@ -150,7 +151,7 @@ impl Files {
     }
 }
 
-/// Creates a lock file, once no other program has it.
+/// Creates a lock file, after waiting for another program to release it.
 async fn create_lock(lock: &Path, start: Instant) -> std::io::Result<()> {
     loop {
         let mut options = OpenOptions::new();
@@ -167,13 +168,13 @@ async fn create_lock(lock: &Path, start: Instant) -> std::io::Result<()> {
 impl Drop for Locked {
     fn drop(&mut self) {
         for lock in &self.locks {
-            // Whoever finds it is told what to do.
+            // A lock file that remains is reported, with its remedy, to the next run.
             let _ = fs::remove_file(lock);
         }
     }
 }
 
-/// What a file or, for `-`, stdin holds.
+/// Reads a file, or stdin for `-`.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
     if path == Path::new(STDIN) {
@@ -187,7 +188,8 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>> {
     found.with_context(|| format!("there is no file {}", path.display()))
 }
 
-/// Returns the contents of a regular file, if there is one: a pipe could keep the program waiting for ever.
+/// Returns the contents of a regular file, if there is one. Rejects other files, because a pipe
+/// could block the program for ever.
 fn read_file(path: &Path) -> Result<Option<Zeroizing<String>>> {
     let context = || format!("cannot read {}", path.display());
     let mut options = OpenOptions::new();
@@ -216,10 +218,10 @@ fn is_read_only(error: &std::io::Error) -> bool {
     )
 }
 
-/// Checks that a file could be replaced.
+/// Checks that a file can be replaced.
 ///
 /// # Errors
-/// Its folder cannot be written.
+/// Fails if its folder cannot be written.
 pub(crate) fn check_writable(path: &Path) -> Result<()> {
     let place = place(path);
     make_parent(&place)?;
@@ -228,7 +230,7 @@ pub(crate) fn check_writable(path: &Path) -> Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The place of a file: the target of a symbolic link.
+/// Returns the path that is written: the target of a symbolic link, or the path itself.
 fn place(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
@@ -239,21 +241,22 @@ fn draft_of(place: &Path) -> PathBuf {
     PathBuf::from(draft)
 }
 
-/// Puts a text in the place of a file, whole, for its owner alone. Where the place is a symbolic
-/// link, what it leads to is replaced: many keep their files elsewhere.
+/// Replaces a file atomically, with permissions for its owner alone. If the path is a symbolic
+/// link, its target is replaced, because many users keep their files elsewhere.
 pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     let place = place(path);
     make_parent(&place)?;
     let draft = draft_of(&place);
     let written = write_new(&draft, text).and_then(|()| Ok(fs::rename(&draft, &place)?));
     if written.is_err() {
-        // What failed is told already.
+        // The failure itself is already reported.
         let _ = fs::remove_file(&draft);
     }
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A file that was created for a text to come. It is removed again unless that is written.
+/// A file that was created for a text to be written later. It is removed again unless the text is
+/// written.
 #[derive(Debug)]
 pub(crate) struct NewFile {
     path: PathBuf,
@@ -262,10 +265,10 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
-    /// Creates a file for its owner alone.
+    /// Creates a file with permissions for its owner alone.
     ///
     /// # Errors
-    /// There is one, or the folder cannot be written.
+    /// Fails if the file exists, or if the folder cannot be written.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let mut options = OpenOptions::new();
         let options = options.write(true).create_new(true).mode(0o600);
@@ -277,7 +280,7 @@ impl NewFile {
         })
     }
 
-    /// Writes the text.
+    /// Writes the text and keeps the file.
     pub(crate) fn keep(mut self, text: &str) -> Result<()> {
         let written = self.file.write_all(text.as_bytes());
         let written = written.and_then(|()| self.file.sync_all());
@@ -289,13 +292,13 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.is_kept {
-            // The failure that led here is reported already.
+            // The failure that led here is already reported.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Makes a file for its owner alone, where there is none.
+/// Creates a file with permissions for its owner alone. Fails if the file exists.
 fn write_new(path: &Path, text: &str) -> Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options

@@ -1,11 +1,11 @@
-//! The private folder of the program: one level of small files that nobody else can read or
+//! The private folder of the program: one level of small files that other users cannot read or
 //! replace.
 //!
-//! The folder is opened once and checked as opened; every file is then named relative to it, so
-//! that nothing can be put in between. A file is made under another name with `O_EXCL`, and moved
-//! to its place; no symbolic link is followed. A reader sees an old or a new file, never half of
-//! one, and needs no lock. Locks are files too, and stay: one that was removed while somebody waits
-//! for it would be two.
+//! The folder is opened once, and the open handle is checked. Every file is then named relative to
+//! the handle, so that an attacker cannot exchange the folder in between. A file is created under a
+//! temporary name with `O_EXCL` and then renamed. No symbolic link is followed. A reader sees an
+//! old or a new file, never a partial one, and needs no lock. Lock files are never removed: if one
+//! were removed while a process waits for it, two processes could hold the lock.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{Read, Write};
@@ -21,30 +21,30 @@ use rustix::process::geteuid;
 use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
-/// More than any file of ours has.
+/// The maximum number of bytes that are read from a file, more than any file of this program has.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// How often a lock is tried.
+/// The interval between attempts to take a lock.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// The folder, open.
+/// The open folder.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
     handle: OwnedFd,
 }
 
-/// What is held until it is dropped, by one process at a time.
+/// A lock, held by one process at a time until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "the lock ends when the file is closed")] File);
 
 impl Folder {
-    /// Opens the folder, made if it is missing.
+    /// Opens the folder, and creates it if it is missing.
     ///
     /// # Errors
-    /// Where it is no folder of this user's alone.
+    /// Fails if the path is not a folder, or if users other than the owner can access it.
     pub(crate) fn open(path: PathBuf) -> Result<Self> {
-        // Where that fails because something else is there, opening tells what.
+        // If another file has this path, the error of `open` is more precise.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
         let handle = match (rustix::fs::open(&path, flags, Mode::empty()), made) {
@@ -62,7 +62,7 @@ impl Folder {
         Ok(Self { path, handle })
     }
 
-    /// What a file holds, if there is one.
+    /// Returns the content of a file, if there is one.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
@@ -77,7 +77,7 @@ impl Folder {
         Ok(Some(bytes))
     }
 
-    /// Puts a file in its place, whole, for its owner alone.
+    /// Replaces a file atomically, with permissions for its owner alone.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let draft = format!(".{name}.{:016x}", rand::random::<u64>());
         let flags =
@@ -94,7 +94,7 @@ impl Folder {
             )?)
         });
         if placed.is_err() {
-            // What failed is told already.
+            // The failure itself is already reported.
             let _ = rustix::fs::unlinkat(&self.handle, &draft, AtFlags::empty());
         }
         placed.with_context(|| self.cannot("write", name))
@@ -108,7 +108,7 @@ impl Folder {
         }
     }
 
-    /// The files whose names begin so, in order.
+    /// Returns the names of the files that start with `prefix`, in order.
     pub(crate) fn names(&self, prefix: &str) -> Result<Vec<String>> {
         let context = || format!("cannot list {}", self.path.display());
         let mut names = Vec::new();
@@ -121,10 +121,10 @@ impl Folder {
         Ok(names)
     }
 
-    /// Waits until this process holds the lock of this name.
+    /// Waits until this process holds the lock `name`.
     ///
     /// # Errors
-    /// When it did not get it within `limit`.
+    /// Fails if the lock is not free within `limit`.
     pub(crate) async fn lock(&self, name: &str, limit: Duration) -> Result<Lock> {
         let start = Instant::now();
         loop {
@@ -142,7 +142,7 @@ impl Folder {
         }
     }
 
-    /// The lock of this name, if no other process holds it.
+    /// Takes the lock `name`, unless another process holds it.
     pub(crate) fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR);
@@ -173,7 +173,7 @@ impl Folder {
     }
 }
 
-/// Whether something is this user's alone.
+/// Checks that a file belongs to this user, and that other users cannot access it.
 fn check(stat: &Stat, path: &Path) -> Result<()> {
     ensure!(
         stat.st_uid == geteuid().as_raw(),

@@ -1,7 +1,7 @@
-//! HTTP to one server, under a deadline, with a limit for what comes back.
+//! HTTP client for one server, with a deadline and a limit for the size of answers.
 //!
-//! The client library of Kubernetes brings TLS, proxies and client certificates; requests are made
-//! here by hand, since half of them go to providers of logins.
+//! The Kubernetes client library provides TLS, proxies and client certificates. Requests are built
+//! here, because half of them go to OpenID Connect providers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,21 +23,21 @@ use crate::say::printable;
 use crate::secret::Secret;
 use crate::trust::Trust;
 
-/// How long a server may take to accept a connection.
+/// Timeout for the connection to a server.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// How long a server may take to answer.
+/// Timeout for the answer of a server.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-/// More than any answer to a request of ours.
+/// The maximum size of an answer, in bytes. It is larger than any valid answer.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// How a server is reached.
+/// The route to a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Route {
-    /// Who vouches for it.
+    /// The CA that is trusted for the server.
     pub(crate) trust: Trust,
-    /// The proxy on the way; `None` for the one that the environment names, if any.
+    /// The proxy. `None` for the proxy that the environment names, if any.
     pub(crate) proxy: Option<String>,
 }
 
@@ -48,13 +48,13 @@ pub(crate) enum Identity {
     Nobody,
     /// The bearer of a token.
     Token(Secret),
-    /// The bearer of an ID token, with what binds it to the server.
+    /// The bearer of an ID token, with the proof that the token is bound to the server.
     IdToken { token: Secret, binding: Secret },
     /// The owner of a certificate and its key, in these PEM files.
     Certificate { certificate: PathBuf, key: PathBuf },
 }
 
-/// A client of one server.
+/// A client for one server.
 #[derive(Clone)]
 pub(crate) struct HttpClient {
     base: String,
@@ -63,14 +63,14 @@ pub(crate) struct HttpClient {
     binding: Option<Secret>,
 }
 
-/// What a server answered.
+/// The answer of a server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     body: Zeroizing<Vec<u8>>,
 }
 
-/// What is asked for beside the path.
+/// The body of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Content<'a> {
     None,
@@ -79,7 +79,7 @@ pub(crate) enum Content<'a> {
 }
 
 impl HttpClient {
-    /// A client of the server at `base`, an `https` URL without a path.
+    /// Creates a client for the server at `base`, an `https` URL without a path.
     pub(crate) fn new(base: &str, route: &Route, identity: Identity) -> Result<Self> {
         let uri: Uri = base
             .parse()
@@ -96,7 +96,7 @@ impl HttpClient {
         };
         config.auth_info = auth_info(identity);
         config.connect_timeout = Some(CONNECT);
-        // Whoever waits is told at once what is wrong.
+        // The user waits, so failures are reported at once rather than retried.
         config.default_retry = false;
         let client = Client::try_from(config).map_err(told);
         Ok(Self {
@@ -106,7 +106,7 @@ impl HttpClient {
         })
     }
 
-    /// A client that is there already.
+    /// Wraps an existing client.
     pub(crate) fn with_client(base: &str, client: Client) -> Self {
         Self {
             base: base.to_owned(),
@@ -115,10 +115,10 @@ impl HttpClient {
         }
     }
 
-    /// Asks, and reads the answer to its end, all within `limit`.
+    /// Sends a request and reads the whole answer within `limit`.
     ///
     /// # Errors
-    /// Where there is no answer. A refusal is an answer.
+    /// Fails if there is no answer. A refusal is an answer.
     pub(crate) async fn ask(
         &self,
         method: Method,
@@ -147,15 +147,16 @@ impl HttpClient {
 }
 
 impl Answer {
-    /// The answer as an object.
+    /// Parses the answer as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            // The parser's own words may quote the text, which may be secret.
+            // The message of the parser may quote the text, which may be secret.
             anyhow!("an answer in another form, at line {}", error.line())
         })
     }
 
-    /// The reason why the server refused, on one line: its own words where it answers as Kubernetes does.
+    /// Returns the reason for a refusal, on one line. This is the message of the server if the
+    /// answer is a Kubernetes `Status`.
     pub(crate) fn refusal(&self) -> String {
         let status = self.json::<Value>().unwrap_or_default();
         match status["message"].as_str() {
@@ -207,7 +208,7 @@ fn auth_info(identity: Identity) -> AuthInfo {
     }
 }
 
-/// The proxy of the route, else that of the environment.
+/// Returns the proxy of the route, or else the proxy of the environment.
 fn proxy(uri: &Uri, route: &Route) -> Result<Option<Uri>> {
     if let Some(proxy) = &route.proxy {
         let parsed = proxy.parse();
@@ -218,7 +219,8 @@ fn proxy(uri: &Uri, route: &Route) -> Result<Option<Uri>> {
         .map(|it| it.uri().clone()))
 }
 
-/// A failure in the words of what lies deepest; where a certificate is not trusted, with what to do.
+/// Converts an error to the text of its innermost cause. If a certificate is not trusted, adds the
+/// remedy.
 fn told(error: kube::Error) -> anyhow::Error {
     let mut cause: &(dyn std::error::Error + 'static) = &error;
     while let Some(source) = cause.source() {

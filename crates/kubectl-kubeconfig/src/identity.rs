@@ -1,4 +1,4 @@
-//! From a kept login to what the server is told.
+//! Converts a stored login to the identity for the server.
 
 use std::fs;
 use std::path::Path;
@@ -12,14 +12,15 @@ use crate::oidc::Grant;
 use crate::secret::Secret;
 use crate::session::{self, Means, Session};
 
-/// An ID token that ends sooner is renewed: the request takes time, and clocks differ.
+/// Time before its expiry from which an ID token is refreshed, to allow for clock skew and for the
+/// duration of requests.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// What the server is told; `None` where the user must log in again. A login that was renewed on the
-/// way is kept: whoever calls this holds the lock of the server.
+/// Returns the identity for the server, or `None` if the user must log in again. If the login is
+/// refreshed, it is stored. The caller must hold the lock of the server.
 ///
 /// # Errors
-/// Where a file of the user's cannot be read, or a provider does not answer.
+/// Fails if a file of the user cannot be read, or if the provider does not answer.
 pub(crate) async fn identity(
     folder: &Folder,
     session: &Session,
@@ -55,11 +56,12 @@ pub(crate) fn bearer(grant: &Grant) -> Identity {
     }
 }
 
-/// The token in a file: one line without blanks, of the characters of RFC 6750 (`b64token`) and the colon, which
-/// tokens of Rancher have. Nothing else that may lie in a file is sent to a server.
+/// Reads the token in a file. It must be one line without blanks, of the characters of RFC 6750
+/// (`b64token`) and the colon, which occurs in tokens of Rancher. Any other content of a file is
+/// not sent to a server.
 ///
 /// # Errors
-/// The file cannot be read, or holds something else.
+/// Fails if the file cannot be read, or if its content is not a token.
 pub(crate) fn token(path: &Path) -> Result<Identity> {
     let text = fs::read_to_string(path);
     let text = text.with_context(|| format!("cannot read {}", path.display()))?;

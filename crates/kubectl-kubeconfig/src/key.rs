@@ -1,10 +1,10 @@
-//! Names of files for what a list of texts identifies.
+//! File names that are derived from lists of texts.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::json;
 
-/// 32 hexadecimal digits that stand for these texts, in this order. Different lists have different
-/// keys, also where their texts run into each other.
+/// Returns 32 hexadecimal digits that identify a list of texts. Different lists have different
+/// keys, even if their concatenations are equal.
 pub(crate) fn key(parts: &[&str]) -> String {
     let digest = digest(&SHA256, json!(parts).to_string().as_bytes());
     let half = digest.as_ref().iter().take(16);

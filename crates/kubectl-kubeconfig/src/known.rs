@@ -1,12 +1,13 @@
-//! The servers that the user logged in at by name.
+//! The servers at which the user has logged in by name.
 //!
-//! A file may name any server. So only a server that the user named before gets a new login when
-//! kubectl runs this program, and then under the CA of that time ([`Known::trust`]), whatever the file
-//! says.
+//! A kubeconfig file may name any server. When kubectl runs this program, a new login therefore
+//! starts without a question only at a server that the user has named before. That login trusts the
+//! CA of the earlier one ([`Known::trust`]) and ignores the CA in the file.
 //!
-//! A server also names its provider and client there, and a token for that client may be a login for
-//! every server of the client. So a pair of provider and client belongs to the first server that named
-//! it; another server gets it only where the user says that both belong together.
+//! A server also names its provider and its client there, and a token for that client may be a
+//! login at every server that uses the client. A pair of provider and client therefore belongs to
+//! the first server that named it. Another server can use the pair only if the user says that both
+//! servers belong together.
 
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
@@ -21,19 +22,19 @@ use crate::trust::{MachineRoots, Trust};
 
 const PREFIX: &str = "known-";
 
-/// A server that the user logged in at.
+/// A server at which the user has logged in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Known {
     pub(crate) server: ServerUrl,
-    /// The authority for the server at the last login.
+    /// The CA of the server at the last login.
     pub(crate) trust: Trust,
-    /// The place of the machine's CAs then.
+    /// The location of the machine's CAs at the last login.
     #[serde(default)]
     machine_roots: MachineRoots,
     /// The provider and client that the server named.
     client: Option<Client>,
-    /// The other server that the user named as the owner of the same client.
+    /// The other server that the user named as an owner of the same client.
     shared_with: Option<ServerUrl>,
 }
 
@@ -54,12 +55,12 @@ impl Client {
     }
 }
 
-/// The server, if the user logged in there before.
+/// Returns the server, if the user has logged in there before.
 pub(crate) fn find(folder: &Folder, server: &ServerUrl) -> Result<Option<Known>> {
     Ok(all(folder)?.into_iter().find(|it| it.server == *server))
 }
 
-/// Keeps a server at which the user just logged in.
+/// Stores a server at which the user has just logged in.
 pub(crate) fn remember(
     folder: &Folder,
     session: &session::Session,
@@ -84,10 +85,11 @@ pub(crate) fn remember(
     folder.write(&file_name(&session.server), &text)
 }
 
-/// Checks that the CAs of the machine are those of the last login at the server, where that trusts them.
+/// Checks that the CAs of the machine are those of the last login at the server, if a login there
+/// trusts the CAs of the machine.
 ///
 /// # Errors
-/// The environment names others. A kubeconfig file may have done that.
+/// Fails if the environment names other CAs. A kubeconfig file can set environment variables.
 pub(crate) fn check_roots(folder: &Folder, server: &ServerUrl, now: &MachineRoots) -> Result<()> {
     let Some(known) = find(folder, server)? else {
         return Ok(());
@@ -106,10 +108,10 @@ pub(crate) fn check_roots(folder: &Folder, server: &ServerUrl, now: &MachineRoot
     }))
 }
 
-/// Checks that no other server named this client before.
+/// Checks that no other server has named this client before.
 ///
 /// # Errors
-/// One did, and the user did not say that both belong together.
+/// Fails if another server has named it, unless the user said that both servers belong together.
 pub(crate) fn check_client(
     folder: &Folder,
     server: &ServerUrl,
@@ -142,7 +144,8 @@ pub(crate) fn check_client(
     }))
 }
 
-/// All of them. A version without this memory kept logins alone.
+/// Returns all known servers. Includes the servers of logins without a file of their own, from
+/// versions that stored only logins.
 fn all(folder: &Folder) -> Result<Vec<Known>> {
     let mut all = Vec::new();
     for name in folder.names(PREFIX)? {

@@ -24,23 +24,23 @@ use crate::session::{self, Means, Session};
 use crate::trust::{MachineRoots, Trust};
 use crate::{cache, known, say};
 
-/// How long another process may take: long enough for a user who is logging in there.
+/// Time to wait for the lock of another process, long enough for a login by a user.
 const LOCK_LIMIT: Duration = Duration::from_secs(6 * 60);
 
-/// How a user logs in at a provider.
+/// The method of a login at a provider.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Way {
-    /// In a browser here; where none can be opened, the address is there to read.
+    /// In a browser on this machine. The user can also open the printed address.
     Browser(Browser),
-    /// With a code, in a browser elsewhere.
+    /// With a code, in a browser on another machine.
     DeviceCode,
 }
 
-/// The authorities for a server at a login, and the reason to believe them.
+/// The CA for a server at a login, and the reason to trust it.
 #[derive(Clone, Debug)]
 pub(crate) struct Vouched {
     pub(crate) trust: Trust,
-    /// For the user: `the CA in FILE`.
+    /// The reason, for messages, such as `the CA in FILE`.
     pub(crate) by: String,
 }
 
@@ -49,14 +49,14 @@ pub(crate) struct Attempt<'a> {
     pub(crate) folder: &'a Folder,
     pub(crate) server: &'a ServerUrl,
     pub(crate) vouched: &'a Vouched,
-    /// The place of the machine's CAs.
+    /// The location of the machine's CAs.
     pub(crate) machine_roots: &'a MachineRoots,
     /// Another server that may have the same client.
     pub(crate) shares_client_with: Option<&'a ServerUrl>,
     pub(crate) clock: &'a dyn Clock,
 }
 
-/// `login`.
+/// Runs `login`.
 pub(crate) async fn log_in(
     args: &LoginArgs,
     environment: &Environment,
@@ -80,8 +80,9 @@ pub(crate) async fn log_in(
     Ok(())
 }
 
-/// The authority for the server: the CA that the user names, else that of the last login, else the
-/// machine. A CA in a file of the user may be another's, so it needs the user's consent.
+/// Selects the CA for the server: the CA that the user names, else that of the last login, else the
+/// CAs of the machine. A CA in a kubeconfig file may come from an attacker, so it needs the user's
+/// consent.
 async fn vouched(args: &LoginArgs, folder: &Folder, environment: &Environment) -> Result<Vouched> {
     if let Some(path) = &args.certificate_authority {
         return Ok(Vouched {
@@ -104,7 +105,8 @@ async fn vouched(args: &LoginArgs, folder: &Folder, environment: &Environment) -
     }
 }
 
-/// A CA that a file names, if the user agrees; else why the machine does not do.
+/// Returns the CA that a file names, if the user agrees. Otherwise fails with the error of the
+/// connection that trusted the CAs of the machine.
 fn consented(
     server: &ServerUrl,
     named: Vouched,
@@ -125,7 +127,7 @@ fn consented(
     )))
 }
 
-/// The CA that the files of the user name for a server.
+/// Returns the CA that the files of the user name for a server.
 fn named_in_files(server: &ServerUrl, environment: &Environment) -> Option<Vouched> {
     let files = Files::new(None, environment).and_then(|files| files.load());
     let files = files.unwrap_or_default();
@@ -145,7 +147,7 @@ impl Vouched {
         }
     }
 
-    /// Those of the last login at the server.
+    /// Returns the CA of the last login at the server.
     pub(crate) fn before(trust: Trust, roots: &MachineRoots) -> Self {
         match trust.is_of_machine() {
             true => Self::by_machine(roots),
@@ -164,7 +166,7 @@ impl Vouched {
     }
 }
 
-/// The means that the user has already, if the flags name some.
+/// Returns the means that the flags name, if any.
 fn means(args: &LoginArgs) -> Result<Option<Means>> {
     if let Some(path) = &args.token_file {
         let path = absolute(path)?;
@@ -189,18 +191,18 @@ fn way(args: &LoginArgs) -> Way {
     })
 }
 
-/// kubectl may be started anywhere later.
+/// Makes a path absolute, because kubectl may be started in any directory later.
 fn absolute(path: &Path) -> Result<PathBuf> {
     path.canonicalize()
         .with_context(|| format!("cannot read {}", path.display()))
 }
 
 impl Attempt<'_> {
-    /// Logs in at the provider of the server, and keeps the login.
+    /// Logs in at the provider of the server, and stores the login.
     ///
     /// # Errors
-    /// The server has no provider, or one that belongs to another server; the user, the provider or the
-    /// server refuses.
+    /// Fails if the server has no provider, if its client belongs to another server, or if the
+    /// user, the provider or the server refuses.
     pub(crate) async fn by_provider(&self, way: Way) -> Result<Session> {
         let server = self.server;
         let anonymous = HttpClient::new(server.as_str(), &self.vouched.route(), Identity::Nobody)?;
@@ -219,7 +221,7 @@ impl Attempt<'_> {
         self.with(Means::Oidc(Box::new(grant))).await
     }
 
-    /// Logs in by means that are there, and keeps the login. The server says whose they are.
+    /// Logs in with these means, and stores the login with the user name that the server returns.
     async fn with(&self, means: Means) -> Result<Session> {
         let identity = match &means {
             Means::TokenFile { path } => identity::token(path)?,
@@ -250,7 +252,7 @@ impl Attempt<'_> {
     }
 }
 
-/// `logout`.
+/// Runs `logout`.
 pub(crate) async fn log_out(
     args: &LogoutArgs,
     environment: &Environment,
@@ -283,7 +285,7 @@ pub(crate) async fn log_out(
     Ok(())
 }
 
-/// `clean`.
+/// Runs `clean`.
 pub(crate) async fn clean(environment: &Environment, clock: &dyn Clock) -> Result<()> {
     let folder = Folder::open(environment.folder()?)?;
     for session in session::all(&folder)? {
@@ -291,15 +293,15 @@ pub(crate) async fn clean(environment: &Environment, clock: &dyn Clock) -> Resul
         take_back(&folder, &session, clock).await;
         cache::remove_all(&folder, &session)?;
     }
-    // What belongs to no login any more.
+    // Remove the credentials that belong to no login any more.
     for name in folder.names("credential-")? {
         folder.remove(&name)?;
     }
     Ok(())
 }
 
-/// Has the server end the tokens that a login was exchanged for. They end by themselves before long,
-/// so that a server that is away does not keep anybody from forgetting them.
+/// Revokes the tokens that were issued for a login. A failure is only logged, because the tokens
+/// expire soon anyway.
 async fn take_back(folder: &Folder, session: &Session, clock: &dyn Clock) {
     let taken_back = taken_back(folder, session, clock).await;
     told_only(taken_back.with_context(|| {
@@ -338,12 +340,12 @@ fn told_only(result: Result<()>) {
     }
 }
 
-/// One process at a time gets something new from a server, for all others that wait.
+/// Locks a server, so that only one process at a time requests a credential from it.
 pub(crate) async fn lock(folder: &Folder, server: &ServerUrl) -> Result<Lock> {
     folder.lock(&lock_name(server), LOCK_LIMIT).await
 }
 
-/// The same, if nobody else does so.
+/// Like [`lock`], but returns `None` at once if another process holds the lock.
 pub(crate) fn try_lock(folder: &Folder, server: &ServerUrl) -> Result<Option<Lock>> {
     folder.try_lock(&lock_name(server))
 }

@@ -1,15 +1,18 @@
-//! `kubectl-kubeconfig`: the kubectl plugin of this project, and the credential provider of the
-//! kubeconfig files that hold no token.
+//! `kubectl-kubeconfig`: the kubectl plugin of this project, and the credential plugin of
+//! kubeconfig files that contain no token.
 //!
-//! A file without tokens names this program in its exec entries. client-go runs `credential`, which
-//! exchanges the login of the user for a short-lived credential and prints it; nothing else ever
-//! goes to stdout there. A login is kept in a private folder ([`folder`]), one for each server, CA
-//! and account ([`session`]). The other commands are for people.
+//! The exec entries of a file without tokens name this program. client-go runs `credential`, which
+//! exchanges the login of the user for a short-lived credential and prints it. That command prints
+//! nothing else to stdout. Logins are stored in a private folder ([`folder`]), one for each server,
+//! CA and account ([`session`]). The other commands are interactive.
 //!
-//! The server alone decides what a credential may open. This program ensures four things, whatever a
-//! file or a server says: a login starts only at a server that the user named ([`known`]), is of use at
-//! that server only ([`oidc`]), and is sent to it only, over a connection that the CA of the login vouches
-//! for; a credential is handed out only for an address that the server names ([`destination`]).
+//! The server alone decides what a credential gives access to. This program guarantees the
+//! following, for any file and any server:
+//!
+//! - A login starts only at a server that the user named ([`known`]).
+//! - A login is valid only at that server ([`oidc`]).
+//! - A login is sent only to that server, over a connection that the CA of the login secures.
+//! - A credential is handed out only for an address that the server names ([`destination`]).
 
 mod access;
 mod args;
@@ -68,7 +71,7 @@ fn run(args: Args) -> Result<()> {
 }
 
 async fn command(command: Command, environment: &Environment, clock: &dyn Clock) -> Result<()> {
-    // The arguments are those of a kubeconfig file, which may come from anybody.
+    // The arguments come from a kubeconfig file, which may be untrusted.
     if environment.exec_info.is_some() && !matches!(command, Command::Credential(_)) {
         bail!(
             "a kubeconfig file may run `credential` only, and this one runs something else (KUBERNETES_EXEC_INFO is set): \

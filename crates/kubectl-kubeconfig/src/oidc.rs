@@ -1,17 +1,17 @@
 //! Logins by OpenID Connect (OpenID Connect Core 1.0; RFC 6749, 7636, 8252, 8628, 9207).
 //!
-//! The server names its provider. The user logs in there, in a browser here ([`code`]) or elsewhere
-//! ([`device`]), and the provider gives an ID token, which is what the server accepts, and often a
-//! refresh token for later ones. This program is a public client: it has no secret, PKCE takes its
-//! place.
+//! The server names its provider. The user logs in there, in a browser on this machine ([`code`])
+//! or on another one ([`device`]). The provider returns an ID token, which the server accepts, and
+//! often a refresh token for later ID tokens. This program is a public client: it has no secret and
+//! uses PKCE instead.
 //!
-//! The signature of an ID token is the server's to verify. Here it came from the provider itself over
-//! TLS, which the standard takes in place of it (Core 3.1.3.7); issuer, audience, time and nonce are
-//! checked.
+//! The server verifies the signature of an ID token. This program gets the token from the provider
+//! over TLS, which the standard accepts instead of a verified signature (Core 3.1.3.7). It checks
+//! the issuer, the audience, the expiry and the nonce.
 //!
 //! The nonce is derived from the URL of the server, so that no other server can use the token
-//! ([`api::plugin::login_binding`]). RFC 8707 (`resource`) would not do that: it restricts access tokens,
-//! while the audience of an ID token is the client.
+//! ([`api::plugin::login_binding`]). RFC 8707 (`resource`) would not achieve that: it restricts
+//! access tokens, while the audience of an ID token is the client.
 
 mod browser;
 pub(crate) mod code;
@@ -37,10 +37,10 @@ use crate::trust::Trust;
 
 use id_token::Nonce;
 
-/// The scope that stands for a refresh token (OpenID Connect Core 1.0, section 11).
+/// The scope that requests a refresh token (OpenID Connect Core 1.0, section 11).
 const OFFLINE: &str = "offline_access";
 
-/// A provider, and the client that this program is there.
+/// A provider, and the client id of this program there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Provider {
@@ -48,12 +48,12 @@ pub(crate) struct Provider {
     client_id: String,
     scopes: Vec<String>,
     trust: Trust,
-    /// Whether the server also accepts ID tokens that are not bound to it.
+    /// True if the server also accepts ID tokens that are not bound to it.
     #[serde(default)]
     unbound: bool,
 }
 
-/// One login at a provider, for one server.
+/// A login at a provider, for one server.
 pub(crate) struct Login<'a> {
     provider: &'a Provider,
     metadata: &'a Metadata,
@@ -63,19 +63,19 @@ pub(crate) struct Login<'a> {
     clock: &'a dyn Clock,
 }
 
-/// What a login at a provider gave.
+/// The result of a login at a provider.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Grant {
-    /// Where.
+    /// The provider.
     pub(crate) provider: Provider,
-    /// What the server accepts.
+    /// The ID token, which the server accepts.
     pub(crate) id_token: Secret,
-    /// What another ID token is to be had for.
+    /// The token for requests of further ID tokens.
     pub(crate) refresh_token: Option<Secret>,
-    /// When the ID token ends.
+    /// The expiry of the ID token.
     pub(crate) expires: Timestamp,
-    /// The binding to the server; absent where a version before bindings logged in.
+    /// The binding to the server. `None` for a login by a version without bindings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bound: Option<Bound>,
 }
@@ -86,11 +86,12 @@ pub(crate) struct Grant {
 struct Bound {
     /// The random value of the login, in base64url.
     random: Secret,
-    /// The ID token of the login, whose nonce proves the binding of those that were refreshed later.
+    /// The ID token of the login, whose nonce proves the binding of ID tokens that are refreshed
+    /// later.
     login_token: Secret,
 }
 
-/// The addresses of a provider.
+/// The discovery document of a provider.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Metadata {
     issuer: String,
@@ -102,7 +103,7 @@ pub(crate) struct Metadata {
     scopes_supported: Vec<String>,
 }
 
-/// The answer of a token endpoint: tokens, or what is wrong.
+/// The answer of a token endpoint: tokens or an error.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct TokenAnswer {
@@ -113,10 +114,11 @@ struct TokenAnswer {
 }
 
 impl Provider {
-    /// The provider whose ID tokens the server at this URL accepts, if it accepts any.
+    /// Returns the provider whose ID tokens the server at `url` accepts, if there is one.
     ///
     /// # Errors
-    /// The server publishes another URL as its own: it would not accept a token for this one.
+    /// Fails if the server publishes another URL as its own, because it would not accept a token
+    /// for `url`.
     pub(crate) async fn of_server(client: &HttpClient, url: &ServerUrl) -> Result<Option<Self>> {
         let answer = client.ask(Method::GET, LOGIN_PATH, Content::None, LIMIT);
         let answer = answer.await?;
@@ -148,7 +150,7 @@ impl Provider {
         &self.client_id
     }
 
-    /// The addresses of the provider, from its discovery document.
+    /// Fetches the discovery document of the provider.
     pub(crate) async fn metadata(&self) -> Result<Metadata> {
         let url = format!(
             "{}/.well-known/openid-configuration",
@@ -169,7 +171,7 @@ impl Provider {
         Ok(metadata)
     }
 
-    /// Asks a token endpoint, as this client.
+    /// Sends a request with the client id to the token endpoint.
     async fn tokens(&self, metadata: &Metadata, fields: &[(&str, &str)]) -> Result<TokenAnswer> {
         let fields = [&[("client_id", self.client_id.as_str())], fields].concat();
         let url = &metadata.token_endpoint;
@@ -197,9 +199,10 @@ impl Provider {
         client.ask(method, path, content, LIMIT).await
     }
 
-    /// What is asked for: what the server wants, and a refresh token where the provider has some, so
-    /// that the user is not asked for each ID token. It is asked for without `prompt=consent`, which some
-    /// providers want for it: others let no user in with that who may not consent alone.
+    /// Returns the scopes of a login: those that the server wants, and `offline_access` if the
+    /// provider supports it, so that the user need not log in for each ID token. `prompt=consent`
+    /// is not sent, although some providers require it for `offline_access`. With other providers
+    /// it would block users who may not consent on their own.
     fn scope(&self, metadata: &Metadata) -> String {
         let mut scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
         let has_refresh_tokens = metadata.scopes_supported.iter().any(|it| it == OFFLINE);
@@ -210,8 +213,8 @@ impl Provider {
     }
 }
 
-/// The URL that a server publishes must be the one that the user named. A server before bindings
-/// publishes none.
+/// Checks that the URL that a server publishes is the one that the user named. A server without
+/// bindings publishes no URL.
 fn check_url(published: &str, url: &ServerUrl) -> Result<()> {
     if published.is_empty() {
         return Ok(());
@@ -230,7 +233,7 @@ fn check_url(published: &str, url: &ServerUrl) -> Result<()> {
 }
 
 impl<'a> Login<'a> {
-    /// A login at a provider for the server at this URL.
+    /// Creates a login at a provider for `server`.
     pub(crate) fn new(
         provider: &'a Provider,
         metadata: &'a Metadata,
@@ -247,10 +250,10 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// The token of the provider.
+    /// Converts the tokens of the provider to a grant with a binding.
     ///
     /// # Errors
-    /// A refusal, or an ID token that is not of this login.
+    /// Fails if the provider refuses, or if the ID token is not for this login.
     fn grant(&self, tokens: TokenAnswer, nonce: Nonce<'_>) -> Result<Grant> {
         let mut grant = tokens.grant(self.provider, nonce, self.clock.now())?;
         grant.bound = Some(Bound {
@@ -262,7 +265,7 @@ impl<'a> Login<'a> {
 }
 
 impl Grant {
-    /// The proof that goes with the ID token, so that the server can see that it is bound to it.
+    /// Returns the proof that the ID token is bound to the server, which is sent along with it.
     pub(crate) fn binding(&self) -> Option<Secret> {
         let bound = self.bound.as_ref()?;
         let (random, login) = (bound.random.expose(), &bound.login_token);
@@ -272,10 +275,10 @@ impl Grant {
         Some(Secret::new(format!("{random}.{}", login.expose())))
     }
 
-    /// Another ID token; `None` where the provider gives none without the user.
+    /// Returns a grant with a new ID token, or `None` if the provider requires the user for that.
     ///
     /// # Errors
-    /// Where the provider does not answer.
+    /// Fails if the provider does not answer.
     pub(crate) async fn refreshed(&self, now: Timestamp) -> Result<Option<Self>> {
         let Some(refresh_token) = &self.refresh_token else {
             return Ok(None);
@@ -289,7 +292,8 @@ impl Grant {
         if !tokens.error.is_empty() || tokens.id_token.is_none() {
             return Ok(None);
         }
-        // A provider that does not turn them over leaves the old one in force (RFC 6749, section 6).
+        // A provider that does not rotate refresh tokens keeps the old one valid (RFC 6749, section
+        // 6).
         if tokens.refresh_token.is_none() {
             tokens.refresh_token = self.refresh_token.clone();
         }
@@ -304,7 +308,7 @@ impl Grant {
         Ok(Some(renewed))
     }
 
-    /// Takes the login back at the provider, where that is possible (RFC 7009).
+    /// Revokes the refresh token at the provider, if the provider supports that (RFC 7009).
     pub(crate) async fn revoke(&self) -> Result<()> {
         let metadata = self.provider.metadata().await?;
         let (Some(url), Some(token)) = (&metadata.revocation_endpoint, &self.refresh_token) else {
@@ -327,10 +331,10 @@ impl Grant {
 }
 
 impl TokenAnswer {
-    /// The login that the answer is.
+    /// Converts the answer to a grant.
     ///
     /// # Errors
-    /// Where it is a refusal, or its ID token is not for this login.
+    /// Fails if the answer is a refusal, or if its ID token is not for this login.
     fn grant(self, provider: &Provider, nonce: Nonce<'_>, now: Timestamp) -> Result<Grant> {
         if !self.error.is_empty() {
             bail!("the provider refuses: {}", self.reason());
@@ -355,18 +359,19 @@ impl TokenAnswer {
     }
 }
 
-/// The nonce of an ID token; empty where it has none.
+/// Returns the nonce of an ID token. Empty if it has none.
 fn nonce_of(id_token: &Secret) -> String {
     let claims = id_token::Claims::read(id_token.expose());
     claims.map(|claims| claims.nonce).unwrap_or_default()
 }
 
-/// The start of a foreign text as a terminal may show it.
+/// Returns the first 300 characters of an untrusted text, without those that a terminal does not
+/// show.
 fn printable(text: &str) -> String {
     say::printable(text).chars().take(300).collect()
 }
 
-/// A text that nobody can guess, of the characters that URLs leave as they are.
+/// Returns an unguessable text of characters that need no escapes in URLs.
 fn unguessable() -> String {
     let bytes: [u8; 32] = rand::random();
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)

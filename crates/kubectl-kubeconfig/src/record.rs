@@ -1,4 +1,4 @@
-//! Records of the server, as people see them.
+//! Records of the server, and their display.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,8 @@ use serde::Deserialize;
 use crate::access::Access;
 use crate::http_client::Content;
 
-/// What ends within this time ends soon, unless it was never to last much longer.
+/// Time before its expiry from which a record is shown as `Expiring`. For a short-lived record it
+/// is a quarter of the lifetime.
 const SOON: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Deserialize)]
@@ -20,7 +21,7 @@ struct List {
     items: Vec<Kubeconfig>,
 }
 
-/// The records that the user may see, by name.
+/// Returns the records that the user may see, by name.
 pub(crate) async fn all(access: &Access) -> Result<BTreeMap<String, Kubeconfig>> {
     let answer = access.ask(Method::GET, "", Content::None).await?;
     let list: List = answer.json().context("the list of records")?;
@@ -28,7 +29,7 @@ pub(crate) async fn all(access: &Access) -> Result<BTreeMap<String, Kubeconfig>>
     Ok(list.items.into_iter().map(named).collect())
 }
 
-/// When the tokens of a record end; `None` where it does not say.
+/// Returns the expiry of the tokens of a record, or `None` if it has no TTL.
 fn expiry(record: &Kubeconfig) -> Option<Timestamp> {
     let created = record.metadata.creation_timestamp.as_ref()?.0;
     let expiry = created.checked_add(ttl(record)).unwrap_or(Timestamp::MAX);
@@ -39,7 +40,7 @@ fn ttl(record: &Kubeconfig) -> SignedDuration {
     SignedDuration::from_secs(record.spec.ttl)
 }
 
-/// How long it lasts, as kubectl shows durations.
+/// Returns the remaining lifetime of a record, in the duration format of kubectl.
 pub(crate) fn expires(record: &Kubeconfig, now: Timestamp) -> String {
     match expiry(record) {
         None => "<unknown>".to_owned(),
@@ -48,7 +49,7 @@ pub(crate) fn expires(record: &Kubeconfig, now: Timestamp) -> String {
     }
 }
 
-/// What can be done with it, in one word.
+/// Returns the state of a record, in one word.
 pub(crate) fn state(record: &Kubeconfig, now: Timestamp) -> &'static str {
     let left = expiry(record).map(|expiry| expiry.duration_since(now));
     match (record.status.summary.as_str(), left) {

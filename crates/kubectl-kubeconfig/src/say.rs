@@ -1,8 +1,8 @@
-//! Messages to the user: lines on stderr. stdout is for what was asked for.
+//! Messages to the user: lines on stderr. Stdout is reserved for the result of a command.
 //!
-//! A part of a line may come from a server or a file. [`printable`] takes out of it what a terminal
-//! would obey or show as something else, line breaks included, so that such a text cannot print a line
-//! of its own. Only [`line()`] ends a line.
+//! A part of a line may come from a server or a file. [`printable`] removes the characters that a
+//! terminal would interpret or display as something else, including line breaks, so that such a
+//! text cannot print a line of its own. Only [`line()`] ends a line.
 
 use std::fmt::{self, Display};
 use std::io::{BufRead, BufReader, Read, Write, stderr, stdin};
@@ -11,15 +11,15 @@ use anyhow::{Context, Error, Result};
 
 pub(crate) use machinery::invisible::printable;
 
-/// The longest answer to a question, in bytes.
+/// The maximum length of an answer to a question, in bytes.
 const MAX_ANSWER: u64 = 64;
 
-/// Prints one line. A closed stderr ends nothing.
+/// Prints a line. Ignores errors, such as a closed stderr.
 pub(crate) fn line(line: impl Display) {
     let _ = writeln!(stderr(), "{}", printable(&line.to_string()));
 }
 
-/// Prints why the program fails, with all causes, and what to run.
+/// Prints the error with all its causes, and the command that remedies it, if there is one.
 pub(crate) fn error(error: &Error) {
     line(format_args!("error: {error:#}"));
     if let Some(remedy) = error.downcast_ref::<Remedy>() {
@@ -27,17 +27,17 @@ pub(crate) fn error(error: &Error) {
     }
 }
 
-/// Prints a command or an address that the user is to use, on a line of its own.
+/// Prints a command or an address for the user, on a line of its own.
 pub(crate) fn command(text: &str) {
     line("");
     line(format_args!("    {text}"));
     line("");
 }
 
-/// Asks the user at the terminal; only an explicit yes is one.
+/// Asks the user at the terminal. Returns true only for an explicit yes.
 ///
 /// # Errors
-/// The terminal is gone.
+/// Fails if the terminal cannot be read or written.
 pub(crate) fn confirm(question: impl Display) -> Result<bool> {
     let question = printable(&question.to_string());
     write!(stderr(), "{question} [y/N] ").context("cannot ask")?;
@@ -48,7 +48,7 @@ pub(crate) fn confirm(question: impl Display) -> Result<bool> {
     Ok(answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"))
 }
 
-/// A failure that a command mends.
+/// An error that a command of the user can remedy.
 #[derive(Debug)]
 pub(crate) struct Remedy {
     /// The problem, followed by a word such as `run`.

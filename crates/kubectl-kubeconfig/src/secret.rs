@@ -1,26 +1,27 @@
-//! Text that must not be seen: it cannot be printed and is wiped from memory when dropped.
+//! A secret text that cannot be printed and is wiped from memory when dropped.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A secret text. It is serialized in the open: whoever does that owns where it goes.
+/// A secret text. Serialization writes it in plain text, so the caller is responsible for the
+/// destination.
 #[derive(Clone)]
 pub(crate) struct Secret(SecretString);
 
 impl Secret {
-    /// Takes the text over.
+    /// Wraps a text.
     pub(crate) fn new(text: String) -> Self {
         Self(SecretString::from(text))
     }
 
-    /// The text itself, for the one place that must send or store it.
+    /// Returns the text, for the code that must send or store it.
     pub(crate) fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// The same in the type of the client library.
+    /// Returns the secret in the type of the client library.
     pub(crate) fn for_client(&self) -> SecretString {
         self.0.clone()
     }
@@ -32,7 +33,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// For tests; nothing is decided by comparing secrets here.
+/// For tests. Other code does not compare secrets.
 #[cfg(test)]
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {

@@ -1,14 +1,14 @@
-//! The server in front of a cluster.
+//! Addresses of servers and of the clusters behind them.
 
 use anyhow::{Context, Result, ensure};
 
 pub(crate) use api::plugin::ServerUrl;
 
-/// The path between a server and the id of a cluster behind it.
+/// The path between the address of a server and the id of a cluster behind it.
 const CLUSTERS: &str = "/k8s/clusters/";
 
-/// The server behind which the address of a cluster lies: `https://HOST/k8s/clusters/ID` is reached
-/// through `https://HOST`, any other address is a server itself.
+/// Returns the server for the address of a cluster: `https://HOST/k8s/clusters/ID` is reached
+/// through `https://HOST`. Any other address is that of a server.
 pub(crate) fn in_front_of(address: &str) -> Result<ServerUrl> {
     let (origin, rest) = address.split_once(CLUSTERS).unwrap_or((address, ""));
     ensure!(
@@ -18,7 +18,7 @@ pub(crate) fn in_front_of(address: &str) -> Result<ServerUrl> {
     origin.parse().context("the address of a cluster")
 }
 
-/// The address of a cluster behind a server.
+/// Returns the address of a cluster behind a server.
 pub(crate) fn behind(server: &ServerUrl, cluster: &str) -> String {
     format!("{server}{CLUSTERS}{cluster}")
 }

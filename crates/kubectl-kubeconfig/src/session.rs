@@ -1,7 +1,7 @@
-//! Logins that are kept: who the user is at a server, and how to say so again.
+//! Stored logins: the user at a server and the means to authenticate.
 //!
-//! There is one for each server, CA and account. What the login holds is sent to that server only,
-//! and only over a connection that this CA vouches for.
+//! There is one login for each server, CA and account. Its secrets are sent only to that server,
+//! over a connection that is verified with this CA.
 
 use std::path::PathBuf;
 
@@ -23,34 +23,34 @@ const PREFIX: &str = "session-";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Session {
-    /// Where.
+    /// The server.
     pub(crate) server: ServerUrl,
-    /// Who vouches for the server.
+    /// The CA of the server.
     pub(crate) trust: Trust,
-    /// The user, as the server calls them.
+    /// The user name at the server.
     pub(crate) account: String,
-    /// When.
+    /// The time of the login.
     pub(crate) logged_in: Timestamp,
-    /// How to say who the user is.
+    /// The means by which the user authenticates.
     pub(crate) means: Means,
 }
 
-/// How a user says who they are.
+/// The means by which a user authenticates.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub(crate) enum Means {
-    /// By the bearer token in a file, read anew each time.
+    /// The bearer token in a file, which is read again for each use.
     #[serde(rename_all = "camelCase")]
     TokenFile { path: PathBuf },
-    /// By a client certificate in files, read anew each time.
+    /// A client certificate in files, which are read again for each use.
     #[serde(rename_all = "camelCase")]
     ClientCertificate { certificate: PathBuf, key: PathBuf },
-    /// By what an OpenID Connect provider says.
+    /// The ID token of an OpenID Connect provider.
     Oidc(Box<Grant>),
 }
 
 impl Session {
-    /// What identifies it, as part of file names.
+    /// Returns the key that identifies the login, for file names.
     pub(crate) fn key(&self) -> String {
         let (server, trust) = (self.server.as_str(), self.trust.fingerprint());
         key(&[server, &trust, &self.account])
@@ -58,7 +58,7 @@ impl Session {
 }
 
 impl Means {
-    /// The means in two or three words, for people.
+    /// Returns a short name of the means, for messages.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::TokenFile { .. } => "token file",
@@ -68,7 +68,8 @@ impl Means {
     }
 }
 
-/// All logins, the latest first. A file of another form is none: a later version may have left it.
+/// Returns all logins, the latest first. Ignores files of an unknown format, which a later version
+/// may have written.
 pub(crate) fn all(folder: &Folder) -> Result<Vec<Session>> {
     let mut sessions = Vec::new();
     for name in folder.names(PREFIX)? {
@@ -81,15 +82,16 @@ pub(crate) fn all(folder: &Folder) -> Result<Vec<Session>> {
     Ok(sessions)
 }
 
-/// A login as it is kept now: it may have been renewed since it was read.
+/// Returns the login as it is stored now: it may have been refreshed since it was read.
 pub(crate) fn again(folder: &Folder, session: &Session) -> Result<Option<Session>> {
     let bytes = folder.read(&format!("{PREFIX}{}", session.key()))?;
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
-/// The logins at a server, the latest first; before them those with the CA that a file names.
+/// Returns the logins at a server, the latest first. Logins with the CA that a file names come
+/// before the others.
 ///
-/// Others count too: their own CA must vouch for the server in any case.
+/// The others are usable too: their own CA must verify the server in any case.
 pub(crate) fn at(
     folder: &Folder,
     server: &ServerUrl,
@@ -104,14 +106,14 @@ pub(crate) fn at(
     Ok(sessions)
 }
 
-/// Keeps a login, in place of an earlier one of the same account.
+/// Stores a login, and replaces an earlier login of the same account.
 pub(crate) fn save(folder: &Folder, session: &Session) -> Result<()> {
     let text = serde_json::to_vec(session).context("a login that cannot be written")?;
     let name = format!("{PREFIX}{}", session.key());
     folder.write(&name, &Zeroizing::new(text))
 }
 
-/// Forgets a login, and the credentials that it was exchanged for.
+/// Removes a login, and the credentials that were issued for it.
 pub(crate) fn remove(folder: &Folder, session: &Session) -> Result<()> {
     folder.remove(&format!("{PREFIX}{}", session.key()))?;
     cache::remove_all(folder, session)

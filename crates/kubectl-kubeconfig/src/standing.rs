@@ -1,4 +1,4 @@
-//! How records stand at their servers, as far as the logins of the user can tell.
+//! The status of records at their servers, as far as the logins of the user can see them.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use crate::record;
 use crate::server_url::ServerUrl;
 use crate::session;
 
-/// How a record stands.
+/// The status of a record.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Standing {
-    /// It is there.
+    /// The record exists.
     There(Box<Kubeconfig>),
-    /// Those who would see it do not.
+    /// The record does not exist, as seen by an account that would see it.
     Gone,
-    /// Nobody can tell, and why.
+    /// The status is unknown, for this reason.
     Unknown(String),
 }
 
@@ -29,7 +29,7 @@ struct Seen {
     records: Result<BTreeMap<String, Kubeconfig>, String>,
 }
 
-/// Asks each server once for each login.
+/// A cache of the records at each server, with one request for each login.
 pub(crate) struct Standings<'a> {
     folder: &'a Folder,
     clock: &'a dyn Clock,
@@ -45,7 +45,7 @@ impl<'a> Standings<'a> {
         }
     }
 
-    /// How the record of a context stands.
+    /// Returns the status of the record that a context belongs to.
     pub(crate) async fn of(&mut self, origin: &Origin) -> Standing {
         let Some(server) = origin.server_url() else {
             return Standing::Unknown(format!("{:?} is no server", origin.server));
@@ -74,8 +74,9 @@ impl<'a> Standings<'a> {
     }
 }
 
-/// A record is gone where its owner does not see it; where nobody knows the owner, where none of the
-/// user's accounts does, for which it is of no use either way.
+/// Determines the status of a record. It is gone if its owner does not see it. If the owner is
+/// unknown, it is gone if none of the user's accounts sees it: for them the record is of no use
+/// either way.
 fn standing(origin: &Origin, seen: &[Seen]) -> Standing {
     let found = seen
         .iter()

@@ -1,4 +1,4 @@
-//! What a credential is asked for: a record, a cluster of it, and the server that knows both.
+//! The target of a credential: a record, one of its clusters, and the server of both.
 
 use anyhow::{Context, Result, bail, ensure};
 use api::management::cluster::LOCAL;
@@ -12,32 +12,34 @@ use crate::http_client::Route;
 use crate::server_url::{self, ServerUrl};
 use crate::trust::Trust;
 
-/// What a credential is for.
+/// The target of a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// The server that gives it.
+    /// The server that issues the credential.
     pub(crate) server: ServerUrl,
-    /// The authority for that, as the file says. Nothing is sent on its word.
+    /// The CA of the server, as named by the file. Logins with this CA are preferred. A connection
+    /// trusts it only after the consent of the user.
     pub(crate) trust: Option<Trust>,
     /// The record of the file.
     pub(crate) kubeconfig: String,
     /// The cluster.
     pub(crate) cluster: String,
-    /// The audience of its tokens, as the file says.
+    /// The audience of tokens for the cluster, as named by the file.
     pub(crate) audience: Option<String>,
-    /// Whether it is to be a certificate.
+    /// True if the credential must be a client certificate.
     pub(crate) certificate: bool,
-    /// The address that the credential will be sent to; `None` where the user runs the program by hand.
+    /// The address that the credential will be sent to. `None` if the user runs the program by
+    /// hand.
     pub(crate) destination: Option<Destination>,
     proxy: Option<String>,
 }
 
 impl Target {
-    /// What the flags say, and where they are silent, the extension of the cluster in the file.
+    /// Combines the flags and the extension of the cluster in the file. Flags take precedence.
     ///
     /// # Errors
-    /// Where neither names the server and the record, a name cannot be one, or client-go does not say
-    /// where the credential will be sent.
+    /// Fails if neither names the server and the record, if a name is invalid, or if client-go does
+    /// not send the address that the credential will be sent to.
     pub(crate) fn new(args: &CredentialArgs, request: &Request) -> Result<Self> {
         ensure!(
             request.is_by_hand() || request.cluster.is_some(),
@@ -71,8 +73,9 @@ impl Target {
         })
     }
 
-    /// The route to the server, for a login that trusts these. Its certificate must have the name of the
-    /// server's URL: a file that could choose another name, and a proxy, could choose the server.
+    /// Returns the route to the server for a login with this trust. The certificate must match the
+    /// host of the server's URL: a file that could choose another name and a proxy could choose the
+    /// server.
     pub(crate) fn route(&self, trust: &Trust) -> Route {
         Route {
             trust: trust.clone(),
@@ -81,7 +84,7 @@ impl Target {
     }
 }
 
-/// The address in the file.
+/// Returns the address in the file.
 fn destination(cluster: &Cluster) -> Result<Destination> {
     Ok(Destination {
         server: cluster.server.clone(),
@@ -91,7 +94,7 @@ fn destination(cluster: &Cluster) -> Result<Destination> {
     })
 }
 
-/// Flags and the extension; the latter only where it is about the server that the flags name.
+/// The flags and the extension. The extension is ignored if the flags name another server.
 struct Source<'a> {
     flag: Option<ServerUrl>,
     config: Option<&'a ExecClusterConfig>,
@@ -121,7 +124,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The audience, where the extension is about this cluster.
+    /// Returns the audience, if the extension is about this cluster.
     fn audience(&self, cluster: &str) -> Option<String> {
         let config = self.config.filter(|config| config.cluster == cluster)?;
         Some(config.audience.clone()).filter(|audience| !audience.is_empty())
@@ -138,7 +141,8 @@ impl<'a> Source<'a> {
     }
 }
 
-/// What the file says of the way to the cluster, where that leads through the server.
+/// The CA and the proxy that the file names for the cluster, if the cluster is reached through the
+/// server.
 #[derive(Default)]
 struct OnTheWay {
     trust: Option<Trust>,
@@ -170,7 +174,7 @@ fn check(what: &str, name: &str, faults: Vec<String>) -> Result<()> {
 
 #[cfg(test)]
 impl Target {
-    /// A token for a cluster, whose destination does not matter.
+    /// Returns a target for a token without a destination.
     pub(crate) fn for_test(server: &str, kubeconfig: &str, cluster: &str) -> Self {
         Self {
             server: server.parse().unwrap(),
@@ -193,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    /// Base64 of a certificate's PEM, whose content does not matter.
+    /// The PEM of a certificate as base64. Its content does not matter.
     const CA: &str =
         "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
 
@@ -228,7 +232,7 @@ mod tests {
         }
     }
 
-    /// As the file describes it, without CA.
+    /// Returns the destination for an address in the file, without a CA.
     fn destination(server: &str) -> Option<Destination> {
         Some(Destination {
             server: server.to_owned(),

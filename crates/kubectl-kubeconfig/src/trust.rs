@@ -1,4 +1,4 @@
-//! Who vouches for a server.
+//! CA certificates that are trusted for a server.
 
 use std::fmt;
 use std::fs;
@@ -12,15 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::key;
 
-/// The CA certificates that a server's certificate must lead to; none stands for those that the
-/// machine trusts.
+/// The CA certificates that must verify a server's certificate. Empty for the CAs that the machine
+/// trusts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Trust {
     pem: String,
 }
 
-/// The place from which the CAs that the machine trusts are read, if the environment says so. A kubeconfig file can set
-/// the environment of this program (`env` of an exec entry), so this is remembered with a login.
+/// The location of the CAs that the machine trusts, if the environment names it. A kubeconfig file
+/// can set the environment of this program (`env` of an exec entry), so the location is stored with
+/// a login.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct MachineRoots {
@@ -50,10 +51,11 @@ impl fmt::Display for MachineRoots {
 }
 
 impl Trust {
-    /// The certificates of a PEM text; none for an empty one.
+    /// Parses the certificates of a PEM text. An empty text means the CAs of the machine.
     ///
     /// # Errors
-    /// Where the text holds no certificate: it must not pass for an empty one.
+    /// Fails if a text that is not empty contains no certificate, so that it is not taken for an
+    /// empty one.
     pub(crate) fn from_pem(pem: &str) -> Result<Self> {
         let trust = Self {
             pem: pem.trim().to_owned(),
@@ -67,7 +69,7 @@ impl Trust {
         Ok(trust)
     }
 
-    /// The certificates of a PEM file.
+    /// Reads the certificates of a PEM file.
     pub(crate) fn from_file(path: &Path) -> Result<Self> {
         let pem =
             fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -76,12 +78,12 @@ impl Trust {
         Ok(trust)
     }
 
-    /// Whether the machine decides.
+    /// Returns whether the CAs of the machine are trusted.
     pub(crate) fn is_of_machine(&self) -> bool {
         self.pem.is_empty()
     }
 
-    /// The certificates in DER.
+    /// Returns the certificates in DER.
     pub(crate) fn certificates(&self) -> Result<Vec<Vec<u8>>> {
         let certificates = CertificateDer::pem_slice_iter(self.pem.as_bytes());
         let certificates = certificates.map(|it| it.map(|der| der.to_vec()));
@@ -90,7 +92,7 @@ impl Trust {
             .context("the CA certificates are not PEM")
     }
 
-    /// The SHA-256 fingerprints of the certificates, as people compare them.
+    /// Returns the SHA-256 fingerprints of the certificates, in the usual notation.
     pub(crate) fn fingerprints(&self) -> String {
         let ders = self.certificates().unwrap_or_default();
         let each: Vec<String> = ders
@@ -100,7 +102,8 @@ impl Trust {
         each.join(", ")
     }
 
-    /// What stands for these certificates, whatever their order and the text around them.
+    /// Returns a text that identifies these certificates, independent of their order and of other
+    /// text in the PEM.
     pub(crate) fn fingerprint(&self) -> String {
         let mut ders = self.certificates().unwrap_or_default();
         ders.sort();
@@ -118,7 +121,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 mod tests {
     use super::Trust;
 
-    /// A certificate is not read here, only its PEM.
+    /// Returns PEM with arbitrary content, which is not parsed as a certificate here.
     fn pem(content: &str) -> String {
         format!("-----BEGIN CERTIFICATE-----\n{content}\n-----END CERTIFICATE-----\n")
     }

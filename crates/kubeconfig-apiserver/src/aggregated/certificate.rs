@@ -1,4 +1,5 @@
-//! What the two listeners show, and what kubeconfigs trust: from files, or made and renewed together with the other replicas.
+//! The certificates of the two listeners, and the CA that kubeconfigs trust. They come from files,
+//! or are created and renewed in coordination with the other replicas.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,24 +21,25 @@ use super::store::Seal;
 /// The APIService of the group.
 const API_SERVICE: &str = "v1.ext.cattle.io";
 
-/// How often the file of an authority is read.
+/// The interval at which a CA file is read.
 const PERIOD: Duration = Duration::from_secs(10);
 
 /// The certificates of both listeners.
 pub(super) struct Certificates {
-    /// For the host's API server.
+    /// For the listener that the host's API server calls.
     pub(super) aggregation: Arc<ReloadableCertificate>,
-    /// For users and clusters.
+    /// For the listener that users and clusters call.
     pub(super) gateway: Arc<ReloadableCertificate>,
-    /// The authorities that kubeconfigs trust, PEM; empty where machines trust them anyway.
+    /// Returns the CA certificates that kubeconfigs contain, in PEM. Empty if the machines of users
+    /// trust the CA already.
     pub(super) ca_of_gateway: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 impl Certificates {
-    /// Waits until there is something to serve.
+    /// Loads the certificates from files, or waits for the managed certificate.
     ///
     /// # Errors
-    /// Where a file cannot be used.
+    /// Fails if a file cannot be used.
     pub(super) async fn start(
         args: &AggregatedArgs,
         host: &Client,
@@ -71,7 +73,7 @@ impl Certificates {
 
 type Text = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// The certificate in files, followed; `None` where no files are named.
+/// Loads the certificate in files, and reloads it when they change. `None` if no files are named.
 async fn from_files(
     files: (&Option<PathBuf>, &Option<PathBuf>),
     tasks: &Tasks,
@@ -85,7 +87,7 @@ async fn from_files(
     Ok(Some(certificate))
 }
 
-/// The text of a file, followed; empty where none is named.
+/// Reads a file, and reads it again at intervals. Empty if no file is named.
 async fn ca_file(file: Option<&PathBuf>, tasks: &Tasks) -> Result<Text> {
     let Some(file) = file.cloned() else {
         return Ok(Arc::new(String::new));
@@ -109,7 +111,7 @@ async fn ca_file(file: Option<&PathBuf>, tasks: &Tasks) -> Result<Text> {
     Ok(Arc::new(read))
 }
 
-/// The certificate that the replicas make themselves, and who vouches for it.
+/// Returns the certificate that the replicas create themselves, and its CA bundle.
 async fn managed(
     args: &AggregatedArgs,
     host: &Client,

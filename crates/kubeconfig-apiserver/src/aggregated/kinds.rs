@@ -1,4 +1,5 @@
-//! The kinds of an aggregated server: records in a store of its own, and the host's objects that they refer to, read through watches.
+//! The kinds of an aggregated server: records in its own store, and the host's objects that the
+//! records refer to, which are read through watches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +24,13 @@ use super::store::Backend;
 use crate::domain::{Management, Records, start_cache};
 use crate::tasks::Tasks;
 
-/// The time between two attempts to reach the host at the start.
+/// The time between two attempts to reach the store at the start.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Which Secrets are credentials: what `cluster add` makes.
+/// The field selector for Secrets with credentials, as `cluster add` creates them.
 const CREDENTIALS: &str = "type=Opaque";
 
-/// Which Secrets are authorities of client certificates.
+/// The field selector for Secrets with CAs of client certificates.
 const SIGNERS: &str = "type=kubernetes.io/tls";
 
 /// Reads kinds through watches of the host.
@@ -39,22 +40,23 @@ pub(super) struct HostKinds<'a> {
     pub(super) tasks: &'a Tasks,
 }
 
-/// What is read of the host.
+/// The objects that are read from the host.
 pub(super) struct Mirrored {
     pub(super) management: Management,
     /// Credentials of clusters.
     pub(super) secrets: ClusterSecrets,
-    /// Authorities of client certificates for clusters.
+    /// CAs of client certificates for clusters.
     pub(super) signers: ClusterSecrets,
-    /// Tells whether what is known of users can be relied on.
+    /// The mirror of users, which reports whether it is up to date.
     pub(super) users: Arc<Mirror>,
 }
 
 impl HostKinds<'_> {
-    /// Follows all that kubeconfigs refer to, with credentials from this namespace.
+    /// Follows all objects that kubeconfigs refer to, with credentials from this namespace.
     ///
     /// # Errors
-    /// Where the host's answers make no sense. One that does not answer is waited for.
+    /// Fails if an answer of the host is invalid. If the host does not answer, the server waits for
+    /// it.
     pub(super) async fn follow(&self, namespace: &str) -> Result<Mirrored> {
         let own = |plural: &str| MirrorOptions {
             group: management::GROUP.to_owned(),
@@ -147,7 +149,7 @@ impl HostKinds<'_> {
     /// Reads the records of this store.
     ///
     /// # Errors
-    /// Where they make no sense. A store that does not answer is waited for.
+    /// Fails if a record is invalid. If the store does not answer, the server waits for it.
     pub(super) async fn records(&self, backend: &Backend) -> Result<Records> {
         let mut registries = self.registries(Arc::clone(&backend.store));
         let records = Records::register(&mut registries);
@@ -157,7 +159,8 @@ impl HostKinds<'_> {
     }
 }
 
-/// A server that starts while its store is away is not ready until it is back.
+/// Waits for the store. A server that starts while its store is unavailable becomes ready when the
+/// store is back.
 async fn until_it_answers(store: &dyn Store, trouble: impl Fn() -> Option<String>) {
     while let Err(error) = store.current_revision().await {
         let trouble = trouble();

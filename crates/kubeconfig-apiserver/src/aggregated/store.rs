@@ -1,8 +1,9 @@
-//! Where the records of an aggregated server are.
+//! The store for the records of an aggregated server.
 //!
-//! Everything that goes through the store is sealed, so that a writer of Secrets, or of etcd, cannot
-//! make a record, a token or a signing key. Records that an earlier version stored without a seal are
-//! sealed once, before anything is served; the register of [`Sealing`] says when that is done.
+//! All values in the store are sealed, so that a user with write access to Secrets or to etcd
+//! cannot forge a record, a token or a signing key. Records that an earlier version stored without
+//! a seal are sealed once, before requests are served. The register of [`Sealing`] records that
+//! this is done.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,45 +24,45 @@ use crate::args::{AggregatedArgs, EtcdArgs, StoreKind};
 use crate::seal_key::seal_key;
 use crate::tasks::Tasks;
 
-/// All keys of a store.
+/// The prefix of all keys in a store.
 const ALL: &str = "/";
 
-/// The store of `--store etcd`, as the register names it.
+/// The name of the store `--store etcd` in the register.
 const ETCD: &str = "etcd";
 
-/// The records of the host, all of them with a date, as the register names it.
+/// The name in the register for the fact that all records of the host have a date.
 const DATED: &str = "kubernetes.dated";
 
 /// The time between two attempts to reach the host or the store at the start.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Names in one line of the log.
+/// The maximum number of names in one line of the log.
 const SHOWN: usize = 20;
 
-/// A store, and what an administrator should know of it.
+/// A store, and its health.
 pub(super) struct Backend {
     pub(super) store: Arc<dyn Store>,
-    /// The same store, as what encrypts it.
+    /// The same store, for encryption again with another key.
     pub(super) sealed: Arc<Sealed>,
-    /// What is wrong with it, if anything is.
+    /// Returns a description of the fault of the store, if it has one.
     pub(super) trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
-/// The parts that seal.
+/// The parts that seal values.
 pub(super) struct Seal {
     /// The register of the host.
     pub(super) sealing: Sealing,
     /// The key in the host.
     key: SealingKey,
-    /// The keys of the records, where they are not that of the host.
+    /// The file with the keys of the records. `None` if they are sealed with the key in the host.
     file: Option<PathBuf>,
 }
 
 impl Seal {
-    /// Waits for the host.
+    /// Reads the key from the host, and waits for the host if necessary.
     ///
     /// # Errors
-    /// A flag is invalid, or the key is lost.
+    /// Fails if a flag is invalid, or if the key is lost.
     pub(super) async fn open(args: &AggregatedArgs, host: &Client) -> Result<Self> {
         let sealing = Sealing::new(host.clone(), &args.namespace);
         let file = match args.store {
@@ -75,15 +76,15 @@ impl Seal {
         Ok(Self { sealing, key, file })
     }
 
-    /// The key of the seals on Secrets of clusters.
+    /// Returns the key for the seals on Secrets of clusters.
     ///
     /// # Errors
-    /// Never in practice.
+    /// Does not fail in practice.
     pub(super) fn of_clusters(&self) -> Result<SealKey> {
         seal_key(&self.key)
     }
 
-    /// Puts the key back into the host whenever somebody deletes it, until the server stops.
+    /// Restores the key in the host when it is deleted, until the server stops.
     pub(super) fn keep(&self, tasks: &Tasks) {
         let (sealing, key, stop) = (self.sealing.clone(), self.key.clone(), tasks.stop());
         tasks.spawn("encryption key", async move {
@@ -94,19 +95,19 @@ impl Seal {
         });
     }
 
-    /// The keys of what is in the host, wherever the records are.
+    /// Returns the keys for values in the host, independent of the store of the records.
     ///
     /// # Errors
-    /// Never in practice.
+    /// Does not fail in practice.
     pub(super) fn of_host(&self) -> Result<Keyring> {
         let keyring = Keyring::of_key(self.key.expose());
         keyring.context("the encryption key cannot be used")
     }
 
-    /// The keys of the records.
+    /// Returns the keys of the records.
     ///
     /// # Errors
-    /// The file is invalid.
+    /// Fails if the file is invalid.
     fn of_records(&self) -> Result<Keyring> {
         let Some(file) = &self.file else {
             return self.of_host();
@@ -115,10 +116,10 @@ impl Seal {
     }
 }
 
-/// The store that the flags name, with a seal on every record. Waits for the host and the store.
+/// Opens the store that the flags select, and seals every record. Waits for the host and the store.
 ///
 /// # Errors
-/// A flag or a file is invalid, or records are sealed with another key.
+/// Fails if a flag or a file is invalid, or if records are sealed with another key.
 pub(super) async fn open(
     args: &AggregatedArgs,
     host: &Client,
@@ -174,7 +175,8 @@ async fn in_etcd(args: &EtcdArgs, (seal, tasks): (&Seal, &Tasks)) -> Result<Back
         "compaction",
         compaction::run(compacted, Retention::default(), stop),
     );
-    // Nobody has a good reason to write a value of ours again: one that was put back shows.
+    // A value is bound to its write, because there is no good reason to write an old value again. A
+    // value that was restored is detected.
     let sealed = Sealed::bound_to_writes(etcd, keyring, vec![ALL.to_owned()]);
     let sealed = Arc::new(sealed);
     seal_once(&sealed, &seal.sealing, ETCD).await?;
@@ -194,7 +196,7 @@ async fn host_key(sealing: &Sealing) -> Result<SealingKey> {
     }
 }
 
-/// Seals what an earlier version left without a seal, unless that was done once.
+/// Seals the records that an earlier version left without a seal, unless that is done already.
 async fn seal_once(sealed: &Sealed, sealing: &Sealing, store: &str) -> Result<()> {
     loop {
         match sealing.is_sealed(store).await {
@@ -218,7 +220,8 @@ async fn seal_once(sealed: &Sealed, sealing: &Sealing, store: &str) -> Result<()
         if !adopted.sealed.is_empty() {
             forget_history(sealed).await;
         }
-        // A replica of the earlier version may have written meanwhile: until nothing is left.
+        // A replica of the earlier version may have written in the meantime, so repeat until no
+        // record is left.
         if adopted.sealed.is_empty() {
             match sealing.mark_sealed(store).await {
                 Ok(()) => tracing::info!(store, "all records are sealed from now on"),
@@ -228,7 +231,7 @@ async fn seal_once(sealed: &Sealed, sealing: &Sealing, store: &str) -> Result<()
     }
 }
 
-/// Dates what an earlier version left without a date, unless that was done once.
+/// Dates the records that an earlier version left without a date, unless that is done already.
 async fn date_once(records: &Records, sealing: &Sealing) -> Result<()> {
     loop {
         match sealing.is_sealed(DATED).await {
@@ -240,7 +243,8 @@ async fn date_once(records: &Records, sealing: &Sealing) -> Result<()> {
             }
         }
         match records.date_all().await {
-            // A replica of the earlier version may have written meanwhile: until nothing is left.
+            // A replica of the earlier version may have written in the meantime, so repeat until no
+            // record is left.
             Ok(0) => {
                 if let Err(error) = sealing.mark_sealed(DATED).await {
                     wait_or_fail(error).await?;
@@ -258,7 +262,8 @@ async fn date_once(records: &Records, sealing: &Sealing) -> Result<()> {
     Ok(())
 }
 
-/// Whoever follows the store from its past would complain of every record that was not sealed then.
+/// Compacts the history of the store. A watch from a revision before the seals would report every
+/// record that was not sealed then.
 async fn forget_history(sealed: &Sealed) {
     let forgotten = match sealed.current_revision().await {
         Ok(current) => sealed.compact(current).await,
@@ -269,8 +274,10 @@ async fn forget_history(sealed: &Sealed) {
     }
 }
 
+/// Logs the records that were sealed.
+///
 /// # Errors
-/// Records that another key sealed: the key of this server is not the one that they need.
+/// Fails if records are sealed with a key that this server does not have.
 fn report(adopted: &Adopted) -> Result<()> {
     if !adopted.foreign.is_empty() {
         bail!(
@@ -299,7 +306,7 @@ fn names(keys: &[storage::Key]) -> String {
     text
 }
 
-/// A host that does not answer is waited for, like a store.
+/// Waits if the host does not answer. Fails otherwise.
 async fn wait_or_fail(error: SealingError) -> Result<()> {
     match error {
         SealingError::Host(trouble) => {

@@ -164,7 +164,7 @@ pub(crate) struct ListenArgs {
 }
 
 impl ListenArgs {
-    /// In whose name tokens are signed, and where users reach the gateway.
+    /// Returns the issuer of tokens, which is also the URL at which users reach the gateway.
     pub(crate) fn issuer(&self) -> String {
         self.external_url.trim_end_matches('/').to_owned()
     }

@@ -1,4 +1,4 @@
-//! The command line of `cluster`, as typed.
+//! The command line of `cluster`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The command line of `keys`, as typed.
+//! The command line of `keys`.
 
 use std::path::PathBuf;
 

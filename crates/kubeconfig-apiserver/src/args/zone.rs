@@ -21,7 +21,7 @@ pub(crate) struct ZoneArgs {
 }
 
 impl ZoneArgs {
-    /// The zone, at the port of this URL of the server; `None` where clusters have no names.
+    /// Returns the zone, with the port of the server's URL. `None` if clusters have no host names.
     pub(crate) fn zone(&self, url: &str) -> Result<Option<Zone>> {
         let (Some(domain), Some(organization)) = (&self.endpoint_zone, &self.endpoint_organization)
         else {

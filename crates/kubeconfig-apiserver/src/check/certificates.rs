@@ -1,7 +1,7 @@
-//! Certificates: whom the host trusts, and what the server serves.
+//! Certificates: the CAs that the host trusts, and the serving certificate.
 //!
-//! What the pods serve at this moment cannot be seen from here: the API server's proxies do not show it. Whether the host accepts it, the
-//! APIService says.
+//! The certificate that the pods currently serve is not visible here, because the proxies of the
+//! API server do not expose it. The APIService reports whether the host accepts it.
 
 use certificates::{Certificate, Names};
 use jiff::SignedDuration;
@@ -15,10 +15,11 @@ use super::scene::{API_SERVICE, Scene};
 
 const TOPIC: &str = "certificates";
 
-/// A serving certificate is renewed when ten days of it are left, and a CA long before; less is trouble.
+/// Remaining lifetime below which a certificate is reported. A serving certificate is renewed ten
+/// days before its expiry, and a CA long before.
 const SOON: SignedDuration = SignedDuration::from_hours(24 * 9);
 
-/// Looks at the bundle and at what is in the Secret.
+/// Checks the CA bundle and the certificate in the Secret.
 pub(super) async fn check(scene: &Scene, report: &mut Report) {
     let bundle = bundle(scene, report);
     let Some(name) = secret_name(scene) else {
@@ -41,7 +42,7 @@ pub(super) async fn check(scene: &Scene, report: &mut Report) {
     }
 }
 
-/// Whom the host trusts to be the server, where the APIService is ours.
+/// Checks the CA bundle of the APIService, and returns its valid CAs if the APIService is ours.
 fn bundle(scene: &Scene, report: &mut Report) -> Option<Vec<Certificate>> {
     let spec = scene.api_service.as_ref()?.spec.as_ref()?;
     if !scene.is_registered() || spec.insecure_skip_tls_verify == Some(true) {
@@ -167,7 +168,7 @@ fn times(scene: &Scene, leaf: &Certificate, report: &mut Report) {
 fn is_vouched_for(leaf: &Certificate, chain: &[Certificate], roots: &[Certificate]) -> bool {
     let mut last = leaf;
     let signed = |by: &Certificate, last: &Certificate| last.is_signed_by(by);
-    // A chain is in order (RFC 8446, section 4.4.2), so one walk finds its end.
+    // A chain is in order (RFC 8446, section 4.4.2), so a single pass finds its end.
     for next in chain.iter().map(Some).chain([None]) {
         if roots.iter().any(|root| root == last || signed(root, last)) {
             return true;
@@ -180,7 +181,8 @@ fn is_vouched_for(leaf: &Certificate, chain: &[Certificate], roots: &[Certificat
     false
 }
 
-/// The Secret with the serving certificate: the one that is mounted where the flag leads to, else the server's own.
+/// Returns the name of the Secret with the serving certificate: the Secret that is mounted at the
+/// path of the flag, or the server's own Secret without the flag.
 fn secret_name(scene: &Scene) -> Option<String> {
     let Some(file) = scene.flag("tls-cert-file") else {
         return Some(format!("{}-serving", scene.service_name));

@@ -1,4 +1,5 @@
-//! Clocks: of this machine, of the host, and of the server as the host passes its answers on.
+//! The clocks of this machine, of the host, and of the server. The host passes the answers of the
+//! server on.
 
 use anyhow::{Context, Result};
 use http::Request;
@@ -14,22 +15,23 @@ use super::report::Report;
 
 const TOPIC: &str = "clocks";
 
-/// Dates in answers have whole seconds, and an answer takes its time.
+/// Tolerated difference, in seconds: dates in answers have whole seconds, and an answer takes time.
 const UNNOTICED_SECS: i64 = 5;
 
-/// Tokens are accepted so long before they begin and after they end; beyond it new ones are refused.
+/// Time before their start and after their expiry in which tokens are accepted, in seconds. With a
+/// larger difference new tokens are refused.
 const LEEWAY_SECS: i64 = 10;
 
-/// What the host says of itself, to everybody.
+/// A path of the host that all users may read.
 const HOST: &str = "/version";
 
-/// What the server says of itself, through the host.
+/// A path that the host passes on to the server.
 const SERVER: &str = "/apis/ext.cattle.io/v1";
 
-/// Compares them; returns the host's time.
+/// Compares the clocks, and returns the time of the host.
 ///
 /// # Errors
-/// The host does not answer.
+/// Fails if the host does not answer.
 pub(super) async fn check(
     host: &Client,
     clock: &dyn Clock,
@@ -57,7 +59,7 @@ pub(super) async fn check(
             "let NTP set both",
         ),
     }
-    // Where the server does not answer, others say so.
+    // If the server does not answer, another check reports it.
     if let Ok(Some(of_server)) = date(host, SERVER).await {
         let ahead = of_server.as_second() - of_host.as_second();
         match ahead.abs() {
@@ -77,7 +79,7 @@ pub(super) async fn check(
     Ok(of_host)
 }
 
-/// The date of an answer, unless it is an error.
+/// Returns the date of an answer. `None` if the answer is an error.
 async fn date(host: &Client, path: &str) -> Result<Option<Timestamp>> {
     let request = Request::get(path).body(Body::empty())?;
     let answer = host.send(request).await.map_err(told)?;

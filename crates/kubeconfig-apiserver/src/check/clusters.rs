@@ -1,4 +1,4 @@
-//! Whether the Secrets of clusters are bound to their clusters as they are.
+//! Checks that the Secrets of clusters are bound to the current connections of their clusters.
 
 use crate::cluster::{Server, faults};
 
@@ -7,7 +7,7 @@ use super::scene::Scene;
 
 const TOPIC: &str = "clusters";
 
-/// Looks at the Secrets of all clusters.
+/// Checks the Secrets of all clusters.
 pub(super) async fn check(scene: &Scene, report: &mut Report) {
     let server = Server {
         client: scene.host.clone(),

@@ -1,4 +1,4 @@
-//! The front proxy: by what the server knows requests that the host passes on.
+//! The front proxy, which authenticates the requests that the host passes on to the server.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,11 @@ const TOPIC: &str = "front proxy";
 const NAMESPACE: &str = "kube-system";
 const NAME: &str = "extension-apiserver-authentication";
 
-/// The CA of a front proxy is renewed by hand in many clusters.
+/// Remaining lifetime below which the CA is reported. In many clusters an administrator renews the
+/// CA of the front proxy by hand.
 const SOON: SignedDuration = SignedDuration::from_hours(24 * 30);
 
-/// Looks at what the host publishes about its front proxy.
+/// Checks the configuration that the host publishes about its front proxy.
 pub(super) async fn check(scene: &Scene, report: &mut Report) {
     let maps = Api::<ConfigMap>::namespaced(scene.host.clone(), NAMESPACE);
     let data = match maps.get_opt(NAME).await.map_err(told) {
@@ -93,7 +94,8 @@ fn times(authorities: &[Certificate], now: Timestamp, report: &mut Report) {
     }
 }
 
-/// Without names, everybody whom the CA signed may say who somebody is (S2).
+/// Checks the allowed names of the front proxy. Without names, every client with a certificate of
+/// the CA can impersonate any user.
 fn names(
     data: &BTreeMap<String, String>,
     authorities: &[Certificate],
@@ -155,7 +157,7 @@ mod tests {
         "2026-01-02T03:04:05Z".parse().unwrap()
     }
 
-    /// A CA with so many days left.
+    /// Returns a CA with this number of days left.
     fn ca(days: i32) -> String {
         let validity = Validity {
             not_before: now() - DAY * 400,

@@ -1,4 +1,5 @@
-//! The kinds of `management.cattle.io`: there, served in the right version, and with the fields that are read and written.
+//! The kinds of `management.cattle.io`. Each must exist, be served in the right version, and have
+//! the fields that the server reads and writes.
 
 use api::management::{GROUP, VERSION};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -13,7 +14,7 @@ use super::scene::Scene;
 
 const TOPIC: &str = "kinds";
 
-/// A kind, with the fields that must outlive the host's pruning.
+/// A kind, with the fields that the host must not prune.
 struct Kind {
     plural: &'static str,
     scope: &'static str,
@@ -48,7 +49,7 @@ const KINDS: &[Kind] = &[
     },
 ];
 
-/// Looks at all of them.
+/// Checks all kinds.
 pub(super) async fn check(scene: &Scene, report: &mut Report) {
     let all = Api::<CustomResourceDefinition>::all(scene.host.clone());
     for kind in KINDS {
@@ -97,7 +98,7 @@ impl Kind {
     }
 }
 
-/// Whether an object of this schema keeps a field.
+/// Returns whether an object of this schema keeps a field.
 fn keeps(schema: &JSONSchemaProps, field: &str) -> bool {
     let mut schema = schema;
     for part in field.split('.') {

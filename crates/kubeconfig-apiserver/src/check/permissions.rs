@@ -1,4 +1,4 @@
-//! What the server's ServiceAccount must be allowed to do in the host, all of it and no more.
+//! The permissions that the server's ServiceAccount needs in the host.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::authorization::v1::{
@@ -13,42 +13,42 @@ use super::scene::{API_SERVICE, Scene};
 
 const TOPIC: &str = "permissions";
 
-/// Where a permission is needed.
+/// The scope of a permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// In the namespace of the server.
+    /// The namespace of the server.
     Own,
-    /// In this one.
+    /// This namespace.
     Namespace(&'static str),
-    /// Everywhere.
+    /// The whole cluster.
     Cluster,
 }
 
-/// When a permission is needed.
+/// The condition under which a permission is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Always,
     /// Records are Secrets of the host.
     RecordsInTheHost,
-    /// The server makes its serving certificate.
+    /// The server creates its serving certificate.
     OwnCertificate,
 }
 
-/// Something that the server does in the host.
+/// An operation of the server in the host.
 struct Permission {
-    /// What for, in words that follow "so that".
+    /// The purpose, in words that follow "so that".
     so_that: &'static str,
     when: When,
     place: Place,
     group: &'static str,
-    /// With the subresource, if any, behind a slash.
+    /// The resource, with the subresource, if any, after a slash.
     resource: &'static str,
-    /// Of the only object that is concerned.
+    /// The name of the only object that needs the permission.
     name: Option<&'static str>,
     verbs: &'static [&'static str],
 }
 
-/// All that the server does in the host.
+/// All operations of the server in the host.
 const PERMISSIONS: &[Permission] = &[
     Permission {
         so_that: "records are kept",
@@ -169,7 +169,7 @@ const fn management(resource: &'static str) -> Permission {
     }
 }
 
-/// Asks the host for each of them.
+/// Asks the host whether each permission is granted.
 pub(super) async fn check(scene: &Scene, report: &mut Report) {
     let account = format!("ServiceAccount {}/{}", scene.namespace, scene.account());
     for permission in PERMISSIONS
@@ -205,7 +205,7 @@ impl Permission {
         }
     }
 
-    /// What is done to what, as people say it.
+    /// Returns a description of the resource and its namespace, for the report.
     fn object(&self, scene: &Scene) -> String {
         let mut object = match self.name {
             Some(name) => format!("{} {name}", self.resource),

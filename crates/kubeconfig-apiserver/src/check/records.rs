@@ -1,4 +1,4 @@
-//! What is stored: whether it can be read, how much there is, and what should be gone.
+//! The stored records: their integrity, their number, and records that should have been deleted.
 
 use std::collections::BTreeSet;
 
@@ -21,25 +21,25 @@ use super::scene::Scene;
 
 const TOPIC: &str = "store";
 
-/// Type of the Secrets that are records.
+/// The field selector for Secrets that are records.
 const RECORDS: &str = "type=kubeconfig-apiserver.cattle.io/record";
 
-/// As many objects at a time as the host hands out without effort.
+/// The number of objects on a page, which is small enough for the host.
 const PAGE: u32 = 500;
 
-/// What is swept or deleted is gone after so long, unless something is wrong.
+/// The maximum age of objects that are to be swept or deleted. An older one is a sign of a fault.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
 
-/// As many names as fit into a line.
+/// The maximum number of names in a line.
 const SHOWN: usize = 5;
 
-/// Looks at the namespace, at what is in it, and at the records as users see them.
+/// Checks the namespace, its Secrets, and the records as the API serves them.
 pub(super) async fn check(scene: &Scene, report: &mut Report) {
     namespace(scene, report).await;
     if scene.keeps_records_in_the_host() {
         secrets(scene, report).await;
     }
-    // Others say why the host does not reach the server.
+    // If the host does not reach the server, another check reports the reason.
     if scene.is_registered()
         && let Err(error) = orphans(scene, report).await
     {
@@ -70,7 +70,8 @@ async fn namespace(scene: &Scene, report: &mut Report) {
     }
 }
 
-/// Counts the records, and names those that the server does not use because it did not write them.
+/// Reports the number of records, and the names of those that the server ignores because it did not
+/// write them.
 async fn secrets(scene: &Scene, report: &mut Report) {
     let sealing = Sealing::new(scene.host.clone(), &scene.namespace);
     let keys = match sealing.find().await {
@@ -130,7 +131,7 @@ async fn secrets(scene: &Scene, report: &mut Report) {
     }
 }
 
-/// Whether the server wrote the value of this record, at this place.
+/// Returns whether the server wrote the value of this record under this key.
 fn is_sealed(record: &Secret, keyring: &Keyring) -> bool {
     let key = record.annotations().get(records::KEY);
     let value = record
@@ -143,7 +144,7 @@ fn is_sealed(record: &Secret, keyring: &Keyring) -> bool {
     }
 }
 
-/// Whether the Secret is the one that was made for its record.
+/// Returns whether the Secret is the one that was created for its record.
 fn is_first(record: &Secret, dates: &DateKey) -> bool {
     let annotations = record.annotations();
     let key = annotations.get(records::KEY);
@@ -159,7 +160,7 @@ fn is_fence(secret: &Secret) -> bool {
     secret.metadata.name.as_deref() == Some(records::FENCE)
 }
 
-/// Tokens of kubeconfigs that are gone, and what cannot be deleted.
+/// Reports tokens whose kubeconfig was deleted, and objects that cannot be deleted.
 async fn orphans(scene: &Scene, report: &mut Report) -> Result<()> {
     let kubeconfigs = all(scene, "Kubeconfig", "kubeconfigs").await?;
     let tokens = all(scene, "Token", "tokens").await?;
@@ -220,7 +221,7 @@ async fn all(scene: &Scene, kind: &str, plural: &str) -> Result<Vec<DynamicObjec
     Ok(all)
 }
 
-/// Asks page by page.
+/// Requests a list page by page.
 async fn each(
     params: ListParams,
     mut ask: impl AsyncFnMut(&ListParams) -> Result<Option<String>>,

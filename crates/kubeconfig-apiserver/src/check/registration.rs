@@ -1,4 +1,4 @@
-//! The APIService: whose it is, and whether the host reaches the server by it.
+//! The APIService: its owner, and whether the host reaches the server through it.
 
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::{
     APIService, APIServiceCondition, APIServiceSpec,
@@ -9,10 +9,10 @@ use super::scene::{API_SERVICE, Scene};
 
 const TOPIC: &str = "apiservice";
 
-/// Service of Rancher, from 2.11 on, for this very group.
+/// The Service of Rancher 2.11 and later for the same group.
 const RANCHER: &str = "imperative-api-extension";
 
-/// Looks at the APIService.
+/// Checks the APIService.
 pub(super) fn check(scene: &Scene, report: &mut Report) {
     let Some(found) = &scene.api_service else {
         report.problem(
@@ -105,7 +105,7 @@ fn availability(found: &APIService, report: &mut Report) {
     );
 }
 
-/// What the reasons of kube-aggregator mean (`pkg/controllers/status/remote`).
+/// Returns advice for a reason of kube-aggregator (`pkg/controllers/status/remote`).
 fn advice(condition: &APIServiceCondition) -> &'static str {
     let message = condition.message.as_deref().unwrap_or_default();
     let says = |text: &str| message.contains(text);

@@ -1,10 +1,10 @@
-//! What was found, and how it is told.
+//! The findings of the checks, and their output.
 
 use anyhow::{Context, Result};
 use machinery::invisible::printable;
 use serde::Serialize;
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Level {
@@ -13,7 +13,7 @@ enum Level {
     Problem,
 }
 
-/// One finding.
+/// A finding.
 #[derive(Debug, Serialize)]
 struct Finding {
     level: Level,
@@ -23,29 +23,29 @@ struct Finding {
     to_do: Option<String>,
 }
 
-/// All findings, in the order in which they were made.
+/// All findings, in the order in which they were added.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     findings: Vec<Finding>,
 }
 
 impl Report {
-    /// Something is as it should be.
+    /// Adds a finding about something that is in order.
     pub(super) fn ok(&mut self, topic: &'static str, what: impl Into<String>) {
         self.add(Level::Ok, topic, what.into(), None);
     }
 
-    /// Something works, but not as it should, or not for long.
+    /// Adds a finding about something that works, but not fully or not for long.
     pub(super) fn warning(&mut self, topic: &'static str, what: impl Into<String>, to_do: &str) {
         self.add(Level::Warning, topic, what.into(), Some(to_do));
     }
 
-    /// Something does not work.
+    /// Adds a finding about something that does not work.
     pub(super) fn problem(&mut self, topic: &'static str, what: impl Into<String>, to_do: &str) {
         self.add(Level::Problem, topic, what.into(), Some(to_do));
     }
 
-    /// Something could not be looked at.
+    /// Adds a finding about something that could not be checked.
     pub(super) fn unseen(&mut self, topic: &'static str, what: &str, why: &anyhow::Error) {
         self.warning(
             topic,
@@ -54,13 +54,13 @@ impl Report {
         );
     }
 
-    /// How many problems there are.
+    /// Returns the number of problems.
     pub(super) fn problems(&self) -> usize {
         let problems = |finding: &&Finding| finding.level == Level::Problem;
         self.findings.iter().filter(problems).count()
     }
 
-    /// One line for each finding.
+    /// Returns the report with one line for each finding.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         for finding in &self.findings {
@@ -78,14 +78,15 @@ impl Report {
         text
     }
 
-    /// One document.
+    /// Returns the report as one JSON document.
     pub(super) fn json(&self) -> Result<String> {
         let json = serde_json::to_string_pretty(self).context("the findings cannot be written")?;
         Ok(json + "\n")
     }
 
     fn add(&mut self, level: Level, topic: &'static str, what: String, to_do: Option<&str>) {
-        // A finding is a line that a terminal may show, whatever the host puts into its messages.
+        // The host may put any text into its messages, so reduce it to a single line of printable
+        // characters.
         let line = |text: &str| {
             let words: Vec<String> = text.split_whitespace().map(printable).collect();
             words.join(" ")

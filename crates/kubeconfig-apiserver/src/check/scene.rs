@@ -1,4 +1,5 @@
-//! What several topics look at: the APIService, the Service, and the Deployment behind it with its flags.
+//! The objects that several checks use: the APIService, the Service, and the Deployment behind it
+//! with its flags.
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ pub(super) struct Scene {
     pub(super) now: Timestamp,
     pub(super) api_service: Option<APIService>,
     pub(super) service: Option<Service>,
-    /// None where the server does not run as pods of a Deployment.
+    /// The Deployment. `None` if the server does not run as pods of a Deployment.
     pub(super) deployment: Option<Deployment>,
 }
 
@@ -66,7 +67,7 @@ impl Scene {
         }
     }
 
-    /// Whether the APIService leads to the server.
+    /// Returns whether the APIService leads to the server.
     pub(super) fn is_registered(&self) -> bool {
         let spec = self
             .api_service
@@ -79,14 +80,14 @@ impl Scene {
         })
     }
 
-    /// The value of a flag of the server, as the Deployment has it.
+    /// Returns the value of a flag of the server in the Deployment.
     pub(super) fn flag(&self, name: &str) -> Option<&str> {
         let container = self.pod()?.containers.first()?;
         let arguments = container.args.as_deref().unwrap_or_default();
         value(arguments, name)
     }
 
-    /// Whether the server has this flag, which has no value.
+    /// Returns whether the server has this flag, which has no value.
     pub(super) fn has_flag(&self, name: &str) -> bool {
         let container = self.pod().and_then(|pod| pod.containers.first());
         let arguments = container.and_then(|container| container.args.as_deref());
@@ -94,7 +95,7 @@ impl Scene {
         arguments.is_some_and(|arguments| arguments.contains(&flag))
     }
 
-    /// The ServiceAccount of the server.
+    /// Returns the ServiceAccount of the server.
     pub(super) fn account(&self) -> &str {
         let account = self
             .pod()
@@ -102,18 +103,18 @@ impl Scene {
         account.unwrap_or(&self.service_name)
     }
 
-    /// The Service of the gateway.
+    /// Returns the Service of the gateway.
     pub(super) fn gateway(&self) -> String {
         let gateway = self.flag("gateway-service").map(str::to_owned);
         gateway.unwrap_or_else(|| format!("{}-gateway", self.service_name))
     }
 
-    /// Whether records are Secrets of the host.
+    /// Returns whether records are Secrets of the host.
     pub(super) fn keeps_records_in_the_host(&self) -> bool {
         self.flag("store") != Some("etcd")
     }
 
-    /// The pods of the Deployment.
+    /// Returns the pod template of the Deployment.
     pub(super) fn pod(&self) -> Option<&PodSpec> {
         self.deployment
             .as_ref()?
@@ -137,7 +138,7 @@ fn seen<T>(
     })
 }
 
-/// The Deployment whose pods the Service selects.
+/// Returns the Deployment whose pods the Service selects.
 async fn deployment(
     host: &Client,
     namespace: &str,
@@ -164,7 +165,7 @@ async fn deployment(
     }))
 }
 
-/// The value of a flag, written as `--name=value` or as `--name value`.
+/// Returns the value of a flag, written as `--name=value` or as `--name value`.
 fn value<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {

@@ -1,4 +1,4 @@
-//! Who answers: the Deployment, the Services and what is behind them.
+//! The workload: the Deployment, the Services and their endpoints.
 
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -12,7 +12,7 @@ use super::scene::Scene;
 
 const TOPIC: &str = "workload";
 
-/// Looks at all of them.
+/// Checks the Deployment and both Services.
 pub(super) async fn check(scene: &Scene, report: &mut Report) {
     deployment(scene, report);
     service(scene, &scene.service_name, scene.service.as_ref(), report).await;

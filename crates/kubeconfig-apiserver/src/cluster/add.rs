@@ -1,8 +1,10 @@
-//! `cluster add`: makes the gateway's account in a real cluster, and the records of it here.
+//! `cluster add`: creates the gateway's account in a real cluster, and the objects for the cluster
+//! in the server.
 //!
-//! Everything is checked before anything is written, and every step may be taken again: a second run changes nothing but the token, which is
-//! new. The Cluster object is written before the Secret, because the Secret is bound to the object's uid and to the connection that was
-//! checked ([`Binding`]); between the two writes the gateway sends no credential.
+//! Everything is checked before anything is written, and every step may be repeated. A second run
+//! replaces the token and changes nothing else. The Cluster object is written before the Secret,
+//! because the Secret is bound to the uid of the object and to the connection that was checked
+//! ([`Binding`]). Between the two writes the gateway sends no credential.
 
 use std::time::Duration;
 
@@ -33,10 +35,10 @@ use super::records;
 use super::source::Source;
 use crate::args::AddArgs;
 
-/// How long a namespace of ours that was just removed may take to go.
+/// Time to wait for a namespace that is being deleted.
 const NAMESPACE_ENDS: Duration = Duration::from_secs(30);
 
-/// The time between two looks at it.
+/// The interval between checks of the namespace.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs the command.
@@ -70,11 +72,12 @@ pub(super) async fn run(server: &Server, args: &AddArgs) -> Result<()> {
     ready::wait(server, name, before.and_then(|cluster| cluster.status)).await
 }
 
-/// The fields of a connection that may be empty. They are always applied: what another manager set in a field that is not applied would stay,
-/// and the credential would be bound to another connection than that of the object.
+/// The fields of a connection that may be empty. They are always applied. Otherwise a value that
+/// another manager set would remain, and the connection in the object would differ from the one to
+/// which the credential is bound.
 const OPTIONAL: [&str; 3] = ["caData", "tlsServerName", "proxyURL"];
 
-/// The Cluster object as it is to be. Its connection is that of the file, whole.
+/// Returns the Cluster object to apply. Its connection is the whole connection of the file.
 fn cluster(
     (name, display_name): (&str, Option<String>),
     source: &Source,
@@ -104,7 +107,7 @@ fn cluster(
     object
 }
 
-/// Asks the server whether it would take the Cluster object, before anything is changed anywhere.
+/// Checks by a dry run that the server accepts the Cluster object, before any change is made.
 async fn rehearse(server: &Server, cluster: &DynamicObject) -> Result<()> {
     let name = cluster.metadata.name.as_deref().unwrap_or_default();
     let params = PatchParams::apply(MANAGER).force().dry_run();
@@ -116,7 +119,7 @@ async fn rehearse(server: &Server, cluster: &DynamicObject) -> Result<()> {
     Ok(())
 }
 
-/// Makes our objects in the cluster, as the user of the file, and takes a token.
+/// Creates our objects in the cluster, as the user of the file, and requests a token.
 async fn issue(source: &Source) -> Result<Issued> {
     let cluster = source.client().await?;
     let version = source.version(&cluster).await?;
@@ -132,7 +135,8 @@ async fn issue(source: &Source) -> Result<Issued> {
     issued.with_context(|| format!("no token of the gateway's account was given at {address}"))
 }
 
-/// Makes one object. A namespace that is not ours stays as it is, and one that is just going is waited for.
+/// Creates an object. A namespace that is not ours is not changed. If a namespace is being deleted,
+/// waits for the deletion.
 async fn make(manifest: &Manifest, cluster: &Client) -> Result<Outcome> {
     let api = manifest.api(cluster);
     if !manifest.is_namespace() {
@@ -153,7 +157,7 @@ async fn make(manifest: &Manifest, cluster: &Client) -> Result<Outcome> {
     }
 }
 
-/// Sees that the token opens what it must, and says so.
+/// Checks the permissions of the token, and reports them.
 async fn verify(source: &Source, issued: &Issued) -> Result<()> {
     let address = &source.connection.server;
     let bearer = source.client_with_token(&issued.token).await?;
@@ -175,8 +179,8 @@ async fn verify(source: &Source, issued: &Issued) -> Result<()> {
     Ok(())
 }
 
-/// The binding of the token: to the object that was written, and to the connection that was checked, whatever else others have set in the
-/// object.
+/// Returns the binding of the token: to the object that was written, and to the connection that was
+/// checked, even if other managers have set other fields of the object.
 fn binding(written: &DynamicObject, source: &Source) -> Binding {
     let cluster = Cluster {
         metadata: written.metadata.clone(),
@@ -189,7 +193,7 @@ fn binding(written: &DynamicObject, source: &Source) -> Binding {
     Binding::of(&cluster, Purpose::Gateway)
 }
 
-/// Keeps the token here. The one before it lapses by itself.
+/// Stores the token in a Secret of the server. The previous token expires by itself.
 async fn record(server: &Server, binding: &Binding, token: &SecretString) -> Result<()> {
     let resource = ApiResource::erase::<Namespace>(&());
     let namespaces = Api::all_with(server.client.clone(), &resource);
@@ -250,7 +254,8 @@ contexts: [{ name: a, context: { cluster: a, user: a } }]
             },
         }});
         assert_eq!(object.data, expected);
-        // Nothing of a connection is left to others, whatever fields it has.
+        // Every field of a connection is applied, so that no field keeps a value of another
+        // manager.
         let connection: serde_json::Map<_, _> =
             serde_json::from_value(object.data["spec"]["connection"].clone()).unwrap();
         let whole = ClusterConnection {

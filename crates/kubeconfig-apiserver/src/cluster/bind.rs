@@ -1,11 +1,14 @@
-//! `cluster bind`: binds the Secrets of a cluster to the cluster, and the gateway's credential to the connection that it may be sent to.
+//! `cluster bind`: binds the Secrets of a cluster to the cluster, and the gateway's credential to
+//! the connection that it may be sent to.
 //!
-//! A Secret without a binding, as older versions wrote it, is bound at once. One that is bound to something else is bound again only where
-//! the administrator repeats the digest of the new connection, which the command shows: the editors of a Cluster can change its connection,
-//! and must not get its credential sent to a server of theirs by waiting for a routine command.
+//! A Secret without a binding, as older versions wrote it, is bound at once. A Secret with another
+//! binding is bound again only if the administrator repeats the digest of the new connection, which
+//! the command prints. A user who may edit a Cluster can change its connection. Such a user must
+//! not get the credential sent to another server by waiting for a routine command.
 //!
-//! In a host, a Secret that needs the seal of the server is bound only if the server sealed it: others may have written it. A credential is
-//! then made anew.
+//! In a host, a Secret that needs the seal of the server is bound only if the server sealed it,
+//! because other users may have written it. Otherwise the administrator must create a new
+//! credential.
 
 use anyhow::{Context, Result, bail};
 use api::management::Cluster;
@@ -24,7 +27,7 @@ use super::records;
 use crate::args::BindArgs;
 use crate::seal_key;
 
-/// Most characters that are shown of the subject of a certificate.
+/// The maximum number of characters that are printed of the subject of a certificate.
 const MAX_SUBJECT: usize = 128;
 
 /// The state of a Secret of a cluster before it is bound.
@@ -76,7 +79,7 @@ impl Binder<'_> {
         }
     }
 
-    /// Binds the Secrets of a cluster; returns how many it has.
+    /// Binds the Secrets of a cluster, and returns their number.
     async fn bind(&self, cluster: &Cluster, confirmed: Option<&str>) -> Result<usize> {
         let mut number = 0;
         for purpose in Purpose::ALL {
@@ -117,7 +120,7 @@ impl Binder<'_> {
         Ok(number)
     }
 
-    /// The key that seals Secrets of this purpose; `None` where they need no seal.
+    /// Returns the key that seals Secrets of this purpose. `None` if they need no seal.
     async fn seal_key(&self, purpose: Purpose) -> Result<Option<SealKey>> {
         match purpose.is_sealed() {
             true => seal_key::of_server(&self.server.client, &self.server.namespace).await,
@@ -125,7 +128,7 @@ impl Binder<'_> {
         }
     }
 
-    /// Whether a Secret has the seal that it needs, for whatever it is bound to.
+    /// Returns whether a Secret has the seal that it needs, for its current binding.
     fn is_genuine(&self, secret: &Secret, purpose: Purpose, key: Option<&SealKey>) -> bool {
         let Some(key) = key else {
             return true;
@@ -166,7 +169,8 @@ fn confirms(cluster: &Cluster, confirmed: Option<&str>) -> bool {
     confirmed == Some(connection_digest(&connection(cluster)).as_str())
 }
 
-/// The lines that say why a Secret is not bound, and how it is.
+/// Returns the lines that state the reason why a Secret is not bound, and the command that binds
+/// it.
 fn refusal(cluster: &Cluster, secret: &str) -> Vec<String> {
     let (id, connection) = (cluster.id(), connection(cluster));
     let why = format!(
@@ -189,7 +193,8 @@ fn unsealed(cluster: &Cluster, secret: &str) -> String {
     )
 }
 
-/// Describes where a credential is sent, in lines. The values are those of editors of the Cluster, so they are quoted.
+/// Describes the destination of a credential, in lines. Editors of the Cluster control the values,
+/// so they are quoted.
 fn destination(connection: &ClusterConnection) -> Vec<String> {
     let or = |text: &str, default: &str| match text {
         "" => default.to_owned(),
@@ -206,7 +211,8 @@ fn destination(connection: &ClusterConnection) -> Vec<String> {
     lines
 }
 
-/// Describes certificate authorities, and each certificate in a line: another certificate of the same length and name has another fingerprint.
+/// Describes CA certificates, with a line for each certificate. The fingerprint distinguishes
+/// certificates of the same length and name.
 fn authorities(ca_data: &str) -> (String, Vec<String>) {
     let bundle = match CaBundle::from_base64(ca_data) {
         Ok(bundle) => bundle,

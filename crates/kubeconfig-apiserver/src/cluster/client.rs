@@ -1,4 +1,4 @@
-//! Clients of the two sides, from kubeconfig files.
+//! Clients for the server and for real clusters, created from kubeconfig files.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
-/// How long a server may take to accept a connection.
+/// Timeout for the connection to a server.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// How long a server may take to answer.
+/// Timeout for the answer of a server.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// A client of this project's server, by a context of the given file, else of those that KUBECONFIG names, else of `~/.kube/config`; by the
-/// current context unless one is named.
+/// Returns a client for kubeconfig-apiserver. The kubeconfig is the given file, else the files that
+/// KUBECONFIG names, else `~/.kube/config`. The context is the given one, else the current one.
 ///
 /// # Errors
-/// Where there is no such file, or it does not lead to a server.
+/// Fails if there is no such file, or if it does not lead to a server.
 pub(crate) async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Client> {
     let file = match kubeconfig {
         Some(path) => read(path),
@@ -33,18 +33,18 @@ pub(crate) async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> 
         .context("the kubeconfig of the server cannot be used")
 }
 
-/// What a kubeconfig file holds; the paths in it are resolved.
+/// Reads a kubeconfig file, and resolves the paths in it.
 pub(crate) fn read(path: &Path) -> Result<Kubeconfig> {
     Kubeconfig::read_from(path).map_err(unreadable)
 }
 
-/// A client by a context of a file, its current one unless it is named.
+/// Returns a client for a context of a file, by default for its current one.
 pub(crate) async fn of(file: Kubeconfig, context: Option<&str>) -> Result<Client> {
     let config = config(file, context).await?;
     Client::try_from(config).map_err(told)
 }
 
-/// How a client by a context of a file asks.
+/// Returns the client configuration for a context of a file.
 pub(crate) async fn config(file: Kubeconfig, context: Option<&str>) -> Result<Config> {
     let options = KubeConfigOptions {
         context: context.map(str::to_owned),
@@ -55,18 +55,20 @@ pub(crate) async fn config(file: Kubeconfig, context: Option<&str>) -> Result<Co
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(ANSWER);
     config.reset_reader_on_write = true;
-    // A command tells at once what is wrong; the library would try again for minutes.
+    // A command reports a failure at once. With the default, the library would retry for minutes.
     config.default_retry = false;
     Ok(config)
 }
 
-/// Whether other API servers can be behind this one. None can be behind a standalone server.
+/// Returns whether other API servers can be behind this one. A standalone server does not support
+/// that.
 pub(crate) async fn is_host(client: &Client) -> Result<bool> {
     let groups = client.list_api_groups().await.map_err(told)?.groups;
     Ok(groups.iter().any(|group| group.name == APIService::GROUP))
 }
 
-/// A failure in the words of the server, or of what lies deepest where there was no answer.
+/// Converts an error to the message of the server, or to the text of the innermost cause if there
+/// was no answer.
 pub(crate) fn told(error: kube::Error) -> Error {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => anyhow!("{}", status.message),
@@ -74,12 +76,12 @@ pub(crate) fn told(error: kube::Error) -> Error {
         kube::Error::Service(error) => anyhow!("{}", deepest(&*error)),
         kube::Error::HyperError(error) => anyhow!("{}", deepest(&error)),
         kube::Error::Auth(error) => anyhow!("the credential cannot be used: {error}"),
-        // Its text has that of its causes already.
+        // The text already contains that of the causes.
         other => anyhow!("{other}"),
     }
 }
 
-/// Its text has that of its causes already.
+/// Converts the error without its source chain: its text already contains the text of its causes.
 fn unreadable(error: KubeconfigError) -> Error {
     match error {
         KubeconfigError::ReadConfig(why, path) => anyhow!("cannot read {}: {why}", path.display()),

@@ -19,22 +19,22 @@ use tokens::secret::SecretString;
 use super::client::told;
 use super::manifests::{NAMESPACE, SERVICE_ACCOUNT};
 
-/// How long a token is asked for: one year. The cluster may give less.
+/// The requested lifetime of a token, one year. The cluster may grant less.
 const LIFETIME_SECS: i64 = 365 * 24 * 60 * 60;
 
-/// How often the rights are asked for, while the cluster takes in a new binding.
+/// The maximum number of checks of the permissions, while the cluster processes a new binding.
 const ATTEMPTS: u32 = 20;
 
-/// The time between two of these.
+/// The interval between two checks.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// A token, and until when the cluster says that it counts.
+/// A token, and its expiry according to the cluster.
 pub(super) struct Issued {
     pub(super) token: SecretString,
     pub(super) expires: Option<Timestamp>,
 }
 
-/// Takes a new token for the gateway's ServiceAccount.
+/// Requests a new token for the gateway's ServiceAccount.
 pub(super) async fn request(cluster: &Client) -> Result<Issued> {
     let accounts = Api::<ServiceAccount>::namespaced(cluster.clone(), NAMESPACE);
     let request = TokenRequest {
@@ -55,7 +55,7 @@ pub(super) async fn request(cluster: &Client) -> Result<Issued> {
     })
 }
 
-/// The token in a file that somebody else took.
+/// Reads a token from a file.
 pub(super) fn from_file(path: &Path) -> Result<SecretString> {
     let named = || format!("the credential file {}", path.display());
     let text = std::fs::read_to_string(path).with_context(named)?;
@@ -66,10 +66,11 @@ pub(super) fn from_file(path: &Path) -> Result<SecretString> {
     Ok(SecretString::new(token.to_owned()))
 }
 
-/// Makes sure that the bearer may impersonate, and tells what it may do beyond that.
+/// Checks that the bearer may impersonate, and returns its other permissions.
 ///
 /// # Errors
-/// Where it may not impersonate, or may do everything: a gateway that forgets to impersonate must not get through.
+/// Fails if the bearer may not impersonate, or if it may do everything. With an unlimited
+/// credential, a request that the gateway sent without impersonation would succeed.
 pub(super) async fn check(bearer: &Client) -> Result<Vec<String>> {
     await_rights(bearer).await?;
     if may(bearer, attributes("*", ("*", "*", "*"))).await? {
@@ -146,7 +147,7 @@ async fn may(bearer: &Client, attributes: ResourceAttributes) -> Result<bool> {
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
-/// Whether a rule is one of the gateway's, or of everybody who is known to a cluster.
+/// Returns whether a rule is one that the gateway needs, or one that all authenticated users have.
 fn is_expected(rule: &ResourceRule) -> bool {
     let resources = rule.resources.as_deref().unwrap_or_default();
     let all = |verb: &str, expected: &dyn Fn(&str) -> bool| {

@@ -1,4 +1,4 @@
-//! How clusters reach this server, as flags or its settings say.
+//! The endpoint at which clusters reach this server, from flags or from its settings.
 
 use std::fs;
 
@@ -12,17 +12,17 @@ use super::Server;
 use super::client::told;
 use crate::args::EndpointArgs;
 
-/// Where clusters reach the server, and who vouches for it.
+/// The URL at which clusters reach the server, and its CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
-    /// A URL without a slash at its end.
+    /// A URL without a trailing slash.
     pub(super) url: String,
-    /// PEM; empty for those whom the machine of the caller trusts.
+    /// The CA certificates in PEM. Empty for the CAs that the client's machine trusts.
     pub(super) ca_certs: String,
 }
 
 impl Endpoint {
-    /// What the flags say, else the settings.
+    /// Reads the endpoint from the flags, or else from the settings.
     pub(super) async fn read(server: &Server, args: &EndpointArgs) -> Result<Self> {
         if let Some(url) = &args.server_url {
             if !url.starts_with("https://") {
@@ -50,7 +50,7 @@ impl Endpoint {
         Ok(Self { url, ca_certs })
     }
 
-    /// A client without a credential.
+    /// Returns a client without a credential.
     pub(super) fn client(&self) -> Result<Client> {
         let url = self.url.parse();
         let mut config = Config::new(url.with_context(|| format!("{} is no URL", self.url))?);

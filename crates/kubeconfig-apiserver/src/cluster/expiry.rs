@@ -1,21 +1,21 @@
-//! When the gateway's credential at a cluster ends.
+//! The expiry of the gateway's credential at a cluster.
 
 use certificates::Certificate;
 use gateway::token_claims::TokenClaims;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 
-/// When a credential ends.
+/// The expiry of a credential.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Expiry {
     At(Timestamp),
     Never,
-    /// It does not say.
+    /// The credential contains no expiry that can be read.
     Unknown,
 }
 
 impl Expiry {
-    /// Of the token in a Secret, else of the client certificate.
+    /// Returns the expiry of the token in a Secret, or else of the client certificate.
     pub(super) fn of(secret: &Secret) -> Self {
         let data = secret.data.as_ref();
         let entry = |key: &str| {
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn a_credential_ends_when_its_token_or_certificate_does() {
         let end = |seconds| Expiry::At(Timestamp::from_second(seconds).unwrap());
-        // {"exp":200} and {}
+        // The claims are `{"exp":200}` and `{}`.
         check("token", b"e30.eyJleHAiOjIwMH0.c2ln\n", end(200));
         check("token", b"e30.e30.c2ln", Expiry::Never);
         check("token", b"opaque", Expiry::Unknown);

@@ -1,4 +1,4 @@
-//! `cluster list`: one line for each cluster on stdout.
+//! `cluster list`: prints one line for each cluster to stdout.
 
 use std::io::{Write, stdout};
 
@@ -25,7 +25,7 @@ const HEAD: [&str; 7] = [
     "AGE",
 ];
 
-/// What stands where there is nothing to say.
+/// The text of an empty cell.
 const NONE: &str = "<none>";
 
 /// Runs the command.
@@ -72,7 +72,7 @@ fn row(cluster: &Record, credentials: Option<&Secrets>, now: Timestamp) -> [Stri
     ]
 }
 
-/// `Ready`, or why not.
+/// Returns `Ready`, or the reason why the cluster is not ready.
 fn state(cluster: &Record) -> String {
     let status = cluster.status.as_ref();
     match status.and_then(|status| status.ready()) {
@@ -82,7 +82,7 @@ fn state(cluster: &Record) -> String {
     }
 }
 
-/// The life of the gateway's credential, or the reason why it is not used.
+/// Returns the remaining lifetime of the gateway's credential, or the reason why it is not used.
 fn credential(cluster: &Record, credentials: Option<&Secrets>, now: Timestamp) -> String {
     let cluster = records::object(cluster);
     let Some(reference) = Purpose::Gateway.reference(&cluster) else {
@@ -140,7 +140,7 @@ mod tests {
         record
     }
 
-    /// The Secret of a cluster, bound to it.
+    /// Returns a Secret that is bound to the cluster.
     fn secret(cluster: &Record, token: &str) -> Secret {
         let binding = Binding::of(&records::object(cluster), Purpose::Gateway);
         Secret {
@@ -176,7 +176,7 @@ mod tests {
             cluster("d", "https://elsewhere", json!({})),
             foreign,
         ];
-        // {"exp":7200} and {"exp":200}
+        // The claims are `{"exp":7200}` and `{"exp":200}`.
         let (valid, over) = ("e30.eyJleHAiOjcyMDB9.c2ln", "e30.eyJleHAiOjIwMH0.c2ln");
         let d = cluster("d", "https://d", json!({}));
         let secrets = [

@@ -1,4 +1,4 @@
-//! The objects that `add` makes in a cluster: those of `deploy/downstream/`, word for word.
+//! The objects that `add` creates in a cluster: exactly those of `deploy/downstream/`.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
@@ -8,26 +8,26 @@ use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The namespace of our objects, in a registered cluster and here.
+/// The namespace of our objects, in a registered cluster and in the host.
 pub(crate) const NAMESPACE: &str = "kubeconfig-apiserver";
 
 /// The ServiceAccount whose token the gateway uses.
 pub(super) const SERVICE_ACCOUNT: &str = "gateway";
 
-/// An object, and where it is written.
+/// An object, and its resource.
 pub(super) struct Manifest {
     pub(super) resource: ApiResource,
     pub(super) object: DynamicObject,
 }
 
-/// All objects, each before those that need it.
+/// Returns all objects, ordered by their dependencies.
 ///
 /// # Errors
-/// Never, while the files are what their test says.
+/// Does not fail with the embedded files, which a test checks.
 pub(super) fn all() -> Result<Vec<Manifest>> {
     macro_rules! manifest {
         ($kind:ty, $file:literal) => {
-            // A function cannot be given the text of a file by its name.
+            // This is a macro because `include_str!` needs a literal path.
             parse::<$kind>(include_str!(concat!(
                 "../../../../deploy/downstream/",
                 $file
@@ -58,7 +58,7 @@ where
 }
 
 impl Manifest {
-    /// Where the object lies in a cluster.
+    /// Returns the API of the object's resource and namespace.
     pub(super) fn api(&self, client: &Client) -> Api<DynamicObject> {
         match &self.object.metadata.namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &self.resource),
@@ -66,12 +66,12 @@ impl Manifest {
         }
     }
 
-    /// The name of the object.
+    /// Returns the name of the object.
     pub(super) fn name(&self) -> &str {
         self.object.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// Whether it is the namespace of the others, which others may share with us.
+    /// Returns whether the object is the namespace, which may also contain objects of other owners.
     pub(super) fn is_namespace(&self) -> bool {
         self.resource.kind == "Namespace"
     }
@@ -194,7 +194,8 @@ mod tests {
         let wanted = IMPERSONATED.map(|(group, resource, subresource)| {
             (group.to_owned(), role_resource(resource, subresource))
         });
-        // Clusters that were added before have a role without these, and stay ready.
+        // Earlier versions registered clusters with a role without these, and those clusters stay
+        // ready.
         let also = (String::new(), "serviceaccounts".to_owned());
         let wanted: BTreeSet<_> = wanted.into_iter().chain([also]).collect();
         assert_eq!(granted.collect::<BTreeSet<_>>(), wanted);

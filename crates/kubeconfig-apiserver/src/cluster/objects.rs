@@ -1,6 +1,7 @@
-//! Writing objects of ours by server-side apply, and taking them back.
+//! Creation, update and removal of our objects, by server-side apply.
 //!
-//! An object of one of our names that does not carry our label belongs to somebody else: it is neither changed nor removed.
+//! An object that has one of our names but not our label belongs to another owner. It is neither
+//! changed nor removed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,20 +13,20 @@ use kube::core::{DynamicObject, ObjectMeta};
 
 use super::client::told;
 
-/// The label of everything that these commands make.
+/// The label of all objects that these commands create.
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
-/// Its value, and the field manager of what they apply.
+/// The value of the label, and the field manager of applied objects.
 pub(crate) const MANAGER: &str = "kubeconfig-apiserver";
 
-/// What became of an object.
+/// The result of an operation on an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Outcome {
     Created,
     Unchanged,
     Updated,
     Deleted,
-    /// It was not there to be deleted.
+    /// The object to delete did not exist.
     Absent,
 }
 
@@ -41,7 +42,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Whether an object is ours to change.
+/// Returns whether an object has our label.
 pub(super) fn is_ours(metadata: &ObjectMeta) -> bool {
     let labels = metadata.labels.as_ref();
     labels
@@ -49,7 +50,7 @@ pub(super) fn is_ours(metadata: &ObjectMeta) -> bool {
         .is_some_and(|manager| manager == MANAGER)
 }
 
-/// The labels of everything that is ours.
+/// Returns the labels of our objects.
 pub(super) fn labels() -> Option<BTreeMap<String, String>> {
     Some([(MANAGED_BY.to_owned(), MANAGER.to_owned())].into())
 }
@@ -58,16 +59,16 @@ pub(super) fn labels() -> Option<BTreeMap<String, String>> {
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) outcome: Outcome,
-    /// The whole object as the server has it now.
+    /// The whole object, as returned by the server.
     pub(super) object: DynamicObject,
 }
 
-/// Makes an object be as given, with what others have set beside.
+/// Applies an object. Fields that other managers have set are preserved.
 pub(super) async fn apply(api: &Api<DynamicObject>, object: &DynamicObject) -> Result<Outcome> {
     Ok(write(api, object).await?.outcome)
 }
 
-/// As [`apply`], for an object that must be new or ours.
+/// Like [`apply`], but fails if the object exists and is not ours.
 pub(super) async fn apply_ours(
     api: &Api<DynamicObject>,
     object: &DynamicObject,
@@ -80,7 +81,7 @@ pub(super) async fn apply_ours(
     }
 }
 
-/// Removes an object if it is there and ours.
+/// Deletes an object if it exists. Fails if it is not ours.
 pub(super) async fn delete_ours(api: &Api<DynamicObject>, name: &str) -> Result<Outcome> {
     match find(api, name).await? {
         None => Ok(Outcome::Absent),
@@ -91,7 +92,7 @@ pub(super) async fn delete_ours(api: &Api<DynamicObject>, name: &str) -> Result<
     }
 }
 
-/// Removes an object if it is there.
+/// Deletes an object if it exists.
 pub(super) async fn delete(api: &Api<DynamicObject>, name: &str) -> Result<Outcome> {
     match api.delete(name, &DeleteParams::default()).await {
         Ok(_) => Ok(Outcome::Deleted),
@@ -100,13 +101,13 @@ pub(super) async fn delete(api: &Api<DynamicObject>, name: &str) -> Result<Outco
     }
 }
 
-/// The metadata of an object, if it is there.
+/// Returns the metadata of an object, if it exists.
 pub(super) async fn find(api: &Api<DynamicObject>, name: &str) -> Result<Option<ObjectMeta>> {
     let found = api.get_metadata_opt(name).await.map_err(told)?;
     Ok(found.map(|found| found.metadata))
 }
 
-/// As [`apply`]; returns the object too.
+/// Like [`apply`], but returns the object too.
 pub(super) async fn write(api: &Api<DynamicObject>, object: &DynamicObject) -> Result<Written> {
     let found = find(api, name_of(object)).await?;
     apply_over(api, object, found).await

@@ -1,4 +1,5 @@
-//! `cluster oidc`: the configuration by which a cluster verifies tokens by itself, without asking the server.
+//! `cluster oidc`: prints the configuration with which a cluster verifies tokens itself, without
+//! requests to the server.
 
 use std::io::{Write, stdout};
 
@@ -14,7 +15,7 @@ use super::progress::say_lines;
 use super::records;
 use crate::args::OidcArgs;
 
-/// What to do with the file, and what it does not do.
+/// The use of the printed file, and its limits.
 const EXPLANATION: &str = "\
 Give what was printed to the kube-apiserver of the cluster by --authentication-config=FILE, in place of --oidc-* flags. It reads
 changes of the file by itself. Before Kubernetes 1.34 its apiVersion is apiserver.config.k8s.io/v1beta1.
@@ -37,8 +38,9 @@ pub(super) async fn run(server: &Server, args: &OidcArgs) -> Result<()> {
     Ok(())
 }
 
-/// The issuer, in the words of the server's own discovery document. It is asked where clusters will ask it: behind a host, the address of
-/// the kubeconfig file is the host's.
+/// Reads the issuer from the server's own discovery document. The request goes to the endpoint that
+/// clusters use: if the server is behind a host, the address in the kubeconfig file is that of the
+/// host.
 async fn issuer(endpoint: &Endpoint) -> Result<String> {
     let request = http::Request::get(DISCOVERY_PATH).body(Vec::new())?;
     let document = endpoint.client()?.request::<Value>(request).await;
@@ -51,7 +53,7 @@ async fn issuer(endpoint: &Endpoint) -> Result<String> {
         .to_owned())
 }
 
-/// The file for `--authentication-config`.
+/// Returns the content of the file for `--authentication-config`.
 fn configuration(name: &str, issuer: &str, endpoint: &Endpoint) -> Value {
     let mut source = json!({ "url": issuer });
     if issuer.trim_end_matches('/') != endpoint.url {

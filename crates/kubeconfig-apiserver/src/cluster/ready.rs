@@ -1,4 +1,4 @@
-//! Waiting for the server's own word on whether it reaches a cluster.
+//! Waits until the server reports whether it reaches a cluster.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use super::Server;
 use super::progress::say;
 use super::records::{self, Record};
 
-/// How long the server may take to find out.
+/// Time for the server to report.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The time between two looks.
+/// The interval between checks of the cluster's status.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Waits until the server says that it reaches the cluster, or why not. What it said `before` counts only when it was good news about
-/// the same connection, or when time is up.
+/// Waits until the server reports that it reaches the cluster, or the reason why it does not. An
+/// unchanged condition from `before` is accepted only if it is `True`, or when the time is up.
 ///
 /// # Errors
-/// The reason, where it is not reached.
+/// Returns the reason if the server does not reach the cluster.
 pub(super) async fn wait(server: &Server, name: &str, before: Option<ClusterStatus>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let before = before.and_then(|status| status.ready().cloned());
@@ -46,10 +46,12 @@ pub(super) async fn wait(server: &Server, name: &str, before: Option<ClusterStat
     }
 }
 
-/// The reasons that the server gives before it knows of the Secret that was written after the Cluster object.
+/// The reasons that the server may report before it has read the Secret, which is written after the
+/// Cluster object.
 const EARLY: [&str; 2] = [NO_CREDENTIAL, CREDENTIAL_NOT_BOUND];
 
-/// What the server says of the connection as it is now; `None` while it has not looked.
+/// Returns the condition of the current connection. `None` until the server has checked the
+/// connection.
 fn verdict<'a>(record: &'a Record, before: Option<&Condition>) -> Option<&'a Condition> {
     let status = record.status.as_ref()?;
     let condition = status.ready()?;
@@ -94,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// A cluster of generation 2 whose condition is about `observed`.
+    /// Returns a cluster of generation 2 with a condition for the generation `observed`.
     fn record(observed: i64, status: &str) -> Record {
         let mut record = Record::new("prod", &records::resource(), ClusterSpec::default());
         record.metadata.generation = Some(2);
@@ -124,7 +126,7 @@ mod tests {
         check(&record(1, "True"), None, false);
         check(&record(2, "True"), None, true);
         check(&record(2, "False"), None, true);
-        // Good news that was there before is good enough; bad news may be old.
+        // An earlier success is accepted, while an earlier failure may be outdated.
         check(&record(2, "True"), Some("True"), true);
         check(&record(2, "False"), Some("True"), true);
         check(&record(2, "False"), Some("False"), false);

@@ -1,4 +1,4 @@
-//! The records of clusters in the server.
+//! The Cluster objects in the server.
 
 use anyhow::{Context, Result, bail};
 use api::management::cluster::{ClusterSpec, ClusterStatus};
@@ -11,24 +11,24 @@ use super::Server;
 use super::client::told;
 use super::progress::say;
 
-/// A Cluster object as it is read.
+/// A Cluster object in a response.
 pub(super) type Record = Object<ClusterSpec, ClusterStatus>;
 
-/// Clusters, as the API names them.
+/// Returns the API resource of Clusters.
 pub(super) fn resource() -> ApiResource {
     let kind = GroupVersionKind::gvk(management::GROUP, management::VERSION, Cluster::KIND);
     ApiResource::from_gvk_with_plural(&kind, Cluster::PLURAL)
 }
 
-/// The Cluster objects, to be written.
+/// Returns the API of Cluster objects, for writes.
 pub(super) fn clusters(server: &Server) -> Api<DynamicObject> {
     Api::all_with(server.client.clone(), &resource())
 }
 
-/// A Cluster object, if there is one.
+/// Returns the Cluster object `name`, if there is one.
 ///
 /// # Errors
-/// Where the server does not answer, or is another one.
+/// Fails if the server does not answer, or if it is not a kubeconfig-apiserver.
 pub(super) async fn cluster(server: &Server, name: &str) -> Result<Option<Record>> {
     let all = all(server).await?;
     Ok(all
@@ -36,10 +36,10 @@ pub(super) async fn cluster(server: &Server, name: &str) -> Result<Option<Record
         .find(|cluster| cluster.metadata.name.as_deref() == Some(name)))
 }
 
-/// All Cluster objects that the caller may see.
+/// Returns all Cluster objects that the caller may see.
 ///
 /// # Errors
-/// As [`cluster()`].
+/// See [`cluster()`].
 pub(super) async fn all(server: &Server) -> Result<Vec<Record>> {
     match clusters(server).list(&Default::default()).await {
         Ok(list) => Ok(list.items.into_iter().filter_map(read).collect()),
@@ -52,7 +52,7 @@ pub(super) async fn all(server: &Server) -> Result<Vec<Record>> {
     }
 }
 
-/// Reads a Cluster object. One with fields of wrong types is reported and left out.
+/// Parses a Cluster object. If a field has a wrong type, reports the object and returns `None`.
 fn read(object: DynamicObject) -> Option<Record> {
     let name = object.metadata.name.clone().unwrap_or_default();
     let read = object.try_parse::<Record>();
@@ -60,10 +60,10 @@ fn read(object: DynamicObject) -> Option<Record> {
         .ok()
 }
 
-/// The cluster of this name.
+/// Returns the cluster `name`.
 ///
 /// # Errors
-/// Where there is none; says which there are.
+/// Fails with the list of known clusters if there is no such cluster.
 pub(super) fn named<'a>(all: &'a [Record], name: &str) -> Result<&'a Record> {
     let id = |record: &'a Record| record.metadata.name.as_deref().unwrap_or_default();
     let Some(record) = all.iter().find(|record| id(record) == name) else {
@@ -76,17 +76,17 @@ pub(super) fn named<'a>(all: &'a [Record], name: &str) -> Result<&'a Record> {
     Ok(record)
 }
 
-/// Secrets, as the API names them.
+/// Returns the API resource of Secrets.
 pub(super) fn secret_resource() -> ApiResource {
     ApiResource::erase::<Secret>(&())
 }
 
-/// The Secrets of clusters, to be written.
+/// Returns the API of the Secrets of clusters, for writes.
 pub(super) fn secrets(server: &Server) -> Api<DynamicObject> {
     Api::namespaced_with(server.client.clone(), &server.namespace, &secret_resource())
 }
 
-/// The cluster as an object with its metadata, by which Secrets are bound to it.
+/// Returns the cluster as an object with its metadata, which is needed for the bindings of Secrets.
 pub(super) fn object(record: &Record) -> Cluster {
     Cluster {
         metadata: record.metadata.clone(),
@@ -95,10 +95,10 @@ pub(super) fn object(record: &Record) -> Cluster {
     }
 }
 
-/// Whether a cluster may be called so.
+/// Checks that a cluster may have this name.
 ///
 /// # Errors
-/// What is wrong with the name.
+/// Returns the fault of the name.
 pub(super) fn check_name(name: &str) -> Result<()> {
     if name == cluster::LOCAL {
         bail!("{name} is the cluster that the server itself lives in; choose another name");

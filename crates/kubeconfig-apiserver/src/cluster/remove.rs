@@ -1,4 +1,5 @@
-//! `cluster remove`: takes back what `add` made. The Cluster object goes last, so that the command can be run again.
+//! `cluster remove`: removes the objects that `add` created. The Cluster object is removed last, so
+//! that the command can be run again.
 
 use anyhow::{Context, Result, bail};
 use management::cluster_secret::Purpose;
@@ -38,7 +39,8 @@ pub(super) async fn run(server: &Server, args: &RemoveArgs) -> Result<()> {
     Ok(())
 }
 
-/// The objects are called alike in every cluster: those of another one must not be taken.
+/// Checks that the file leads to the registered cluster. Our objects have the same names in every
+/// cluster, so those of another cluster could be removed by mistake.
 fn check_same(name: &str, record: &Record, source: &Source) -> Result<()> {
     let registered = record.spec.connection.as_ref();
     let registered = registered.map(|connection| connection.server.as_str());
@@ -54,7 +56,7 @@ fn check_same(name: &str, record: &Record, source: &Source) -> Result<()> {
     }
 }
 
-/// Removes our objects from the cluster, last made first.
+/// Removes our objects from the cluster, in the reverse order of their creation.
 async fn take_back(source: &Source) -> Result<()> {
     let cluster = source.client().await?;
     let address = &source.connection.server;

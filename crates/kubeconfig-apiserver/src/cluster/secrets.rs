@@ -1,4 +1,4 @@
-//! The Secrets of clusters, as an administrator sees them: whether the server would use them.
+//! The Secrets of clusters as an administrator sees them, and whether the server would use them.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(crate) enum Fault {
     Foreign,
     /// The Secret does not exist.
     Missing,
-    /// The Secret is not bound to the Cluster and its connection as they are.
+    /// The Secret is not bound to the Cluster and its current connection.
     NotBound,
 }
 
@@ -32,10 +32,10 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    /// Reads them.
+    /// Reads the Secrets.
     ///
     /// # Errors
-    /// The caller may not read them, or the server does not answer.
+    /// Fails if the caller may not read them, or if the server does not answer.
     pub(crate) async fn read(server: &Server) -> Result<Self> {
         let api = Api::<Secret>::namespaced(server.client.clone(), &server.namespace);
         let list = api.list(&Default::default()).await.map_err(told)?;
@@ -46,10 +46,11 @@ impl Secrets {
         })
     }
 
-    /// The Secret for a purpose of a cluster that names it so, if the server would use it.
+    /// Returns the Secret that `reference` names for a purpose of a cluster, if the server would
+    /// use it.
     ///
     /// # Errors
-    /// The reason why it would not.
+    /// Returns the reason why the server would not use it.
     pub(crate) fn find(
         &self,
         cluster: &Cluster,
@@ -69,10 +70,10 @@ impl Secrets {
     }
 }
 
-/// A line for each Secret of a cluster that the server does not use.
+/// Returns a line for each Secret of a cluster that the server does not use.
 ///
 /// # Errors
-/// Clusters or Secrets cannot be read.
+/// Fails if clusters or Secrets cannot be read.
 pub(crate) async fn faults(server: &Server) -> Result<Vec<String>> {
     let secrets = Secrets::read(server).await?;
     let key = seal_key::find(&server.client, &server.namespace).await?;
@@ -97,7 +98,7 @@ fn fault(
         name: purpose.secret_name(id),
     };
     let name = &own.name;
-    // No field names the Secret of the webhook: it may be absent.
+    // No field of a Cluster names the Secret of the webhook, so it may be absent.
     let reference = match purpose {
         Purpose::Webhook => secrets.by_name.contains_key(&own.name).then_some(&own),
         Purpose::Gateway | Purpose::Signer => purpose.reference(cluster),

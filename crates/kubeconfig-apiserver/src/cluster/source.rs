@@ -1,4 +1,4 @@
-//! The kubeconfig file of a real cluster: how the cluster is reached, and by whom for now.
+//! The kubeconfig file of a real cluster: its connection, and the user for the registration.
 
 use std::path::Path;
 
@@ -14,22 +14,22 @@ use tokens::secret::SecretString;
 
 use super::client::{self, told};
 
-/// The user of a file that has nothing but a token.
+/// The name of the user in a file that contains only a token.
 const BEARER: &str = "gateway";
 
-/// A real cluster, as a context of a kubeconfig file says it.
+/// A real cluster, as described by a context of a kubeconfig file.
 pub(super) struct Source {
-    /// How the gateway is to reach it. No credential is named yet.
+    /// The connection for the gateway, without a credential.
     pub(super) connection: ClusterConnection,
     file: Kubeconfig,
     context: String,
 }
 
 impl Source {
-    /// Reads a context of a file, the current one unless it is named.
+    /// Reads a context of a file, by default the current one.
     ///
     /// # Errors
-    /// Where there is no such context, or the gateway could not reach a cluster so.
+    /// Fails if there is no such context, or if the gateway could not use its connection.
     pub(super) fn read(path: &Path, context: Option<&str>) -> Result<Self> {
         let file = client::read(path)?;
         Self::of(file, context).with_context(|| format!("{} cannot be used", path.display()))
@@ -45,12 +45,12 @@ impl Source {
         })
     }
 
-    /// A client as the user of the file.
+    /// Returns a client that is authenticated as the user of the file.
     pub(super) async fn client(&self) -> Result<Client> {
         client::of(self.file.clone(), Some(&self.context)).await
     }
 
-    /// A client that has nothing but this token.
+    /// Returns a client that is authenticated only by this token.
     pub(super) async fn client_with_token(&self, token: &SecretString) -> Result<Client> {
         let bearer = json!([{ "name": BEARER, "user": { "token": token.expose() } }]);
         let mut file = self.file.clone();
@@ -65,10 +65,10 @@ impl Source {
         client::of(file, Some(&self.context)).await
     }
 
-    /// The version that the cluster answers with.
+    /// Returns the version of the cluster.
     ///
     /// # Errors
-    /// Where it does not answer.
+    /// Fails if the cluster does not answer.
     pub(super) async fn version(&self, client: &Client) -> Result<Info> {
         let version = client.apiserver_version().await.map_err(told);
         version
@@ -127,7 +127,8 @@ fn connection(cluster: &Cluster) -> Result<ClusterConnection> {
     })
 }
 
-/// The authorities of a cluster: PEM, in base64. Inline data wins over a file, as with kubectl.
+/// Returns the CA certificates of a cluster: PEM, in base64. Inline data takes precedence over a
+/// file, as in kubectl.
 fn ca_data(cluster: &Cluster) -> Result<String> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     if let Some(data) = given(&cluster.certificate_authority_data) {

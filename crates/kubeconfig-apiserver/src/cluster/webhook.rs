@@ -1,7 +1,9 @@
-//! `cluster webhook`: a new credential by which a cluster asks whether tokens count, and the file that tells its kube-apiserver to.
+//! `cluster webhook`: creates a credential with which a cluster requests token reviews, and prints
+//! the configuration for its kube-apiserver.
 //!
-//! The server keeps the hash of the credential; the credential itself stands in the printed file and nowhere else. The one before counts on,
-//! so that the API servers of a cluster can be changed one after the other, until the next run or `--revoke-previous`.
+//! The server stores the hash of the credential. The credential itself is only in the printed file.
+//! The previous credential stays valid until the next run or `--revoke-previous`, so that the API
+//! servers of a cluster can be reconfigured one after the other.
 
 use std::collections::BTreeMap;
 use std::io::{Write, stdout};
@@ -29,17 +31,17 @@ use super::records;
 use crate::args::WebhookArgs;
 use crate::seal_key;
 
-/// A new credential of a cluster, and the Secret that is to hold its hash.
+/// A new credential of a cluster, and the parameters of the Secret for its hash.
 struct Credential {
     token: ClusterToken,
     binding: Binding,
-    /// The namespace of that Secret.
+    /// The namespace of the Secret.
     namespace: String,
-    /// The key that seals it; `None` where it needs no seal.
+    /// The key that seals the Secret. `None` if it needs no seal.
     seal: Option<SealKey>,
 }
 
-/// Where questions are posted: kube-apiserver uses the URL as it stands.
+/// The path of token reviews. kube-apiserver uses the URL in the file unchanged.
 const PATH: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
 /// Runs the command.
@@ -70,7 +72,7 @@ pub(super) async fn run(server: &Server, args: &WebhookArgs) -> Result<()> {
     Ok(())
 }
 
-/// Writes the Secret of the cluster, unless somebody else does at this moment.
+/// Writes the Secret of the cluster. Fails if it is changed concurrently.
 async fn store(server: &Server, args: &WebhookArgs, new: &Credential) -> Result<Secret> {
     let secrets = Api::<Secret>::namespaced(server.client.clone(), &server.namespace);
     let name = Purpose::Webhook.secret_name(&args.name);
@@ -90,8 +92,9 @@ async fn store(server: &Server, args: &WebhookArgs, new: &Credential) -> Result<
     }
 }
 
-/// The Secret with the hash of a new token. The former one goes to the second place, or away. Nothing of a Secret is kept that did not count,
-/// because it was not bound to the cluster or had no seal.
+/// Returns the Secret with the hash of a new token. The hash of the former token moves to the
+/// second entry, unless it is revoked. If the former Secret was not bound to the cluster or had no
+/// seal, its data is discarded.
 fn rotated(found: Option<Secret>, args: &WebhookArgs, new: &Credential) -> Secret {
     let mut secret = found.unwrap_or_else(|| Secret {
         metadata: ObjectMeta {
@@ -124,7 +127,7 @@ fn rotated(found: Option<Secret>, args: &WebhookArgs, new: &Credential) -> Secre
 }
 
 impl Credential {
-    /// Whether the server takes the hashes in a Secret for those of the cluster.
+    /// Returns whether the server accepts the hashes in a Secret as those of the cluster.
     fn is_held_by(&self, secret: &Secret) -> bool {
         let bound = Binding::read(&secret.metadata, Purpose::Webhook);
         let is_sealed =
@@ -133,7 +136,8 @@ impl Credential {
     }
 }
 
-/// The file for `--authentication-token-webhook-config-file`, which has the form of a kubeconfig: where to ask, and as whom.
+/// Returns the content of the file for `--authentication-token-webhook-config-file`, which has the
+/// format of a kubeconfig: the server, and the credential of the cluster.
 fn configuration(endpoint: &Endpoint, token: &ClusterToken) -> Value {
     let mut cluster = json!({ "server": format!("{}{PATH}", endpoint.url) });
     if !endpoint.ca_certs.is_empty() {
@@ -150,7 +154,7 @@ fn configuration(endpoint: &Endpoint, token: &ClusterToken) -> Value {
     })
 }
 
-/// What to do with the file.
+/// Returns instructions for the printed file.
 fn explanation(name: &str, secret: &Secret) -> String {
     let none = BTreeMap::new();
     let data = secret.data.as_ref().unwrap_or(&none);

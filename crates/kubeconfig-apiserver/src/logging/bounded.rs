@@ -1,23 +1,25 @@
-//! A bound on the length of log lines.
+//! A limit on the length of log lines.
 //!
-//! Lines quote what clients send: paths, names, header fields. The bound is here, below all of them, so that no client can fill the disk by
-//! requests that are refused.
+//! Lines quote data of clients: paths, names, header fields. The limit applies below all code that
+//! logs, so that no client can fill the disk with rejected requests.
 
 use std::io::{self, Write};
 
 use serde_json::Value;
 
-/// The longest line, in bytes. Lines of ourselves are shorter: the longest are of errors with their causes.
+/// The maximum length of a line, in bytes. Lines without client data are shorter: the longest are
+/// errors with their causes.
 const LINE: usize = 4096;
 
-/// The part that is kept of the beginning and the end of a longer line of text: the end says how the request was answered.
+/// The number of bytes that are kept of the beginning and of the end of a longer line of text. The
+/// end has the response code of the request.
 const HEAD: usize = 1536;
 const TAIL: usize = 512;
 
-/// The part that is kept of each text in a longer line of JSON.
+/// The number of bytes that are kept of each text in a longer line of JSON.
 const JSON_TEXT: usize = 512;
 
-/// Writes lines to another writer, and shortens those that are too long. Each write is one line.
+/// A writer that shortens lines that are too long. Each write is one line.
 pub(super) struct Bounded<W> {
     inner: W,
     is_json: bool,
@@ -54,7 +56,7 @@ fn shortened(line: &[u8], is_json: bool) -> String {
             let line = format!("{document}\n");
             match line.len() {
                 0..=LINE => line,
-                // So many long texts are not of this program.
+                // This program logs no line with so many long texts.
                 _ => "{\"level\":\"WARN\",\"message\":\"a log line was too long\"}\n".to_owned(),
             }
         }
@@ -71,7 +73,7 @@ fn shorten_texts(value: &mut Value) {
     }
 }
 
-/// The first and the last bytes of a text, and how many were between them.
+/// Returns the first and the last bytes of a text, and the number of bytes between them.
 fn cut(text: &str, head: usize, tail: usize) -> String {
     let head = text.floor_char_boundary(head);
     let tail = text.ceil_char_boundary(text.len() - tail);

@@ -1,8 +1,9 @@
-//! Lines on their way to stderr.
+//! The queue of lines to stderr.
 //!
-//! The queue is bounded by its bytes. A line that does not fit, or that stderr refuses, is dropped and counted; the count is reported when a line
-//! can be written again. Only the queue's own thread touches stderr, by a file descriptor of its own: the lock of [`std::io::stderr`] would be
-//! held as long as a write blocks.
+//! The queue is bounded by its size in bytes. A line that does not fit, or that cannot be written
+//! to stderr, is dropped and counted. The count is reported when a line can be written again. Only
+//! the queue's own thread uses stderr, through a separate file descriptor: the lock of
+//! [`std::io::stderr`] would be held while a write blocks.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -12,30 +13,32 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Most bytes that wait. The lines that are being written take as much again.
+/// The maximum size of the waiting lines, in bytes. The lines that are being written may take the
+/// same amount.
 const BYTES: usize = 1 << 20;
 
-/// The time for which lines gather after some were written, so that a busy server does not wake the thread for each.
+/// Time for which lines are collected after a write, so that a busy server does not wake the thread
+/// for each line.
 const GATHERING: Duration = Duration::from_millis(2);
 
-/// The pause before another attempt where stderr is a descriptor that does not block.
+/// The pause before another attempt to write, if stderr is a non-blocking descriptor.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A bounded queue of lines.
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
-    /// Notified for the thread: a line came, or lines are flushed.
+    /// Notifies the thread that a line was added, or that lines must be flushed.
     arrived: Condvar,
-    /// Notified by the thread: it has nothing left to write.
+    /// Notifies the callers of `flush` that the thread has written all lines.
     settled: Condvar,
     dropped: AtomicU64,
 }
 
 struct Waiting {
     lines: Vec<u8>,
-    /// Whether the thread waits to be notified of a line.
+    /// True if the thread waits for a line.
     is_idle: bool,
-    /// Whether somebody waits until all is written.
+    /// True if a caller of `flush` waits until all lines are written.
     is_flushed: bool,
 }
 
@@ -46,10 +49,11 @@ pub(super) struct Line {
 }
 
 impl Queue {
-    /// Starts the thread. It calls `report` with the number of lines that were dropped since the last call.
+    /// Starts the thread. It calls `report` with the number of lines that were dropped since the
+    /// last call.
     ///
     /// # Errors
-    /// The machine has no threads or file descriptors left.
+    /// Fails if the machine has no threads or file descriptors left.
     pub(super) fn start(report: fn(u64)) -> io::Result<Arc<Self>> {
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         Self::start_on(stderr, report)
@@ -58,7 +62,7 @@ impl Queue {
     fn start_on(out: impl Write + Send + 'static, report: fn(u64)) -> io::Result<Arc<Self>> {
         let queue = Arc::new(Self {
             waiting: Mutex::new(Waiting {
-                // So that adding a line never allocates.
+                // Adding a line then does not allocate.
                 lines: Vec::with_capacity(BYTES),
                 is_idle: false,
                 is_flushed: false,
@@ -79,7 +83,7 @@ impl Queue {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Returns a writer for the last line of the program, for which there is always room.
+    /// Returns a writer for the last line of the program, which is never dropped for lack of space.
     pub(super) fn last_line(self: &Arc<Self>) -> Line {
         Line {
             queue: Arc::clone(self),
@@ -110,7 +114,7 @@ impl Queue {
         }
     }
 
-    /// Writes lines for ever.
+    /// Writes lines forever.
     fn write_all(&self, out: impl Write, report: fn(u64)) {
         let mut out = Output {
             out,
@@ -139,7 +143,7 @@ impl Queue {
         }
     }
 
-    /// Waits for lines and takes all of them, for an empty buffer.
+    /// Waits for lines, and swaps them with an empty buffer.
     fn take(&self, lines: &mut Vec<u8>) {
         let mut waiting = self.waiting();
         waiting.is_idle = true;
@@ -154,14 +158,15 @@ impl Queue {
         std::mem::swap(&mut waiting.lines, lines);
     }
 
-    /// No code panics while it holds the lock.
+    /// Locks the waiting lines. Poisoning is ignored, because no code panics while it holds the
+    /// lock.
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Line {
-    /// A writer of lines that are dropped where there is no room.
+    /// Returns a writer that drops a line if there is no space for it.
     pub(super) fn of(queue: Arc<Queue>) -> Self {
         Self {
             queue,
@@ -184,12 +189,13 @@ impl Write for Line {
 /// The destination of lines.
 struct Output<W> {
     out: W,
-    /// Whether a line broke off, so that the next one needs a line break before it.
+    /// True if the last line was written only in part, so that the next one needs a line break
+    /// before it.
     is_torn: bool,
 }
 
 impl<W: Write> Output<W> {
-    /// Returns whether all of the line was written.
+    /// Writes a line. Returns whether all of it was written.
     fn write_line(&mut self, line: &[u8]) -> bool {
         if self.is_torn && self.write(b"\n") == 0 {
             return false;
@@ -199,7 +205,7 @@ impl<W: Write> Output<W> {
         written == line.len()
     }
 
-    /// Returns how many bytes were written before an error.
+    /// Returns the number of bytes that were written before an error.
     fn write(&mut self, bytes: &[u8]) -> usize {
         let mut written = 0;
         while written < bytes.len() {
@@ -223,7 +229,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(60);
 
-    /// An output that takes what the test gives it permission for.
+    /// An output that accepts the number of bytes that the test permits.
     struct Gate {
         permits: Receiver<usize>,
         written: Sender<Vec<u8>>,
@@ -275,7 +281,7 @@ mod tests {
     fn what_does_not_fit_is_dropped_and_the_last_line_fits() {
         let (queue, permit, output) = gated(|_| {});
         let line = format!("{}\n", "x".repeat(1023));
-        // Twice as much as waits and is being written together.
+        // Twice the maximum size of the waiting lines and of the lines that are being written.
         let sent = 4 * BYTES / line.len();
         (0..sent).for_each(|_| log(&queue, &line));
         queue.last_line().write_all(b"the last line\n").unwrap();

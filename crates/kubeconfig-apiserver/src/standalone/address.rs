@@ -1,4 +1,4 @@
-//! Where the server is: its listener, the URL that leads there, and the certificate for both.
+//! The address of the server: its listener, its URL, and its serving certificate.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Binds the address that the flags say.
+    /// Binds the address in the flags.
     pub(super) async fn bind(args: &StandaloneArgs) -> Result<Self> {
         let ip = args.bind_address;
         let listener = TcpListener::bind((ip, args.secure_port))
@@ -39,7 +39,7 @@ impl Address {
         Ok(Self { listener, ip, port })
     }
 
-    /// The URL of this server, as users reach it.
+    /// Returns the URL at which users reach this server.
     pub(super) fn url(&self, external: Option<&str>) -> String {
         match (external, self.reachable()) {
             (Some(url), _) => url.trim_end_matches('/').to_owned(),
@@ -48,7 +48,7 @@ impl Address {
         }
     }
 
-    /// A serving certificate for these names.
+    /// Returns a serving certificate for these names.
     pub(super) fn certificate(
         authority: &Authority,
         names: &Names,
@@ -58,7 +58,7 @@ impl Address {
             .context("the serving certificate cannot be used")
     }
 
-    /// Makes the serving certificate anew long before it ends, for as long as the server runs.
+    /// Renews the serving certificate well before its expiry. Runs forever.
     pub(super) async fn renew(
         authority: Arc<Authority>,
         certificate: Arc<ReloadableCertificate>,
@@ -80,12 +80,13 @@ impl Address {
         }
     }
 
-    /// The listener itself.
+    /// Returns the listener.
     pub(super) fn into_listener(self) -> TcpListener {
         self.listener
     }
 
-    /// An address that a client on this machine can use: the wildcard is none.
+    /// Returns an address that a client on this machine can use. Replaces the wildcard address by
+    /// the loopback address.
     fn reachable(&self) -> IpAddr {
         match self.ip {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -94,7 +95,7 @@ impl Address {
         }
     }
 
-    /// Every name that leads here, those of clusters in one.
+    /// Returns all names and addresses of this server, including the wildcard of the zone.
     pub(super) fn names(&self, external: Option<&str>, zone: Option<&Zone>) -> Names {
         let mut names: Names = ["localhost", "127.0.0.1", "::1"].into_iter().collect();
         names.addresses.insert(self.reachable());

@@ -1,7 +1,8 @@
-//! Binds the Secrets of clusters that a version without bindings left, once for each data folder.
+//! Binds the Secrets of clusters that a version without bindings wrote, once for each data folder.
 //!
-//! The Secret [`MARK`] shows that it was done. Without the mark, editors of Clusters could point an unbound credential to a server of theirs and
-//! wait for a restart to have it bound. Writers of Secrets can remove the mark; they can bind Secrets anyway.
+//! The Secret [`MARK`] records that this was done. Without it, a user who may edit Clusters could
+//! point an unbound credential to another server, and wait for a restart to have it bound. A user
+//! who may write Secrets can remove the mark, but can also bind Secrets directly.
 
 use api::management::Cluster;
 use apiserver::registry::Registry;
@@ -11,13 +12,13 @@ use machinery::status::Status;
 use management::cluster_secret::{Binding, ClusterSecrets, Purpose, Unowned};
 use tokens::cluster_credential::NAMESPACE;
 
-/// The Secret that shows that all Secrets of older versions were bound.
+/// The Secret that records that all Secrets of older versions were bound.
 const MARK: &str = "cluster-secrets-bound";
 
-/// Binds what is not bound yet, unless that was done before.
+/// Binds the Secrets that have no binding, unless that is done already.
 ///
 /// # Errors
-/// The store does not answer.
+/// Fails if the store does not answer.
 pub(super) async fn bind_once(
     clusters: &Registry<Cluster>,
     secrets: &ClusterSecrets,
@@ -60,7 +61,7 @@ async fn bind(
     annotations.extend(Binding::of(cluster, purpose).annotations());
     match secrets.replace(secret, stored.revision()).await {
         Ok(_) => tracing::info!(cluster = cluster.id(), secret = name, "bound a Secret"),
-        // Another writer was faster: the Secret stays as it is.
+        // Another writer was faster, so the Secret is left unchanged.
         Err(None) => tracing::warn!(cluster = cluster.id(), secret = name, "not bound"),
         Err(Some(status)) => return Err(status),
     }

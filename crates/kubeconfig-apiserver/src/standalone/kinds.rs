@@ -1,4 +1,5 @@
-//! Every kind that a standalone server serves, wired: adding one is a line where it is registered and a line where it is served.
+//! The kinds that a standalone server serves. A new kind needs one line that registers it, and one
+//! line that serves it.
 
 use std::sync::Arc;
 
@@ -32,10 +33,10 @@ use super::{bindings, roles};
 use crate::domain::{Domain, DomainParts, Management, Records, start_cache};
 use crate::tasks::Tasks;
 
-/// What lies sealed in the store.
+/// The prefixes of the keys whose values are sealed in the store.
 pub(super) const SEALED: [&str; 2] = ["/core/secrets/", key_store::PREFIX];
 
-/// The kinds of a standalone server and what they work with.
+/// The kinds of a standalone server, and the components that they use.
 pub(crate) struct Kinds {
     pub(crate) domain: Domain,
     pub(crate) builtins: Builtins,
@@ -45,7 +46,7 @@ pub(crate) struct Kinds {
 }
 
 impl Kinds {
-    /// Registers all kinds, loads the cache and the keys.
+    /// Registers all kinds, and loads the cache and the keys.
     pub(super) async fn build(
         sealed: Arc<Sealed>,
         clock: Arc<dyn Clock>,
@@ -94,7 +95,7 @@ impl Kinds {
         })
     }
 
-    /// Makes the objects that must always be there, with these defaults of settings.
+    /// Creates the objects that must always exist, with these defaults of settings.
     pub(super) async fn bootstrap(&self, defaults: &[(&str, &str)]) -> Result<(), Status> {
         let (roles, bindings) = roles::defaults();
         self.builtins.bootstrap(roles, bindings).await?;
@@ -106,7 +107,7 @@ impl Kinds {
         bindings::bind_once(&own.clusters, &self.domain.secrets).await
     }
 
-    /// Serves every kind.
+    /// Serves all kinds.
     pub(super) fn serve(&self, server: Builder) -> Builder {
         let server = self
             .domain
@@ -150,7 +151,7 @@ impl Kinds {
         }
     }
 
-    /// Starts what tidies up beside the requests.
+    /// Starts the background tasks.
     pub(super) fn start_tasks(&self, gateway: &Arc<Gateway>, tasks: &Tasks) {
         self.domain.start_tasks(gateway, tasks);
         let (store, stop) = (Arc::clone(&self.store), tasks.stop());
@@ -174,13 +175,13 @@ impl Kinds {
         });
     }
 
-    /// What may be done.
+    /// Returns the authorizer of the server.
     pub(super) fn authorizer(&self) -> Arc<dyn Authorizer> {
         Arc::clone(&self.authorizer)
     }
 }
 
-/// `system:masters` first, then RBAC.
+/// Returns the authorizer for `system:masters`, followed by RBAC.
 fn authorizer(builtins: &Builtins) -> Arc<dyn Authorizer> {
     Arc::new(AuthorizerUnion::new(vec![
         Arc::new(PrivilegedGroup::system_masters()),
@@ -188,8 +189,9 @@ fn authorizer(builtins: &Builtins) -> Arc<dyn Authorizer> {
     ]))
 }
 
-/// Health, the keys that verify tokens and the way to log in are open to everybody; all else to users
-/// who are not disabled, as `authorizer` decides.
+/// Returns an authorizer that allows all clients to read health, the keys that verify tokens and
+/// the login document. It denies all other requests of disabled users, and leaves the rest to
+/// `authorizer`.
 fn with_public_paths(
     disabled_users: Arc<dyn Authorizer>,
     authorizer: Arc<dyn Authorizer>,

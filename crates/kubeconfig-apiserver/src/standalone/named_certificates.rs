@@ -1,7 +1,8 @@
-//! Serving certificates for the unmanaged names at which this server answers for clusters, made when
-//! a client asks for one.
+//! Serving certificates for the unmanaged host names of clusters, issued when a client requests
+//! them by SNI.
 //!
-//! For such names alone: the others are those of the server itself, or the cluster's own.
+//! Only these names get a certificate. All other names belong to the server itself or to the
+//! cluster.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,10 +21,10 @@ use rustls::sign::CertifiedKey;
 
 use crate::pki::{Authority, SERVING_RENEWAL};
 
-/// Which names are served.
+/// Returns whether the gateway serves a name.
 type Served = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// The certificate of the server, and those for names of clusters.
+/// The certificate of the server, and those for host names of clusters.
 pub(super) struct NamedCertificates {
     own: Arc<ReloadableCertificate>,
     authority: Arc<Authority>,
@@ -38,7 +39,7 @@ struct Made {
 }
 
 impl NamedCertificates {
-    /// Beside the server's own, those for the names that the gateway serves.
+    /// Issues certificates for the names that the gateway serves, and uses `own` for other names.
     pub(super) fn new(
         own: Arc<ReloadableCertificate>,
         authority: Arc<Authority>,
@@ -55,14 +56,14 @@ impl NamedCertificates {
         }
     }
 
-    /// The certificate for a name, made anew long before it ends; `None` where the server's own is to
-    /// be shown.
+    /// Returns the certificate for a name, renewed well before its expiry. `None` if the server's
+    /// own certificate must be used.
     fn for_name(&self, name: &str) -> Option<Arc<CertifiedKey>> {
         if !(self.served)(name) {
             return None;
         }
         let now = self.clock.now();
-        // A panic while it was held leaves a sound map.
+        // Poisoning is ignored: every update leaves the map consistent.
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = made.get(name)
             && now.duration_since(found.at) < renewal()

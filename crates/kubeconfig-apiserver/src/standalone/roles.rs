@@ -1,4 +1,5 @@
-//! Who may do what with our own kinds, to begin with: administrators everything, by `cluster-admin`; everybody who is known, what follows.
+//! The initial permissions on our own kinds. Administrators may do everything through
+//! `cluster-admin`. Authenticated users have the permissions below.
 
 use api::ext::{self, Kubeconfig, Token};
 use api::management::{self, Cluster};
@@ -9,10 +10,10 @@ use kubeconfigs::download;
 use machinery::meta::ObjectMeta;
 use tokens::cluster_credential;
 
-/// Role of everybody who is known.
+/// The role of all authenticated users.
 const KUBECONFIG_USER: &str = "kubeconfig-user";
 
-/// Role of clusters that ask about tokens.
+/// The role of clusters that request token reviews.
 const TOKEN_REVIEWER: &str = "token-reviewer";
 
 const EVERY_VERB: [&str; 8] = [
@@ -26,13 +27,13 @@ const EVERY_VERB: [&str; 8] = [
     "watch",
 ];
 
-/// The roles and bindings that a server starts with, beside those of Kubernetes.
+/// Returns the initial roles and bindings, in addition to those of Kubernetes.
 pub(super) fn defaults() -> (Vec<ClusterRole>, Vec<ClusterRoleBinding>) {
     let user = role(
         KUBECONFIG_USER,
         vec![
             rule(ext::GROUP, Kubeconfig::PLURAL, &EVERY_VERB),
-            // Deleting all tokens at once is not part of the role (B219).
+            // Deleting all tokens at once is not part of the role.
             rule(
                 ext::GROUP,
                 Token::PLURAL,
@@ -40,9 +41,9 @@ pub(super) fn defaults() -> (Vec<ClusterRole>, Vec<ClusterRoleBinding>) {
                     "create", "delete", "get", "list", "patch", "update", "watch",
                 ],
             ),
-            // Whoever lists clusters sees those that they may get.
+            // A list of clusters contains only those that the user may get.
             rule(management::GROUP, Cluster::PLURAL, &["list", "watch"]),
-            // Which files they get is decided for each of them.
+            // The permission to download a file is checked for each file.
             PolicyRule {
                 non_resource_urls: Some(vec![format!("{}*", download::PREFIX)]),
                 verbs: vec!["get".to_owned()],
@@ -81,7 +82,7 @@ fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {
     }
 }
 
-/// Gives a role of the same name to a group.
+/// Binds a role to a group. The binding has the name of the role.
 fn binding(role: &str, group: &str) -> ClusterRoleBinding {
     ClusterRoleBinding {
         metadata: automatic(role),
@@ -99,7 +100,8 @@ fn binding(role: &str, group: &str) -> ClusterRoleBinding {
     }
 }
 
-/// Kept up to date by later versions of the server, unless an administrator takes the annotation away.
+/// Returns metadata with the annotation that keeps the object up to date with later versions of the
+/// server, unless an administrator removes the annotation.
 fn automatic(name: &str) -> ObjectMeta {
     let annotation = (
         auth::rbac::defaults::AUTO_UPDATE_ANNOTATION.to_owned(),

@@ -1,4 +1,4 @@
-//! Flags of the commands for people.
+//! Flags of the interactive commands.
 
 use std::path::PathBuf;
 
@@ -167,7 +167,7 @@ pub(crate) enum CompletionFor {
     Kubectl,
 }
 
-/// A duration such as `90m`, `1h30m` or `30d`.
+/// Parses a duration such as `90m`, `1h30m` or `30d`.
 fn duration(text: &str) -> Result<SignedDuration, String> {
     let fault = || format!("{text:?} is no duration such as 90m, 8h or 30d");
     let (mut total, mut rest) = (0_i64, text);

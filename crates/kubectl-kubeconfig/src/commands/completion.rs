@@ -1,5 +1,5 @@
-//! `completion`: scripts for shells, and what kubectl asks when somebody presses TAB behind
-//! `kubectl kubeconfig`.
+//! `completion`: completion scripts for shells, and the candidates that kubectl requests after TAB
+//! in `kubectl kubeconfig`.
 
 use std::collections::BTreeSet;
 
@@ -17,20 +17,22 @@ use crate::files::{Files, Section};
 use crate::record;
 use crate::say::printable;
 
-/// kubectl runs a program of this name in PATH, with the words behind the name of the plugin.
+/// The script for kubectl, which runs a program of this name in PATH with the words after the name
+/// of the plugin.
 const FOR_KUBECTL: &str = "\
 #!/bin/sh
 # Completion of `kubectl kubeconfig`. Put this into your PATH, executable, as kubectl_complete-kubeconfig.
 exec kubectl-kubeconfig __complete \"$@\"
 ";
 
-/// Cobra's word for: these are all, do not offer files. (`ShellCompDirectiveNoFileComp`)
+/// Cobra's directive for a complete list, after which the shell offers no files
+/// (`ShellCompDirectiveNoFileComp`).
 const NO_FILES: &str = ":4\n";
 
-/// Cobra's word for: offer files. (`ShellCompDirectiveDefault`)
+/// Cobra's directive for offering files (`ShellCompDirectiveDefault`).
 const FILES: &str = ":0\n";
 
-/// `completion`.
+/// Runs `completion`.
 pub(crate) fn run(args: &CompletionArgs) -> Result<()> {
     let shell = match args.shell {
         CompletionFor::Bash => Shell::Bash,
@@ -48,7 +50,7 @@ pub(crate) fn run(args: &CompletionArgs) -> Result<()> {
     print(&String::from_utf8_lossy(&script))
 }
 
-/// `__complete`: what can follow these words, the last of which is unfinished.
+/// Runs `__complete`: prints the candidates for the last of `words`, which is unfinished.
 pub(crate) async fn complete(
     words: &[String],
     environment: &Environment,
@@ -66,11 +68,11 @@ pub(crate) async fn complete(
     print(&(lines.concat() + NO_FILES))
 }
 
-/// What belongs where the cursor is.
+/// The kind of candidates for the word at the cursor.
 #[derive(Debug, PartialEq, Eq)]
 struct Offer<'a> {
     wanted: Wanted,
-    /// What the candidates begin with.
+    /// The prefix of the candidates.
     typed: &'a str,
 }
 
@@ -111,7 +113,7 @@ impl<'a> Offer<'a> {
     }
 }
 
-/// The flag that a word is.
+/// Returns the flag that `word` names.
 fn flag_of<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
     let mut flags = command.get_arguments();
     flags.find(|flag| {
@@ -121,7 +123,7 @@ fn flag_of<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
     })
 }
 
-/// What the value of a flag can be.
+/// Returns the possible values of a flag.
 fn value(flag: &Arg) -> Wanted {
     match flag.get_value_hint() {
         ValueHint::AnyPath => Wanted::Files,
@@ -136,7 +138,7 @@ fn value(flag: &Arg) -> Wanted {
     }
 }
 
-/// What can stand behind a command.
+/// Returns the possible positional arguments of a command.
 fn positional(command: &Command) -> Wanted {
     match command.get_positionals().next() {
         Some(_) if command.get_name() == "delete" => Wanted::Records,
@@ -169,7 +171,7 @@ fn contexts(environment: &Environment) -> Result<Vec<String>> {
     Ok(names.into_iter().map(|name| line(name, "")).collect())
 }
 
-/// The records at the server of the current context. Nobody is asked to log in for that.
+/// Returns the records at the server of the current context. Never asks the user to log in.
 async fn records(environment: &Environment, clock: &dyn Clock) -> Result<Vec<String>> {
     let access = Access::new(&ServerArgs::default(), environment, clock).await?;
     let records = record::all(&access).await?;
@@ -179,7 +181,7 @@ async fn records(environment: &Environment, clock: &dyn Clock) -> Result<Vec<Str
     Ok(described.collect())
 }
 
-/// A candidate, and behind a tab what it is.
+/// Returns a candidate line: the name, a tab and the description.
 fn line(name: &str, about: &str) -> String {
     let about = printable(about.lines().next().unwrap_or_default());
     let name = printable(name);

@@ -1,7 +1,8 @@
-//! `create`: a record, and its file where the user wants it.
+//! `create`: creates a record and stores its kubeconfig file.
 //!
-//! The record exists as soon as the server answers, and its tokens are valid. So the place of the file is
-//! prepared before, and a record whose file cannot be kept all the same is deleted again.
+//! The record exists and its tokens are valid as soon as the server answers. The destination of the
+//! file is therefore prepared before the request. If the file cannot be stored nevertheless, the
+//! record is deleted again.
 
 use std::path::Path;
 
@@ -21,10 +22,10 @@ use crate::files::issued::{Issued, check_references};
 use crate::http_client::Content;
 use crate::say;
 
-/// The name that stands for stdout.
+/// The file name that means stdout.
 const STDOUT: &str = "-";
 
-/// The place where the file will be kept.
+/// The destination of the file.
 enum Place {
     Stdout,
     New(NewFile),
@@ -62,7 +63,7 @@ pub(crate) async fn run(
 }
 
 impl Place {
-    /// Makes sure that a file could be kept.
+    /// Checks that the file can be stored. Creates it if the user named a new file.
     async fn prepare(args: &CreateArgs, environment: &Environment) -> Result<Self> {
         match &args.file {
             Some(path) if path == Path::new(STDOUT) => Ok(Self::Stdout),
@@ -96,7 +97,8 @@ impl Place {
     }
 }
 
-/// Deletes a record whose file cannot be kept; says what is left to do where that fails as well.
+/// Deletes a record whose file cannot be stored. If that fails too, the error says what the user
+/// must do.
 async fn withdrawn(access: &Access, name: &str, error: anyhow::Error) -> anyhow::Error {
     match access.ask(Method::DELETE, name, Content::None).await {
         Ok(_) => error.context(format!(

@@ -1,4 +1,4 @@
-//! `delete`: records, with the credentials that were got for them.
+//! `delete`: deletes records. The server deletes their tokens with them.
 
 use anyhow::{Result, bail};
 use http::{Method, StatusCode};

@@ -1,4 +1,4 @@
-//! `list`: the records that the user may see.
+//! `list`: lists the records that the user may see.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ pub(crate) async fn run(
     }
 }
 
-/// The list as the server gives it.
+/// Returns the list as the server sent it.
 async fn whole(access: &Access) -> Result<Value> {
     let answer = access.ask(Method::GET, "", Content::None).await?;
     answer.json()
@@ -53,7 +53,8 @@ fn json(list: &Value) -> Result<String> {
     Ok(escaped(&text) + "\n")
 }
 
-/// JSON in which what a terminal would obey or hide is escaped. It can only be in strings.
+/// Escapes the characters of a JSON text that a terminal would interpret or hide. They can only
+/// occur in strings.
 fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len() + 1);
     for character in json.chars() {
@@ -68,7 +69,8 @@ fn escaped(json: &str) -> String {
     text
 }
 
-/// The same list of characters that a terminal shows: YAML may not write others escaped.
+/// Returns the value without the characters that a terminal would interpret or hide. YAML may not
+/// write them as escapes.
 fn shown(value: &Value) -> Value {
     match value {
         Value::String(text) => json!(

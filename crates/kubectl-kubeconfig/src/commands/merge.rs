@@ -1,4 +1,4 @@
-//! `merge`: files into the files of the user.
+//! `merge`: merges files into the kubeconfig files of the user.
 
 use std::path::{self, Path, PathBuf};
 
@@ -24,7 +24,8 @@ pub(crate) async fn run(args: &MergeArgs, environment: &Environment) -> Result<(
     merge(destination, environment, &incoming, args.use_context).await
 }
 
-/// A file whose entries can be merged: they refer to each other alone, and their paths are absolute.
+/// Reads a file whose entries can be merged. They may refer only to entries of the same file.
+/// Relative paths are made absolute.
 fn read(path: &Path) -> Result<Document> {
     let mut document = Document::parse(&files::read(path)?)?;
     check_references(&document)?;
@@ -36,10 +37,10 @@ fn read(path: &Path) -> Result<Document> {
     Ok(document)
 }
 
-/// Names what kubectl would run, read or not verify, and goes on only where the user agrees.
+/// Prints what kubectl would run, read or not verify, and asks the user for consent.
 ///
 /// # Errors
-/// The user does not.
+/// Fails if the user does not consent.
 fn consent(
     path: &Path,
     document: &Document,
@@ -63,10 +64,10 @@ fn consent(
     )
 }
 
-/// Makes sure that something could be merged into the files.
+/// Checks that entries can be merged into the files.
 ///
 /// # Errors
-/// They cannot be read or written.
+/// Fails if the files cannot be read or written.
 pub(crate) async fn prepare(flag: Option<&Path>, environment: &Environment) -> Result<()> {
     let files = Files::new(flag, environment)?;
     let _locked = files.lock().await?;
@@ -74,7 +75,7 @@ pub(crate) async fn prepare(flag: Option<&Path>, environment: &Environment) -> R
     files::check_writable(&destination.path)
 }
 
-/// Merges documents into the files, and says what their contexts are called.
+/// Merges documents into the files, and prints the names of the merged contexts.
 pub(crate) async fn merge(
     flag: Option<&Path>,
     environment: &Environment,
@@ -97,7 +98,7 @@ pub(crate) async fn merge(
     files::write(&destination.path, &destination.document.to_yaml()?)
 }
 
-/// The file that entries are added to, and those that share names with it.
+/// The file that entries are added to, and the other files, which share its names.
 struct Destination {
     path: PathBuf,
     document: Document,

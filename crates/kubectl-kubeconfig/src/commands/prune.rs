@@ -1,4 +1,4 @@
-//! `prune`: contexts whose record is gone, out of the files of the user.
+//! `prune`: removes contexts from the user's files whose record no longer exists.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ pub(crate) async fn run(
     print(&lines.collect::<String>())
 }
 
-/// The contexts whose record is gone, with these.
+/// Returns the contexts whose record no longer exists, with the names of the records.
 async fn gone(
     view: &View<'_>,
     environment: &Environment,

@@ -1,4 +1,4 @@
-//! `status`: the logins of the user, and how the contexts of their files stand.
+//! `status`: prints the logins of the user and the state of the contexts in the user's files.
 
 use std::collections::BTreeSet;
 
@@ -43,7 +43,8 @@ fn logins(sessions: &[Session]) -> Vec<Vec<String>> {
     rows
 }
 
-/// A row for each context of a record, below a heading. What nobody can tell is said besides, once.
+/// Returns a heading and a row for each context of a record. Prints each reason for an unknown
+/// state to stderr, once.
 async fn contexts(view: &View<'_>, folder: &Folder, clock: &dyn Clock) -> Vec<Vec<String>> {
     let heading = [
         "CURRENT",

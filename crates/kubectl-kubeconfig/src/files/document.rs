@@ -1,4 +1,4 @@
-//! The tree of a kubeconfig file. What this program does not know stays as it is.
+//! The tree of a kubeconfig file. Unknown fields are preserved.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-/// What a kubeconfig file holds, with its secrets.
+/// The content of a kubeconfig file, including its secrets.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Document {
     tree: Map<String, Value>,
-    /// The record that the heading of the file names, if it has one of ours.
+    /// The record that the heading of the file names, if a kubeconfig-apiserver wrote the heading.
     record: Option<String>,
 }
 
-/// The lists of a file.
+/// A list of entries in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Section {
     Clusters,
@@ -35,7 +35,7 @@ impl Section {
         }
     }
 
-    /// What an entry holds beside its name.
+    /// Returns the field of an entry that has its content.
     pub(crate) fn field(self) -> &'static str {
         match self {
             Self::Clusters => "cluster",
@@ -46,10 +46,10 @@ impl Section {
 }
 
 impl Document {
-    /// Reads a file; an empty one is empty.
+    /// Parses a file. An empty file is an empty document.
     ///
     /// # Errors
-    /// Where it is not a kubeconfig. No part of the text is in the error.
+    /// Fails if the text is not a kubeconfig. The error contains no part of the text.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let record = record_of_heading(text);
         if text.trim().is_empty() {
@@ -57,7 +57,7 @@ impl Document {
         }
         let tree = match serde_saphyr::from_str::<Value>(text) {
             Ok(Value::Object(tree)) => tree,
-            // Comments alone, or `---`.
+            // The text has only comments, or `---`.
             Ok(Value::Null) => return Ok(Self::default()),
             _ => bail!("this is not a kubeconfig: not the YAML of an object"),
         };
@@ -76,10 +76,11 @@ impl Document {
         Ok(document)
     }
 
-    /// The file in a type that may be stricter.
+    /// Converts the file to a type, which may be stricter.
     ///
     /// # Errors
-    /// It does not fit. Secrets are in fields of the type, which errors do not show.
+    /// Fails if the file does not fit the type. Secrets are in fields whose values serde errors do
+    /// not show.
     pub(crate) fn typed<T: DeserializeOwned>(&self) -> Result<T> {
         Ok(serde_json::from_value(Value::Object(self.tree.clone()))?)
     }
@@ -103,7 +104,7 @@ impl Document {
         Ok(())
     }
 
-    /// The text of the file.
+    /// Returns the text of the file.
     pub(crate) fn to_yaml(&self) -> Result<Zeroizing<String>> {
         let mut tree = self.tree.clone();
         tree.entry("apiVersion").or_insert_with(|| json!("v1"));
@@ -114,37 +115,37 @@ impl Document {
             .context("a kubeconfig that cannot be written as YAML")
     }
 
-    /// The record that the heading names.
+    /// Returns the record that the heading names.
     pub(crate) fn record(&self) -> Option<&str> {
         self.record.as_deref()
     }
 
-    /// The context that is current, if one is.
+    /// Returns the current context, if there is one.
     pub(crate) fn current_context(&self) -> Option<&str> {
         let current = self.tree.get("current-context")?.as_str()?;
         Some(current).filter(|name| !name.is_empty())
     }
 
-    /// Makes a context the current one; none with an empty name.
+    /// Sets the current context. An empty name means no current context.
     pub(crate) fn set_current_context(&mut self, name: &str) {
         self.tree.insert("current-context".to_owned(), json!(name));
     }
 
-    /// The names of a list.
+    /// Returns the names in a section.
     pub(crate) fn names(&self, section: Section) -> impl Iterator<Item = &str> {
         let entries = self.tree.get(section.list()).and_then(Value::as_array);
         let entries = entries.map(Vec::as_slice).unwrap_or_default();
         entries.iter().filter_map(|entry| entry["name"].as_str())
     }
 
-    /// What the first entry of this name holds.
+    /// Returns the content of the first entry of this name.
     pub(crate) fn get(&self, section: Section, name: &str) -> Option<&Value> {
         let entries = self.tree.get(section.list())?.as_array()?;
         let entry = entries.iter().find(|entry| entry["name"] == name)?;
         entry.get(section.field())
     }
 
-    /// The content of each entry, to change it.
+    /// Returns the content of each entry, for changes.
     pub(crate) fn contents_mut(&mut self, section: Section) -> impl Iterator<Item = &mut Value> {
         let entries = self
             .tree
@@ -174,7 +175,7 @@ impl Document {
     }
 }
 
-/// Its names only.
+/// Shows only the names of the entries.
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<Vec<&str>> = Section::ALL
@@ -189,8 +190,8 @@ fn is_merge_key(key: &str) -> bool {
     key == "<<"
 }
 
-/// Whether a mapping below has the key of YAML 1.1 that stands for the content of another one. Some
-/// programs obey it even where it is quoted.
+/// Returns whether a mapping in `value` has a YAML 1.1 merge key, which stands for the content of
+/// another mapping. Some programs apply it even if it is quoted.
 fn has_merge_key(value: &Value) -> bool {
     match value {
         Value::Object(map) => map
@@ -201,7 +202,8 @@ fn has_merge_key(value: &Value) -> bool {
     }
 }
 
-/// The server heads its files with two lines of comment.
+/// Returns the record that the heading names. The server writes two comment lines at the top of its
+/// files.
 fn record_of_heading(text: &str) -> Option<String> {
     let mut lines = text.lines();
     if lines.next()? != FILE_HEADING {

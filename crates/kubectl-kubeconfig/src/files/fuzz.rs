@@ -1,4 +1,4 @@
-//! Kubeconfig files of others, and answers of servers.
+//! Fuzz tests with kubeconfig files and server answers from untrusted sources.
 
 use ::fuzz::Target;
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::issued::is_ours;
 use super::{Document, Section};
 
-/// Fields of an entry that hold data alone.
+/// Returns whether a field of an entry contains only data.
 fn is_data(section: Section, field: &str) -> bool {
     let known: &[&str] = match section {
         Section::Clusters => &[
@@ -43,7 +43,7 @@ pub(super) const PATHS: [&str; 4] = [
     "tokenFile",
 ];
 
-/// The hazards of a file, each in one line; none for a file of the server.
+/// Returns the hazards of a file, each in one line. A file that the server wrote has none.
 pub(crate) fn hazards(document: &Document) -> Vec<String> {
     let mut hazards = Vec::new();
     for section in Section::ALL {
@@ -67,7 +67,7 @@ fn is_harmless(field: &str, value: &Value) -> bool {
     match field {
         "exec" => value.is_null() || is_ours(value),
         "insecure-skip-tls-verify" => *value == false,
-        // Without a scheme, client-go may leave out TLS.
+        // Without a scheme, client-go may connect without TLS.
         "server" => value.as_str().is_none_or(is_https),
         "namespace" => value.as_str().is_some_and(|it| !is_deceptive(it)),
         _ => value.is_null() || *value == "",
@@ -79,7 +79,7 @@ fn is_https(url: &str) -> bool {
     url.is_empty() || scheme.eq_ignore_ascii_case("https://")
 }
 
-/// Whether a text is another one than it looks like.
+/// Returns whether a text has characters that a terminal does not show.
 fn is_deceptive(text: &str) -> bool {
     text.contains(is_invisible)
 }
@@ -107,11 +107,11 @@ fn hazard(of: &str, field: &str, value: &Value) -> String {
     }
 }
 
-/// Makes the local paths of a file absolute, as they are relative to its folder; `None` for a file without
-/// one.
+/// Makes the local paths of a file absolute. They are relative to its folder. `None` for a file
+/// without a folder.
 ///
 /// # Errors
-/// A path is relative, and there is no folder.
+/// Fails if a path is relative and there is no folder.
 pub(crate) fn resolve_paths(document: &mut Document, folder: Option<&Path>) -> Result<()> {
     for section in [Section::Clusters, Section::Users] {
         for content in document.contents_mut(section) {
@@ -119,7 +119,7 @@ pub(crate) fn resolve_paths(document: &mut Document, folder: Option<&Path>) -> R
                 resolve(content.get_mut(field), folder)?;
             }
             let command = content.get_mut("exec").and_then(|it| it.get_mut("command"));
-            // A bare name is looked up in PATH.
+            // A command without a slash is looked up in PATH.
             let command = command.filter(|it| it.as_str().is_some_and(|it| it.contains('/')));
             resolve(command, folder)?;
         }
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(user["client-key"], "/abs/key");
         assert_eq!(user["tokenFile"], "/from/sub/t");
         assert_eq!(user["exec"]["command"], "/from/./plug");
-        // The second time there is nothing left to resolve.
+        // No relative path is left after the first call.
         resolve_paths(&mut document, None).unwrap();
         let mut bare = super::tests::document("{}", "{exec: {command: plug}}");
         resolve_paths(&mut bare, None).unwrap();

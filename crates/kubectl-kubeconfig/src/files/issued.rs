@@ -1,9 +1,9 @@
 //! A kubeconfig as the server writes it: the only form that `create` accepts.
 //!
-//! kubectl runs programs and reads files that a kubeconfig names, and skips checks where one says so. The
-//! server has no need of any of that but for one program, this one. So a file is read into types that have
-//! no field for anything else, and it is this reading that is kept, not the text: another parser might find
-//! something else in the text.
+//! A kubeconfig can make kubectl run programs, read files and skip checks. A file of the server
+//! needs only one program, which is this one. A file is therefore parsed into types that have no
+//! field for anything else. The stored file is written from the parsed data rather than copied,
+//! because another parser might read the original text differently.
 
 use anyhow::{Context, Result, bail, ensure};
 use api::management::cluster::LOCAL;
@@ -22,10 +22,10 @@ use crate::server_url::ServerUrl;
 /// The program of this crate, looked up in PATH.
 const COMMAND: &str = "kubectl-kubeconfig";
 
-/// The longest heading that is kept, in lines.
+/// The maximum number of lines that are kept of a heading.
 const HEADING_LINES: usize = 8;
 
-/// A file of the server.
+/// A file that the server issued.
 #[derive(Debug)]
 pub(crate) struct Issued {
     pub(crate) document: Document,
@@ -33,10 +33,10 @@ pub(crate) struct Issued {
 }
 
 impl Issued {
-    /// Reads the file of a record.
+    /// Parses the file of a record.
     ///
     /// # Errors
-    /// It has something that the server never writes.
+    /// Fails if the file has something that the server never writes.
     pub(crate) fn parse(text: &str, record: &str) -> Result<Self> {
         let mut document = Document::parse(text)?;
         ensure!(
@@ -52,14 +52,15 @@ impl Issued {
         })
     }
 
-    /// The file as it is kept.
+    /// Returns the text of the file to store.
     pub(crate) fn to_text(&self) -> Result<Zeroizing<String>> {
         let yaml = self.document.to_yaml()?;
         Ok(Zeroizing::new(format!("{}{}", self.heading, *yaml)))
     }
 }
 
-/// Sets the text that kubectl prints where the plugin is missing: another one could name a program of somebody else.
+/// Replaces the text that kubectl prints if the plugin is missing. The text in the file could name
+/// a malicious program.
 fn set_install_hint(document: &mut Document) {
     for user in document.contents_mut(Section::Users) {
         if let Some(exec) = user.get_mut("exec") {
@@ -68,7 +69,7 @@ fn set_install_hint(document: &mut Document) {
     }
 }
 
-/// The comments at the top, of characters that a terminal shows.
+/// Returns the comments at the top, without the characters that a terminal does not show.
 fn heading(text: &str) -> String {
     let lines = text.lines().take_while(|line| line.starts_with('#'));
     let lines = lines.take(HEADING_LINES);
@@ -114,7 +115,7 @@ struct NamedExtension {
     extension: Extension,
 }
 
-/// As `ExecClusterConfig`, which is lenient.
+/// Like `ExecClusterConfig`, but rejects unknown fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Extension {
@@ -214,7 +215,8 @@ impl Config {
 }
 
 impl Config {
-    /// Checks that the plugin is run for the server and the cluster that the context leads to.
+    /// Checks that the context runs the plugin for the server and the cluster that the context
+    /// leads to.
     fn check_exec(&self, context: &ContextEntry) -> Result<()> {
         let user = self.users.iter().find(|it| it.name == context.user);
         let Some(exec) = user.and_then(|it| it.user.exec.as_ref()) else {
@@ -278,13 +280,13 @@ impl User {
 }
 
 impl Exec {
-    /// The value of a flag.
+    /// Returns the value of a flag.
     fn value(&self, flag: &str) -> Option<&str> {
         let mut args = self.args.iter();
         args.find_map(|argument| argument.strip_prefix(flag))
     }
 
-    /// Checks that it runs this program, as the server writes it.
+    /// Checks that the entry runs this program with arguments that the server writes.
     fn check(&self) -> Result<()> {
         let version = self
             .api_version
@@ -304,7 +306,8 @@ impl Exec {
     }
 }
 
-/// Whether these are the arguments that the server writes: each one word with its flag, in order.
+/// Returns whether the arguments have the form that the server writes: a fixed order, and each
+/// value in the same argument as its flag.
 fn are_ours(args: &[String]) -> bool {
     let value = |argument: Option<&String>, flag: &str| {
         argument.and_then(|it| it.strip_prefix(flag).map(str::to_owned))
@@ -327,7 +330,7 @@ fn are_ours(args: &[String]) -> bool {
     are_named && rest.next().is_none()
 }
 
-/// Whether the exec entry of a user is one that the server writes.
+/// Returns whether the exec entry of a user is one that the server writes.
 pub(super) fn is_ours(exec: &Value) -> bool {
     let is_ours = |exec: Exec| exec.check().is_ok() && exec.install_hint == INSTALL_HINT;
     Exec::deserialize(exec).is_ok_and(is_ours)
@@ -344,7 +347,7 @@ impl ContextEntry {
     }
 }
 
-/// Names of clusters may be any text, but kubectl prints them.
+/// Checks the name of an entry. The name of a cluster may be any text, but kubectl prints it.
 fn check_name(name: &str) -> Result<()> {
     ensure!(
         !name.is_empty() && !name.contains(is_invisible),
@@ -353,11 +356,11 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the entries of a file refer to each other alone, each by one name: where they are merged, a
-/// name that the file lacks would be that of another entry.
+/// Checks that names are unique in a file and that its contexts refer only to its own entries.
+/// After a merge, a name that the file lacks would refer to an entry of another file.
 ///
 /// # Errors
-/// One does not.
+/// Fails if a name occurs twice, or if a context refers to an entry that is not in the file.
 pub(crate) fn check_references(document: &Document) -> Result<()> {
     for section in Section::ALL {
         let mut names: Vec<&str> = document.names(section).collect();
@@ -437,7 +440,7 @@ contexts:
 current-context: "prod"
 "#;
 
-    /// The file with a line in place of another.
+    /// Returns the file with one line replaced.
     fn with(line: &str, other: &str) -> String {
         assert_eq!(FILE.matches(line).count(), 1, "{line}");
         FILE.replace(line, other)

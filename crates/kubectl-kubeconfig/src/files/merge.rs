@@ -1,4 +1,4 @@
-//! A file into the files that are there, without taking a name from anybody.
+//! Merges a file into the existing files, without changing the entries that are already there.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,22 @@ use serde_json::{Value, json};
 use super::origin::Origin;
 use super::{Document, Loaded, Section, origin};
 
-/// What merging did.
+/// The result of a merge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Merged {
-    /// The contexts of the file, as they are called now, in its order.
+    /// The contexts of the file under their new names, in the order of the file.
     pub(crate) contexts: Vec<String>,
-    /// What its current context is called now.
+    /// The new name of the current context of the file.
     pub(crate) current: Option<String>,
-    /// Contexts whose names were taken, and what they are called now.
+    /// The contexts whose names were taken, with their new names.
     pub(crate) renamed: BTreeMap<String, String>,
 }
 
-/// Adds the entries of `incoming` to `into`; `others` are the files that share names with that.
+/// Adds the entries of `incoming` to `into`. `others` are the other files that share names with
+/// `into`.
 ///
-/// Where a name is taken by something else, the incoming entry is renamed after its record. What is
-/// there already stays the one entry that it is, so that merging twice changes nothing.
+/// If a name is taken by a different entry, the incoming entry is renamed after its record. An
+/// identical entry is not added again, so that merging twice changes nothing.
 pub(crate) fn merge(others: &[Loaded], into: &mut Document, incoming: &Document) -> Merged {
     let origins = origin::of_file(incoming);
     let mut merge = Merge {
@@ -46,7 +47,7 @@ pub(crate) fn merge(others: &[Loaded], into: &mut Document, incoming: &Document)
     merge.merged(incoming)
 }
 
-/// The five characters that tell records apart.
+/// Returns the suffix of the record's name, which distinguishes records.
 fn suffix(origin: &Origin) -> String {
     let name = origin.kubeconfig.as_str();
     let suffix = name.strip_prefix(api::ext::kubeconfig::NAME_PREFIX);
@@ -56,14 +57,14 @@ fn suffix(origin: &Origin) -> String {
 struct Merge<'a> {
     others: &'a [Loaded],
     into: &'a mut Document,
-    /// What new names end with.
+    /// The suffix of new names.
     suffix: Option<String>,
-    /// What entries are called now.
+    /// The new names of the entries.
     names: BTreeMap<(Section, String), String>,
 }
 
 impl Merge<'_> {
-    /// Has a context name its cluster and user as they are called now.
+    /// Replaces the names of the cluster and the user in a context by their new names.
     fn rename_parts(&self, context: &mut Value) {
         for section in [Section::Clusters, Section::Users] {
             let Some(name) = context[section.field()].as_str() else {
@@ -75,7 +76,7 @@ impl Merge<'_> {
         }
     }
 
-    /// Adds an entry under the first name that is free, or finds it there.
+    /// Adds an entry under the first free name, unless an identical entry has that name already.
     fn add(&mut self, section: Section, wanted: &str, content: Value) {
         for name in self.candidates(wanted) {
             let there = self.there(section, &name);
@@ -92,7 +93,8 @@ impl Merge<'_> {
         }
     }
 
-    /// Names for an entry: its own, one with the suffix, and then numbered ones without end.
+    /// Returns candidate names for an entry: its own name, the name with the suffix, and then an
+    /// endless series of numbered names.
     fn candidates(&self, wanted: &str) -> impl Iterator<Item = String> + use<> {
         let suffixed = match &self.suffix {
             Some(suffix) => format!("{wanted}-{suffix}"),

@@ -1,8 +1,8 @@
-//! Which record a context belongs to.
+//! The record that a context belongs to.
 //!
-//! A file of the server says so in its heading, which is lost as soon as kubectl writes the file; in
-//! the entries of a file without tokens; and, once this program has merged it, in an extension of each
-//! of its contexts, which kubectl leaves alone.
+//! A file of the server names its record in the heading, which is lost when kubectl rewrites the
+//! file. A file without tokens also names it in its entries. After a merge by this program, an
+//! extension of each context names it, which kubectl preserves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use super::{Document, Loaded, Section};
 use crate::server_url::{self, ServerUrl};
 use crate::trust::Trust;
 
-/// The extension of a context.
+/// The name of the extension of a context.
 const EXTENSION: &str = "kubeconfig-apiserver";
 
 /// The record that a context belongs to.
@@ -24,14 +24,14 @@ const EXTENSION: &str = "kubeconfig-apiserver";
 pub(crate) struct Origin {
     /// The server of the record.
     pub(crate) server: String,
-    /// Its name.
+    /// The name of the record.
     pub(crate) kubeconfig: String,
-    /// Its owner; empty where nobody knows.
+    /// The owner of the record. Empty if unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) user: String,
 }
 
-/// All that the files say, found by name as kubectl finds it.
+/// A merged view of the files, in which entries are found by name as in kubectl.
 #[derive(Debug)]
 pub(crate) struct View<'a> {
     files: &'a [Loaded],
@@ -42,19 +42,19 @@ impl<'a> View<'a> {
         Self { files }
     }
 
-    /// The entry that counts.
+    /// Returns the first entry of this name, which takes precedence.
     pub(crate) fn get(&self, section: Section, name: &str) -> Option<&'a Value> {
         let mut files = self.files.iter();
         files.find_map(|file| file.document.get(section, name))
     }
 
-    /// The current context.
+    /// Returns the current context.
     pub(crate) fn current_context(&self) -> Option<&'a str> {
         let mut files = self.files.iter();
         files.find_map(|file| file.document.current_context())
     }
 
-    /// The contexts that belong to records, with these, in the order of the files.
+    /// Returns the contexts that belong to records, with their records, in the order of the files.
     pub(crate) fn origins(&self) -> Vec<(&'a str, Origin)> {
         let mut origins = Vec::new();
         let mut seen = BTreeSet::new();
@@ -97,12 +97,12 @@ impl Origin {
         })
     }
 
-    /// The server; the text was one when it was made.
+    /// Returns the address of the server. A constructor has checked that it is valid.
     pub(crate) fn server_url(&self) -> Option<ServerUrl> {
         self.server.parse().ok()
     }
 
-    /// Writes it down in a context.
+    /// Stores the origin in an extension of a context.
     pub(crate) fn stamp(&self, context: &mut Value) {
         let stamp = json!({ "name": EXTENSION, "extension": self });
         match &mut context["extensions"] {
@@ -115,8 +115,9 @@ impl Origin {
     }
 }
 
-/// The authorities for a server, by the clusters of a file: those that the server gives credentials for, and
-/// those behind it. Anything may have written the file, so the user decides whether that is believed.
+/// Returns the CA for a server, as named by the clusters of a file: by those for which the server
+/// issues credentials, and by those behind the server. Any program may have written the file, so
+/// the user decides whether to trust this CA.
 pub(crate) fn trust_in(file: &Loaded, server: &ServerUrl) -> Option<Trust> {
     let names = file.document.names(Section::Clusters);
     let clusters = names.filter_map(|name| file.document.get(Section::Clusters, name));
@@ -136,7 +137,7 @@ pub(crate) fn trust_in(file: &Loaded, server: &ServerUrl) -> Option<Trust> {
     Trust::from_pem(std::str::from_utf8(&pem).ok()?).ok()
 }
 
-/// The origin of each context of one file, by name.
+/// Returns the origin of each context of one file, by name.
 pub(crate) fn of_file(file: &Document) -> BTreeMap<String, Origin> {
     let loaded = [Loaded {
         path: std::path::PathBuf::new(),
@@ -149,7 +150,8 @@ pub(crate) fn of_file(file: &Document) -> BTreeMap<String, Origin> {
         .collect()
 }
 
-/// The server that a file with our heading is from: that before its clusters, or its default entry.
+/// Returns the server that issued a file with a heading of ours: the server in front of its
+/// clusters, or the server of its default entry.
 fn server_of(file: &Document) -> Option<ServerUrl> {
     file.record()?;
     let addresses = file.names(Section::Clusters).filter_map(|name| {
@@ -167,7 +169,8 @@ pub(crate) fn extension<'a>(entry: &'a Value, name: &str) -> Option<&'a Value> {
     found.get("extension")
 }
 
-/// Whom a token speaks for, by its own word. Nothing is allowed by that.
+/// Returns the subject claim of a token, without verification. It must not be used for
+/// authorization.
 fn subject(token: &str) -> String {
     let claims = || {
         let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;

@@ -1,11 +1,11 @@
-//! Contexts out of the files, with what only they used.
+//! Removes contexts from the files, with the entries that only they used.
 
 use std::collections::BTreeSet;
 
 use super::{Loaded, Section};
 
-/// Removes contexts from all files, and the clusters and users that nothing refers to any more. Gives
-/// the files that it changed.
+/// Removes contexts from all files, and the clusters and users that no other context refers to.
+/// Returns the changed files.
 pub(crate) fn prune<'a>(files: &'a mut [Loaded], contexts: &BTreeSet<&str>) -> Vec<&'a Loaded> {
     let before: Vec<_> = files.iter().map(|file| file.document.clone()).collect();
     for section in [Section::Clusters, Section::Users] {
@@ -34,7 +34,7 @@ pub(crate) fn prune<'a>(files: &'a mut [Loaded], contexts: &BTreeSet<&str>) -> V
         .collect()
 }
 
-/// What the contexts of these names refer to.
+/// Returns the names of the entries that the selected contexts refer to.
 fn used(files: &[Loaded], section: Section, is_meant: impl Fn(&str) -> bool) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     for file in files {

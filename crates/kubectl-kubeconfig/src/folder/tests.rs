@@ -75,7 +75,7 @@ fn links_and_open_files_are_not_read() {
     symlink(&elsewhere, folder.path.join("file")).unwrap();
     assert!(folder.read("file").is_err());
 
-    // Writing replaces the link and leaves alone what it leads to.
+    // Writing replaces the link and does not change its target.
     folder.write("file", b"ours").unwrap();
     assert_eq!(*folder.read("file").unwrap().unwrap(), b"ours");
     assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "not ours");

@@ -1,12 +1,12 @@
-//! The browser of the user.
+//! Starts the browser of the user.
 
 use std::env;
 use std::process::{Command, Stdio};
 
-/// Opens an `https` address; says whether a program for that could be started. The user sees the
-/// address on the terminal as well.
+/// Opens an `https` address. Returns whether a program for that was started. The caller also prints
+/// the address on the terminal.
 pub(super) fn open(url: &str) -> bool {
-    // The command line of another program: nothing but a URL may become an argument of it.
+    // Only a URL may become an argument on the command line of another program.
     if !url.starts_with("https://") {
         return false;
     }
@@ -15,17 +15,17 @@ pub(super) fn open(url: &str) -> bool {
         .any(|mut command| start(&mut command))
 }
 
-/// Starts a program found in the absolute folders of PATH only, so that the folder where kubectl was
-/// started has no say.
+/// Starts a program that is found in the absolute folders of PATH, so that the working directory of
+/// kubectl has no influence.
 fn start(command: &mut Command) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let absolute = env::split_paths(&path).filter(|folder| folder.is_absolute());
-    // An empty PATH would be that folder again.
+    // An empty PATH would mean the working directory again.
     let Some(path) = env::join_paths(absolute).ok().filter(|it| !it.is_empty()) else {
         return false;
     };
     command.env("PATH", path).env_remove("KUBERNETES_EXEC_INFO");
-    // stdout is for the credential.
+    // Stdout is reserved for the credential.
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

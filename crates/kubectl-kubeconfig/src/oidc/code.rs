@@ -1,5 +1,5 @@
-//! Login in a browser on this machine: authorization code with PKCE, back to a port of 127.0.0.1
-//! (RFC 6749, section 4.1; RFC 7636; RFC 8252).
+//! Login in a browser on this machine: authorization code with PKCE, and a redirect to a port of
+//! 127.0.0.1 (RFC 6749, section 4.1; RFC 7636; RFC 8252).
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ use super::loopback::{Expected, Loopback};
 use super::{Grant, Login, browser, unguessable};
 use crate::say;
 
-/// How long a user may take.
+/// Time for the user to log in.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// How the user gets to the provider.
+/// Options for the browser.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Browser {
-    /// Whether to open it.
+    /// True if the browser is to be started.
     pub(crate) open: bool,
-    /// The port that it comes back to; 0 for any.
+    /// The port of the redirect URI; 0 for any port.
     pub(crate) port: u16,
 }
 
-/// The values by which the answer to one login is recognized.
+/// The random values of a login: the state that its redirect must carry, and the code verifier.
 struct Attempt {
     state: String,
     verifier: String,
 }
 
-/// Logs in.
+/// Logs in with a browser.
 pub(crate) async fn log_in(login: &Login<'_>, browser: Browser) -> Result<Grant> {
     let loopback = Loopback::bind(browser.port).await?;
     let attempt = Attempt::new();
@@ -66,7 +66,7 @@ impl Attempt {
         }
     }
 
-    /// Where the user goes.
+    /// Returns the address for the user to open.
     fn url(&self, login: &Login<'_>, redirect_uri: &str) -> Result<String> {
         let (provider, metadata) = (login.provider, login.metadata);
         let endpoint = &metadata.authorization_endpoint;

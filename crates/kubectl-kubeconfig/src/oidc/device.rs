@@ -1,4 +1,4 @@
-//! Login in a browser on another machine: a code that the user types there (RFC 8628).
+//! Login in a browser on another machine, with a code that the user types there (RFC 8628).
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::secret::Secret;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// The longest that anybody waits for a user, whatever the provider says.
+/// The maximum time to wait for the user, even if the provider allows more.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// The answer of a device authorization endpoint.
@@ -29,16 +29,16 @@ struct Authorization {
     interval: u64,
 }
 
-/// The pause between two questions where the provider names none.
+/// The default interval between requests, in seconds.
 fn five() -> u64 {
     5
 }
 
-/// Logs in.
+/// Logs in with a device code.
 ///
 /// # Errors
-/// The provider refuses, or gives an ID token that the server would not accept: RFC 8628 has no nonce,
-/// and not every provider takes the one that is sent all the same.
+/// Fails if the provider refuses, or if the server would not accept the ID token. RFC 8628 has no
+/// nonce, and some providers ignore the nonce that is sent nevertheless.
 pub(crate) async fn log_in(login: &Login<'_>) -> Result<Grant> {
     let authorization = authorization(login).await?;
     say::line("To log in, open this address on any machine:");

@@ -1,4 +1,4 @@
-//! What an ID token says (OpenID Connect Core 1.0, section 2).
+//! The claims of an ID token (OpenID Connect Core 1.0, section 2).
 
 use anyhow::{Context, Result, anyhow, ensure};
 use base64::Engine;
@@ -6,10 +6,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-/// Clocks differ by so much.
+/// The tolerated clock skew.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
-/// The claims that a client looks at.
+/// The claims that a client checks.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Claims {
     iss: String,
@@ -29,11 +29,11 @@ enum Audience {
 /// The nonce that an ID token must have.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Nonce<'a> {
-    /// This one.
+    /// This nonce.
     Is(&'a str),
-    /// This one, or none.
+    /// This nonce, or no nonce.
     IsOrAbsent(&'a str),
-    /// Whatever it is: the login is one of before nonces were kept.
+    /// Any nonce, for a login by a version that stored no nonces.
     Any,
 }
 
@@ -48,7 +48,7 @@ impl Nonce<'_> {
 }
 
 impl Claims {
-    /// Reads them from a token.
+    /// Parses the claims of a token.
     pub(super) fn read(token: &str) -> Result<Self> {
         let mut segments = token.split('.');
         let (Some(_), Some(claims), Some(_), None) = (
@@ -60,12 +60,12 @@ impl Claims {
             return Err(anyhow!("the ID token is not a JWT"));
         };
         let json = URL_SAFE_NO_PAD.decode(claims);
-        // No cause: its text may quote the token.
+        // The cause is dropped, because its text may quote the token.
         serde_json::from_slice(&json.unwrap_or_default())
             .map_err(|_| anyhow!("the ID token does not say what it must"))
     }
 
-    /// Whether the token is for this login; says when it ends.
+    /// Checks that the token is for this login, and returns its expiry.
     pub(super) fn check(
         &self,
         issuer: &str,

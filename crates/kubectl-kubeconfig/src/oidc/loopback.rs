@@ -1,7 +1,8 @@
-//! The port of 127.0.0.1 that the browser comes back to with a code (RFC 8252, section 7.3).
+//! The listener on 127.0.0.1 that the browser is redirected to with the code (RFC 8252, section
+//! 7.3).
 //!
-//! Any page in any browser, and any program on the machine, can reach it. Only a request with the
-//! state of this login is listened to; all others are refused, and the login goes on.
+//! Any page in any browser, and any program on the machine, can reach it. It accepts only a request
+//! with the state of this login. It rejects all other requests and keeps waiting.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -25,34 +26,34 @@ use crate::secret::Secret;
 
 const PATH: &str = "/callback";
 
-/// How long a connection may last: a browser opens some before it knows what for.
+/// Timeout of a connection. A browser opens some connections before it needs them.
 const CONNECTION: Duration = Duration::from_secs(60);
 
-/// How long the browser may take to read the answer.
+/// Time for the browser to read the response.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
-/// More connections at once than a browser opens.
+/// The maximum number of concurrent connections, more than a browser opens.
 const CONNECTIONS: usize = 32;
 
-/// The port, bound.
+/// The bound listener.
 pub(super) struct Loopback {
     listener: TcpListener,
     redirect_uri: String,
 }
 
-/// What makes a request the answer to this login.
+/// The parameters that a request must have to belong to this login.
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
-    /// The state that the login began with.
+    /// The state that was sent in the authorization request.
     pub(super) state: String,
-    /// The provider.
+    /// The issuer of the provider.
     pub(super) issuer: String,
 }
 
 type Outcome = Result<Secret, String>;
 
 impl Loopback {
-    /// Binds a port; 0 takes a free one.
+    /// Binds a port, or a free port for 0.
     pub(super) async fn bind(port: u16) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let listener = TcpListener::bind(address).await;
@@ -64,15 +65,15 @@ impl Loopback {
         })
     }
 
-    /// The address that the provider sends the browser to.
+    /// Returns the address that the provider redirects the browser to.
     pub(super) fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
-    /// Waits for the browser, and gives the code that it brings.
+    /// Waits for the browser, and returns the code of its request.
     ///
     /// # Errors
-    /// Where it brings a refusal, or does not come within `limit`.
+    /// Fails if the provider refuses the login, or if the browser does not come within `limit`.
     pub(super) async fn code(self, expected: Expected, limit: Duration) -> Result<Secret> {
         let (sender, mut receiver) = mpsc::channel(1);
         let mut connections = JoinSet::new();
@@ -91,7 +92,7 @@ impl Loopback {
             outcome = timeout(limit, receiver.recv()) => outcome,
             result = serve => return result,
         };
-        // The first connection to end is the one that has just been answered.
+        // The first connection that ends is the one that carries the response.
         let _ = timeout(LAST_WORD, connections.join_next()).await;
         match outcome {
             Ok(Some(Ok(code))) => Ok(code),
@@ -121,7 +122,7 @@ async fn serve(stream: TcpStream, expected: Expected, sender: mpsc::Sender<Outco
                 "The login was refused. The terminal says why.\n",
             ),
         };
-        // A second answer to the same login is one too many.
+        // Only the first request of this login is accepted.
         let sent = outcome.is_none_or(|outcome| sender.try_send(outcome).is_ok());
         let status = if sent { status } else { StatusCode::CONFLICT };
         async move { response(status, text) }
@@ -130,7 +131,7 @@ async fn serve(stream: TcpStream, expected: Expected, sender: mpsc::Sender<Outco
     let connection = http
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    // A browser that goes away is no failure of ours.
+    // A closed connection is not an error of this program.
     let _ = timeout(CONNECTION, connection).await;
 }
 
@@ -144,7 +145,7 @@ fn response(status: StatusCode, text: &'static str) -> Result<Response<Full<Byte
         .body(Full::from(text))
 }
 
-/// What a request brings; `None` where it has nothing to do with the login.
+/// Parses a request. Returns `None` if it does not belong to the login.
 fn read(method: &Method, uri: &http::Uri, expected: &Expected) -> Option<Outcome> {
     if method != Method::GET || uri.path() != PATH {
         return None;
@@ -153,14 +154,14 @@ fn read(method: &Method, uri: &http::Uri, expected: &Expected) -> Option<Outcome
     let value = |name: &str| {
         let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
         let value = values.next().map(|(_, value)| value.into_owned());
-        // What is said twice is not said.
+        // A repeated parameter is ignored.
         value.filter(|_| values.next().is_none())
     };
     let state = value("state").unwrap_or_default();
     if !bool::from(state.as_bytes().ct_eq(expected.state.as_bytes())) {
         return None;
     }
-    // A provider that names itself must be the one that was asked (RFC 9207).
+    // If the provider sends its issuer, it must be the expected one (RFC 9207).
     if value("iss").is_some_and(|issuer| issuer != expected.issuer) {
         return None;
     }

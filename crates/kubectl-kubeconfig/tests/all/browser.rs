@@ -9,10 +9,10 @@ use crate::fake::Fake;
 use crate::login::{browse, login};
 use crate::plugin::Plugin;
 
-/// What the program says when it has started something.
+/// The message of the program after it has started a browser.
 const ASKED: &str = "Your browser was asked to open it.";
 
-/// Puts a program where the desktop's would be, which writes its first argument into a pipe.
+/// Installs a program in place of the desktop's, which writes its first argument to a pipe.
 fn install(folder: &Path, pipe: &Path) {
     fs::create_dir_all(folder).unwrap();
     let program = folder.join("xdg-open");
@@ -21,7 +21,8 @@ fn install(folder: &Path, pipe: &Path) {
     fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Logs in, started in a folder that has such a program itself and in its folder `bin`.
+/// Logs in with a working directory that contains such a program, as does its folder `bin`. Checks
+/// whether the program is started.
 #[track_caller]
 fn check(path: impl Fn(&Path) -> String, is_opened: bool) {
     let fake = Fake::start();

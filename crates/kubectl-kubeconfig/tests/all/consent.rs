@@ -1,4 +1,4 @@
-//! At which servers a login starts, and where it is of use.
+//! The servers at which a login starts, and the servers at which it is valid.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -22,14 +22,14 @@ fn with_provider() -> Fake {
     fake
 }
 
-/// Types an answer.
+/// Types an answer at the terminal.
 fn answer(terminal: OwnedFd, text: &str) -> File {
     let mut terminal = File::from(terminal);
     terminal.write_all(text.as_bytes()).unwrap();
     terminal
 }
 
-/// Logs in with a browser at a server.
+/// Logs in with a browser at the server of `plugin`, whose provider is `provider`.
 fn log_in(plugin: &Plugin<'_>, provider: &Fake, flags: &[&str]) {
     let mut child = login(plugin, &[&["--no-browser"], flags].concat())
         .spawn()
@@ -39,7 +39,7 @@ fn log_in(plugin: &Plugin<'_>, provider: &Fake, flags: &[&str]) {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
-/// The nonce in an ID token.
+/// Returns the nonce in an ID token.
 fn nonce(id_token: &str) -> Value {
     let claims = URL_SAFE_NO_PAD
         .decode(id_token.split('.').nth(1).unwrap())
@@ -48,13 +48,13 @@ fn nonce(id_token: &str) -> Value {
     claims["nonce"].clone()
 }
 
-/// The nonce of a login for a server.
+/// Returns the nonce of a login for a server.
 fn nonce_for(random: &str, server: &str) -> Value {
     let server: ServerUrl = server.parse().unwrap();
     json!(LoginBinding::decode(random).unwrap().nonce(&server))
 }
 
-/// client-go runs whatever arguments a file has.
+/// client-go runs the plugin with any arguments that a file contains.
 #[test]
 fn a_file_runs_credential_and_nothing_else() {
     let fake = Fake::start();
@@ -105,7 +105,7 @@ fn a_server_of_an_unknown_ca_is_told_of_with_what_to_do() {
     assert_eq!((output.code, output.stderr), (1, expected));
 }
 
-/// A file that holds something else is not sent to a server.
+/// A file with other content is not sent to a server.
 #[test]
 fn only_a_bearer_token_is_read_from_a_token_file() {
     let fake = Fake::start();
@@ -161,7 +161,7 @@ fn a_user_who_says_yes_logs_in_and_is_not_asked_again() {
     let output = finish(child);
     assert_eq!((output.code, token_of(&output)), (0, "t0ken-1".to_owned()));
 
-    // The server is one that the user named now.
+    // The user has named the server now.
     assert_eq!(plugin.run(&["logout", "--all"]).code, 0);
     let (mut command, _terminal) = plugin.interactive_credential();
     let mut child = command.spawn().unwrap();
@@ -174,7 +174,7 @@ fn a_user_who_says_yes_logs_in_and_is_not_asked_again() {
 fn a_file_does_not_choose_who_vouches_for_a_known_server() {
     let (fake, evil) = (with_provider(), with_provider());
     let plugin = Plugin::logged_out(&fake);
-    // The known server, by the proxy and under the CA of somebody else.
+    // The server is known, but with another CA than the file names.
     plugin.change("known-", |known| known["server"] = json!(evil.url()));
     let known = plugin.files("known-").remove(0);
     fs::rename(&known, known.with_file_name("known-evil")).unwrap();
@@ -215,7 +215,8 @@ fn a_file_does_not_choose_the_cas_of_the_machine() {
     let output = finish(same.env("SSL_CERT_FILE", &roots).spawn().unwrap());
     assert_eq!(token_of(&output), "t0ken-1");
     fake.state().asked.clear();
-    // As `env` of an exec entry sets it: to the file that holds the environment itself.
+    // The file can set `SSL_CERT_FILE` in `env` of an exec entry, here to the file that contains
+    // the environment.
     let mut other = plugin.credential_for(&without_ca);
     let output = finish(
         other
@@ -248,7 +249,7 @@ fn the_login_document_of_another_server_starts_no_login() {
     assert_eq!(evil.state().asked, ["GET /.well-known/kubeconfig-login"]);
 }
 
-/// The document of the real server with its own URL.
+/// Makes `evil` serve the login document of `real`, but with its own URL.
 fn imitate(evil: &Fake, real: &Fake) {
     evil.state().login_document = Some(json!({ "server": evil.url(), "oidc": {
         "issuer": format!("{}/idp", real.url()),
@@ -264,7 +265,7 @@ fn a_client_belongs_to_the_first_server_that_named_it() {
     imitate(&evil, &real);
     let plugin = Plugin::new(&real);
     log_in(&plugin, &real, &[]);
-    // A logout is not forgetting.
+    // The client still belongs to the server after a logout.
     assert_eq!(plugin.run(&["logout", "--all"]).code, 0);
     real.state().asked.clear();
     let at_evil = Plugin::at_home(&evil, plugin.into_home());
@@ -281,7 +282,7 @@ fn a_client_belongs_to_the_first_server_that_named_it() {
     assert_eq!(output, expected);
     assert_eq!(real.state().asked, NOTHING, "the provider");
 
-    // The same question by a file, at a terminal.
+    // A file at a terminal leads to the same error.
     let (mut command, terminal) = at_evil.interactive_credential();
     let child = command.spawn().unwrap();
     let _terminal = answer(terminal, "y\n");
@@ -303,7 +304,7 @@ fn a_client_belongs_to_the_first_server_that_named_it() {
     child.wait().unwrap();
     let shown = evil.state().shown.clone();
     let [id_token, random] = &shown[0];
-    // What the other server gets is of use there alone.
+    // The token that the other server gets is valid only there.
     assert_eq!(nonce(id_token), nonce_for(random, &evil.url()));
     assert_ne!(nonce(id_token), nonce_for(random, &real.url()));
 }
@@ -352,7 +353,8 @@ fn a_device_code_that_binds_nothing_is_used_only_where_the_server_says_so() {
     assert_eq!(plugin.login(&["--device-code"]).code, 0);
 }
 
-/// A file of the user that names the fake under its CA, and no flag that does.
+/// Returns a login command without a CA flag, for a user whose kubeconfig file names the CA of the
+/// fake.
 fn login_by_file(plugin: &Plugin<'_>, fake: &Fake) -> std::process::Command {
     let config = plugin.home().join(".kube/config");
     fs::create_dir_all(config.parent().unwrap()).unwrap();
@@ -398,7 +400,7 @@ fn a_ca_in_a_file_vouches_for_a_server_only_with_the_users_consent() {
         let question = format!("This machine does not trust {}, but the CA in ", fake.url());
         assert!(output.stderr.starts_with(&question), "{}", output.stderr);
     }
-    // The second time the user is known to trust it.
+    // The next login uses the CA that the user has accepted.
     let output = finish(login_by_file(&plugin, &fake).spawn().unwrap());
     let expected = format!(
         "Logged in at {} as alice, trusting the CA of your last login there.\n",

@@ -52,7 +52,7 @@ fn the_answer_is_all_that_is_on_stdout() {
     }
 }
 
-/// The end of a credential, which is in less than an hour.
+/// Returns the expiry of a credential, which must be in less than an hour.
 fn end_of(answer: &Value) -> Timestamp {
     let end = answer["status"]["expirationTimestamp"].as_str().unwrap();
     let end: Timestamp = end.parse().unwrap();
@@ -70,19 +70,19 @@ fn a_credential_is_shown_to_the_server_before_it_is_used_again() {
     assert_eq!(plugin.token(), "t0ken-1");
     assert_eq!((fake.asked(EXCHANGE), fake.asked(LOOK)), (1, 0));
 
-    // It still counts.
+    // The token is still valid.
     age(&plugin);
     assert_eq!(plugin.token(), "t0ken-1");
     assert_eq!(plugin.token(), "t0ken-1");
     assert_eq!((fake.asked(EXCHANGE), fake.asked(LOOK)), (1, 1));
 
-    // It was taken back.
+    // The token was revoked.
     age(&plugin);
     fake.state().tokens.clear();
     assert_eq!(plugin.token(), "t0ken-2");
     assert_eq!((fake.asked(EXCHANGE), fake.asked(LOOK)), (2, 2));
 
-    // Its record is gone.
+    // The record was deleted.
     age(&plugin);
     fake.state().tokens.clear();
     fake.state().has_record = false;
@@ -100,7 +100,7 @@ fn a_credential_is_shown_to_the_server_before_it_is_used_again() {
         Vec::<std::path::PathBuf>::new()
     );
 
-    // It is over.
+    // The token has expired.
     fake.state().has_record = true;
     assert_eq!(plugin.token(), "t0ken-3");
     plugin.change("credential-", |cached| {
@@ -132,7 +132,7 @@ fn without_a_login_it_says_what_to_run() {
     assert_eq!(plugin.credential_output(), expected);
     assert_eq!(fake.state().asked, Vec::<String>::new());
 
-    // Interactive by its word alone: there is no terminal.
+    // The command may prompt, but there is no terminal.
     let server = format!("--server={url}");
     let flags = [
         "credential",

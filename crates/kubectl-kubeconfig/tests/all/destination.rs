@@ -83,7 +83,7 @@ fn an_address_that_the_server_names_gets_the_credential() {
         &ask(&plugin, to_direct),
         "it is not an address that the server names",
     );
-    // The cluster moves. What is kept is asked for again once it is not fresh any more.
+    // The cluster moves. The cached credential is replaced once its check is due.
     fake.state().token_change = named(&direct.url());
     plugin.change("credential-", |it| {
         it["checked"] = json!("2020-01-01T00:00:00Z")

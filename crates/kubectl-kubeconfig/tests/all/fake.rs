@@ -1,5 +1,5 @@
-//! A server and an OpenID Connect provider in one, which do as they are told and remember what they
-//! were asked.
+//! A fake server that is also an OpenID Connect provider. Tests configure its answers and read the
+//! requests that it received.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -25,54 +25,54 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
-/// What the fake knows.
+/// The configuration and the observations of the fake.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// `METHOD PATH` of what it was asked, in order.
+    /// `METHOD PATH` of the received requests, in order.
     pub(crate) asked: Vec<String>,
     /// Bearer tokens of alice.
     pub(crate) logins: Vec<String>,
-    /// Tokens that were given and count.
+    /// Issued tokens that are valid.
     pub(crate) tokens: Vec<String>,
-    /// Whether the record is there.
+    /// True if the record exists.
     pub(crate) has_record: bool,
-    /// Whether it names itself as the provider.
+    /// True if the login document names the fake as the provider.
     pub(crate) has_provider: bool,
-    /// What the provider takes for another ID token.
+    /// The refresh token that the provider accepts.
     pub(crate) refresh_token: Option<String>,
-    /// The token that the provider was asked to take back.
+    /// The token that the provider was asked to revoke.
     pub(crate) revoked: Option<String>,
-    /// Whether the provider gives another refresh token with each ID token.
+    /// True if the provider returns a new refresh token with each ID token.
     pub(crate) rotates: bool,
-    /// Whether the user says no there.
+    /// True if the user denies the login at the provider.
     pub(crate) refuses: bool,
-    /// When ID tokens of the provider end, in seconds since 1970.
+    /// The expiry of ID tokens, in seconds since 1970.
     pub(crate) id_token_end: i64,
-    /// The login document in place of its own.
+    /// The login document that replaces the usual one.
     pub(crate) login_document: Option<Value>,
-    /// The URL that it publishes as its own; its own where that is empty.
+    /// The URL that the login document contains. Empty for the URL of the fake.
     pub(crate) published_url: String,
-    /// Whether a device code binds a nonce, and whether refreshed ID tokens have one.
+    /// True if ID tokens from device codes and refreshed ID tokens have the nonce of the login.
     pub(crate) keeps_nonces: bool,
-    /// Whether it accepts ID tokens that are not bound to it.
+    /// True if the login document accepts ID tokens that are not bound to the server.
     pub(crate) unbound: bool,
-    /// The bearer token and the binding of each request to the API.
+    /// The bearer token and the binding of each authenticated request.
     pub(crate) shown: Vec<[String; 2]>,
-    /// The change of the Tokens that it gives.
+    /// Changes to the fields of the Tokens that the fake issues.
     pub(crate) token_change: Value,
-    /// The file of the record that it creates, and its name in place of the usual one.
+    /// The file of a created record, and the name that replaces the usual one.
     pub(crate) file: String,
     pub(crate) record_name: Option<String>,
-    /// The reason with which it refuses to give a token.
+    /// The reason for which the fake refuses to issue a token.
     pub(crate) refusal: Option<String>,
     /// The state, the nonce and the challenge of the login in a browser.
     attempt: [String; 3],
-    /// How often the device code is to be asked for before it is typed.
+    /// The number of polls before the user types the device code.
     pub(crate) pending: usize,
     given: usize,
 }
 
-/// The fake, running until it is dropped.
+/// The fake, which runs until it is dropped.
 pub(crate) struct Fake {
     address: SocketAddr,
     authority: String,
@@ -122,7 +122,7 @@ impl Fake {
         }
     }
 
-    /// Ends it; its address is nobody's then.
+    /// Stops the fake. Afterwards connections to its address are refused.
     pub(crate) fn stop(&mut self) {
         self.end = None;
         while std::net::TcpStream::connect(self.address).is_ok() {
@@ -142,12 +142,12 @@ impl Fake {
         self.folder.path()
     }
 
-    /// What vouches for it, PEM.
+    /// The CA of the fake, in PEM.
     pub(crate) fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The same as files carry it.
+    /// The CA of the fake, as kubeconfig files contain it.
     pub(crate) fn authority_data(&self) -> String {
         STANDARD.encode(&self.authority)
     }
@@ -156,7 +156,7 @@ impl Fake {
         self.state.lock().unwrap()
     }
 
-    /// How often it was asked so.
+    /// Returns the number of requests with this method and path.
     pub(crate) fn asked(&self, what: &str) -> usize {
         let state = self.state();
         state.asked.iter().filter(|asked| *asked == what).count()
@@ -282,7 +282,7 @@ impl Handler {
 }
 
 impl State {
-    /// The API of the server.
+    /// Handles the requests to the API of the server.
     fn api(&mut self, asked: &str, bearer: &str, body: &[u8]) -> Given {
         if asked.ends_with("/version") {
             let counts = self.tokens.iter().any(|token| token == bearer);
@@ -350,7 +350,7 @@ impl State {
         (StatusCode::CREATED, answer)
     }
 
-    /// The user, who says yes at once, and the way back.
+    /// Handles the authorization request: a user who answers at once, and the redirect.
     fn authorize(&mut self, query: &str) -> Response<Full<Bytes>> {
         let query = form(query.as_bytes());
         assert_eq!(query("code_challenge_method"), "S256");
@@ -369,7 +369,7 @@ impl State {
             .unwrap()
     }
 
-    /// The token endpoint.
+    /// Handles the token endpoint.
     fn token(&mut self, form: &dyn Fn(&str) -> String, url: &str) -> Given {
         let refused = |error: &str| (StatusCode::BAD_REQUEST, json!({ "error": error }));
         assert_eq!(form("client_id"), "kubectl");
@@ -413,7 +413,7 @@ impl State {
     }
 }
 
-/// The end of the tokens that it gives: in an hour of the machine's clock, to the second.
+/// The expiry of issued tokens: one hour from now, in whole seconds.
 fn token_end() -> String {
     let now = machinery::time::Clock::now(&machinery::time::SystemClock);
     let end = now + jiff::SignedDuration::from_hours(1);

@@ -14,7 +14,7 @@ use crate::plugin::{Plugin, finish, line_with, token};
 
 const REFRESH: &str = "POST /token";
 
-/// Follows the address that the program shows, as a browser would; gives the last answer.
+/// Opens the address that the program prints, as a browser would, and returns the last answer.
 pub(crate) fn browse(fake: &Fake, url: &str) -> String {
     let mut roots = RootCertStore::empty();
     let pem = std::fs::read(fake.authority_file()).unwrap();
@@ -52,7 +52,7 @@ fn get(stream: &mut (impl Read + Write), host: &str, path: &str) -> String {
     )
     .unwrap();
     let mut answer = Vec::new();
-    // A peer that ends without a farewell has said all.
+    // The server may close the connection without a TLS close notification.
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8(answer).unwrap()
 }
@@ -81,7 +81,7 @@ fn a_login_in_a_browser_is_kept_renewed_and_ends() {
     assert_eq!(plugin.token(), "t0ken-1");
     assert_eq!(fake.asked(REFRESH), 1);
 
-    // The ID token is over: fifty credentials cost one new one.
+    // The ID token has expired: fifty credentials cost one refresh.
     let expire = || {
         plugin.change("session-", |it| {
             it["means"]["expires"] = json!("2020-01-01T00:00:00Z")
@@ -100,7 +100,7 @@ fn a_login_in_a_browser_is_kept_renewed_and_ends() {
     assert_eq!(plugin.token(), "t0ken-2");
     assert_eq!(fake.asked(REFRESH), 2);
 
-    // It was kept.
+    // The refreshed ID token was stored.
     let end_credential = || {
         plugin.change("credential-", |it| {
             it["expires"] = json!("2020-01-01T00:00:00Z")
@@ -110,7 +110,7 @@ fn a_login_in_a_browser_is_kept_renewed_and_ends() {
     assert_eq!(plugin.token(), "t0ken-3");
     assert_eq!(fake.asked(REFRESH), 2);
 
-    // The provider gives no more of them.
+    // The provider refuses the refresh token.
     expire();
     fake.state().refresh_token = Some("other".to_owned());
     end_credential();
@@ -144,7 +144,7 @@ fn a_user_who_says_no_is_asked_once() {
     fake.state().refuses = true;
     let plugin = Plugin::logged_out(&fake);
     let all: Vec<_> = (0..5).map(|_| plugin.interactive_credential()).collect();
-    // One has an address for the user; the others say that they wait for it.
+    // One process prints an address for the user, and the others print that they wait for it.
     let all_there = Barrier::new(5);
     let run = |(mut command, _terminal): (Command, OwnedFd)| {
         let mut child = command.spawn().unwrap();
@@ -226,7 +226,7 @@ fn a_login_that_the_server_does_not_accept_is_not_kept() {
 fn a_server_that_nobody_vouches_for_learns_nothing() {
     let (fake, other) = (Fake::start(), Fake::start());
     let plugin = Plugin::logged_in(&fake);
-    // The same address under another authority: the certificate is not of the login's.
+    // The session names another address, whose certificate is not from the CA of the login.
     plugin.change("session-", |session| {
         session["server"] = json!(other.url());
     });

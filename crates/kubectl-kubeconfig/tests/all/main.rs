@@ -1,4 +1,5 @@
-//! The program as it is run: its exit code, its output, its folder, and what it asks of a server.
+//! Tests of the program as a process: its exit code, its output, its folder, and its requests to a
+//! server.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Files of others, merged into those of the user.
+//! Files from other sources, merged into those of the user.
 
 use std::fs;
 use std::io::Write;
@@ -63,7 +63,7 @@ fn a_file_that_has_kubectl_run_something_is_merged_only_with_consent() {
     }
     assert!(!text.contains("current-context"), "{text}");
 
-    // Harmless files need no consent; the current one becomes current by request.
+    // A file without hazards needs no consent, and its current context becomes current on request.
     let harmless = file("{server: 'https://a.b'}", "{token: t}");
     let output = merge(&plugin, &harmless, &["--use-context"]);
     assert_eq!(output.code, 0, "{}", output.stderr);

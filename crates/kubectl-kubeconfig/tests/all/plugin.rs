@@ -1,4 +1,4 @@
-//! The program, with a home of its own.
+//! Runs the program with a home folder of its own.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,7 @@ use test_cluster::Terminal;
 
 use crate::fake::Fake;
 
-/// What one run gave.
+/// The result of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Output {
     pub(crate) code: i32,
@@ -31,17 +31,17 @@ impl<'a> Plugin<'a> {
         Self { fake, home }
     }
 
-    /// With a home that was another's before.
+    /// Uses the home folder of another instance.
     pub(crate) fn at_home(fake: &'a Fake, home: tempfile::TempDir) -> Self {
         Self { fake, home }
     }
 
-    /// Its home, for another.
+    /// Returns the home folder, for another instance.
     pub(crate) fn into_home(self) -> tempfile::TempDir {
         self.home
     }
 
-    /// Logged in by a token file.
+    /// Logs in with a token file.
     pub(crate) fn logged_in(fake: &'a Fake) -> Self {
         let plugin = Self::new(fake);
         fake.state().logins.push("l0gin".to_owned());
@@ -57,7 +57,7 @@ impl<'a> Plugin<'a> {
         plugin
     }
 
-    /// Logged in once and out again, so that the server is one that the user named.
+    /// Logs in and out again, so that the user has named the server.
     pub(crate) fn logged_out(fake: &'a Fake) -> Self {
         let plugin = Self::logged_in(fake);
         assert_eq!(plugin.run(&["logout", "--all"]).code, 0);
@@ -95,24 +95,25 @@ impl<'a> Plugin<'a> {
         self.run(&[&["login", &server, &authority], flags].concat())
     }
 
-    /// `credential` as client-go runs it, by the extension of the file alone.
+    /// Returns `credential` as client-go runs it, with the extension of the file and no flags.
     pub(crate) fn credential(&self, version: &str) -> Command {
         self.credential_for(&self.exec_info(version, false))
     }
 
-    /// `credential` with this question.
+    /// Returns `credential` for this request of client-go.
     pub(crate) fn credential_for(&self, exec_info: &Value) -> Command {
         let mut command = self.command(&["credential"]);
         command.env("KUBERNETES_EXEC_INFO", exec_info.to_string());
         command
     }
 
-    /// The same on a terminal, whose other side is to be held.
+    /// Returns `credential` at a terminal. The caller must keep the other side of the terminal
+    /// open.
     pub(crate) fn interactive_credential(&self) -> (Command, OwnedFd) {
         at_a_terminal(self.credential_for(&self.exec_info("v1", true)))
     }
 
-    /// What client-go asks.
+    /// Returns the request of client-go.
     pub(crate) fn exec_info(&self, version: &str, interactive: bool) -> Value {
         json!({
             "apiVersion": format!("client.authentication.k8s.io/{version}"),
@@ -138,7 +139,7 @@ impl<'a> Plugin<'a> {
         finish(self.credential("v1").spawn().unwrap())
     }
 
-    /// The token that `credential` prints.
+    /// Runs `credential`, and returns the token that it prints.
     pub(crate) fn token(&self) -> String {
         let output = self.credential_output();
         assert_eq!(output.code, 0, "{}", output.stderr);
@@ -149,7 +150,7 @@ impl<'a> Plugin<'a> {
         self.home.path().join(".cache/kubectl-kubeconfig")
     }
 
-    /// The files of its folder that begin so.
+    /// Returns the files of the program's folder with this prefix.
     pub(crate) fn files(&self, prefix: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.folder())
             .unwrap()
@@ -160,7 +161,7 @@ impl<'a> Plugin<'a> {
             .collect()
     }
 
-    /// Changes the one file that begins so: the clock of the machine cannot be set.
+    /// Changes the only file with this prefix, because tests cannot set the clock of the machine.
     pub(crate) fn change(&self, prefix: &str, change: impl Fn(&mut Value)) {
         let files = self.files(prefix);
         assert_eq!(files.len(), 1, "{files:?}");
@@ -170,7 +171,7 @@ impl<'a> Plugin<'a> {
     }
 }
 
-/// The command at a terminal, whose other side is to be held.
+/// Runs a command at a terminal. The caller must keep the other side of the terminal open.
 pub(crate) fn at_a_terminal(mut command: Command) -> (Command, OwnedFd) {
     let Terminal { here, there } = Terminal::open().unwrap();
     command.stdin(there);
@@ -186,17 +187,17 @@ pub(crate) fn finish(child: Child) -> Output {
     }
 }
 
-/// The token in an answer, which must be all that there is on stdout.
+/// Returns the token in an answer, which must be the whole of stdout.
 pub(crate) fn token(output: &Output) -> String {
     let answer: Value = serde_json::from_str(&output.stdout).unwrap();
     answer["status"]["token"].as_str().unwrap().to_owned()
 }
 
-/// The first line of a program's stderr that holds this text, if there is one.
+/// Returns the first line on the stderr of a program that contains this text, if there is one.
 pub(crate) fn line_with(child: &mut Child, text: &str) -> Option<String> {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.find(|line| line.as_ref().unwrap().contains(text));
-    // The rest is read and thrown away, so that the program can go on writing.
+    // Read and discard the rest, so that the program can write more.
     std::thread::spawn(move || lines.for_each(drop));
     line.map(Result::unwrap)
 }

@@ -1,11 +1,11 @@
-//! A proxy that remembers where it was asked to lead.
+//! A proxy that records the requests that it received.
 
 use std::io::{BufRead, BufReader, Write, copy};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// The proxy, running until the test ends.
+/// The proxy, which runs until the test ends.
 pub(crate) struct Proxy {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -32,7 +32,7 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// The first lines of what it was asked, in order.
+    /// Returns the first lines of the received requests, in order.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! Answers of a server that are not what was asked for.
+//! Answers of a server that do not match the request.
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ fn a_token_that_is_not_the_one_asked_for_is_refused() {
         json!({ "status": { "bearerToken": "" } }),
         "a Token without its value",
     );
-    // Of audience cluster:c-2.
+    // The audience of this token is `cluster:c-2`.
     check(
         json!({ "status": { "bearerToken": "e30.eyJhdWQiOlsiY2x1c3RlcjpjLTIiXX0.c2ln" } }),
         "a token for [\"cluster:c-2\"] instead of \"cluster:c-1\", the audience in the kubeconfig",
