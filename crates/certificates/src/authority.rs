@@ -1,5 +1,5 @@
-//! A certificate authority and what it signs. Keys are ECDSA P-256: small, fast, and understood by
-//! every TLS client.
+//! A certificate authority and the certificates that it signs. Keys are ECDSA P-256: small, fast,
+//! and supported by every TLS client.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -15,20 +15,21 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate and its key, PEM.
+/// A certificate and its private key, both in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// The certificate.
     pub certificate: String,
-    /// Its private key.
+    /// The private key.
     pub key: PrivateKeyPem,
 }
 
 impl Authority {
-    /// A new authority that signs certificates of servers and users, but no further authorities.
+    /// Creates an authority that signs certificates of servers and users, but no further
+    /// authorities.
     ///
     /// # Errors
-    /// The name or a time cannot stand in a certificate.
+    /// The name or a time cannot be represented in a certificate.
     pub fn create(name: &str, validity: Validity) -> Result<Self, Error> {
         let key = KeyPair::generate().map_err(Error::Issue)?;
         let mut params = params(name, &[], validity)?;
@@ -42,57 +43,59 @@ impl Authority {
         Self::new(pem, key)
     }
 
-    /// An authority that was stored.
+    /// Loads an authority that was stored.
     ///
     /// # Errors
-    /// A part is not what it should be, or they do not belong together.
+    /// The certificate or the key is invalid, the certificate is not that of an authority, or the
+    /// two do not match.
     pub fn from_pem(certificate: &str, key: &PrivateKeyPem) -> Result<Self, Error> {
         let key = KeyPair::from_pem(key.expose()).map_err(|_| Error::NoKey)?;
         Self::new(certificate.to_owned(), key)
     }
 
-    /// Its certificate, PEM.
+    /// Returns the certificate in PEM.
     #[must_use]
     pub fn certificate_pem(&self) -> &str {
         &self.pem
     }
 
-    /// What its certificate says.
+    /// Returns the parsed certificate.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
-    /// Its key, for whoever stores it.
+    /// Returns the private key, so that the caller can store it.
     #[must_use]
     pub fn key(&self) -> PrivateKeyPem {
         PrivateKeyPem::new(self.issuer.key().serialize_pem())
     }
 
-    /// A certificate by which the server of this name shows itself at these names.
+    /// Issues a certificate for the server with this name, valid for these host names and
+    /// addresses.
     ///
     /// # Errors
-    /// A name or a time cannot stand in a certificate.
+    /// A name or a time cannot be represented in a certificate.
     pub fn serving(&self, name: &str, names: &Names, validity: Validity) -> Result<Pair, Error> {
         let mut params = params(name, &[], validity)?;
         params.subject_alt_names = names.alternative_names()?;
         self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
-    /// A certificate by which a user logs in, with these groups.
+    /// Issues a client certificate for a user in these groups.
     ///
     /// # Errors
-    /// A time cannot stand in a certificate.
+    /// A time cannot be represented in a certificate.
     pub fn client(&self, user: &str, groups: &[&str], validity: Validity) -> Result<Pair, Error> {
         let params = params(user, groups, validity)?;
         self.sign(params, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    /// A certificate by which a user logs in who keeps the key, PEM. Nothing but the key is taken from
-    /// the request.
+    /// Issues a client certificate, in PEM, for a user who keeps the private key. Only the public
+    /// key is taken from the request.
     ///
     /// # Errors
-    /// A time cannot stand in a certificate.
+    /// A time cannot be represented in a certificate.
     pub fn client_for(
         &self,
         user: &str,
@@ -139,10 +142,10 @@ impl Authority {
 }
 
 impl Pair {
-    /// What the certificate says, where the key is its own.
+    /// Parses the certificate and checks that the key matches it.
     ///
     /// # Errors
-    /// A part is not what it should be, or they do not belong together.
+    /// The certificate or the key is invalid, or the two do not match.
     pub fn read(&self) -> Result<Certificate, Error> {
         let key = KeyPair::from_pem(self.key.expose()).map_err(|_| Error::NoKey)?;
         let certificate = Certificate::from_pem(self.certificate.as_bytes())?;
@@ -156,7 +159,7 @@ impl Pair {
 fn with_usage(mut params: CertificateParams, usage: ExtendedKeyUsagePurpose) -> CertificateParams {
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![usage];
-    // Which of several authorities of one name signed it.
+    // Identifies the signer if several authorities have the same name.
     params.use_authority_key_identifier_extension = true;
     params
 }

@@ -1,4 +1,4 @@
-//! What a certificate says.
+//! Parsed certificates.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,37 +10,37 @@ use x509_parser::prelude::FromDer;
 
 use crate::{Error, Names, Validity};
 
-/// A certificate that was read. Equal are those of the same bytes.
+/// A parsed certificate. Two certificates are equal if their bytes are.
 #[derive(Clone, Debug)]
 pub struct Certificate {
-    /// Whom it is of, as RFC 4514 writes it.
+    /// The subject, formatted as in RFC 4514.
     pub subject: String,
-    /// Who signed it, as it says.
+    /// The issuer, as stated in the certificate.
     pub issuer: String,
-    /// When it holds.
+    /// The validity period.
     pub validity: Validity,
-    /// What a serving certificate is for.
+    /// The host names and addresses of a serving certificate.
     pub names: Names,
-    /// Whether it may sign others.
+    /// True if the certificate may sign others.
     pub is_authority: bool,
     pub(crate) public_key: Vec<u8>,
     der: Vec<u8>,
 }
 
 impl Certificate {
-    /// The first certificate of a PEM file.
+    /// Parses a PEM file and returns its first certificate.
     ///
     /// # Errors
-    /// There is none, or it cannot be read.
+    /// The file has no certificate, or one of its certificates is invalid.
     pub fn from_pem(pem: &[u8]) -> Result<Self, Error> {
         let all = Self::bundle_from_pem(pem)?;
         all.into_iter().next().ok_or(Error::NoCertificate)
     }
 
-    /// All certificates of a PEM file, at least one.
+    /// Parses all certificates of a PEM file and returns at least one.
     ///
     /// # Errors
-    /// There is none, or one of them cannot be read.
+    /// The file has no certificate, or one of its certificates is invalid.
     pub fn bundle_from_pem(pem: &[u8]) -> Result<Vec<Self>, Error> {
         let mut all = Vec::new();
         for block in Pem::iter_from_buffer(pem) {
@@ -55,13 +55,14 @@ impl Certificate {
         Ok(all)
     }
 
-    /// Whether it is for this public key, a SubjectPublicKeyInfo in DER.
+    /// Returns whether the certificate is for this public key, a SubjectPublicKeyInfo in DER.
     #[must_use]
     pub fn is_for_key(&self, public_key: &[u8]) -> bool {
         self.public_key == public_key
     }
 
-    /// Whether the key of `authority` signed it; their times are not looked at.
+    /// Returns whether the key of `authority` signed this certificate. Validity periods are not
+    /// checked.
     #[must_use]
     pub fn is_signed_by(&self, authority: &Self) -> bool {
         let (Ok(this), Ok(authority)) = (parse(&self.der), parse(&authority.der)) else {

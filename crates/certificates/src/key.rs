@@ -4,18 +4,18 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A private key, PKCS #8 in PEM; wiped from memory when dropped.
+/// A private key, PKCS #8 in PEM. It is wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PrivateKeyPem(Zeroizing<String>);
 
 impl PrivateKeyPem {
-    /// Takes the text over, without a copy.
+    /// Takes ownership of the text without a copy.
     #[must_use]
     pub fn new(pem: String) -> Self {
         Self(Zeroizing::new(pem))
     }
 
-    /// The text itself, for the place that stores it or serves with it.
+    /// Returns the text, for code that stores it or serves with it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,10 +1,11 @@
-//! X.509 certificates as this project issues and reads them: an authority, what it signs, and what
-//! a certificate says.
+//! X.509 certificates as this project issues and reads them: an authority, the certificates that it
+//! signs, and parsed certificates.
 //!
-//! Where they are kept, when they are replaced and who trusts them is left to the users of this
-//! crate: a data folder for a server of its own, a Secret for one in a cluster.
+//! Storage, renewal and trust are left to the users of this crate: a data folder for a server of
+//! its own, a Secret for a server in a cluster.
 //!
-//! Invariants: no I/O and no clock; each time is an argument. No private key can be printed.
+//! Invariants: the crate does no I/O and reads no clock, so each time is an argument. No private
+//! key can be printed.
 
 mod authority;
 mod certificate;
@@ -20,32 +21,32 @@ pub use names::Names;
 pub use request::CertificateRequest;
 pub use validity::Validity;
 
-/// Why a certificate cannot be read or issued.
+/// A failure to read or issue a certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The text is not PEM, or holds no certificate.
+    /// The text is not PEM, or has no valid certificate.
     #[error("not a certificate in PEM")]
     NoCertificate,
-    /// The text is not a private key, or not of a kind that is used here.
+    /// The text is not a private key, or the key is of an unsupported type.
     #[error("not a private key in PEM")]
     NoKey,
-    /// The text is not a request for a certificate, or not one of its key, or the key is not of a kind
-    /// that is used here.
+    /// The text is not a certificate signing request, the request is not signed by its key, or the
+    /// key is of an unsupported type.
     #[error("not a request for a certificate in PEM, signed by a key that can be used")]
     NoRequest,
-    /// The certificate is of another key.
+    /// The certificate and the key do not match.
     #[error("certificate and key do not belong together")]
     Mismatch,
     /// The certificate may not sign others.
     #[error("not the certificate of an authority")]
     NoAuthority,
-    /// The name cannot stand in a certificate.
+    /// The name cannot be represented in a certificate.
     #[error("{0:?} cannot stand in a certificate")]
     Name(String),
-    /// The time is beyond what a certificate can say.
+    /// The time is out of the range of certificates.
     #[error("a time is out of the range of certificates")]
     Time,
-    /// The cryptography library refused.
+    /// The cryptography library returned an error.
     #[error("a certificate cannot be issued")]
     Issue(#[source] rcgen::Error),
 }

@@ -1,4 +1,4 @@
-//! What a serving certificate is for.
+//! Host names and addresses of a serving certificate.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use rcgen::SanType;
 
 use crate::Error;
 
-/// Host names and addresses, in the order in which they stand in a certificate.
+/// Host names and addresses, in the order in which a certificate lists them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
     /// DNS names.
@@ -17,7 +17,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Adds a host as it stands in a URL: a name, an address, or an IPv6 address in brackets.
+    /// Adds a host as written in a URL: a name, an address, or an IPv6 address in brackets.
     pub fn add(&mut self, host: &str) {
         match host.trim_matches(['[', ']']).parse() {
             Ok(address) => self.addresses.insert(address),
@@ -25,13 +25,13 @@ impl Names {
         };
     }
 
-    /// Whether all of `other` are among them.
+    /// Returns whether these names include all of `other`.
     #[must_use]
     pub fn contain(&self, other: &Self) -> bool {
         self.hosts.is_superset(&other.hosts) && self.addresses.is_superset(&other.addresses)
     }
 
-    /// These and those.
+    /// Returns the union of these names and `other`.
     #[must_use]
     pub fn with(mut self, other: &Self) -> Self {
         self.hosts.extend(other.hosts.iter().cloned());

@@ -1,4 +1,4 @@
-//! What somebody asks a certificate for.
+//! Certificate signing requests.
 
 use rcgen::{CertificateSigningRequestParams, PublicKey, PublicKeyData};
 use x509_parser::certification_request::X509CertificationRequest;
@@ -7,19 +7,19 @@ use x509_parser::prelude::FromDer;
 
 use crate::Error;
 
-/// A request for a certificate (PKCS #10) that its key has signed. Of what it says only the key
-/// counts: whom a certificate is of, and what for, is for the authority to say.
+/// A certificate signing request (PKCS #10) that is signed by its key. Only the public key is used.
+/// The authority decides the subject and the usage of the certificate.
 #[derive(Debug)]
 pub struct CertificateRequest {
     pub(crate) public_key: PublicKey,
 }
 
 impl CertificateRequest {
-    /// The one request of a PEM text.
+    /// Parses the only request in a PEM text.
     ///
     /// # Errors
-    /// There is none, it cannot be read, its signature is not of its key, or the key is not of a
-    /// kind that is used here.
+    /// The text has no request or more than one block, the request is invalid or not signed by its
+    /// key, or the key is of an unsupported type.
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
         let mut blocks = Pem::iter_from_buffer(pem.as_bytes());
         let (Some(Ok(block)), None) = (blocks.next(), blocks.next()) else {
@@ -28,7 +28,8 @@ impl CertificateRequest {
         let der = block.contents.as_slice();
         let request = CertificateSigningRequestParams::from_der(&der.into());
         let public_key = request.map_err(|_| Error::NoRequest)?.public_key;
-        // The library goes by the algorithm of the signature, and takes another curve for that one.
+        // The library infers the key type from the signature algorithm, and would take a key on
+        // another curve for one of that type.
         let (_, read) = X509CertificationRequest::from_der(der).map_err(|_| Error::NoRequest)?;
         let said = read.certification_request_info.subject_pki.raw;
         match public_key.subject_public_key_info() == said {

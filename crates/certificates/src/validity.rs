@@ -1,24 +1,24 @@
-//! From when until when a certificate holds.
+//! Validity periods of certificates.
 
 use jiff::{SignedDuration, Timestamp};
 use time::OffsetDateTime;
 
 use crate::Error;
 
-/// Certificates start a little early, for clients whose clocks are behind.
+/// Time by which certificates are backdated, for clients whose clocks are behind.
 const BACKDATED: SignedDuration = SignedDuration::from_mins(10);
 
-/// From when until when a certificate holds, in whole seconds.
+/// The validity period of a certificate, in whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// The first moment.
+    /// The start, inclusive.
     pub not_before: Timestamp,
-    /// The last moment.
+    /// The end, inclusive.
     pub not_after: Timestamp,
 }
 
 impl Validity {
-    /// Of a certificate that is made now.
+    /// Returns the validity period of a certificate that is issued now.
     #[must_use]
     pub fn starting(now: Timestamp, life: SignedDuration) -> Self {
         Self {
@@ -27,13 +27,13 @@ impl Validity {
         }
     }
 
-    /// How much of it is left; negative when it is over.
+    /// Returns the remaining time, which is negative after the end.
     #[must_use]
     pub fn left(&self, now: Timestamp) -> SignedDuration {
         self.not_after.duration_since(now)
     }
 
-    /// How much of it has passed, without the part before the certificate was made.
+    /// Returns the time since the certificate was issued.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> SignedDuration {
         now.duration_since(self.not_before) - BACKDATED

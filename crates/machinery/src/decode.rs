@@ -1,12 +1,15 @@
-//! Reading what clients send: bytes to a [`Value`], a value to a kind.
+//! Decoding of client input: bytes to a [`Value`], and a value to a kind.
 //!
-//! Two steps, as in Kubernetes. [`json`] and [`yaml()`] read one document and note fields that occur twice; nothing of the
-//! kind is known yet. [`protobuf()`] gives the same tree, and needs to know the kind for it. [`conform()`] then walks the
-//! kind's schema: it removes unknown fields, noting them, and refuses values of the wrong type with the words Go's decoder
-//! has. What was noted becomes warnings or one error, as the client's [`FieldValidation`] says.
+//! There are two steps, as in Kubernetes. [`json`] and [`yaml()`] read one document and record
+//! fields that occur twice, without knowledge of the kind. [`protobuf()`] returns the same tree,
+//! but needs to know the kind. [`conform()`] then walks the schema of the kind. It removes and
+//! records unknown fields, and rejects values of the wrong type with the error texts of Go's
+//! decoder. The recorded fields become warnings or one error, as the client's [`FieldValidation`]
+//! says.
 //!
-//! Input is hostile until proven otherwise. Nesting is limited to [`MAX_DEPTH`]; a YAML document may not grow by aliases
-//! and merge keys beyond fixed budgets. The size of the body itself is the caller's to limit.
+//! All input is treated as hostile. Nesting is limited to [`MAX_DEPTH`], and fixed budgets limit
+//! the growth of a YAML document by aliases and merge keys. The caller must limit the size of the
+//! body.
 
 use serde::de::DeserializeSeed;
 use serde_json::Value;
@@ -29,44 +32,49 @@ pub use yaml::yaml;
 
 use tree::{Recorder, Tree};
 
-/// How deep objects and lists may nest.
+/// Maximum nesting depth of objects and lists.
 ///
-/// Kubernetes allows 10 000. JSON readers in Rust, ours of stored objects included, stop at 128, so a deeper object could
-/// be written but not read back. The rest up to 128 is for what an object gets wrapped in: lists, watch events, tables.
+/// Kubernetes allows 10 000. JSON readers in Rust, including ours of stored objects, stop at 128,
+/// so a deeper object could be written but not read back. The difference is left for the wrappers
+/// of an object: lists, watch events and tables.
 pub const MAX_DEPTH: usize = 100;
 
-/// At most this many unknown, and as many duplicate, fields of one document are named, as in Kubernetes' JSON decoder.
+/// Maximum number of unknown fields, and of duplicate fields, that are reported for a document, as
+/// in Kubernetes' JSON decoder.
 const MAX_REPORTED_FIELDS: usize = 100;
 
-/// One document as it was sent.
+/// One decoded document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
-    /// The document. Of fields that occur twice, the last one.
+    /// The document. Of a field that occurs twice, the last value is kept.
     pub value: Value,
-    /// Paths of the fields that occur more than once, e.g. `spec.list[0].x`, each named once and at most 100 of them.
+    /// Paths of the fields that occur more than once, e.g. `spec.list[0].x`, each named once and at
+    /// most 100 of them.
     pub duplicates: Vec<String>,
 }
 
-/// Why bytes are no document. Always the client's fault: 400.
+/// A failure to decode a document. It is always the client's fault: 400.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DecodeError {
-    /// Not JSON, or nested too deeply.
+    /// The text is not JSON, or is nested too deeply.
     #[error("{0}")]
     Json(String),
-    /// Not YAML, more than one document, or beyond a budget.
+    /// The text is not YAML, has more than one document, or exceeds a budget.
     #[error("error converting YAML to JSON: yaml: {0}")]
     Yaml(String),
-    /// Not protobuf, or not of the expected message.
+    /// The bytes are not protobuf, or are not the expected message.
     #[error("proto: {0}")]
     Protobuf(String),
 }
 
 /// Reads one JSON document.
 ///
-/// Whole numbers beyond 64 bits become floating-point ones, which [`conform()`] refuses where a whole number belongs.
+/// Whole numbers beyond 64 bits become floating-point numbers, which [`conform()`] rejects where an
+/// integer is required.
 ///
 /// # Errors
-/// If the text is not UTF-8, not JSON, followed by more, or nested deeper than [`MAX_DEPTH`].
+/// The text is not UTF-8 or not JSON, has more text after the document, or is nested deeper than
+/// [`MAX_DEPTH`].
 pub fn json(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let mut recorder = Recorder::new(usize::MAX);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
@@ -80,7 +88,7 @@ pub fn json(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     })
 }
 
-/// Go's words where clients know them, else those of the parser.
+/// Returns Go's error text where clients know it, and otherwise that of the parser.
 fn json_error_text(error: &serde_json::Error) -> String {
     if error.is_eof() {
         "unexpected end of JSON input".to_owned()
@@ -89,7 +97,7 @@ fn json_error_text(error: &serde_json::Error) -> String {
     }
 }
 
-/// True if objects and lists of `value` nest at most `levels` deep.
+/// Returns whether objects and lists of `value` nest at most `levels` deep.
 pub(crate) fn fits(value: &Value, levels: usize) -> bool {
     match (value, levels.checked_sub(1)) {
         (Value::Array(items), Some(levels)) => items.iter().all(|item| fits(item, levels)),

@@ -1,7 +1,7 @@
 //! Errors about single fields (apimachinery `pkg/util/validation/field`).
 //!
-//! Validation gives an [`ErrorList`]; `Status::invalid` turns it into one 422 whose causes are the
-//! errors of the list.
+//! Validation returns an [`ErrorList`]. `Status::invalid` turns it into one 422 whose causes are
+//! the errors of the list.
 
 mod bad_value;
 mod path;
@@ -14,10 +14,10 @@ use crate::quote::quote;
 pub use self::bad_value::BadValue;
 pub use self::path::Path;
 
-/// What is wrong with a field; the `reason` of its cause in a `Status`.
+/// The kind of fault of a field. It becomes the `reason` of a cause in a `Status`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum ErrorKind {
-    /// What the value refers to does not exist.
+    /// The value refers to something that does not exist.
     NotFound,
     /// A value is missing.
     Required,
@@ -25,9 +25,9 @@ pub enum ErrorKind {
     Duplicate,
     /// The value is malformed or out of bounds.
     Invalid,
-    /// The value is none of those allowed.
+    /// The value is not one of the supported values.
     NotSupported,
-    /// The value would be right under other circumstances.
+    /// The value is not allowed in this context.
     Forbidden,
     /// The value has too many bytes.
     TooLong,
@@ -40,7 +40,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The reason of a cause, e.g. `FieldValueRequired`.
+    /// Returns the reason of a cause, e.g. `FieldValueRequired`.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
@@ -72,31 +72,31 @@ impl ErrorKind {
     }
 }
 
-/// One thing wrong with one field. Displayed with the path: `spec.ttl: Invalid value: -1: must be
+/// One fault of one field. It is displayed with the path: `spec.ttl: Invalid value: -1: must be
 /// positive`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Error {
-    /// What is wrong.
+    /// The kind of fault.
     pub kind: ErrorKind,
-    /// Which field.
+    /// The path of the field.
     pub path: Path,
-    /// The value it has.
+    /// The invalid value.
     pub value: BadValue,
-    /// What would be right; may be empty.
+    /// The requirement on the value; may be empty.
     pub detail: String,
 }
 
-/// All that is wrong with an object; empty when nothing is.
+/// All faults of an object; empty if it is valid.
 pub type ErrorList = Vec<Error>;
 
 impl Error {
-    /// The value is missing.
+    /// Creates an error for a missing value.
     #[must_use]
     pub fn required(path: &Path, detail: impl Into<String>) -> Error {
         Error::without_value(ErrorKind::Required, path, detail)
     }
 
-    /// The value is malformed or out of bounds.
+    /// Creates an error for a value that is malformed or out of bounds.
     #[must_use]
     pub fn invalid(path: &Path, value: impl Into<BadValue>, detail: impl Into<String>) -> Error {
         Error {
@@ -107,7 +107,7 @@ impl Error {
         }
     }
 
-    /// The value is of the wrong type.
+    /// Creates an error for a value of the wrong type.
     #[must_use]
     pub fn type_invalid(
         path: &Path,
@@ -120,7 +120,7 @@ impl Error {
         }
     }
 
-    /// The value must be unique and is not.
+    /// Creates an error for a value that must be unique and is not.
     #[must_use]
     pub fn duplicate(path: &Path, value: impl Into<BadValue>) -> Error {
         Error {
@@ -129,7 +129,7 @@ impl Error {
         }
     }
 
-    /// What the value refers to does not exist.
+    /// Creates an error for a value that refers to something that does not exist.
     #[must_use]
     pub fn not_found(path: &Path, value: impl Into<BadValue>) -> Error {
         Error {
@@ -138,7 +138,8 @@ impl Error {
         }
     }
 
-    /// The value is none of `supported`, which are shown in the given order.
+    /// Creates an error for a value that is not one of `supported`, which are listed in the given
+    /// order.
     #[must_use]
     pub fn not_supported(path: &Path, value: impl Into<BadValue>, supported: &[&str]) -> Error {
         let quoted: Vec<String> = supported.iter().map(|value| quote(value)).collect();
@@ -153,13 +154,13 @@ impl Error {
         }
     }
 
-    /// The value would be right under other circumstances.
+    /// Creates an error for a value that is not allowed in this context.
     #[must_use]
     pub fn forbidden(path: &Path, detail: impl Into<String>) -> Error {
         Error::without_value(ErrorKind::Forbidden, path, detail)
     }
 
-    /// The value has more than `max` bytes; it is not shown.
+    /// Creates an error for a value of more than `max` bytes. The value is not shown.
     #[must_use]
     pub fn too_long(path: &Path, max: usize) -> Error {
         let unit = if max == 1 { "byte" } else { "bytes" };
@@ -167,7 +168,7 @@ impl Error {
         Error::without_value(ErrorKind::TooLong, path, detail)
     }
 
-    /// The list has `actual` items, more than `max`.
+    /// Creates an error for a list with `actual` items, which are more than `max`.
     #[must_use]
     pub fn too_many(path: &Path, actual: usize, max: usize) -> Error {
         let unit = if max == 1 { "item" } else { "items" };
@@ -179,13 +180,13 @@ impl Error {
         }
     }
 
-    /// The server could not check the field.
+    /// Creates an error for a field that the server could not check.
     #[must_use]
     pub fn internal(path: &Path, detail: impl Into<String>) -> Error {
         Error::without_value(ErrorKind::Internal, path, detail)
     }
 
-    /// The message without the path, as a cause of a `Status` carries it.
+    /// Returns the message without the path, as in a cause of a `Status`.
     #[must_use]
     pub fn body(&self) -> String {
         let kind = self.kind.text();
@@ -219,7 +220,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// All errors as one text: `a`, or `[a, b]` when they are several; each text once.
+/// Joins all errors into one text: `a`, or `[a, b]` if there are several. Each text appears once.
 #[must_use]
 pub fn aggregate(errors: &[Error]) -> String {
     let mut seen = HashSet::new();

@@ -1,14 +1,15 @@
-//! Field selectors: which values an object's fields must have (apimachinery `pkg/fields`).
+//! Field selectors: requirements on the fields of an object (apimachinery `pkg/fields`).
 //!
 //! `metadata.name=a,metadata.namespace!=b`: terms joined by commas, all of which must hold. In a
-//! value `\,`, `\=` and `\\` stand for the plain character. Which fields a kind can be selected by
-//! is told to [`FieldSelector::validate`].
+//! value, `\,`, `\=` and `\\` are escapes for the plain characters. [`FieldSelector::validate`]
+//! gets the fields by which a kind can be selected.
 
 use std::fmt;
 
 use crate::quote::quote;
 
-/// Requirements on fields, all of which must hold. The default has none and matches everything.
+/// Requirements on fields, all of which must hold. The default has no requirements and matches
+/// everything.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct FieldSelector {
     requirements: Vec<Requirement>,
@@ -25,7 +26,7 @@ pub struct Requirement {
     pub value: String,
 }
 
-/// How a field relates to the value.
+/// The relation between a field and the value.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Operator {
     /// `=` or `==`.
@@ -34,11 +35,11 @@ pub enum Operator {
     NotEquals,
 }
 
-/// A text that is no field selector, or one that selects by an unknown field. Answered with 400 and
+/// An invalid field selector, or one that selects by an unknown field. The client gets 400 with
 /// this message.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SelectorError {
-    /// A term without an operator.
+    /// A term has no operator.
     #[error("invalid selector: '{selector}'; can't understand '{term}'")]
     NotUnderstood {
         /// The whole text.
@@ -46,27 +47,27 @@ pub enum SelectorError {
         /// The term.
         term: String,
     },
-    /// A backslash before anything but `\`, `,` and `=`.
+    /// A backslash precedes a character other than `\`, `,` and `=`.
     #[error("invalid field selector: invalid escape sequence: {0}")]
     InvalidEscape(String),
-    /// A bare `=` in a value. Upstream prints the code point.
+    /// A value has a bare `=`. Upstream prints the code point.
     #[error("invalid field selector: unescaped character in value: {}", u32::from(*.0))]
     UnescapedCharacter(char),
-    /// A field that the kind cannot be selected by.
+    /// The kind cannot be selected by this field.
     #[error("{} is not a known field selector: only {}", quote(.field), quoted_list(.known))]
     UnknownField {
         /// The field.
         field: String,
-        /// Those that are known.
+        /// The known fields.
         known: Vec<String>,
     },
 }
 
 impl FieldSelector {
-    /// Reads the text of a `fieldSelector` parameter. The empty text matches everything.
+    /// Parses a `fieldSelector` parameter. The empty text matches everything.
     pub fn parse(text: &str) -> Result<FieldSelector, SelectorError> {
         let mut terms = split_terms(text);
-        // The first bad term in this order is the one that is told.
+        // The first invalid term in this order is the one that is reported.
         terms.sort_unstable();
         let mut requirements = Vec::with_capacity(terms.len());
         for term in terms {
@@ -85,18 +86,18 @@ impl FieldSelector {
                 });
             }
         }
-        // In one order, so that equal selectors are equal, however their operators were spelt.
+        // Sorted, so that equal selectors are equal in any spelling of their operators.
         requirements.sort_by_cached_key(Requirement::to_string);
         Ok(FieldSelector { requirements })
     }
 
-    /// Matches every object.
+    /// Returns a selector that matches every object.
     #[must_use]
     pub fn everything() -> FieldSelector {
         FieldSelector::default()
     }
 
-    /// Refuses any field but the known ones.
+    /// Rejects all fields except the known ones.
     pub fn validate(&self, known: &[&str]) -> Result<(), SelectorError> {
         let unknown = |requirement: &&Requirement| !known.contains(&requirement.field.as_str());
         match self.requirements.iter().find(unknown) {
@@ -108,8 +109,8 @@ impl FieldSelector {
         }
     }
 
-    /// Whether an object meets every requirement. `value` gives its fields; an absent one counts as
-    /// empty.
+    /// Returns whether an object meets every requirement. `value` returns its fields. An absent
+    /// field is treated as empty.
     pub fn matches<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.requirements.iter().all(|requirement| {
             let equal = value(&requirement.field).unwrap_or_default() == requirement.value;
@@ -117,7 +118,7 @@ impl FieldSelector {
         })
     }
 
-    /// The same selector, which also wants this field to have this value.
+    /// Adds the requirement that this field has this value.
     #[must_use]
     pub fn and_equals(mut self, field: &str, value: &str) -> FieldSelector {
         self.requirements.push(Requirement {
@@ -128,7 +129,7 @@ impl FieldSelector {
         self
     }
 
-    /// The value that a field must have exactly, if the selector says so.
+    /// Returns the value that a field must have exactly, if there is such a requirement.
     #[must_use]
     pub fn exact(&self, field: &str) -> Option<&str> {
         let exact = |requirement: &&Requirement| {
@@ -140,20 +141,20 @@ impl FieldSelector {
             .map(|requirement| requirement.value.as_str())
     }
 
-    /// The requirements, sorted by their text.
+    /// Returns the requirements. Those that were parsed come first, sorted by their text.
     #[must_use]
     pub fn requirements(&self) -> &[Requirement] {
         &self.requirements
     }
 
-    /// Whether nothing is required.
+    /// Returns whether there are no requirements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.requirements.is_empty()
     }
 }
 
-/// The canonical text, with `=` for equality.
+/// Writes the canonical text, with `=` for equality.
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let operator = match self.operator {
@@ -164,7 +165,7 @@ impl fmt::Display for Requirement {
     }
 }
 
-/// The canonical texts of the requirements.
+/// Writes the canonical texts of the requirements.
 impl fmt::Display for FieldSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, requirement) in self.requirements.iter().enumerate() {
@@ -175,7 +176,7 @@ impl fmt::Display for FieldSelector {
     }
 }
 
-/// The terms between unescaped commas, without empty ones.
+/// Returns the terms between unescaped commas, without empty ones.
 fn split_terms(text: &str) -> Vec<&str> {
     let mut escaped = false;
     let ends_term = |character| {
@@ -188,7 +189,7 @@ fn split_terms(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Field, operator and escaped value, split at the first operator.
+/// Splits a term at the first operator into field, operator and escaped value.
 fn split_term(term: &str) -> Option<(&str, Operator, &str)> {
     let start = term.char_indices().find_map(|(index, character)| {
         let is_operator = character == '=' || term[index..].starts_with("!=");

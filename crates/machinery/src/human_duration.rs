@@ -1,15 +1,14 @@
-//! Durations for people, as the AGE column of kubectl shows them (apimachinery
-//! `pkg/util/duration`).
+//! Durations for people, as in the AGE column of kubectl (apimachinery `pkg/util/duration`).
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 const YEAR: i64 = 365 * DAY;
 
-/// The duration with two to three significant figures: `90s`, `5m`, `3h30m`, `12h`, `2d3h`, `30d`,
-/// `2y10d`, `9y`.
+/// Formats a duration with two to three significant figures: `90s`, `5m`, `3h30m`, `12h`, `2d3h`,
+/// `30d`, `2y10d`, `9y`.
 ///
-/// A duration just below zero counts as `0s`, since clocks differ; below −1 s it is `<invalid>`.
+/// A duration of −1 s is `0s`, because clocks differ. Below −1 s it is `<invalid>`.
 #[must_use]
 pub fn human_duration(seconds: i64) -> String {
     match seconds {
@@ -27,7 +26,7 @@ pub fn human_duration(seconds: i64) -> String {
     }
 }
 
-/// Two units, the smaller one left out when it is zero.
+/// Formats a duration in two units, without the smaller one if it is zero.
 fn pair(seconds: i64, large: (i64, &str), small: (i64, &str)) -> String {
     let rest = seconds % large.0 / small.0;
     let whole = format!("{}{}", seconds / large.0, large.1);

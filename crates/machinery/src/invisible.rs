@@ -1,20 +1,22 @@
-//! Characters that a reader cannot see, or that change how a reader sees others.
+//! Characters that a reader cannot see, or that change the display of others.
 
-/// Returns a text as a terminal may show it, on one line: without control and format characters, and with spaces for ends of lines.
+/// Returns a text that is safe to show on one line of a terminal: without control and format
+/// characters, and with spaces in place of line breaks.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let spaced = text.chars().map(|it| if is_break(it) { ' ' } else { it });
     spaced.filter(|it| !is_invisible(*it)).collect()
 }
 
-/// Whether a reader may not see a character, or a terminal may obey it: controls, format characters and ends of lines.
+/// Returns whether a character may be invisible to a reader or interpreted by a terminal: control
+/// characters, format characters and ends of lines.
 #[must_use]
 pub fn is_invisible(character: char) -> bool {
     character.is_control() || is_format(character) || is_separator(character)
 }
 
-/// Whether a character formats others: the general category Cf of Unicode 16, which has the characters that change the direction of text,
-/// and the rest of the block of tags.
+/// Returns whether a character formats others: the general category Cf of Unicode 16, which
+/// includes the characters that change the direction of text, and the rest of the Tags block.
 #[must_use]
 pub const fn is_format(character: char) -> bool {
     matches!(
@@ -41,7 +43,8 @@ pub const fn is_format(character: char) -> bool {
     )
 }
 
-/// Whether a character ends a line without being a control character: the line and the paragraph separator.
+/// Returns whether a character ends a line without being a control character: the line separator
+/// and the paragraph separator.
 #[must_use]
 pub const fn is_separator(character: char) -> bool {
     matches!(character, '\u{2028}' | '\u{2029}')

@@ -1,8 +1,8 @@
-//! Label selectors: which labels an object must have (apimachinery `pkg/labels`).
+//! Label selectors: requirements on the labels of an object (apimachinery `pkg/labels`).
 //!
-//! `x=a,y!=b,z in (c,d),!w,v>3`: requirements joined by commas, all of which must hold. Reading a
-//! selector is in `parser`; the texts of its errors reach clients and are those of Kubernetes. A
-//! selector only ever looks at the labels given to it: who may see what is decided elsewhere.
+//! `x=a,y!=b,z in (c,d),!w,v>3`: requirements joined by commas, all of which must hold. The parser
+//! is in `parser`. Its error texts reach clients and are those of Kubernetes. A selector reads only
+//! the labels that it is given. Access control happens elsewhere.
 
 mod parser;
 
@@ -14,8 +14,8 @@ use crate::field::{self, Error, ErrorList, Path};
 use crate::quote::quote;
 use crate::validation::{label_key, label_value};
 
-/// Requirements on labels, sorted by key, all of which must hold. The default has none and matches
-/// everything.
+/// Requirements on labels, sorted by key, all of which must hold. The default has no requirements
+/// and matches everything.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct LabelSelector {
     requirements: Vec<Requirement>,
@@ -29,18 +29,18 @@ pub struct Requirement {
     values: Vec<String>,
 }
 
-/// How a requirement relates a label to its values.
+/// The relation between a label and the values of a requirement.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Operator {
     /// `k in (a,b)`: the label is one of the values.
     In,
-    /// `k notin (a,b)`: the label is absent or none of the values.
+    /// `k notin (a,b)`: the label is absent or is not one of the values.
     NotIn,
     /// `k=a`.
     Equals,
     /// `k==a`, the same as `k=a`.
     DoubleEquals,
-    /// `k!=a`: the label is absent or another.
+    /// `k!=a`: the label is absent or has another value.
     NotEquals,
     /// `k`: the label is present.
     Exists,
@@ -52,32 +52,32 @@ pub enum Operator {
     LessThan,
 }
 
-/// A text that is no label selector. Answered with 400 and this message.
+/// An invalid label selector. The client gets 400 with this message.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct SelectorError(String);
 
 impl LabelSelector {
-    /// Reads the text of a `labelSelector` parameter. The empty text matches everything.
+    /// Parses a `labelSelector` parameter. The empty text matches everything.
     pub fn parse(text: &str) -> Result<LabelSelector, SelectorError> {
         parser::parse(text).map(LabelSelector::from_requirements)
     }
 
-    /// Matches every object.
+    /// Returns a selector that matches every object.
     #[must_use]
     pub fn everything() -> LabelSelector {
         LabelSelector::default()
     }
 
-    /// From requirements in any order.
+    /// Creates a selector from requirements in any order.
     #[must_use]
     pub fn from_requirements(mut requirements: Vec<Requirement>) -> LabelSelector {
         requirements.sort_by(|a, b| a.key.cmp(&b.key));
         LabelSelector { requirements }
     }
 
-    /// From the structured form in objects, `matchLabels` and `matchExpressions`. An empty one
-    /// matches everything.
+    /// Converts the structured form in objects, `matchLabels` and `matchExpressions`. An empty
+    /// selector matches everything.
     pub fn from_label_selector(selector: &StructuredSelector) -> Result<Self, SelectorError> {
         let labels = selector.match_labels.iter().flatten();
         let expressions = selector.match_expressions.iter().flatten();
@@ -97,27 +97,28 @@ impl LabelSelector {
         Ok(LabelSelector::from_requirements(requirements))
     }
 
-    /// Whether an object meets every requirement. `label` gives the values of its labels.
+    /// Returns whether an object meets every requirement. `label` returns the values of its labels.
     pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.requirements
             .iter()
             .all(|requirement| requirement.matches(label(&requirement.key)))
     }
 
-    /// The requirements, sorted by key.
+    /// Returns the requirements, sorted by key.
     #[must_use]
     pub fn requirements(&self) -> &[Requirement] {
         &self.requirements
     }
 
-    /// Whether nothing is required.
+    /// Returns whether there are no requirements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.requirements.is_empty()
     }
 }
 
-/// The canonical text: sorted by key, values sorted, no spaces but around `in` and `notin`.
+/// Writes the canonical text: sorted by key, with sorted values, and without spaces except around
+/// `in` and `notin`.
 impl fmt::Display for LabelSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, requirement) in self.requirements.iter().enumerate() {
@@ -129,7 +130,8 @@ impl fmt::Display for LabelSelector {
 }
 
 impl Requirement {
-    /// Checks the key, the number of values and the values; all that is wrong is told.
+    /// Creates a requirement after a check of the key, the number of values and the values. The
+    /// error reports all faults.
     pub fn new(
         key: &str,
         operator: Operator,
@@ -152,7 +154,7 @@ impl Requirement {
         }
         if errors.is_empty() {
             let mut values = values;
-            // Found without looking at all of them for each object.
+            // Matching finds a value by binary search.
             values.sort_unstable();
             Ok(Requirement {
                 key: key.to_owned(),
@@ -164,25 +166,26 @@ impl Requirement {
         }
     }
 
-    /// The label's key.
+    /// Returns the key of the label.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The relation.
+    /// Returns the relation.
     #[must_use]
     pub fn operator(&self) -> Operator {
         self.operator
     }
 
-    /// The values, sorted: none for existence, one for equality and comparison, at least one for sets.
+    /// Returns the sorted values: no values for existence, one for equality and comparison, at
+    /// least one for sets.
     #[must_use]
     pub fn values(&self) -> &[String] {
         &self.values
     }
 
-    /// Whether a label of this value, or its absence, meets the requirement.
+    /// Returns whether a label with this value, or its absence, meets the requirement.
     #[must_use]
     pub fn matches(&self, label: Option<&str>) -> bool {
         let listed = |label: &str| {

@@ -1,19 +1,23 @@
-//! Who owns which field of an object: `metadata.managedFields` and server-side apply.
+//! Ownership of the fields of an object: `metadata.managedFields` and server-side apply.
 //!
-//! Every write belongs to a manager. One that sends a whole object or a patch ([`update`]) owns the fields that it changed; one that
-//! applies a configuration ([`apply()`]) owns the fields that it mentions, gets a conflict for those that it would change and others
-//! own, and gives up those that it no longer mentions. A value that is already there may have several owners.
+//! Every write belongs to a manager. A manager that sends a whole object or a patch ([`update`])
+//! owns the fields that it changed. A manager that applies a configuration ([`apply()`]) owns the
+//! fields that the configuration mentions. It gets a conflict for fields that it would change and
+//! others own, and gives up the fields that it no longer mentions. A value that is already set may
+//! have several owners.
 //!
-//! How far down an object is owned is a matter of its schema: structs field by field, maps by entry, sets and keyed lists by item,
-//! everything else as a whole. Ownership is recorded as sets of paths ([`FieldSet`]), whose JSON form is FieldsV1.
+//! The schema decides the granularity of ownership: structs by field, maps by entry, sets and keyed
+//! lists by item, everything else as a whole. Ownership is recorded as sets of paths
+//! ([`FieldSet`]), whose JSON form is FieldsV1.
 //!
 //! ```text
-//! apply   validate -> merge -> remove what is no longer applied -> compare with live -> conflicts, or new owners
-//! update                                                           compare with live -> new owners
+//! apply    validate -> merge -> remove abandoned -> compare with live -> conflicts or new owners
+//! update                                            compare with live -> new owners
 //! ```
 //!
-//! All is pure: the caller gives the time, stores the returned entries in the object, and has refused a configuration that has
-//! `metadata.managedFields` or the wrong apiVersion. Entries of other versions are taken to speak of the same fields.
+//! All functions are pure. The caller provides the time, stores the returned entries in the object,
+//! and must already have rejected a configuration that has `metadata.managedFields` or the wrong
+//! apiVersion. Entries of other versions are assumed to refer to the same fields.
 //!
 //! Source: sigs.k8s.io/structured-merge-diff, `managedfields` of k8s.io/apimachinery, and KEP-555.
 
@@ -46,23 +50,25 @@ mod reconcile;
 mod tests;
 mod validate;
 
-/// Who writes, and how.
+/// The manager of a write, with its version, target and time.
 #[derive(Clone, Copy, Debug)]
 pub struct Manager<'a> {
-    /// `fieldManager`, or what stands for it; `unknown` is recorded for an empty one.
+    /// `fieldManager`, or its substitute. An empty name is recorded as `unknown`.
     pub name: &'a str,
-    /// The `apiVersion` of the object as it is written.
+    /// The `apiVersion` of the written object.
     pub api_version: &'a str,
-    /// The subresource that is written to; empty for the resource itself.
+    /// The subresource that is written; empty for the resource itself.
     pub subresource: &'a str,
-    /// When. Recorded in whole seconds.
+    /// The time of the write. It is recorded in whole seconds.
     pub time: Timestamp,
 }
 
-/// The owners of an object's fields after it was created, replaced or patched by anything but apply.
+/// Returns the owners of an object's fields after it was created, replaced or patched by anything
+/// except apply.
 ///
-/// `live` is the object as it was, `None` on create. Fields below one of the top-level names in `reset` cannot be written here and
-/// leave ownership alone. An object whose owners were cleared stays without until the next apply.
+/// `live` is the previous object, `None` on create. Fields below one of the top-level names in
+/// `reset` cannot be written by this request and keep their owners. An object whose owners were
+/// cleared stays without owners until the next apply.
 pub fn update(
     schema: &Schema,
     live: Option<&Value>,
@@ -87,8 +93,9 @@ pub fn update(
     entries.into_recorded()
 }
 
-/// Whether two versions of an object are the same but for the times in their `metadata.managedFields`: then there is nothing to
-/// store, and the old version is the answer.
+/// Returns whether two versions of an object differ at most in the times in their
+/// `metadata.managedFields`. In this case there is nothing to store, and the response is the old
+/// version.
 pub fn differ_at_most_in_times(old: &Value, new: &Value) -> bool {
     let same_but_time = |(old, new): (&Value, &Value)| same_but(("time", old, new), |_, _| true);
     let same_entries = |old: &Value, new: &Value| {
@@ -120,7 +127,7 @@ impl Manager<'_> {
 
 fn entries_for_update(live: Option<&Value>, new: &Value, by: &Manager<'_>) -> Entries {
     let recorded = || live.and_then(Entries::of).unwrap_or_default();
-    // A writer may edit the owners of the object, but not by way of a subresource.
+    // A writer may edit the owners of the object, but not through a subresource.
     if !by.subresource.is_empty() {
         return recorded();
     }
@@ -130,7 +137,7 @@ fn entries_for_update(live: Option<&Value>, new: &Value, by: &Manager<'_>) -> En
     Entries::of(new).unwrap_or_else(recorded)
 }
 
-/// Compares two versions of an object, leaving out what nobody can own.
+/// Compares two versions of an object, without the fields that cannot have an owner.
 fn compare(schema: &Schema, old: &Value, new: &Value, reset: &[&str]) -> Comparison {
     let mut comparison = Comparison::between(schema, old, new);
     strip(&mut comparison.changed, reset);
@@ -138,7 +145,7 @@ fn compare(schema: &Schema, old: &Value, new: &Value, reset: &[&str]) -> Compari
     comparison
 }
 
-/// Takes the fields out that the server owns, or that cannot be written here.
+/// Removes the fields that the server owns, or that cannot be written by this request.
 fn strip(fields: &mut FieldSet, reset: &[&str]) {
     fields.retain(|element, branch| match element.as_field() {
         Some("apiVersion" | "kind") => false,
@@ -156,7 +163,7 @@ fn strip(fields: &mut FieldSet, reset: &[&str]) {
     });
 }
 
-/// Takes from the affected entries what someone else has changed or removed.
+/// Removes the fields that the comparison found changed or removed from the affected entries.
 fn yield_to(entries: &mut Entries, comparison: &Comparison, affected: impl Fn(&Entry) -> bool) {
     entries.narrow(|entry| {
         if affected(entry) {
@@ -170,7 +177,8 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-/// Whether two values agree in all fields but one, and `agree` on that one; absent counts as `null`.
+/// Returns whether two values agree in all fields except one, and `agree` accepts that one. An
+/// absent field is treated as `null`.
 fn same_but(
     (name, old, new): (&str, &Value, &Value),
     agree: impl Fn(&Value, &Value) -> bool,
@@ -191,7 +199,7 @@ fn same_but(
         )
 }
 
-/// What the server decides below `metadata`, and nobody owns. From `stripmeta.go`.
+/// The fields below `metadata` that the server sets and no manager owns. From `stripmeta.go`.
 const SERVER_OWNED: [&str; 9] = [
     "clusterName",
     "creationTimestamp",

@@ -1,14 +1,14 @@
-//! Which encoding, and which form of an object, a request asks for (apiserver
+//! Negotiation of the encoding and the form of objects (apiserver
 //! `pkg/endpoints/handlers/negotiation`).
 //!
-//! A client lists media types in `Accept`, each with parameters: `as`, `g` and `v` ask for another
-//! form of the object (a `Table`, its metadata only, or aggregated discovery), `stream=watch` for
-//! events, `pretty=1` for indentation. Clauses are tried by quality, then from the particular to
-//! the general, then in order; the first one with a known type and a form that the endpoint has
-//! wins. Unknown parameters are ignored. Bodies name their type in `Content-Type`, where only the
-//! type itself counts.
+//! A client lists media types in `Accept`, each with parameters. `as`, `g` and `v` request another
+//! form of the object (a `Table`, its metadata only, or aggregated discovery), `stream=watch`
+//! requests events, and `pretty=1` requests indentation. Clauses are tried by quality, then from
+//! specific to general, then in order. The first one with a known type and a form that the endpoint
+//! has is used. Unknown parameters are ignored. Bodies name their type in `Content-Type`, where all
+//! parameters are ignored.
 //!
-//! Writing the chosen form is left to others.
+//! Other modules write the chosen form.
 
 mod accept;
 mod transform;
@@ -20,7 +20,7 @@ use crate::status::Status;
 use self::accept::Clause;
 pub use self::transform::{DiscoveryVersion, MetaVersion, Transform};
 
-/// How objects are written and read.
+/// The encoding of objects.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Encoding {
     /// `application/json`.
@@ -33,13 +33,13 @@ pub enum Encoding {
 /// The media types of objects, in the order in which errors list them and wildcards choose them.
 pub const OBJECT_TYPES: [&str; 2] = [JSON, YAML];
 
-/// The media types of bodies of kinds that protobuf is defined for, in the order of errors.
+/// The media types of bodies of kinds that have a protobuf definition, in the order of errors.
 pub const BODY_TYPES_WITH_PROTOBUF: [&str; 3] = [JSON, YAML, PROTOBUF];
 
 /// The media types of watch events.
 pub const STREAM_TYPES: [&str; 1] = ["application/json;stream=watch"];
 
-/// Kubernetes' own frame around protobuf; bodies only.
+/// The media type of Kubernetes' own envelope of protobuf. For bodies only.
 pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// YAML.
@@ -47,22 +47,22 @@ pub const YAML: &str = "application/yaml";
 
 const JSON: &str = "application/json";
 
-/// What an endpoint can answer with.
+/// The formats that an endpoint can respond with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Offer {
-    /// Forms beside the plain one.
+    /// Forms in addition to the plain one.
     pub transforms: Transforms,
-    /// Whether the answer is a stream of events, for which YAML has no framing.
+    /// True if the response is a stream of events, for which YAML has no framing.
     pub stream: bool,
 }
 
-/// Forms that an endpoint has beside the plain one.
+/// Forms that an endpoint has in addition to the plain one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Transforms {
-    /// None.
+    /// No other form.
     None,
-    /// `Table` and `PartialObjectMetadata(List)`. Whether the answer is a list is for the writer to
-    /// check.
+    /// `Table` and `PartialObjectMetadata(List)`. The writer must check whether the response is a
+    /// list.
     Objects,
     /// Only `PartialObjectMetadata(List)`, for kinds without a table.
     Metadata,
@@ -95,7 +95,7 @@ impl Offer {
         stream: false,
     };
 
-    /// The media types that an error lists.
+    /// Returns the media types that an error lists.
     #[must_use]
     pub fn media_types(&self) -> &'static [&'static str] {
         if self.stream {
@@ -106,19 +106,20 @@ impl Offer {
     }
 }
 
-/// What the client and the endpoint agree on.
+/// The result of the negotiation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Negotiated {
-    /// How to write.
+    /// The encoding of the response.
     pub encoding: Encoding,
-    /// What to write.
+    /// The form of the response.
     pub transform: Transform,
-    /// `pretty=1`: indented. The query and the user agent may ask for it too, see [`wants_pretty`].
+    /// True if `pretty=1` requests indentation. The query and the user agent may request it too,
+    /// see [`wants_pretty`].
     pub pretty: bool,
 }
 
 impl Negotiated {
-    /// The `Content-Type` of the answer. Only aggregated discovery names its form there.
+    /// Returns the `Content-Type` of the response. Only aggregated discovery names its form in it.
     #[must_use]
     pub fn content_type(&self) -> &'static str {
         use DiscoveryVersion::{V2, V2beta1};
@@ -141,10 +142,10 @@ impl Negotiated {
     }
 }
 
-/// No clause of `Accept` fits. Answered with 406, always in indented JSON.
+/// No clause of `Accept` matches. The response is a 406, always in indented JSON.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct NotAcceptable {
-    /// What would fit.
+    /// The media types that would match.
     pub media_types: &'static [&'static str],
 }
 
@@ -162,10 +163,11 @@ impl From<NotAcceptable> for Status {
     }
 }
 
-/// Chooses the encoding and form for the value of an `Accept` header; several headers are joined by
+/// Chooses the encoding and form for the value of an `Accept` header. Several headers are joined by
 /// commas.
 ///
-/// No header, or an empty one, means JSON. As upstream, quality 0 is the least wish but no refusal.
+/// A missing or empty header means JSON. As upstream, quality 0 means least preferred, and not
+/// unacceptable.
 pub fn negotiate(accept: Option<&str>, offer: &Offer) -> Result<Negotiated, NotAcceptable> {
     let header = accept.unwrap_or_default();
     if header.is_empty() {
@@ -178,8 +180,9 @@ pub fn negotiate(accept: Option<&str>, offer: &Offer) -> Result<Negotiated, NotA
     })
 }
 
-/// The media type of a body, one of `accepted`; the first of them where the client names none
-/// (POST, PUT, DELETE). Anything else is a 415. Parameters such as `charset` are ignored.
+/// Returns the media type of a body, which is one of `accepted`. If the client names no type, it is
+/// the first of them (POST, PUT, DELETE). Any other type is a 415. Parameters such as `charset` are
+/// ignored.
 pub fn content_type<'a>(header: Option<&str>, accepted: &[&'a str]) -> Result<&'a str, Status> {
     match (header.map(str::trim), accepted) {
         (None | Some(""), [first, ..]) => Ok(first),
@@ -187,7 +190,7 @@ pub fn content_type<'a>(header: Option<&str>, accepted: &[&'a str]) -> Result<&'
     }
 }
 
-/// As [`content_type`], but the client must name the type (PATCH).
+/// Like [`content_type`], but the client must name the type (PATCH).
 pub fn explicit_content_type<'a>(
     header: Option<&str>,
     accepted: &[&'a str],
@@ -206,7 +209,8 @@ pub fn explicit_content_type<'a>(
         .ok_or_else(|| Status::unsupported_media_type(accepted))
 }
 
-/// Whether to indent for a person: the `pretty` parameter of the query says, else the user agent.
+/// Returns whether to indent for a person. The `pretty` parameter of the query decides, or the user
+/// agent if the parameter is missing or empty.
 #[must_use]
 pub fn wants_pretty(parameter: Option<&str>, user_agent: Option<&str>) -> bool {
     match parameter {
@@ -222,14 +226,14 @@ pub fn wants_pretty(parameter: Option<&str>, user_agent: Option<&str>) -> bool {
     }
 }
 
-/// The encoding and form of one clause, if the endpoint has them.
+/// Returns the encoding and form of one clause, if the endpoint has them.
 fn fit(clause: &Clause<'_>, offer: &Offer) -> Option<Negotiated> {
     let encoding = [Encoding::Json, Encoding::Yaml]
         .into_iter()
         .find(|&encoding| {
             clause.matches(media_type(encoding)) && streams(encoding, clause, offer)
         })?;
-    // Another version of the server's own types is never offered.
+    // Other versions of the server's own types are never offered.
     if !clause.parameter("sv").unwrap_or_default().is_empty() {
         return None;
     }
@@ -248,7 +252,7 @@ fn media_type(encoding: Encoding) -> &'static str {
     }
 }
 
-/// Whether the encoding can frame events, where the endpoint or the clause asks for them.
+/// Returns whether the encoding can frame events, if the endpoint or the clause requests them.
 fn streams(encoding: Encoding, clause: &Clause<'_>, offer: &Offer) -> bool {
     match clause.parameter("stream").unwrap_or_default() {
         "" => !offer.stream || encoding == Encoding::Json,

@@ -1,8 +1,7 @@
 //! Object and list metadata, and the names of groups, versions, kinds and resources.
 //!
-//! The types of object metadata are those of `k8s-openapi`; what it lacks is added here: the field
-//! order that Go clients and stored bytes expect ([`serialize_go_order`]), and a [`ListMeta`] in
-//! that order.
+//! The types of object metadata are those of `k8s-openapi`. This module adds the field order that
+//! Go clients and stored bytes expect ([`serialize_go_order`]), and a [`ListMeta`] in that order.
 
 mod go_order;
 mod group_version;
@@ -33,18 +32,18 @@ pub use self::resource::{GroupResource, GroupVersionResource};
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ListMeta {
-    /// Version of the snapshot that was listed; opaque to clients.
+    /// Version of the listed snapshot; opaque to clients.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub resource_version: String,
-    /// Token for the next page; empty when there is none.
+    /// Token for the next page; empty if there is no next page.
     #[serde(rename = "continue", skip_serializing_if = "String::is_empty")]
     pub continue_: String,
-    /// How many items follow this page, where known.
+    /// Number of items after this page, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining_item_count: Option<i64>,
 }
 
-/// A name that is usually known at compile time, so that cloning it is free.
+/// A name that is usually known at compile time, so that a clone is free.
 type Name = Cow<'static, str>;
 
 fn write_qualified(f: &mut fmt::Formatter<'_>, name: &str, group: &str) -> fmt::Result {

@@ -1,23 +1,25 @@
 //! Names from `metadata.generateName` (apiserver `pkg/storage/names`, apimachinery
 //! `pkg/util/rand`).
 
-/// No vowels and no look-alikes of them, so that no words appear by chance.
+/// The characters of suffixes, without vowels and characters that resemble them, so that no words
+/// appear by chance.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// Characters that are appended.
+/// Number of characters that are appended.
 const SUFFIX_LENGTH: usize = 5;
 
-/// Longest base in bytes that is kept: with the suffix a DNS label of 63.
+/// Maximum length of the base that is kept, in bytes. With the suffix, it is a DNS label of 63
+/// bytes.
 const MAX_BASE_LENGTH: usize = 63 - SUFFIX_LENGTH;
 
-/// The base, cut to 58 bytes, and five random characters. `random(n)` gives a number below `n`,
-/// each equally likely.
+/// Returns the base, cut to 58 bytes, and five random characters. `random(n)` must return a number
+/// below `n`, each with equal probability.
 pub fn generate(base: &str, random: &mut dyn FnMut(usize) -> usize) -> String {
     let kept = base.floor_char_boundary(MAX_BASE_LENGTH);
     let mut name = String::with_capacity(kept + SUFFIX_LENGTH);
     name.push_str(&base[..kept]);
     for _ in 0..SUFFIX_LENGTH {
-        // The remainder only guards against a source that breaks its promise.
+        // The remainder only guards against a source that returns a larger number.
         let index = random(ALPHABET.len()) % ALPHABET.len();
         name.push(char::from(ALPHABET[index]));
     }

@@ -1,33 +1,34 @@
 //! Objects reduced to their metadata (apimachinery `pkg/apis/meta/v1/types.go`,
 //! `PartialObjectMetadata`).
 //!
-//! Like tables they are written by concatenation, from metadata that is encoded already.
+//! Like tables, they are written by concatenation, from metadata that is already encoded.
 
 use crate::media_type::MetaVersion;
 use crate::meta::ListMeta;
 use crate::status::{Reason, Status};
 
-/// One object, from the JSON of its metadata.
+/// Writes one object from the JSON of its metadata.
 pub fn write_partial_object(version: MetaVersion, metadata: &[u8], out: &mut Vec<u8>) {
     write_kind("PartialObjectMetadata", version, out);
     out.extend_from_slice(metadata);
     out.push(b'}');
 }
 
-/// Begins a list, up to its first item. Items are objects as [`write_partial_object`] writes them,
-/// with commas between.
+/// Writes the beginning of a list, up to its first item. Items are objects as
+/// [`write_partial_object`] writes them, separated by commas.
 pub fn write_partial_list_head(version: MetaVersion, meta: &ListMeta, out: &mut Vec<u8>) {
     write_kind("PartialObjectMetadataList", version, out);
     serde_json::to_writer(&mut *out, meta).expect("plain data is written to memory without errors");
     out.extend_from_slice(br#","items":["#);
 }
 
-/// Ends a list after its last item.
+/// Writes the end of a list, after its last item.
 pub fn write_partial_list_tail(out: &mut Vec<u8>) {
     out.extend_from_slice(b"]}");
 }
 
-/// 406: the metadata of one object was asked for, and the answer is a list of this kind.
+/// Creates a 406: the client requested the metadata of one object, but the response is a list of
+/// this kind.
 #[must_use]
 pub fn answer_is_list(list_kind: &str) -> Status {
     let message = format!(
@@ -36,7 +37,8 @@ pub fn answer_is_list(list_kind: &str) -> Status {
     Status::failure(Reason::NotAcceptable, message)
 }
 
-/// 406: the metadata of a list was asked for, and the answer is one object of this kind.
+/// Creates a 406: the client requested the metadata of a list, but the response is one object of
+/// this kind.
 #[must_use]
 pub fn answer_is_object(kind: &str) -> Status {
     let message = format!(

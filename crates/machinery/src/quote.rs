@@ -1,7 +1,8 @@
-//! Quoting as Go does it, for texts that Kubernetes clients see.
+//! Quoting as in Go, for texts that Kubernetes clients see.
 
-/// The text in double quotes, escaped as Go's `strconv.Quote` (`%q`) does: printable characters
-/// stay, control and other unprintable ones become `\n`, `\x1b`, `\u200b` and the like.
+/// Returns the text in double quotes, escaped as by Go's `strconv.Quote` (`%q`): printable
+/// characters are kept, control and other unprintable ones become `\n`, `\x1b`, `\u200b` and the
+/// like.
 #[must_use]
 pub fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
@@ -13,15 +14,15 @@ pub fn quote(text: &str) -> String {
     quoted
 }
 
-/// Whether Go's `unicode.IsPrint` holds: letters, marks, numbers, punctuation, symbols and the
-/// ASCII space.
+/// Returns whether a character is printable according to Go's `unicode.IsPrint`: letters, marks,
+/// numbers, punctuation, symbols and the ASCII space.
 #[must_use]
 pub fn is_print(character: char) -> bool {
     if character.is_ascii() {
         return (' '..='~').contains(&character);
     }
-    // `str::escape_debug` escapes exactly the unprintable categories, but combining marks as well
-    // when they come first.
+    // `str::escape_debug` escapes exactly the unprintable categories, and also combining marks at
+    // the beginning of a text.
     let mut buffer = [0; 8];
     buffer[0] = b'.';
     let length = 1 + character.encode_utf8(&mut buffer[1..]).len();

@@ -1,7 +1,8 @@
-//! The structural schema of a kind: one tree that decoding, patching and field ownership walk.
+//! The structural schema of a kind: one tree that decoding, patching and field ownership use.
 //!
-//! It is read from the very JSON schema that OpenAPI publishes (`Schema::from_definitions`), so what clients are told and what the
-//! server does cannot drift apart. References are resolved; a recursive type is refused.
+//! It is read from the same JSON schema that OpenAPI publishes (`Schema::from_definitions`), so the
+//! published schema and the behaviour of the server cannot diverge. References are resolved; a
+//! recursive type is rejected.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,16 +18,18 @@ pub use hints::add_kubernetes_hints;
 /// One node of a structural schema.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schema {
-    /// Last segment of the definition's name, e.g. `KubeconfigSpec`; empty for an anonymous node. Used in decoding errors.
+    /// Last segment of the definition's name, e.g. `KubeconfigSpec`; empty for an anonymous node.
+    /// Used in decoding errors.
     pub type_name: Arc<str>,
-    /// What values of this node look like.
+    /// The shape of the values of this node.
     pub shape: Shape,
     /// The published default, if any.
     pub default: Option<Value>,
 }
 
 impl Schema {
-    /// The schema of the field or map entry `name`; `None` where there can be no such thing.
+    /// Returns the schema of the field or map entry `name`, or `None` if the shape has no such
+    /// field.
     pub fn field(&self, name: &str) -> Option<&Arc<Schema>> {
         match &self.shape {
             Shape::Object { fields, .. } => fields.get(name),
@@ -35,7 +38,8 @@ impl Schema {
         }
     }
 
-    /// The schema at a path of field names. Lists are passed through: a name that follows a list is looked for in its items.
+    /// Returns the schema at a path of field names. A name that follows a list is looked up in the
+    /// items of the list.
     pub fn at(&self, path: &[&str]) -> Option<&Schema> {
         let mut node = self;
         for name in path {
@@ -48,14 +52,15 @@ impl Schema {
     }
 }
 
-/// What values of a schema node look like.
+/// The shape of the values of a schema node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
-    /// Any JSON, kept as it is (`x-kubernetes-preserve-unknown-fields`, `FieldsV1`); owned as one atom.
+    /// Any JSON, stored unchanged (`x-kubernetes-preserve-unknown-fields`, `FieldsV1`); owned as
+    /// one atom.
     Any,
     /// `true` or `false`.
     Boolean,
-    /// A whole number of at most this many bits, signed: 32 or 64.
+    /// A signed whole number of at most this many bits: 32 or 64.
     Integer {
         /// 32 or 64.
         bits: u8,
@@ -64,7 +69,7 @@ pub enum Shape {
     Number,
     /// A string.
     String {
-        /// What the string must hold.
+        /// The required content.
         format: StringFormat,
     },
     /// A string or a whole number (`x-kubernetes-int-or-string`).
@@ -87,12 +92,12 @@ pub enum Shape {
     List {
         /// The shape of every item.
         items: Arc<Schema>,
-        /// How items are told apart when lists are merged.
+        /// The identification of items when lists are merged.
         list_type: ListType,
     },
 }
 
-/// What a string must hold to be decodable.
+/// The content that a string must have to be decodable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StringFormat {
     /// Any text.
@@ -103,7 +108,7 @@ pub enum StringFormat {
     Bytes,
 }
 
-/// How the items of a list are told apart (`x-kubernetes-list-type`).
+/// The identification of the items of a list (`x-kubernetes-list-type`).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ListType {
     /// Replaced as a whole.

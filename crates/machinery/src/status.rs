@@ -1,10 +1,10 @@
-//! `metav1.Status`: what every failed request, and a successful delete, answers.
+//! `metav1.Status`: the response to every failed request, and to a successful delete.
 //!
-//! The constructors give code, reason, message and details as kube-apiserver does, so that kubectl
+//! The constructors set code, reason, message and details as kube-apiserver does, so that kubectl
 //! and client-go recognise them: `api_errors` for requests in general (apimachinery
 //! `pkg/api/errors`), `storage_errors` for versions, tokens and preconditions (apiserver
-//! `pkg/storage`), `denial` for what an authorizer refuses. Layers below the server know no codes:
-//! their errors become a `Status` in one place there.
+//! `pkg/storage`), `denial` for requests that an authorizer denies. Layers below the server do not
+//! know HTTP codes. The server converts their errors to a `Status` in one place.
 
 mod api_errors;
 mod denial;
@@ -24,36 +24,36 @@ pub use self::storage_errors::uid_mismatch;
 
 /// The outcome of a request, as an object on the wire and as an error in code.
 ///
-/// On the wire the fields stand in Go's order, after `kind` and `apiVersion`.
+/// On the wire, the fields are in Go's order, after `kind` and `apiVersion`.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Status {
-    /// Carries only a continue token, see [`Status::with_continue`].
+    /// Only set for a continue token, see [`Status::with_continue`].
     pub metadata: ListMeta,
     /// Success or failure.
     #[serde(rename = "status")]
     pub outcome: Outcome,
-    /// For people.
+    /// The message for people.
     pub message: String,
-    /// For programs.
+    /// The reason for programs.
     pub reason: Reason,
-    /// Which object, which fields, when to retry.
+    /// The object, the causes, and the time of a retry.
     pub details: Option<Box<Details>>,
-    /// HTTP code; 0 when not told, see [`Status::http_code`].
+    /// HTTP code; 0 if not set, see [`Status::http_code`].
     pub code: u16,
 }
 
-/// Whether the request did what it should.
+/// The success or failure of a request.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Outcome {
-    /// It did.
+    /// The request succeeded.
     Success,
-    /// It did not.
+    /// The request failed.
     #[default]
     Failure,
 }
 
-/// What a `Status` is about.
+/// The subject of a `Status`.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Details {
@@ -63,7 +63,7 @@ pub struct Details {
     /// Group of the resource or kind.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub group: String,
-    /// The resource in most cases, the kind where validation failed.
+    /// The resource in most cases, or the kind if validation failed.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// Uid of the object.
@@ -72,19 +72,19 @@ pub struct Details {
     /// One per field or conflict.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cause>,
-    /// Seconds to wait before the next try; also the `Retry-After` header. 0 when not told.
+    /// Seconds to wait before a retry, also sent as the `Retry-After` header; 0 if not set.
     #[serde(skip_serializing_if = "is_zero")]
     pub retry_after_seconds: u32,
 }
 
-/// One of several things that went wrong.
+/// One of several faults of a request.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Cause {
-    /// For programs, e.g. `FieldValueInvalid`, `FieldManagerConflict`.
+    /// The reason for programs, e.g. `FieldValueInvalid`, `FieldManagerConflict`.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub reason: Cow<'static, str>,
-    /// For people, without the path of the field.
+    /// The message for people, without the path of the field.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Path of the field, e.g. `spec.clusters[0]`.
@@ -93,7 +93,7 @@ pub struct Cause {
 }
 
 impl Status {
-    /// The answer to a delete; as upstream without message and code.
+    /// Creates the response to a delete. As upstream, it has no message and no code.
     #[must_use]
     pub fn success(details: Details) -> Status {
         Status {
@@ -103,7 +103,7 @@ impl Status {
         }
     }
 
-    /// A failure with the reason's usual code and no details.
+    /// Creates a failure with the reason's usual code and no details.
     #[must_use]
     pub fn failure(reason: Reason, message: impl Into<String>) -> Status {
         Status {
@@ -115,7 +115,7 @@ impl Status {
         }
     }
 
-    /// With these details.
+    /// Sets the details.
     #[must_use]
     pub fn with_details(self, details: Details) -> Status {
         Status {
@@ -124,29 +124,29 @@ impl Status {
         }
     }
 
-    /// With the number of seconds after which to try again; other details stay.
+    /// Sets the number of seconds after which the client should retry. Other details are kept.
     #[must_use]
     pub fn with_retry_after(mut self, seconds: u32) -> Status {
         self.details.get_or_insert_default().retry_after_seconds = seconds;
         self
     }
 
-    /// With a token that resumes an expired list at the latest version, which client-go's pager
-    /// relies on.
+    /// Sets a token that resumes an expired list at the latest version. The pager of client-go
+    /// relies on it.
     #[must_use]
     pub fn with_continue(mut self, token: impl Into<String>) -> Status {
         self.metadata.continue_ = token.into();
         self
     }
 
-    /// With this text before the message, e.g. `object is being deleted: `.
+    /// Puts this text before the message, e.g. `object is being deleted: `.
     #[must_use]
     pub fn with_message_prefix(mut self, prefix: &str) -> Status {
         self.message.insert_str(0, prefix);
         self
     }
 
-    /// The HTTP code to answer with; 200 or 500 where the status tells none.
+    /// Returns the HTTP code of the response: 200 or 500 if the status has no code.
     #[must_use]
     pub fn http_code(&self) -> u16 {
         match (self.code, self.outcome) {
@@ -156,7 +156,7 @@ impl Status {
         }
     }
 
-    /// Seconds for the `Retry-After` header.
+    /// Returns the seconds for the `Retry-After` header.
     #[must_use]
     pub fn retry_after_secs(&self) -> Option<u32> {
         let seconds = self.details.as_ref()?.retry_after_seconds;
@@ -188,7 +188,7 @@ impl Serialize for Status {
     }
 }
 
-/// The fields in Go's order.
+/// The wire format, with the fields in Go's order.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire<'a> {
@@ -206,7 +206,7 @@ struct Wire<'a> {
     code: u16,
 }
 
-/// Serde hands fields over by reference.
+/// Returns whether a number is zero. Takes a reference, as serde requires.
 fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
     *number == N::default()
 }

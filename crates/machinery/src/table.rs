@@ -2,8 +2,8 @@
 //! `pkg/apis/meta/v1/types.go`, `Table`).
 //!
 //! A table is written by concatenation: [`write_table_head`], rows with commas between them,
-//! [`write_table_tail`]. A row is a byte string of its own ([`write_row`]), so it can be kept or
-//! made from an object's encoded bytes.
+//! [`write_table_tail`]. A row is a separate byte string ([`write_row`]), so it can be stored, or
+//! created from an object's encoded bytes.
 //!
 //! ```
 //! use machinery::media_type::MetaVersion;
@@ -36,9 +36,9 @@ pub struct Column {
     pub type_: &'static str,
     /// OpenAPI format; `name` marks the column of the object's name.
     pub format: &'static str,
-    /// For people.
+    /// Description for people.
     pub description: &'static str,
-    /// 0 is always shown, more only in wide output.
+    /// 0 if the column is always shown; a larger number if it is shown only in wide output.
     pub priority: i32,
 }
 
@@ -54,8 +54,8 @@ impl Column {
         priority: 0,
     };
 
-    /// When the object was created, as RFC 3339 in UTC: the second column of kinds without columns
-    /// of their own.
+    /// The creation time of the object, as RFC 3339 in UTC. This is the second column of kinds
+    /// without columns of their own.
     pub const CREATED_AT: Column = Column {
         name: "Created At",
         type_: "date",
@@ -64,7 +64,7 @@ impl Column {
         priority: 0,
     };
 
-    /// A column of strings that is always shown.
+    /// Creates a column of strings that is always shown.
     #[must_use]
     pub const fn string(name: &'static str, description: &'static str) -> Column {
         Column {
@@ -76,7 +76,7 @@ impl Column {
         }
     }
 
-    /// The same column, shown only in wide output.
+    /// Limits the column to wide output.
     #[must_use]
     pub const fn wide(self) -> Column {
         Column {
@@ -86,21 +86,21 @@ impl Column {
     }
 }
 
-/// What a row carries of its object.
+/// The part of its object that a row has.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum IncludeObject {
-    /// Nothing.
+    /// No part.
     None,
-    /// Its metadata.
+    /// The metadata.
     #[default]
     Metadata,
-    /// All of it.
+    /// The whole object.
     Object,
 }
 
 impl IncludeObject {
-    /// Reads the `includeObject` parameter; absent or empty means the metadata, anything unknown is
-    /// a 400.
+    /// Parses the `includeObject` parameter. A missing or empty one means the metadata, and an
+    /// unknown one is a 400.
     pub fn parse(parameter: Option<&str>) -> Result<IncludeObject, Status> {
         match parameter.unwrap_or_default() {
             "" | "Metadata" => Ok(IncludeObject::Metadata),
@@ -116,8 +116,8 @@ impl IncludeObject {
     }
 }
 
-/// Begins a table, up to its first row. In a watch only the first event has columns; the others
-/// give `None`.
+/// Writes the beginning of a table, up to its first row. In a watch, only the first event has
+/// columns. For the others, `columns` is `None`.
 pub fn write_table_head(
     version: MetaVersion,
     meta: &ListMeta,
@@ -133,8 +133,8 @@ pub fn write_table_head(
     out.extend_from_slice(br#","rows":["#);
 }
 
-/// One row: a cell for each column, and encoded JSON of what the row carries of its object, `null`
-/// for nothing.
+/// Writes one row: a cell for each column, and the encoded JSON of the part of the object, `null`
+/// for no part.
 pub fn write_row(cells: &[Value], object: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"cells":"#);
     write_json(&cells, out);
@@ -143,7 +143,7 @@ pub fn write_row(cells: &[Value], object: &[u8], out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Ends a table after its last row.
+/// Writes the end of a table, after its last row.
 pub fn write_table_tail(out: &mut Vec<u8>) {
     out.extend_from_slice(b"]}");
 }

@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
-/// Where the current time comes from. Programs give the machine's clock, tests give one that they
+/// Source of the current time. Programs use the clock of the machine, and tests use one that they
 /// set.
 pub trait Clock: Send + Sync {
-    /// The current time.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
-/// The clock of the machine: the one place that reads it. Only a program takes it, to hand it on.
+/// The clock of the machine. No other code reads it. A program creates it and passes it on.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock;
 
@@ -24,16 +24,16 @@ impl Clock for SystemClock {
     }
 }
 
-/// RFC 3339 in UTC in whole seconds, `2026-01-02T03:04:05Z`, as metav1 `Time` is written. A
-/// fraction is dropped.
+/// Formats a time as RFC 3339 in UTC in whole seconds, `2026-01-02T03:04:05Z`, as metav1 `Time` is
+/// written. A fraction is dropped.
 #[must_use]
 pub fn rfc3339(timestamp: Timestamp) -> String {
     const SECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
     SECONDS.timestamp_to_string(&timestamp)
 }
 
-/// RFC 3339 in UTC with six digits, `2026-01-02T03:04:05.000006Z`, as metav1 `MicroTime` is
-/// written.
+/// Formats a time as RFC 3339 in UTC with six digits, `2026-01-02T03:04:05.000006Z`, as metav1
+/// `MicroTime` is written.
 #[must_use]
 pub fn rfc3339_micro(timestamp: Timestamp) -> String {
     const MICROSECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));

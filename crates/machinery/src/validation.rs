@@ -1,9 +1,9 @@
 //! Validation of names, labels, object metadata and request options (apimachinery
 //! `pkg/api/validation`, `pkg/api/validate/content`).
 //!
-//! Functions on one text give the problems as texts, none when it is valid; functions on metadata
-//! give a [`field::ErrorList`](crate::field::ErrorList) with paths below `metadata`. What a kind
-//! adds is its own business.
+//! Functions on one text return its problems as texts, and an empty list if it is valid. Functions
+//! on metadata return a [`field::ErrorList`](crate::field::ErrorList) with paths below `metadata`.
+//! Further rules of a kind belong to that kind.
 
 mod finalizers;
 mod labels;
@@ -22,7 +22,8 @@ pub use self::options::{
     write_options,
 };
 
-/// What a text must look like, as upstream's messages end: examples and the regular expression.
+/// Returns a message about the required form, with examples and the regular expression, as upstream
+/// does.
 fn pattern(message: &str, regex: &str, examples: &[&str]) -> String {
     // Upstream joins the examples like this, with two blanks.
     let quoted: Vec<String> = examples

@@ -4,11 +4,11 @@
 /// Code of a miscellaneous persistent warning.
 const CODE: u16 = 299;
 
-/// Runes of text after which every warning is cut to [`TRUNCATED_RUNES`], so that headers stay
-/// bounded.
+/// Total number of runes above which every warning is cut to [`TRUNCATED_RUNES`], so that headers
+/// are bounded.
 const MAX_TOTAL_RUNES: usize = 4096;
 
-/// Runes that a cut warning keeps.
+/// Number of runes that a cut warning keeps.
 const TRUNCATED_RUNES: usize = 256;
 
 /// Distinct warnings of one request, in order.
@@ -20,15 +20,15 @@ pub struct Warnings {
 }
 
 impl Warnings {
-    /// None yet.
+    /// Creates an empty set of warnings.
     #[must_use]
     pub fn new() -> Warnings {
         Warnings::default()
     }
 
-    /// Adds a warning, unless it is empty or known or the limit is reached.
+    /// Adds a warning, unless it is empty or already known, or the limit is reached.
     ///
-    /// Control characters, which a header cannot carry, become spaces.
+    /// Control characters become spaces, because a header cannot carry them.
     pub fn add(&mut self, text: impl Into<String>) {
         let full = self.truncating && self.runes >= MAX_TOTAL_RUNES;
         let text = text.into().replace(char::is_control, " ");
@@ -47,14 +47,14 @@ impl Warnings {
         }
     }
 
-    /// Whether there is nothing to send.
+    /// Returns whether there are no warnings.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
 
-    /// One value for a `Warning` header each: `299 - "unknown field \"spec.foo\""`. UTF-8, not only
-    /// ASCII.
+    /// Returns a value of a `Warning` header for each warning: `299 - "unknown field
+    /// \"spec.foo\""`. Values are UTF-8 and not only ASCII.
     pub fn header_values(&self) -> impl Iterator<Item = String> {
         self.texts.iter().map(|text| {
             let sent = if self.truncating {

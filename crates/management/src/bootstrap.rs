@@ -1,4 +1,5 @@
-//! What must be there before the first request: made where it is missing, left alone where it is not.
+//! Objects that must exist before the first request. Missing ones are created, existing ones are
+//! kept.
 
 use api::management::{
     Cluster, ClusterSpec, Feature, FeatureSpec, FeatureStatus, Setting, cluster, feature, setting,
@@ -7,11 +8,12 @@ use apiserver::registry::Registry;
 use machinery::meta::ObjectMeta;
 use machinery::status::Status;
 
-/// Makes the `local` cluster, the built-in settings and the features, and keeps what the server owns in them up to date. `defaults` are those
-/// of this server, by the names of settings; they stand in place of the built-in ones. Where nothing changed, nothing is written.
+/// Creates the `local` cluster, the built-in settings and the features, and keeps the fields that
+/// the server owns up to date. `defaults` are the defaults of this server by the names of settings;
+/// they replace the built-in ones. Nothing is written if nothing changed.
 ///
 /// # Errors
-/// Where the store does not answer.
+/// The store is unavailable.
 pub async fn run(
     clusters: &Registry<Cluster>,
     settings: &Registry<Setting>,
@@ -28,7 +30,7 @@ pub async fn run(
     Ok(())
 }
 
-/// Sets the default of a setting, which only the server does.
+/// Sets the default of a setting. Only the server does this.
 async fn set_default(
     settings: &Registry<Setting>,
     name: &str,
@@ -48,7 +50,7 @@ async fn set_default(
         .await
 }
 
-/// The cluster that the server lives in, as it begins.
+/// Returns the initial object of the cluster that the server runs in.
 pub fn local_cluster() -> Cluster {
     Cluster {
         metadata: named(cluster::LOCAL),
@@ -60,7 +62,7 @@ pub fn local_cluster() -> Cluster {
     }
 }
 
-/// The switch of the kind that all is about, as it begins: on.
+/// Returns the initial feature of kubeconfigs, which is on.
 pub fn ext_kubeconfigs() -> Feature {
     Feature {
         metadata: named(feature::EXT_KUBECONFIGS),
@@ -74,7 +76,7 @@ pub fn ext_kubeconfigs() -> Feature {
     }
 }
 
-/// Metadata of an object of which only the name is known.
+/// Returns metadata with this name and nothing else.
 pub fn named(name: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.to_owned()),

@@ -1,4 +1,5 @@
-//! Certificate authorities that administrators and editors of clusters configure, and that are written into files of users.
+//! Certificate authorities that administrators and editors of clusters configure, and that are
+//! written into users' files.
 
 use std::sync::Arc;
 
@@ -9,40 +10,43 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::parse_x509_certificate;
 
-/// Most bytes of a bundle: a bundle of all public authorities has some 230 KB, and every file of every user may hold it.
+/// Maximum size of a bundle, in bytes. A bundle of all public authorities has some 230 KB, and
+/// every file of every user may contain it.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Bytes of base64 in a line of PEM (RFC 7468, section 2).
+/// Base64 characters in a line of PEM (RFC 7468, section 2).
 const LINE: usize = 64;
 
 const BEGIN: &str = "-----BEGIN ";
 const CERTIFICATE: &str = "CERTIFICATE-----";
 
-/// X.509 certificates in PEM, and nothing else: what was between them is left out. It may be empty.
+/// X.509 certificates in PEM. Text between the certificates is dropped. A bundle may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CaBundle {
     pem: Arc<str>,
 }
 
-/// A certificate of a bundle, as a reader tells it from others.
+/// The details by which a reader can identify a certificate of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// The distinguished name. Its owner chose it; it may hold any character.
+    /// The distinguished name. The owner of the certificate chose it, so it may contain any
+    /// character.
     pub subject: String,
-    /// The SHA-256 of the DER as `openssl x509 -fingerprint -sha256` prints it.
+    /// The SHA-256 of the DER, formatted as by `openssl x509 -fingerprint -sha256`.
     pub fingerprint: String,
 }
 
-/// The reason why a text is not a bundle. The texts do not show the value, which may hold a private key.
+/// The reason why a text is not a bundle. The messages do not show the value, which may contain a
+/// private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBundle {
     /// The text is not base64.
     #[error("must be base64 of PEM-encoded X.509 certificates")]
     NotBase64,
-    /// The text has no certificate, or a part that is not one.
+    /// The text has no certificate, or a part that is not a certificate.
     #[error("must contain only PEM-encoded X.509 certificates")]
     NotCertificates,
-    /// The text has a private key.
+    /// The text contains a private key.
     #[error("must contain only certificates, and contains a private key: every user would get it")]
     PrivateKey,
     /// The text is too long.
@@ -51,10 +55,12 @@ pub enum InvalidBundle {
 }
 
 impl CaBundle {
-    /// Reads PEM. Comments and line ends of any kind are allowed. An empty text is an empty bundle.
+    /// Parses PEM. Comments and line ends of any kind are allowed. An empty text is an empty
+    /// bundle.
     ///
     /// # Errors
-    /// The text has no certificate, or something that is not one.
+    /// The text has no certificate, has a part that is not a certificate, contains a private key,
+    /// or is too long.
     pub fn from_pem(text: &str) -> Result<Self, InvalidBundle> {
         if text.is_empty() {
             return Ok(Self::default());
@@ -84,10 +90,10 @@ impl CaBundle {
         }
     }
 
-    /// Reads base64 of PEM, as kubeconfig files have it.
+    /// Parses base64 of PEM, as in kubeconfig files.
     ///
     /// # Errors
-    /// As [`CaBundle::from_pem`], and the text is not base64.
+    /// The text is not base64, or [`CaBundle::from_pem`] rejects its content.
     pub fn from_base64(text: &str) -> Result<Self, InvalidBundle> {
         if text.len() > MAX_BYTES.div_ceil(3) * 4 {
             return Err(InvalidBundle::TooLong);
@@ -97,23 +103,23 @@ impl CaBundle {
         if pem.is_empty() && !text.is_empty() {
             return Err(InvalidBundle::NotCertificates);
         }
-        // Comments may be in any encoding.
+        // Comments may have any encoding.
         Self::from_pem(&String::from_utf8_lossy(&pem))
     }
 
-    /// The certificates in PEM.
+    /// Returns the certificates in PEM.
     #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// The certificates in PEM in base64, as `certificate-authority-data` of a file.
+    /// Returns base64 of the certificates in PEM, as in `certificate-authority-data` of a file.
     #[must_use]
     pub fn to_base64(&self) -> String {
         STANDARD.encode(self.pem.as_bytes())
     }
 
-    /// The certificates in their order.
+    /// Returns the details of the certificates, in order.
     #[must_use]
     pub fn summaries(&self) -> Vec<Summary> {
         let certificates = CertificateDer::pem_slice_iter(self.pem.as_bytes());
@@ -239,7 +245,7 @@ mod tests {
         check(&format!("{certificate}{request}"), none);
         let trusted = certificate.replace(" CERTIFICATE-----", " TRUSTED CERTIFICATE-----");
         check(&trusted, none);
-        // A whole certificate and bytes behind it.
+        // A whole certificate, followed by more bytes.
         let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
         let longer = STANDARD.encode([&der[..], b"more"].concat());
         let longer = format!("-----BEGIN CERTIFICATE-----\n{longer}\n-----END CERTIFICATE-----\n");

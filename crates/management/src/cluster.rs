@@ -1,4 +1,4 @@
-//! `clusters.management.cattle.io`: what there is to reach.
+//! `clusters.management.cattle.io`: the clusters that can be reached.
 
 mod authentication;
 mod connection;
@@ -35,13 +35,13 @@ use crate::cluster_secret::Purpose;
 use crate::description::describe;
 use crate::record_size::check_description;
 
-/// What the kind is.
+/// Returns the description of the kind.
 pub fn description() -> Description {
     let names = (Cluster::KIND, Cluster::PLURAL, Cluster::SINGULAR);
     describe(names, KindSchema::of::<Cluster>())
 }
 
-/// Clusters are found by name and labels.
+/// The index of clusters, which can be selected by name and labels only.
 pub const INDEX: Index<Cluster> = Index::NONE;
 
 const COLUMNS: [Column; 7] = [
@@ -56,18 +56,20 @@ const COLUMNS: [Column; 7] = [
 
 /// The strategy of clusters.
 pub struct Clusters {
-    /// The objects.
+    /// The stored clusters.
     pub registry: Registry<Cluster>,
 }
 
-/// What asks whether somebody may get a cluster: the right that everything about clusters hangs on.
+/// Returns the request to get a cluster, for authorization. All access to a cluster depends on this
+/// right.
 pub fn may_get(name: &str) -> Attributes {
     Attributes::resource("get", management::GROUP, Cluster::PLURAL)
         .version(management::VERSION)
         .object(name)
 }
 
-/// What asks whether somebody may delete a cluster: who may is an administrator of it.
+/// Returns the request to delete a cluster, for authorization. A user who may delete a cluster is
+/// an administrator of it.
 pub fn may_delete(name: &str) -> Attributes {
     Attributes {
         verb: "delete".to_owned(),
@@ -102,7 +104,7 @@ impl Resource for Clusters {
         ]
     }
 
-    /// Who may list clusters sees those that they may get.
+    /// Limits lists to the clusters that the caller may get.
     async fn visibility(&self, cx: &RequestContext, _verb: Verb) -> Result<Visibility, Status> {
         Ok(Visibility::Checked(Arc::new(MayGet(cx.clone()))))
     }
@@ -144,14 +146,16 @@ impl Resource for Clusters {
     }
 }
 
-/// Whether both have the same name and direct endpoint. Those that an older version took can stay while other fields change.
+/// Returns whether both have the same name and direct endpoint. Values that an older version
+/// accepted can stay while other fields change.
 fn has_same_names(live: &Cluster, cluster: &Cluster) -> bool {
     let (live, new) = (&live.spec, &cluster.spec);
     live.display_name == new.display_name
         && live.local_cluster_auth_endpoint == new.local_cluster_auth_endpoint
 }
 
-/// Returns the problem with the authorities in the status, which are written into files. Those that an older version took can stay.
+/// Returns the problem with the authorities in the status, which are written into users' files.
+/// Values that an older version accepted can stay.
 fn check_status(cluster: &Cluster, live: Option<&Cluster>) -> Option<field::Error> {
     let authorities = &cluster.status.ca_cert;
     if live.is_some_and(|live| live.status.ca_cert == *authorities) {
@@ -161,7 +165,7 @@ fn check_status(cluster: &Cluster, live: Option<&Cluster>) -> Option<field::Erro
     connection::check_authorities(authorities, &path)
 }
 
-/// Returns the problems with the Secrets that a cluster names.
+/// Returns the problems with the Secrets that a cluster references.
 fn check_references(cluster: &Cluster, live: Option<&Cluster>, spec: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     for purpose in [Purpose::Gateway, Purpose::Signer] {
@@ -180,10 +184,11 @@ fn check_references(cluster: &Cluster, live: Option<&Cluster>, spec: &Path) -> E
     errors
 }
 
-/// Most bytes of a group's name: far beyond any real one.
+/// Maximum length of a group name, in bytes, far beyond any real name.
 const MAX_GROUP: usize = 253;
 
-/// What Kubernetes gives a meaning to is not a cluster's to hand out by our tokens: every door refuses it.
+/// Returns the problem with the administrator group. A group that Kubernetes reserves cannot be
+/// granted by tokens of this server, because every entry point refuses it.
 fn admin_group(group: &str, path: &Path) -> Option<field::Error> {
     let why = match group {
         "" => return None,
@@ -194,7 +199,7 @@ fn admin_group(group: &str, path: &Path) -> Option<field::Error> {
     Some(field::Error::invalid(path, group, &why))
 }
 
-/// Admits the clusters that the caller may get.
+/// Check that admits the clusters that the caller may get.
 struct MayGet(RequestContext);
 
 #[async_trait]

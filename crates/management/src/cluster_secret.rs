@@ -1,17 +1,20 @@
 //! Secrets of clusters, and the proof that a Secret belongs to a cluster.
 //!
-//! A Cluster names the Secrets of its credential and of its signer. Its editors can name any Secret, so the name proves nothing. The proof
-//! is in the Secret: its name is derived from the name of the cluster, and annotations that only a writer of Secrets can set bind it to
-//! that cluster, by name and uid, and a credential also to the connection that it may be sent to ([`Binding`]).
+//! A Cluster names the Secrets of its credential and of its signer. Its editors can name any
+//! Secret, so the name proves nothing. The proof is in the Secret. Its name is derived from the
+//! name of the cluster, and annotations that only a writer of Secrets can set bind it to that
+//! cluster, by name and uid. A credential is also bound to the connection that it may be sent to
+//! ([`Binding`]).
 //!
 //! ```text
-//! Cluster ─▶ reference is the derived name? ─▶ Secret ─▶ binding is that of the Cluster now? ─▶ Owned<T>
+//! Cluster ─▶ reference is the derived name? ─▶ Secret ─▶ binding matches it now? ─▶ Owned<T>
 //! ```
 //!
-//! [`ClusterSecrets`] checks this at every use, in one place. An [`Owned`] value cannot be made in another way.
+//! [`ClusterSecrets`] checks this at every use, in one place. An [`Owned`] value cannot be created
+//! in any other way.
 //!
-//! A Secret that gives somebody rights at this server ([`Purpose::is_sealed`]) also needs the seal of the server ([`SealKey`]) where writers of
-//! Secrets are not administrators of the server: in a host.
+//! A Secret that grants rights at this server ([`Purpose::is_sealed`]) also needs the seal of the
+//! server ([`SealKey`]) if its writers are not administrators of the server, as in a host cluster.
 
 mod binding;
 mod seal;
@@ -39,7 +42,7 @@ pub enum Purpose {
     Gateway,
     /// The authority that signs client certificates for the cluster.
     Signer,
-    /// The hashes of the credential by which the cluster asks about tokens.
+    /// The hashes of the credential with which the cluster asks about tokens.
     Webhook,
 }
 
@@ -47,8 +50,8 @@ impl Purpose {
     /// All purposes.
     pub const ALL: [Self; 3] = [Self::Gateway, Self::Signer, Self::Webhook];
 
-    /// The name of the Secret for this purpose of a cluster. No two pairs of cluster and purpose share a name, because no purpose contains
-    /// a hyphen.
+    /// Returns the name of the Secret for this purpose of a cluster. No two pairs of cluster and
+    /// purpose share a name, because no purpose contains a hyphen.
     #[must_use]
     pub fn secret_name(self, cluster: &str) -> String {
         let purpose = match self {
@@ -59,7 +62,8 @@ impl Purpose {
         format!("cluster-{cluster}-{purpose}")
     }
 
-    /// Whether the Secret needs a seal. A gateway's credential and a signer count at the cluster alone, which decides about them.
+    /// Returns whether the Secret needs a seal. The credential of the gateway and the signer grant
+    /// rights at the cluster only, which decides about them.
     #[must_use]
     pub fn is_sealed(self) -> bool {
         match self {
@@ -68,7 +72,7 @@ impl Purpose {
         }
     }
 
-    /// The field of a Cluster that names the Secret; `None` where no field does.
+    /// Returns the field of a Cluster that names the Secret, or `None` if no field does.
     #[must_use]
     pub fn field(self) -> Option<&'static str> {
         match self {
@@ -78,7 +82,7 @@ impl Purpose {
         }
     }
 
-    /// The Secret that a cluster names for this purpose, if it does.
+    /// Returns the Secret that a cluster names for this purpose, if any.
     #[must_use]
     pub fn reference(self, cluster: &Cluster) -> Option<&SecretReference> {
         match self {
@@ -92,7 +96,8 @@ impl Purpose {
     }
 }
 
-/// The reason why a cluster cannot use a Secret. The texts name the own Secret of the cluster and no other.
+/// The reason why a cluster cannot use a Secret. The messages name the cluster's own Secret and no
+/// other.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unowned {
     /// The Cluster names no Secret.
@@ -103,9 +108,9 @@ pub enum Unowned {
     ForeignReference {
         /// The field that names it.
         field: &'static str,
-        /// The namespace of the own Secret.
+        /// The namespace of the cluster's own Secret.
         namespace: String,
-        /// The name of the own Secret.
+        /// The name of the cluster's own Secret.
         name: String,
     },
     /// The Secret does not exist.
@@ -114,20 +119,21 @@ pub enum Unowned {
     /// The Secret has no binding.
     #[error("Secret {0} is not bound to the cluster")]
     Unbound(String),
-    /// The Secret is bound to another cluster, or to a former one of this name.
+    /// The Secret is bound to another cluster, or to a previous cluster of this name.
     #[error("Secret {0} is bound to another cluster or to a former one of this name")]
     OtherCluster(String),
     /// The Secret is bound to another server, certificate authority, TLS server name or proxy.
     #[error("Secret {0} is bound to another connection than spec.connection")]
     OtherConnection(String),
-    /// The Secret was written by somebody who does not know the key of the server.
+    /// The Secret has no valid seal, so its writer does not know the key of the server.
     #[error("Secret {0} does not have the seal of the server")]
     Unsealed(String),
 }
 
 /// A value that is read from a Secret of a cluster.
 pub trait FromSecret: Any + Send + Sync {
-    /// Reads the value. It is called once for each state of the Secret, before the Secret is known to belong to a cluster.
+    /// Reads the value. It is called once for each state of the Secret, before the Secret is known
+    /// to belong to a cluster.
     fn from_secret(secret: &Secret) -> Self;
 }
 
@@ -137,14 +143,14 @@ impl FromSecret for Secret {
     }
 }
 
-/// A value of a Secret that was proven to belong to the cluster that uses it.
+/// A value of a Secret that is proven to belong to the cluster that uses it.
 #[derive(Debug)]
 pub struct Owned<T> {
     facts: Arc<Facts<T>>,
     revision: u64,
 }
 
-/// The facts of a Secret.
+/// The bindings, the seal and the value of a Secret.
 #[derive(Debug)]
 struct Facts<T> {
     bindings: [Option<Binding>; Purpose::ALL.len()],
@@ -153,7 +159,7 @@ struct Facts<T> {
 }
 
 impl<T> Owned<T> {
-    /// The revision of the Secret.
+    /// Returns the revision of the Secret.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
@@ -186,7 +192,7 @@ pub struct ClusterSecrets {
 }
 
 impl ClusterSecrets {
-    /// The Secrets of this namespace, which are written by administrators of the server alone.
+    /// Uses the Secrets of this namespace, which only administrators of the server write.
     #[must_use]
     pub fn new(registry: Registry<Secret>, namespace: &str) -> Self {
         Self {
@@ -196,7 +202,8 @@ impl ClusterSecrets {
         }
     }
 
-    /// Has others write the Secrets, too: those that give rights at the server need its seal.
+    /// Requires the seal of the server on Secrets that grant rights at it, because other users
+    /// write Secrets, too.
     #[must_use]
     pub fn sealed(self, key: SealKey) -> Self {
         Self {
@@ -205,23 +212,23 @@ impl ClusterSecrets {
         }
     }
 
-    /// The Secrets.
+    /// Returns the registry of the Secrets.
     #[must_use]
     pub fn registry(&self) -> &Registry<Secret> {
         &self.registry
     }
 
-    /// The key of the Secret for a purpose of a cluster, whether it exists or not.
+    /// Returns the key of the Secret for a purpose of a cluster. The Secret need not exist.
     #[must_use]
     pub fn key(&self, purpose: Purpose, cluster: &str) -> String {
         self.registry
             .key(&self.namespace, &purpose.secret_name(cluster))
     }
 
-    /// Reads the Secret that a cluster names for a purpose, as the cache has it now.
+    /// Returns the Secret that a cluster names for a purpose, from the cache.
     ///
     /// # Errors
-    /// The cluster may not use it.
+    /// The cluster may not use the Secret.
     pub fn cached<T: FromSecret>(
         &self,
         purpose: Purpose,
@@ -231,10 +238,11 @@ impl ClusterSecrets {
         self.bound(purpose, &Binding::of(cluster, purpose))
     }
 
-    /// As [`ClusterSecrets::cached`], in the newest state of the Secret.
+    /// Like [`ClusterSecrets::cached`], but returns the latest state of the Secret.
     ///
     /// # Errors
-    /// 503 where the store does not answer; inside, the cluster may not use the Secret.
+    /// 503 if the store is unavailable. The inner result is an error if the cluster may not use the
+    /// Secret.
     pub async fn latest<T: FromSecret>(
         &self,
         purpose: Purpose,
@@ -247,10 +255,11 @@ impl ClusterSecrets {
         Ok(self.bound(purpose, &Binding::of(cluster, purpose)))
     }
 
-    /// Reads the Secret for a purpose of the cluster that a binding names, as the cache has it now. For Secrets that no field names.
+    /// Returns the Secret for a purpose of the cluster in a binding, from the cache. For Secrets
+    /// that no field names.
     ///
     /// # Errors
-    /// The Secret is not bound so.
+    /// The Secret does not have this binding.
     pub fn bound<T: FromSecret>(
         &self,
         purpose: Purpose,
@@ -261,7 +270,7 @@ impl ClusterSecrets {
         self.prove(object.as_deref(), purpose, expected)
     }
 
-    /// The one place where a Secret is found to belong to a cluster.
+    /// Proves that a Secret belongs to a cluster. No other code does this.
     fn prove<T: FromSecret>(
         &self,
         object: Option<&StoredObject>,

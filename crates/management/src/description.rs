@@ -1,9 +1,9 @@
-//! What the kinds of this group have in common.
+//! The parts that the descriptions of the kinds of this group share.
 
 use api::management;
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 
-/// A cluster-scoped kind of the group.
+/// Describes a cluster-scoped kind of the group.
 pub(crate) fn describe(
     (kind, plural, singular): (&'static str, &'static str, &'static str),
     schema: KindSchema,

@@ -1,17 +1,19 @@
-//! Texts for people that are written into files of users and shown on their terminals.
+//! Texts for people that are written into users' files and shown on their terminals.
 
 use machinery::invisible::is_invisible;
 
-/// The most characters of such a text.
+/// Maximum number of characters of a display text.
 pub const MAX_CHARACTERS: usize = 256;
 
-/// The regular expression of Go for such a text: no controls, no format characters, no ends of lines.
+/// Go regular expression of a display text: no control characters, no format characters, no line or
+/// paragraph separators.
 pub const PATTERN: &str = r"^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$";
 
-/// Checks such a text; returns what would be right.
+/// Checks a display text.
 ///
 /// # Errors
-/// The text is too long, or has a character that a terminal or a reader could take for something else.
+/// The text is too long, or has a character that a terminal or a reader could take for something
+/// else. The error states the requirement.
 pub fn check(text: &str) -> Result<(), &'static str> {
     if text.chars().nth(MAX_CHARACTERS).is_some() {
         return Err("must have at most 256 characters");

@@ -1,4 +1,4 @@
-//! `features.management.cattle.io`: switches.
+//! `features.management.cattle.io`: feature switches.
 
 use api::management::{self, Feature, feature};
 use apiserver::cell::{AGE, age};
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::description::describe;
 
-/// What the kind is.
+/// Returns the description of the kind.
 pub fn description() -> Description {
     describe(
         (Feature::KIND, Feature::PLURAL, Feature::SINGULAR),
@@ -25,7 +25,7 @@ pub fn description() -> Description {
     )
 }
 
-/// Features are found by name and labels.
+/// The index of features, which can be selected by name and labels only.
 pub const INDEX: Index<Feature> = Index::NONE;
 
 const COLUMNS: [Column; 4] = [
@@ -35,12 +35,13 @@ const COLUMNS: [Column; 4] = [
     AGE,
 ];
 
-/// Tells which features are on, as of now.
+/// Reader of the current state of features.
 #[derive(Clone)]
 pub struct Features(pub Registry<Feature>);
 
 impl Features {
-    /// Whether a feature is on: as its object says, or by its built-in default where there is none.
+    /// Returns whether a feature is on, from its object, or from its built-in default if there is
+    /// no object.
     pub fn enabled(&self, name: &str) -> bool {
         let enabled = self.0.derived(("", name), Feature::is_enabled);
         enabled.map_or_else(|| feature::built_in_default(name), |enabled| *enabled)
@@ -49,7 +50,7 @@ impl Features {
 
 /// The strategy of features.
 pub struct FeatureResource {
-    /// The objects.
+    /// The stored features.
     pub registry: Registry<Feature>,
 }
 

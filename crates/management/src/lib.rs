@@ -1,10 +1,11 @@
-//! `management.cattle.io/v3`: what an administrator tells this server.
+//! `management.cattle.io/v3`: the objects with which an administrator configures this server.
 //!
-//! Clusters, the nodes of those with a direct endpoint, users, settings and features, as resources of the generic server; and the readers
-//! by which the rest of the program asks them ([`settings::Settings`], [`feature::Features`]). Readers look at the watch cache each time:
-//! what an administrator sets acts at once, and nothing is kept.
+//! Clusters, the nodes of clusters with a direct endpoint, users, settings and features, as
+//! resources of the generic server; and the readers for the rest of the program
+//! ([`settings::Settings`], [`feature::Features`]). Readers use the watch cache each time, so that
+//! a change by an administrator takes effect at once.
 //!
-//! What the values are for is the business of those who read them.
+//! The meaning of the values is left to the code that reads them.
 
 pub mod bootstrap;
 pub mod ca_bundle;

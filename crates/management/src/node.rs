@@ -1,4 +1,5 @@
-//! `nodes.management.cattle.io`: the machines of clusters with a direct endpoint, in the namespace of their cluster's id.
+//! `nodes.management.cattle.io`: the machines of clusters with a direct endpoint, in the namespace
+//! that has the ID of their cluster as its name.
 
 use api::management::Node;
 use apiserver::cell::{AGE, age};
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 use crate::description::describe;
 
-/// What the kind is.
+/// Returns the description of the kind.
 pub fn description() -> Description {
     let names = (Node::KIND, Node::PLURAL, Node::SINGULAR);
     Description {
@@ -22,7 +23,7 @@ pub fn description() -> Description {
     }
 }
 
-/// Nodes are found by name and labels.
+/// The index of nodes, which can be selected by name and labels only.
 pub const INDEX: Index<Node> = Index::NONE;
 
 const COLUMNS: [Column; 5] = [
@@ -35,7 +36,7 @@ const COLUMNS: [Column; 5] = [
 
 /// The strategy of nodes.
 pub struct Nodes {
-    /// The objects.
+    /// The stored nodes.
     pub registry: Registry<Node>,
 }
 

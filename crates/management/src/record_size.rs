@@ -1,4 +1,4 @@
-//! Bounds of what users write into one record.
+//! Limits on the data that users write into one record.
 
 use std::io;
 
@@ -6,14 +6,14 @@ use machinery::field::{Error, ErrorList, Path};
 use machinery::meta::ObjectMeta;
 use serde::Serialize;
 
-/// The most bytes of a description.
+/// Maximum size of a description, in bytes.
 const MAX_DESCRIPTION: usize = 4096;
 
-/// The most bytes of what clients write into metadata, as JSON: labels, annotations, finalizers and
-/// managed fields. Kubernetes has this limit for annotations alone.
+/// Maximum size of the metadata that clients write, as JSON, in bytes: labels, annotations,
+/// finalizers and managed fields. Kubernetes has this limit for annotations alone.
 const MAX_METADATA: usize = 256 * 1024;
 
-/// Checks `spec.description`. A longer one that is stored already may be kept or shortened.
+/// Checks `spec.description`. A longer one that is already stored may be kept or shortened.
 pub fn check_description(description: &str, live: Option<&str>) -> ErrorList {
     let path = Path::root("spec").child("description");
     let longest = MAX_DESCRIPTION.max(live.map_or(0, str::len));
@@ -23,7 +23,7 @@ pub fn check_description(description: &str, live: Option<&str>) -> ErrorList {
     }
 }
 
-/// Checks the size of metadata. Larger metadata that is stored already may be kept or made smaller.
+/// Checks the size of metadata. Larger metadata that is already stored may be kept or made smaller.
 pub fn check_metadata(metadata: &ObjectMeta, live: Option<&ObjectMeta>) -> ErrorList {
     let size = size_of(metadata);
     if size <= MAX_METADATA || live.is_some_and(|live| size <= size_of(live)) {
@@ -32,10 +32,10 @@ pub fn check_metadata(metadata: &ObjectMeta, live: Option<&ObjectMeta>) -> Error
     vec![Error::too_long(&Path::root("metadata"), MAX_METADATA)]
 }
 
-/// The number of bytes of the JSON of a value.
+/// Returns the size of a value as JSON, in bytes.
 pub fn json_size(value: &impl Serialize) -> usize {
     let mut counter = Counter(0);
-    // A counter takes everything, and what has no JSON form is not stored.
+    // Counting cannot fail, and a value without a JSON form is not stored.
     let _ = serde_json::to_writer(&mut counter, value);
     counter.0
 }
@@ -47,7 +47,7 @@ fn size_of(metadata: &ObjectMeta) -> usize {
         + json_size(&metadata.managed_fields)
 }
 
-/// Counts what is written.
+/// Writer that counts bytes.
 struct Counter(usize);
 
 impl io::Write for Counter {

@@ -1,24 +1,24 @@
-//! Addresses of servers that are written into files of users.
+//! Addresses of servers that are written into users' files.
 
 use std::net::Ipv6Addr;
 
-/// Longest host name in bytes (RFC 1123).
+/// Maximum length of a host name, in bytes (RFC 1123).
 const MAX_HOST: usize = 253;
 
 /// A host name or address, optionally with a port, that is safe to put into `https://HOST/…`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServerHost(String);
 
-/// The reason why a URL names no server.
+/// The reason why a URL does not name a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
-    /// The scheme is missing or another one.
+    /// The scheme is missing or is not https.
     #[error("must be a URL with scheme https, such as https://kubeconfigs.example.com")]
     Scheme,
-    /// The URL holds a user or a password.
+    /// The URL contains a user or a password.
     #[error("must not contain a user or a password: every file would show them")]
     User,
-    /// The host or the port is not one.
+    /// The host or the port is invalid.
     #[error(
         "must have a host name of ASCII characters or an IP address, and a port between 1 and 65535 if any"
     )]
@@ -26,10 +26,10 @@ pub enum InvalidUrl {
 }
 
 impl ServerHost {
-    /// The host and port of an https URL; path, query and fragment are dropped.
+    /// Parses the host and port of an https URL. Path, query and fragment are dropped.
     ///
     /// # Errors
-    /// The URL names no server.
+    /// The URL does not name a server.
     pub fn from_url(url: &str) -> Result<ServerHost, InvalidUrl> {
         let (scheme, rest) = url.split_once("://").ok_or(InvalidUrl::Scheme)?;
         if !scheme.eq_ignore_ascii_case("https") {
@@ -42,8 +42,8 @@ impl ServerHost {
         ServerHost::from_authority(authority).ok_or(InvalidUrl::Host)
     }
 
-    /// A host with an optional port, as in the `Host` header. An IPv6 address may come without
-    /// brackets if it has no port.
+    /// Parses a host with an optional port, as in the `Host` header. An IPv6 address may come
+    /// without brackets if it has no port.
     #[must_use]
     pub fn from_authority(authority: &str) -> Option<ServerHost> {
         if let Some(host) = ServerHost::from_address(authority) {
@@ -53,7 +53,7 @@ impl ServerHost {
         (is_host(host) && is_port(port)).then(|| ServerHost(authority.to_owned()))
     }
 
-    /// A host without a port. An IPv6 address may come without brackets.
+    /// Parses a host without a port. An IPv6 address may come without brackets.
     #[must_use]
     pub fn from_address(address: &str) -> Option<ServerHost> {
         if address.parse::<Ipv6Addr>().is_ok() {
@@ -62,7 +62,7 @@ impl ServerHost {
         is_host(address).then(|| ServerHost(address.to_owned()))
     }
 
-    /// The host, with brackets around an IPv6 address, and the port if there is one.
+    /// Returns the host, with brackets around an IPv6 address, and the port if there is one.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! `settings.management.cattle.io`: values by name.
+//! `settings.management.cattle.io`: named values.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::description::describe;
 use crate::server_host::ServerHost;
 use crate::settings::{parse_count, parse_mint_with_token, parse_minutes};
 
-/// What the kind is.
+/// Returns the description of the kind.
 pub fn description() -> Description {
     describe(
         (Setting::KIND, Setting::PLURAL, Setting::SINGULAR),
@@ -32,7 +32,7 @@ pub fn description() -> Description {
     )
 }
 
-/// Settings are found by name and labels.
+/// The index of settings, which can be selected by name and labels only.
 pub const INDEX: Index<Setting> = Index::NONE;
 
 const COLUMNS: [Column; 3] = [
@@ -44,15 +44,15 @@ const COLUMNS: [Column; 3] = [
     AGE,
 ];
 
-/// The shortest life that a setting may permit: times of tokens are in whole seconds.
+/// Minimum lifetime that a setting may allow. Times of tokens are in whole seconds.
 const MIN_LIFE: Duration = Duration::from_secs(1);
 
-/// The longest life of a client certificate.
+/// Maximum lifetime of a client certificate.
 const MAX_CERTIFICATE_LIFE: Duration = Duration::from_mins(10);
 
 /// The strategy of settings.
 pub struct SettingResource {
-    /// The objects.
+    /// The stored settings.
     pub registry: Registry<Setting>,
 }
 
@@ -116,7 +116,8 @@ impl Resource for SettingResource {
     }
 }
 
-/// Refuses a limit in the future: it would end every token that is issued until then, too.
+/// Rejects a limit in the future, because it would also invalidate every token that is issued until
+/// then.
 fn refuse_future(setting: &Setting, now: Timestamp) -> Result<(), Status> {
     let is_limit = setting.metadata.name.as_deref() == Some(setting::AUTH_TOKEN_NOT_BEFORE);
     match date_time::parse(&setting.value) {
@@ -135,7 +136,7 @@ fn refuse_future(setting: &Setting, now: Timestamp) -> Result<(), Status> {
     }
 }
 
-/// Returns the problem with the value of a setting. An empty value is the default's.
+/// Returns the problem with the value of a setting. An empty value means the default.
 fn check_value(name: &str, value: &str) -> Option<field::Error> {
     if value.is_empty() {
         return None;
@@ -145,7 +146,7 @@ fn check_value(name: &str, value: &str) -> Option<field::Error> {
         setting::CA_CERTS => CaBundle::from_pem(value).err()?.to_string(),
         name => check_word(name, value)?.to_owned(),
     };
-    // These two may hold a password or a private key.
+    // These two may contain a password or a private key.
     let shown = match name {
         setting::SERVER_URL | setting::CA_CERTS => BadValue::Omitted,
         _ => value.into(),
@@ -153,7 +154,7 @@ fn check_value(name: &str, value: &str) -> Option<field::Error> {
     Some(field::Error::invalid(&Path::root("value"), shown, why))
 }
 
-/// Returns the problem with a value that is a number, a time or one of some words.
+/// Returns the problem with a value that is a number, a time or a keyword.
 fn check_word(name: &str, value: &str) -> Option<&'static str> {
     match name {
         name if name.ends_with("-ttl-minutes") => match parse_minutes(value) {

@@ -1,4 +1,4 @@
-//! Reads settings, as of now.
+//! Typed access to the current settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use machinery::decode::date_time;
 use crate::ca_bundle::CaBundle;
 use crate::server_host::ServerHost;
 
-/// Reads settings from the watch cache each time, so that a change acts at once.
+/// Reader of settings. It uses the watch cache each time, so that a change takes effect at once.
 #[derive(Clone)]
 pub struct Settings {
     registry: Registry<Setting>,
     fixed: Fixed,
 }
 
-/// Values that no object changes, by the name of their setting: what the command line says.
+/// Values that override the objects, by the name of their setting. They come from the command line.
 pub type Fixed = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// The value of a setting that cannot be used.
+/// A setting whose value cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("setting {name}: {why}")]
 pub struct InvalidSetting {
@@ -43,30 +43,30 @@ impl InvalidSetting {
 #[error("setting {} is not a time in RFC 3339", setting::AUTH_TOKEN_NOT_BEFORE)]
 pub struct NotATime;
 
-/// Limits of a life; `None` is no limit.
+/// Limits of a lifetime. `None` means no limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TtlLimits {
-    /// What who asks for nothing gets.
+    /// Used if the request specifies no lifetime.
     pub default: Option<Duration>,
-    /// The longest that may be asked for.
+    /// The maximum that a request may specify.
     pub max: Option<Duration>,
 }
 
-/// The limits of one user; `None` is no limit.
+/// The limits of one user. `None` means no limit.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct QuotaLimits {
-    /// Kubeconfigs that are stored.
+    /// Kubeconfigs that may be stored.
     pub kubeconfigs: Option<usize>,
-    /// Tokens that are stored.
+    /// Tokens that may be stored.
     pub tokens: Option<usize>,
-    /// Bytes of both that are stored, and bytes that are written in a minute.
+    /// Bytes of both that may be stored, and bytes that may be written in a minute.
     pub bytes: Option<usize>,
-    /// Kubeconfigs and tokens that are created in a minute.
+    /// Kubeconfigs and tokens that may be created in a minute.
     pub creates_per_minute: Option<usize>,
 }
 
 impl Settings {
-    /// Over these objects.
+    /// Creates a reader of these objects.
     pub fn new(registry: Registry<Setting>) -> Self {
         Self {
             registry,
@@ -74,25 +74,26 @@ impl Settings {
         }
     }
 
-    /// With values that come before the objects'.
+    /// Adds values that take precedence over the objects.
     #[must_use]
     pub fn with_fixed(self, fixed: Fixed) -> Self {
         Self { fixed, ..self }
     }
 
-    /// The objects.
+    /// Returns the registry of the settings.
     pub fn registry(&self) -> &Registry<Setting> {
         &self.registry
     }
 
-    /// The effective value: that of the object, or the built-in default where there is no object that
-    /// can be read. For settings that limit nothing.
+    /// Returns the effective value: the fixed value, that of the object, or the built-in default if
+    /// there is no readable object. For settings that limit nothing.
     pub fn effective(&self, name: &'static str) -> String {
         let value = self.value(name);
         value.unwrap_or_else(|_| setting::built_in_default(name).to_owned())
     }
 
-    /// The effective value: that of the object, or the built-in default where there is no object.
+    /// Returns the effective value: the fixed value, that of the object, or the built-in default if
+    /// there is no object.
     ///
     /// # Errors
     /// The object has a field of a wrong type.
@@ -109,10 +110,10 @@ impl Settings {
         }
     }
 
-    /// The default, where a setting has no object.
+    /// Returns the default if a setting has no object.
     ///
     /// # Errors
-    /// It has one, which cannot be read.
+    /// The setting has an object that cannot be read.
     fn absent<T>(&self, name: &'static str, default: T) -> Result<T, InvalidSetting> {
         match self.registry.contains(("", name)) {
             false => Ok(default),
@@ -123,7 +124,7 @@ impl Settings {
         }
     }
 
-    /// Whether files hold tokens where the request does not say.
+    /// Returns whether files contain tokens if the request does not specify it.
     ///
     /// # Errors
     /// The setting cannot be read.
@@ -132,7 +133,7 @@ impl Settings {
         Ok(value.eq_ignore_ascii_case("true"))
     }
 
-    /// The host of this server in files; `None` where the setting is empty.
+    /// Returns the host of this server in files, or `None` if the setting is empty.
     ///
     /// # Errors
     /// The setting is not the URL of a server.
@@ -149,10 +150,10 @@ impl Settings {
         host.map(Some)
     }
 
-    /// The authorities that vouch for this server in files.
+    /// Returns the certificate authorities of this server in files.
     ///
     /// # Errors
-    /// The setting does not hold certificates alone.
+    /// The setting contains something other than certificates.
     pub fn ca_certs(&self) -> Result<CaBundle, InvalidSetting> {
         let name = setting::CA_CERTS;
         let bundle = match (self.fixed)(name) {
@@ -173,31 +174,32 @@ impl Settings {
         })
     }
 
-    /// The earliest time of issue of valid tokens; `None` for no limit. The value is parsed once for
-    /// each state of the setting, since this is called for every request.
+    /// Returns the earliest issue time of valid tokens, or `None` for no limit. The value is parsed
+    /// once for each state of the setting, because every request needs it.
     ///
     /// # Errors
-    /// The setting is not a time: no token is valid then.
+    /// The setting is not a time. No token is valid then.
     pub fn token_not_before(&self) -> Result<Option<Timestamp>, NotATime> {
         let name = setting::AUTH_TOKEN_NOT_BEFORE;
         match self.registry.derived(("", name), not_before) {
             Some(found) => *found,
-            // A value that is not even text.
+            // A value that is not even a string.
             None if self.registry.contains(("", name)) => Err(NotATime),
             None => Ok(None),
         }
     }
 
-    /// Whether users need an object to have kubeconfigs. Only `false` says that they need none.
+    /// Returns whether users need an object to have kubeconfigs. Only the value `false` turns this
+    /// off.
     pub fn require_user(&self) -> bool {
         let value = self.effective(setting::KUBECONFIG_REQUIRE_USER);
         !value.eq_ignore_ascii_case("false")
     }
 
-    /// How long kubeconfigs may live.
+    /// Returns the limits on the lifetime of kubeconfigs.
     ///
     /// # Errors
-    /// Where a setting is no number.
+    /// A setting is not a number.
     pub fn kubeconfig_ttl(&self) -> Result<TtlLimits, InvalidSetting> {
         let default = self.minutes(setting::KUBECONFIG_DEFAULT_TOKEN_TTL_MINUTES)?;
         let max = self.minutes(setting::KUBECONFIG_MAX_TOKEN_TTL_MINUTES)?;
@@ -205,7 +207,7 @@ impl Settings {
         Ok(limits(default, max, token_max))
     }
 
-    /// The longest life of any token; `None` for no limit.
+    /// Returns the maximum lifetime of any token, or `None` for no limit.
     ///
     /// # Errors
     /// The setting is not a number.
@@ -213,7 +215,8 @@ impl Settings {
         self.limit(setting::AUTH_TOKEN_MAX_TTL_MINUTES)
     }
 
-    /// The longest life of a token that a login is exchanged for; `None` for no limit of its own.
+    /// Returns the maximum lifetime of a token that a login is exchanged for, or `None` for no
+    /// limit of its own.
     ///
     /// # Errors
     /// The setting is not a number.
@@ -221,7 +224,7 @@ impl Settings {
         self.limit(setting::KUBECONFIG_EXEC_TOKEN_TTL_MINUTES)
     }
 
-    /// The longest life of a client certificate; `None` for no limit of its own.
+    /// Returns the maximum lifetime of a client certificate, or `None` for no limit of its own.
     ///
     /// # Errors
     /// The setting is not a number.
@@ -229,7 +232,8 @@ impl Settings {
         self.limit(setting::KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES)
     }
 
-    /// The longest life of the administrator's file of a cluster; `None` for no limit of its own.
+    /// Returns the maximum lifetime of the administrator's file of a cluster, or `None` for no
+    /// limit of its own.
     ///
     /// # Errors
     /// The setting is not a number.
@@ -237,8 +241,8 @@ impl Settings {
         self.limit(setting::KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES)
     }
 
-    /// Whether a request that was authenticated by a token of a kubeconfig may create kubeconfigs and
-    /// tokens.
+    /// Returns whether a request that was authenticated by a token of a kubeconfig may create
+    /// kubeconfigs and tokens.
     ///
     /// # Errors
     /// The setting is neither `bounded` nor `never`.
@@ -249,7 +253,8 @@ impl Settings {
         parsed.ok_or_else(|| InvalidSetting::not(name, &value, "bounded or never"))
     }
 
-    /// The most clusters of a file in which each gets a bearer token of its own.
+    /// Returns the maximum number of clusters of a file for which each gets a bearer token of its
+    /// own.
     ///
     /// # Errors
     /// The setting is not a number.
@@ -257,7 +262,7 @@ impl Settings {
         self.count(setting::KUBECONFIG_SHARED_TOKEN_ABOVE)
     }
 
-    /// The quota of each user who is not an administrator.
+    /// Returns the quota of each user who is not an administrator.
     ///
     /// # Errors
     /// A setting is not a number.
@@ -277,12 +282,12 @@ impl Settings {
         parsed.ok_or_else(|| InvalidSetting::not(name, &value, "a whole number"))
     }
 
-    /// `None` where the setting is 0 or not set at all.
+    /// Returns a limit, or `None` if the setting is 0 or empty.
     fn limit(&self, name: &'static str) -> Result<Option<Duration>, InvalidSetting> {
         Ok(self.minutes(name)?.filter(|limit| !limit.is_zero()))
     }
 
-    /// `None` where the setting is not set at all.
+    /// Returns a number of minutes, or `None` if the setting is empty.
     fn minutes(&self, name: &'static str) -> Result<Option<Duration>, InvalidSetting> {
         let value = self.value(name)?;
         if value.is_empty() {
@@ -295,8 +300,8 @@ impl Settings {
     }
 }
 
-/// Works out the limits (BEHAVIOUR §Q): 0 is no limit; no maximum of its own means that the default is the maximum; what holds for all
-/// tokens caps both; a default beyond the maximum is the maximum.
+/// Computes the limits. A value of 0 means no limit. Without a maximum of its own, the default is
+/// the maximum. The limit of all tokens caps both. A default above the maximum is reduced to it.
 fn limits(
     default: Option<Duration>,
     max: Option<Duration>,
@@ -317,7 +322,8 @@ fn limits(
     }
 }
 
-/// Whether a token may mint; `None` for anything but the two words of the setting.
+/// Parses whether a token may create kubeconfigs and tokens. Returns `None` for anything but
+/// `bounded` and `never`.
 pub(crate) fn parse_mint_with_token(text: &str) -> Option<bool> {
     match text {
         "bounded" => Some(true),
@@ -326,13 +332,13 @@ pub(crate) fn parse_mint_with_token(text: &str) -> Option<bool> {
     }
 }
 
-/// A whole number of digits alone.
+/// Parses a whole number that has digits only.
 pub(crate) fn parse_count(text: &str) -> Option<usize> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_number)
 }
 
-/// Reads the setting. The log says once that a value is not a time.
+/// Parses the setting. A value that is not a time is logged once.
 fn not_before(setting: &Setting) -> Result<Option<Timestamp>, NotATime> {
     match setting.effective() {
         "" => Ok(None),
@@ -348,7 +354,8 @@ fn not_before(setting: &Setting) -> Result<Option<Timestamp>, NotATime> {
     }
 }
 
-/// A number of minutes, fractions allowed, as Go parses a duration of that many `m`; `None` for anything else, and for what no duration holds.
+/// Parses a number of minutes, with fractions, as Go parses a duration with the unit `m`. Returns
+/// `None` for anything else, and for values beyond the range of Go durations.
 pub(crate) fn parse_minutes(text: &str) -> Option<Duration> {
     let digits = text
         .bytes()

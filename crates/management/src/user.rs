@@ -1,4 +1,4 @@
-//! `users.management.cattle.io`: who may create kubeconfigs.
+//! `users.management.cattle.io`: the users who may create kubeconfigs.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::description::describe;
 
-/// What the kind is.
+/// Returns the description of the kind.
 pub fn description() -> Description {
     describe(
         (User::KIND, User::PLURAL, User::SINGULAR),
@@ -25,7 +25,7 @@ pub fn description() -> Description {
     )
 }
 
-/// Users are found by name and labels.
+/// The index of users, which can be selected by name and labels only.
 pub const INDEX: Index<User> = Index::NONE;
 
 const COLUMNS: [Column; 5] = [
@@ -38,7 +38,7 @@ const COLUMNS: [Column; 5] = [
 
 /// The strategy of users.
 pub struct Users {
-    /// The objects.
+    /// The stored users.
     pub registry: Registry<User>,
 }
 
@@ -69,8 +69,8 @@ impl Resource for Users {
     }
 }
 
-/// Each principal is there once and is a name that can be asserted. One of before stays, so that the
-/// user can be edited; it is checked again at use.
+/// Returns the problems with the principals. Each must be listed once and be a valid user name. A
+/// stored principal may stay, so that the user can be edited. It is checked again at use.
 fn principals(user: &User, live: Option<&User>) -> ErrorList {
     let mut seen = HashSet::new();
     let path = Path::root("principalIds");

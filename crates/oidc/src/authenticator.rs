@@ -1,4 +1,4 @@
-//! ID tokens as a login to this server.
+//! Authentication of requests by ID tokens.
 
 use std::sync::Arc;
 
@@ -14,17 +14,18 @@ use crate::config::Config;
 use crate::id_token::IdToken;
 use crate::provider::Provider;
 
-/// Recognises the bearers of a provider's ID tokens.
+/// Authenticator for the ID tokens of one provider.
 pub struct OidcAuthenticator {
     pub(crate) config: Config,
     provider: Arc<Provider>,
     clock: Arc<dyn Clock>,
-    /// The URL that tokens must be bound to; `None` where they need no binding.
+    /// The URL that tokens must be bound to; `None` if they need no binding.
     pub(crate) own_url: Option<OwnUrl>,
 }
 
 impl OidcAuthenticator {
-    /// Of the tokens of this provider, which something runs.
+    /// Creates an authenticator for the tokens of this provider. The caller must run
+    /// [`Provider::run`].
     pub fn new(config: Config, provider: Arc<Provider>, clock: Arc<dyn Clock>) -> Self {
         Self {
             config,
@@ -34,8 +35,8 @@ impl OidcAuthenticator {
         }
     }
 
-    /// Accepts only tokens that are bound to this URL, but for the clients that are configured as
-    /// unbound.
+    /// Accepts only tokens that are bound to this URL. Tokens without a binding are accepted for
+    /// the clients that are configured as unbound.
     #[must_use]
     pub fn bound_to(self, own_url: OwnUrl) -> Self {
         Self {
@@ -55,7 +56,7 @@ impl OidcAuthenticator {
         Ok(user)
     }
 
-    /// The claims of a token whose signature holds.
+    /// Returns the claims of a token after verifying its signature.
     pub(crate) async fn verified(&self, token: &IdToken<'_>) -> Result<Claims, Refusal> {
         let header = token.header(&self.config.algorithms)?;
         self.provider.verify(token, &header).await?;
@@ -85,7 +86,8 @@ impl Authenticator for OidcAuthenticator {
     }
 }
 
-/// Whether a token claims to be from this issuer: others are somebody else's to judge.
+/// Returns whether a token claims to be from this issuer. Tokens of other issuers are left to other
+/// authenticators.
 fn is_from(token: &IdToken<'_>, issuer: &str) -> bool {
     let claims = token.claims();
     claims.is_some_and(|claims| claims.get("iss").and_then(Value::as_str) == Some(issuer))

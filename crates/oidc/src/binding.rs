@@ -1,13 +1,13 @@
 //! The binding of ID tokens to this server (see [`api::plugin::login_binding`]).
 //!
 //! ```text
-//! nonce of a login for a server ─▶ must be the nonce of our URL and the random value sent along
-//! another nonce, or none        ─▶ the ID token of the login is sent along, and is bound to us
-//!                               ─▶ or the administrator opened the client to unbound tokens
+//! nonce of a login to a server ─▶ must match our URL and the random value in the header
+//! any other nonce, or no nonce ─▶ the header also has the ID token of the login, bound to us
+//!                              ─▶ or the administrator lists the client as unbound
 //! ```
 //!
-//! The first rule holds for opened clients as well: a token that the plugin got for one server is of no
-//! use at another.
+//! The first rule also applies to clients listed as unbound: a token that the plugin obtained for
+//! one server is useless at another.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ use crate::authenticator::OidcAuthenticator;
 use crate::claims::{Claims, Refusal};
 use crate::id_token::IdToken;
 
-/// The URL of this server at the moment; `None` where what is configured is not one.
+/// Source of the current URL of this server. Returns `None` if the configured value is not a URL.
 pub type OwnUrl = Arc<dyn Fn() -> Option<ServerUrl> + Send + Sync>;
 
-/// The value of the header, where the request has exactly one.
+/// Returns the value of the binding header, if the request has one.
 ///
 /// # Errors
-/// The request has several, or one that is not text.
+/// The request has several such headers, or one that is not UTF-8.
 pub(crate) fn sent(headers: &dyn RequestHeaders) -> Result<Option<&str>, Refusal> {
     let mut values = headers
         .entries()
@@ -42,10 +42,11 @@ pub(crate) fn sent(headers: &dyn RequestHeaders) -> Result<Option<&str>, Refusal
 }
 
 impl OidcAuthenticator {
-    /// Checks that a token was issued to a login for this server.
+    /// Checks that a token was issued to a login to this server.
     ///
     /// # Errors
-    /// It was not, or nothing proves it.
+    /// The header is malformed, the token was issued to a login to another server, or nothing
+    /// proves its binding.
     pub(crate) async fn check_binding(
         &self,
         claims: &Claims,
@@ -74,8 +75,8 @@ impl OidcAuthenticator {
         }
     }
 
-    /// The claims of the ID token of the login, whose signature holds. It may have expired: it does not
-    /// authenticate the caller.
+    /// Returns the claims of the ID token of the login after verifying its signature, issuer and
+    /// audience. The token may have expired, because it does not authenticate the caller.
     async fn login_claims(&self, sent: &SentBinding<'_>) -> Result<Claims, Refusal> {
         let token = sent.login_token.and_then(IdToken::split);
         let token = token.ok_or(Refusal::LoginToken("is malformed"))?;

@@ -1,4 +1,4 @@
-//! What a token of the provider says, and whom that makes the caller.
+//! Claims of a provider's token, and the user that they describe.
 
 use auth::UserInfo;
 use jiff::Timestamp;
@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 
 use crate::config::Config;
 
-/// How far the provider's clock may be ahead, in seconds: as go-oidc has it for `nbf`. `exp` has no
+/// Tolerated difference of the provider's clock for `nbf`, in seconds, as in go-oidc. `exp` has no
 /// leeway.
 const LEEWAY_SECS: f64 = 60.0;
 
-/// Claims whose signature holds.
+/// Claims of a token whose signature was verified.
 pub(crate) struct Claims(Map<String, Value>);
 
-/// Why a token is refused: for the log only, the client sees one uniform 401.
+/// The reason why a token is refused. It is only logged: the client sees a uniform 401.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("the token's header is malformed")]
@@ -57,15 +57,16 @@ pub(crate) enum Refusal {
 }
 
 impl Claims {
-    /// Claims of a token whose signature was checked.
+    /// Wraps the claims of a token whose signature was verified.
     pub(crate) fn verified(claims: Map<String, Value>) -> Self {
         Self(claims)
     }
 
-    /// The user whom the claims speak of, if the token is for us and in force now.
+    /// Returns the user that the claims describe, if the token is for a configured client and
+    /// currently valid.
     ///
     /// # Errors
-    /// Why not.
+    /// The token is refused for the returned reason.
     pub(crate) fn user(&self, config: &Config, now: Timestamp) -> Result<UserInfo, Refusal> {
         self.check_audience(config)?;
         self.check_times(now)?;
@@ -80,7 +81,7 @@ impl Claims {
         if let Some(claim) = &config.groups_claim {
             let groups = self.groups(claim)?.into_iter();
             let prefixed = groups.map(|group| format!("{}{group}", config.groups_prefix));
-            // Some providers write an empty text for no group.
+            // Some providers send an empty string for no group.
             user.groups = prefixed.filter(|group| !group.is_empty()).collect();
         }
         for (claim, value) in &config.required_claims {
@@ -94,10 +95,10 @@ impl Claims {
         }
     }
 
-    /// Whether the token is for a client of this configuration.
+    /// Checks that the token is for a client of this configuration.
     ///
     /// # Errors
-    /// It is for others only.
+    /// The token is for other clients only.
     pub(crate) fn check_audience(&self, config: &Config) -> Result<(), Refusal> {
         let clients = std::iter::once(&config.client_id).chain(&config.unbound_client_ids);
         match clients.into_iter().any(|client| self.is_for(client)) {
@@ -114,7 +115,8 @@ impl Claims {
         }
     }
 
-    /// Whether every client that the token is for here may bring unbound tokens.
+    /// Returns whether the audience has a client that may use unbound tokens, and no configured
+    /// client that may not.
     pub(crate) fn is_for_unbound_client(&self, config: &Config) -> bool {
         let unbound = &config.unbound_client_ids;
         let is_for_bound = self.is_for(&config.client_id) && !unbound.contains(&config.client_id);
@@ -147,8 +149,8 @@ impl Claims {
         }
     }
 
-    /// A provider that says nothing of it is believed; one that says so is not believed if it is not
-    /// sure (upstream).
+    /// Checks `email_verified`. As in Kubernetes, the claim may be missing, but must be `true` if
+    /// present.
     fn check_email(&self) -> Result<(), Refusal> {
         match self.0.get("email_verified") {
             None | Some(Value::Bool(true)) => Ok(()),
@@ -161,7 +163,7 @@ impl Claims {
         text.ok_or_else(|| Refusal::Claim(claim.to_owned()))
     }
 
-    /// No claim is no group.
+    /// Returns the groups in a claim. A missing claim means no groups.
     fn groups(&self, claim: &str) -> Result<Vec<&str>, Refusal> {
         let groups = match self.0.get(claim) {
             None => Some(Vec::new()),
@@ -173,8 +175,8 @@ impl Claims {
     }
 }
 
-/// Returns a name that only Kubernetes may give, `system:authenticated` included. Other spellings of
-/// such names are refused with the identity ([`auth::identity`]).
+/// Returns a name that is reserved for Kubernetes, `system:authenticated` included. Other spellings
+/// of such names are refused with the identity ([`auth::identity`]).
 fn reserved(user: &UserInfo) -> Option<&str> {
     let mut names = std::iter::once(&user.name).chain(&user.groups);
     let name = names.find(|name| name.starts_with(auth::user::RESERVED_PREFIX));

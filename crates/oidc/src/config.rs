@@ -1,27 +1,27 @@
-//! What is expected of a provider's tokens, checked.
+//! Requirements on a provider's tokens, and their validation.
 
 use std::collections::BTreeMap;
 
 use http::Uri;
 use jsonwebtoken::Algorithm;
 
-/// What is expected of a provider's tokens, as the command line says it. The names are those of the
+/// Requirements on a provider's tokens, as given on the command line. The names are those of the
 /// flags of kube-apiserver.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// `--oidc-issuer-url`: the `iss` of its tokens, under which its discovery document is.
+    /// `--oidc-issuer-url`: the `iss` of the tokens, and the base URL of the discovery document.
     pub issuer_url: String,
-    /// `--oidc-client-id`: the audience of its tokens.
+    /// `--oidc-client-id`: the audience of the tokens.
     pub client_id: String,
     /// `--oidc-username-claim`.
     pub username_claim: String,
-    /// `--oidc-username-prefix`: `None` where it is not given, `-` for none.
+    /// `--oidc-username-prefix`: `None` if the flag is not set; `-` for no prefix.
     pub username_prefix: Option<String>,
     /// `--oidc-groups-claim`; empty for no groups.
     pub groups_claim: String,
     /// `--oidc-groups-prefix`.
     pub groups_prefix: String,
-    /// `--oidc-required-claim`: claims that every token must have, with these values.
+    /// `--oidc-required-claim`: claims that every token must have, with their values.
     pub required_claims: BTreeMap<String, String>,
     /// `--oidc-signing-algs`.
     pub signing_algs: Vec<String>,
@@ -29,7 +29,7 @@ pub struct Options {
     pub unbound_client_ids: Vec<String>,
 }
 
-/// What is expected of a provider's tokens.
+/// Validated requirements on a provider's tokens.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) issuer: String,
@@ -43,22 +43,22 @@ pub struct Config {
     pub(crate) unbound_client_ids: Vec<String>,
 }
 
-/// A flag that makes no sense.
+/// An invalid flag.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// The issuer is not an address.
+    /// The issuer is not a URL of the form `https://host/path`.
     #[error("--oidc-issuer-url {0:?} must be of the form https://host/path")]
     Issuer(String),
-    /// There is no client.
+    /// The client ID is empty.
     #[error("--oidc-client-id must not be empty")]
     ClientId,
-    /// A client without a name.
+    /// An unbound client ID is empty.
     #[error("--oidc-unbound-client-ids must not contain an empty client ID")]
     UnboundClientId,
-    /// There is no name to be had.
+    /// The username claim is empty.
     #[error("--oidc-username-claim must not be empty")]
     UsernameClaim,
-    /// No such algorithm, or none that a provider may use.
+    /// The algorithm is unknown, or providers may not use it.
     #[error(
         "--oidc-signing-algs {0:?} is none of RS256, RS384, RS512, ES256, ES384, PS256, PS384, PS512"
     )]
@@ -66,10 +66,10 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Checks what the command line says.
+    /// Validates the options of the command line.
     ///
     /// # Errors
-    /// The flag that makes no sense.
+    /// A flag is invalid.
     pub fn new(options: Options) -> Result<Self, ConfigError> {
         if !is_issuer(&options.issuer_url) {
             return Err(ConfigError::Issuer(options.issuer_url));
@@ -97,26 +97,26 @@ impl Config {
         })
     }
 
-    /// The `iss` of the provider's tokens.
+    /// Returns the `iss` of the provider's tokens.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// The audience of its tokens.
+    /// Returns the audience of the tokens.
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
 
-    /// Whether tokens of [`Self::client_id`] need not be bound to this server.
+    /// Returns whether tokens of [`Self::client_id`] need not be bound to this server.
     #[must_use]
     pub fn accepts_unbound(&self) -> bool {
         self.unbound_client_ids.contains(&self.client_id)
     }
 
-    /// The scopes that give a client the claims which are needed here (OpenID Connect Core, section
-    /// 5.4; `groups` is everybody's custom).
+    /// Returns the scopes that a client must request to get the required claims (OpenID Connect
+    /// Core, section 5.4). The `groups` scope is a common convention, not part of that standard.
     #[must_use]
     pub fn scopes(&self) -> Vec<String> {
         let scope = match self.username_claim.as_str() {
@@ -130,8 +130,9 @@ impl Config {
     }
 }
 
-/// Names of different providers must not be the same by accident: upstream's rule, under which only
-/// e-mail addresses stand for themselves.
+/// Returns the prefix of user names. As in Kubernetes, the default is the issuer URL and `#`, so
+/// that names of different providers do not collide. Only e-mail addresses have no prefix by
+/// default.
 fn username_prefix(options: &Options) -> String {
     match options.username_prefix.as_deref() {
         None | Some("") if options.username_claim == "email" => String::new(),
@@ -141,7 +142,8 @@ fn username_prefix(options: &Options) -> String {
     }
 }
 
-/// OpenID Connect Core, section 2: `iss` has scheme https, host and path, and nothing else.
+/// Returns whether a URL is a valid issuer: scheme https, a host and a path, and nothing else
+/// (OpenID Connect Core, section 2).
 fn is_issuer(url: &str) -> bool {
     let Ok(uri) = url.parse::<Uri>() else {
         return false;

@@ -1,4 +1,4 @@
-//! Documents of a provider, over HTTPS.
+//! Documents of a provider, fetched over HTTPS.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,52 +16,52 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
-/// Time for one document, from the name to the last byte.
+/// Time limit for one document, from name resolution to the last byte.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The longest document, in bytes: key sets of big providers have some ten thousand.
+/// Maximum size of a document, in bytes. Key sets of big providers have some ten thousand.
 const MAX_BYTES: usize = 512 * 1024;
 
 const HTTPS_PORT: u16 = 443;
 
-/// Why a document cannot be had.
+/// A failure to fetch a document.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The authorities are none, or TLS cannot be set up.
+    /// The certificate authorities are missing or invalid, or TLS cannot be set up.
     #[error("the certificate authorities of the provider cannot be used: {0}")]
     Authorities(String),
-    /// The address is not one of HTTPS.
+    /// The address is not an https URL.
     #[error("{0:?} is not the address of a document over HTTPS")]
     Address(String),
-    /// Nobody answers there, or not who is expected.
+    /// The connection failed, or the TLS handshake did.
     #[error("{0:?} cannot be reached")]
     Unreachable(String, #[source] std::io::Error),
-    /// It is not spoken HTTP there.
+    /// The peer did not answer with valid HTTP, or the body is too long.
     #[error("{0:?} does not answer as it should")]
     Protocol(String, #[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The answer is no document.
+    /// The status code of the response is not 200.
     #[error("{0:?} answered {1}")]
     Code(String, StatusCode),
-    /// No answer in time.
+    /// The document did not arrive in time.
     #[error("{0:?} did not answer in time")]
     Late(String),
-    /// The document is not what it should be.
+    /// The document has unexpected content.
     #[error("{0:?} {1}")]
     Document(String, &'static str),
 }
 
-/// Reads documents over HTTPS, without proxy and without following anywhere else.
+/// Client that fetches documents over HTTPS. It uses no proxy and follows no redirects.
 pub(crate) struct Fetcher {
     tls: TlsConnector,
-    /// Which addresses may be reached.
+    /// Decides whether an address may be contacted.
     pub(crate) allows: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
 }
 
 impl Fetcher {
-    /// Trusts these authorities, PEM, or those of the machine.
+    /// Creates a client that trusts these authorities (PEM), or those of the machine if `None`.
     ///
     /// # Errors
-    /// There is none among them.
+    /// There are no authorities, or one of them is invalid.
     pub(crate) fn new(authorities: Option<&str>) -> Result<Self, FetchError> {
         let mut roots = RootCertStore::empty();
         let failed = |why: String| FetchError::Authorities(why);
@@ -93,10 +93,10 @@ impl Fetcher {
         })
     }
 
-    /// The document at this address.
+    /// Fetches the document at this address.
     ///
     /// # Errors
-    /// Why it cannot be had.
+    /// The document cannot be fetched.
     pub(crate) async fn get(&self, url: &str) -> Result<Bytes, FetchError> {
         let late = |_| FetchError::Late(url.to_owned());
         let document = tokio::time::timeout(DEADLINE, self.read(url)).await;
@@ -126,7 +126,7 @@ impl Fetcher {
 }
 
 impl Fetcher {
-    /// Connects to an address of a host that may be reached.
+    /// Connects to one of the addresses of a host that may be contacted.
     async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let found = lookup_host((host, port)).await?;
         let allowed: Vec<SocketAddr> = found.filter(|it| (self.allows)(it.ip())).collect();
@@ -157,7 +157,7 @@ where
         let body = body.map_err(|error| FetchError::Protocol(url.to_owned(), error))?;
         Ok(body.to_bytes())
     };
-    // The connection moves only while it is polled, and is dropped with the answer.
+    // The connection makes progress only while it is polled, and is dropped with the response.
     let (mut connection, mut answer) = (std::pin::pin!(connection), std::pin::pin!(answer));
     tokio::select! {
         answer = &mut answer => answer,

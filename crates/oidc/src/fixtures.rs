@@ -1,4 +1,4 @@
-//! A provider's keys and tokens, and what is expected of them.
+//! Keys and tokens of a provider, and options that match them.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ pub(crate) const CLIENT: &str = "kubectl";
 /// 2026-01-02T03:04:05Z.
 pub(crate) const NOW: i64 = 1_767_323_045;
 
-/// What a command line says at least, and both usual algorithms.
+/// Returns the minimal options, with the two common algorithms.
 pub(crate) fn options() -> Options {
     Options {
         issuer_url: ISSUER.to_owned(),
@@ -35,14 +35,14 @@ pub(crate) fn options() -> Options {
 pub(crate) struct SigningKey {
     pub(crate) algorithm: Algorithm,
     key: EncodingKey,
-    /// Its public half.
+    /// The public key.
     pub(crate) jwk: Value,
 }
 
-/// Made once: RSA keys take time.
+/// Generated once, because generating RSA keys is slow.
 pub(crate) static RSA: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::rsa("rsa"));
 pub(crate) static EC: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::ec("ec"));
-/// A key that no provider of these tests has, of the same name as one that it has.
+/// A key that no provider of these tests has, with the ID of a key that one has.
 pub(crate) static STRANGER: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::rsa("rsa"));
 
 impl SigningKey {
@@ -76,12 +76,13 @@ impl SigningKey {
         }
     }
 
-    /// The header of a token that it signs.
+    /// Returns the header of a token that this key signs.
     pub(crate) fn header(&self) -> Value {
         json!({ "alg": format!("{:?}", self.algorithm), "kid": self.jwk["kid"] })
     }
 
-    /// A token with these parts, whatever they are, signed as the header says where the key can.
+    /// Returns a token with these parts, valid or not. It is signed with the algorithm in the
+    /// header if the key supports that.
     pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
         let signed = unsigned(header, claims);
         let said = header["alg"].as_str().and_then(|name| name.parse().ok());
@@ -92,7 +93,7 @@ impl SigningKey {
     }
 }
 
-/// The two segments that are signed.
+/// Returns the two segments that are signed.
 pub(crate) fn unsigned(header: &Value, claims: &Value) -> String {
     let segment = |value: &Value| encode(value.to_string().as_bytes());
     format!("{}.{}", segment(header), segment(claims))
@@ -102,12 +103,12 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The claims of a token of alice that lives for a minute.
+/// Returns the claims of a token of alice that is valid for a minute.
 pub(crate) fn claims() -> Value {
     json!({ "iss": ISSUER, "aud": CLIENT, "sub": "alice", "iat": NOW, "exp": NOW + 60 })
 }
 
-/// The document with these keys.
+/// Returns the document with these keys.
 pub(crate) fn key_set(keys: &[&SigningKey]) -> Value {
     let keys: Vec<&Value> = keys.iter().map(|key| &key.jwk).collect();
     json!({ "keys": keys })

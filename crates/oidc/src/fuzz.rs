@@ -1,4 +1,4 @@
-//! ID tokens and key sets: no claim is taken that no key has signed.
+//! Fuzz target for ID tokens and key sets: no claim is accepted that no key has signed.
 
 use ::fuzz::Target;
 use jiff::Timestamp;

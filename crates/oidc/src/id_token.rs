@@ -1,4 +1,4 @@
-//! The outer form of an ID token: three base64url segments (RFC 7515, section 7.1) and the header.
+//! The encoding of an ID token: three base64url segments (RFC 7515, section 7.1), and the header.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,28 +9,28 @@ use serde_json::{Map, Value};
 
 use crate::claims::Refusal;
 
-/// The longest token, in bytes; any longer one is refused before work is done on it.
+/// Maximum length of a token, in bytes. A longer one is rejected before any work is done on it.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// A token cut into its segments. Nothing in it is believed.
+/// A token split into its segments. Nothing in it is verified yet.
 pub(crate) struct IdToken<'a> {
-    /// Header and claims with the dot between them: what is signed.
+    /// The header and the claims with the dot between them, which is the signed part.
     pub(crate) signed: &'a str,
     header: &'a str,
     claims: &'a str,
     pub(crate) signature: &'a str,
 }
 
-/// What a header says of the signature.
+/// The parameters of the signature, from the header.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) algorithm: Algorithm,
-    /// The name of the key, where it is given.
+    /// The ID of the key, if present.
     pub(crate) kid: Option<String>,
 }
 
 impl<'a> IdToken<'a> {
-    /// Cuts a bearer at its two dots; `None` where it has another form.
+    /// Splits a bearer token at its two dots. Returns `None` if it has another form or is too long.
     pub(crate) fn split(bearer: &'a str) -> Option<Self> {
         if bearer.len() > MAX_BYTES {
             return None;
@@ -45,15 +45,17 @@ impl<'a> IdToken<'a> {
         })
     }
 
-    /// The claims: before the signature is checked only to see whom the token claims to be from.
+    /// Returns the claims. Until the signature is verified, they may only be used to find the
+    /// issuer.
     pub(crate) fn claims(&self) -> Option<Map<String, Value>> {
         serde_json::from_slice(&decode(self.claims)?).ok()
     }
 
-    /// The header, where it is one that is understood in full.
+    /// Returns the header, if all of it is understood.
     ///
     /// # Errors
-    /// Another algorithm than those allowed; an extension that must be understood (`crit`).
+    /// The header is malformed, its algorithm is not allowed, or it has critical extensions
+    /// (`crit`).
     pub(crate) fn header(&self, allowed: &[Algorithm]) -> Result<Header, Refusal> {
         #[derive(Deserialize)]
         struct Fields {

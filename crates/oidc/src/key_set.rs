@@ -1,4 +1,4 @@
-//! The keys of a provider (RFC 7517), as far as they can verify.
+//! The keys of a provider (RFC 7517) that can verify signatures.
 
 use jsonwebtoken::crypto::verify;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::claims::Refusal;
 use crate::id_token::{Header, IdToken};
 
-/// Most keys that are kept: providers have a few.
+/// Maximum number of keys that are kept. Providers have a few.
 const MAX_KEYS: usize = 64;
 
 /// The keys of a provider.
@@ -18,16 +18,16 @@ pub(crate) struct KeySet(Vec<Key>);
 
 struct Key {
     kid: Option<String>,
-    /// The only algorithm that it is for, where it says so.
+    /// The only algorithm that the key may be used with, if it names one.
     algorithm: Option<String>,
     key: DecodingKey,
 }
 
 impl KeySet {
-    /// The keys of a document; those of other kinds, and for other uses, are left out.
+    /// Reads the keys of a document. Keys of other types and for other uses are ignored.
     ///
     /// # Errors
-    /// It is no key set.
+    /// The document is not a key set.
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
         struct Document {
@@ -38,11 +38,12 @@ impl KeySet {
         Ok(Self(keys.take(MAX_KEYS).collect()))
     }
 
-    /// Whether one of the keys has signed the token: the one that it names, or any where it names
-    /// none.
+    /// Checks that one of the keys signed the token: the key that the header names, or any key if
+    /// it names none.
     ///
     /// # Errors
-    /// `UnknownKey` where it names none of these.
+    /// `UnknownKey` if no key has the ID in the header, `Signature` if the signature does not
+    /// match.
     pub(crate) fn verify(&self, token: &IdToken<'_>, header: &Header) -> Result<(), Refusal> {
         let is_named = |key: &&Key| header.kid.is_none() || key.kid == header.kid;
         let mut named = self.0.iter().filter(is_named).peekable();

@@ -1,25 +1,25 @@
-//! ID tokens of an OpenID Connect provider as logins.
+//! Authentication by ID tokens of an OpenID Connect provider.
 //!
-//! The counterpart of `k8s.io/apiserver/plugin/pkg/authenticator/token/oidc`, with the rules of its
-//! command line: one issuer, one client, claims that give the name and the groups.
+//! The counterpart of `k8s.io/apiserver/plugin/pkg/authenticator/token/oidc`, with the same rules
+//! for the command line: one issuer, one client, and claims for the name and the groups.
 //!
 //! ```text
-//! provider --HTTPS--> Keys (followed) ─┐
+//! provider --HTTPS--> Keys (refreshed) ┐
 //! bearer --> IdToken (form, header) ───┴─> signature --> Claims --> times, audience --> UserInfo
 //! ```
 //!
-//! The keys of the provider are followed by a task; a token that names an unknown one makes it look
-//! again, now and then. While the provider was never reached, its tokens are refused; the server runs,
-//! and takes them once it is.
+//! A task refreshes the keys of the provider. A token that the known keys cannot verify triggers
+//! another refresh, at most once in ten seconds. Until the provider is reached for the first time,
+//! the server runs but refuses its tokens.
 //!
-//! Left out, unlike upstream: distributed claims, and ES512, which the library does not have.
+//! Not supported, unlike upstream: distributed claims, and ES512, which the library lacks.
 //!
-//! A token is a login to one server: it must be bound to that (`binding`), unless the administrator names its
-//! client as one whose tokens are not.
+//! A token is a login to one server. It must be bound to that server (`binding`), unless the
+//! administrator lists its client as unbound.
 //!
-//! Invariants: no claim is believed before the signature holds; the algorithm is one that the
-//! administrator allowed, and of the kind of the key; a name or a group that begins with `system:`
-//! is refused.
+//! Invariants: no claim is trusted before the signature is verified; the algorithm is one that the
+//! administrator allowed, and matches the type of the key; a name or a group that begins with
+//! `system:` is refused.
 
 mod authenticator;
 mod binding;

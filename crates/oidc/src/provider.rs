@@ -1,4 +1,4 @@
-//! The keys of a provider, followed.
+//! The keys of a provider, refreshed in the background.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,32 +15,34 @@ use crate::fetch::{FetchError, Fetcher};
 use crate::id_token::{Header, IdToken};
 use crate::key_set::KeySet;
 
-/// Where a provider says where its keys are (OpenID Connect Discovery, section 4).
+/// Path of the discovery document, which has the address of the keys (OpenID Connect Discovery,
+/// section 4).
 const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
 
-/// The least time between two looks: tokens with invented keys must not make the server hammer the
-/// provider.
+/// Minimum time between two refreshes, so that tokens with invented keys do not make the server
+/// flood the provider with requests.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// How long a key counts that the provider has taken back, at most.
+/// Time between two scheduled refreshes. While the provider is reachable, a key that it has revoked
+/// is trusted for at most this time.
 const REFRESH: Duration = Duration::from_secs(3600);
 
-/// How long a request waits for a look that it caused: the deadline of the two documents.
+/// Time that a request waits for a refresh that it caused: the deadline of two documents.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The keys of a provider, followed by a task.
+/// The keys of a provider, refreshed by a task.
 pub struct Provider {
     issuer: String,
     fetcher: Fetcher,
     keys: ArcSwapOption<KeySet>,
     wanted: Notify,
-    /// When the last look ended.
+    /// The time at which the last refresh ended.
     looked: watch::Sender<Option<Instant>>,
 }
 
 impl Provider {
-    /// The provider of this URL, behind these authorities, PEM, or those of the machine. Nothing is
-    /// read yet: see [`Provider::run`].
+    /// Creates a provider with this issuer URL. Its certificate must be signed by these authorities
+    /// (PEM), or by those of the machine if `None`. Nothing is fetched yet: see [`Provider::run`].
     ///
     /// # Errors
     /// The authorities cannot be used.
@@ -54,14 +56,15 @@ impl Provider {
         })
     }
 
-    /// Reads nothing from other addresses than these.
+    /// Restricts connections to the addresses that `allows` accepts.
     #[must_use]
     pub fn reaching(mut self, allows: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
         self.fetcher.allows = Box::new(allows);
         self
     }
 
-    /// Follows the keys until `stop`: at once, every hour, and when a token names an unknown one.
+    /// Refreshes the keys until `stop`: at once, every hour, soon after a failure, and when the
+    /// known keys cannot verify a token.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -84,12 +87,12 @@ impl Provider {
                 }
             };
             self.looked.send_replace(Some(Instant::now()));
-            // Elapsed or wanted: both are a reason to look.
+            // The pause has elapsed or a refresh was requested. Both lead to a refresh.
             let _ = timeout(pause, self.wanted_anew()).await;
         }
     }
 
-    /// A wish that came while a look was under way was met by it.
+    /// Waits for a request to refresh. A request that arrived during a refresh is satisfied by it.
     async fn wanted_anew(&self) {
         loop {
             self.wanted.notified().await;
@@ -125,14 +128,14 @@ impl Provider {
         self.keys.store(Some(Arc::new(keys)));
     }
 
-    /// Whether a key of the provider has signed the token; where none of the known ones has, others are
-    /// looked for, now and then.
+    /// Checks that a key of the provider signed the token. If none of the known keys did, refreshes
+    /// the keys, unless that happened a moment ago, and checks again.
     ///
     /// # Errors
-    /// Why it does not count.
+    /// The token is refused for the returned reason.
     pub(crate) async fn verify(&self, token: &IdToken<'_>, header: &Header) -> Result<(), Refusal> {
         match self.verify_now(token, header) {
-            // A provider that starts anew may give a new key the name of an old one.
+            // A reinstalled provider may give a new key the ID of an old one.
             Err(Refusal::UnknownKey | Refusal::Signature | Refusal::NoKeys) => {
                 self.look_again().await;
                 self.verify_now(token, header)
@@ -146,12 +149,13 @@ impl Provider {
         keys.as_ref().ok_or(Refusal::NoKeys)?.verify(token, header)
     }
 
-    /// Waits for a look that begins now, or is under way, unless the last one ended just now.
+    /// Waits for a refresh that starts now or is running, unless the last one ended less than
+    /// [`PAUSE`] ago.
     async fn look_again(&self) {
         let mut looked = self.looked.subscribe();
         if self.may_look() {
             self.wanted.notify_one();
-            // What is known then decides, whether it ended or not.
+            // The next check uses the known keys, even if the refresh has not ended in time.
             let _ = timeout(PATIENCE, looked.changed()).await;
         }
     }

@@ -9,7 +9,7 @@ use x509_parser::parse_x509_certificate;
 use super::*;
 use crate::{Authority, Certificate, Names, Validity};
 
-/// A request for as much as one can ask for.
+/// Returns a request that asks for every privilege.
 fn greedy(key: &KeyPair) -> String {
     let mut params = CertificateParams::default();
     params

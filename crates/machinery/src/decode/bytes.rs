@@ -1,11 +1,12 @@
-//! Base64 as Go's `encoding/base64` reads it into a `[]byte` field: padded, line breaks ignored, unused bits ignored.
+//! Base64 as Go's `encoding/base64` reads it into a `[]byte` field: padded, line breaks ignored,
+//! unused bits ignored.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Rewrites base64 as Go would write it back: without line breaks, unused bits zero.
+/// Rewrites base64 as Go would encode it: without line breaks, and with unused bits set to zero.
 ///
 /// # Errors
-/// The offset of the byte that Go complains about.
+/// The offset of the byte that Go reports.
 pub(super) fn normalize(text: &mut String) -> Result<(), usize> {
     let unused_bits = check(text.as_bytes())?;
     if text.contains(['\r', '\n']) {
@@ -17,7 +18,7 @@ pub(super) fn normalize(text: &mut String) -> Result<(), usize> {
     Ok(())
 }
 
-/// How many bits of the last symbol carry nothing: 0, 2 or 4.
+/// Returns the number of unused bits in the last symbol: 0, 2 or 4.
 fn check(bytes: &[u8]) -> Result<u32, usize> {
     let mut symbols = 0;
     for (at, byte) in bytes.iter().enumerate() {
@@ -34,7 +35,8 @@ fn check(bytes: &[u8]) -> Result<u32, usize> {
     }
 }
 
-/// Checks the end of a text from its first `=`, which follows `symbols` of a group of four.
+/// Checks the end of a text from its first `=`, which follows `symbols` symbols of a group of four.
+/// Returns the number of unused bits.
 fn check_padding(bytes: &[u8], at: usize, symbols: usize) -> Result<u32, usize> {
     let skip_breaks = |from: usize| {
         let rest = bytes.iter().skip(from);

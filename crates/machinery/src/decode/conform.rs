@@ -1,7 +1,8 @@
 //! Fits a value to the schema of its kind.
 //!
-//! This is what decoding into a Go struct does: fields that the kind does not have are dropped, values of the wrong type
-//! are errors, `null` is the zero value. Afterwards a value can be stored and served as it is.
+//! This is equivalent to decoding into a Go struct: fields that the kind does not have are dropped,
+//! values of the wrong type are errors, and `null` is the zero value. The result can be stored and
+//! served without further changes.
 
 use serde_json::{Map, Value};
 
@@ -9,30 +10,31 @@ use super::path::Path;
 use super::{MAX_REPORTED_FIELDS, bytes, date_time};
 use crate::schema::{Schema, Shape, StringFormat};
 
-/// What was found while a value was fitted.
+/// The findings of fitting a value to a schema.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Conformity {
-    /// Paths of removed fields, e.g. `spec.list[1].x`; at most 100 are named.
+    /// Paths of removed fields, e.g. `spec.list[1].x`; at most 100 are reported.
     pub unknown: Vec<String>,
 }
 
-/// A value that the kind cannot hold, in the words of Go's `encoding/json`.
+/// A value that the kind cannot hold, with the error text of Go's `encoding/json`.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TypeError {
-    /// Another JSON type, or a number that does not fit.
+    /// The value has another JSON type, or is a number that does not fit.
     #[error("json: cannot unmarshal {found} into Go {place} of type {expected}")]
     Mismatch {
-        /// The JSON type, for numbers that do not fit also the number.
+        /// The JSON type, followed by the number if it does not fit.
         found: String,
-        /// `value`, or `struct field KubeconfigSpec.spec.ttl`: the innermost struct, then the path from the root.
+        /// `value`, or `struct field KubeconfigSpec.spec.ttl`: the innermost struct, then the path
+        /// from the root.
         place: String,
         /// The Go type that was expected, e.g. `int64`.
         expected: String,
     },
-    /// Text that is not a date and time of RFC 3339.
+    /// The text is not a date and time in RFC 3339.
     #[error("{0}")]
     DateTime(String),
-    /// Text that is not base64.
+    /// The text is not base64.
     #[error("illegal base64 data at input byte {offset}")]
     Base64 {
         /// Offset into the text, in bytes.
@@ -40,13 +42,15 @@ pub enum TypeError {
     },
 }
 
-/// Removes from `value` what `schema` does not know, and checks the type of everything else.
+/// Removes the fields that `schema` does not know from `value`, and checks the type of everything
+/// else.
 ///
-/// `null` fields are removed; a `null` entry or item becomes the zero value of its type, as in Go. Base64 is rewritten
-/// without line breaks. Field names are case-sensitive.
+/// `null` fields are removed; a `null` entry or item becomes the zero value of its type, as in Go.
+/// Base64 is rewritten without line breaks. Field names are case-sensitive.
 ///
 /// # Errors
-/// The first value, in the order of the alphabet, that has the wrong type. `value` is then half done.
+/// The first value, in alphabetical order, that has the wrong type. `value` is then partly
+/// converted.
 pub fn conform(schema: &Schema, value: &mut Value) -> Result<Conformity, TypeError> {
     let mut walk = Walk {
         found: Conformity::default(),
@@ -63,11 +67,11 @@ struct Walk {
     found: Conformity,
 }
 
-/// Where the walk is.
+/// The current position of the walk.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     path: Path<'a>,
-    /// Name of the innermost struct around it.
+    /// Name of the innermost struct that contains the position.
     owner: &'a str,
 }
 
@@ -138,7 +142,7 @@ impl Walk {
     }
 }
 
-/// Checks a value that is neither null, nor an object or list where one belongs.
+/// Checks a value that is not null, and not an object or list where the schema has one.
 fn scalar(schema: &Schema, value: &mut Value, place: Place<'_>) -> Result<(), TypeError> {
     let is_whole = value.is_i64();
     match (&schema.shape, &mut *value) {
@@ -165,7 +169,7 @@ fn string(format: StringFormat, text: &mut String) -> Result<(), TypeError> {
     }
 }
 
-/// What Go puts where `null` was sent in a map or list.
+/// Returns the value that Go uses for a `null` in a map or list.
 fn zero(schema: &Schema) -> Value {
     match &schema.shape {
         Shape::Any => Value::Null,
@@ -191,7 +195,7 @@ fn mismatch(schema: &Schema, value: &Value, place: Place<'_>) -> TypeError {
     let fields = place.path.struct_fields();
     TypeError::Mismatch {
         found: json_type(schema, value),
-        // Dates have a decoder of their own in Go, which does not know where it is.
+        // Dates have a separate decoder in Go, which does not know the field.
         place: if is_date || fields.is_empty() {
             "value".to_owned()
         } else {
@@ -201,7 +205,7 @@ fn mismatch(schema: &Schema, value: &Value, place: Place<'_>) -> TypeError {
     }
 }
 
-/// The name of a value's JSON type. A number that could have been right is named in full.
+/// Returns the name of a value's JSON type, followed by the number where an integer is expected.
 fn json_type(schema: &Schema, value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -216,7 +220,8 @@ fn json_type(schema: &Schema, value: &Value) -> String {
     }
 }
 
-/// The Go type that decodes a schema; struct names come without their package, which a schema does not know.
+/// Returns the Go type that a schema decodes into. Struct names have no package, because schemas do
+/// not know it.
 fn go_type(schema: &Schema) -> String {
     match &schema.shape {
         Shape::Any => "interface {}".to_owned(),

@@ -1,17 +1,18 @@
-//! RFC 3339 as Go's `time.Parse(time.RFC3339, …)` reads it, with Go's words for what is wrong.
+//! RFC 3339 as Go's `time.Parse(time.RFC3339, …)` reads it, with Go's error texts.
 //!
-//! Two liberties of Go are refused, because no other reader takes them: an hour of one digit, and fractions beyond
-//! nanoseconds.
+//! Two liberties of Go are rejected, because no other reader accepts them: an hour of one digit,
+//! and fractions beyond nanoseconds.
 
 use jiff::Timestamp;
 
 /// Go's name of the format.
 const LAYOUT: &str = "2006-01-02T15:04:05Z07:00";
 
-/// The date and time that `text` is.
+/// Parses a date and time.
 ///
 /// # Errors
-/// Go's text, e.g. `parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006"`.
+/// The error text of Go, e.g. `parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as
+/// "2006"`.
 pub fn parse(text: &str) -> Result<Timestamp, String> {
     let mut reader = Reader { text, rest: text };
     reader.number("2006", 4, 0..=9999, "year")?;
@@ -36,7 +37,7 @@ pub fn parse(text: &str) -> Result<Timestamp, String> {
 /// Checks that `text` is a date and time.
 ///
 /// # Errors
-/// As [`parse`].
+/// The same as those of [`parse`].
 pub(super) fn check(text: &str) -> Result<(), String> {
     parse(text).map(|_| ())
 }
@@ -47,7 +48,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Takes exactly `digits` digits; `element` is their name in the layout, `noun` their name in a range error.
+    /// Consumes exactly `digits` digits. `element` is their name in the layout, `noun` is their
+    /// name in a range error.
     fn number(
         &mut self,
         element: &str,
@@ -80,7 +82,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Takes a fraction of a second, if there is one.
+    /// Consumes a fraction of a second, if there is one.
     fn fraction(&mut self) {
         if let Some(rest) = self.rest.strip_prefix(['.', ',']) {
             let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -90,7 +92,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Takes `Z` or an offset such as `+02:00`.
+    /// Consumes `Z` or an offset such as `+02:00`.
     fn zone(&mut self) -> Result<(), String> {
         if let Some(rest) = self.rest.strip_prefix('Z') {
             self.rest = rest;

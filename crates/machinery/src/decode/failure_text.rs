@@ -1,14 +1,14 @@
-//! The texts with which kube-apiserver answers 400 to bodies it cannot decode (`transformDecodeError` of
-//! `k8s.io/apiserver/pkg/endpoints/handlers/rest.go`).
+//! The texts of kube-apiserver's 400 responses to bodies that it cannot decode
+//! (`transformDecodeError` of `k8s.io/apiserver/pkg/endpoints/handlers/rest.go`).
 
 use std::fmt::{Display, Write};
 
 use super::DecodeError;
 
-/// Bytes of the body that an error repeats.
+/// Number of bytes of the body that an error repeats.
 const SUMMARY_BYTES: usize = 30;
 
-/// The text for a body of which not even the kind can be read; `kind` is the one that was expected.
+/// Returns the text for a body whose kind cannot be read. `kind` is the expected kind.
 pub fn unrecognized_text(kind: &str, body: &[u8], error: &DecodeError) -> String {
     let context = match error {
         DecodeError::Json(_) => "couldn't get version/kind; json parse error: ",
@@ -20,14 +20,15 @@ pub fn unrecognized_text(kind: &str, body: &[u8], error: &DecodeError) -> String
     )
 }
 
-/// The text for a body that says what it is, but is not a usable `expected` kind.
+/// Returns the text for a body that names its kind, but cannot be used as the `expected` kind.
 ///
-/// `kind` and `version` are the body's own; `error` is a [`TypeError`](super::TypeError) or a strict decoding error.
+/// `kind` and `version` are those in the body. `error` is a [`TypeError`](super::TypeError) or a
+/// strict decoding error.
 pub fn unhandled_text(kind: &str, version: &str, expected: &str, error: &dyn Display) -> String {
     format!("{kind} in version {version:?} cannot be handled as a {expected}: {error}")
 }
 
-/// The beginning of a body: as it is if it looks like JSON, else in hexadecimal.
+/// Returns the beginning of a body: verbatim if it looks like JSON, otherwise in hexadecimal.
 fn summarize(body: &[u8]) -> String {
     let head = body.get(..SUMMARY_BYTES).unwrap_or(body);
     let rest = if head.len() < body.len() { " ..." } else { "" };

@@ -1,4 +1,5 @@
-/// What to do about unknown and duplicate fields (`fieldValidation` of metav1's CreateOptions, KEP-2885).
+/// The handling of unknown and duplicate fields (`fieldValidation` of metav1's CreateOptions,
+/// KEP-2885).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum FieldValidation {
     /// Drop them silently.
@@ -11,10 +12,11 @@ pub enum FieldValidation {
 }
 
 impl FieldValidation {
-    /// The accepted spellings, as an error should list them.
+    /// The accepted values, in the order in which an error lists them.
     pub const VALUES: [&str; 4] = ["", "Ignore", "Strict", "Warn"];
 
-    /// Reads the query parameter; an empty one means the default. `None` for anything else.
+    /// Parses the query parameter. An empty text means the default. Returns `None` for anything
+    /// else.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "Ignore" => Some(FieldValidation::Ignore),
@@ -25,7 +27,8 @@ impl FieldValidation {
     }
 }
 
-/// One line per field, e.g. `unknown field "spec.foo"`: warnings under [`FieldValidation::Warn`].
+/// Returns one line per field, e.g. `unknown field "spec.foo"`: the warnings under
+/// [`FieldValidation::Warn`].
 pub fn warnings(unknown: &[String], duplicates: &[String]) -> Vec<String> {
     let unknown = unknown.iter().map(|path| format!("unknown field {path:?}"));
     let duplicates = duplicates
@@ -34,7 +37,8 @@ pub fn warnings(unknown: &[String], duplicates: &[String]) -> Vec<String> {
     unknown.chain(duplicates).collect()
 }
 
-/// The one error under [`FieldValidation::Strict`], e.g. `strict decoding error: unknown field "spec.foo"`.
+/// Returns the error under [`FieldValidation::Strict`], e.g. `strict decoding error: unknown field
+/// "spec.foo"`.
 pub fn strict_error_text(unknown: &[String], duplicates: &[String]) -> String {
     format!(
         "strict decoding error: {}",

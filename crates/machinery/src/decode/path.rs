@@ -1,8 +1,9 @@
 use std::fmt::{Display, Formatter, Result};
 
-/// Where a value sits in a document: a chain of stack frames, which costs nothing until it is printed.
+/// The position of a value in a document, as a chain of stack frames. It costs nothing until it is
+/// displayed.
 ///
-/// Printed as in Kubernetes' strict decoding errors: `spec.list[0].x`.
+/// It is displayed as in Kubernetes' strict decoding errors: `spec.list[0].x`.
 #[derive(Clone, Copy)]
 pub(super) enum Path<'a> {
     /// The document itself.
@@ -16,7 +17,8 @@ pub(super) enum Path<'a> {
 }
 
 impl Path<'_> {
-    /// The struct fields on the way, dotted: what Go calls the field in its type errors. Empty for the root.
+    /// Returns the struct fields of the path, separated by dots, as Go names a field in its type
+    /// errors. Empty for the root.
     pub(super) fn struct_fields(&self) -> String {
         match self {
             Path::Root => String::new(),

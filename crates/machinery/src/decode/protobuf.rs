@@ -1,17 +1,19 @@
-//! Protobuf, as Kubernetes' own kinds travel (`k8s.io/apimachinery`, `runtime/serializer/protobuf`).
+//! The protobuf encoding of Kubernetes' own kinds (`k8s.io/apimachinery`,
+//! `runtime/serializer/protobuf`).
 //!
-//! Typed clients of Kubernetes, kubectl among them, write the kinds they were built with in
-//! protobuf and do not fall back. A body is four magic bytes and a `runtime.Unknown`: the kind, and
-//! the object itself. What its fields are called the wire does not say, so reading takes a table
-//! ([`Message`]); the result is the tree that the same object would be in JSON, and everything after
-//! it is as for JSON.
+//! Typed clients of Kubernetes, kubectl among them, send the kinds that they were built with in
+//! protobuf and do not fall back to JSON. A body consists of four magic bytes and a
+//! `runtime.Unknown`, which contains the kind and the object. The encoding does not contain the
+//! names of fields, so decoding needs a table ([`Message`]). The result is the tree that the same
+//! object would be in JSON. All further processing is the same as for JSON.
 //!
-//! In Go, a field that is no pointer is in protobuf even if it is empty, and mostly left out of JSON
-//! then. So an empty text, zero and `false` are no value here, but where the table says
-//! [`even_empty`](Field::even_empty).
+//! In Go, a field that is not a pointer is present in protobuf even if it is empty, whereas JSON
+//! usually omits it. Therefore, an empty text, zero and `false` are dropped here, unless the table
+//! says [`even_empty`](Field::even_empty).
 //!
-//! Unknown fields are skipped, as upstream. Groups, which no kind of Kubernetes has, are refused.
-//! The tables of metav1 are in [`meta`]; those of kinds belong to who serves them.
+//! Unknown fields are skipped, as upstream. Groups are rejected, because no kind of Kubernetes has
+//! them. The tables of metav1 are in [`meta`]. The tables of other kinds belong to the code that
+//! serves them.
 
 pub mod meta;
 
@@ -28,22 +30,22 @@ use serde_json::{Map, Value};
 use self::reader::{Payload, Reader};
 use super::{DecodeError, Decoded, MAX_DEPTH};
 
-/// What a body begins with.
+/// Magic bytes at the start of a body.
 const MAGIC: &[u8; 4] = b"k8s\0";
 
-/// `runtime.TypeMeta`. That of metav1 numbers its fields the other way round.
+/// `runtime.TypeMeta`. In metav1, the two fields have each other's number.
 static TYPE_META: Message = Message {
     fields: &[text(1, "apiVersion"), text(2, "kind")],
 };
 
-/// Reads one object, whose fields are those of `message`.
+/// Decodes one object that has the fields of `message`.
 ///
-/// `kind` and `apiVersion` are in the tree if the body names them; whether they are the expected
-/// ones is for the caller to check. Protobuf has no duplicate fields.
+/// `kind` and `apiVersion` are in the tree if the body names them. The caller must check that they
+/// are the expected ones. Protobuf has no duplicate fields.
 ///
 /// # Errors
-/// If the bytes do not begin with the magic ones, are no protobuf, hold a field of another type than
-/// the table says or text that is not UTF-8, or nest deeper than [`MAX_DEPTH`].
+/// The bytes do not begin with the magic bytes or are not protobuf, a field has another type than
+/// in the table, a text is not UTF-8, or the object is nested deeper than [`MAX_DEPTH`].
 pub fn protobuf(bytes: &[u8], message: &Message) -> Result<Decoded, DecodeError> {
     let envelope = bytes.strip_prefix(MAGIC).ok_or_else(|| {
         malformed(format!(

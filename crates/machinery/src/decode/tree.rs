@@ -1,4 +1,4 @@
-//! Builds a [`Value`] from any serde format, noting duplicate fields and keeping to limits while it does.
+//! Builds a [`Value`] from any serde format, within limits, and records duplicate fields.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde_json::{Map, Number, Value};
 use super::path::Path;
 use super::{MAX_DEPTH, MAX_REPORTED_FIELDS};
 
-/// What is noted while a document is read.
+/// Recorder of duplicate fields and memory use while a document is read.
 pub(super) struct Recorder {
     duplicates: Vec<String>,
-    /// Bytes that the value may still grow by.
+    /// Bytes by which the value may still grow.
     remaining_bytes: usize,
 }
 
@@ -24,7 +24,7 @@ impl Recorder {
         }
     }
 
-    /// Paths of duplicate fields, in the order in which they were met.
+    /// Returns the paths of duplicate fields, in the order of their discovery.
     pub(super) fn into_duplicates(self) -> Vec<String> {
         self.duplicates
     }
@@ -47,16 +47,16 @@ impl Recorder {
     }
 }
 
-/// One value about to be read.
+/// Seed that reads one value.
 pub(super) struct Tree<'a> {
     path: Path<'a>,
-    /// Objects and lists around it.
+    /// Number of objects and lists around the value.
     depth: usize,
     recorder: &'a mut Recorder,
 }
 
 impl<'a> Tree<'a> {
-    /// The whole document.
+    /// Creates the seed for the whole document.
     pub(super) fn root(recorder: &'a mut Recorder) -> Self {
         Tree {
             path: Path::Root,

@@ -1,8 +1,9 @@
 //! YAML, within budgets.
 //!
-//! Kubernetes reads YAML as a way to write JSON: plain scalars take the types of YAML 1.1 (`yes` is true, `0644` is
-//! octal), keys become strings, aliases and merge keys are expanded. Expansion is what an attacker multiplies
-//! (CVE-2019-11253), so the budgets below are spent on what the document *becomes*, not on what it is.
+//! Kubernetes uses YAML as a notation for JSON: plain scalars have the types of YAML 1.1 (`yes` is
+//! true, `0644` is octal), keys become strings, aliases and merge keys are expanded. Attackers
+//! exploit this expansion (CVE-2019-11253), so the budgets below limit the expanded document and
+//! not its text.
 
 use serde::de::DeserializeSeed;
 use serde_saphyr::options::DuplicateKeyPolicy;
@@ -11,31 +12,35 @@ use serde_saphyr::{Options, with_deserializer_from_str_with_options};
 use super::tree::{Recorder, Tree};
 use super::{DecodeError, Decoded, json};
 
-/// How deep objects and lists may nest in YAML that is not JSON.
+/// Maximum nesting depth of objects and lists in YAML that is not JSON.
 ///
-/// Less than [`MAX_DEPTH`](super::MAX_DEPTH), since the YAML reader takes up to 26 kB of stack a level in debug builds and a
-/// thread has 2 MiB.
+/// Lower than [`MAX_DEPTH`](super::MAX_DEPTH), because the YAML reader uses up to 26 kB of stack
+/// per level in debug builds and a thread has 2 MiB.
 const MAX_YAML_DEPTH: usize = 50;
 
-/// Memory that the value read from one document may take, about; thrice the largest body that Kubernetes accepts.
+/// Approximate memory that the value of one document may use, in bytes: three times the largest
+/// body that Kubernetes accepts.
 const MAX_VALUE_BYTES: usize = 9 << 20;
 
-/// Scalars, lists and mappings in one document. Reading as many takes less than 0.1 s.
+/// Maximum number of scalars, lists and mappings in one document. Reading that many takes less than
+/// 0.1 s.
 const MAX_NODES: usize = 50_000;
 
-/// Anchors, and separately aliases, in one document.
+/// Maximum number of anchors, and separately of aliases, in one document.
 const MAX_ANCHORS: usize = 1_000;
 
-/// Parser events kept for, and separately repeated by, all aliases together.
+/// Maximum number of parser events that are recorded for, and separately replayed by, all aliases
+/// together.
 const MAX_ALIAS_EVENTS: usize = 20_000;
 
-/// Reads one YAML document. JSON is YAML, and read as JSON.
+/// Reads one YAML document. JSON is valid YAML and is read as JSON.
 ///
-/// Keys are the text of any scalar. Unknown tags are ignored.
+/// A key may be any scalar and becomes text. Unknown tags are ignored.
 ///
 /// # Errors
-/// If the text is not UTF-8 or not YAML, holds a second document that is not empty, a key that is no scalar, a number
-/// that is infinite or none, nests deeper than 50 levels, or expands beyond the budgets.
+/// The text is not UTF-8 or not YAML, has a second document that is not empty, has a key that is
+/// not a scalar or a number that is infinite or NaN, nests deeper than 50 levels, or exceeds the
+/// budgets when expanded.
 pub fn yaml(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     if bytes.trim_ascii_start().first() == Some(&b'{')
         && let Ok(decoded) = json(bytes)
@@ -55,7 +60,7 @@ pub fn yaml(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     })
 }
 
-/// Takes off the document markers at the end, which would begin another, empty document.
+/// Removes trailing document markers, which would begin another, empty document.
 fn first_document(text: &str) -> &str {
     let mut document = text.trim_end();
     while let Some(rest) = document.strip_suffix("\n---") {

@@ -1,12 +1,12 @@
-//! Values as errors show them.
+//! Invalid values, as errors show them.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// The value that is wrong, as the error shows it.
+/// An invalid value, as the error shows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum BadValue {
-    /// Not shown.
+    /// A value that is not shown.
     Omitted,
     /// A string, shown quoted.
     Text(String),
@@ -15,7 +15,7 @@ pub enum BadValue {
 }
 
 impl BadValue {
-    /// Any value, shown as JSON with `<`, `>` and `&` escaped as Go's encoder does.
+    /// Converts any value to JSON, with `<`, `>` and `&` escaped as by Go's encoder.
     pub fn json(value: &impl Serialize) -> BadValue {
         let json = serde_json::to_string(value).unwrap_or_default();
         let escaped = json

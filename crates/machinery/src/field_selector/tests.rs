@@ -1,6 +1,6 @@
 use super::FieldSelector;
 
-/// Expects the canonical text, or the error.
+/// Checks the canonical text, or the error.
 #[track_caller]
 fn check(text: &str, expected: Result<&str, &str>) {
     let actual = FieldSelector::parse(text)

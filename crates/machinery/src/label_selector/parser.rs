@@ -1,4 +1,4 @@
-//! Reads the text of a label selector.
+//! Parser of label selectors.
 //!
 //! The grammar, with blanks allowed between tokens:
 //!
@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A value may be empty: `x=`, `x in (a,,b)`, `x in ()`. The words `in` and `notin` are keys or
-//! values where no operator can stand.
+//! values wherever no operator is allowed.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, SelectorError> {
     .selector()
 }
 
-/// A token is told apart by its text; the end of the input is the empty token.
+/// A token of the input. The end of the input has an empty text.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Token<'a> {
     End,
@@ -117,7 +117,7 @@ impl<'a> Parser<'a> {
         let Token::Word(key) = token else {
             return found(token, ", expected: identifier");
         };
-        // Upstream has no path for the key here, and prints the missing one like this.
+        // Upstream has no path for the key here, and prints the missing path like this.
         if let Some(error) = key_error(key, &Path::root("<nil>")) {
             return Err(SelectorError(error.to_string()));
         }
@@ -158,7 +158,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The values of a set, sorted, each once.
+    /// Parses the values of a set, and returns them sorted and without duplicates.
     fn values(&mut self) -> Result<Vec<String>, SelectorError> {
         match self.next() {
             Token::Symbol("(") => {}

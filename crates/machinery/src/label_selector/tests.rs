@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{LabelSelector, Operator, Requirement, SelectorError};
 
-/// Expects the canonical text of a selector.
+/// Checks the canonical text of a selector.
 #[track_caller]
 fn check(text: &str, canonical: &str) {
     let selector = LabelSelector::parse(text).unwrap();
@@ -233,7 +233,7 @@ fn all_requirements_must_hold() {
     check_match("x=1,x=2", &[("x", "1")], false);
 }
 
-/// Expects the canonical text, or the error, of a selector in an object.
+/// Checks the canonical text, or the error, of a selector in an object.
 #[track_caller]
 fn check_structured(selector: Value, expected: Result<&str, &str>) {
     let selector = serde_json::from_value(selector).unwrap();

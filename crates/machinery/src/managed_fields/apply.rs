@@ -1,7 +1,8 @@
 //! Server-side apply of one configuration.
 //!
-//! Source: `merge/update.go` of sigs.k8s.io/structured-merge-diff. It removes what is no longer applied in three passes that add
-//! back what others own; here that set is computed first and removed once, and a struct that nobody owns a part of goes when it
+//! Source: `merge/update.go` of sigs.k8s.io/structured-merge-diff. Upstream removes the fields that
+//! are no longer applied in three passes, and adds back the fields that others own. Here that set
+//! is computed first and removed once. A struct of which no part is owned is removed when it
 //! becomes empty.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
@@ -19,19 +20,22 @@ use crate::schema::Schema;
 /// The outcome of an apply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Applied {
-    /// The merged object, without `metadata.managedFields`. Defaults are not filled in.
+    /// The merged object, without `metadata.managedFields`. Defaults are not set.
     pub value: Value,
-    /// The owners of its fields. Equal to those of the live object, times included, if the apply changed nothing.
+    /// The owners of the fields. Equal to those of the live object, times included, if the apply
+    /// changed nothing.
     pub managed_fields: Vec<ManagedFieldsEntry>,
 }
 
-/// Applies a configuration to the live object, or to nothing.
+/// Applies a configuration to the live object, or creates an object if `live` is `None`.
 ///
-/// Fields below one of the top-level names in `reset` cannot be written here: the configuration's are ignored, the live ones stay.
-/// The entries come from `live`; an object that has none is owned by `before-first-apply` up to now.
+/// Fields below one of the top-level names in `reset` cannot be written by this request: those of
+/// the configuration are ignored, and the live ones stay. The entries come from `live`. If the live
+/// object has no entries, its fields belong to `before-first-apply`.
 ///
 /// # Errors
-/// The configuration contradicts the schema; or, unless `force` takes them over, it changes fields that others own.
+/// The configuration contradicts the schema, or it changes fields that others own and `force` is
+/// not set.
 pub fn apply(
     schema: &Schema,
     live: Option<&Value>,
@@ -60,12 +64,12 @@ pub fn apply(
     Ok(applied)
 }
 
-/// An apply with its inputs brought into form.
+/// An apply with prepared inputs.
 struct Request<'a> {
     schema: &'a Schema,
-    /// Without its entries; `null` if there is no object yet.
+    /// The live object without its entries; `null` if there is no object yet.
     live: Value,
-    /// What of the configuration can be written here.
+    /// The part of the configuration that this request can write.
     config: Value,
     /// The owners of the live object.
     entries: Entries,
@@ -108,14 +112,15 @@ impl Request<'_> {
         })
     }
 
-    /// Takes out what this manager applied the last time and nobody owns now.
+    /// Removes the fields that this manager applied last time and that no manager owns now.
     fn remove_abandoned(&self, value: &mut Value, last: &FieldSet, owned: &FieldSet) {
         let mut abandoned = last.clone().difference(owned);
         strip(&mut abandoned, self.reset);
         remove(Some(self.schema), value, &abandoned, owned);
     }
 
-    /// Applies by force if all conflicts are about fields that are as client-side apply left them.
+    /// Applies by force if all conflicts are about fields that still have their values from
+    /// client-side apply.
     fn migrate_from_client_side(&self, conflicts: Vec<Conflict>) -> Result<Applied, ApplyError> {
         let own = last_applied::still_applied(self.schema, &self.live, self.by.api_version)
             .unwrap_or_default();
@@ -131,7 +136,7 @@ impl Request<'_> {
     }
 }
 
-/// The entries of a live object as they stand before an apply.
+/// Returns the entries of a live object before an apply.
 fn entries_of(schema: &Schema, live: &Value, by: &Manager<'_>, reset: &[&str]) -> Entries {
     if let Some(mut entries) = Entries::of(live) {
         entries.reconcile(schema, live);
@@ -148,7 +153,7 @@ fn entries_of(schema: &Schema, live: &Value, by: &Manager<'_>, reset: &[&str]) -
     entries
 }
 
-/// What other managers own of the changed fields, sorted by manager.
+/// Returns the changed fields that other managers own, sorted by manager.
 fn conflicts(entries: &Entries, mine: &Entry, comparison: &Comparison) -> Vec<Conflict> {
     let mut others: Vec<_> = entries
         .0
@@ -168,7 +173,7 @@ fn conflicts(entries: &Entries, mine: &Entry, comparison: &Comparison) -> Vec<Co
     conflicts.collect()
 }
 
-/// An object without its entries and without these top-level fields.
+/// Returns an object without its entries and without these top-level fields.
 fn without(object: &Value, fields: &[&str]) -> Value {
     let mut object = object.clone();
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -180,5 +185,5 @@ fn without(object: &Value, fields: &[&str]) -> Value {
     object
 }
 
-/// The manager that is taken to own everything, if nobody was recorded before the first apply.
+/// The manager that owns all existing fields if no owner was recorded before the first apply.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";

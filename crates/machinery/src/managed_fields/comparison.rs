@@ -1,7 +1,7 @@
-//! What differs between two versions of an object, as sets of paths.
+//! The difference between two versions of an object, as sets of paths.
 //!
-//! Source: `typed/compare.go` of sigs.k8s.io/structured-merge-diff. Added and modified fields are one set here, since ownership
-//! never tells them apart.
+//! Source: `typed/compare.go` of sigs.k8s.io/structured-merge-diff. Added and modified fields are
+//! one set here, because ownership does not distinguish them.
 
 use std::collections::BTreeSet;
 
@@ -18,11 +18,11 @@ use crate::schema::Schema;
 pub(super) struct Comparison {
     /// Fields that are new or have another value.
     pub(super) changed: FieldSet,
-    /// Fields that are gone.
+    /// Fields that no longer exist.
     pub(super) removed: FieldSet,
 }
 
-/// A comparison seen from the place that was compared.
+/// A comparison relative to the compared value.
 #[derive(Default)]
 struct Difference {
     changed: Branch,
@@ -59,7 +59,7 @@ impl Difference {
         self.changed.is_empty() && self.removed.is_empty()
     }
 
-    /// The difference of a container whose parts differ so.
+    /// Returns the difference of a container whose parts have these differences.
     fn of_parts(parts: impl IntoIterator<Item = (PathElement, Self)>) -> Self {
         let (mut changed, mut removed) = (Vec::new(), Vec::new());
         for (element, part) in parts {
@@ -91,7 +91,7 @@ fn compare(schema: Option<&Schema>, old: &Value, new: &Value) -> Difference {
         Granularity::Items(items) if !(holds_none(old) && holds_none(new)) => {
             compare_items(items, old, new)
         }
-        // Two empty containers are atoms as well: so `null` and `{}` can differ.
+        // Two empty containers are atoms as well, because `null` and `{}` can differ.
         _ if old == new => Difference::default(),
         _ => Difference::changed(Branch::leaf()),
     }
@@ -133,8 +133,8 @@ fn compare_items(items: Items<'_>, old: &Value, new: &Value) -> Difference {
     Difference::of_parts(parts)
 }
 
-/// Compares the items with one key. Where there are several on a side they are one atom, whose parts appear when only one is left
-/// and disappear when a second one comes.
+/// Compares the items with one key. If a side has several such items, they are one atom. The parts
+/// of an item appear when only one item is left, and disappear when a second one is added.
 fn compare_same_key(items: Items<'_>, old: &[&Value], new: &[&Value]) -> Difference {
     let whole = |item| whole(items.schema(), item, Containers::Included);
     match (old, new) {

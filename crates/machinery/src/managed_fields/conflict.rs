@@ -1,4 +1,4 @@
-//! Why an apply is refused, in the words of kube-apiserver.
+//! The errors of an apply, with the texts of kube-apiserver.
 //!
 //! Source: `managedfields/internal/conflict.go` of k8s.io/apimachinery.
 
@@ -6,34 +6,36 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
 
 use super::path::Path;
 
-/// Why an apply is refused.
+/// The reason why an apply is rejected.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ApplyError {
-    /// Fields that the configuration changes belong to other managers: 409 `Conflict`. Never empty; sorted by manager, then field.
+    /// The configuration changes fields that belong to other managers: 409 `Conflict`. Never empty;
+    /// sorted by manager, then field.
     #[error("{}", conflict_message(.0))]
     Conflicts(Vec<Conflict>),
-    /// The configuration contradicts the schema, or an item of it cannot be told from another.
+    /// The configuration contradicts the schema, or has a list item that cannot be identified.
     #[error("{0}")]
     Invalid(String),
 }
 
-/// One field that another manager owns.
+/// A field that another manager owns.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Conflict {
-    /// The owner as messages name it, e.g. `"m"` or `"m" with subresource "status" using v1`.
+    /// The owner, formatted as in messages, e.g. `"m"` or `"m" with subresource "status" using v1`.
     pub manager: String,
-    /// The path as messages spell it, e.g. `.spec.replicas`.
+    /// The path, formatted as in messages, e.g. `.spec.replicas`.
     pub field: String,
     pub(super) path: Path,
 }
 
 impl ApplyError {
-    /// The message of the Status.
+    /// Returns the message of the Status.
     pub fn message(&self) -> String {
         self.to_string()
     }
 
-    /// The causes of the Status: one per conflict, none for an invalid configuration.
+    /// Returns the causes of the Status: one per conflict, and no causes for an invalid
+    /// configuration.
     pub fn causes(&self) -> Vec<StatusCause> {
         match self {
             Self::Conflicts(conflicts) => conflicts.iter().map(Conflict::cause).collect(),

@@ -1,8 +1,8 @@
-//! The paths that a value fills.
+//! The paths that exist in a value.
 //!
-//! Two questions have almost the same answer. Which fields does an applied configuration *mention*: its leaves, and each map entry
-//! and list item; structs only carry what is in them. And which fields *appear* when a value is written where there was none: all
-//! of those, and the structs and lists that hold them.
+//! There are two variants. The fields that an applied configuration *mentions* are its leaves, map
+//! entries and list items. Structs only contain them. The fields that *appear* when a value is
+//! written where there was no value are all of those, and the structs and lists that contain them.
 //!
 //! Source: `typed/tofieldset.go` and `typed/compare.go` of sigs.k8s.io/structured-merge-diff.
 
@@ -13,23 +13,24 @@ use super::granularity::{Fields, Granularity, Items, fields_of, holds_none, item
 use super::path::PathElement;
 use crate::schema::Schema;
 
-/// Which of the structs and lists on the way to a leaf count.
+/// The handling of the structs and lists on the path to a leaf.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) enum Containers {
-    /// None: a configuration mentions them only to reach what is inside.
+    /// Left out, because a configuration mentions them only to reach their content.
     PassedThrough,
-    /// All: the value is new, and so are they.
+    /// Included, because the value is new, and so are they.
     Included,
 }
 
 impl FieldSet {
-    /// The fields that a configuration mentions, and whoever applies it owns: its leaves, list items and map entries.
+    /// Returns the fields that a configuration mentions and that its manager owns: its leaves, list
+    /// items and map entries.
     pub fn from_object(schema: &Schema, value: &Value) -> Self {
         below(Some(schema), value, Containers::PassedThrough)
     }
 }
 
-/// The paths below a value, relative to it.
+/// Returns the paths below a value, relative to it.
 pub(super) fn below(schema: Option<&Schema>, value: &Value, containers: Containers) -> FieldSet {
     match Granularity::of(schema) {
         Granularity::Atom => FieldSet::default(),
@@ -38,7 +39,7 @@ pub(super) fn below(schema: Option<&Schema>, value: &Value, containers: Containe
     }
 }
 
-/// A value that is in the set as a whole, and all below it.
+/// Returns a branch that has the value as a whole and everything below it.
 pub(super) fn whole(schema: Option<&Schema>, value: &Value, containers: Containers) -> Branch {
     Branch {
         owned: true,
@@ -59,7 +60,8 @@ fn fields_below(fields: Fields<'_>, value: &Value, containers: Containers) -> Fi
     FieldSet::from_branches(branches)
 }
 
-/// Items with the same key are owned together and not looked into: nothing could say which of them is meant.
+/// Returns the paths below a list. Items with the same key are owned together and are not divided,
+/// because they cannot be distinguished.
 fn items_below(items: Items<'_>, value: &Value, containers: Containers) -> FieldSet {
     let branches = items
         .index(items_of(value))
@@ -74,9 +76,11 @@ fn items_below(items: Items<'_>, value: &Value, containers: Containers) -> Field
     FieldSet::from_branches(branches.collect())
 }
 
-/// Whether a field is mentioned in its own right and not for what is inside: atoms, `null`, and a container that is empty.
+/// Returns whether a field is mentioned itself and not only its content: atoms, `null`, and empty
+/// containers.
 ///
-/// kube-apiserver leaves empty lists out here, and so removes one that is applied again in the next apply but one.
+/// kube-apiserver leaves empty lists out here. It therefore removes an empty list that is applied
+/// repeatedly, in the next apply but one.
 fn stands_for_itself(schema: Option<&Schema>, value: &Value) -> bool {
     matches!(Granularity::of(schema), Granularity::Atom) || holds_none(value)
 }

@@ -1,6 +1,7 @@
-//! The entries of `metadata.managedFields`: reading, ordering and capping them.
+//! The entries of `metadata.managedFields`: reading, ordering and capping.
 //!
-//! Source: `managedfields/internal/{managedfields,buildmanagerinfo,capmanagers}.go` of k8s.io/apimachinery.
+//! Source: `managedfields/internal/{managedfields,buildmanagerinfo,capmanagers}.go` of
+//! k8s.io/apimachinery.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +16,21 @@ use crate::schema::Schema;
 #[cfg(test)]
 mod tests;
 
-/// How many entries of the operation Update are kept. More would make every object grow with the number of its writers.
+/// Maximum number of Update entries. Without a limit, every object would grow with the number of
+/// its writers.
 const MAX_UPDATE_ENTRIES: usize = 10;
 
 /// The manager that takes over the oldest Update entries when there are too many.
 const ANCIENT_CHANGES: &str = "ancient-changes";
 
-/// How a manager came to own its fields. Apply entries come first.
+/// The operation by which a manager came to own its fields. Apply entries come first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Operation {
     Apply,
     Update,
 }
 
-/// What one manager owns.
+/// The fields that one manager owns.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Entry {
     pub(super) manager: String,
@@ -41,15 +43,17 @@ pub(super) struct Entry {
     pub(super) time: Option<Timestamp>,
 }
 
-/// The entries of one object, no two with the same key.
+/// The entries of one object, with unique keys.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Entries(pub(super) Vec<Entry>);
 
-/// What tells entries apart, in the order in which conflicts list them. An applier keeps its entry across versions.
+/// The key of an entry, in the order in which conflicts list entries. An applier keeps its entry
+/// across versions.
 type Key<'a> = (&'a str, Operation, &'a str, &'a str);
 
 impl Entries {
-    /// The entries that an object carries. `None` if there are none, or one of them is malformed.
+    /// Reads the entries of an object. Returns `None` if there are no entries, or one of them is
+    /// malformed.
     pub(super) fn of(object: &Value) -> Option<Self> {
         let recorded = object.pointer(POINTER)?.as_array()?;
         let mut entries = Self::default();
@@ -59,7 +63,8 @@ impl Entries {
         (!entries.0.is_empty()).then_some(entries)
     }
 
-    /// Whether a writer asks to forget all owners: an empty list, or one empty entry.
+    /// Returns whether a writer requests to forget all owners: by an empty list, or by one empty
+    /// entry.
     pub(super) fn are_reset_by(object: &Value) -> bool {
         match object
             .pointer(POINTER)
@@ -88,7 +93,8 @@ impl Entries {
         }
     }
 
-    /// Adds an entry; if there is one with its key already, the new one takes its fields over.
+    /// Adds an entry. If there is an entry with its key already, the new entry replaces it and
+    /// takes over its fields.
     pub(super) fn add(&mut self, mut entry: Entry) {
         if let Some(known) = self.get(entry.key()) {
             entry.fields.extend(&known.fields);
@@ -102,20 +108,21 @@ impl Entries {
         reconcile(schema, live, &mut sets);
     }
 
-    /// Changes the fields of every entry, and drops those that are left with none.
+    /// Changes the fields of every entry, and drops entries that have no fields left.
     pub(super) fn narrow(&mut self, narrow: impl Fn(&mut Entry)) {
         self.0.iter_mut().for_each(narrow);
         self.0.retain(|entry| !entry.fields.is_empty());
     }
 
-    /// Everything that anyone owns.
+    /// Returns all fields that any manager owns.
     pub(super) fn all_fields(&self) -> FieldSet {
         self.0
             .iter()
             .fold(FieldSet::default(), |all, entry| all.union(&entry.fields))
     }
 
-    /// Folds the oldest Update entries of each version into one until no more than the maximum are left.
+    /// Merges the oldest Update entries of each version into one until no more than the maximum are
+    /// left.
     pub(super) fn cap(&mut self) {
         let is_update = |entry: &&Entry| entry.operation == Operation::Update;
         let mut surplus = self
@@ -132,7 +139,7 @@ impl Entries {
             .drain(..)
             .partition(|entry| entry.operation == Operation::Apply);
         updates.sort_by(|left, right| left.age().cmp(&right.age()));
-        // The oldest entry of each version so far, where it stands in `kept`.
+        // The position in `kept` of the oldest entry of each version so far.
         let mut oldest: BTreeMap<String, usize> = BTreeMap::new();
         for entry in updates {
             match oldest.get(&entry.api_version) {
@@ -150,7 +157,7 @@ impl Entries {
         self.0 = kept;
     }
 
-    /// The entries as they are stored: Apply before Update, then by time, then by manager.
+    /// Returns the entries as they are stored: Apply before Update, then by time, then by manager.
     pub(super) fn into_recorded(mut self) -> Vec<ManagedFieldsEntry> {
         self.0
             .sort_by(|left, right| left.order().cmp(&right.order()));
@@ -167,7 +174,8 @@ impl Entry {
         (&self.manager, self.operation, version, &self.subresource)
     }
 
-    /// The manager as conflicts name it. kube-apiserver can print the time too, but the identifiers it prints from never hold it.
+    /// Returns the manager as conflicts name it. kube-apiserver can print the time too, but the
+    /// identifiers that it prints from never contain it.
     pub(super) fn described(&self) -> String {
         let mut text = format!("{:?}", self.manager);
         if !self.subresource.is_empty() {
@@ -210,7 +218,8 @@ impl Entry {
         })
     }
 
-    /// Becomes the entry of the ancient changes, this entry's and a later one's.
+    /// Turns this entry into the entry of the ancient changes, with the fields of a later entry
+    /// added.
     fn absorb(&mut self, later: &Self) {
         ANCIENT_CHANGES.clone_into(&mut self.manager);
         self.subresource.clear();
@@ -218,7 +227,8 @@ impl Entry {
         self.time = self.time.max(later.time);
     }
 
-    /// Oldest first, except that earlier ancient changes come before all, so that there is only one such entry per version.
+    /// Returns the sort key by age, oldest first. Earlier ancient changes come before all others,
+    /// so that there is only one such entry per version.
     fn age(&self) -> impl Ord + '_ {
         let is_ancient = self.manager == ANCIENT_CHANGES && self.subresource.is_empty();
         (!is_ancient, self.seconds(), self.key())
@@ -255,7 +265,7 @@ impl Entry {
     }
 }
 
-/// Where an object keeps its entries.
+/// JSON pointer to the entries of an object.
 pub(super) const POINTER: &str = "/metadata/managedFields";
 
 /// The only known value of `fieldsType`.

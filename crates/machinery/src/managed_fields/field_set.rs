@@ -1,9 +1,10 @@
-//! A set of paths, kept as a tree of the shape of FieldsV1.
+//! A set of paths, stored as a tree of the shape of FieldsV1.
 //!
-//! Each branch says whether the path that ends there is in the set, and which longer paths are. Branches are sorted by the text of
-//! their step and none is empty, so two sets are equal exactly when their trees are, and set operations are one walk of both.
-//! Belonging of a path and of what lies below it are independent: a set may hold `.spec.list` and not `.spec.list[="a"]`, or the
-//! other way round.
+//! Each branch records whether the path that ends there is in the set, and which longer paths are.
+//! Branches are sorted by the text of their step and are never empty. Therefore, two sets are equal
+//! exactly when their trees are, and a set operation is one walk of both trees. A path and the
+//! paths below it belong to the set independently: a set may have `.spec.list` and not
+//! `.spec.list[="a"]`, or the other way round.
 //!
 //! Source: `fieldpath/set.go` and `fieldpath/serialize.go` of sigs.k8s.io/structured-merge-diff.
 
@@ -17,21 +18,21 @@ mod tests;
 /// A set of paths into an object.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct FieldSet {
-    /// Sorted by step, each step once, no branch empty.
+    /// Sorted by step, with unique steps and without empty branches.
     branches: Vec<(PathElement, Branch)>,
 }
 
-/// What a set holds at one step and below it.
+/// The members of a set at one step and below it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Branch {
-    /// Whether the path that ends at this step is in the set.
+    /// True if the path that ends at this step is in the set.
     pub(super) owned: bool,
     /// The longer paths, relative to this step.
     pub(super) below: FieldSet,
 }
 
 impl FieldSet {
-    /// Reads FieldsV1. Steps of an unknown kind are skipped, with everything below them.
+    /// Parses FieldsV1. Steps of an unknown kind are skipped, with everything below them.
     ///
     /// # Errors
     /// The value, or one nested in it, is not an object, or a key is malformed.
@@ -46,7 +47,7 @@ impl FieldSet {
             }
             if let Some(element) = PathElement::parse(key)? {
                 let below = Self::from_fields_v1(nested)?;
-                // A step with nothing below stands for itself; the marker is only needed beside others.
+                // A step with nothing below it is in the set. Otherwise, the marker says so.
                 let owned = below.is_empty() || nested.get(SELF).is_some();
                 branches.push((element, Branch { owned, below }));
             }
@@ -54,12 +55,12 @@ impl FieldSet {
         Ok(Self::from_branches(branches))
     }
 
-    /// The FieldsV1 of the set.
+    /// Converts the set to FieldsV1.
     pub fn to_fields_v1(&self) -> Value {
         self.clone().into_fields_v1()
     }
 
-    /// The FieldsV1 of the set, which is used up.
+    /// Converts the set to FieldsV1 without a copy.
     pub fn into_fields_v1(self) -> Value {
         let nested = self.branches.into_iter().map(|(element, branch)| {
             let marked = branch.owned && !branch.below.is_empty();
@@ -72,12 +73,12 @@ impl FieldSet {
         Value::Object(nested.collect())
     }
 
-    /// Whether no path is in the set.
+    /// Returns whether no path is in the set.
     pub fn is_empty(&self) -> bool {
         self.branches.is_empty()
     }
 
-    /// Whether exactly this path is in the set.
+    /// Returns whether exactly this path is in the set.
     pub fn contains(&self, path: &[PathElement]) -> bool {
         match path {
             [] => false,
@@ -88,7 +89,7 @@ impl FieldSet {
         }
     }
 
-    /// Adds a path. What lies above it is not added; the empty path is not a field and is ignored.
+    /// Adds a path, without the paths above it. The empty path is not a field and is ignored.
     pub fn insert(&mut self, path: &[PathElement]) {
         if let [first, rest @ ..] = path {
             let branch = self.entry(first);
@@ -100,13 +101,13 @@ impl FieldSet {
         }
     }
 
-    /// The paths in either set.
+    /// Returns the paths in either set.
     pub fn union(mut self, other: &Self) -> Self {
         self.extend(other);
         self
     }
 
-    /// The paths in both sets.
+    /// Returns the paths in both sets.
     pub fn intersection(&self, other: &Self) -> Self {
         let common = self.branches.iter().filter_map(|(element, mine)| {
             let theirs = other.get(element)?;
@@ -121,13 +122,13 @@ impl FieldSet {
         }
     }
 
-    /// The paths of this set that are not in the other.
+    /// Returns the paths of this set that are not in the other.
     pub fn difference(mut self, other: &Self) -> Self {
         self.subtract(other);
         self
     }
 
-    /// The paths with no longer path of the set below them.
+    /// Returns the paths that are not the beginning of another path of the set.
     pub fn leaves(&self) -> Self {
         let leaves = self.branches.iter().map(|(element, branch)| {
             let owned = branch.owned && branch.below.is_empty();
@@ -142,14 +143,16 @@ impl FieldSet {
         Self::from_branches(leaves.collect())
     }
 
-    /// Every path, those that end at a level before those that go on below it.
+    /// Returns all paths. At each level, the paths that end there come before those that continue
+    /// below it.
     pub fn paths(&self) -> Vec<Path> {
         let mut paths = Vec::new();
         self.append_paths(&mut Vec::new(), &mut paths);
         paths
     }
 
-    /// A set of these branches, each step at most once, in any order; empty ones are left out.
+    /// Creates a set from branches in any order. Branches at the same step are merged, and empty
+    /// ones are left out.
     pub(super) fn from_branches(mut branches: Vec<(PathElement, Branch)>) -> Self {
         branches.retain(|(_, branch)| !branch.is_empty());
         if !branches.is_sorted_by(|left, right| left.0 < right.0) {
@@ -166,14 +169,14 @@ impl FieldSet {
         Self { branches }
     }
 
-    /// The branches in order.
+    /// Returns the branches in order.
     pub(super) fn branches(&self) -> impl Iterator<Item = (&PathElement, &Branch)> {
         self.branches
             .iter()
             .map(|(element, branch)| (element, branch))
     }
 
-    /// The branch at a step.
+    /// Returns the branch at a step.
     pub(super) fn get(&self, element: &PathElement) -> Option<&Branch> {
         let position = self
             .branches
@@ -182,7 +185,8 @@ impl FieldSet {
         Some(&self.branches[position].1)
     }
 
-    /// Adds the paths of the other set: one by one where they are few, else in one walk of both.
+    /// Adds the paths of the other set: one by one if they are few, otherwise in one walk of both
+    /// sets.
     pub(super) fn extend(&mut self, other: &Self) {
         const FEW: usize = 16;
         if other.branches.len() <= FEW {
@@ -207,7 +211,7 @@ impl FieldSet {
         self.branches = merged;
     }
 
-    /// Takes the paths of the other set out.
+    /// Removes the paths of the other set.
     pub(super) fn subtract(&mut self, other: &Self) {
         if other.branches.is_empty() {
             return;
@@ -221,7 +225,8 @@ impl FieldSet {
         });
     }
 
-    /// Keeps the branches for which `keep` says so; it may change them.
+    /// Keeps the branches for which `keep` returns true and that are not empty. `keep` may change
+    /// them.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&PathElement, &mut Branch) -> bool) {
         self.branches
             .retain_mut(|(element, branch)| keep(element, branch) && !branch.is_empty());
@@ -254,7 +259,7 @@ impl FieldSet {
 }
 
 impl Branch {
-    /// A path that is in the set, with nothing below.
+    /// Returns a branch whose path is in the set, with nothing below it.
     pub(super) fn leaf() -> Self {
         Self {
             owned: true,
@@ -267,5 +272,5 @@ impl Branch {
     }
 }
 
-/// The FieldsV1 key that says "the path that ends here too".
+/// The FieldsV1 key that marks the path that ends at its step as a member of the set.
 const SELF: &str = ".";

@@ -1,7 +1,7 @@
-//! How far down a value is owned: as one atom, field by field, or item by item.
+//! The granularity of ownership of a value: as one atom, by field, or by item.
 //!
-//! A field that the schema does not know has no schema (`None`) and is an atom. Everything here is total: a value that contradicts
-//! its schema is an atom too, and only `validate` complains about it.
+//! A field that the schema does not know has no schema (`None`) and is an atom. All functions here
+//! are total: a value that contradicts its schema is an atom too, and only `validate` reports it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::path::PathElement;
 use crate::schema::{ListType, Schema, Shape};
 
-/// What the schema says about the parts of a value.
+/// The parts of a value that can be owned, according to the schema.
 #[derive(Clone, Copy)]
 pub(super) enum Granularity<'a> {
     /// Owned and replaced as a whole.
@@ -25,9 +25,9 @@ pub(super) enum Granularity<'a> {
 /// The fields of a struct, or the entries of a map.
 #[derive(Clone, Copy)]
 pub(super) enum Fields<'a> {
-    /// A struct. Owning a field of it says nothing about the struct itself.
+    /// A struct. Ownership of a field of it does not imply ownership of the struct.
     Named(&'a BTreeMap<String, Arc<Schema>>),
-    /// A map. Each entry is owned in its own right, like a list item.
+    /// A map. Each entry is owned itself, like a list item.
     Entries(&'a Schema),
 }
 
@@ -39,7 +39,8 @@ pub(super) struct Items<'a> {
     keys: &'a [String],
 }
 
-/// List items by their step. Several at one step have the same key: a client that knows nothing of keys may have written them.
+/// List items by their step. Several items at one step have the same key: a client that ignores
+/// keys may have written them.
 pub(super) type ItemIndex<'a> = BTreeMap<PathElement, Vec<&'a Value>>;
 
 impl<'a> Granularity<'a> {
@@ -73,7 +74,7 @@ impl<'a> Granularity<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The schema of one field; `None` if it is not known.
+    /// Returns the schema of one field, or `None` if the field is not known.
     pub(super) fn schema(self, name: &str) -> Option<&'a Schema> {
         match self {
             Self::Named(fields) => fields.get(name).map(Arc::as_ref),
@@ -87,15 +88,16 @@ impl<'a> Fields<'a> {
 }
 
 impl<'a> Items<'a> {
-    /// The schema of every item.
+    /// Returns the schema of every item.
     pub(super) fn schema(self) -> Option<&'a Schema> {
         Some(self.schema)
     }
 
-    /// The step that leads to this item. Absent key fields count as having their published default.
+    /// Returns the step that leads to this item. An absent key field is treated as having its
+    /// published default.
     ///
     /// # Errors
-    /// Why the item cannot be told from others.
+    /// The reason why the item cannot be identified.
     pub(super) fn element(self, item: &Value) -> Result<PathElement, String> {
         if self.keys.is_empty() {
             return scalar_element(item);
@@ -120,7 +122,7 @@ impl<'a> Items<'a> {
         Ok(PathElement::key(fields))
     }
 
-    /// The items by their step; those that have none are left out.
+    /// Returns the items by their step, without the items that have no step.
     pub(super) fn index(self, items: &'a [Value]) -> ItemIndex<'a> {
         let mut index = ItemIndex::new();
         for item in items {
@@ -139,17 +141,17 @@ impl<'a> Items<'a> {
     }
 }
 
-/// The fields of a value that should be a struct or map: none, if it is anything else.
+/// Returns the fields of a value that should be a struct or map. Any other value has no fields.
 pub(super) fn fields_of(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
 }
 
-/// The items of a value that should be a list: none, if it is anything else.
+/// Returns the items of a value that should be a list. Any other value has no items.
 pub(super) fn items_of(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// Whether a value that should be a container has nothing in it.
+/// Returns whether a value that should be a container is empty or is not a container.
 pub(super) fn holds_none(value: &Value) -> bool {
     match value {
         Value::Object(fields) => fields.is_empty(),

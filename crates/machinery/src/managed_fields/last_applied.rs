@@ -1,8 +1,9 @@
-//! The way from `kubectl apply` on the client to server-side apply.
+//! Migration from client-side `kubectl apply` to server-side apply.
 //!
-//! Client-side apply remembers the applied configuration in an annotation and owns fields by the operation Update. When the manager
-//! `kubectl` then applies on the server, fields that are still as the annotation says are not conflicts: it was kubectl who set
-//! them. An annotation that is there is kept up to date, so that the way back works too. Any other manager name opts out of both.
+//! Client-side apply stores the applied configuration in an annotation and owns fields by the
+//! operation Update. When the manager `kubectl` then applies on the server, fields that still match
+//! the annotation are not conflicts, because kubectl set them. An existing annotation is kept up to
+//! date, so that the migration can be reversed. Any other manager name opts out of both.
 //!
 //! Source: `managedfields/internal/lastapplied*.go` of k8s.io/apimachinery.
 
@@ -12,16 +13,17 @@ use super::comparison::Comparison;
 use super::field_set::FieldSet;
 use crate::schema::Schema;
 
-/// The only manager this is for.
+/// The only manager that this module applies to.
 pub(super) const KUBECTL: &str = "kubectl";
 
-/// Where client-side apply keeps the configuration.
+/// The annotation in which client-side apply stores the configuration.
 const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// The most that all annotations of an object may hold, in bytes of names and values.
+/// Maximum size of all annotations of an object, in bytes of names and values.
 const MAX_ANNOTATIONS_BYTES: usize = 256 * 1024;
 
-/// The fields that the live object still has as client-side apply of this version left them. `None` without a usable annotation.
+/// Returns the fields of the live object that are unchanged since client-side apply of this
+/// version. Returns `None` without a usable annotation.
 pub(super) fn still_applied(schema: &Schema, live: &Value, api_version: &str) -> Option<FieldSet> {
     let annotation = live
         .get("metadata")?
@@ -41,7 +43,8 @@ pub(super) fn still_applied(schema: &Schema, live: &Value, api_version: &str) ->
     )
 }
 
-/// Writes the configuration into the object's annotation, if it has one. One that would be too long is removed.
+/// Writes the configuration into the object's annotation, if it has one. Removes the annotation if
+/// the annotations would be too large.
 pub(super) fn refresh(object: &mut Value, config: &Value) {
     let annotations = object
         .get_mut("metadata")
@@ -66,7 +69,7 @@ pub(super) fn refresh(object: &mut Value, config: &Value) {
     }
 }
 
-/// One line of JSON without the annotation itself, as kubectl writes it.
+/// Returns one line of JSON without the annotation itself, as kubectl writes it.
 fn encoded(config: &Value) -> String {
     let mut config = config.clone();
     let metadata = config.get_mut("metadata").and_then(Value::as_object_mut);

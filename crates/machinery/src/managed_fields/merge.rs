@@ -1,4 +1,5 @@
-//! Merging an applied configuration into the live object, and taking out what is no longer applied.
+//! Merges an applied configuration into the live object, and removes the fields that are no longer
+//! applied.
 //!
 //! Source: `typed/merge.go`, `typed/remove.go` of sigs.k8s.io/structured-merge-diff.
 
@@ -11,9 +12,11 @@ use super::granularity::{Fields, Granularity, Items, fields_of, holds_none, item
 use super::path::PathElement;
 use crate::schema::Schema;
 
-/// The live value with the configuration laid over it. Nothing is removed; atoms that the configuration has are taken from it.
+/// Returns the live value with the configuration merged over it. Nothing is removed. Atoms of the
+/// configuration replace those of the live value.
 ///
-/// Shared list items take the order of the configuration; items of only one side stay next to their neighbours.
+/// Shared list items are in the order of the configuration. Items of only one side stay next to
+/// their neighbours.
 pub(super) fn merge(schema: Option<&Schema>, live: &Value, config: &Value) -> Value {
     match Granularity::of(schema) {
         Granularity::Fields(fields) => match live {
@@ -28,10 +31,10 @@ pub(super) fn merge(schema: Option<&Schema>, live: &Value, config: &Value) -> Va
     }
 }
 
-/// Takes the paths in `remove` out of the value.
+/// Removes the paths in `remove` from the value.
 ///
-/// An entry or item goes with everything in it. A struct field stays for the sake of what `keep` has below it, and goes when it
-/// becomes empty and `keep` does not hold it.
+/// An entry or item is removed with its content. A struct field is kept while `keep` has paths
+/// below it. It is removed when it becomes empty and `keep` does not contain it.
 pub(super) fn remove(
     schema: Option<&Schema>,
     value: &mut Value,
@@ -80,18 +83,18 @@ fn merge_items(items: Items<'_>, live: &[Value], config: &Value) -> Value {
             }
             next_shared = shared.next();
         }
-        // A shared item that is not the next one comes when the configuration gets to it.
+        // A shared item that is not the next one is added when the configuration reaches it.
     }
     merged.extend(from_config.map(|(at, item)| live.merge(at, item)));
     Value::Array(merged)
 }
 
-/// A list in its order, with a way to find an item by its step.
+/// A list in its order, with an index of its items by step.
 struct Keyed<'a> {
     schema: Items<'a>,
     /// Each item and its step, if it has one.
     items: Vec<(Option<PathElement>, &'a Value)>,
-    /// How often a step occurs, and where it does first.
+    /// The number of occurrences of each step, and the first item at that step.
     places: BTreeMap<PathElement, (usize, &'a Value)>,
 }
 
@@ -119,7 +122,8 @@ impl<'a> Keyed<'a> {
             .is_some_and(|element| self.places.contains_key(element))
     }
 
-    /// This list's item with `config` laid over it. Of several items with the same key none can be meant: they are replaced.
+    /// Returns this list's item with `config` merged over it. Several items with the same key are
+    /// ambiguous and are replaced.
     fn merge(&self, element: &Option<PathElement>, config: &Value) -> Value {
         match element
             .as_ref()

@@ -1,10 +1,12 @@
-//! Paths into an object, as field ownership names them.
+//! Paths into an object, as used by field ownership.
 //!
-//! A step is kept in its FieldsV1 spelling (`f:spec`, `k:{"name":"a"}`, `v:"x"`, `i:0`), brought to one canonical form: key fields
-//! sorted by name, JSON without spaces, whole numbers without a fraction. So two steps are the same exactly when their texts are,
-//! and a set of paths turns into FieldsV1 without building a single new key.
+//! A step is stored in its FieldsV1 spelling (`f:spec`, `k:{"name":"a"}`, `v:"x"`, `i:0`), in one
+//! canonical form: key fields sorted by name, JSON without spaces, whole numbers without a
+//! fraction. Therefore, two steps are the same exactly when their texts are, and a set of paths is
+//! converted to FieldsV1 without building a single new key.
 //!
-//! Source: `fieldpath/element.go` and `fieldpath/serialize-pe.go` of sigs.k8s.io/structured-merge-diff.
+//! Source: `fieldpath/element.go` and `fieldpath/serialize-pe.go` of
+//! sigs.k8s.io/structured-merge-diff.
 
 use std::fmt;
 
@@ -14,7 +16,8 @@ use serde_json::{Map, Value};
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PathElement(String);
 
-/// Steps from the root of an object down to a field or list item. Displays as `.spec.ports[port=80].name`.
+/// Steps from the root of an object down to a field or list item. Displays as
+/// `.spec.ports[port=80].name`.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Path(pub Vec<PathElement>);
 
@@ -24,12 +27,12 @@ pub struct Path(pub Vec<PathElement>);
 pub struct InvalidFields(pub(super) String);
 
 impl PathElement {
-    /// The field of a struct, or the entry of a map.
+    /// Returns the step to a field of a struct, or to an entry of a map.
     pub fn field(name: &str) -> Self {
         Self(["f:", name].concat())
     }
 
-    /// The list item whose key fields have these values, in any order.
+    /// Returns the step to the list item whose key fields have these values, in any order.
     pub fn key<'a>(fields: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Self {
         let mut fields: Vec<_> = fields.into_iter().collect();
         fields.sort_unstable_by_key(|&(name, _)| name);
@@ -46,22 +49,23 @@ impl PathElement {
         Self(text)
     }
 
-    /// The item of a set that equals this scalar.
+    /// Returns the step to the item of a set that equals this scalar.
     pub fn value(value: &Value) -> Self {
         let mut text = String::from("v:");
         push_canonical(&mut text, value);
         Self(text)
     }
 
-    /// The item of a list at this position.
+    /// Returns the step to the item of a list at this position.
     pub fn index(position: u64) -> Self {
         Self(format!("i:{position}"))
     }
 
-    /// Reads one key of a FieldsV1 object. `None` for a kind of step that a later version may know: such keys are skipped.
+    /// Parses one key of a FieldsV1 object. Returns `None` for an unknown kind of step, which a
+    /// later version may define. Such keys are skipped.
     ///
     /// # Errors
-    /// The text has no kind, or what follows the kind is not what the kind demands.
+    /// The text has no kind, or the text after the kind is invalid.
     pub fn parse(text: &str) -> Result<Option<Self>, InvalidFields> {
         let invalid = || InvalidFields(format!("{text:?} is not a path element"));
         let (kind, rest) = text.split_once(':').ok_or_else(invalid)?;
@@ -80,30 +84,31 @@ impl PathElement {
         Ok(Some(element))
     }
 
-    /// The name, if this step is a field.
+    /// Returns the name, if this step is a field.
     pub fn as_field(&self) -> Option<&str> {
         self.0.strip_prefix("f:")
     }
 
-    /// The FieldsV1 spelling.
+    /// Returns the FieldsV1 spelling.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The FieldsV1 spelling, without a copy.
+    /// Returns the FieldsV1 spelling without a copy.
     pub(super) fn into_string(self) -> String {
         self.0
     }
 }
 
 impl Path {
-    /// The path of these field names, from the root.
+    /// Returns the path of these field names, from the root.
     pub fn of_fields<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         Self(names.into_iter().map(PathElement::field).collect())
     }
 }
 
-/// The human form used in conflicts and validation errors: `.name`, `[name="a",port=80]`, `[="x"]`, `[0]`.
+/// Writes the human-readable form in conflicts and validation errors: `.name`,
+/// `[name="a",port=80]`, `[="x"]`, `[0]`.
 impl fmt::Display for PathElement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, rest) = self.0.split_once(':').unwrap_or(("", &self.0));
@@ -129,9 +134,9 @@ impl fmt::Display for Path {
     }
 }
 
-/// Appends JSON without spaces, and `1.0` as `1`: both name the same list item.
+/// Appends JSON without spaces, and `1.0` as `1`, because both name the same list item.
 fn push_canonical(text: &mut String, value: &Value) {
-    /// Above this a float no longer tells neighbouring whole numbers apart.
+    /// Above this value, a float cannot distinguish neighbouring whole numbers.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match (value, value.as_f64()) {
         (Value::String(string), _) => push_string(text, string),
@@ -142,7 +147,7 @@ fn push_canonical(text: &mut String, value: &Value) {
     }
 }
 
-/// Appends a JSON string. Most need no escapes, and then no detour.
+/// Appends a JSON string. Most strings need no escapes and are appended directly.
 fn push_string(text: &mut String, string: &str) {
     let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
     if string.bytes().all(is_plain) {

@@ -1,10 +1,12 @@
-//! Bringing recorded ownership up to date with a schema that has changed since.
+//! Adapts recorded ownership to a schema that has changed since.
 //!
-//! A list or map that became atomic is owned as a whole by whoever owned a part of it. One that became granular is owned in all its
-//! present parts by whoever owned it as a whole; it was atomic when nobody owns a part of it, which is also how it is told from one
-//! that was merely empty when it was written.
+//! A list or map that became atomic is owned as a whole by each manager that owned a part of it. A
+//! list or map that became granular is owned in all its present parts by each manager that owned it
+//! as a whole. A container was atomic if no manager owns a part of it. This also distinguishes it
+//! from a container that was merely empty when it was written.
 //!
-//! Source: `typed/reconcile_schema.go` of sigs.k8s.io/structured-merge-diff, which does not make that last distinction.
+//! Source: `typed/reconcile_schema.go` of sigs.k8s.io/structured-merge-diff, which does not make
+//! that last distinction.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +35,8 @@ pub(super) fn reconcile(schema: &Schema, live: &Value, sets: &mut [&mut FieldSet
     }
 }
 
-/// Whether a set has nothing below an atom, and no container without parts: most often so, and quickly found out.
+/// Returns whether a set has nothing below an atom, and no container without parts. This is the
+/// usual case and cheap to check.
 fn is_current(parent: Option<&Schema>, set: &FieldSet) -> bool {
     set.branches().all(|(element, branch)| {
         let schema = schema_at(parent, element);
@@ -44,7 +47,8 @@ fn is_current(parent: Option<&Schema>, set: &FieldSet) -> bool {
     })
 }
 
-/// Goes one step down, to this part of the live object. `anyone` is what all managers together have at this step.
+/// Adapts the ownership at this part of the live object. `anyone` is the union of all managers at
+/// this step.
 fn reconcile_part(part: Part<'_>, branch: &mut Branch, anyone: Option<&Branch>) {
     let Some(schema) = part.schema else {
         return;
@@ -80,11 +84,11 @@ fn schema_at<'a>(parent: Option<&'a Schema>, element: &PathElement) -> Option<&'
 struct Parts<'a> {
     schema: Option<&'a Schema>,
     value: Option<&'a Value>,
-    /// The items of a list, found without looking at all of them for each.
+    /// The items of a list by step, so that finding an item does not scan the list.
     items: BTreeMap<PathElement, Vec<&'a Value>>,
 }
 
-/// A part of a value, where it has one, and its schema.
+/// A part of a value, if the value has it, and its schema.
 struct Part<'a> {
     schema: Option<&'a Schema>,
     value: Option<&'a Value>,
@@ -179,7 +183,7 @@ mod tests {
         check(json!({"map": {"k": "v"}}), &sets, &sets);
     }
 
-    /// Found one by one in the live object, these items would take minutes.
+    /// Searching the live object for each of these items would take minutes.
     #[test]
     fn a_large_list_is_looked_at_once() {
         let items: Vec<String> = (0..60_000).map(|number| number.to_string()).collect();

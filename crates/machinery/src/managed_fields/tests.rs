@@ -1,4 +1,4 @@
-//! Scenes of several writers, told as requests and what they leave behind.
+//! Scenarios with several writers, as requests and their results.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ mod bookkeeping;
 mod invariants;
 mod updating;
 
-/// A kind with every sort of field, in `.spec`.
+/// Returns the schema of a kind with every sort of field in `.spec`.
 pub(super) fn example_schema() -> Schema {
     let number = || of(Shape::Number);
     let item = || object([("name", text()), ("value", number()), ("set", set(text()))]);
@@ -122,7 +122,7 @@ fn keyed(keys: &[&str]) -> ListType {
     }
 }
 
-/// A server with one object. Every request comes a second after the one before.
+/// A server with one object. Each request comes a second after the previous one.
 struct Scene {
     schema: Schema,
     /// The object with its entries; `None` before the first request.
@@ -143,19 +143,19 @@ impl Scene {
         }
     }
 
-    /// Makes the next requests go to `/status`.
+    /// Sends the next requests to `/status`.
     fn at_status(&mut self) -> &mut Self {
         (self.subresource, self.reset) = ("status", &["spec"]);
         self
     }
 
-    /// Makes the next requests go to the resource itself.
+    /// Sends the next requests to the resource itself.
     fn at_main(&mut self) -> &mut Self {
         (self.subresource, self.reset) = ("", &["status"]);
         self
     }
 
-    /// Stores an object with this spec, keeping the rest of the live one.
+    /// Stores an object with this spec, and keeps the rest of the live object.
     fn update(&mut self, manager: &str, spec: Value) -> &mut Self {
         let mut new = self.object.clone().unwrap_or_else(|| config(Value::Null));
         new["spec"] = spec;
@@ -225,7 +225,7 @@ impl Scene {
         self
     }
 
-    /// Checks that an apply is refused for these conflicts, as `manager: field`.
+    /// Checks that an apply is rejected with these conflicts, as `manager: field`.
     #[track_caller]
     fn check_conflicts(&mut self, manager: &str, spec: Value, expect: &[&str]) -> &mut Self {
         match self.try_apply(manager, &config(spec), false) {
@@ -261,7 +261,7 @@ impl Scene {
     }
 }
 
-/// A configuration, or an object without entries. `null` for a spec leaves it out.
+/// Returns a configuration, or an object without entries. A `null` spec is left out.
 fn config(spec: Value) -> Value {
     let mut config = json!({
         "apiVersion": "example.com/v1",

@@ -1,6 +1,8 @@
-//! Checks that a configuration can be merged: its values have the shapes of the schema, and its list items can be told apart.
+//! Checks that a configuration can be merged: its values have the shapes of the schema, and its
+//! list items can be identified.
 //!
-//! What a kind demands beyond that (required fields, formats, ranges) is the business of decoding and of the kind's strategy.
+//! Further requirements of a kind (required fields, formats, ranges) are left to decoding and to
+//! the strategy of the kind.
 //!
 //! Source: `typed/validate.go` of sigs.k8s.io/structured-merge-diff.
 
@@ -16,7 +18,8 @@ use crate::schema::{Schema, Shape};
 /// Checks a configuration.
 ///
 /// # Errors
-/// Every contradiction with its path, in the wording that kube-apiserver has for a patch it cannot type.
+/// All contradictions with their paths, in the words of kube-apiserver for a patch that it cannot
+/// type.
 pub(super) fn validate(schema: &Schema, config: &Value) -> Result<(), String> {
     let mut check = Check {
         path: Path::default(),
@@ -35,7 +38,7 @@ pub(super) fn validate(schema: &Schema, config: &Value) -> Result<(), String> {
 }
 
 struct Check {
-    /// Where the walk is.
+    /// The current position.
     path: Path,
     problems: Vec<String>,
 }
@@ -122,7 +125,7 @@ impl Check {
     }
 }
 
-/// What a shape asks of a JSON value.
+/// The JSON type that a shape requires.
 #[derive(Clone, Copy)]
 enum Expected {
     Anything,
@@ -183,7 +186,7 @@ fn name_of(value: &Value) -> &'static str {
     }
 }
 
-/// The start of every message: which object it is about.
+/// Returns the start of every message, which identifies the object.
 fn untyped(config: &Value) -> String {
     let text = |pointer| {
         config
@@ -193,7 +196,7 @@ fn untyped(config: &Value) -> String {
     };
     let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
     let (version, kind) = (text("/apiVersion"), text("/kind"));
-    // The core group has no name, and its separator is printed all the same.
+    // The core group has no name, but its separator is printed all the same.
     let core = if version.contains('/') { "" } else { "/" };
     format!(
         "failed to create typed patch object ({namespace}/{name}; {core}{version}, Kind={kind})"

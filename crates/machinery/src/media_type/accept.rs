@@ -9,7 +9,7 @@ pub(super) struct Clause<'a> {
 }
 
 impl<'a> Clause<'a> {
-    /// Whether the range includes a media type.
+    /// Returns whether the range includes a media type.
     pub(super) fn matches(&self, media_type: &str) -> bool {
         let (main_type, sub_type) = media_type.split_once('/').unwrap_or((media_type, ""));
         match (self.main_type, self.sub_type) {
@@ -21,7 +21,7 @@ impl<'a> Clause<'a> {
         }
     }
 
-    /// The value of a parameter; the last one counts when it is repeated.
+    /// Returns the value of a parameter, or the last value if the parameter is repeated.
     pub(super) fn parameter(&self, name: &str) -> Option<&'a str> {
         let found = self
             .parameters
@@ -31,8 +31,8 @@ impl<'a> Clause<'a> {
     }
 }
 
-/// All well-formed clauses, the most wanted first. A lone `*`, which old Java clients send, means
-/// `*/*`.
+/// Parses all well-formed clauses, the most preferred first. A lone `*`, which old Java clients
+/// send, means `*/*`.
 pub(super) fn parse(header: &str) -> Vec<Clause<'_>> {
     let mut clauses: Vec<Clause<'_>> = header.split(',').filter_map(parse_clause).collect();
     clauses.sort_by(|a, b| {
@@ -58,7 +58,7 @@ fn parse_clause(text: &str) -> Option<Clause<'_>> {
     };
     for (name, value) in parts.filter_map(|part| part.split_once('=')) {
         match (name.trim(), value.trim().trim_matches('"')) {
-            // A quality that is no number is the least.
+            // A quality that is not a number is the lowest.
             ("q", quality) => clause.quality = quality.parse().unwrap_or(0.0),
             parameter => clause.parameters.push(parameter),
         }

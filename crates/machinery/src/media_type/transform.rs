@@ -1,8 +1,8 @@
-//! The forms of an object, asked for by the parameters `as`, `g` and `v` of a media type.
+//! The forms of an object, requested by the parameters `as`, `g` and `v` of a media type.
 
 use super::accept::Clause;
 
-/// The form of an object that a client asks for.
+/// The form of an object that a client requests.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Transform {
     /// The object as it is.
@@ -31,7 +31,7 @@ pub enum Transform {
 }
 
 impl Transform {
-    /// The form that a clause asks for, if it is known.
+    /// Returns the form that a clause requests, if it is known.
     pub(super) fn asked_by(clause: &Clause<'_>) -> Option<Transform> {
         let parameters = ["as", "g", "v"].map(|name| clause.parameter(name));
         if parameters == [None; 3] {
@@ -58,7 +58,7 @@ impl Transform {
     }
 }
 
-/// A version of `meta.k8s.io`. They differ in name only.
+/// A version of `meta.k8s.io`. The versions differ in name only.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum MetaVersion {
     /// `v1`.
@@ -69,7 +69,7 @@ pub enum MetaVersion {
 }
 
 impl MetaVersion {
-    /// `meta.k8s.io/v1` or `meta.k8s.io/v1beta1`.
+    /// Returns `meta.k8s.io/v1` or `meta.k8s.io/v1beta1`.
     #[must_use]
     pub fn api_version(self) -> &'static str {
         match self {
@@ -97,7 +97,7 @@ pub enum DiscoveryVersion {
 }
 
 impl DiscoveryVersion {
-    /// `apidiscovery.k8s.io/v2` or `apidiscovery.k8s.io/v2beta1`.
+    /// Returns `apidiscovery.k8s.io/v2` or `apidiscovery.k8s.io/v2beta1`.
     #[must_use]
     pub fn api_version(self) -> &'static str {
         match self {

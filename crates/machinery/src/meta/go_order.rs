@@ -1,8 +1,8 @@
-//! Object metadata as Go's encoder writes it: fields in the order of the Go structs, empty ones
-//! left out.
+//! Object metadata as Go's encoder writes it: fields in the order of the Go structs, without empty
+//! ones.
 //!
-//! `k8s-openapi` writes fields in alphabetical order. JSON does not care, but people, diffs and
-//! byte-for-byte comparisons with other API servers do.
+//! `k8s-openapi` writes fields in alphabetical order. The order has no meaning in JSON, but it
+//! matters to people, to diffs and to byte-for-byte comparisons with other API servers.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
 
 use crate::time;
 
-/// Writes metadata for `#[serde(serialize_with = "…")]` in Go's order; times in UTC and whole
+/// Writes metadata in Go's order, for `#[serde(serialize_with = "…")]`. Times are in UTC and whole
 /// seconds.
 pub fn serialize_go_order<S: Serializer>(
     meta: &ObjectMeta,
@@ -60,7 +60,7 @@ pub fn serialize_go_order<S: Serializer>(
     map.0.end()
 }
 
-/// One owner reference; its first four fields are never left out.
+/// One owner reference. Its first four fields are always written.
 pub(crate) struct OwnerReferenceInGoOrder<'a>(pub(crate) &'a OwnerReference);
 
 impl Serialize for OwnerReferenceInGoOrder<'_> {
@@ -94,7 +94,7 @@ impl Serialize for ManagedFieldsInGoOrder<'_> {
     }
 }
 
-/// A map under construction, which leaves out what is empty.
+/// A map under construction, without empty values.
 struct Fields<M>(M);
 
 impl<M: SerializeMap> Fields<M> {
@@ -134,7 +134,7 @@ mod tests {
 
     use super::serialize_go_order;
 
-    /// Decodes metadata, and expects it to be written again as `expected`.
+    /// Decodes metadata, and checks that it is encoded as `expected`.
     #[track_caller]
     fn check(json: &str, expected: &str) {
         let meta: ObjectMeta = serde_json::from_str(json).unwrap();

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::{GroupVersionKind, GroupVersionResource, Name};
 
-/// A group and a version; printed as `apiVersion`: `v1`, `apps/v1`.
+/// A group and a version. Displayed as an `apiVersion`: `v1`, `apps/v1`.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct GroupVersion {
     /// Group, empty for core.
@@ -16,7 +16,7 @@ pub struct GroupVersion {
 }
 
 impl GroupVersion {
-    /// From its parts.
+    /// Creates a group and version from its parts.
     #[must_use]
     pub fn new(group: impl Into<Name>, version: impl Into<Name>) -> GroupVersion {
         GroupVersion {
@@ -25,7 +25,7 @@ impl GroupVersion {
         }
     }
 
-    /// From its parts, in constants.
+    /// Creates a group and version from its parts, for constants.
     #[must_use]
     pub const fn from_static(group: &'static str, version: &'static str) -> GroupVersion {
         GroupVersion {
@@ -34,13 +34,13 @@ impl GroupVersion {
         }
     }
 
-    /// The text of `apiVersion`.
+    /// Returns the text of `apiVersion`.
     #[must_use]
     pub fn api_version(&self) -> String {
         self.to_string()
     }
 
-    /// A kind of this group and version.
+    /// Returns a kind of this group and version.
     #[must_use]
     pub fn with_kind(&self, kind: impl Into<Name>) -> GroupVersionKind {
         GroupVersionKind {
@@ -50,7 +50,7 @@ impl GroupVersion {
         }
     }
 
-    /// A resource of this group and version.
+    /// Returns a resource of this group and version.
     #[must_use]
     pub fn with_resource(&self, resource: impl Into<Name>) -> GroupVersionResource {
         GroupVersionResource {
@@ -71,7 +71,7 @@ impl fmt::Display for GroupVersion {
     }
 }
 
-/// An `apiVersion` with more than one `/`.
+/// The error for an `apiVersion` that has more than one `/`.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("unexpected GroupVersion string: {0}")]
 pub struct InvalidGroupVersion(String);

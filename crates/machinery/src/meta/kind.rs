@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{GroupVersion, Name, write_qualified};
 
-/// A group and a kind; printed `Kind.group`, or `Kind` for core.
+/// A group and a kind. Displayed as `Kind.group`, or `Kind` for core.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct GroupKind {
     /// Group, empty for core.
@@ -15,7 +15,7 @@ pub struct GroupKind {
 }
 
 impl GroupKind {
-    /// From its parts.
+    /// Creates a group and kind from its parts.
     #[must_use]
     pub fn new(group: impl Into<Name>, kind: impl Into<Name>) -> GroupKind {
         GroupKind {
@@ -24,7 +24,7 @@ impl GroupKind {
         }
     }
 
-    /// From its parts, in constants.
+    /// Creates a group and kind from its parts, for constants.
     #[must_use]
     pub const fn from_static(group: &'static str, kind: &'static str) -> GroupKind {
         GroupKind {
@@ -40,7 +40,7 @@ impl fmt::Display for GroupKind {
     }
 }
 
-/// A group, version and kind; printed `group/version, Kind=kind`.
+/// A group, version and kind. Displayed as `group/version, Kind=kind`.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct GroupVersionKind {
     /// Group, empty for core.
@@ -52,7 +52,7 @@ pub struct GroupVersionKind {
 }
 
 impl GroupVersionKind {
-    /// From its parts.
+    /// Creates a group, version and kind from its parts.
     #[must_use]
     pub fn new(
         group: impl Into<Name>,
@@ -66,7 +66,7 @@ impl GroupVersionKind {
         }
     }
 
-    /// From its parts, in constants.
+    /// Creates a group, version and kind from its parts, for constants.
     #[must_use]
     pub const fn from_static(
         group: &'static str,
@@ -80,7 +80,7 @@ impl GroupVersionKind {
         }
     }
 
-    /// Without the kind.
+    /// Returns the group and version.
     #[must_use]
     pub fn group_version(&self) -> GroupVersion {
         GroupVersion {
@@ -89,7 +89,7 @@ impl GroupVersionKind {
         }
     }
 
-    /// Without the version.
+    /// Returns the group and kind.
     #[must_use]
     pub fn group_kind(&self) -> GroupKind {
         GroupKind {
@@ -98,7 +98,7 @@ impl GroupVersionKind {
         }
     }
 
-    /// The text of `apiVersion`.
+    /// Returns the text of `apiVersion`.
     #[must_use]
     pub fn api_version(&self) -> String {
         self.group_version().api_version()

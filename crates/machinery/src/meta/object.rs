@@ -6,9 +6,10 @@ use serde::de::DeserializeOwned;
 
 use super::ObjectMeta;
 
-/// An API object of a type known to the program: its JSON form, and standard metadata as its first field.
+/// An API object of a type that the program knows, with a JSON form and standard metadata.
 ///
-/// Implemented for every type that has them; the types of `k8s_openapi` do, and ours do so that typed clients can use them.
+/// Implemented for every type that has both: the types of `k8s_openapi`, and ours, so that typed
+/// clients can use them.
 pub trait Object:
     Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Clone + Send + Sync + 'static
 {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{GroupVersion, Name, write_qualified};
 
-/// A group and a resource; printed `resource.group`, or `resource` for core.
+/// A group and a resource. Displayed as `resource.group`, or `resource` for core.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct GroupResource {
     /// Group, empty for core.
@@ -15,7 +15,7 @@ pub struct GroupResource {
 }
 
 impl GroupResource {
-    /// From its parts.
+    /// Creates a group and resource from its parts.
     #[must_use]
     pub fn new(group: impl Into<Name>, resource: impl Into<Name>) -> GroupResource {
         GroupResource {
@@ -24,7 +24,7 @@ impl GroupResource {
         }
     }
 
-    /// From its parts, in constants.
+    /// Creates a group and resource from its parts, for constants.
     #[must_use]
     pub const fn from_static(group: &'static str, resource: &'static str) -> GroupResource {
         GroupResource {
@@ -33,7 +33,7 @@ impl GroupResource {
         }
     }
 
-    /// Whether neither part is set, as for non-resource requests.
+    /// Returns whether neither part is set, as for non-resource requests.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.group.is_empty() && self.resource.is_empty()
@@ -46,7 +46,7 @@ impl fmt::Display for GroupResource {
     }
 }
 
-/// A group, version and resource; printed `group/version, Resource=resource`.
+/// A group, version and resource. Displayed as `group/version, Resource=resource`.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct GroupVersionResource {
     /// Group, empty for core.
@@ -58,7 +58,7 @@ pub struct GroupVersionResource {
 }
 
 impl GroupVersionResource {
-    /// From its parts.
+    /// Creates a group, version and resource from its parts.
     #[must_use]
     pub fn new(
         group: impl Into<Name>,
@@ -72,7 +72,7 @@ impl GroupVersionResource {
         }
     }
 
-    /// From its parts, in constants.
+    /// Creates a group, version and resource from its parts, for constants.
     #[must_use]
     pub const fn from_static(
         group: &'static str,
@@ -86,7 +86,7 @@ impl GroupVersionResource {
         }
     }
 
-    /// Without the resource.
+    /// Returns the group and version.
     #[must_use]
     pub fn group_version(&self) -> GroupVersion {
         GroupVersion {
@@ -95,7 +95,7 @@ impl GroupVersionResource {
         }
     }
 
-    /// Without the version.
+    /// Returns the group and resource.
     #[must_use]
     pub fn group_resource(&self) -> GroupResource {
         GroupResource {

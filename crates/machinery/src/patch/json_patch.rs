@@ -1,4 +1,5 @@
-//! JSON patch, RFC 6902, with the limits of kube-apiserver (`k8s.io/apiserver/pkg/endpoints/handlers/patch.go`).
+//! JSON patch, RFC 6902, with the limits of kube-apiserver
+//! (`k8s.io/apiserver/pkg/endpoints/handlers/patch.go`).
 
 use std::slice;
 
@@ -9,14 +10,16 @@ use serde_json::Value;
 use super::{PatchError, undecodable};
 use crate::decode::{self, MAX_DEPTH, fits};
 
-/// Operations that one patch may have.
+/// Maximum number of operations of one patch.
 pub const MAX_OPERATIONS: usize = 10_000;
 
-/// Bytes of JSON that all copies of one patch, and moves to a deeper place, may add up to.
+/// Maximum total size of all copies of one patch, and of all moves to a deeper place, in bytes of
+/// JSON.
 const MAX_RELOCATED_BYTES: usize = 3 << 20;
 
-/// Items that all insertions into lists and removals from them may shift: a list moves every item behind
-/// the place. About a tenth of a second of work; honest patches shift some thousands.
+/// Maximum number of items that all insertions into lists and removals from lists may shift. Each
+/// of these moves every item after its position. The limit is about a tenth of a second of work;
+/// honest patches shift some thousands.
 const MAX_SHIFTED_ITEMS: usize = 32 << 20;
 
 /// A patched document.
@@ -24,16 +27,18 @@ const MAX_SHIFTED_ITEMS: usize = 32 << 20;
 pub struct Patched {
     /// The document after all operations.
     pub value: Value,
-    /// Stray and duplicate members of operations, e.g. `json patch unknown field "[0].foo"`: to be warned about, or refused,
-    /// as field validation says.
+    /// Warnings about unknown and duplicate members of operations, e.g. `json patch unknown field
+    /// "[0].foo"`. Field validation decides whether they are sent as warnings or are an error.
     pub warnings: Vec<String>,
 }
 
-/// Applies a JSON patch as it came from the client: all of its operations, or none.
+/// Applies a JSON patch from a client: all of its operations, or none.
 ///
 /// # Errors
-/// [`PatchError::Malformed`] if the patch is no list of objects; [`PatchError::Rejected`] if an operation is none of RFC
-/// 6902, its path is missing, its test fails, or the document would grow too large or too deep.
+/// [`PatchError::Malformed`] if the patch is not a list of objects;
+/// [`PatchError::TooManyOperations`] if the list is too long; [`PatchError::Rejected`] if an
+/// operation is not one of RFC 6902, its path does not exist, its test fails, or the document would
+/// become too large or too deep.
 pub fn apply(document: &Value, patch: &[u8]) -> Result<Patched, PatchError> {
     let decoded = decode::json(patch).map_err(|error| undecodable(&error.to_string()))?;
     let operations = operations(decoded.value)?;
@@ -53,12 +58,13 @@ pub fn apply(document: &Value, patch: &[u8]) -> Result<Patched, PatchError> {
     })
 }
 
-/// A document while operations are performed on it. It never nests deeper than [`MAX_DEPTH`], not even in between.
+/// A document to which operations are applied. It never nests deeper than [`MAX_DEPTH`], not even
+/// between operations.
 struct Patching {
     value: Value,
-    /// Bytes that were copied, or moved to where they lie deeper.
+    /// Bytes that were copied, or moved to a deeper place.
     relocated_bytes: usize,
-    /// Items of lists that moved because another one was inserted before them or removed.
+    /// Items of lists that moved because another item was inserted before them or removed.
     shifted_items: usize,
 }
 
@@ -77,7 +83,7 @@ impl Patching {
         patch_unsafe(&mut self.value, slice::from_ref(operation)).map_err(rejected)
     }
 
-    /// Charges for the items that the operation shifts in the lists that it inserts into or removes from.
+    /// Counts the items that the operation shifts in lists, and checks the limit.
     fn shift(&mut self, operation: &PatchOperation) -> Result<(), PatchError> {
         let lists = match operation {
             PatchOperation::Add(add) => [Some(&add.path), None],
@@ -95,7 +101,8 @@ impl Patching {
         Ok(())
     }
 
-    /// Charges for what lies at `from`, so that copies cannot multiply, and checks that it fits at `to`.
+    /// Counts the bytes of the value at `from`, so that copies cannot multiply, and checks that the
+    /// value fits at `to`.
     fn relocate(&mut self, from: &Pointer, to: &Pointer) -> Result<(), PatchError> {
         let Some(source) = self.value.pointer(from.as_str()) else {
             return Ok(());
@@ -108,7 +115,8 @@ impl Patching {
     }
 }
 
-/// The number of items from this place to the end of its list; 0 if it is not in a list, or at its end.
+/// Returns the number of items from this position to the end of its list; 0 if it is not in a list,
+/// or is at its end.
 fn items_behind(document: &Value, path: &Pointer) -> usize {
     let Some((list, index)) = path.split_back() else {
         return 0;
@@ -116,7 +124,7 @@ fn items_behind(document: &Value, path: &Pointer) -> usize {
     let Some(list) = document.pointer(list.as_str()).and_then(Value::as_array) else {
         return 0;
     };
-    // Another index fails the operation.
+    // Any other index makes the operation fail.
     let index = index.to_index().ok();
     let index = index.and_then(|index| index.for_len_incl(list.len()).ok());
     index.map_or(0, |index| list.len() - index)

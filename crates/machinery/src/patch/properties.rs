@@ -1,4 +1,4 @@
-//! What holds for patches of any shape.
+//! Properties of patches of any shape.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::{merge_patch, strategic_merge_patch};
 use crate::schema::Schema;
 
-/// A struct that contains itself three times over, with lists of every type.
+/// Returns the schema of a struct that contains itself, three levels deep, with lists of every
+/// type.
 fn schema() -> Arc<Schema> {
     let leaf = json!({"type": "string"});
     let list = |items: &Value, extension: Value| {
@@ -32,7 +33,8 @@ fn schema() -> Arc<Schema> {
     Schema::from_definitions(&root, &serde_json::Map::new()).unwrap()
 }
 
-/// Objects with few names, so that they often meet; fields have the shapes that [`schema`] wants.
+/// Generates objects with few names, so that they often overlap. Fields have the shapes of
+/// [`schema`].
 fn object(nullable: bool) -> impl Strategy<Value = Value> {
     let text = "[xyz]".prop_map(Value::String);
     let set = vec("[xyz]", 0..4).prop_map(|items| json!(items));
@@ -59,7 +61,7 @@ fn object(nullable: bool) -> impl Strategy<Value = Value> {
     })
 }
 
-/// Any JSON at all.
+/// Generates any JSON value.
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -108,7 +110,7 @@ proptest! {
     }
 }
 
-/// True if an object outside of replaced lists still has a directive.
+/// Returns whether an object outside of replaced lists still has a directive.
 fn has_directive(value: &Value) -> bool {
     value.as_object().is_some_and(|fields| {
         let mut fields = fields.iter();

@@ -1,20 +1,24 @@
-//! Strategic merge patch: a merge patch that knows which lists are maps or sets.
+//! Strategic merge patch: a merge patch that treats lists as maps or sets where the schema says so.
 //!
-//! Where a schema has no hint, it is a JSON merge patch. Lists of type map are merged item by item, found by their keys;
-//! sets are united; other lists are replaced. Directives among a patch's fields say the rest:
+//! Without a hint in the schema, it is a JSON merge patch. Lists of type map are merged item by
+//! item, matched by their keys. Sets are united. Other lists are replaced. Directives among the
+//! fields of a patch control the rest:
 //!
-//! * `$patch: replace` takes the object as it stands in the patch, `$patch: delete` empties it, `$patch: merge` is the
-//!   default. Inside a list of type map, `delete` removes the item and `replace` drops all items the patch does not name.
+//! * `$patch: replace` replaces the object with the one in the patch, `$patch: delete` empties it,
+//!   `$patch: merge` is the default. Inside a list of type map, `delete` removes the item, and
+//!   `replace` drops all items that the patch does not name.
 //! * `$retainKeys: [names]` removes all other fields of the object.
-//! * `$deleteFromPrimitiveList/list: [items]` removes scalars from a list, whatever its type.
+//! * `$deleteFromPrimitiveList/list: [items]` removes scalars from a list of any type.
 //! * `$setElementOrder/list: [items or keys]` orders a merged list.
 //!
-//! In a merged list the patch's order rules; items only the server has are put between, each before the first that followed
-//! it on the server. So new items come first unless the patch says otherwise.
+//! A merged list has the order of the patch. Items that only the server has are put in between,
+//! each before the first item that followed it on the server. Therefore, new items come first
+//! unless the patch says otherwise.
 //!
-//! The rules are those of `k8s.io/apimachinery/pkg/util/strategicpatch`. It differs where upstream lets a directive leak
-//! into the result, for instance inside an object that did not exist before: here every directive is obeyed or refused.
-//! `x-kubernetes-map-type: atomic` plays no part, as upstream: clients send the difference only.
+//! The rules are those of `k8s.io/apimachinery/pkg/util/strategicpatch`. They differ where upstream
+//! leaks a directive into the result, for instance inside an object that did not exist before: here
+//! every directive is applied or rejected. As upstream, `x-kubernetes-map-type: atomic` is ignored,
+//! because clients send only the difference.
 
 use serde_json::{Map, Value};
 
@@ -30,8 +34,8 @@ mod list;
 /// Applies a strategic merge patch to an object of the kind that `schema` describes.
 ///
 /// # Errors
-/// [`PatchError::Malformed`] if a directive is no directive, or the patch no object; [`PatchError::Rejected`] if an item
-/// of a list of type map has no key.
+/// [`PatchError::Malformed`] if a directive is invalid, or the patch is not an object;
+/// [`PatchError::Rejected`] if an item of a list of type map has no key.
 pub fn apply(schema: &Schema, document: &Value, patch: &Value) -> Result<Value, PatchError> {
     let Value::Object(patch) = patch else {
         return Err(PatchError::Malformed("invalid JSON document".to_owned()));
@@ -43,7 +47,7 @@ pub fn apply(schema: &Schema, document: &Value, patch: &Value) -> Result<Value, 
 
 type Object = Map<String, Value>;
 
-/// Merges one object; `schema` is `None` where nothing is known about its fields.
+/// Merges one object. `schema` is `None` if nothing is known about its fields.
 fn merge_object(
     schema: Option<&Schema>,
     mut original: Object,
@@ -65,7 +69,7 @@ fn merge_object(
     Ok(original)
 }
 
-/// Merges one field that is no list. What was there counts only if both are objects.
+/// Merges one field that is not a list. The previous value is used only if both are objects.
 fn merge_field(
     schema: Option<&Schema>,
     original: &mut Object,
@@ -89,7 +93,7 @@ fn merge_field(
     Ok(())
 }
 
-/// Merges one list; one that is in neither place is not made up.
+/// Merges one list. A list that is neither in the object nor in the patch is not created.
 fn merge_list(
     schema: Option<&Schema>,
     original: &mut Object,

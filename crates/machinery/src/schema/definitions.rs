@@ -1,9 +1,10 @@
-//! Reads a [`Schema`] from JSON schema, as `schemars` and OpenAPI write it.
+//! Conversion of JSON schema, as `schemars` and OpenAPI write it, to a [`Schema`].
 //!
-//! References are followed by the last segment of their path, so that `#/$defs/X`, `#/definitions/X` and
-//! `#/components/schemas/X` mean the same. What stands beside a reference (a default, a list type) wins over what the
-//! definition says. Only *structural* schemas are understood: every value has one shape. `null` beside another type says
-//! that a field is optional, which every field is, and is passed over.
+//! References are resolved by the last segment of their path, so that `#/$defs/X`,
+//! `#/definitions/X` and `#/components/schemas/X` mean the same. Keywords next to a reference (a
+//! default, a list type) take precedence over those of the definition. Only *structural* schemas
+//! are supported: every value has one shape. `null` next to another type means that a field is
+//! optional. It is ignored, because every field is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,21 +13,22 @@ use serde_json::{Map, Value};
 
 use super::{ListType, Schema, Shape, StringFormat};
 
-/// Why a JSON schema cannot be served. These are mistakes of the program, found when it starts.
+/// The reason why a JSON schema cannot be served. All of these are mistakes in the program, which
+/// are found when it starts.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SchemaError {
-    /// A reference to a definition that is not there.
+    /// A reference names a definition that does not exist.
     #[error("unknown schema reference {0:?}")]
     UnknownReference(String),
-    /// A definition that contains itself.
+    /// A definition contains itself.
     #[error("schema definition {0:?} contains itself")]
     Recursive(String),
-    /// Something that is not structural.
+    /// A part of the schema is not structural.
     #[error("unsupported schema at {path:?}: {what}")]
     Unsupported {
         /// Dotted path of fields from the root; empty for the root.
         path: String,
-        /// What is wrong with it.
+        /// The fault of that part.
         what: &'static str,
     },
 }
@@ -34,10 +36,11 @@ pub enum SchemaError {
 impl Schema {
     /// Reads the schema of a kind.
     ///
-    /// `root` is a JSON schema, often only `{"$ref": "#/definitions/X"}`; `definitions` holds what references name.
+    /// `root` is a JSON schema, often only `{"$ref": "#/definitions/X"}`. `definitions` has the
+    /// definitions that references name.
     ///
     /// # Errors
-    /// If a reference leads nowhere or back to itself, or if a value could have more than one shape.
+    /// A reference leads nowhere or back to itself, or a value could have more than one shape.
     pub fn from_definitions(
         root: &Value,
         definitions: &Map<String, Value>,
@@ -51,7 +54,7 @@ impl Schema {
     }
 }
 
-/// The walk through one kind's definitions.
+/// The walk through the definitions of one kind.
 struct Reader<'a> {
     definitions: &'a Map<String, Value>,
     /// Definitions being read, outermost first.
@@ -60,9 +63,9 @@ struct Reader<'a> {
     path: Vec<String>,
 }
 
-/// A node whose references have been followed.
+/// A node whose references have been resolved.
 struct Node {
-    /// Full name of the innermost definition that was followed; empty when there was none.
+    /// Full name of the innermost definition that was resolved; empty if there was no reference.
     definition: String,
     keywords: Map<String, Value>,
 }
@@ -84,7 +87,7 @@ impl Node {
         self.text("x-kubernetes-map-type") == Some("atomic")
     }
 
-    /// What values look like in one word; derived from the other keywords where `type` is missing.
+    /// Returns the type of values, which is derived from the other keywords if `type` is missing.
     fn kind(&self) -> Result<Option<&str>, &'static str> {
         let types: Vec<&str> = match self.get("type") {
             Some(Value::String(name)) => vec![name],
@@ -112,7 +115,8 @@ impl Node {
         }
     }
 
-    /// True for the ways to write an enumeration of strings without a `type`.
+    /// Returns whether the node is an enumeration of strings without a `type`, in any of its
+    /// spellings.
     fn holds_only_text(&self) -> bool {
         let is_text = |value: &Value| value.is_string() || value.is_null();
         match (self.get("enum"), self.get("const"), self.get("oneOf")) {
@@ -140,7 +144,8 @@ impl Reader<'_> {
         Ok(Arc::new(schema))
     }
 
-    /// Replaces references and wrappers of one schema by what they wrap, keeping the keywords around them.
+    /// Replaces references and wrappers of one schema with the wrapped schema, and keeps the
+    /// keywords around them.
     fn follow(&mut self, json: &Value) -> Result<Node, SchemaError> {
         let mut definition = String::new();
         let mut keywords = match json {
@@ -203,7 +208,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A node that says nothing about its values; one that says something we do not understand is refused.
+    /// Returns the shape of a node that does not restrict its values. Unsupported restrictions are
+    /// rejected.
     fn any(&self, node: &Node) -> Result<Shape, SchemaError> {
         if node.keywords.keys().any(|keyword| is_choice(keyword)) {
             return Err(self.unsupported("more than one shape"));
@@ -211,7 +217,8 @@ impl Reader<'_> {
         Ok(Shape::Any)
     }
 
-    /// An object is a struct if it has properties, a map if it has additional ones, and free if it has neither or both.
+    /// Returns the shape of an object: a struct if it has properties, a map if it has additional
+    /// ones, and any JSON if it has neither or both.
     fn object(&mut self, node: &Node) -> Result<Shape, SchemaError> {
         let properties = node.get("properties").and_then(Value::as_object);
         let is_closed = node.get("additionalProperties") == Some(&Value::Bool(false));
@@ -296,7 +303,7 @@ fn is_choice(keyword: &str) -> bool {
     matches!(keyword, "allOf" | "anyOf" | "oneOf")
 }
 
-/// What a schema wraps: the only member of its `allOf`, `anyOf` or `oneOf`, `null` not counted.
+/// Returns the wrapped schema: the only member of `allOf`, `anyOf` or `oneOf` apart from `null`.
 fn unwrap_choice(keywords: &Map<String, Value>) -> Option<Value> {
     let mut choices = keywords.iter().filter(|(keyword, _)| is_choice(keyword));
     let (_, Value::Array(members)) = choices.next()? else {
@@ -310,7 +317,8 @@ fn unwrap_choice(keywords: &Map<String, Value>) -> Option<Value> {
     }
 }
 
-/// Whole numbers are 64 bits wide unless the format says otherwise; unsigned 32-bit ones need 64 bits too.
+/// Returns the shape of a whole number. It has 64 bits unless the format says otherwise; unsigned
+/// 32-bit numbers need 64 bits too.
 fn integer(node: &Node) -> Shape {
     match node.text("format") {
         Some("int8" | "int16" | "int32" | "uint8" | "uint16") => Shape::Integer { bits: 32 },
@@ -327,7 +335,7 @@ fn string(node: &Node) -> Shape {
     Shape::String { format }
 }
 
-/// The list type that the older patch extensions imply.
+/// Returns the list type that the older patch extensions imply.
 fn patch_strategy(node: &Node, is_scalar: bool) -> ListType {
     let strategies = node.text("x-kubernetes-patch-strategy").unwrap_or_default();
     let merges = strategies.split(',').any(|strategy| strategy == "merge");

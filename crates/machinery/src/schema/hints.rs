@@ -1,14 +1,15 @@
-//! What Kubernetes publishes about merging its own types, but generated Rust types leave out.
+//! Merge hints that Kubernetes publishes for its own types, but that generated Rust types lack.
 //!
-//! The table follows the `x-kubernetes-*` extensions of Kubernetes' `api/openapi-spec/swagger.json` for the types that a
-//! server of ours may embed or serve. Hints go into the definitions before these are published and before a
-//! [`Schema`](super::Schema) is read from them.
+//! The table follows the `x-kubernetes-*` extensions of Kubernetes' `api/openapi-spec/swagger.json`
+//! for the types that our servers may embed or serve. Hints are added to the definitions before
+//! these are published and before a [`Schema`](super::Schema) is read from them.
 
 use serde_json::{Map, Value, json};
 
-/// Adds Kubernetes' merge hints to the definitions of Kubernetes' own types, found by their full names.
+/// Adds Kubernetes' merge hints to the definitions of Kubernetes' own types, which are found by
+/// their full names.
 ///
-/// Definitions that are absent are passed over, hints that are already there are overwritten.
+/// Absent definitions are skipped, and existing hints are overwritten.
 pub fn add_kubernetes_hints(definitions: &mut Map<String, Value>) {
     for (definition, hints) in HINTS {
         let Some(Value::Object(schema)) = definitions.get_mut(*definition) else {
@@ -28,7 +29,7 @@ enum Hint {
     Atomic(&'static str),
     /// This list is a set of scalars, merged by patches.
     Set(&'static str),
-    /// This list of objects is merged by a key: list, then key.
+    /// This list of objects is merged by a key. The fields are the list and its key.
     MapBy(&'static str, &'static str),
 }
 
@@ -144,7 +145,7 @@ const HINTS: &[(&str, &[Hint])] = &[
     ),
 ];
 
-/// Names of all definitions with hints.
+/// Returns the names of all definitions with hints.
 #[cfg(test)]
 pub(super) fn hinted_definitions() -> impl Iterator<Item = &'static str> {
     HINTS.iter().map(|(definition, _)| *definition)

@@ -7,20 +7,20 @@ use crate::quote::quote;
 use super::{Cause, Details, Reason, Status};
 
 impl Status {
-    /// 400: the text says what is wrong with the request.
+    /// Creates a 400: the request is invalid for the reason in the text.
     #[must_use]
     pub fn bad_request(text: impl Into<String>) -> Status {
         Status::failure(Reason::BadRequest, text)
     }
 
-    /// 401, the same for every way of not being known.
+    /// Creates a 401, which is the same for every failed authentication.
     #[must_use]
     pub fn unauthorized() -> Status {
         Status::failure(Reason::Unauthorized, "Unauthorized")
     }
 
-    /// 403: the text says why. Without a name for requests that name none, with an empty resource
-    /// for paths.
+    /// Creates a 403 for the reason in the text. The name is empty if the request has none, and the
+    /// resource is empty for paths.
     #[must_use]
     pub fn forbidden(resource: &GroupResource, name: &str, text: &str) -> Status {
         let message = match (resource.is_empty(), name.is_empty()) {
@@ -31,14 +31,14 @@ impl Status {
         Status::failure(Reason::Forbidden, message).with_details(about(resource, name))
     }
 
-    /// 404: no object of this name.
+    /// Creates a 404: no object has this name.
     #[must_use]
     pub fn not_found(resource: &GroupResource, name: &str) -> Status {
         let message = format!("{resource} {} not found", quote(name));
         Status::failure(Reason::NotFound, message).with_details(about(resource, name))
     }
 
-    /// 405: the resource has no such verb.
+    /// Creates a 405: the resource does not have this verb.
     #[must_use]
     pub fn method_not_allowed(resource: &GroupResource, verb: &str) -> Status {
         let kind = quote(&resource.to_string());
@@ -46,7 +46,7 @@ impl Status {
         Status::failure(Reason::MethodNotAllowed, message).with_details(about(resource, ""))
     }
 
-    /// 406: none of these media types was accepted by the client (apiserver
+    /// Creates a 406: the client did not accept any of these media types (apiserver
     /// `negotiation/errors.go`).
     #[must_use]
     pub fn not_acceptable(media_types: &[&str]) -> Status {
@@ -57,21 +57,22 @@ impl Status {
         Status::failure(Reason::NotAcceptable, message)
     }
 
-    /// 409: an object of this name exists.
+    /// Creates a 409: an object of this name exists.
     #[must_use]
     pub fn already_exists(resource: &GroupResource, name: &str) -> Status {
         let message = format!("{resource} {} already exists", quote(name));
         Status::failure(Reason::AlreadyExists, message).with_details(about(resource, name))
     }
 
-    /// 409: an object of this name exists and is being deleted, so that a retry may succeed.
+    /// Creates a 409: an object of this name exists and is being deleted, so that a retry may
+    /// succeed.
     #[must_use]
     pub fn already_exists_terminating(resource: &GroupResource, name: &str) -> Status {
         Status::already_exists(resource, name).with_message_prefix("object is being deleted: ")
     }
 
-    /// 409: every generated name was taken; `name` is the last one. Asks for a retry after a
-    /// second.
+    /// Creates a 409: every generated name was taken. `name` is the last one. The client should
+    /// retry after a second.
     #[must_use]
     pub fn generate_name_conflict(resource: &GroupResource, name: &str) -> Status {
         let message = format!(
@@ -84,7 +85,7 @@ impl Status {
             .with_retry_after(1)
     }
 
-    /// 409: the text says what contradicts the stored object.
+    /// Creates a 409: the request contradicts the stored object, as the text explains.
     #[must_use]
     pub fn conflict(resource: &GroupResource, name: &str, text: &str) -> Status {
         let message = format!(
@@ -94,7 +95,8 @@ impl Status {
         Status::failure(Reason::Conflict, message).with_details(about(resource, name))
     }
 
-    /// 409: fields of an applied configuration belong to other managers; one cause each.
+    /// Creates a 409: fields of an applied configuration belong to other managers, with one cause
+    /// each.
     #[must_use]
     pub fn apply_conflict(message: impl Into<String>, causes: Vec<Cause>) -> Status {
         Status::failure(Reason::Conflict, message).with_details(Details {
@@ -103,32 +105,32 @@ impl Status {
         })
     }
 
-    /// 410: gone, and no newer place is known.
+    /// Creates a 410: the object is gone, and no newer place is known.
     #[must_use]
     pub fn gone(text: impl Into<String>) -> Status {
         Status::failure(Reason::Gone, text)
     }
 
-    /// 410: the version or token is no longer kept; the text says which.
+    /// Creates a 410: the version or token in the text is no longer kept.
     #[must_use]
     pub fn expired(text: impl Into<String>) -> Status {
         Status::failure(Reason::Expired, text)
     }
 
-    /// 413: the body has more than `limit` bytes.
+    /// Creates a 413: the body has more than `limit` bytes.
     #[must_use]
     pub fn request_entity_too_large(limit: usize) -> Status {
         Status::request_too_large(&format!("limit is {limit}"))
     }
 
-    /// 413: a limit other than that of the body's length was exceeded; the text says which.
+    /// Creates a 413: the limit in the text, which is not that of the body's length, was exceeded.
     #[must_use]
     pub fn request_too_large(text: &str) -> Status {
         let message = format!("Request entity too large: {text}");
         Status::failure(Reason::RequestEntityTooLarge, message)
     }
 
-    /// 415: the body is in none of these media types (apiserver `negotiation/errors.go`).
+    /// Creates a 415: the body has none of these media types (apiserver `negotiation/errors.go`).
     #[must_use]
     pub fn unsupported_media_type(media_types: &[&str]) -> Status {
         let message = format!(
@@ -138,7 +140,7 @@ impl Status {
         Status::failure(Reason::UnsupportedMediaType, message)
     }
 
-    /// 422: the object or the options are not valid; one cause for each error.
+    /// Creates a 422: the object or the options are invalid, with one cause for each error.
     #[must_use]
     pub fn invalid(kind: &GroupKind, name: &str, errors: &[field::Error]) -> Status {
         let mut message = format!("{kind} {} is invalid", quote(name));
@@ -155,20 +157,21 @@ impl Status {
         })
     }
 
-    /// 422: a patch that cannot be applied to the object; the cause is not disclosed.
+    /// Creates a 422: a patch cannot be applied to the object. The cause is not disclosed.
     #[must_use]
     pub fn inapplicable_patch() -> Status {
         let message = "the server rejected our request due to an error in our request";
         Status::failure(Reason::Invalid, message).with_details(Details::default())
     }
 
-    /// 429: come back in `retry_secs`.
+    /// Creates a 429: the client should retry after `retry_secs` seconds.
     #[must_use]
     pub fn too_many_requests(text: impl Into<String>, retry_secs: u32) -> Status {
         Status::failure(Reason::TooManyRequests, text).with_retry_after(retry_secs)
     }
 
-    /// 500: the server is at fault. Clients see the text: no paths, hosts, SQL or secrets.
+    /// Creates a 500: the server is at fault. Clients see the text, so it must not have paths,
+    /// hosts, SQL or secrets.
     #[must_use]
     pub fn internal(text: impl Into<String>) -> Status {
         let text = text.into();
@@ -183,7 +186,8 @@ impl Status {
         })
     }
 
-    /// 500: not done in time; nothing was changed and the client should try again.
+    /// Creates a 500: the request was not completed in time. Nothing was changed, and the client
+    /// should retry.
     #[must_use]
     pub fn server_timeout(resource: &GroupResource, operation: &str, retry_secs: u32) -> Status {
         let message = format!(
@@ -195,7 +199,7 @@ impl Status {
             .with_retry_after(retry_secs)
     }
 
-    /// 503: the server cannot answer now.
+    /// Creates a 503: the server cannot handle the request now.
     #[must_use]
     pub fn service_unavailable(text: impl Into<String>, retry_secs: Option<u32>) -> Status {
         let status = Status::failure(Reason::ServiceUnavailable, text);
@@ -205,7 +209,7 @@ impl Status {
         }
     }
 
-    /// 504: not done in time, but it may still be.
+    /// Creates a 504: the request was not completed in time, but may still be completed.
     #[must_use]
     pub fn timeout(text: &str, retry_secs: u32) -> Status {
         let message = format!("Timeout: {text}");

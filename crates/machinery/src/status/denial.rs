@@ -1,4 +1,4 @@
-//! The 403 of an authorizer's denial (apiserver
+//! The 403 for a request that an authorizer denied (apiserver
 //! `pkg/endpoints/handlers/responsewriters/errors.go`).
 
 use crate::meta::GroupResource;
@@ -6,25 +6,25 @@ use crate::quote::quote;
 
 use super::Status;
 
-/// Who may not do what.
+/// A request that an authorizer denied.
 #[derive(Clone, Copy, Debug)]
 pub struct Denial<'a> {
     /// Name of the user.
     pub user: &'a str,
     /// Verb of the request.
     pub verb: &'a str,
-    /// What the verb was for.
+    /// The target of the request.
     pub target: DeniedTarget<'a>,
-    /// What the authorizer said; may be empty.
+    /// The reason of the authorizer; may be empty.
     pub reason: &'a str,
 }
 
-/// What a denied request was for.
+/// The target of a denied request.
 #[derive(Clone, Copy, Debug)]
 pub enum DeniedTarget<'a> {
-    /// A path that is no resource.
+    /// A path that is not a resource.
     Path(&'a str),
-    /// A resource; empty texts where the request names no subresource, namespace or object.
+    /// A resource. Texts are empty if the request names no subresource, namespace or object.
     Resource {
         /// Group and plural name.
         resource: &'a GroupResource,
@@ -38,8 +38,8 @@ pub enum DeniedTarget<'a> {
 }
 
 impl Status {
-    /// 403: the authorizer said no. What the request says is escaped, so that no browser takes it
-    /// for HTML.
+    /// Creates a 403: the authorizer denied the request. Parts of the request are escaped, so that
+    /// no browser takes them for HTML.
     #[must_use]
     pub fn denied(denial: &Denial<'_>) -> Status {
         let mut text = escape_html(&denial.sentence());

@@ -1,38 +1,38 @@
-//! Why a request failed, for programs.
+//! Reasons of failures, for programs.
 
 use serde::{Deserialize, Serialize};
 
-/// `metav1.StatusReason`. A reason that is not known here decodes as [`Reason::Unknown`].
+/// `metav1.StatusReason`. An unknown reason is decoded as [`Reason::Unknown`].
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum Reason {
-    /// 401: the caller is not known.
+    /// 401: the caller is not authenticated.
     Unauthorized,
-    /// 403: the caller may not.
+    /// 403: the caller is not allowed to do this.
     Forbidden,
-    /// 404: no such object or resource.
+    /// 404: the object or resource does not exist.
     NotFound,
     /// 409: the name is taken.
     AlreadyExists,
     /// 409: the object changed, or another manager owns the field.
     Conflict,
-    /// 410: the object will not come back.
+    /// 410: the object is gone permanently.
     Gone,
     /// 422: the object is not valid.
     Invalid,
-    /// 500: not done in time, try again.
+    /// 500: the request was not completed in time, and the client should retry.
     ServerTimeout,
     /// 500: a stored object cannot be read.
     #[serde(rename = "StorageReadError")]
     StoreReadError,
-    /// 504: not done in time, but may still be.
+    /// 504: the request was not completed in time, but may still be completed.
     Timeout,
-    /// 429: come back later.
+    /// 429: the client should retry later.
     TooManyRequests,
-    /// 400: the request makes no sense.
+    /// 400: the request is invalid.
     BadRequest,
-    /// 405: the resource has no such verb.
+    /// 405: the resource does not have this verb.
     MethodNotAllowed,
-    /// 406: no acceptable encoding.
+    /// 406: no encoding is acceptable to the client.
     NotAcceptable,
     /// 413: the body is too large.
     RequestEntityTooLarge,
@@ -40,18 +40,18 @@ pub enum Reason {
     UnsupportedMediaType,
     /// 500: the server is at fault.
     InternalError,
-    /// 410: the version asked for is no longer kept.
+    /// 410: the requested version is no longer kept.
     Expired,
-    /// 503: the server cannot answer now.
+    /// 503: the server cannot handle the request now.
     ServiceUnavailable,
-    /// Not told.
+    /// The reason is missing or not known here.
     #[default]
     #[serde(rename = "", other)]
     Unknown,
 }
 
 impl Reason {
-    /// The HTTP code that goes with the reason; 500 for an unknown one.
+    /// Returns the HTTP code of the reason; 500 for an unknown one.
     #[must_use]
     pub fn code(self) -> u16 {
         match self {
@@ -76,7 +76,7 @@ impl Reason {
         }
     }
 
-    /// Whether there is no reason to tell. By reference, as serde wants it.
+    /// Returns whether the reason is unknown. Takes a reference, as serde requires.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         *self == Reason::Unknown

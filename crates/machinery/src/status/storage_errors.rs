@@ -1,4 +1,4 @@
-//! Failures that come from versions, tokens and preconditions (apiserver `pkg/storage`,
+//! Failures due to versions, tokens and preconditions (apiserver `pkg/storage`,
 //! `pkg/registry/rest`).
 
 use crate::meta::{GroupKind, GroupResource};
@@ -6,21 +6,21 @@ use crate::meta::{GroupKind, GroupResource};
 use super::{Cause, Reason, Status};
 
 impl Status {
-    /// 410: the exact version of a list is no longer kept.
+    /// Creates a 410: the exact version of a list is no longer kept.
     #[must_use]
     pub fn expired_list() -> Status {
         Status::expired("The resourceVersion for the provided list is too old.")
     }
 
-    /// 410: the version that a watch should start after is no longer kept; `oldest` is the first
-    /// that would do.
+    /// Creates a 410: the version after which a watch should start is no longer kept. `oldest` is
+    /// the first version that is possible.
     #[must_use]
     pub fn expired_watch(requested: u64, oldest: u64) -> Status {
         Status::expired(format!("too old resource version: {requested} ({oldest})"))
     }
 
-    /// 410: the version of a continue token is no longer kept. `token` resumes after the same key,
-    /// inconsistently.
+    /// Creates a 410: the version of a continue token is no longer kept. `token` resumes after the
+    /// same key, but the list is inconsistent.
     #[must_use]
     pub fn expired_continue(token: impl Into<String>) -> Status {
         let message = "The provided continue parameter is too old to display a consistent list \
@@ -32,31 +32,31 @@ impl Status {
         Status::expired(message).with_continue(token)
     }
 
-    /// 400: a continue token that this server did not make; `why` is for people.
+    /// Creates a 400: this server did not create the continue token. `why` is for people.
     #[must_use]
     pub fn invalid_continue(why: &str) -> Status {
         Status::bad_request(format!("invalid continue token: {why}"))
     }
 
-    /// 400: a continue token and a version in one request.
+    /// Creates a 400: the request has both a continue token and a version.
     #[must_use]
     pub fn continue_with_version() -> Status {
         Status::bad_request("specifying resource version is not allowed when using continue")
     }
 
-    /// 429: the cache is still filling.
+    /// Creates a 429: the cache is not filled yet.
     #[must_use]
     pub fn storage_initializing(retry_secs: u32) -> Status {
         Status::too_many_requests("storage is (re)initializing", retry_secs)
     }
 
-    /// 500: a stored object cannot be decoded or decrypted.
+    /// Creates a 500: a stored object cannot be decoded or decrypted.
     #[must_use]
     pub fn store_read_error(text: impl Into<String>) -> Status {
         Status::failure(Reason::StoreReadError, text)
     }
 
-    /// 504: the version asked for lies in the future.
+    /// Creates a 504: the requested version is in the future.
     #[must_use]
     pub fn too_large_resource_version(requested: u64, current: u64, retry_secs: u32) -> Status {
         let text = format!("Too large resource version: {requested}, current: {current}");
@@ -69,7 +69,7 @@ impl Status {
         status
     }
 
-    /// 409: the object changed since the client read it.
+    /// Creates a 409: the object changed since the client read it.
     #[must_use]
     pub fn object_modified(resource: &GroupResource, name: &str) -> Status {
         let text = "the object has been modified; please apply your changes to the latest version \
@@ -77,7 +77,7 @@ impl Status {
         Status::conflict(resource, name, text)
     }
 
-    /// 409: delete asked for another uid. The details name the kind, as upstream.
+    /// Creates a 409: a delete requires another uid. As upstream, the details name the kind.
     #[must_use]
     pub fn uid_precondition(kind: &GroupKind, name: &str, wanted: &str, found: &str) -> Status {
         let text = format!(
@@ -87,7 +87,7 @@ impl Status {
         Status::conflict(&as_resource(kind), name, &text)
     }
 
-    /// 409: delete asked for another version. The details name the kind, as upstream.
+    /// Creates a 409: a delete requires another version. As upstream, the details name the kind.
     #[must_use]
     pub fn version_precondition(kind: &GroupKind, name: &str, wanted: &str, found: &str) -> Status {
         let text = format!(
@@ -98,8 +98,8 @@ impl Status {
     }
 }
 
-/// The text for [`Status::conflict`] when an update carries the uid of another object; `key` is the
-/// object's storage key.
+/// Returns the text for [`Status::conflict`] if an update has the uid of another object. `key` is
+/// the object's storage key.
 #[must_use]
 pub fn uid_mismatch(key: &str, wanted: &str, found: &str) -> String {
     format!(

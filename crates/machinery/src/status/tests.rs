@@ -7,7 +7,7 @@ use crate::meta::{GroupKind, GroupResource};
 static RESOURCE: GroupResource = GroupResource::from_static("ext.cattle.io", "kubeconfigs");
 static KIND: GroupKind = GroupKind::from_static("ext.cattle.io", "Kubeconfig");
 
-/// Expects the body of a failure, and that decoding it gives the same status again.
+/// Checks the body of a failure, and that decoding it returns the same status.
 #[track_caller]
 fn check(status: &Status, code: u16, reason: &str, message: &str, details: Option<Value>) {
     let mut expected = json!({

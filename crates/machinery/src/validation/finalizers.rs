@@ -7,17 +7,17 @@ use crate::quote::quote;
 
 use super::label_key;
 
-/// Deletion leaves dependents behind.
+/// Finalizer of a deletion that leaves dependents in place.
 const ORPHAN: &str = "orphan";
 
-/// Deletion waits for dependents.
+/// Finalizer of a deletion that waits for dependents.
 const FOREGROUND: &str = "foregroundDeletion";
 
-/// Names that need no domain (`pkg/apis/core/helper`).
+/// Finalizers that need no domain (`pkg/apis/core/helper`).
 const STANDARD: [&str; 3] = ["kubernetes", ORPHAN, FOREGROUND];
 
-/// Names are qualified, with a domain unless standard, and the two ways of deleting dependents
-/// exclude each other.
+/// Returns the problems with finalizers. Names must be qualified, with a domain unless they are
+/// standard. The two finalizers about dependents exclude each other.
 pub(super) fn finalizers(finalizers: &[String], path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     for name in finalizers {
@@ -41,7 +41,8 @@ pub(super) fn finalizers(finalizers: &[String], path: &Path) -> ErrorList {
     errors
 }
 
-/// While an object is being deleted, finalizers can only be removed.
+/// Returns the problem with new finalizers. While an object is being deleted, finalizers can only
+/// be removed.
 pub(super) fn no_new_finalizers(new: &[String], old: &[String], path: &Path) -> Option<Error> {
     let old: BTreeSet<&String> = old.iter().collect();
     let added: BTreeSet<&String> = new.iter().filter(|name| !old.contains(name)).collect();

@@ -6,10 +6,10 @@ use crate::field::{Error, ErrorList, Path};
 
 use super::{dns1123_subdomain, pattern, too_long};
 
-/// Longest name part of a key, and longest label value, in bytes.
+/// Maximum length of the name part of a key, and of a label value, in bytes.
 const MAX_NAME: usize = 63;
 
-/// Most bytes that all annotations, keys and values, may have: 256 KiB.
+/// Maximum size of all annotations, keys and values, in bytes: 256 KiB.
 const MAX_ANNOTATIONS: usize = 256 * 1024;
 
 const NAME_REGEX: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
@@ -19,8 +19,8 @@ const NAME_MESSAGE: &str = "must consist of alphanumeric characters, '-', '_' or
 
 const NAME_EXAMPLES: [&str; 3] = ["MyName", "my.name", "123-abc"];
 
-/// What keeps a text from being a label key, alias qualified name: an optional DNS subdomain and
-/// `/`, then a name.
+/// Returns the problems with a label key, also called a qualified name: an optional DNS subdomain
+/// and `/`, then a name.
 #[must_use]
 pub fn label_key(key: &str) -> Vec<String> {
     let mut problems = Vec::new();
@@ -56,7 +56,7 @@ pub fn label_key(key: &str) -> Vec<String> {
     problems
 }
 
-/// What keeps a text from being a label value.
+/// Returns the problems with a label value.
 #[must_use]
 pub fn label_value(value: &str) -> Vec<String> {
     let mut problems = Vec::new();
@@ -73,7 +73,7 @@ pub fn label_value(value: &str) -> Vec<String> {
     problems
 }
 
-/// What is wrong with the labels at `path`.
+/// Returns the problems with the labels at `path`.
 #[must_use]
 pub fn labels(labels: &BTreeMap<String, String>, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
@@ -92,7 +92,7 @@ pub fn labels(labels: &BTreeMap<String, String>, path: &Path) -> ErrorList {
     errors
 }
 
-/// What is wrong with the annotations at `path`. Keys may have upper-case prefixes.
+/// Returns the problems with the annotations at `path`. Keys may have upper-case prefixes.
 #[must_use]
 pub fn annotations(annotations: &BTreeMap<String, String>, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();

@@ -5,14 +5,14 @@ use crate::field::{Error, ErrorList, Path};
 use crate::meta::ManagedFieldsEntry;
 use crate::quote::is_print;
 
-/// Longest name of a field manager in bytes.
+/// Maximum length of the name of a field manager, in bytes.
 const MAX_MANAGER: usize = 128;
 
-/// Longest name of a subresource in bytes.
+/// Maximum length of the name of a subresource, in bytes.
 const MAX_SUBRESOURCE: usize = 256;
 
-/// What is wrong with the name of a field manager: at most 128 bytes, all characters printable. It
-/// may be empty.
+/// Returns the problems with the name of a field manager. It must have at most 128 bytes, all
+/// characters must be printable, and it may be empty.
 #[must_use]
 pub fn field_manager(manager: &str, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
@@ -29,7 +29,7 @@ pub fn field_manager(manager: &str, path: &Path) -> ErrorList {
     errors
 }
 
-/// What is wrong with the entries themselves; the field sets in them are not looked at.
+/// Returns the problems with the entries themselves. Their field sets are not checked.
 pub(super) fn managed_fields(entries: &[ManagedFieldsEntry], path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     for (index, entry) in entries.iter().enumerate() {

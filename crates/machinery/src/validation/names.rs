@@ -2,17 +2,17 @@
 
 use super::{pattern, too_long};
 
-/// Longest DNS label in bytes (RFC 1123).
+/// Maximum length of a DNS label, in bytes (RFC 1123).
 const MAX_LABEL: usize = 63;
 
-/// Longest DNS subdomain in bytes (RFC 1123).
+/// Maximum length of a DNS subdomain, in bytes (RFC 1123).
 const MAX_SUBDOMAIN: usize = 253;
 
 const LABEL_REGEX: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 
 const SUBDOMAIN_REGEX: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
 
-/// What names of a kind must look like.
+/// The rule for the names of a kind.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum NameRule {
     /// Labels of lower-case letters, digits and `-`, joined by dots; the rule of most kinds.
@@ -20,12 +20,13 @@ pub enum NameRule {
     Dns1123Subdomain,
     /// One label without dots, e.g. for namespaces.
     Dns1123Label,
-    /// Anything that can stand in a URL path, e.g. for RBAC objects such as `system:admin`.
+    /// Anything that is allowed as a segment of a URL path, e.g. for RBAC objects such as
+    /// `system:admin`.
     PathSegment,
 }
 
 impl NameRule {
-    /// What is wrong with a name.
+    /// Returns the problems with a name.
     #[must_use]
     pub fn check(self, name: &str) -> Vec<String> {
         match self {
@@ -35,7 +36,7 @@ impl NameRule {
         }
     }
 
-    /// What is wrong with a `generateName`: as for a name, but it may end in `-`.
+    /// Returns the problems with a `generateName`. Unlike a name, it may end in `-`.
     #[must_use]
     pub fn check_prefix(self, prefix: &str) -> Vec<String> {
         match self {
@@ -45,7 +46,7 @@ impl NameRule {
     }
 }
 
-/// What keeps a text from being a lower-case DNS label (RFC 1123).
+/// Returns the problems with a lower-case DNS label (RFC 1123).
 #[must_use]
 pub fn dns1123_label(text: &str) -> Vec<String> {
     let mut problems = Vec::new();
@@ -65,7 +66,7 @@ pub fn dns1123_label(text: &str) -> Vec<String> {
     problems
 }
 
-/// What keeps a text from being a lower-case DNS subdomain (RFC 1123).
+/// Returns the problems with a lower-case DNS subdomain (RFC 1123).
 #[must_use]
 pub fn dns1123_subdomain(text: &str) -> Vec<String> {
     let mut problems = Vec::new();
@@ -81,8 +82,8 @@ pub fn dns1123_subdomain(text: &str) -> Vec<String> {
     problems
 }
 
-/// What keeps a text from standing in a URL path and a storage key. Also the check of the name in a
-/// URL.
+/// Returns the problems with a name that is part of a URL path and a storage key. Also checks the
+/// name in a URL.
 #[must_use]
 pub fn path_segment_name(name: &str) -> Vec<String> {
     match name {
@@ -117,8 +118,8 @@ fn is_subdomain(text: &str) -> bool {
     text.split('.').all(is_label)
 }
 
-/// The text with a trailing `-`, and the character before it, replaced by a valid one, as upstream
-/// does it: what will be appended makes the end valid.
+/// Replaces a trailing `-`, and the character before it, with a valid character, as upstream does.
+/// The text that will be appended makes the end valid.
 fn mask_trailing_dash(prefix: &str) -> String {
     match prefix.strip_suffix('-') {
         Some(stem) if !stem.is_empty() => {
@@ -201,7 +202,7 @@ mod tests {
         check_prefix(NameRule::Dns1123Subdomain, "kubeconfig-", &[]);
         check_prefix(NameRule::Dns1123Label, "a-", &[]);
         check_prefix(NameRule::Dns1123Label, "-", &[LABEL]);
-        // The name made of it is refused, as upstream.
+        // As upstream, the name that is generated from it is rejected.
         check_prefix(NameRule::Dns1123Label, "a_-", &[]);
         check_prefix(NameRule::Dns1123Subdomain, "A-b-", &[SUBDOMAIN]);
         check_prefix(NameRule::PathSegment, "..", &[]);

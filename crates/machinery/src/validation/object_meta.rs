@@ -1,4 +1,4 @@
-//! Object metadata as a whole (apimachinery `pkg/api/validation/objectmeta.go`).
+//! Validation of object metadata as a whole (apimachinery `pkg/api/validation/objectmeta.go`).
 
 use serde::Serialize;
 
@@ -10,8 +10,8 @@ use super::managed_fields::managed_fields;
 use super::owner_references::owner_references;
 use super::{NameRule, annotations, dns1123_label, labels};
 
-/// What is wrong with the metadata of a new object, once a name has been generated where none was
-/// given.
+/// Returns the problems with the metadata of a new object. A missing name must already have been
+/// generated.
 #[must_use]
 pub fn object_meta_create(meta: &ObjectMeta, namespaced: bool, rule: NameRule) -> ErrorList {
     let root = Path::root("metadata");
@@ -26,11 +26,11 @@ pub fn object_meta_create(meta: &ObjectMeta, namespaced: bool, rule: NameRule) -
     errors
 }
 
-/// What is wrong with the metadata of a changed object: what is immutable stays, and the rest is
-/// valid.
+/// Returns the problems with the metadata of a changed object. Immutable fields must be unchanged,
+/// and the rest must be valid.
 ///
-/// The caller has put the stored uid and creation time where the client left them empty. That the
-/// resource version is current is for the store to check.
+/// The caller must already have set the stored uid and creation time if the client left them empty.
+/// The store checks that the resource version is current.
 #[must_use]
 pub fn object_meta_update(new: &ObjectMeta, old: &ObjectMeta) -> ErrorList {
     let root = Path::root("metadata");

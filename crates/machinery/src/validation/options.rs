@@ -1,7 +1,7 @@
-//! Options of requests, the parameters of a URL or a `DeleteOptions` body
-//! (apimachinery `pkg/apis/meta/v1/validation`, `pkg/apis/meta/internalversion/validation`).
+//! Options of requests, from the parameters of a URL or a `DeleteOptions` body (apimachinery
+//! `pkg/apis/meta/v1/validation`, `pkg/apis/meta/internalversion/validation`).
 //!
-//! What is wrong here is a 422 whose details name `CreateOptions`, `ListOptions` and so on.
+//! Invalid options are a 422 whose details name `CreateOptions`, `ListOptions` and so on.
 
 use crate::field::{BadValue, Error, ErrorList, Path};
 
@@ -31,7 +31,7 @@ pub struct ListOptions<'a> {
     pub send_initial_events: Option<bool>,
 }
 
-/// What is wrong with the options of a create, an update, or, without what is its own, a patch.
+/// Returns the problems with the options that create, update and patch have in common.
 #[must_use]
 pub fn write_options(options: &WriteOptions<'_>) -> ErrorList {
     let mut errors = field_manager(options.field_manager, &Path::root("fieldManager"));
@@ -48,8 +48,8 @@ pub fn write_options(options: &WriteOptions<'_>) -> ErrorList {
     errors
 }
 
-/// What is wrong with the options of a patch; `force` is the parameter, `apply` tells a server-side
-/// apply.
+/// Returns the problems with the options of a patch. `force` is the parameter, and `apply` is true
+/// for a server-side apply.
 #[must_use]
 pub fn patch_options(options: &WriteOptions<'_>, force: Option<bool>, apply: bool) -> ErrorList {
     let mut errors = ErrorList::new();
@@ -68,7 +68,7 @@ pub fn patch_options(options: &WriteOptions<'_>, force: Option<bool>, apply: boo
     errors
 }
 
-/// What is wrong with the options of a delete: the deprecated `orphanDependents` and
+/// Returns the problems with the options of a delete. The deprecated `orphanDependents` and
 /// `propagationPolicy` exclude each other.
 #[must_use]
 pub fn delete_options(
@@ -96,7 +96,7 @@ pub fn delete_options(
     errors
 }
 
-/// What is wrong with the options of a list or a collection delete.
+/// Returns the problems with the options of a list or a collection delete.
 #[must_use]
 pub fn list_options(options: &ListOptions<'_>) -> ErrorList {
     let path = Path::root("resourceVersionMatch");
@@ -129,8 +129,9 @@ pub fn list_options(options: &ListOptions<'_>) -> ErrorList {
     errors
 }
 
-/// What is wrong with the options of a watch. `watch_list` tells whether the server can begin a
-/// watch with the current objects; the text of its absence makes client-go fall back to a list.
+/// Returns the problems with the options of a watch. `watch_list` is true if the server can begin a
+/// watch with the current objects. If it is false, the error text makes client-go fall back to a
+/// list.
 #[must_use]
 pub fn watch_options(options: &ListOptions<'_>, watch_list: bool) -> ErrorList {
     let path = Path::root("resourceVersionMatch");

@@ -3,8 +3,8 @@
 use crate::field::{BadValue, Error, ErrorList, Path};
 use crate::meta::{GroupVersion, OwnerReference, OwnerReferenceInGoOrder};
 
-/// All fields are needed, events own nothing, and at most one owner is the controller. Paths carry
-/// no index, as in 1.36.
+/// Returns the problems with owner references. All fields are required, an event cannot be an
+/// owner, and at most one owner can be the controller. As in 1.36, paths have no index.
 pub(super) fn owner_references(owners: &[OwnerReference], path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     let mut controller: Option<String> = None;
@@ -31,7 +31,7 @@ pub(super) fn owner_references(owners: &[OwnerReference], path: &Path) -> ErrorL
 
 fn owner_reference(owner: &OwnerReference, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
-    // A text that is no group and version counts as none.
+    // A text that is not a group and version is treated as empty.
     let group_version: GroupVersion = owner.api_version.parse().unwrap_or_default();
     if group_version.version.is_empty() {
         let path = path.child("apiVersion");

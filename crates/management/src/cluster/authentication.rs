@@ -1,4 +1,5 @@
-//! What a `spec.authentication` must be like: whoever it names decides who everybody is at the cluster.
+//! Validation of `spec.authentication`. The webhook or provider that it names decides the identity
+//! of every user at the cluster.
 
 use api::management::cluster::{ClusterAuthentication, OidcProvider, TokenWebhook};
 use machinery::field::{Error, ErrorList, Path};
@@ -6,13 +7,13 @@ use machinery::field::{Error, ErrorList, Path};
 use super::connection::{check_authorities, check_url};
 use super::file_fields::check_text;
 
-/// Longest that a webhook may take, in seconds, as kube-apiserver has it for webhooks of admission.
+/// Maximum timeout of a webhook, in seconds, as for admission webhooks in kube-apiserver.
 const MAX_TIMEOUT: i64 = 30;
 
-/// Longest that an answer may count, in seconds: who was taken back is still let in for so long.
+/// Maximum time that an answer is cached, in seconds. A revoked user keeps access for that time.
 const MAX_CACHE: i64 = 3600;
 
-/// What is wrong with the authentication of a cluster.
+/// Returns the problems with the authentication of a cluster.
 pub(super) fn validate(authentication: &ClusterAuthentication, path: &Path) -> ErrorList {
     let ClusterAuthentication {
         webhook,

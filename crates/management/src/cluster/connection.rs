@@ -1,4 +1,5 @@
-//! What a `spec.connection` must be like: the gateway sends a credential there that may speak for anybody.
+//! Validation of `spec.connection`. The gateway sends a credential there that may impersonate any
+//! user.
 
 use api::management::cluster::ClusterConnection;
 use http::Uri;
@@ -9,13 +10,13 @@ use crate::ca_bundle::CaBundle;
 
 use super::file_fields::shown;
 
-/// The schemes of proxies that the gateway can speak to.
+/// The proxy schemes that the gateway supports.
 const PROXIES: [&str; 3] = ["http", "https", "socks5"];
 
-/// Most bytes of a URL. What shows it, and what sends it, has limits of its own.
+/// Maximum length of a URL, in bytes. Code that shows or sends URLs has limits of its own.
 pub const MAX_URL: usize = 2048;
 
-/// Returns the problems with a connection, the reference to the credential aside.
+/// Returns the problems with a connection, except for the reference to the credential.
 pub(super) fn validate(connection: &ClusterConnection, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     let server = path.child("server");
@@ -40,7 +41,7 @@ pub(super) fn validate(connection: &ClusterConnection, path: &Path) -> ErrorList
     errors
 }
 
-/// The value of a URL that holds a password is not shown.
+/// Returns the problem with a URL. A value that may contain a password is not shown.
 pub(super) fn check_url(url: &str, schemes: &[&str], path: &Path) -> Option<Error> {
     if url.len() > MAX_URL {
         return Some(Error::too_long(path, MAX_URL));
@@ -67,7 +68,7 @@ pub(super) fn check_url(url: &str, schemes: &[&str], path: &Path) -> Option<Erro
     None
 }
 
-/// Base64 of certificates in PEM, or nothing.
+/// Returns the problem with authorities, which must be empty or base64 of certificates in PEM.
 pub(super) fn check_authorities(data: &str, path: &Path) -> Option<Error> {
     let why = CaBundle::from_base64(data).err()?;
     Some(Error::invalid(path, BadValue::Omitted, why.to_string()))
@@ -98,7 +99,7 @@ mod tests {
         })
     }
 
-    /// Validates a connection that is right but for one field.
+    /// Validates a connection that is valid except for one field.
     #[track_caller]
     fn check(field: &str, value: Value, expected: &str) {
         let mut connection = valid();

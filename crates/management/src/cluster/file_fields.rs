@@ -1,5 +1,6 @@
-//! The fields of a Cluster that are written into files of users. They are checked when a Cluster is written, where this server serves the
-//! kind, and always when a file is made: behind a host nobody else checks them.
+//! Validation of the fields of a Cluster that are written into users' files. They are checked when
+//! a Cluster is written, if this server serves the kind. They are also checked whenever a file is
+//! created, because a host that serves the kind may not check them.
 
 use api::management::Cluster;
 use api::management::cluster::LocalClusterAuthEndpoint;
@@ -11,7 +12,8 @@ use crate::server_host::ServerHost;
 
 use super::authentication;
 
-/// Returns the problems with the fields of a cluster that a file says, with this direct endpoint.
+/// Returns the problems with the fields of a cluster that a file contains, with this direct
+/// endpoint.
 #[must_use]
 pub fn check_file_fields(
     cluster: &Cluster,
@@ -56,13 +58,13 @@ fn check_endpoint(endpoint: &LocalClusterAuthEndpoint, path: &Path) -> ErrorList
     errors
 }
 
-/// Checks a text for people.
+/// Returns the problem with a display text.
 pub(super) fn check_text(text: &str, path: &Path) -> Option<Error> {
     let why = display_text::check(text).err()?;
     Some(Error::invalid(path, BadValue::Omitted, why))
 }
 
-/// The value, where it can be shown: it may end up in the condition of somebody's record.
+/// Returns the value if it can be shown. It may end up in the condition of a user's record.
 pub(super) fn shown(text: &str) -> BadValue {
     match display_text::check(text) {
         Ok(()) => text.into(),

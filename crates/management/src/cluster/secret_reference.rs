@@ -1,5 +1,6 @@
-//! A cluster may name its own Secrets and no others. What a reference is worth is decided at use ([`crate::cluster_secret`]); this
-//! check tells the writer at once.
+//! Validation of Secret references. A cluster may reference only its own Secrets. The reference is
+//! checked again at use ([`crate::cluster_secret`]), which is decisive. This check reports the
+//! problem to the writer at once.
 
 use api::management::cluster::SecretReference;
 use machinery::field::{Error, ErrorList, Path};
@@ -9,15 +10,15 @@ use crate::cluster_secret::Purpose;
 /// The namespace of the Secrets of clusters.
 const NAMESPACE: &str = "kubeconfig-apiserver";
 
-/// The Secret for a purpose of the cluster of an id.
+/// The Secret of the cluster with this ID for a purpose.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OwnSecret<'a> {
     pub(super) purpose: Purpose,
     pub(super) id: &'a str,
 }
 
-/// Returns the problems with a reference to this Secret. A reference that is `live` already stays valid, so
-/// that other fields of the object can be changed.
+/// Returns the problems with a reference to this Secret. A reference that equals `live` stays
+/// valid, so that other fields of the object can be changed.
 pub(super) fn validate(
     reference: &SecretReference,
     live: Option<&SecretReference>,

@@ -1,4 +1,4 @@
-//! The annotations by which a Secret says which cluster it belongs to.
+//! The annotations that bind a Secret to a cluster.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -19,17 +19,17 @@ const UID: &str = "kubeconfig-apiserver.cattle.io/cluster-uid";
 /// Annotation with the [`connection_digest`] of the connection that a credential may be sent to.
 const CONNECTION: &str = "kubeconfig-apiserver.cattle.io/connection-sha256";
 
-/// A cluster, and the connection of it that a credential may be sent to.
+/// The cluster that a Secret belongs to, and the connection that a credential may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     cluster: String,
     uid: String,
-    /// `None` for Secrets that are sent nowhere.
+    /// `None` for Secrets that are not sent anywhere.
     connection: Option<String>,
 }
 
 impl Binding {
-    /// The binding that the Secret for this purpose of a cluster must have.
+    /// Returns the binding that the Secret for this purpose of a cluster must have.
     #[must_use]
     pub fn of(cluster: &Cluster, purpose: Purpose) -> Self {
         let uid = cluster.metadata.uid.as_deref().unwrap_or_default();
@@ -41,7 +41,7 @@ impl Binding {
         }
     }
 
-    /// The binding of a Secret that is sent nowhere.
+    /// Returns the binding of a Secret that is not sent anywhere.
     #[must_use]
     pub fn to_cluster(cluster: &str, uid: &str) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Binding {
         }
     }
 
-    /// The binding that a Secret has; `None` where it has none for this purpose.
+    /// Returns the binding of a Secret, or `None` if it has none for this purpose.
     #[must_use]
     pub fn read(metadata: &ObjectMeta, purpose: Purpose) -> Option<Self> {
         let annotations = metadata.annotations.as_ref()?;
@@ -71,7 +71,7 @@ impl Binding {
         })
     }
 
-    /// The annotations that say it.
+    /// Returns the annotations that express the binding.
     #[must_use]
     pub fn annotations(&self) -> BTreeMap<String, String> {
         let mut annotations = BTreeMap::from([
@@ -84,31 +84,33 @@ impl Binding {
         annotations
     }
 
-    /// The name of the cluster.
+    /// Returns the name of the cluster.
     #[must_use]
     pub fn cluster(&self) -> &str {
         &self.cluster
     }
 
-    /// The uid of the cluster.
+    /// Returns the uid of the cluster.
     pub(super) fn uid(&self) -> &str {
         &self.uid
     }
 
-    /// The digest of the connection, for a credential.
+    /// Returns the digest of the connection, for a credential.
     #[must_use]
     pub fn connection(&self) -> Option<&str> {
         self.connection.as_deref()
     }
 
-    /// Whether both are of the same cluster: by name and by uid, which must be known.
+    /// Returns whether both belong to the same cluster, by name and by uid. An unknown uid never
+    /// matches.
     pub(super) fn is_same_cluster(&self, other: &Self) -> bool {
         !self.uid.is_empty() && self.cluster == other.cluster && self.uid == other.uid
     }
 }
 
-/// The SHA-256, in hexadecimal, of everything that decides where a connection leads and who is believed there: server, certificate
-/// authorities, TLS server name and proxy. The reference to the credential is not part of it.
+/// Returns the SHA-256, in hexadecimal, of everything that decides the destination of a connection
+/// and the identity that is trusted there: server, certificate authorities, TLS server name and
+/// proxy. The reference to the credential is not part of it.
 #[must_use]
 pub fn connection_digest(connection: &ClusterConnection) -> String {
     let ClusterConnection {
@@ -118,7 +120,7 @@ pub fn connection_digest(connection: &ClusterConnection) -> String {
         proxy_url,
         credential_secret_ref: _,
     } = connection;
-    // A JSON array, so that no part can pose as the end of another.
+    // A JSON array separates the parts, so that no part can be taken for the end of another.
     let parts = serde_json::json!([server, ca_data, tls_server_name, proxy_url]).to_string();
     let digest = digest(&SHA256, parts.as_bytes());
     digest

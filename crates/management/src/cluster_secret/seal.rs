@@ -1,10 +1,13 @@
-//! The seal on a Secret whose content gives somebody rights at this server.
+//! The seal on a Secret that grants rights at this server.
 //!
-//! The hash of a webhook credential makes its bearer a cluster. Where the Secrets are those of a host, others may write them without being
-//! administrators of this server. The annotation `kubeconfig-apiserver.cattle.io/seal` holds the base64 of an HMAC-SHA-256 over the namespace, the
-//! purpose, the binding and the data. Only who may read the encryption key of the server can make it.
+//! The Secret of a webhook has the hash of a credential whose bearer acts as the cluster. In a host
+//! cluster, users who are not administrators of this server may write such Secrets. The annotation
+//! `kubeconfig-apiserver.cattle.io/seal` holds the base64 of an HMAC-SHA-256 over the namespace,
+//! the purpose, the binding and the data. Only a reader of the server's encryption key can create
+//! it.
 //!
-//! An older state of the same Secret has a seal, too: who can write it back can bring back a credential that was rotated.
+//! An older state of the same Secret has a valid seal, too. A user who can restore it can bring
+//! back a credential that was rotated.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +28,7 @@ const SEAL: &str = "kubeconfig-apiserver.cattle.io/seal";
 #[derive(Clone)]
 pub struct SealKey(hmac::Key);
 
-/// The parts of a Secret that its seal is about.
+/// The digest of the data of a Secret, and its seal.
 #[derive(Debug)]
 pub(super) struct Sealed {
     data: Vec<u8>,
@@ -33,13 +36,13 @@ pub(super) struct Sealed {
 }
 
 impl SealKey {
-    /// Uses 32 random bytes.
+    /// Creates a key from 32 random bytes.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
-    /// Seals a Secret in its present state. Call it after every other change.
+    /// Seals a Secret in its current state. Call it after every other change.
     pub fn seal(&self, secret: &mut Secret, namespace: &str, purpose: Purpose, binding: &Binding) {
         let message = Sealed::of(secret).message(namespace, purpose, binding);
         let seal = STANDARD.encode(hmac::sign(&self.0, &message));
@@ -47,7 +50,7 @@ impl SealKey {
         annotations.insert(SEAL.to_owned(), seal);
     }
 
-    /// Whether a Secret has the seal that this key gives it.
+    /// Returns whether a Secret has the seal that this key gives it.
     #[must_use]
     pub fn is_sealed(
         &self,
@@ -88,7 +91,8 @@ impl Sealed {
         }
     }
 
-    /// A JSON array, so that no part can pose as the end of another.
+    /// Returns the message to authenticate. A JSON array separates the parts, so that no part can
+    /// be taken for the end of another.
     fn message(&self, namespace: &str, purpose: Purpose, binding: &Binding) -> Vec<u8> {
         let secret = purpose.secret_name(binding.cluster());
         let parts = serde_json::json!([
@@ -103,7 +107,7 @@ impl Sealed {
     }
 }
 
-/// The SHA-256 of all keys and values.
+/// Returns the SHA-256 of all keys and values.
 fn data_digest(data: Option<&BTreeMap<String, ByteString>>) -> Vec<u8> {
     let encoded = |(key, value): (&String, &ByteString)| (key.clone(), STANDARD.encode(&value.0));
     let entries: BTreeMap<String, String> = data.into_iter().flatten().map(encoded).collect();

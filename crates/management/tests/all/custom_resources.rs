@@ -1,8 +1,9 @@
-//! The kinds of this crate as CRDs, for a cluster without Rancher, and the objects that it begins with.
+//! The kinds of this crate as CRDs, for a cluster without Rancher, and their initial objects.
 //!
-//! The files of the chart are what these tests make of the Rust types; `SNAPSHOTS=overwrite` writes them anew. Schemas say what our
-//! fields are and let through what else an object has, since Rancher's objects have much more. The status of clusters is a subresource,
-//! so that writing what the gateway found does not count as a change of what is wanted.
+//! These tests generate the files of the chart from the Rust types. `SNAPSHOTS=overwrite` rewrites
+//! the files. The schemas describe our fields and preserve all others, because Rancher's objects
+//! have many more. The status of clusters is a subresource, so that writing it does not change the
+//! generation of the object.
 
 use api::management::{Cluster, Setting, setting};
 use apiserver::description::{Description, Scope};
@@ -12,7 +13,7 @@ use management::{bootstrap, cluster, feature, node, setting as settings, user};
 use serde_json::{Map, Value, json};
 use snapbox::{assert_data_eq, file};
 
-/// What of our schemas a CRD may say, too; its server knows no default and no merge key.
+/// Keywords of our schemas that the CRDs keep. Defaults and merge keys are left out.
 const KEYWORDS: &[&str] = &[
     "description",
     "enum",
@@ -25,7 +26,7 @@ const KEYWORDS: &[&str] = &[
     "x-kubernetes-preserve-unknown-fields",
 ];
 
-/// Longest name of an object in bytes, which are ASCII (RFC 1123).
+/// Maximum length of an object name, in bytes, which are ASCII (RFC 1123).
 const MAX_NAME: usize = 253;
 
 /// The characters of a host name or an IP address, with a port.
@@ -135,7 +136,7 @@ fn objects_to_begin_with() {
     );
 }
 
-/// An object with the fields that say what it is.
+/// Returns an object with its `apiVersion` and `kind`.
 fn typed(kind: &Description, object: impl serde::Serialize) -> Value {
     let mut object = serde_json::to_value(object).unwrap();
     object["apiVersion"] = format!("{}/{}", kind.group, kind.version).into();
@@ -143,12 +144,12 @@ fn typed(kind: &Description, object: impl serde::Serialize) -> Value {
     object
 }
 
-/// A column of `kubectl get`.
+/// Returns a column of `kubectl get`.
 fn column(name: &str, type_: &str, path: &str) -> Value {
     json!({"name": name, "type": type_, "jsonPath": path})
 }
 
-/// The column, shown with `-o wide` only.
+/// Limits a column to `-o wide`.
 fn wide(mut column: Value) -> Value {
     column["priority"] = 1.into();
     column
@@ -188,8 +189,9 @@ fn crd(kind: &Description, columns: &[Value]) -> String {
     }))
 }
 
-/// The schema with what only the CRD of clusters says: which Secrets a Cluster may name, and what may be in a file of users. Without limits
-/// of lengths a rule would cost more than kube-apiserver allows.
+/// Adds the rules that only the CRD of clusters has: the Secrets that a Cluster may name, and the
+/// values that may be written into users' files. Lengths are limited, because a rule would
+/// otherwise exceed the cost limit of kube-apiserver.
 fn constrained(mut schema: Value, kind: &Description) -> Value {
     if kind.plural != Cluster::PLURAL {
         return schema;
@@ -222,9 +224,10 @@ fn add(schema: &mut Value, field: &str, keywords: Value) {
     field.as_object_mut().unwrap().extend(keywords);
 }
 
-/// The rule that a Cluster names its own Secret for a purpose, or the one that it named before: other fields of an object that an older
-/// version left can be changed. Namespaces are not compared, because a CRD does not know that of the server. Optional values, which would be
-/// shorter, cost more than kube-apiserver allows.
+/// Returns the rule that a Cluster names its own Secret for a purpose, or the Secret that it named
+/// before. The latter keeps the other fields of objects from an older version editable. Namespaces
+/// are not compared, because a CRD does not know the namespace of the server. Optional values would
+/// be shorter, but exceed the cost limit of kube-apiserver.
 fn own_secret(purpose: Purpose) -> Value {
     let field = purpose.field().unwrap();
     let own = purpose.secret_name("' + self.metadata.name + '");
@@ -244,7 +247,8 @@ fn own_secret(purpose: Purpose) -> Value {
     })
 }
 
-/// Tests of the presence of a field of an object and of all fields around it, outermost first.
+/// Returns tests for the presence of a field of an object and of all fields around it, outermost
+/// first.
 fn presence(field: &str, object: &str) -> impl Iterator<Item = String> {
     let inside = field.match_indices('.').map(|(end, _)| end);
     let ends: Vec<usize> = inside.chain([field.len()]).collect();
@@ -253,7 +257,7 @@ fn presence(field: &str, object: &str) -> impl Iterator<Item = String> {
     ends.map(move |end| format!("has({})", &field[..end]))
 }
 
-/// The schema of a kind without references; its metadata is the business of the cluster.
+/// Returns the schema of a kind without references. The metadata is left to the cluster.
 fn schema(kind: &Description) -> Value {
     let definitions = &kind.schema.definitions;
     let mut own = definitions[&kind.schema.name].clone();
@@ -294,7 +298,7 @@ fn structural(schema: &Value, definitions: &Map<String, Value>) -> Value {
     fields.into()
 }
 
-/// Puts what a reference leads to in its place. What stands beside the reference wins.
+/// Replaces references with their targets. Keywords next to a reference take precedence.
 fn resolve(schema: &Value, definitions: &Map<String, Value>) -> Map<String, Value> {
     let mut fields = schema.as_object().unwrap().clone();
     while let Some(reference) = fields.remove("$ref") {

@@ -18,7 +18,7 @@ impl Clock for At {
     }
 }
 
-/// Of a provider with both keys, which nobody can reach.
+/// Creates an authenticator whose provider has both keys and is unreachable.
 fn authenticator(options: Options) -> OidcAuthenticator {
     let authority = certificates::Validity::starting(At(NOW).now(), jiff::SignedDuration::ZERO);
     let authority = certificates::Authority::create("test", authority).unwrap();
@@ -38,10 +38,10 @@ async fn ask(options: Options, bearer: &str) -> Authentication {
     authenticator(options).authenticate(&credentials).await
 }
 
-/// A token of alice must be refused for this reason once it was changed.
+/// Checks that a changed token of alice is refused with this reason.
 #[track_caller]
 fn check_refused(options: Options, bearer: &str, why: &str) {
-    // A key that is not there is waited for: in no time, since time stands still.
+    // The authenticator waits for a missing key. The paused clock makes that wait take no time.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -50,13 +50,13 @@ fn check_refused(options: Options, bearer: &str, why: &str) {
     assert_eq!(answer, Authentication::failed(why));
 }
 
-/// As `check_refused`, for a token that is rightly signed.
+/// Like `check_refused`, for a token with a valid signature.
 #[track_caller]
 fn check_claims(change: Value, why: &str) {
     check_refused(options(), &with(change), why);
 }
 
-/// A token with these claims in place of the right ones; null takes one away.
+/// Returns a token with these claims in place of the valid ones. A null removes the claim.
 fn with(change: Value) -> String {
     let mut claims = claims();
     for (claim, value) in change.as_object().unwrap() {
@@ -139,7 +139,7 @@ fn an_algorithm_that_was_not_allowed_is_refused() {
     };
     let token = EC.sign(&EC.header(), &claims());
     check_refused(only_rsa, &token, "the token's algorithm is not allowed");
-    // The key says what it is for, and this is something else.
+    // The key names RS256 as its only algorithm, and the token uses another.
     let both = Options {
         signing_algs: vec!["RS256".to_owned(), "RS512".to_owned()],
         ..options()
@@ -232,7 +232,7 @@ async fn an_address_counts_unless_the_provider_doubts_it() {
         let why = "the e-mail address is not verified";
         assert_eq!(answer, Authentication::failed(why));
     }
-    // The name is another claim: nobody asks about the address.
+    // The name comes from another claim, so the address need not be verified.
     let answer = ask(options(), &token(json!(false))).await;
     assert_eq!(answer, right("alice", &[]));
 }
@@ -275,7 +275,7 @@ fn names_of_kubernetes_are_refused() {
         let token = with(json!({ "groups": ["dev", group] }));
         check_refused(with_groups(), &token, &why(group));
     }
-    // Other spellings, and what a header would lose.
+    // Other spellings of reserved names, and characters that a header would lose.
     for (name, problem) in [
         (" system:admin", "must not begin or end with white space"),
         ("\u{a0}alice", "must not begin or end with white space"),
@@ -296,7 +296,7 @@ fn names_of_kubernetes_are_refused() {
         let token = with(json!({ "groups": ["dev", name] }));
         check_refused(with_groups(), &token, &format!("group {name:?} {problem}"));
     }
-    // Two halves make one as well.
+    // The prefix and the claim together form a reserved name.
     let halves = Options {
         username_prefix: Some("system:".to_owned()),
         ..options()
@@ -330,7 +330,7 @@ fn a_token_that_is_too_long_is_nobodys() {
     assert!(IdToken::split(&long).is_none());
 }
 
-/// Bound to one server, as the plugin does it.
+/// Binding to one server, as the plugin does it.
 mod binding {
     use api::plugin::ServerUrl;
     use api::plugin::login_binding::LoginBinding;
@@ -352,12 +352,12 @@ mod binding {
         LoginBinding::new([7; 32])
     }
 
-    /// The nonce of the login for this server.
+    /// Returns the nonce of a login to this server.
     fn nonce(server: &str) -> Value {
         json!(binding().nonce(&server.parse::<ServerUrl>().unwrap()))
     }
 
-    /// Asks the server at [`REAL`], which accepts unbound tokens of these clients.
+    /// Authenticates at the server [`REAL`], which accepts unbound tokens of these clients.
     fn answer(unbound: &[&str], bearer: &str, sent: Vec<&[u8]>) -> Authentication {
         let headers = sent
             .into_iter()
@@ -410,7 +410,8 @@ mod binding {
             (&bound, vec![]),
         ] {
             check(&[], bearer, &sent, Err(ELSEWHERE));
-            // Nor where the administrator opened the client: the plugin binds its tokens all the same.
+            // The same holds if the administrator lists the client as unbound, because the plugin
+            // binds its tokens anyway.
             check(&[CLIENT], bearer, &sent, Err(ELSEWHERE));
         }
     }

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::fixtures::{EC, RSA, STRANGER, SigningKey, claims, key_set};
 
-/// A provider that answers with what it is told to.
+/// A provider that sends the configured responses.
 struct Answers {
     url: String,
     authority: String,
@@ -28,7 +28,7 @@ impl Answers {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let now = Timestamp::from_second(1_767_323_045).unwrap();
-        // The fetcher goes by the clock of the machine, as TLS does.
+        // The fetcher uses the system clock, as TLS does.
         let validity = Validity {
             not_before: now,
             not_after: now + SignedDuration::from_hours(24 * 365 * 20),
@@ -82,7 +82,7 @@ impl Answers {
         let answer = format!("{head}{body}");
         stream.write_all(answer.as_bytes()).await.unwrap();
         stream.flush().await.unwrap();
-        // Until the client has it all.
+        // Wait until the client has closed the connection.
         let _ = stream.read_u8().await;
     }
 
@@ -104,7 +104,7 @@ async fn verify(provider: &Provider, key: &SigningKey) -> Result<(), Refusal> {
     provider.verify(&token, &header).await
 }
 
-/// Lets the pause between two looks pass.
+/// Advances the clock by the pause between two refreshes.
 async fn pass_the_pause() {
     tokio::time::pause();
     tokio::time::advance(PAUSE).await;

@@ -1,6 +1,6 @@
-//! What the fields of a message are called and mean: tables, written with the functions here.
+//! Tables with the names and types of the fields of messages, written with the functions here.
 
-/// The fields of a message that mean something; others are skipped.
+/// The known fields of a message. Others are skipped.
 #[derive(Debug)]
 pub struct Message {
     /// The fields, in any order.
@@ -8,7 +8,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// The field of this number.
+    /// Returns the field with this number.
     pub(super) fn field(&self, number: u32) -> Option<&Field> {
         self.fields.iter().find(|field| field.number == number)
     }
@@ -18,13 +18,13 @@ impl Message {
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     number: u32,
-    /// Its name in JSON.
+    /// The name in JSON.
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) form: Form,
 }
 
-/// What a value is on the wire and in JSON.
+/// The type of a value on the wire and in JSON.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Text,
@@ -37,33 +37,34 @@ pub(super) enum Kind {
     Message(&'static Message),
 }
 
-/// How often a field occurs, and what its zero value means.
+/// The number of occurrences of a field, and the meaning of its zero value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Form {
-    /// Once; the zero value is as good as none.
+    /// Once. The zero value is dropped.
     Plain,
-    /// Once; the zero value is a value.
+    /// Once. The zero value is kept.
     EvenEmpty,
     /// Any number of times: a list.
     List,
-    /// Any number of times, each a key and a value.
+    /// Any number of times, each with a key and a value: a map.
     Map,
 }
 
 impl Field {
-    /// Where an empty value differs from none: pointers in Go, and fields that are always in JSON.
+    /// Keeps empty values. For pointers in Go, and for fields that are always in JSON.
     #[must_use]
     pub const fn even_empty(self) -> Self {
         self.with_form(Form::EvenEmpty)
     }
 
-    /// A list of such values. Packed numbers are not understood: no kind of Kubernetes has any.
+    /// Makes the field a list of such values. Packed numbers are not supported, because no kind of
+    /// Kubernetes has any.
     #[must_use]
     pub const fn list(self) -> Self {
         self.with_form(Form::List)
     }
 
-    /// A map from text to such values, which must not be numbers.
+    /// Makes the field a map from text to such values, which must not be numbers.
     #[must_use]
     pub const fn map(self) -> Self {
         self.with_form(Form::Map)
@@ -84,43 +85,44 @@ impl Field {
     }
 }
 
-/// A string.
+/// Declares a string.
 pub const fn text(number: u32, name: &'static str) -> Field {
     Field::new(number, name, Kind::Text)
 }
 
-/// A boolean.
+/// Declares a boolean.
 pub const fn boolean(number: u32, name: &'static str) -> Field {
     Field::new(number, name, Kind::Boolean)
 }
 
-/// An `int32` or `int64`.
+/// Declares an `int32` or `int64`.
 pub const fn integer(number: u32, name: &'static str) -> Field {
     Field::new(number, name, Kind::Integer)
 }
 
-/// Bytes: base64 in JSON.
+/// Declares bytes, which are base64 in JSON.
 pub const fn bytes(number: u32, name: &'static str) -> Field {
     Field::new(number, name, Kind::Bytes)
 }
 
-/// `metav1.Time`: seconds since 1970, RFC 3339 in JSON. As upstream, fractions are not looked at.
+/// Declares a `metav1.Time`: seconds since 1970, RFC 3339 in JSON. As upstream, fractions are
+/// ignored.
 pub const fn time(number: u32, name: &'static str) -> Field {
     Field::new(number, name, Kind::Time)
 }
 
-/// `metav1.FieldsV1`: JSON in bytes, part of the document in JSON.
+/// Declares a `metav1.FieldsV1`: JSON in bytes, which becomes part of the document.
 pub const fn fields_v1(number: u32, name: &'static str) -> Field {
     Field::new(number, name, Kind::FieldsV1)
 }
 
-/// A message whose only field, number 1, is a list of strings: the list itself in JSON
-/// (`ExtraValue`).
+/// Declares a message whose only field, number 1, is a list of strings (`ExtraValue`). In JSON, it
+/// is the list itself.
 pub const fn text_list(number: u32, name: &'static str) -> Field {
     Field::new(number, name, Kind::TextList)
 }
 
-/// A message: an object in JSON.
+/// Declares a message, which is an object in JSON.
 pub const fn message(number: u32, name: &'static str, message: &'static Message) -> Field {
     Field::new(number, name, Kind::Message(message))
 }

@@ -56,7 +56,7 @@ pub static LABEL_SELECTOR: Message = Message {
     ],
 };
 
-/// `LabelSelectorRequirement`, and `FieldSelectorRequirement`, which is the same.
+/// `LabelSelectorRequirement`, and `FieldSelectorRequirement`, which has the same fields.
 pub static SELECTOR_REQUIREMENT: Message = Message {
     fields: &[
         text(1, "key"),

@@ -1,4 +1,4 @@
-//! Messages to the JSON that they stand for.
+//! Conversion of messages to JSON.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,12 +10,13 @@ use super::message::{Field, Form, Kind, Message};
 use super::reader::{Payload, Reader};
 use crate::decode::{self, DecodeError};
 
-/// Reads a message into `object`, which may hold an earlier part of it: parts of a message add up.
+/// Decodes a message into `object`, which may already have an earlier part of it, because parts of
+/// a message are merged.
 ///
-/// `levels` is how deep objects and lists may nest, `object` included.
+/// `levels` is the number of levels that objects and lists may nest, `object` included.
 ///
 /// # Errors
-/// As [`protobuf`](super::protobuf()).
+/// The same as those of [`protobuf`](super::protobuf()).
 pub(super) fn read(
     object: &mut Map<String, Value>,
     bytes: &[u8],
@@ -74,7 +75,8 @@ fn put(
     Ok(())
 }
 
-/// The key, number 1, and value, number 2, of an entry of a map. A missing one is empty.
+/// Decodes the key (number 1) and the value (number 2) of an entry of a map. A missing one is
+/// empty.
 fn entry(
     field: &Field,
     payload: Payload<'_>,
@@ -93,7 +95,7 @@ fn entry(
     Ok((text(field, key)?, value(field, content, levels)?))
 }
 
-/// One value; a time that is not set and fields that own nothing are null.
+/// Decodes one value. A time that is not set and fields that own nothing are null.
 fn value(field: &Field, payload: Payload<'_>, levels: usize) -> Result<Value, DecodeError> {
     Ok(match field.kind {
         Kind::Text => text(field, payload)?.into(),

@@ -1,4 +1,4 @@
-//! The wire format: fields by number, each with its length.
+//! The wire format: numbered fields, each with its length.
 
 use super::malformed;
 use crate::decode::DecodeError;
@@ -6,32 +6,32 @@ use crate::decode::DecodeError;
 /// The largest field number.
 const MAX_NUMBER: u32 = (1 << 29) - 1;
 
-/// What a field holds, as far as the wire says.
+/// The content of a field, as far as the wire format shows it.
 #[derive(Clone, Copy)]
 pub(super) enum Payload<'a> {
     /// A number or boolean.
     Varint(u64),
-    /// 32 or 64 bits, which no field of a table has.
+    /// 32 or 64 bits. No field of a table has this type.
     Fixed,
     /// Text, bytes or a message.
     Bytes(&'a [u8]),
 }
 
-/// The fields of one message, in the order of the wire.
+/// Reader of the fields of one message, in wire order.
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    /// Over the bytes of a message, without its length.
+    /// Creates a reader of the bytes of a message, without its length.
     pub(super) fn new(message: &'a [u8]) -> Self {
         Self { rest: message }
     }
 
-    /// The next field; `None` at the end.
+    /// Returns the next field, or `None` at the end.
     ///
     /// # Errors
-    /// Where the bytes end within a field, or begin none.
+    /// The bytes end within a field, or do not begin a valid field.
     pub(super) fn field(&mut self) -> Result<Option<(u32, Payload<'a>)>, DecodeError> {
         if self.rest.is_empty() {
             return Ok(None);

@@ -35,24 +35,24 @@ fn varint(mut number: u64) -> Vec<u8> {
     bytes
 }
 
-/// A field that is a number.
+/// Encodes a field that is a number.
 fn number(field: u64, value: u64) -> Vec<u8> {
     [varint(field << 3), varint(value)].concat()
 }
 
-/// A field that is text, bytes or a message.
+/// Encodes a field that is text, bytes or a message.
 fn piece(field: u64, content: impl AsRef<[u8]>) -> Vec<u8> {
     let content = content.as_ref();
     let length = varint(content.len().try_into().unwrap());
     [varint(field << 3 | 2), length, content.to_vec()].concat()
 }
 
-/// An entry of a map.
+/// Encodes an entry of a map.
 fn entry(field: u64, key: &str, value: impl AsRef<[u8]>) -> Vec<u8> {
     piece(field, [piece(1, key), piece(2, value)].concat())
 }
 
-/// A body of this message, which does not say its kind.
+/// Encodes a body with this message and without a kind.
 fn body(message: impl AsRef<[u8]>) -> Vec<u8> {
     [MAGIC.to_vec(), piece(2, message)].concat()
 }

@@ -1,4 +1,4 @@
-//! Folding and ordering of entries.
+//! Capping and ordering of entries.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ fn entry(manager: &str, operation: Operation, version: &str, seconds: i64) -> En
     }
 }
 
-/// Entries as `manager version seconds`, after capping and in their stored order.
+/// Checks entries as `manager version seconds`, after capping and in their stored order.
 #[track_caller]
 fn check(entries: Vec<Entry>, expect: &[&str]) {
     let mut entries = Entries(entries);

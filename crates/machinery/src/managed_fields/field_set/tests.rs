@@ -1,4 +1,4 @@
-//! FieldsV1 in and out, and the laws of sets.
+//! Conversion from and to FieldsV1, and the laws of sets.
 
 use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 use serde_json::json;

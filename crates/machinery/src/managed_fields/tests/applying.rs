@@ -489,7 +489,8 @@ fn invalid_configurations_are_refused_and_change_nothing() {
     assert_eq!(error.causes(), []);
 }
 
-/// An object as `kubectl apply` leaves it, with `applied` in the annotation and `spec` now.
+/// Returns an object as `kubectl apply` leaves it, with `applied` in the annotation and `spec` as
+/// its current spec.
 fn client_side(applied: Value, spec: Value) -> Scene {
     let mut scene = Scene::new();
     let mut object = config(spec);

@@ -1,10 +1,10 @@
-//! What clients may do to the entries themselves, and when two versions count as the same.
+//! Changes of the entries by clients, and the equality of two versions.
 
 use serde_json::json;
 
 use super::*;
 
-/// Updates with `managedFields` as given, and returns the managers that are left.
+/// Updates the object with this `managedFields`, and checks the managers that are left.
 #[track_caller]
 fn check_submitted(managed_fields: Value, expect: &[&str]) {
     let mut scene = Scene::new();

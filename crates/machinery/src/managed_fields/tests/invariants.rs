@@ -1,4 +1,4 @@
-//! What holds after any requests by anyone.
+//! Invariants that hold after any sequence of requests.
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -9,7 +9,8 @@ use serde_json::json;
 use super::*;
 use crate::managed_fields::contents::{Containers, below};
 
-/// A spec with some of the fields; few names and values, so that writers meet.
+/// Generates a spec with some of the fields. There are few names and values, so that writers
+/// overlap.
 fn any_spec() -> impl Strategy<Value = Value> {
     let number = || 0..2i64;
     let structure = move || {
@@ -67,13 +68,13 @@ fn present<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
         .collect()
 }
 
-/// A manager, whether it applies, and its spec.
+/// Generates a manager, whether it applies, and its spec.
 fn any_request() -> impl Strategy<Value = (&'static str, bool, Value)> {
     let manager = prop_oneof![Just("one"), Just("two"), Just("three")];
     (manager, any::<bool>(), any_spec())
 }
 
-/// What fills the object, as ownership sees it.
+/// Returns the paths that exist in the object.
 fn contents(scene: &Scene) -> FieldSet {
     let object = scene.object.as_ref().unwrap();
     below(Some(&scene.schema), object, Containers::Included)

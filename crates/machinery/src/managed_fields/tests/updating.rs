@@ -1,4 +1,4 @@
-//! Create, replace and patch.
+//! Ownership after create, replace and patch.
 
 use serde_json::json;
 

@@ -79,7 +79,7 @@ fn rfc_6902_examples() {
         json!({"baz": "qux"}),
         json!([{"op": "test", "path": "/baz", "value": "bar"}]),
     );
-    // A.10: a nested member. A.12: a target that is not there.
+    // A.10: a nested member. A.12: a target that does not exist.
     check(
         foo(),
         json!([{"op": "add", "path": "/child", "value": {"grandchild": {}}}]),
@@ -89,7 +89,7 @@ fn rfc_6902_examples() {
         foo(),
         json!([{"op": "add", "path": "/baz/bat", "value": "qux"}]),
     );
-    // A.14 and A.15: escapes, and numbers that are no strings. A.16: a list as an item.
+    // A.14 and A.15: escapes, and numbers that are not strings. A.16: a list as an item.
     let escaped = json!({"/": 9, "~1": 10});
     check(
         escaped.clone(),
@@ -180,7 +180,8 @@ fn copies_may_add_up_to_three_mebibytes() {
     check_rejected(document, copies(4));
 }
 
-/// Sixteen operations on a list of 2 Mi items: at the front each shifts all of it, which is the limit.
+/// Sixteen operations at the front of a list of 2 Mi items are the limit, because each shifts the
+/// whole list.
 #[test]
 fn insertions_and_removals_shift_so_many_items_and_no_more() {
     let length = MAX_SHIFTED_ITEMS / 16;
@@ -198,7 +199,7 @@ fn insertions_and_removals_shift_so_many_items_and_no_more() {
     check(insert, 17, false);
     let copy = |_| json!({ "op": "copy", "from": "/key", "path": "/list/0" });
     check(copy, 17, false);
-    // One shift where it is taken, another where it is put.
+    // One shift at the source, and another at the target.
     let r#move = |_| json!({ "op": "move", "from": "/list/0", "path": "/list/0" });
     check(r#move, 8, true);
     check(r#move, 9, false);

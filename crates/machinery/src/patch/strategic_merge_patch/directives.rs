@@ -1,4 +1,4 @@
-//! The directives of one object of a patch, told apart from its fields.
+//! The directives of one object of a patch, separated from its fields.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,16 +7,16 @@ use serde_json::{Map, Value};
 use super::go_format::go_format;
 use crate::patch::PatchError;
 
-/// Says what to do with an object as a whole.
+/// The directive for an object as a whole.
 const PATCH: &str = "$patch";
-/// Lists the fields that may stay.
+/// The directive that lists the fields to retain.
 const RETAIN_KEYS: &str = "$retainKeys";
-/// Precedes the name of a list, and lists what to remove from it.
+/// Prefix of the directive that lists the items to remove from the list that it names.
 const DELETE_FROM_LIST: &str = "$deleteFromPrimitiveList/";
-/// Precedes the name of a list, and lists its order.
+/// Prefix of the directive that lists the order of the list that it names.
 const SET_ORDER: &str = "$setElementOrder/";
 
-/// What `$patch` says.
+/// The value of `$patch`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Instruction {
     Merge,
@@ -24,10 +24,10 @@ pub(super) enum Instruction {
     Delete,
 }
 
-/// All that a patch says about one list.
+/// The parts of a patch that concern one list.
 #[derive(Default)]
 pub(super) struct ListPatch {
-    /// The list itself; `None` if the patch has directives for it only.
+    /// The list itself; `None` if the patch only has directives for it.
     pub(super) items: Option<Vec<Value>>,
     /// `$deleteFromPrimitiveList`.
     pub(super) delete: Vec<Value>,
@@ -74,7 +74,7 @@ impl Directives {
     /// Removes from `original` the fields that `$retainKeys` does not list.
     ///
     /// # Errors
-    /// If the patch sets a field that it does not retain.
+    /// The patch sets a field that it does not retain.
     pub(super) fn retain_keys(
         &self,
         original: &mut Map<String, Value>,
@@ -101,13 +101,13 @@ impl Directives {
         self.lists.entry(field.to_owned()).or_default()
     }
 
-    /// Drops directives for lists that the patch removes, or makes something else.
+    /// Drops directives for lists that the patch removes or replaces with another type.
     fn drop_stray_lists(&mut self, fields: &Map<String, Value>) {
         self.lists.retain(|name, _| !fields.contains_key(name));
     }
 }
 
-/// What the `$patch` of an object says.
+/// Parses the `$patch` directive of an object.
 pub(super) fn instruction(patch: &Map<String, Value>) -> Result<Instruction, PatchError> {
     let Some(directive) = patch.get(PATCH) else {
         return Ok(Instruction::Merge);
@@ -124,7 +124,7 @@ pub(super) fn instruction(patch: &Map<String, Value>) -> Result<Instruction, Pat
     }
 }
 
-/// True if the object is only there to be deleted.
+/// Returns whether the patch deletes the object.
 pub(super) fn deletes(patch: &Map<String, Value>) -> bool {
     instruction(patch) == Ok(Instruction::Delete)
 }

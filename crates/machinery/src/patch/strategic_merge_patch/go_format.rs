@@ -1,6 +1,7 @@
 use serde_json::Value;
 
-/// A value as Go's `%v` prints it, which is how upstream quotes items in its errors: `map[name:a ports:[80 443]]`.
+/// Formats a value as Go's `%v` does, which upstream uses for items in its errors: `map[name:a
+/// ports:[80 443]]`.
 pub(super) fn go_format(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),

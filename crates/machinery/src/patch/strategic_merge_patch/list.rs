@@ -1,6 +1,6 @@
-//! Merging one list by its list type.
+//! Merging of one list according to its list type.
 //!
-//! Items are found through an index by identity, so that a large patch of a large list stays cheap.
+//! Items are found through an index by identity, so that a large patch of a large list is cheap.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,18 +12,19 @@ use super::merge_object;
 use crate::patch::PatchError;
 use crate::schema::{ListType, Schema, Shape};
 
-/// How the items of one list are told apart and merged.
+/// The rules by which the items of one list are identified and merged.
 #[derive(Clone, Copy)]
 pub(super) struct ListRules<'a> {
     list_type: &'a ListType,
     items: Option<&'a Schema>,
 }
 
-/// What makes two items the same: their JSON, or the JSON of their keys.
+/// The identity of an item: its JSON, or the JSON of its keys.
 type Identity = String;
 
 impl<'a> ListRules<'a> {
-    /// The rules of a field with this schema. Without a schema, or if it is no list, lists are replaced.
+    /// Returns the rules of a field with this schema. Without a schema, or if it is not that of a
+    /// list, lists are replaced.
     pub(super) fn new(schema: Option<&'a Schema>) -> Self {
         match schema.map(|schema| &schema.shape) {
             Some(Shape::List { items, list_type }) => ListRules {
@@ -37,7 +38,7 @@ impl<'a> ListRules<'a> {
         }
     }
 
-    /// The list after all that the patch says about it.
+    /// Applies the parts of the patch that concern the list.
     pub(super) fn merge(
         &self,
         original: Vec<Value>,
@@ -68,7 +69,7 @@ impl<'a> ListRules<'a> {
         self.sort(merged, &order, &server_order)
     }
 
-    /// Merges items of type map. New ones come last; deleted ones are gone.
+    /// Merges items of a list of type map. New items come last, and deleted ones are removed.
     fn merge_maps(
         &self,
         mut original: Vec<Value>,
@@ -122,7 +123,8 @@ impl<'a> ListRules<'a> {
         Ok(changes)
     }
 
-    /// The order the patch asks for: that of its directive, else that of its items.
+    /// Returns the order that the patch requests: that of its directive, or otherwise that of its
+    /// items.
     fn order(&self, patch: &[Value], directive: Option<&[Value]>) -> Result<Order, PatchError> {
         let is_kept = |item: &&Value| {
             let instruction = item.as_object().map(instruction);
@@ -147,7 +149,8 @@ impl<'a> ListRules<'a> {
         Ok(Order::new(order))
     }
 
-    /// Drops duplicates, and sorts: items of `order` in that order, the others in `server_order` between them.
+    /// Removes duplicates and sorts: items of `order` in that order, the others in `server_order`
+    /// between them.
     fn sort(
         &self,
         items: Vec<Value>,
@@ -208,7 +211,7 @@ impl<'a> ListRules<'a> {
     }
 }
 
-/// The items of a patch, by what they do.
+/// The items of a patch, by their effect.
 #[derive(Default)]
 struct Changes {
     replace: bool,
@@ -216,7 +219,7 @@ struct Changes {
     merge: Vec<(Identity, Map<String, Value>)>,
 }
 
-/// Places of items in a list; of equal items, the first.
+/// Positions of items in a list. Of equal items, the first one is used.
 struct Order(HashMap<Identity, usize>);
 
 impl Order {
@@ -233,10 +236,11 @@ impl Order {
     }
 }
 
-/// An item and its place in the server's list; `None` if the server did not have it.
+/// An item and its position in the server's list; `None` if the server did not have the item.
 type Placed = (Option<usize>, Value);
 
-/// Puts `others` between `ordered` ones, keeping both orders: each before the first that followed it on the server.
+/// Inserts `others` between the `ordered` items, and keeps both orders. Each is placed before the
+/// first item that followed it on the server.
 fn interleave(others: Vec<Placed>, ordered: Vec<Placed>) -> Vec<Value> {
     let mut others = others.into_iter().peekable();
     let mut merged = Vec::new();
@@ -252,7 +256,7 @@ fn interleave(others: Vec<Placed>, ordered: Vec<Placed>) -> Vec<Value> {
     merged
 }
 
-/// True if all of `part` are found in `whole`, in the same order.
+/// Returns whether `whole` has all of `part`, in the same order.
 fn is_subsequence(part: &[Identity], whole: &[Identity]) -> bool {
     let mut rest = whole.iter();
     part.iter().all(|wanted| rest.any(|item| item == wanted))

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-/// A kind with one list of every type, and a struct that contains some of them again.
+/// Returns the schema of a kind with one list of every type, and a struct that contains some of
+/// them again.
 fn schema() -> Arc<Schema> {
     let by_name = json!({
         "type": "array",
@@ -64,7 +65,7 @@ fn rejected(text: &str) -> PatchError {
     PatchError::Rejected(text.to_owned())
 }
 
-/// A document whose `items` have these names and nothing else.
+/// Returns a document whose `items` have these names and nothing else.
 fn items(names: &[&str]) -> Value {
     let items: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
     json!({"items": items})
@@ -287,7 +288,7 @@ fn items_of_the_patch_keep_their_order_and_new_ones_come_first() {
     );
 }
 
-/// Compared with each other, these names would take minutes.
+/// A pairwise comparison of these names would take minutes.
 #[test]
 fn many_keys_are_retained_at_once() {
     let names: Vec<String> = (0..150_000).map(|number| format!("k{number}")).collect();

@@ -42,7 +42,7 @@ fn unsupported(path: &str, what: &'static str) -> SchemaError {
     }
 }
 
-/// The schema of a Kubernetes type as this program would publish it.
+/// Returns the schema of a Kubernetes type as this program would publish it.
 fn kubernetes<T: JsonSchema>() -> Arc<Schema> {
     let mut generator = SchemaSettings::draft07().into_generator();
     let root = generator.subschema_for::<T>().to_value();

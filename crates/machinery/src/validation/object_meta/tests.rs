@@ -8,7 +8,7 @@ fn meta(json: Value) -> ObjectMeta {
     serde_json::from_value(json).unwrap()
 }
 
-/// Expects the beginning of every error, since patterns make some of them long.
+/// Checks the beginning of every error, because patterns make some of them long.
 #[track_caller]
 fn check(errors: &[Error], expected: &[&str]) {
     let texts: Vec<String> = errors.iter().map(Error::to_string).collect();
@@ -20,7 +20,7 @@ fn check(errors: &[Error], expected: &[&str]) {
     assert!(begins, "got {texts:#?}, expected {expected:#?}");
 }
 
-/// A cluster-scoped object named by a subdomain.
+/// Checks the creation of a cluster-scoped object whose name is a subdomain.
 #[track_caller]
 fn check_create(json: Value, expected: &[&str]) {
     check(
