@@ -1,4 +1,4 @@
-//! Client certificates of users whom the server has never heard of.
+//! Client certificates of users that are unknown to the server.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use serde_json::{Value, json};
 
-/// The administrator's kubeconfig of a data folder, with a certificate for `user` in its place.
+/// Returns the administrator's kubeconfig of a data folder, with a certificate for `user` instead.
 pub(crate) fn kubeconfig(data_dir: &Path, user: &str) -> anyhow::Result<String> {
     let read = |name: &str| fs::read_to_string(data_dir.join(name));
     let ca_key = KeyPair::from_pem(&read("ca.key")?)?;

@@ -1,4 +1,4 @@
-//! A program written with client-go that lives longer than its credentials, from `hack/tools/client-go`.
+//! A client-go program that outlives its credentials, from `hack/tools/client-go`.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -21,7 +21,7 @@ pub struct ClientGo {
 }
 
 impl ClientGo {
-    /// Starts it in a context of a file, with the PATH and the home of a kubectl.
+    /// Starts the program in a context of a file, with the PATH and the home of a kubectl.
     pub fn start(like: &Kubectl, kubeconfig: &Path, context: &str) -> anyhow::Result<Self> {
         let mut child = command(like, kubeconfig, context)?
             .stdin(Stdio::piped())
@@ -30,7 +30,7 @@ impl ClientGo {
         Self::new(child, OwnedFd::from(stdin))
     }
 
-    /// The same at a terminal.
+    /// Starts the program at a terminal.
     pub fn start_at(
         like: &Kubectl,
         kubeconfig: &Path,
@@ -50,8 +50,8 @@ impl ClientGo {
         })
     }
 
-    /// Has it list the namespaces: `{"namespaces": [...]}` or `{"error": "..."}`. It gives up after a
-    /// minute by itself.
+    /// Makes the program list the namespaces: `{"namespaces": [...]}` or `{"error": "..."}`. The
+    /// program itself gives up after a minute.
     pub fn list(&mut self) -> anyhow::Result<Value> {
         writeln!(self.stdin)?;
         let mut line = String::new();
@@ -63,7 +63,8 @@ impl ClientGo {
 fn command(like: &Kubectl, kubeconfig: &Path, context: &str) -> anyhow::Result<Command> {
     let mut command = Command::new(tools::path("client-go")?);
     command.arg(kubeconfig).arg(context).stdout(Stdio::piped());
-    // What goes wrong is in its answers; the plugin would write between the results of tests.
+    // Errors are part of its answers. The output of the plugin would appear among the results of
+    // tests.
     command.stderr(Stdio::null());
     command.env_clear().envs(like.environment());
     Ok(command)

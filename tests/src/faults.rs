@@ -1,7 +1,8 @@
 //! Faults of the disk and of the log of a running server, on command.
 //!
-//! A library of C, `tests/faults/shim.c`, stands between the server and its system calls. It does what a small file says, which a test
-//! changes while the server runs. The workspace has no `unsafe` code, so the library is not of Rust.
+//! A C library, `tests/faults/shim.c`, intercepts the system calls of the server. Its behaviour is
+//! controlled by a small file, which a test changes while the server runs. The workspace has no
+//! `unsafe` code, so the library is not written in Rust.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -14,21 +15,21 @@ use tempfile::NamedTempFile;
 
 use crate::programs;
 
-/// Bytes of the file that commands the library.
+/// Size of the file that controls the library, in bytes.
 const CONTROL_BYTES: usize = 64;
 
-/// The positions of parts of that file, after those of [`Operation`].
+/// Offsets of parts of that file, after those of [`Operation`].
 const CLOCK_AT: u64 = 4;
 const DISK_BYTES_AT: u64 = 8;
 const THREAD_AT: u64 = 16;
 
-/// The bytes of a thread's name, the last one 0.
+/// Size of a thread's name in bytes, including the terminating 0.
 const THREAD_NAME: usize = 16;
 
-/// The fault.
+/// An operation that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Making files of the store durable.
+    /// Syncing files of the store.
     Sync = 0,
     /// Writing to files of the store.
     Write = 1,
@@ -38,31 +39,31 @@ pub enum Operation {
     Log = 3,
 }
 
-/// The way in which it fails.
+/// The failure of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It does not.
+    /// The operation does not fail.
     None = 0,
-    /// EIO.
+    /// The operation fails with EIO.
     Error = 1,
-    /// ENOSPC.
+    /// The operation fails with ENOSPC.
     NoSpace = 2,
-    /// Half of it is written.
+    /// Half of the data is written, then the operation fails.
     Torn = 3,
-    /// Half of it is done, which is not an error.
+    /// Half of the data is processed, which is not an error.
     Short = 4,
-    /// It waits until the fault ends.
+    /// The operation blocks until the fault is removed.
     Wait = 5,
-    /// EROFS.
+    /// The operation fails with EROFS.
     ReadOnly = 6,
 }
 
-/// The faults of one server.
+/// The control of the faults of one server.
 #[derive(Debug)]
 pub struct Faults(NamedTempFile);
 
 impl Faults {
-    /// None yet.
+    /// Creates the control file, without a fault.
     pub fn new() -> anyhow::Result<Self> {
         let control = NamedTempFile::new()?;
         control
@@ -72,7 +73,7 @@ impl Faults {
         Ok(Self(control))
     }
 
-    /// The variables for [`crate::server::Options::environment`].
+    /// Returns the variables for [`crate::server::Options::environment`].
     pub fn environment(&self) -> anyhow::Result<Vec<(String, String)>> {
         let text = |path: &Path| path.display().to_string();
         Ok(vec![
@@ -81,17 +82,17 @@ impl Faults {
         ])
     }
 
-    /// Lets an operation fail from now on, or no longer.
+    /// Sets the fault of an operation from now on.
     pub fn set(&self, operation: Operation, fault: Fault) -> anyhow::Result<()> {
         self.put(operation as u64, &[fault as u8])
     }
 
-    /// Gives the disk of the store a size; `None` for no limit.
+    /// Sets the size of the disk of the store; `None` for no limit.
     pub fn set_disk_bytes(&self, bytes: Option<u64>) -> anyhow::Result<()> {
         self.put(DISK_BYTES_AT, &bytes.unwrap_or_default().to_le_bytes())
     }
 
-    /// Lets a thread panic the next time that it reads a clock.
+    /// Makes a thread panic the next time that it reads a clock.
     pub fn panic_in(&self, thread: &str) -> anyhow::Result<()> {
         let mut name = [0; THREAD_NAME];
         let text = thread.as_bytes();
@@ -109,7 +110,7 @@ impl Faults {
     }
 }
 
-/// The library, compiled once for each test process.
+/// Returns the library, compiled once per test process.
 fn library() -> anyhow::Result<&'static Path> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     programs::once(&FOUND, || {

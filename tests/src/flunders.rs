@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{Host, poll, programs};
 
-/// Time until the host sends requests to it, on a machine that runs other tests as well.
+/// Time limit until the host proxies requests to it, on a machine that runs other tests as well.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The example server of `wardle.example.com/v1alpha1`; killed when dropped.
@@ -21,10 +21,10 @@ pub struct Flunders {
 }
 
 impl Flunders {
-    /// Starts it and registers it at the host. The first use in a process may build it.
+    /// Starts the server and registers it at the host. The first use in a process may build it.
     ///
     /// # Errors
-    /// The host did not find it in time; the error holds what it printed.
+    /// Fails if the host does not find it in time; the error contains its output.
     pub fn start(host: &Host) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("flunders-")?;
         let log = File::create(folder.path().join("log"))?;
@@ -41,7 +41,7 @@ impl Flunders {
         Ok(flunders)
     }
 
-    /// Kills it without a chance to clean up. Its APIService stays.
+    /// Kills the server without a chance to clean up. Its APIService remains.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;

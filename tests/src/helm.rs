@@ -1,4 +1,4 @@
-//! The pinned helm, in a home folder of its own, on the chart of this repository.
+//! The pinned helm, with a home folder of its own, for the chart of this repository.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use test_cluster::tools;
 
 use crate::{process, program::Outcome, programs};
 
-/// Far beyond what any command of a test takes.
+/// Time limit of a command, far more than any command of a test takes.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs helm in the folder of the workspace.
@@ -23,8 +23,8 @@ pub struct Helm {
 }
 
 impl Helm {
-    /// Helm without a cluster: it can render and check. The first use on a machine builds it, for
-    /// minutes.
+    /// Creates a helm without a cluster, for rendering and checking. The first use on a machine
+    /// builds helm, which takes minutes.
     pub fn new() -> anyhow::Result<Self> {
         Ok(Self {
             program: tools::path("helm")?,
@@ -33,7 +33,7 @@ impl Helm {
         })
     }
 
-    /// Helm for a cluster.
+    /// Creates a helm for a cluster.
     pub fn of(kubeconfig: &Path) -> anyhow::Result<Self> {
         Ok(Self {
             kubeconfig: kubeconfig.to_owned(),
@@ -41,7 +41,7 @@ impl Helm {
         })
     }
 
-    /// Runs to the end. A non-zero code is an answer, not an error.
+    /// Runs a command to its end. A non-zero exit code is not an error.
     pub fn run<A: AsRef<OsStr>>(&self, arguments: &[A]) -> anyhow::Result<Outcome> {
         let mut command = Command::new(&self.program);
         command
@@ -59,8 +59,8 @@ impl Helm {
         })
     }
 
-    /// Runs to a successful end and returns what it printed. Anything else is an error that says
-    /// what helm said.
+    /// Runs a command and returns its output. Any failure is an error that contains the output of
+    /// helm.
     pub fn output<A: AsRef<OsStr> + std::fmt::Debug>(
         &self,
         arguments: &[A],

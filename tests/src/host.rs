@@ -1,10 +1,10 @@
-//! The real server in aggregated mode: a real host cluster with its controllers, the chart installed
-//! in it by helm, and replicas of the program that run beside it as the chart's ServiceAccount with
-//! the chart's own flags.
+//! The real server in aggregated mode: a real host cluster with its controllers, the chart
+//! installed in it by helm, and replicas of the program that run outside of it as the chart's
+//! ServiceAccount with the chart's own flags.
 //!
-//! Nobody runs pods here. So the replicas are processes of the test, and the Service that the
-//! APIService names is one that leads to this machine: kube-apiserver dials `localhost`, where a
-//! [`Balancer`] hands connections to the replicas that are ready.
+//! The cluster runs no pods. So the replicas are processes of the test, and the Service of the
+//! APIService leads to this machine: kube-apiserver dials `localhost`, where a [`Balancer`]
+//! distributes connections to the replicas that are ready.
 
 mod balancer;
 pub mod issuer;
@@ -35,17 +35,17 @@ pub use balancer::Balancer;
 pub use options::HostOptions;
 pub use replica::Replica;
 
-/// Time until the host sends requests to a server that is ready, on a machine that runs other tests
-/// as well.
+/// Time limit until the host proxies requests to a server that is ready, on a machine that runs
+/// other tests as well.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Looks in a row at which the host must have served the group.
+/// Number of consecutive polls in which the host must have served the group.
 const STEADY: usize = 5;
 
-/// The release, its namespace, its Service and its ServiceAccount are called so.
+/// Name of the release, its namespace, its Service and its ServiceAccount.
 pub const NAME: &str = "kubeconfig-apiserver";
 
-/// Which users there are, with their group.
+/// The users, with their group.
 const USERS: [(&str, Option<&str>); 3] = [
     ("admin", Some("system:masters")),
     ("alice", None),
@@ -56,7 +56,7 @@ const USERS: [(&str, Option<&str>); 3] = [
 pub struct Host {
     /// The replicas.
     pub replicas: Vec<Replica>,
-    /// The host.
+    /// The host cluster.
     pub cluster: TestCluster,
     aggregation: Balancer,
     gateway: Balancer,
@@ -65,15 +65,15 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host whose `kubeconfigs.ext.cattle.io` answers, with the demo users and clusters.
+    /// Starts a host that serves `kubeconfigs.ext.cattle.io`, with the demo users and clusters.
     ///
     /// # Errors
-    /// Something did not come up in time; the error says what.
+    /// Fails if a component does not start in time; the error names it.
     pub fn start() -> anyhow::Result<Self> {
         Self::start_with(&HostOptions::default())
     }
 
-    /// As [`Host::start`].
+    /// Like [`Host::start`], with options.
     pub fn start_with(options: &HostOptions) -> anyhow::Result<Self> {
         let issuer = options.oidc.then(Issuer::start).transpose()?;
         let mut cluster = TestCluster::start(&Options {
@@ -121,14 +121,14 @@ impl Host {
         Ok(())
     }
 
-    /// A client of tests as one of the users, straight at a port of a replica. The gateway port knows
-    /// no user of the host: [`Client::without_credential`] and a token are for that.
+    /// Returns a test client as one of the users, directly at a port of a replica. The gateway port
+    /// does not know the users of the host: use [`Client::without_credential`] and a token there.
     pub fn client_at(&self, port: u16, user: &str) -> anyhow::Result<Client> {
         let file: Value = serde_json::from_str(&fs::read_to_string(self.kubeconfig(user))?)?;
         self.client_at_with(port, &file["users"][0]["user"])
     }
 
-    /// A client of tests that shows this certificate at a port of a replica.
+    /// Returns a test client that uses this certificate at a port of a replica.
     pub fn client_at_as(&self, port: u16, shown: &Certificate) -> anyhow::Result<Client> {
         self.client_at_with(port, &credential(shown))
     }
@@ -142,12 +142,12 @@ impl Host {
         ))
     }
 
-    /// A client of tests without a credential at a URL of the replicas.
+    /// Returns a test client without a credential at a URL of the replicas.
     pub(crate) fn anonymous_at(&self, url: &str) -> anyhow::Result<Client> {
         Client::from_kubeconfig(&file(url, &STANDARD.encode(self.replica_ca()?), &json!({})))
     }
 
-    /// The CAs of both ports of the replicas, PEM.
+    /// Returns the CAs of both ports of the replicas, PEM.
     pub(crate) fn replica_ca(&self) -> anyhow::Result<String> {
         let bundle = "-o=jsonpath={.spec.caBundle}";
         let get = ["get", "apiservice", "v1.ext.cattle.io", bundle];
@@ -156,13 +156,14 @@ impl Host {
         Ok(pem)
     }
 
-    /// A client of tests at the host with a certificate for a user of this name, in this group.
+    /// Returns a test client at the host with a certificate for a user with this name, in this
+    /// group.
     pub fn stranger(&self, user: &str, group: Option<&str>) -> anyhow::Result<Client> {
         let certificate = self.cluster.client_certificate(user, group)?;
         Client::from_kubeconfig(&self.file(&credential(&certificate)))
     }
 
-    /// Waits until all replicas say that they are ready.
+    /// Waits until all replicas report that they are ready.
     pub fn wait_until_ready(&self) -> anyhow::Result<()> {
         poll::until("all replicas are ready", LIMIT, || {
             let ready = |replica: &Replica| replica.readiness().is_ready();
@@ -171,47 +172,47 @@ impl Host {
         .with_context(|| self.logs())
     }
 
-    /// The replica that the host has used most since this was asked last: it keeps to one, while its
-    /// connection lasts.
+    /// Returns the replica that the host has used most since the last call. The host uses one
+    /// replica as long as its connection lasts.
     pub fn busiest(&self) -> Option<usize> {
         let port = self.aggregation.busiest()?;
         let is_it = |replica: &Replica| replica.secure_port() == port;
         self.replicas.iter().position(is_it)
     }
 
-    /// Kubectl of the host's administrator.
+    /// Returns kubectl as the host's administrator.
     pub fn admin(&self) -> anyhow::Result<Admin> {
         Ok(Admin(self.kubectl("admin")?))
     }
 
-    /// Kubectl as one of the users, at the host's own address.
+    /// Returns kubectl as one of the users, at the host's own address.
     pub fn kubectl(&self, user: &str) -> anyhow::Result<Kubectl> {
         Kubectl::new(self.kubeconfig(user), self.folder.path().join("home"))
     }
 
-    /// A client of tests as one of the users, at the host's own address.
+    /// Returns a test client as one of the users, at the host's own address.
     pub fn client(&self, user: &str) -> anyhow::Result<Client> {
         Client::from_file(&self.kubeconfig(user))
     }
 
-    /// A shell for transcripts with kubectl and the users' kubeconfigs.
+    /// Returns a shell for transcripts with kubectl and the users' kubeconfigs.
     pub fn shell(&self) -> anyhow::Result<Shell> {
         let shell = Shell::new()?.in_mode(Mode::Aggregated);
         shell.with_kubectl(&self.data_dir())
     }
 
-    /// A kubeconfig of the host: `admin`, `alice`, `bob`, or who was added.
+    /// Returns the path of a kubeconfig of the host: `admin`, `alice`, `bob`, or an added user.
     pub fn kubeconfig(&self, user: &str) -> PathBuf {
         self.data_dir().join(format!("{user}.kubeconfig"))
     }
 
-    /// Where users reach the gateway.
+    /// Returns the URL at which users reach the gateway.
     pub fn gateway_url(&self) -> String {
         format!("https://127.0.0.1:{}", self.gateway.port())
     }
 
-    /// Waits until the host sends requests for the group to the replicas and keeps its discovery, which
-    /// goes back and forth while the APIService changes.
+    /// Waits until the host proxies requests for the group to the replicas and its discovery is
+    /// stable, which changes back and forth while the APIService changes.
     pub fn wait_until_available(&self) -> anyhow::Result<()> {
         let admin = self.admin()?.0;
         let condition = "-o=jsonpath={.status.conditions[?(@.type=='Available')]}";
@@ -221,7 +222,7 @@ impl Host {
         poll::until("the APIService is available", LIMIT, || {
             let found = admin.output(&["get", "apiservice", "v1.ext.cattle.io", condition])?;
             let available = found.contains(r#""status":"True""#);
-            // A cache of discovery would answer for the host.
+            // A discovery cache would answer instead of the host.
             let _ = fs::remove_dir_all(self.folder.path().join("cache"));
             let answers = |command: &[&str]| Ok::<_, anyhow::Error>(admin.run(command)?.code == 0);
             let served = available && answers(&["get", "kubeconfigs"])? && answers(&explain)?;
@@ -231,7 +232,7 @@ impl Host {
         .with_context(|| self.logs())
     }
 
-    /// The end of what the replicas have logged, all into one file.
+    /// Returns the end of the log of the replicas, which all log to one file.
     pub fn logs(&self) -> String {
         self.replicas
             .last()
@@ -243,7 +244,7 @@ impl Host {
         self.folder.path().join("data")
     }
 
-    /// Waits until the host knows a user: it reads the documents of an issuer in its own time.
+    /// Waits until the host knows a user: it reads the documents of an issuer asynchronously.
     fn wait_until_known(&self, user: &str) -> anyhow::Result<()> {
         let client = self.client(user)?;
         poll::until("the host knows its users", LIMIT, || {
@@ -251,7 +252,7 @@ impl Host {
         })
     }
 
-    /// One kubeconfig for each user.
+    /// Writes a kubeconfig for each user.
     fn write_files(&self, issuer: Option<&Issuer>) -> anyhow::Result<()> {
         for (user, group) in USERS {
             let credential = match (user, issuer) {
@@ -266,18 +267,18 @@ impl Host {
         Ok(())
     }
 
-    /// A kubeconfig with this credential for somebody who comes to the host.
+    /// Adds a kubeconfig of the host for a user with this credential.
     pub fn add_user(&self, user: &str, credential: &Value) -> anyhow::Result<()> {
         Ok(fs::write(self.kubeconfig(user), self.file(credential))?)
     }
 
-    /// A kubeconfig of the host with this credential.
+    /// Returns a kubeconfig of the host with this credential.
     fn file(&self, credential: &Value) -> String {
         let ca = STANDARD.encode(self.cluster.ca_pem());
         file(&self.cluster.url(), &ca, credential)
     }
 
-    /// Installs the chart, and leads its Service to this machine.
+    /// Installs the chart, and changes its Service to lead to this machine.
     fn install(&self, options: &HostOptions) -> anyhow::Result<()> {
         let helm = Helm::of(&self.kubeconfig("admin"))?;
         let external = format!("externalUrl={}", self.gateway_url());
@@ -326,7 +327,7 @@ impl Host {
         Ok(())
     }
 
-    /// The flags of the chart's Deployment, with what differs for a process on this machine.
+    /// Returns the flags of the chart's Deployment, adapted to a process on this machine.
     fn arguments(&self) -> anyhow::Result<Vec<String>> {
         let deployment = ["get", "deployment", NAME, "-n", NAME, "-o=json"];
         let deployment: Value = serde_json::from_str(&self.admin()?.0.output(&deployment)?)?;
@@ -357,7 +358,7 @@ impl Host {
         Ok(arguments)
     }
 
-    /// The folder with the files of a volume of the pod, which is a Secret or a ConfigMap.
+    /// Returns the folder with the files of a volume of the pod, which is a Secret or a ConfigMap.
     fn mount(&self, pod: &Value, volume: &Value) -> anyhow::Result<PathBuf> {
         let mut volumes = pod["volumes"].as_array().into_iter().flatten();
         let found = volumes.find(|known| known["name"] == *volume);
@@ -388,7 +389,7 @@ impl Host {
     }
 }
 
-/// A kubeconfig; the authority is in base64.
+/// Returns a kubeconfig. The CA is in base64.
 fn file(url: &str, ca: &str, credential: &Value) -> String {
     let file = json!({
         "apiVersion": "v1",
@@ -404,7 +405,7 @@ fn file(url: &str, ca: &str, credential: &Value) -> String {
     file.to_string()
 }
 
-/// The user of a kubeconfig who shows this certificate.
+/// Returns the user entry of a kubeconfig with this certificate.
 fn credential(certificate: &Certificate) -> Value {
     json!({
         "client-certificate-data": STANDARD.encode(&certificate.certificate),
@@ -417,7 +418,7 @@ fn credential(certificate: &Certificate) -> Value {
 pub struct Admin(pub Kubectl);
 
 impl Admin {
-    /// Applies objects, one or a List.
+    /// Applies an object or a List of objects.
     pub fn apply(&self, objects: &Value) -> anyhow::Result<()> {
         let apply = ["apply", "-f", "-"];
         let answer = self.0.run_with_input(&apply, &objects.to_string())?;
@@ -426,7 +427,7 @@ impl Admin {
     }
 }
 
-/// The users, clusters and rights that a standalone server makes with `--demo`.
+/// Returns the users, clusters and rights that a standalone server creates with `--demo`.
 fn demo() -> Value {
     let management = "management.cattle.io/v3";
     let user = |name: &str, display: &str| {
@@ -488,7 +489,7 @@ fn may_get(user: &str, clusters: &[&str]) -> [Value; 2] {
     [role, binding]
 }
 
-/// Two control-plane nodes of `downstream2`, one of them ready, and a worker.
+/// Returns two control-plane nodes of `downstream2`, one of them ready, and a worker.
 fn nodes() -> [Value; 3] {
     let node = |name: &str, address: &str, control_plane: bool, ready: bool| {
         let status = if ready { "True" } else { "False" };

@@ -1,7 +1,7 @@
-//! The pinned kubectl, run as one user in a home folder of its own.
+//! The pinned kubectl, run as one user with a home folder of its own.
 //!
-//! The home folder keeps kubectl's discovery cache: shared between tests it would tell one of them
-//! about the server of another.
+//! The home folder contains kubectl's discovery cache. If tests shared it, one would see the server
+//! of another.
 
 mod forward;
 mod running;
@@ -19,7 +19,8 @@ use crate::{process, programs};
 pub use forward::Forward;
 pub use running::Running;
 
-/// Far beyond what any command of a test takes, so that only a hanging one meets it.
+/// Time limit of a command, far more than any command of a test takes, so that only a hanging
+/// command reaches it.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs kubectl with one kubeconfig.
@@ -31,27 +32,27 @@ pub struct Kubectl {
     environment: Vec<(String, String)>,
 }
 
-/// The folder of the plugin, as a PATH.
+/// Returns the folder of the plugin, as a PATH.
 pub(crate) fn plugin_folder() -> anyhow::Result<String> {
     let folder = programs::plugin()?.parent();
     let folder = folder.context("a program outside of a folder")?;
     Ok(folder.display().to_string())
 }
 
-/// What one run of kubectl gave.
+/// The result of a run of kubectl.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The exit code; -1 where a signal ended it.
+    /// The exit code; -1 if it was ended by a signal.
     pub code: i32,
-    /// What it printed, as text.
+    /// The standard output, as text.
     pub stdout: String,
-    /// What it complained about, warnings included.
+    /// The standard error, including warnings.
     pub stderr: String,
 }
 
 impl Kubectl {
-    /// Kubectl with this kubeconfig, keeping its cache under `home`. The first use in a process may
-    /// build the pinned kubectl, for minutes.
+    /// Creates a kubectl with this kubeconfig and a cache under `home`. The first use in a process
+    /// may build the pinned kubectl, which takes minutes.
     pub fn new(kubeconfig: impl Into<PathBuf>, home: impl Into<PathBuf>) -> anyhow::Result<Self> {
         let (kubeconfig, home) = (kubeconfig.into(), home.into());
         Ok(Self {
@@ -62,7 +63,7 @@ impl Kubectl {
         })
     }
 
-    /// The same kubectl with another kubeconfig, a minted one for example.
+    /// Returns the same kubectl with another kubeconfig, for example a minted one.
     pub fn with_kubeconfig(&self, kubeconfig: impl Into<PathBuf>) -> Self {
         Self {
             kubeconfig: kubeconfig.into(),
@@ -70,7 +71,7 @@ impl Kubectl {
         }
     }
 
-    /// The same kubectl with this variable set.
+    /// Returns the same kubectl with this variable set.
     pub fn with_environment(&self, name: &str, value: &str) -> Self {
         let mut changed = self.clone();
         let variable = (name.to_owned(), value.to_owned());
@@ -78,22 +79,22 @@ impl Kubectl {
         changed
     }
 
-    /// The same kubectl with the plugin in its PATH, and nothing else.
+    /// Returns the same kubectl with a PATH that contains only the plugin.
     pub fn with_plugin(&self) -> anyhow::Result<Self> {
         Ok(self.with_environment("PATH", &plugin_folder()?))
     }
 
-    /// Where it and what it runs keep their files.
+    /// Returns the home folder of kubectl and its plugins.
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// Runs to the end, with nothing to read. A non-zero code is an answer, not an error.
+    /// Runs a command to its end, with empty standard input. A non-zero exit code is not an error.
     pub fn run<A: AsRef<OsStr>>(&self, arguments: &[A]) -> anyhow::Result<Answer> {
         self.run_with_input(arguments, "")
     }
 
-    /// Runs to the end, with `input` to read.
+    /// Runs a command to its end, with `input` as its standard input.
     pub fn run_with_input<A: AsRef<OsStr>>(
         &self,
         arguments: &[A],
@@ -111,8 +112,8 @@ impl Kubectl {
         })
     }
 
-    /// Runs to a successful end and returns what it printed. Anything else is an error that says
-    /// what kubectl said.
+    /// Runs a command and returns its output. Any failure is an error that contains the output of
+    /// kubectl.
     pub fn output<A: AsRef<OsStr> + std::fmt::Debug>(
         &self,
         arguments: &[A],
@@ -122,12 +123,12 @@ impl Kubectl {
         Ok(answer.stdout)
     }
 
-    /// Starts a command that goes on, `get --watch` for example.
+    /// Starts a long-running command, for example `get --watch`.
     pub fn start<A: AsRef<OsStr>>(&self, arguments: &[A]) -> anyhow::Result<Running> {
         self.start_at(arguments, Stdio::null())
     }
 
-    /// The same with this stdin, a terminal for example.
+    /// Starts a command with this stdin, for example a terminal.
     pub fn start_at<A: AsRef<OsStr>>(
         &self,
         arguments: &[A],
@@ -149,7 +150,7 @@ impl Kubectl {
         command
     }
 
-    /// Where its home is, and what was set besides.
+    /// Returns its environment: the home folder and the variables set.
     pub(crate) fn environment(&self) -> impl Iterator<Item = (String, String)> + '_ {
         let home = ("HOME".to_owned(), self.home.display().to_string());
         [home].into_iter().chain(self.environment.iter().cloned())

@@ -1,22 +1,22 @@
 //! Tests of the running program: the real server, a real kubectl, real files.
 //!
 //! [`Server`] starts the program in standalone mode on a free port with a data folder of its own,
-//! and can kill, end and restart it. [`Host`] starts replicas of it in aggregated mode behind a real
-//! kube-apiserver; a [`Site`] is either of them, as its users know it. [`Kubectl`] runs the pinned
-//! kubectl against it, [`Helm`] the pinned helm on the chart. A [`Transcript`] is a text file of shell
-//! commands and their answers, as a user would see them; the test replays the commands and compares,
-//! `TRANSCRIPTS=overwrite` writes the answers anew.
+//! and can kill, terminate and restart it. [`Host`] starts replicas of it in aggregated mode behind
+//! a real kube-apiserver; a [`Site`] is either of them, as seen by its users. [`Kubectl`] runs the
+//! pinned kubectl against it, [`Helm`] the pinned helm on the chart. A [`Transcript`] is a text
+//! file of shell commands and their output, as a user would see them; the test replays the commands
+//! and compares the output, and `TRANSCRIPTS=overwrite` updates the file.
 //!
-//! Each test owns its server, its home folder and its port, so that all run at once. Nothing here
-//! sleeps to give something time: [`poll::until`] asks again until a deadline.
+//! Each test has its own server, home folder and port, so that all tests can run concurrently.
+//! There are no sleeps: [`poll::until`] polls until a deadline.
 //!
 //! The environment, each optional:
 //! * `KUBECTL`: the kubectl to use; else `hack/tools.sh` builds the pinned one.
 //! * `KUBECONFIG_APISERVER`: the server to test; else cargo builds it in the profile of the test.
 //! * `KUBECTL_KUBECONFIG`: the plugin to test; else cargo builds it likewise.
 //! * `FLUNDERS`: the example server to test; else cargo builds it likewise.
-//! * `HISTORIES_MINUTES`: how long each test of histories runs; else twenty seconds.
-//! * `HISTORIES_SEED`: what its clients ask for; else chance decides.
+//! * `HISTORIES_MINUTES`: the duration of each test of histories; else twenty seconds.
+//! * `HISTORIES_SEED`: the seed for the requests of its clients; else random.
 //! * `TRANSCRIPTS`: `overwrite` writes the files instead of comparing.
 
 pub mod client_go;

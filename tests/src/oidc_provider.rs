@@ -1,4 +1,4 @@
-//! A real provider of OpenID Connect with users of a test, and what a browser would do there.
+//! A real OpenID Connect provider with test users, and the actions of a browser there.
 
 mod browser;
 
@@ -19,19 +19,19 @@ use test_cluster::{free_port, tools};
 use crate::http::{Answer, Client, Request, encode, expect};
 use crate::poll;
 
-/// The one client, public.
+/// The id of the only client, a public one.
 pub const CLIENT: &str = "kubectl";
 
 /// The password of every user.
 pub const PASSWORD: &str = "verysecure";
 
-/// Time for a start, on a machine that runs all other tests as well.
+/// Time limit of a start, on a machine that runs all other tests as well.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Where the browser is sent back to; nobody listens there.
+/// The redirect URI. Its port does not listen.
 const REDIRECT: &str = "http://127.0.0.1:1/callback";
 
-/// A pair of PKCE (RFC 7636, appendix B).
+/// A PKCE pair (RFC 7636, appendix B).
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
@@ -45,7 +45,7 @@ pub struct BoundToken {
 }
 
 impl BoundToken {
-    /// The client with this token as its credential.
+    /// Returns the client with this token as its credential.
     pub fn of(&self, client: &Client) -> Client {
         let client = client.with_token(&self.token);
         client.with_header(HEADER, &self.binding)
@@ -61,11 +61,11 @@ pub struct OidcProvider {
 }
 
 impl OidcProvider {
-    /// A provider of users with these ids, which are the `sub` of their tokens and their user names.
-    /// The first use on a machine builds the program.
+    /// Starts a provider of users with these ids, which are the `sub` of their tokens and their
+    /// user names. The first use on a machine builds the program.
     ///
     /// # Errors
-    /// It cannot be built or started.
+    /// Fails if the program cannot be built or started.
     pub fn start(users: &[&str]) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("oidc-provider-")?;
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text);
@@ -91,20 +91,20 @@ impl OidcProvider {
         Ok(provider)
     }
 
-    /// The `iss` of its tokens.
+    /// Returns the `iss` of its tokens.
     pub fn issuer(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 
-    /// The authority that vouches for it, PEM.
+    /// Returns the path of its CA certificate, PEM.
     pub fn ca_file(&self) -> PathBuf {
         self.folder.path().join("ca.crt")
     }
 
-    /// Kills it: nobody listens at its port.
+    /// Kills the provider, so that its port does not listen.
     ///
     /// # Errors
-    /// It has ended by itself.
+    /// Fails if it has ended by itself.
     pub fn stop(&mut self) -> anyhow::Result<()> {
         let mut child = self.child.take().context("it does not run")?;
         child.kill()?;
@@ -112,10 +112,10 @@ impl OidcProvider {
         Ok(())
     }
 
-    /// Starts it again, with new keys.
+    /// Starts the provider again, with new keys.
     ///
     /// # Errors
-    /// It does not answer.
+    /// Fails if it does not answer.
     pub fn resume(&mut self) -> anyhow::Result<()> {
         let file = |name: &str| self.folder.path().join(name);
         let log = File::options()
@@ -144,20 +144,20 @@ impl OidcProvider {
         Ok(())
     }
 
-    /// An ID token of a user that is bound to no server: the login with password and PKCE, as a browser and
-    /// a client do it.
+    /// Returns an ID token of a user that is not bound to a server: performs the login with
+    /// password and PKCE, like a browser and a client.
     ///
     /// # Errors
-    /// The provider does not let them in.
+    /// Fails if the provider rejects the login.
     pub fn id_token(&self, user: &str) -> anyhow::Result<String> {
         self.id_token_with(user, "n")
     }
 
-    /// An ID token of a user that is bound to the server at this URL, as the plugin gets it, and the header
-    /// that goes with it.
+    /// Returns an ID token of a user that is bound to the server at this URL, as the plugin gets
+    /// it, and the header that accompanies it.
     ///
     /// # Errors
-    /// The provider does not let them in.
+    /// Fails if the provider rejects the login.
     pub fn bound_id_token(&self, user: &str, server: &str) -> anyhow::Result<BoundToken> {
         let mut random = [0; 32];
         aws_lc_rs::rand::fill(&mut random)?;
@@ -215,14 +215,14 @@ fn post(path: &str, form: String) -> Request {
     Request::new("POST", path).body("application/x-www-form-urlencoded", form)
 }
 
-/// Where an answer sends the browser.
+/// Returns the redirect target of an answer.
 fn location(answer: &Answer) -> anyhow::Result<String> {
     ensure!(answer.status == 302, "not sent on: {}", answer.text());
     let location = answer.header("location").context("no Location")?;
     Ok(location.to_owned())
 }
 
-/// An authority, and the certificate and key of a server on this machine, PEM.
+/// Returns a CA certificate, and the certificate and key of a server on this machine, PEM.
 fn certificate() -> anyhow::Result<(String, String, String)> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();

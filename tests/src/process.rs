@@ -1,4 +1,4 @@
-//! Running a command to its end, or ending it with all that it started at a deadline.
+//! Runs commands to their end, or kills them with all their child processes at a deadline.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal};
 
-/// Runs `command` in a process group of its own and returns what it printed. After `limit` the
-/// whole group is killed, which is an error.
+/// Runs `command` in a process group of its own and returns its output. After `limit` the whole
+/// group is killed, which is an error.
 pub(crate) fn finish(command: &mut Command, limit: Duration) -> anyhow::Result<Output> {
     let child = command
         .process_group(0)
@@ -56,7 +56,7 @@ impl Watchdog {
         let thread = thread::spawn(move || {
             let late = ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
             if late && let Some(group) = group {
-                // It may have ended by itself just now.
+                // It may have ended by itself meanwhile.
                 let _ = rustix::process::kill_process_group(group, Signal::KILL);
             }
             late

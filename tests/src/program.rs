@@ -1,4 +1,4 @@
-//! The program run to its end: what it says and how it ends where it cannot serve.
+//! Runs of the program to its end: its output and exit code when it cannot serve.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -7,25 +7,25 @@ use std::time::Duration;
 
 use crate::{process, programs};
 
-/// Far beyond what a refusal or a command takes, so that only a server that serves after all meets
-/// it.
+/// Time limit, far more than a refusal or a command takes, so that only a server that starts
+/// serving reaches it.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The exit code; -1 where a signal ended it.
+    /// The exit code; -1 if it was ended by a signal.
     pub code: i32,
-    /// What it printed for programs to read.
+    /// The standard output, for programs.
     pub stdout: String,
-    /// What it printed for people to read.
+    /// The standard error, for people.
     pub stderr: String,
 }
 
-/// The file of the program.
+/// Returns the path of the program.
 ///
 /// # Errors
-/// It cannot be built.
+/// Fails if it cannot be built.
 pub fn path() -> anyhow::Result<&'static Path> {
     programs::server()
 }
@@ -33,14 +33,14 @@ pub fn path() -> anyhow::Result<&'static Path> {
 /// Runs the program without the environment of the test.
 ///
 /// # Errors
-/// It did not end by itself; the error holds what it printed.
+/// Fails if it did not end by itself; the error contains its output.
 pub fn run<A: AsRef<OsStr>>(arguments: &[A]) -> anyhow::Result<Outcome> {
     let mut command = Command::new(programs::server()?);
     command.env_clear().args(arguments).stdin(Stdio::null());
     outcome(&process::finish(&mut command, LIMIT)?)
 }
 
-/// The end of a process.
+/// Converts the output of a process.
 pub(crate) fn outcome(output: &Output) -> anyhow::Result<Outcome> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
     Ok(Outcome {

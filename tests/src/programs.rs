@@ -1,4 +1,4 @@
-//! Where the programs under test are, built first where need be, once per test process.
+//! The paths of the programs under test, built first if needed, once per test process.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow, ensure};
 
 type Found = OnceLock<Result<PathBuf, String>>;
 
-/// The kubectl of `KUBECTL`, else the pinned one.
+/// Returns the kubectl of `KUBECTL`, else the pinned one.
 pub(crate) fn kubectl() -> anyhow::Result<&'static Path> {
     static FOUND: Found = OnceLock::new();
     once(&FOUND, || {
@@ -21,8 +21,8 @@ pub(crate) fn kubectl() -> anyhow::Result<&'static Path> {
     })
 }
 
-/// The server of `KUBECONFIG_APISERVER`, else the one of this workspace, in the profile that the
-/// test was built in.
+/// Returns the server of `KUBECONFIG_APISERVER`, else the one of this workspace, in the profile
+/// that the test was built in.
 pub(crate) fn server() -> anyhow::Result<&'static Path> {
     static FOUND: Found = OnceLock::new();
     once(&FOUND, || match env::var_os("KUBECONFIG_APISERVER") {
@@ -34,7 +34,7 @@ pub(crate) fn server() -> anyhow::Result<&'static Path> {
     })
 }
 
-/// The plugin of `KUBECTL_KUBECONFIG`, else the one of this workspace, as [`server`].
+/// Returns the plugin of `KUBECTL_KUBECONFIG`, else the one of this workspace, like [`server`].
 pub(crate) fn plugin() -> anyhow::Result<&'static Path> {
     static FOUND: Found = OnceLock::new();
     once(&FOUND, || match env::var_os("KUBECTL_KUBECONFIG") {
@@ -43,7 +43,7 @@ pub(crate) fn plugin() -> anyhow::Result<&'static Path> {
     })
 }
 
-/// The example server of `FLUNDERS`, else the one of this workspace, as [`server`].
+/// Returns the example server of `FLUNDERS`, else the one of this workspace, like [`server`].
 pub(crate) fn flunders() -> anyhow::Result<&'static Path> {
     static FOUND: Found = OnceLock::new();
     once(&FOUND, || match env::var_os("FLUNDERS") {
@@ -55,7 +55,7 @@ pub(crate) fn flunders() -> anyhow::Result<&'static Path> {
     })
 }
 
-/// Cargo gives a test the path of a program only where both are of one package.
+/// Builds a program. Cargo gives a test the path of a program only if both are in one package.
 fn build(what: &[&str], program: &str) -> anyhow::Result<PathBuf> {
     // target/PROFILE/deps/THIS-TEST
     let this = env::current_exe()?;
@@ -82,14 +82,14 @@ fn build(what: &[&str], program: &str) -> anyhow::Result<PathBuf> {
     Ok(folder.join(program))
 }
 
-/// The folder of the workspace.
+/// Returns the folder of the workspace.
 pub(crate) fn root() -> anyhow::Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("a package outside of its workspace")
 }
 
-/// Runs a command whose progress goes to our standard error and returns what it printed.
+/// Runs a command and returns its standard output. Its standard error is inherited.
 fn printed(command: &mut Command) -> anyhow::Result<String> {
     let output = command
         .stdin(Stdio::null())

@@ -15,20 +15,21 @@ use tempfile::TempDir;
 use crate::http::Client;
 use crate::{Kubectl, Shell, certificate, poll, process, programs};
 
-/// Time for a start and for an orderly end, on a machine that runs all other tests as well.
+/// Time limit of a start and of a graceful shutdown, on a machine that runs all other tests as
+/// well.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// As many lines of the log as a failed test shows.
+/// Number of log lines that a failed test shows.
 const SHOWN_LOG_LINES: usize = 60;
 
-/// How a server is started.
+/// Options of a server.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether it makes the demo users and clusters.
+    /// True if it creates the demo users and clusters.
     pub demo: bool,
-    /// Further flags.
+    /// Additional flags.
     pub arguments: Vec<String>,
-    /// Variables beside the inherited environment.
+    /// Variables in addition to the inherited environment.
     pub environment: Vec<(String, String)>,
     /// The destination of its log, if that is not a file of its folder.
     pub stderr: Option<Arc<OwnedFd>>,
@@ -45,27 +46,27 @@ impl Default for Options {
     }
 }
 
-/// A running server. Dropped, it is killed, its folder removed and the end of its log printed,
-/// which the test runner shows for a failed test.
+/// A running server. When dropped, it is killed, its folder is removed and the end of its log is
+/// printed, which the test runner shows for a failed test.
 #[derive(Debug)]
 pub struct Server {
     options: Options,
     folder: TempDir,
-    /// 0 until the first start has found a free one; kept by restarts.
+    /// 0 until the first start has found a free port, which is then kept by restarts.
     port: u16,
     child: Child,
 }
 
 impl Server {
-    /// A ready server with the demo users and clusters.
+    /// Starts a server with the demo users and clusters, and waits until it is ready.
     pub fn start() -> anyhow::Result<Self> {
         Self::start_with(Options::default())
     }
 
-    /// A ready server.
+    /// Starts a server and waits until it is ready.
     ///
     /// # Errors
-    /// It ended, or was not ready in time; the error holds its log.
+    /// Fails if it ended, or was not ready in time; the error contains its log.
     pub fn start_with(options: Options) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("kubeconfig-apiserver-")?;
         fs::create_dir(folder.path().join("home"))?;
@@ -81,13 +82,13 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts it again on the same data folder and the same port, killing it first where it still
-    /// runs.
+    /// Starts the server again on the same data folder and the same port. Kills it first if it is
+    /// still running.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         self.restart_at(self.port)
     }
 
-    /// Starts it again on the same data folder and a port that it has not had.
+    /// Starts the server again on the same data folder and a different port.
     pub fn restart_elsewhere(&mut self) -> anyhow::Result<()> {
         let old = self.port;
         self.restart_at(0)?;
@@ -96,7 +97,7 @@ impl Server {
         Ok(())
     }
 
-    /// Starts it again, once with these flags as well.
+    /// Starts the server again, this time with additional flags.
     pub fn restart_with(&mut self, flags: &[&str]) -> anyhow::Result<()> {
         let before = self.options.arguments.clone();
         let flags = flags.iter().map(|flag| (*flag).to_owned());
@@ -106,7 +107,7 @@ impl Server {
         restarted
     }
 
-    /// Starts it again and waits until it is alive, which it may be without being ready.
+    /// Starts the server again and waits until it is alive, which it may be without being ready.
     pub fn restart_unready(&mut self) -> anyhow::Result<()> {
         self.kill()?;
         self.child = spawn(&self.options, self.folder.path(), self.port)?;
@@ -119,63 +120,63 @@ impl Server {
         self.wait_until_ready()
     }
 
-    /// Kills it without a chance to clean up.
+    /// Kills the server without a chance to clean up.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// Asks it to end and waits until it has.
+    /// Sends SIGTERM and waits until the server has ended.
     pub fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
         process::signal(&self.child, Signal::TERM)?;
         self.wait_for_end()
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the server has ended by itself.
     pub fn wait_for_end(&mut self) -> anyhow::Result<ExitStatus> {
         poll::until("the end of the server", LIMIT, || {
             Ok(self.child.try_wait()?)
         })
     }
 
-    /// The folder of its database, keys and kubeconfigs.
+    /// Returns the folder of its database, keys and kubeconfigs.
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// A kubeconfig that it has written: `admin`, `alice` or `bob`.
+    /// Returns the path of a kubeconfig that it has written: `admin`, `alice` or `bob`.
     pub fn kubeconfig(&self, user: &str) -> PathBuf {
         self.data_dir().join(format!("{user}.kubeconfig"))
     }
 
-    /// Kubectl as one of its users.
+    /// Returns kubectl as one of its users.
     pub fn kubectl(&self, user: &str) -> anyhow::Result<Kubectl> {
         Kubectl::new(self.kubeconfig(user), self.folder.path().join("home"))
     }
 
-    /// A client of tests as one of its users.
+    /// Returns a test client as one of its users.
     pub fn client(&self, user: &str) -> anyhow::Result<Client> {
         Client::from_file(&self.kubeconfig(user))
     }
 
-    /// A client of tests with a certificate of the server's CA for a user of this name, whom nothing
-    /// else mentions.
+    /// Returns a test client with a certificate of the server's CA for a user with this name, who
+    /// is not mentioned elsewhere.
     pub fn stranger(&self, user: &str) -> anyhow::Result<Client> {
         Client::from_kubeconfig(&certificate::kubeconfig(&self.data_dir(), user)?)
     }
 
-    /// A client of tests without a credential.
+    /// Returns a test client without a credential.
     pub fn anonymous(&self) -> anyhow::Result<Client> {
         Ok(self.client("admin")?.without_credential())
     }
 
-    /// A shell for transcripts with kubectl and this server's kubeconfigs.
+    /// Returns a shell for transcripts with kubectl and this server's kubeconfigs.
     pub fn shell(&self) -> anyhow::Result<Shell> {
         Shell::new()?.with_kubectl(&self.data_dir())
     }
 
-    /// Its URL, `https://HOST:PORT`.
+    /// Returns its URL, `https://HOST:PORT`.
     pub fn url(&self) -> anyhow::Result<String> {
         let kubeconfig = fs::read_to_string(self.kubeconfig("admin"))?;
         let server = Regex::new(r#"server["']?: *["']?(https://[^\s"'/]+)"#)?;
@@ -185,17 +186,17 @@ impl Server {
         Ok(found[1].to_owned())
     }
 
-    /// Its process id, until the next restart.
+    /// Returns its process id, which is valid until the next restart.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// All that it has logged, over all its starts.
+    /// Returns its whole log, across all its starts.
     pub fn log(&self) -> anyhow::Result<String> {
         Ok(fs::read_to_string(self.log_file())?)
     }
 
-    /// The file of its log, unless [`Options::stderr`] says otherwise.
+    /// Returns the path of its log, unless [`Options::stderr`] is set.
     pub fn log_file(&self) -> PathBuf {
         self.folder.path().join("server.log")
     }
@@ -221,7 +222,8 @@ impl Server {
         .with_context(|| fs::read_to_string(log).unwrap_or_default())
     }
 
-    /// Whether it answers at the address in the administrator's file, which may be missing or old.
+    /// Returns whether it answers at the address in the administrator's file, which may be missing
+    /// or outdated.
     fn is_well(&self, path: &str) -> bool {
         let answer = self.client("admin").and_then(|admin| admin.get(path));
         answer.is_ok_and(|answer| answer.status == 200)
@@ -234,7 +236,7 @@ impl Drop for Server {
         reason = "the test runner captures it for a failed test"
     )]
     fn drop(&mut self) {
-        // Nothing can be done about a failure here.
+        // A failure cannot be handled here.
         let _ = self.kill();
         let log = self.log().unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();

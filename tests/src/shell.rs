@@ -1,9 +1,9 @@
 //! The shell that replays a transcript.
 //!
-//! One bash runs all commands, each sourced from a file of its own: variables and functions live on
-//! from one to the next, a here-document is just text, and a syntax error stays within its command.
-//! Both outputs go into one pipe, in the order in which they were written; a control character and
-//! the exit code mark the end of each command.
+//! One bash runs all commands, each sourced from a file of its own. Variables and functions are
+//! kept from one command to the next, a here-document is just text, and a syntax error affects only
+//! its command. Both outputs go into one pipe, in the order in which they were written; a control
+//! character and the exit code mark the end of each command.
 
 use std::env;
 use std::ffi::OsString;
@@ -21,13 +21,13 @@ use tempfile::TempDir;
 use crate::program::{self, Outcome};
 use crate::{process, programs};
 
-/// Time for all commands of one transcript.
+/// Time limit of all commands of one transcript.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// ASCII "record separator": no command prints it.
+/// ASCII "record separator", which no command prints.
 const MARK: char = '\u{1e}';
 
-/// A home folder, an empty folder to work in, and a path with `kubectl` and `k`.
+/// A home folder, an empty working folder, and a path with `kubectl` and `k`.
 #[derive(Debug)]
 pub struct Shell {
     folder: TempDir,
@@ -36,17 +36,17 @@ pub struct Shell {
     pub(crate) mode: Mode,
 }
 
-/// How the server runs whose shell this is.
+/// The mode of the server that this shell is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// By itself.
+    /// The standalone mode.
     #[default]
     Standalone,
-    /// Behind a host.
+    /// The aggregated mode, behind a host.
     Aggregated,
 }
 
-/// One thing for the shell to do.
+/// A step of a shell.
 pub(crate) enum Step<'a> {
     /// Use the kubeconfig of this user from here on.
     As(&'a str),
@@ -54,7 +54,7 @@ pub(crate) enum Step<'a> {
     Run(&'a str),
 }
 
-/// What a command gave.
+/// The result of a command.
 pub(crate) struct Answer {
     /// Both outputs, in the order in which they were written.
     pub(crate) output: String,
@@ -62,7 +62,7 @@ pub(crate) struct Answer {
 }
 
 impl Shell {
-    /// A shell without kubectl.
+    /// Creates a shell without kubectl.
     pub fn new() -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("transcript-")?;
         for name in ["bin", "home", "steps", "work"] {
@@ -76,13 +76,13 @@ impl Shell {
         })
     }
 
-    /// For a server that runs so.
+    /// Sets the mode of the server.
     pub fn in_mode(self, mode: Mode) -> Self {
         Self { mode, ..self }
     }
 
-    /// Adds `kubectl` and `k`, the variable `DATA` with the data folder of a server, and for
-    /// `# as USER` the kubeconfigs in that folder.
+    /// Adds `kubectl` and `k`, the variable `DATA` with the data folder of a server, and for `# as
+    /// USER` the kubeconfigs in that folder.
     pub fn with_kubectl(mut self, data_dir: &Path) -> anyhow::Result<Self> {
         for name in ["kubectl", "k"] {
             symlink(programs::kubectl()?, self.path("bin").join(name))?;
@@ -100,7 +100,7 @@ impl Shell {
         Ok(self)
     }
 
-    /// Adds `kubectl-kubeconfig`, and a browser for it, which writes down what it is to open.
+    /// Adds `kubectl-kubeconfig`, and a browser for it, which records the URL that it is to open.
     pub fn with_plugin(self) -> anyhow::Result<Self> {
         let bin = self.path("bin");
         symlink(programs::plugin()?, bin.join("kubectl-kubeconfig"))?;
@@ -119,7 +119,7 @@ impl Shell {
         self
     }
 
-    /// The address that the browser was asked to open, once.
+    /// Returns the URL that the browser was asked to open, once.
     pub fn take_opened(&self) -> anyhow::Result<Option<String>> {
         let opened = self.path("opened");
         match fs::read_to_string(&opened) {
@@ -132,14 +132,15 @@ impl Shell {
         }
     }
 
-    /// The folders of its programs, as a PATH.
+    /// Returns the folders of its programs, as a PATH.
     pub fn search_path(&self) -> anyhow::Result<OsString> {
         let inherited = env::var_os("PATH").unwrap_or_default();
         let all = [self.path("bin")].into_iter();
         Ok(env::join_paths(all.chain(env::split_paths(&inherited)))?)
     }
 
-    /// Runs commands as one script, which ends at the first that fails, with these variables.
+    /// Runs commands as one script with these variables. The script ends at the first failing
+    /// command.
     pub fn run_script(&self, script: &str, variables: &[(&str, &str)]) -> anyhow::Result<Outcome> {
         let mut command = self.command()?;
         command.args(["-eu", "-o", "pipefail", "-c", script]);
@@ -147,7 +148,7 @@ impl Shell {
         program::outcome(&process::finish(&mut command, LIMIT)?)
     }
 
-    /// The folders that a command may print, and what a transcript shows instead.
+    /// Returns the folders that a command may print, and their placeholders in a transcript.
     pub(crate) fn folders(&self) -> Vec<(String, &'static str)> {
         let own = [("work", "<work>"), ("home", "<home>"), ("steps", "<steps>")];
         let own = own.map(|(name, shown)| (self.path(name), shown));
@@ -193,7 +194,7 @@ impl Shell {
     }
 
     fn script(&self, steps: &[Step<'_>]) -> anyhow::Result<String> {
-        // What was left in the background holds the pipe: it must end for us to end.
+        // Background processes hold the pipe, so they must be killed for the run to end.
         let mut script = String::from("exec 2>&1\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\n");
         for (number, step) in steps.iter().enumerate() {
             match step {
@@ -216,7 +217,7 @@ impl Shell {
     }
 }
 
-/// Takes `OUTPUT MARK CODE MARK …` apart.
+/// Splits `OUTPUT MARK CODE MARK …`.
 fn split(output: &str) -> anyhow::Result<Vec<Answer>> {
     let mut answers = Vec::new();
     let mut pieces = output.split(MARK);

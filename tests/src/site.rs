@@ -1,10 +1,11 @@
-//! A server as its users know it, in either mode: the facts that a story needs, so that one story runs at both.
+//! A server as its users see it, in either mode: the facts that a story needs, so that one story
+//! runs in both.
 //!
 //! | | standalone | behind a host |
 //! |---|---|---|
 //! | [`Site::url`] | the server | the gateway |
 //! | [`Site::management_url`] | the server | the host |
-//! | [`Site::kubeconfig`], [`Site::stranger`] | certificates of the server's CA | credentials of the host |
+//! | [`Site::kubeconfig`], [`Site::stranger`] | certificates of its CA | credentials of the host |
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,33 +18,34 @@ use crate::{Host, Kubectl, Server};
 
 /// A server with users in either mode.
 pub trait Site {
-    /// The URL at which tokens are used, ID tokens are logins and clusters are reached.
+    /// Returns the URL at which tokens and ID tokens are accepted and clusters are reached.
     fn url(&self) -> anyhow::Result<String>;
 
-    /// The CA of that URL, PEM.
+    /// Returns the CA of that URL, PEM.
     fn ca(&self) -> anyhow::Result<String>;
 
-    /// A client of tests at that URL, without a credential.
+    /// Returns a test client at that URL, without a credential.
     fn anonymous(&self) -> anyhow::Result<Client>;
 
-    /// Clients of tests without a credential, one for each listener that authenticates users.
+    /// Returns test clients without a credential, one for each listener that authenticates users.
     fn listeners(&self) -> anyhow::Result<Vec<Client>>;
 
-    /// A kubeconfig for the management API: of `admin`, `alice` or `bob`.
+    /// Returns the path of a kubeconfig for the management API: of `admin`, `alice` or `bob`.
     fn kubeconfig(&self, user: &str) -> PathBuf;
 
-    /// kubectl with such a kubeconfig.
+    /// Returns kubectl with such a kubeconfig.
     fn kubectl(&self, user: &str) -> anyhow::Result<Kubectl>;
 
-    /// A client of tests at the management API with a certificate for a user of this name, whom nothing else mentions.
+    /// Returns a test client at the management API with a certificate for a user with this name,
+    /// who is not mentioned elsewhere.
     fn stranger(&self, user: &str) -> anyhow::Result<Client>;
 
-    /// A client of tests with such a kubeconfig.
+    /// Returns a test client with such a kubeconfig.
     fn client(&self, user: &str) -> anyhow::Result<Client> {
         Client::from_file(&self.kubeconfig(user))
     }
 
-    /// The URL of the management API.
+    /// Returns the URL of the management API.
     fn management_url(&self) -> anyhow::Result<String> {
         let file = fs::read_to_string(self.kubeconfig("admin"))?;
         let file: Value = serde_saphyr::from_str(&file)?;
@@ -95,7 +97,7 @@ impl Site for Host {
         self.anonymous_at(&self.gateway_url())
     }
 
-    /// The gateway, the host, and the listener that is for the host alone.
+    /// Returns clients of the gateway, the host, and the listener that is only for the host.
     fn listeners(&self) -> anyhow::Result<Vec<Client>> {
         let replica = self.replicas.first().context("a host without replicas")?;
         let aggregation = format!("https://127.0.0.1:{}", replica.secure_port());

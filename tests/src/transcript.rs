@@ -1,7 +1,7 @@
-//! A transcript: commands and their answers, as a user sees them.
+//! A transcript: commands and their output, as a user sees them.
 //!
 //! ```text
-//! # Prose is a paragraph of lines that start with "#". A line like the next one picks the user.
+//! # Prose is a paragraph of lines that start with "#". A line like the next one selects the user.
 //! # as alice
 //!
 //! $ kubectl create -f - <<END
@@ -10,21 +10,22 @@
 //! kubeconfig.ext.cattle.io/kubeconfig-<1> created
 //!
 //! $ kubectl get kubeconfig \
-//!     nobody
-//! Error from server (NotFound): kubeconfigs.ext.cattle.io "nobody" not found
+//!     missing
+//! Error from server (NotFound): kubeconfigs.ext.cattle.io "missing" not found
 //! [exit 1]
 //! ```
 //!
-//! A command starts with `$ ` and goes on after a `\` at the end of a line and up to the end of its
-//! here-documents. What follows is its answer, both outputs in order, until the next command, or an
-//! empty line and prose. Parts are one empty line apart. What differs from run to run is replaced
-//! by names in angle brackets, see `transcript/normalise.rs`; in a file, `[..]` stands for anything within a
-//! line and a line `...` for any lines.
+//! A command starts with `$ ` and continues after a `\` at the end of a line and up to the end of
+//! its here-documents. It is followed by its answer, both outputs in order, until the next command,
+//! or an empty line and prose. Parts are separated by one empty line. Output that differs from run
+//! to run is replaced by names in angle brackets, see `transcript/normalise.rs`. In a file, `[..]`
+//! matches any text within a line and a line `...` matches any lines.
 //!
-//! A list is sorted by random names: sort it by something else where it has more than one item.
+//! A list is sorted by name, and names are random: sort it by another field if it has more than one
+//! item.
 //!
-//! The commands below a line `# only standalone` or `# only aggregated` are run in that mode alone, up
-//! to the next prose; in the other their answers stand as they are.
+//! The commands below a line `# only standalone` or `# only aggregated` are run only in that mode,
+//! up to the next prose; in the other mode their answers are kept as they are.
 
 mod normalise;
 mod parse;
@@ -58,24 +59,25 @@ enum Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Command {
     text: String,
-    /// As the file has it, without the empty lines at its end.
+    /// The answer in the file, without trailing empty lines.
     answer: String,
-    /// The one mode that it is run in.
+    /// The mode that the command is restricted to, if any.
     only: Option<Mode>,
 }
 
 impl Transcript {
-    /// Reads the text of a transcript.
+    /// Parses the text of a transcript.
     ///
     /// # Errors
-    /// A line that is neither prose, command nor answer, or a here-document without an end.
+    /// Fails on a line that is neither prose, command nor answer, or a here-document without an
+    /// end.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         Ok(Self {
             parts: parse::parts(text)?,
         })
     }
 
-    /// Runs the commands and returns the text of the transcript with the answers that they gave.
+    /// Runs the commands and returns the text of the transcript with the new answers.
     pub fn replay(&self, shell: &Shell) -> anyhow::Result<String> {
         let steps = self.parts.iter().flat_map(|part| part.steps(shell.mode));
         let steps: Vec<Step<'_>> = steps.collect();
@@ -115,7 +117,7 @@ impl Command {
         self.only.is_none_or(|only| only == mode)
     }
 
-    /// The command and its answer as they stand in the file.
+    /// Returns the command and its answer as in the file.
     fn as_read(&self) -> String {
         format!("$ {}\n{}", self.text, self.answer)
             .trim_end()
@@ -123,19 +125,20 @@ impl Command {
     }
 }
 
-/// Replays a transcript file and compares; with `TRANSCRIPTS=overwrite` writes it anew.
+/// Replays a transcript file and compares the answers; with `TRANSCRIPTS=overwrite`, overwrites the
+/// file.
 ///
 /// # Errors
-/// The answers differ: the error is the difference.
+/// Fails if the answers differ: the error contains the difference.
 pub fn check(file: &Path, shell: &Shell) -> anyhow::Result<()> {
     let action = Action::with_env_var("TRANSCRIPTS").unwrap_or_default();
     compare(file, shell, action).context("TRANSCRIPTS=overwrite takes the new answers over")
 }
 
-/// Replays a transcript file and does what `action` says where the answers differ.
+/// Replays a transcript file and performs `action` if the answers differ.
 ///
 /// # Errors
-/// The answers differ and the action is to verify, or the file cannot be read or replayed.
+/// Fails if the answers differ and the action is to verify, or the file cannot be read or replayed.
 pub fn compare(file: &Path, shell: &Shell, action: Action) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let transcript = Transcript::parse(&text).with_context(|| file.display().to_string())?;
@@ -149,7 +152,7 @@ pub fn compare(file: &Path, shell: &Shell, action: Action) -> anyhow::Result<()>
         .map_err(|difference| anyhow!("{difference}"))
 }
 
-/// A command and its answer, without the line ends that close it.
+/// Formats a command and its answer, without trailing line breaks.
 fn shown(command: &str, answer: &Answer, normaliser: &mut Normaliser) -> anyhow::Result<String> {
     let mut text = format!("$ {command}");
     let output = normaliser.apply(&answer.output);

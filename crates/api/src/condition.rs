@@ -1,4 +1,4 @@
-//! One observed aspect of an object.
+//! A condition: an observed aspect of an object.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
@@ -49,10 +49,11 @@ impl Condition {
     pub const TRUE: &str = "True";
     /// The `status` of a condition that does not hold.
     pub const FALSE: &str = "False";
-    /// The `status` of a condition that could not be looked at.
+    /// The `status` of a condition that could not be determined.
     pub const UNKNOWN: &str = "Unknown";
 
-    /// A condition that holds since `now`, its reason being its type, as the server writes them.
+    /// Returns a condition that is true since `now` and whose reason is its type, as the server
+    /// writes them.
     pub fn holds(type_: &str, message: String, now: Time) -> Condition {
         Condition {
             type_: type_.to_owned(),
@@ -64,7 +65,7 @@ impl Condition {
         }
     }
 
-    /// Whether `status` is `True`.
+    /// Returns whether `status` is `True`.
     pub fn is_true(&self) -> bool {
         self.status == Condition::TRUE
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-/// Reads `null` as the zero value, as `encoding/json` of Go does.
+/// Decodes `null` as the zero value, like Go's `encoding/json`.
 pub(crate) fn null_as_zero<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

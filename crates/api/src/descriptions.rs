@@ -3,9 +3,10 @@
 use schemars::Schema;
 use schemars::transform::transform_subschemas;
 
-/// Joins the wrapped lines of each description in `schema`; only an empty line ends a paragraph.
+/// Joins the wrapped lines of each description in `schema`. Only an empty line ends a paragraph.
 ///
-/// `kubectl explain` wraps to the width of the terminal and would keep our line ends as well.
+/// `kubectl explain` wraps to the width of the terminal and would otherwise keep our line breaks as
+/// well.
 pub(crate) fn unwrap_lines(schema: &mut Schema) {
     if let Some(description) = schema.get("description").and_then(|value| value.as_str()) {
         let unwrapped = paragraphs(description);

@@ -1,4 +1,4 @@
-//! `ext.cattle.io/v1`: what a user asks of this server. All kinds are cluster-scoped.
+//! `ext.cattle.io/v1`: the requests of users to this server. All kinds are cluster-scoped.
 
 pub mod key_operation;
 pub mod kubeconfig;
@@ -14,5 +14,5 @@ pub use token_reference::TokenReference;
 pub const GROUP: &str = "ext.cattle.io";
 /// The only version of the group.
 pub const VERSION: &str = "v1";
-/// `apiVersion` of its objects.
+/// `apiVersion` of the objects of the group.
 pub const API_VERSION: &str = "ext.cattle.io/v1";

@@ -1,23 +1,23 @@
-//! Label and annotation keys that the server gives a meaning.
+//! Label and annotation keys with a meaning for the server.
 //!
-//! All of them are server-owned: what a client sends under these keys is dropped at the door.
+//! All of them are owned by the server: values that a client sends under these keys are dropped.
 
-/// Label and annotation: who owns the object.
+/// Label and annotation: the owner of the object.
 ///
-/// The label holds the user name where that is a legal label value, else a stable hash of it; the
-/// annotation then holds the name itself.
+/// The label contains the user name if that is a legal label value, otherwise a stable hash of it;
+/// the annotation then contains the name itself.
 pub const USER_ID: &str = "cattle.io/user-id";
 
 /// Label of a token: the name of the kubeconfig record that it was minted for.
 pub const KUBECONFIG_ID: &str = "authn.management.cattle.io/kubeconfig-id";
 
-/// Label of a token: what it is for, see [`crate::ext::token::KIND_KUBECONFIG`].
+/// Label of a token: its purpose, see [`crate::ext::token::KIND_KUBECONFIG`].
 pub const TOKEN_KIND: &str = "authn.management.cattle.io/kind";
 
-/// Label that tells the kinds apart which share a backing store; never shown to clients.
+/// Label that distinguishes the kinds that share a backing store. Never shown to clients.
 pub const BACKING_KIND: &str = "cattle.io/kind";
 
-/// Annotation of a backing object: the UID that clients see; never shown to clients.
+/// Annotation of a backing object: the UID that clients see. Never shown to clients.
 pub const BACKING_UID: &str = "cattle.io/uid";
 
 /// Annotation of a cluster's node: an external address that the cloud provider did not report.

@@ -1,7 +1,7 @@
-//! `management.cattle.io/v3`: the surroundings that kubeconfigs are made in.
+//! `management.cattle.io/v3`: the objects that the creation of kubeconfigs depends on.
 //!
-//! Where Rancher runs these are its own objects and are only read; standalone, this server serves
-//! them itself. All kinds but [`Node`] are cluster-scoped.
+//! In a Rancher installation these are Rancher's own objects and are only read; in standalone mode,
+//! this server serves them itself. All kinds except [`Node`] are cluster-scoped.
 
 pub mod cluster;
 pub mod feature;
@@ -19,5 +19,5 @@ pub use user::User;
 pub const GROUP: &str = "management.cattle.io";
 /// The only version of the group.
 pub const VERSION: &str = "v3";
-/// `apiVersion` of its objects.
+/// `apiVersion` of the objects of the group.
 pub const API_VERSION: &str = "management.cattle.io/v3";

@@ -1,4 +1,5 @@
-//! The types of this crate as Kubernetes resources, so that typed clients and the server can handle them.
+//! Implementations of the Kubernetes resource traits for the types of this crate, for typed clients
+//! and the server.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{ClusterResourceScope, Metadata, NamespaceResourceScope, Resource};
@@ -6,7 +7,8 @@ use k8s_openapi::{ClusterResourceScope, Metadata, NamespaceResourceScope, Resour
 use crate::ext::{self, KeyOperation, Kubeconfig, Token};
 use crate::management::{self, Cluster, Feature, Node, Setting, User};
 
-/// The two traits hold nothing but constants and the place of the metadata, which a function cannot provide: hence a macro.
+/// Implements the two traits. They consist of constants and of access to the metadata, which a
+/// function cannot provide: hence a macro.
 macro_rules! resource {
     ($kind:ident, $group:ident, $scope:ty) => {
         impl Resource for $kind {

@@ -1,4 +1,4 @@
-//! What holds for all kinds alike: decoding, encoding and published schema.
+//! Tests that apply to all kinds: decoding, encoding and published schema.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::ext::{KeyOperation, Kubeconfig, Token};
 use crate::management::{Cluster, Feature, Node, Setting, User};
 
-/// Each key of the example must come back, and an empty object must give `minimal`.
+/// Checks that each key of the example is encoded again, and that an empty object gives `minimal`.
 #[track_caller]
 fn check<T>(example: &str, minimal: Value)
 where
@@ -32,7 +32,7 @@ where
     assert_eq!(unknown, T::default());
 }
 
-/// The object with every leaf and list replaced by `null`.
+/// Returns the object with every leaf and list replaced by `null`.
 fn nulled(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields
@@ -45,7 +45,7 @@ fn nulled(value: &Value) -> Value {
     }
 }
 
-/// Present with nothing in them, these differ from absent; maps cannot hold `null`.
+/// Fields for which an empty object differs from an absent one. Maps cannot contain `null`.
 const OPTIONAL_STRUCTS: &[&str] = &[
     "annotations",
     "authentication",
@@ -97,7 +97,7 @@ fn every_field_of_a_documented_object_survives() {
     );
 }
 
-/// The definitions of a kind by name, its own included.
+/// Returns the definitions of a kind by name, including its own.
 fn definitions<T: JsonSchema>() -> Map<String, Value> {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     generator.subschema_for::<T>();
@@ -244,7 +244,8 @@ fn every_list_says_how_it_merges_and_every_field_what_it_is() {
     }
 }
 
-/// A description is a text whose only line ends are those between paragraphs.
+/// Returns whether a value is a text that ends with a full stop and has no line breaks within
+/// paragraphs.
 fn is_description(value: &Value) -> bool {
     value
         .as_str()

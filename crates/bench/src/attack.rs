@@ -1,8 +1,9 @@
-//! An attack on a server's resources, in a process of its own with the lowest priority: what honest clients
-//! notice is then the server's doing, and not that of an attacker who takes the processors from them.
+//! An attack on a server's resources, in a separate process with the lowest priority. Its effects
+//! on honest clients are then caused by the server, and not by an attacker who takes CPU time from
+//! them.
 //!
-//! The parent writes an [`Attack`] to standard input, one line of JSON, and closes it when the attack is to
-//! end. The child prints a [`Tally`].
+//! The parent writes an [`Attack`] to standard input, one line of JSON, and closes it to end the
+//! attack. The child prints a [`Tally`].
 
 mod heads;
 mod held;
@@ -25,51 +26,52 @@ use crate::process::Process;
 
 pub(crate) use heads::Heads;
 
-/// The least that the scheduler gives.
+/// The lowest scheduling priority.
 const NICENESS: i32 = 19;
 
-/// Addresses from which the connections come, 127.0.0.2 and the next ones. Honest clients have 127.0.0.1.
+/// Number of source addresses of the connections, 127.0.0.2 and the following ones. Honest clients
+/// use 127.0.0.1.
 const SOURCES: usize = 4;
 
-/// Connections that are being opened at once.
+/// Maximum number of connections that are being opened at the same time.
 const OPENING: usize = 256;
 
-/// Time before the next attempt of a connection that failed.
+/// Pause before a failed connection is opened again.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// An attack and its target.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Attack {
-    /// The server.
+    /// The address of the server.
     pub(crate) address: SocketAddr,
-    /// The certificates that it is trusted by, PEM.
+    /// The CA certificates of the server, PEM.
     pub(crate) roots: String,
     /// The user that attacks; `None` for an anonymous client.
     pub(crate) identity: Option<Identity>,
-    /// Connections at once. One that ends is opened again.
+    /// Number of concurrent connections. A connection that ends is opened again.
     pub(crate) connections: usize,
-    /// The work of each connection.
+    /// The behaviour of each connection.
     pub(crate) technique: Technique,
 }
 
-/// The work of a connection of an attack.
+/// The behaviour of a connection of an attack.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Technique {
     /// Opens a TCP connection and sends nothing.
     SilentTcp,
     /// Sends nothing after its TLS handshake.
     SilentTls,
-    /// Sends these requests one after the other, as answers come.
+    /// Sends these requests one after the other, each after the previous answer.
     Requests(Vec<String>),
-    /// Sends one of these requests and does not read.
+    /// Sends one of these requests and does not read the answer.
     Unread(Vec<String>),
-    /// Sends this head, and then a byte of its body in a second.
+    /// Sends this head, and then one byte of its body per second.
     SlowBody(String),
     /// Sends HTTP/2 heads.
     Heads(Heads),
 }
 
-/// The events of an attack by name, which for answers is their status.
+/// The number of events of an attack by name. The name of an answer is its status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tally(pub(crate) BTreeMap<String, u64>);
 
@@ -79,7 +81,7 @@ pub(crate) struct Attacker {
 }
 
 impl Attacker {
-    /// Starts it.
+    /// Starts the attack.
     pub(crate) fn start(attack: &Attack) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("attack");
@@ -90,7 +92,7 @@ impl Attacker {
         Ok(Self { process })
     }
 
-    /// Ends it, and returns what it did.
+    /// Ends the attack, and returns its tally.
     pub(crate) fn stop(mut self) -> anyhow::Result<Tally> {
         let child = self.process.child();
         drop(child.stdin.take());
@@ -101,9 +103,9 @@ impl Attacker {
     }
 }
 
-/// The attack itself, in the child.
+/// Runs the attack, in the child.
 pub(crate) fn run() -> anyhow::Result<()> {
-    // Threads that start later inherit it.
+    // Threads that start later inherit the priority.
     rustix::process::nice(NICENESS)?;
     let mut input = BufReader::new(std::io::stdin());
     let mut line = String::new();
@@ -122,7 +124,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The parts that the connections of an attack share.
+/// The state that the connections of an attack share.
 struct Place {
     attack: Attack,
     endpoint: Arc<Endpoint>,
@@ -166,7 +168,7 @@ impl Place {
 
 async fn attack_for_ever(place: Arc<Place>, index: usize) {
     loop {
-        // How a connection ends is the server's matter; another one takes its place.
+        // The server may end a connection in any manner; it is opened again.
         if attack_once(&place, index).await.is_err() {
             tokio::time::sleep(PAUSE).await;
         }

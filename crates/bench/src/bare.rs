@@ -1,16 +1,16 @@
-//! The limit: a bare server on the stack of the real one (tokio, hyper, rustls with aws-lc-rs),
-//! which does for each kind of request the least that must be done, in a process of its own.
+//! The limit: a bare server on the stack of the real one (tokio, hyper, rustls with aws-lc-rs), in
+//! a separate process. It does the minimum for each kind of request.
 //!
 //! | request | answer |
 //! |---|---|
 //! | `GET /hello`, `POST /hello` | 1.5 KB, always the same |
 //! | `GET /bytes/N` | N bytes, always the same |
-//! | `POST /durable` | 1.5 KB once 4 KiB are durable; whoever waits shares one `fdatasync` |
-//! | `GET /watch` | a stream of what is published |
-//! | `POST /publish` | hands its body to every watcher |
-//! | `POST /tunnel` | an upgrade, then bytes without end |
+//! | `POST /durable` | 1.5 KB once 4 KiB are durable; concurrent requests share one `fdatasync` |
+//! | `GET /watch` | a stream of all that is published |
+//! | `POST /publish` | sends its body to every watcher |
+//! | `POST /tunnel` | an upgrade, then an endless stream of bytes |
 //!
-//! Anything else is refused, so that a limit is never that of an error.
+//! Any other request is rejected, so that a measured limit is never that of an error.
 
 mod durable;
 
@@ -44,13 +44,13 @@ use self::durable::Durable;
 use crate::endpoint::{Endpoint, provider};
 use crate::process::Process;
 
-/// Size of a usual answer, in bytes: about that of a kubeconfig's record.
+/// Size of a usual answer, in bytes: about that of a kubeconfig record.
 const HELLO: usize = 1536;
 
-/// Events that a watcher may be behind.
+/// Maximum number of events that a watcher may be behind.
 const BACKLOG: usize = 4096;
 
-/// Bytes written at once into a tunnel.
+/// Number of bytes per write into a tunnel.
 const FLOOD: usize = 64 * 1024;
 
 const CERTIFICATE: &str = "bare.pem";
@@ -59,12 +59,12 @@ const CERTIFICATE: &str = "bare.pem";
 pub(crate) struct Bare {
     pub(crate) process: Process,
     pub(crate) endpoint: Arc<Endpoint>,
-    /// What vouches for it, PEM.
+    /// The server's own certificate, PEM, which its clients trust.
     pub(crate) certificate: String,
 }
 
 impl Bare {
-    /// Starts this program as the bare server; it is bound when this returns.
+    /// Starts this program as the bare server. Its socket is bound when this returns.
     pub(crate) fn start(folder: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("bare").arg("--folder").arg(folder);
@@ -84,7 +84,7 @@ impl Bare {
     }
 }
 
-/// The bare server itself, in the child: writes its certificate to `folder`, its port to standard
+/// Runs the bare server in the child: writes its certificate to `folder` and its port to standard
 /// output, and serves until it is killed.
 pub(crate) async fn serve(folder: &Path) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -94,7 +94,7 @@ pub(crate) async fn serve(folder: &Path) -> anyhow::Result<()> {
     accepting.await
 }
 
-/// Serves; the certificate is there when this returns.
+/// Returns a future that serves. The certificate is written when this returns.
 fn accept(
     listener: TcpListener,
     folder: &Path,
@@ -116,7 +116,7 @@ fn accept(
 
 struct State {
     hello: Bytes,
-    /// The largest body that was asked for so far.
+    /// The largest body that was requested so far.
     large: Mutex<Bytes>,
     durable: Durable,
     events: broadcast::Sender<Bytes>,
@@ -138,7 +138,7 @@ fn acceptor(folder: &Path) -> anyhow::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Serves one connection; how it ends is the client's matter.
+/// Serves one connection. Errors are ignored, because they are caused by the client.
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, state: Arc<State>) {
     let _ = stream.set_nodelay(true);
     let Ok(stream) = acceptor.accept(stream).await else {
@@ -169,7 +169,7 @@ async fn answer(
             response(StatusCode::CREATED, whole(&state.hello))
         }
         (Method::POST, "/publish") => {
-            // Without a watcher there is nobody to tell.
+            // Fails if there is no watcher.
             let _ = state.events.send(body);
             response(StatusCode::CREATED, whole(&state.hello))
         }
@@ -228,7 +228,7 @@ fn large(state: &State, size: usize) -> Bytes {
     large.slice(..size)
 }
 
-/// A body of what is published from now on; it ends if its reader is too far behind.
+/// Returns a body of the events published from now on. It ends if its reader is too far behind.
 fn watch(events: broadcast::Receiver<Bytes>) -> Body {
     let frames = stream::unfold(events, |mut events| async move {
         let event = events.recv().await.ok()?;

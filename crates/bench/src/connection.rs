@@ -1,4 +1,4 @@
-//! One client: a connection that carries one request after the other.
+//! A client: a connection that carries one request after the other.
 
 use anyhow::{bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -6,35 +6,35 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::endpoint::{Endpoint, Stream};
 use crate::response::{Body, Head};
 
-/// Bytes read at once: one TLS record. A thousand watchers have one each.
+/// Size of the read buffer: one TLS record. Each of a thousand watchers has one.
 const BUFFER: usize = 16 * 1024;
 
-/// Bytes of an unexpected answer that an error shows.
+/// Maximum number of bytes of an unexpected answer in an error message.
 const SHOWN: usize = 600;
 
-/// A kept connection.
+/// A keep-alive connection.
 pub(crate) struct Connection {
     stream: Box<dyn Stream>,
     buffer: Box<[u8]>,
-    /// What of the buffer was read and not yet used.
+    /// Start of the bytes in the buffer that were read and not used yet.
     start: usize,
     end: usize,
     body: Body,
 }
 
-/// A whole answer.
+/// A complete answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
 }
 
 impl Connection {
-    /// Opens one.
+    /// Opens a connection.
     pub(crate) async fn open(endpoint: &Endpoint) -> anyhow::Result<Self> {
         Ok(Self::on(endpoint.connect().await?))
     }
 
-    /// Takes over a stream on which nothing was sent.
+    /// Wraps a stream on which nothing was sent.
     pub(crate) fn on(stream: Box<dyn Stream>) -> Self {
         Self {
             stream,
@@ -48,7 +48,8 @@ impl Connection {
     /// Sends a request and returns the size of the answer's body.
     ///
     /// # Errors
-    /// The connection broke, or the status is not one of success; then the error shows the answer.
+    /// Fails if the connection broke, or the status is not a success; then the error contains the
+    /// answer.
     pub(crate) async fn send(&mut self, request: &[u8]) -> anyhow::Result<usize> {
         let mut size = 0;
         self.begin(request).await?;
@@ -59,7 +60,7 @@ impl Connection {
     /// Sends a request and returns the answer's body.
     ///
     /// # Errors
-    /// As of [`Connection::send`].
+    /// Fails like [`Connection::send`].
     pub(crate) async fn fetch(&mut self, request: &[u8]) -> anyhow::Result<Vec<u8>> {
         let mut body = Vec::new();
         self.begin(request).await?;
@@ -70,10 +71,10 @@ impl Connection {
         Ok(body)
     }
 
-    /// Sends a request and returns the answer, whatever its status.
+    /// Sends a request and returns the answer, regardless of its status.
     ///
     /// # Errors
-    /// The connection broke.
+    /// Fails if the connection broke.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
         let status = self.ask(request).await?;
         let mut body = Vec::new();
@@ -87,7 +88,7 @@ impl Connection {
     /// Sends a request and reads the head of the answer; [`Connection::advance`] reads the rest.
     ///
     /// # Errors
-    /// As of [`Connection::send`].
+    /// Fails like [`Connection::send`].
     pub(crate) async fn begin(&mut self, request: &[u8]) -> anyhow::Result<()> {
         let status = self.ask(request).await?;
         if !(200..300).contains(&status) {
@@ -96,7 +97,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads on and hands what has come of the body to `sink`; false when it is complete.
+    /// Reads more of the body and passes it to `sink`. Returns false when the body is complete.
     pub(crate) async fn advance(&mut self, sink: &mut impl FnMut(&[u8])) -> anyhow::Result<bool> {
         if self.body.is_complete() {
             return Ok(false);
@@ -133,7 +134,7 @@ impl Connection {
         }
     }
 
-    /// Reads behind what is there.
+    /// Reads more bytes into the buffer, after those that are not used yet.
     async fn read(&mut self) -> anyhow::Result<()> {
         ensure!(
             self.end < self.buffer.len(),

@@ -1,7 +1,7 @@
-//! Where and as whom connections are opened.
+//! The address of a server, and the user as which connections to it are opened.
 //!
 //! TLS 1.3 with AES-128-GCM only, the choice of Go clients such as kubectl, so that the server and
-//! its limit encrypt alike. No session is resumed. `kubectl proxy` alone is spoken to in the clear.
+//! its limit encrypt alike. Sessions are not resumed. Only `kubectl proxy` is reached without TLS.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,22 +20,22 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
-/// Bytes that the kernel keeps of what is not read, where that is to be little.
+/// Size of the kernel's receive buffer where little unread data is to be buffered, in bytes.
 const LITTLE: u32 = 4096;
 
-/// A server as one of its users.
+/// A server as seen by one of its users.
 pub(crate) struct Endpoint {
     address: SocketAddr,
-    /// None where there is no TLS.
+    /// `None` for a server without TLS.
     connector: Option<TlsConnector>,
 }
 
-/// A connection, whatever it is made of.
+/// A connection, with or without TLS.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// Who a client is: a certificate chain and its key, both PEM.
+/// The identity of a client: a certificate chain and its key, both PEM.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) chain: Vec<u8>,
@@ -43,10 +43,11 @@ pub(crate) struct Identity {
 }
 
 impl Endpoint {
-    /// A server whose certificate is signed by, or is, one of `roots` (PEM).
+    /// Creates the endpoint of a server whose certificate is signed by, or is, one of `roots`
+    /// (PEM).
     ///
     /// # Errors
-    /// Roots or identity cannot be read or used.
+    /// Fails if the roots or the identity cannot be read or used.
     pub(crate) fn new(
         address: SocketAddr,
         roots: &[u8],
@@ -74,7 +75,7 @@ impl Endpoint {
         }))
     }
 
-    /// A server without TLS.
+    /// Creates the endpoint of a server without TLS.
     pub(crate) fn plain(address: SocketAddr) -> Arc<Self> {
         Arc::new(Self {
             address,
@@ -82,7 +83,7 @@ impl Endpoint {
         })
     }
 
-    /// The same server, spoken to over HTTP/2.
+    /// Returns the endpoint of the same server over HTTP/2.
     pub(crate) fn over_http2(&self) -> Arc<Self> {
         let connector = self.connector.as_ref().map(|connector| {
             let mut config = ClientConfig::clone(connector.config());
@@ -95,28 +96,28 @@ impl Endpoint {
         })
     }
 
-    /// `HOST:PORT`, as a request names the server.
+    /// Returns `HOST:PORT`, as in the `Host` header of a request.
     pub(crate) fn authority(&self) -> String {
         self.address.to_string()
     }
 
-    /// Its address.
+    /// Returns the address of the server.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The port.
+    /// Returns the port of the server.
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// A new connection, after its handshake where there is one.
+    /// Opens a connection, including the TLS handshake if there is one.
     pub(crate) async fn connect(&self) -> anyhow::Result<Box<dyn Stream>> {
         self.shake_hands(TcpStream::connect(self.address).await)
             .await
     }
 
-    /// The same from this address of the machine, with little room for what is not read.
+    /// Opens a connection from this address of the machine, with a small receive buffer.
     pub(crate) async fn connect_from(&self, source: Ipv4Addr) -> anyhow::Result<Box<dyn Stream>> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(LITTLE)?;
@@ -137,7 +138,7 @@ impl Endpoint {
     }
 }
 
-/// Encrypts as everything here does, at either end.
+/// Returns the TLS parameters of all servers and clients of the bench.
 pub(crate) fn provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: vec![cipher_suite::TLS13_AES_128_GCM_SHA256],

@@ -1,8 +1,9 @@
 //! Few writers, many watchers: every event has to reach each of them.
 //!
-//! An event carries the time at which its create request was sent, so each delivery tells its own
-//! delay, by one clock. The last event says so; a watcher ends with it. So the fan-out is over when
-//! every watcher has everything, and a watcher that misses an event is an error.
+//! An event contains the time at which its create request was sent, so each delivery gives its own
+//! delay, measured by one clock. The last event is marked, and a watcher ends when it receives it.
+//! So the fan-out is over when every watcher has received everything, and a watcher that misses an
+//! event is an error.
 
 mod frames;
 mod marker;
@@ -24,51 +25,53 @@ use crate::endpoint::Endpoint;
 use crate::process::Meter;
 use crate::sample::Sample;
 
-/// Watchers whose handshakes are under way at once.
+/// Number of watchers that connect at the same time.
 const OPENING: usize = 32;
 
-/// Writers that keep the watchers busy: one alone would wait for its answers behind all deliveries.
+/// Number of writers that keep the watchers busy. The answers of a single writer would queue up
+/// behind all deliveries.
 const WRITERS: usize = 8;
 
-/// Events under way at once when the watchers are kept busy: enough that they never wait for a
-/// write, too few for one of them to be given up as slow.
+/// Number of events in flight when the watchers are kept busy: enough that they never wait for a
+/// write, too few for one of them to be dropped as slow.
 const WINDOW: usize = 32;
 
-/// How often a writer looks whether the watchers have caught up.
+/// Interval at which a writer checks whether the watchers have caught up.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// How long the watchers may take for the rest once the writers have ended.
+/// Time limit for the watchers to receive the rest after the writers have ended.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// What is watched and how events come about.
+/// The watched collection, and the source of the events.
 pub(crate) struct FanOut {
-    /// Where.
+    /// The server.
     pub(crate) endpoint: Arc<Endpoint>,
     /// The request of a watcher.
     pub(crate) watch: Bytes,
-    /// Makes the request that causes an event whose frame holds the given text.
+    /// Returns the request that causes an event whose frame contains the given text.
     pub(crate) request: Box<dyn Fn(&str) -> Bytes>,
-    /// How many watch.
+    /// The number of watchers.
     pub(crate) watchers: usize,
-    /// How often something happens.
+    /// The frequency of the events.
     pub(crate) pace: Pace,
 }
 
-/// How often something happens.
+/// The frequency of events.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pace {
-    /// As soon as the watchers can take it.
+    /// As fast as the watchers can receive them.
     Saturated,
-    /// Once in this time.
+    /// One event per period.
     Every(Duration),
 }
 
 impl FanOut {
-    /// Opens the watches, then writes for `duration` and waits until all has arrived. An operation
-    /// of the sample is a delivery, its latency the time from sending the create request.
+    /// Opens the watches, writes for `duration`, and waits until everything has arrived. An
+    /// operation of the sample is a delivery, and its latency is the time since the create request
+    /// was sent.
     ///
     /// # Errors
-    /// A connection broke, a write failed, or a watcher did not get every event.
+    /// Fails if a connection broke, a write failed, or a watcher did not get every event.
     pub(crate) async fn run(&self, duration: Duration, server: Meter) -> anyhow::Result<Sample> {
         let mut writers = self.writers().await.context("opening the writers")?;
         let connections = self.open().await?;
@@ -110,7 +113,8 @@ impl FanOut {
             .context("opening the watches")
     }
 
-    /// Lets all write until it is time, then one the last event; returns how many events there were.
+    /// Runs all writers until the time is over, then writes the last event. Returns the number of
+    /// events.
     async fn write_all(&self, writers: &mut [Connection], run: &Run) -> anyhow::Result<usize> {
         try_join_all(writers.iter_mut().map(|writer| self.write(writer, run))).await?;
         let [first, ..] = writers else {
@@ -150,7 +154,7 @@ impl FanOut {
     }
 }
 
-/// A fan-out under way.
+/// A fan-out in progress.
 struct Run {
     started: Instant,
     duration: Duration,
@@ -171,12 +175,12 @@ impl Run {
         }
     }
 
-    /// The time since the start.
+    /// Returns the time since the start.
     fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Deliveries that are still to come, of all that was written.
+    /// Returns the number of deliveries that are still outstanding.
     fn under_way(&self) -> usize {
         let delivered = self.delivered.load(Ordering::Relaxed);
         let written = self.written.load(Ordering::Relaxed) * self.watchers;
@@ -184,7 +188,7 @@ impl Run {
     }
 }
 
-/// What all watchers have observed.
+/// Returns the observations of all watchers.
 async fn collect(
     mut watchers: JoinSet<anyhow::Result<Sample>>,
     written: usize,

@@ -1,4 +1,4 @@
-//! What the disk does at best: 4 KiB written and `fdatasync`ed, again and again, by one thread.
+//! The limit of the disk: one thread writes 4 KiB and calls `fdatasync`, again and again.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -10,8 +10,8 @@ use crate::sample::Sample;
 /// Size of a write: a page of SQLite.
 const BLOCK: usize = 4096;
 
-/// Blocks in the file, which is written round and round like SQLite's log between checkpoints.
-/// Writing within a file is what a log does most; growing it would cost a second write.
+/// Number of blocks in the file, which is written cyclically like SQLite's log between checkpoints.
+/// Overwriting a file is what a log does most; growing it would cost a second write.
 const BLOCKS: u64 = 1000;
 
 /// A file that is written like a log.
@@ -21,7 +21,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Makes the file at its full size.
+    /// Creates the file at its full size.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let mut file = OpenOptions::new()
             .create(true)

@@ -1,7 +1,7 @@
-//! Honest clients: users who work at a human pace while somebody attacks.
+//! Honest clients: users who work at a human pace during an attack.
 //!
-//! Each creates an object over a new connection, reads for a while over the same one, deletes the object, and
-//! begins again. Unlike a load, they count refusals and continue.
+//! Each creates an object over a new connection, reads for a while over the same connection,
+//! deletes the object, and begins again. Unlike a load, they count refusals and continue.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,20 +18,20 @@ use crate::endpoint::Endpoint;
 use crate::request;
 use crate::sample::Sample;
 
-/// Time between an answer and the next request: some 30 requests a second of each client, which leave a
-/// machine of two cores mostly idle.
+/// Pause between an answer and the next request: some 30 requests per second and client, which
+/// leave a machine of two cores mostly idle.
 const THINKING: Duration = Duration::from_millis(30);
 
-/// Time for an answer, beyond which it counts as missing.
+/// Time limit of an answer, after which it is recorded as missing.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Reads between a create and the delete.
+/// Number of reads between a create and the delete.
 const READS: usize = 24;
 
 /// One client.
 #[derive(Clone)]
 pub(crate) struct Client {
-    /// The server as its user.
+    /// The server, as the user of this client.
     pub(crate) endpoint: Arc<Endpoint>,
     /// The collection that it creates in.
     pub(crate) collection: String,
@@ -44,7 +44,7 @@ pub(crate) struct Client {
 /// A step of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
-    /// A connection and its handshake.
+    /// Opening a connection, including the handshake.
     Connect,
     Create,
     Read,
@@ -54,16 +54,16 @@ pub(crate) enum Step {
 /// The observations of clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Observed {
-    /// The steps that ended, whatever was answered.
+    /// The steps that ended, regardless of the answer.
     pub(crate) steps: BTreeMap<Step, Sample>,
-    /// Requests that were not answered 2xx, by status or by what happened.
+    /// The number of requests that were not answered with 2xx, by status or error.
     pub(crate) failures: BTreeMap<String, usize>,
 }
 
-/// Lets all of them work for so long; requests under way are awaited.
+/// Runs all clients for `duration`. Waits for the requests in flight.
 ///
 /// # Errors
-/// A task of this program failed. What the server does wrong is observed.
+/// Fails if a task of this program failed. Failures of the server are observed.
 pub(crate) async fn work(clients: &[Client], duration: Duration) -> anyhow::Result<Observed> {
     let deadline = Instant::now() + duration;
     let mut tasks = JoinSet::new();
@@ -93,7 +93,7 @@ pub(crate) async fn work(clients: &[Client], duration: Duration) -> anyhow::Resu
 }
 
 impl Client {
-    /// A create, reads and the delete; ends early where the connection broke.
+    /// Performs a create, reads and the delete. Ends early if the connection breaks.
     async fn round(&self, deadline: Instant, observed: &mut Observed) {
         let opened = observed.time(Step::Connect, Connection::open(&self.endpoint));
         let Some(mut connection) = opened.await else {
@@ -130,7 +130,7 @@ impl Client {
 }
 
 impl Observed {
-    /// All steps as one sample.
+    /// Returns all steps as one sample.
     pub(crate) fn all(&self) -> Sample {
         let mut all = Sample::default();
         for sample in self.steps.values() {
@@ -139,12 +139,12 @@ impl Observed {
         all
     }
 
-    /// One step.
+    /// Returns the sample of one step.
     pub(crate) fn of(&self, step: Step) -> Sample {
         self.steps.get(&step).cloned().unwrap_or_default()
     }
 
-    /// Measures the time of a step; `None` where it did not end.
+    /// Measures the time of a step. Returns `None` if it failed.
     async fn time<T>(
         &mut self,
         step: Step,
@@ -174,7 +174,7 @@ impl Observed {
     }
 }
 
-/// The name of a created object.
+/// Returns the name of a created object.
 fn name(body: &[u8]) -> anyhow::Result<String> {
     let object: Value = serde_json::from_slice(body)?;
     let name = object["metadata"]["name"].as_str();

@@ -1,11 +1,11 @@
 //! A host: a real kube-apiserver with the server behind it, as replicas run in a cluster.
 //!
-//! The kube-apiserver has an etcd of its own, the records may have another one, and both wait for
-//! the disk. The APIService leads through a Service of type ExternalName to a port of this machine,
-//! where one server listens at a time: [`Host::serve`] replaces it by one with another store.
+//! The kube-apiserver has an etcd of its own, the records may be in another one, and both wait for
+//! the disk. The APIService refers to a Service of type ExternalName that resolves to this machine,
+//! where one server listens at a time: [`Host::serve`] replaces it with a server on another store.
 //!
-//! Relies on `test-cluster` for the programs and their certificates. It blocks: what calls it does so
-//! from a thread that may wait.
+//! Relies on `test-cluster` for the programs and their certificates. Its calls block, so they must
+//! be made from a thread that may block.
 
 mod objects;
 mod twin;
@@ -31,26 +31,27 @@ use crate::server::KUBECONFIGS;
 
 pub(crate) use twin::{TWINS, of_record};
 
-/// The namespace and the Service of the server.
+/// Name of the namespace and the Service of the server.
 const NAME: &str = "kubeconfig-apiserver";
 
-/// Who works: a user of the host by certificate, with the rights of any user of the chart.
+/// The user that sends the requests: authenticated on the host by certificate, with the rights of
+/// any user of the chart.
 const USER: &str = "alice";
 
-/// Time until the host passes requests on.
+/// Time limit until the host proxies requests.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The store of records.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Store {
-    /// An etcd of their own.
+    /// An etcd for the records only.
     Etcd,
     /// Secrets of the host.
     Kubernetes,
 }
 
 impl Store {
-    /// Where the records are, for rows.
+    /// Returns the name of the store, for the table.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
@@ -59,7 +60,7 @@ impl Store {
     }
 }
 
-/// A host, and the server behind it once there is one.
+/// A host, and the server behind it once it has been started.
 pub(crate) struct Host {
     cluster: TestCluster,
     etcd: EtcdCluster,
@@ -71,12 +72,14 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// A host without the server; the programs that it needs were found.
+    /// Starts a host without the server. The required programs must have been found.
     ///
     /// # Errors
-    /// One of its programs does not start, or it refuses what the server needs.
+    /// Fails if one of the programs does not start, or the host rejects an object that the server
+    /// needs.
     pub(crate) fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
-        // The data of both etcds goes to the disk that is measured. Only a second host finds it done.
+        // Puts the data of both etcds on the disk that is measured. The call fails only for a
+        // second host, for which it has been done already.
         let _ = tempfile::env::override_temp_dir(folder);
         let etcd = EtcdCluster::start(1, &["--unsafe-no-fsync=false"])?;
         let cluster = TestCluster::start(&Options {
@@ -104,8 +107,8 @@ impl Host {
         Ok(host)
     }
 
-    /// Starts the server with this store in the place of another one; the host passes requests on when
-    /// this returns.
+    /// Starts the server with this store in place of the previous server. The host proxies requests
+    /// when this returns.
     pub(crate) fn serve(&mut self, store: Store) -> anyhow::Result<()> {
         self.server = None;
         let mut server = self.spawn(store)?;
@@ -124,18 +127,18 @@ impl Host {
         Ok(())
     }
 
-    /// Makes [`TWINS`], which kube-apiserver serves itself; the server is behind the host.
+    /// Creates [`TWINS`], which kube-apiserver serves itself. The server must be running.
     pub(crate) fn add_twin(&self) -> anyhow::Result<()> {
         twin::make(&self.cluster.admin()?)
     }
 
-    /// The API server of the host, as the user.
+    /// Returns the API server of the host, as the user.
     pub(crate) fn front(&self) -> anyhow::Result<Arc<Endpoint>> {
         let port = port(&self.cluster.url())?;
         self.endpoint(port, self.cluster.ca_pem().as_bytes())
     }
 
-    /// The server itself, as the user.
+    /// Returns the server itself, as the user.
     pub(crate) fn direct(&self) -> anyhow::Result<Arc<Endpoint>> {
         let path = "/apis/apiregistration.k8s.io/v1/apiservices/v1.ext.cattle.io";
         let service = self.cluster.admin()?.get(path)?.json()?;
@@ -144,7 +147,7 @@ impl Host {
         self.endpoint(self.port, &bundle)
     }
 
-    /// The server, kube-apiserver and the etcd of this store.
+    /// Returns meters of the server, kube-apiserver and the etcd of this store.
     pub(crate) fn meters(&self, store: Store) -> anyhow::Result<[Meter; 3]> {
         let server = self.server.as_ref().context("no server")?.meter();
         let apiserver = self.cluster.apiserver_id().context("no kube-apiserver")?;
@@ -155,7 +158,7 @@ impl Host {
         Ok([server, Meter::of(apiserver), Meter::of(etcd)])
     }
 
-    /// The etcd of the records, as a client of its own, which speaks HTTP/2.
+    /// Returns the etcd of the records over HTTP/2, with a client certificate.
     pub(crate) fn etcd(&self) -> anyhow::Result<Arc<Endpoint>> {
         let url = self.etcd.endpoints().concat();
         let identity = Identity {
@@ -166,7 +169,7 @@ impl Host {
         Ok(etcd.over_http2())
     }
 
-    /// What the etcd of the records counts.
+    /// Returns the metrics of the etcd of the records.
     pub(crate) fn etcd_metrics(&self) -> anyhow::Result<String> {
         self.etcd.metrics(0)
     }
@@ -226,7 +229,7 @@ impl Host {
     }
 }
 
-/// Asks until it is so, or [`LIMIT`] is over.
+/// Polls until the condition is true, or [`LIMIT`] is over.
 fn eventually(what: &str, so: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     poll::until(what, LIMIT, || Ok(so()?.then_some(())))
 }

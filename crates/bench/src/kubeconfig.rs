@@ -1,4 +1,4 @@
-//! The kubeconfigs that the server writes at its start.
+//! The kubeconfigs that the server writes when it starts.
 
 use std::fs;
 use std::path::Path;
@@ -11,18 +11,18 @@ use serde::Deserialize;
 
 use crate::endpoint::{Endpoint, Identity};
 
-/// The endpoint of a kubeconfig file with one cluster and one user with a certificate.
+/// Returns the endpoint of a kubeconfig file with one cluster and one user with a certificate.
 ///
 /// # Errors
-/// The file is not such a one, or its server is not an address with a port.
+/// Fails if the file is not such a file, or its server is not an address with a port.
 pub(crate) fn endpoint(path: &Path) -> anyhow::Result<Arc<Endpoint>> {
     read(path, true)
 }
 
-/// The same without the certificate.
+/// Returns the same endpoint without the certificate.
 ///
 /// # Errors
-/// As of [`endpoint`].
+/// Fails like [`endpoint`].
 pub(crate) fn endpoint_without_identity(path: &Path) -> anyhow::Result<Arc<Endpoint>> {
     read(path, false)
 }

@@ -1,4 +1,5 @@
-//! A closed loop: each client sends its next request when the answer to the last one is there.
+//! A closed loop: each client sends its next request when it has received the answer to the last
+//! one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,18 +13,18 @@ use crate::endpoint::Endpoint;
 use crate::process::Meter;
 use crate::sample::Sample;
 
-/// What is sent to whom.
+/// A load on a server.
 #[derive(Clone)]
 pub(crate) struct Load {
-    /// Where to.
+    /// The server.
     pub(crate) endpoint: Arc<Endpoint>,
-    /// The requests; each client goes round, from a place of its own.
+    /// The requests. Each client cycles through them, from an offset of its own.
     pub(crate) requests: Arc<[Bytes]>,
-    /// Connections at once.
+    /// The number of concurrent connections.
     pub(crate) clients: usize,
 }
 
-/// When a load ends; requests under way are awaited.
+/// The end of a load. Requests in flight are awaited.
 #[derive(Clone, Copy)]
 pub(crate) enum Stop {
     /// After this time.
@@ -33,7 +34,7 @@ pub(crate) enum Stop {
 }
 
 impl Load {
-    /// The same request by every client.
+    /// Creates a load in which every client sends the same request.
     pub(crate) fn same(endpoint: &Arc<Endpoint>, request: Bytes, clients: usize) -> Self {
         Self {
             endpoint: Arc::clone(endpoint),
@@ -42,10 +43,11 @@ impl Load {
         }
     }
 
-    /// Opens the connections, then sends until `stop`; `server` measures the process that works for it.
+    /// Opens the connections, then sends until `stop`. `server` measures the CPU time of the server
+    /// process.
     ///
     /// # Errors
-    /// A connection broke, or an answer was not one of success.
+    /// Fails if a connection broke, or an answer was not a success.
     pub(crate) async fn run(&self, stop: Stop, server: Meter) -> anyhow::Result<Sample> {
         let connections = self.connect().await?;
         let mut sample = Sample::default();
@@ -75,10 +77,11 @@ impl Load {
     }
 }
 
-/// How often each load has its turn.
+/// Number of turns of each load.
 pub(crate) const ROUNDS: u32 = 8;
 
-/// Loads for `each` in short turns, so that a machine that changes its pace meets all alike.
+/// Runs the loads for `each` in short turns, so that changes of the machine's speed affect all
+/// alike.
 pub(crate) async fn in_turns<const N: usize>(
     each: Duration,
     loads: [(&Load, Meter); N],
@@ -93,7 +96,7 @@ pub(crate) async fn in_turns<const N: usize>(
     Ok(samples)
 }
 
-/// Lets requests through until it is time to stop.
+/// Admits requests until it is time to stop.
 struct Gate {
     deadline: Option<Instant>,
     left: AtomicUsize,

@@ -1,9 +1,9 @@
-//! What the figures were measured on, for the heading: a figure without its machine says nothing.
+//! A description of the machine, for the heading: a figure is meaningless without it.
 
 use std::fs;
 use std::thread;
 
-/// Processors, their model and the kernel, in one line.
+/// Returns the processors, their model and the kernel, in one line.
 pub(crate) fn describe() -> String {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

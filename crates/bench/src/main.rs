@@ -1,23 +1,24 @@
-//! `make bench`: how fast and how large the server is, each figure beside its limit.
+//! `make bench`: the speed and the size of the server, each figure next to its limit.
 //!
 //! Starts the release server in standalone mode with a data folder of its own, drives it with a
-//! load generator, and measures in the same run what this machine could do at best: a bare hyper
-//! server over the same TLS, and raw `fdatasync`. Then the same program behind a real kube-apiserver,
-//! beside raw puts into its etcd and a custom resource of the same kind. Prints one table; absolute
-//! figures belong to the machine, the ratios travel.
+//! load generator, and measures in the same run the limits of this machine: a bare hyper server
+//! over the same TLS, and raw `fdatasync`. Then measures the same program behind a real
+//! kube-apiserver, next to raw puts into its etcd and a custom resource of the same kind. Prints
+//! one table. Absolute figures are specific to the machine; the ratios are comparable across
+//! machines.
 //!
 //! ```text
-//! plan → load, fan_out → connection → response      what is done, to whom, over which bytes
+//! plan → load, fan_out → connection → response      the measurements, their targets, the bytes
 //!      → server, host, bare, rival → process        the programs that are measured
-//!      → honest, attack                             users beside an attack, which is a process of its own
+//!      → honest, attack                             users, and an attack in a separate process
 //!      → puts                                       etcd without anything around it
-//!      → report        → targets                     the table
+//!      → report        → targets                    the table
 //! ```
 //!
-//! The generator shares the processors with the server, so the server's own CPU time per operation
-//! stands beside each rate. It speaks HTTP/1.1 with prebuilt requests and reads no more of an
-//! answer than it must; one connection per client, kept alive, the next request when the answer is
-//! there (a closed loop: its p99 is a lower bound).
+//! The generator shares the processors with the server, so each rate is shown next to the server's
+//! own CPU time per operation. The generator uses HTTP/1.1 with prebuilt requests and reads no more
+//! of an answer than it must. It has one keep-alive connection per client, and sends the next
+//! request when it has received the answer (a closed loop: its p99 is a lower bound).
 //!
 //! Nothing here is used by another crate.
 
@@ -55,7 +56,7 @@ use tokio::runtime::{self, Runtime};
 
 use crate::options::{Mode, Options};
 
-/// Threads of the load generator; the server has as many as there are processors.
+/// Number of threads of the load generator. The server has as many as there are processors.
 const WORKERS: usize = 2;
 
 fn main() -> anyhow::Result<ExitCode> {

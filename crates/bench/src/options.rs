@@ -93,17 +93,17 @@ pub(crate) enum Mode {
 }
 
 impl Options {
-    /// Time for one quantity.
+    /// Returns the measuring time of one quantity.
     pub(crate) fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.seconds)
     }
 
-    /// Records that are there while reads are measured.
+    /// Returns the number of records that exist while reads are measured.
     pub(crate) fn records(&self) -> usize {
         self.records as usize
     }
 
-    /// Whether a group is to be measured.
+    /// Returns whether a group is to be measured.
     pub(crate) fn wants(&self, group: Group) -> bool {
         let by_default = self.only.is_empty() && group != Group::Attacks;
         by_default || self.only.contains(&group)
@@ -114,7 +114,7 @@ impl Options {
         self.only == [group]
     }
 
-    /// Watchers of the fan-out.
+    /// Returns the number of watchers of the fan-out.
     pub(crate) fn watchers(&self) -> usize {
         self.watchers as usize
     }

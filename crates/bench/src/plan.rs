@@ -1,8 +1,9 @@
-//! What is measured, in which order, and the table that comes of it.
+//! The measurements in their order, and the resulting table.
 //!
-//! First what needs an empty server, then one that holds the records, then what adds more of them,
-//! and last a server behind a host. A rate and its limit are measured in turns ([`load::in_turns`]); only the fan-out is not,
-//! since the limit's events have to be of the size that ours turn out to be.
+//! First come those that need an empty server, then those on a server that has the records, then
+//! those that add more records, and last those of a server behind a host. A rate and its limit are
+//! measured in turns ([`load::in_turns`]), except for the fan-out, because the limit's events must
+//! have the size that ours turn out to have.
 
 mod attacks;
 mod cluster;
@@ -30,19 +31,20 @@ use crate::sample::Summary;
 use crate::server::{KUBECONFIGS, Server, User};
 use crate::{machine, progress, request};
 
-/// The least that a user has to send for a kubeconfig.
+/// The minimal object that a user has to send for a kubeconfig.
 const KUBECONFIG: &str = r#"{"apiVersion":"ext.cattle.io/v1","kind":"Kubeconfig"}"#;
 
-/// Clients that work at once where many do.
+/// Number of clients in measurements with concurrent clients.
 const MANY: usize = 16;
 
-/// Records of the second user, whose own list is measured; the first one has all others.
+/// Number of records of the second user, whose own list is measured. The first user owns all
+/// others.
 const FEW: usize = 10;
 
-/// Runs everything.
+/// Runs all measurements.
 ///
 /// # Errors
-/// The server cannot be started, refuses what it should do, or loses something.
+/// Fails if the server cannot be started, rejects a valid request, or loses a record.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     let folder = folder(options)?;
     let (attacks, without_rival) = attacks::measure(options, folder.path()).await?;
@@ -87,7 +89,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     })
 }
 
-/// What measurements on the running server share.
+/// The state that measurements on the running server share.
 struct Bench<'a> {
     server: &'a Server,
     bare: &'a Bare,
@@ -95,7 +97,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// A load of ours and of its limit's, in turns.
+    /// Runs a load on the server and one on the bare server, in turns.
     async fn compare(&self, ours: &Load, limit: &Load) -> anyhow::Result<[Summary; 2]> {
         let pair = [
             (ours, self.server.meter()),
@@ -105,7 +107,7 @@ impl Bench<'_> {
         Ok(samples.map(|sample| sample.summary()))
     }
 
-    /// A request to the bare server by so many clients.
+    /// Returns a load of requests to the bare server by `clients` clients.
     fn limit(&self, method: &str, path: &str, clients: usize) -> Load {
         let endpoint = &self.bare.endpoint;
         let request = match method {
@@ -116,7 +118,7 @@ impl Bench<'_> {
     }
 }
 
-/// The data folders; removed at the end.
+/// Creates the data folder, which is removed when the value is dropped.
 fn folder(options: &Options) -> anyhow::Result<TempDir> {
     let parent = match &options.folder {
         Some(parent) => parent.clone(),
@@ -139,7 +141,7 @@ fn beside_this_program() -> anyhow::Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
-/// Turns the quotas of users off: one user creates everything at full speed.
+/// Removes the quotas of users, because one user creates everything at full speed.
 async fn lift_quotas(server: &Server) -> anyhow::Result<()> {
     for setting in [
         "kubeconfig-max-per-user",

@@ -1,4 +1,4 @@
-//! A program that is measured: its processor time and memory, from `/proc`.
+//! A measured program: its CPU time and memory, from `/proc`.
 
 use std::fs;
 use std::process::{Child, Command, ExitStatus};
@@ -7,28 +7,28 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal};
 
-/// How long a program may take to end when it is asked to.
+/// Time limit for a program to end after SIGTERM.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How often is looked whether it has ended.
+/// Interval at which its end is polled.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A running program. Dropped, it is killed.
+/// A running program. It is killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
 }
 
-/// Reads what a process, by its id, takes of the machine.
+/// A reader of the resources that a process uses, by its id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meter(u32);
 
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Memory {
-    /// What it has now.
+    /// Current resident memory.
     pub(crate) resident: u64,
-    /// The most that it has had since its start, or since [`Meter::forget_peak`].
+    /// Peak memory since its start, or since [`Meter::forget_peak`].
     pub(crate) peak: u64,
 }
 
@@ -41,25 +41,25 @@ impl Process {
         Ok(Self { child })
     }
 
-    /// Its end of the pipes that were asked for.
+    /// Returns the child, for access to its pipes.
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    /// What it takes of the machine.
+    /// Returns a meter of the process.
     pub(crate) fn meter(&self) -> Meter {
         Meter(self.child.id())
     }
 
-    /// Whether it has ended by itself.
+    /// Returns the exit status if the process has ended.
     pub(crate) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
-    /// Asks it to end and waits until it has.
+    /// Sends SIGTERM and waits until the process has ended.
     ///
     /// # Errors
-    /// It did not end in time.
+    /// Fails if the process does not end in time.
     pub(crate) async fn terminate(&mut self) -> anyhow::Result<()> {
         let id = Pid::from_child(&self.child);
         rustix::process::kill_process(id, Signal::TERM)?;
@@ -76,25 +76,25 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already.
+        // Fails if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 impl Meter {
-    /// That of this process.
+    /// Returns the meter of this process.
     #[cfg(test)]
     pub(crate) fn own() -> Self {
         Self(std::process::id())
     }
 
-    /// That of a process that somebody else has started.
+    /// Returns the meter of a process that was started elsewhere.
     pub(crate) fn of(id: u32) -> Self {
         Self(id)
     }
 
-    /// Processor time of all its threads, in user and kernel mode.
+    /// Returns the CPU time of all threads, in user and kernel mode.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let stat = self.read("stat")?;
         let ticks = ticks(&stat).context("an unknown form of /proc/PID/stat")?;
@@ -102,12 +102,12 @@ impl Meter {
         Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
     }
 
-    /// Its memory.
+    /// Returns the memory.
     pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
         memory(&self.read("status")?).context("an unknown form of /proc/PID/status")
     }
 
-    /// Lets the peak of its memory start anew from what it has now.
+    /// Resets the peak memory to the current memory.
     pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
         let path = format!("/proc/{}/clear_refs", self.0);
         fs::write(&path, "5").with_context(|| format!("writing {path}"))
@@ -119,7 +119,8 @@ impl Meter {
     }
 }
 
-/// Fields 14 and 15 of proc_pid_stat(5). The second one, the name, may hold spaces and parentheses.
+/// Parses fields 14 and 15 of proc_pid_stat(5). The second field, the name, may contain spaces and
+/// parentheses.
 fn ticks(stat: &str) -> Option<u64> {
     let after_name = stat.rsplit_once(')')?.1;
     let mut fields = after_name.split_ascii_whitespace().skip(11);

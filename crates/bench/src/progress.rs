@@ -1,6 +1,6 @@
-//! What is going on, on standard error; standard output is for the table.
+//! Progress messages, on standard error; standard output is for the table.
 
-/// Says what is measured now.
+/// Prints the current measurement.
 #[expect(
     clippy::print_stderr,
     reason = "telling the one who waits is its purpose"

@@ -1,7 +1,7 @@
-//! Raw puts into etcd: what its own clients do, and nothing around it.
+//! Raw puts into etcd, as its own clients send them, without anything around them.
 //!
-//! The protocol is gRPC over HTTP/2 with TLS, spoken by hand: a `PutRequest` of etcd's `rpc.proto` is
-//! a key and a value. Clients share connections as those of etcd do.
+//! The protocol is gRPC over HTTP/2 with TLS, implemented by hand: a `PutRequest` of etcd's
+//! `rpc.proto` is a key and a value. Clients share connections like those of etcd.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,24 +18,24 @@ use tokio::task::JoinSet;
 use crate::endpoint::Endpoint;
 use crate::sample::Sample;
 
-/// Clients that share a connection.
+/// Number of clients that share a connection.
 const SHARE: usize = 16;
 
-/// The first byte of a field that is a string: the number of the field, and wire type 2.
+/// The first byte of a string field: the field number, and wire type 2.
 const KEY: u8 = 1 << 3 | 2;
 const VALUE: u8 = 2 << 3 | 2;
 
-/// What one operation writes.
+/// The writes of one operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Writes {
-    /// Puts that are under way at once; the operation is over when all are.
+    /// Number of concurrent puts. The operation is over when all are.
     pub(crate) count: usize,
-    /// Bytes of each, key and value.
+    /// Size of each put, key and value, in bytes.
     pub(crate) size: usize,
 }
 
 impl Writes {
-    /// What a member has counted between two looks at its metrics, for each of `operations`.
+    /// Computes the writes of each of `operations` from the metrics of a member before and after.
     pub(crate) fn between(before: &str, after: &str, operations: usize) -> anyhow::Result<Self> {
         let grown = |name: &str| Ok::<_, anyhow::Error>(value(after, name)? - value(before, name)?);
         let puts = grown("etcd_mvcc_put_total")?;
@@ -57,20 +57,20 @@ fn value(metrics: &str, name: &str) -> anyhow::Result<f64> {
         .parse()?)
 }
 
-/// Puts of clients in a closed loop, as [`crate::load::Load`] is one.
+/// A closed loop of clients that put, like [`crate::load::Load`].
 pub(crate) struct Puts {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) writes: Writes,
     pub(crate) clients: usize,
-    /// What the keys of this load begin with.
+    /// The prefix of the keys of this load.
     pub(crate) prefix: String,
 }
 
 impl Puts {
-    /// Puts for `duration`. Nobody's processor time is measured.
+    /// Runs the load for `duration`. Does not measure CPU time.
     ///
     /// # Errors
-    /// The connection broke, or a put was refused.
+    /// Fails if the connection broke, or a put was rejected.
     pub(crate) async fn run(&self, duration: Duration) -> anyhow::Result<Sample> {
         let mut connections = Vec::new();
         for _ in 0..self.clients.div_ceil(SHARE) {
@@ -106,7 +106,7 @@ async fn connect(endpoint: &Endpoint) -> anyhow::Result<SendRequest<Full<Bytes>>
     Ok(requests)
 }
 
-/// One client: the puts of an operation at once, then those of the next.
+/// Runs one client: the concurrent puts of an operation, then those of the next.
 async fn client(
     connection: SendRequest<Full<Bytes>>,
     puts: Vec<Put>,
@@ -127,11 +127,11 @@ async fn client(
     Ok(sample)
 }
 
-/// A put that is done again and again, with another key each time.
+/// A put that is repeated with another key each time.
 struct Put {
     authority: String,
     key: String,
-    /// Bytes of key and value.
+    /// Size of key and value, in bytes.
     size: usize,
 }
 
@@ -163,7 +163,7 @@ impl Put {
         Ok(())
     }
 
-    /// A message of gRPC: not compressed, its length, and a `PutRequest`.
+    /// Returns a gRPC message: an uncompressed flag, the length, and a `PutRequest`.
     fn message(&self, number: u64) -> Bytes {
         let key = format!("{}/{number}", self.key);
         let mut request = BytesMut::with_capacity(self.size + 16);
@@ -181,7 +181,7 @@ impl Put {
     }
 }
 
-/// A field of protobuf whose value is a string: its tag, its length as a varint, its bytes.
+/// Appends a string field of protobuf: its tag, its length as a varint, its bytes.
 fn field(message: &mut BytesMut, tag: u8, value: &[u8]) {
     message.put_u8(tag);
     let mut length = value.len();

@@ -1,4 +1,4 @@
-//! The table: a row for each quantity, our figure beside its limit and its targets.
+//! The table: a row for each quantity, our figure next to its limit and its targets.
 
 mod attacks;
 mod layout;
@@ -23,19 +23,19 @@ pub(crate) struct Report {
     pub(crate) notes: Vec<String>,
 }
 
-/// A quantity.
+/// A measured quantity.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     quantity: String,
     unit: Unit,
     value: f64,
-    /// Median, 99th percentile and processor time of an operation, where there are operations.
+    /// Median, 99th percentile and CPU time of an operation; `None` without operations.
     operation: Option<[Duration; 3]>,
     limit: Option<f64>,
     targets: Vec<Target>,
 }
 
-/// What a row's figure and its limit are counted in.
+/// The unit of a row's figure and its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     PerSecond,
@@ -47,7 +47,7 @@ pub(crate) enum Unit {
     Megabytes,
 }
 
-/// What a figure is to reach.
+/// A target for a figure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
     figure: Figure,
@@ -55,40 +55,40 @@ pub(crate) struct Target {
     floor: bool,
 }
 
-/// Which figure of a row.
+/// A figure of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Figure {
-    /// In the row's unit.
+    /// The value, in the row's unit.
     Value,
-    /// The value divided by the limit's.
+    /// The value divided by the limit.
     Ratio,
-    /// In milliseconds.
+    /// The median, in milliseconds.
     P50,
-    /// In milliseconds.
+    /// The 99th percentile, in milliseconds.
     P99,
 }
 
-/// On which side of a number it has to be.
+/// A bound of a figure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bound {
     AtLeast(f64),
     AtMost(f64),
 }
 
-/// What a row comes to.
+/// The verdict on a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
-    /// There was nothing to reach.
+    /// The row has no target.
     None,
     Ok,
-    /// Above the floor, short of the aim.
+    /// The figure is above the floor, but does not reach the aim.
     Short,
-    /// Below the floor.
+    /// The figure is below the floor.
     Miss,
 }
 
 impl Report {
-    /// Rows with a figure below its floor.
+    /// Returns the number of rows with a figure below its floor.
     pub(crate) fn misses(&self) -> usize {
         let missed = |row: &&Row| row.verdict() == Verdict::Miss;
         let rows = self.rows.iter().filter(missed).count();
@@ -116,7 +116,7 @@ impl fmt::Display for Report {
 }
 
 impl Row {
-    /// A figure without operations.
+    /// Creates a row without operations.
     pub(crate) fn value(quantity: impl Into<String>, unit: Unit, value: f64) -> Self {
         Self {
             quantity: quantity.into(),
@@ -128,28 +128,28 @@ impl Row {
         }
     }
 
-    /// How many operations there are in a second.
+    /// Creates a row of the operations per second.
     pub(crate) fn rate(quantity: impl Into<String>, ours: &Summary) -> Self {
         Self::value(quantity, Unit::PerSecond, ours.rate).with_operation(ours)
     }
 
-    /// How long an operation takes, the median.
+    /// Creates a row of the median latency of an operation.
     pub(crate) fn median(quantity: impl Into<String>, ours: &Summary) -> Self {
         Self::value(quantity, Unit::Millis, millis(ours.p50)).with_operation(ours)
     }
 
-    /// How long all but one of a hundred operations take.
+    /// Creates a row of the 99th percentile of the latency.
     pub(crate) fn tail(quantity: impl Into<String>, ours: &Summary) -> Self {
         Self::value(quantity, Unit::Millis, millis(ours.p99)).with_operation(ours)
     }
 
-    /// With the limit of its value, in its unit.
+    /// Adds the limit of the value, in its unit.
     pub(crate) fn with_limit(mut self, limit: f64) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// With what it is to reach.
+    /// Adds targets.
     pub(crate) fn with_targets(mut self, targets: Vec<Target>) -> Self {
         self.targets = targets;
         self
@@ -184,7 +184,7 @@ impl Row {
 }
 
 impl Target {
-    /// What is wanted.
+    /// Creates a target that should be reached.
     pub(crate) fn aim(figure: Figure, bound: Bound) -> Self {
         Self {
             figure,
@@ -193,7 +193,7 @@ impl Target {
         }
     }
 
-    /// What must be.
+    /// Creates a target that must be reached.
     pub(crate) fn floor(figure: Figure, bound: Bound) -> Self {
         Self {
             figure,
@@ -202,7 +202,7 @@ impl Target {
         }
     }
 
-    /// A figure that was not measured meets nothing.
+    /// Returns whether a row meets the target. A figure that was not measured does not.
     fn is_met_by(&self, row: &Row) -> bool {
         let [p50, p99] = match row.operation {
             Some([p50, p99, _]) => [Some(millis(p50)), Some(millis(p99))],
@@ -221,7 +221,7 @@ impl Target {
     }
 }
 
-/// In milliseconds, as rows count time.
+/// Converts to milliseconds, the unit of time in rows.
 pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }

@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use crate::endpoint::Endpoint;
 
-/// What kubectl accepts for `get`: a Table of what it prints, else objects.
+/// The `Accept` header of `kubectl get`: a Table of the printed columns, else objects.
 pub(crate) const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 
 /// JSON objects.
 pub(crate) const JSON: &str = "application/json";
 
-/// A GET.
+/// Returns a GET.
 pub(crate) fn get(endpoint: &Endpoint, path: &str, accept: &str) -> Bytes {
     format!(
         "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\nAccept: {accept}\r\n\r\n",
@@ -19,7 +19,7 @@ pub(crate) fn get(endpoint: &Endpoint, path: &str, accept: &str) -> Bytes {
     .into()
 }
 
-/// A request for a tunnel, as kubectl asks for one.
+/// Returns an upgrade request for a tunnel, as kubectl sends it.
 pub(crate) fn upgrade(endpoint: &Endpoint, path: &str) -> Bytes {
     format!(
         "POST {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\nConnection: Upgrade\r\n\
@@ -29,18 +29,18 @@ pub(crate) fn upgrade(endpoint: &Endpoint, path: &str) -> Bytes {
     .into()
 }
 
-/// A POST of JSON.
+/// Returns a POST of JSON.
 pub(crate) fn post(endpoint: &Endpoint, path: &str, body: &str) -> Bytes {
     with_body(endpoint, "POST", path, JSON, body)
 }
 
-/// A JSON merge patch.
+/// Returns a JSON merge patch.
 pub(crate) fn patch(endpoint: &Endpoint, path: &str, body: &str) -> Bytes {
     let media_type = "application/merge-patch+json";
     with_body(endpoint, "PATCH", path, media_type, body)
 }
 
-/// A DELETE.
+/// Returns a DELETE.
 pub(crate) fn delete(endpoint: &Endpoint, path: &str) -> Bytes {
     format!(
         "DELETE {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench\r\nAccept: {JSON}\r\n\r\n",
@@ -49,7 +49,7 @@ pub(crate) fn delete(endpoint: &Endpoint, path: &str) -> Bytes {
     .into()
 }
 
-/// A PATCH of some media type.
+/// Returns a PATCH of some media type.
 pub(crate) fn patch_of(endpoint: &Endpoint, path: &str, media_type: &str, body: &str) -> Bytes {
     with_body(endpoint, "PATCH", path, media_type, body)
 }
@@ -64,7 +64,7 @@ fn with_body(endpoint: &Endpoint, method: &str, path: &str, media_type: &str, bo
     .into()
 }
 
-/// A request of somebody who shows a token.
+/// Adds a bearer token to a request.
 pub(crate) fn with_token(request: &Bytes, token: &str) -> Bytes {
     let request = String::from_utf8_lossy(request);
     let header = format!("\r\nAuthorization: Bearer {token}\r\n");

@@ -1,7 +1,7 @@
-//! HTTP/1.1 answers, read with as little work as possible: of the head the status and how the body
-//! is framed, of the body its bytes. Pure: bytes in, bytes out.
+//! HTTP/1.1 answers, parsed with as little work as possible: of the head only the status and the
+//! framing of the body, of the body its bytes. Pure: bytes in, bytes out.
 //!
-//! Understands what a server of Kubernetes' kind sends to a client that keeps its connection: a
+//! Supports the answers of a server like Kubernetes to a client with a keep-alive connection: a
 //! `Content-Length` or the chunked coding (RFC 9112, 6.3 and 7.1). A body that ends with its
 //! connection is an error.
 
@@ -14,39 +14,39 @@ pub(crate) struct Head {
     pub(crate) status: u16,
     /// The body that follows.
     pub(crate) body: Body,
-    /// Its size in bytes, the empty line included.
+    /// Size of the head in bytes, including the empty line.
     pub(crate) size: usize,
 }
 
-/// A body under way.
+/// A body that is being received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// As many bytes are still to come.
+    /// The number of bytes that are still to come.
     Length(usize),
     /// The chunked coding.
     Chunked(Chunked),
 }
 
-/// Where a chunked body is.
+/// The position within a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chunked {
     /// In the line before a chunk; extensions are ignored.
     Size { size: usize, extension: bool },
-    /// In a chunk; as many bytes of it are still to come.
+    /// In a chunk, with this number of bytes still to come.
     Data(usize),
-    /// In the end of line after a chunk.
+    /// In the line break after a chunk.
     DataEnd,
     /// In the lines after the last chunk.
     Trailer { empty: bool },
-    /// After the empty line that ends it.
+    /// After the empty line that ends the body.
     Complete,
 }
 
 impl Head {
-    /// The head that `input` starts with, or nothing while it is not all there.
+    /// Parses the head at the beginning of `input`; returns `None` while it is incomplete.
     ///
     /// # Errors
-    /// It is no HTTP/1.1, or does not say where the body ends.
+    /// Fails if it is not HTTP/1.1, or does not specify where the body ends.
     pub(crate) fn parse(input: &[u8]) -> anyhow::Result<Option<Self>> {
         let Some(end) = memchr::memmem::find(input, b"\r\n\r\n") else {
             return Ok(None);
@@ -76,11 +76,11 @@ impl Head {
 }
 
 impl Body {
-    /// Takes what belongs to the body off the front of `input`, hands its content to `sink` and
-    /// returns how many bytes it took: all of them, unless the body is complete.
+    /// Consumes the bytes of the body at the beginning of `input`, passes the content to `sink`,
+    /// and returns the number of consumed bytes: all of them, unless the body is complete.
     ///
     /// # Errors
-    /// The chunked coding is broken.
+    /// Fails if the chunked coding is invalid.
     pub(crate) fn decode(
         &mut self,
         input: &[u8],
@@ -97,7 +97,7 @@ impl Body {
         }
     }
 
-    /// Whether nothing more belongs to it.
+    /// Returns whether the body is complete.
     pub(crate) fn is_complete(&self) -> bool {
         matches!(self, Self::Length(0) | Self::Chunked(Chunked::Complete))
     }
@@ -128,7 +128,7 @@ impl Chunked {
         Ok(at)
     }
 
-    /// Where it is after a byte that is not content.
+    /// Returns the position after a byte that is not content.
     fn after(self, byte: u8) -> anyhow::Result<Self> {
         Ok(match (self, byte) {
             (Self::Size { size: 0, .. }, b'\n') => Self::Trailer { empty: true },

@@ -1,4 +1,5 @@
-//! Other proxies to the bare server: HAProxy, which knows no users, and `kubectl proxy`.
+//! Other proxies in front of the bare server: HAProxy, which does not authenticate users, and
+//! `kubectl proxy`.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -18,10 +19,10 @@ use crate::endpoint::Endpoint;
 use crate::process::Process;
 use crate::server;
 
-/// Time for a start.
+/// Time limit of a start.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How often is looked whether it is ready.
+/// Interval at which its readiness is polled.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A running proxy.
@@ -29,15 +30,15 @@ pub(crate) struct Rival {
     pub(crate) name: &'static str,
     pub(crate) process: Process,
     pub(crate) endpoint: Arc<Endpoint>,
-    /// Where it passes bytes on and looks at none, if it does that.
+    /// The endpoint for raw TCP, if the proxy has one.
     pub(crate) bytes: Option<Arc<Endpoint>>,
 }
 
-/// HAProxy on all processors: TLS at both ends, connections kept at both ends. None if the machine
-/// has none.
+/// Starts HAProxy on all processors, with TLS and keep-alive connections on both sides. Returns
+/// `None` if it is not installed.
 ///
 /// # Errors
-/// It is there and does not start.
+/// Fails if it is installed and does not start.
 pub(crate) async fn haproxy(bare: &Bare, folder: &Path) -> anyhow::Result<Option<Rival>> {
     let own = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()])?;
     let pem = own.cert.pem();
@@ -74,7 +75,7 @@ fn free_port() -> std::io::Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-/// A port for requests, and one for bytes.
+/// Returns a configuration with a port for requests, and one for raw TCP.
 fn configuration([requests, bytes]: [u16; 2], upstream: u16) -> String {
     let suites = "ciphersuites TLS_AES_128_GCM_SHA256 ssl-min-ver TLSv1.3";
     format!(
@@ -90,10 +91,11 @@ fn configuration([requests, bytes]: [u16; 2], upstream: u16) -> String {
     )
 }
 
-/// `kubectl proxy`, which its clients speak to in the clear. None if the machine has none.
+/// Starts `kubectl proxy`, which its clients reach without TLS. Returns `None` if kubectl is not
+/// installed.
 ///
 /// # Errors
-/// It is there and does not start.
+/// Fails if it is installed and does not start.
 pub(crate) async fn kubectl(
     program: &Path,
     bare: &Bare,
@@ -138,7 +140,7 @@ fn kubeconfig_of(bare: &Bare) -> String {
     file.to_string()
 }
 
-/// None if there is no such program.
+/// Starts a program; returns `None` if it does not exist.
 fn start(command: &mut Command) -> anyhow::Result<Option<Process>> {
     match Process::start(command) {
         Ok(process) => Ok(Some(process)),
@@ -150,7 +152,7 @@ fn start(command: &mut Command) -> anyhow::Result<Option<Process>> {
 }
 
 impl Rival {
-    /// Waits until it passes a request on.
+    /// Waits until the proxy forwards a request.
     async fn ready(mut self) -> anyhow::Result<Self> {
         let started = Instant::now();
         loop {

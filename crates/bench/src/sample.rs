@@ -1,15 +1,15 @@
-//! What was observed, and what it comes to.
+//! Observations, and their summary.
 
 use std::time::Duration;
 
 /// Operations under load.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sample {
-    /// How long each operation took.
+    /// The latency of each operation.
     pub(crate) latencies: Vec<Duration>,
-    /// How long they took together.
+    /// The time that all operations took together.
     pub(crate) elapsed: Duration,
-    /// Processor time of the server meanwhile.
+    /// CPU time of the server meanwhile.
     pub(crate) cpu: Duration,
     /// Size of the answers, in bytes.
     pub(crate) bytes: u64,
@@ -18,20 +18,20 @@ pub(crate) struct Sample {
 /// The figures of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
-    /// Operations in a second.
+    /// Operations per second.
     pub(crate) rate: f64,
-    /// Half of the operations were as quick as this.
+    /// Median latency.
     pub(crate) p50: Duration,
-    /// 99 of 100 operations were as quick as this.
+    /// 99th percentile of the latency.
     pub(crate) p99: Duration,
-    /// Processor time of the server for one operation.
+    /// CPU time of the server per operation.
     pub(crate) cpu: Duration,
     /// Mean size of an answer, in bytes.
     pub(crate) bytes: f64,
 }
 
 impl Sample {
-    /// Adds what another turn has observed.
+    /// Adds the observations of another turn.
     pub(crate) fn extend(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.elapsed += other.elapsed;
@@ -39,7 +39,7 @@ impl Sample {
         self.bytes += other.bytes;
     }
 
-    /// Sums it up; without an operation everything is 0.
+    /// Computes the figures. Without an operation all are 0.
     pub(crate) fn summary(mut self) -> Summary {
         self.latencies.sort_unstable();
         let count = self.latencies.len();
@@ -54,7 +54,7 @@ impl Sample {
     }
 }
 
-/// The middle of a few values, the upper one of an even number; 0 of none.
+/// Returns the median of a few values: the upper one of an even number, or 0 without values.
 pub(crate) fn median(mut values: Vec<Duration>) -> Duration {
     values.sort_unstable();
     percentile(&values, 50)

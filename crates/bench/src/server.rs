@@ -17,13 +17,13 @@ use crate::{kubeconfig, request};
 /// The collection that is measured.
 pub(crate) const KUBECONFIGS: &str = "/apis/ext.cattle.io/v1/kubeconfigs";
 
-/// Time for a start.
+/// Time limit of a start.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How often is looked whether it is ready.
+/// Interval at which its readiness is polled.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Bytes of its log that an error shows.
+/// Maximum number of bytes of the server's log in an error message.
 const SHOWN_LOG: usize = 4000;
 
 /// A running server.
@@ -31,11 +31,11 @@ pub(crate) struct Server {
     program: PathBuf,
     folder: PathBuf,
     process: Process,
-    /// 0 until the first start has found a free one; kept by restarts.
+    /// 0 until the first start has found a free port, which is then kept by restarts.
     port: u16,
 }
 
-/// One of the demo's users.
+/// A demo user.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum User {
     /// Sees every record.
@@ -46,7 +46,7 @@ pub(crate) enum User {
     Bob,
 }
 
-/// What of a list is needed.
+/// The required fields of a list.
 #[derive(Debug, Deserialize)]
 pub(crate) struct List {
     pub(crate) metadata: Metadata,
@@ -73,10 +73,10 @@ pub(crate) struct ItemMetadata {
 }
 
 impl Server {
-    /// Sets a setting.
+    /// Changes a setting.
     ///
     /// # Errors
-    /// The server refuses it.
+    /// Fails if the server rejects it.
     pub(crate) async fn set(&self, setting: &str, value: &str) -> anyhow::Result<()> {
         let endpoint = self.endpoint(User::Admin)?;
         let path = format!("/apis/management.cattle.io/v3/settings/{setting}");
@@ -87,11 +87,12 @@ impl Server {
         Ok(())
     }
 
-    /// Starts it on an empty data folder in `folder`; ready when this returns. How long that took
-    /// says little: it makes its keys, and its port has to be found out.
+    /// Starts the server on an empty data folder in `folder`. It is ready when this returns. The
+    /// duration is not meaningful, because the server creates its keys, and its port has to be
+    /// found out.
     ///
     /// # Errors
-    /// It ended or was not ready in time; the error shows the end of its log.
+    /// Fails if the server ended or was not ready in time; the error contains the end of its log.
     pub(crate) async fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
         ensure!(
             program.exists(),
@@ -109,11 +110,11 @@ impl Server {
         Ok(server)
     }
 
-    /// Ends it in good order and starts it again on the same port; returns the time from the start
-    /// of the program to the first 200 of `/readyz`.
+    /// Terminates the server gracefully and starts it again on the same port. Returns the time from
+    /// the start of the program to the first 200 of `/readyz`.
     ///
     /// # Errors
-    /// As of [`Server::start`].
+    /// Fails like [`Server::start`].
     pub(crate) async fn restart(&mut self) -> anyhow::Result<Duration> {
         self.process.terminate().await?;
         let started = Instant::now();
@@ -121,32 +122,32 @@ impl Server {
         self.ready(started).await
     }
 
-    /// Where its data folder is.
+    /// Returns the folder that contains its data folder.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Its program, which is also its command line.
+    /// Returns the path of its program, which is also its command-line client.
     pub(crate) fn program(&self) -> &Path {
         &self.program
     }
 
-    /// What it takes of the machine.
+    /// Returns a meter of its process.
     pub(crate) fn meter(&self) -> Meter {
         self.process.meter()
     }
 
-    /// The server as one of its users.
+    /// Returns the server, as one of its users.
     pub(crate) fn endpoint(&self, user: User) -> anyhow::Result<Arc<Endpoint>> {
         kubeconfig::endpoint(&self.kubeconfig(user))
     }
 
-    /// The server as nobody: whoever asks shows a token.
+    /// Returns the server without a client certificate, for requests with a bearer token.
     pub(crate) fn stranger(&self) -> anyhow::Result<Arc<Endpoint>> {
         kubeconfig::endpoint_without_identity(&self.kubeconfig(User::Admin))
     }
 
-    /// The file of one of its users.
+    /// Returns the path of the kubeconfig of a user.
     pub(crate) fn kubeconfig(&self, user: User) -> PathBuf {
         self.folder.join("data").join(match user {
             User::Admin => "admin.kubeconfig",
@@ -195,10 +196,10 @@ impl Server {
     }
 }
 
-/// Asks a server once whether it is ready.
+/// Checks once whether a server is ready.
 ///
 /// # Errors
-/// It is not.
+/// Fails if the server is not ready.
 pub(crate) async fn answers(endpoint: &Endpoint) -> anyhow::Result<()> {
     let request = request::get(endpoint, "/readyz", "*/*");
     Connection::open(endpoint).await?.send(&request).await?;

@@ -1,18 +1,18 @@
-//! What each figure is to reach, for the machine of the baselines: two cores of a server processor
-//! and a virtual disk. Ratios hold anywhere.
+//! The targets of each figure, for the machine of the baselines: two cores of a server processor
+//! and a virtual disk. Ratios are valid on any machine.
 //!
 //! The baseline of most aims is a Go API server on etcd (the sample API server, 0.36, on etcd 3.5)
 //! on that machine: 1,512 creates/s at 16 clients, 3,969 linearizable gets/s at 32, a list of
 //! 10,000 in 160-280 ms and four at once 7.8 times a second, 31,500 watch deliveries/s, 13.7 KB per
-//! record. A floor is what must hold for the design to be right at all.
+//! record. A floor is the minimum for the design to be valid at all.
 
 use std::time::Duration;
 
 use crate::host::Store;
 use crate::report::{Bound, Figure, Target};
 
-/// A create alone waits for one flush of the disk; the aim leaves room for a second, shorter one,
-/// and for the work itself.
+/// Aims at one flush of the disk for a single create. The aim leaves room for a second, shorter
+/// flush, and for the work itself.
 pub(crate) fn create_alone(flush: Duration) -> Vec<Target> {
     let millis = flush.as_secs_f64() * 1000.0 * 2.0 + 0.3;
     vec![
@@ -21,7 +21,7 @@ pub(crate) fn create_alone(flush: Duration) -> Vec<Target> {
     ]
 }
 
-/// Five times the Go server.
+/// Aims at five times the Go server.
 pub(crate) fn create_together() -> Vec<Target> {
     vec![
         Target::aim(Figure::Value, Bound::AtLeast(7_500.0)),
@@ -29,7 +29,7 @@ pub(crate) fn create_together() -> Vec<Target> {
     ]
 }
 
-/// Most of what the stack below can do.
+/// Aims at most of the throughput of the stack below.
 pub(crate) fn get() -> Vec<Target> {
     vec![
         Target::aim(Figure::Ratio, Bound::AtLeast(0.6)),
@@ -37,7 +37,7 @@ pub(crate) fn get() -> Vec<Target> {
     ]
 }
 
-/// A few copies of the bytes at most.
+/// Aims at a few copies of the bytes at most.
 pub(crate) fn list() -> Vec<Target> {
     vec![
         Target::aim(Figure::Ratio, Bound::AtMost(3.0)),
@@ -53,7 +53,7 @@ pub(crate) fn table() -> Vec<Target> {
     ]
 }
 
-/// Six times the Go server.
+/// Aims at six times the Go server.
 pub(crate) fn lists_together() -> Vec<Target> {
     vec![Target::aim(Figure::Value, Bound::AtLeast(47.0))]
 }
@@ -66,12 +66,14 @@ pub(crate) fn list_growth() -> Vec<Target> {
     ]
 }
 
-/// An owner's few records do not cost the many of others.
+/// Limits the cost of listing an owner's few records, which must not depend on the many of other
+/// users.
 pub(crate) fn own_list() -> Vec<Target> {
     vec![Target::floor(Figure::P99, Bound::AtMost(3.0))]
 }
 
-/// Four times the Go server, and most of a broadcast of shared bytes; three times at least.
+/// Aims at four times the Go server, and most of a broadcast of shared bytes. The floor is three
+/// times the Go server.
 pub(crate) fn fan_out() -> Vec<Target> {
     vec![
         Target::aim(Figure::Value, Bound::AtLeast(126_000.0)),
@@ -80,12 +82,12 @@ pub(crate) fn fan_out() -> Vec<Target> {
     ]
 }
 
-/// Half of the Go server's delay at ten events a second.
+/// Aims at half of the Go server's delay at ten events a second.
 pub(crate) fn delay() -> Vec<Target> {
     vec![Target::aim(Figure::P99, Bound::AtMost(21.0))]
 }
 
-/// One signature verified for each; the floor is the most that a busy API server asks for.
+/// Aims at one signature verified per review. The floor is the maximum rate of a busy API server.
 pub(crate) fn review_cold() -> Vec<Target> {
     vec![
         Target::aim(Figure::Value, Bound::AtLeast(10_000.0)),
@@ -93,7 +95,7 @@ pub(crate) fn review_cold() -> Vec<Target> {
     ]
 }
 
-/// Most of what the stack below can do.
+/// Aims at most of the throughput of the stack below.
 pub(crate) fn review_warm() -> Vec<Target> {
     vec![
         Target::aim(Figure::Value, Bound::AtLeast(30_000.0)),
@@ -101,16 +103,16 @@ pub(crate) fn review_warm() -> Vec<Target> {
     ]
 }
 
-/// What the gateway is to be beside another proxy.
+/// The targets of the gateway relative to another proxy.
 #[derive(Clone, Copy)]
 pub(crate) struct Beside {
-    /// Requests for the same processor time, as a ratio: what is wanted, and what must be.
+    /// Requests for the same CPU time, as a ratio: the aim and the floor.
     per_core: [f64; 2],
-    /// Added time, as a ratio.
+    /// Added latency, as a ratio.
     added: f64,
 }
 
-/// A proxy that checks nothing.
+/// A proxy that does not check requests.
 pub(crate) const HAPROXY: Beside = Beside {
     per_core: [1.0, 0.8],
     added: 1.0,
@@ -123,7 +125,7 @@ pub(crate) const KUBECTL: Beside = Beside {
 };
 
 impl Beside {
-    /// Of requests in a second of a processor.
+    /// Returns the targets for the requests per second of CPU time.
     pub(crate) fn per_core(self) -> Vec<Target> {
         let [aim, floor] = self.per_core;
         vec![
@@ -132,7 +134,7 @@ impl Beside {
         ]
     }
 
-    /// Of the median time that is added for one client.
+    /// Returns the targets for the median latency that is added for one client.
     pub(crate) fn added(self) -> Vec<Target> {
         vec![
             Target::aim(Figure::Ratio, Bound::AtMost(self.added)),
@@ -141,12 +143,12 @@ impl Beside {
     }
 }
 
-/// Nearly what a proxy carries that looks at no byte.
+/// Aims at nearly the throughput of a proxy that does not inspect the bytes.
 pub(crate) fn tunnel() -> Vec<Target> {
     vec![Target::aim(Figure::Ratio, Bound::AtLeast(0.8))]
 }
 
-/// A quarter of the Go server's.
+/// Aims at a quarter of the Go server's.
 pub(crate) fn memory_per_record() -> Vec<Target> {
     vec![
         Target::aim(Figure::Value, Bound::AtMost(3.5)),
@@ -154,7 +156,7 @@ pub(crate) fn memory_per_record() -> Vec<Target> {
     ]
 }
 
-/// 50 ms without a record and 600 ms with 100,000; in proportion in between.
+/// Aims at 50 ms without a record and 600 ms with 100,000; in proportion in between.
 pub(crate) fn cold_start(records: usize) -> Vec<Target> {
     let millis = 50.0 + 550.0 * records as f64 / 100_000.0;
     vec![
@@ -163,7 +165,8 @@ pub(crate) fn cold_start(records: usize) -> Vec<Target> {
     ]
 }
 
-/// Half of what etcd takes from clients that do nothing else, and more than twice the Go server on etcd.
+/// Aims at half of the throughput of etcd for clients that do nothing else, and more than twice the
+/// Go server on etcd.
 pub(crate) fn create_in_etcd(clients: usize) -> Vec<Target> {
     let mut targets = vec![Target::aim(Figure::Ratio, Bound::AtLeast(0.5))];
     if clients >= 64 {
@@ -173,23 +176,24 @@ pub(crate) fn create_in_etcd(clients: usize) -> Vec<Target> {
     targets
 }
 
-/// A transaction that compares is little more work for etcd than a put.
+/// Allows for a transaction with a comparison, which costs etcd little more than a put.
 pub(crate) fn etcd_of_creates() -> Vec<Target> {
     vec![Target::aim(Figure::Ratio, Bound::AtMost(2.0))]
 }
 
-/// More than the kind as a custom resource: kube-apiserver has the most work either way.
+/// Aims at more than the kind as a custom resource: kube-apiserver does most of the work in both
+/// cases.
 pub(crate) fn through_a_host(creates: bool, store: Store) -> Vec<Target> {
     let aim = match (creates, store) {
         (false, _) => 1.8,
         (true, Store::Etcd) => 3.0,
-        // Two writes of the host, where a custom resource is one.
+        // Two writes on the host, compared with one for a custom resource.
         (true, Store::Kubernetes) => 0.5,
     };
     vec![Target::aim(Figure::Ratio, Bound::AtLeast(aim))]
 }
 
-/// As [`through_a_host`], without the host in the way.
+/// Returns the targets of the requests of [`through_a_host`], sent directly to the server.
 pub(crate) fn beside_a_host(creates: bool, store: Store) -> Vec<Target> {
     let aim = match (creates, store) {
         (false, _) => 20.0,
@@ -199,12 +203,12 @@ pub(crate) fn beside_a_host(creates: bool, store: Store) -> Vec<Target> {
     vec![Target::aim(Figure::Ratio, Bound::AtLeast(aim))]
 }
 
-/// What is left is kube-apiserver's and etcd's.
+/// Limits the server's share of the CPU time. The rest is that of kube-apiserver and etcd.
 pub(crate) fn share_of_a_host() -> Vec<Target> {
     vec![Target::aim(Figure::Value, Bound::AtMost(15.0))]
 }
 
-/// What a host spends on passing a request on, beside doing it itself.
+/// Limits the host's CPU time for proxying a request, relative to serving it itself.
 pub(crate) fn host_of_requests() -> Vec<Target> {
     vec![Target::aim(Figure::Ratio, Bound::AtMost(1.0))]
 }

@@ -1,4 +1,4 @@
-//! One upgraded connection that carries bytes to its client, as fast as all on the way can.
+//! One upgraded connection that carries bytes to its client, as fast as all components permit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,28 +11,28 @@ use crate::endpoint::{Endpoint, Stream};
 use crate::process::Meter;
 use crate::sample::Sample;
 
-/// What counts as one operation, in bytes.
+/// Size of one operation, in bytes.
 const UNIT: usize = 1 << 20;
 
-/// Bytes read at once.
+/// Size of the read buffer, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// The head of an answer is shorter.
+/// Maximum size of the head of an answer.
 const HEAD: usize = 4096;
 
-/// Bytes without end behind an upgrade.
+/// An endless stream of bytes after an upgrade.
 pub(crate) struct Tunnel {
-    /// Where to.
+    /// The server.
     pub(crate) endpoint: Arc<Endpoint>,
-    /// What asks for the upgrade.
+    /// The upgrade request.
     pub(crate) request: Bytes,
 }
 
 impl Tunnel {
-    /// Opens it and reads for `duration`: an operation is a MiB.
+    /// Opens the tunnel and reads for `duration`. An operation is a MiB.
     ///
     /// # Errors
-    /// The upgrade is refused, or the tunnel ends.
+    /// Fails if the upgrade is rejected, or the tunnel ends.
     pub(crate) async fn run(&self, duration: Duration, server: Meter) -> anyhow::Result<Sample> {
         let mut stream = self.open().await?;
         let mut sample = Sample::default();
@@ -58,7 +58,7 @@ impl Tunnel {
         Ok(sample)
     }
 
-    /// Asks for the upgrade and reads the head of the answer, and not a byte beyond it.
+    /// Sends the upgrade request and reads the head of the answer, without a byte beyond it.
     async fn open(&self) -> anyhow::Result<Box<dyn Stream>> {
         let mut stream = self.endpoint.connect().await?;
         stream.write_all(&self.request).await?;

@@ -1,8 +1,9 @@
-//! How fast a store and the watch cache are on this machine.
+//! Measures the speed of a store and the watch cache on this machine.
 //!
 //! `cargo run --release -p storage --features etcd --example throughput -- [DIRECTORY | URL]`:
-//! SQLite in a directory, or etcd at `http://HOST:PORT`, which keeps what is written. Creates with 1,
-//! 16 and 64 writers, then a sustained load for the tail, then the start of a cache. Prints a table.
+//! SQLite in a directory, or etcd at `http://HOST:PORT`, which keeps the written data. Runs creates
+//! with 1, 16 and 64 writers, then a sustained load for the tail latency, then the start of a
+//! cache. Prints a table.
 
 #![expect(
     clippy::print_stdout,
@@ -23,13 +24,13 @@ use storage::{
 };
 use tempfile::TempDir;
 
-/// Bytes of a value: about a kubeconfig record.
+/// Size of a value in bytes: about that of a kubeconfig record.
 const VALUE: usize = 1200;
 
-/// Where the stores are.
+/// The location of the stores.
 enum Place {
     Sqlite(TempDir),
-    /// A URL, and what all prefixes of this run begin with.
+    /// A URL, and the common prefix of all stores of this run.
     Etcd(String, String),
 }
 
@@ -83,7 +84,7 @@ async fn main() -> anyhow::Result<()> {
 
 /// Creates `each` records in each of `writers` tasks.
 async fn create_many(store: Arc<dyn Store>, writers: usize, each: usize) -> anyhow::Result<()> {
-    // What etcd needs to be reached is not measured.
+    // Connecting to etcd is not measured.
     store.current_revision().await?;
     let start = Instant::now();
     let mut tasks = Vec::with_capacity(writers);
@@ -111,7 +112,7 @@ async fn create_some(
     let value = Bytes::from(vec![b'x'; VALUE]);
     let mut times = Vec::with_capacity(count);
     for number in 0..count {
-        // Names as a server generates them: in no order.
+        // Random-looking names, as a server generates them.
         let name = (writer * count + number).wrapping_mul(0x9E37_79B9_7F4A_7C15) as u32;
         let key = Key::parse(&format!(
             "/example.com/things/{writer}/n{name:08x}-{number}"

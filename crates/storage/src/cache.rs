@@ -1,22 +1,23 @@
-//! The newest state and recent history of a store, decoded once, in memory: the one read path.
+//! The newest state and recent history of a store, decoded once and kept in memory. All reads of
+//! the server go through it.
 //!
 //! A [`Cache`] follows a store with a single watch. For each of its collections (a prefix of keys)
 //! it publishes immutable snapshots: the objects, an index of them, and the last events. Readers
-//! take the newest snapshot without a lock and keep it as long as they like. A watch is a position
-//! in the history: it has no queue, so a slow one costs nothing and falls out when the history has
-//! moved past it.
+//! take the newest snapshot without a lock and may hold it for any time. A watch is a position in
+//! the history: it has no queue, so a slow watch costs nothing and fails once the history has moved
+//! past it.
 //!
-//! Two facts make reads and watches fit together:
-//! * a snapshot is published *before* the revision that `applied` shows, for all collections, so
-//!   one that is loaded after reading `applied` holds everything up to it;
-//! * hence a [`View`] is the state of its collection at exactly its `revision`, and a watch after
+//! Two invariants make reads and watches consistent:
+//! * A snapshot is published *before* the revision that `applied` shows, for all collections, so a
+//!   snapshot that is loaded after reading `applied` contains everything up to it.
+//! * Hence a [`View`] is the state of its collection at exactly its `revision`, and a watch after
 //!   that revision has neither gap nor repeat.
 //!
-//! A state of the past, for the next page of a list, is the newest one with the later events undone:
-//! as far as the history reaches, no such read goes to the store.
+//! A state of the past, for the next page of a list, is the newest one with the later events
+//! undone: as far as the history reaches, no such read goes to the store.
 //!
-//! After a restart the state is read from where the kept history begins and the history is
-//! replayed, so watches resume across restarts. What objects mean is left to [`Decode`].
+//! After a restart the state is read at the beginning of the kept history, and the history is
+//! replayed, so watches resume across restarts. The meaning of objects is left to [`Decode`].
 
 use std::sync::Arc;
 
@@ -44,33 +45,33 @@ pub use self::{
     snapshot::{CacheEvent, Usage, View},
 };
 
-/// Makes the cached form of a record.
+/// Decodes records into their cached form.
 pub trait Decode<E>: Send + Sync {
-    /// Cannot fail: a value that makes no sense becomes an `E` that says so. An empty value is one
-    /// that the store could not read back.
+    /// Decodes a record. Never fails: a value that cannot be parsed becomes an `E` that says so. An
+    /// empty value is one that the store could not read back.
     fn decode(&self, key: &Key, value: &Bytes, revision: Revision) -> E;
 
-    /// What [`View::indexed`] finds the object by, if anything: its owner, say.
+    /// Returns the index value of the object, such as its owner, for [`View::indexed`].
     fn index(&self, object: &E) -> Option<Arc<str>> {
         let _ = object;
         None
     }
 
-    /// The number of bytes that the object occupies, as [`View::usage`] and the bound of the history
-    /// count it. The same each time for the same object.
+    /// Returns the number of bytes that the object occupies, for [`View::usage`] and the bound of
+    /// the history. Must always be the same for the same object.
     fn size(&self, object: &E) -> usize {
         let _ = object;
         0
     }
 }
 
-/// How a cache works.
+/// Options of a cache.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheOptions {
-    /// Events kept in each collection for watches to resume from.
+    /// Number of events kept in each collection for watches to resume from.
     pub history: usize,
-    /// The most bytes of earlier states that these events may hold, in each collection. The newest
-    /// event is kept whatever its size.
+    /// Maximum number of bytes of earlier states that these events may hold, in each collection.
+    /// The newest event is kept regardless of its size.
     pub history_bytes: usize,
 }
 
@@ -83,7 +84,7 @@ impl Default for CacheOptions {
     }
 }
 
-/// A cache to be.
+/// A builder of a cache.
 pub struct CacheBuilder<E> {
     source: Arc<Source>,
     collections: Vec<Working<E>>,
@@ -91,7 +92,7 @@ pub struct CacheBuilder<E> {
 }
 
 impl<E: Send + Sync + 'static> CacheBuilder<E> {
-    /// A cache of nothing yet.
+    /// Creates a builder without collections.
     pub fn new(store: Arc<dyn Store>, options: CacheOptions) -> Self {
         Self {
             source: Arc::new(Source::new(store)),
@@ -100,8 +101,8 @@ impl<E: Send + Sync + 'static> CacheBuilder<E> {
         }
     }
 
-    /// Also caches what is under `prefix`, which ends with `/`. Prefixes must not overlap. The
-    /// collection is empty until the cache is started.
+    /// Adds the collection of the keys under `prefix`, which must end with `/`. Prefixes must not
+    /// overlap. The collection is empty until the cache is started.
     pub fn collection(&mut self, prefix: &str, decode: Arc<dyn Decode<E>>) -> Collection<E> {
         let working = Working::new(prefix.to_owned(), decode);
         let collection = working.collection(&self.source);
@@ -109,11 +110,11 @@ impl<E: Send + Sync + 'static> CacheBuilder<E> {
         collection
     }
 
-    /// Reads the store up to its current revision. The cache then stands still until
-    /// [`Cache::run`] runs.
+    /// Reads the store up to its current revision. The cache is then not updated until
+    /// [`Cache::run`] is called.
     ///
     /// # Errors
-    /// Those of [`Store::list`] and [`Store::watch`].
+    /// Returns the errors of [`Store::list`] and [`Store::watch`].
     pub async fn start(self) -> Result<Cache<E>, Error> {
         let collections = self.collections.iter();
         let collections = collections
@@ -129,7 +130,7 @@ impl<E: Send + Sync + 'static> CacheBuilder<E> {
     }
 }
 
-/// A store's state in memory. Clones share it.
+/// The state of a store in memory. Clones share it.
 pub struct Cache<E> {
     source: Arc<Source>,
     collections: Arc<[Collection<E>]>,
@@ -138,8 +139,8 @@ pub struct Cache<E> {
 
 impl<E: Send + Sync + 'static> Cache<E> {
     /// Follows the store until `shutdown`, then ends all watches. Failures of the store are logged
-    /// and retried with growing pauses, reads from memory go on meanwhile. When the store has
-    /// compacted what was missed, the state is read anew and watches from before it end with
+    /// and retried with growing pauses; reads from memory continue meanwhile. If the store has
+    /// compacted what was missed, the state is read again and watches from before it end with
     /// [`Error::Compacted`]. Dropping the future only pauses the cache.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut feed = self.feed.lock().await;
@@ -153,7 +154,7 @@ impl<E: Send + Sync + 'static> Cache<E> {
         }
     }
 
-    /// Everything up to here is in memory, in all collections.
+    /// Returns the revision up to which everything is in memory, in all collections.
     pub fn applied(&self) -> Revision {
         self.source.progress.applied()
     }
@@ -161,7 +162,7 @@ impl<E: Send + Sync + 'static> Cache<E> {
     /// Waits until `revision` is applied.
     ///
     /// # Errors
-    /// `FutureRevision` when it is not by `deadline`.
+    /// Returns `FutureRevision` if it is not applied by `deadline`.
     pub async fn wait_applied(&self, revision: Revision, deadline: Instant) -> Result<(), Error> {
         self.source.progress.wait(revision, deadline).await
     }

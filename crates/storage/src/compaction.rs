@@ -1,4 +1,5 @@
-//! Forgetting old states, as etcd does every five minutes, without reading a clock.
+//! Periodic compaction: discards old states, as etcd does every five minutes, without reading a
+//! clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Revision, Store};
 
-/// How much history stays.
+/// The amount of history to keep.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// History younger than this stays, older than twice this goes.
+    /// Age below which history is kept. History older than twice this is discarded.
     pub age: Duration,
-    /// So many of the newest revisions stay, however old. At least what a cache keeps, so that a
-    /// restart finds the history of its watches.
+    /// Number of the newest revisions that are kept regardless of age. Should be at least what a
+    /// cache keeps, so that after a restart the cache finds the history of its watches.
     pub revisions: u64,
 }
 
@@ -26,8 +27,8 @@ impl Default for Retention {
     }
 }
 
-/// Compacts once in every `retention.age`, up to the revision that was current one age ago, until
-/// `shutdown`. A failure is logged and the next turn tries again. Dropping the future is safe.
+/// Compacts once every `retention.age`, up to the revision that was current one interval ago, until
+/// `shutdown`. A failure is logged, and the next turn tries again. Dropping the future is safe.
 pub async fn run(store: Arc<dyn Store>, retention: Retention, shutdown: CancellationToken) {
     let start = tokio::time::Instant::now() + retention.age;
     let mut turns = interval_at(start, retention.age);
@@ -50,7 +51,8 @@ pub async fn run(store: Arc<dyn Store>, retention: Retention, shutdown: Cancella
     }
 }
 
-/// Forgets what is before `seen` and not among the newest `keep`. Returns the current revision.
+/// Compacts what is before `seen` and not among the newest `keep` revisions. Returns the current
+/// revision.
 async fn turn(store: &dyn Store, seen: Revision, keep: u64) -> Result<Revision, Error> {
     let current = store.current_revision().await?;
     let through = seen.min(Revision::new(current.get().saturating_sub(keep)));

@@ -1,17 +1,18 @@
-//! The complaints so far, so that the log has each once.
+//! Deduplication of warnings, so that each is logged once.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// The most names that are remembered. Somebody who plants records must not fill log or memory.
+/// Maximum number of remembered names, so that an attacker who plants records cannot fill the log
+/// or memory.
 const MOST: usize = 1000;
 
-/// Names of what was complained about.
+/// The names that a warning was logged for.
 #[derive(Debug, Default)]
 pub struct Complaints(Mutex<BTreeSet<Box<str>>>);
 
 impl Complaints {
-    /// Whether to complain about this name: for the first time, and while there is room.
+    /// Returns whether to log a warning for this name: on the first call, and while there is room.
     pub fn is_new(&self, name: &str) -> bool {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         names.len() < MOST && names.insert(name.into())

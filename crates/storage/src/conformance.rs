@@ -1,8 +1,8 @@
-//! The promises of [`Store`], as functions that panic when a store breaks one.
+//! The guarantees of [`Store`], as functions that panic if a store violates one.
 //!
-//! A backend's tests call [`run`], and [`run_restarts`] if it keeps its data. Each promise is also
-//! public alone, for a backend that cannot keep all of them. They hold for stores whose revisions
-//! have gaps and that are used by others at the same time, as long as nobody touches
+//! A backend's tests call [`run`], and [`run_restarts`] if it is persistent. Each guarantee is also
+//! public on its own, for a backend that cannot keep all of them. They hold for stores whose
+//! revisions have gaps and that have other concurrent users, as long as no other user touches
 //! `/conformance`.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub mod restarts;
 pub mod watches;
 pub mod writes;
 
-/// Checks everything but restarts. `fresh` makes a new empty store each time.
+/// Checks everything but restarts. `fresh` creates a new empty store each time.
 pub async fn run(fresh: impl AsyncFn() -> Arc<dyn Store>) {
     writes::a_new_store_has_a_revision(&*fresh().await).await;
     writes::a_record_reads_back_as_written(&*fresh().await).await;
@@ -48,8 +48,8 @@ pub async fn run(fresh: impl AsyncFn() -> Arc<dyn Store>) {
     compactions::compaction_and_writes_get_along(&fresh().await).await;
 }
 
-/// Checks what has to survive. `open` opens the same store each time, after all that it gave before
-/// has been dropped; `fresh` comes first and names a new place for it.
+/// Checks persistence. `open` opens the same store each time, after the previous one has been
+/// dropped; `fresh` is called first and names a new location for it.
 pub async fn run_restarts(fresh: impl Fn(), open: impl AsyncFn() -> Arc<dyn Store>) {
     fresh();
     restarts::state_and_history_survive(&open).await;
@@ -59,7 +59,7 @@ pub async fn run_restarts(fresh: impl Fn(), open: impl AsyncFn() -> Arc<dyn Stor
     restarts::compaction_survives(&open).await;
 }
 
-/// All keys of the suite are under this.
+/// Prefix of all keys of the suite.
 const PREFIX: &str = "/conformance/things/";
 
 fn key(name: &str) -> Key {
@@ -115,7 +115,7 @@ async fn current(store: &dyn Store) -> Revision {
     store.current_revision().await.expect("the store answers")
 }
 
-/// All records of the suite, newest state.
+/// Returns all records of the suite in the newest state.
 async fn all(store: &dyn Store) -> Vec<Record> {
     let page = store
         .list(PREFIX, &ListOptions::default())
@@ -129,7 +129,7 @@ async fn watch(store: &dyn Store, after: Revision) -> Watch {
     store.watch(after).await.expect("the revision is kept")
 }
 
-/// The record that a refused write was shown; what else it got.
+/// Returns the record that a rejected write reported; any other result as an error.
 fn conflict(result: Result<Revision, Error>) -> Result<Option<Record>, String> {
     match result {
         Err(Error::Conflict { current }) => Ok(current),
@@ -166,7 +166,7 @@ async fn events_through(watch: &mut Watch, through: Revision) -> Vec<Event> {
     }
 }
 
-/// Runs `work` in several tasks at once, with their numbers, and returns what each got.
+/// Runs `work` in several tasks at once, passes each its number, and returns the results.
 async fn concurrently<T, W>(
     store: &Arc<dyn Store>,
     tasks: usize,

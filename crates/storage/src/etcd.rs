@@ -1,24 +1,25 @@
-//! The store in an etcd cluster, for any number of processes at a time.
+//! The store in an etcd cluster, for any number of concurrent processes.
 //!
-//! A record is one key of etcd's, its revision etcd's own; a write is one transaction that compares
-//! it. History, watches and compaction are etcd's, too: keys of others there make gaps between the
-//! revisions, and a compaction by whomever counts for all.
+//! A record is one etcd key and its revision is etcd's own. A write is one transaction that
+//! compares the revision. History, watches and compaction are etcd's, too: keys of other clients
+//! cause gaps between the revisions, and a compaction by any client applies to all.
 //!
 //! ```text
 //!   create, update, delete, get, list          watch            current_revision
 //!            |                                   |                     |
 //!          client: deadline, repeats           feed <- progress -- newest: asked once for many
 //!            +-----------------+-----------------+---------------------+
-//!                            link: calls side by side on one HTTP/2 connection
+//!                            link: concurrent calls on one HTTP/2 connection
 //!                   members: keeps it, to a member that works <- dial: TCP, TLS
 //! ```
 //!
-//! * `wire` is the protocol, `keyspace` where keys lie, `failure` what etcd's errors allow next.
-//! * A read is repeated until the deadline. A write is repeated when it is certain that nothing
-//!   came of it; when its outcome is unknown, so is it to the caller: `Unavailable`.
-//! * etcd frees the space of what is compacted in its own time.
+//! * `wire` is the protocol, `keyspace` maps keys, and `failure` classifies etcd's errors by the
+//!   possible reaction.
+//! * A read is repeated until the deadline. A write is repeated only if it certainly had no effect;
+//!   if its outcome is unknown, it fails with `Unavailable`.
+//! * etcd frees the space of compacted revisions in its own time.
 //!
-//! Relies on etcd 3.5.18 or newer: earlier ones lose removals at the revision of a compaction.
+//! Requires etcd 3.5.18 or newer: earlier versions lose removals at the revision of a compaction.
 
 use std::sync::Arc;
 
@@ -56,58 +57,59 @@ mod wire;
 
 pub use self::dial::{InvalidEndpoint, TlsFiles};
 
-/// Most records asked for at a time.
+/// Maximum number of records per request.
 const CHUNK: usize = 1000;
 
-/// What a write needs of etcd's request limit beside the value: the key, twice, and the frame.
+/// Bytes of etcd's request limit that a write needs in addition to the value: the key, twice, and
+/// the frame.
 const OVERHEAD: usize = 4 << 10;
 
-/// Where the records are.
+/// The location of the records.
 #[derive(Clone, Debug)]
 pub struct EtcdOptions {
-    /// The members, `https://etcd-0.example:2379`. They are used one at a time.
+    /// URLs of the members, such as `https://etcd-0.example:2379`. They are used one at a time.
     pub endpoints: Vec<String>,
-    /// What all keys begin with: `/` and a name, or several.
+    /// Common prefix of all keys: a `/` and a name, or several.
     pub prefix: String,
-    /// For members behind `https`.
+    /// TLS files for `https` members.
     pub tls: TlsFiles,
 }
 
-/// Why a store cannot be opened.
+/// A configuration error that prevents opening a store.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is nobody to ask.
+    /// No endpoint is configured.
     #[error("no endpoint of etcd is given")]
     NoEndpoint,
-    /// An endpoint, or what it needs, is not usable.
+    /// An endpoint, or its TLS configuration, is invalid.
     #[error("endpoint {url:?}")]
     Endpoint {
-        /// As given.
+        /// The URL as configured.
         url: String,
-        /// Why not.
+        /// The fault.
         source: InvalidEndpoint,
     },
-    /// The prefix is not usable.
+    /// The prefix is invalid.
     #[error("the prefix of etcd's keys is / and a name, or several, without a / at its end")]
     Prefix,
 }
 
-/// A store behind a prefix of an etcd cluster.
+/// A store under a prefix of an etcd cluster.
 pub struct Etcd {
     client: Arc<Client>,
     newest: Newest,
     told: watch::Sender<Revision>,
-    /// Dropped, it ends the connection and the watches.
+    /// Ends the connection and the watches when dropped.
     _running: DropGuard,
 }
 
 impl Etcd {
-    /// Begins to look for a member, in the background: calls wait for one, for as long as calls
-    /// wait. Needs the runtime of tokio around it.
+    /// Starts to connect to a member in the background. Calls wait for a connection until their
+    /// deadline. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`OpenError`]: something is wrong with the options. Whether etcd can be reached is not
-    /// known yet.
+    /// Returns an [`OpenError`] if the options are invalid. Reachability of etcd is not checked
+    /// here.
     pub fn open(options: &EtcdOptions) -> Result<Self, OpenError> {
         let keys = Keyspace::new(&options.prefix).ok_or(OpenError::Prefix)?;
         let mut endpoints = Vec::with_capacity(options.endpoints.len());
@@ -130,8 +132,8 @@ impl Etcd {
         })
     }
 
-    /// Does `write` iff the newest write of its key is `expected`; otherwise the answer is what
-    /// is there.
+    /// Executes `write` iff the newest write of its key is `expected`; otherwise returns the stored
+    /// record in the inner `Err`.
     async fn replace(
         &self,
         key: &Key,
@@ -139,7 +141,7 @@ impl Etcd {
         write: impl FnOnce(Bytes) -> Request,
     ) -> Result<Result<Revision, Option<Record>>, Failure> {
         let key = self.client.keys.locate(key);
-        // 0 would be a record that is absent, which nobody can have seen.
+        // 0 would match an absent record, a revision that no caller can have seen.
         let expected = Some(number(expected)).filter(|number| *number > 0);
         let transaction = TxnRequest {
             compare: vec![last_write(key.clone(), expected.unwrap_or(-1))],
@@ -158,7 +160,7 @@ impl Etcd {
         Ok(Err(found.and_then(|kv| self.client.keys.record(kv))))
     }
 
-    /// All pages that `options` asks for, of one state.
+    /// Reads all pages that `options` asks for, at one revision.
     async fn pages(&self, prefix: &str, options: &ListOptions) -> Result<Page, Failure> {
         let keys = &self.client.keys;
         let limit = options.limit.unwrap_or(usize::MAX);
@@ -169,7 +171,7 @@ impl Etcd {
             ..RangeRequest::default()
         };
         if let At::Exactly(revision) = options.at {
-            // 0 would be the newest; every other one etcd knows to refuse.
+            // 0 would request the newest revision. etcd rejects every other invalid one.
             request.revision = Some(number(revision))
                 .filter(|n| *n > 0)
                 .ok_or(Failure::Compacted)?;
@@ -269,7 +271,8 @@ impl Store for Etcd {
         let ask = async move { client.newest().await.map_err(Error::from) };
         let answer = timeout(DEADLINE, self.newest.ask(ask)).await;
         let newest = answer.map_err(|_| Failure::Late)??;
-        // A watch that is behind asks how far it is, so that it comes to here without a write.
+        // A watch that is behind asks etcd for its progress, so that it reaches this revision
+        // without a write.
         self.told.send_if_modified(|told| {
             let grows = *told < newest;
             *told = newest.max(*told);
@@ -287,7 +290,8 @@ impl Store for Etcd {
         let revision = number(through);
         let call = |link: Link| async move { link.compact(CompactionRequest { revision }).await };
         match self.client.attempt(call, Failure::is_passing).await {
-            // Going back does nothing, also when another replica was faster.
+            // A revision that is already compacted is not an error, even if another replica
+            // compacted it first.
             Ok(CompactionResponse {}) | Err(Failure::Compacted) => Ok(()),
             Err(failure) => Err(self.client.explain(failure, through).await),
         }
@@ -300,7 +304,8 @@ fn operation(request: Request) -> RequestOp {
     }
 }
 
-/// "The newest write of the key is this one", 0 for none.
+/// Returns the comparison "the newest write of the key is at this revision", with 0 for an absent
+/// key.
 fn last_write(key: Bytes, revision: i64) -> Compare {
     Compare {
         target: COMPARE_MOD,
@@ -309,17 +314,17 @@ fn last_write(key: Bytes, revision: i64) -> Compare {
     }
 }
 
-/// The least key after `key`.
+/// Returns the smallest key after `key`.
 fn after(key: &[u8]) -> Bytes {
     Bytes::from([key, b"\0"].concat())
 }
 
-/// The error for a value of `size` bytes.
+/// Returns the error for a failed write of `size` bytes.
 fn unwritten(failure: Failure, size: usize) -> Error {
     match failure {
         Failure::TooLarge => Error::TooLarge {
             size,
-            // Lower where etcd was told so; it does not say.
+            // The limit may be configured lower in etcd, which does not report it.
             limit: (MAX_VALUE_BYTES - OVERHEAD).min(size.saturating_sub(1)),
         },
         other => other.into(),

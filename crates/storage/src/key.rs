@@ -1,20 +1,20 @@
-//! Names and versions of stored records.
+//! Keys and revisions of stored records.
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
-/// A version of the whole store. Every write gets one greater than all before it; none is ever used
-/// twice. A new store stands at 1 or later, so 0 never names a state and callers may give it a
-/// meaning of their own.
+/// A version of the whole store. Every write gets a revision greater than all before it, and no
+/// revision is ever used twice. A new store starts at 1 or later, so 0 never identifies a state and
+/// callers may give it a meaning of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(u64);
 
 impl Revision {
-    /// Wraps a number read from a wire or a disk.
+    /// Wraps a number that was received or read from disk.
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u64 {
         self.0
     }
@@ -26,26 +26,27 @@ impl fmt::Display for Revision {
     }
 }
 
-/// The name of a record: `/group/resource/name` or `/group/resource/namespace/name`.
+/// The key of a record: `/group/resource/name` or `/group/resource/namespace/name`.
 ///
-/// Keys order as their bytes do. Cloning shares the text.
+/// Keys are ordered by their bytes. Cloning shares the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Arc<str>);
 
 impl Key {
-    /// Longest key in bytes: room for a group, a resource, a namespace and a name at their
-    /// Kubernetes limits (253 each at most) and their slashes.
+    /// Maximum length of a key in bytes: enough for a group, a resource, a namespace and a name at
+    /// their Kubernetes limits (253 each at most) and their slashes.
     pub const MAX_BYTES: usize = 1024;
 
-    /// Greater than every character a key may hold: `prefix + ABOVE_ALL` bounds a prefix from
-    /// above.
+    /// A character greater than every character of a valid key: `prefix + ABOVE_ALL` is an upper
+    /// bound of the keys with a prefix.
     pub(crate) const ABOVE_ALL: char = char::MAX;
 
-    /// Checks the shape of `text`.
+    /// Parses a key.
     ///
     /// # Errors
-    /// When it is not three or four segments, each after a `/`, each non-empty and neither `.` nor
-    /// `..`; when it holds a control character or U+10FFFF; when it is over [`Key::MAX_BYTES`].
+    /// Fails if `text` is not three or four segments, each after a `/`, each non-empty and neither
+    /// `.` nor `..`; if it contains a control character or U+10FFFF; or if it is longer than
+    /// [`Key::MAX_BYTES`].
     pub fn parse(text: &str) -> Result<Self, InvalidKey> {
         let fits = text.len() <= Self::MAX_BYTES;
         let printable = !text.chars().any(|c| c.is_control() || c == Self::ABOVE_ALL);
@@ -56,17 +57,17 @@ impl Key {
         }
     }
 
-    /// The whole key.
+    /// Returns the whole key.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The last segment.
+    /// Returns the last segment.
     pub fn name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The segment before the name, where the key has four; else empty.
+    /// Returns the segment before the name if the key has four segments, otherwise an empty string.
     pub fn namespace(&self) -> &str {
         match self.0.split('/').collect::<Vec<_>>()[..] {
             ["", _, _, namespace, _] => namespace,
@@ -74,7 +75,7 @@ impl Key {
         }
     }
 
-    /// Shares the text with other holders of it.
+    /// Returns the text, shared with the clones of this key.
     pub(crate) fn shared(&self) -> &Arc<str> {
         &self.0
     }
@@ -121,7 +122,7 @@ impl FromStr for Key {
     }
 }
 
-/// The text is not a [`Key`].
+/// The text is not a valid [`Key`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a storage key is /group/resource/[namespace/]name, without empty or dot segments")]
 pub struct InvalidKey(());

@@ -1,6 +1,6 @@
 //! A revisioned key-value store and the watch cache in front of it.
 //!
-//! The model is that of etcd, cut down to what an API server needs: every write gets the next
+//! The model is that of etcd, reduced to what an API server needs: every write gets the next
 //! store-wide [`Revision`], a write names the revision it replaces, and a [`Watch`] replays every
 //! change after a revision. [`Store`] is the contract; a backend is anything that passes the
 //! `conformance` suite.
@@ -12,9 +12,10 @@
 //!   create, update, delete ------> Store = Sealed (encryption at rest) over Sqlite | Etcd
 //! ```
 //!
-//! Invariants: nothing here knows a resource kind, metav1 or the HTTP of clients, values are opaque
-//! bytes; only `sqlite` names the SQLite library and only `etcd` those of gRPC; nothing reads a clock. What a value means, who may see it and
-//! how a failure looks to a client are left to the generic server.
+//! Invariants: this crate does not know resource kinds, metav1 or the HTTP of clients; values are
+//! opaque bytes; only `sqlite` names the SQLite library and only `etcd` the gRPC libraries; nothing
+//! reads a clock. The meaning of a value, the access to it and the presentation of a failure to a
+//! client are left to the generic server.
 
 pub mod cache;
 pub mod compaction;

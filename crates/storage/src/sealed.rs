@@ -1,13 +1,14 @@
 //! Encryption at rest, over any store.
 //!
-//! Values under the given prefixes are AES-256-GCM sealed on the way in and opened on the way out;
-//! all else passes through. The storage key is authenticated with the value, so a value that was
-//! moved to another key does not open, nor does one that was never sealed. Keys, revisions and
-//! sizes are not hidden. An old sealed value can be put back in its place, which is what a restored
-//! backup does; a store that is [`Sealed::bound_to_writes`] notices that, see `freshness`.
+//! Values under the given prefixes are sealed with AES-256-GCM when they are written and opened
+//! when they are read; all others pass through unchanged. The storage key is authenticated with the
+//! value, so a value that was moved to another key does not open, nor does a value that was never
+//! sealed. Keys, revisions and sizes are not hidden. An old sealed value can be put back in its
+//! place, which is what a restored backup does; a store that is [`Sealed::bound_to_writes`] detects
+//! that, see `freshness`.
 //!
-//! A nonce is 96 random bits, which NIST SP 800-38D limits to 2^32 values for each key: rotate by
-//! putting a new key on top of the file, restarting, and calling [`Sealed::reseal_all`].
+//! A nonce is 96 random bits, which NIST SP 800-38D limits to 2^32 values for each key. To rotate,
+//! put a new key at the top of the file, restart, and call [`Sealed::reseal_all`].
 
 use std::sync::Arc;
 
@@ -34,10 +35,10 @@ pub use self::adoption::Adopted;
 pub use self::keyring::{Keyring, KeyringError};
 pub use self::reseal::{KeyInUse, Resealed};
 
-/// Records read at a time when resealing.
+/// Number of records read at a time when resealing.
 const PAGE: usize = 500;
 
-/// The number of times that a value is sealed again because others were faster.
+/// Maximum number of times that a value is sealed again because of concurrent writes.
 const ATTEMPTS: usize = 8;
 
 /// A store that seals some of its values.
@@ -47,7 +48,7 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// Seals what is under `prefixes` of `inner`.
+    /// Creates a store that seals the values under `prefixes` of `inner`.
     pub fn new(inner: Arc<dyn Store>, keyring: Keyring, prefixes: Vec<String>) -> Self {
         Self {
             inner,
@@ -60,8 +61,8 @@ impl Sealed {
         }
     }
 
-    /// A value opens only at the write that stored it. Not for a store in which others rewrite values
-    /// for good reasons.
+    /// Creates a store in which a value opens only at the write that stored it. Not suitable for a
+    /// store in which other clients rewrite values legitimately.
     #[must_use]
     pub fn bound_to_writes(inner: Arc<dyn Store>, keyring: Keyring, prefixes: Vec<String>) -> Self {
         Self {
@@ -75,12 +76,12 @@ impl Sealed {
         }
     }
 
-    /// Seals with the newest key whatever under `prefix` is sealed with an older one, and returns
-    /// how many records that were. A record that changes meanwhile is left: its writer sealed it
-    /// with the newest key. Damaged ones are left too. Safe to repeat and to interrupt.
+    /// Seals with the newest key all values under `prefix` that are sealed with an older one, and
+    /// returns the number of records. Skips a record that changes meanwhile, because its writer
+    /// sealed it with the newest key, and damaged records. Safe to repeat and to interrupt.
     ///
     /// # Errors
-    /// `Unavailable`, `Corrupt` of the store beneath.
+    /// Returns `Unavailable` or `Corrupt` of the inner store.
     async fn reseal(&self, prefix: &str) -> Result<usize, Error> {
         let mut options = ListOptions {
             limit: Some(PAGE),
@@ -106,7 +107,8 @@ impl Sealed {
         self.rewrite(record, &value).await
     }
 
-    /// Writes the value of a record again. Says whether it did: a record that changed meanwhile is left.
+    /// Writes the value of a record again. Returns whether it did: a record that changes meanwhile
+    /// is skipped.
     async fn rewrite(&self, record: &Record, value: &Bytes) -> Result<bool, Error> {
         match self
             .update_sealed(&record.key, value, record.revision)
@@ -130,8 +132,8 @@ impl Sealed {
         self.settle((key, value), sealed, written).await
     }
 
-    /// Seals a value again, with the revision that it has, where so many others wrote at the same time
-    /// that it is outside of its window.
+    /// Seals a value again, with its actual revision, if so many concurrent writes occurred that it
+    /// is outside of its window.
     async fn settle(
         &self,
         (key, value): (&Key, &Bytes),
@@ -152,7 +154,7 @@ impl Sealed {
             let bytes = sealed.bytes.clone();
             written = match self.inner.update(key, bytes, written).await {
                 Ok(again) => again,
-                // Somebody else wrote it, or deleted it: that is the newer state.
+                // Another client updated or deleted the record, which is the newer state.
                 Err(Error::Conflict { .. }) => return Ok(written),
                 Err(error) => return Err(error),
             };
@@ -163,7 +165,7 @@ impl Sealed {
     }
 }
 
-/// The keys and what they are for.
+/// The keys, the prefixes that they seal, and the checks of sealed values.
 struct Sealer {
     keyring: Keyring,
     prefixes: Vec<String>,
@@ -171,7 +173,7 @@ struct Sealer {
     freshness: Option<Freshness>,
 }
 
-/// A value as it is stored.
+/// A value in its stored form.
 struct SealedValue {
     bytes: Bytes,
     stamp: Option<Stamp>,
@@ -204,7 +206,7 @@ impl Sealer {
         Ok(SealedValue { bytes, stamp })
     }
 
-    /// Empty stays empty: it is damaged already.
+    /// Opens a value. An empty value stays empty: it is damaged already.
     fn open(&self, key: &Key, value: Bytes, written: Revision) -> Result<Bytes, Error> {
         if !self.covers(key) || value.is_empty() {
             return Ok(value);
@@ -225,7 +227,7 @@ impl Sealer {
         }
     }
 
-    /// As [`Sealer::open`], with damage as an empty value, as [`Store`] has it.
+    /// Like [`Sealer::open`], but returns an empty value for damage, as [`Store`] specifies.
     fn open_or_empty(&self, key: &Key, value: Bytes, written: Revision) -> Bytes {
         if !self.covers(key) || value.is_empty() {
             return value;
@@ -238,7 +240,7 @@ impl Sealer {
         })
     }
 
-    /// The text of a record that is sealed with another key than the newest.
+    /// Returns the plaintext of a record that is sealed with another key than the newest.
     fn outdated(&self, record: &Record) -> Option<Bytes> {
         let Record {
             key,
@@ -249,7 +251,7 @@ impl Sealer {
         outdated.then(|| self.open_at(key, value, *revision).ok())?
     }
 
-    /// Every revision that the store shows makes the next stamps tighter.
+    /// Records a revision that the store has shown, which makes the next stamps tighter.
     fn reached(&self, revision: Revision) {
         if let Some(freshness) = &self.freshness {
             freshness.reached(revision);

@@ -1,8 +1,8 @@
 //! The store in one SQLite file.
 //!
 //! The file holds a log: one row per write, keyed by its revision. The newest row of a key is its
-//! state, the rows after a revision are a watch's history, so both survive a restart for free.
-//! Which rows are of which key is known in memory.
+//! state, and the rows after a revision are the history of a watch, so both survive a restart at no
+//! extra cost. The mapping from keys to rows is kept in memory.
 //!
 //! ```text
 //!  create, update, delete, compact          get, list              watch
@@ -12,14 +12,16 @@
 //!            +--> index, advance the head, publish to watches, answer the writers
 //! ```
 //!
-//! * `writer` owns the only writing connection; `readers` lend read-only ones to blocking threads;
-//!   `feed` is a watch; `checkpoint` moves the write-ahead log into the file off the commit path.
-//! * `reserve` keeps space for deletions on a full disk, `high_water` notices that the file went back to an older state.
-//! * `index` says which rows are of which key, `log` is all the SQL on rows, `schema` how a connection is opened, `files` the directory, its
-//!   lock and its modes.
+//! * `writer` owns the only writing connection; `readers` lends read-only connections to blocking
+//!   threads; `feed` is a watch; `checkpoint` moves the write-ahead log into the database file, off
+//!   the commit path.
+//! * `reserve` keeps space for deletions on a full disk; `high_water` detects that the file was
+//!   reverted to an older state.
+//! * `index` maps keys to rows, `log` contains all SQL on rows, `schema` opens connections, and
+//!   `files` manages the directory, its lock and its modes.
 //!
 //! Relies on the file system keeping what `fsync` acknowledged. Reads never show a write before it
-//! is published: they are bounded by the head they start from.
+//! is published: they are bounded by the head that they start from.
 
 use std::{
     path::{Path, PathBuf},
@@ -61,25 +63,26 @@ mod writer;
 
 pub use self::files::OpenError;
 
-/// The file of the highest revision, where no other is named.
+/// Default name of the high-water file, in the data directory.
 const HIGH_WATER: &str = "HIGH-WATER";
 
-/// How a [`Sqlite`] store works. The defaults suit a server.
+/// Options of a [`Sqlite`] store. The defaults suit a server.
 #[derive(Clone)]
 pub struct SqliteOptions {
-    /// Most writes in one transaction, which is one `fsync`. At least 1.
+    /// Maximum number of writes in one transaction, which costs one `fsync`. At least 1.
     pub max_batch: usize,
-    /// Most lists, gets and watch catch-ups at a time. At least 1.
+    /// Maximum number of concurrent lists, gets and watch catch-ups. At least 1.
     pub readers: usize,
-    /// About how much write-ahead log accumulates, in bytes. Moving it into the file begins at half of that.
+    /// Approximate maximum size of the write-ahead log, in bytes. Checkpoints start at half of it.
     pub checkpoint_bytes: usize,
-    /// Whether a store may be made where there is none.
+    /// True if a missing store may be created.
     pub create: bool,
-    /// Whether a store may be opened that lacks writes which it is known to have had.
+    /// True if a store may be opened although it lacks writes that it is known to have had.
     pub accept_older: bool,
-    /// The file of the highest revision; `None` for one in the directory of the store. Outside of it, it is not replaced with the store.
+    /// Path of the high-water file; `None` for a file in the data directory. A file outside of that
+    /// directory is not replaced together with the store.
     pub high_water: Option<PathBuf>,
-    /// Stands in for a failing disk.
+    /// Simulates a failing disk.
     #[cfg(test)]
     pub(crate) fault: Option<tests::Fault>,
 }
@@ -107,10 +110,10 @@ impl SqliteOptions {
     }
 }
 
-/// A store in a directory of this machine, for one process at a time.
+/// A store in a directory on the local machine, for one process at a time.
 ///
-/// Dropping it lets queued writes finish and waits for them, some milliseconds, so that the
-/// directory can be opened again at once.
+/// Dropping it waits until queued writes have finished, some milliseconds, so that the directory
+/// can be opened again at once.
 pub struct Sqlite {
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
@@ -121,11 +124,12 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the store in `directory`, making both as needed. Everything it makes is for the owner
-    /// only, whatever the umask. Blocks: call it before serving.
+    /// Opens the store in `directory`, creating both if needed. Everything it creates is accessible
+    /// to the owner only, regardless of the umask. Blocks: call it before serving.
     ///
     /// # Errors
-    /// [`OpenError`]: another process has it, a newer program wrote it, or it cannot be used.
+    /// Returns an [`OpenError`] if another process has the store open, a newer program wrote it, or
+    /// it cannot be used.
     pub fn open(directory: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
         let options = options.within_bounds();
         let lock = files::prepare(directory)?;
@@ -150,7 +154,7 @@ impl Sqlite {
             publication.head().clone(),
         ));
 
-        // As many may queue as fit in two transactions: one being committed, one waiting.
+        // The queue holds two transactions: one that is being committed and one that waits.
         let (requests, queue) = mpsc::channel(2 * options.max_batch);
         let published = (index.clone(), publication.clone());
         let ended = CancellationToken::new();
@@ -163,7 +167,7 @@ impl Sqlite {
         let thread = std::thread::Builder::new()
             .name("storage-writer".into())
             .spawn(move || {
-                // Dropped last, also where the writer panics.
+                // Dropped last, also if the writer panics.
                 let _guard = guard;
                 writer.run(queue);
                 drop(lock);
@@ -179,21 +183,23 @@ impl Sqlite {
         })
     }
 
-    /// Whether nothing was ever written to it.
+    /// Returns whether nothing was ever written to the store.
     pub fn is_unwritten(&self) -> bool {
         self.publication.head().newest() == log::BEGINNING
     }
 
-    /// Returns when the store can no longer work because one of its threads ended, which only a bug does. Open it again, in a new process at best.
+    /// Returns when the store can no longer work because one of its threads ended, which only a bug
+    /// does. Open the store again, preferably in a new process.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
         self.ended.clone().cancelled_owned()
     }
 
-    /// Writes a consistent copy of the store to the new file `to`, for its owner only, while it is
-    /// in use. To restore, put it in an empty directory under the name `state.db`.
+    /// Writes a consistent copy of the store to the new file `to`, accessible to its owner only.
+    /// The store may be in use. To restore, put the copy into an empty directory under the name
+    /// `state.db`.
     ///
     /// # Errors
-    /// `Unavailable`, also when `to` exists.
+    /// Returns `Unavailable`, also if `to` exists.
     pub async fn back_up(&self, to: PathBuf) -> Result<(), Error> {
         let copy = move |connection: &mut rusqlite::Connection| {
             let file = files::create_private(&to).map_err(Error::unavailable)?;
@@ -206,14 +212,14 @@ impl Sqlite {
         self.readers.run(copy).await
     }
 
-    /// Checks that the whole file is as it was written. Takes about a second for every few hundred
-    /// thousand records; reads and writes go on.
+    /// Verifies the integrity of the whole file. Takes about a second for every few hundred
+    /// thousand records. Reads and writes continue meanwhile.
     ///
-    /// Reads notice a damaged value by themselves. Damage to the structure may also hide a record
-    /// from them, and only this finds it.
+    /// Reads detect a damaged value by themselves. Damage to the structure may also hide a record
+    /// from them, and only this check finds it.
     ///
     /// # Errors
-    /// `Corrupt`, `Unavailable`.
+    /// Returns `Corrupt` or `Unavailable`.
     pub async fn verify(&self) -> Result<(), Error> {
         self.readers
             .at(At::Latest, |rows, _| log::verify(rows))
@@ -231,11 +237,12 @@ impl Sqlite {
     }
 }
 
-/// Opens the database, if need be with the space that is kept for a full disk: to read it, SQLite needs some for its index of the write-ahead log.
+/// Opens the database. On a full disk, releases the reserved space first if needed: even to read,
+/// SQLite needs space for its index of the write-ahead log.
 fn open_database(directory: &Path, may_create: bool) -> Result<Connection, OpenError> {
     let file = directory.join(files::DATABASE);
     if files::is_blank(directory).map_err(OpenError::Io)? {
-        // A log without its database is not new.
+        // A write-ahead log without its database does not belong to a new store.
         if !may_create || files::has_log(directory) {
             return Err(OpenError::Missing(file));
         }
@@ -251,14 +258,15 @@ fn open_database(directory: &Path, may_create: bool) -> Result<Connection, OpenE
     }
 }
 
-/// Checks that the database has reached a revision, or begins after it.
+/// Checks that the database has reached the revision `known`. If it has not and `accept_older` is
+/// set, makes it begin after that revision.
 fn reach(connection: &Connection, known: Revision, accept_older: bool) -> Result<(), OpenError> {
     let head = log::standing(connection).map_err(OpenError::Database)?.head;
     if head >= known {
         return Ok(());
     }
     if !accept_older {
-        // What is left of the write-ahead log stays as it is.
+        // Leaves the rest of the write-ahead log as it is.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         return Err(OpenError::Older { head, known });
     }
@@ -273,12 +281,12 @@ fn stopped() -> Error {
 
 #[async_trait]
 impl Store for Sqlite {
-    /// Asks the writer, by its queue.
+    /// Sends the check to the writer through its queue.
     async fn check(&self) -> Result<(), Error> {
         self.write(Operation::Check).await.map(drop)
     }
 
-    /// One writer takes them from one queue.
+    /// Returns true: one writer takes all writes from one queue.
     fn is_ordered(&self) -> bool {
         true
     }
@@ -347,7 +355,7 @@ impl Store for Sqlite {
     }
 
     async fn compact(&self, through: Revision) -> Result<(), Error> {
-        // In steps, so that other writes come in between.
+        // In steps, so that other writes are processed in between.
         while self.write(Operation::Compact { through }).await? < through {}
         Ok(())
     }
@@ -356,7 +364,8 @@ impl Store for Sqlite {
 impl Drop for Sqlite {
     fn drop(&mut self) {
         self.requests = None;
-        // So that the writer closes the file last, which leaves it without a write-ahead log.
+        // Closes the readers first, so that the writer closes the file last, which leaves it
+        // without a write-ahead log.
         self.readers.close();
         if let Some(writer) = self.writer.take()
             && writer.join().is_err()

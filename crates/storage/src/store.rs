@@ -1,15 +1,16 @@
-//! The contract of a store: what each call promises, so that the server above can be reasoned about
-//! without knowing the backend. `conformance` tests these sentences.
+//! The contract of a store: the guarantees of each call, so that the server above can rely on them
+//! without knowing the backend. `conformance` tests these guarantees.
 //!
-//! * **Order.** Writes are totally ordered by revision. A watch delivers in that order, a list shows
-//!   the state at one revision.
-//! * **Durability.** A write that returned `Ok` survives a crash. One that returned
-//!   [`Error::Unavailable`] or [`Error::Full`], or whose future was dropped, may or may not have happened.
+//! * **Order.** Writes are totally ordered by revision. A watch delivers in that order, and a list
+//!   shows the state at one revision.
+//! * **Durability.** A write that returned `Ok` survives a crash. A write that returned
+//!   [`Error::Unavailable`] or [`Error::Full`], or whose future was dropped, may or may not have
+//!   happened.
 //! * **Linearizability.** [`Store::get`], lists at [`At::Latest`] and [`Store::current_revision`]
 //!   show every write acknowledged before they were called.
 //! * **Damage.** A value that cannot be read back (a failed checksum or seal) fails [`Store::get`].
-//!   So that one bad record does not take down all others, lists, watches and conflicts hand it out
-//!   as an *empty* value, which no writer can store.
+//!   So that one bad record does not make all others unavailable, lists, watches and conflicts
+//!   return it with an *empty* value, which cannot be stored.
 
 use std::fmt;
 
@@ -19,168 +20,172 @@ use futures_util::stream::BoxStream;
 
 use crate::{Error, Key, Revision};
 
-/// Most bytes of a value: the request limit of etcd, which clients already live with.
+/// Maximum size of a value, in bytes: the request limit of etcd, which clients already respect.
 pub const MAX_VALUE_BYTES: usize = 3 << 19;
 
 /// A stored record.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its name.
+    /// The key of the record.
     pub key: Key,
-    /// Its bytes as written; empty when they are damaged.
+    /// The bytes as written; empty if they are damaged.
     pub value: Bytes,
-    /// The write that made it what it is.
+    /// The revision of the last write to the record.
     pub revision: Revision,
 }
 
-/// Which state to list.
+/// The state to list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum At {
-    /// The newest.
+    /// The newest state.
     #[default]
     Latest,
-    /// That after exactly this write.
+    /// The state after exactly this write.
     Exactly(Revision),
 }
 
-/// What part of which state to list. The default is all of the newest.
+/// The part and the state to list. The default is all of the newest state.
 #[derive(Clone, Debug, Default)]
 pub struct ListOptions {
-    /// The state.
+    /// The state to list.
     pub at: At,
-    /// Only keys after this one.
+    /// Exclusive lower bound of the keys.
     pub after: Option<Key>,
-    /// At most so many records; `None` for all.
+    /// Maximum number of records; `None` for all.
     pub limit: Option<usize>,
 }
 
-/// An answer to [`Store::list`].
+/// A page of records, as returned by [`Store::list`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// In byte order of their keys.
+    /// The records, in byte order of their keys.
     pub records: Vec<Record>,
-    /// The state they belong to: list the next page at exactly it, watch after it.
+    /// The revision of the state they belong to. List the next page at exactly this revision, and
+    /// watch after it.
     pub revision: Revision,
-    /// Whether the limit left records out.
+    /// True if the limit left records out.
     pub more: bool,
 }
 
 /// One write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The record written.
+    /// The key of the written record.
     pub key: Key,
-    /// The write's revision.
+    /// The revision of the write.
     pub revision: Revision,
-    /// What it did.
+    /// The effect of the write.
     pub change: Change,
 }
 
-/// What a write did.
+/// The effect of a write.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Created or replaced the record with this value (empty when damaged).
+    /// The record was created or replaced with this value (empty if it is damaged).
     Put(Bytes),
-    /// Removed the record.
+    /// The record was removed.
     Deleted,
 }
 
-/// Consecutive events of a watch; none at all when only time passed.
+/// Consecutive events of a watch; empty if only the revision advanced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// In order of their revisions.
+    /// The events, in order of their revisions.
     pub events: Vec<Event>,
-    /// Everything up to here has been delivered. Watch after it to go on.
+    /// The revision up to which everything has been delivered. Watch after it to continue.
     pub revision: Revision,
 }
 
 /// The changes of the whole store. Ends after an error, and when the store shuts down. Dropping it
-/// ends the watch. A slow reader is neither waited for nor cut off before compaction overtakes it.
+/// ends the watch. A slow reader does not block the store, and is not cut off before compaction
+/// overtakes it.
 pub type Watch = BoxStream<'static, Result<Batch, Error>>;
 
-/// A revisioned key-value store. See the module for what holds for all of it.
+/// A revisioned key-value store. The module documentation states the guarantees of the whole.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Whether writes happen in the order in which they are begun, so that of two at once nobody sees
-    /// the second without the first.
+    /// Returns whether writes happen in the order in which they were started, so that of two
+    /// concurrent writes the second is never visible without the first.
     fn is_ordered(&self) -> bool {
         false
     }
 
-    /// Whether the store would take a write now. It tries, where it does not know: as often as this is called, at most once a second. It may take as
-    /// long as a write takes, so it needs a deadline.
+    /// Checks whether the store would accept a write now. Attempts a write if the state is not
+    /// known, at most once a second however often this is called. May take as long as a write, so
+    /// it needs a deadline.
     ///
     /// # Errors
-    /// `Unavailable`, `Full`, `Corrupt`.
+    /// Returns `Unavailable`, `Full` or `Corrupt`.
     async fn check(&self) -> Result<(), Error> {
         self.current_revision().await.map(drop)
     }
 
-    /// The newest record at `key`, `None` when absent.
+    /// Returns the newest record at `key`, or `None` if it does not exist.
     ///
     /// # Errors
-    /// `Unavailable`, `Corrupt`.
+    /// Returns `Unavailable` or `Corrupt`.
     async fn get(&self, key: &Key) -> Result<Option<Record>, Error>;
 
-    /// The records whose keys start with `prefix` (give it with a trailing `/`).
+    /// Returns the records whose keys start with `prefix` (which should end with a `/`).
     ///
     /// # Errors
-    /// `Compacted` and `FutureRevision` for an exact revision, `Unavailable`, `Corrupt`.
+    /// Returns `Compacted` and `FutureRevision` for an exact revision, `Unavailable`, `Corrupt`.
     async fn list(&self, prefix: &str, options: &ListOptions) -> Result<Page, Error>;
 
-    /// Writes a record that is not there. Of concurrent creates of a key exactly one succeeds.
+    /// Writes a record that does not exist. Of concurrent creates of a key exactly one succeeds.
     ///
     /// # Errors
-    /// `Exists`, `TooLarge`, `Empty`, `Unavailable`, `Full`.
+    /// Returns `Exists`, `TooLarge`, `Empty`, `Unavailable` or `Full`.
     async fn create(&self, key: &Key, value: Bytes) -> Result<Revision, Error>;
 
-    /// Replaces the record iff its revision is `expected`, as one atomic step, also when the value
+    /// Replaces the record iff its revision is `expected`, as one atomic step, even if the value
     /// stays the same.
     ///
     /// # Errors
-    /// `Conflict`, `TooLarge`, `Empty`, `Unavailable`, `Full`.
+    /// Returns `Conflict`, `TooLarge`, `Empty`, `Unavailable` or `Full`.
     async fn update(&self, key: &Key, value: Bytes, expected: Revision) -> Result<Revision, Error>;
 
     /// Removes the record iff its revision is `expected`, as one atomic step. The removal has a
     /// revision of its own.
     ///
     /// # Errors
-    /// `Conflict`, `Unavailable`, `Full`.
+    /// Returns `Conflict`, `Unavailable` or `Full`.
     async fn delete(&self, key: &Key, expected: Revision) -> Result<Revision, Error>;
 
-    /// Every write after `after`, exactly once and in order, then every further one as it happens.
-    /// All events of one revision come in one batch.
+    /// Watches every write after `after`: those that have happened, exactly once and in order, then
+    /// every further one as it happens. All events of one revision are in one batch.
     ///
     /// # Errors
-    /// `Compacted`, `FutureRevision`, `Unavailable`; on the stream `Compacted` when it fell behind
-    /// a compaction, `Unavailable`, `Corrupt`.
+    /// Returns `Compacted`, `FutureRevision` or `Unavailable`. The stream fails with `Compacted` if
+    /// it fell behind a compaction, `Unavailable` or `Corrupt`.
     async fn watch(&self, after: Revision) -> Result<Watch, Error>;
 
-    /// The revision of the newest acknowledged write, or of a newer one.
+    /// Returns the revision of the newest acknowledged write, or of a newer one.
     ///
     /// # Errors
-    /// `Unavailable`.
+    /// Returns `Unavailable`.
     async fn current_revision(&self) -> Result<Revision, Error>;
 
-    /// The oldest revision that can be listed exactly and watched after.
+    /// Returns the oldest revision that can be listed exactly and watched after.
     ///
     /// # Errors
-    /// `Unavailable`.
+    /// Returns `Unavailable`.
     async fn compacted_revision(&self) -> Result<Revision, Error>;
 
-    /// Forgets states before `through`. The state at `through` and what came after stay. Going back
-    /// does nothing. Returns when the space is free for reuse; a dropped future leaves a compaction
-    /// that is complete for readers and freed by the next one.
+    /// Discards states before `through`. The state at `through` and everything after it are kept. A
+    /// revision that is already compacted has no effect. Returns when the space is free for reuse.
+    /// A dropped future leaves a compaction that is complete for readers, and whose space is freed
+    /// by the next one.
     ///
     /// # Errors
-    /// `FutureRevision`, `Unavailable`.
+    /// Returns `FutureRevision` or `Unavailable`.
     async fn compact(&self, through: Revision) -> Result<(), Error>;
 }
 
-/// The checks every backend makes on a value it is asked to write.
+/// Performs the checks that every backend makes on a value before writing it.
 ///
 /// # Errors
-/// `Empty`, `TooLarge`.
+/// Returns `Empty` or `TooLarge`.
 pub fn check_value(value: &Bytes) -> Result<(), Error> {
     match value.len() {
         0 => Err(Error::Empty),
@@ -192,7 +197,7 @@ pub fn check_value(value: &Bytes) -> Result<(), Error> {
     }
 }
 
-/// Values may be secret: their size is printed, never their bytes.
+/// Prints the size of the value, never its bytes: values may be secret.
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = format_args!("{} bytes", self.value.len());
@@ -204,7 +209,7 @@ impl fmt::Debug for Record {
     }
 }
 
-/// As for [`Record`].
+/// Like [`Record`].
 impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! The writes that the answers and events of a history show, in the order of their versions.
+//! The writes that the answers and events of a history show, ordered by version.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
@@ -8,8 +8,8 @@ use crate::fault::{Fault, Law};
 use crate::history::{Action, Call, Delivery, EventKind, History, Outcome, State, Watch};
 use crate::time::Time;
 
-/// The writes by version. Of objects that are seen, those of their first and last write are missing at most where no
-/// watch has delivered them.
+/// The writes by version. For objects that were observed, at most the first and the last write are
+/// missing, unless a watch has delivered them.
 pub(crate) struct ChangeLog<'a> {
     changes: BTreeMap<u64, Change<'a>>,
     versions: HashMap<&'a str, u64>,
@@ -22,12 +22,12 @@ pub(crate) struct Change<'a> {
     pub(crate) name: &'a str,
     /// The new value; `None` for a deletion.
     pub(crate) value: Option<&'a str>,
-    /// The time at which it was seen first, if that is known.
+    /// The time of the first observation, if it is known.
     seen: Option<Time>,
 }
 
 impl<'a> ChangeLog<'a> {
-    /// The log of a history, and the versions and values of it that contradict each other.
+    /// Builds the log of a history. Also returns its contradictory versions and values.
     pub(crate) fn of(history: &'a History) -> (Self, Vec<Fault>) {
         let mut log = Self {
             changes: BTreeMap::new(),
@@ -65,7 +65,7 @@ impl<'a> ChangeLog<'a> {
         (log, faults)
     }
 
-    /// The writes of these versions.
+    /// Returns the writes at these versions.
     pub(crate) fn range(
         &self,
         versions: RangeInclusive<u64>,
@@ -78,40 +78,42 @@ impl<'a> ChangeLog<'a> {
             .map(|(version, change)| (*version, *change))
     }
 
-    /// The version of the write of a value, if something shows it.
+    /// Returns the version of the write of a value, if any observation shows it.
     pub(crate) fn version_of(&self, value: &str) -> Option<u64> {
         self.versions.get(value).copied()
     }
 
-    /// The time at which a value was seen first, if that is known.
+    /// Returns the time at which a value was first observed, if it is known.
     pub(crate) fn seen(&self, value: &str) -> Option<Time> {
         self.changes.get(self.versions.get(value)?)?.seen
     }
 
-    /// The object that a value was written to, if something shows it.
+    /// Returns the name of the object that a value was written to, if any observation shows it.
     pub(crate) fn name_of(&self, value: &str) -> Option<&'a str> {
         let change = self.changes.get(self.versions.get(value)?)?;
         Some(change.name)
     }
 
-    /// All writes up to this version are known: a watch that began before the first has delivered them.
+    /// Returns the version up to which all writes are known, because a watch that started before
+    /// the first write has delivered them.
     pub(crate) fn complete_to(&self) -> u64 {
         self.complete_until
     }
 
-    /// Returns whether all writes of the history are known that something could show.
+    /// Returns whether all observable writes of the history are known.
     pub(crate) fn is_complete(&self) -> bool {
         self.complete_until > 0 && self.complete_until >= self.last()
     }
 
-    /// The highest version seen.
+    /// Returns the highest observed version.
     pub(crate) fn last(&self) -> u64 {
         self.changes
             .last_key_value()
             .map_or(0, |(version, _)| *version)
     }
 
-    /// Values that no call wrote before they were seen, and deletions without a call that deletes.
+    /// Returns the observed values that no earlier call wrote, and the deletions without a call
+    /// that deletes.
     pub(crate) fn invented(&self, history: &History) -> Vec<Fault> {
         let invented = |detail: String| Fault::new(Law::NothingInvented, detail);
         let mut faults = Vec::new();
@@ -213,7 +215,7 @@ impl<'a> ChangeLog<'a> {
         })
     }
 
-    /// Returns whether a watch began before the first write.
+    /// Returns whether a watch started before the first write.
     pub(crate) fn begins_with(&self, watch: &Watch) -> bool {
         let first = self.changes.first_key_value();
         let first = first.map_or(u64::MAX, |(version, _)| *version);

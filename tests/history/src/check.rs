@@ -1,4 +1,4 @@
-//! Everything that is checked, in one list.
+//! The list of all checks.
 
 use crate::change_log::ChangeLog;
 use crate::fault::{Fault, Law};
@@ -9,10 +9,11 @@ use crate::register::Register;
 use crate::search::{Verdict, search};
 use crate::{lists, versions, watches};
 
-/// Steps of one search. A legal history of `n` operations takes a few `n`.
+/// Maximum number of steps of one search. A legal history of `n` operations takes a small multiple
+/// of `n`.
 const BOUND: usize = 3_000_000;
 
-/// Returns every fault of a history; none for one that a linearizable store may have.
+/// Returns every fault of a history; empty for a history that a linearizable store can produce.
 pub fn check(history: &History) -> Vec<Fault> {
     let whole = with_withdrawals(history);
     let history = &whole;
@@ -27,7 +28,8 @@ pub fn check(history: &History) -> Vec<Fault> {
     faults
 }
 
-/// The history with the deletions that the server may have made by itself, as calls of unknown outcome.
+/// Returns the history with additional calls of unknown outcome for the deletions that the server
+/// may have made by itself.
 fn with_withdrawals(history: &History) -> History {
     let mut whole = history.clone();
     let (log, _) = ChangeLog::of(history);
@@ -70,7 +72,7 @@ fn not_linearizable(object: &Object, log: &ChangeLog<'_>) -> Option<Fault> {
     }
 }
 
-/// Returns whether the answer of a call is of the value that it wrote.
+/// Returns whether the answer of a call shows the value that the call wrote.
 pub(crate) fn answers_for_itself(call: &Call) -> bool {
     match (&call.outcome, call.written()) {
         (Outcome::State(state), Some(written)) => state.value == written,

@@ -1,4 +1,4 @@
-//! What is wrong with a history.
+//! The faults of a history.
 
 use std::fmt;
 
@@ -11,26 +11,29 @@ pub struct Fault {
     pub detail: String,
 }
 
-/// The laws of a history.
+/// The laws that a history must obey.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Law {
     /// The calls of each object have a legal order that agrees with time.
     Linearizable,
     /// The search for that order ends within its bound.
     Decidable,
-    /// A version is of one write, and a write has one version.
+    /// A version belongs to one write, and a write has one version.
     OneWritePerVersion,
-    /// A value that is seen was written before, by a call that was not refused, and nothing is deleted that no call deleted.
+    /// An observed value was written before, by a call that was not rejected, and an object is
+    /// deleted only by a call that deletes.
     NothingInvented,
-    /// A write has a higher version than all that was seen before it was invoked, and a list no lower one.
+    /// A write has a higher version than everything observed before it was invoked. A list has no
+    /// lower version than that.
     VersionsFollowTime,
     /// A list is the state of all objects at its version.
     ListIsOneState,
-    /// A watch delivers versions that grow, and no event after a bookmark that includes it.
+    /// A watch delivers increasing versions, and no event after a bookmark that includes it.
     WatchInOrder,
-    /// The events of a watch follow from each other: an object is added, modified, deleted.
+    /// The events of a watch are consistent with each other: an object is added, modified, deleted.
     WatchFollows,
-    /// A watch delivers every change between the version of its start and that of its last delivery.
+    /// A watch delivers every change between the version of its start and that of its last
+    /// delivery.
     WatchComplete,
 }
 

@@ -1,4 +1,4 @@
-//! What clients did and saw.
+//! The recorded actions and observations of clients.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,17 +7,18 @@ use serde::Serialize;
 
 use crate::time::Time;
 
-/// Everything that the clients of a run did and saw of the objects of one kind. No object existed at the start.
+/// All actions and observations of the clients of a run on the objects of one kind. No object
+/// existed at the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct History {
-    /// Calls that concern one object.
+    /// Calls on a single object.
     pub calls: Vec<Call>,
     /// Lists of all objects.
     pub lists: Vec<List>,
     /// Watches of all objects.
     pub watches: Vec<Watch>,
-    /// True if the server may delete an object again whose create has an unknown outcome: it could not store all
-    /// that belongs to the object.
+    /// True if the server may delete an object again whose create has an unknown outcome, because
+    /// it could not store everything that belongs to the object.
     pub withdraws: bool,
 }
 
@@ -26,20 +27,20 @@ pub struct History {
 pub struct State {
     /// The version of the write that stored the content.
     pub version: u64,
-    /// The content. No two writes have the same.
+    /// The content. It is unique: no two writes have the same.
     pub value: String,
 }
 
-/// One call that concerns one object.
+/// A call on a single object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Call {
     /// The client that made it.
     pub client: usize,
     /// The time before it was sent.
     pub invoked: Time,
-    /// The time after its answer was read, or its client gave up.
+    /// The time after its answer was read, or the client gave up.
     pub returned: Time,
-    /// The object. `None` for a create whose answer with the generated name never came.
+    /// The name of the object. `None` for a create whose answer with the generated name was lost.
     pub name: Option<String>,
     /// The request.
     pub action: Action,
@@ -66,7 +67,8 @@ pub enum Action {
     },
     /// Read the object.
     Get,
-    /// Read the object as part of a list at this version. The checker makes these of lists.
+    /// Read the object as part of a list at this version. Such calls are created by the checker,
+    /// from lists.
     Listed(u64),
 }
 
@@ -75,28 +77,29 @@ pub enum Action {
 pub enum Outcome {
     /// The object as it was read or written.
     State(State),
-    /// The object was deleted, by a write of this version if the answer says so.
+    /// The object was deleted, by a write at this version if the answer states it.
     Deleted(Option<u64>),
-    /// There is no such object.
+    /// The object does not exist.
     NotFound,
     /// An object of this name exists.
     AlreadyExists,
-    /// The object is not at the expected version; without an expected version the server gave up.
+    /// The object is not at the expected version, or, without an expected version, the server gave
+    /// up.
     Conflict,
-    /// The answer was lost, or says that the server does not know.
+    /// The answer was lost, or states that the outcome is unknown.
     Unknown,
 }
 
-/// One list of all objects, in one page or several.
+/// A list of all objects, in one page or several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct List {
     /// The client that made it.
     pub client: usize,
-    /// The time before the first page was asked for.
+    /// The time before the first page was requested.
     pub invoked: Time,
-    /// The time after the first page was read: the later ones show the same state.
+    /// The time after the first page was read. The later pages show the same state.
     pub returned: Time,
-    /// At least one.
+    /// The pages, at least one.
     pub pages: Vec<Page>,
 }
 
@@ -112,42 +115,42 @@ pub struct Page {
 /// A watch of all objects, resumed after each cut from the last version that it delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Watch {
-    /// The client that made it.
+    /// The client that opened it.
     pub client: usize,
-    /// The version from which it was opened first.
+    /// The version from which it was first opened.
     pub from: u64,
     /// The objects at that version.
     pub initial: BTreeMap<String, State>,
-    /// The events that it delivered, in this order.
+    /// The delivered events, in order.
     pub deliveries: Vec<Delivery>,
 }
 
-/// Something that a watch delivered.
+/// An item that a watch delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Delivery {
     /// A change of an object.
     Event {
-        /// The time after it was read.
+        /// The time after the event was read.
         at: Time,
         /// The change.
         kind: EventKind,
         /// The object.
         name: String,
-        /// The new state; of a deletion the last value, and the version of the deletion.
+        /// The new state. For a deletion: the last value, and the version of the deletion.
         state: State,
     },
     /// The watch has delivered everything up to this version.
     Bookmark {
-        /// The time after it was read.
+        /// The time after the bookmark was read.
         at: Time,
         /// The version.
         version: u64,
     },
-    /// The connection ended; what follows came over the next one.
+    /// The connection ended. The following items were delivered over the next one.
     Cut,
 }
 
-/// The change that an event tells.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum EventKind {
     /// The object was created.
@@ -159,7 +162,7 @@ pub enum EventKind {
 }
 
 impl Call {
-    /// The value that the call writes.
+    /// Returns the value that the call writes.
     pub(crate) fn written(&self) -> Option<&str> {
         match &self.action {
             Action::Create(value) | Action::Update { value, .. } => Some(value),
@@ -167,7 +170,7 @@ impl Call {
         }
     }
 
-    /// The version that the answer shows.
+    /// Returns the version that the answer shows.
     pub(crate) fn shown_version(&self) -> Option<u64> {
         match &self.outcome {
             Outcome::State(state) => Some(state.version),
@@ -180,24 +183,24 @@ impl Call {
 }
 
 impl List {
-    /// The version of the first page, which is that of all.
+    /// Returns the version of the first page, which is that of all pages.
     pub(crate) fn version(&self) -> u64 {
         self.pages.first().map_or(0, |page| page.version)
     }
 
-    /// The object of this name, if a page shows it.
+    /// Returns the object with this name, if a page shows it.
     pub(crate) fn get(&self, name: &str) -> Option<&State> {
         self.pages.iter().find_map(|page| page.items.get(name))
     }
 
-    /// All objects.
+    /// Returns all objects.
     pub(crate) fn items(&self) -> impl Iterator<Item = (&String, &State)> {
         self.pages.iter().flat_map(|page| &page.items)
     }
 }
 
 impl Watch {
-    /// The version up to which everything was delivered.
+    /// Returns the version up to which everything was delivered.
     pub(crate) fn position(&self) -> u64 {
         let version = |delivery: &Delivery| match delivery {
             Delivery::Event { state, .. } => Some(state.version),
@@ -215,7 +218,7 @@ impl fmt::Display for State {
     }
 }
 
-/// One line: when, who, what, and the answer.
+/// Formats the call in one line: times, client, request and answer.
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

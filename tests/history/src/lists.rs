@@ -1,4 +1,5 @@
-//! Lists: each is the state of all objects at its version, and so any two agree on the order of what they show.
+//! Checks of lists: each is the state of all objects at its version, so any two agree on the order
+//! of what they show.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -28,7 +29,7 @@ pub(crate) fn faults(history: &History, log: &ChangeLog<'_>) -> Vec<Fault> {
     faults
 }
 
-/// Objects with a deletion whose version is not known.
+/// Returns the objects with a deletion whose version is not known.
 fn vanishing(history: &History) -> HashSet<&str> {
     let vanishing = history.calls.iter().filter(|call| {
         matches!(call.action, Action::Delete { .. })
@@ -59,7 +60,8 @@ fn of_itself(list: &List) -> Vec<Fault> {
     faults
 }
 
-/// What is in the later list and was written before the earlier one is in the earlier one.
+/// Returns the objects that the later list shows with a version up to that of the earlier list, but
+/// that the earlier one does not show.
 fn disagreements(earlier: &List, later: &List) -> Vec<Fault> {
     let before = earlier.version();
     let old = later.items().filter(|(_, state)| state.version <= before);
@@ -75,7 +77,7 @@ fn disagreements(earlier: &List, later: &List) -> Vec<Fault> {
         .collect()
 }
 
-/// Where a list is not the state at its version.
+/// Returns the differences between a list and the state at its version.
 fn differences(
     list: &List,
     state: &BTreeMap<&str, (u64, Change<'_>)>,

@@ -1,8 +1,9 @@
-//! The least part of an illegal history of one object that is illegal still.
+//! Reduction of an illegal history of one object to a minimal illegal part.
 //!
-//! What is forgotten only makes more orders legal: a read that is left out, a write whose answer is taken as unknown,
-//! and what came before a moment without calls, if the object may have been anything then. So what remains
-//! contradicts itself, whatever the calls did whose answers were forgotten.
+//! A reduction only makes more orders legal: it omits a read, treats the answer of a write as
+//! unknown, or omits everything before a moment without calls, after which the object may have any
+//! content. So the rest contradicts itself, regardless of the effects of the calls whose answers
+//! were omitted.
 
 use std::collections::HashSet;
 
@@ -13,7 +14,7 @@ use crate::register::{Content, Effect, Register};
 use crate::search::{Operation, Verdict, search};
 use crate::time::Time;
 
-/// Steps of one search: a part that is not decided soon is kept.
+/// Maximum number of steps of one search. A part that cannot be decided within it is kept.
 const BOUND: usize = 100_000;
 
 /// The facts that calls are compared with.
@@ -21,13 +22,15 @@ const BOUND: usize = 100_000;
 struct Test<'a> {
     log: &'a ChangeLog<'a>,
     knowledge: Knowledge,
-    /// True if the object may have been anything at first.
+    /// True if the object may have any content at first.
     anything: bool,
 }
 
-/// Calls of an illegal history that have no legal order by themselves, in the order of their invocations.
+/// Returns calls of an illegal history that have no legal order by themselves, in the order of
+/// their invocations.
 pub(crate) fn minimal(calls: &[Call], log: &ChangeLog<'_>) -> Vec<Call> {
-    // What the calls show by themselves is enough in most cases, and then it is all that a reader needs.
+    // In most cases the facts that the calls show are sufficient, and the result is then
+    // self-explanatory.
     let mut test = Test {
         log,
         knowledge: Knowledge::Calls,
@@ -46,7 +49,8 @@ pub(crate) fn minimal(calls: &[Call], log: &ChangeLog<'_>) -> Vec<Call> {
     }
     let mut size = kept.len().div_ceil(2).max(1);
     loop {
-        // From the end, where an illegal answer most often is: it stays, and what has nothing to do with it goes.
+        // From the end, where the illegal answer is most often: it is kept, and unrelated calls are
+        // removed.
         let mut end = kept.len();
         while end > 0 {
             let start = end.saturating_sub(size);
@@ -67,7 +71,7 @@ pub(crate) fn minimal(calls: &[Call], log: &ChangeLog<'_>) -> Vec<Call> {
     shown(kept, calls)
 }
 
-/// The calls up to the first return that makes them illegal.
+/// Returns the calls up to the first return that makes them illegal.
 fn shortest_prefix(calls: &[Call], test: Test<'_>) -> Vec<Call> {
     let mut ends: Vec<Time> = calls.iter().map(|call| call.returned).collect();
     ends.sort_unstable();
@@ -76,7 +80,8 @@ fn shortest_prefix(calls: &[Call], test: Test<'_>) -> Vec<Call> {
     until(calls, end)
 }
 
-/// The calls since the last moment without calls after which they are illegal, whatever the object was.
+/// Returns the calls since the last moment without calls after which they are illegal, for any
+/// content of the object.
 fn shortest_suffix(calls: &[Call], test: Test<'_>) -> Option<Vec<Call>> {
     let mut moments = Vec::new();
     let mut returned = Time::default();
@@ -94,7 +99,7 @@ fn shortest_suffix(calls: &[Call], test: Test<'_>) -> Option<Vec<Call>> {
     suffixes.find(|suffix| test.is_illegal(suffix))
 }
 
-/// The facts that were known at this time.
+/// Returns the facts that were known at this time.
 fn until(calls: &[Call], end: Time) -> Vec<Call> {
     let begun = calls.iter().filter(|call| call.invoked <= end);
     let mut known: Vec<Call> = begun
@@ -107,7 +112,7 @@ fn until(calls: &[Call], end: Time) -> Vec<Call> {
     known
 }
 
-/// The call without its answer, if it could have had an effect.
+/// Returns the call without its answer, or `None` if it could not have had an effect.
 fn forget(call: Call) -> Option<Call> {
     match call.outcome {
         Outcome::State(_) | Outcome::Deleted(_) | Outcome::Unknown if writes(&call) => Some(Call {
@@ -135,7 +140,7 @@ impl Test<'_> {
     }
 }
 
-/// The contents that operations show or expect; all others are alike to them.
+/// Returns the contents that operations show or expect. All other contents are equivalent.
 fn contents(operations: &[Operation]) -> HashSet<Content> {
     let mut contents = HashSet::new();
     for operation in operations {
@@ -158,8 +163,8 @@ fn contents(operations: &[Operation]) -> HashSet<Content> {
     contents
 }
 
-/// Those that matter, with their answers: of the calls whose answers were forgotten, the writes that the others show or
-/// expect.
+/// Returns the relevant calls with their answers: of the calls whose answers were omitted, only the
+/// writes that others show or expect.
 fn shown(kept: Vec<Call>, calls: &[Call]) -> Vec<Call> {
     let mut values: HashSet<&str> = HashSet::new();
     let mut versions: HashSet<u64> = HashSet::new();

@@ -1,4 +1,4 @@
-//! The calls of one object, and the operations that they are for the search.
+//! The calls of one object, and their conversion to operations of the search.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -8,13 +8,14 @@ use crate::register::{Content, Effect, Value};
 use crate::search::Operation;
 use crate::time::Time;
 
-/// An object and its calls, each list that may show it included.
+/// An object and its calls, including a read for each list that may show it.
 pub(crate) struct Object {
     pub(crate) name: String,
     pub(crate) calls: Vec<Call>,
 }
 
-/// All objects that a call has written to. A create whose name nothing shows is of an object that nobody saw.
+/// Returns all objects that a call has written to. A create whose name is not observed belongs to
+/// an object that no client saw.
 pub(crate) fn all(history: &History, log: &ChangeLog<'_>) -> Vec<Object> {
     let mut calls: BTreeMap<&str, Vec<Call>> = BTreeMap::new();
     for call in &history.calls {
@@ -25,7 +26,7 @@ pub(crate) fn all(history: &History, log: &ChangeLog<'_>) -> Vec<Object> {
     }
     let object = |(name, mut calls): (&str, Vec<Call>)| {
         let began = calls.iter().map(|call| call.invoked).min();
-        // Before the first call an object is absent, and lists that say so need no search.
+        // Before the first call an object is absent, and lists that agree need no search.
         let lists = history.lists.iter().filter(|list| {
             list.get(name).is_some() || began.is_some_and(|began| list.returned >= began)
         });
@@ -38,17 +39,18 @@ pub(crate) fn all(history: &History, log: &ChangeLog<'_>) -> Vec<Object> {
     calls.into_iter().map(object).collect()
 }
 
-/// The facts about a write beside its own answer.
+/// The facts about a write in addition to its own answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Knowledge {
-    /// All that any answer or event shows.
+    /// Everything that any answer or event shows.
     All,
-    /// The facts that the answers of the same calls show.
+    /// Only what the answers of the same calls show.
     Calls,
 }
 
-/// The operations of one object's calls. A write of unknown outcome is one that happened before its value was seen
-/// first; where nothing shows its value, it may have happened, unless the log knows all writes.
+/// Converts the calls of one object to operations. A write of unknown outcome must have happened
+/// before its value was first observed. If its value is not observed, it may have happened, unless
+/// the log knows all writes.
 pub(crate) fn operations(
     calls: &[Call],
     log: &ChangeLog<'_>,
@@ -82,7 +84,7 @@ pub(crate) fn operations(
     operations
 }
 
-/// The facts that calls tell about the writes of others.
+/// The facts that calls show about other writes.
 struct Shown<'a> {
     /// Values, with the first return of a call that shows it.
     values: HashMap<&'a str, Time>,

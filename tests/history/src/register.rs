@@ -3,47 +3,47 @@
 /// A value, by number.
 pub(crate) type Value = u32;
 
-/// The object at one moment.
+/// The state of the object at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Register {
-    /// The highest version that the object is known to have had, deletions included.
+    /// The highest version that the object is known to have had, including deletions.
     last: u64,
     content: Option<Content>,
 }
 
-/// The content of an object that is there.
+/// The content of an existing object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Content {
-    /// `None` for a value that no answer shows: all of these are alike.
+    /// `None` for a value that no answer shows. All such values are equivalent.
     pub(crate) value: Option<Value>,
-    /// Known for a value that some answer shows.
+    /// `Some` if the value was shown by an answer.
     pub(crate) version: Option<u64>,
 }
 
-/// What a call does to the object, or says of it.
+/// The effect of a call on the object, or its observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Effect {
-    /// Creates it.
+    /// Creates the object.
     Create(Content),
     /// Replaces its content if it is at the expected version.
     Update { to: Content, expected: Option<u64> },
-    /// Removes it if it is at the expected version, by a write of this version.
+    /// Removes the object if it is at the expected version, by a write at this version.
     Delete {
         expected: Option<u64>,
         version: Option<u64>,
     },
-    /// It has this content, or is absent.
+    /// Observes that the object has this content, or is absent.
     Read(Option<Content>),
-    /// It is there.
+    /// Observes that the object exists.
     Exists,
-    /// It is there, and not at the expected version.
+    /// Observes that the object exists and is not at the expected version.
     Conflicts(Option<u64>),
-    /// An answer that does not belong to its question.
+    /// An answer that does not match its request.
     Impossible,
 }
 
 impl Register {
-    /// An object with this content.
+    /// Returns an object with this content.
     pub(crate) fn of(content: Content) -> Self {
         Self {
             last: content.version.unwrap_or_default(),
@@ -51,7 +51,7 @@ impl Register {
         }
     }
 
-    /// The object after this effect; `None` where the effect is impossible.
+    /// Returns the object after this effect; `None` if the effect is impossible.
     pub(crate) fn apply(self, effect: Effect) -> Option<Self> {
         match (effect, self.content) {
             (Effect::Create(to), None) => self.put(to),
@@ -80,7 +80,8 @@ impl Register {
         })
     }
 
-    /// The highest version after a write of this one, which must be higher than all before.
+    /// Returns the highest version after a write at this version, which must be higher than all
+    /// before.
     fn newer(self, version: Option<u64>) -> Option<u64> {
         match version {
             Some(version) => (version > self.last).then_some(version),

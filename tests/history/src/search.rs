@@ -1,10 +1,12 @@
 //! The search for a legal order of the operations of one object.
 //!
-//! J. Wing and C. Gong, "Testing and verifying concurrent objects" (1993), with the memory of G. Lowe, "Testing for
-//! linearizability" (2017), and the list of A. Horn and D. Kroening, "Faster linearizability checking via
-//! P-compositionality" (2015): the operations that may come next are those invoked before the first return of one
-//! that has not come. The first that is legal is taken and its two events leave the list; where none is legal, the
-//! last one taken is put back. A set of operations that led to the same object before is not tried again.
+//! J. Wing and C. Gong, "Testing and verifying concurrent objects" (1993), with the memory of G.
+//! Lowe, "Testing for linearizability" (2017), and the list of A. Horn and D. Kroening, "Faster
+//! linearizability checking via P-compositionality" (2015): the candidates for the next operation
+//! are those invoked before the first return of an operation that has not been taken. The first
+//! legal candidate is taken and its two events are removed from the list; if no candidate is legal,
+//! the last operation taken is put back. A set of operations that led to the same object before is
+//! not tried again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,12 +17,12 @@ use crate::time::Time;
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) invoked: Time,
-    /// `None` where the effect may come at any later time, or never.
+    /// `None` if the effect may take place at any later time, or never.
     pub(crate) returned: Option<Time>,
     pub(crate) effect: Effect,
 }
 
-/// Returns whether there is a legal order.
+/// The result of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Legal,
@@ -29,8 +31,8 @@ pub(crate) enum Verdict {
     Unknown,
 }
 
-/// Searches for a legal order of these operations on an object that is like this at first, and gives up after as many
-/// steps as the bound.
+/// Searches for a legal order of these operations on an object with this initial state. Gives up
+/// after `bound` steps.
 pub(crate) fn search(initial: Register, operations: &[Operation], bound: usize) -> Verdict {
     let mut search = Search::new(initial, operations);
     for _ in 0..bound {
@@ -55,21 +57,21 @@ struct Search<'a> {
     operations: &'a [Operation],
     /// Operations that returned.
     events: Events,
-    /// Optional operations. Those of the same effect are interchangeable once invoked: it is enough to take them in
-    /// the order of their invocations.
+    /// Optional operations. Those of the same effect are interchangeable once invoked, so it is
+    /// sufficient to take them in the order of their invocations.
     alike: Vec<Alike>,
     cursor: Cursor,
     object: Register,
     taken: Bits,
     /// The operations taken.
     order: Vec<Taken>,
-    /// Operations that returned and have not been taken.
+    /// Number of operations that returned and have not been taken.
     owed: usize,
     tried: HashSet<(Bits, Register)>,
 }
 
-/// What is looked at as the next operation: those that returned in the order of their invocations, then one of each
-/// set of optional ones.
+/// The candidate for the next operation: first those that returned, in the order of their
+/// invocations, then one of each set of optional operations.
 #[derive(Clone, Copy)]
 enum Cursor {
     Event(usize),
@@ -85,7 +87,7 @@ struct Alike {
 struct Taken {
     number: usize,
     at: Cursor,
-    /// The object before it.
+    /// The object before the operation.
     before: Register,
 }
 
@@ -106,7 +108,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The operation at the cursor, which moves on over what cannot be next.
+    /// Returns the operation at the cursor, after advancing the cursor past operations that cannot
+    /// be next.
     fn candidate(&mut self) -> Option<usize> {
         if let Cursor::Event(event) = self.cursor {
             if let Some(number) = Events::operation_invoked_at(event) {
@@ -164,7 +167,8 @@ impl<'a> Search<'a> {
         };
     }
 
-    /// Puts the last operation back, to take a later one in its place. `false` where there is none.
+    /// Puts the last operation back, to take a later one in its place. Returns `false` if there is
+    /// no operation to put back.
     fn put_back(&mut self) -> bool {
         let Some(Taken { number, at, before }) = self.order.pop() else {
             return false;
@@ -201,13 +205,14 @@ fn alike(operations: &[Operation]) -> Vec<Alike> {
             }
         })
         .collect();
-    // In an order that does not depend on chance.
+    // Sorted, so that the order is deterministic.
     alike.sort_by_key(|set| set.operations[0]);
     alike
 }
 
-/// A doubly linked list of the invocations and returns of the operations that returned, in the order of time. Events
-/// are numbers: [`Events::HEAD`], then two for each operation. After the last event comes the head.
+/// A doubly linked list of the invocations and returns of the operations that returned, ordered by
+/// time. Events are numbers: [`Events::HEAD`], then two for each operation. The last event is
+/// followed by the head.
 struct Events {
     next: Vec<usize>,
     previous: Vec<usize>,
@@ -232,7 +237,7 @@ impl Events {
                 timed.push((returned, true, invocation + 1));
             }
         }
-        // Of the same time, invocations come first: then the two operations are concurrent.
+        // At the same time, invocations come first: then the two operations are concurrent.
         timed.sort_unstable();
         for (time, _, event) in timed {
             let last = events.previous[Self::HEAD];
@@ -255,7 +260,7 @@ impl Events {
         self.next[event]
     }
 
-    /// `None` for a return and for the end.
+    /// Returns `None` for a return and for the end.
     fn operation_invoked_at(event: usize) -> Option<usize> {
         (event % 2 == 1).then_some(event / 2)
     }
@@ -274,7 +279,7 @@ impl Events {
         self.unlink(invocation + 1);
     }
 
-    /// Undoes the last removal that was not undone.
+    /// Undoes the latest removal that has not been undone.
     fn restore(&mut self, operation: usize) {
         let invocation = Self::invocation(operation);
         self.link(invocation + 1);

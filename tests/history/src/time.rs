@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Nanoseconds since the history began.
+/// Nanoseconds since the start of the history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Time(pub u64);
 
-/// In seconds.
+/// Formats the time in seconds.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = self.0 / 1000;

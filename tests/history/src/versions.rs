@@ -1,23 +1,24 @@
-//! Versions and time: a write comes after all that was seen before it was invoked, and so does what a list shows.
+//! Checks of versions against time: a write has a higher version than everything observed before it
+//! was invoked, and a list no lower version than that.
 
 use crate::change_log::ChangeLog;
 use crate::fault::{Fault, Law};
 use crate::history::{Delivery, History, Outcome};
 use crate::time::Time;
 
-/// What happened at one moment, for versions.
+/// An event at one moment that is relevant to versions.
 enum Moment {
     /// A call was invoked whose version must be higher than this.
     Higher { version: u64, what: String },
-    /// A list was invoked whose version must be this at least.
+    /// A list was invoked whose version must be at least this.
     NoLower { version: u64, what: String },
-    /// A version was seen.
+    /// A version was observed.
     Seen(u64),
 }
 
 pub(crate) fn faults(history: &History, log: &ChangeLog<'_>) -> Vec<Fault> {
     let mut moments = moments(history, log);
-    // Of the same time, invocations come first: then the two are concurrent.
+    // At the same time, invocations come first: then the two are concurrent.
     moments.sort_by_key(|(at, moment)| (*at, matches!(moment, Moment::Seen(_))));
     let mut highest = 0;
     let mut faults = Vec::new();

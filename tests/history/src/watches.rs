@@ -1,4 +1,5 @@
-//! Watches: every change once, in the order of versions, over all cuts.
+//! Checks of watches: every change is delivered once, in the order of versions, across all
+//! reconnections.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -22,7 +23,7 @@ pub(crate) fn faults(history: &History, log: &ChangeLog<'_>) -> Vec<Fault> {
     faults
 }
 
-/// A client that keeps the objects as a watch tells of them.
+/// A client that maintains the objects from the events of a watch.
 struct Replay<'a> {
     watch: &'a Watch,
     objects: BTreeMap<&'a str, &'a State>,
@@ -106,7 +107,8 @@ fn missing(watch: &Watch, delivered: &HashSet<u64>, log: &ChangeLog<'_>) -> Vec<
         .collect()
 }
 
-/// Deletions that were acknowledged without a version, and that a watch of the whole history did not deliver.
+/// Returns the deletions that were acknowledged without a version, and that a watch of the whole
+/// history did not deliver.
 fn missing_deletions(watch: &Watch, history: &History) -> Vec<Fault> {
     let mut events: HashMap<&str, usize> = HashMap::new();
     for delivery in &watch.deliveries {

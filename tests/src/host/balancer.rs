@@ -1,4 +1,4 @@
-//! A load balancer for connections, as a Service with ready endpoints is one.
+//! A load balancer for connections, which behaves like a Service with ready endpoints.
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -8,8 +8,8 @@ use std::thread;
 
 use super::readiness::Readiness;
 
-/// Hands each connection to its port to the next of its targets that is ready, and none elsewhere.
-/// Lives as long as the process.
+/// Forwards each connection to its port to the next of its ready targets, and closes it if no
+/// target is ready. Runs until the process ends.
 #[derive(Debug)]
 pub struct Balancer {
     port: u16,
@@ -26,12 +26,12 @@ struct Targets {
 struct Target {
     port: u16,
     readiness: Readiness,
-    /// Bytes from and to it.
+    /// Number of bytes from and to the target.
     carried: Arc<AtomicU64>,
 }
 
 impl Balancer {
-    /// A balancer without targets on a free port.
+    /// Starts a balancer without targets on a free port.
     pub fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
@@ -46,13 +46,13 @@ impl Balancer {
         Ok(Self { port, targets })
     }
 
-    /// Where it listens.
+    /// Returns the port of the balancer.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Sends connections to this port too, while it is ready. Those that are open stay, whatever
-    /// becomes of it.
+    /// Adds a target at this port, which is used while it is ready. Open connections are kept, even
+    /// if the target becomes unready.
     pub fn add(&self, port: u16, readiness: Readiness) {
         self.targets.known().push(Target {
             port,
@@ -61,7 +61,7 @@ impl Balancer {
         });
     }
 
-    /// The target that most bytes came from and went to since this was asked last.
+    /// Returns the target with the most bytes transferred since the last call.
     pub fn busiest(&self) -> Option<u16> {
         let known = self.targets.known();
         let carried = |target: &Target| (target.carried.swap(0, Ordering::Relaxed), target.port);
@@ -70,7 +70,8 @@ impl Balancer {
 }
 
 impl Targets {
-    /// Connects a client to the next target; where nobody listens there any more it is hung up on.
+    /// Connects a client to the next target. Closes the connection if the target does not listen
+    /// any more.
     fn serve(&self, client: &TcpStream) {
         let mut ready = self.known().clone();
         ready.retain(|target| target.readiness.is_ready());
@@ -88,7 +89,7 @@ impl Targets {
     }
 }
 
-/// Both ways, until both have ended.
+/// Copies in both directions until both have ended.
 fn relay(client: &TcpStream, server: &TcpStream, carried: &AtomicU64) {
     thread::scope(|scope| {
         scope.spawn(|| copy(client, server, carried));
@@ -97,7 +98,7 @@ fn relay(client: &TcpStream, server: &TcpStream, carried: &AtomicU64) {
 }
 
 fn copy(mut from: &TcpStream, to: &TcpStream, carried: &AtomicU64) {
-    // A connection that breaks ends both ways; nobody is to be told but the two ends.
+    // A connection that breaks ends both directions. Only its two ends need to notice.
     if io::copy(&mut from, &mut Counted(to, carried)).is_err() {
         let _ = from.shutdown(Shutdown::Both);
     }

@@ -1,5 +1,4 @@
-//! An issuer of OIDC tokens, as companies have one: two documents over HTTPS, and tokens that it
-//! signs.
+//! An issuer of OIDC tokens, like that of a company: two documents over HTTPS, and signed tokens.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -17,22 +16,22 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-/// Whom its tokens are for.
+/// The audience of its tokens.
 const AUDIENCE: &str = "host";
 
-/// Longer than any test.
+/// Lifetime of a token, longer than any test.
 const LIFE: Duration = Duration::from_secs(10 * 60 * 60);
 
-/// A running issuer. Lives as long as the process.
+/// A running issuer. Runs until the process ends.
 pub struct Issuer {
     url: String,
-    /// What vouches for its server, PEM.
+    /// The certificate of its server, PEM, which clients trust.
     certificate: String,
     key: EcdsaKeyPair,
 }
 
 impl Issuer {
-    /// An issuer on a free port of this machine.
+    /// Starts an issuer on a free port of this machine.
     pub fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let url = format!("https://{}", listener.local_addr()?);
@@ -48,7 +47,7 @@ impl Issuer {
         let (config, documents) = (Arc::new(config), documents(&url, &key)?);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                // Who hangs up asks again.
+                // A client that disconnects tries again.
                 let _ = answer(client, &config, &documents);
             }
         });
@@ -59,8 +58,8 @@ impl Issuer {
         })
     }
 
-    /// The file for `--authentication-config` of a kube-apiserver that takes its tokens: users are called
-    /// what it calls them.
+    /// Returns the file for `--authentication-config` of a kube-apiserver that accepts its tokens.
+    /// User names are not changed.
     pub fn authentication_config(&self) -> String {
         let file = json!({
             "apiVersion": "apiserver.config.k8s.io/v1",
@@ -77,7 +76,7 @@ impl Issuer {
         file.to_string()
     }
 
-    /// A token for somebody.
+    /// Returns a token for a user.
     #[expect(
         clippy::disallowed_methods,
         reason = "kube-apiserver compares with its clock"
@@ -97,10 +96,10 @@ impl Issuer {
     }
 }
 
-/// What it answers, by path.
+/// Returns the documents by path.
 fn documents(url: &str, key: &EcdsaKeyPair) -> anyhow::Result<[(&'static str, Value); 2]> {
     let public = key.public_key().as_ref();
-    // SEC 1: a byte that says that the point is not compressed, and its coordinates.
+    // SEC 1: a byte that marks the point as uncompressed, and its coordinates.
     let point = public.strip_prefix(&[4]).context("a compressed key")?;
     let (x, y) = point.split_at(point.len() / 2);
     Ok([

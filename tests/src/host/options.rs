@@ -1,4 +1,4 @@
-//! The set-up of a host, and the values of the chart for it.
+//! The setup of a host, and the values of the chart for it.
 
 use std::fs;
 
@@ -11,18 +11,19 @@ use test_cluster::EtcdCluster;
 use super::NAME;
 use crate::{OidcProvider, oidc_provider};
 
-/// The set-up of a host.
+/// The setup of a host.
 #[derive(Clone, Debug)]
 pub struct HostOptions {
-    /// Values of the chart, as `helm install --set` takes them.
+    /// Values of the chart, in the form of `helm install --set`.
     pub values: Vec<String>,
-    /// Objects that values name and that the chart does not make: Secrets with certificates.
+    /// Objects that the values refer to and that the chart does not create: Secrets with
+    /// certificates.
     pub objects: Vec<Value>,
     /// The number of replicas.
     pub replicas: usize,
-    /// Whether alice and bob come with tokens of an OIDC issuer, and not with client certificates.
+    /// True if alice and bob use tokens of an OIDC issuer instead of client certificates.
     pub oidc: bool,
-    /// The CA of the gateway's certificate, PEM, where that is not the one of the APIService.
+    /// The CA of the gateway's certificate, PEM, if that is not the CA of the APIService.
     pub gateway_ca: Option<String>,
 }
 
@@ -39,7 +40,7 @@ impl Default for HostOptions {
 }
 
 impl HostOptions {
-    /// Where users of this provider log in at the gateway, with any program.
+    /// Permits users of this provider to log in at the gateway, with any program.
     pub fn with_logins(self, provider: &OidcProvider) -> anyhow::Result<Self> {
         let mut options = self.with_bound_logins(provider)?;
         let unbound = format!("oidc.unboundClientIds={{{}}}", oidc_provider::CLIENT);
@@ -47,7 +48,8 @@ impl HostOptions {
         Ok(options)
     }
 
-    /// Where users of this provider log in at the gateway, with programs that bind their tokens to it.
+    /// Permits users of this provider to log in at the gateway, with programs that bind their
+    /// tokens to it.
     pub fn with_bound_logins(mut self, provider: &OidcProvider) -> anyhow::Result<Self> {
         let name = "oidc-ca";
         self.values.extend([
@@ -64,8 +66,8 @@ impl HostOptions {
         Ok(self)
     }
 
-    /// Gives clusters host names in the zone `k8s.eu.example.com`, and the certificate of the gateway is for all
-    /// managed ones and for this unmanaged one.
+    /// Gives clusters host names in the zone `k8s.eu.example.com`, and the gateway a certificate
+    /// for all managed names and for this unmanaged one.
     pub fn with_names(mut self, unmanaged: &str) -> anyhow::Result<Self> {
         let zone = "k8s.eu.example.com";
         let secret = "gateway-tls";
@@ -95,7 +97,7 @@ impl HostOptions {
         Ok(self)
     }
 
-    /// With the records in this etcd.
+    /// Stores the records in this etcd.
     pub fn in_etcd(etcd: &EtcdCluster) -> anyhow::Result<Self> {
         let secret = "etcd-client";
         let mut data = serde_json::Map::new();

@@ -1,5 +1,5 @@
-//! Whether a replica is ready, as the kubelet finds out: its `/readyz`, without a look at its
-//! certificate.
+//! The readiness of a replica, determined like the kubelet does: by its `/readyz`, without
+//! verifying its certificate.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -16,13 +16,13 @@ use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
 };
 
-/// More often than a kubelet, so that a test need not wait for what it is not about.
+/// Poll interval, shorter than that of a kubelet so that tests do not wait.
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// Time for an answer; one that is stopped gives none.
+/// Time limit of an answer. A stopped replica does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a replica said last. It is asked as long as somebody wants to know.
+/// The last reported readiness of a replica. It is polled while a clone of this value exists.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     ready: Arc<AtomicBool>,
@@ -30,7 +30,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Not ready until the first answer.
+    /// Starts polling. Not ready until the first answer.
     pub(super) fn follow(port: u16) -> anyhow::Result<Self> {
         let ready = Arc::new(AtomicBool::new(false));
         let (stop, stopped) = mpsc::channel();
@@ -39,7 +39,7 @@ impl Readiness {
         Ok(Self { ready, _stop: stop })
     }
 
-    /// What it said last.
+    /// Returns the last reported readiness.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! One process of an aggregated server.
+//! A process of an aggregated server.
 
 use std::fs::{self, OpenOptions};
 use std::net::{Ipv4Addr, TcpStream};
@@ -14,10 +14,11 @@ use super::NAME;
 use super::readiness::Readiness;
 use crate::{poll, process, programs};
 
-/// Time for a start and for an orderly end, on a machine that runs all other tests as well.
+/// Time limit of a start and of a graceful shutdown, on a machine that runs all other tests as
+/// well.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// As many lines of the log as a failed test shows.
+/// Number of log lines that a failed test shows.
 const SHOWN_LOG_LINES: usize = 40;
 
 /// A running replica; killed when dropped.
@@ -32,7 +33,7 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// A replica, not waited for; what it logs is added to a file.
+    /// Starts a replica without waiting for it. Its log is appended to a file.
     pub(super) fn start(arguments: &[String], log: &Path) -> anyhow::Result<Self> {
         let (secure_port, gateway_port) = (free_port()?, free_port()?);
         let log = log.to_owned();
@@ -49,29 +50,29 @@ impl Replica {
         })
     }
 
-    /// Where the host reaches it.
+    /// Returns the port at which the host reaches it.
     pub fn secure_port(&self) -> u16 {
         self.secure_port
     }
 
-    /// Where users reach it.
+    /// Returns the port at which users reach it.
     pub fn gateway_port(&self) -> u16 {
         self.gateway_port
     }
 
-    /// Whether it says that it is ready, asked often.
+    /// Returns its readiness, which is polled frequently.
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()
     }
 
-    /// Kills it without a chance to clean up.
+    /// Kills the replica without a chance to clean up.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// Asks it to end and waits until it has.
+    /// Sends SIGTERM and waits until the replica has ended.
     pub fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
         process::signal(&self.child, Signal::TERM)?;
         poll::until("the end of a replica", LIMIT, || {
@@ -79,23 +80,23 @@ impl Replica {
         })
     }
 
-    /// Stops it in the middle of what it does, or lets it go on.
+    /// Sends a signal, for example to stop the process or to continue it.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         process::signal(&self.child, signal)
     }
 
-    /// Starts it again at the same ports, after it has ended.
+    /// Starts the replica again at the same ports, after it has ended.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         self.child = spawn(&self.arguments, &self.log)?;
         self.wait_until_listening()
     }
 
-    /// All that it has logged, over all its starts.
+    /// Returns its whole log, across all its starts.
     pub fn log(&self) -> anyhow::Result<String> {
         Ok(fs::read_to_string(&self.log)?)
     }
 
-    /// The last lines of its log.
+    /// Returns the last lines of its log.
     pub fn log_end(&self) -> String {
         let log = self.log().unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();

@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use super::{Kubectl, Running};
 
-/// Far beyond what a start or an answer takes.
+/// Time limit of a start or an answer, far more than either takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A started `kubectl port-forward`; ended when dropped.
@@ -18,7 +18,7 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Forwards a free local port to port 80 of a pod, and returns when it listens.
+    /// Forwards a free local port to port 80 of a pod. Returns when it listens.
     pub fn start(kubectl: &Kubectl, pod: &str) -> anyhow::Result<Self> {
         let forward = ["port-forward", "--address=127.0.0.1", pod, ":80"];
         let running = kubectl.start(&forward)?;
@@ -31,7 +31,7 @@ impl Forward {
         })
     }
 
-    /// A connection to the port, on which silence is an error.
+    /// Connects to the port. Reads and writes on the connection time out.
     pub fn connect(&self) -> anyhow::Result<TcpStream> {
         let socket = TcpStream::connect(&self.address)?;
         socket.set_read_timeout(Some(LIMIT))?;

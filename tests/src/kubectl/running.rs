@@ -1,4 +1,4 @@
-//! A kubectl that goes on: a watch, a wait.
+//! A long-running kubectl: a watch or a wait.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
@@ -32,10 +32,10 @@ impl Running {
         Ok(Self { child, lines })
     }
 
-    /// The next line of its output, errors among it, without the line end.
+    /// Returns the next line of its output, including standard error, without the line break.
     ///
     /// # Errors
-    /// Nothing came within `limit`, or the output has ended.
+    /// Fails if no line was printed within `limit`, or the output has ended.
     pub fn next_line(&self, limit: Duration) -> anyhow::Result<String> {
         self.lines
             .recv_timeout(limit)

@@ -1,4 +1,4 @@
-//! What a user does in a browser at the provider.
+//! The actions of a user in a browser at the provider.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,11 +9,11 @@ use super::{OidcProvider, PASSWORD, location, post};
 use crate::http::{Request, encode, expect};
 
 impl OidcProvider {
-    /// Opens an address of the provider, which asks for the password of the user, and then the address
-    /// that the browser is sent to, on this machine.
+    /// Opens a URL of the provider, which asks for the password of the user, and then the URL that
+    /// the browser is redirected to, on this machine.
     ///
     /// # Errors
-    /// Either of them refuses.
+    /// Fails if either of them is refused.
     pub fn browse(&self, address: &str, user: &str) -> anyhow::Result<()> {
         let path = address.strip_prefix(&self.issuer());
         let back = self.log_in(path.context("the address of another")?, user)?;
@@ -27,10 +27,10 @@ impl OidcProvider {
         Ok(())
     }
 
-    /// Types the code of a device, as a user who wants that, and allows what it asks for.
+    /// Enters a device code, as a user who consents, and grants the request.
     ///
     /// # Errors
-    /// It is no code, or the user may not.
+    /// Fails if the code is invalid, or the user is not permitted.
     pub fn type_code(&self, code: &str, user: &str) -> anyhow::Result<()> {
         let client = self.client()?;
         let (code, user) = (encode(code), encode(user));
@@ -43,8 +43,7 @@ impl OidcProvider {
         Ok(())
     }
 
-    /// Opens a path that asks for the password of the user; gives the address that the browser is sent
-    /// to at the end.
+    /// Opens a path that asks for the password of the user. Returns the URL of the final redirect.
     pub(super) fn log_in(&self, path: &str, user: &str) -> anyhow::Result<String> {
         let client = self.client()?;
         let page = location(&client.get(path)?)?;

@@ -1,18 +1,18 @@
-//! What differs from run to run, replaced by names in angle brackets.
+//! Normalisation of output that differs from run to run, to names in angle brackets.
 //!
 //! Ages and times, uids, resource versions, continue tokens, ports, folders, bearer tokens and
 //! certificates each have one name. Generated object names are numbered in the order in which they
-//! are first seen, `kubeconfig-<1>`, so that a transcript tells them apart.
+//! first appear, `kubeconfig-<1>`, so that a transcript distinguishes them.
 //!
-//! Columns stay where they are: the spaces after a replaced text make up for the difference.
+//! Columns keep their positions: the number of spaces after a replaced text is adjusted.
 
 use std::collections::BTreeMap;
 
 use regex::{Captures, Regex};
 
-/// Patterns and what is shown instead, applied in this order to each line.
+/// Patterns and their replacements, applied in this order to each line.
 const RULES: &[(&str, &str)] = &[
-    // A JSON web token, before its parts look like anything else.
+    // A JSON web token, before its parts match another pattern.
     (r"\beyJ[\w-]+\.[\w-]+\.[\w-]+", "<token>"),
     (
         r#"(?P<key>-data"?: *"?)[A-Za-z0-9+/=]{40,}"#,
@@ -36,7 +36,7 @@ const RULES: &[(&str, &str)] = &[
         r"(?P<key>\b(?:127\.0\.0\.1|localhost)|\[::1\]):\d{2,5}\b",
         "$key:<port>",
     ),
-    // The front of a log line of kubectl itself.
+    // The beginning of a log line of kubectl itself.
     (
         r"^(?P<key>[EIW])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ (?P<file>\w+\.go):\d+\]",
         "$key<log> $file]",
@@ -47,10 +47,10 @@ const RULES: &[(&str, &str)] = &[
 /// that looks like a letter, so that few other words match.
 const GENERATED: &str = r"\b(?P<base>kubeconfig|token)-(?P<suffix>[bcdfghjklmnpqrstvwxz2456789]{5}(?:[bcdfghjklmnpqrstvwxz2456789]{10})?)\b";
 
-/// A duration as a table shows it.
+/// A duration in the format of a table.
 const AGE: &str = r"^(?:\d+[smhdy]){1,2}\b";
 
-/// Replaces what differs from run to run, remembering the names that it has numbered.
+/// Replaces output that differs from run to run, and remembers the numbers of names.
 pub(super) struct Normaliser {
     folders: Vec<(String, &'static str)>,
     rules: Vec<(Regex, &'static str)>,
@@ -75,7 +75,7 @@ impl Normaliser {
         })
     }
 
-    /// The text as a transcript shows it, also without spaces at the ends of its lines.
+    /// Returns the text in the form of a transcript, without trailing spaces.
     pub(super) fn apply(&mut self, text: &str) -> String {
         let mut age_column = None;
         let mut shown = String::new();
@@ -87,8 +87,8 @@ impl Normaliser {
         shown
     }
 
-    /// Replaces the age in a row of a table. The heading says in which column it is, and an empty
-    /// line ends the table.
+    /// Replaces the age in a row of a table. The heading determines the column, and an empty line
+    /// ends the table.
     fn replace_age(&self, line: &str, column: &mut Option<usize>) -> String {
         if line.is_empty() {
             *column = None;
@@ -128,7 +128,7 @@ fn numbered(seen: &mut BTreeMap<String, Vec<String>>, base: &str, suffix: &str) 
     format!("{base}-<{}>", index + 1)
 }
 
-/// Where the column AGE or EXPIRES starts, if the line is a heading that has one.
+/// Returns the start of the column AGE or EXPIRES, if the line is a heading that has one.
 fn age_column(line: &str) -> Option<usize> {
     let is_heading = line.contains("  ") && !line.chars().any(|letter| letter.is_ascii_lowercase());
     let column = |name: &str| {
@@ -140,7 +140,7 @@ fn age_column(line: &str) -> Option<usize> {
     column("AGE").or_else(|| column("EXPIRES"))
 }
 
-/// Replaces every match, and where a gap between columns follows lets it grow or shrink.
+/// Replaces every match. If a gap between columns follows, adjusts its width.
 fn replace_aligned(
     line: &str,
     pattern: &Regex,

@@ -1,4 +1,4 @@
-//! The text of a transcript, taken apart.
+//! Parses the text of a transcript.
 
 use std::str::Lines;
 
@@ -8,7 +8,7 @@ use regex::Regex;
 use super::{Command, Part};
 use crate::shell::Mode;
 
-/// The commands and the prose of `text`, in order.
+/// Returns the commands and the prose of `text`, in order.
 pub(super) fn parts(text: &str) -> anyhow::Result<Vec<Part>> {
     let here_document = Regex::new(r#"(?:^|[^<])<<-?\s*['"]?([A-Za-z_]\w*)"#)?;
     let mut parts = Vec::new();
@@ -42,7 +42,7 @@ pub(super) fn parts(text: &str) -> anyhow::Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// What a line of prose says of the commands below.
+/// Returns the mode that a line of prose restricts the following commands to.
 fn mode(line: &str) -> Option<Mode> {
     match line {
         "# only standalone" => Some(Mode::Standalone),
@@ -51,7 +51,7 @@ fn mode(line: &str) -> Option<Mode> {
     }
 }
 
-/// The lines of a command whose first one is given.
+/// Reads the lines of a command with the given first line.
 fn command(first: &str, lines: &mut Lines<'_>, here_document: &Regex) -> anyhow::Result<String> {
     let mut text = first.to_owned();
     while text.ends_with('\\') {

@@ -1,10 +1,11 @@
-//! Runs a real cluster until its input ends, to try things by hand:
+//! Runs a real cluster until its standard input ends, for manual experiments:
 //!
 //! ```sh
 //! cargo run -p test-cluster --example cluster
 //! ```
 //!
-//! It prints the path of the administrator's kubeconfig and keeps everything in a temporary folder.
+//! It prints the path of the administrator's kubeconfig and stores everything in a temporary
+//! folder.
 
 #![expect(clippy::print_stdout, reason = "the path is what this program is for")]
 

@@ -1,4 +1,4 @@
-//! A certificate authority and what it signs.
+//! A certificate authority and the certificates that it signs.
 
 use std::ops::Range;
 
@@ -37,17 +37,17 @@ impl Authority {
         })
     }
 
-    /// Its own certificate.
+    /// Returns its own certificate.
     pub(crate) fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// A certificate for a server on this machine.
+    /// Issues a certificate for a server on this machine.
     pub(crate) fn server(&self) -> anyhow::Result<Certificate> {
         self.server_of(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])
     }
 
-    /// A certificate for a server of these names.
+    /// Issues a certificate for a server with these names.
     pub(crate) fn server_of(&self, names: Vec<String>) -> anyhow::Result<Certificate> {
         self.sign(
             CertificateParams::new(names)?,
@@ -55,12 +55,12 @@ impl Authority {
         )
     }
 
-    /// A certificate for a client, in the way of Kubernetes: user and group in its subject.
+    /// Issues a client certificate in the form of Kubernetes: user and group in its subject.
     pub(crate) fn client(&self, user: &str, group: Option<&str>) -> anyhow::Result<Certificate> {
         self.sign(subject(user, group), ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    /// The same, valid from the beginning of one year to that of another.
+    /// Issues a client certificate that is valid from the beginning of one year to that of another.
     pub(crate) fn client_in(&self, user: &str, years: Range<i32>) -> anyhow::Result<Certificate> {
         let mut params = subject(user, None);
         params.not_before = date_time_ymd(years.start, 1, 1);

@@ -1,4 +1,4 @@
-//! One cluster: its folder, its certificates, its programs.
+//! A cluster: its folder, its certificates, its programs.
 
 use std::fs;
 use std::net::TcpListener;
@@ -22,20 +22,21 @@ use crate::daemon::Daemon;
 use crate::http::Client;
 use crate::{poll, tools};
 
-/// Time for a start, which takes four seconds on an idle machine and many more beside a build.
+/// Time limit of a start, which takes four seconds on an idle machine and many more during a build.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
-/// Ports that no system gives to clients by itself: those begin at 32768 on Linux, at 49152
-/// elsewhere. A port from here is still free after a restart.
+/// Ports that no system uses as ephemeral ports: those start at 32768 on Linux, at 49152 elsewhere.
+/// So such a port is still free after a restart.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
-/// A port can be taken between our look and the start of the server.
+/// Number of attempts to start, because a port can be taken between the check and the start of the
+/// server.
 pub(crate) const ATTEMPTS: usize = 3;
 
-/// The name that a front proxy's certificate must have.
+/// The common name required in a front proxy's certificate.
 const FRONT_PROXY: &str = "front-proxy-client";
 
-/// How kube-apiserver is started.
+/// Options of kube-apiserver.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Content of the file for `--authentication-token-webhook-config-file`, a kubeconfig. Answers
@@ -43,16 +44,16 @@ pub struct Options {
     pub token_webhook: Option<String>,
     /// Content of the file for `--authentication-config`, an `AuthenticationConfiguration`.
     pub authentication_config: Option<String>,
-    /// Further names by which it shows who it is.
+    /// Additional names in its serving certificate.
     pub names: Vec<String>,
-    /// Further flags.
+    /// Additional flags.
     pub arguments: Vec<String>,
-    /// Whether etcd waits for the disk, as it does outside of tests. Only a start asks for it.
+    /// True if etcd waits for the disk, as it does outside of tests. Only read at a start.
     pub durable: bool,
 }
 
-/// A running cluster. Dropped, its programs are killed and its folder is removed; after a panic the
-/// folder stays and is named, for its logs.
+/// A running cluster. When dropped, its programs are killed and its folder is removed; after a
+/// panic the folder is kept and printed, for its logs.
 pub struct TestCluster {
     controller_manager: Option<Daemon>,
     apiserver: Option<Daemon>,
@@ -64,11 +65,11 @@ pub struct TestCluster {
 }
 
 impl TestCluster {
-    /// A cluster that answers.
+    /// Starts a cluster and waits until it answers.
     ///
     /// # Errors
-    /// A program ended, or was not ready in time; the error holds the end of its log and names the
-    /// folder, which stays.
+    /// Fails if a program ended, or was not ready in time; the error contains the end of its log
+    /// and the path of the folder, which is kept.
     pub fn start(options: &Options) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("test-cluster-")?;
         let authority = Authority::new("cluster-ca")?;
@@ -89,27 +90,28 @@ impl TestCluster {
         Ok(cluster)
     }
 
-    /// Its URL, `https://127.0.0.1:PORT`.
+    /// Returns its URL, `https://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 
-    /// The CA that signs its serving certificate and its client certificates, PEM.
+    /// Returns the CA that signs its serving certificate and its client certificates, PEM.
     pub fn ca_pem(&self) -> &str {
         self.authority.pem()
     }
 
-    /// A kubeconfig for the administrator: user `admin`, group `system:masters`.
+    /// Returns the path of a kubeconfig for the administrator: user `admin`, group
+    /// `system:masters`.
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.folder.path().join("admin.kubeconfig")
     }
 
-    /// A client as the administrator.
+    /// Returns a client as the administrator.
     pub fn admin(&self) -> anyhow::Result<Client> {
         Client::from_file(&self.admin_kubeconfig())
     }
 
-    /// A client certificate for any user, with a group or none.
+    /// Issues a client certificate for any user, with an optional group.
     pub fn client_certificate(
         &self,
         user: &str,
@@ -118,12 +120,12 @@ impl TestCluster {
         self.authority.client(user, group)
     }
 
-    /// A certificate of the CA of front proxies, for whomever.
+    /// Issues a certificate of the CA of front proxies, for any name.
     pub fn front_proxy_certificate(&self, name: &str) -> anyhow::Result<Certificate> {
         self.front_proxy.client(name, None)
     }
 
-    /// The same, valid from the beginning of one year to that of another.
+    /// Issues the same certificate, valid from the beginning of one year to that of another.
     pub fn front_proxy_certificate_in(
         &self,
         name: &str,
@@ -132,25 +134,25 @@ impl TestCluster {
         self.front_proxy.client_in(name, years)
     }
 
-    /// Where the logs are, `kube-apiserver.log` and `etcd.log`, and what it shows to aggregated servers:
-    /// `front-proxy-client.crt` and `.key`.
+    /// Returns the folder of the logs, `kube-apiserver.log` and `etcd.log`, and of its client
+    /// certificate for aggregated servers: `front-proxy-client.crt` and `.key`.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Starts kube-apiserver again with these options, on the same port and the same objects,
-    /// killing it first where it still runs.
+    /// Starts kube-apiserver again with these options, on the same port and the same objects. Kills
+    /// it first if it is still running.
     pub fn restart_apiserver(&mut self, options: &Options) -> anyhow::Result<()> {
         self.stop_apiserver();
         self.start_apiserver(options)
     }
 
-    /// Kills kube-apiserver: nobody listens at its port.
+    /// Kills kube-apiserver, so that its port does not listen.
     pub fn stop_apiserver(&mut self) {
         self.apiserver = None;
     }
 
-    /// Has kube-apiserver end as an administrator does, and waits until it has.
+    /// Terminates kube-apiserver gracefully, and waits until it has ended.
     pub fn terminate_apiserver(&mut self) -> anyhow::Result<()> {
         let apiserver = self.apiserver.as_mut().context("kube-apiserver is down")?;
         terminate(apiserver)?;
@@ -173,22 +175,21 @@ impl TestCluster {
         Ok(AnotherApiserver { apiserver, port })
     }
 
-    /// Stops kube-apiserver in the middle of what it does: connections are taken, nothing is
-    /// answered.
+    /// Suspends kube-apiserver: connections are accepted, but requests are not answered.
     pub fn pause_apiserver(&self) -> anyhow::Result<()> {
         self.signal(Signal::STOP)
     }
 
-    /// Lets it go on.
+    /// Continues kube-apiserver.
     pub fn resume_apiserver(&self) -> anyhow::Result<()> {
         self.signal(Signal::CONT)
     }
 
-    /// Starts kube-controller-manager with the controllers that any API server feels: those of
-    /// namespaces, garbage, quota, ServiceAccounts and aggregated roles.
+    /// Starts kube-controller-manager with the controllers that affect any API server: those of
+    /// namespaces, garbage collection, quota, ServiceAccounts and aggregated roles.
     ///
     /// # Errors
-    /// It cannot be started. Its log is `kube-controller-manager.log`.
+    /// Fails if it cannot be started. Its log is `kube-controller-manager.log`.
     pub fn start_controller_manager(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(tools::path("kube-controller-manager")?);
         command.args(CONTROLLERS).current_dir(self.folder.path());
@@ -197,12 +198,12 @@ impl TestCluster {
         Ok(())
     }
 
-    /// The process of kube-apiserver, while it runs.
+    /// Returns the process id of kube-apiserver, while it runs.
     pub fn apiserver_id(&self) -> Option<u32> {
         self.apiserver.as_ref().map(Daemon::id)
     }
 
-    /// The process of its etcd.
+    /// Returns the process id of its etcd.
     pub fn etcd_id(&self) -> u32 {
         self.etcd.id()
     }
@@ -268,7 +269,7 @@ impl TestCluster {
         let answers = |path| admin.get(path).is_ok_and(|answer| answer.status == 200);
         let ready = poll::until("kube-apiserver is ready", LIMIT, || {
             apiserver.check()?;
-            // Its readiness does not wait for the first namespaces.
+            // Its readiness does not include the first namespaces.
             let ready = answers("/readyz") && answers("/api/v1/namespaces/default");
             Ok(ready.then_some(()))
         });
@@ -308,25 +309,25 @@ impl Drop for TestCluster {
     }
 }
 
-/// Another kube-apiserver of a cluster. Dropped, it is killed.
+/// Another kube-apiserver of a cluster. It is killed when dropped.
 pub struct AnotherApiserver {
     apiserver: Daemon,
     port: u16,
 }
 
 impl AnotherApiserver {
-    /// Its port at 127.0.0.1.
+    /// Returns its port at 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Has it end as an administrator does, and waits until it has.
+    /// Terminates it gracefully, and waits until it has ended.
     pub fn terminate(mut self) -> anyhow::Result<()> {
         terminate(&mut self.apiserver)
     }
 }
 
-/// SIGTERM, then waits.
+/// Sends SIGTERM, then waits.
 fn terminate(apiserver: &mut Daemon) -> anyhow::Result<()> {
     apiserver.signal(Signal::TERM)?;
     poll::until("the end of kube-apiserver", LIMIT, || {
@@ -334,8 +335,8 @@ fn terminate(apiserver: &mut Daemon) -> anyhow::Result<()> {
     })
 }
 
-/// What does not change from start to start. Files are those of [`write_files`], relative to the
-/// folder that it runs in.
+/// The flags that are the same at each start. Files are those of [`write_files`], relative to the
+/// working folder.
 const FLAGS: &[&str] = &[
     "--etcd-servers=unix://etcd:0",
     "--bind-address=127.0.0.1",
@@ -361,11 +362,11 @@ const FLAGS: &[&str] = &[
     "--kubelet-client-certificate=kubelet-client.crt",
     "--kubelet-client-key=kubelet-client.key",
     "--kubelet-preferred-address-types=InternalIP",
-    // Its controller is not here to make the default accounts that it asks for.
+    // The controller that creates the required default accounts does not run here.
     "--disable-admission-plugins=ServiceAccount",
 ];
 
-/// How kube-controller-manager is started, in the cluster's folder.
+/// The flags of kube-controller-manager, whose working folder is that of the cluster.
 const CONTROLLERS: &[&str] = &[
     "--kubeconfig=admin.kubeconfig",
     "--leader-elect=false",
@@ -375,7 +376,8 @@ const CONTROLLERS: &[&str] = &[
     "--service-account-private-key-file=service-account.key",
 ];
 
-/// It listens on sockets in its folder: no port to find, and nobody else to reach it.
+/// Starts etcd. It listens on sockets in its folder, so no port is needed, and other processes
+/// cannot reach it.
 fn start_etcd(folder: &Path, durable: bool) -> anyhow::Result<Daemon> {
     let mut command = Command::new(tools::path("etcd")?);
     command
@@ -436,10 +438,10 @@ fn write_options(folder: &Path, options: &Options, command: &mut Command) -> any
     Ok(())
 }
 
-/// A port of this machine that nobody listens on, and that no client is given by the system.
+/// Returns a port of this machine that is not in use and not an ephemeral port.
 ///
 /// # Errors
-/// Too many of those tried were taken.
+/// Fails if too many of the tried ports were taken.
 pub fn free_port() -> anyhow::Result<u16> {
     for _ in 0..100 {
         let port = rand::rng().random_range(PORTS);

@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal};
 
-/// As many lines of its log as an error shows.
+/// Number of lines of its log in an error message.
 const SHOWN_LOG_LINES: usize = 20;
 
-/// A running program; killed when dropped, also by a panic.
+/// A running program. It is killed when dropped, also by a panic.
 #[derive(Debug)]
 pub(crate) struct Daemon {
     child: Child,
@@ -18,7 +18,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `command`; both its outputs are added to the file `log`.
+    /// Starts `command`. Both its outputs are appended to the file `log`.
     pub(crate) fn start(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(log)?;
         let child = command
@@ -33,8 +33,10 @@ impl Daemon {
         })
     }
 
+    /// Checks that the program is running.
+    ///
     /// # Errors
-    /// It has ended.
+    /// Fails if it has ended.
     pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -42,12 +44,12 @@ impl Daemon {
         }
     }
 
-    /// Its process.
+    /// Returns its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The last lines of its log.
+    /// Returns the last lines of its log.
     pub(crate) fn log_end(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();

@@ -1,4 +1,4 @@
-//! A cluster of etcd, with members that a test stops, kills and starts again.
+//! An etcd cluster, whose members a test can suspend, kill and restart.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,11 +17,11 @@ use crate::cluster::{ATTEMPTS, LIMIT, free_port};
 use crate::daemon::Daemon;
 use crate::{poll, tools};
 
-/// How long a member may take to say how it is; one that is paused never does.
+/// Time limit of a request for the state of a member. A suspended member never answers.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Running members of etcd, reached over TLS with a client certificate. Dropped, they are killed and
-/// their folder is removed; after a panic the folder stays and is named, for their logs.
+/// Running etcd members, reached over TLS with a client certificate. When dropped, they are killed
+/// and their folder is removed; after a panic the folder is kept and printed, for their logs.
 pub struct EtcdCluster {
     members: Vec<Member>,
     flags: Vec<String>,
@@ -32,15 +32,17 @@ struct Member {
     daemon: Option<Daemon>,
     client_port: u16,
     peer_port: u16,
-    /// Where it says how it is, without TLS.
+    /// The port of its metrics, without TLS.
     metrics_port: u16,
 }
 
 impl EtcdCluster {
-    /// A cluster that has a leader; `flags` are for each member, beside our own.
+    /// Starts a cluster and waits until it has a leader. `flags` are passed to each member, in
+    /// addition to our own.
     ///
     /// # Errors
-    /// A member ended, or was not ready in time; the error names the folder with the logs.
+    /// Fails if a member ended, or was not ready in time; the error contains the path of the folder
+    /// with the logs.
     pub fn start(members: usize, flags: &[&str]) -> anyhow::Result<Self> {
         let mut outcome = Self::start_once(members, flags);
         for _ in 1..ATTEMPTS {
@@ -54,33 +56,33 @@ impl EtcdCluster {
         outcome
     }
 
-    /// Where clients reach the members, `https://127.0.0.1:PORT`.
+    /// Returns the client URLs of the members, `https://127.0.0.1:PORT`.
     pub fn endpoints(&self) -> Vec<String> {
         let url = |member: &Member| format!("https://127.0.0.1:{}", member.client_port);
         self.members.iter().map(url).collect()
     }
 
-    /// The CA of the members and of clients.
+    /// Returns the path of the CA of the members and of clients.
     pub fn ca_file(&self) -> PathBuf {
         self.folder.path().join("ca.crt")
     }
 
-    /// A client certificate, PEM.
+    /// Returns the path of a client certificate, PEM.
     pub fn certificate_file(&self) -> PathBuf {
         self.folder.path().join("client.crt")
     }
 
-    /// Its key.
+    /// Returns the path of its key.
     pub fn key_file(&self) -> PathBuf {
         self.folder.path().join("client.key")
     }
 
-    /// Where the files and logs are: `0.log` is of the first member.
+    /// Returns the folder of the files and logs: `0.log` is that of the first member.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// CA, client certificate and key, PEM files, that the members do not know.
+    /// Creates CA, client certificate and key, PEM files, that the members do not trust.
     pub fn foreign_files(&self) -> anyhow::Result<[PathBuf; 3]> {
         let foreign = Authority::new("foreign-ca")?;
         let client = foreign.client("storage", None)?;
@@ -95,12 +97,12 @@ impl EtcdCluster {
         ])
     }
 
-    /// Kills a member: nobody listens at its port.
+    /// Kills a member, so that its port does not listen.
     pub fn kill(&mut self, member: usize) {
         self.members[member].daemon = None;
     }
 
-    /// Starts a member that was killed, on what it had. Returns when it follows a leader.
+    /// Starts a member that was killed, on its existing data. Returns when it follows a leader.
     pub fn restart(&mut self, member: usize) -> anyhow::Result<()> {
         self.launch(member)?;
         self.wait_until_ready(member)
@@ -114,17 +116,17 @@ impl EtcdCluster {
         self.start_members()
     }
 
-    /// Stops a member in the middle of what it does: connections are taken, nothing is answered.
+    /// Suspends a member: connections are accepted, but requests are not answered.
     pub fn pause(&self, member: usize) -> anyhow::Result<()> {
         self.signal(member, Signal::STOP)
     }
 
-    /// Lets it go on.
+    /// Continues a member.
     pub fn resume(&self, member: usize) -> anyhow::Result<()> {
         self.signal(member, Signal::CONT)
     }
 
-    /// The member that leads now, once there is one that says so.
+    /// Returns the current leader, once a member reports that it is the leader.
     pub fn leader(&self) -> anyhow::Result<usize> {
         poll::until("etcd has a leader", LIMIT, || {
             let leads = |member: &Member| member.says("etcd_server_is_leader 1");
@@ -132,12 +134,12 @@ impl EtcdCluster {
         })
     }
 
-    /// The process of a member, while it runs.
+    /// Returns the process id of a member, while it runs.
     pub fn id(&self, member: usize) -> Option<u32> {
         self.members[member].daemon.as_ref().map(Daemon::id)
     }
 
-    /// What a member counts, in the text format of Prometheus.
+    /// Returns the metrics of a member, in the text format of Prometheus.
     pub fn metrics(&self, member: usize) -> anyhow::Result<String> {
         let metrics = self.members[member].metrics();
         metrics.with_context(|| format!("metrics of member {member}"))
@@ -159,7 +161,7 @@ impl EtcdCluster {
         Ok(cluster)
     }
 
-    /// Starts all, before it waits for one: alone, none becomes ready.
+    /// Starts all members before waiting for any, because a single member does not become ready.
     fn start_members(&mut self) -> anyhow::Result<()> {
         for member in 0..self.members.len() {
             self.launch(member)?;
@@ -237,7 +239,7 @@ impl Member {
         })
     }
 
-    /// Whether its metrics have this line now.
+    /// Returns whether its metrics contain this line now.
     fn says(&self, line: &str) -> bool {
         let metrics = self.metrics();
         metrics.is_ok_and(|answer| answer.lines().any(|said| said == line))
@@ -254,15 +256,14 @@ impl Member {
     }
 }
 
-/// What all members have. Files are those of [`write_files`], relative to the folder that they run
-/// in.
+/// The flags of all members. Files are those of [`write_files`], relative to the working folder.
 const FLAGS: &[&str] = &[
     "--initial-cluster-state=new",
     "--client-cert-auth",
     "--trusted-ca-file=ca.crt",
     "--cert-file=server.crt",
     "--key-file=server.key",
-    // It would want a certificate to call itself with.
+    // The gateway would need a client certificate for its own connections.
     "--enable-grpc-gateway=false",
     "--unsafe-no-fsync",
     "--log-level=warn",

@@ -1,12 +1,12 @@
-//! A plain HTTP/1.1 client that sends what it is told, right or wrong.
+//! A plain HTTP/1.1 client that sends requests exactly as specified, valid or not.
 //!
-//! Clients of libraries tidy up paths, headers and bodies before they send them; tests of bad input
-//! need what they wrote on the wire, and tests of secrets need every byte of the answer. So a
-//! request is one TLS connection, used once, and an answer is kept whole. [`Client::open`] leaves the
-//! body to be read line by line: a watch.
+//! HTTP libraries normalise paths, headers and bodies before they send them; tests of bad input
+//! need control of the bytes on the wire, and tests of secrets need every byte of the answer. So
+//! each request uses a TLS connection of its own, and the answer is kept completely.
+//! [`Client::open`] leaves the body to be read line by line, for a watch.
 //!
-//! Kubeconfigs say where the server is, whom to trust and who is asking: by a client certificate or
-//! by a token, the server's own files and minted ones alike.
+//! The server, its CA and the credential, a client certificate or a token, come from a kubeconfig:
+//! one of the server's own files or a minted one.
 
 mod credentials;
 mod wire;
@@ -27,20 +27,20 @@ use credentials::Credentials;
 
 pub use wire::{Answer, Stream};
 
-/// Time without a byte after which an answer counts as missing.
+/// Time without a byte after which an answer is considered missing.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// Sends requests to one server as one user.
+/// A client that sends requests to one server as one user.
 #[derive(Clone, Debug)]
 pub struct Client {
     address: String,
-    /// Where `address` is, if not where it says.
+    /// The address to connect to, if it differs from `address`.
     resolved: Option<String>,
     host: String,
     tls: Arc<ClientConfig>,
     anonymous_tls: Arc<ClientConfig>,
     token: Option<String>,
-    /// Headers of every request.
+    /// Additional headers of every request.
     headers: Vec<(String, String)>,
 }
 
@@ -52,7 +52,7 @@ pub struct Connected<'a> {
     connection: Connection,
 }
 
-/// A request, as it goes on the wire.
+/// A request, in its form on the wire.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: String,
@@ -63,14 +63,14 @@ pub struct Request {
 }
 
 impl Client {
-    /// Asks as the current user of a kubeconfig file.
+    /// Creates a client for the current user of a kubeconfig file.
     pub fn from_file(kubeconfig: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(kubeconfig)
             .with_context(|| kubeconfig.display().to_string())?;
         Self::from_kubeconfig(&text)
     }
 
-    /// Asks as the current user of a kubeconfig.
+    /// Creates a client for the current user of a kubeconfig.
     pub fn from_kubeconfig(text: &str) -> anyhow::Result<Self> {
         let credentials = Credentials::parse(text)?;
         Ok(Self {
@@ -84,7 +84,7 @@ impl Client {
         })
     }
 
-    /// The same host name, found at this address.
+    /// Returns a client that resolves the host name to this address.
     pub fn resolved_to(&self, address: &str) -> Self {
         Self {
             resolved: Some(address.to_owned()),
@@ -92,7 +92,7 @@ impl Client {
         }
     }
 
-    /// The same server without a credential.
+    /// Returns a client of the same server without a credential.
     pub fn without_credential(&self) -> Self {
         Self {
             tls: Arc::clone(&self.anonymous_tls),
@@ -101,7 +101,7 @@ impl Client {
         }
     }
 
-    /// The same client with this bearer token beside what it has.
+    /// Returns the same client with this bearer token, in addition to its certificate.
     pub fn with_token(&self, token: &str) -> Self {
         Self {
             token: Some(token.to_owned()),
@@ -109,14 +109,14 @@ impl Client {
         }
     }
 
-    /// The same client with this header in every request.
+    /// Returns the same client with this header in every request.
     pub fn with_header(&self, name: &str, value: &str) -> Self {
         let mut client = self.clone();
         client.headers.push((name.to_owned(), value.to_owned()));
         client
     }
 
-    /// The same client, acting as a user in these groups.
+    /// Returns the same client, impersonating a user in these groups.
     pub fn acting_as(&self, user: &str, groups: &[&str]) -> Self {
         let groups = groups.iter().map(|group| ("Impersonate-Group", *group));
         let headers = [("Impersonate-User", user)].into_iter().chain(groups);
@@ -128,12 +128,12 @@ impl Client {
         }
     }
 
-    /// Asks for a path, query included.
+    /// Sends a GET of a path, including the query.
     pub fn get(&self, path: &str) -> anyhow::Result<Answer> {
         self.send(&Request::get(path))
     }
 
-    /// Posts an object.
+    /// Sends a POST of an object.
     pub fn post(&self, path: &str, object: &Value) -> anyhow::Result<Answer> {
         self.send(&Request::new("POST", path).json(object))
     }
@@ -141,7 +141,7 @@ impl Client {
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors
-    /// There was no answer, or none that is complete.
+    /// Fails if there was no complete answer.
     pub fn send(&self, request: &Request) -> anyhow::Result<Answer> {
         self.open(request)?
             .finish()
@@ -154,7 +154,8 @@ impl Client {
         self.open_on(connection, request)
     }
 
-    /// Connects, TLS included, and sends nothing yet: the time from a request to its answer is then that of the server.
+    /// Connects, including TLS, without sending a request: the time from a request to its answer is
+    /// then that of the server.
     pub fn connected(&self) -> anyhow::Result<Connected<'_>> {
         let mut connection = self.connect()?;
         while connection.conn.is_handshaking() {
@@ -168,7 +169,8 @@ impl Client {
 
     fn open_on(&self, mut stream: Connection, request: &Request) -> anyhow::Result<Stream> {
         let named = || request.to_string();
-        // A server may answer before it has read all: what it says counts, not that it hung up.
+        // A server may answer before it has read the whole request: its answer takes precedence
+        // over the write error.
         let sent = stream
             .write_all(&self.head(request))
             .and_then(|()| request.write_body(&mut stream));
@@ -180,7 +182,7 @@ impl Client {
             .with_context(named)
     }
 
-    /// Sends the head of a request and nothing more; dropping what is returned hangs up.
+    /// Sends only the head of a request. Dropping the returned value closes the connection.
     pub fn open_unfinished(&self, request: &Request) -> anyhow::Result<impl Send + use<>> {
         let mut stream = self.connect()?;
         stream.write_all(&self.head(request))?;
@@ -224,7 +226,7 @@ impl Connected<'_> {
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors
-    /// There was no answer, or none that is complete.
+    /// Fails if there was no complete answer.
     pub fn send(self, request: &Request) -> anyhow::Result<Answer> {
         let stream = self.client.open_on(self.connection, request)?;
         stream.finish().with_context(|| request.to_string())
@@ -232,7 +234,7 @@ impl Connected<'_> {
 }
 
 impl Request {
-    /// A request without headers and body of its own.
+    /// Creates a request without headers and body.
     pub fn new(method: &str, path: &str) -> Self {
         Self {
             method: method.to_owned(),
@@ -243,7 +245,7 @@ impl Request {
         }
     }
 
-    /// Asks for a path, query included.
+    /// Creates a GET of a path, including the query.
     pub fn get(path: &str) -> Self {
         Self::new("GET", path)
     }
@@ -254,12 +256,12 @@ impl Request {
         self
     }
 
-    /// Says which representation is wanted.
+    /// Sets the `Accept` header.
     pub fn accept(self, media_type: &str) -> Self {
         self.header("Accept", media_type)
     }
 
-    /// Sets the body and what it is said to be.
+    /// Sets the body and its content type.
     pub fn body(self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let mut request = self.header("Content-Type", media_type);
         request.body = body.into();
@@ -271,13 +273,13 @@ impl Request {
         self.body("application/json", object.to_string())
     }
 
-    /// Sets the query, which the path must not have.
+    /// Sets the query. The path must not have one.
     pub fn query(mut self, query: &str) -> Self {
         self.path = format!("{}?{query}", self.path);
         self
     }
 
-    /// Sends the body in pieces, without its length.
+    /// Sends the body in chunks, without its length.
     pub fn chunked(mut self) -> Self {
         self.chunked = true;
         self
@@ -298,7 +300,7 @@ impl Request {
     }
 }
 
-/// Method and path.
+/// Formats method and path.
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)
@@ -318,7 +320,7 @@ pub fn encode(value: &str) -> String {
     })
 }
 
-/// The answer if its status is `status`, else an error that shows it.
+/// Returns the answer if its status is `status`, else an error that contains it.
 pub fn expect(answer: Answer, status: u16) -> anyhow::Result<Answer> {
     ensure!(
         answer.status == status,

@@ -1,12 +1,14 @@
-//! A node without a machine: the half of a kubelet that kube-apiserver talks to.
+//! A node without a machine: the part of a kubelet that kube-apiserver connects to.
 //!
-//! kube-apiserver passes `logs`, `exec` and `port-forward` on to the kubelet of the pod's node. This one runs nothing. What it answers is fixed, so that a test knows it:
+//! kube-apiserver forwards `logs`, `exec` and `port-forward` to the kubelet of the pod's node. This
+//! one runs nothing. Its answers are fixed, so that tests can expect them:
 //!
-//! * `logs` gives `1 of POD`, and with `--follow` goes on counting, five lines a second.
-//! * `exec` prints its command on one line, then what it is given to read.
-//! * `port-forward` sends back what it is sent.
+//! * `logs` returns `1 of POD`, and with `--follow` continues to count, five lines a second.
+//! * `exec` prints its command on one line, then its standard input.
+//! * `port-forward` echoes the received bytes.
 //!
-//! kube-apiserver has no node proxy to an address of its own machine, so there is none here.
+//! kube-apiserver does not proxy to nodes at an address of its own machine, so the node proxy is
+//! not supported.
 
 mod connection;
 mod request;
@@ -28,7 +30,7 @@ use crate::TestCluster;
 use crate::authority::Certificate;
 use crate::http::{Client, Request, expect};
 
-/// A node of a cluster. Dropped, it listens no more; its object stays.
+/// A node of a cluster. When dropped, it stops listening; its object is kept.
 pub struct Kubelet {
     node: String,
     address: SocketAddr,
@@ -38,7 +40,7 @@ pub struct Kubelet {
 }
 
 impl Kubelet {
-    /// Listens, and makes the node of this name.
+    /// Starts listening, and creates the node with this name.
     pub fn start(cluster: &TestCluster, node: &str) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
@@ -59,7 +61,7 @@ impl Kubelet {
         Ok(kubelet)
     }
 
-    /// Makes a pod on this node that says it runs, with one container, `c`.
+    /// Creates a pod on this node that is reported as running, with one container, `c`.
     pub fn add_pod(&self, namespace: &str, name: &str) -> anyhow::Result<()> {
         let pods = format!("/api/v1/namespaces/{namespace}/pods");
         let pod = json!({
@@ -90,7 +92,7 @@ impl Kubelet {
 impl Drop for Kubelet {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::SeqCst);
-        // Wakes it up to see that; it may be gone already.
+        // Wakes the listener so that it ends. It may have ended already.
         let _ = TcpStream::connect(self.address);
         let _ = self.thread.take().map(JoinHandle::join);
     }
@@ -103,7 +105,7 @@ fn accept(listener: &TcpListener, tls: &Arc<ServerConfig>, ended: &AtomicBool) {
             return;
         }
         let tls = Arc::clone(tls);
-        // A connection that breaks off is for its other end to complain about.
+        // Errors of a connection are left to its other end.
         thread::spawn(move || -> io::Result<()> { connection::serve(socket, tls) });
     }
 }

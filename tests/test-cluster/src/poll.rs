@@ -1,14 +1,14 @@
-//! Waiting for something that cannot say when it is done.
+//! Polling for conditions that cannot be waited for.
 
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-/// Time between two questions: short beside a start, long beside the cost of asking.
+/// Poll interval: short compared with a start, long compared with the cost of a poll.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Asks until there is an answer and returns it. An error of `ask` ends the wait at once; `what` is
-/// named when the `limit` passes.
+/// Polls until `ask` returns a value, and returns it. An error of `ask` ends the wait at once. The
+/// error for a passed `limit` contains `what`.
 pub fn until<T>(
     what: &str,
     limit: Duration,

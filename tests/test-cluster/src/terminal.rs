@@ -1,24 +1,24 @@
-//! A terminal, for programs that behave otherwise on one.
+//! A pseudo-terminal, for programs that behave differently on a terminal.
 
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-/// A terminal that nobody sits at.
+/// A pseudo-terminal.
 #[derive(Debug)]
 pub struct Terminal {
-    /// The side of whoever sits there. It must be held as long as the other one is in use.
+    /// The user's side. It must be kept open while the other side is in use.
     pub here: OwnedFd,
-    /// The side of the program, as its stdin.
+    /// The program's side, for its stdin.
     pub there: OwnedFd,
 }
 
 impl Terminal {
-    /// Opens one.
+    /// Opens a pseudo-terminal.
     ///
     /// # Errors
-    /// The system has no more.
+    /// Fails if the system has no more.
     pub fn open() -> anyhow::Result<Self> {
         let here = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&here)?;

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-/// The path of a tool, `etcd` for example. The first use on a machine builds it, for minutes.
+/// Returns the path of a tool, for example `etcd`. The first use on a machine builds it, which
+/// takes minutes.
 pub fn path(tool: &str) -> anyhow::Result<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../hack/tools.sh");
     let output = Command::new(script)

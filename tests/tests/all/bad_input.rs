@@ -1,8 +1,8 @@
-//! Whatever is sent, the answer is a Status that says what is wrong, nothing is stored and the
-//! server lives.
+//! For any bad input, the answer is a Status that names the fault, nothing is stored and the server
+//! keeps running.
 //!
-//! A case is a request and the line `CODE REASON: MESSAGE` of its answer, `..` at its end where the
-//! text goes on.
+//! A case is a request and the line `CODE REASON: MESSAGE` of its answer, with `..` at its end for
+//! any further text.
 
 mod requests;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::record;
 
-/// A server whose only record is Alice's, which no case may touch.
+/// A server whose only record is Alice's, which no case may change.
 struct Target {
     server: Server,
     alice: Client,
@@ -65,7 +65,7 @@ impl Target {
         self.check(&Request::get(record::PATH).query(query), expected);
     }
 
-    /// The same process answers, and has stored nothing.
+    /// Checks that the same process answers, and has stored nothing.
     #[track_caller]
     fn assert_untouched(&self) {
         let list = self.alice.get(record::PATH).unwrap().json().unwrap();
@@ -278,14 +278,14 @@ fn labels_that_are_none() {
     target.assert_untouched();
 }
 
-/// Free text is kept as it was sent, and the file is still a file with what it should hold.
+/// Free text is stored unchanged, and the file is still valid and has the expected content.
 #[test]
 fn free_text_stays_text() {
     let server = Server::start().unwrap();
     let alice = server.client("alice").unwrap();
     let admin = server.client("admin").unwrap();
     let text = "a\"b'c\n---\nusers: [x]\t#\u{85}\u{2028}\u{202e}{{.}}&a *a !!str \u{1F600}\\";
-    // A name is printable, and may be anything else.
+    // A name must be printable, and may otherwise be any text.
     let name = "a\"b'c --- users: [x] #{{.}}&a *a !!str \u{1F600}\\";
     let path = "/apis/management.cattle.io/v3/clusters/c-m-fcd3g5h";
     let rename = json!({ "spec": { "displayName": name } }).to_string();
@@ -330,7 +330,7 @@ fn free_text_stays_text() {
 #[test]
 fn a_request_that_never_ends_holds_nobody_up() {
     let target = Target::new();
-    // The body that the head announces never comes.
+    // The body that the head announces is never sent.
     let half = Request::new("POST", record::PATH)
         .header("Content-Length", "1000")
         .header("Content-Type", "application/json");
@@ -341,7 +341,8 @@ fn a_request_that_never_ends_holds_nobody_up() {
     target.assert_untouched();
 }
 
-/// S54: the file says where this server is by its settings, whatever a request says of that.
+/// The server's address in the file comes from its settings, regardless of the headers of a
+/// request.
 #[test]
 fn no_request_says_where_the_server_is() {
     let server = Server::start().unwrap();

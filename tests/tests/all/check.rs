@@ -1,4 +1,4 @@
-//! `kubeconfig-apiserver check`: a healthy installation, and one thing broken at a time.
+//! `kubeconfig-apiserver check`: a healthy installation, and one fault at a time.
 
 mod installation;
 mod server;
@@ -13,7 +13,7 @@ const API_SERVICE: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1.ext.ca
 const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1";
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
-/// Of a healthy installation, with its times and numbers left out.
+/// The output for a healthy installation, without times and numbers.
 const HEALTHY: &str = "\
 ok       the clocks of this machine and of the host agree
 ok       the clocks of the server and of the host agree
@@ -296,7 +296,7 @@ impl Installation {
         program::run(&arguments).unwrap()
     }
 
-    /// Waits until each of these is in a line, and checks the exit code beside it.
+    /// Waits until each of these is in a line, and checks the exit code.
     #[track_caller]
     fn check_says(&self, expected: &[&str]) {
         let mut last = String::new();

@@ -1,4 +1,4 @@
-//! A second real client beside kubectl: kube-rs, typed, with the types of this workspace.
+//! A second real client in addition to kubectl: kube-rs, with the types of this workspace.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -147,7 +147,7 @@ async fn pages_add_up_to_the_list() {
     assert_eq!(seen, Vec::from_iter(made));
 }
 
-/// List and watch, and the streaming list that replaces both: the same events.
+/// List and watch, and the streaming list that replaces both, give the same events.
 #[tokio::test]
 async fn a_watcher_sees_what_is_there_and_what_comes() {
     let server = Server::start().unwrap();

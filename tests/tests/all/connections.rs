@@ -1,5 +1,5 @@
-//! Clients who say nothing, too much or two things at once, before anybody knows who they are: others do not
-//! notice (14-A1, 14-A2, 14-A7).
+//! Clients that send nothing, too much or two requests at once, before they are authenticated:
+//! other clients are not affected.
 
 mod flood;
 mod socket;
@@ -14,7 +14,7 @@ use e2e::{Client, Server};
 use self::flood::Flood;
 use self::socket::{Socket, Target};
 
-/// The pod's limit in the chart is 512 Mi.
+/// Maximum memory in MiB: the pod's limit in the chart is 512 Mi.
 const MOST_MEMORY_MIB: u64 = 512;
 
 fn limited(connections: usize) -> Server {
@@ -26,7 +26,7 @@ fn limited(connections: usize) -> Server {
     Server::start_with(options).unwrap()
 }
 
-/// The greatest memory of the process so far, in MiB.
+/// Returns the peak memory of the process so far, in MiB.
 fn peak_mib(server: &Server) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -34,7 +34,7 @@ fn peak_mib(server: &Server) -> u64 {
     kib.parse::<u64>().unwrap() / 1024
 }
 
-/// Asks as a user and about health, over connections of their own.
+/// Sends a user's request and health requests, over separate connections.
 #[track_caller]
 fn check_others_are_served(server: &Server, alice: &Client) {
     let path = "/apis/ext.cattle.io/v1/kubeconfigs";
@@ -81,7 +81,7 @@ fn heads_of_unknown_clients_take_little_memory() {
     let target = Target::of(&server);
     // 22,000 times `accept-charset:` by its index, which is one byte.
     let indexed = vec![0x8f; 22_000];
-    // The same that fits into a list of 64 KiB; never indexed and short; a long name in Huffman's code.
+    // The same within a list of 64 KiB; never indexed and short; a long name in Huffman code.
     let fitting = vec![0x8f; 1300];
     let literal = [0x10, 1, b'a', 0].repeat(1900);
     let huffman = [&[0x00, 0xff, 0xa1, 0x1e][..], &[0x8f; 4000], &[0]].concat();
@@ -154,6 +154,6 @@ fn other_processes_do_not_read_the_memory_of_the_server() {
     let cores = limits.lines().find(|line| line.starts_with("Max core"));
     let words: Vec<_> = cores.unwrap().split_whitespace().collect();
     assert_eq!(words[4..6], ["0", "0"]);
-    // Files of a process that is not dumpable belong to root.
+    // The files of a process that is not dumpable belong to root.
     assert_eq!(fs::metadata(process).unwrap().uid(), 0);
 }

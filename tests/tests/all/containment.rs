@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::record::{self, FileUser};
 
-/// The resource as kubectl names its objects.
+/// The resource, in the form in which kubectl names its objects.
 const RECORD: &str = "kubeconfig.ext.cattle.io";
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 const USERS: &str = "/apis/management.cattle.io/v3/users";
@@ -17,20 +17,21 @@ const CLUSTERS: &str = "/apis/management.cattle.io/v3/clusters";
 const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 
-/// The clusters of the demo, which alice may get. Nothing leads to them, so that a token that opens them is answered with 503.
+/// The clusters of the demo, which alice may get. They have no connection, so a valid token for
+/// them gets a 503.
 const DEMO: [&str; 2] = ["c-m-fcd3g5h", "c-m-p66cdvlj"];
 
 const SHARED_ABOVE: &str = "/apis/management.cattle.io/v3/settings/kubeconfig-shared-token-above";
 const MINT: &str = "/apis/management.cattle.io/v3/settings/kubeconfig-mint-with-token";
 
-/// Far beyond what anything here takes.
+/// Time limit, far more than any step here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A server in either mode, with the users and clusters of the demo.
 pub(crate) struct Place {
     admin: Client,
     alice: Client,
-    /// The place where tokens are used, without one.
+    /// A client where tokens are used, without a token.
     gateway: Client,
 }
 
@@ -44,20 +45,20 @@ impl Place {
         }
     }
 
-    /// The code with which a cluster answers a token: 401 from the gateway, or what comes of a valid
-    /// one.
+    /// Returns the code of a cluster for a token: 401 from the gateway for an invalid one, 503 for
+    /// a valid one.
     fn code_at(&self, token: &str, cluster: &str) -> u16 {
         let path = format!("/k8s/clusters/{cluster}/version");
         self.gateway.with_token(token).get(&path).unwrap().status
     }
 
-    /// The code with which the management API answers a token.
+    /// Returns the code of the management API for a token.
     fn code_here(&self, token: &str) -> u16 {
         let client = self.gateway.with_token(token);
         client.get(record::PATH).unwrap().status
     }
 
-    /// Waits until a cluster answers a token so: behind a host, changes take a moment.
+    /// Waits until a cluster answers a token with this code: behind a host, changes take a moment.
     #[track_caller]
     fn comes_to(&self, code: u16, token: &str, cluster: &str) {
         let wanted = format!("{cluster} answers {code}");
@@ -67,7 +68,7 @@ impl Place {
         .unwrap();
     }
 
-    /// Waits until the management API answers a token so.
+    /// Waits until the management API answers a token with this code.
     #[track_caller]
     fn comes_to_here(&self, code: u16, token: &str) {
         let wanted = format!("the management API answers {code}");
@@ -81,7 +82,7 @@ impl Place {
         self.gateway.with_token(token)
     }
 
-    /// A user with an object who may have kubeconfigs.
+    /// Creates a user with a user object who may have kubeconfigs.
     #[track_caller]
     fn add_user(&self, name: &str) {
         let user = json!({
@@ -94,7 +95,7 @@ impl Place {
         self.grant(&format!("{name}-has-kubeconfigs"), &rule, ("User", name));
     }
 
-    /// A role of one rule and its binding, both called so.
+    /// Creates a role with one rule and its binding, both with this name.
     #[track_caller]
     fn grant(&self, name: &str, rule: &Value, (kind, subject): (&str, &str)) {
         let role = json!({
@@ -115,7 +116,7 @@ impl Place {
         make(&self.admin, BINDINGS, &binding);
     }
 
-    /// A record of alice, as soon as she may make it.
+    /// Creates a record as a user, as soon as that is permitted.
     #[track_caller]
     fn create(&self, client: &Client, spec: Value) -> Value {
         let wanted = record::wanted(spec);
@@ -179,7 +180,7 @@ fn a_disabled_user_is_disabled_with_a_client_certificate_too() {
     a_disabled_user_does_nothing(&Place::of(&Server::start().unwrap()));
 }
 
-/// kubectl ends where its watch does.
+/// kubectl ends when its watch does.
 #[test]
 fn a_watch_ends_with_the_token_that_opened_it() {
     let server = Server::start().unwrap();
@@ -202,7 +203,7 @@ fn a_watch_ends_with_the_token_that_opened_it() {
     assert!(more.is_err(), "it saw its own end: {more:?}");
 }
 
-/// Whoever is disabled sees nothing more, by whatever credential.
+/// A disabled user sees nothing more, with any credential.
 #[test]
 fn a_watch_ends_with_its_user() {
     let server = Server::start().unwrap();
@@ -264,7 +265,7 @@ fn what_is_being_deleted_is_gone() {
     assert_eq!(refused.status, 403, "{}", refused.text());
 }
 
-/// The identity that authenticated counts, not the one that is impersonated.
+/// The authenticated identity is decisive, not the impersonated one.
 #[test]
 fn a_token_of_an_administrator_mints_nothing_more_as_somebody_else() {
     let server = Server::start().unwrap();
@@ -419,7 +420,7 @@ pub(crate) fn names_are_not_identities(place: &Place) {
     again(&format!("{USERS}/alice"));
     place.comes_to_here(401, &users[0].token);
     place.comes_to(401, &users[2].token, DEMO[0]);
-    // The records of the former alice may still be there, for the sweeper to remove.
+    // The records of the former alice may still exist, until the sweeper removes them.
     assert_eq!(record::names(alice), [""; 0]);
     let former = record::at(&record::name(&created));
     assert_eq!(alice.get(&former).unwrap().status, 404);
@@ -443,7 +444,7 @@ pub(crate) fn a_right_that_is_taken_away_ends_access(place: &Place) {
         "apiGroups": ["management.cattle.io"], "resources": ["clusters"],
         "resourceNames": ["c-m-p66cdvlj"], "verbs": ["get"],
     });
-    // By a group of her login, which the record remembers.
+    // By a group of her login, which is stored in the record.
     place.grant("team-gets-downstream1", &rule, ("Group", "team"));
     let carol = admin.acting_as("carol", &["team"]);
     let created = place.create(&carol, json!({ "clusters": ["c-m-p66cdvlj"] }));

@@ -1,8 +1,9 @@
-//! Who may download which file of a cluster, and what it is: every cell by a real request, as one table.
+//! The permission to download each file of a cluster, and its form: every cell by a real request,
+//! as one table.
 //!
-//! The table is `tests/snapshots/downloads.txt`; `SNAPSHOTS=overwrite` writes it anew, and its
-//! difference is what a change means for users. A file is `token` or `exec`, by how one logs in with it,
-//! and `gateway` or `direct`, by where it leads.
+//! The table is `tests/snapshots/downloads.txt`; `SNAPSHOTS=overwrite` updates it, and its diff
+//! shows the effect of a change on users. A file is `token` or `exec`, by its login method, and
+//! `gateway` or `direct`, by its destination.
 
 use std::fmt::Write as _;
 
@@ -18,8 +19,8 @@ use crate::record;
 const MANAGEMENT: &str = "/apis/management.cattle.io/v3";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
-/// Clusters by whether they have a provider and whether the gateway serves them; one that forbids
-/// downloads, and one that does not exist.
+/// Clusters, named by their properties: with a provider, and served by the gateway; one that
+/// forbids downloads, and one that does not exist.
 const CLUSTERS: [&str; 6] = [
     "plain",
     "proxy",
@@ -35,7 +36,7 @@ fn path(cluster: &str, file: &str) -> String {
     format!("/v1/spectroclusters/{cluster}/assets/{file}")
 }
 
-/// Who asks. Only `foreign` is no user of this server.
+/// The callers. Only `foreign` is not a user of this server.
 struct Callers {
     server: Server,
     admin: Client,
@@ -80,7 +81,7 @@ fn make(admin: &Client, collection: &str, object: &Value) {
     expect(admin.post(collection, object).unwrap(), 201).unwrap();
 }
 
-/// What a user may do with every cluster.
+/// Grants a user these verbs for every cluster.
 #[track_caller]
 fn grant(admin: &Client, user: &str, verbs: Value) {
     let group = "rbac.authorization.k8s.io";
@@ -116,7 +117,7 @@ fn cluster(name: &str) -> Value {
     json!({ "metadata": { "name": name }, "spec": spec })
 }
 
-/// What an answer is: its code, and of a file how one logs in with it and where it leads.
+/// Formats an answer: its code, or for a file its login method and destination.
 #[track_caller]
 fn told(answer: &Answer) -> String {
     if answer.status != 200 {
@@ -176,7 +177,7 @@ impl Callers {
         status["message"].as_str().unwrap().to_owned()
     }
 
-    /// Who may not have anything to do with a cluster does not learn whether it exists.
+    /// Checks that a user without rights for a cluster cannot determine whether it exists.
     #[track_caller]
     fn check_refusals(&self) {
         let forbidden = "kubeconfigs.ext.cattle.io is forbidden:";
@@ -262,7 +263,7 @@ impl Callers {
         assert_eq!(extension["oidc"], expected);
     }
 
-    /// A file is that of a record of the caller, and of nobody else.
+    /// Checks that a file belongs to a record of the caller, and of no other user.
     #[track_caller]
     fn check_record(&self) {
         let client = self.client("admin");
@@ -296,7 +297,7 @@ impl Callers {
         assert_eq!(client.get(&token).unwrap().status, 404);
     }
 
-    /// Settings, the feature and the right to have records hold here as everywhere.
+    /// Checks that settings, the feature and the right to have records apply here, too.
     #[track_caller]
     fn check_switches(&self) {
         let client = self.client("admin");

@@ -1,5 +1,5 @@
-//! The clusters that other tests use, asked directly: what kubectl does there is what it must do
-//! through us.
+//! The clusters that other tests use, accessed directly: kubectl must behave the same through the
+//! gateway.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use test_cluster::{Kubelet, Options, TestCluster};
 
-/// Far beyond what the next line takes.
+/// Time limit for the next line, far more than it takes.
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[track_caller]

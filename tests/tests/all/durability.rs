@@ -1,9 +1,9 @@
-//! What was acknowledged is there, whatever happens to the process (R1).
+//! Acknowledged writes survive, whatever happens to the process.
 //!
-//! Sixteen writers create records while the server is killed, again and again. After each restart
-//! every acknowledged record is there as it was acknowledged, nothing is there that was not sent,
-//! and versions have only grown. A watch that is cut by every kill and resumed from the version that
-//! it saw last tells of each record exactly once.
+//! Sixteen writers create records while the server is killed repeatedly. After each restart every
+//! acknowledged record exists as acknowledged, there are no records that were not sent, and
+//! versions have only increased. A watch that is cut by every kill and resumed from the last
+//! version that it saw delivers each record exactly once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use crate::{quota, record};
 const WRITERS: u64 = 16;
 const KILLS: u64 = 50;
 
-/// What the server said of a record: its description, which the writer chose, and its version.
+/// The acknowledgement of a record: its description, which the writer chose, and its version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Acknowledged {
     description: String,
@@ -89,8 +89,8 @@ fn tokens_of_acknowledged_records_work_after_a_kill() {
     assert_eq!((list(&kept), list(&deleted)), (200, 401));
 }
 
-/// Lets all writers write, kills the server when `enough` was acknowledged and others are under way,
-/// and returns what was acknowledged.
+/// Runs all writers, kills the server when `enough` records have been acknowledged and others are
+/// in flight, and returns the acknowledged ones.
 fn burst(server: &mut Server, alice: &Client, sent: &AtomicU64, enough: u64) -> Vec<Acknowledged> {
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
@@ -148,7 +148,7 @@ fn newest(acknowledged: &BTreeSet<Acknowledged>, stored: &BTreeMap<String, Ackno
         .unwrap_or_default()
 }
 
-/// The version of the list, and the records by description.
+/// Returns the version of the list, and the records by description.
 #[track_caller]
 fn list(client: &Client) -> (u64, BTreeMap<String, Acknowledged>) {
     let list = expect(client.get(record::PATH).unwrap(), 200)
@@ -165,7 +165,7 @@ fn list(client: &Client) -> (u64, BTreeMap<String, Acknowledged>) {
     (version.parse().unwrap(), records.collect())
 }
 
-/// A client that follows the records over the ends of its watches.
+/// A client that follows the records across reconnections of its watches.
 struct Watcher {
     version: u64,
     seen: BTreeMap<String, Acknowledged>,
@@ -177,14 +177,15 @@ impl Watcher {
         Self { version, seen }
     }
 
-    /// Resumes from the version seen last and follows until the state of `version` is reached.
+    /// Resumes from the last seen version and follows until the state of `version` is reached.
     #[track_caller]
     fn catch_up(&mut self, client: &Client, version: u64) {
         let query = format!("watch=true&resourceVersion={}", self.version);
         let request = Request::get(record::PATH).query(&query);
         let mut watch = client.open(&request).unwrap();
         assert_eq!(watch.status, 200);
-        // Tokens have versions of their own between those of the records: a record of now is the end.
+        // Tokens have versions of their own between those of the records, so a new record marks the
+        // end.
         let end = record::create(client, json!({ "description": u32::MAX.to_string() }));
         let end = acknowledged_by(&end);
         assert!(end.version > version);

@@ -1,4 +1,4 @@
-//! The commands of `docs/emergency.md`, run as they are written there.
+//! The commands of `docs/emergency.md`, run exactly as documented.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::record;
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 const PAGE: &str = include_str!("../../../docs/emergency.md");
 
-/// The `sh` blocks below a heading of the page.
+/// Returns the `sh` blocks below a heading of the page.
 #[track_caller]
 fn blocks(heading: &str) -> Vec<String> {
     let (_, section) = PAGE.split_once(&format!("\n## {heading}\n")).unwrap();
@@ -28,7 +28,7 @@ fn blocks(heading: &str) -> Vec<String> {
     found
 }
 
-/// Runs a block as the administrator, in a shell that has `kubectl`, the program and these variables.
+/// Runs a block as the administrator, in a shell with `kubectl`, the program and these variables.
 #[track_caller]
 fn run(server: &Server, block: &str, variables: &[(&str, &str)]) -> String {
     let shell = server.shell().unwrap().with_program().unwrap();
@@ -39,13 +39,13 @@ fn run(server: &Server, block: &str, variables: &[(&str, &str)]) -> String {
     outcome.stdout
 }
 
-/// A file of alice: the name of its record, and its first token.
+/// Creates a file of alice. Returns the name of its record, and its first token.
 fn mint(server: &Server) -> (String, String) {
     let created = record::create(&server.client("alice").unwrap(), json!({}));
     (record::name(&created), record::tokens(&created)[0].clone())
 }
 
-/// The time of the server, which is the machine's, in seconds.
+/// Returns the time of the server in seconds, which is that of the machine.
 #[expect(
     clippy::disallowed_methods,
     reason = "the server runs by the clock of the machine"
@@ -174,7 +174,8 @@ fn a_backup_was_restored() {
     copy(&backup, &data);
     server.restart().unwrap();
     assert_eq!(status(&server, &token), 200, "deleted, and back");
-    // The setting and the times of tokens are in whole seconds, and a token of that very second is valid.
+    // The setting and the times of tokens are in whole seconds, and a token of the same second is
+    // valid.
     poll::until("a second has begun", Duration::from_secs(5), || {
         Ok((seconds() > minted).then_some(()))
     })

@@ -1,4 +1,5 @@
-//! A hostile server: it serves any login document, believes every token, creates any kubeconfig and keeps what it receives.
+//! A hostile server: it serves any login document, accepts every token, creates any kubeconfig and
+//! records all that it receives.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -21,7 +22,7 @@ struct State {
     received: Vec<[String; 2]>,
 }
 
-/// The server, until the test ends.
+/// The server, which runs until the test ends.
 pub(crate) struct Evil {
     address: SocketAddr,
     ca: String,
@@ -29,7 +30,7 @@ pub(crate) struct Evil {
 }
 
 impl Evil {
-    /// Serves this login document.
+    /// Starts a server with this login document.
     pub(crate) fn start(document: Value) -> Self {
         let (tls, ca) = tls();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -43,7 +44,7 @@ impl Evil {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (tls, state) = (Arc::clone(&tls), Arc::clone(&state));
-                // A client that hangs up is no fault of the test.
+                // A client that disconnects is not an error of the test.
                 thread::spawn(move || answer(stream.unwrap(), tls, &state).ok());
             }
         });
@@ -54,12 +55,12 @@ impl Evil {
         self.state.lock().unwrap().document = document;
     }
 
-    /// Answers each creation of a kubeconfig so.
+    /// Sets the answer to each creation of a kubeconfig.
     pub(crate) fn create(&self, record: Value) {
         self.state.lock().unwrap().created = record;
     }
 
-    /// The CA that vouches for it, PEM.
+    /// Returns its CA, PEM.
     pub(crate) fn ca(&self) -> &str {
         &self.ca
     }
@@ -72,17 +73,17 @@ impl Evil {
         STANDARD.encode(&self.ca)
     }
 
-    /// `METHOD PATH` of each request.
+    /// Returns `METHOD PATH` of each request.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.state.lock().unwrap().asked.clone()
     }
 
-    /// The same of each request since this was asked last.
+    /// Returns `METHOD PATH` of each request since the last call.
     pub(crate) fn take_asked(&self) -> Vec<String> {
         mem::take(&mut self.state.lock().unwrap().asked)
     }
 
-    /// The bearer token of each request that had one, and the header that binds it.
+    /// Returns the bearer token of each request that had one, and the header that binds it.
     pub(crate) fn received(&self) -> Vec<[String; 2]> {
         self.state.lock().unwrap().received.clone()
     }

@@ -1,5 +1,6 @@
-//! What one user does leaves the server to the others: slow bodies, reads that wait, large requests. A request that gets no answer for
-//! a minute fails, which is far more than these need, and far less than the attacks took.
+//! The requests of one user leave the server usable for others: slow bodies, reads that wait, large
+//! requests. A request without an answer fails after a minute, which is far more than these need,
+//! and far less than the attacks took.
 
 use std::iter;
 use std::sync::{Mutex, mpsc};
@@ -17,7 +18,7 @@ fn start() -> (Server, Client, Client) {
     (server, alice, bob)
 }
 
-/// A user creates and lists, and the server is alive.
+/// Checks that a user can create and list, and that the server is alive.
 fn works(server: &Server, user: &Client) {
     record::create(user, json!({}));
     expect(user.get(record::PATH).unwrap(), 200).unwrap();
@@ -50,7 +51,7 @@ fn reads_that_wait_for_the_future_leave_seats_for_others() {
     drop(waiting);
 }
 
-/// Runs `work` beside large requests of alice, of which some are always under way.
+/// Runs `work` concurrently with large requests of alice, of which some are always in flight.
 fn beside(alice: &Client, large: &Request, work: impl FnOnce()) {
     let (stop, stopped) = mpsc::sync_channel::<()>(0);
     let stopped = Mutex::new(stopped);

@@ -1,4 +1,4 @@
-//! A machine that fails under the running server: its log, its disk, its files.
+//! Faults of the machine under the running server: its log, its disk, its files.
 
 mod full;
 mod log;
@@ -14,10 +14,10 @@ use serde_json::json;
 
 use crate::record;
 
-/// Far beyond what anything here takes.
+/// Time limit, far more than any step here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A server with the demo users, and the faults of its machine.
+/// Starts a server with the demo users, and a control of the faults of its machine.
 fn start() -> (Server, Faults) {
     let faults = Faults::new().unwrap();
     let options = Options {
@@ -27,21 +27,21 @@ fn start() -> (Server, Faults) {
     (Server::start_with(options).unwrap(), faults)
 }
 
-/// Creates a record; the code of the answer.
+/// Creates a record, and returns the code of the answer.
 #[track_caller]
 fn create_code(client: &Client) -> u16 {
     let answer = client.post(record::PATH, &record::wanted(json!({})));
     answer.unwrap().status
 }
 
-/// Deletes a record; the code of the answer.
+/// Deletes a record, and returns the code of the answer.
 #[track_caller]
 fn delete_code(client: &Client, name: &str) -> u16 {
     let deletion = Request::new("DELETE", &record::at(name));
     client.send(&deletion).unwrap().status
 }
 
-/// Waits until a path that shows health answers with this code.
+/// Waits until a health path answers with this code.
 #[track_caller]
 fn wait_for_health(server: &Server, path: &str, code: u16) {
     let what = format!("{path} with {code}");
@@ -49,14 +49,14 @@ fn wait_for_health(server: &Server, path: &str, code: u16) {
     poll::until(&what, LIMIT, is_so).unwrap();
 }
 
-/// The code of a path that shows health.
+/// Returns the code of a health path.
 #[track_caller]
 fn health(server: &Server, path: &str) -> u16 {
     let client = server.client("admin").unwrap();
     client.get(path).unwrap().status
 }
 
-/// The value of a metric without labels; 0 where it is not shown.
+/// Returns the value of a metric without labels; 0 if it is not exported.
 #[track_caller]
 fn metric(server: &Server, name: &str) -> u64 {
     let shown = server.client("admin").unwrap().get("/metrics").unwrap();

@@ -1,4 +1,4 @@
-//! The harness itself, without a server: a transcript is what a shell would show.
+//! Tests of the harness itself, without a server: a transcript matches the output of a shell.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::bail;
 use e2e::{Shell, Transcript, poll, transcript};
 use snapbox::assert::Action;
 
-/// Replaying `text` gives `expected`.
+/// Checks that replaying `text` gives `expected`.
 #[track_caller]
 fn check(text: &str, expected: &str) {
     let shell = Shell::new().unwrap();

@@ -1,13 +1,16 @@
-//! What clients see is what a linearizable store shows, while the server is killed again and again.
+//! The observations of clients are those of a linearizable store, while the server is killed
+//! repeatedly.
 //!
-//! Clients create, update, delete, get, list and watch a few objects, as many as collide. [`history::check`] decides
-//! whether all that they saw is legal. The objects live in the store that the test is about: kubeconfigs in each
-//! mode, and settings, whose names clients choose, where the server serves them itself. Reads are those without a
-//! resource version. Behind a host, each client sends each request to either of two replicas.
-//! Members of etcd are stopped for moments, too: a replica may then know less than the other one.
+//! Clients create, update, delete, get, list and watch a few objects, few enough to collide.
+//! [`history::check`] decides whether all observations are legal. The objects are stored in the
+//! store under test: kubeconfigs in each mode, and settings, whose names clients choose, if the
+//! server serves them itself. Reads are those without a resource version. Behind a host, each
+//! client sends each request to either of two replicas. Members of etcd are suspended for moments,
+//! too: a replica may then know less than the other one.
 //!
-//! A run prints its seed. `HISTORIES_SEED` chooses it, and with it what clients ask for, though not how they meet.
-//! `HISTORIES_MINUTES` lets each test run for so long, in rounds of a minute with objects of their own.
+//! A run prints its seed. `HISTORIES_SEED` sets it, and with it the requests of clients, though not
+//! their timing. `HISTORIES_MINUTES` sets the duration of each test, in rounds of a minute with
+//! objects of their own.
 
 mod kind;
 mod round;
@@ -29,10 +32,10 @@ use round::Round;
 use stores::{Replicas, Site};
 use tally::Tally;
 
-/// The round of a test that is not told how long to run.
+/// Duration of the only round of a test without a configured duration.
 const SHORT: Duration = Duration::from_secs(20);
 
-/// Each round of a longer run.
+/// Duration of each round of a longer run.
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]

@@ -1,9 +1,10 @@
-//! Nobody learns of records that are not theirs: not by any verb, representation, selector or forged
-//! token, and not by how an answer about them differs from one about nothing.
+//! A user cannot learn of records of other users: not by any verb, representation, selector or
+//! forged token, and not by a difference between the answers for an existing and a missing record.
 //!
-//! Alice has records, Bob asks. Whatever mentions Alice's is found by her mark, which is in the
-//! description, a label and an annotation of each, and by their names and uids. Every question is
-//! asked by the administrator too, who must see them: so the questions can be answered.
+//! Alice has records, Bob sends the requests. Traces of Alice's records are found by a mark, which
+//! is in the description, a label and an annotation of each, and by their names and uids. Every
+//! request is also sent by the administrator, who must see the records, which shows that the
+//! requests work.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -28,7 +29,7 @@ const REPRESENTATIONS: [&str; 6] = [
     "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
 ];
 
-/// Label selectors that try to widen what the server narrows.
+/// Label selectors that try to widen the server's restriction.
 const LABELS: [&str; 14] = [
     "cattle.io/user-id=alice",
     "cattle.io/user-id!=bob",
@@ -46,13 +47,13 @@ const LABELS: [&str; 14] = [
     "authn.management.cattle.io/kubeconfig-id",
 ];
 
-/// Two users and what they have.
+/// Two users and their objects.
 struct Fixture {
     server: Server,
     alice: Client,
     bob: Client,
     admin: Client,
-    /// By collection: one of Alice's, one of Bob's.
+    /// By collection: one object of Alice, one of Bob.
     alices: [Value; 2],
     bobs: [Value; 2],
 }
@@ -74,7 +75,8 @@ impl Fixture {
         }
     }
 
-    /// What gives Alice's records away. Her tokens carry the names of her records and need no own.
+    /// Returns the strings that reveal Alice's records. Her tokens contain the names of her
+    /// records, so they need no mark of their own.
     fn traces(&self) -> Vec<String> {
         let texts = self.alices.iter().flat_map(|object| {
             ["name", "uid"].map(|field| object["metadata"][field].as_str().unwrap().to_owned())
@@ -217,7 +219,7 @@ fn others_are_answered_as_if_they_were_not_there() {
     for (place, collection) in COLLECTIONS.iter().enumerate() {
         let theirs = &all.alices[place];
         let name = record::name(theirs);
-        // As long as the name, so that even lengths are the same.
+        // A name of the same length, so that even the lengths of answers are equal.
         let absent = format!("{}{}", &name[..name.len() - 5], "00000");
         for request in about(theirs) {
             let [foreign, nothing] = [&name, &absent].map(|name| {
@@ -323,15 +325,15 @@ fn make(client: &Client, collection: &str, mark: &str) -> Value {
     answer.json().unwrap()
 }
 
-/// A request about an object at a path, with a name.
+/// A function from the path of an object and its name to a request about it.
 type Question = Box<dyn Fn(&str, &str) -> Request>;
 
-/// Every verb on one object, with what only who knows the object could say.
+/// Returns requests with every verb on one object, with data that only its owner could know.
 fn about(theirs: &Value) -> Vec<Question> {
     let metadata = |field: &str| theirs["metadata"][field].clone();
     let (uid, version) = (metadata("uid"), metadata("resourceVersion"));
     let mut questions: Vec<Question> = Vec::new();
-    // All but the last, which is of lists.
+    // All but the last, which is for lists.
     for &representation in &REPRESENTATIONS[..5] {
         questions.push(Box::new(move |path, _| {
             Request::get(path).accept(representation)
@@ -379,7 +381,7 @@ fn about(theirs: &Value) -> Vec<Question> {
     questions
 }
 
-/// The answer with the name and what changes from request to request taken out.
+/// Returns the answer without the name and the headers that change from request to request.
 fn without_date(mut answer: Answer, name: &str) -> Answer {
     answer
         .headers

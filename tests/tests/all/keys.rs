@@ -1,4 +1,5 @@
-//! The keys of a running server: listed, rotated and replaced by `keys …`, and tokens that end by it.
+//! The keys of a running server, listed, rotated and replaced by `keys …`, and the tokens that
+//! become invalid.
 
 use std::fs;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::record;
 
-/// The endpoint where the administrator asks about tokens.
+/// The endpoint to which the administrator sends TokenReviews.
 const REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
-/// Far beyond what a second takes on a busy machine.
+/// Time limit, far more than a second on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const NOT_BEFORE: &str = "/apis/management.cattle.io/v3/settings/auth-token-not-before";
@@ -24,7 +25,7 @@ fn keys(server: &Server, user: &str, arguments: &[&str]) -> Outcome {
     program::run(&[&["keys"], arguments, &["--kubeconfig", &file]].concat()).unwrap()
 }
 
-/// The columns KID and STATE of a table.
+/// Returns the columns KID and STATE of a table.
 fn states(outcome: &Outcome) -> Vec<(String, String)> {
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     let row = |line: &str| {
@@ -34,7 +35,8 @@ fn states(outcome: &Outcome) -> Vec<(String, String)> {
     outcome.stdout.lines().skip(1).map(row).collect()
 }
 
-/// The answers of the entry points about a token: the API, the gateway's path to this server, and a review.
+/// Returns the answers for a token: the status of the API, the status of the gateway's path to this
+/// server, and the result of a review.
 fn doors(server: &Server, token: &str) -> (u16, u16, bool) {
     let bearer = server.anonymous().unwrap().with_token(token);
     let admin = server.client("admin").unwrap();

@@ -1,4 +1,4 @@
-//! The manifest that users of krew install the plugin by, as a release fills it in.
+//! The krew manifest of the plugin, as a release fills it in.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ const PLATFORMS: [[&str; 2]; 4] = [
 /// SHA-256 of `abc` (FIPS 180-4).
 const HASH: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
-/// Archives of a release, all with the same content.
+/// Creates the archives of a release, all with the same content.
 fn archives() -> TempDir {
     let folder = TempDir::new().unwrap();
     for [os, arch] in PLATFORMS {

@@ -1,5 +1,5 @@
-//! Starting, ending and starting again: what cannot be is refused in one line, and what is started
-//! again is the same server.
+//! Start, end and restart: invalid configurations are rejected in one line, and a restarted server
+//! has the same state.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::record;
 
-/// Runs `standalone` with these flags and `--data-dir FOLDER/data --secure-port 0`: it must refuse
+/// Runs `standalone` with these flags and `--data-dir FOLDER/data --secure-port 0`. It must fail
 /// with exactly this line.
 #[track_caller]
 fn check(folder: &Path, flags: &[&str], expected: &str) {

@@ -1,4 +1,4 @@
-//! A TLS server that remembers what it was sent, and answers 404 until it is told otherwise.
+//! A TLS server that records all received data, and answers 404 unless another answer is set.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// The server of an attacker. Lives as long as the process.
+/// The server of an attacker. It runs until the process ends.
 pub(crate) struct Listener {
     url: String,
     certificate: String,
@@ -18,11 +18,11 @@ pub(crate) struct Listener {
     answer: Arc<Mutex<String>>,
 }
 
-/// The head of the answer at first, but for the fields of each answer.
+/// The initial head of answers, without the fields of each answer.
 const NOT_FOUND: &str = "HTTP/1.1 404 Not Found";
 
 impl Listener {
-    /// Listens on a free port of this machine.
+    /// Starts a listener on a free port of this machine.
     pub(crate) fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let url = format!("https://{}", listener.local_addr()?);
@@ -39,7 +39,7 @@ impl Listener {
         let (record, said) = (Arc::clone(&seen), Arc::clone(&answer));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                // A client that hangs up connects again.
+                // A client that disconnects connects again.
                 let _ = serve(client, &config, (&record, &said));
             }
         });
@@ -55,7 +55,7 @@ impl Listener {
         &self.url
     }
 
-    /// The authority that vouches for it, PEM.
+    /// Returns the certificate of its server, PEM, which clients trust.
     pub(crate) fn certificate(&self) -> &str {
         &self.certificate
     }
@@ -65,7 +65,7 @@ impl Listener {
         head.clone_into(&mut self.answer.lock().unwrap());
     }
 
-    /// Everything that it was sent: a line for each connection, and the heads of requests.
+    /// Returns all received data: a line for each connection, and the heads of requests.
     pub(crate) fn seen(&self) -> String {
         self.seen.lock().unwrap().clone()
     }

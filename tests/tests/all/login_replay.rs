@@ -1,6 +1,7 @@
-//! A hostile server that wants a login for the real one: nothing that it receives opens that.
+//! A hostile server that tries to get a login for the real one: the real one accepts nothing that
+//! it receives.
 //!
-//! Both name the same provider, where the user has a session.
+//! Both use the same provider, where the user has a session.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -18,10 +19,10 @@ use crate::evil::Evil;
 use crate::oidc::start_with;
 use crate::record;
 
-/// Far beyond what anything here takes.
+/// Time limit, far more than any step here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A file that runs nothing but the plugin, and leads to the hostile server.
+/// Returns a file that runs only the plugin, for the hostile server.
 fn hostile_file(evil: &Evil) -> String {
     let (url, ca) = (evil.url(), evil.ca_data());
     json!({
@@ -42,7 +43,7 @@ fn hostile_file(evil: &Evil) -> String {
     .to_string()
 }
 
-/// The login document of the real server.
+/// Returns the login document of the real server.
 fn document(server: &dyn Site) -> Value {
     let anonymous = server.anonymous().unwrap();
     anonymous
@@ -52,7 +53,7 @@ fn document(server: &dyn Site) -> Value {
         .unwrap()
 }
 
-/// The user, in front of a terminal and a browser, with a hostile file.
+/// A user with a terminal, a browser and a hostile file.
 struct Victim {
     shell: Shell,
     kubectl: Kubectl,
@@ -91,7 +92,7 @@ impl Victim {
     }
 }
 
-/// Whether the real server accepts something.
+/// Returns the status of the real server for a request of this client.
 fn status(client: &Client) -> u16 {
     client.get(record::PATH).unwrap().status
 }
@@ -99,9 +100,9 @@ fn status(client: &Client) -> u16 {
 /// Servers of one provider, where the user has a session.
 pub(crate) struct Servers<'a> {
     pub(crate) provider: &'a OidcProvider,
-    /// Accepts the tokens of programs that bind them to it.
+    /// A server that accepts only the tokens of programs that bind them to it.
     pub(crate) real: &'a dyn Site,
-    /// Accepts those of other programs as well.
+    /// A server that also accepts those of other programs.
     pub(crate) opened: &'a dyn Site,
 }
 
@@ -132,7 +133,7 @@ pub(crate) fn a_document_gives_another_server_nothing(real: &dyn Site) {
     assert_eq!(evil.received(), Vec::<[String; 2]>::new());
     assert_eq!(victim.shell.take_opened().unwrap(), None);
 
-    // A user who does not agree sends nothing at all.
+    // If the user does not consent, nothing is sent at all.
     let evil = Evil::start(document(real));
     let victim = Victim::with_file(&hostile_file(&evil));
     let (mut running, _terminal) = victim.run("\n");
@@ -163,7 +164,7 @@ pub(crate) fn a_login_opens_one_server(servers: &Servers<'_>) {
     let received = evil.received();
     assert!(!received.is_empty());
     for server in [real, opened] {
-        // What the user gets for a server opens it.
+        // The user's own login for a server is accepted.
         let bound = provider.bound_id_token("alice", &server.url().unwrap());
         let own = bound.unwrap().of(&server.anonymous().unwrap());
         let is_open = || Ok((status(&own) == 200).then_some(()));
@@ -175,14 +176,14 @@ pub(crate) fn a_login_opens_one_server(servers: &Servers<'_>) {
         }
     }
 
-    // Programs that bind nothing are the administrator's to allow.
+    // An administrator may permit programs that do not bind tokens.
     let unbound = provider.id_token("alice").unwrap();
     let at = |server: &dyn Site| server.anonymous().unwrap().with_token(&unbound);
     assert_eq!(status(&at(real)), 401);
     assert_eq!(status(&at(opened)), 200);
 }
 
-/// Shows a login for another server in all ways.
+/// Sends a login for another server in all forms.
 #[track_caller]
 fn check_opens_nothing(listener: &Client, [token, binding]: &[String; 2]) {
     let bearer = listener.with_token(token);

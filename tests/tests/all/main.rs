@@ -1,6 +1,6 @@
-//! Tests of the running program, one binary for all: it is linked once.
+//! Tests of the running program, in one binary, which is linked once.
 
-// `cfg(test)` says nothing new here, but lints then know that check functions are tests too.
+// `cfg(test)` has no effect here, but shows lints that check functions are tests too.
 #[cfg(test)]
 mod aggregated;
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! The plugin merges the answers of its server, which open a real cluster, and names that YAML has a word for. It keeps
-//! nothing of a hostile server that kubectl would run or read, and of a file of others only with consent.
+//! The plugin merges the answers of its server, which work with a real cluster, and names with a
+//! special meaning in YAML. It keeps nothing of a hostile server that kubectl would run or read,
+//! and such parts of a file from elsewhere only with consent.
 
 mod changes;
 
@@ -22,12 +23,13 @@ use crate::record;
 
 use changes::Change;
 
-/// For what the RBAC of a host, and our memory of its answers, take to notice.
+/// Time limit for changes of a host's RBAC to take effect, including our cache of its answers.
 const LIMIT: Duration = Duration::from_secs(120);
 
 const CREATE: &str = "POST /apis/ext.cattle.io/v1/kubeconfigs";
 
-/// What could end a text, a line or a document, be taken for another type, or turn the reading around.
+/// Names that could end a text, a line or a document, be parsed as another type, or reverse the
+/// reading direction.
 const NAMES: [&str; 14] = [
     "\"",
     "'",
@@ -45,7 +47,7 @@ const NAMES: [&str; 14] = [
     "{{.}} ${HOME} $(id)",
 ];
 
-/// A file with these names for everything, as kubectl shows it.
+/// Returns a file with these names for everything, in the form in which kubectl shows it.
 fn file_of_names() -> Value {
     let each =
         |make: &dyn Fn(&str) -> Value| NAMES.iter().map(|name| make(name)).collect::<Value>();
@@ -65,7 +67,7 @@ fn kubectl_reads_what_was_merged_and_nothing_else() {
     let (incoming, merged) = (folder.path().join("incoming"), folder.path().join("merged"));
     fs::write(&incoming, file_of_names().to_string()).unwrap();
     let kubectl = Kubectl::new(&merged, folder.path()).unwrap();
-    // Some of the names are not what they look like, which is asked about.
+    // Some of the names are deceptive, which requires consent.
     let merge = ["kubeconfig", "merge", "--use-context", "--allow-exec"];
     let merge = [&merge[..], &[incoming.to_str().unwrap()]].concat();
     kubectl.with_plugin().unwrap().output(&merge).unwrap();
@@ -96,8 +98,8 @@ fn the_plugin_keeps_what_its_server_writes_and_nothing_else() {
 /// The rules by which alice reads the cluster `prod`.
 pub(crate) const READS: [&str; 2] = ["--verb=get,list", "--resource=namespaces"];
 
-/// Alice, logged in with the plugin at a server with the cluster `prod` and at a hostile one. In her file a context has
-/// that name already.
+/// Alice, logged in with the plugin at a server with the cluster `prod` and at a hostile one. Her
+/// file already has a context with that name.
 pub(crate) struct Scene<S = Server> {
     fleet: Fleet<S>,
     evil: Evil,
@@ -106,7 +108,8 @@ pub(crate) struct Scene<S = Server> {
 }
 
 impl<S: Site> Scene<S> {
-    /// The server has the cluster, and takes unbound tokens of the provider.
+    /// Starts the scene. The server must have the cluster, and accept unbound tokens of the
+    /// provider.
     #[track_caller]
     pub(crate) fn begin(fleet: Fleet<S>, provider: &OidcProvider) -> Self {
         let folder = TempDir::new().unwrap();
@@ -197,7 +200,7 @@ impl<S: Site> Scene<S> {
         self.check_opens(&[&format!("--context={name}")]);
     }
 
-    /// The answer of the real server, from the hostile one.
+    /// The hostile server sends the answer of the real one.
     #[track_caller]
     fn an_answer_of_a_hostile_server_is_kept_as_a_server_writes_it(&self, served: &Served) {
         self.reset();
@@ -245,7 +248,7 @@ impl<S: Site> Scene<S> {
         self.check_untouched();
     }
 
-    /// The witness is absent before, so that no other step has run the program.
+    /// The witness does not exist before, which shows that no other step has run the program.
     #[track_caller]
     fn with_consent_kubectl_runs_what_the_file_says(&self, served: &Served, program: &Change) {
         self.reset();
@@ -260,7 +263,7 @@ impl<S: Site> Scene<S> {
         assert!(witness.exists(), "{}", failed.stderr);
     }
 
-    /// A program that creates the file `witness`.
+    /// Creates a program that creates the file `witness`, and returns its path.
     fn program(&self) -> String {
         let witness = self.path("witness");
         let text = format!("#!/bin/sh\n: >'{}'\n", witness.display());
@@ -269,7 +272,7 @@ impl<S: Site> Scene<S> {
         path.to_str().unwrap().to_owned()
     }
 
-    /// A file without tokens, as the server writes it.
+    /// Returns a file without tokens, as the server writes it.
     #[track_caller]
     fn file_of_the_server(&self) -> Served {
         let alice = self.fleet.server.client("alice").unwrap();
@@ -280,7 +283,7 @@ impl<S: Site> Scene<S> {
         Served::of(&created.unwrap().json().unwrap())
     }
 
-    /// The file of the user with that of the server in it.
+    /// Returns the user's file with that of the server merged into it.
     fn merged(&self, served: &Served) -> Value {
         let (mut merged, name) = (user_file(), served.renamed());
         for list in ["clusters", "contexts", "users"] {
@@ -297,7 +300,7 @@ impl<S: Site> Scene<S> {
         merged
     }
 
-    /// Logs in with an ID token, under this CA.
+    /// Logs in with an ID token, with this CA.
     #[track_caller]
     fn log_in(&self, url: &str, ca: &str) {
         let ca = self.write("ca.crt", ca);
@@ -314,7 +317,7 @@ impl<S: Site> Scene<S> {
         assert_eq!(said, answer(0, &told));
     }
 
-    /// Has a server create a file for `prod`, and merges it.
+    /// Makes a server create a file for `prod`, and merges it.
     #[track_caller]
     fn create(&self, url: &str, flags: &[&str]) {
         let create = [
@@ -336,7 +339,7 @@ impl<S: Site> Scene<S> {
             .unwrap()
     }
 
-    /// kubectl reads the cluster, with what the plugin gives it.
+    /// Checks that kubectl can read the cluster, with the credential from the plugin.
     #[track_caller]
     fn check_opens(&self, flags: &[&str]) {
         let names = ["get", "namespaces", "--output=name"];
@@ -344,7 +347,7 @@ impl<S: Site> Scene<S> {
         assert!(names.lines().any(|it| it == "namespace/default"), "{names}");
     }
 
-    /// Puts the file of the user back as it was.
+    /// Restores the user's file.
     fn reset(&self) {
         self.write("config", &user_file().to_string());
     }
@@ -391,12 +394,12 @@ impl Served {
         }
     }
 
-    /// The name of each of its entries where `prod` is taken.
+    /// Returns the name of each of its entries if `prod` is taken.
     fn renamed(&self) -> String {
         self.name.replace("kubeconfig-", "prod-")
     }
 
-    /// The arguments of the plugin in it.
+    /// Returns the arguments of the plugin in the file.
     #[track_caller]
     fn args(&self) -> Vec<String> {
         let args = &self.file["users"][0]["user"]["exec"]["args"];
@@ -404,7 +407,7 @@ impl Served {
         args.map(|it| it.as_str().unwrap().to_owned()).collect()
     }
 
-    /// Its text after a change, as JSON below the same heading.
+    /// Returns the text of the file after a change, as JSON below the same heading.
     #[track_caller]
     fn changed(&self, change: &Change) -> String {
         let mut file = self.file.clone();
@@ -415,12 +418,12 @@ impl Served {
     }
 }
 
-/// The spec of a file for `prod` alone, without tokens.
+/// Returns the spec of a file for `prod` alone, without tokens.
 fn spec() -> Value {
     json!({ "clusters": ["prod"], "includeDefaultEntry": false, "generateToken": false })
 }
 
-/// The file of the user.
+/// Returns the file of the user.
 fn user_file() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "prod",
@@ -430,7 +433,7 @@ fn user_file() -> Value {
     })
 }
 
-/// Whether a server takes it as the name of a cluster.
+/// Returns whether a server accepts the text as the name of a cluster.
 fn is_visible(name: &str) -> bool {
     !name.contains(['\n', '\u{85}', '\u{2028}', '\u{202e}'])
 }

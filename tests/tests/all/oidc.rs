@@ -1,4 +1,5 @@
-//! A login by ID token, and what it is exchanged for, with a real provider: the whole way of a file without secrets.
+//! A login by ID token, and its exchange for tokens, with a real provider: the whole life of a file
+//! without secrets.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::record;
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 const DISCOVERY: &str = "/.well-known/kubeconfig-login";
 
-/// Far beyond the pause between two looks for keys.
+/// Time limit, far more than the interval between two fetches of keys.
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn start(provider: &OidcProvider) -> Server {
@@ -37,14 +38,14 @@ pub(crate) fn start_with(provider: &OidcProvider, more: &[&str]) -> Server {
     Server::start_with(options).unwrap()
 }
 
-/// A client that logs in by an ID token for this server.
+/// Returns a client that logs in by an ID token for this server.
 fn bound(server: &Server, provider: &OidcProvider, user: &str) -> (Client, BoundToken) {
     let url = server.url().unwrap();
     let token = provider.bound_id_token(user, &url).unwrap();
     (token.of(&server.anonymous().unwrap()), token)
 }
 
-/// A client with this bearer token.
+/// Returns a client with this bearer token.
 fn login(server: &Server, token: &str) -> Client {
     server.anonymous().unwrap().with_token(token)
 }
@@ -79,7 +80,7 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
     let mut provider = OidcProvider::start(&["alice", "carol"]).unwrap();
     let mut server = start(&provider);
 
-    // Everybody may read how to log in.
+    // The login methods can be read without authentication.
     let anonymous = server.anonymous().unwrap();
     let told = expect(anonymous.get(DISCOVERY).unwrap(), 200).unwrap();
     let ca = std::fs::read(provider.ca_file()).unwrap();
@@ -91,7 +92,7 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
     }});
     assert_eq!(told.json().unwrap(), expected);
 
-    // Alice is a user; what she gets holds no secret.
+    // Alice is a user; the file that she gets contains no secret.
     let (alice, id_token) = bound(&server, &provider, "alice");
     let created = record::create(&alice, json!({ "generateToken": false }));
     let name = record::name(&created);
@@ -105,7 +106,8 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
     assert_eq!(file["users"][0]["user"]["exec"]["args"], args);
     assert_eq!(created["status"].get("tokens"), None);
 
-    // What she exchanges her login for ends with the record, and for a while with its suspension.
+    // The token from the exchange is invalid after the deletion of the record, and during its
+    // suspension.
     let exchanged = exchange(&alice, &name);
     let addresses = exchanged.json().unwrap()["status"]["endpoints"].clone();
     let cluster = &file["clusters"][0]["cluster"];
@@ -138,7 +140,7 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
     })
     .unwrap();
 
-    // Carol is known to the provider, and no user here.
+    // Carol is known to the provider, but is not a user here.
     let (carol, _) = bound(&server, &provider, "carol");
     let refused = carol
         .post(record::PATH, &record::wanted(json!({})))
@@ -147,7 +149,7 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
     let expected = "kubeconfigs.ext.cattle.io is forbidden: user carol is not a Rancher user";
     assert_eq!((refused.status, message), (403, json!(expected)));
 
-    // A changed token is not accepted.
+    // A modified token is not accepted.
     let (head, signature) = id_token.token.rsplit_once('.').unwrap();
     let changed = BoundToken {
         token: format!("{head}.{}", signature.chars().rev().collect::<String>()),
@@ -156,7 +158,8 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
     let changed = changed.of(&anonymous);
     assert_eq!(status(&changed, record::PATH), 401);
 
-    // While the provider was never reached, its tokens are refused; the server runs, and heals.
+    // After a restart without a reachable provider, its tokens are rejected. The server runs, and
+    // recovers.
     provider.stop().unwrap();
     assert_eq!(status(&alice, record::PATH), 200, "its keys are known");
     server.restart().unwrap();

@@ -1,11 +1,12 @@
-//! Who may do what: every role, verb and served kind, by real requests, as one table.
+//! The permissions of every role: every verb and served kind, by real requests, as one table.
 //!
-//! The table is `tests/snapshots/permissions.txt`; `SNAPSHOTS=overwrite` writes it anew, and its
-//! difference is what a change means for users. Kinds come from discovery and paths from the index, so
-//! one that is new changes the table, and one without a sample object fails the test.
+//! The table is `tests/snapshots/permissions.txt`; `SNAPSHOTS=overwrite` updates it, and its diff
+//! shows the effect of a change on users. Kinds come from discovery and paths from the index, so a
+//! new kind changes the table, and a kind without a sample object fails the test.
 //!
-//! Each kind has one object `probe`, which the administrator made; Alice made the kinds that belong
-//! to their users. Writes are dry runs on it, so that each cell shows what a permitted request gives.
+//! Each kind has one object `probe`, which the administrator created, or Alice for the kinds that
+//! belong to their users. Writes are dry runs on it, so that each cell shows the result of a
+//! permitted request.
 
 mod samples;
 
@@ -18,10 +19,11 @@ use snapbox::{assert_data_eq, file};
 
 use samples::Sample;
 
-/// Nobody has no credential, the stranger a certificate for a user whom nothing mentions.
+/// The roles. The first has no credential, the second a certificate for a user who is not mentioned
+/// elsewhere.
 const ROLES: [&str; 5] = ["nobody", "stranger", "alice", "bob", "admin"];
 
-/// What everybody may see.
+/// The paths that do not require authentication.
 const PUBLIC: [&str; 6] = [
     "/.well-known/kubeconfig-login",
     "/.well-known/openid-configuration",
@@ -31,7 +33,7 @@ const PUBLIC: [&str; 6] = [
     "/readyz",
 ];
 
-/// Paths beside those of the index.
+/// Paths that are not in the index.
 const HIDDEN: [&str; 6] = [
     "/",
     "/debug/pprof/",
@@ -41,7 +43,7 @@ const HIDDEN: [&str; 6] = [
     "/nowhere",
 ];
 
-/// A kind as discovery names it.
+/// A kind, as named by discovery.
 struct Kind {
     group_version: String,
     resource: String,
@@ -143,9 +145,9 @@ struct Probe<'a> {
     kind: &'a Kind,
     collection: String,
     subresource: String,
-    /// As a client would send it to create one.
+    /// The object in a create request.
     wanted: Value,
-    /// As it is; `null` for a review.
+    /// The stored object; `null` for a review.
     live: Value,
 }
 
@@ -177,7 +179,7 @@ impl<'a> Probe<'a> {
         if kind.verbs.iter().any(|verb| verb == "get") {
             let owner = if owner == "alice" { alice } else { admin };
             probe.live = probe.ensure(owner);
-            // The server itself writes to some of them at any time.
+            // The server itself may write to some of them at any time.
             probe.live["metadata"]["resourceVersion"] = Value::Null;
         }
         probe
@@ -205,7 +207,7 @@ impl<'a> Probe<'a> {
             .unwrap()
     }
 
-    /// One request for each verb, whether the kind has it or not.
+    /// Returns one request for each verb, whether or not the kind supports it.
     fn requests(&self) -> Vec<(&'static str, Request)> {
         let mut another = self.wanted.clone();
         if another["metadata"]["name"].is_string() {

@@ -1,4 +1,4 @@
-//! The quota of each user, as kubectl meets it.
+//! The quota of each user, as seen through kubectl.
 
 use e2e::http::{Answer, Client, Request, expect};
 use e2e::{Kubectl, Server};
@@ -19,7 +19,7 @@ fn set(admin: &Client, setting: &str, value: &str) {
     expect(answer, 200).unwrap();
 }
 
-/// Takes the quota of each user away, for a test that writes as fast as it can.
+/// Removes the quota of each user, for a test that writes at full speed.
 #[track_caller]
 pub(crate) fn lift(server: &Server) {
     let admin = server.client("admin").unwrap();
@@ -36,7 +36,7 @@ fn merge(client: &Client, path: &str, patch: &Value) -> Answer {
     client.send(&request).unwrap()
 }
 
-/// The code and the message of a create by kubectl.
+/// Returns the code and the message of a create by kubectl.
 #[track_caller]
 fn create(kubectl: &Kubectl) -> (i32, String) {
     let answer = kubectl.run_with_input(&["create", "-f", "-"], KUBECONFIG);
@@ -104,7 +104,7 @@ fn each_limit_refuses_a_user_and_no_administrator() {
     let refused = refused.expect("sixty creates in a minute and not two hundred");
     let status = expect(refused, 429).unwrap().json().unwrap();
     assert_eq!(status["details"]["retryAfterSeconds"], 1);
-    // It waits and tries again, as the answer says.
+    // kubectl waits and retries, as the answer states.
     let (code, message) = create(&kubectl);
     assert_eq!(code, 0, "{message}");
 }

@@ -1,4 +1,4 @@
-//! What a minted file opens: real clusters, by all ways, and no longer than it may.
+//! Minted files with real clusters: they work by all routes, and become invalid in time.
 
 mod download;
 mod endpoints;

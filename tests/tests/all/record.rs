@@ -1,39 +1,39 @@
-//! Kubeconfig records as tests make and see them, whichever client asks.
+//! Helpers for kubeconfig records, for all clients.
 
 use e2e::http::{Answer, Client, Request, expect};
 use serde_json::{Value, json};
 
-/// Where the records are.
+/// The path of the records.
 pub(crate) const PATH: &str = "/apis/ext.cattle.io/v1/kubeconfigs";
 
-/// Query of a watch that first tells of all there is.
+/// Query of a watch that starts with the existing objects.
 pub(crate) const INITIAL_EVENTS: &str = "watch=true&sendInitialEvents=true\
     &allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan";
 
-/// Where one record is.
+/// Returns the path of a record.
 pub(crate) fn at(name: &str) -> String {
     format!("{PATH}/{name}")
 }
 
-/// A request for a kubeconfig.
+/// Returns the object of a create request.
 pub(crate) fn wanted(spec: Value) -> Value {
     json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Kubeconfig", "spec": spec })
 }
 
-/// Makes a record and returns it as the answer to create shows it, secrets and all.
+/// Creates a record and returns it as in the answer to create, including secrets.
 #[track_caller]
 pub(crate) fn create(client: &Client, spec: Value) -> Value {
     let answer = client.post(PATH, &wanted(spec)).unwrap();
     expect(answer, 201).unwrap().json().unwrap()
 }
 
-/// The name of an object.
+/// Returns the name of an object.
 #[track_caller]
 pub(crate) fn name(object: &Value) -> String {
     object["metadata"]["name"].as_str().unwrap().to_owned()
 }
 
-/// The answer to a request; of a watch with [`INITIAL_EVENTS`], as far as those go.
+/// Returns the answer to a request; for a watch with [`INITIAL_EVENTS`], up to their end.
 #[track_caller]
 pub(crate) fn state(client: &Client, request: &Request) -> Answer {
     let mut stream = client.open(request).unwrap();
@@ -52,7 +52,7 @@ pub(crate) fn state(client: &Client, request: &Request) -> Answer {
     }
 }
 
-/// The names that a list shows, in its order.
+/// Returns the names in a list, in its order.
 #[track_caller]
 pub(crate) fn names(client: &Client) -> Vec<String> {
     let list = expect(client.get(PATH).unwrap(), 200).unwrap();
@@ -60,13 +60,13 @@ pub(crate) fn names(client: &Client) -> Vec<String> {
     list["items"].as_array().unwrap().iter().map(name).collect()
 }
 
-/// A user of a file with a token.
+/// A user entry of a file with a token.
 pub(crate) struct FileUser {
     pub(crate) name: String,
     pub(crate) token: String,
 }
 
-/// The users in the file of a record just made.
+/// Returns the users in the file of a record that was just created.
 #[track_caller]
 pub(crate) fn users(created: &Value) -> Vec<FileUser> {
     let file = created["status"]["value"].as_str().unwrap();
@@ -81,7 +81,7 @@ pub(crate) fn users(created: &Value) -> Vec<FileUser> {
         .collect()
 }
 
-/// The tokens in the file of a record just made.
+/// Returns the tokens in the file of a record that was just created.
 #[track_caller]
 pub(crate) fn tokens(created: &Value) -> Vec<String> {
     users(created).into_iter().map(|user| user.token).collect()

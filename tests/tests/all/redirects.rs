@@ -1,5 +1,5 @@
-//! A hostile cluster that leads kubectl elsewhere: kubectl follows redirects with its bearer token, so the gateway passes on none that
-//! leads out of the cluster.
+//! A hostile cluster that redirects kubectl: kubectl follows redirects with its bearer token, so
+//! the gateway does not forward a redirect to an address outside of the cluster.
 
 use std::fs;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
 const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 const SECRETS: &str = "/api/v1/namespaces/kubeconfig-apiserver/secrets";
 
-/// For what the RBAC of a host takes to notice.
+/// Time limit for changes of a host's RBAC to take effect.
 const LIMIT: Duration = Duration::from_secs(120);
 
 #[test]
@@ -118,7 +118,7 @@ impl Scene {
         );
     }
 
-    /// A redirect that stays below the cluster is followed, and comes to the cluster again.
+    /// A redirect that stays below the cluster is followed, and reaches the cluster again.
     #[track_caller]
     pub(crate) fn leads_within_the_cluster(&self) {
         for (location, expected) in [
@@ -132,7 +132,7 @@ impl Scene {
         ] {
             self.evil
                 .answer(&format!("HTTP/1.1 302 Found\r\nLocation: {location}"));
-            // It leads in a circle, which kubectl leaves after ten steps.
+            // The redirects form a loop, which kubectl leaves after ten steps.
             let answer = self.alice.run(&["get", "--raw", "/x/y"]).unwrap();
             assert_eq!(answer.code, 1);
             let sent = self.evil.seen();
@@ -140,7 +140,7 @@ impl Scene {
         }
     }
 
-    /// Waits until requests come to the attacker.
+    /// Waits until requests reach the attacker.
     #[track_caller]
     fn wait_until_bound(&self) {
         poll::until("the cluster is asked", LIMIT, || {
@@ -150,7 +150,8 @@ impl Scene {
         .unwrap();
     }
 
-    /// A request, one for an upgrade and kubectl get the same answer in place of that of the cluster.
+    /// Checks that a plain request, an upgrade request and kubectl get the same answer instead of
+    /// that of the cluster.
     #[track_caller]
     fn check_withheld(&self, head: &str) {
         let message = "cluster \"evil\" redirects to an address that is not below its own: a redirect must stay at the cluster";

@@ -1,5 +1,5 @@
-//! Fields that lead to Secrets and into files, where this server serves them: what is refused when it is written, and what a version
-//! without bindings left.
+//! Fields that refer to Secrets and to contents of files, if this server serves them: the values
+//! that are rejected, and the state that a version without bindings left.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ const CLUSTERS: &str = "/apis/management.cattle.io/v3/clusters";
 const SETTINGS: &str = "/apis/management.cattle.io/v3/settings";
 const SECRETS: &str = "/api/v1/namespaces/kubeconfig-apiserver/secrets";
 
-/// The Secret that shows that those of older versions were bound.
+/// The Secret that marks that the Secrets of older versions were bound.
 const MARK: &str = "cluster-secrets-bound";
 
 fn patch(client: &Client, path: &str, patch: &Value) -> (u16, String) {
@@ -167,7 +167,7 @@ fn fields_that_files_say_are_refused_when_they_are_invalid() {
         refused(told, why);
     }
 
-    // What is taken is what the file says, and nothing that was between the certificates.
+    // The accepted value is the content of the file, without any text between the certificates.
     let commented = format!("# kept secret\r\n{}", certificate.replace('\n', "\r\n"));
     for (setting, value) in [
         ("cacerts", commented.as_str()),
@@ -186,7 +186,7 @@ fn fields_that_files_say_are_refused_when_they_are_invalid() {
     assert_eq!(file["clusters"][0]["cluster"], cluster);
 }
 
-/// Once: otherwise an editor of a Cluster could have a Secret bound by a restart.
+/// Only once: otherwise an editor of a Cluster could have a Secret bound by a restart.
 #[test]
 fn secrets_of_a_version_without_bindings_are_bound_once() {
     let mut server = Server::start().unwrap();
@@ -212,7 +212,7 @@ fn secrets_of_a_version_without_bindings_are_bound_once() {
     };
     assert_eq!(bound(), [""; 0]);
 
-    // As such a version left it.
+    // The state that such a version left.
     let mark = Request::new("DELETE", &format!("{SECRETS}/{MARK}"));
     expect(admin.send(&mark).unwrap(), 200).unwrap();
     server.restart().unwrap();

@@ -1,7 +1,7 @@
-//! Secrets are in the one answer that hands them out, and nowhere else.
+//! Secrets are only in the answer to the create request, and in no other place.
 //!
-//! A server at its most talkative level makes kubeconfigs and tokens; they are read, changed, used
-//! and deleted in every way there is. Then everything that left the process is searched: all other
+//! A server at its most verbose level creates kubeconfigs and tokens; they are read, changed, used
+//! and deleted in every possible way. Then all data that left the process is searched: all other
 //! answers, the log, every file of the data folder.
 
 mod needles;
@@ -27,7 +27,7 @@ const REPRESENTATIONS: &[&str] = &[
     "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
 ];
 
-/// What left the process: where, and the bytes.
+/// The place and the bytes of data that left the process.
 type Sighting = (String, Vec<u8>);
 
 #[test]
@@ -210,7 +210,7 @@ fn handle(client: &Client, collection: &str, created: &Value, sightings: &mut Ve
     }
 }
 
-/// Uses a token, whole and broken, where it counts and where it does not.
+/// Uses a token, valid and modified, where it is accepted and where it is not.
 fn show_around(client: &Client, token: &str, sightings: &mut Vec<Sighting>) {
     let bare = client.without_credential();
     let broken = format!("{token}x");
@@ -225,7 +225,7 @@ fn show_around(client: &Client, token: &str, sightings: &mut Vec<Sighting>) {
     }
 }
 
-/// Everything that an administrator can read.
+/// Reads everything that an administrator can read.
 fn read_all(admin: &Client, sightings: &mut Vec<Sighting>) {
     for path in [
         "/metrics",
@@ -265,7 +265,7 @@ fn json_of(client: &Client, path: &str) -> Value {
     client.get(path).unwrap().json().unwrap()
 }
 
-/// The log and the files.
+/// Returns the log and the files.
 fn left_behind(server: &Server) -> Vec<Sighting> {
     let mut sightings = vec![("log".to_owned(), server.log().unwrap().into_bytes())];
     for file in files(&server.data_dir()) {
@@ -288,7 +288,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The search finds what is there: plain text in answers, log and store, base64 in a file.
+/// Checks that the search finds existing data: plain text in answers, log and store, base64 in a
+/// file.
 #[track_caller]
 fn check_the_search(server: &Server, sightings: &[Sighting]) {
     let found = |needle: &str, place: &str| {

@@ -1,4 +1,4 @@
-//! The program as a process: it starts, ends, and is the same after a restart.
+//! The program as a process: it starts, ends, and has the same state after a restart.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! Every file of `tests/transcripts`, each against a server of its own.
+//! Replays every file of `tests/transcripts`, each with a server of its own.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! `keyoperations.ext.cattle.io`: an operation of an administrator on the keys of the server.
 //!
-//! The kind is not stored. Creating one performs the operation and returns what came of it.
+//! The kind is not stored. Creating an object performs the operation and returns its result.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -155,7 +155,7 @@ impl KeyAction {
     /// All actions.
     pub const ALL: [Self; 4] = [Self::List, Self::Rotate, Self::RevokeAll, Self::Reseal];
 
-    /// The name, as `spec.action` has it.
+    /// Returns the name, as in `spec.action`.
     pub fn name(self) -> &'static str {
         match self {
             Self::List => "List",
@@ -165,13 +165,13 @@ impl KeyAction {
         }
     }
 
-    /// The action of this name.
+    /// Returns the action with this name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.name() == name)
     }
 }
 
-/// A time as an object holds it, in whole seconds.
+/// Returns a time in the precision of objects, whole seconds.
 pub fn time(time: Timestamp) -> Option<Time> {
     Timestamp::from_second(time.as_second()).ok().map(Time)
 }

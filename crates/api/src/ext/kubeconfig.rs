@@ -1,10 +1,10 @@
 //! `kubeconfigs.ext.cattle.io`: the record of a minted kubeconfig.
 //!
-//! A create request describes the file; the answer to it, and nothing else, carries the file in
-//! `status.value`. The record stays and rules over the tokens of that file: when it is suspended or
-//! deleted they are refused.
+//! A create request describes the file. Only its response contains the file, in `status.value`. The
+//! record is stored and controls the tokens of that file: while it is suspended and once it is
+//! deleted, they are rejected.
 //!
-//! Resolving clusters, time-to-live rules and immutability are the domain's, not of this module.
+//! Resolving clusters, time-to-live rules and immutability are left to the domain.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,16 +19,16 @@ use crate::descriptions::unwrap_lines;
 use crate::ext::TokenReference;
 use machinery::meta::serialize_go_order;
 
-/// Entry of `spec.clusters` that, in first place, stands for every cluster the user may get.
+/// Entry of `spec.clusters` that, as the first item, selects every cluster the user may get.
 pub const ALL_CLUSTERS: &str = "*";
-/// `spec.endpoint` of a file that goes to the host name of its cluster.
+/// `spec.endpoint` of a file that uses the host name of its cluster.
 pub const ENDPOINT_MANAGED: &str = "managed";
-/// Prefix of every record's name; five random characters follow.
+/// Prefix of every record's name, followed by five random characters.
 pub const NAME_PREFIX: &str = "kubeconfig-";
 
 /// `status.summary` while the tokens of a record are being minted.
 pub const SUMMARY_PENDING: &str = "Pending";
-/// `status.summary` of a record whose file was handed out.
+/// `status.summary` of a record whose file was returned.
 pub const SUMMARY_COMPLETE: &str = "Complete";
 /// `status.summary` of a record whose creation failed half-way.
 pub const SUMMARY_ERROR: &str = "Error";
@@ -37,7 +37,8 @@ pub const SUMMARY_ERROR: &str = "Error";
 pub const CONDITION_UPDATED: &str = "Updated";
 /// Condition: the tokens named in its message were minted.
 pub const CONDITION_TOKEN_CREATED: &str = "TokenCreated";
-/// Condition: the record is suspended; the reason says by whom.
+/// Condition: the record is suspended; the reason states whether by its owner or by an
+/// administrator.
 pub const CONDITION_SUSPENDED: &str = "Suspended";
 /// Condition: a token could not be minted.
 pub const CONDITION_FAILED_TO_CREATE_TOKEN: &str = "FailedToCreateToken";
@@ -46,7 +47,8 @@ pub const CONDITION_FAILED_TO_LIST_CLUSTER_NODES: &str = "FailedToListClusterNod
 /// Condition: the file could not be written.
 pub const CONDITION_FAILED_TO_GENERATE: &str = "FailedToGenerate";
 
-/// Condition: clusters that the user may get are not in the file, because their objects are invalid. The message names them.
+/// Condition: clusters that the user may get are not in the file, because their objects are
+/// invalid. The message names them.
 pub const CONDITION_CLUSTERS_SKIPPED: &str = "ClustersSkipped";
 
 /// A kubeconfig generated for a user. Creating one returns, once, a file for kubectl with fresh
@@ -233,36 +235,36 @@ impl Kubeconfig {
 }
 
 impl KubeconfigSpec {
-    /// Whether `*` leads the list of clusters.
+    /// Returns whether the first of the clusters is `*`.
     pub fn wants_all_clusters(&self) -> bool {
         self.clusters
             .first()
             .is_some_and(|first| first == ALL_CLUSTERS)
     }
 
-    /// Whether the file goes to the host name of its cluster.
+    /// Returns whether the file uses the host name of its cluster.
     pub fn is_managed(&self) -> bool {
         self.endpoint == ENDPOINT_MANAGED
     }
 
-    /// Whether the file has the default entry; true when not said.
+    /// Returns whether the file has the default entry. Defaults to true.
     pub fn includes_default_entry(&self) -> bool {
         self.include_default_entry.unwrap_or(true)
     }
 
-    /// Whether the file of the record holds no tokens, so that some may be had for it later. A record
-    /// of such a file says so.
+    /// Returns whether the file of the record contains no tokens, so that tokens for it can be
+    /// requested later. The record of such a file states this explicitly.
     pub fn is_exchanged(&self) -> bool {
         self.generate_token == Some(false)
     }
 
-    /// Whether the tokens of the record are refused; false when not said.
+    /// Returns whether the tokens of the record are rejected. Defaults to false.
     pub fn is_suspended(&self) -> bool {
         self.suspended.unwrap_or(false)
     }
 }
 
-/// Everything but the content of the file.
+/// Prints everything but the content of the file.
 impl fmt::Debug for KubeconfigStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let KubeconfigStatus {

@@ -1,9 +1,10 @@
-//! `tokens.ext.cattle.io`: the record behind a bearer token.
+//! `tokens.ext.cattle.io`: the record of a bearer token.
 //!
 //! A bearer token is a signed JWT whose `jti` is the name of such a record. The record makes it
-//! revocable: it can be disabled or deleted, and it says whom and which clusters the token is for.
+//! revocable: it can be disabled or deleted, and it contains the user and the clusters that the
+//! token is for.
 //!
-//! Minting, verifying and the full rule of validity are left to the tokens crate.
+//! Minting, verifying and the complete rule of validity are left to the tokens crate.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,14 +20,14 @@ use crate::descriptions::unwrap_lines;
 use crate::ext::TokenReference;
 use machinery::meta::serialize_go_order;
 
-/// Prefix of every token's name; fifteen random characters follow.
+/// Prefix of every token's name, followed by fifteen random characters.
 pub const NAME_PREFIX: &str = "token-";
 /// `spec.kind` of the tokens in a kubeconfig file.
 pub const KIND_KUBECONFIG: &str = "kubeconfig";
 /// `spec.kind` of a login session.
 pub const KIND_SESSION: &str = "session";
 
-/// Condition: the token is disabled; the reason says by whom.
+/// Condition: the token is disabled; the reason states whether by its owner or by an administrator.
 pub const CONDITION_DISABLED: &str = "Disabled";
 
 /// A bearer token of a user. Its value is returned only in the answer to create.
@@ -334,7 +335,7 @@ pub struct TokenEndpoint {
 }
 
 impl TokenPrincipal {
-    /// The principal of a user of this server.
+    /// Returns the principal of a user of this server.
     pub fn of_user(name: &str) -> Self {
         Self {
             name: format!("local://{name}"),
@@ -354,10 +355,10 @@ impl Token {
     /// The singular name.
     pub const SINGULAR: &str = "token";
 
-    /// When the token expires; `None` when it never does.
+    /// Returns the time at which the token expires; `None` if it never does.
     ///
-    /// A token whose creation time is missing counts as created at the epoch, and a sum beyond the
-    /// range of times as its end, so that a damaged record is never the longer-lived one.
+    /// A token without a creation time is treated as created at the epoch, and a sum beyond the
+    /// range of times as the end of that range, so that a damaged record never lives longer.
     pub fn expires_at(&self) -> Option<Timestamp> {
         if self.spec.ttl < 0 {
             return None;
@@ -370,19 +371,20 @@ impl Token {
         Some(created.checked_add(ttl).unwrap_or(Timestamp::MAX))
     }
 
-    /// Whether the token has outlived its time: it is valid until just before it expires.
+    /// Returns whether the token has expired. It is valid until just before its expiry time.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at().is_some_and(|expiry| expiry <= now)
     }
 }
 
 impl TokenSpec {
-    /// Whether the token is not disabled; true when not said.
+    /// Returns whether the token is enabled. Defaults to true.
     pub fn is_enabled(&self) -> bool {
         self.enabled.unwrap_or(true)
     }
 
-    /// Whether the record names this cluster. A token that names none is bound to none.
+    /// Returns whether the record names this cluster. A token that names no cluster is not bound to
+    /// any.
     pub fn is_bound_to(&self, cluster: &str) -> bool {
         if !self.cluster_name.is_empty() {
             return self.cluster_name == cluster;
@@ -391,7 +393,7 @@ impl TokenSpec {
     }
 }
 
-/// Everything but the secrets.
+/// Prints everything but the secrets.
 impl fmt::Debug for TokenStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let TokenStatus {

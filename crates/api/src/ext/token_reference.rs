@@ -1,4 +1,4 @@
-//! A reference to a token that cannot be satisfied by a later token of the same name.
+//! A reference to a token that does not match a later token of the same name.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

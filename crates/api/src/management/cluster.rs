@@ -1,7 +1,7 @@
 //! `clusters.management.cattle.io`: a Kubernetes cluster that users reach through this server.
 //!
-//! Who may `get` the object may have a kubeconfig for the cluster. Beside the way through the
-//! gateway a cluster can offer a direct one, the *authorized cluster endpoint*.
+//! A user who may `get` the object may create a kubeconfig for the cluster. In addition to the
+//! route through the gateway, a cluster can offer a direct one, the *authorized cluster endpoint*.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use schemars::JsonSchema;
@@ -12,10 +12,10 @@ use crate::decoding::null_as_zero;
 use crate::descriptions::unwrap_lines;
 use machinery::meta::serialize_go_order;
 
-/// The cluster that this server itself lives in; it always exists.
+/// The cluster that this server itself runs in. It always exists.
 pub const LOCAL: &str = "local";
 
-/// The group of those who use the administrator's file of a cluster that names none.
+/// The default group of users of a cluster's administrator file.
 pub const ADMIN_GROUP: &str = "kubeconfig-apiserver:cluster-admins";
 
 /// A Kubernetes cluster that users reach through this server. Its name is the id used in
@@ -365,10 +365,11 @@ pub struct ClusterStatus {
 }
 
 impl ClusterStatus {
-    /// The type of the condition that says whether the gateway reaches the cluster.
+    /// The type of the condition that states whether the gateway reaches the cluster.
     pub const READY: &str = "Ready";
 
-    /// The condition that says whether the gateway reaches the cluster, if that was looked at.
+    /// Returns the condition that states whether the gateway reaches the cluster, if that was
+    /// checked.
     pub fn ready(&self) -> Option<&Condition> {
         let mut conditions = self.conditions.iter();
         conditions.find(|condition| condition.type_ == Self::READY)
@@ -415,12 +416,12 @@ impl Cluster {
     /// The singular name.
     pub const SINGULAR: &str = "cluster";
 
-    /// The name of the object, by which everything else refers to the cluster.
+    /// Returns the name of the object, by which all other objects refer to the cluster.
     pub fn id(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// The name for people; the id where none is given.
+    /// Returns the display name, or the id if it is empty.
     pub fn display_name(&self) -> &str {
         if self.spec.display_name.is_empty() {
             self.id()
@@ -429,44 +430,46 @@ impl Cluster {
         }
     }
 
-    /// Whether its deletion has begun: nothing may be minted for it, and tokens for it are invalid.
+    /// Returns whether its deletion has begun. Nothing may be minted for such a cluster, and tokens
+    /// for it are invalid.
     pub fn is_being_deleted(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
     }
 
-    /// How the gateway recognises users at the unmanaged endpoint; `None` where the cluster does.
+    /// Returns how the gateway authenticates users at the unmanaged endpoint; `None` if the cluster
+    /// does.
     pub fn edge_authentication(&self) -> Option<&ClusterAuthentication> {
         let authentication = self.spec.authentication.as_ref();
         authentication.filter(|authentication| !authentication.by_cluster)
     }
 
-    /// The secret of the authority that signs client certificates for the cluster, if it is set up
-    /// for them.
+    /// Returns the secret of the authority that signs client certificates for the cluster, if it is
+    /// set up for them.
     pub fn client_signer(&self) -> Option<&SecretReference> {
         let certificates = self.spec.client_certificates.as_ref()?;
         certificates.signer_secret_ref.as_ref()
     }
 
-    /// The provider whose users are the cluster's, if it has one.
+    /// Returns the provider whose users are users of the cluster, if it has one.
     pub fn oidc(&self) -> Option<&OidcProvider> {
         self.spec.authentication.as_ref()?.oidc.as_ref()
     }
 
-    /// Whether nobody may download a file of the cluster.
+    /// Returns whether files of the cluster must not be downloaded.
     pub fn forbids_downloads(&self) -> bool {
         let downloads = self.spec.downloads.as_ref();
         downloads.is_some_and(|downloads| downloads.forbidden)
     }
 
-    /// Whether a downloaded kubeconfig leads through the gateway: as said, else where that serves
-    /// the cluster, as it does the one that it lives in.
+    /// Returns whether a downloaded kubeconfig uses the gateway. Defaults to whether the gateway
+    /// serves the cluster, which includes the cluster that it runs in.
     pub fn is_proxied(&self) -> bool {
         let said = self.spec.downloads.as_ref();
         let said = said.and_then(|downloads| downloads.proxied);
         said.unwrap_or_else(|| self.spec.connection.is_some() || self.id() == LOCAL)
     }
 
-    /// The group of whoever uses the administrator's file.
+    /// Returns the group of the users of the administrator's file.
     pub fn admin_group(&self) -> &str {
         let said = self.spec.downloads.as_ref();
         let said = said.map(|downloads| downloads.admin_group.as_str());
@@ -474,7 +477,7 @@ impl Cluster {
             .unwrap_or(ADMIN_GROUP)
     }
 
-    /// The authorized cluster endpoint, if it is switched on.
+    /// Returns the authorized cluster endpoint, if it is enabled.
     pub fn direct_endpoint(&self) -> Option<&LocalClusterAuthEndpoint> {
         self.spec
             .local_cluster_auth_endpoint

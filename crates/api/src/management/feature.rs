@@ -11,7 +11,7 @@ use machinery::meta::serialize_go_order;
 /// Serve `kubeconfigs.ext.cattle.io`; on by default.
 pub const EXT_KUBECONFIGS: &str = "ext-kubeconfigs";
 
-/// Whether a feature is on where no object says so: the built-in ones are.
+/// Returns whether a feature without an object is enabled: only the built-in ones are.
 pub fn built_in_default(name: &str) -> bool {
     name == EXT_KUBECONFIGS
 }
@@ -81,7 +81,8 @@ impl Feature {
     /// The singular name.
     pub const SINGULAR: &str = "feature";
 
-    /// Whether the feature is on: the lock wins over the wish, the wish over the default.
+    /// Returns whether the feature is enabled. `lockedValue` takes precedence over `spec.value`,
+    /// and that over the default.
     pub fn is_enabled(&self) -> bool {
         self.status
             .locked_value

@@ -1,7 +1,7 @@
 //! `nodes.management.cattle.io`: a machine of a cluster, namespaced by the cluster's id.
 //!
 //! Kubeconfig files of a cluster with an authorized cluster endpoint but no FQDN have an entry per
-//! control-plane node; the fields here are what such an entry is made of.
+//! control-plane node, which is made of the fields here.
 
 use std::collections::BTreeMap;
 
@@ -130,13 +130,14 @@ impl Node {
     /// The singular name.
     pub const SINGULAR: &str = "node";
 
-    /// The id of the cluster that the node belongs to.
+    /// Returns the id of the cluster that the node belongs to.
     pub fn cluster(&self) -> &str {
         self.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    /// Where users reach the node: its external address as the cluster reports it, else as the
-    /// annotation [`labels::NODE_EXTERNAL_IP`] says, else its internal address.
+    /// Returns the address at which users reach the node: its external address as reported by the
+    /// cluster, else that of the annotation [`labels::NODE_EXTERNAL_IP`], else its internal
+    /// address.
     pub fn address(&self) -> Option<&str> {
         let annotation = self.status.node_annotations.get(labels::NODE_EXTERNAL_IP);
         self.reported_address("ExternalIP")
@@ -146,7 +147,7 @@ impl Node {
             .or_else(|| self.reported_address("InternalIP"))
     }
 
-    /// Whether the cluster reports the node as ready.
+    /// Returns whether the cluster reports the node as ready.
     pub fn is_ready(&self) -> bool {
         let conditions = &self.status.internal_node_status.conditions;
         conditions

@@ -1,7 +1,7 @@
-//! `settings.management.cattle.io`: one value that an administrator can change at run time.
+//! `settings.management.cattle.io`: a value that an administrator can change at run time.
 //!
-//! A setting has no `spec`; its fields are at the top level, as Rancher has them. Values are text;
-//! who reads one parses it. Durations are in minutes, fractions permitted.
+//! A setting has no `spec`; its fields are at the top level, as in Rancher. Values are text and are
+//! parsed by their readers. Durations are in minutes, fractions permitted.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use schemars::JsonSchema;
@@ -11,52 +11,54 @@ use crate::decoding::null_as_zero;
 use crate::descriptions::unwrap_lines;
 use machinery::meta::serialize_go_order;
 
-/// The address that users reach this server by; its host and port go into kubeconfig files.
+/// The URL by which users reach this server. Its host and port go into kubeconfig files.
 pub const SERVER_URL: &str = "server-url";
-/// The certificate authorities, in PEM, that vouch for [`SERVER_URL`].
+/// The certificate authorities of [`SERVER_URL`], in PEM.
 pub const CA_CERTS: &str = "cacerts";
-/// How long the tokens of a kubeconfig live when it does not say, in minutes.
+/// Default lifetime of the tokens of a kubeconfig, in minutes.
 pub const KUBECONFIG_DEFAULT_TOKEN_TTL_MINUTES: &str = "kubeconfig-default-token-ttl-minutes";
-/// How long the tokens of a kubeconfig may live, in minutes; empty means as long as the default.
+/// Maximum lifetime of the tokens of a kubeconfig, in minutes; if empty, the default lifetime.
 pub const KUBECONFIG_MAX_TOKEN_TTL_MINUTES: &str = "kubeconfig-max-token-ttl-minutes";
-/// `true` to put tokens into kubeconfig files; anything else gives files that run the plugin.
+/// `true` to put tokens into kubeconfig files; any other value gives files that run the plugin.
 pub const KUBECONFIG_GENERATE_TOKEN: &str = "kubeconfig-generate-token";
-/// How long a token lives that the plugin gets for a kubeconfig without tokens, in minutes.
+/// Lifetime of a token that the plugin gets for a kubeconfig without tokens, in minutes.
 pub const KUBECONFIG_EXEC_TOKEN_TTL_MINUTES: &str = "kubeconfig-exec-token-ttl-minutes";
-/// How long a client certificate holds that the plugin gets, in minutes: at most 10.
+/// Lifetime of a client certificate that the plugin gets, in minutes; at most 10.
 pub const KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES: &str = "kubeconfig-exec-certificate-ttl-minutes";
-/// How long the administrator's file of a cluster lives, in minutes.
+/// Lifetime of the administrator's file of a cluster, in minutes.
 pub const KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES: &str = "kubeconfig-admin-token-ttl-minutes";
-/// The rule for creating with a token of a kubeconfig: `bounded` for kubeconfigs and tokens that end with it and
-/// reach no further, `never` for none.
+/// The permission to create with a token of a kubeconfig: `bounded` permits kubeconfigs and tokens
+/// that end with it and are limited to its clusters, `never` permits none.
 pub const KUBECONFIG_MINT_WITH_TOKEN: &str = "kubeconfig-mint-with-token";
-/// The most clusters of a file in which each gets a bearer token of its own; in a longer file they
-/// share one.
+/// Maximum number of clusters of a file in which each has a bearer token of its own. In a longer
+/// file they share one.
 pub const KUBECONFIG_SHARED_TOKEN_ABOVE: &str = "kubeconfig-shared-token-above";
-/// `true` where only users with an object of their own may have kubeconfigs; `false` where anybody
-/// may whose name does not begin with `system:`.
+/// `true` to permit kubeconfigs only for users that have a user object; `false` to permit them for
+/// all users whose name does not begin with `system:`.
 pub const KUBECONFIG_REQUIRE_USER: &str = "kubeconfig-require-user";
 /// The version of `client.authentication.k8s.io` in files that run the plugin: `v1` or `v1beta1`.
 pub const KUBECONFIG_EXEC_API_VERSION: &str = "kubeconfig-exec-api-version";
-/// The most kubeconfigs of one user; 0 for no limit. Administrators are exempt from this and the next three.
+/// Maximum number of kubeconfigs of one user; 0 for no limit. Administrators are exempt from this
+/// and the next three.
 pub const KUBECONFIG_MAX_PER_USER: &str = "kubeconfig-max-per-user";
-/// The most bytes that the kubeconfigs and tokens of one user may occupy, and the most that a user may write in a
-/// minute; 0 for no limit.
+/// Maximum number of bytes that the kubeconfigs and tokens of one user may occupy, and that a user
+/// may write in a minute; 0 for no limit.
 pub const KUBECONFIG_MAX_BYTES_PER_USER: &str = "kubeconfig-max-bytes-per-user";
-/// The most kubeconfigs and tokens that one user may create in a minute, at each replica; 0 for no limit.
+/// Maximum number of kubeconfigs and tokens that one user may create in a minute, at each replica;
+/// 0 for no limit.
 pub const KUBECONFIG_MAX_CREATES_PER_MINUTE: &str = "kubeconfig-max-creates-per-minute";
-/// The most tokens of one user, those of kubeconfigs included; 0 for no limit.
+/// Maximum number of tokens of one user, including those of kubeconfigs; 0 for no limit.
 pub const AUTH_TOKEN_MAX_PER_USER: &str = "auth-token-max-per-user";
-/// How long any token may live, in minutes; 0 means without end.
+/// Maximum lifetime of any token, in minutes; 0 for no limit.
 pub const AUTH_TOKEN_MAX_TTL_MINUTES: &str = "auth-token-max-ttl-minutes";
-/// How long a token lives when it does not say, in minutes.
+/// Default lifetime of a token, in minutes.
 pub const AUTH_TOKEN_DEFAULT_TTL_MINUTES: &str = "auth-token-default-ttl-minutes";
-/// A time in RFC 3339, e.g. `2026-01-02T03:04:05Z`: tokens that were issued earlier are invalid. Empty
-/// for no limit; a value that is not a time makes all tokens invalid.
+/// A time in RFC 3339, e.g. `2026-01-02T03:04:05Z`. Tokens that were issued earlier are invalid.
+/// Empty for no limit; a value that is not a time makes all tokens invalid.
 pub const AUTH_TOKEN_NOT_BEFORE: &str = "auth-token-not-before";
-/// How long a login session lives, in minutes.
+/// Lifetime of a login session, in minutes.
 pub const AUTH_USER_SESSION_TTL_MINUTES: &str = "auth-user-session-ttl-minutes";
-/// How long a login session lives without activity, in minutes.
+/// Lifetime of a login session without activity, in minutes.
 pub const AUTH_USER_SESSION_IDLE_TTL_MINUTES: &str = "auth-user-session-idle-ttl-minutes";
 
 /// A setting that the server creates at its first start.
@@ -64,7 +66,7 @@ pub const AUTH_USER_SESSION_IDLE_TTL_MINUTES: &str = "auth-user-session-idle-ttl
 pub struct BuiltIn {
     /// The name of the object.
     pub name: &'static str,
-    /// Its `default`.
+    /// Value of the field `default`.
     pub default: &'static str,
 }
 
@@ -156,7 +158,8 @@ pub const BUILT_IN: &[BuiltIn] = &[
     },
 ];
 
-/// What counts where there is no object of this name: empty for settings that are not built in.
+/// Returns the effective value if there is no object of this name; empty for settings that are not
+/// built in.
 pub fn built_in_default(name: &str) -> &'static str {
     let known = BUILT_IN.iter().find(|built_in| built_in.name == name);
     known.map_or("", |built_in| built_in.default)
@@ -200,7 +203,7 @@ impl Setting {
     /// The singular name.
     pub const SINGULAR: &str = "setting";
 
-    /// The value that counts.
+    /// Returns the effective value.
     pub fn effective(&self) -> &str {
         if self.value.is_empty() {
             &self.default

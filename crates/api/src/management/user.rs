@@ -64,18 +64,18 @@ impl User {
     /// The singular name.
     pub const SINGULAR: &str = "user";
 
-    /// The name of the object, which is the user name that requests are authenticated as.
+    /// Returns the name of the object, which is the user name that requests are authenticated as.
     pub fn id(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// Whether the user is not disabled; true when not said.
+    /// Returns whether the user is enabled. Defaults to true.
     pub fn is_enabled(&self) -> bool {
         self.enabled.unwrap_or(true)
     }
 
-    /// Whether this object stands for the authenticated name: as its id or one of its principals.
-    /// Nobody is called by the empty name.
+    /// Returns whether this object represents the authenticated user name, as its id or one of its
+    /// principals. No user has the empty name.
     pub fn answers_to(&self, name: &str) -> bool {
         !name.is_empty() && (self.id() == name || self.principal_ids.iter().any(|id| id == name))
     }

@@ -1,16 +1,16 @@
 //! Binds an ID token to the server that a login is for.
 //!
-//! An ID token names the provider and the client, but not the server that it is shown to. A server
-//! could show it to another server of the same client. So the plugin derives the nonce of the login
+//! An ID token names the provider and the client, but not the server that receives it. A server
+//! could send it to another server of the same client. So the plugin derives the nonce of the login
 //! from a random value and the URL of the server:
 //!
 //! ```text
 //! nonce = PREFIX base64url(SHA-256(DOMAIN, random, URL of the server))
 //! ```
 //!
-//! The provider copies the nonce into the ID token. The plugin sends the random value along with the
+//! The provider copies the nonce into the ID token. The plugin sends the random value with the
 //! token, in [`HEADER`], and the server derives the nonce again from its own URL. A server that
-//! received both cannot find a random value that makes the nonce one of another URL.
+//! received both cannot find a random value for which the nonce matches another URL.
 //!
 //! A refreshed ID token usually has no nonce (OpenID Connect Core, section 12.2). The plugin then
 //! adds the ID token of the login itself, which proves that this user logged in for this server.
@@ -23,21 +23,21 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::ServerUrl;
 
-/// The header that goes with an ID token: the random value of the login in base64url; where the token
-/// is a refreshed one, followed by a dot and the ID token of the login.
+/// The header that accompanies an ID token: the random value of the login in base64url; for a
+/// refreshed token, followed by a dot and the ID token of the login.
 pub const HEADER: &str = "kubeconfig-login-binding";
 
-/// The first characters of every nonce that binds a token.
+/// Prefix of every nonce that binds a token.
 pub const NONCE_PREFIX: &str = "kubeconfig-login.";
 
-/// Separates these hashes from those of anything else. The random value behind it has a fixed length,
-/// so that no other value and URL give the same bytes.
+/// Domain separator of these hashes. The random value after it has a fixed length, so that no other
+/// value and URL give the same bytes.
 const DOMAIN: &[u8] = b"kubeconfig-apiserver/login/v1\0";
 
 /// The length of the random value, in bytes.
 const RANDOM_BYTES: usize = 32;
 
-/// The random value of a login. Whoever has it can show a token of that login to its server.
+/// The random value of a login. A client that has it can send a token of that login to its server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LoginBinding([u8; RANDOM_BYTES]);
 
@@ -46,28 +46,28 @@ pub struct LoginBinding([u8; RANDOM_BYTES]);
 pub struct SentBinding<'a> {
     /// The random value of the login.
     pub binding: LoginBinding,
-    /// The ID token of the login, where it is not the bearer token itself.
+    /// The ID token of the login, if it is not the bearer token itself.
     pub login_token: Option<&'a str>,
 }
 
 impl LoginBinding {
-    /// A binding of this random value.
+    /// Creates a binding with this random value.
     pub fn new(random: [u8; RANDOM_BYTES]) -> Self {
         Self(random)
     }
 
-    /// Reads the text of [`Self::encode`].
+    /// Parses the text of [`Self::encode`].
     pub fn decode(text: &str) -> Option<Self> {
         let random = URL_SAFE_NO_PAD.decode(text).ok()?;
         random.try_into().ok().map(Self)
     }
 
-    /// The random value in base64url.
+    /// Returns the random value in base64url.
     pub fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// The nonce of a login for this server.
+    /// Returns the nonce of a login for this server.
     pub fn nonce(&self, server: &ServerUrl) -> String {
         let mut hash = Context::new(&SHA256);
         hash.update(DOMAIN);
@@ -78,7 +78,7 @@ impl LoginBinding {
 }
 
 impl<'a> SentBinding<'a> {
-    /// Reads the value of [`HEADER`]; `None` for any other form.
+    /// Parses the value of [`HEADER`]; returns `None` for any other form.
     pub fn parse(value: &'a str) -> Option<Self> {
         let (random, login_token) = match value.split_once('.') {
             Some((random, token)) => (random, Some(token)),

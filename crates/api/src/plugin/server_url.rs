@@ -1,4 +1,4 @@
-//! The address of a server of this project, in one spelling.
+//! The URL of a server of this project, in canonical form.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// `https://HOST[:PORT]`, in lower case and without the port 443. Two spellings of one address are
+/// `https://HOST[:PORT]`, in lower case and without the port 443. All spellings of an address are
 /// equal, so that the server and the plugin derive the same values from it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ServerUrl(String);
 
-/// A text that is not the address of a server.
+/// The text is not the URL of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidServerUrl {
     text: String,
@@ -20,7 +20,7 @@ pub struct InvalidServerUrl {
 }
 
 impl ServerUrl {
-    /// The text, without a slash at its end.
+    /// Returns the text, without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! HTTP/2 heads, frame by frame (RFC 9113), with fields that HPACK makes short (RFC 7541).
+//! HTTP/2 heads, frame by frame (RFC 9113), with fields that HPACK compresses well (RFC 7541).
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::endpoint::Stream;
 /// The preface, and an empty SETTINGS frame.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// The largest payload of a frame.
+/// The maximum payload of a frame, in bytes.
 const FRAME: usize = 16_384;
 
-/// Time for which a connection is kept that the server no longer reads, or that has sent everything.
+/// Time that a connection is kept after everything was sent or the server stopped reading.
 const KEPT: Duration = Duration::from_secs(5);
 
 const HEADERS: u8 = 1;
@@ -26,18 +26,18 @@ const END_HEADERS: u8 = 4;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Heads {
     streams: u32,
-    /// The fields of each head, encoded.
+    /// The encoded fields of each head.
     block: Vec<u8>,
-    /// True if the last frame of a head says that it is the last.
+    /// True if the last frame of a head has the END_HEADERS flag.
     has_end: bool,
-    /// True if each request is taken back at once.
+    /// True if each request is reset at once.
     is_reset: bool,
 }
 
 impl Heads {
-    /// So many GETs of a path that is shorter than 128 bytes, with these fields.
+    /// Creates `streams` GETs of a path that is shorter than 128 bytes, with these fields.
     pub(crate) fn new(streams: u32, path: &str, fields: &[u8]) -> Self {
-        // `GET https://x`, of the static table, and the path as a literal without Huffman's code.
+        // `GET https://x`, from the static table, and the path as a literal without Huffman coding.
         let mut block = b"\x82\x87\x41\x01x\x04".to_vec();
         block.push(path.len() as u8);
         block.extend_from_slice(path.as_bytes());
@@ -50,7 +50,7 @@ impl Heads {
         }
     }
 
-    /// With more to come of each head, which does not come.
+    /// Leaves each head incomplete.
     pub(crate) fn without_end(self) -> Self {
         Self {
             has_end: false,
@@ -58,7 +58,7 @@ impl Heads {
         }
     }
 
-    /// With a reset behind each head (CVE-2023-44487).
+    /// Sends a reset after each head (CVE-2023-44487).
     pub(crate) fn reset(self) -> Self {
         Self {
             is_reset: true,
@@ -66,7 +66,7 @@ impl Heads {
         }
     }
 
-    /// Sends them until the server ends the connection or reads no further.
+    /// Sends the heads until the server ends the connection or stops reading.
     pub(super) async fn send(&self, stream: Box<dyn Stream>) -> anyhow::Result<()> {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let send = async {

@@ -1,4 +1,4 @@
-//! Connections that are kept, and hardly used.
+//! Connections that are kept open and hardly used.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::endpoint::Stream;
 
-/// Time for which an answer is not read. The server may have ended the connection before, which only
-/// reading would tell.
+/// Time for which an answer is not read. The server may have ended the connection before, which
+/// only reading would reveal.
 const UNREAD: Duration = Duration::from_secs(20);
 
-/// Time between two bytes of a body.
+/// Pause between two bytes of a body.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Sends nothing until the server ends the connection.
@@ -19,7 +19,7 @@ pub(super) async fn silent(mut stream: Box<dyn Stream>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends a request and does not read.
+/// Sends a request and does not read the answer.
 pub(super) async fn unread(mut stream: Box<dyn Stream>, request: &str) -> anyhow::Result<()> {
     stream.write_all(request.as_bytes()).await?;
     stream.flush().await?;
@@ -27,7 +27,7 @@ pub(super) async fn unread(mut stream: Box<dyn Stream>, request: &str) -> anyhow
     Ok(())
 }
 
-/// Sends a head, and then a byte after the other, until the server answers.
+/// Sends a head, and then one byte of the body at a time, until the server answers.
 pub(super) async fn slow_body(stream: Box<dyn Stream>, head: &str) -> anyhow::Result<()> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let send = async {

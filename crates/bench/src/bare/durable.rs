@@ -1,4 +1,5 @@
-//! Durable writes that share their `fdatasync`: what any store that commits in groups has to do.
+//! Durable writes that share their `fdatasync`: the minimum that any store with group commits has
+//! to do.
 
 use std::io;
 use std::path::Path;
@@ -8,16 +9,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::fsync::Log;
 
-/// Writes that may wait at once.
+/// Maximum number of waiting writes.
 const QUEUE: usize = 1024;
 
-/// The one writer.
+/// A handle of the writer's thread.
 pub(crate) struct Durable {
     queue: mpsc::Sender<oneshot::Sender<()>>,
 }
 
 impl Durable {
-    /// Starts the writer's thread; it ends with this value.
+    /// Starts the writer's thread. The thread ends when this value is dropped.
     pub(crate) fn start(folder: &Path) -> io::Result<Self> {
         let path = folder.join("durable");
         let (queue, waiting) = mpsc::channel(QUEUE);
@@ -27,8 +28,8 @@ impl Durable {
         Ok(Self { queue })
     }
 
-    /// Returns when a block is durable that was written for this call. If the disk fails it returns
-    /// as well: then there is no limit to measure, and the server's own writes fail, too.
+    /// Returns when a block is durable that was written for this call. Also returns if the disk
+    /// fails: then there is no limit to measure, and the server's own writes fail, too.
     pub(crate) async fn wait(&self) {
         let (done, durable) = oneshot::channel();
         if self.queue.send(done).await.is_ok() {
@@ -48,13 +49,13 @@ fn write(path: &Path, mut waiting: mpsc::Receiver<oneshot::Sender<()>>) {
             return;
         }
         for done in group {
-            // Its client may have gone.
+            // The client may be gone.
             let _ = done.send(());
         }
     }
 }
 
-/// Appends to the log, which is made when it is needed: a start does not wait for it.
+/// Appends to the log, which is created on first use so that a start does not wait for it.
 fn append(log: &mut Option<Log>, path: &Path, count: usize) -> io::Result<()> {
     match log {
         Some(log) => log.append(count),

@@ -1,4 +1,4 @@
-//! The load generator against the bare server.
+//! Tests of the load generator against the bare server.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::process::Meter;
 use crate::request;
 use crate::tunnel::Tunnel;
 
-/// A bare server in this process, which ends with the runtime of its test.
+/// Starts a bare server in this process, which ends with the runtime of its test.
 async fn bare() -> Arc<Endpoint> {
     let folder = TempDir::new().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -31,7 +31,7 @@ async fn bare() -> Arc<Endpoint> {
     Endpoint::new(address, &certificate, None).unwrap()
 }
 
-/// Sends a request five times over two connections and expects this of each answer.
+/// Sends a request five times over two connections, and checks the size of each answer.
 async fn check(request: impl Fn(&Endpoint) -> Bytes, size: usize) {
     let endpoint = bare().await;
     let load = Load::same(&endpoint, request(&endpoint), 2);

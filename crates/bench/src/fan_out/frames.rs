@@ -1,14 +1,14 @@
-//! The lines of a watch: one event each, cut anywhere by the pieces in which they arrive.
+//! The lines of a watch, one event each, from pieces of any size.
 
 /// Joins pieces to lines.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
-    /// The begin of a line whose end has not come yet.
+    /// The beginning of a line whose end has not arrived yet.
     begun: Vec<u8>,
 }
 
 impl Frames {
-    /// Takes a piece and hands each line that is complete now to `each`, without its end.
+    /// Takes a piece and passes each line that is now complete to `each`, without its line break.
     pub(crate) fn feed(&mut self, mut piece: &[u8], each: &mut impl FnMut(&[u8])) {
         while let Some(end) = memchr::memchr(b'\n', piece) {
             if self.begun.is_empty() {

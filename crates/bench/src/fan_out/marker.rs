@@ -1,32 +1,33 @@
-//! The text in an event that says when it was caused.
+//! The text in an event that contains the time at which it was caused.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Comes before the time.
+/// Precedes the time.
 const PREFIX: &[u8] = b"bench-sent-";
 
-/// Hexadecimal digits of the time.
+/// Number of hexadecimal digits of the time.
 const DIGITS: usize = 16;
 
-/// Begins the frame of an event that something is new. What else happens to an object is no
-/// delivery, though it repeats the text.
+/// The beginning of the frame of an event for a new object. Later events of the object are not
+/// deliveries, although they repeat the text.
 const ADDED: &[u8] = br#"{"type":"ADDED""#;
 
-/// When an event was caused, in nanoseconds since the start of the fan-out.
+/// The time at which an event was caused, in nanoseconds since the start of the fan-out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Marker(u64);
 
 impl Marker {
-    /// The event after which none comes.
+    /// The marker of the last event.
     pub(crate) const LAST: Self = Self(u64::MAX);
 
-    /// An event that is caused now.
+    /// Returns the marker of an event that is caused now.
     pub(crate) fn sent(now: Duration) -> Self {
         Self(nanoseconds(now))
     }
 
-    /// That of a frame; nothing if it is not about a new object that was made here.
+    /// Finds the marker in a frame; returns `None` unless the frame is about a new object of this
+    /// fan-out.
     pub(crate) fn find(frame: &[u8]) -> Option<Self> {
         if !frame.starts_with(ADDED) {
             return None;
@@ -36,7 +37,7 @@ impl Marker {
         u64::from_str_radix(digits, 16).ok().map(Self)
     }
 
-    /// How long ago that was.
+    /// Returns the time since the event was caused.
     pub(crate) fn delay(self, now: Duration) -> Duration {
         Duration::from_nanos(nanoseconds(now).saturating_sub(self.0))
     }
@@ -49,7 +50,7 @@ impl fmt::Display for Marker {
     }
 }
 
-/// As 64 bits, which last for 584 years.
+/// Converts to nanoseconds. 64 bits are enough for 584 years.
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

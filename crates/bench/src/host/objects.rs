@@ -1,5 +1,5 @@
-//! What the chart makes in a host, as far as the server and its user need it here, where the server
-//! is an administrator.
+//! The objects of the chart that the server and its user need here. The server is an administrator
+//! of the host.
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use test_cluster::http::{Client, Request, expect};
 
 use super::{NAME, USER};
 
-/// The chart's own.
+/// The CRDs of the chart.
 const KINDS: [&str; 5] = [
     include_str!("../../../../charts/kubeconfig-apiserver/crds/clusters.yaml"),
     include_str!("../../../../charts/kubeconfig-apiserver/crds/features.yaml"),
@@ -20,7 +20,7 @@ pub(super) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresour
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
-/// Makes them; the server is reached at a port of this machine.
+/// Creates the objects. The server is reached at a port of this machine.
 pub(super) fn make(admin: &Client, port: u16) -> anyhow::Result<()> {
     for kind in KINDS {
         let create = Request::new("POST", DEFINITIONS).body("application/yaml", kind);
@@ -68,7 +68,7 @@ pub(super) fn make(admin: &Client, port: u16) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The user may do everything with kubeconfigs and their twins.
+/// Grants the user all rights for kubeconfigs and their twins.
 fn rights(admin: &Client) -> anyhow::Result<()> {
     let role = json!({
         "metadata": {"name": USER},
@@ -88,7 +88,7 @@ fn rights(admin: &Client) -> anyhow::Result<()> {
     create(admin, &format!("{RBAC}/clusterrolebindings"), &binding)
 }
 
-/// Creates an object; the path says of which kind.
+/// Creates an object in the collection at `path`.
 pub(super) fn create(admin: &Client, path: &str, object: &Value) -> anyhow::Result<()> {
     let created = admin.post(path, object)?;
     expect(created, 201).with_context(|| format!("creating in {path}"))?;

@@ -1,5 +1,5 @@
-//! The same kind as a custom resource: another group, the schema of ours, served by kube-apiserver
-//! itself. What a team has that writes a CRD in place of a server.
+//! A custom resource of the same kind: another group, the same schema, served by kube-apiserver
+//! itself. It stands for a team that writes a CRD instead of a server.
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
@@ -7,16 +7,16 @@ use test_cluster::http::{Client, expect};
 
 use super::objects;
 
-/// Its group.
+/// The API group of the twin.
 pub(super) const GROUP: &str = "bench.example.com";
 
-/// What of a schema is not for CRDs, or was followed.
+/// Keys of a schema that are not permitted in a CRD, or have been resolved.
 const DROPPED: [&str; 3] = ["$ref", "allOf", "x-kubernetes-group-version-kind"];
 
-/// Its collection.
+/// The collection of the twin.
 pub(crate) const TWINS: &str = "/apis/bench.example.com/v1/kubeconfigs";
 
-/// Defines it after what the server behind this host says of its own.
+/// Creates the CRD from the schema that the server behind this host publishes.
 pub(super) fn make(admin: &Client) -> anyhow::Result<()> {
     let document = expect(admin.get("/openapi/v3/apis/ext.cattle.io/v1")?, 200)?.json()?;
     let schemas = document["components"]["schemas"].as_object();
@@ -43,7 +43,8 @@ pub(super) fn make(admin: &Client) -> anyhow::Result<()> {
     super::eventually("its twin is served", || Ok(admin.get(TWINS)?.status == 200))
 }
 
-/// The object that a client of the twin sends: a record of ours, as it was answered.
+/// Returns the object that a client of the twin sends: a record of the server, in the form that it
+/// returned.
 pub(crate) fn of_record(record: &Value) -> Value {
     json!({
         "apiVersion": format!("{GROUP}/v1"),
@@ -58,7 +59,7 @@ pub(crate) fn of_record(record: &Value) -> Value {
     })
 }
 
-/// A schema as a CRD may have it: with what its references lead to in their place.
+/// Converts a schema to the form that a CRD permits, with its references replaced by their targets.
 fn plain(schema: &Value, schemas: &Map<String, Value>) -> Value {
     let Value::Object(fields) = schema else {
         return match schema {

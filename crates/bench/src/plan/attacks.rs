@@ -1,9 +1,9 @@
-//! What honest users notice of attacks on the server's resources, and what they notice of the same attacks on
+//! The effect of attacks on honest users of the server, and of the same attacks on honest users of
 //! a real kube-apiserver.
 //!
-//! The servers run one after the other. Ours goes through all attacks, so what an attack leaves behind is there
-//! in the next one; kube-apiserver starts again before each. Before each attack honest users work alone for as
-//! long.
+//! The servers run one after the other. Ours goes through all attacks, so the effects of an attack
+//! persist into the next one; kube-apiserver is restarted before each. Before each attack, honest
+//! users work without an attack for the same time.
 
 mod kubernetes;
 mod ours;
@@ -29,13 +29,14 @@ use crate::progress;
 use crate::report::{AttackRow, Endured, Tails};
 use crate::server::Server;
 
-/// Time between two looks at the memory of a server.
+/// Interval at which the memory of a server is sampled.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Time after an attack, in which connections end.
+/// Pause after an attack, in which connections end.
 const REST: Duration = Duration::from_secs(1);
 
-/// Measures all attacks, if they are wanted; where this machine has no kube-apiserver, says how to get it.
+/// Measures all attacks, if they are wanted. If this machine has no kube-apiserver, also returns a
+/// note that explains how to install it.
 pub(super) async fn measure(
     options: &Options,
     folder: &Path,
@@ -67,7 +68,7 @@ fn wanted(options: &Options) -> impl Iterator<Item = Scenario> {
     all.filter(|scenario| scenario.name().contains(&options.attack))
 }
 
-/// A measurement, or the reason why there is none.
+/// A measurement, or the reason why it was not made.
 type Measured = Result<Endured, String>;
 
 async fn on_us(options: &Options, folder: &Path) -> anyhow::Result<Vec<Measured>> {
@@ -101,7 +102,7 @@ async fn on_kubernetes(options: &Options, folder: &Path) -> anyhow::Result<Vec<M
     Ok(all)
 }
 
-/// The observations of honest users in one attack.
+/// Returns the observations of honest users in one attack.
 async fn endure(
     victim: &Victim,
     scenario: Scenario,
@@ -149,7 +150,7 @@ async fn endure(
     }))
 }
 
-/// The observations of honest users, and the greatest memory of the server meanwhile, in bytes.
+/// The observations of honest users, and the peak memory of the server meanwhile, in bytes.
 struct Watched {
     attacked: Observed,
     memory: u64,

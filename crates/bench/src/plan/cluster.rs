@@ -1,4 +1,4 @@
-//! A cluster behind the gateway whose API server is the bare one, and what opens it.
+//! A cluster behind the gateway whose API server is the bare server, and the credentials for it.
 
 use std::process::{Command, Output, Stdio};
 
@@ -14,13 +14,13 @@ use crate::connection::Connection;
 use crate::request;
 use crate::server::{KUBECONFIGS, User};
 
-/// Its id.
+/// The id of the cluster.
 pub(super) const CLUSTER: &str = "bench";
 
 pub(super) const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 impl Bench<'_> {
-    /// Makes it, and lets alice use it.
+    /// Registers the cluster, and grants alice access to it.
     pub(super) async fn register(&self) -> anyhow::Result<()> {
         let credential = format!("cluster-{CLUSTER}-gateway");
         let namespace = "kubeconfig-apiserver";
@@ -52,12 +52,12 @@ impl Bench<'_> {
         self.bind_alice(CLUSTER).await
     }
 
-    /// Gives alice a ClusterRole.
+    /// Binds alice to a ClusterRole.
     pub(super) async fn bind_alice(&self, role: &str) -> anyhow::Result<()> {
         self.bind_user("alice", role).await
     }
 
-    /// Gives a user a ClusterRole.
+    /// Binds a user to a ClusterRole.
     pub(super) async fn bind_user(&self, user: &str, role: &str) -> anyhow::Result<()> {
         let group = "rbac.authorization.k8s.io";
         let binding = json!({
@@ -69,7 +69,7 @@ impl Bench<'_> {
             .await
     }
 
-    /// As many tokens for it, alice's, from as many kubeconfigs.
+    /// Creates `count` kubeconfigs of alice, and returns their tokens for the cluster.
     pub(super) async fn mint(&self, count: usize) -> anyhow::Result<Vec<String>> {
         let endpoint = self.server.endpoint(User::Alice)?;
         let wanted = json!({
@@ -92,19 +92,19 @@ impl Bench<'_> {
         Ok(tokens)
     }
 
-    /// Lets the gateway present the credential to the cluster.
+    /// Permits the gateway to present the credential to the cluster.
     fn bind(&self) -> anyhow::Result<()> {
         self.cluster_command(&["bind", CLUSTER])?;
         Ok(())
     }
 
-    /// What the cluster shows when it asks about tokens.
+    /// Returns the token with which the cluster authenticates its TokenReviews.
     pub(super) fn webhook_token(&self) -> anyhow::Result<String> {
         let output = self.cluster_command(&["webhook", CLUSTER])?;
         token(std::str::from_utf8(&output.stdout)?)
     }
 
-    /// Runs a command of the server's program about its clusters.
+    /// Runs a `cluster` command of the server's program.
     fn cluster_command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
         let mut command = Command::new(self.server.program());
         command.arg("cluster").args(arguments).arg("--kubeconfig");
@@ -115,7 +115,7 @@ impl Bench<'_> {
         Ok(output)
     }
 
-    /// Makes an object as the administrator.
+    /// Creates an object as the administrator.
     pub(super) async fn make(&self, path: &str, object: &Value) -> anyhow::Result<()> {
         let endpoint = self.server.endpoint(User::Admin)?;
         let request = request::post(&endpoint, path, &object.to_string());
@@ -140,7 +140,8 @@ async fn create_each(
     Ok(tokens)
 }
 
-/// The token of the last user of a kubeconfig: behind the default entry comes that of the cluster.
+/// Returns the token of the last user of a kubeconfig. The entry of the cluster comes after the
+/// default entry.
 pub(super) fn token(kubeconfig: &str) -> anyhow::Result<String> {
     let file: Value = serde_saphyr::from_str(kubeconfig)?;
     let users = file["users"].as_array().context("no users in a file")?;

@@ -1,5 +1,5 @@
-//! Creates: validated, authorized, signed, durable and watched. By one client the disk sets the
-//! pace, by many they share its flushes.
+//! Creates: validated, authorized, signed, durable and watched. With one client the disk limits the
+//! rate; concurrent clients share its flushes.
 
 use anyhow::ensure;
 
@@ -12,10 +12,10 @@ use crate::server::{KUBECONFIGS, User};
 use crate::{fsync, progress, request, targets};
 
 impl Bench<'_> {
-    /// Measures creates, and what the disk can do.
+    /// Measures creates, and the limit of the disk.
     ///
     /// # Errors
-    /// A create failed, or the server does not have exactly those that it has acknowledged.
+    /// Fails if a create failed, or the server does not have exactly the acknowledged records.
     pub(super) async fn creates(&self) -> anyhow::Result<Vec<Row>> {
         if !self.options.wants(Group::Create) {
             return Ok(Vec::new());
@@ -37,7 +37,7 @@ impl Bench<'_> {
         ])
     }
 
-    /// The row without targets, and how many were created.
+    /// Returns the row without targets, and the number of created records.
     async fn create(&self, clients: usize) -> anyhow::Result<(Row, usize)> {
         progress::say(&format!("create, {clients} at once"));
         let endpoint = self.server.endpoint(User::Alice)?;

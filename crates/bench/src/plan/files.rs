@@ -1,4 +1,5 @@
-//! Files of many clusters: the cost of a bearer token for each cluster, compared with one shared token.
+//! Files of many clusters: the cost of a bearer token for each cluster, compared with one shared
+//! token.
 
 use serde_json::json;
 
@@ -11,20 +12,21 @@ use crate::sample::{Sample, Summary};
 use crate::server::{KUBECONFIGS, User};
 use crate::{progress, request};
 
-/// Clusters of a file.
+/// Number of clusters in a file.
 const CLUSTERS: usize = 20;
 
-/// The value of setting `kubeconfig-shared-token-above` with which each cluster gets a token of its own.
+/// The value of setting `kubeconfig-shared-token-above` with which each cluster gets a token of its
+/// own.
 const EACH: usize = CLUSTERS;
 
-/// The value with which all share one.
+/// The value with which all clusters share one token.
 const SHARED: usize = 0;
 
 impl Bench<'_> {
     /// Measures creates of both kinds of files, in turns.
     ///
     /// # Errors
-    /// The clusters cannot be made, or a create failed.
+    /// Fails if the clusters cannot be created, or a create failed.
     pub(super) async fn files(&self) -> anyhow::Result<Vec<Row>> {
         if !self.options.wants(Group::Files) {
             return Ok(Vec::new());
@@ -48,7 +50,7 @@ impl Bench<'_> {
         ])
     }
 
-    /// One turn of creates.
+    /// Runs one turn of creates.
     async fn create_files(&self, shared_above: usize) -> anyhow::Result<Sample> {
         self.set_shared_above(&shared_above.to_string()).await?;
         let endpoint = self.server.endpoint(User::Alice)?;
@@ -92,7 +94,7 @@ impl Bench<'_> {
     }
 }
 
-/// The id of a cluster.
+/// Returns the id of a cluster.
 fn id(number: usize) -> String {
     format!("files-{number}")
 }

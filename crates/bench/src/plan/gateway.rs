@@ -1,7 +1,7 @@
-//! The gateway beside other proxies, all of them to the bare server.
+//! The gateway next to other proxies, all of them in front of the bare server.
 //!
-//! What counts is the work for one request, since all share the processors with the load, and the
-//! time that a proxy adds to the way there.
+//! The relevant figures are the CPU time of a request, because all share the processors with the
+//! load, and the latency that a proxy adds.
 
 use std::sync::Arc;
 
@@ -17,18 +17,18 @@ use crate::sample::{Sample, Summary};
 use crate::tunnel::Tunnel;
 use crate::{progress, targets};
 
-/// Clients at once where many are.
+/// Number of clients in measurements with concurrent clients.
 const CLIENTS: usize = 32;
 
 const HELLO: &str = "/hello";
 
 const TUNNEL: &str = "/tunnel";
 
-/// Rows, and what is to be said about them.
+/// Rows, and notes about them.
 pub(super) type Measured = (Vec<Row>, Vec<String>);
 
 impl Bench<'_> {
-    /// Measures the gateway and the proxies that this machine has; the cluster is registered.
+    /// Measures the gateway and the proxies that are installed. The cluster must be registered.
     pub(super) async fn gateway(&self) -> anyhow::Result<Measured> {
         let (mut rows, mut notes) = (Vec::new(), Vec::new());
         if !self.options.wants(Group::Gateway) {
@@ -77,7 +77,8 @@ impl Bench<'_> {
         ])
     }
 
-    /// Bytes in one direction through one tunnel; theirs is of TCP, between the same TLS.
+    /// Measures the throughput in one direction through one tunnel. The rival's tunnel is TCP,
+    /// between the same TLS.
     async fn tunnel(&self, rival: &Rival, token: &str) -> anyhow::Result<Option<Row>> {
         let Some(bytes) = &rival.bytes else {
             return Ok(None);
@@ -102,7 +103,7 @@ impl Bench<'_> {
         Ok(Some(row.with_limit(limit).with_targets(targets::tunnel())))
     }
 
-    /// Ours and theirs, with many clients.
+    /// Measures the gateway and the rival with concurrent clients.
     async fn together(&self, rival: &Rival, token: &str) -> anyhow::Result<[Summary; 2]> {
         let ours = self.through_us(token, CLIENTS)?;
         let theirs = hello(&rival.endpoint, CLIENTS);
@@ -114,7 +115,7 @@ impl Bench<'_> {
         Ok(samples.map(|sample| sample.summary()))
     }
 
-    /// The upstream itself, ours and theirs, with one client.
+    /// Measures the upstream, the gateway and the rival with one client.
     async fn alone(&self, rival: &Rival, token: &str) -> anyhow::Result<[Summary; 3]> {
         let direct = hello(&self.bare.endpoint, 1);
         let ours = self.through_us(token, 1)?;

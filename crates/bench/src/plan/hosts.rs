@@ -1,4 +1,4 @@
-//! The server behind a host, which has programs of its own to be measured with.
+//! The server behind a host, which consists of several programs that are measured, too.
 
 mod aggregated;
 mod etcd;
@@ -18,15 +18,16 @@ use crate::progress;
 use crate::puts::Puts;
 use crate::sample::{Sample, Summary};
 
-/// What the measurements behind one host share.
+/// The state that the measurements behind one host share.
 struct Behind<'a> {
     host: &'a Host,
     store: Store,
-    /// For each figure.
+    /// The measuring time of each figure.
     duration: Duration,
 }
 
-/// Measures what is wanted of it; where this machine cannot, says how it could.
+/// Runs the selected measurements. If a program is missing on this machine, returns a note that
+/// explains how to install it.
 pub(super) async fn measure(options: &Options, folder: &Path) -> anyhow::Result<Measured> {
     let (etcd, aggregated) = (options.wants(Group::Etcd), options.wants(Group::Aggregated));
     let mut rows = Vec::new();
@@ -65,21 +66,21 @@ fn behind<'a>(host: &'a Host, store: Store, options: &Options) -> Behind<'a> {
     }
 }
 
-/// What is done here.
+/// The operations to measure.
 enum Work {
     Requests(Load),
     Puts(Puts),
 }
 
-/// What it came to.
+/// The measured cost.
 struct Cost {
     summary: Summary,
-    /// Processor time for one operation: of the server, of kube-apiserver, of the etcd of the records.
+    /// CPU time of an operation: of the server, of kube-apiserver, of the etcd of the records.
     cpu: [Duration; 3],
 }
 
 impl Behind<'_> {
-    /// Does `works` in turns, as [`crate::load::in_turns`] does loads.
+    /// Runs `works` in turns, like [`crate::load::in_turns`].
     async fn in_turns<const N: usize>(&self, works: [Work; N]) -> anyhow::Result<[Cost; N]> {
         let meters = self.host.meters(self.store)?;
         let mut observed: [(Sample, [Duration; 3]); N] =

@@ -1,4 +1,4 @@
-//! Gets and lists, on a server that holds the records.
+//! Gets and lists, on a server that has the records.
 
 use rand::seq::SliceRandom;
 
@@ -11,13 +11,13 @@ use crate::sample::Summary;
 use crate::server::{KUBECONFIGS, User};
 use crate::{progress, request, targets};
 
-/// Clients that get at once.
+/// Number of clients that get concurrently.
 const READERS: usize = 32;
 
-/// Lists under way at once, where it is more than one.
+/// Number of concurrent lists.
 const LISTERS: usize = 4;
 
-/// Bytes in a mebibyte.
+/// Bytes per mebibyte.
 const MEBI: f64 = (1 << 20) as f64;
 
 impl Bench<'_> {
@@ -36,7 +36,7 @@ impl Bench<'_> {
         Ok(rows)
     }
 
-    /// Random records, since one that is asked for all the time is quicker.
+    /// Measures gets of random records, because a record that is requested repeatedly is faster.
     async fn get(&self) -> anyhow::Result<Row> {
         progress::say(&format!("get, {READERS} at once"));
         let endpoint = self.server.endpoint(User::Alice)?;
@@ -74,7 +74,7 @@ impl Bench<'_> {
         Ok(row.with_limit(millis(limit.p50)).with_targets(targets))
     }
 
-    /// How quick they are, and how much the server grows by them.
+    /// Measures the rate of concurrent lists, and the memory growth of the server.
     async fn lists_together(&self) -> anyhow::Result<[Row; 2]> {
         progress::say(&format!("list, {LISTERS} at once"));
         let meter = self.server.meter();
@@ -94,7 +94,7 @@ impl Bench<'_> {
         Ok([rate, growth.with_targets(targets::list_growth())])
     }
 
-    /// The list of somebody who owns few of the records.
+    /// Measures the list of a user who owns few of the records.
     async fn own_list(&self) -> anyhow::Result<Row> {
         progress::say("own list");
         let records = self.options.records();
@@ -104,7 +104,7 @@ impl Bench<'_> {
             .with_targets(targets::own_list()))
     }
 
-    /// The list, and as many bytes from the bare server.
+    /// Measures the list, and the same number of bytes from the bare server.
     async fn list(&self, user: User, accept: &str, clients: usize) -> anyhow::Result<[Summary; 2]> {
         let endpoint = self.server.endpoint(user)?;
         let list = request::get(&endpoint, KUBECONFIGS, accept);

@@ -1,4 +1,4 @@
-//! TokenReviews as a cluster asks for them: of tokens never seen before, and of tokens just seen.
+//! TokenReviews as a cluster sends them: of tokens never seen before, and of tokens seen recently.
 
 use anyhow::ensure;
 use bytes::Bytes;
@@ -14,11 +14,11 @@ use crate::{progress, request, targets};
 
 const TOKEN_REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
-/// Reviews asked for at once.
+/// Number of concurrent reviews.
 const CLIENTS: usize = 32;
 
 impl Bench<'_> {
-    /// Measures reviews of as many tokens as there are records; the cluster is registered.
+    /// Measures reviews of as many tokens as there are records. The cluster must be registered.
     pub(super) async fn reviews(&self) -> anyhow::Result<Vec<Row>> {
         if !self.options.wants(Group::Review) {
             return Ok(Vec::new());
@@ -35,7 +35,7 @@ impl Bench<'_> {
             clients: CLIENTS,
         };
         progress::say("TokenReview");
-        // Each client begins at a place of its own, so that nearly all are seen once.
+        // Each client begins at an offset of its own, so that nearly all tokens are seen once.
         let cold = load.run(Stop::Count(count), self.server.meter()).await?;
         check(&endpoint, &load.requests[0]).await?;
         let limit = self.limit("POST", "/hello", CLIENTS);
@@ -62,7 +62,7 @@ fn review(endpoint: &Endpoint, caller: &str, token: &str) -> Bytes {
     request::with_token(&request, caller)
 }
 
-/// A refusal is an answer of success, too.
+/// Checks that a token is accepted: a rejected one is answered with a success status, too.
 async fn check(endpoint: &Endpoint, request: &Bytes) -> anyhow::Result<()> {
     let answer = Connection::open(endpoint).await?.fetch(request).await?;
     let review: Value = serde_json::from_slice(&answer)?;

@@ -9,20 +9,21 @@ use crate::sample::median;
 use crate::server::{self, Server};
 use crate::{progress, targets};
 
-/// Starts of which the median is taken.
+/// Number of starts whose median is taken.
 const STARTS: usize = 5;
 
 const KIBI: f64 = 1024.0;
 
-/// What a start with some records came to.
+/// The result of a start with a number of records.
 pub(super) struct Start {
     row: Row,
     records: usize,
-    /// Memory after it, in bytes.
+    /// Memory after the start, in bytes.
     resident: u64,
 }
 
-/// Starts the server again and again, and the bare server beside it; nothing if that is not wanted.
+/// Restarts the server several times, and the bare server next to it. Returns `None` if that is not
+/// selected.
 pub(super) async fn measure(
     server: &mut Server,
     options: &Options,
@@ -51,8 +52,8 @@ pub(super) async fn measure(
     }))
 }
 
-/// The rows of an empty server and of a full one; `used` is the memory of the full one after all
-/// reads, in bytes.
+/// Returns the rows of an empty server and of a full one. `used` is the memory of the full one
+/// after all reads, in bytes.
 pub(super) fn rows(empty: Option<Start>, full: Option<Start>, used: u64) -> Vec<Row> {
     let (Some(empty), Some(full)) = (empty, full) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The fan-out: as fast as it goes, and the delay when there is time.
+//! The fan-out: its maximum rate, and the delay at a low rate.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Bench<'_> {
         })
     }
 
-    /// Events of `size` bytes through the bare server.
+    /// Returns a fan-out of events of `size` bytes through the bare server.
     fn broadcast(&self, watchers: usize, pace: Pace, size: usize) -> FanOut {
         let endpoint = self.bare.endpoint.clone();
         let writer = endpoint.clone();

@@ -1,4 +1,5 @@
-//! The table of attacks: what honest users of the server noticed, beside those of a kube-apiserver.
+//! The table of attacks: the effect on honest users of the server, next to that on users of a
+//! kube-apiserver.
 
 use std::fmt;
 use std::time::Duration;
@@ -46,39 +47,39 @@ const NOTES: [&str; 10] = [
 /// An attack.
 #[derive(Clone, Debug)]
 pub(crate) struct AttackRow {
-    /// Its name.
+    /// The name of the attack.
     pub(crate) attack: &'static str,
-    /// The server under it, or the reason why it was not measured.
+    /// The server under the attack, or the reason why it was not measured.
     pub(crate) ours: Result<Endured, String>,
-    /// A kube-apiserver under it, or the reason why it was not measured.
+    /// A kube-apiserver under the attack, or the reason why it was not measured.
     pub(crate) theirs: Result<Endured, String>,
 }
 
-/// The times within which 99 of 100 steps of honest users end.
+/// The 99th percentiles of the steps of honest users.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tails {
-    /// Of connections, creates, reads and deletes together.
+    /// The 99th percentile of connections, creates, reads and deletes together.
     all: Duration,
     reads: Duration,
 }
 
-/// A server under an attack.
+/// The measurements of a server under an attack.
 #[derive(Clone, Debug)]
 pub(crate) struct Endured {
-    /// Requests of honest users before it.
+    /// Requests of honest users before the attack.
     pub(crate) quiet: Tails,
-    /// Requests of honest users in it.
+    /// Requests of honest users during the attack.
     pub(crate) attacked: Tails,
-    /// Requests of honest users that failed.
+    /// Number of failed requests of honest users.
     pub(crate) refused: usize,
     /// The failures by kind.
     pub(crate) failures: String,
-    /// The greatest memory, in bytes.
+    /// Peak memory, in bytes.
     pub(crate) memory: u64,
 }
 
 impl AttackRow {
-    /// Returns whether the server keeps what it promises.
+    /// Returns whether the server is within its targets.
     pub(super) fn is_kept(&self) -> bool {
         let Ok(ours) = &self.ours else {
             return false;
@@ -106,7 +107,7 @@ impl AttackRow {
 }
 
 impl Tails {
-    /// Those of what was observed.
+    /// Returns the percentiles of observations.
     pub(crate) fn of(observed: &Observed) -> Self {
         Self {
             all: observed.all().summary().p99,
@@ -116,7 +117,7 @@ impl Tails {
 }
 
 impl Endured {
-    /// The attacked time of all steps divided by the quiet one.
+    /// Returns the attacked time of all steps divided by the quiet one.
     fn ratio(&self) -> f64 {
         let quiet = self.quiet.all.as_secs_f64().max(f64::MIN_POSITIVE);
         self.attacked.all.as_secs_f64() / quiet
@@ -153,7 +154,7 @@ fn figures(measured: &Result<Endured, String>) -> [String; 7] {
     ]
 }
 
-/// Writes the table and what is to be known about it; nothing without attacks.
+/// Writes the table and its notes, or nothing if there are no attacks.
 pub(super) fn write(rows: &[AttackRow], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
     if rows.is_empty() {
         return Ok(());

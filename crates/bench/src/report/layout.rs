@@ -1,4 +1,4 @@
-//! Numbers as people read them, in columns.
+//! Formatting of numbers and columns.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,14 +11,14 @@ const TITLES: [&str; COLUMNS] = [
     "", "ours", "p50", "p99", "CPU/op", "limit", "ratio", "", "target",
 ];
 
-/// Writes the table: the first column and the targets to the left, figures to the right.
+/// Writes the table. The first column and the targets are left-aligned, figures right-aligned.
 pub(super) fn write(rows: &[Row], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut lines = vec![TITLES.map(str::to_owned)];
     lines.extend(rows.iter().map(cells));
     write_columns(&lines, &[0, 7, 8], formatter)
 }
 
-/// Writes lines in columns, some of them to the left.
+/// Writes lines in columns. The columns in `left` are left-aligned.
 pub(super) fn write_columns<const N: usize>(
     lines: &[[String; N]],
     left: &[usize],
@@ -108,7 +108,8 @@ impl Verdict {
     }
 }
 
-/// Three digits or more, thousands apart: `0.25`, `8.13`, `47.2`, `7,500`.
+/// Formats a number with at least three digits and a thousands separator: `0.25`, `8.13`, `47.2`,
+/// `7,500`.
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
         size if size < 10.0 => format!("{value:.2}"),
@@ -129,7 +130,7 @@ fn thousands(digits: String) -> String {
     apart
 }
 
-/// Nothing where no time was taken: it was not measured.
+/// Formats a time. Returns `None` for zero, which means that it was not measured.
 fn some_time(time: Duration) -> Option<String> {
     if time.is_zero() {
         None

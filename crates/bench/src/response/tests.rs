@@ -6,8 +6,8 @@ fn check_head(input: &str, expect: Result<Option<Head>, &str>) {
     assert_eq!(parsed, expect.map_err(str::to_owned), "{input:?}");
 }
 
-/// Decodes `input` in two pieces, cut at every place, and expects the same each time: the content,
-/// and how many bytes belong to the body.
+/// Decodes `input` in two pieces, cut at every position, and expects the same result each time: the
+/// content, and the number of bytes that belong to the body.
 #[track_caller]
 fn check_body(body: Body, input: &str, content: &str, taken: usize) {
     for cut in 0..=input.len() {

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{Error, Revision};
 
-/// How long a read waits for the cache to reach its revision, as long as kube-apiserver's
-/// (`k8s.io/apiserver/pkg/storage/cacher/watch_cache.go`, `blockTimeout`).
+/// Maximum time that a read waits for the cache to reach its revision. The same as that of
+/// kube-apiserver (`k8s.io/apiserver/pkg/storage/cacher/watch_cache.go`, `blockTimeout`).
 const WAIT: Duration = Duration::from_secs(3);
 
 /// The objects under one prefix. Clones share them.
@@ -26,21 +26,22 @@ pub struct Collection<E> {
 }
 
 impl<E: Send + Sync + 'static> Collection<E> {
-    /// The prefix of its keys.
+    /// Returns the prefix of the keys.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The newest state in memory, which may be older than the store's.
+    /// Returns the newest state in memory, which may be older than the store's.
     pub fn view(&self) -> View<E> {
         let applied = self.source.progress.applied();
         View::new(applied, self.published.snapshot.load_full())
     }
 
-    /// A state that holds every write acknowledged before this was called.
+    /// Returns a state that contains every write acknowledged before this call.
     ///
     /// # Errors
-    /// `Unavailable` when the store does not answer, or the cache does not catch up in 3 seconds.
+    /// Returns `Unavailable` if the store does not answer, or the cache does not catch up within 3
+    /// seconds.
     pub async fn latest(&self) -> Result<View<E>, Error> {
         let current = self.source.store.current_revision().await?;
         let behind = |_| Error::unavailable("the watch cache does not catch up with the store");
@@ -52,10 +53,10 @@ impl<E: Send + Sync + 'static> Collection<E> {
         Ok(self.view())
     }
 
-    /// A state at `revision` or later.
+    /// Returns a state at `revision` or later.
     ///
     /// # Errors
-    /// `FutureRevision` when it is not reached in 3 seconds.
+    /// Returns `FutureRevision` if it is not reached within 3 seconds.
     pub async fn not_older_than(&self, revision: Revision) -> Result<View<E>, Error> {
         self.source
             .progress
@@ -64,10 +65,11 @@ impl<E: Send + Sync + 'static> Collection<E> {
         Ok(self.view())
     }
 
-    /// The state after exactly `revision`: the newest with what came later undone. `None` where the
-    /// cache has not reached it, or its history does not go back so far.
+    /// Returns the state at exactly `revision`: the newest state with the later events undone.
+    /// Returns `None` if the cache has not reached that revision, or its history does not reach
+    /// back that far.
     pub fn at(&self, revision: Revision) -> Option<View<E>> {
-        // In this order: the snapshot then holds everything up to `applied`.
+        // The order matters: the snapshot then contains everything up to `applied`.
         let applied = self.source.progress.applied();
         let snapshot = self.published.snapshot.load_full();
         if revision < snapshot.oldest() || revision > applied.max(snapshot.revision()) {
@@ -80,10 +82,10 @@ impl<E: Send + Sync + 'static> Collection<E> {
         Some(View::at(revision, Arc::new(past)))
     }
 
-    /// Every change after `after`: one already in memory, or one to come.
+    /// Returns a cursor over every change after `after`, those in memory and those to come.
     ///
     /// # Errors
-    /// `Compacted` when the history does not go back so far.
+    /// Returns `Compacted` if the history does not reach back that far.
     pub fn watch_from(&self, after: Revision) -> Result<EventCursor<E>, Error> {
         let oldest = self.published.load().oldest();
         if after < oldest {
@@ -109,7 +111,7 @@ impl<E: Send + Sync + 'static> Collection<E> {
         }
     }
 
-    /// Lets all watches look around.
+    /// Wakes all watches.
     pub(super) fn wake(&self) {
         self.published.changed.send_replace(());
     }
@@ -126,7 +128,7 @@ impl<E> Clone for Collection<E> {
     }
 }
 
-/// The newest snapshot, and the bell that rings when there is a newer one.
+/// The newest snapshot, and the channel that signals a newer one.
 pub(super) struct Published<E> {
     snapshot: ArcSwap<Snapshot<E>>,
     changed: watch::Sender<()>,
@@ -140,7 +142,7 @@ impl<E> Published<E> {
         }
     }
 
-    /// The newest snapshot, for a short look.
+    /// Returns the newest snapshot, to be held briefly.
     pub(super) fn load(&self) -> Guard<Arc<Snapshot<E>>> {
         self.snapshot.load()
     }

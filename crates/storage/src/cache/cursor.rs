@@ -10,8 +10,8 @@ use tokio::{
 use super::{collection::Published, progress::Source, snapshot::CacheEvent};
 use crate::{Error, Revision};
 
-/// Most events handed out at a time, more only when they share a revision. Bounds what a watch that
-/// is far behind encodes before it writes.
+/// Maximum number of events returned at a time, exceeded only if they share a revision. Bounds the
+/// data that a watch far behind encodes before it writes.
 const AT_ONCE: usize = 256;
 
 /// A position in the history of a collection.
@@ -36,19 +36,21 @@ impl<E: Send + Sync + 'static> EventCursor<E> {
         }
     }
 
-    /// Everything of this collection up to here has been handed out: what a bookmark may say.
+    /// Returns the revision up to which everything of this collection has been returned. A bookmark
+    /// may carry it.
     pub fn position(&self) -> Revision {
         self.position
     }
 
-    /// Waits for events and hands out those that are there, in order, one at least and about 256 at
-    /// most. Dropping the future loses none.
+    /// Waits for events and returns those that are available, in order: at least one and about 256
+    /// at most. Dropping the future loses none.
     ///
     /// # Errors
-    /// `Compacted` when the history has moved past the position, `Closed` after the last event.
+    /// Returns `Compacted` if the history has moved past the position, and `Closed` after the last
+    /// event.
     pub async fn next(&mut self) -> Result<Vec<Arc<CacheEvent<E>>>, Error> {
         loop {
-            // First the bell, then the look: a change in between rings again.
+            // Register for the wake-up before reading, or a change in between would be missed.
             self.changed.borrow_and_update();
             let closed = self.source.progress.is_closed();
             let events = self.try_next()?;
@@ -61,11 +63,11 @@ impl<E: Send + Sync + 'static> EventCursor<E> {
         }
     }
 
-    /// As [`EventCursor::next`], but by `deadline` returns even without events. The position has
-    /// then moved to what the cache has applied: time for a bookmark.
+    /// Like [`EventCursor::next`], but returns by `deadline` even without events. The position has
+    /// then advanced to what the cache has applied, so that a bookmark can be sent.
     ///
     /// # Errors
-    /// As for `next`.
+    /// Returns the same errors as `next`.
     pub async fn next_or_progress(
         &mut self,
         deadline: Instant,
@@ -76,12 +78,12 @@ impl<E: Send + Sync + 'static> EventCursor<E> {
         }
     }
 
-    /// The events that are there, perhaps none. Does not wait.
+    /// Returns the available events, possibly none. Does not wait.
     ///
     /// # Errors
-    /// `Compacted` as for `next`.
+    /// Returns `Compacted` like `next`.
     pub fn try_next(&mut self) -> Result<Vec<Arc<CacheEvent<E>>>, Error> {
-        // In this order: the snapshot then holds everything up to `applied`.
+        // The order matters: the snapshot then contains everything up to `applied`.
         let applied = self.source.progress.applied();
         let snapshot = self.published.load();
         if self.position < snapshot.oldest() {

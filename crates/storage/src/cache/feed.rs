@@ -13,16 +13,17 @@ use super::{
 };
 use crate::{At, Batch, Change, Error, Event, ListOptions, Record, Revision, Store, Watch};
 
-/// Records listed at a time while loading.
+/// Number of records listed at a time while loading.
 const PAGE: usize = 1000;
 
-/// Times that loading starts over when a compaction overtakes it. They are minutes apart.
+/// Maximum number of attempts to load, each of which a compaction may overtake. Compactions are
+/// minutes apart.
 const LOAD_ATTEMPTS: usize = 3;
 
-/// Pauses between attempts to reach a failing store double from the first to the last.
+/// First and last pause between attempts to reach a failing store; each is twice the one before.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)];
 
-/// The working copies of all collections and the watch that feeds them.
+/// The working copies of all collections and the watch that updates them.
 pub(super) struct Feed<E> {
     source: Arc<Source>,
     options: CacheOptions,
@@ -82,7 +83,7 @@ impl<E: Send + Sync + 'static> Feed<E> {
         }
     }
 
-    /// Applies the next batch, opening the watch first if there is none.
+    /// Applies the next batch, opening the watch first if it is not open.
     async fn advance(&mut self) -> Result<(), Error> {
         let watch = match &mut self.watch {
             Some(watch) => watch,
@@ -101,7 +102,7 @@ impl<E: Send + Sync + 'static> Feed<E> {
         }
     }
 
-    /// No await in here: a dropped `follow` leaves no batch half-applied.
+    /// Applies a batch. Not async: a dropped `follow` leaves no batch half-applied.
     fn apply(&mut self, batch: Batch) {
         for event in batch.events {
             let key = event.key.as_str();
@@ -120,11 +121,11 @@ impl<E: Send + Sync + 'static> Feed<E> {
         self.source.progress.advance(batch.revision);
     }
 
-    /// Replaces all collections by an older state, from which the watch then replays the history:
-    /// the oldest that the store has, or as far back as the collections can remember.
+    /// Replaces all collections with an older state, from which the watch then replays the history:
+    /// the oldest state of the store, or as far back as the collections can remember.
     ///
-    /// It is never older than what is published: it is loaded at the start, and when the store has
-    /// compacted what comes next.
+    /// The state is never older than what is published, because this is called only at the start,
+    /// and when the store has compacted the events that come next.
     async fn load(&mut self) -> Result<(), Error> {
         let mut attempt = 1;
         let (start, snapshots) = loop {
@@ -142,8 +143,8 @@ impl<E: Send + Sync + 'static> Feed<E> {
         Ok(())
     }
 
-    /// The state to go on from, and its revision. (A shared `self` could not cross threads: a watch
-    /// cannot be shared.)
+    /// Reads the state to continue from, and its revision. (`&mut self`, because a `Watch` is not
+    /// `Sync`, so a shared `self` could not be sent to another thread.)
     async fn read(&mut self) -> Result<(Revision, Vec<Snapshot<E>>), Error> {
         let store = &*self.source.store;
         let compacted = store.compacted_revision().await?;
@@ -163,7 +164,7 @@ fn warn(error: &Error) {
     tracing::warn!(error, "the watch of the store failed");
 }
 
-/// A collection as the feed sees it.
+/// A collection with the feed's working copy of its snapshot.
 pub(super) struct Working<E> {
     prefix: String,
     decode: Arc<dyn Decode<E>>,
@@ -185,13 +186,13 @@ impl<E: Send + Sync + 'static> Working<E> {
         }
     }
 
-    /// A handle for readers.
+    /// Returns a handle for readers.
     pub(super) fn collection(&self, source: &Arc<Source>) -> Collection<E> {
         let kind = (self.prefix.as_str(), self.decode.clone());
         Collection::new(kind, self.published.clone(), source.clone())
     }
 
-    /// The collection's state at `at`, from the store.
+    /// Reads the collection's state at `at` from the store.
     async fn read(&self, store: &dyn Store, at: Revision) -> Result<Snapshot<E>, Error> {
         let mut snapshot = Snapshot::empty(at);
         let mut options = ListOptions {
@@ -206,7 +207,7 @@ impl<E: Send + Sync + 'static> Working<E> {
                 self.fill(&mut snapshot, &page.records);
                 return Ok(snapshot);
             }
-            // The store reads the next page while this one is decoded.
+            // Lists the next page while this one is decoded.
             let next = store.list(&self.prefix, &options);
             let decoded = async { self.fill(&mut snapshot, &page.records) };
             let (next, ()) = join(next, decoded).await;

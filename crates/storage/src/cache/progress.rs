@@ -1,4 +1,4 @@
-//! How far a cache has followed its store.
+//! The progress of a cache in following its store.
 
 use std::sync::{
     Arc,
@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{Error, Revision, Store};
 
-/// The store behind a cache and how far it has been followed.
+/// The store behind a cache and the progress in following it.
 pub(super) struct Source {
     pub(super) store: Arc<dyn Store>,
     pub(super) progress: Progress,
@@ -32,7 +32,7 @@ impl Source {
     }
 }
 
-/// The applied revision: read without a lock, waited for with one.
+/// The applied revision. Reading it takes no lock, waiting for it does.
 pub(super) struct Progress {
     applied: AtomicU64,
     moved: watch::Sender<Revision>,
@@ -40,18 +40,19 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Every snapshot loaded from now on holds everything up to here.
+    /// Returns the applied revision. Every snapshot loaded from now on contains everything up to
+    /// it.
     pub(super) fn applied(&self) -> Revision {
         Revision::new(self.applied.load(Acquire))
     }
 
-    /// Moves on. Call it after all snapshots with changes up to `to` are published.
+    /// Advances to `to`. Must be called after all snapshots with changes up to `to` are published.
     pub(super) fn advance(&self, to: Revision) {
         self.applied.store(to.get(), Release);
         self.moved.send_replace(to);
     }
 
-    /// Waits until `revision` is applied. `FutureRevision` when it is not by `deadline`.
+    /// Waits until `revision` is applied. Returns `FutureRevision` if it is not by `deadline`.
     pub(super) async fn wait(&self, revision: Revision, deadline: Instant) -> Result<(), Error> {
         if self.applied() >= revision {
             return Ok(());
@@ -67,7 +68,7 @@ impl Progress {
         }
     }
 
-    /// Nothing will be applied any more.
+    /// Marks the cache as closed: nothing will be applied any more.
     pub(super) fn close(&self) {
         self.closed.store(true, Release);
     }

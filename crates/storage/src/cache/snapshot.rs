@@ -1,4 +1,4 @@
-//! One immutable state of a collection, and the view of it that readers get.
+//! An immutable state of a collection, and the view of it that readers get.
 
 use std::{ops::Bound, sync::Arc};
 
@@ -9,17 +9,17 @@ use crate::{Key, Revision};
 
 /// A change of a collection.
 pub struct CacheEvent<E> {
-    /// The record changed.
+    /// The key of the changed record.
     pub key: Key,
-    /// The write that changed it.
+    /// The revision of the change.
     pub revision: Revision,
-    /// The object after it; `None` when it was removed.
+    /// The object after the change; `None` if it was removed.
     pub current: Option<Arc<E>>,
-    /// The object before it; `None` when it was created.
+    /// The object before the change; `None` if it was created.
     pub previous: Option<Arc<E>>,
 }
 
-/// The objects of a collection that have one value in its index.
+/// The usage of the objects of a collection that share an index value.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Usage {
     /// The number of objects.
@@ -28,23 +28,24 @@ pub struct Usage {
     pub bytes: usize,
 }
 
-/// Objects and history of a collection. Cloning shares all of it; a clone that is changed copies
-/// the few nodes on the way.
+/// Objects and history of a collection. Cloning shares all of it; changing a clone copies only the
+/// nodes on the path to the change.
 pub(super) struct Snapshot<E> {
     objects: OrdMap<Key, Arc<E>>,
     index: OrdMap<(Arc<str>, Arc<str>), Arc<E>>,
-    /// The usage by each value of the index that has objects.
+    /// The usage by index value, for the values that have objects.
     usage: OrdMap<Arc<str>, Usage>,
     events: Vector<Arc<CacheEvent<E>>>,
-    /// The bytes of the states before `events`; what they led to is live, or the state before a later one.
+    /// The size of the states before `events`, in bytes. The state after an event is not included:
+    /// it is either the live object or the state before a later event.
     history_bytes: usize,
-    /// All events after this one are in `events`.
+    /// The revision after which all events are in `events`.
     oldest: Revision,
-    /// The last event's, or what the state was read at.
+    /// The revision of the last event, or the one that the state was read at.
     revision: Revision,
 }
 
-/// An object and what it is indexed by.
+/// An object and its index value.
 pub(super) struct Indexed<E> {
     pub(super) object: Arc<E>,
     pub(super) index: Option<Arc<str>>,
@@ -52,7 +53,7 @@ pub(super) struct Indexed<E> {
 }
 
 impl<E> Snapshot<E> {
-    /// No objects and no history at `revision`.
+    /// Returns a snapshot without objects and history at `revision`.
     pub(super) fn empty(revision: Revision) -> Self {
         Self {
             objects: OrdMap::new(),
@@ -65,7 +66,7 @@ impl<E> Snapshot<E> {
         }
     }
 
-    /// Sets the object at `key` and returns the one before.
+    /// Sets the object at `key` and returns the previous one.
     pub(super) fn put(&mut self, key: &Key, new: Indexed<E>) -> Option<Arc<E>> {
         if let Some(value) = new.index {
             let usage = self.usage.entry(value.clone()).or_default();
@@ -82,7 +83,7 @@ impl<E> Snapshot<E> {
         self.objects.remove(key.as_str())
     }
 
-    /// Takes the object at `key`, which has so many bytes, out of the index.
+    /// Removes the object at `key`, which has `bytes` bytes, from the index.
     pub(super) fn unindex(&mut self, key: &Key, value: Arc<str>, bytes: usize) {
         if let Some(usage) = self.usage.get_mut(&value) {
             usage.objects = usage.objects.saturating_sub(1);
@@ -94,7 +95,7 @@ impl<E> Snapshot<E> {
         self.index.remove(&(value, key.shared().clone()));
     }
 
-    /// Adds to the history and removes the oldest events beyond its limits. `size` is
+    /// Appends an event to the history and removes the oldest events beyond its limits. `size` is
     /// [`super::Decode::size`].
     pub(super) fn record(
         &mut self,
@@ -119,8 +120,8 @@ impl<E> Snapshot<E> {
         }
     }
 
-    /// This state as it was after `revision`, which the history must reach back to: later events are
-    /// undone, the last one first.
+    /// Returns the state as it was after `revision`, which the history must reach back to. Later
+    /// events are undone, the last one first.
     pub(super) fn at(&self, revision: Revision, decode: &dyn Decode<E>) -> Self {
         let mut past = self.clone();
         while let Some(event) = past.events.pop_back() {
@@ -153,7 +154,7 @@ impl<E> Snapshot<E> {
         self.objects.get(key)
     }
 
-    /// The last event's, or what the state was read at.
+    /// Returns the revision of the last event, or the one that the state was read at.
     pub(super) fn revision(&self) -> Revision {
         self.revision
     }
@@ -162,7 +163,8 @@ impl<E> Snapshot<E> {
         self.oldest
     }
 
-    /// The next events after `after`, about `limit` of them: those of one revision stay together.
+    /// Returns the next events after `after`, about `limit` of them: the events of one revision are
+    /// not split.
     pub(super) fn events_after(&self, after: Revision, limit: usize) -> Events<E> {
         let side =
             |event: &Arc<CacheEvent<E>>| event.revision.cmp(&after).then(std::cmp::Ordering::Less);
@@ -189,10 +191,10 @@ impl<E> Snapshot<E> {
     }
 }
 
-/// A stretch of history.
+/// A range of the history.
 pub(super) struct Events<E> {
     pub(super) events: Vec<Arc<CacheEvent<E>>>,
-    /// Whether there are no further ones.
+    /// True if there are no further events.
     pub(super) all: bool,
 }
 
@@ -212,13 +214,13 @@ impl<E> Clone for Snapshot<E> {
 
 /// The state of a collection at one revision. Holding it keeps its objects in memory.
 pub struct View<E> {
-    /// The state is exactly that after this write: watch from here.
+    /// The revision of exactly this state. Watch from here.
     pub revision: Revision,
     snapshot: Arc<Snapshot<E>>,
 }
 
 impl<E> View<E> {
-    /// `applied` must have been read before `snapshot` was loaded.
+    /// Creates a view. `applied` must have been read before `snapshot` was loaded.
     pub(super) fn new(applied: Revision, snapshot: Arc<Snapshot<E>>) -> Self {
         Self {
             revision: applied.max(snapshot.revision),
@@ -226,38 +228,39 @@ impl<E> View<E> {
         }
     }
 
-    /// The state after exactly `revision`, up to which `snapshot` is known to be complete.
+    /// Creates a view at exactly `revision`, up to which `snapshot` is known to be complete.
     pub(super) fn at(revision: Revision, snapshot: Arc<Snapshot<E>>) -> Self {
         Self { revision, snapshot }
     }
 
-    /// The last write to the collection; since then, up to `revision`, nothing happened to it.
+    /// Returns the revision of the last write to the collection; since then, up to `revision`, the
+    /// collection did not change.
     pub fn last_change(&self) -> Revision {
         self.snapshot.revision
     }
 
-    /// How many objects there are.
+    /// Returns the number of objects.
     pub fn len(&self) -> usize {
         self.snapshot.objects.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no objects.
     pub fn is_empty(&self) -> bool {
         self.snapshot.objects.is_empty()
     }
 
-    /// The object at `key`.
+    /// Returns the object at `key`.
     pub fn get(&self, key: &str) -> Option<&Arc<E>> {
         self.snapshot.get(key)
     }
 
-    /// All objects in byte order of their keys.
+    /// Returns all objects in byte order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Arc<E>)> {
         self.snapshot.objects.iter()
     }
 
-    /// The objects whose keys start with `prefix` and come after `after`, in byte order of their
-    /// keys.
+    /// Returns the objects whose keys start with `prefix` and come after `after`, in byte order of
+    /// their keys.
     pub fn range<'a>(
         &'a self,
         prefix: &'a str,
@@ -271,13 +274,14 @@ impl<E> View<E> {
         rest.take_while(move |(key, _)| key.as_str().starts_with(prefix))
     }
 
-    /// The objects that [`super::Decode::index`] gave this value, in byte order of their keys.
-    /// Takes time by their number, not by the size of the collection.
+    /// Returns the objects for which [`super::Decode::index`] returned this value, in byte order of
+    /// their keys. The cost depends on their number, not on the size of the collection.
     pub fn indexed<'a>(&'a self, value: &'a str) -> impl Iterator<Item = &'a Arc<E>> {
         self.indexed_range(value, "", None)
     }
 
-    /// Of the objects of [`View::indexed`] those of [`View::range`]. Takes time by their number.
+    /// Returns those objects of [`View::indexed`] that are also in [`View::range`]. The cost
+    /// depends on their number.
     pub fn indexed_range<'a>(
         &'a self,
         value: &'a str,
@@ -290,14 +294,14 @@ impl<E> View<E> {
             .map(|(_, object)| object)
     }
 
-    /// The number and the size of the objects that [`super::Decode::index`] gave this value. Counted as
-    /// they come and go, not here.
+    /// Returns the number and the size of the objects for which [`super::Decode::index`] returned
+    /// this value. Maintained on every change, so this is a lookup.
     pub fn usage(&self, value: &str) -> Usage {
         self.snapshot.usage.get(value).copied().unwrap_or_default()
     }
 }
 
-/// The start of the keys with a prefix that come after `after`.
+/// Returns the lower bound of the keys that start with a prefix and come after `after`.
 fn start<'a>(prefix: &'a str, after: Option<&'a str>) -> Bound<&'a str> {
     match after {
         Some(after) if after >= prefix => Bound::Excluded(after),

@@ -1,4 +1,4 @@
-//! Behaviour of the cache over a real store.
+//! Tests of the cache over a real store.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
 const THINGS: &str = "/test/things/";
 const OTHERS: &str = "/test/others/";
 
-/// The value as text; what comes before a colon is the owner.
+/// Decodes the value as text. The part before a colon is the owner.
 struct AsText;
 
 impl Decode<String> for AsText {
@@ -36,7 +36,7 @@ impl Decode<String> for AsText {
     }
 }
 
-/// A store, a cache of it that runs, and the means to stop it.
+/// A store, a running cache of it, and the means to stop it.
 struct Fixture {
     home: TempDir,
     store: Arc<dyn Store>,
@@ -68,7 +68,7 @@ impl Fixture {
         }
     }
 
-    /// Stops all of it and returns the directory.
+    /// Stops the cache and the store, and returns the directory.
     async fn stop(self) -> TempDir {
         self.shutdown.cancel();
         self.runs.await.expect("it ends");
@@ -107,7 +107,7 @@ impl Fixture {
     }
 }
 
-/// A cache of two collections, and the first of them.
+/// Returns a cache of two collections, and the first of them.
 async fn cache_of(
     store: Arc<dyn Store>,
     options: CacheOptions,
@@ -119,7 +119,7 @@ async fn cache_of(
     (cache, things)
 }
 
-/// A history of so many events, whatever their size.
+/// Returns options that limit the history to a number of events.
 fn of_events(history: usize) -> CacheOptions {
     CacheOptions {
         history,
@@ -142,7 +142,7 @@ fn state(view: &View<String>) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// As [`state`], of those of one owner.
+/// Like [`state`], for the objects of one owner.
 fn owned<'a>(view: &'a View<String>, owner: &'a str) -> Vec<&'a str> {
     view.indexed(owner).map(|text| text.as_str()).collect()
 }
@@ -186,7 +186,7 @@ async fn a_state_of_the_past_is_as_it_was_while_the_history_reaches_it() {
     assert_eq!(shown(Revision::new(five.get() + 100)), None, "yet to come");
 }
 
-/// `name: previous -> current @ revision`, with `-` for none.
+/// Formats events as `name: previous -> current @ revision`, with `-` for an absent object.
 fn shown(events: &[Arc<CacheEvent<String>>]) -> Vec<String> {
     let show = |object: &Option<Arc<String>>| object.as_deref().cloned().unwrap_or("-".into());
     let line = |event: &Arc<CacheEvent<String>>| {
@@ -574,7 +574,7 @@ async fn a_cache_that_missed_history_loads_anew_and_ends_old_watches() {
     let (paused, things) = cache_of(f.store.clone(), of_events(100)).await;
     let mut old = things.watch_from(gone).expect("it is kept");
 
-    // More commits than its watch has at hand, so it needs the log, where they are gone.
+    // More commits than the watch buffers, so it needs the log, which has compacted them.
     let mut last = gone;
     for number in 2..100 {
         last = f.update("gone", &number.to_string(), last).await;

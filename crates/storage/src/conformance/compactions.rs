@@ -1,4 +1,4 @@
-//! Forgetting history.
+//! Discarding history.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ async fn list_at(store: &dyn Store, revision: Revision) -> Result<Vec<Record>, E
     Ok(store.list(PREFIX, &options).await?.records)
 }
 
-/// The oldest revision left, as told by a refused read; what else it got.
+/// Returns the oldest kept revision that a rejected read reported; any other result as an error.
 fn compacted<T: std::fmt::Debug>(result: Result<T, Error>) -> Result<Revision, String> {
     match result {
         Err(Error::Compacted { oldest }) => Ok(oldest),
@@ -33,7 +33,8 @@ fn compacted<T: std::fmt::Debug>(result: Result<T, Error>) -> Result<Revision, S
     }
 }
 
-/// What is there stays, at the compacted revision and after it, in lists and watches.
+/// Checks that the state at the compacted revision and everything after it is kept, in lists and
+/// watches.
 pub async fn compaction_keeps_state_and_later_history(store: &dyn Store) {
     let r1 = create(store, "kept", "1").await;
     let r2 = create(store, "updated", "1").await;
@@ -62,7 +63,7 @@ pub async fn compaction_keeps_state_and_later_history(store: &dyn Store) {
     create(store, "deleted", "2").await;
 }
 
-/// For lists and watches, with the oldest that is left.
+/// Checks that lists and watches of compacted revisions fail with the oldest revision that is left.
 pub async fn compacted_revisions_are_gone(store: &dyn Store) {
     let r1 = create(store, "a", "1").await;
     let r2 = update(store, "a", "2", r1).await;
@@ -78,7 +79,7 @@ pub async fn compacted_revisions_are_gone(store: &dyn Store) {
     );
 }
 
-/// An earlier revision changes nothing, one that is not reached is refused.
+/// Checks that an earlier revision has no effect, and one that is not reached is rejected.
 pub async fn compaction_does_not_go_back_or_ahead(store: &dyn Store) {
     let r1 = create(store, "a", "1").await;
     let r2 = update(store, "a", "2", r1).await;
@@ -96,7 +97,8 @@ pub async fn compaction_does_not_go_back_or_ahead(store: &dyn Store) {
     assert_eq!(all(store).await, [record("a", "2", r2)]);
 }
 
-/// Either it had the events already, or it is told that they are gone. It never skips them.
+/// Checks that a slow watch has either received the events already, or fails with `Compacted`. It
+/// never skips them.
 pub async fn a_watch_overtaken_by_compaction_is_told(store: &dyn Store) {
     const WRITES: usize = 1500;
     let mut last = create(store, "a", "0").await;
@@ -130,7 +132,7 @@ pub async fn a_watch_overtaken_by_compaction_is_told(store: &dyn Store) {
     }
 }
 
-/// Neither waits for the end of the other, and nothing is lost.
+/// Checks that neither waits for the end of the other, and nothing is lost.
 pub async fn compaction_and_writes_get_along(store: &Arc<dyn Store>) {
     concurrently(store, 5, async |store: Arc<dyn Store>, task| {
         let name = format!("n{task}");

@@ -43,7 +43,8 @@ async fn exactly(store: &dyn Store, revision: Revision) -> Vec<Record> {
     page.records
 }
 
-/// Not in the order of writing, of case or of segments; without neighbours of the prefix.
+/// Checks that lists are not in the order of writing, of case or of segments, and exclude keys next
+/// to the prefix.
 pub async fn a_list_is_in_byte_order_and_within_its_prefix(store: &dyn Store) {
     let inside = ["B", "a", "a-b", "a.b", "a/b", "a0", "b/a", "é"];
     for name in inside.iter().rev() {
@@ -82,7 +83,7 @@ pub async fn a_list_is_in_byte_order_and_within_its_prefix(store: &dyn Store) {
     assert_eq!(names("/conformance/things/none/", None).await, [""; 0]);
 }
 
-/// Without gap or repeat, whatever the limit.
+/// Checks that pages have neither gap nor repeat, for every limit.
 pub async fn pages_cover_a_prefix(store: &dyn Store) {
     let mut whole = Vec::new();
     for number in 0..10 {
@@ -97,7 +98,8 @@ pub async fn pages_cover_a_prefix(store: &dyn Store) {
     }
 }
 
-/// At every revision: creations, updates and removals, none before its time.
+/// Checks an exact list at every revision: it shows creations, updates and removals, but no later
+/// ones.
 pub async fn an_exact_list_shows_that_state(store: &dyn Store) {
     let r0 = current(store).await;
     let r1 = create(store, "a", "1").await;
@@ -122,8 +124,9 @@ pub async fn an_exact_list_shows_that_state(store: &dyn Store) {
     );
 }
 
-/// Every task moves a record: creates it elsewhere, removes it where it was. All pages of one list
-/// together show each record once or twice, never not at all, and the first page's revision.
+/// Checks pages while every task moves a record: creates it elsewhere, removes it from its old
+/// place. All pages of one list together show each record once or twice, never not at all, at the
+/// first page's revision.
 pub async fn pages_agree_while_others_write(store: &Arc<dyn Store>) {
     const RECORDS: usize = 12;
     for number in 0..RECORDS {
@@ -182,7 +185,7 @@ async fn read_pages(store: &dyn Store) {
     }
 }
 
-/// It does not show a state that may yet change.
+/// Checks that a list does not show a state that may still change.
 pub async fn a_list_ahead_of_the_store_is_refused(store: &dyn Store) {
     create(store, "a", "1").await;
     let requested = Revision::new(current(store).await.get() + 1_000_000);

@@ -1,11 +1,11 @@
-//! What survives when a store is closed and opened again.
+//! Persistence across closing and opening a store.
 
 use std::sync::Arc;
 
 use super::{all, create, current, delete, deleted, events_through, put, record, update, watch};
 use crate::{Error, Revision, Store};
 
-/// Records, and the events that a watch of before has not seen.
+/// Checks that records survive, and the events that an earlier watch has not seen.
 pub async fn state_and_history_survive(open: &impl AsyncFn() -> Arc<dyn Store>) {
     let store = open().await;
     let r1 = create(&*store, "a", "1").await;
@@ -22,8 +22,8 @@ pub async fn state_and_history_survive(open: &impl AsyncFn() -> Arc<dyn Store>) 
     assert_eq!(events_through(&mut events, r4).await, expect);
 }
 
-/// Not even when the newest write was a removal and has been compacted away: a watch would miss the
-/// write that got its revision.
+/// Checks that revisions are unique, even if the newest write was a removal and has been compacted
+/// away. Otherwise a watch would miss the write that got its revision again.
 pub async fn revisions_are_not_used_again(open: &impl AsyncFn() -> Arc<dyn Store>) {
     let mut last = Revision::new(0);
     for _ in 0..3 {
@@ -36,7 +36,7 @@ pub async fn revisions_are_not_used_again(open: &impl AsyncFn() -> Arc<dyn Store
     }
 }
 
-/// What was gone stays gone.
+/// Checks that compacted revisions stay compacted.
 pub async fn compaction_survives(open: &impl AsyncFn() -> Arc<dyn Store>) {
     let store = open().await;
     let r1 = create(&*store, "a", "1").await;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Change, Error, Event, ListOptions, Record, Revision, Store};
 
-/// From each revision, exactly the writes after it.
+/// Checks that a watch from each revision replays exactly the writes after it.
 pub async fn a_watch_replays_what_came_after(store: &dyn Store) {
     let start = current(store).await;
     let r1 = create(store, "a", "1").await;
@@ -35,7 +35,7 @@ pub async fn a_watch_replays_what_came_after(store: &dyn Store) {
     }
 }
 
-/// The last event of the past is followed by the first of the future.
+/// Checks that the last event of the past is followed by the first of the future.
 pub async fn a_watch_goes_on_live(store: &dyn Store) {
     let start = current(store).await;
     let r1 = create(store, "a", "1").await;
@@ -51,8 +51,8 @@ pub async fn a_watch_goes_on_live(store: &dyn Store) {
     }
 }
 
-/// Watches begun at different moments of a storm of writes agree with one begun before it, which
-/// holds exactly the acknowledged writes.
+/// Checks that watches started at different moments of many concurrent writes agree with one that
+/// started before, which contains exactly the acknowledged writes.
 pub async fn watches_during_writes_all_see_the_same(store: &Arc<dyn Store>) {
     let start = current(&**store).await;
     let mut first = watch(&**store, start).await;
@@ -85,7 +85,7 @@ pub async fn watches_during_writes_all_see_the_same(store: &Arc<dyn Store>) {
     assert_eq!(events_through(&mut after, end).await, written);
 }
 
-/// It does not hold up writers either.
+/// Checks that an unread watch does not block writers, and loses no event.
 pub async fn a_watch_nobody_reads_loses_nothing(store: &dyn Store) {
     const WRITES: usize = 1500;
     let mut slow = watch(store, current(store).await).await;
@@ -101,7 +101,8 @@ pub async fn a_watch_nobody_reads_loses_nothing(store: &dyn Store) {
     assert_eq!(values, expect);
 }
 
-/// A list, and a watch from its revision, together are the state: at any moment of a storm.
+/// Checks that a list, and a watch from its revision, together give the state, at any moment of
+/// many concurrent writes.
 pub async fn a_list_and_a_watch_fit_together(store: &Arc<dyn Store>) {
     concurrently(store, 6, async |store: Arc<dyn Store>, task| match task {
         0 | 1 => follow(&*store, task).await,
@@ -127,7 +128,8 @@ async fn follow(store: &dyn Store, task: usize) {
             .list(PREFIX, &ListOptions::default())
             .await
             .expect("it answers");
-        // A write of its own: the others may be done, and a watch brings nothing without one.
+        // A write of this task: the others may have finished, and a watch yields nothing without
+        // one.
         let end = create(store, &format!("{task}-followed-{number}"), "x").await;
         let mut state: BTreeMap<_, _> = page
             .records
@@ -172,7 +174,8 @@ fn apply(state: &mut BTreeMap<crate::Key, Record>, event: Event) {
     };
 }
 
-/// It would skip events without knowing.
+/// Checks that a watch from a revision ahead of the store is rejected. It would skip events
+/// unnoticed.
 pub async fn a_watch_ahead_of_the_store_is_refused(store: &dyn Store) {
     let last = create(store, "a", "1").await;
     let ahead = Revision::new(current(store).await.get() + 1_000_000);

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::{all, concurrently, conflict, create, current, delete, key, record, update, value};
 use crate::{Error, MAX_VALUE_BYTES, Revision, Store};
 
-/// Zero never names a state, also when nothing was written yet.
+/// Checks that zero never identifies a state, even before the first write.
 pub async fn a_new_store_has_a_revision(store: &dyn Store) {
     assert!(current(store).await > Revision::new(0));
     assert!(store.compacted_revision().await.expect("it answers") <= current(store).await);
     assert_eq!(all(store).await, []);
 }
 
-/// Bytes come back as they are, with the revision of their write.
+/// Checks that bytes are returned unchanged, with the revision of their write.
 pub async fn a_record_reads_back_as_written(store: &dyn Store) {
     let text = "\0\u{7f} not JSON, ünïcode \n";
     let revision = create(store, "a", text).await;
@@ -26,8 +26,8 @@ pub async fn a_record_reads_back_as_written(store: &dyn Store) {
     assert_eq!(read, Some(record("a", "other", revision)));
 }
 
-/// Create, update, an update to the same value, and delete each have a revision of their own, and
-/// the current one is never behind.
+/// Checks that create, update, an update to the same value, and delete each have a revision of
+/// their own, and the current revision is never behind.
 pub async fn revisions_grow_with_every_write(store: &dyn Store) {
     let mut last = current(store).await;
     let mut grows = async |revision: Revision| {
@@ -43,7 +43,7 @@ pub async fn revisions_grow_with_every_write(store: &dyn Store) {
     grows(delete(store, "a", a).await).await;
 }
 
-/// The record that is there stays.
+/// Checks that the existing record is kept.
 pub async fn create_refuses_a_taken_key(store: &dyn Store) {
     let revision = create(store, "a", "first").await;
     let second = store.create(&key("a"), value("second")).await;
@@ -51,7 +51,7 @@ pub async fn create_refuses_a_taken_key(store: &dyn Store) {
     assert_eq!(all(store).await, [record("a", "first", revision)]);
 }
 
-/// Deleted is as never there, but for the revision.
+/// Checks that a deleted key behaves like a new one, except for the revision.
 pub async fn a_deleted_key_is_free_again(store: &dyn Store) {
     let first = create(store, "a", "1").await;
     let removed = delete(store, "a", first).await;
@@ -62,7 +62,7 @@ pub async fn a_deleted_key_is_free_again(store: &dyn Store) {
     assert_eq!(all(store).await, [record("a", "2", again)]);
 }
 
-/// Otherwise nothing happens, and the answer says what is there.
+/// Checks that other revisions have no effect, and the error contains the current record.
 pub async fn update_and_delete_need_the_newest_revision(store: &dyn Store) {
     let old = create(store, "a", "old").await;
     let new = update(store, "a", "new", old).await;
@@ -91,7 +91,7 @@ pub async fn update_and_delete_need_the_newest_revision(store: &dyn Store) {
     assert_eq!(all(store).await, [record("a", "new", new)]);
 }
 
-/// Empty ones would look damaged, large ones hurt everybody.
+/// Checks that empty values, which would appear damaged, and too large values are rejected.
 pub async fn unfit_values_are_refused(store: &dyn Store) {
     let revision = create(store, "a", "1").await;
     let large = vec![b'x'; MAX_VALUE_BYTES + 1];
@@ -114,7 +114,7 @@ pub async fn unfit_values_are_refused(store: &dyn Store) {
         .expect("a mebibyte fits");
 }
 
-/// The others are told that the key is taken.
+/// Checks that all but one of concurrent creates fail with `Exists`.
 pub async fn one_of_concurrent_creates_wins(store: &Arc<dyn Store>) {
     let results = concurrently(store, 32, async |store: Arc<dyn Store>, task| {
         store
@@ -132,7 +132,7 @@ pub async fn one_of_concurrent_creates_wins(store: &Arc<dyn Store>) {
     assert_eq!(all(&**store).await, winners);
 }
 
-/// The others are told what the winner wrote.
+/// Checks that all but one of concurrent updates fail with the record that the winner wrote.
 pub async fn one_of_concurrent_updates_wins(store: &Arc<dyn Store>) {
     let base = create(&**store, "contended", "base").await;
     let results = concurrently(store, 32, move |store: Arc<dyn Store>, task| async move {
@@ -155,7 +155,7 @@ pub async fn one_of_concurrent_updates_wins(store: &Arc<dyn Store>) {
     assert_eq!(winners, 1);
 }
 
-/// Read, modify, write, and again on conflict: no update is lost.
+/// Checks that no update is lost when clients read, modify, write, and retry on conflict.
 pub async fn concurrent_increments_are_all_counted(store: &Arc<dyn Store>) {
     create(&**store, "counter", "0").await;
     concurrently(store, 8, async |store: Arc<dyn Store>, _| {

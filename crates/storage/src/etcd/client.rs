@@ -1,4 +1,5 @@
-//! Calls to etcd, whichever member answers: with a deadline, and repeated where that is harmless.
+//! Calls to etcd, independent of the member that answers: with a deadline, and repeated if that is
+//! safe.
 
 use std::{
     sync::atomic::{
@@ -25,23 +26,23 @@ use super::{
     wire::{RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse},
 };
 
-/// The longest that a caller waits.
+/// Maximum time that a caller waits.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Between an attempt and the next: some for every change of the leader, which takes a second.
+/// Pause between two attempts. Several fit into a change of the leader, which takes a second.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A store's keys in etcd, and the way there.
+/// The keyspace of a store, and the connection to etcd.
 pub(super) struct Client {
     pub(super) keys: Keyspace,
     current: watch::Receiver<Current>,
-    /// The oldest state, as far as is known: what is before it is gone.
+    /// The oldest revision, as far as is known: everything before it has been compacted.
     oldest: AtomicU64,
     stopped: CancellationToken,
 }
 
 impl Client {
-    /// Begins to look for a member. All ends when the guard is dropped.
+    /// Starts to connect to a member. Everything stops when the guard is dropped.
     pub(super) fn new(endpoints: Vec<Endpoint>, keys: Keyspace) -> (Self, DropGuard) {
         let (members, current) = Members::new(endpoints, keys.nothing());
         let stopped = CancellationToken::new();
@@ -62,7 +63,7 @@ impl Client {
         self.stopped.cancelled().await;
     }
 
-    /// Reads; as often as it takes.
+    /// Reads a range; repeated until the deadline on passing failures.
     pub(super) async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Failure> {
         let call = |link: Link| {
             let request = request.clone();
@@ -71,7 +72,7 @@ impl Client {
         self.attempt(call, Failure::is_passing).await
     }
 
-    /// Writes; again only when it is certain that nothing was written.
+    /// Executes a transaction; repeated only if it certainly had no effect.
     pub(super) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, Failure> {
         let call = |link: Link| {
             let request = request.clone();
@@ -80,16 +81,17 @@ impl Client {
         self.attempt(call, Failure::is_not_done).await
     }
 
-    /// The newest revision: a read that all members agree on.
+    /// Returns the newest revision, by a linearizable read.
     pub(super) async fn newest(&self) -> Result<Revision, Failure> {
         let answer = self.range(self.keys.nothing()).await?;
         revision_of(answer.header)
     }
 
-    /// Whether the state at `at` can be read: otherwise `Compacted` or `FutureRevision`.
+    /// Checks that the state at `at` can be read: otherwise fails with `Compacted` or
+    /// `FutureRevision`.
     pub(super) async fn check(&self, at: Revision) -> Result<(), Failure> {
         let mut question = self.keys.nothing();
-        // 0 would ask for the newest, and is no state.
+        // 0 would request the newest state, and is not a valid revision.
         question.revision = number(at).max(1);
         self.range(question).await?;
         if at.get() == 0 {
@@ -98,8 +100,9 @@ impl Client {
         Ok(())
     }
 
-    /// The oldest state that can be read. etcd tells it only to watches that come too late, so it
-    /// is searched for: one question where nothing has changed, else some twenty.
+    /// Returns the oldest revision that can be read. etcd reports it only to watches that start too
+    /// early, so it is searched for: with one request if nothing has changed, otherwise about
+    /// twenty.
     pub(super) async fn compacted(&self) -> Result<Revision, Failure> {
         let mut gone = self.oldest.load(Acquire);
         if self.is_kept(gone).await? {
@@ -126,7 +129,7 @@ impl Client {
         }
     }
 
-    /// The error for a call that named the revision `requested`.
+    /// Returns the error for a call that named the revision `requested`.
     pub(super) async fn explain(&self, failure: Failure, requested: Revision) -> Error {
         let explained = match failure {
             Failure::Compacted => self
@@ -142,7 +145,8 @@ impl Client {
         explained.unwrap_or_else(Error::from)
     }
 
-    /// Calls until there is an answer, a failure that is not to be tried `again`, or the deadline.
+    /// Repeats `call` until it succeeds, fails with a failure for which `again` is false, or the
+    /// deadline passes.
     pub(super) async fn attempt<A, F>(
         &self,
         call: impl Fn(Link) -> F,
@@ -166,7 +170,7 @@ impl Client {
         }
     }
 
-    /// A connection that works, as far as is known.
+    /// Returns a connection that works, as far as is known. Waits for one until `deadline`.
     async fn link(&self, deadline: Instant) -> Result<Link, Failure> {
         if let Ok(link) = &*self.current.borrow() {
             return Ok(link.clone());
@@ -181,7 +185,7 @@ impl Client {
     }
 }
 
-/// The revision that an answer was given at.
+/// Returns the revision in the header of an answer.
 pub(super) fn revision_of(header: Option<ResponseHeader>) -> Result<Revision, Failure> {
     header
         .map(|header| revision(header.revision))

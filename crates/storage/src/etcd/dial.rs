@@ -1,4 +1,4 @@
-//! From the address of a member to a connection: TCP, TLS, HTTP/2.
+//! Establishes a connection to the address of a member: TCP, TLS, HTTP/2.
 
 use std::{
     fmt,
@@ -28,44 +28,44 @@ use crate::Cause;
 
 use super::link::Link;
 
-/// Bytes of one answer that may be under way, and of all together. A watch that nobody reads holds
-/// up to the first; the second lets dozens of them leave room for others.
+/// HTTP/2 flow-control windows in bytes, per stream and per connection. A watch that is not read
+/// holds up to the first; the second leaves room for other calls next to dozens of such watches.
 const WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 64 << 20;
 
-/// etcd's own port for clients.
+/// etcd's default port for clients.
 const PORT: u16 = 2379;
 
-/// Files that TLS uses, PEM. They are read for every new connection, so that a renewed one counts
-/// from the next on.
+/// PEM files for TLS. They are read for every new connection, so that a renewed certificate is used
+/// from the next connection on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificates to trust. `https` needs it.
+    /// The CA certificates to trust. Required for `https`.
     pub ca: Option<PathBuf>,
-    /// The certificate to show, with those that lead to its CA.
+    /// The client certificate, with its intermediate certificates.
     pub certificate: Option<PathBuf>,
-    /// Its private key.
+    /// The private key of the client certificate.
     pub key: Option<PathBuf>,
 }
 
-/// Why the address of a member, or what TLS needs for it, cannot be used.
+/// A fault in the address or the TLS configuration of a member.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidEndpoint {
-    /// Not a URL of a member.
+    /// The text is not the URL of a member.
     #[error("an endpoint is http:// or https://, a host and a port")]
     Url,
-    /// Nobody is to be trusted.
+    /// The URL is `https`, but no CA is configured.
     #[error("https needs a CA file")]
     NoCa,
-    /// The files would not be used.
+    /// TLS files are configured, but the URL is `http`.
     #[error("files for TLS are of no use with http")]
     NoTls,
-    /// One of a pair.
+    /// Only one of client certificate and key is configured.
     #[error("a client certificate and its key come together")]
     HalfCertificate,
 }
 
-/// Why there is no connection to a member.
+/// A failure to connect to a member.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{step}")]
 pub(super) struct DialError {
@@ -82,13 +82,13 @@ impl DialError {
     }
 }
 
-/// What a connection lives by. Dropped, it ends at once, with the calls on it.
+/// Keeps a connection alive. Dropping it closes the connection and fails the calls in flight.
 pub(super) struct Connection {
     task: JoinHandle<hyper::Result<()>>,
     _tasks: DropGuard,
 }
 
-/// A member of etcd.
+/// An etcd member.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     url: Uri,
@@ -96,12 +96,12 @@ pub(super) struct Endpoint {
     tls: Option<Tls>,
 }
 
-/// What a connection with TLS needs.
+/// The TLS parameters of a connection.
 #[derive(Clone, Debug)]
 struct Tls {
     name: ServerName<'static>,
     ca: PathBuf,
-    /// Certificate and key.
+    /// Client certificate and key.
     own: Option<(PathBuf, PathBuf)>,
 }
 
@@ -122,13 +122,13 @@ impl Endpoint {
         Ok(Self { url, host, tls })
     }
 
-    /// A new connection. There is no deadline here.
+    /// Opens a connection. Has no deadline of its own.
     pub(super) async fn dial(&self) -> Result<(Link, Connection), DialError> {
         let address = (&*self.host, self.url.port_u16().unwrap_or(PORT));
         let tcp = TcpStream::connect(address)
             .await
             .map_err(DialError::at("connecting"))?;
-        // A connection without it works as well.
+        // Best effort: the connection works without it.
         let _ = tcp.set_nodelay(true);
         match &self.tls {
             None => self.begin(tcp).await,
@@ -165,13 +165,14 @@ impl Endpoint {
 }
 
 impl Connection {
-    /// Returns when it has ended by itself, with the cause if there is one to tell.
+    /// Returns when the connection has ended by itself, with the cause if there is one.
     pub(super) async fn end(&mut self) -> Option<hyper::Error> {
         (&mut self.task).await.ok().and_then(Result::err)
     }
 }
 
-/// Runs what hyper starts for a connection. Left to itself, that waits for the calls under way.
+/// Runs the tasks that hyper spawns for a connection, so that they can be cancelled. Otherwise they
+/// would wait for the calls in flight.
 #[derive(Clone)]
 struct Tasks(CancellationToken);
 

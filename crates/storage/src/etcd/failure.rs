@@ -1,4 +1,4 @@
-//! How a call to etcd fails, by what may be done next.
+//! Failures of calls to etcd, classified by the possible reaction.
 
 use std::sync::Arc;
 
@@ -8,47 +8,48 @@ use crate::Error;
 
 use super::members::Unfit;
 
-/// What etcd says of a request that it did not even hand on to its log. (Other answers with the
-/// same code may come when the request was on its way.)
+/// Messages for requests that etcd rejected before appending them to its log. (Other messages with
+/// the same code may be sent after the request was proposed.)
 const NOT_DONE: &[&str] = &["etcdserver: no leader", "etcdserver: too many requests"];
 
-/// Why a call brought no answer. The causes are for the log.
+/// A failed call. The causes are for the log.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// The revision has been compacted.
     #[error("the revision has been compacted")]
     Compacted,
-    /// The revision is not reached.
+    /// The revision has not been reached.
     #[error("the revision is not reached")]
     FutureRevision,
-    /// The request is larger than etcd takes.
+    /// The request is larger than etcd accepts.
     #[error("the request is too large for etcd")]
     TooLarge,
-    /// No member can be reached. Nothing was done.
+    /// No member can be reached. The call had no effect.
     #[error("no member of etcd is ready")]
     NoMember(#[source] Arc<Unfit>),
-    /// It does not take requests just now. Nothing was done.
+    /// etcd does not accept requests at the moment. The call had no effect.
     #[error("etcd takes no requests just now")]
     NotDone(#[source] Box<Status>),
-    /// The way there or the member is gone, or it could not decide. It may have been done.
+    /// The connection or the member is gone, or the member could not decide. The call may have had
+    /// an effect.
     #[error("the call to etcd was lost")]
     Lost(#[source] Box<Status>),
-    /// It does not want to: no space, no permission, an unknown method.
+    /// etcd refuses the call: no space, no permission, or an unknown method.
     #[error("etcd refuses")]
     Refused(#[source] Box<Status>),
-    /// It says nothing. It may have been done.
+    /// etcd has not answered in time. The call may have had an effect.
     #[error("etcd has not answered in time")]
     Late,
-    /// It says what it never should.
+    /// The answer lacks a field that etcd always sets.
     #[error("etcd's answer is incomplete")]
     Malformed,
-    /// The store is shut down.
+    /// The store has been shut down.
     #[error("the store is shut down")]
     Closed,
 }
 
 impl Failure {
-    /// Whether the call has certainly had no effect and may have one later.
+    /// Returns whether the call certainly had no effect and may succeed later.
     pub(super) fn is_not_done(&self) -> bool {
         match self {
             Self::NoMember(_) | Self::NotDone(_) => true,
@@ -63,7 +64,7 @@ impl Failure {
         }
     }
 
-    /// Whether another member, or the same a little later, may answer.
+    /// Returns whether another member, or the same one a little later, may answer.
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::NoMember(_) | Self::NotDone(_) | Self::Lost(_) => true,
@@ -78,7 +79,7 @@ impl Failure {
     }
 }
 
-/// etcd's codes are coarse, its messages are what its own clients go by.
+/// Matches on the messages, because etcd's codes are coarse. etcd's own clients do the same.
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         match status.message() {
@@ -112,7 +113,7 @@ impl From<Status> for Failure {
     }
 }
 
-/// For failures that mean the same to every caller.
+/// Covers the failures that mean the same to every caller.
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self::unavailable(failure)

@@ -1,4 +1,4 @@
-//! A watch: a stream of etcd's, opened again after what was delivered when it breaks.
+//! A watch: an etcd stream that, if it breaks, is opened again after the last delivered revision.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,34 +20,34 @@ use super::{
     },
 };
 
-/// Before a broken stream is opened again.
+/// Pause before a broken stream is opened again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Before etcd is asked again how far the stream is. It does not answer while the stream is behind.
+/// Pause before etcd is asked for progress again. etcd does not answer while the stream is behind.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(50);
 
-/// A watch and where it stands.
+/// A watch and its position.
 pub(super) struct Feed {
     client: Arc<Client>,
-    /// What somebody has been told is the newest revision: it must come to be delivered.
+    /// The newest revision that was returned to any caller. The watch must reach it.
     told: watch::Receiver<Revision>,
     position: Revision,
     stream: Option<Responses>,
     failed: bool,
 }
 
-/// A stream of etcd's with one watch.
+/// An etcd stream with one watch.
 struct Responses {
     requests: mpsc::Sender<WatchRequest>,
     answers: Streaming<WatchResponse>,
-    /// The beginning of a batch whose end has not come yet.
+    /// The events of a fragmented batch that is not complete yet.
     begun: Vec<Event>,
-    /// When to ask for progress, if that is needed.
+    /// The time of the next progress request, if one is needed.
     ask: Instant,
 }
 
 impl Feed {
-    /// Starts a watch after `after`.
+    /// Opens a watch after the revision `after`.
     pub(super) async fn open(
         after: Revision,
         client: Arc<Client>,
@@ -69,7 +69,7 @@ impl Feed {
         Ok(stream::unfold(feed, next).boxed())
     }
 
-    /// The next item of the stream; `None` at its end.
+    /// Returns the next item of the stream; `None` at its end.
     async fn next(&mut self) -> Option<Result<Batch, Error>> {
         if self.failed {
             return None;
@@ -86,8 +86,8 @@ impl Feed {
         Some(result)
     }
 
-    /// Waits for something new, whatever becomes of the stream. The end of a member is bridged; an
-    /// outage longer than a call may wait is not.
+    /// Waits for something new, and opens the stream again if it breaks. The failure of a member is
+    /// bridged; an outage longer than the deadline of a call is not.
     async fn advance(&mut self) -> Result<Batch, Error> {
         loop {
             let failure = match self.step().await {
@@ -124,17 +124,18 @@ impl Feed {
     }
 }
 
-/// Returns when a revision after `position` was told to somebody, and not before `ask`.
+/// Returns when a revision after `position` was returned to a caller, but not before `ask`.
 async fn needed(told: &mut watch::Receiver<Revision>, position: Revision, ask: Instant) {
     if told.wait_for(|told| *told > position).await.is_err() {
-        // Nobody will be told anything any more.
+        // No further revision will be returned to a caller.
         std::future::pending::<()>().await;
     }
     sleep_until(ask).await;
 }
 
 impl Responses {
-    /// A stream of what comes after `after`. That much etcd must have, and still have.
+    /// Opens a stream of the changes after `after`. Fails if etcd has not reached that revision, or
+    /// has compacted it.
     async fn open(client: &Client, after: Revision) -> Result<Self, Failure> {
         client.check(after).await?;
         let (first, end) = client.keys.range("", None);
@@ -148,7 +149,7 @@ impl Responses {
         let open = |link: super::link::Link| {
             let create = request(WatchAction::Create(create.clone()));
             async move {
-                // One to create it, one that asks for progress.
+                // One request creates the watch, the other asks for progress.
                 let (requests, queue) = mpsc::channel(2);
                 requests.try_send(create).map_err(|_| Failure::Closed)?;
                 let next = |mut queue: mpsc::Receiver<WatchRequest>| async {
@@ -167,7 +168,7 @@ impl Responses {
         })
     }
 
-    /// What is new in an answer; `None` when nothing is, or its end has not come yet.
+    /// Returns what is new in an answer; `None` if nothing is, or if the batch is not complete yet.
     fn accept(
         &mut self,
         client: &Client,
@@ -188,7 +189,8 @@ impl Responses {
         let last = answer.events.last().and_then(|event| event.kv.as_ref());
         let reached = match last {
             Some(kv) => revision(kv.mod_revision),
-            // It has nothing more up to here. Whoever waits for more may ask at once.
+            // The watch has delivered everything up to here. A caller that needs a later revision
+            // may ask at once.
             None => {
                 self.ask = Instant::now();
                 revision(header.revision)
@@ -208,7 +210,7 @@ impl Responses {
 
     fn ask_for_progress(&mut self) {
         self.ask = Instant::now() + PROGRESS_PAUSE;
-        // When the last question has not even left, this one is not needed.
+        // If the previous request has not been sent yet, this one is not needed.
         let _ = self
             .requests
             .try_send(request(WatchAction::Progress(WatchProgressRequest {})));
@@ -221,7 +223,7 @@ fn request(action: WatchAction) -> WatchRequest {
     }
 }
 
-/// An event of ours; `None` for a key that somebody else has put among them.
+/// Converts an event; `None` for a key that is not a valid record key, which another client wrote.
 fn ours(client: &Client, event: wire::Event) -> Option<Event> {
     let kv = event.kv?;
     Some(Event {

@@ -1,4 +1,4 @@
-//! Where the keys of a store lie in etcd: all behind one prefix.
+//! The mapping of the keys of a store to etcd: all under one prefix.
 
 use bytes::Bytes;
 
@@ -6,14 +6,14 @@ use crate::{Key, Record, Revision};
 
 use super::wire::{KeyValue, RangeRequest};
 
-/// The part of etcd's keys that is ours: those that begin with the prefix and a `/`.
+/// The part of etcd's keys that belongs to this store: those that begin with the prefix and a `/`.
 #[derive(Clone, Debug)]
 pub(super) struct Keyspace {
     prefix: String,
 }
 
 impl Keyspace {
-    /// `prefix` is `/` and a name, or several of them.
+    /// Returns `None` unless `prefix` is a `/` and a name, or several of them.
     pub(super) fn new(prefix: &str) -> Option<Self> {
         let names = prefix.strip_prefix('/')?;
         let named = names.split('/').all(|name| !name.is_empty());
@@ -23,13 +23,13 @@ impl Keyspace {
         })
     }
 
-    /// A record's key in etcd.
+    /// Returns the etcd key of a record.
     pub(super) fn locate(&self, key: &Key) -> Bytes {
         Bytes::from([&self.prefix, key.as_str()].concat())
     }
 
-    /// A question about nothing but the state of etcd: no record is at this key, but who may read
-    /// ours may ask for it.
+    /// Returns a request that only reads the state of etcd: no record is at this key, but a client
+    /// that may read our records may also read this key.
     pub(super) fn nothing(&self) -> RangeRequest {
         RangeRequest {
             key: Bytes::from([&self.prefix, "/"].concat()),
@@ -39,13 +39,13 @@ impl Keyspace {
         }
     }
 
-    /// The first and the end (exclusive) of the keys that start with `prefix` and come after
-    /// `after`.
+    /// Returns the first and the end (exclusive) of the keys that start with `prefix` and come
+    /// after `after`.
     pub(super) fn range(&self, prefix: &str, after: Option<&Key>) -> (Bytes, Bytes) {
         let slash = if prefix.is_empty() { "/" } else { "" };
         let first = [&self.prefix, prefix, slash].concat();
         let mut end = first.clone().into_bytes();
-        // No character ends in 0xff: its successor is a byte, too.
+        // No UTF-8 character ends in 0xff, so adding 1 does not overflow.
         if let Some(last) = end.last_mut() {
             *last += 1;
         }
@@ -54,7 +54,7 @@ impl Keyspace {
         (Bytes::from(first), Bytes::from(end))
     }
 
-    /// What lies at a key of ours; `None` where somebody else has put something.
+    /// Converts an etcd key-value pair to a record; `None` for a key that another client wrote.
     pub(super) fn record(&self, kv: KeyValue) -> Option<Record> {
         Some(Record {
             key: self.key(&kv.key)?,
@@ -63,19 +63,19 @@ impl Keyspace {
         })
     }
 
-    /// The record's name.
+    /// Returns the key of the record.
     pub(super) fn key(&self, located: &[u8]) -> Option<Key> {
         let name = located.strip_prefix(self.prefix.as_bytes())?;
         Key::parse(std::str::from_utf8(name).ok()?).ok()
     }
 }
 
-/// A revision of etcd as ours. etcd's first is 1.
+/// Converts an etcd revision. etcd's first is 1.
 pub(super) fn revision(number: i64) -> Revision {
     Revision::new(u64::try_from(number).unwrap_or_default())
 }
 
-/// Our revision as etcd's; the greatest for one that etcd can never reach.
+/// Converts a revision to etcd's type; the maximum for one that etcd can never reach.
 pub(super) fn number(revision: Revision) -> i64 {
     i64::try_from(revision.get()).unwrap_or(i64::MAX)
 }

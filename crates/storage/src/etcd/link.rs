@@ -1,4 +1,4 @@
-//! One HTTP/2 connection to a member of etcd, and the calls that go over it side by side.
+//! One HTTP/2 connection to an etcd member, shared by concurrent calls.
 
 use std::{
     pin::Pin,
@@ -24,10 +24,11 @@ use super::{
     },
 };
 
-/// With it, a member that knows of no leader answers so at once, and ends watches.
+/// Metadata that makes a member without a leader reject calls at once and end watches.
 const REQUIRE_LEADER: (&str, &str) = ("hasleader", "true");
 
-/// A connection. Clones share it; it ends when all are dropped, or under them.
+/// A connection. Clones share it. It ends when all clones are dropped, or when the member closes
+/// it.
 #[derive(Clone)]
 pub(super) struct Link {
     connection: Connection,
@@ -36,7 +37,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// `origin` is the scheme and the authority of the member.
+    /// Creates a link. `origin` is the scheme and the authority of the member.
     pub(super) fn new(connection: SendRequest<Body>, origin: Uri) -> Self {
         Self {
             connection: Connection(connection),
@@ -45,7 +46,7 @@ impl Link {
         }
     }
 
-    /// How many calls were answered, on all clones together.
+    /// Returns the number of answered calls, on all clones together.
     pub(super) fn answers(&self) -> u64 {
         self.answers.load(Relaxed)
     }
@@ -65,7 +66,7 @@ impl Link {
         self.unary("/etcdserverpb.KV/Compact", request).await
     }
 
-    /// A stream of watches; returns once the member has answered the first request.
+    /// Opens a stream of watches. Returns once the member has answered the first request.
     pub(super) async fn watch(
         &self,
         requests: impl Stream<Item = WatchRequest> + Send + 'static,
@@ -92,7 +93,7 @@ impl Link {
         Ok(answer.into_inner())
     }
 
-    /// Waits until the connection takes a request. When it has ended, nothing was sent.
+    /// Waits until the connection accepts a request. If the connection has ended, nothing was sent.
     async fn call(&self) -> Result<Grpc<Connection>, Failure> {
         let mut connection = self.connection.clone();
         let ready = poll_fn(|context| connection.0.poll_ready(context)).await;
@@ -100,7 +101,7 @@ impl Link {
             Failure::NotDone(Box::new(tonic::Status::from_error(Box::new(error))))
         })?;
         let call = Grpc::with_origin(connection, self.origin.clone());
-        // Pages of large records are larger than what is the limit without this.
+        // The default limit is too small for pages of large records.
         Ok(call.max_decoding_message_size(usize::MAX))
     }
 }
@@ -113,7 +114,7 @@ fn with_leader<T>(message: T) -> tonic::Request<T> {
     request
 }
 
-/// The connection in the shape that gRPC asks for.
+/// The connection as a `tower` service, as tonic requires.
 #[derive(Clone)]
 struct Connection(SendRequest<Body>);
 

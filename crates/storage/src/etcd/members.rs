@@ -1,10 +1,10 @@
-//! The task that keeps a connection to a member that works.
+//! The task that maintains a connection to a working member.
 //!
-//! One connection at a time carries everything. Twice a second the member is asked what it can
-//! answer alone. When it answers nothing for too long, knows of no leader, or the connection has
-//! ended, it is the next member's turn. When there is a *new* leader the connection is made anew as
-//! well: what was under way to the old one may never be answered, and so ends now instead of at its
-//! deadline.
+//! One connection at a time carries all calls. Twice a second the task sends the member a request
+//! that it can answer without the others. If the member does not answer for too long, has no
+//! leader, or the connection has ended, the task switches to the next member. When there is a *new*
+//! leader, the task also opens a new connection: a call in flight to the old leader may never be
+//! answered, so it fails now instead of at its deadline.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,23 +20,23 @@ use super::{
     wire::RangeRequest,
 };
 
-/// How long a member may take to be reached, and to answer anything, where others wait. To leave
-/// ends the calls under way, and a slow disk makes etcd silent for a second now and then.
+/// Time limit for connecting to a member, and for any answer of it, if there are other members.
+/// Switching fails the calls in flight, and a slow disk silences etcd for a second now and then.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The same where there is no other to turn to.
+/// The same limit if there is no other member to switch to.
 const PATIENCE_WITH_ONE: Duration = Duration::from_secs(5);
 
-/// Between two questions.
+/// Interval between two health checks.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Pauses between failed attempts double from the first to the last.
+/// First and last pause between failed attempts; each is twice the one before.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(320)];
 
-/// The connection in use, or why there is none.
+/// The connection in use, or the reason for its absence.
 pub(super) type Current = Result<Link, Arc<Unfit>>;
 
-/// Why a member is not, or no longer, used.
+/// The reason that a member is not used, or no longer used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unfit {
     #[error("none was asked yet")]
@@ -53,7 +53,7 @@ pub(super) enum Unfit {
     NewLeader,
 }
 
-/// All members that are known, and where the connection to one of them is published.
+/// All known members, and the channel that publishes the connection in use.
 pub(super) struct Members {
     endpoints: Vec<Endpoint>,
     question: RangeRequest,
@@ -61,16 +61,17 @@ pub(super) struct Members {
     current: watch::Sender<Current>,
 }
 
-/// A connection that has answered.
+/// A connection that has answered a request.
 struct Session {
     link: Link,
     connection: Connection,
-    /// etcd numbers its leaders.
+    /// The Raft term, which identifies the leader.
     term: u64,
 }
 
 impl Members {
-    /// `question` is anything that may be asked. The receiver has what is in use.
+    /// Creates the task state. `question` is any request that is permitted. The receiver yields the
+    /// connection in use.
     pub(super) fn new(
         endpoints: Vec<Endpoint>,
         question: RangeRequest,
@@ -93,7 +94,7 @@ impl Members {
         (members, receiver)
     }
 
-    /// Never ends. Dropped, it closes the connection.
+    /// Maintains the connection for ever. Dropping the future closes it.
     pub(super) async fn run(mut self) {
         let mut failed = 0;
         loop {
@@ -113,7 +114,7 @@ impl Members {
         }
     }
 
-    /// Lets everybody use the session until it must end.
+    /// Publishes the session until it must end.
     async fn serve(&mut self, mut session: Session) {
         let endpoint = self.endpoint();
         tracing::info!(endpoint, term = session.term, "connected to etcd");
@@ -124,7 +125,8 @@ impl Members {
         if !matches!(unfit, Unfit::NewLeader) {
             self.endpoints.rotate_left(1);
         }
-        // Before the session is dropped, so that calls which this ends find that there is none.
+        // Published before the session is dropped, so that calls which then fail find no
+        // connection.
         self.publish(Err(Arc::new(unfit)));
     }
 
@@ -142,7 +144,7 @@ impl Members {
         })
     }
 
-    /// Returns when the session must end.
+    /// Returns the reason when the session must end.
     async fn stay(&self, session: &mut Session) -> Unfit {
         loop {
             tokio::select! {
@@ -153,14 +155,14 @@ impl Members {
             match self.ask(&session.link).await {
                 Ok(term) if term == session.term => {}
                 Ok(_) => return Unfit::NewLeader,
-                // Busy: to leave would end what it is about to answer.
+                // The member is busy: switching would fail the calls that it is about to answer.
                 Err(Unfit::Silent) if session.link.answers() > answers => {}
                 Err(unfit) => return unfit,
             }
         }
     }
 
-    /// The number of the leader whom the member follows.
+    /// Returns the Raft term of the leader that the member follows.
     async fn ask(&self, link: &Link) -> Result<u64, Unfit> {
         let answer = timeout(self.patience, link.range(self.question.clone()));
         let answer = answer.await.map_err(|_| Unfit::Silent)?;
@@ -168,7 +170,7 @@ impl Members {
         Ok(header.raft_term)
     }
 
-    /// Warns once, when all members have failed, and not at every attempt.
+    /// Warns once, when all members have failed, instead of at every attempt.
     fn report(&self, unfit: &Unfit, failed: usize) {
         let endpoint = self.endpoint();
         let error = unfit as &dyn std::error::Error;
@@ -183,7 +185,7 @@ impl Members {
         drop(self.current.send_replace(current));
     }
 
-    /// The name, for logs, of the member whose turn it is.
+    /// Returns the URL of the current member, for logs.
     fn endpoint(&self) -> String {
         self.endpoints
             .first()

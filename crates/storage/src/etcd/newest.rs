@@ -1,4 +1,4 @@
-//! The current revision, asked for once for all who want it at the same time.
+//! The current revision, requested once for all concurrent callers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,13 +9,14 @@ use futures_util::{
 
 use crate::{Error, Revision};
 
-/// One question to etcd and its answer.
+/// A request to etcd and its future answer.
 type Flight = Shared<BoxFuture<'static, Result<Revision, Error>>>;
 
-/// Questions one after the other, each for all who came while the one before was under way.
+/// Sequential requests, each shared by all callers that arrived while the previous one was in
+/// flight.
 ///
-/// Nobody joins a question that is under way already: what was written after it began need not be
-/// in its answer.
+/// A caller never joins a request that is already in flight, because its answer need not include
+/// what was written after it started.
 #[derive(Default)]
 pub(super) struct Newest {
     running: Arc<tokio::sync::Mutex<()>>,
@@ -23,7 +24,7 @@ pub(super) struct Newest {
 }
 
 impl Newest {
-    /// The answer to a question that begins after this call. `ask` may be dropped unused.
+    /// Returns the answer to a request that starts after this call. `ask` may be dropped unused.
     pub(super) fn ask(
         &self,
         ask: impl Future<Output = Result<Revision, Error>> + Send + 'static,
@@ -42,7 +43,7 @@ impl Newest {
     }
 }
 
-/// A panic elsewhere leaves nothing half done in it.
+/// Ignores poisoning: a panic cannot leave the value half changed.
 fn lock(next: &Mutex<Option<Flight>>) -> std::sync::MutexGuard<'_, Option<Flight>> {
     next.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -60,7 +61,7 @@ mod tests {
     use super::{Flight, Newest};
     use crate::Revision;
 
-    /// A store whose answers wait to be let go and are numbered as they begin.
+    /// A store whose answers are numbered as the requests start, and wait to be released.
     #[derive(Clone)]
     struct Asked {
         begun: Arc<AtomicU64>,

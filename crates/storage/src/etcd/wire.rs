@@ -1,9 +1,9 @@
-//! What is said to etcd and heard from it: the messages of its API v3 that a [`Store`] needs.
+//! The messages of etcd's API v3 that a [`Store`] needs.
 //!
 //! Numbers and types are those of `etcdserverpb/rpc.proto` and `mvccpb/kv.proto`, which etcd keeps
-//! compatible. Written out here, they need no protobuf compiler when this builds. Fields that are
-//! neither set nor read are left out, as the format allows; enums are the numbers that they are on
-//! the wire. Keys and values share the memory of the message that they came in.
+//! compatible. They are written by hand so that the build needs no protobuf compiler. Fields that
+//! are neither set nor read are left out, as the format permits; enums are their numbers on the
+//! wire. Keys and values share the memory of the message that contained them.
 //!
 //! [`Store`]: crate::Store
 
@@ -12,7 +12,7 @@ use std::fmt;
 use bytes::Bytes;
 use prost::{Message, Oneof};
 
-/// `Compare.CompareTarget`: the revision of the last write of a key, 0 where there is none.
+/// `Compare.CompareTarget`: the revision of the last write of a key, 0 for an absent key.
 pub(super) const COMPARE_MOD: i32 = 2;
 
 /// `Event.EventType`: the key was removed.
@@ -41,16 +41,16 @@ pub(super) struct KeyValue {
 pub(super) struct RangeRequest {
     #[prost(bytes = "bytes", tag = "1")]
     pub(super) key: Bytes,
-    /// Empty for the one key.
+    /// Empty for a single key.
     #[prost(bytes = "bytes", tag = "2")]
     pub(super) range_end: Bytes,
-    /// 0 for all.
+    /// 0 for no limit.
     #[prost(int64, tag = "3")]
     pub(super) limit: i64,
     /// 0 for the newest.
     #[prost(int64, tag = "4")]
     pub(super) revision: i64,
-    /// What this member has, without asking the others.
+    /// True for a read of the state of this member, without consensus.
     #[prost(bool, tag = "7")]
     pub(super) serializable: bool,
     #[prost(bool, tag = "9")]
@@ -100,19 +100,19 @@ pub(super) enum Request {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ResponseOp {
-    /// Set when the request was a range.
+    /// Set if the request was a range.
     #[prost(message, optional, tag = "1")]
     pub(super) range: Option<RangeResponse>,
 }
 
-/// "The key's `mod_revision` equals": what it is compared by, [`COMPARE_MOD`], and with what.
+/// The condition that the key's `mod_revision` equals a number. `target` is [`COMPARE_MOD`].
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Compare {
     #[prost(int32, tag = "2")]
     pub(super) target: i32,
     #[prost(bytes = "bytes", tag = "3")]
     pub(super) key: Bytes,
-    /// One of a union, so it is sent when it is 0, too.
+    /// A member of a `oneof`, so it is sent even if it is 0.
     #[prost(int64, optional, tag = "6")]
     pub(super) mod_revision: Option<i64>,
 }
@@ -185,12 +185,12 @@ pub(super) struct WatchResponse {
     pub(super) created: bool,
     #[prost(bool, tag = "4")]
     pub(super) canceled: bool,
-    /// Not 0 when the events asked for have been compacted.
+    /// Not 0 if the requested events have been compacted.
     #[prost(int64, tag = "5")]
     pub(super) compact_revision: i64,
     #[prost(string, tag = "6")]
     pub(super) cancel_reason: String,
-    /// More of the same revisions follows.
+    /// True if more events of the same revisions follow.
     #[prost(bool, tag = "7")]
     pub(super) fragment: bool,
     #[prost(message, repeated, tag = "11")]
@@ -205,14 +205,14 @@ pub(super) struct Event {
     pub(super) kv: Option<KeyValue>,
 }
 
-/// Values may be secret: their size is printed, never their bytes.
+/// Prints the size of the value, never its bytes: values may be secret.
 impl fmt::Debug for KeyValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyValue({:?}, {} bytes)", self.key, self.value.len())
     }
 }
 
-/// As for [`KeyValue`].
+/// Like [`KeyValue`].
 impl fmt::Debug for PutRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PutRequest({:?}, {} bytes)", self.key, self.value.len())

@@ -1,7 +1,8 @@
-//! Sealing what an earlier version stored without a seal.
+//! Sealing of values that an earlier version stored without a seal.
 //!
-//! The caller decides when that is allowed: after the first time, a value without a seal was not
-//! written by this program. Where values are bound to their writes, those that are not are bound, too.
+//! The caller decides when that is permitted: after the first adoption, a value without a seal was
+//! not written by this program. If values are bound to their writes, values that are not bound yet
+//! are bound, too.
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -9,7 +10,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::{PAGE, Sealed, envelope};
 use crate::{At, Error, Key, ListOptions, Record};
 
-/// Writes under way at once.
+/// Number of concurrent writes.
 const PARALLEL: usize = 32;
 
 /// The result of an adoption.
@@ -17,16 +18,17 @@ const PARALLEL: usize = 32;
 pub struct Adopted {
     /// The records that had no seal and have one now.
     pub sealed: Vec<Key>,
-    /// The records with a seal that does not open.
+    /// The records whose seal does not open.
     pub foreign: Vec<Key>,
 }
 
 impl Sealed {
-    /// Seals the values under `prefix` that have no seal, or one that this store does not accept. Safe to repeat and to interrupt. A record
-    /// that another replica changes meanwhile is left to that replica.
+    /// Seals the values under `prefix` that have no seal, or one that this store does not accept.
+    /// Safe to repeat and to interrupt. A record that another replica changes meanwhile is left to
+    /// that replica.
     ///
     /// # Errors
-    /// `Unavailable`, `Corrupt`, `Denied` of the store beneath.
+    /// Returns `Unavailable`, `Corrupt` or `Denied` of the inner store.
     pub async fn adopt(&self, prefix: &str) -> Result<Adopted, Error> {
         let mut options = ListOptions {
             limit: Some(PAGE),
@@ -62,7 +64,7 @@ impl Sealed {
         Ok(rewritten.then(|| record.key.clone()))
     }
 
-    /// The text of a record that has to be sealed.
+    /// Returns the plaintext of a record that has to be sealed.
     fn text(&self, record: &Record) -> Option<Bytes> {
         let Record {
             key,

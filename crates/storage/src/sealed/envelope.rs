@@ -1,11 +1,11 @@
-//! The bytes of a sealed value:
+//! The format of a sealed value:
 //!
 //! ```text
 //! version (1)  key id (8)  nonce (12)  ciphertext  tag (16)
 //! ```
 //!
-//! AES-256-GCM with the storage key as associated data. In version 2 the text begins with the [`Stamp`]
-//! of its write, and the associated data says so, too.
+//! AES-256-GCM with the storage key as associated data. In version 2 the plaintext begins with the
+//! [`Stamp`] of its write, and the associated data records that.
 
 use aws_lc_rs::aead::{self, Aad, NONCE_LEN};
 use aws_lc_rs::error::Unspecified;
@@ -16,13 +16,13 @@ use super::keyring::{KEY_ID_BYTES, Keyring, SealingKey};
 const VERSION: u8 = 1;
 const STAMPED: u8 = 2;
 
-/// Behind the storage key in the associated data of version 2. No key holds a NUL.
+/// Suffix of the storage key in the associated data of version 2. Storage keys contain no NUL.
 const STAMPED_PLACE: &str = "\0stamped";
 
 const NONCE_AT: usize = 1 + KEY_ID_BYTES;
 const CIPHERTEXT_AT: usize = NONCE_AT + NONCE_LEN;
 
-/// Why a value did not open. Says nothing about its content.
+/// A failure to open a value. Reveals nothing about its content.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum OpenError {
     #[error("the value is not sealed")]
@@ -37,21 +37,21 @@ pub(super) enum OpenError {
     PutBack,
 }
 
-/// The records that were sealed.
+/// An opened value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Opened {
     pub(super) value: Bytes,
     pub(super) nonce: Nonce,
-    /// `None` in version 1.
+    /// The stamp of the write; `None` in version 1.
     pub(super) stamp: Option<Stamp>,
 }
 
-/// Seals the value of the record at `at`. Fails only when the system has no random bytes.
+/// Seals the value of the record at `at`. Fails only if the system has no random bytes.
 pub(super) fn seal(key: &SealingKey, at: &str, value: &[u8]) -> Result<Bytes, Unspecified> {
     seal_text(key, at, VERSION, value.to_vec())
 }
 
-/// As [`seal`], with the stamp of the write.
+/// Like [`seal`], with the stamp of the write.
 pub(super) fn seal_stamped(
     key: &SealingKey,
     at: &str,
@@ -110,22 +110,23 @@ pub(super) fn open(keyring: &Keyring, at: &str, sealed: &[u8]) -> Result<Opened,
     })
 }
 
-/// The nonce of a sealed value.
+/// Returns the nonce of a sealed value.
 pub(super) fn nonce(sealed: &[u8]) -> Option<Nonce> {
     sealed.get(NONCE_AT..CIPHERTEXT_AT)?.try_into().ok()
 }
 
-/// Whether the value claims to be sealed, by whatever key. No JSON does.
+/// Returns whether the value claims to be sealed, with any key. No JSON text does.
 pub(super) fn is_sealed(value: &[u8]) -> bool {
     matches!(value.first(), Some(&(VERSION | STAMPED)))
 }
 
-/// Whether the value claims to be sealed with this key.
+/// Returns whether the value claims to be sealed with this key.
 pub(super) fn is_sealed_with(key: &SealingKey, sealed: &[u8]) -> bool {
     is_sealed(sealed) && sealed.get(1..NONCE_AT) == Some(&key.id)
 }
 
-/// The id of the key that the value claims to be sealed with; `None` for a value that is not sealed.
+/// Returns the id of the key that the value claims to be sealed with; `None` for a value that is
+/// not sealed.
 pub(super) fn key_id(sealed: &[u8]) -> Option<[u8; KEY_ID_BYTES]> {
     let id = sealed.get(1..NONCE_AT)?.try_into().ok()?;
     is_sealed(sealed).then_some(id)

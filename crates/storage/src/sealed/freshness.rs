@@ -1,17 +1,18 @@
-//! Whether a sealed value lies where its writer put it, at the write that put it there.
+//! Detection of sealed values that are not at the write that stored them.
 //!
-//! Somebody who can write to the store beneath, but not seal, can put an old value back: one that was
-//! deleted, or one from before an update. Such a write gets a new revision from the store, and that
-//! shows:
+//! An attacker who can write to the inner store, but not seal, can put an old value back: one that
+//! was deleted, or one from before an update. Such a write gets a new revision from the store,
+//! which reveals it:
 //!
-//! * A sealed value says which revision its writer knew, and how many writes later it is to be in the
-//!   store at most ([`Stamp`]). The writer checks this after the write and seals again where others were
-//!   faster. A value with a later revision was put back.
-//! * Within that window, a value counts at the first write that this process has seen it at. It sees the
-//!   history that the store keeps, which is longer than a window, also after a restart.
+//! * A sealed value states a revision that its writer knew, and the maximum number of revisions
+//!   from there to its write ([`Stamp`]). The writer checks this after the write and seals again if
+//!   concurrent writes exceeded the window. A value with a later revision was put back.
+//! * Within that window, a value is valid at the first write that this process has seen it at. The
+//!   process sees the history that the store keeps, which is longer than a window, also after a
+//!   restart.
 //!
-//! So a value that was put back is used only where its window is still open, *and* the history of its
-//! first write was removed from the store, *and* no process has been running since.
+//! So a value that was put back is accepted only if its window is still open, *and* the history of
+//! its first write was removed from the store, *and* no process has been running since.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,29 +22,29 @@ use aws_lc_rs::aead::NONCE_LEN;
 
 use crate::Revision;
 
-/// Bytes of a stamp.
+/// Size of a stamp in bytes.
 pub(super) const STAMP_BYTES: usize = 12;
 
-/// The window, in revisions. A value that leaves it is unreadable until it is sealed again, so it must be longer than all writes take that are
-/// under way at once.
+/// The window, in revisions. A value outside of it is unreadable until it is sealed again, so the
+/// window must be longer than all concurrent writes take.
 const WINDOW: u32 = 1024;
 
-/// Values whose write is remembered: more than a window has.
+/// Number of values whose write is remembered: more than fit into a window.
 const REMEMBERED: usize = 8192;
 
-/// The statement of a value about its write.
+/// The range of revisions in which a value was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     /// A revision before the write.
     after: u64,
-    /// The most revisions from there to the write.
+    /// The maximum number of revisions from there to the write.
     window: u32,
 }
 
-/// The nonce of a value: no two values share one.
+/// The nonce of a value, which is unique.
 pub(super) type Nonce = [u8; NONCE_LEN];
 
-/// The writes of the store that a process knows.
+/// The writes of the store that this process knows.
 #[derive(Default)]
 pub(super) struct Freshness {
     newest: AtomicU64,
@@ -64,7 +65,7 @@ impl Stamp {
         bytes
     }
 
-    /// The stamp at the beginning of a text.
+    /// Parses the stamp at the beginning of a plaintext.
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         let (after, rest) = text.split_first_chunk()?;
         let window = rest.first_chunk()?;
@@ -74,7 +75,7 @@ impl Stamp {
         })
     }
 
-    /// Whether a write of this revision is within the window.
+    /// Returns whether a write at this revision is within the window.
     pub(super) fn admits(self, written: Revision) -> bool {
         let distance = written.get().checked_sub(self.after);
         distance.is_some_and(|distance| distance <= u64::from(self.window))
@@ -82,12 +83,12 @@ impl Stamp {
 }
 
 impl Freshness {
-    /// The store has come to a revision.
+    /// Records that the store has reached a revision.
     pub(super) fn reached(&self, revision: Revision) {
         self.newest.fetch_max(revision.get(), Ordering::AcqRel);
     }
 
-    /// The stamp of a value that is about to be written after `known`.
+    /// Returns the stamp of a value that is about to be written after `known`.
     pub(super) fn stamp(&self, known: Revision) -> Stamp {
         Stamp {
             after: self.newest.load(Ordering::Acquire).max(known.get()),
@@ -95,17 +96,17 @@ impl Freshness {
         }
     }
 
-    /// A value with this stamp was written. Says whether that was within its window.
+    /// Records the write of a value with this stamp. Returns whether it is within its window.
     pub(super) fn wrote(&self, stamp: Stamp, written: Revision) -> bool {
         if written.get() < stamp.after {
-            // The store was set back, as by a restored snapshot: its revisions go on from there.
+            // The store was set back, for example to a snapshot: its revisions continue from there.
             self.newest.store(written.get(), Ordering::Release);
         }
         self.reached(written);
         stamp.admits(written)
     }
 
-    /// Whether the value of this nonce is at the write that put it there.
+    /// Returns whether `written` is the first known write of the value with this nonce.
     pub(super) fn is_first(&self, nonce: Nonce, written: Revision) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(first) = seen.writes.get_mut(&nonce) {

@@ -1,8 +1,8 @@
-//! The keys that values are sealed with, in a text file.
+//! The keyring: the keys for sealing values, in a text file.
 //!
-//! One key on each line, `id:key`: 16 hexadecimal digits and the base64 of 32 bytes. The first
-//! seals, all open. Blank lines and lines that start with `#` are skipped. Whoever has the file has
-//! the data: it belongs on another medium than backups.
+//! Each line is one key, `id:key`: 16 hexadecimal digits and the base64 of 32 bytes. The first key
+//! seals, all open. Blank lines and lines that start with `#` are skipped. The file gives access to
+//! the data, so it must not be stored on the same medium as backups.
 
 use std::{
     fmt, fs,
@@ -19,69 +19,70 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
-/// Bytes of a key's name in an envelope.
+/// Size of a key id in an envelope, in bytes.
 pub(super) const KEY_ID_BYTES: usize = 8;
 const KEY_BYTES: usize = 32;
 
-/// What the mode of a file that this program makes must not have.
+/// Mode bits that a file created by this program must not have.
 const OWN: u32 = 0o077;
 
-/// What that of a mounted file must not have: kubelet makes them readable for the pod's group.
+/// Mode bits that a mounted file must not have. Kubelet makes mounted files readable for the pod's
+/// group.
 const MOUNTED: u32 = 0o027;
 
-/// Why there is no keyring. The texts hold no key material.
+/// A failure to load a keyring. The messages contain no key material.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
-    /// The file cannot be read or made.
+    /// The file cannot be read or created.
     #[error("the keyring {path} cannot be used")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What failed.
+        /// The cause.
         source: io::Error,
     },
-    /// Others than its owner may read the file: its keys may be known. Set its mode to 0600 (0440 for
-    /// a file of somebody else's), and rotate the keys if others could.
+    /// Other users than the owner may read the file, so its keys may be known. Set its mode to 0600
+    /// (0440 for a file with another owner), and rotate the keys if other users had access.
     #[error("the keyring {path} has mode {mode:04o}, it must not be accessible to others")]
     Exposed {
         /// The file.
         path: PathBuf,
-        /// Its permission bits.
+        /// The permission bits.
         mode: u32,
     },
-    /// A line is not a key, or names one twice.
+    /// A line is not a key, or repeats the id of another.
     #[error("the keyring {path} has a malformed or repeated key in line {line}")]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// The line number, counted from 1.
         line: usize,
     },
-    /// The file holds no key.
+    /// The file contains no key.
     #[error("the keyring {0} is empty")]
     Empty(PathBuf),
-    /// The system gave no random bytes.
+    /// The system provided no random bytes.
     #[error("no random bytes for a new key")]
     NoRandomness,
 }
 
-/// Keys by their name. Cannot be printed.
+/// Keys by their id. Its `Debug` output shows no key.
 pub struct Keyring {
     keys: Vec<SealingKey>,
 }
 
-/// A key and its name. The cipher draws a random nonce for every value.
+/// A key and its id. The cipher draws a random nonce for every value.
 pub(super) struct SealingKey {
     pub(super) id: [u8; KEY_ID_BYTES],
     pub(super) cipher: RandomizedNonceKey,
 }
 
 impl Keyring {
-    /// Reads the file, or makes it, with mode 0600 and one random key. Of processes that make it at
-    /// the same time one succeeds and the others read what it made. Blocks.
+    /// Reads the file, or creates it with mode 0600 and one random key. If several processes create
+    /// it at the same time, one succeeds and the others read its file. Blocks.
     ///
     /// # Errors
-    /// [`KeyringError`].
+    /// Returns a [`KeyringError`].
     pub fn load_or_create(path: &Path) -> Result<Self, KeyringError> {
         let io = |source| KeyringError::Io {
             path: path.to_owned(),
@@ -93,16 +94,16 @@ impl Keyring {
         parse(path, &read(path, OWN)?)
     }
 
-    /// Reads a file that somebody else keeps, such as a Secret that is mounted: its group may read
-    /// it too. Blocks.
+    /// Reads a file that is managed elsewhere, such as a mounted Secret, which its group may read
+    /// too. Blocks.
     ///
     /// # Errors
-    /// [`KeyringError`].
+    /// Returns a [`KeyringError`].
     pub fn load(path: &Path) -> Result<Self, KeyringError> {
         parse(path, &read(path, MOUNTED)?)
     }
 
-    /// A keyring of one key that is kept elsewhere. The key's name is a hash of it.
+    /// Creates a keyring of one key that is stored elsewhere. The id of the key is a hash of it.
     ///
     /// # Errors
     /// Never in practice: 32 bytes are an AES-256 key.
@@ -116,42 +117,43 @@ impl Keyring {
         })
     }
 
-    /// Seals a text that is kept outside the store, for the place of that name.
+    /// Seals a text that is kept outside the store, bound to the name `place`.
     ///
     /// # Errors
-    /// [`KeyringError::NoRandomness`].
+    /// Returns [`KeyringError::NoRandomness`].
     pub fn seal_at(&self, place: &str, text: &[u8]) -> Result<Vec<u8>, KeyringError> {
         let sealed = super::envelope::seal(self.newest(), place, text);
         let sealed = sealed.map_err(|_| KeyringError::NoRandomness)?;
         Ok(sealed.to_vec())
     }
 
-    /// The text that [`Keyring::seal_at`] sealed for the same place; `None` for anything else.
+    /// Opens a text that [`Keyring::seal_at`] sealed for the same place; returns `None` for
+    /// anything else.
     #[must_use]
     pub fn open_at(&self, place: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let opened = super::envelope::open(self, place, sealed).ok()?;
         Some(opened.value.to_vec())
     }
 
-    /// Whether a sealed text claims to be sealed with the key that seals now.
+    /// Returns whether a sealed text claims to be sealed with the current sealing key.
     #[must_use]
     pub fn sealed_newest(&self, sealed: &[u8]) -> bool {
         super::envelope::is_sealed_with(self.newest(), sealed)
     }
 
-    /// A keyring that lives in memory only.
+    /// Creates a keyring in memory only.
     #[cfg(test)]
     pub(super) fn generate() -> Result<Self, KeyringError> {
         parse(Path::new("memory"), &generate()?)
     }
 
-    /// The key that seals.
+    /// Returns the key that seals.
     pub(super) fn newest(&self) -> &SealingKey {
-        // `parse` makes no empty keyring.
+        // `parse` never returns an empty keyring.
         &self.keys[0]
     }
 
-    /// The key of that name.
+    /// Returns the key with this id.
     pub(super) fn find(&self, id: &[u8]) -> Option<&SealingKey> {
         self.keys.iter().find(|key| key.id == id)
     }
@@ -163,7 +165,7 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// A line with a new key.
+/// Returns a line with a new key.
 fn generate() -> Result<Zeroizing<String>, KeyringError> {
     let mut id = [0; KEY_ID_BYTES];
     let mut key = Zeroizing::new([0; KEY_BYTES]);
@@ -174,8 +176,7 @@ fn generate() -> Result<Zeroizing<String>, KeyringError> {
     Ok(Zeroizing::new(format!("{id:016x}:{}\n", *encoded)))
 }
 
-/// Makes the file whole or not at all: written aside, then linked, which fails if the name is
-/// taken.
+/// Creates the file atomically: writes a draft and links it, which fails if the name is taken.
 fn create(path: &Path, text: &str) -> io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}", std::process::id()));
@@ -221,7 +222,7 @@ fn read(path: &Path, forbidden: u32) -> Result<Zeroizing<String>, KeyringError> 
             mode,
         });
     }
-    // Room for all of it at once, so that no copy is left behind by growing.
+    // Capacity for the whole file, so that reallocation leaves no copy behind.
     let size = usize::try_from(metadata.len()).unwrap_or(0);
     let mut text = Zeroizing::new(String::with_capacity(size + 1));
     file.read_to_string(&mut text).map_err(io)?;

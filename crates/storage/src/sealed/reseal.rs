@@ -1,4 +1,4 @@
-//! Moving all sealed values to the newest key, and the keys that are in use.
+//! Resealing of all values with the newest key, and the keys that are in use.
 
 use std::collections::BTreeMap;
 
@@ -6,40 +6,41 @@ use super::keyring::KEY_ID_BYTES;
 use super::{PAGE, Sealed, envelope};
 use crate::{Error, ListOptions};
 
-/// The number of values by the id of their key.
+/// The number of values by key id.
 type Counts = BTreeMap<[u8; KEY_ID_BYTES], usize>;
 
 /// The result of [`Sealed::reseal_all`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resealed {
-    /// Values that were sealed again with the newest key.
+    /// Number of values that were sealed again with the newest key.
     pub rewritten: usize,
-    /// Values that do not open, and were left as they are.
+    /// Number of values that do not open and were left unchanged.
     pub unreadable: usize,
-    /// The keys that values are sealed with now, in the order of their ids.
+    /// The keys that values are sealed with now, ordered by id.
     pub keys: Vec<KeyInUse>,
 }
 
 /// A key that values are sealed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyInUse {
-    /// The id in the file of keys, 16 hexadecimal digits.
+    /// The id in the key file, 16 hexadecimal digits.
     pub id: String,
     /// The number of values that are sealed with it.
     pub values: usize,
-    /// Whether it seals what is written now.
+    /// True if new values are sealed with it.
     pub is_newest: bool,
 }
 
 impl Sealed {
-    /// Seals all values with the newest key, forgets the history, which holds values that are sealed
-    /// with older ones, and returns the keys that are in use. Safe to repeat and to interrupt.
+    /// Seals all values with the newest key, discards the history, which contains values that are
+    /// sealed with older keys, and returns the keys that are in use. Safe to repeat and to
+    /// interrupt.
     ///
-    /// Another process that writes to the same store must have the same newest key, or its writes
-    /// bring older ones back into use; the result shows them.
+    /// Another process that writes to the same store must have the same newest key; otherwise its
+    /// writes use older keys again, which the result shows.
     ///
     /// # Errors
-    /// `Unavailable`, `Corrupt` of the store beneath.
+    /// Returns `Unavailable` or `Corrupt` of the inner store.
     pub async fn reseal_all(&self) -> Result<Resealed, Error> {
         let mut result = Resealed::default();
         for prefix in &self.sealer.prefixes {
@@ -61,7 +62,8 @@ impl Sealed {
         Ok(result)
     }
 
-    /// Counts the values under a prefix by their keys, and returns how many do not open.
+    /// Counts the values under a prefix by their keys. Returns the number of values that do not
+    /// open.
     async fn count(&self, prefix: &str, in_use: &mut Counts) -> Result<usize, Error> {
         let mut options = ListOptions {
             limit: Some(PAGE),

@@ -1,4 +1,4 @@
-//! Sealing as seen through the store, and the keyring's file.
+//! Tests of sealing through the store, and of the keyring's file.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
@@ -27,7 +27,7 @@ fn keyring(home: &Path, lines: &[&str]) -> Keyring {
     Keyring::load_or_create(&path).expect("a keyring")
 }
 
-/// A store, and the same with `/secret/` sealed.
+/// Returns a store, and the same store with `/secret/` sealed.
 fn pair(home: &Path, lines: &[&str]) -> (Arc<dyn Store>, Sealed) {
     let inner = Sqlite::open(&home.join("data"), SqliteOptions::default()).expect("it opens");
     let inner: Arc<dyn Store> = Arc::new(inner);
@@ -188,7 +188,7 @@ async fn a_new_first_key_takes_over_by_resealing() {
     ));
 }
 
-/// A store whose values are bound to their writes, over the same file.
+/// Returns a store whose values are bound to their writes, over the same inner store.
 fn bound(inner: &Arc<dyn Store>, home: &Path) -> Sealed {
     Sealed::bound_to_writes(inner.clone(), keyring(home, &[KEY_A]), vec!["/".into()])
 }
@@ -197,7 +197,7 @@ async fn raw(store: &dyn Store, at: &str) -> Bytes {
     value(store, at).await.expect("it is there")
 }
 
-/// Puts the bytes there, whatever was there before.
+/// Writes the bytes at a key, whether or not it exists.
 async fn put_back(inner: &dyn Store, at: &str, bytes: Bytes) -> Revision {
     match inner.get(&key(at)).await.expect("it answers") {
         Some(found) => inner.update(&key(at), bytes, found.revision).await,
@@ -206,7 +206,7 @@ async fn put_back(inner: &dyn Store, at: &str, bytes: Bytes) -> Revision {
     .expect("it is written")
 }
 
-/// Writes more values than a window holds.
+/// Writes more values than fit into a window.
 async fn write_a_window(store: &dyn Store) {
     let writes = (0..1100).map(async |number| {
         let other = key(&format!("/g/r/other-{number}"));
@@ -264,7 +264,7 @@ async fn what_was_deleted_or_replaced_cannot_be_put_back() {
     for bytes in [&one, &two] {
         put_back(&*inner, at, bytes.clone()).await;
         assert_eq!(seen_by_all(&running, at).await, none, "while it runs");
-        // A process that starts learns the history first, as a cache does.
+        // A process that starts reads the history first, as a cache does.
         let started = bound(&inner, home.path());
         let mut history = started.watch(Revision::new(1)).await.expect("it is kept");
         let seen = history
@@ -323,7 +323,7 @@ async fn a_value_that_others_overtook_is_sealed_again() {
     let (inner, _) = pair(home.path(), &[KEY_A]);
     let (late, at) = (bound(&inner, home.path()), "/g/r/n");
     write_a_window(&*inner).await;
-    // It knows nothing of those writes.
+    // `late` does not know these writes.
     let created = late.create(&key(at), text("1")).await.expect("it is free");
     let found = inner
         .get(&key(at))

@@ -1,9 +1,9 @@
-//! Moving the write-ahead log into the database file, off the commit path.
+//! Checkpoints, which move the write-ahead log into the database file, off the commit path.
 //!
-//! A thread of its own runs passive checkpoints, which block neither the writer nor readers. A
-//! writer that never pauses keeps such a checkpoint from ever reaching the end of the log, and only
-//! then SQLite starts the log over. So when the log has grown far beyond the threshold, the thread,
-//! having moved nearly all of it, asks the writer to move the small rest between two commits.
+//! A dedicated thread runs passive checkpoints, which block neither the writer nor readers. While
+//! the writer never pauses, such a checkpoint never reaches the end of the log, and only then does
+//! SQLite restart the log. So when the log has grown far beyond the threshold, the thread, having
+//! moved nearly all of it, asks the writer to move the small rest between two commits.
 
 use std::{
     path::Path,
@@ -20,15 +20,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{OpenError, high_water::HighWater, schema};
 
-/// Bytes of a page in the write-ahead log, its header left aside.
+/// Size of a page in the write-ahead log in bytes, without its header.
 const PAGE: usize = 4096;
 
-/// The part of the log's greatest size at which the thread begins. The writer helps where it grows to all of it.
+/// Divisor of the maximum log size that gives the size at which the thread starts. The writer helps
+/// if the log grows to the maximum.
 const BEGIN: i64 = 2;
 
-/// The writer's end. Dropping it stops the thread and waits for it.
+/// The writer's handle. Dropping it stops the thread and waits for it.
 pub(super) struct Checkpointer {
-    /// Pages of the log at which the thread begins.
+    /// Number of pages in the log at which the thread starts a checkpoint.
     begin_pages: i64,
     finish: Arc<AtomicBool>,
     wake: Option<SyncSender<()>>,
@@ -36,7 +37,8 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Starts the thread, whose end cancels `ended`. `most_bytes` is about how large the log gets. A checkpoint makes `high_water` durable, too.
+    /// Starts the thread. When it ends, it cancels `ended`. `most_bytes` is the approximate maximum
+    /// size of the log. A checkpoint also makes `high_water` durable.
     pub(super) fn start(
         file: &Path,
         most_bytes: usize,
@@ -57,7 +59,7 @@ impl Checkpointer {
         let thread = thread::Builder::new()
             .name("storage-checkpoint".into())
             .spawn(move || {
-                // Dropped last, also where the thread panics.
+                // Dropped last, also if the thread panics.
                 let _guard = guard;
                 worker.run(&woken);
             })
@@ -70,17 +72,17 @@ impl Checkpointer {
         })
     }
 
-    /// Wakes the thread if the log has grown to so many pages that it should begin.
+    /// Wakes the thread if the log has `pages` pages and that is enough for a checkpoint.
     pub(super) fn committed(&self, pages: i64) {
         if pages >= self.begin_pages
             && let Some(wake) = &self.wake
         {
-            // Fails where it is awake.
+            // Fails if the thread is already awake.
             let _ = wake.try_send(());
         }
     }
 
-    /// Moves the rest of the log if the thread asked for it. Called between commits.
+    /// Moves the rest of the log if the thread asked for it. Must be called between commits.
     pub(super) fn help(&self, writer: &Connection) {
         if self.finish.swap(false, Relaxed) {
             finish(writer);
@@ -110,7 +112,7 @@ impl Worker {
     fn run(self, woken: &Receiver<()>) {
         while woken.recv().is_ok() {
             if self.finish.load(Relaxed) {
-                // The writer's turn: it could not run a checkpoint beside one of ours.
+                // It is the writer's turn, whose checkpoint would conflict with one of this thread.
                 continue;
             }
             match run(&self.connection) {
@@ -122,15 +124,15 @@ impl Worker {
     }
 }
 
-/// Moves what is left while nobody writes.
+/// Moves the rest of the log while there are no writes.
 pub(super) fn finish(writer: &Connection) {
     if let Err(error) = run(writer) {
         warn(&error);
     }
 }
 
-/// Moves all of the log and cuts its file. Returns whether that succeeded: on a full disk the database may not grow, and
-/// a reader may still need the log.
+/// Moves all of the log and truncates its file. Returns whether that succeeded: on a full disk the
+/// database may be unable to grow, and a reader may still need the log.
 pub(super) fn cut(writer: &Connection) -> bool {
     let busy = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
         row.get::<_, i64>(0)
@@ -138,13 +140,13 @@ pub(super) fn cut(writer: &Connection) -> bool {
     busy.is_ok_and(|busy| busy == 0)
 }
 
-/// Moves what can be moved. Returns how many pages the write-ahead log had; -1 when another
-/// checkpoint was running. It cannot tell what the writer appended meanwhile.
+/// Moves as many pages as possible. Returns the number of pages that the write-ahead log had, or -1
+/// if another checkpoint was running. Pages that the writer appended meanwhile are not included.
 fn run(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))
 }
 
-/// Nothing is lost: the log grows and the next checkpoint tries again.
+/// Logs a failed checkpoint. Nothing is lost: the log grows and the next checkpoint tries again.
 fn warn(error: &rusqlite::Error) {
     tracing::warn!(%error, "a checkpoint failed");
 }

@@ -1,8 +1,8 @@
 //! A watch: history from the log, then commits as they are published.
 //!
-//! It subscribes before it looks at the head, so between the two nothing can be missed; what comes
-//! twice is recognised by its revision. Whenever the live commits do not continue where it stands
-//! (at the start, or because it was slow and the writer does not wait) it reads the log again.
+//! It subscribes before it reads the head, so nothing between the two is missed, and duplicates are
+//! recognised by their revision. Whenever the live commits do not continue at its position (at the
+//! start, or because the watch was slow and the writer does not wait), it reads the log again.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{At, Batch, Error, Revision, Watch};
 
-/// Writes read from the log at a time: bounds what a slow watch holds in memory.
+/// Number of writes read from the log at a time. Bounds the memory of a slow watch.
 const CATCH_UP: usize = 1000;
 
-/// A watch and where it stands.
+/// A watch and its position.
 pub(super) struct Feed {
     position: Revision,
     behind: bool,
@@ -29,7 +29,7 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Starts a watch after `after`.
+    /// Opens a watch after the revision `after`.
     pub(super) fn open(
         after: Revision,
         readers: Arc<Readers>,
@@ -48,7 +48,7 @@ impl Feed {
         Ok(stream::unfold(feed, next).boxed())
     }
 
-    /// The next item of the stream; `None` at its end.
+    /// Returns the next item of the stream; `None` at its end.
     async fn next(&mut self) -> Option<Result<Batch, Error>> {
         if self.failed {
             return None;
@@ -75,7 +75,7 @@ impl Feed {
         }
     }
 
-    /// Reads on in the log, up to the head at most.
+    /// Reads the next writes from the log, up to the head at most.
     async fn catch_up(&mut self) -> Result<Batch, Error> {
         let after = self.position;
         let read = move |rows: &rusqlite::Connection, head| {
@@ -91,7 +91,8 @@ impl Feed {
         Ok(batch)
     }
 
-    /// What of a live commit is new here. A gap before it sends the watch back to the log.
+    /// Returns the part of a live commit that is new to this watch. After a gap, the watch falls
+    /// back to reading the log.
     fn accept(&mut self, commit: &Commit) -> Option<Batch> {
         if commit.batch.revision <= self.position {
             return None;

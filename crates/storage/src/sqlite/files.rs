@@ -1,4 +1,4 @@
-//! The directory of the store: who holds it, and that only its owner can read it.
+//! The directory of the store: locks it for one process and keeps it readable by its owner only.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
@@ -12,26 +12,26 @@ use std::{
 use super::schema;
 use crate::{Error, Revision};
 
-/// The database in the directory. SQLite gives its side files the mode of this one.
+/// Name of the database in the directory. SQLite gives its side files the mode of this one.
 pub(super) const DATABASE: &str = "state.db";
 const LOCK: &str = "LOCK";
 const LOG: &str = "state.db-wal";
 
-/// Why a directory cannot be opened as a store.
+/// A failure to open a directory as a store.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it open. Only one may.
+    /// Another process has the store open. Only one process may.
     #[error("the data directory {0} is in use by another process")]
     InUse(PathBuf),
-    /// It was written by a newer version of this program. Nothing was changed.
+    /// The store was written by a newer version of this program. Nothing was changed.
     #[error("the data has format {found}, this program knows up to {known}: run a newer version")]
     NewerFormat {
         /// The format of the file.
         found: i64,
-        /// The newest one this program can use.
+        /// The newest format that this program can use.
         known: i64,
     },
-    /// There is no database, or an empty one, where there must be one.
+    /// The database is missing or empty where one must exist.
     #[error("the database {0} is missing or empty")]
     Missing(PathBuf),
     /// The database lacks writes that it is known to have had.
@@ -41,16 +41,16 @@ pub enum OpenError {
     Older {
         /// The newest revision of the database.
         head: Revision,
-        /// The highest revision that it had.
+        /// The highest revision that the database had.
         known: Revision,
     },
-    /// The file of the highest revision is damaged.
+    /// The high-water file is damaged.
     #[error("{0} does not hold a revision")]
     HighWater(PathBuf),
-    /// The file that is locked cannot be opened.
+    /// The lock file cannot be opened.
     #[error("{0} cannot be opened")]
     Lock(PathBuf, #[source] io::Error),
-    /// A directory or file cannot be made, read or locked.
+    /// A directory or file cannot be created, read or locked.
     #[error("the data directory cannot be used")]
     Io(#[source] io::Error),
     /// The database cannot be read.
@@ -64,13 +64,14 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
-/// How often a lock that somebody holds is tried again: two seconds in all.
+/// Number of attempts to take a lock that is held: two seconds in all.
 const LOCK_ATTEMPTS: usize = 100;
 
-/// The pause before the next try.
+/// Pause before the next attempt.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// Makes and locks the directory. The lock lasts as long as the returned file, at most as long as the process.
+/// Creates and locks the directory. The lock is held until the returned file is dropped or the
+/// process ends.
 pub(super) fn prepare(directory: &Path) -> Result<File, OpenError> {
     secure_directory(directory).map_err(OpenError::Io)?;
     let file = directory.join(LOCK);
@@ -84,8 +85,8 @@ pub(super) fn prepare(directory: &Path) -> Result<File, OpenError> {
     Ok(lock)
 }
 
-/// Takes the lock, waiting a moment for a holder that is about to end: a killed process on its way
-/// out, or a child that this one has forked but that has not yet become another program.
+/// Takes the lock. Waits a moment for a holder that is about to release it: a killed process that
+/// is still exiting, or a forked child of this process that has not called exec yet.
 fn take(lock: &File) -> Result<(), TryLockError> {
     for _ in 0..LOCK_ATTEMPTS {
         match lock.try_lock() {
@@ -96,7 +97,7 @@ fn take(lock: &File) -> Result<(), TryLockError> {
     lock.try_lock()
 }
 
-/// A new empty file with mode 0600, whatever the umask. Fails when it exists.
+/// Creates an empty file with mode 0600, regardless of the umask. Fails if it exists.
 pub(super) fn create_private(path: &Path) -> io::Result<File> {
     let file = private().create_new(true).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
@@ -109,9 +110,9 @@ fn private() -> OpenOptions {
     options
 }
 
-/// Makes the directory with mode 0700. One that is there is tightened only when it is empty or
-/// holds a store already, and left as it is when it is not ours: it may be a mounted volume, or
-/// `/tmp`.
+/// Creates the directory with mode 0700. An existing one is restricted only if it is empty or
+/// contains a store already: it may be a mounted volume, or `/tmp`. A failure to restrict it is
+/// only logged.
 fn secure_directory(directory: &Path) -> io::Result<()> {
     let owner_only = Permissions::from_mode(0o700);
     if !directory.try_exists()? {
@@ -140,7 +141,7 @@ fn is_empty(directory: &Path) -> io::Result<bool> {
     Ok(fs::read_dir(directory)?.next().is_none())
 }
 
-/// Whether there is no database, or an empty file in its place.
+/// Returns whether there is no database, or an empty file in its place.
 pub(super) fn is_blank(directory: &Path) -> io::Result<bool> {
     match fs::metadata(directory.join(DATABASE)) {
         Ok(file) => Ok(file.len() == 0),
@@ -149,12 +150,12 @@ pub(super) fn is_blank(directory: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether there is a write-ahead log with something in it.
+/// Returns whether there is a non-empty write-ahead log.
 pub(super) fn has_log(directory: &Path) -> bool {
     fs::metadata(directory.join(LOG)).is_ok_and(|file| file.len() > 0)
 }
 
-/// Makes the database file if it is not there.
+/// Creates the database file if it does not exist.
 pub(super) fn create(directory: &Path) -> io::Result<()> {
     let database = directory.join(DATABASE);
     if !database.try_exists()? {

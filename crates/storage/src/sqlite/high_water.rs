@@ -1,11 +1,14 @@
 //! The highest revision that a store is known to have had, in a small file outside the database.
 //!
-//! SQLite cannot know that its write-ahead log was removed or cut, or that an older database was put in its place: what is left is sound, and
-//! older. Kubeconfigs that were deleted since would be valid again, and revisions would be used twice. The file knows.
+//! SQLite cannot detect that its write-ahead log was removed or truncated, or that an older
+//! database was put in its place: what is left is consistent, but older. Kubeconfigs that were
+//! deleted since would be valid again, and revisions would be used twice. This file detects that.
 //!
-//! It is overwritten in place after each commit, without `fsync`: that costs a few microseconds, and the page cache survives the process. So every
-//! lost revision is seen after the process was killed. After a power failure the file may be as old as the last write-back of the kernel or the
-//! last checkpoint, which makes it durable; it is never ahead of the database, which is durable before.
+//! It is overwritten in place after each commit, without `fsync`. That costs a few microseconds,
+//! and the page cache survives the process, so every lost revision is detected after the process
+//! was killed. After a power failure the file may be as old as the last write-back of the kernel or
+//! the last checkpoint, which makes it durable. It is never ahead of the database, which is made
+//! durable first.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -17,18 +20,18 @@ use std::{
 use super::{OpenError, files};
 use crate::Revision;
 
-/// The file, open for writing.
+/// The high-water file, open for writing; `None` if it could not be opened.
 pub(super) struct HighWater(Option<File>);
 
 impl HighWater {
-    /// Reads the file; `None` where there is none.
+    /// Reads the file. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// It holds something else, or cannot be read.
+    /// Fails if it has other content, or cannot be read.
     pub(super) fn read(path: &Path) -> Result<Option<Revision>, OpenError> {
         let damaged = || OpenError::HighWater(path.to_owned());
         match fs::metadata(path) {
-            // Reading a FIFO would wait for its writer.
+            // Opening a FIFO would block until it has a writer.
             Ok(metadata) if !metadata.is_file() => return Err(damaged()),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -42,7 +45,8 @@ impl HighWater {
         parse(&text).map(Some).ok_or_else(damaged)
     }
 
-    /// Opens the file and makes it if it is missing. Where that fails, for example on a full disk, the store works without it.
+    /// Opens the file, or creates it if it is missing. If that fails, for example on a full disk,
+    /// the store works without it.
     pub(super) fn open(path: &Path, revision: Revision) -> Self {
         let open = || OpenOptions::new().write(true).open(path);
         let opened = match open() {
@@ -57,7 +61,7 @@ impl HighWater {
         Self(opened.ok())
     }
 
-    /// Writes a revision that was committed. A failure leaves an older one.
+    /// Records a committed revision. On failure, the file keeps an older one.
     pub(super) fn note(&self, revision: Revision) {
         if let Some(file) = &self.0
             && let Err(error) = file.write_all_at(format(revision).as_bytes(), 0)
@@ -66,7 +70,7 @@ impl HighWater {
         }
     }
 
-    /// Makes it durable.
+    /// Makes the file durable.
     pub(super) fn sync(&self) {
         if let Some(file) = &self.0
             && let Err(error) = file.sync_data()
@@ -75,13 +79,13 @@ impl HighWater {
         }
     }
 
-    /// Another handle of the same file.
+    /// Returns another handle of the same file.
     pub(super) fn another(&self) -> Self {
         Self(self.0.as_ref().and_then(|file| file.try_clone().ok()))
     }
 }
 
-/// Makes the file as a whole: after a crash it is complete or not there.
+/// Creates the file atomically: after a crash it is complete or does not exist.
 fn create(path: &Path, revision: Revision) -> io::Result<()> {
     let unfinished = path.with_extension("new");
     let _ = fs::remove_file(&unfinished);
@@ -91,7 +95,7 @@ fn create(path: &Path, revision: Revision) -> io::Result<()> {
     fs::rename(&unfinished, path)
 }
 
-/// Always of the same length, so that one overwrites another.
+/// Formats a revision with a fixed length, so that each one fully overwrites another.
 fn format(revision: Revision) -> String {
     let number = format!("{:020}", revision.get());
     format!("{number} {:08x}\n", crc32fast::hash(number.as_bytes()))

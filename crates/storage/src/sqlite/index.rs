@@ -1,11 +1,11 @@
-//! Which writes of the log are whose, in memory, as etcd has it.
+//! The in-memory index of the log: the writes of each key, as etcd keeps it.
 //!
 //! An index in the file would put each new key on a page of its own: half of what a commit writes.
 //! The keys are in memory anyway, for the watch cache, which shares their text. At the start they
-//! are read from the log once.
+//! are read once from the log.
 //!
-//! The writer changes the index after a commit and before it publishes. A reader looks up in it
-//! which rows make up a state, then reads those rows from its own snapshot of the file.
+//! The writer changes the index after a commit and before it publishes. A reader looks up in the
+//! index the rows that make up a state, then reads those rows from its own snapshot of the file.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -22,13 +22,13 @@ pub(super) struct Write {
     pub(super) deleted: bool,
 }
 
-/// What a compaction removed of a key: all that was written before this revision.
+/// A key and the revision before which a compaction removed its writes.
 pub(super) type Removed = (Key, Revision);
 
 /// The index of one store.
 pub(super) struct Index(RwLock<Writes>);
 
-/// The writes of every key, oldest first; none of a key that has none.
+/// The writes of every key, oldest first. Keys without writes are absent.
 pub(super) struct Writes {
     of: BTreeMap<Key, Vec<Write>>,
     /// The oldest complete state.
@@ -37,9 +37,9 @@ pub(super) struct Writes {
 
 /// The rows that make up a part of a state.
 pub(super) struct Rows {
-    /// In the order of their keys.
+    /// The revisions of the rows, in the order of their keys.
     pub(super) revisions: Vec<Revision>,
-    /// Whether the limit left rows out.
+    /// True if the limit left rows out.
     pub(super) more: bool,
 }
 
@@ -48,25 +48,25 @@ impl Index {
         Self(RwLock::new(writes))
     }
 
-    /// The last write to `key`, if any is kept.
+    /// Returns the last write to `key`, if one is kept.
     pub(super) fn newest(&self, key: &Key) -> Option<Write> {
         self.read().of.get(key)?.last().copied()
     }
 
-    /// The row of `key` in the state `at`, if it is there.
+    /// Returns the row of `key` in the state `at`, if the key exists in it.
     ///
     /// # Errors
-    /// `Compacted`.
+    /// Returns `Compacted`.
     pub(super) fn row(&self, key: &Key, at: Revision) -> Result<Option<Revision>, Error> {
         let writes = self.read();
         writes.check(at)?;
         Ok(writes.of.get(key).and_then(|writes| state(writes, at)))
     }
 
-    /// The rows of a list in the state `at`.
+    /// Returns the rows of a list in the state `at`.
     ///
     /// # Errors
-    /// `Compacted`.
+    /// Returns `Compacted`.
     pub(super) fn rows(
         &self,
         prefix: &str,
@@ -90,7 +90,7 @@ impl Index {
         Ok(Rows { revisions, more })
     }
 
-    /// The writes to `key` before `below`, which a compaction may remove.
+    /// Returns the writes to `key` before `below`, which a compaction may remove.
     pub(super) fn before(&self, key: &Key, below: Revision) -> Vec<Revision> {
         let writes = self.read();
         let of_key = writes.of.get(key).into_iter().flatten();
@@ -98,7 +98,7 @@ impl Index {
         older.take_while(|revision| *revision < below).collect()
     }
 
-    /// Takes up what a transaction did.
+    /// Applies the changes of a transaction.
     pub(super) fn commit(
         &self,
         events: &[Event],
@@ -115,13 +115,14 @@ impl Index {
         writes.compacted = compacted.unwrap_or(writes.compacted);
     }
 
-    /// Begins anew with what the log holds.
+    /// Replaces the index with the content of the log.
     pub(super) fn replace(&self, writes: Writes) {
         *self.write() = writes;
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Writes> {
-        // Only the writer changes it, and nothing it does with it can panic half-way.
+        // Poisoning is ignored: only the writer changes the index, and none of its changes can
+        // panic half-way.
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -131,7 +132,7 @@ impl Index {
 }
 
 impl Writes {
-    /// Those of an empty log.
+    /// Creates the writes of an empty log.
     pub(super) fn new(compacted: Revision) -> Self {
         let of = BTreeMap::new();
         Self { of, compacted }
@@ -140,7 +141,7 @@ impl Writes {
     /// Adds a write that is newer than all others.
     pub(super) fn add(&mut self, key: Key, write: Write) {
         match self.of.entry(key) {
-            // Most keys are written once: room for one.
+            // Most keys are written once, so reserve space for one write.
             Entry::Vacant(entry) => _ = entry.insert(vec![write]),
             Entry::Occupied(mut entry) => entry.get_mut().push(write),
         }
@@ -166,7 +167,7 @@ impl Writes {
 }
 
 impl Write {
-    /// Of an event.
+    /// Creates the index entry of an event.
     pub(super) fn of(event: &Event) -> Self {
         Self {
             revision: event.revision,
@@ -175,7 +176,7 @@ impl Write {
     }
 }
 
-/// Which of the writes of a key is its state `at`; `None` where it is not there.
+/// Returns the write that is the state of a key at `at`; `None` if the key does not exist then.
 fn state(writes: &[Write], at: Revision) -> Option<Revision> {
     let until = writes.partition_point(|write| write.revision <= at);
     let newest = writes.get(until.checked_sub(1)?)?;

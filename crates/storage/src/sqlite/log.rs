@@ -1,7 +1,7 @@
 //! All SQL on the log. Each function is one or a few statements in a transaction of the caller.
 //!
-//! Every row carries a checksum over its revision, key (or name) and value. A row of the log that
-//! fails it is handed out with an empty value, as [`crate::Store`] has it.
+//! Every row has a checksum over its revision, key (or name) and value. A row of the log that fails
+//! it is returned with an empty value, as [`crate::Store`] specifies.
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
@@ -9,17 +9,17 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 use super::index::{Index, Removed, Rows, Write, Writes};
 use crate::{Batch, Change, Error, Event, Key, Page, Record, Revision};
 
-/// The stored bytes are not those that were written.
+/// A mismatch between stored bytes and their checksum.
 #[derive(Debug, thiserror::Error)]
 #[error("the checksum of the row does not match")]
 pub(super) struct Damaged;
 
-/// The file is not what this program made it.
+/// A file that differs from what this program wrote.
 #[derive(Debug, thiserror::Error)]
 #[error("the database is not whole: {0}")]
 struct Incomplete(String);
 
-/// Where a store stands.
+/// The current and the compacted revision of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
     /// The newest revision ever written.
@@ -31,13 +31,14 @@ pub(super) struct Standing {
 /// The revision of a new store.
 pub(super) const BEGINNING: Revision = Revision::new(1);
 
-/// Makes the marks of a new store.
+/// Writes the marks of a new store.
 pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
     set_mark(connection, "compacted", BEGINNING)?;
     set_mark(connection, "swept", BEGINNING)
 }
 
-/// Reads where the store stands. The newest row may have been compacted away, never the mark.
+/// Reads the standing of the store. The newest row may have been compacted away, but the mark
+/// remains.
 pub(super) fn standing(connection: &Connection) -> Result<Standing, Error> {
     let compacted = compacted(connection)?;
     let newest: Option<i64> =
@@ -48,22 +49,23 @@ pub(super) fn standing(connection: &Connection) -> Result<Standing, Error> {
     })
 }
 
-/// The oldest complete state.
+/// Returns the revision of the oldest complete state.
 pub(super) fn compacted(connection: &Connection) -> Result<Revision, Error> {
     mark(connection, "compacted")
 }
 
-/// Begins after `revision`: what is stored becomes the state at it, and the history before it is forgotten.
+/// Makes the store begin after `revision`: the stored records become the state at it, and the
+/// history before it is discarded.
 pub(super) fn begin_after(connection: &Connection, revision: Revision) -> rusqlite::Result<()> {
     set_mark(connection, "compacted", revision)
 }
 
-/// Writes something that changes nothing, to see whether the file can be written.
+/// Writes a mark without meaning, to find out whether the file can be written.
 pub(super) fn touch(connection: &Connection, head: Revision) -> rusqlite::Result<()> {
     set_mark(connection, "touched", head)
 }
 
-/// The bytes of the value of the write at `revision`.
+/// Returns the size of the value of the write at `revision`, in bytes.
 pub(super) fn value_bytes(connection: &Connection, revision: Revision) -> Result<usize, Error> {
     let mut query =
         connection.prepare_cached("SELECT length(value) FROM log WHERE revision = ?1")?;
@@ -71,7 +73,7 @@ pub(super) fn value_bytes(connection: &Connection, revision: Revision) -> Result
     Ok(usize::try_from(bytes.unwrap_or_default()).unwrap_or(usize::MAX))
 }
 
-/// All writes, without their values.
+/// Reads all writes, without their values.
 pub(super) fn writes(connection: &Connection) -> Result<Writes, Error> {
     let mut writes = Writes::new(compacted(connection)?);
     let mut query =
@@ -87,7 +89,7 @@ pub(super) fn writes(connection: &Connection) -> Result<Writes, Error> {
     Ok(writes)
 }
 
-/// Appends a write; `None` removes.
+/// Appends a write; the value `None` is a removal.
 pub(super) fn append(
     connection: &Connection,
     at: Revision,
@@ -104,13 +106,13 @@ pub(super) fn append(
 
 const RECORD: &str = "SELECT revision, key, value, checksum FROM log WHERE revision = ?1";
 
-/// The record of the write at `revision`, which the index has found.
+/// Reads the record of the write at `revision`, which the index has found.
 pub(super) fn record(connection: &Connection, revision: Revision) -> Result<Record, Error> {
     let mut query = connection.prepare_cached(RECORD)?;
     read_record(&mut query, revision)
 }
 
-/// The records of these rows.
+/// Reads the records of these rows.
 pub(super) fn records(connection: &Connection, rows: &Rows, at: Revision) -> Result<Page, Error> {
     let mut query = connection.prepare_cached(RECORD)?;
     let mut records = Vec::with_capacity(rows.revisions.len());
@@ -132,8 +134,9 @@ fn read_record(query: &mut Statement<'_>, revision: Revision) -> Result<Record, 
     event.and_then(into_record).ok_or_else(is_missing)
 }
 
-/// The next writes after `after`, `limit` of them, none beyond `through`. The batch's revision says
-/// how far it got. Revisions after the compacted one have no gaps: one that is found is damage.
+/// Reads the next writes after `after`, at most `limit` of them, none beyond `through`. The batch's
+/// revision is that of the last one. Revisions after the compacted one have no gaps: a gap is
+/// damage.
 pub(super) fn events(
     connection: &Connection,
     (after, through): (Revision, Revision),
@@ -162,7 +165,8 @@ pub(super) fn events(
     Ok(Batch { events, revision })
 }
 
-/// Reads everything: the structure of the file, the checksum of each row, and that no row is missing.
+/// Verifies everything: the structure of the file, the checksum of each row, and that no row is
+/// missing.
 pub(super) fn verify(connection: &Connection) -> Result<(), Error> {
     let report: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if report != "ok" {
@@ -189,21 +193,21 @@ pub(super) fn verify(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-/// What one step of a compaction did.
+/// The result of one step of a compaction.
 pub(super) struct Compaction {
-    /// The oldest complete state now.
+    /// The revision of the oldest complete state after the step.
     pub(super) compacted: Revision,
-    /// How far the removal has got.
+    /// The revision through which rows have been removed.
     pub(super) swept: Revision,
-    /// What went.
+    /// The removed rows.
     pub(super) removed: Vec<Removed>,
 }
 
-/// Forgets states before `through` (or before an earlier, greater mark) for readers, then removes
+/// Discards states before `through` (or before an earlier, greater mark) for readers, then removes
 /// the superfluous rows of the next `steps` writes.
 ///
 /// Only a write makes rows superfluous: all older ones of its key, and itself if it is a removal.
-/// So this looks at the writes since the last compaction, not at the whole log.
+/// So this reads only the writes since the last compaction, not the whole log.
 pub(super) fn compact(
     connection: &Connection,
     index: &Index,
@@ -223,7 +227,7 @@ pub(super) fn compact(
     let (mut removed, mut last) = (Vec::new(), swept);
     while let Some(row) = writes.next()? {
         last = revision(row.get(0)?);
-        // A removal goes with what it removed.
+        // A removal is removed together with the writes before it.
         let below = last.get() + u64::from(row.get::<_, bool>(2)?);
         removed.push((key(row)?, Revision::new(below)));
     }
@@ -264,7 +268,7 @@ fn set_mark(connection: &Connection, name: &str, to: Revision) -> rusqlite::Resu
         .map(drop)
 }
 
-/// Reads the columns `revision, key, value, checksum`.
+/// Reads an event from the columns `revision, key, value, checksum`.
 fn read(row: &Row<'_>) -> Result<Event, Error> {
     let at = revision(row.get(0)?);
     let key = key(row)?;
@@ -286,7 +290,7 @@ fn read(row: &Row<'_>) -> Result<Event, Error> {
     })
 }
 
-/// The second column.
+/// Reads the key from the second column.
 fn key(row: &Row<'_>) -> Result<Key, Error> {
     let text = row.get_ref(1)?.as_str();
     let text = text.map_err(|error| Error::corrupt(None, error))?;
@@ -298,7 +302,7 @@ fn is_missing() -> Error {
     Error::corrupt(None, missing)
 }
 
-/// For those who get the other records all the same.
+/// Logs damage where the other records are returned regardless.
 fn report_damage(key: &Key, revision: Revision, value: &Bytes) {
     if value.is_empty() {
         tracing::error!(%key, %revision, "a record is damaged");
@@ -316,18 +320,19 @@ fn into_record(event: Event) -> Option<Record> {
     }
 }
 
-/// CRC-32 finds every error of up to 32 neighbouring bits.
+/// Computes the checksum of a row. CRC-32 detects every error of up to 32 neighbouring bits.
 fn checksum(at: Revision, key: &str, value: Option<&[u8]>) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&at.get().to_le_bytes());
     hasher.update(key.as_bytes());
-    // No key holds a control character, so the three parts cannot run into each other.
+    // Keys contain no control characters, so the three parts are unambiguous.
     hasher.update(if value.is_some() { b"\x01" } else { b"\x00" });
     hasher.update(value.unwrap_or_default());
     hasher.finalize()
 }
 
-/// SQLite's integers are signed. Revisions start at 1 and a store writes less than 2^63 of them.
+/// Converts a revision to SQLite's signed integer. Revisions start at 1 and a store writes fewer
+/// than 2^63 of them.
 fn number(revision: Revision) -> i64 {
     revision.get().cast_signed()
 }

@@ -1,4 +1,4 @@
-//! What the writer tells the rest of the process after each commit.
+//! Publication of each commit to the rest of the process.
 
 use std::sync::{
     Arc,
@@ -13,28 +13,29 @@ use tokio::sync::broadcast;
 use super::log::Standing;
 use crate::{Batch, Error, Revision};
 
-/// Commits a watch may lag behind before it reads the log instead. A commit holds up to
-/// `max_batch` writes, so a small number is enough, and it bounds the memory held for a slow one.
+/// Number of commits that a watch may lag behind before it reads the log instead. A commit holds up
+/// to `max_batch` writes, so a small number is enough, and it bounds the memory held for a slow
+/// watch.
 const LIVE_COMMITS: usize = 64;
 
-/// The head of the log as everybody but the writer sees it.
+/// The head of the log as visible outside the writer.
 pub(super) struct Head {
     newest: AtomicU64,
     compacted: AtomicU64,
 }
 
 impl Head {
-    /// The newest published revision. Everything up to it is committed.
+    /// Returns the newest published revision. Everything up to it is committed.
     pub(super) fn newest(&self) -> Revision {
         Revision::new(self.newest.load(Acquire))
     }
 
-    /// The oldest complete state.
+    /// Returns the revision of the oldest complete state.
     pub(super) fn compacted(&self) -> Revision {
         Revision::new(self.compacted.load(Acquire))
     }
 
-    /// Whether the state at `revision` can be read.
+    /// Checks that the state at `revision` can be read.
     pub(super) fn check(&self, revision: Revision) -> Result<(), Error> {
         let (oldest, current) = (self.compacted(), self.newest());
         if revision < oldest {
@@ -50,11 +51,11 @@ impl Head {
     }
 }
 
-/// One transaction's writes.
+/// The writes of one transaction.
 pub(super) struct Commit {
-    /// The head before it.
+    /// The head before the transaction.
     pub(super) after: Revision,
-    /// Its writes; its revision is the head after it.
+    /// The writes; the revision of the batch is the head after the transaction.
     pub(super) batch: Batch,
 }
 
@@ -77,25 +78,25 @@ impl Publication {
         }
     }
 
-    /// For those who only look.
+    /// Returns the head, for read access.
     pub(super) fn head(&self) -> &Arc<Head> {
         &self.head
     }
 
-    /// Moves the head, then hands the commit to the watches: whoever sees an event can read its
-    /// state at once. Never waits.
+    /// Advances the head, then sends the commit to the watches, so that a watcher that receives an
+    /// event can read its state at once. Never waits.
     pub(super) fn publish(&self, commit: Commit) {
         self.head.newest.store(commit.batch.revision.get(), Release);
-        // Fails only when nobody watches.
+        // Fails only if there are no watches.
         let _ = self.commits.send(Arc::new(commit));
     }
 
-    /// Tells that older states are gone.
+    /// Publishes that states older than `compacted` are gone.
     pub(super) fn set_compacted(&self, compacted: Revision) {
         self.head.compacted.store(compacted.get(), Release);
     }
 
-    /// Every commit that is published from now on.
+    /// Returns a receiver of every commit that is published from now on.
     pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<Commit>> {
         self.commits.subscribe()
     }

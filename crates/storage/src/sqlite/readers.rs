@@ -1,4 +1,4 @@
-//! A few read-only connections, lent to blocking threads.
+//! A pool of read-only connections for blocking threads.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::{log, publication::Head, schema};
 use crate::{At, Error, Revision};
 
-/// The pool. Connections are opened when first needed and kept.
+/// The pool. Connections are opened on first use and kept.
 pub(super) struct Readers {
     file: PathBuf,
     idle: Mutex<Vec<Connection>>,
@@ -20,7 +20,7 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// At most `count` connections to `file`.
+    /// Creates a pool of at most `count` connections to `file`.
     pub(super) fn new(file: &Path, count: usize, head: Arc<Head>) -> Self {
         let idle = Mutex::new(Vec::with_capacity(count));
         let permits = Arc::new(Semaphore::new(count));
@@ -32,7 +32,7 @@ impl Readers {
         }
     }
 
-    /// Runs `read` on the state `at`, whose revision it is given, in one transaction.
+    /// Runs `read` in one transaction on the state `at`, and passes it the revision.
     pub(super) async fn at<T: Send + 'static>(
         self: &Arc<Self>,
         at: At,
@@ -51,7 +51,8 @@ impl Readers {
                 false => Err(Error::Compacted { oldest }),
             };
             match answer {
-                // A compaction ran since the head was read, which has passed it already.
+                // A compaction ran since the head was read and has passed it, so the next head is
+                // not compacted.
                 Err(Error::Compacted { oldest }) if at == At::Latest && oldest > revision => {}
                 answer => return answer,
             }
@@ -59,7 +60,7 @@ impl Readers {
         self.run(read_at).await
     }
 
-    /// Runs `job` with a connection. One that failed is not used again.
+    /// Runs `job` with a connection. A connection that failed is not used again.
     pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         job: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
@@ -89,13 +90,13 @@ impl Readers {
             .map_err(Error::unavailable)?
     }
 
-    /// Closes the connections that nobody uses.
+    /// Closes the idle connections.
     pub(super) fn close(&self) {
         self.lock().clear();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        // A panic elsewhere cannot leave the list half-changed.
+        // Poisoning is ignored: a panic elsewhere cannot leave the list half-changed.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

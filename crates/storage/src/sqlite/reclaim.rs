@@ -1,13 +1,13 @@
-//! Giving the space of removed records back to the file system.
+//! Returning the space of removed records to the file system.
 
 use rusqlite::Connection;
 
-/// The free bytes in a file from which rewriting it is worth the time.
+/// Free bytes in a file from which on rewriting it is worth the time.
 const WORTHWHILE_BYTES: i64 = 16 << 20;
 
-/// Rewrites the file without its free pages where they are more than half of it. Takes time by what stays,
-/// and as much space; where that fails, such as on a full disk, the file stays as it was. Nothing else may use
-/// the store yet.
+/// Rewrites the file without its free pages if they are more than half of it. The time and the
+/// temporary space depend on the remaining data. If it fails, for example on a full disk, the file
+/// is unchanged. The store must not be in use.
 pub(super) fn reclaim(connection: &Connection) {
     match try_reclaim(connection) {
         Ok(0) => {}
@@ -18,7 +18,7 @@ pub(super) fn reclaim(connection: &Connection) {
     }
 }
 
-/// The bytes that were given back.
+/// Rewrites the file if that is worth it, and returns the number of reclaimed bytes.
 fn try_reclaim(connection: &Connection) -> rusqlite::Result<i64> {
     let value = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let page = value("page_size")?;
@@ -27,7 +27,7 @@ fn try_reclaim(connection: &Connection) -> rusqlite::Result<i64> {
         return Ok(0);
     }
     connection.execute_batch("VACUUM")?;
-    // Cuts the file, which the rewritten pages reach through the write-ahead log.
+    // Truncates the file, because the rewritten pages reach it through the write-ahead log.
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     Ok((free - value("freelist_count")?) * page)
 }

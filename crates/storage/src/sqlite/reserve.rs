@@ -1,8 +1,10 @@
-//! Space that is kept for a full disk.
+//! Space that is reserved for a full disk.
 //!
-//! A file of [`BYTES`] lies in the directory of the store. When a write finds the disk full, the file is removed: what it took is enough for
-//! hundreds of deletions, and for moving the write-ahead log into the database, which gives its space back for the next ones. Until the file can be
-//! written again, only what needs next to no space is committed, so that a kubeconfig can be revoked on a full disk.
+//! A file of [`BYTES`] is in the directory of the store. When a write finds the disk full, the file
+//! is removed. The space that it frees is enough for hundreds of deletions, and for moving the
+//! write-ahead log into the database, which frees the log's space for the next ones. Until the file
+//! can be written again, only operations that need almost no space are committed, so that a
+//! kubeconfig can be revoked on a full disk.
 
 use std::{
     fs,
@@ -13,28 +15,29 @@ use std::{
 
 use super::files;
 
-/// Bytes of the file. A deletion that is committed alone writes about 12 KiB to the write-ahead log.
-/// Small in unit tests, which open thousands of stores.
+/// Size of the file in bytes. A deletion that is committed alone writes about 12 KiB to the
+/// write-ahead log. Small in unit tests, which open thousands of stores.
 const BYTES: u64 = if cfg!(test) { 64 << 10 } else { 4 << 20 };
 
-/// The space beyond what was given up that there must be before the file is written again. Without it, a disk would seem to have space because of
-/// the space that was given up.
+/// Space that must be available beyond that of the file before the file is written again, in bytes.
+/// Without this margin, the space that was freed would make the disk appear to have space.
 const MARGIN: u64 = BYTES / 4;
 
-/// The part of it that updates may take until the write-ahead log was cut again. Some revoke: they suspend a kubeconfig, or
-/// disable a user.
+/// The part of the reserve that updates may use until the write-ahead log has been truncated again,
+/// in bytes. Some updates revoke: they suspend a kubeconfig, or disable a user.
 const FOR_UPDATES: usize = 1 << 20;
 
-/// The bytes of the write-ahead log that an update takes beside its value, where it is committed alone.
+/// The bytes of the write-ahead log that an update takes in addition to its value, if it is
+/// committed alone.
 pub(super) const UPDATE_BYTES: usize = 3 * 4096;
 
-/// The time between two attempts to write the file.
+/// Interval between two attempts to write the file.
 const PAUSE: Duration = Duration::from_secs(1);
 
 const FILE: &str = "RESERVE";
 const UNFINISHED: &str = "RESERVE.new";
 
-/// The file, or the lack of it.
+/// The reserve: the file, or its absence.
 pub(super) struct Reserve {
     directory: PathBuf,
     state: State,
@@ -42,7 +45,7 @@ pub(super) struct Reserve {
 
 #[derive(Clone, Copy)]
 enum State {
-    /// The file is there, or cannot be made for another reason than a full disk.
+    /// The file exists, or cannot be written for another reason than a full disk.
     Held,
     /// The disk is full.
     GivenUp {
@@ -52,7 +55,7 @@ enum State {
 }
 
 impl Reserve {
-    /// Writes the file unless it is there. A full disk is not an error.
+    /// Writes the file unless it exists. A full disk is not an error.
     pub(super) fn of(directory: &Path) -> Self {
         let mut reserve = Self {
             directory: directory.to_owned(),
@@ -69,12 +72,13 @@ impl Reserve {
         reserve
     }
 
-    /// Whether the disk is not full, as far as is known.
+    /// Returns whether the disk is not full, as far as is known.
     pub(super) fn is_held(&self) -> bool {
         matches!(self.state, State::Held)
     }
 
-    /// The bytes that updates may still write on a full disk; `None` where it is not full.
+    /// Returns the number of bytes that updates may still write on a full disk; `None` if it is not
+    /// full.
     pub(super) fn left_for_updates(&self) -> Option<usize> {
         match self.state {
             State::Held => None,
@@ -84,7 +88,7 @@ impl Reserve {
         }
     }
 
-    /// Counts what updates wrote on a full disk.
+    /// Subtracts the bytes that updates wrote on a full disk.
     pub(super) fn spend(&mut self, bytes: usize) {
         if let State::GivenUp {
             left_for_updates, ..
@@ -94,7 +98,7 @@ impl Reserve {
         }
     }
 
-    /// Gives the space to the database. Returns whether there was any to give.
+    /// Releases the space for the database. Returns whether there was any.
     pub(super) fn give_up(&mut self, now: Instant) -> bool {
         let was_held = self.is_held();
         if was_held {
@@ -106,7 +110,7 @@ impl Reserve {
         give_up(&self.directory) && was_held
     }
 
-    /// Lets updates take their part again: the write-ahead log was cut.
+    /// Resets the allowance of updates, after the write-ahead log was truncated.
     pub(super) fn refill(&mut self) {
         if let State::GivenUp {
             left_for_updates, ..
@@ -116,7 +120,8 @@ impl Reserve {
         }
     }
 
-    /// Returns whether the file was given up, and the last attempt to write it again was not just now.
+    /// Returns whether the file was released and the last attempt to write it again was at least
+    /// [`PAUSE`] ago.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         match self.state {
             State::Held => false,
@@ -126,7 +131,7 @@ impl Reserve {
         }
     }
 
-    /// Writes the file again, if that is due.
+    /// Writes the file again, if an attempt is due.
     pub(super) fn restore(&mut self, now: Instant) {
         if !self.is_due(now) {
             return;
@@ -139,7 +144,7 @@ impl Reserve {
             Ok(()) => self.state = State::Held,
             Err(error) if is_full(&error) => {}
             Err(error) => {
-                // Writes to the database will tell whether it can be written.
+                // The next write to the database shows whether it can be written.
                 self.state = State::Held;
                 tracing::warn!(%error, "no space is kept for a full disk");
             }
@@ -152,7 +157,7 @@ impl Reserve {
     }
 }
 
-/// Removes the file. Returns whether it was there.
+/// Removes the file. Returns whether it existed.
 pub(super) fn give_up(directory: &Path) -> bool {
     fs::remove_file(directory.join(FILE)).is_ok()
 }
@@ -178,7 +183,7 @@ fn write(directory: &Path) -> io::Result<()> {
 
 const BLOCK: usize = 16 << 10;
 
-/// Bytes that a file system does not make smaller.
+/// Returns pseudo-random bytes, which a file system cannot compress.
 fn noise(seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let next = || {

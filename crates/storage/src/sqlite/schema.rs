@@ -1,4 +1,4 @@
-//! How a connection is opened, what the tables are, and what SQLite's failures mean.
+//! Opens connections, defines the tables, and classifies SQLite's errors.
 
 use std::path::Path;
 
@@ -7,16 +7,18 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::Db
 use super::{OpenError, log};
 use crate::Error;
 
-/// The format of the file, in its `user_version`. Raise it with every change of `TABLES`.
+/// The format of the file, stored in its `user_version`. Must be raised with every change of
+/// `TABLES`.
 const FORMAT: i64 = 2;
 
-/// The size to which the write-ahead log is cut when it starts over.
+/// The size to which the write-ahead log is truncated when it restarts, in bytes.
 const LOG_BYTES: i64 = 32 << 20;
 
-/// * `log`: every write. `value` is NULL for a removal. Which rows are of which key is kept in memory.
-/// * `mark`: `compacted`, the oldest revision whose state is complete; `swept`, through which
-///   the rows that it made superfluous have been removed; and `touched`, the head when it was last
-///   tried whether the file can be written.
+/// * `log`: every write. `value` is NULL for a removal. The mapping from keys to rows is kept in
+///   memory.
+/// * `mark`: `compacted`, the oldest revision whose state is complete; `swept`, the revision
+///   through which rows made superfluous have been removed; and `touched`, the head when a check
+///   last tried to write the file.
 const TABLES: &str = "
     CREATE TABLE log (
         revision INTEGER PRIMARY KEY,
@@ -31,13 +33,13 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// What format 1 had beside it.
+/// Removes the index that only format 1 had.
 const REMOVE_FORMAT_1: &str = "DROP INDEX log_by_key";
 
-/// A connection that can write; makes the tables in a new file if it may.
+/// Opens a connection that can write. Creates the tables in a new file if `may_create` is set.
 ///
 /// # Errors
-/// Also `Missing`, where there are no tables and none may be made.
+/// Also returns `Missing` if there are no tables and none may be created.
 pub(super) fn open_writer(file: &Path, may_create: bool) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(file, flags)?;
@@ -71,7 +73,7 @@ pub(super) fn open_writer(file: &Path, may_create: bool) -> Result<Connection, O
     Ok(connection)
 }
 
-/// A connection that cannot write.
+/// Opens a read-only connection.
 pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
@@ -81,12 +83,12 @@ pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "trusted_schema", "OFF")?;
-    // Statements are planned once, not anew for each row that is looked up.
+    // Statements are planned once, instead of again for each row that is looked up.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "cell_size_check", "ON")
 }
 
-/// What a failure of SQLite means to the caller of the store.
+/// Maps a failure of SQLite to a store error.
 pub(super) fn classify(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::Full,

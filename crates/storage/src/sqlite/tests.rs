@@ -1,4 +1,4 @@
-//! What the conformance suite cannot see from outside: files, failures and damage.
+//! Tests that the conformance suite cannot do from outside: files, failures and damage.
 
 use std::{
     os::unix::fs::PermissionsExt,
@@ -17,14 +17,14 @@ use tempfile::TempDir;
 use super::{OpenError, Sqlite, SqliteOptions};
 use crate::{At, Change, Error, Event, Key, ListOptions, Record, Revision, Store};
 
-/// Where in a transaction a [`Fault`] may strike.
+/// The moment of a transaction at which a [`Fault`] strikes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
     BeforeCommit,
     AfterCommit,
 }
 
-/// Stands in for a failing disk: strikes at one moment of so many transactions, once it is armed.
+/// A simulated disk failure: strikes at one moment of a number of transactions, once it is armed.
 #[derive(Clone)]
 pub(crate) struct Fault {
     moment: Moment,
@@ -155,7 +155,7 @@ async fn a_commit_that_failed_but_happened_is_seen_by_watches() {
     let start = store.current_revision().await.expect("it answers");
     let mut watch = store.watch(start).await.expect("it is kept");
     let first = create(&store, "first").await;
-    // Having seen this, it waits for live commits.
+    // Having received this event, the watch waits for live commits.
     let batch = watch
         .next()
         .await
@@ -187,7 +187,7 @@ async fn a_commit_that_failed_but_happened_is_seen_by_watches() {
     assert!(matches!(again, Err(Error::Exists)), "{again:?}");
 }
 
-/// Rows in the file, with another connection.
+/// Returns the number of rows in the file, through another connection.
 fn rows(directory: &Path) -> i64 {
     let connection = Connection::open(directory.join("state.db")).expect("it opens");
     connection
@@ -210,7 +210,7 @@ async fn an_interrupted_compaction_is_finished_by_the_next() {
     let gone = create(&store, "gone").await;
     let end = store.delete(&key("gone"), gone).await.expect("it is ours");
 
-    // Its first step passes: readers are told, a part of the rows is removed.
+    // The first step succeeds: readers see the compaction, and part of the rows is removed.
     assert!(
         store
             .write(super::Operation::Compact { through: end })
@@ -371,7 +371,7 @@ async fn a_directory_with_foreign_files_keeps_its_mode_but_not_its_secrets() {
     assert_eq!(mode(&home.path().join("state.db-wal")), 0o600);
     drop(store);
 
-    // Now it is known to be ours.
+    // The directory is now known to contain a store.
     std::fs::set_permissions(home.path().join("state.db"), open_to_others).expect("it is ours");
     let _store = open(home.path());
     assert_eq!(mode(home.path()), 0o700);
@@ -437,7 +437,7 @@ async fn the_write_ahead_log_is_used_over_and_over() {
     }
 }
 
-/// All that a store answers: its records and all its events.
+/// Returns all that a store answers: its records and all its events.
 async fn answers(store: &Sqlite) -> Result<(Vec<Record>, Vec<Event>), Error> {
     let records = list(store, At::Latest).await?;
     let end = store.current_revision().await?;
@@ -449,7 +449,7 @@ async fn answers(store: &Sqlite) -> Result<(Vec<Record>, Vec<Event>), Error> {
     Ok((records, events))
 }
 
-/// Flips bits in the file, one at a time, and says how many changed the answers without notice.
+/// Flips bits in the file, one at a time, and asserts that no flip changes the answers unnoticed.
 #[tokio::test]
 async fn no_flipped_bit_changes_an_answer_unnoticed() {
     let home = home();
@@ -476,7 +476,7 @@ async fn no_flipped_bit_changes_an_answer_unnoticed() {
     let sound = std::fs::read(home.path().join("state.db")).expect("it is ours");
     let (mut unnoticed, mut noticed) = (Vec::new(), 0);
     // A step that shares no factor with the size reaches every page and every bit of a byte. The
-    // marks are small, so each bit of them.
+    // marks are small, so each of their bits is flipped.
     let anywhere = (0..sound.len() * 8).step_by(1009);
     let marks = sound
         .windows(5)

@@ -1,18 +1,21 @@
 //! The thread that writes.
 //!
-//! It takes every request that waits, decides and appends them one after the other in a single
-//! transaction, and commits once: the cost of making data durable is shared by all writers that
-//! came while the previous commit was under way, and a moment later. After the commit it publishes,
-//! then answers.
+//! It takes all waiting requests, decides and appends them one after the other in a single
+//! transaction, and commits once. The cost of durability is thus shared by all requests that
+//! arrived while the previous commit was under way, or a moment later. After the commit the thread
+//! publishes, then answers.
 //!
-//! When anything in a transaction fails, nobody is told of success, the connection is dropped and
-//! nothing is retried: after a failed `fsync` the kernel may have forgotten what was not written,
-//! so the state is read anew from the file before the next transaction.
+//! If anything in a transaction fails, no request succeeds, the connection is dropped and nothing
+//! is retried: after a failed `fsync` the kernel may have dropped the unwritten pages, so the state
+//! is read again from the file before the next transaction.
 //!
-//! A full disk is the exception: the space of [`Reserve`] is given up and the deletions of the batch are tried again, on the state that is read
-//! anew. Until there is space again, only they, and some updates that do not grow, are committed, and the write-ahead log is cut every second.
+//! A full disk is the exception: the space of [`Reserve`] is released and the deletions of the
+//! batch are retried, on the state that is read again. Until there is space, only deletions, and
+//! some updates that hardly grow their object, are committed, and the write-ahead log is truncated
+//! every second.
 //!
-//! The writer also answers whether it could write. While its last commit failed, and when that was long ago, it tries.
+//! The writer also answers whether it could write. It attempts a write if its last commit failed,
+//! or was long ago.
 
 use std::{
     collections::HashMap,
@@ -43,23 +46,25 @@ use super::{
 };
 use crate::{Batch, Change, Error, Event, Key, Revision};
 
-/// Writes that one step of a compaction looks at. A few milliseconds of work.
+/// Maximum number of writes that one step of a compaction processes. A few milliseconds of work.
 const COMPACTION_STEP: usize = 256;
 
-/// How long the writer lets requests gather where some came while it was committing: then more are on
-/// their way, and waiting costs less than another commit. Who writes alone never waits for it.
+/// Time that the writer waits for more requests if some arrived while it was committing: then more
+/// are on their way, and waiting costs less than another commit. A single sequential client is
+/// never delayed.
 const GATHERING: Duration = Duration::from_micros(300);
 
-/// The time between two attempts to write while the last one failed and nobody else writes.
+/// Interval between two attempts to write after a failed commit, while there are no other writes.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The age of the last commit after which a check tries to write.
+/// Age of the last commit after which a check attempts a write.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The bytes by which an object may grow on a full disk: what suspends, disables or begins to delete it, and says who did that.
+/// The number of bytes by which an object may grow on a full disk: enough to suspend, disable or
+/// begin to delete it, and to record the user who did that.
 const MARKS: usize = 1024;
 
-/// What a request asks for.
+/// The operation of a request.
 #[derive(Clone)]
 pub(super) enum Operation {
     Create {
@@ -75,24 +80,24 @@ pub(super) enum Operation {
         key: Key,
         expected: Revision,
     },
-    /// One step. The answer is the revision through which rows have been removed.
+    /// One step of a compaction. The answer is the revision through which rows have been removed.
     Compact {
         through: Revision,
     },
-    /// Changes nothing. Succeeds if a write would.
+    /// A check that changes nothing and succeeds if a write would.
     Check,
 }
 
-/// What the asker gets.
+/// The answer to a request.
 type Answer = Result<Revision, Error>;
 
-/// An operation and where its answer goes.
+/// An operation and the channel for its answer.
 pub(super) struct Request {
     pub(super) operation: Operation,
     pub(super) reply: oneshot::Sender<Answer>,
 }
 
-/// The files that the writer has beside the database.
+/// The files that the writer has in addition to the database.
 pub(super) struct Disk {
     pub(super) reserve: Reserve,
     pub(super) high_water: HighWater,
@@ -106,23 +111,23 @@ pub(super) struct Writer {
     index: Arc<Index>,
     publication: Publication,
     checkpointer: Checkpointer,
-    /// Pages in the write-ahead log.
+    /// Number of pages in the write-ahead log.
     log_pages: Arc<AtomicI64>,
     disk: Disk,
     last: Last,
-    /// Whether the file lacked published writes when it was opened last.
+    /// True if the file lacked published writes when it was opened last.
     is_behind: bool,
     options: SqliteOptions,
 }
 
-/// The last commit that was tried.
+/// The last attempted commit.
 struct Last {
     at: Instant,
     failure: Option<Error>,
 }
 
 impl Writer {
-    /// A writer on an open connection.
+    /// Creates a writer on an open connection.
     pub(super) fn new(
         (file, mut connection): (PathBuf, Connection),
         (index, publication): (Arc<Index>, Publication),
@@ -168,7 +173,7 @@ impl Writer {
                 .unzip();
             let answers = self.serve(operations);
             for (reply, answer) in replies.into_iter().zip(answers) {
-                // Fails only when the asker has gone away.
+                // Fails only if the caller is gone.
                 let _ = reply.send(answer);
             }
         }
@@ -178,7 +183,7 @@ impl Writer {
         self.disk.high_water.sync();
     }
 
-    /// The answers to all operations, in order.
+    /// Returns the answers to all operations, in order.
     fn serve(&mut self, operations: Vec<Operation>) -> Vec<Answer> {
         let now = Instant::now();
         if self.disk.reserve.is_due(now) {
@@ -212,7 +217,8 @@ impl Writer {
         }
     }
 
-    /// Moves the write-ahead log into the database on a full disk: its space serves the next writes.
+    /// Moves the write-ahead log into the database on a full disk, which frees its space for the
+    /// next writes.
     fn make_room(&mut self) {
         let Some(connection) = self.connection.take().or_else(|| self.reopen().ok()) else {
             return;
@@ -223,7 +229,7 @@ impl Writer {
         self.connection = Some(connection);
     }
 
-    /// Whether only a write can tell if the disk works.
+    /// Returns whether only a write can show if the disk works.
     fn is_unclear(&self, now: Instant) -> bool {
         let age = now.duration_since(self.last.at);
         match self.last.failure {
@@ -232,7 +238,7 @@ impl Writer {
         }
     }
 
-    /// The answer to a check that does not try to write.
+    /// Returns the answer to a check that does not attempt a write.
     fn last_result(&self) -> Answer {
         match &self.last.failure {
             Some(failure) => Err(failure.clone()),
@@ -241,7 +247,7 @@ impl Writer {
         }
     }
 
-    /// One transaction for all operations.
+    /// Executes all operations in one transaction.
     fn commit(&mut self, operations: &[Operation]) -> Result<Outcome, Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -265,8 +271,8 @@ impl Writer {
         Ok(outcome)
     }
 
-    /// Opens the file anew after a failure and publishes what it holds beyond the published head: a
-    /// commit that reported failure may have happened all the same.
+    /// Opens the file again after a failure and publishes the writes in it beyond the published
+    /// head: a commit that reported failure may have happened nevertheless.
     fn reopen(&mut self) -> Result<Connection, Error> {
         let mut connection = schema::open_writer(&self.file, false).map_err(of_opening)?;
         count_pages(&mut connection, &self.log_pages)?;
@@ -274,7 +280,8 @@ impl Writer {
         let published = self.publication.head().newest();
         if standing.head < published {
             let missing = "acknowledged writes are missing from the file";
-            // A disk that fails may show less than it has. It has lost them if that is so again.
+            // A failing disk may show less than it has. The writes are considered lost only when
+            // that happens twice.
             return Err(match std::mem::replace(&mut self.is_behind, true) {
                 true => Error::corrupt(None, missing),
                 false => Error::unavailable(missing),
@@ -283,7 +290,7 @@ impl Writer {
         self.is_behind = false;
         self.index.replace(log::writes(&connection)?);
         if standing.head > published {
-            // No events and no predecessor: watches read the log.
+            // No events and no previous head: watches read the log.
             let batch = Batch {
                 events: Vec::new(),
                 revision: standing.head,
@@ -316,7 +323,7 @@ impl Writer {
     }
 }
 
-/// Has SQLite tell how many pages the write-ahead log has after each commit.
+/// Registers a hook that stores the number of pages in the write-ahead log after each commit.
 fn count_pages(connection: &mut Connection, pages: &Arc<AtomicI64>) -> rusqlite::Result<()> {
     let pages = Arc::clone(pages);
     connection.wal_hook(Some(move |_: &mut Wal, count: c_int| {
@@ -325,7 +332,7 @@ fn count_pages(connection: &mut Connection, pages: &Arc<AtomicI64>) -> rusqlite:
     }))
 }
 
-/// A failure to open the database again, as an operation fails.
+/// Converts a failure to reopen the database to an error of an operation.
 fn of_opening(error: OpenError) -> Error {
     match error {
         OpenError::Database(error) => error,
@@ -333,18 +340,18 @@ fn of_opening(error: OpenError) -> Error {
     }
 }
 
-/// What a transaction did, if it commits.
+/// The effects of a transaction, if it commits.
 #[derive(Default)]
 struct Outcome {
     answers: Vec<Answer>,
     events: Vec<Event>,
     compacted: Option<Revision>,
     removed: Vec<Removed>,
-    /// Bytes that updates took on a full disk.
+    /// Bytes that updates wrote on a full disk.
     updated_bytes: usize,
 }
 
-/// A transaction under way.
+/// A transaction in progress.
 struct Transaction<'a> {
     rows: &'a Connection,
     index: &'a Index,
@@ -352,7 +359,7 @@ struct Transaction<'a> {
     head: Revision,
     /// The last write of this transaction to each key.
     written: HashMap<Key, Write>,
-    /// The bytes that updates may write, where the disk is full.
+    /// The bytes that updates may write; `None` unless the disk is full.
     left_for_updates: Option<usize>,
     outcome: Outcome,
 }
@@ -370,7 +377,8 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Adds the operation's answer. An error here is one of the store and fails the transaction.
+    /// Applies an operation and adds its answer. An `Err` is a failure of the store and fails the
+    /// transaction.
     fn apply(&mut self, operation: Operation) -> Result<(), Error> {
         let answer = match operation {
             Operation::Create { key, value } => match self.live(&key) {
@@ -394,7 +402,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Whether there is space for an update: always, unless the disk is full.
+    /// Returns whether there is space for an update: always, unless the disk is full.
     fn admits(&mut self, value: &Bytes, expected: Revision) -> Result<bool, Error> {
         let Some(left) = self.left_for_updates else {
             return Ok(true);
@@ -409,7 +417,7 @@ impl<'a> Transaction<'a> {
         Ok(true)
     }
 
-    /// Answers whether more than deletions could be written.
+    /// Attempts a write, and returns whether more than deletions could be written.
     fn touch(&mut self) -> Result<Answer, Error> {
         log::touch(self.rows, self.published)?;
         Ok(match self.left_for_updates {
@@ -418,7 +426,7 @@ impl<'a> Transaction<'a> {
         })
     }
 
-    /// The row of a key that is there.
+    /// Returns the row of a key that exists.
     fn live(&self, key: &Key) -> Option<Revision> {
         let written = self.written.get(key).copied();
         let newest = written.or_else(|| self.index.newest(key))?;

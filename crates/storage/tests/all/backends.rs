@@ -1,4 +1,4 @@
-//! Every backend keeps every promise.
+//! Tests that every backend passes the conformance suite.
 
 use std::{path::Path, sync::Arc};
 

@@ -1,9 +1,9 @@
-//! A process that is killed while it writes: what it acknowledged is there, what it never wrote is
-//! not, and the store goes on from where it was.
+//! Tests a process that is killed while it writes: acknowledged writes survive, there are no writes
+//! that were not made, and the store continues from its last state.
 //!
 //! The test runs its own binary with the name of a second test and a directory. That child writes
 //! with 16 tasks and prints a line for every acknowledged write. The parent kills it after a random
-//! number of lines, so at a random moment of somebody's write, opens the store and checks.
+//! number of lines, so at a random moment of some write, opens the store and checks it.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use storage::{
 const KILLS: u64 = 50;
 const WRITERS: u64 = 16;
 
-/// Names the directory in the child's arguments, which the test harness takes for a filter.
+/// Prefix of the directory in the child's arguments, which the test harness takes for a filter.
 const DIRECTORY: &str = "crash-directory=";
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn acknowledged_writes_survive_kill_9() {
     );
 }
 
-/// The child. Does nothing when it runs as one of the tests.
+/// Runs as the child process. Does nothing when it runs as one of the tests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_writes_until_killed() {
     let place = std::env::args().find_map(|a| a.strip_prefix(DIRECTORY).map(str::to_owned));
@@ -76,7 +76,7 @@ async fn child_writes_until_killed() {
     }
 }
 
-/// Creates, updates and deletes for ever; one in a while compacts.
+/// Creates, updates and deletes for ever, and compacts now and then.
 async fn write(store: Arc<Sqlite>, writer: String) {
     for number in 0u64.. {
         let key = key(&format!("{writer}-{number}"));
@@ -103,7 +103,7 @@ async fn write(store: Arc<Sqlite>, writer: String) {
     }
 }
 
-/// One line in one write, which a pipe keeps whole.
+/// Prints one line with a single write, which a pipe does not interleave.
 fn acknowledge(revision: Revision, key: &Key, version: u8) {
     let line = format!("\nacknowledged {revision} {} {version}\n", key.name());
     let mut out = std::io::stdout().lock();
@@ -122,10 +122,10 @@ fn start_writer(home: &Path, cycle: u64) -> Child {
         .expect("it starts")
 }
 
-/// What was acknowledged: at each revision, the record's name and the version it got.
+/// The acknowledged writes: the record's name and its version, by revision.
 type Acknowledged = BTreeMap<Revision, (String, u8)>;
 
-/// Kills the child after so many acknowledgements and returns all that it made.
+/// Kills the child after `lines` acknowledgements and returns all that it made.
 fn read_until_killed(child: &mut Child, lines: u64) -> Acknowledged {
     let mut acknowledged = Acknowledged::new();
     let out = BufReader::new(child.stdout.take().expect("it is piped"));
@@ -147,7 +147,7 @@ fn read_until_killed(child: &mut Child, lines: u64) -> Acknowledged {
     acknowledged
 }
 
-/// Checks the store in `home` against everything ever acknowledged; returns its revision.
+/// Checks the store in `home` against all acknowledged writes; returns its revision.
 async fn check(home: &Path, acknowledged: &Acknowledged) -> Revision {
     let store = open(home);
     let head = store.current_revision().await.expect("it answers");
@@ -173,7 +173,8 @@ async fn check(home: &Path, acknowledged: &Acknowledged) -> Revision {
     head
 }
 
-/// Every record is at the version last told, or where its writer's next step would bring it.
+/// Checks that every record is at the version last acknowledged, or at the one that its writer's
+/// next step would give it.
 async fn check_state(store: &Sqlite, acknowledged: &Acknowledged) {
     let page = store
         .list("/crash/records/", &ListOptions::default())
@@ -238,12 +239,12 @@ fn key(name: &str) -> Key {
     Key::parse(&format!("/crash/records/{name}")).expect("a well-formed key")
 }
 
-/// Follows from the key, so that an invented or torn record is seen.
+/// Returns a value that depends on the key, so that an invented or torn record is detected.
 fn content(key: &Key, version: u8) -> Bytes {
     Bytes::from(format!("{key} version {version}. ").repeat(20))
 }
 
-/// The version of a change; the change must be one that a child makes.
+/// Returns the version of a change, which must be one that a child makes.
 #[track_caller]
 fn version(key: &Key, change: &Change) -> u8 {
     let versions = [

@@ -1,4 +1,4 @@
-//! The backend for etcd, with real members that fail.
+//! Tests of the etcd backend, with real members that fail.
 
 use std::{cell::Cell, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ mod access;
 mod failures;
 mod history;
 
-/// A test that waits so long waits for ever.
+/// Time limit of a test.
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn start(members: usize, flags: &[&str]) -> EtcdCluster {
@@ -51,7 +51,7 @@ async fn create(store: &dyn Store, name: &str) -> Revision {
     created.expect("the key is free")
 }
 
-/// The names of all records.
+/// Returns the names of all records.
 async fn names(store: &dyn Store) -> Vec<String> {
     let page = store.list("/tests/things/", &ListOptions::default()).await;
     let records = page.expect("it answers").records;
@@ -65,7 +65,7 @@ async fn next(watch: &mut Watch) -> Batch {
     batch.expect("the watch is sound")
 }
 
-/// An error with all its causes.
+/// Formats an error with all its causes.
 fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -76,7 +76,8 @@ fn chain(error: &Error) -> String {
     text
 }
 
-/// Each store has a prefix of its own: one etcd serves them all.
+/// Runs the conformance suite. Each store has a prefix of its own, so that one etcd serves them
+/// all.
 async fn keeps_every_promise(open: impl Fn(&EtcdCluster, &str) -> Arc<dyn Store>) {
     let cluster = start(1, &[]);
     let number = Cell::new(0);

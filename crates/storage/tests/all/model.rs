@@ -1,4 +1,4 @@
-//! Random operations against a model that keeps all history in a vector.
+//! Tests random operations against a model that keeps all history in a vector.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,8 +10,8 @@ use storage::{
     sqlite::{Sqlite, SqliteOptions},
 };
 
-/// What is done to the store. Revisions are given as a distance back from the head, so that most of
-/// them mean something; `stale` writes expect a revision that is off by that.
+/// An operation on the store. Revisions are given as a distance back from the head, so that most of
+/// them are meaningful; `stale` writes expect a revision that is off by that number.
 #[derive(Clone, Debug)]
 enum Operation {
     Create {
@@ -95,7 +95,7 @@ fn text(value: u8) -> Bytes {
     Bytes::from(vec![b'v', value])
 }
 
-/// What either side answered.
+/// The result of an operation, on the store or the model.
 #[derive(Debug, PartialEq)]
 enum Answer {
     Wrote(u64),
@@ -119,7 +119,7 @@ impl From<Error> for Answer {
     }
 }
 
-/// The store under test, and the model that knows which revisions to ask it about.
+/// The store under test, and the model that determines the revisions in its operations.
 struct Pair {
     store: Sqlite,
     model: Model,
@@ -201,7 +201,7 @@ impl Pair {
     }
 }
 
-/// Every write since the beginning. The contract's words, with nothing clever.
+/// A direct implementation of the contract: every write since the beginning.
 struct Model {
     head: u64,
     compacted: u64,

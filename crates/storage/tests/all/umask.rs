@@ -1,5 +1,5 @@
-//! Files are for their owner only, whatever the umask: the test runs itself again under a shell
-//! that sets one.
+//! Tests that files are accessible to their owner only, regardless of the umask. The test runs
+//! itself again under a shell that sets one.
 
 use std::{os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -8,7 +8,7 @@ use storage::{
     sqlite::{Sqlite, SqliteOptions},
 };
 
-/// Names the directory in the child's arguments, which the test harness takes for a filter.
+/// Prefix of the directory in the child's arguments, which the test harness takes for a filter.
 const DIRECTORY: &str = "umask-directory=";
 
 #[test]

@@ -1,4 +1,5 @@
-//! Short forms for histories made by hand. The object is `a` and the client 0 unless a test says otherwise.
+//! Helpers to build histories by hand. The object is `a` and the client 0 unless a test specifies
+//! otherwise.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,7 +8,7 @@ use history::{
     Action, Call, Delivery, EventKind, History, Law, List, Outcome, Page, State, Time, Watch, check,
 };
 
-/// A call between two times.
+/// Returns a call between two times.
 pub(crate) fn call(time: Range<u64>, action: Action, outcome: Outcome) -> Call {
     Call {
         client: 0,
@@ -19,7 +20,7 @@ pub(crate) fn call(time: Range<u64>, action: Action, outcome: Outcome) -> Call {
     }
 }
 
-/// The same call of another object.
+/// Returns the same call on another object.
 pub(crate) fn of(name: &str, call: Call) -> Call {
     Call {
         name: Some(name.to_owned()),
@@ -60,7 +61,7 @@ pub(crate) fn ok(version: u64, value: &str) -> Outcome {
 
 pub(crate) const GONE: Outcome = Outcome::Deleted(None);
 
-/// The objects `(name, version, value)`.
+/// Returns the objects `(name, version, value)`.
 pub(crate) fn objects(items: &[(&str, u64, &str)]) -> BTreeMap<String, State> {
     let items = items.iter();
     items
@@ -96,7 +97,7 @@ pub(crate) fn bookmark(at: u64, version: u64) -> Delivery {
     }
 }
 
-/// A watch from before the first write.
+/// Returns a watch from before the first write.
 pub(crate) fn watch(deliveries: Vec<Delivery>) -> Watch {
     Watch {
         client: 0,
@@ -113,7 +114,7 @@ pub(crate) fn of_calls(calls: Vec<Call>) -> History {
     }
 }
 
-/// The laws that a history breaks, each once.
+/// Returns the laws that a history breaks, each once.
 pub(crate) fn broken(history: &History) -> Vec<Law> {
     let mut laws: Vec<Law> = check(history).iter().map(|fault| fault.law).collect();
     laws.sort_unstable();

@@ -1,4 +1,4 @@
-//! Histories that look odd and are legal.
+//! Histories that look unusual and are legal.
 
 use history::{Call, History, Law, Outcome};
 

@@ -1,4 +1,4 @@
-//! Lists that are no state, or not that of their version.
+//! Lists that are not a state, or not that of their version.
 
 use history::{History, Law, List, Outcome, Page};
 
@@ -6,7 +6,7 @@ use crate::build::{
     DELETE, GONE, broken, call, check_legal, create, list, objects, of, ok, update,
 };
 
-/// `a` is created and changed, then `b` is created.
+/// Returns a history in which `a` is created and changed, then `b` is created.
 fn history(lists: Vec<List>) -> History {
     History {
         calls: vec![
@@ -43,7 +43,7 @@ fn stale_list() {
 
 #[test]
 fn split_list() {
-    // What is new of `b`, and what is old of `a`.
+    // Shows the new state of `b`, and the old one of `a`.
     let split = list(11..12, 3, &[("a", 1, "x"), ("b", 3, "z")]);
     check(vec![split], &[Law::ListIsOneState]);
 }
@@ -67,7 +67,7 @@ fn versions_of_lists_that_go_back() {
         list(2..3, 5, &[("a", 1, "x")]),
         list(4..5, 4, &[("a", 1, "x")]),
     ];
-    // The writes of versions 2 and 3 are invoked after version 5 was seen.
+    // The writes of versions 2 and 3 are invoked after version 5 was observed.
     assert_eq!(
         broken(&history(lists)),
         [Law::VersionsFollowTime, Law::ListIsOneState]

@@ -1,6 +1,6 @@
 //! Tests of the checker.
 
-// `cfg(test)` says nothing new here, but lints then know that check functions are tests too.
+// `cfg(test)` has no effect here, but shows lints that check functions are tests too.
 #[cfg(test)]
 mod build;
 #[cfg(test)]

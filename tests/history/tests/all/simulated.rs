@@ -1,7 +1,7 @@
-//! Random histories of a simulated store: legal as they are, and illegal with one thing changed.
+//! Random histories of a simulated store: legal as they are, and illegal after one change.
 //!
-//! The simulation applies each call at one moment between its invocation and its return. Clients overlap, some answers
-//! are lost after the call had its effect, some before.
+//! The simulation applies each call at one moment between its invocation and its return. Clients
+//! overlap; some answers are lost after the call took effect, some before.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use history::{
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert_eq, prop_assert_ne};
 use proptest::proptest;
 
-/// Moments between the effects of two calls.
+/// The time between the effects of two calls.
 const SPACING: u64 = 100;
 
-/// One call of a random client on a random object.
+/// A call of a random client on a random object.
 #[derive(Clone, Debug)]
 struct Step {
     client: usize,
     name: usize,
     action: u8,
-    /// How long before its effect a call is invoked, and how long after it returns.
+    /// Time from the invocation to the effect, and from the effect to the return.
     before: u64,
     after: u64,
     lost: bool,
@@ -46,14 +46,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..120)
 }
 
-/// A store that does one thing after the other, and the history of its clients.
+/// A sequential store, and the history of its clients.
 #[derive(Default)]
 struct Simulation {
     version: u64,
     objects: BTreeMap<String, State>,
     history: History,
     events: Vec<Delivery>,
-    /// The time at which each client is free for its next call.
+    /// The time at which each client can make its next call.
     free: [u64; 5],
 }
 
@@ -200,7 +200,8 @@ fn action(number: u8, value: String, live: Option<u64>) -> Action {
     }
 }
 
-/// Changes one thing that a client saw. `false` where there is nothing of that sort.
+/// Changes one observation of a client. Returns `false` if the history has no observation of that
+/// sort.
 fn mutate(history: &mut History, sort: u8, chosen: usize) -> bool {
     let chosen_of = |count: usize| (count > 0).then(|| chosen % count);
     match sort {
@@ -234,10 +235,11 @@ fn mutate(history: &mut History, sort: u8, chosen: usize) -> bool {
             let Some(number) = chosen_of(deliveries.len() - 1) else {
                 return false;
             };
-            // The cut is the first.
+            // The cut is the first item.
             let event = number + 1;
             match sort {
-                // An event after it makes the gap visible, and the other watch delivers it.
+                // A later event makes the gap detectable, and the other watch delivers the removed
+                // event.
                 3 if event + 1 < deliveries.len() => _ = deliveries.remove(event),
                 4 => deliveries.insert(event, deliveries[event].clone()),
                 5 if event + 1 < deliveries.len() => deliveries.swap(event, event + 1),

@@ -1,4 +1,4 @@
-//! Watches that leave out, repeat, reorder or invent.
+//! Watches that omit, repeat, reorder or invent events.
 
 use history::EventKind::{Added, Deleted, Modified};
 use history::{Delivery, History, Law, Outcome};
@@ -7,7 +7,8 @@ use crate::build::{
     DELETE, GONE, bookmark, broken, call, check_legal, create, event, objects, ok, update, watch,
 };
 
-/// Created at version 1, changed at 3, deleted at 5, created at 7.
+/// Returns a history of an object that is created at version 1, changed at 3, deleted at 5, and
+/// created at 7.
 fn history(deliveries: Vec<Delivery>) -> History {
     History {
         calls: vec![
@@ -108,7 +109,7 @@ fn bookmark_ahead_of_a_write_to_come() {
     let mut deliveries = all();
     deliveries[3] = bookmark(3, 7);
     deliveries.truncate(4);
-    // The deletion at version 5 is not known here; the create at version 7 is, and it is missing.
+    // The deletion at version 5 is not known here; the create at version 7 is known and missing.
     check(deliveries, &[Law::VersionsFollowTime, Law::WatchComplete]);
 }
 

@@ -1,4 +1,4 @@
-//! One run of the real thing must look like the next.
+//! Tests that two runs of a real server give the same output.
 
 use super::Normaliser;
 

@@ -1,4 +1,4 @@
-//! What a kubeconfig says of its current context: where, whom to trust, and who is asking.
+//! The current context of a kubeconfig: the server, its CA and the credential.
 
 use anyhow::{Context, ensure};
 use base64::Engine;
@@ -41,7 +41,7 @@ impl Credentials {
         })
     }
 
-    /// `HOST:PORT`.
+    /// Returns `HOST:PORT`.
     pub(super) fn address(&self) -> anyhow::Result<String> {
         let rest = self.server.strip_prefix("https://").context("not https")?;
         let authority = rest.split('/').next().unwrap_or_default();
@@ -55,7 +55,8 @@ impl Credentials {
         Ok(host.trim_matches(['[', ']']).to_owned())
     }
 
-    /// Trusts the CA and shows the certificate, if there is one.
+    /// Returns a TLS configuration that trusts the CA and uses the client certificate, if there is
+    /// one.
     pub(super) fn tls(&self) -> anyhow::Result<ClientConfig> {
         let Some((chain, key)) = &self.certificate else {
             return self.anonymous_tls();
@@ -65,7 +66,7 @@ impl Credentials {
         Ok(self.trusting()?.with_client_auth_cert(chain?, key)?)
     }
 
-    /// Trusts the CA and shows nothing.
+    /// Returns a TLS configuration that trusts the CA, without a client certificate.
     pub(super) fn anonymous_tls(&self) -> anyhow::Result<ClientConfig> {
         Ok(self.trusting()?.with_no_client_auth())
     }

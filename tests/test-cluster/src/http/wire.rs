@@ -1,29 +1,29 @@
-//! Answers as they come: head, framing, body (RFC 9112).
+//! Answers as received: head, framing, body (RFC 9112).
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-/// Any body beyond this is a fault of the server.
+/// Maximum size of a body. A larger body is an error of the server.
 const LARGEST_BODY: u64 = 256 << 20;
 
-/// An answer, whole.
+/// A complete answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// Names in lower case, in the order in which they came.
+    /// The headers in the order in which they were received, with names in lower case.
     pub headers: Vec<(String, String)>,
     /// The body without its framing.
     pub body: Vec<u8>,
 }
 
-/// An answer whose body is still to be read.
+/// An answer whose body has not been read yet.
 pub struct Stream {
     /// The status code.
     pub status: u16,
-    /// Names in lower case, in the order in which they came.
+    /// The headers in the order in which they were received, with names in lower case.
     pub headers: Vec<(String, String)>,
     body: BufReader<Body>,
 }
@@ -33,26 +33,26 @@ struct Body {
     left: Left,
 }
 
-/// What of a body is still to come.
+/// The rest of a body.
 enum Left {
     Bytes(u64),
-    /// In this chunk; more chunks follow.
+    /// The rest of a chunk, which is followed by more chunks.
     Chunk(u64),
     UntilClosed,
 }
 
 impl Answer {
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     pub fn json(&self) -> anyhow::Result<Value> {
         serde_json::from_slice(&self.body).with_context(|| self.text())
     }
 
-    /// The first header of this name, which is given in lower case.
+    /// Returns the first header with this name, which must be in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
@@ -70,17 +70,17 @@ impl Stream {
         })
     }
 
-    /// The next line of the body; `None` at its orderly end.
+    /// Returns the next line of the body; `None` at its proper end.
     ///
     /// # Errors
-    /// The connection broke off, or nothing came for long.
+    /// Fails if the connection broke, or nothing was received for a long time.
     pub fn next_line(&mut self) -> anyhow::Result<Option<String>> {
         let mut line = String::new();
         let length = self.body.read_line(&mut line)?;
         Ok((length > 0).then_some(line))
     }
 
-    /// The next line as JSON: an event of a watch.
+    /// Returns the next line as JSON, such as an event of a watch.
     pub fn next_event(&mut self) -> anyhow::Result<Option<Value>> {
         match self.next_line()? {
             Some(line) => Ok(Some(serde_json::from_str(&line).context(line)?)),
@@ -88,7 +88,7 @@ impl Stream {
         }
     }
 
-    /// Reads the rest.
+    /// Reads the rest of the body.
     pub fn finish(mut self) -> anyhow::Result<Answer> {
         let mut body = Vec::new();
         self.body
@@ -135,7 +135,7 @@ impl Read for Body {
     }
 }
 
-/// Reads up to `left` bytes; an end before them is an error.
+/// Reads up to `left` bytes. An earlier end of the input is an error.
 fn read_part(input: &mut impl Read, buffer: &mut [u8], left: u64) -> io::Result<usize> {
     let wanted = buffer
         .len()

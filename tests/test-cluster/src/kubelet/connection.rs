@@ -1,4 +1,4 @@
-//! One connection from kube-apiserver: one request and its answer, however long that goes on.
+//! A connection from kube-apiserver: one request and its answer, of any duration.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,16 +11,16 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use super::request::Request;
 use super::spdy::{Event, Session};
 
-/// Between two lines of a log that is followed.
+/// Interval between two lines of a log that is followed.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Of what comes in, read at once.
+/// Number of input bytes read at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Tells `kubectl exec` that its command has ended well.
+/// Reports to `kubectl exec` that its command has succeeded.
 const SUCCESS: &[u8] = br#"{"metadata":{},"status":"Success"}"#;
 
-/// A TLS connection, read through a buffer.
+/// A TLS connection with a read buffer.
 struct Connection(BufReader<StreamOwned<ServerConnection, TcpStream>>);
 
 /// Answers one request.
@@ -67,7 +67,7 @@ fn exec(connection: &mut Connection, request: &Request) -> io::Result<()> {
     switch(connection, "v4.channel.k8s.io")?;
     let command: Vec<&str> = request.parameters("command").collect();
     let asked = |name: &str| request.parameters(name).eq(["1"]);
-    // The order in which they are opened: errors, input, output, error output.
+    // The streams are opened in this order: errors, input, output, error output.
     let output = if asked("input") { 2 } else { 1 };
     let expected = output + 1 + usize::from(asked("error"));
     let mut streams = Vec::new();
@@ -98,8 +98,8 @@ fn exec(connection: &mut Connection, request: &Request) -> io::Result<()> {
     Ok(())
 }
 
-/// Two streams for each connection, one of them for errors, which its client ends at once: sending
-/// back what comes and ending what ends is right for both.
+/// Serves `port-forward`: two streams for each connection, one of them for errors, which its client
+/// ends at once. Echoing the data and the end of a stream is right for both.
 fn forward(connection: &mut Connection) -> io::Result<()> {
     switch(connection, "portforward.k8s.io")?;
     let mut session = Session::new(connection);

@@ -1,13 +1,13 @@
-//! What kube-apiserver asks of a kubelet: the head of an HTTP/1.1 request.
+//! A request of kube-apiserver to a kubelet: the head of an HTTP/1.1 request.
 
 use std::io::{self, BufRead, ErrorKind};
 
 /// The head of a request.
 pub(super) struct Request {
-    /// Without the query.
+    /// The path, without the query.
     pub(super) path: String,
     query: Vec<(String, String)>,
-    /// Names in lower case.
+    /// The headers, with names in lower case.
     headers: Vec<(String, String)>,
 }
 
@@ -36,12 +36,12 @@ impl Request {
         })
     }
 
-    /// The values of a parameter, as they are encoded.
+    /// Returns the values of a parameter, in their encoded form.
     pub(super) fn parameters<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         values(&self.query, name)
     }
 
-    /// The first header of this name, which is given in lower case.
+    /// Returns the first header with this name, which must be in lower case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         values(&self.headers, name).next()
     }

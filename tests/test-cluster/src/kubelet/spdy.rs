@@ -1,8 +1,8 @@
-//! As much of SPDY/3.1 as a kubelet needs to answer `exec` and `port-forward`.
+//! The part of SPDY/3.1 that a kubelet needs for `exec` and `port-forward`.
 //!
-//! The headers of streams are not read: they are compressed against a dictionary, and Kubernetes'
-//! clients open their streams in a fixed order, which says as much. Our own headers are none.
-//! Windows are ignored, as Kubernetes' library ignores them.
+//! The headers of streams are not parsed: they are compressed with a dictionary, and Kubernetes'
+//! clients open their streams in a fixed order, which gives the same information. We send no
+//! headers. Flow control is ignored, as in Kubernetes' library.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -12,32 +12,33 @@ const SYN_REPLY: u16 = 2;
 const PING: u16 = 6;
 const GOAWAY: u16 = 7;
 
-/// The bit that tells a control frame from data.
+/// The bit that distinguishes a control frame from data.
 const CONTROL: u8 = 0x80;
 
-/// The flag of the last frame that an end sends on a stream.
+/// The flag of the last frame of a sender on a stream.
 const FIN: u8 = 1;
 
-/// No headers: a count of 0 in a stored block of a zlib stream, without the dictionary, then an
-/// empty block, which flushes. The stream goes on from reply to reply, its own head comes once.
+/// An empty header block: a count of 0 in a stored block of a zlib stream, without the dictionary,
+/// then an empty block, which flushes. The zlib stream continues from reply to reply, so its head
+/// is sent once.
 const ZLIB_HEAD: [u8; 2] = [0x78, 0x01];
 const NO_HEADERS: [u8; 14] = [0, 4, 0, 0xfb, 0xff, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
-/// One end of a SPDY connection, the one that is asked.
+/// The server side of a SPDY connection.
 pub(super) struct Session<'a, S> {
     stream: &'a mut S,
     has_replied: bool,
 }
 
-/// What the other end did.
+/// An event caused by the client.
 pub(super) enum Event {
-    /// It opened a stream, which was accepted.
+    /// A stream was opened, and accepted.
     Opened(u32),
-    /// It sent data on a stream.
+    /// Data was received on a stream.
     Data {
         stream: u32,
         bytes: Vec<u8>,
-        /// It will send no more there.
+        /// True if the client sends no more data on the stream.
         is_last: bool,
     },
 }
@@ -50,7 +51,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
         }
     }
 
-    /// The next event, `None` when the other end is done. Pings are answered.
+    /// Returns the next event, or `None` when the client is done. Answers pings.
     pub(super) fn next(&mut self) -> io::Result<Option<Event>> {
         loop {
             let Some((head, body)) = self.frame()? else {
@@ -114,7 +115,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
         self.stream.flush()
     }
 
-    /// Head and body of the next frame.
+    /// Reads head and body of the next frame.
     fn frame(&mut self) -> io::Result<Option<([u8; 8], Vec<u8>)>> {
         let mut head = [0; 8];
         match self.stream.read_exact(&mut head) {

@@ -1,5 +1,5 @@
-//! The containment of stolen tokens, former users and lost rights, behind a host: its users, its RBAC and its
-//! objects decide.
+//! The containment of stolen tokens, former users and lost rights, behind a host, whose users, RBAC
+//! and objects are decisive.
 
 use e2e::Host;
 

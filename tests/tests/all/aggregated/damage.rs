@@ -1,5 +1,5 @@
-//! Every kind of record, damaged in the store in many ways: the others are served, in every verb and
-//! representation, and administrators take the damaged one away.
+//! Every kind of record, damaged in the store in many ways: all other records are served, in every
+//! verb and representation, and administrators can delete the damaged one.
 
 mod writer;
 
@@ -72,7 +72,7 @@ fn damage_each_kind(host: &mut Host, writer: &Writer) {
 
 type Damage = fn(&[u8]) -> Vec<u8>;
 
-/// Ways to damage the bytes of a record; none of them knows the key.
+/// Returns functions that damage the bytes of a record, without knowledge of the key.
 fn damages() -> [(&'static str, Damage); 10] {
     [
         ("no seal", |_| {
@@ -98,7 +98,7 @@ fn changed(stored: &[u8], at: usize) -> Vec<u8> {
     changed
 }
 
-/// A new object of bob's.
+/// Creates an object of bob and returns its name.
 fn made(bob: &Client, collection: &str) -> String {
     let wanted = match collection {
         TOKENS => json!({
@@ -111,7 +111,8 @@ fn made(bob: &Client, collection: &str) -> String {
     record::name(&made.json().unwrap())
 }
 
-/// Administrators see all others and a warning that names the bad one; its owner sees nothing of it.
+/// Checks that administrators see all other records and a warning that names the bad one, and that
+/// its owner does not see it.
 #[track_caller]
 fn others_are_served(host: &Host, collection: &str, bad: &str, what: &str) {
     let (admin, bob) = (host.client("admin").unwrap(), host.client("bob").unwrap());
@@ -126,7 +127,7 @@ fn others_are_served(host: &Host, collection: &str, bad: &str, what: &str) {
     ];
     let served = if collection == TOKENS { 5 } else { 6 };
     for request in &requests[..served] {
-        // The write of another is seen some milliseconds after it.
+        // The write of another writer becomes visible with a delay of some milliseconds.
         let answer = once_warned(&admin, request, what);
         assert_eq!(answer.status, 200, "{what}: {request}: {}", answer.text());
         let warning = answer.header("warning").unwrap_or_default();
@@ -168,7 +169,8 @@ fn once_warned(admin: &Client, request: &Request, what: &str) -> Answer {
     answered.unwrap_or_else(|error| panic!("{what}: {request}: {error}"))
 }
 
-/// A record among the keys that is none, while the replica is away.
+/// Checks that a start succeeds with an invalid record among the keys, written while the replica is
+/// down.
 fn damaged_keys_stop_no_start(host: &mut Host, writer: &Writer, (what, damage): (&str, Damage)) {
     let good = writer.keys(KEYS);
     assert_eq!(good.len(), 1, "{good:?}");
@@ -184,8 +186,8 @@ fn damaged_keys_stop_no_start(host: &mut Host, writer: &Writer, (what, damage): 
     writer.delete(&bad);
 }
 
-/// A writer of etcd puts back what was deleted or suspended: it does not count, at the replica that has
-/// seen it go and at one that starts.
+/// Checks that deleted or suspended records that a writer of etcd restores are not accepted,
+/// neither by the replica that has seen the deletion nor by one that starts.
 fn what_was_taken_back_cannot_be_put_back(host: &mut Host, writer: &Writer) {
     let bob = host.client("bob").unwrap();
     let [deleted, suspended] = [(); 2].map(|()| record::create(&bob, json!({})));
@@ -213,7 +215,7 @@ fn what_was_taken_back_cannot_be_put_back(host: &mut Host, writer: &Writer) {
         writer.write(key, value);
     }
     for _ in 0..2 {
-        // A write of ours is in the log behind them.
+        // A write of our own comes after theirs in the log.
         record::create(&bob, json!({}));
         for file in &files {
             assert_eq!(file.get(record::PATH).unwrap().status, 401);
@@ -225,7 +227,7 @@ fn what_was_taken_back_cannot_be_put_back(host: &mut Host, writer: &Writer) {
     }
 }
 
-/// A client with the token of a record.
+/// Returns a client with the token of a record.
 fn file(host: &Host, created: &Value) -> Client {
     let gateway = host.client_at(host.replicas[0].gateway_port(), "bob");
     let gateway = gateway.unwrap().without_credential();

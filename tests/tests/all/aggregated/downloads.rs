@@ -1,5 +1,5 @@
-//! Downloads at the gateway of a server behind a host: the login is the server's, the rights are the
-//! host's.
+//! Downloads at the gateway of a server behind a host: the server authenticates the login, the host
+//! authorizes the user.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::record;
 
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 
-/// A cluster whose users are a provider's, and which is nowhere.
+/// A cluster whose users are those of a provider, without a real API server.
 const ID: &str = "c-oidc";
 
-/// For what the host's RBAC, and our memory of its answers, take to notice.
+/// Time limit for changes of the host's RBAC to take effect, including our cache of its answers.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Alice, who may get the cluster, has its kubeconfig until she deletes its record.
+/// Checks that alice, who may get the cluster, has its kubeconfig until she deletes its record.
 #[track_caller]
 pub(super) fn are_for_who_may(host: &Host, provider: &OidcProvider) {
     let gateway = host.client_at(host.replicas[0].gateway_port(), "alice");
@@ -50,7 +50,8 @@ pub(super) fn are_for_who_may(host: &Host, provider: &OidcProvider) {
     opens_until_deleted((&nobody, &alice), name.unwrap());
 }
 
-/// A login gives a token of the record, which the gateway knows until the record is deleted.
+/// Checks that a login gives a token of the record, which the gateway accepts until the record is
+/// deleted.
 #[track_caller]
 fn opens_until_deleted((nobody, alice): (&Client, &Client), name: &str) {
     let wanted = json!({
@@ -69,7 +70,7 @@ fn opens_until_deleted((nobody, alice): (&Client, &Client), name: &str) {
     assert_eq!(alice.post(TOKENS, &wanted).unwrap().status, 404);
 }
 
-/// Alice may get it.
+/// Adds the cluster, and permits alice to get it.
 #[track_caller]
 fn add_cluster(host: &Host) {
     let oidc = json!({ "issuer": "https://login.example.com", "clientID": "kubernetes" });

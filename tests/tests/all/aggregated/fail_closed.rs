@@ -1,4 +1,5 @@
-//! What cannot be known is refused: who calls, what they may do, whether a token still counts.
+//! Requests are rejected if a fact cannot be determined: the identity of the caller, the caller's
+//! rights, or the validity of a token.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use test_cluster::{Certificate, Options};
 
 use crate::record;
 
-/// For what takes a replica some tens of seconds to do.
+/// Time limit for changes that take a replica tens of seconds.
 const LIMIT: Duration = Duration::from_secs(120);
 
 const BINDING: &str = "kubeconfig-apiserver:auth-delegator";
@@ -26,7 +27,7 @@ fn what_cannot_be_known_is_refused() {
     no_token_counts_without_the_store(&mut host);
 }
 
-/// Headers of a front proxy, without its certificate.
+/// Sends the headers of a front proxy, without its certificate.
 fn nobody_is_whom_headers_name(host: &Host) {
     let port = host.replicas[0].secure_port();
     let as_who = |certificate: &Certificate| host.client_at_as(port, certificate).unwrap();
@@ -74,7 +75,7 @@ fn nobody_is_whom_headers_name(host: &Host) {
     assert_eq!(names(hers), [""; 0]);
 }
 
-/// The server may not ask the host about permissions any more.
+/// Revokes the server's permission to ask the host about permissions.
 fn nobody_may_what_the_host_does_not_say(host: &Host) {
     let (alice, admin) = (host.client("alice").unwrap(), host.admin().unwrap().0);
     let wanted = record::wanted(json!({ "description": "not to be" }));
@@ -111,7 +112,7 @@ fn nobody_may_what_the_host_does_not_say(host: &Host) {
     .unwrap();
 }
 
-/// The server may not write its Secrets any more.
+/// Revokes the server's permission to write its Secrets.
 fn nothing_is_kept_that_the_host_does_not_let_us(host: &Host) {
     let (alice, admin) = (host.client("alice").unwrap(), host.admin().unwrap().0);
     let grant = |verbs: &[&str]| {
@@ -143,7 +144,7 @@ fn nothing_is_kept_that_the_host_does_not_let_us(host: &Host) {
     .unwrap();
 }
 
-/// The store is the host's, which goes away.
+/// Stops the host, which is the store.
 fn no_token_counts_without_the_store(host: &mut Host) {
     let replica = &host.replicas[0];
     let admin = host.client_at(replica.secure_port(), "admin").unwrap();
@@ -192,7 +193,7 @@ fn names(list: Answer) -> Vec<String> {
         .collect()
 }
 
-/// A certificate of an authority that nobody knows.
+/// Returns a certificate of an unknown authority.
 fn foreign(name: &str) -> Certificate {
     let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let mut ca = CertificateParams::default();

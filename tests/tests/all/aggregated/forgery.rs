@@ -1,5 +1,5 @@
-//! Writers of Secrets in the namespace of the server. They make no records, no tokens and no keys, and
-//! they do not choose the key that seals the records.
+//! Writers of Secrets in the namespace of the server can create neither records nor tokens nor
+//! keys, and cannot choose the key that seals the records.
 
 mod put_back;
 mod webhook;
@@ -43,7 +43,7 @@ fn a_writer_of_secrets_forges_nothing() {
     the_key_cannot_be_chosen(&mut host, &mallory);
 }
 
-/// The record of before is there, and its Secret holds a seal and no text.
+/// Checks that the earlier record exists, and that its Secret contains a seal and no plaintext.
 fn records_of_an_earlier_version_are_sealed_once(host: &Host) {
     let alice = host.client("alice").unwrap();
     assert_eq!(record::names(&alice), ["kubeconfig-before"]);
@@ -91,7 +91,7 @@ fn planted_records_are_not_used(host: &mut Host, mallory: &Client) {
     }
 }
 
-/// The command for administrators names the planted Secrets.
+/// Checks that the command for administrators names the planted Secrets.
 fn check_names(host: &Host, planted: &[(String, Value)]) {
     let file = host.kubeconfig("admin").display().to_string();
     let said = program::run(&["check", "--host-kubeconfig", &file]);
@@ -108,7 +108,8 @@ fn check_names(host: &Host, planted: &[(String, Value)]) {
 #[track_caller]
 fn nothing_of_it_is_seen(host: &Host, kid: &str) {
     let (admin, bob) = (host.client("admin").unwrap(), host.client("bob").unwrap());
-    // A write of ours is in the log behind them, so that the answers below are not too early.
+    // A write of our own comes after theirs in the log, so that the answers below are not too
+    // early.
     let made = record::create(&bob, json!({}));
     let made = record::name(&made);
     assert_eq!(record::names(&bob), std::slice::from_ref(&made));
@@ -139,7 +140,8 @@ fn nothing_of_it_is_seen(host: &Host, kid: &str) {
     }
 }
 
-/// Deleted, the Secret comes back. Replaced, it stops a start; the records are not lost.
+/// Checks that the Secret is created again after it is deleted, and that a start fails after it is
+/// replaced. The records are not lost.
 fn the_key_cannot_be_chosen(host: &mut Host, mallory: &Client) {
     let admin = host.client("admin").unwrap();
     let path = format!("{SECRETS}/{KEY}");
@@ -190,7 +192,8 @@ fn refuses_to_start(host: &mut Host, why: &str) {
     let _ = host.replicas[0].kill();
 }
 
-/// Somebody who may make, patch and delete Secrets in the namespace, and read none.
+/// Returns a client for a user who may create, patch and delete Secrets in the namespace, but not
+/// read them.
 fn writer_of_secrets(host: &Host) -> Client {
     let certificate = host.cluster.client_certificate("mallory", None).unwrap();
     let credential = json!({
@@ -219,7 +222,7 @@ fn writer_of_secrets(host: &Host) -> Client {
     mallory
 }
 
-/// A record as an earlier version stored it.
+/// Returns a record in the form in which an earlier version stored it.
 pub(super) fn plain(key: &str, value: &Value) -> Value {
     let mut segments = key.split('/').skip(1);
     let (group, resource) = (segments.next().unwrap(), segments.next().unwrap());
@@ -278,7 +281,7 @@ fn now() -> String {
         .to_string()
 }
 
-/// A key of the attacker's, as the server stores its own.
+/// Returns a key of the attacker, in the form in which the server stores its own.
 fn signing_key() -> (String, Value) {
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let point = pair.public_key().as_ref();

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::record;
 
-/// The time for which a revoked token may be valid anywhere. One second is wanted; a machine that runs other tests
-/// and builds as well is given more.
+/// Time limit for a revocation to take effect everywhere. The aim is one second; a machine that
+/// runs other tests and builds needs more.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Far beyond what anything else takes.
+/// Time limit for everything else, far more than it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
@@ -41,7 +41,7 @@ fn keys(host: &Host, user: &str, arguments: &[&str]) -> Outcome {
     program::run(&[&["keys"], arguments, &["--kubeconfig", &file]].concat()).unwrap()
 }
 
-/// The host is also a cluster, which alice may watch, and she may ask about tokens.
+/// Registers the host as a cluster, which alice may watch, and permits her to create TokenReviews.
 fn register_the_host_itself(host: &Host) {
     let file = host.kubeconfig("admin").display().to_string();
     let add = [
@@ -103,7 +103,7 @@ fn administrators_of_the_chart_may(host: &Host) {
     .unwrap();
 }
 
-/// The gateway port of each replica, without a credential.
+/// Returns a client at the gateway port of each replica, without a credential.
 fn gateways(host: &Host) -> Vec<Client> {
     let at = |port| host.client_at(port, "alice").unwrap().without_credential();
     let replicas = host.replicas.iter();
@@ -130,7 +130,8 @@ fn mint(host: &Host) -> Minted {
     }
 }
 
-/// The answers of a replica about a file: its API, the gateway, and a review for `reviewer`.
+/// Returns the answers of a replica for a file: the status of its API, the status of the gateway,
+/// and the result of a review by `reviewer`.
 fn doors(gateway: &Client, file: &Minted, reviewer: &Minted) -> (u16, u16, bool) {
     let review = json!({
         "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": file.own},
@@ -230,7 +231,7 @@ fn tokens_of_before_the_setting_end_at_all_replicas(host: &Host) {
     }
 }
 
-/// The host does not check the value.
+/// Sets an invalid value, which the host does not validate.
 fn a_setting_that_cannot_be_read_ends_all_tokens(host: &Host) {
     let gateways = gateways(host);
     let token = mint(host).own;

@@ -1,5 +1,5 @@
-//! A hostile server that wants a login for the gateway of a server behind a host: nothing that it receives opens that, the
-//! host or the listener for the host.
+//! A hostile server that tries to get a login for the gateway of a server behind a host: nothing
+//! that it receives is accepted by the gateway, the host or the listener for the host.
 
 use e2e::{Host, HostOptions, OidcProvider};
 

@@ -1,5 +1,5 @@
-//! Users of a provider at the gateway of a server behind a host: what they log in with opens files
-//! without tokens by way of the plugin.
+//! Users of a provider at the gateway of a server behind a host: with their login, files without
+//! tokens work through the plugin.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::record;
 
-/// The host has no records before, and none after.
+/// Leaves no records. The host must have no records before.
 #[track_caller]
 pub(super) fn open_files_without_tokens(host: &Host, provider: &OidcProvider) {
     let created = record::create(

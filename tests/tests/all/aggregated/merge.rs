@@ -1,5 +1,5 @@
-//! The plugin merges the answers and files of a server behind a host, and nothing of a hostile server. The host itself is the
-//! cluster behind the gateway.
+//! The plugin merges the answers and files of a server behind a host, but nothing of a hostile
+//! server. The host itself is the cluster behind the gateway.
 
 use e2e::{Host, HostOptions, OidcProvider};
 

@@ -1,8 +1,9 @@
-//! Names that a hop would change, behind a host: users of the host, whom its front proxy names in headers, and users of a
-//! provider at the gateway are not authenticated under such a name. No cluster sees them under another one.
+//! Names that a hop would change, behind a host: users of the host, whom its front proxy names in
+//! headers, and users of a provider at the gateway are not authenticated under such a name. No
+//! cluster sees them under a different name.
 //!
-//! The host's kube-apiserver takes any name. It sends requests on by HTTP/2, which keeps blanks at the ends of a header's
-//! value, and upgrades by HTTP/1.1, which does not.
+//! The host's kube-apiserver accepts any name. It forwards requests by HTTP/2, which keeps blanks
+//! at the ends of a header value, and upgrades by HTTP/1.1, which does not.
 
 use std::fs;
 use std::time::Duration;
@@ -16,22 +17,22 @@ use crate::real_clusters::fleet::{Fleet, check, check_refused};
 use crate::real_clusters::names::{SECRETS, Scene, both};
 use crate::record;
 
-/// For what the host's RBAC, and our memory of its answers, take to notice.
+/// Time limit for changes of the host's RBAC to take effect, including our cache of its answers.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The unmanaged name of the cluster `b`, with a hash of its id.
 const UNMANAGED: &str = "api.acme-u38m0ppaj9f5.k8s.eu.example.com";
 
-/// The path at which a server names its caller.
+/// The path at which a server returns the user name of the caller.
 const REVIEWS: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 
-/// The users whom the cluster of the scene lets read Secrets.
+/// The users whom the cluster of the scene permits to read Secrets.
 const HONEST: [&str; 2] = ["erin", "José"];
 
-/// A user whom every cluster lets read Secrets.
+/// A user whom every cluster permits to read Secrets.
 const MANAGER: &str = "system:kube-controller-manager";
 
-/// Names that become, or look like, one of these on their way.
+/// Names that become, or resemble, one of these in transit.
 const DECEPTIVE: [&str; 8] = [
     " erin",
     "erin ",
@@ -59,7 +60,7 @@ fn users_with_names_that_a_hop_would_change_reach_no_cluster() {
     let scene = Scene::begin(Fleet::around(Host::start_with(&options).unwrap()));
     scene.by_webhook();
     scene.by_provider();
-    // A request of the front proxy for an upgrade is not authenticated.
+    // An upgrade request of the front proxy is not authenticated.
     scene.by_certificate([200, 401]);
 
     let story = Story { scene, provider };
@@ -82,7 +83,8 @@ impl Story {
         &self.scene.fleet.server
     }
 
-    /// The names of these users are no names of objects.
+    /// Permits users without a user object, because the names of these users are not valid object
+    /// names.
     fn need_no_objects(&self) {
         let name = "settings.management.cattle.io/kubeconfig-require-user";
         let value = json!({"value": "false"}).to_string();
@@ -91,7 +93,7 @@ impl Story {
         self.scene.fleet.open("b", &HONEST);
     }
 
-    /// By the front proxy and by the provider.
+    /// Checks users of the front proxy and of the provider.
     fn honest_names_arrive_as_they_are(&self) {
         for user in HONEST {
             let stranger = self.host().stranger(user, None).unwrap();
@@ -121,7 +123,7 @@ impl Story {
         }
     }
 
-    /// kubectl speaks HTTP/2, so that the host gets these names as they are.
+    /// kubectl uses HTTP/2, so that the host receives these names unchanged.
     fn whom_an_administrator_acts_as_is_nobody_either(&self) {
         let admin = self.scene.fleet.admin();
         let list = format!("--raw={}", record::PATH);
@@ -146,7 +148,7 @@ impl Story {
         }
     }
 
-    /// The host has users of such names.
+    /// Checks that a user with such a name, whom the host accepts, gets no file.
     fn a_name_of_the_system_has_no_file(&self) {
         let manager = self.host().stranger(MANAGER, None).unwrap();
         let wanted = record::wanted(json!({ "clusters": ["b"] }));
@@ -160,7 +162,7 @@ impl Story {
         assert_eq!(answer.json().unwrap(), expected);
     }
 
-    /// Headers of the user's own, at the gateway.
+    /// Sends impersonation headers of a user at the gateway.
     fn a_user_of_a_cluster_acts_under_no_such_name(&self) {
         let erin = self.at_cluster(&self.host().stranger("erin", None).unwrap());
         let folder = TempDir::new().unwrap();
@@ -188,14 +190,14 @@ impl Story {
         }
     }
 
-    /// A user of the provider at the gateway.
+    /// Returns a client of a user of the provider at the gateway.
     #[track_caller]
     fn login(&self, user: &str) -> Client {
         let id_token = self.provider.id_token(user).unwrap();
         Site::anonymous(self.host()).unwrap().with_token(&id_token)
     }
 
-    /// The answer to each request is that to an unknown caller.
+    /// Checks that the answer to each request is that for an unknown caller.
     #[track_caller]
     fn check_nobody(&self, client: &Client) {
         let wanted = record::wanted(json!({ "clusters": ["b"] }));
@@ -212,7 +214,7 @@ impl Story {
         }
     }
 
-    /// The cluster of the scene, with a token that this user gets.
+    /// Returns access to the cluster of the scene, with a token that this user gets.
     #[track_caller]
     fn at_cluster(&self, client: &Client) -> AtCluster {
         let wanted = record::wanted(json!({ "clusters": ["b"], "includeDefaultEntry": false }));
@@ -238,14 +240,14 @@ struct AtCluster {
 }
 
 impl AtCluster {
-    /// The name by which the cluster knows the user.
+    /// Returns the name under which the cluster knows the user.
     #[track_caller]
     fn name(&self) -> Value {
         let info = user_info(&self.client, &format!("/k8s/clusters/b{REVIEWS}"));
         info["username"].clone()
     }
 
-    /// The codes of a plain watch of Secrets and of one by a WebSocket.
+    /// Returns the codes of a plain watch of Secrets and of one by a WebSocket.
     #[track_caller]
     fn watch(&self) -> [u16; 2] {
         let path = format!("/k8s/clusters/b{SECRETS}");
@@ -253,7 +255,7 @@ impl AtCluster {
     }
 }
 
-/// The caller, in the words of the server.
+/// Returns the caller's user info, as the server reports it.
 #[track_caller]
 fn user_info(client: &Client, path: &str) -> Value {
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});

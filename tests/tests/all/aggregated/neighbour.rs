@@ -1,8 +1,8 @@
-//! The host's own controllers and our server: what they do with our kinds, and what becomes of their
-//! work on everything else while our server is down.
+//! The interaction of the host's own controllers with our server: their work on our kinds, and
+//! their work on everything else while our server is down.
 //!
-//! One host for all of it, as a story: both servers up, the sample server gone, ours gone, ours
-//! coming and going.
+//! One host runs the whole story: both servers up, the sample server down, our server down, our
+//! server restarting repeatedly.
 
 mod flunders;
 mod informers;
@@ -16,11 +16,12 @@ use e2e::http::Request;
 use e2e::{Flunders, Host, Kubectl, poll};
 use serde_json::{Value, json};
 
-/// Controllers look for new kinds every half minute, the aggregator asks every minute, and the
-/// namespace controller rests for up to a minute after a failure.
+/// Time limit for controllers and the aggregator. Controllers discover new kinds every half minute,
+/// the aggregator polls every minute, and the namespace controller waits for up to a minute after a
+/// failure.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How long a server lives that comes and goes.
+/// Lifetime of a server that restarts repeatedly.
 const LIFE: Duration = Duration::from_secs(1);
 
 const DISCOVERY: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -54,7 +55,8 @@ fn controllers_of_the_host_and_servers_behind_it() {
     dependents_go_with_their_record(&host);
 }
 
-/// A ConfigMap that belongs to a record goes with it, by the host's garbage collector.
+/// Checks that a ConfigMap that is owned by a record is deleted with it by the host's garbage
+/// collector.
 fn dependents_go_with_their_record(host: &Host) {
     let (alice, admin) = (host.kubectl("alice").unwrap(), host.admin().unwrap());
     let record = create_kubeconfig(&alice, &json!({}));
@@ -105,8 +107,8 @@ fn a_record_goes_with_the_last_of_its_tokens(host: &Host) {
     until_absent(&alice, &["kubeconfig", name]);
 }
 
-/// Only admission counts what is created, and behind the host there is none. The controller counts
-/// anew when something was deleted.
+/// Checks the controller's count. Only admission counts objects when they are created, and behind
+/// the host there is no admission. The controller recounts when an object was deleted.
 fn quota_is_counted(admin: &Admin) {
     admin.apply(&namespace("team")).unwrap();
     admin.apply(&config_map("team", "one", None)).unwrap();
@@ -180,7 +182,8 @@ fn garbage_of_others_is_collected(admin: &Admin, name: &str) {
     until_absent(&admin.0, &["configmap", &owned]);
 }
 
-/// Whoever cannot bring a server back takes its APIService away: that is what deletion waits for.
+/// Checks that a namespace is deleted once the APIService is deleted, which is what an
+/// administrator does who cannot restore the server.
 fn a_namespace_goes_when_the_api_service_is_gone(host: &Host) {
     let admin = host.admin().unwrap();
     until_stale(host, "wardle.example.com");
@@ -195,7 +198,8 @@ fn a_namespace_goes_when_the_api_service_is_gone(host: &Host) {
     until_absent(&admin.0, &["namespace", "without-flunders"]);
 }
 
-/// Content goes, the namespace stays; garbage of others is collected and their quota counted.
+/// Checks that the content of a namespace is deleted and the namespace remains; garbage of other
+/// groups is collected and their quota counted.
 fn while_it_is_down(host: &Host) {
     let admin = host.admin().unwrap();
     until_stale(host, "ext.cattle.io");
@@ -211,7 +215,7 @@ fn while_it_is_down(host: &Host) {
     until_absent(&admin.0, &["configmap", "content", "-n=left"]);
     garbage_of_others_is_collected(&admin, "beside-a-server-that-is-down");
     quota_of_others_is_counted(&admin);
-    // Whether its owner is there nobody can tell now, so it stays.
+    // The existence of its owner cannot be determined now, so it is kept.
     let unknown = json!({
         "apiVersion": "ext.cattle.io/v1", "kind": "Kubeconfig",
         "metadata": {"name": "kubeconfig-unknown", "uid": "8e6f2f4c-7d1c-4f0e-9d55-3c0f2ac1b7aa"},
@@ -223,7 +227,7 @@ fn while_it_is_down(host: &Host) {
     assert!(!is_absent(&admin.0, &["configmap", "of-an-unknown-record"]).unwrap());
 }
 
-/// Killed after a second, again and again, it is there often enough for all the work to be done.
+/// Kills the server after a second, repeatedly: it is up often enough for all the work to be done.
 fn while_it_comes_and_goes(host: &mut Host) {
     let admin = host.admin().unwrap();
     admin.apply(&namespace("meanwhile")).unwrap();
@@ -278,7 +282,7 @@ fn config_map(namespace: &str, name: &str, owner: Option<&Value>) -> Value {
     })
 }
 
-/// Waits until the host says that what it knows of a group is old.
+/// Waits until the host reports that its discovery of a group is stale.
 #[track_caller]
 fn until_stale(host: &Host, group: &str) {
     let discovery = Request::get("/apis").accept(DISCOVERY);
@@ -293,7 +297,8 @@ fn until_stale(host: &Host, group: &str) {
     .unwrap();
 }
 
-/// Waits until the deletion of a namespace says why it does not go on, and returns that.
+/// Waits until the deletion of a namespace reports the reason that it cannot continue, and returns
+/// the reason.
 #[track_caller]
 fn until_refused(admin: &Admin, name: &str) -> String {
     let failure = "NamespaceDeletionDiscoveryFailure";
@@ -331,7 +336,7 @@ fn is_absent(kubectl: &Kubectl, what: &[&str]) -> anyhow::Result<bool> {
     Ok(answer.code == 0 && answer.stdout.is_empty())
 }
 
-/// What kube-controller-manager complains about from now on.
+/// The warnings and errors in the log of kube-controller-manager from now on.
 struct ControllerLog {
     file: PathBuf,
     start: usize,
@@ -344,7 +349,8 @@ impl ControllerLog {
         Self { file, start }
     }
 
-    /// Its warnings and errors, but for those of quotas: it counts one while that changes, or goes with its namespace, and tries again.
+    /// Returns its warnings and errors, except for those of quotas: it counts a quota while that
+    /// changes or is deleted with its namespace, and retries.
     fn complaints(&self) -> Vec<String> {
         let log = fs::read_to_string(&self.file).unwrap();
         let lines = log[self.start..].lines();

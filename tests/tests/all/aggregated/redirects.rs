@@ -1,4 +1,5 @@
-//! A hostile cluster behind the gateway of a server behind a host: it leads kubectl neither to a thief nor to the host.
+//! A hostile cluster behind the gateway of a server behind a host: it redirects kubectl neither to
+//! a thief nor to the host.
 
 use e2e::Host;
 

@@ -1,5 +1,6 @@
-//! References of Clusters to Secrets, where the host serves Clusters and checks nothing: a user who may edit one Cluster gets the
-//! credential of no other, and her own goes to no other server, until a writer of Secrets says so.
+//! References of Clusters to Secrets, where the host serves Clusters without our validation: a user
+//! who may edit one Cluster gets no credential of another, and the credential of the own Cluster is
+//! not sent to another server, until a writer of Secrets permits it.
 
 use std::time::Duration;
 
@@ -15,14 +16,14 @@ use crate::record;
 const CLUSTERS: &str = "/apis/management.cattle.io/v3/clusters";
 const NAMESPACE: &str = "kubeconfig-apiserver";
 
-/// For what the host's RBAC, and our memory of its answers, take to notice.
+/// Time limit for changes of the host's RBAC to take effect, including our cache of its answers.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The attacker may get, update and patch the Cluster `evilcorp`, and no Secret.
+/// An attacker who may get, update and patch the Cluster `evilcorp`, but no Secret.
 struct Attack<'a> {
     host: &'a Host,
     mallory: Kubectl,
-    /// The server that evilcorp leads to at first, and that of the attacker.
+    /// The server that evilcorp refers to at first, and that of the attacker.
     own: Listener,
     other: Listener,
 }
@@ -64,7 +65,7 @@ impl<'a> Attack<'a> {
         attack
     }
 
-    /// The host itself, with the gateway's real credential.
+    /// Registers the host itself, with the gateway's real credential.
     fn register_victim(&self) {
         let from = self.host.kubeconfig("admin");
         let from = format!("--from={}", from.display());
@@ -125,7 +126,8 @@ impl<'a> Attack<'a> {
             .unwrap();
     }
 
-    /// As Rancher's own CRD: a status, and no rule.
+    /// Repeats the attacks with a CRD like Rancher's own: with a status, and without a validation
+    /// rule.
     fn without_the_schema_nothing_is_sent_either(&self) {
         self.take_schema_away("clusters.management.cattle.io");
         for name in ["cluster-victim-gateway", "kubeconfig-apiserver-serving"] {
@@ -198,7 +200,8 @@ impl<'a> Attack<'a> {
         );
     }
 
-    /// Objects that a CRD without a schema takes: a file for all clusters leaves them out and says so, one for them is refused.
+    /// Creates objects that a CRD without a schema accepts: a file for all clusters omits them and
+    /// states that, and a file for one of them is rejected.
     fn an_invalid_cluster_costs_itself_alone(&self) {
         let type_ = "its object has a field of a wrong type";
         let characters = "spec.displayName: Invalid value: must not contain control, format or line-separating characters";
@@ -311,7 +314,7 @@ impl<'a> Attack<'a> {
         }
     }
 
-    /// As Rancher's own CRDs: any field of any type.
+    /// Replaces the schema by one like that of Rancher's own CRDs: any field of any type.
     fn take_schema_away(&self, crd: &str) {
         let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
         let path = "/spec/versions/0/schema/openAPIV3Schema";
@@ -320,7 +323,8 @@ impl<'a> Attack<'a> {
         self.host.admin().unwrap().0.output(&patch).unwrap();
     }
 
-    /// Opens evilcorp with a file of alice's: what the gateway says is no answer of a cluster.
+    /// Accesses evilcorp with a file of alice. An answer of the gateway itself is not an answer of
+    /// a cluster.
     fn ask_as_alice(&self) {
         let alice = self.host.client("alice").unwrap();
         let created = poll::until("alice may have a file", LIMIT, || {
@@ -370,7 +374,7 @@ impl<'a> Attack<'a> {
         }
     }
 
-    /// Waits until the condition is about the object as it is now, and gives this reason.
+    /// Waits until the condition is for the current object, and has this reason.
     fn await_reason(&self, reason: &str) {
         self.await_condition(|ready| ready["reason"] == reason, reason);
     }

@@ -1,6 +1,7 @@
-//! Three replicas under load while they, their store and their host fail, one after the other (A3).
+//! Three replicas under load while they, their store and their host fail, one after the other.
 //!
-//! What clients saw is compared with what was acknowledged, see [`history`]; the numbers are printed.
+//! The observations of clients are compared with the acknowledged writes, see [`history`]; the
+//! measurements are printed.
 
 mod history;
 mod load;
@@ -22,21 +23,21 @@ use watcher::{Log, Watcher};
 
 const REPLICAS: usize = 3;
 
-/// How long kube-apiserver is away.
+/// Duration of the outage of kube-apiserver.
 const OUTAGE: Duration = Duration::from_secs(60);
 
-/// How long a replica is stopped in the middle of what it does.
+/// Time for which a replica is suspended.
 const PAUSE: Duration = Duration::from_secs(3);
 
-/// Load between two faults.
+/// Time under load between two faults.
 const CALM: Duration = Duration::from_secs(2);
 
-/// Users, and how many records of each are changed and watched by name.
+/// The users, and the number of records of each that are changed and watched by name.
 const USERS: [&str; 2] = ["alice", "bob"];
 const NAMED: usize = 2;
 
-/// How many at a time, for each user: writers, and watches of all records. The administrator has as
-/// many watches, and each named record has two.
+/// For each user, the number of concurrent writers, and of watches of all records. The
+/// administrator has as many watches, and each named record has two.
 const WRITERS: usize = 2;
 const WATCHES: usize = 4;
 
@@ -64,7 +65,7 @@ fn storm(store: &str, options: &HostOptions, etcd: Option<&mut EtcdCluster>) {
     options.values.push("shutdownDelaySeconds=2".to_owned());
     let mut host = Host::start_with(&options).unwrap();
     host.wait_until_ready().unwrap();
-    // They have all started at once, on an empty store.
+    // All replicas have started at the same time, on an empty store.
     let spread = tokens::spread(&host);
     let history = History::default();
     let readings = History::direct();
@@ -76,7 +77,7 @@ fn storm(store: &str, options: &HostOptions, etcd: Option<&mut EtcdCluster>) {
     println!("store {store}: {summary}\nby token at each replica: {read}\n{spread}\n{revoked}");
 }
 
-/// No replica met a record that it could not read, not even for a moment.
+/// Checks that no replica encountered an unreadable record, not even temporarily.
 #[track_caller]
 fn every_record_was_readable(host: &Host) {
     for replica in &host.replicas {
@@ -88,7 +89,7 @@ fn every_record_was_readable(host: &Host) {
     }
 }
 
-/// What the watches saw, and what went wrong meanwhile.
+/// Returns the observations of the watches, and the times of the faults.
 fn under_load(
     host: &mut Host,
     (history, readings): (&History, &History),
@@ -153,7 +154,7 @@ fn watchers(callers: &[Caller<'_>], admin: &Client, named: &[Vec<String>]) -> Ve
     watchers
 }
 
-/// One fault after the other, each of them mended before the next.
+/// Causes one fault after the other, each of which is repaired before the next.
 fn fail(host: &mut Host, etcd: Option<&mut EtcdCluster>) -> Faults {
     pass(CALM);
     let rolling = Instant::now();
@@ -189,7 +190,7 @@ fn fail(host: &mut Host, etcd: Option<&mut EtcdCluster>) -> Faults {
     host.cluster.restart_apiserver(&Options::default()).unwrap();
     host.wait_until_available().unwrap();
     host.wait_until_ready().unwrap();
-    // Where no token counted, it is noticed within a second that they do again.
+    // If tokens were rejected during the outage, their validity is noticed within a second.
     pass(CALM);
     let away = (away, Instant::now());
     pass(CALM);
@@ -200,19 +201,19 @@ fn fail(host: &mut Host, etcd: Option<&mut EtcdCluster>) -> Faults {
     }
 }
 
-/// The replica that the host sends its requests to now.
+/// Returns the replica that the host sends its requests to now.
 fn in_use(host: &Host) -> usize {
     host.busiest();
     pass(CALM);
     host.busiest().unwrap()
 }
 
-/// Tells all threads when it is over.
+/// Signals the end to all threads.
 #[derive(Default)]
 struct Stop {
-    /// No more load.
+    /// True when the load must end.
     over: AtomicBool,
-    /// The test has failed: what a watch waits for may never come.
+    /// True if the test has failed: the event that a watch waits for may never arrive.
     lost: AtomicBool,
 }
 

@@ -1,5 +1,6 @@
-//! ServiceAccounts of the host. Their names have colons, so they are no users and get no kubeconfigs,
-//! whatever objects claim; what the host's roles give them counts as it does for anybody else.
+//! ServiceAccounts of the host. Their names contain colons, so they are not users and get no
+//! kubeconfigs, regardless of user objects that claim their names. The rights that the host's roles
+//! grant them are effective as for any other user.
 
 use std::time::Duration;
 
@@ -9,11 +10,11 @@ use serde_json::json;
 
 use crate::record;
 
-/// For what the host's RBAC, and our memory of its answers, take to notice.
+/// Time limit for changes of the host's RBAC to take effect, including our cache of its answers.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// An account without rights of its own sees nothing of others; one that administers the host looks
-/// after the kubeconfigs of all. The host has no records before.
+/// Checks that an account without rights sees no records of other users, and that one that
+/// administers the host can manage the kubeconfigs of all. The host must have no records.
 #[track_caller]
 pub(super) fn look_after_kubeconfigs(host: &Host) {
     let [ci, other] = ["ci", "other"].map(|name| account(host, name));
@@ -50,7 +51,7 @@ pub(super) fn look_after_kubeconfigs(host: &Host) {
     assert_eq!(alice.get(&path).unwrap().status, 404);
 }
 
-/// It gets none, not even with a user object that claims its name.
+/// Checks that the account gets no kubeconfig, not even with a user object that claims its name.
 #[track_caller]
 fn no_user(ci: &Client) {
     let refused = ci.post(record::PATH, &record::wanted(json!({}))).unwrap();
@@ -60,7 +61,7 @@ fn no_user(ci: &Client) {
     assert_eq!(refused["message"], expect);
 }
 
-/// Whatever a stranger does, there is no such record.
+/// Checks that the record does not exist for a client without rights, in all requests.
 #[track_caller]
 fn strange(stranger: &Client, path: &str) {
     assert_eq!(record::names(stranger), [""; 0]);
@@ -69,7 +70,7 @@ fn strange(stranger: &Client, path: &str) {
     }
 }
 
-/// The answer once the host knows the binding.
+/// Returns the answer once the host knows the binding.
 #[track_caller]
 fn once_allowed(client: &Client, request: &Request) -> Answer {
     poll::until("the account administers", LIMIT, || {
@@ -84,7 +85,7 @@ fn edit(path: &str) -> Request {
     Request::new("PATCH", path).body("application/merge-patch+json", patch)
 }
 
-/// A client with a token of a new account, and a user object that claims to be it.
+/// Returns a client with a token of a new account, and creates a user object that claims its name.
 #[track_caller]
 fn account(host: &Host, name: &str) -> Client {
     let admin = host.admin().unwrap();

@@ -1,6 +1,5 @@
-//! What users do with a standalone server, through the host: the same transcripts, by users with
-//! certificates and by users of an OIDC issuer. ServiceAccounts are no users, and have a story of their
-//! own.
+//! The transcripts of a standalone server, replayed through the host: by users with certificates
+//! and by users of an OIDC issuer. ServiceAccounts are not users, and have a story of their own.
 
 use std::path::Path;
 
@@ -41,7 +40,7 @@ fn with_records_in_etcd_and_users_by_oidc() {
     replay_all(&Host::start_with(&options).unwrap());
 }
 
-/// One after the other, each on a server without records.
+/// Replays the files one after the other, each on a server without records.
 #[track_caller]
 fn replay_all(host: &Host) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts");

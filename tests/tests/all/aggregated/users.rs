@@ -11,7 +11,7 @@ use crate::record;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// For how long it is asked again and again after the host has forgotten its users.
+/// Number of polls after the host has stopped serving users.
 const ROUNDS: usize = 40;
 
 const CRD: &str = "users.management.cattle.io";
@@ -52,7 +52,7 @@ fn without_users_nobody_without_an_object_is_let_in() {
         Ok((create(&alice).status == 403).then_some(()))
     })
     .unwrap();
-    // Bob has no object, and needs none.
+    // Bob has no user object, and needs none.
     admin
         .output(&["delete", "users.management.cattle.io/bob"])
         .unwrap();

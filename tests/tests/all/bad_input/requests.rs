@@ -1,4 +1,4 @@
-//! Bad requests without a bad body: queries, paths, methods, media types.
+//! Bad requests other than bad bodies: queries, paths, methods, media types.
 
 use e2e::Server;
 use e2e::http::{Request, encode};
@@ -327,7 +327,7 @@ fn representations_that_are_not_offered() {
     target.assert_untouched();
 }
 
-/// Refused requests cost their sender more than the log.
+/// Rejected requests must not fill the log.
 #[test]
 fn long_requests_without_a_credential_leave_short_lines() {
     for format in ["text", "json"] {

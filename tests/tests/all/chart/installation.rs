@@ -1,4 +1,4 @@
-//! A release from its beginning to its end, in a real cluster. Pods do not run there.
+//! A release from installation to removal, in a real cluster. Pods do not run there.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use test_cluster::{Options, TestCluster};
 
 use super::{ETCD, NAME, on_chart};
 
-/// What a release must leave where it found it, and what it must take away.
+/// The kinds of objects that an uninstallation must keep, and those that it must delete.
 const KEPT: &str =
     "crd,clusters.management.cattle.io,settings.management.cattle.io,features.management.cattle.io";
 const GONE: &str = "deployment,service,poddisruptionbudget,networkpolicy,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding,apiservice";
@@ -74,7 +74,7 @@ impl Release {
         self.kubectl(&["get", kinds, "-o", "name"])
     }
 
-    /// Names of what the chart made and may take away, in every namespace.
+    /// Returns the names of the objects that the chart created and may delete, in every namespace.
     #[track_caller]
     fn made(&self) -> String {
         let label = "-lapp.kubernetes.io/instance=kubeconfig-apiserver";
@@ -117,7 +117,8 @@ fn a_release_comes_changes_and_goes() {
     assert_eq!((release.key(), release.names(KEPT)), (key, managed));
 }
 
-/// The server keeps the CA bundle, administrators set values.
+/// Checks that an upgrade keeps the CA bundle set by the server and the values set by
+/// administrators.
 fn what_others_changed_outlives_an_upgrade(release: &Release) {
     let bundle = json!({"spec": {"caBundle": "eA=="}}).to_string();
     let setting = json!({"value": "60"}).to_string();
@@ -170,8 +171,9 @@ fn keys_are_of_the_form_that_the_server_reads() {
     assert!(form.is_match(&keys), "{keys}");
 }
 
-/// As in a cluster where Rancher has run for long. Helm 4 applies CRDs and would change them; where
-/// they are not its own, the API server refuses that as a conflict. Helm 3 leaves them alone.
+/// As in a cluster where Rancher has been running for a long time. Helm 4 applies CRDs and would
+/// change them; if they are owned by another manager, the API server rejects that as a conflict.
+/// Helm 3 does not change them.
 #[test]
 fn kinds_and_objects_that_are_there_are_left_alone() {
     let release = Release::in_a_fresh_cluster();
@@ -195,7 +197,8 @@ fn kinds_and_objects_that_are_there_are_left_alone() {
     release.get(&["settings.management.cattle.io", "server-url"]);
 }
 
-/// Kinds of which one is not as ours, and a setting that is not as we would make it.
+/// Creates kinds of which one differs from ours, and a setting that differs from the one that we
+/// would create.
 fn rancher_was_here(release: &Release) {
     let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/kubeconfig-apiserver/crds");
     release.kubectl(&["create", "-f", &crds.display().to_string()]);
@@ -212,7 +215,7 @@ fn rancher_was_here(release: &Release) {
     release.create(&setting);
 }
 
-/// Rancher's, for example. Two servers cannot share a group; whose it is, is not ours to change.
+/// For example Rancher's. Two servers cannot share a group, and its owner is not ours to change.
 #[test]
 fn an_apiservice_of_somebody_else_is_left_alone() {
     let release = Release::in_a_fresh_cluster();

@@ -28,7 +28,7 @@ fn a_cluster_takes_the_manifests_without_a_warning() {
     kubectl.output(&validated).unwrap();
     no_schema_is_amiss(&kubectl);
 
-    // Its namespace must be there for a dry run of the others.
+    // The namespace must exist for a dry run of the other manifests.
     let namespace = path("deploy/aggregated/namespace.yaml");
     kubectl
         .output(&["apply", "--server-side", "-f", &namespace])
@@ -48,7 +48,7 @@ fn a_cluster_takes_the_manifests_without_a_warning() {
     the_most_restricted_namespace_takes_its_pods(&kubectl);
 }
 
-/// The cluster says so in a condition of the CRD.
+/// Checks the condition of the CRD in which the cluster reports schema errors.
 fn no_schema_is_amiss(kubectl: &Kubectl) {
     let conditions = kubectl
         .output(&[
@@ -64,7 +64,7 @@ fn no_schema_is_amiss(kubectl: &Kubectl) {
     assert_eq!(conditions, expected.concat());
 }
 
-/// No controller makes pods here: one is made of the template.
+/// Creates a pod from the template, because no controller creates pods here.
 fn the_most_restricted_namespace_takes_its_pods(kubectl: &Kubectl) {
     let get = ["get", "deployment", NAME, "-n", NAME, "-o", "json"];
     let deployment: Value = serde_json::from_str(&kubectl.output(&get).unwrap()).unwrap();

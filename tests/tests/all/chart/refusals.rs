@@ -1,10 +1,10 @@
-//! Values that make no sense are refused before anything is installed.
+//! Invalid values are rejected before the installation.
 
 use e2e::Helm;
 
 use super::{ETCD, on_chart};
 
-/// What of the refusal matters: the line, or the end of it, that says why.
+/// Checks the line of the error, or the end of it, that states the reason.
 #[track_caller]
 fn check(values: &[&str], expected: &str) {
     let outcome = Helm::new()
@@ -138,7 +138,7 @@ fn what_belongs_together_is_asked_for() {
     }
 }
 
-/// Another key at each rendering would make what is in etcd unreadable.
+/// A different key at each rendering would make the content of etcd unreadable.
 #[test]
 fn no_key_is_made_without_a_look_for_an_earlier_one() {
     let why = "store.etcd.encryption.secretName: needed where no cluster can be asked, as with helm \

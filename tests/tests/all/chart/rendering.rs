@@ -1,4 +1,4 @@
-//! What the chart renders, without a cluster.
+//! The rendered chart, without a cluster.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use snapbox::{assert_data_eq, file};
 
 use super::{CHART, on_chart};
 
-/// `None` stands for the default values.
+/// Value files; `None` for the default values.
 const VALUES: [Option<&str>; 3] = [
     None,
     Some("ci/etcd-and-cert-manager-values.yaml"),
@@ -79,7 +79,7 @@ fn the_chart_has_the_version_of_the_program() {
 fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
     let server = Server::start().unwrap();
     let admin = server.client("admin").unwrap();
-    // One request to count.
+    // One request, so that metrics of requests exist.
     admin.get("/apis/ext.cattle.io/v1/kubeconfigs").unwrap();
     let metrics = admin.get("/metrics").unwrap().text();
     let name = Regex::new(r"\bapiserver_\w+").unwrap();

@@ -1,6 +1,8 @@
-//! What the ServiceAccount of the chart may do, and what it may not: real requests in its name under the rules of a real cluster.
+//! The rights of the chart's ServiceAccount, and their limits: real requests in its name under the
+//! RBAC rules of a real cluster.
 //!
-//! `tests/snapshots/chart-rights.txt` is all that the cluster's rules allow it, in its namespace and elsewhere.
+//! `tests/snapshots/chart-rights.txt` lists all rights that the cluster's rules grant it, in its
+//! namespace and elsewhere.
 
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use test_cluster::{Options, TestCluster};
 
 use super::{NAME, on_chart};
 
-/// Far beyond what a cluster needs for new kinds.
+/// Time limit, far more than a cluster needs for new kinds.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const ACCOUNT: &str = "system:serviceaccount:kubeconfig-apiserver:kubeconfig-apiserver";
@@ -23,7 +25,7 @@ const SETTINGS: &str = "/apis/management.cattle.io/v3/settings";
 const OURS: &str = "/api/v1/namespaces/kubeconfig-apiserver/secrets";
 const CONFIGURATION: &str = "/api/v1/namespaces/kube-system/configmaps";
 
-/// Of the one object that it follows there.
+/// Field selectors for the single object that it follows in these collections.
 const OWN_APISERVICE: &str = "?fieldSelector=metadata.name%3Dv1.ext.cattle.io";
 const OWN_CONFIGURATION: &str = "?fieldSelector=metadata.name%3Dextension-apiserver-authentication";
 
@@ -61,7 +63,7 @@ fn all_rules_are_known(cluster: &TestCluster) {
     assert_data_eq!(table, file!["../../../snapshots/chart-rights.txt"].raw());
 }
 
-/// The administrator, in the name of the account.
+/// The administrator, impersonating the account.
 struct Account {
     admin: Client,
 }
@@ -153,7 +155,8 @@ impl Account {
         self.check("POST", reviews, Some(access), 201);
     }
 
-    /// Asks whether it may impersonate: a request can impersonate only once.
+    /// Checks by an access review whether the account may impersonate, because a request can
+    /// impersonate only once.
     #[track_caller]
     fn may_impersonate(&self, expected: bool) {
         let may = |group: &str, resource: &str, subresource: &str| {

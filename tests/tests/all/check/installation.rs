@@ -1,4 +1,5 @@
-//! An installation made by hand: the plain manifests, applied, with what controllers and kubelets would add to them.
+//! A manual installation: the plain manifests, applied, with the objects that controllers and
+//! kubelets would add.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,10 +16,10 @@ use super::server::Server;
 
 pub(super) const NAME: &str = "kubeconfig-apiserver";
 
-/// The host looks at APIServices every half minute when nothing changes.
+/// Time limit. The host polls unchanged APIServices every half minute.
 pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
-/// What is behind the gateway's Service.
+/// The endpoint slice of the gateway's Service.
 pub(super) const SLICE: &str =
     "/apis/discovery.k8s.io/v1/namespaces/kubeconfig-apiserver/endpointslices/gateway";
 
@@ -57,7 +58,7 @@ impl Installation {
         expect(self.admin.send(&request).unwrap(), 200).unwrap();
     }
 
-    /// Deletes an object, waits until it is gone and returns what it was.
+    /// Deletes an object, waits until it is gone and returns its last state.
     pub(super) fn delete(&self, path: &str) -> Value {
         let object = self.get(path);
         let answer = self.admin.send(&Request::new("DELETE", path)).unwrap();
@@ -67,7 +68,7 @@ impl Installation {
         object
     }
 
-    /// Makes what was deleted, and waits until all is well.
+    /// Creates a deleted object again, and waits until the installation is healthy.
     pub(super) fn restore(&self, path: &str, object: &Value) {
         let mut object = object.clone();
         object["metadata"] = json!({
@@ -99,7 +100,7 @@ impl Installation {
         Ok(())
     }
 
-    /// The host reaches a Service of this kind on this machine.
+    /// Makes a Service of this kind lead to this machine.
     fn lead_here(&self) {
         let service = format!("/api/v1/namespaces/{NAME}/services/{NAME}");
         let external = json!({"spec": {

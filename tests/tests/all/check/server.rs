@@ -1,4 +1,5 @@
-//! What stands for the server behind the host: it lists the records that a test gives it, and its clock is what the test says.
+//! A stand-in for the server behind the host: it lists the records that a test provides, and its
+//! clock is set by the test.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -17,7 +18,7 @@ use super::installation::NAME;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// A listener that ends with the test process.
+/// A listener that runs until the test process ends.
 pub(super) struct Server {
     port: u16,
     authority: Authority,
@@ -52,7 +53,7 @@ impl Server {
         thread::spawn(move || {
             while let Ok((socket, _)) = listener.accept() {
                 let (tls, answers) = (Arc::clone(&tls), Arc::clone(&answers));
-                // Who breaks off complains at the other end.
+                // Errors of a connection are reported by the other end.
                 thread::spawn(move || answer(socket, tls, &answers));
             }
         });
@@ -67,12 +68,12 @@ impl Server {
         self.authority.certificate_pem()
     }
 
-    /// What it serves.
+    /// Returns its serving certificate and key.
     pub(super) fn serving(&self) -> &Pair {
         &self.serving
     }
 
-    /// A certificate of its CA, with days from now.
+    /// Issues a certificate of its CA. The validity is given in days from now.
     pub(super) fn pair(&self, name: &str, from: i32, until: i32) -> Pair {
         pair(&self.authority, name, from, until)
     }
@@ -101,7 +102,7 @@ impl Server {
     }
 }
 
-/// Two tokens of the one kubeconfig, one of them older than any sweep.
+/// Returns two tokens of the only kubeconfig, one of them older than any sweep.
 pub(super) fn tokens() -> Value {
     let token = |name: &str, made: &str| {
         json!({
@@ -132,7 +133,7 @@ fn pair(authority: &Authority, name: &str, from: i32, until: i32) -> Pair {
     authority.serving("serving", &names, validity).unwrap()
 }
 
-/// One request, one answer.
+/// Answers one request.
 fn answer(
     socket: TcpStream,
     tls: Arc<ServerConfig>,

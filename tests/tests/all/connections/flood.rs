@@ -10,13 +10,13 @@ use super::socket::{Socket, Target};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// `GET https://x/livez`, as HPACK has it.
+/// `GET https://x/livez` in HPACK.
 const GET: &[u8] = b"\x82\x04\x06/livez\x87\x41\x01x";
 
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// Connections that send at the same time.
+/// Number of connections that send at the same time.
 const THREADS: usize = 8;
 
 /// Many heads on many connections.
@@ -28,7 +28,7 @@ pub(super) struct Flood {
 }
 
 impl Flood {
-    /// So many heads with these fields on each of so many connections.
+    /// Creates a flood of `streams` heads with these fields on each of `connections` connections.
     pub(super) fn new(connections: usize, streams: u32, fields: &[u8]) -> Self {
         Self {
             connections,
@@ -38,13 +38,13 @@ impl Flood {
         }
     }
 
-    /// Heads of which more is to come.
+    /// Leaves each head incomplete.
     pub(super) fn without_end(mut self) -> Self {
         self.has_end = false;
         self
     }
 
-    /// Sends as much as the server takes, and returns the connections.
+    /// Sends as much as the server accepts, and returns the connections.
     pub(super) fn send(&self, target: &Target) -> Vec<Socket> {
         let next = AtomicUsize::new(0);
         let open = Mutex::new(Vec::new());
@@ -60,7 +60,7 @@ impl Flood {
         open.into_inner().unwrap()
     }
 
-    /// The server may hang up, or read no further, at any time.
+    /// Sends the heads of one connection. The server may disconnect, or stop reading, at any time.
     fn send_one(&self, target: &Target) -> Option<Socket> {
         let mut socket = Socket::connect(target, 2, "h2").ok()?;
         let mut sent = socket.write_all(PREFACE);

@@ -12,7 +12,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 
-/// Time for what is expected.
+/// Time limit for an expected event.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The address of a server.
@@ -31,11 +31,11 @@ impl Target {
     }
 }
 
-/// A connection behind its handshake.
+/// A connection after its handshake.
 pub(super) struct Socket(StreamOwned<ClientConnection, TcpStream>);
 
 impl Socket {
-    /// Connects from 127.0.0.`host` and speaks this protocol.
+    /// Connects from 127.0.0.`host` with this ALPN protocol.
     pub(super) fn connect(target: &Target, host: u8, protocol: &str) -> io::Result<Self> {
         let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
         bind(&fd, &SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, host), 0))?;
@@ -59,7 +59,7 @@ impl Socket {
         Ok(Self(StreamOwned::new(connection, stream)))
     }
 
-    /// Returns the bytes that come until the connection ends.
+    /// Returns the received bytes until the head is complete or the connection ends.
     pub(super) fn read_answer(&mut self) -> String {
         let mut answer = Vec::new();
         let mut buffer = [0; 4096];
@@ -83,7 +83,7 @@ impl Write for Socket {
     }
 }
 
-/// An attacker does not ask to whom they speak.
+/// A verifier that accepts any server: an attacker does not verify certificates.
 #[derive(Debug)]
 struct AnyServer;
 

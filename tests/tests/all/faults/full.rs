@@ -1,4 +1,4 @@
-//! A full disk: what is read goes on, what is revoked is revoked, and the server starts.
+//! A full disk: reads continue, revocations take effect, and the server starts.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::record;
 
 const SETTINGS: &str = "/apis/management.cattle.io/v3/settings";
 
-/// Leaves the store no byte more than it has.
+/// Leaves no free space for the store.
 fn fill(server: &Server, faults: &Faults) {
     let files = fs::read_dir(server.data_dir().join("store")).unwrap();
     let bytes: u64 = files
@@ -21,7 +21,7 @@ fn fill(server: &Server, faults: &Faults) {
     faults.set_disk_bytes(Some(bytes)).unwrap();
 }
 
-/// Fills the disk and creates records until there is no space for them; the last answer.
+/// Fills the disk and creates records until there is no space for them. Returns the last answer.
 fn fill_to_the_end(server: &Server, faults: &Faults, alice: &Client) -> Value {
     fill(server, faults);
     let wanted = record::wanted(json!({ "description": "x".repeat(3000) }));
@@ -34,7 +34,7 @@ fn fill_to_the_end(server: &Server, faults: &Faults, alice: &Client) -> Value {
     refused.json().unwrap()
 }
 
-/// Whether a token of a record opens this server.
+/// Returns whether a token of a record is accepted by this server.
 fn opens(client: &Client, created: &Value) -> bool {
     let user = client.without_credential();
     let user = user.with_token(&record::tokens(created)[0]);

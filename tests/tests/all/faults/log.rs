@@ -1,4 +1,4 @@
-//! A log that cannot be written costs its lines and nothing else.
+//! A log that cannot be written loses lines and has no other effect.
 
 use std::fs::File;
 use std::io::{ErrorKind, PipeReader, Read, Write, pipe};
@@ -16,13 +16,13 @@ use serde_json::json;
 use super::{LIMIT, create_code, health, metric};
 use crate::record;
 
-/// The metric of lines that were dropped.
+/// The metric of dropped lines.
 const DROPPED: &str = "log_lines_dropped_total";
 
-/// The line that tells of them.
+/// The line that reports dropped lines.
 const TOLD: &str = "log lines were dropped";
 
-/// A server that logs to a pipe, and the end of it from which the test reads.
+/// Starts a server that logs to a pipe, and returns the reading end.
 fn start_with_pipe(faults: &Faults) -> (Server, PipeReader) {
     let (reader, writer) = pipe().unwrap();
     let options = Options {
@@ -33,7 +33,7 @@ fn start_with_pipe(faults: &Faults) -> (Server, PipeReader) {
     (Server::start_with(options).unwrap(), reader)
 }
 
-/// The number after `name` in each line that has it.
+/// Returns the number after `name` in each line that contains it.
 fn numbers<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = u64> + 'a {
     let after = text
         .lines()
@@ -58,7 +58,7 @@ fn a_closed_log_costs_its_lines_and_no_answer() {
     assert_eq!(metric(&server, "apiserver_request_panics_total"), 0);
     assert!(metric(&server, DROPPED) >= 20);
 
-    // The threads of the store log where a disk fails.
+    // The threads of the store log when a disk fails.
     faults.set(Operation::Sync, Fault::Error).unwrap();
     assert_eq!(create_code(&alice), 503);
     faults.set(Operation::Sync, Fault::None).unwrap();
@@ -107,7 +107,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
     let faults = Faults::new().unwrap();
     let (server, mut reader) = start_with_pipe(&faults);
     let alice = server.client("alice").unwrap();
-    // Far beyond what fits into the pipe and the queue.
+    // Far more than fits into the pipe and the queue.
     let sent: usize = 600;
     let anonymous = server.anonymous().unwrap();
     for number in 0..sent {
@@ -135,7 +135,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
     });
     let log = reading.join().unwrap();
     let kept = log.matches("/apis/refused-").count();
-    // A line of the record may have been dropped as well, and later ones.
+    // The line of the report may have been dropped as well, and later ones.
     let told: u64 = numbers(&log, "lines=").sum();
     assert!(
         kept + usize::try_from(told).unwrap() >= sent,

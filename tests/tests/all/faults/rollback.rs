@@ -1,4 +1,5 @@
-//! A store that lost writes is refused with a line that says what to do, and never taken for a new one.
+//! A store that lost writes is rejected with a line that states the remedy, and never treated as a
+//! new one.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use serde_json::json;
 use super::create_code;
 use crate::record;
 
-/// A server that was killed after some records, one of them deleted; the names of those that are left.
+/// Returns a server that was killed after some records, one of them deleted, and the names of the
+/// remaining ones.
 fn killed() -> (Server, Vec<String>) {
     let mut server = Server::start().unwrap();
     let alice = server.client("alice").unwrap();
@@ -27,7 +29,8 @@ fn store(server: &Server, name: &str) -> PathBuf {
     server.data_dir().join("store").join(name)
 }
 
-/// Starts the program on the data folder of a server: it must refuse with a line that has these parts, and change nothing.
+/// Starts the program on the data folder of a server. It must fail with a line that contains these
+/// parts, and change nothing.
 #[track_caller]
 fn check_refused(data: &Path, parts: &[&str]) {
     let files = || {
@@ -54,7 +57,7 @@ fn check_refused(data: &Path, parts: &[&str]) {
     }
     let changed: Vec<PathBuf> = files()
         .into_iter()
-        // SQLite makes an empty log when it opens the file.
+        // SQLite creates an empty log when it opens the file.
         .filter(|file| !before.contains(file) && !file.1.is_empty())
         .map(|(path, _)| path)
         .collect();
@@ -94,14 +97,14 @@ fn a_lost_or_cut_write_ahead_log_is_noticed() {
     let log = store(&server, "state.db-wal");
     let whole = fs::read(&log).unwrap();
     assert!(!whole.is_empty());
-    // The last commit alone is cut, then a third.
+    // First only the last commit is cut, then a third of the log.
     for left in [whole.len() - 4096, whole.len() * 2 / 3] {
         let file = OpenOptions::new().write(true).open(&log).unwrap();
         file.set_len(left as u64).unwrap();
         let parts = ["has been at", "write-ahead log", REMEDY];
         check_refused(&server.data_dir(), &parts);
     }
-    // So soon after the first start, the log had everything.
+    // So soon after the first start, the log contained everything.
     fs::remove_file(&log).unwrap();
     let parts = ["state.db is missing or empty", REMEDY];
     check_refused(&server.data_dir(), &parts);

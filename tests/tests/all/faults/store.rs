@@ -1,4 +1,4 @@
-//! A disk that fails: what health says of it, and that no acknowledged write is lost by it.
+//! A disk that fails: the reported health, and that no acknowledged write is lost.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +12,11 @@ use serde_json::json;
 use super::{LIMIT, create_code, delete_code, health, wait_for_health};
 use crate::{quota, record};
 
-/// The check of the store alone.
+/// The health check of the store alone.
 const STORE: &str = "/readyz/store";
 
-/// With this fault a write fails, the server is not ready but alive, and it is ready again soon after the fault, without a write.
+/// Checks that with this fault a write fails and the server is alive but not ready, and that it is
+/// ready again soon after the fault, without a write.
 #[track_caller]
 fn check(operation: Operation, fault: Fault) {
     let (server, faults) = super::start();
@@ -75,7 +76,7 @@ fn a_disk_that_fails_while_nobody_writes_is_noticed() {
 struct Told {
     created: BTreeSet<String>,
     deleted: BTreeSet<String>,
-    /// Deleted or not: the answer did not say.
+    /// The records whose deletion has an unknown outcome.
     unclear: BTreeSet<String>,
 }
 
@@ -132,7 +133,7 @@ fn no_acknowledged_write_is_lost_and_none_deleted_comes_back() {
                 (Operation::Log, Fault::Error),
             ] {
                 faults.set(operation, fault).unwrap();
-                // A few requests meet it.
+                // A few requests encounter the fault.
                 for _ in 0..5 {
                     health(&server, STORE);
                 }

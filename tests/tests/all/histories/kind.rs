@@ -1,4 +1,4 @@
-//! The kinds that clients write, and what of an object is its value.
+//! The kinds that clients write, and the field of an object that is its value.
 
 use e2e::http::Request;
 use history::State;
@@ -8,17 +8,17 @@ use crate::record;
 
 const SETTINGS: &str = "/apis/management.cattle.io/v3/settings";
 
-/// A kind that lives in the store.
+/// A kind that is stored in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Clients choose the names.
+    /// A setting, whose name the client chooses.
     Setting,
-    /// The server chooses the names.
+    /// A kubeconfig, whose name the server chooses.
     Kubeconfig,
 }
 
 impl Kind {
-    /// The user who may write it.
+    /// Returns the user who may write it.
     pub(super) fn user(self) -> &'static str {
         match self {
             Self::Setting => "admin",
@@ -26,12 +26,13 @@ impl Kind {
         }
     }
 
-    /// Returns whether a create may fail after the object was stored, which is removed then: a kubeconfig without its tokens.
+    /// Returns whether a create may fail after the object was stored, which is then removed: a
+    /// kubeconfig without its tokens.
     pub(super) fn withdraws(self) -> bool {
         self == Self::Kubeconfig
     }
 
-    /// The collection.
+    /// Returns the path of the collection.
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Setting => SETTINGS,
@@ -39,12 +40,12 @@ impl Kind {
         }
     }
 
-    /// One object.
+    /// Returns the path of an object.
     pub(super) fn at(self, name: &str) -> String {
         format!("{}/{name}", self.path())
     }
 
-    /// The names that clients of a round choose from, if they do.
+    /// Returns the names that the clients of a round choose from, if they choose names.
     pub(super) fn names(self, round: &str) -> Vec<String> {
         match self {
             Self::Setting => (0..4).map(|number| format!("{round}{number}")).collect(),
@@ -63,7 +64,7 @@ impl Kind {
         Request::new("POST", self.path()).json(&object)
     }
 
-    /// Replaces the value, whatever the object is.
+    /// Returns a patch that replaces the value, for any state of the object.
     pub(super) fn patch(self, name: &str, value: &str) -> Request {
         let patch = match self {
             Self::Setting => json!({ "value": value }),
@@ -73,7 +74,7 @@ impl Kind {
         request.body("application/merge-patch+json", patch.to_string())
     }
 
-    /// Replaces an object that was read by the same with another value.
+    /// Returns an update of an object that the same client read, with another value.
     pub(super) fn replace(self, read: &Value, value: &str) -> Request {
         let mut object = read.clone();
         match self {
@@ -95,7 +96,7 @@ impl Kind {
     }
 }
 
-/// The resource version of an object or a list.
+/// Returns the resource version of an object or a list.
 pub(super) fn version(object: &Value) -> u64 {
     let version = object["metadata"]["resourceVersion"].as_str();
     version.unwrap().parse().unwrap()

@@ -1,4 +1,4 @@
-//! One round: all clients at once, kills meanwhile, and then the verdict.
+//! A round: all clients concurrently, with faults, and then the verdict.
 
 use std::fs;
 use std::path::Path;
@@ -20,16 +20,16 @@ use super::tally::Tally;
 use super::worker::{Ring, Worker};
 use crate::record;
 
-/// Clients that write and read, for each kind.
+/// Number of clients that write and read, for each kind.
 const WORKERS: usize = 8;
 
-/// Watches that are resumed, for each kind.
+/// Number of watches that are resumed, for each kind.
 const WATCHERS: usize = 3;
 
-/// As long as a watch may take to deliver the last write, on a machine that runs other tests as well.
+/// Time limit until a watch delivers the last write, on a machine that runs other tests as well.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
-/// As many faults as a failed test shows.
+/// Maximum number of faults that a failed test shows.
 const SHOWN: usize = 10;
 
 /// A round.
@@ -40,35 +40,35 @@ pub(super) struct Round<'a> {
     pub(super) length: Duration,
 }
 
-/// The parts that clients of one kind share.
+/// The state that clients of one kind share.
 pub(super) struct Shared {
     pub(super) kind: Kind,
-    /// A client at each process.
+    /// A client for each process.
     pub(super) clients: Vec<Client>,
-    /// The beginning of all values of the round.
+    /// The prefix of all values of the round.
     pub(super) prefix: String,
     pub(super) began: Instant,
     pub(super) ring: Ring,
-    /// Workers are to end.
+    /// True when workers must end.
     pub(super) over: AtomicBool,
-    /// The version of the last write, when it is known.
+    /// The version of the last write, once it is known.
     pub(super) last: AtomicU64,
-    /// The test has failed: the last write may never come.
+    /// True if the test has failed: the last write may never arrive.
     pub(super) lost: AtomicBool,
 }
 
 impl Shared {
-    /// The time on the clock of the history.
+    /// Returns the time on the clock of the history.
     pub(super) fn now(&self) -> Time {
         Time(u64::try_from(self.began.elapsed().as_nanos()).unwrap())
     }
 
-    /// The client at a process that chance chooses.
+    /// Returns the client of a random process.
     pub(super) fn client<'a>(&'a self, chance: &mut StdRng) -> &'a Client {
         &self.clients[chance.random_range(0..self.clients.len())]
     }
 
-    /// A list, whole; asked for until there is an answer.
+    /// Returns a complete list. Retries until there is an answer.
     pub(super) fn list(&self) -> Value {
         let listed = poll::until("a list", LIMIT, || {
             let lists = self.clients.iter();
@@ -80,7 +80,7 @@ impl Shared {
 }
 
 impl Round<'_> {
-    /// Runs the clients and checks what they saw.
+    /// Runs the clients and checks their observations.
     pub(super) fn run(&self, site: &mut dyn Site) -> Tally {
         let shared: Vec<Shared> = self
             .kinds
@@ -133,7 +133,7 @@ impl Round<'_> {
         }
     }
 
-    /// Lets something fail every few seconds.
+    /// Causes a failure every few seconds.
     fn failures(&self, site: &mut dyn Site, chance: &mut StdRng) -> Tally {
         let began = Instant::now();
         let mut tally = Tally::default();
@@ -148,7 +148,7 @@ impl Round<'_> {
         tally
     }
 
-    /// Writes a history to a file, which stays.
+    /// Writes a history to a file, which is kept.
     fn keep(&self, shared: &Shared, history: &History) -> String {
         let name = format!(
             "history-{}-{:?}-{:x}.json",
@@ -187,7 +187,8 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// Runs the clients of one kind until they are told to end, and the watches until they have seen all.
+/// Runs the clients of one kind until the round is over, and the watches until they have delivered
+/// everything.
 fn clients(shared: &Shared, seed: u64) -> (History, Tally) {
     let start = shared.list();
     thread::scope(|scope| {
@@ -244,7 +245,7 @@ impl Drop for Lost<'_> {
     }
 }
 
-/// Deletes what the round has left.
+/// Deletes the remaining objects of the round.
 fn clean(shared: &Shared) {
     let list = shared.list();
     for object in list["items"].as_array().unwrap() {

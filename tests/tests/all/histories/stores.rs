@@ -1,4 +1,4 @@
-//! The servers that clients talk to, and that are killed.
+//! The servers that clients use, and that are killed.
 
 use std::thread;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use super::kind::Kind;
 
 /// Processes over one store.
 pub(super) trait Site {
-    /// A client at each process as one of the users; it stays of use over restarts.
+    /// Returns a client for each process as one of the users. It remains usable across restarts.
     fn clients(&self, user: &str) -> Vec<Client>;
 
-    /// Lets a part fail for a while, each in its turn. Returns when all serve again.
+    /// Makes a part fail for a while, a different one each turn. Returns when all serve again.
     fn fail(&mut self, turn: usize, away: Duration) -> Failed;
 }
 
-/// Limits of a user, who makes more here than people do.
+/// The limits of a user, who creates more objects here than in practice.
 const LIMITS: [&str; 4] = [
     "auth-token-max-per-user",
     "kubeconfig-max-bytes-per-user",
@@ -27,15 +27,15 @@ const LIMITS: [&str; 4] = [
     "kubeconfig-max-per-user",
 ];
 
-/// Members of an etcd: without one of them the others write on.
+/// Number of members of an etcd cluster, which keeps working without one of them.
 pub(super) const MEMBERS: usize = 3;
 
-/// The time for which a member is stopped.
+/// Time for which a member is suspended.
 const PAUSE: Duration = Duration::from_millis(1500);
 
 const UNLIMITED: &str = "1000000000";
 
-/// A server without the limits.
+/// Removes the limits of a server.
 pub(super) fn unlimited(server: Server) -> Server {
     let admin = server.client("admin").unwrap();
     for limit in LIMITS {
@@ -45,12 +45,12 @@ pub(super) fn unlimited(server: Server) -> Server {
     server
 }
 
-/// The failures.
+/// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failed {
     /// A process of the server was killed.
     Killed,
-    /// A member of the store was stopped in the middle of what it did.
+    /// A member of the store was suspended.
     Paused,
 }
 
@@ -67,14 +67,14 @@ impl Site for Server {
     }
 }
 
-/// Replicas behind a host, reached without it.
+/// Replicas behind a host, accessed directly.
 pub(super) struct Replicas {
     host: Host,
     etcd: Option<EtcdCluster>,
 }
 
 impl Replicas {
-    /// Replicas without the limits, and the etcd that holds their records, if one does.
+    /// Removes the limits of the replicas. `etcd` contains their records, if it is their store.
     pub(super) fn of(host: Host, etcd: Option<EtcdCluster>) -> Self {
         for limit in LIMITS {
             let setting = json!({
@@ -108,7 +108,8 @@ impl Site for Replicas {
                 Failed::Killed
             }
             (etcd, None) => {
-                // A replica that follows this member hears nothing, while the others write on.
+                // A replica connected to this member receives nothing, while the others continue to
+                // write.
                 let etcd = etcd.as_ref().unwrap();
                 let member = round % MEMBERS;
                 etcd.pause(member).unwrap();

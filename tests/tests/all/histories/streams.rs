@@ -1,4 +1,5 @@
-//! Clients that watch: one sort resumes its watch over all cuts, the other asks for the state again and again.
+//! Clients that watch: one kind resumes its watch across all disconnections, the other requests the
+//! initial state repeatedly.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -17,13 +18,13 @@ use super::stores::pass;
 use super::tally::Tally;
 use crate::record;
 
-/// Before a watch is opened again.
+/// Pause before a watch is opened again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Events after which a client may hang up.
+/// Maximum number of events after which a client disconnects.
 const EVENTS: usize = 200;
 
-/// The events that a watching client has seen.
+/// The observations of a watching client.
 #[derive(Default)]
 pub(super) struct Followed {
     pub(super) watches: Vec<Watch>,
@@ -31,7 +32,7 @@ pub(super) struct Followed {
     pub(super) tally: Tally,
 }
 
-/// Follows the objects from the start of the round to its last write.
+/// A client that follows the objects from the start of the round to its last write.
 pub(super) struct Watcher<'a> {
     shared: &'a Shared,
     number: usize,
@@ -39,13 +40,13 @@ pub(super) struct Watcher<'a> {
     followed: Followed,
 }
 
-/// Follows for a while from the state that a watch begins with.
+/// A client that follows for a while, from the initial state of a watch.
 pub(super) struct Streamer<'a>(Watcher<'a>);
 
 /// The end of a connection.
 enum Ended {
     Cut,
-    /// The version to resume from is gone.
+    /// The version to resume from has expired.
     Expired,
 }
 
@@ -59,7 +60,7 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    /// From this version, at which there is no object of the round.
+    /// Watches from this version, at which there is no object of the round.
     pub(super) fn run(mut self, from: u64) -> Followed {
         let mut watch = self.watch(from, BTreeMap::new());
         let mut position = from;
@@ -101,7 +102,7 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    /// One connection.
+    /// Resumes the watch for one connection.
     fn resume(&mut self, watch: &mut Watch, position: &mut u64) -> Ended {
         let seconds = self.chance.random_range(1..4);
         let query = format!(
@@ -123,7 +124,8 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    /// Reads until the server ends, the connection breaks, or this client has had enough.
+    /// Reads until the server ends the watch, the connection breaks, or the client decides to
+    /// disconnect.
     fn follow(&mut self, mut stream: Stream, watch: &mut Watch, position: &mut u64) -> Ended {
         self.followed.tally.connections += 1;
         let enough = self.chance.random_range(1..EVENTS);
@@ -144,7 +146,7 @@ impl<'a> Watcher<'a> {
         Ended::Cut
     }
 
-    /// `None` for objects of others.
+    /// Converts an event. Returns `None` for objects of other rounds.
     fn delivery(&self, event: &Value) -> Option<Delivery> {
         let (at, object) = (self.shared.now(), &event["object"]);
         let kind = match event["type"].as_str().unwrap() {
@@ -184,7 +186,7 @@ impl<'a> Streamer<'a> {
         Self(Watcher::new(shared, number, seed))
     }
 
-    /// Until the workers end.
+    /// Watches until the workers end.
     pub(super) fn run(mut self) -> Followed {
         while !self.0.shared.over.load(Ordering::SeqCst) {
             self.stream();

@@ -1,28 +1,28 @@
-//! What happened, in numbers.
+//! Counts of events.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use history::{Action, Delivery, History, Outcome};
 
-/// Counts of a round, or of several.
+/// The counts of a round, or of several.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) kills: usize,
     pub(super) pauses: usize,
     /// Connections of watches.
     pub(super) connections: usize,
-    /// Watches and pages that could not go on where they were.
+    /// Watches and lists that could not be continued because their version had expired.
     pub(super) expired: usize,
-    /// Requests without a connection.
+    /// Requests for which no connection could be opened.
     pub(super) unsent: usize,
     counts: BTreeMap<&'static str, usize>,
-    /// How often each status came, and one answer of it.
+    /// The number of answers of each status, and one example.
     failed: BTreeMap<u16, (usize, String)>,
 }
 
 impl Tally {
-    /// Adds what was counted elsewhere.
+    /// Adds other counts.
     pub(super) fn add(&mut self, other: &Self) {
         self.kills += other.kills;
         self.pauses += other.pauses;
@@ -38,13 +38,13 @@ impl Tally {
         }
     }
 
-    /// Counts an answer that says nothing of the object.
+    /// Counts an answer without information about the object.
     pub(super) fn failed(&mut self, status: u16, text: &str) {
         let failed = self.failed.entry(status);
         failed.or_insert_with(|| (0, text.trim_end().to_owned())).0 += 1;
     }
 
-    /// Counts what a history holds.
+    /// Counts the calls of a history.
     pub(super) fn count(&mut self, history: &History) {
         for call in &history.calls {
             self.one(match call.action {

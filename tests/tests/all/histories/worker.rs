@@ -1,4 +1,4 @@
-//! A client that makes one call after the other and remembers what it was answered.
+//! A client that makes one call after the other and records the answers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -17,29 +17,29 @@ use super::stores::pass;
 use super::tally::Tally;
 use crate::record;
 
-/// The first turn in a hundred that reads.
+/// Number in a hundred from which on a turn is a read.
 const READS: u32 = 62;
 
-/// Objects that clients choose from at once.
+/// Number of objects that clients choose from at a time.
 const SIZE: usize = 6;
 
 /// The pause after a request that had no effect.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long a client asks for a page, or makes the last write.
+/// Time limit for a page, or for the last write.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Objects of a page.
+/// Number of objects on a page.
 const PAGE: usize = 3;
 
-/// The names that clients choose from: all that there are, or the newest that the server gave.
+/// The names that clients choose from: all names, or the newest that the server generated.
 pub(super) struct Ring {
     chosen: bool,
     names: Mutex<VecDeque<String>>,
 }
 
 impl Ring {
-    /// Of these names; of those that the server gives where there are none.
+    /// Creates a ring of these names, or, if empty, of the names that the server generates.
     pub(super) fn of(names: Vec<String>) -> Self {
         Self {
             chosen: !names.is_empty(),
@@ -53,7 +53,7 @@ impl Ring {
         (count > 0).then(|| names[chance.random_range(0..count)].clone())
     }
 
-    /// Adds a name; returns the one that it replaces.
+    /// Adds a name, and returns the one that it replaces.
     fn push(&self, name: &str) -> Option<String> {
         let mut names = self.names.lock().unwrap();
         if !self.chosen {
@@ -63,19 +63,19 @@ impl Ring {
     }
 }
 
-/// What a client does. One that stays at a process writes on while another process waits for its store, and readers
-/// then meet a replica that lags behind.
+/// The role of a client. A client at one process continues to write while another process waits for
+/// its store, and readers then encounter a replica that lags behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// Everything, at any process.
+    /// Makes all calls, at any process.
     Anywhere,
-    /// Everything, at this process.
+    /// Makes all calls, at this process.
     At(usize),
     /// Reads, at any process.
     Reader,
 }
 
-/// A client that works until it is told to end.
+/// A client that works until the round is over.
 pub(super) struct Worker<'a> {
     shared: &'a Shared,
     number: usize,
@@ -83,7 +83,7 @@ pub(super) struct Worker<'a> {
     chance: StdRng,
     history: History,
     tally: Tally,
-    /// Objects as this client saw them last.
+    /// Objects as last seen by this client.
     known: BTreeMap<String, Value>,
     values: u64,
 }
@@ -125,7 +125,7 @@ impl<'a> Worker<'a> {
         (self.history, self.tally)
     }
 
-    /// Creates an object when all other writers have ended; tries until it is acknowledged.
+    /// Creates an object after all other writers have ended. Retries until it is acknowledged.
     pub(super) fn end(mut self) -> End {
         let began = Instant::now();
         loop {
@@ -214,7 +214,7 @@ impl<'a> Worker<'a> {
         format!("{}{}-{}", self.shared.prefix, self.number, self.values)
     }
 
-    /// Makes a call and keeps what came of it. Returns the name of an object that is shown.
+    /// Makes a call and records its result. Returns the name of the object in the answer.
     fn call(&mut self, name: Option<&str>, action: Action, request: &Request) -> Option<String> {
         let connected = self.connected()?;
         let invoked = self.shared.now();
@@ -240,8 +240,8 @@ impl<'a> Worker<'a> {
         given
     }
 
-    /// A connection to a process that chance chooses. It is there before the time of the call begins, so that the call
-    /// is short and a replica that lags behind another one is seen.
+    /// Returns a connection to a random process. It is opened before the time of the call begins,
+    /// so that the call is short and a replica that lags behind another one is detected.
     fn connected(&mut self) -> Option<Connected<'a>> {
         let client = match self.role {
             Role::At(process) => &self.shared.clients[process],
@@ -255,7 +255,7 @@ impl<'a> Worker<'a> {
         connected.ok()
     }
 
-    /// `None` where the call surely had no effect and says nothing.
+    /// Converts an answer. Returns `None` if the call certainly had no effect and shows nothing.
     fn outcome(&mut self, action: &Action, answer: &anyhow::Result<Answer>) -> Option<Outcome> {
         let reads = *action == Action::Get;
         let answer = match answer {
@@ -277,7 +277,7 @@ impl<'a> Worker<'a> {
                 self.tally.failed(answer.status, &answer.text());
                 (!reads).then_some(Outcome::Unknown)
             }
-            // Not let in, or not served yet.
+            // Not authorized, or not served yet.
             (401 | 403 | 404 | 429, _) => {
                 self.tally.failed(answer.status, &answer.text());
                 pass(PAUSE);
@@ -327,7 +327,7 @@ impl<'a> Worker<'a> {
         });
     }
 
-    /// A page, or the 410 that says that there is none.
+    /// Returns a page, or the 410 for an expired version.
     fn page(&mut self, connected: Connected<'_>, query: &str) -> Option<Value> {
         let request = Request::get(self.shared.kind.path()).query(query);
         match connected.send(&request) {

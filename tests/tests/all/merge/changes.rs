@@ -1,15 +1,16 @@
-//! Changes of a file of the server. Each has kubectl run a program, read a file or trust another than the server.
+//! Changes of a file of the server. Each makes kubectl run a program, read a file or trust another
+//! server.
 
 use serde_json::{Value, json};
 
 /// A change of one field.
 pub(super) struct Change {
-    /// A JSON pointer (RFC 6901), of which only the last part may be new.
+    /// A JSON pointer (RFC 6901), of which only the last segment may be new.
     pointer: &'static str,
     value: Value,
-    /// The reason of the plugin not to keep it as the answer of a server.
+    /// The plugin's reason for rejecting the change in an answer of a server.
     pub(super) refusal: String,
-    /// The words in which the plugin asks for consent to merge it.
+    /// The text with which the plugin asks for consent to merge the change.
     pub(super) hazard: String,
 }
 
@@ -44,7 +45,7 @@ impl Change {
     }
 }
 
-/// A change that has kubectl run this program with the arguments that the server writes.
+/// Returns a change that makes kubectl run this program with the arguments that the server writes.
 pub(super) fn program(program: &str, args: &[String]) -> Change {
     Change::at("/users/0/user/exec/command", json!(program))
         .refused(format!(
@@ -53,7 +54,7 @@ pub(super) fn program(program: &str, args: &[String]) -> Change {
         .hazardous(format!("user \"prod\" runs {program:?} {args:?}"))
 }
 
-/// Other changes.
+/// Returns other changes.
 pub(super) fn others(args: &[String]) -> [Change; 10] {
     let plugin = "kubectl-kubeconfig";
     let thief = "http://thief.example";

@@ -1,16 +1,16 @@
-//! An object of each kind that is served.
+//! A sample object of each served kind.
 
 use serde_json::{Value, json};
 
-/// Something to create.
+/// A sample object to create.
 pub(super) struct Sample {
-    /// Who makes it: `admin` or `alice`.
+    /// The user who creates it: `admin` or `alice`.
     pub(super) owner: &'static str,
     /// The object without its type.
     pub(super) object: Value,
 }
 
-/// The sample of a resource; `None` for one that was not thought of.
+/// Returns the sample of a resource; `None` for one without a sample.
 pub(super) fn sample(resource: &str) -> Option<Sample> {
     let named = |mut rest: Value| {
         rest["metadata"] = json!({ "name": "probe" });

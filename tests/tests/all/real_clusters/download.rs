@@ -1,5 +1,5 @@
-//! The story of files that are downloaded: they open a real cluster, the administrator's as its
-//! administrator, until their records go.
+//! The story of downloaded files: they give access to a real cluster, the administrator's file as
+//! its administrator, until their records are deleted.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,12 +14,12 @@ use test_cluster::{Options, TestCluster};
 use super::fleet::{Fleet, admin_of, check, check_refused, grant};
 use crate::record;
 
-/// Far beyond what anything here takes.
+/// Time limit, far more than any step here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const NAMES: &[&str] = &["get", "namespaces", "--output=name"];
 
-/// What no role but that of an administrator allows.
+/// A right that only the role of an administrator grants.
 const EVERYTHING: &[&str] = &["auth", "can-i", "*", "*", "--all-namespaces"];
 
 const WHO: &[&str] = &["auth", "whoami", "-o=jsonpath={.status.userInfo.groups}"];
@@ -45,15 +45,15 @@ struct Story {
     folder: TempDir,
 }
 
-/// A file on the disk of its user.
+/// A file on the user's disk.
 struct Downloaded {
     record: String,
     file: PathBuf,
 }
 
 impl Story {
-    /// Alice may have the cluster and see namespaces there. Bob may delete it here, and has no right
-    /// there. It asks us about tokens that it is shown.
+    /// Starts the story. Alice may get the cluster and list namespaces in it. Bob may delete it
+    /// here, and has no rights in it. The cluster sends us TokenReviews.
     #[track_caller]
     fn begin() -> Self {
         let fleet = Fleet::start();
@@ -106,7 +106,7 @@ impl Story {
         self.fleet.admin().with_kubeconfig(&downloaded.file)
     }
 
-    /// Through the gateway, and with the rights that the cluster gives bob: none.
+    /// Checks access through the gateway, with the rights that the cluster gives bob: none.
     #[track_caller]
     fn bob_is_bob_with(&self, file: &Downloaded) {
         let kubectl = self.kubectl(file);
@@ -120,7 +120,8 @@ impl Story {
         );
     }
 
-    /// At the cluster itself, where the file leads to, and with its token at the gateway.
+    /// Checks access to the cluster itself, which the file refers to, and the file's token at the
+    /// gateway.
     #[track_caller]
     fn bob_is_an_administrator_with(&self, file: &Downloaded, context: &str) {
         self.add_gateway(file);
@@ -140,7 +141,7 @@ impl Story {
         check(&kubectl, &at(NAMES), &self.namespaces);
     }
 
-    /// A context `by-gateway` for the same user.
+    /// Adds a context `by-gateway` for the same user.
     #[track_caller]
     fn add_gateway(&self, file: &Downloaded) {
         let kubectl = self.kubectl(file);
@@ -155,7 +156,7 @@ impl Story {
         kubectl.output(&[&context[..], &of].concat()).unwrap();
     }
 
-    /// By the groups in the token.
+    /// The cluster uses the groups in the token.
     #[track_caller]
     fn a_cluster_that_verifies_by_itself_knows_the_administrator_too(&mut self) {
         let knowing = Options {
@@ -172,7 +173,8 @@ impl Story {
         self.a.restart_apiserver(&asking).unwrap();
     }
 
-    /// Where the cluster has a provider, she has a file without tokens, and the plugin gets her some.
+    /// If the cluster has a provider, alice gets a file without tokens, and the plugin gets tokens
+    /// for her.
     #[track_caller]
     fn alice_logs_in_with_hers(&self) {
         let alice = self.client("alice");
@@ -207,7 +209,8 @@ impl Story {
         expect(self.client(user).send(&request).unwrap(), 200).unwrap();
     }
 
-    /// At once at our gateway; soon at the cluster, which believes for ten seconds what it was told.
+    /// Takes effect at once at our gateway; soon at the cluster, which caches the results of
+    /// TokenReviews for ten seconds.
     #[track_caller]
     fn deleting_the_records_ends_them(&self, kubeconfig: &Downloaded, admin: &Downloaded) {
         self.delete("bob", kubeconfig);

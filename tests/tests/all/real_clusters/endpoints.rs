@@ -1,7 +1,8 @@
-//! The endpoints of real clusters by host name: which credential is taken where, and as whom.
+//! The endpoints of real clusters by host name: the credentials that each accepts, and the
+//! resulting users.
 //!
-//! Two clusters. `a` decides itself who calls at its unmanaged endpoint: by ServiceAccounts, an OIDC
-//! issuer, client certificates. `b` leaves that to the gateway, which asks a webhook.
+//! Two clusters. `a` itself authenticates callers at its unmanaged endpoint: by ServiceAccounts, an
+//! OIDC issuer, client certificates. `b` leaves that to the gateway, which calls a webhook.
 
 mod proxy;
 pub(super) mod webhook;
@@ -21,7 +22,7 @@ use test_cluster::{Options, TestCluster};
 use super::fleet::{Fleet, Minted, admin_of, check, check_refused, grant, two_clusters};
 use webhook::Webhook;
 
-/// Far beyond what anything here takes.
+/// Time limit, far more than any step here takes.
 const LIMIT: Duration = Duration::from_secs(120);
 
 const ZONE: [&str; 4] = [
@@ -37,7 +38,7 @@ const ADMIN: &str = "a-token-for-an-administrator";
 
 const WHO: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 
-/// What each credential is worth at each endpoint.
+/// The answer for each credential at each endpoint.
 const TABLE: &str = "\
 no credential            managed          401 this endpoint takes only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client certificates and anonymous requests are taken at UNMANAGED
 no credential            unmanaged        403 selfsubjectreviews.authentication.k8s.io is forbidden: User \"system:anonymous\" cannot create resource \"selfsubjectreviews\" in API group \"authentication.k8s.io\" at the cluster scope
@@ -94,7 +95,7 @@ struct Story {
     home: TempDir,
 }
 
-/// A name, and who vouches for whoever answers there.
+/// A host name, and the CA of the server there.
 struct Endpoint {
     url: String,
     ca: String,
@@ -133,7 +134,7 @@ impl Story {
             endpoint(&of_a["unmanaged"], a.ca_pem()),
             endpoint(&of_b["unmanaged"], &ours),
         ];
-        // Somebody who uses an unmanaged endpoint gives the cluster a certificate for it.
+        // The operator of an unmanaged endpoint gives the cluster a certificate for it.
         let known = Options {
             names: vec![host(&endpoints[1].url).to_owned()],
             authentication_config: Some(issuer.authentication_config()),
@@ -158,7 +159,7 @@ impl Story {
         }
     }
 
-    /// Who each credential is at each endpoint, or why nobody.
+    /// Returns the user for each credential at each endpoint, or the reason for its rejection.
     #[track_caller]
     fn table(&self, token: &str) -> String {
         let certificate = self.a.client_certificate("dave", None).unwrap();
@@ -180,7 +181,7 @@ impl Story {
             ("the webhook's token", bearer(ERIN)),
             ("the webhook's, reserved", bearer(ADMIN)),
         ];
-        // The cluster reads the keys of its issuer in its own time.
+        // The cluster fetches the keys of its issuer asynchronously.
         let known = self.client(&self.endpoints[1], &credentials[4].1);
         let known = || Ok((who(&known).0 == "carol").then_some(()));
         poll::until("the cluster knows its issuer", LIMIT, known).unwrap();
@@ -225,7 +226,7 @@ impl Story {
         check_refused(alice, &WHOAMI, expected);
     }
 
-    /// Host name, TLS and all.
+    /// Checks access by host name, including TLS.
     #[track_caller]
     fn kubectl_reaches_the_cluster_itself(&self) {
         let file = self.home.path().join("robot.kubeconfig");
@@ -263,7 +264,7 @@ impl Story {
         }
     }
 
-    /// A name without a cluster is answered as one whose tokens fail.
+    /// A name without a cluster gets the same answer as a cluster whose tokens fail.
     #[track_caller]
     fn names_go_with_the_way(&self) {
         let from = self.a.admin_kubeconfig().display().to_string();
@@ -276,7 +277,7 @@ impl Story {
             told.ends_with(&format!("taken at {}", unmanaged.url)),
             "{told}"
         );
-        // The cluster's own certificate is not shown any more.
+        // The cluster's own certificate is not served any more.
         assert!(self.client(unmanaged, &none).get("/version").is_err());
     }
 
@@ -285,7 +286,7 @@ impl Story {
         client.resolved_to(&self.address())
     }
 
-    /// The same kubectl, for which every name is that of our server.
+    /// Returns the same kubectl, for which every name resolves to our server.
     fn by_name(&self, kubectl: &Kubectl) -> Kubectl {
         kubectl.with_environment("HTTPS_PROXY", &proxy::leading_to(&self.address()))
     }
@@ -309,7 +310,7 @@ fn check_pods(kubectl: &Kubectl) {
     assert_eq!((answer.code, answer.stderr.as_str()), (0, expected));
 }
 
-/// The names of a cluster, once its status has them.
+/// Returns the names of a cluster, once its status contains them.
 #[track_caller]
 fn names_of(fleet: &Fleet, cluster: &str) -> Value {
     let path = format!("/apis/management.cattle.io/v3/clusters/{cluster}");
@@ -321,7 +322,7 @@ fn names_of(fleet: &Fleet, cluster: &str) -> Value {
     .unwrap()
 }
 
-/// Whom a cluster takes the client for, or what it is told.
+/// Returns the user as which a cluster authenticates the client, and the answer.
 #[track_caller]
 fn who(client: &Client) -> (String, Answer) {
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
@@ -352,7 +353,7 @@ fn kubeconfig(endpoint: &Endpoint, user: &Value) -> String {
     file.to_string()
 }
 
-/// The host name in a URL with a port.
+/// Returns the host name in a URL with a port.
 fn host(url: &str) -> &str {
     let authority = url.strip_prefix("https://").unwrap();
     authority.rsplit_once(':').unwrap().0

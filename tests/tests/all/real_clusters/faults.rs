@@ -1,4 +1,5 @@
-//! A cluster that fails: who asks for it is told which way it fails, and our server is well.
+//! A failing cluster: its users get an answer that names the kind of failure, and our server is not
+//! affected.
 
 use std::time::Duration;
 
@@ -12,14 +13,14 @@ use test_cluster::{Options, TestCluster};
 
 use super::fleet::{Fleet, admin_of};
 
-/// Far beyond what the server takes to see how a cluster is.
+/// Time limit, far more than the server takes to check a cluster.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 const PATH: &str = "/k8s/clusters/c/version";
 
-/// What a failing cluster looks like.
+/// The symptoms of a failing cluster.
 struct Fault {
-    /// Code, reason and last words of the Status that its users get.
+    /// Code, reason and end of the message of the Status that its users get.
     code: u16,
     reason: &'static str,
     because: &'static str,
@@ -78,7 +79,8 @@ impl Scene {
         assert_eq!(readyz.unwrap().status, 200);
     }
 
-    /// A kube-apiserver believes for ten seconds what it has found out about a token.
+    /// Returns the first failure. A kube-apiserver caches the result of a TokenReview for ten
+    /// seconds.
     #[track_caller]
     fn first_failure(&self) -> Answer {
         poll::until("a failure", LIMIT, || {
@@ -88,7 +90,7 @@ impl Scene {
         .unwrap()
     }
 
-    /// A change of the object makes the server look at once.
+    /// Checks the condition. A change of the object makes the server check the cluster at once.
     #[track_caller]
     fn check_condition(&self, reason: &str) {
         self.fleet.change(
@@ -111,7 +113,8 @@ impl Scene {
             .change("c", &json!({"spec": {"connection": connection}}));
     }
 
-    /// Says as the administrator that the credential may go where the cluster leads to now.
+    /// Permits, as the administrator, that the credential is sent to the current address of the
+    /// cluster.
     #[track_caller]
     fn confirm_connection(&self) {
         let admin = self.fleet.server.kubeconfig("admin").display().to_string();
@@ -134,7 +137,7 @@ fn adding_a_cluster_again_repairs_its_whole_connection() {
     scene.check_condition("CredentialNotBound");
     scene.fleet.register("c", &scene.cluster, &[]);
     scene.check_well();
-    // What is not of the connection stays.
+    // Other fields than those of the connection are kept.
     let description = "jsonpath={.spec.description}";
     let show = [
         "get",
@@ -187,7 +190,7 @@ fn a_cluster_of_another_ca_is_not_trusted() {
 #[test]
 fn a_credential_that_has_ended_is_refused() {
     let scene = Scene::start();
-    // The token lives as long as its account.
+    // The token is valid as long as its account exists.
     let account = [
         "-n",
         "kubeconfig-apiserver",

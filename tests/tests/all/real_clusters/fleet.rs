@@ -1,4 +1,4 @@
-//! Our server with real clusters registered, and what its users do there.
+//! Our server with real clusters registered, and the actions of its users.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ impl Fleet {
         Self::start_with(&[])
     }
 
-    /// With these flags.
+    /// Starts a server with these flags.
     #[track_caller]
     pub(super) fn start_with(arguments: &[&str]) -> Self {
         let options = ServerOptions {
@@ -38,8 +38,8 @@ impl Fleet {
 }
 
 impl<S: Site> Fleet<S> {
-    /// The flags by which the plugin logs in with the client certificate of a user: the certificate, its
-    /// key and the CA of the server, as files in this folder.
+    /// Returns the flags with which the plugin logs in with the client certificate of a user: the
+    /// certificate, its key and the CA of the server, as files in this folder.
     #[track_caller]
     pub(super) fn login_flags(&self, user: &str, folder: &Path) -> [String; 3] {
         let file = fs::read_to_string(self.server.kubeconfig(user)).unwrap();
@@ -60,7 +60,7 @@ impl<S: Site> Fleet<S> {
         })
     }
 
-    /// The same with this server.
+    /// Creates a fleet with this server.
     #[track_caller]
     pub(crate) fn around(server: S) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl<S: Site> Fleet<S> {
         }
     }
 
-    /// Runs a `cluster` command as the administrator and returns what it printed.
+    /// Runs a `cluster` command as the administrator and returns its output.
     #[track_caller]
     pub(crate) fn cluster(&self, arguments: &[&str]) -> String {
         let admin = self.server.kubeconfig("admin").display().to_string();
@@ -79,7 +79,7 @@ impl<S: Site> Fleet<S> {
         outcome.stdout
     }
 
-    /// Registers a real cluster and lets users have files for it.
+    /// Registers a real cluster and permits users to have files for it.
     #[track_caller]
     pub(crate) fn register(&self, name: &str, cluster: &TestCluster, users: &[&str]) {
         let file = cluster.admin_kubeconfig().display().to_string();
@@ -87,7 +87,7 @@ impl<S: Site> Fleet<S> {
         self.open(name, users);
     }
 
-    /// Lets users have files for a cluster.
+    /// Permits users to have files for a cluster.
     #[track_caller]
     pub(crate) fn open(&self, name: &str, users: &[&str]) {
         let admin = self.admin();
@@ -114,7 +114,7 @@ impl<S: Site> Fleet<S> {
         self.admin().output(&arguments).unwrap();
     }
 
-    /// Offers the way to a cluster that does not pass through us.
+    /// Configures the route to a cluster that bypasses the gateway.
     #[track_caller]
     pub(super) fn offer_direct_endpoint(&self, name: &str, cluster: &TestCluster) {
         let url = cluster.url();
@@ -127,13 +127,13 @@ impl<S: Site> Fleet<S> {
         );
     }
 
-    /// Kubectl at the management API as its administrator.
+    /// Returns kubectl for the management API as its administrator.
     #[track_caller]
     pub(crate) fn admin(&self) -> Kubectl {
         self.server.kubectl("admin").unwrap()
     }
 
-    /// Makes a kubeconfig as a user and returns the file, named after its record.
+    /// Creates a kubeconfig as a user and returns the file, named after its record.
     #[track_caller]
     pub(super) fn mint(&self, user: &str, spec: Value) -> Minted {
         let created = record::create(&self.server.client(user).unwrap(), spec);
@@ -143,7 +143,7 @@ impl<S: Site> Fleet<S> {
         Minted { record, file }
     }
 
-    /// Kubectl with a minted file.
+    /// Returns kubectl with a minted file.
     #[track_caller]
     pub(super) fn kubectl(&self, minted: &Minted) -> Kubectl {
         self.admin().with_kubeconfig(&minted.file)
@@ -161,14 +161,14 @@ impl<S: Site> Fleet<S> {
     }
 }
 
-/// A file that a user was given.
+/// A minted file of a user.
 pub(super) struct Minted {
     pub(super) record: String,
     file: PathBuf,
 }
 
 impl Minted {
-    /// A client of tests at one of its contexts.
+    /// Returns a test client for one of its contexts.
     #[track_caller]
     pub(super) fn client(&self, context: &str) -> Client {
         let mut content = self.content();
@@ -176,7 +176,7 @@ impl Minted {
         Client::from_kubeconfig(&content.to_string()).unwrap()
     }
 
-    /// The token of a user in it; those of clusters are called as these are.
+    /// Returns the token of a user entry, which has the same name as its cluster entry.
     #[track_caller]
     pub(super) fn token(&self, user: &str) -> String {
         let content = self.content();
@@ -191,7 +191,7 @@ impl Minted {
     }
 }
 
-/// Two clusters, started side by side.
+/// Starts two clusters concurrently.
 #[track_caller]
 pub(super) fn two_clusters() -> (TestCluster, TestCluster) {
     let start = || TestCluster::start(&Options::default());
@@ -202,13 +202,13 @@ pub(super) fn two_clusters() -> (TestCluster, TestCluster) {
     (a.unwrap(), b.unwrap())
 }
 
-/// Kubectl as the administrator of a real cluster.
+/// Returns kubectl as the administrator of a real cluster.
 #[track_caller]
 pub(crate) fn admin_of(cluster: &TestCluster, home: &Path) -> Kubectl {
     Kubectl::new(cluster.admin_kubeconfig(), home).unwrap()
 }
 
-/// Gives a user a cluster role of these rules, under a name of its own.
+/// Grants a user a cluster role with these rules, under a name of its own.
 #[track_caller]
 pub(crate) fn grant(admin: &Kubectl, user: &str, role: &str, rules: &[&str]) {
     let name = format!("{user}-{role}");
@@ -219,7 +219,7 @@ pub(crate) fn grant(admin: &Kubectl, user: &str, role: &str, rules: &[&str]) {
     admin.output(&bind).unwrap();
 }
 
-/// The command ended well, having printed exactly this.
+/// Checks that a command succeeds with exactly this output.
 #[track_caller]
 pub(crate) fn check(kubectl: &Kubectl, arguments: &[&str], expected: &str) {
     let answer = kubectl.run(arguments).unwrap();
@@ -231,7 +231,7 @@ pub(crate) fn check(kubectl: &Kubectl, arguments: &[&str], expected: &str) {
     assert_eq!(answer, expected, "{arguments:?}");
 }
 
-/// The command was refused with exactly this line.
+/// Checks that a command is rejected with exactly this line.
 #[track_caller]
 pub(crate) fn check_refused(kubectl: &Kubectl, arguments: &[&str], expected: &str) {
     let answer = kubectl.run(arguments).unwrap();

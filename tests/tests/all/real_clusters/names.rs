@@ -1,8 +1,8 @@
-//! Names that a hop would change open nothing, whatever protocol carries them; and acting as a
+//! Names that a hop would change are rejected with every protocol; and impersonation of a
 //! ServiceAccount through the gateway.
 //!
-//! The gateway sends upgrades by HTTP/1.1, which removes blanks at the ends of a header's value, and
-//! all else by HTTP/2, which keeps them. A watch goes by a WebSocket.
+//! The gateway forwards upgrades by HTTP/1.1, which removes blanks at the ends of a header value,
+//! and all other requests by HTTP/2, which keeps them. Watches are also sent by a WebSocket.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::endpoints::webhook::Webhook;
 use super::fleet::{Fleet, admin_of, check, check_refused, grant};
 use crate::record;
 
-/// Far beyond what anything here takes.
+/// Time limit, far more than any step here takes.
 const LIMIT: Duration = Duration::from_secs(120);
 
 const ZONE: [&str; 4] = [
@@ -39,11 +39,12 @@ fn names_that_a_hop_would_change_open_nothing() {
     let scene = Scene::begin(Fleet::start_with(&ZONE));
     scene.by_webhook();
     scene.by_provider();
-    // This server upgrades nothing of its own, so that it answers as if nothing else were asked.
+    // This server does not upgrade its own requests, so it answers an upgrade request like a plain
+    // one.
     scene.by_certificate([200, 200]);
 }
 
-/// The users of the webhook. The cluster gives `erin` and `José` all Secrets.
+/// Returns the users of the webhook. The cluster permits `erin` and `José` to read all Secrets.
 fn users() -> Vec<(String, Value)> {
     let manager = "system:kube-controller-manager";
     let mut users = vec![
@@ -74,14 +75,14 @@ fn users() -> Vec<(String, Value)> {
 /// The real cluster `b`, where `erin` and `José` may read Secrets.
 pub(crate) struct Scene<S = Server> {
     pub(crate) fleet: Fleet<S>,
-    /// The unmanaged endpoint.
+    /// The URL of the unmanaged endpoint.
     url: String,
     _cluster: TestCluster,
     _home: TempDir,
 }
 
 impl<S: Site> Scene<S> {
-    /// The server gives clusters names.
+    /// Starts the scene. The server must assign names to clusters.
     #[track_caller]
     pub(crate) fn begin(fleet: Fleet<S>) -> Self {
         let cluster = TestCluster::start(&Options::default()).unwrap();
@@ -106,7 +107,8 @@ impl<S: Site> Scene<S> {
         }
     }
 
-    /// Has the cluster recognise users so, and waits until it recognises this token.
+    /// Makes the gateway authenticate the cluster's users like this, and waits until it accepts
+    /// this token.
     #[track_caller]
     fn authenticate(&self, authentication: Value, token: &str) {
         let change = json!({"spec": {"authentication": null}});
@@ -117,7 +119,7 @@ impl<S: Site> Scene<S> {
         poll::until("the cluster recognises a user", LIMIT, known).unwrap();
     }
 
-    /// The users of a webhook.
+    /// Checks the users of a webhook.
     #[track_caller]
     pub(crate) fn by_webhook(&self) {
         let users = users();
@@ -127,7 +129,7 @@ impl<S: Site> Scene<S> {
             .collect();
         let asked = Webhook::start(&webhook);
         self.authenticate(asked.authentication(), "erin");
-        // Both protocols lead there.
+        // Both protocols work with an honest name.
         for token in ["erin", "jose"] {
             assert_eq!(self.watch(token), [200, 101], "{token}");
         }
@@ -139,7 +141,7 @@ impl<S: Site> Scene<S> {
         }
     }
 
-    /// The codes of a plain watch and of one by a WebSocket.
+    /// Returns the codes of a plain watch and of one by a WebSocket.
     #[track_caller]
     fn watch(&self, token: &str) -> [u16; 2] {
         let ca = self.fleet.server.ca().unwrap();
@@ -156,7 +158,7 @@ impl<S: Site> Scene<S> {
         both(&client.resolved_to(&address), &self.url, SECRETS)
     }
 
-    /// A provider's users have no such names either.
+    /// Checks that users of a provider with such names are rejected, too.
     #[track_caller]
     pub(crate) fn by_provider(&self) {
         let issuer = Issuer::start().unwrap();
@@ -173,7 +175,8 @@ impl<S: Site> Scene<S> {
         }
     }
 
-    /// Nor are those of client certificates taken, at the management API. An honest name gets these codes.
+    /// Checks that client certificates with such names are rejected at the management API, too. An
+    /// honest name gets the codes `honest`.
     #[track_caller]
     pub(crate) fn by_certificate(&self, honest: [u16; 2]) {
         let url = self.fleet.server.management_url().unwrap();
@@ -189,7 +192,8 @@ impl<S: Site> Scene<S> {
     }
 }
 
-/// The codes of a plain request and of one for a WebSocket, for which kube-apiserver needs an origin.
+/// Returns the codes of a plain request and of one for a WebSocket, for which kube-apiserver
+/// requires an origin.
 #[track_caller]
 pub(crate) fn both(client: &Client, origin: &str, path: &str) -> [u16; 2] {
     let plain = Request::get(path);
@@ -203,7 +207,8 @@ pub(crate) fn both(client: &Client, origin: &str, path: &str) -> [u16; 2] {
         let answer = client.open(&request);
         let code = answer.map(|answer| answer.status);
         code.unwrap_or_else(|error| {
-            // The client reads no 1xx as an answer; a request for an upgrade gets no other than 101.
+            // The client does not accept a 1xx as an answer; an upgrade request gets no other 1xx
+            // than 101.
             assert_eq!(error.root_cause().to_string(), "a preliminary answer");
             101
         })
@@ -219,7 +224,7 @@ const WHOAMI: [&str; 6] = [
     "--context=a",
 ];
 
-/// `whoami` has words of its own for a 403.
+/// `whoami` has a message of its own for a 403.
 const PODS: [&str; 4] = [
     "--as=system:serviceaccount:default:bot",
     "get",
@@ -248,7 +253,7 @@ fn whom_the_cluster_lets_a_user_impersonates_service_accounts() {
     let refused = "Error from server (Forbidden): serviceaccounts \"bot\" is forbidden: User \"bob\" cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"default\"";
     check_refused(&bob, &PODS, refused);
 
-    // As a cluster is that was added before.
+    // Rules of a cluster that was added by an earlier version.
     let role = "kubeconfig-apiserver:gateway";
     let rules = json!([
         {"apiGroups": [""], "resources": ["users", "groups"], "verbs": ["impersonate"]},

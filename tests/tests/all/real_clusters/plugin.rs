@@ -1,6 +1,6 @@
-//! The story of a file without tokens: kubectl, and a program written with client-go, get what opens a
-//! real cluster from the plugin, by a token at our gateway and by a certificate at the cluster itself,
-//! for a user of a real provider.
+//! The story of a file without tokens: kubectl, and a client-go program, get credentials for a real
+//! cluster from the plugin, a token for our gateway and a certificate for the cluster itself, for a
+//! user of a real provider.
 
 mod documented;
 mod ends;
@@ -19,12 +19,12 @@ use test_cluster::{Options, TestCluster};
 
 use super::fleet::{Fleet, admin_of, check, grant};
 
-/// Far beyond what anything here takes.
+/// Time limit, far more than any step here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const NAMES: &[&str] = &["get", "namespaces", "--output=name"];
 
-/// Through the server, and the cluster itself.
+/// The contexts through the server, and to the cluster itself.
 const CONTEXTS: [&str; 2] = ["prod", "prod-fqdn"];
 
 #[test]
@@ -64,8 +64,8 @@ struct Story {
 }
 
 impl Story {
-    /// In `prod`, alice may see namespaces and pods and keep config maps. Whom our signer vouches for,
-    /// `prod` believes.
+    /// Starts the story. In `prod`, alice may list namespaces and pods and keep config maps. `prod`
+    /// trusts the certificates of our signer.
     #[track_caller]
     fn begin() -> Self {
         let provider = OidcProvider::start(&["alice"]).unwrap();
@@ -105,7 +105,7 @@ impl Story {
         self.fleet.admin().output(&arguments).unwrap();
     }
 
-    /// A new file of alice, which holds no secret.
+    /// Creates a file for alice, which contains no secret.
     #[track_caller]
     fn create(&self, version: &str) -> PathBuf {
         let path = self.folder.path().join(version);
@@ -128,7 +128,7 @@ impl Story {
         path
     }
 
-    /// The same file with another address, or without saying any, gets no credential.
+    /// Checks that the same file with another address, or without an address, gets no credential.
     #[track_caller]
     fn a_file_that_leads_elsewhere_gets_nothing(&self, file: &Path) {
         let text = fs::read_to_string(file).unwrap();
@@ -166,8 +166,8 @@ impl Story {
         self.alice.with_kubeconfig(file)
     }
 
-    /// The server, the cluster through it, and the cluster itself; kubectl has something to read, or
-    /// nothing.
+    /// Checks access to the server, to the cluster through it, and to the cluster itself, with and
+    /// without standard input for kubectl.
     #[track_caller]
     fn check_opens(&self, file: &Path) {
         let kubectl = self.kubectl(file);
@@ -196,10 +196,10 @@ impl Story {
     }
 }
 
-/// What kubectl is to keep.
+/// An object that kubectl creates.
 const KEPT: &str = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"kept"}}"#;
 
-/// Our server, which takes ID tokens of this provider.
+/// Starts our server, which accepts ID tokens of this provider.
 #[track_caller]
 fn server(provider: &OidcProvider) -> Server {
     let arguments = [
@@ -207,7 +207,8 @@ fn server(provider: &OidcProvider) -> Server {
         format!("--oidc-client-id={CLIENT}"),
         format!("--oidc-ca-file={}", provider.ca_file().display()),
         "--oidc-username-prefix=-".to_owned(),
-        // For the device code, which this provider does not bind, and a token from elsewhere.
+        // For the device code, whose token this provider does not bind, and a token from another
+        // program.
         format!("--oidc-unbound-client-ids={CLIENT}"),
     ];
     let options = e2e::server::Options {
@@ -217,14 +218,14 @@ fn server(provider: &OidcProvider) -> Server {
     Server::start_with(options).unwrap()
 }
 
-/// The command ended well.
+/// Checks that a command succeeds.
 #[track_caller]
 fn check_quiet(kubectl: &Kubectl, arguments: &[&str]) {
     let answer = kubectl.run(arguments).unwrap();
     assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.stderr);
 }
 
-/// The record that the heading of a file names.
+/// Returns the name of the record in the heading of a file.
 #[track_caller]
 fn record_of(file: &Path) -> String {
     let text = fs::read_to_string(file).unwrap();
@@ -232,7 +233,8 @@ fn record_of(file: &Path) -> String {
     line.unwrap().to_owned()
 }
 
-/// Changes what the plugin keeps under this prefix, as if time had passed: its clock is the machine's.
+/// Changes the plugin's cached files with this prefix, to simulate that time has passed: its clock
+/// is that of the machine.
 #[track_caller]
 fn change_kept(kubectl: &Kubectl, prefix: &str, change: impl Fn(&mut Value)) {
     let folder = kubectl.home().join(".cache/kubectl-kubeconfig");

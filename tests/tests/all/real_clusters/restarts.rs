@@ -1,5 +1,5 @@
-//! API servers of clusters that close connections and restart, under load: no request of a user fails,
-//! and none is carried out twice (14-A6).
+//! API servers of clusters that close connections and restart, under load: no request of a user
+//! fails, and none is executed twice.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -16,7 +16,7 @@ use super::fleet::{Fleet, admin_of, grant};
 
 const CONFIGMAPS: &str = "/api/v1/namespaces/default/configmaps";
 
-/// Users of a cluster who create objects until they are told to stop.
+/// Users of a cluster who create objects until the load is stopped.
 struct Load {
     stop: AtomicBool,
     created: AtomicUsize,
@@ -32,8 +32,7 @@ impl Load {
         }
     }
 
-    /// Creates an object under a name that the cluster chooses, so that a second one would not be
-    /// refused.
+    /// Creates an object with a generated name, so that a duplicate would not be rejected.
     fn create(&self, client: &Client) {
         let object = json!({
             "apiVersion": "v1",
@@ -41,7 +40,8 @@ impl Load {
             "metadata": {"generateName": "load-", "labels": {"of": "load"}},
             "data": {"text": "a".repeat(3000)},
         });
-        // As client-go: a kube-apiserver that shuts down asks for another try, directly, too.
+        // Like client-go: a kube-apiserver that shuts down requests a retry, also without the
+        // gateway.
         let answer = test_cluster::poll::until("an answer", super::faults::LIMIT, || {
             let answer = client.post(&format!("/k8s/clusters/c{CONFIGMAPS}"), &object)?;
             Ok(answer.header("retry-after").is_none().then_some(answer))
@@ -65,7 +65,7 @@ impl Load {
         }
     }
 
-    /// Waits for so many more objects.
+    /// Waits for `more` additional objects.
     fn wait_for(&self, more: usize) {
         let wanted = self.created.load(Ordering::SeqCst) + more;
         test_cluster::poll::until("the load goes on", super::faults::LIMIT, || {
@@ -76,7 +76,7 @@ impl Load {
         .unwrap();
     }
 
-    /// Every create was answered 201, and each made one object.
+    /// Checks that every create was answered 201, and each created one object.
     #[track_caller]
     fn check(&self, cluster: &TestCluster) {
         let failures = self.failures.lock().unwrap();
@@ -94,7 +94,7 @@ impl Load {
     }
 }
 
-/// A load balancer: leads new connections to one API server at a time.
+/// A load balancer, which connects new connections to one API server at a time.
 struct Balancer {
     address: SocketAddr,
     target: Arc<Mutex<u16>>,
@@ -134,7 +134,7 @@ fn join(client: TcpStream, server: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets alice have files for a cluster and create objects there.
+/// Permits alice to have files for a cluster and to create objects there. Returns her client.
 fn client(fleet: &Fleet, cluster: &TestCluster) -> Client {
     let home = TempDir::new().unwrap();
     let rules = ["--verb=create,get,list", "--resource=configmaps"];

@@ -1,7 +1,7 @@
-//! The story of a kubeconfig, from its making to its end.
+//! The story of a kubeconfig, from its creation to its end.
 //!
-//! Two clusters, `a` and `b`. Both are reached through our gateway; `a` also asks us about tokens
-//! that it is shown directly, by a webhook, and `b` verifies such tokens by itself, by OIDC.
+//! Two clusters, `a` and `b`. Both are reached through our gateway. For tokens that are sent to the
+//! cluster directly, `a` also asks us, by a webhook, and `b` verifies them itself, by OIDC.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use test_cluster::{Options, TestCluster};
 
 use super::fleet::{Fleet, Minted, admin_of, check, check_refused, grant, two_clusters};
 
-/// Far beyond what anything here takes.
+/// Time limit, far more than any step here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Life of the token that is seen to end: long enough for some commands on a busy machine.
+/// Lifetime of the token whose expiry is observed: long enough for some commands on a busy machine.
 const SHORT_TTL_SECS: u64 = 20;
 
 const NAMES: &[&str] = &["get", "namespaces", "--output=name"];
@@ -39,7 +39,7 @@ fn a_file_opens_its_clusters_until_its_record_goes() {
     story.by_oidc_it_ends_with_the_token();
 }
 
-/// A watch in a real cluster ends with the key that signed its token, and so does what a cluster is told.
+/// A watch in a real cluster ends with the key that signed its token, and TokenReviews fail.
 #[test]
 fn replacing_the_keys_ends_every_file() {
     let fleet = Fleet::start();
@@ -87,7 +87,8 @@ struct Story {
 }
 
 impl Story {
-    /// In `a`, alice may see namespaces; in `b`, bob may, and alice may see nodes.
+    /// Starts the story. In `a`, alice may list namespaces; in `b`, bob may, and alice may list
+    /// nodes.
     #[track_caller]
     fn begin() -> Self {
         let fleet = Fleet::start();
@@ -145,7 +146,7 @@ impl Story {
         check(&bob, &at(way, NAMES), &self.namespaces_of_b);
     }
 
-    /// Neither at our door nor at that of the cluster, which asks us.
+    /// Checks that the token is rejected at our gateway and at the cluster, which asks us.
     #[track_caller]
     fn bobs_token_is_not_for_a(&self, minted: &Minted) {
         let token = minted.token("b");
@@ -157,7 +158,7 @@ impl Story {
         assert_eq!(answer.unwrap().status, 401);
     }
 
-    /// A cluster that asks us needs us; one that verifies by itself does not.
+    /// A cluster that asks us depends on us; one that verifies tokens itself does not.
     #[track_caller]
     fn without_us_b_goes_on(&mut self, alice: &Minted, bob: &Minted) {
         self.fleet.server.kill().unwrap();
@@ -167,7 +168,8 @@ impl Story {
         self.alice_sees_the_namespaces_of_a_and_no_more(alice, "a-fqdn");
     }
 
-    /// At once at our gateway, for what is under way there too; soon in the cluster that asks us.
+    /// Takes effect at once at our gateway, also for open connections; soon in the cluster that
+    /// asks us.
     #[track_caller]
     fn deleting_the_record_ends_it(&self, minted: &Minted) {
         let alice = self.fleet.kubectl(minted);
@@ -181,7 +183,7 @@ impl Story {
         check_unauthorized_soon(&alice, "a-fqdn");
     }
 
-    /// A cluster that does not ask us cannot know that a record is gone.
+    /// A cluster that does not ask us cannot know that a record was deleted.
     #[track_caller]
     fn by_oidc_it_ends_with_the_token(&self) {
         let spec = json!({"clusters": ["b"], "ttl": SHORT_TTL_SECS});
@@ -195,7 +197,7 @@ impl Story {
     }
 }
 
-/// Lets tokens be shown to the clusters themselves: `a` asks us, `b` knows our keys.
+/// Configures the clusters themselves to accept tokens: `a` asks us, `b` knows our keys.
 #[track_caller]
 fn honour_tokens(fleet: &Fleet, a: &mut TestCluster, b: &mut TestCluster) {
     fleet.offer_direct_endpoint("a", a);
@@ -212,20 +214,20 @@ fn honour_tokens(fleet: &Fleet, a: &mut TestCluster, b: &mut TestCluster) {
     b.restart_apiserver(&knowing).unwrap();
 }
 
-/// A command in one context of a file.
+/// Returns a command in one context of a file.
 fn at<'a>(context: &'a str, command: &[&'a str]) -> Vec<&'a str> {
     [&["--context", context], command].concat()
 }
 
-/// The token does not count there, and that is all that is said.
+/// Checks that the token is rejected without further details.
 #[track_caller]
 fn check_unauthorized(kubectl: &Kubectl, context: &str) {
     let expected = "error: You must be logged in to the server (Unauthorized)";
     check_refused(kubectl, &at(context, NAMES), expected);
 }
 
-/// The same, some time from now: whatever its flags say, a kube-apiserver believes for ten seconds
-/// what it has found out about a token.
+/// Checks the same within some time: independent of its flags, a kube-apiserver caches the result
+/// of a TokenReview for ten seconds.
 #[track_caller]
 fn check_unauthorized_soon(kubectl: &Kubectl, context: &str) {
     poll::until("the end of the token", LIMIT, || {

@@ -1,4 +1,4 @@
-//! What goes on and on through the gateway: logs, commands, forwarded ports.
+//! Long-running requests through the gateway: logs, commands, forwarded ports.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -14,15 +14,15 @@ use test_cluster::{Kubelet, Options, TestCluster};
 
 use super::fleet::{Fleet, Minted, admin_of, check, grant};
 
-/// Far beyond what the next line or an end takes.
+/// Time limit of the next line or an end, far more than either takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// One GiB.
+/// Number of chunks in one GiB.
 const CHUNKS: u64 = 16 * 1024;
 
-/// Alice, who may do with the pods of a cluster as she likes.
+/// Alice, who has all rights for the pods of a cluster.
 struct Scene {
     fleet: Fleet,
     minted: Minted,
@@ -129,7 +129,7 @@ fn a_tunnel_gives_back_every_byte_of_a_gibibyte_and_ends_with_the_record() {
     );
 }
 
-/// Sends a gibibyte while it reads as much, and returns the SHA-256 of both.
+/// Sends a gibibyte while receiving as much, and returns the SHA-256 of both.
 fn exchange(socket: &TcpStream) -> (Vec<u8>, Vec<u8>) {
     thread::scope(|scope| {
         let sent = scope.spawn(|| send(socket));
@@ -138,7 +138,7 @@ fn exchange(socket: &TcpStream) -> (Vec<u8>, Vec<u8>) {
     })
 }
 
-/// No two chunks are alike, and none is at home elsewhere in its chunk.
+/// Sends the chunks. No two chunks are equal, and none matches at another offset.
 fn send(mut socket: &TcpStream) -> Vec<u8> {
     let mut digest = Context::new(&SHA256);
     let mut chunk: Vec<u8> = (0..=250).cycle().take(CHUNK_BYTES).collect();

@@ -1,11 +1,11 @@
-//! What gives a token away, and the search for it.
+//! The forms of a token that would reveal it, and the search for them.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 
 use super::Sighting;
 
-/// Byte strings, each with the name of what it gives away.
+/// Byte strings, each with the name of the secret that it reveals.
 pub(super) struct Needles(Vec<Needle>);
 
 struct Needle {
@@ -15,7 +15,8 @@ struct Needle {
 }
 
 impl Needles {
-    /// Whole tokens, their three segments, what those encode, and base64 and hexadecimal forms.
+    /// Creates needles for whole tokens, their three segments, the decoded segments, and base64 and
+    /// hexadecimal forms.
     pub(super) fn of_tokens(tokens: &[String]) -> Self {
         let mut needles = Vec::new();
         for token in tokens {
@@ -31,12 +32,12 @@ impl Needles {
         Self(needles)
     }
 
-    /// One text in all its forms.
+    /// Creates needles for one text in all its forms.
     pub(super) fn of_text(text: &str) -> Self {
         Self(forms(text, text.as_bytes()))
     }
 
-    /// The names of what is there as it is, in order of the needles.
+    /// Returns the names of the tokens found in plain form, in the order of the needles.
     pub(super) fn plain_found_in(&self, sightings: &[Sighting]) -> Vec<String> {
         let whole = |needle: &&Needle| needle.plain && needle.name.contains('.');
         let here = |needle: &&Needle| sightings.iter().any(|place| contains(&place.1, needle));
@@ -44,12 +45,12 @@ impl Needles {
         found.map(|needle| needle.name.clone()).collect()
     }
 
-    /// Whether any is there.
+    /// Returns whether any needle is found.
     pub(super) fn is_found_in(&self, (_, content): &Sighting) -> bool {
         self.0.iter().any(|needle| contains(content, needle))
     }
 
-    /// None is anywhere.
+    /// Asserts that no needle is found in any place.
     #[track_caller]
     pub(super) fn assert_absent(&self, sightings: &[Sighting]) {
         for (place, content) in sightings {
@@ -60,7 +61,8 @@ impl Needles {
     }
 }
 
-/// As it is, in hexadecimal, and in base64 wherever it starts in a group of three.
+/// Returns the secret as it is, in hexadecimal, and in base64 at each offset within a group of
+/// three.
 fn forms(name: &str, secret: &[u8]) -> Vec<Needle> {
     let needle = |plain, bytes| Needle {
         name: name.to_owned(),
@@ -74,7 +76,7 @@ fn forms(name: &str, secret: &[u8]) -> Vec<Needle> {
     ];
     for offset in 0..3 {
         let shifted = [&[0; 2][..offset], secret].concat();
-        // Only whole groups: the first and the last hold bytes of the neighbours.
+        // Only whole groups: the first and the last contain bits of neighbouring bytes.
         let inner = &shifted[3..shifted.len() / 3 * 3];
         let inner = if offset == 0 {
             &shifted[..shifted.len() / 3 * 3]

@@ -1,5 +1,5 @@
-//! A real kube-apiserver under the same attacks: ConfigMaps in the place of kubeconfigs, since it serves them
-//! itself.
+//! A real kube-apiserver under the same attacks, with ConfigMaps in place of kubeconfigs, because
+//! it serves them itself.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,16 +20,16 @@ const ATTACKER: &str = "alice";
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
-/// Time until a user has the rights that were given.
+/// Time limit until a user has the granted rights.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Time between two attempts.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Bytes of text in an object of an honest user: about a kubeconfig's record.
+/// Size of the text in an object of an honest user, in bytes: about that of a kubeconfig record.
 const SMALL: usize = 1000;
 
-/// Starts one whose etcd waits for the disk, in `folder`.
+/// Starts a cluster whose etcd waits for the disk, in `folder`.
 pub(super) fn start(folder: &Path) -> anyhow::Result<TestCluster> {
     let _ = tempfile::env::override_temp_dir(folder);
     TestCluster::start(&Options {
@@ -38,15 +38,15 @@ pub(super) fn start(folder: &Path) -> anyhow::Result<TestCluster> {
     })
 }
 
-/// Starts kube-apiserver again on the same objects: one that was attacked may work on what it was sent for
-/// minutes, and would then be slow without an attack.
+/// Restarts kube-apiserver on the same objects. After an attack it may process the received
+/// requests for minutes, and would then be slow even without an attack.
 pub(super) fn restart(cluster: &mut TestCluster) -> anyhow::Result<Meter> {
     cluster.restart_apiserver(&Options::default())?;
     let process = cluster.apiserver_id().context("no kube-apiserver")?;
     Ok(Meter::of(process))
 }
 
-/// Makes what attacks need.
+/// Creates the objects that attacks need.
 pub(super) async fn victim(cluster: &TestCluster) -> anyhow::Result<Victim> {
     let admin = cluster.admin()?;
     let roots = cluster.ca_pem().to_owned();
@@ -88,7 +88,7 @@ pub(super) async fn victim(cluster: &TestCluster) -> anyhow::Result<Victim> {
     })
 }
 
-/// Waits until kube-apiserver has learned of the rights of a user.
+/// Waits until the rights of a user are effective in kube-apiserver.
 async fn allowed(endpoint: &Endpoint, collection: &str) -> anyhow::Result<()> {
     let list = request::get(endpoint, collection, JSON);
     let began = Instant::now();
@@ -132,7 +132,7 @@ fn role(admin: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A user with a namespace and the role.
+/// Creates the namespace and the role binding of a user.
 fn user(admin: &Client, name: &str) -> anyhow::Result<()> {
     let namespace = json!({"metadata": {"name": name}});
     create(admin, "/api/v1/namespaces", &namespace)?;

@@ -19,14 +19,14 @@ use crate::plan::cluster::{CLUSTER, token};
 use crate::request::{self, JSON};
 use crate::server::KUBECONFIGS;
 
-/// The user of the demo that attacks.
+/// The demo user that attacks.
 const ATTACKER: &str = "alice";
 
-/// Bytes of an answer of the cluster that is not read.
+/// Size of an answer of the cluster that is not read, in bytes.
 const LARGE: usize = 4 << 20;
 
 impl Bench<'_> {
-    /// Makes what attacks need; the server is new.
+    /// Creates the objects that attacks need. The server must be new.
     pub(super) async fn victim(&self) -> anyhow::Result<Victim> {
         self.register().await?;
         let data = self.server.folder().join("data");
@@ -84,7 +84,7 @@ fn object(spec: Value) -> Value {
     json!({"apiVersion": "ext.cattle.io/v1", "kind": "Kubeconfig", "spec": spec})
 }
 
-/// A certificate for a user.
+/// Issues a certificate for a user.
 fn identity(user: &str, authority: &Issuer<'_, KeyPair>) -> anyhow::Result<Identity> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -98,7 +98,7 @@ fn identity(user: &str, authority: &Issuer<'_, KeyPair>) -> anyhow::Result<Ident
     })
 }
 
-/// A token of the user for a cluster.
+/// Returns a token of the user for a cluster.
 async fn minted(endpoint: &Endpoint, cluster: &str) -> anyhow::Result<String> {
     let wanted = object(json!({"clusters": [cluster]}));
     let create = request::post(endpoint, KUBECONFIGS, &wanted.to_string());
@@ -107,7 +107,7 @@ async fn minted(endpoint: &Endpoint, cluster: &str) -> anyhow::Result<String> {
     token(created["status"]["value"].as_str().context("no file")?)
 }
 
-/// The same clients, reading from the cluster.
+/// Returns the same clients, reading from the cluster.
 fn through_gateway(clients: &[Client], token: &str) -> Vec<Client> {
     let hello = |client: &Client| -> Bytes {
         let path = format!("/k8s/clusters/{CLUSTER}/hello");

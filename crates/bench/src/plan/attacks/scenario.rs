@@ -1,4 +1,4 @@
-//! The attacks, each of which has a row.
+//! The attacks, one per row.
 
 use std::iter;
 
@@ -9,29 +9,30 @@ use crate::attack::{Attack, Heads, Technique};
 use crate::honest::Client;
 use crate::request::{self, JSON};
 
-/// As many connections as the server takes.
+/// The maximum number of connections of the server.
 const ALL_CONNECTIONS: usize = 10_000;
 
-/// Connections of a user who works as fast as possible.
+/// Number of connections of a user who works as fast as possible.
 const FAST: usize = 32;
 
-/// Connections that wait or do not read: more than a server has seats for.
+/// Number of connections that wait or do not read: more than a server has seats for.
 const WAITING: usize = 450;
 
-/// Requests of one user to one cluster: as many as a cluster has places.
+/// Number of requests of one user to one cluster: as many as a cluster has places.
 const PLACES: usize = 1000;
 
-/// The indexed HPACK field `accept-charset:`, which is one byte, in a list of some 50 KiB.
+/// The indexed HPACK field `accept-charset:`, which is one byte, repeated to a header list of some
+/// 50 KiB.
 const FITTING: [u8; 1300] = [0x8f; 1300];
 
-/// The same in a list of some 900 KiB.
+/// The same field, repeated to a header list of some 900 KiB.
 static TOO_LONG: [u8; 22_000] = [0x8f; 22_000];
 
 const OWNERS: usize = 20_000;
 
 const ANNOTATIONS: usize = 6_000;
 
-/// Bytes of a request line or a field that fit into the limit of a head.
+/// Size of a request line or a field that is within the limit of a head, in bytes.
 const LONG: usize = 60_000;
 
 /// An attack.
@@ -59,7 +60,7 @@ pub(super) enum Scenario {
 }
 
 impl Scenario {
-    /// All of them, those that leave the most behind last.
+    /// All attacks, in order. Those with the most lasting effects are last.
     pub(super) const ALL: [Self; 19] = [
         Self::SilentTcp,
         Self::SilentTls,
@@ -82,7 +83,7 @@ impl Scenario {
         Self::Creates,
     ];
 
-    /// Its name in the table.
+    /// Returns the name in the table.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::SilentTcp => "10,000 silent TCP connections",
@@ -107,7 +108,7 @@ impl Scenario {
         }
     }
 
-    /// The clients that are measured.
+    /// Returns the clients that are measured.
     pub(super) fn honest(self, victim: &Victim) -> &[Client] {
         match (self, &victim.gateway) {
             (Self::UnreadAnswersOfCluster, Some(gateway)) => &gateway.honest,
@@ -115,7 +116,7 @@ impl Scenario {
         }
     }
 
-    /// The attacks on this server, all at once; the error is the reason why there is none.
+    /// Returns the concurrent attacks on this server, or the reason why there are no attacks.
     pub(super) fn attacks(self, victim: &Victim) -> Result<Vec<Attack>, &'static str> {
         let attack = match self {
             Self::SilentTcp => victim.by_nobody(ALL_CONNECTIONS, Technique::SilentTcp),
@@ -281,7 +282,7 @@ fn slow_body(victim: &Victim) -> Technique {
     Technique::SlowBody(format!("{head}\r\n\r\n"))
 }
 
-/// Updates of an object to one of so many bytes.
+/// Returns the updates of an object to a size of `bytes`.
 fn updates(victim: &Victim, bytes: usize) -> Technique {
     let update = |letter: &str| {
         let annotations = json!({"a": letter.repeat(bytes)});

@@ -1,4 +1,4 @@
-//! A server under attack, with what attackers and honest users need to know of it.
+//! A server under attack, with the data that attackers and honest users need.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,42 +13,43 @@ use crate::honest::Client;
 use crate::process::Meter;
 use crate::request::{self, JSON};
 
-/// Users who are honest.
+/// Number of honest users.
 const USERS: usize = 8;
 
-/// Connections of each of them.
+/// Number of connections of each honest user.
 const CLIENTS_OF_USER: usize = 4;
 
-/// Objects of each of them that are always there.
+/// Number of permanent objects of each honest user.
 const OWN: usize = 5;
 
-/// Objects of the attacker that are there from the beginning.
+/// Number of initial objects of the attacker.
 const OF_ATTACKER: usize = 300;
 
-/// Bytes of text in an object, so that a list of the attacker's is more than sockets buffer.
+/// Size of the text in an object, in bytes, such that a list of the attacker's objects is larger
+/// than socket buffers.
 pub(super) const TEXT: usize = 4000;
 
-/// Tokens that are nearly right.
+/// Number of tokens with a forged signature.
 const FORGED: usize = 200;
 
 /// A server under attack.
 pub(super) struct Victim {
     pub(super) meter: Meter,
-    /// The certificates that it is trusted by, PEM.
+    /// The CA certificates of the server, PEM.
     pub(super) roots: String,
-    /// The server as the user that attacks.
+    /// The server, as the user that attacks.
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) identity: Identity,
     /// The collection that the attacker creates in.
     pub(super) collection: String,
     /// The object that the attacker creates.
     pub(super) object: Value,
-    /// An object of the attacker.
+    /// The path of an object of the attacker.
     pub(super) item: String,
     pub(super) honest: Vec<Client>,
-    /// Tokens whose signatures are wrong.
+    /// Tokens with invalid signatures.
     pub(super) forged: Vec<String>,
-    /// The token of the caller that asks about tokens, if the attacker's certificate is not enough.
+    /// The bearer token for TokenReviews, if the attacker's certificate is not sufficient.
     pub(super) reviewer: Option<String>,
     pub(super) gateway: Option<Gateway>,
 }
@@ -61,12 +62,12 @@ pub(super) struct Gateway {
     pub(super) honest: Vec<Client>,
 }
 
-/// The names of the honest users.
+/// Returns the names of the honest users.
 pub(super) fn users() -> impl Iterator<Item = String> {
     (0..USERS).map(|number| format!("honest-{number}"))
 }
 
-/// The clients of one honest user, who has a few objects already.
+/// Returns the clients of one honest user, and creates the user's permanent objects.
 pub(super) async fn clients(
     endpoint: &Arc<Endpoint>,
     collection: &str,
@@ -87,7 +88,7 @@ pub(super) async fn clients(
     Ok(vec![client; CLIENTS_OF_USER])
 }
 
-/// Creates what the attacker has from the beginning, and returns the path of one.
+/// Creates the initial objects of the attacker, and returns the path of one.
 pub(super) async fn fill_attacker(
     endpoint: &Arc<Endpoint>,
     collection: &str,
@@ -116,7 +117,7 @@ async fn fill(
     Ok(names)
 }
 
-/// The token with other signatures.
+/// Returns the token with other signatures.
 pub(super) fn forge(token: &str) -> anyhow::Result<Vec<String>> {
     let (signed, signature) = token.rsplit_once('.').context("a token without parts")?;
     ensure!(signature.len() > 20, "a short signature");
@@ -128,13 +129,13 @@ pub(super) fn forge(token: &str) -> anyhow::Result<Vec<String>> {
 }
 
 impl Victim {
-    /// An attack by an authenticated user.
+    /// Returns an attack by an authenticated user.
     pub(super) fn by_user(&self, connections: usize, technique: Technique) -> Attack {
         let identity = Some(self.identity.clone());
         self.attack(identity, connections, technique)
     }
 
-    /// An attack by an anonymous client.
+    /// Returns an attack by an anonymous client.
     pub(super) fn by_nobody(&self, connections: usize, technique: Technique) -> Attack {
         self.attack(None, connections, technique)
     }

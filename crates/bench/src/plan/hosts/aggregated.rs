@@ -1,5 +1,5 @@
-//! Gets and creates through the API server of a host, and straight to the server behind it, both beside
-//! a custom resource of the same kind on that very API server.
+//! Gets and creates through the API server of a host, and directly to the server behind it, both
+//! next to a custom resource of the same kind on the same API server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::request::JSON;
 use crate::server::{KUBECONFIGS, List};
 use crate::{progress, request, targets};
 
-/// Records, and as many twins, that are there at least while they are got.
+/// Minimum number of records, and of twins, while they are read.
 const RECORDS: usize = 1000;
 
-/// What is done with the kind.
+/// The measured verb.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Get,
@@ -30,7 +30,7 @@ enum Verb {
 }
 
 impl Behind<'_> {
-    /// Measures them.
+    /// Measures all verbs.
     pub(super) async fn through(&self) -> anyhow::Result<Vec<Row>> {
         let front = self.host.front()?;
         let [server, _, _] = self.host.meters(self.store)?;
@@ -95,7 +95,8 @@ impl Verb {
         }
     }
 
-    /// Gets of what a user finds in a collection, or creates of an object there.
+    /// Returns a load of gets of a user's objects in a collection, or of creates of an object
+    /// there.
     async fn load(self, to: &Arc<Endpoint>, path: &str, object: &str) -> anyhow::Result<Load> {
         if self == Self::Create {
             return Ok(Load::same(to, request::post(to, path, object), MANY));
@@ -129,7 +130,7 @@ async fn fetch(endpoint: &Endpoint, path: &str) -> anyhow::Result<Value> {
     Ok(serde_json::from_slice(&body)?)
 }
 
-/// What the server has of the processor time of all three, in percent.
+/// Returns the server's share of the CPU time of all three, in percent.
 fn share(cost: &Cost) -> f64 {
     let [ours, _, _] = cost.cpu;
     let all: Duration = cost.cpu.iter().sum();

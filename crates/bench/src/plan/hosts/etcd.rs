@@ -1,4 +1,4 @@
-//! Creates with records in etcd, beside raw puts of what a create writes, into the same member, which
+//! Creates with records in etcd, next to raw puts of the same size into the same member, which
 //! waits for the disk.
 
 use super::{Behind, Work};
@@ -9,14 +9,14 @@ use crate::report::{Row, Unit, millis};
 use crate::server::KUBECONFIGS;
 use crate::{progress, request, targets};
 
-/// Clients at once.
+/// Numbers of clients.
 const CLIENTS: [usize; 2] = [16, 64];
 
-/// Creates that tell what a create writes.
+/// Number of creates that determine the size of the writes of a create.
 const TRIED: usize = 100;
 
 impl Behind<'_> {
-    /// Measures them.
+    /// Measures creates and puts.
     pub(super) async fn creates(&self) -> anyhow::Result<Vec<Row>> {
         let [server, _, _] = self.host.meters(self.store)?;
         let before = self.host.etcd_metrics()?;

@@ -1,4 +1,4 @@
-//! Who gets in, who sees what, and what etcd refuses.
+//! Tests of authentication, of isolation between prefixes, and of etcd's refusals.
 
 use std::{fs, sync::Arc};
 
@@ -20,12 +20,13 @@ async fn others_in_the_same_etcd_are_not_seen() {
         create(&**neighbour, "b").await;
     }
     assert_eq!(names(&*ours).await, ["a"]);
-    // No event comes, and yet the watch gets as far as the revision that is told.
+    // No event comes, but the watch reaches the revision that was returned.
     let newest = ours.current_revision().await.expect("it answers");
     assert!(newest > last);
     let batch = next(&mut watch).await;
     assert_eq!((batch.events, batch.revision), (vec![], newest));
-    // Not even what they put behind our prefix, by a prefix of their own within it.
+    // Keys that another store puts under our prefix, with a longer prefix within it, are not
+    // visible either.
     let inside = open(&cluster, "/ours/deep/er");
     create(&*inside, "c").await;
     assert_eq!(names(&*ours).await, ["a"]);
@@ -147,8 +148,9 @@ async fn etcds_own_limits_are_told() {
         "{}",
         chain(&full)
     );
-    // Reads go on, and show what was acknowledged. Whether the refused write was done is open: etcd does
-    // the one that passes the quota and refuses it all the same (`quotaApplierV3` of its `apply.go`).
+    // Reads continue and show the acknowledged writes. The rejected write may or may not be stored:
+    // etcd executes the write that exceeds the quota and reports an error nevertheless
+    // (`quotaApplierV3` in its `apply.go`).
     let mut read = names(&*store).await;
     read.retain(|name| *name != written.to_string());
     let mut acknowledged: Vec<String> = (0..written).map(|number| number.to_string()).collect();

@@ -1,4 +1,4 @@
-//! Members that die, fall silent and come back.
+//! Tests with members that die, stop answering and come back.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{chain, create, history::Run, key, names, next, open, start, value};
 
-/// Enough that all writers are at it.
+/// Number of writes after which all writers are active.
 const SOME: usize = 500;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +68,7 @@ async fn without_etcd_calls_end_and_later_ones_succeed() {
         let chain = chain(&error);
         assert!(chain.contains("Connection refused"), "{chain}");
     }
-    // It may have been on its way.
+    // The write may have been sent already.
     assert!(
         matches!(calls.2, Err(Error::Unavailable(_))),
         "{:?}",
@@ -107,7 +107,7 @@ async fn a_cache_follows_through_a_change_of_the_leader() {
     };
     assert_eq!(cached().await, ["a"]);
     cluster.kill(cluster.leader().expect("there is one"));
-    // Its outcome may be unknown, when it was under way to the old leader.
+    // The outcome may be unknown if the write was in flight to the old leader.
     while !matches!(
         other.create(&key("b"), value("b")).await,
         Ok(_) | Err(Error::Exists)

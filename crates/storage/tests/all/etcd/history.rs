@@ -1,4 +1,5 @@
-//! What a run of writes left behind, beside what the writers were told.
+//! A run of concurrent writers, and the check of the resulting history against the
+//! acknowledgements.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +18,7 @@ use tokio::{task::JoinHandle, time::timeout};
 
 use super::{LIMIT, key, next, value};
 
-/// Writers that go on whatever happens, and a watch that began before them.
+/// Writers that continue despite failures, and a watch that was opened before them.
 pub(super) struct Run {
     store: Arc<dyn Store>,
     watch: Watch,
@@ -31,16 +32,16 @@ struct Progress {
     stop: AtomicBool,
 }
 
-/// What a writer was told of its writes.
+/// The results of the writes of one writer.
 #[derive(Default)]
 struct Told {
     done: Vec<Event>,
-    /// `Unavailable`: they may or may not be there.
+    /// Writes that failed with `Unavailable`: they may or may not be stored.
     unknown: Vec<(Key, Change)>,
 }
 
 impl Run {
-    /// Each writer has records of its own, so that nothing but a fault is in its way.
+    /// Starts the writers. Each has records of its own, so that only faults interfere.
     pub(super) async fn start(store: Arc<dyn Store>, writers: usize) -> Self {
         let start = store.current_revision().await.expect("it answers");
         let progress = Arc::<Progress>::default();
@@ -55,7 +56,7 @@ impl Run {
         }
     }
 
-    /// Waits for so many more acknowledged writes.
+    /// Waits for `count` more acknowledged writes.
     pub(super) async fn more(&self, count: usize) {
         let target = self.progress.acknowledged.load(SeqCst) + count;
         let reached = async {
@@ -68,8 +69,9 @@ impl Run {
             .expect("writes are acknowledged again");
     }
 
-    /// Ends the writers. Every acknowledged write must be there, once and at its revision, in the
-    /// watch; nothing that nobody wrote; and the state must be what the watch makes.
+    /// Stops the writers and checks the result. The watch must contain every acknowledged write,
+    /// once and at its revision, and no write that was not made; and the state must be the result
+    /// of the watch's events.
     pub(super) async fn check(mut self) {
         self.progress.stop.store(true, Relaxed);
         let mut done = BTreeMap::new();

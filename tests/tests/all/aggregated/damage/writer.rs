@@ -1,4 +1,4 @@
-//! Somebody who writes to the store past the server.
+//! A writer that accesses the store directly, without the server.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,13 +12,13 @@ use tokio::runtime::Runtime;
 
 use crate::aggregated::forgery::{SECRETS, name_of, plain};
 
-/// The beginning of all keys in etcd, as the chart has it.
+/// The prefix of all keys in etcd, as in the chart.
 const PREFIX: &str = "/kubeconfig-apiserver";
 
-/// A writer, by the keys of records.
+/// A writer, addressed by the keys of records.
 pub(super) enum Writer {
     Secrets(Client),
-    /// The store without a seal around it.
+    /// The store without its seal.
     Etcd(Etcd, Runtime),
 }
 
@@ -98,7 +98,7 @@ impl Writer {
         }
     }
 
-    /// The keys of records that begin so.
+    /// Returns the keys of records that start with `prefix`.
     pub(super) fn keys(&self, prefix: &str) -> Vec<String> {
         let mut keys: Vec<String> = match self {
             Self::Secrets(admin) => {

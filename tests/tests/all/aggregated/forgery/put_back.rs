@@ -1,4 +1,5 @@
-//! Secrets that a writer of Secrets keeps and makes again after the server deleted them: of a token, its kubeconfig, and the signing keys.
+//! Secrets that a writer of Secrets keeps and creates again after the server deleted them: those of
+//! a token, its kubeconfig, and the signing keys.
 
 use e2e::http::{Client, Request, expect};
 use e2e::{Host, poll, program};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use super::{LIMIT, SECRETS};
 use crate::record;
 
-/// As old as a record must be for its Secret not to be made again unnoticed.
+/// Age of a record from which on a restored Secret must be detected.
 const AGE: SignedDuration = SignedDuration::from_secs(22);
 
 pub(super) fn what_was_deleted_does_not_come_back(host: &Host, mallory: &Client) {
@@ -62,7 +63,7 @@ pub(super) fn what_was_deleted_does_not_come_back(host: &Host, mallory: &Client)
     expect(alice.send(&delete).unwrap(), 200).unwrap();
 }
 
-/// The Secrets of all records, as a patch of each would show them.
+/// Returns the Secrets of all records, in the form in which a patch of each would show them.
 fn records(host: &Host) -> Vec<Value> {
     let admin = host.client("admin").unwrap();
     let path = format!("{SECRETS}?fieldSelector=type=kubeconfig-apiserver.cattle.io/record");
@@ -93,7 +94,7 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Makes the Secrets again, whole. A write of ours that comes behind them has arrived at the end.
+/// Creates the complete Secrets again. A later write of our own has arrived when this returns.
 fn put_back(host: &Host, mallory: &Client, secrets: &[Value]) {
     for secret in secrets {
         let metadata = &secret["metadata"];
@@ -127,7 +128,7 @@ fn comes_to(host: &Host, token: &str, expected: u16) {
     .unwrap();
 }
 
-/// The token is invalid after all that was written before.
+/// Checks that the token is invalid after everything that was written before.
 #[track_caller]
 fn stays(host: &Host, token: &str) {
     assert_eq!(code(host, token).unwrap(), 401);

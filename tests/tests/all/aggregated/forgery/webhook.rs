@@ -1,4 +1,5 @@
-//! Secrets of webhook credentials that a writer of Secrets plants or changes. They make nobody a cluster.
+//! Secrets of webhook credentials that a writer of Secrets plants or changes. They do not
+//! authenticate a caller as a cluster.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -14,7 +15,7 @@ const REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 const CLUSTERS: &str = "/apis/management.cattle.io/v3/clusters";
 const SECRET: &str = "cluster-planted-webhook";
 
-/// A credential of the attacker's own making.
+/// A credential made by the attacker.
 const OWN: &str = "cluster.planted.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 pub(super) fn planted_credentials_are_not_used(host: &Host, mallory: &Client) {
@@ -83,7 +84,7 @@ fn hash(token: &str) -> String {
     STANDARD.encode(hex.collect::<String>())
 }
 
-/// The status of a review that somebody with this credential asks for.
+/// Returns the status of a review that a caller with this credential requests.
 fn review(host: &Host, credential: &str) -> anyhow::Result<u16> {
     let client = host.client_at(host.replicas[0].gateway_port(), "alice")?;
     let client = client.without_credential().with_token(credential);
@@ -102,7 +103,8 @@ fn opens(host: &Host, credential: &str) {
     .unwrap();
 }
 
-/// A credential that was made after what was planted has arrived before it is asked.
+/// Checks that a credential is rejected. A valid credential that was created later has taken effect
+/// before.
 #[track_caller]
 fn never_opens(host: &Host, credential: &str) {
     opens(host, &webhook(host, "control"));
@@ -144,7 +146,7 @@ fn without_the_server_nothing_is_made(host: &Host) {
     assert_eq!(outcome.stdout, "");
 }
 
-/// A new credential, as an administrator makes it.
+/// Creates a credential, as an administrator does.
 #[track_caller]
 fn webhook(host: &Host, name: &str) -> String {
     let server = format!("--server-url={}", host.gateway_url());

@@ -1,5 +1,5 @@
-//! The sample server of Kubernetes behind the host, by a client that does not know its kinds: what
-//! the conformance test of aggregated servers does.
+//! The sample server of Kubernetes behind the host, through a client that does not know its kinds,
+//! like the conformance test of aggregated servers.
 
 use std::pin::pin;
 
@@ -64,7 +64,7 @@ fn kubectl_knows_them(host: &Host) {
             ],
         ]
     );
-    // The host reads schemas some time after it has read what there is.
+    // The host reads the schemas some time after discovery.
     let explain = ["explain", "flunder.spec.referenceType"];
     let explained = poll::until("schemas", super::LIMIT, || {
         let answer = admin.run(&explain)?;
@@ -76,7 +76,7 @@ fn kubectl_knows_them(host: &Host) {
     assert!(explained.starts_with(expected), "{explained}");
 }
 
-/// Flunders of the namespace `default`, as discovery describes them.
+/// Returns the flunders of the namespace `default`, as described by discovery.
 async fn discovered(host: &Host) -> Api<DynamicObject> {
     let file = Kubeconfig::read_from(host.kubeconfig("admin")).unwrap();
     let options = KubeConfigOptions::default();
@@ -146,7 +146,7 @@ fn names(flunders: &[DynamicObject]) -> Vec<&str> {
     names.map(Option::unwrap).collect()
 }
 
-/// An event with the label of its object.
+/// Formats an event with the label of its object.
 fn described(event: WatchEvent<DynamicObject>) -> String {
     let label = |flunder: &DynamicObject| {
         let labels = flunder.metadata.labels.clone().unwrap_or_default();

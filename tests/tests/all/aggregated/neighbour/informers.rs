@@ -1,14 +1,14 @@
-//! What the informers of controllers ask for, word by word.
+//! The requests of controllers' informers, verbatim.
 
 use e2e::Host;
 use e2e::http::Request;
 use serde_json::{Value, json};
 
-/// As the metadata client sends it: protobuf first, which we have not, then JSON.
+/// The header of the metadata client: protobuf first, which our server does not support, then JSON.
 const ACCEPT: &str = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,\
      application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 
-/// The list comes as events, with a bookmark that says where it ends, all as metadata.
+/// Checks that the list arrives as events, with a bookmark at its end, all as metadata.
 pub(super) fn streaming_list_of_metadata(host: &Host) {
     let record = super::create_kubeconfig(&host.kubectl("alice").unwrap(), &json!({}));
     let request = Request::get("/apis/ext.cattle.io/v1/kubeconfigs")

@@ -1,10 +1,12 @@
-//! What was sent, what was acknowledged and what was seen, and whether these agree:
+//! The requests, the acknowledged writes and the observations, and the check that they agree:
 //!
-//! * what is there in the end is what was acknowledged, and of what was not only what was sent;
-//! * a request that failed was mended by trying again: no answer, 429, 502, 503 or 504. Beside the
-//!   restart of the host nothing else comes, and while replicas end in order only [`NOT_SENT`];
-//! * every watch saw every acknowledged write, once and in order, but for what a 410 let it skip,
-//!   and within [`SILENCE`] as long as it was connected to a replica that ran.
+//! * The final state is the result of the acknowledged writes; unacknowledged writes in it were at
+//!   least sent.
+//! * A failed request succeeded after retries: no answer, 429, 502, 503 or 504. No other failure
+//!   occurs except while the host restarts, and while replicas terminate gracefully only
+//!   [`NOT_SENT`].
+//! * Every watch saw every acknowledged write, once and in order, except for those that a 410
+//!   skipped, and within [`SILENCE`] while it was connected to a running replica.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -18,19 +20,20 @@ use super::load::records_of;
 use super::watcher::{Log, Seen};
 use crate::record;
 
-/// How long a watch may be silent about a change that was acknowledged. Two seconds are wanted, and what
-/// was seen is printed; a machine that runs other tests and builds as well is given more.
+/// Maximum time until a watch delivers an acknowledged change. The aim is two seconds, and the
+/// observed time is printed; a machine that runs other tests and builds needs more.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// Answers that clients take as an invitation to try again; 0 is none.
+/// Statuses after which clients retry; 0 is no answer.
 const MENDABLE: [u16; 5] = [0, 429, 502, 503, 504];
 
-/// The end of what kube-apiserver answers where the connection it had chosen was let go before the
-/// request was on it. Its HTTP client takes another one then, but gives up where a body that it passes
-/// on would have to be read anew. No replica has seen such a request, so none can prevent it.
+/// The end of kube-apiserver's answer if the connection that it had chosen was closed before the
+/// request was sent on it. Its HTTP client then uses another connection, but fails if a proxied
+/// body would have to be read again. No replica has received such a request, so no replica can
+/// prevent the failure.
 const NOT_SENT: &str = "net/http: cannot rewind body after connection loss";
 
-/// A record, as far as it matters here.
+/// The relevant part of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) name: String,
@@ -44,7 +47,7 @@ pub(super) enum Change {
     Deleted,
 }
 
-/// A write that was acknowledged. Of one that deletes, the version is that before.
+/// An acknowledged write. For a deletion, the version is the one before it.
 pub(super) struct Write {
     pub(super) user: &'static str,
     pub(super) record: Record,
@@ -59,20 +62,20 @@ struct Failure {
     at: Instant,
 }
 
-/// From when to when something was wrong.
+/// The start and end of each fault.
 pub(super) struct Faults {
-    /// One replica after the other ends in order.
+    /// The graceful termination of one replica after the other.
     pub(super) rolling: (Instant, Instant),
-    /// A replica that was stopped.
+    /// The suspension of a replica.
     pub(super) paused: (Instant, Instant),
-    /// The host, until it answered for all as before.
+    /// The outage of the host, until it answered all users again.
     pub(super) away: (Instant, Instant),
 }
 
-/// Fills while requests are made.
+/// The history, which is recorded while requests are made.
 #[derive(Default)]
 pub(super) struct History {
-    /// Whether they go straight to a replica.
+    /// True if the requests go directly to a replica.
     direct: bool,
     sent: Mutex<BTreeSet<String>>,
     writes: Mutex<Vec<Write>>,
@@ -91,7 +94,7 @@ impl Record {
     }
 }
 
-/// The resource version of an object or a list.
+/// Returns the resource version of an object or a list.
 #[track_caller]
 pub(super) fn version(object: &Value) -> u64 {
     let version = object["metadata"]["resourceVersion"].as_str();
@@ -99,7 +102,7 @@ pub(super) fn version(object: &Value) -> u64 {
 }
 
 impl History {
-    /// Of requests straight to a replica, which nobody else can answer for.
+    /// Creates a history of requests directly to a replica, which only that replica can answer.
     pub(super) fn direct() -> Self {
         Self {
             direct: true,
@@ -115,7 +118,7 @@ impl History {
         self.writes.lock().unwrap().push(write);
     }
 
-    /// What came of one request.
+    /// Records the result of one request.
     pub(super) fn count(
         &self,
         request: &Request,
@@ -138,14 +141,14 @@ impl History {
         });
     }
 
-    /// Whether such a request has failed once.
+    /// Returns whether such a request has failed before.
     pub(super) fn unanswered(&self, request: &Request) -> bool {
         let failures = self.failures.lock().unwrap();
         let request = request.to_string();
         failures.iter().any(|failure| failure.request == request)
     }
 
-    /// Compares all, and says how it went.
+    /// Checks the whole history, and returns a summary.
     pub(super) fn check(&self, host: &Host, logs: &[Log], faults: &Faults) -> String {
         let list = host.client("admin").unwrap().get(record::PATH).unwrap();
         let list = expect(list, 200).unwrap().json().unwrap();
@@ -212,7 +215,7 @@ impl History {
         }
     }
 
-    /// Whether trying again has mended all that failed.
+    /// Checks that retries have succeeded after all failures, and returns a summary.
     pub(super) fn check_failures(&self, faults: &Faults) -> String {
         let failures = self.failures.lock().unwrap();
         let mut counts = BTreeMap::<String, usize>::new();
@@ -270,14 +273,14 @@ impl Log {
         })
     }
 
-    /// Whether it saw all that happened at this version.
+    /// Returns whether it covers everything that happened at this version.
     fn spans(&self, version: u64) -> bool {
         let spans = |(from, to): &(u64, u64)| *from < version && version <= *to;
         self.stretches.iter().any(spans)
     }
 }
 
-/// What a watch knows in the end is what there is.
+/// Checks that the final state of a watch is the stored state.
 fn check_state(log: &Log, host: &Host) {
     let list = host.client(log.user).unwrap().get(record::PATH).unwrap();
     let (_, mut listed) = records_of(&expect(list, 200).unwrap().json().unwrap());
@@ -285,7 +288,7 @@ fn check_state(log: &Log, host: &Host) {
     assert_eq!(log.state, listed, "{:?} {:?}", log.user, log.name);
 }
 
-/// The longest time that a watch was open and had not shown a write that was acknowledged.
+/// Returns the longest time for which a watch was open without showing an acknowledged write.
 fn silence(log: &Log, write: &Write, faults: &Faults) -> Duration {
     let seen = log.seen(write);
     if seen.is_none() && write.change == Change::Put {

@@ -1,4 +1,4 @@
-//! Clients that create, read, change and delete, and try again as clients do.
+//! Clients that create, read, change and delete, and retry like real clients.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,27 +12,27 @@ use super::history::{Change, History, Record, Write};
 use super::pass;
 use crate::record;
 
-/// As long as a client tries again.
+/// Time limit for a client's retries.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Between the rounds of a writer.
+/// Pause between the rounds of a writer.
 const PACE: Duration = Duration::from_millis(100);
 
-/// Records that a writer keeps; the oldest goes.
+/// Number of records that a writer keeps; the oldest is deleted.
 const KEPT: usize = 5;
 
-/// Rounds between two lists.
+/// Number of rounds between two lists.
 const LIST_EVERY: u64 = 5;
 
 /// Description of the last state of a record that is watched by name.
 pub(super) const END_OF_NAME: &str = "end of a name";
 
-/// Description of a user's last record.
+/// Returns the description of a user's last record.
 pub(super) fn end_of(user: &str) -> String {
     format!("end of {user}")
 }
 
-/// A user who tells what was acknowledged.
+/// A user who records the acknowledged writes.
 pub(super) struct Caller<'a> {
     pub(super) user: &'static str,
     pub(super) client: Client,
@@ -48,7 +48,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// A record to be watched by name.
+    /// Creates a record to be watched by name.
     pub(super) fn create_named(&self) -> String {
         let created = poll::until("a record is created", LIMIT, || Ok(self.create("0")));
         created.unwrap().name
@@ -82,7 +82,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Changes these records in turns.
+    /// Changes these records in turn.
     pub(super) fn change(&self, names: &[String], over: &AtomicBool) {
         for round in 1_u64.. {
             if over.load(Ordering::SeqCst) {
@@ -95,7 +95,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// The last writes, which end the watches.
+    /// Performs the last writes, which end the watches.
     pub(super) fn end(&self, names: &[String]) {
         for name in names {
             self.describe(name, END_OF_NAME);
@@ -104,7 +104,7 @@ impl<'a> Caller<'a> {
         poll::until("the last record", LIMIT, || Ok(self.create(&end))).unwrap();
     }
 
-    /// One attempt: what was not acknowledged may exist all the same.
+    /// Makes one attempt to create a record. An unacknowledged record may exist nevertheless.
     fn create(&self, description: &str) -> Option<Record> {
         self.history.send(description);
         let wanted = record::wanted(json!({ "description": description }));
@@ -153,8 +153,8 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Until it is gone. That it is not there is an answer only when an attempt before may have
-    /// deleted it.
+    /// Deletes a record, with retries until it is gone. A 404 is accepted only if an earlier
+    /// attempt may have deleted the record.
     fn delete(&self, record: &Record) {
         let request = Request::new("DELETE", &record::at(&record.name));
         let answer = self.insist(&request, |answer| {
@@ -173,7 +173,7 @@ impl<'a> Caller<'a> {
         });
     }
 
-    /// Tries again until the answer is one.
+    /// Retries until an answer satisfies `done`.
     fn insist(&self, request: &Request, mut done: impl FnMut(&Answer) -> bool) -> Answer {
         let what = format!("{request} as {}", self.user);
         let answer = poll::until(&what, LIMIT, || Ok(self.attempt_for(request, &mut done)));
@@ -207,14 +207,14 @@ pub(super) fn read(client: &Client, history: &History, over: &AtomicBool) {
     }
 }
 
-/// Whether it is the server's own word that there is no such record; a host that starts says the
-/// same of whole groups.
+/// Returns whether the server itself reports that the record does not exist. A host that is
+/// starting returns a 404 for whole groups.
 fn is_not_found(answer: &Answer, name: &str) -> bool {
     let names_it = |status: Value| status["details"]["name"] == name;
     answer.status == 404 && answer.json().is_ok_and(names_it)
 }
 
-/// Version and records of a list.
+/// Returns the version and the records of a list.
 pub(super) fn records_of(list: &Value) -> (u64, BTreeMap<String, Record>) {
     let items = list["items"].as_array().unwrap().iter().map(Record::of);
     let records = items.map(|record| (record.name.clone(), record));

@@ -1,4 +1,5 @@
-//! How fast tokens count, and stop to count, at replicas other than the one that was asked.
+//! The time until tokens are accepted, and rejected again, at replicas other than the one that was
+//! asked.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,20 +12,20 @@ use super::REPLICAS;
 use super::history::History;
 use crate::record;
 
-/// Of all records made here.
+/// The description of all records created here.
 const DESCRIPTION: &str = "door";
 
-/// Each is tried at every replica: at least a hundred times in all.
+/// Number of tokens. Each is tried at every replica: at least a hundred attempts in all.
 const TOKENS: usize = 34;
 
-/// Times that a token is revoked.
+/// Number of revocations.
 const REVOCATIONS: usize = 10;
 
-/// How long a revoked token may count anywhere. One second is wanted, and what was seen is printed; a
-/// machine that runs other tests and builds as well is given more.
+/// Maximum time for which a revoked token may be valid anywhere. The aim is one second, and the
+/// observed time is printed; a machine that runs other tests and builds needs more.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Mints at one replica and uses at all: no token is refused.
+/// Mints at one replica and checks at all that no token is rejected.
 pub(super) fn spread(host: &Host) -> String {
     let doors = Doors::new(host);
     for round in 0..TOKENS {
@@ -38,7 +39,7 @@ pub(super) fn spread(host: &Host) -> String {
     format!("{} tokens counted at once everywhere", TOKENS * REPLICAS)
 }
 
-/// Revokes at one replica, and measures until all refuse.
+/// Revokes at one replica, and measures the time until all reject the token.
 pub(super) fn revoke(host: &Host) -> String {
     let doors = Doors::new(host);
     let mut longest = Duration::ZERO;
@@ -66,7 +67,7 @@ pub(super) fn revoke(host: &Host) -> String {
     format!("{REVOCATIONS} revoked tokens were refused everywhere after {longest:?} at most")
 }
 
-/// One client for each replica's gateway port, with a token that stays.
+/// Returns one client for each replica's gateway port, with a token that is not revoked.
 pub(super) fn readers(host: &Host, history: &History) -> Vec<Client> {
     let doors = Doors::new(host);
     history.send(DESCRIPTION);

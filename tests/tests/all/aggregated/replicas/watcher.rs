@@ -1,4 +1,4 @@
-//! A client that follows records over the ends of its watches, as reflectors do.
+//! A client that follows records across reconnections of its watches, like a reflector.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,30 +12,30 @@ use super::load::{END_OF_NAME, records_of};
 use super::pass;
 use crate::record;
 
-/// Before a watch is opened again.
+/// Pause before a watch is opened again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Who watches what.
+/// A watch of a user.
 pub(super) struct Watcher {
     user: &'static str,
     client: Client,
-    /// One record, or all.
+    /// The name of one record, or `None` for all.
     name: Option<String>,
-    /// The description that ends it.
+    /// The description of the last record.
     end: String,
 }
 
-/// What a watcher saw.
+/// The observations of a watcher.
 pub(super) struct Log {
     pub(super) user: &'static str,
     pub(super) name: Option<String>,
     pub(super) events: Vec<Seen>,
-    /// Versions between which all events came, both included from the second on: a list begins
-    /// each.
+    /// Ranges of versions in which all events were received: each starts after the version of a
+    /// list and includes its end.
     pub(super) stretches: Vec<(u64, u64)>,
-    /// When it was connected.
+    /// The times at which it was connected.
     pub(super) connected: Vec<(Instant, Instant)>,
-    /// What there is, as far as it knows.
+    /// The current state, as far as it knows.
     pub(super) state: BTreeMap<String, Record>,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Seen {
     pub(super) at: Instant,
 }
 
-/// How a watch goes on.
+/// The next step of a watch.
 enum Next {
     Again,
     List,
@@ -54,7 +54,7 @@ enum Next {
 }
 
 impl Watcher {
-    /// Watches all records that the user may see.
+    /// Creates a watcher of all records that the user may see.
     pub(super) fn of_all(user: &'static str, client: &Client, end: &str) -> Self {
         Self {
             user,
@@ -64,7 +64,7 @@ impl Watcher {
         }
     }
 
-    /// Watches one record.
+    /// Creates a watcher of one record.
     pub(super) fn of_one(user: &'static str, client: &Client, name: &str) -> Self {
         Self {
             name: Some(name.to_owned()),
@@ -72,7 +72,7 @@ impl Watcher {
         }
     }
 
-    /// Until its end has come, or the test is lost.
+    /// Watches until the last record has arrived, or the test has failed.
     pub(super) fn run(&self, lost: &AtomicBool) -> Log {
         let mut log = Log {
             user: self.user,
@@ -155,12 +155,12 @@ impl Watcher {
 }
 
 impl Log {
-    /// How often it had to list after the first time.
+    /// Returns the number of lists after the first one.
     pub(super) fn relists(&self) -> usize {
         self.stretches.len().saturating_sub(1)
     }
 
-    /// An event, which must be after all before it and change what there is.
+    /// Adds an event, which must come after all earlier ones and change the state.
     fn add(&mut self, record: Record, kind: &str, event: &Value) {
         let (_, reached) = self.stretches.last().unwrap();
         assert!(record.version > *reached, "again or late: {event}");

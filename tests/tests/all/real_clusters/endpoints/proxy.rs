@@ -1,10 +1,10 @@
-//! A proxy in place of DNS: whatever name it is asked for, it leads to one address.
+//! A proxy in place of DNS: it connects every requested name to one address.
 
 use std::io::{BufRead, BufReader, Write, copy};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::thread;
 
-/// Starts it, for as long as the process lives, and returns its URL.
+/// Starts the proxy, which runs until the process ends, and returns its URL.
 pub(super) fn leading_to(address: &str) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -18,7 +18,7 @@ pub(super) fn leading_to(address: &str) -> String {
     url
 }
 
-/// Reads a CONNECT and joins both sides; who hangs up ends it.
+/// Reads a CONNECT and joins both sides, until one side disconnects.
 fn lead(mut client: TcpStream, address: &str) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let mut line = String::new();

@@ -1,5 +1,5 @@
-//! An authentication webhook as somebody would write it who has never heard of us: it knows some
-//! tokens, and answers reviews as the documentation of Kubernetes says.
+//! An independent authentication webhook: it knows some tokens, and answers reviews according to
+//! the documentation of Kubernetes.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -22,7 +22,7 @@ pub(in crate::real_clusters) struct Webhook {
 }
 
 impl Webhook {
-    /// Knows these tokens and whose they are.
+    /// Starts a webhook that knows these tokens and their users.
     pub(in crate::real_clusters) fn start(users: &[(&str, Value)]) -> Self {
         let users: HashMap<String, Value> = users
             .iter()
@@ -42,7 +42,7 @@ impl Webhook {
         let breaks = Arc::clone(&is_broken);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                // Who is not answered is not let in.
+                // A client without an answer is not authenticated.
                 let _ = answer(client, &config, |token| {
                     match breaks.load(Ordering::SeqCst) {
                         true => None,
@@ -58,20 +58,20 @@ impl Webhook {
         }
     }
 
-    /// What a cluster says that asks it.
+    /// Returns the `spec.authentication` of a cluster that uses the webhook.
     pub(in crate::real_clusters) fn authentication(&self) -> Value {
         json!({"webhook": {
             "url": self.url, "caData": STANDARD.encode(&self.certificate), "cacheSeconds": 0,
         }})
     }
 
-    /// Answers everything with an error from now on.
+    /// Makes the webhook answer every request with an error from now on.
     pub(super) fn break_down(&self) {
         self.is_broken.store(true, Ordering::SeqCst);
     }
 }
 
-/// Answers one review; `user_of` a token is `None` where nothing is known at all.
+/// Answers one review. `user_of` returns `None` if the webhook is broken.
 fn answer(
     client: TcpStream,
     config: &Arc<ServerConfig>,

@@ -1,4 +1,4 @@
-//! What docs/plugin.md and the README tell users to type, typed as they stand there.
+//! The commands for users in docs/plugin.md and the README, run exactly as documented.
 
 use std::path::Path;
 use std::thread;
@@ -7,14 +7,14 @@ use e2e::{Shell, poll, transcript};
 
 use super::{LIMIT, Story};
 
-/// The answers to it.
+/// The expected output of the commands.
 const FILE: &str = "tests/all/real_clusters/plugin/documented.console";
 
 const DOCS: &str = include_str!("../../../../../docs/plugin.md");
 const README: &str = include_str!("../../../../../README.md");
 
 impl Story {
-    /// By somebody who has nothing yet, on a machine that trusts the server.
+    /// Runs the commands as a user without any files, on a machine that trusts the server.
     #[track_caller]
     pub(super) fn what_is_documented_works(&self) {
         let data = self.fleet.server.data_dir();

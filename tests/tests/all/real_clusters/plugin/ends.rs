@@ -1,4 +1,4 @@
-//! How what the plugin got ends: with its time, by a word of its owner, with its record.
+//! The end of the plugin's credentials: by expiry, by revocation of the owner, with the record.
 
 use std::path::Path;
 
@@ -13,11 +13,11 @@ impl Story {
         let before = self.tokens();
         self.set_kept("expires");
         self.check_opens(file);
-        // One for the server and one for the cluster; a certificate leaves none.
+        // One token for the server and one for the cluster; a certificate has no record.
         assert_eq!(self.tokens(), before + 2);
     }
 
-    /// Has a time of all kept credentials be long ago.
+    /// Sets a time of all cached credentials to the distant past.
     #[track_caller]
     pub(super) fn set_kept(&self, time: &str) {
         change_kept(&self.alice, "credential-", |kept| {
@@ -31,7 +31,7 @@ impl Story {
         self.alice.output(&list).unwrap().lines().count()
     }
 
-    /// client-go asks again after a refusal; within seconds it gets a new token.
+    /// client-go retries after a rejection; within seconds it gets a new token.
     #[track_caller]
     pub(super) fn a_program_survives_the_end_of_a_token(&self, program: &mut ClientGo) {
         assert_eq!(program.list().unwrap()["namespaces"][0], "default");
@@ -44,7 +44,8 @@ impl Story {
         .unwrap();
     }
 
-    /// At once at the gateway, for what is under way there too; then the plugin gives nothing any more.
+    /// Takes effect at once at the gateway, also for open connections; then the plugin returns no
+    /// more credentials.
     #[track_caller]
     pub(super) fn the_end_of_the_record_ends_it(&self, file: &Path, program: &mut ClientGo) {
         let kubectl = self.kubectl(file);

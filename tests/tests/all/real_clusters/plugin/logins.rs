@@ -1,5 +1,5 @@
-//! The ways to log in: by what the user has, in a browser, with a code; when the plugin asks for it, and
-//! when it only says so.
+//! The login methods: with existing credentials, in a browser, with a device code; prompted by the
+//! plugin, or by an explicit command.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use test_cluster::Terminal;
 use super::{KEPT, LIMIT, NAMES, Story, change_kept, record_of};
 
 impl Story {
-    /// Nobody is asked anything: kubectl has no terminal here.
+    /// The user is not prompted, because kubectl has no terminal here.
     #[track_caller]
     pub(super) fn without_a_login_kubectl_says_what_to_run(&self) {
         let spec = json!({ "clusters": ["prod"], "generateToken": false });
@@ -29,7 +29,7 @@ impl Story {
         format!("    kubectl kubeconfig login {}\n", self.server())
     }
 
-    /// With the certificate that the server gave alice, and the CA in her file.
+    /// Logs in with the certificate that the server gave alice, and the CA in her file.
     #[track_caller]
     pub(super) fn log_in_by_certificate(&self) {
         let [certificate, key, ca] = self.fleet.login_flags("alice", self.folder.path());
@@ -54,7 +54,8 @@ impl Story {
         assert_eq!(said.stderr, expected);
     }
 
-    /// Takes back what the login was exchanged for, and the login itself where it is the provider's.
+    /// Revokes the tokens that the login was exchanged for, and the login itself if it is the
+    /// provider's.
     #[track_caller]
     fn log_out(&self) {
         let said = self.alice.run(&["kubeconfig", "logout", "--all"]).unwrap();
@@ -64,7 +65,7 @@ impl Story {
         assert_eq!(said.stderr, expected);
     }
 
-    /// An ID token that the user has from elsewhere.
+    /// Logs in with an ID token from another program.
     #[track_caller]
     pub(super) fn a_token_of_the_provider_is_a_login(&self, file: &Path) {
         self.log_out();
@@ -75,7 +76,7 @@ impl Story {
         self.check_opens(file);
     }
 
-    /// How many tokens there are of the record of a file.
+    /// Returns the number of tokens of the record of a file.
     #[track_caller]
     fn tokens_of(&self, file: &Path) -> usize {
         let record = record_of(file);
@@ -99,7 +100,7 @@ impl Story {
         self.check_opens(file);
     }
 
-    /// The ID token has ended, and nobody is there to be asked.
+    /// The ID token has expired, and the user cannot be prompted.
     #[track_caller]
     pub(super) fn a_login_renews_itself(&self, file: &Path) {
         let long_ago = || json!("2020-01-01T00:00:00Z");
@@ -124,7 +125,7 @@ impl Story {
         drop(terminal.here);
     }
 
-    /// kubectl has something to read, or a program reads its terminal itself.
+    /// kubectl's standard input is in use, or a program reads its terminal itself.
     #[track_caller]
     pub(super) fn a_user_whose_stdin_is_taken_is_not_asked(&self, file: &Path) {
         assert_eq!(self.tokens_of(file), 2);
@@ -147,20 +148,20 @@ impl Story {
     }
 }
 
-/// Where a browser is.
+/// Returns a shell with a browser.
 #[track_caller]
 fn desk() -> Shell {
     Shell::new().unwrap().with_plugin().unwrap()
 }
 
-/// The same kubectl, there.
+/// Returns the same kubectl in that shell.
 #[track_caller]
 fn at(shell: &Shell, kubectl: &Kubectl) -> Kubectl {
     let path = shell.search_path().unwrap();
     kubectl.with_environment("PATH", path.to_str().unwrap())
 }
 
-/// The next line of which this is true.
+/// Returns the next line that satisfies the condition.
 #[track_caller]
 fn line(running: &Running, is_meant: impl Fn(&str) -> bool) -> String {
     let mut seen = Vec::new();

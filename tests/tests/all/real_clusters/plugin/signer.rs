@@ -1,4 +1,4 @@
-//! A cluster that believes the certificates of an authority that our server has the key of.
+//! A cluster that trusts the certificates of an authority whose key our server has.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use test_cluster::{Options, TestCluster};
 
 use super::super::fleet::Fleet;
 
-/// Sets `prod` up for client certificates of an authority of its own, at the cluster itself.
+/// Configures `prod` for client certificates of a dedicated authority, at the cluster itself.
 #[track_caller]
 pub(super) fn sign_for(fleet: &Fleet, prod: &mut TestCluster, folder: &Path) {
     let validity = Validity {
