@@ -48,10 +48,15 @@ pub(crate) struct UnreadBody {
     unread: Arc<Unread>,
     flow: Arc<str>,
     number: u64,
-    /// The sizes of the last two parts, in bytes. The connection takes one part ahead of the one
-    /// that it sends.
-    held: [usize; 2],
     _seat: Option<Seat>,
+}
+
+/// A part of a response that is not sent yet. The connection may hold any number of them, and
+/// drops each when it is sent.
+struct Part {
+    bytes: Bytes,
+    unread: Arc<Unread>,
+    flow: Arc<str>,
 }
 
 impl Unread {
@@ -71,7 +76,6 @@ impl Unread {
             body,
             unread: Arc::clone(self),
             flow: flow.into(),
-            held: [0, 0],
             _seat: seat,
         }
     }
@@ -132,26 +136,29 @@ impl State {
 }
 
 impl UnreadBody {
-    /// Records that the part before the last was sent, and the size of the new last part.
-    fn hold(&mut self, bytes: usize) {
-        let counted = if bytes < SMALL { 0 } else { bytes };
-        let [sent, last] = self.held;
-        self.held = [last, counted];
-        if counted > 0 {
-            self.unread.take(&self.flow, counted);
+    /// Counts a part until the connection has sent it and drops it.
+    fn hold(&self, part: Bytes) -> Bytes {
+        if part.len() < SMALL {
+            return part;
         }
-        self.release(sent);
+        self.unread.take(&self.flow, part.len());
+        Bytes::from_owner(Part {
+            bytes: part,
+            unread: Arc::clone(&self.unread),
+            flow: Arc::clone(&self.flow),
+        })
     }
+}
 
-    fn release_all(&mut self) {
-        let [first, second] = std::mem::take(&mut self.held);
-        self.release(first + second);
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
+}
 
-    fn release(&self, bytes: usize) {
-        if bytes > 0 {
-            self.unread.give_back(&self.flow, bytes);
-        }
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.unread.give_back(&self.flow, self.bytes.len());
     }
 }
 
@@ -167,15 +174,7 @@ impl http_body::Body for UnreadBody {
             return Poll::Pending;
         }
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                self.hold(bytes);
-            }
-            // The client has read everything and waits for the server, or the body has ended.
-            Poll::Pending | Poll::Ready(_) => self.release_all(),
-        }
-        polled
+        polled.map_ok(|frame| frame.map_data(|part| self.hold(part)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -191,7 +190,6 @@ impl Drop for UnreadBody {
     fn drop(&mut self) {
         let waiting = self.unread.state().waiting.remove(&self.number);
         drop(waiting);
-        self.release_all();
     }
 }
 
@@ -212,21 +210,25 @@ mod tests {
         unread.count(flow, Body::from_stream(parts), None)
     }
 
-    /// Returns whether the response produces another part.
-    fn is_handed_out(body: &mut UnreadBody) -> bool {
+    /// Returns another part of the response, if it produces one.
+    fn next_part(body: &mut UnreadBody) -> Option<Bytes> {
         let mut cx = Context::from_waker(Waker::noop());
-        Pin::new(body).poll_frame(&mut cx).is_ready()
+        match Pin::new(body).poll_frame(&mut cx) {
+            Poll::Ready(part) => Some(part?.unwrap().into_data().unwrap()),
+            Poll::Pending => None,
+        }
     }
 
-    /// Starts responses without reading them, until one produces no part. Returns those that did.
-    fn fill(unread: &Arc<Unread>, flow: &str) -> Vec<UnreadBody> {
+    /// Starts responses without reading them, until one produces no part. Returns the others, each
+    /// with its first part.
+    fn fill(unread: &Arc<Unread>, flow: &str) -> Vec<(UnreadBody, Bytes)> {
         let mut begun = Vec::new();
         loop {
             let mut next = answer(unread, flow);
-            if !is_handed_out(&mut next) {
-                return begun;
+            match next_part(&mut next) {
+                Some(part) => begun.push((next, part)),
+                None => return begun,
             }
-            begun.push(next);
         }
     }
 
@@ -237,7 +239,7 @@ mod tests {
         assert_eq!(alice.len(), TOTAL / PART / 2);
         let bob = fill(&unread, "bob");
         assert_eq!(bob.len(), TOTAL / PART / 4);
-        assert!(is_handed_out(&mut answer(&unread, "carol")));
+        assert!(next_part(&mut answer(&unread, "carol")).is_some());
         drop(alice);
         assert_eq!(fill(&unread, "carol").len(), 48);
         drop(bob);
@@ -247,29 +249,35 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_read_counts_two_parts_at_most() {
+    fn a_part_counts_until_it_is_sent() {
         let unread = Arc::new(Unread::default());
         let mut read = answer(&unread, "alice");
         for _ in 0..2 * TOTAL / PART {
-            assert!(is_handed_out(&mut read));
+            let part = next_part(&mut read).unwrap();
+            assert_eq!(unread.state().in_all, PART);
+            drop(part);
         }
-        assert_eq!(unread.state().in_all, 2 * PART);
+        assert_eq!(unread.state().in_all, 0);
     }
 
+    /// The connection asks for a part ahead of the one that it sends.
     #[test]
-    fn an_answer_that_waits_for_the_server_holds_nothing() {
+    fn a_part_counts_while_the_response_waits_for_the_server_and_after_it() {
         let unread = Arc::new(Unread::default());
         let part = stream::iter([Ok::<_, Infallible>(Bytes::from(vec![0; PART]))]);
         let parts = part.chain(stream::pending());
         let mut body = unread.count("alice", Body::from_stream(parts), None);
-        assert!(is_handed_out(&mut body));
+        let part = next_part(&mut body).unwrap();
+        assert_eq!(next_part(&mut body), None);
         assert_eq!(unread.state().in_all, PART);
-        assert!(!is_handed_out(&mut body));
+        drop(body);
+        assert_eq!(unread.state().in_all, PART);
+        drop(part);
         assert_eq!(unread.state().in_all, 0);
     }
 
     #[tokio::test]
-    async fn an_answer_goes_on_when_another_one_was_read() {
+    async fn a_response_continues_when_another_one_was_read() {
         let unread = Arc::new(Unread::default());
         let mut begun = fill(&unread, "alice");
         let mut next = answer(&unread, "alice");
