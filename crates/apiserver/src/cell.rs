@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use machinery::human_duration::human_duration;
-use machinery::meta::ObjectMeta;
+use machinery::meta::{MetadataExt, ObjectMeta};
 use machinery::table::Column;
 use machinery::time::rfc3339;
 use serde_json::Value;
@@ -12,7 +12,7 @@ pub const AGE: Column = Column::string("Age", "How long ago the object was creat
 
 /// Returns the cell for the name of an object.
 pub fn name(metadata: &ObjectMeta) -> Value {
-    metadata.name.as_deref().unwrap_or_default().into()
+    metadata.name().into()
 }
 
 /// Returns the cell for the age of an object, or `<unknown>` if it has no creation timestamp.

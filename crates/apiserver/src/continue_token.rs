@@ -9,13 +9,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use machinery::status::Status;
 use serde::{Deserialize, Serialize};
+use storage::Revision;
 
 /// The position at which a list continues.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ContinueToken {
     /// The revision that all pages show. `None` means the newest revision; this is used once the
     /// first revision has been compacted.
-    pub(crate) revision: Option<u64>,
+    pub(crate) revision: Option<Revision>,
     /// The key of the last object already sent, without the prefix of the collection.
     pub(crate) after: String,
     /// The number of objects after this position at that revision, if the list reports it.
@@ -38,7 +39,9 @@ impl ContinueToken {
     pub(crate) fn encode(&self) -> String {
         let wire = Wire {
             v: VERSION.to_owned(),
-            rv: self.revision.map_or(-1, |revision| revision.cast_signed()),
+            rv: self
+                .revision
+                .map_or(-1, |revision| revision.get().cast_signed()),
             start: format!("{}\0", self.after),
             remaining: self.remaining,
         };
@@ -70,7 +73,7 @@ impl ContinueToken {
                     "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
                 );
             }
-            revision => Some(revision.unsigned_abs()),
+            revision => Some(Revision::new(revision.unsigned_abs())),
         };
         let after = wire.start.strip_suffix('\0').unwrap_or(&wire.start);
         let clean = !after.is_empty()
@@ -96,8 +99,8 @@ mod tests {
     #[test]
     fn a_token_is_read_as_it_was_written() {
         let states = [
-            (Some(1), Some(0)),
-            (Some(u64::from(u32::MAX) + 5), None),
+            (Some(Revision::new(1)), Some(0)),
+            (Some(Revision::new(u64::from(u32::MAX) + 5)), None),
             (None, Some(u64::MAX)),
         ];
         for (revision, remaining) in states {
@@ -136,11 +139,11 @@ mod tests {
 
     #[test]
     fn fuzz_continue_tokens() {
-        let token = |revision| {
+        let token = |number: Option<u64>| {
             let after = "ns/name".to_owned();
-            let remaining = revision;
+            let remaining = number;
             ContinueToken {
-                revision,
+                revision: number.map(Revision::new),
                 after,
                 remaining,
             }

@@ -16,8 +16,10 @@ mod level;
 mod unread;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth::user::SYSTEM_MASTERS;
+use tokio::sync::Semaphore;
 
 pub(crate) use bodies::{Bodies, Held};
 pub(crate) use level::{Level, Seat};
@@ -32,6 +34,13 @@ const WATCHES: usize = 20_000;
 
 /// The maximum number of concurrent requests of reserved groups.
 const RESERVED: usize = 200;
+
+/// The delay of an answer that rejects a request.
+const REJECTION_DELAY: Duration = Duration::from_millis(100);
+
+/// The maximum number of answers that are delayed at a time, which bounds their memory. Further
+/// rejections are answered immediately.
+const DELAYED_REJECTIONS: usize = 1000;
 
 /// The reason for rejecting a request, as the metric names it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,6 +76,8 @@ pub(crate) struct FlowControl {
     pub(crate) bodies: Arc<Bodies>,
     /// The memory of responses that clients have not read yet.
     pub(crate) unread: Arc<Unread>,
+    /// The permits to delay an answer that rejects a request.
+    delayed: Semaphore,
 }
 
 impl FlowControl {
@@ -82,12 +93,20 @@ impl FlowControl {
             large: Level::with_queues("large", processors),
             bodies: Arc::default(),
             unread: Arc::default(),
+            delayed: Semaphore::new(DELAYED_REJECTIONS),
         }
     }
 
     /// Gives the members of a group seats that are separate from those of the users.
     pub(crate) fn reserve(&mut self, group: &str) {
         self.reserved_groups.push(group.to_owned());
+    }
+
+    /// Waits before the answer that rejects a request.
+    pub(crate) async fn delay_rejection(&self) {
+        if let Ok(_permit) = self.delayed.try_acquire() {
+            tokio::time::sleep(REJECTION_DELAY).await;
+        }
     }
 
     /// Returns the level of a request, or `None` if the request needs no seat.
@@ -116,5 +135,27 @@ impl Default for FlowControl {
     /// Creates levels with the defaults of kube-apiserver: 400 and 200 seats.
     fn default() -> Self {
         Self::new(400, 200)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn rejections_are_delayed_up_to_a_number() {
+        let flow_control = FlowControl::default();
+        let start = Instant::now();
+        let delayed = (0..DELAYED_REJECTIONS).map(|_| flow_control.delay_rejection());
+        let mut delayed = std::pin::pin!(join_all(delayed));
+        assert!(delayed.as_mut().now_or_never().is_none());
+        assert!(flow_control.delay_rejection().now_or_never().is_some());
+        delayed.await;
+        assert!(start.elapsed() >= REJECTION_DELAY);
+        assert!(flow_control.delay_rejection().now_or_never().is_none());
     }
 }

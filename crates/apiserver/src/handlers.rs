@@ -22,7 +22,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::body::Body;
 use http::{Request, Response};
-use machinery::meta::GroupResource;
+use machinery::meta::{GroupResource, ObjectKey};
 use machinery::schema::Schema;
 use machinery::status::Status;
 use machinery::validation;
@@ -159,10 +159,10 @@ impl<R: Resource> Endpoint for StoredEndpoint<R> {
         Some(self.resource.registry().broken())
     }
 
-    fn stored_bytes(&self, namespace: &str, name: &str) -> usize {
+    fn stored_bytes(&self, key: ObjectKey<'_>) -> usize {
         let registry = self.resource.registry();
         let view = registry.collection().view();
-        let stored = view.get(&registry.key(namespace, name));
+        let stored = view.get(&registry.key(key));
         stored.map_or(0, |object| object.json().len())
     }
 

@@ -163,7 +163,8 @@ impl Metrics {
     /// clients cannot create time series.
     pub(crate) fn observe(
         &self,
-        (verb, resource): (&str, Option<&ResourceInfo>),
+        verb: &str,
+        resource: Option<&ResourceInfo>,
         code: StatusCode,
         took: Duration,
     ) {

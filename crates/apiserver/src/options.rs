@@ -14,6 +14,7 @@ pub(crate) use write::{WriteKind, WriteOptions, manager_of};
 use machinery::field;
 use machinery::meta::GroupKind;
 use machinery::status::Status;
+use storage::Revision;
 
 /// The `resourceVersion` that a client requested.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -24,7 +25,7 @@ pub(crate) enum RequestedVersion {
     /// `0`: any state that the server has cached.
     Any,
     /// The state at this version.
-    At(u64),
+    At(Revision),
 }
 
 impl RequestedVersion {

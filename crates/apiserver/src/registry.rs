@@ -14,12 +14,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use machinery::meta::{GroupResource, Object};
+use machinery::meta::{GroupResource, MetadataExt, Object, ObjectKey};
 use machinery::status::Status;
 use machinery::time::Clock;
 use storage::cache::{CacheBuilder, Collection, Decode, View};
 use storage::{At, Key, ListOptions, Revision, Store};
 
+pub use errors::WriteError;
 pub(crate) use errors::status_of;
 
 use crate::description::{Description, Scope};
@@ -141,7 +142,7 @@ impl<T: Object> Registry<T> {
     }
 
     /// Returns the key of an object.
-    pub fn key(&self, namespace: &str, name: &str) -> String {
+    pub fn key(&self, ObjectKey { namespace, name }: ObjectKey<'_>) -> String {
         let prefix = &self.inner.prefix;
         // Built by hand because every request builds several keys.
         let mut key = String::with_capacity(prefix.len() + namespace.len() + 1 + name.len());
@@ -155,20 +156,15 @@ impl<T: Object> Registry<T> {
     }
 
     /// Returns the object from the cache. Does not check whether the cache is up to date.
-    pub fn cached(&self, namespace: &str, name: &str) -> Option<T> {
-        let object = self
-            .inner
-            .collection
-            .view()
-            .get(&self.key(namespace, name))
-            .cloned()?;
+    pub fn cached(&self, key: ObjectKey<'_>) -> Option<T> {
+        let object = self.inner.collection.view().get(&self.key(key)).cloned()?;
         self.decode(&object).ok()
     }
 
     /// Returns whether the cache has an object of this name.
-    pub fn contains(&self, (namespace, name): (&str, &str)) -> bool {
+    pub fn contains(&self, key: ObjectKey<'_>) -> bool {
         let view = self.inner.collection.view();
-        view.get(&self.key(namespace, name)).is_some()
+        view.get(&self.key(key)).is_some()
     }
 
     /// Returns the value that `derive` computes from the cached object. It is computed once for
@@ -176,11 +172,11 @@ impl<T: Object> Registry<T> {
     /// such object, or if it cannot be decoded.
     pub fn derived<F: Any + Send + Sync>(
         &self,
-        (namespace, name): (&str, &str),
+        key: ObjectKey<'_>,
         derive: fn(&T) -> F,
     ) -> Option<Arc<F>> {
         let view = self.inner.collection.view();
-        self.derived_of(view.get(&self.key(namespace, name))?, derive)
+        self.derived_of(view.get(&self.key(key))?, derive)
     }
 
     /// Like [`Registry::derived`], for an object that the caller has already found.
@@ -221,12 +217,8 @@ impl<T: Object> Registry<T> {
     ///
     /// # Errors
     /// 504 if the version does not exist yet.
-    pub async fn not_older_than(&self, version: u64) -> Result<View<StoredObject>, Status> {
-        let view = self
-            .inner
-            .collection
-            .not_older_than(Revision::new(version))
-            .await;
+    pub async fn not_older_than(&self, version: Revision) -> Result<View<StoredObject>, Status> {
+        let view = self.inner.collection.not_older_than(version).await;
         view.map_err(|error| self.status(error, ""))
     }
 
@@ -238,9 +230,9 @@ impl<T: Object> Registry<T> {
     pub(crate) async fn past(
         &self,
         prefix: &str,
-        version: u64,
+        version: Revision,
     ) -> Result<Vec<(Key, Arc<StoredObject>)>, Status> {
-        let at = At::Exactly(Revision::new(version));
+        let at = At::Exactly(version);
         let options = ListOptions {
             at,
             after: None,
@@ -262,24 +254,16 @@ impl<T: Object> Registry<T> {
     ///
     /// # Errors
     /// 503 if the store is unavailable.
-    pub async fn find(
-        &self,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Option<Arc<StoredObject>>, Status> {
-        Ok(self
-            .latest()
-            .await?
-            .get(&self.key(namespace, name))
-            .cloned())
+    pub async fn find(&self, key: ObjectKey<'_>) -> Result<Option<Arc<StoredObject>>, Status> {
+        Ok(self.latest().await?.get(&self.key(key)).cloned())
     }
 
     /// Like [`Registry::find`], but decodes the object.
     ///
     /// # Errors
     /// As for [`Registry::find`], and 500 if the stored bytes cannot be decoded.
-    pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<T>, Status> {
-        match self.find(namespace, name).await? {
+    pub async fn get(&self, key: ObjectKey<'_>) -> Result<Option<T>, Status> {
+        match self.find(key).await? {
             Some(object) => self.decode(&object).map(Some),
             None => Ok(None),
         }
@@ -346,9 +330,8 @@ impl<T: Object> Registry<T> {
     ///
     /// # Errors
     /// As for [`Registry::insert`].
-    pub async fn insert_ahead(&self, object: T) -> Result<(T, u64), Status> {
-        let (object, revision) = self.create(object).await?;
-        Ok((object, revision.get()))
+    pub async fn insert_ahead(&self, object: T) -> Result<(T, Revision), Status> {
+        self.create(object).await
     }
 
     /// Returns whether the store applies writes in the order in which they are started
@@ -359,30 +342,26 @@ impl<T: Object> Registry<T> {
 
     /// Waits until reads show a write that returned this version. Never fails: the write has
     /// already succeeded, so a lagging cache is only logged.
-    pub async fn await_shown(&self, version: u64) {
-        self.await_cache(Revision::new(version)).await;
+    pub async fn await_shown(&self, version: Revision) {
+        self.await_cache(version).await;
     }
 
     /// Stores a new state of an object whose stored version is still `expected`.
     ///
     /// # Errors
-    /// `Err(None)` if the stored version is no longer `expected`, so the caller must read the
-    /// object again; `Err(Some(status))` for any other failure.
-    pub async fn replace(&self, mut object: T, expected: u64) -> Result<T, Option<Status>> {
-        let key = self.key_of(&object).map_err(Some)?;
-        let json = self.encode(&key, &mut object).map_err(Some)?;
-        let update = self
-            .inner
-            .store
-            .update(&key, json.clone(), Revision::new(expected));
-        match self.settle((&key, &json), update.await) {
+    /// [`WriteError::Conflict`] if the stored version is no longer `expected`.
+    pub async fn replace(&self, mut object: T, expected: Revision) -> Result<T, WriteError> {
+        let key = self.key_of(&object)?;
+        let json = self.encode(&key, &mut object)?;
+        let update = self.inner.store.update(&key, json.clone(), expected);
+        match self.settle(&key, &json, update.await) {
             Ok(revision) => {
                 object.metadata_mut().resource_version = Some(revision.get().to_string());
                 self.await_cache(revision).await;
                 Ok(object)
             }
-            Err(storage::Error::Conflict { .. }) => Err(None),
-            Err(error) => Err(Some(self.status(error, key.name()))),
+            Err(storage::Error::Conflict { .. }) => Err(WriteError::Conflict),
+            Err(error) => Err(WriteError::Status(self.status(error, key.name()))),
         }
     }
 
@@ -391,8 +370,8 @@ impl<T: Object> Registry<T> {
     ///
     /// # Errors
     /// As for [`Registry::replace`].
-    pub async fn remove(&self, object: &T, expected: u64) -> Result<u64, Option<Status>> {
-        let key = self.key_of(object).map_err(Some)?;
+    pub async fn remove(&self, object: &T, expected: Revision) -> Result<Revision, WriteError> {
+        let key = self.key_of(object)?;
         self.remove_at(&key, expected).await
     }
 
@@ -400,20 +379,20 @@ impl<T: Object> Registry<T> {
     ///
     /// # Errors
     /// As for [`Registry::replace`].
-    pub(crate) async fn remove_broken(&self, broken: &StoredObject) -> Result<(), Option<Status>> {
+    pub(crate) async fn remove_broken(&self, broken: &StoredObject) -> Result<(), WriteError> {
         self.remove_at(broken.key(), broken.revision()).await?;
         tracing::warn!(key = %broken.key(), why = broken.broken(), "an object that could not be read was deleted");
         Ok(())
     }
 
-    async fn remove_at(&self, key: &Key, expected: u64) -> Result<u64, Option<Status>> {
-        match self.inner.store.delete(key, Revision::new(expected)).await {
+    async fn remove_at(&self, key: &Key, expected: Revision) -> Result<Revision, WriteError> {
+        match self.inner.store.delete(key, expected).await {
             Ok(revision) => {
                 self.await_cache(revision).await;
-                Ok(revision.get())
+                Ok(revision)
             }
-            Err(storage::Error::Conflict { .. }) => Err(None),
-            Err(error) => Err(Some(self.status(error, key.name()))),
+            Err(storage::Error::Conflict { .. }) => Err(WriteError::Conflict),
+            Err(error) => Err(WriteError::Status(self.status(error, key.name()))),
         }
     }
 
@@ -421,11 +400,9 @@ impl<T: Object> Registry<T> {
     /// deletion.
     ///
     /// # Errors
-    /// As for [`Registry::replace`].
-    pub async fn remove_as_read(&self, object: &T) -> Result<u64, Option<Status>> {
-        let version = object.metadata().resource_version.as_deref();
-        let version = version.unwrap_or_default().parse().unwrap_or_default();
-        self.remove(object, version).await
+    /// As for [`Registry::replace`], and 500 if the object has no version.
+    pub async fn remove_as_read(&self, object: &T) -> Result<Revision, WriteError> {
+        self.remove(object, revision_of(object)?).await
     }
 
     /// Returns the status for an error of the store.
@@ -443,9 +420,7 @@ impl<T: Object> Registry<T> {
     /// # Errors
     /// 400 if its name cannot be part of a key.
     pub(crate) fn key_of(&self, object: &T) -> Result<Key, Status> {
-        let metadata = object.metadata();
-        let namespace = metadata.namespace.as_deref().unwrap_or_default();
-        let key = self.key(namespace, metadata.name.as_deref().unwrap_or_default());
+        let key = self.key(object.metadata().into());
         Key::parse(&key).map_err(|_| Status::bad_request("the name of the object cannot be stored"))
     }
 
@@ -463,7 +438,8 @@ impl<T: Object> Registry<T> {
     /// Withdraws the announcement of a write that failed.
     fn settle(
         &self,
-        (key, json): (&Key, &Bytes),
+        key: &Key,
+        json: &Bytes,
         written: Result<Revision, storage::Error>,
     ) -> Result<Revision, storage::Error> {
         if written.is_err() {
@@ -477,7 +453,7 @@ impl<T: Object> Registry<T> {
         let json = self.encode(&key, &mut object)?;
         let create = self.inner.store.create(&key, json.clone());
         let revision = self
-            .settle((&key, &json), create.await)
+            .settle(&key, &json, create.await)
             .map_err(|error| self.status(error, key.name()))?;
         object.metadata_mut().resource_version = Some(revision.get().to_string());
         Ok((object, revision))
@@ -494,6 +470,19 @@ impl<T: Object> Registry<T> {
             tracing::warn!(%revision, "the watch cache is behind a finished write");
         }
     }
+}
+
+/// Returns the version at which an object was read or written.
+///
+/// # Errors
+/// 500 if the object has none, or one that this server did not write.
+pub fn revision_of(object: &impl Object) -> Result<Revision, Status> {
+    let version = object.metadata().resource_version();
+    version.parse().map_err(|_| {
+        Status::internal(format!(
+            "the object has no valid resourceVersion: {version:?}"
+        ))
+    })
 }
 
 fn group_segment(description: &Description) -> &str {

@@ -4,6 +4,7 @@
 //! decisions, authorization in particular, use this type and never parse the raw path again.
 
 use http::Method;
+use machinery::meta::ObjectKey;
 use percent_encoding::percent_decode_str;
 
 use crate::query::Query;
@@ -41,6 +42,13 @@ pub struct ResourceInfo {
     pub named_by_path: bool,
     /// The path segments after the subresource. No served resource has any.
     pub trailing: Vec<String>,
+}
+
+impl ResourceInfo {
+    /// Returns the key of the object.
+    pub fn key(&self) -> ObjectKey<'_> {
+        ObjectKey::namespaced(&self.namespace, &self.name)
+    }
 }
 
 impl RequestInfo {

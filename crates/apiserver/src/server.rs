@@ -35,16 +35,21 @@ pub use workers::Workers;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
+use futures_util::poll;
 use http::{Request, Response};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use rustls::server::Acceptor;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::Semaphore;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -82,6 +87,8 @@ struct Shared {
     diversion: Option<Arc<dyn Diversion>>,
     workers: Option<Arc<Workers>>,
     trusted_proxies: Option<TrustedProxies>,
+    /// One permit for each worker thread: the turns in which handshakes compute.
+    handshakes: Arc<Semaphore>,
 }
 
 /// A connection after its TLS handshake, or after its diversion.
@@ -101,6 +108,7 @@ impl Server {
                 diversion: None,
                 workers: None,
                 trusted_proxies: None,
+                handshakes: Arc::new(Semaphore::new(1)),
             },
             limits: Limits::default(),
             metrics: ConnectionMetrics::default(),
@@ -146,6 +154,7 @@ impl Server {
     /// Serves connections on these worker threads, instead of on the runtime that accepts them.
     #[must_use]
     pub fn on(mut self, workers: Arc<Workers>) -> Self {
+        self.shared.handshakes = Arc::new(Semaphore::new(workers.count()));
         self.shared.workers = Some(workers);
         self
     }
@@ -195,7 +204,7 @@ impl Server {
         place: Place,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let acceptor = TlsAcceptor::from(self.tls.load_full());
+        let tls = self.tls.load_full();
         let shared = self.shared.clone();
         // The stream must be registered with the runtime that serves the connection.
         let stream = stream.into_std();
@@ -206,7 +215,7 @@ impl Server {
             };
             let _ = stream.set_nodelay(true);
             bound_unsent(&stream);
-            let beginning = begin(stream, address, acceptor, shared.diversion.clone());
+            let beginning = begin(stream, address, tls, &shared);
             let beginning = tokio::time::timeout(HANDSHAKE_TIMEOUT, beginning);
             let begun = tokio::select! {
                 () = stop.cancelled() => return,
@@ -233,10 +242,10 @@ impl Server {
 async fn begin(
     stream: TcpStream,
     address: SocketAddr,
-    acceptor: TlsAcceptor,
-    diversion: Option<Arc<dyn Diversion>>,
+    tls: Arc<ServerConfig>,
+    shared: &Shared,
 ) -> io::Result<Begun> {
-    let mut stream = match diversion {
+    let mut stream = match &shared.diversion {
         None => Rewound::untouched(stream),
         Some(diversion) => {
             let (stream, name) = diversion::read_hello(stream).await?;
@@ -249,9 +258,30 @@ async fn begin(
         }
     };
     stream.set_handshake(true);
-    let mut accepted = acceptor.accept(stream).await?;
+    let mut accepted = accept(stream, tls, &shared.handshakes).await?;
     accepted.get_mut().0.set_handshake(false);
     Ok(Begun::Accepted(Box::new(accepted)))
+}
+
+/// Accepts a TLS connection. The key exchange and the signature take a thousand times longer than
+/// any other step of a connection, so each handshake waits for its turn to compute them. Between two
+/// turns, the worker continues with the requests that are ready, and a crowd of new connections
+/// delays them by one handshake, not by all. Nothing is awaited during a turn, so a client cannot
+/// keep it.
+async fn accept(
+    stream: Rewound,
+    tls: Arc<ServerConfig>,
+    turns: &Semaphore,
+) -> io::Result<TlsStream<Rewound>> {
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let turn = turns.acquire().await.map_err(io::Error::other)?;
+    let mut accepting = pin!(hello.into_stream(tls));
+    let computed = poll!(accepting.as_mut());
+    drop(turn);
+    match computed {
+        Poll::Ready(accepted) => accepted,
+        Poll::Pending => accepting.await,
+    }
 }
 
 /// Bounds the response bytes that the kernel buffers before it can send them. Without this bound, a

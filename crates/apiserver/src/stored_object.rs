@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use machinery::meta::{Object, ObjectMeta, serialize_go_order};
+use machinery::meta::{MetadataExt, Object, ObjectMeta, serialize_go_order};
 use machinery::status::Status;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -33,7 +33,7 @@ use crate::description::{Description, Scope};
 pub struct StoredObject {
     key: Key,
     bytes: Bytes,
-    revision: u64,
+    revision: Revision,
     facts: Facts,
     broken: Option<Box<str>>,
     derived: Derived,
@@ -130,7 +130,7 @@ impl StoredObject {
     }
 
     /// Returns the store revision of the last write to the object.
-    pub fn revision(&self) -> u64 {
+    pub fn revision(&self) -> Revision {
         self.revision
     }
 
@@ -156,8 +156,8 @@ impl StoredObject {
     }
 
     /// Returns the object with the version of a later event. A watch sends this for a deletion.
-    pub(crate) fn at(&self, revision: u64) -> Self {
-        let field = |revision: u64| format!(r#""resourceVersion":"{revision}""#);
+    pub(crate) fn at(&self, revision: Revision) -> Self {
+        let field = |revision: Revision| format!(r#""resourceVersion":"{revision}""#);
         let (old, new) = (field(self.revision), field(revision));
         let start = self.facts.spans.version();
         let mut bytes = Vec::with_capacity(self.bytes.len() + new.len());
@@ -187,7 +187,7 @@ impl StoredObject {
     ///
     /// # Errors
     /// 500 if the JSON is not an object with metadata.
-    pub(crate) fn of_answer(key: Key, bytes: Bytes, revision: u64) -> Result<Self, Status> {
+    pub(crate) fn of_answer(key: Key, bytes: Bytes, revision: Revision) -> Result<Self, Status> {
         let spans = Spans::of(&bytes)
             .map_err(|_| Status::internal("the object has no metadata in its JSON form"))?;
         Ok(Self {
@@ -208,7 +208,7 @@ impl StoredObject {
         Self {
             key: key.clone(),
             bytes: Bytes::new(),
-            revision: revision.get(),
+            revision,
             facts: Facts::default(),
             broken: Some(why.into()),
             derived: Derived::default(),
@@ -301,7 +301,7 @@ impl<T: Object> Indexer<T> {
     }
 
     fn place_of(&self, metadata: &ObjectMeta) -> String {
-        let name = metadata.name.as_deref().unwrap_or_default();
+        let name = metadata.name();
         match (self.description.scope, metadata.namespace.as_deref()) {
             (Scope::Namespaced, Some(namespace)) => format!("{}{namespace}/{name}", self.prefix),
             _ => format!("{}{name}", self.prefix),
@@ -324,7 +324,7 @@ impl<T: Object> Decode<StoredObject> for Indexer<T> {
                 StoredObject {
                     key: key.clone(),
                     bytes,
-                    revision: revision.get(),
+                    revision,
                     facts: Facts { spans, ..facts },
                     broken: None,
                     derived: Derived::default(),
@@ -459,7 +459,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 /// Inserts the resource version into stored JSON, and returns the new spans.
 fn stamp(value: &[u8], spans: &Spans, revision: Revision) -> (Bytes, Spans) {
     let at = spans.version();
-    let version = format!(r#""resourceVersion":"{}","#, revision.get());
+    let version = format!(r#""resourceVersion":"{}","#, revision);
     let mut stamped = Vec::with_capacity(value.len() + version.len());
     stamped.extend_from_slice(&value[..at]);
     stamped.extend_from_slice(version.as_bytes());

@@ -9,6 +9,7 @@ use machinery::status::Status;
 use machinery::table::write_table_tail;
 use machinery::time::Clock;
 use serde_json::{Value, json};
+use storage::Revision;
 
 use crate::resource::Resource;
 use crate::respond::Representation;
@@ -101,7 +102,7 @@ impl FrameWriter {
 
     /// Writes a bookmark with the version of the watch. `initial` marks the end of the initial
     /// events.
-    pub(crate) fn bookmark(&mut self, revision: u64, initial: bool, out: &mut Vec<u8>) {
+    pub(crate) fn bookmark(&mut self, revision: Revision, initial: bool, out: &mut Vec<u8>) {
         let mut metadata = json!({ "resourceVersion": revision.to_string() });
         if initial {
             metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
@@ -143,7 +144,7 @@ fn write_json(value: &Value, out: &mut Vec<u8>) {
 }
 
 /// Writes the head of the table of one event. Only the first event of a watch includes the columns.
-fn open_table(table: &TableWriter, columns_sent: &mut bool, revision: u64, out: &mut Vec<u8>) {
+fn open_table(table: &TableWriter, columns_sent: &mut bool, revision: Revision, out: &mut Vec<u8>) {
     let metadata = ListMeta {
         resource_version: revision.to_string(),
         ..ListMeta::default()

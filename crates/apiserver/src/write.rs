@@ -17,17 +17,26 @@ pub(crate) use update::update;
 
 use std::collections::HashSet;
 
-use machinery::meta::{GroupKind, Metadata, Object, ObjectMeta, OwnerReference};
+use machinery::meta::{
+    GroupKind, Metadata, MetadataExt, Object, ObjectKey, ObjectMeta, OwnerReference,
+};
 use machinery::status::Status;
 use machinery::validation;
 use serde_json::Value;
 
 use crate::description::Scope;
 use crate::request_context::RequestContext;
-use crate::resource::Resource;
+use crate::resource::{Resource, Visibility};
 
 /// The maximum number of attempts of a write that loses to concurrent writers.
 const ATTEMPTS: usize = 16;
+
+/// The object that a write changes, and what the caller may see.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) key: ObjectKey<'a>,
+    pub(crate) visibility: &'a Visibility,
+}
 
 /// The state that a client requests for an object.
 pub(crate) struct Candidate<T> {
@@ -57,7 +66,7 @@ fn validate<R: Resource>(
     if errors.is_empty() {
         return Ok(());
     }
-    let name = object.metadata().name.as_deref().unwrap_or_default();
+    let name = object.metadata().name();
     let kind = GroupKind::new(description.group, description.kind);
     Err(Status::invalid(&kind, name, &errors))
 }

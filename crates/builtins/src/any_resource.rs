@@ -5,11 +5,13 @@
 //! but an object still waits for its finalizers, and the kind's own clean-up still runs.
 
 use apiserver::description::Description;
+use apiserver::registry::WriteError;
 use apiserver::resource::Resource;
 use apiserver::stored_object::StoredObject;
 use async_trait::async_trait;
-use machinery::meta::{Metadata, ObjectMeta, Time};
+use machinery::meta::{Metadata, ObjectKey, ObjectMeta, Time};
 use machinery::status::Status;
+use storage::Revision;
 use storage::cache::{Collection, View};
 
 /// Maximum number of tries for a change that conflicts with other writers.
@@ -29,7 +31,7 @@ pub trait AnyResource: Send + Sync {
 
     /// Returns the key of an object, or the prefix of all objects of a namespace if `name` is
     /// empty.
-    fn key(&self, namespace: &str, name: &str) -> String;
+    fn key(&self, key: ObjectKey<'_>) -> String;
 
     /// Returns the latest state of all objects.
     ///
@@ -63,8 +65,8 @@ impl<R: Resource> AnyResource for R {
         self.registry().collection()
     }
 
-    fn key(&self, namespace: &str, name: &str) -> String {
-        self.registry().key(namespace, name)
+    fn key(&self, key: ObjectKey<'_>) -> String {
+        self.registry().key(key)
     }
 
     async fn latest(&self) -> Result<View<StoredObject>, Status> {
@@ -85,8 +87,8 @@ impl<R: Resource> AnyResource for R {
             edit(object.metadata_mut());
             match store_change(self, object, &live, stored.revision()).await {
                 Ok(()) => return Ok(()),
-                Err(None) => {}
-                Err(Some(status)) => return Err(status),
+                Err(WriteError::Conflict) => {}
+                Err(WriteError::Status(status)) => return Err(status),
             }
         }
         Err(Status::object_modified(registry.group_resource(), key))
@@ -109,14 +111,13 @@ pub(crate) fn mark_deleted(metadata: &mut ObjectMeta, now: &Time) {
     metadata.generation = metadata.generation.map(|generation| generation + 1);
 }
 
-/// Stores a changed object, or removes it if its deletion is complete. The error is `None` after a
-/// conflict.
+/// Stores a changed object, or removes it if its deletion is complete.
 async fn store_change<R: Resource>(
     resource: &R,
     mut object: R::Object,
     live: &R::Object,
-    revision: u64,
-) -> Result<(), Option<Status>> {
+    revision: Revision,
+) -> Result<(), WriteError> {
     let registry = resource.registry();
     let is_marked = object.metadata().deletion_timestamp.is_some();
     let is_new_mark = is_marked && live.metadata().deletion_timestamp.is_none();
@@ -132,7 +133,7 @@ async fn store_change<R: Resource>(
         object = registry.replace(object, revision).await?;
     }
     if is_new_mark || is_finished {
-        resource.after_delete(&object).await.map_err(Some)?;
+        resource.after_delete(&object).await?;
     }
     Ok(())
 }

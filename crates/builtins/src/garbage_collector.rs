@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use apiserver::description::Scope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use machinery::meta::{ObjectMeta, Time};
+use machinery::meta::{ObjectKey, ObjectMeta, Time};
 use machinery::status::Status;
 use machinery::time::Clock;
 use tokio::task::consume_budget;
@@ -330,7 +330,7 @@ impl GarbageCollector {
             Scope::Namespaced => &dependent.namespace,
         };
         let key = self.kinds[kind]
-            .key(namespace, &reference.name)
+            .key(ObjectKey::namespaced(namespace, &reference.name))
             .parse()
             .ok()?;
         Some(Place { kind, key })

@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, NamespaceStatus};
 use machinery::decode::protobuf::Message;
+use machinery::meta::MetadataExt;
 use machinery::status::Status;
 use machinery::table::Column;
 use machinery::validation::NameRule;
@@ -156,7 +157,7 @@ impl Resource for Namespaces {
         let Write::Delete(object) = write else {
             return Ok(());
         };
-        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let name = object.metadata.name();
         if IMMORTAL.contains(&name) {
             let text = "this namespace may not be deleted";
             return Err(Status::forbidden(

@@ -16,6 +16,7 @@
 pub(crate) mod credential_owner;
 mod webhook;
 
+use machinery::meta::ObjectKey;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -114,7 +115,9 @@ impl Edge {
 
     /// Returns the authentication of a cluster, or `None` if it has no `spec.authentication`.
     pub(crate) fn configured(&self, cluster: &str) -> Option<Arc<Configured>> {
-        let configured = self.clusters.derived(("", cluster), Configured::of);
+        let configured = self
+            .clusters
+            .derived(ObjectKey::cluster(cluster), Configured::of);
         configured.filter(|configured| configured.authentication.is_some())
     }
 

@@ -1,5 +1,6 @@
 //! A scriptable cluster over real TLS, and registries with a connection to it.
 
+use machinery::meta::ObjectKey;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -217,7 +218,11 @@ impl Home {
     pub(crate) async fn bind(&self, name: &str) {
         let secrets = self.secrets.registry();
         let secret = Purpose::Gateway.secret_name(name);
-        let Some(stored) = secrets.find(NAMESPACE, &secret).await.unwrap() else {
+        let Some(stored) = secrets
+            .find(ObjectKey::namespaced(NAMESPACE, &secret))
+            .await
+            .unwrap()
+        else {
             return;
         };
         let mut secret = secrets.decode(&stored).unwrap();
@@ -228,7 +233,12 @@ impl Home {
 
     /// Changes a cluster.
     pub(crate) async fn change(&self, name: &str, change: impl FnOnce(&mut Cluster)) {
-        let stored = self.clusters.find("", name).await.unwrap().unwrap();
+        let stored = self
+            .clusters
+            .find(ObjectKey::cluster(name))
+            .await
+            .unwrap()
+            .unwrap();
         let mut cluster = self.clusters.decode(&stored).unwrap();
         change(&mut cluster);
         let replaced = self.clusters.replace(cluster, stored.revision()).await;
@@ -248,14 +258,18 @@ impl Home {
     /// Returns the token in the Secret of a cluster.
     pub(crate) fn token(&self, cluster: &str) -> String {
         let name = Purpose::Gateway.secret_name(cluster);
-        let secret = self.secrets.registry().cached(NAMESPACE, &name).unwrap();
+        let secret = self
+            .secrets
+            .registry()
+            .cached(ObjectKey::namespaced(NAMESPACE, &name))
+            .unwrap();
         let data = secret.data.unwrap();
         String::from_utf8(data["token"].0.clone()).unwrap()
     }
 
     /// Returns the current cluster object.
     pub(crate) fn cluster(&self, name: &str) -> Cluster {
-        self.clusters.cached("", name).unwrap()
+        self.clusters.cached(ObjectKey::cluster(name)).unwrap()
     }
 }
 

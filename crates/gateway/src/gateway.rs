@@ -1,5 +1,6 @@
 //! The gateway's components, and the events that end its requests.
 
+use machinery::meta::ObjectKey;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -121,7 +122,10 @@ impl Gateway {
     /// Returns whether the cluster has a connection.
     pub(crate) fn is_connected(&self, id: &str) -> bool {
         let connected = |cluster: &Cluster| cluster.spec.connection.is_some();
-        let connected = self.parts.clusters.derived(("", id), connected);
+        let connected = self
+            .parts
+            .clusters
+            .derived(ObjectKey::cluster(id), connected);
         connected.is_some_and(|connected| *connected)
     }
 

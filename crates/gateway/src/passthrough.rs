@@ -8,6 +8,7 @@
 //! A cluster whose connection leads back to this server would cause a loop. So connections that
 //! come from one of our own outgoing connections are refused.
 
+use machinery::meta::ObjectKey;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,7 +73,7 @@ impl Gateway {
 
     /// Returns the target of passed-through connections to a cluster.
     pub(crate) fn way_of(&self, id: &str) -> Option<Arc<Way>> {
-        self.parts.clusters.derived(("", id), Way::of)
+        self.parts.clusters.derived(ObjectKey::cluster(id), Way::of)
     }
 
     /// Passes a connection through until it is closed or its target changes.

@@ -15,13 +15,14 @@ mod observation;
 mod probe;
 mod schedule;
 
+use machinery::meta::ObjectKey;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::management::cluster;
 use api::management::{Cluster, ClusterSpec};
-use apiserver::registry::Registry;
+use apiserver::registry::{Registry, WriteError};
 use apiserver::stored_object::StoredObject;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -29,8 +30,8 @@ use futures_util::stream::FuturesUnordered;
 use machinery::status::Status;
 use machinery::time::Clock;
 use management::cluster_secret::{ClusterSecrets, Purpose};
-use storage::Key;
 use storage::cache::{Collection, EventCursor};
+use storage::{Key, Revision};
 use tokio::time::Instant;
 
 use crate::endpoint::Zone;
@@ -39,7 +40,7 @@ use crate::upstream::Upstreams;
 
 pub use observation::{CREDENTIAL_NOT_BOUND, NO_CREDENTIAL};
 use observation::{Finding, Observation};
-pub use probe::{IMPERSONATED, role_resource};
+pub use probe::{IMPERSONATED, Impersonated};
 use schedule::{Schedule, Subject};
 
 /// The schedule and limits of probes.
@@ -171,7 +172,10 @@ impl Prober {
     /// Updates the schedule with all current clusters.
     fn take_in_all(&self, schedule: &mut Schedule) {
         let view = self.clusters.collection().view();
-        schedule.keep(|name| view.get(&self.clusters.key("", name)).is_some());
+        schedule.keep(|name| {
+            view.get(&self.clusters.key(ObjectKey::cluster(name)))
+                .is_some()
+        });
         for (_, object) in view.iter() {
             self.take_in(object.name(), schedule);
         }
@@ -183,7 +187,7 @@ impl Prober {
         self.taken_in
             .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let view = self.clusters.collection().view();
-        let object = view.get(&self.clusters.key("", cluster));
+        let object = view.get(&self.clusters.key(ObjectKey::cluster(cluster)));
         let subject = object.and_then(|object| Some((self.subject(object)?, object.revision())));
         match subject {
             Some((subject, revision)) => schedule.put(subject, revision, Instant::now()),
@@ -214,7 +218,7 @@ impl Prober {
     }
 
     /// Returns the revision of the Secret with the credential for a cluster, if it exists.
-    fn secret_revision(&self, cluster: &str) -> Option<u64> {
+    fn secret_revision(&self, cluster: &str) -> Option<Revision> {
         let key = self.secrets.key(Purpose::Gateway, cluster);
         let view = self.secrets.registry().collection().view();
         view.get(&key).map(|object| object.revision())
@@ -246,7 +250,7 @@ impl Prober {
         let zone = self.zone.as_ref().filter(|_| subject.connected);
         observation.name(zone.map(|zone| zone.endpoints(name)));
         if observation.is_connected()
-            && let Some(cluster) = self.clusters.cached("", name)
+            && let Some(cluster) = self.clusters.cached(ObjectKey::cluster(name))
         {
             let renewed = self.renewal.renew_if_due(&cluster);
             let renewed = tokio::time::timeout(self.options.deadline, renewed).await;
@@ -258,7 +262,11 @@ impl Prober {
     /// Writes the result, unless the probed settings have changed in the meantime.
     async fn write(&self, subject: &Subject, observation: &Observation) -> Result<(), Status> {
         loop {
-            let Some(stored) = self.clusters.find("", &subject.name).await? else {
+            let Some(stored) = self
+                .clusters
+                .find(ObjectKey::cluster(&subject.name))
+                .await?
+            else {
                 return Ok(());
             };
             if self.subject(&stored).as_ref() != Some(subject) {
@@ -271,8 +279,8 @@ impl Prober {
             observation.log(&subject.name);
             match self.clusters.replace(cluster, stored.revision()).await {
                 Ok(_) => return Ok(()),
-                Err(None) => {}
-                Err(Some(status)) => return Err(status),
+                Err(WriteError::Conflict) => {}
+                Err(WriteError::Status(status)) => return Err(status),
             }
         }
     }

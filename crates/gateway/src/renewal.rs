@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api::management::Cluster;
+use apiserver::registry::WriteError;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
@@ -21,6 +22,7 @@ use machinery::time::{Clock, rfc3339};
 use management::cluster_secret::{ClusterSecrets, Owned, Purpose};
 use serde::Deserialize;
 use serde_json::json;
+use storage::Revision;
 use tokens::secret::SecretString;
 
 use crate::ask::ask;
@@ -51,7 +53,7 @@ pub struct Renewal {
 /// The last failure to renew a cluster's token.
 struct Failure {
     /// The revision of the Secret whose token could not be renewed.
-    revision: u64,
+    revision: Revision,
     trouble: String,
     pause: Duration,
     next: Timestamp,
@@ -162,8 +164,8 @@ impl Renewal {
         let secrets = self.secrets.registry();
         match secrets.replace(secret, owned.revision()).await {
             // Another replica has just written the Secret, perhaps with its own successor.
-            Ok(_) | Err(None) => Ok(()),
-            Err(Some(status)) => Err(RenewalError::Store(status.message)),
+            Ok(_) | Err(WriteError::Conflict) => Ok(()),
+            Err(WriteError::Status(status)) => Err(RenewalError::Store(status.message)),
         }
     }
 
@@ -185,13 +187,13 @@ impl Renewal {
     }
 
     /// Returns whether it is too early for another attempt with this same token.
-    fn must_wait(&self, cluster: &str, revision: u64, now: Timestamp) -> bool {
+    fn must_wait(&self, cluster: &str, revision: Revision, now: Timestamp) -> bool {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let failure = failures.get(cluster);
         failure.is_some_and(|failure| failure.revision == revision && now < failure.next)
     }
 
-    fn fail(&self, cluster: &str, revision: u64, due: &Due, error: &RenewalError) {
+    fn fail(&self, cluster: &str, revision: Revision, due: &Due, error: &RenewalError) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let before = failures
             .get(cluster)

@@ -31,9 +31,11 @@ mod pool;
 mod severable;
 mod target;
 
+use machinery::meta::ObjectKey;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
+use storage::Revision;
 
 use api::management::Cluster;
 use api::management::cluster::ClusterConnection;
@@ -122,9 +124,9 @@ struct Known {
 /// The revisions that the state is derived from.
 #[derive(PartialEq, Eq)]
 struct Versions {
-    cluster: u64,
+    cluster: Revision,
     /// The revision of the cluster's own Secret, if it exists.
-    secret: Option<u64>,
+    secret: Option<Revision>,
 }
 
 /// The connections to one cluster.
@@ -298,13 +300,13 @@ impl Upstreams {
         Ok(found)
     }
 
-    fn version(&self, cluster: &str) -> Option<u64> {
-        let key = self.clusters.key("", cluster);
+    fn version(&self, cluster: &str) -> Option<Revision> {
+        let key = self.clusters.key(ObjectKey::cluster(cluster));
         let view = self.clusters.collection().view();
         view.get(&key).map(|object| object.revision())
     }
 
-    fn secret_version(&self, cluster: &str) -> Option<u64> {
+    fn secret_version(&self, cluster: &str) -> Option<Revision> {
         let key = self.secrets.key(Purpose::Gateway, cluster);
         let view = self.secrets.registry().collection().view();
         view.get(&key).map(|object| object.revision())
@@ -313,7 +315,7 @@ impl Upstreams {
     /// Builds the state from the objects. Keeps open connections if nothing about them has changed,
     /// since every probe may change the object.
     fn make(&self, cluster: &str, before: Option<Known>) -> Result<Known, UpstreamError> {
-        let key = self.clusters.key("", cluster);
+        let key = self.clusters.key(ObjectKey::cluster(cluster));
         let object = self.clusters.collection().view().get(&key).cloned();
         let decoded = object.and_then(|object| {
             let decoded = self.clusters.decode(&object).ok()?;

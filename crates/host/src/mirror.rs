@@ -93,7 +93,7 @@ impl Mirror {
             namespace: options.namespace,
         };
         Self {
-            resource: Resource::new((client, target), Box::new(kind), LIMITS, VERBS),
+            resource: Resource::new(client, target, Box::new(kind), LIMITS, VERBS),
             status_only: options.status_only,
         }
     }

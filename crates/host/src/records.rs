@@ -116,7 +116,7 @@ impl Records {
         let dates = Arc::new(Dates::new(options.dates, options.clock));
         let kind = Box::new(Secrets::new(Arc::clone(&dates)));
         Self {
-            resource: Resource::new((client, target), kind, LIMITS, VERBS),
+            resource: Resource::new(client, target, kind, LIMITS, VERBS),
             fence: Fence::new(options.instance),
             dates,
         }

@@ -118,7 +118,8 @@ pub(crate) struct Resource {
 
 impl Resource {
     pub(crate) fn new(
-        (client, target): (Client, Target),
+        client: Client,
+        target: Target,
         kind: Box<dyn Kind>,
         limits: Limits,
         verbs: &'static [Verb],

@@ -73,18 +73,18 @@ async fn serve(args: AggregatedArgs, login: Login, log: &Log) -> Result<()> {
 
     let seal = Seal::open(&args, &host).await?;
     seal.keep(&tasks);
-    let certificates = Certificates::start(&args, &host, (&clock, &tasks), &seal).await?;
-    let callers = callers(&args, &host, (&clock, &tasks)).await?;
+    let certificates = Certificates::start(&args, &host, &clock, &tasks, &seal).await?;
+    let callers = callers(&args, &host, &clock, &tasks).await?;
     let backend = store::open(&args, &host, &tasks, &seal).await?;
     let built = Built {
         certificates: &certificates,
         backend,
         seals: seal.of_clusters()?,
     };
-    let domain = domain(&args, &host, (&clock, &tasks), built).await?;
+    let domain = domain(&args, &host, &clock, &tasks, built).await?;
     let built = |server: Builder| log.serve(server.health_check(tasks.health_check())).build();
-    let for_host = built(for_host(&domain, &callers, (&host, &clock))?);
-    let for_users = built(for_users((&domain, &login), (&host, &clock))?);
+    let for_host = built(for_host(&domain, &callers, &host, &clock)?);
+    let for_users = built(for_users(&domain, &login, &host, &clock)?);
 
     let gateway = domain.gateway(login.client(), for_users.shutdown().clone());
     domain.start_tasks(&gateway, &tasks);
@@ -178,7 +178,8 @@ fn listener(
 async fn callers(
     args: &AggregatedArgs,
     host: &Client,
-    (clock, tasks): (&Arc<dyn Clock>, &Tasks),
+    clock: &Arc<dyn Clock>,
+    tasks: &Tasks,
 ) -> Result<Arc<AuthenticationConfiguration>> {
     let options = Options {
         allow_empty_front_proxy_names: args.allow_empty_front_proxy_names,
@@ -204,7 +205,8 @@ struct Built<'a> {
 async fn domain(
     args: &AggregatedArgs,
     host: &Client,
-    (clock, tasks): (&Arc<dyn Clock>, &Tasks),
+    clock: &Arc<dyn Clock>,
+    tasks: &Tasks,
     built: Built<'_>,
 ) -> Result<Domain> {
     let Built {
@@ -262,7 +264,8 @@ fn fixed(args: &ListenArgs, certificates: &Certificates) -> Fixed {
 fn for_host(
     domain: &Domain,
     callers: &AuthenticationConfiguration,
-    (host, clock): (&Client, &Arc<dyn Clock>),
+    host: &Client,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Builder> {
     let reviews = Arc::new(HostReviews::new(host.clone()));
     let bearers = DelegatedAuthenticator::new(reviews, &random_key(), Arc::clone(clock));
@@ -283,8 +286,10 @@ fn for_host(
 /// Builds the server that users call with minted tokens and ID tokens, and clusters with their
 /// credentials.
 fn for_users(
-    (domain, login): (&Domain, &Login),
-    (host, clock): (&Client, &Arc<dyn Clock>),
+    domain: &Domain,
+    login: &Login,
+    host: &Client,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Builder> {
     let documents = openid::PATHS.into_iter().chain([LOGIN_PATH]);
     let public = health::PATHS.into_iter().chain(documents);

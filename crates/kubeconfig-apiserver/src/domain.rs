@@ -1,6 +1,7 @@
 //! The domain that both modes share: kubeconfigs, their tokens, and the uses of the tokens. Each
 //! mode provides the store of the records and the authorizer.
 
+use machinery::meta::ObjectKey;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -285,7 +286,7 @@ impl Domain {
         let (zone, clusters) = (self.zone.clone(), self.management.clusters.clone());
         Arc::new(move |id| {
             let endpoints = zone.as_ref()?.endpoints(id);
-            clusters.cached("", id)?.spec.connection?;
+            clusters.cached(ObjectKey::cluster(id))?.spec.connection?;
             Some(endpoints.managed)
         })
     }

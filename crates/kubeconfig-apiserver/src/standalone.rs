@@ -78,8 +78,7 @@ async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
         .unwrap_or_else(|| DEFAULT_ISSUER.to_owned());
 
     let zone = args.zone.zone(&url)?;
-    let named = (issuer.as_str(), zone.clone());
-    let kinds = Kinds::build(store, Arc::clone(&clock), named, &tasks).await?;
+    let kinds = Kinds::build(store, Arc::clone(&clock), &issuer, zone.clone(), &tasks).await?;
     let defaults = [
         (setting::SERVER_URL, url.as_str()),
         (setting::CA_CERTS, authority.certificate_pem()),
@@ -98,7 +97,7 @@ async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
         files.extend(demo::FILES);
     }
 
-    let server = generic_server((&kinds, &login), &authority, &clock)?;
+    let server = generic_server(&kinds, &login, &authority, &clock)?;
     let server = log.serve(server.health_check(tasks.health_check())).build();
     let names = address.names(args.external_url.as_deref(), zone.as_ref());
     let certificate = Address::certificate(&authority, &names)?;
@@ -220,7 +219,8 @@ async fn check_store(sqlite: Arc<Sqlite>) {
 }
 
 fn generic_server(
-    (kinds, login): (&Kinds, &Login),
+    kinds: &Kinds,
+    login: &Login,
     authority: &Authority,
     clock: &Arc<dyn Clock>,
 ) -> Result<Builder> {

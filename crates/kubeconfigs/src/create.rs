@@ -11,6 +11,7 @@ use api::Condition;
 use api::ext::{Kubeconfig, KubeconfigSpec, Token, kubeconfig};
 use api::management::cluster::LOCAL;
 use api::management::setting;
+use apiserver::registry::WriteError;
 use apiserver::request_context::RequestContext;
 use futures_util::future::{join, join_all};
 use machinery::meta::{Metadata, OwnerReference, Time};
@@ -267,7 +268,7 @@ impl Kubeconfigs {
 
     /// Removes a record that lacks tokens and was not returned to any client.
     async fn withdraw(&self, record: Kubeconfig) {
-        if let Err(Some(error)) = self.registry.remove_as_read(&record).await {
+        if let Err(WriteError::Status(error)) = self.registry.remove_as_read(&record).await {
             let name = name_of(&record);
             tracing::warn!(name, %error, "a kubeconfig without its tokens is left");
         }

@@ -74,11 +74,7 @@ impl Downloads {
     }
 
     /// Returns the order for a file, if the caller may download it.
-    async fn order(
-        &self,
-        cx: &RequestContext,
-        (id, asset): (&str, Asset),
-    ) -> Result<Order, Status> {
+    async fn order(&self, cx: &RequestContext, id: &str, asset: Asset) -> Result<Order, Status> {
         let is_admin = cx.may(&may_delete(id)).await?;
         if !is_admin && !cx.may(&may_get(id)).await? {
             let user = &cx.user.name;
@@ -140,7 +136,7 @@ impl PrivateDocument for Downloads {
         let Some((id, asset)) = parse(path).filter(|_| self.kubeconfigs.enabled()) else {
             return Ok(None);
         };
-        let order = self.order(cx, (id, asset)).await?;
+        let order = self.order(cx, id, asset).await?;
         let record = self.record(&order)?;
         let kubeconfigs = self.kubeconfigs.settling(settle(order)?);
         let created = self.creator.create(&kubeconfigs, cx, record).await?;

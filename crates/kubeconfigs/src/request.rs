@@ -9,7 +9,7 @@ use api::management::{Cluster, Node, cluster};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
 use apiserver::stored_object::StoredObject;
-use machinery::meta::Metadata;
+use machinery::meta::{Metadata, MetadataExt, ObjectKey};
 use machinery::status::Status;
 use machinery::validation;
 
@@ -136,7 +136,7 @@ impl Clusters {
         if !spec.includes_default_entry() {
             return Ok(());
         }
-        match self.clusters.find("", cluster::LOCAL).await {
+        match self.clusters.find(ObjectKey::cluster(cluster::LOCAL)).await {
             Ok(Some(_)) => Ok(()),
             Ok(None) => Err(Status::internal(format!(
                 "error getting local cluster: {NO_LOCAL}"
@@ -192,7 +192,7 @@ impl Clusters {
                 ));
             }
             let not_found = || Status::bad_request(format!("cluster {id} not found"));
-            let object = view.get(&self.clusters.key("", id));
+            let object = view.get(&self.clusters.key(ObjectKey::cluster(id)));
             let read = self.read(object.ok_or_else(not_found)?);
             let read = read.map_err(|why| unusable(id, &why))?;
             if read.cluster.is_being_deleted() {
@@ -209,7 +209,7 @@ impl Clusters {
     /// # Errors
     /// 503 if the store does not answer; 500 if the object is invalid.
     pub(crate) async fn find(&self, id: &str) -> Result<Option<ReadCluster>, Status> {
-        let Some(object) = self.clusters.find("", id).await? else {
+        let Some(object) = self.clusters.find(ObjectKey::cluster(id)).await? else {
             return Ok(None);
         };
         let read = self.read(&object).map_err(|why| unusable(id, &why))?;
@@ -264,7 +264,7 @@ async fn may_get(cx: &RequestContext, cluster: &str) -> Result<bool, Status> {
 
 /// Returns the name of a record.
 pub(crate) fn name_of(record: &Kubeconfig) -> &str {
-    record.metadata().name.as_deref().unwrap_or_default()
+    record.metadata().name()
 }
 
 #[cfg(test)]

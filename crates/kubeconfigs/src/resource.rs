@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use machinery::field::{self, ErrorList, Path};
 use machinery::human_duration::human_duration;
-use machinery::meta::{GroupResource, Metadata, ObjectMeta, Time};
+use machinery::meta::{GroupResource, Metadata, ObjectKey, ObjectMeta, Time};
 use machinery::status::Status;
 use machinery::table::Column;
 use machinery::validation;
@@ -174,7 +174,10 @@ impl Kubeconfigs {
         let view = self.tokens.collection().view();
         let names = record.status.tokens.iter();
         names
-            .filter(|name| view.get(&self.tokens.key("", name)).is_some())
+            .filter(|name| {
+                view.get(&self.tokens.key(ObjectKey::cluster(name)))
+                    .is_some()
+            })
             .count()
     }
 
@@ -186,7 +189,8 @@ impl Kubeconfigs {
         let sent: HashSet<&str> = sent.iter().map(|owner| owner.uid.as_str()).collect();
         let mut owners = live.owner_references.clone().unwrap_or_default();
         owners.retain(|owner| {
-            sent.contains(owner.uid.as_str()) || self.tokens.contains(("", &owner.name))
+            sent.contains(owner.uid.as_str())
+                || self.tokens.contains(ObjectKey::cluster(&owner.name))
         });
         metadata.owner_references = Some(owners).filter(|owners| !owners.is_empty());
     }

@@ -97,13 +97,13 @@ pub fn update(
 /// `metadata.managedFields`. In this case there is nothing to store, and the response is the old
 /// version.
 pub fn differ_at_most_in_times(old: &Value, new: &Value) -> bool {
-    let same_but_time = |(old, new): (&Value, &Value)| same_but(("time", old, new), |_, _| true);
+    let same_but_time = |(old, new): (&Value, &Value)| same_but("time", old, new, |_, _| true);
     let same_entries = |old: &Value, new: &Value| {
         let (old, new) = (items_of(old), items_of(new));
         old.len() == new.len() && old.iter().zip(new).all(same_but_time)
     };
-    same_but(("metadata", old, new), |old, new| {
-        same_but(("managedFields", old, new), same_entries)
+    same_but("metadata", old, new, |old, new| {
+        same_but("managedFields", old, new, same_entries)
     })
 }
 
@@ -179,10 +179,7 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
 
 /// Returns whether two values agree in all fields except one, and `agree` accepts that one. An
 /// absent field is treated as `null`.
-fn same_but(
-    (name, old, new): (&str, &Value, &Value),
-    agree: impl Fn(&Value, &Value) -> bool,
-) -> bool {
+fn same_but(name: &str, old: &Value, new: &Value, agree: impl Fn(&Value, &Value) -> bool) -> bool {
     let (Value::Object(old), Value::Object(new)) = (old, new) else {
         return old == new;
     };

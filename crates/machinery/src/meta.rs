@@ -6,7 +6,9 @@
 mod go_order;
 mod group_version;
 mod kind;
+mod metadata_ext;
 mod object;
+mod object_key;
 mod resource;
 
 use std::borrow::Cow;
@@ -23,7 +25,9 @@ pub(crate) use self::go_order::OwnerReferenceInGoOrder;
 pub use self::go_order::serialize_go_order;
 pub use self::group_version::{GroupVersion, InvalidGroupVersion};
 pub use self::kind::{GroupKind, GroupVersionKind};
+pub use self::metadata_ext::MetadataExt;
 pub use self::object::Object;
+pub use self::object_key::ObjectKey;
 pub use self::resource::{GroupResource, GroupVersionResource};
 
 /// Metadata of a list, a `Table` or a `Status`, in Go's field order. Empty fields are left out.

@@ -37,8 +37,12 @@ use crate::record_size::check_description;
 
 /// Returns the description of the kind.
 pub fn description() -> Description {
-    let names = (Cluster::KIND, Cluster::PLURAL, Cluster::SINGULAR);
-    describe(names, KindSchema::of::<Cluster>())
+    describe(
+        Cluster::KIND,
+        Cluster::PLURAL,
+        Cluster::SINGULAR,
+        KindSchema::of::<Cluster>(),
+    )
 }
 
 /// The index of clusters, which can be selected by name and labels only.

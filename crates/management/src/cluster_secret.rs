@@ -28,7 +28,9 @@ use api::management::cluster::SecretReference;
 use apiserver::registry::Registry;
 use apiserver::stored_object::StoredObject;
 use k8s_openapi::api::core::v1::Secret;
+use machinery::meta::ObjectKey;
 use machinery::status::Status;
+use storage::Revision;
 
 pub use binding::{Binding, connection_digest};
 pub use seal::SealKey;
@@ -147,7 +149,7 @@ impl FromSecret for Secret {
 #[derive(Debug)]
 pub struct Owned<T> {
     facts: Arc<Facts<T>>,
-    revision: u64,
+    revision: Revision,
 }
 
 /// The bindings, the seal and the value of a Secret.
@@ -161,7 +163,7 @@ struct Facts<T> {
 impl<T> Owned<T> {
     /// Returns the revision of the Secret.
     #[must_use]
-    pub fn revision(&self) -> u64 {
+    pub fn revision(&self) -> Revision {
         self.revision
     }
 }
@@ -221,8 +223,9 @@ impl ClusterSecrets {
     /// Returns the key of the Secret for a purpose of a cluster. The Secret need not exist.
     #[must_use]
     pub fn key(&self, purpose: Purpose, cluster: &str) -> String {
-        self.registry
-            .key(&self.namespace, &purpose.secret_name(cluster))
+        let name = purpose.secret_name(cluster);
+        let key = ObjectKey::namespaced(&self.namespace, &name);
+        self.registry.key(key)
     }
 
     /// Returns the Secret that a cluster names for a purpose, from the cache.

@@ -5,7 +5,9 @@ use apiserver::description::{Description, KindSchema, Scope, Verb};
 
 /// Describes a cluster-scoped kind of the group.
 pub(crate) fn describe(
-    (kind, plural, singular): (&'static str, &'static str, &'static str),
+    kind: &'static str,
+    plural: &'static str,
+    singular: &'static str,
     schema: KindSchema,
 ) -> Description {
     Description {

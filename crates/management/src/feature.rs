@@ -10,7 +10,7 @@ use apiserver::stored_object::Index;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use machinery::field::{self, ErrorList, Path};
-use machinery::meta::GroupResource;
+use machinery::meta::{GroupResource, ObjectKey};
 use machinery::status::Status;
 use machinery::table::Column;
 use serde_json::Value;
@@ -20,7 +20,9 @@ use crate::description::describe;
 /// Returns the description of the kind.
 pub fn description() -> Description {
     describe(
-        (Feature::KIND, Feature::PLURAL, Feature::SINGULAR),
+        Feature::KIND,
+        Feature::PLURAL,
+        Feature::SINGULAR,
         KindSchema::of::<Feature>(),
     )
 }
@@ -43,7 +45,9 @@ impl Features {
     /// Returns whether a feature is on, from its object, or from its built-in default if there is
     /// no object.
     pub fn enabled(&self, name: &str) -> bool {
-        let enabled = self.0.derived(("", name), Feature::is_enabled);
+        let enabled = self
+            .0
+            .derived(ObjectKey::cluster(name), Feature::is_enabled);
         enabled.map_or_else(|| feature::built_in_default(name), |enabled| *enabled)
     }
 }

@@ -16,10 +16,14 @@ use crate::description::describe;
 
 /// Returns the description of the kind.
 pub fn description() -> Description {
-    let names = (Node::KIND, Node::PLURAL, Node::SINGULAR);
     Description {
         scope: Scope::Namespaced,
-        ..describe(names, KindSchema::of::<Node>())
+        ..describe(
+            Node::KIND,
+            Node::PLURAL,
+            Node::SINGULAR,
+            KindSchema::of::<Node>(),
+        )
     }
 }
 

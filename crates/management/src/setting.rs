@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use machinery::decode::date_time;
 use machinery::field::{self, BadValue, ErrorList, Path};
-use machinery::meta::{GroupKind, GroupResource};
+use machinery::meta::{GroupKind, GroupResource, MetadataExt};
 use machinery::status::Status;
 use machinery::table::Column;
 use machinery::time::rfc3339;
@@ -27,7 +27,9 @@ use crate::settings::{parse_count, parse_mint_with_token, parse_minutes};
 /// Returns the description of the kind.
 pub fn description() -> Description {
     describe(
-        (Setting::KIND, Setting::PLURAL, Setting::SINGULAR),
+        Setting::KIND,
+        Setting::PLURAL,
+        Setting::SINGULAR,
         KindSchema::of::<Setting>(),
     )
 }
@@ -94,7 +96,7 @@ impl Resource for SettingResource {
     }
 
     fn validate(&self, object: &Setting, _live: Option<&Setting>) -> ErrorList {
-        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let name = object.metadata.name();
         check_value(name, &object.value).into_iter().collect()
     }
 
@@ -104,7 +106,7 @@ impl Resource for SettingResource {
             Write::Create(new) => return refuse_future(new, cx.clock.now()),
             Write::Update { object, .. } => return refuse_future(object, cx.clock.now()),
         };
-        let name = gone.metadata.name.as_deref().unwrap_or_default();
+        let name = gone.metadata.name();
         match setting::BUILT_IN.iter().any(|known| known.name == name) {
             true => Err(Status::forbidden(
                 &GroupResource::from_static(management::GROUP, Setting::PLURAL),

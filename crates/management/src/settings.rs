@@ -1,5 +1,6 @@
 //! Typed access to the current settings.
 
+use machinery::meta::ObjectKey;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,9 +102,9 @@ impl Settings {
         if let Some(fixed) = (self.fixed)(name) {
             return Ok(fixed);
         }
-        let value = self
-            .registry
-            .derived(("", name), |setting| setting.effective().to_owned());
+        let value = self.registry.derived(ObjectKey::cluster(name), |setting| {
+            setting.effective().to_owned()
+        });
         match value {
             Some(value) => Ok((*value).clone()),
             None => self.absent(name, setting::built_in_default(name).to_owned()),
@@ -115,7 +116,7 @@ impl Settings {
     /// # Errors
     /// The setting has an object that cannot be read.
     fn absent<T>(&self, name: &'static str, default: T) -> Result<T, InvalidSetting> {
-        match self.registry.contains(("", name)) {
+        match self.registry.contains(ObjectKey::cluster(name)) {
             false => Ok(default),
             true => Err(InvalidSetting {
                 name,
@@ -159,7 +160,7 @@ impl Settings {
         let bundle = match (self.fixed)(name) {
             Some(fixed) => CaBundle::from_pem(&fixed),
             None => {
-                let stored = self.registry.derived(("", name), |setting| {
+                let stored = self.registry.derived(ObjectKey::cluster(name), |setting| {
                     CaBundle::from_pem(setting.effective())
                 });
                 match stored {
@@ -181,10 +182,10 @@ impl Settings {
     /// The setting is not a time. No token is valid then.
     pub fn token_not_before(&self) -> Result<Option<Timestamp>, NotATime> {
         let name = setting::AUTH_TOKEN_NOT_BEFORE;
-        match self.registry.derived(("", name), not_before) {
+        match self.registry.derived(ObjectKey::cluster(name), not_before) {
             Some(found) => *found,
             // A value that is not even a string.
-            None if self.registry.contains(("", name)) => Err(NotATime),
+            None if self.registry.contains(ObjectKey::cluster(name)) => Err(NotATime),
             None => Ok(None),
         }
     }

@@ -20,7 +20,9 @@ use crate::description::describe;
 /// Returns the description of the kind.
 pub fn description() -> Description {
     describe(
-        (User::KIND, User::PLURAL, User::SINGULAR),
+        User::KIND,
+        User::PLURAL,
+        User::SINGULAR,
         KindSchema::of::<User>(),
     )
 }

@@ -114,6 +114,14 @@ impl AsRef<str> for Key {
     }
 }
 
+impl FromStr for Revision {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
 impl FromStr for Key {
     type Err = InvalidKey;
 

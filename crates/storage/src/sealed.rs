@@ -129,14 +129,15 @@ impl Sealed {
         let sealed = self.sealer.seal(key, value, expected)?;
         let bytes = sealed.bytes.clone();
         let written = self.inner.update(key, bytes, expected).await?;
-        self.settle((key, value), sealed, written).await
+        self.settle(key, value, sealed, written).await
     }
 
     /// Seals a value again, with its actual revision, if so many concurrent writes occurred that it
     /// is outside of its window.
     async fn settle(
         &self,
-        (key, value): (&Key, &Bytes),
+        key: &Key,
+        value: &Bytes,
         mut sealed: SealedValue,
         mut written: Revision,
     ) -> Result<Revision, Error> {
@@ -307,7 +308,7 @@ impl Store for Sealed {
     async fn create(&self, key: &Key, value: Bytes) -> Result<Revision, Error> {
         let sealed = self.sealer.seal(key, &value, Revision::default())?;
         let written = self.inner.create(key, sealed.bytes.clone()).await?;
-        self.settle((key, &value), sealed, written).await
+        self.settle(key, &value, sealed, written).await
     }
 
     async fn update(&self, key: &Key, value: Bytes, expected: Revision) -> Result<Revision, Error> {

@@ -42,7 +42,7 @@ use self::{
     publication::Publication,
     readers::Readers,
     reserve::Reserve,
-    writer::{Disk, Operation, Request, Writer},
+    writer::{Disk, Opened, Operation, Request, Writer},
 };
 use crate::{At, Error, Key, ListOptions, Page, Record, Revision, Store, Watch, check_value};
 
@@ -156,13 +156,18 @@ impl Sqlite {
 
         // The queue holds two transactions: one that is being committed and one that waits.
         let (requests, queue) = mpsc::channel(2 * options.max_batch);
-        let published = (index.clone(), publication.clone());
+        let opened = Opened {
+            file,
+            connection,
+            index: index.clone(),
+            publication: publication.clone(),
+        };
         let ended = CancellationToken::new();
         let disk = Disk {
             reserve: Reserve::of(directory),
             high_water,
         };
-        let writer = Writer::new((file, connection), published, disk, (options, &ended))?;
+        let writer = Writer::new(opened, disk, options, &ended)?;
         let guard = ended.clone().drop_guard();
         let thread = std::thread::Builder::new()
             .name("storage-writer".into())

@@ -6,7 +6,7 @@ use api::ext::Token;
 use api::management::Cluster;
 use api::management::cluster::LOCAL;
 use jiff::Timestamp;
-use machinery::meta::Metadata;
+use machinery::meta::{Metadata, MetadataExt};
 
 /// The clusters of a record.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ impl<'a> ClusterId<'a> {
         let created = metadata.creation_timestamp.as_ref();
         Self {
             name: cluster.id(),
-            uid: metadata.uid.as_deref().unwrap_or_default(),
+            uid: metadata.uid(),
             created: created.map(|time| time.0),
         }
     }

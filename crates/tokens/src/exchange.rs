@@ -23,7 +23,7 @@ use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use machinery::meta::{GroupResource, Metadata, OwnerReference};
+use machinery::meta::{GroupResource, Metadata, MetadataExt, ObjectKey, OwnerReference};
 use machinery::status::Status;
 use management::cluster_secret::ClusterSecrets;
 
@@ -88,7 +88,7 @@ impl Exchange {
         now: Timestamp,
     ) -> Result<Kubeconfig, Status> {
         let resource = self.kubeconfigs.group_resource();
-        let record = self.kubeconfigs.get("", name).await?;
+        let record = self.kubeconfigs.get(ObjectKey::cluster(name)).await?;
         let record = record
             .filter(|record| record.status.user_name == user)
             .ok_or_else(|| Status::not_found(resource, name))?;
@@ -190,5 +190,5 @@ pub(crate) fn bind(token: &mut Token, record: &Kubeconfig) {
 }
 
 fn name_of(record: &Kubeconfig) -> &str {
-    record.metadata().name.as_deref().unwrap_or_default()
+    record.metadata().name()
 }

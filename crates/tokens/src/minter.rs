@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use api::ext::{Token, TokenPrincipal, TokenSpec, token};
 use api::labels;
-use apiserver::registry::Registry;
+use apiserver::registry::{Registry, WriteError};
 use apiserver::resource::random_name;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use machinery::meta::{Metadata, ObjectMeta, Time};
+use machinery::meta::{Metadata, ObjectKey, ObjectMeta, Time};
 use machinery::status::Status;
+use storage::Revision;
 
 use crate::jwt::{self, Claims, audiences};
 use crate::key_store::KeyStore;
@@ -105,7 +106,7 @@ impl Minter {
     ///
     /// # Errors
     /// 409 if a name is taken; 503 if the store does not answer.
-    pub async fn store(&self, records: Vec<Token>) -> Result<u64, Status> {
+    pub async fn store(&self, records: Vec<Token>) -> Result<Revision, Status> {
         let stores = records
             .into_iter()
             .map(|record| self.tokens.insert_ahead(record));
@@ -122,7 +123,7 @@ impl Minter {
             return Ok(versions.max().unwrap_or_default());
         };
         for (record, _) in &stored {
-            if let Err(Some(error)) = self.tokens.remove_as_read(record).await {
+            if let Err(WriteError::Status(error)) = self.tokens.remove_as_read(record).await {
                 tracing::warn!(%error, "a token that opens nothing is left to the sweeper");
             }
         }
@@ -182,13 +183,13 @@ impl Minter {
     /// 503 if the store does not answer.
     pub async fn revoke(&self, name: &str) -> Result<(), Status> {
         loop {
-            let Some(token) = self.tokens.get("", name).await? else {
+            let Some(token) = self.tokens.get(ObjectKey::cluster(name)).await? else {
                 return Ok(());
             };
             match self.tokens.remove_as_read(&token).await {
                 Ok(_) => return Ok(()),
-                Err(None) => {}
-                Err(Some(status)) => return Err(status),
+                Err(WriteError::Conflict) => {}
+                Err(WriteError::Status(status)) => return Err(status),
             }
         }
     }

@@ -24,7 +24,7 @@ use apiserver::request_context::RequestContext;
 use auth::UserInfo;
 use auth::user::ALL_AUTHENTICATED;
 use jiff::Timestamp;
-use machinery::meta::{GroupResource, Metadata};
+use machinery::meta::{GroupResource, Metadata, ObjectKey};
 use machinery::status::Status;
 
 use crate::authenticator::EXTRA_TOKEN;
@@ -103,7 +103,7 @@ impl Origins {
                 "a token of a kubeconfig may not create this: log in instead (setting kubeconfig-mint-with-token)",
             );
         }
-        let token = self.tokens.get("", name).await?;
+        let token = self.tokens.get(ObjectKey::cluster(name)).await?;
         let Some(token) = token else {
             return refused("the token of this request has no record");
         };

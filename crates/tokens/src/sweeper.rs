@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use api::ext::{Kubeconfig, Token, TokenReference};
 use api::management::User;
-use apiserver::registry::Registry;
+use apiserver::registry::{Registry, WriteError, revision_of};
 use jiff::{SignedDuration, Timestamp};
-use machinery::meta::{Metadata, Time};
-use machinery::status::Status;
+use machinery::meta::{Metadata, ObjectKey, Time};
 use machinery::time::Clock;
 use tokio::task::consume_budget;
 use tokio::time::{Instant, interval_at};
@@ -169,17 +168,17 @@ impl Sweeper {
             let name = record.metadata().name.clone().unwrap_or_default();
             match self.remove(record, look.now).await {
                 Ok(()) => tracing::info!(kubeconfig = name, "a kubeconfig was swept"),
-                Err(Some(error)) => {
+                Err(WriteError::Status(error)) => {
                     tracing::warn!(kubeconfig = name, %error, "a kubeconfig cannot be swept")
                 }
                 // The record has changed in the meantime: the next sweep decides.
-                Err(None) => {}
+                Err(WriteError::Conflict) => {}
             }
         }
     }
 
     /// Removes a kubeconfig, or marks it for deletion if it has finalizers.
-    async fn remove(&self, mut record: Kubeconfig, now: Timestamp) -> Result<(), Option<Status>> {
+    async fn remove(&self, mut record: Kubeconfig, now: Timestamp) -> Result<(), WriteError> {
         let finalizers = record.metadata.finalizers.as_deref();
         if finalizers.is_none_or(<[_]>::is_empty) {
             return self.kubeconfigs.remove_as_read(&record).await.map(drop);
@@ -187,10 +186,9 @@ impl Sweeper {
         if record.metadata.deletion_timestamp.is_some() {
             return Ok(());
         }
-        let version = record.metadata.resource_version.as_deref();
-        let version = version.unwrap_or_default().parse().unwrap_or_default();
+        let revision = revision_of(&record)?;
         record.metadata.deletion_timestamp = Some(Time(now));
-        self.kubeconfigs.replace(record, version).await.map(drop)
+        self.kubeconfigs.replace(record, revision).await.map(drop)
     }
 
     fn user_uids(&self) -> HashSet<String> {
@@ -206,7 +204,7 @@ impl Sweeper {
             created: created(token, look.now),
         };
         let orphan = !owner.is_empty()
-            && !self.kubeconfigs.contains(("", owner))
+            && !self.kubeconfigs.contains(ObjectKey::cluster(owner))
             && look.is_settled(&origin);
         token.is_expired(look.now - EXPIRED) || orphan || self.is_lost(&origin, look)
     }
@@ -216,7 +214,9 @@ impl Sweeper {
         let parent = origin.parent.is_some_and(|parent| {
             let uid = self
                 .tokens
-                .derived(("", &parent.name), |token| token.metadata.uid.clone());
+                .derived(ObjectKey::cluster(&parent.name), |token| {
+                    token.metadata.uid.clone()
+                });
             let is_there = uid.is_some_and(|uid| uid.as_deref() == Some(parent.uid.as_str()));
             !is_there && look.is_settled(origin)
         });

@@ -15,10 +15,11 @@ use apiserver::resource::{Resource, Update, Visibility, Write, owner_visibility}
 use apiserver::stored_object::{Index, Owner};
 use async_trait::async_trait;
 use auth::Attributes;
+use certificates::Validity;
 use jiff::{SignedDuration, Timestamp};
 use machinery::field::{self, ErrorList, Path};
 use machinery::human_duration::human_duration;
-use machinery::meta::Metadata;
+use machinery::meta::{Metadata, MetadataExt, ObjectKey};
 use machinery::status::Status;
 use machinery::table::Column;
 use serde_json::Value;
@@ -231,11 +232,15 @@ impl TokenResource {
         let max = max.min(MAX_CERTIFICATE_TTL_MILLIS).min(left);
         settle_ttl(&mut token, minting.limit(max)?)?;
         say_expiry(&mut token);
-        let request = token.spec.certificate_signing_request.as_str();
         let life = SignedDuration::from_millis(token.spec.ttl);
-        let (asked, time) = ((cx.user.name.as_str(), request), (cx.clock.now(), life));
-        let certificate =
-            exchange::issue(&self.parts.exchange.signers, &cluster, asked, time).await?;
+        let certificate = exchange::issue(
+            &self.parts.exchange.signers,
+            &cluster,
+            &cx.user.name,
+            &token.spec.certificate_signing_request,
+            Validity::starting(cx.clock.now(), life),
+        )
+        .await?;
         if !minting.dry_run {
             token.status.certificate = certificate;
         }
@@ -285,7 +290,7 @@ impl TokenResource {
             ));
         }
         self.check_name(minting, name)?;
-        let cluster = self.parts.clusters.get("", name).await?;
+        let cluster = self.parts.clusters.get(ObjectKey::cluster(name)).await?;
         let cluster = cluster.filter(|cluster| !cluster.is_being_deleted());
         let cluster =
             cluster.ok_or_else(|| Status::bad_request(format!("cluster {name} not found")))?;
@@ -456,7 +461,7 @@ impl Resource for TokenResource {
         };
         let change = suspension(object, live);
         let allowed = change.check(cx, &live.status.conditions).await;
-        let name = live.metadata.name.as_deref().unwrap_or_default();
+        let name = live.metadata.name();
         allowed.map_err(|error| error.into_status(self.parts.registry.group_resource(), name))
     }
 

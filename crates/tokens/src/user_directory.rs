@@ -1,5 +1,6 @@
 //! Lookup of users by the names that requests are authenticated as.
 
+use machinery::meta::ObjectKey;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -84,7 +85,7 @@ impl UserDirectory {
             return None;
         }
         let view = self.users.collection().view();
-        let object = match view.get(&self.users.key("", name)) {
+        let object = match view.get(&self.users.key(ObjectKey::cluster(name))) {
             Some(object) => object,
             None => view.get(self.principals(&view).keys.get(name)?)?,
         };

@@ -29,6 +29,7 @@
 mod facts;
 mod not_before;
 
+use machinery::meta::ObjectKey;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,7 +186,10 @@ impl Validity {
     /// Returns whether the token of this record is valid, according to the records in memory. Its
     /// text and its clusters are not checked.
     pub fn holds_by_name(&self, name: &str, now: Timestamp) -> bool {
-        let record = self.parts.tokens.derived(("", name), TokenFacts::of);
+        let record = self
+            .parts
+            .tokens
+            .derived(ObjectKey::cluster(name), TokenFacts::of);
         (self.parts.confirmed)()
             && record.is_some_and(|record| {
                 let checked = self.check_record(name, &record, now, &mut Vec::new());
@@ -299,13 +303,19 @@ impl Validity {
         if !(self.parts.confirmed)() {
             return Err(Refusal::Unconfirmed);
         }
-        let record = self.parts.tokens.derived(("", &claims.jti), TokenFacts::of);
+        let record = self
+            .parts
+            .tokens
+            .derived(ObjectKey::cluster(&claims.jti), TokenFacts::of);
         let record = record.ok_or(Refusal::NoRecord)?;
         record.check_claims(claims)?;
         if !(self.parts.not_before)().permits_issue(claims.iat) {
             return Err(Refusal::TooOld);
         }
-        let facts = self.parts.clusters.derived(("", cluster), ClusterFacts::of);
+        let facts = self
+            .parts
+            .clusters
+            .derived(ObjectKey::cluster(cluster), ClusterFacts::of);
         record.check_cluster(cluster, facts.as_deref())?;
         let mut ancestors = Vec::new();
         let user = self.check_record(&claims.jti, &record, now, &mut ancestors)?;
@@ -334,7 +344,7 @@ impl Validity {
         let user = user.ok_or(Refusal::NoUser)?;
         record.check_user(&user)?;
         if !record.kubeconfig.is_empty() {
-            let owner = ("", record.kubeconfig.as_str());
+            let owner = ObjectKey::cluster(&record.kubeconfig);
             let owner = self.parts.kubeconfigs.derived(owner, KubeconfigFacts::of);
             let owner = owner.filter(|owner| owner.stands_behind(name, record));
             let owner = owner.ok_or(Refusal::NoKubeconfig)?;
@@ -360,7 +370,7 @@ impl Validity {
         let record = self
             .parts
             .tokens
-            .derived(("", &parent.name), TokenFacts::of);
+            .derived(ObjectKey::cluster(&parent.name), TokenFacts::of);
         let record = record.filter(|record| record.is(parent));
         let record = record.ok_or(Refusal::NoParent)?;
         ancestors.push(parent.name.clone());

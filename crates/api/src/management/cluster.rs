@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Condition;
 use crate::decoding::null_as_zero;
 use crate::descriptions::unwrap_lines;
-use machinery::meta::serialize_go_order;
+use machinery::meta::{MetadataExt, serialize_go_order};
 
 /// The cluster that this server itself runs in. It always exists.
 pub const LOCAL: &str = "local";
@@ -418,7 +418,7 @@ impl Cluster {
 
     /// Returns the name of the object, by which all other objects refer to the cluster.
     pub fn id(&self) -> &str {
-        self.metadata.name.as_deref().unwrap_or_default()
+        self.metadata.name()
     }
 
     /// Returns the display name, or the id if it is empty.

@@ -14,7 +14,7 @@ use crate::Condition;
 use crate::decoding::null_as_zero;
 use crate::descriptions::unwrap_lines;
 use crate::labels;
-use machinery::meta::serialize_go_order;
+use machinery::meta::{MetadataExt, serialize_go_order};
 
 /// A machine of a cluster. Its namespace is the name of the cluster.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -132,7 +132,7 @@ impl Node {
 
     /// Returns the id of the cluster that the node belongs to.
     pub fn cluster(&self) -> &str {
-        self.metadata.namespace.as_deref().unwrap_or_default()
+        self.metadata.namespace()
     }
 
     /// Returns the address at which users reach the node: its external address as reported by the

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decoding::null_as_zero;
 use crate::descriptions::unwrap_lines;
-use machinery::meta::serialize_go_order;
+use machinery::meta::{MetadataExt, serialize_go_order};
 
 /// Somebody who may have kubeconfigs. Its name is the user name that requests are authenticated as.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -66,7 +66,7 @@ impl User {
 
     /// Returns the name of the object, which is the user name that requests are authenticated as.
     pub fn id(&self) -> &str {
-        self.metadata.name.as_deref().unwrap_or_default()
+        self.metadata.name()
     }
 
     /// Returns whether the user is enabled. Defaults to true.

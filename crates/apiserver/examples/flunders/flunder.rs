@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::{NamespaceResourceScope, Resource as _};
 use machinery::field::{Error, ErrorList, Path};
 use machinery::human_duration::human_duration;
-use machinery::meta::{Metadata, ObjectMeta};
+use machinery::meta::{Metadata, MetadataExt, ObjectMeta};
 use machinery::status::Status;
 use machinery::table::Column;
 use schemars::JsonSchema;
@@ -145,7 +145,7 @@ impl Resource for Flunders {
         let Write::Create(flunder) = write else {
             return Ok(());
         };
-        let name = flunder.metadata.name.as_deref().unwrap_or_default();
+        let name = flunder.metadata.name();
         let disallows = |fischer: &Fischer| {
             fischer
                 .disallowed_flunders

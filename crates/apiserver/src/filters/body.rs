@@ -39,12 +39,12 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
         let (head, body) = request.into_parts();
         let body = match request_body::read(body, &mut held).await {
             Ok(body) => body,
-            Err(why) => return seats::refuse(next, "bodies", why),
+            Err(why) => return seats::refuse(next, "bodies", why).await,
         };
         if let Some(level) = level {
             seat = match level.seat(&cx.user.name).await {
                 Ok(seat) => Some(seat),
-                Err(why) => return seats::refuse(next, level.name(), why),
+                Err(why) => return seats::refuse(next, level.name(), why).await,
             };
         }
         size = body.size_hint().lower() as usize;
@@ -58,7 +58,7 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
     let large = &parts.flow_control.large;
     match large.seat(&cx.user.name).await {
         Ok(large) => run_apart(next, request, [seat, Some(large)], held).await,
-        Err(why) => seats::refuse(next, large.name(), why),
+        Err(why) => seats::refuse(next, large.name(), why).await,
     }
 }
 
@@ -68,9 +68,7 @@ fn stored_bytes(parts: &Parts, cx: &RequestContext) -> usize {
         return 0;
     };
     let endpoint = parts.endpoints.find(resource);
-    endpoint.map_or(0, |endpoint| {
-        endpoint.stored_bytes(&resource.namespace, &resource.name)
-    })
+    endpoint.map_or(0, |endpoint| endpoint.stored_bytes(resource.key()))
 }
 
 /// Runs the handler on a separate thread. The seats and the body are held until the handler ends,

@@ -43,7 +43,7 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
         .filter(|resource| parts.endpoints.serves(resource));
     parts
         .metrics
-        .observe((&info.verb, served), response.status(), started.elapsed());
+        .observe(&info.verb, served, response.status(), started.elapsed());
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&audit_id) {
         headers.insert(AUDIT_ID, value);

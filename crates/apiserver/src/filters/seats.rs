@@ -21,12 +21,14 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
             request.extensions_mut().insert(seat);
             next.run(request).await
         }
-        Err(why) => refuse(next, level.name(), why),
+        Err(why) => refuse(next, level.name(), why).await,
     }
 }
 
-/// Returns the 429 of kube-apiserver, and counts the rejection.
-pub(super) fn refuse(next: Next<'_>, level: &'static str, why: Overload) -> Response<Body> {
+/// Returns the 429 of kube-apiserver, and counts the rejection. The answer is delayed, so that a
+/// client that ignores `Retry-After` cannot keep the processors busy with rejections.
+pub(super) async fn refuse(next: Next<'_>, level: &'static str, why: Overload) -> Response<Body> {
     next.parts.metrics.refused(level, why.as_str());
+    next.parts.flow_control.delay_rejection().await;
     respond::too_many_requests("Too many requests, please try again later.")
 }

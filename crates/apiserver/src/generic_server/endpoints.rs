@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use axum::body::Body;
 use http::{Request, Response};
+use machinery::meta::ObjectKey;
 use machinery::status::Status;
 
 use crate::description::Description;
@@ -31,7 +32,7 @@ pub(crate) trait Endpoint: Send + Sync {
     fn broken(&self) -> Option<usize>;
 
     /// Returns the size of one of its stored objects in bytes; 0 if the object does not exist.
-    fn stored_bytes(&self, namespace: &str, name: &str) -> usize;
+    fn stored_bytes(&self, key: ObjectKey<'_>) -> usize;
 
     /// Handles an authorised request for the kind.
     async fn handle(

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use machinery::decode::protobuf::meta::DELETE_OPTIONS;
-use machinery::meta::Metadata;
+use machinery::meta::{Metadata, MetadataExt};
 use machinery::status::{Details, Status};
 
 use super::Call;
@@ -13,7 +13,7 @@ use crate::options::DeleteOptions;
 use crate::request_body;
 use crate::resource::Resource;
 use crate::respond::{Representation, StatusForm};
-use crate::write::{self, Deleted};
+use crate::write::{self, Deleted, Target};
 
 pub(super) async fn handle<R: Resource>(
     call: Call<'_, R>,
@@ -24,11 +24,14 @@ pub(super) async fn handle<R: Resource>(
     let options = options(&call, request).await?;
     let target = call.target()?;
     let visibility = call.resource.visibility(call.cx, Verb::Delete).await?;
-    let place = (target.namespace.as_str(), target.name.as_str(), &visibility);
-    if write::delete_broken(&**call.resource, place, &options).await? {
+    let written = Target {
+        key: target.key(),
+        visibility: &visibility,
+    };
+    if write::delete_broken(&**call.resource, written, &options).await? {
         return Ok(form.respond(&gone(&call, &target.name, "")));
     }
-    let deleted = write::delete(&**call.resource, call.cx, place, &options).await?;
+    let deleted = write::delete(&**call.resource, call.cx, written, &options).await?;
     if !deleted.finished || call.resource.returns_deleted() {
         let accepted = !deleted.finished && options.accepted_when_unfinished;
         let code = if accepted {
@@ -61,8 +64,8 @@ pub(super) async fn options<R: Resource>(
 
 fn success<R: Resource>(call: &Call<'_, R>, deleted: &Deleted<R::Object>) -> Status {
     let metadata = deleted.object.metadata();
-    let uid = metadata.uid.as_deref().unwrap_or_default();
-    gone(call, metadata.name.as_deref().unwrap_or_default(), uid)
+    let uid = metadata.uid();
+    gone(call, metadata.name(), uid)
 }
 
 fn gone<R: Resource>(call: &Call<'_, R>, name: &str, uid: &str) -> Status {

@@ -16,7 +16,7 @@ use crate::options::{DeleteOptions, ListOptions};
 use crate::resource::{Resource, Visibility};
 use crate::respond::Representation;
 use crate::stored_object::StoredObject;
-use crate::write;
+use crate::write::{self, Target};
 
 /// The maximum number of concurrent deletes. The store commits concurrent deletes together.
 const PARALLEL: usize = 64;
@@ -69,15 +69,10 @@ async fn delete_one<R: Resource>(
     options: &DeleteOptions,
 ) -> Result<(), Status> {
     let decoded = call.resource.registry().decode(object)?;
-    let metadata = decoded.metadata();
-    let namespace = metadata.namespace.as_deref().unwrap_or_default();
-    let name = metadata.name.as_deref().unwrap_or_default();
-    write::delete(
-        &**call.resource,
-        call.cx,
-        (namespace, name, visibility),
-        options,
-    )
-    .await
-    .map(|_| ())
+    let target = Target {
+        key: decoded.metadata().into(),
+        visibility,
+    };
+    let deleted = write::delete(&**call.resource, call.cx, target, options).await;
+    deleted.map(|_| ())
 }

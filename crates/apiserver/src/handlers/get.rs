@@ -29,7 +29,7 @@ pub(super) async fn handle<R: Resource>(
         RequestedVersion::Any => registry.collection().view(),
         RequestedVersion::At(version) => registry.not_older_than(version).await?,
     };
-    let key = registry.key(&target.namespace, &target.name);
+    let key = registry.key(target.key());
     let object = view.get(&key).ok_or_else(not_found)?;
     if !visibility.admits(object).await? {
         return Err(not_found());

@@ -116,17 +116,17 @@ impl Start {
 /// The state that a page shows.
 enum State {
     /// The state of the cache at a version.
-    Cached(u64, View<StoredObject>),
+    Cached(Revision, View<StoredObject>),
     /// The state of the store at an older version.
-    Past(u64, Vec<(Key, Arc<StoredObject>)>),
+    Past(Revision, Vec<(Key, Arc<StoredObject>)>),
 }
 
 impl State {
     fn now(view: View<StoredObject>) -> Self {
-        Self::Cached(view.revision.get(), view)
+        Self::Cached(view.revision, view)
     }
 
-    fn revision(&self) -> u64 {
+    fn revision(&self) -> Revision {
         match self {
             Self::Cached(revision, _) | Self::Past(revision, _) => *revision,
         }
@@ -199,11 +199,11 @@ async fn start<R: Resource>(
 async fn exactly<R: Resource>(
     call: &Call<'_, R>,
     selection: &Selection,
-    revision: u64,
+    revision: Revision,
 ) -> Result<State, Status> {
     let registry = call.resource.registry();
     registry.not_older_than(revision).await?;
-    if let Some(view) = registry.collection().at(Revision::new(revision)) {
+    if let Some(view) = registry.collection().at(revision) {
         return Ok(State::Cached(revision, view));
     }
     let objects = registry.past(&selection.prefix, revision).await?;

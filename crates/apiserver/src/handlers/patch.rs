@@ -7,7 +7,7 @@ use machinery::decode::{self, Decoded};
 use machinery::field::{self, Path};
 use machinery::managed_fields::{self, ApplyError};
 use machinery::media_type;
-use machinery::meta::{GroupKind, Metadata};
+use machinery::meta::{GroupKind, Metadata, MetadataExt};
 use machinery::patch::{PatchError, json_patch, merge_patch, strategic_merge_patch};
 use machinery::status::{Cause, Reason, Status};
 use serde_json::Value;
@@ -19,7 +19,7 @@ use crate::options::{WriteKind, WriteOptions};
 use crate::request_body;
 use crate::resource::Resource;
 use crate::respond::Representation;
-use crate::write::{self, Candidate, Ownership};
+use crate::write::{self, Candidate, Ownership, Target};
 
 pub(super) async fn handle<R: Resource>(
     call: Call<'_, R>,
@@ -54,10 +54,13 @@ pub(super) async fn handle<R: Resource>(
     let patch = patcher.read(patch_type, body)?;
     let target = call.target()?;
     let visibility = call.resource.visibility(call.cx, Verb::Patch).await?;
-    let place = (target.namespace.as_str(), target.name.as_str(), &visibility);
+    let written = Target {
+        key: target.key(),
+        visibility: &visibility,
+    };
     let make = |live: &R::Object, tree: &Value| patcher.make(&patch, live, tree);
     match (
-        write::update(&**call.resource, call.cx, place, &patcher.by, make).await,
+        write::update(&**call.resource, call.cx, written, &patcher.by, make).await,
         &patch,
     ) {
         (Err(status), Patch::Apply(configuration))
@@ -272,8 +275,8 @@ impl<R: Resource> Patcher<'_, R> {
         if new.name != live.name || new.namespace != live.namespace {
             return Err(Status::bad_request(format!(
                 "the name of the object ({}) does not match the name on the URL ({})",
-                new.name.as_deref().unwrap_or_default(),
-                live.name.as_deref().unwrap_or_default()
+                new.name(),
+                live.name()
             )));
         }
         Ok(Candidate {

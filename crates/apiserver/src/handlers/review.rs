@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
+use machinery::meta::ObjectKey;
 use machinery::schema::Schema;
 use machinery::status::Status;
 
@@ -49,7 +50,7 @@ impl<V: Review> Endpoint for ReviewEndpoint<V> {
         None
     }
 
-    fn stored_bytes(&self, _namespace: &str, _name: &str) -> usize {
+    fn stored_bytes(&self, _: ObjectKey<'_>) -> usize {
         0
     }
 

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
-use machinery::meta::{Metadata, ObjectMeta};
+use machinery::meta::{Metadata, MetadataExt, ObjectMeta};
 use machinery::status::{Reason, Status};
 
 use super::object_body::{self, BodyEncoding, Decoding};
@@ -13,7 +13,7 @@ use crate::request_body;
 use crate::request_info::ResourceInfo;
 use crate::resource::Resource;
 use crate::respond::Representation;
-use crate::write::{self, Candidate};
+use crate::write::{self, Candidate, Target};
 
 pub(super) async fn handle<R: Resource>(
     call: Call<'_, R>,
@@ -35,7 +35,10 @@ pub(super) async fn handle<R: Resource>(
     check_place(object.metadata(), target)?;
     object_body::settle_namespace(&mut object, description, &target.namespace)?;
     let visibility = call.resource.visibility(call.cx, Verb::Update).await?;
-    let place = (target.namespace.as_str(), target.name.as_str(), &visibility);
+    let written = Target {
+        key: target.key(),
+        visibility: &visibility,
+    };
     let by = call.ownership(&options);
     let make = |_: &R::Object, _: &_| {
         Ok(Candidate {
@@ -43,7 +46,7 @@ pub(super) async fn handle<R: Resource>(
             applied: false,
         })
     };
-    match write::update(&**call.resource, call.cx, place, &by, make).await {
+    match write::update(&**call.resource, call.cx, written, &by, make).await {
         Err(status) if status.reason == Reason::NotFound && call.resource.creates_on_update() => {
             let candidate = Candidate {
                 object,
@@ -58,14 +61,14 @@ pub(super) async fn handle<R: Resource>(
 
 /// Checks that the object has the name of the path, and no other namespace.
 fn check_place(metadata: &ObjectMeta, target: &ResourceInfo) -> Result<(), Status> {
-    let name = metadata.name.as_deref().unwrap_or_default();
+    let name = metadata.name();
     if name != target.name {
         return Err(Status::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",
             target.name
         )));
     }
-    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let namespace = metadata.namespace();
     if !namespace.is_empty() && namespace != target.namespace {
         return Err(Status::bad_request(format!(
             "the namespace of the object ({namespace}) does not match the namespace on the request ({})",

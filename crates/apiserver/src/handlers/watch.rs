@@ -11,8 +11,8 @@ use futures_util::stream;
 use http::{Request, Response, StatusCode};
 use machinery::status::Status;
 use rand::RngExt;
+use storage::Key;
 use storage::cache::{CacheEvent, EventCursor};
-use storage::{Key, Revision};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -125,7 +125,7 @@ async fn begin<R: Resource>(
         Err(status) => return Err(status),
     };
     let after = match options.resource_version {
-        RequestedVersion::At(version) if !initial => Revision::new(version),
+        RequestedVersion::At(version) if !initial => version,
         _ => view.revision,
     };
     let cursor = match registry.collection().watch_from(after) {
@@ -214,7 +214,7 @@ impl Watch {
             }
         }
         if mark {
-            self.writer.bookmark(cursor.position().get(), true, out);
+            self.writer.bookmark(cursor.position(), true, out);
         }
         self.phase = Phase::live(cursor);
     }
@@ -244,7 +244,7 @@ impl Watch {
         let is_over = now >= self.ends;
         if !is_over && self.bookmarks && now >= self.next_bookmark && events.is_empty() {
             self.next_bookmark = now + BOOKMARK_PERIOD;
-            self.writer.bookmark(cursor.position().get(), false, out);
+            self.writer.bookmark(cursor.position(), false, out);
         }
         if !is_over || !events.is_empty() {
             self.send(events.into_iter(), cursor, out).await;
@@ -291,7 +291,7 @@ impl Watch {
             (None, Some(object)) => self.writer.event(EventType::Added, object, out),
             (Some(_), Some(object)) => self.writer.event(EventType::Modified, object, out),
             (Some(object), None) => {
-                let last = object.at(event.revision.get());
+                let last = object.at(event.revision);
                 self.writer.event(EventType::Deleted, &last, out);
             }
         }

@@ -5,6 +5,23 @@ use machinery::meta::GroupResource;
 use machinery::status::{Reason, Status};
 use storage::Error;
 
+/// The reason why a conditional write did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The object changed since it was read. The caller reads it again and retries.
+    #[error("the object has been modified")]
+    Conflict,
+    /// Any other failure.
+    #[error("{}", .0.message)]
+    Status(Status),
+}
+
+impl From<Status> for WriteError {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
+}
+
 /// The number of seconds after which a client may retry when the store is unavailable.
 const RETRY_SECS: u32 = 1;
 

@@ -3,7 +3,7 @@
 use machinery::meta::Object;
 use machinery::status::Status;
 
-use super::Registry;
+use super::{Registry, WriteError};
 
 impl<T: Object> Registry<T> {
     /// Ensures that an object of this name exists. Does not change an existing object.
@@ -25,10 +25,8 @@ impl<T: Object> Registry<T> {
         amend: impl Fn(&mut T) -> bool + Send + Sync,
     ) -> Result<(), Status> {
         let metadata = fresh.metadata();
-        let namespace = metadata.namespace.clone().unwrap_or_default();
-        let name = metadata.name.clone().unwrap_or_default();
         loop {
-            let Some(stored) = self.find(&namespace, &name).await? else {
+            let Some(stored) = self.find(metadata.into()).await? else {
                 self.seed(fresh.clone()).await?;
                 continue;
             };
@@ -38,8 +36,8 @@ impl<T: Object> Registry<T> {
             }
             match self.replace(object, stored.revision()).await {
                 Ok(_) => return Ok(()),
-                Err(None) => {}
-                Err(Some(status)) => return Err(status),
+                Err(WriteError::Conflict) => {}
+                Err(WriteError::Status(status)) => return Err(status),
             }
         }
     }

@@ -7,12 +7,14 @@ use axum::body::Body;
 use futures_util::stream;
 use http::{Request, Response, StatusCode};
 use machinery::media_type::{self, Encoding, MetaVersion, Negotiated, Offer, Transform};
-use machinery::meta::{ListMeta, Metadata};
+use machinery::meta::{ListMeta, Metadata, MetadataExt};
 use machinery::partial_object_metadata::write_partial_object;
 use machinery::status::Status;
 use machinery::table::{IncludeObject, write_table_tail};
+use storage::Revision;
 
 use super::{AnswerEncoding, LARGE, accept, bytes, run_apart};
+use crate::registry::revision_of;
 use crate::request_context::RequestContext;
 use crate::resource::Resource;
 use crate::stored_object::{self, StoredObject};
@@ -151,7 +153,7 @@ impl Representation {
             let writer = TableWriter::new(resource, resource.registry().clock().now(), options);
             let mut metadata = ListMeta::default();
             // A dry run has no version.
-            if object.revision() > 0 {
+            if object.revision() > Revision::default() {
                 metadata.resource_version = object.revision().to_string();
             }
             writer.head(&metadata, true, &mut out);
@@ -184,13 +186,13 @@ impl Representation {
         if self.table().is_none() && self.metadata_only().is_none() {
             return self.whole(code, json);
         }
-        let version = object
-            .metadata()
-            .resource_version
-            .as_deref()
-            .unwrap_or_default();
+        // An object that a dry run creates has no version.
+        let revision = match object.metadata().resource_version() {
+            "" => Revision::default(),
+            _ => revision_of(object)?,
+        };
         let key = resource.registry().key_of(object)?;
-        let sent = StoredObject::of_answer(key, json.into(), version.parse().unwrap_or_default())?;
+        let sent = StoredObject::of_answer(key, json.into(), revision)?;
         self.object(resource, code, &sent)
     }
 }

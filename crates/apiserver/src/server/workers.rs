@@ -49,6 +49,11 @@ impl Workers {
         }))
     }
 
+    /// Returns the number of threads.
+    pub(super) fn count(&self) -> usize {
+        self.workers.len()
+    }
+
     /// Runs a task to completion on the thread with the fewest tasks.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let least = self.workers.iter().min_by_key(|worker| worker.tasks.len());

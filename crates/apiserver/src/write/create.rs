@@ -1,7 +1,7 @@
 //! Creation of an object.
 
 use jiff::Timestamp;
-use machinery::meta::{Metadata, ObjectMeta, Time};
+use machinery::meta::{Metadata, ObjectKey, ObjectMeta, Time};
 use machinery::name_generator;
 use machinery::status::{Reason, Status};
 use rand::RngExt;
@@ -72,7 +72,9 @@ pub(crate) async fn create<R: Resource>(
                 }
             }
             Err(status) if status.reason == Reason::AlreadyExists => {
-                return Err(taken(resource, &namespace, &name).await.unwrap_or(status));
+                return Err(taken(resource, ObjectKey::namespaced(&namespace, &name))
+                    .await
+                    .unwrap_or(status));
             }
             result => return result,
         }
@@ -82,11 +84,11 @@ pub(crate) async fn create<R: Resource>(
 
 /// Returns the 409 for a name whose object is being deleted, so that the client can wait for its
 /// removal.
-async fn taken<R: Resource>(resource: &R, namespace: &str, name: &str) -> Option<Status> {
+async fn taken<R: Resource>(resource: &R, key: ObjectKey<'_>) -> Option<Status> {
     let registry = resource.registry();
-    let live = registry.get(namespace, name).await.ok()??;
+    let live = registry.get(key).await.ok()??;
     let terminating = live.metadata().deletion_timestamp.is_some();
-    terminating.then(|| Status::already_exists_terminating(registry.group_resource(), name))
+    terminating.then(|| Status::already_exists_terminating(registry.group_resource(), key.name))
 }
 
 /// Returns a random name that starts with `base`.

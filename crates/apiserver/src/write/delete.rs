@@ -1,11 +1,13 @@
 //! Deletion of an object: immediately, or once its finalizers are gone.
 
-use machinery::meta::{GroupKind, Metadata, ObjectMeta, Time};
+use machinery::meta::{GroupKind, Metadata, MetadataExt, ObjectMeta, Time};
 use machinery::status::Status;
+use storage::Revision;
 
-use super::ATTEMPTS;
 use super::update::{live, modified};
+use super::{ATTEMPTS, Target};
 use crate::options::{DeleteOptions, Preconditions, Propagation};
+use crate::registry::WriteError;
 use crate::request_context::RequestContext;
 use crate::resource::{Resource, Visibility, Write};
 
@@ -31,13 +33,12 @@ pub(crate) struct Deleted<T> {
 pub(crate) async fn delete<R: Resource>(
     resource: &R,
     cx: &RequestContext,
-    target: (&str, &str, &Visibility),
+    target: Target<'_>,
     options: &DeleteOptions,
 ) -> Result<Deleted<R::Object>, Status> {
     let registry = resource.registry();
-    let (namespace, name, visibility) = target;
     for _ in 0..ATTEMPTS {
-        let stored = live(resource, namespace, name, visibility).await?;
+        let stored = live(resource, target).await?;
         let mut object: R::Object = registry.decode(&stored)?;
         check_preconditions(resource, &options.preconditions, object.metadata())?;
         resource.admit(cx, Write::Delete(&object)).await?;
@@ -70,11 +71,11 @@ pub(crate) async fn delete<R: Resource>(
                     finished: !waits,
                 });
             }
-            Err(None) => {}
-            Err(Some(status)) => return Err(status),
+            Err(WriteError::Conflict) => {}
+            Err(WriteError::Status(status)) => return Err(status),
         }
     }
-    Err(modified(resource, name))
+    Err(modified(resource, target.key.name))
 }
 
 /// Removes an object that cannot be read, for a caller who may see all objects. The kind is not
@@ -85,20 +86,20 @@ pub(crate) async fn delete<R: Resource>(
 /// 409 if a precondition fails or cannot be compared.
 pub(crate) async fn delete_broken<R: Resource>(
     resource: &R,
-    (namespace, name, visibility): (&str, &str, &Visibility),
+    target: Target<'_>,
     options: &DeleteOptions,
 ) -> Result<bool, Status> {
-    if !matches!(visibility, Visibility::Everything) {
+    if !matches!(target.visibility, Visibility::Everything) {
         return Ok(false);
     }
     let registry = resource.registry();
     for _ in 0..ATTEMPTS {
-        let found = registry.find(namespace, name).await?;
+        let found = registry.find(target.key).await?;
         let Some(broken) = found.filter(|object| object.broken().is_some()) else {
             return Ok(false);
         };
         let facts = ObjectMeta {
-            name: Some(name.to_owned()),
+            name: Some(target.key.name.to_owned()),
             resource_version: Some(broken.revision().to_string()),
             ..ObjectMeta::default()
         };
@@ -108,18 +109,18 @@ pub(crate) async fn delete_broken<R: Resource>(
         }
         match registry.remove_broken(&broken).await {
             Ok(()) => return Ok(true),
-            Err(None) => {}
-            Err(Some(status)) => return Err(status),
+            Err(WriteError::Conflict) => {}
+            Err(WriteError::Status(status)) => return Err(status),
         }
     }
-    Err(modified(resource, name))
+    Err(modified(resource, target.key.name))
 }
 
 async fn remove<R: Resource>(
     resource: &R,
     mut object: R::Object,
-    revision: u64,
-) -> Result<R::Object, Option<Status>> {
+    revision: Revision,
+) -> Result<R::Object, WriteError> {
     let removed = resource.registry().remove(&object, revision).await?;
     object.metadata_mut().resource_version = Some(removed.to_string());
     Ok(object)
@@ -132,12 +133,12 @@ fn check_preconditions<R: Resource>(
 ) -> Result<(), Status> {
     let description = resource.registry().description();
     let kind = GroupKind::new(description.group, description.kind);
-    let name = live.name.as_deref().unwrap_or_default();
-    let uid = live.uid.as_deref().unwrap_or_default();
+    let name = live.name();
+    let uid = live.uid();
     if let Some(wanted) = preconditions.uid.as_deref().filter(|wanted| *wanted != uid) {
         return Err(Status::uid_precondition(&kind, name, wanted, uid));
     }
-    let version = live.resource_version.as_deref().unwrap_or_default();
+    let version = live.resource_version();
     let wanted = preconditions.resource_version.as_deref();
     match wanted.filter(|wanted| *wanted != version) {
         Some(wanted) => Err(Status::version_precondition(&kind, name, wanted, version)),

@@ -3,19 +3,27 @@
 use std::sync::Arc;
 
 use machinery::managed_fields::differ_at_most_in_times;
-use machinery::meta::{Metadata, ObjectMeta};
+use machinery::meta::{Metadata, MetadataExt, ObjectMeta};
 use machinery::status::{Status, uid_mismatch};
 use serde_json::Value;
+use storage::Revision;
 
-use super::{ATTEMPTS, Candidate, Ownership, dedup_owners, tree, validate};
+use super::{ATTEMPTS, Candidate, Ownership, Target, dedup_owners, tree, validate};
+use crate::registry::WriteError;
 use crate::request_context::RequestContext;
-use crate::resource::{Resource, Update, Visibility, Write};
+use crate::resource::{Resource, Update, Write};
 use crate::stored_object::StoredObject;
+
+/// The live object, also as a JSON tree.
+struct Live<'a, T> {
+    object: &'a T,
+    tree: &'a Value,
+}
 
 /// The state that a write replaces.
 struct Replaced<'a, T> {
     live: &'a T,
-    revision: u64,
+    revision: Revision,
     dry_run: bool,
 }
 
@@ -28,18 +36,21 @@ struct Replaced<'a, T> {
 pub(crate) async fn update<R: Resource>(
     resource: &R,
     cx: &RequestContext,
-    target: (&str, &str, &Visibility),
+    target: Target<'_>,
     by: &Ownership<'_>,
     make: impl Fn(&R::Object, &Value) -> Result<Candidate<R::Object>, Status> + Send + Sync,
 ) -> Result<R::Object, Status> {
     let registry = resource.registry();
-    let (namespace, name, visibility) = target;
     for _ in 0..ATTEMPTS {
-        let stored = live(resource, namespace, name, visibility).await?;
+        let stored = live(resource, target).await?;
         let live: R::Object = registry.decode(&stored)?;
         let live_tree = tree(&live)?;
         let candidate = make(&live, &live_tree)?;
-        let object = prepare(resource, cx, (candidate, by), (&live, &live_tree))?;
+        let before = Live {
+            object: &live,
+            tree: &live_tree,
+        };
+        let object = prepare(resource, cx, candidate, by, before)?;
         validate(resource, &object, Some(&live))?;
         resource
             .admit(
@@ -58,27 +69,22 @@ pub(crate) async fn update<R: Resource>(
         match write(resource, cx, object, replaced).await {
             // The next attempt sees the other write: it returns 404 after a delete, and 409 if the
             // new state names the version that it replaces.
-            Err(None) => {}
-            Err(Some(status)) => return Err(status),
+            Err(WriteError::Conflict) => {}
+            Err(WriteError::Status(status)) => return Err(status),
             Ok(object) => return Ok(object),
         }
     }
-    Err(modified(resource, name))
+    Err(modified(resource, target.key.name))
 }
 
 /// Returns the live object, if the caller may see it.
 pub(super) async fn live<R: Resource>(
     resource: &R,
-    namespace: &str,
-    name: &str,
-    visibility: &Visibility,
+    Target { key, visibility }: Target<'_>,
 ) -> Result<Arc<StoredObject>, Status> {
     let registry = resource.registry();
-    let not_found = || Status::not_found(registry.group_resource(), name);
-    let stored = registry
-        .find(namespace, name)
-        .await?
-        .ok_or_else(not_found)?;
+    let not_found = || Status::not_found(registry.group_resource(), key.name);
+    let stored = registry.find(key).await?.ok_or_else(not_found)?;
     match visibility.admits(&stored).await? {
         true => Ok(stored),
         false => Err(not_found()),
@@ -93,13 +99,18 @@ pub(super) fn modified<R: Resource>(resource: &R, name: &str) -> Status {
 fn prepare<R: Resource>(
     resource: &R,
     cx: &RequestContext,
-    (candidate, by): (Candidate<R::Object>, &Ownership<'_>),
-    (live, live_tree): (&R::Object, &Value),
+    candidate: Candidate<R::Object>,
+    by: &Ownership<'_>,
+    before: Live<'_, R::Object>,
 ) -> Result<R::Object, Status> {
     let Candidate {
         mut object,
         applied,
     } = candidate;
+    let Live {
+        object: live,
+        tree: live_tree,
+    } = before;
     dedup_owners(cx, object.metadata_mut());
     check_identity(resource, object.metadata(), live.metadata())?;
     keep_system_fields(object.metadata_mut(), live.metadata());
@@ -122,17 +133,16 @@ fn check_identity<R: Resource>(
     new: &ObjectMeta,
     live: &ObjectMeta,
 ) -> Result<(), Status> {
-    let name = live.name.as_deref().unwrap_or_default();
+    let name = live.name();
     let claims = |claimed: &Option<String>, live: &Option<String>| {
         claimed
             .as_deref()
             .is_some_and(|claimed| !claimed.is_empty() && Some(claimed) != live.as_deref())
     };
     if claims(&new.uid, &live.uid) {
-        let namespace = live.namespace.as_deref().unwrap_or_default();
-        let key = resource.registry().key(namespace, name);
-        let claimed = new.uid.as_deref().unwrap_or_default();
-        let text = uid_mismatch(&key, claimed, live.uid.as_deref().unwrap_or_default());
+        let key = resource.registry().key(live.into());
+        let claimed = new.uid();
+        let text = uid_mismatch(&key, claimed, live.uid());
         return Err(Status::conflict(
             resource.registry().group_resource(),
             name,
@@ -151,7 +161,7 @@ fn keep_system_fields(new: &mut ObjectMeta, live: &ObjectMeta) {
     new.resource_version.clone_from(&live.resource_version);
     new.generation = live.generation;
     new.self_link = None;
-    if new.uid.as_deref().unwrap_or_default().is_empty() {
+    if new.uid().is_empty() {
         new.uid.clone_from(&live.uid);
     }
     if new.creation_timestamp.is_none() {
@@ -186,7 +196,7 @@ async fn write<R: Resource>(
     cx: &RequestContext,
     object: R::Object,
     replaced: Replaced<'_, R::Object>,
-) -> Result<R::Object, Option<Status>> {
+) -> Result<R::Object, WriteError> {
     let Replaced {
         live,
         revision,
@@ -197,12 +207,12 @@ async fn write<R: Resource>(
     if finished {
         if !dry_run {
             registry.remove(&object, revision).await?;
-            resource.after_delete(&object).await.map_err(Some)?;
+            resource.after_delete(&object).await?;
         }
         return Ok(object);
     }
     // A state that differs only in the times of its managed fields is not stored, as in Kubernetes.
-    if differ_at_most_in_times(&tree(live).map_err(Some)?, &tree(&object).map_err(Some)?) {
+    if differ_at_most_in_times(&tree(live)?, &tree(&object)?) {
         return Ok(live.clone());
     }
     let update = Update {
@@ -210,7 +220,7 @@ async fn write<R: Resource>(
         live,
         dry_run,
     };
-    resource.meter(cx, update).await.map_err(Some)?;
+    resource.meter(cx, update).await?;
     if dry_run {
         return Ok(object);
     }

@@ -8,6 +8,7 @@
 //! The permissions of a binding to a missing role are unknown. It grants nothing, and the error is
 //! part of the reason of a denial (`pkg/registry/rbac/validation/rule.go`).
 
+use machinery::meta::MetadataExt;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -228,7 +229,7 @@ impl<'a> From<&'a ClusterRoleBinding> for Binding<'a> {
     fn from(binding: &'a ClusterRoleBinding) -> Self {
         Self {
             kind: "ClusterRoleBinding",
-            name: binding.metadata.name.as_deref().unwrap_or_default(),
+            name: binding.metadata.name(),
             namespace: "",
             role_ref: &binding.role_ref,
             subjects: binding.subjects.as_deref().unwrap_or_default(),
@@ -240,8 +241,8 @@ impl<'a> From<&'a RoleBinding> for Binding<'a> {
     fn from(binding: &'a RoleBinding) -> Self {
         Self {
             kind: "RoleBinding",
-            name: binding.metadata.name.as_deref().unwrap_or_default(),
-            namespace: binding.metadata.namespace.as_deref().unwrap_or_default(),
+            name: binding.metadata.name(),
+            namespace: binding.metadata.namespace(),
             role_ref: &binding.role_ref,
             subjects: binding.subjects.as_deref().unwrap_or_default(),
         }

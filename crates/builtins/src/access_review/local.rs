@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::authorization::v1::{LocalSubjectAccessReview, SubjectAccessReviewSpec};
 use machinery::decode::protobuf::Message;
 use machinery::field::{BadValue, Error, ErrorList, Path};
+use machinery::meta::MetadataExt;
 use machinery::status::Status;
 
 use super::{attributes, decide, description, refuse_if_any, subject, validation};
@@ -52,7 +53,7 @@ impl Review for LocalSubjectAccessReviews {
         mut question: LocalSubjectAccessReview,
     ) -> Result<LocalSubjectAccessReview, Status> {
         let spec = &question.spec;
-        let namespace = question.metadata.namespace.as_deref().unwrap_or_default();
+        let namespace = question.metadata.namespace();
         let mut errors = validation::subject(spec);
         errors.extend(validation::metadata(&question.metadata, Some(namespace)));
         errors.extend(validate_place(spec, namespace));

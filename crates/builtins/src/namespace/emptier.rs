@@ -4,17 +4,18 @@
 //! The emptier follows the namespaces. While one of them waits for objects with finalizers, it
 //! retries every few seconds. Otherwise it is idle until a namespace changes.
 
+use machinery::meta::{MetadataExt, ObjectKey};
 use std::sync::Arc;
 use std::time::Duration;
 
-use apiserver::registry::Registry;
+use apiserver::registry::{Registry, WriteError};
 use apiserver::resource::Resource;
 use apiserver::stored_object::StoredObject;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Namespace;
 use machinery::status::Status;
 use serde::Deserialize;
-use storage::Key;
+use storage::{Key, Revision};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -96,7 +97,7 @@ impl NamespaceEmptier {
                 continue;
             };
             if is_terminating(&namespace) {
-                let name = namespace.metadata.name.as_deref().unwrap_or_default();
+                let name = namespace.metadata.name();
                 match self.empty(name).await? {
                     true => release(registry, namespace, stored.revision()).await?,
                     false => is_idle = false,
@@ -110,7 +111,7 @@ impl NamespaceEmptier {
     async fn empty(&self, namespace: &str) -> Result<bool, Status> {
         let mut is_empty = true;
         for kind in &self.contents {
-            let prefix = kind.key(namespace, "");
+            let prefix = kind.key(ObjectKey::namespaced(namespace, ""));
             let doomed: Vec<(Key, String)> = {
                 let view = kind.latest().await?;
                 let objects = view.range(&prefix, None);
@@ -142,7 +143,7 @@ fn uid(object: &StoredObject) -> String {
 async fn release(
     registry: &Registry<Namespace>,
     mut namespace: Namespace,
-    revision: u64,
+    revision: Revision,
 ) -> Result<(), Status> {
     let finalizers = namespace
         .spec
@@ -165,7 +166,7 @@ async fn release(
         (false, false) => registry.replace(namespace, revision).await.map(drop),
     };
     match written {
-        Ok(()) | Err(None) => Ok(()),
-        Err(Some(status)) => Err(status),
+        Ok(()) | Err(WriteError::Conflict) => Ok(()),
+        Err(WriteError::Status(status)) => Err(status),
     }
 }

@@ -7,9 +7,9 @@
 //! begins later, the emptier sees the object. No lock is needed, and no object is left in a
 //! namespace that is gone.
 
-use apiserver::registry::Registry;
+use apiserver::registry::{Registry, WriteError};
 use k8s_openapi::api::core::v1::Namespace;
-use machinery::meta::Object;
+use machinery::meta::{MetadataExt, Object, ObjectKey};
 use machinery::status::{Cause, Status};
 
 use super::is_terminating;
@@ -68,21 +68,23 @@ impl NamespaceLifecycle {
     }
 
     async fn closed<T: Object>(&self, object: &T) -> Result<Option<Closed>, Status> {
-        let namespace = object.metadata().namespace.as_deref().unwrap_or_default();
-        Ok(match self.namespaces.get("", namespace).await? {
-            None => Some(Closed::Absent),
-            Some(namespace) if is_terminating(&namespace) => Some(Closed::Terminating),
-            Some(_) => None,
-        })
+        let namespace = object.metadata().namespace();
+        Ok(
+            match self.namespaces.get(ObjectKey::cluster(namespace)).await? {
+                None => Some(Closed::Absent),
+                Some(namespace) if is_terminating(&namespace) => Some(Closed::Terminating),
+                Some(_) => None,
+            },
+        )
     }
 
     fn refusal<T: Object>(&self, registry: &Registry<T>, object: &T, closed: Closed) -> Status {
         let metadata = object.metadata();
-        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        let namespace = metadata.namespace();
         if matches!(closed, Closed::Absent) {
             return Status::not_found(self.namespaces.group_resource(), namespace);
         }
-        let name = metadata.name.as_deref().unwrap_or_default();
+        let name = metadata.name();
         let text = format!(
             "unable to create new content in namespace {namespace} because it is being terminated"
         );
@@ -99,15 +101,7 @@ impl NamespaceLifecycle {
 /// Removes an object again. A writer that changed it in the meantime has seen it, and the emptier
 /// may have removed it already: both are fine.
 async fn take_back<T: Object>(registry: &Registry<T>, object: &T) {
-    let version = object
-        .metadata()
-        .resource_version
-        .as_deref()
-        .unwrap_or_default();
-    let Ok(version) = version.parse() else {
-        return;
-    };
-    if let Err(Some(error)) = registry.remove(object, version).await {
+    if let Err(WriteError::Status(error)) = registry.remove_as_read(object).await {
         let resource = registry.group_resource();
         tracing::warn!(%error, %resource, "a late object could not be taken back");
     }

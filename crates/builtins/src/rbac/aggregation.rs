@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use apiserver::registry::Registry;
+use apiserver::registry::{Registry, WriteError, revision_of};
 use auth::rbac::aggregation::aggregate;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use machinery::status::Status;
@@ -74,17 +74,13 @@ async fn update(registry: &Registry<ClusterRole>) -> Result<(), Status> {
     let mut filled = stored.clone();
     fill(&mut filled);
     for (role, stored) in filled.into_iter().zip(&stored) {
-        let version = role
-            .metadata
-            .resource_version
-            .as_deref()
-            .and_then(|version| version.parse().ok());
         let is_changed = role.rules.as_deref().unwrap_or_default()
             != stored.rules.as_deref().unwrap_or_default();
-        if let (true, Some(version)) = (is_changed, version) {
-            match registry.replace(role, version).await {
-                Ok(_) | Err(None) => {}
-                Err(Some(status)) => return Err(status),
+        if is_changed {
+            let revision = revision_of(&role)?;
+            match registry.replace(role, revision).await {
+                Ok(_) | Err(WriteError::Conflict) => {}
+                Err(WriteError::Status(status)) => return Err(status),
             }
         }
     }

@@ -7,7 +7,7 @@ use apiserver::request_context::RequestContext;
 use auth::rbac::escalation::{EscalationCheck, EscalationError, RoleWrite};
 use auth::rbac::{PolicySource, RoleRefError};
 use k8s_openapi::api::rbac::v1::{PolicyRule, RoleRef};
-use machinery::meta::{GroupResource, ObjectMeta};
+use machinery::meta::{GroupResource, MetadataExt, ObjectMeta};
 use machinery::status::Status;
 
 /// Decides which permissions may be granted, according to the current policy.
@@ -36,7 +36,8 @@ impl Authority {
     pub(super) async fn role(
         &self,
         cx: &RequestContext,
-        (resource, metadata): (&GroupResource, &ObjectMeta),
+        resource: &GroupResource,
+        metadata: &ObjectMeta,
         granted: Granted<'_>,
     ) -> Result<(), Status> {
         let policy = self.policy.policy();
@@ -47,7 +48,7 @@ impl Authority {
         };
         let write = RoleWrite {
             resource: &resource.resource,
-            namespace: metadata.namespace.as_deref().unwrap_or_default(),
+            namespace: metadata.namespace(),
             name: cx
                 .info
                 .resource
@@ -68,7 +69,8 @@ impl Authority {
     pub(super) async fn binding(
         &self,
         cx: &RequestContext,
-        (resource, metadata): (&GroupResource, &ObjectMeta),
+        resource: &GroupResource,
+        metadata: &ObjectMeta,
         role: &RoleRef,
     ) -> Result<(), Status> {
         let policy = self.policy.policy();
@@ -77,14 +79,14 @@ impl Authority {
             authorizer: &*cx.authorizer,
             policy: &policy,
         };
-        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        let namespace = metadata.namespace();
         let checked = check.binding(role, namespace).await;
         checked.map_err(|error| status(error, resource, metadata))
     }
 }
 
 fn status(error: EscalationError, resource: &GroupResource, metadata: &ObjectMeta) -> Status {
-    let name = metadata.name.as_deref().unwrap_or_default();
+    let name = metadata.name();
     match error {
         EscalationError::Forbidden(text) => Status::forbidden(resource, name, &text),
         EscalationError::RoleRef(RoleRefError::NotFound { resource, name }) => {

@@ -102,11 +102,16 @@ impl Resource for ClusterRoles {
         if live.is_some_and(|live| changes_only_garbage_collection(object, live)) {
             return Ok(());
         }
-        let about = (self.registry.group_resource(), &object.metadata);
+        let resource = self.registry.group_resource();
         let rules = object.rules.as_deref().unwrap_or_default();
         let aggregates = aggregates(object) || live.is_some_and(aggregates);
         self.authority
-            .role(cx, about, Granted { rules, aggregates })
+            .role(
+                cx,
+                resource,
+                &object.metadata,
+                Granted { rules, aggregates },
+            )
             .await
     }
 }

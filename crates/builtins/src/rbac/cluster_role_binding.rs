@@ -133,8 +133,10 @@ impl Resource for ClusterRoleBindings {
             Write::Update { object, .. } => object,
             Write::Delete(_) => return Ok(()),
         };
-        let about = (self.registry.group_resource(), &object.metadata);
-        self.authority.binding(cx, about, &object.role_ref).await
+        let resource = self.registry.group_resource();
+        self.authority
+            .binding(cx, resource, &object.metadata, &object.role_ref)
+            .await
     }
 }
 

@@ -105,12 +105,13 @@ impl Resource for Roles {
             Write::Update { object, .. } => object,
             Write::Delete(_) => return Ok(()),
         };
-        let about = (self.registry.group_resource(), &object.metadata);
+        let resource = self.registry.group_resource();
         let rules = object.rules.as_deref().unwrap_or_default();
         self.authority
             .role(
                 cx,
-                about,
+                resource,
+                &object.metadata,
                 Granted {
                     rules,
                     aggregates: false,

@@ -2,7 +2,7 @@
 
 use apiserver::registry::Registry;
 use k8s_openapi::api::core::v1::ConfigMap;
-use machinery::meta::{Object, ObjectMeta};
+use machinery::meta::{Object, ObjectKey, ObjectMeta};
 use serde_json::{Value, json};
 
 use crate::server::{ROOT, Server, named, start};
@@ -20,7 +20,7 @@ async fn until<T: Object>(
     let collection = registry.collection();
     let mut changes = collection.watch_from(collection.view().revision).unwrap();
     loop {
-        let object = registry.cached(namespace, name);
+        let object = registry.cached(ObjectKey::namespaced(namespace, name));
         if is_so(object.as_ref().map(|object| object.metadata())) {
             return;
         }
@@ -83,9 +83,28 @@ async fn a_namespace_takes_its_content_along() {
         object.is_none()
     })
     .await;
-    assert_eq!(server.kinds.config_maps.cached("shop", "c"), None);
-    assert_eq!(server.kinds.secrets.cached("shop", "s"), None);
-    assert_eq!(server.kinds.rbac.roles.cached("shop", "r"), None);
+    assert_eq!(
+        server
+            .kinds
+            .config_maps
+            .cached(ObjectKey::namespaced("shop", "c")),
+        None
+    );
+    assert_eq!(
+        server
+            .kinds
+            .secrets
+            .cached(ObjectKey::namespaced("shop", "s")),
+        None
+    );
+    assert_eq!(
+        server
+            .kinds
+            .rbac
+            .roles
+            .cached(ObjectKey::namespaced("shop", "r")),
+        None
+    );
 }
 
 #[tokio::test]
@@ -168,7 +187,11 @@ async fn an_orphan_stays_without_its_owner() {
     config_map(&server, "child", json!([owner("owner", &uid, true)])).await;
     delete(&server, "owner", "Orphan").await;
     gone(&server, "owner").await;
-    let child: ConfigMap = server.kinds.config_maps.cached("default", "child").unwrap();
+    let child: ConfigMap = server
+        .kinds
+        .config_maps
+        .cached(ObjectKey::namespaced("default", "child"))
+        .unwrap();
     assert_eq!(child.metadata.owner_references, None);
     assert_eq!(child.metadata.deletion_timestamp, None);
 }
@@ -197,7 +220,7 @@ async fn in_the_foreground_dependents_go_first() {
         server
             .kinds
             .config_maps
-            .cached("default", "owner")
+            .cached(ObjectKey::namespaced("default", "owner"))
             .is_some()
     );
     let free = json!({"metadata": {"finalizers": null}});
@@ -205,5 +228,11 @@ async fn in_the_foreground_dependents_go_first() {
         .call(200, ROOT, &format!("PATCH {CONFIG_MAPS}/child"), free)
         .await;
     gone(&server, "owner").await;
-    assert_eq!(server.kinds.config_maps.cached("default", "child"), None);
+    assert_eq!(
+        server
+            .kinds
+            .config_maps
+            .cached(ObjectKey::namespaced("default", "child")),
+        None
+    );
 }

@@ -1,6 +1,7 @@
 //! Namespaces: their defaults, and the admission of objects in them.
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use machinery::meta::ObjectKey;
 use machinery::status::Reason;
 use serde_json::{Value, json};
 
@@ -155,7 +156,13 @@ async fn what_slips_in_while_a_namespace_closes_is_taken_back() {
         .await
         .unwrap_err();
     assert_eq!(refused.reason, Reason::Forbidden);
-    assert_eq!(config_maps.get("shop", "late").await.unwrap(), None);
+    assert_eq!(
+        config_maps
+            .get(ObjectKey::namespaced("shop", "late"))
+            .await
+            .unwrap(),
+        None
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Roles and bindings: the permissions to write them, and the time at which they take effect.
 
+use machinery::meta::ObjectKey;
 use serde_json::{Value, json};
 
 use crate::server::{ROOT, Server, named, start};
@@ -224,7 +225,7 @@ async fn aggregated_rules_act_at_once_and_are_written_down() {
         .unwrap();
     let rule = serde_json::from_value(more["rules"][0].clone()).unwrap();
     while !roles
-        .cached("", "view")
+        .cached(ObjectKey::cluster("view"))
         .unwrap()
         .rules
         .unwrap_or_default()

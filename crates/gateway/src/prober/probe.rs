@@ -10,20 +10,41 @@ use crate::upstream::{UpstreamError, Upstreams};
 
 use super::observation::Finding;
 
-/// The group, resource and subresource of everything that the gateway must be able to impersonate.
-pub const IMPERSONATED: [(&str, &str, &str); 4] = [
-    ("", "users", ""),
-    ("", "groups", ""),
-    ("authentication.k8s.io", "uids", ""),
-    ("authentication.k8s.io", "userextras", "requesttokenid"),
+/// A resource that the gateway must be able to impersonate.
+#[derive(Clone, Copy, Debug)]
+pub struct Impersonated {
+    /// The API group.
+    pub group: &'static str,
+    /// The resource.
+    pub resource: &'static str,
+    /// The subresource; empty if there is none.
+    pub subresource: &'static str,
+}
+
+/// Everything that the gateway must be able to impersonate.
+pub const IMPERSONATED: [Impersonated; 4] = [
+    Impersonated::new("", "users", ""),
+    Impersonated::new("", "groups", ""),
+    Impersonated::new("authentication.k8s.io", "uids", ""),
+    Impersonated::new("authentication.k8s.io", "userextras", "requesttokenid"),
 ];
 
-/// Returns a resource with its subresource, as in the rules of a role.
-#[must_use]
-pub fn role_resource(resource: &str, subresource: &str) -> String {
-    match subresource {
-        "" => resource.to_owned(),
-        subresource => format!("{resource}/{subresource}"),
+impl Impersonated {
+    const fn new(group: &'static str, resource: &'static str, subresource: &'static str) -> Self {
+        Self {
+            group,
+            resource,
+            subresource,
+        }
+    }
+
+    /// Returns the resource with its subresource, as in the rules of a role.
+    #[must_use]
+    pub fn in_role(&self) -> String {
+        match self.subresource {
+            "" => self.resource.to_owned(),
+            subresource => format!("{}/{subresource}", self.resource),
+        }
     }
 }
 
@@ -60,7 +81,12 @@ async fn look(upstreams: &Upstreams, cluster: &str) -> Result<Finding, UpstreamE
     let Some(version) = version(&answer) else {
         return Ok(Finding::NotKubernetes(answer.code));
     };
-    for (group, resource, subresource) in IMPERSONATED {
+    for impersonated in IMPERSONATED {
+        let Impersonated {
+            group,
+            resource,
+            subresource,
+        } = impersonated;
         let attributes = json!({
             "verb": "impersonate",
             "group": group,
@@ -78,7 +104,7 @@ async fn look(upstreams: &Upstreams, cluster: &str) -> Result<Finding, UpstreamE
             return Ok(Finding::Failing(answer.code));
         }
         if !is_allowed(&answer) {
-            let what = role_resource(resource, subresource);
+            let what = impersonated.in_role();
             return Ok(Finding::CannotImpersonate { version, what });
         }
     }

@@ -12,6 +12,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use storage::Revision;
 use tokio::time::Instant;
 
 /// The inputs of a probe. While they are unchanged, the result is still valid.
@@ -25,7 +26,7 @@ pub(super) struct Subject {
     /// True if the cluster has a connection.
     pub(super) connected: bool,
     /// The revision of the Secret with the credential, if it exists.
-    pub(super) secret_revision: Option<u64>,
+    pub(super) secret_revision: Option<Revision>,
 }
 
 /// The clusters and the times at which they are due.
@@ -41,7 +42,7 @@ pub(super) struct Schedule {
 struct Entry {
     subject: Subject,
     /// The revision of the object that the subject was read from.
-    revision: u64,
+    revision: Revision,
     state: State,
     /// The time at which the last probe ended.
     looked: Option<Instant>,
@@ -51,7 +52,7 @@ enum State {
     /// It is in `waiting` with this time.
     Due(Instant),
     /// This subject, read from the object of this revision, is being probed.
-    UnderWay(Subject, u64),
+    UnderWay(Subject, Revision),
     /// Only a change makes it due.
     Settled,
 }
@@ -82,7 +83,7 @@ impl Schedule {
     }
 
     /// Updates a cluster. If it has changed, it is due at once.
-    pub(super) fn put(&mut self, subject: Subject, revision: u64, now: Instant) {
+    pub(super) fn put(&mut self, subject: Subject, revision: Revision, now: Instant) {
         let Some(entry) = self.entries.get_mut(&subject.name) else {
             self.waiting.insert((now, subject.name.clone()));
             let entry = Entry {
@@ -156,7 +157,7 @@ impl Schedule {
 impl Entry {
     /// Returns whether a subject differs from this one. Without a connection each revision differs:
     /// the next probe corrects what other clients wrote to the status.
-    fn is_news(&self, subject: &Subject, revision: u64) -> bool {
+    fn is_news(&self, subject: &Subject, revision: Revision) -> bool {
         self.subject != *subject || !subject.connected && self.revision != revision
     }
 
@@ -195,7 +196,7 @@ mod tests {
     #[test]
     fn a_cluster_is_due_at_once_then_a_period_after_each_look() {
         let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
-        schedule.put(subject("a", 1), 5, start);
+        schedule.put(subject("a", 1), Revision::new(5), start);
         assert_eq!(schedule.take_due(start), Some(subject("a", 1)));
         assert_eq!(
             (schedule.take_due(start), schedule.next_due()),
@@ -212,21 +213,21 @@ mod tests {
     #[test]
     fn a_change_is_due_at_once_and_a_write_that_changes_nothing_is_not() {
         let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
-        schedule.put(subject("a", 1), 5, start);
+        schedule.put(subject("a", 1), Revision::new(5), start);
         schedule.take_due(start);
         schedule.done("a", start, 0.5);
-        schedule.put(subject("a", 1), 6, start);
+        schedule.put(subject("a", 1), Revision::new(6), start);
         assert_eq!(schedule.take_due(start), None);
-        schedule.put(subject("a", 2), 7, start);
+        schedule.put(subject("a", 2), Revision::new(7), start);
         assert_eq!(schedule.take_due(start), Some(subject("a", 2)));
     }
 
     #[test]
     fn a_change_during_a_look_is_looked_at_after_it() {
         let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
-        schedule.put(subject("a", 1), 5, start);
+        schedule.put(subject("a", 1), Revision::new(5), start);
         schedule.take_due(start);
-        schedule.put(subject("a", 2), 6, start);
+        schedule.put(subject("a", 2), Revision::new(6), start);
         assert_eq!(schedule.take_due(start), None);
         schedule.done("a", start, 0.5);
         assert_eq!(schedule.take_due(start), Some(subject("a", 2)));
@@ -235,8 +236,12 @@ mod tests {
     #[test]
     fn who_has_waited_longest_is_first() {
         let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
-        schedule.put(subject("b", 1), 5, start + Duration::from_secs(1));
-        schedule.put(subject("a", 1), 5, start);
+        schedule.put(
+            subject("b", 1),
+            Revision::new(5),
+            start + Duration::from_secs(1),
+        );
+        schedule.put(subject("a", 1), Revision::new(5), start);
         let later = start + Duration::from_secs(2);
         assert_eq!(schedule.take_due(later), Some(subject("a", 1)));
         assert_eq!(schedule.take_due(later), Some(subject("b", 1)));
@@ -245,7 +250,7 @@ mod tests {
     #[test]
     fn what_is_gone_is_forgotten() {
         let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
-        schedule.put(subject("a", 1), 5, start);
+        schedule.put(subject("a", 1), Revision::new(5), start);
         schedule.keep(|name| name != "a");
         assert_eq!(schedule.take_due(start), None);
         schedule.done("a", start, 0.5);
@@ -255,14 +260,14 @@ mod tests {
     #[test]
     fn a_secret_of_another_revision_is_news() {
         let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
-        schedule.put(subject("a", 1), 5, start);
+        schedule.put(subject("a", 1), Revision::new(5), start);
         schedule.take_due(start);
         schedule.done("a", start, 0.5);
         let with_secret = Subject {
-            secret_revision: Some(3),
+            secret_revision: Some(Revision::new(3)),
             ..subject("a", 1)
         };
-        schedule.put(with_secret.clone(), 5, start);
+        schedule.put(with_secret.clone(), Revision::new(5), start);
         assert_eq!(schedule.take_due(start), Some(with_secret));
     }
 
@@ -274,16 +279,16 @@ mod tests {
         };
         let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
         for number in 0..5000 {
-            schedule.put(unconnected(&number.to_string()), 5, start);
+            schedule.put(unconnected(&number.to_string()), Revision::new(5), start);
         }
         while let Some(subject) = schedule.take_due(start) {
             schedule.done(&subject.name, start, 0.5);
         }
         assert_eq!(schedule.next_due(), None);
         // Written by the probe itself, or by another client.
-        schedule.put(unconnected("7"), 6, start);
+        schedule.put(unconnected("7"), Revision::new(6), start);
         assert_eq!(schedule.take_due(start), Some(unconnected("7")));
-        schedule.put(unconnected("7"), 7, start);
+        schedule.put(unconnected("7"), Revision::new(7), start);
         schedule.done("7", start, 0.5);
         assert_eq!(schedule.take_due(start), Some(unconnected("7")));
         schedule.done("7", start, 0.5);
@@ -293,7 +298,7 @@ mod tests {
     #[test]
     fn a_doubt_brings_the_next_look_forward_but_not_more_often_than_allowed() {
         let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
-        schedule.put(subject("a", 1), 5, start);
+        schedule.put(subject("a", 1), Revision::new(5), start);
         schedule.take_due(start);
         schedule.doubt("a", start);
         schedule.done("a", start, 0.5);
@@ -313,7 +318,7 @@ mod tests {
     fn a_cluster_that_is_forgotten_is_not_due() {
         let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
         for name in ["a", "b"] {
-            schedule.put(subject(name, 1), 5, start);
+            schedule.put(subject(name, 1), Revision::new(5), start);
         }
         schedule.take_due(start);
         schedule.forget("a");

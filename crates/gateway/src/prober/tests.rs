@@ -1,3 +1,4 @@
+use machinery::meta::ObjectKey;
 use std::time::Duration;
 
 use api::management::cluster::{ClusterConnection, ClusterEndpoints, ClusterStatus};
@@ -438,7 +439,12 @@ async fn what_was_found_of_an_older_spec_is_not_written() {
     let home = Home::start().await;
     home.add("prod", None).await;
     let prober = prober(&home, SELDOM);
-    let stored = home.clusters.find("", "prod").await.unwrap().unwrap();
+    let stored = home
+        .clusters
+        .find(ObjectKey::cluster("prod"))
+        .await
+        .unwrap()
+        .unwrap();
     let subject = prober.subject(&stored).unwrap();
     let mut changed = home.cluster("prod");
     changed.spec.display_name = "another".to_owned();
@@ -455,7 +461,12 @@ async fn what_users_write_meanwhile_stays() {
     let home = Home::start().await;
     home.add("prod", None).await;
     let prober = prober(&home, SELDOM);
-    let stored = home.clusters.find("", "prod").await.unwrap().unwrap();
+    let stored = home
+        .clusters
+        .find(ObjectKey::cluster("prod"))
+        .await
+        .unwrap()
+        .unwrap();
     let subject = prober.subject(&stored).unwrap();
     let mut labelled = home.cluster("prod");
     labelled.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());

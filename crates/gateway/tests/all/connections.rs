@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use machinery::meta::ObjectKey;
 use serde_json::json;
 use tokio::sync::Barrier;
 
@@ -16,7 +17,8 @@ use crate::authority::Authority;
 use crate::cluster::{Cluster, lines};
 use crate::world::{World, object};
 
-const SECRET: (&str, &str) = ("kubeconfig-apiserver", "cluster-c-1-gateway");
+const SECRET: ObjectKey<'static> =
+    ObjectKey::namespaced("kubeconfig-apiserver", "cluster-c-1-gateway");
 
 #[tokio::test]
 async fn requests_share_a_connection() {
@@ -121,7 +123,9 @@ async fn another_authority_closes_what_is_open() {
     let rotate = |object: &mut ClusterObject| {
         object.spec.connection.as_mut().unwrap().ca_data = other;
     };
-    world.change(&world.clusters, ("", "c-1"), rotate).await;
+    world
+        .change(&world.clusters, ObjectKey::cluster("c-1"), rotate)
+        .await;
     cluster.wait_open(0).await;
     world.bind("c-1").await;
     let answer = world.get("/k8s/clusters/c-1/api", &token).await;
@@ -170,7 +174,9 @@ async fn a_look_at_the_condition_closes_nothing() {
     for round in 0..3 {
         assert_eq!(world.get("/k8s/clusters/c-1/api", &token).await.code, 200);
         let look = |object: &mut ClusterObject| object.status.api_endpoint = round.to_string();
-        world.change(&world.clusters, ("", "c-1"), look).await;
+        world
+            .change(&world.clusters, ObjectKey::cluster("c-1"), look)
+            .await;
     }
     assert_eq!(cluster.seen().len(), 1);
 }
@@ -198,8 +204,8 @@ async fn add_with_certificate(world: &World, cluster: &Cluster, authority: &Auth
     world.add_with("c-1", connection).await;
     let secret = json!({
         "metadata": {
-            "namespace": SECRET.0,
-            "name": SECRET.1,
+            "namespace": SECRET.namespace,
+            "name": SECRET.name,
             "annotations": world.binding("c-1").annotations(),
         },
         "data": {

@@ -20,6 +20,7 @@ use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use machinery::meta::ObjectKey;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -237,7 +238,9 @@ async fn another_authority_ends_answers_that_share_a_connection_and_are_not_read
         object.spec.connection.as_mut().unwrap().ca_data = other;
     };
     let world = &scene.world;
-    world.change(&world.clusters, ("", "c-1"), rotate).await;
+    world
+        .change(&world.clusters, ObjectKey::cluster("c-1"), rotate)
+        .await;
     scene.wait(0).await;
 }
 

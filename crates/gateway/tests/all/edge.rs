@@ -11,6 +11,7 @@ use api::management::Cluster as ClusterObject;
 use api::management::cluster::ADMIN_GROUP;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use machinery::meta::ObjectKey;
 use serde_json::{Value, json};
 
 use crate::authority::Authority;
@@ -46,7 +47,7 @@ impl Edge {
         let authentication = serde_json::from_value(authentication).unwrap();
         let configure = |cluster: &mut ClusterObject| cluster.spec.authentication = authentication;
         self.world
-            .change(&self.world.clusters, ("", "c-1"), configure)
+            .change(&self.world.clusters, ObjectKey::cluster("c-1"), configure)
             .await;
     }
 
@@ -338,7 +339,7 @@ async fn what_is_under_way_ends_when_somebody_else_decides() {
         cluster.spec.connection.as_mut().unwrap().server = server;
     };
     edge.world
-        .change(&edge.world.clusters, ("", "c-1"), lead)
+        .change(&edge.world.clusters, ObjectKey::cluster("c-1"), lead)
         .await;
     edge.world.bind("c-1").await;
     let asked = webhook(&edge.world, 200, &yes(json!({"username": "alice"}))).await;
@@ -365,7 +366,7 @@ async fn an_older_name_is_warned_of() {
     edge.ask(&asked, json!({})).await;
     let call = |cluster: &mut ClusterObject| "prod".clone_into(&mut cluster.spec.display_name);
     edge.world
-        .change(&edge.world.clusters, ("", "c-1"), call)
+        .change(&edge.world.clusters, ObjectKey::cluster("c-1"), call)
         .await;
     let older = "api.acme-prod.k8s.eu.example.com";
     let expected = format!(

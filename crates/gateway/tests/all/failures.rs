@@ -6,6 +6,7 @@ use api::management::Cluster as ClusterObject;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gateway::upstream::{AddressPolicy, Options};
+use machinery::meta::ObjectKey;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -70,16 +71,12 @@ async fn the_certificate_is_not_the_clusters() {
         assert_eq!(ask(&world).await, told(502, why));
         assert_eq!(cluster.seen().len(), 0, "no credential leaves");
         world.remove(&world.clusters, "c-1").await;
-        let secret = world
-            .secrets
-            .get("kubeconfig-apiserver", "cluster-c-1-gateway");
+        let secret = world.secrets.get(ObjectKey::namespaced(
+            "kubeconfig-apiserver",
+            "cluster-c-1-gateway",
+        ));
         let secret = secret.await.unwrap().unwrap();
-        let version = secret.metadata.resource_version.clone().unwrap();
-        world
-            .secrets
-            .remove(&secret, version.parse().unwrap())
-            .await
-            .unwrap();
+        world.secrets.remove_as_read(&secret).await.unwrap();
     }
 }
 
@@ -196,7 +193,10 @@ async fn its_address_is_where_no_cluster_lives() {
         world.add_with("c-1", world.connection(server)).await;
         let _ = world
             .secrets
-            .get("kubeconfig-apiserver", "cluster-c-1-gateway")
+            .get(ObjectKey::namespaced(
+                "kubeconfig-apiserver",
+                "cluster-c-1-gateway",
+            ))
             .await;
         if server == "https://169.254.169.254" {
             world.add_credential("c-1").await;

@@ -1,5 +1,6 @@
 //! A cluster's credential is sent only to the connection that it is bound to.
 
+use machinery::meta::ObjectKey;
 use std::collections::BTreeMap;
 
 use ::management::cluster_secret::{Binding, Purpose};
@@ -46,7 +47,7 @@ async fn refer(world: &World, cluster: &str, [namespace, name]: [&str; 2]) {
     world
         .change(
             &world.clusters,
-            ("", cluster),
+            ObjectKey::cluster(cluster),
             |cluster: &mut api::management::Cluster| {
                 let connection = cluster.spec.connection.as_mut().unwrap();
                 connection.credential_secret_ref = Some(reference);
@@ -59,7 +60,7 @@ async fn lead(world: &World, change: impl FnOnce(&mut ClusterConnection)) {
     world
         .change(
             &world.clusters,
-            ("", "c-1"),
+            ObjectKey::cluster("c-1"),
             |cluster: &mut api::management::Cluster| {
                 change(cluster.spec.connection.as_mut().unwrap());
             },
@@ -72,7 +73,7 @@ async fn annotate(world: &World, annotations: Option<BTreeMap<String, String>>) 
     world
         .change(
             &world.secrets,
-            (NAMESPACE, &secret),
+            ObjectKey::namespaced(NAMESPACE, &secret),
             |secret: &mut Secret| {
                 secret.metadata.annotations = annotations;
             },
@@ -137,7 +138,12 @@ async fn a_name_that_ends_like_another_clusters_is_no_way_to_its_secret() {
 async fn a_changed_connection_gets_no_credential_until_a_writer_of_secrets_says_so() {
     let (world, cluster) = registered().await;
     let other = Cluster::answering(world.tls()).await;
-    let before = world.clusters.cached("", "c-1").unwrap().spec.connection;
+    let before = world
+        .clusters
+        .cached(ObjectKey::cluster("c-1"))
+        .unwrap()
+        .spec
+        .connection;
     let before = before.unwrap();
     assert_eq!(ask(&world, "c-1").await.0, 200);
     let sent = cluster.seen().len();
@@ -166,7 +172,7 @@ async fn a_changed_connection_gets_no_credential_until_a_writer_of_secrets_says_
 #[tokio::test]
 async fn a_secret_is_for_the_cluster_of_its_uid() {
     let (world, cluster) = registered().await;
-    let mut object = world.clusters.cached("", "c-1").unwrap();
+    let mut object = world.clusters.cached(ObjectKey::cluster("c-1")).unwrap();
     world.remove(&world.clusters, "c-1").await;
     for uid in [None, Some(String::new()), Some("uid-c-1 ".to_owned())] {
         object.metadata.uid = uid;
@@ -180,7 +186,10 @@ async fn a_secret_is_for_the_cluster_of_its_uid() {
 #[tokio::test]
 async fn a_secret_without_the_whole_binding_is_not_sent() {
     let (world, cluster) = registered().await;
-    let whole = Binding::of(&world.clusters.cached("", "c-1").unwrap(), Purpose::Gateway);
+    let whole = Binding::of(
+        &world.clusters.cached(ObjectKey::cluster("c-1")).unwrap(),
+        Purpose::Gateway,
+    );
     let whole = whole.annotations();
     annotate(&world, None).await;
     assert_eq!(ask(&world, "c-1").await, refused("c-1", NOT_BOUND));

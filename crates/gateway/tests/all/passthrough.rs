@@ -1,5 +1,6 @@
 //! Clusters by host name: connections that are passed through to the cluster.
 
+use machinery::meta::ObjectKey;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -143,7 +144,9 @@ async fn a_connection_ends_with_its_way() {
     for change in changes {
         let world = echoing(Options::default()).await;
         let mut stream = led_on(&world, &unmanaged("c-1")).await;
-        world.change(&world.clusters, ("", "c-1"), change).await;
+        world
+            .change(&world.clusters, ObjectKey::cluster("c-1"), change)
+            .await;
         assert!(!rest(&mut stream).await.ends_with(b"bye"));
     }
     let world = echoing(Options::default()).await;
@@ -166,7 +169,9 @@ async fn a_connection_stays_while_its_way_does() {
             ..ClusterAuthentication::default()
         });
     };
-    world.change(&world.clusters, ("", "c-1"), renamed).await;
+    world
+        .change(&world.clusters, ObjectKey::cluster("c-1"), renamed)
+        .await;
     // A connection by the new name shows that the change has been processed.
     drop(led_on(&world, "api.acme-prod.k8s.eu.example.com").await);
     stream.write_all(b"ping").await.unwrap();
@@ -190,7 +195,7 @@ async fn what_leads_nowhere_is_answered_here() {
         .await;
     let disconnected = |cluster: &mut ClusterObject| cluster.spec.connection = None;
     world
-        .change(&world.clusters, ("", "c-2"), disconnected)
+        .change(&world.clusters, ObjectKey::cluster("c-2"), disconnected)
         .await;
     // The test server's certificate includes these names.
     for name in [

@@ -1,5 +1,6 @@
 //! Open requests end when the objects that they depend on change.
 
+use machinery::meta::ObjectKey;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -110,7 +111,7 @@ async fn with_its_suspension() {
     let suspend = |record: &mut api::ext::Kubeconfig| record.spec.suspended = Some(true);
     let kubeconfigs = &open.world.kubeconfigs;
     open.world
-        .change(kubeconfigs, ("", "kubeconfig-1"), suspend)
+        .change(kubeconfigs, ObjectKey::cluster("kubeconfig-1"), suspend)
         .await;
     open.ends_for_good().await;
 }
@@ -127,7 +128,7 @@ async fn with_the_user() {
     let open = Open::start().await;
     let disable = |user: &mut api::management::User| user.enabled = Some(false);
     open.world
-        .change(&open.world.users, ("", "alice"), disable)
+        .change(&open.world.users, ObjectKey::cluster("alice"), disable)
         .await;
     open.ends_for_good().await;
 }
@@ -215,7 +216,12 @@ async fn with_a_user_who_is_created_again() {
 async fn with_a_cluster_that_is_created_again() {
     let open = Open::start().await;
     let world = &open.world;
-    let mut again = world.clusters.get("", "c-1").await.unwrap().unwrap();
+    let mut again = world
+        .clusters
+        .get(ObjectKey::cluster("c-1"))
+        .await
+        .unwrap()
+        .unwrap();
     world.remove(&world.clusters, "c-1").await;
     again.metadata.uid = Some("uid-2".to_owned());
     again.metadata.resource_version = None;
@@ -229,7 +235,12 @@ async fn with_the_token_that_created_its_kubeconfig() {
     let cluster = endless(&world).await;
     world.add("c-1", &cluster).await;
     let (_, parent) = world.mint_in("", "alice", &["c-1"]).await;
-    let uid = world.tokens.cached("", &parent).unwrap().metadata.uid;
+    let uid = world
+        .tokens
+        .cached(ObjectKey::cluster(&parent))
+        .unwrap()
+        .metadata
+        .uid;
     let (token, _) = world.mint_in("kubeconfig-1", "alice", &["c-1"]).await;
     let descend = |record: &mut api::ext::Kubeconfig| {
         record.status.parent_token = Some(TokenReference {
@@ -239,7 +250,7 @@ async fn with_the_token_that_created_its_kubeconfig() {
     };
     let kubeconfigs = &world.kubeconfigs;
     world
-        .change(kubeconfigs, ("", "kubeconfig-1"), descend)
+        .change(kubeconfigs, ObjectKey::cluster("kubeconfig-1"), descend)
         .await;
     let line = "GET /k8s/clusters/c-1/api/v1/pods?watch=1";
     let authorization = format!("Authorization: Bearer {token}");
@@ -286,7 +297,9 @@ async fn what_concerns_others_leaves_it_open() {
     world.remove(&world.kubeconfigs, "kubeconfig-2").await;
     world.remove(&world.tokens, &other).await;
     let describe = |cluster: &mut ClusterObject| cluster.spec.description = "x".to_owned();
-    world.change(&world.clusters, ("", "c-1"), describe).await;
+    world
+        .change(&world.clusters, ObjectKey::cluster("c-1"), describe)
+        .await;
     // Once the effect of removing this user shows, the server has processed all of the above.
     world.remove(&world.users, "bob").await;
     open.tunnel.send("still here").await;

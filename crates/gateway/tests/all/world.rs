@@ -9,7 +9,7 @@ use std::time::Duration;
 use ::management::cluster_secret::{Binding, ClusterSecrets, Purpose};
 use api::ext::{Kubeconfig, Token};
 use api::management::{self, User};
-use apiserver::registry::{Registries, Registry};
+use apiserver::registry::{Registries, Registry, revision_of};
 use apiserver::server::{Diversion, HttpService, Peer, ReloadableCertificate, Server};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -24,7 +24,7 @@ use gateway::{Gateway, GatewayParts, LoginClient};
 use http::{Request, Response};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use machinery::meta::Object;
+use machinery::meta::{Object, ObjectKey};
 use machinery::time::Clock;
 use rustls::ServerConfig;
 use rustls::pki_types::ServerName;
@@ -284,7 +284,7 @@ impl World {
         let secret = Purpose::Gateway.secret_name(name);
         self.change(
             &self.secrets,
-            (NAMESPACE, &secret),
+            ObjectKey::namespaced(NAMESPACE, &secret),
             |secret: &mut Secret| {
                 secret.metadata.annotations = Some(annotations);
             },
@@ -294,7 +294,7 @@ impl World {
 
     /// Returns the binding of the credential to the cluster in its current form.
     pub(crate) fn binding(&self, name: &str) -> Binding {
-        let cluster = self.clusters.cached("", name).unwrap();
+        let cluster = self.clusters.cached(ObjectKey::cluster(name)).unwrap();
         Binding::of(&cluster, Purpose::Gateway)
     }
 
@@ -344,7 +344,7 @@ impl World {
 
     /// Returns the uid of a cluster, or the one that it will have.
     fn uid_of(&self, cluster: &str) -> String {
-        match self.clusters.cached("", cluster) {
+        match self.clusters.cached(ObjectKey::cluster(cluster)) {
             Some(cluster) => cluster.metadata.uid.unwrap_or_default(),
             None => format!("uid-{cluster}"),
         }
@@ -352,21 +352,25 @@ impl World {
 
     /// Removes an object.
     pub(crate) async fn remove<T: Object>(&self, registry: &Registry<T>, name: &str) {
-        let object = registry.get("", name).await.unwrap().unwrap();
-        registry.remove(&object, version(&object)).await.unwrap();
+        let object = registry
+            .get(ObjectKey::cluster(name))
+            .await
+            .unwrap()
+            .unwrap();
+        registry.remove_as_read(&object).await.unwrap();
     }
 
     /// Changes an object.
     pub(crate) async fn change<T: Object>(
         &self,
         registry: &Registry<T>,
-        (namespace, name): (&str, &str),
+        key: ObjectKey<'_>,
         change: impl FnOnce(&mut T),
     ) {
-        let mut object = registry.get(namespace, name).await.unwrap().unwrap();
-        let version = version(&object);
+        let mut object = registry.get(key).await.unwrap().unwrap();
+        let revision = revision_of(&object).unwrap();
         change(&mut object);
-        registry.replace(object, version).await.unwrap();
+        registry.replace(object, revision).await.unwrap();
     }
 
     /// Opens a connection of a client.
@@ -441,11 +445,6 @@ pub(crate) fn names(cluster: &str) -> [String; 2] {
 /// Parses an object from its JSON.
 pub(crate) fn object<T: serde::de::DeserializeOwned>(json: Value) -> T {
     serde_json::from_value(json).unwrap()
-}
-
-fn version<T: Object>(object: &T) -> u64 {
-    let version = object.metadata().resource_version.as_deref();
-    version.unwrap().parse().unwrap()
 }
 
 /// Returns the rest of the server, which answers with the path of the request.

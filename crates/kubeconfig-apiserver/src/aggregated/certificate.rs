@@ -43,14 +43,15 @@ impl Certificates {
     pub(super) async fn start(
         args: &AggregatedArgs,
         host: &Client,
-        (clock, tasks): (&Arc<dyn Clock>, &Tasks),
+        clock: &Arc<dyn Clock>,
+        tasks: &Tasks,
         seal: &Seal,
     ) -> Result<Self> {
         let listen = &args.listen;
-        let aggregation = (&listen.tls_cert_file, &listen.tls_key_file);
-        let gateway = (&listen.gateway_tls_cert_file, &listen.gateway_tls_key_file);
-        let aggregation = from_files(aggregation, tasks).await?;
-        let gateway = from_files(gateway, tasks).await?;
+        let (certificate, key) = (&listen.tls_cert_file, &listen.tls_key_file);
+        let aggregation = from_files(certificate.as_ref(), key.as_ref(), tasks).await?;
+        let (certificate, key) = (&listen.gateway_tls_cert_file, &listen.gateway_tls_key_file);
+        let gateway = from_files(certificate.as_ref(), key.as_ref(), tasks).await?;
         if let (Some(aggregation), Some(gateway)) = (&aggregation, &gateway) {
             return Ok(Self {
                 aggregation: Arc::clone(aggregation),
@@ -58,7 +59,7 @@ impl Certificates {
                 ca_of_gateway: ca_file(listen.gateway_ca_file.as_ref(), tasks).await?,
             });
         }
-        let (managed, bundle) = managed(args, host, (clock, tasks), seal).await?;
+        let (managed, bundle) = managed(args, host, clock, tasks, seal).await?;
         let ca_of_gateway = match &gateway {
             Some(_) => ca_file(listen.gateway_ca_file.as_ref(), tasks).await?,
             None => bundle,
@@ -75,10 +76,11 @@ type Text = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Loads the certificate in files, and reloads it when they change. `None` if no files are named.
 async fn from_files(
-    files: (&Option<PathBuf>, &Option<PathBuf>),
+    certificate: Option<&PathBuf>,
+    key: Option<&PathBuf>,
     tasks: &Tasks,
 ) -> Result<Option<Arc<ReloadableCertificate>>> {
-    let (Some(certificate), Some(key)) = files else {
+    let (Some(certificate), Some(key)) = (certificate, key) else {
         return Ok(None);
     };
     let files = CertificateFiles::load(certificate.clone(), key.clone()).await?;
@@ -115,7 +117,8 @@ async fn ca_file(file: Option<&PathBuf>, tasks: &Tasks) -> Result<Text> {
 async fn managed(
     args: &AggregatedArgs,
     host: &Client,
-    (clock, tasks): (&Arc<dyn Clock>, &Tasks),
+    clock: &Arc<dyn Clock>,
+    tasks: &Tasks,
     seal: &Seal,
 ) -> Result<(Arc<ReloadableCertificate>, Text)> {
     let zone = args.zone.zone(&args.listen.external_url)?;

@@ -127,15 +127,16 @@ pub(super) async fn open(
     seal: &Seal,
 ) -> Result<Backend> {
     match args.store {
-        StoreKind::Kubernetes => in_host(args, host, (seal, tasks)).await,
-        StoreKind::Etcd => in_etcd(&args.etcd, (seal, tasks)).await,
+        StoreKind::Kubernetes => in_host(args, host, seal, tasks).await,
+        StoreKind::Etcd => in_etcd(&args.etcd, seal, tasks).await,
     }
 }
 
 async fn in_host(
     args: &AggregatedArgs,
     host: &Client,
-    (seal, tasks): (&Seal, &Tasks),
+    seal: &Seal,
+    tasks: &Tasks,
 ) -> Result<Backend> {
     let options = RecordsOptions {
         namespace: args.namespace.clone(),
@@ -158,7 +159,7 @@ async fn in_host(
     })
 }
 
-async fn in_etcd(args: &EtcdArgs, (seal, tasks): (&Seal, &Tasks)) -> Result<Backend> {
+async fn in_etcd(args: &EtcdArgs, seal: &Seal, tasks: &Tasks) -> Result<Backend> {
     let keyring = seal.of_records()?;
     let etcd = Etcd::open(&EtcdOptions {
         endpoints: args.etcd_endpoints.clone(),

@@ -7,6 +7,7 @@ use certificates::{Certificate, Names};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
+use machinery::meta::MetadataExt;
 
 use crate::cluster::client::told;
 
@@ -97,7 +98,7 @@ fn bundle(scene: &Scene, report: &mut Report) -> Option<Vec<Certificate>> {
 
 fn leaf(scene: &Scene, secret: &Secret, bundle: Option<&[Certificate]>, report: &mut Report) {
     let pem = secret.data.as_ref().and_then(|data| data.get("tls.crt"));
-    let name = secret.metadata.name.as_deref().unwrap_or_default();
+    let name = secret.metadata.name();
     let leaf = pem.and_then(|pem| Certificate::bundle_from_pem(&pem.0).ok());
     let Some([leaf, chain @ ..]) = leaf.as_deref() else {
         report.problem(

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use kube::api::ListParams;
+use machinery::meta::MetadataExt;
 
 use crate::cluster::client::told;
 
@@ -33,7 +34,7 @@ fn deployment(scene: &Scene, report: &mut Report) {
         );
         return;
     };
-    let name = deployment.metadata.name.as_deref().unwrap_or_default();
+    let name = deployment.metadata.name();
     let wanted = deployment
         .spec
         .as_ref()

@@ -6,6 +6,7 @@
 //! because the Secret is bound to the uid of the object and to the connection that was checked
 //! ([`Binding`]). Between the two writes the gateway sends no credential.
 
+use machinery::meta::MetadataExt;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -53,7 +54,7 @@ pub(super) async fn run(server: &Server, args: &AddArgs) -> Result<()> {
         .as_ref()
         .map(|cluster| cluster.spec.display_name.clone());
     let display_name = args.display_name.clone().or(known);
-    let wanted = cluster((name, display_name), &source, &server.namespace);
+    let wanted = cluster(name, display_name, &source, &server.namespace);
     rehearse(server, &wanted).await?;
 
     let issued = match given {
@@ -79,7 +80,8 @@ const OPTIONAL: [&str; 3] = ["caData", "tlsServerName", "proxyURL"];
 
 /// Returns the Cluster object to apply. Its connection is the whole connection of the file.
 fn cluster(
-    (name, display_name): (&str, Option<String>),
+    name: &str,
+    display_name: Option<String>,
     source: &Source,
     namespace: &str,
 ) -> DynamicObject {
@@ -109,7 +111,7 @@ fn cluster(
 
 /// Checks by a dry run that the server accepts the Cluster object, before any change is made.
 async fn rehearse(server: &Server, cluster: &DynamicObject) -> Result<()> {
-    let name = cluster.metadata.name.as_deref().unwrap_or_default();
+    let name = cluster.metadata.name();
     let params = PatchParams::apply(MANAGER).force().dry_run();
     let clusters = records::clusters(server);
     let answer = clusters.patch(name, &params, &Patch::Apply(cluster)).await;
@@ -242,7 +244,7 @@ contexts: [{ name: a, context: { cluster: a, user: a } }]
         let path = folder.path().join("config");
         fs::write(&path, FILE).unwrap();
         let source = Source::read(&path, None).unwrap();
-        let object = cluster(("prod", None), &source, "own");
+        let object = cluster("prod", None, &source, "own");
         let expected = json!({ "spec": {
             "displayName": "prod",
             "connection": {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use gateway::prober::{IMPERSONATED, role_resource};
+use gateway::prober::IMPERSONATED;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::authorization::v1::{
@@ -73,7 +73,7 @@ pub(super) fn from_file(path: &Path) -> Result<SecretString> {
 /// credential, a request that the gateway sent without impersonation would succeed.
 pub(super) async fn check(bearer: &Client) -> Result<Vec<String>> {
     await_rights(bearer).await?;
-    if may(bearer, attributes("*", ("*", "*", "*"))).await? {
+    if may(bearer, attributes("*", "*", "*", "*")).await? {
         bail!(
             "the credential may do everything there; the gateway uses only one that may impersonate and no more"
         );
@@ -101,9 +101,10 @@ pub(super) async fn check(bearer: &Client) -> Result<Vec<String>> {
 async fn await_rights(bearer: &Client) -> Result<()> {
     for attempt in 1.. {
         let mut missing = None;
-        for what in IMPERSONATED {
-            if !may(bearer, attributes("impersonate", what)).await? {
-                missing = Some(role_resource(what.1, what.2));
+        for it in IMPERSONATED {
+            let attributes = attributes("impersonate", it.group, it.resource, it.subresource);
+            if !may(bearer, attributes).await? {
+                missing = Some(it.in_role());
                 break;
             }
         }
@@ -120,10 +121,7 @@ async fn await_rights(bearer: &Client) -> Result<()> {
     Ok(())
 }
 
-fn attributes(
-    verb: &str,
-    (group, resource, subresource): (&str, &str, &str),
-) -> ResourceAttributes {
+fn attributes(verb: &str, group: &str, resource: &str, subresource: &str) -> ResourceAttributes {
     ResourceAttributes {
         verb: Some(verb.to_owned()),
         group: Some(group.to_owned()),

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, Resource};
+use machinery::meta::MetadataExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -68,7 +69,7 @@ impl Manifest {
 
     /// Returns the name of the object.
     pub(super) fn name(&self) -> &str {
-        self.object.metadata.name.as_deref().unwrap_or_default()
+        self.object.metadata.name()
     }
 
     /// Returns whether the object is the namespace, which may also contain objects of other owners.
@@ -82,7 +83,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use api::management::cluster;
-    use gateway::prober::{IMPERSONATED, role_resource};
+    use gateway::prober::IMPERSONATED;
     use k8s_openapi::api::rbac::v1::PolicyRule;
     use serde_json::{Value, json};
 
@@ -191,9 +192,7 @@ mod tests {
             let resources = rule.resources.unwrap().into_iter();
             resources.map(move |resource| (group.clone(), resource))
         });
-        let wanted = IMPERSONATED.map(|(group, resource, subresource)| {
-            (group.to_owned(), role_resource(resource, subresource))
-        });
+        let wanted = IMPERSONATED.map(|it| (it.group.to_owned(), it.in_role()));
         // Earlier versions registered clusters with a role without these, and those clusters stay
         // ready.
         let also = (String::new(), "serviceaccounts".to_owned());

@@ -3,6 +3,7 @@
 //! An object that has one of our names but not our label belongs to another owner. It is neither
 //! changed nor removed.
 
+use machinery::meta::MetadataExt;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -133,5 +134,5 @@ async fn apply_over(
 }
 
 fn name_of(object: &DynamicObject) -> &str {
-    object.metadata.name.as_deref().unwrap_or_default()
+    object.metadata.name()
 }

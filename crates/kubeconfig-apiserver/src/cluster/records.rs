@@ -6,6 +6,7 @@ use api::management::{self, Cluster, cluster};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Object};
+use machinery::meta::MetadataExt;
 
 use super::Server;
 use super::client::told;
@@ -65,7 +66,7 @@ fn read(object: DynamicObject) -> Option<Record> {
 /// # Errors
 /// Fails with the list of known clusters if there is no such cluster.
 pub(super) fn named<'a>(all: &'a [Record], name: &str) -> Result<&'a Record> {
-    let id = |record: &'a Record| record.metadata.name.as_deref().unwrap_or_default();
+    let id = |record: &'a Record| record.metadata.name();
     let Some(record) = all.iter().find(|record| id(record) == name) else {
         let known: Vec<&str> = all.iter().map(id).collect();
         bail!(

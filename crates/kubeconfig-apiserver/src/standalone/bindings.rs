@@ -5,9 +5,9 @@
 //! who may write Secrets can remove the mark, but can also bind Secrets directly.
 
 use api::management::Cluster;
-use apiserver::registry::Registry;
+use apiserver::registry::{Registry, WriteError};
 use k8s_openapi::api::core::v1::Secret;
-use machinery::meta::ObjectMeta;
+use machinery::meta::{ObjectKey, ObjectMeta};
 use machinery::status::Status;
 use management::cluster_secret::{Binding, ClusterSecrets, Purpose, Unowned};
 use tokens::cluster_credential::NAMESPACE;
@@ -23,7 +23,12 @@ pub(super) async fn bind_once(
     clusters: &Registry<Cluster>,
     secrets: &ClusterSecrets,
 ) -> Result<(), Status> {
-    if secrets.registry().find(NAMESPACE, MARK).await?.is_some() {
+    if secrets
+        .registry()
+        .find(ObjectKey::namespaced(NAMESPACE, MARK))
+        .await?
+        .is_some()
+    {
         return Ok(());
     }
     clusters.latest().await?;
@@ -53,7 +58,10 @@ async fn bind(
     purpose: Purpose,
 ) -> Result<(), Status> {
     let name = purpose.secret_name(cluster.id());
-    let Some(stored) = secrets.find(NAMESPACE, &name).await? else {
+    let Some(stored) = secrets
+        .find(ObjectKey::namespaced(NAMESPACE, &name))
+        .await?
+    else {
         return Ok(());
     };
     let mut secret = secrets.decode(&stored)?;
@@ -62,8 +70,10 @@ async fn bind(
     match secrets.replace(secret, stored.revision()).await {
         Ok(_) => tracing::info!(cluster = cluster.id(), secret = name, "bound a Secret"),
         // Another writer was faster, so the Secret is left unchanged.
-        Err(None) => tracing::warn!(cluster = cluster.id(), secret = name, "not bound"),
-        Err(Some(status)) => return Err(status),
+        Err(WriteError::Conflict) => {
+            tracing::warn!(cluster = cluster.id(), secret = name, "not bound")
+        }
+        Err(WriteError::Status(status)) => return Err(status),
     }
     Ok(())
 }

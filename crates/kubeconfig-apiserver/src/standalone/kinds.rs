@@ -50,7 +50,8 @@ impl Kinds {
     pub(super) async fn build(
         sealed: Arc<Sealed>,
         clock: Arc<dyn Clock>,
-        (issuer, zone): (&str, Option<Zone>),
+        issuer: &str,
+        zone: Option<Zone>,
         tasks: &Tasks,
     ) -> Result<Self> {
         let store: Arc<dyn Store> = Arc::<Sealed>::clone(&sealed);

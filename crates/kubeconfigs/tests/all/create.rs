@@ -4,6 +4,7 @@ use api::ext::Token;
 use api::management::{Feature, User, feature, setting};
 use axum::body::Body;
 use http::Request;
+use machinery::meta::ObjectKey;
 use serde_json::{Value, json};
 use tokens::testing::{ROOT, object};
 
@@ -70,7 +71,13 @@ async fn the_token_of_a_file_is_its_owners_and_lives_as_long() {
     let spec = json!({ "clusters": ["c-a"], "ttl": 3600 });
     let record = world.made(ALICE, spec).await;
     let token = record["status"]["tokens"][0].as_str().unwrap();
-    let token: Token = world.base.tokens.get("", token).await.unwrap().unwrap();
+    let token: Token = world
+        .base
+        .tokens
+        .get(ObjectKey::cluster(token))
+        .await
+        .unwrap()
+        .unwrap();
     let kept = json!({
         "spec": token.spec, "labels": token.metadata.labels,
         "owner": token.status.user_uid, "expires": token.status.expires_at,
@@ -228,7 +235,7 @@ async fn only_active_users_create() {
     let answer = world.create(ALICE, json!({})).await;
     assert_eq!(answer.code, 403, "{}", answer.body);
     assert_eq!(world.names(ROOT, PATH).await, [""; 0]);
-    world.base.remove(users, ("", "alice")).await;
+    world.base.remove(users, ObjectKey::cluster("alice")).await;
     refused(&world.create(ALICE, json!({})).await, 403, &text("alice"));
 }
 

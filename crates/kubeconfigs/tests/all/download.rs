@@ -5,6 +5,7 @@ use apiserver::testing::Answer;
 use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use machinery::meta::ObjectKey;
 use serde_json::{Value, json};
 use tokens::testing::{ROOT, object};
 
@@ -134,7 +135,13 @@ async fn a_user_logs_in_and_an_administrator_has_a_short_token() {
         .find(|record| record["status"]["userName"] == "root")
         .unwrap();
     let token = admin["status"]["tokens"][0].as_str().unwrap();
-    let token = world.base.tokens.get("", token).await.unwrap().unwrap();
+    let token = world
+        .base
+        .tokens
+        .get(ObjectKey::cluster(token))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         (token.spec.cluster_names, token.spec.groups),
         (

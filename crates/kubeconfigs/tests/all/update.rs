@@ -1,5 +1,6 @@
 //! Updates of records: the fields that may change, and the permissions.
 
+use machinery::meta::ObjectKey;
 use serde_json::{Value, json};
 use tokens::testing::ROOT;
 
@@ -131,7 +132,10 @@ async fn a_reference_to_a_token_that_is_gone_may_go() {
     let world = World::start().await;
     let (name, stored) = record(&world).await;
     let token = stored["status"]["tokens"][0].as_str().unwrap();
-    world.base.remove(&world.base.tokens, ("", token)).await;
+    world
+        .base
+        .remove(&world.base.tokens, ObjectKey::cluster(token))
+        .await;
     let patch = json!({ "metadata": { "ownerReferences": [] } });
     let answer = world.patch(ALICE, &name, patch).await;
     assert_eq!(answer.body["metadata"]["ownerReferences"], Value::Null);

@@ -85,7 +85,7 @@ impl Check {
             Granularity::Items(keyed) => {
                 let mut seen = BTreeSet::new();
                 for (value, position) in values {
-                    self.keyed_item(keyed, (position, value), items, &mut seen);
+                    self.keyed_item(keyed, position, value, items, &mut seen);
                 }
             }
             _ => values.for_each(|(value, position)| {
@@ -99,7 +99,8 @@ impl Check {
     fn keyed_item(
         &mut self,
         list: Items<'_>,
-        (position, item): (u64, &Value),
+        position: u64,
+        item: &Value,
         schema: &Schema,
         seen: &mut BTreeSet<PathElement>,
     ) {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::field::{BadValue, Error, ErrorList, Path};
-use crate::meta::ObjectMeta;
+use crate::meta::{MetadataExt, ObjectMeta};
 
 use super::finalizers::{finalizers, no_new_finalizers};
 use super::managed_fields::managed_fields;
@@ -71,7 +71,7 @@ fn name_errors(meta: &ObjectMeta, rule: NameRule, root: &Path) -> ErrorList {
         );
     }
     let path = root.child("name");
-    match meta.name.as_deref().unwrap_or_default() {
+    match meta.name() {
         "" => errors.push(Error::required(&path, "name or generateName is required")),
         name => {
             let problems = rule.check(name);
@@ -87,7 +87,7 @@ fn name_errors(meta: &ObjectMeta, rule: NameRule, root: &Path) -> ErrorList {
 
 fn namespace_errors(meta: &ObjectMeta, namespaced: bool, root: &Path) -> ErrorList {
     let path = root.child("namespace");
-    match (namespaced, meta.namespace.as_deref().unwrap_or_default()) {
+    match (namespaced, meta.namespace()) {
         (true, "") => vec![Error::required(&path, "")],
         (true, namespace) => {
             let problems = dns1123_label(namespace);

@@ -3,6 +3,7 @@
 
 use api::management::cluster::{ClusterAuthentication, OidcProvider, TokenWebhook};
 use machinery::field::{Error, ErrorList, Path};
+use std::ops::RangeInclusive;
 
 use super::connection::{check_authorities, check_url};
 use super::file_fields::check_text;
@@ -38,10 +39,18 @@ pub(super) fn validate(authentication: &ClusterAuthentication, path: &Path) -> E
 fn check_webhook(webhook: &TokenWebhook, path: &Path) -> ErrorList {
     let mut errors = check_address(&webhook.url, &path.child("url"));
     errors.extend(check_authorities(&webhook.ca_data, &path.child("caData")));
-    let timeout = (webhook.timeout_seconds, 1, MAX_TIMEOUT);
-    errors.extend(check_range(timeout, &path.child("timeoutSeconds")));
-    let cache = (webhook.cache_seconds, 0, MAX_CACHE);
-    errors.extend(check_range(cache, &path.child("cacheSeconds")));
+    let timeout = webhook.timeout_seconds;
+    errors.extend(check_range(
+        timeout,
+        1..=MAX_TIMEOUT,
+        &path.child("timeoutSeconds"),
+    ));
+    let cache = webhook.cache_seconds;
+    errors.extend(check_range(
+        cache,
+        0..=MAX_CACHE,
+        &path.child("cacheSeconds"),
+    ));
     errors
 }
 
@@ -62,9 +71,9 @@ fn check_address(url: &str, path: &Path) -> ErrorList {
     }
 }
 
-fn check_range((value, from, to): (Option<i64>, i64, i64), path: &Path) -> Option<Error> {
-    let value = value.filter(|value| !(from..=to).contains(value))?;
-    let why = format!("must be between {from} and {to}");
+fn check_range(value: Option<i64>, allowed: RangeInclusive<i64>, path: &Path) -> Option<Error> {
+    let value = value.filter(|value| !allowed.contains(value))?;
+    let why = format!("must be between {} and {}", allowed.start(), allowed.end());
     Some(Error::invalid(path, value, why))
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use api::management::Cluster;
 use api::management::cluster::ClusterConnection;
 use aws_lc_rs::digest::{SHA256, digest};
-use machinery::meta::ObjectMeta;
+use machinery::meta::{MetadataExt, ObjectMeta};
 
 use super::Purpose;
 
@@ -32,7 +32,7 @@ impl Binding {
     /// Returns the binding that the Secret for this purpose of a cluster must have.
     #[must_use]
     pub fn of(cluster: &Cluster, purpose: Purpose) -> Self {
-        let uid = cluster.metadata.uid.as_deref().unwrap_or_default();
+        let uid = cluster.metadata.uid();
         let none = ClusterConnection::default();
         let connection = cluster.spec.connection.as_ref().unwrap_or(&none);
         Self {

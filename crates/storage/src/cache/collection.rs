@@ -99,7 +99,8 @@ impl<E: Send + Sync + 'static> Collection<E> {
     }
 
     pub(super) fn new(
-        (prefix, decode): (&str, Arc<dyn Decode<E>>),
+        prefix: &str,
+        decode: Arc<dyn Decode<E>>,
         published: Arc<Published<E>>,
         source: Arc<Source>,
     ) -> Self {

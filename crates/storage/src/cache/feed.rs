@@ -188,8 +188,12 @@ impl<E: Send + Sync + 'static> Working<E> {
 
     /// Returns a handle for readers.
     pub(super) fn collection(&self, source: &Arc<Source>) -> Collection<E> {
-        let kind = (self.prefix.as_str(), self.decode.clone());
-        Collection::new(kind, self.published.clone(), source.clone())
+        Collection::new(
+            &self.prefix,
+            self.decode.clone(),
+            self.published.clone(),
+            source.clone(),
+        )
     }
 
     /// Reads the collection's state at `at` from the store.

@@ -83,7 +83,7 @@ impl Feed {
             if after < oldest {
                 return Err(Error::Compacted { oldest });
             }
-            log::events(rows, (after, head), CATCH_UP)
+            log::events(rows, after, head, CATCH_UP)
         };
         let batch = self.readers.at(At::Latest, read).await?;
         self.position = batch.revision;

@@ -139,7 +139,8 @@ fn read_record(query: &mut Statement<'_>, revision: Revision) -> Result<Record, 
 /// damage.
 pub(super) fn events(
     connection: &Connection,
-    (after, through): (Revision, Revision),
+    after: Revision,
+    through: Revision,
     limit: usize,
 ) -> Result<Batch, Error> {
     let mut query = connection.prepare_cached(

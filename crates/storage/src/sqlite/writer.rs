@@ -126,14 +126,28 @@ struct Last {
     failure: Option<Error>,
 }
 
+/// An open database, and what readers see of it.
+pub(super) struct Opened {
+    pub(super) file: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) index: Arc<Index>,
+    pub(super) publication: Publication,
+}
+
 impl Writer {
     /// Creates a writer on an open connection.
     pub(super) fn new(
-        (file, mut connection): (PathBuf, Connection),
-        (index, publication): (Arc<Index>, Publication),
+        opened: Opened,
         disk: Disk,
-        (options, ended): (SqliteOptions, &CancellationToken),
+        options: SqliteOptions,
+        ended: &CancellationToken,
     ) -> Result<Self, OpenError> {
+        let Opened {
+            file,
+            mut connection,
+            index,
+            publication,
+        } = opened;
         let (most_bytes, ended) = (options.checkpoint_bytes, ended.clone());
         let checkpointer =
             Checkpointer::start(&file, most_bytes, disk.high_water.another(), ended)?;

@@ -1,5 +1,6 @@
 //! The Secret in which the server stores its side of a cluster's credential.
 
+use machinery::meta::ObjectKey;
 use std::collections::BTreeMap;
 
 use api::management::Cluster;
@@ -81,7 +82,7 @@ impl WebhookRecords {
     /// Returns the uid of a cluster that exists. Only the metadata has to be well-formed.
     fn uid(&self, cluster: &str) -> Option<String> {
         let view = self.clusters.collection().view();
-        let object = view.get(&self.clusters.key("", cluster))?;
+        let object = view.get(&self.clusters.key(ObjectKey::cluster(cluster)))?;
         let metadata = serde_json::from_slice::<Identity>(&object.metadata_facts());
         metadata.ok().map(|metadata| metadata.uid)
     }

@@ -4,7 +4,6 @@ use api::management::Cluster;
 use auth::identity::Part;
 use auth::user::RESERVED_PREFIX;
 use certificates::{Authority, CertificateRequest, PrivateKeyPem, Validity};
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use machinery::meta::GroupResource;
 use machinery::status::Status;
@@ -28,8 +27,9 @@ const MAX_REQUEST: usize = 16 * 1024;
 pub(crate) async fn issue(
     signers: &ClusterSecrets,
     cluster: &Cluster,
-    (user, request): (&str, &str),
-    (now, ttl): (Timestamp, SignedDuration),
+    user: &str,
+    request: &str,
+    validity: Validity,
 ) -> Result<String, Status> {
     check_user(user)?;
     let request = read(request)?;
@@ -44,7 +44,6 @@ pub(crate) async fn issue(
         .await?
         .map_err(|unowned| unusable(id, &unowned.to_string()))?;
     let Signer { chain, authority } = signer.0.as_ref().map_err(|why| unusable(id, why))?;
-    let validity = Validity::starting(now, ttl);
     if authority.certificate().validity.not_after < validity.not_after {
         return Err(unusable(id, "the authority ends before the certificate"));
     }

@@ -5,6 +5,7 @@ use api::ext::token::TokenEndpoint;
 use apiserver::request_context::RequestContext;
 use async_trait::async_trait;
 use auth::{Authentication, Authenticator, Credentials, UserInfo};
+use machinery::meta::MetadataExt;
 use machinery::status::Status;
 
 use super::SERVER_URL;
@@ -22,7 +23,7 @@ impl Endpoints for OneEndpoint {
         record: &Kubeconfig,
         cluster: &str,
     ) -> Result<Vec<TokenEndpoint>, Status> {
-        let name = record.metadata.name.as_deref().unwrap_or_default();
+        let name = record.metadata.name();
         Ok(vec![TokenEndpoint {
             server: format!("{SERVER_URL}/k8s/clusters/{cluster}?{name}"),
             certificate_authority_data: "Q0E=".to_owned(),

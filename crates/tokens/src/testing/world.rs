@@ -5,14 +5,14 @@ use std::sync::atomic::AtomicBool;
 
 use api::ext::{Kubeconfig, Token};
 use api::management::{Cluster, User};
-use apiserver::registry::Registry;
+use apiserver::registry::{Registry, revision_of};
 use apiserver::testing::{Answer, NOW, TestServer};
 use arc_swap::ArcSwap;
 use auth::rbac::Policy;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use machinery::meta::{Metadata, Object, ObjectMeta};
+use machinery::meta::{Metadata, Object, ObjectKey, ObjectMeta};
 use management::cluster_secret::{Binding, Purpose};
 use management::settings::QuotaLimits;
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ impl World {
 
     /// Returns the binding of a Secret to the current object of a cluster.
     pub fn binding(&self, cluster: &str) -> Binding {
-        let object = self.clusters.cached("", cluster).unwrap();
+        let object = self.clusters.cached(ObjectKey::cluster(cluster)).unwrap();
         Binding::of(&object, Purpose::Webhook)
     }
 
@@ -137,7 +137,15 @@ impl World {
     /// Returns an order for the current user object, with a lifetime of an hour.
     pub fn order_of(&self, user: &str, clusters: &[&str]) -> Order {
         let facts = self.directory.find(user).unwrap_or_default();
-        let uid = |name: &str| Some(self.clusters.cached("", name)?.metadata.uid.unwrap());
+        let uid = |name: &str| {
+            Some(
+                self.clusters
+                    .cached(ObjectKey::cluster(name))?
+                    .metadata
+                    .uid
+                    .unwrap(),
+            )
+        };
         let uids = clusters
             .iter()
             .filter_map(|&name| Some((name.to_owned(), uid(name)?)));
@@ -196,13 +204,9 @@ impl World {
     }
 
     /// Removes an object.
-    pub async fn remove<T: Object>(&self, registry: &Registry<T>, path: (&str, &str)) {
-        let object = registry.get(path.0, path.1).await.unwrap().unwrap();
-        let version = object.metadata().resource_version.clone().unwrap();
-        registry
-            .remove(&object, version.parse().unwrap())
-            .await
-            .unwrap();
+    pub async fn remove<T: Object>(&self, registry: &Registry<T>, key: ObjectKey<'_>) {
+        let object = registry.get(key).await.unwrap().unwrap();
+        registry.remove_as_read(&object).await.unwrap();
     }
 
     /// Changes an object.
@@ -212,21 +216,21 @@ impl World {
         name: &str,
         change: impl FnOnce(&mut T),
     ) {
-        self.change_at(registry, ("", name), change).await;
+        self.change_at(registry, ObjectKey::cluster(name), change)
+            .await;
     }
 
     /// Changes an object in a namespace.
     pub async fn change_at<T: Object>(
         &self,
         registry: &Registry<T>,
-        path: (&str, &str),
+        key: ObjectKey<'_>,
         change: impl FnOnce(&mut T),
     ) {
-        let mut object = registry.get(path.0, path.1).await.unwrap().unwrap();
-        let version = object.metadata().resource_version.clone().unwrap();
+        let mut object = registry.get(key).await.unwrap().unwrap();
+        let revision = revision_of(&object).unwrap();
         change(&mut object);
-        let version = version.parse().unwrap();
-        registry.replace(object, version).await.unwrap();
+        registry.replace(object, revision).await.unwrap();
     }
 }
 

@@ -1,5 +1,6 @@
 //! A minted token mints nothing that outlives it or reaches further.
 
+use machinery::meta::ObjectKey;
 use std::sync::atomic::Ordering;
 use tokens::testing::{Minted, World, object, seconds};
 
@@ -55,14 +56,24 @@ async fn a_token_of_a_token_ends_with_it_and_so_does_its_own() {
     let first = world.mint(&["local", "c-a"]).await;
     let second = minted(&ask(&world, &first.bearer, json!({})).await);
     let third = minted(&ask(&world, &second.bearer, json!({})).await);
-    let record = world.tokens.cached("", &second.name).unwrap();
+    let record = world
+        .tokens
+        .cached(ObjectKey::cluster(&second.name))
+        .unwrap();
     let parent = record.status.parent_token.unwrap();
-    let uid = world.tokens.cached("", &first.name).unwrap().metadata.uid;
+    let uid = world
+        .tokens
+        .cached(ObjectKey::cluster(&first.name))
+        .unwrap()
+        .metadata
+        .uid;
     assert_eq!((parent.name, Some(parent.uid)), (first.name.clone(), uid));
     for token in [&first, &second, &third] {
         assert!(is_valid(&world, token, "local").await);
     }
-    world.remove(&world.tokens, ("", &first.name)).await;
+    world
+        .remove(&world.tokens, ObjectKey::cluster(&first.name))
+        .await;
     for token in [&first, &second, &third] {
         assert!(!is_valid(&world, token, "local").await);
     }
@@ -113,7 +124,9 @@ async fn a_token_of_a_token_lives_and_reaches_no_further() {
 
 /// Deletes a cluster and creates another one of the same name, at this second.
 async fn replace_cluster(world: &World, name: &str, created: i64) {
-    world.remove(&world.clusters, ("", name)).await;
+    world
+        .remove(&world.clusters, ObjectKey::cluster(name))
+        .await;
     let metadata = json!({
         "name": name, "uid": format!("uid-{name}-{created}"),
         "creationTimestamp": seconds(created).to_string(),
@@ -126,7 +139,12 @@ async fn replace_cluster(world: &World, name: &str, created: i64) {
 async fn a_token_of_a_former_cluster_mints_nothing_for_a_later_one_of_the_name() {
     let world = World::start().await;
     let first = world.mint(&["local", "c-a"]).await;
-    let parent = Parent::of(&world.tokens.cached("", &first.name).unwrap());
+    let parent = Parent::of(
+        &world
+            .tokens
+            .cached(ObjectKey::cluster(&first.name))
+            .unwrap(),
+    );
     let mut order = world.order_of("alice", &["local", "c-a"]);
     order.origin.parent = Some(parent);
     let second = world.order(&order, NOW).await;
@@ -197,7 +215,9 @@ async fn what_a_token_gets_for_a_kubeconfig_without_tokens_ends_with_the_token_t
     let first = world.mint(&["local", "c-a"]).await;
     let second = minted(&ask(&world, &first.bearer, wanted).await);
     assert!(is_valid(&world, &second, "c-a").await);
-    world.remove(&world.tokens, ("", &first.name)).await;
+    world
+        .remove(&world.tokens, ObjectKey::cluster(&first.name))
+        .await;
     assert!(!is_valid(&world, &second, "c-a").await);
 }
 
@@ -205,7 +225,12 @@ async fn what_a_token_gets_for_a_kubeconfig_without_tokens_ends_with_the_token_t
 async fn a_kubeconfig_gives_nothing_once_the_token_that_created_it_is_gone() {
     let world = World::start().await;
     let parent = world.mint(&["local", "c-a"]).await;
-    let uid = world.tokens.cached("", &parent.name).unwrap().metadata.uid;
+    let uid = world
+        .tokens
+        .cached(ObjectKey::cluster(&parent.name))
+        .unwrap()
+        .metadata
+        .uid;
     let record: Kubeconfig = object(json!({
         "metadata": { "name": "kubeconfig-a", "uid": "uid-1", "creationTimestamp": NOW.to_string() },
         "spec": { "clusters": ["*"], "generateToken": false, "ttl": 7200 },
@@ -223,7 +248,9 @@ async fn a_kubeconfig_gives_nothing_once_the_token_that_created_it_is_gone() {
     );
     let token = minted(&ask(&world, "as:alice", asked("c-a")).await);
     assert!(is_valid(&world, &token, "c-a").await);
-    world.remove(&world.tokens, ("", &parent.name)).await;
+    world
+        .remove(&world.tokens, ObjectKey::cluster(&parent.name))
+        .await;
     assert!(!is_valid(&world, &token, "c-a").await);
     check_refused(
         &ask(&world, "as:alice", asked("c-a")).await,
@@ -256,7 +283,10 @@ async fn a_token_binds_what_a_host_says_was_created_with_it_as_somebody_else() {
     let token = world.order(&order, NOW).await;
     let as_bob = format!("host:bob/{}/dev/admins", token.name);
     let second = minted(&ask(&world, &as_bob, json!({})).await);
-    let record = world.tokens.cached("", &second.name).unwrap();
+    let record = world
+        .tokens
+        .cached(ObjectKey::cluster(&second.name))
+        .unwrap();
     assert_eq!(record.status.parent_token.unwrap().name, token.name);
     assert_eq!(record.spec.user_id, "bob");
     assert_eq!(record.status.groups, ["dev"]);
@@ -272,7 +302,9 @@ async fn a_token_binds_what_a_host_says_was_created_with_it_as_somebody_else() {
         .store(false, Ordering::SeqCst);
     assert_eq!(ask(&world, &as_bob, json!({})).await.code, 403);
     world.switches.mint_with_token.store(true, Ordering::SeqCst);
-    world.remove(&world.tokens, ("", &token.name)).await;
+    world
+        .remove(&world.tokens, ObjectKey::cluster(&token.name))
+        .await;
     assert!(!is_valid(&world, &second, "local").await);
     check_refused(
         &ask(&world, &as_bob, json!({})).await,

@@ -3,6 +3,7 @@
 use api::management::Cluster;
 use apiserver::testing::Answer;
 use k8s_openapi::api::core::v1::Secret;
+use machinery::meta::ObjectKey;
 use management::cluster_secret::{Binding, Purpose};
 use serde_json::json;
 use tokens::cluster_credential::{ClusterToken, HASH_KEY, NAMESPACE, PREVIOUS_HASH_KEY};
@@ -69,10 +70,12 @@ async fn a_credential_ends_with_its_secret_and_with_its_cluster() {
     world
         .remove(
             &world.secrets,
-            (NAMESPACE, &Purpose::Webhook.secret_name("c-a")),
+            ObjectKey::namespaced(NAMESPACE, &Purpose::Webhook.secret_name("c-a")),
         )
         .await;
-    world.remove(&world.clusters, ("", "c-b")).await;
+    world
+        .remove(&world.clusters, ObjectKey::cluster("c-b"))
+        .await;
     assert_eq!(code(&world, a.expose()).await, 401);
     assert_eq!(code(&world, b.expose()).await, 401);
 }
@@ -92,13 +95,13 @@ async fn a_credential_is_for_the_cluster_that_its_secret_is_bound_to() {
     for annotations in others {
         let bind = |secret: &mut Secret| secret.metadata.annotations = annotations;
         world
-            .change_at(&world.secrets, (path.0, &path.1), bind)
+            .change_at(&world.secrets, ObjectKey::namespaced(path.0, &path.1), bind)
             .await;
         assert_eq!(code(&world, credential.expose()).await, 401);
     }
     let bind = |secret: &mut Secret| secret.metadata.annotations = Some(own);
     world
-        .change_at(&world.secrets, (path.0, &path.1), bind)
+        .change_at(&world.secrets, ObjectKey::namespaced(path.0, &path.1), bind)
         .await;
     assert_eq!(code(&world, credential.expose()).await, 201);
 

@@ -12,7 +12,7 @@ use certificates::{Authority, Certificate, Validity};
 use jiff::SignedDuration;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use machinery::meta::{ObjectMeta, Time};
+use machinery::meta::{ObjectKey, ObjectMeta, Time};
 use management::cluster_secret::Binding;
 use management::settings::QuotaLimits;
 use serde_json::{Value, json};
@@ -137,7 +137,7 @@ async fn a_login_is_exchanged_for_a_token_that_hangs_on_the_record() {
     assert_eq!(shown, expected);
     let stored = world
         .tokens
-        .get("", token.metadata.name.as_deref().unwrap());
+        .get(ObjectKey::cluster(token.metadata.name.as_deref().unwrap()));
     let stored = stored.await.unwrap().unwrap();
     assert_eq!(stored.status.endpoints, [], "the addresses may change");
     let bearer = &token.status.bearer_token;
@@ -306,7 +306,9 @@ async fn the_record_stands_behind_its_tokens_while_it_is_there_and_not_suspended
     let sell = |record: &mut Kubeconfig| record.status.user_name = "bob".to_owned();
     world.change(&world.kubeconfigs, NAME, sell).await;
     assert!(!counts().await, "of somebody else");
-    world.remove(&world.kubeconfigs, ("", NAME)).await;
+    world
+        .remove(&world.kubeconfigs, ObjectKey::cluster(NAME))
+        .await;
     assert!(!counts().await, "gone");
     record(&world, |record| {
         record.metadata.uid = Some("uid-2".to_owned())
@@ -333,7 +335,9 @@ async fn the_sweeper_takes_a_token_only_once_its_record_is_gone() {
     let left = || world.tokens.all_cached().len();
     sweep(&world, seconds(360)).await;
     assert_eq!(left(), 1);
-    world.remove(&world.kubeconfigs, ("", NAME)).await;
+    world
+        .remove(&world.kubeconfigs, ObjectKey::cluster(NAME))
+        .await;
     sweep(&world, seconds(360)).await;
     assert_eq!(left(), 0);
 }
@@ -448,7 +452,7 @@ async fn an_authority_that_cannot_be_used_signs_nothing() {
     let world = World::start().await;
     record(&world, |_| ()).await;
     set_signer(&world, DAY, "kubernetes.io/tls").await;
-    let path = ("kubeconfig-apiserver", "cluster-c-a-signer");
+    let path = ObjectKey::namespaced("kubeconfig-apiserver", "cluster-c-a-signer");
     world.remove(&world.secrets, path).await;
     check_refused(&certify(&world, &signing_request()).await, 500, unusable);
 }
@@ -459,7 +463,7 @@ async fn the_authority_of_another_cluster_signs_nothing() {
     let world = World::start().await;
     record(&world, |_| ()).await;
     set_signer(&world, DAY, "kubernetes.io/tls").await;
-    let path = ("kubeconfig-apiserver", "cluster-c-a-signer");
+    let path = ObjectKey::namespaced("kubeconfig-apiserver", "cluster-c-a-signer");
     let own = world.binding("c-a").annotations();
     let others = [
         None,

@@ -2,7 +2,7 @@
 
 use api::ext::Token;
 use apiserver::testing::NOW;
-use machinery::meta::Metadata;
+use machinery::meta::{Metadata, ObjectKey};
 use machinery::status::Reason;
 use tokens::testing::World;
 
@@ -25,7 +25,11 @@ async fn a_name_that_is_taken_leaves_the_tokens_of_others_alone() {
     let world = World::start().await;
     let theirs = minted(&world).await;
     world.minter.store(vec![theirs.clone()]).await.unwrap();
-    let before = world.tokens.get("", &name(&theirs)).await.unwrap();
+    let before = world
+        .tokens
+        .get(ObjectKey::cluster(&name(&theirs)))
+        .await
+        .unwrap();
 
     let mut taken = minted(&world).await;
     taken.metadata_mut().name = Some(name(&theirs));
@@ -34,7 +38,11 @@ async fn a_name_that_is_taken_leaves_the_tokens_of_others_alone() {
 
     assert_eq!(refused.reason, Reason::AlreadyExists);
     assert_eq!(names(&world).await, [name(&theirs)]);
-    let after = world.tokens.get("", &name(&theirs)).await.unwrap();
+    let after = world
+        .tokens
+        .get(ObjectKey::cluster(&name(&theirs)))
+        .await
+        .unwrap();
     assert_eq!(after, before);
 }
 

@@ -1,5 +1,6 @@
 //! The quota of each user.
 
+use machinery::meta::ObjectKey;
 use std::sync::Arc;
 use tokens::testing::World;
 
@@ -65,7 +66,7 @@ async fn a_user_has_so_many_tokens_and_an_administrator_any_number() {
         );
     }
     check(&create(&world, "as:bob", "", json!({})).await, 201, "");
-    world.remove(&world.tokens, ("", &name)).await;
+    world.remove(&world.tokens, ObjectKey::cluster(&name)).await;
     check(&create(&world, ALICE, "", json!({})).await, 201, "");
     for _ in 0..3 {
         let made = create(&world, "as:alice/system:masters", "", json!({})).await;
@@ -190,11 +191,11 @@ async fn bytes_of_creates_are_limited_in_a_minute() {
     let made = create(&world, ALICE, "", large()).await;
     check(&made, 201, "");
     let name = made.body["metadata"]["name"].as_str().unwrap();
-    world.remove(&world.tokens, ("", name)).await;
+    world.remove(&world.tokens, ObjectKey::cluster(name)).await;
     let made = create(&world, ALICE, "", large()).await;
     check(&made, 201, "");
     let name = made.body["metadata"]["name"].as_str().unwrap();
-    world.remove(&world.tokens, ("", name)).await;
+    world.remove(&world.tokens, ObjectKey::cluster(name)).await;
     let refused = create(&world, ALICE, "", large()).await;
     check(&refused, 429, "limited: bytes written in a minute=10000");
 }

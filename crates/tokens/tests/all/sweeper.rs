@@ -9,7 +9,7 @@ use tokens::testing::{World, object, seconds};
 use api::ext::Kubeconfig;
 use apiserver::testing::NOW;
 use jiff::{SignedDuration, Timestamp};
-use machinery::meta::Metadata;
+use machinery::meta::{Metadata, ObjectKey};
 use machinery::time::Clock;
 use serde_json::json;
 use tokens::minter::Order;
@@ -154,7 +154,9 @@ async fn records_of_a_deleted_user_are_swept_once_the_user_was_missing_twice() {
     sweep_again(&world, NOW, &mut missing).await;
     assert_eq!((left(&world).len(), kubeconfigs(&world)), (1, names(&kept)));
 
-    world.remove(&world.users, ("", "alice")).await;
+    world
+        .remove(&world.users, ObjectKey::cluster("alice"))
+        .await;
     let again = json!({ "metadata": { "name": "alice", "uid": "uid-2" } });
     world.users.insert(object(again), false).await.unwrap();
     sweep_again(&world, NOW, &mut missing).await;
@@ -169,7 +171,10 @@ async fn records_of_a_deleted_user_are_swept_once_the_user_was_missing_twice() {
     sweep_again(&world, NOW, &mut missing).await;
     let kept = ["kubeconfig-held", "kubeconfig-older"];
     assert_eq!((left(&world).len(), kubeconfigs(&world)), (0, names(&kept)));
-    let held = world.kubeconfigs.cached("", "kubeconfig-held").unwrap();
+    let held = world
+        .kubeconfigs
+        .cached(ObjectKey::cluster("kubeconfig-held"))
+        .unwrap();
     assert_eq!(
         held.metadata.deletion_timestamp.map(|time| time.0),
         Some(NOW)
@@ -180,7 +185,12 @@ async fn records_of_a_deleted_user_are_swept_once_the_user_was_missing_twice() {
 async fn a_record_whose_parent_token_is_gone_is_swept() {
     let world = World::start().await;
     let parent = mint(&world, "", NOW).await;
-    let uid = world.tokens.cached("", &parent).unwrap().metadata.uid;
+    let uid = world
+        .tokens
+        .cached(ObjectKey::cluster(&parent))
+        .unwrap()
+        .metadata
+        .uid;
     let child: Kubeconfig = object(json!({
         "metadata": { "name": "kubeconfig-child", "creationTimestamp": NOW.to_string() },
         "status": { "userName": "alice", "parentToken": { "name": parent, "uid": uid } },
@@ -188,7 +198,9 @@ async fn a_record_whose_parent_token_is_gone_is_swept() {
     world.kubeconfigs.insert(child, false).await.unwrap();
     sweep(&world, seconds(301)).await;
     assert_eq!(kubeconfigs(&world), names(&["kubeconfig-child"]));
-    world.remove(&world.tokens, ("", &parent)).await;
+    world
+        .remove(&world.tokens, ObjectKey::cluster(&parent))
+        .await;
     sweep(&world, seconds(300)).await;
     assert_eq!(kubeconfigs(&world), names(&["kubeconfig-child"]));
     sweep(&world, seconds(301)).await;

@@ -8,7 +8,7 @@ use tokens::testing::{
 use apiserver::registry::Registry;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use machinery::meta::{Object, Time};
+use machinery::meta::{Object, ObjectKey, Time};
 use serde_json::{Value, json};
 use tokens::cluster_credential::{AUDIENCES_KEY, HASH_KEY};
 use tokens::minter::Order;
@@ -278,13 +278,13 @@ async fn revoke(world: &World, token: &str, end: End) {
     let (tokens, kubeconfigs, users) = (&world.tokens, &world.kubeconfigs, &world.users);
     let name = "kubeconfig-x";
     match end {
-        End::DeleteToken => world.remove(tokens, ("", token)).await,
+        End::DeleteToken => world.remove(tokens, ObjectKey::cluster(token)).await,
         End::DisableToken => {
             world
                 .change(tokens, token, |token| token.spec.enabled = Some(false))
                 .await
         }
-        End::DeleteKubeconfig => world.remove(kubeconfigs, ("", name)).await,
+        End::DeleteKubeconfig => world.remove(kubeconfigs, ObjectKey::cluster(name)).await,
         End::FinalizeToken => being_deleted(world, tokens, token).await,
         End::FinalizeKubeconfig => being_deleted(world, kubeconfigs, name).await,
         End::FinalizeUser => being_deleted(world, users, "alice").await,
@@ -303,7 +303,7 @@ async fn revoke(world: &World, token: &str, end: End) {
                 })
                 .await;
         }
-        End::DeleteUser => world.remove(users, ("", "alice")).await,
+        End::DeleteUser => world.remove(users, ObjectKey::cluster("alice")).await,
         End::DisableUser => {
             world
                 .change(users, "alice", |user| user.enabled = Some(false))

@@ -6,7 +6,7 @@ use tokens::testing::{Minted, World, access_to, object, seconds};
 
 use api::management::{Cluster, User};
 use apiserver::testing::NOW;
-use machinery::meta::Time;
+use machinery::meta::{ObjectKey, Time};
 use serde_json::json;
 use tokens::minter::Order;
 use tokens::validity::NotBefore;
@@ -43,7 +43,7 @@ async fn a_token_is_of_the_user_who_has_the_principal_when_it_is_minted() {
     );
     let third = world.mint_for(principal, &["c-a"], NOW).await;
     assert_eq!(uid_of(&world, &third).await.as_deref(), Some("3"));
-    world.remove(&world.users, ("", "u-3")).await;
+    world.remove(&world.users, ObjectKey::cluster("u-3")).await;
     assert_eq!(uid_of(&world, &third).await, None);
 }
 
@@ -52,7 +52,9 @@ async fn a_user_who_is_created_again_under_the_name_gets_no_old_token() {
     let world = World::start().await;
     let token = world.mint(&["c-a"]).await;
     assert_eq!(uid_of(&world, &token).await.as_deref(), Some("uid-alice"));
-    world.remove(&world.users, ("", "alice")).await;
+    world
+        .remove(&world.users, ObjectKey::cluster("alice"))
+        .await;
     let again = json!({ "metadata": { "name": "alice", "uid": "uid-2" } });
     world.users.insert(object(again), false).await.unwrap();
     let refusal = world.validity.check(&token.bearer, "c-a", NOW).await;
@@ -76,7 +78,9 @@ async fn a_cluster_that_is_created_again_under_the_name_takes_no_old_token() {
             .is_ok()
     };
     assert!(is_valid().await);
-    world.remove(&world.clusters, ("", "c-a")).await;
+    world
+        .remove(&world.clusters, ObjectKey::cluster("c-a"))
+        .await;
     assert!(!is_valid().await, "the cluster is gone");
     let again = json!({ "metadata": { "name": "c-a", "uid": "uid-2" } });
     world.clusters.insert(object(again), false).await.unwrap();
@@ -210,8 +214,15 @@ async fn a_record_that_is_made_again_is_read_again() {
         checked.is_ok()
     };
     assert!(counts("c-a").await);
-    let record = world.tokens.get("", &token.name).await.unwrap().unwrap();
-    world.remove(&world.tokens, ("", &token.name)).await;
+    let record = world
+        .tokens
+        .get(ObjectKey::cluster(&token.name))
+        .await
+        .unwrap()
+        .unwrap();
+    world
+        .remove(&world.tokens, ObjectKey::cluster(&token.name))
+        .await;
     assert!(!counts("c-a").await);
     let mut narrower = record.clone();
     narrower.metadata.resource_version = None;

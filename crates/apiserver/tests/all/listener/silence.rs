@@ -194,3 +194,38 @@ async fn a_long_answer_lasts_and_the_next_request_has_ninety_seconds() {
     tokio::time::sleep(Duration::from_secs(105)).await;
     assert!(client.send("/").await.is_none());
 }
+
+/// A client may stop in the middle of its handshake. It does not keep the turn in which others
+/// compute theirs.
+#[tokio::test]
+async fn a_handshake_that_stops_delays_no_other() {
+    let identity = Identity::new("localhost");
+    let listener = Listener::start(&identity, slow(&Arc::default())).await;
+    let mut stopped = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(listener.address).await.unwrap();
+        stream.write_all(&client_hello()).await.unwrap();
+        // The server has computed its part once it answers.
+        stream.read_u8().await.unwrap();
+        stopped.push(stream);
+    }
+    let connect = Client::connect(listener.address, &identity, None, Version::Http1);
+    let connected = tokio::time::timeout(Duration::from_secs(9), connect).await;
+    assert!(connected.is_ok_and(|client| client.is_some()));
+}
+
+/// Returns the first message of a TLS client.
+fn client_hello() -> Vec<u8> {
+    let roots = Arc::new(rustls::RootCertStore::empty());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
+}
