@@ -4,31 +4,31 @@
 .PHONY: help run build test lint histories bench tools clean
 
 help:
-	@echo 'kubeconfig-apiserver: an API server that gives out kubeconfigs. Needs Rust and Go, nothing else.'
+	@echo 'kubeconfig-apiserver: an API server that issues kubeconfigs. Only Rust and Go are required.'
 	@echo
-	@echo '  make run          build, start a demo on 127.0.0.1:8443, tour it with kubectl, stay up'
-	@echo '                      ONCE=1     end after the tour; not 0 if a step did not answer as it should'
-	@echo '                      PORT=9443  another port; 0 takes a free one'
-	@echo '                      DATA=DIR   another data folder than ./data'
-	@echo '  make build        the release programs, in target/release: the server, kubeconfig-apiserver, and the plugin'
-	@echo '                      for users of kubectl, kubectl-kubeconfig, for a folder of their PATH'
-	@echo '  make test         every test, with a real kubectl and real clusters; the first run builds'
-	@echo '                      kubectl, etcd, kube-apiserver and helm, some ten minutes beside the Rust build'
-	@echo '  make lint         format, clippy, documentation, scripts, dependencies, manifests'
-	@echo '  make histories    clients against each store while the server is killed, and a check that what they'
-	@echo '                    saw is linearizable; make test does so for a minute'
+	@echo '  make run          build, start a demo on 127.0.0.1:8443, show it with kubectl, keep it running'
+	@echo '                      ONCE=1     stop after the tour, with an exit code other than 0 if a step failed'
+	@echo '                      PORT=9443  use another port; 0 for a free one'
+	@echo '                      DATA=DIR   use another data folder than ./data'
+	@echo '  make build        build the release programs in target/release: the server kubeconfig-apiserver and the kubectl'
+	@echo '                      plugin kubectl-kubeconfig, which users put into a folder of their PATH'
+	@echo '  make test         run every test, with a real kubectl and real clusters; the first run also builds'
+	@echo '                      kubectl, etcd, kube-apiserver and helm, which takes about ten minutes'
+	@echo '  make lint         check format, clippy, documentation, scripts, dependencies, manifests'
+	@echo '  make histories    run clients against each store while the server is killed, and check that their'
+	@echo '                      histories are linearizable; make test does the same for a minute'
 	@echo '                      MINUTES=60  minutes for each store'
-	@echo '                      STORE=etcd  only this one of sqlite, etcd, secrets'
-	@echo '  make bench        speed and memory, each beside its limit measured in the same run; six minutes;'
-	@echo '                      HAProxy and kubectl, where they are here, beside the gateway; etcd and'
-	@echo '                      kube-apiserver, which the first run builds, around an aggregated server'
+	@echo '                      STORE=etcd  only one of sqlite, etcd, secrets'
+	@echo '  make bench        measure speed and memory, each next to its limit in the same run; six minutes. Includes'
+	@echo '                      HAProxy and kubectl for comparison if they are installed, and an aggregated server'
+	@echo '                      with etcd and kube-apiserver, which the first run builds'
 	@echo '                      BENCH="--seconds 2 --gate"   flags of the bench'
-	@echo '                      BENCH="--only attacks"       honest users beside attacks on the server, and beside'
-	@echo '                                                   the same attacks on a kube-apiserver; ten minutes'
-	@echo '  make tools        build now what test and lint need, outside the tree'
-	@echo '  make clean        remove target/; ./data and the tools stay'
+	@echo '                      BENCH="--only attacks"       measure honest users during attacks on the server, and'
+	@echo '                                                   during the same attacks on a kube-apiserver; ten minutes'
+	@echo '  make tools        build what test and lint need, outside the tree'
+	@echo '  make clean        remove target/, but not ./data and the tools'
 	@echo
-	@echo 'While you work on one crate: cargo test -p CRATE. Where things are: ARCHITECTURE.md.'
+	@echo 'To test one crate: cargo test -p CRATE. The structure of the code: ARCHITECTURE.md.'
 
 run:
 	@ONCE='$(ONCE)' PORT='$(PORT)' DATA='$(DATA)' hack/demo.sh
@@ -47,7 +47,7 @@ histories:
 
 bench:
 	cargo build --release --package kubeconfig-apiserver --package bench
-	@hack/tools.sh etcd kube-apiserver >/dev/null || echo 'bench: goes on without them'
+	@hack/tools.sh etcd kube-apiserver >/dev/null || echo 'bench: continuing without them'
 	@"$${CARGO_TARGET_DIR:-target}/release/bench" --kubectl "$$(hack/kubectl.sh)" $(BENCH)
 
 tools:

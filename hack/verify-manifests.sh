@@ -9,4 +9,4 @@ trap 'rm -rf "$rendered"' EXIT
 cp deploy/aggregated/{README.md,kustomization.yaml,namespace.yaml} "$rendered"
 hack/update-manifests.sh "$rendered"
 diff -ru deploy/aggregated "$rendered" ||
-  { printf 'verify-manifests: hack/update-manifests.sh renders them anew\n' >&2; exit 1; }
+  { printf 'verify-manifests: run hack/update-manifests.sh to render them again\n' >&2; exit 1; }

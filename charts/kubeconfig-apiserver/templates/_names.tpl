@@ -1,9 +1,10 @@
-{{/* Name of the objects, without what is added for some. */}}
+{{/* The name of the chart, for labels. */}}
 {{- define "name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 54 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 54 characters: the longest addition, "-gateway", makes 62, and a Service may have 63. */}}
+{{/* The name of the objects. The limit is 54 characters: the longest suffix, "-gateway", makes 62, and the name of a
+Service may have 63. */}}
 {{- define "fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 54 | trimSuffix "-" -}}
@@ -21,11 +22,11 @@
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "fullname" .) .Values.serviceAccount.name -}}
 {{- else -}}
-{{- required "serviceAccount.name: needed where serviceAccount.create is false" .Values.serviceAccount.name -}}
+{{- required "serviceAccount.name: required if serviceAccount.create is false" .Values.serviceAccount.name -}}
 {{- end -}}
 {{- end -}}
 
-{{/* What finds the pods; it must not change from version to version. */}}
+{{/* The labels that select the pods. They must not change between versions. */}}
 {{- define "selectorLabels" -}}
 app.kubernetes.io/name: {{ include "name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -51,7 +52,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ include "fullname" . }}-gateway
 {{- end -}}
 
-{{/* Where users reach the gateway; a Service without a better name is reached by pods only. */}}
+{{/* The URL at which users reach the gateway. The default is the name of the Service, which only pods can reach. */}}
 {{- define "externalUrl" -}}
 {{- default (printf "https://%s.%s.svc" (include "gatewayName" .) .Release.Namespace) .Values.externalUrl -}}
 {{- end -}}
@@ -60,16 +61,16 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- (urlParse (include "externalUrl" .)).hostname -}}
 {{- end -}}
 
-{{/* Secret with the certificate of the aggregation listener; empty where the server makes its own. */}}
+{{/* Secret with the certificate of the aggregation listener. Empty if the server issues its own. */}}
 {{- define "servingSecret" -}}
 {{- if eq .Values.certificates.mode "files" -}}
-{{- required "certificates.files.secretName: needed where certificates.mode is files" .Values.certificates.files.secretName -}}
+{{- required "certificates.files.secretName: required if certificates.mode is files" .Values.certificates.files.secretName -}}
 {{- else if eq .Values.certificates.mode "cert-manager" -}}
 {{- include "fullname" . }}-tls
 {{- end -}}
 {{- end -}}
 
-{{/* Secret with the certificate of the gateway; empty where the server makes its own. */}}
+{{/* Secret with the certificate of the gateway. Empty if the server issues its own. */}}
 {{- define "gatewaySecret" -}}
 {{- default (include "servingSecret" .) .Values.gateway.tls.secretName -}}
 {{- end -}}

@@ -82,37 +82,37 @@ fn what_belongs_together_is_asked_for() {
                 "--set=store.kind=etcd",
                 "--set=store.etcd.encryption.secretName=keys",
             ],
-            "store.etcd.endpoints: needed where store.kind is etcd",
+            "store.etcd.endpoints: required if store.kind is etcd",
         ),
         (
             vec!["--set=certificates.mode=files"],
-            "certificates.files.secretName: needed where certificates.mode is files",
+            "certificates.files.secretName: required if certificates.mode is files",
         ),
         (
             vec![
                 "--set=certificates.mode=files",
                 "--set=certificates.files.secretName=x",
             ],
-            "certificates.files.caBundle: needed where certificates.mode is files",
+            "certificates.files.caBundle: required if certificates.mode is files",
         ),
         (
             vec!["--set=gateway.ingress.enabled=true"],
-            "externalUrl: needed for an Ingress",
+            "externalUrl: required for an Ingress",
         ),
         (
             vec!["--set=gateway.route.enabled=true"],
-            "externalUrl: needed for a route",
+            "externalUrl: required for a route",
         ),
         (
             vec![
                 "--set=gateway.route.enabled=true",
                 "--set=externalUrl=https://example.com",
             ],
-            "gateway.route.parentRefs: name the Gateway",
+            "gateway.route.parentRefs: required for a route",
         ),
         (
             vec!["--set=gateway.endpoints.zone=k8s.example.com"],
-            "gateway.endpoints.organization: needed where gateway.endpoints.zone is given",
+            "gateway.endpoints.organization: required if gateway.endpoints.zone is set",
         ),
         (
             vec![
@@ -123,15 +123,15 @@ fn what_belongs_together_is_asked_for() {
                 "--set=gateway.route.kind=HTTPRoute",
                 "--set=gateway.route.parentRefs[0].name=public",
             ],
-            "gateway.endpoints.zone: names of clusters need a route of kind TLSRoute",
+            "gateway.endpoints.zone: host names of clusters require a route of kind TLSRoute",
         ),
         (
             vec!["--set=oidc.issuerUrl=https://login.example.com"],
-            "oidc.clientId: needed where oidc.issuerUrl is given",
+            "oidc.clientId: required if oidc.issuerUrl is set",
         ),
         (
             vec!["--set=serviceAccount.create=false"],
-            "serviceAccount.name: needed where serviceAccount.create is false",
+            "serviceAccount.name: required if serviceAccount.create is false",
         ),
     ] {
         check(&values, expected);
@@ -141,9 +141,9 @@ fn what_belongs_together_is_asked_for() {
 /// A different key at each rendering would make the content of etcd unreadable.
 #[test]
 fn no_key_is_made_without_a_look_for_an_earlier_one() {
-    let why = "store.etcd.encryption.secretName: needed where no cluster can be asked, as with helm \
-               template or GitOps: each rendering would make another key, and what an earlier one \
-               sealed would be lost";
+    let why = "store.etcd.encryption.secretName: required if no cluster is available, as with helm \
+               template or GitOps: each rendering would create another key, and data that an \
+               earlier key encrypted would be lost";
     check(ETCD, why);
     let named = [ETCD, &["--set=store.etcd.encryption.secretName=keys"]].concat();
     let rendered = Helm::new().unwrap().output(&on_chart("template", &named));
