@@ -20,71 +20,69 @@ use http::{Method, Request, Response};
 use http_body::Body as _;
 use tower::service_fn;
 
-pub(crate) use authentication::Authentication;
-
-use crate::generic_server::Parts;
 use crate::handlers;
+use crate::request_context::RequestContext;
 use crate::server::HttpService;
+use crate::state::ServerState;
 
 /// A filter of the chain. It does its own work and calls the rest of the chain.
-type Filter = for<'a> fn(Next<'a>, Request<Body>) -> BoxFuture<'a, Response<Body>>;
+type Filter = for<'a> fn(Next<'a>, RequestContext, Request<Body>) -> BoxFuture<'a, Response<Body>>;
 
-/// The filters, outermost first. `tests/all/chain.rs` checks this order:
+/// The filters, outermost first. `tests/all/chain.rs` checks this order. Around them, the panic
+/// guard catches panics of everything, and request info creates the context that all filters get.
 ///
-/// * The panic guard catches panics of everything inside it, including the other filters.
-/// * Request info provides the data that all other filters use.
 /// * The deadline covers authentication, which may call other servers.
 /// * Audit runs before impersonation because it logs the authenticated user. Impersonation logs
 ///   both users.
 /// * Seats come before authorization: an overloaded server responds 429 before it spends time on
 ///   authorization.
 /// * Bodies are read after authorization, so only from callers who may write.
-const CHAIN: [Filter; 9] = [
-    |next, request| Box::pin(panic_guard::filter(next, request)),
-    |next, request| Box::pin(request_info::filter(next, request)),
-    |next, request| Box::pin(deadline::filter(next, request)),
-    |next, request| Box::pin(authentication::filter(next, request)),
-    |next, request| Box::pin(audit::filter(next, request)),
-    |next, request| Box::pin(impersonation::filter(next, request)),
-    |next, request| Box::pin(seats::filter(next, request)),
-    |next, request| Box::pin(authorization::filter(next, request)),
-    |next, request| Box::pin(body::filter(next, request)),
+const CHAIN: [Filter; 7] = [
+    |next, cx, request| Box::pin(deadline::filter(next, cx, request)),
+    |next, cx, request| Box::pin(authentication::filter(next, cx, request)),
+    |next, cx, request| Box::pin(audit::filter(next, cx, request)),
+    |next, cx, request| Box::pin(impersonation::filter(next, cx, request)),
+    |next, cx, request| Box::pin(seats::filter(next, cx, request)),
+    |next, cx, request| Box::pin(authorization::filter(next, cx, request)),
+    |next, cx, request| Box::pin(body::filter(next, cx, request)),
 ];
 
 /// The rest of the chain after a filter.
 #[derive(Clone, Copy)]
 struct Next<'a> {
-    parts: &'a Arc<Parts>,
+    state: &'a Arc<ServerState>,
     filters: &'static [Filter],
 }
 
 impl<'a> Next<'a> {
     /// Calls the next filter, or the handlers after the last filter.
-    fn run(self, request: Request<Body>) -> BoxFuture<'a, Response<Body>> {
+    fn run(self, cx: RequestContext, request: Request<Body>) -> BoxFuture<'a, Response<Body>> {
         match self.filters {
-            [filter, filters @ ..] => filter(Self { filters, ..self }, request),
-            [] => Box::pin(handlers::dispatch(self.parts, request)),
+            [filter, filters @ ..] => filter(Self { filters, ..self }, cx, request),
+            [] => Box::pin(handlers::dispatch(self.state, cx, request)),
         }
     }
 }
 
 /// Builds one service from the filters and the handlers. It uses a list of functions because tower
 /// layers would clone the whole rest of the chain for every request at every layer.
-pub(crate) fn chain(parts: &Arc<Parts>) -> HttpService {
-    let parts = Arc::clone(parts);
+pub(crate) fn chain(state: &Arc<ServerState>) -> HttpService {
+    let state = Arc::clone(state);
     HttpService::new(service_fn(move |request: Request<Body>| {
-        let parts = Arc::clone(&parts);
-        async move { Ok::<_, Infallible>(answer(&parts, request).await) }
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(answer(&state, request).await) }
     }))
 }
 
-async fn answer(parts: &Arc<Parts>, request: Request<Body>) -> Response<Body> {
+async fn answer(state: &Arc<ServerState>, request: Request<Body>) -> Response<Body> {
     let chain = Next {
-        parts,
+        state,
         filters: &CHAIN,
     };
     let is_head = request.method() == Method::HEAD;
-    let response = chain.run(request).await;
+    let path = request.uri().path().to_owned();
+    let answer = request_info::answer(chain, request);
+    let response = panic_guard::guard(state, path, answer).await;
     if is_head {
         without_body(response)
     } else {

@@ -31,21 +31,24 @@ use tower::ServiceExt;
 pub(crate) use review::ReviewEndpoint;
 
 use crate::description::{Description, Scope, Verb};
-use crate::generic_server::{Endpoint, Parts};
+use crate::endpoints::Endpoint;
+use crate::mount::MountedRequest;
 use crate::options::WriteOptions;
 use crate::request_context::RequestContext;
 use crate::request_info::ResourceInfo;
 use crate::resource::Resource;
 use crate::respond::{self, StatusForm};
+use crate::state::ServerState;
 use crate::write::Ownership;
 
 /// Handles a request that passed all filters.
-pub(crate) async fn dispatch(parts: &Parts, request: Request<Body>) -> Response<Body> {
-    let Some(cx) = request.extensions().get::<RequestContext>().cloned() else {
-        return respond::missing_context();
-    };
-    if let Some(mounted) = parts.mounted(&cx.info.path) {
-        return match mounted.oneshot(request).await {
+pub(crate) async fn dispatch(
+    state: &ServerState,
+    cx: RequestContext,
+    request: Request<Body>,
+) -> Response<Body> {
+    if let Some(mounted) = state.mounted(&cx.info.path) {
+        return match mounted.oneshot(MountedRequest { cx, request }).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
@@ -53,8 +56,8 @@ pub(crate) async fn dispatch(parts: &Parts, request: Request<Body>) -> Response<
     let compress = !cx.info.is_long_running() && respond::accepts_gzip(request.headers());
     let failure = StatusForm::of(&request, &cx);
     let mut response = match &cx.info.resource {
-        None => documents::answer(parts, &cx, request).await,
-        Some(resource) => match find(parts, resource) {
+        None => documents::answer(state, &cx, request).await,
+        Some(resource) => match find(state, resource) {
             None => respond::page_not_found(),
             Some(endpoint) => {
                 let result = endpoint.handle(cx.clone(), request).await;
@@ -71,8 +74,8 @@ pub(crate) async fn dispatch(parts: &Parts, request: Request<Body>) -> Response<
 }
 
 /// Returns the endpoint that a path names, if the path matches the scope of its kind.
-fn find<'a>(parts: &'a Parts, resource: &ResourceInfo) -> Option<&'a Arc<dyn Endpoint>> {
-    let endpoint = parts.endpoints.find(resource)?;
+fn find<'a>(state: &'a ServerState, resource: &ResourceInfo) -> Option<&'a Arc<dyn Endpoint>> {
+    let endpoint = state.endpoints.find(resource)?;
     let description = endpoint.description();
     let is_namespaces = description.group.is_empty() && description.plural == "namespaces";
     let fits = match description.scope {

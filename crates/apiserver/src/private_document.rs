@@ -16,9 +16,9 @@ use machinery::meta::GroupResource;
 use machinery::status::{Reason, Status};
 use tower::service_fn;
 
+use crate::mount::{MountedRequest, MountedService};
 use crate::request_context::RequestContext;
 use crate::respond::{self, StatusForm};
-use crate::server::HttpService;
 
 /// A source of documents for the callers who are authorized for its path.
 #[async_trait]
@@ -42,17 +42,15 @@ pub struct Attachment {
 }
 
 /// Returns a service for [`crate::Builder::mount`] that serves the documents.
-pub fn service(document: Arc<dyn PrivateDocument>) -> HttpService {
-    HttpService::new(service_fn(move |request: Request<Body>| {
+pub fn service(document: Arc<dyn PrivateDocument>) -> MountedService {
+    MountedService::new(service_fn(move |mounted: MountedRequest| {
         let document = Arc::clone(&document);
-        async move { Ok::<_, Infallible>(answer(&*document, request).await) }
+        async move { Ok::<_, Infallible>(answer(&*document, mounted).await) }
     }))
 }
 
-async fn answer(document: &dyn PrivateDocument, request: Request<Body>) -> Response<Body> {
-    let Some(cx) = request.extensions().get::<RequestContext>().cloned() else {
-        return respond::missing_context();
-    };
+async fn answer(document: &dyn PrivateDocument, mounted: MountedRequest) -> Response<Body> {
+    let MountedRequest { cx, request } = mounted;
     let failure = StatusForm::of(&request, &cx);
     // The request body is not used.
     let request = request.map(drop);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, ETAG, IF_NONE_MATCH};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use machinery::status::{Reason, Status};
 use tower::service_fn;
 
 use crate::document::Document;
+use crate::mount::{MountedRequest, MountedService};
 use crate::respond;
-use crate::server::HttpService;
 
 /// A document that is created for each request, and its maximum cache age.
 #[derive(Clone)]
@@ -28,8 +28,9 @@ pub struct PublicDocument {
 impl PublicDocument {
     /// Returns the document as a service for [`crate::Builder::mount`]. It answers GET and HEAD,
     /// with an entity tag for revalidation, and 405 for any other method.
-    pub fn service(self) -> HttpService {
-        HttpService::new(service_fn(move |request: Request<Body>| {
+    pub fn service(self) -> MountedService {
+        MountedService::new(service_fn(move |mounted: MountedRequest| {
+            let request = mounted.request;
             let response = self.answer(request.method(), request.headers());
             async move { Ok::<_, Infallible>(response) }
         }))

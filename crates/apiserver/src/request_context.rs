@@ -14,7 +14,7 @@ use crate::lease::{Lease, Leases};
 use crate::query::Query;
 use crate::request_info::RequestInfo;
 
-/// The context of a request. It is the only request extension that filters and handlers read.
+/// The context of a request, which every filter and handler gets.
 #[derive(Clone)]
 pub struct RequestContext {
     /// The parsed method, path and query of the request.

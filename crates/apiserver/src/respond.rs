@@ -104,13 +104,6 @@ pub(crate) fn too_many_requests(why: &str) -> Response<Body> {
     response
 }
 
-/// Returns the 500 for a request that bypassed the handler chain, which is a bug in the wiring.
-pub(crate) fn missing_context() -> Response<Body> {
-    status(Status::internal(
-        "the request did not pass the handler chain",
-    ))
-}
-
 /// Adds the `Warning` headers to a response.
 pub(crate) fn add_warnings(response: &mut Response<Body>, cx: &RequestContext) {
     for warning in cx.warning_headers() {

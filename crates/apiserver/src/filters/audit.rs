@@ -8,23 +8,23 @@ use axum::body::Body;
 use http::{Request, Response};
 
 use super::Next;
-use crate::generic_server::Parts;
 use crate::request_context::RequestContext;
-use crate::respond;
 use crate::server::Peer;
+use crate::state::ServerState;
 
-pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<Body> {
-    let parts = next.parts;
-    let Some(cx) = request.extensions().get::<RequestContext>().cloned() else {
-        return respond::missing_context();
-    };
+pub(super) async fn filter(
+    next: Next<'_>,
+    cx: RequestContext,
+    request: Request<Body>,
+) -> Response<Body> {
+    let state = next.state;
     let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
-    let response = next.run(request).await;
+    let response = next.run(cx.clone(), request).await;
     let code = response.status();
     let (audit_id, user) = (&*cx.audit_id, &cx.user.name);
     let (verb, path) = (&cx.info.verb, &cx.info.path);
     let (peer, code) = (peer.map(tracing::field::display), code.as_u16());
-    if !writes(parts, &cx) && response.status().is_success() {
+    if !writes(state, &cx) && response.status().is_success() {
         tracing::debug!(target: "audit", audit_id, ?user, verb, ?path, peer, code, "request");
     } else {
         tracing::info!(target: "audit", audit_id, ?user, verb, ?path, peer, code, "request");
@@ -33,8 +33,8 @@ pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<B
 }
 
 /// Returns whether a request changes state if it succeeds.
-fn writes(parts: &Parts, cx: &RequestContext) -> bool {
+fn writes(state: &ServerState, cx: &RequestContext) -> bool {
     let asked = cx.info.resource.as_ref();
-    let endpoint = asked.and_then(|resource| parts.endpoints.find(resource));
+    let endpoint = asked.and_then(|resource| state.endpoints.find(resource));
     !cx.info.is_read_only() && endpoint.is_none_or(|endpoint| endpoint.changes_state())
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use auth::bearer::AuthorizationHeader;
-use auth::{Authenticator, Credentials, RequestHeaders, Union, UserInfo};
+use auth::{Authenticator, Credentials, RequestHeaders, UserInfo};
 use axum::body::Body;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
@@ -16,22 +16,19 @@ use super::Next;
 use crate::request_context::RequestContext;
 use crate::respond;
 use crate::server::Peer;
+use crate::state::Authentication;
 
 /// The usual prefix of the headers in which a front proxy names the caller.
 const FRONT_PROXY_PREFIX: &str = "x-remote-";
 
-/// The authenticator chain, and the paths that are open to anonymous callers.
-pub(crate) struct Authentication {
-    /// The authenticator chain.
-    pub(crate) authenticator: Union,
-    /// The paths that anonymous callers may reach.
-    pub(crate) anonymous_paths: Vec<String>,
-}
-
-pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Response<Body> {
-    let parts = next.parts;
+pub(super) async fn filter(
+    next: Next<'_>,
+    mut cx: RequestContext,
+    mut request: Request<Body>,
+) -> Response<Body> {
+    let state = next.state;
     let found = authenticate(
-        &parts.authentication,
+        &state.authentication,
         request.headers(),
         request.extensions(),
     )
@@ -42,19 +39,14 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
     }
     let user = match found {
         Ok(Some(user)) => user,
-        Ok(None) if parts.authentication.is_open(request.uri().path()) => UserInfo::anonymous(),
+        Ok(None) if state.authentication.is_open(request.uri().path()) => UserInfo::anonymous(),
         Ok(None) => return refuse("no credential was sent", request.uri().path()),
         Err(why) => return refuse(&why, request.uri().path()),
     };
-    parts.authentication.remove_identity(request.headers_mut());
-    match request.extensions_mut().get_mut::<RequestContext>() {
-        Some(cx) => {
-            cx.user = Arc::new(user);
-            cx.authenticated = Arc::clone(&cx.user);
-        }
-        None => return respond::missing_context(),
-    }
-    next.run(request).await
+    state.authentication.remove_identity(request.headers_mut());
+    cx.user = Arc::new(user);
+    cx.authenticated = Arc::clone(&cx.user);
+    next.run(cx, request).await
 }
 
 /// Closes the HTTP/2 connection of an unauthenticated client after this request, to limit

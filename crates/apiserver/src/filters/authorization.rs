@@ -8,14 +8,15 @@ use super::Next;
 use crate::request_context::RequestContext;
 use crate::respond::{self, StatusForm};
 
-pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<Body> {
-    let parts = next.parts;
-    let Some(cx) = request.extensions().get::<RequestContext>() else {
-        return respond::missing_context();
-    };
+pub(super) async fn filter(
+    next: Next<'_>,
+    cx: RequestContext,
+    request: Request<Body>,
+) -> Response<Body> {
+    let state = next.state;
     let attributes = cx.attributes();
-    let reason = match parts.authorizer.authorize(&cx.user, &attributes).await {
-        Ok(Decision::Allow { .. }) => return next.run(request).await,
+    let reason = match state.authorizer.authorize(&cx.user, &attributes).await {
+        Ok(Decision::Allow { .. }) => return next.run(cx, request).await,
         Ok(Decision::Deny { reason } | Decision::NoOpinion { reason }) => reason,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
@@ -32,5 +33,5 @@ pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<B
         "forbidden"
     );
     let status = respond::forbidden(&cx.user, &attributes, &reason);
-    StatusForm::of(&request, cx).respond(&status)
+    StatusForm::of(&request, &cx).respond(&status)
 }

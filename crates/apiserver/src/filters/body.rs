@@ -15,24 +15,26 @@ use tokio::runtime::Handle;
 
 use super::{Next, seats};
 use crate::flow_control::{Held, Seat, Unread};
-use crate::generic_server::Parts;
 use crate::request_body;
 use crate::request_context::RequestContext;
 use crate::respond::{self, LARGE};
+use crate::state::ServerState;
 
-pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Response<Body> {
-    let parts = next.parts;
-    let Some(cx) = request.extensions().get::<RequestContext>().cloned() else {
-        return respond::missing_context();
-    };
+pub(super) async fn filter(
+    next: Next<'_>,
+    cx: RequestContext,
+    mut request: Request<Body>,
+) -> Response<Body> {
+    let state = next.state;
     let mut seat = request.extensions_mut().remove::<Seat>();
     if cx.info.is_read_only() {
-        let unread = &parts.flow_control.unread;
-        let answer = next.run(request).await;
-        return answer.map(|body| counted(unread, &cx.user.name, body, seat));
+        let unread = &state.flow_control.unread;
+        let user = Arc::clone(&cx.user);
+        let answer = next.run(cx, request).await;
+        return answer.map(|body| counted(unread, &user.name, body, seat));
     }
-    let level = parts.flow_control.level(&cx);
-    let mut held = parts.flow_control.bodies.begin(&cx.user.name);
+    let level = state.flow_control.level(&cx);
+    let mut held = state.flow_control.bodies.begin(&cx.user.name);
     let mut size = 0;
     if !request.body().is_end_stream() {
         drop(seat.take());
@@ -50,24 +52,24 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
         size = body.size_hint().lower() as usize;
         request = Request::from_parts(head, body);
     }
-    if size + stored_bytes(parts, &cx) < LARGE {
-        let response = next.run(request).await;
+    if size + stored_bytes(state, &cx) < LARGE {
+        let response = next.run(cx, request).await;
         drop((seat, held));
         return response;
     }
-    let large = &parts.flow_control.large;
+    let large = &state.flow_control.large;
     match large.seat(&cx.user.name).await {
-        Ok(large) => run_apart(next, request, [seat, Some(large)], held).await,
+        Ok(large) => run_apart(next, cx, request, [seat, Some(large)], held).await,
         Err(why) => seats::refuse(next, large.name(), why).await,
     }
 }
 
 /// Returns the size of the stored object that the request changes; 0 if it names none.
-fn stored_bytes(parts: &Parts, cx: &RequestContext) -> usize {
+fn stored_bytes(state: &ServerState, cx: &RequestContext) -> usize {
     let Some(resource) = &cx.info.resource else {
         return 0;
     };
-    let endpoint = parts.endpoints.find(resource);
+    let endpoint = state.endpoints.find(resource);
     endpoint.map_or(0, |endpoint| endpoint.stored_bytes(resource.key()))
 }
 
@@ -75,18 +77,19 @@ fn stored_bytes(parts: &Parts, cx: &RequestContext) -> usize {
 /// even if the client does not wait for it.
 async fn run_apart(
     next: Next<'_>,
+    cx: RequestContext,
     request: Request<Body>,
     seats: [Option<Seat>; 2],
     held: Held,
 ) -> Response<Body> {
-    let (parts, filters) = (Arc::clone(next.parts), next.filters);
+    let (state, filters) = (Arc::clone(next.state), next.filters);
     let runtime = Handle::current();
     let handled = tokio::task::spawn_blocking(move || {
         let next = Next {
-            parts: &parts,
+            state: &state,
             filters,
         };
-        let response = runtime.block_on(next.run(request));
+        let response = runtime.block_on(next.run(cx, request));
         drop((seats, held));
         response
     });

@@ -14,12 +14,13 @@ use crate::respond;
 /// The default of `--request-timeout` in kube-apiserver.
 const LONGEST: Duration = Duration::from_secs(60);
 
-pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<Body> {
-    let Some(cx) = request.extensions().get::<RequestContext>() else {
-        return respond::missing_context();
-    };
+pub(super) async fn filter(
+    next: Next<'_>,
+    cx: RequestContext,
+    request: Request<Body>,
+) -> Response<Body> {
     if cx.info.is_long_running() {
-        return next.run(request).await;
+        return next.run(cx, request).await;
     }
     let limit = match cx.query.text("timeout").map(parse_timeout) {
         None => LONGEST,
@@ -31,7 +32,7 @@ pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<B
             ));
         }
     };
-    match tokio::time::timeout(limit, next.run(request)).await {
+    match tokio::time::timeout(limit, next.run(cx, request)).await {
         Ok(response) => response,
         Err(_) => respond::status(Status::timeout(
             "request did not complete within the allotted timeout",

@@ -12,17 +12,18 @@ use super::Next;
 use crate::request_context::RequestContext;
 use crate::respond;
 
-pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Response<Body> {
+pub(super) async fn filter(
+    next: Next<'_>,
+    mut cx: RequestContext,
+    mut request: Request<Body>,
+) -> Response<Body> {
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
     let impersonation = Impersonation::from_headers(headers);
     if !impersonation.is_requested() {
-        return next.run(request).await;
+        return next.run(cx, request).await;
     }
-    let Some(cx) = request.extensions_mut().get_mut::<RequestContext>() else {
-        return respond::missing_context();
-    };
-    if let Err(status) = authorize(cx, &impersonation).await {
+    if let Err(status) = authorize(&cx, &impersonation).await {
         return respond::status(status);
     }
     let user = match impersonation.identity() {
@@ -38,7 +39,7 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
     {
         request.headers_mut().remove(name);
     }
-    next.run(request).await
+    next.run(cx, request).await
 }
 
 async fn authorize(cx: &RequestContext, impersonation: &Impersonation) -> Result<(), Status> {

@@ -4,18 +4,21 @@ use std::panic::AssertUnwindSafe;
 
 use axum::body::Body;
 use futures_util::FutureExt;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 
-use super::Next;
 use crate::respond;
+use crate::state::ServerState;
 
-pub(super) async fn filter(next: Next<'_>, request: Request<Body>) -> Response<Body> {
-    let parts = next.parts;
-    let path = request.uri().path().to_owned();
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+/// Returns the response, or a 500 if computing it panics.
+pub(super) async fn guard(
+    state: &ServerState,
+    path: String,
+    answer: impl Future<Output = Response<Body>>,
+) -> Response<Body> {
+    match AssertUnwindSafe(answer).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => {
-            parts.metrics.panics.inc();
+            state.metrics.panics.inc();
             let text = panic.downcast_ref::<&str>().copied();
             let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             tracing::error!(

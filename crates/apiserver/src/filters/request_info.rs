@@ -9,19 +9,20 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use machinery::status::Status;
 
 use super::Next;
-use crate::generic_server::Parts;
 use crate::query::Query;
 use crate::request_context::RequestContext;
 use crate::request_info::RequestInfo;
 use crate::respond;
+use crate::state::ServerState;
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
 /// The maximum length of an `Audit-ID` from a client, in bytes. A longer one is replaced.
 const AUDIT_ID_MAX_BYTES: usize = 64;
 
-pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Response<Body> {
-    let parts = next.parts;
+/// Calls the filters with the context of the request.
+pub(super) async fn answer(next: Next<'_>, request: Request<Body>) -> Response<Body> {
+    let state = next.state;
     let started = Instant::now();
     let query = request.uri().query().unwrap_or_default();
     let parsed = RequestInfo::parse(request.method(), request.uri().path(), query);
@@ -31,17 +32,16 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
         ));
     };
     let info = Arc::new(info);
-    let cx = context(parts, Arc::clone(&info), &request);
+    let cx = context(state, Arc::clone(&info), &request);
     let audit_id = Arc::clone(&cx.audit_id);
-    request.extensions_mut().insert(cx);
-    let in_flight = parts.metrics.in_flight(!info.is_read_only());
-    let mut response = next.run(request).await;
+    let in_flight = state.metrics.in_flight(!info.is_read_only());
+    let mut response = next.run(cx, request).await;
     drop(in_flight);
     let served = info
         .resource
         .as_ref()
-        .filter(|resource| parts.endpoints.serves(resource));
-    parts
+        .filter(|resource| state.endpoints.serves(resource));
+    state
         .metrics
         .observe(&info.verb, served, response.status(), started.elapsed());
     let headers = response.headers_mut();
@@ -53,7 +53,7 @@ pub(super) async fn filter(next: Next<'_>, mut request: Request<Body>) -> Respon
     response
 }
 
-fn context(parts: &Parts, info: Arc<RequestInfo>, request: &Request<Body>) -> RequestContext {
+fn context(state: &ServerState, info: Arc<RequestInfo>, request: &Request<Body>) -> RequestContext {
     let header = |name: HeaderName| {
         request
             .headers()
@@ -80,10 +80,10 @@ fn context(parts: &Parts, info: Arc<RequestInfo>, request: &Request<Body>) -> Re
         audit_id,
         user_agent: header(USER_AGENT).into(),
         host: host.into(),
-        authorizer: Arc::clone(&parts.authorizer),
-        clock: Arc::clone(&parts.clock),
-        leases: Arc::clone(&parts.leases),
-        shutdown: parts.shutdown.clone(),
+        authorizer: Arc::clone(&state.authorizer),
+        clock: Arc::clone(&state.clock),
+        leases: Arc::clone(&state.leases),
+        shutdown: state.shutdown.clone(),
         warnings: Arc::default(),
         info,
     }

@@ -7,18 +7,18 @@ use machinery::schema::Schema;
 use machinery::time::Clock;
 use tokio_util::sync::CancellationToken;
 
-use super::endpoints::{Endpoint, Endpoints};
-use super::{GenericServer, Parts};
+use super::GenericServer;
 use crate::description::Description;
-use crate::filters::Authentication;
+use crate::endpoints::{Endpoint, Endpoints};
 use crate::flow_control::FlowControl;
 use crate::handlers::{ReviewEndpoint, StoredEndpoint};
 use crate::health::{self, Health, HealthCheck};
 use crate::lease::{self, Leases};
 use crate::metrics::{Count, Metrics};
+use crate::mount::MountedService;
 use crate::resource::Resource;
 use crate::review::Review;
-use crate::server::HttpService;
+use crate::state::{Authentication, ServerState};
 use crate::version::VersionInfo;
 
 /// A builder for a [`GenericServer`].
@@ -30,7 +30,7 @@ pub struct Builder {
     leases: Leases,
     flow_control: FlowControl,
     endpoints: Vec<Arc<dyn Endpoint>>,
-    mounts: Vec<(String, HttpService)>,
+    mounts: Vec<(String, MountedService)>,
     checks: Vec<HealthCheck>,
     counts: Vec<Count>,
     version: VersionInfo,
@@ -87,7 +87,7 @@ impl Builder {
     /// Serves one path outside the API groups. If the path ends with a slash, serves all paths that
     /// start with it. If `public` is true, anonymous callers may reach exactly this path.
     #[must_use]
-    pub fn mount(mut self, path: &str, service: HttpService, public: bool) -> Self {
+    pub fn mount(mut self, path: &str, service: MountedService, public: bool) -> Self {
         if public {
             self.anonymous_paths.push(path.to_owned());
         }
@@ -146,7 +146,7 @@ impl Builder {
             anonymous_paths: self.anonymous_paths,
         };
         GenericServer {
-            parts: Arc::new(Parts {
+            state: Arc::new(ServerState {
                 authentication,
                 authorizer: self.authorizer,
                 clock: self.clock,

@@ -8,14 +8,14 @@ use serde_json::json;
 
 use crate::discovery::{AggregatedVersion, Discovery};
 use crate::document::Document;
-use crate::generic_server::Parts;
 use crate::openapi::OpenApi;
 use crate::request_context::RequestContext;
 use crate::respond;
+use crate::state::ServerState;
 
 /// Handles a request for a path that names no resource.
 pub(super) async fn answer(
-    parts: &Parts,
+    state: &ServerState,
     cx: &RequestContext,
     request: Request<Body>,
 ) -> Response<Body> {
@@ -24,36 +24,36 @@ pub(super) async fn answer(
         return respond::page_not_found();
     }
     let unreadable = || {
-        parts
+        state
             .endpoints
             .iter()
             .filter_map(|kind| kind.broken())
             .sum()
     };
-    if let Some(response) = parts.health.answer(path, &cx.query, unreadable).await {
+    if let Some(response) = state.health.answer(path, &cx.query, unreadable).await {
         return response;
     }
     match path {
-        "/version" | "/version/" => version(parts),
-        "/metrics" => metrics(parts),
-        "/" => index(parts),
-        _ => document(parts, path, request.headers()).unwrap_or_else(respond::page_not_found),
+        "/version" | "/version/" => version(state),
+        "/metrics" => metrics(state),
+        "/" => index(state),
+        _ => document(state, path, request.headers()).unwrap_or_else(respond::page_not_found),
     }
 }
 
-fn version(parts: &Parts) -> Response<Body> {
+fn version(state: &ServerState) -> Response<Body> {
     // Strings always have a JSON form.
-    let json = serde_json::to_vec_pretty(&parts.version).unwrap_or_default();
+    let json = serde_json::to_vec_pretty(&state.version).unwrap_or_default();
     respond::bytes(StatusCode::OK, "application/json", json)
 }
 
-fn metrics(parts: &Parts) -> Response<Body> {
-    for kind in parts.endpoints.iter() {
+fn metrics(state: &ServerState) -> Response<Body> {
+    for kind in state.endpoints.iter() {
         if let Some(broken) = kind.broken() {
-            parts.metrics.set_broken(kind.description(), broken);
+            state.metrics.set_broken(kind.description(), broken);
         }
     }
-    match parts.metrics.encode() {
+    match state.metrics.encode() {
         Ok(text) => respond::bytes(
             StatusCode::OK,
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -67,8 +67,8 @@ fn metrics(parts: &Parts) -> Response<Body> {
 }
 
 /// Returns `/`: the list of all paths.
-fn index(parts: &Parts) -> Response<Body> {
-    let documents = parts.endpoints.documents();
+fn index(state: &ServerState) -> Response<Body> {
+    let documents = state.endpoints.documents();
     let mut paths: Vec<String> = documents.discovery.paths().map(str::to_owned).collect();
     paths.extend(
         documents
@@ -89,7 +89,7 @@ fn index(parts: &Parts) -> Response<Body> {
         ]
         .map(str::to_owned),
     );
-    paths.extend(parts.mounts.iter().map(|(path, _)| path.clone()));
+    paths.extend(state.mounts.iter().map(|(path, _)| path.clone()));
     paths.sort();
     // Strings always have a JSON form.
     let json = serde_json::to_vec_pretty(&json!({ "paths": paths })).unwrap_or_default();
@@ -97,8 +97,8 @@ fn index(parts: &Parts) -> Response<Body> {
 }
 
 /// Returns a discovery or OpenAPI document.
-fn document(parts: &Parts, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
-    let documents = parts.endpoints.documents();
+fn document(state: &ServerState, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
+    let documents = state.endpoints.documents();
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     if let Some(key) = path.strip_prefix("/openapi/v3/") {
         return documents

@@ -12,7 +12,7 @@ use machinery::status::Status;
 use super::object_body::{self, BodyEncoding, Decoding};
 use super::served_verb;
 use crate::description::Description;
-use crate::generic_server::Endpoint;
+use crate::endpoints::Endpoint;
 use crate::options::{WriteKind, WriteOptions};
 use crate::request_body;
 use crate::request_context::RequestContext;

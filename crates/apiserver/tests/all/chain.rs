@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::sync::Arc;
 
+use apiserver::mount::without_context;
 use apiserver::server::HttpService;
 use axum::body::Body;
 use http::{Request, Response};
@@ -201,7 +202,7 @@ fn a_request_waits_for_a_seat() {
     }));
     let server = Server::with(Options {
         limits: (1, 1),
-        mounts: vec![("/wait", waiting)],
+        mounts: vec![("/wait", without_context(waiting))],
         ..Options::default()
     });
     let slow = server
@@ -231,7 +232,7 @@ fn a_panic_costs_one_request() {
         panic!("on purpose")
     }));
     let server = Server::with(Options {
-        mounts: vec![("/panic", panics)],
+        mounts: vec![("/panic", without_context(panics))],
         limits: (1, 1),
         ..Options::default()
     });
@@ -256,7 +257,7 @@ fn a_panic_costs_one_request() {
 fn a_request_ends_at_its_deadline() {
     let hangs = HttpService::new(service_fn(|_: Request<Body>| pending()));
     let server = Server::with(Options {
-        mounts: vec![("/hang", hangs)],
+        mounts: vec![("/hang", without_context(hangs))],
         ..Options::default()
     });
     server.runtime.block_on(async { tokio::time::pause() });

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use apiserver::GenericServer;
 use apiserver::health::HealthCheck;
+use apiserver::mount::MountedService;
 use apiserver::registry::Registries;
-use apiserver::server::HttpService;
 use axum::body::Body;
 use http::Response;
 use jiff::{SignedDuration, Timestamp};
@@ -61,7 +61,7 @@ pub(crate) struct Options {
     /// Additional health checks.
     pub(crate) checks: Vec<HealthCheck>,
     /// The mounts outside the API groups. Anonymous callers may reach them.
-    pub(crate) mounts: Vec<(&'static str, HttpService)>,
+    pub(crate) mounts: Vec<(&'static str, MountedService)>,
 }
 
 impl Default for Options {

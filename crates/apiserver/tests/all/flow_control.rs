@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::thread;
 
+use apiserver::mount::without_context;
 use apiserver::server::HttpService;
 use axum::body::Body;
 use bytes::Bytes;
@@ -87,7 +88,7 @@ fn large_requests_run_on_threads_of_their_own() {
         Ok(Response::new(Body::from(thread)))
     }));
     let server = Server::with(Options {
-        mounts: vec![("/thread", threads)],
+        mounts: vec![("/thread", without_context(threads))],
         ..Options::default()
     });
     let thread_of = |bytes: usize| {
@@ -149,7 +150,7 @@ fn a_panic_of_a_large_request_costs_one_request() {
         panic!("on purpose")
     }));
     let server = Server::with(Options {
-        mounts: vec![("/panic", panics)],
+        mounts: vec![("/panic", without_context(panics))],
         ..Options::default()
     });
     for _ in 0..8 {

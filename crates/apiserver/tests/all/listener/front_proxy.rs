@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use apiserver::GenericServer;
-use apiserver::request_context::RequestContext;
-use apiserver::server::HttpService;
+use apiserver::mount::{MountedRequest, MountedService};
 use async_trait::async_trait;
 use auth::client_certificate::{ClientCertificate, ClientCertificateVerifier, bundle_from_pem};
 use auth::front_proxy::{FrontProxy, RequestHeaderConfig};
@@ -13,7 +12,7 @@ use auth::{
     Rules, UserInfo,
 };
 use axum::body::Body;
-use http::{Request, Response};
+use http::Response;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use machinery::field_selector::FieldSelector;
@@ -119,9 +118,10 @@ impl Authorizer for Everything {
 }
 
 /// Responds with the caller and the remaining headers.
-fn who() -> HttpService {
-    HttpService::new(service_fn(|request: Request<Body>| async move {
-        let user = &request.extensions().get::<RequestContext>().unwrap().user;
+fn who() -> MountedService {
+    MountedService::new(service_fn(|mounted: MountedRequest| async move {
+        let MountedRequest { cx, request } = mounted;
+        let user = &cx.user;
         let mut headers: Vec<&str> = request.headers().keys().map(|name| name.as_str()).collect();
         headers.sort_unstable();
         let answer = json!({
