@@ -11,7 +11,7 @@ use crate::options::manager_of;
 use crate::request_context::RequestContext;
 use crate::resource::Resource;
 use crate::respond;
-use crate::write::{self, Candidate, Ownership};
+use crate::write::{self, Candidate, Ownership, Part};
 
 /// A creator of objects of one kind. An object goes through every step of a POST after its body is
 /// read, including the check that the caller may `create`.
@@ -52,6 +52,7 @@ impl Creator {
             api_version: resource.registry().api_version(),
             time: cx.clock.now(),
             dry_run: false,
+            part: Part::Object,
         };
         let candidate = Candidate {
             object,

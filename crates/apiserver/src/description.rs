@@ -74,6 +74,10 @@ pub enum Verb {
     Watch,
 }
 
+/// The name of the subresource through which the field `status` is written. The server serves it
+/// for every kind that lists it.
+pub const STATUS: &str = "status";
+
 /// A path below one object, e.g. `/status`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Subresource {
@@ -100,6 +104,16 @@ impl Description {
     /// Returns the `apiVersion` of the objects: `v1` in the core group, otherwise `group/version`.
     pub fn group_version(&self) -> String {
         self.gvk().api_version()
+    }
+
+    /// Returns the subresource of this name.
+    pub(crate) fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|known| known.name == name)
+    }
+
+    /// Returns whether the path segment after the name is empty or a subresource of the kind.
+    pub(crate) fn has_subresource(&self, name: &str) -> bool {
+        name.is_empty() || self.subresource(name).is_some()
     }
 
     /// Returns the name used in error messages and on the kubectl command line: `plural.group`, or

@@ -86,14 +86,8 @@ impl Endpoints {
 
     /// Returns whether a path names an enabled kind and, if it has one, a known subresource.
     pub(crate) fn serves(&self, resource: &ResourceInfo) -> bool {
-        let known = |endpoint: &Arc<dyn Endpoint>| {
-            let subresources = endpoint.description().subresources;
-            resource.subresource.is_empty()
-                || subresources
-                    .iter()
-                    .any(|known| known.name == resource.subresource)
-        };
-        self.find(resource).is_some_and(known)
+        let description = self.find(resource).map(|endpoint| endpoint.description());
+        description.is_some_and(|it| it.has_subresource(&resource.subresource))
     }
 
     /// Returns the documents for the kinds that are currently enabled. They are computed again only

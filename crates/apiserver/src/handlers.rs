@@ -14,6 +14,7 @@ mod object_body;
 mod patch;
 mod review;
 mod selection;
+mod subresource;
 mod update;
 mod watch;
 
@@ -30,7 +31,7 @@ use tower::ServiceExt;
 
 pub(crate) use review::ReviewEndpoint;
 
-use crate::description::{Description, Scope, Verb};
+use crate::description::{Description, STATUS, Scope, Verb};
 use crate::endpoints::Endpoint;
 use crate::mount::MountedRequest;
 use crate::options::WriteOptions;
@@ -39,7 +40,7 @@ use crate::request_info::ResourceInfo;
 use crate::resource::Resource;
 use crate::respond::{self, StatusForm};
 use crate::state::ServerState;
-use crate::write::Ownership;
+use crate::write::{Ownership, Part};
 
 /// Handles a request that passed all filters.
 pub(crate) async fn dispatch(
@@ -82,7 +83,8 @@ fn find<'a>(state: &'a ServerState, resource: &ResourceInfo) -> Option<&'a Arc<d
         Scope::Cluster => resource.namespace.is_empty() || is_namespaces,
         Scope::Namespaced => !resource.namespace.is_empty() || !resource.named_by_path,
     };
-    (fits && resource.trailing.is_empty() && resource.subresource.is_empty()).then_some(endpoint)
+    let is_known = description.has_subresource(&resource.subresource);
+    (fits && resource.trailing.is_empty() && is_known).then_some(endpoint)
 }
 
 /// Returns the verb of a request if the kind supports it and the path fits the verb. Objects are
@@ -96,8 +98,11 @@ fn served_verb(description: &Description, cx: &RequestContext) -> Result<Verb, S
         Status::method_not_allowed(&resource, &cx.info.verb)
     };
     let target = cx.info.resource.as_ref().ok_or_else(unsupported)?;
-    let verb = description
-        .verbs
+    let verbs = match description.subresource(&target.subresource) {
+        Some(subresource) => subresource.verbs,
+        None => description.verbs,
+    };
+    let verb = verbs
         .iter()
         .copied()
         .find(|verb| verb.as_str() == cx.info.verb);
@@ -105,6 +110,7 @@ fn served_verb(description: &Description, cx: &RequestContext) -> Result<Verb, S
     let across_namespaces = description.scope == Scope::Namespaced && target.namespace.is_empty();
     let fits = match verb {
         Verb::List | Verb::Watch => true,
+        Verb::Create if !target.subresource.is_empty() => target.named_by_path,
         Verb::Create | Verb::DeleteCollection => !target.named_by_path && !across_namespaces,
         Verb::Get | Verb::Update | Verb::Patch | Verb::Delete => target.named_by_path,
     };
@@ -175,11 +181,17 @@ impl<R: Resource> Endpoint for StoredEndpoint<R> {
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
         let verb = served_verb(self.description(), &cx)?;
-        let call = Call {
+        let mut call = Call {
             resource: &self.resource,
             schema: &self.schema,
             cx: &cx,
+            part: Part::Object,
         };
+        match call.target()?.subresource.as_str() {
+            "" => {}
+            STATUS => call.part = Part::Status,
+            _ => return subresource::handle(call, verb, request).await,
+        }
         match verb {
             Verb::Get => get::handle(call, request).await,
             Verb::List => list::handle(call, request).await,
@@ -201,6 +213,8 @@ pub(crate) struct Call<'a, R> {
     pub(crate) schema: &'a Arc<Schema>,
     /// The context of the request.
     pub(crate) cx: &'a RequestContext,
+    /// The part of the object that the request reads or writes.
+    pub(crate) part: Part,
 }
 
 impl<R> Call<'_, R> {
@@ -215,7 +229,13 @@ impl<R> Call<'_, R> {
             api_version: self.resource.registry().api_version(),
             time: self.cx.clock.now(),
             dry_run: options.dry_run,
+            part: self.part,
         }
+    }
+
+    /// Returns whether a write to an object that does not exist creates it.
+    fn creates(&self, allowed: bool) -> bool {
+        allowed && self.part == Part::Object
     }
 
     /// Returns the resource that the path names.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use auth::Attributes;
+use axum::body::Body;
+use http::{Request, Response};
 use jiff::Timestamp;
 use machinery::decode::protobuf::Message;
 use machinery::field::ErrorList;
@@ -98,6 +100,33 @@ pub trait Resource: Send + Sync + 'static {
         _live: &Self::Object,
     ) -> Result<(), Status> {
         Ok(())
+    }
+
+    /// Sets the server-owned fields of an object before a write to its subresource `status`
+    /// replaces `live`. Only the status differs.
+    fn prepare_status_update(
+        &self,
+        _cx: &RequestContext,
+        _object: &mut Self::Object,
+        _live: &Self::Object,
+    ) -> Result<(), Status> {
+        Ok(())
+    }
+
+    /// Handles a request for a subresource that the description of the kind lists, other than
+    /// `status`. The caller is authorized and may see the object.
+    ///
+    /// # Errors
+    /// The reason why the request fails; 404 by default.
+    async fn subresource(
+        &self,
+        _cx: &RequestContext,
+        name: &str,
+        _object: Self::Object,
+        _request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
+        let resource = self.registry().group_resource();
+        Err(Status::not_found(resource, name))
     }
 
     /// Returns the validation errors of an object. `live` is `None` on create.

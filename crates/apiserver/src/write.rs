@@ -12,7 +12,7 @@ mod update;
 pub(crate) use create::create;
 pub use create::random_name;
 pub(crate) use delete::{Deleted, delete, delete_broken};
-pub(crate) use fields::Ownership;
+pub(crate) use fields::{Ownership, Part};
 pub(crate) use update::update;
 
 use std::collections::HashSet;

@@ -64,7 +64,8 @@ pub(super) async fn handle<R: Resource>(
         &patch,
     ) {
         (Err(status), Patch::Apply(configuration))
-            if status.reason == Reason::NotFound && call.resource.creates_on_apply() =>
+            if status.reason == Reason::NotFound
+                && call.creates(call.resource.creates_on_apply()) =>
         {
             let created =
                 create::instead(&call, patcher.new_object(configuration)?, &patcher.by).await?;
@@ -235,7 +236,7 @@ impl<R: Resource> Patcher<'_, R> {
         configuration: &Value,
         tree: Option<&Value>,
     ) -> Result<Candidate<R::Object>, Status> {
-        let reset = self.call.resource.reset_fields();
+        let reset = self.by.reset(&**self.call.resource);
         let applied = managed_fields::apply(
             self.call.schema,
             tree,

@@ -47,7 +47,10 @@ pub(super) async fn handle<R: Resource>(
         })
     };
     match write::update(&**call.resource, call.cx, written, &by, make).await {
-        Err(status) if status.reason == Reason::NotFound && call.resource.creates_on_update() => {
+        Err(status)
+            if status.reason == Reason::NotFound
+                && call.creates(call.resource.creates_on_update()) =>
+        {
             let candidate = Candidate {
                 object,
                 applied: false,

@@ -57,7 +57,7 @@ pub(crate) async fn create<R: Resource>(
             object.metadata_mut().name = Some(random_name(&base));
         }
         if !applied {
-            let owned = by.after_write(None, &tree(&object)?, resource.reset_fields());
+            let owned = by.after_write(None, &tree(&object)?, by.reset(resource));
             object.metadata_mut().managed_fields = Some(owned);
         }
         validate(resource, &object, None)?;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use machinery::managed_fields::differ_at_most_in_times;
-use machinery::meta::{Metadata, MetadataExt, ObjectMeta};
+use machinery::meta::{Metadata, MetadataExt, Object, ObjectMeta};
 use machinery::status::{Status, uid_mismatch};
 use serde_json::Value;
 use storage::Revision;
 
-use super::{ATTEMPTS, Candidate, Ownership, Target, dedup_owners, tree, validate};
+use super::{ATTEMPTS, Candidate, Ownership, Part, Target, dedup_owners, tree, typed, validate};
+use crate::description::STATUS;
 use crate::registry::WriteError;
 use crate::request_context::RequestContext;
 use crate::resource::{Resource, Update, Write};
@@ -114,16 +115,39 @@ fn prepare<R: Resource>(
     dedup_owners(cx, object.metadata_mut());
     check_identity(resource, object.metadata(), live.metadata())?;
     keep_system_fields(object.metadata_mut(), live.metadata());
-    resource.prepare_update(cx, &mut object, live)?;
+    match by.part {
+        Part::Object => resource.prepare_update(cx, &mut object, live)?,
+        Part::Status => {
+            object = with_status_of(&object, live, live_tree)?;
+            resource.prepare_status_update(cx, &mut object, live)?;
+        }
+    }
     let new_tree = tree(&object)?;
-    if content_differs(&new_tree, live_tree, resource.reset_fields()) {
+    if by.part == Part::Object && content_differs(&new_tree, live_tree, resource.reset_fields()) {
         let generation = live.metadata().generation.unwrap_or_default();
         object.metadata_mut().generation = Some(generation + 1);
     }
     if !applied {
-        let owned = by.after_write(Some(live_tree), &new_tree, resource.reset_fields());
+        let owned = by.after_write(Some(live_tree), &new_tree, by.reset(resource));
         object.metadata_mut().managed_fields = Some(owned);
     }
+    Ok(object)
+}
+
+/// Returns the live object with the status and the managed fields of the new state.
+fn with_status_of<T: Object>(new: &T, live: &T, live_tree: &Value) -> Result<T, Status> {
+    let mut merged = live_tree.clone();
+    match tree(new)?.get_mut(STATUS) {
+        Some(status) => merged[STATUS] = status.take(),
+        None => {
+            merged.as_object_mut().map(|fields| fields.remove(STATUS));
+        }
+    }
+    let mut object: T = typed(merged)?;
+    *object.metadata_mut() = ObjectMeta {
+        managed_fields: new.metadata().managed_fields.clone(),
+        ..live.metadata().clone()
+    };
     Ok(object)
 }
 

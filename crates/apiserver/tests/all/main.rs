@@ -28,6 +28,7 @@ mod patch;
 mod private_document;
 mod representation;
 mod routing;
+mod subresources;
 mod update;
 mod visibility;
 mod watch;

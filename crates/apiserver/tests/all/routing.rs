@@ -22,7 +22,7 @@ fn paths_that_nothing_is_served_at_are_plain_text_404() {
         "/apis/test.example.com/v1/unknown",
         "/apis/test.example.com/v1/notes/x",
         "/apis/test.example.com/v1/namespaces/n/letters",
-        "/apis/test.example.com/v1/namespaces/n/notes/x/status",
+        "/apis/test.example.com/v1/namespaces/n/notes/x/scale",
         "/apis/test.example.com/v1/letters/x/status/y",
     ];
     for path in unserved {
