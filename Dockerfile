@@ -13,11 +13,11 @@ FROM ${RUST_IMAGE} AS build
 RUN apk add --no-cache build-base ca-certificates cmake linux-headers perl
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release --package kubeconfig-apiserver --bin kubeconfig-apiserver
+RUN cargo build --locked --profile dist --package kubeconfig-apiserver --bin kubeconfig-apiserver
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /src/target/release/kubeconfig-apiserver /kubeconfig-apiserver
+COPY --from=build /src/target/dist/kubeconfig-apiserver /kubeconfig-apiserver
 # As the chart says; there is no user of that number, and no shell to be one.
 USER 65532:65532
 EXPOSE 6443 8443

@@ -34,7 +34,7 @@ run:
 	@ONCE='$(ONCE)' PORT='$(PORT)' DATA='$(DATA)' hack/demo.sh
 
 build:
-	cargo build --release --workspace --bins
+	cargo build --release
 
 test:
 	@hack/test.sh
@@ -46,9 +46,9 @@ histories:
 	@hack/histories.sh '$(or $(MINUTES),60)' $(STORE)
 
 bench:
-	cargo build --release --package kubeconfig-apiserver --package bench
+	cargo build --profile dist --package kubeconfig-apiserver --package bench
 	@hack/tools.sh etcd kube-apiserver >/dev/null || echo 'bench: continuing without them'
-	@"$${CARGO_TARGET_DIR:-target}/release/bench" --kubectl "$$(hack/kubectl.sh)" $(BENCH)
+	@"$${CARGO_TARGET_DIR:-target}/dist/bench" --kubectl "$$(hack/kubectl.sh)" $(BENCH)
 
 tools:
 	@hack/tools.sh kubectl etcd kube-apiserver kube-controller-manager helm client-go oidc-provider cargo-deny

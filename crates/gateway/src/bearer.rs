@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue};
-use tokens::secret::Bearer;
+use signing::secret::Bearer;
 
 /// A token as it was received. It is not copied into a secret type, since the original bytes would
 /// remain in memory anyway.

@@ -22,8 +22,8 @@ use machinery::time::{Clock, rfc3339};
 use management::cluster_secret::{ClusterSecrets, Owned, Purpose};
 use serde::Deserialize;
 use serde_json::json;
+use signing::secret::SecretString;
 use storage::Revision;
-use tokens::secret::SecretString;
 
 use crate::ask::ask;
 use crate::token_claims::{ServiceAccount, TokenClaims};

@@ -26,15 +26,15 @@ use management::cluster_secret::ClusterSecrets;
 use management::feature::Features;
 use management::settings::{Fixed, InvalidSetting, Settings};
 use oidc::OwnUrl;
+use signing::jwt::{VerifiedCache, Verifier};
+use signing::key_ring::RotationPolicy;
+use signing::key_store::KeyStore;
 use storage::Store;
 use storage::cache::{Cache, CacheBuilder};
 use storage::sealed::Sealed;
 use tokens::cluster_credential::{self, ClusterAuthenticator, WebhookRecords};
 use tokens::exchange::Exchange;
-use tokens::jwt::{VerifiedCache, Verifier};
 use tokens::key_operation::KeyOperations;
-use tokens::key_ring::RotationPolicy;
-use tokens::key_store::KeyStore;
 use tokens::leases::leases;
 use tokens::minter::Minter;
 use tokens::openid::OpenId;
@@ -142,7 +142,7 @@ impl Domain {
         let keys = KeyStore::open(parts.store, policy, parts.clock.now()).await;
         let keys = keys.context("the signing keys cannot be used")?;
         let verified =
-            VerifiedCache::new(tokens::jwt::DEFAULT_CAPACITY).context("no randomness")?;
+            VerifiedCache::new(signing::jwt::DEFAULT_CAPACITY).context("no randomness")?;
         let ring = keys.shared_ring();
         let verifier = Arc::new(Verifier::new(parts.issuer.clone(), ring, verified));
         let settings = Settings::new(parts.management.settings.clone()).with_fixed(parts.fixed);

@@ -30,8 +30,8 @@ use std::collections::BTreeMap;
 use api::ext::token::TokenEndpoint;
 use api::plugin::OidcLogin;
 use jiff::Timestamp;
+use signing::secret::{Bearer, SecretString};
 use tokens::cluster_scope::ClusterId;
-use tokens::secret::{Bearer, SecretString};
 
 mod direct;
 mod document;

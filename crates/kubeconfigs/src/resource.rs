@@ -397,7 +397,7 @@ fn owner_label(user: &str) -> String {
     if validation::label_value(user).is_empty() {
         return user.to_owned();
     }
-    tokens::secret::sha256_hex(user)[..40].to_owned()
+    signing::secret::sha256_hex(user)[..40].to_owned()
 }
 
 fn is_changed(record: &Kubeconfig, live: &Kubeconfig) -> bool {

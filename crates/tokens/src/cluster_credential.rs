@@ -27,7 +27,7 @@ pub use record::{
     AUDIENCES_KEY, DEFAULT_AUDIENCE, HASH_KEY, NAMESPACE, PREVIOUS_HASH_KEY, WebhookRecords,
 };
 
-use crate::secret::{SecretString, sha256_hex};
+use signing::secret::{SecretString, sha256_hex};
 
 /// The group of all clusters that ask about tokens.
 pub const GROUP: &str = "system:clusters";

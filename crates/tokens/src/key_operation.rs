@@ -18,9 +18,9 @@ use machinery::meta::GroupKind;
 use machinery::status::Status;
 use storage::sealed::{Resealed, Sealed};
 
-use crate::key_ring::{KeyRing, KeyState};
-use crate::key_store::{KeyStore, KeyStoreError};
-use crate::signing_key::SigningKey;
+use signing::key_ring::{KeyRing, KeyState};
+use signing::key_store::{KeyStore, KeyStoreError};
+use signing::signing_key::SigningKey;
 
 /// The key operations. A caller needs the right to create the kind.
 pub struct KeyOperations {

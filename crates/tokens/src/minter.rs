@@ -13,11 +13,11 @@ use machinery::meta::{Metadata, ObjectKey, ObjectMeta, Time};
 use machinery::status::Status;
 use storage::Revision;
 
-use crate::jwt::{self, Claims, audiences};
-use crate::key_store::KeyStore;
 use crate::origin::Origin;
-use crate::secret::Bearer;
 use crate::token_resource::say_expiry;
+use signing::jwt::{self, Claims, audiences};
+use signing::key_store::KeyStore;
+use signing::secret::Bearer;
 
 /// Maximum lifetime of a token if settings set no limit, in seconds: a hundred years, so that its
 /// end is a valid date.

@@ -7,7 +7,7 @@
 //! of the keys, which is the current address of the server. The two differ if the server has no
 //! permanent URL.
 //!
-//! A key is published from one overlap before it first signs ([`crate::key_ring`]) until its last
+//! A key is published from one overlap before it first signs ([`signing::key_ring`]) until its last
 //! token has expired. Caches may keep the key set for [`MAX_AGE_SECS`], a fraction of the overlap,
 //! so no cache lacks a key that signs. Only after a compromise, when all keys are replaced at once,
 //! caches lag behind by up to that time.
@@ -21,8 +21,8 @@ use machinery::status::Status;
 use machinery::time::Clock;
 use serde::Serialize;
 
-use crate::jwks::{DISCOVERY_PATH, JWKS_MEDIA_TYPE, JWKS_PATH, discovery_document, jwk_set};
-use crate::key_store::KeyStore;
+use signing::jwks::{DISCOVERY_PATH, JWKS_MEDIA_TYPE, JWKS_PATH, discovery_document, jwk_set};
+use signing::key_store::KeyStore;
 
 /// Time for which caches may keep the documents, in seconds. The same as in kube-apiserver.
 pub const MAX_AGE_SECS: u32 = 3600;
@@ -81,7 +81,7 @@ fn json(document: &impl Serialize) -> Result<Bytes, Status> {
 #[cfg(test)]
 mod tests {
     use super::MAX_AGE_SECS;
-    use crate::key_ring::RotationPolicy;
+    use signing::key_ring::RotationPolicy;
 
     #[test]
     fn caches_know_a_key_before_it_signs() {

@@ -19,8 +19,8 @@ use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::minter::Minter;
-use crate::steady_time::SteadyTime;
 use crate::validity::Confirmed;
+use signing::steady_time::SteadyTime;
 
 /// Time between two sweeps.
 const PERIOD: Duration = Duration::from_secs(60);

@@ -70,8 +70,8 @@ use machinery::status::Status;
 pub use version::{TokenReviewVersion, V1, V1Beta1};
 
 use crate::cluster_credential::{WebhookRecords, cluster_of};
-use crate::jwt::audience;
 use crate::validity::{Refusal, Validity};
+use signing::jwt::audience;
 
 /// Reviews tokens for both versions of the kind.
 pub struct TokenReviewer {

@@ -44,9 +44,9 @@ use jiff::Timestamp;
 
 use self::facts::{ClusterFacts, KubeconfigFacts, TokenFacts};
 use crate::authenticator::EXTRA_TOKEN;
-use crate::jwt::{Refusal as JwtRefusal, Verified, Verifier};
-use crate::key_ring::KeyRing;
 use crate::user_directory::{UserDirectory, UserFacts};
+use signing::jwt::{Refusal as JwtRefusal, Verified, Verifier};
+use signing::key_ring::KeyRing;
 
 pub use self::not_before::{NotBefore, ReadNotBefore};
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use fuzz::Target;
 use jiff::{SignedDuration, Timestamp};
-use tokens::jwt::{self, Claims, VerifiedCache, Verifier, audiences};
-use tokens::key_ring::{KeyRing, RotationPolicy};
-use tokens::signing_key::{SigningKey, SigningKeyRecord};
+use signing::jwt::{self, Claims, VerifiedCache, Verifier, audiences};
+use signing::key_ring::{KeyRing, RotationPolicy};
+use signing::signing_key::{SigningKey, SigningKeyRecord};
 
 use crate::outcome;
 

@@ -16,6 +16,8 @@ mod connections;
 #[cfg(test)]
 mod containment;
 #[cfg(test)]
+mod crate_order;
+#[cfg(test)]
 mod downloads;
 #[cfg(test)]
 mod downstream;

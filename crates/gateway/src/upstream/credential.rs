@@ -5,7 +5,7 @@ use std::fmt;
 use http::HeaderValue;
 use k8s_openapi::api::core::v1::Secret;
 use management::cluster_secret::FromSecret;
-use tokens::secret::SecretString;
+use signing::secret::SecretString;
 
 /// Key of a bearer token in the Secret.
 pub const TOKEN: &str = "token";

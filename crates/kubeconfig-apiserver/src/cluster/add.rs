@@ -22,7 +22,7 @@ use kube::{Api, Client};
 use machinery::time::rfc3339;
 use management::cluster_secret::{Binding, Purpose};
 use serde_json::json;
-use tokens::secret::SecretString;
+use signing::secret::SecretString;
 use tokio::time::{Instant, sleep};
 
 use super::Server;

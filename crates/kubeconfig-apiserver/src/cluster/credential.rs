@@ -14,7 +14,7 @@ use k8s_openapi::api::authorization::v1::{
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client};
-use tokens::secret::SecretString;
+use signing::secret::SecretString;
 
 use super::client::told;
 use super::manifests::{NAMESPACE, SERVICE_ACCOUNT};

@@ -5,8 +5,8 @@ use std::io::{Write, stdout};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tokens::jwks::DISCOVERY_PATH;
-use tokens::jwt::audience;
+use signing::jwks::DISCOVERY_PATH;
+use signing::jwt::audience;
 
 use super::Server;
 use super::client::told;

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::Client;
 use kube::config::{Cluster, Kubeconfig, NamedContext};
 use serde_json::json;
-use tokens::secret::SecretString;
+use signing::secret::SecretString;
 
 use super::client::{self, told};
 

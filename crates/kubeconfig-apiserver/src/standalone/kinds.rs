@@ -21,12 +21,12 @@ use management::feature::{self, FeatureResource};
 use management::node::{self, Nodes};
 use management::setting::{self, SettingResource};
 use management::user::{self, Users};
+use signing::key_store;
 use storage::Store;
 use storage::cache::{CacheBuilder, CacheOptions};
 use storage::compaction::{self, Retention};
 use storage::sealed::Sealed;
 use tokens::cluster_credential;
-use tokens::key_store;
 use tokens::openid;
 
 use super::{bindings, roles};

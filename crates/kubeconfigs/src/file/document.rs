@@ -7,7 +7,7 @@ use api::plugin::{
     EXEC_EXTENSION, ExecClusterConfig, FILE_HEADING, FILE_NAME, INSTALL_HINT, OidcLogin,
 };
 use machinery::time::rfc3339;
-use tokens::secret::SecretString;
+use signing::secret::SecretString;
 
 use super::Record;
 use super::entries::{Credential, Entries, Target, User};

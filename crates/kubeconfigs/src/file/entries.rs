@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use api::management::cluster::LOCAL;
 use api::plugin::{ExecClusterConfig, OidcLogin};
-use tokens::jwt::audience;
-use tokens::secret::Bearer;
+use signing::jwt::audience;
+use signing::secret::Bearer;
 
 use super::exec::{Exec, Wanted};
 use super::names::Names;

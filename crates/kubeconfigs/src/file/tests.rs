@@ -2,7 +2,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use tokens::secret::Bearer;
+use signing::secret::Bearer;
 
 use super::*;
 use api::management::{Cluster, Node};

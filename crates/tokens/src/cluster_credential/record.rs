@@ -138,7 +138,7 @@ mod tests {
     use k8s_openapi::api::core::v1::Secret;
 
     use super::*;
-    use crate::secret::sha256_hex;
+    use signing::secret::sha256_hex;
 
     fn record(data: &[(&str, &str)]) -> WebhookRecord {
         let bytes = |text: &str| ByteString(text.as_bytes().to_vec());

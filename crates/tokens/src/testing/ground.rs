@@ -28,10 +28,7 @@ use super::{ISSUER, SERVER_URL, Switches, World, access_to, object, rights, seco
 use crate::authenticator::TokenAuthenticator;
 use crate::cluster_credential::{ClusterAuthenticator, NAMESPACE, WebhookRecords};
 use crate::exchange::Exchange;
-use crate::jwt::{VerifiedCache, Verifier};
 use crate::key_operation::KeyOperations;
-use crate::key_ring::RotationPolicy;
-use crate::key_store::KeyStore;
 use crate::minter::Minter;
 use crate::openid::OpenId;
 use crate::origin::Origins;
@@ -40,6 +37,9 @@ use crate::token_resource::{MaxTtl, MaxTtls, TokenResource, TokenResourceParts};
 use crate::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use crate::user_directory::UserDirectory;
 use crate::validity::{NotBefore, Validity, ValidityParts};
+use signing::jwt::{VerifiedCache, Verifier};
+use signing::key_ring::RotationPolicy;
+use signing::key_store::KeyStore;
 
 /// The parts of a server before it starts.
 pub struct Ground {
@@ -258,7 +258,7 @@ async fn key_store() -> (Arc<KeyStore>, Arc<Sealed>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = Sqlite::open(&folder.path().join("store"), SqliteOptions::default()).unwrap();
     let keyring = Keyring::load_or_create(&folder.path().join("encryption.keys")).unwrap();
-    let prefixes = vec![crate::key_store::PREFIX.to_owned()];
+    let prefixes = vec![signing::key_store::PREFIX.to_owned()];
     let sealed = Arc::new(Sealed::new(Arc::new(store), keyring, prefixes));
     let store: Arc<dyn Store> = Arc::<Sealed>::clone(&sealed);
     // The keys are old enough for tokens that were minted in the past.

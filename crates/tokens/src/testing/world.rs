@@ -20,11 +20,11 @@ use tempfile::TempDir;
 
 use super::Ground;
 use crate::cluster_credential::{ClusterToken, HASH_KEY, NAMESPACE};
-use crate::key_store::KeyStore;
 use crate::minter::{Minter, Order};
 use crate::origin::Origin;
 use crate::user_directory::UserDirectory;
 use crate::validity::{NotBefore, Validity};
+use signing::key_store::KeyStore;
 
 /// The server and its parts.
 pub struct World {

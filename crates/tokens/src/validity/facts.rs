@@ -11,8 +11,8 @@ use machinery::meta::{Metadata, ObjectMeta};
 
 use super::Refusal;
 use crate::cluster_scope::{ClusterId, ClusterScope, is_older};
-use crate::jwt::Claims;
 use crate::user_directory::UserFacts;
+use signing::jwt::Claims;
 
 /// The facts of a token's record.
 #[derive(Debug)]

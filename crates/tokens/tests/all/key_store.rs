@@ -7,11 +7,11 @@ use tokens::testing::seconds;
 use apiserver::testing::{NOW, StandingClock};
 use bytes::Bytes;
 use jiff::Timestamp;
+use signing::key_ring::{KeyRing, KeyState, RotationPolicy};
+use signing::key_store::{KeyStore, PREFIX};
 use storage::sqlite::{Sqlite, SqliteOptions};
 use storage::{Key, Store};
 use tempfile::TempDir;
-use tokens::key_ring::{KeyRing, KeyState, RotationPolicy};
-use tokens::key_store::{KeyStore, PREFIX};
 use tokio_util::sync::CancellationToken;
 
 fn store() -> (Arc<dyn Store>, TempDir) {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
+use signing::key_ring::RotationPolicy;
+use signing::key_store::{KeyStore, KeyStoreError, PREFIX};
+use signing::signing_key::{KeySchedule, SigningKeyRecord};
 use storage::sqlite::{Sqlite, SqliteOptions};
 use storage::{Key, Store};
 use tempfile::TempDir;
-use tokens::key_ring::RotationPolicy;
-use tokens::key_store::{KeyStore, KeyStoreError, PREFIX};
-use tokens::signing_key::{KeySchedule, SigningKeyRecord};
 
 const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 

@@ -1,6 +1,6 @@
 //! The public documents of the issuer: the key set and the OpenID Connect discovery document.
 //!
-//! Both are pure functions of the issuer and the key ring; [`crate::openid`] serves them. Neither
+//! Both are pure functions of the issuer and the key ring; `tokens::openid` serves them. Neither
 //! document can hold private members: their types have no fields for them.
 
 use jiff::Timestamp;

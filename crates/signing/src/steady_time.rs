@@ -20,7 +20,7 @@ const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 const PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// Compares the time of day with the monotonic clock.
-pub(crate) struct SteadyTime(Mutex<Observed>);
+pub struct SteadyTime(Mutex<Observed>);
 
 struct Observed {
     now: Timestamp,
@@ -30,7 +30,7 @@ struct Observed {
 
 impl SteadyTime {
     /// Starts with this time of day.
-    pub(crate) fn new(now: Timestamp) -> Self {
+    pub fn new(now: Timestamp) -> Self {
         Self(Mutex::new(Observed {
             now,
             at: Instant::now(),
@@ -39,14 +39,14 @@ impl SteadyTime {
     }
 
     /// Marks the time of day as unreliable for the next day.
-    pub(crate) fn distrust(&self) {
+    pub fn distrust(&self) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.unsteady_until = Some(Instant::now() + PAUSE);
     }
 
     /// Returns whether the time of day, now and in the last day, has advanced like the monotonic
     /// clock.
-    pub(crate) fn observe(&self, now: Timestamp) -> bool {
+    pub fn observe(&self, now: Timestamp) -> bool {
         let at = Instant::now();
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = SignedDuration::try_from(at - last.at).unwrap_or(SignedDuration::MAX);

@@ -84,7 +84,7 @@ impl Verifier {
     }
 
     /// Returns the current keys.
-    pub(crate) fn ring(&self) -> Arc<KeyRing> {
+    pub fn ring(&self) -> Arc<KeyRing> {
         self.ring.load_full()
     }
 
