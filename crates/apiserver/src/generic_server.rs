@@ -41,7 +41,7 @@ pub(crate) struct Parts {
     pub(crate) mounts: Vec<(String, HttpService)>,
     /// The health of the server.
     pub(crate) health: Health,
-    /// The token that is cancelled when the server stops.
+    /// The token that is cancelled when the server is shutting down.
     pub(crate) shutdown: CancellationToken,
     /// The version that `/version` reports.
     pub(crate) version: VersionInfo,
@@ -81,7 +81,7 @@ impl GenericServer {
         self.parts.shutdown.cancel();
     }
 
-    /// Returns the token that is cancelled when the server stops, which ends the watches.
+    /// Returns the token that is cancelled when the server is shutting down, which ends the watches.
     pub fn shutdown(&self) -> &CancellationToken {
         &self.parts.shutdown
     }
