@@ -109,6 +109,6 @@ async fn take_back<T: Object>(registry: &Registry<T>, object: &T) {
     };
     if let Err(Some(error)) = registry.remove(object, version).await {
         let resource = registry.group_resource();
-        tracing::warn!(%error, %resource, "a late object could not be taken back");
+        tracing::warn!(%error, %resource, "an object that was created in a terminating namespace could not be deleted");
     }
 }
