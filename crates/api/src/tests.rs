@@ -185,7 +185,7 @@ fn the_kubeconfig_spec_is_published_as_documented() {
     assert_eq!(
         spec,
         json!({
-            "description": "What a kubeconfig file contains and how long it works.",
+            "description": "The content of a kubeconfig file, and its lifetime.",
             "type": "object",
             "properties": {
                 "clusters": {

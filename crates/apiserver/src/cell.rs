@@ -8,7 +8,7 @@ use machinery::time::rfc3339;
 use serde_json::Value;
 
 /// The age column. Its cells come from [`age`].
-pub const AGE: Column = Column::string("Age", "How long ago the object was created.");
+pub const AGE: Column = Column::string("Age", "Time since the object was created.");
 
 /// Returns the cell for the name of an object.
 pub fn name(metadata: &ObjectMeta) -> Value {

@@ -39,7 +39,7 @@ impl GenericServer {
         self.state.shutdown.cancel();
     }
 
-    /// Returns the token that is cancelled when the server stops, which ends the watches.
+    /// Returns the token that is cancelled when the server is shutting down, which ends the watches.
     pub fn shutdown(&self) -> &CancellationToken {
         &self.state.shutdown
     }

@@ -104,22 +104,22 @@ impl Metrics {
         );
         registry.register(
             "apiserver_request_duration_seconds",
-            "How long requests took, without watches",
+            "Request duration in seconds, without watches",
             durations.clone(),
         );
         registry.register(
             "apiserver_current_inflight_requests",
-            "Requests under way",
+            "Requests in flight",
             in_flight.clone(),
         );
         registry.register(
             "apiserver_unreadable_objects",
-            "Stored objects that cannot be read and are left out of lists",
+            "Stored objects that cannot be read and are omitted from lists",
             broken.clone(),
         );
         registry.register(
             "apiserver_flowcontrol_rejected_requests",
-            "Requests that were refused with 429, by level and reason",
+            "Requests that were rejected with 429, by level and reason",
             refused.clone(),
         );
         registry.register(

@@ -79,7 +79,7 @@ async fn asked(
         return Err(Status::failure(Reason::MethodNotAllowed, text));
     }
     if is_cross_site(request) {
-        let text = "the page that asks is of another origin";
+        let text = "cross-origin requests are not allowed";
         return Err(Status::forbidden(&GroupResource::default(), "", text));
     }
     document.make(cx, request.uri().path()).await

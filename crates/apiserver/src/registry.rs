@@ -297,7 +297,7 @@ impl<T: Object> Registry<T> {
             let why = object.broken().unwrap_or(&error);
             tracing::debug!(key = %object.key(), why, "a stored object cannot be decoded");
             Status::internal(format!(
-                "the stored {} {:?} cannot be decoded: an administrator finds the reason in the log, and may delete it",
+                "the stored {} {:?} cannot be decoded: an administrator can find the reason in the log, and can delete the object",
                 self.inner.description.kind,
                 object.name(),
             ))
@@ -421,14 +421,16 @@ impl<T: Object> Registry<T> {
     /// 400 if its name cannot be part of a key.
     pub(crate) fn key_of(&self, object: &T) -> Result<Key, Status> {
         let key = self.key(object.metadata().into());
-        Key::parse(&key).map_err(|_| Status::bad_request("the name of the object cannot be stored"))
+        Key::parse(&key).map_err(|_| {
+            Status::bad_request("the name of the object is not valid as a storage key")
+        })
     }
 
     /// Encodes the JSON to store, and announces the write to the indexer.
     fn encode(&self, key: &Key, object: &mut T) -> Result<Bytes, Status> {
         let json = encode_stored(&self.inner.description, object).map_err(|error| {
-            tracing::error!(%error, "an object has no JSON form");
-            Status::internal("the object has no JSON form")
+            tracing::error!(%error, "an object cannot be encoded as JSON");
+            Status::internal("the object cannot be encoded as JSON")
         })?;
         let json = json.into();
         self.inner.indexer.will_write(key, &json, object);
@@ -467,7 +469,7 @@ impl<T: Object> Registry<T> {
             .await
             .is_err()
         {
-            tracing::warn!(%revision, "the watch cache is behind a finished write");
+            tracing::warn!(%revision, "the watch cache lags behind a completed write");
         }
     }
 }

@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 3 << 20;
 /// The error of a body that was not read because it is too large or the client closed the
 /// connection. The handler returns it only after it has checked the head of the request.
 #[derive(Debug, thiserror::Error)]
-#[error("the body was not read")]
+#[error("the request body was not read")]
 struct Unread(Status);
 
 /// Reads a body to its end. Returns a body in memory, or a body whose only frame is the error.
@@ -31,8 +31,8 @@ pub(crate) async fn read(mut body: Body, held: &mut Held) -> Result<Body, Overlo
         let frame = match frame {
             Ok(frame) => frame,
             Err(error) => {
-                tracing::debug!(%error, "a body was not sent to its end");
-                let text = "the body could not be read to its end";
+                tracing::debug!(%error, "a request body was not sent completely");
+                let text = "the request body is incomplete";
                 return Ok(unread(Status::bad_request(text)));
             }
         };
@@ -73,5 +73,7 @@ pub(crate) async fn take(body: Body) -> Result<Vec<u8>, Status> {
         }
         cause = found.source();
     }
-    Err(Status::internal("the body was not read before the handler"))
+    Err(Status::internal(
+        "the request body was not read before the handler",
+    ))
 }

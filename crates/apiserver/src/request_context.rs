@@ -38,7 +38,7 @@ pub struct RequestContext {
     pub clock: Arc<dyn Clock>,
     /// The function that returns the lease of a caller.
     pub(crate) leases: Leases,
-    /// The token that is cancelled when the server stops, which ends the watches.
+    /// The token that is cancelled when the server is shutting down, which ends the watches.
     pub shutdown: CancellationToken,
     /// The warnings to send with the response.
     pub warnings: Arc<Mutex<Warnings>>,
@@ -104,7 +104,7 @@ impl RequestContext {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, user = self.user.name, "authorization failed");
                 Err(Status::internal(
-                    "the authorizer could not decide; try again",
+                    "the request could not be authorized; try again",
                 ))
             }
         }

@@ -193,7 +193,10 @@ impl Server {
             .await
             .is_err()
         {
-            tracing::warn!(open = connections.len(), "connections were cut off");
+            tracing::warn!(
+                open = connections.len(),
+                "connections were closed before their requests finished"
+            );
         }
     }
 
@@ -233,7 +236,7 @@ impl Server {
                     }
                 }
                 Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),
-                Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
+                Err(_) => tracing::debug!(%address, "TLS handshake timed out"),
             }
         }
     }
@@ -290,7 +293,7 @@ async fn accept(
 fn bound_unsent(stream: &TcpStream) {
     const BYTES: u32 = 128 << 10;
     if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(BYTES) {
-        tracing::debug!(%error, "the unsent bytes of a connection have no bound");
+        tracing::debug!(%error, "the unsent bytes of a connection cannot be limited");
     }
 }
 

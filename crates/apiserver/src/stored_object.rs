@@ -189,7 +189,7 @@ impl StoredObject {
     /// 500 if the JSON is not an object with metadata.
     pub(crate) fn of_answer(key: Key, bytes: Bytes, revision: Revision) -> Result<Self, Status> {
         let spans = Spans::of(&bytes)
-            .map_err(|_| Status::internal("the object has no metadata in its JSON form"))?;
+            .map_err(|_| Status::internal("the encoded object has no metadata"))?;
         Ok(Self {
             key,
             bytes,
@@ -276,7 +276,7 @@ impl<T: Object> Indexer<T> {
             return Ok(Read { json, facts });
         }
         if value.is_empty() {
-            return Err("its value is damaged, or was not written by this server".to_owned());
+            return Err("its value is damaged or was not written by this server".to_owned());
         }
         let (json, object, spans) = self.parse(value).map_err(|error| error.to_string())?;
         match self.place_of(object.metadata()) == key.as_str() {
@@ -284,7 +284,7 @@ impl<T: Object> Indexer<T> {
                 facts: Facts::new(spans, &object, &self.index),
                 json,
             }),
-            false => Err("its name is not the one that it is stored under".to_owned()),
+            false => Err("its name differs from its storage key".to_owned()),
         }
     }
 
@@ -311,7 +311,7 @@ impl<T: Object> Indexer<T> {
     /// Logs that an object is broken, once for each key.
     fn complain(&self, key: &Key, why: &str) {
         if self.complaints.is_new(key.as_str()) {
-            tracing::error!(%key, why, "a stored object cannot be read: it is left out of lists; delete it by its name, or restore it");
+            tracing::error!(%key, why, "a stored object cannot be read and is omitted from lists: delete it by name, or restore it from a backup");
         }
     }
 }

@@ -120,8 +120,8 @@ impl OwnerKey {
 /// Returns the JSON tree of an object without kind and apiVersion.
 fn tree<T: Object>(object: &T) -> Result<Value, Status> {
     let mut tree = serde_json::to_value(object).map_err(|error| {
-        tracing::error!(%error, "an object has no JSON form");
-        Status::internal("the object has no JSON form")
+        tracing::error!(%error, "an object cannot be encoded as JSON");
+        Status::internal("the object cannot be encoded as JSON")
     })?;
     if let Some(fields) = tree.as_object_mut() {
         fields.remove("kind");

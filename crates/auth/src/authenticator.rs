@@ -146,7 +146,7 @@ impl Authenticator for Union {
             }
         }
         if failures.is_empty() && credentials.bearer.is_some() {
-            failures.push("no authenticator knows the bearer token".to_owned());
+            failures.push("no authenticator accepts the bearer token".to_owned());
         }
         if failures.is_empty() {
             return Authentication::NotRequested;
@@ -242,7 +242,7 @@ mod tests {
     #[tokio::test]
     async fn bearer_that_nobody_knows_is_a_failure() {
         let outcome = ask(&[("a", Authentication::NotRequested)], Some("nothing")).await;
-        let expected = Authentication::failed("no authenticator knows the bearer token");
+        let expected = Authentication::failed("no authenticator accepts the bearer token");
         assert_eq!(outcome.or_anonymous(), expected);
     }
 

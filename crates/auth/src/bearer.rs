@@ -39,7 +39,7 @@ impl<'a> AuthorizationHeader<'a> {
         };
         match str::from_utf8(token) {
             Ok(token) if is_graphic(token) => Self::Bearer(token),
-            _ => Self::refused("the bearer token has characters that no token has"),
+            _ => Self::refused("the bearer token contains invalid characters"),
         }
     }
 
@@ -88,7 +88,7 @@ mod tests {
         let empty = refused("the bearer token is empty");
         check(&["Bearer"], empty.clone());
         check(&["Bearer "], empty);
-        let characters = refused("the bearer token has characters that no token has");
+        let characters = refused("the bearer token contains invalid characters");
         check(&["Bearer  abc"], characters.clone());
         check(&["Bearer abc def"], characters.clone());
         check(&["Bearer ab\u{e9}"], characters);

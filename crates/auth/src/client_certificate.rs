@@ -62,10 +62,10 @@ pub enum BundleError {
     #[error("the CA bundle is not valid PEM")]
     Pem(#[source] pem::Error),
     /// The text holds no certificate.
-    #[error("the CA bundle holds no certificate")]
+    #[error("the CA bundle contains no certificate")]
     Empty,
     /// A certificate cannot be used as a trust anchor.
-    #[error("the CA bundle holds an invalid certificate")]
+    #[error("the CA bundle contains an invalid certificate")]
     Certificate(#[source] rustls::Error),
     /// The TLS library does not accept the bundle.
     #[error("the CA bundle cannot be used")]

@@ -59,7 +59,7 @@ pub trait AccessReviewer: Send + Sync {
 
 /// A review was not answered.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the review has no answer")]
+#[error("the review request failed")]
 pub struct ReviewError(#[source] Arc<dyn Error + Send + Sync>);
 
 impl ReviewError {

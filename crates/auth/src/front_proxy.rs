@@ -60,13 +60,13 @@ pub struct RequestHeaderConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum RequestHeaderConfigError {
     /// No certificate authority is trusted, so no front proxy could ever be recognised.
-    #[error("no CA of the front proxy is given")]
+    #[error("no CA is configured for the front proxy")]
     NoAuthority,
     /// No header names the user, so no front proxy could ever name a caller.
-    #[error("no header is given that names the user")]
+    #[error("no header is configured for the user name")]
     NoUsernameHeader,
     /// No header can have, or begin with, this name.
-    #[error("{0:?} is no name of a header")]
+    #[error("invalid header name {0:?}")]
     HeaderName(String),
     /// The CA bundle cannot be used.
     #[error("the CA of the front proxy cannot be used")]
@@ -175,7 +175,7 @@ impl RequestHeaderConfig {
         let mut names = headers.entries().map(|(name, _)| name);
         if names.any(|name| name.eq_ignore_ascii_case("upgrade")) {
             return Err(FailureReason::new(
-                "a request for an upgrade comes by HTTP/1.1, which does not carry names exactly",
+                "an upgrade request uses HTTP/1.1, which does not preserve white space around user names",
             ));
         }
         let sent = self.sent(headers)?;
@@ -204,8 +204,9 @@ impl RequestHeaderConfig {
                 continue;
             }
             let value = std::str::from_utf8(value);
-            let value = value
-                .map_err(|_| FailureReason::new("a header of the front proxy is no UTF-8 text"))?;
+            let value = value.map_err(|_| {
+                FailureReason::new("a header of the front proxy is not valid UTF-8")
+            })?;
             sent.push((name, value));
         }
         Ok(sent)

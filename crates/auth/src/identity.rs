@@ -77,7 +77,7 @@ pub enum NameError {
     ReservedSpelling,
     /// The extra key has upper-case letters, so a header's name cannot distinguish it from another
     /// one.
-    #[error("must not have upper-case letters")]
+    #[error("must not contain upper-case letters")]
     UpperCase,
 }
 

@@ -92,7 +92,7 @@ impl Connection {
     pub(crate) async fn begin(&mut self, request: &[u8]) -> anyhow::Result<()> {
         let status = self.ask(request).await?;
         if !(200..300).contains(&status) {
-            bail!("answered {status}: {}", self.refusal().await);
+            bail!("responded {status}: {}", self.refusal().await);
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ impl Connection {
     async fn head(&mut self) -> anyhow::Result<u16> {
         ensure!(
             self.start == self.end && self.body.is_complete(),
-            "an answer without a request"
+            "a response without a request"
         );
         self.start = 0;
         self.end = 0;
@@ -138,7 +138,7 @@ impl Connection {
     async fn read(&mut self) -> anyhow::Result<()> {
         ensure!(
             self.end < self.buffer.len(),
-            "the head of an answer is too long"
+            "the head of a response is too large"
         );
         match self.stream.read(&mut self.buffer[self.end..]).await? {
             0 => bail!("the server closed the connection"),

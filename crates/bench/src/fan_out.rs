@@ -85,7 +85,7 @@ impl FanOut {
         let all = collect(watchers, written.context("writing")?);
         let mut sample = tokio::time::timeout(DRAIN, all)
             .await
-            .context("the watchers do not get the last event")??;
+            .context("the watchers did not receive the last event")??;
         sample.elapsed = run.now();
         sample.cpu = server.cpu()?.saturating_sub(cpu);
         Ok(sample)

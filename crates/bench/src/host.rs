@@ -115,7 +115,7 @@ impl Host {
         let admin = self.cluster.admin()?;
         let told = || fs::read_to_string(self.log()).unwrap_or_default();
         let mut in_a_row = 0;
-        poll::until("the host passes requests on", LIMIT, || {
+        poll::until("the host forwards requests", LIMIT, || {
             let ended = server.ended()?;
             ensure!(ended.is_none(), "the server ended: {ended:?}");
             let serves = admin.get(KUBECONFIGS)?.status == 200;

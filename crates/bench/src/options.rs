@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// Measures the server, each figure beside its limit on this machine.
+/// Measures the server, and compares each figure with its limit on this machine.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub(crate) struct Options {
-    /// Seconds for each quantity, and as many for its limit
+    /// Seconds for each measurement, and as many for its limit
     #[arg(long, default_value_t = 5.0, value_parser = seconds)]
     seconds: f64,
 
-    /// Records that are there while reads are measured
+    /// Records in the store while reads are measured
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..))]
     records: u32,
 
@@ -21,11 +21,11 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     watchers: u32,
 
-    /// Measure only these, divided by commas; by default all but attacks
+    /// Measure only these groups, separated by commas; by default all but attacks
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     only: Vec<Group>,
 
-    /// Of the attacks, only those whose name contains this
+    /// Run only attacks whose name contains this text
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) attack: String,
 
@@ -33,16 +33,16 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) gate: bool,
 
-    /// The server's program; by default the one beside this program
+    /// The program of the server; by default the one in the folder of this program
     #[arg(long, value_name = "FILE")]
     pub(crate) server: Option<PathBuf>,
 
-    /// Where the data folder is made, on the disk to be measured; by default beside this program,
-    /// since the system's temporary folder may be memory
+    /// Folder for the data, on the disk to be measured; by default the folder of this program,
+    /// because the system's temporary folder may be in memory
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
 
-    /// The kubectl whose proxy is measured beside the gateway
+    /// The kubectl whose proxy is compared with the gateway
     #[arg(long, value_name = "FILE", default_value = "kubectl")]
     pub(crate) kubectl: PathBuf,
 
@@ -67,23 +67,24 @@ pub(crate) enum Group {
     Start,
     /// Reviews of tokens for a cluster
     Review,
-    /// The gateway beside other proxies
+    /// The gateway compared with other proxies
     Gateway,
-    /// Creates with records in etcd, beside raw puts
+    /// Creates with records in etcd, compared with raw puts
     Etcd,
-    /// Through a kube-apiserver, beside a custom resource
+    /// Requests through a kube-apiserver, compared with a custom resource
     Aggregated,
-    /// Honest users during attacks, and those of a kube-apiserver; takes some minutes more
+    /// Honest users during attacks, compared with those of a kube-apiserver; takes some minutes
+    /// more
     Attacks,
 }
 
-/// What this program is when it is not the bench.
+/// The modes of this program other than the bench.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Mode {
     /// The bare server that limits are measured with; the bench starts it by itself
     #[command(hide = true)]
     Bare {
-        /// Where its certificate and its log of durable writes go
+        /// Folder for its certificate and its log of durable writes
         #[arg(long)]
         folder: PathBuf,
     },
@@ -123,6 +124,6 @@ impl Options {
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(seconds),
-        _ => Err("a number from 0.1 to 3600 is needed".into()),
+        _ => Err("must be a number from 0.1 to 3600".into()),
     }
 }

@@ -125,7 +125,7 @@ fn folder(options: &Options) -> anyhow::Result<TempDir> {
         None => beside_this_program()?,
     };
     TempDir::with_prefix_in("bench-", &parent)
-        .with_context(|| format!("making a folder in {}", parent.display()))
+        .with_context(|| format!("creating a folder in {}", parent.display()))
 }
 
 fn program(options: &Options) -> anyhow::Result<PathBuf> {
@@ -165,7 +165,7 @@ async fn fill(server: &Server, records: usize) -> anyhow::Result<()> {
             .await?;
     }
     let found = server.list(User::Admin, "").await?.items.len();
-    ensure!(found == records, "{found} of {records} records are there");
+    ensure!(found == records, "{found} of {records} records exist");
     Ok(())
 }
 
@@ -189,11 +189,11 @@ fn notes() -> Vec<String> {
         "limit  measured in this run: a bare hyper server over the same TLS that sends as many bytes from memory (get, list),",
         "       answers after a shared fdatasync of 4 KiB for each waiting request (create), or broadcasts shared bytes (watch);",
         "       for files of many clusters the same files with one token for all clusters (setting kubeconfig-shared-token-above);",
-        "       for the gateway another proxy, in turns with it, to the same bare server. HAProxy checks no token and knows no user,",
+        "       for the gateway another proxy, in turns with it, to the same bare server. HAProxy verifies no token and no user,",
         "       and its tunnel is one of TCP;",
         "       for records in etcd as many raw puts of as many bytes into the same member, which flushes each to the disk;",
-        "       through a host, and straight to the server behind it, a custom resource of the same schema and bytes on that host.",
-        "ratio  ours divided by the limit: the more the better for rates, the less the better for times.",
+        "       through a host, and directly to the server behind it, a custom resource of the same schema and bytes on that host.",
+        "ratio  ours divided by the limit: higher is better for rates, lower is better for times.",
         "CPU/op processor time of the server alone, user and kernel, for one operation.",
         "short  of the aim, above the floor; MISS: below the floor. Absolute targets are for two cores of a server processor.",
     ]

@@ -97,14 +97,14 @@ impl Meter {
     /// Returns the CPU time of all threads, in user and kernel mode.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let stat = self.read("stat")?;
-        let ticks = ticks(&stat).context("an unknown form of /proc/PID/stat")?;
+        let ticks = ticks(&stat).context("an unknown format of /proc/PID/stat")?;
         let per_second = rustix::param::clock_ticks_per_second();
         Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
     }
 
     /// Returns the memory.
     pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
-        memory(&self.read("status")?).context("an unknown form of /proc/PID/status")
+        memory(&self.read("status")?).context("an unknown format of /proc/PID/status")
     }
 
     /// Resets the peak memory to the current memory.

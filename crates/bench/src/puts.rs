@@ -53,7 +53,7 @@ fn value(metrics: &str, name: &str) -> anyhow::Result<f64> {
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     Ok(found
-        .with_context(|| format!("etcd does not tell {name}"))?
+        .with_context(|| format!("etcd does not report {name}"))?
         .parse()?)
 }
 
@@ -149,7 +149,7 @@ impl Put {
         let response = connection.send_request(request).await?;
         ensure!(
             response.status() == StatusCode::OK,
-            "etcd answered {}",
+            "etcd responded {}",
             response.status()
         );
         let head = response.headers().get("grpc-status").cloned();

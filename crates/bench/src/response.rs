@@ -51,7 +51,7 @@ impl Head {
         let Some(end) = memchr::memmem::find(input, b"\r\n\r\n") else {
             return Ok(None);
         };
-        let head = str::from_utf8(&input[..end]).context("a head that is not text")?;
+        let head = str::from_utf8(&input[..end]).context("a response head that is not text")?;
         let mut lines = head.split("\r\n");
         let status = status(lines.next().unwrap_or_default())?;
         let mut body = (status == 204).then_some(Body::Length(0));
@@ -69,7 +69,7 @@ impl Head {
         }
         Ok(Some(Self {
             status,
-            body: body.context("an answer that ends with its connection")?,
+            body: body.context("a response that ends with its connection")?,
             size: end + 4,
         }))
     }
@@ -148,7 +148,7 @@ impl Chunked {
 fn status(line: &str) -> anyhow::Result<u16> {
     let rest = line
         .strip_prefix("HTTP/1.1 ")
-        .with_context(|| format!("no HTTP/1.1: {line:?}"))?;
+        .with_context(|| format!("not HTTP/1.1: {line:?}"))?;
     let code = rest.split(' ').next().unwrap_or_default();
     code.parse()
         .with_context(|| format!("no status code: {line:?}"))
@@ -163,7 +163,7 @@ fn after_size(size: usize, extension: bool, byte: u8) -> anyhow::Result<Chunked>
     }
     let digit = char::from(byte)
         .to_digit(16)
-        .context("the size of a chunk is no hexadecimal number")?;
+        .context("the size of a chunk is not a hexadecimal number")?;
     let size = size
         .checked_mul(16)
         .and_then(|size| size.checked_add(digit as usize))

@@ -96,7 +96,7 @@ impl Server {
     pub(crate) async fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
         ensure!(
             program.exists(),
-            "{} is not there: cargo build --release -p kubeconfig-apiserver",
+            "{} does not exist: run cargo build --release -p kubeconfig-apiserver",
             program.display()
         );
         let mut server = Self {

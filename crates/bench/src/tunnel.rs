@@ -70,7 +70,7 @@ impl Tunnel {
         let head = String::from_utf8_lossy(&head);
         ensure!(
             head.starts_with("HTTP/1.1 101 "),
-            "not upgraded, but answered {head:?}"
+            "not upgraded; responded {head:?}"
         );
         Ok(stream)
     }

@@ -41,7 +41,7 @@ pub const INDEX: Index<ConfigMap> = Index::NONE;
 
 const COLUMNS: [Column; 3] = [
     Column::NAME,
-    Column::string("Data", "How many entries there are, of text and of bytes."),
+    Column::string("Data", "Number of entries in data and binaryData."),
     cell::AGE,
 ];
 

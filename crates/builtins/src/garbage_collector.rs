@@ -86,7 +86,7 @@ impl GarbageCollector {
     pub async fn run(&self, shutdown: CancellationToken) {
         let work = async {
             while let Err(error) = self.follow().await {
-                tracing::warn!(%error, "the garbage collector starts over");
+                tracing::warn!(%error, "the garbage collector restarts");
                 sleep(PAUSE).await;
             }
         };

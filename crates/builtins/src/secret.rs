@@ -52,9 +52,9 @@ const COLUMNS: [Column; 4] = [
     Column::NAME,
     Column::string(
         "Type",
-        "What the entries are for; decides which there must be.",
+        "Type of the Secret, which determines the required entries.",
     ),
-    Column::string("Data", "How many entries there are."),
+    Column::string("Data", "Number of entries."),
     cell::AGE,
 ];
 

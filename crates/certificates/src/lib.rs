@@ -25,26 +25,28 @@ pub use validity::Validity;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The text is not PEM, or has no valid certificate.
-    #[error("not a certificate in PEM")]
+    #[error("not a PEM-encoded certificate")]
     NoCertificate,
     /// The text is not a private key, or the key is of an unsupported type.
-    #[error("not a private key in PEM")]
+    #[error("not a PEM-encoded private key")]
     NoKey,
     /// The text is not a certificate signing request, the request is not signed by its key, or the
     /// key is of an unsupported type.
-    #[error("not a request for a certificate in PEM, signed by a key that can be used")]
+    #[error(
+        "not a PEM-encoded certificate signing request that is signed with its own, supported key"
+    )]
     NoRequest,
     /// The certificate and the key do not match.
-    #[error("certificate and key do not belong together")]
+    #[error("the certificate and the key do not match")]
     Mismatch,
     /// The certificate may not sign others.
-    #[error("not the certificate of an authority")]
+    #[error("not a CA certificate")]
     NoAuthority,
     /// The name cannot be represented in a certificate.
-    #[error("{0:?} cannot stand in a certificate")]
+    #[error("{0:?} cannot be part of a certificate")]
     Name(String),
     /// The time is out of the range of certificates.
-    #[error("a time is out of the range of certificates")]
+    #[error("a time is out of range for certificates")]
     Time,
     /// The cryptography library returned an error.
     #[error("a certificate cannot be issued")]

@@ -213,13 +213,13 @@ fn not_granted(question: &Question) -> Status {
     let role = "kubeconfig-apiserver:gateway";
     let text = match resource.as_str() {
         "userextras" => format!(
-            "the gateway may not impersonate this extra value at cluster {cluster:?}: an administrator adds userextras/{subresource} to ClusterRole {role} there"
+            "the gateway may not impersonate this extra value at cluster {cluster:?}: an administrator must add userextras/{subresource} to ClusterRole {role} there"
         ),
         "uids" => format!(
             "the gateway may not impersonate uids at cluster {cluster:?}: an administrator must run cluster add again, or apply the current ClusterRole {role} there"
         ),
         _ => format!(
-            "the gateway may not impersonate ServiceAccounts at cluster {cluster:?}, which was added before that was granted: an administrator must run cluster add again, or apply the current ClusterRole {role} there"
+            "the gateway may not impersonate ServiceAccounts at cluster {cluster:?}, which was added before this permission existed: an administrator must run cluster add again, or apply the current ClusterRole {role} there"
         ),
     };
     Status::forbidden(

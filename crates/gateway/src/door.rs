@@ -139,7 +139,7 @@ impl Gateway {
     }
 }
 
-const AMBIGUOUS: &str = "the path can be understood in more than one way";
+const AMBIGUOUS: &str = "the path is ambiguous";
 
 /// Returns the server name of the TLS connection.
 fn server_name(request: &Request<Body>) -> Option<&str> {
@@ -177,7 +177,7 @@ fn deprecation(instead: &str) -> Option<HeaderValue> {
 
 /// Returns 421 (RFC 9110, section 15.5.20): the client may retry on a separate connection.
 fn misdirected() -> Status {
-    let message = "the connection is for one host name and the request for another";
+    let message = "the host name of the request differs from the host name of the connection";
     Status {
         code: StatusCode::MISDIRECTED_REQUEST.as_u16(),
         ..Status::failure(Reason::BadRequest, message)
@@ -188,8 +188,7 @@ fn misdirected() -> Status {
 fn elsewhere(unmanaged: &str) -> Status {
     Status {
         message: format!(
-            "this endpoint takes only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client \
-             certificates and anonymous requests are taken at {unmanaged}"
+            "this endpoint accepts only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client certificates and anonymous requests are accepted at {unmanaged}"
         ),
         ..Status::unauthorized()
     }

@@ -146,7 +146,7 @@ impl Edge {
             // These are verified with the provider's keys; the token is not sent anywhere.
             CredentialOwner::Login | CredentialOwner::ServiceAccount if !asks_webhook => {}
             owner => {
-                let why = "the token is not for a webhook";
+                let why = "the token must not be sent to a webhook";
                 tracing::info!(why, ?owner, cluster, "authentication failed");
                 return Err(Unrecognised::Withheld(owner));
             }
@@ -190,7 +190,7 @@ impl Edge {
                 tracing::warn!(
                     cluster,
                     error,
-                    "spec.authentication of a cluster cannot be used"
+                    "spec.authentication of a cluster is invalid"
                 );
             })
             .ok();
@@ -215,7 +215,7 @@ impl Edge {
                 oidc: Some(oidc),
                 ..
             }) => self.make_oidc(oidc, stop),
-            _ => Err("it needs one of webhook and oidc".into()),
+            _ => Err("exactly one of webhook and oidc is required".into()),
         }
     }
 
@@ -279,7 +279,7 @@ impl Unrecognised {
     pub(crate) fn status(self) -> Status {
         let message = match self {
             Self::Withheld(CredentialOwner::ServiceAccount) => {
-                "tokens of ServiceAccounts are not sent to the webhook of a cluster: use them at the cluster's own API server"
+                "ServiceAccount tokens are not sent to the webhook of a cluster: use them at the cluster's own API server"
             }
             Self::Withheld(CredentialOwner::Login) => {
                 "ID tokens that log in to this server are not sent to the webhook of a cluster: use a kubeconfig of this server, or another client of the provider"
@@ -324,7 +324,7 @@ async fn ask(
     let why = match authenticator.authenticate(&credentials).await {
         Authentication::Authenticated(user) => return Some(user),
         Authentication::Failed(why) => why.to_string(),
-        Authentication::NotRequested => "the token is of another issuer".to_owned(),
+        Authentication::NotRequested => "the token has a different issuer".to_owned(),
     };
     let by = authenticator.name();
     tracing::info!(why, by, cluster, "authentication failed");

@@ -122,7 +122,7 @@ impl Gateway {
             peer.authenticated();
         }
         if protocol.is_some_and(|protocol| protocol.is_cross_site(&request)) {
-            let text = "the page that asks is of another origin";
+            let text = "cross-origin requests are not allowed";
             return Err(refused(text));
         }
         let ended = caller.session.ended().clone();
@@ -181,7 +181,7 @@ impl Gateway {
         check_extra(user.extra.keys())?;
         let by = recognised.by.as_deref();
         if let Some(group) = by.and_then(|by| by.reserved_group(&user)) {
-            let text = format!("{group:?} is a group that this server alone puts users into");
+            let text = format!("{group:?} is a reserved group: only this server adds users to it");
             return Err(refused(&text));
         }
         // Not to be mixed up with a user of our tokens who has the same name.
@@ -301,8 +301,11 @@ impl Gateway {
         };
         let mut headers = request_headers::clean(&parts.headers);
         headers.append(VIA, self.via.clone());
-        request_headers::impersonate(&mut headers, user)
-            .map_err(|error| refused(&format!("the user cannot be named to a cluster: {error}")))?;
+        request_headers::impersonate(&mut headers, user).map_err(|error| {
+            refused(&format!(
+                "the user cannot be sent in Impersonate-* headers: {error}"
+            ))
+        })?;
         let mut onward = Request::new(body);
         *onward.method_mut() = parts.method;
         *onward.uri_mut() = Uri::from(path);
@@ -339,7 +342,7 @@ fn check_message(request: &Request<Body>) -> Result<(), Status> {
 /// removes reserved groups, which the cluster adds itself.
 fn forwardable(user: Identity) -> Result<Identity, Status> {
     if let Some(reserved) = user.reserved_identity() {
-        let text = format!("{reserved:?} is a name that Kubernetes reserves");
+        let text = format!("{reserved:?} is reserved by Kubernetes");
         return Err(refused(&text));
     }
     Ok(user.with_groups(|group| !group.starts_with(RESERVED_PREFIX)))
@@ -351,7 +354,7 @@ fn check_extra<'k>(keys: impl IntoIterator<Item = &'k String>) -> Result<(), Sta
     let mut keys = keys.into_iter();
     match keys.find(|key| is_spelling_of(EXTRA_TOKEN, key)) {
         Some(key) => Err(refused(&format!(
-            "{key:?} is an extra key that this server alone sets"
+            "{key:?} is a reserved extra key: only this server sets it"
         ))),
         None => Ok(()),
     }
@@ -371,16 +374,16 @@ fn is_long_running(info: &RequestInfo) -> bool {
 
 /// Returns 502 for an answer that must not reach the client.
 fn unacceptable(cluster: &str, why: Unacceptable) -> Status {
-    tracing::warn!(cluster, ?why, "an answer of a cluster was withheld");
+    tracing::warn!(cluster, ?why, "a response of a cluster was not forwarded");
     let message = match why {
         Unacceptable::Redirect => format!(
-            "cluster {cluster:?} redirects to an address that is not below its own: a redirect must stay at the cluster"
+            "cluster {cluster:?} redirects to an address outside the cluster: a redirect must stay below the address of the cluster"
         ),
         Unacceptable::Framing => {
-            format!("cluster {cluster:?} answered with two lengths, which contradict each other")
+            format!("cluster {cluster:?} responded with two lengths that contradict each other")
         }
         Unacceptable::Informational => {
-            format!("cluster {cluster:?} upgraded the connection, which was not requested")
+            format!("cluster {cluster:?} upgraded the connection without a request to do so")
         }
     };
     Status {
@@ -447,7 +450,7 @@ fn failed(cluster: &str, error: &UpstreamError) -> Status {
         return unavailable(cluster, error);
     }
     let cause = std::error::Error::source(error).map(ToString::to_string);
-    tracing::warn!(cluster, %error, cause, "a cluster did not answer");
+    tracing::warn!(cluster, %error, cause, "a request to a cluster failed");
     unavailable(cluster, error)
 }
 
@@ -483,7 +486,7 @@ mod tests {
             ),
             (user("alice", &["dev", "system:masters"]), "system:masters"),
         ] {
-            let text = format!("forbidden: {quoted:?} is a name that Kubernetes reserves");
+            let text = format!("forbidden: {quoted:?} is reserved by Kubernetes");
             assert_eq!(told(reserved), Err(text));
         }
     }

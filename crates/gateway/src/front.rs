@@ -84,9 +84,11 @@ fn panicked(panic: &(dyn Any + Send)) -> Response<Body> {
         panic = text.unwrap_or("of unknown type"),
         "a request to a cluster panicked"
     );
-    respond(&Status::internal("this request made the gateway panic"))
+    respond(&Status::internal(
+        "this request caused the gateway to panic",
+    ))
 }
 
 fn ambiguous() -> Status {
-    Status::bad_request("the path can be understood in more than one way")
+    Status::bad_request("the path is ambiguous")
 }

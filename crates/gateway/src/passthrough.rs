@@ -90,14 +90,14 @@ impl Gateway {
                 Ok(upstream) => upstream,
                 Err(error) => {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    return tracing::warn!(%cluster, %error, cause, "a connection cannot be led on");
+                    return tracing::warn!(%cluster, %error, cause, "a connection cannot be passed through");
                 }
             };
             entry.own(&upstream);
             prepare(client.stream());
             let copied = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER);
             if let Err(error) = copied.await {
-                tracing::debug!(%cluster, %error, "a connection that was led on broke off");
+                tracing::debug!(%cluster, %error, "a connection that was passed through broke");
             }
         };
         ended.run_until_cancelled(passing).await;
@@ -106,7 +106,7 @@ impl Gateway {
     fn enter(&self, cluster: &Arc<str>) -> Option<(Entry, Arc<Way>)> {
         let way = self.way_of(cluster)?;
         let Some(entry) = self.passages.enter(cluster, &way) else {
-            tracing::warn!(%cluster, "too many connections are led on to a cluster");
+            tracing::warn!(%cluster, "too many connections are passed through to a cluster");
             return None;
         };
         // A change of the target in the meantime has not ended this entry.
@@ -127,7 +127,7 @@ impl Diversion for Passthrough {
         }
         tracing::info!(target: "audit", %cluster, peer = %from, "connection");
         if door == Door::Older {
-            tracing::warn!(server_name, %cluster, peer = %from, "an older host name is used; status.endpoints has the new one");
+            tracing::warn!(server_name, %cluster, peer = %from, "a deprecated host name was used; status.endpoints has the new one");
         }
         Some(Box::new(|client, stop| {
             Box::pin(async move {

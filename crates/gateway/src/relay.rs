@@ -49,7 +49,7 @@ impl<B, H> Relayed<B, H> {
         self.under_way = None;
         Poll::Ready(match self.ending {
             Ending::Clean => None,
-            Ending::Broken => Some(Err("the token of the request has ended".into())),
+            Ending::Broken => Some(Err("the token of the request is no longer valid".into())),
         })
     }
 }

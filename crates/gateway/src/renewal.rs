@@ -72,11 +72,11 @@ struct Due {
 enum RenewalError {
     #[error("{0}")]
     Upstream(#[from] UpstreamError),
-    #[error("the cluster answers {0}: apply deploy/downstream/ there")]
+    #[error("the cluster responded {0}: apply deploy/downstream/ there")]
     Refused(StatusCode),
-    #[error("the cluster's answer makes no sense")]
+    #[error("the response of the cluster is malformed")]
     Malformed,
-    #[error("the new token ends no later")]
+    #[error("the new token does not expire later")]
     Pointless,
     #[error("the Secret cannot be written: {0}")]
     Store(String),
@@ -203,7 +203,7 @@ impl Renewal {
         let failure = Failure {
             revision,
             trouble: format!(
-                "its token ends at {} and cannot be renewed: {error}",
+                "its token expires at {} and cannot be renewed: {error}",
                 rfc3339(due.expires)
             ),
             pause,

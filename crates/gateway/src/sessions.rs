@@ -96,7 +96,7 @@ impl Sessions {
                 tracing::info!(why = %refusal, cluster, "authentication failed");
                 Err(match refusal {
                     Refusal::AccessUnknown => Status::service_unavailable(
-                        "your access to the cluster cannot be checked now",
+                        "your access to the cluster cannot be checked; try again",
                         Some(1),
                     ),
                     _ => Status::unauthorized(),
@@ -210,7 +210,7 @@ impl Sessions {
         };
         let checked = self.validity.check_access(token, &bound.cluster).await;
         if let Err(refusal) = checked {
-            tracing::info!(why = %refusal, cluster = &*bound.cluster, user = token.user(), "sessions end");
+            tracing::info!(why = %refusal, cluster = &*bound.cluster, user = token.user(), "sessions ended without access to the cluster");
             for session in sessions {
                 session.ended.cancel();
             }

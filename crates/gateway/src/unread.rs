@@ -264,7 +264,7 @@ impl Unread {
             tracing::warn!(
                 user = &*account.user,
                 cluster = &*answer.cluster,
-                "an answer was cut because its client did not read it, and others of the user"
+                "a response was cut off because the client did not read it and other responses to its user"
             );
         }
         true
@@ -296,7 +296,7 @@ impl Followed {
         let mut held = lock(&answer.body);
         let Some((body, _)) = &mut *held else {
             return Poll::Ready(match answer.was_cut.load(Ordering::Relaxed) {
-                true => Some(Err("the answer was not read in time".into())),
+                true => Some(Err("the response was not read in time".into())),
                 false => None,
             });
         };

@@ -9,13 +9,13 @@ use kube::{Client, Config};
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// There is no kubeconfig, and the process does not run in a pod with a ServiceAccount.
-    #[error("this is no pod with a ServiceAccount: name the host by a kubeconfig file")]
+    #[error("not running in a pod with a ServiceAccount: pass --host-kubeconfig")]
     InCluster(#[source] kube::config::InClusterError),
     /// The kubeconfig file is invalid.
     #[error("the kubeconfig of the host cannot be used")]
     File(#[source] kube::config::KubeconfigError),
     /// The settings cannot be turned into a client.
-    #[error("the connection to the host cannot be set up")]
+    #[error("the client for the host cannot be created")]
     Client(#[source] kube::Error),
 }
 

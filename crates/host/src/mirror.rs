@@ -291,7 +291,10 @@ impl Kind for Objects {
             (namespace, name) => format!("{}{namespace}/{name}", self.prefix),
         };
         let Ok(key) = Key::parse(&key) else {
-            tracing::warn!(key, "an object of the host has no key: it is ignored");
+            tracing::warn!(
+                key,
+                "an object of the host has no valid storage key and is ignored"
+            );
             return Ok(Reading::Misfit(revision));
         };
         Ok(Reading::Record(Record {
@@ -330,5 +333,7 @@ fn is_conflict(failure: &Failure) -> bool {
 }
 
 fn not_ours() -> Error {
-    Error::unavailable("the object belongs to the host: it is neither created nor deleted here")
+    Error::unavailable(
+        "the object belongs to the host and cannot be created or deleted by this server",
+    )
 }

@@ -242,7 +242,9 @@ impl Records {
         };
         if passed <= newest {
             self.resource.note_lost_revisions(passed);
-            return Err(Error::unavailable("the revisions of the host went back"));
+            return Err(Error::unavailable(
+                "the revision of the host went backwards",
+            ));
         }
         Ok(passed)
     }
@@ -262,7 +264,7 @@ impl Records {
         // Our watch does not select this Secret.
         tracing::error!(
             secret = FENCE,
-            "the Secret that orders reads has another type than ours: it is replaced"
+            "the Secret that orders reads has an unexpected type and is replaced"
         );
         self.send(self.call(Verb::Delete, FENCE), Vec::new())
             .await?;
@@ -296,7 +298,7 @@ impl Records {
             Ok(_) => tracing::warn!(
                 secret = name,
                 finalizers,
-                "finalizers of others held a deleted record and were taken off"
+                "foreign finalizers blocked the deletion of a record and were removed"
             ),
             Err(failure) => {
                 let error = &failure as &dyn std::error::Error;
@@ -304,7 +306,7 @@ impl Records {
                     secret = name,
                     finalizers,
                     error,
-                    "a deleted record is held by finalizers; it is not used any more"
+                    "finalizers block the deletion of a record; the record is no longer used"
                 );
             }
         }
@@ -404,7 +406,9 @@ impl Store for Records {
         }
         match timeout(REMOVAL, removal).await {
             Ok(Ok(revision)) => Ok(revision),
-            _ => Err(Error::unavailable("the event of a removal did not come")),
+            _ => Err(Error::unavailable(
+                "the watch did not report the deletion of a record",
+            )),
         }
     }
 

@@ -170,10 +170,10 @@ impl Sealing {
                 Ok(()) => {}
                 // The store reports this, too.
                 Err(SealingError::Host(trouble)) => {
-                    tracing::debug!(trouble, "the encryption key was not looked at");
+                    tracing::debug!(trouble, "the encryption key could not be checked");
                 }
                 Err(SealingError::Refused(problem)) => {
-                    tracing::error!(problem, "the encryption key is not as it should be");
+                    tracing::error!(problem, "the encryption key is not as expected");
                 }
             }
         }
@@ -189,7 +189,7 @@ impl Sealing {
         if register.fingerprint() != Some(&*key.fingerprint()) {
             return Err(self.lost());
         }
-        tracing::error!("the Secret with the encryption key was deleted: it is made again");
+        tracing::error!("the Secret with the encryption key was deleted and is created again");
         self.create_secret(key.part()).await
     }
 
@@ -202,7 +202,7 @@ impl Sealing {
             tracing::info!(
                 namespace = self.namespace,
                 secret = SECRET,
-                "a new encryption key was chosen"
+                "a new encryption key was registered"
             );
             self.create_secret(&part).await?;
         }
@@ -298,7 +298,7 @@ impl Sealing {
         let text = format!("cannot {what} in namespace {namespace}");
         SealingError::Host(match failure {
             Failure::Forbidden(message) => format!(
-                "{text}: {message}: upgrade the chart, or give the ServiceAccount get, create and update on ConfigMap {REGISTER}, and get and create on Secret {SECRET}"
+                "{text}: {message}: upgrade the chart, or grant the ServiceAccount get, create and update on ConfigMap {REGISTER}, and get and create on Secret {SECRET}"
             ),
             Failure::Other(message) => format!("{text}: {message}"),
         })
@@ -307,21 +307,21 @@ impl Sealing {
     fn unregistered(&self) -> SealingError {
         let namespace = &self.namespace;
         SealingError::Refused(format!(
-            "Secret {namespace}/{SECRET} exists, but no ConfigMap {REGISTER} says that its key is ours: restore the ConfigMap from a backup; if there are no records yet, delete the Secret"
+            "Secret {namespace}/{SECRET} exists, but no ConfigMap {REGISTER} confirms that this server created its key: restore the ConfigMap from a backup; if there are no records yet, delete the Secret"
         ))
     }
 
     fn lost(&self) -> SealingError {
         let namespace = &self.namespace;
         SealingError::Refused(format!(
-            "Secret {namespace}/{SECRET} is gone, and with it the key of all records: a replica that still runs puts it back; otherwise restore it from a backup. To give up all records, delete ConfigMap {namespace}/{REGISTER} and the Secrets of type kubeconfig-apiserver.cattle.io/record"
+            "Secret {namespace}/{SECRET} with the encryption key of all records is missing: a running replica restores it; otherwise restore it from a backup. To discard all records, delete ConfigMap {namespace}/{REGISTER} and the Secrets of type kubeconfig-apiserver.cattle.io/record"
         ))
     }
 
     fn replaced(&self) -> SealingError {
         let namespace = &self.namespace;
         SealingError::Refused(format!(
-            "Secret {namespace}/{SECRET} does not hold the key that ConfigMap {namespace}/{REGISTER} names: somebody replaced one of them; delete the Secret while a replica runs, or restore it from a backup"
+            "Secret {namespace}/{SECRET} does not contain the key that ConfigMap {namespace}/{REGISTER} names: one of them was replaced; delete the Secret while a replica runs, or restore it from a backup"
         ))
     }
 }

@@ -304,7 +304,7 @@ impl Serving {
             tracing::info!(
                 not_after = %state.leaf.validity.not_after,
                 authority = state.ca.certificate().subject,
-                "a serving certificate is in use"
+                "using a serving certificate"
             );
         }
     }
@@ -314,9 +314,11 @@ impl Serving {
             let changed = *told != trouble;
             match &trouble {
                 Some(trouble) if changed => {
-                    tracing::error!(trouble, "the serving certificate is in trouble");
+                    tracing::error!(trouble, "the serving certificate has a problem");
                 }
-                None if changed => tracing::info!("the serving certificate is well again"),
+                None if changed => {
+                    tracing::info!("the problem with the serving certificate is resolved")
+                }
                 _ => {}
             }
             *told = trouble;

@@ -156,7 +156,7 @@ async fn ask_for_certificates(
         let named = issuers.borrow_and_update().clone();
         match certificate.server_config(named) {
             Ok(config) => tls.store(Arc::new(config)),
-            Err(error) => tracing::error!(%error, "TLS cannot be set up anew"),
+            Err(error) => tracing::error!(%error, "the TLS configuration cannot be reloaded"),
         }
         if issuers.changed().await.is_err() {
             return;
@@ -187,7 +187,7 @@ async fn callers(
     };
     let found = AuthenticationConfiguration::wait(host.clone(), options, &tasks.stop()).await;
     let Some(callers) = found else {
-        bail!("stopped before the host said how it authenticates");
+        bail!("stopped before the authentication configuration of the host was read");
     };
     let (following, stop) = (Arc::clone(&callers), tasks.stop());
     tasks.spawn("authentication of the host", following.run(stop));

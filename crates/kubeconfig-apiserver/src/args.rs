@@ -21,10 +21,11 @@ pub(crate) use id_token::IdTokenArgs;
 pub(crate) use keys::{KeysArgs, KeysCommand};
 pub(crate) use zone::ZoneArgs;
 
-/// Hands out kubeconfigs whose tokens open real clusters, and takes them back.
+/// Issues kubeconfigs whose tokens give access to real clusters, and revokes them.
 ///
-/// Users run `kubectl create -f kubeconfig.yaml -o jsonpath='{.status.value}'` on the resource kubeconfigs.ext.cattle.io and get, once, a
-/// kubeconfig with tokens minted for it. Deleting the record ends the tokens at once.
+/// Users run `kubectl create -f kubeconfig.yaml -o jsonpath='{.status.value}'` on the resource
+/// kubeconfigs.ext.cattle.io and get, once, a kubeconfig with tokens that are minted for it.
+/// Deleting the record revokes the tokens immediately.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(crate) struct Args {
@@ -35,11 +36,12 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
-/// What is logged, and how.
+/// Logging flags.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LogArgs {
-    /// What to log: a level (error, warn, info, debug, trace), or levels by module such as
-    /// `info,storage=debug`. Writes and refusals are logged at info, reads with `info,audit=debug`.
+    /// Log filter: a level (error, warn, info, debug, trace), or levels by module such as
+    /// `info,storage=debug`. Writes and rejected requests are logged at info, reads with
+    /// `info,audit=debug`.
     #[arg(
         long,
         global = true,
@@ -49,47 +51,47 @@ pub(crate) struct LogArgs {
     )]
     pub(crate) log_level: String,
 
-    /// How to write log lines to stderr.
+    /// Format of the log lines on stderr.
     #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
 }
 
-/// How log lines look.
+/// The formats of log lines.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// One line for people.
+    /// One human-readable line per event.
     Text,
-    /// One JSON document a line.
+    /// One JSON document per line.
     Json,
 }
 
-/// The ways to run.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs all by itself: certificates, users, roles and data live in one folder.
+    /// Runs the server without a host cluster: certificates, users, roles and data are in one folder.
     ///
-    /// The first start makes everything that is missing: a CA, certificates, keys, default settings
-    /// and roles, and DIR/admin.kubeconfig for the administrator. Try it:
+    /// The first start creates everything that is missing: a CA, certificates, keys, default settings
+    /// and roles, and DIR/admin.kubeconfig for the administrator. To try it out:
     ///
     ///   kubeconfig-apiserver standalone --data-dir ./data --demo
     ///   kubectl --kubeconfig ./data/alice.kubeconfig api-resources
     #[command(verbatim_doc_comment)]
     Standalone(Box<StandaloneArgs>),
 
-    /// Runs behind the API server of a host cluster, which then serves kubeconfigs at its own address.
+    /// Runs behind the API server of a host cluster, which serves kubeconfigs at its own address.
     ///
-    /// Records are kept in the host, or in etcd. Any number of replicas may run; the chart in
-    /// charts/kubeconfig-apiserver makes what they need. Users, clusters and settings are objects of
-    /// the host. On a machine beside it, for a try:
+    /// Records are stored in the host, or in etcd. Any number of replicas can run; the chart in
+    /// charts/kubeconfig-apiserver creates what they need. Users, clusters and settings are objects of
+    /// the host. To try it out on a machine outside the host:
     ///
     ///   kubeconfig-apiserver aggregated --host-kubeconfig FILE --external-url URL
     #[command(verbatim_doc_comment)]
     Aggregated(Box<AggregatedArgs>),
 
-    /// Registers real clusters with a running server, and takes them back.
+    /// Registers and unregisters clusters at a running server.
     ///
-    /// A registered cluster is one that users can have kubeconfigs for. Each command speaks to the
-    /// server as the user of a kubeconfig file, who must be an administrator there:
+    /// Users can create kubeconfigs for registered clusters. Each command sends requests to the server
+    /// as the user of a kubeconfig file, who must be an administrator there:
     ///
     ///   export KUBECONFIG=./data/admin.kubeconfig
     ///   kubeconfig-apiserver cluster add prod --from ~/prod.kubeconfig
@@ -99,9 +101,9 @@ pub(crate) enum Command {
 
     /// Lists, rotates and replaces the keys of a running server.
     ///
-    /// Each command is a request to the server as the user of a kubeconfig file, who must be an
-    /// administrator there. One request is enough for all replicas. docs/emergency.md says which
-    /// command is for which emergency.
+    /// Each command sends a request to the server as the user of a kubeconfig file, who must be an
+    /// administrator there. One request is enough for all replicas. docs/emergency.md describes which
+    /// command to use in which emergency.
     ///
     ///   export KUBECONFIG=./data/admin.kubeconfig
     ///   kubeconfig-apiserver keys list
@@ -109,11 +111,11 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     Keys(KeysArgs),
 
-    /// Looks at an installation in a host cluster and says what is wrong and what to do.
+    /// Checks an installation in a host cluster, and reports problems and how to fix them.
     ///
-    /// Changes nothing. Prints one line for each finding: `ok`, `warning` or `problem`, what was
-    /// found, and after an arrow what to do. Ends with code 1 if there is a problem. Run it as an
-    /// administrator of the host:
+    /// Changes nothing. Prints one line for each finding: `ok`, `warning` or `problem`, the finding, and
+    /// after an arrow how to fix it. Exits with code 1 if there is a problem. Run it as an administrator
+    /// of the host:
     ///
     ///   kubeconfig-apiserver check
     ///   kubeconfig-apiserver check --host-kubeconfig ~/host.kubeconfig -n tools --service kubeconfigs
@@ -124,33 +126,39 @@ pub(crate) enum Command {
 /// Flags of `standalone`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StandaloneArgs {
-    /// Folder of everything that must outlive the process; made if it is missing. Only one process may use it at a time.
+    /// Folder for everything that must outlive the process; created if it does not exist. Only one
+    /// process can use it at a time.
     #[arg(long, value_name = "DIR", env = "KUBECONFIG_APISERVER_DATA_DIR")]
     pub(crate) data_dir: PathBuf,
 
-    /// Also make users alice and bob, with DIR/alice.kubeconfig and DIR/bob.kubeconfig, and two clusters to play with.
+    /// Also create the users alice and bob, with DIR/alice.kubeconfig and DIR/bob.kubeconfig, and
+    /// two demo clusters.
     #[arg(long)]
     pub(crate) demo: bool,
 
-    /// Use a store that lacks writes which it is known to have had: after a backup was restored, or its write-ahead log was lost. Kubeconfigs that
-    /// were deleted since then are valid again; docs/emergency.md says how to end them. Only for one start.
+    /// Use a store that lacks writes which it is known to have had, because a backup was restored
+    /// or its write-ahead log was lost. Kubeconfigs that were deleted since then are valid again;
+    /// docs/emergency.md describes how to revoke them. Only for one start.
     #[arg(long)]
     pub(crate) accept_older_store: bool,
 
-    /// Address to listen on. Anything but a loopback address lets other machines in.
+    /// Address to listen on. With any address other than a loopback address, other machines can
+    /// connect.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub(crate) bind_address: IpAddr,
 
-    /// Port to listen on; 0 takes a free one, which the kubeconfig files then name.
+    /// Port to listen on; 0 selects a free port, which is then in the kubeconfig files.
     #[arg(long, value_name = "PORT", default_value_t = 8443)]
     pub(crate) secure_port: u16,
 
-    /// URL at which users reach this server, where that is not its own address. Kubeconfigs name it.
+    /// URL at which users reach this server, if it differs from the server's own address.
+    /// Kubeconfigs contain it.
     #[arg(long, value_name = "URL")]
     pub(crate) external_url: Option<String>,
 
-    /// Connections open at once. One client address has at most a half of them; when all are in use, the ones
-    /// without a request make room. Fewer if the limit of open files (ulimit -n) is lower than twice as many.
+    /// Maximum number of open connections. One client address can have at most half of them; when
+    /// all are in use, the server closes connections without a request. Lower if the limit of open
+    /// files (ulimit -n) is less than twice this number.
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,
 

@@ -54,7 +54,7 @@ async fn look(args: &CheckArgs) -> Result<Report> {
     let clock = clocks::check(&host, &SystemClock, &mut report).await?;
     if !client::is_host(&host).await? {
         bail!(
-            "the file leads to an API server that has no others behind it, such as a standalone kubeconfig-apiserver: give the file of the host cluster by --host-kubeconfig"
+            "the kubeconfig file is for an API server without an aggregation layer, such as a standalone kubeconfig-apiserver: pass the file of the host cluster with --host-kubeconfig"
         );
     }
     let scene = Scene::look(host, args, clock, &mut report).await;
@@ -74,8 +74,8 @@ async fn connect(args: &CheckArgs) -> Result<Client> {
         Some(path) => client::read(path),
         None => Kubeconfig::read().map_err(|error| anyhow!("{error}")),
     };
-    let file =
-        file.context("no file leads to the host cluster: set --host-kubeconfig or KUBECONFIG")?;
+    let file = file
+        .context("no kubeconfig file for the host cluster: set --host-kubeconfig or KUBECONFIG")?;
     let client = async {
         let config = client::config(file, None).await?;
         Client::try_from(config).map_err(client::told)

@@ -50,8 +50,8 @@ impl Confirmation {
             let holds = last.elapsed() < LIMIT;
             if self.holds.swap(holds, Ordering::AcqRel) != holds {
                 match holds {
-                    true => tracing::info!("the store answers again: tokens count"),
-                    false => tracing::error!("the store does not answer: no token counts"),
+                    true => tracing::info!("the store responds again: accepting tokens"),
+                    false => tracing::error!("the store does not respond: rejecting all tokens"),
                 }
             }
             sleep(if answered { PERIOD } else { RETRY }).await;

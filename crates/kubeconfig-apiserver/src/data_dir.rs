@@ -44,7 +44,7 @@ impl DataDir {
         if mode & OTHERS != 0 {
             if !is_ours_to_close(path).with_context(named)? {
                 bail!(
-                    "data folder {} has mode {mode:04o} and holds files of something else: name a folder of its own, or make it private with chmod 0700",
+                    "data folder {} has mode {mode:04o} and contains other files: use a separate folder, or make it private with chmod 0700",
                     path.display()
                 );
             }
@@ -100,7 +100,7 @@ impl DataDir {
         let mode = metadata.mode() & 0o777;
         if mode & OTHERS != 0 {
             bail!(
-                "{} has mode {mode:04o}, it must not be accessible to others: if no other user could read it, run chmod 0600; otherwise replace it as docs/emergency.md says",
+                "{} has mode {mode:04o}, but must not be accessible to other users: if no other user could read it, run chmod 0600; otherwise replace it as described in docs/emergency.md",
                 path.display()
             );
         }
@@ -132,7 +132,7 @@ impl DataDir {
 fn check_owner(metadata: &fs::Metadata) -> Result<()> {
     let (owner, own) = (metadata.uid(), rustix::process::geteuid().as_raw());
     if owner != own {
-        bail!("it belongs to the user with id {owner}, and this process runs as {own}");
+        bail!("it is owned by the user with ID {owner}, but this process runs as {own}");
     }
     Ok(())
 }
@@ -174,7 +174,7 @@ mod tests {
     fn a_folder_of_something_else_is_left_as_it_is() {
         let refused = |mode: &str| {
             Err(format!(
-                "data folder FOLDER has mode {mode} and holds files of something else: name a folder of its own, or make it private with chmod 0700"
+                "data folder FOLDER has mode {mode} and contains other files: use a separate folder, or make it private with chmod 0700"
             ))
         };
         for (before, entry, expected, after) in [

@@ -150,5 +150,5 @@ fn named(name: &str) -> ObjectMeta {
 
 fn parse<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Status> {
     serde_json::from_value(value)
-        .map_err(|error| Status::internal(format!("a demo object makes no sense: {error}")))
+        .map_err(|error| Status::internal(format!("a demo object is invalid: {error}")))
 }

@@ -141,8 +141,8 @@ impl Domain {
         let policy = RotationPolicy::default();
         let keys = KeyStore::open(parts.store, policy, parts.clock.now()).await;
         let keys = keys.context("the signing keys cannot be used")?;
-        let verified =
-            VerifiedCache::new(signing::jwt::DEFAULT_CAPACITY).context("no randomness")?;
+        let verified = VerifiedCache::new(signing::jwt::DEFAULT_CAPACITY)
+            .context("no random bytes are available")?;
         let ring = keys.shared_ring();
         let verifier = Arc::new(Verifier::new(parts.issuer.clone(), ring, verified));
         let settings = Settings::new(parts.management.settings.clone()).with_fixed(parts.fixed);

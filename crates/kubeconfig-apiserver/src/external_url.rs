@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 pub(crate) fn check(url: &str) -> Result<()> {
     let parsed: http::Uri = url
         .parse()
-        .with_context(|| format!("--external-url {url} is not a URL"))?;
+        .with_context(|| format!("--external-url: invalid URL {url:?}"))?;
     if parsed.scheme_str() != Some("https") || parsed.host().is_none_or(str::is_empty) {
         bail!("--external-url {url} must be of the form https://host or https://host:port");
     }

@@ -67,7 +67,7 @@ fn confirm(yes: bool) -> Result<()> {
     }
     if !stdin().is_terminal() {
         bail!(
-            "revoke-all ends every token of every user; add --yes to confirm it without a terminal"
+            "revoke-all invalidates every token of every user; add --yes to confirm it without a terminal"
         );
     }
     say("Every kubeconfig file with tokens stops working, and its user must create a new one.");
@@ -91,9 +91,9 @@ async fn perform(client: Client, action: KeyAction) -> Result<KeyOperationStatus
     match api.create(&Default::default(), &operation).await {
         Ok(answer) => answer
             .status
-            .context("the server answered without a result"),
+            .context("the server responded without a result"),
         Err(kube::Error::Api(status)) if status.code == 404 => bail!(
-            "the server that --kubeconfig or KUBECONFIG leads to does not serve {}.{}: it is not a kubeconfig-apiserver, or an older one",
+            "the server of --kubeconfig or KUBECONFIG does not serve {}.{}: it is not a kubeconfig-apiserver, or is an older version",
             KeyOperation::PLURAL,
             ext::GROUP
         ),
@@ -132,14 +132,16 @@ fn explain(action: KeyAction, status: &KeyOperationStatus) {
     match action {
         KeyAction::List => {}
         KeyAction::Rotate => {
-            say("The pending key takes over at the time under SIGNS FROM. All tokens stay valid.");
+            say(
+                "The pending key starts to sign at the time in the column SIGNS FROM. All tokens stay valid.",
+            );
         }
         KeyAction::RevokeAll => {
             let revoked = status.revoked.unwrap_or_default();
             say(format_args!(
                 "{revoked} signing keys were removed. Every token that was issued before is invalid."
             ));
-            say("Tell users to create their kubeconfigs again; the old records can be deleted.");
+            say("Ask users to create their kubeconfigs again; the old records can be deleted.");
             say(
                 "Clusters that verify tokens by OIDC keep the old keys until they read the key set again: restart their kube-apiserver to make sure.",
             );

@@ -62,7 +62,7 @@ pub(crate) fn start(args: &LogArgs) -> Result<Log> {
     }
     std::panic::set_hook(Box::new(log_panic));
     if let Some(complaint) = complaint {
-        tracing::warn!(complaint, "--log-level is not a filter; logging info");
+        tracing::warn!(complaint, "--log-level is not a valid filter; using info");
     }
     Ok(Log(Arc::new(Flushing(queue))))
 }
@@ -83,7 +83,7 @@ impl Log {
         let queue = Arc::clone(&self.0.0);
         server.counter(Count {
             name: "log_lines_dropped",
-            help: "Log lines that were dropped because stderr did not take them",
+            help: "Log lines that were dropped because stderr did not accept them",
             read: Arc::new(move || queue.dropped()),
         })
     }
@@ -99,7 +99,7 @@ impl Drop for Flushing {
 fn report_dropped(lines: u64) {
     tracing::warn!(
         lines,
-        "log lines were dropped: stderr was full or closed, or lines came faster than it takes them"
+        "log lines were dropped: stderr was full or closed, or lines were logged faster than it accepts them"
     );
 }
 

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         }
     };
     let ran = process::keep_memory_private()
-        .context("the memory of the process cannot be kept from others")
+        .context("the memory of the process cannot be protected")
         .and_then(|()| run(args.command, &log));
     match ran {
         Ok(()) => ExitCode::SUCCESS,

@@ -50,10 +50,10 @@ impl Authority {
             }
             (None, None) => create(data, &*clock)?,
             (Some(_), None) => anyhow::bail!(
-                "ca.crt is there but ca.key is missing: restore it, or remove ca.crt to start with a new CA"
+                "ca.crt exists but ca.key is missing: restore ca.key, or remove ca.crt to start with a new CA"
             ),
             (None, Some(_)) => anyhow::bail!(
-                "ca.key is there but ca.crt is missing: restore it, or remove ca.key to start with a new CA"
+                "ca.key exists but ca.crt is missing: restore ca.crt, or remove ca.key to start with a new CA"
             ),
         };
         Ok(Self { authority, clock })
@@ -67,13 +67,13 @@ impl Authority {
     /// Issues a serving certificate for these names and addresses.
     pub(crate) fn serving(&self, names: &Names) -> Result<Pair> {
         let serving = self.authority.serving(SERVING_NAME, names, self.leaf());
-        serving.context("the serving certificate cannot be made")
+        serving.context("the serving certificate cannot be created")
     }
 
     /// Issues a client certificate for a user with these groups.
     pub(crate) fn client(&self, user: &str, groups: &[&str]) -> Result<Pair> {
         let client = self.authority.client(user, groups, self.leaf());
-        client.with_context(|| format!("a certificate for {user} cannot be made"))
+        client.with_context(|| format!("a certificate for {user} cannot be created"))
     }
 
     /// Returns whether this CA issued a certificate, and more than half of the certificate's
@@ -93,7 +93,7 @@ impl Authority {
 fn create(data: &DataDir, clock: &dyn Clock) -> Result<certificates::Authority> {
     let validity = Validity::starting(clock.now(), CA_LIFE);
     let authority = certificates::Authority::create(CA_NAME, validity)
-        .context("the certificate of the CA cannot be made")?;
+        .context("the certificate of the CA cannot be created")?;
     data.write(CA_KEY, authority.key().expose().as_bytes())?;
     data.write(CA_CERTIFICATE, authority.certificate_pem().as_bytes())?;
     Ok(authority)

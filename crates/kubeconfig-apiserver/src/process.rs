@@ -38,7 +38,7 @@ pub(crate) fn listener_limits(max_connections: usize, listeners: u64) -> Limits 
         tracing::warn!(
             wanted,
             connections,
-            "the limit of open files (ulimit -n) allows fewer connections"
+            "the limit of open files (ulimit -n) permits fewer connections than requested"
         );
     }
     Limits {

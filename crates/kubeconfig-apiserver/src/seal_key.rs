@@ -30,7 +30,7 @@ pub(crate) async fn of_server(client: &Client, namespace: &str) -> Result<Option
     let found = find(client, namespace).await?;
     if found.is_none() && is_host(client).await? {
         bail!(
-            "no kubeconfig-apiserver was started in namespace {namespace}: give the right one by --namespace, or start it first"
+            "no kubeconfig-apiserver was started in namespace {namespace}: set the correct --namespace, or start the server first"
         );
     }
     Ok(found)

@@ -84,7 +84,7 @@ async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
         (setting::CA_CERTS, authority.certificate_pem()),
     ];
     let made = kinds.bootstrap(&defaults).await;
-    made.context("the default objects cannot be made")?;
+    made.context("the default objects cannot be created")?;
     let mut files = vec![UserFile {
         file: "admin.kubeconfig",
         user: "system:admin",
@@ -93,7 +93,7 @@ async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
     if args.demo {
         demo::make(&kinds)
             .await
-            .context("the demo objects cannot be made")?;
+            .context("the demo objects cannot be created")?;
         files.extend(demo::FILES);
     }
 
@@ -152,8 +152,7 @@ fn open_store(data: &DataDir, accept_older: bool, tasks: &Tasks) -> Result<Arc<S
     let (has_keys, has_ca) = (keys.exists(), data.path(CA_KEY).exists());
     let lost = || {
         anyhow!(
-            "{STORE} is there but {ENCRYPTION_KEYS} is missing: restore it; without it nothing in {STORE} can be read, and only \
-             an empty data folder starts anew"
+            "{STORE} exists but {ENCRYPTION_KEYS} is missing: restore {ENCRYPTION_KEYS}; without it nothing in {STORE} can be read, and the server starts only with an empty data folder"
         )
     };
     if !has_keys && has_ca && data.path(STORE).exists() {
@@ -181,15 +180,13 @@ fn open_store(data: &DataDir, accept_older: bool, tasks: &Tasks) -> Result<Arc<S
 fn with_remedy(error: OpenError) -> anyhow::Error {
     let remedy = match error {
         OpenError::Missing(_) => Some(
-            "the data folder has keys, so it is not new: restore the store from a backup; to begin with an empty store on purpose, add \
-             --accept-older-store, or name an empty data folder",
+            "the data folder has keys, so it is not new: restore the store from a backup; to start with an empty store on purpose, add --accept-older-store, or use an empty data folder",
         ),
         OpenError::Older { .. } => Some(
-            "kubeconfigs that were deleted since would be valid again: put the newest state.db and state.db-wal back; if there are none, add \
-             --accept-older-store once and do what docs/emergency.md says about restored backups",
+            "kubeconfigs that were deleted since then would be valid again: restore the newest state.db and state.db-wal; if they do not exist, add --accept-older-store once and follow docs/emergency.md on restored backups",
         ),
         OpenError::HighWater(_) => {
-            Some("remove it if you are sure that the store is the newest one")
+            Some("remove it if you are sure that the store is the newest copy")
         }
         OpenError::InUse(_)
         | OpenError::NewerFormat { .. }
@@ -214,7 +211,7 @@ async fn check_store(sqlite: Arc<Sqlite>) {
         }
         // The server stops before the whole file is read, or the disk fails, which reads will
         // report.
-        Err(error) => tracing::debug!(%error, "the store was not checked to its end"),
+        Err(error) => tracing::debug!(%error, "the check of the store was not completed"),
     }
 }
 

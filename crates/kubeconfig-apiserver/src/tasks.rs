@@ -141,7 +141,7 @@ impl Tasks {
             };
             tokio::select! {
                 () = next(&mut term, &mut interrupt) => tracing::info!(
-                    "stopping: requests under way are finished first; a second signal ends at once"
+                    "stopping: waiting for requests in flight; a second signal stops the server immediately"
                 ),
                 () = failure.failed.cancelled() => {}
             }
@@ -205,7 +205,7 @@ impl Failure {
             std::process::exit(1);
         });
         if let Err(error) = ends {
-            tracing::error!(%error, "the process may take long to stop");
+            tracing::error!(%error, "the process may take a long time to stop");
         }
     }
 }
@@ -218,7 +218,9 @@ fn survive_file_limit() {
     match signal(SignalKind::from_raw(FILE_SIZE)) {
         // The handler stays installed after this receiver is dropped.
         Ok(received) => drop(received),
-        Err(error) => tracing::warn!(%error, "a limit of file sizes would end the process"),
+        Err(error) => {
+            tracing::warn!(%error, "the process would be killed at the limit of file sizes")
+        }
     }
 }
 

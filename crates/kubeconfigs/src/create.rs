@@ -270,7 +270,7 @@ impl Kubeconfigs {
     async fn withdraw(&self, record: Kubeconfig) {
         if let Err(WriteError::Status(error)) = self.registry.remove_as_read(&record).await {
             let name = name_of(&record);
-            tracing::warn!(name, %error, "a kubeconfig without its tokens is left");
+            tracing::warn!(name, %error, "a kubeconfig without its tokens could not be deleted");
         }
     }
 
@@ -278,7 +278,7 @@ impl Kubeconfigs {
     pub(crate) async fn revoke(&self, names: &[String]) {
         let revoked = names.iter().map(|name| async move {
             if let Err(error) = self.minter.revoke(name).await {
-                tracing::warn!(token = name, %error, "a token is left to the sweeper");
+                tracing::warn!(token = name, %error, "a token could not be deleted and is left to the sweeper");
             }
         });
         join_all(revoked).await;

@@ -174,17 +174,17 @@ fn allow(asset: Asset, is_admin: bool, cluster: &Cluster) -> Result<(), Status> 
     let id = cluster.id();
     if cluster.forbids_downloads() {
         return Err(refused(&format!(
-            "files of cluster {id} are not to be downloaded"
+            "downloads are forbidden for cluster {id}"
         )));
     }
     match asset {
         _ if is_admin => Ok(()),
         Asset::AdminKubeconfig => Err(refused(&format!(
-            "the admin kubeconfig of cluster {id} is for those who may delete the cluster"
+            "the admin kubeconfig of cluster {id} requires permission to delete the cluster"
         ))),
         Asset::Kubeconfig if cluster.oidc().is_some() => Ok(()),
         Asset::Kubeconfig => Err(refused(&format!(
-            "cluster {id} has no OIDC provider: its kubeconfig is for those who may delete the cluster"
+            "cluster {id} has no OIDC provider: its kubeconfig requires permission to delete the cluster"
         ))),
     }
 }
@@ -210,7 +210,7 @@ fn settle(order: Order) -> Result<Settled, Status> {
         let id = cluster.id();
         if group.starts_with(RESERVED_PREFIX) {
             return Err(Status::internal(format!(
-                "the admin group of cluster {id} is one that Kubernetes reserves"
+                "the admin group of cluster {id} is reserved by Kubernetes"
             )));
         }
         Part::Group.check(group).map_err(|error| {
@@ -224,7 +224,7 @@ fn settle(order: Order) -> Result<Settled, Status> {
         let direct = entry.direct.as_ref();
         if !direct.is_some_and(|endpoint| endpoint.is_there()) {
             return Err(Status::bad_request(format!(
-                "cluster {} has no authorized cluster endpoint (spec.localClusterAuthEndpoint) for the file to lead to",
+                "cluster {} has no authorized cluster endpoint (spec.localClusterAuthEndpoint) for the file to use",
                 cluster.id()
             )));
         }

@@ -20,8 +20,7 @@ use crate::file::{FileCluster, InvalidCluster};
 const MAX_CLUSTERS: usize = 10_000;
 
 /// The reason that a file cannot have the default entry, and the remedy.
-const NO_LOCAL: &str = "clusters.management.cattle.io \"local\" not found: the default entry needs it. An administrator creates this Cluster \
-again (a helm upgrade of the chart does); until then, set spec.includeDefaultEntry to false and name other clusters";
+const NO_LOCAL: &str = "clusters.management.cattle.io \"local\" not found: the default entry requires it. An administrator must create this Cluster again (helm upgrade does so); until then, set spec.includeDefaultEntry to false and name other clusters";
 
 /// The clusters that a request can refer to.
 #[derive(Clone)]
@@ -77,19 +76,19 @@ pub(crate) fn check_endpoint(spec: &KubeconfigSpec) -> Result<(), Status> {
     let refused = |text: String| Err(Status::bad_request(text));
     if !spec.endpoint.is_empty() && !spec.is_managed() {
         return refused(format!(
-            "spec.endpoint {:?} is none: leave it empty, or say {ENDPOINT_MANAGED:?}",
+            "spec.endpoint: Unsupported value: {:?}: supported values: \"\", {ENDPOINT_MANAGED:?}",
             spec.endpoint
         ));
     }
     let is_one = spec.clusters.len() == 1 && !spec.wants_all_clusters();
     if spec.is_managed() && (spec.includes_default_entry() || !is_one) {
         return refused(format!(
-            "spec.endpoint {ENDPOINT_MANAGED:?} needs exactly one cluster by name and includeDefaultEntry false"
+            "spec.endpoint: Invalid value: {ENDPOINT_MANAGED:?}: requires exactly one cluster by name and includeDefaultEntry: false"
         ));
     }
     match validation::dns1123_label(&spec.namespace).first() {
         Some(why) if !spec.namespace.is_empty() => refused(format!(
-            "spec.namespace {:?} is invalid: {why}",
+            "spec.namespace: Invalid value: {:?}: {why}",
             spec.namespace
         )),
         _ => Ok(()),
@@ -289,8 +288,9 @@ mod tests {
 
     #[test]
     fn a_managed_file_reaches_one_cluster_and_nothing_else() {
-        let one = "spec.endpoint \"managed\" needs exactly one cluster by name and includeDefaultEntry false";
-        let none = "spec.endpoint \"direct\" is none: leave it empty, or say \"managed\"";
+        let one = "spec.endpoint: Invalid value: \"managed\": requires exactly one cluster by name and includeDefaultEntry: false";
+        let none =
+            "spec.endpoint: Unsupported value: \"direct\": supported values: \"\", \"managed\"";
         let spec = |clusters: &[&str], default: bool| json!({"endpoint": "managed", "clusters": clusters, "includeDefaultEntry": default});
         check(spec(&["a"], false), None);
         check(spec(&["a"], true), Some(one));
@@ -326,8 +326,7 @@ mod tests {
         for ids in [&["c-a"], &["*"], &["local"]] {
             assert_eq!(refused(without(ids)).await, None, "{ids:?}");
         }
-        let text = "Internal error occurred: error getting local cluster: clusters.management.cattle.io \"local\" not found: the default \
-                    entry needs it. An administrator creates this Cluster again (a helm upgrade of the chart does); until then, set \
+        let text = "Internal error occurred: error getting local cluster: clusters.management.cattle.io \"local\" not found: the default entry requires it. An administrator must create this Cluster again (helm upgrade does so); until then, set \
                     spec.includeDefaultEntry to false and name other clusters";
         for spec in [json!({}), json!({ "clusters": ["c-a"] })] {
             assert_eq!(refused(spec).await, Some((500, text.to_owned())));
@@ -342,10 +341,10 @@ mod tests {
     fn a_namespace_is_a_label() {
         check(json!({"namespace": "team-a"}), None);
         let problem = &validation::dns1123_label("Team A")[0];
-        let expected = format!("spec.namespace \"Team A\" is invalid: {problem}");
+        let expected = format!("spec.namespace: Invalid value: \"Team A\": {problem}");
         check(json!({"namespace": "Team A"}), Some(&expected));
         let problem = &validation::dns1123_label("a.b")[0];
-        let expected = format!("spec.namespace \"a.b\" is invalid: {problem}");
+        let expected = format!("spec.namespace: Invalid value: \"a.b\": {problem}");
         check(json!({"namespace": "a.b"}), Some(&expected));
     }
 }

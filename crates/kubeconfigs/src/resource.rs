@@ -69,19 +69,16 @@ pub const INDEX: Index<Kubeconfig> = Index {
 
 const COLUMNS: [Column; 8] = [
     Column::NAME,
-    Column::string(
-        "TTL",
-        "How long the tokens of the file live from its creation.",
-    ),
+    Column::string("TTL", "Lifetime of the tokens of the file."),
     Column::string(
         "Tokens",
-        "How many of the tokens minted for the file are left.",
+        "Number of existing tokens, out of those minted for the file.",
     ),
-    Column::string("Status", "What became of the request."),
+    Column::string("Status", "Summary of the state of the kubeconfig."),
     AGE,
-    Column::string("User", "User whom the record belongs to.").wide(),
-    Column::string("Clusters", "Clusters that the file reaches.").wide(),
-    Column::string("Description", "What the file is for.").wide(),
+    Column::string("User", "Owner of the kubeconfig.").wide(),
+    Column::string("Clusters", "Clusters in the file.").wide(),
+    Column::string("Description", "Description of the kubeconfig.").wide(),
 ];
 
 /// The strategy of kubeconfigs, with its dependencies.
@@ -377,7 +374,7 @@ fn suspension<'a>(record: &Kubeconfig, live: &'a Kubeconfig) -> Suspension<'a> {
 fn warn_of_apply(cx: &RequestContext, metadata: &ObjectMeta) {
     let annotations = metadata.annotations.as_ref();
     if annotations.is_some_and(|annotations| annotations.contains_key(LAST_APPLIED)) {
-        cx.warn("metadata.name is ignored, a name is generated: applying this again creates another kubeconfig");
+        cx.warn("metadata.name is ignored and a name is generated: applying this object again creates another kubeconfig");
     }
 }
 

@@ -30,10 +30,10 @@ pub(crate) fn settle(
 fn within_token(asked: i64, ttl: i64, left: Option<i64>) -> Result<i64, String> {
     match left {
         Some(left) if left < 1 => {
-            Err("the token of this request ends too soon to mint another".to_owned())
+            Err("the token of this request expires too soon to create another".to_owned())
         }
         Some(left) if asked > left => Err(format!(
-            "spec.ttl {asked} exceeds the {left} seconds that the token of this request has left: log in instead"
+            "spec.ttl {asked} exceeds the remaining {left} seconds of the token of this request: log in instead"
         )),
         Some(left) => Ok(ttl.min(left)),
         None => Ok(ttl),
@@ -80,9 +80,9 @@ mod tests {
         assert_eq!(within_token(0, 30, None), Ok(30));
         assert_eq!(within_token(0, 30, Some(20)), Ok(20));
         assert_eq!(within_token(20, 20, Some(20)), Ok(20));
-        let told = "spec.ttl 21 exceeds the 20 seconds that the token of this request has left: log in instead";
+        let told = "spec.ttl 21 exceeds the remaining 20 seconds of the token of this request: log in instead";
         assert_eq!(within_token(21, 21, Some(20)), Err(told.to_owned()));
-        let told = "the token of this request ends too soon to mint another";
+        let told = "the token of this request expires too soon to create another";
         assert_eq!(within_token(0, 30, Some(0)), Err(told.to_owned()));
     }
 

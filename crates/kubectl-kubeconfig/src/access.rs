@@ -53,7 +53,7 @@ impl Access {
             None => match session::all(&folder)?.first() {
                 Some(session) => Self::by_login(&folder, session, clock).await,
                 None => bail!(
-                    "you are not logged in, and no context of your kubeconfig is current; run: kubectl kubeconfig login --server=URL"
+                    "you are not logged in, and your kubeconfig has no current context; run: kubectl kubeconfig login --server=URL"
                 ),
             },
         }
@@ -98,10 +98,10 @@ impl Access {
         match answer.status {
             status if status.is_success() => Ok(answer),
             StatusCode::NOT_FOUND if name.is_empty() => bail!(
-                "{} is no kubeconfig-apiserver; choose one with --context or --server",
+                "{} is not a kubeconfig-apiserver; choose one with --context or --server",
                 self.server
             ),
-            StatusCode::UNAUTHORIZED => bail!("{} does not accept your credential", self.server),
+            StatusCode::UNAUTHORIZED => bail!("{} rejected your credential", self.server),
             _ => bail!("{}", answer.refusal()),
         }
     }
@@ -139,7 +139,7 @@ impl Chosen {
         };
         let context = merged.contexts.iter().find(|context| context.name == name);
         let context = context.and_then(|context| context.context.as_ref());
-        let context = context.with_context(|| format!("there is no context {name:?}"))?;
+        let context = context.with_context(|| format!("context {name:?} does not exist"))?;
         let cluster = merged
             .clusters
             .iter()
@@ -176,9 +176,10 @@ impl Chosen {
         let server = self.server.map_or(self.address, String::from);
         config.cluster_url = server
             .parse()
-            .with_context(|| format!("{server:?} is no URL"))?;
+            .with_context(|| format!("invalid URL {server:?}"))?;
         config.default_retry = false;
-        let client = Client::try_from(config).with_context(|| format!("no way to {server}"))?;
+        let client = Client::try_from(config)
+            .with_context(|| format!("cannot create a client for {server}"))?;
         Ok(Access {
             client: HttpClient::with_client(&server, client),
             server,

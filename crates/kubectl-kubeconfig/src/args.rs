@@ -13,10 +13,10 @@ pub(crate) use people::{
     ServerArgs, StatusArgs,
 };
 
-/// Gets kubeconfigs from a kubeconfig-apiserver, and the credentials of those that hold none.
+/// Gets kubeconfigs from a kubeconfig-apiserver, and credentials for those that contain none.
 ///
-/// A kubeconfig is a record at the server and a file on your machine. Deleting the record ends the
-/// file, wherever copies of it are. A file without tokens runs this plugin, which gets a short-lived
+/// A kubeconfig is a record at the server and a file on your machine. Deleting the record invalidates
+/// all copies of the file. A file without tokens runs this plugin, which gets a short-lived
 /// credential for your login:
 ///
 ///   kubectl kubeconfig login --server=https://HOST
@@ -41,70 +41,71 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Prints a credential for kubectl; kubeconfig files run this
     ///
-    /// Answers client-go (client.authentication.k8s.io v1 and v1beta1) with a short-lived token or
-    /// client certificate that is bound to the record of the file. Only that goes to stdout. What
-    /// flags leave out is taken from KUBERNETES_EXEC_INFO, where the file says
+    /// Responds to client-go (client.authentication.k8s.io v1 and v1beta1) with a short-lived token or
+    /// client certificate that is bound to the record of the file. Nothing else is printed to stdout.
+    /// Values that are not set by flags are taken from KUBERNETES_EXEC_INFO, if the file sets
     /// provideClusterInfo: true.
     #[command(verbatim_doc_comment)]
     Credential(CredentialArgs),
 
-    /// Logs in at a server, and keeps the login for `credential` and the other commands
+    /// Logs in at a server, and stores the login for `credential` and the other commands
     ///
-    /// Without a token or certificate of yours it uses the OpenID Connect provider of the server:
+    /// If you pass no token or certificate, the OpenID Connect provider of the server is used:
     ///
     ///   kubectl kubeconfig login --server=https://HOST                     # in your browser
-    ///   kubectl kubeconfig login --server=https://HOST --device-code       # in one elsewhere
+    ///   kubectl kubeconfig login --server=https://HOST --device-code       # in another browser
     ///   kubectl kubeconfig login --server=https://HOST --token-file=FILE   # with a token you have
     #[command(verbatim_doc_comment)]
     Login(LoginArgs),
 
-    /// Forgets logins, and takes back the credentials that they were exchanged for.
+    /// Removes logins, and revokes the credentials that they were exchanged for.
     Logout(LogoutArgs),
 
-    /// Forgets the credentials that are kept; logins stay.
+    /// Removes the stored credentials, but not the logins.
     Clean,
 
-    /// Creates a kubeconfig, and keeps its file
+    /// Creates a kubeconfig, and stores its file
     ///
     ///   kubectl kubeconfig create --cluster=prod --ttl=8h --merge --use-context
     ///   kubectl kubeconfig create --all-clusters --file=all.kubeconfig --generate-token=false
     #[command(verbatim_doc_comment)]
     Create(CreateArgs),
 
-    /// Lists your kubeconfigs at the server, with what is left of them.
+    /// Lists your kubeconfigs at the server, with their expiry and state.
     List(ListArgs),
 
     /// Merges kubeconfig files into yours
     ///
-    /// Nothing of yours is replaced: where a name is taken, the incoming cluster, user or context
-    /// is renamed. The file is written so that only you can read it. kubectl does not change it
-    /// meanwhile.
+    /// Your entries are not replaced: if a name is already in use, the incoming cluster, user or context
+    /// is renamed. The merged file is readable only by you. It is locked, so that kubectl does not change
+    /// it at the same time.
     ///
     ///   kubectl kubeconfig merge ~/Downloads/prod.yaml
     #[command(verbatim_doc_comment)]
     Merge(MergeArgs),
 
-    /// Removes contexts from your kubeconfig whose record is gone
+    /// Removes contexts from your kubeconfig whose record was deleted
     ///
-    /// Only contexts of files from a kubeconfig-apiserver, and only where a login of yours can tell
-    /// that the record is gone. Clusters and users that nothing else refers to go along.
+    /// Only contexts of files from a kubeconfig-apiserver are removed, and only if one of your logins can
+    /// confirm that the record was deleted. Clusters and users that nothing else refers to are removed
+    /// too.
     #[command(verbatim_doc_comment)]
     Prune(PruneArgs),
 
     /// Deletes kubeconfigs at the server
     ///
-    /// Their files, and all that was got for them, stop working at once; a client certificate
-    /// within minutes.
+    /// Their files, and all credentials that were issued for them, stop working immediately; client
+    /// certificates within minutes.
     #[command(verbatim_doc_comment)]
     Delete(DeleteArgs),
 
-    /// Shows your logins, and how the contexts of your kubeconfig stand.
+    /// Shows your logins, and the state of the contexts in your kubeconfig.
     Status(StatusArgs),
 
     /// Prints a script that completes commands and flags when you press TAB.
     Completion(CompletionArgs),
 
-    /// What kubectl asks when somebody presses TAB.
+    /// Prints the completions that kubectl requests when the user presses TAB.
     #[command(name = "__complete", hide = true)]
     Complete {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -115,15 +116,15 @@ pub(crate) enum Command {
 /// Flags of `credential`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct CredentialArgs {
-    /// The server that gives the credential, https://HOST or https://HOST:PORT.
+    /// Server that issues the credential, https://HOST or https://HOST:PORT.
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<ServerUrl>,
 
-    /// The record of the kubeconfig file, by name.
+    /// Record of the kubeconfig file, by name.
     #[arg(long, value_name = "NAME")]
     pub(crate) kubeconfig: Option<String>,
 
-    /// The cluster that the credential is for, by id; `local`, the server itself, if nobody says.
+    /// Cluster that the credential is for, by ID. Defaults to `local`, the server itself.
     #[arg(long, value_name = "ID")]
     pub(crate) cluster: Option<String>,
 
@@ -131,7 +132,7 @@ pub(crate) struct CredentialArgs {
     #[arg(long)]
     pub(crate) client_certificate: bool,
 
-    /// Never ask and never open a browser, even on a terminal.
+    /// Never prompt and never open a browser, even on a terminal.
     #[arg(long)]
     pub(crate) non_interactive: bool,
 }

@@ -106,7 +106,7 @@ pub(crate) fn put(
     target: &Target,
     cached: &Cached,
 ) -> Result<()> {
-    let text = serde_json::to_vec(cached).context("a credential that cannot be written")?;
+    let text = serde_json::to_vec(cached).context("the credential cannot be encoded")?;
     folder.write(&name(session, target), &Zeroizing::new(text))
 }
 

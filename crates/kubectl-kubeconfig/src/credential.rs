@@ -111,7 +111,7 @@ impl Search<'_> {
                 return Ok(lock);
             }
             say::line(format_args!(
-                "Another kubectl gets a credential from {server}; waiting for it."
+                "Another kubectl is getting a credential from {server}; waiting for it."
             ));
         }
         login::lock(self.folder, server).await
@@ -189,16 +189,16 @@ impl Search<'_> {
             }
         }
         if let Some(refusal) = refusal {
-            bail!("{} gives no credential to {refusal}", self.target.server);
+            bail!("{} refuses a credential for {refusal}", self.target.server);
         }
         let session = self.logged_in().await?;
         match self.exchange(&session).await? {
             Found::Credential(cached) => Ok(*cached),
             Found::Refused(why) => {
                 let (server, account) = (&self.target.server, &session.account);
-                bail!("{server} gives no credential to {account}: {why}")
+                bail!("{server} refuses a credential for {account}: {why}")
             }
-            Found::LoginEnded => bail!("{} does not accept the login", self.target.server),
+            Found::LoginEnded => bail!("{} rejected the login", self.target.server),
         }
     }
 
@@ -279,7 +279,7 @@ impl Search<'_> {
             None => Vouched::by_machine(self.machine_roots),
         };
         let question = format!(
-            "The kubeconfig names {server}, where you never logged in. Its certificate is trusted because of {}. Log in there?",
+            "The kubeconfig refers to {server}, where you have never logged in. Its certificate is trusted because of {}. Log in there?",
             vouched.by
         );
         match say::confirm(question)? {

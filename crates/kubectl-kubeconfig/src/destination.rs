@@ -68,19 +68,19 @@ impl Destination {
     fn check_allowed(&self, allowed: &[Allowed]) -> Result<()> {
         ensure!(
             !self.insecure,
-            "the kubeconfig says insecure-skip-tls-verify: true, so nothing proves whose address it is"
+            "the kubeconfig sets insecure-skip-tls-verify: true, so the identity of the server is not verified"
         );
         let address = Address::parse(&self.server)?;
         ensure!(
             self.tls_server_name.is_empty() || address.is_host(&self.tls_server_name),
-            "the kubeconfig says tls-server-name: {:?}, which is another server",
+            "the kubeconfig sets tls-server-name: {:?}, which is another server",
             self.tls_server_name
         );
         let same = allowed.iter();
         let same: Vec<_> = same.filter(|it| it.address == address).collect();
         ensure!(
             !same.is_empty(),
-            "it is not an address that the server names for this cluster; if addresses changed, create the kubeconfig again"
+            "it is not an address that the server publishes for this cluster; if addresses changed, create the kubeconfig again"
         );
         let by_machine = same.iter().any(|it| it.certificates.is_empty());
         let vouching: Vec<_> = same.into_iter().flat_map(|it| &it.certificates).collect();
@@ -88,11 +88,11 @@ impl Destination {
         let named = named.transpose()?.unwrap_or_default();
         ensure!(
             !named.is_empty() || by_machine,
-            "the kubeconfig names no CA for it, while your login or the server does"
+            "the kubeconfig has no CA for it, but your login or the server has one"
         );
         ensure!(
             named.iter().all(|it| vouching.contains(&it)),
-            "the kubeconfig names another CA for it than the server does"
+            "the kubeconfig has a CA for it that the server does not have"
         );
         Ok(())
     }
@@ -122,9 +122,10 @@ fn own(target: &Target, login: &Trust) -> Result<Vec<Allowed>> {
 impl Allowed {
     fn new(endpoint: &TokenEndpoint) -> Result<Self> {
         let pem = STANDARD.decode(&endpoint.certificate_authority_data);
-        let pem = pem.context("an address that the server names has a CA that is not base64")?;
+        let pem = pem.context("the CA of an address that the server publishes is not base64")?;
         let pem = String::from_utf8_lossy(&pem);
-        let trust = Trust::from_pem(&pem).context("an address that the server names")?;
+        let trust = Trust::from_pem(&pem)
+            .context("the CA of an address that the server publishes is invalid")?;
         Ok(Self {
             address: Address::parse(&endpoint.server)?,
             certificates: trust.certificates()?,
@@ -136,7 +137,7 @@ impl Address {
     fn parse(text: &str) -> Result<Self> {
         let scheme = text.find("://").map(|at| at + "://".len());
         let Some(host) = scheme else {
-            bail!("{text:?} is not a URL");
+            bail!("invalid URL {text:?}");
         };
         let rest = text.get(host..).unwrap_or_default();
         let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -212,7 +213,7 @@ mod tests {
     #[test]
     fn a_credential_goes_to_the_addresses_of_its_cluster_alone() {
         let other = Err(
-            "it is not an address that the server names for this cluster; if addresses changed, create the kubeconfig again",
+            "it is not an address that the server publishes for this cluster; if addresses changed, create the kubeconfig again",
         );
         let direct = Destination {
             trust: Some(trust(&["BBBB"])),
@@ -270,14 +271,14 @@ mod tests {
             trust: None,
             ..good.clone()
         };
-        let no_ca = Err("the kubeconfig names no CA for it, while your login or the server does");
+        let no_ca = Err("the kubeconfig has no CA for it, but your login or the server has one");
         check("c-1", &of_machine, no_ca);
         let target = Target::for_test(REAL, "kubeconfig-1", "c-1");
         let login = Trust::default();
         assert!(of_machine.check(&target, &login, &[]).is_ok());
         check("c-1", &with(&["CCCC"]), Ok(()));
         check("c-1", &with(&["CCCC", "AAAA"]), Ok(()));
-        let other = Err("the kubeconfig names another CA for it than the server does");
+        let other = Err("the kubeconfig has a CA for it that the server does not have");
         for contents in [&["DDDD"][..], &["AAAA", "DDDD"], &["BBBB"]] {
             check("c-1", &with(contents), other);
         }
@@ -288,7 +289,7 @@ mod tests {
         check(
             "c-1",
             &insecure,
-            Err("so nothing proves whose address it is"),
+            Err("so the identity of the server is not verified"),
         );
         let named = |name: &str| Destination {
             tls_server_name: name.to_owned(),
@@ -298,7 +299,7 @@ mod tests {
         check(
             "c-1",
             &named("evil.example"),
-            Err("the kubeconfig says tls-server-name: \"evil.example\", which is another server"),
+            Err("the kubeconfig sets tls-server-name: \"evil.example\", which is another server"),
         );
     }
 }

@@ -58,7 +58,8 @@ impl Environment {
     /// Returns the folder that contains the logins.
     pub(crate) fn folder(&self) -> Result<PathBuf> {
         let cache = self.cache.as_deref();
-        let cache = cache.context("neither HOME nor XDG_CACHE_HOME says where to keep logins")?;
+        let cache =
+            cache.context("logins cannot be stored: neither HOME nor XDG_CACHE_HOME is set")?;
         Ok(Path::new(cache).join("kubectl-kubeconfig"))
     }
 }

@@ -56,7 +56,7 @@ pub(crate) async fn exchange(
     now: Timestamp,
 ) -> Result<Exchange> {
     let key = target.certificate.then(KeyPair::generate).transpose();
-    let key = key.context("no key can be made")?;
+    let key = key.context("no key can be generated")?;
     let request = key.as_ref().map(signing_request).transpose()?;
     let spec = TokenSpec {
         kind: token::KIND_KUBECONFIG.to_owned(),
@@ -74,7 +74,7 @@ pub(crate) async fn exchange(
         status if !status.is_success() => Ok(Exchange::Refused(answer.refusal())),
         _ => {
             let given = given(&answer, target, key.as_ref(), now);
-            let given = given.context("the server gave something else than was asked for")?;
+            let given = given.context("the server returned something other than requested")?;
             Ok(Exchange::Given(Box::new(given)))
         }
     }
@@ -111,7 +111,7 @@ fn given(
     key: Option<&KeyPair>,
     now: Timestamp,
 ) -> Result<Cached> {
-    let token: Token = answer.json().context("the Token that was created")?;
+    let token: Token = answer.json().context("the created Token is invalid")?;
     let (record, cluster) = (&token.spec.kubeconfig_name, &token.spec.cluster_name);
     ensure!(
         *record == target.kubeconfig && *cluster == target.cluster,
@@ -133,7 +133,7 @@ fn given(
 fn certificate(token: Token, key: &KeyPair, now: Timestamp) -> Result<Cached> {
     let certificate = token.status.certificate;
     let read = Certificate::from_pem(certificate.as_bytes());
-    let read = read.context("a certificate that cannot be read")?;
+    let read = read.context("an invalid certificate")?;
     ensure!(
         read.is_for_key(&key.subject_public_key_info()),
         "a certificate for another key"
@@ -149,7 +149,7 @@ fn certificate(token: Token, key: &KeyPair, now: Timestamp) -> Result<Cached> {
 
 fn bearer(token: Token, target: &Target, now: Timestamp) -> Result<Cached> {
     let bearer = token.status.bearer_token;
-    ensure!(!bearer.is_empty(), "a Token without its value");
+    ensure!(!bearer.is_empty(), "a Token without a value");
     check_audience(&bearer, target)?;
     let end = &token.status.expires_at;
     let end = end.parse::<Timestamp>();
@@ -169,7 +169,7 @@ fn check_life(end: Timestamp, now: Timestamp) -> Result<()> {
     ensure!(now < end, "a credential that expired at {end}");
     ensure!(
         end.duration_since(now) <= MAX_LIFE,
-        "a credential that expires at {end}, later than any server gives"
+        "a credential that expires at {end}, which is later than the maximum"
     );
     Ok(())
 }
@@ -202,7 +202,7 @@ fn signing_request(key: &KeyPair) -> Result<String> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     let request = params.serialize_request(key).and_then(|it| it.pem());
-    request.context("no certificate can be asked for")
+    request.context("no certificate signing request can be created")
 }
 
 /// Returns the user name of the login at the server.
@@ -221,15 +221,17 @@ pub(crate) async fn account(client: &HttpClient) -> Result<String> {
         .await?;
     ensure!(
         answer.status.is_success(),
-        "the server does not accept this login: {}",
+        "the server rejected this login: {}",
         answer.refusal()
     );
-    let review: serde_json::Value = answer.json().context("who you are")?;
+    let review: serde_json::Value = answer
+        .json()
+        .context("the response with your user name is invalid")?;
     let name = review.pointer("/status/userInfo/username");
     let name = name.and_then(|name| name.as_str()).unwrap_or_default();
     ensure!(
         !name.is_empty() && name != "system:anonymous",
-        "the server does not know who you are"
+        "the server did not return your user name"
     );
     Ok(printable(name))
 }

@@ -98,7 +98,7 @@ impl Request {
             Some("/v1") => Version::V1,
             Some("/v1beta1") => Version::V1Beta1,
             _ => bail!(
-                "apiVersion {:?} is not known here; known are {GROUP}/v1 and {GROUP}/v1beta1",
+                "unsupported apiVersion {:?}: supported values: {GROUP}/v1, {GROUP}/v1beta1",
                 typed.api_version
             ),
         };
@@ -244,8 +244,7 @@ mod tests {
         for (json, expected) in [
             (
                 question("client.authentication.k8s.io/v1alpha1", KIND),
-                "KUBERNETES_EXEC_INFO: apiVersion \"client.authentication.k8s.io/v1alpha1\" is not known here; \
-                 known are client.authentication.k8s.io/v1 and client.authentication.k8s.io/v1beta1",
+                "KUBERNETES_EXEC_INFO: unsupported apiVersion \"client.authentication.k8s.io/v1alpha1\": supported values: client.authentication.k8s.io/v1, client.authentication.k8s.io/v1beta1",
             ),
             (
                 question("client.authentication.k8s.io/v1", "Secret"),
@@ -253,8 +252,7 @@ mod tests {
             ),
             (
                 json!({}),
-                "KUBERNETES_EXEC_INFO: apiVersion \"\" is not known here; \
-                 known are client.authentication.k8s.io/v1 and client.authentication.k8s.io/v1beta1",
+                "KUBERNETES_EXEC_INFO: unsupported apiVersion \"\": supported values: client.authentication.k8s.io/v1, client.authentication.k8s.io/v1beta1",
             ),
         ] {
             assert_eq!(format!("{:#}", parse(json).unwrap_err()), expected);

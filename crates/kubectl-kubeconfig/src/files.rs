@@ -79,7 +79,8 @@ impl Files {
         }
         if paths.is_empty() {
             let home = environment.home.as_ref();
-            let home = home.context("neither KUBECONFIG nor HOME says where your kubeconfig is")?;
+            let home = home
+                .context("your kubeconfig cannot be found: neither KUBECONFIG nor HOME is set")?;
             paths.push(home.join(".kube/config"));
         }
         Ok(Self { paths })
@@ -139,11 +140,11 @@ impl Files {
                 Ok(()) => locked.locks.push(lock),
                 Err(error) if !is_changed && is_read_only(&error) => (),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => bail!(
-                    "{} is there for long: if no kubectl runs, remove it",
+                    "{} has existed for a long time: if no kubectl is running, remove it",
                     lock.display()
                 ),
                 Err(error) => {
-                    return Err(error).with_context(|| format!("cannot make {}", lock.display()));
+                    return Err(error).with_context(|| format!("cannot create {}", lock.display()));
                 }
             }
         }
@@ -185,7 +186,7 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>> {
         return Ok(text);
     }
     let found = read_file(path)?;
-    found.with_context(|| format!("there is no file {}", path.display()))
+    found.with_context(|| format!("file {} does not exist", path.display()))
 }
 
 /// Returns the contents of a regular file, if there is one. Rejects other files, because a pipe
@@ -202,7 +203,7 @@ fn read_file(path: &Path) -> Result<Option<Zeroizing<String>>> {
     let is_file = file.metadata().with_context(context)?.is_file();
     ensure!(
         is_file,
-        "{} is not a regular file; - stands for stdin",
+        "{} is not a regular file; use - for stdin",
         path.display()
     );
     let mut text = Zeroizing::new(String::new());
@@ -317,7 +318,7 @@ fn make_parent(path: &Path) -> Result<()> {
     else {
         return Ok(());
     };
-    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))
 }
 
 #[cfg(test)]

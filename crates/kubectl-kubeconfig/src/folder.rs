@@ -51,13 +51,13 @@ impl Folder {
             (Ok(handle), _) => handle,
             (Err(Errno::LOOP | Errno::NOTDIR), _) => bail!("{} is not a folder", path.display()),
             (_, Err(error)) => {
-                return Err(error).with_context(|| format!("cannot make {}", path.display()));
+                return Err(error).with_context(|| format!("cannot create {}", path.display()));
             }
             (Err(error), _) => {
                 return Err(error).with_context(|| format!("cannot open {}", path.display()));
             }
         };
-        let stat = rustix::fs::fstat(&handle).context("a folder that cannot be looked at")?;
+        let stat = rustix::fs::fstat(&handle).context("cannot check the folder")?;
         check(&stat, &path)?;
         Ok(Self { path, handle })
     }
@@ -133,10 +133,7 @@ impl Folder {
             }
             if start.elapsed() >= limit {
                 let path = self.path.join(name);
-                bail!(
-                    "another process holds {} for {limit:?} already",
-                    path.display()
-                );
+                bail!("another process has held {} for {limit:?}", path.display());
             }
             sleep(RETRY).await;
         }
@@ -159,7 +156,7 @@ impl Folder {
 
     fn check_file(&self, file: &File, name: &str) -> Result<()> {
         let path = self.path.join(name);
-        let stat = rustix::fs::fstat(file).with_context(|| self.cannot("look at", name))?;
+        let stat = rustix::fs::fstat(file).with_context(|| self.cannot("check", name))?;
         ensure!(
             FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
             "{} is not a file",
@@ -182,7 +179,7 @@ fn check(stat: &Stat, path: &Path) -> Result<()> {
     );
     ensure!(
         stat.st_mode & 0o077 == 0,
-        "{} is open to other users, who may have read or changed what is in it; remove it and log in again",
+        "{} is accessible to other users, who may have read or changed its content; remove it and log in again",
         path.display()
     );
     Ok(())

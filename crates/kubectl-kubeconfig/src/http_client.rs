@@ -83,8 +83,11 @@ impl HttpClient {
     pub(crate) fn new(base: &str, route: &Route, identity: Identity) -> Result<Self> {
         let uri: Uri = base
             .parse()
-            .with_context(|| format!("{base:?} is no URL"))?;
-        ensure!(uri.scheme_str() == Some("https"), "{base} is not https");
+            .with_context(|| format!("invalid URL {base:?}"))?;
+        ensure!(
+            uri.scheme_str() == Some("https"),
+            "{base} is not an https URL"
+        );
         let mut config = Config::new(uri.clone());
         if !route.trust.is_of_machine() {
             config.root_cert = Some(route.trust.certificates()?);
@@ -101,7 +104,7 @@ impl HttpClient {
         let client = Client::try_from(config).map_err(told);
         Ok(Self {
             base: base.trim_end_matches('/').to_owned(),
-            client: client.with_context(|| format!("no way to {base}"))?,
+            client: client.with_context(|| format!("cannot create a client for {base}"))?,
             binding,
         })
     }
@@ -131,8 +134,8 @@ impl HttpClient {
             request.headers_mut().insert(HEADER, sensitive(binding)?);
         }
         let answer = timeout(limit, self.answer(request)).await;
-        let answer = answer.unwrap_or_else(|_| Err(anyhow!("no answer within {limit:?}")));
-        answer.with_context(|| format!("{} does not answer", self.base))
+        let answer = answer.unwrap_or_else(|_| Err(anyhow!("no response within {limit:?}")));
+        answer.with_context(|| format!("{} does not respond", self.base))
     }
 
     async fn answer(&self, request: Request<Body>) -> Result<Answer> {
@@ -151,7 +154,7 @@ impl Answer {
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|error| {
             // The message of the parser may quote the text, which may be secret.
-            anyhow!("an answer in another form, at line {}", error.line())
+            anyhow!("a response in an unexpected form, at line {}", error.line())
         })
     }
 
@@ -161,7 +164,7 @@ impl Answer {
         let status = self.json::<Value>().unwrap_or_default();
         match status["message"].as_str() {
             Some(message) if status["kind"] == "Status" => printable(message),
-            _ => format!("the server answers {}", self.status),
+            _ => format!("the server responded {}", self.status),
         }
     }
 }
@@ -182,12 +185,12 @@ fn request(method: Method, path: &str, content: Content<'_>) -> Result<Request<B
                 .body(Body::from(form.into_bytes()))
         }
     };
-    request.context("a request that cannot be made")
+    request.context("the request is invalid")
 }
 
 fn sensitive(text: &Secret) -> Result<HeaderValue> {
     let value = HeaderValue::from_str(text.expose());
-    let mut value = value.map_err(|_| anyhow!("a login that no header can carry"))?;
+    let mut value = value.map_err(|_| anyhow!("the login cannot be sent in a header"))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -70,7 +70,7 @@ pub(crate) fn token(path: &Path) -> Result<Identity> {
     let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=:".contains(&byte);
     ensure!(
         token.bytes().all(is_of_token),
-        "{} does not hold one bearer token and nothing else",
+        "{} must contain one bearer token and nothing else",
         path.display()
     );
     Ok(Identity::Token(Secret::new(token.to_owned())))

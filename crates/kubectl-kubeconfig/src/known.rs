@@ -81,7 +81,7 @@ pub(crate) fn remember(
         client,
         shared_with: shared_with.or(shared_before).cloned(),
     };
-    let text = serde_json::to_vec(&known).context("a server that cannot be written")?;
+    let text = serde_json::to_vec(&known).context("the server cannot be encoded")?;
     folder.write(&file_name(&session.server), &text)
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn check_roots(folder: &Folder, server: &ServerUrl, now: &MachineRoot
     }
     Err(anyhow!(Remedy {
         problem: format!(
-            "your login at {server} trusts {before}, and the environment names {now}. If that is right, run"
+            "your login at {server} trusts {before}, but the environment specifies {now}. If this is correct, run"
         ),
         command: format!("kubectl kubeconfig login --server={server}"),
     }))
@@ -138,7 +138,7 @@ pub(crate) fn check_client(
     let Client { issuer, client_id } = &client;
     Err(anyhow!(Remedy {
         problem: format!(
-            "{server} names client {client_id:?} of {issuer}, with which you log in at {owner}: a login for the one might open the other. If both belong to the same operator, run"
+            "{server} uses client {client_id:?} of {issuer}, with which you log in at {owner}: a login for one of them might be accepted by the other. If both belong to the same operator, run"
         ),
         command: format!("kubectl kubeconfig login --server={server} --shares-client-with={owner}"),
     }))

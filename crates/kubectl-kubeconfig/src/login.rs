@@ -122,7 +122,7 @@ fn consented(
         return Ok(named);
     }
     Err(error.context(format!(
-        "this machine does not trust {server}; {} is used only if you name it with --certificate-authority",
+        "this machine does not trust {server}; {} is used only if you pass it with --certificate-authority",
         named.by
     )))
 }
@@ -275,7 +275,7 @@ pub(crate) async fn log_out(
                 grant
                     .revoke()
                     .await
-                    .context("the login at the provider stays"),
+                    .context("the login at the provider could not be ended"),
             );
         }
         session::remove(&folder, session)?;
@@ -306,7 +306,7 @@ async fn take_back(folder: &Folder, session: &Session, clock: &dyn Clock) {
     let taken_back = taken_back(folder, session, clock).await;
     told_only(taken_back.with_context(|| {
         let (account, server) = (&session.account, &session.server);
-        format!("the tokens that {account} got from {server} end by themselves")
+        format!("the tokens that {account} got from {server} could not be revoked; they expire by themselves")
     }));
 }
 
@@ -321,7 +321,7 @@ async fn taken_back(folder: &Folder, session: &Session, clock: &dyn Clock) -> Re
         return Ok(());
     }
     let Some(identity) = identity(folder, session, clock.now()).await? else {
-        bail!("the login has ended");
+        bail!("the login is no longer valid");
     };
     let route = Route {
         trust: session.trust.clone(),

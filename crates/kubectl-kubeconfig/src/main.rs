@@ -66,7 +66,7 @@ fn run(args: Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let runtime = runtime.context("the system gives no event loop")?;
+    let runtime = runtime.context("the event loop cannot be started")?;
     runtime.block_on(command(args.command, &Environment::read(), &SystemClock))
 }
 
@@ -74,8 +74,7 @@ async fn command(command: Command, environment: &Environment, clock: &dyn Clock)
     // The arguments come from a kubeconfig file, which may be untrusted.
     if environment.exec_info.is_some() && !matches!(command, Command::Credential(_)) {
         bail!(
-            "a kubeconfig file may run `credential` only, and this one runs something else (KUBERNETES_EXEC_INFO is set): \
-             do not use the file"
+            "a kubeconfig file may run only `credential`, but this file runs another command (KUBERNETES_EXEC_INFO is set): do not use the file"
         );
     }
     match command {

@@ -126,7 +126,8 @@ impl Provider {
             return Ok(None);
         }
         ensure!(answer.status.is_success(), "{}", answer.refusal());
-        let discovery: LoginDiscovery = answer.json().context("how to log in")?;
+        let discovery: LoginDiscovery =
+            answer.json().context("the login information is invalid")?;
         let Some(oidc) = discovery.oidc else {
             return Ok(None);
         };
@@ -137,7 +138,7 @@ impl Provider {
             issuer: oidc.issuer,
             client_id: oidc.client_id,
             scopes: oidc.scopes,
-            trust: Trust::from_pem(&pem).context("the CA of the provider")?,
+            trust: Trust::from_pem(&pem).context("the CA of the provider is invalid")?,
             unbound: oidc.unbound,
         }))
     }
@@ -159,13 +160,13 @@ impl Provider {
         let answer = self.ask(Method::GET, &url, Content::None).await?;
         ensure!(
             answer.status.is_success(),
-            "{url} answers {}",
+            "{url} responded {}",
             answer.status
         );
         let metadata: Metadata = answer.json().with_context(|| url.clone())?;
         ensure!(
             metadata.issuer == self.issuer,
-            "{url} is that of another provider, {:?}",
+            "{url} belongs to another provider, {:?}",
             metadata.issuer
         );
         Ok(metadata)
@@ -181,15 +182,20 @@ impl Provider {
         if answer.status.is_success() || !tokens.error.is_empty() {
             return Ok(tokens);
         }
-        bail!("{url} answers {}", answer.status)
+        bail!("{url} responded {}", answer.status)
     }
 
     async fn ask(&self, method: Method, url: &str, content: Content<'_>) -> Result<Answer> {
-        let uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
+        let uri: Uri = url
+            .parse()
+            .with_context(|| format!("invalid URL {url:?}"))?;
         let authority = uri
             .authority()
-            .with_context(|| format!("{url:?} names no host"))?;
-        ensure!(uri.scheme_str() == Some("https"), "{url} is not https");
+            .with_context(|| format!("{url:?} has no host"))?;
+        ensure!(
+            uri.scheme_str() == Some("https"),
+            "{url} is not an https URL"
+        );
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let route = Route {
             trust: self.trust.clone(),
@@ -219,12 +225,14 @@ fn check_url(published: &str, url: &ServerUrl) -> Result<()> {
     if published.is_empty() {
         return Ok(());
     }
-    let published: ServerUrl = published.parse().context("the URL of the server")?;
+    let published: ServerUrl = published
+        .parse()
+        .context("the URL of the server is invalid")?;
     ensure!(
         published == *url,
         Remedy {
             problem: format!(
-                "{url} says that its URL is {published}. If that is the server you mean, run"
+                "{url} publishes the URL {published}. If this is the server that you mean, run"
             ),
             command: format!("kubectl kubeconfig login --server={published}"),
         }
@@ -323,7 +331,7 @@ impl Grant {
         let answer = answer.await?;
         ensure!(
             answer.status.is_success(),
-            "{url} answers {}",
+            "{url} responded {}",
             answer.status
         );
         Ok(())
@@ -337,9 +345,11 @@ impl TokenAnswer {
     /// Fails if the answer is a refusal, or if its ID token is not for this login.
     fn grant(self, provider: &Provider, nonce: Nonce<'_>, now: Timestamp) -> Result<Grant> {
         if !self.error.is_empty() {
-            bail!("the provider refuses: {}", self.reason());
+            bail!("the provider rejected the login: {}", self.reason());
         }
-        let id_token = self.id_token.context("the provider gave no ID token")?;
+        let id_token = self
+            .id_token
+            .context("the provider did not return an ID token")?;
         let claims = id_token::Claims::read(id_token.expose())?;
         let expires = claims.check(&provider.issuer, &provider.client_id, nonce, now)?;
         Ok(Grant {

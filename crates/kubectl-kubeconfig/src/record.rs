@@ -24,7 +24,9 @@ struct List {
 /// Returns the records that the user may see, by name.
 pub(crate) async fn all(access: &Access) -> Result<BTreeMap<String, Kubeconfig>> {
     let answer = access.ask(Method::GET, "", Content::None).await?;
-    let list: List = answer.json().context("the list of records")?;
+    let list: List = answer
+        .json()
+        .context("the list of kubeconfigs is invalid")?;
     let named = |it: Kubeconfig| (it.metadata.name.clone().unwrap_or_default(), it);
     Ok(list.items.into_iter().map(named).collect())
 }

@@ -108,7 +108,7 @@ pub(crate) fn at(
 
 /// Stores a login, and replaces an earlier login of the same account.
 pub(crate) fn save(folder: &Folder, session: &Session) -> Result<()> {
-    let text = serde_json::to_vec(session).context("a login that cannot be written")?;
+    let text = serde_json::to_vec(session).context("the login cannot be encoded")?;
     let name = format!("{PREFIX}{}", session.key());
     folder.write(&name, &Zeroizing::new(text))
 }

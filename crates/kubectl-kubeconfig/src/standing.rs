@@ -48,7 +48,7 @@ impl<'a> Standings<'a> {
     /// Returns the status of the record that a context belongs to.
     pub(crate) async fn of(&mut self, origin: &Origin) -> Standing {
         let Some(server) = origin.server_url() else {
-            return Standing::Unknown(format!("{:?} is no server", origin.server));
+            return Standing::Unknown(format!("invalid server {:?}", origin.server));
         };
         if !self.seen.contains_key(server.as_str()) {
             let seen = self.ask(&server).await;

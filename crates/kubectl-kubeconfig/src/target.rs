@@ -43,15 +43,14 @@ impl Target {
     pub(crate) fn new(args: &CredentialArgs, request: &Request) -> Result<Self> {
         ensure!(
             request.is_by_hand() || request.cluster.is_some(),
-            "the kubeconfig does not say provideClusterInfo: true, so the address that the credential will be sent to cannot be checked; create the kubeconfig again, or add that line to the exec entries of its users"
+            "the kubeconfig does not set provideClusterInfo: true, so the address that the credential will be sent to cannot be checked; create the kubeconfig again, or add that line to the exec entries of its users"
         );
         let cluster = request.cluster.clone().unwrap_or_default();
         let config = Source::new(args, cluster.config.as_ref());
         let server = config.server()?;
         let kubeconfig = config.text(args.kubeconfig.as_deref(), |it| &it.kubeconfig);
-        let kubeconfig = kubeconfig.context(
-            "--kubeconfig=NAME is missing, and the file does not say which record it has",
-        )?;
+        let kubeconfig = kubeconfig
+            .context("--kubeconfig=NAME is missing, and the file does not name its record")?;
         let cluster_name = config.text(args.cluster.as_deref(), |it| &it.cluster);
         let cluster_name = cluster_name.unwrap_or_else(|| LOCAL.to_owned());
         check("kubeconfig", &kubeconfig, dns1123_subdomain(&kubeconfig))?;
@@ -119,7 +118,7 @@ impl<'a> Source<'a> {
             (Some(flag), _) => Ok(flag.clone()),
             (None, Some(server)) => Ok(server.parse()?),
             (None, None) => {
-                bail!("--server=URL is missing, and the file does not say which server it is from")
+                bail!("--server=URL is missing, and the file does not name its server")
             }
         }
     }
@@ -244,7 +243,7 @@ mod tests {
     fn a_file_that_does_not_say_where_the_credential_goes_gets_none() {
         let flags = flags("https://a.b", "kubeconfig-1", "c-1");
         let error = target(&flags, Value::Null).unwrap_err();
-        let expected = "the kubeconfig does not say provideClusterInfo: true";
+        let expected = "the kubeconfig does not set provideClusterInfo: true";
         assert!(error.starts_with(expected), "{error}");
         let by_hand = Target::new(&flags, &Request::parse(None).unwrap()).unwrap();
         let expected = Target::for_test("https://a.b", "kubeconfig-1", "c-1");

@@ -63,7 +63,7 @@ impl Trust {
         if !trust.pem.is_empty() {
             ensure!(
                 !trust.certificates()?.is_empty(),
-                "no CA certificate in PEM"
+                "no PEM-encoded CA certificate"
             );
         }
         Ok(trust)

@@ -47,7 +47,9 @@ pub enum InvalidBundle {
     #[error("must contain only PEM-encoded X.509 certificates")]
     NotCertificates,
     /// The text contains a private key.
-    #[error("must contain only certificates, and contains a private key: every user would get it")]
+    #[error(
+        "must contain only certificates, but contains a private key, which every user would get"
+    )]
     PrivateKey,
     /// The text is too long.
     #[error("must have at most 256 KiB")]

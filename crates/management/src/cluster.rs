@@ -50,11 +50,15 @@ pub const INDEX: Index<Cluster> = Index::NONE;
 
 const COLUMNS: [Column; 7] = [
     Column::NAME,
-    Column::string("Display Name", "Name of the cluster for people."),
+    Column::string("Display Name", "Display name of the cluster."),
     Column::string("Ready", "Whether the gateway reaches the cluster."),
-    Column::string("Version", "Version of Kubernetes that the cluster runs."),
-    Column::string("Reason", "Why Ready is what it is.").wide(),
-    Column::string("Server", "Where the gateway reaches the cluster.").wide(),
+    Column::string("Version", "Kubernetes version of the cluster."),
+    Column::string("Reason", "Reason for the state of the condition Ready.").wide(),
+    Column::string(
+        "Server",
+        "Address at which the gateway reaches the cluster.",
+    )
+    .wide(),
     AGE,
 ];
 
@@ -143,7 +147,7 @@ impl Resource for Clusters {
             Write::Delete(cluster) if cluster.id() == cluster::LOCAL => Err(Status::forbidden(
                 &GroupResource::from_static(management::GROUP, Cluster::PLURAL),
                 cluster::LOCAL,
-                "the cluster that this server lives in cannot be deleted",
+                "the cluster that this server runs in cannot be deleted",
             )),
             _ => Ok(()),
         }

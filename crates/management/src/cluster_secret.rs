@@ -122,10 +122,10 @@ pub enum Unowned {
     #[error("Secret {0} is not bound to the cluster")]
     Unbound(String),
     /// The Secret is bound to another cluster, or to a previous cluster of this name.
-    #[error("Secret {0} is bound to another cluster or to a former one of this name")]
+    #[error("Secret {0} is bound to another cluster or to a former cluster of this name")]
     OtherCluster(String),
     /// The Secret is bound to another server, certificate authority, TLS server name or proxy.
-    #[error("Secret {0} is bound to another connection than spec.connection")]
+    #[error("Secret {0} is bound to a connection other than spec.connection")]
     OtherConnection(String),
     /// The Secret has no valid seal, so its writer does not know the key of the server.
     #[error("Secret {0} does not have the seal of the server")]

@@ -32,9 +32,9 @@ pub const INDEX: Index<Node> = Index::NONE;
 
 const COLUMNS: [Column; 5] = [
     Column::NAME,
-    Column::string("Ready", "Whether the node takes work."),
-    Column::string("Roles", "What the node does in its cluster."),
-    Column::string("Address", "Where the node is reached.").wide(),
+    Column::string("Ready", "Whether the node is ready to run pods."),
+    Column::string("Roles", "Roles of the node in its cluster."),
+    Column::string("Address", "Address of the node.").wide(),
     AGE,
 ];
 

@@ -16,7 +16,7 @@ pub enum InvalidUrl {
     #[error("must be a URL with scheme https, such as https://kubeconfigs.example.com")]
     Scheme,
     /// The URL contains a user or a password.
-    #[error("must not contain a user or a password: every file would show them")]
+    #[error("must not contain a user or a password: every kubeconfig file would contain them")]
     User,
     /// The host or the port is invalid.
     #[error(

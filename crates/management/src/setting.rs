@@ -41,7 +41,7 @@ const COLUMNS: [Column; 3] = [
     Column::NAME,
     Column::string(
         "Value",
-        "The value that counts: the one set, or the default.",
+        "Effective value: the configured value, or the default.",
     ),
     AGE,
 ];
@@ -111,7 +111,7 @@ impl Resource for SettingResource {
             true => Err(Status::forbidden(
                 &GroupResource::from_static(management::GROUP, Setting::PLURAL),
                 name,
-                "a setting of this server cannot be deleted; empty its value to have the default",
+                "a setting of this server cannot be deleted; clear its value to use the default",
             )),
             false => Ok(()),
         }
@@ -164,7 +164,7 @@ fn check_word(name: &str, value: &str) -> Option<&'static str> {
                 if name == setting::KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES
                     && life > MAX_CERTIFICATE_LIFE =>
             {
-                Some("must be at most 10: nobody can take a client certificate back")
+                Some("must be at most 10: client certificates cannot be revoked")
             }
             Some(life) if !life.is_zero() && life < MIN_LIFE => {
                 Some("must be at least one second, which is 0.017; 0 for no limit")
@@ -228,7 +228,8 @@ mod tests {
         for wrong in ["http://a.example", "a.example", " https://a.example"] {
             check(name, wrong, Some(scheme));
         }
-        let user = "must not contain a user or a password: every file would show them";
+        let user =
+            "must not contain a user or a password: every kubeconfig file would contain them";
         check(name, "https://me:secret@a.example", Some(user));
         let host = "must have a host name of ASCII characters or an IP address, and a port between 1 and 65535 if any";
         for wrong in [
@@ -248,8 +249,7 @@ mod tests {
         check(name, "garbage", Some(none));
         check(name, " ", Some(none));
         let key = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
-        let why =
-            "must contain only certificates, and contains a private key: every user would get it";
+        let why = "must contain only certificates, but contains a private key, which every user would get";
         check(name, key, Some(why));
     }
 
@@ -263,7 +263,7 @@ mod tests {
         }
         let name = setting::KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES;
         check(name, "10", None);
-        let why = "\"10.1\": must be at most 10: nobody can take a client certificate back";
+        let why = "\"10.1\": must be at most 10: client certificates cannot be revoked";
         check(name, "10.1", Some(why));
     }
 

@@ -120,7 +120,7 @@ impl Settings {
             false => Ok(default),
             true => Err(InvalidSetting {
                 name,
-                why: "its object has a field of a wrong type".to_owned(),
+                why: "its object has a field of the wrong type".to_owned(),
             }),
         }
     }
@@ -348,7 +348,7 @@ fn not_before(setting: &Setting) -> Result<Option<Timestamp>, NotATime> {
             tracing::error!(
                 error,
                 setting,
-                "no token is valid until this setting is empty or a time"
+                "all tokens are rejected until this setting is empty or a valid time"
             );
             NotATime
         }),

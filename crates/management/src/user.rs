@@ -32,9 +32,9 @@ pub const INDEX: Index<User> = Index::NONE;
 
 const COLUMNS: [Column; 5] = [
     Column::NAME,
-    Column::string("Display Name", "Name of the user for people."),
-    Column::string("Enabled", "Whether the user may do anything."),
-    Column::string("Username", "Name that the user logs in with.").wide(),
+    Column::string("Display Name", "Display name of the user."),
+    Column::string("Enabled", "Whether the user is enabled."),
+    Column::string("Username", "Login name of the user.").wide(),
     AGE,
 ];
 

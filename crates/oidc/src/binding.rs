@@ -67,7 +67,7 @@ impl OidcAuthenticator {
                 check_nonce(&login, sent, own().as_ref())?;
                 match claims.subject().is_some() && claims.subject() == login.subject() {
                     true => Ok(()),
-                    false => Err(Refusal::LoginToken("is of another user")),
+                    false => Err(Refusal::LoginToken("belongs to another user")),
                 }
             }
             _ if claims.is_for_unbound_client(&self.config) => Ok(()),
@@ -82,7 +82,7 @@ impl OidcAuthenticator {
         let token = token.ok_or(Refusal::LoginToken("is malformed"))?;
         let claims = self.verified(&token).await?;
         if !claims.is_from(&self.config.issuer) {
-            return Err(Refusal::LoginToken("is of another issuer"));
+            return Err(Refusal::LoginToken("has a different issuer"));
         }
         claims.check_audience(&self.config)?;
         Ok(claims)

@@ -18,37 +18,37 @@ pub(crate) struct Claims(Map<String, Value>);
 pub(crate) enum Refusal {
     #[error("the token's header is malformed")]
     Header,
-    #[error("the token's header has extensions that must be understood")]
+    #[error("the token's header has critical extensions that are not supported")]
     Critical,
     #[error("the token's algorithm is not allowed")]
     Algorithm,
-    #[error("the keys of the provider are not known: it was not reached yet")]
+    #[error("the keys of the provider are not available: the provider has not been reached yet")]
     NoKeys,
-    #[error("the token's key is none of the provider's")]
+    #[error("the token's key is not a key of the provider")]
     UnknownKey,
     #[error("the token's signature does not match")]
     Signature,
     #[error("the token is for another client")]
     Audience,
-    #[error("the token has expired, or does not say when it does")]
+    #[error("the token has expired or has no expiry")]
     Expired,
     #[error("the token is not yet valid")]
     NotYetValid,
-    #[error("claim {0} is missing or is no text")]
+    #[error("claim {0} is missing or is not a string")]
     Claim(String),
-    #[error("claim {0} has not the required value")]
+    #[error("claim {0} does not have the required value")]
     Required(String),
     #[error("the e-mail address is not verified")]
     EmailNotVerified,
-    #[error("claim {0} is neither a text nor a list of texts")]
+    #[error("claim {0} is neither a string nor a list of strings")]
     Groups(String),
-    #[error("{0:?} is a name that Kubernetes reserves")]
+    #[error("{0:?} is reserved by Kubernetes")]
     Reserved(String),
     #[error(
-        "the token is not bound to this server, and its client is none of --oidc-unbound-client-ids"
+        "the token is not bound to this server, and its client is not listed in --oidc-unbound-client-ids"
     )]
     Unbound,
-    #[error("the token was issued to a login for another server")]
+    #[error("the token was issued for a login at another server")]
     BoundElsewhere,
     #[error("the header {header} is malformed", header = api::plugin::login_binding::HEADER)]
     BindingHeader,

@@ -60,7 +60,7 @@ pub enum ConfigError {
     UsernameClaim,
     /// The algorithm is unknown, or providers may not use it.
     #[error(
-        "--oidc-signing-algs {0:?} is none of RS256, RS384, RS512, ES256, ES384, PS256, PS384, PS512"
+        "--oidc-signing-algs: unsupported value {0:?}: supported values: RS256, RS384, RS512, ES256, ES384, PS256, PS384, PS512"
     )]
     Algorithm(String),
 }

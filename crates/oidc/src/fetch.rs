@@ -31,19 +31,19 @@ pub enum FetchError {
     #[error("the certificate authorities of the provider cannot be used: {0}")]
     Authorities(String),
     /// The address is not an https URL.
-    #[error("{0:?} is not the address of a document over HTTPS")]
+    #[error("invalid HTTPS URL {0:?}")]
     Address(String),
     /// The connection failed, or the TLS handshake did.
     #[error("{0:?} cannot be reached")]
     Unreachable(String, #[source] std::io::Error),
     /// The peer did not answer with valid HTTP, or the body is too long.
-    #[error("{0:?} does not answer as it should")]
+    #[error("{0:?} did not send a valid response")]
     Protocol(String, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// The status code of the response is not 200.
-    #[error("{0:?} answered {1}")]
+    #[error("{0:?} responded {1}")]
     Code(String, StatusCode),
     /// The document did not arrive in time.
-    #[error("{0:?} did not answer in time")]
+    #[error("{0:?} did not respond in time")]
     Late(String),
     /// The document has unexpected content.
     #[error("{0:?} {1}")]
@@ -79,7 +79,7 @@ impl Fetcher {
             }
         }
         if roots.is_empty() {
-            return Err(failed("there are none".to_owned()));
+            return Err(failed("there are no certificates".to_owned()));
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
@@ -131,7 +131,7 @@ impl Fetcher {
         let found = lookup_host((host, port)).await?;
         let allowed: Vec<SocketAddr> = found.filter(|it| (self.allows)(it.ip())).collect();
         if allowed.is_empty() {
-            return Err(io::Error::other("it has no address that may be reached"));
+            return Err(io::Error::other("the host has no permitted address"));
         }
         TcpStream::connect(allowed.as_slice()).await
     }

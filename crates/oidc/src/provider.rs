@@ -113,13 +113,14 @@ impl Provider {
         let wrong = |why| FetchError::Document(url.clone(), why);
         let document = serde_json::from_slice(&document);
         let document: Discovery =
-            document.map_err(|_| wrong("is no discovery document of OpenID Connect"))?;
+            document.map_err(|_| wrong("is not an OpenID Connect discovery document"))?;
         if document.issuer != self.issuer {
-            return Err(wrong("is the document of another issuer"));
+            return Err(wrong("has a different issuer"));
         }
         let keys = self.fetcher.get(&document.jwks_uri).await?;
         let keys = KeySet::from_json(&keys);
-        let wrong = |_| FetchError::Document(document.jwks_uri.clone(), "is no key set");
+        let wrong =
+            |_| FetchError::Document(document.jwks_uri.clone(), "is not a JSON Web Key Set");
         self.set_keys(keys.map_err(wrong)?);
         Ok(())
     }

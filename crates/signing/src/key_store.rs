@@ -53,17 +53,17 @@ pub enum KeyStoreError {
     #[error("the signing keys cannot be read or written")]
     Store(#[from] storage::Error),
     /// A stored value is not a key.
-    #[error("a stored signing key cannot be understood")]
+    #[error("a stored signing key is malformed")]
     Record(#[from] serde_json::Error),
     /// A key cannot be loaded or generated.
     #[error("a signing key cannot be used")]
     Key(#[from] crate::signing_key::KeyError),
     /// There are keys, but none of them can be used. A new key would hide that: every earlier token
     /// would be rejected for no visible reason.
-    #[error("no stored signing key can be used ({}): restore them, or the key that sealed them, from a backup; or delete these records, and every token with them", .0.join(", "))]
+    #[error("no stored signing key can be used ({}): restore them, or the key that sealed them, from a backup; or delete these records, which invalidates every token", .0.join(", "))]
     NoneUsable(Vec<String>),
     /// Other replicas changed the keys in every attempt.
-    #[error("the signing keys were changed by others again and again")]
+    #[error("the signing keys were changed by other replicas in every attempt")]
     Contended,
 }
 
@@ -137,7 +137,7 @@ impl KeyStore {
                 followed = self.follow_once(&clock) => followed,
             };
             if let Err(error) = followed {
-                tracing::warn!(%error, "changes of the signing keys cannot be followed for now");
+                tracing::warn!(%error, "changes of the signing keys cannot be watched at the moment");
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -196,7 +196,7 @@ impl KeyStore {
                 Ok(key) => keys.push(key),
                 Err(why) => {
                     if self.complaints.is_new(record.key.as_str()) {
-                        tracing::error!(key = %record.key, why, "a stored signing key cannot be used: tokens that it signed are refused");
+                        tracing::error!(key = %record.key, why, "a stored signing key cannot be used: tokens that it signed are rejected");
                     }
                     unusable.push(record.key);
                 }
@@ -242,11 +242,11 @@ fn usable(record: &Record) -> Result<SigningKey, &'static str> {
         return Err("its value is damaged, or this server did not write it");
     }
     let stored = serde_json::from_slice::<SigningKeyRecord>(&record.value);
-    let stored = stored.map_err(|_| "it is not the JSON of a key")?;
+    let stored = stored.map_err(|_| "it is not a JSON-encoded key")?;
     if record.key.as_str().strip_prefix(PREFIX) != Some(&*stored.kid) {
-        return Err("its kid is not the name of its record");
+        return Err("its kid differs from the name of its record");
     }
-    SigningKey::load(&stored).map_err(|_| "it is not the key that its kid stands for")
+    SigningKey::load(&stored).map_err(|_| "it does not match its kid")
 }
 
 fn everything() -> ListOptions {

@@ -148,7 +148,7 @@ pub enum KeyError {
         kid: String,
     },
     /// The name is not the thumbprint of the key: the record was tampered with or mixed up.
-    #[error("signing key {kid} is not the key that its name stands for")]
+    #[error("signing key {kid} does not match its name")]
     ForeignName {
         /// The name in the record.
         kid: String,

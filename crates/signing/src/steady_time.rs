@@ -54,7 +54,7 @@ impl SteadyTime {
         if ahead > TOLERANCE {
             tracing::warn!(
                 ahead_secs = ahead.as_secs(),
-                "the clock was set forward: nothing that has expired is removed for a day"
+                "the clock was set forward: expired objects are not removed for one day"
             );
             last.unsteady_until = Some(at + PAUSE);
         }

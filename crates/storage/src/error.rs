@@ -12,7 +12,7 @@ pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The key to be created already exists.
-    #[error("the key exists already")]
+    #[error("the key already exists")]
     Exists,
     /// The record to be updated or deleted is not at the expected revision. The caller must decide
     /// again, based on `current`.
@@ -22,7 +22,7 @@ pub enum Error {
         current: Option<Record>,
     },
     /// The history of the revision has been compacted. The caller must list again.
-    #[error("the revision has been compacted, the oldest kept is {oldest}")]
+    #[error("the revision has been compacted, the oldest available is {oldest}")]
     Compacted {
         /// The oldest revision that can still be listed exactly and watched from.
         oldest: Revision,

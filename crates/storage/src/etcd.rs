@@ -79,7 +79,7 @@ pub struct EtcdOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// No endpoint is configured.
-    #[error("no endpoint of etcd is given")]
+    #[error("no endpoint of etcd is set")]
     NoEndpoint,
     /// An endpoint, or its TLS configuration, is invalid.
     #[error("endpoint {url:?}")]
@@ -90,7 +90,7 @@ pub enum OpenError {
         source: InvalidEndpoint,
     },
     /// The prefix is invalid.
-    #[error("the prefix of etcd's keys is / and a name, or several, without a / at its end")]
+    #[error("the etcd prefix must be one or more names, each after a /, without a / at the end")]
     Prefix,
 }
 

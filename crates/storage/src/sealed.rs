@@ -161,7 +161,7 @@ impl Sealed {
             };
         }
         Err(Error::unavailable(
-            "others wrote too often to seal a value at its write",
+            "too many concurrent writes to seal a value",
         ))
     }
 }
@@ -235,7 +235,7 @@ impl Sealer {
         }
         self.open_at(key, &value, written).unwrap_or_else(|why| {
             if self.complaints.is_new(key.as_str()) {
-                tracing::error!(%key, %why, "a stored value is not used");
+                tracing::error!(%key, %why, "a stored value is rejected");
             }
             Bytes::new()
         })

@@ -275,7 +275,7 @@ fn reach(connection: &Connection, known: Revision, accept_older: bool) -> Result
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         return Err(OpenError::Older { head, known });
     }
-    tracing::warn!(%head, %known, "an older store is used: what was deleted since is there again");
+    tracing::warn!(%head, %known, "using an older store: objects that were deleted since then exist again");
     log::begin_after(connection, known)?;
     Ok(())
 }
@@ -375,7 +375,7 @@ impl Drop for Sqlite {
         if let Some(writer) = self.writer.take()
             && writer.join().is_err()
         {
-            tracing::error!("the storage writer had panicked");
+            tracing::error!("the storage writer panicked");
         }
     }
 }

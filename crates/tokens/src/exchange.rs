@@ -98,7 +98,7 @@ impl Exchange {
         }
         if !record.spec.is_exchanged() {
             return Err(Status::bad_request(format!(
-                "the file of kubeconfig {name} holds its tokens: others can be had only where spec.generateToken is false"
+                "the file of kubeconfig {name} contains its tokens: others can be requested only if spec.generateToken is false"
             )));
         }
         if record.spec.is_suspended() {
@@ -111,9 +111,9 @@ impl Exchange {
             Ok(()) => Ok(record),
             Err(Refusal::NoUser) => Err(Status::not_found(resource, name)),
             Err(Refusal::TooOld) => refused(
-                "the kubeconfig was created before the setting auth-token-not-before permits: create another one",
+                "the kubeconfig was created before the time in the setting auth-token-not-before: create a new one",
             ),
-            Err(_) => refused("the token that created the kubeconfig is not valid any more"),
+            Err(_) => refused("the token that created the kubeconfig is no longer valid"),
         }
     }
 }

@@ -82,7 +82,7 @@ impl KeyOperations {
                 let resealed = self.sealed.reseal_all().await;
                 resealed.map(resealed_status).map_err(|error| {
                     tracing::error!(%error, "the store cannot be encrypted again");
-                    Status::service_unavailable("the store does not answer; try again", Some(1))
+                    Status::service_unavailable("the store does not respond; try again", Some(1))
                 })
             }
         }

@@ -124,7 +124,7 @@ impl Minter {
         };
         for (record, _) in &stored {
             if let Err(WriteError::Status(error)) = self.tokens.remove_as_read(record).await {
-                tracing::warn!(%error, "a token that opens nothing is left to the sweeper");
+                tracing::warn!(%error, "an unusable token could not be deleted and is left to the sweeper");
             }
         }
         Err(failure)
@@ -137,8 +137,11 @@ impl Minter {
     pub async fn cover(&self, ttl_secs: i64, now: Timestamp) -> Result<(), Status> {
         let covered = self.keys.cover(ttl_secs.unsigned_abs(), now).await;
         covered.map_err(|error| {
-            tracing::error!(%error, "the signing keys cannot be extended");
-            Status::service_unavailable("the signing keys cannot be extended", Some(1))
+            tracing::error!(%error, "the lifetime of the signing keys cannot be extended");
+            Status::service_unavailable(
+                "the lifetime of the signing keys cannot be extended",
+                Some(1),
+            )
         })
     }
 

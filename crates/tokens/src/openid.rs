@@ -75,7 +75,7 @@ impl OpenId {
 
 fn json(document: &impl Serialize) -> Result<Bytes, Status> {
     let json = serde_json::to_vec(document).map(Bytes::from);
-    json.map_err(|_| Status::internal("the document has no JSON form"))
+    json.map_err(|_| Status::internal("the document cannot be encoded as JSON"))
 }
 
 #[cfg(test)]

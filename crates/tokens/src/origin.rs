@@ -100,7 +100,7 @@ impl Origins {
         let refused = |why: &str| Err(Status::forbidden(resource, "", why));
         if !(self.mint_with_token)()? {
             return refused(
-                "a token of a kubeconfig may not create this: log in instead (setting kubeconfig-mint-with-token)",
+                "a token of a kubeconfig may not create this object: log in instead (setting kubeconfig-mint-with-token)",
             );
         }
         let token = self.tokens.get(ObjectKey::cluster(name)).await?;

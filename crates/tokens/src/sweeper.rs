@@ -84,7 +84,7 @@ impl Sweeper {
         let steady = SteadyTime::new(started);
         if !self.confirms(started) {
             tracing::info!(
-                "no record is from the last day: nothing that has expired is removed for a day"
+                "no record is from the last day: expired objects are not removed for one day"
             );
             steady.distrust();
         }

@@ -111,11 +111,11 @@ pub struct TokenResourceParts {
 
 const COLUMNS: [Column; 6] = [
     Column::NAME,
-    Column::string("User", "User whom the token speaks for.").wide(),
-    Column::string("Kind", "What the token is for."),
-    Column::string("TTL", "How long the token lives from its creation."),
+    Column::string("User", "User whom the token authenticates.").wide(),
+    Column::string("Kind", "Kind of the token."),
+    Column::string("TTL", "Lifetime of the token."),
     AGE,
-    Column::string("Description", "What the token is for, in words.").wide(),
+    Column::string("Description", "Description of the token.").wide(),
 ];
 
 impl TokenResource {
@@ -147,7 +147,7 @@ impl TokenResource {
     async fn create_plain(&self, minting: Minting<'_>, mut token: Token) -> Result<Token, Status> {
         if !token.spec.certificate_signing_request.is_empty() {
             return Err(Status::bad_request(
-                "spec.certificateSigningRequest needs spec.kubeconfigName and spec.clusterName",
+                "spec.certificateSigningRequest requires spec.kubeconfigName and spec.clusterName",
             ));
         }
         if !token.spec.cluster_name.is_empty() {
@@ -320,7 +320,7 @@ impl Minting<'_> {
         let left = self.origin.max_ttl_millis(self.cx.clock.now());
         match left.map_or(max, |left| max.min(left)) {
             limit if limit < exchange::MIN_LEFT_MILLIS && left.is_some() => Err(
-                Status::bad_request("the token of this request ends too soon to mint another"),
+                Status::bad_request("the token of this request expires too soon to create another"),
             ),
             limit => Ok(limit),
         }
@@ -509,7 +509,7 @@ fn pin_cluster(token: &mut Token, cluster: &Cluster) {
 fn settle_ttl(token: &mut Token, max: i64) -> Result<(), Status> {
     if max < MIN_TTL_MILLIS {
         return Err(Status::bad_request(format!(
-            "the longest life that is permitted, {max} ms, is less than one second: a setting is too low, or the kubeconfig expires",
+            "the longest permitted lifetime, {max} ms, is less than one second: a setting is too low, or the kubeconfig is about to expire",
         )));
     }
     match token.spec.ttl {

@@ -100,7 +100,7 @@ impl TokenReviewer {
             Ok(token) => token,
             Err(Refusal::AccessUnknown) => return undecided(),
             Err(why) => {
-                tracing::debug!(cluster, %why, "a reviewed token does not count");
+                tracing::debug!(cluster, %why, "a reviewed token is not valid");
                 return refusal();
             }
         };
@@ -117,7 +117,7 @@ impl TokenReviewer {
         let user = match Identity::check(token.identity()) {
             Ok(identity) => identity.into_user(),
             Err(error) => {
-                tracing::error!(cluster, %error, "a token has a name that cannot be asserted");
+                tracing::error!(cluster, %error, "a token has an invalid identity");
                 return refusal();
             }
         };
@@ -125,7 +125,7 @@ impl TokenReviewer {
             tracing::error!(
                 cluster,
                 reserved,
-                "a token has a name that Kubernetes reserves"
+                "a token has an identity that is reserved by Kubernetes"
             );
             return refusal();
         }

@@ -91,7 +91,7 @@ pub type Confirmed = Arc<dyn Fn() -> bool + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The text of the token is invalid.
-    #[error("the token proves nothing")]
+    #[error("the token is invalid")]
     Unproven(#[from] JwtRefusal),
     /// The token was not minted for this cluster, or was minted for an earlier one of the same
     /// name.
@@ -107,7 +107,7 @@ pub enum Refusal {
     #[error("the token has expired")]
     Expired,
     /// The kubeconfig of the token is gone, is suspended, or does not name the token.
-    #[error("the kubeconfig of the token does not stand behind it")]
+    #[error("the kubeconfig of the token does not exist, is suspended or does not list the token")]
     NoKubeconfig,
     /// A token that the token was created with is not valid.
     #[error("a token that it was created with is not valid")]
@@ -116,7 +116,7 @@ pub enum Refusal {
     #[error("the records have not been confirmed by the store for too long")]
     Unconfirmed,
     /// The token was issued before the time that an administrator has set.
-    #[error("the token was issued before the setting auth-token-not-before permits")]
+    #[error("the token was issued before the time in the setting auth-token-not-before")]
     TooOld,
     /// The user of the token does not exist, is disabled, or is a later one of the same name.
     #[error("the user of the token does not exist or is disabled")]

@@ -17,13 +17,13 @@ const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const HEALTHY: &str = "\
 ok       the clocks of this machine and of the host agree
 ok       the clocks of the server and of the host agree
-ok       APIService v1.ext.cattle.io leads to Service kubeconfig-apiserver/kubeconfig-apiserver
+ok       APIService v1.ext.cattle.io refers to Service kubeconfig-apiserver/kubeconfig-apiserver
 ok       the host reaches the server and accepts its certificate
 ok       the host trusts CN=serving-ca until TIME
-ok       the serving certificate holds until TIME
-ok       the caBundle vouches for the serving certificate
-ok       the CA of the front proxy holds until TIME
-ok       the front proxy is called front-proxy-client
+ok       the serving certificate is valid until TIME
+ok       a CA in the caBundle issued the serving certificate
+ok       the CA of the front proxy is valid until TIME
+ok       the name of the front proxy is front-proxy-client
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch, create, update, patch, delete secrets in kubeconfig-apiserver
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may create configmaps in kubeconfig-apiserver
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, update configmaps kubeconfig-apiserver-encryption in kubeconfig-apiserver
@@ -39,18 +39,18 @@ ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list,
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch settings
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch features
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch nodes
-ok       clusters.management.cattle.io is there
-ok       users.management.cattle.io is there
-ok       settings.management.cattle.io is there
-ok       features.management.cattle.io is there
-ok       nodes.management.cattle.io is there
+ok       clusters.management.cattle.io exists
+ok       users.management.cattle.io exists
+ok       settings.management.cattle.io exists
+ok       features.management.cattle.io exists
+ok       nodes.management.cattle.io exists
 ok       2 of 2 replicas of Deployment kubeconfig-apiserver/kubeconfig-apiserver are ready
-ok       Service kubeconfig-apiserver/kubeconfig-apiserver leads to localhost, which is not looked at
+ok       Service kubeconfig-apiserver/kubeconfig-apiserver refers to localhost, which is not checked
 ok       Service kubeconfig-apiserver/kubeconfig-apiserver-gateway has 1 ready endpoints
 ok       the Secrets of clusters are bound to their clusters
-ok       namespace kubeconfig-apiserver is there
-ok       1 records are kept as Secrets in kubeconfig-apiserver
-ok       1 kubeconfigs have 2 tokens, none without its kubeconfig
+ok       namespace kubeconfig-apiserver exists
+ok       1 records are stored as Secrets in kubeconfig-apiserver
+ok       1 kubeconfigs have 2 tokens, and no token is orphaned
 ";
 
 #[test]
@@ -70,7 +70,7 @@ fn a_host_that_is_not_reached_is_told_in_a_line() {
     assert_eq!((answer.code, answer.stdout.as_str()), (1, ""));
     assert_eq!(
         answer.stderr,
-        "error: no file leads to the host cluster: set --host-kubeconfig or KUBECONFIG: cannot read /nowhere: No such file or directory (os error 2)\n"
+        "error: no kubeconfig file for the host cluster: set --host-kubeconfig or KUBECONFIG: cannot read /nowhere: No such file or directory (os error 2)\n"
     );
 }
 
@@ -82,7 +82,7 @@ fn a_standalone_server_is_no_host() {
     assert_eq!((answer.code, answer.stdout.as_str()), (1, ""));
     assert_eq!(
         answer.stderr,
-        "error: the file leads to an API server that has no others behind it, such as a standalone kubeconfig-apiserver: give the file of the host cluster by --host-kubeconfig\n"
+        "error: the kubeconfig file is for an API server without an aggregation layer, such as a standalone kubeconfig-apiserver: pass the file of the host cluster with --host-kubeconfig\n"
     );
 }
 
@@ -94,15 +94,15 @@ fn broken_registration(on: &Installation) {
         &service("cattle-system", "imperative-api-extension"),
     );
     on.check_says(&[
-        "problem  APIService v1.ext.cattle.io leads to Service cattle-system/imperative-api-extension and not to kubeconfig-apiserver/kubeconfig-apiserver: Rancher serves ext.cattle.io itself here  → use Rancher's own kubeconfigs in this cluster, or install this server in another one",
+        "problem  APIService v1.ext.cattle.io refers to Service cattle-system/imperative-api-extension instead of kubeconfig-apiserver/kubeconfig-apiserver: Rancher serves ext.cattle.io itself in this cluster  → use Rancher's own kubeconfigs in this cluster, or install this server in another one",
     ]);
     on.patch(API_SERVICE, &service("other", "other"));
     on.check_says(&[
-        "problem  APIService v1.ext.cattle.io leads to Service other/other and not to kubeconfig-apiserver/kubeconfig-apiserver  → name the right one by --namespace and --service; else decide which of the two serves the group",
+        "problem  APIService v1.ext.cattle.io refers to Service other/other instead of kubeconfig-apiserver/kubeconfig-apiserver  → set the correct --namespace and --service; otherwise decide which of the two serves the group",
     ]);
     on.delete(API_SERVICE);
     on.check_says(&[
-        "problem  there is no APIService v1.ext.cattle.io: kube-apiserver passes no requests on  → install the chart, or apply deploy/aggregated",
+        "problem  APIService v1.ext.cattle.io does not exist: kube-apiserver does not forward requests  → install the chart, or apply deploy/aggregated",
     ]);
     let (collection, _) = API_SERVICE.rsplit_once('/').unwrap();
     on.post(
@@ -116,23 +116,23 @@ fn broken_registration(on: &Installation) {
         &json!({"spec": {"caBundle": null, "insecureSkipTLSVerify": true}}),
     );
     on.check_says(&[
-        "warning  APIService v1.ext.cattle.io has insecureSkipTLSVerify: whoever answers is believed to be the server  → remove insecureSkipTLSVerify and set caBundle; a server that makes its own certificate does both by itself",
+        "warning  APIService v1.ext.cattle.io has insecureSkipTLSVerify: the host does not verify the identity of the server  → remove insecureSkipTLSVerify and set caBundle; a server that creates its own certificate does both",
     ]);
     on.patch(
         API_SERVICE,
         &json!({"spec": {"caBundle": null, "insecureSkipTLSVerify": null}}),
     );
     on.check_says(&[
-        "problem  APIService v1.ext.cattle.io has no caBundle: the host trusts only the CAs of its own machines  → let the server run with the right to patch it, or set it yourself where the certificate comes from files",
-        "problem  the host does not reach the server: FailedDiscoveryCheck: ",
-        "  → the host does not trust the certificate: see what is said of certificates here, and the log of the server",
+        "problem  APIService v1.ext.cattle.io has no caBundle: the host trusts only the CAs of its own machines  → run the server with permission to patch it, or set it yourself if the certificate comes from files",
+        "problem  the host cannot reach the server: FailedDiscoveryCheck: ",
+        "  → the host does not trust the certificate: check the findings on certificates, and the log of the server",
     ]);
     on.patch(
         API_SERVICE,
         &json!({"spec": {"caBundle": on.base64(on.cluster.ca_pem())}}),
     );
     on.check_says(&[
-        "problem  nothing in the caBundle vouches for the serving certificate, which CN=serving-ca signed  → put its CA into the caBundle; a server that makes its own certificate does so with the right to patch the APIService",
+        "problem  no CA in the caBundle issued the serving certificate, whose issuer is CN=serving-ca  → add its CA to the caBundle; a server that creates its own certificate does so if it may patch the APIService",
     ]);
     on.patch(
         API_SERVICE,
@@ -145,7 +145,7 @@ fn broken_registration(on: &Installation) {
         API_SERVICE,
         &json!({"metadata": {"labels": {"look": "again"}}}),
     );
-    on.check_says(&["problem  the host does not reach the server: FailedDiscoveryCheck: "]);
+    on.check_says(&["problem  the host cannot reach the server: FailedDiscoveryCheck: "]);
     on.server.answer_nothing(false);
     on.wait_until_healthy();
 }
@@ -158,25 +158,25 @@ fn broken_certificates(on: &Installation) {
             "kubeconfig-apiserver.kubeconfig-apiserver.svc",
             -40,
             -10,
-            "problem  the serving certificate ended at ",
+            "problem  the serving certificate expired at ",
         ),
         (
             "kubeconfig-apiserver.kubeconfig-apiserver.svc",
             -20,
             8,
-            "warning  the serving certificate ends soon, at ",
+            "warning  the serving certificate expires soon, at ",
         ),
         (
             "kubeconfig-apiserver.kubeconfig-apiserver.svc",
             1,
             30,
-            "problem  the serving certificate begins at ",
+            "problem  the serving certificate is not valid until ",
         ),
         (
             "elsewhere.svc",
             -1,
             29,
-            "problem  the serving certificate is not for kubeconfig-apiserver.kubeconfig-apiserver.svc, by which the host calls the server  → let it have this DNS name",
+            "problem  the serving certificate is not valid for kubeconfig-apiserver.kubeconfig-apiserver.svc, the name by which the host calls the server  → add this DNS name to it",
         ),
     ] {
         let pair = on.server.pair(names, from, until);
@@ -188,11 +188,11 @@ fn broken_certificates(on: &Installation) {
     }
     on.patch(&secret, &json!({"data": {"tls.crt": on.base64("rubbish")}}));
     on.check_says(&[
-        "problem  Secret kubeconfig-apiserver/kubeconfig-apiserver-serving holds no certificate in tls.crt  → delete it, and its maker makes a new one",
+        "problem  Secret kubeconfig-apiserver/kubeconfig-apiserver-serving has no certificate in tls.crt  → delete it, so that its owner creates a new one",
     ]);
     on.delete(&secret);
     on.check_says(&[
-        "problem  there is no Secret kubeconfig-apiserver/kubeconfig-apiserver-serving with the serving certificate  → the server makes it when it starts, where it is not given files: look at its pods and its log",
+        "problem  Secret kubeconfig-apiserver/kubeconfig-apiserver-serving with the serving certificate does not exist  → the server creates it at startup unless it uses certificate files: check its pods and its log",
     ]);
     let (collection, name) = secret.rsplit_once('/').unwrap();
     on.post(
@@ -205,7 +205,7 @@ fn broken_certificates(on: &Installation) {
 fn broken_records_and_clocks(on: &Installation) {
     on.server.ahead(3600);
     on.check_says(&[
-        " s ahead of that of the host: new tokens are refused, or old ones accepted  → let NTP set the clocks of all nodes",
+        " s ahead of that of the host: new tokens are rejected, or expired tokens accepted  → synchronize the clocks of all nodes with NTP",
     ]);
     on.server.ahead(0);
     let (old, finalizers) = ("2026-01-01T00:00:00Z", ["example.com/hold"]);
@@ -214,8 +214,8 @@ fn broken_records_and_clocks(on: &Installation) {
         {"metadata": {"name": "token-b", "creationTimestamp": old, "deletionTimestamp": old, "finalizers": finalizers}, "spec": {}},
     ]));
     on.check_says(&[
-        "warning  tokens whose kubeconfig is gone are not swept: token-a  → they open nothing any more; look at the log of the server for why they stay",
-        "warning  deleted, but held by finalizers: token-b  → see with kubectl get -o yaml who put the finalizers there, and let that run or remove them",
+        "warning  tokens of deleted kubeconfigs are not removed: token-a  → they are no longer valid; check the log of the server for why they remain",
+        "warning  deleted, but blocked by finalizers: token-b  → check with kubectl get -o yaml which controller owns the finalizers, and run it or remove them",
     ]);
     on.server.tokens(server::tokens());
     on.wait_until_healthy();
@@ -225,8 +225,8 @@ fn broken_surroundings(on: &Installation) {
     let role = format!("{BINDINGS}/namespaces/{NAME}/rolebindings/{NAME}");
     let binding = on.delete(&role);
     on.check_says(&[
-        "problem  ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may not get, list, watch, create, update, patch, delete secrets in kubeconfig-apiserver, so that records are kept  → bind the roles of the chart to it: rbac.create=true, or deploy/aggregated/rbac.yaml",
-        "problem  ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may not get, list, watch, create, update secrets in kubeconfig-apiserver, so that the serving certificate is kept  → ",
+        "problem  ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may not get, list, watch, create, update, patch, delete secrets in kubeconfig-apiserver, which is required so that records are stored  → bind the roles of the chart to it: rbac.create=true, or deploy/aggregated/rbac.yaml",
+        "problem  ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may not get, list, watch, create, update secrets in kubeconfig-apiserver, which is required so that the serving certificate is stored  → ",
     ]);
     on.restore(&role, &binding);
 
@@ -234,7 +234,7 @@ fn broken_surroundings(on: &Installation) {
         format!("{BINDINGS}/namespaces/kube-system/rolebindings/{NAME}:authentication-reader");
     let binding = on.delete(&reader);
     on.check_says(&[
-        "problem  ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may not get, list, watch configmaps extension-apiserver-authentication in kube-system, so that the front proxy is known  → ",
+        "problem  ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may not get, list, watch configmaps extension-apiserver-authentication in kube-system, which is required so that the front proxy is authenticated  → ",
     ]);
     on.restore(&reader, &binding);
 
@@ -242,7 +242,7 @@ fn broken_surroundings(on: &Installation) {
     for (ready, expected) in [
         (
             0,
-            "problem  0 of 2 replicas of Deployment kubeconfig-apiserver/kubeconfig-apiserver are ready  → kubectl -n kubeconfig-apiserver describe pods, and look at their logs",
+            "problem  0 of 2 replicas of Deployment kubeconfig-apiserver/kubeconfig-apiserver are ready  → run kubectl -n kubeconfig-apiserver describe pods, and check their logs",
         ),
         (
             1,
@@ -257,19 +257,19 @@ fn broken_surroundings(on: &Installation) {
     let gateway = format!("/api/v1/namespaces/{NAME}/services/{NAME}-gateway");
     on.patch(installation::SLICE, &installation::endpoints(false));
     on.check_says(&[
-        "problem  no ready pod is behind Service kubeconfig-apiserver/kubeconfig-apiserver-gateway  → look at the pods: whether there are any, why they are not ready, and whether their labels are those that the Service selects",
+        "problem  Service kubeconfig-apiserver/kubeconfig-apiserver-gateway has no ready endpoints  → check whether there are pods, why they are not ready, and whether their labels match the selector of the Service",
     ]);
     on.patch(installation::SLICE, &installation::endpoints(true));
     let service = on.delete(&gateway);
     on.check_says(&[
-        "problem  there is no Service kubeconfig-apiserver/kubeconfig-apiserver-gateway  → install the chart; or name the right one by --namespace and --service",
+        "problem  Service kubeconfig-apiserver/kubeconfig-apiserver-gateway does not exist  → install the chart, or set the correct --namespace and --service",
     ]);
     on.restore(&gateway, &service);
 
     let settings = format!("{CRDS}/settings.management.cattle.io");
     let definition = on.delete(&settings);
     on.check_says(&[
-        "problem  there is no CustomResourceDefinition settings.management.cattle.io  → apply those that the chart brings in its folder crds/: helm does not when it upgrades",
+        "problem  CustomResourceDefinition settings.management.cattle.io does not exist  → apply those in the folder crds/ of the chart: helm upgrade does not apply them",
     ]);
     on.restore(&settings, &definition);
 

@@ -194,19 +194,19 @@ impl Callers {
                 "reader",
                 "plain",
                 "kubeconfig",
-                "cluster plain has no OIDC provider: its kubeconfig is for those who may delete the cluster",
+                "cluster plain has no OIDC provider: its kubeconfig requires permission to delete the cluster",
             ),
             (
                 "reader",
                 "oidc",
                 "adminkubeconfig",
-                "the admin kubeconfig of cluster oidc is for those who may delete the cluster",
+                "the admin kubeconfig of cluster oidc requires permission to delete the cluster",
             ),
             (
                 "admin",
                 "forbidden",
                 "kubeconfig",
-                "files of cluster forbidden are not to be downloaded",
+                "downloads are forbidden for cluster forbidden",
             ),
             (
                 "foreign",

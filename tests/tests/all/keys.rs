@@ -75,7 +75,7 @@ fn revoking_all_keys_ends_every_token_and_new_ones_open() {
     let expected = Outcome {
         code: 1,
         stdout: String::new(),
-        stderr: "error: revoke-all ends every token of every user; add --yes to confirm it without a terminal\n".to_owned(),
+        stderr: "error: revoke-all invalidates every token of every user; add --yes to confirm it without a terminal\n".to_owned(),
     };
     assert_eq!(refused, expected);
     assert_eq!(doors(&server, &old), (200, 200, true));
@@ -154,7 +154,7 @@ fn a_server_that_serves_no_keys_is_named() {
     );
     fs::write(&file, elsewhere).unwrap();
     let outcome = keys(&server, "admin", &["list"]);
-    let expected = "error: the server that --kubeconfig or KUBECONFIG leads to does not serve keyoperations.ext.cattle.io: it is not a kubeconfig-apiserver, or an older one\n";
+    let expected = "error: the server of --kubeconfig or KUBECONFIG does not serve keyoperations.ext.cattle.io: it is not a kubeconfig-apiserver, or is an older version\n";
     assert_eq!((outcome.code, outcome.stderr.as_str()), (1, expected));
 }
 

@@ -149,9 +149,7 @@ fn keys_that_others_may_read_or_that_are_none_are_refused() {
     check(
         folder,
         &[],
-        "the encryption keys cannot be used: <folder>/data/encryption.keys has mode 0644, it must not be \
-         accessible to others: if no other user could read it, run chmod 0600; otherwise replace it as \
-         docs/emergency.md says",
+        "the encryption keys cannot be used: <folder>/data/encryption.keys has mode 0644, but must not be accessible to other users: if no other user could read it, run chmod 0600; otherwise replace it as described in docs/emergency.md",
     );
     fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).unwrap();
     let good = fs::read(&keys).unwrap();
@@ -182,8 +180,8 @@ fn a_ca_key_that_others_may_read_is_refused() {
     check(
         data.parent().unwrap(),
         &[],
-        "<folder>/data/ca.key has mode 0644, it must not be accessible to others: if no other user could \
-         read it, run chmod 0600; otherwise replace it as docs/emergency.md says",
+        "<folder>/data/ca.key has mode 0644, but must not be accessible to other users: if no other user could \
+         read it, run chmod 0600; otherwise replace it as described in docs/emergency.md",
     );
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     server.restart().unwrap();
@@ -199,8 +197,7 @@ fn a_folder_that_holds_files_of_others_is_left_as_it_is() {
     check(
         folder.path(),
         &[],
-        "data folder <folder>/data has mode 1777 and holds files of something else: name a folder of its \
-         own, or make it private with chmod 0700",
+        "data folder <folder>/data has mode 1777 and contains other files: use a separate folder, or make it private with chmod 0700",
     );
     let mode = fs::metadata(&data).unwrap().permissions().mode() & 0o7777;
     let names: Vec<_> = fs::read_dir(&data)
@@ -219,7 +216,7 @@ fn a_lost_half_of_the_ca_is_not_replaced() {
     check(
         data.parent().unwrap(),
         &[],
-        "ca.crt is there but ca.key is missing: restore it, or remove ca.crt to start with a new CA",
+        "ca.crt exists but ca.key is missing: restore ca.key, or remove ca.crt to start with a new CA",
     );
     fs::rename(data.join("elsewhere"), data.join("ca.key")).unwrap();
     server.restart().unwrap();
@@ -235,8 +232,7 @@ fn lost_encryption_keys_are_not_replaced() {
     check(
         data.parent().unwrap(),
         &[],
-        "store is there but encryption.keys is missing: restore it; without it nothing in store can be read, \
-         and only an empty data folder starts anew",
+        "store exists but encryption.keys is missing: restore encryption.keys; without it nothing in store can be read, and the server starts only with an empty data folder",
     );
     assert!(!keys.exists());
     fs::rename(data.join("elsewhere"), &keys).unwrap();

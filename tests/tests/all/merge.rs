@@ -152,7 +152,7 @@ impl<S: Site> Scene<S> {
         let said = self.run(&["merge", incoming.to_str().unwrap()]);
         let (config, name) = (self.path("config"), served.renamed());
         let told = format!(
-            "Context prod is called {name}: the name is taken.\nMerged into {}: {name}.\n",
+            "Context prod was renamed to {name}: the name is already in use.\nMerged into {}: {name}.\n",
             config.display()
         );
         assert_eq!(said, answer(0, &told));
@@ -225,7 +225,7 @@ impl<S: Site> Scene<S> {
             "--use-context",
         ]);
         let told = format!(
-            "error: {} was created and deleted again, since its file cannot be kept: the server sent a kubeconfig that it would never write: {}\n",
+            "error: {} was created and deleted again, because its file could not be stored: the server sent an invalid kubeconfig: {}\n",
             served.name, change.refusal
         );
         assert_eq!(said, answer(1, &told));
@@ -241,7 +241,7 @@ impl<S: Site> Scene<S> {
         let said = self.run(&["merge", incoming.to_str().unwrap(), "--use-context"]);
         let shown = incoming.display();
         let told = format!(
-            "With {shown}, kubectl does this:\n    {}\nerror: {shown} is not merged; if you trust it, add --allow-exec\n",
+            "With {shown}, kubectl would do the following:\n    {}\nerror: {shown} was not merged; if you trust it, add --allow-exec\n",
             change.hazard
         );
         assert_eq!(said, answer(1, &told));

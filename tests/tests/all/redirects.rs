@@ -154,7 +154,7 @@ impl Scene {
     /// that of the cluster.
     #[track_caller]
     fn check_withheld(&self, head: &str) {
-        let message = "cluster \"evil\" redirects to an address that is not below its own: a redirect must stay at the cluster";
+        let message = "cluster \"evil\" redirects to an address outside the cluster: a redirect must stay below the address of the cluster";
         let expected = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": message, "reason": "ServiceUnavailable", "code": 502,

@@ -89,12 +89,12 @@ pub struct SigningKeyInfo {
     #[serde(deserialize_with = "null_as_zero")]
     pub kid: String,
 
-    /// `Pending`: published, does not sign yet. `Signing`: signs new tokens. `Verifying`: signs no
-    /// more, its tokens are valid. `Expired`: all its tokens have expired.
+    /// `Pending`: published, but does not sign yet. `Signing`: signs new tokens. `Verifying`: no
+    /// longer signs, but its tokens are valid. `Expired`: all its tokens have expired.
     #[serde(deserialize_with = "null_as_zero")]
     pub state: String,
 
-    /// The time of its creation.
+    /// The time at which it was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<Time>,
 

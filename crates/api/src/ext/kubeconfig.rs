@@ -51,8 +51,8 @@ pub const CONDITION_FAILED_TO_GENERATE: &str = "FailedToGenerate";
 /// invalid. The message names them.
 pub const CONDITION_CLUSTERS_SKIPPED: &str = "ClustersSkipped";
 
-/// A kubeconfig generated for a user. Creating one returns, once, a file for kubectl with fresh
-/// tokens; the record that stays lists those tokens, and deleting it revokes them.
+/// A kubeconfig generated for a user. Creating one returns, once, a file for kubectl with new
+/// tokens; the stored record lists those tokens, and deleting it revokes them.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "io.cattle.ext.v1.Kubeconfig", transform = unwrap_lines)]
@@ -66,24 +66,24 @@ pub struct Kubeconfig {
     )]
     pub metadata: ObjectMeta,
 
-    /// What the file contains and how long it works. Only `description` and `suspended` can be
-    /// changed later.
+    /// The content of the file, and its lifetime. Only `description` and `suspended` can be changed
+    /// later.
     #[serde(default, deserialize_with = "null_as_zero")]
     pub spec: KubeconfigSpec,
 
-    /// What became of it. Set by the server; ignored in requests.
+    /// The state of the kubeconfig. Set by the server; ignored in requests.
     #[serde(default, deserialize_with = "null_as_zero")]
     pub status: KubeconfigStatus,
 }
 
-/// What a kubeconfig file contains and how long it works.
+/// The content of a kubeconfig file, and its lifetime.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.ext.v1.KubeconfigSpec", transform = unwrap_lines)]
 pub struct KubeconfigSpec {
-    /// The clusters that the file reaches, by the name of their `clusters.management.cattle.io`
-    /// object, in this order. `*` in first place stands for every cluster that you may get. Names
-    /// must not repeat. When empty, the file holds only the default entry. Immutable.
+    /// The clusters in the file, by the name of their `clusters.management.cattle.io` object, in
+    /// this order. `*` as the first item selects every cluster that you may get. Names must not
+    /// repeat. When empty, the file contains only the default entry. Immutable.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_as_zero"
@@ -92,22 +92,22 @@ pub struct KubeconfigSpec {
     pub clusters: Vec<String>,
 
     /// The cluster, by name, whose context is current in the file. It must be one of those that
-    /// `clusters` stands for. Defaults to the first of them. Immutable.
+    /// `clusters` selects. Defaults to the first of them. Immutable.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub current_context: String,
 
-    /// Free text that tells you what the file is for. May be changed at any time.
+    /// Free text that describes the purpose of the file. May be changed at any time.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub description: String,
 
-    /// The endpoint that the file goes to: `managed` for the host name of the one cluster that it
-    /// reaches. When empty, clusters are reached at this server. With `managed`, `clusters` must have
+    /// The endpoint that the file uses: `managed` for the host name of the one cluster in the file.
+    /// When empty, clusters are reached through this server. With `managed`, `clusters` must have
     /// one item and `includeDefaultEntry` must be false. Immutable.
     #[serde(
         skip_serializing_if = "String::is_empty",
@@ -120,9 +120,9 @@ pub struct KubeconfigSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub include_default_entry: Option<bool>,
 
-    /// Whether the file holds tokens. When false it holds no secret: its users run the plugin
-    /// `kubectl-kubeconfig`, which exchanges your login for short-lived credentials of this record.
-    /// Defaults to the setting `kubeconfig-generate-token`. Immutable.
+    /// Whether the file contains tokens. When false, it contains no secret: its users run the
+    /// plugin `kubectl-kubeconfig`, which exchanges your login for short-lived credentials of this
+    /// record. Defaults to the setting `kubeconfig-generate-token`. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generate_token: Option<bool>,
 
@@ -133,19 +133,19 @@ pub struct KubeconfigSpec {
     )]
     pub namespace: String,
 
-    /// Whether the tokens of the file are refused for now. Unlike deletion this can be taken back.
-    /// Defaults to false. May be changed at any time.
+    /// Whether the tokens of the file are rejected. Unlike deletion, this can be reversed. Defaults
+    /// to false. May be changed at any time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<bool>,
 
-    /// How long the tokens of the file live, in seconds, counted from creation. Must be positive
-    /// and must not exceed the maximum set for this server. 0 or absent stands for the setting
+    /// The lifetime of the tokens of the file, in seconds, counted from creation. Must be positive
+    /// and must not exceed the maximum set for this server. 0 or absent selects the setting
     /// `kubeconfig-default-token-ttl-minutes`. Immutable.
     #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_as_zero")]
     pub ttl: i64,
 }
 
-/// What became of a kubeconfig. Set by the server.
+/// The state of a kubeconfig. Set by the server.
 #[derive(Clone, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.ext.v1.KubeconfigStatus", transform = unwrap_lines)]
@@ -171,8 +171,8 @@ pub struct KubeconfigStatus {
     )]
     pub summary: String,
 
-    /// The names of the tokens (`tokens.ext.cattle.io`) that were minted for the file, also of
-    /// those that are gone by now.
+    /// The names of the tokens (`tokens.ext.cattle.io`) that were minted for the file, including
+    /// those that no longer exist.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_as_zero"
@@ -180,7 +180,7 @@ pub struct KubeconfigStatus {
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub tokens: Vec<String>,
 
-    /// The user whom the record belongs to and for whom its tokens speak.
+    /// The user who owns the record and whom its tokens authenticate.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
@@ -188,12 +188,12 @@ pub struct KubeconfigStatus {
     pub user_name: String,
 
     /// The uid of the user's object (`users.management.cattle.io`) at creation; empty for a user
-    /// without an object. The file is refused for a later user of the same name. Absent in records
+    /// without an object. The file is rejected for a later user of the same name. Absent in records
     /// of older servers.
     #[serde(rename = "userUID", skip_serializing_if = "Option::is_none")]
     pub user_uid: Option<String>,
 
-    /// The groups of the login that created the record. With them the server checks that the user
+    /// The groups of the login that created the record. The server uses them to check that the user
     /// may still `get` a cluster.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
@@ -202,8 +202,9 @@ pub struct KubeconfigStatus {
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub groups: Vec<String>,
 
-    /// The uids of the clusters of a file without tokens, by name, at creation. The file is refused at
-    /// a later cluster of the same name. Absent for a file with tokens, which have their own.
+    /// The uids of the clusters of a file without tokens, by name, at creation. The file is
+    /// rejected at a later cluster of the same name. Absent for a file with tokens, which have
+    /// their own.
     #[serde(
         rename = "clusterUIDs",
         skip_serializing_if = "BTreeMap::is_empty",
@@ -211,12 +212,12 @@ pub struct KubeconfigStatus {
     )]
     pub cluster_uids: BTreeMap<String, String>,
 
-    /// The token that authenticated the request that created the record. The file is refused as
+    /// The token that authenticated the request that created the record. The file is rejected as
     /// soon as that token is. Absent for a request with a login.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_token: Option<TokenReference>,
 
-    /// The file itself, in YAML. Returned only in the answer to create; it is stored nowhere and
+    /// The file itself, in YAML. Returned only in the response to create; it is not stored and
     /// cannot be read again.
     #[serde(
         skip_serializing_if = "String::is_empty",

@@ -30,13 +30,12 @@ pub const KIND_SESSION: &str = "session";
 /// Condition: the token is disabled; the reason states whether by its owner or by an administrator.
 pub const CONDITION_DISABLED: &str = "Disabled";
 
-/// A bearer token of a user. Its value is returned only in the answer to create.
+/// A bearer token of a user. Its value is returned only in the response to create.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "io.cattle.ext.v1.Token", transform = unwrap_lines)]
 pub struct Token {
-    /// Standard object metadata. `name` and `generateName` are ignored on create: the name is
-    /// always `token-` and fifteen random characters.
+    /// Whether the principal is the user who sends the request.
     #[serde(
         default,
         serialize_with = "serialize_go_order",
@@ -44,21 +43,22 @@ pub struct Token {
     )]
     pub metadata: ObjectMeta,
 
-    /// Whom the token speaks for, where, and how long.
+    /// The user, clusters and lifetime of the token.
     #[serde(default, deserialize_with = "null_as_zero")]
     pub spec: TokenSpec,
 
-    /// The value of the token and its present state. Set by the server; ignored in requests.
+    /// The value of the token and its current state. Set by the server; ignored in requests.
     #[serde(default, deserialize_with = "null_as_zero")]
     pub status: TokenStatus,
 }
 
-/// Whom a token speaks for, where, and how long.
+/// The user, clusters and lifetime of a token.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.ext.v1.TokenSpec", transform = unwrap_lines)]
 pub struct TokenSpec {
-    /// The user whom the token speaks for. Defaults to you, and cannot be somebody else. Immutable.
+    /// The user whom the token authenticates. Defaults to you, and cannot be another user.
+    /// Immutable.
     #[serde(
         rename = "userID",
         skip_serializing_if = "String::is_empty",
@@ -66,28 +66,28 @@ pub struct TokenSpec {
     )]
     pub user_id: String,
 
-    /// Who the user is at the provider that authenticated them. Set by the server on create;
-    /// immutable.
+    /// The identity of the user at the provider that authenticated them. Set by the server on
+    /// create; immutable.
     #[serde(deserialize_with = "null_as_zero")]
     pub user_principal: TokenPrincipal,
 
-    /// What the token is for: `session` for a login, `kubeconfig` for a kubeconfig file, or empty.
+    /// The kind of the token: `session` for a login, `kubeconfig` for a kubeconfig file, or empty.
     /// Immutable.
     #[serde(deserialize_with = "null_as_zero")]
     pub kind: String,
 
-    /// Free text that tells you what the token is for. May be changed at any time.
+    /// Free text that describes the purpose of the token. May be changed at any time.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub description: String,
 
-    /// How long the token lives, in milliseconds, counted from creation. 0 stands for the setting
-    /// `auth-token-max-ttl-minutes`, which is also the maximum; where `kubeconfigName` is given, for
-    /// the setting `kubeconfig-exec-token-ttl-minutes` or the rest of that record's life. A negative value means that the
-    /// token does not expire, where that setting permits it. Only administrators may extend it
-    /// later.
+    /// The lifetime of the token, in milliseconds, counted from creation. 0 selects the setting
+    /// `auth-token-max-ttl-minutes`, which is also the maximum; if `kubeconfigName` is set, it
+    /// selects the setting `kubeconfig-exec-token-ttl-minutes` or the remaining lifetime of that
+    /// record. A negative value means that the token does not expire, if that setting permits it.
+    /// Only administrators may extend it later.
     #[serde(deserialize_with = "null_as_zero")]
     pub ttl: i64,
 
@@ -112,7 +112,7 @@ pub struct TokenSpec {
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub cluster_names: Vec<String>,
 
-    /// The groups that the token puts its user into, beside all authenticated users. Set by the
+    /// The groups that the token gives its user, in addition to all authenticated users. Set by the
     /// server for the administrator's file of a cluster; immutable.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
@@ -122,17 +122,17 @@ pub struct TokenSpec {
     pub groups: Vec<String>,
 
     /// The kubeconfig (`kubeconfigs.ext.cattle.io`), by name, that the token belongs to. The token
-    /// is refused once that is deleted or while it is suspended. On create it may name a kubeconfig
-    /// of yours whose file holds no tokens (`generateToken: false`), with one of its clusters in
-    /// `clusterName`. Immutable.
+    /// is rejected once that is deleted or while it is suspended. On create, it may name a
+    /// kubeconfig of yours whose file contains no tokens (`generateToken: false`), with one of its
+    /// clusters in `clusterName`. Immutable.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub kubeconfig_name: String,
 
-    /// A request for a client certificate (PKCS #10, in PEM): the answer to create then carries a
-    /// certificate for the key of the request in `status.certificate`, and no token. Needs
+    /// A request for a client certificate (PKCS #10, in PEM): the response to create then contains
+    /// a certificate for the key of the request in `status.certificate`, and no token. Requires
     /// `kubeconfigName` and `clusterName`, and a cluster that is set up for client certificates.
     /// Nothing is stored.
     #[serde(
@@ -142,7 +142,7 @@ pub struct TokenSpec {
     pub certificate_signing_request: String,
 }
 
-/// Who a user is at the provider that authenticated them.
+/// The identity of a user at the provider that authenticated them.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.ext.v1.TokenPrincipal", transform = unwrap_lines)]
@@ -165,14 +165,14 @@ pub struct TokenPrincipal {
     )]
     pub login_name: String,
 
-    /// Where a picture of the principal is, as a URL.
+    /// The URL of a picture of the principal.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub profile_picture: String,
 
-    /// Where a page about the principal is, as a URL. Not used.
+    /// The URL of a page about the principal. Not used.
     #[serde(
         rename = "profileURL",
         skip_serializing_if = "String::is_empty",
@@ -180,7 +180,7 @@ pub struct TokenPrincipal {
     )]
     pub profile_url: String,
 
-    /// What the principal is: `user` or `group`.
+    /// The type of the principal: `user` or `group`.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
@@ -191,7 +191,7 @@ pub struct TokenPrincipal {
     #[serde(skip_serializing_if = "is_false", deserialize_with = "null_as_zero")]
     pub me: bool,
 
-    /// Whether the user who asks is a member of the principal.
+    /// Whether the user who sends the request is a member of the principal.
     #[serde(skip_serializing_if = "is_false", deserialize_with = "null_as_zero")]
     pub member_of: bool,
 
@@ -210,28 +210,28 @@ pub struct TokenPrincipal {
     pub extra_info: BTreeMap<String, String>,
 }
 
-/// The value of a token and its present state. Set by the server.
+/// The value of a token and its current state. Set by the server.
 #[derive(Clone, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.ext.v1.TokenStatus", transform = unwrap_lines)]
 pub struct TokenStatus {
-    /// The secret part of the token. Returned only in the answer to create; stored nowhere.
+    /// The secret part of the token. Returned only in the response to create; not stored.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub value: String,
 
-    /// The token as it goes into the `Authorization: Bearer` header. Returned only in the answer to
-    /// create; stored nowhere.
+    /// The token as it is sent in the `Authorization: Bearer` header. Returned only in the response
+    /// to create; not stored.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub bearer_token: String,
 
-    /// The client certificate that was asked for, and the certificates of those who vouch for it, in
-    /// PEM. Returned only in the answer to create.
+    /// The requested client certificate, and the certificates of its issuers, in PEM. Returned only
+    /// in the response to create.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
@@ -252,12 +252,12 @@ pub struct TokenStatus {
     pub conditions: Vec<Condition>,
 
     /// The uid of the user's object (`users.management.cattle.io`) at creation; empty for a user
-    /// without an object. The token is refused for a later user of the same name. Absent in records
-    /// of older servers.
+    /// without an object. The token is rejected for a later user of the same name. Absent in
+    /// records of older servers.
     #[serde(rename = "userUID", skip_serializing_if = "Option::is_none")]
     pub user_uid: Option<String>,
 
-    /// The groups of the login that created the token. With them the server checks that the user
+    /// The groups of the login that created the token. The server uses them to check that the user
     /// may still `get` a cluster.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
@@ -266,8 +266,8 @@ pub struct TokenStatus {
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub groups: Vec<String>,
 
-    /// The uids of the clusters, by name, at creation. The token is refused at a later cluster of the
-    /// same name.
+    /// The uids of the clusters, by name, at creation. The token is rejected at a later cluster of
+    /// the same name.
     #[serde(
         rename = "clusterUIDs",
         skip_serializing_if = "BTreeMap::is_empty",
@@ -275,13 +275,13 @@ pub struct TokenStatus {
     )]
     pub cluster_uids: BTreeMap<String, String>,
 
-    /// The token that authenticated the request that created the token. The token is refused as
+    /// The token that authenticated the request that created this token. This token is rejected as
     /// soon as that token is. Absent for a request with a login.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_token: Option<TokenReference>,
 
-    /// The addresses that the token or certificate may be sent to: those that the file of `kubeconfigName` has for the
-    /// cluster. Returned only in the answer to create.
+    /// The addresses that the token or certificate may be sent to: those of the cluster in the file
+    /// of `kubeconfigName`. Returned only in the response to create.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_as_zero"
@@ -289,18 +289,18 @@ pub struct TokenStatus {
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub endpoints: Vec<TokenEndpoint>,
 
-    /// The hash of `value`, where the kind of token needs one.
+    /// The hash of `value`, if the kind of token needs one.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub hash: String,
 
-    /// Whether this is the token that authenticated the request which is being answered.
+    /// Whether this token authenticated the current request.
     #[serde(deserialize_with = "null_as_zero")]
     pub current: bool,
 
-    /// Whether the token has outlived its time.
+    /// Whether the token has expired.
     #[serde(deserialize_with = "null_as_zero")]
     pub expired: bool,
 
@@ -326,7 +326,8 @@ pub struct TokenEndpoint {
     #[serde(deserialize_with = "null_as_zero")]
     pub server: String,
 
-    /// The certificate authorities of the address: PEM, in base64. Empty where those of the user's machine are used.
+    /// The certificate authorities of the address: PEM, in base64. Empty if those of the user's
+    /// machine are used.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"

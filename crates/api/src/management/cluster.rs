@@ -32,16 +32,16 @@ pub struct Cluster {
     )]
     pub metadata: ObjectMeta,
 
-    /// What the cluster is called and how it is reached.
+    /// The names of the cluster, and how it is reached.
     #[serde(default, deserialize_with = "null_as_zero")]
     pub spec: ClusterSpec,
 
-    /// What was observed of the cluster. Set by the server.
+    /// The observed state of the cluster. Set by the server.
     #[serde(default, deserialize_with = "null_as_zero")]
     pub status: ClusterStatus,
 }
 
-/// What a cluster is called and how it is reached.
+/// The names of a cluster, and how it is reached.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.ClusterSpec", transform = unwrap_lines)]
@@ -61,13 +61,13 @@ pub struct ClusterSpec {
     )]
     pub description: String,
 
-    /// The authorized cluster endpoint: a way to the cluster's API that does not pass through this
-    /// server.
+    /// The authorized cluster endpoint: a route to the cluster's API that does not pass through
+    /// this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_cluster_auth_endpoint: Option<LocalClusterAuthEndpoint>,
 
-    /// How users get short-lived client certificates for the direct way. Absent when they use tokens
-    /// there as well.
+    /// How users get short-lived client certificates for the direct route. Absent when they use
+    /// tokens there as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_certificates: Option<ClientCertificates>,
 
@@ -76,18 +76,19 @@ pub struct ClusterSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ClusterConnection>,
 
-    /// Whom the cluster knows beside the users of this server: one of `webhook` and `oidc`. At its
-    /// unmanaged endpoint the gateway recognises them and impersonates them at the cluster, unless
-    /// the cluster itself does. When absent, the cluster itself recognises everybody there.
+    /// How users of the cluster are authenticated who are not users of this server: one of
+    /// `webhook` and `oidc`. At the unmanaged endpoint of the cluster, the gateway authenticates
+    /// and impersonates them, unless the cluster authenticates them itself. When absent, the
+    /// cluster itself authenticates all users there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authentication: Option<ClusterAuthentication>,
 
-    /// The kubeconfig files of the cluster that users download without asking for clusters by name.
+    /// The kubeconfig files of the cluster that users can download.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub downloads: Option<ClusterDownloads>,
 }
 
-/// A way to a cluster's API that does not pass through this server.
+/// A route to a cluster's API that does not pass through this server.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(
@@ -107,8 +108,8 @@ pub struct LocalClusterAuthEndpoint {
     )]
     pub fqdn: String,
 
-    /// The certificate authorities, in PEM, that vouch for `fqdn`. When empty, those of the user's
-    /// machine do.
+    /// The certificate authorities, in PEM, for the certificate of `fqdn`. When empty, those of the
+    /// user's machine are used.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
@@ -122,8 +123,8 @@ pub struct LocalClusterAuthEndpoint {
 #[schemars(rename = "io.cattle.management.v3.ClientCertificates", transform = unwrap_lines)]
 pub struct ClientCertificates {
     /// The secret, of type `kubernetes.io/tls`, with the certificate and the key of the authority
-    /// that signs them. The cluster's API server must trust that authority for clients. Whoever has
-    /// the key can be any user of the cluster.
+    /// that signs them. The cluster's API server must trust that authority for clients. The owner
+    /// of the key can impersonate any user of the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signer_secret_ref: Option<SecretReference>,
 }
@@ -137,8 +138,8 @@ pub struct ClusterConnection {
     #[serde(deserialize_with = "null_as_zero")]
     pub server: String,
 
-    /// The certificate authorities that vouch for `server`: PEM, in base64. When empty, those of
-    /// the gateway's machine do.
+    /// The certificate authorities for the certificate of `server`: PEM, in base64. When empty,
+    /// those of the gateway's machine are used.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
@@ -152,8 +153,8 @@ pub struct ClusterConnection {
     )]
     pub tls_server_name: String,
 
-    /// The proxy that leads to `server`, as a URL with scheme `http`, `https` or `socks5`. When
-    /// empty, the gateway connects directly.
+    /// The proxy for connections to `server`, as a URL with scheme `http`, `https` or `socks5`.
+    /// When empty, the gateway connects directly.
     #[serde(
         rename = "proxyURL",
         skip_serializing_if = "String::is_empty",
@@ -167,21 +168,21 @@ pub struct ClusterConnection {
     pub credential_secret_ref: Option<SecretReference>,
 }
 
-/// Whom a cluster knows beside the users of this server.
+/// How users of a cluster are authenticated who are not users of this server.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.ClusterAuthentication", transform = unwrap_lines)]
 pub struct ClusterAuthentication {
-    /// A webhook that is asked whose a bearer token is.
+    /// A webhook that authenticates bearer tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<TokenWebhook>,
 
-    /// The OpenID Connect provider whose users are the cluster's.
+    /// The OpenID Connect provider whose users are users of the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oidc: Option<OidcProvider>,
 
-    /// Whether the cluster's own API server takes ID tokens of the provider. TLS is passed through
-    /// to it at the unmanaged endpoint then. Not for webhooks. Defaults to false.
+    /// Whether the cluster's own API server accepts ID tokens of the provider. TLS is then passed
+    /// through to it at the unmanaged endpoint. Not for webhooks. Defaults to false.
     #[serde(
         skip_serializing_if = "std::ops::Not::not",
         deserialize_with = "null_as_zero"
@@ -189,80 +190,82 @@ pub struct ClusterAuthentication {
     pub by_cluster: bool,
 }
 
-/// A webhook that is asked whose a bearer token is, by a `TokenReview` of `authentication.k8s.io/v1`
+/// A webhook that authenticates bearer tokens, with a `TokenReview` of `authentication.k8s.io/v1`
 /// as kube-apiserver sends it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.TokenWebhook", transform = unwrap_lines)]
 pub struct TokenWebhook {
-    /// Where reviews are posted to, e.g. `https://authn.example.com/review`.
+    /// The URL that reviews are posted to, e.g. `https://authn.example.com/review`.
     #[serde(deserialize_with = "null_as_zero")]
     pub url: String,
 
-    /// The certificate authorities that vouch for `url`: PEM, in base64. When empty, those of the
-    /// gateway's machine do.
+    /// The certificate authorities for the certificate of `url`: PEM, in base64. When empty, those
+    /// of the gateway's machine are used.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub ca_data: String,
 
-    /// How long an answer may take, in seconds, at most 30. Nobody is let in without one. Defaults
-    /// to 10.
+    /// The time limit for a response, in seconds, at most 30. Without a response, the request is
+    /// rejected. Defaults to 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<i64>,
 
-    /// How long an answer counts, in seconds, at most 3600; 0 for every request to be asked for.
-    /// Failures are not remembered. Defaults to 10.
+    /// How long a response is cached, in seconds, at most 3600; 0 to send a review for every
+    /// request. Failures are not cached. Defaults to 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_seconds: Option<i64>,
 }
 
-/// An OpenID Connect provider whose ID tokens count. The fields mean what the flags of kube-apiserver
-/// mean, `--oidc-issuer-url` and so on.
+/// An OpenID Connect provider whose ID tokens are accepted. The fields have the meaning of the
+/// flags of kube-apiserver, `--oidc-issuer-url` and so on.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.OidcProvider", transform = unwrap_lines)]
 pub struct OidcProvider {
-    /// The URL of the provider, as its tokens name it.
+    /// The URL of the provider, as in its tokens.
     #[serde(deserialize_with = "null_as_zero")]
     pub issuer: String,
 
-    /// The client that the tokens are made for.
+    /// The client that the tokens are issued for.
     #[serde(rename = "clientID", deserialize_with = "null_as_zero")]
     pub client_id: String,
 
-    /// The certificate authorities that vouch for `issuer`: PEM, in base64. When empty, those of
-    /// the gateway's machine do.
+    /// The certificate authorities for the certificate of `issuer`: PEM, in base64. When empty,
+    /// those of the gateway's machine are used.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub ca_data: String,
 
-    /// The claim that is the user name. It must be one that users cannot change. Defaults to `sub`.
+    /// The claim that contains the user name. Users must not be able to change it. Defaults to
+    /// `sub`.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub username_claim: String,
 
-    /// What user names begin with; `-` for nothing. Defaults to `issuer` and `#`, unless the claim is
-    /// `email`.
+    /// The prefix of user names; `-` for no prefix. Defaults to `issuer` and `#`, unless the claim
+    /// is `email`.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub username_prefix: String,
 
-    /// The claim with the groups, a text or a list of texts. When empty, users have no groups.
+    /// The claim that contains the groups, a string or a list of strings. When empty, users have no
+    /// groups.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub groups_claim: String,
 
-    /// What groups begin with.
+    /// The prefix of groups.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
@@ -275,19 +278,19 @@ pub struct OidcProvider {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.ClusterDownloads", transform = unwrap_lines)]
 pub struct ClusterDownloads {
-    /// Whether nobody may download a file of the cluster. Defaults to false.
+    /// Whether downloads of files of the cluster are forbidden. Defaults to false.
     #[serde(deserialize_with = "null_as_zero")]
     pub forbidden: bool,
 
-    /// Whether the kubeconfig leads through the gateway of this server; else to the authorized
-    /// cluster endpoint. Defaults to whether the gateway serves the cluster. The administrator's
-    /// file always leads to the authorized cluster endpoint.
+    /// Whether the kubeconfig uses the gateway of this server, instead of the authorized cluster
+    /// endpoint. Defaults to whether the gateway serves the cluster. The administrator's file
+    /// always uses the authorized cluster endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxied: Option<bool>,
 
-    /// The group that whoever uses the administrator's file is in at the cluster, beside all
-    /// authenticated users. Defaults to `kubeconfig-apiserver:cluster-admins`, which registering a
-    /// cluster makes an administrator there.
+    /// The group that users of the administrator's file have at the cluster, in addition to all
+    /// authenticated users. Defaults to `kubeconfig-apiserver:cluster-admins`, which becomes an
+    /// administrator group when a cluster is registered.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
@@ -295,7 +298,7 @@ pub struct ClusterDownloads {
     pub admin_group: String,
 }
 
-/// Where a secret is.
+/// A reference to a secret.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(
@@ -319,7 +322,7 @@ pub struct SecretReference {
     pub name: String,
 }
 
-/// What was observed of a cluster. Set by the server.
+/// The observed state of a cluster. Set by the server.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.ClusterStatus", transform = unwrap_lines)]
@@ -331,7 +334,7 @@ pub struct ClusterStatus {
     )]
     pub api_endpoint: String,
 
-    /// The certificate authorities that vouch for the cluster's API: PEM, in base64.
+    /// The certificate authorities for the certificate of the cluster's API: PEM, in base64.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
@@ -355,7 +358,7 @@ pub struct ClusterStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<ClusterVersion>,
 
-    /// The host names of the cluster. Absent or empty where this server gives none.
+    /// The host names of the cluster. Absent or empty if this server assigns none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<ClusterEndpoints>,
 
@@ -398,12 +401,12 @@ pub struct ClusterVersion {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.ClusterEndpoints", transform = unwrap_lines)]
 pub struct ClusterEndpoints {
-    /// The way through the gateway. It takes the tokens of kubeconfigs and nothing else.
+    /// The route through the gateway. It accepts only tokens of kubeconfigs.
     #[serde(deserialize_with = "null_as_zero")]
     pub managed: String,
 
-    /// The way to the cluster itself, which decides who calls, unless `spec.authentication` does. It
-    /// does not know the tokens of kubeconfigs.
+    /// The route to the cluster itself, which authenticates callers, unless `spec.authentication`
+    /// leaves that to the gateway. It does not accept tokens of kubeconfigs.
     #[serde(deserialize_with = "null_as_zero")]
     pub unmanaged: String,
 }

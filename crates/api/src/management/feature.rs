@@ -16,7 +16,7 @@ pub fn built_in_default(name: &str) -> bool {
     name == EXT_KUBECONFIGS
 }
 
-/// A switch for a part of the server. Changes act at once.
+/// A switch for a part of the server. Changes take effect immediately.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "io.cattle.management.v3.Feature", transform = unwrap_lines)]
@@ -29,31 +29,31 @@ pub struct Feature {
     )]
     pub metadata: ObjectMeta,
 
-    /// Whether the feature is wanted.
+    /// The desired state of the feature.
     #[serde(default, deserialize_with = "null_as_zero")]
     pub spec: FeatureSpec,
 
-    /// What the feature is. Set by the server.
+    /// The properties of the feature. Set by the server.
     #[serde(default, deserialize_with = "null_as_zero")]
     pub status: FeatureStatus,
 }
 
-/// Whether a feature is wanted.
+/// The desired state of a feature.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.FeatureSpec", transform = unwrap_lines)]
 pub struct FeatureSpec {
-    /// On or off. When absent, `status.default` counts.
+    /// On or off. When absent, `status.default` applies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<bool>,
 }
 
-/// What a feature is. Set by the server.
+/// The properties of a feature. Set by the server.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.FeatureStatus", transform = unwrap_lines)]
 pub struct FeatureStatus {
-    /// Whether a change acts without a restart.
+    /// Whether a change takes effect without a restart.
     #[serde(deserialize_with = "null_as_zero")]
     pub dynamic: bool,
 
@@ -68,7 +68,7 @@ pub struct FeatureStatus {
     )]
     pub description: String,
 
-    /// When present, the feature is fixed to this and `spec.value` is without effect.
+    /// When present, the feature is locked to this value and `spec.value` has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locked_value: Option<bool>,
 }

@@ -29,16 +29,16 @@ pub struct Node {
     )]
     pub metadata: ObjectMeta,
 
-    /// What the machine is called and which roles it has.
+    /// The names and roles of the machine.
     #[serde(default, deserialize_with = "null_as_zero")]
     pub spec: NodeSpec,
 
-    /// What was observed of the machine. Set by the server.
+    /// The observed state of the machine. Set by the server.
     #[serde(default, deserialize_with = "null_as_zero")]
     pub status: NodeStatus,
 }
 
-/// What a machine is called and which roles it has.
+/// The names and roles of a machine.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.NodeSpec", transform = unwrap_lines)]
@@ -56,7 +56,7 @@ pub struct NodeSpec {
     #[serde(deserialize_with = "null_as_zero")]
     pub worker: bool,
 
-    /// The host name that the machine was given; entries of kubeconfig files are named after it.
+    /// The host name of the machine; entries of kubeconfig files are named after it.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
@@ -71,7 +71,7 @@ pub struct NodeSpec {
     pub display_name: String,
 }
 
-/// What was observed of a machine. Set by the server.
+/// The observed state of a machine. Set by the server.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.NodeStatus", transform = unwrap_lines)]

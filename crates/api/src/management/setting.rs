@@ -165,7 +165,8 @@ pub fn built_in_default(name: &str) -> &'static str {
     known.map_or("", |built_in| built_in.default)
 }
 
-/// One value that an administrator can change while the server runs. Changes act at once.
+/// One value that an administrator can change while the server runs. Changes take effect
+/// immediately.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.Setting", transform = unwrap_lines)]
@@ -177,20 +178,20 @@ pub struct Setting {
     )]
     pub metadata: ObjectMeta,
 
-    /// The value. When empty, `default` counts.
+    /// The value. When empty, `default` applies.
     #[serde(deserialize_with = "null_as_zero")]
     pub value: String,
 
-    /// The value that counts while `value` is empty. Set by the server.
+    /// The value that applies while `value` is empty. Set by the server.
     #[serde(deserialize_with = "null_as_zero")]
     pub default: String,
 
-    /// Whether `value` was changed by somebody. Set by the server.
+    /// Whether `value` was changed by a user. Set by the server.
     #[serde(deserialize_with = "null_as_zero")]
     pub customized: bool,
 
-    /// Where `value` came from: empty, or `env` for the environment of the server, which then wins
-    /// over changes made here.
+    /// Where `value` came from: empty, or `env` for the environment of the server, which then takes
+    /// precedence over changes made here.
     #[serde(deserialize_with = "null_as_zero")]
     pub source: String,
 }

@@ -8,7 +8,7 @@ use crate::decoding::null_as_zero;
 use crate::descriptions::unwrap_lines;
 use machinery::meta::{MetadataExt, serialize_go_order};
 
-/// Somebody who may have kubeconfigs. Its name is the user name that requests are authenticated as.
+/// A user who may have kubeconfigs. Its name is the user name that requests are authenticated as.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.User", transform = unwrap_lines)]
@@ -42,7 +42,7 @@ pub struct User {
     pub description: String,
 
     /// Other identities of the user, e.g. `github_user://1234`: a request that is authenticated as
-    /// one of them counts as the user's.
+    /// one of them is treated as a request of the user.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_as_zero"
@@ -50,8 +50,8 @@ pub struct User {
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub principal_ids: Vec<String>,
 
-    /// Whether the user may do anything at all. When false, all tokens of the user are refused.
-    /// Defaults to true.
+    /// Whether the user is enabled. When false, the user may do nothing, and all tokens of the user
+    /// are rejected. Defaults to true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }

@@ -46,16 +46,16 @@ fn parse(text: &str) -> Result<ServerUrl, &'static str> {
     let rest = text.get(SCHEME.len()..).unwrap_or_default();
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     if authority.contains(['/', '?', '#', '\\']) {
-        return Err("must be https://HOST or https://HOST:PORT, with nothing behind it");
+        return Err("must be https://HOST or https://HOST:PORT, with nothing after it");
     }
     if authority.contains('@') {
-        return Err("must not name a user");
+        return Err("must not contain a user name");
     }
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (authority, None),
     };
-    let host = canonical_host(host).ok_or("must name a host")?;
+    let host = canonical_host(host).ok_or("must have a host")?;
     let port = match port {
         None => 443,
         Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {

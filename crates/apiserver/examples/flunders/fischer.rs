@@ -80,7 +80,7 @@ impl Resource for Fischers {
     fn columns(&self) -> &[Column] {
         const COLUMNS: [Column; 2] = [
             Column::NAME,
-            Column::string("Disallowed", "How many flunders nobody may have"),
+            Column::string("Disallowed", "Number of disallowed flunder names"),
         ];
         &COLUMNS
     }

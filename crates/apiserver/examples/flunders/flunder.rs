@@ -102,8 +102,8 @@ impl Resource for Flunders {
     fn columns(&self) -> &[Column] {
         const COLUMNS: [Column; 3] = [
             Column::NAME,
-            Column::string("Reference", "What it refers to"),
-            Column::string("Age", "How long ago it was created"),
+            Column::string("Reference", "Object that the flunder refers to"),
+            Column::string("Age", "Time since its creation"),
         ];
         &COLUMNS
     }
@@ -156,7 +156,7 @@ impl Resource for Flunders {
             true => Err(Status::forbidden(
                 self.registry.group_resource(),
                 name,
-                "this name may not be used",
+                "this name is disallowed",
             )),
             false => Ok(()),
         }

@@ -16,7 +16,7 @@ use super::{Description, GroupVersionKind, KindSchema, Scope, Subresource, Verb}
 pub(crate) struct Flunder {
     /// Standard object's metadata.
     metadata: ObjectMeta,
-    /// What the user wants of it.
+    /// The desired state.
     spec: FlunderSpec,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Flunder {
 #[schemars(rename = "com.example.wardle.v1beta1.FlunderSpec")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FlunderSpec {
-    /// What it refers to.
+    /// Object that the flunder refers to.
     reference: String,
     /// How often, if at all.
     #[serde(default)]

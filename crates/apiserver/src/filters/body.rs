@@ -97,7 +97,7 @@ async fn run_apart(
         Ok(response) => response,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => respond::status(Status::internal("the server stops")),
+            Err(_) => respond::status(Status::internal("the server is shutting down")),
         },
     }
 }

@@ -61,7 +61,7 @@ fn metrics(state: &ServerState) -> Response<Body> {
         ),
         Err(_) => respond::text(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "the metrics cannot be written",
+            "the metrics cannot be encoded",
         ),
     }
 }

@@ -153,7 +153,7 @@ impl<R: Resource> Patcher<'_, R> {
         };
         if text("kind") != description.kind || text("apiVersion") != description.group_version() {
             return Err(Status::bad_request(format!(
-                "the configuration must say apiVersion {:?} and kind {:?}",
+                "the configuration must have apiVersion {:?} and kind {:?}",
                 description.group_version(),
                 description.kind
             )));

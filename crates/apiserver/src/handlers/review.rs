@@ -80,7 +80,7 @@ impl<V: Review> Endpoint for ReviewEndpoint<V> {
             false => self.review.review(&cx, question).await?,
         };
         let json = stored_object::encode(description, &answer)
-            .map_err(|_| Status::internal("the answer has no JSON form"))?;
+            .map_err(|_| Status::internal("the response cannot be encoded as JSON"))?;
         representation.whole(StatusCode::CREATED, json)
     }
 }

@@ -120,7 +120,7 @@ impl Selection {
             names.push("…");
         }
         call.cx.warn(&format!(
-            "{} {} cannot be read and are left out: {}; delete them by their names, or restore them from a backup",
+            "{} {} cannot be read and are omitted: {}; delete them by name, or restore them from a backup",
             broken.len(),
             call.resource.registry().group_resource(),
             names.join(", ")

@@ -238,7 +238,9 @@ impl Watch {
         };
         // Check the lease for each batch, because an event of this batch may have ended it.
         if !(self.lease)() {
-            return tracing::debug!("a watch ended: its caller is no longer valid");
+            return tracing::debug!(
+                "a watch ended: the credential of its caller is no longer valid"
+            );
         }
         let now = Instant::now();
         let is_over = now >= self.ends;

@@ -147,7 +147,7 @@ const PATCH: &Profile = &Profile {
     id_prefix: "patch",
     id_infix: "",
     id_suffix: "",
-    description: "Change parts of one object of kind",
+    description: "Partially update one object of kind",
     parameters: parameters::PATCH,
     request: Content::Patch,
     answer: Content::Object,
@@ -173,7 +173,7 @@ const WATCH: &Profile = &Profile {
     id_prefix: "watch",
     id_infix: "",
     id_suffix: "",
-    description: "Deprecated: list with `watch` and a field selector. Watch one object of kind",
+    description: "Deprecated: use a list with `watch` and a field selector instead. Watch one object of kind",
     parameters: parameters::LIST,
     request: Content::Nothing,
     answer: Content::Event,
@@ -182,6 +182,6 @@ const WATCH: &Profile = &Profile {
 const WATCH_LIST: &Profile = &Profile {
     name: "watchlist",
     id_suffix: "List",
-    description: "Deprecated: list with `watch`. Watch objects of kind",
+    description: "Deprecated: use a list with `watch` instead. Watch objects of kind",
     ..*WATCH
 };

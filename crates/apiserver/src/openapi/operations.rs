@@ -295,7 +295,7 @@ fn resources_of_version(kind: &Description) -> PathItem {
     let operation = Operation {
         id: format!("get{}APIResources", version_id(kind)),
         tag: version_tag(kind),
-        description: "Read which resources there are.".to_owned(),
+        description: "List the available resources.".to_owned(),
         ..read_document(meta_name::<APIResourceList>())
     };
     PathItem::new(format!("{}/", kind.path()), vec![operation])
@@ -306,7 +306,7 @@ fn groups(kind: &Description) -> Vec<PathItem> {
     let versions = |prefix: &str, tag: &str, schema: String| Operation {
         id: format!("get{prefix}APIVersions"),
         tag: tag.to_owned(),
-        description: "Read which API versions there are.".to_owned(),
+        description: "List the available API versions.".to_owned(),
         ..read_document(schema)
     };
     if kind.group.is_empty() {
@@ -316,7 +316,7 @@ fn groups(kind: &Description) -> Vec<PathItem> {
     let group = Operation {
         id: format!("get{}APIGroup", camel_case(short_group(kind))),
         tag: lower_camel_case(short_group(kind)),
-        description: "Read which versions the group has.".to_owned(),
+        description: "List the versions of the group.".to_owned(),
         ..read_document(meta_name::<APIGroup>())
     };
     let all = versions("", "apis", meta_name::<APIGroupList>());

@@ -51,7 +51,7 @@ pub(super) const NAMESPACE: &Parameter = &Parameter {
 pub(super) const PRETTY: &Parameter = &query(
     "pretty",
     "string",
-    "Whether to indent the answer. By default only browsers, curl and wget get it indented.",
+    "Whether to indent the response. Defaults to true for browsers, curl and wget, and to false for other clients.",
 );
 
 /// The parameters of create and replace.
@@ -101,97 +101,87 @@ pub(super) const LIST: &[&Parameter] = &[
 const ALLOW_WATCH_BOOKMARKS: &Parameter = &query(
     "allowWatchBookmarks",
     "boolean",
-    "Ask a watch for events of type BOOKMARK, which carry a resource version and no change. \
-     When they come is up to the server. Ignored unless watching.",
+    "Requests watch events of type BOOKMARK, which carry a resource version and no change. The server decides when to send them. Ignored if the request is not a watch.",
 );
 const CONTINUE: &Parameter = &query(
     "continue",
     "string",
-    "Resume a list that was cut off by a limit: the token in the metadata of the part before, \
-     together with otherwise equal parameters. A token lives for some minutes; after that the \
-     answer is 410 with a token that continues at the newest state instead. Not for watches.",
+    "Continues a list that was truncated by `limit`: the token from the metadata of the previous page, with all other parameters unchanged. A token expires after some minutes; the response is then 410 with a token that continues from the newest state instead. Not supported for watches.",
 );
 const DRY_RUN: &Parameter = &query(
     "dryRun",
     "string",
-    "`All`: do everything but store the result. No other value is valid.",
+    "`All`: process the request completely, but do not store the result. No other value is valid.",
 );
 const FIELD_MANAGER: &Parameter = &query(
     "fieldManager",
     "string",
-    "Who makes this change, for the record of managed fields: at most 128 printable characters. \
-     Required to apply; else it is derived from the user agent.",
+    "Name of the actor that makes this change, recorded in `metadata.managedFields`. At most 128 printable characters. Required for apply requests; otherwise defaults to a value derived from the user agent.",
 );
 const FIELD_SELECTOR: &Parameter = &query(
     "fieldSelector",
     "string",
-    "Only objects with these fields, e.g. `metadata.name=one`. By default all objects.",
+    "Restricts the objects by their fields, e.g. `metadata.name=one`. Defaults to all objects.",
 );
 const FIELD_VALIDATION: &Parameter = &query(
     "fieldValidation",
     "string",
-    "What to do about unknown and duplicate fields of the body. `Ignore`: drop them, the last \
-     duplicate wins. `Warn`: the same, and say so in warning headers; this is the default. \
-     `Strict`: refuse the request and name them all.",
+    "How to handle unknown and duplicate fields in the request body. `Ignore`: drop them; the last duplicate is used. `Warn`: the same, with a warning header for each; this is the default. `Strict`: reject the request with an error that lists all of them.",
 );
 const FORCE: &Parameter = &query(
     "force",
     "boolean",
-    "Take over fields that others manage. Only for apply, which else answers 409.",
+    "Take over fields that other managers own. Only for apply requests, which otherwise fail with 409 on a conflict.",
 );
 const GRACE_PERIOD_SECONDS: &Parameter = &query(
     "gracePeriodSeconds",
     "integer",
-    "How many seconds to wait before deletion; zero is at once. By default up to the type.",
+    "Number of seconds to wait before the object is deleted; zero deletes it immediately. The default depends on the type.",
 );
 const LABEL_SELECTOR: &Parameter = &query(
     "labelSelector",
     "string",
-    "Only objects with these labels, e.g. `a=b,c in (d,e),!f`. By default all objects.",
+    "Restricts the objects by their labels, e.g. `a=b,c in (d,e),!f`. Defaults to all objects.",
 );
 const LIMIT: &Parameter = &query(
     "limit",
     "integer",
-    "At most this many objects. Where there are more, the metadata of the answer has a token to \
-     continue with; all parts show the state at the time of the first. Not for watches.",
+    "Maximum number of objects in the response. If there are more, the metadata of the response has a token to continue with; all pages show the state at the time of the first. Not supported for watches.",
 );
 const ORPHAN_DEPENDENTS: &Parameter = &query(
     "orphanDependents",
     "boolean",
-    "Deprecated: use `propagationPolicy`. Whether to keep the objects that this one owns.",
+    "Deprecated: use `propagationPolicy`. Whether to keep the objects that this object owns.",
 );
 const PROPAGATION_POLICY: &Parameter = &query(
     "propagationPolicy",
     "string",
-    "What becomes of the objects that this one owns. `Orphan`: they stay. `Background`: they \
-     are deleted afterwards. `Foreground`: they are deleted first.",
+    "How the objects that this object owns are garbage collected. `Orphan`: they are kept. `Background`: they are deleted afterwards. `Foreground`: they are deleted first.",
 );
 const RESOURCE_VERSION: &Parameter = &query(
     "resourceVersion",
     "string",
-    "Which state to answer from: unset is the newest, `0` any, another value one at least as \
-     new. A watch starts after it.",
+    "The state to respond with. Unset: the newest. `0`: any. Another value: one that is at least as new. A watch starts after this version.",
 );
 const RESOURCE_VERSION_MATCH: &Parameter = &query(
     "resourceVersionMatch",
     "string",
-    "How to read `resourceVersion`: `Exact` or `NotOlderThan`.",
+    "How `resourceVersion` is applied: `Exact` or `NotOlderThan`.",
 );
 const SEND_INITIAL_EVENTS: &Parameter = &query(
     "sendInitialEvents",
     "boolean",
-    "Start a watch with one event for each existing object, then a bookmark with the annotation \
-     `k8s.io/initial-events-end`. Needs `resourceVersionMatch=NotOlderThan`.",
+    "Starts a watch with one event for each existing object, followed by a bookmark with the annotation `k8s.io/initial-events-end`. Requires `resourceVersionMatch=NotOlderThan`.",
 );
 const TIMEOUT_SECONDS: &Parameter = &query(
     "timeoutSeconds",
     "integer",
-    "End the request after this many seconds, whatever happens.",
+    "Maximum duration of the request in seconds, regardless of activity.",
 );
 const WATCH: &Parameter = &query(
     "watch",
     "boolean",
-    "Answer with a stream of changes (added, modified, deleted) instead of a list.",
+    "Watch for changes: respond with a stream of added, modified and deleted objects instead of a list.",
 );
 
 const fn query(

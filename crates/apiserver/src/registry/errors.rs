@@ -46,7 +46,7 @@ pub(crate) fn status_of(error: Error, resource: &GroupResource, kind: &str, name
         Error::Immutable => Status::forbidden(
             resource,
             name,
-            "its record in the store is marked as immutable: it can only be deleted",
+            "its stored record is immutable and can only be deleted",
         ),
         Error::Unavailable(source) => {
             tracing::error!(error = %source, %resource, "the store is unavailable");
@@ -59,14 +59,14 @@ pub(crate) fn status_of(error: Error, resource: &GroupResource, kind: &str, name
             tracing::error!(%resource, "the disk of the store is full");
             Status::service_unavailable(
                 format!(
-                    "backing store unavailable for {kind} {name}: disk full: until there is space, only deletions are stored"
+                    "backing store unavailable for {kind} {name}: disk full: only deletions are stored until there is free space"
                 ),
                 Some(RETRY_SECS),
             )
         }
         Error::Corrupt { key, source } => {
             let key = key.as_ref().map(tracing::field::display);
-            tracing::error!(error = %source, key, %resource, "the store has damaged data");
+            tracing::error!(error = %source, key, %resource, "the store returned damaged data");
             inaccessible(&kind, name)
         }
         other => {
@@ -108,8 +108,7 @@ mod tests {
         check(
             Error::Immutable,
             403,
-            "flunders.wardle.example.com \"a\" is forbidden: its record in the store is marked as immutable: it can \
-             only be deleted",
+            "flunders.wardle.example.com \"a\" is forbidden: its stored record is immutable and can only be deleted",
         );
         check(
             Error::Unavailable(cause()),
@@ -119,7 +118,7 @@ mod tests {
         check(
             Error::Full,
             503,
-            "backing store unavailable for flunder a: disk full: until there is space, only deletions are stored",
+            "backing store unavailable for flunder a: disk full: only deletions are stored until there is free space",
         );
         check(
             Error::Corrupt {

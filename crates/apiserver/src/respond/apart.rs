@@ -20,11 +20,11 @@ static RUNNING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
 /// Runs an encoding to completion, even if the request is dropped.
 ///
 /// # Errors
-/// 500 if the encoding panics or the server stops.
+/// 500 if the encoding panics or the server is shutting down.
 pub(crate) async fn run_apart<T: Send + 'static>(
     encoding: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Status> {
-    let stopped = || Status::internal("the answer cannot be encoded");
+    let stopped = || Status::internal("the response cannot be encoded");
     let permit = Arc::clone(&RUNNING).acquire_owned().await;
     let permit = permit.map_err(|_| stopped())?;
     let encoded = spawn_blocking(move || {

@@ -27,6 +27,6 @@ pub(crate) fn yaml(json: &[u8]) -> Result<Vec<u8>, Status> {
 }
 
 fn not_json(error: impl std::fmt::Display) -> Status {
-    tracing::error!(%error, "an answer cannot be written in the encoding asked for");
-    Status::internal("the answer cannot be written in the encoding asked for")
+    tracing::error!(%error, "a response cannot be encoded in the requested media type");
+    Status::internal("the response cannot be encoded in the requested media type")
 }

@@ -180,8 +180,8 @@ impl Representation {
     ) -> Result<Response<Body>, Status> {
         let description = resource.registry().description();
         let json = stored_object::encode(description, object).map_err(|error| {
-            tracing::error!(%error, "an object has no JSON form");
-            Status::internal("the object has no JSON form")
+            tracing::error!(%error, "an object cannot be encoded as JSON");
+            Status::internal("the object cannot be encoded as JSON")
         })?;
         if self.table().is_none() && self.metadata_only().is_none() {
             return self.whole(code, json);

@@ -85,7 +85,7 @@ impl Admission {
     fn refusal<B>(&self, request: &Request<B>, is_full: bool) -> Option<Response<Body>> {
         if request.headers().len() > MAX_FIELDS {
             let code = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            let text = format!("the head has more than {MAX_FIELDS} fields");
+            let text = format!("the request has more than {MAX_FIELDS} header fields");
             return Some(respond::text(code, &text));
         }
         let problem = if self.activity.take_two_lengths() {
@@ -102,7 +102,11 @@ impl Admission {
                 "Too many connections, please try again later.",
             ));
         }
-        is_full.then(|| respond::too_many_requests("Too many long heads, please try again later."))
+        is_full.then(|| {
+            respond::too_many_requests(
+                "Too many requests with large headers, please try again later.",
+            )
+        })
     }
 }
 

@@ -32,7 +32,7 @@ pub enum CertificateFileError {
         source: io::Error,
     },
     /// The content of the files cannot be served.
-    #[error("{} and {} cannot be served", certificate.display(), key.display())]
+    #[error("{} and {} cannot be used as the serving certificate", certificate.display(), key.display())]
     Content {
         /// The file with the certificate chain.
         certificate: PathBuf,
@@ -121,9 +121,12 @@ impl CertificateFiles {
         });
         let trouble = replaced.err().map(|error| told(&error));
         match &trouble {
-            Some(trouble) => tracing::error!(trouble, "the certificate before it is served on"),
+            Some(trouble) => tracing::error!(
+                trouble,
+                "the new serving certificate cannot be used; the previous one remains in use"
+            ),
             None => {
-                tracing::info!(file = %self.certificate.display(), "another certificate is served");
+                tracing::info!(file = %self.certificate.display(), "a new serving certificate is in use");
             }
         }
         *self.last() = Look { digest, trouble };

@@ -17,7 +17,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureSc
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// The text is not PEM, or contains no certificate or no key.
-    #[error("not a PEM file with what is needed")]
+    #[error("not a PEM file with a certificate or a key")]
     Pem(#[from] rustls::pki_types::pem::Error),
     /// Certificate and key do not match, or rustls does not support them.
     #[error("certificate and key cannot be used")]

@@ -36,7 +36,7 @@ pub trait Diversion: Send + Sync {
 }
 
 /// A function that serves a diverted connection until it ends. It must end the connection
-/// immediately when the token is cancelled because the server stops.
+/// immediately when the token is cancelled because the server is shutting down.
 pub type Diverted = Box<dyn FnOnce(Rewound, CancellationToken) -> BoxFuture<'static, ()> + Send>;
 
 /// A connection whose first bytes were read, and will be read again.
@@ -76,7 +76,7 @@ impl Rewound {
         if let Some(allowed) = &mut self.allowed {
             let count = buffer.filled().len() - before;
             let left = allowed.checked_sub(count);
-            *allowed = left.ok_or_else(|| io::Error::other("the handshake is too long"))?;
+            *allowed = left.ok_or_else(|| io::Error::other("the TLS handshake is too large"))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -92,7 +92,7 @@ impl Rewound {
 /// In the latter case, the handshake that follows rejects the client.
 ///
 /// # Errors
-/// The client closed the connection, or the ClientHello is too long.
+/// The client closed the connection, or the ClientHello is too large.
 pub(super) async fn read_hello(mut stream: TcpStream) -> io::Result<(Rewound, Option<String>)> {
     let mut acceptor = Acceptor::default();
     let mut read = BytesMut::with_capacity(CHUNK);
@@ -100,7 +100,7 @@ pub(super) async fn read_hello(mut stream: TcpStream) -> io::Result<(Rewound, Op
         let seen = read.len();
         let room = MAX_HELLO.saturating_sub(seen).min(CHUNK);
         if room == 0 {
-            return Err(io::Error::other("the ClientHello is too long"));
+            return Err(io::Error::other("the ClientHello is too large"));
         }
         if stream.read_buf(&mut (&mut read).limit(room)).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

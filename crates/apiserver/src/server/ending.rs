@@ -1,5 +1,5 @@
 //! The end of a connection: after too long without a request, to make room for another connection,
-//! or when the server stops.
+//! or when the server is shutting down.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -44,7 +44,7 @@ impl Linger for TlsStream<Rewound> {
                     let _ = timeout(MOMENT, drain(socket)).await;
                 });
             }
-            Err(error) => tracing::debug!(%error, "a socket is closed at once"),
+            Err(error) => tracing::debug!(%error, "a socket is closed without being drained"),
         }
     }
 }

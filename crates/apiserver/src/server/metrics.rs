@@ -51,12 +51,12 @@ impl ConnectionMetrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "apiserver_open_connections",
-            "Connections that are open",
+            "Open connections",
             self.open.clone(),
         );
         registry.register(
             "apiserver_ended_connections",
-            "Connections that the server ended or refused, by reason",
+            "Connections that the server closed or rejected, by reason",
             self.ended.clone(),
         );
     }

@@ -186,7 +186,7 @@ impl Places {
         if table.is_due() {
             tracing::warn!(
                 limit = self.limits.connections,
-                "all connections are in use: the idle ones make room"
+                "all connections are in use: closing idle ones"
             );
         }
         victim.is_some_and(|victim| self.evict(&mut table.regular, victim))

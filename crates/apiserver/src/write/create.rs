@@ -79,7 +79,7 @@ pub(crate) async fn create<R: Resource>(
             result => return result,
         }
     }
-    Err(Status::internal("no name was tried"))
+    Err(Status::internal("no name was generated"))
 }
 
 /// Returns the 409 for a name whose object is being deleted, so that the client can wait for its

@@ -173,8 +173,7 @@ fn one_bad_object_costs_itself_alone() {
                 &json!({"spec": {"title": "t"}}),
             ),
         ] {
-            let expected = "Internal error occurred: the stored Note \"bad\" cannot be decoded: \
-                an administrator finds the reason in the log, and may delete it";
+            let expected = "Internal error occurred: the stored Note \"bad\" cannot be decoded: an administrator can find the reason in the log, and can delete the object";
             let expected = (500, "InternalError".to_owned(), expected.to_owned());
             assert_eq!(server.send(call).failure(), expected, "{what}");
         }
@@ -202,10 +201,10 @@ fn one_bad_object_costs_itself_alone() {
 fn warning(collection: &str) -> &'static str {
     match collection {
         NOTES => {
-            "299 - \"1 notes.test.example.com cannot be read and are left out: bad; delete them by their names, or restore them from a backup\""
+            "299 - \"1 notes.test.example.com cannot be read and are omitted: bad; delete them by name, or restore them from a backup\""
         }
         _ => {
-            "299 - \"1 notes.test.example.com cannot be read and are left out: n/bad; delete them by their names, or restore them from a backup\""
+            "299 - \"1 notes.test.example.com cannot be read and are omitted: n/bad; delete them by name, or restore them from a backup\""
         }
     }
 }
@@ -303,7 +302,7 @@ fn only_who_sees_everything_learns_of_bad_objects() {
         assert_eq!(server.send(call.by("alice")).code, 404);
     }
     let admin = server.send(Call::get(LETTERS).by("root,admins"));
-    let expected = "299 - \"2 letters.test.example.com cannot be read and are left out: bad, n/odd; delete them by their names, or restore them from a backup\"";
+    let expected = "299 - \"2 letters.test.example.com cannot be read and are omitted: bad, n/odd; delete them by name, or restore them from a backup\"";
     assert_eq!((admin.names(), admin.header("warning")), (vec![], expected));
     let deleted = server.send(Call::delete(&format!("{LETTERS}/bad")).by("root,admins"));
     assert_eq!(deleted.code, 200, "{}", deleted.text());

@@ -41,13 +41,13 @@ pub(super) fn user_of(
         }
         let value = attribute
             .as_str()
-            .map_err(|_| FailureReason::new("the subject of the certificate is no text"))?;
+            .map_err(|_| FailureReason::new("the subject of the certificate is not a string"))?;
         if *oid == OID_X509_COMMON_NAME {
             value.clone_into(&mut user.name);
         } else if *oid == OID_X509_ORGANIZATION_NAME {
             user.groups.push(value.to_owned());
         } else if value.is_empty() || !user.uid.is_empty() {
-            let reason = "the subject of the certificate has an empty uid, or two";
+            let reason = "the subject of the certificate has an empty uid or more than one";
             return Err(FailureReason::new(reason));
         } else {
             value.clone_into(&mut user.uid);

@@ -130,7 +130,7 @@ fn last_common_name_and_all_organizations_count() {
 fn subject_with_two_uids_is_refused() {
     let certificate = bundle_from_pem(include_bytes!("../../testdata/two-uids.pem")).unwrap();
     let refused = subject::user_of(&certificate[0], &Fingerprint::default());
-    let reason = "the subject of the certificate has an empty uid, or two";
+    let reason = "the subject of the certificate has an empty uid or more than one";
     assert_eq!(refused, Err(FailureReason::new(reason)));
 }
 
@@ -243,7 +243,7 @@ fn damaged_bundle_keeps_the_former() {
     let error = verifier.replace(&[garbage]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the CA bundle holds an invalid certificate"
+        "the CA bundle contains an invalid certificate"
     );
     let chain = [leaf(&ca, &alice())];
     assert_eq!(outcome(&verifier, &chain, NOW), Ok("alice".to_owned()));
@@ -256,8 +256,8 @@ fn bundle_text_without_certificates_is_an_error() {
         let error = bundle_from_pem(pem.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), expected);
     }
-    check("", "the CA bundle holds no certificate");
-    check("hello", "the CA bundle holds no certificate");
+    check("", "the CA bundle contains no certificate");
+    check("hello", "the CA bundle contains no certificate");
     check(
         "-----BEGIN CERTIFICATE-----\nAAAA\n",
         "the CA bundle is not valid PEM",

@@ -99,7 +99,9 @@ impl Authenticator for DelegatedAuthenticator {
         question.extend(self.audiences.iter().map(|audience| audience.as_bytes()));
         match self.answers.get(&question, self.review(token)).await {
             Ok(Some(user)) => Authentication::of(user),
-            Ok(None) => Authentication::failed("the reviewer does not know the bearer token"),
+            Ok(None) => {
+                Authentication::failed("the TokenReview does not authenticate the bearer token")
+            }
             Err(error) => Authentication::failed(with_causes(&error)),
         }
     }

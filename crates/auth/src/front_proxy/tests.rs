@@ -176,7 +176,7 @@ async fn first_header_with_a_value_names_the_user() {
         assert_eq!(outcome, expected, "{headers:?}");
     };
     let nobody = Authentication::NotRequested;
-    let no_text = Authentication::failed("a header of the front proxy is no UTF-8 text");
+    let no_text = Authentication::failed("a header of the front proxy is not valid UTF-8");
     check(&[], nobody.clone()).await;
     check(&[("x-remote-user", b"")], nobody.clone()).await;
     check(&[("x_remote_user", b"alice")], nobody.clone()).await;
@@ -229,11 +229,11 @@ async fn new_configuration_counts_at_once_and_a_bad_one_not_at_all() {
         damaged(|config| config.group_headers.push("X Group".to_owned())),
     ];
     let expected = [
-        "no CA of the front proxy is given",
+        "no CA is configured for the front proxy",
         "the CA of the front proxy cannot be used",
-        "no header is given that names the user",
-        "\"\" is no name of a header",
-        "\"X Group\" is no name of a header",
+        "no header is configured for the user name",
+        "invalid header name \"\"",
+        "invalid header name \"X Group\"",
     ];
     assert_eq!(errors, expected);
     assert_eq!(accepted().await, [false, true]);
@@ -256,7 +256,7 @@ async fn names_that_a_hop_may_have_changed_are_refused() {
         ),
         (
             &[ALICE[0], ("Upgrade", b"websocket")],
-            "a request for an upgrade comes by HTTP/1.1, which does not carry names exactly",
+            "an upgrade request uses HTTP/1.1, which does not preserve white space around user names",
         ),
     ] {
         let outcome = ask(&front_proxy, &proxy, headers).await;

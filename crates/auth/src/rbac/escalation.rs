@@ -152,8 +152,7 @@ impl EscalationCheck<'_> {
         let combinations = cover::combinations(granted);
         if combinations > MAX_COMBINATIONS {
             return Err(EscalationError::Forbidden(format!(
-                "the rules combine verbs, groups, resources, names and paths in {combinations} ways, and at most \
-                 {MAX_COMBINATIONS} can be compared with the permissions of the user: use fewer or split the role"
+                "the rules have {combinations} combinations of verbs, groups, resources, names and paths, and at most {MAX_COMBINATIONS} can be compared with the permissions of the user: use fewer or split the role"
             )));
         }
         let held = self.policy.rules_for(self.user, namespace);

@@ -123,7 +123,7 @@ async fn what_comes_through_a_tunnel_is_counted() {
     let refused = tunnel("/elsewhere").run(some_time, Meter::own()).await;
     let error = refused.unwrap_err().to_string();
     assert!(
-        error.starts_with("not upgraded, but answered \"HTTP/1.1 404 Not Found"),
+        error.starts_with("not upgraded; responded \"HTTP/1.1 404 Not Found"),
         "{error}"
     );
 }

@@ -50,7 +50,7 @@ pub(super) async fn measure(
     let (theirs, missing) = match block_in_place(|| tools::path("kube-apiserver")) {
         Ok(_) => (on_kubernetes(options, &folder).await?, None),
         Err(error) => {
-            let note = format!("kube-apiserver is not here (make tools): left out; {error:#}");
+            let note = format!("kube-apiserver is not installed (make tools): skipped; {error:#}");
             (vec![Err("is not here".to_owned()); ours.len()], Some(note))
         }
     };
@@ -79,7 +79,7 @@ async fn on_us(options: &Options, folder: &Path) -> anyhow::Result<Vec<Measured>
         bare: &bare,
         options,
     };
-    progress::say("making users for attacks");
+    progress::say("creating users for attacks");
     let victim = bench.victim().await?;
     let mut all = Vec::new();
     for scenario in wanted(options) {

@@ -28,7 +28,7 @@ impl Bench<'_> {
         let expected = before + first + second;
         ensure!(
             after == expected,
-            "{expected} creates were acknowledged, {after} are there"
+            "{expected} creates were acknowledged, {after} exist"
         );
         Ok(vec![
             Row::rate("fdatasync of 4 KiB, 1 thread", &flush),

@@ -41,11 +41,11 @@ impl Bench<'_> {
                 rows.extend(self.beside(&rival, &token, targets::HAPROXY).await?);
                 rows.extend(self.tunnel(&rival, &token).await?);
             }
-            None => notes.push("HAProxy is not here (Debian package haproxy): left out".into()),
+            None => notes.push("HAProxy is not installed (Debian package haproxy): skipped".into()),
         }
         match rival::kubectl(&self.options.kubectl, self.bare, folder).await? {
             Some(rival) => rows.extend(self.beside(&rival, &token, targets::KUBECTL).await?),
-            None => notes.push("kubectl is not here (--kubectl FILE): left out".into()),
+            None => notes.push("kubectl is not found (--kubectl FILE): skipped".into()),
         }
         Ok((rows, notes))
     }
@@ -57,15 +57,15 @@ impl Bench<'_> {
         targets: targets::Beside,
     ) -> anyhow::Result<[Row; 3]> {
         let name = rival.name;
-        progress::say(&format!("gateway beside {name}"));
+        progress::say(&format!("gateway compared with {name}"));
         let [ours, theirs] = self.together(rival, token).await?;
         let per_core = |summary: &Summary| summary.cpu.as_secs_f64().recip();
         let [direct, alone, their_alone] = self.alone(rival, token).await?;
         let added = |summary: &Summary| millis(summary.p50.saturating_sub(direct.p50));
         let row = |what: &str, unit: Unit, value: f64| {
-            Row::value(format!("gateway, {what}, beside {name}"), unit, value)
+            Row::value(format!("gateway, {what}, vs. {name}"), unit, value)
         };
-        let together = format!("gateway, {CLIENTS} at once, beside {name}");
+        let together = format!("gateway, {CLIENTS} at once, vs. {name}");
         Ok([
             Row::rate(together, &ours).with_limit(theirs.rate),
             row("in a second of a core", Unit::PerSecond, per_core(&ours))
@@ -97,7 +97,7 @@ impl Bench<'_> {
             our_sample.extend(ours.run(turn, self.server.meter()).await?);
             their_sample.extend(theirs.run(turn, rival.process.meter()).await?);
         }
-        let name = format!("gateway, MiB through a tunnel, beside {}", rival.name);
+        let name = format!("gateway, MiB through a tunnel, vs. {}", rival.name);
         let row = Row::rate(name, &our_sample.summary());
         let limit = their_sample.summary().rate;
         Ok(Some(row.with_limit(limit).with_targets(targets::tunnel())))

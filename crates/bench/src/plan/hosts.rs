@@ -40,7 +40,7 @@ pub(super) async fn measure(options: &Options, folder: &Path) -> anyhow::Result<
         tools::path("kube-apiserver")
     }) {
         let note =
-            format!("etcd and kube-apiserver are not here (make tools): left out; {error:#}");
+            format!("etcd and kube-apiserver are not installed (make tools): skipped; {error:#}");
         return Ok((rows, vec![note]));
     }
     let program = super::program(options)?;

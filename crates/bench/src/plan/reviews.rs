@@ -68,7 +68,7 @@ async fn check(endpoint: &Endpoint, request: &Bytes) -> anyhow::Result<()> {
     let review: Value = serde_json::from_slice(&answer)?;
     ensure!(
         review["status"]["authenticated"] == true,
-        "a token does not count: {review}"
+        "a token is not valid: {review}"
     );
     Ok(())
 }

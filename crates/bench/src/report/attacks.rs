@@ -32,11 +32,11 @@ const TITLES: [&str; COLUMNS] = [
 ];
 
 const NOTES: [&str; 10] = [
-    "32 honest clients of 8 users connect, create, get, list and delete, some 30 steps a second each, alone (quiet) and beside",
+    "32 honest clients of 8 users connect, create, get, list and delete, some 30 steps a second each, alone (quiet) and during",
     "each attack, for the same time. p99 in ms, of all steps, of which ratio is the quotient, and of reads alone; RSS",
-    "is the greatest of the server in the attack, in MiB. The attacker is a process of nice 19 on the same processors: it takes what",
+    "is the maximum of the server in the attack, in MiB. The attacker is a process of nice 19 on the same processors: it takes what",
     "the server and the honest clients leave, so that the times are those of the server and not of starved clients.",
-    "refused    requests of honest users that were not answered 2xx, by status; broken: the connection ended; no answer: in 20 s.",
+    "refused    requests of honest users without a 2xx response, by status; broken: the connection ended; no answer: within 20 s.",
     "MISS       a ratio above 3, a refusal, 512 MiB or more, or worse than kube-apiserver: longer p99, more refusals, more RSS.",
     "kube       the same on a real kube-apiserver with ConfigMaps, after ours has ended; started again before each attack.",
     "Attacks by a user are those of one user with a client certificate; the quota of each user is in force, and refusals of",

@@ -73,7 +73,7 @@ fn a_head_is_awaited_until_its_empty_line() {
 fn heads_that_leave_the_end_open_are_refused() {
     check_head(
         "HTTP/1.1 200 OK\r\n\r\n",
-        Err("an answer that ends with its connection"),
+        Err("a response that ends with its connection"),
     );
     check_head(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
@@ -81,7 +81,7 @@ fn heads_that_leave_the_end_open_are_refused() {
     );
     check_head(
         "HTTP/1.0 200 OK\r\n\r\n",
-        Err("no HTTP/1.1: \"HTTP/1.0 200 OK\""),
+        Err("not HTTP/1.1: \"HTTP/1.0 200 OK\""),
     );
     check_head(
         "HTTP/1.1 ok\r\n\r\n",
@@ -112,7 +112,7 @@ fn chunks_are_joined() {
 
 #[test]
 fn broken_chunks_are_refused() {
-    check_broken("x\r\n", "the size of a chunk is no hexadecimal number");
+    check_broken("x\r\n", "the size of a chunk is not a hexadecimal number");
     check_broken("fffffffffffffffff\r\n", "the size of a chunk is too large");
     check_broken("1\r\nab", "a chunk is longer than it says");
 }

@@ -68,7 +68,7 @@ impl NamespaceEmptier {
             };
             loop {
                 let is_idle = self.turn().await.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "terminating namespaces could not be emptied");
+                    tracing::warn!(%error, "the contents of terminating namespaces could not be deleted");
                     false
                 });
                 let seen = match is_idle {

@@ -103,6 +103,6 @@ impl NamespaceLifecycle {
 async fn take_back<T: Object>(registry: &Registry<T>, object: &T) {
     if let Err(WriteError::Status(error)) = registry.remove_as_read(object).await {
         let resource = registry.group_resource();
-        tracing::warn!(%error, %resource, "a late object could not be taken back");
+        tracing::warn!(%error, %resource, "an object that was created in a terminating namespace could not be deleted");
     }
 }

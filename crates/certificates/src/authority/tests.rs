@@ -59,17 +59,14 @@ fn parts_that_do_not_belong_together_are_refused() {
             .to_string()
     };
     let pem = one.certificate_pem();
-    let mismatch = "certificate and key do not belong together";
+    let mismatch = "the certificate and the key do not match";
     assert_eq!(error(pem, &other.key()), mismatch);
-    assert_eq!(
-        error(&leaf.certificate, &leaf.key),
-        "not the certificate of an authority"
-    );
+    assert_eq!(error(&leaf.certificate, &leaf.key), "not a CA certificate");
     let nothing = PrivateKeyPem::new(String::new());
-    assert_eq!(error(pem, &nothing), "not a private key in PEM");
-    assert_eq!(error("", &one.key()), "not a certificate in PEM");
+    assert_eq!(error(pem, &nothing), "not a PEM-encoded private key");
+    assert_eq!(error("", &one.key()), "not a PEM-encoded certificate");
     let cut = &pem[..pem.len() / 2];
-    assert_eq!(error(cut, &one.key()), "not a certificate in PEM");
+    assert_eq!(error(cut, &one.key()), "not a PEM-encoded certificate");
     let swapped = Pair {
         key: other.key(),
         ..leaf

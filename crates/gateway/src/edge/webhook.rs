@@ -35,17 +35,17 @@ pub(super) struct Webhook {
 /// The reason for the lack of an answer.
 #[derive(Debug, thiserror::Error)]
 enum WebhookError {
-    #[error("the webhook cannot be asked")]
+    #[error("the webhook cannot be called")]
     Unasked(#[from] UpstreamError),
-    #[error("the webhook did not answer in time")]
+    #[error("the webhook did not respond in time")]
     Late(#[from] tokio::time::error::Elapsed),
-    #[error("the answer of the webhook broke off, or is too long")]
+    #[error("the response of the webhook is incomplete or too large")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("the webhook answered {0}")]
+    #[error("the webhook responded {0}")]
     Code(http::StatusCode),
-    #[error("the webhook did not answer with a TokenReview of authentication.k8s.io/v1")]
+    #[error("the webhook did not respond with a TokenReview of authentication.k8s.io/v1")]
     NoReview(#[from] serde_json::Error),
-    #[error("the webhook answered without a status")]
+    #[error("the webhook responded without a status")]
     NoStatus,
 }
 

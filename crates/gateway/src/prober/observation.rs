@@ -75,7 +75,11 @@ impl Observation {
     /// has reached the cluster.
     pub(super) fn local() -> Self {
         Self {
-            ..Self::new(Condition::TRUE, "Connected", "this server lives in it")
+            ..Self::new(
+                Condition::TRUE,
+                "Connected",
+                "this server runs in the cluster",
+            )
         }
     }
 
@@ -90,7 +94,7 @@ impl Observation {
                 ..Self::new(
                     Condition::TRUE,
                     "Connected",
-                    "the cluster answers and lets the gateway impersonate users",
+                    "the cluster responds and permits the gateway to impersonate users",
                 )
             },
             Finding::CannotImpersonate { version, what } => Self {
@@ -98,21 +102,21 @@ impl Observation {
                 ..bad(
                     "CannotImpersonate",
                     format!(
-                        "the gateway's credential may not impersonate {what} there, so it refuses requests of users: {again}, or apply deploy/downstream/ there"
+                        "the gateway's credential may not impersonate {what} there, so requests of users are rejected: {again}, or apply deploy/downstream/ there"
                     ),
                 )
             },
             Finding::Failing(code) => bad(
                 "Unreachable",
-                format!("the cluster's API answers {code}: see to the cluster"),
+                format!("the API of the cluster responds {code}: check the cluster"),
             ),
             Finding::NotKubernetes(code) => bad(
                 "Unreachable",
                 format!(
-                    "at spec.connection.server answers somebody ({code}) who does not tell a Kubernetes version: correct the address"
+                    "the server at spec.connection.server responds {code} but is not a Kubernetes API server: correct the address"
                 ),
             ),
-            Finding::TooSlow => bad("Slow", "the cluster takes too long to answer".to_owned()),
+            Finding::TooSlow => bad("Slow", "the cluster takes too long to respond".to_owned()),
             Finding::Error(error) => Self {
                 cause: cause(&error),
                 ..Self::of_error(&error, &again, &bind)
@@ -132,11 +136,13 @@ impl Observation {
             ),
             UpstreamError::Malformed(field) => bad(
                 "NoConnection",
-                format!("spec.connection.{field} cannot be understood: correct it"),
+                format!("spec.connection.{field} is invalid: correct it"),
             ),
             UpstreamError::NoCredential => bad(
                 NO_CREDENTIAL,
-                format!("spec.connection.credentialSecretRef leads to no credential: {again}"),
+                format!(
+                    "spec.connection.credentialSecretRef does not refer to a credential: {again}"
+                ),
             ),
             UpstreamError::CredentialNotBound(unowned) => bad(
                 CREDENTIAL_NOT_BOUND,
@@ -148,11 +154,11 @@ impl Observation {
             ),
             UpstreamError::Unreachable(_) | UpstreamError::Interrupted(_) => bad(
                 "Unreachable",
-                format!("{error}: see to spec.connection.server and to the network between"),
+                format!("{error}: check spec.connection.server and the network in between"),
             ),
             UpstreamError::ProxyFailed(_) => bad(
                 "Unreachable",
-                format!("{error}: see to spec.connection.proxyURL"),
+                format!("{error}: check spec.connection.proxyURL"),
             ),
             UpstreamError::WrongCertificate(problem, _) => {
                 bad("WrongCertificate", format!("{error}: {}", remedy(*problem)))
@@ -260,7 +266,7 @@ impl Observation {
             ready = self.status,
             reason = self.reason,
             cause,
-            "looked at a cluster"
+            "probed a cluster"
         );
     }
 }
@@ -268,10 +274,10 @@ impl Observation {
 fn remedy(problem: CertificateProblem) -> &'static str {
     match problem {
         CertificateProblem::Authority => {
-            "correct spec.connection.caData, or find out who answers there"
+            "correct spec.connection.caData, or find out which server responds there"
         }
         CertificateProblem::Name => "correct spec.connection.server or tlsServerName",
-        CertificateProblem::Time => "renew it, or set the clocks",
+        CertificateProblem::Time => "renew it, or correct the clocks",
         CertificateProblem::Other => "see the log of the server",
     }
 }

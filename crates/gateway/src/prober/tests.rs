@@ -90,7 +90,7 @@ async fn a_cluster_that_answers_is_ready_and_its_status_says_what_was_seen() {
                 "type": "Ready",
                 "status": "True",
                 "reason": "Connected",
-                "message": "the cluster answers and lets the gateway impersonate users",
+                "message": "the cluster responds and permits the gateway to impersonate users",
                 "lastTransitionTime": rfc3339(NOW),
                 "lastUpdateTime": rfc3339(NOW),
             }],
@@ -158,7 +158,7 @@ async fn a_cluster_that_is_down_or_somebody_else_says_so() {
     check(
         Some(down),
         ("False", "Unreachable"),
-        "it cannot be reached: see to spec.connection.server and to the network between",
+        "it cannot be reached: check spec.connection.server and the network in between",
     )
     .await;
     let other = ClusterConnection {
@@ -168,14 +168,14 @@ async fn a_cluster_that_is_down_or_somebody_else_says_so() {
     check(
         Some(other),
         ("False", "WrongCertificate"),
-        "its certificate is not signed by the certificate authority configured for it: correct spec.connection.caData, or find out who answers there",
+        "its certificate is not signed by the certificate authority configured for it: correct spec.connection.caData, or find out which server responds there",
     )
     .await;
     let elsewhere = FakeCluster::start_as("elsewhere.example.com").await;
     check(
         Some(elsewhere.connection("prod")),
         ("False", "WrongCertificate"),
-        "its certificate is for another name: correct spec.connection.server or tlsServerName",
+        "its certificate is not valid for its name: correct spec.connection.server or tlsServerName",
     )
     .await;
     assert_eq!(elsewhere.asked(), []);
@@ -197,7 +197,7 @@ async fn a_connection_that_leads_nowhere_says_what_is_missing() {
     check(
         Some(malformed),
         ("False", "NoConnection"),
-        "spec.connection.caData cannot be understood: correct it",
+        "spec.connection.caData is invalid: correct it",
     )
     .await;
     let unnamed = ClusterConnection {
@@ -207,7 +207,7 @@ async fn a_connection_that_leads_nowhere_says_what_is_missing() {
     check(
         Some(unnamed),
         ("False", "NoCredential"),
-        "spec.connection.credentialSecretRef leads to no credential: run `kubeconfig-apiserver cluster add prod` again",
+        "spec.connection.credentialSecretRef does not refer to a credential: run `kubeconfig-apiserver cluster add prod` again",
     )
     .await;
 }
@@ -225,42 +225,42 @@ async fn a_cluster_that_answers_badly_says_how() {
         "/version",
         (401, Value::Null),
         ("False", "CredentialRefused"),
-        "the gateway's credential was refused: run `kubeconfig-apiserver cluster add prod` again",
+        "it rejected the gateway's credential: run `kubeconfig-apiserver cluster add prod` again",
     )
     .await;
     check_answer(
         "/version",
         (503, Value::Null),
         ("False", "Unreachable"),
-        "the cluster's API answers 503 Service Unavailable: see to the cluster",
+        "the API of the cluster responds 503 Service Unavailable: check the cluster",
     )
     .await;
     check_answer(
         "/version",
         (200, json!("hello")),
         ("False", "Unreachable"),
-        "at spec.connection.server answers somebody (200 OK) who does not tell a Kubernetes version: correct the address",
+        "the server at spec.connection.server responds 200 OK but is not a Kubernetes API server: correct the address",
     )
     .await;
     check_answer(
         "/version",
         (0, Value::Null),
         ("False", "Slow"),
-        "the cluster takes too long to answer",
+        "the cluster takes too long to respond",
     )
     .await;
     check_answer(
         REVIEWS,
         (201, json!({ "status": { "allowed": false } })),
         ("False", "CannotImpersonate"),
-        "the gateway's credential may not impersonate users there, so it refuses requests of users: run `kubeconfig-apiserver cluster add prod` again, or apply deploy/downstream/ there",
+        "the gateway's credential may not impersonate users there, so requests of users are rejected: run `kubeconfig-apiserver cluster add prod` again, or apply deploy/downstream/ there",
     )
     .await;
     check_answer(
         REVIEWS,
         (403, json!({ "status": { "allowed": true } })),
         ("False", "CannotImpersonate"),
-        "the gateway's credential may not impersonate users there, so it refuses requests of users: run `kubeconfig-apiserver cluster add prod` again, or apply deploy/downstream/ there",
+        "the gateway's credential may not impersonate users there, so requests of users are rejected: run `kubeconfig-apiserver cluster add prod` again, or apply deploy/downstream/ there",
     )
     .await;
 }
@@ -388,7 +388,7 @@ async fn a_credential_that_is_bound_to_something_else_is_not_sent() {
     for (name, why) in [
         (
             "prod",
-            "Secret cluster-prod-gateway is bound to another connection than spec.connection",
+            "Secret cluster-prod-gateway is bound to a connection other than spec.connection",
         ),
         (
             "evil",
@@ -491,8 +491,8 @@ async fn trouble_with_the_token_stands_in_the_message() {
     assert_eq!(ready(&status), Some(("True", "Connected")));
     assert_eq!(
         status.ready().unwrap().message,
-        "the cluster answers and lets the gateway impersonate users; its token ends at 2026-01-02T03:14:05Z and cannot be renewed: \
-         the cluster answers 404 Not Found: apply deploy/downstream/ there"
+        "the cluster responds and permits the gateway to impersonate users; its token expires at 2026-01-02T03:14:05Z and cannot be renewed: \
+         the cluster responded 404 Not Found: apply deploy/downstream/ there"
     );
 }
 

@@ -104,7 +104,7 @@ async fn a_token_that_is_due_gives_way_to_its_successor() {
 #[tokio::test]
 async fn a_failure_is_told_and_tried_again_after_a_growing_pause() {
     let (home, fake, renewal) = world(403, Value::Null).await;
-    let told = "its token ends at 2026-01-02T03:14:05Z and cannot be renewed: the cluster answers 403 Forbidden: apply deploy/downstream/ there";
+    let told = "its token expires at 2026-01-02T03:14:05Z and cannot be renewed: the cluster responded 403 Forbidden: apply deploy/downstream/ there";
     let mut attempts = 0;
     for pause in [30, 60, 120] {
         assert_eq!(

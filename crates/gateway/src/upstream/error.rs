@@ -21,7 +21,7 @@ pub enum UpstreamError {
     #[error("no connection is configured")]
     NoConnection,
     /// A field of the cluster's connection is invalid. Holds its name.
-    #[error("the field {0} of its connection cannot be understood")]
+    #[error("the field {0} of its connection is invalid")]
     Malformed(&'static str),
     /// The Secret with the gateway's credential does not exist or has no credential.
     #[error("the gateway has no credential for it")]
@@ -30,41 +30,43 @@ pub enum UpstreamError {
     #[error("the gateway's credential is not bound to it and its connection")]
     CredentialNotBound(Unowned),
     /// The address policy refuses the address.
-    #[error("its address is not one that the gateway connects to")]
+    #[error("its address is not permitted")]
     AddressRefused,
     /// Nothing listens at the address, the peer does not support TLS, or the connection broke.
     #[error("it cannot be reached")]
     Unreachable(#[source] Cause),
     /// The connection broke after the request was sent. Whether the cluster processed it is
     /// unknown.
-    #[error("the connection to it broke before it answered, so it may have processed the request")]
+    #[error("the connection to it broke before it responded, so it may have processed the request")]
     Interrupted(#[source] Cause),
     /// The cluster did not process the request, and the request cannot be sent again from here.
-    #[error("it did not accept the request, which has had no effect: send it again")]
+    #[error("it did not process the request: send the request again")]
     NotProcessed(#[source] Cause),
     /// The client did not send the whole body of the request.
-    #[error("the body of the request is malformed, or broke off")]
+    #[error("the request body is malformed or incomplete")]
     RequestBody(#[source] Cause),
     /// The proxy does not answer or does not forward the connection.
-    #[error("the proxy on the way to it failed")]
+    #[error("the connection through its proxy failed")]
     ProxyFailed(#[source] Cause),
     /// The server's certificate does not prove that it is the cluster.
     #[error("{0}")]
     WrongCertificate(CertificateProblem, #[source] Cause),
     /// The cluster rejected the gateway's own credential.
-    #[error("the gateway's credential was refused")]
+    #[error("it rejected the gateway's credential")]
     CredentialRefused,
     /// A phase of the request took too long.
     #[error("{0}")]
     Slow(Phase),
     /// The maximum number of requests to the cluster is in flight.
-    #[error("too many requests are under way to it")]
+    #[error("too many requests to it are in flight")]
     Busy,
     /// The user's share of requests to the cluster is in flight.
-    #[error("too many of your requests are under way to it")]
+    #[error("too many of your requests to it are in flight")]
     BusyWithUser,
     /// The answers to the user have too many unread bytes.
-    #[error("too much of the answers to you is unread: read it, or close some of them")]
+    #[error(
+        "too many bytes of responses to you are unread: read the responses, or close some of them"
+    )]
     Unread,
 }
 
@@ -138,8 +140,8 @@ impl fmt::Display for CertificateProblem {
             Self::Authority => {
                 "its certificate is not signed by the certificate authority configured for it"
             }
-            Self::Name => "its certificate is for another name",
-            Self::Time => "its certificate has expired or is not valid yet",
+            Self::Name => "its certificate is not valid for its name",
+            Self::Time => "its certificate has expired or is not yet valid",
             Self::Other => "its certificate cannot be trusted",
         })
     }
@@ -149,7 +151,7 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "it took too long to connect",
-            Self::Head => "it took too long to answer",
+            Self::Head => "it took too long to respond",
         })
     }
 }

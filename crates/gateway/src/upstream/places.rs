@@ -104,11 +104,11 @@ mod tests {
     #[test]
     fn a_user_holds_at_most_as_many_places_as_are_free() {
         let (places, mut kept) = (Places::new(12), Vec::new());
-        let share = "too many of your requests are under way to it".to_owned();
+        let share = "too many of your requests to it are in flight".to_owned();
         assert_eq!(fill(&places, "alice", &mut kept), (6, share.clone()));
         assert_eq!(fill(&places, "bob", &mut kept), (3, share.clone()));
         assert_eq!(fill(&places, "carol", &mut kept), (2, share));
-        let none = "too many requests are under way to it".to_owned();
+        let none = "too many requests to it are in flight".to_owned();
         assert_eq!(fill(&places, "dave", &mut kept), (1, none.clone()));
         assert_eq!(fill(&places, "erin", &mut kept), (0, none));
         kept.clear();

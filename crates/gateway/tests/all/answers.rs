@@ -187,7 +187,7 @@ async fn redirects_to_other_places_are_withheld() {
     let authorization = format!("Authorization: Bearer {token}");
     let upgrade = ["Connection: Upgrade", "Upgrade: websocket"];
     let ours = format!("https://{}/k8s/clusters/c-1/api", world.address);
-    let message = "cluster \"c-1\" redirects to an address that is not below its own: a redirect must stay at the cluster";
+    let message = "cluster \"c-1\" redirects to an address outside the cluster: a redirect must stay below the address of the cluster";
     for location in [
         "https://elsewhere.example/x",
         "http://HOST/x",
@@ -246,7 +246,7 @@ async fn an_upgrade_that_was_not_requested_is_no_answer() {
     let cluster = Cluster::saying(world.tls(), answer).await;
     world.add("c-1", &cluster).await;
     let token = world.mint("alice", &["c-1"]).await;
-    let message = "cluster \"c-1\" upgraded the connection, which was not requested";
+    let message = "cluster \"c-1\" upgraded the connection without a request to do so";
     for method in ["GET", "POST"] {
         let authorization = format!("Authorization: Bearer {token}");
         let line = format!("{method} /k8s/clusters/c-1/x");
@@ -276,7 +276,7 @@ async fn an_answer_with_two_lengths_is_withheld() {
     world.add("c-1", &cluster).await;
     let token = world.mint("alice", &["c-1"]).await;
     let told = world.get("/k8s/clusters/c-1/x", &token).await;
-    let message = "cluster \"c-1\" answered with two lengths, which contradict each other";
+    let message = "cluster \"c-1\" responded with two lengths that contradict each other";
     assert_eq!(told.summary(), (502, message.to_owned()));
 }
 

@@ -240,7 +240,7 @@ async fn a_certificate_that_the_cluster_does_not_take_is_a_refused_credential() 
     add_with_certificate(&world, &cluster, &Authority::new("stranger")).await;
     let token = world.mint("alice", &["c-1"]).await;
     let answer = world.get("/k8s/clusters/c-1/api", &token).await;
-    let message = "cluster \"c-1\" is not available: the gateway's credential was refused";
+    let message = "cluster \"c-1\" is not available: it rejected the gateway's credential";
     assert_eq!(answer.summary(), (502, message.to_owned()));
 }
 

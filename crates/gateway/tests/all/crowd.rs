@@ -217,7 +217,7 @@ async fn refused_at_two(scene: &Scene) {
     let mut alice = scene.unreader("alice").await;
     let mut unread = vec![scene.begin(&mut alice).await, scene.begin(&mut alice).await];
     let refused = scene.world.get("/k8s/clusters/c-1/api", &alice.token).await;
-    let message = r#"cluster "c-1" is not available: too much of the answers to you is unread: read it, or close some of them"#;
+    let message = r#"cluster "c-1" is not available: too many bytes of responses to you are unread: read the responses, or close some of them"#;
     assert_eq!((refused.code, refused.message()), (429, message.to_owned()));
     let mut bob = scene.unreader("bob").await;
     let _of_bob = scene.begin(&mut bob).await;
@@ -291,7 +291,7 @@ async fn a_user_holds_no_more_places_at_a_cluster_than_are_free() {
             assert!(head.contains("retry-after: 1\r\n"), "{head}");
             let body = client.body(&head, true).await;
             assert!(
-                body.contains("too many of your requests are under way to it"),
+                body.contains("too many of your requests to it are in flight"),
                 "{body}"
             );
         }

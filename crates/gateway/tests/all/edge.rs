@@ -131,11 +131,12 @@ async fn whatever_else_a_webhook_says_lets_nobody_in() {
     let edge = Edge::start().await;
     let unauthorized = (401, "Unauthorized".to_owned());
     let reserved = |name: &str| {
-        let text = format!("forbidden: {name:?} is a name that Kubernetes reserves");
+        let text = format!("forbidden: {name:?} is reserved by Kubernetes");
         (403, text)
     };
-    let ours =
-        format!("forbidden: {ADMIN_GROUP:?} is a group that this server alone puts users into");
+    let ours = format!(
+        "forbidden: {ADMIN_GROUP:?} is a reserved group: only this server adds users to it"
+    );
     let ours = (403, ours);
     let alice = json!({"username": "alice"});
     let mut older = yes(alice.clone());

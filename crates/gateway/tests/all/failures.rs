@@ -57,8 +57,8 @@ async fn nobody_listens() {
 #[tokio::test]
 async fn the_certificate_is_not_the_clusters() {
     let authority = "its certificate is not signed by the certificate authority configured for it";
-    let name = "its certificate is for another name";
-    let time = "its certificate has expired or is not valid yet";
+    let name = "its certificate is not valid for its name";
+    let time = "its certificate has expired or is not yet valid";
     let world = World::start().await;
     let stranger = Authority::new("stranger");
     for (identity, why) in [
@@ -99,7 +99,7 @@ async fn the_credential_is_refused() {
     let answer = "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
     let cluster = Cluster::saying(world.tls(), answer).await;
     world.add("c-1", &cluster).await;
-    let expected = told(502, "the gateway's credential was refused");
+    let expected = told(502, "it rejected the gateway's credential");
     assert_eq!(ask(&world).await, expected);
 }
 
@@ -132,7 +132,7 @@ async fn it_is_not_set_up() {
             world.add_credential("c-1").await;
         }
         world.bind("c-1").await;
-        let why = format!("the field {field} of its connection cannot be understood");
+        let why = format!("the field {field} of its connection is invalid");
         assert_eq!(ask(&world).await, told(503, &why), "{value}");
     }
 }
@@ -156,7 +156,7 @@ async fn it_takes_the_request_and_says_nothing() {
     )
     .await;
     world.add("c-1", &cluster).await;
-    assert_eq!(ask(&world).await, told(504, "it took too long to answer"));
+    assert_eq!(ask(&world).await, told(504, "it took too long to respond"));
     cluster.wait_open(0).await;
 }
 
@@ -174,7 +174,7 @@ async fn it_breaks_off_before_it_answers() {
             ask(&world).await,
             told(
                 503,
-                "the connection to it broke before it answered, so it may have processed the request"
+                "the connection to it broke before it responded, so it may have processed the request"
             ),
             "{answer:?}"
         );
@@ -202,7 +202,7 @@ async fn its_address_is_where_no_cluster_lives() {
             world.add_credential("c-1").await;
         }
         world.bind("c-1").await;
-        let expected = told(502, "its address is not one that the gateway connects to");
+        let expected = told(502, "its address is not permitted");
         assert_eq!(ask(&world).await, expected, "{server}");
         world.remove(&world.clusters, "c-1").await;
     }
@@ -227,7 +227,7 @@ async fn loopback_can_be_shut_off_by_name_too() {
         )
         .await;
     world.add_credential("c-1").await;
-    let expected = told(502, "its address is not one that the gateway connects to");
+    let expected = told(502, "its address is not permitted");
     assert_eq!(ask(&world).await, expected);
     assert_eq!(cluster.seen().len(), 0);
 }
@@ -265,7 +265,7 @@ async fn too_many_are_under_way() {
     let refused = world.get("/k8s/clusters/c-1/api", &token).await;
     assert_eq!(
         refused.summary(),
-        told(429, "too many requests are under way to it")
+        told(429, "too many requests to it are in flight")
     );
     assert_eq!(refused.header("retry-after"), Some("1"));
     drop(first);
@@ -340,7 +340,7 @@ async fn a_proxy_that_refuses_is_named_as_such() {
     world.add_credential("c-1").await;
     assert_eq!(
         ask(&world).await,
-        told(502, "the proxy on the way to it failed")
+        told(502, "the connection through its proxy failed")
     );
 }
 

@@ -297,7 +297,8 @@ async fn no_client_names_the_token_of_its_request() {
             extra.as_str(),
         ];
         let answer = world.call("GET /k8s/clusters/c-1/api", &headers).await;
-        let refused = format!("forbidden: {key:?} is an extra key that this server alone sets");
+        let refused =
+            format!("forbidden: {key:?} is a reserved extra key: only this server sets it");
         assert_eq!(answer.summary(), (403, refused), "{name}");
     }
     assert_eq!(cluster.seen(), [""; 0]);
@@ -407,8 +408,8 @@ async fn a_service_account_needs_the_right_of_the_user_and_of_the_gateway() {
     let bot = "Impersonate-User: system:serviceaccount:ns:bot";
     let extra = "Impersonate-Extra-Scopes: view";
     let of_user = "serviceaccounts \"bot\" is forbidden: User \"alice\" cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"ns\"";
-    let of_gateway = "serviceaccounts \"bot\" is forbidden: the gateway may not impersonate ServiceAccounts at cluster \"c-1\", which was added before that was granted: an administrator must run cluster add again, or apply the current ClusterRole kubeconfig-apiserver:gateway there";
-    let of_key = "userextras.authentication.k8s.io \"view\" is forbidden: the gateway may not impersonate this extra value at cluster \"c-1\": an administrator adds userextras/scopes to ClusterRole kubeconfig-apiserver:gateway there";
+    let of_gateway = "serviceaccounts \"bot\" is forbidden: the gateway may not impersonate ServiceAccounts at cluster \"c-1\", which was added before this permission existed: an administrator must run cluster add again, or apply the current ClusterRole kubeconfig-apiserver:gateway there";
+    let of_key = "userextras.authentication.k8s.io \"view\" is forbidden: the gateway may not impersonate this extra value at cluster \"c-1\": an administrator must add userextras/scopes to ClusterRole kubeconfig-apiserver:gateway there";
     let uid = "Impersonate-Uid: 7";
     let of_uid = "uids.authentication.k8s.io \"7\" is forbidden: the gateway may not impersonate uids at cluster \"c-1\": an administrator must run cluster add again, or apply the current ClusterRole kubeconfig-apiserver:gateway there";
     let all: &[&str] = &["serviceaccounts", "uids", "userextras"];

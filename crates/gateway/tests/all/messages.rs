@@ -90,7 +90,7 @@ async fn a_malformed_chunk_is_the_clients_mistake() {
     let headers = [authorization.as_str(), "Transfer-Encoding: chunked"];
     let mut client = world.send("POST /k8s/clusters/c-1/a", &headers).await;
     client.send("2\r\nab\r\nnonsense\r\n").await;
-    let message = "the body of the request is malformed, or broke off";
+    let message = "the request body is malformed or incomplete";
     assert_eq!(client.answer().await.summary(), (400, message.to_owned()));
 }
 

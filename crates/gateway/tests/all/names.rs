@@ -32,8 +32,7 @@ fn foreign(issuer: &str) -> String {
 
 fn elsewhere(unmanaged: &str) -> String {
     format!(
-        "this endpoint takes only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client \
-         certificates and anonymous requests are taken at https://{unmanaged}"
+        "this endpoint accepts only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client certificates and anonymous requests are accepted at https://{unmanaged}"
     )
 }
 

@@ -53,7 +53,7 @@ async fn an_ambiguous_path_reaches_no_cluster() {
         "/k8s/clusters/C-1/api",
     ] {
         let answer = world.get(path, &token).await;
-        let message = "the path can be understood in more than one way";
+        let message = "the path is ambiguous";
         assert_eq!(answer.summary(), (400, message.to_owned()), "{path}");
     }
     let answer = world.get("/k8s/clusters/c-10/api", &token).await;

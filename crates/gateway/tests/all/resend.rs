@@ -11,8 +11,9 @@ use crate::world::World;
 
 const BODY: &str = "{\"kind\":\"ConfigMap\"}";
 
-const UNKNOWN: &str = "cluster \"c-1\" is not available: the connection to it broke before it answered, so it may have processed the request";
-const UNPROCESSED: &str = "cluster \"c-1\" is not available: it did not accept the request, which has had no effect: send it again";
+const UNKNOWN: &str = "cluster \"c-1\" is not available: the connection to it broke before it responded, so it may have processed the request";
+const UNPROCESSED: &str =
+    "cluster \"c-1\" is not available: it did not process the request: send the request again";
 
 /// A world with cluster `c-1`, which runs a script for each connection.
 struct Scene {
@@ -254,7 +255,7 @@ async fn a_body_that_breaks_off_is_the_clients_mistake_after_another_attempt_too
         let mut client = scene.world.send(line, &headers).await;
         client.send(body).await;
         client.send(rest).await;
-        let message = "the body of the request is malformed, or broke off";
+        let message = "the request body is malformed or incomplete";
         assert_eq!(client.answer().await.summary(), (400, message.to_owned()));
     }
 }

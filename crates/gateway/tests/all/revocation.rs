@@ -197,7 +197,7 @@ async fn with_the_authorizer_which_alone_knows_the_right() {
     open.world.access.fails.store(true, Ordering::SeqCst);
     let (world, token) = open.ends().await;
     let answer = world.get("/k8s/clusters/c-1/api", &token).await;
-    let text = "your access to the cluster cannot be checked now";
+    let text = "your access to the cluster cannot be checked; try again";
     assert_eq!(answer.summary(), (503, text.to_owned()));
     assert_eq!(answer.header("retry-after"), Some("1"));
 }

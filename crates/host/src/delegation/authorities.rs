@@ -27,7 +27,7 @@ pub enum ConfigurationError {
     #[error("{0} is missing")]
     Missing(&'static str),
     /// A value is not a list of strings.
-    #[error("{key} is no JSON list of texts")]
+    #[error("{key} is not a JSON list of strings")]
     NoList {
         /// The key of the entry.
         key: &'static str,
@@ -48,13 +48,12 @@ pub enum ConfigurationError {
     #[error("a CA bundle cannot be used")]
     Anchor(#[source] BundleError),
     /// The part on front proxies is invalid.
-    #[error("what it says about front proxies cannot be used")]
+    #[error("its front-proxy configuration is invalid")]
     RequestHeader(#[from] RequestHeaderConfigError),
     /// The configuration would permit every user with a certificate to impersonate every other
     /// user.
     #[error(
-        "requestheader-allowed-names is empty while users and front proxies have the same CA: \
-         any certificate could name any user"
+        "requestheader-allowed-names is empty, and users and front proxies have the same CA: any client certificate could impersonate any user"
     )]
     AnyNameOfAnyUser,
 }

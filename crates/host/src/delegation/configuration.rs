@@ -67,11 +67,11 @@ pub struct AuthenticationConfiguration {
 /// The reason why the configuration could not be followed.
 #[derive(Debug, thiserror::Error)]
 enum FollowError {
-    #[error("the host cannot be asked how it authenticates")]
+    #[error("the authentication configuration of the host cannot be read")]
     Host(#[from] kube::Error),
-    #[error("the host does not answer how it authenticates")]
+    #[error("the host did not return its authentication configuration in time")]
     Late(#[from] time::error::Elapsed),
-    #[error("what the host says about authentication is not taken")]
+    #[error("the authentication configuration of the host is invalid")]
     Configuration(#[from] ConfigurationError),
 }
 
@@ -205,7 +205,7 @@ impl AuthenticationConfiguration {
             warn_of_any_name(&next);
             self.issuers
                 .send_replace(issuers(&self.verifier, &self.front_proxy));
-            tracing::info!("the host changed how it authenticates");
+            tracing::info!("the authentication configuration of the host changed");
             *current = next;
         }
         self.trouble.store(None);
@@ -244,8 +244,7 @@ fn issuers(users: &ClientCertificateVerifier, proxies: &FrontProxy) -> Vec<Disti
 fn warn_of_any_name(authorities: &Authorities) {
     if authorities.request_header.allowed_names.is_empty() {
         tracing::warn!(
-            "requestheader-allowed-names of the host is empty: every certificate of its \
-             front-proxy CA may name any user"
+            "requestheader-allowed-names of the host is empty: every certificate of its front-proxy CA may impersonate any user"
         );
     }
 }
@@ -255,7 +254,10 @@ fn tell(told: &mut Option<String>, error: &FollowError) {
     let causes = std::iter::successors(error.source(), |&error| error.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
     if told.as_ref() != Some(&text) {
-        tracing::error!(why = text, "authentication of the host cannot be followed");
+        tracing::error!(
+            why = text,
+            "the authentication configuration of the host cannot be updated"
+        );
         *told = Some(text);
     }
 }

@@ -33,11 +33,11 @@ pub struct HostReviews {
 /// The reason for the lack of a review.
 #[derive(Debug, thiserror::Error)]
 enum HostError {
-    #[error("the host refused or could not be asked")]
+    #[error("the request to the host failed")]
     Failed(#[from] kube::Error),
-    #[error("the host did not answer in time")]
+    #[error("the host did not respond in time")]
     Late(#[from] time::error::Elapsed),
-    #[error("the host answered without a status")]
+    #[error("the host responded without a status")]
     NoStatus,
 }
 

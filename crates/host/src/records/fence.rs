@@ -58,7 +58,9 @@ impl Fence {
         match passed.await {
             Ok(Ok(passed)) => passed,
             Ok(Err(_)) => Err(Error::unavailable("the store is shutting down")),
-            Err(_) => Err(Error::unavailable("the host let a fence wait too long")),
+            Err(_) => Err(Error::unavailable(
+                "the host did not complete a fence in time",
+            )),
         }
     }
 

@@ -136,7 +136,7 @@ impl Kind for Secrets {
             if self.complaints.is_new(name) {
                 tracing::warn!(
                     secret = &**name,
-                    "a Secret has the type of a record, but not the name or label: it is ignored"
+                    "a Secret has the type of a record, but not the name or label, and is ignored"
                 );
             }
             return Ok(Reading::Misfit(revision));
@@ -167,7 +167,7 @@ impl Secrets {
             tracing::error!(
                 secret = &*metadata.name,
                 %key,
-                "the Secret of a record was made again by somebody else: it is not used"
+                "the Secret of a record was recreated by another client and is not used"
             );
         }
         is_first

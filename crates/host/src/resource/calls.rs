@@ -180,7 +180,10 @@ impl Calls {
                 match self.may(*verb).await {
                     Ok(true) => self.troubles.clear(Topic::Denied(*verb)),
                     Ok(false) if self.troubles.denied().contains(verb) => {}
-                    Ok(false) => self.deny(*verb, "grant it to the account of this server"),
+                    Ok(false) => self.deny(
+                        *verb,
+                        "grant this permission to the ServiceAccount of this server",
+                    ),
                     // The cause also shows in other calls. The remaining verbs are reviewed in the
                     // next round.
                     Err(_) => break,
@@ -257,7 +260,7 @@ impl Calls {
     fn note_refusal(&self, verb: Verb, refusal: &Refusal) {
         let code = refusal.code;
         if code.is_server_error() || code.as_u16() == 429 {
-            let text = format!("the host answers {code}: {}", refusal.message);
+            let text = format!("the host responded {code}: {}", refusal.message);
             return self.troubles.set(Topic::Host, text);
         }
         self.troubles.clear(Topic::Host);
@@ -267,7 +270,7 @@ impl Calls {
             &self.target.namespace,
         ) {
             (401, ..) => {
-                let text = "the host does not accept the credential of this server";
+                let text = "the host rejected the credential of this server";
                 self.troubles.set(Topic::Host, text.to_owned());
             }
             (403, ..) => self.deny(verb, &refusal.message),

@@ -18,19 +18,19 @@ const SHOWN: usize = 200;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The host answered with an error.
-    #[error("the host answered {}: {}", .0.code, .0.message)]
+    #[error("the host responded {}: {}", .0.code, .0.message)]
     Refused(Refusal),
     /// The request did not reach the host, or its answer was lost.
     #[error("the host cannot be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The host did not answer in time.
-    #[error("the host did not answer within {0:?}")]
+    #[error("the host did not respond within {0:?}")]
     Late(Duration),
     /// A watch did not deliver an expected event.
-    #[error("a watch of the host went silent")]
+    #[error("a watch of the host stopped sending events")]
     Silent,
     /// The answer cannot be parsed. The decoder's message is left out, since it may quote a secret.
-    #[error("an answer of the host cannot be understood, at its byte {0}")]
+    #[error("a response of the host cannot be decoded, at byte {0}")]
     Garbled(usize),
 }
 

@@ -89,7 +89,7 @@ impl Resource {
             Err(failure) if failure.is(StatusCode::GONE) => {
                 // For the first watch this is not a loss.
                 if let Some(at) = at {
-                    tracing::warn!(%at, "the host has forgotten what its watch missed");
+                    tracing::warn!(%at, "the host no longer has the events that the watch missed");
                 }
                 self.begin_anew().await
             }

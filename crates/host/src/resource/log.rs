@@ -71,7 +71,7 @@ impl Log {
         let begun = timeout(BEGIN, moved.wait_for(|()| self.position().is_some())).await;
         match (begun, self.position()) {
             (Ok(_), Some(position)) => Ok(position),
-            _ => Err(Error::unavailable("the watch of the host has not begun")),
+            _ => Err(Error::unavailable("the watch of the host has not started")),
         }
     }
 

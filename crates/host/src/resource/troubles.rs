@@ -29,7 +29,7 @@ impl Troubles {
     pub(crate) fn set(&self, topic: Topic, text: String) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.get(&topic) != Some(&text) {
-            tracing::warn!(trouble = text, "trouble with the host");
+            tracing::warn!(trouble = text, "problem with the host");
             all.insert(topic, text);
         }
     }
@@ -38,7 +38,7 @@ impl Troubles {
     pub(crate) fn clear(&self, topic: Topic) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(text) = all.remove(&topic) {
-            tracing::info!(trouble = text, "trouble with the host is over");
+            tracing::info!(trouble = text, "a problem with the host is resolved");
         }
     }
 

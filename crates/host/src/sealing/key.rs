@@ -89,7 +89,7 @@ impl SealingKey {
 pub(super) fn random() -> Result<Vec<u8>, String> {
     let mut bytes = vec![0; BYTES];
     let filled = rand::fill(&mut bytes);
-    filled.map_err(|_| "the system gives no random bytes".to_owned())?;
+    filled.map_err(|_| "the system does not provide random bytes".to_owned())?;
     Ok(bytes)
 }
 

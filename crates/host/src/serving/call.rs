@@ -42,7 +42,7 @@ pub(crate) async fn write<T>(
 
 async fn answer<T>(request: impl Future<Output = T>) -> Result<T, Failure> {
     let answer = tokio::time::timeout(DEADLINE, request).await;
-    answer.map_err(|_| Failure::Other("the host does not answer".to_owned()))
+    answer.map_err(|_| Failure::Other("the host does not respond".to_owned()))
 }
 
 fn failure(error: &kube::Error) -> Failure {
@@ -51,7 +51,7 @@ fn failure(error: &kube::Error) -> Failure {
             Failure::Forbidden(status.message.clone())
         }
         kube::Error::Api(status) if status.message.is_empty() => {
-            Failure::Other(format!("the host answers {}", status.code))
+            Failure::Other(format!("the host responded {}", status.code))
         }
         kube::Error::Api(status) => Failure::Other(status.message.clone()),
         error => Failure::Other(deepest(error)),

@@ -55,7 +55,7 @@ impl Registrations {
         let spec = found.map(|found| (found.metadata.resource_version, found.spec));
         let Some((Some(own_version), Some(spec))) = spec else {
             return Err(format!(
-                "there is no APIService {}: make it, as the chart does, for kube-apiserver to pass requests on",
+                "APIService {} does not exist: create it, as the chart does, so that kube-apiserver forwards requests",
                 self.name
             ));
         };
@@ -84,10 +84,7 @@ impl Registrations {
         let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
         let patched = write(self.api.patch(&self.name, &params, &patch)).await;
         if matches!(patched, Ok(Written::Done)) {
-            tracing::info!(
-                api_service = self.name,
-                "the CA bundle was brought up to date"
-            );
+            tracing::info!(api_service = self.name, "the CA bundle was updated");
         }
         patched.map_err(|failure| self.trouble("patch", failure))
     }
@@ -104,11 +101,11 @@ impl Registrations {
                 Ok(())
             }
             (Some(namespace), Some(service)) => Err(format!(
-                "APIService {} leads to Service {namespace}/{service} and not to {}/{}: it is somebody else's and is left alone; only one of the two can serve this group",
+                "APIService {} refers to Service {namespace}/{service} instead of {}/{}: it belongs to another server and is not changed; only one of the two can serve this group",
                 self.name, self.namespace, self.service
             )),
             _ => Err(format!(
-                "APIService {} leads to kube-apiserver itself, which serves this group from CustomResourceDefinitions; only one of the two can",
+                "APIService {} refers to kube-apiserver itself, which serves this group from CustomResourceDefinitions; only one of the two can serve it",
                 self.name
             )),
         }
@@ -119,7 +116,7 @@ impl Registrations {
         let text = format!("cannot {verb} APIService {name}");
         match failure {
             Failure::Forbidden(message) => format!(
-                "{text}: {message}: give the ServiceAccount get, list, watch and patch on APIService {name}"
+                "{text}: {message}: grant the ServiceAccount get, list, watch and patch on APIService {name}"
             ),
             Failure::Other(message) => format!("{text}: {message}"),
         }

@@ -158,7 +158,7 @@ fn is_over(previous: &Previous, now: Timestamp) -> bool {
 }
 
 fn unmade(error: Error) -> String {
-    format!("a serving certificate cannot be made: {error}")
+    format!("a serving certificate cannot be created: {error}")
 }
 
 #[cfg(test)]

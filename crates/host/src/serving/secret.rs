@@ -65,7 +65,7 @@ impl Secrets {
             let state = State::parse(data);
             state.map_err(|(entry, error)| {
                 self.foreign(&format!(
-                    "holds in {entry} what this server did not put there ({error})"
+                    "has content in {entry} that this server did not write ({error})"
                 ))
             })
         };
@@ -88,7 +88,7 @@ impl Secrets {
 
     fn foreign(&self, what: &str) -> String {
         format!(
-            "Secret {}/{} {what}: delete it, and a new one is made",
+            "Secret {}/{} {what}: delete it, and this server creates a new one",
             self.namespace, self.name
         )
     }
@@ -137,7 +137,7 @@ impl Secrets {
         let text = format!("cannot {verb} Secret {namespace}/{name}");
         match failure {
             Failure::Forbidden(message) => format!(
-                "{text}: {message}: give the ServiceAccount get, list, watch, create and update on Secrets in namespace {namespace}"
+                "{text}: {message}: grant the ServiceAccount get, list, watch, create and update on Secrets in namespace {namespace}"
             ),
             Failure::Other(message) => format!("{text}: {message}"),
         }

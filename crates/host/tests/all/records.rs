@@ -388,7 +388,7 @@ async fn a_missing_permission_is_named_and_its_coming_noticed() {
     let start = format!("this server may not delete secrets in namespace {namespace}: ");
     assert_eq!(
         before,
-        format!("{start}grant it to the account of this server")
+        format!("{start}grant this permission to the ServiceAccount of this server")
     );
     let refused = records.delete(&key("a"), created).await;
     assert!(matches!(refused, Err(Error::Denied(_))), "{refused:?}");

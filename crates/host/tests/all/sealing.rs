@@ -83,9 +83,9 @@ async fn a_key_that_is_lost_or_replaced_is_never_made_again() {
     sealing.mark_sealed(HOST_STORE).await.unwrap();
     assert!(sealing.is_sealed(HOST_STORE).await.unwrap());
     host.delete(&format!("{secrets}/{SECRET}"));
-    is_refused("is gone, and with it the key of all records").await;
+    is_refused("with the encryption key of all records is missing").await;
     host.post(&secrets, &planted);
-    is_refused("does not hold the key that ConfigMap").await;
+    is_refused("does not contain the key that ConfigMap").await;
     host.delete(&format!("{secrets}/{SECRET}"));
     let (keeper, kept) = (sealing.clone(), key.clone());
     let keeper = tokio::spawn(async move { keeper.keep(&kept).await });

@@ -104,7 +104,7 @@ async fn ca_file(file: Option<&PathBuf>, tasks: &Tasks) -> Result<Text> {
             match tokio::fs::read_to_string(&file).await {
                 Ok(newest) => *text.write().unwrap_or_else(PoisonError::into_inner) = newest,
                 Err(error) => {
-                    tracing::warn!(%error, "the CA file cannot be read, the last text stays")
+                    tracing::warn!(%error, "the CA file cannot be read; keeping its last content")
                 }
             }
         }
@@ -141,8 +141,10 @@ async fn managed(
     let (mut served, bundle) = (serving.served(), serving.served());
     tasks.spawn("serving certificate", async move { serving.run().await });
     let first = served.wait_for(Option::is_some).await;
-    let first = first.context("no serving certificate is managed")?.clone();
-    let certificate = load(&first.context("no serving certificate is managed")?)?;
+    let first = first
+        .context("no serving certificate is available")?
+        .clone();
+    let certificate = load(&first.context("no serving certificate is available")?)?;
     tasks.spawn(
         "managed certificate",
         follow(served, Arc::clone(&certificate)),
@@ -165,7 +167,7 @@ async fn follow(
         };
         let (chain, key) = (&newest.pair.certificate, newest.pair.key.expose());
         match certificate.replace(chain.as_bytes(), key.as_bytes()) {
-            Ok(()) => tracing::info!("another serving certificate is shown"),
+            Ok(()) => tracing::info!("a new serving certificate is in use"),
             Err(error) => tracing::error!(%error, "the new serving certificate cannot be used"),
         }
     }

@@ -69,7 +69,7 @@ impl Seal {
             StoreKind::Kubernetes => None,
             StoreKind::Etcd => {
                 let file = args.etcd.encryption_keys.clone();
-                Some(file.context("--store etcd needs --encryption-keys")?)
+                Some(file.context("--store etcd requires --encryption-keys")?)
             }
         };
         let key = host_key(&sealing).await?;
@@ -212,7 +212,7 @@ async fn seal_once(sealed: &Sealed, sealing: &Sealing, store: &str) -> Result<()
             Ok(adopted) => adopted,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "waiting for the store, to seal its records");
+                tracing::warn!(error, "waiting for the store before its records are sealed");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -254,7 +254,7 @@ async fn date_once(records: &Records, sealing: &Sealing) -> Result<()> {
             Ok(number) => tracing::warn!(number, "records of an earlier version were dated"),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "waiting for the store, to date its records");
+                tracing::warn!(error, "waiting for the store before its records are dated");
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -271,7 +271,7 @@ async fn forget_history(sealed: &Sealed) {
         Err(error) => Err(error),
     };
     if let Err(error) = forgotten {
-        tracing::debug!(%error, "the history before the seals stays");
+        tracing::debug!(%error, "the history from before the records were sealed could not be compacted");
     }
 }
 
@@ -311,7 +311,7 @@ fn names(keys: &[storage::Key]) -> String {
 async fn wait_or_fail(error: SealingError) -> Result<()> {
     match error {
         SealingError::Host(trouble) => {
-            tracing::warn!(trouble, "waiting for the host, for the encryption key");
+            tracing::warn!(trouble, "waiting for the encryption key from the host");
             tokio::time::sleep(PAUSE).await;
             Ok(())
         }

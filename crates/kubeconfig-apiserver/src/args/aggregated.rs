@@ -10,11 +10,13 @@ use super::{IdTokenArgs, ZoneArgs};
 /// Flags of `aggregated`.
 #[derive(Debug, Args)]
 pub(crate) struct AggregatedArgs {
-    /// Kubeconfig file for the host cluster. Without it the server is a pod there and uses its ServiceAccount.
+    /// Kubeconfig file for the host cluster. If it is not set, the server must run in a pod of the
+    /// host, and uses the ServiceAccount of the pod.
     #[arg(long, value_name = "FILE", help_heading = "Host")]
     pub(crate) host_kubeconfig: Option<PathBuf>,
 
-    /// Namespace of the server in the host: its Secrets are there, and nothing of others should be.
+    /// Namespace of the server in the host. It contains the Secrets of the server, and should
+    /// contain no objects of others.
     #[arg(
         long,
         value_name = "NAMESPACE",
@@ -24,7 +26,7 @@ pub(crate) struct AggregatedArgs {
     )]
     pub(crate) namespace: String,
 
-    /// Service that leads to --secure-port; the APIService v1.ext.cattle.io names it.
+    /// Service for --secure-port; the APIService v1.ext.cattle.io refers to it.
     #[arg(
         long,
         value_name = "NAME",
@@ -33,7 +35,7 @@ pub(crate) struct AggregatedArgs {
     )]
     pub(crate) service: String,
 
-    /// Service that leads to --gateway-port.
+    /// Service for --gateway-port.
     #[arg(
         long,
         value_name = "NAME",
@@ -42,12 +44,13 @@ pub(crate) struct AggregatedArgs {
     )]
     pub(crate) gateway_service: String,
 
-    /// Take a front proxy of any name where the host allows any (requestheader-allowed-names is empty) although its
-    /// CA signs other clients' certificates too. Every such client can then be everybody.
+    /// Accept a front proxy of any name if the host accepts any (requestheader-allowed-names is
+    /// empty), although its CA signs certificates of other clients too. Every such client can then
+    /// impersonate all users.
     #[arg(long, help_heading = "Host")]
     pub(crate) allow_empty_front_proxy_names: bool,
 
-    /// Where the records are kept.
+    /// Where the records are stored.
     #[arg(
         long,
         value_name = "KIND",
@@ -69,7 +72,7 @@ pub(crate) struct AggregatedArgs {
     pub(crate) id_tokens: IdTokenArgs,
 }
 
-/// Where the records are kept.
+/// The places where records can be stored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum StoreKind {
     /// In Secrets of --namespace, one for each record.
@@ -78,11 +81,11 @@ pub(crate) enum StoreKind {
     Etcd,
 }
 
-/// How etcd is reached.
+/// The connection to etcd.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Store etcd")]
 pub(crate) struct EtcdArgs {
-    /// URLs of its members.
+    /// URLs of the members of etcd.
     #[arg(
         long,
         value_name = "URL,…",
@@ -91,11 +94,11 @@ pub(crate) struct EtcdArgs {
     )]
     pub(crate) etcd_endpoints: Vec<String>,
 
-    /// What all keys begin with.
+    /// Prefix of all keys.
     #[arg(long, value_name = "PATH", default_value = "/kubeconfig-apiserver")]
     pub(crate) etcd_prefix: String,
 
-    /// Certificate authority of its members, PEM.
+    /// Certificate authority of the members of etcd, PEM.
     #[arg(long, value_name = "FILE")]
     pub(crate) etcd_ca_file: Option<PathBuf>,
 
@@ -103,16 +106,17 @@ pub(crate) struct EtcdArgs {
     #[arg(long, value_name = "FILE", requires = "etcd_key_file")]
     pub(crate) etcd_cert_file: Option<PathBuf>,
 
-    /// Key of the client certificate, PEM.
+    /// Private key of the client certificate, PEM.
     #[arg(long, value_name = "FILE", requires = "etcd_cert_file")]
     pub(crate) etcd_key_file: Option<PathBuf>,
 
-    /// Keys that seal secret records, the newest first. All replicas need the same.
+    /// File with the keys that seal secret records, the newest first. All replicas need the same
+    /// file.
     #[arg(long, value_name = "FILE", required_if_eq("store", "etcd"))]
     pub(crate) encryption_keys: Option<PathBuf>,
 }
 
-/// Where it listens, and how it shows who it is.
+/// The listeners and their certificates.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Listeners")]
 pub(crate) struct ListenArgs {
@@ -124,41 +128,46 @@ pub(crate) struct ListenArgs {
     #[arg(long, value_name = "PORT", default_value_t = 6443)]
     pub(crate) secure_port: u16,
 
-    /// Port for users and clusters: the way to clusters, token reviews, documents that verify tokens.
+    /// Port for users and clusters: access to clusters, token reviews, and the documents that
+    /// verify tokens.
     #[arg(long, value_name = "PORT", default_value_t = 8443)]
     pub(crate) gateway_port: u16,
 
-    /// URL at which users and clusters reach the gateway port. Kubeconfigs name it, and tokens are issued in its name.
+    /// URL at which users and clusters reach the gateway port. Kubeconfigs contain it, and it is
+    /// the issuer of tokens.
     #[arg(long, value_name = "URL")]
     pub(crate) external_url: String,
 
-    /// Serving certificate of --secure-port, PEM; read again when it changes. Without it the server makes its own and
-    /// keeps its CA in the APIService.
+    /// Serving certificate of --secure-port, PEM; reloaded when it changes. If it is not set, the
+    /// server creates its own and stores its CA in the APIService.
     #[arg(long, value_name = "FILE", requires = "tls_key_file")]
     pub(crate) tls_cert_file: Option<PathBuf>,
 
-    /// Its key, PEM.
+    /// Private key of --tls-cert-file, PEM.
     #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
     pub(crate) tls_key_file: Option<PathBuf>,
 
-    /// Serving certificate of --gateway-port, PEM. Without it the server makes its own.
+    /// Serving certificate of --gateway-port, PEM. If it is not set, the server creates its own.
     #[arg(long, value_name = "FILE", requires = "gateway_tls_key_file")]
     pub(crate) gateway_tls_cert_file: Option<PathBuf>,
 
-    /// Its key, PEM.
+    /// Private key of --gateway-tls-cert-file, PEM.
     #[arg(long, value_name = "FILE", requires = "gateway_tls_cert_file")]
     pub(crate) gateway_tls_key_file: Option<PathBuf>,
 
-    /// CA of --gateway-tls-cert-file, PEM, for kubeconfigs; not needed where the machines of users trust it anyway.
+    /// CA of --gateway-tls-cert-file, PEM, for kubeconfigs; not needed if the machines of users
+    /// trust it anyway.
     #[arg(long, value_name = "FILE", requires = "gateway_tls_cert_file")]
     pub(crate) gateway_ca_file: Option<PathBuf>,
 
-    /// Connections open at once at each port. One client address has at most a half of them; when all are in use, the ones
-    /// without a request make room. Fewer if the limit of open files (ulimit -n) is lower than twice as many.
+    /// Maximum number of open connections at each port. One client address can have at most half of
+    /// them; when all are in use, the server closes connections without a request. Lower if the
+    /// limit of open files (ulimit -n) is less than twice this number.
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,
 
-    /// Time to go on serving after a signal to stop, until nobody is sent here any more.
+    /// Time to continue serving after a stop signal, until no more requests are routed to this
+    /// server.
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub(crate) shutdown_delay: u64,
 }

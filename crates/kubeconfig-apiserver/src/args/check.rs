@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 /// Flags of `check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// The kubeconfig file of an administrator of the host cluster. Defaults to what KUBECONFIG names, else ~/.kube/config.
+    /// Kubeconfig file of an administrator of the host cluster. Defaults to KUBECONFIG, or
+    /// ~/.kube/config if it is not set.
     #[arg(long, value_name = "FILE")]
     pub(crate) host_kubeconfig: Option<PathBuf>,
 
@@ -20,19 +21,20 @@ pub(crate) struct CheckArgs {
     )]
     pub(crate) namespace: String,
 
-    /// Service that the APIService should lead to: the name of the release, with the chart.
+    /// Service that the APIService should refer to. With the chart, this is the name of the
+    /// release.
     #[arg(long, value_name = "NAME", default_value = "kubeconfig-apiserver")]
     pub(crate) service: String,
 
-    /// How findings are printed.
+    /// Output format.
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: CheckOutput,
 }
 
-/// How findings are printed.
+/// The output formats.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum CheckOutput {
-    /// One line for each.
+    /// One line for each finding.
     Text,
     /// One JSON document.
     Json,

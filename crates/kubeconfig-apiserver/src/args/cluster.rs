@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-/// Which server, and what to do with its clusters.
+/// The server, and the operation on its clusters.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ClusterArgs {
-    /// The file that leads to the server, by its current context. Defaults to what KUBECONFIG names, else ~/.kube/config.
+    /// Kubeconfig file for the server, with its current context. Defaults to KUBECONFIG, or
+    /// ~/.kube/config if it is not set.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
-    /// The namespace of the server's own Secrets: that of an aggregated server, where it is not called so.
+    /// Namespace of the server's own Secrets. Set it if an aggregated server runs in another
+    /// namespace.
     #[arg(
         long,
         global = true,
@@ -24,19 +26,19 @@ pub(crate) struct ClusterArgs {
     pub(crate) command: ClusterCommand,
 }
 
-/// What is done with clusters.
+/// The operations on clusters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
     /// Registers a real cluster, or renews its credential.
     ///
-    /// Makes a ServiceAccount in the cluster that may impersonate users and nothing else, takes a
-    /// token for it, keeps the token in a Secret of the server and writes the Cluster object.
-    /// Run again, it changes what differs and takes a new token.
+    /// Creates a ServiceAccount in the cluster that may only impersonate users, gets a token for it,
+    /// stores the token in a Secret of the server and writes the Cluster object. If the cluster is
+    /// already registered, updates what differs and gets a new token.
     ///
     ///   kubeconfig-apiserver cluster add prod --from ~/prod.kubeconfig --display-name Production
     ///
-    /// Whoever may not hand out administrator rights applies the manifests of deploy/downstream/
-    /// there, and gives a token:
+    /// If you may not grant administrator rights in the cluster, apply the manifests of
+    /// deploy/downstream/ there, and pass a token:
     ///
     ///   kubectl apply -f deploy/downstream/
     ///   kubectl create token gateway -n kubeconfig-apiserver --duration 8760h > prod.token
@@ -44,7 +46,7 @@ pub(crate) enum ClusterCommand {
     #[command(verbatim_doc_comment)]
     Add(AddArgs),
 
-    /// Takes a cluster back: what `add` made in it, its credentials and its Cluster object.
+    /// Unregisters a cluster: removes what `add` created in it, its credentials and its Cluster object.
     ///
     ///   kubeconfig-apiserver cluster remove prod --from ~/prod.kubeconfig
     ///   kubeconfig-apiserver cluster remove gone --keep-downstream
@@ -53,11 +55,11 @@ pub(crate) enum ClusterCommand {
 
     /// Binds the Secrets of a cluster to it, and the gateway's credential to its connection.
     ///
-    /// The gateway sends the credential of a cluster to the server, with the certificate
-    /// authorities, TLS server name and proxy that the Secret is bound to, and nowhere else. `add`
-    /// binds the Secret that it writes. This command is for Secrets that were made in another way
-    /// or by an older version, and for a connection that was changed on purpose; then it asks for
-    /// the digest of the new connection.
+    /// The gateway sends the credential of a cluster only to the server, and only with the certificate
+    /// authorities, TLS server name and proxy, that the Secret is bound to. `add` binds the Secret that
+    /// it writes. Use this command for Secrets that were created in another way or by an older version,
+    /// and for a connection that was changed on purpose; the command then asks for the digest of the new
+    /// connection.
     ///
     ///   kubeconfig-apiserver cluster bind prod
     ///   kubeconfig-apiserver cluster bind --all
@@ -67,20 +69,21 @@ pub(crate) enum ClusterCommand {
     )]
     Bind(BindArgs),
 
-    /// Prints the clusters, whether they are reached, and how long their credentials last.
+    /// Lists the clusters, whether the server reaches them, and how long their credentials are
+    /// valid.
     List,
 
-    /// Prints the configuration by which a cluster asks this server whether a token counts.
+    /// Prints the configuration with which a cluster asks this server whether a token is valid.
     ///
     /// For the flag --authentication-token-webhook-config-file of the cluster's kube-apiserver. It
-    /// holds a credential that is shown this once; run again, the command makes a new one, and the
-    /// old one counts until the run after that or --revoke-previous.
+    /// contains a credential that is shown only once. If you run the command again, it creates a new
+    /// credential; the old one is valid until the run after that, or until --revoke-previous.
     ///
     ///   kubeconfig-apiserver cluster webhook prod > webhook.yaml
     #[command(verbatim_doc_comment)]
     Webhook(WebhookArgs),
 
-    /// Prints the configuration by which a cluster verifies tokens by itself, by OIDC.
+    /// Prints the configuration with which a cluster verifies tokens itself, by OIDC.
     ///
     /// For the flag --authentication-config of the cluster's kube-apiserver.
     ///
@@ -92,22 +95,24 @@ pub(crate) enum ClusterCommand {
 /// Flags of `cluster add`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct AddArgs {
-    /// Id of the cluster in the server: lower-case letters, digits and hyphens.
+    /// ID of the cluster in the server: lower-case letters, digits and hyphens.
     pub(crate) name: String,
 
-    /// The kubeconfig file of the real cluster.
+    /// Kubeconfig file of the real cluster.
     #[arg(long, value_name = "FILE")]
     pub(crate) from: PathBuf,
 
-    /// The context in it to use. Defaults to its current one.
+    /// Context in that file. Defaults to its current context.
     #[arg(long, value_name = "CONTEXT")]
     pub(crate) from_context: Option<String>,
 
-    /// What people call the cluster; contexts in their files are named so. Defaults to what it is called already, else NAME.
+    /// Display name of the cluster, after which contexts in kubeconfig files are named. Defaults to
+    /// the existing display name, or NAME.
     #[arg(long, value_name = "TEXT")]
     pub(crate) display_name: Option<String>,
 
-    /// A file with a token of the gateway's ServiceAccount: changes nothing in the cluster, and uses of --from only how the cluster is reached.
+    /// File with a token of the gateway's ServiceAccount. Nothing is changed in the cluster, and
+    /// --from is used only to reach it.
     #[arg(long, value_name = "FILE")]
     pub(crate) credential_file: Option<PathBuf>,
 }
@@ -115,18 +120,18 @@ pub(crate) struct AddArgs {
 /// Flags of `cluster remove`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RemoveArgs {
-    /// Id of the cluster in the server.
+    /// ID of the cluster in the server.
     pub(crate) name: String,
 
-    /// The kubeconfig file of the real cluster.
+    /// Kubeconfig file of the real cluster.
     #[arg(long, value_name = "FILE", required_unless_present = "keep_downstream")]
     pub(crate) from: Option<PathBuf>,
 
-    /// The context in it to use. Defaults to its current one.
+    /// Context in that file. Defaults to its current context.
     #[arg(long, value_name = "CONTEXT", requires = "from")]
     pub(crate) from_context: Option<String>,
 
-    /// Leave what `add` made in the cluster, e.g. because it is gone.
+    /// Keep what `add` created in the cluster, e.g. because the cluster no longer exists.
     #[arg(long, conflicts_with = "from")]
     pub(crate) keep_downstream: bool,
 }
@@ -134,28 +139,30 @@ pub(crate) struct RemoveArgs {
 /// Flags of `cluster bind`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BindArgs {
-    /// Id of the cluster in the server.
+    /// ID of the cluster in the server.
     #[arg(required_unless_present = "all")]
     pub(crate) name: Option<String>,
 
-    /// Bind the Secrets of all clusters that have no binding yet.
+    /// Bind the Secrets of all clusters that are not bound yet.
     #[arg(long, conflicts_with = "name")]
     pub(crate) all: bool,
 
-    /// The digest of the connection, as the command shows it, to bind a Secret that is bound to another one.
+    /// Digest of the connection, as shown by this command, to bind a Secret that is bound to
+    /// another connection.
     #[arg(long, value_name = "SHA256", conflicts_with = "all")]
     pub(crate) to: Option<String>,
 }
 
-/// How clusters reach the server.
+/// The address at which clusters reach the server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EndpointArgs {
     /// URL at which clusters reach the server. Defaults to the setting server-url.
     #[arg(long, value_name = "URL")]
     pub(crate) server_url: Option<String>,
 
-    /// The certificate authorities, PEM, that vouch for that URL; none for those that machines trust anyway. Defaults to the
-    /// setting cacerts. An aggregated server keeps its own as `caBundle` of the APIService v1.ext.cattle.io.
+    /// PEM file with the certificate authorities of --server-url; not needed if machines trust its
+    /// certificate anyway. Without --server-url, the setting cacerts is used. An aggregated server
+    /// stores its own as `caBundle` of the APIService v1.ext.cattle.io.
     #[arg(long, value_name = "FILE", requires = "server_url")]
     pub(crate) server_ca_file: Option<PathBuf>,
 }
@@ -163,15 +170,17 @@ pub(crate) struct EndpointArgs {
 /// Flags of `cluster webhook`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WebhookArgs {
-    /// Id of the cluster in the server.
+    /// ID of the cluster in the server.
     pub(crate) name: String,
 
-    /// End the credential that was given before at once, rather than let it count beside the new one.
+    /// Revoke the previous credential immediately, instead of keeping it valid alongside the new
+    /// one.
     #[arg(long)]
     pub(crate) revoke_previous: bool,
 
-    /// What the cluster's kube-apiserver calls itself: its --api-audiences, else its --service-account-issuer. May be given more than
-    /// once. Defaults to what was given before, else <https://kubernetes.default.svc.cluster.local>.
+    /// API audience of the cluster's kube-apiserver: its --api-audiences, or else its
+    /// --service-account-issuer. Can be repeated. Defaults to the previous value, or
+    /// <https://kubernetes.default.svc.cluster.local>.
     #[arg(long, value_name = "AUDIENCE")]
     pub(crate) api_audience: Vec<String>,
 
@@ -182,7 +191,7 @@ pub(crate) struct WebhookArgs {
 /// Flags of `cluster oidc`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OidcArgs {
-    /// Id of the cluster in the server.
+    /// ID of the cluster in the server.
     pub(crate) name: String,
 
     #[command(flatten)]

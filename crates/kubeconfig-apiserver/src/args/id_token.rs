@@ -4,24 +4,24 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Which OpenID Connect provider is believed.
+/// The OpenID Connect provider whose ID tokens are accepted.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Login by OpenID Connect")]
 pub(crate) struct IdTokenArgs {
-    /// URL of the provider, as its tokens name it. Its ID tokens then are logins, and the kubectl plugin learns where to get
-    /// them.
+    /// URL of the provider, as in its tokens. Users can then log in with its ID tokens, and the
+    /// kubectl plugin finds the provider through this server.
     #[arg(long, value_name = "URL", requires = "oidc_client_id")]
     pub(crate) oidc_issuer_url: Option<String>,
 
-    /// Client that the tokens are made for, and that the kubectl plugin logs in as.
+    /// Client that the tokens are issued for, and that the kubectl plugin uses to log in.
     #[arg(long, value_name = "ID", requires = "oidc_issuer_url")]
     pub(crate) oidc_client_id: Option<String>,
 
-    /// Certificate authorities of the provider, PEM. Without it, those of the machine.
+    /// Certificate authorities of the provider, PEM. Defaults to those of the machine.
     #[arg(long, value_name = "FILE", requires = "oidc_issuer_url")]
     pub(crate) oidc_ca_file: Option<PathBuf>,
 
-    /// Claim that is the user name. It must be one that users cannot change.
+    /// Claim that contains the user name. Users must not be able to change it.
     #[arg(
         long,
         value_name = "CLAIM",
@@ -30,12 +30,13 @@ pub(crate) struct IdTokenArgs {
     )]
     pub(crate) oidc_username_claim: String,
 
-    /// What user names begin with; `-` for nothing. Without it, the URL of the provider and `#`, unless the claim is
-    /// `email`. Names with a colon have no user object.
+    /// Prefix of user names; `-` for no prefix. Defaults to the URL of the provider and `#`, unless
+    /// the claim is `email`. Names with a colon have no user object.
     #[arg(long, value_name = "PREFIX", requires = "oidc_issuer_url")]
     pub(crate) oidc_username_prefix: Option<String>,
 
-    /// Claim with the groups, a text or a list of texts. Without it, no groups.
+    /// Claim that contains the groups, a string or a list of strings. If it is not set, users have
+    /// no groups.
     #[arg(
         long,
         value_name = "CLAIM",
@@ -45,7 +46,7 @@ pub(crate) struct IdTokenArgs {
     )]
     pub(crate) oidc_groups_claim: String,
 
-    /// What groups begin with.
+    /// Prefix of groups.
     #[arg(
         long,
         value_name = "PREFIX",
@@ -55,7 +56,7 @@ pub(crate) struct IdTokenArgs {
     )]
     pub(crate) oidc_groups_prefix: String,
 
-    /// Claim that every token must have, with this value; may be repeated.
+    /// Claim that every token must have, with this value; can be repeated.
     #[arg(
         long,
         value_name = "CLAIM=VALUE",
@@ -64,7 +65,7 @@ pub(crate) struct IdTokenArgs {
     )]
     pub(crate) oidc_required_claim: Vec<(String, String)>,
 
-    /// Algorithms that tokens may be signed with.
+    /// Accepted signing algorithms of tokens.
     #[arg(
         long,
         value_name = "NAME,…",
@@ -74,9 +75,10 @@ pub(crate) struct IdTokenArgs {
     )]
     pub(crate) oidc_signing_algs: Vec<String>,
 
-    /// Clients whose tokens need not be bound to this server, so that programs such as kubelogin can log in. Another server
-    /// of such a client can show the tokens that it receives to this one. Without it, only tokens that the kubectl plugin
-    /// bound to this server are accepted.
+    /// Clients whose tokens need not be bound to this server, so that programs such as kubelogin
+    /// can log in. Another server of such a client can use the tokens that it receives to log in
+    /// here. If it is not set, only tokens that the kubectl plugin bound to this server are
+    /// accepted.
     #[arg(
         long,
         value_name = "ID,…",
@@ -85,7 +87,8 @@ pub(crate) struct IdTokenArgs {
     )]
     pub(crate) oidc_unbound_client_ids: Vec<String>,
 
-    /// Scopes that the kubectl plugin asks the provider for. Without it, those that usually give the claims above.
+    /// Scopes that the kubectl plugin requests from the provider. Defaults to those that usually
+    /// provide the claims above.
     #[arg(
         long,
         value_name = "SCOPE,…",

@@ -7,11 +7,11 @@ use clap::Subcommand;
 /// The server, and the operation on its keys.
 #[derive(Debug, clap::Args)]
 pub(crate) struct KeysArgs {
-    /// The file that leads to the server. Defaults to what KUBECONFIG names, else ~/.kube/config.
+    /// Kubeconfig file for the server. Defaults to KUBECONFIG, or ~/.kube/config if it is not set.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
-    /// The context in it to use. Defaults to its current one.
+    /// Context in that file. Defaults to its current context.
     #[arg(long, global = true, value_name = "CONTEXT")]
     pub(crate) context: Option<String>,
 
@@ -22,31 +22,34 @@ pub(crate) struct KeysArgs {
 /// The operations on keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Prints the keys that sign tokens, and the times of their lives.
+    /// Lists the keys that sign tokens, and their times of use.
     List,
 
-    /// Adds a signing key that takes over after one day. All tokens stay valid.
+    /// Adds a signing key that starts to sign after one day. All tokens stay valid.
     ///
-    /// The server rotates its keys every 90 days by itself. This is for a key that should go earlier, without an emergency.
+    /// The server rotates its keys every 90 days by itself. Use this command to rotate them
+    /// earlier, without an emergency.
     Rotate,
 
-    /// Replaces all signing keys at once. Every token that was issued before is invalid within a second.
+    /// Replaces all signing keys at once. Every token that was issued before becomes invalid within
+    /// a second.
     ///
-    /// All kubeconfig files with tokens stop working and must be created again; requests to clusters that are under way end. Files
-    /// without tokens (`generateToken: false`), client certificates and the credentials of clusters stay valid.
+    /// All kubeconfig files with tokens stop working and must be created again; requests to
+    /// clusters that are in flight end. Files without tokens (`generateToken: false`), client
+    /// certificates and the credentials of clusters stay valid.
     RevokeAll(RevokeAllArgs),
 
-    /// Encrypts the secrets in the store again, with the first line of the file of encryption keys.
+    /// Encrypts the secrets in the store again, with the first key in the file of encryption keys.
     ///
-    /// Put a new line on top of the file and restart the server (all replicas) before. The lines that the command does not print any
-    /// more can be removed afterwards.
+    /// Before that, add a new line at the top of the file and restart the server (all replicas).
+    /// Afterwards, the lines that the command no longer prints can be removed.
     Reseal,
 }
 
 /// Flags of `keys revoke-all`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RevokeAllArgs {
-    /// Do not ask for a confirmation.
+    /// Do not ask for confirmation.
     #[arg(long)]
     pub(crate) yes: bool,
 }

@@ -10,12 +10,14 @@ use crate::external_url;
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Host names of clusters")]
 pub(crate) struct ZoneArgs {
-    /// Domain under which every cluster has two host names, such as k8s.eu.example.com: ORG-HASH.DOMAIN leads through this
-    /// server, api.ORG-HASH.DOMAIN to the cluster itself. Both *.DOMAIN and *.*.DOMAIN must lead here.
+    /// Domain in which every cluster has two host names, such as k8s.eu.example.com:
+    /// ORG-HASH.DOMAIN for the route through this server, api.ORG-HASH.DOMAIN for the cluster
+    /// itself. Both *.DOMAIN and *.*.DOMAIN must resolve to this server.
     #[arg(long, value_name = "DOMAIN", requires = "endpoint_organization")]
     pub(crate) endpoint_zone: Option<String>,
 
-    /// What these names begin with: a DNS label that tells this installation from others of the zone.
+    /// Prefix of these names: a DNS label that distinguishes this installation from others in the
+    /// zone.
     #[arg(long, value_name = "ORG", requires = "endpoint_zone")]
     pub(crate) endpoint_organization: Option<String>,
 }
@@ -32,7 +34,7 @@ impl ZoneArgs {
         let host = external_url::host(url).unwrap_or_default();
         ensure!(
             !zone.contains(&host),
-            "--endpoint-zone {domain} has {host}, the name of this server, within it: names in the zone are those of clusters"
+            "--endpoint-zone {domain} contains {host}, the name of this server: names in the zone are reserved for clusters"
         );
         Ok(Some(zone))
     }
@@ -84,7 +86,7 @@ mod tests {
             (
                 "k8s.example.com",
                 "acme",
-                "--endpoint-zone k8s.example.com has a.k8s.example.com, the name of this server, within it: names in the zone are those of clusters",
+                "--endpoint-zone k8s.example.com contains a.k8s.example.com, the name of this server: names in the zone are reserved for clusters",
             ),
         ] {
             assert_eq!(zone(domain, organization, url), Err(expected.to_owned()));

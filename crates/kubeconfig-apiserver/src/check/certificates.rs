@@ -26,8 +26,8 @@ pub(super) async fn check(scene: &Scene, report: &mut Report) {
     let Some(name) = secret_name(scene) else {
         report.warning(
             TOPIC,
-            "the serving certificate comes from files that are no Secret: not looked at",
-            "see that they are valid for the Service, and that caBundle vouches for them",
+            "the serving certificate comes from files outside a Secret: not checked",
+            "check that they are valid for the Service and issued by a CA in caBundle",
         );
         return;
     };
@@ -36,8 +36,8 @@ pub(super) async fn check(scene: &Scene, report: &mut Report) {
         Ok(Some(secret)) => leaf(scene, &secret, bundle.as_deref(), report),
         Ok(None) => report.problem(
             TOPIC,
-            format!("there is no Secret {}/{name} with the serving certificate", scene.namespace),
-            "the server makes it when it starts, where it is not given files: look at its pods and its log",
+            format!("Secret {}/{name} with the serving certificate does not exist", scene.namespace),
+            "the server creates it at startup unless it uses certificate files: check its pods and its log",
         ),
         Err(error) => report.unseen(TOPIC, "the serving certificate", &error),
     }
@@ -54,7 +54,7 @@ fn bundle(scene: &Scene, report: &mut Report) -> Option<Vec<Certificate>> {
         report.problem(
             TOPIC,
             format!("APIService {API_SERVICE} has no caBundle: the host trusts only the CAs of its own machines"),
-            "let the server run with the right to patch it, or set it yourself where the certificate comes from files",
+            "run the server with permission to patch it, or set it yourself if the certificate comes from files",
         );
         return None;
     };
@@ -62,7 +62,7 @@ fn bundle(scene: &Scene, report: &mut Report) -> Option<Vec<Certificate>> {
         report.problem(
             TOPIC,
             format!("the caBundle of APIService {API_SERVICE} is not a list of certificates"),
-            "remove it: a server that makes its own certificate puts the right one there",
+            "remove it: a server that creates its own certificate sets the correct caBundle",
         );
         return None;
     };
@@ -71,20 +71,20 @@ fn bundle(scene: &Scene, report: &mut Report) -> Option<Vec<Certificate>> {
         .partition(|ca| ca.validity.left(scene.now) <= SignedDuration::ZERO);
     for ca in &over {
         let what = format!(
-            "{} in the caBundle ended at {}",
+            "{} in the caBundle expired at {}",
             ca.subject, ca.validity.not_after
         );
-        let to_do = "nothing where another one vouches for the certificate; it leaves by itself, or is to be removed";
+        let to_do = "no action if another CA in it issued the certificate; the server removes expired CAs that it added, remove others yourself";
         report.warning(TOPIC, what, to_do);
     }
     for ca in &valid {
         let until = ca.validity.not_after;
         if ca.validity.left(scene.now) < SOON {
-            let what = format!("{} in the caBundle ends soon, at {until}", ca.subject);
+            let what = format!("{} in the caBundle expires soon, at {until}", ca.subject);
             report.warning(
                 TOPIC,
                 what,
-                "see that the next one is in the caBundle as well",
+                "check that the next CA is in the caBundle as well",
             );
         } else {
             report.ok(
@@ -104,10 +104,10 @@ fn leaf(scene: &Scene, secret: &Secret, bundle: Option<&[Certificate]>, report: 
         report.problem(
             TOPIC,
             format!(
-                "Secret {}/{name} holds no certificate in tls.crt",
+                "Secret {}/{name} has no certificate in tls.crt",
                 scene.namespace
             ),
-            "delete it, and its maker makes a new one",
+            "delete it, so that its owner creates a new one",
         );
         return;
     };
@@ -118,21 +118,21 @@ fn leaf(scene: &Scene, secret: &Secret, bundle: Option<&[Certificate]>, report: 
         report.problem(
             TOPIC,
             format!(
-                "the serving certificate is not for {expected}, by which the host calls the server"
+                "the serving certificate is not valid for {expected}, the name by which the host calls the server"
             ),
-            "let it have this DNS name",
+            "add this DNS name to it",
         );
     }
     let Some(bundle) = bundle else {
         return;
     };
     if is_vouched_for(leaf, chain, bundle) {
-        report.ok(TOPIC, "the caBundle vouches for the serving certificate");
+        report.ok(TOPIC, "a CA in the caBundle issued the serving certificate");
     } else {
         report.problem(
             TOPIC,
-            format!("nothing in the caBundle vouches for the serving certificate, which {} signed", leaf.issuer),
-            "put its CA into the caBundle; a server that makes its own certificate does so with the right to patch the APIService",
+            format!("no CA in the caBundle issued the serving certificate, whose issuer is {}", leaf.issuer),
+            "add its CA to the caBundle; a server that creates its own certificate does so if it may patch the APIService",
         );
     }
 }
@@ -143,25 +143,25 @@ fn times(scene: &Scene, leaf: &Certificate, report: &mut Report) {
     if from > scene.now {
         report.problem(
             TOPIC,
-            format!("the serving certificate begins at {from}, which the host has still before it"),
-            "let NTP set the clocks of all nodes",
+            format!("the serving certificate is not valid until {from}, which is in the future for the host"),
+            "synchronize the clocks of all nodes with NTP",
         );
     } else if validity.left(scene.now) <= SignedDuration::ZERO {
         report.problem(
             TOPIC,
-            format!("the serving certificate ended at {until}"),
-            "see in the log of the server, or of who makes the certificate, why it was not renewed",
+            format!("the serving certificate expired at {until}"),
+            "check the log of the server, or of the issuer of the certificate, for why it was not renewed",
         );
     } else if validity.left(scene.now) < SOON {
         report.warning(
             TOPIC,
-            format!("the serving certificate ends soon, at {until}, and is not renewed yet"),
-            "see in the log of the server, or of who makes the certificate, why not",
+            format!("the serving certificate expires soon, at {until}, and has not been renewed"),
+            "check the log of the server, or of the issuer of the certificate, for why not",
         );
     } else {
         report.ok(
             TOPIC,
-            format!("the serving certificate holds until {until}"),
+            format!("the serving certificate is valid until {until}"),
         );
     }
 }

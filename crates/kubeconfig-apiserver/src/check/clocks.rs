@@ -37,13 +37,15 @@ pub(super) async fn check(
     clock: &dyn Clock,
     report: &mut Report,
 ) -> Result<Timestamp> {
-    let of_host = date(host, HOST).await.context("the host cannot be asked")?;
+    let of_host = date(host, HOST)
+        .await
+        .context("the host cannot be reached")?;
     let here = clock.now();
     let Some(of_host) = of_host else {
         report.warning(
             TOPIC,
-            "the host does not tell the time",
-            "compare its clock with this one by hand",
+            "the host does not send its time",
+            "compare its clock with the clock of this machine",
         );
         return Ok(here);
     };
@@ -56,7 +58,7 @@ pub(super) async fn check(
                 "the clock of this machine is {} that of the host",
                 apart(ahead)
             ),
-            "let NTP set both",
+            "synchronize both with NTP",
         ),
     }
     // If the server does not answer, another check reports it.
@@ -67,12 +69,12 @@ pub(super) async fn check(
             6..=LEEWAY_SECS => report.warning(
                 TOPIC,
                 format!("the clock of the server is {} that of the host", apart(ahead)),
-                "let NTP set the clocks of all nodes",
+                "synchronize the clocks of all nodes with NTP",
             ),
             _ => report.problem(
                 TOPIC,
-                format!("the clock of the server is {} that of the host: new tokens are refused, or old ones accepted", apart(ahead)),
-                "let NTP set the clocks of all nodes",
+                format!("the clock of the server is {} that of the host: new tokens are rejected, or expired tokens accepted", apart(ahead)),
+                "synchronize the clocks of all nodes with NTP",
             ),
         }
     }

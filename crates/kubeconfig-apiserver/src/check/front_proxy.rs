@@ -29,9 +29,9 @@ pub(super) async fn check(scene: &Scene, report: &mut Report) {
             report.problem(
                 TOPIC,
                 format!(
-                    "there is no ConfigMap {NAMESPACE}/{NAME}: the server cannot know who calls"
+                    "ConfigMap {NAMESPACE}/{NAME} does not exist: the server cannot authenticate callers"
                 ),
-                "kube-apiserver makes it by itself: look at its log",
+                "kube-apiserver creates it: check its log",
             );
             return;
         }
@@ -50,8 +50,8 @@ fn judge(
     let Some(pem) = data.get("requestheader-client-ca-file") else {
         report.problem(
             TOPIC,
-            "the host has no CA for its front proxy: aggregated servers cannot know who calls",
-            "start kube-apiserver with --requestheader-client-ca-file and the flags beside it",
+            "the host has no CA for its front proxy: aggregated servers cannot authenticate callers",
+            "start kube-apiserver with --requestheader-client-ca-file and the other --requestheader flags",
         );
         return;
     };
@@ -77,19 +77,19 @@ fn times(authorities: &[Certificate], now: Timestamp, report: &mut Report) {
     if left <= SignedDuration::ZERO {
         report.problem(
             TOPIC,
-            format!("the CA of the front proxy ended at {last}"),
+            format!("the CA of the front proxy expired at {last}"),
             to_do,
         );
     } else if left < SOON {
         report.warning(
             TOPIC,
-            format!("the CA of the front proxy ends soon, at {last}"),
+            format!("the CA of the front proxy expires soon, at {last}"),
             to_do,
         );
     } else {
         report.ok(
             TOPIC,
-            format!("the CA of the front proxy holds until {last}"),
+            format!("the CA of the front proxy is valid until {last}"),
         );
     }
 }
@@ -106,15 +106,15 @@ fn names(
     let Ok(names) = serde_json::from_str::<Vec<String>>(names.unwrap_or("[]")) else {
         report.problem(
             TOPIC,
-            "the allowed names of the front proxy are no list",
-            "kube-apiserver writes them by itself: look at its log",
+            "the allowed names of the front proxy are not a list",
+            "kube-apiserver writes them: check its log",
         );
         return;
     };
     if !names.is_empty() {
         report.ok(
             TOPIC,
-            format!("the front proxy is called {}", names.join(" or ")),
+            format!("the name of the front proxy is {}", names.join(" or ")),
         );
         return;
     }
@@ -123,23 +123,23 @@ fn names(
         .map(|pem| Certificate::bundle_from_pem(pem.as_bytes()));
     let clients = clients.and_then(Result::ok).unwrap_or_default();
     let is_shared = authorities.iter().any(|ca| clients.contains(ca));
-    let to_do = "start kube-apiserver with --requestheader-allowed-names=front-proxy-client, or whatever its certificate is called";
+    let to_do = "start kube-apiserver with --requestheader-allowed-names=front-proxy-client, or the common name of its certificate";
     if !is_shared {
         report.warning(
             TOPIC,
-            "the front proxy may have any name: whoever has a certificate of its CA can speak for everybody",
+            "the front proxy may have any name: every client with a certificate of its CA can impersonate all users",
             to_do,
         );
     } else if accepts_any_name {
         report.warning(
             TOPIC,
-            "the front proxy may have any name and its CA signs clients as well: every client can speak for everybody, and the server is told to accept that",
+            "the front proxy may have any name and its CA signs client certificates as well: every client can impersonate all users, and the server is configured to accept that",
             to_do,
         );
     } else {
         report.problem(
             TOPIC,
-            "the front proxy may have any name and its CA signs clients as well: every client could speak for everybody, so the server accepts nobody",
+            "the front proxy may have any name and its CA signs client certificates as well: every client could impersonate all users, so the server rejects all callers",
             to_do,
         );
     }
@@ -191,15 +191,15 @@ mod tests {
         let (good, clients) = (ca(100), ca(100));
         let named = ("requestheader-allowed-names", r#"["front-proxy-client"]"#);
         let unnamed = ("requestheader-allowed-names", "[]");
-        let holds = "ok       the CA of the front proxy holds until 2026-04-12T03:04:05Z";
-        let called = "ok       the front proxy is called front-proxy-client";
+        let holds = "ok       the CA of the front proxy is valid until 2026-04-12T03:04:05Z";
+        let called = "ok       the name of the front proxy is front-proxy-client";
 
         check(&[of(&good), named], false, &[holds, called]);
         check(
             &[],
             false,
             &[
-                "problem  the host has no CA for its front proxy: aggregated servers cannot know who calls",
+                "problem  the host has no CA for its front proxy: aggregated servers cannot authenticate callers",
             ],
         );
         check(
@@ -211,7 +211,7 @@ mod tests {
             &[of(&ca(-1)), named],
             false,
             &[
-                "problem  the CA of the front proxy ended at 2026-01-01T03:04:05Z",
+                "problem  the CA of the front proxy expired at 2026-01-01T03:04:05Z",
                 called,
             ],
         );
@@ -219,7 +219,7 @@ mod tests {
             &[of(&ca(29)), named],
             false,
             &[
-                "warning  the CA of the front proxy ends soon, at 2026-01-31T03:04:05Z",
+                "warning  the CA of the front proxy expires soon, at 2026-01-31T03:04:05Z",
                 called,
             ],
         );
@@ -229,7 +229,7 @@ mod tests {
             false,
             &[
                 holds,
-                "warning  the front proxy may have any name: whoever has a certificate of its CA can speak for everybody",
+                "warning  the front proxy may have any name: every client with a certificate of its CA can impersonate all users",
             ],
         );
         let shared = format!("{clients}{good}");
@@ -239,7 +239,7 @@ mod tests {
             false,
             &[
                 holds,
-                "problem  the front proxy may have any name and its CA signs clients as well: every client could speak for everybody, so the server accepts nobody",
+                "problem  the front proxy may have any name and its CA signs client certificates as well: every client could impersonate all users, so the server rejects all callers",
             ],
         );
         check(
@@ -247,7 +247,7 @@ mod tests {
             true,
             &[
                 holds,
-                "warning  the front proxy may have any name and its CA signs clients as well: every client can speak for everybody, and the server is told to accept that",
+                "warning  the front proxy may have any name and its CA signs client certificates as well: every client can impersonate all users, and the server is configured to accept that",
             ],
         );
     }

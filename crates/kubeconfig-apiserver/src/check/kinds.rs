@@ -58,8 +58,8 @@ pub(super) async fn check(scene: &Scene, report: &mut Report) {
             Ok(Some(found)) => kind.check(&name, &found, report),
             Ok(None) => report.problem(
                 TOPIC,
-                format!("there is no CustomResourceDefinition {name}"),
-                "apply those that the chart brings in its folder crds/: helm does not when it upgrades",
+                format!("CustomResourceDefinition {name} does not exist"),
+                "apply those in the folder crds/ of the chart: helm upgrade does not apply them",
             ),
             Err(error) => return report.unseen(TOPIC, "the kinds of the host", &error),
         }
@@ -73,26 +73,26 @@ impl Kind {
             |version: &&CustomResourceDefinitionVersion| version.name == VERSION && version.served;
         let Some(version) = versions.iter().find(served) else {
             let what = format!("CustomResourceDefinition {name} does not serve {VERSION}");
-            return report.problem(TOPIC, what, "apply the one of the chart");
+            return report.problem(TOPIC, what, "apply the one from the chart");
         };
         if found.spec.scope != self.scope {
             let what = format!(
                 "CustomResourceDefinition {name} has scope {}, not {}",
                 found.spec.scope, self.scope
             );
-            return report.problem(TOPIC, what, "delete it and apply the one of the chart");
+            return report.problem(TOPIC, what, "delete it and apply the one from the chart");
         }
         let schema = version.schema.as_ref();
         let schema = schema.and_then(|schema| schema.open_api_v3_schema.as_ref());
         let keeps = |field: &&&str| !schema.is_some_and(|schema| keeps(schema, field));
         let lost: Vec<&str> = self.fields.iter().filter(keeps).copied().collect();
         if lost.is_empty() {
-            report.ok(TOPIC, format!("{name} is there"));
+            report.ok(TOPIC, format!("{name} exists"));
         } else {
             report.problem(
                 TOPIC,
                 format!("CustomResourceDefinition {name} drops {}", lost.join(", ")),
-                "apply the one of the chart, or let it keep unknown fields",
+                "apply the one from the chart, or preserve unknown fields in it",
             );
         }
     }

@@ -51,7 +51,7 @@ struct Permission {
 /// All operations of the server in the host.
 const PERMISSIONS: &[Permission] = &[
     Permission {
-        so_that: "records are kept",
+        so_that: "records are stored",
         when: When::RecordsInTheHost,
         place: Place::Own,
         group: "",
@@ -71,7 +71,7 @@ const PERMISSIONS: &[Permission] = &[
         verbs: &["create"],
     },
     Permission {
-        so_that: "the encryption key is known to be the server's own",
+        so_that: "the encryption key is verified",
         when: When::Always,
         place: Place::Own,
         group: "",
@@ -89,7 +89,7 @@ const PERMISSIONS: &[Permission] = &[
         verbs: &["get", "list", "watch"],
     },
     Permission {
-        so_that: "the serving certificate is kept",
+        so_that: "the serving certificate is stored",
         when: When::OwnCertificate,
         place: Place::Own,
         group: "",
@@ -107,7 +107,7 @@ const PERMISSIONS: &[Permission] = &[
         verbs: &["get", "list", "watch", "patch"],
     },
     Permission {
-        so_that: "the front proxy is known",
+        so_that: "the front proxy is authenticated",
         when: When::Always,
         place: Place::Namespace("kube-system"),
         group: "",
@@ -116,7 +116,7 @@ const PERMISSIONS: &[Permission] = &[
         verbs: &["get", "list", "watch"],
     },
     Permission {
-        so_that: "tokens of the host are known",
+        so_that: "tokens of the host are authenticated",
         when: When::Always,
         place: Place::Cluster,
         group: "authentication.k8s.io",
@@ -125,7 +125,7 @@ const PERMISSIONS: &[Permission] = &[
         verbs: &["create"],
     },
     Permission {
-        so_that: "the rules of the host decide",
+        so_that: "the host authorizes requests",
         when: When::Always,
         place: Place::Cluster,
         group: "authorization.k8s.io",
@@ -134,7 +134,7 @@ const PERMISSIONS: &[Permission] = &[
         verbs: &["create"],
     },
     Permission {
-        so_that: "clusters are known",
+        so_that: "clusters are read",
         when: When::Always,
         place: Place::Cluster,
         group: api::management::GROUP,
@@ -143,7 +143,7 @@ const PERMISSIONS: &[Permission] = &[
         verbs: &["get", "list", "watch"],
     },
     Permission {
-        so_that: "the state of clusters is written",
+        so_that: "the status of clusters is written",
         when: When::Always,
         place: Place::Cluster,
         group: api::management::GROUP,
@@ -159,7 +159,7 @@ const PERMISSIONS: &[Permission] = &[
 
 const fn management(resource: &'static str) -> Permission {
     Permission {
-        so_that: "they are known",
+        so_that: "they are read",
         when: When::Always,
         place: Place::Cluster,
         group: api::management::GROUP,
@@ -184,14 +184,14 @@ pub(super) async fn check(scene: &Scene, report: &mut Report) {
             Ok(missing) => report.problem(
                 TOPIC,
                 format!(
-                    "{account} may not {} {}, so that {}",
+                    "{account} may not {} {}, which is required so that {}",
                     missing.join(", "),
                     permission.object(scene),
                     permission.so_that
                 ),
                 "bind the roles of the chart to it: rbac.create=true, or deploy/aggregated/rbac.yaml",
             ),
-            Err(error) => return report.unseen(TOPIC, &format!("what {account} may do"), &error),
+            Err(error) => return report.unseen(TOPIC, &format!("the permissions of {account}"), &error),
         }
     }
 }

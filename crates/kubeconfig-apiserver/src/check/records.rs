@@ -45,8 +45,8 @@ pub(super) async fn check(scene: &Scene, report: &mut Report) {
     {
         report.warning(
             TOPIC,
-            format!("orphans were not looked for: {error:#}"),
-            "mend what is said of the APIService, and run this again",
+            format!("orphaned tokens were not checked: {error:#}"),
+            "fix the problems of the APIService, and run this command again",
         );
     }
 }
@@ -58,13 +58,13 @@ async fn namespace(scene: &Scene, report: &mut Report) {
         Ok(Some(found)) if found.metadata.deletion_timestamp.is_some() => report.problem(
             TOPIC,
             format!("namespace {name} is being deleted"),
-            "wait until it is gone, and install the chart again; records are lost with it",
+            "wait until it is deleted, and install the chart again; its records are lost",
         ),
-        Ok(Some(_)) => report.ok(TOPIC, format!("namespace {name} is there")),
+        Ok(Some(_)) => report.ok(TOPIC, format!("namespace {name} exists")),
         Ok(None) => report.problem(
             TOPIC,
-            format!("there is no namespace {name}"),
-            "install the chart; or name the right one by --namespace",
+            format!("namespace {name} does not exist"),
+            "install the chart, or set the correct --namespace",
         ),
         Err(error) => report.unseen(TOPIC, &format!("namespace {name}"), &error),
     }
@@ -114,7 +114,7 @@ async fn secrets(scene: &Scene, report: &mut Report) {
     report.ok(
         TOPIC,
         format!(
-            "{number} records are kept as Secrets in {}",
+            "{number} records are stored as Secrets in {}",
             scene.namespace
         ),
     );
@@ -126,7 +126,7 @@ async fn secrets(scene: &Scene, report: &mut Report) {
                 foreign.len(),
                 shown(&foreign)
             ),
-            "find out who may write Secrets in this namespace, and delete them",
+            "find out which accounts may write Secrets in this namespace, and delete these Secrets",
         );
     }
 }
@@ -179,7 +179,7 @@ async fn orphans(scene: &Scene, report: &mut Report) -> Result<()> {
         report.ok(
             TOPIC,
             format!(
-                "{} kubeconfigs have {} tokens, none without its kubeconfig",
+                "{} kubeconfigs have {} tokens, and no token is orphaned",
                 known.len(),
                 tokens.len()
             ),
@@ -188,10 +188,10 @@ async fn orphans(scene: &Scene, report: &mut Report) -> Result<()> {
         report.warning(
             TOPIC,
             format!(
-                "tokens whose kubeconfig is gone are not swept: {}",
+                "tokens of deleted kubeconfigs are not removed: {}",
                 shown(&orphans)
             ),
-            "they open nothing any more; look at the log of the server for why they stay",
+            "they are no longer valid; check the log of the server for why they remain",
         );
     }
     let stuck = kubeconfigs.iter().chain(&tokens);
@@ -200,8 +200,8 @@ async fn orphans(scene: &Scene, report: &mut Report) -> Result<()> {
     if !stuck.is_empty() {
         report.warning(
             TOPIC,
-            format!("deleted, but held by finalizers: {}", shown(&stuck)),
-            "see with kubectl get -o yaml who put the finalizers there, and let that run or remove them",
+            format!("deleted, but blocked by finalizers: {}", shown(&stuck)),
+            "check with kubectl get -o yaml which controller owns the finalizers, and run it or remove them",
         );
     }
     Ok(())

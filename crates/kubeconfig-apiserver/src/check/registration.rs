@@ -17,7 +17,9 @@ pub(super) fn check(scene: &Scene, report: &mut Report) {
     let Some(found) = &scene.api_service else {
         report.problem(
             TOPIC,
-            format!("there is no APIService {API_SERVICE}: kube-apiserver passes no requests on"),
+            format!(
+                "APIService {API_SERVICE} does not exist: kube-apiserver does not forward requests"
+            ),
             "install the chart, or apply deploy/aggregated",
         );
         return;
@@ -30,13 +32,13 @@ pub(super) fn check(scene: &Scene, report: &mut Report) {
     let to = format!("{}/{}", scene.namespace, scene.service_name);
     report.ok(
         TOPIC,
-        format!("APIService {API_SERVICE} leads to Service {to}"),
+        format!("APIService {API_SERVICE} refers to Service {to}"),
     );
     if spec.insecure_skip_tls_verify == Some(true) {
         report.warning(
             TOPIC,
-            format!("APIService {API_SERVICE} has insecureSkipTLSVerify: whoever answers is believed to be the server"),
-            "remove insecureSkipTLSVerify and set caBundle; a server that makes its own certificate does both by itself",
+            format!("APIService {API_SERVICE} has insecureSkipTLSVerify: the host does not verify the identity of the server"),
+            "remove insecureSkipTLSVerify and set caBundle; a server that creates its own certificate does both",
         );
     }
     availability(found, report);
@@ -46,7 +48,7 @@ fn foreign(scene: &Scene, spec: &APIServiceSpec, report: &mut Report) {
     let Some(to) = &spec.service else {
         report.problem(
             TOPIC,
-            format!("APIService {API_SERVICE} leads to kube-apiserver itself: there are CustomResourceDefinitions of ext.cattle.io"),
+            format!("APIService {API_SERVICE} refers to kube-apiserver itself: there are CustomResourceDefinitions of ext.cattle.io"),
             "delete those, then the APIService, and install the chart again",
         );
         return;
@@ -54,20 +56,20 @@ fn foreign(scene: &Scene, spec: &APIServiceSpec, report: &mut Report) {
     let name = to.name.as_deref().unwrap_or_default();
     let namespace = to.namespace.as_deref().unwrap_or_default();
     let what = format!(
-        "APIService {API_SERVICE} leads to Service {namespace}/{name} and not to {}/{}",
+        "APIService {API_SERVICE} refers to Service {namespace}/{name} instead of {}/{}",
         scene.namespace, scene.service_name
     );
     if name == RANCHER {
         report.problem(
             TOPIC,
-            format!("{what}: Rancher serves ext.cattle.io itself here"),
+            format!("{what}: Rancher serves ext.cattle.io itself in this cluster"),
             "use Rancher's own kubeconfigs in this cluster, or install this server in another one",
         );
     } else {
         report.problem(
             TOPIC,
             what,
-            "name the right one by --namespace and --service; else decide which of the two serves the group",
+            "set the correct --namespace and --service; otherwise decide which of the two serves the group",
         );
     }
 }
@@ -84,8 +86,8 @@ fn availability(found: &APIService, report: &mut Report) {
     else {
         report.problem(
             TOPIC,
-            "the host has not looked at the server yet",
-            "wait a minute; if this stays, look at the log of kube-apiserver",
+            "the host has not checked the server yet",
+            "wait a minute; if this persists, check the log of kube-apiserver",
         );
         return;
     };
@@ -100,7 +102,7 @@ fn availability(found: &APIService, report: &mut Report) {
     let message = condition.message.as_deref().unwrap_or_default();
     report.problem(
         TOPIC,
-        format!("the host does not reach the server: {reason}: {message}"),
+        format!("the host cannot reach the server: {reason}: {message}"),
         advice(condition),
     );
 }
@@ -110,21 +112,21 @@ fn advice(condition: &APIServiceCondition) -> &'static str {
     let message = condition.message.as_deref().unwrap_or_default();
     let says = |text: &str| message.contains(text);
     match condition.reason.as_deref().unwrap_or_default() {
-        "ServiceNotFound" => "make the Service: install the chart again",
-        "ServicePortError" => "let the port of the APIService be one of the Service",
+        "ServiceNotFound" => "create the Service: install the chart again",
+        "ServicePortError" => "set the port of the APIService to a port of the Service",
         "EndpointsNotFound" | "MissingEndpoints" => {
-            "no pod is ready: look at the pods and their logs"
+            "no pod is ready: check the pods and their logs"
         }
         _ if says("x509") || says("certificate") => {
-            "the host does not trust the certificate: see what is said of certificates here, and the log of the server"
+            "the host does not trust the certificate: check the findings on certificates, and the log of the server"
         }
         _ if says("401") || says("403") || says("Unauthorized") || says("Forbidden") => {
-            "the server does not accept the host's front proxy: see what is said of it here"
+            "the server does not accept the front proxy of the host: check the findings on it"
         }
         _ if says("refused") || says("timeout") || says("deadline") || says("no route") => {
-            "see that the control plane may reach the pods: NetworkPolicy, firewall of the nodes, konnectivity"
+            "check that the control plane can reach the pods: NetworkPolicy, node firewalls, konnectivity"
         }
-        _ => "look at the log of the server",
+        _ => "check the log of the server",
     }
 }
 
@@ -146,7 +148,7 @@ mod tests {
     #[test]
     fn reasons_of_the_host_are_told_in_plain_words() {
         let discovery = "FailedDiscoveryCheck";
-        check("ServiceNotFound", "", "make the Service");
+        check("ServiceNotFound", "", "create the Service");
         check("ServicePortError", "", "port");
         check("MissingEndpoints", "", "no pod is ready");
         check(

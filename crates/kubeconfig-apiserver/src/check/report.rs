@@ -49,8 +49,8 @@ impl Report {
     pub(super) fn unseen(&mut self, topic: &'static str, what: &str, why: &anyhow::Error) {
         self.warning(
             topic,
-            format!("{what} cannot be looked at: {why:#}"),
-            "run this as an administrator of the host",
+            format!("{what} cannot be checked: {why:#}"),
+            "run this command as an administrator of the host",
         );
     }
 

@@ -29,8 +29,8 @@ fn deployment(scene: &Scene, report: &mut Report) {
     let Some(deployment) = &scene.deployment else {
         report.warning(
             TOPIC,
-            "no Deployment is behind the Service: its flags are taken to be the defaults",
-            "nothing, where the server runs in another way",
+            "no Deployment is found for the Service: the default flags are assumed",
+            "no action if the server does not run in a Deployment",
         );
         return;
     };
@@ -47,7 +47,7 @@ fn deployment(scene: &Scene, report: &mut Report) {
         scene.namespace
     );
     let to_do = format!(
-        "kubectl -n {} describe pods, and look at their logs",
+        "run kubectl -n {} describe pods, and check their logs",
         scene.namespace
     );
     match ready {
@@ -60,14 +60,14 @@ fn deployment(scene: &Scene, report: &mut Report) {
 async fn service(scene: &Scene, name: &str, service: Option<&Service>, report: &mut Report) {
     let named = format!("Service {}/{name}", scene.namespace);
     let Some(service) = service else {
-        let to_do = "install the chart; or name the right one by --namespace and --service";
-        return report.problem(TOPIC, format!("there is no {named}"), to_do);
+        let to_do = "install the chart, or set the correct --namespace and --service";
+        return report.problem(TOPIC, format!("{named} does not exist"), to_do);
     };
     let spec = service.spec.as_ref();
     if let Some(to) = spec.and_then(|spec| spec.external_name.as_deref()) {
         return report.ok(
             TOPIC,
-            format!("{named} leads to {to}, which is not looked at"),
+            format!("{named} refers to {to}, which is not checked"),
         );
     }
     let params = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
@@ -76,12 +76,12 @@ async fn service(scene: &Scene, name: &str, service: Option<&Service>, report: &
         Ok(slices) => match slices.iter().map(ready).sum::<usize>() {
             0 => report.problem(
                 TOPIC,
-                format!("no ready pod is behind {named}"),
-                "look at the pods: whether there are any, why they are not ready, and whether their labels are those that the Service selects",
+                format!("{named} has no ready endpoints"),
+                "check whether there are pods, why they are not ready, and whether their labels match the selector of the Service",
             ),
             number => report.ok(TOPIC, format!("{named} has {number} ready endpoints")),
         },
-        Err(error) => report.unseen(TOPIC, &format!("what is behind {named}"), &error),
+        Err(error) => report.unseen(TOPIC, &format!("the endpoints of {named}"), &error),
     }
 }
 

@@ -66,8 +66,9 @@ pub(super) async fn run(server: &Server, args: &AddArgs) -> Result<()> {
     };
     verify(&source, &issued).await?;
     let written = objects::write(&records::clusters(server), &wanted).await;
-    let written = written.with_context(|| format!("cluster {name} cannot be written here"))?;
-    say(format_args!("here: cluster {name} {}", written.outcome));
+    let written =
+        written.with_context(|| format!("cluster {name} cannot be written to the server"))?;
+    say(format_args!("server: cluster {name} {}", written.outcome));
     let binding = binding(&written.object, &source);
     record(server, &binding, &issued.token).await?;
     ready::wait(server, name, before.and_then(|cluster| cluster.status)).await
@@ -117,7 +118,7 @@ async fn rehearse(server: &Server, cluster: &DynamicObject) -> Result<()> {
     let answer = clusters.patch(name, &params, &Patch::Apply(cluster)).await;
     answer
         .map_err(told)
-        .context("the server would not take the cluster")?;
+        .context("the server would reject the cluster")?;
     Ok(())
 }
 
@@ -126,7 +127,7 @@ async fn issue(source: &Source) -> Result<Issued> {
     let cluster = source.client().await?;
     let version = source.version(&cluster).await?;
     let address = &source.connection.server;
-    say(format_args!("{address}: answers, {}", version.git_version));
+    say(format_args!("{address}: responds, {}", version.git_version));
     for manifest in manifests::all()? {
         let what = format!("{} {}", manifest.resource.kind, manifest.name());
         let outcome = make(&manifest, &cluster).await;
@@ -134,7 +135,9 @@ async fn issue(source: &Source) -> Result<Issued> {
         say(format_args!("{address}: {what} {outcome}"));
     }
     let issued = credential::request(&cluster).await;
-    issued.with_context(|| format!("no token of the gateway's account was given at {address}"))
+    issued.with_context(|| {
+        format!("no token for the gateway's ServiceAccount was issued at {address}")
+    })
 }
 
 /// Creates an object. A namespace that is not ours is not changed. If a namespace is being deleted,
@@ -149,7 +152,9 @@ async fn make(manifest: &Manifest, cluster: &Client) -> Result<Outcome> {
         match objects::find(&api, manifest.name()).await? {
             Some(found) if found.deletion_timestamp.is_some() => {
                 if Instant::now() >= deadline {
-                    bail!("it is still being removed; run the command again when it is gone");
+                    bail!(
+                        "it is still being deleted; run the command again when the deletion is finished"
+                    );
                 }
                 sleep(PAUSE).await;
             }
@@ -204,7 +209,7 @@ async fn record(server: &Server, binding: &Binding, token: &SecretString) -> Res
         let mut object = DynamicObject::new(namespace, &resource);
         object.metadata.labels = objects::labels();
         let outcome = objects::apply(&namespaces, &object).await?;
-        say(format_args!("here: Namespace {namespace} {outcome}"));
+        say(format_args!("server: Namespace {namespace} {outcome}"));
     }
     let secret = Purpose::Gateway.secret_name(binding.cluster());
     let data = json!({ "data": { "token": STANDARD.encode(token.expose()) } });
@@ -212,12 +217,13 @@ async fn record(server: &Server, binding: &Binding, token: &SecretString) -> Res
     object.metadata.labels = objects::labels();
     object.metadata.annotations = Some(binding.annotations());
     let outcome = objects::apply(&records::secrets(server), &object).await;
-    let outcome = outcome.with_context(|| format!("Secret {secret} cannot be written here"))?;
+    let outcome =
+        outcome.with_context(|| format!("Secret {secret} cannot be written to the server"))?;
     let how = match outcome {
         Outcome::Updated => "updated: the credential is rotated".to_owned(),
         other => other.to_string(),
     };
-    say(format_args!("here: Secret {secret} {how}"));
+    say(format_args!("server: Secret {secret} {how}"));
     Ok(())
 }
 

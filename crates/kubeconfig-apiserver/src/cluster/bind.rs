@@ -95,7 +95,7 @@ impl Binder<'_> {
             }
             match state {
                 State::Absent => {}
-                State::Bound => say(format_args!("here: Secret {name} is bound already")),
+                State::Bound => say(format_args!("server: Secret {name} is already bound")),
                 State::BoundElsewhere if !confirms(cluster, confirmed) => {
                     refusal(cluster, &name).iter().for_each(say);
                     bail!("Secret {name} is not bound");
@@ -108,7 +108,7 @@ impl Binder<'_> {
                     let written = self.write(secret).await;
                     written.with_context(|| format!("Secret {name} cannot be bound"))?;
                     say(format_args!(
-                        "here: Secret {name} bound to cluster {}",
+                        "server: Secret {name} bound to cluster {}",
                         cluster.id()
                     ));
                 }
@@ -177,7 +177,7 @@ fn refusal(cluster: &Cluster, secret: &str) -> Vec<String> {
         "Secret {secret} is bound to another connection, or to a former cluster of this name."
     );
     let how = format!(
-        "If that is right, run: kubeconfig-apiserver cluster bind {id} --to {}",
+        "If this is correct, run: kubeconfig-apiserver cluster bind {id} --to {}",
         connection_digest(&connection)
     );
     let mut lines = vec![why];
@@ -188,7 +188,7 @@ fn refusal(cluster: &Cluster, secret: &str) -> Vec<String> {
 
 fn unsealed(cluster: &Cluster, secret: &str) -> String {
     format!(
-        "Secret {secret} does not have the seal of the server, so anybody may have written it: make a new credential with kubeconfig-apiserver cluster webhook {}",
+        "Secret {secret} does not have the seal of the server, so another client may have written it: create a new credential with kubeconfig-apiserver cluster webhook {}",
         cluster.id()
     )
 }
@@ -216,7 +216,7 @@ fn destination(connection: &ClusterConnection) -> Vec<String> {
 fn authorities(ca_data: &str) -> (String, Vec<String>) {
     let bundle = match CaBundle::from_base64(ca_data) {
         Ok(bundle) => bundle,
-        Err(why) => return (format!("none of use, since caData {why}"), Vec::new()),
+        Err(why) => return (format!("invalid, because caData {why}"), Vec::new()),
     };
     let summaries = bundle.summaries();
     let lines = summaries.iter().map(|it| {
@@ -285,7 +285,7 @@ mod tests {
         let expected = [
             "Secret s is bound to another connection, or to a former cluster of this name.".to_owned(),
             r#"The gateway sends the credential to server "https://a\u{1b}", TLS server name that of the server, proxy "http://p", certificate authorities: those of the server's machine."#.to_owned(),
-            format!("If that is right, run: kubeconfig-apiserver cluster bind prod --to {digest}"),
+            format!("If this is correct, run: kubeconfig-apiserver cluster bind prod --to {digest}"),
         ];
         assert_eq!(refusal(&cluster, "s"), expected);
     }
@@ -317,7 +317,7 @@ mod tests {
         let (useless, lines) = authorities("?");
         assert_eq!(
             useless,
-            "none of use, since caData must be base64 of PEM-encoded X.509 certificates"
+            "invalid, because caData must be base64 of PEM-encoded X.509 certificates"
         );
         assert!(lines.is_empty());
     }

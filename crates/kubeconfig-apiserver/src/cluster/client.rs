@@ -27,7 +27,7 @@ pub(crate) async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> 
             .map_err(unreadable)
             .context("set --kubeconfig or KUBECONFIG"),
     };
-    let file = file.context("no file leads to the server of kubeconfig-apiserver")?;
+    let file = file.context("no kubeconfig file for the kubeconfig-apiserver")?;
     of(file, context)
         .await
         .context("the kubeconfig of the server cannot be used")
@@ -72,7 +72,7 @@ pub(crate) async fn is_host(client: &Client) -> Result<bool> {
 pub(crate) fn told(error: kube::Error) -> Error {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => anyhow!("{}", status.message),
-        kube::Error::Api(status) => anyhow!("it answers {} {}", status.code, status.reason),
+        kube::Error::Api(status) => anyhow!("it responded {} {}", status.code, status.reason),
         kube::Error::Service(error) => anyhow!("{}", deepest(&*error)),
         kube::Error::HyperError(error) => anyhow!("{}", deepest(&error)),
         kube::Error::Auth(error) => anyhow!("the credential cannot be used: {error}"),

@@ -50,7 +50,7 @@ pub(super) async fn request(cluster: &Client) -> Result<Issued> {
     let status = answer.await.map_err(told)?.status.unwrap_or_default();
     let token = status.token.filter(|token| !token.is_empty());
     Ok(Issued {
-        token: SecretString::new(token.context("the cluster answered without a token")?),
+        token: SecretString::new(token.context("the cluster responded without a token")?),
         expires: status.expiration_timestamp.map(|time| time.0),
     })
 }
@@ -61,7 +61,7 @@ pub(super) fn from_file(path: &Path) -> Result<SecretString> {
     let text = std::fs::read_to_string(path).with_context(named)?;
     let token = text.trim();
     if token.is_empty() || token.contains(char::is_whitespace) {
-        return Err(anyhow!("it must hold one token and nothing else")).with_context(named);
+        return Err(anyhow!("it must contain one token and nothing else")).with_context(named);
     }
     Ok(SecretString::new(token.to_owned()))
 }
@@ -75,7 +75,7 @@ pub(super) async fn check(bearer: &Client) -> Result<Vec<String>> {
     await_rights(bearer).await?;
     if may(bearer, attributes("*", "*", "*", "*")).await? {
         bail!(
-            "the credential may do everything there; the gateway uses only one that may impersonate and no more"
+            "the credential may do everything there; the gateway accepts only a credential that may impersonate and do nothing else"
         );
     }
     let review = SelfSubjectRulesReview {
@@ -141,7 +141,9 @@ async fn may(bearer: &Client, attributes: ResourceAttributes) -> Result<bool> {
     };
     let reviews = Api::<SelfSubjectAccessReview>::all(bearer.clone());
     let answer = reviews.create(&PostParams::default(), &review).await;
-    let answer = answer.map_err(told).context("the credential is refused")?;
+    let answer = answer
+        .map_err(told)
+        .context("the cluster rejected the credential")?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
@@ -231,7 +233,7 @@ mod tests {
         for wrong in ["", "\n", "one two", "token: ey.abc.def"] {
             let error = format!("{:#}", read(wrong).unwrap_err());
             assert!(
-                error.ends_with("it must hold one token and nothing else"),
+                error.ends_with("it must contain one token and nothing else"),
                 "{error}"
             );
         }

@@ -42,7 +42,7 @@ impl Endpoint {
         let url = url.trim_end_matches('/').to_owned();
         if !url.starts_with("https://") {
             bail!(
-                "setting {} is {url:?}: set it to the https URL at which clusters reach the server, or give --server-url",
+                "setting {} is {url:?}: set it to the https URL at which clusters reach the server, or pass --server-url",
                 setting::SERVER_URL
             );
         }
@@ -53,7 +53,7 @@ impl Endpoint {
     /// Returns a client without a credential.
     pub(super) fn client(&self) -> Result<Client> {
         let url = self.url.parse();
-        let mut config = Config::new(url.with_context(|| format!("{} is no URL", self.url))?);
+        let mut config = Config::new(url.with_context(|| format!("invalid URL {}", self.url))?);
         if !self.ca_certs.is_empty() {
             let certificates = CertificateDer::pem_slice_iter(self.ca_certs.as_bytes());
             let ders = certificates.map(|it| it.map(|der| der.to_vec()));

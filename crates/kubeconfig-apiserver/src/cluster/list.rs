@@ -34,9 +34,7 @@ pub(super) async fn run(server: &Server, clock: &dyn Clock) -> Result<()> {
     let credentials = match Secrets::read(server).await {
         Ok(credentials) => Some(credentials),
         Err(error) => {
-            say(format_args!(
-                "the credentials cannot be looked at: {error:#}"
-            ));
+            say(format_args!("the credentials cannot be checked: {error:#}"));
             None
         }
     };

@@ -38,7 +38,7 @@ impl fmt::Display for Outcome {
             Self::Unchanged => "unchanged",
             Self::Updated => "updated",
             Self::Deleted => "deleted",
-            Self::Absent => "not there",
+            Self::Absent => "not found",
         })
     }
 }
@@ -76,7 +76,9 @@ pub(super) async fn apply_ours(
 ) -> Result<Outcome> {
     match find(api, name_of(object)).await? {
         Some(found) if !is_ours(&found) => {
-            bail!("it is there already and not ours: label {MANAGED_BY}={MANAGER} is missing")
+            bail!(
+                "it already exists and is not managed by this command: label {MANAGED_BY}={MANAGER} is missing"
+            )
         }
         found => Ok(apply_over(api, object, found).await?.outcome),
     }
@@ -87,7 +89,7 @@ pub(super) async fn delete_ours(api: &Api<DynamicObject>, name: &str) -> Result<
     match find(api, name).await? {
         None => Ok(Outcome::Absent),
         Some(found) if !is_ours(&found) => {
-            bail!("it is not ours: label {MANAGED_BY}={MANAGER} is missing")
+            bail!("it is not managed by this command: label {MANAGED_BY}={MANAGER} is missing")
         }
         Some(_) => delete(api, name).await,
     }

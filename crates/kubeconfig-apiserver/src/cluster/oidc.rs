@@ -17,12 +17,12 @@ use crate::args::OidcArgs;
 
 /// The use of the printed file, and its limits.
 const EXPLANATION: &str = "\
-Give what was printed to the kube-apiserver of the cluster by --authentication-config=FILE, in place of --oidc-* flags. It reads
-changes of the file by itself. Before Kubernetes 1.34 its apiVersion is apiserver.config.k8s.io/v1beta1.
+Pass the printed configuration to the kube-apiserver of the cluster with --authentication-config=FILE, instead of --oidc-* flags. It reloads
+the file when it changes. Before Kubernetes 1.34, the apiVersion of the file is apiserver.config.k8s.io/v1beta1.
 
-The cluster verifies tokens by itself, also while this server is away. It does not learn that a kubeconfig was deleted or suspended,
-that a user was disabled, or that a user may no longer get the cluster: a token is valid there until it ends. Keep lives short (setting kubeconfig-max-token-ttl-minutes), or let
-the cluster ask: cluster webhook. A token for more than 64 clusters names none of them, and is refused there.";
+The cluster verifies tokens itself, even while this server is not reachable. It does not learn that a kubeconfig was deleted or suspended,
+that a user was disabled, or that a user may no longer get the cluster: a token is valid there until it expires. Keep lifetimes short (setting kubeconfig-max-token-ttl-minutes), or have
+the cluster ask this server: cluster webhook. A token for more than 64 clusters names none of them, and is rejected there.";
 
 /// Runs the command.
 pub(super) async fn run(server: &Server, args: &OidcArgs) -> Result<()> {
@@ -46,10 +46,10 @@ async fn issuer(endpoint: &Endpoint) -> Result<String> {
     let document = endpoint.client()?.request::<Value>(request).await;
     let document = document
         .map_err(told)
-        .with_context(|| format!("{} does not say who issues its tokens", endpoint.url))?;
+        .with_context(|| format!("{} does not publish the issuer of its tokens", endpoint.url))?;
     let issuer = document["issuer"].as_str();
     Ok(issuer
-        .context("the server names no issuer of its tokens")?
+        .context("the server does not publish the issuer of its tokens")?
         .to_owned())
 }
 
@@ -70,7 +70,7 @@ fn configuration(name: &str, issuer: &str, endpoint: &Endpoint) -> Value {
             "issuer": source,
             "claimValidationRules": [{
                 "expression": "has(claims.jti) && claims.jti != ''",
-                "message": "the token names no record",
+                "message": "the token does not name a record",
             }],
             "claimMappings": {
                 "username": { "claim": "sub", "prefix": "" },
@@ -120,7 +120,7 @@ jwt:
       prefix: \"\"
   claimValidationRules:
   - expression: has(claims.jti) && claims.jti != ''
-    message: the token names no record
+    message: the token does not name a record
   issuer:
     audiences:
     - cluster:prod

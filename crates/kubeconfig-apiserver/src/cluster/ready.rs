@@ -27,11 +27,12 @@ pub(super) async fn wait(server: &Server, name: &str, before: Option<ClusterStat
     let deadline = Instant::now() + PATIENCE;
     let before = before.and_then(|status| status.ready().cloned());
     say(format_args!(
-        "here: waiting until the server reaches cluster {name}"
+        "server: waiting until the server reaches cluster {name}"
     ));
     loop {
         let record = records::cluster(server, name).await?;
-        let record = record.with_context(|| format!("cluster {name} is gone again"))?;
+        let record =
+            record.with_context(|| format!("cluster {name} was deleted in the meantime"))?;
         let is_late = Instant::now() >= deadline;
         match verdict(&record, before.as_ref()) {
             Some(condition) if condition.is_true() => {
@@ -75,7 +76,7 @@ fn late(name: &str, record: &Record) -> anyhow::Error {
     match status.and_then(|status| status.ready()) {
         Some(condition) => refusal(name, condition),
         None => anyhow!(
-            "cluster {name} is registered, but the server has not said in {} s whether it reaches it",
+            "cluster {name} is registered, but the server has not reported within {} s whether it reaches the cluster",
             PATIENCE.as_secs()
         ),
     }

@@ -45,11 +45,11 @@ pub(super) async fn all(server: &Server) -> Result<Vec<Record>> {
     match clusters(server).list(&Default::default()).await {
         Ok(list) => Ok(list.items.into_iter().filter_map(read).collect()),
         Err(kube::Error::Api(status)) if status.code == 404 => bail!(
-            "the server that --kubeconfig or KUBECONFIG leads to is not a kubeconfig-apiserver: it has no {}.{}",
+            "the server of --kubeconfig or KUBECONFIG is not a kubeconfig-apiserver: it does not serve {}.{}",
             Cluster::PLURAL,
             management::GROUP
         ),
-        Err(error) => Err(told(error)).context("the kubeconfig-apiserver does not answer"),
+        Err(error) => Err(told(error)).context("the kubeconfig-apiserver does not respond"),
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn named<'a>(all: &'a [Record], name: &str) -> Result<&'a Record> {
     let Some(record) = all.iter().find(|record| id(record) == name) else {
         let known: Vec<&str> = all.iter().map(id).collect();
         bail!(
-            "there is no cluster {name:?} here; there are {}",
+            "cluster {name:?} does not exist; the clusters are {}",
             known.join(", ")
         );
     };
@@ -102,7 +102,7 @@ pub(super) fn object(record: &Record) -> Cluster {
 /// Returns the fault of the name.
 pub(super) fn check_name(name: &str) -> Result<()> {
     if name == cluster::LOCAL {
-        bail!("{name} is the cluster that the server itself lives in; choose another name");
+        bail!("{name} is the cluster that the server itself runs in; choose another name");
     }
     match machinery::validation::dns1123_label(name).first() {
         Some(why) => bail!("{name:?} cannot be the name of a cluster: {why}"),
@@ -128,7 +128,7 @@ mod tests {
         let error = named(&all, "prd").unwrap_err().to_string();
         assert_eq!(
             error,
-            r#"there is no cluster "prd" here; there are local, prod"#
+            r#"cluster "prd" does not exist; the clusters are local, prod"#
         );
     }
 

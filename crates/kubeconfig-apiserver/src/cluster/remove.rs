@@ -24,18 +24,22 @@ pub(super) async fn run(server: &Server, args: &RemoveArgs) -> Result<()> {
             check_same(name, record, &source)?;
             take_back(&source).await?;
         }
-        None => say("what add made in the cluster stays there; its token counts until it ends"),
+        None => say(
+            "the objects that add created in the cluster remain; the gateway's token is valid until it expires",
+        ),
     }
     let secrets = records::secrets(server);
     for purpose in [Purpose::Gateway, Purpose::Webhook] {
         let secret = purpose.secret_name(name);
         let outcome = objects::delete(&secrets, &secret).await;
-        let outcome = outcome.with_context(|| format!("Secret {secret} cannot be removed here"))?;
-        say(format_args!("here: Secret {secret} {outcome}"));
+        let outcome = outcome
+            .with_context(|| format!("Secret {secret} cannot be removed from the server"))?;
+        say(format_args!("server: Secret {secret} {outcome}"));
     }
     let outcome = objects::delete(&records::clusters(server), name).await;
-    let outcome = outcome.with_context(|| format!("cluster {name} cannot be removed here"))?;
-    say(format_args!("here: cluster {name} {outcome}"));
+    let outcome =
+        outcome.with_context(|| format!("cluster {name} cannot be removed from the server"))?;
+    say(format_args!("server: cluster {name} {outcome}"));
     Ok(())
 }
 
@@ -48,10 +52,10 @@ fn check_same(name: &str, record: &Record, source: &Source) -> Result<()> {
     match registered {
         Some(server) if server == given => Ok(()),
         Some(server) => bail!(
-            "--from leads to {given}, but cluster {name} is at {server}: give the file that leads there, or leave it by --keep-downstream"
+            "--from is for {given}, but cluster {name} is at {server}: pass the file of that cluster, or use --keep-downstream"
         ),
         None => bail!(
-            "cluster {name} has no connection, so nothing was made in it: use --keep-downstream"
+            "cluster {name} has no connection, so nothing was created in it: use --keep-downstream"
         ),
     }
 }
@@ -61,13 +65,15 @@ async fn take_back(source: &Source) -> Result<()> {
     let cluster = source.client().await?;
     let address = &source.connection.server;
     let version = source.version(&cluster).await;
-    version.context("if the cluster is gone, use --keep-downstream")?;
+    version.context("if the cluster no longer exists, use --keep-downstream")?;
     for manifest in manifests::all()?.into_iter().rev() {
         let what = format!("{} {}", manifest.resource.kind, manifest.name());
         let api = manifest.api(&cluster);
         let found = objects::find(&api, manifest.name()).await?;
         if manifest.is_namespace() && found.is_some_and(|found| !objects::is_ours(&found)) {
-            say(format_args!("{address}: {what} is not ours, left as it is"));
+            say(format_args!(
+                "{address}: {what} is not managed by this command, not changed"
+            ));
             continue;
         }
         let outcome = objects::delete_ours(&api, manifest.name()).await;

@@ -72,7 +72,7 @@ impl Source {
     pub(super) async fn version(&self, client: &Client) -> Result<Info> {
         let version = client.apiserver_version().await.map_err(told);
         version
-            .with_context(|| format!("the cluster at {} does not answer", self.connection.server))
+            .with_context(|| format!("the cluster at {} does not respond", self.connection.server))
     }
 }
 
@@ -84,7 +84,7 @@ fn chosen(file: &Kubeconfig, context: Option<&str>) -> Result<String> {
     let wanted = context.or(file.current_context.as_deref().filter(|it| !it.is_empty()));
     let wanted = wanted.with_context(|| {
         format!(
-            "it has no current context: choose by --from-context one of {}",
+            "it has no current context: choose one with --from-context: {}",
             names(&file.contexts)
         )
     })?;
@@ -110,8 +110,7 @@ fn cluster_of<'a>(file: &'a Kubeconfig, context: &str) -> Result<&'a Cluster> {
 fn connection(cluster: &Cluster) -> Result<ClusterConnection> {
     if cluster.insecure_skip_tls_verify == Some(true) {
         bail!(
-            "it says insecure-skip-tls-verify, and the gateway never talks to a server that it cannot tell from another: put the \
-             certificate authority of the cluster into certificate-authority-data instead"
+            "it sets insecure-skip-tls-verify, but the gateway connects only to servers whose certificate it can verify: put the certificate authority of the cluster into certificate-authority-data instead"
         );
     }
     let server = cluster.server.clone().unwrap_or_default();
@@ -243,7 +242,7 @@ contexts:
         refused(
             &without,
             None,
-            "choose by --from-context one of a, b, c, d, e, f",
+            "choose one with --from-context: a, b, c, d, e, f",
         );
         refused("", None, "it has no current context");
     }

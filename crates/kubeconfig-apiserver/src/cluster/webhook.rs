@@ -63,7 +63,7 @@ pub(super) async fn run(server: &Server, args: &WebhookArgs) -> Result<()> {
         },
     )
     .await
-    .with_context(|| format!("the credential of cluster {name} cannot be kept"))?;
+    .with_context(|| format!("the credential of cluster {name} cannot be stored"))?;
     let file = serde_saphyr::to_string(&configuration(&endpoint, &token));
     let file = file.context("the configuration cannot be written as YAML")?;
     let mut out = stdout().lock();
@@ -86,7 +86,9 @@ async fn store(server: &Server, args: &WebhookArgs, new: &Credential) -> Result<
     match written {
         Ok(secret) => Ok(secret),
         Err(kube::Error::Api(status)) if status.code == 409 => {
-            bail!("somebody else has just changed it; see that all are done, then run again")
+            bail!(
+                "another client has just changed it; wait until other runs are finished, and run the command again"
+            )
         }
         Err(error) => Err(told(error)),
     }
@@ -159,10 +161,8 @@ fn explanation(name: &str, secret: &Secret) -> String {
     let none = BTreeMap::new();
     let data = secret.data.as_ref().unwrap_or(&none);
     let before = match data.contains_key(PREVIOUS_HASH_KEY) {
-        true => {
-            "the one before counts until the next run, or at once no more with --revoke-previous"
-        }
-        false => "no other one counts",
+        true => "the previous one is valid until the next run, or until --revoke-previous",
+        false => "no other one is valid",
     };
     let audiences = data.get(AUDIENCES_KEY);
     let audiences = audiences.map(|ByteString(text)| {
@@ -173,15 +173,15 @@ fn explanation(name: &str, secret: &Secret) -> String {
     format!(
         "\
 cluster {name} has a new credential; {before}.
-Keep what was printed as a file that only the kube-apiserver of the cluster can read, and give it these flags:
+Save the printed configuration in a file that only the kube-apiserver of the cluster can read, and set these flags:
 
   --authentication-token-webhook-config-file=FILE
   --authentication-token-webhook-version=v1
   --authentication-token-webhook-cache-ttl=10s
 
-A token that was taken back counts there as long as the last flag says, 2m0s without it, and 10 seconds more, which no flag changes.
-The kube-apiserver must be called {audiences}: by --api-audiences,
-else by --service-account-issuer. If it is called otherwise, run this again with --api-audience."
+A revoked token stays valid there for the duration in the last flag (2m0s without the flag), and for 10 seconds more, which no flag changes.
+The kube-apiserver must have the API audience {audiences}: set by --api-audiences,
+else by --service-account-issuer. If it has another one, run this command again with --api-audience."
     )
 }
 
@@ -330,16 +330,16 @@ users:
     fn the_explanation_says_what_counts() {
         let first = explanation("prod", &secret(&[(HASH_KEY, "new")]));
         let expected = "\
-cluster prod has a new credential; no other one counts.
-Keep what was printed as a file that only the kube-apiserver of the cluster can read, and give it these flags:
+cluster prod has a new credential; no other one is valid.
+Save the printed configuration in a file that only the kube-apiserver of the cluster can read, and set these flags:
 
   --authentication-token-webhook-config-file=FILE
   --authentication-token-webhook-version=v1
   --authentication-token-webhook-cache-ttl=10s
 
-A token that was taken back counts there as long as the last flag says, 2m0s without it, and 10 seconds more, which no flag changes.
-The kube-apiserver must be called https://kubernetes.default.svc.cluster.local: by --api-audiences,
-else by --service-account-issuer. If it is called otherwise, run this again with --api-audience.";
+A revoked token stays valid there for the duration in the last flag (2m0s without the flag), and for 10 seconds more, which no flag changes.
+The kube-apiserver must have the API audience https://kubernetes.default.svc.cluster.local: set by --api-audiences,
+else by --service-account-issuer. If it has another one, run this command again with --api-audience.";
         assert_eq!(first, expected);
         let keys = [
             (HASH_KEY, "new"),
@@ -348,9 +348,12 @@ else by --service-account-issuer. If it is called otherwise, run this again with
         ];
         let second = explanation("prod", &secret(&keys));
         assert!(
-            second.contains("the one before counts until the next run"),
+            second.contains("the previous one is valid until the next run"),
             "{second}"
         );
-        assert!(second.contains("must be called a, b: by"), "{second}");
+        assert!(
+            second.contains("must have the API audience a, b: set by"),
+            "{second}"
+        );
     }
 }

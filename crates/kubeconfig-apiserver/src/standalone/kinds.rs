@@ -200,7 +200,7 @@ fn with_public_paths(
     let documents = openid::PATHS.into_iter().chain([LOGIN_PATH]);
     let public = AlwaysAllowPaths::new(health::PATHS.into_iter().chain(documents));
     Ok(Arc::new(AuthorizerUnion::new(vec![
-        Arc::new(public.context("a public path makes no sense")?),
+        Arc::new(public.context("a public path is invalid")?),
         disabled_users,
         authorizer,
     ])))

@@ -83,7 +83,7 @@ impl NamedCertificates {
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                tracing::error!(name, error, "a certificate for a cluster cannot be made");
+                tracing::error!(name, error, "a certificate for a cluster cannot be created");
                 made.get(name).map(|found| Arc::clone(&found.key))
             }
         }

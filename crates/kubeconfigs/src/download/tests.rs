@@ -75,7 +75,7 @@ fn a_kubeconfig_goes_through_the_gateway_or_to_the_cluster_itself() {
     check(Kubeconfig, direct, Ok((true, &[])));
     let proxied = json!({ "connection": connection });
     check(Kubeconfig, proxied, Ok((false, &[])));
-    let neither = "cluster c-1 has no authorized cluster endpoint (spec.localClusterAuthEndpoint) for the file to lead to";
+    let neither = "cluster c-1 has no authorized cluster endpoint (spec.localClusterAuthEndpoint) for the file to use";
     check(Kubeconfig, json!({}), Err((400, neither)));
 }
 
@@ -93,13 +93,13 @@ fn the_administrators_file_goes_to_the_cluster_itself_as_a_member_of_its_admin_g
     check(AdminKubeconfig, spec(""), Ok((true, &[usual])));
     check(AdminKubeconfig, spec("admins"), Ok((true, &["admins"])));
     let reserved =
-        "Internal error occurred: the admin group of cluster c-1 is one that Kubernetes reserves";
+        "Internal error occurred: the admin group of cluster c-1 is reserved by Kubernetes";
     check(
         AdminKubeconfig,
         spec("system:masters"),
         Err((500, reserved)),
     );
-    let none = "cluster c-1 has no authorized cluster endpoint (spec.localClusterAuthEndpoint) for the file to lead to";
+    let none = "cluster c-1 has no authorized cluster endpoint (spec.localClusterAuthEndpoint) for the file to use";
     let proxied = json!({ "connection": { "server": "https://10.0.0.1" } });
     check(AdminKubeconfig, proxied, Err((400, none)));
     let no_nodes = json!({ "localClusterAuthEndpoint": { "enabled": true } });

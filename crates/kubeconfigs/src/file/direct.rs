@@ -52,7 +52,7 @@ pub struct InvalidCluster(String);
 
 impl InvalidCluster {
     /// The text for an object that has fields of wrong types.
-    pub(crate) const UNDECODABLE: &str = "its object has a field of a wrong type";
+    pub(crate) const UNDECODABLE: &str = "its object has a field of the wrong type";
 
     /// Returns the error for an object that cannot be decoded.
     pub(crate) fn undecodable() -> Self {

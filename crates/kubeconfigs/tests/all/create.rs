@@ -204,7 +204,8 @@ async fn requests_that_cannot_be_met_are_refused_and_leave_nothing() {
         (
             json!({ "endpoint": "direct" }),
             400,
-            "spec.endpoint \"direct\" is none: leave it empty, or say \"managed\"".to_owned(),
+            "spec.endpoint: Unsupported value: \"direct\": supported values: \"\", \"managed\""
+                .to_owned(),
         ),
     ];
     for (spec, code, message) in table {
@@ -319,7 +320,7 @@ async fn an_apply_is_told_that_it_makes_another_record_each_time() {
         let warning = answer.headers().get("warning");
         warning.map(|warning| warning.to_str().unwrap().to_owned())
     };
-    let text = "299 - \"metadata.name is ignored, a name is generated: applying this again creates another kubeconfig\"";
+    let text = "299 - \"metadata.name is ignored and a name is generated: applying this object again creates another kubeconfig\"";
     let told = warning(json!({ applied: "{}" })).await;
     assert_eq!(told.as_deref(), Some(text));
     assert_eq!(warning(json!({})).await, None);

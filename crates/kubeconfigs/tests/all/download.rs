@@ -67,7 +67,7 @@ async fn rights_on_the_cluster_decide() {
             "user alice is not allowed to access cluster {cluster}"
         ))
     };
-    let admins = "the admin kubeconfig of cluster c-a is for those who may delete the cluster";
+    let admins = "the admin kubeconfig of cluster c-a requires permission to delete the cluster";
     for (path, expected) in [
         ("c-b/assets/kubeconfig", no_access("c-b")),
         ("c-b/assets/adminkubeconfig", no_access("c-b")),
@@ -158,8 +158,7 @@ async fn a_cluster_may_forbid_downloads() {
         cluster.spec.downloads = object(json!({ "forbidden": true }));
     };
     world.base.change(&world.clusters, "c-a", forbid).await;
-    let text =
-        "kubeconfigs.ext.cattle.io is forbidden: files of cluster c-a are not to be downloaded";
+    let text = "kubeconfigs.ext.cattle.io is forbidden: downloads are forbidden for cluster c-a";
     for (user, asset) in [
         (ALICE, "kubeconfig"),
         (ADMIN, "kubeconfig"),

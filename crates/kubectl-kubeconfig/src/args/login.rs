@@ -7,20 +7,21 @@ use crate::server_url::ServerUrl;
 /// Flags of `login`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct LoginArgs {
-    /// The server, https://HOST or https://HOST:PORT.
+    /// Server, https://HOST or https://HOST:PORT.
     #[arg(long, value_name = "URL")]
     pub(crate) server: ServerUrl,
 
-    /// PEM file of the CA that vouches for the server. Without it the CA of your last login there, else those that this
-    /// machine trusts. Where they do not vouch for the server, and your kubeconfig names a CA for it, you are asked.
+    /// PEM file of the CA that issued the certificate of the server. Defaults to the CA of your
+    /// last login there, or else to those that this machine trusts. If they do not verify the
+    /// server, but your kubeconfig contains a CA for it, you are asked.
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate_authority: Option<PathBuf>,
 
-    /// A file with a bearer token that the server accepts. It is read anew for each use.
+    /// File with a bearer token that the server accepts. It is read again for each use.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["client_certificate", "device_code"])]
     pub(crate) token_file: Option<PathBuf>,
 
-    /// PEM file of a client certificate that the server accepts. It is read anew for each use.
+    /// PEM file of a client certificate that the server accepts. It is read again for each use.
     #[arg(
         long,
         value_name = "FILE",
@@ -29,11 +30,11 @@ pub(crate) struct LoginArgs {
     )]
     pub(crate) client_certificate: Option<PathBuf>,
 
-    /// PEM file of the key of that certificate.
+    /// PEM file of the private key of that certificate.
     #[arg(long, value_name = "FILE", requires = "client_certificate")]
     pub(crate) client_key: Option<PathBuf>,
 
-    /// Log in with a code that you type in a browser elsewhere.
+    /// Log in with a code that you enter in another browser.
     #[arg(long)]
     pub(crate) device_code: bool,
 
@@ -41,12 +42,13 @@ pub(crate) struct LoginArgs {
     #[arg(long)]
     pub(crate) no_browser: bool,
 
-    /// Another server that has the same client at the same OpenID Connect provider, and the same operator. A login for the
-    /// one might open the other.
+    /// Another server that uses the same client of the same OpenID Connect provider, and has the
+    /// same operator. A login for one of them might be accepted by the other.
     #[arg(long, value_name = "URL")]
     pub(crate) shares_client_with: Option<ServerUrl>,
 
-    /// Port of 127.0.0.1 that the browser comes back to, for providers that know it by number; 0 for any.
+    /// Port of 127.0.0.1 for the redirect of the browser, for providers that require a fixed port;
+    /// 0 for any.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(crate) listen_port: u16,
 }
@@ -55,11 +57,11 @@ pub(crate) struct LoginArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[group(id = "which", required = true, multiple = false)]
 pub(crate) struct LogoutArgs {
-    /// The server to log out from, https://HOST or https://HOST:PORT.
+    /// Server to log out from, https://HOST or https://HOST:PORT.
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<ServerUrl>,
 
-    /// Log out everywhere.
+    /// Log out from all servers.
     #[arg(long)]
     pub(crate) all: bool,
 }

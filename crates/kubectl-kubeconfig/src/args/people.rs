@@ -7,19 +7,19 @@ use jiff::SignedDuration;
 
 use crate::server_url::ServerUrl;
 
-/// Which server, and as whom.
+/// The server, and the login to use there.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct ServerArgs {
-    /// The server to speak to, with the login there. Without it the context decides: that of a cluster behind a server
-    /// leads to the server.
+    /// Server to connect to, with the login there. By default the context decides: if its cluster
+    /// is behind a server, that server is used.
     #[arg(long, value_name = "URL", conflicts_with = "context")]
     pub(crate) server: Option<ServerUrl>,
 
-    /// The kubeconfig file to use, instead of those in KUBECONFIG or ~/.kube/config.
+    /// Kubeconfig file to use, instead of those in KUBECONFIG or ~/.kube/config.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
-    /// The context to use, instead of the current one.
+    /// Context to use, instead of the current one.
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
 }
@@ -31,43 +31,45 @@ pub(crate) struct CreateArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
 
-    /// A cluster that the file reaches, by id. May be repeated, or a list with commas.
+    /// Cluster to include in the file, by ID. Can be repeated, or be a comma-separated list.
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(crate) cluster: Vec<String>,
 
-    /// Every cluster that you may get.
+    /// Include every cluster that you may get.
     #[arg(long, conflicts_with = "cluster")]
     pub(crate) all_clusters: bool,
 
-    /// The cluster whose context is current in the file; the first if nobody says.
+    /// Cluster whose context is current in the file. Defaults to the first one.
     #[arg(long, value_name = "ID")]
     pub(crate) current_cluster: Option<String>,
 
-    /// How long it lasts, such as 90m, 8h or 30d; as the server is set up if nobody says.
+    /// Lifetime, such as 90m, 8h or 30d. Defaults to the setting of the server.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) ttl: Option<SignedDuration>,
 
-    /// What it is for, in your words.
+    /// Description, in your own words.
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,
 
-    /// Whether the file holds tokens. One without runs this program, and holds no secret.
+    /// Whether the file contains tokens. A file without tokens runs this program, and contains no
+    /// secret.
     #[arg(long, value_name = "BOOL")]
     pub(crate) generate_token: Option<bool>,
 
-    /// Leave out the entry for the server itself.
+    /// Omit the entry for the server itself.
     #[arg(long)]
     pub(crate) no_default_entry: bool,
 
-    /// Write it to a new file, which nobody else can read; `-` is stdout.
+    /// Write the kubeconfig to a new file that only you can read; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 
-    /// Merge it into your kubeconfig. Names that are taken stay; the new ones are renamed.
+    /// Merge the kubeconfig into yours. Your names are kept; new names that are already in use are
+    /// changed.
     #[arg(long)]
     pub(crate) merge: bool,
 
-    /// Make its current context yours.
+    /// Make its current context your current context.
     #[arg(long, requires = "merge")]
     pub(crate) use_context: bool,
 }
@@ -78,40 +80,41 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
 
-    /// What to print.
+    /// Output format.
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Output,
 }
 
-/// How a list is printed.
+/// The output formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// Columns.
     Table,
-    /// The names alone.
+    /// Only the names.
     Name,
-    /// The list of the server.
+    /// The list from the server, in JSON.
     Json,
-    /// The list of the server.
+    /// The list from the server, in YAML.
     Yaml,
 }
 
 /// Flags of `merge`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct MergeArgs {
-    /// The files to merge; `-` is stdin.
+    /// Files to merge; `-` is stdin.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 
-    /// The file to merge into, instead of the first of KUBECONFIG that exists, or ~/.kube/config.
+    /// File to merge into, instead of the first of KUBECONFIG that exists, or ~/.kube/config.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
-    /// Make the current context of the first file yours.
+    /// Make the current context of the first file your current context.
     #[arg(long)]
     pub(crate) use_context: bool,
 
-    /// Merge files even where they have kubectl run a program, read a local file or skip a check. Each is named.
+    /// Merge files even if they make kubectl run a program, read a local file or skip a check. Each
+    /// of these is reported.
     #[arg(long)]
     pub(crate) allow_exec: bool,
 }
@@ -119,11 +122,11 @@ pub(crate) struct MergeArgs {
 /// Flags of `prune`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct PruneArgs {
-    /// The file to prune, instead of those in KUBECONFIG or ~/.kube/config.
+    /// File to prune, instead of those in KUBECONFIG or ~/.kube/config.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
-    /// Only say what would be removed.
+    /// Only print what would be removed.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -131,7 +134,7 @@ pub(crate) struct PruneArgs {
 /// Flags of `delete`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DeleteArgs {
-    /// The records to delete.
+    /// Records to delete.
     #[arg(value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
 
@@ -142,7 +145,7 @@ pub(crate) struct DeleteArgs {
 /// Flags of `status`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct StatusArgs {
-    /// The file to look at, instead of those in KUBECONFIG or ~/.kube/config.
+    /// File to check, instead of those in KUBECONFIG or ~/.kube/config.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
 }
@@ -150,11 +153,11 @@ pub(crate) struct StatusArgs {
 /// Flags of `completion`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct CompletionArgs {
-    /// The shell of `kubectl-kubeconfig`, or kubectl for `kubectl kubeconfig` in any shell.
+    /// Shell for `kubectl-kubeconfig`, or kubectl for `kubectl kubeconfig` in any shell.
     pub(crate) shell: CompletionFor,
 }
 
-/// Whose completion.
+/// The targets of completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CompletionFor {
     /// For ~/.bashrc: source <(kubectl-kubeconfig completion bash)
@@ -169,7 +172,7 @@ pub(crate) enum CompletionFor {
 
 /// Parses a duration such as `90m`, `1h30m` or `30d`.
 fn duration(text: &str) -> Result<SignedDuration, String> {
-    let fault = || format!("{text:?} is no duration such as 90m, 8h or 30d");
+    let fault = || format!("invalid duration {text:?}: use a duration such as 90m, 8h or 30d");
     let (mut total, mut rest) = (0_i64, text);
     while !rest.is_empty() {
         let digits = rest

@@ -45,15 +45,15 @@ pub(crate) async fn run(
     let record: Kubeconfig = answer
         .await?
         .json()
-        .context("the record that was created")?;
+        .context("the created record is invalid")?;
     let name = record.metadata.name.unwrap_or_default();
     ensure!(
         dns1123_subdomain(&name).is_empty(),
-        "the server created a record whose name {name:?} is not a name"
+        "the server created a record with the invalid name {name:?}"
     );
     let kept = match Issued::parse(&record.status.value, &name) {
         Ok(issued) => place.keep(args, environment, &issued).await,
-        Err(error) => Err(error.context("the server sent a kubeconfig that it would never write")),
+        Err(error) => Err(error.context("the server sent an invalid kubeconfig")),
     };
     if let Err(error) = kept {
         return Err(withdrawn(&access, &name, error).await);
@@ -68,7 +68,7 @@ impl Place {
         match &args.file {
             Some(path) if path == Path::new(STDOUT) => Ok(Self::Stdout),
             Some(path) => {
-                ensure!(!path.exists(), "{} is there already", path.display());
+                ensure!(!path.exists(), "{} already exists", path.display());
                 NewFile::create(path).map(Self::New)
             }
             None => {
@@ -102,10 +102,10 @@ impl Place {
 async fn withdrawn(access: &Access, name: &str, error: anyhow::Error) -> anyhow::Error {
     match access.ask(Method::DELETE, name, Content::None).await {
         Ok(_) => error.context(format!(
-            "{name} was created and deleted again, since its file cannot be kept"
+            "{name} was created and deleted again, because its file could not be stored"
         )),
         Err(failure) => anyhow!(
-            "{name} was created, and its file is lost: {error:#}; it cannot be deleted: {failure:#}; delete it: kubectl kubeconfig delete {name}"
+            "{name} was created, but its file is lost: {error:#}; deleting it failed: {failure:#}; delete it with: kubectl kubeconfig delete {name}"
         ),
     }
 }

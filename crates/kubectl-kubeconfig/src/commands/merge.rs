@@ -51,7 +51,10 @@ fn consent(
     if hazards.is_empty() {
         return Ok(());
     }
-    say::line(format_args!("With {}, kubectl does this:", path.display()));
+    say::line(format_args!(
+        "With {}, kubectl would do the following:",
+        path.display()
+    ));
     for hazard in &hazards {
         say::line(format_args!("    {hazard}"));
     }
@@ -59,7 +62,7 @@ fn consent(
         return Ok(());
     }
     bail!(
-        "{} is not merged; if you trust it, add --allow-exec",
+        "{} was not merged; if you trust it, add --allow-exec",
         path.display()
     )
 }
@@ -125,7 +128,7 @@ impl Destination {
 fn tell(path: &Path, merged: &Merged) {
     for (name, now) in &merged.renamed {
         say::line(format_args!(
-            "Context {name} is called {now}: the name is taken."
+            "Context {name} was renamed to {now}: the name is already in use."
         ));
     }
     let contexts = merged.contexts.join(", ");

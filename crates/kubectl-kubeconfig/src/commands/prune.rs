@@ -56,7 +56,9 @@ async fn gone(
             Standing::Gone => {
                 gone.insert(context.to_owned(), origin.kubeconfig);
             }
-            Standing::Unknown(why) => say::line(format_args!("Context {context:?} stays: {why}.")),
+            Standing::Unknown(why) => {
+                say::line(format_args!("Context {context:?} was kept: {why}."))
+            }
             Standing::There(_) => (),
         }
     }

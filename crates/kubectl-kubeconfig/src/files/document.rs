@@ -59,14 +59,14 @@ impl Document {
             Ok(Value::Object(tree)) => tree,
             // The text has only comments, or `---`.
             Ok(Value::Null) => return Ok(Self::default()),
-            _ => bail!("this is not a kubeconfig: not the YAML of an object"),
+            _ => bail!("this is not a kubeconfig: not a YAML mapping"),
         };
         if tree
             .iter()
             .any(|(key, value)| is_merge_key(key) || has_merge_key(value))
         {
             bail!(
-                "this is not a kubeconfig: it has a merge key (<<), which programs read differently"
+                "this is not a kubeconfig: it has a merge key (<<), which programs interpret differently"
             );
         }
         let document = Self { tree, record };
@@ -112,7 +112,7 @@ impl Document {
         let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
         let text = serde_saphyr::to_string_with_options(&tree, options);
         text.map(Zeroizing::new)
-            .context("a kubeconfig that cannot be written as YAML")
+            .context("the kubeconfig cannot be encoded as YAML")
     }
 
     /// Returns the record that the heading names.

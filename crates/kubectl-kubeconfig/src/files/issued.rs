@@ -189,7 +189,7 @@ impl Config {
     fn check(&self, record: &str) -> Result<()> {
         ensure!(
             self.api_version == "v1" && self.kind == "Config",
-            "it is not a Config of v1"
+            "it is not a v1 Config"
         );
         for entry in &self.clusters {
             let checked = check_name(&entry.name).and_then(|()| entry.cluster.check(record));
@@ -225,7 +225,7 @@ impl Config {
         let cluster = self.clusters.iter().find(|it| it.name == context.cluster);
         let extensions = cluster.map_or(&[][..], |it| &it.cluster.extensions);
         let [NamedExtension { extension, .. }] = extensions else {
-            bail!("its cluster does not say whom the plugin asks");
+            bail!("its cluster does not name the server for the plugin");
         };
         let id = exec.value("--cluster=").unwrap_or(LOCAL);
         let is_same =
@@ -265,7 +265,7 @@ impl User {
         match (&self.token, &self.exec) {
             (Some(token), None) => {
                 let is_plain = token.bytes().all(|byte| byte.is_ascii_graphic());
-                ensure!(is_plain && !token.is_empty(), "a token that is not one");
+                ensure!(is_plain && !token.is_empty(), "an invalid token");
                 Ok(())
             }
             (None, Some(exec)) => {
@@ -298,7 +298,7 @@ impl Exec {
             && are_ours(&self.args);
         ensure!(
             is_ours,
-            "it runs {:?} {:?}, which the server never writes",
+            "it runs {:?} {:?}, which the server never generates",
             self.command,
             self.args
         );

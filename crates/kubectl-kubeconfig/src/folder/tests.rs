@@ -47,7 +47,7 @@ fn a_folder_that_others_can_enter_is_refused() {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         check_refused(
             &path,
-            "PATH is open to other users, who may have read or changed what is in it; remove it and log in again",
+            "PATH is accessible to other users, who may have read or changed its content; remove it and log in again",
         );
     }
 }
@@ -91,7 +91,7 @@ async fn a_lock_is_held_by_one_and_waited_for_by_others() {
     let held = folder.lock("lock", limit).await.unwrap();
     let error = folder.lock("lock", Duration::ZERO).await.unwrap_err();
     assert!(
-        error.to_string().starts_with("another process holds "),
+        error.to_string().starts_with("another process has held "),
         "{error}"
     );
     let release = async {

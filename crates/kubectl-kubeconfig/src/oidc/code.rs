@@ -40,7 +40,7 @@ pub(crate) async fn log_in(login: &Login<'_>, browser: Browser) -> Result<Grant>
     say::line("To log in, open this address on this machine:");
     say::command(&url);
     if browser.open && browser::open(&url) {
-        say::line("Your browser was asked to open it.");
+        say::line("Opening it in your browser.");
     }
     let expected = Expected {
         state: attempt.state.clone(),
@@ -72,7 +72,7 @@ impl Attempt {
         let endpoint = &metadata.authorization_endpoint;
         let uri: Uri = endpoint
             .parse()
-            .with_context(|| format!("{endpoint:?} is no URL"))?;
+            .with_context(|| format!("invalid URL {endpoint:?}"))?;
         let challenge = digest(&SHA256, self.verifier.as_bytes());
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("response_type", "code")

@@ -43,7 +43,7 @@ pub(crate) async fn log_in(login: &Login<'_>) -> Result<Grant> {
     let authorization = authorization(login).await?;
     say::line("To log in, open this address on any machine:");
     say::command(&printable(&authorization.verification_uri));
-    say::line("and type this code there, if you started this login yourself:");
+    say::line("and enter this code there, but only if you started this login yourself:");
     say::command(&printable(&authorization.user_code));
     let start = Instant::now();
     let limit = LIMIT.min(Duration::from_secs(authorization.expires_in));
@@ -61,13 +61,13 @@ pub(crate) async fn log_in(login: &Login<'_>) -> Result<Grant> {
             _ => return checked(login, login.grant(tokens, Nonce::IsOrAbsent(&login.nonce))?),
         }
     }
-    bail!("nobody typed the code in time")
+    bail!("the code was not entered in time")
 }
 
 fn checked(login: &Login<'_>, grant: Grant) -> Result<Grant> {
     ensure!(
         login.provider.unbound || nonce_of(&grant.id_token) == login.nonce,
-        "the provider does not bind a login by device code to a server, and the server accepts no other; log in with a browser: --no-browser prints the address to open"
+        "the provider does not bind device-code logins to a server, and the server accepts only bound logins; log in with a browser: --no-browser prints the address to open"
     );
     Ok(grant)
 }
@@ -75,7 +75,7 @@ fn checked(login: &Login<'_>, grant: Grant) -> Result<Grant> {
 async fn authorization(login: &Login<'_>) -> Result<Authorization> {
     let (provider, metadata) = (login.provider, login.metadata);
     let url = metadata.device_authorization_endpoint.as_deref();
-    let url = url.context("the provider has no login by device code")?;
+    let url = url.context("the provider does not support login by device code")?;
     let scope = provider.scope(metadata);
     let fields = [
         ("client_id", provider.client_id.as_str()),
@@ -87,7 +87,7 @@ async fn authorization(login: &Login<'_>) -> Result<Authorization> {
         .await?;
     ensure!(
         answer.status.is_success(),
-        "{url} answers {}",
+        "{url} responded {}",
         answer.status
     );
     answer.json().with_context(|| url.to_owned())

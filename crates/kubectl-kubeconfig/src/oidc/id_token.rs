@@ -62,7 +62,7 @@ impl Claims {
         let json = URL_SAFE_NO_PAD.decode(claims);
         // The cause is dropped, because its text may quote the token.
         serde_json::from_slice(&json.unwrap_or_default())
-            .map_err(|_| anyhow!("the ID token does not say what it must"))
+            .map_err(|_| anyhow!("the ID token has missing or malformed claims"))
     }
 
     /// Checks that the token is for this login, and returns its expiry.
@@ -73,15 +73,19 @@ impl Claims {
         nonce: Nonce<'_>,
         now: Timestamp,
     ) -> Result<Timestamp> {
-        ensure!(self.iss == issuer, "the ID token is of another provider");
+        ensure!(self.iss == issuer, "the ID token is from another provider");
         let is_for_us = match &self.aud {
             Audience::One(audience) => audience == client_id,
             Audience::Many(audiences) => audiences.iter().any(|it| it == client_id),
         };
         ensure!(is_for_us, "the ID token is for another client");
-        ensure!(nonce.fits(&self.nonce), "the ID token is of another login");
-        let expires = Timestamp::from_second(self.exp).context("the end of the ID token")?;
-        ensure!(now < expires + SKEW, "the ID token has ended already");
+        ensure!(
+            nonce.fits(&self.nonce),
+            "the ID token belongs to another login"
+        );
+        let expires =
+            Timestamp::from_second(self.exp).context("the expiry of the ID token is invalid")?;
+        ensure!(now < expires + SKEW, "the ID token has expired");
         Ok(expires)
     }
 }
@@ -133,7 +137,7 @@ mod tests {
         check(
             json!({ "nonce": "other" }),
             Nonce::IsOrAbsent("n"),
-            Err("the ID token is of another login"),
+            Err("the ID token belongs to another login"),
         );
         check(
             json!({ "aud": ["other", "kubectl"] }),
@@ -144,17 +148,17 @@ mod tests {
         check(
             json!({ "exp": 39 }),
             Nonce::Is("n"),
-            Err("the ID token has ended already"),
+            Err("the ID token has expired"),
         );
         check(
             json!({ "nonce": "other" }),
             Nonce::Is("n"),
-            Err("the ID token is of another login"),
+            Err("the ID token belongs to another login"),
         );
         check(
             json!({ "nonce": "" }),
             Nonce::Is("n"),
-            Err("the ID token is of another login"),
+            Err("the ID token belongs to another login"),
         );
         check(
             json!({ "aud": "other" }),
@@ -164,12 +168,12 @@ mod tests {
         check(
             json!({ "iss": "https://idp/" }),
             Nonce::Is("n"),
-            Err("the ID token is of another provider"),
+            Err("the ID token is from another provider"),
         );
         check(
             json!({ "exp": "100" }),
             Nonce::Is("n"),
-            Err("the ID token does not say what it must"),
+            Err("the ID token has missing or malformed claims"),
         );
     }
 

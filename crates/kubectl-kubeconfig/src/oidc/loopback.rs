@@ -57,8 +57,8 @@ impl Loopback {
     pub(super) async fn bind(port: u16) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let listener = TcpListener::bind(address).await;
-        let listener = listener.with_context(|| format!("cannot listen at {address}"))?;
-        let address = listener.local_addr().context("a port without a number")?;
+        let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+        let address = listener.local_addr().context("the listener has no port")?;
         Ok(Self {
             listener,
             redirect_uri: format!("http://{address}{PATH}"),
@@ -83,7 +83,7 @@ impl Loopback {
                     connections.join_next().await;
                 }
                 let Ok((stream, _)) = self.listener.accept().await else {
-                    bail!("the port that the browser comes back to is closed");
+                    bail!("the port for the redirect of the browser is closed");
                 };
                 connections.spawn(serve(stream, expected.clone(), sender.clone()));
             }
@@ -96,11 +96,8 @@ impl Loopback {
         let _ = timeout(LAST_WORD, connections.join_next()).await;
         match outcome {
             Ok(Some(Ok(code))) => Ok(code),
-            Ok(Some(Err(refusal))) => Err(anyhow!("the provider refuses: {refusal}")),
-            Ok(None) | Err(_) => Err(anyhow!(
-                "nobody logged in within {} minutes",
-                limit.as_secs() / 60
-            )),
+            Ok(Some(Err(refusal))) => Err(anyhow!("the provider rejected the login: {refusal}")),
+            Ok(None) | Err(_) => Err(anyhow!("no login within {} minutes", limit.as_secs() / 60)),
         }
     }
 }
@@ -111,15 +108,15 @@ async fn serve(stream: TcpStream, expected: Expected, sender: mpsc::Sender<Outco
         let (status, text) = match &outcome {
             None => (
                 StatusCode::BAD_REQUEST,
-                "This is not the answer to a login.\n",
+                "This is not the response to a login.\n",
             ),
             Some(Ok(_)) => (
                 StatusCode::OK,
-                "Done. You can close this page; the terminal says who you are.\n",
+                "Done. You can close this page; the terminal shows your user name.\n",
             ),
             Some(Err(_)) => (
                 StatusCode::OK,
-                "The login was refused. The terminal says why.\n",
+                "The login was rejected. The terminal shows the reason.\n",
             ),
         };
         // Only the first request of this login is accepted.

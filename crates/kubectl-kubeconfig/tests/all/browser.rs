@@ -10,7 +10,7 @@ use crate::login::{browse, login};
 use crate::plugin::Plugin;
 
 /// The message of the program after it has started a browser.
-const ASKED: &str = "Your browser was asked to open it.";
+const ASKED: &str = "Opening it in your browser.";
 
 /// Installs a program in place of the desktop's, which writes its first argument to a pipe.
 fn install(folder: &Path, pipe: &Path) {

@@ -80,8 +80,7 @@ fn a_file_runs_credential_and_nothing_else() {
             plugin.exec_info("v1", false).to_string(),
         );
         let output = finish(command.spawn().unwrap());
-        let expected = "error: a kubeconfig file may run `credential` only, and this one runs something else \
-                        (KUBERNETES_EXEC_INFO is set): do not use the file\n";
+        let expected = "error: a kubeconfig file may run only `credential`, but this file runs another command (KUBERNETES_EXEC_INFO is set): do not use the file\n";
         assert_eq!(
             (output.code, output.stdout.as_str(), output.stderr.as_str()),
             (1, "", expected),
@@ -98,7 +97,7 @@ fn a_server_of_an_unknown_ca_is_told_of_with_what_to_do() {
     let plugin = Plugin::new(&fake);
     let output = plugin.run(&["login", &format!("--server={}", fake.url())]);
     let expected = format!(
-        "error: {} does not answer: invalid peer certificate: UnknownIssuer. If the server has a CA of its own, or a new \
+        "error: {} does not respond: invalid peer certificate: UnknownIssuer. If the server has a CA of its own, or a new \
          one, run `kubectl kubeconfig login` with --certificate-authority=FILE\n",
         fake.url()
     );
@@ -140,7 +139,7 @@ fn a_file_starts_no_login_at_a_server_that_the_user_never_named() {
         let output = finish(child);
         assert_eq!((output.code, output.stdout.as_str()), (1, ""));
         let question = format!(
-            "The kubeconfig names {}, where you never logged in. Its certificate is trusted because of a CA in the kubeconfig (SHA-256 ",
+            "The kubeconfig refers to {}, where you have never logged in. Its certificate is trusted because of a CA in the kubeconfig (SHA-256 ",
             fake.url()
         );
         assert!(output.stderr.starts_with(&question), "{}", output.stderr);
@@ -225,7 +224,7 @@ fn a_file_does_not_choose_the_cas_of_the_machine() {
             .unwrap(),
     );
     assert_eq!((output.code, output.stdout.as_str()), (1, ""));
-    let why = "and the environment names the CAs of SSL_CERT_FILE=/proc/self/environ.";
+    let why = "but the environment specifies the CAs of SSL_CERT_FILE=/proc/self/environ.";
     assert!(output.stderr.contains(why), "{}", output.stderr);
     assert_eq!(fake.state().asked, NOTHING);
 }
@@ -240,7 +239,7 @@ fn the_login_document_of_another_server_starts_no_login() {
         code: 1,
         stdout: String::new(),
         stderr: format!(
-            "error: {} says that its URL is {real}. If that is the server you mean, run:\n\n    kubectl kubeconfig login --server={real}\n\n",
+            "error: {} publishes the URL {real}. If this is the server that you mean, run:\n\n    kubectl kubeconfig login --server={real}\n\n",
             evil.url(),
             real = real.url()
         ),
@@ -274,7 +273,7 @@ fn a_client_belongs_to_the_first_server_that_named_it() {
         code: 1,
         stdout: String::new(),
         stderr: format!(
-            "error: {evil} names client \"kubectl\" of {real}/idp, with which you log in at {real}: a login for the one might open the other. If both belong to the same operator, run:\n\n    kubectl kubeconfig login --server={evil} --shares-client-with={real}\n\n",
+            "error: {evil} uses client \"kubectl\" of {real}/idp, with which you log in at {real}: a login for one of them might be accepted by the other. If both belong to the same operator, run:\n\n    kubectl kubeconfig login --server={evil} --shares-client-with={real}\n\n",
             evil = evil.url(),
             real = real.url()
         ),
@@ -346,7 +345,7 @@ fn a_device_code_that_binds_nothing_is_used_only_where_the_server_says_so() {
     let plugin = Plugin::new(&fake);
     let output = plugin.login(&["--device-code"]);
     assert_eq!(output.code, 1);
-    let why = "the provider does not bind a login by device code to a server";
+    let why = "the provider does not bind device-code logins to a server";
     assert!(output.stderr.contains(why), "{}", output.stderr);
     assert_eq!(fake.state().shown, Vec::<[String; 2]>::new());
     fake.state().unbound = true;
@@ -384,7 +383,7 @@ fn a_ca_in_a_file_vouches_for_a_server_only_with_the_users_consent() {
     let output = finish(login_by_file(&plugin, &fake).spawn().unwrap());
     assert_eq!(output.code, 1);
     let why = format!(
-        "error: this machine does not trust {}; the CA in {} is used only if you name it with --certificate-authority: ",
+        "error: this machine does not trust {}; the CA in {} is used only if you pass it with --certificate-authority: ",
         fake.url(),
         config.display()
     );

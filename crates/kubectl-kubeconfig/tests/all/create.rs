@@ -83,7 +83,7 @@ fn a_file_that_runs_something_is_refused_and_its_record_deleted() {
             fake.state().asked.clear();
             let output = create(&plugin, flags);
             assert_eq!((output.code, output.stdout.as_str()), (1, ""));
-            let expected = "error: kubeconfig-abcde was created and deleted again, since its file cannot be kept: the server sent a kubeconfig that it would never write: ";
+            let expected = "error: kubeconfig-abcde was created and deleted again, because its file could not be stored: the server sent an invalid kubeconfig: ";
             assert!(output.stderr.starts_with(expected), "{}", output.stderr);
             assert_eq!(fake.state().asked, [CREATE, DELETE]);
             assert!(!path.exists() && !plugin.home().join(".kube/config").exists());
@@ -140,6 +140,6 @@ fn a_record_whose_name_is_not_one_is_refused() {
     fake.state().record_name = Some("../../x\u{1b}[31m".to_owned());
     let output = create(&plugin, &["--merge"]);
     let expected =
-        "error: the server created a record whose name \"../../x\\u{1b}[31m\" is not a name\n";
+        "error: the server created a record with the invalid name \"../../x\\u{1b}[31m\"\n";
     assert_eq!((output.code, output.stderr.as_str()), (1, expected));
 }

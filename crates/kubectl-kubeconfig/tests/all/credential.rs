@@ -90,7 +90,7 @@ fn a_credential_is_shown_to_the_server_before_it_is_used_again() {
         code: 1,
         stdout: String::new(),
         stderr: format!(
-            "error: {} gives no credential to alice: kubeconfigs.ext.cattle.io \"kubeconfig-abcde\" not found\n",
+            "error: {} refuses a credential for alice: kubeconfigs.ext.cattle.io \"kubeconfig-abcde\" not found\n",
             fake.url()
         ),
     };
@@ -194,7 +194,7 @@ fn a_folder_that_others_may_write_is_not_used() {
     let output = plugin.credential_output();
     assert_eq!((output.code, output.stdout.as_str()), (1, ""));
     let expected = format!(
-        "error: {} is open to other users",
+        "error: {} is accessible to other users",
         plugin.folder().display()
     );
     assert!(output.stderr.starts_with(&expected), "{}", output.stderr);

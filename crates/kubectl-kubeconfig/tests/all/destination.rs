@@ -21,7 +21,7 @@ fn check_refused(output: &Output, why: &str) {
 fn a_hostile_file_gets_no_credential_for_its_own_server() {
     let (fake, evil) = (Fake::start(), Fake::start());
     let plugin = Plugin::logged_in(&fake);
-    let other = "it is not an address that the server names for this cluster";
+    let other = "it is not an address that the server publishes for this cluster";
     for server in [
         evil.url(),
         format!("{}/k8s/clusters/c-1", evil.url()),
@@ -39,7 +39,7 @@ fn a_hostile_file_gets_no_credential_for_its_own_server() {
     });
     check_refused(
         &output,
-        "the kubeconfig names another CA for it than the server does",
+        "the kubeconfig has a CA for it that the server does not have",
     );
     let output = ask(&plugin, |spec| {
         spec["cluster"]["insecure-skip-tls-verify"] = json!(true);
@@ -55,7 +55,7 @@ fn a_hostile_file_gets_no_credential_for_its_own_server() {
     let output = ask(&plugin, |spec| spec["cluster"] = Value::Null);
     check_refused(
         &output,
-        "the kubeconfig does not say provideClusterInfo: true",
+        "the kubeconfig does not set provideClusterInfo: true",
     );
     assert_eq!(evil.state().asked, Vec::<String>::new());
 
@@ -81,7 +81,7 @@ fn an_address_that_the_server_names_gets_the_credential() {
     fake.state().token_change = named("https://other.example");
     check_refused(
         &ask(&plugin, to_direct),
-        "it is not an address that the server names",
+        "it is not an address that the server publishes",
     );
     // The cluster moves. The cached credential is replaced once its check is due.
     fake.state().token_change = named(&direct.url());

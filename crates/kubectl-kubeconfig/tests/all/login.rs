@@ -209,7 +209,7 @@ fn a_login_that_the_server_does_not_accept_is_not_kept() {
     let file = fake.folder().join("token");
     std::fs::write(&file, "wr0ng").unwrap();
     let output = plugin.login(&[&format!("--token-file={}", file.display())]);
-    let expected = "error: the server does not accept this login: Unauthorized\n";
+    let expected = "error: the server rejected this login: Unauthorized\n";
     assert_eq!((output.code, output.stderr.as_str()), (1, expected));
     assert_eq!(plugin.files("session-"), Vec::<std::path::PathBuf>::new());
 

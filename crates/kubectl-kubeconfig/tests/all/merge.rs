@@ -36,12 +36,12 @@ fn a_file_that_has_kubectl_run_something_is_merged_only_with_consent() {
     let output = merge(&plugin, &hostile, &[]);
     let folder = plugin.home().join("in");
     let named = format!(
-        "With {file}, kubectl does this:\n    cluster \"c\" reads the file \"{folder}/ca.crt\"\n    user \"u\" runs \"{folder}/./plug\" [\"a\"]\n    user \"u\" reads the file \"/etc/passwd\"\n",
+        "With {file}, kubectl would do the following:\n    cluster \"c\" reads the file \"{folder}/ca.crt\"\n    user \"u\" runs \"{folder}/./plug\" [\"a\"]\n    user \"u\" reads the file \"/etc/passwd\"\n",
         file = incoming.display(),
         folder = folder.display()
     );
     let refused = format!(
-        "error: {} is not merged; if you trust it, add --allow-exec\n",
+        "error: {} was not merged; if you trust it, add --allow-exec\n",
         incoming.display()
     );
     assert_eq!(
@@ -95,7 +95,7 @@ fn what_is_not_a_file_is_not_waited_for() {
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let output = plugin.run(&["merge", pipe.to_str().unwrap()]);
     let why = format!(
-        "error: {path}: {path} is not a regular file; - stands for stdin\n",
+        "error: {path}: {path} is not a regular file; use - for stdin\n",
         path = pipe.display()
     );
     assert_eq!((output.code, output.stderr), (1, why));

@@ -11,7 +11,7 @@ fn check(change: Value, why: &str) {
     let plugin = Plugin::logged_in(&fake);
     fake.state().token_change = change;
     let output = plugin.credential_output();
-    let expected = format!("error: the server gave something else than was asked for: {why}\n");
+    let expected = format!("error: the server returned something other than requested: {why}\n");
     assert_eq!(
         (output.code, output.stdout.as_str(), output.stderr),
         (1, "", expected)
@@ -35,7 +35,7 @@ fn a_token_that_is_not_the_one_asked_for_is_refused() {
     );
     check(
         json!({ "status": { "expiresAt": "2199-01-01T00:00:00Z" } }),
-        "a credential that expires at 2199-01-01T00:00:00Z, later than any server gives",
+        "a credential that expires at 2199-01-01T00:00:00Z, which is later than the maximum",
     );
     check(
         json!({ "status": { "expiresAt": "9999-12-31T23:59:59Z" } }),
@@ -43,7 +43,7 @@ fn a_token_that_is_not_the_one_asked_for_is_refused() {
     );
     check(
         json!({ "status": { "bearerToken": "" } }),
-        "a Token without its value",
+        "a Token without a value",
     );
     // The audience of this token is `cluster:c-2`.
     check(
@@ -60,8 +60,7 @@ fn a_certificate_for_another_key_is_refused() {
     let mut command = plugin.credential("v1");
     command.arg("--client-certificate");
     let output = crate::plugin::finish(command.spawn().unwrap());
-    let expected =
-        "error: the server gave something else than was asked for: a certificate for another key\n";
+    let expected = "error: the server returned something other than requested: a certificate for another key\n";
     assert_eq!((output.code, output.stderr.as_str()), (1, expected));
 }
 
@@ -74,7 +73,7 @@ fn a_refusal_of_the_server_prints_no_line_of_its_own() {
     );
     let output = plugin.credential_output();
     let expected = format!(
-        "error: {} gives no credential to alice: no      kubectl kubeconfig login --server=https://evil[2J \n",
+        "error: {} refuses a credential for alice: no      kubectl kubeconfig login --server=https://evil[2J \n",
         fake.url()
     );
     assert_eq!((output.code, output.stderr), (1, expected));

@@ -24,14 +24,14 @@ pub(super) fn validate(authentication: &ClusterAuthentication, path: &Path) -> E
     match (webhook, oidc) {
         (Some(_), None) if *by_cluster => vec![Error::forbidden(
             &path.child("byCluster"),
-            "is for oidc: the gateway alone asks webhooks",
+            "is valid only for oidc: the gateway calls webhooks itself",
         )],
         (Some(webhook), None) => check_webhook(webhook, &path.child("webhook")),
         (None, Some(oidc)) => check_oidc(oidc, &path.child("oidc")),
-        (None, None) => vec![Error::required(path, "needs webhook or oidc")],
+        (None, None) => vec![Error::required(path, "must have webhook or oidc")],
         (Some(_), Some(_)) => vec![Error::forbidden(
             &path.child("oidc"),
-            "may not be set beside webhook",
+            "may not be set together with webhook",
         )],
     }
 }
@@ -100,12 +100,12 @@ mod tests {
         check(json!({"oidc": oidc, "byCluster": true}), &[]);
         check(
             json!({"webhook": webhook, "byCluster": true}),
-            &["a.byCluster: Forbidden: is for oidc: the gateway alone asks webhooks"],
+            &["a.byCluster: Forbidden: is valid only for oidc: the gateway calls webhooks itself"],
         );
-        check(json!({}), &["a: Required value: needs webhook or oidc"]);
+        check(json!({}), &["a: Required value: must have webhook or oidc"]);
         check(
             json!({"webhook": webhook, "oidc": oidc}),
-            &["a.oidc: Forbidden: may not be set beside webhook"],
+            &["a.oidc: Forbidden: may not be set together with webhook"],
         );
     }
 
@@ -154,7 +154,7 @@ mod tests {
         check(
             json!({"oidc": {"issuer": "https://me:secret@a", "clientID": "b", "caData": "?"}}),
             &[
-                "a.oidc.issuer: Invalid value: must hold no user and no password: everybody who may get the cluster sees them",
+                "a.oidc.issuer: Invalid value: must not contain a user or a password: every user who may get the cluster sees them",
                 "a.oidc.caData: Invalid value: must be base64 of PEM-encoded X.509 certificates",
             ],
         );

@@ -53,7 +53,8 @@ pub(super) fn check_url(url: &str, schemes: &[&str], path: &Path) -> Option<Erro
     };
     let authority = uri.authority().map(|authority| authority.as_str());
     if authority.is_some_and(|authority| authority.contains('@')) {
-        let why = "must hold no user and no password: everybody who may get the cluster sees them";
+        let why =
+            "must not contain a user or a password: every user who may get the cluster sees them";
         return Some(Error::invalid(path, BadValue::Omitted, why));
     }
     if !schemes.contains(&uri.scheme_str().unwrap_or_default()) {
@@ -62,7 +63,7 @@ pub(super) fn check_url(url: &str, schemes: &[&str], path: &Path) -> Option<Erro
     }
     let has_host = uri.host().is_some_and(|host| !host.is_empty());
     if !has_host || uri.query().is_some() || url.contains('#') {
-        let why = "must have a host, and neither query nor fragment";
+        let why = "must have a host, and must not have a query or fragment";
         return Some(Error::invalid(path, shown(url), why));
     }
     None
@@ -142,7 +143,7 @@ mod tests {
             json!("/a"),
             &format!("c.server: Invalid value: {form}"),
         );
-        let parts = "must have a host, and neither query nor fragment";
+        let parts = "must have a host, and must not have a query or fragment";
         for url in ["https://a?b=c", "https://a#b"] {
             check(
                 "/server",
@@ -153,7 +154,7 @@ mod tests {
         check(
             "/server",
             json!("https://me:secret@a"),
-            "c.server: Invalid value: must hold no user and no password: everybody who may get the cluster sees them",
+            "c.server: Invalid value: must not contain a user or a password: every user who may get the cluster sees them",
         );
     }
 
@@ -170,7 +171,7 @@ mod tests {
         check(
             "/proxyURL",
             json!("http://me:secret@p"),
-            "c.proxyURL: Invalid value: must hold no user and no password: everybody who may get the cluster sees them",
+            "c.proxyURL: Invalid value: must not contain a user or a password: every user who may get the cluster sees them",
         );
     }
 

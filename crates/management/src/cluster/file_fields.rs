@@ -48,7 +48,7 @@ fn check_endpoint(endpoint: &LocalClusterAuthEndpoint, path: &Path) -> ErrorList
     let mut errors = ErrorList::new();
     let fqdn = endpoint.fqdn.as_str();
     if !fqdn.is_empty() && ServerHost::from_authority(fqdn).is_none() {
-        let why = "must be a host name or an IP address, with a port if need be";
+        let why = "must be a host name or an IP address, with an optional port";
         errors.push(Error::invalid(&path.child("fqdn"), shown(fqdn), why));
     }
     if let Err(why) = CaBundle::from_pem(&endpoint.ca_certs) {
@@ -99,7 +99,7 @@ mod tests {
         ] {
             check(endpoint(right), &[]);
         }
-        let why = "must be a host name or an IP address, with a port if need be";
+        let why = "must be a host name or an IP address, with an optional port";
         let path = "spec.localClusterAuthEndpoint.fqdn";
         for wrong in [
             "https://example.com",

@@ -155,7 +155,7 @@ fn a_header_that_is_not_understood_is_refused() {
     check_refused(
         options(),
         &token,
-        "the token's header has extensions that must be understood",
+        "the token's header has critical extensions that are not supported",
     );
     for header in [
         json!({ "kid": "rsa" }),
@@ -183,7 +183,7 @@ fn a_key_that_the_provider_has_not_is_refused() {
     check_refused(
         options(),
         &token,
-        "the token's key is none of the provider's",
+        "the token's key is not a key of the provider",
     );
 }
 
@@ -199,7 +199,7 @@ fn a_token_for_somebody_else_or_another_time_is_refused() {
     ] {
         check_claims(json!({ "aud": other }), audience);
     }
-    let expired = "the token has expired, or does not say when it does";
+    let expired = "the token has expired or has no expiry";
     for over in [json!(NOW), json!(NOW - 1), json!(null), json!("9999999999")] {
         check_claims(json!({ "exp": over }), expired);
     }
@@ -211,7 +211,10 @@ fn a_token_for_somebody_else_or_another_time_is_refused() {
 #[test]
 fn a_token_without_a_name_is_refused() {
     for name in [json!(null), json!(1), json!(""), json!(["alice"])] {
-        check_claims(json!({ "sub": name }), "claim sub is missing or is no text");
+        check_claims(
+            json!({ "sub": name }),
+            "claim sub is missing or is not a string",
+        );
     }
 }
 
@@ -256,7 +259,7 @@ async fn names_and_groups_get_their_prefixes() {
     }
     for teams in [json!(1), json!({ "dev": true }), json!(["dev", 1])] {
         let answer = ask(prefixed(), &with(json!({ "teams": teams }))).await;
-        let why = "claim teams is neither a text nor a list of texts";
+        let why = "claim teams is neither a string nor a list of strings";
         assert_eq!(answer, Authentication::failed(why));
     }
 }
@@ -267,7 +270,7 @@ fn names_of_kubernetes_are_refused() {
         groups_claim: "groups".to_owned(),
         ..options()
     };
-    let why = |name: &str| format!("{name:?} is a name that Kubernetes reserves");
+    let why = |name: &str| format!("{name:?} is reserved by Kubernetes");
     for name in ["system:admin", "system:", "system:admin\t"] {
         check_claims(json!({ "sub": name }), &why(name));
     }
@@ -315,12 +318,16 @@ fn required_claims_are_required() {
         check_refused(
             required(),
             &token,
-            "claim tenant has not the required value",
+            "claim tenant does not have the required value",
         );
     }
     for none in [json!(null), json!(["blue"]), json!(true)] {
         let token = with(json!({ "tenant": none }));
-        check_refused(required(), &token, "claim tenant is missing or is no text");
+        check_refused(
+            required(),
+            &token,
+            "claim tenant is missing or is not a string",
+        );
     }
 }
 
@@ -392,8 +399,8 @@ mod binding {
         assert_eq!(answer(unbound, bearer, sent), expected);
     }
 
-    const UNBOUND: &str = "the token is not bound to this server, and its client is none of --oidc-unbound-client-ids";
-    const ELSEWHERE: &str = "the token was issued to a login for another server";
+    const UNBOUND: &str = "the token is not bound to this server, and its client is not listed in --oidc-unbound-client-ids";
+    const ELSEWHERE: &str = "the token was issued for a login at another server";
     const MALFORMED: &str = "the header kubeconfig-login-binding is malformed";
 
     #[test]
@@ -450,16 +457,16 @@ mod binding {
             (json!({ "nonce": null }), ELSEWHERE),
             (
                 json!({ "sub": "bob" }),
-                "the ID token of the login is of another user",
+                "the ID token of the login belongs to another user",
             ),
             (
                 json!({ "sub": null }),
-                "the ID token of the login is of another user",
+                "the ID token of the login belongs to another user",
             ),
             (json!({ "aud": "other" }), "the token is for another client"),
             (
                 json!({ "iss": "https://other.example.com" }),
-                "the ID token of the login is of another issuer",
+                "the ID token of the login has a different issuer",
             ),
         ] {
             check(&[], &refreshed, &[&login(change.clone())], Err(why));

@@ -196,7 +196,8 @@ fn authorities_that_are_none_are_refused() {
         let error = Provider::new("https://idp.example.com", Some(pem))
             .err()
             .unwrap();
-        let expected = "the certificate authorities of the provider cannot be used: there are none";
+        let expected =
+            "the certificate authorities of the provider cannot be used: there are no certificates";
         assert_eq!(error.to_string(), expected);
     }
 }

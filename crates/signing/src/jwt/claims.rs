@@ -75,20 +75,18 @@ impl Claims {
         match self {
             _ if self.iss.is_empty() => Err("no issuer"),
             _ if self.sub.is_empty() => Err("no subject"),
-            _ if Part::UserName.check(&self.sub).is_err() => {
-                Err("a subject that cannot be asserted")
-            }
+            _ if Part::UserName.check(&self.sub).is_err() => Err("an invalid subject"),
             _ if self
                 .groups
                 .iter()
                 .any(|group| Part::Group.check(group).is_err()) =>
             {
-                Err("a group that cannot be asserted")
+                Err("an invalid group")
             }
             _ if self.jti.is_empty() => Err("no id"),
             _ if self.aud.is_empty() || self.is_for("") => Err("no audience"),
             _ if !times.iter().all(|time| (0..=MAX_TIME_SECS).contains(time)) => {
-                Err("a time outside of all calendars")
+                Err("a time out of range")
             }
             _ if self.exp <= self.nbf.max(self.iat) => Err("no lifetime"),
             _ => Ok(()),

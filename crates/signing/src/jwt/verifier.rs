@@ -31,7 +31,7 @@ pub enum Refusal {
     #[error("the token is longer than {MAX_TOKEN_BYTES} bytes")]
     TooLong,
     /// The token does not have three segments.
-    #[error("the token has not three segments")]
+    #[error("the token does not have three segments")]
     Segments,
     /// A segment is not unpadded base64url in its one spelling.
     #[error("a segment of the token is not base64url")]
@@ -55,7 +55,7 @@ pub enum Refusal {
     #[error("the token's claims are malformed: {0}")]
     Claims(&'static str),
     /// The token was signed for another issuer.
-    #[error("the token's issuer is another one")]
+    #[error("the token has a different issuer")]
     Issuer,
     /// The current time is at or after `exp`, leeway included.
     #[error("the token has expired")]

@@ -44,7 +44,7 @@ impl<E: Send + Sync + 'static> Collection<E> {
     /// seconds.
     pub async fn latest(&self) -> Result<View<E>, Error> {
         let current = self.source.store.current_revision().await?;
-        let behind = |_| Error::unavailable("the watch cache does not catch up with the store");
+        let behind = |_| Error::unavailable("the watch cache lags behind the store");
         self.source
             .progress
             .wait(current, Instant::now() + WAIT)

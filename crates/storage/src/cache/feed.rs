@@ -67,7 +67,7 @@ impl<E: Send + Sync + 'static> Feed<E> {
         loop {
             let step = match self.advance().await {
                 Err(Error::Compacted { oldest }) => {
-                    tracing::warn!(%oldest, at = %self.position, "missed history, loading anew");
+                    tracing::warn!(%oldest, at = %self.position, "missed events; loading all objects again");
                     self.load().await
                 }
                 other => other,

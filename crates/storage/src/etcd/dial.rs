@@ -52,16 +52,16 @@ pub struct TlsFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidEndpoint {
     /// The text is not the URL of a member.
-    #[error("an endpoint is http:// or https://, a host and a port")]
+    #[error("must be a URL with scheme http or https, a host, and an optional port")]
     Url,
     /// The URL is `https`, but no CA is configured.
-    #[error("https needs a CA file")]
+    #[error("https requires a CA file")]
     NoCa,
     /// TLS files are configured, but the URL is `http`.
-    #[error("files for TLS are of no use with http")]
+    #[error("TLS files cannot be used with http")]
     NoTls,
     /// Only one of client certificate and key is configured.
-    #[error("a client certificate and its key come together")]
+    #[error("a client certificate and its key must be set together")]
     HalfCertificate,
 }
 
@@ -267,7 +267,7 @@ mod tests {
         check("http://etcd-0/", [None; 3], Ok("etcd-0"));
         check("https://[::1]:2379", [ca, None, None], Ok("::1"));
         check("https://etcd", [ca, certificate, key], Ok("etcd"));
-        let url = Err("an endpoint is http:// or https://, a host and a port");
+        let url = Err("must be a URL with scheme http or https, a host, and an optional port");
         for wrong in [
             "",
             "etcd:2379",
@@ -277,11 +277,11 @@ mod tests {
         ] {
             check(wrong, [None; 3], url);
         }
-        check("https://etcd", [None; 3], Err("https needs a CA file"));
-        let half = Err("a client certificate and its key come together");
+        check("https://etcd", [None; 3], Err("https requires a CA file"));
+        let half = Err("a client certificate and its key must be set together");
         check("https://etcd", [ca, certificate, None], half);
         check("https://etcd", [ca, None, key], half);
-        let unused = Err("files for TLS are of no use with http");
+        let unused = Err("TLS files cannot be used with http");
         check("http://etcd", [ca, None, None], unused);
     }
 }

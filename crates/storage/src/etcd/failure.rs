@@ -19,7 +19,7 @@ pub(super) enum Failure {
     #[error("the revision has been compacted")]
     Compacted,
     /// The revision has not been reached.
-    #[error("the revision is not reached")]
+    #[error("the revision has not been reached")]
     FutureRevision,
     /// The request is larger than etcd accepts.
     #[error("the request is too large for etcd")]
@@ -28,20 +28,20 @@ pub(super) enum Failure {
     #[error("no member of etcd is ready")]
     NoMember(#[source] Arc<Unfit>),
     /// etcd does not accept requests at the moment. The call had no effect.
-    #[error("etcd takes no requests just now")]
+    #[error("etcd does not accept requests at the moment")]
     NotDone(#[source] Box<Status>),
     /// The connection or the member is gone, or the member could not decide. The call may have had
     /// an effect.
-    #[error("the call to etcd was lost")]
+    #[error("the connection to etcd broke during a call")]
     Lost(#[source] Box<Status>),
     /// etcd refuses the call: no space, no permission, or an unknown method.
-    #[error("etcd refuses")]
+    #[error("etcd rejected the request")]
     Refused(#[source] Box<Status>),
-    /// etcd has not answered in time. The call may have had an effect.
-    #[error("etcd has not answered in time")]
+    /// etcd did not respond in time. The call may have had an effect.
+    #[error("etcd did not respond in time")]
     Late,
     /// The answer lacks a field that etcd always sets.
-    #[error("etcd's answer is incomplete")]
+    #[error("the response of etcd is incomplete")]
     Malformed,
     /// The store has been shut down.
     #[error("the store is shut down")]

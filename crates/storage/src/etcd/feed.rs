@@ -99,7 +99,7 @@ impl Feed {
             if !lost {
                 return Err(self.client.explain(failure, self.position).await);
             }
-            tracing::debug!(at = %self.position, "a watch of etcd broke and is opened again");
+            tracing::debug!(at = %self.position, "a watch of etcd broke and is restarted");
             sleep(PAUSE).await;
         }
     }

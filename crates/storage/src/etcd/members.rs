@@ -39,13 +39,13 @@ pub(super) type Current = Result<Link, Arc<Unfit>>;
 /// The reason that a member is not used, or no longer used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unfit {
-    #[error("none was asked yet")]
+    #[error("no member has been contacted yet")]
     NotYet,
     #[error("it cannot be reached")]
     Unreachable(#[source] DialError),
-    #[error("it does not answer")]
+    #[error("it does not respond")]
     Silent,
-    #[error("it answers with an error")]
+    #[error("it responded with an error")]
     Failing(#[source] Failure),
     #[error("the connection has ended")]
     Ended(#[source] Option<hyper::Error>),
@@ -121,7 +121,7 @@ impl Members {
         self.publish(Ok(session.link.clone()));
         let unfit = self.stay(&mut session).await;
         let error = &unfit as &dyn std::error::Error;
-        tracing::warn!(endpoint, error, "leaving a member of etcd");
+        tracing::warn!(endpoint, error, "disconnecting from a member of etcd");
         if !matches!(unfit, Unfit::NewLeader) {
             self.endpoints.rotate_left(1);
         }

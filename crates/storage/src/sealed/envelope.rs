@@ -31,9 +31,9 @@ pub(super) enum OpenError {
     UnknownKey,
     #[error("the sealed value was changed or moved")]
     Forged,
-    #[error("the sealed value does not say at which write it was stored")]
+    #[error("the sealed value does not contain the write that stored it")]
     Unstamped,
-    #[error("the sealed value was put back: it is of an earlier write")]
+    #[error("the sealed value is a copy from an earlier write")]
     PutBack,
 }
 

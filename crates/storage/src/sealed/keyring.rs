@@ -43,7 +43,7 @@ pub enum KeyringError {
     },
     /// Other users than the owner may read the file, so its keys may be known. Set its mode to 0600
     /// (0440 for a file with another owner), and rotate the keys if other users had access.
-    #[error("the keyring {path} has mode {mode:04o}, it must not be accessible to others")]
+    #[error("the keyring {path} has mode {mode:04o}, but must not be accessible to other users")]
     Exposed {
         /// The file.
         path: PathBuf,

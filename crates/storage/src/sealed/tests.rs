@@ -394,7 +394,7 @@ fn check_refused(lines: &str, mode: u32, expect: &str) {
 
 #[test]
 fn a_keyring_that_is_not_safe_and_sound_is_refused() {
-    let exposed = "the keyring FILE has mode 0640, it must not be accessible to others";
+    let exposed = "the keyring FILE has mode 0640, but must not be accessible to other users";
     check_refused(KEY_A, 0o640, exposed);
     check_refused("", 0o600, "the keyring FILE is empty");
     check_refused("# none\n\n", 0o600, "the keyring FILE is empty");

@@ -96,7 +96,7 @@ impl Drop for Checkpointer {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the storage checkpointer had panicked");
+            tracing::error!("the storage checkpointer panicked");
         }
     }
 }

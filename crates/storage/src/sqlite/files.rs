@@ -24,7 +24,9 @@ pub enum OpenError {
     #[error("the data directory {0} is in use by another process")]
     InUse(PathBuf),
     /// The store was written by a newer version of this program. Nothing was changed.
-    #[error("the data has format {found}, this program knows up to {known}: run a newer version")]
+    #[error(
+        "the data has format {found}, but this version supports formats up to {known}: run a newer version"
+    )]
     NewerFormat {
         /// The format of the file.
         found: i64,
@@ -36,7 +38,7 @@ pub enum OpenError {
     Missing(PathBuf),
     /// The database lacks writes that it is known to have had.
     #[error(
-        "the database is at revision {head}, but has been at {known}: it is an older copy, or its write-ahead log is lost or cut"
+        "the database is at revision {head}, but has been at {known}: it is an older copy, or its write-ahead log is lost or truncated"
     )]
     Older {
         /// The newest revision of the database.
@@ -45,7 +47,7 @@ pub enum OpenError {
         known: Revision,
     },
     /// The high-water file is damaged.
-    #[error("{0} does not hold a revision")]
+    #[error("{0} does not contain a valid revision")]
     HighWater(PathBuf),
     /// The lock file cannot be opened.
     #[error("{0} cannot be opened")]
@@ -132,7 +134,7 @@ fn secure_directory(directory: &Path) -> io::Result<()> {
         && ours
         && let Err(error) = fs::set_permissions(directory, owner_only)
     {
-        tracing::warn!(%error, "the data directory stays open to others, its files do not");
+        tracing::warn!(%error, "the data directory remains accessible to other users, but its files do not");
     }
     Ok(())
 }

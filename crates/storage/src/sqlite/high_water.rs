@@ -56,7 +56,7 @@ impl HighWater {
             opened => opened,
         };
         if let Err(error) = &opened {
-            tracing::warn!(%error, "a store that goes back to an older state will not be noticed");
+            tracing::warn!(%error, "an older copy of the store cannot be detected");
         }
         Self(opened.ok())
     }
@@ -66,7 +66,7 @@ impl HighWater {
         if let Some(file) = &self.0
             && let Err(error) = file.write_all_at(format(revision).as_bytes(), 0)
         {
-            tracing::debug!(%error, "the highest revision was not written down");
+            tracing::debug!(%error, "the highest revision could not be recorded");
         }
     }
 
@@ -75,7 +75,7 @@ impl HighWater {
         if let Some(file) = &self.0
             && let Err(error) = file.sync_data()
         {
-            tracing::debug!(%error, "the highest revision was not made durable");
+            tracing::debug!(%error, "the highest revision could not be flushed to disk");
         }
     }
 

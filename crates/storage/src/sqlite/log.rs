@@ -16,7 +16,7 @@ pub(super) struct Damaged;
 
 /// A file that differs from what this program wrote.
 #[derive(Debug, thiserror::Error)]
-#[error("the database is not whole: {0}")]
+#[error("the database is damaged or incomplete: {0}")]
 struct Incomplete(String);
 
 /// The current and the compacted revision of a store.

@@ -11,9 +11,9 @@ const WORTHWHILE_BYTES: i64 = 16 << 20;
 pub(super) fn reclaim(connection: &Connection) {
     match try_reclaim(connection) {
         Ok(0) => {}
-        Ok(bytes) => tracing::info!(bytes, "space of removed records was given back"),
+        Ok(bytes) => tracing::info!(bytes, "the space of removed records was reclaimed"),
         Err(error) => {
-            tracing::warn!(%error, "the space of removed records cannot be given back now");
+            tracing::warn!(%error, "the space of removed records cannot be reclaimed at the moment");
         }
     }
 }

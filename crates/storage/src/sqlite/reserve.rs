@@ -146,11 +146,11 @@ impl Reserve {
             Err(error) => {
                 // The next write to the database shows whether it can be written.
                 self.state = State::Held;
-                tracing::warn!(%error, "no space is kept for a full disk");
+                tracing::warn!(%error, "no space can be reserved for a full disk");
             }
         }
         match (self.is_held(), is_first) {
-            (true, false) => tracing::info!("there is space on the disk again"),
+            (true, false) => tracing::info!("the disk has free space again"),
             (false, true) => tracing::error!("the disk is full: only deletions are stored"),
             _ => {}
         }

@@ -302,7 +302,7 @@ fn a_store_that_cannot_be_used_is_refused_with_one_clear_line() {
                 .pragma_update(None, "user_version", 7)
                 .expect("it is written");
         },
-        "the data has format 7, this program knows up to 2: run a newer version",
+        "the data has format 7, but this version supports formats up to 2: run a newer version",
     );
     check_refused(
         |home| {

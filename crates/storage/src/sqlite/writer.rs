@@ -315,7 +315,7 @@ impl Writer {
             });
         }
         self.publication.set_compacted(standing.compacted);
-        tracing::info!(revision = %standing.head, "the database was opened again");
+        tracing::info!(revision = %standing.head, "the database was reopened");
         Ok(connection)
     }
 

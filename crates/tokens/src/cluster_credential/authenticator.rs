@@ -29,7 +29,7 @@ impl Authenticator for ClusterAuthenticator {
         };
         match self.records.proves(token.cluster(), token.expose()) {
             true => Authentication::of(user_of(token.cluster())),
-            false => Authentication::failed("it is not the credential of the cluster"),
+            false => Authentication::failed("the token is not the credential of the cluster"),
         }
     }
 }

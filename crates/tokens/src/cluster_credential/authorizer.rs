@@ -21,7 +21,7 @@ impl Authorizer for ClusterAuthorizer {
         let is_cluster = cluster_of(user).is_some() && user.groups.iter().any(|it| it == GROUP);
         Ok(match is_cluster && asks_about_a_token(attributes) {
             true => Decision::Allow {
-                reason: "clusters may ask about tokens".to_owned(),
+                reason: "clusters may review tokens".to_owned(),
             },
             false => Decision::NoOpinion {
                 reason: String::new(),

@@ -45,7 +45,7 @@ pub(crate) async fn issue(
         .map_err(|unowned| unusable(id, &unowned.to_string()))?;
     let Signer { chain, authority } = signer.0.as_ref().map_err(|why| unusable(id, why))?;
     if authority.certificate().validity.not_after < validity.not_after {
-        return Err(unusable(id, "the authority ends before the certificate"));
+        return Err(unusable(id, "the authority expires before the certificate"));
     }
     let certificate = authority.client_for(user, &request, validity);
     let certificate = certificate.map_err(|error| unusable(id, &error.to_string()))?;
@@ -59,9 +59,7 @@ fn check_user(user: &str) -> Result<(), Status> {
         .check(user)
         .map_err(|error| refused(&error.to_string()))?;
     match user.starts_with(RESERVED_PREFIX) {
-        true => Err(refused(&format!(
-            "{user:?} is a name that Kubernetes reserves"
-        ))),
+        true => Err(refused(&format!("{user:?} is reserved by Kubernetes"))),
         false => Ok(()),
     }
 }
@@ -69,7 +67,7 @@ fn check_user(user: &str) -> Result<(), Status> {
 fn unusable(cluster: &str, why: &str) -> Status {
     tracing::error!(cluster, why, "a client certificate cannot be signed");
     Status::internal(format!(
-        "the authority that signs client certificates for cluster {cluster} cannot be used; an administrator finds the reason in the log"
+        "the authority that signs client certificates for cluster {cluster} cannot be used; an administrator can find the reason in the log"
     ))
 }
 
@@ -78,7 +76,7 @@ fn read(request: &str) -> Result<CertificateRequest, Status> {
     let read = text.and_then(|text| CertificateRequest::from_pem(text).ok());
     read.ok_or_else(|| {
         Status::bad_request(
-            "spec.certificateSigningRequest must be a PKCS #10 request in PEM, signed by its key",
+            "spec.certificateSigningRequest must be a PEM-encoded PKCS #10 request that is signed with its own key",
         )
     })
 }
@@ -106,7 +104,7 @@ impl Signer {
         let text = |key: &str| {
             let value = secret.data.as_ref().and_then(|data| data.get(key));
             let text = value.and_then(|value| std::str::from_utf8(&value.0).ok());
-            text.ok_or_else(|| format!("its Secret has no text {key}"))
+            text.ok_or_else(|| format!("its Secret has no text in {key}"))
         };
         let (chain, key) = (text(CERTIFICATE)?, text(KEY)?);
         let key = PrivateKeyPem::new(key.to_owned());

@@ -18,8 +18,8 @@ pub trait TokenReviewVersion: Object + Resource + JsonSchema {
 /// `authentication.k8s.io/v1`.
 pub type V1 = TokenReview;
 
-/// TokenReview attempts to authenticate a token to a known user. `authentication.k8s.io/v1beta1` is what kube-apiserver speaks to its webhook
-/// unless it is told to speak `v1`.
+/// TokenReview attempts to authenticate a token to a known user. kube-apiserver sends
+/// `authentication.k8s.io/v1beta1` to its webhook unless it is configured to send `v1`.
 #[derive(Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[schemars(rename = "io.k8s.api.authentication.v1beta1.TokenReview")]
 pub struct V1Beta1 {
@@ -27,11 +27,11 @@ pub struct V1Beta1 {
     #[serde(default, serialize_with = "serialize_go_order")]
     pub metadata: ObjectMeta,
 
-    /// What is asked.
+    /// The token to review.
     #[serde(default)]
     pub spec: TokenReviewSpec,
 
-    /// What is answered. Set by the server.
+    /// The result. Set by the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<TokenReviewStatus>,
 }

@@ -255,7 +255,7 @@ async fn a_kubeconfig_gives_nothing_once_the_token_that_created_it_is_gone() {
     check_refused(
         &ask(&world, "as:alice", asked("c-a")).await,
         403,
-        r#"kubeconfigs.ext.cattle.io "kubeconfig-a" is forbidden: the token that created the kubeconfig is not valid any more"#,
+        r#"kubeconfigs.ext.cattle.io "kubeconfig-a" is forbidden: the token that created the kubeconfig is no longer valid"#,
     );
 }
 
@@ -324,8 +324,7 @@ async fn where_tokens_may_not_mint_only_logins_do() {
     check_refused(
         &ask(&world, &token.bearer, json!({})).await,
         403,
-        "tokens.ext.cattle.io is forbidden: a token of a kubeconfig may not create this: log in instead \
-         (setting kubeconfig-mint-with-token)",
+        "tokens.ext.cattle.io is forbidden: a token of a kubeconfig may not create this object: log in instead (setting kubeconfig-mint-with-token)",
     );
     assert_eq!(ask(&world, "as:alice", json!({})).await.code, 201);
 }

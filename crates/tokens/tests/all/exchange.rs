@@ -209,7 +209,7 @@ async fn the_default_entry_covers_the_server_and_a_star_what_the_caller_may_get(
 async fn a_record_that_is_suspended_over_or_full_of_tokens_gives_nothing() {
     let refused = |why: &str| format!("kubeconfigs.ext.cattle.io \"{NAME}\" is forbidden: {why}");
     let holds = format!(
-        "the file of kubeconfig {NAME} holds its tokens: others can be had only where spec.generateToken is false"
+        "the file of kubeconfig {NAME} contains its tokens: others can be requested only if spec.generateToken is false"
     );
     type Case = (fn(&mut Kubeconfig), u16, String);
     let cases: [Case; 5] = [
@@ -241,7 +241,7 @@ async fn a_record_that_is_suspended_over_or_full_of_tokens_gives_nothing() {
 #[tokio::test]
 async fn a_record_of_before_the_earliest_time_gives_nothing() {
     let too_old = format!(
-        "kubeconfigs.ext.cattle.io \"{NAME}\" is forbidden: the kubeconfig was created before the setting auth-token-not-before permits: create another one"
+        "kubeconfigs.ext.cattle.io \"{NAME}\" is forbidden: the kubeconfig was created before the time in the setting auth-token-not-before: create a new one"
     );
     let world = World::start().await;
     record(&world, |_| ()).await;
@@ -431,17 +431,16 @@ async fn no_certificate_without_an_authority_a_record_and_a_request() {
     let request = signing_request();
     let none = "cluster c-a is not set up for client certificates (spec.clientCertificates)";
     check_refused(&certify(&world, &request).await, 400, none);
-    let broken =
-        "spec.certificateSigningRequest must be a PKCS #10 request in PEM, signed by its key";
+    let broken = "spec.certificateSigningRequest must be a PEM-encoded PKCS #10 request that is signed with its own key";
     check_refused(&certify(&world, "hello").await, 400, broken);
     let alone = json!({ "clusterName": "c-a", "certificateSigningRequest": request });
-    let needs = "spec.certificateSigningRequest needs spec.kubeconfigName and spec.clusterName";
+    let needs = "spec.certificateSigningRequest requires spec.kubeconfigName and spec.clusterName";
     check_refused(&ask(&world, "alice", alone).await, 400, needs);
 }
 
 #[tokio::test]
 async fn an_authority_that_cannot_be_used_signs_nothing() {
-    let unusable = "Internal error occurred: the authority that signs client certificates for cluster c-a cannot be used; an administrator finds the reason in the log";
+    let unusable = "Internal error occurred: the authority that signs client certificates for cluster c-a cannot be used; an administrator can find the reason in the log";
     let minute = SignedDuration::from_mins(1);
     for (life, of_type) in [(DAY, "Opaque"), (minute, "kubernetes.io/tls")] {
         let world = World::start().await;
@@ -459,7 +458,7 @@ async fn an_authority_that_cannot_be_used_signs_nothing() {
 
 #[tokio::test]
 async fn the_authority_of_another_cluster_signs_nothing() {
-    let unusable = "Internal error occurred: the authority that signs client certificates for cluster c-a cannot be used; an administrator finds the reason in the log";
+    let unusable = "Internal error occurred: the authority that signs client certificates for cluster c-a cannot be used; an administrator can find the reason in the log";
     let world = World::start().await;
     record(&world, |_| ()).await;
     set_signer(&world, DAY, "kubernetes.io/tls").await;

@@ -69,7 +69,7 @@ async fn where_no_key_can_be_used_none_is_made_and_the_records_are_named() {
     assert_eq!(
         refused,
         "no stored signing key can be used (/tokens/signingkeys/a, /tokens/signingkeys/b): restore them, or the key that \
-         sealed them, from a backup; or delete these records, and every token with them"
+         sealed them, from a backup; or delete these records, which invalidates every token"
     );
     let page = store.list(PREFIX, &storage::ListOptions::default()).await;
     assert_eq!(page.unwrap().records.len(), 2);

@@ -251,7 +251,7 @@ async fn a_token_of_before_the_earliest_time_of_issue_is_invalid() {
         let checked = world.validity.check(&token.bearer, "c-a", NOW).await;
         checked.err().map(|refusal| refusal.to_string())
     };
-    let too_old = "the token was issued before the setting auth-token-not-before permits";
+    let too_old = "the token was issued before the time in the setting auth-token-not-before";
     let too_old = Some(too_old.to_owned());
     for (limit, of_old, of_new) in [
         (NotBefore::Any, None, None),

@@ -160,14 +160,14 @@ fn the_key_cannot_be_chosen(host: &mut Host, mallory: &Client) {
 
     host.replicas[0].kill().unwrap();
     expect(mallory.send(&delete).unwrap(), 200).unwrap();
-    refuses_to_start(host, "is gone, and with it the key of all records");
+    refuses_to_start(host, "with the encryption key of all records is missing");
     let mut own = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": KEY},
         "type": "kubeconfig-apiserver.cattle.io/encryption-key",
         "data": {"secret": STANDARD.encode([7; 32])},
     });
     expect(mallory.post(SECRETS, &own).unwrap(), 201).unwrap();
-    refuses_to_start(host, "does not hold the key that ConfigMap");
+    refuses_to_start(host, "does not contain the key that ConfigMap");
     expect(mallory.send(&delete).unwrap(), 200).unwrap();
 
     own["data"] = original;

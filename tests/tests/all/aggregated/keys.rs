@@ -240,7 +240,7 @@ fn a_setting_that_cannot_be_read_ends_all_tokens(host: &Host) {
     until(&gateways, &token, 401);
     assert!(
         host.logs()
-            .contains("no token is valid until this setting is empty or a time")
+            .contains("all tokens are rejected until this setting is empty or a valid time")
     );
     set_not_before(host, "");
     until(&gateways, &token, 200);

@@ -146,7 +146,7 @@ impl<'a> Attack<'a> {
         let own = "cluster-evilcorp-gateway";
         self.patch(&json!({"connection": connection(&self.other, own)}))
             .unwrap();
-        self.await_message("is bound to another connection than spec.connection");
+        self.await_message("is bound to a connection other than spec.connection");
         self.ask_as_alice();
         assert_eq!(self.other.seen(), "");
 
@@ -203,7 +203,7 @@ impl<'a> Attack<'a> {
     /// Creates objects that a CRD without a schema accepts: a file for all clusters omits them and
     /// states that, and a file for one of them is rejected.
     fn an_invalid_cluster_costs_itself_alone(&self) {
-        let type_ = "its object has a field of a wrong type";
+        let type_ = "its object has a field of the wrong type";
         let characters = "spec.displayName: Invalid value: must not contain control, format or line-separating characters";
         let endpoint = |fields: Value| {
             let mut endpoint = json!({"enabled": true, "fqdn": "a.example"});
@@ -225,7 +225,7 @@ impl<'a> Attack<'a> {
             (endpoint(json!({"enabled": "yes"})), type_),
             (
                 endpoint(json!({"fqdn": "evil.example/x?y=\n"})),
-                "spec.localClusterAuthEndpoint.fqdn: Invalid value: must be a host name or an IP address, with a port if need be",
+                "spec.localClusterAuthEndpoint.fqdn: Invalid value: must be a host name or an IP address, with an optional port",
             ),
             (
                 endpoint(json!({"caCerts": "garbage"})),
@@ -308,7 +308,7 @@ impl<'a> Attack<'a> {
             })
             .unwrap();
             let expected = format!(
-                "Internal error occurred: error getting default token TTL: setting {name}: its object has a field of a wrong type"
+                "Internal error occurred: error getting default token TTL: setting {name}: its object has a field of the wrong type"
             );
             assert_eq!(refused.json().unwrap()["message"], expected);
         }

@@ -150,7 +150,7 @@ fn a_missing_key_file_is_not_replaced() {
     fs::remove_file(&keys).unwrap();
     check_refused(
         &server.data_dir(),
-        &["store is there but encryption.keys is missing: restore it"],
+        &["store exists but encryption.keys is missing: restore encryption.keys"],
     );
     assert!(!keys.exists());
 }

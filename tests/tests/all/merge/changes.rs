@@ -49,7 +49,7 @@ impl Change {
 pub(super) fn program(program: &str, args: &[String]) -> Change {
     Change::at("/users/0/user/exec/command", json!(program))
         .refused(format!(
-            "user \"prod\": it runs {program:?} {args:?}, which the server never writes"
+            "user \"prod\": it runs {program:?} {args:?}, which the server never generates"
         ))
         .hazardous(format!("user \"prod\" runs {program:?} {args:?}"))
 }
@@ -68,7 +68,7 @@ pub(super) fn others(args: &[String]) -> [Change; 10] {
     [
         Change::at("/users/0/user/exec/args", json!(["logout", "--all"]))
             .refused(format!(
-                "user \"prod\": it runs {plugin:?} [\"logout\", \"--all\"], which the server never writes"
+                "user \"prod\": it runs {plugin:?} [\"logout\", \"--all\"], which the server never generates"
             ))
             .hazardous(format!(
                 "user \"prod\" runs {plugin:?} [\"logout\", \"--all\"]"
@@ -83,7 +83,7 @@ pub(super) fn others(args: &[String]) -> [Change; 10] {
         )),
         Change::at("/users/0/user/exec/provideClusterInfo", json!(false))
             .refused(format!(
-                "user \"prod\": it runs {plugin:?} {args:?}, which the server never writes"
+                "user \"prod\": it runs {plugin:?} {args:?}, which the server never generates"
             ))
             .hazardous(format!("user \"prod\" runs {plugin:?} {args:?}")),
         Change::at("/users/0/user", json!({ "tokenFile": "/etc/hostname" }))

@@ -40,7 +40,7 @@ const WHO: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 
 /// The answer for each credential at each endpoint.
 const TABLE: &str = "\
-no credential            managed          401 this endpoint takes only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client certificates and anonymous requests are taken at UNMANAGED
+no credential            managed          401 this endpoint accepts only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client certificates and anonymous requests are accepted at UNMANAGED
 no credential            unmanaged        403 selfsubjectreviews.authentication.k8s.io is forbidden: User \"system:anonymous\" cannot create resource \"selfsubjectreviews\" in API group \"authentication.k8s.io\" at the cluster scope
 no credential            webhook decides  401 Unauthorized
 our token                managed          alice
@@ -49,13 +49,13 @@ our token                webhook decides  401 Unauthorized
 our token, altered       managed          401 Unauthorized
 our token, altered       unmanaged        401 Unauthorized
 our token, altered       webhook decides  401 Unauthorized
-ServiceAccount token     managed          401 this endpoint takes only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client certificates and anonymous requests are taken at UNMANAGED
+ServiceAccount token     managed          401 this endpoint accepts only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client certificates and anonymous requests are accepted at UNMANAGED
 ServiceAccount token     unmanaged        system:serviceaccount:default:robot
-ServiceAccount token     webhook decides  401 tokens of ServiceAccounts are not sent to the webhook of a cluster: use them at the cluster's own API server
-OIDC token               managed          401 this endpoint takes only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client certificates and anonymous requests are taken at UNMANAGED
+ServiceAccount token     webhook decides  401 ServiceAccount tokens are not sent to the webhook of a cluster: use them at the cluster's own API server
+OIDC token               managed          401 this endpoint accepts only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client certificates and anonymous requests are accepted at UNMANAGED
 OIDC token               unmanaged        carol
 OIDC token               webhook decides  401 Unauthorized
-client certificate       managed          401 this endpoint takes only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client certificates and anonymous requests are taken at UNMANAGED
+client certificate       managed          401 this endpoint accepts only tokens of kubeconfigs; ServiceAccount tokens, OIDC tokens, client certificates and anonymous requests are accepted at UNMANAGED
 client certificate       unmanaged        dave
 client certificate       webhook decides  401 Unauthorized
 the webhook's token      managed          401 Unauthorized
@@ -63,7 +63,7 @@ the webhook's token      unmanaged        401 Unauthorized
 the webhook's token      webhook decides  erin
 the webhook's, reserved  managed          401 Unauthorized
 the webhook's, reserved  unmanaged        401 Unauthorized
-the webhook's, reserved  webhook decides  403 forbidden: \"system:admin\" is a name that Kubernetes reserves
+the webhook's, reserved  webhook decides  403 forbidden: \"system:admin\" is reserved by Kubernetes
 ";
 
 #[test]
@@ -274,7 +274,7 @@ impl Story {
         let at_managed = || Ok(Some(who(&self.client(managed, &none)).0));
         let told = poll::until("an answer", LIMIT, at_managed).unwrap();
         assert!(
-            told.ends_with(&format!("taken at {}", unmanaged.url)),
+            told.ends_with(&format!("accepted at {}", unmanaged.url)),
             "{told}"
         );
         // The cluster's own certificate is not served any more.

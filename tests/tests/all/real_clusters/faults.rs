@@ -203,7 +203,7 @@ fn a_credential_that_has_ended_is_refused() {
     scene.check_fault(&Fault {
         code: 502,
         reason: "ServiceUnavailable",
-        because: "the gateway's credential was refused",
+        because: "it rejected the gateway's credential",
         condition: "CredentialRefused",
     });
     let file = scene.cluster.admin_kubeconfig().display().to_string();
@@ -218,7 +218,7 @@ fn a_cluster_that_does_not_answer_is_not_waited_for() {
     scene.check_fault(&Fault {
         code: 504,
         reason: "Timeout",
-        because: "it took too long to answer",
+        because: "it took too long to respond",
         condition: "Slow",
     });
     scene.cluster.resume_apiserver().unwrap();

@@ -262,7 +262,7 @@ fn whom_the_cluster_lets_a_user_impersonates_service_accounts() {
     let patch = json!({"rules": rules}).to_string();
     let older = ["patch", "clusterrole", role, "--type=merge", "-p", &patch];
     admin.output(&older).unwrap();
-    let hint = "Error from server (Forbidden): serviceaccounts \"bot\" is forbidden: the gateway may not impersonate ServiceAccounts at cluster \"a\", which was added before that was granted: an administrator must run cluster add again, or apply the current ClusterRole kubeconfig-apiserver:gateway there";
+    let hint = "Error from server (Forbidden): serviceaccounts \"bot\" is forbidden: the gateway may not impersonate ServiceAccounts at cluster \"a\", which was added before this permission existed: an administrator must run cluster add again, or apply the current ClusterRole kubeconfig-apiserver:gateway there";
     poll::until("the hint", LIMIT, || {
         let answer = alice.run(&PODS)?;
         Ok((answer.stderr.trim_end() == hint).then_some(()))

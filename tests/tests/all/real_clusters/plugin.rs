@@ -138,17 +138,17 @@ impl Story {
             (
                 "provideClusterInfo: true",
                 "provideClusterInfo: false",
-                "does not say provideClusterInfo: true",
+                "does not set provideClusterInfo: true",
             ),
             (
                 server.as_str(),
                 "https://127.0.0.1:1/k8s/clusters/prod",
-                "it is not an address that the server names for this cluster",
+                "it is not an address that the server publishes for this cluster",
             ),
             (
                 server.as_str(),
                 url.as_str(),
-                "it is not an address that the server names for this cluster",
+                "it is not an address that the server publishes for this cluster",
             ),
         ] {
             let path = file.with_extension("hostile");

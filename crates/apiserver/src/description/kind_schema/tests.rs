@@ -24,7 +24,7 @@ fn kind_has_type_meta_and_needs_no_metadata() {
                     "default": {},
                 },
                 "spec": {
-                    "description": "What the user wants of it.",
+                    "description": "The desired state.",
                     "$ref": "#/definitions/com.example.wardle.v1beta1.FlunderSpec",
                     "default": {},
                 },
@@ -42,7 +42,7 @@ fn fields_are_written_as_kubernetes_writes_them() {
             "type": "object",
             "required": ["reference"],
             "properties": {
-                "reference": { "description": "What it refers to.", "type": "string" },
+                "reference": { "description": "Object that the flunder refers to.", "type": "string" },
                 "count": {
                     "description": "How often, if at all.",
                     "type": "integer",

@@ -86,7 +86,7 @@ async fn what_cannot_be_served_leaves_the_old_until_it_is_good() {
     let (certificate, key) = (mount.path("tls.crt"), mount.path("tls.key"));
     let unusable = |why: &str| {
         let (certificate, key) = (certificate.display(), key.display());
-        format!("{certificate} and {key} cannot be served: {why}")
+        format!("{certificate} and {key} cannot be used as the serving certificate: {why}")
     };
     for (version, certificate, key, why) in [
         (
@@ -99,7 +99,7 @@ async fn what_cannot_be_served_leaves_the_old_until_it_is_good() {
             "half",
             half,
             &new.key,
-            "not a PEM file with what is needed: ",
+            "not a PEM file with a certificate or a key: ",
         ),
         (
             "empty",
@@ -111,7 +111,7 @@ async fn what_cannot_be_served_leaves_the_old_until_it_is_good() {
             "no key",
             &new.certificate,
             "",
-            "not a PEM file with what is needed: ",
+            "not a PEM file with a certificate or a key: ",
         ),
         ("swapped", &new.key, &new.certificate, "not a PEM"),
     ] {

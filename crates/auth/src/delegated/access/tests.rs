@@ -57,8 +57,7 @@ fn notes(verb: &str) -> Attributes {
     Attributes::resource(verb, "g.io", "notes")
 }
 
-const DOWN: &str =
-    "authorizer subject access review is unavailable: the review has no answer: connection refused";
+const DOWN: &str = "authorizer subject access review is unavailable: the review request failed: connection refused";
 
 #[tokio::test]
 async fn review_asks_for_the_whole_request() {
@@ -142,7 +141,7 @@ async fn only_a_plain_yes_allows() {
     check(status(false, true, "d"), "deny d").await;
     check(status(false, false, "n"), "no opinion n").await;
     check(SubjectAccessReviewStatus::default(), "no opinion ").await;
-    let both = "authorizer subject access review is unavailable: the review has no answer: both allowed and denied";
+    let both = "authorizer subject access review is unavailable: the review request failed: both allowed and denied";
     check(status(true, true, "b"), both).await;
 }
 

@@ -25,7 +25,7 @@ async fn fail(answers: &Answers<usize>, question: &str) -> String {
     format!("{error}: {}", error.0)
 }
 
-const REFUSED: &str = "the review has no answer: connection refused";
+const REFUSED: &str = "the review request failed: connection refused";
 
 #[tokio::test]
 async fn answer_counts_for_ten_seconds_from_when_it_was_asked_for() {

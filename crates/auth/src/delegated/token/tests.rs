@@ -57,11 +57,11 @@ fn is(name: &str) -> Authentication {
 }
 
 fn unknown() -> Authentication {
-    Authentication::failed("the reviewer does not know the bearer token")
+    Authentication::failed("the TokenReview does not authenticate the bearer token")
 }
 
 fn down() -> Authentication {
-    Authentication::failed("the review has no answer: connection refused")
+    Authentication::failed("the review request failed: connection refused")
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn failure_is_never_remembered_and_never_anonymous() {
         ..no()
     };
     let (authenticator, host, _) = authenticator([unchecked, yes("alice")]);
-    let failed = Authentication::failed("the review has no answer: webhook is down");
+    let failed = Authentication::failed("the review request failed: webhook is down");
     assert_eq!(ask(&authenticator, Some("a")).await, failed);
     assert_eq!(ask(&authenticator, Some("a")).await, is("alice"));
     for _ in 0..2 {

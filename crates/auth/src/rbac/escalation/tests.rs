@@ -217,7 +217,7 @@ async fn combinations_of_a_role_are_bounded() {
     let refused = check_role(&alice, write("", &most)).await.unwrap_err();
     assert!(refused.contains("not currently held"), "{refused}");
     let more = [most[0].clone(), on_paths(&list(101, "v"), "/p")];
-    let expected = "the rules combine verbs, groups, resources, names and paths in 20001 ways, and at most 20000 can be compared \
+    let expected = "the rules have 20001 combinations of verbs, groups, resources, names and paths, and at most 20000 can be compared \
                     with the permissions of the user: use fewer or split the role";
     assert_eq!(
         check_role(&alice, write("", &more)).await,

@@ -120,7 +120,7 @@ async fn fill(
 /// Returns the token with other signatures.
 pub(super) fn forge(token: &str) -> anyhow::Result<Vec<String>> {
     let (signed, signature) = token.rsplit_once('.').context("a token without parts")?;
-    ensure!(signature.len() > 20, "a short signature");
+    ensure!(signature.len() > 20, "the signature is too short");
     let forged = (0..FORGED).map(|number| {
         let (_, rest) = signature.split_at(4);
         format!("{signed}.{number:04}{rest}")

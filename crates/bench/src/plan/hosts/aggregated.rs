@@ -52,7 +52,7 @@ impl Behind<'_> {
             "{verb_name}, {MANY} at once, records in {}",
             self.store.name()
         );
-        progress::say(&format!("{name}, through a host and straight"));
+        progress::say(&format!("{name}, through a host and directly"));
         let (front, direct) = (self.host.front()?, self.host.direct()?);
         let works = [
             verb.load(&front, KUBECONFIGS, KUBECONFIG).await?,
@@ -80,7 +80,7 @@ impl Behind<'_> {
             )
             .with_limit(millis(theirs))
             .with_targets(targets::host_of_requests()),
-            Row::rate(format!("{name}, straight"), &straight.summary)
+            Row::rate(format!("{name}, directly"), &straight.summary)
                 .with_limit(custom.summary.rate)
                 .with_targets(targets::beside_a_host(in_creates, self.store)),
         ])
@@ -116,7 +116,7 @@ async fn names(endpoint: &Endpoint, path: &str) -> anyhow::Result<Vec<String>> {
     let list = fetch(endpoint, &format!("{path}?limit={RECORDS}")).await?;
     let list: List = serde_json::from_value(list)?;
     let found = list.items.len();
-    ensure!(found == RECORDS, "{found} of {RECORDS} records are there");
+    ensure!(found == RECORDS, "{found} of {RECORDS} records exist");
     Ok(list
         .items
         .into_iter()

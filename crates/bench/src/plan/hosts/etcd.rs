@@ -34,7 +34,7 @@ impl Behind<'_> {
             let [_, _, our_etcd] = ours.cpu;
             let [_, _, their_etcd] = limit.cpu;
             rows.push(
-                Row::rate(format!("{name}, beside puts"), &ours.summary)
+                Row::rate(format!("{name}, vs. puts"), &ours.summary)
                     .with_limit(limit.summary.rate)
                     .with_targets(targets::create_in_etcd(clients)),
             );

@@ -86,7 +86,8 @@ async fn no_webhook_names_the_token_of_a_request() {
         let user = json!({"username": "alice", "extra": {key: ["token-abcde"]}});
         let asked = webhook(&edge.world, 200, &yes(user)).await;
         edge.ask(&asked, json!({})).await;
-        let refused = format!("forbidden: {quoted:?} is an extra key that this server alone sets");
+        let refused =
+            format!("forbidden: {quoted:?} is a reserved extra key: only this server sets it");
         for answer in edge.both(TOKEN).await {
             assert_eq!(answer.summary(), (403, refused.clone()), "{key}");
         }

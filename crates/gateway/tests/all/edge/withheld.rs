@@ -41,7 +41,7 @@ async fn tokens_that_are_for_another_server_are_not_sent_to_a_webhook() {
         serde_json::from_slice::<Value>(&claims.unwrap()).unwrap()["iss"].clone()
     };
     let unauthorized = "Unauthorized";
-    let account = "tokens of ServiceAccounts are not sent to the webhook of a cluster: use them at the cluster's own API server";
+    let account = "ServiceAccount tokens are not sent to the webhook of a cluster: use them at the cluster's own API server";
     let login = "ID tokens that log in to this server are not sent to the webhook of a cluster: use a kubeconfig of this server, or another client of the provider";
     for (token, message) in [
         (minted, unauthorized),

@@ -108,7 +108,7 @@ fn what_is_damaged_is_not_read() {
         let outcome = read(&bundles.config_map(&[(key, value)]));
         assert_eq!(outcome, Err(expected.to_owned()));
     }
-    let no_bundle = |key| format!("{key} cannot be used: the CA bundle holds no certificate");
+    let no_bundle = |key| format!("{key} cannot be used: the CA bundle contains no certificate");
     check(&bundles, CLIENT_CA, Some(""), &no_bundle(CLIENT_CA));
     check(&bundles, CLIENT_CA, Some("x"), &no_bundle(CLIENT_CA));
     check(
@@ -120,11 +120,11 @@ fn what_is_damaged_is_not_read() {
     let missing = "requestheader-client-ca-file is missing";
     check(&bundles, FRONT_PROXY_CA, None, missing);
     let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    let invalid = "a CA bundle cannot be used: the CA bundle holds an invalid certificate";
+    let invalid = "a CA bundle cannot be used: the CA bundle contains an invalid certificate";
     check(&bundles, CLIENT_CA, Some(no_certificate), invalid);
     check(&bundles, FRONT_PROXY_CA, Some(no_certificate), invalid);
     let key = "requestheader-allowed-names";
-    let no_list = "requestheader-allowed-names is no JSON list of texts: \
+    let no_list = "requestheader-allowed-names is not a JSON list of strings: \
                    expected value at line 1 column 1";
     check(&bundles, key, Some("x"), no_list);
     let nothing = ConfigMap::default();

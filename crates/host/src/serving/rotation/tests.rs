@@ -172,6 +172,6 @@ fn entries_that_are_missing_cut_or_mixed_up_are_named() {
     let (blamed, error) = State::parse(&leaf_of_another).err().unwrap();
     assert_eq!(
         (blamed, error.to_string().as_str()),
-        ("tls.crt", "certificate and key do not belong together")
+        ("tls.crt", "the certificate and the key do not match")
     );
 }

@@ -26,7 +26,7 @@ async fn an_apiservice_that_is_missing_or_foreign_is_told_and_left_alone() {
     replica.reconcile().await;
     assert_eq!(
         replica.trouble().unwrap(),
-        "there is no APIService v1.test.example.com: make it, as the chart does, for kube-apiserver to pass requests on"
+        "APIService v1.test.example.com does not exist: create it, as the chart does, so that kube-apiserver forwards requests"
     );
     served(&replica);
 
@@ -34,7 +34,7 @@ async fn an_apiservice_that_is_missing_or_foreign_is_told_and_left_alone() {
     replica.reconcile().await;
     assert_eq!(
         replica.trouble().unwrap(),
-        "APIService v1.test.example.com leads to Service cattle-system/imperative-api-extension and not to ns/server: it is somebody else's and is left alone; only one of the two can serve this group"
+        "APIService v1.test.example.com refers to Service cattle-system/imperative-api-extension instead of ns/server: it belongs to another server and is not changed; only one of the two can serve this group"
     );
     assert_eq!(world.bundle().await, b"");
 
@@ -52,7 +52,7 @@ async fn rights_that_are_taken_away_are_named_and_heal_when_they_come_back() {
     replica.reconcile().await;
     assert_eq!(
         replica.trouble().unwrap(),
-        "cannot read APIService v1.test.example.com: apiservices.apiregistration.k8s.io \"v1.test.example.com\" is forbidden: User \"server\" cannot list resource \"apiservices\" in API group \"apiregistration.k8s.io\" at the cluster scope: give the ServiceAccount get, list, watch and patch on APIService v1.test.example.com; cannot read Secret ns/server-serving: secrets \"server-serving\" is forbidden: User \"server\" cannot list resource \"secrets\" in API group \"\" in the namespace \"ns\": give the ServiceAccount get, list, watch, create and update on Secrets in namespace ns"
+        "cannot read APIService v1.test.example.com: apiservices.apiregistration.k8s.io \"v1.test.example.com\" is forbidden: User \"server\" cannot list resource \"apiservices\" in API group \"apiregistration.k8s.io\" at the cluster scope: grant the ServiceAccount get, list, watch and patch on APIService v1.test.example.com; cannot read Secret ns/server-serving: secrets \"server-serving\" is forbidden: User \"server\" cannot list resource \"secrets\" in API group \"\" in the namespace \"ns\": grant the ServiceAccount get, list, watch, create and update on Secrets in namespace ns"
     );
     assert_eq!(*replica.served().borrow(), None);
 
@@ -134,7 +134,7 @@ async fn a_planted_ca_is_not_used_and_its_deletion_brings_a_new_one() {
             Some(ByteString(foreign.unwrap())),
             "was not written by this server",
         ),
-        (None, "holds in ca.crt what this server did not put there"),
+        (None, "has content in ca.crt that this server did not write"),
     ] {
         let before = served(&replica);
         patch_with(&world, json!({"data": {"state": state}})).await;
@@ -146,7 +146,7 @@ async fn a_planted_ca_is_not_used_and_its_deletion_brings_a_new_one() {
                 "{trouble}"
             );
             assert!(
-                trouble.ends_with(": delete it, and a new one is made"),
+                trouble.ends_with(": delete it, and this server creates a new one"),
                 "{trouble}"
             );
         }
@@ -188,7 +188,7 @@ async fn a_secret_of_a_version_without_seals_is_taken_over_once() {
     late.reconcile().await;
     assert_eq!(
         late.trouble().unwrap(),
-        "Secret ns/server-serving was not written by this server: delete it, and a new one is made"
+        "Secret ns/server-serving was not written by this server: delete it, and this server creates a new one"
     );
 
     // The situation before the upgrade.

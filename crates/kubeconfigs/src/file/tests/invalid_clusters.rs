@@ -35,7 +35,7 @@ fn a_cluster_with_an_invalid_field_is_not_written() {
     check(
         endpoint(json!({"fqdn": "evil.example/x?y=\n"})),
         none(),
-        "spec.localClusterAuthEndpoint.fqdn: Invalid value: must be a host name or an IP address, with a port if need be",
+        "spec.localClusterAuthEndpoint.fqdn: Invalid value: must be a host name or an IP address, with an optional port",
     );
     let certificates = "must contain only PEM-encoded X.509 certificates";
     check(
@@ -63,7 +63,8 @@ fn a_cluster_with_an_invalid_field_is_not_written() {
 #[test]
 fn a_private_key_does_not_reach_a_file() {
     let key = "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n";
-    let why = "must contain only certificates, and contains a private key: every user would get it";
+    let why =
+        "must contain only certificates, but contains a private key, which every user would get";
     check(
         endpoint(json!({"fqdn": "a.example", "caCerts": format!("{AUTHORITY}{key}")})),
         json!({}),

@@ -128,7 +128,7 @@ fn binding_it_is_refused(host: &Host) {
         let outcome = cluster(host, &["bind", name]);
         assert_ne!(outcome.code, 0);
         let expected = format!(
-            "Secret {SECRET} does not have the seal of the server, so anybody may have written it: make a new credential with kubeconfig-apiserver cluster webhook planted\n"
+            "Secret {SECRET} does not have the seal of the server, so another client may have written it: create a new credential with kubeconfig-apiserver cluster webhook planted\n"
         );
         assert!(outcome.stderr.contains(&expected), "{}", outcome.stderr);
     }
@@ -141,7 +141,7 @@ fn without_the_server_nothing_is_made(host: &Host) {
         host,
         &["webhook", "planted", &server, "--namespace=default"],
     );
-    let expected = "error: no kubeconfig-apiserver was started in namespace default: give the right one by --namespace, or start it first\n";
+    let expected = "error: no kubeconfig-apiserver was started in namespace default: set the correct --namespace, or start the server first\n";
     assert_eq!((outcome.code, outcome.stderr.as_str()), (1, expected));
     assert_eq!(outcome.stdout, "");
 }

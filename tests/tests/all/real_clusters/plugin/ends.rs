@@ -61,7 +61,7 @@ impl Story {
             let answer = kubectl.run(&[&[context], NAMES].concat()).unwrap();
             assert_eq!((answer.code, answer.stdout.as_str()), (1, ""));
             let why = format!(
-                "gives no credential to alice: kubeconfigs.ext.cattle.io \"{record}\" not found"
+                "refuses a credential for alice: kubeconfigs.ext.cattle.io \"{record}\" not found"
             );
             assert!(answer.stderr.contains(&why), "{}", answer.stderr);
         }
