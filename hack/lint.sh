@@ -3,7 +3,7 @@
 # failure.
 #
 #   hack/lint.sh             # all checks
-#   hack/lint.sh fmt deny    # some of: fmt clippy docs scripts deny manifests
+#   hack/lint.sh fmt deny    # some of: fmt words clippy docs scripts deny manifests
 #
 # If a tool is missing, its name is printed and its check is skipped. With CI=true that is a
 # failure.
@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 main() {
-  (($# > 0)) || set -- fmt clippy docs scripts deny manifests
+  (($# > 0)) || set -- fmt words clippy docs scripts deny manifests
   local check
   for check in "$@"; do
     printf 'lint: %s\n' "$check" >&2
@@ -20,6 +20,33 @@ main() {
 }
 
 check_fmt() { cargo fmt --all --check; }
+
+# The words of hack/words.txt: in comments, in string literals outside of tests, and in documents. A
+# doc comment is a statement, so it does not open with a question word; the texts of `kubectl explain`
+# and of `--help` may, as those of Kubernetes do.
+check_words() {
+  local words found
+  words=$(grep -v '^#' hack/words.txt | paste -sd '|')
+  # awk expands its own fields.
+  # shellcheck disable=SC2016
+  found=$(
+    git grep -nEi "^[[:space:]]*//.*\\b($words)\\b" -- '*.rs' || true
+    git grep -nEi "\"[^\"]*\\b($words)\\b[^\"]*\"" -- 'crates/*/src/*.rs' ':!*tests*' ':!crates/storage/src/conformance*' |
+      grep -vE '^[^:]+:[0-9]+: *(//|assert|#\[)' | grep -vFf hack/words-allowed.txt || true
+    git grep -nEi "\\b($words)\\b" -- '*.md' 'hack/*.sh' Makefile | grep -vFf hack/words-allowed.txt || true
+    git ls-files -z '*.rs' ':!crates/api' ':!*/args*' ':!*/samples.rs' | xargs -0 awk '
+      FNR == 1 { within = 0 }
+      /^[ \t]*\/\/[\/!]/ {
+        if (!within && /\/\/[\/!] (What|Who|Whom|Whose|How|Where|When|Why|Which) /) print FILENAME ":" FNR ":" $0
+        within = 1
+        next
+      }
+      { within = 0 }'
+  )
+  [[ -z $found ]] && return
+  printf 'lint: these comments and texts use words of hack/words.txt, or open with a question word:\n%s\n' "$found" >&2
+  return 1
+}
 
 check_clippy() { cargo clippy --quiet --workspace --all-targets -- -D warnings; }
 

@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo test --quiet --package management --test all ||
-  { printf 'verify-crds: hack/update-crds.sh writes them anew\n' >&2; exit 1; }
+  { printf 'verify-crds: hack/update-crds.sh generates them again\n' >&2; exit 1; }

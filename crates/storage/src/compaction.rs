@@ -84,7 +84,7 @@ mod tests {
                 None => store.create(&key, value).await,
                 Some(record) => store.update(&key, value, record.revision).await,
             }
-            .expect("nobody else writes");
+            .expect("no other client writes");
         }
         store.current_revision().await.expect("it answers")
     }
