@@ -1,6 +1,6 @@
 //! The context of a request. It is the only type that carries the identity of the caller.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use auth::{Attributes, Authorizer, Decision, Target, UserInfo};
 use machinery::field_selector::FieldSelector;
@@ -8,6 +8,7 @@ use machinery::label_selector::LabelSelector;
 use machinery::status::Status;
 use machinery::time::Clock;
 use machinery::warning::Warnings;
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::lease::{Lease, Leases};
@@ -47,19 +48,12 @@ pub struct RequestContext {
 impl RequestContext {
     /// Adds a `Warning` header to the response, for something that does not fail the request.
     pub fn warn(&self, text: &str) {
-        self.warnings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .add(text);
+        self.warnings.lock().add(text);
     }
 
     /// Returns the values of the `Warning` headers so far.
     pub fn warning_headers(&self) -> Vec<String> {
-        self.warnings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .header_values()
-            .collect()
+        self.warnings.lock().header_values().collect()
     }
 
     /// Returns the lease of the authenticated user.

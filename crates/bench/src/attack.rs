@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::runtime;
 use tokio::sync::Semaphore;
@@ -118,7 +119,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     input.read_line(&mut line)?;
     let tally = place.events.lock();
-    let tally = tally.unwrap_or_else(PoisonError::into_inner).clone();
+    let tally = tally.clone();
     write!(std::io::stdout(), "{}", serde_json::to_string(&tally)?)?;
     runtime.shutdown_background();
     Ok(())
@@ -149,7 +150,7 @@ impl Place {
     }
 
     fn count(&self, event: &str) {
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = self.events.lock();
         *events.0.entry(event.to_owned()).or_default() += 1;
     }
 

@@ -19,7 +19,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -33,6 +33,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::AsyncWriteExt;
@@ -221,7 +222,7 @@ fn whole(bytes: &Bytes) -> Body {
 }
 
 fn large(state: &State, size: usize) -> Bytes {
-    let mut large = state.large.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut large = state.large.lock();
     if large.len() < size {
         *large = vec![b'x'; size].into();
     }

@@ -33,13 +33,14 @@ mod rotation;
 mod secret;
 mod state;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use certificates::{Certificate, Names, Pair};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use machinery::time::Clock;
+use parking_lot::{Mutex, MutexGuard};
 use storage::sealed::Keyring;
 use tokio::sync::watch;
 
@@ -327,7 +328,7 @@ impl Serving {
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock()
     }
 }
 

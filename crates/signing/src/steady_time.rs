@@ -6,10 +6,10 @@
 //! that no record confirms. A machine that slept looks the same, and waiting does no harm: expired
 //! data is rejected whether it is deleted or not.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// The time by which the time of day may run ahead between two observations: more than the usual
@@ -40,7 +40,7 @@ impl SteadyTime {
 
     /// Marks the time of day as unreliable for the next day.
     pub fn distrust(&self) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         last.unsteady_until = Some(Instant::now() + PAUSE);
     }
 
@@ -48,7 +48,7 @@ impl SteadyTime {
     /// clock.
     pub fn observe(&self, now: Timestamp) -> bool {
         let at = Instant::now();
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         let elapsed = SignedDuration::try_from(at - last.at).unwrap_or(SignedDuration::MAX);
         let ahead = now.duration_since(last.now).saturating_sub(elapsed);
         if ahead > TOLERANCE {

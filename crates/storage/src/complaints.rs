@@ -1,7 +1,7 @@
 //! Deduplication of warnings, so that each is logged once.
 
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
 /// Maximum number of remembered names, so that an attacker who plants records cannot fill the log
 /// or memory.
@@ -14,7 +14,7 @@ pub struct Complaints(Mutex<BTreeSet<Box<str>>>);
 impl Complaints {
     /// Returns whether to log a warning for this name: on the first call, and while there is room.
     pub fn is_new(&self, name: &str) -> bool {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.0.lock();
         names.len() < MOST && names.insert(name.into())
     }
 }

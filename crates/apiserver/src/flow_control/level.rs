@@ -1,9 +1,10 @@
 //! A priority level: its seats, and the queues of the flows that wait for them.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::Overload;
@@ -146,9 +147,9 @@ impl Level {
         }
     }
 
-    /// Locks the state. Poisoning is ignored: every update leaves the state consistent.
+    /// Locks the state.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -8,13 +8,14 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Seat;
 
@@ -121,9 +122,9 @@ impl Unread {
         waiting.into_values().for_each(Waker::wake);
     }
 
-    /// Locks the state. Poisoning is ignored: every update leaves the state consistent.
+    /// Locks the state.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

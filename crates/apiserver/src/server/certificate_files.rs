@@ -9,10 +9,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{CertificateError, ReloadableCertificate};
 
@@ -133,7 +134,7 @@ impl CertificateFiles {
     }
 
     fn last(&self) -> MutexGuard<'_, Look> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last.lock()
     }
 }
 

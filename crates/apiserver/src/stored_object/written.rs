@@ -1,9 +1,9 @@
 //! The facts about objects that this process is writing, until the cache sees the write.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use storage::Key;
 
 use super::TYPICAL;
@@ -44,9 +44,9 @@ impl Written {
         entries.remove(key)
     }
 
-    /// Locks the entries. Poisoning is ignored: every update leaves the map consistent.
+    /// Locks the entries.
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rustls::pki_types::UnixTime;
 
 use crate::user::UserInfo;
@@ -48,9 +48,7 @@ impl Verdicts {
         verdicts.insert(fingerprint, verdict);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Fingerprint, Verdict>> {
-        self.by_fingerprint
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, HashMap<Fingerprint, Verdict>> {
+        self.by_fingerprint.lock()
     }
 }

@@ -11,12 +11,13 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use jiff::{SignedDuration, Timestamp};
 use machinery::time::Clock;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time;
 
@@ -150,9 +151,7 @@ impl<V: Clone> Answers<V> {
     }
 
     fn generations(&self) -> MutexGuard<'_, Generations<V>> {
-        // Poisoning is ignored: every update leaves the maps consistent.
-        let generations = self.generations.lock();
-        generations.unwrap_or_else(PoisonError::into_inner)
+        self.generations.lock()
     }
 }
 

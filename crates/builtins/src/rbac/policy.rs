@@ -5,12 +5,13 @@
 //! once, by the first caller that notices. Other callers wait for it rather than decide by the old
 //! policy.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use apiserver::registry::Registry;
 use arc_swap::ArcSwap;
 use auth::rbac::{Policy, PolicySource};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use parking_lot::Mutex;
 use storage::Revision;
 
 use super::aggregation;
@@ -69,7 +70,7 @@ impl PolicySource for RbacPolicy {
         if let Some(policy) = self.current() {
             return policy;
         }
-        let _building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let _building = self.building.lock();
         if let Some(policy) = self.current() {
             return policy;
         }

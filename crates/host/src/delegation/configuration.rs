@@ -10,7 +10,7 @@
 //! every [`WATCH_SECS`], so that a dead one is noticed.
 
 use std::error::Error;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -22,6 +22,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
 use machinery::time::Clock;
+use parking_lot::{Mutex, MutexGuard};
 use rustls::DistinguishedName;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
@@ -213,9 +214,7 @@ impl AuthenticationConfiguration {
     }
 
     fn current(&self) -> MutexGuard<'_, Authorities> {
-        // Poisoning is ignored: only whole values are written.
-        let current = self.current.lock();
-        current.unwrap_or_else(PoisonError::into_inner)
+        self.current.lock()
     }
 }
 

@@ -11,7 +11,6 @@
 //! may be older than what the reader has to see. Without readers a fence is written every two
 //! seconds to check that the watch is alive; the fences of other replicas serve the same purpose.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use storage::{Error, Revision};
@@ -32,7 +31,7 @@ pub(super) struct Fence {
     sender: mpsc::Sender<Reply>,
     receiver: Mutex<mpsc::Receiver<Reply>>,
     instance: String,
-    number: std::sync::Mutex<u64>,
+    number: parking_lot::Mutex<u64>,
 }
 
 impl Fence {
@@ -43,7 +42,7 @@ impl Fence {
             sender,
             receiver: Mutex::new(receiver),
             instance,
-            number: std::sync::Mutex::default(),
+            number: parking_lot::Mutex::default(),
         }
     }
 
@@ -82,7 +81,7 @@ impl Fence {
     }
 
     fn stamp(&self) -> String {
-        let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut number = self.number.lock();
         *number += 1;
         format!("{}-{number}", self.instance)
     }

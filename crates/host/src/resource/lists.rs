@@ -4,9 +4,10 @@
 //! listing is read completely, sorted, and kept for a while. A caller that continues at its
 //! revision gets the rest from memory.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use storage::{At, Error, ListOptions, Page, Record, Revision};
@@ -204,7 +205,7 @@ impl Kept {
         kept.push((Instant::now(), listing.clone()));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, Listing)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Vec<(Instant, Listing)>> {
+        self.0.lock()
     }
 }

@@ -4,11 +4,12 @@
 //! ends when the history no longer contains its position.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use parking_lot::{Mutex, MutexGuard};
 use storage::{Batch, Change, Error, Event, Revision, Watch};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -197,7 +198,7 @@ impl Log {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

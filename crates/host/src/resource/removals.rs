@@ -1,7 +1,6 @@
 //! Callers that wait for the event of a removal, which contains its revision.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::{Mutex, MutexGuard};
 use storage::{Key, Revision};
 use tokio::sync::oneshot;
 
@@ -48,6 +47,6 @@ impl Removals {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

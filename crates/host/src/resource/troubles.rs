@@ -1,7 +1,7 @@
 //! Current problems with the host, in words for administrators.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 use super::Verb;
 
@@ -27,7 +27,7 @@ pub(crate) struct Troubles(Mutex<BTreeMap<Topic, String>>);
 impl Troubles {
     /// Records a problem, and logs it if it is new.
     pub(crate) fn set(&self, topic: Topic, text: String) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         if all.get(&topic) != Some(&text) {
             tracing::warn!(trouble = text, "problem with the host");
             all.insert(topic, text);
@@ -36,7 +36,7 @@ impl Troubles {
 
     /// Removes a problem.
     pub(crate) fn clear(&self, topic: Topic) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         if let Some(text) = all.remove(&topic) {
             tracing::info!(trouble = text, "a problem with the host is resolved");
         }
@@ -44,7 +44,7 @@ impl Troubles {
 
     /// Returns the denied verbs.
     pub(crate) fn denied(&self) -> Vec<Verb> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.0.lock();
         let verb = |topic: &Topic| match topic {
             Topic::Denied(verb) => Some(*verb),
             Topic::Host | Topic::Namespace | Topic::Resource | Topic::Revisions => None,
@@ -54,7 +54,7 @@ impl Troubles {
 
     /// Returns all problems in one text, or `None`.
     pub(crate) fn text(&self) -> Option<String> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.0.lock();
         let texts: Vec<&str> = all.values().map(String::as_str).collect();
         (!texts.is_empty()).then(|| texts.join("; "))
     }

@@ -2,7 +2,7 @@
 //! or are created and renewed in coordination with the other replicas.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,6 +10,7 @@ use apiserver::server::{CertificateFiles, ReloadableCertificate};
 use host::serving::{Served, Serving, ServingOptions, ServingSeal};
 use kube::Client;
 use machinery::time::Clock;
+use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use crate::args::AggregatedArgs;
@@ -102,14 +103,14 @@ async fn ca_file(file: Option<&PathBuf>, tasks: &Tasks) -> Result<Text> {
         loop {
             tokio::time::sleep(PERIOD).await;
             match tokio::fs::read_to_string(&file).await {
-                Ok(newest) => *text.write().unwrap_or_else(PoisonError::into_inner) = newest,
+                Ok(newest) => *text.write() = newest,
                 Err(error) => {
                     tracing::warn!(%error, "the CA file cannot be read; keeping its last content")
                 }
             }
         }
     });
-    let read = move || shown.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let read = move || shown.read().clone();
     Ok(Arc::new(read))
 }
 

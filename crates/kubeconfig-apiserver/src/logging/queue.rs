@@ -5,11 +5,12 @@
 //! the queue's own thread uses stderr, through a separate file descriptor: the lock of
 //! [`std::io::stderr`] would be held while a write blocks.
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -97,8 +98,7 @@ impl Queue {
         waiting.is_flushed = true;
         self.arrived.notify_one();
         let is_busy = |waiting: &mut Waiting| !waiting.is_idle || !waiting.lines.is_empty();
-        let settled = self.settled.wait_timeout_while(waiting, limit, is_busy);
-        let (mut waiting, _) = settled.unwrap_or_else(PoisonError::into_inner);
+        self.settled.wait_while_for(&mut waiting, is_busy, limit);
         waiting.is_flushed = false;
     }
 
@@ -137,9 +137,10 @@ impl Queue {
                 report(dropped - reported);
                 reported = dropped;
             }
-            let waiting = self.waiting();
+            let mut waiting = self.waiting();
             let gathers = |waiting: &mut Waiting| !waiting.is_flushed;
-            drop(self.arrived.wait_timeout_while(waiting, GATHERING, gathers));
+            self.arrived
+                .wait_while_for(&mut waiting, gathers, GATHERING);
         }
     }
 
@@ -150,18 +151,15 @@ impl Queue {
         if waiting.lines.is_empty() {
             self.settled.notify_all();
         }
-        let arrived = self
-            .arrived
-            .wait_while(waiting, |waiting| waiting.lines.is_empty());
-        let mut waiting = arrived.unwrap_or_else(PoisonError::into_inner);
+        self.arrived
+            .wait_while(&mut waiting, |waiting| waiting.lines.is_empty());
         waiting.is_idle = false;
         std::mem::swap(&mut waiting.lines, lines);
     }
 
-    /// Locks the waiting lines. Poisoning is ignored, because no code panics while it holds the
-    /// lock.
+    /// Locks the waiting lines.
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 }
 

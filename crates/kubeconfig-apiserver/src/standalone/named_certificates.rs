@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Result;
 use apiserver::server::ReloadableCertificate;
@@ -14,6 +14,7 @@ use certificates::Names;
 use gateway::Gateway;
 use jiff::{SignedDuration, Timestamp};
 use machinery::time::Clock;
+use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -63,8 +64,7 @@ impl NamedCertificates {
             return None;
         }
         let now = self.clock.now();
-        // Poisoning is ignored: every update leaves the map consistent.
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made.lock();
         if let Some(found) = made.get(name)
             && now.duration_since(found.at) < renewal()
         {

@@ -12,13 +12,10 @@
 //! entry back. That approximates "least recently used" at the cost of two lookups, and needs no
 //! cleanup of expired tokens: unused entries age out.
 
-use std::{
-    collections::HashMap,
-    fmt, mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, fmt, mem, sync::Arc};
 
 use aws_lc_rs::{hmac, rand::SystemRandom};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{jwt::Claims, signing_key::KeyError};
 
@@ -107,8 +104,7 @@ impl VerifiedCache {
 
     fn shard(&self, digest: &Digest) -> MutexGuard<'_, Shard> {
         let shard = &self.shards[usize::from(digest[0]) % SHARDS];
-        // Poisoning is ignored: every update leaves the map consistent.
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+        shard.lock()
     }
 }
 

@@ -1,11 +1,12 @@
 //! The current revision, requested once for all concurrent callers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
+use parking_lot::Mutex;
 
 use crate::{Error, Revision};
 
@@ -44,8 +45,8 @@ impl Newest {
 }
 
 /// Ignores poisoning: a panic cannot leave the value half changed.
-fn lock(next: &Mutex<Option<Flight>>) -> std::sync::MutexGuard<'_, Option<Flight>> {
-    next.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(next: &Mutex<Option<Flight>>) -> parking_lot::MutexGuard<'_, Option<Flight>> {
+    next.lock()
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::aead::NONCE_LEN;
+use parking_lot::Mutex;
 
 use crate::Revision;
 
@@ -108,7 +108,7 @@ impl Freshness {
 
     /// Returns whether `written` is the first known write of the value with this nonce.
     pub(super) fn is_first(&self, nonce: Nonce, written: Revision) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         if let Some(first) = seen.writes.get_mut(&nonce) {
             *first = written.get().min(*first);
             return *first == written.get();
@@ -178,7 +178,7 @@ mod tests {
         for number in 1..=REMEMBERED as u64 {
             assert!(freshness.is_first(nonce(number), at(number)));
         }
-        let seen = freshness.seen.lock().unwrap();
+        let seen = freshness.seen.lock();
         assert_eq!(
             (seen.writes.len(), seen.order.len()),
             (REMEMBERED, REMEMBERED)

@@ -7,10 +7,10 @@
 //! The writer changes the index after a commit and before it publishes. A reader looks up in the
 //! index the rows that make up a state, then reads those rows from its own snapshot of the file.
 
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     ops::Bound,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use crate::{Error, Event, Key, ListOptions, Revision};
@@ -121,13 +121,11 @@ impl Index {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Writes> {
-        // Poisoning is ignored: only the writer changes the index, and none of its changes can
-        // panic half-way.
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.0.read()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Writes> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.0.write()
     }
 }
 

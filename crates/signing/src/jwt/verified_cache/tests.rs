@@ -1,4 +1,4 @@
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::{Digest, SHARDS, Verified, VerifiedCache};
 use crate::jwt::Claims;
@@ -23,7 +23,7 @@ impl VerifiedCache {
     /// Returns the number of entries.
     pub(in crate::jwt) fn entries(&self) -> usize {
         let shards = self.shards.iter().map(|shard| {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let shard = shard.lock();
             shard.young.len() + shard.old.len()
         });
         shards.sum()
