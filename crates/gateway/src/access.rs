@@ -131,7 +131,7 @@ async fn ask(upstreams: &Upstreams, question: &Question) -> Result<(), Status> {
         return Ok(());
     }
     if code == StatusCode::FORBIDDEN {
-        upstreams.doubt(&question.cluster);
+        upstreams.request_probe(&question.cluster);
     }
     if !code.is_success() {
         tracing::warn!(

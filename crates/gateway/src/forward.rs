@@ -26,10 +26,10 @@ use crate::gateway::Gateway;
 use crate::redirect::Origin;
 use crate::relay::Relayed;
 use crate::request_headers;
-use crate::sessions::{Entry, Session};
+use crate::sessions::{NewSession, Session};
 use crate::status::{looped, respond, unavailable};
 use crate::tunnel::{self, Protocol};
-use crate::upstream::{Place, Upstream, UpstreamError};
+use crate::upstream::{Slot, Upstream, UpstreamError};
 
 /// Subresources whose answer may begin late and take long (kube-apiserver
 /// `--long-running-request-regexp`).
@@ -40,11 +40,11 @@ struct Caller {
     user: Identity,
     session: Session,
     upstream: Arc<Upstream>,
-    place: Place,
+    place: Slot,
 }
 
 /// The resources that a tunnel holds until it ends.
-type Hold = (Session, Place);
+type Hold = (Session, Slot);
 
 /// Marks a request that came in by a host name of the cluster, where paths begin at the root.
 #[derive(Clone, Copy, Debug)]
@@ -155,7 +155,7 @@ impl Gateway {
         let user = forwardable(user)?;
         let entered = self.upstreams.enter(id, &user.name);
         let (upstream, place) = entered.map_err(|error| failed(id, &error))?;
-        let entry = Entry {
+        let entry = NewSession {
             cluster: id.into(),
             token,
             is_long: is_long || self.parts.stop.is_cancelled(),
@@ -258,7 +258,7 @@ impl Gateway {
     /// the gateway has lost its permission to impersonate.
     fn note_refusal(&self, cluster: &str, code: StatusCode) {
         if code == StatusCode::FORBIDDEN {
-            self.upstreams.doubt(cluster);
+            self.upstreams.request_probe(cluster);
         }
     }
 

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::endpoint::directory::{Door, Place};
 use crate::gateway::Gateway;
-use crate::upstream::{Transport, prepare, way_only};
+use crate::upstream::{Transport, prepare, without_credential_ref};
 
 /// Size of the copy buffer of each direction, in bytes.
 const BUFFER: usize = 64 * 1024;
@@ -143,7 +143,7 @@ impl Way {
         let spec = &cluster.spec;
         let connection = spec.connection.as_ref();
         let is_led_on = cluster.edge_authentication().is_none();
-        Self(connection.filter(|_| is_led_on).map(way_only))
+        Self(connection.filter(|_| is_led_on).map(without_credential_ref))
     }
 }
 

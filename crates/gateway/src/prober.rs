@@ -158,7 +158,7 @@ impl Prober {
                     },
                     Changes::Ended => return,
                 },
-                doubted = self.upstreams.doubted() => for name in doubted {
+                doubted = self.upstreams.requested_probes() => for name in doubted {
                     schedule.doubt(&name, Instant::now());
                 },
                 Some(name) = looks.next(), if !looks.is_empty() => {

@@ -538,7 +538,7 @@ async fn a_refusal_that_a_request_met_is_looked_into() {
     fake.answer(REVIEWS, |_| {
         (201, json!({ "status": { "allowed": false } }))
     });
-    home.upstreams.doubt("prod");
+    home.upstreams.request_probe("prod");
     until(&home, "prod", |status| {
         ready(status) == Some(("False", "CannotImpersonate"))
     })
