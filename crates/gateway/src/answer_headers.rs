@@ -14,7 +14,7 @@ use http::header::{
 use http::{HeaderMap, StatusCode};
 
 use crate::redirect::Origin;
-use crate::request_headers::Named;
+use crate::request_headers::HopByHopHeaders;
 
 /// Headers that make statements about the origin, or instruct the client beyond the answer itself.
 /// Sorted.
@@ -153,10 +153,10 @@ pub(crate) fn clean_trailers(mut trailers: HeaderMap) -> HeaderMap {
 }
 
 fn remove_withheld(headers: &mut HeaderMap) {
-    let named = Named::of(headers);
+    let hop_by_hop = HopByHopHeaders::of(headers);
     let withheld: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_withheld(name) || named.contains(name))
+        .filter(|name| is_withheld(name) || hop_by_hop.contains(name))
         .cloned()
         .collect();
     for name in withheld {
@@ -173,7 +173,9 @@ fn announce_trailers(headers: &mut HeaderMap) {
     headers.remove(TRAILER);
     let may_follow = |name: &&String| {
         HeaderName::try_from(name.as_str()).is_ok_and(|name| {
-            !(is_withheld(&name) || Named::is_hop_by_hop(&name) || NOT_IN_TRAILERS.contains(&name))
+            !(is_withheld(&name)
+                || HopByHopHeaders::is_hop_by_hop(&name)
+                || NOT_IN_TRAILERS.contains(&name))
         })
     };
     let left: Vec<&str> = announced

@@ -271,14 +271,12 @@ impl Gateway {
         user: Identity,
         headers: &HeaderMap,
     ) -> Result<Identity, Status> {
-        let wanted = request_headers::wanted(headers);
+        let wanted = request_headers::requested_impersonation(headers);
         if !wanted.is_requested() {
             return Ok(user);
         }
         check_extra(wanted.extra.keys())?;
-        let access = self
-            .access
-            .impersonated(&self.upstreams, (id, &user), wanted);
+        let access = self.access.impersonated(id, &user, wanted);
         let acting = Box::pin(access).await?;
         tracing::info!(target: "audit", user = ?user.name, cluster = id, impersonated = ?acting.name, "impersonation");
         Ok(acting.with_extra_of(&user, EXTRA_TOKEN))

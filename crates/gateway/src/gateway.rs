@@ -84,9 +84,9 @@ impl Gateway {
             directory,
             passages: Passages::new(parts.options.max_in_flight),
             edge: Edge::new(&parts, Arc::clone(&upstreams)),
+            access: Access::new(Arc::clone(&upstreams)),
             upstreams,
             sessions: Sessions::new(Arc::clone(&parts.validity), Arc::clone(&parts.clock)),
-            access: Access::default(),
             unread: Unread::new(parts.options.unread),
             via: HeaderValue::try_from(format!("1.1 {name}"))
                 .unwrap_or(HeaderValue::from_static("1.1 kubeconfig-apiserver")),

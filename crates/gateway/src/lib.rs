@@ -18,7 +18,6 @@
 
 mod access;
 mod answer_headers;
-mod ask;
 mod bearer;
 mod door;
 mod edge;
@@ -33,7 +32,9 @@ mod relay;
 pub mod renewal;
 mod request_headers;
 mod route;
+mod self_review;
 mod sessions;
+mod small_request;
 mod status;
 pub mod token_claims;
 mod tunnel;
