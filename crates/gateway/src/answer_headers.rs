@@ -195,8 +195,8 @@ fn announce_trailers(headers: &mut HeaderMap) {
 fn keep_from_shared_caches(headers: &mut HeaderMap) {
     let directives = list(headers, &CACHE_CONTROL);
     let is = |name: &str| directives.iter().any(|it| it.to_ascii_lowercase() == name);
-    let is_kept_by_nobody = is("no-store") || is("no-cache") && is("private");
-    if directives.is_empty() || is_kept_by_nobody {
+    let is_never_stored = is("no-store") || is("no-cache") && is("private");
+    if directives.is_empty() || is_never_stored {
         return;
     }
     let is_quoted = directives.iter().any(|it| it.contains('"'));
@@ -267,7 +267,8 @@ fn relocated(headers: &HeaderMap, origin: &Origin<'_>) -> Relocated {
         (Some(only), None) => std::str::from_utf8(only.as_bytes()).ok(),
         (Some(_), Some(_)) => None,
     };
-    let place = location.and_then(|location| origin.relocated(location));
-    let place = place.and_then(|place| HeaderValue::try_from(place).ok());
-    place.map_or(Relocated::Elsewhere, Relocated::Below)
+    let relocated = location
+        .and_then(|location| origin.relocated(location))
+        .and_then(|location| HeaderValue::try_from(location).ok());
+    relocated.map_or(Relocated::Elsewhere, Relocated::Below)
 }

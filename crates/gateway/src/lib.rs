@@ -19,11 +19,12 @@
 mod access;
 mod answer_headers;
 mod bearer;
-mod door;
+mod by_name;
+mod caller;
+mod cluster_request;
 mod edge;
 pub mod endpoint;
 mod forward;
-mod front;
 mod gateway;
 mod passthrough;
 pub mod prober;
@@ -33,6 +34,7 @@ pub mod renewal;
 mod request_headers;
 mod route;
 mod self_review;
+mod service;
 mod sessions;
 mod small_request;
 mod status;
@@ -40,6 +42,7 @@ pub mod token_claims;
 mod tunnel;
 mod unread;
 pub mod upstream;
+mod via;
 
 #[cfg(test)]
 mod fake_cluster;
