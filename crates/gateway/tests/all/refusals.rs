@@ -41,7 +41,7 @@ async fn a_refused_upgrade_ends_the_connection_as_tls_does() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_refuses_the_gateway_is_looked_at_again() {
+async fn a_cluster_that_answers_403_is_probed_again() {
     let world = World::start().await;
     let answer =
         "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
