@@ -9,7 +9,7 @@
 //! does not know.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use apiserver::forbidden;
@@ -19,17 +19,18 @@ use axum::body::Body;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
+use k8s_openapi::api::authorization::v1::{
+    NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReviewSpec,
+};
 use machinery::meta::GroupResource;
 use machinery::status::Status;
-use serde_json::{Value, json};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::request_headers::impersonate;
+use crate::self_review;
 use crate::status::unavailable;
 use crate::upstream::Upstreams;
-
-/// The path of access reviews.
-const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
 /// Time for which a positive answer is cached: one kubectl command makes several requests.
 const TTL: Duration = Duration::from_secs(3);
@@ -41,121 +42,131 @@ const MAX_REMEMBERED: usize = 4096;
 const MAX_REVIEW: usize = 64 * 1024;
 
 /// Checks with clusters which users may impersonate which identities.
-#[derive(Default)]
 pub(crate) struct Access {
-    allowed: Mutex<HashMap<Question, Instant>>,
+    upstreams: Arc<Upstreams>,
+    /// The positive answers, and the time until which each is valid.
+    allowed: Mutex<HashMap<AccessCheck, Instant>>,
 }
 
-/// The question whether an account may do something at a cluster.
+/// A check whether an account may do something at a cluster.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Question {
+struct AccessCheck {
     cluster: Box<str>,
-    asker: Asker,
+    actor: Actor,
     attributes: Attributes,
 }
 
-/// The account that a question is about.
+/// The account that is checked.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Asker {
+enum Actor {
     User(Box<Identity>),
     /// The gateway itself.
     Gateway,
 }
 
 impl Access {
+    /// Creates an empty cache.
+    pub(crate) fn new(upstreams: Arc<Upstreams>) -> Self {
+        Self {
+            upstreams,
+            allowed: Mutex::default(),
+        }
+    }
+
     /// Returns the identity that `user` asks to act as, if the cluster permits every part of it.
     ///
     /// # Errors
     /// 400 or 403 in the words of kube-apiserver, or the reason why the cluster did not answer.
     pub(crate) async fn impersonated(
         &self,
-        upstreams: &Upstreams,
-        (cluster, user): (&str, &Identity),
-        wanted: Impersonation,
+        cluster: &str,
+        user: &Identity,
+        requested: Impersonation,
     ) -> Result<Identity, Status> {
-        let needed = wanted.attributes();
+        let needed = requested.attributes();
         for attributes in needed.map_err(|error| Status::bad_request(error.to_string()))? {
-            let gateway = needs_more_of_the_gateway(&attributes).then_some(Asker::Gateway);
-            for asker in [Some(Asker::User(Box::new(user.clone()))), gateway] {
-                let Some(asker) = asker else { continue };
-                let question = Question {
+            let user = Actor::User(Box::new(user.clone()));
+            let gateway = gateway_may_lack(&attributes).then_some(Actor::Gateway);
+            for actor in [Some(user), gateway].into_iter().flatten() {
+                let check = AccessCheck {
                     cluster: cluster.into(),
-                    asker,
+                    actor,
                     attributes: attributes.clone(),
                 };
-                if !self.remembers(&question) {
-                    ask(upstreams, &question).await?;
-                    self.remember(question);
+                if !self.remembers(&check) {
+                    self.review(&check).await?;
+                    self.remember(check);
                 }
             }
         }
-        let identity = wanted.asserted();
+        let identity = requested.asserted();
         identity.map_err(|error| Status::bad_request(error.to_string()))
     }
 
-    fn remembers(&self, question: &Question) -> bool {
-        let until = self.allowed().get(question).copied();
+    fn remembers(&self, check: &AccessCheck) -> bool {
+        let until = self.allowed.lock().get(check).copied();
         until.is_some_and(|until| Instant::now() < until)
     }
 
-    fn remember(&self, question: Question) {
+    fn remember(&self, check: AccessCheck) {
         let now = Instant::now();
-        let mut allowed = self.allowed();
+        let mut allowed = self.allowed.lock();
         if allowed.len() >= MAX_REMEMBERED {
             allowed.retain(|_, until| now < *until);
         }
         if allowed.len() < MAX_REMEMBERED {
-            allowed.insert(question, now + TTL);
+            allowed.insert(check, now + TTL);
         }
     }
 
-    /// Poisoning is ignored: every update leaves the map consistent.
-    fn allowed(&self) -> MutexGuard<'_, HashMap<Question, Instant>> {
-        self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Asks the cluster, as the account that is checked.
+    async fn review(&self, check: &AccessCheck) -> Result<(), Status> {
+        let cluster = &*check.cluster;
+        let failed = |error| unavailable(cluster, &error);
+        let upstream = self.upstreams.upstream(cluster).map_err(failed)?;
+        let deadline = self.upstreams.head_deadline();
+        let answer = upstream.send(request(check)?, Some(deadline)).await;
+        let answer = answer.map_err(failed)?;
+        let code = answer.status();
+        let body = Limited::new(answer.into_body(), MAX_REVIEW).collect().await;
+        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        let result = self_review::result(code, &body);
+        if result.allowed {
+            return Ok(());
+        }
+        if code == StatusCode::FORBIDDEN {
+            self.upstreams.request_probe(cluster);
+        }
+        if !code.is_success() {
+            let code = code.as_u16();
+            tracing::warn!(cluster, code, "an access review failed");
+        }
+        Err(denied(check, result.reason.as_deref().unwrap_or_default()))
     }
 }
 
-/// Asks the cluster, as the account in question.
-async fn ask(upstreams: &Upstreams, question: &Question) -> Result<(), Status> {
-    let failed = |error| unavailable(&question.cluster, &error);
-    let upstream = upstreams.upstream(&question.cluster).map_err(failed)?;
-    let answer = upstream.send(review(question)?, Some(upstreams.head_deadline()));
-    let answer = answer.await.map_err(failed)?;
-    let code = answer.status();
-    let body = Limited::new(answer.into_body(), MAX_REVIEW).collect().await;
-    let review: Value = match body {
-        Ok(body) => serde_json::from_slice(&body.to_bytes()).unwrap_or_default(),
-        Err(_) => Value::Null,
-    };
-    if code == StatusCode::CREATED && review["status"]["allowed"] == Value::Bool(true) {
-        return Ok(());
-    }
-    if code == StatusCode::FORBIDDEN {
-        upstreams.doubt(&question.cluster);
-    }
-    if !code.is_success() {
-        tracing::warn!(
-            cluster = &*question.cluster,
-            code = code.as_u16(),
-            "an access review failed"
-        );
-    }
-    Err(denied(
-        question,
-        review["status"]["reason"].as_str().unwrap_or_default(),
-    ))
-}
-
-fn review(question: &Question) -> Result<Request<Body>, Status> {
+/// Returns the request that asks the cluster.
+fn request(check: &AccessCheck) -> Result<Request<Body>, Status> {
     let mut headers = HeaderMap::new();
     let json_type = HeaderValue::from_static("application/json");
     headers.insert(CONTENT_TYPE, json_type.clone());
     headers.insert(ACCEPT, json_type);
-    if let Asker::User(user) = &question.asker {
+    if let Actor::User(user) = &check.actor {
         let user = Identity::clone(user);
-        impersonate(&mut headers, user).map_err(|_| denied(question, ""))?;
+        impersonate(&mut headers, user).map_err(|_| denied(check, ""))?;
     }
-    let spec = match &question.attributes.target {
+    let review = self_review::review(spec(&check.attributes));
+    let body = serde_json::to_vec(&review).map_err(|error| Status::internal(error.to_string()))?;
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::from_static(self_review::PATH);
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+fn spec(attributes: &Attributes) -> SelfSubjectAccessReviewSpec {
+    let verb = Some(attributes.verb.clone());
+    match &attributes.target {
         Target::Resource {
             group,
             version,
@@ -163,34 +174,39 @@ fn review(question: &Question) -> Result<Request<Body>, Status> {
             subresource,
             namespace,
             name,
-        } => json!({"resourceAttributes": {
-            "verb": question.attributes.verb, "group": group, "version": version, "resource": resource,
-            "subresource": subresource, "namespace": namespace, "name": name,
-        }}),
-        Target::Path(path) => {
-            json!({"nonResourceAttributes": {"verb": question.attributes.verb, "path": path}})
-        }
-    };
-    let body = json!({
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec,
-    });
-    let mut request = Request::new(Body::from(body.to_string()));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = Uri::from_static(REVIEWS);
-    *request.headers_mut() = headers;
-    Ok(request)
+        } => SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                verb,
+                group: Some(group.clone()),
+                version: Some(version.clone()),
+                resource: Some(resource.clone()),
+                subresource: Some(subresource.clone()),
+                namespace: Some(namespace.clone()),
+                name: Some(name.clone()),
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        Target::Path(path) => SelfSubjectAccessReviewSpec {
+            non_resource_attributes: Some(NonResourceAttributes {
+                verb,
+                path: Some(path.clone()),
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+    }
 }
 
-fn denied(question: &Question, reason: &str) -> Status {
-    match &question.asker {
-        Asker::User(user) => forbidden(user, &question.attributes, reason),
-        Asker::Gateway => not_granted(question),
+fn denied(check: &AccessCheck, reason: &str) -> Status {
+    match &check.actor {
+        Actor::User(user) => forbidden(user, &check.attributes, reason),
+        Actor::Gateway => not_granted(check),
     }
 }
 
 /// Returns whether the gateway's role may lack this permission even at a correctly configured
 /// cluster.
-fn needs_more_of_the_gateway(attributes: &Attributes) -> bool {
+fn gateway_may_lack(attributes: &Attributes) -> bool {
     let Target::Resource { resource, .. } = &attributes.target else {
         return false;
     };
@@ -198,15 +214,15 @@ fn needs_more_of_the_gateway(attributes: &Attributes) -> bool {
 }
 
 /// Returns a 403 that says how an administrator can grant the permission.
-fn not_granted(question: &Question) -> Status {
-    let cluster = &question.cluster;
+fn not_granted(check: &AccessCheck) -> Status {
+    let cluster = &check.cluster;
     let Target::Resource {
         group,
         resource,
         subresource,
         name,
         ..
-    } = &question.attributes.target
+    } = &check.attributes.target
     else {
         return Status::forbidden(&GroupResource::default(), "", "");
     };

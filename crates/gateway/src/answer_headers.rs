@@ -14,7 +14,7 @@ use http::header::{
 use http::{HeaderMap, StatusCode};
 
 use crate::redirect::Origin;
-use crate::request_headers::Named;
+use crate::request_headers::HopByHopHeaders;
 
 /// Headers that make statements about the origin, or instruct the client beyond the answer itself.
 /// Sorted.
@@ -153,10 +153,10 @@ pub(crate) fn clean_trailers(mut trailers: HeaderMap) -> HeaderMap {
 }
 
 fn remove_withheld(headers: &mut HeaderMap) {
-    let named = Named::of(headers);
+    let hop_by_hop = HopByHopHeaders::of(headers);
     let withheld: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_withheld(name) || named.contains(name))
+        .filter(|name| is_withheld(name) || hop_by_hop.contains(name))
         .cloned()
         .collect();
     for name in withheld {
@@ -173,7 +173,9 @@ fn announce_trailers(headers: &mut HeaderMap) {
     headers.remove(TRAILER);
     let may_follow = |name: &&String| {
         HeaderName::try_from(name.as_str()).is_ok_and(|name| {
-            !(is_withheld(&name) || Named::is_hop_by_hop(&name) || NOT_IN_TRAILERS.contains(&name))
+            !(is_withheld(&name)
+                || HopByHopHeaders::is_hop_by_hop(&name)
+                || NOT_IN_TRAILERS.contains(&name))
         })
     };
     let left: Vec<&str> = announced
@@ -193,8 +195,8 @@ fn announce_trailers(headers: &mut HeaderMap) {
 fn keep_from_shared_caches(headers: &mut HeaderMap) {
     let directives = list(headers, &CACHE_CONTROL);
     let is = |name: &str| directives.iter().any(|it| it.to_ascii_lowercase() == name);
-    let is_kept_by_nobody = is("no-store") || is("no-cache") && is("private");
-    if directives.is_empty() || is_kept_by_nobody {
+    let is_never_stored = is("no-store") || is("no-cache") && is("private");
+    if directives.is_empty() || is_never_stored {
         return;
     }
     let is_quoted = directives.iter().any(|it| it.contains('"'));
@@ -265,7 +267,8 @@ fn relocated(headers: &HeaderMap, origin: &Origin<'_>) -> Relocated {
         (Some(only), None) => std::str::from_utf8(only.as_bytes()).ok(),
         (Some(_), Some(_)) => None,
     };
-    let place = location.and_then(|location| origin.relocated(location));
-    let place = place.and_then(|place| HeaderValue::try_from(place).ok());
-    place.map_or(Relocated::Elsewhere, Relocated::Below)
+    let relocated = location
+        .and_then(|location| origin.relocated(location))
+        .and_then(|location| HeaderValue::try_from(location).ok());
+    relocated.map_or(Relocated::Elsewhere, Relocated::Below)
 }

@@ -42,7 +42,7 @@ impl SentToken {
 pub(crate) fn take(headers: &mut HeaderMap, is_websocket: bool) -> Option<SentToken> {
     let protocol = match is_websocket {
         true => take_protocol(headers),
-        false => Protocol::Absent,
+        false => ProtocolToken::Absent,
     };
     let sent = headers.get_all(AUTHORIZATION).iter();
     let header = AuthorizationHeader::parse(sent.map(HeaderValue::as_bytes));
@@ -50,11 +50,11 @@ pub(crate) fn take(headers: &mut HeaderMap, is_websocket: bool) -> Option<SentTo
     let is_absent = header == AuthorizationHeader::Absent;
     let value = headers.remove(AUTHORIZATION);
     match protocol {
-        Protocol::Absent if is_in_header => value.map(|mut value| {
+        ProtocolToken::Absent if is_in_header => value.map(|mut value| {
             value.set_sensitive(true);
             SentToken::InHeader(value)
         }),
-        Protocol::Token(bearer) if is_absent => Some(SentToken::InProtocol(bearer)),
+        ProtocolToken::Token(bearer) if is_absent => Some(SentToken::InProtocol(bearer)),
         _ => None,
     }
 }
@@ -69,22 +69,22 @@ pub(crate) fn is_in_protocol(headers: &HeaderMap) -> bool {
     })
 }
 
-enum Protocol {
+enum ProtocolToken {
     Absent,
     Token(Bearer),
     Refused,
 }
 
-fn take_protocol(headers: &mut HeaderMap) -> Protocol {
+fn take_protocol(headers: &mut HeaderMap) -> ProtocolToken {
     let sent = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
     let sent = sent.filter_map(|value| value.to_str().ok());
     let sent = sent.flat_map(|value| value.split(',')).map(str::trim);
     let (tokens, others): (Vec<&str>, Vec<&str>) =
         sent.partition(|protocol| protocol.starts_with(TOKEN_PROTOCOL));
     let found = match tokens.as_slice() {
-        [] => return Protocol::Absent,
+        [] => return ProtocolToken::Absent,
         [token] if !others.is_empty() => decoded(token),
-        _ => Protocol::Refused,
+        _ => ProtocolToken::Refused,
     };
     let others = HeaderValue::try_from(others.join(", "));
     headers.remove(SEC_WEBSOCKET_PROTOCOL);
@@ -94,12 +94,12 @@ fn take_protocol(headers: &mut HeaderMap) -> Protocol {
     found
 }
 
-fn decoded(protocol: &str) -> Protocol {
+fn decoded(protocol: &str) -> ProtocolToken {
     let text = protocol.strip_prefix(TOKEN_PROTOCOL).unwrap_or_default();
     let decoded = URL_SAFE_NO_PAD.decode(text).ok();
     match decoded.and_then(|bytes| String::from_utf8(bytes).ok()) {
-        Some(token) => Protocol::Token(Bearer::new(token)),
-        None => Protocol::Refused,
+        Some(token) => ProtocolToken::Token(Bearer::new(token)),
+        None => ProtocolToken::Refused,
     }
 }
 
@@ -108,11 +108,12 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(sent: &[(&str, &str)], token: Option<&str>, left: &[(&str, &str)]) {
-        let map = |headers: &[(&str, &str)]| {
+    fn check(sent: &[&str], token: Option<&str>, left: &[&str]) {
+        let map = |lines: &[&str]| {
             let mut map = HeaderMap::new();
-            for (name, value) in headers {
-                let name = http::HeaderName::try_from(*name).unwrap();
+            for line in lines {
+                let (name, value) = line.split_once(": ").unwrap();
+                let name = http::HeaderName::try_from(name).unwrap();
                 map.append(name, value.parse().unwrap());
             }
             map
@@ -125,44 +126,32 @@ mod tests {
         assert_eq!(headers, map(left), "{sent:?}");
     }
 
+    /// Returns a line that offers these subprotocols.
+    fn offering(protocols: &str) -> String {
+        format!("sec-websocket-protocol: {protocols}")
+    }
+
+    const TOKEN: &str = "base64url.bearer.authorization.k8s.io.YS5iLmM";
+
     #[test]
     fn a_token_is_in_one_place() {
-        let protocol = "base64url.bearer.authorization.k8s.io.YS5iLmM";
-        let both = format!("{protocol}, v5.channel.k8s.io");
-        let offered = "sec-websocket-protocol";
+        let both = offering(&format!("{TOKEN}, v5.channel.k8s.io"));
+        let (only, other) = (offering(TOKEN), offering("v5.channel.k8s.io"));
         check(&[], None, &[]);
-        check(&[("authorization", "Bearer a.b.c")], Some("a.b.c"), &[]);
-        check(&[("authorization", "Basic a")], None, &[]);
-        check(
-            &[("cookie", "token=a.b.c")],
-            None,
-            &[("cookie", "token=a.b.c")],
-        );
-        check(
-            &[(offered, &both)],
-            Some("a.b.c"),
-            &[(offered, "v5.channel.k8s.io")],
-        );
-        check(
-            &[(offered, "v5.channel.k8s.io"), (offered, protocol)],
-            Some("a.b.c"),
-            &[(offered, "v5.channel.k8s.io")],
-        );
-        check(
-            &[(offered, &both), ("authorization", "Bearer a.b.c")],
-            None,
-            &[(offered, "v5.channel.k8s.io")],
-        );
+        check(&["authorization: Bearer a.b.c"], Some("a.b.c"), &[]);
+        check(&["authorization: Basic a"], None, &[]);
+        check(&["cookie: token=a.b.c"], None, &["cookie: token=a.b.c"]);
+        check(&[&both], Some("a.b.c"), &[&other]);
+        check(&[&other, &only], Some("a.b.c"), &[&other]);
+        check(&[&both, "authorization: Bearer a.b.c"], None, &[&other]);
     }
 
     #[test]
     fn a_token_needs_another_protocol_beside_it_and_its_one_spelling() {
-        let offered = "sec-websocket-protocol";
-        let token = "base64url.bearer.authorization.k8s.io.YS5iLmM";
-        check(&[(offered, token)], None, &[(offered, "")]);
-        let twice = format!("{token}, {token}, v5");
-        check(&[(offered, &twice)], None, &[(offered, "v5")]);
-        let padded = format!("{token}=, v5");
-        check(&[(offered, &padded)], None, &[(offered, "v5")]);
+        check(&[&offering(TOKEN)], None, &[&offering("")]);
+        let twice = offering(&format!("{TOKEN}, {TOKEN}, v5"));
+        check(&[&twice], None, &[&offering("v5")]);
+        let padded = offering(&format!("{TOKEN}=, v5"));
+        check(&[&padded], None, &[&offering("v5")]);
     }
 }

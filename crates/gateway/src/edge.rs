@@ -16,9 +16,8 @@
 pub(crate) mod credential_owner;
 mod webhook;
 
-use machinery::meta::ObjectKey;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use api::management::Cluster;
 use api::management::cluster::{ClusterAuthentication, OidcProvider, TokenWebhook};
@@ -30,13 +29,14 @@ use auth::{Authentication, Authenticator, Credentials, Identity};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
+use machinery::meta::ObjectKey;
 use machinery::status::Status;
 use machinery::time::Clock;
 use oidc::{Config, OidcAuthenticator, Provider};
+use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::bearer::SentToken;
-use crate::gateway::GatewayParts;
 use crate::upstream::Upstreams;
 
 use credential_owner::{CredentialOwner, OwnIssuers};
@@ -55,12 +55,18 @@ const ALGORITHMS: [&str; 8] = [
 
 /// Authenticates callers by the `spec.authentication` of clusters.
 pub(crate) struct Edge {
-    clusters: Registry<Cluster>,
-    upstreams: Arc<Upstreams>,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
-    own: OwnIssuers,
-    known: Mutex<HashMap<Box<str>, Known>>,
+    parts: EdgeParts,
+    known: Mutex<HashMap<Box<str>, BuiltAuthenticator>>,
+}
+
+/// The dependencies of an [`Edge`].
+pub(crate) struct EdgeParts {
+    pub(crate) clusters: Registry<Cluster>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Cancelled when the server stops, which ends background tasks.
+    pub(crate) stop: CancellationToken,
+    pub(crate) issuers: OwnIssuers,
 }
 
 /// The fields of a cluster that authentication depends on.
@@ -72,7 +78,7 @@ pub(crate) struct Configured {
 }
 
 /// An authenticator and the configuration that it was built from.
-struct Known {
+struct BuiltAuthenticator {
     configured: Arc<Configured>,
     /// `None` if the configuration is invalid.
     authenticator: Option<Arc<dyn Authenticator>>,
@@ -82,33 +88,25 @@ struct Known {
 
 /// The reason for rejecting a caller, as far as the caller may learn it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unrecognised {
+pub(crate) enum EdgeRejection {
     /// The uniform 401.
     Unauthorized,
     /// The token is of a kind that is not sent to webhooks.
     Withheld(CredentialOwner),
 }
 
-/// The result of authentication, an extension of the request.
-#[derive(Clone, Debug)]
-pub(crate) struct Recognised {
+/// The result of authentication.
+pub(crate) struct EdgeAuthentication {
     /// The caller's identity, or the reason for rejecting the caller.
-    pub(crate) user: Result<Identity, Unrecognised>,
+    pub(crate) user: Result<Identity, EdgeRejection>,
     /// The configuration that the result is based on.
-    pub(crate) by: Option<Arc<Configured>>,
+    pub(crate) configured: Option<Arc<Configured>>,
 }
 
 impl Edge {
-    pub(crate) fn new(parts: &GatewayParts, upstreams: Arc<Upstreams>) -> Self {
+    pub(crate) fn new(parts: EdgeParts) -> Self {
         Self {
-            clusters: parts.clusters.clone(),
-            upstreams,
-            clock: Arc::clone(&parts.clock),
-            stop: parts.stop.clone(),
-            own: OwnIssuers {
-                minted: parts.validity.issuer().to_owned(),
-                login: parts.login.clone(),
-            },
+            parts,
             known: Mutex::default(),
         }
     }
@@ -116,51 +114,56 @@ impl Edge {
     /// Returns the authentication of a cluster, or `None` if it has no `spec.authentication`.
     pub(crate) fn configured(&self, cluster: &str) -> Option<Arc<Configured>> {
         let configured = self
+            .parts
             .clusters
             .derived(ObjectKey::cluster(cluster), Configured::of);
         configured.filter(|configured| configured.authentication.is_some())
     }
 
     /// Authenticates the caller.
-    pub(crate) async fn recognise(&self, cluster: &str, token: Option<SentToken>) -> Recognised {
-        let by = self.configured(cluster);
-        let user = self.user(cluster, by.as_ref(), token).await;
-        Recognised { user, by }
+    pub(crate) async fn authenticate(
+        &self,
+        cluster: &str,
+        token: Option<SentToken>,
+    ) -> EdgeAuthentication {
+        let configured = self.configured(cluster);
+        let user = self.user(cluster, configured.as_ref(), token).await;
+        EdgeAuthentication { user, configured }
     }
 
     async fn user(
         &self,
         cluster: &str,
-        by: Option<&Arc<Configured>>,
+        configured: Option<&Arc<Configured>>,
         token: Option<SentToken>,
-    ) -> Result<Identity, Unrecognised> {
-        let token = token.ok_or(Unrecognised::Unauthorized)?;
-        let asks_webhook = by.is_none_or(|by| by.asks_webhook());
-        match self.own.owner_of(token.expose()) {
+    ) -> Result<Identity, EdgeRejection> {
+        let token = token.ok_or(EdgeRejection::Unauthorized)?;
+        let asks_webhook = configured.is_none_or(|configured| configured.asks_webhook());
+        match self.parts.issuers.owner_of(token.expose()) {
             CredentialOwner::Unknown => {}
             CredentialOwner::Issued => {
                 let why = "the token was issued by this server";
                 tracing::info!(why, cluster, "authentication failed");
-                return Err(Unrecognised::Unauthorized);
+                return Err(EdgeRejection::Unauthorized);
             }
             // These are verified with the provider's keys; the token is not sent anywhere.
             CredentialOwner::Login | CredentialOwner::ServiceAccount if !asks_webhook => {}
             owner => {
                 let why = "the token must not be sent to a webhook";
                 tracing::info!(why, ?owner, cluster, "authentication failed");
-                return Err(Unrecognised::Withheld(owner));
+                return Err(EdgeRejection::Withheld(owner));
             }
         }
-        let authenticator = by.and_then(|by| self.authenticator(cluster, by));
-        let authenticator = authenticator.ok_or(Unrecognised::Unauthorized)?;
-        let user = ask(&*authenticator, cluster, &token).await;
-        user.ok_or(Unrecognised::Unauthorized)
+        let authenticator = configured.and_then(|it| self.authenticator(cluster, it));
+        let authenticator = authenticator.ok_or(EdgeRejection::Unauthorized)?;
+        let user = authenticate(&*authenticator, cluster, &token).await;
+        user.ok_or(EdgeRejection::Unauthorized)
     }
 
     /// Drops the authenticators of those clusters whose configuration has changed, and returns the
     /// clusters.
     pub(crate) fn refresh(&self, concerns: impl Fn(&str) -> bool) -> Vec<Box<str>> {
-        let mut known = self.known();
+        let mut known = self.known.lock();
         let gone = known.iter().filter(|(cluster, known)| {
             concerns(cluster) && self.configured(cluster).as_ref() != Some(&known.configured)
         });
@@ -176,15 +179,15 @@ impl Edge {
         cluster: &str,
         configured: &Arc<Configured>,
     ) -> Option<Arc<dyn Authenticator>> {
-        let mut all = self.known();
+        let mut all = self.known.lock();
         if let Some(known) = all.get(cluster)
             && known.configured == *configured
         {
             return known.authenticator.clone();
         }
-        let running = self.stop.child_token();
-        let made = self.make(configured, &running);
-        let authenticator = made
+        let running = self.parts.stop.child_token();
+        let authenticator = self
+            .build(configured, &running)
             .inspect_err(|error| {
                 let error = &**error;
                 tracing::warn!(
@@ -194,7 +197,7 @@ impl Edge {
                 );
             })
             .ok();
-        let known = Known {
+        let known = BuiltAuthenticator {
             configured: Arc::clone(configured),
             authenticator: authenticator.clone(),
             _running: running.drop_guard(),
@@ -203,54 +206,49 @@ impl Edge {
         authenticator
     }
 
-    fn make(&self, configured: &Configured, stop: &CancellationToken) -> Made {
+    fn build(&self, configured: &Configured, stop: &CancellationToken) -> BuildResult {
         match &configured.authentication {
             Some(ClusterAuthentication {
                 webhook: Some(webhook),
                 oidc: None,
                 ..
-            }) => self.make_webhook(webhook),
+            }) => self.build_webhook(webhook),
             Some(ClusterAuthentication {
                 webhook: None,
                 oidc: Some(oidc),
                 ..
-            }) => self.make_oidc(oidc, stop),
+            }) => self.build_oidc(oidc, stop),
             _ => Err("exactly one of webhook and oidc is required".into()),
         }
     }
 
-    fn make_webhook(&self, webhook: &TokenWebhook) -> Made {
-        let reviewer = Arc::new(Webhook::new(&self.upstreams, webhook)?);
+    fn build_webhook(&self, webhook: &TokenWebhook) -> BuildResult {
+        let reviewer = Arc::new(Webhook::new(&self.parts.upstreams, webhook)?);
         let time = webhook.cache_seconds.unwrap_or(CACHE).clamp(0, MAX_CACHE);
         // The key of the hashes under which answers are cached.
         let key = rand::random();
-        let asking = DelegatedAuthenticator::new(reviewer, &key, Arc::clone(&self.clock));
+        let asking = DelegatedAuthenticator::new(reviewer, &key, Arc::clone(&self.parts.clock));
         Ok(Arc::new(
             asking.remembering(SignedDuration::from_secs(time)),
         ))
     }
 
-    fn make_oidc(&self, oidc: &OidcProvider, stop: &CancellationToken) -> Made {
+    fn build_oidc(&self, oidc: &OidcProvider, stop: &CancellationToken) -> BuildResult {
         let config = Config::new(options(oidc))?;
         let authorities = match oidc.ca_data.as_str() {
             "" => None,
             data => Some(String::from_utf8(STANDARD.decode(data.trim())?)?),
         };
-        let addresses = self.upstreams.addresses();
+        let addresses = self.parts.upstreams.addresses();
         let provider = Provider::new(&oidc.issuer, authorities.as_deref())?;
         let provider = Arc::new(provider.reaching(move |address| addresses.allows(address)));
         tokio::spawn(Arc::clone(&provider).run(stop.clone()));
-        let clock = Arc::clone(&self.clock);
+        let clock = Arc::clone(&self.parts.clock);
         Ok(Arc::new(OidcAuthenticator::new(config, provider, clock)))
-    }
-
-    /// Poisoning is ignored: every update leaves the map consistent.
-    fn known(&self) -> MutexGuard<'_, HashMap<Box<str>, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-type Made = Result<Arc<dyn Authenticator>, Box<dyn std::error::Error + Send + Sync>>;
+type BuildResult = Result<Arc<dyn Authenticator>, Box<dyn std::error::Error + Send + Sync>>;
 
 impl Configured {
     fn of(cluster: &Cluster) -> Self {
@@ -274,7 +272,7 @@ impl Configured {
     }
 }
 
-impl Unrecognised {
+impl EdgeRejection {
     /// Returns a 401. For a token that is valid elsewhere, the message says where.
     pub(crate) fn status(self) -> Status {
         let message = match self {
@@ -311,7 +309,7 @@ fn options(oidc: &OidcProvider) -> oidc::Options {
     }
 }
 
-async fn ask(
+async fn authenticate(
     authenticator: &dyn Authenticator,
     cluster: &str,
     token: &SentToken,

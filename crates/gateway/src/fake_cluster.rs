@@ -49,7 +49,7 @@ pub(crate) struct FakeCluster {
 /// Its answers, and the requests it received.
 #[derive(Default)]
 struct Said {
-    answers: Mutex<HashMap<String, Answer>>,
+    answers: Mutex<HashMap<String, Responder>>,
     asked: Mutex<Vec<Asked>>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Asked {
     pub(crate) body: Value,
 }
 
-type Answer = Arc<dyn Fn(&Value) -> (u16, Value) + Send + Sync>;
+type Responder = Arc<dyn Fn(&Value) -> (u16, Value) + Send + Sync>;
 
 impl FakeCluster {
     /// Starts a healthy cluster of version v1.36.3, whose certificate is for 127.0.0.1.
@@ -192,8 +192,8 @@ impl Home {
         );
         let secrets = registries.add(builtins::secret::description(), builtins::secret::INDEX);
         let secrets = ClusterSecrets::new(secrets, NAMESPACE);
-        let nobody = Arc::new(AuthorizerUnion::new(Vec::new()));
-        let server = fixture.start(nobody, |builder| builder, async {}).await;
+        let authorizer = Arc::new(AuthorizerUnion::new(Vec::new()));
+        let server = fixture.start(authorizer, |builder| builder, async {}).await;
         let upstreams = Upstreams::new(clusters.clone(), secrets.clone(), Options::default());
         Self {
             clusters,

@@ -1,29 +1,31 @@
 //! The gateway's components, and the events that end its requests.
 
-use machinery::meta::ObjectKey;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use api::ext::{Kubeconfig, Token};
 use api::management::{Cluster, User};
 use apiserver::registry::Registry;
-use apiserver::server::HttpService;
-use http::HeaderValue;
+use apiserver::server::{Diversion, HttpService};
 use machinery::time::Clock;
 use management::cluster_secret::ClusterSecrets;
 use tokens::validity::Validity;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
-use crate::edge::Edge;
-use crate::edge::credential_owner::LoginClient;
+use crate::by_name::HostNames;
+use crate::caller::CallerAuthenticator;
+use crate::edge::credential_owner::{LoginClient, OwnIssuers};
+use crate::edge::{Edge, EdgeParts};
 use crate::endpoint::Zone;
-use crate::endpoint::directory::{Directory, Door, Place};
-use crate::front::Front;
-use crate::passthrough::Passages;
+use crate::endpoint::directory::{Directory, EndpointKind};
+use crate::forward::Forwarder;
+use crate::passthrough::{Passthrough, PassthroughParts};
+use crate::service::{GatewayService, ServiceParts};
 use crate::sessions::{Bound, Sessions, follow};
 use crate::unread::Unread;
 use crate::upstream::{Options, Upstreams};
+use crate::via::Via;
 
 /// The dependencies of a gateway.
 pub struct GatewayParts {
@@ -54,43 +56,68 @@ pub struct GatewayParts {
 
 /// The cluster gateway.
 pub struct Gateway {
-    pub(crate) parts: GatewayParts,
-    pub(crate) upstreams: Arc<Upstreams>,
-    pub(crate) sessions: Arc<Sessions>,
-    pub(crate) access: Access,
-    /// Accounts for answers that clients do not read.
-    pub(crate) unread: Arc<Unread>,
+    parts: GatewayParts,
+    upstreams: Arc<Upstreams>,
+    sessions: Arc<Sessions>,
     /// Authenticates callers of clusters that have a `spec.authentication`.
-    pub(crate) edge: Edge,
-    /// The connections that are passed through to clusters unchanged.
-    pub(crate) passages: Arc<Passages>,
+    edge: Arc<Edge>,
+    forwarder: Arc<Forwarder>,
     /// The clusters by host name, if a zone is configured.
-    pub(crate) directory: Option<Arc<Directory>>,
-    /// Our entry in `Via`. A request that already carries it has looped back to this process.
-    pub(crate) via: HeaderValue,
-    /// The part of `via` that is unique to this process.
-    pub(crate) name: String,
+    directory: Option<Arc<Directory>>,
+    /// The connections that are passed through to clusters unchanged, if a zone is configured.
+    passthrough: Option<Arc<Passthrough>>,
 }
 
 impl Gateway {
     /// Creates a gateway. Requests end with their token only while [`Gateway::run`] runs.
     pub fn new(parts: GatewayParts) -> Arc<Self> {
-        let (clusters, secrets) = (parts.clusters.clone(), parts.secrets.clone());
-        let name = format!("kubeconfig-apiserver-{:016x}", rand::random::<u64>());
-        let zone = parts.zone.clone();
-        let directory = zone.map(|zone| Arc::new(Directory::new(zone, clusters.clone())));
-        let upstreams = Arc::new(Upstreams::new(clusters, secrets, parts.options));
-        Arc::new(Self {
-            directory,
-            passages: Passages::new(parts.options.max_in_flight),
-            edge: Edge::new(&parts, Arc::clone(&upstreams)),
-            upstreams,
-            sessions: Sessions::new(Arc::clone(&parts.validity), Arc::clone(&parts.clock)),
-            access: Access::default(),
+        let upstreams = Arc::new(Upstreams::new(
+            parts.clusters.clone(),
+            parts.secrets.clone(),
+            parts.options,
+        ));
+        let sessions = Sessions::new(Arc::clone(&parts.validity), Arc::clone(&parts.clock));
+        let edge = Arc::new(Edge::new(EdgeParts {
+            clusters: parts.clusters.clone(),
+            upstreams: Arc::clone(&upstreams),
+            clock: Arc::clone(&parts.clock),
+            stop: parts.stop.clone(),
+            issuers: OwnIssuers {
+                minted: parts.validity.issuer().to_owned(),
+                login: parts.login.clone(),
+            },
+        }));
+        let forwarder = Forwarder {
+            callers: CallerAuthenticator {
+                sessions: Arc::clone(&sessions),
+                edge: Arc::clone(&edge),
+                upstreams: Arc::clone(&upstreams),
+                stop: parts.stop.clone(),
+            },
+            upstreams: Arc::clone(&upstreams),
+            access: Access::new(Arc::clone(&upstreams)),
             unread: Unread::new(parts.options.unread),
-            via: HeaderValue::try_from(format!("1.1 {name}"))
-                .unwrap_or(HeaderValue::from_static("1.1 kubeconfig-apiserver")),
-            name,
+            via: Via::new(),
+        };
+        let directory = parts
+            .zone
+            .clone()
+            .map(|zone| Arc::new(Directory::new(zone, parts.clusters.clone())));
+        let passthrough = directory.as_ref().map(|directory| {
+            Passthrough::new(PassthroughParts {
+                directory: Arc::clone(directory),
+                clusters: parts.clusters.clone(),
+                upstreams: Arc::clone(&upstreams),
+                limit: parts.options.max_in_flight,
+            })
+        });
+        Arc::new(Self {
+            upstreams,
+            sessions,
+            edge,
+            forwarder: Arc::new(forwarder),
+            directory,
+            passthrough,
             parts,
         })
     }
@@ -102,31 +129,32 @@ impl Gateway {
 
     /// Answers requests for clusters and passes all others to `inner`. The cluster `local` without
     /// a connection is this server itself, so its requests also go to `inner`.
-    pub fn layer(self: &Arc<Self>, inner: HttpService) -> HttpService {
-        HttpService::new(Front {
-            gateway: Arc::clone(self),
-            inner: Arc::new(inner),
-        })
+    pub fn layer(&self, inner: HttpService) -> HttpService {
+        let names = self.directory.as_ref().map(|directory| HostNames {
+            directory: Arc::clone(directory),
+            issuer: self.parts.validity.issuer().to_owned(),
+        });
+        HttpService::new(GatewayService::new(ServiceParts {
+            clusters: self.parts.clusters.clone(),
+            names: names.map(Arc::new),
+            forwarder: Arc::clone(&self.forwarder),
+            inner,
+        }))
+    }
+
+    /// Returns the diversion for a listener, or `None` if clusters have no host names.
+    pub fn diversion(&self) -> Option<Arc<dyn Diversion>> {
+        self.passthrough.as_ref().map(Passthrough::diversion)
     }
 
     /// Returns whether this server answers for a cluster at this unmanaged host name, and so needs
     /// a certificate for it. One wildcard certificate covers the managed names.
     pub fn serves(&self, host: &str) -> bool {
-        let place = self.directory.as_ref().and_then(|it| it.find(host));
-        place.is_some_and(|Place { door, cluster }| {
-            let configured = cluster.and_then(|cluster| self.edge.configured(&cluster));
-            door != Door::Managed && configured.is_some()
+        let name = self.directory.as_ref().and_then(|it| it.find(host));
+        name.is_some_and(|name| {
+            let configured = name.cluster.and_then(|id| self.edge.configured(&id));
+            name.endpoint != EndpointKind::Managed && configured.is_some()
         })
-    }
-
-    /// Returns whether the cluster has a connection.
-    pub(crate) fn is_connected(&self, id: &str) -> bool {
-        let connected = |cluster: &Cluster| cluster.spec.connection.is_some();
-        let connected = self
-            .parts
-            .clusters
-            .derived(ObjectKey::cluster(id), connected);
-        connected.is_some_and(|connected| *connected)
     }
 
     /// Ends requests whose token ends, until the server stops. Follows every kind of object that
@@ -166,7 +194,9 @@ impl Gateway {
     /// Ends connections and requests that came in by the host names of these clusters and no longer
     /// match their current configuration.
     fn refresh_names(&self, concerns: impl Fn(&str) -> bool) {
-        self.passages.refresh(&concerns, |id| self.way_of(id));
+        if let Some(passthrough) = &self.passthrough {
+            passthrough.refresh(&concerns);
+        }
         for cluster in self.edge.refresh(&concerns) {
             self.sessions
                 .end(|bound| bound.cluster() == &*cluster && bound.token().is_none());

@@ -18,13 +18,13 @@
 
 mod access;
 mod answer_headers;
-mod ask;
 mod bearer;
-mod door;
+mod by_name;
+mod caller;
+mod cluster_request;
 mod edge;
 pub mod endpoint;
 mod forward;
-mod front;
 mod gateway;
 mod passthrough;
 pub mod prober;
@@ -33,12 +33,16 @@ mod relay;
 pub mod renewal;
 mod request_headers;
 mod route;
+mod self_review;
+mod service;
 mod sessions;
+mod small_request;
 mod status;
 pub mod token_claims;
 mod tunnel;
 mod unread;
 pub mod upstream;
+mod via;
 
 #[cfg(test)]
 mod fake_cluster;

@@ -15,7 +15,6 @@ mod observation;
 mod probe;
 mod schedule;
 
-use machinery::meta::ObjectKey;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +26,7 @@ use apiserver::stored_object::StoredObject;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use machinery::meta::{Object, ObjectKey};
 use machinery::status::Status;
 use machinery::time::Clock;
 use management::cluster_secret::{ClusterSecrets, Purpose};
@@ -50,7 +50,7 @@ pub struct Options {
     pub period: Duration,
     /// The minimum time between two probes of a cluster, if a request to it was refused in the
     /// meantime.
-    pub doubt_period: Duration,
+    pub requested_period: Duration,
     /// Time limit for a probe.
     pub deadline: Duration,
     /// Maximum number of concurrent probes.
@@ -65,7 +65,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             period: Duration::from_secs(30),
-            doubt_period: Duration::from_secs(10),
+            requested_period: Duration::from_secs(10),
             deadline: Duration::from_secs(10),
             at_once: 16,
             unconnected: true,
@@ -75,48 +75,47 @@ impl Default for Options {
 
 /// Keeps the status of clusters up to date.
 pub struct Prober {
-    upstreams: Arc<Upstreams>,
-    clusters: Registry<Cluster>,
-    secrets: ClusterSecrets,
+    parts: ProberParts,
     renewal: Renewal,
-    clock: Arc<dyn Clock>,
-    options: Options,
-    zone: Option<Zone>,
-    /// The number of times that a cluster was read.
+    /// The number of times that the schedule of a cluster was updated.
     #[cfg(test)]
-    taken_in: std::sync::atomic::AtomicUsize,
+    updates: std::sync::atomic::AtomicUsize,
+}
+
+/// The dependencies of a prober.
+pub struct ProberParts {
+    /// The connections to the clusters.
+    pub upstreams: Arc<Upstreams>,
+    /// The clusters.
+    pub clusters: Registry<Cluster>,
+    /// The Secrets with the gateway's credentials.
+    pub secrets: ClusterSecrets,
+    /// The source of the current time.
+    pub clock: Arc<dyn Clock>,
+    /// The schedule and limits of probes.
+    pub options: Options,
+    /// The zone whose host names are written to the status of clusters, if clusters have host
+    /// names.
+    pub zone: Option<Zone>,
 }
 
 /// The probes in progress. Each returns the name of its cluster.
-type Looks = FuturesUnordered<BoxFuture<'static, String>>;
+type Probes = FuturesUnordered<BoxFuture<'static, String>>;
 
 impl Prober {
-    /// Creates a prober of all clusters in this registry, with credentials from these Secrets.
-    pub fn new(
-        upstreams: Arc<Upstreams>,
-        (clusters, secrets): (Registry<Cluster>, ClusterSecrets),
-        clock: Arc<dyn Clock>,
-        options: Options,
-    ) -> Self {
-        let renewal = Renewal::new(Arc::clone(&upstreams), secrets.clone(), Arc::clone(&clock));
+    /// Creates a prober of all clusters.
+    pub fn new(parts: ProberParts) -> Self {
+        let renewal = Renewal::new(
+            Arc::clone(&parts.upstreams),
+            parts.secrets.clone(),
+            Arc::clone(&parts.clock),
+        );
         Self {
-            upstreams,
-            clusters,
-            secrets,
+            parts,
             renewal,
-            clock,
-            options,
-            zone: None,
             #[cfg(test)]
-            taken_in: std::sync::atomic::AtomicUsize::default(),
+            updates: std::sync::atomic::AtomicUsize::default(),
         }
-    }
-
-    /// Sets the zone whose host names are written to the status of clusters.
-    #[must_use]
-    pub fn naming(mut self, zone: Option<Zone>) -> Self {
-        self.zone = zone;
-        self
     }
 
     /// Runs until it is dropped or the cache ends.
@@ -126,42 +125,45 @@ impl Prober {
     }
 
     async fn follow(self: &Arc<Self>) {
-        let mut clusters = Follower::new(&self.clusters);
-        let mut secrets = Follower::new(self.secrets.registry());
-        let mut schedule = Schedule::new(self.options.period, self.options.doubt_period);
-        let mut looks = Looks::new();
+        let mut clusters = Follower::new(&self.parts.clusters);
+        let mut secrets = Follower::new(self.parts.secrets.registry());
+        let mut schedule = Schedule::new(
+            self.parts.options.period,
+            self.parts.options.requested_period,
+        );
+        let mut probes = Probes::new();
         loop {
-            while looks.len() < self.options.at_once
+            while probes.len() < self.parts.options.at_once
                 && let Some(subject) = schedule.take_due(Instant::now())
             {
                 let this = Arc::clone(self);
-                looks.push(Box::pin(async move { this.look(subject).await }));
+                probes.push(Box::pin(async move { this.probe(subject).await }));
             }
-            let next = match looks.len() < self.options.at_once {
+            let next = match probes.len() < self.parts.options.at_once {
                 true => schedule.next_due(),
                 false => None,
             };
             tokio::select! {
                 changes = clusters.changes() => match changes {
-                    Changes::All => self.take_in_all(&mut schedule),
+                    Changes::All => self.update_schedule_of_all(&mut schedule),
                     Changes::Of(keys) => for key in keys {
-                        self.take_in(key.name(), &mut schedule);
+                        self.update_schedule(key.name(), &mut schedule);
                     },
                     Changes::Ended => return,
                 },
                 changes = secrets.changes() => match changes {
-                    Changes::All => self.take_in_all(&mut schedule),
+                    Changes::All => self.update_schedule_of_all(&mut schedule),
                     Changes::Of(keys) => for key in keys {
                         if let Some(cluster) = self.cluster_of(&key) {
-                            self.take_in(cluster, &mut schedule);
+                            self.update_schedule(cluster, &mut schedule);
                         }
                     },
                     Changes::Ended => return,
                 },
-                doubted = self.upstreams.doubted() => for name in doubted {
-                    schedule.doubt(&name, Instant::now());
+                requested = self.parts.upstreams.requested_probes() => for name in requested {
+                    schedule.request_probe(&name, Instant::now());
                 },
-                Some(name) = looks.next(), if !looks.is_empty() => {
+                Some(name) = probes.next(), if !probes.is_empty() => {
                     schedule.done(&name, Instant::now(), jitter());
                 }
                 () = at(next) => {}
@@ -170,24 +172,24 @@ impl Prober {
     }
 
     /// Updates the schedule with all current clusters.
-    fn take_in_all(&self, schedule: &mut Schedule) {
-        let view = self.clusters.collection().view();
+    fn update_schedule_of_all(&self, schedule: &mut Schedule) {
+        let view = self.parts.clusters.collection().view();
         schedule.keep(|name| {
-            view.get(&self.clusters.key(ObjectKey::cluster(name)))
+            view.get(&self.parts.clusters.key(ObjectKey::cluster(name)))
                 .is_some()
         });
         for (_, object) in view.iter() {
-            self.take_in(object.name(), schedule);
+            self.update_schedule(object.name(), schedule);
         }
     }
 
     /// Updates the schedule with the current state of a cluster.
-    fn take_in(&self, cluster: &str, schedule: &mut Schedule) {
+    fn update_schedule(&self, cluster: &str, schedule: &mut Schedule) {
         #[cfg(test)]
-        self.taken_in
+        self.updates
             .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let view = self.clusters.collection().view();
-        let object = view.get(&self.clusters.key(ObjectKey::cluster(cluster)));
+        let view = self.parts.clusters.collection().view();
+        let object = view.get(&self.parts.clusters.key(ObjectKey::cluster(cluster)));
         let subject = object.and_then(|object| Some((self.subject(object)?, object.revision())));
         match subject {
             Some((subject, revision)) => schedule.put(subject, revision, Instant::now()),
@@ -199,13 +201,13 @@ impl Prober {
     fn cluster_of<'k>(&self, key: &'k Key) -> Option<&'k str> {
         let name = key.name().strip_prefix("cluster-")?;
         let name = name.strip_suffix("-gateway")?;
-        (self.secrets.key(Purpose::Gateway, name) == key.as_str()).then_some(name)
+        (self.parts.secrets.key(Purpose::Gateway, name) == key.as_str()).then_some(name)
     }
 
     fn subject(&self, object: &StoredObject) -> Option<Subject> {
-        let cluster = self.clusters.decode(object).ok()?;
+        let cluster = self.parts.clusters.decode(object).ok()?;
         let connection = cluster.spec.connection.as_ref();
-        if connection.is_none() && !self.options.unconnected {
+        if connection.is_none() && !self.parts.options.unconnected {
             return None;
         }
         Some(Subject {
@@ -219,13 +221,13 @@ impl Prober {
 
     /// Returns the revision of the Secret with the credential for a cluster, if it exists.
     fn secret_revision(&self, cluster: &str) -> Option<Revision> {
-        let key = self.secrets.key(Purpose::Gateway, cluster);
-        let view = self.secrets.registry().collection().view();
+        let key = self.parts.secrets.key(Purpose::Gateway, cluster);
+        let view = self.parts.secrets.registry().collection().view();
         view.get(&key).map(|object| object.revision())
     }
 
     /// Probes a cluster and writes the result.
-    async fn look(&self, subject: Subject) -> String {
+    async fn probe(&self, subject: Subject) -> String {
         if let Some(observation) = self.observe(&subject).await
             && let Err(status) = self.write(&subject, &observation).await
         {
@@ -243,17 +245,17 @@ impl Prober {
         if name == cluster::LOCAL && !subject.connected {
             return Some(Observation::local());
         }
-        let probed = probe::probe(&self.upstreams, name);
-        let probed = tokio::time::timeout(self.options.deadline, probed).await;
+        let probed = probe::probe(&self.parts.upstreams, name);
+        let probed = tokio::time::timeout(self.parts.options.deadline, probed).await;
         let finding = probed.unwrap_or(Some(Finding::too_slow()))?;
         let mut observation = Observation::of(finding, name);
-        let zone = self.zone.as_ref().filter(|_| subject.connected);
+        let zone = self.parts.zone.as_ref().filter(|_| subject.connected);
         observation.name(zone.map(|zone| zone.endpoints(name)));
         if observation.is_connected()
-            && let Some(cluster) = self.clusters.cached(ObjectKey::cluster(name))
+            && let Some(cluster) = self.parts.clusters.cached(ObjectKey::cluster(name))
         {
             let renewed = self.renewal.renew_if_due(&cluster);
-            let renewed = tokio::time::timeout(self.options.deadline, renewed).await;
+            let renewed = tokio::time::timeout(self.parts.options.deadline, renewed).await;
             observation.add_trouble(renewed.unwrap_or_else(|_| self.renewal.trouble(name)));
         }
         Some(observation)
@@ -263,6 +265,7 @@ impl Prober {
     async fn write(&self, subject: &Subject, observation: &Observation) -> Result<(), Status> {
         loop {
             let Some(stored) = self
+                .parts
                 .clusters
                 .find(ObjectKey::cluster(&subject.name))
                 .await?
@@ -272,12 +275,17 @@ impl Prober {
             if self.subject(&stored).as_ref() != Some(subject) {
                 return Ok(());
             }
-            let mut cluster = self.clusters.decode(&stored)?;
-            if !observation.write_into(&mut cluster, self.clock.now()) {
+            let mut cluster = self.parts.clusters.decode(&stored)?;
+            if !observation.write_into(&mut cluster, self.parts.clock.now()) {
                 return Ok(());
             }
             observation.log(&subject.name);
-            match self.clusters.replace(cluster, stored.revision()).await {
+            match self
+                .parts
+                .clusters
+                .replace(cluster, stored.revision())
+                .await
+            {
                 Ok(_) => return Ok(()),
                 Err(WriteError::Conflict) => {}
                 Err(WriteError::Status(status)) => return Err(status),
@@ -310,7 +318,7 @@ enum Changes {
 }
 
 impl Follower {
-    fn new<T: machinery::meta::Object>(registry: &Registry<T>) -> Self {
+    fn new<T: Object>(registry: &Registry<T>) -> Self {
         Self {
             collection: registry.collection().clone(),
             cursor: None,

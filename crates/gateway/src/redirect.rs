@@ -82,8 +82,8 @@ impl Origin<'_> {
             true => String::new(),
             false => format!("/k8s/clusters/{}", self.cluster),
         };
-        let place = format!("{rest}{query}{}", reference.fragment);
-        Some(format!("{prefix}{}", utf8_percent_encode(&place, INVALID)))
+        let local = format!("{rest}{query}{}", reference.fragment);
+        Some(format!("{prefix}{}", utf8_percent_encode(&local, INVALID)))
     }
 
     /// Returns the reference without scheme and authority. Returns `None` if they are not the

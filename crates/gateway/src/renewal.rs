@@ -9,7 +9,7 @@
 //! Tokens of other kinds and client certificates are not renewed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::management::Cluster;
@@ -20,12 +20,13 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use machinery::time::{Clock, rfc3339};
 use management::cluster_secret::{ClusterSecrets, Owned, Purpose};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::json;
 use signing::secret::SecretString;
 use storage::Revision;
 
-use crate::ask::ask;
+use crate::small_request;
 use crate::token_claims::{ServiceAccount, TokenClaims};
 use crate::upstream::{TOKEN, UpstreamError, Upstreams};
 
@@ -140,7 +141,7 @@ impl Renewal {
 
     /// Returns the last failure to renew the token of a cluster.
     pub fn trouble(&self, cluster: &str) -> Option<String> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = self.failures.lock();
         failures.get(cluster).map(|failure| failure.trouble.clone())
     }
 
@@ -177,7 +178,7 @@ impl Renewal {
             "kind": "TokenRequest",
             "spec": { "audiences": [], "expirationSeconds": due.life.max(SHORTEST).as_secs() },
         });
-        let answer = ask(&self.upstreams, cluster, &path, Some(&request)).await?;
+        let answer = small_request::post(&self.upstreams, cluster, &path, &request).await?;
         if answer.code != StatusCode::CREATED {
             return Err(RenewalError::Refused(answer.code));
         }
@@ -188,13 +189,13 @@ impl Renewal {
 
     /// Returns whether it is too early for another attempt with this same token.
     fn must_wait(&self, cluster: &str, revision: Revision, now: Timestamp) -> bool {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = self.failures.lock();
         let failure = failures.get(cluster);
         failure.is_some_and(|failure| failure.revision == revision && now < failure.next)
     }
 
     fn fail(&self, cluster: &str, revision: Revision, due: &Due, error: &RenewalError) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.failures.lock();
         let before = failures
             .get(cluster)
             .filter(|before| before.revision == revision);
@@ -217,7 +218,7 @@ impl Renewal {
     }
 
     fn forget(&self, cluster: &str) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.failures.lock();
         failures.remove(cluster);
     }
 }

@@ -54,10 +54,10 @@ const EXTRA_KEY: &AsciiSet = &NON_ALPHANUMERIC
 /// Returns the client's headers that may be forwarded. Framing headers are set again for the
 /// cluster, and `Expect` was already answered here.
 pub(crate) fn clean(sent: &HeaderMap) -> HeaderMap {
-    let named = Named::of(sent);
+    let hop_by_hop = HopByHopHeaders::of(sent);
     let mut clean = HeaderMap::with_capacity(sent.len() + 8);
     for (name, value) in sent {
-        if !is_withheld(name) && !named.contains(name) {
+        if !is_withheld(name) && !hop_by_hop.contains(name) {
             clean.append(name.clone(), value.clone());
         }
     }
@@ -99,7 +99,7 @@ pub(crate) fn impersonate(headers: &mut HeaderMap, user: Identity) -> Result<(),
 }
 
 /// Returns the identity that the client asks to act as.
-pub(crate) fn wanted(headers: &HeaderMap) -> Impersonation {
+pub(crate) fn requested_impersonation(headers: &HeaderMap) -> Impersonation {
     let is_asked = |name: &HeaderName| name.as_str().starts_with("impersonate-");
     if !headers.keys().any(is_asked) {
         return Impersonation::default();
@@ -108,10 +108,10 @@ pub(crate) fn wanted(headers: &HeaderMap) -> Impersonation {
     Impersonation::from_headers(headers.map(|(name, value)| (name.as_str(), value.as_bytes())))
 }
 
-/// Headers that `Connection` declares hop-by-hop.
-pub(crate) struct Named(Vec<HeaderName>);
+/// The headers that `Connection` declares hop-by-hop in a message.
+pub(crate) struct HopByHopHeaders(Vec<HeaderName>);
 
-impl Named {
+impl HopByHopHeaders {
     /// Collects the headers that `Connection` names.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let values = headers.get_all(CONNECTION).iter();

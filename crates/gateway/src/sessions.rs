@@ -11,8 +11,8 @@
 //! checked again.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use apiserver::registry::Registry;
@@ -21,17 +21,18 @@ use jiff::Timestamp;
 use machinery::meta::Object;
 use machinery::status::Status;
 use machinery::time::Clock;
+use parking_lot::Mutex;
 use slab::Slab;
 use tokens::validity::{Refusal, ValidToken, Validity};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// Interval at which sessions are checked for expired tokens.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Number of checks after which all sessions are checked regardless of changes, in case the store
 /// has not reported any for too long.
-const FULL_LOOK: u64 = 30;
+const FULL_CHECK: u64 = 30;
 
 /// Maximum number of concurrent access checks.
 const AT_ONCE: usize = 64;
@@ -56,12 +57,12 @@ pub(crate) struct Bound {
 /// The entry of a request, which is removed on drop.
 pub(crate) struct Session {
     sessions: Arc<Sessions>,
-    place: usize,
+    key: usize,
     bound: Arc<Bound>,
 }
 
-/// A request to be entered.
-pub(crate) struct Entry {
+/// The properties of a request to be entered.
+pub(crate) struct NewSession {
     pub(crate) cluster: Box<str>,
     pub(crate) token: ValidToken,
     /// True if it may stay open for any time.
@@ -106,11 +107,11 @@ impl Sessions {
     }
 
     /// Enters a request, or returns `None` if its token has ended since it was checked.
-    pub(crate) fn enter(self: &Arc<Self>, entry: Entry, epoch: u64) -> Option<Session> {
+    pub(crate) fn enter(self: &Arc<Self>, new: NewSession, epoch: u64) -> Option<Session> {
         let session = self.open_session(Bound {
-            cluster: entry.cluster,
-            token: Some(entry.token),
-            is_long: entry.is_long,
+            cluster: new.cluster,
+            token: Some(new.token),
+            is_long: new.is_long,
             ended: CancellationToken::new(),
         });
         let has_moved = self.epoch.load(Ordering::SeqCst) != epoch;
@@ -132,10 +133,10 @@ impl Sessions {
 
     fn open_session(self: &Arc<Self>, bound: Bound) -> Session {
         let bound = Arc::new(bound);
-        let place = self.open().insert(Arc::clone(&bound));
+        let key = self.open.lock().insert(Arc::clone(&bound));
         Session {
             sessions: Arc::clone(self),
-            place,
+            key,
             bound,
         }
     }
@@ -144,7 +145,7 @@ impl Sessions {
     pub(crate) fn recheck(&self, concerns: impl Fn(&Bound) -> bool) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         let concerned: Vec<Arc<Bound>> = {
-            let open = self.open();
+            let open = self.open.lock();
             let concerned = open.iter().filter(|(_, bound)| concerns(bound));
             concerned.map(|(_, bound)| Arc::clone(bound)).collect()
         };
@@ -157,20 +158,20 @@ impl Sessions {
 
     /// Ends these sessions.
     pub(crate) fn end(&self, concerns: impl Fn(&Bound) -> bool) {
-        for (_, bound) in self.open().iter().filter(|(_, bound)| concerns(bound)) {
+        for (_, bound) in self.open.lock().iter().filter(|(_, bound)| concerns(bound)) {
             bound.ended.cancel();
         }
     }
 
     /// Ends the sessions of tokens that expire. Never returns.
     pub(crate) async fn follow_time(&self) {
-        let mut look = tokio::time::interval(LOOK);
+        let mut ticks = tokio::time::interval(CHECK_INTERVAL);
         let mut seen = self.validity.terms();
         for count in 1_u64.. {
-            look.tick().await;
+            ticks.tick().await;
             let now = self.clock.now();
             let terms = self.validity.terms();
-            let all = count % FULL_LOOK == 0 || terms != seen;
+            let all = count % FULL_CHECK == 0 || terms != seen;
             seen = terms;
             self.recheck(|bound| all || bound.is_due(now));
         }
@@ -179,10 +180,10 @@ impl Sessions {
     /// Ends the sessions of users who may no longer access their cluster. Never returns. A change
     /// of access causes no event here, so it is polled; the authorizer caches its answers.
     pub(crate) async fn follow_access(&self) {
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = tokio::time::interval(CHECK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            look.tick().await;
+            ticks.tick().await;
             let open = self.open_by_right();
             let checked = stream::iter(open.values())
                 .for_each_concurrent(AT_ONCE, |sessions| self.end_without_access(sessions));
@@ -194,7 +195,7 @@ impl Sessions {
     /// group.
     fn open_by_right(&self) -> HashMap<(String, Box<str>), Vec<Arc<Bound>>> {
         let mut groups: HashMap<_, Vec<_>> = HashMap::new();
-        for (_, bound) in self.open().iter() {
+        for (_, bound) in self.open.lock().iter() {
             if let Some(token) = &bound.token {
                 let right = (token.name().to_owned(), bound.cluster.clone());
                 groups.entry(right).or_default().push(Arc::clone(bound));
@@ -237,11 +238,6 @@ impl Sessions {
             self.validity.still_holds(token, &bound.cluster, now)
         })
     }
-
-    /// Poisoning is ignored: every update leaves the list consistent.
-    fn open(&self) -> MutexGuard<'_, Slab<Arc<Bound>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Bound {
@@ -274,7 +270,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.sessions.open().try_remove(self.place);
+        self.sessions.open.lock().try_remove(self.key);
     }
 }
 

@@ -1,10 +1,12 @@
 //! Errors as `metav1.Status`.
 
 use axum::body::Body;
-use http::header::{CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
+use machinery::meta::GroupResource;
 use machinery::status::{Reason, Status};
 
+use crate::answer_headers::Unacceptable;
 use crate::upstream::UpstreamError;
 
 /// Returns the response for a status.
@@ -22,6 +24,33 @@ pub(crate) fn respond(status: &Status) -> Response<Body> {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+/// Adds `Connection: close`, so that the server reads nothing more from the client.
+pub(crate) fn with_connection_close(mut response: Response<Body>) -> Response<Body> {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
+}
+
+/// Returns a 400 for a path that two parsers may read differently.
+pub(crate) fn ambiguous() -> Status {
+    Status::bad_request("the path is ambiguous")
+}
+
+/// Returns a 403 for this reason.
+pub(crate) fn forbidden_because(why: &str) -> Status {
+    Status::forbidden(&GroupResource::default(), "", why)
+}
+
+/// Returns the same as [`unavailable`], and logs the error with its cause.
+pub(crate) fn unavailable_and_logged(cluster: &str, error: &UpstreamError) -> Status {
+    // The fault of the client is not logged.
+    if !matches!(error, UpstreamError::RequestBody(_)) {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::warn!(cluster, %error, cause, "a request to a cluster failed");
+    }
+    unavailable(cluster, error)
 }
 
 /// Returns the error for users when a cluster does not answer. It says what failed, but contains no
@@ -62,6 +91,26 @@ pub(crate) fn looped(cluster: &str) -> Status {
         format!("cluster {cluster:?} is not available: its connection leads back to this server");
     Status {
         code: StatusCode::LOOP_DETECTED.as_u16(),
+        ..Status::failure(Reason::ServiceUnavailable, message)
+    }
+}
+
+/// Returns 502 for an answer that must not reach the client.
+pub(crate) fn unacceptable(cluster: &str, why: Unacceptable) -> Status {
+    tracing::warn!(cluster, ?why, "a response of a cluster was not forwarded");
+    let message = match why {
+        Unacceptable::Redirect => format!(
+            "cluster {cluster:?} redirects to an address outside the cluster: a redirect must stay below the address of the cluster"
+        ),
+        Unacceptable::Framing => {
+            format!("cluster {cluster:?} responded with two lengths that contradict each other")
+        }
+        Unacceptable::Informational => {
+            format!("cluster {cluster:?} upgraded the connection without a request to do so")
+        }
+    };
+    Status {
+        code: StatusCode::BAD_GATEWAY.as_u16(),
         ..Status::failure(Reason::ServiceUnavailable, message)
     }
 }

@@ -34,7 +34,7 @@ pub(crate) enum Protocol {
 impl Protocol {
     /// Returns the protocol that a request asks to be upgraded to. Requests for other protocols,
     /// h2c above all, are not upgraded but handled as ordinary requests.
-    pub(crate) fn wanted<B>(request: &Request<B>) -> Option<Self> {
+    pub(crate) fn requested<B>(request: &Request<B>) -> Option<Self> {
         let headers = request.headers();
         let connection = headers.get_all(CONNECTION).iter();
         let mut options = connection.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
@@ -50,7 +50,7 @@ impl Protocol {
     }
 
     /// Sets the headers that request this upgrade.
-    pub(crate) fn ask(self, headers: &mut HeaderMap) {
+    pub(crate) fn set_headers(self, headers: &mut HeaderMap) {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         let name = match self {
             Self::WebSocket => "websocket",
@@ -78,7 +78,7 @@ impl Protocol {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let host: Option<Authority> = host.and_then(|host| host.parse().ok());
         let is_own = match (origin, host) {
-            (Some(origin), Some(host)) => place(&origin) == place(&host),
+            (Some(origin), Some(host)) => host_and_port(&origin) == host_and_port(&host),
             _ => false,
         };
         self == Self::WebSocket && (origins.next().is_some() || !is_own)
@@ -95,7 +95,7 @@ impl Protocol {
 }
 
 /// Returns host and port. The port defaults to 443.
-fn place(authority: &Authority) -> (String, u16) {
+fn host_and_port(authority: &Authority) -> (String, u16) {
     let port = authority.port_u16().unwrap_or(443);
     (authority.host().to_ascii_lowercase(), port)
 }

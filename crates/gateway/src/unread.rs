@@ -13,51 +13,30 @@
 //!
 //! Admitted answers may exceed a bound later. Then the answer that has waited longest for its
 //! client is cut: one of the user who exceeds the bound per user, or one of the user with the most
-//! unread bytes. Its connection to the cluster, its place and its memory are freed at once, and the
+//! unread bytes. Its connection to the cluster, its slot and its memory are freed at once, and the
 //! client sees a broken answer. Over HTTP/1.1 the client's connection is closed, too: its write
 //! buffers hold several hundred kilobytes, which only closing it frees. A client that keeps reading
 //! never waits longest, so no user can occupy the memory that another user needs.
 
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use apiserver::server::Peer;
 use axum::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use parking_lot::Mutex;
 use slab::Slab;
 
-use crate::upstream::{Place, PooledBody, UpstreamError};
+use crate::upstream::{PooledBody, Slot, UnreadBounds, UpstreamError};
 
-/// Maximum size of answers that are not followed, in bytes. The number of places bounds their
+/// Maximum size of answers that are not followed, in bytes. The number of slots bounds their
 /// number.
 const SMALL: u64 = 16 * 1024;
-
-/// Limits on unread bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct UnreadBounds {
-    /// Maximum number of unread bytes of the answers to one user.
-    pub per_user: usize,
-    /// Maximum number of unread bytes of all answers.
-    pub in_all: usize,
-    /// Time that an answer may wait for its client before another request of the user cuts it.
-    pub patience: Duration,
-}
-
-impl Default for UnreadBounds {
-    /// 128 MiB, 256 MiB and 10 seconds.
-    fn default() -> Self {
-        Self {
-            per_user: 128 * 1024 * 1024,
-            in_all: 256 * 1024 * 1024,
-            patience: Duration::from_secs(10),
-        }
-    }
-}
 
 /// The unread answers of all users.
 pub(crate) struct Unread {
@@ -71,11 +50,11 @@ pub(crate) struct Unread {
 struct Account {
     user: Arc<str>,
     bytes: AtomicUsize,
-    answers: Mutex<Slab<Arc<Answer>>>,
+    answers: Mutex<Slab<Arc<UnreadAnswer>>>,
 }
 
 /// An answer in flight.
-struct Answer {
+struct UnreadAnswer {
     cluster: Box<str>,
     /// Maximum number of its bytes that may be unread.
     window: usize,
@@ -84,7 +63,7 @@ struct Answer {
     /// `body`.
     since: AtomicU64,
     /// `None` after it has ended or was cut.
-    body: Mutex<Option<(PooledBody, Place)>>,
+    body: Mutex<Option<(PooledBody, Slot)>>,
     was_cut: std::sync::atomic::AtomicBool,
     /// The client's connection, if it carries no other request.
     reader: Option<Peer>,
@@ -92,7 +71,7 @@ struct Answer {
 
 /// The body of an answer whose reading is followed, or of a small one.
 pub(crate) enum ReadBody {
-    Small { body: PooledBody, _place: Place },
+    Small { body: PooledBody, _slot: Slot },
     Followed(Followed),
 }
 
@@ -100,7 +79,7 @@ pub(crate) enum ReadBody {
 pub(crate) struct Followed {
     unread: Arc<Unread>,
     account: Arc<Account>,
-    answer: Arc<Answer>,
+    answer: Arc<UnreadAnswer>,
     key: usize,
 }
 
@@ -124,7 +103,7 @@ impl Unread {
         if in_all < self.bounds.per_user.min(self.bounds.in_all / 2) {
             return Ok(());
         }
-        let account = lock(&self.users).get(user).map(Arc::clone);
+        let account = self.users.lock().get(user).map(Arc::clone);
         let Some(account) = account else {
             return Ok(());
         };
@@ -147,24 +126,21 @@ impl Unread {
         u64::try_from(self.start.elapsed().as_micros()).map_or(u64::MAX, |now| now.max(1))
     }
 
-    /// Follows how a client reads the body of an answer, and holds the place until the body ends.
+    /// Follows how a client reads the body of an answer, and holds the slot until the body ends.
     /// `reader` is the client's connection, if it carries only this answer.
     pub(crate) fn follow(
         self: &Arc<Self>,
         cluster: &str,
         body: PooledBody,
-        place: Place,
+        slot: Slot,
         reader: Option<Peer>,
     ) -> ReadBody {
         let most = body.size_hint().upper().unwrap_or(u64::MAX);
         if most <= SMALL {
-            return ReadBody::Small {
-                body,
-                _place: place,
-            };
+            return ReadBody::Small { body, _slot: slot };
         }
         let window = usize::try_from(most).unwrap_or(usize::MAX);
-        let answer = Arc::new(Answer {
+        let answer = Arc::new(UnreadAnswer {
             cluster: cluster.into(),
             window: window.min(PooledBody::WINDOW),
             since: AtomicU64::new(0),
@@ -172,10 +148,10 @@ impl Unread {
             reader,
             body: Mutex::default(),
         });
-        let (account, key) = self.open(place.user(), &answer);
+        let (account, key) = self.open(slot.user(), &answer);
         {
-            let mut held = lock(&answer.body);
-            *held = Some((body, place));
+            let mut held = answer.body.lock();
+            *held = Some((body, slot));
             self.hand_out(&account, &answer);
         }
         self.relieve(&account);
@@ -187,8 +163,8 @@ impl Unread {
         })
     }
 
-    fn open(&self, user: &Arc<str>, answer: &Arc<Answer>) -> (Arc<Account>, usize) {
-        let mut users = lock(&self.users);
+    fn open(&self, user: &Arc<str>, answer: &Arc<UnreadAnswer>) -> (Arc<Account>, usize) {
+        let mut users = self.users.lock();
         let account = users.entry(Arc::clone(user)).or_insert_with(|| {
             Arc::new(Account {
                 user: Arc::clone(user),
@@ -196,13 +172,13 @@ impl Unread {
                 answers: Mutex::default(),
             })
         });
-        let key = lock(&account.answers).insert(Arc::clone(answer));
+        let key = account.answers.lock().insert(Arc::clone(answer));
         (Arc::clone(account), key)
     }
 
     fn close(&self, account: &Arc<Account>, key: usize) {
-        let mut users = lock(&self.users);
-        let mut answers = lock(&account.answers);
+        let mut users = self.users.lock();
+        let mut answers = account.answers.lock();
         answers.try_remove(key);
         if answers.is_empty() {
             users.remove(&account.user);
@@ -210,7 +186,7 @@ impl Unread {
     }
 
     /// Records that a part was handed out. The caller holds the lock of the body.
-    fn hand_out(&self, account: &Account, answer: &Answer) {
+    fn hand_out(&self, account: &Account, answer: &UnreadAnswer) {
         if answer.since.swap(self.now(), Ordering::Relaxed) == 0 {
             account.bytes.fetch_add(answer.window, Ordering::Relaxed);
             self.bytes.fetch_add(answer.window, Ordering::Relaxed);
@@ -218,7 +194,7 @@ impl Unread {
     }
 
     /// Records that nothing is unread. The caller holds the lock of the body.
-    fn settle(&self, account: &Account, answer: &Answer) {
+    fn mark_read(&self, account: &Account, answer: &UnreadAnswer) {
         if answer.since.swap(0, Ordering::Relaxed) != 0 {
             account.bytes.fetch_sub(answer.window, Ordering::Relaxed);
             self.bytes.fetch_sub(answer.window, Ordering::Relaxed);
@@ -233,7 +209,7 @@ impl Unread {
         {}
         while self.bytes.load(Ordering::Relaxed) > self.bounds.in_all {
             let heaviest = {
-                let users = lock(&self.users);
+                let users = self.users.lock();
                 let heaviest = users
                     .values()
                     .max_by_key(|it| it.bytes.load(Ordering::Relaxed));
@@ -252,9 +228,9 @@ impl Unread {
             return false;
         };
         let cut = {
-            let mut body = lock(&answer.body);
+            let mut body = answer.body.lock();
             answer.was_cut.store(true, Ordering::Relaxed);
-            self.settle(account, &answer);
+            self.mark_read(account, &answer);
             body.take()
         };
         if cut.is_some() {
@@ -274,8 +250,8 @@ impl Unread {
 impl Account {
     /// Returns the answer that has waited longest for its client, and the time since which it
     /// waits.
-    fn oldest(&self) -> Option<(u64, Arc<Answer>)> {
-        let answers = lock(&self.answers);
+    fn oldest(&self) -> Option<(u64, Arc<UnreadAnswer>)> {
+        let answers = self.answers.lock();
         let waiting = answers.iter().filter_map(|(_, answer)| {
             let since = answer.since.load(Ordering::Relaxed);
             (since != 0).then_some((since, answer))
@@ -293,7 +269,7 @@ impl Followed {
             answer,
             ..
         } = self;
-        let mut held = lock(&answer.body);
+        let mut held = answer.body.lock();
         let Some((body, _)) = &mut *held else {
             return Poll::Ready(match answer.was_cut.load(Ordering::Relaxed) {
                 true => Some(Err("the response was not read in time".into())),
@@ -302,14 +278,14 @@ impl Followed {
         };
         let polled = Pin::new(body).poll_frame(cx);
         match &polled {
-            Poll::Pending => unread.settle(account, answer),
+            Poll::Pending => unread.mark_read(account, answer),
             Poll::Ready(Some(Ok(_))) => {
                 unread.hand_out(account, answer);
                 drop(held);
                 unread.relieve(account);
             }
             Poll::Ready(_) => {
-                unread.settle(account, answer);
+                unread.mark_read(account, answer);
                 *held = None;
             }
         }
@@ -335,7 +311,7 @@ impl Body for ReadBody {
         match self {
             Self::Small { body, .. } => body.is_end_stream(),
             Self::Followed(followed) => {
-                let held = lock(&followed.answer.body);
+                let held = followed.answer.body.lock();
                 let was_cut = followed.answer.was_cut.load(Ordering::Relaxed);
                 !was_cut && held.as_ref().is_none_or(|(body, _)| body.is_end_stream())
             }
@@ -346,7 +322,7 @@ impl Body for ReadBody {
         match self {
             Self::Small { body, .. } => body.size_hint(),
             Self::Followed(followed) => {
-                let held = lock(&followed.answer.body);
+                let held = followed.answer.body.lock();
                 held.as_ref()
                     .map_or_else(SizeHint::default, |(body, _)| body.size_hint())
             }
@@ -357,15 +333,10 @@ impl Body for ReadBody {
 impl Drop for Followed {
     fn drop(&mut self) {
         {
-            let mut body = lock(&self.answer.body);
-            self.unread.settle(&self.account, &self.answer);
+            let mut body = self.answer.body.lock();
+            self.unread.mark_read(&self.account, &self.answer);
             *body = None;
         }
         self.unread.close(&self.account, self.key);
     }
-}
-
-/// Poisoning is ignored: every update leaves the values consistent.
-fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    value.lock().unwrap_or_else(PoisonError::into_inner)
 }

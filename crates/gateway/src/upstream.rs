@@ -14,10 +14,10 @@
 //! included. Without those, the request acts as the gateway itself. A 401 of the cluster means that
 //! it rejected the gateway's credential and is returned as [`UpstreamError::CredentialRefused`].
 //! These requests, such as probes and renewals, have separate connections. Requests of users enter
-//! through `Upstreams::enter`, which gives each user a share of the places. Each tunnel has a
+//! through `Upstreams::enter`, which gives each user a share of the slots. Each tunnel has a
 //! connection of its own.
 //!
-//! This module knows users only as names that share the places, and knows no tokens. It does not
+//! This module knows users only as names that share the slots, and knows no tokens. It does not
 //! follow redirects.
 
 mod address_policy;
@@ -25,100 +25,64 @@ mod credential;
 mod dial;
 mod error;
 mod exchange;
+mod http1_connection;
 mod kept_body;
-mod places;
+mod options;
+mod outgoing;
 mod pool;
+mod probe_requests;
 mod severable;
+mod slots;
+mod streams;
 mod target;
 
-use machinery::meta::ObjectKey;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use storage::Revision;
 
 use api::management::Cluster;
 use api::management::cluster::ClusterConnection;
 use apiserver::registry::Registry;
 use axum::body::Body;
 use http::{Request, Response};
+use machinery::meta::ObjectKey;
 use management::cluster_secret::{ClusterSecrets, Owned, Purpose};
+use parking_lot::RwLock;
 use rustls::RootCertStore;
-use tokio::sync::Notify;
+use storage::Revision;
 
 pub use self::address_policy::AddressPolicy;
 pub use self::credential::{CERTIFICATE, KEY, TOKEN};
 pub use self::error::{Cause, CertificateProblem, Phase, UpstreamError};
-pub use crate::unread::UnreadBounds;
+pub use self::options::{Options, UnreadBounds};
 
 use self::credential::Credential;
 pub(crate) use self::dial::{Transport, prepare};
+pub(crate) use self::exchange::Upstream;
+use self::exchange::UpstreamParts;
 use self::kept_body::Budget;
-pub(crate) use self::places::Place;
-use self::places::Places;
-use self::pool::Pool;
 pub(crate) use self::pool::PooledBody;
+use self::probe_requests::ProbeRequests;
+pub(crate) use self::slots::Slot;
+use self::slots::Slots;
 use self::target::Target;
-
-/// The settings of connections to clusters.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Time limit for obtaining a connection.
-    pub connect: Duration,
-    /// Time limit from then until the answer begins.
-    pub head: Duration,
-    /// Maximum number of requests in flight to one cluster, including watches and tunnels. A user
-    /// holds at most as many places as are free.
-    pub max_in_flight: usize,
-    /// The addresses that may be connected to.
-    pub addresses: AddressPolicy,
-    /// Maximum size of a request body that is kept until the answer, so that the request can be
-    /// sent again, in bytes.
-    pub kept_body: usize,
-    /// Maximum size of all kept bodies, in bytes.
-    pub kept_bodies: usize,
-    /// Limits on answers that clients do not read.
-    pub unread: UnreadBounds,
-}
-
-impl Default for Options {
-    /// 5 seconds, 30 seconds, 1000 requests; 1 MiB for each body and 64 MiB for all.
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            head: Duration::from_secs(30),
-            max_in_flight: 1000,
-            addresses: AddressPolicy::default(),
-            kept_body: 1024 * 1024,
-            kept_bodies: 64 * 1024 * 1024,
-            unread: UnreadBounds::default(),
-        }
-    }
-}
 
 /// The connections to all clusters.
 pub struct Upstreams {
     clusters: Registry<Cluster>,
     secrets: ClusterSecrets,
     options: Options,
-    known: RwLock<HashMap<Box<str>, Known>>,
+    known: RwLock<HashMap<Box<str>, ClusterState>>,
     kept_bodies: Arc<Budget>,
-    doubts: Doubts,
+    probe_requests: ProbeRequests,
     system_roots: OnceLock<Arc<RootCertStore>>,
 }
 
-/// Clusters to probe soon, because a request contradicted their status.
-#[derive(Default)]
-struct Doubts {
-    clusters: Mutex<HashSet<Box<str>>>,
-    arrived: Notify,
-}
-
 /// The state that is derived from a cluster object and its Secret.
-struct Known {
+struct ClusterState {
     versions: Versions,
     upstream: Result<Arc<Upstream>, UpstreamError>,
-    places: Arc<Places>,
+    slots: Arc<Slots>,
 }
 
 /// The revisions that the state is derived from.
@@ -127,20 +91,6 @@ struct Versions {
     cluster: Revision,
     /// The revision of the cluster's own Secret, if it exists.
     secret: Option<Revision>,
-}
-
-/// The connections to one cluster.
-pub(crate) struct Upstream {
-    connection: ClusterConnection,
-    /// `None` for servers that get no credential.
-    credential: Option<Owned<Credential>>,
-    target: Target,
-    /// The connections for users' requests.
-    pool: Arc<Pool>,
-    /// The connections for the gateway's own requests, so that users cannot delay them.
-    own_pool: Arc<Pool>,
-    kept_bodies: Arc<Budget>,
-    options: Options,
 }
 
 impl Upstreams {
@@ -152,7 +102,7 @@ impl Upstreams {
             options,
             known: RwLock::default(),
             kept_bodies: Budget::new(options.kept_body, options.kept_bodies),
-            doubts: Doubts::default(),
+            probe_requests: ProbeRequests::default(),
             system_roots: OnceLock::new(),
         }
     }
@@ -175,8 +125,11 @@ impl Upstreams {
     ///
     /// # Errors
     /// The reason why it cannot be opened, within [`Options::connect`].
-    pub(crate) async fn dial(&self, way: &ClusterConnection) -> Result<Transport, UpstreamError> {
-        let target = Target::build(way, None, &|| self.system_roots())?;
+    pub(crate) async fn dial(
+        &self,
+        connection: &ClusterConnection,
+    ) -> Result<Transport, UpstreamError> {
+        let target = Target::build(connection, None, &|| self.system_roots())?;
         let dialled = dial::transport(&target, self.options.addresses);
         let dialled = tokio::time::timeout(self.options.connect, dialled).await;
         dialled.map_err(|_| UpstreamError::Slow(Phase::Connect))?
@@ -187,25 +140,23 @@ impl Upstreams {
     ///
     /// # Errors
     /// The settings are invalid.
-    pub(crate) fn to_other(
+    pub(crate) fn without_credential(
         &self,
         connection: ClusterConnection,
         deadline: Duration,
     ) -> Result<Upstream, UpstreamError> {
         let target = Target::build(&connection, None, &|| self.system_roots())?;
-        Ok(Upstream {
+        Ok(Upstream::new(UpstreamParts {
             connection,
             credential: None,
             target,
-            pool: Pool::new(self.options.addresses),
-            own_pool: Pool::new(self.options.addresses),
             kept_bodies: Arc::clone(&self.kept_bodies),
             options: Options {
                 connect: self.options.connect.min(deadline),
                 head: deadline,
                 ..self.options
             },
-        })
+        }))
     }
 
     /// Returns the time limit for an answer to begin.
@@ -218,47 +169,38 @@ impl Upstreams {
         self.options.addresses
     }
 
-    /// Schedules a probe of a cluster soon.
-    pub(crate) fn doubt(&self, cluster: &str) {
-        let is_new = self.doubts.lock().insert(cluster.into());
-        if is_new {
-            self.doubts.arrived.notify_one();
-        }
+    /// Requests that a cluster is probed soon.
+    pub(crate) fn request_probe(&self, cluster: &str) {
+        self.probe_requests.add(cluster);
     }
 
-    /// Waits for clusters to be probed soon. Cancel safe.
-    pub(crate) async fn doubted(&self) -> HashSet<Box<str>> {
-        loop {
-            let doubted = std::mem::take(&mut *self.doubts.lock());
-            if !doubted.is_empty() {
-                return doubted;
-            }
-            self.doubts.arrived.notified().await;
-        }
+    /// Waits for requests to probe clusters, and returns these clusters. Cancel safe.
+    pub(crate) async fn requested_probes(&self) -> HashSet<Box<str>> {
+        self.probe_requests.take().await
     }
 
     /// Returns the connections to a cluster, according to the cached objects.
     pub(crate) fn upstream(&self, cluster: &str) -> Result<Arc<Upstream>, UpstreamError> {
-        self.look(cluster, |known| known.upstream.clone())?
+        self.with_state(cluster, |known| known.upstream.clone())?
     }
 
-    /// Returns the same, and takes a place for the user among the requests in flight.
+    /// Returns the same, and takes a slot for the user among the requests in flight.
     pub(crate) fn enter(
         &self,
         cluster: &str,
         user: &str,
-    ) -> Result<(Arc<Upstream>, Place), UpstreamError> {
-        let read = |known: &Known| (known.upstream.clone(), Arc::clone(&known.places));
-        let (upstream, places) = self.look(cluster, read)?;
-        let place = places.take(user)?;
-        Ok((upstream?, place))
+    ) -> Result<(Arc<Upstream>, Slot), UpstreamError> {
+        let read = |known: &ClusterState| (known.upstream.clone(), Arc::clone(&known.slots));
+        let (upstream, slots) = self.with_state(cluster, read)?;
+        let slot = slots.take(user)?;
+        Ok((upstream?, slot))
     }
 
     /// Closes connections that no longer match the objects. Returns whether the cluster still
     /// exists.
     pub(crate) fn refresh(&self, cluster: &str) -> bool {
         let is_known = {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            let known = self.known.read();
             known.contains_key(cluster)
         };
         match is_known {
@@ -270,7 +212,7 @@ impl Upstreams {
     /// Refreshes every cluster that was used so far.
     pub(crate) fn refresh_all(&self) {
         let names: Vec<Box<str>> = {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            let known = self.known.read();
             known.keys().cloned().collect()
         };
         for name in names {
@@ -279,13 +221,17 @@ impl Upstreams {
     }
 
     /// Reads the state of a cluster, rebuilding it first if an object has changed.
-    fn look<T>(&self, cluster: &str, read: impl Fn(&Known) -> T) -> Result<T, UpstreamError> {
+    fn with_state<T>(
+        &self,
+        cluster: &str,
+        read: impl Fn(&ClusterState) -> T,
+    ) -> Result<T, UpstreamError> {
         let Some(version) = self.version(cluster) else {
             self.forget(cluster);
             return Err(UpstreamError::NoCluster);
         };
         {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            let known = self.known.read();
             if let Some(known) = known.get(cluster)
                 && known.versions.cluster == version
                 && known.versions.secret == self.secret_version(cluster)
@@ -293,8 +239,8 @@ impl Upstreams {
                 return Ok(read(known));
             }
         }
-        let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let known = self.make(cluster, all.remove(cluster))?;
+        let mut all = self.known.write();
+        let known = self.build(cluster, all.remove(cluster))?;
         let found = read(&known);
         all.insert(cluster.into(), known);
         Ok(found)
@@ -314,7 +260,11 @@ impl Upstreams {
 
     /// Builds the state from the objects. Keeps open connections if nothing about them has changed,
     /// since every probe may change the object.
-    fn make(&self, cluster: &str, before: Option<Known>) -> Result<Known, UpstreamError> {
+    fn build(
+        &self,
+        cluster: &str,
+        before: Option<ClusterState>,
+    ) -> Result<ClusterState, UpstreamError> {
         let key = self.clusters.key(ObjectKey::cluster(cluster));
         let object = self.clusters.collection().view().get(&key).cloned();
         let decoded = object.and_then(|object| {
@@ -334,14 +284,14 @@ impl Upstreams {
         };
         let credential = self.credential(&decoded);
         let connection = decoded.spec.connection;
-        let (old, places) = match before {
-            Some(before) => (before.upstream.ok(), before.places),
-            None => (None, Places::new(self.options.max_in_flight)),
+        let (old, slots) = match before {
+            Some(before) => (before.upstream.ok(), before.slots),
+            None => (None, Slots::new(self.options.max_in_flight)),
         };
-        Ok(Known {
+        Ok(ClusterState {
             versions,
             upstream: self.renew(connection, credential, old),
-            places,
+            slots,
         })
     }
 
@@ -362,14 +312,14 @@ impl Upstreams {
         credential: Result<Owned<Credential>, UpstreamError>,
         old: Option<Arc<Upstream>>,
     ) -> Result<Arc<Upstream>, UpstreamError> {
-        let same_way = old.as_ref().is_some_and(|old| {
-            let way = connection.as_ref().map(way_only);
-            way.as_ref() == Some(&old.connection)
+        let is_same_connection = old.as_ref().is_some_and(|old| {
+            let settings = connection.as_ref().map(without_credential_ref);
+            settings.as_ref() == Some(old.connection_settings())
         });
         if let Some(old) = &old {
-            if !same_way {
+            if !is_same_connection {
                 old.cut();
-            } else if credential.as_ref().is_ok_and(|new| old.shows(new)) {
+            } else if credential.as_ref().is_ok_and(|new| old.uses(new)) {
                 return Ok(Arc::clone(old));
             } else if matches!(credential, Err(UpstreamError::CredentialNotBound(_))) {
                 old.cut();
@@ -377,22 +327,20 @@ impl Upstreams {
                 old.retire();
             }
         }
-        let connection = way_only(&connection.ok_or(UpstreamError::NoConnection)?);
+        let connection = without_credential_ref(&connection.ok_or(UpstreamError::NoConnection)?);
         let credential = credential?;
         let target = Target::build(&connection, Some(&credential), &|| self.system_roots())?;
-        Ok(Arc::new(Upstream {
+        Ok(Arc::new(Upstream::new(UpstreamParts {
             connection,
             credential: Some(credential),
             target,
-            pool: Pool::new(self.options.addresses),
-            own_pool: Pool::new(self.options.addresses),
             kept_bodies: Arc::clone(&self.kept_bodies),
             options: self.options,
-        }))
+        })))
     }
 
     fn forget(&self, cluster: &str) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write();
         if let Some(Ok(upstream)) = known.remove(cluster).map(|known| known.upstream) {
             upstream.cut();
         }
@@ -409,15 +357,8 @@ impl Upstreams {
     }
 }
 
-impl Doubts {
-    /// Poisoning is ignored: every update leaves the set consistent.
-    fn lock(&self) -> MutexGuard<'_, HashSet<Box<str>>> {
-        self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Returns the settings without the reference to the credential, which is compared separately.
-pub(crate) fn way_only(connection: &ClusterConnection) -> ClusterConnection {
+pub(crate) fn without_credential_ref(connection: &ClusterConnection) -> ClusterConnection {
     ClusterConnection {
         credential_secret_ref: None,
         ..connection.clone()

@@ -15,7 +15,7 @@ use apiserver::registry::{Registries, Registry};
 use apiserver::stored_object::StoredObject;
 use auth::Authorizer;
 use gateway::endpoint::Zone;
-use gateway::prober::{self, Prober};
+use gateway::prober::{self, Prober, ProberParts};
 use gateway::upstream;
 use gateway::{Gateway, GatewayParts, LoginClient};
 use kubeconfigs::download::{self, Downloads};
@@ -358,13 +358,14 @@ impl Domain {
         let (keys, clock, stop) = (self.keys(), Arc::clone(&self.clock), tasks.stop());
         tasks.spawn("key rotation", async move { keys.run(clock, stop).await });
         tasks.spawn("gateway sessions", Arc::clone(gateway).run());
-        let prober = Prober::new(
-            Arc::clone(gateway.upstreams()),
-            (self.management.clusters.clone(), self.secrets.clone()),
-            Arc::clone(&self.clock),
-            self.prober,
-        );
-        let prober = prober.naming(self.zone.clone());
+        let prober = Prober::new(ProberParts {
+            upstreams: Arc::clone(gateway.upstreams()),
+            clusters: self.management.clusters.clone(),
+            secrets: self.secrets.clone(),
+            clock: Arc::clone(&self.clock),
+            options: self.prober,
+            zone: self.zone.clone(),
+        });
         tasks.spawn("cluster prober", prober.run());
     }
 

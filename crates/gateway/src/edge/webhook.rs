@@ -72,7 +72,7 @@ impl Webhook {
         let timeout = Duration::from_secs(secs);
         let root = || PathAndQuery::from_static("/");
         Ok(Self {
-            upstream: upstreams.to_other(connection, timeout)?,
+            upstream: upstreams.without_credential(connection, timeout)?,
             path: uri.path_and_query().cloned().unwrap_or_else(root),
             timeout,
         })

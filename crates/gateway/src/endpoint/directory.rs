@@ -1,32 +1,33 @@
 //! Resolves the host names of a zone to clusters.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use api::management::Cluster;
 use apiserver::registry::Registry;
 use machinery::validation;
+use parking_lot::RwLock;
 use storage::Revision;
 
 use super::{Label, Zone, hash};
 
-/// The target of a host name of the zone.
+/// The cluster and the endpoint that a host name of the zone stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) door: Door,
+pub(crate) struct ResolvedName {
+    pub(crate) endpoint: EndpointKind,
     /// The id of the cluster, if a cluster has that name.
     pub(crate) cluster: Option<Arc<str>>,
 }
 
 /// The endpoint that a name belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum EndpointKind {
     /// The gateway's.
     Managed,
     /// The cluster's own.
     Unmanaged,
     /// The cluster's own, by a deprecated name.
-    Older,
+    Deprecated,
 }
 
 /// The names of a zone, and the clusters that they currently belong to.
@@ -41,12 +42,12 @@ pub(crate) struct Directory {
 struct Names {
     /// The revision of that state; `None` before the first use.
     of: Option<Revision>,
-    by_hash: HashMap<Box<str>, Meaning>,
-    by_name: HashMap<Box<str>, Meaning>,
+    by_hash: HashMap<Box<str>, NamedCluster>,
+    by_name: HashMap<Box<str>, NamedCluster>,
 }
 
 /// The cluster of a name; `None` if the name is ambiguous and so resolves to no cluster.
-type Meaning = Option<Arc<str>>;
+type NamedCluster = Option<Arc<str>>;
 
 /// The properties of a cluster that its names are derived from.
 struct Facts {
@@ -81,24 +82,26 @@ impl Directory {
     }
 
     /// Resolves a host name. Returns `None` if it is not in the zone.
-    pub(crate) fn find(&self, host: &str) -> Option<Place> {
+    pub(crate) fn find(&self, host: &str) -> Option<ResolvedName> {
         let host = host.to_ascii_lowercase();
-        let (door, label) = match self.zone.read(&host)? {
-            Label::Managed(label) => (Door::Managed, label),
-            Label::Unmanaged(label) => (Door::Unmanaged, label),
-            Label::Unknown => (Door::Unmanaged, ""),
+        let (endpoint, label) = match self.zone.read(&host)? {
+            Label::Managed(label) => (EndpointKind::Managed, label),
+            Label::Unmanaged(label) => (EndpointKind::Unmanaged, label),
+            Label::Unknown => (EndpointKind::Unmanaged, ""),
         };
         let names = self.names();
         let by_hash = names.by_hash.get(label).cloned().flatten();
-        let (door, cluster) = match (door, by_hash) {
-            (Door::Unmanaged, None) => {
+        let (endpoint, cluster) = match (endpoint, by_hash) {
+            (EndpointKind::Unmanaged, None) => {
                 let by_name = names.by_name.get(label).cloned().flatten();
-                let door = by_name.as_ref().map_or(door, |_| Door::Older);
-                (door, by_name)
+                let endpoint = by_name
+                    .as_ref()
+                    .map_or(endpoint, |_| EndpointKind::Deprecated);
+                (endpoint, by_name)
             }
             found => found,
         };
-        Some(Place { door, cluster })
+        Some(ResolvedName { endpoint, cluster })
     }
 
     /// Returns the names, rebuilt if the clusters have changed.
@@ -106,7 +109,7 @@ impl Directory {
         let view = self.clusters.collection().view();
         let newest = Some(view.last_change());
         let known = {
-            let known = self.names.read().unwrap_or_else(PoisonError::into_inner);
+            let known = self.names.read();
             Arc::clone(&known)
         };
         if known.of == newest {
@@ -122,7 +125,7 @@ impl Directory {
             }
         }
         let names = Arc::new(names);
-        let mut known = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.names.write();
         *known = Arc::clone(&names);
         names
     }
@@ -142,10 +145,10 @@ impl Names {
 }
 
 /// Adds a name. A name of two clusters belongs to neither.
-fn insert(names: &mut HashMap<Box<str>, Meaning>, label: String, id: &Arc<str>) {
-    let meaning = names.entry(label.into());
-    meaning
-        .and_modify(|meaning| *meaning = None)
+fn insert(names: &mut HashMap<Box<str>, NamedCluster>, label: String, id: &Arc<str>) {
+    let entry = names.entry(label.into());
+    entry
+        .and_modify(|cluster| *cluster = None)
         .or_insert_with(|| Some(Arc::clone(id)));
 }
 

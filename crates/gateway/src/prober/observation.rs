@@ -227,7 +227,7 @@ impl Observation {
             .iter_mut()
             .find(|it| it.type_ == condition.type_)
         {
-            Some(place) => *place = condition,
+            Some(existing) => *existing = condition,
             None => status.conditions.push(condition),
         }
         if *status == before {

@@ -2,10 +2,11 @@
 //! there.
 
 use http::StatusCode;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReviewSpec};
 use serde::Deserialize;
-use serde_json::json;
 
-use crate::ask::{Answer, ask};
+use crate::self_review;
+use crate::small_request::{self, SmallAnswer};
 use crate::upstream::{UpstreamError, Upstreams};
 
 use super::observation::Finding;
@@ -38,6 +39,20 @@ impl Impersonated {
         }
     }
 
+    /// Returns the question whether the gateway may impersonate it.
+    fn review(&self) -> SelfSubjectAccessReviewSpec {
+        SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                verb: Some("impersonate".to_owned()),
+                group: Some(self.group.to_owned()),
+                resource: Some(self.resource.to_owned()),
+                subresource: Some(self.subresource.to_owned()),
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        }
+    }
+
     /// Returns the resource with its subresource, as in the rules of a role.
     #[must_use]
     pub fn in_role(&self) -> String {
@@ -54,27 +69,16 @@ struct Version {
     git_version: String,
 }
 
-#[derive(Deserialize)]
-struct Review {
-    status: ReviewStatus,
-}
-
-#[derive(Deserialize)]
-struct ReviewStatus {
-    #[serde(default)]
-    allowed: bool,
-}
-
 /// Probes a cluster. Returns `None` if the result says nothing about the cluster.
 pub(super) async fn probe(upstreams: &Upstreams, cluster: &str) -> Option<Finding> {
-    match look(upstreams, cluster).await {
+    match check_cluster(upstreams, cluster).await {
         Ok(finding) => Some(finding),
         Err(error) => Finding::of_error(error),
     }
 }
 
-async fn look(upstreams: &Upstreams, cluster: &str) -> Result<Finding, UpstreamError> {
-    let answer = ask(upstreams, cluster, "/version", None).await?;
+async fn check_cluster(upstreams: &Upstreams, cluster: &str) -> Result<Finding, UpstreamError> {
+    let answer = small_request::get(upstreams, cluster, "/version").await?;
     if answer.code.is_server_error() || answer.code == StatusCode::TOO_MANY_REQUESTS {
         return Ok(Finding::Failing(answer.code));
     }
@@ -82,28 +86,12 @@ async fn look(upstreams: &Upstreams, cluster: &str) -> Result<Finding, UpstreamE
         return Ok(Finding::NotKubernetes(answer.code));
     };
     for impersonated in IMPERSONATED {
-        let Impersonated {
-            group,
-            resource,
-            subresource,
-        } = impersonated;
-        let attributes = json!({
-            "verb": "impersonate",
-            "group": group,
-            "resource": resource,
-            "subresource": subresource,
-        });
-        let review = json!({
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": { "resourceAttributes": attributes },
-        });
-        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-        let answer = ask(upstreams, cluster, path, Some(&review)).await?;
+        let review = self_review::review(impersonated.review());
+        let answer = small_request::post(upstreams, cluster, self_review::PATH, &review).await?;
         if answer.code.is_server_error() {
             return Ok(Finding::Failing(answer.code));
         }
-        if !is_allowed(&answer) {
+        if !self_review::result(answer.code, &answer.body).allowed {
             let what = impersonated.in_role();
             return Ok(Finding::CannotImpersonate { version, what });
         }
@@ -111,13 +99,8 @@ async fn look(upstreams: &Upstreams, cluster: &str) -> Result<Finding, UpstreamE
     Ok(Finding::Connected { version })
 }
 
-fn version(answer: &Answer) -> Option<String> {
+fn version(answer: &SmallAnswer) -> Option<String> {
     let version: Version = serde_json::from_slice(&answer.body).ok()?;
     let fits = answer.code == StatusCode::OK && version.git_version.len() <= 128;
     fits.then_some(version.git_version)
-}
-
-fn is_allowed(answer: &Answer) -> bool {
-    let review = serde_json::from_slice::<Review>(&answer.body);
-    answer.code == StatusCode::CREATED && review.is_ok_and(|review| review.status.allowed)
 }

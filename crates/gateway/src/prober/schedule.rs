@@ -33,19 +33,26 @@ pub(super) struct Subject {
 pub(super) struct Schedule {
     period: Duration,
     /// The minimum time between two probes of a cluster, if a request causes the second.
-    doubt_period: Duration,
-    entries: HashMap<String, Entry>,
+    requested_period: Duration,
+    entries: HashMap<String, ScheduledCluster>,
     /// The clusters that are due at some time, by that time.
-    waiting: BTreeSet<(Instant, String)>,
+    waiting: BTreeSet<DueCluster>,
 }
 
-struct Entry {
+/// A cluster that is due. The order is that of the times.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct DueCluster {
+    due: Instant,
+    name: String,
+}
+
+struct ScheduledCluster {
     subject: Subject,
     /// The revision of the object that the subject was read from.
     revision: Revision,
     state: State,
     /// The time at which the last probe ended.
-    looked: Option<Instant>,
+    last_probe: Option<Instant>,
 }
 
 enum State {
@@ -54,14 +61,14 @@ enum State {
     /// This subject, read from the object of this revision, is being probed.
     UnderWay(Subject, Revision),
     /// Only a change makes it due.
-    Settled,
+    Dormant,
 }
 
 impl Schedule {
-    pub(super) fn new(period: Duration, doubt_period: Duration) -> Self {
+    pub(super) fn new(period: Duration, requested_period: Duration) -> Self {
         Self {
             period,
-            doubt_period,
+            requested_period,
             entries: HashMap::new(),
             waiting: BTreeSet::new(),
         }
@@ -70,7 +77,7 @@ impl Schedule {
     /// Removes clusters that no longer exist.
     pub(super) fn keep(&mut self, exists: impl Fn(&str) -> bool) {
         self.entries.retain(|name, _| exists(name));
-        self.waiting.retain(|(_, name)| exists(name));
+        self.waiting.retain(|waiting| exists(&waiting.name));
     }
 
     /// Removes a cluster.
@@ -78,17 +85,21 @@ impl Schedule {
         if let Some(entry) = self.entries.remove(name)
             && let State::Due(due) = entry.state
         {
-            self.waiting.remove(&(due, entry.subject.name));
+            let name = entry.subject.name;
+            self.waiting.remove(&DueCluster { due, name });
         }
     }
 
     /// Updates a cluster. If it has changed, it is due at once.
     pub(super) fn put(&mut self, subject: Subject, revision: Revision, now: Instant) {
         let Some(entry) = self.entries.get_mut(&subject.name) else {
-            self.waiting.insert((now, subject.name.clone()));
-            let entry = Entry {
+            self.waiting.insert(DueCluster {
+                due: now,
+                name: subject.name.clone(),
+            });
+            let entry = ScheduledCluster {
                 state: State::Due(now),
-                looked: None,
+                last_probe: None,
                 revision,
                 subject,
             };
@@ -104,13 +115,13 @@ impl Schedule {
     }
 
     /// Brings the next probe forward, because a request contradicted the result of the last one.
-    pub(super) fn doubt(&mut self, name: &str, now: Instant) {
+    pub(super) fn request_probe(&mut self, name: &str, now: Instant) {
         if let Some(entry) = self.entries.get_mut(name)
             && let State::Due(due) = entry.state
         {
             let earliest = entry
-                .looked
-                .map_or(now, |looked| looked + self.doubt_period);
+                .last_probe
+                .map_or(now, |last_probe| last_probe + self.requested_period);
             entry.move_to(&mut self.waiting, due.min(earliest.max(now)));
         }
     }
@@ -120,7 +131,7 @@ impl Schedule {
         if self.next_due()? > now {
             return None;
         }
-        let (_, name) = self.waiting.pop_first()?;
+        let DueCluster { name, .. } = self.waiting.pop_first()?;
         let entry = self.entries.get_mut(&name)?;
         entry.state = State::UnderWay(entry.subject.clone(), entry.revision);
         Some(entry.subject.clone())
@@ -128,7 +139,7 @@ impl Schedule {
 
     /// Returns the time at which the next cluster is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.waiting.first().map(|(due, _)| *due)
+        self.waiting.first().map(|first| first.due)
     }
 
     /// Records that a probe has ended. The next is due one period later, plus or minus a seventh,
@@ -137,7 +148,7 @@ impl Schedule {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        entry.looked = Some(now);
+        entry.last_probe = Some(now);
         let State::UnderWay(subject, revision) = &entry.state else {
             return;
         };
@@ -145,16 +156,17 @@ impl Schedule {
             () if entry.is_news(subject, *revision) => now,
             () if entry.subject.connected => now + self.period.mul_f64((6.0 + 2.0 * jitter) / 7.0),
             () => {
-                entry.state = State::Settled;
+                entry.state = State::Dormant;
                 return;
             }
         };
         entry.state = State::Due(due);
-        self.waiting.insert((due, name.to_owned()));
+        let name = name.to_owned();
+        self.waiting.insert(DueCluster { due, name });
     }
 }
 
-impl Entry {
+impl ScheduledCluster {
     /// Returns whether a subject differs from this one. Without a connection each revision differs:
     /// the next probe corrects what other clients wrote to the status.
     fn is_news(&self, subject: &Subject, revision: Revision) -> bool {
@@ -162,17 +174,17 @@ impl Entry {
     }
 
     /// Makes the cluster due at this time, unless it is being probed.
-    fn move_to(&mut self, waiting: &mut BTreeSet<(Instant, String)>, due: Instant) {
+    fn move_to(&mut self, waiting: &mut BTreeSet<DueCluster>, due: Instant) {
         let name = self.subject.name.clone();
         match self.state {
             State::UnderWay(..) => return,
             State::Due(before) => {
-                let before = (before, name.clone());
-                waiting.remove(&before);
+                let (due, name) = (before, name.clone());
+                waiting.remove(&DueCluster { due, name });
             }
-            State::Settled => {}
+            State::Dormant => {}
         }
-        waiting.insert((due, name));
+        waiting.insert(DueCluster { due, name });
         self.state = State::Due(due);
     }
 }
@@ -182,7 +194,7 @@ mod tests {
     use super::*;
 
     const PERIOD: Duration = Duration::from_secs(70);
-    const DOUBT: Duration = Duration::from_secs(10);
+    const REQUESTED: Duration = Duration::from_secs(10);
 
     fn subject(name: &str, spec: u64) -> Subject {
         Subject {
@@ -195,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_cluster_is_due_at_once_then_a_period_after_each_look() {
-        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, REQUESTED), Instant::now());
         schedule.put(subject("a", 1), Revision::new(5), start);
         assert_eq!(schedule.take_due(start), Some(subject("a", 1)));
         assert_eq!(
@@ -212,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_change_is_due_at_once_and_a_write_that_changes_nothing_is_not() {
-        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, REQUESTED), Instant::now());
         schedule.put(subject("a", 1), Revision::new(5), start);
         schedule.take_due(start);
         schedule.done("a", start, 0.5);
@@ -224,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_change_during_a_look_is_looked_at_after_it() {
-        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, REQUESTED), Instant::now());
         schedule.put(subject("a", 1), Revision::new(5), start);
         schedule.take_due(start);
         schedule.put(subject("a", 2), Revision::new(6), start);
@@ -235,7 +247,7 @@ mod tests {
 
     #[test]
     fn who_has_waited_longest_is_first() {
-        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, REQUESTED), Instant::now());
         schedule.put(
             subject("b", 1),
             Revision::new(5),
@@ -249,7 +261,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_is_forgotten() {
-        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, REQUESTED), Instant::now());
         schedule.put(subject("a", 1), Revision::new(5), start);
         schedule.keep(|name| name != "a");
         assert_eq!(schedule.take_due(start), None);
@@ -259,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_secret_of_another_revision_is_news() {
-        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, REQUESTED), Instant::now());
         schedule.put(subject("a", 1), Revision::new(5), start);
         schedule.take_due(start);
         schedule.done("a", start, 0.5);
@@ -277,7 +289,7 @@ mod tests {
             connected: false,
             ..subject(name, 1)
         };
-        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, REQUESTED), Instant::now());
         for number in 0..5000 {
             schedule.put(unconnected(&number.to_string()), Revision::new(5), start);
         }
@@ -297,26 +309,26 @@ mod tests {
 
     #[test]
     fn a_doubt_brings_the_next_look_forward_but_not_more_often_than_allowed() {
-        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, REQUESTED), Instant::now());
         schedule.put(subject("a", 1), Revision::new(5), start);
         schedule.take_due(start);
-        schedule.doubt("a", start);
+        schedule.request_probe("a", start);
         schedule.done("a", start, 0.5);
         assert_eq!(schedule.next_due(), Some(start + PERIOD));
         for _ in 0..3 {
-            schedule.doubt("a", start);
-            assert_eq!(schedule.next_due(), Some(start + DOUBT));
+            schedule.request_probe("a", start);
+            assert_eq!(schedule.next_due(), Some(start + REQUESTED));
         }
-        let later = start + DOUBT * 2;
-        schedule.doubt("a", later);
-        assert_eq!(schedule.next_due(), Some(start + DOUBT));
-        schedule.doubt("unknown", later);
+        let later = start + REQUESTED * 2;
+        schedule.request_probe("a", later);
+        assert_eq!(schedule.next_due(), Some(start + REQUESTED));
+        schedule.request_probe("unknown", later);
         assert_eq!(schedule.take_due(later), Some(subject("a", 1)));
     }
 
     #[test]
     fn a_cluster_that_is_forgotten_is_not_due() {
-        let (mut schedule, start) = (Schedule::new(PERIOD, DOUBT), Instant::now());
+        let (mut schedule, start) = (Schedule::new(PERIOD, REQUESTED), Instant::now());
         for name in ["a", "b"] {
             schedule.put(subject(name, 1), Revision::new(5), start);
         }

@@ -1,4 +1,3 @@
-use machinery::meta::ObjectKey;
 use std::time::Duration;
 
 use api::management::cluster::{ClusterConnection, ClusterEndpoints, ClusterStatus};
@@ -17,23 +16,30 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Probes only once after each change.
 const SELDOM: Options = Options {
     period: Duration::from_secs(3600),
-    doubt_period: Duration::ZERO,
+    requested_period: Duration::ZERO,
     deadline: Duration::from_secs(10),
     at_once: 16,
     unconnected: true,
 };
 
-fn prober(home: &Home, options: Options) -> Prober {
-    Prober::new(
-        Arc::clone(&home.upstreams),
-        (home.clusters.clone(), home.secrets.clone()),
-        home.clock.clone(),
+/// Returns the dependencies of a prober without host names.
+fn parts(home: &Home, options: Options) -> ProberParts {
+    ProberParts {
+        upstreams: Arc::clone(&home.upstreams),
+        clusters: home.clusters.clone(),
+        secrets: home.secrets.clone(),
+        clock: home.clock.clone(),
         options,
-    )
+        zone: None,
+    }
 }
 
 fn start(home: &Home, options: Options) -> AbortOnDropHandle<()> {
-    AbortOnDropHandle::new(tokio::spawn(prober(home, options).run()))
+    start_with(parts(home, options))
+}
+
+fn start_with(parts: ProberParts) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(Prober::new(parts).run()))
 }
 
 /// Waits until the status of a cluster is as expected.
@@ -78,8 +84,10 @@ async fn a_cluster_that_answers_is_ready_and_its_status_says_what_was_seen() {
     home.add_token("prod", "a-token").await;
     home.add("prod", Some(fake.connection("prod"))).await;
     let zone = Zone::new("acme", "k8s.example.com", Some(8443)).unwrap();
-    let prober = prober(&home, SELDOM).naming(Some(zone));
-    let _prober = AbortOnDropHandle::new(tokio::spawn(prober.run()));
+    let _prober = start_with(ProberParts {
+        zone: Some(zone),
+        ..parts(&home, SELDOM)
+    });
     let status = until(&home, "prod", |status| status.ready().is_some()).await;
     assert_eq!(
         serde_json::to_value(&status).unwrap(),
@@ -118,8 +126,10 @@ async fn names_that_are_no_more_are_emptied() {
     home.add_token("prod", "a-token").await;
     home.add("prod", Some(fake.connection("prod"))).await;
     let zone = Zone::new("acme", "k8s.example.com", None).ok();
-    let named = prober(&home, SELDOM).naming(zone);
-    let named = AbortOnDropHandle::new(tokio::spawn(named.run()));
+    let named = start_with(ProberParts {
+        zone,
+        ..parts(&home, SELDOM)
+    });
     until(&home, "prod", |status| status.endpoints.is_some()).await;
     drop(named);
     let _nameless = start(&home, SELDOM);
@@ -127,8 +137,15 @@ async fn names_that_are_no_more_are_emptied() {
     until(&home, "prod", is_empty).await;
 }
 
-/// Probes a cluster with this connection and a credential, and checks status and reason.
-async fn check(connection: Option<ClusterConnection>, expected: (&str, &str), message: &str) {
+/// The expected condition `Ready`.
+struct Expected<'a> {
+    status: &'a str,
+    reason: &'a str,
+    message: &'a str,
+}
+
+/// Probes a cluster with this connection and a credential, and checks the condition.
+async fn check(connection: Option<ClusterConnection>, expected: Expected<'_>) {
     let home = Home::start().await;
     home.add_token("prod", "a-token").await;
     home.add("prod", connection).await;
@@ -138,8 +155,12 @@ async fn check(connection: Option<ClusterConnection>, expected: (&str, &str), me
     };
     let _prober = start(&home, options);
     let status = until(&home, "prod", |status| status.ready().is_some()).await;
-    assert_eq!(ready(&status), Some(expected), "{status:?}");
-    assert_eq!(status.ready().unwrap().message, message);
+    assert_eq!(
+        ready(&status),
+        Some((expected.status, expected.reason)),
+        "{status:?}"
+    );
+    assert_eq!(status.ready().unwrap().message, expected.message);
     assert_eq!(status.observed_generation, 1);
 }
 
@@ -157,8 +178,11 @@ async fn a_cluster_that_is_down_or_somebody_else_says_so() {
     };
     check(
         Some(down),
-        ("False", "Unreachable"),
-        "it cannot be reached: check spec.connection.server and the network in between",
+        Expected {
+            status: "False",
+            reason: "Unreachable",
+            message: "it cannot be reached: check spec.connection.server and the network in between",
+        },
     )
     .await;
     let other = ClusterConnection {
@@ -167,15 +191,21 @@ async fn a_cluster_that_is_down_or_somebody_else_says_so() {
     };
     check(
         Some(other),
-        ("False", "WrongCertificate"),
-        "its certificate is not signed by the certificate authority configured for it: correct spec.connection.caData, or find out which server responds there",
+        Expected {
+            status: "False",
+            reason: "WrongCertificate",
+            message: "its certificate is not signed by the certificate authority configured for it: correct spec.connection.caData, or find out which server responds there",
+        },
     )
     .await;
     let elsewhere = FakeCluster::start_as("elsewhere.example.com").await;
     check(
         Some(elsewhere.connection("prod")),
-        ("False", "WrongCertificate"),
-        "its certificate is not valid for its name: correct spec.connection.server or tlsServerName",
+        Expected {
+            status: "False",
+            reason: "WrongCertificate",
+            message: "its certificate is not valid for its name: correct spec.connection.server or tlsServerName",
+        },
     )
     .await;
     assert_eq!(elsewhere.asked(), []);
@@ -185,8 +215,11 @@ async fn a_cluster_that_is_down_or_somebody_else_says_so() {
 async fn a_connection_that_leads_nowhere_says_what_is_missing() {
     check(
         None,
-        ("Unknown", "NoConnection"),
-        "no connection is configured: the gateway does not serve the cluster until spec.connection is set",
+        Expected {
+            status: "Unknown",
+            reason: "NoConnection",
+            message: "no connection is configured: the gateway does not serve the cluster until spec.connection is set",
+        },
     )
     .await;
     let connection = FakeCluster::start().await.connection("prod");
@@ -196,8 +229,11 @@ async fn a_connection_that_leads_nowhere_says_what_is_missing() {
     };
     check(
         Some(malformed),
-        ("False", "NoConnection"),
-        "spec.connection.caData is invalid: correct it",
+        Expected {
+            status: "False",
+            reason: "NoConnection",
+            message: "spec.connection.caData is invalid: correct it",
+        },
     )
     .await;
     let unnamed = ClusterConnection {
@@ -206,61 +242,88 @@ async fn a_connection_that_leads_nowhere_says_what_is_missing() {
     };
     check(
         Some(unnamed),
-        ("False", "NoCredential"),
-        "spec.connection.credentialSecretRef does not refer to a credential: run `kubeconfig-apiserver cluster add prod` again",
+        Expected {
+            status: "False",
+            reason: "NoCredential",
+            message: "spec.connection.credentialSecretRef does not refer to a credential: run `kubeconfig-apiserver cluster add prod` again",
+        },
     )
     .await;
 }
 
-/// Probes a cluster that answers a path like this.
-async fn check_answer(path: &str, answer: (u16, Value), expected: (&str, &str), message: &str) {
+/// Probes a cluster that answers a path with this code and body.
+async fn check_answer(path: &str, code: u16, body: Value, expected: Expected<'_>) {
     let fake = FakeCluster::start().await;
-    fake.answer(path, move |_| answer.clone());
-    check(Some(fake.connection("prod")), expected, message).await;
+    fake.answer(path, move |_| (code, body.clone()));
+    check(Some(fake.connection("prod")), expected).await;
 }
 
 #[tokio::test]
 async fn a_cluster_that_answers_badly_says_how() {
     check_answer(
         "/version",
-        (401, Value::Null),
-        ("False", "CredentialRefused"),
-        "it rejected the gateway's credential: run `kubeconfig-apiserver cluster add prod` again",
+        401,
+        Value::Null,
+        Expected {
+            status: "False",
+            reason: "CredentialRefused",
+            message: "it rejected the gateway's credential: run `kubeconfig-apiserver cluster add prod` again",
+        },
     )
     .await;
     check_answer(
         "/version",
-        (503, Value::Null),
-        ("False", "Unreachable"),
-        "the API of the cluster responds 503 Service Unavailable: check the cluster",
+        503,
+        Value::Null,
+        Expected {
+            status: "False",
+            reason: "Unreachable",
+            message: "the API of the cluster responds 503 Service Unavailable: check the cluster",
+        },
     )
     .await;
     check_answer(
         "/version",
-        (200, json!("hello")),
-        ("False", "Unreachable"),
-        "the server at spec.connection.server responds 200 OK but is not a Kubernetes API server: correct the address",
+        200,
+        json!("hello"),
+        Expected {
+            status: "False",
+            reason: "Unreachable",
+            message: "the server at spec.connection.server responds 200 OK but is not a Kubernetes API server: correct the address",
+        },
     )
     .await;
     check_answer(
         "/version",
-        (0, Value::Null),
-        ("False", "Slow"),
-        "the cluster takes too long to respond",
+        0,
+        Value::Null,
+        Expected {
+            status: "False",
+            reason: "Slow",
+            message: "the cluster takes too long to respond",
+        },
     )
     .await;
     check_answer(
         REVIEWS,
-        (201, json!({ "status": { "allowed": false } })),
-        ("False", "CannotImpersonate"),
-        "the gateway's credential may not impersonate users there, so requests of users are rejected: run `kubeconfig-apiserver cluster add prod` again, or apply deploy/downstream/ there",
+        201,
+        json!({ "status": { "allowed": false } }),
+        Expected {
+            status: "False",
+            reason: "CannotImpersonate",
+            message: "the gateway's credential may not impersonate users there, so requests of users are rejected: run `kubeconfig-apiserver cluster add prod` again, or apply deploy/downstream/ there",
+        },
     )
     .await;
     check_answer(
         REVIEWS,
-        (403, json!({ "status": { "allowed": true } })),
-        ("False", "CannotImpersonate"),
-        "the gateway's credential may not impersonate users there, so requests of users are rejected: run `kubeconfig-apiserver cluster add prod` again, or apply deploy/downstream/ there",
+        403,
+        json!({ "status": { "allowed": true } }),
+        Expected {
+            status: "False",
+            reason: "CannotImpersonate",
+            message: "the gateway's credential may not impersonate users there, so requests of users are rejected: run `kubeconfig-apiserver cluster add prod` again, or apply deploy/downstream/ there",
+        },
     )
     .await;
 }
@@ -288,14 +351,14 @@ async fn each_thing_to_impersonate_is_asked_for() {
             Some(("False", "CannotImpersonate")),
             "{missing}"
         );
-        let told = &status.ready().unwrap().message;
+        let message = &status.ready().unwrap().message;
         assert!(
-            told.contains(&format!("impersonate {name} there")),
-            "{told}"
+            message.contains(&format!("impersonate {name} there")),
+            "{message}"
         );
         assert!(
-            told.ends_with("or apply deploy/downstream/ there"),
-            "{told}"
+            message.ends_with("or apply deploy/downstream/ there"),
+            "{message}"
         );
     }
 }
@@ -438,7 +501,7 @@ async fn a_cluster_that_hangs_keeps_no_other_waiting() {
 async fn what_was_found_of_an_older_spec_is_not_written() {
     let home = Home::start().await;
     home.add("prod", None).await;
-    let prober = prober(&home, SELDOM);
+    let prober = Prober::new(parts(&home, SELDOM));
     let stored = home
         .clusters
         .find(ObjectKey::cluster("prod"))
@@ -460,7 +523,7 @@ async fn what_was_found_of_an_older_spec_is_not_written() {
 async fn what_users_write_meanwhile_stays() {
     let home = Home::start().await;
     home.add("prod", None).await;
-    let prober = prober(&home, SELDOM);
+    let prober = Prober::new(parts(&home, SELDOM));
     let stored = home
         .clusters
         .find(ObjectKey::cluster("prod"))
@@ -503,14 +566,14 @@ async fn a_change_of_one_cluster_reads_that_cluster_and_no_other() {
     for number in 0..CLUSTERS {
         home.add(&format!("c-{number}"), None).await;
     }
-    let prober = Arc::new(prober(&home, SELDOM));
+    let prober = Arc::new(Prober::new(parts(&home, SELDOM)));
     let running = Arc::clone(&prober);
     let _running = AbortOnDropHandle::new(tokio::spawn(async move { running.follow().await }));
     for number in 0..CLUSTERS {
         until(&home, &format!("c-{number}"), |it| it.ready().is_some()).await;
     }
     // Each cluster is read once more, after its probe was written.
-    let read = || prober.taken_in.load(std::sync::atomic::Ordering::SeqCst);
+    let read = || prober.updates.load(std::sync::atomic::Ordering::SeqCst);
     let wait = async {
         while read() < CLUSTERS * 2 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -538,7 +601,7 @@ async fn a_refusal_that_a_request_met_is_looked_into() {
     fake.answer(REVIEWS, |_| {
         (201, json!({ "status": { "allowed": false } }))
     });
-    home.upstreams.doubt("prod");
+    home.upstreams.request_probe("prod");
     until(&home, "prod", |status| {
         ready(status) == Some(("False", "CannotImpersonate"))
     })

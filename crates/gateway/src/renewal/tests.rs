@@ -104,18 +104,18 @@ async fn a_token_that_is_due_gives_way_to_its_successor() {
 #[tokio::test]
 async fn a_failure_is_told_and_tried_again_after_a_growing_pause() {
     let (home, fake, renewal) = world(403, Value::Null).await;
-    let told = "its token expires at 2026-01-02T03:14:05Z and cannot be renewed: the cluster responded 403 Forbidden: apply deploy/downstream/ there";
+    let trouble = "its token expires at 2026-01-02T03:14:05Z and cannot be renewed: the cluster responded 403 Forbidden: apply deploy/downstream/ there";
     let mut attempts = 0;
     for pause in [30, 60, 120] {
         assert_eq!(
             renewal.renew_if_due(&home.cluster("prod")).await.as_deref(),
-            Some(told)
+            Some(trouble)
         );
         attempts += 1;
         home.clock.advance(Duration::from_secs(pause - 1));
         assert_eq!(
             renewal.renew_if_due(&home.cluster("prod")).await.as_deref(),
-            Some(told)
+            Some(trouble)
         );
         assert_eq!(fake.asked().len(), attempts);
         home.clock.advance(Duration::from_secs(1));

@@ -21,8 +21,9 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 use tower::{Service, ServiceExt};
 
+use super::address_policy::AddressPolicy;
+use super::error::UpstreamError;
 use super::target::{Proxy, ProxyKind, Target};
-use super::{AddressPolicy, UpstreamError};
 
 /// Idle time before the first TCP keepalive probe, and between probes. Watches may be idle for a
 /// long time.

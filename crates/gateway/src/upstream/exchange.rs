@@ -1,4 +1,4 @@
-//! One request to a cluster and its answer.
+//! The connections to a cluster, and the exchange of a request and its answer on them.
 //!
 //! A request that the cluster did not process is sent again on another connection (RFC 9113,
 //! sections 6.8 and 8.7). This holds in exactly three cases:
@@ -13,25 +13,27 @@
 //! If a connection ends in any other way, the cluster may have processed the request. Then only GET
 //! and HEAD without a body are sent again, and only once. Go's transport does the same.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::BoxError;
+use api::management::cluster::ClusterConnection;
 use axum::body::Body;
-use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::uri::Authority;
-use http::{Method, Request, Response, StatusCode, Uri, Version};
-use http_body::Body as _;
+use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
+use management::cluster_secret::Owned;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::credential::Credential;
-use super::kept_body::{Budget, KeptBody};
-use super::pool::{Connection, Pool, PooledBody, Streams};
-use super::{Phase, Upstream, UpstreamError};
+use super::error::{Phase, UpstreamError};
+use super::kept_body::Budget;
+use super::options::Options;
+use super::outgoing::{Fate, Outgoing, Unanswered};
+use super::pool::{Connection, Pool, PooledBody};
+use super::streams::Streams;
+use super::target::Target;
 
 /// Maximum number of times that a request is sent if the cluster does not process it.
 const ATTEMPTS: u32 = 6;
@@ -39,37 +41,45 @@ const ATTEMPTS: u32 = 6;
 /// Pause before the third attempt. It doubles with each further attempt.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A request that can be sent more than once.
-struct Outgoing {
-    head: Request<()>,
-    /// `None` if the request has no body.
-    body: Option<KeptBody>,
+/// The connections to one cluster, or to another server.
+pub(crate) struct Upstream {
+    connection: ClusterConnection,
+    /// `None` for servers that get no credential.
+    credential: Option<Owned<Credential>>,
+    target: Target,
+    /// The connections for users' requests.
+    pool: Arc<Pool>,
+    /// The connections for the gateway's own requests, so that users cannot delay them.
+    own_pool: Arc<Pool>,
+    kept_bodies: Arc<Budget>,
+    options: Options,
 }
 
-/// A request that got no answer.
-struct Unanswered {
-    error: hyper::Error,
-    fate: Fate,
-    /// The HTTP/2 connection that it was sent on.
-    streams: Option<Arc<Streams>>,
-}
-
-/// The known state of a request without an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// Nothing of it was written.
-    Unsent,
-    /// The cluster accepts no more streams on the connection, and did not accept this one.
-    NotTaken,
-    /// The cluster refused this stream before it processed it.
-    Refused,
-    /// The connection broke, and the cluster may have processed the request.
-    Lost,
-    /// The cluster, or this side, aborted the request. The cluster may have processed it.
-    Failed,
+/// The parts that an [`Upstream`] is built from.
+pub(super) struct UpstreamParts {
+    pub(super) connection: ClusterConnection,
+    /// `None` for servers that get no credential.
+    pub(super) credential: Option<Owned<Credential>>,
+    pub(super) target: Target,
+    pub(super) kept_bodies: Arc<Budget>,
+    pub(super) options: Options,
 }
 
 impl Upstream {
+    /// Creates the connections. None is opened yet.
+    pub(super) fn new(parts: UpstreamParts) -> Self {
+        let policy = parts.options.addresses;
+        Self {
+            connection: parts.connection,
+            credential: parts.credential,
+            target: parts.target,
+            pool: Pool::new(policy),
+            own_pool: Pool::new(policy),
+            kept_bodies: parts.kept_bodies,
+            options: parts.options,
+        }
+    }
+
     /// Sends a user's request, or a request to a server that is not a cluster. Without `head` there
     /// is no deadline for the answer.
     ///
@@ -109,7 +119,7 @@ impl Upstream {
         mut request: Request<Body>,
     ) -> Result<Response<Incoming>, UpstreamError> {
         self.authorize(&mut request);
-        self.address(&mut request, false)?;
+        self.target.address(&mut request, false)?;
         for attempt in 1.. {
             let opening = self.pool.open_for_upgrade(&self.target);
             let opened = tokio::time::timeout(self.options.connect, opening).await;
@@ -117,7 +127,7 @@ impl Upstream {
             let answer =
                 tokio::time::timeout(self.options.head, sender.try_send_request(request)).await;
             let mut unanswered = match answer.map_err(|_| UpstreamError::Slow(Phase::Head))? {
-                Ok(answer) => return judged(answer),
+                Ok(answer) => return check_credential_refused(answer),
                 Err(unanswered) => unanswered,
             };
             match unanswered.take_message() {
@@ -169,7 +179,7 @@ impl Upstream {
         for attempt in 1.. {
             let connection = self.connection(pool, avoided.as_ref()).await?;
             let is_reused = connection.is_reused();
-            let request = outgoing.attempt(self, connection.is_http2())?;
+            let request = outgoing.attempt(&self.target, connection.is_http2())?;
             let sent = send_on(pool, connection, request);
             let sent = match by {
                 Some(by) => timeout_at(by, sent).await,
@@ -178,7 +188,7 @@ impl Upstream {
             let unanswered = match sent.map_err(|_| UpstreamError::Slow(Phase::Head))? {
                 Ok(response) => {
                     outgoing.release();
-                    return judged(response);
+                    return check_credential_refused(response);
                 }
                 Err(unanswered) => unanswered,
             };
@@ -218,7 +228,13 @@ impl Upstream {
         opened.map_err(|_| UpstreamError::Slow(Phase::Connect))?
     }
 
-    pub(super) fn shows(&self, credential: &Credential) -> bool {
+    /// Returns the settings that the connections were built from.
+    pub(super) fn connection_settings(&self) -> &ClusterConnection {
+        &self.connection
+    }
+
+    /// Returns whether these connections use this credential.
+    pub(super) fn uses(&self, credential: &Credential) -> bool {
         self.credential
             .as_ref()
             .is_some_and(|own| **own == *credential)
@@ -237,102 +253,6 @@ impl Upstream {
         };
         let path = self.target.path(request.uri().path_and_query());
         *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
-    }
-
-    /// Sets the cluster's host in the form that the HTTP version requires.
-    fn address<B>(&self, request: &mut Request<B>, http2: bool) -> Result<(), UpstreamError> {
-        let failed = |error: http::Error| UpstreamError::Unreachable(Arc::new(error));
-        let path = request.uri().path_and_query().cloned();
-        let path = path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
-        if http2 {
-            request.headers_mut().remove(HOST);
-            *request.uri_mut() = self.target.url(path).map_err(failed)?;
-            *request.version_mut() = Version::HTTP_2;
-            return Ok(());
-        }
-        let host = self.target.host_header.clone();
-        request.headers_mut().insert(HOST, host);
-        *request.uri_mut() = Uri::from(path);
-        *request.version_mut() = Version::HTTP_11;
-        Ok(())
-    }
-}
-
-impl Outgoing {
-    fn new(request: Request<Body>, budget: &Arc<Budget>) -> Self {
-        let (head, body) = request.into_parts();
-        let is_empty = body.is_end_stream();
-        Self {
-            head: Request::from_parts(head, ()),
-            body: (!is_empty).then(|| KeptBody::new(body, budget)),
-        }
-    }
-
-    /// Returns the request for one attempt.
-    fn attempt(&self, upstream: &Upstream, http2: bool) -> Result<Request<Body>, UpstreamError> {
-        let gone = || UpstreamError::NotProcessed(Arc::from(BoxError::from("its body is gone")));
-        let body = match &self.body {
-            None => Body::empty(),
-            Some(kept) => kept.reader().ok_or_else(gone)?,
-        };
-        if !http2 {
-            // HTTP/1.1 has no streams that could be refused, and hyper returns unsent requests.
-            self.release();
-        }
-        let mut request = self.head.clone().map(|()| body);
-        upstream.address(&mut request, http2)?;
-        Ok(request)
-    }
-
-    /// Returns whether the body can still be sent from its beginning.
-    fn is_whole(&self) -> bool {
-        self.body.as_ref().is_none_or(KeptBody::is_whole)
-    }
-
-    /// Returns whether processing the request twice is harmless.
-    fn is_safe(&self) -> bool {
-        self.body.is_none() && matches!(*self.head.method(), Method::GET | Method::HEAD)
-    }
-
-    /// Returns whether the client has failed to send the body.
-    fn has_failed(&self) -> bool {
-        self.body.as_ref().is_some_and(KeptBody::has_failed)
-    }
-
-    fn release(&self) {
-        if let Some(body) = &self.body {
-            body.release();
-        }
-    }
-}
-
-impl Unanswered {
-    fn into_error(self) -> UpstreamError {
-        match self.fate {
-            Fate::Unsent => UpstreamError::of_connection(self.error),
-            Fate::NotTaken | Fate::Refused => UpstreamError::NotProcessed(Arc::new(self.error)),
-            Fate::Lost | Fate::Failed => UpstreamError::of_exchange(self.error),
-        }
-    }
-}
-
-impl Fate {
-    fn of(failure: &mut TrySendError<Request<Body>>) -> Self {
-        if failure.take_message().is_some() {
-            return Self::Unsent;
-        }
-        let first: &(dyn Error + 'static) = failure.error();
-        let mut causes = std::iter::successors(Some(first), |error| (*error).source());
-        let Some(cause) = causes.find_map(|error| error.downcast_ref::<h2::Error>()) else {
-            return Self::Lost;
-        };
-        let is_refused = cause.reason() == Some(h2::Reason::REFUSED_STREAM);
-        match () {
-            () if cause.is_remote() && cause.is_go_away() => Self::NotTaken,
-            () if cause.is_remote() && cause.is_reset() && is_refused => Self::Refused,
-            () if cause.is_reset() => Self::Failed,
-            () => Self::Lost,
-        }
     }
 }
 
@@ -368,7 +288,7 @@ fn pause(attempt: u32) -> Duration {
 /// Returns [`UpstreamError::CredentialRefused`] for a 401 of the cluster's own API server, which
 /// sends no `WWW-Authenticate`. A 401 with that header is from an application behind its proxy, so
 /// it is an answer for the user.
-fn judged<B>(response: Response<B>) -> Result<Response<B>, UpstreamError> {
+fn check_credential_refused<B>(response: Response<B>) -> Result<Response<B>, UpstreamError> {
     let is_ours = response.status() == StatusCode::UNAUTHORIZED
         && !response.headers().contains_key(WWW_AUTHENTICATE);
     match is_ours {

@@ -8,8 +8,8 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use axum::BoxError;
@@ -17,6 +17,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
+use parking_lot::Mutex;
 
 /// The limits on kept bytes.
 pub(super) struct Budget {
@@ -110,7 +111,7 @@ impl KeptBody {
     /// Returns the body from its beginning for one attempt, and disables the previous reader.
     /// Returns `None` if a part was dropped.
     pub(super) fn reader(&self) -> Option<Body> {
-        let mut state = self.0.state();
+        let mut state = self.0.state.lock();
         if !state.is_whole() {
             return None;
         }
@@ -125,18 +126,18 @@ impl KeptBody {
 
     /// Returns whether the body can be read from its beginning.
     pub(super) fn is_whole(&self) -> bool {
-        self.0.state().is_whole()
+        self.0.state.lock().is_whole()
     }
 
     /// Stops keeping the body: the cluster has answered, or the connection returns what it does not
     /// send.
     pub(super) fn release(&self) {
-        self.0.let_go(&mut self.0.state());
+        self.0.let_go(&mut self.0.state.lock());
     }
 
     /// Returns whether the client failed to send the body.
     pub(super) fn has_failed(&self) -> bool {
-        self.0.state().has_failed
+        self.0.state.lock().has_failed
     }
 }
 
@@ -147,11 +148,6 @@ impl State {
 }
 
 impl Shared {
-    /// Poisoning is ignored: every update leaves the queue consistent.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Drops the parts that were already returned. The current reader still needs the rest.
     fn let_go(&self, state: &mut State) {
         if !std::mem::take(&mut state.is_keeping) {
@@ -214,8 +210,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.budget.give_back(state.bytes);
+        self.budget.give_back(self.state.get_mut().bytes);
     }
 }
 
@@ -247,7 +242,7 @@ impl http_body::Body for Reader {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let shared = Arc::clone(&self.shared);
-        let mut state = shared.state();
+        let mut state = shared.state.lock();
         if state.reader != self.number {
             let superseded = "the request is sent on another connection";
             return Poll::Ready(Some(Err(superseded.into())));
@@ -265,7 +260,7 @@ impl http_body::Body for Reader {
     }
 
     fn is_end_stream(&self) -> bool {
-        let state = self.shared.state();
+        let state = self.shared.state.lock();
         let is_given = match state.is_keeping {
             true => state.given == state.parts.len(),
             false => state.parts.is_empty(),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use api::management::cluster::ClusterConnection;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Uri};
+use http::{HeaderValue, Request, Uri, Version};
 use management::ca_bundle::CaBundle;
 use management::cluster_secret::Owned;
 use percent_encoding::percent_decode_str;
@@ -15,8 +16,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::UpstreamError;
 use super::credential::Credential;
+use super::error::UpstreamError;
 
 /// The address of a cluster and the settings for connecting to it.
 pub(super) struct Target {
@@ -66,12 +67,12 @@ impl Target {
         credential: Option<&Owned<Credential>>,
         system_roots: &dyn Fn() -> Arc<RootCertStore>,
     ) -> Result<Self, UpstreamError> {
-        let place = Place::of(&connection.server, "server")?;
-        if place.scheme != "https" || place.user.is_some() {
+        let url = ParsedUrl::of(&connection.server, "server")?;
+        if url.scheme != "https" || url.user.is_some() {
             return Err(UpstreamError::Malformed("server"));
         }
         let name = match connection.tls_server_name.as_str() {
-            "" => place.host.clone(),
+            "" => url.host.clone(),
             name => name.to_owned(),
         };
         let server_name = ServerName::try_from(name);
@@ -87,12 +88,12 @@ impl Target {
             tls: Arc::new(tls),
             tls_http1: Arc::new(tls_http1),
             proxy: Proxy::of(&connection.proxy_url, system_roots)?,
-            host: place.host,
-            port: place.port,
-            host_header: HeaderValue::from_str(place.authority.as_str())
+            host: url.host,
+            port: url.port,
+            host_header: HeaderValue::from_str(url.authority.as_str())
                 .map_err(|_| UpstreamError::Malformed("server"))?,
-            authority: place.authority,
-            base_path: place.base_path,
+            authority: url.authority,
+            base_path: url.base_path,
         })
     }
 
@@ -113,6 +114,28 @@ impl Target {
             .path_and_query(path)
             .build()
     }
+
+    /// Sets the cluster's host in the form that the HTTP version requires.
+    pub(super) fn address<B>(
+        &self,
+        request: &mut Request<B>,
+        http2: bool,
+    ) -> Result<(), UpstreamError> {
+        let failed = |error: http::Error| UpstreamError::Unreachable(Arc::new(error));
+        let path = request.uri().path_and_query().cloned();
+        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        if http2 {
+            request.headers_mut().remove(HOST);
+            *request.uri_mut() = self.url(path).map_err(failed)?;
+            *request.version_mut() = Version::HTTP_2;
+            return Ok(());
+        }
+        let host = self.host_header.clone();
+        request.headers_mut().insert(HOST, host);
+        *request.uri_mut() = Uri::from(path);
+        *request.version_mut() = Version::HTTP_11;
+        Ok(())
+    }
 }
 
 impl Proxy {
@@ -123,8 +146,8 @@ impl Proxy {
         if url.is_empty() {
             return Ok(None);
         }
-        let place = Place::of(url, "proxyURL")?;
-        let kind = match place.scheme.as_str() {
+        let proxy = ParsedUrl::of(url, "proxyURL")?;
+        let kind = match proxy.scheme.as_str() {
             "http" => ProxyKind::Http,
             "https" => ProxyKind::Https(Arc::new({
                 let mut config = client_config(system_roots(), None)?;
@@ -136,9 +159,9 @@ impl Proxy {
         };
         Ok(Some(Self {
             kind,
-            host: place.host,
-            port: place.port,
-            user: place.user,
+            host: proxy.host,
+            port: proxy.port,
+            user: proxy.user,
         }))
     }
 
@@ -151,7 +174,7 @@ impl Proxy {
 }
 
 /// The parts of a URL.
-struct Place {
+struct ParsedUrl {
     scheme: String,
     user: Option<(String, String)>,
     host: String,
@@ -160,7 +183,7 @@ struct Place {
     base_path: String,
 }
 
-impl Place {
+impl ParsedUrl {
     fn of(url: &str, field: &'static str) -> Result<Self, UpstreamError> {
         let malformed = || UpstreamError::Malformed(field);
         let uri: Uri = url.parse().map_err(|_| malformed())?;

@@ -275,9 +275,9 @@ async fn an_answer_with_two_lengths_is_withheld() {
     let cluster = Cluster::saying(world.tls(), answer).await;
     world.add("c-1", &cluster).await;
     let token = world.mint("alice", &["c-1"]).await;
-    let told = world.get("/k8s/clusters/c-1/x", &token).await;
+    let answer = world.get("/k8s/clusters/c-1/x", &token).await;
     let message = "cluster \"c-1\" responded with two lengths that contradict each other";
-    assert_eq!(told.summary(), (502, message.to_owned()));
+    assert_eq!(answer.summary(), (502, message.to_owned()));
 }
 
 #[tokio::test]

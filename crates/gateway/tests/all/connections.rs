@@ -166,16 +166,16 @@ async fn another_credential_is_used_at_once_and_ends_no_watch() {
 }
 
 #[tokio::test]
-async fn a_look_at_the_condition_closes_nothing() {
+async fn a_change_of_the_status_closes_nothing() {
     let world = World::start().await;
     let cluster = Cluster::answering(world.tls()).await;
     world.add("c-1", &cluster).await;
     let token = world.mint("alice", &["c-1"]).await;
     for round in 0..3 {
         assert_eq!(world.get("/k8s/clusters/c-1/api", &token).await.code, 200);
-        let look = |object: &mut ClusterObject| object.status.api_endpoint = round.to_string();
+        let probed = |object: &mut ClusterObject| object.status.api_endpoint = round.to_string();
         world
-            .change(&world.clusters, ObjectKey::cluster("c-1"), look)
+            .change(&world.clusters, ObjectKey::cluster("c-1"), probed)
             .await;
     }
     assert_eq!(cluster.seen().len(), 1);

@@ -56,7 +56,7 @@ impl Edge {
     }
 
     /// Sets this webhook as the authentication of the cluster.
-    async fn ask(&self, webhook: &Cluster, more: Value) {
+    async fn use_webhook(&self, webhook: &Cluster, more: Value) {
         let mut settings = json!({
             "url": format!("https://{}/review?a=b", webhook.address),
             "caData": self.authority(),
@@ -98,14 +98,14 @@ async fn the_cluster_hears_of_whom_the_webhook_names() {
         "extra": {"example.com/role": ["a", "b"]},
     }));
     let asked = webhook(&edge.world, 201, &answer).await;
-    edge.ask(&asked, json!({})).await;
+    edge.use_webhook(&asked, json!({})).await;
     assert_eq!(edge.get(TOKEN).await.body, "ok");
     let seen = edge.cluster.only();
     assert!(seen.starts_with("GET /api HTTP/1.1\r\n"), "{seen}");
-    let mut told = lines(&seen, &["impersonate-", "authorization"]);
-    told.sort();
+    let mut received = lines(&seen, &["impersonate-", "authorization"]);
+    received.sort();
     assert_eq!(
-        told,
+        received,
         [
             "authorization: Bearer the-gateways-own-credential",
             "impersonate-extra-example.com%2frole: a",
@@ -185,7 +185,7 @@ async fn whatever_else_a_webhook_says_lets_nobody_in() {
         ),
     ] {
         let asked = webhook(&edge.world, code, &answer).await;
-        edge.ask(&asked, json!({})).await;
+        edge.use_webhook(&asked, json!({})).await;
         assert_eq!(
             edge.get(TOKEN).await.summary(),
             *expected,
@@ -215,7 +215,7 @@ async fn a_webhook_that_cannot_be_asked_lets_nobody_in() {
         (&silent, json!({"url": "http://127.0.0.1/"})),
         (&silent, json!({"caData": "?"})),
     ] {
-        edge.ask(webhook, more.clone()).await;
+        edge.use_webhook(webhook, more.clone()).await;
         let answer = tokio::time::timeout(PATIENCE, edge.get(TOKEN))
             .await
             .unwrap();
@@ -230,7 +230,7 @@ async fn a_webhook_that_cannot_be_asked_lets_nobody_in() {
 async fn nobody_is_asked_about_nothing() {
     let edge = Edge::start().await;
     let asked = webhook(&edge.world, 200, &yes(json!({"username": "alice"}))).await;
-    edge.ask(&asked, json!({})).await;
+    edge.use_webhook(&asked, json!({})).await;
     for authorization in ["", "Basic YTpi", "Bearer ", "Bearer a b"] {
         let summary = edge.get(authorization).await.summary();
         assert_eq!(
@@ -247,7 +247,7 @@ async fn nobody_is_asked_about_nothing() {
 async fn headers_do_not_say_who_calls_here_either() {
     let edge = Edge::start().await;
     let asked = webhook(&edge.world, 200, &yes(json!({"username": "alice"}))).await;
-    edge.ask(&asked, json!({})).await;
+    edge.use_webhook(&asked, json!({})).await;
     let (host, token) = (
         format!("Host: {}", edge.name),
         format!("Authorization: {TOKEN}"),
@@ -266,12 +266,12 @@ async fn headers_do_not_say_who_calls_here_either() {
         assert_eq!(client.answer().await.code, code, "{headers:?}");
     }
     let seen = edge.cluster.seen().concat();
-    let told = ["impersonate", "x-remote", "cookie", "authorization"];
-    let mut told = lines(&seen, &told);
-    told.sort();
-    told.dedup();
+    let prefixes = ["impersonate", "x-remote", "cookie", "authorization"];
+    let mut received = lines(&seen, &prefixes);
+    received.sort();
+    received.dedup();
     assert_eq!(
-        told,
+        received,
         [
             "authorization: Bearer the-gateways-own-credential",
             "impersonate-user: alice",
@@ -307,7 +307,7 @@ async fn counting(world: &World, failures: usize) -> (Cluster, Arc<AtomicUsize>)
 async fn answers_count_for_a_while_and_failures_for_none() {
     let edge = Edge::start().await;
     let (asked, count) = counting(&edge.world, 1).await;
-    edge.ask(&asked, json!({"cacheSeconds": 60})).await;
+    edge.use_webhook(&asked, json!({"cacheSeconds": 60})).await;
     let mut seen = Vec::new();
     for later in [0, 0, 59, 1] {
         edge.world.clock.advance(later);
@@ -319,7 +319,7 @@ async fn answers_count_for_a_while_and_failures_for_none() {
     assert_eq!(count.load(Ordering::SeqCst), 4);
 
     let (asked, count) = counting(&edge.world, 0).await;
-    edge.ask(&asked, json!({"cacheSeconds": 0})).await;
+    edge.use_webhook(&asked, json!({"cacheSeconds": 0})).await;
     edge.get(TOKEN).await;
     edge.get(TOKEN).await;
     assert_eq!(count.load(Ordering::SeqCst), 2);
@@ -344,7 +344,7 @@ async fn what_is_under_way_ends_when_somebody_else_decides() {
         .await;
     edge.world.bind("c-1").await;
     let asked = webhook(&edge.world, 200, &yes(json!({"username": "alice"}))).await;
-    edge.ask(&asked, json!({})).await;
+    edge.use_webhook(&asked, json!({})).await;
     let headers = [
         &format!("Host: {}", edge.name),
         &format!("Authorization: {TOKEN}"),
@@ -356,7 +356,7 @@ async fn what_is_under_way_ends_when_somebody_else_decides() {
         .await;
     assert!(client.head().await.unwrap().starts_with("HTTP/1.1 200 "));
     assert_eq!(client.chunk().await, "{}");
-    edge.ask(&asked, json!({"cacheSeconds": 1})).await;
+    edge.use_webhook(&asked, json!({"cacheSeconds": 1})).await;
     watched.wait_open(0).await;
 }
 
@@ -364,7 +364,7 @@ async fn what_is_under_way_ends_when_somebody_else_decides() {
 async fn an_older_name_is_warned_of() {
     let edge = Edge::start().await;
     let asked = webhook(&edge.world, 200, &yes(json!({"username": "alice"}))).await;
-    edge.ask(&asked, json!({})).await;
+    edge.use_webhook(&asked, json!({})).await;
     let call = |cluster: &mut ClusterObject| "prod".clone_into(&mut cluster.spec.display_name);
     edge.world
         .change(&edge.world.clusters, ObjectKey::cluster("c-1"), call)

@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::world::World;
 
 /// Sends a request to cluster `c-1` as alice.
-async fn ask(world: &World) -> (u16, String) {
+async fn get_api(world: &World) -> (u16, String) {
     let token = world.mint("alice", &["c-1"]).await;
     let answer = world.get("/k8s/clusters/c-1/api", &token).await;
     let (code, message) = answer.summary();
@@ -29,7 +29,7 @@ async fn ask(world: &World) -> (u16, String) {
     (code, message)
 }
 
-fn told(code: u16, why: &str) -> (u16, String) {
+fn unavailable(code: u16, why: &str) -> (u16, String) {
     (code, format!("cluster \"c-1\" is not available: {why}"))
 }
 
@@ -51,7 +51,10 @@ async fn nobody_listens() {
     let connection = world.connection(&format!("https://{address}"));
     world.add_with("c-1", connection).await;
     world.add_credential("c-1").await;
-    assert_eq!(ask(&world).await, told(503, "it cannot be reached"));
+    assert_eq!(
+        get_api(&world).await,
+        unavailable(503, "it cannot be reached")
+    );
 }
 
 #[tokio::test]
@@ -68,7 +71,7 @@ async fn the_certificate_is_not_the_clusters() {
     ] {
         let cluster = Cluster::answering(identity.server()).await;
         world.add("c-1", &cluster).await;
-        assert_eq!(ask(&world).await, told(502, why));
+        assert_eq!(get_api(&world).await, unavailable(502, why));
         assert_eq!(cluster.seen().len(), 0, "no credential leaves");
         world.remove(&world.clusters, "c-1").await;
         let secret = world.secrets.get(ObjectKey::namespaced(
@@ -99,8 +102,8 @@ async fn the_credential_is_refused() {
     let answer = "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
     let cluster = Cluster::saying(world.tls(), answer).await;
     world.add("c-1", &cluster).await;
-    let expected = told(502, "it rejected the gateway's credential");
-    assert_eq!(ask(&world).await, expected);
+    let expected = unavailable(502, "it rejected the gateway's credential");
+    assert_eq!(get_api(&world).await, expected);
 }
 
 #[tokio::test]
@@ -108,7 +111,10 @@ async fn it_is_not_set_up() {
     let world = World::start().await;
     let bare: ClusterObject = crate::world::object(json!({"metadata": {"name": "c-1"}}));
     world.clusters.insert(bare, false).await.unwrap();
-    assert_eq!(ask(&world).await, told(503, "no connection is configured"));
+    assert_eq!(
+        get_api(&world).await,
+        unavailable(503, "no connection is configured")
+    );
     // With other content than certificates, `cluster bind` could not show everything that is
     // trusted.
     let authority = STANDARD.decode(world.connection("")["caData"].as_str().unwrap());
@@ -126,14 +132,14 @@ async fn it_is_not_set_up() {
         let mut connection = world.connection("https://127.0.0.1:1");
         connection[field] = json!(value);
         world.add_with("c-1", connection).await;
-        let expected = told(503, "the gateway has no credential for it");
+        let expected = unavailable(503, "the gateway has no credential for it");
         if field == "server" && value.starts_with("http://") {
-            assert_eq!(ask(&world).await, expected);
+            assert_eq!(get_api(&world).await, expected);
             world.add_credential("c-1").await;
         }
         world.bind("c-1").await;
         let why = format!("the field {field} of its connection is invalid");
-        assert_eq!(ask(&world).await, told(503, &why), "{value}");
+        assert_eq!(get_api(&world).await, unavailable(503, &why), "{value}");
     }
 }
 
@@ -144,7 +150,10 @@ async fn it_accepts_and_says_nothing() {
     let connection = world.connection(&format!("https://{}", silent.local_addr().unwrap()));
     world.add_with("c-1", connection).await;
     world.add_credential("c-1").await;
-    assert_eq!(ask(&world).await, told(504, "it took too long to connect"));
+    assert_eq!(
+        get_api(&world).await,
+        unavailable(504, "it took too long to connect")
+    );
 }
 
 #[tokio::test]
@@ -156,7 +165,10 @@ async fn it_takes_the_request_and_says_nothing() {
     )
     .await;
     world.add("c-1", &cluster).await;
-    assert_eq!(ask(&world).await, told(504, "it took too long to respond"));
+    assert_eq!(
+        get_api(&world).await,
+        unavailable(504, "it took too long to respond")
+    );
     cluster.wait_open(0).await;
 }
 
@@ -171,8 +183,8 @@ async fn it_breaks_off_before_it_answers() {
         .await;
         world.add("c-1", &cluster).await;
         assert_eq!(
-            ask(&world).await,
-            told(
+            get_api(&world).await,
+            unavailable(
                 503,
                 "the connection to it broke before it responded, so it may have processed the request"
             ),
@@ -202,8 +214,8 @@ async fn its_address_is_where_no_cluster_lives() {
             world.add_credential("c-1").await;
         }
         world.bind("c-1").await;
-        let expected = told(502, "its address is not permitted");
-        assert_eq!(ask(&world).await, expected, "{server}");
+        let expected = unavailable(502, "its address is not permitted");
+        assert_eq!(get_api(&world).await, expected, "{server}");
         world.remove(&world.clusters, "c-1").await;
     }
 }
@@ -227,8 +239,8 @@ async fn loopback_can_be_shut_off_by_name_too() {
         )
         .await;
     world.add_credential("c-1").await;
-    let expected = told(502, "its address is not permitted");
-    assert_eq!(ask(&world).await, expected);
+    let expected = unavailable(502, "its address is not permitted");
+    assert_eq!(get_api(&world).await, expected);
     assert_eq!(cluster.seen().len(), 0);
 }
 
@@ -239,7 +251,7 @@ async fn it_leads_back_here() {
     world.add_with("c-1", world.connection(&server)).await;
     world.add_credential("c-1").await;
     let why = "its connection leads back to this server";
-    assert_eq!(ask(&world).await, told(508, why));
+    assert_eq!(get_api(&world).await, unavailable(508, why));
 }
 
 #[tokio::test]
@@ -265,7 +277,7 @@ async fn too_many_are_under_way() {
     let refused = world.get("/k8s/clusters/c-1/api", &token).await;
     assert_eq!(
         refused.summary(),
-        told(429, "too many requests to it are in flight")
+        unavailable(429, "too many requests to it are in flight")
     );
     assert_eq!(refused.header("retry-after"), Some("1"));
     drop(first);
@@ -283,11 +295,11 @@ pub(crate) async fn proxy(
 ) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
         loop {
             let (mut client, _) = listener.accept().await.unwrap();
-            let tell = tell.clone();
+            let sender = sender.clone();
             tokio::spawn(async move {
                 let mut head = Vec::new();
                 while !head.ends_with(b"\r\n\r\n") {
@@ -295,7 +307,7 @@ pub(crate) async fn proxy(
                 }
                 let head = String::from_utf8(head).unwrap();
                 let target = head.split(' ').nth(1).unwrap().to_owned();
-                tell.send(head).unwrap();
+                sender.send(head).unwrap();
                 client.write_all(answer.as_bytes()).await.unwrap();
                 if answer.contains(" 200 ") {
                     let mut there = tokio::net::TcpStream::connect(target).await.unwrap();
@@ -304,7 +316,7 @@ pub(crate) async fn proxy(
             });
         }
     });
-    (address, told)
+    (address, receiver)
 }
 
 #[tokio::test]
@@ -339,8 +351,8 @@ async fn a_proxy_that_refuses_is_named_as_such() {
     world.add_with("c-1", connection).await;
     world.add_credential("c-1").await;
     assert_eq!(
-        ask(&world).await,
-        told(502, "the connection through its proxy failed")
+        get_api(&world).await,
+        unavailable(502, "the connection through its proxy failed")
     );
 }
 

@@ -437,8 +437,8 @@ async fn a_service_account_needs_the_right_of_the_user_and_of_the_gateway() {
                     .split_once("GET /api")
                     .map(|(a, b)| (a.to_owned(), b.to_owned()))
                     .unwrap();
-                let told = lines(&last, &["impersonate-user", "impersonate-group"]);
-                assert_eq!(told, ["impersonate-user: system:serviceaccount:ns:bot"]);
+                let received = lines(&last, &["impersonate-user", "impersonate-group"]);
+                assert_eq!(received, ["impersonate-user: system:serviceaccount:ns:bot"]);
             }
         }
         let reached = cluster.seen().concat().contains("GET /api");

@@ -196,20 +196,20 @@ async fn only_our_tokens_are_taken_and_the_others_are_told_where() {
     let mut altered = world.mint("alice", &["c-1"]).await;
     altered.truncate(altered.len() - 4);
     let other = world.mint("alice", &["c-2"]).await;
-    let ([managed, unmanaged], nobody) = (names("c-1"), names("c-9"));
-    let told = |unmanaged: &str| (401, elsewhere(unmanaged));
+    let ([managed, unmanaged], unused) = (names("c-1"), names("c-9"));
+    let rejected = |unmanaged: &str| (401, elsewhere(unmanaged));
     let uniform = || (401, "Unauthorized".to_owned());
     // The answer is the same for a name of no cluster.
-    for (name, unmanaged) in [(managed, unmanaged), (nobody[0].clone(), nobody[1].clone())] {
+    for (name, unmanaged) in [(managed, unmanaged), (unused[0].clone(), unused[1].clone())] {
         for (authorization, expected) in [
-            (String::new(), told(&unmanaged)),
+            (String::new(), rejected(&unmanaged)),
             (
                 format!("Bearer {}", foreign("https://kubernetes.default.svc")),
-                told(&unmanaged),
+                rejected(&unmanaged),
             ),
             (
                 format!("Bearer {}", foreign("kubernetes/serviceaccount")),
-                told(&unmanaged),
+                rejected(&unmanaged),
             ),
             (
                 format!("Bearer {}", foreign("https://issuer.example")),

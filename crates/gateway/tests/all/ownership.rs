@@ -24,7 +24,7 @@ async fn registered() -> (World, Cluster) {
 }
 
 /// Sends a request to a cluster as alice. Returns the code and the body or error message.
-async fn ask(world: &World, cluster: &str) -> (u16, String) {
+async fn get(world: &World, cluster: &str) -> (u16, String) {
     let token = world.mint("alice", &[cluster]).await;
     let path = format!("/k8s/clusters/{cluster}/version");
     let answer = world.get(&path, &token).await;
@@ -105,7 +105,7 @@ async fn the_credential_of_another_cluster_is_not_sent() {
     ] {
         refer(&world, "evil", reference).await;
         assert_eq!(
-            ask(&world, "evil").await,
+            get(&world, "evil").await,
             refused("evil", NOT_BOUND),
             "{reference:?}"
         );
@@ -114,8 +114,8 @@ async fn the_credential_of_another_cluster_is_not_sent() {
 
     // The cluster's own credential, and that of the other cluster, still work.
     refer(&world, "evil", [NAMESPACE, "cluster-evil-gateway"]).await;
-    assert_eq!(ask(&world, "evil").await.0, 200);
-    assert_eq!(ask(&world, "c-1").await.0, 200);
+    assert_eq!(get(&world, "evil").await.0, 200);
+    assert_eq!(get(&world, "c-1").await.0, 200);
     assert!(listener.only().contains(CREDENTIAL) && victim.only().contains(CREDENTIAL));
 }
 
@@ -129,8 +129,8 @@ async fn a_name_that_ends_like_another_clusters_is_no_way_to_its_secret() {
         .add_with("c-1-gateway", world.connection(&server))
         .await;
     refer(&world, "c-1-gateway", [NAMESPACE, "cluster-c-1-gateway"]).await;
-    let told = ask(&world, "c-1-gateway").await;
-    assert_eq!(told, refused("c-1-gateway", NOT_BOUND));
+    let answer = get(&world, "c-1-gateway").await;
+    assert_eq!(answer, refused("c-1-gateway", NOT_BOUND));
     assert_eq!(listener.seen(), [""; 0]);
 }
 
@@ -145,7 +145,7 @@ async fn a_changed_connection_gets_no_credential_until_a_writer_of_secrets_says_
         .spec
         .connection;
     let before = before.unwrap();
-    assert_eq!(ask(&world, "c-1").await.0, 200);
+    assert_eq!(get(&world, "c-1").await.0, 200);
     let sent = cluster.seen().len();
     let server = format!("https://{}", other.address);
     let changes: [&dyn Fn(&mut ClusterConnection); 5] = [
@@ -157,7 +157,7 @@ async fn a_changed_connection_gets_no_credential_until_a_writer_of_secrets_says_
     ];
     for change in changes {
         lead(&world, change).await;
-        assert_eq!(ask(&world, "c-1").await, refused("c-1", NOT_BOUND));
+        assert_eq!(get(&world, "c-1").await, refused("c-1", NOT_BOUND));
         lead(&world, |way| way.clone_from(&before)).await;
     }
     assert_eq!(other.seen(), [""; 0]);
@@ -165,7 +165,7 @@ async fn a_changed_connection_gets_no_credential_until_a_writer_of_secrets_says_
 
     lead(&world, |way| way.server.clone_from(&server)).await;
     world.bind("c-1").await;
-    assert_eq!(ask(&world, "c-1").await.0, 200);
+    assert_eq!(get(&world, "c-1").await.0, 200);
     assert!(other.only().contains(CREDENTIAL));
 }
 
@@ -177,7 +177,7 @@ async fn a_secret_is_for_the_cluster_of_its_uid() {
     for uid in [None, Some(String::new()), Some("uid-c-1 ".to_owned())] {
         object.metadata.uid = uid;
         world.clusters.insert(object.clone(), false).await.unwrap();
-        assert_eq!(ask(&world, "c-1").await, refused("c-1", NOT_BOUND));
+        assert_eq!(get(&world, "c-1").await, refused("c-1", NOT_BOUND));
         world.remove(&world.clusters, "c-1").await;
     }
     assert_eq!(cluster.seen(), [""; 0]);
@@ -192,17 +192,17 @@ async fn a_secret_without_the_whole_binding_is_not_sent() {
     );
     let whole = whole.annotations();
     annotate(&world, None).await;
-    assert_eq!(ask(&world, "c-1").await, refused("c-1", NOT_BOUND));
+    assert_eq!(get(&world, "c-1").await, refused("c-1", NOT_BOUND));
     for key in whole.keys() {
         for value in [None, Some(String::new()), Some("other".to_owned())] {
             let mut changed = whole.clone();
             changed.remove(key);
             changed.extend(value.map(|value| (key.clone(), value)));
             annotate(&world, Some(changed)).await;
-            assert_eq!(ask(&world, "c-1").await, refused("c-1", NOT_BOUND), "{key}");
+            assert_eq!(get(&world, "c-1").await, refused("c-1", NOT_BOUND), "{key}");
         }
     }
     assert_eq!(cluster.seen(), [""; 0]);
     annotate(&world, Some(whole)).await;
-    assert_eq!(ask(&world, "c-1").await.0, 200);
+    assert_eq!(get(&world, "c-1").await.0, 200);
 }

@@ -236,7 +236,7 @@ async fn a_way_back_to_this_server_is_no_way() {
         count: AtomicUsize::new(0),
     });
     let served: Arc<dyn Diversion> = Arc::clone(&counting) as _;
-    world.address = serve(&world.authority, (inner(), Some(served)), &world.stop).await;
+    world.address = serve(&world.authority, inner(), Some(served), &world.stop).await;
     let connection = world.connection(&format!("https://{}", world.address));
     world.add_with("c-1", connection).await;
     let mut stream = open(&world, &unmanaged("c-1")).await;
@@ -261,7 +261,7 @@ impl Diversion for Counting {
 #[tokio::test]
 async fn the_addresses_of_others_are_not_reached() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = free.local_addr().unwrap();
+    let unused = free.local_addr().unwrap();
     drop(free);
     let closed = Options {
         addresses: AddressPolicy {
@@ -272,7 +272,7 @@ async fn the_addresses_of_others_are_not_reached() {
     };
     for (options, server) in [
         (closed, echo().await.to_string()),
-        (Options::default(), nobody.to_string()),
+        (Options::default(), unused.to_string()),
         (Options::default(), "169.254.169.254".to_owned()),
     ] {
         let world = World::with(options).await;

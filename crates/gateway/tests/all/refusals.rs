@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::prober::{self, Prober};
-use machinery::time::Clock;
+use gateway::prober::{self, Prober, ProberParts};
 use management::cluster_secret::ClusterSecrets;
 use tokio::io::AsyncReadExt;
 use tokio_util::task::AbortOnDropHandle;
@@ -42,7 +41,7 @@ async fn a_refused_upgrade_ends_the_connection_as_tls_does() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_refuses_the_gateway_is_looked_at_again() {
+async fn a_cluster_that_answers_403_is_probed_again() {
     let world = World::start().await;
     let answer =
         "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
@@ -51,21 +50,22 @@ async fn a_cluster_that_refuses_the_gateway_is_looked_at_again() {
     let token = world.mint("alice", &["c-1"]).await;
     let options = prober::Options {
         period: Duration::from_secs(3600),
-        doubt_period: Duration::ZERO,
+        requested_period: Duration::ZERO,
         ..prober::Options::default()
     };
-    let stores = (
-        world.clusters.clone(),
-        ClusterSecrets::new(world.secrets.clone(), NAMESPACE),
-    );
-    let upstreams = Arc::clone(world.gateway.upstreams());
-    let clock: Arc<dyn Clock> = world.clock.clone();
-    let prober = Prober::new(upstreams, stores, clock, options);
+    let prober = Prober::new(ProberParts {
+        upstreams: Arc::clone(world.gateway.upstreams()),
+        clusters: world.clusters.clone(),
+        secrets: ClusterSecrets::new(world.secrets.clone(), NAMESPACE),
+        clock: world.clock.clone(),
+        options,
+        zone: None,
+    });
     let _prober = AbortOnDropHandle::new(tokio::spawn(prober.run()));
-    let looks = || cluster.seen().concat().matches("GET /version").count();
-    wait_for(|| looks() == 1).await;
+    let probes = || cluster.seen().concat().matches("GET /version").count();
+    wait_for(|| probes() == 1).await;
     assert_eq!(world.get("/k8s/clusters/c-1/api", &token).await.code, 403);
-    wait_for(|| looks() == 2).await;
+    wait_for(|| probes() == 2).await;
 }
 
 async fn wait_for(condition: impl Fn() -> bool) {

@@ -27,16 +27,16 @@ use crate::world::{World, serve_cluster};
 #[tokio::test]
 async fn each_part_of_a_watch_arrives_when_it_is_sent() {
     let world = World::start().await;
-    let (tell, told) = tokio::sync::mpsc::unbounded_channel::<&'static str>();
-    let told = Arc::new(tokio::sync::Mutex::new(told));
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<&'static str>();
+    let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
     let cluster = Cluster::start(world.tls(), move |mut peer| {
-        let told = Arc::clone(&told);
+        let receiver = Arc::clone(&receiver);
         async move {
             peer.head().await.unwrap();
             peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
                 .await;
-            let mut told = told.lock().await;
-            while let Some(event) = told.recv().await {
+            let mut receiver = receiver.lock().await;
+            while let Some(event) = receiver.recv().await {
                 peer.send(&format!("{:x}\r\n{event}\r\n", event.len()))
                     .await;
             }
@@ -52,10 +52,10 @@ async fn each_part_of_a_watch_arrives_when_it_is_sent() {
     assert!(client.head().await.unwrap().starts_with("HTTP/1.1 200 "));
     for event in ["{\"type\":\"ADDED\"}\n", "{\"type\":\"DELETED\"}\n"] {
         // The next event is sent only after this one was read.
-        tell.send(event).unwrap();
+        sender.send(event).unwrap();
         assert_eq!(client.chunk().await, event);
     }
-    drop(tell);
+    drop(sender);
     assert_eq!(client.chunk().await, "");
 }
 

@@ -203,8 +203,7 @@ impl World {
         tokio::spawn(Arc::clone(&gateway).run());
         let authority = Authority::new("authority");
         let service = gateway.layer(inner());
-        let served = (service, gateway.diversion());
-        let address = serve(&authority, served, &stop).await;
+        let address = serve(&authority, service, gateway.diversion(), &stop).await;
         let world = Self {
             gateway,
             address,
@@ -467,13 +466,14 @@ pub(crate) async fn serve_cluster(
         }
         cluster.clone().oneshot(request)
     }));
-    serve(authority, (service, None), stop).await
+    serve(authority, service, None, stop).await
 }
 
 /// Serves on a free port.
 pub(crate) async fn serve(
     authority: &Authority,
-    (service, diversion): (HttpService, Option<Arc<dyn Diversion>>),
+    service: HttpService,
+    diversion: Option<Arc<dyn Diversion>>,
     stop: &CancellationToken,
 ) -> SocketAddr {
     let mut served = vec!["127.0.0.1".to_owned(), zone().wildcard()];

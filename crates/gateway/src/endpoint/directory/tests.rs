@@ -31,10 +31,13 @@ impl World {
     }
 
     #[track_caller]
-    fn check(&self, label: &str, expected: Option<(Door, Option<&str>)>) {
-        let place = self.directory.find(&format!("{label}.{DOMAIN}"));
-        let found = place.as_ref().map(|it| (it.door, it.cluster.as_deref()));
-        assert_eq!(found, expected, "{label}");
+    fn check(&self, label: &str, endpoint: EndpointKind, cluster: Option<&str>) {
+        let expected = ResolvedName {
+            endpoint,
+            cluster: cluster.map(Arc::from),
+        };
+        let found = self.directory.find(&format!("{label}.{DOMAIN}"));
+        assert_eq!(found, Some(expected), "{label}");
     }
 }
 
@@ -49,14 +52,14 @@ async fn clusters_are_found_by_their_hash_and_by_their_name() {
     world.add("c-1", "prod").await;
     world.add("c-2", "Not a label").await;
     let hash = label("c-1");
-    world.check(&hash, Some((Door::Managed, Some("c-1"))));
-    world.check(&hash.to_uppercase(), Some((Door::Managed, Some("c-1"))));
-    world.check(&format!("api.{hash}"), Some((Door::Unmanaged, Some("c-1"))));
-    world.check("api.acme-prod", Some((Door::Older, Some("c-1"))));
+    world.check(&hash, EndpointKind::Managed, Some("c-1"));
+    world.check(&hash.to_uppercase(), EndpointKind::Managed, Some("c-1"));
+    world.check(&format!("api.{hash}"), EndpointKind::Unmanaged, Some("c-1"));
+    world.check("api.acme-prod", EndpointKind::Deprecated, Some("c-1"));
     let second = format!("api.{}", label("c-2"));
-    world.check(&second, Some((Door::Unmanaged, Some("c-2"))));
-    let place = world.directory.find("k8s.eu.example.com");
-    assert_eq!(place, None);
+    world.check(&second, EndpointKind::Unmanaged, Some("c-2"));
+    let found = world.directory.find("k8s.eu.example.com");
+    assert_eq!(found, None);
 }
 
 #[tokio::test]
@@ -65,7 +68,7 @@ async fn other_names_of_the_zone_lead_nowhere() {
     world.add("c-1", "prod").await;
     world.home.add("c-2", None).await;
     for managed in ["acme-prod", "acme-", "c-1", &hash("c-1"), &label("c-2")] {
-        world.check(managed, Some((Door::Managed, None)));
+        world.check(managed, EndpointKind::Managed, None);
     }
     for unmanaged in [
         "api.prod",
@@ -75,7 +78,7 @@ async fn other_names_of_the_zone_lead_nowhere() {
         "api.x.acme-prod",
         &format!("api.{}", label("c-2")),
     ] {
-        world.check(unmanaged, Some((Door::Unmanaged, None)));
+        world.check(unmanaged, EndpointKind::Unmanaged, None);
     }
 }
 
@@ -84,11 +87,11 @@ async fn a_name_of_two_clusters_is_of_none_until_one_is_called_otherwise() {
     let world = World::start().await;
     world.add("c-1", "prod").await;
     world.add("c-2", "prod").await;
-    world.check("api.acme-prod", Some((Door::Unmanaged, None)));
-    world.check(&label("c-1"), Some((Door::Managed, Some("c-1"))));
+    world.check("api.acme-prod", EndpointKind::Unmanaged, None);
+    world.check(&label("c-1"), EndpointKind::Managed, Some("c-1"));
     world.call("c-2", "").await;
-    world.check("api.acme-prod", Some((Door::Older, Some("c-1"))));
-    world.check("api.acme-c-2", Some((Door::Older, Some("c-2"))));
+    world.check("api.acme-prod", EndpointKind::Deprecated, Some("c-1"));
+    world.check("api.acme-c-2", EndpointKind::Deprecated, Some("c-2"));
 }
 
 #[tokio::test]
@@ -97,5 +100,5 @@ async fn nobody_is_called_by_the_hash_of_another() {
     world.add("c-1", "prod").await;
     world.add("c-2", &hash("c-1")).await;
     let hash = format!("api.{}", label("c-1"));
-    world.check(&hash, Some((Door::Unmanaged, Some("c-1"))));
+    world.check(&hash, EndpointKind::Unmanaged, Some("c-1"));
 }

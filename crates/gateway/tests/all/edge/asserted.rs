@@ -64,7 +64,7 @@ async fn no_spelling_of_a_reserved_name_comes_from_a_webhook() {
     }
     for user in users {
         let asked = webhook(&edge.world, 200, &yes(user.clone())).await;
-        edge.ask(&asked, json!({})).await;
+        edge.use_webhook(&asked, json!({})).await;
         let codes = edge.both(TOKEN).await.map(|answer| answer.code);
         let is_refused = codes == [401; 2] || codes == [403; 2];
         assert!(is_refused, "{codes:?} {user}");
@@ -85,7 +85,7 @@ async fn no_webhook_names_the_token_of_a_request() {
     ] {
         let user = json!({"username": "alice", "extra": {key: ["token-abcde"]}});
         let asked = webhook(&edge.world, 200, &yes(user)).await;
-        edge.ask(&asked, json!({})).await;
+        edge.use_webhook(&asked, json!({})).await;
         let refused =
             format!("forbidden: {quoted:?} is a reserved extra key: only this server sets it");
         for answer in edge.both(TOKEN).await {
@@ -139,12 +139,12 @@ async fn a_name_beyond_ascii_and_a_key_of_any_case_reach_the_cluster() {
         "username": "Jos\u{e9} \u{77f3}\u{5ddd}", "groups": ["\u{e0}"], "extra": {"canonicalArn": ["a"]},
     });
     let asked = webhook(&edge.world, 200, &yes(user)).await;
-    edge.ask(&asked, json!({})).await;
+    edge.use_webhook(&asked, json!({})).await;
     assert_eq!(edge.get(TOKEN).await.code, 200);
-    let mut told = lines(&edge.cluster.only(), &["impersonate-"]);
-    told.sort();
+    let mut received = lines(&edge.cluster.only(), &["impersonate-"]);
+    received.sort();
     assert_eq!(
-        told,
+        received,
         [
             "impersonate-extra-canonicalarn: a",
             "impersonate-group: \u{e0}",

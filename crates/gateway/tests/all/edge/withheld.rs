@@ -34,7 +34,7 @@ impl Edge {
 async fn tokens_that_are_for_another_server_are_not_sent_to_a_webhook() {
     let edge = Edge::start().await;
     let asked = webhook(&edge.world, 200, &yes(json!({"username": "alice"}))).await;
-    edge.ask(&asked, json!({})).await;
+    edge.use_webhook(&asked, json!({})).await;
     let minted = edge.world.mint("alice", &["c-1"]).await;
     let issuer = {
         let claims = URL_SAFE_NO_PAD.decode(minted.split('.').nth(1).unwrap());
@@ -84,7 +84,7 @@ async fn other_tokens_go_to_the_webhook_as_before() {
     ] {
         let edge = Edge::start().await;
         let asked = webhook(&edge.world, 200, &yes(json!({"username": "alice"}))).await;
-        edge.ask(&asked, json!({})).await;
+        edge.use_webhook(&asked, json!({})).await;
         assert_eq!(edge.get(&format!("Bearer {token}")).await.code, 200);
         let (_, review) = asked
             .only()
