@@ -5,6 +5,7 @@
 //! commas.
 
 mod access;
+mod audit;
 mod call;
 mod echo;
 mod letter;
@@ -29,6 +30,7 @@ use tempfile::TempDir;
 use tokio::runtime::{self, Runtime};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use audit::AuditLog;
 pub(crate) use call::{Answer, Call};
 pub(crate) use note::OVERTAKEN;
 pub(crate) use watch::Watch;
