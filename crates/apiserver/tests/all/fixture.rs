@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use apiserver::GenericServer;
 use apiserver::health::HealthCheck;
-use apiserver::mount::MountedService;
+use apiserver::mount::{Access, MountedService};
 use apiserver::registry::Registries;
 use axum::body::Body;
 use http::Response;
@@ -62,7 +62,9 @@ pub(crate) struct Options {
     pub(crate) reserved: Option<&'static str>,
     /// Additional health checks.
     pub(crate) checks: Vec<HealthCheck>,
-    /// The mounts outside the API groups. Anonymous callers may reach them.
+    /// The callers who may reach the mounts.
+    pub(crate) mount_access: Access,
+    /// The mounts outside the API groups.
     pub(crate) mounts: Vec<(&'static str, MountedService)>,
 }
 
@@ -73,6 +75,7 @@ impl Default for Options {
             limits: (400, 200),
             reserved: None,
             checks: Vec::new(),
+            mount_access: Access::Authenticated,
             mounts: Vec::new(),
         }
     }
@@ -213,7 +216,7 @@ async fn build(store: &Arc<Sqlite>, clock: &Arc<TestClock>, options: Options) ->
         builder = builder.health_check(check);
     }
     for (path, service) in options.mounts {
-        builder = builder.mount(path, service, true);
+        builder = builder.mount(path, service, options.mount_access);
     }
     builder.build()
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use apiserver::GenericServer;
-use apiserver::mount::{MountedRequest, MountedService};
+use apiserver::mount::{Access, MountedRequest, MountedService};
 use async_trait::async_trait;
 use auth::client_certificate::{ClientCertificate, ClientCertificateVerifier, bundle_from_pem};
 use auth::front_proxy::{FrontProxy, RequestHeaderConfig};
@@ -157,8 +157,8 @@ impl World {
                 Arc::new(StandingClock),
             )))
             .authenticator(Arc::new(Tokens))
-            .mount("/who", who(), false)
-            .mount("/open", who(), true)
+            .mount("/who", who(), Access::Authenticated)
+            .mount("/open", who(), Access::Public)
             .build();
         let server = Identity::new("localhost");
         Self {
