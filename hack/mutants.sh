@@ -14,7 +14,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly modules=(apiserver::filters apiserver::write auth gateway::access gateway::answer_headers
-  gateway::edge gateway::forward gateway::request_headers kubeconfigs management::cluster tokens)
+  gateway::edge gateway::forward gateway::request_headers kubeconfigs management::cluster
+  signing tokens)
 readonly accepted=tests/mutants.txt results=$PWD/target/mutants
 
 # The limits of `diff`: the time, with the build of the tool, and the number of mutants.
