@@ -51,7 +51,7 @@ bench:
 	@"$${CARGO_TARGET_DIR:-target}/dist/bench" --kubectl "$$(hack/kubectl.sh)" $(BENCH)
 
 tools:
-	@hack/tools.sh kubectl etcd kube-apiserver kube-controller-manager helm client-go oidc-provider cargo-deny
+	@hack/tools.sh kubectl etcd kube-apiserver kube-controller-manager helm client-go oidc-provider cargo-deny cargo-mutants
 
 clean:
 	cargo clean

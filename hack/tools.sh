@@ -16,9 +16,9 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubeconfig-apiserver/tools
 readonly go_modules cache
 
 # The versions of the Cargo tools.
-readonly cargo_deny_version=0.20.2
+readonly cargo_deny_version=0.20.2 cargo_mutants_version=27.1.0
 
-readonly known="kubectl, kube-apiserver, kube-controller-manager, etcd, helm, client-go, oidc-provider, cargo-deny"
+readonly known="kubectl, kube-apiserver, kube-controller-manager, etcd, helm, client-go, oidc-provider, cargo-deny, cargo-mutants"
 
 say() { printf 'tools: %s\n' "$*" >&2; }
 
@@ -41,6 +41,7 @@ main() {
       oidc-provider)
         provide "$tool" "$(program_version "$tool" github.com/zitadel/oidc/v3)" build_program ;;
       cargo-deny) provide "$tool" "v$cargo_deny_version" build_with_cargo ;;
+      cargo-mutants) provide "$tool" "v$cargo_mutants_version" build_with_cargo ;;
       *) die "unknown tool $tool (known: $known)" ;;
     esac
   done

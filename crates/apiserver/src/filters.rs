@@ -28,8 +28,9 @@ use crate::state::ServerState;
 /// A filter of the chain. It does its own work and calls the rest of the chain.
 type Filter = for<'a> fn(Next<'a>, RequestContext, Request<Body>) -> BoxFuture<'a, Response<Body>>;
 
-/// The filters, outermost first. `tests/all/chain.rs` checks this order. Around them, the panic
-/// guard catches panics of everything, and request info creates the context that all filters get.
+/// The filters, outermost first. `tests/all/chain.rs` and `tests/all/audit.rs` check this order.
+/// Around them, the panic guard catches panics of everything, and request info creates the context
+/// that all filters get.
 ///
 /// * The deadline covers authentication, which may call other servers.
 /// * Audit runs before impersonation because it logs the authenticated user. Impersonation logs

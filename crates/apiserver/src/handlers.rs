@@ -48,8 +48,9 @@ pub(crate) async fn dispatch(
     cx: RequestContext,
     request: Request<Body>,
 ) -> Response<Body> {
-    if let Some(mounted) = state.mounted(&cx.info.path) {
-        return match mounted.oneshot(MountedRequest { cx, request }).await {
+    if let Some(mount) = state.mount(&cx.info.path) {
+        let service = mount.service.clone();
+        return match service.oneshot(MountedRequest { cx, request }).await {
             Ok(response) => response,
             Err(never) => match never {},
         };

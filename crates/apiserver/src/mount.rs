@@ -10,6 +10,32 @@ use tower::util::BoxCloneSyncService;
 use crate::request_context::RequestContext;
 use crate::server::HttpService;
 
+/// The callers who may reach a mounted path, if they are authorized.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Access {
+    /// All callers, including those without a credential.
+    Public,
+    /// Authenticated callers.
+    Authenticated,
+}
+
+/// A service at a path outside the API groups.
+pub(crate) struct Mount {
+    /// The path, or the prefix of all served paths if it ends with a slash.
+    pub(crate) path: String,
+    /// The service.
+    pub(crate) service: MountedService,
+    /// The callers who may reach it.
+    pub(crate) access: Access,
+}
+
+impl Mount {
+    /// Returns whether this mount serves a path.
+    pub(crate) fn serves(&self, path: &str) -> bool {
+        self.path == path || (self.path.ends_with('/') && path.starts_with(&self.path))
+    }
+}
+
 /// A request that passed the filters, with its context.
 pub struct MountedRequest {
     /// The context of the request.

@@ -8,16 +8,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::endpoints::Endpoints;
 use crate::flow_control::FlowControl;
-use crate::health::Health;
+use crate::health::{self, Health};
 use crate::lease::Leases;
 use crate::metrics::Metrics;
-use crate::mount::MountedService;
+use crate::mount::{Access, Mount};
 use crate::version::VersionInfo;
 
 /// The state of a server. It is created once and shared by all requests.
 pub(crate) struct ServerState {
-    /// The authenticator chain, and the paths that are open to anonymous callers.
-    pub(crate) authentication: Authentication,
+    /// The authenticator chain.
+    pub(crate) authenticator: Union,
     /// The authorizer of the requests.
     pub(crate) authorizer: Arc<dyn Authorizer>,
     /// The source of the current time.
@@ -30,8 +30,8 @@ pub(crate) struct ServerState {
     pub(crate) metrics: Metrics,
     /// The served kinds, and the documents that describe them.
     pub(crate) endpoints: Endpoints,
-    /// The handlers mounted at paths outside the API groups.
-    pub(crate) mounts: Vec<(String, MountedService)>,
+    /// The services at paths outside the API groups.
+    pub(crate) mounts: Vec<Mount>,
     /// The health of the server.
     pub(crate) health: Health,
     /// The token that is cancelled when the server stops.
@@ -41,20 +41,14 @@ pub(crate) struct ServerState {
 }
 
 impl ServerState {
-    /// Returns the handler mounted at this path, or at a parent path that ends with a slash.
-    pub(crate) fn mounted(&self, path: &str) -> Option<MountedService> {
-        let is_at = |mounted: &str| {
-            mounted == path || (mounted.ends_with('/') && path.starts_with(mounted))
-        };
-        let mounted = self.mounts.iter().find(|(mounted, _)| is_at(mounted));
-        mounted.map(|(_, service)| service.clone())
+    /// Returns the first mount that serves this path.
+    pub(crate) fn mount(&self, path: &str) -> Option<&Mount> {
+        self.mounts.iter().find(|mount| mount.serves(path))
     }
-}
 
-/// The authenticator chain, and the paths that are open to anonymous callers.
-pub(crate) struct Authentication {
-    /// The authenticator chain.
-    pub(crate) authenticator: Union,
-    /// The paths that anonymous callers may reach.
-    pub(crate) anonymous_paths: Vec<String>,
+    /// Returns whether anonymous callers may reach this path.
+    pub(crate) fn is_public(&self, path: &str) -> bool {
+        let mount = self.mount(path);
+        health::PATHS.contains(&path) || mount.is_some_and(|mount| mount.access == Access::Public)
+    }
 }

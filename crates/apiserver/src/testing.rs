@@ -14,7 +14,7 @@ use axum::body::Body;
 use http::{Request, Response, header};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
-use machinery::time::Clock;
+use machinery::testing::ManualClock;
 use serde_json::Value;
 use storage::Store;
 use storage::cache::{CacheBuilder, CacheOptions};
@@ -65,7 +65,7 @@ impl Fixture {
         let store: Arc<dyn Store> = Arc::new(store.expect("a new store can be opened"));
         let cache = CacheBuilder::new(Arc::clone(&store), CacheOptions::default());
         Self {
-            registries: Registries::new(store, cache, Arc::new(StandingClock)),
+            registries: Registries::new(store, cache, ManualClock::at(NOW)),
             directory,
             named_users: NamedUsers { prefix: "" },
         }
@@ -98,7 +98,7 @@ impl Fixture {
         let stop = shutdown.clone().drop_guard();
         tokio::spawn(async move { cache.run(shutdown).await });
         prepare.await;
-        let builder = GenericServer::builder(authorizer, Arc::new(StandingClock));
+        let builder = GenericServer::builder(authorizer, ManualClock::at(NOW));
         let server = serve(builder.authenticator(Arc::new(self.named_users))).build();
         TestServer {
             service: server.service(),
@@ -167,15 +167,6 @@ impl TestServer {
             code,
             body: serde_json::from_slice(&body.to_bytes()).unwrap_or_default(),
         }
-    }
-}
-
-/// A clock that always returns [`NOW`].
-pub struct StandingClock;
-
-impl Clock for StandingClock {
-    fn now(&self) -> Timestamp {
-        NOW
     }
 }
 

@@ -4,7 +4,6 @@ use machinery::meta::ObjectKey;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use api::management::Cluster;
 use api::management::cluster::ClusterConnection;
@@ -19,9 +18,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
-use machinery::time::Clock;
+use machinery::testing::ManualClock;
 use management::cluster_secret::{Binding, ClusterSecrets, Purpose};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
@@ -177,7 +175,7 @@ pub(crate) struct Home {
     pub(crate) clusters: Registry<Cluster>,
     pub(crate) secrets: ClusterSecrets,
     pub(crate) upstreams: Arc<Upstreams>,
-    pub(crate) clock: Arc<SetClock>,
+    pub(crate) clock: Arc<ManualClock>,
     _server: TestServer,
 }
 
@@ -199,7 +197,7 @@ impl Home {
             clusters,
             secrets,
             upstreams: Arc::new(upstreams),
-            clock: Arc::new(SetClock(Mutex::new(NOW))),
+            clock: ManualClock::at(NOW),
             _server: server,
         }
     }
@@ -270,21 +268,5 @@ impl Home {
     /// Returns the current cluster object.
     pub(crate) fn cluster(&self, name: &str) -> Cluster {
         self.clusters.cached(ObjectKey::cluster(name)).unwrap()
-    }
-}
-
-/// A clock that a test sets.
-pub(crate) struct SetClock(Mutex<Timestamp>);
-
-impl SetClock {
-    pub(crate) fn advance(&self, time: Duration) {
-        let mut now = self.0.lock().unwrap();
-        *now += SignedDuration::try_from(time).unwrap();
-    }
-}
-
-impl Clock for SetClock {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
     }
 }

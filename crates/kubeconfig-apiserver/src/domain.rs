@@ -10,6 +10,7 @@ use api::ext::{Kubeconfig, Token};
 use api::management::{Cluster, Feature, Node, Setting, User, feature, setting};
 use apiserver::Builder;
 use apiserver::health::HealthCheck;
+use apiserver::mount::Access;
 use apiserver::private_document;
 use apiserver::registry::{Registries, Registry};
 use apiserver::stored_object::StoredObject;
@@ -224,7 +225,7 @@ impl Domain {
         server.mount(
             download::PREFIX,
             private_document::service(downloads),
-            false,
+            Access::Authenticated,
         )
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use api::plugin::{LOGIN_PATH, LoginDiscovery, OidcLogin};
 use apiserver::Builder;
+use apiserver::mount::Access;
 use apiserver::public_document::PublicDocument;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -70,7 +71,7 @@ impl Login {
             max_age_secs: MAX_AGE_SECS,
             content: Arc::new(move || content(&discovery, &published)),
         };
-        let server = server.mount(LOGIN_PATH, document.service(), true);
+        let server = server.mount(LOGIN_PATH, document.service(), Access::Public);
         let Some(oidc) = &self.oidc else {
             return server;
         };

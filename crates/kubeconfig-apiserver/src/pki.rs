@@ -102,22 +102,19 @@ fn create(data: &DataDir, clock: &dyn Clock) -> Result<certificates::Authority> 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use machinery::testing::ManualClock;
 
     use super::*;
-
-    struct StandingClock;
-
-    impl Clock for StandingClock {
-        fn now(&self) -> Timestamp {
-            Timestamp::constant(1_767_323_045, 0)
-        }
-    }
 
     #[test]
     fn no_certificate_looks_self_signed() {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDir::open(&folder.path().join("data")).unwrap();
-        let authority = Authority::load_or_create(&data, Arc::new(StandingClock)).unwrap();
+        let authority = Authority::load_or_create(
+            &data,
+            ManualClock::at(Timestamp::constant(1_767_323_045, 0)),
+        )
+        .unwrap();
         let serving = authority.serving(&Names::from_iter(["localhost"])).unwrap();
         let serving = Certificate::from_pem(serving.certificate.as_bytes()).unwrap();
         assert_eq!(

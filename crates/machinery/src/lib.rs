@@ -47,6 +47,8 @@ pub mod quote;
 pub mod schema;
 pub mod status;
 pub mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 pub mod validation;
 pub mod warning;

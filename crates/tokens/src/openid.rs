@@ -15,6 +15,7 @@
 use std::sync::Arc;
 
 use apiserver::Builder;
+use apiserver::mount::Access;
 use apiserver::public_document::PublicDocument;
 use bytes::Bytes;
 use machinery::status::Status;
@@ -59,8 +60,8 @@ impl OpenId {
             content: Arc::new(move || json(&jwk_set(&keys.keys.ring(), keys.clock.now()))),
         };
         builder
-            .mount(DISCOVERY_PATH, discovery.service(), true)
-            .mount(JWKS_PATH, jwks.service(), true)
+            .mount(DISCOVERY_PATH, discovery.service(), Access::Public)
+            .mount(JWKS_PATH, jwks.service(), Access::Public)
     }
 
     fn discovery(&self) -> Result<Bytes, Status> {

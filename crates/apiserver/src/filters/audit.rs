@@ -3,9 +3,14 @@
 //! Writes and rejected requests are logged at level `info`, successful reads and reviews at
 //! `debug`. The latter are most of the requests, and writing a log line takes as long as reading an
 //! object.
+//!
+//! A request that does not complete has a line without a code: it panicked, exceeded its deadline,
+//! or its client went away. It may have changed the state before.
+
+use std::net::SocketAddr;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 
 use super::Next;
 use crate::request_context::RequestContext;
@@ -17,19 +22,43 @@ pub(super) async fn filter(
     cx: RequestContext,
     request: Request<Body>,
 ) -> Response<Body> {
-    let state = next.state;
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
-    let response = next.run(cx.clone(), request).await;
-    let code = response.status();
-    let (audit_id, user) = (&*cx.audit_id, &cx.user.name);
-    let (verb, path) = (&cx.info.verb, &cx.info.path);
-    let (peer, code) = (peer.map(tracing::field::display), code.as_u16());
-    if !writes(state, &cx) && response.status().is_success() {
-        tracing::debug!(target: "audit", audit_id, ?user, verb, ?path, peer, code, "request");
-    } else {
-        tracing::info!(target: "audit", audit_id, ?user, verb, ?path, peer, code, "request");
-    }
+    let mut entry = Entry {
+        changes_state: writes(next.state, &cx),
+        cx: cx.clone(),
+        peer: request.extensions().get::<Peer>().map(|peer| peer.address),
+        code: None,
+    };
+    let response = next.run(cx, request).await;
+    entry.code = Some(response.status());
     response
+}
+
+/// The log line of a request. It is written when the entry is dropped, so that no request is
+/// without a line.
+struct Entry {
+    /// The context before impersonation.
+    cx: RequestContext,
+    /// The address of the client.
+    peer: Option<SocketAddr>,
+    /// Whether the request changes state if it succeeds.
+    changes_state: bool,
+    /// The code of the response.
+    code: Option<StatusCode>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let (audit_id, user) = (&*self.cx.audit_id, &self.cx.user.name);
+        let (verb, path) = (&self.cx.info.verb, &self.cx.info.path);
+        let peer = self.peer.map(tracing::field::display);
+        let code = self.code.map(|code| code.as_u16());
+        let succeeded = self.code.is_some_and(|code| code.is_success());
+        if succeeded && !self.changes_state {
+            tracing::debug!(target: "audit", audit_id, ?user, verb, ?path, peer, code, "request");
+        } else {
+            tracing::info!(target: "audit", audit_id, ?user, verb, ?path, peer, code, "request");
+        }
+    }
 }
 
 /// Returns whether a request changes state if it succeeds.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use auth::bearer::AuthorizationHeader;
-use auth::{Authenticator, Credentials, RequestHeaders, UserInfo};
+use auth::{Authenticator, Credentials, RequestHeaders, Union, UserInfo};
 use axum::body::Body;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
@@ -16,7 +16,6 @@ use super::Next;
 use crate::request_context::RequestContext;
 use crate::respond;
 use crate::server::Peer;
-use crate::state::Authentication;
 
 /// The usual prefix of the headers in which a front proxy names the caller.
 const FRONT_PROXY_PREFIX: &str = "x-remote-";
@@ -28,7 +27,7 @@ pub(super) async fn filter(
 ) -> Response<Body> {
     let state = next.state;
     let found = authenticate(
-        &state.authentication,
+        &state.authenticator,
         request.headers(),
         request.extensions(),
     )
@@ -39,11 +38,11 @@ pub(super) async fn filter(
     }
     let user = match found {
         Ok(Some(user)) => user,
-        Ok(None) if state.authentication.is_open(request.uri().path()) => UserInfo::anonymous(),
+        Ok(None) if state.is_public(request.uri().path()) => UserInfo::anonymous(),
         Ok(None) => return refuse("no credential was sent", request.uri().path()),
         Err(why) => return refuse(&why, request.uri().path()),
     };
-    state.authentication.remove_identity(request.headers_mut());
+    remove_identity(&state.authenticator, request.headers_mut());
     cx.user = Arc::new(user);
     cx.authenticated = Arc::clone(&cx.user);
     next.run(cx, request).await
@@ -59,22 +58,16 @@ fn end_http2(request: &Request<Body>) {
     }
 }
 
-impl Authentication {
-    /// Returns whether anonymous callers may reach a path.
-    fn is_open(&self, path: &str) -> bool {
-        self.anonymous_paths.iter().any(|open| open == path)
-    }
-
-    fn remove_identity(&self, headers: &mut HeaderMap) {
-        let names_somebody = |name: &&HeaderName| {
-            **name == AUTHORIZATION
-                || name.as_str().starts_with(FRONT_PROXY_PREFIX)
-                || self.authenticator.reads_header(name.as_str())
-        };
-        let names: Vec<HeaderName> = headers.keys().filter(names_somebody).cloned().collect();
-        for name in names {
-            headers.remove(name);
-        }
+/// Removes the headers that name a user.
+fn remove_identity(authenticator: &Union, headers: &mut HeaderMap) {
+    let names_somebody = |name: &&HeaderName| {
+        **name == AUTHORIZATION
+            || name.as_str().starts_with(FRONT_PROXY_PREFIX)
+            || authenticator.reads_header(name.as_str())
+    };
+    let names: Vec<HeaderName> = headers.keys().filter(names_somebody).cloned().collect();
+    for name in names {
+        headers.remove(name);
     }
 }
 
@@ -104,7 +97,7 @@ fn refuse(why: &str, path: &str) -> Response<Body> {
 /// # Errors
 /// The reason why the caller could not be authenticated.
 async fn authenticate(
-    authentication: &Authentication,
+    authenticator: &Union,
     headers: &HeaderMap,
     extensions: &Extensions,
 ) -> Result<Option<UserInfo>, String> {
@@ -120,11 +113,7 @@ async fn authenticate(
         bearer,
         headers: &SentHeaders(headers),
     };
-    match authentication
-        .authenticator
-        .authenticate(&credentials)
-        .await
-    {
+    match authenticator.authenticate(&credentials).await {
         auth::Authentication::Authenticated(identity) => Ok(Some(identity.into_user())),
         auth::Authentication::Failed(reason) => Err(reason.to_string()),
         auth::Authentication::NotRequested => Ok(None),

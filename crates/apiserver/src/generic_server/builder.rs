@@ -12,25 +12,24 @@ use crate::description::Description;
 use crate::endpoints::{Endpoint, Endpoints};
 use crate::flow_control::FlowControl;
 use crate::handlers::{ReviewEndpoint, StoredEndpoint};
-use crate::health::{self, Health, HealthCheck};
+use crate::health::{Health, HealthCheck};
 use crate::lease::{self, Leases};
 use crate::metrics::{Count, Metrics};
-use crate::mount::MountedService;
+use crate::mount::{Access, Mount, MountedService};
 use crate::resource::Resource;
 use crate::review::Review;
-use crate::state::{Authentication, ServerState};
+use crate::state::ServerState;
 use crate::version::VersionInfo;
 
 /// A builder for a [`GenericServer`].
 pub struct Builder {
     authenticators: Vec<Arc<dyn Authenticator>>,
-    anonymous_paths: Vec<String>,
     authorizer: Arc<dyn Authorizer>,
     clock: Arc<dyn Clock>,
     leases: Leases,
     flow_control: FlowControl,
     endpoints: Vec<Arc<dyn Endpoint>>,
-    mounts: Vec<(String, MountedService)>,
+    mounts: Vec<Mount>,
     checks: Vec<HealthCheck>,
     counts: Vec<Count>,
     version: VersionInfo,
@@ -40,7 +39,6 @@ impl Builder {
     pub(super) fn new(authorizer: Arc<dyn Authorizer>, clock: Arc<dyn Clock>) -> Self {
         Self {
             authenticators: Vec::new(),
-            anonymous_paths: health::PATHS.map(str::to_owned).to_vec(),
             authorizer,
             clock,
             leases: lease::endless(),
@@ -85,13 +83,14 @@ impl Builder {
     }
 
     /// Serves one path outside the API groups. If the path ends with a slash, serves all paths that
-    /// start with it. If `public` is true, anonymous callers may reach exactly this path.
+    /// start with it.
     #[must_use]
-    pub fn mount(mut self, path: &str, service: MountedService, public: bool) -> Self {
-        if public {
-            self.anonymous_paths.push(path.to_owned());
-        }
-        self.mounts.push((path.to_owned(), service));
+    pub fn mount(mut self, path: &str, service: MountedService, access: Access) -> Self {
+        self.mounts.push(Mount {
+            path: path.to_owned(),
+            service,
+            access,
+        });
         self
     }
 
@@ -141,13 +140,9 @@ impl Builder {
 
     /// Builds the server.
     pub fn build(self) -> GenericServer {
-        let authentication = Authentication {
-            authenticator: Union::new(self.authenticators),
-            anonymous_paths: self.anonymous_paths,
-        };
         GenericServer {
             state: Arc::new(ServerState {
-                authentication,
+                authenticator: Union::new(self.authenticators),
                 authorizer: self.authorizer,
                 clock: self.clock,
                 leases: self.leases,

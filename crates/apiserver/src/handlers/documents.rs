@@ -89,7 +89,7 @@ fn index(state: &ServerState) -> Response<Body> {
         ]
         .map(str::to_owned),
     );
-    paths.extend(state.mounts.iter().map(|(path, _)| path.clone()));
+    paths.extend(state.mounts.iter().map(|mount| mount.path.clone()));
     paths.sort();
     // Strings always have a JSON form.
     let json = serde_json::to_vec_pretty(&json!({ "paths": paths })).unwrap_or_default();

@@ -9,6 +9,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use serde_json::json;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tower::service_fn;
 
 use crate::fixture::{Call, LETTERS, NOTES, Options, Server};
@@ -261,9 +262,18 @@ fn a_request_ends_at_its_deadline() {
         ..Options::default()
     });
     server.runtime.block_on(async { tokio::time::pause() });
-    for path in ["/hang", "/hang?timeout=2s", "/hang?timeout=10h"] {
+    for (path, secs) in [
+        ("/hang", 60),
+        ("/hang?timeout=0s", 60),
+        ("/hang?timeout=2s", 2),
+        ("/hang?timeout=60s", 60),
+        ("/hang?timeout=10h", 60),
+    ] {
+        let now = || server.runtime.block_on(async { Instant::now() });
+        let start = now();
         let text = "Timeout: request did not complete within the allotted timeout";
         check(&server, Call::get(path), 504, "Timeout", text);
+        assert_eq!((now() - start).as_secs(), secs, "{path}");
     }
 }
 

@@ -76,6 +76,35 @@ fn finalizers_keep_a_deleted_object_until_they_are_gone() {
 }
 
 #[test]
+fn an_update_removes_a_deleted_object_only_with_its_last_finalizer() {
+    let (server, note) = note(json!({ "finalizers": ["x.io/a", "x.io/b"] }));
+    let mut watch = server.watch(&format!("{NOTES}?watch=1&resourceVersion=2"));
+    assert_eq!(server.send(Call::delete(PATH)).code, 200);
+    let label = json!({ "metadata": { "labels": { "x": "y" } } });
+    let labelled = server.send(Call::patch(PATH, "merge", &label)).json();
+    assert_eq!(server.get(PATH).json(), labelled);
+    let (metadata, uid) = (&labelled["metadata"], &note["metadata"]["uid"]);
+    assert_eq!(metadata["labels"], json!({ "x": "y" }));
+    assert_eq!(metadata["finalizers"], json!(["x.io/a", "x.io/b"]));
+    assert_eq!(
+        (&metadata["uid"], &metadata["resourceVersion"]),
+        (uid, &json!("4"))
+    );
+    for (left, code) in [(json!(["x.io/b"]), 200), (json!([]), 404)] {
+        let patch = json!({ "metadata": { "finalizers": left } });
+        assert_eq!(server.send(Call::patch(PATH, "merge", &patch)).code, 200);
+        assert_eq!(server.get(PATH).code, code, "{left}");
+    }
+    let events = [
+        "MODIFIED a@3",
+        "MODIFIED a@4",
+        "MODIFIED a@5",
+        "DELETED a@6",
+    ];
+    assert_eq!(events.map(|_| watch.short()), events);
+}
+
+#[test]
 fn preconditions_must_hold() {
     let (server, note) = note(json!({}));
     let uid = note["metadata"]["uid"].as_str().unwrap();

@@ -5,6 +5,7 @@
 //! commas.
 
 mod access;
+mod audit;
 mod call;
 mod echo;
 mod letter;
@@ -12,15 +13,15 @@ mod note;
 mod watch;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use apiserver::GenericServer;
 use apiserver::health::HealthCheck;
-use apiserver::mount::MountedService;
+use apiserver::mount::{Access, MountedService};
 use apiserver::registry::Registries;
 use axum::body::Body;
 use http::Response;
 use jiff::{SignedDuration, Timestamp};
+use machinery::testing::ManualClock;
 use machinery::time::Clock;
 use storage::cache::{CacheBuilder, CacheOptions};
 use storage::sqlite::{Sqlite, SqliteOptions};
@@ -29,6 +30,7 @@ use tempfile::TempDir;
 use tokio::runtime::{self, Runtime};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use audit::AuditLog;
 pub(crate) use call::{Answer, Call};
 pub(crate) use note::OVERTAKEN;
 pub(crate) use watch::Watch;
@@ -47,8 +49,8 @@ pub(crate) const LETTERS: &str = "/apis/test.example.com/v1/letters";
 /// The path of the review kind.
 pub(crate) const ECHOES: &str = "/apis/test.example.com/v1/echoes";
 
-/// The start time of every fixture, in seconds.
-const EPOCH: i64 = 1_767_323_045;
+/// The time at the start of every fixture: 2026-01-02T03:04:05Z.
+const START: Timestamp = Timestamp::constant(1_767_323_045, 0);
 
 /// The options of a test server.
 pub(crate) struct Options {
@@ -60,7 +62,9 @@ pub(crate) struct Options {
     pub(crate) reserved: Option<&'static str>,
     /// Additional health checks.
     pub(crate) checks: Vec<HealthCheck>,
-    /// The mounts outside the API groups. Anonymous callers may reach them.
+    /// The callers who may reach the mounts.
+    pub(crate) mount_access: Access,
+    /// The mounts outside the API groups.
     pub(crate) mounts: Vec<(&'static str, MountedService)>,
 }
 
@@ -71,6 +75,7 @@ impl Default for Options {
             limits: (400, 200),
             reserved: None,
             checks: Vec::new(),
+            mount_access: Access::Authenticated,
             mounts: Vec::new(),
         }
     }
@@ -80,7 +85,7 @@ impl Default for Options {
 pub(crate) struct Server {
     pub(crate) runtime: Runtime,
     pub(crate) generic: GenericServer,
-    clock: Arc<TestClock>,
+    clock: Arc<ManualClock>,
     store: Arc<Sqlite>,
     _folder: TempDir,
 }
@@ -99,7 +104,7 @@ impl Server {
             .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Sqlite::open(folder.path(), SqliteOptions::default()).unwrap());
-        let clock = Arc::new(TestClock(AtomicI64::new(EPOCH)));
+        let clock = ManualClock::at(START);
         let generic = runtime.block_on(build(&store, &clock, options));
         Self {
             runtime,
@@ -142,7 +147,7 @@ impl Server {
 
     /// Advances the clock of timestamps, but not that of timers.
     pub(crate) fn advance_clock(&self, seconds: i64) {
-        self.clock.0.fetch_add(seconds, Ordering::Relaxed);
+        self.clock.advance(SignedDuration::from_secs(seconds));
     }
 
     /// Returns the current revision of the store.
@@ -180,7 +185,7 @@ impl Server {
     }
 }
 
-async fn build(store: &Arc<Sqlite>, clock: &Arc<TestClock>, options: Options) -> GenericServer {
+async fn build(store: &Arc<Sqlite>, clock: &Arc<ManualClock>, options: Options) -> GenericServer {
     let cache = CacheBuilder::new(
         Arc::clone(store) as Arc<dyn Store>,
         CacheOptions {
@@ -211,16 +216,7 @@ async fn build(store: &Arc<Sqlite>, clock: &Arc<TestClock>, options: Options) ->
         builder = builder.health_check(check);
     }
     for (path, service) in options.mounts {
-        builder = builder.mount(path, service, true);
+        builder = builder.mount(path, service, options.mount_access);
     }
     builder.build()
-}
-
-/// A clock that moves only when a test advances it.
-struct TestClock(AtomicI64);
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
-    }
 }

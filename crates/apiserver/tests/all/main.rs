@@ -14,6 +14,7 @@
 mod fixture;
 mod flow_control;
 
+mod audit;
 mod broken;
 mod chain;
 mod create;

@@ -1,8 +1,12 @@
 //! The served paths and methods, and the responses of all others.
 
+use apiserver::mount::{Access, MountedRequest, MountedService};
+use axum::body::Body;
+use http::Response;
 use serde_json::json;
+use tower::service_fn;
 
-use crate::fixture::{ALL_NOTES, Call, ECHOES, LETTERS, NOTES, Server};
+use crate::fixture::{ALL_NOTES, Call, ECHOES, LETTERS, NOTES, Options, Server};
 
 #[track_caller]
 fn check(server: &Server, call: Call, code: u16, reason: &str, message: &str) {
@@ -172,4 +176,42 @@ fn an_object_of_a_namespaced_kind_is_watched_by_name() {
     assert_eq!(watch.short(), "ADDED b@3");
     let mut watch = server.watch("/apis/test.example.com/v1/watch/namespaces/n/notes/a");
     assert_eq!(watch.short(), "ADDED a@2");
+}
+
+/// Checks the response codes to anonymous callers. A handler is mounted at the paths `/files/` and
+/// `/file`.
+#[track_caller]
+fn check_anonymous(access: Access, codes: &[(&str, u16)]) {
+    let handler = || {
+        MountedService::new(service_fn(|_: MountedRequest| async {
+            Ok(Response::new(Body::empty()))
+        }))
+    };
+    let server = Server::with(Options {
+        mount_access: access,
+        mounts: vec![("/files/", handler()), ("/file", handler())],
+        ..Options::default()
+    });
+    for (path, code) in codes {
+        let answer = server.send(Call::get(path).anonymous());
+        assert_eq!(answer.code, *code, "{access:?} {path}");
+    }
+    for path in ["/files/", "/files/a", "/file"] {
+        assert_eq!(server.get(path).code, 200, "{access:?} {path}");
+        assert_eq!(server.send(Call::get(path).by("wrong")).code, 401);
+        assert_eq!(server.send(Call::get(path).by("nobody")).code, 403);
+    }
+}
+
+#[test]
+fn a_public_mount_is_open_to_anonymous_callers_at_each_of_its_paths() {
+    let served = ["/files/", "/files/a", "/files/a/b", "/file"];
+    let others = ["/files", "/filesa", "/file/", "/file/a", "/other/files/a"];
+    let codes = |served_code: u16| {
+        let served = served.map(|path| (path, served_code));
+        let others = others.map(|path| (path, 401));
+        [&served[..], &others].concat()
+    };
+    check_anonymous(Access::Public, &codes(200));
+    check_anonymous(Access::Authenticated, &codes(401));
 }

@@ -7,7 +7,7 @@ use rcgen::{
 };
 
 use super::*;
-use crate::delegated::fixtures::ManualClock;
+use crate::delegated::fixtures::clock;
 use crate::request_headers::NoHeaders;
 
 /// 2020-01-01, the first second of all certificates in these tests, in seconds since 1970.
@@ -270,7 +270,7 @@ fn bundle_text_without_certificates_is_an_error() {
 async fn only_a_presented_certificate_is_judged() {
     let ca = authority();
     let (trusted, foreign) = (leaf(&ca, &alice()), leaf(&authority(), &alice()));
-    let authenticator = ClientCertificate::new(Arc::new(verifier(&[&ca])), ManualClock::new());
+    let authenticator = ClientCertificate::new(Arc::new(verifier(&[&ca])), clock());
     let ask = async |certificates: &[CertificateDer<'static>]| {
         let credentials = Credentials {
             certificates,

@@ -1,38 +1,22 @@
 //! A clock that a test advances, and a host that gives the answers of a test.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenReviewSpec, TokenReviewStatus};
 use k8s_openapi::api::authorization::v1::{SubjectAccessReviewSpec, SubjectAccessReviewStatus};
-use machinery::time::Clock;
+use machinery::testing::ManualClock;
 
 use super::{AccessReviewer, ReviewError, TokenReviewer};
 
 /// The key of every cache under test.
 pub(super) const KEY: [u8; 32] = [7; 32];
 
-/// A clock that only advances when a test moves it.
-#[derive(Default)]
-pub(crate) struct ManualClock(AtomicI64);
-
-impl ManualClock {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::default()
-    }
-
-    pub(super) fn advance_millis(&self, millis: i64) {
-        self.0.fetch_add(millis, Ordering::Relaxed);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millisecond(1_767_225_600_000 + self.0.load(Ordering::Relaxed)).unwrap()
-    }
+/// Returns a clock that a test advances.
+pub(crate) fn clock() -> Arc<ManualClock> {
+    ManualClock::at(Timestamp::constant(1_767_225_600, 0))
 }
 
 /// A host that gives these answers in order, and records the questions. When no answer is left, it

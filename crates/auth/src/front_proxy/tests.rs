@@ -4,7 +4,7 @@ use rcgen::{
 };
 
 use super::*;
-use crate::delegated::fixtures::ManualClock;
+use crate::delegated::fixtures::clock;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -55,7 +55,7 @@ fn config(ca: &Authority) -> RequestHeaderConfig {
 /// Creates a front proxy with a clock at the beginning of 2026. The certificates are valid from
 /// 2020 to 2029.
 fn front_proxy(config: RequestHeaderConfig) -> FrontProxy {
-    FrontProxy::new(config, ManualClock::new()).unwrap()
+    FrontProxy::new(config, clock()).unwrap()
 }
 
 async fn ask(

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use apiserver::testing::{Fixture, StandingClock, TestServer};
+use apiserver::testing::{Fixture, NOW, TestServer};
 use auth::rbac::RbacAuthorizer;
 use auth::{Authorizer, AuthorizerUnion, PrivilegedGroup};
 use builtins::Builtins;
+use machinery::testing::ManualClock;
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -37,7 +38,7 @@ pub(crate) async fn start() -> Server {
     let running = kinds.clone();
     tokio::spawn(async move {
         running
-            .run(Vec::new(), Arc::new(StandingClock), shutdown)
+            .run(Vec::new(), ManualClock::at(NOW), shutdown)
             .await
     });
     Server {

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use api::management::cluster::{ClusterConnection, ClusterEndpoints, ClusterStatus};
 use apiserver::testing::NOW;
+use jiff::SignedDuration;
 use machinery::time::rfc3339;
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
@@ -407,7 +408,7 @@ async fn changes_of_the_cluster_and_of_its_secret_are_looked_at_at_once() {
     })
     .await;
 
-    home.clock.advance(Duration::from_secs(60));
+    home.clock.advance(SignedDuration::from_secs(60));
     home.add_token("prod", "a-token").await;
     until(&home, "prod", |status| {
         ready(status) == Some(("False", "CredentialNotBound"))

@@ -112,13 +112,13 @@ async fn a_failure_is_told_and_tried_again_after_a_growing_pause() {
             Some(trouble)
         );
         attempts += 1;
-        home.clock.advance(Duration::from_secs(pause - 1));
+        home.clock.advance(SignedDuration::from_secs(pause - 1));
         assert_eq!(
             renewal.renew_if_due(&home.cluster("prod")).await.as_deref(),
             Some(trouble)
         );
         assert_eq!(fake.asked().len(), attempts);
-        home.clock.advance(Duration::from_secs(1));
+        home.clock.advance(SignedDuration::from_secs(1));
     }
     assert_eq!(home.token("prod"), ending());
 

@@ -11,6 +11,7 @@ use api::management::Cluster as ClusterObject;
 use api::management::cluster::ADMIN_GROUP;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::SignedDuration;
 use machinery::meta::ObjectKey;
 use serde_json::{Value, json};
 
@@ -310,7 +311,7 @@ async fn answers_count_for_a_while_and_failures_for_none() {
     edge.use_webhook(&asked, json!({"cacheSeconds": 60})).await;
     let mut seen = Vec::new();
     for later in [0, 0, 59, 1] {
-        edge.world.clock.advance(later);
+        edge.world.clock.advance(SignedDuration::from_secs(later));
         let code = edge.get(TOKEN).await.code;
         seen.push((code, count.load(Ordering::SeqCst)));
     }

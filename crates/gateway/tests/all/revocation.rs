@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use api::ext::TokenReference;
 use api::management::Cluster as ClusterObject;
+use jiff::SignedDuration;
 use machinery::time::Clock;
 use serde_json::json;
 use tokens::validity::NotBefore;
@@ -136,7 +137,7 @@ async fn with_the_user() {
 #[tokio::test]
 async fn with_the_time_of_the_token() {
     let open = Open::start().await;
-    open.world.clock.advance(2 * 3600);
+    open.world.clock.advance(SignedDuration::from_hours(2));
     open.ends_for_good().await;
 }
 
@@ -151,7 +152,7 @@ async fn with_the_signing_key() {
 #[tokio::test]
 async fn with_the_earliest_time_of_issue() {
     let open = Open::start().await;
-    open.world.clock.advance(1);
+    open.world.clock.advance(SignedDuration::from_secs(1));
     let limit = NotBefore::Time(open.world.clock.now());
     open.world.not_before.store(Arc::new(limit));
     open.ends_for_good().await;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use http::{Request, Response};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use machinery::meta::{Object, ObjectKey};
+use machinery::testing::ManualClock;
 use machinery::time::Clock;
 use rustls::ServerConfig;
 use rustls::pki_types::ServerName;
@@ -50,7 +51,7 @@ use crate::client::{Answer, Client, Wire};
 use crate::cluster::Cluster;
 
 /// 2026-01-02T03:04:05Z, the start time of every test.
-const NOW: i64 = 1_767_323_045;
+const NOW: Timestamp = Timestamp::constant(1_767_323_045, 0);
 
 /// The namespace of Secrets.
 pub(crate) const NAMESPACE: &str = "kubeconfig-apiserver";
@@ -69,7 +70,7 @@ pub(crate) struct World {
     pub(crate) users: Registry<User>,
     pub(crate) clusters: Registry<management::Cluster>,
     pub(crate) secrets: Registry<Secret>,
-    pub(crate) clock: Arc<SetClock>,
+    pub(crate) clock: Arc<ManualClock>,
     pub(crate) access: Arc<Access>,
     pub(crate) stop: CancellationToken,
     pub(crate) keys: Arc<KeyStore>,
@@ -118,21 +119,6 @@ impl Authorizer for Access {
     }
 }
 
-/// A clock that tests set.
-pub(crate) struct SetClock(AtomicI64);
-
-impl Clock for SetClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
-    }
-}
-
-impl SetClock {
-    pub(crate) fn advance(&self, secs: i64) {
-        self.0.fetch_add(secs, Ordering::SeqCst);
-    }
-}
-
 impl World {
     pub(crate) async fn start() -> Self {
         Self::with(Options::default()).await
@@ -141,7 +127,7 @@ impl World {
     /// Starts with users alice and bob, and no cluster.
     pub(crate) async fn with(options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(SetClock(AtomicI64::new(NOW)));
+        let clock = ManualClock::at(NOW);
         let store = Sqlite::open(folder.path(), SqliteOptions::default()).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
         let cache = CacheBuilder::new(Arc::clone(&store), CacheOptions::default());

@@ -1,36 +1,20 @@
 //! Callers with their credentials, and a manual clock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use auth::{Authentication, Authenticator, Credentials, RequestHeaders, UserInfo};
-use jiff::{SignedDuration, Timestamp};
-use machinery::time::Clock;
+use jiff::Timestamp;
+use machinery::testing::ManualClock;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 /// Time limit for a change at the host to take effect; it takes some milliseconds.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A clock that only tests advance.
-pub(crate) struct ManualClock(AtomicI64);
-
-impl ManualClock {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(0)))
-    }
-
-    pub(crate) fn advance_secs(&self, secs: i64) {
-        self.0.fetch_add(secs, Ordering::Relaxed);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        const START: Timestamp = Timestamp::constant(1_767_225_600, 0);
-        START + SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
-    }
+/// Returns a clock that a test advances.
+pub(crate) fn clock() -> Arc<ManualClock> {
+    ManualClock::at(Timestamp::constant(1_767_225_600, 0))
 }
 
 /// The credentials of a request.

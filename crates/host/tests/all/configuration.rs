@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::callers::{Caller, ManualClock, is, is_refused, until};
+use crate::callers::{self, Caller, is, is_refused, until};
 use crate::fixture::Host;
 
 const NAME: &str = "extension-apiserver-authentication";
@@ -38,7 +38,7 @@ impl Followed {
         let stop = CancellationToken::new();
         let options = Options {
             allow_empty_front_proxy_names: false,
-            clock: ManualClock::new(),
+            clock: callers::clock(),
         };
         let configuration =
             AuthenticationConfiguration::wait(host.client.clone(), options, &stop).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use host::records::Records;
 use http::{Request, Response};
 use http_body_util::{BodyExt, StreamBody};
 use kube::client::Body;
@@ -101,8 +102,24 @@ fn number_of(value: &Bytes) -> u64 {
     text.parse().expect("a number")
 }
 
-async fn check_under_writers(host: &mut Host, disturb: impl AsyncFnOnce(&mut Host)) {
-    let records = host.records(&host.namespace());
+/// A host that is disturbed while records are written and followed.
+struct Disturbed<'a> {
+    host: &'a mut Host,
+    records: &'a Records,
+    /// The number of watches that the records have started.
+    watches: &'a AtomicUsize,
+}
+
+async fn check_under_writers(host: &mut Host, disturb: impl for<'a> AsyncFnOnce(Disturbed<'a>)) {
+    let watches = Arc::new(AtomicUsize::new(0));
+    let counting = faulty(host.client.clone(), {
+        let watches = Arc::clone(&watches);
+        move |request: &Request<Body>| {
+            watches.fetch_add(usize::from(is_watch(request)), Ordering::SeqCst);
+            None
+        }
+    });
+    let records = host.records_by(counting, &host.namespace());
     let end = Arc::new(AtomicBool::new(false));
     let names = ["n0", "n1", "n2", "n3"];
     let writers = names.map(|name| {
@@ -118,7 +135,12 @@ async fn check_under_writers(host: &mut Host, disturb: impl AsyncFnOnce(&mut Hos
         (newer.count() == names.len()).then_some(())
     };
     until("all write", async || all_wrote(Revision::default()).await).await;
-    disturb(host).await;
+    disturb(Disturbed {
+        host,
+        records: &records,
+        watches: &watches,
+    })
+    .await;
     let back = until("the host is back", async || {
         records.current_revision().await.ok()
     })
@@ -161,7 +183,7 @@ async fn check_under_writers(host: &mut Host, disturb: impl AsyncFnOnce(&mut Hos
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_when_the_host_restarts() {
     let mut host = Host::start(&[]).await;
-    check_under_writers(&mut host, async |host| {
+    check_under_writers(&mut host, async |Disturbed { host, .. }| {
         tokio::task::block_in_place(|| {
             host.cluster.stop_apiserver();
             host.cluster
@@ -175,9 +197,9 @@ async fn nothing_is_lost_when_the_host_restarts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_when_the_host_stands_still() {
     let mut host = Host::start(&[]).await;
-    check_under_writers(&mut host, async |host| {
+    check_under_writers(&mut host, async |Disturbed { host, records, .. }| {
         host.cluster.pause_apiserver().expect("it runs");
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        until("requests fail", async || records.trouble()).await;
         host.cluster.resume_apiserver().expect("it is there");
     })
     .await;
@@ -186,9 +208,12 @@ async fn nothing_is_lost_when_the_host_stands_still() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_when_the_host_ends_watches() {
     let mut host = Host::start(&["--min-request-timeout=1"]).await;
-    check_under_writers(&mut host, async |_| {
-        // The duration of two or three watches.
-        tokio::time::sleep(Duration::from_secs(5)).await;
+    check_under_writers(&mut host, async |Disturbed { watches, .. }| {
+        let before = watches.load(Ordering::SeqCst);
+        until("three watches end", async || {
+            (watches.load(Ordering::SeqCst) >= before + 3).then_some(())
+        })
+        .await;
     })
     .await;
 }

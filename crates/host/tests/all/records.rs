@@ -7,7 +7,8 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use host::records::{FENCE, MADE};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use machinery::testing::ManualClock;
 use machinery::time::{Clock, SystemClock};
 use serde_json::{Value, json};
 use storage::{Error, Key, ListOptions, Store, conformance};
@@ -175,20 +176,12 @@ fn date(key: &Key, secs: i64) -> String {
     format!("{secs}.{}", STANDARD.encode(proof))
 }
 
-/// A clock that is wrong by two minutes.
-struct Wrong;
-
-impl Clock for Wrong {
-    fn now(&self) -> Timestamp {
-        SystemClock.now() - jiff::SignedDuration::from_mins(2)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn records_are_dated_by_the_clock_of_the_host() {
     let host = Host::start(&[]).await;
     let namespace = host.namespace();
-    let records = host.records_at(host.client.clone(), &namespace, Arc::new(Wrong));
+    let slow = ManualClock::at(SystemClock.now() - SignedDuration::from_mins(2));
+    let records = host.records_at(host.client.clone(), &namespace, slow);
     let things = Things::of(Arc::clone(&*records) as _, THINGS).await;
     let first = records.create(&key("a"), text("1")).await.unwrap();
     records.create(&key("b"), text("1")).await.unwrap();

@@ -6,17 +6,19 @@ use std::time::Duration;
 use auth::delegated::{DelegatedAuthenticator, DelegatedAuthorizer};
 use auth::{Attributes, Authentication, Authorizer, Decision, UserInfo};
 use host::delegation::HostReviews;
+use jiff::SignedDuration;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use machinery::label_selector::LabelSelector;
+use machinery::testing::ManualClock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::callers::{Caller, ManualClock, is_refused, until};
+use crate::callers::{self, Caller, is_refused, until};
 use crate::fixture::Host;
 
 const KEY: [u8; 32] = [7; 32];
@@ -30,7 +32,7 @@ struct Behind {
 
 impl Behind {
     fn new(host: &Host) -> Self {
-        let clock = ManualClock::new();
+        let clock = callers::clock();
         let reviews = Arc::new(HostReviews::new(host.client.clone()));
         let callers = DelegatedAuthenticator::new(Arc::clone(&reviews) as _, &KEY, clock.clone());
         Self {
@@ -115,7 +117,7 @@ async fn callers_and_permissions_are_those_of_the_host_while_it_answers() {
     let_bot_read(&host).await;
     // The host's own RBAC learns of a binding through a watch.
     until("the binding counts", async || {
-        behind.clock.advance_secs(10);
+        behind.clock.advance(SignedDuration::from_secs(10));
         behind.may(&bot, &secrets("get")).await == Some(true)
     })
     .await;
@@ -152,23 +154,23 @@ async fn callers_and_permissions_are_those_of_the_host_while_it_answers() {
         .unwrap();
     let fresh = Behind::new(&host);
     until("the binding is gone", async || {
-        fresh.clock.advance_secs(10);
+        fresh.clock.advance(SignedDuration::from_secs(10));
         fresh.may(&bot, &secrets("get")).await == Some(false)
     })
     .await;
-    behind.clock.advance_secs(9);
+    behind.clock.advance(SignedDuration::from_secs(9));
     assert_eq!(behind.may(&bot, &secrets("get")).await, Some(true));
-    behind.clock.advance_secs(1);
+    behind.clock.advance(SignedDuration::from_secs(1));
     assert_eq!(behind.may(&bot, &secrets("get")).await, Some(false));
     assert_eq!(behind.may(&member, &metrics).await, Some(true));
     assert_eq!(behind.name_of(&token).await, Some(bot.clone()));
 
     host.cluster.stop_apiserver();
-    behind.clock.advance_secs(9);
+    behind.clock.advance(SignedDuration::from_secs(9));
     assert_eq!(behind.may(&member, &metrics).await, Some(true));
     assert_eq!(behind.name_of(&token).await, Some(bot));
     assert_eq!(behind.may(&member, &secrets("get")).await, None);
-    behind.clock.advance_secs(1);
+    behind.clock.advance(SignedDuration::from_secs(1));
     assert_eq!(behind.may(&member, &metrics).await, None);
     assert!(is_refused(
         &Caller::with_token(&token)

@@ -121,24 +121,18 @@ impl fmt::Debug for NamedCertificates {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use machinery::testing::ManualClock;
 
     use super::*;
     use crate::data_dir::DataDir;
-
-    struct SetClock(AtomicI64);
-
-    impl Clock for SetClock {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
-        }
-    }
 
     #[test]
     fn a_name_has_one_certificate_while_it_is_served_and_another_in_a_month() {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDir::open(&folder.path().join("data")).unwrap();
-        let clock = Arc::new(SetClock(AtomicI64::new(1_767_323_045)));
+        let clock = ManualClock::at(Timestamp::constant(1_767_323_045, 0));
         let authority = Authority::load_or_create(&data, clock.clone()).unwrap();
         let authority = Arc::new(authority);
         let pair = authority.serving(&Names::from_iter(["localhost"])).unwrap();
@@ -157,7 +151,7 @@ mod tests {
         assert_eq!(shown("api.a"), Some(first.clone()));
         assert_ne!(shown("api.b"), Some(first.clone()));
         assert_eq!(shown("other"), None);
-        clock.0.fetch_add(30 * 24 * 3600, Ordering::SeqCst);
+        clock.advance(SignedDuration::from_hours(30 * 24));
         let second = shown("api.a").unwrap();
         assert_ne!(second, first);
         is_served.store(false, Ordering::SeqCst);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use api::management::{Cluster, Feature, Setting, setting};
+use apiserver::mount::Access;
 use apiserver::private_document;
 use apiserver::registry::Registry;
 use apiserver::stored_object::Index;
@@ -73,7 +74,7 @@ impl World {
             let files = private_document::service(Arc::new(downloaded));
             builder
                 .resource(served)
-                .mount(download::PREFIX, files, false)
+                .mount(download::PREFIX, files, Access::Authenticated)
         });
         let world = Self {
             base: base.await,

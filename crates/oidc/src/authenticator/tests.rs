@@ -1,6 +1,7 @@
 use auth::request_headers::NoHeaders;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use machinery::testing::ManualClock;
 use serde_json::json;
 
 use super::*;
@@ -10,23 +11,19 @@ use crate::fixtures::{
 };
 use crate::key_set::KeySet;
 
-struct At(i64);
-
-impl Clock for At {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(self.0).unwrap()
-    }
+fn now() -> Timestamp {
+    Timestamp::from_second(NOW).unwrap()
 }
 
 /// Creates an authenticator whose provider has both keys and is unreachable.
 fn authenticator(options: Options) -> OidcAuthenticator {
-    let authority = certificates::Validity::starting(At(NOW).now(), jiff::SignedDuration::ZERO);
+    let authority = certificates::Validity::starting(now(), jiff::SignedDuration::ZERO);
     let authority = certificates::Authority::create("test", authority).unwrap();
     let provider = Provider::new(ISSUER, Some(authority.certificate_pem())).unwrap();
     let keys = key_set(&[&RSA, &EC]).to_string();
     provider.set_keys(KeySet::from_json(keys.as_bytes()).unwrap());
     let config = Config::new(options).unwrap();
-    OidcAuthenticator::new(config, Arc::new(provider), Arc::new(At(NOW)))
+    OidcAuthenticator::new(config, Arc::new(provider), ManualClock::at(now()))
 }
 
 async fn ask(options: Options, bearer: &str) -> Authentication {

@@ -1,15 +1,15 @@
 //! Tests a process that is killed while it writes: acknowledged writes survive, there are no writes
 //! that were not made, and the store continues from its last state.
 //!
-//! The test runs its own binary with the name of a second test and a directory. That child writes
-//! with 16 tasks and prints a line for every acknowledged write. The parent kills it after a random
-//! number of lines, so at a random moment of some write, opens the store and checks it.
+//! The test runs itself again with a directory. That child writes with 16 tasks and prints a line for
+//! every acknowledged write. The parent kills it after a random number of lines, so at a random
+//! moment of some write, opens the store and checks it.
 
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Write},
     os::unix::process::ExitStatusExt,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
 };
@@ -27,8 +27,12 @@ const WRITERS: u64 = 16;
 /// Prefix of the directory in the child's arguments, which the test harness takes for a filter.
 const DIRECTORY: &str = "crash-directory=";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_writes_survive_kill_9() {
+    let place = std::env::args().find_map(|a| a.strip_prefix(DIRECTORY).map(str::to_owned));
+    if let Some((cycle, directory)) = place.as_deref().and_then(|place| place.split_once(':')) {
+        return write_until_killed(cycle, Path::new(directory)).await;
+    }
     let home = tempfile::TempDir::new().expect("a directory");
     let mut random = 0x5EED_u64;
     let mut acknowledged = BTreeMap::new();
@@ -56,14 +60,9 @@ async fn acknowledged_writes_survive_kill_9() {
     );
 }
 
-/// Runs as the child process. Does nothing when it runs as one of the tests.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn child_writes_until_killed() {
-    let place = std::env::args().find_map(|a| a.strip_prefix(DIRECTORY).map(str::to_owned));
-    let Some((cycle, directory)) = place.as_deref().and_then(|place| place.split_once(':')) else {
-        return;
-    };
-    let store = Arc::new(open(&PathBuf::from(directory)));
+/// Runs as the child process.
+async fn write_until_killed(cycle: &str, directory: &Path) {
+    let store = Arc::new(open(directory));
     let mut writers = Vec::new();
     for writer in 0..WRITERS {
         writers.push(tokio::spawn(write(
@@ -115,7 +114,8 @@ fn acknowledge(revision: Revision, key: &Key, version: u8) {
 fn start_writer(home: &Path, cycle: u64) -> Child {
     let program = std::env::current_exe().expect("a path");
     Command::new(program)
-        .args(["--exact", "crash::child_writes_until_killed", "--nocapture"])
+        .args(["--exact", "crash::acknowledged_writes_survive_kill_9"])
+        .arg("--nocapture")
         .arg(format!("{DIRECTORY}{cycle}:{}", home.display()))
         .stdout(Stdio::piped())
         .spawn()

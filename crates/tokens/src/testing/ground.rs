@@ -10,11 +10,12 @@ use apiserver::Builder;
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::Registry;
 use apiserver::stored_object::Index;
-use apiserver::testing::{Fixture, StandingClock};
+use apiserver::testing::{Fixture, NOW};
 use arc_swap::ArcSwap;
 use auth::rbac::RbacAuthorizer;
 use builtins::Builtins;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use machinery::testing::ManualClock;
 use management::cluster_secret::ClusterSecrets;
 use management::settings::QuotaLimits;
 use serde_json::json;
@@ -168,7 +169,7 @@ impl Ground {
         let secrets = self.builtins.secrets.clone();
         let resource = self.token_resource();
         let bearers =
-            TokenAuthenticator::new(Arc::clone(&self.validity), Arc::new(StandingClock), LOCAL);
+            TokenAuthenticator::new(Arc::clone(&self.validity), ManualClock::at(NOW), LOCAL);
         let records = WebhookRecords::new(
             ClusterSecrets::new(secrets.clone(), NAMESPACE),
             self.clusters.clone(),
@@ -181,7 +182,7 @@ impl Ground {
             issuer: ISSUER.to_owned(),
             server_url: Arc::new(|| SERVER_URL.to_owned()),
             keys: Arc::clone(&self.keys),
-            clock: Arc::new(StandingClock),
+            clock: ManualClock::at(NOW),
         };
         let builtins = self.builtins;
         let serve = |builder: Builder| {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokens::testing::seconds;
 
-use apiserver::testing::{NOW, StandingClock};
+use apiserver::testing::NOW;
 use bytes::Bytes;
 use jiff::Timestamp;
+use machinery::testing::ManualClock;
 use signing::key_ring::{KeyRing, KeyState, RotationPolicy};
 use signing::key_store::{KeyStore, PREFIX};
 use storage::sqlite::{Sqlite, SqliteOptions};
@@ -84,7 +85,7 @@ async fn another_replica_follows_at_once() {
     let stop = CancellationToken::new();
     let (following, ended) = (Arc::clone(&two), stop.clone());
     let task = tokio::spawn(async move {
-        following.follow(Arc::new(StandingClock), ended).await;
+        following.follow(ManualClock::at(NOW), ended).await;
     });
     one.revoke_all(NOW).await.unwrap();
     let expected = kids(&one.ring());

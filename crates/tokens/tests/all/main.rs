@@ -14,3 +14,4 @@ mod signing_keys;
 mod sweeper;
 mod token_review;
 mod validity;
+mod young_tokens;

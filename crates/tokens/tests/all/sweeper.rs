@@ -10,7 +10,7 @@ use api::ext::Kubeconfig;
 use apiserver::testing::NOW;
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::{Metadata, ObjectKey};
-use machinery::time::Clock;
+use machinery::testing::ManualClock;
 use serde_json::json;
 use tokens::minter::Order;
 use tokens::sweeper::{Missing, Sweeper};
@@ -18,14 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 /// More records than are processed without yielding.
 const MANY: usize = 300;
-
-struct At(Timestamp);
-
-impl Clock for At {
-    fn now(&self) -> Timestamp {
-        self.0
-    }
-}
 
 /// Sweeps at this time without a memory of earlier sweeps.
 pub(crate) async fn sweep(world: &World, at: Timestamp) {
@@ -45,7 +37,7 @@ fn sweeper(world: &World, at: Timestamp) -> Sweeper {
         users: world.users.clone(),
         minter: world.minter.clone(),
         confirmed: Arc::new(move || confirmed.load(Ordering::SeqCst)),
-        clock: Arc::new(At(at)),
+        clock: ManualClock::at(at),
     }
 }
 

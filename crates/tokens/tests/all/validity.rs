@@ -206,6 +206,30 @@ async fn no_token_counts_while_the_store_confirms_nothing() {
 }
 
 #[tokio::test]
+async fn a_valid_token_ends_with_its_signing_key_its_time_and_its_record() {
+    let world = World::start().await;
+    let checked = async || {
+        let token = world.mint(&["c-a"]).await;
+        let valid = world.validity.check(&token.bearer, "c-a", NOW).await;
+        let valid = valid.unwrap();
+        assert!(world.validity.still_holds(&valid, "c-a", seconds(3599)));
+        (token, valid)
+    };
+    let (_, valid) = checked().await;
+    assert!(!world.validity.still_holds(&valid, "c-b", NOW));
+    assert!(!world.validity.still_holds(&valid, "c-a", seconds(3600)));
+
+    let (token, valid) = checked().await;
+    let key = ObjectKey::cluster(&token.name);
+    world.remove(&world.tokens, key).await;
+    assert!(!world.validity.still_holds(&valid, "c-a", NOW));
+
+    let (_, valid) = checked().await;
+    assert_eq!(world.keys.revoke_all(NOW).await.unwrap(), 1);
+    assert!(!world.validity.still_holds(&valid, "c-a", NOW));
+}
+
+#[tokio::test]
 async fn a_record_that_is_made_again_is_read_again() {
     let world = World::start().await;
     let token = world.mint(&["c-a"]).await;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use apiserver::GenericServer;
-use apiserver::mount::{MountedRequest, MountedService};
+use apiserver::mount::{Access, MountedRequest, MountedService};
 use async_trait::async_trait;
 use auth::client_certificate::{ClientCertificate, ClientCertificateVerifier, bundle_from_pem};
 use auth::front_proxy::{FrontProxy, RequestHeaderConfig};
@@ -17,7 +17,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use machinery::field_selector::FieldSelector;
 use machinery::label_selector::LabelSelector;
-use machinery::time::Clock;
+use machinery::testing::ManualClock;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
@@ -67,14 +67,6 @@ fn config(authorities: &[&Authority]) -> RequestHeaderConfig {
         uid_headers: owned("X-Remote-Uid"),
         group_headers: owned("X-Group"),
         extra_header_prefixes: owned("X-Remote-Extra-"),
-    }
-}
-
-struct StandingClock;
-
-impl Clock for StandingClock {
-    fn now(&self) -> Timestamp {
-        NOW
     }
 }
 
@@ -145,20 +137,20 @@ impl World {
     async fn start() -> Self {
         let (front_proxy_ca, user_ca) = (authority("front-proxy-ca"), authority("user-ca"));
         let front_proxy =
-            Arc::new(FrontProxy::new(config(&[&front_proxy_ca]), Arc::new(StandingClock)).unwrap());
+            Arc::new(FrontProxy::new(config(&[&front_proxy_ca]), ManualClock::at(NOW)).unwrap());
         let users = bundle_from_pem(user_ca.pem().as_bytes()).unwrap();
         let users = Arc::new(ClientCertificateVerifier::new(&users).unwrap());
         let everything = Arc::<Everything>::default();
         let authorizer = Arc::clone(&everything) as Arc<dyn Authorizer>;
-        let generic = GenericServer::builder(authorizer, Arc::new(StandingClock))
+        let generic = GenericServer::builder(authorizer, ManualClock::at(NOW))
             .authenticator(Arc::clone(&front_proxy) as Arc<dyn Authenticator>)
             .authenticator(Arc::new(ClientCertificate::new(
                 users,
-                Arc::new(StandingClock),
+                ManualClock::at(NOW),
             )))
             .authenticator(Arc::new(Tokens))
-            .mount("/who", who(), false)
-            .mount("/open", who(), true)
+            .mount("/who", who(), Access::Authenticated)
+            .mount("/open", who(), Access::Public)
             .build();
         let server = Identity::new("localhost");
         Self {

@@ -1,19 +1,21 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
+use jiff::SignedDuration;
 use machinery::field_selector::FieldSelector;
 use machinery::label_selector::LabelSelector;
+use machinery::testing::ManualClock;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::delegated::fixtures::{Host, KEY, ManualClock};
+use crate::delegated::fixtures::{self, Host, KEY};
 
 type AccessHost = Host<SubjectAccessReviewSpec, SubjectAccessReviewStatus>;
 
 fn authorizer(
     answers: impl IntoIterator<Item = SubjectAccessReviewStatus>,
 ) -> (DelegatedAuthorizer, Arc<AccessHost>, Arc<ManualClock>) {
-    let (host, clock) = (Host::answering(answers), ManualClock::new());
+    let (host, clock) = (Host::answering(answers), fixtures::clock());
     let reviewer = Arc::clone(&host) as Arc<dyn AccessReviewer>;
     let authorizer = DelegatedAuthorizer::new(reviewer, &KEY, Arc::clone(&clock) as _);
     (authorizer, host, clock)
@@ -152,10 +154,10 @@ async fn yes_and_no_are_remembered_for_ten_seconds() {
         assert_eq!(ask(&authorizer, &alice(), &notes("get")).await, "allow ");
         let list = ask(&authorizer, &alice(), &notes("list")).await;
         assert_eq!(list, "no opinion ");
-        clock.advance_millis(9_999);
+        clock.advance(SignedDuration::from_millis(9_999));
     }
     assert_eq!(host.asked().len(), 2);
-    clock.advance_millis(1);
+    clock.advance(SignedDuration::from_millis(1));
     let get = ask(&authorizer, &alice(), &notes("get")).await;
     assert_eq!(get, "no opinion ");
     assert_eq!(ask(&authorizer, &alice(), &notes("list")).await, "allow ");
@@ -197,9 +199,9 @@ async fn host_that_is_down_refuses_what_it_did_not_allow_a_moment_ago() {
     let (authorizer, _, clock) = authorizer([yes()]);
     assert_eq!(ask(&authorizer, &alice(), &notes("get")).await, "allow ");
     assert_eq!(ask(&authorizer, &alice(), &notes("list")).await, DOWN);
-    clock.advance_millis(9_999);
+    clock.advance(SignedDuration::from_millis(9_999));
     assert_eq!(ask(&authorizer, &alice(), &notes("get")).await, "allow ");
-    clock.advance_millis(1);
+    clock.advance(SignedDuration::from_millis(1));
     assert_eq!(ask(&authorizer, &alice(), &notes("get")).await, DOWN);
 }
 

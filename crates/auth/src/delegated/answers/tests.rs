@@ -1,13 +1,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use machinery::testing::ManualClock;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
 use super::*;
-use crate::delegated::fixtures::{KEY, ManualClock};
+use crate::delegated::fixtures::{self, KEY};
 
 fn answers(capacity: usize) -> (Arc<Answers<usize>>, Arc<ManualClock>) {
-    let clock = ManualClock::new();
+    let clock = fixtures::clock();
     let answers = Answers::new(capacity, &KEY, Arc::clone(&clock) as Arc<dyn Clock>);
     (Arc::new(answers), clock)
 }
@@ -31,16 +32,16 @@ const REFUSED: &str = "the review request failed: connection refused";
 async fn answer_counts_for_ten_seconds_from_when_it_was_asked_for() {
     let (answers, clock) = answers(10);
     let slow = answers.get(&[b"q"], async {
-        clock.advance_millis(3_000);
+        clock.advance(SignedDuration::from_millis(3_000));
         Ok(1)
     });
     assert_eq!(slow.await.unwrap(), 1);
-    clock.advance_millis(6_999);
+    clock.advance(SignedDuration::from_millis(6_999));
     assert_eq!(ask(&answers, "q", 2).await, 1);
-    clock.advance_millis(1);
+    clock.advance(SignedDuration::from_millis(1));
     assert_eq!(ask(&answers, "q", 3).await, 3);
     assert_eq!(ask(&answers, "q", 4).await, 3);
-    clock.advance_millis(-1);
+    clock.advance(SignedDuration::from_millis(-1));
     assert_eq!(ask(&answers, "q", 5).await, 5, "the clock went back");
 }
 
@@ -49,9 +50,9 @@ async fn failure_is_not_remembered_and_takes_no_answer_away() {
     let (answers, clock) = answers(10);
     assert_eq!(fail(&answers, "q").await, REFUSED);
     assert_eq!(ask(&answers, "q", 1).await, 1);
-    clock.advance_millis(9_999);
+    clock.advance(SignedDuration::from_millis(9_999));
     assert_eq!(ask(&answers, "q", 2).await, 1);
-    clock.advance_millis(1);
+    clock.advance(SignedDuration::from_millis(1));
     assert_eq!(fail(&answers, "q").await, REFUSED);
 }
 

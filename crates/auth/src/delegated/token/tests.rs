@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::authentication::v1::UserInfo as ReviewedUser;
+use machinery::testing::ManualClock;
 
 use super::*;
-use crate::delegated::fixtures::{Host, KEY, ManualClock};
+use crate::delegated::fixtures::{self, Host, KEY};
 use crate::request_headers::NoHeaders;
 
 type TokenHost = Host<TokenReviewSpec, TokenReviewStatus>;
@@ -37,7 +38,7 @@ fn owned(texts: &[&str]) -> Vec<String> {
 fn authenticator(
     answers: impl IntoIterator<Item = TokenReviewStatus>,
 ) -> (DelegatedAuthenticator, Arc<TokenHost>, Arc<ManualClock>) {
-    let (host, clock) = (Host::answering(answers), ManualClock::new());
+    let (host, clock) = (Host::answering(answers), fixtures::clock());
     let reviewer = Arc::clone(&host) as Arc<dyn TokenReviewer>;
     let authenticator = DelegatedAuthenticator::new(reviewer, &KEY, Arc::clone(&clock) as _);
     (authenticator, host, clock)
@@ -105,7 +106,7 @@ async fn answers_count_for_as_long_as_is_said() {
             authenticator([yes("alice"), yes("alice"), yes("alice")]);
         let authenticator = authenticator.remembering(SignedDuration::from_secs(secs));
         for millis in [0, 59_999, 1] {
-            clock.advance_millis(millis);
+            clock.advance(SignedDuration::from_millis(millis));
             assert_eq!(ask(&authenticator, Some("a")).await, is("alice"));
         }
         assert_eq!(host.asked().len(), asked, "{secs}");
@@ -118,10 +119,10 @@ async fn yes_and_no_are_remembered_for_ten_seconds_by_token() {
     for _ in 0..2 {
         assert_eq!(ask(&authenticator, Some("a")).await, is("alice"));
         assert_eq!(ask(&authenticator, Some("b")).await, unknown());
-        clock.advance_millis(9_999);
+        clock.advance(SignedDuration::from_millis(9_999));
     }
     assert_eq!(host.asked().len(), 2);
-    clock.advance_millis(1);
+    clock.advance(SignedDuration::from_millis(1));
     assert_eq!(ask(&authenticator, Some("a")).await, unknown());
     assert_eq!(ask(&authenticator, Some("b")).await, is("bob"));
 }

@@ -1,7 +1,7 @@
 //! A host with an APIService, replicas that maintain a certificate for it, and clients that trust
 //! the bundle of the host.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -9,12 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use certificates::Certificate;
 use host::sealing::Sealing;
 use host::serving::{Served, Serving, ServingOptions, ServingSeal};
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::{Api, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use machinery::testing::ManualClock;
 use machinery::time::Clock;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -40,29 +40,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) struct World {
     pub(super) cluster: TestCluster,
-    pub(super) clock: Arc<MovedClock>,
+    pub(super) clock: Arc<ManualClock>,
     pub(super) host: Client,
 }
 
-/// The time of the replicas and of the clients that verify their certificates.
+/// The time of the clients that verify the certificates of the replicas.
 #[derive(Debug)]
-pub(super) struct MovedClock(Mutex<Timestamp>);
+struct VerificationTime(Arc<ManualClock>);
 
-impl MovedClock {
-    pub(super) fn advance(&self, by: SignedDuration) {
-        *self.0.lock().unwrap() += by;
-    }
-}
-
-impl Clock for MovedClock {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
-    }
-}
-
-impl TimeProvider for MovedClock {
+impl TimeProvider for VerificationTime {
     fn current_time(&self) -> Option<UnixTime> {
-        let seconds = self.now().as_second().unsigned_abs();
+        let seconds = self.0.now().as_second().unsigned_abs();
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }
@@ -71,11 +59,11 @@ impl World {
     /// Starts a host with the namespace, and with an APIService that refers to the server.
     pub(super) async fn start() -> Self {
         let cluster = TestCluster::start(&Options::default()).unwrap();
-        let clock = MovedClock(Mutex::new("2026-01-02T03:04:05Z".parse().unwrap()));
+        let clock = ManualClock::at("2026-01-02T03:04:05Z".parse().unwrap());
         let host = client(&std::fs::read_to_string(cluster.admin_kubeconfig()).unwrap()).await;
         let world = Self {
             cluster,
-            clock: Arc::new(clock),
+            clock,
             host,
         };
         world.post(
@@ -244,14 +232,14 @@ pub(super) async fn listen(replica: &Serving) -> u16 {
 pub(super) async fn connect(
     port: u16,
     bundle: &[u8],
-    clock: &Arc<MovedClock>,
+    clock: &Arc<ManualClock>,
 ) -> std::io::Result<()> {
     let mut roots = RootCertStore::empty();
     for ca in CertificateDer::pem_slice_iter(bundle) {
         roots.add(ca.unwrap()).unwrap();
     }
     let provider = rustls::crypto::aws_lc_rs::default_provider().into();
-    let clock = Arc::clone(clock) as Arc<dyn TimeProvider>;
+    let clock = Arc::new(VerificationTime(Arc::clone(clock)));
     let config = ClientConfig::builder_with_details(provider, clock)
         .with_safe_default_protocol_versions()
         .unwrap()
