@@ -8,8 +8,8 @@
 #   hack/mutants.sh diff              # the lines that differ from the parent commit
 #   hack/mutants.sh diff main         # the lines that differ from main
 #
-# `diff` stops after ten minutes, and reports what it has run until then. It skips a large change,
-# and a commit without a parent. The results are in target/mutants.
+# `diff` stops after ten minutes, and reports the mutants that it has run until then. It skips a
+# large change, and a commit without a parent. The results are in target/mutants.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -103,16 +103,18 @@ within_limit() {
 
 # Prints the survivors that are not accepted, and the numbers of a run. Fails if there are any.
 report() {
-  local out=$results/$1/mutants.out survivor unexplained=0
+  local out=$results/$1/mutants.out survivor unexplained=0 caught timeouts unviable missed
   while IFS= read -r survivor; do
     is_accepted "$survivor" && continue
     unexplained=$((unexplained + 1))
     printf 'survived: %s\n' "$survivor"
-  done < <(cat "$out/missed.txt")
-  printf '%s %s %s: %d caught, %d timeouts, %d unviable, %d survived, %d of them unexplained\n' \
-    "$(date -u +%F)" "$(git rev-parse --short HEAD)" "$1" "$(lines "$out/caught.txt")" \
-    "$(lines "$out/timeout.txt")" "$(lines "$out/unviable.txt")" "$(lines "$out/missed.txt")" \
-    "$unexplained"
+  done <"$out/missed.txt"
+  caught=$(wc -l <"$out/caught.txt") timeouts=$(wc -l <"$out/timeout.txt")
+  unviable=$(wc -l <"$out/unviable.txt") missed=$(wc -l <"$out/missed.txt")
+  printf '%s %s %s: %d of %d mutants run: %d caught, %d timeouts, %d unviable, %d accepted, %d unexplained\n' \
+    "$(date -u +%F)" "$(git rev-parse --short HEAD)" "$1" \
+    "$((caught + timeouts + unviable + missed))" "$(grep -c '"replacement":' "$out/mutants.json")" \
+    "$caught" "$timeouts" "$unviable" "$((missed - unexplained))" "$unexplained"
   ((unexplained == 0))
 }
 
@@ -122,8 +124,6 @@ is_accepted() {
   mutant=$(sed -E 's/^([^:]+):[0-9]+:[0-9]+: /\1: /' <<<"$1")
   grep --quiet --fixed-strings --line-regexp -- "$mutant" < <(sed -n 's/  # .*//p' "$accepted")
 }
-
-lines() { wc -l <"$1"; }
 
 say() { printf 'mutants: %s\n' "$*" >&2; }
 
