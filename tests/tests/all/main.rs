@@ -68,4 +68,6 @@ mod secrets;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod tour;
+#[cfg(test)]
 mod transcripts;
