@@ -22,6 +22,7 @@
 
 pub mod client_go;
 pub mod faults;
+pub mod fixture;
 pub mod flunders;
 pub mod helm;
 pub mod host;
