@@ -56,6 +56,8 @@ mod permissions;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod real_clusters;
 #[cfg(test)]
 mod record;
