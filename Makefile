@@ -6,8 +6,11 @@
 help:
 	@echo 'kubeconfig-apiserver: an API server that issues kubeconfigs. Only Rust and Go are required.'
 	@echo
-	@echo '  make run          build, start a demo on 127.0.0.1:8443, show it with kubectl, keep it running'
+	@echo '  make run          build, start a demo on 127.0.0.1:8443 and a real cluster (etcd and kube-apiserver, which'
+	@echo '                      the first run builds), open it with a minted kubeconfig, keep both running'
 	@echo '                      ONCE=1     stop after the tour, with an exit code other than 0 if a step failed'
+	@echo '                      CLUSTER=CONTEXT  use your own cluster instead: a context of your kubeconfig, for'
+	@echo '                                       example of kind, k3d or minikube'
 	@echo '                      PORT=9443  use another port; 0 for a free one'
 	@echo '                      DATA=DIR   use another data folder than ./data'
 	@echo '  make build        build the release programs in target/release: the server kubeconfig-apiserver and the kubectl'
@@ -31,7 +34,7 @@ help:
 	@echo 'To test one crate: cargo test -p CRATE. The structure of the code: ARCHITECTURE.md.'
 
 run:
-	@ONCE='$(ONCE)' PORT='$(PORT)' DATA='$(DATA)' hack/demo.sh
+	@ONCE='$(ONCE)' CLUSTER='$(CLUSTER)' PORT='$(PORT)' DATA='$(DATA)' hack/demo.sh
 
 build:
 	cargo build --release

@@ -19,7 +19,7 @@ cargo build --workspace --all-targets
 if wait "$build"; then
   built=${CARGO_TARGET_DIR:-$PWD/target}/debug
   export KUBECTL KUBECONFIG_APISERVER=$built/kubeconfig-apiserver FLUNDERS=$built/examples/flunders
-  export KUBECTL_KUBECONFIG=$built/kubectl-kubeconfig
+  export KUBECTL_KUBECONFIG=$built/kubectl-kubeconfig TEST_CLUSTER=$built/test-cluster
   KUBECTL=$(head -n 1 "$paths")
   cargo test --workspace
 elif [[ ${CI:-} == true ]]; then

@@ -128,9 +128,18 @@ build_with_go() {
   local tool=$1 version=$2 folder=$3 module=$4 package=$5
   command -v go >/dev/null || die "missing $tool ${version#v}: install Go 1.26 or newer, which" \
     "builds it, or point KUBEBUILDER_ASSETS to a folder that holds ${asked// /, }"
-  say "building $tool ${version#v} (some minutes, once)..."
+  say "building $tool ${version#v} ($(duration "$tool"), once)..."
   (cd "$go_modules/$module" && GOWORK=off CGO_ENABLED=0 nice -n 10 \
     go build -trimpath -ldflags "-s -w ${*:6}" -o "$folder/$tool" "$package")
+}
+
+# Prints the time of a build on two cores, including downloads.
+duration() {
+  case $1 in
+    etcd) printf 'about 2 minutes' ;;
+    kube-apiserver) printf 'about 5 minutes' ;;
+    *) printf 'some minutes' ;;
+  esac
 }
 
 build_with_cargo() {

@@ -27,7 +27,7 @@ use test_cluster::{Certificate, Options, TestCluster};
 use crate::helm::Helm;
 use crate::http::Client;
 use crate::shell::Mode;
-use crate::{Kubectl, Shell, poll};
+use crate::{Kubectl, Shell, fixture, poll};
 
 use issuer::Issuer;
 
@@ -65,7 +65,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts a host that serves `kubeconfigs.ext.cattle.io`, with the demo users and clusters.
+    /// Starts a host that serves `kubeconfigs.ext.cattle.io`, with the users and clusters
+    /// of the fixture.
     ///
     /// # Errors
     /// Fails if a component does not start in time; the error names it.
@@ -98,7 +99,7 @@ impl Host {
         host.add_replicas(options.replicas)?;
         host.wait_until_available()?;
         host.wait_until_known("alice")?;
-        host.admin()?.apply(&demo())?;
+        host.admin()?.apply(&fixture::list())?;
         Ok(host)
     }
 
@@ -425,95 +426,4 @@ impl Admin {
         ensure!(answer.code == 0, "kubectl apply: {}", answer.stderr);
         Ok(())
     }
-}
-
-/// Returns the users, clusters and rights that a standalone server creates with `--demo`.
-fn demo() -> Value {
-    let management = "management.cattle.io/v3";
-    let user = |name: &str, display: &str| {
-        json!({
-            "apiVersion": management, "kind": "User", "metadata": {"name": name},
-            "displayName": display, "username": name, "enabled": true,
-            "principalIds": [format!("local://{name}")],
-        })
-    };
-    let cluster = |name: &str, display: &str, spec: Value| {
-        let mut cluster = json!({
-            "apiVersion": management, "kind": "Cluster", "metadata": {"name": name},
-            "spec": {"displayName": display},
-        });
-        if let Some(known) = cluster["spec"].as_object_mut() {
-            known.extend(spec.as_object().cloned().unwrap_or_default());
-        }
-        cluster
-    };
-    let mut items = vec![
-        user("alice", "Alice"),
-        user("bob", "Bob"),
-        cluster("c-m-p66cdvlj", "downstream1", json!({})),
-        cluster(
-            "c-m-fcd3g5h",
-            "downstream2",
-            json!({"localClusterAuthEndpoint": {"enabled": true}}),
-        ),
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "c-m-fcd3g5h"}}),
-    ];
-    items.extend(nodes());
-    for (user, clusters) in [
-        ("alice", vec!["c-m-p66cdvlj", "c-m-fcd3g5h"]),
-        ("bob", vec!["c-m-fcd3g5h"]),
-    ] {
-        items.extend(may_get(user, &clusters));
-    }
-    json!({"apiVersion": "v1", "kind": "List", "items": items})
-}
-
-fn may_get(user: &str, clusters: &[&str]) -> [Value; 2] {
-    let rbac = "rbac.authorization.k8s.io";
-    let name = format!("demo-clusters-{user}");
-    let role = json!({
-        "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": {"name": name},
-        "rules": [
-            {"apiGroups": ["management.cattle.io"], "resources": ["clusters"],
-                "resourceNames": clusters, "verbs": ["get"]},
-            {"apiGroups": ["management.cattle.io"], "resources": ["clusters"],
-                "verbs": ["list", "watch"]},
-        ],
-    });
-    let binding = json!({
-        "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRoleBinding",
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": name},
-        "subjects": [{"apiGroup": rbac, "kind": "User", "name": user}],
-    });
-    [role, binding]
-}
-
-/// Returns two control-plane nodes of `downstream2`, one of them ready, and a worker.
-fn nodes() -> [Value; 3] {
-    let node = |name: &str, address: &str, control_plane: bool, ready: bool| {
-        let status = if ready { "True" } else { "False" };
-        json!({
-            "apiVersion": "management.cattle.io/v3", "kind": "Node",
-            "metadata": {"name": name, "namespace": "c-m-fcd3g5h"},
-            "spec": {
-                "controlPlane": control_plane,
-                "etcd": control_plane,
-                "worker": !control_plane,
-                "requestedHostname": name,
-            },
-            "status": {
-                "nodeName": name,
-                "internalNodeStatus": {
-                    "addresses": [{"type": "InternalIP", "address": address}],
-                    "conditions": [{"type": "Ready", "status": status}],
-                },
-            },
-        })
-    };
-    [
-        node("downstream2-cp1", "172.20.0.2", true, false),
-        node("downstream2-cp2", "172.20.0.3", true, true),
-        node("downstream2-worker", "172.20.0.4", false, true),
-    ]
 }

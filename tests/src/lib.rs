@@ -14,6 +14,7 @@
 //! * `KUBECTL`: the kubectl to use; else `hack/tools.sh` builds the pinned one.
 //! * `KUBECONFIG_APISERVER`: the server to test; else cargo builds it in the profile of the test.
 //! * `KUBECTL_KUBECONFIG`: the plugin to test; else cargo builds it likewise.
+//! * `TEST_CLUSTER`: the program that runs a real cluster for the tour; else cargo builds it likewise.
 //! * `FLUNDERS`: the example server to test; else cargo builds it likewise.
 //! * `HISTORIES_MINUTES`: the duration of each test of histories; else twenty seconds.
 //! * `HISTORIES_SEED`: the seed for the requests of its clients; else random.
@@ -21,6 +22,7 @@
 
 pub mod client_go;
 pub mod faults;
+pub mod fixture;
 pub mod flunders;
 pub mod helm;
 pub mod host;
@@ -30,6 +32,7 @@ pub mod program;
 pub mod server;
 pub mod shell;
 pub mod site;
+pub mod tour;
 pub mod transcript;
 
 mod certificate;
@@ -48,4 +51,5 @@ pub use shell::Shell;
 pub use site::Site;
 pub use test_cluster::http::{self, Client};
 pub use test_cluster::poll;
+pub use tour::Tour;
 pub use transcript::Transcript;

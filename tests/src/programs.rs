@@ -43,6 +43,16 @@ pub(crate) fn plugin() -> anyhow::Result<&'static Path> {
     })
 }
 
+/// Returns the program that runs a real cluster, of `TEST_CLUSTER`, else the one of this workspace,
+/// like [`server`].
+pub(crate) fn cluster() -> anyhow::Result<&'static Path> {
+    static FOUND: Found = OnceLock::new();
+    once(&FOUND, || match env::var_os("TEST_CLUSTER") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => build(&["--package", "test-cluster"], "test-cluster"),
+    })
+}
+
 /// Returns the example server of `FLUNDERS`, else the one of this workspace, like [`server`].
 pub(crate) fn flunders() -> anyhow::Result<&'static Path> {
     static FOUND: Found = OnceLock::new();

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::http::Client;
-use crate::{Kubectl, Shell, certificate, poll, process, programs};
+use crate::{Kubectl, Shell, certificate, fixture, poll, process, programs};
 
 /// Time limit of a start and of a graceful shutdown, on a machine that runs all other tests as
 /// well.
@@ -25,8 +25,8 @@ const SHOWN_LOG_LINES: usize = 60;
 /// Options of a server.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// True if it creates the demo users and clusters.
-    pub demo: bool,
+    /// True if it has the clusters of the fixture. It has the users of `--demo` in any case.
+    pub fixture: bool,
     /// Additional flags.
     pub arguments: Vec<String>,
     /// Variables in addition to the inherited environment.
@@ -38,7 +38,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            demo: true,
+            fixture: true,
             arguments: Vec::new(),
             environment: Vec::new(),
             stderr: None,
@@ -58,7 +58,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server with the demo users and clusters, and waits until it is ready.
+    /// Starts a server with the users and clusters of the fixture, and waits until it is ready.
     pub fn start() -> anyhow::Result<Self> {
         Self::start_with(Options::default())
     }
@@ -79,6 +79,9 @@ impl Server {
         };
         server.wait_until_ready()?;
         server.port = server.port_in_use()?;
+        if server.options.fixture {
+            fixture::create(&server.client("admin")?)?;
+        }
         Ok(server)
     }
 
@@ -252,10 +255,8 @@ fn spawn(options: &Options, folder: &Path, port: u16) -> anyhow::Result<Child> {
         .arg("--data-dir")
         .arg(folder.join("data"));
     command.arg("--secure-port").arg(port.to_string());
-    if options.demo {
-        command.arg("--demo");
-    }
     command
+        .arg("--demo")
         .args(&options.arguments)
         .envs(options.environment.iter().cloned());
     command

@@ -100,6 +100,12 @@ impl Shell {
         Ok(self)
     }
 
+    /// Adds the program that runs a real cluster.
+    pub fn with_cluster(self) -> anyhow::Result<Self> {
+        symlink(programs::cluster()?, self.path("bin").join("test-cluster"))?;
+        Ok(self)
+    }
+
     /// Adds `kubectl-kubeconfig`, and a browser for it, which records the URL that it is to open.
     pub fn with_plugin(self) -> anyhow::Result<Self> {
         let bin = self.path("bin");
@@ -130,6 +136,11 @@ impl Shell {
                 Ok(Some(address))
             }
         }
+    }
+
+    /// Returns its home folder.
+    pub fn home(&self) -> PathBuf {
+        self.path("home")
     }
 
     /// Returns the folders of its programs, as a PATH.

@@ -135,6 +135,25 @@ pub fn check(file: &Path, shell: &Shell) -> anyhow::Result<()> {
     compare(file, shell, action).context("TRANSCRIPTS=overwrite takes the new answers over")
 }
 
+/// Returns output with the same replacements as in a transcript. Each folder is replaced by its
+/// name.
+///
+/// # Errors
+/// Fails if a pattern of the replacements is invalid.
+pub fn normalise(output: &str, folders: Vec<(String, &'static str)>) -> anyhow::Result<String> {
+    Ok(Normaliser::new(folders)?.apply(output))
+}
+
+/// Compares a file with the text that it should have; with `TRANSCRIPTS=overwrite`, overwrites the
+/// file.
+///
+/// # Errors
+/// Fails if the texts differ: the error contains the difference.
+pub fn check_text(file: &Path, text: String) -> anyhow::Result<()> {
+    let action = Action::with_env_var("TRANSCRIPTS").unwrap_or_default();
+    compare_text(file, text, action).context("TRANSCRIPTS=overwrite takes the new text over")
+}
+
 /// Replays a transcript file and performs `action` if the answers differ.
 ///
 /// # Errors
@@ -142,13 +161,16 @@ pub fn check(file: &Path, shell: &Shell) -> anyhow::Result<()> {
 pub fn compare(file: &Path, shell: &Shell, action: Action) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let transcript = Transcript::parse(&text).with_context(|| file.display().to_string())?;
-    let actual = Data::text(transcript.replay(shell)?);
+    compare_text(file, transcript.replay(shell)?, action)
+}
+
+fn compare_text(file: &Path, text: String, action: Action) -> anyhow::Result<()> {
     let expected = Data::read_from(file, Some(DataFormat::Text));
     snapbox::Assert::new()
         .action(action)
         .normalize_paths(false)
         .palette(Palette::plain())
-        .try_eq(Some(&"replayed"), actual, expected)
+        .try_eq(Some(&"replayed"), Data::text(text), expected)
         .map_err(|difference| anyhow!("{difference}"))
 }
 

@@ -131,8 +131,7 @@ pub(crate) struct StandaloneArgs {
     #[arg(long, value_name = "DIR", env = "KUBECONFIG_APISERVER_DATA_DIR")]
     pub(crate) data_dir: PathBuf,
 
-    /// Also create the users alice and bob, with DIR/alice.kubeconfig and DIR/bob.kubeconfig, and
-    /// two demo clusters.
+    /// Also create the users alice and bob, with DIR/alice.kubeconfig and DIR/bob.kubeconfig.
     #[arg(long)]
     pub(crate) demo: bool,
 

@@ -52,6 +52,7 @@ pub(crate) enum Command {
     ///
     /// If you pass no token or certificate, the OpenID Connect provider of the server is used:
     ///
+    ///   kubectl kubeconfig login --from-context                            # with your kubeconfig
     ///   kubectl kubeconfig login --server=https://HOST                     # in your browser
     ///   kubectl kubeconfig login --server=https://HOST --device-code       # in another browser
     ///   kubectl kubeconfig login --server=https://HOST --token-file=FILE   # with a token you have

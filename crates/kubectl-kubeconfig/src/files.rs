@@ -12,6 +12,7 @@ pub(crate) mod issued;
 pub(crate) mod merge;
 pub(crate) mod origin;
 pub(crate) mod prune;
+pub(crate) mod user;
 
 use std::env;
 use std::fs::{self, File, OpenOptions};
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::OFlags;
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
@@ -210,6 +212,11 @@ fn read_file(path: &Path) -> Result<Option<Zeroizing<String>>> {
     let read = file.take(MAX_BYTES).read_to_string(&mut text);
     read.with_context(context)?;
     Ok(Some(text))
+}
+
+/// Returns a text field of an entry. An empty text is a field that is not set, as for kubectl.
+pub(crate) fn filled(field: &Value) -> Option<&str> {
+    field.as_str().filter(|text| !text.is_empty())
 }
 
 fn is_read_only(error: &std::io::Error) -> bool {

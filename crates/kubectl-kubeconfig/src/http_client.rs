@@ -52,6 +52,8 @@ pub(crate) enum Identity {
     IdToken { token: Secret, binding: Secret },
     /// The owner of a certificate and its key, in these PEM files.
     Certificate { certificate: PathBuf, key: PathBuf },
+    /// The owner of a certificate and its key, in base64 of PEM.
+    CertificateData { certificate: Secret, key: Secret },
 }
 
 /// A client for one server.
@@ -206,6 +208,11 @@ fn auth_info(identity: Identity) -> AuthInfo {
         Identity::Certificate { certificate, key } => AuthInfo {
             client_certificate: path(certificate),
             client_key: path(key),
+            ..AuthInfo::default()
+        },
+        Identity::CertificateData { certificate, key } => AuthInfo {
+            client_certificate_data: Some(certificate.expose().to_owned()),
+            client_key_data: Some(key.for_client()),
             ..AuthInfo::default()
         },
     }

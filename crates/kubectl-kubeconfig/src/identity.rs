@@ -32,6 +32,7 @@ pub(crate) async fn identity(
             certificate: certificate.clone(),
             key: key.clone(),
         })),
+        Means::Kubeconfig(entry) => entry.identity().map(Some),
         Means::Oidc(grant) if now + MARGIN < grant.expires => Ok(Some(bearer(grant))),
         Means::Oidc(grant) => {
             let Some(grant) = grant.refreshed(now).await? else {
@@ -56,9 +57,7 @@ pub(crate) fn bearer(grant: &Grant) -> Identity {
     }
 }
 
-/// Reads the token in a file. It must be one line without blanks, of the characters of RFC 6750
-/// (`b64token`) and the colon, which occurs in tokens of Rancher. Any other content of a file is
-/// not sent to a server.
+/// Reads the token in a file, which must contain nothing else.
 ///
 /// # Errors
 /// Fails if the file cannot be read, or if its content is not a token.
@@ -67,11 +66,19 @@ pub(crate) fn token(path: &Path) -> Result<Identity> {
     let text = text.with_context(|| format!("cannot read {}", path.display()))?;
     let token = text.trim();
     ensure!(!token.is_empty(), "{} is empty", path.display());
+    token_of(token).with_context(|| path.display().to_string())
+}
+
+/// Checks that a text is one token, without blanks, of the characters of RFC 6750 (`b64token`) and
+/// the colon, which occurs in tokens of Rancher. Any other text is not sent to a server.
+///
+/// # Errors
+/// Fails if it is not.
+pub(crate) fn token_of(text: &str) -> Result<Identity> {
     let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=:".contains(&byte);
     ensure!(
-        token.bytes().all(is_of_token),
-        "{} must contain one bearer token and nothing else",
-        path.display()
+        text.bytes().all(is_of_token),
+        "must contain one bearer token and nothing else"
     );
-    Ok(Identity::Token(Secret::new(token.to_owned())))
+    Ok(Identity::Token(Secret::new(text.to_owned())))
 }

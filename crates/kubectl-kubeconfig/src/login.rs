@@ -1,5 +1,7 @@
 //! `login`, `logout` and `clean`.
 
+mod context;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -62,13 +64,25 @@ pub(crate) async fn log_in(
     environment: &Environment,
     clock: &dyn Clock,
 ) -> Result<()> {
+    match (&args.from_context, &args.server) {
+        (Some(name), _) => context::log_in(name.as_deref(), environment, clock).await,
+        (None, Some(server)) => log_in_at(server, args, environment, clock).await,
+        (None, None) => bail!("--server=URL or --from-context is missing"),
+    }
+}
+
+async fn log_in_at(
+    server: &ServerUrl,
+    args: &LoginArgs,
+    environment: &Environment,
+    clock: &dyn Clock,
+) -> Result<()> {
     let folder = Folder::open(environment.folder()?)?;
-    let _lock = lock(&folder, &args.server).await?;
-    let vouched = vouched(args, &folder, environment).await?;
+    let _lock = lock(&folder, server).await?;
     let attempt = Attempt {
         folder: &folder,
-        server: &args.server,
-        vouched: &vouched,
+        server,
+        vouched: &vouched(args, server, &folder, environment).await?,
         machine_roots: &environment.machine_roots,
         shares_client_with: args.shares_client_with.as_ref(),
         clock,
@@ -83,25 +97,30 @@ pub(crate) async fn log_in(
 /// Selects the CA for the server: the CA that the user names, else that of the last login, else the
 /// CAs of the machine. A CA in a kubeconfig file may come from an attacker, so it needs the user's
 /// consent.
-async fn vouched(args: &LoginArgs, folder: &Folder, environment: &Environment) -> Result<Vouched> {
+async fn vouched(
+    args: &LoginArgs,
+    server: &ServerUrl,
+    folder: &Folder,
+    environment: &Environment,
+) -> Result<Vouched> {
     if let Some(path) = &args.certificate_authority {
         return Ok(Vouched {
             trust: Trust::from_file(path)?,
             by: format!("the CA in {}", path.display()),
         });
     }
-    if let Some(known) = known::find(folder, &args.server)? {
+    if let Some(known) = known::find(folder, server)? {
         return Ok(Vouched::before(known.trust, &environment.machine_roots));
     }
     let machine = Vouched::by_machine(&environment.machine_roots);
-    let Some(named) = named_in_files(&args.server, environment) else {
+    let Some(named) = named_in_files(server, environment) else {
         return Ok(machine);
     };
-    let probe = HttpClient::new(args.server.as_str(), &machine.route(), Identity::Nobody)?;
+    let probe = HttpClient::new(server.as_str(), &machine.route(), Identity::Nobody)?;
     let probe = probe.ask(Method::GET, LOGIN_PATH, Content::None, LIMIT);
     match probe.await {
         Ok(_) => Ok(machine),
-        Err(error) => consented(&args.server, named, environment, error),
+        Err(error) => consented(server, named, environment, error),
     }
 }
 
@@ -208,7 +227,7 @@ impl Attempt<'_> {
         let anonymous = HttpClient::new(server.as_str(), &self.vouched.route(), Identity::Nobody)?;
         let Some(provider) = Provider::of_server(&anonymous, server).await? else {
             bail!(
-                "{server} has no OpenID Connect provider; log in with --token-file, or --client-certificate and --client-key"
+                "{server} has no OpenID Connect provider; log in with --from-context, --token-file, or --client-certificate and --client-key"
             );
         };
         known::check_client(self.folder, server, &provider, self.shares_client_with)?;
@@ -229,6 +248,7 @@ impl Attempt<'_> {
                 certificate: certificate.clone(),
                 key: key.clone(),
             },
+            Means::Kubeconfig(entry) => entry.identity()?,
             Means::Oidc(grant) => identity::bearer(grant),
         };
         let client = HttpClient::new(self.server.as_str(), &self.vouched.route(), identity)?;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::cache;
+use crate::files::user::UserEntry;
 use crate::folder::Folder;
 use crate::key::key;
 use crate::oidc::Grant;
@@ -45,6 +46,8 @@ pub(crate) enum Means {
     /// A client certificate in files, which are read again for each use.
     #[serde(rename_all = "camelCase")]
     ClientCertificate { certificate: PathBuf, key: PathBuf },
+    /// The credential of a user entry in a kubeconfig file, which is read again for each use.
+    Kubeconfig(UserEntry),
     /// The ID token of an OpenID Connect provider.
     Oidc(Box<Grant>),
 }
@@ -63,6 +66,7 @@ impl Means {
         match self {
             Self::TokenFile { .. } => "token file",
             Self::ClientCertificate { .. } => "client certificate",
+            Self::Kubeconfig(_) => "kubeconfig",
             Self::Oidc(_) => "OpenID Connect",
         }
     }

@@ -1,4 +1,4 @@
-//! A long-running kubectl: a watch or a wait.
+//! A long-running command: a watch or a wait of kubectl, or a tour.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use crate::{poll, process};
 
-/// A started kubectl; ended when dropped.
+/// A started command, in a process group of its own; ended when dropped.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -20,7 +20,7 @@ pub struct Running {
 }
 
 impl Running {
-    pub(super) fn start(command: &mut Command) -> anyhow::Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
         let mut child = command
             .process_group(0)
             .stdout(Stdio::piped())
@@ -39,12 +39,19 @@ impl Running {
     pub fn next_line(&self, limit: Duration) -> anyhow::Result<String> {
         self.lines
             .recv_timeout(limit)
-            .context("waiting for a line of kubectl")
+            .context("waiting for a line of the command")
+    }
+
+    /// Sends SIGINT to its process group, as Ctrl-C at a terminal does.
+    pub fn interrupt(&self) -> anyhow::Result<()> {
+        process::signal_group(&self.child, Signal::INT)
     }
 
     /// Waits until it ends by itself.
     pub fn wait(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
-        poll::until("the end of kubectl", limit, || Ok(self.child.try_wait()?))
+        poll::until("the end of the command", limit, || {
+            Ok(self.child.try_wait()?)
+        })
     }
 }
 

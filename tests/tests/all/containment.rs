@@ -17,7 +17,7 @@ const CLUSTERS: &str = "/apis/management.cattle.io/v3/clusters";
 const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 
-/// The clusters of the demo, which alice may get. They have no connection, so a valid token for
+/// The clusters of the fixture, which alice may get. They have no connection, so a valid token for
 /// them gets a 503.
 const DEMO: [&str; 2] = ["c-m-fcd3g5h", "c-m-p66cdvlj"];
 
@@ -27,7 +27,7 @@ const MINT: &str = "/apis/management.cattle.io/v3/settings/kubeconfig-mint-with-
 /// Time limit, far more than any step here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A server in either mode, with the users and clusters of the demo.
+/// A server in either mode, with the users and clusters of the fixture.
 pub(crate) struct Place {
     admin: Client,
     alice: Client,

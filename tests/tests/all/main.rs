@@ -56,6 +56,8 @@ mod permissions;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod real_clusters;
 #[cfg(test)]
 mod record;
@@ -67,5 +69,7 @@ mod references;
 mod secrets;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod tour;
 #[cfg(test)]
 mod transcripts;

@@ -39,7 +39,7 @@ pub(super) const SEALED: [&str; 2] = ["/core/secrets/", key_store::PREFIX];
 /// The kinds of a standalone server, and the components that they use.
 pub(crate) struct Kinds {
     pub(crate) domain: Domain,
-    pub(crate) builtins: Builtins,
+    builtins: Builtins,
     authorizer: Arc<dyn Authorizer>,
     clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,

@@ -120,7 +120,7 @@ fn with_nodes(id: &str, display_name: &str, nodes: Vec<ControlPlaneNode>) -> Fil
 }
 
 fn node(hostname: &str, last_octet: u8, is_ready: bool) -> ControlPlaneNode {
-    let url = format!("https://172.20.0.{last_octet}:6443");
+    let url = format!("https://192.0.2.{last_octet}:6443");
     ControlPlaneNode {
         hostname: hostname.to_owned(),
         url,
@@ -136,11 +136,11 @@ fn downstream2() -> FileCluster {
     }))
     .unwrap();
     let nodes: Vec<Node> = serde_json::from_value(json!([
-        api_node("downstream2-cp1", true, "172.20.0.3", "False"),
+        api_node("downstream2-cp1", true, "192.0.2.3", "False"),
         api_node("cp2", true, "fd00::4", "True"),
-        api_node("downstream2-worker", false, "172.20.0.5", "True"),
+        api_node("downstream2-worker", false, "192.0.2.5", "True"),
         api_node("downstream2-cp3", true, "", "True"),
-        api_node("downstream2-cp4", true, "172.20.0.6/x", "True"),
+        api_node("downstream2-cp4", true, "192.0.2.6/x", "True"),
     ]))
     .unwrap();
     FileCluster::new(&cluster, &nodes).unwrap()
@@ -334,7 +334,7 @@ fn a_cluster_may_have_no_entry_through_this_server() {
     // The only route is a node that is not ready.
     let nodes = vec![node("cp1", 1, false)];
     let file = case(with_nodes("c-a", "a", nodes)).text();
-    let targets = [("a-cp1", "https://172.20.0.1:6443", "Q0E=", "a")];
+    let targets = [("a-cp1", "https://192.0.2.1:6443", "Q0E=", "a")];
     assert_eq!(parsed(&file), expected(&targets, &users, "a-cp1"));
 }
 
@@ -533,13 +533,8 @@ fn no_two_entries_have_the_same_name() {
         ("rancher", "https://rancher.example.com", "", "rancher"),
         ("rancher-c-1", &proxy("c-1"), "", "rancher-c-1"),
         ("prod", &proxy("c-2"), "", "prod"),
-        ("prod-cp-direct", "https://172.20.0.1:6443", "Q0E=", "prod"),
-        (
-            "prod-cp-direct-2",
-            "https://172.20.0.2:6443",
-            "Q0E=",
-            "prod",
-        ),
+        ("prod-cp-direct", "https://192.0.2.1:6443", "Q0E=", "prod"),
+        ("prod-cp-direct-2", "https://192.0.2.2:6443", "Q0E=", "prod"),
         ("prod-c-3", &proxy("c-3"), "", "prod-c-3"),
         ("prod-cp", &proxy("c-4"), "", "prod-cp"),
         ("prod-c-3-c-5", &proxy("c-5"), "", "prod-c-3-c-5"),

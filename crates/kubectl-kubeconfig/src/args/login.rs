@@ -8,8 +8,27 @@ use crate::server_url::ServerUrl;
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct LoginArgs {
     /// Server, https://HOST or https://HOST:PORT.
-    #[arg(long, value_name = "URL")]
-    pub(crate) server: ServerUrl,
+    #[arg(long, value_name = "URL", required_unless_present = "from_context")]
+    pub(crate) server: Option<ServerUrl>,
+
+    /// Log in with the server, the CA and the credential of a context in your kubeconfig, by default the current one. The
+    /// credential, a token or a client certificate, is read from the file again for each use.
+    #[arg(
+        long,
+        value_name = "NAME",
+        require_equals = true,
+        conflicts_with_all = [
+            "server",
+            "certificate_authority",
+            "token_file",
+            "client_certificate",
+            "device_code",
+            "no_browser",
+            "shares_client_with",
+            "listen_port",
+        ]
+    )]
+    pub(crate) from_context: Option<Option<String>>,
 
     /// PEM file of the CA that issued the certificate of the server. Defaults to the CA of your
     /// last login there, or else to those that this machine trusts. If they do not verify the

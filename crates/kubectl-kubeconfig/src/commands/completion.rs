@@ -100,7 +100,9 @@ impl<'a> Offer<'a> {
             return Self { wanted, typed };
         }
         let flag = before.last().and_then(|word| flag_of(command, word));
-        let wanted = match flag.filter(|flag| flag.get_action().takes_values()) {
+        let takes_next =
+            |flag: &&Arg| flag.get_action().takes_values() && !flag.is_require_equals_set();
+        let wanted = match flag.filter(takes_next) {
             Some(flag) => value(flag),
             None if unfinished.starts_with('-') => Wanted::Lines(flags(command)),
             None if command.has_subcommands() => Wanted::Lines(subcommands(command)),
@@ -127,7 +129,7 @@ fn flag_of<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
 fn value(flag: &Arg) -> Wanted {
     match flag.get_value_hint() {
         ValueHint::AnyPath => Wanted::Files,
-        _ if flag.get_id() == "context" => Wanted::Contexts,
+        _ if ["context", "from_context"].contains(&flag.get_id().as_str()) => Wanted::Contexts,
         _ => {
             let values = flag.get_possible_values();
             let values = values
@@ -262,6 +264,7 @@ mod tests {
         check(&["login", "--token-file=~/t"], Wanted::Files, "~/t");
         check(&["list", "--context=pr"], Wanted::Contexts, "pr");
         check(&["list", "--context", "pr"], Wanted::Contexts, "pr");
+        check(&["login", "--from-context=pr"], Wanted::Contexts, "pr");
         check(&["delete", "kubeconfig-"], Wanted::Records, "kubeconfig-");
         check(&["delete", "kubeconfig-a", ""], Wanted::Records, "");
         check(&["clean", ""], none(), "");

@@ -44,8 +44,13 @@ impl<'a> View<'a> {
 
     /// Returns the first entry of this name, which takes precedence.
     pub(crate) fn get(&self, section: Section, name: &str) -> Option<&'a Value> {
+        self.find(section, name).map(|(_, content)| content)
+    }
+
+    /// Returns the first entry of this name, and the file that contains it.
+    pub(crate) fn find(&self, section: Section, name: &str) -> Option<(&'a Loaded, &'a Value)> {
         let mut files = self.files.iter();
-        files.find_map(|file| file.document.get(section, name))
+        files.find_map(|file| Some((file, file.document.get(section, name)?)))
     }
 
     /// Returns the current context.

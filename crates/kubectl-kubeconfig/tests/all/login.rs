@@ -223,6 +223,53 @@ fn a_login_that_the_server_does_not_accept_is_not_kept() {
 }
 
 #[test]
+fn a_context_is_a_login_whose_credential_is_read_again() {
+    let fake = Fake::start();
+    let plugin = Plugin::new(&fake);
+    fake.state().logins = vec!["f1rst".to_owned(), "sec0nd".to_owned()];
+    let file = plugin.home().join(".kube/config");
+    std::fs::create_dir(plugin.home().join(".kube")).unwrap();
+    let write = |token: &str| {
+        let cluster = json!({
+            "server": fake.url(), "certificate-authority": fake.authority_file(),
+        });
+        let text = json!({
+            "clusters": [{ "name": "a", "cluster": cluster }],
+            "users": [{ "name": "alice", "user": { "token": token } }],
+            "contexts": [{ "name": "b", "context": { "cluster": "a", "user": "alice" } }],
+            "current-context": "b",
+        });
+        std::fs::write(&file, text.to_string()).unwrap();
+    };
+    write("f1rst");
+    for flag in ["--from-context", "--from-context=b"] {
+        let output = plugin.run(&["login", flag]);
+        let expected = format!(
+            "Logged in at {} as alice, trusting the CA in {}.\n",
+            fake.url(),
+            file.display()
+        );
+        assert_eq!((output.code, output.stderr), (0, expected));
+    }
+    assert_eq!(plugin.token(), "t0ken-1");
+
+    // The credential of the first token has ended.
+    fake.state().tokens.clear();
+    plugin.change("credential-", |it| {
+        it["expires"] = json!("2020-01-01T00:00:00Z");
+    });
+    fake.state().logins = vec!["sec0nd".to_owned()];
+    let output = plugin.credential_output();
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""));
+    write("sec0nd");
+    assert_eq!(plugin.token(), "t0ken-2");
+
+    let flags = ["login", "--from-context", "--server=https://a.b"];
+    let output = plugin.run(&flags);
+    assert_eq!(output.code, 2, "{}", output.stderr);
+}
+
+#[test]
 fn a_server_that_nobody_vouches_for_learns_nothing() {
     let (fake, other) = (Fake::start(), Fake::start());
     let plugin = Plugin::logged_in(&fake);

@@ -90,7 +90,7 @@ fn a_hostile_display_name_comes_back_as_it_went_in() {
             (&name, &proxy("c-c"), "", &name),
             (&fqdn_name, "https://ace.example.com", "", &name),
             ("n", &proxy("c-n"), "", "n"),
-            (&node_name, "https://172.20.0.1:6443", "Q0E=", "n"),
+            (&node_name, "https://192.0.2.1:6443", "Q0E=", "n"),
         ];
         let users = [
             ("rancher", "token-shared"),

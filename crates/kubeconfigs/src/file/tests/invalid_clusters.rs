@@ -90,18 +90,18 @@ fn a_node_with_an_invalid_address_or_name_is_left_out() {
     let cluster = json!({"metadata": {"name": "c-a"}, "spec": endpoint(json!({}))});
     let cluster: Cluster = serde_json::from_value(cluster).unwrap();
     let nodes: Vec<Node> = serde_json::from_value(json!([
-        api_node("a", true, "172.20.0.1:80", "True"),
-        api_node("b", true, "172.20.0.1/?x=", "True"),
-        api_node("c", true, "user@172.20.0.1", "True"),
-        api_node("d\u{202e}", true, "172.20.0.1", "True"),
-        api_node("e", true, "172.20.0.5", "True"),
+        api_node("a", true, "192.0.2.1:80", "True"),
+        api_node("b", true, "192.0.2.1/?x=", "True"),
+        api_node("c", true, "user@192.0.2.1", "True"),
+        api_node("d\u{202e}", true, "192.0.2.1", "True"),
+        api_node("e", true, "192.0.2.5", "True"),
     ]))
     .unwrap();
     let file = FileCluster::new(&cluster, &nodes).unwrap();
     let expected = DirectEndpoint::Nodes {
         nodes: vec![ControlPlaneNode {
             hostname: "e".to_owned(),
-            url: "https://172.20.0.5:6443".to_owned(),
+            url: "https://192.0.2.5:6443".to_owned(),
             is_ready: true,
         }],
         ca_data: String::new(),

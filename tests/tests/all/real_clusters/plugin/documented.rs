@@ -50,6 +50,7 @@ fn what_is_documented_is_typed() {
     for line in lines.filter(|it| it.contains("kubectl kubeconfig") || DOCS.contains(it)) {
         let line = line.split("  #").next().unwrap_or_default().trim();
         let line = format!("{line}\n").replace("https://HOST", "https://$HOST");
+        let line = line.replace("DIR/", "$DATA/");
         let is_typed = ["\n", "\n$ "]
             .iter()
             .any(|it| typed.contains(&format!("{it}{line}")));

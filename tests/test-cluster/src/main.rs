@@ -1,7 +1,8 @@
-//! Runs a real cluster until its standard input ends, for manual experiments:
+//! Runs a real cluster until its standard input ends, for the tour of `make run` and for manual
+//! experiments:
 //!
 //! ```sh
-//! cargo run -p test-cluster --example cluster
+//! cargo run -p test-cluster
 //! ```
 //!
 //! It prints the path of the administrator's kubeconfig and stores everything in a temporary
