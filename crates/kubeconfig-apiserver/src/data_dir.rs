@@ -211,7 +211,7 @@ mod tests {
         for exposed in [0o644, 0o640, 0o604, 0o620, 0o602] {
             set_mode(&data.path("ca.key"), exposed);
             let refused = data.read_private("ca.key").unwrap_err().to_string();
-            let expected = format!("ca.key has mode {exposed:04o}, it must not be");
+            let expected = format!("ca.key has mode {exposed:04o}, but must not be");
             assert!(refused.contains(&expected), "{refused}");
         }
     }

@@ -74,7 +74,10 @@ async fn a_key_that_is_lost_or_replaced_is_never_made_again() {
     };
     let planted = json!({"metadata": {"name": SECRET}, "data": {"secret": "AAAA"}});
     host.post(&secrets, &planted);
-    is_refused("no ConfigMap kubeconfig-apiserver-encryption says that its key is ours").await;
+    is_refused(
+        "no ConfigMap kubeconfig-apiserver-encryption confirms that this server created its key",
+    )
+    .await;
     host.delete(&format!("{secrets}/{SECRET}"));
     assert!(matches!(sealing.find().await, Ok(None)));
 
