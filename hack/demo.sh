@@ -20,7 +20,7 @@ cd "$(dirname "$0")/.."
 DATA=${DATA:-data}
 readonly ready_deadline_secs=60
 
-# The name of the real cluster in the server, and of the role that lets alice use it.
+# The name of the real cluster in the server, and of the role that allows alice to use it.
 readonly cluster=demo
 readonly use_role=use-demo
 
