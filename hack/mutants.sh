@@ -6,7 +6,7 @@
 #   hack/mutants.sh                   # all modules: many hours
 #   hack/mutants.sh kubeconfigs auth  # some modules
 #   hack/mutants.sh diff              # the lines that differ from the parent commit
-#   hack/mutants.sh diff main         # the lines that differ from main
+#   hack/mutants.sh diff main         # the lines that the branch has changed since main
 #
 # `diff` stops after ten minutes, and reports the mutants that it has run until then. It skips a
 # large change, and a commit without a parent. The results are in target/mutants.
@@ -51,7 +51,7 @@ run_diff() {
   local base=$1 module count
   git rev-parse --quiet --verify "$base^{commit}" >/dev/null ||
     { say "there is no commit $base to compare with"; return; }
-  git diff "$base" -- 'crates/*.rs' >"$results/change.diff"
+  git diff --merge-base "$base" -- 'crates/*.rs' >"$results/change.diff"
   [[ -s $results/change.diff ]] || { say "no code has changed"; return; }
   tool=$(within_limit hack/tools.sh cargo-mutants) || { say "the tool is not built in time"; return; }
   scope=(--in-diff="$results/change.diff")
