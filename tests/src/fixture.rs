@@ -86,7 +86,7 @@ fn cluster(name: &str, spec: Value) -> Value {
 
 /// Returns a role and its binding. A host does not filter lists, so the role permits them.
 fn may_get(user: &str, clusters: &[&str]) -> [Value; 2] {
-    let name = format!("{user}-clusters");
+    let name = format!("fixture-{user}-clusters");
     let role = json!({
         "apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRole", "metadata": {"name": name},
         "rules": [

@@ -36,6 +36,8 @@ const RULES: &[(&str, &str)] = &[
         r"(?P<key>\b(?:127\.0\.0\.1|localhost)|\[::1\]):\d{2,5}\b",
         "$key:<port>",
     ),
+    // The rest of a year, which ends a moment later or earlier.
+    (r"\b36[45]d\b", "<year>"),
     // The beginning of a log line of kubectl itself.
     (
         r"^(?P<key>[EIW])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ (?P<file>\w+\.go):\d+\]",
