@@ -266,11 +266,10 @@ async fn begin(
     Ok(Begun::Accepted(Box::new(accepted)))
 }
 
-/// Accepts a TLS connection. The key exchange and the signature take a thousand times longer than
-/// any other step of a connection, so each handshake waits for its turn to compute them. Between two
-/// turns, the worker continues with the requests that are ready, and a crowd of new connections
-/// delays them by one handshake, not by all. Nothing is awaited during a turn, so a client cannot
-/// keep it.
+/// Accepts a TLS connection. The key exchange and the signature take far longer than any other
+/// step of a connection, so each handshake waits for its turn to compute them. Between two turns,
+/// the worker continues with the requests that are ready: a crowd of new connections delays them by
+/// one handshake at a time. Nothing is awaited during a turn, so a client cannot keep it.
 async fn accept(
     stream: Rewound,
     tls: Arc<ServerConfig>,
