@@ -99,12 +99,12 @@ impl AccessReviewer for HostReviews {
     }
 }
 
-/// Returns whether a retry may help: after an internal error or a broken connection. A refused
-/// connection is not retried, so that a host that is down is detected at once. Answers that ask to
-/// wait (429, 503, 504) are not retried, either.
+/// Returns whether a retry may help (apiserver `pkg/util/webhook`, `DefaultShouldRetry`): after an
+/// internal error, a timeout of the host, or a 429, and after a broken connection. A refused
+/// connection is not retried, so that a host that is down is detected at once.
 fn is_transient(error: &kube::Error) -> bool {
     match error {
-        kube::Error::Api(status) => status.code == 500,
+        kube::Error::Api(status) => matches!(status.code, 429 | 500 | 504),
         kube::Error::Service(_) | kube::Error::HyperError(_) => !is_refused(error),
         _ => false,
     }
@@ -114,4 +114,24 @@ fn is_refused(error: &kube::Error) -> bool {
     let causes = std::iter::successors(error.source(), |&error| error.source());
     let mut io_errors = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
     io_errors.any(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn answers_that_may_change_are_retried() {
+        let retried = |code| {
+            let status = Status::failure("", "").with_code(code);
+            is_transient(&kube::Error::Api(status.boxed()))
+        };
+        let codes: [u16; 8] = [400, 401, 403, 409, 429, 500, 503, 504];
+        assert_eq!(
+            codes.map(retried),
+            [false, false, false, false, true, true, false, true]
+        );
+    }
 }

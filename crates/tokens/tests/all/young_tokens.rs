@@ -51,7 +51,8 @@ async fn a_token_is_valid_before_its_kubeconfig_is_in_the_cache() {
         ..world.order_of("alice", &["c-a"])
     };
     let token = world.order(&order, NOW).await;
-    let no_kubeconfig = "the kubeconfig of the token does not stand behind it";
+    let no_kubeconfig =
+        "the kubeconfig of the token does not exist, is suspended or does not list the token";
     let before = refusal(&world, &token.bearer, "c-a").await;
     assert_eq!(before.as_deref(), Some(no_kubeconfig));
     let kubeconfig = object(json!({

@@ -229,7 +229,7 @@ async fn combinations_of_a_role_are_bounded() {
     };
     let refused = check_role(&alice, write("", &[named])).await.unwrap_err();
     assert!(
-        refused.contains("in 12500000000000000000 ways"),
+        refused.contains("the rules have 12500000000000000000 combinations"),
         "{refused}"
     );
 }
