@@ -104,7 +104,7 @@ async fn an_answer_that_is_no_success_is_an_error_that_shows_it() {
     let mut connection = Connection::open(&endpoint).await.unwrap();
     let wrong = request::get(&endpoint, "/nothing", request::JSON);
     let error = connection.send(&wrong).await.unwrap_err();
-    assert_eq!(error.to_string(), "answered 404: refused");
+    assert_eq!(error.to_string(), "responded 404: refused");
 }
 
 #[tokio::test]
