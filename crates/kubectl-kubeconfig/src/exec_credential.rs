@@ -8,15 +8,13 @@ use std::ffi::OsStr;
 
 use anyhow::{Context, Result, bail};
 use api::plugin::ExecClusterConfig;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use machinery::time::rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::secret::Secret;
-use crate::trust::Trust;
+use crate::trust::{self, Trust};
 
 const GROUP: &str = "client.authentication.k8s.io";
 const KIND: &str = "ExecCredential";
@@ -159,9 +157,7 @@ fn trust(data: Option<&str>) -> Result<Option<Trust>> {
     let Some(data) = data.filter(|data| !data.is_empty()) else {
         return Ok(None);
     };
-    let pem = STANDARD.decode(data).context("CA data is not base64")?;
-    let pem = String::from_utf8(pem).context("CA data is not PEM")?;
-    Trust::from_pem(&pem).map(Some)
+    Trust::from_pem(&trust::decode_pem(data)?).map(Some)
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
@@ -110,6 +112,15 @@ impl Trust {
         let each: Vec<String> = ders.iter().map(|der| format!("{der:?}")).collect();
         key(&each.iter().map(String::as_str).collect::<Vec<_>>())
     }
+}
+
+/// Decodes the CA data of a kubeconfig file, which is base64 of PEM.
+///
+/// # Errors
+/// Fails if it is not base64 of a text.
+pub(crate) fn decode_pem(data: &str) -> Result<String> {
+    let pem = STANDARD.decode(data).context("CA data is not base64")?;
+    String::from_utf8(pem).context("CA data is not PEM")
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::plugin::{EXEC_EXTENSION, ExecClusterConfig};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Document, Loaded, Section};
 use crate::server_url::{self, ServerUrl};
-use crate::trust::Trust;
+use crate::trust::{self, Trust};
 
 /// The name of the extension of a context.
 const EXTENSION: &str = "kubeconfig-apiserver";
@@ -138,8 +138,7 @@ pub(crate) fn trust_in(file: &Loaded, server: &ServerUrl) -> Option<Trust> {
         let data = cluster["certificate-authority-data"].as_str();
         data.filter(|_| front == *server).map(str::to_owned)
     });
-    let pem = STANDARD.decode(data.next()?).ok()?;
-    Trust::from_pem(std::str::from_utf8(&pem).ok()?).ok()
+    Trust::from_pem(&trust::decode_pem(&data.next()?).ok()?).ok()
 }
 
 /// Returns the origin of each context of one file, by name.

@@ -7,8 +7,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use machinery::time::Clock;
 use serde_json::Value;
 
@@ -20,7 +18,7 @@ use crate::files::{Files, Section, filled};
 use crate::folder::Folder;
 use crate::server_url::ServerUrl;
 use crate::session::Means;
-use crate::trust::{MachineRoots, Trust};
+use crate::trust::{self, MachineRoots, Trust};
 
 /// Logs in with the context `name`, or with the current context without a name.
 pub(super) async fn log_in(
@@ -79,7 +77,7 @@ impl ContextLogin {
         let (user, (user_file, _)) = part(Section::Users)?;
         let folder = cluster_file.path.parent().unwrap_or(Path::new(""));
         let by = format!("the CA in {}", cluster_file.path.display());
-        let trust = trust(cluster, folder)?;
+        let trust = trust_of(cluster, folder)?;
         Ok(Self {
             server: server(cluster)?,
             vouched: match trust.is_of_machine() {
@@ -113,10 +111,9 @@ fn server(cluster: &Value) -> Result<ServerUrl> {
 }
 
 /// Returns the CA of a cluster entry. Its paths are relative to this folder.
-fn trust(cluster: &Value, folder: &Path) -> Result<Trust> {
+fn trust_of(cluster: &Value, folder: &Path) -> Result<Trust> {
     if let Some(data) = filled(&cluster["certificate-authority-data"]) {
-        let pem = STANDARD.decode(data).ok();
-        let pem = pem.and_then(|pem| String::from_utf8(pem).ok());
+        let pem = trust::decode_pem(data).ok();
         return Trust::from_pem(&pem.context("certificate-authority-data is not base64 of PEM")?);
     }
     match filled(&cluster["certificate-authority"]) {
