@@ -5,37 +5,34 @@
 //! file. After a failure, the objects that were already written are removed at once, or else by the
 //! sweeper.
 
-use std::collections::BTreeMap;
+mod minting;
+mod storing;
 
 use api::Condition;
 use api::ext::{Kubeconfig, KubeconfigSpec, Token, kubeconfig};
 use api::management::cluster::LOCAL;
 use api::management::setting;
-use apiserver::registry::WriteError;
 use apiserver::request_context::RequestContext;
-use futures_util::future::{join, join_all};
 use machinery::meta::{Metadata, OwnerReference, Time};
 use machinery::status::Status;
 use management::ca_bundle::CaBundle;
 use management::record_size::json_size;
 use management::settings::InvalidSetting;
-use tokens::minter::{Minted, Order};
 use tokens::origin::Origin;
 use tokens::quota::Demand;
 
 use crate::file::{
     self, Credentials, ExecCredentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record,
-    Server, ServerHost, Tokens,
+    Server, ServerHost,
 };
 use crate::request::{Resolved, Skipped, check_clusters, check_endpoint, name_of};
 use crate::resource::{Kubeconfigs, group_resource};
 use crate::ttl;
 
+use self::minting::{MintedTokens, uids_of};
+
 /// Maximum number of clusters that a condition names.
 const MAX_SKIPPED_SHOWN: usize = 20;
-
-/// The description of the tokens of kubeconfigs.
-const TOKEN_DESCRIPTION: &str = "Kubeconfig token";
 
 /// The properties of a file that are resolved before its record is created.
 #[derive(Clone)]
@@ -61,20 +58,6 @@ struct Plan {
     exec: ExecCredentials,
 }
 
-/// The tokens of a new kubeconfig.
-#[derive(Default)]
-struct MintedTokens {
-    records: Vec<Token>,
-    tokens: Tokens,
-}
-
-/// A token record that a file needs.
-struct Wanted {
-    order: Order,
-    /// True if the token is for the direct endpoint of its single cluster.
-    is_direct: bool,
-}
-
 impl Kubeconfigs {
     /// Creates a record and returns it with the file, which only this response carries. The
     /// clusters of the file are resolved from the record, unless they were resolved before.
@@ -88,11 +71,19 @@ impl Kubeconfigs {
             self.quota.count_create(cx).await?;
         }
         let plan = self.plan(cx, &mut record).await?;
-        let demand = demand(&plan, &record);
+        let wanted = match plan.generate {
+            true => minting::wanted(&plan, &record),
+            false => Vec::new(),
+        };
+        let demand = Demand {
+            kubeconfigs: 1,
+            tokens: wanted.len(),
+            bytes: json_size(&record),
+        };
         // The reservation is held until the cache shows the record, or the create has failed.
         let _reserved = self.quota.reserve(cx, demand, dry_run).await?;
         let minted = match plan.generate && !dry_run {
-            true => self.mint(&plan, &record).await?,
+            true => self.mint(&plan, &record, wanted).await?,
             false => MintedTokens::default(),
         };
         describe(&mut record, &minted.records, self.now());
@@ -176,8 +167,8 @@ impl Kubeconfigs {
     }
 
     /// Returns whether the file holds tokens: as requested, else as configured. For a file without
-    /// tokens, the choice is written into the record, because credentials can be requested for it
-    /// whatever the setting is later.
+    /// tokens, the choice is written into the record, because credentials can still be
+    /// requested for it after the setting changes.
     fn settle_generate_token(&self, spec: &mut KubeconfigSpec) -> Result<bool, Status> {
         let generate = match spec.generate_token {
             Some(generate) => generate,
@@ -217,121 +208,6 @@ impl Kubeconfigs {
             _ => ExecVersion::V1,
         }
     }
-
-    /// Mints one token record for all clusters that are reached through this server, and one for
-    /// each cluster with a direct endpoint.
-    async fn mint(&self, plan: &Plan, record: &Kubeconfig) -> Result<MintedTokens, Status> {
-        let now = self.now();
-        let default_entry = record.spec.includes_default_entry();
-        let mut all = MintedTokens::default();
-        for Wanted { order, is_direct } in wanted(plan, record) {
-            let minted = self.minter.mint(&order, now).await.map_err(of_tokens)?;
-            all.records.push(minted.record.clone());
-            match is_direct {
-                true => all
-                    .tokens
-                    .by_cluster
-                    .extend(order.clusters.into_iter().zip(minted.bearers)),
-                false => assign_proxied(&mut all.tokens, minted, plan, default_entry),
-            }
-        }
-        Ok(all)
-    }
-
-    /// Stores the tokens and the record, in this order. A process that sees a record before the
-    /// tokens that own it, such as the garbage collector of a host, would consider it orphaned. If
-    /// the store keeps the order itself, all are handed over at once, so that one commit can take
-    /// them all.
-    async fn store(&self, record: Kubeconfig, tokens: Vec<Token>) -> Result<Kubeconfig, Status> {
-        let names = record.status.tokens.clone();
-        let name = name_of(&record).to_owned();
-        let tokens = self.minter.store(tokens);
-        let record = self.registry.insert(record, false);
-        match in_order(self.registry.is_ordered(), tokens, record).await {
-            Ok((version, Ok(record))) => {
-                // This replica must know the tokens in the file before the client receives it.
-                self.tokens.await_shown(version).await;
-                Ok(record)
-            }
-            Ok((_, Err(status))) => {
-                self.revoke(&names).await;
-                Err(status)
-            }
-            Err((status, record)) => {
-                if let Some(record) = record {
-                    self.withdraw(record).await;
-                }
-                Err(of_store(&name, status))
-            }
-        }
-    }
-
-    /// Removes a record that lacks tokens and was not returned to any client.
-    async fn withdraw(&self, record: Kubeconfig) {
-        if let Err(WriteError::Status(error)) = self.registry.remove_as_read(&record).await {
-            let name = name_of(&record);
-            tracing::warn!(name, %error, "a kubeconfig without its tokens could not be deleted");
-        }
-    }
-
-    /// Removes tokens. Tokens that cannot be removed now were never valid, and are swept later.
-    pub(crate) async fn revoke(&self, names: &[String]) {
-        let revoked = names.iter().map(|name| async move {
-            if let Err(error) = self.minter.revoke(name).await {
-                tracing::warn!(token = name, %error, "a token could not be deleted and is left to the sweeper");
-            }
-        });
-        join_all(revoked).await;
-    }
-}
-
-/// Performs two writes so that no reader sees the second without the first. A store that keeps the
-/// order gets both at once; other stores get the second after the first has succeeded.
-///
-/// # Errors
-/// Returns the error of the first write, with the result of the second if that succeeded.
-async fn in_order<A, B>(
-    is_ordered: bool,
-    first: impl Future<Output = Result<A, Status>>,
-    second: impl Future<Output = Result<B, Status>>,
-) -> Result<(A, Result<B, Status>), (Status, Option<B>)> {
-    if !is_ordered {
-        let first = first.await.map_err(|status| (status, None))?;
-        return Ok((first, second.await));
-    }
-    match join(first, second).await {
-        (Ok(first), second) => Ok((first, second)),
-        (Err(status), second) => Err((status, second.ok())),
-    }
-}
-
-/// Returns the response for a failure to create the tokens. A conflict stays a conflict, so that
-/// the code that generates names tries another one.
-fn of_tokens(status: Status) -> Status {
-    match status.http_code() {
-        503 | 409 => status,
-        _ => Status::internal(format!(
-            "error creating kubeconfig token: {}",
-            status.message
-        )),
-    }
-}
-
-/// Returns the response if the store does not accept the tokens. It names the record, which the
-/// client requested.
-fn of_store(record: &str, status: Status) -> Status {
-    let denied = "backing store denied the request";
-    // Skip the name of the token.
-    let why = status.message.split_once(": ");
-    let why = why.map_or_else(String::new, |(_, why)| format!(": {why}"));
-    match status.http_code() {
-        403 => Status::forbidden(&group_resource(), record, denied),
-        503 => Status {
-            message: format!("backing store unavailable for kubeconfig {record}{why}"),
-            ..status
-        },
-        _ => of_tokens(status),
-    }
 }
 
 /// Restricts a request to the clusters that its origin may reach. Named clusters must be among
@@ -353,64 +229,6 @@ fn bound(
     }
     let mut clusters = clusters.iter();
     clusters.try_for_each(|cluster| origin.check_cluster(cluster.object(), &resource))
-}
-
-/// Returns the part of the caller's quota that a record needs.
-fn demand(plan: &Plan, record: &Kubeconfig) -> Demand {
-    let tokens = match plan.generate {
-        true => wanted(plan, record).len(),
-        false => 0,
-    };
-    Demand {
-        kubeconfigs: 1,
-        tokens,
-        bytes: json_size(record),
-    }
-}
-
-/// Returns the token records that a file needs. All clusters that are reached through this server
-/// share one record.
-fn wanted(plan: &Plan, record: &Kubeconfig) -> Vec<Wanted> {
-    let default_entry = record.spec.includes_default_entry();
-    let order = |clusters: Vec<String>, uids: BTreeMap<String, String>| Order {
-        user: record.status.user_name.clone(),
-        origin: plan.origin.clone(),
-        separate_bearers: plan.separate_bearers,
-        clusters,
-        cluster_uids: uids,
-        groups: plan.groups.clone(),
-        kubeconfig: name_of(record).to_owned(),
-        description: TOKEN_DESCRIPTION.to_owned(),
-        ttl_secs: record.spec.ttl,
-    };
-    let (direct, proxied): (Vec<_>, Vec<_>) = plan
-        .clusters
-        .iter()
-        .partition(|cluster| cluster.direct.is_some());
-    let mut wanted = Vec::new();
-    if default_entry || !proxied.is_empty() {
-        let mut clusters: Vec<String> = proxied.iter().map(|it| it.id.clone()).collect();
-        if default_entry && !clusters.iter().any(|cluster| cluster == LOCAL) {
-            clusters.insert(0, LOCAL.to_owned());
-        }
-        wanted.push(Wanted {
-            order: order(clusters, uids_of(proxied)),
-            is_direct: false,
-        });
-    }
-    wanted.extend(direct.into_iter().map(|cluster| Wanted {
-        order: order(vec![cluster.id.clone()], uids_of([cluster])),
-        is_direct: true,
-    }));
-    wanted
-}
-
-/// Returns the uids of clusters, by name.
-fn uids_of<'c>(clusters: impl IntoIterator<Item = &'c FileCluster>) -> BTreeMap<String, String> {
-    let clusters = clusters.into_iter();
-    clusters
-        .map(|cluster| (cluster.id.clone(), cluster.uid.clone()))
-        .collect()
 }
 
 /// Writes the origin of a request into its record.
@@ -508,69 +326,12 @@ fn write_file(
     })
 }
 
-/// Assigns the bearer tokens of the record for all clusters that are reached through this server.
-fn assign_proxied(tokens: &mut Tokens, minted: Minted, plan: &Plan, default_entry: bool) {
-    let clusters = minted.record.spec.cluster_names;
-    let mut bearers = minted.bearers.into_iter();
-    if !plan.separate_bearers {
-        tokens.shared = bearers.next();
-        return;
-    }
-    for (cluster, bearer) in clusters.into_iter().zip(bearers) {
-        if default_entry && cluster == LOCAL {
-            tokens.shared = Some(bearer);
-        } else {
-            tokens.by_cluster.insert(cluster, bearer);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use serde_json::json;
     use tokens::origin::Parent;
 
     use super::*;
-
-    /// Performs two writes of which the first takes some time. Returns the order of events and the
-    /// results.
-    async fn write(is_ordered: bool, fails: bool) -> (Vec<&'static str>, [Option<bool>; 2]) {
-        let log = RefCell::new(Vec::new());
-        let first = async {
-            log.borrow_mut().push("first begins");
-            tokio::task::yield_now().await;
-            log.borrow_mut().push("first ends");
-            match fails {
-                true => Err(Status::internal("")),
-                false => Ok(()),
-            }
-        };
-        let second = async {
-            log.borrow_mut().push("second");
-            Ok(())
-        };
-        let done = match in_order(is_ordered, first, second).await {
-            Ok(((), second)) => [Some(true), Some(second.is_ok())],
-            Err((_, second)) => [Some(false), second.map(|()| true)],
-        };
-        (log.into_inner(), done)
-    }
-
-    #[tokio::test]
-    async fn a_record_follows_its_tokens() {
-        let [begins, ends, second] = ["first begins", "first ends", "second"];
-        let (yes, no) = (Some(true), Some(false));
-        for ((is_ordered, fails), order, done) in [
-            ((true, false), vec![begins, second, ends], [yes, yes]),
-            ((true, true), vec![begins, second, ends], [no, yes]),
-            ((false, false), vec![begins, ends, second], [yes, yes]),
-            ((false, true), vec![begins, ends], [no, None]),
-        ] {
-            assert_eq!(write(is_ordered, fails).await, (order, done));
-        }
-    }
 
     #[test]
     fn a_token_of_a_former_cluster_makes_no_file_for_a_later_one_of_the_name() {
@@ -619,34 +380,6 @@ mod tests {
                      cluster c-b, which was deleted: log in instead"
                 )
             );
-        }
-    }
-
-    #[test]
-    fn trouble_with_the_store_is_told_of_the_record() {
-        let denied = Status::forbidden(&group_resource(), "token-1", "x");
-        let gone = Status::service_unavailable("of token-1", Some(1));
-        let full = Status::service_unavailable("of token-1: disk full", Some(1));
-        for (status, code, message) in [
-            (
-                denied,
-                403,
-                "kubeconfigs.ext.cattle.io \"a\" is forbidden: backing store denied the request",
-            ),
-            (gone, 503, "backing store unavailable for kubeconfig a"),
-            (
-                full,
-                503,
-                "backing store unavailable for kubeconfig a: disk full",
-            ),
-            (
-                Status::bad_request("x"),
-                500,
-                "Internal error occurred: error creating kubeconfig token: x",
-            ),
-        ] {
-            let told = of_store("a", status);
-            assert_eq!((told.http_code(), told.message.as_str()), (code, message));
         }
     }
 }

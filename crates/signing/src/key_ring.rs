@@ -101,7 +101,7 @@ impl KeyRing {
         current.or_else(|| self.keys.iter().find(|key| is_pending(key, now)))
     }
 
-    /// Returns the key of this name, whatever its times. Names are compared exactly.
+    /// Returns the key of this name, regardless of its times. Names are compared exactly.
     #[must_use]
     pub fn verifying_key(&self, kid: &str) -> Option<&Arc<SigningKey>> {
         self.keys.iter().find(|key| **key.kid() == *kid)

@@ -11,13 +11,13 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::{Metadata, ObjectKey, ObjectMeta, Time};
 use machinery::status::Status;
+use signing::jwt::{self, Claims, audiences};
+use signing::key_store::KeyStore;
+use signing::secret::Bearer;
 use storage::Revision;
 
 use crate::origin::Origin;
 use crate::token_resource::say_expiry;
-use signing::jwt::{self, Claims, audiences};
-use signing::key_store::KeyStore;
-use signing::secret::Bearer;
 
 /// Maximum lifetime of a token if settings set no limit, in seconds: a hundred years, so that its
 /// end is a valid date.

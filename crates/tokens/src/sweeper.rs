@@ -14,13 +14,13 @@ use apiserver::registry::{Registry, WriteError, revision_of};
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::{Metadata, ObjectKey, Time};
 use machinery::time::Clock;
+use signing::steady_time::SteadyTime;
 use tokio::task::consume_budget;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::minter::Minter;
 use crate::validity::Confirmed;
-use signing::steady_time::SteadyTime;
 
 /// Time between two sweeps.
 const PERIOD: Duration = Duration::from_secs(60);

@@ -6,8 +6,8 @@
 //!
 //! A response is about one cluster: the one that the caller is authenticated as ([`cluster_of`]),
 //! never one that the request names. For any other caller that RBAC allows to ask, it is about the
-//! cluster `local`. So a cluster learns nothing about tokens of other clusters, whatever audiences
-//! it puts into the request. The response is the same for every token that is not valid for the
+//! cluster `local`. So a cluster learns nothing about tokens of other clusters, even if it puts
+//! their audiences into the request. The response is the same for every token that is not valid for the
 //! cluster: `authenticated: false`, without a reason.
 //!
 //! # The audiences

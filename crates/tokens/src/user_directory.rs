@@ -1,6 +1,5 @@
 //! Lookup of users by the names that requests are authenticated as.
 
-use machinery::meta::ObjectKey;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use auth::identity::Part;
 use auth::user::RESERVED_PREFIX;
 use auth::{Attributes, Authorizer, Decision, UserInfo};
 use jiff::Timestamp;
+use machinery::meta::ObjectKey;
 use storage::Revision;
 use storage::cache::View;
 

@@ -29,7 +29,6 @@
 mod facts;
 mod not_before;
 
-use machinery::meta::ObjectKey;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,12 +40,13 @@ use auth::user::ALL_AUTHENTICATED;
 use auth::{Attributes, Authorizer, UserInfo};
 use futures_util::future::join3;
 use jiff::Timestamp;
+use machinery::meta::ObjectKey;
+use signing::jwt::{Refusal as JwtRefusal, Verified, Verifier};
+use signing::key_ring::KeyRing;
 
 use self::facts::{ClusterFacts, KubeconfigFacts, TokenFacts};
 use crate::authenticator::EXTRA_TOKEN;
 use crate::user_directory::{UserDirectory, UserFacts};
-use signing::jwt::{Refusal as JwtRefusal, Verified, Verifier};
-use signing::key_ring::KeyRing;
 
 pub use self::not_before::{NotBefore, ReadNotBefore};
 

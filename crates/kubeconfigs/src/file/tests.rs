@@ -1,12 +1,12 @@
+use api::management::{Cluster, Node};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-
 use signing::secret::Bearer;
 
 use super::*;
-use api::management::{Cluster, Node};
 
+mod exec_files;
 mod hostile_texts;
 mod invalid_clusters;
 
@@ -186,6 +186,13 @@ fn expected(targets: &[(&str, &str, &str, &str)], users: &[(&str, &str)], curren
     })
 }
 
+fn exec(version: ExecVersion) -> Credentials {
+    Credentials::Exec(ExecCredentials {
+        version,
+        issuer: "https://issuer.example.com".to_owned(),
+    })
+}
+
 #[track_caller]
 fn check_snapshot(case: &Case, snapshot: &str, current_cluster: Option<&str>) {
     let file = case.build().unwrap();
@@ -286,36 +293,6 @@ fn without_the_default_entry_only_the_clusters_are_left() {
     check_snapshot(&case, snapshot, Some("c-m-p66cdvlj"));
 }
 
-fn exec(version: ExecVersion) -> Credentials {
-    Credentials::Exec(ExecCredentials {
-        version,
-        issuer: "https://issuer.example.com".to_owned(),
-    })
-}
-
-#[test]
-fn in_exec_mode_every_user_runs_the_plugin() {
-    let with_certificates = FileCluster {
-        client_certificates: true,
-        ..with_fqdn("c-m-certs", "down\" --token-file=/x")
-    };
-    let case = Case {
-        credentials: exec(ExecVersion::V1),
-        created: None,
-        ca_certs: "x",
-        ..Case::of(vec![
-            downstream1(),
-            with_fqdn("c-m-fcd3g5h", "down\" --token-file=/x"),
-            with_certificates,
-        ])
-    };
-    check_snapshot(
-        &case,
-        include_str!("snapshots/exec.yaml"),
-        Some("c-m-p66cdvlj"),
-    );
-}
-
 #[test]
 fn a_cluster_may_have_no_entry_through_this_server() {
     let direct_only = |cluster: FileCluster| FileCluster {
@@ -336,53 +313,6 @@ fn a_cluster_may_have_no_entry_through_this_server() {
     let file = case(with_nodes("c-a", "a", nodes)).text();
     let targets = [("a-cp1", "https://192.0.2.1:6443", "Q0E=", "a")];
     assert_eq!(parsed(&file), expected(&targets, &users, "a-cp1"));
-}
-
-#[test]
-fn an_only_way_by_certificates_has_one_user() {
-    let cluster = FileCluster {
-        direct_only: true,
-        client_certificates: true,
-        ..with_fqdn("c-a", "a")
-    };
-    let case = Case {
-        include_default_entry: false,
-        credentials: exec(ExecVersion::V1),
-        ..Case::of(vec![cluster])
-    };
-    let file = parsed(&case.text());
-    let users = file["users"].as_array().unwrap().iter();
-    let names: Vec<_> = users.map(|user| &user["name"]).collect();
-    assert_eq!(names, ["a-certificate"]);
-    assert_eq!(file["contexts"][0]["context"]["user"], "a-certificate");
-}
-
-#[test]
-fn the_plugin_is_told_of_the_provider_of_a_cluster() {
-    let cluster: Cluster = serde_json::from_value(json!({
-        "metadata": {"name": "c-a"},
-        "spec": {"authentication": {"oidc": {
-            "issuer": "https://login.example.com", "clientID": "k\"s", "caData": STANDARD.encode(AUTHORITY),
-            "usernameClaim": "email", "groupsClaim": "groups",
-        }}},
-    }))
-    .unwrap();
-    let case = Case {
-        credentials: exec(ExecVersion::V1),
-        ..Case::of(vec![FileCluster::new(&cluster, &[]).unwrap()])
-    };
-    let file = parsed(&case.text());
-    let oidc = |entry: usize| {
-        let extensions = &file["clusters"][entry]["cluster"]["extensions"];
-        extensions[0]["extension"]["oidc"].clone()
-    };
-    let expected = json!({
-        "issuer": "https://login.example.com",
-        "clientID": "k\"s",
-        "scopes": ["openid", "email", "groups"],
-        "certificateAuthorityData": STANDARD.encode(AUTHORITY),
-    });
-    assert_eq!((oidc(0), oidc(1)), (Value::Null, expected));
 }
 
 #[test]
@@ -435,16 +365,6 @@ fn every_context_has_the_namespace() {
     for context in contexts {
         assert_eq!(context["context"]["namespace"], "team-a");
     }
-}
-
-#[test]
-fn older_clients_get_the_older_exec_version() {
-    let case = Case {
-        credentials: exec(ExecVersion::V1Beta1),
-        ..Case::of(vec![])
-    };
-    let version = &parsed(&case.text())["users"][0]["user"]["exec"]["apiVersion"];
-    assert_eq!(version, "client.authentication.k8s.io/v1beta1");
 }
 
 #[test]

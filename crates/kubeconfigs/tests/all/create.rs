@@ -1,6 +1,5 @@
 //! The creation of kubeconfigs: the stored objects, and the rejected requests.
 
-use api::ext::Token;
 use api::management::{Feature, User, feature, setting};
 use axum::body::Body;
 use http::Request;
@@ -70,14 +69,7 @@ async fn the_token_of_a_file_is_its_owners_and_lives_as_long() {
     let world = World::start().await;
     let spec = json!({ "clusters": ["c-a"], "ttl": 3600 });
     let record = world.made(ALICE, spec).await;
-    let token = record["status"]["tokens"][0].as_str().unwrap();
-    let token: Token = world
-        .base
-        .tokens
-        .get(ObjectKey::cluster(token))
-        .await
-        .unwrap()
-        .unwrap();
+    let token = world.first_token(&record).await;
     let kept = json!({
         "spec": token.spec, "labels": token.metadata.labels,
         "owner": token.status.user_uid, "expires": token.status.expires_at,

@@ -5,7 +5,6 @@ use apiserver::testing::Answer;
 use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use machinery::meta::ObjectKey;
 use serde_json::{Value, json};
 use tokens::testing::{ROOT, object};
 
@@ -134,14 +133,7 @@ async fn a_user_logs_in_and_an_administrator_has_a_short_token() {
         .iter()
         .find(|record| record["status"]["userName"] == "root")
         .unwrap();
-    let token = admin["status"]["tokens"][0].as_str().unwrap();
-    let token = world
-        .base
-        .tokens
-        .get(ObjectKey::cluster(token))
-        .await
-        .unwrap()
-        .unwrap();
+    let token = world.first_token(admin).await;
     assert_eq!(
         (token.spec.cluster_names, token.spec.groups),
         (

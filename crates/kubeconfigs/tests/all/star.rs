@@ -1,6 +1,5 @@
 //! `clusters: ["*"]`: exactly the clusters that the caller may get.
 
-use machinery::meta::ObjectKey;
 use serde_json::{Value, json};
 use tokens::testing::ROOT;
 
@@ -24,14 +23,7 @@ async fn a_file_holds_the_clusters_that_its_owner_may_get() {
         assert_eq!(record["spec"]["clusters"], json!(["*"]));
         assert_eq!(record["spec"]["currentContext"], "c-a");
         assert_eq!(clusters(&record), ["c-a", "local"], "{user}");
-        let token = record["status"]["tokens"][0].as_str().unwrap();
-        let token = world
-            .base
-            .tokens
-            .get(ObjectKey::cluster(token))
-            .await
-            .unwrap()
-            .unwrap();
+        let token = world.first_token(&record).await;
         assert_eq!(token.spec.cluster_names, ["c-a", "local"], "{user}");
     }
     let spec = json!({ "clusters": ["*"], "currentContext": "c-b" });

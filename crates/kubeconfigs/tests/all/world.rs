@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::ext::Token;
 use api::management::{Cluster, Feature, Setting, setting};
 use apiserver::mount::Access;
 use apiserver::private_document;
@@ -10,6 +11,7 @@ use apiserver::stored_object::Index;
 use apiserver::testing::Answer;
 use kubeconfigs::download::{self, Downloads};
 use kubeconfigs::resource::{self, KubeconfigParts, Kubeconfigs};
+use machinery::meta::ObjectKey;
 use management::feature::Features;
 use management::settings::Settings;
 use serde_json::{Value, json};
@@ -136,6 +138,13 @@ impl World {
         assert_eq!(answer.code, 200, "{}", answer.body);
         let items = answer.body["items"].as_array().unwrap();
         items.iter().map(name).collect()
+    }
+
+    /// Returns the first token of a record.
+    pub(crate) async fn first_token(&self, record: &Value) -> Token {
+        let name = record["status"]["tokens"][0].as_str().unwrap();
+        let token = self.base.tokens.get(ObjectKey::cluster(name)).await;
+        token.unwrap().unwrap()
     }
 }
 

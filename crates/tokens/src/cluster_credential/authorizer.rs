@@ -8,7 +8,8 @@ use k8s_openapi::api::authentication::v1::TokenReview;
 
 use super::{GROUP, cluster_of};
 
-/// Allows clusters to ask about tokens, whatever roles exist. Has no opinion on all other requests.
+/// Allows clusters to ask about tokens, even if no role allows it. Has no opinion on all other
+/// requests.
 pub struct ClusterAuthorizer;
 
 #[async_trait]

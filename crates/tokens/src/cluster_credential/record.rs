@@ -1,6 +1,5 @@
 //! The Secret in which the server stores its side of a cluster's credential.
 
-use machinery::meta::ObjectKey;
 use std::collections::BTreeMap;
 
 use api::management::Cluster;
@@ -8,6 +7,7 @@ use apiserver::registry::Registry;
 use aws_lc_rs::digest::{SHA256, digest};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use machinery::meta::ObjectKey;
 use management::cluster_secret::{Binding, ClusterSecrets, FromSecret, Owned, Purpose};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;

@@ -19,6 +19,9 @@ use machinery::testing::ManualClock;
 use management::cluster_secret::ClusterSecrets;
 use management::settings::QuotaLimits;
 use serde_json::json;
+use signing::jwt::{VerifiedCache, Verifier};
+use signing::key_ring::RotationPolicy;
+use signing::key_store::KeyStore;
 use storage::Store;
 use storage::sealed::{Keyring, Sealed};
 use storage::sqlite::{Sqlite, SqliteOptions};
@@ -38,9 +41,6 @@ use crate::token_resource::{MaxTtl, MaxTtls, TokenResource, TokenResourceParts};
 use crate::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use crate::user_directory::UserDirectory;
 use crate::validity::{NotBefore, Validity, ValidityParts};
-use signing::jwt::{VerifiedCache, Verifier};
-use signing::key_ring::RotationPolicy;
-use signing::key_store::KeyStore;
 
 /// The parts of a server before it starts.
 pub struct Ground {

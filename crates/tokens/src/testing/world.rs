@@ -16,6 +16,7 @@ use machinery::meta::{Metadata, Object, ObjectKey, ObjectMeta};
 use management::cluster_secret::{Binding, Purpose};
 use management::settings::QuotaLimits;
 use serde_json::{Value, json};
+use signing::key_store::KeyStore;
 use tempfile::TempDir;
 
 use super::Ground;
@@ -24,7 +25,6 @@ use crate::minter::{Minter, Order};
 use crate::origin::Origin;
 use crate::user_directory::UserDirectory;
 use crate::validity::{NotBefore, Validity};
-use signing::key_store::KeyStore;
 
 /// The server and its parts.
 pub struct World {

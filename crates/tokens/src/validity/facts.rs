@@ -8,11 +8,11 @@ use auth::UserInfo;
 use auth::user::ALL_AUTHENTICATED;
 use jiff::Timestamp;
 use machinery::meta::{Metadata, ObjectMeta};
+use signing::jwt::Claims;
 
 use super::Refusal;
 use crate::cluster_scope::{ClusterId, ClusterScope, is_older};
 use crate::user_directory::UserFacts;
-use signing::jwt::Claims;
 
 /// The facts of a token's record.
 #[derive(Debug)]

@@ -7,17 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use signing::key_ring::RotationPolicy;
 use signing::key_store::{KeyStore, KeyStoreError, PREFIX};
 use signing::signing_key::{KeySchedule, SigningKeyRecord};
-use storage::sqlite::{Sqlite, SqliteOptions};
 use storage::{Key, Store};
-use tempfile::TempDir;
+
+use crate::store;
 
 const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
-
-fn store() -> (Arc<dyn Store>, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(folder.path(), SqliteOptions::default()).unwrap();
-    (Arc::new(store), folder)
-}
 
 async fn open(store: &Arc<dyn Store>) -> Result<Arc<KeyStore>, KeyStoreError> {
     KeyStore::open(Arc::clone(store), RotationPolicy::default(), NOW).await

@@ -2,23 +2,22 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use tokens::testing::seconds;
 
-use apiserver::testing::NOW;
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use machinery::testing::ManualClock;
 use signing::key_ring::{KeyRing, KeyState, RotationPolicy};
 use signing::key_store::{KeyStore, PREFIX};
-use storage::sqlite::{Sqlite, SqliteOptions};
 use storage::{Key, Store};
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-fn store() -> (Arc<dyn Store>, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(folder.path(), SqliteOptions::default()).unwrap();
-    (Arc::new(store), folder)
+use crate::store;
+
+const NOW: Timestamp = Timestamp::constant(1_767_323_045, 0);
+
+/// Returns the time this many seconds from now.
+fn seconds(seconds: i64) -> Timestamp {
+    NOW + SignedDuration::from_secs(seconds)
 }
 
 async fn open(store: &Arc<dyn Store>, at: Timestamp) -> Arc<KeyStore> {
