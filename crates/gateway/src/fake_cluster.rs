@@ -1,6 +1,5 @@
 //! A scriptable cluster over real TLS, and registries with a connection to it.
 
-use machinery::meta::ObjectKey;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -19,6 +18,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Secret;
+use machinery::meta::ObjectKey;
 use machinery::testing::ManualClock;
 use management::cluster_secret::{Binding, ClusterSecrets, Purpose};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};

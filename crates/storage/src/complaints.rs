@@ -1,7 +1,8 @@
 //! Deduplication of warnings, so that each is logged once.
 
-use parking_lot::Mutex;
 use std::collections::BTreeSet;
+
+use parking_lot::Mutex;
 
 /// Maximum number of remembered names, so that an attacker who plants records cannot fill the log
 /// or memory.

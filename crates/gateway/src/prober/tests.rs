@@ -11,6 +11,8 @@ use crate::fake_cluster::{FakeCluster, Home, REVIEWS};
 
 use super::*;
 
+mod writes;
+
 /// Timeout after which a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -365,40 +367,6 @@ async fn each_thing_to_impersonate_is_asked_for() {
 }
 
 #[tokio::test]
-async fn nothing_is_written_while_nothing_changes() {
-    let (home, fake) = (Home::start().await, FakeCluster::start().await);
-    home.add_token("prod", "a-token").await;
-    home.add("prod", Some(fake.connection("prod"))).await;
-    let often = Options {
-        period: Duration::from_millis(7),
-        ..SELDOM
-    };
-    let _prober = start(&home, often);
-    until(&home, "prod", |status| status.ready().is_some()).await;
-    let first = home.cluster("prod").metadata.resource_version;
-    asked(&fake, 5).await;
-    assert_eq!(home.cluster("prod").metadata.resource_version, first);
-}
-
-#[tokio::test]
-async fn objects_of_others_are_left_alone_without_a_connection() {
-    let (home, fake) = (Home::start().await, FakeCluster::start().await);
-    home.add("theirs", None).await;
-    home.add("local", None).await;
-    home.add_token("prod", "a-token").await;
-    home.add("prod", Some(fake.connection("prod"))).await;
-    let options = Options {
-        unconnected: false,
-        ..SELDOM
-    };
-    let _prober = start(&home, options);
-    until(&home, "prod", |status| status.ready().is_some()).await;
-    for name in ["theirs", "local"] {
-        assert_eq!(home.cluster(name).status, ClusterStatus::default());
-    }
-}
-
-#[tokio::test]
 async fn changes_of_the_cluster_and_of_its_secret_are_looked_at_at_once() {
     let (home, fake) = (Home::start().await, FakeCluster::start().await);
     let _prober = start(&home, SELDOM);
@@ -499,52 +467,6 @@ async fn a_cluster_that_hangs_keeps_no_other_waiting() {
 }
 
 #[tokio::test]
-async fn what_was_found_of_an_older_spec_is_not_written() {
-    let home = Home::start().await;
-    home.add("prod", None).await;
-    let prober = Prober::new(parts(&home, SELDOM));
-    let stored = home
-        .clusters
-        .find(ObjectKey::cluster("prod"))
-        .await
-        .unwrap()
-        .unwrap();
-    let subject = prober.subject(&stored).unwrap();
-    let mut changed = home.cluster("prod");
-    changed.spec.display_name = "another".to_owned();
-    home.clusters
-        .replace(changed, stored.revision())
-        .await
-        .unwrap();
-    prober.write(&subject, &Observation::local()).await.unwrap();
-    assert_eq!(home.cluster("prod").status, ClusterStatus::default());
-}
-
-#[tokio::test]
-async fn what_users_write_meanwhile_stays() {
-    let home = Home::start().await;
-    home.add("prod", None).await;
-    let prober = Prober::new(parts(&home, SELDOM));
-    let stored = home
-        .clusters
-        .find(ObjectKey::cluster("prod"))
-        .await
-        .unwrap()
-        .unwrap();
-    let subject = prober.subject(&stored).unwrap();
-    let mut labelled = home.cluster("prod");
-    labelled.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());
-    home.clusters
-        .replace(labelled.clone(), stored.revision())
-        .await
-        .unwrap();
-    prober.write(&subject, &Observation::local()).await.unwrap();
-    let written = home.cluster("prod");
-    assert_eq!(written.metadata.labels, labelled.metadata.labels);
-    assert_eq!(ready(&written.status), Some(("True", "Connected")));
-}
-
-#[tokio::test]
 async fn trouble_with_the_token_stands_in_the_message() {
     let (home, fake) = (Home::start().await, FakeCluster::start().await);
     home.add_token("prod", &crate::renewal::tests::ending())
@@ -558,35 +480,6 @@ async fn trouble_with_the_token_stands_in_the_message() {
         "the cluster responds and permits the gateway to impersonate users; its token expires at 2026-01-02T03:14:05Z and cannot be renewed: \
          the cluster responded 404 Not Found: apply deploy/downstream/ there"
     );
-}
-
-#[tokio::test]
-async fn a_change_of_one_cluster_reads_that_cluster_and_no_other() {
-    const CLUSTERS: usize = 50;
-    let home = Home::start().await;
-    for number in 0..CLUSTERS {
-        home.add(&format!("c-{number}"), None).await;
-    }
-    let prober = Arc::new(Prober::new(parts(&home, SELDOM)));
-    let running = Arc::clone(&prober);
-    let _running = AbortOnDropHandle::new(tokio::spawn(async move { running.follow().await }));
-    for number in 0..CLUSTERS {
-        until(&home, &format!("c-{number}"), |it| it.ready().is_some()).await;
-    }
-    // Each cluster is read once more, after its probe was written.
-    let read = || prober.updates.load(std::sync::atomic::Ordering::SeqCst);
-    let wait = async {
-        while read() < CLUSTERS * 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap();
-    let before = read();
-    home.change("c-7", |cluster| cluster.status.conditions.clear())
-        .await;
-    until(&home, "c-7", |status| status.ready().is_some()).await;
-    let after = read() - before;
-    assert!(after <= 2 + CLUSTERS / 10, "{after} clusters were read");
 }
 
 #[tokio::test]

@@ -7,11 +7,12 @@
 //! The writer changes the index after a commit and before it publishes. A reader looks up in the
 //! index the rows that make up a state, then reads those rows from its own snapshot of the file.
 
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     ops::Bound,
 };
+
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{Error, Event, Key, ListOptions, Revision};
 
