@@ -7,8 +7,8 @@
 //!   negotiation at `/api` and `/apis` (KEP-3352, `pkg/endpoints/discovery/aggregated`).
 //!
 //! `Discovery` holds encoded JSON. The handlers do negotiation, YAML, headers and `If-None-Match`.
-//! When the set of served kinds changes (a feature is switched off), build a new `Discovery` and
-//! swap it in.
+//! If the set of served kinds changes (a feature is switched off), build a new `Discovery` and swap
+//! it in.
 //!
 //! `serverAddressByClientCIDRs` is left out: clients do not read it behind the aggregator, and the
 //! server does not know the address that a client used to reach it.

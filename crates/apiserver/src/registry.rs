@@ -319,8 +319,8 @@ impl<T: Object> Registry<T> {
                 None => Ok(object),
             };
         }
-        let (object, revision) = self.create(object).await?;
-        self.await_cache(revision).await;
+        let (object, revision) = self.insert_ahead(object).await?;
+        self.await_shown(revision).await;
         Ok(object)
     }
 
@@ -330,8 +330,15 @@ impl<T: Object> Registry<T> {
     ///
     /// # Errors
     /// As for [`Registry::insert`].
-    pub async fn insert_ahead(&self, object: T) -> Result<(T, Revision), Status> {
-        self.create(object).await
+    pub async fn insert_ahead(&self, mut object: T) -> Result<(T, Revision), Status> {
+        let key = self.key_of(&object)?;
+        let json = self.encode(&key, &mut object)?;
+        let create = self.inner.store.create(&key, json.clone());
+        let revision = self
+            .settle(&key, &json, create.await)
+            .map_err(|error| self.status(error, key.name()))?;
+        object.metadata_mut().resource_version = Some(revision.get().to_string());
+        Ok((object, revision))
     }
 
     /// Returns whether the store applies writes in the order in which they are started
@@ -342,8 +349,16 @@ impl<T: Object> Registry<T> {
 
     /// Waits until reads show a write that returned this version. Never fails: the write has
     /// already succeeded, so a lagging cache is only logged.
-    pub async fn await_shown(&self, version: Revision) {
-        self.await_cache(version).await;
+    pub async fn await_shown(&self, revision: Revision) {
+        if self
+            .inner
+            .collection
+            .not_older_than(revision)
+            .await
+            .is_err()
+        {
+            tracing::warn!(%revision, "the watch cache lags behind a completed write");
+        }
     }
 
     /// Stores a new state of an object whose stored version is still `expected`.
@@ -357,7 +372,7 @@ impl<T: Object> Registry<T> {
         match self.settle(&key, &json, update.await) {
             Ok(revision) => {
                 object.metadata_mut().resource_version = Some(revision.get().to_string());
-                self.await_cache(revision).await;
+                self.await_shown(revision).await;
                 Ok(object)
             }
             Err(storage::Error::Conflict { .. }) => Err(WriteError::Conflict),
@@ -388,7 +403,7 @@ impl<T: Object> Registry<T> {
     async fn remove_at(&self, key: &Key, expected: Revision) -> Result<Revision, WriteError> {
         match self.inner.store.delete(key, expected).await {
             Ok(revision) => {
-                self.await_cache(revision).await;
+                self.await_shown(revision).await;
                 Ok(revision)
             }
             Err(storage::Error::Conflict { .. }) => Err(WriteError::Conflict),
@@ -448,29 +463,6 @@ impl<T: Object> Registry<T> {
             self.inner.indexer.did_not_write(key, json);
         }
         written
-    }
-
-    async fn create(&self, mut object: T) -> Result<(T, Revision), Status> {
-        let key = self.key_of(&object)?;
-        let json = self.encode(&key, &mut object)?;
-        let create = self.inner.store.create(&key, json.clone());
-        let revision = self
-            .settle(&key, &json, create.await)
-            .map_err(|error| self.status(error, key.name()))?;
-        object.metadata_mut().resource_version = Some(revision.get().to_string());
-        Ok((object, revision))
-    }
-
-    async fn await_cache(&self, revision: Revision) {
-        if self
-            .inner
-            .collection
-            .not_older_than(revision)
-            .await
-            .is_err()
-        {
-            tracing::warn!(%revision, "the watch cache lags behind a completed write");
-        }
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) use create::create;
 pub use create::random_name;
 pub(crate) use delete::{Deleted, delete, delete_broken};
 pub(crate) use fields::{Ownership, Part};
-pub(crate) use update::update;
+pub(crate) use update::{live, update};
 
 use std::collections::HashSet;
 

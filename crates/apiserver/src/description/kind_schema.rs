@@ -100,7 +100,7 @@ pub(crate) fn for_each_part(fields: &mut Map<String, Value>, visit: &mut dyn FnM
     }
 }
 
-/// Makes `metadata` optional, whatever the Rust type declares.
+/// Makes `metadata` optional, even if the Rust type requires it.
 fn require_no_metadata(kind: &mut Map<String, Value>) {
     let Some(Value::Array(required)) = kind.get_mut("required") else {
         return;
@@ -229,7 +229,7 @@ fn normalize_format(fields: &mut Map<String, Value>) {
     }
 }
 
-/// Normalizes a default as Kubernetes does: `{}` for a struct, whatever the defaults of its fields,
+/// Normalizes a default as Kubernetes does: `{}` for a struct, regardless of the defaults of its fields,
 /// and no default for lists and maps.
 fn normalize_default(fields: &mut Map<String, Value>) {
     let is_map = fields.contains_key("additionalProperties");

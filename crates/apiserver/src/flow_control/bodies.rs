@@ -1,8 +1,9 @@
 //! The memory that request bodies use while they are read and processed.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Overload;
 

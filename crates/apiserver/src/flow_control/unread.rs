@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use axum::body::Body;
@@ -31,6 +31,8 @@ pub(crate) struct Unread {
     state: Mutex<State>,
     /// True if so many bytes are unread that a flow may have to wait.
     is_scarce: AtomicBool,
+    /// The number of the next response.
+    next_number: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +41,6 @@ struct State {
     flows: HashMap<Arc<str>, usize>,
     /// The responses that wait for free bytes, by number.
     waiting: HashMap<u64, Waker>,
-    next_number: u64,
 }
 
 /// A response body whose unread bytes are counted.
@@ -68,12 +69,8 @@ impl Unread {
         body: Body,
         seat: Option<Seat>,
     ) -> UnreadBody {
-        let mut state = self.state();
-        state.next_number += 1;
-        let number = state.next_number;
-        drop(state);
         UnreadBody {
-            number,
+            number: self.next_number.fetch_add(1, Ordering::Relaxed),
             body,
             unread: Arc::clone(self),
             flow: flow.into(),

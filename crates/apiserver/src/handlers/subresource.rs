@@ -7,6 +7,7 @@ use machinery::status::Status;
 use super::Call;
 use crate::description::Verb;
 use crate::resource::Resource;
+use crate::write::{self, Target};
 
 /// Finds the object and passes the request to the kind.
 pub(super) async fn handle<R: Resource>(
@@ -16,13 +17,12 @@ pub(super) async fn handle<R: Resource>(
 ) -> Result<Response<Body>, Status> {
     let target = call.target()?;
     let registry = call.resource.registry();
-    let not_found = || Status::not_found(registry.group_resource(), &target.name);
     let visibility = call.resource.visibility(call.cx, verb).await?;
-    let stored = registry.find(target.key()).await?;
-    let stored = stored.ok_or_else(not_found)?;
-    if !visibility.admits(&stored).await? {
-        return Err(not_found());
-    }
+    let named = Target {
+        key: target.key(),
+        visibility: &visibility,
+    };
+    let stored = write::live(&**call.resource, named).await?;
     let object = registry.decode(&stored)?;
     call.resource
         .subresource(call.cx, &target.subresource, object, request)

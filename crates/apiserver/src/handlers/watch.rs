@@ -33,7 +33,7 @@ const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
 /// The maximum is twice as long.
 const LIFE_SECS: u64 = 1800;
 
-/// The maximum duration of a watch, whatever its client requests. A client that needs more opens
+/// The maximum duration of a watch, even if its client requests more. Such a client then opens
 /// another watch.
 const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 

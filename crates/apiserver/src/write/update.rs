@@ -79,7 +79,7 @@ pub(crate) async fn update<R: Resource>(
 }
 
 /// Returns the live object, if the caller may see it.
-pub(super) async fn live<R: Resource>(
+pub(crate) async fn live<R: Resource>(
     resource: &R,
     Target { key, visibility }: Target<'_>,
 ) -> Result<Arc<StoredObject>, Status> {
