@@ -19,15 +19,15 @@ pub struct Condition {
     /// Whether the aspect holds: `True`, `False` or `Unknown`.
     pub status: String,
 
-    /// When `status` last changed.
+    /// The time of the last change of `status`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_transition_time: Option<Time>,
 
-    /// When the condition was last written, whether or not `status` changed.
+    /// The time of the last write of the condition, even if `status` did not change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_update_time: Option<Time>,
 
-    /// Why `status` is what it is: one word in CamelCase, for programs.
+    /// The reason for `status`: one word in CamelCase, for programs.
     #[serde(
         default,
         skip_serializing_if = "String::is_empty",
@@ -35,7 +35,7 @@ pub struct Condition {
     )]
     pub reason: String,
 
-    /// Why `status` is what it is: a sentence, for people.
+    /// The reason for `status`: a sentence, for people.
     #[serde(
         default,
         skip_serializing_if = "String::is_empty",

@@ -13,7 +13,7 @@ pub enum AuthorizationHeader<'a> {
     /// There is one bearer token.
     Bearer(&'a str),
     /// There is anything else: two headers, another scheme, no token, or a token with spaces or
-    /// control characters. The request is unauthenticated, whatever other credentials it has.
+    /// control characters. The request is unauthenticated, even if it has other credentials.
     Refused(FailureReason),
 }
 

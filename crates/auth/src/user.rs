@@ -10,7 +10,7 @@ pub const ANONYMOUS: &str = "system:anonymous";
 pub const ALL_AUTHENTICATED: &str = "system:authenticated";
 /// The group of every anonymous user.
 pub const ALL_UNAUTHENTICATED: &str = "system:unauthenticated";
-/// The group whose members may do everything, whatever the policy says.
+/// The group whose members may do everything, regardless of the policy.
 pub const SYSTEM_MASTERS: &str = "system:masters";
 /// Prefix of every user and group name that has a meaning in Kubernetes.
 pub const RESERVED_PREFIX: &str = "system:";

@@ -1,7 +1,6 @@
 //! The domain that both modes share: kubeconfigs, their tokens, and the uses of the tokens. Each
 //! mode provides the store of the records and the authorizer.
 
-use machinery::meta::ObjectKey;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use gateway::upstream;
 use gateway::{Gateway, GatewayParts, LoginClient};
 use kubeconfigs::download::{self, Downloads};
 use kubeconfigs::resource::{KubeconfigParts, Kubeconfigs, ManagedEndpoints};
+use machinery::meta::ObjectKey;
 use machinery::status::Status;
 use machinery::time::Clock;
 use management::cluster_secret::ClusterSecrets;

@@ -33,7 +33,7 @@ pub const INDEX: Index<Feature> = Index::NONE;
 const COLUMNS: [Column; 4] = [
     Column::NAME,
     Column::string("Enabled", "Whether the feature is on."),
-    Column::string("Description", "What the feature does.").wide(),
+    Column::string("Description", "The effect of the feature.").wide(),
     AGE,
 ];
 

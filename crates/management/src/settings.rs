@@ -1,6 +1,5 @@
 //! Typed access to the current settings.
 
-use machinery::meta::ObjectKey;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use api::management::{Setting, setting};
 use apiserver::registry::Registry;
 use jiff::Timestamp;
 use machinery::decode::date_time;
+use machinery::meta::ObjectKey;
 
 use crate::ca_bundle::CaBundle;
 use crate::server_host::ServerHost;

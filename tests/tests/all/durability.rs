@@ -1,4 +1,4 @@
-//! Acknowledged writes survive, whatever happens to the process.
+//! Acknowledged writes survive every end of the process.
 //!
 //! Sixteen writers create records while the server is killed repeatedly. After each restart every
 //! acknowledged record exists as acknowledged, there are no records that were not sent, and

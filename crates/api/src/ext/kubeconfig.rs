@@ -107,7 +107,7 @@ pub struct KubeconfigSpec {
     pub description: String,
 
     /// The endpoint that the file uses: `managed` for the host name of the one cluster in the file.
-    /// When empty, clusters are reached through this server. With `managed`, `clusters` must have
+    /// If empty, clusters are reached through this server. With `managed`, `clusters` must have
     /// one item and `includeDefaultEntry` must be false. Immutable.
     #[serde(
         skip_serializing_if = "String::is_empty",

@@ -304,15 +304,15 @@ pub struct TokenStatus {
     #[serde(deserialize_with = "null_as_zero")]
     pub expired: bool,
 
-    /// When the token expires, in RFC 3339; empty when it does not.
+    /// The time at which the token expires, in RFC 3339; empty if it does not.
     #[serde(deserialize_with = "null_as_zero")]
     pub expires_at: String,
 
-    /// When the token was last changed, in RFC 3339.
+    /// The time of the last change of the token, in RFC 3339.
     #[serde(deserialize_with = "null_as_zero")]
     pub last_update_time: String,
 
-    /// When the token was last used, to within a minute; absent when it never was.
+    /// The time of the last use of the token, to within a minute; absent if it was never used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Time>,
 }

@@ -66,17 +66,17 @@ pub struct ClusterSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_cluster_auth_endpoint: Option<LocalClusterAuthEndpoint>,
 
-    /// How users get short-lived client certificates for the direct route. Absent when they use
-    /// tokens there as well.
+    /// The short-lived client certificates that users get for the direct route. Absent if they
+    /// use tokens there as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_certificates: Option<ClientCertificates>,
 
-    /// How the gateway of this server reaches the cluster's API. Absent when the gateway does not
-    /// serve the cluster.
+    /// The connection of the gateway of this server to the cluster's API. Absent if the gateway
+    /// does not serve the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ClusterConnection>,
 
-    /// How users of the cluster are authenticated who are not users of this server: one of
+    /// The authentication of users of the cluster who are not users of this server: one of
     /// `webhook` and `oidc`. At the unmanaged endpoint of the cluster, the gateway authenticates
     /// and impersonates them, unless the cluster authenticates them itself. When absent, the
     /// cluster itself authenticates all users there.
@@ -117,7 +117,7 @@ pub struct LocalClusterAuthEndpoint {
     pub ca_certs: String,
 }
 
-/// How users get short-lived client certificates for a cluster.
+/// The short-lived client certificates that users get for a cluster.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.ClientCertificates", transform = unwrap_lines)]
@@ -129,7 +129,7 @@ pub struct ClientCertificates {
     pub signer_secret_ref: Option<SecretReference>,
 }
 
-/// How the gateway reaches a cluster's API.
+/// The connection of the gateway to a cluster's API.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.ClusterConnection", transform = unwrap_lines)]
@@ -154,7 +154,7 @@ pub struct ClusterConnection {
     pub tls_server_name: String,
 
     /// The proxy for connections to `server`, as a URL with scheme `http`, `https` or `socks5`.
-    /// When empty, the gateway connects directly.
+    /// If empty, the gateway connects directly.
     #[serde(
         rename = "proxyURL",
         skip_serializing_if = "String::is_empty",
@@ -168,7 +168,7 @@ pub struct ClusterConnection {
     pub credential_secret_ref: Option<SecretReference>,
 }
 
-/// How users of a cluster are authenticated who are not users of this server.
+/// The authentication of users of a cluster who are not users of this server.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.ClusterAuthentication", transform = unwrap_lines)]
@@ -213,8 +213,8 @@ pub struct TokenWebhook {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<i64>,
 
-    /// How long a response is cached, in seconds, at most 3600; 0 to send a review for every
-    /// request. Failures are not cached. Defaults to 10.
+    /// The time for which a response is cached, in seconds, at most 3600; 0 to send a review
+    /// for every request. Failures are not cached. Defaults to 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_seconds: Option<i64>,
 }

@@ -61,14 +61,14 @@ pub struct FeatureStatus {
     #[serde(deserialize_with = "null_as_zero")]
     pub default: bool,
 
-    /// What the feature does.
+    /// The effect of the feature.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
     )]
     pub description: String,
 
-    /// When present, the feature is locked to this value and `spec.value` has no effect.
+    /// The value that the feature is locked to, if present; `spec.value` then has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locked_value: Option<bool>,
 }

@@ -90,12 +90,12 @@ pub struct NodeStatus {
     )]
     pub node_annotations: BTreeMap<String, String>,
 
-    /// What the cluster itself reports of the node.
+    /// The report of the cluster itself about the node.
     #[serde(deserialize_with = "null_as_zero")]
     pub internal_node_status: InternalNodeStatus,
 }
 
-/// What a cluster itself reports of a node: a part of the `status` of its core/v1 `Node`.
+/// The report of a cluster about a node: a part of the `status` of its core/v1 `Node`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.management.v3.InternalNodeStatus", transform = unwrap_lines)]

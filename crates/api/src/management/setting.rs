@@ -190,7 +190,7 @@ pub struct Setting {
     #[serde(deserialize_with = "null_as_zero")]
     pub customized: bool,
 
-    /// Where `value` came from: empty, or `env` for the environment of the server, which then takes
+    /// The source of `value`: empty, or `env` for the environment of the server, which then takes
     /// precedence over changes made here.
     #[serde(deserialize_with = "null_as_zero")]
     pub source: String,

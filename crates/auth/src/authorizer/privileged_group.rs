@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{Attributes, Authorizer, AuthorizerError, Decision, Rules};
 use crate::user::{SYSTEM_MASTERS, UserInfo};
 
-/// Allows members of one group everything, whatever the policy says.
+/// Allows members of one group everything, regardless of the policy.
 #[derive(Clone, Debug)]
 pub struct PrivilegedGroup {
     group: String,

@@ -8,13 +8,13 @@
 //! The permissions of a binding to a missing role are unknown. It grants nothing, and the error is
 //! part of the reason of a denial (`pkg/registry/rbac/validation/rule.go`).
 
-use machinery::meta::MetadataExt;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
+use machinery::meta::MetadataExt;
 use machinery::quote::quote;
 
 use super::rule;

@@ -4,7 +4,6 @@
 //! The emptier follows the namespaces. While one of them waits for objects with finalizers, it
 //! retries every few seconds. Otherwise it is idle until a namespace changes.
 
-use machinery::meta::{MetadataExt, ObjectKey};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use apiserver::resource::Resource;
 use apiserver::stored_object::StoredObject;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Namespace;
+use machinery::meta::{MetadataExt, ObjectKey};
 use machinery::status::Status;
 use serde::Deserialize;
 use storage::{Key, Revision};

@@ -1,6 +1,5 @@
 //! A cluster's credential is sent only to the connection that it is bound to.
 
-use machinery::meta::ObjectKey;
 use std::collections::BTreeMap;
 
 use ::management::cluster_secret::{Binding, Purpose};
@@ -8,6 +7,7 @@ use api::management::cluster::{ClusterConnection, SecretReference};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
+use machinery::meta::ObjectKey;
 use serde_json::json;
 
 use crate::cluster::Cluster;

@@ -1,6 +1,5 @@
 //! Clusters by host name: connections that are passed through to the cluster.
 
-use machinery::meta::ObjectKey;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +8,7 @@ use api::management::Cluster as ClusterObject;
 use api::management::cluster::{ClusterAuthentication, OidcProvider, SecretReference};
 use apiserver::server::{Diversion, Diverted};
 use gateway::upstream::{AddressPolicy, Options};
+use machinery::meta::ObjectKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

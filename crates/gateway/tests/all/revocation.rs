@@ -1,12 +1,12 @@
 //! Open requests end when the objects that they depend on change.
 
-use machinery::meta::ObjectKey;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use api::ext::TokenReference;
 use api::management::Cluster as ClusterObject;
 use jiff::SignedDuration;
+use machinery::meta::ObjectKey;
 use machinery::time::Clock;
 use serde_json::json;
 use tokens::validity::NotBefore;

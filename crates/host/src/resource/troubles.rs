@@ -1,7 +1,8 @@
 //! Current problems with the host, in words for administrators.
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
 
 use super::Verb;
 

@@ -6,7 +6,6 @@
 //! because the Secret is bound to the uid of the object and to the connection that was checked
 //! ([`Binding`]). Between the two writes the gateway sends no credential.
 
-use machinery::meta::MetadataExt;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +18,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client};
+use machinery::meta::MetadataExt;
 use machinery::time::rfc3339;
 use management::cluster_secret::{Binding, Purpose};
 use serde_json::json;

@@ -3,7 +3,6 @@
 //! An object that has one of our names but not our label belongs to another owner. It is neither
 //! changed nor removed.
 
-use machinery::meta::MetadataExt;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,6 +10,7 @@ use anyhow::{Result, bail};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::{DynamicObject, ObjectMeta};
+use machinery::meta::MetadataExt;
 
 use super::client::told;
 

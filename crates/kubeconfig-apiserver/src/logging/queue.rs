@@ -5,7 +5,6 @@
 //! the queue's own thread uses stderr, through a separate file descriptor: the lock of
 //! [`std::io::stderr`] would be held while a write blocks.
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
@@ -13,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// The maximum size of the waiting lines, in bytes. The lines that are being written may take the
 /// same amount.

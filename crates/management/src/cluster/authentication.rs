@@ -1,9 +1,10 @@
 //! Validation of `spec.authentication`. The webhook or provider that it names decides the identity
 //! of every user at the cluster.
 
+use std::ops::RangeInclusive;
+
 use api::management::cluster::{ClusterAuthentication, OidcProvider, TokenWebhook};
 use machinery::field::{Error, ErrorList, Path};
-use std::ops::RangeInclusive;
 
 use super::connection::{check_authorities, check_url};
 use super::file_fields::check_text;
