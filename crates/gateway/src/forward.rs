@@ -152,7 +152,7 @@ impl Forwarder {
             return Ok(upgrade.finish(answer, in_flight));
         }
         let InFlight { session, slot } = in_flight;
-        self.unread.admit(slot.user()).map_err(failed)?;
+        let turn = self.unread.admit(slot.user()).await.map_err(failed)?;
         let head = (!kind.is_long()).then(|| self.upstreams.head_deadline());
         let mut answer = upstream.send(outbound, head).await.map_err(failed)?;
         let code = answer.status();
@@ -162,7 +162,7 @@ impl Forwarder {
         let reader = peer.filter(|_| !is_multiplexed);
         Ok(answer.map(|body| {
             let trailers = answer_headers::clean_trailers;
-            let body = self.unread.follow(&cluster, body, slot, reader);
+            let body = self.unread.follow(&cluster, body, slot, turn, reader);
             Body::new(Relayed::answer(body, session, ended, trailers))
         }))
     }

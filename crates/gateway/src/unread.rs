@@ -11,6 +11,10 @@
 //! Without the 429, every answer that a client opens and does not read would be fetched and thrown
 //! away.
 //!
+//! Nothing is known of an answer before its head. Therefore only some requests of a user wait for a
+//! head at the same time, and the next one waits for its turn for a limited time. Without the turns,
+//! a user could send hundreds of requests before the first answer is accounted.
+//!
 //! Admitted answers may exceed a bound later. Then the answer that has waited longest for its
 //! client is cut: one of the user who exceeds the bound per user, or one of the user with the most
 //! unread bytes. Its connection to the cluster, its slot and its memory are freed at once, and the
@@ -31,6 +35,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 use slab::Slab;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::upstream::{PooledBody, Slot, UnreadBounds, UpstreamError};
 
@@ -51,6 +56,19 @@ struct Account {
     user: Arc<str>,
     bytes: AtomicUsize,
     answers: Mutex<Slab<Arc<UnreadAnswer>>>,
+    turns: Arc<Semaphore>,
+}
+
+/// Use of an account. The account is removed with its last use.
+struct OpenAccount {
+    unread: Arc<Unread>,
+    account: Arc<Account>,
+}
+
+/// A request that may be sent. Dropped when the head of its answer is known.
+pub(crate) struct Turn {
+    account: OpenAccount,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// An answer in flight.
@@ -77,8 +95,7 @@ pub(crate) enum ReadBody {
 
 /// The body of an answer whose reading is followed.
 pub(crate) struct Followed {
-    unread: Arc<Unread>,
-    account: Arc<Account>,
+    account: OpenAccount,
     answer: Arc<UnreadAnswer>,
     key: usize,
 }
@@ -93,20 +110,34 @@ impl Unread {
         })
     }
 
-    /// Checks that a user may start another answer.
+    /// Waits until a user may start another answer.
     ///
     /// # Errors
     /// The user's unread bytes are at a bound, and none of the user's answers has waited longer
     /// than the patience.
-    pub(crate) fn admit(&self, user: &str) -> Result<(), UpstreamError> {
+    pub(crate) async fn admit(self: &Arc<Self>, user: &Arc<str>) -> Result<Turn, UpstreamError> {
+        let account = self.account(user);
+        let turns = &account.account.turns;
+        let permit = match Arc::clone(turns).try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) => {
+                let waiting = Arc::clone(turns).acquire_owned();
+                let waited = tokio::time::timeout(self.bounds.max_wait, waiting).await;
+                waited.ok().and_then(Result::ok)
+            }
+        };
+        self.check(&account.account)?;
+        Ok(Turn {
+            account,
+            _permit: permit,
+        })
+    }
+
+    fn check(&self, account: &Account) -> Result<(), UpstreamError> {
         let in_all = self.bytes.load(Ordering::Relaxed);
         if in_all < self.bounds.per_user.min(self.bounds.in_all / 2) {
             return Ok(());
         }
-        let account = self.users.lock().get(user).map(Arc::clone);
-        let Some(account) = account else {
-            return Ok(());
-        };
         let own = account.bytes.load(Ordering::Relaxed);
         let free = self.bounds.in_all.saturating_sub(in_all);
         if own == 0 || own < self.bounds.per_user.min(free) {
@@ -133,6 +164,7 @@ impl Unread {
         cluster: &str,
         body: PooledBody,
         slot: Slot,
+        turn: Turn,
         reader: Option<Peer>,
     ) -> ReadBody {
         let most = body.size_hint().upper().unwrap_or(u64::MAX);
@@ -148,40 +180,40 @@ impl Unread {
             reader,
             body: Mutex::default(),
         });
-        let (account, key) = self.open(slot.user(), &answer);
+        let account = &turn.account.account;
+        let key = account.answers.lock().insert(Arc::clone(&answer));
         {
             let mut held = answer.body.lock();
             *held = Some((body, slot));
-            self.hand_out(&account, &answer);
+            self.hand_out(account, &answer);
         }
-        self.relieve(&account);
+        self.relieve(account);
         ReadBody::Followed(Followed {
-            unread: Arc::clone(self),
-            account,
+            account: turn.account,
             answer,
             key,
         })
     }
 
-    fn open(&self, user: &Arc<str>, answer: &Arc<UnreadAnswer>) -> (Arc<Account>, usize) {
+    /// Returns the account of a user, which is created if necessary.
+    fn account(self: &Arc<Self>, user: &Arc<str>) -> OpenAccount {
         let mut users = self.users.lock();
         let account = users.entry(Arc::clone(user)).or_insert_with(|| {
             Arc::new(Account {
                 user: Arc::clone(user),
                 bytes: AtomicUsize::new(0),
                 answers: Mutex::default(),
+                turns: Arc::new(Semaphore::new(self.bounds.turns)),
             })
         });
-        let key = account.answers.lock().insert(Arc::clone(answer));
-        (Arc::clone(account), key)
+        self.open(account)
     }
 
-    fn close(&self, account: &Arc<Account>, key: usize) {
-        let mut users = self.users.lock();
-        let mut answers = account.answers.lock();
-        answers.try_remove(key);
-        if answers.is_empty() {
-            users.remove(&account.user);
+    /// Returns a use of an account. The caller holds the lock of `users`.
+    fn open(self: &Arc<Self>, account: &Arc<Account>) -> OpenAccount {
+        OpenAccount {
+            unread: Arc::clone(self),
+            account: Arc::clone(account),
         }
     }
 
@@ -203,7 +235,7 @@ impl Unread {
 
     /// Cuts answers until the user and all users together are within their bounds. The caller holds
     /// no lock.
-    fn relieve(&self, account: &Account) {
+    fn relieve(self: &Arc<Self>, account: &Account) {
         while account.bytes.load(Ordering::Relaxed) > self.bounds.per_user
             && self.cut_oldest(account)
         {}
@@ -213,9 +245,9 @@ impl Unread {
                 let heaviest = users
                     .values()
                     .max_by_key(|it| it.bytes.load(Ordering::Relaxed));
-                heaviest.map(Arc::clone)
+                heaviest.map(|account| self.open(account))
             };
-            if !heaviest.is_some_and(|heaviest| self.cut_oldest(&heaviest)) {
+            if !heaviest.is_some_and(|heaviest| self.cut_oldest(&heaviest.account)) {
                 return;
             }
         }
@@ -264,8 +296,7 @@ impl Account {
 impl Followed {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Self {
-            unread,
-            account,
+            account: OpenAccount { unread, account },
             answer,
             ..
         } = self;
@@ -332,11 +363,22 @@ impl Body for ReadBody {
 
 impl Drop for Followed {
     fn drop(&mut self) {
+        let OpenAccount { unread, account } = &self.account;
         {
             let mut body = self.answer.body.lock();
-            self.unread.mark_read(&self.account, &self.answer);
+            unread.mark_read(account, &self.answer);
             *body = None;
         }
-        self.unread.close(&self.account, self.key);
+        account.answers.lock().try_remove(self.key);
+    }
+}
+
+impl Drop for OpenAccount {
+    fn drop(&mut self) {
+        let mut users = self.unread.users.lock();
+        // Uses only begin under this lock. The map has one reference, and this use the other.
+        if Arc::strong_count(&self.account) == 2 {
+            users.remove(&self.account.user);
+        }
     }
 }

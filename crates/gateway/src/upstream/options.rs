@@ -49,15 +49,22 @@ pub struct UnreadBounds {
     pub in_all: usize,
     /// Time that an answer may wait for its client before another request of the user cuts it.
     pub patience: Duration,
+    /// Number of a user's requests that may wait for the head of their answer at the same time.
+    pub turns: usize,
+    /// Maximum time for which a request waits for its turn. It is sent after that in any case,
+    /// because the cluster may be slow.
+    pub max_wait: Duration,
 }
 
 impl Default for UnreadBounds {
-    /// 128 MiB, 256 MiB and 10 seconds.
+    /// 128 MiB, 256 MiB and 10 seconds; 64 turns and one second.
     fn default() -> Self {
         Self {
             per_user: 128 * 1024 * 1024,
             in_all: 256 * 1024 * 1024,
             patience: Duration::from_secs(10),
+            turns: 64,
+            max_wait: Duration::from_secs(1),
         }
     }
 }

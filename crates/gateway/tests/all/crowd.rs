@@ -24,6 +24,7 @@ use machinery::meta::ObjectKey;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tower::service_fn;
 
@@ -34,9 +35,11 @@ use crate::world::{World, serve_cluster};
 
 const MIB: usize = 1024 * 1024;
 
-/// A world with cluster `c-1` over HTTP/2: `/endless` never ends, other paths are answered at once.
+/// A world with cluster `c-1` over HTTP/2: `/endless` never ends, `/held` neither, and begins only
+/// when a permit is added to `held`. Other paths are answered at once.
 struct Scene {
     world: World,
+    held: Arc<Semaphore>,
     /// The endless answers in progress at the cluster.
     under_way: Arc<AtomicUsize>,
 }
@@ -45,11 +48,16 @@ impl Scene {
     async fn with(options: Options) -> Self {
         let world = World::with(options).await;
         let under_way = Arc::new(AtomicUsize::new(0));
-        let address = endless(&world, &under_way).await;
+        let held = Arc::new(Semaphore::new(0));
+        let address = endless(&world, &under_way, &held).await;
         let connection = world.connection(&format!("https://{address}"));
         world.add_with("c-1", connection).await;
         world.add_credential("c-1").await;
-        Self { world, under_way }
+        Self {
+            world,
+            held,
+            under_way,
+        }
     }
 
     /// Waits until this many endless answers are in progress.
@@ -66,17 +74,26 @@ impl Scene {
 
     /// Starts an endless answer to a user who does not read it.
     async fn begin(&self, reader: &mut Unreader) -> Response<Incoming> {
+        let answer = self.request(reader, "/endless").await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer
+    }
+
+    /// Sends a request of a user who does not read the answer.
+    fn request(
+        &self,
+        reader: &mut Unreader,
+        path: &str,
+    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + use<> {
         let request = Request::get(format!(
-            "https://{}/k8s/clusters/c-1/endless",
+            "https://{}/k8s/clusters/c-1{path}",
             self.world.address
         ));
         let request = request
             .header("authorization", format!("Bearer {}", reader.token))
             .body(Empty::new())
             .unwrap();
-        let answer = reader.sender.send_request(request).await.unwrap();
-        assert_eq!(answer.status(), 200);
-        answer
+        reader.sender.send_request(request)
     }
 
     /// Connects as a user whose client reads no byte of an answer.
@@ -112,16 +129,20 @@ impl Drop for UnderWay {
     }
 }
 
-async fn endless(world: &World, under_way: &Arc<AtomicUsize>) -> SocketAddr {
-    let under_way = Arc::clone(under_way);
+async fn endless(world: &World, under_way: &Arc<AtomicUsize>, held: &Arc<Semaphore>) -> SocketAddr {
+    let (under_way, held) = (Arc::clone(under_way), Arc::clone(held));
     let service = HttpService::new(service_fn(move |request: Request<Body>| {
-        let under_way = Arc::clone(&under_way);
+        let (under_way, held) = (Arc::clone(&under_way), Arc::clone(&held));
         async move {
-            if request.uri().path() != "/endless" {
+            let path = request.uri().path();
+            if path != "/endless" && path != "/held" {
                 return Ok(Response::new(Body::from("ok")));
             }
             under_way.fetch_add(1, Ordering::SeqCst);
             let counted = UnderWay(under_way);
+            if path == "/held" {
+                held.acquire().await.unwrap().forget();
+            }
             let parts = stream::repeat_with(move || {
                 let _counted = &counted;
                 Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[b'a'; 16 * 1024])))
@@ -138,6 +159,7 @@ fn bounded(per_user: usize, in_all: usize) -> Options {
             per_user,
             in_all,
             patience: Duration::ZERO,
+            ..UnreadBounds::default()
         },
         ..Options::default()
     }
@@ -225,6 +247,44 @@ async fn refused_at_two(scene: &Scene) {
     scene.wait(2).await;
     unread.push(scene.begin(&mut alice).await);
     scene.wait(3).await;
+}
+
+#[tokio::test]
+async fn few_requests_of_a_user_wait_for_a_cluster_at_the_same_time() {
+    let mut options = bounded(100 * MIB, 200 * MIB);
+    options.unread.turns = 2;
+    options.unread.max_wait = Duration::from_secs(3600);
+    let scene = Scene::with(options).await;
+    let mut alice = scene.unreader("alice").await;
+    let requests: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(scene.request(&mut alice, "/held")))
+        .collect();
+    scene.wait(2).await;
+    let mut bob = scene.unreader("bob").await;
+    let _of_bob = scene.begin(&mut bob).await;
+    scene.wait(3).await;
+    // Each answer that begins lets another request go.
+    scene.held.add_permits(1);
+    scene.wait(4).await;
+    scene.held.add_permits(3);
+    scene.wait(5).await;
+    for request in requests {
+        assert_eq!(request.await.unwrap().unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_request_waits_a_limited_time_for_its_turn() {
+    let mut options = bounded(100 * MIB, 200 * MIB);
+    options.unread.turns = 2;
+    options.unread.max_wait = Duration::from_millis(1);
+    let scene = Scene::with(options).await;
+    let mut alice = scene.unreader("alice").await;
+    let requests: Vec<_> = (0..5)
+        .map(|_| tokio::spawn(scene.request(&mut alice, "/held")))
+        .collect();
+    scene.wait(5).await;
+    drop(requests);
 }
 
 #[tokio::test]
