@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `GET /hello`, `POST /hello` | 1.5 KB, always the same |
 //! | `GET /bytes/N` | N bytes, always the same |
+//! | `GET /parts/N` | N bytes in parts, between which other requests are answered |
 //! | `POST /durable` | 1.5 KB once 4 KiB are durable; concurrent requests share one `fdatasync` |
 //! | `GET /watch` | a stream of all that is published |
 //! | `POST /publish` | sends its body to every watcher |
@@ -51,7 +52,7 @@ const HELLO: usize = 1536;
 /// Maximum number of events that a watcher may be behind.
 const BACKLOG: usize = 4096;
 
-/// Number of bytes per write into a tunnel.
+/// Number of bytes per write into a tunnel, and of a part.
 const FLOOD: usize = 64 * 1024;
 
 const CERTIFICATE: &str = "bare.pem";
@@ -178,8 +179,9 @@ async fn answer(
             tokio::spawn(flood(upgrade));
             upgraded()
         }
-        (Method::GET, path) => match path.strip_prefix("/bytes/").map(str::parse) {
-            Some(Ok(size)) => response(StatusCode::OK, whole(&large(&state, size))),
+        (Method::GET, path) => match path.split_once('/').map(|(_, rest)| rest.split_once('/')) {
+            Some(Some(("bytes", size))) => sized(size, |size| whole(&large(&state, size))),
+            Some(Some(("parts", size))) => sized(size, |size| parts(large(&state, size))),
             _ => refused(),
         },
         _ => refused(),
@@ -219,6 +221,24 @@ fn response(status: StatusCode, body: Body) -> Response<Body> {
 
 fn whole(bytes: &Bytes) -> Body {
     Either::Left(Full::new(bytes.clone()))
+}
+
+/// Returns a response of as many bytes as a path demands.
+fn sized(size: &str, body: impl FnOnce(usize) -> Body) -> Response<Body> {
+    match size.parse() {
+        Ok(size) => response(StatusCode::OK, body(size)),
+        Err(_) => refused(),
+    }
+}
+
+/// Returns a body that lets other tasks run after each part.
+fn parts(bytes: Bytes) -> Body {
+    let parts = stream::unfold(bytes, |mut rest| async move {
+        tokio::task::yield_now().await;
+        let part = rest.split_to(rest.len().min(FLOOD));
+        (!part.is_empty()).then(|| (Ok(Frame::data(part)), rest))
+    });
+    Either::Right(StreamBody::new(parts.boxed()))
 }
 
 fn large(state: &State, size: usize) -> Bytes {

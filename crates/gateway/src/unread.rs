@@ -11,9 +11,11 @@
 //! Without the 429, every answer that a client opens and does not read would be fetched and thrown
 //! away.
 //!
-//! Nothing is known of an answer before its head. Therefore only some requests of a user wait for a
-//! head at the same time, and the next one waits for its turn for a limited time. Without the turns,
-//! a user could send hundreds of requests before the first answer is accounted.
+//! Only some answers of a user are in transfer at the same time: from the request until the end, or
+//! until no part has been handed out for a moment, because one side waits for the other. The next
+//! request waits for its turn for a limited time. Without the turns, a user could request hundreds
+//! of large answers before the first is accounted, and the requests of others would wait until each
+//! of these answers has handed out a part.
 //!
 //! Admitted answers may exceed a bound later. Then the answer that has waited longest for its
 //! client is cut: one of the user who exceeds the bound per user, or one of the user with the most
@@ -23,11 +25,11 @@
 //! never waits longest, so no user can occupy the memory that another user needs.
 
 use std::collections::HashMap;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use apiserver::server::Peer;
 use axum::BoxError;
@@ -43,6 +45,13 @@ use crate::upstream::{PooledBody, Slot, UnreadBounds, UpstreamError};
 /// number.
 const SMALL: u64 = 16 * 1024;
 
+/// Time after which an answer that has handed out no part is not in transfer any more.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Number of bytes that an answer hands out before other tasks run. A client whose kernel buffers
+/// are empty would otherwise take several megabytes at once.
+const STRIDE: usize = 64 * 1024;
+
 /// The unread answers of all users.
 pub(crate) struct Unread {
     bounds: UnreadBounds,
@@ -57,6 +66,9 @@ struct Account {
     bytes: AtomicUsize,
     answers: Mutex<Slab<Arc<UnreadAnswer>>>,
     turns: Arc<Semaphore>,
+    /// The time at which the turns of pausing answers were ended last, in microseconds of
+    /// [`Unread::now`].
+    inspected: AtomicU64,
 }
 
 /// Use of an account. The account is removed with its last use.
@@ -65,10 +77,10 @@ struct OpenAccount {
     account: Arc<Account>,
 }
 
-/// A request that may be sent. Dropped when the head of its answer is known.
+/// A request that may be sent.
 pub(crate) struct Turn {
     account: OpenAccount,
-    _permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// An answer in flight.
@@ -76,15 +88,25 @@ struct UnreadAnswer {
     cluster: Box<str>,
     /// Maximum number of its bytes that may be unread.
     window: usize,
-    /// The time at which the part was handed out that the client is still reading, in microseconds
-    /// of [`Unread::now`]; 0 while the client waits for the cluster. Only changes under the lock of
-    /// `body`.
-    since: AtomicU64,
+    /// The time at which the last part was handed out, in microseconds of [`Unread::now`]. Only
+    /// changes under the lock of `open`.
+    handed_out: AtomicU64,
+    /// True while the client reads that part, and false while it waits for the cluster. Only
+    /// changes under the lock of `open`.
+    is_unread: AtomicBool,
     /// `None` after it has ended or was cut.
-    body: Mutex<Option<(PooledBody, Slot)>>,
-    was_cut: std::sync::atomic::AtomicBool,
+    open: Mutex<Option<OpenAnswer>>,
+    was_cut: AtomicBool,
     /// The client's connection, if it carries no other request.
     reader: Option<Peer>,
+}
+
+/// The parts of an answer that are freed with it.
+struct OpenAnswer {
+    body: PooledBody,
+    _slot: Slot,
+    /// `None` if the answer is not in transfer.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 /// The body of an answer whose reading is followed, or of a small one.
@@ -98,6 +120,8 @@ pub(crate) struct Followed {
     account: OpenAccount,
     answer: Arc<UnreadAnswer>,
     key: usize,
+    /// Bytes that were handed out since other tasks ran.
+    strode: usize,
 }
 
 impl Unread {
@@ -117,20 +141,27 @@ impl Unread {
     /// than the patience.
     pub(crate) async fn admit(self: &Arc<Self>, user: &Arc<str>) -> Result<Turn, UpstreamError> {
         let account = self.account(user);
-        let turns = &account.account.turns;
-        let permit = match Arc::clone(turns).try_acquire_owned() {
+        let permit = match Arc::clone(&account.account.turns).try_acquire_owned() {
             Ok(permit) => Some(permit),
             Err(_) => {
-                let waiting = Arc::clone(turns).acquire_owned();
+                let waiting = self.turn(&account.account);
                 let waited = tokio::time::timeout(self.bounds.max_wait, waiting).await;
-                waited.ok().and_then(Result::ok)
+                waited.ok().flatten()
             }
         };
         self.check(&account.account)?;
-        Ok(Turn {
-            account,
-            _permit: permit,
-        })
+        Ok(Turn { account, permit })
+    }
+
+    /// Waits until an answer of the user ends or pauses.
+    async fn turn(&self, account: &Account) -> Option<OwnedSemaphorePermit> {
+        let mut free = pin!(Arc::clone(&account.turns).acquire_owned());
+        loop {
+            account.end_pausing_turns(self.now());
+            if let Ok(acquired) = tokio::time::timeout(PAUSE, &mut free).await {
+                return acquired.ok();
+            }
+        }
     }
 
     fn check(&self, account: &Account) -> Result<(), UpstreamError> {
@@ -143,7 +174,7 @@ impl Unread {
         if own == 0 || own < self.bounds.per_user.min(free) {
             return Ok(());
         }
-        let patience = u64::try_from(self.bounds.patience.as_micros()).unwrap_or(u64::MAX);
+        let patience = micros(self.bounds.patience);
         match account.oldest() {
             Some((since, _)) if self.now().saturating_sub(since) < patience => {
                 Err(UpstreamError::Unread)
@@ -152,9 +183,9 @@ impl Unread {
         }
     }
 
-    /// Returns the microseconds since the start, never 0.
+    /// Returns the microseconds since the start.
     fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_micros()).map_or(u64::MAX, |now| now.max(1))
+        micros(self.start.elapsed())
     }
 
     /// Follows how a client reads the body of an answer, and holds the slot until the body ends.
@@ -175,16 +206,21 @@ impl Unread {
         let answer = Arc::new(UnreadAnswer {
             cluster: cluster.into(),
             window: window.min(PooledBody::WINDOW),
-            since: AtomicU64::new(0),
-            was_cut: false.into(),
+            handed_out: AtomicU64::new(0),
+            is_unread: AtomicBool::new(false),
+            was_cut: AtomicBool::new(false),
             reader,
-            body: Mutex::default(),
+            open: Mutex::default(),
         });
         let account = &turn.account.account;
         let key = account.answers.lock().insert(Arc::clone(&answer));
         {
-            let mut held = answer.body.lock();
-            *held = Some((body, slot));
+            let mut open = answer.open.lock();
+            *open = Some(OpenAnswer {
+                body,
+                _slot: slot,
+                turn: turn.permit,
+            });
             self.hand_out(account, &answer);
         }
         self.relieve(account);
@@ -192,6 +228,7 @@ impl Unread {
             account: turn.account,
             answer,
             key,
+            strode: 0,
         })
     }
 
@@ -204,6 +241,7 @@ impl Unread {
                 bytes: AtomicUsize::new(0),
                 answers: Mutex::default(),
                 turns: Arc::new(Semaphore::new(self.bounds.turns)),
+                inspected: AtomicU64::new(0),
             })
         });
         self.open(account)
@@ -217,17 +255,18 @@ impl Unread {
         }
     }
 
-    /// Records that a part was handed out. The caller holds the lock of the body.
+    /// Records that a part was handed out. The caller holds the lock of `open`.
     fn hand_out(&self, account: &Account, answer: &UnreadAnswer) {
-        if answer.since.swap(self.now(), Ordering::Relaxed) == 0 {
+        answer.handed_out.store(self.now(), Ordering::Relaxed);
+        if !answer.is_unread.swap(true, Ordering::Relaxed) {
             account.bytes.fetch_add(answer.window, Ordering::Relaxed);
             self.bytes.fetch_add(answer.window, Ordering::Relaxed);
         }
     }
 
-    /// Records that nothing is unread. The caller holds the lock of the body.
+    /// Records that nothing is unread. The caller holds the lock of `open`.
     fn mark_read(&self, account: &Account, answer: &UnreadAnswer) {
-        if answer.since.swap(0, Ordering::Relaxed) != 0 {
+        if answer.is_unread.swap(false, Ordering::Relaxed) {
             account.bytes.fetch_sub(answer.window, Ordering::Relaxed);
             self.bytes.fetch_sub(answer.window, Ordering::Relaxed);
         }
@@ -260,10 +299,10 @@ impl Unread {
             return false;
         };
         let cut = {
-            let mut body = answer.body.lock();
+            let mut open = answer.open.lock();
             answer.was_cut.store(true, Ordering::Relaxed);
             self.mark_read(account, &answer);
-            body.take()
+            open.take()
         };
         if cut.is_some() {
             if let Some(reader) = &answer.reader {
@@ -279,29 +318,59 @@ impl Unread {
     }
 }
 
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 impl Account {
     /// Returns the answer that has waited longest for its client, and the time since which it
     /// waits.
     fn oldest(&self) -> Option<(u64, Arc<UnreadAnswer>)> {
         let answers = self.answers.lock();
         let waiting = answers.iter().filter_map(|(_, answer)| {
-            let since = answer.since.load(Ordering::Relaxed);
-            (since != 0).then_some((since, answer))
+            let is_unread = answer.is_unread.load(Ordering::Relaxed);
+            is_unread.then(|| (answer.handed_out.load(Ordering::Relaxed), answer))
         });
         let oldest = waiting.min_by_key(|(since, _)| *since);
         oldest.map(|(since, answer)| (since, Arc::clone(answer)))
+    }
+
+    /// Ends the turns of answers that pause, so that other requests get them. Does nothing if this
+    /// was done a moment ago.
+    fn end_pausing_turns(&self, now: u64) {
+        let limit = now.saturating_sub(micros(PAUSE));
+        let inspected = self.inspected.load(Ordering::Relaxed);
+        let due = (inspected <= limit).then(|| {
+            let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
+            self.inspected.compare_exchange(inspected, now, set, read)
+        });
+        if !due.is_some_and(|claimed| claimed.is_ok()) {
+            return;
+        }
+        for (_, answer) in self.answers.lock().iter() {
+            if answer.handed_out.load(Ordering::Relaxed) <= limit
+                && let Some(open) = &mut *answer.open.lock()
+            {
+                open.turn = None;
+            }
+        }
     }
 }
 
 impl Followed {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.strode >= STRIDE {
+            self.strode = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let Self {
             account: OpenAccount { unread, account },
             answer,
             ..
         } = self;
-        let mut held = answer.body.lock();
-        let Some((body, _)) = &mut *held else {
+        let mut held = answer.open.lock();
+        let Some(OpenAnswer { body, .. }) = &mut *held else {
             return Poll::Ready(match answer.was_cut.load(Ordering::Relaxed) {
                 true => Some(Err("the response was not read in time".into())),
                 false => None,
@@ -310,7 +379,8 @@ impl Followed {
         let polled = Pin::new(body).poll_frame(cx);
         match &polled {
             Poll::Pending => unread.mark_read(account, answer),
-            Poll::Ready(Some(Ok(_))) => {
+            Poll::Ready(Some(Ok(part))) => {
+                self.strode += part.data_ref().map_or(0, Bytes::len);
                 unread.hand_out(account, answer);
                 drop(held);
                 unread.relieve(account);
@@ -342,9 +412,9 @@ impl Body for ReadBody {
         match self {
             Self::Small { body, .. } => body.is_end_stream(),
             Self::Followed(followed) => {
-                let held = followed.answer.body.lock();
+                let open = followed.answer.open.lock();
                 let was_cut = followed.answer.was_cut.load(Ordering::Relaxed);
-                !was_cut && held.as_ref().is_none_or(|(body, _)| body.is_end_stream())
+                !was_cut && open.as_ref().is_none_or(|it| it.body.is_end_stream())
             }
         }
     }
@@ -353,9 +423,9 @@ impl Body for ReadBody {
         match self {
             Self::Small { body, .. } => body.size_hint(),
             Self::Followed(followed) => {
-                let held = followed.answer.body.lock();
-                held.as_ref()
-                    .map_or_else(SizeHint::default, |(body, _)| body.size_hint())
+                let open = followed.answer.open.lock();
+                open.as_ref()
+                    .map_or_else(SizeHint::default, |it| it.body.size_hint())
             }
         }
     }
@@ -365,9 +435,9 @@ impl Drop for Followed {
     fn drop(&mut self) {
         let OpenAccount { unread, account } = &self.account;
         {
-            let mut body = self.answer.body.lock();
+            let mut open = self.answer.open.lock();
             unread.mark_read(account, &self.answer);
-            *body = None;
+            *open = None;
         }
         account.answers.lock().try_remove(self.key);
     }

@@ -71,6 +71,11 @@ async fn answers_are_counted_and_measured() {
     check(|bare| request::get(bare, "/hello", request::JSON), HELLO).await;
     check(|bare| request::get(bare, "/bytes/0", request::JSON), 0).await;
     check(
+        |bare| request::get(bare, "/parts/100000", request::JSON),
+        100_000,
+    )
+    .await;
+    check(
         |bare| request::get(bare, "/bytes/100000", request::JSON),
         100_000,
     )

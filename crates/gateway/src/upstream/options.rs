@@ -49,7 +49,7 @@ pub struct UnreadBounds {
     pub in_all: usize,
     /// Time that an answer may wait for its client before another request of the user cuts it.
     pub patience: Duration,
-    /// Number of a user's requests that may wait for the head of their answer at the same time.
+    /// Number of a user's answers that may be in transfer at the same time.
     pub turns: usize,
     /// Maximum time for which a request waits for its turn. It is sent after that in any case,
     /// because the cluster may be slow.
@@ -57,13 +57,13 @@ pub struct UnreadBounds {
 }
 
 impl Default for UnreadBounds {
-    /// 128 MiB, 256 MiB and 10 seconds; 64 turns and one second.
+    /// 128 MiB, 256 MiB and 10 seconds; 32 turns and one second.
     fn default() -> Self {
         Self {
             per_user: 128 * 1024 * 1024,
             in_all: 256 * 1024 * 1024,
             patience: Duration::from_secs(10),
-            turns: 64,
+            turns: 32,
             max_wait: Duration::from_secs(1),
         }
     }

@@ -59,7 +59,7 @@ impl Bench<'_> {
         let large_object = object(json!({"description": "x".repeat(TEXT)}));
         let item = fill_attacker(&endpoint, KUBECONFIGS, &large_object).await?;
         let token = minted(&endpoint, CLUSTER).await?;
-        let large = format!("/k8s/clusters/{CLUSTER}/bytes/{LARGE}");
+        let large = format!("/k8s/clusters/{CLUSTER}/parts/{LARGE}");
         let large = request::with_token(&request::get(&endpoint, &large, JSON), &token);
         Ok(Victim {
             meter: self.server.meter(),
