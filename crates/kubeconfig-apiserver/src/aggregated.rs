@@ -1,6 +1,6 @@
 //! The aggregated server. It is assembled here, in the order of the dependencies of its parts.
 //!
-//! Two listeners share one domain. The host's API server calls one of them, and users and clusters
+//! Two listeners share the same services. The host's API server calls one of them, and users and clusters
 //! call the other. They differ in their authenticators and in the resources that they serve.
 
 mod certificate;
@@ -36,11 +36,11 @@ use tokio::sync::watch;
 
 use crate::args::{AggregatedArgs, ListenArgs};
 use crate::confirmation::Confirmation;
-use crate::domain::{Domain, DomainParts};
 use crate::external_url;
 use crate::logging::Log;
 use crate::login::Login;
 use crate::process;
+use crate::services::{Dependencies, Services};
 use crate::tasks::Tasks;
 use crate::version::version;
 
@@ -81,15 +81,15 @@ async fn serve(args: AggregatedArgs, login: Login, log: &Log) -> Result<()> {
         backend,
         seals: seal.of_clusters()?,
     };
-    let domain = domain(&args, &host, &clock, &tasks, built).await?;
+    let services = services(&args, &host, &clock, &tasks, built).await?;
     let built = |server: Builder| log.serve(server.health_check(tasks.health_check())).build();
-    let for_host = built(for_host(&domain, &callers, &host, &clock)?);
-    let for_users = built(for_users(&domain, &login, &host, &clock)?);
+    let for_host = built(for_host(&services, &callers, &host, &clock)?);
+    let for_users = built(for_users(&services, &login, &host, &clock)?);
 
-    let gateway = domain.gateway(login.client(), for_users.shutdown().clone());
-    domain.start_tasks(&gateway, &tasks);
+    let gateway = services.gateway(login.client(), for_users.shutdown().clone());
+    services.start_tasks(&gateway, &tasks);
     login.start_tasks(&tasks);
-    let (keys, following, stop) = (domain.keys(), Arc::clone(&clock), tasks.stop());
+    let (keys, following, stop) = (services.keys(), Arc::clone(&clock), tasks.stop());
     tasks.spawn("keys of replicas", async move {
         keys.follow(following, stop).await;
     });
@@ -194,7 +194,7 @@ async fn callers(
     Ok(callers)
 }
 
-/// The parts that are built before the domain.
+/// The parts that are built before the services.
 struct Built<'a> {
     certificates: &'a Certificates,
     backend: Backend,
@@ -202,13 +202,13 @@ struct Built<'a> {
     seals: SealKey,
 }
 
-async fn domain(
+async fn services(
     args: &AggregatedArgs,
     host: &Client,
     clock: &Arc<dyn Clock>,
     tasks: &Tasks,
     built: Built<'_>,
-) -> Result<Domain> {
+) -> Result<Services> {
     let Built {
         certificates,
         backend,
@@ -226,7 +226,7 @@ async fn domain(
     let (asked, users) = (records.kubeconfigs.clone(), Arc::clone(&mirrored.users));
     let caught_up = async move || asked.latest().await.is_ok() && users.trouble().is_none();
     tasks.spawn("confirmation", confirmation.run(caught_up));
-    Domain::build(DomainParts {
+    Services::build(Dependencies {
         records,
         management: mirrored.management,
         secrets: mirrored.secrets.sealed(seals),
@@ -262,7 +262,7 @@ fn fixed(args: &ListenArgs, certificates: &Certificates) -> Fixed {
 /// Builds the server that the host's API server calls. It authenticates users that the front proxy
 /// names, and clients that connect directly with a credential of the host.
 fn for_host(
-    domain: &Domain,
+    services: &Services,
     callers: &AuthenticationConfiguration,
     host: &Client,
     clock: &Arc<dyn Clock>,
@@ -271,7 +271,7 @@ fn for_host(
     let bearers = DelegatedAuthenticator::new(reviews, &random_key(), Arc::clone(clock));
     let authorizer = AuthorizerUnion::new(vec![
         Arc::new(AlwaysAllowPaths::new(health::PATHS)?),
-        domain.disabled_users(),
+        services.disabled_users(),
         Arc::new(PrivilegedGroup::system_masters()),
         as_the_host_decides(host, clock),
     ]);
@@ -280,13 +280,13 @@ fn for_host(
         .authenticator(callers.client_certificates())
         .authenticator(Arc::new(bearers))
         .version(version());
-    Ok(domain.serve(server))
+    Ok(services.serve(server))
 }
 
 /// Builds the server that users call with minted tokens and ID tokens, and clusters with their
 /// credentials.
 fn for_users(
-    domain: &Domain,
+    services: &Services,
     login: &Login,
     host: &Client,
     clock: &Arc<dyn Clock>,
@@ -295,16 +295,16 @@ fn for_users(
     let public = health::PATHS.into_iter().chain(documents);
     let authorizer = AuthorizerUnion::new(vec![
         Arc::new(AlwaysAllowPaths::new(public)?),
-        domain.disabled_users(),
+        services.disabled_users(),
         Arc::new(ClusterAuthorizer),
         as_the_host_decides(host, clock),
     ]);
-    let tokens = TokenAuthenticator::new(domain.validity(), Arc::clone(clock), cluster::LOCAL);
+    let tokens = TokenAuthenticator::new(services.validity(), Arc::clone(clock), cluster::LOCAL);
     let server = GenericServer::builder(Arc::new(authorizer), Arc::clone(clock))
         .authenticator(Arc::new(tokens))
         .version(version());
-    let server = domain.serve_downloads(login.serve(server, domain.own_url(), clock));
-    let server = domain.serve(domain.serve_clusters(server));
+    let server = services.serve_downloads(login.serve(server, services.own_url(), clock));
+    let server = services.serve(services.serve_clusters(server));
     Ok(server
         .review(SelfSubjectReviews::new())
         .review(SelfSubjectAccessReviews::new()))

@@ -26,7 +26,7 @@ pub(crate) const FILES: [UserFile<'static>; 2] = [
 /// # Errors
 /// Fails if the store does not answer.
 pub(crate) async fn make(kinds: &Kinds) -> Result<(), Status> {
-    let users = &kinds.domain.management.users;
+    let users = &kinds.services.management().users;
     for (name, display_name) in [("alice", "Alice"), ("bob", "Bob")] {
         users.ensure(user(name, display_name)).await?;
     }

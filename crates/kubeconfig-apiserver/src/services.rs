@@ -1,4 +1,4 @@
-//! The domain that both modes share: kubeconfigs, their tokens, and the uses of the tokens. Each
+//! The services that both modes share: kubeconfigs, their tokens, and the uses of the tokens. Each
 //! mode provides the store of the records and the authorizer.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use api::ext::{Kubeconfig, Token};
-use api::management::{Cluster, Feature, Node, Setting, User, feature, setting};
+use api::management::{Cluster, Feature, Node, Setting, User};
 use apiserver::Builder;
 use apiserver::health::HealthCheck;
 use apiserver::mount::Access;
@@ -21,11 +21,10 @@ use gateway::{Gateway, GatewayParts, LoginClient};
 use kubeconfigs::download::{self, Downloads};
 use kubeconfigs::resource::{KubeconfigParts, Kubeconfigs, ManagedEndpoints};
 use machinery::meta::ObjectKey;
-use machinery::status::Status;
 use machinery::time::Clock;
 use management::cluster_secret::ClusterSecrets;
 use management::feature::Features;
-use management::settings::{Fixed, InvalidSetting, Settings};
+use management::settings::{Fixed, Settings};
 use oidc::OwnUrl;
 use signing::jwt::{VerifiedCache, Verifier};
 use signing::key_ring::RotationPolicy;
@@ -42,10 +41,10 @@ use tokens::openid::OpenId;
 use tokens::origin::Origins;
 use tokens::quota::Quota;
 use tokens::sweeper::Sweeper;
-use tokens::token_resource::{MaxTtl, MaxTtls, TokenResource, TokenResourceParts};
+use tokens::token_resource::{TokenResource, TokenResourceParts};
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
-use tokens::user_directory::{DisabledUsers, UserDirectory};
-use tokens::validity::{Confirmed, NotBefore, ReadNotBefore, Validity, ValidityParts};
+use tokens::user_directory::{DisabledUsers, UserDirectory, UsersKnown};
+use tokens::validity::{Confirmed, Validity, ValidityParts};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -71,8 +70,8 @@ pub(crate) struct Records {
     pub(crate) tokens: Registry<Token>,
 }
 
-/// The parts of a domain.
-pub(crate) struct DomainParts {
+/// What the services depend on. Each mode provides it.
+pub(crate) struct Dependencies {
     pub(crate) records: Records,
     pub(crate) management: Management,
     /// Credentials of clusters.
@@ -91,9 +90,8 @@ pub(crate) struct DomainParts {
     pub(crate) confirmed: Confirmed,
     /// Decides the permissions of users on clusters.
     pub(crate) authorizer: Arc<dyn Authorizer>,
-    /// Returns whether the objects of users are up to date. Until they are, a user must have an
-    /// object.
-    pub(crate) users_known: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Returns whether the objects of users are up to date.
+    pub(crate) users_known: UsersKnown,
     /// The zone of the host names of clusters. `None` if clusters have no host names.
     pub(crate) zone: Option<Zone>,
     /// Options of the prober, which checks clusters.
@@ -102,23 +100,15 @@ pub(crate) struct DomainParts {
 }
 
 /// Kubeconfigs, tokens, and the components that use them.
-pub(crate) struct Domain {
-    pub(crate) records: Records,
-    pub(crate) management: Management,
-    pub(crate) secrets: ClusterSecrets,
-    signers: ClusterSecrets,
+pub(crate) struct Services {
+    on: Dependencies,
     settings: Settings,
     users: Arc<UserDirectory>,
-    confirmed: Confirmed,
     validity: Arc<Validity>,
     origins: Arc<Origins>,
     quota: Arc<Quota>,
     minter: Arc<Minter>,
     keys: Arc<KeyStore>,
-    sealed: Arc<Sealed>,
-    zone: Option<Zone>,
-    prober: prober::Options,
-    clock: Arc<dyn Clock>,
 }
 
 impl Records {
@@ -133,82 +123,87 @@ impl Records {
     }
 }
 
-impl Domain {
-    /// Loads the keys, and builds the domain. The caches of all registries must have been started.
+impl Services {
+    /// Loads the keys, and builds the services. The caches of all registries must have been
+    /// started.
     ///
     /// # Errors
     /// Fails if the signing keys cannot be loaded.
-    pub(crate) async fn build(parts: DomainParts) -> Result<Self> {
+    pub(crate) async fn build(on: Dependencies) -> Result<Self> {
         let policy = RotationPolicy::default();
-        let keys = KeyStore::open(parts.store, policy, parts.clock.now()).await;
+        let keys = KeyStore::open(Arc::clone(&on.store), policy, on.clock.now()).await;
         let keys = keys.context("the signing keys cannot be used")?;
         let verified = VerifiedCache::new(signing::jwt::DEFAULT_CAPACITY)
             .context("no random bytes are available")?;
-        let ring = keys.shared_ring();
-        let verifier = Arc::new(Verifier::new(parts.issuer.clone(), ring, verified));
-        let settings = Settings::new(parts.management.settings.clone()).with_fixed(parts.fixed);
-        let required = settings.clone();
-        let known = parts.users_known;
-        let required = Arc::new(move || required.require_user() || !known());
-        let users = UserDirectory::new(parts.management.users.clone(), required);
-        let users = Arc::new(users);
-        let tokens = &parts.records.tokens;
+        let verifier = Verifier::new(on.issuer.clone(), keys.shared_ring(), verified);
+        let settings = Settings::new(on.management.settings.clone());
+        let settings = settings.with_fixed(Arc::clone(&on.fixed));
+        let users = Arc::new(UserDirectory::new(
+            on.management.users.clone(),
+            settings.clone(),
+            Arc::clone(&on.users_known),
+        ));
+        let Records {
+            kubeconfigs,
+            tokens,
+        } = &on.records;
         let validity = Arc::new(Validity::new(ValidityParts {
-            verifier,
+            verifier: Arc::new(verifier),
             tokens: tokens.clone(),
-            kubeconfigs: parts.records.kubeconfigs.clone(),
-            clusters: parts.management.clusters.clone(),
+            kubeconfigs: kubeconfigs.clone(),
+            clusters: on.management.clusters.clone(),
             users: Arc::clone(&users),
-            authorizer: parts.authorizer,
-            confirmed: Arc::clone(&parts.confirmed),
-            not_before: not_before(&settings),
+            authorizer: Arc::clone(&on.authorizer),
+            confirmed: Arc::clone(&on.confirmed),
+            settings: settings.clone(),
         }));
-        let minting = settings.clone();
         let origins = Origins {
             tokens: tokens.clone(),
             users: Arc::clone(&users),
             validity: Arc::clone(&validity),
-            mint_with_token: Arc::new(move || minting.mint_with_token().map_err(invalid)),
+            settings: settings.clone(),
         };
-        let quota = quota(&settings, &parts.records);
-        let minter = Minter::new(Arc::clone(&keys), parts.issuer, tokens.clone());
+        let quota = Quota::new(kubeconfigs.clone(), tokens.clone(), settings.clone());
+        let minter = Minter::new(Arc::clone(&keys), on.issuer.clone(), tokens.clone());
         Ok(Self {
-            records: parts.records,
-            management: parts.management,
-            secrets: parts.secrets,
-            signers: parts.signers,
+            on,
             settings,
             users,
-            confirmed: parts.confirmed,
+            validity,
             origins: Arc::new(origins),
             quota: Arc::new(quota),
-            validity,
             minter: Arc::new(minter),
             keys,
-            sealed: parts.sealed,
-            zone: parts.zone,
-            prober: parts.prober,
-            clock: parts.clock,
         })
+    }
+
+    /// Returns the objects that kubeconfigs and tokens refer to.
+    pub(crate) fn management(&self) -> &Management {
+        &self.on.management
+    }
+
+    /// Returns the credentials of clusters.
+    pub(crate) fn secrets(&self) -> &ClusterSecrets {
+        &self.on.secrets
     }
 
     /// Serves kubeconfigs, tokens and operations on keys, and ends the watches of callers who are
     /// no longer valid. The server is ready while the store answers and the cache keeps up with it.
     pub(crate) fn serve(&self, server: Builder) -> Builder {
-        let (users, clock) = (Arc::clone(&self.users), Arc::clone(&self.clock));
+        let (users, clock) = (Arc::clone(&self.users), Arc::clone(&self.on.clock));
         server
             .leases(leases(self.validity(), users, clock))
             .resource(self.kubeconfig_resource())
             .resource(self.token_resource())
-            .review(KeyOperations::new(self.keys(), Arc::clone(&self.sealed)))
+            .review(KeyOperations::new(self.keys(), Arc::clone(&self.on.sealed)))
             .health_check(self.store_check())
     }
 
     /// Serves the requests of clusters about tokens: token reviews, and the documents with which
     /// clusters verify tokens.
     pub(crate) fn serve_clusters(&self, server: Builder) -> Builder {
-        let clusters = self.management.clusters.clone();
-        let records = WebhookRecords::new(self.secrets.clone(), clusters);
+        let clusters = self.on.management.clusters.clone();
+        let records = WebhookRecords::new(self.on.secrets.clone(), clusters);
         let callers = ClusterAuthenticator::new(records.clone());
         let reviewer = Arc::new(TokenReviewer::new(self.validity(), records));
         let server = server
@@ -239,18 +234,20 @@ impl Domain {
     }
 
     fn open_id(&self) -> OpenId {
-        let settings = self.settings.clone();
         OpenId {
-            issuer: self.validity.issuer().to_owned(),
-            server_url: Arc::new(move || settings.effective(setting::SERVER_URL)),
+            issuer: self.on.issuer.clone(),
+            settings: self.settings.clone(),
             keys: Arc::clone(&self.keys),
-            clock: Arc::clone(&self.clock),
+            clock: Arc::clone(&self.on.clock),
         }
     }
 
     /// Checks that the store accepts writes, and that the cache is up to date.
     fn store_check(&self) -> HealthCheck {
-        let (store, records) = (Arc::clone(&self.sealed), self.records.kubeconfigs.clone());
+        let (store, records) = (
+            Arc::clone(&self.on.sealed),
+            self.on.records.kubeconfigs.clone(),
+        );
         HealthCheck {
             name: "store",
             vital: false,
@@ -266,10 +263,10 @@ impl Domain {
     }
 
     pub(crate) fn kubeconfig_resource(&self) -> Kubeconfigs {
-        let management = &self.management;
+        let management = &self.on.management;
         Kubeconfigs::new(KubeconfigParts {
-            registry: self.records.kubeconfigs.clone(),
-            tokens: self.records.tokens.clone(),
+            registry: self.on.records.kubeconfigs.clone(),
+            tokens: self.on.records.tokens.clone(),
             users: Arc::clone(&self.users),
             origins: Arc::clone(&self.origins),
             clusters: management.clusters.clone(),
@@ -284,7 +281,7 @@ impl Domain {
 
     /// Returns the managed endpoints of clusters. Only a cluster with a connection has one.
     fn managed_endpoints(&self) -> ManagedEndpoints {
-        let (zone, clusters) = (self.zone.clone(), self.management.clusters.clone());
+        let (zone, clusters) = (self.on.zone.clone(), self.on.management.clusters.clone());
         Arc::new(move |id| {
             let endpoints = zone.as_ref()?.endpoints(id);
             clusters.cached(ObjectKey::cluster(id))?.spec.connection?;
@@ -293,34 +290,21 @@ impl Domain {
     }
 
     pub(crate) fn token_resource(&self) -> TokenResource {
-        let features = Features(self.management.features.clone());
         TokenResource::new(TokenResourceParts {
-            registry: self.records.tokens.clone(),
-            clusters: self.management.clusters.clone(),
+            registry: self.on.records.tokens.clone(),
+            clusters: self.on.management.clusters.clone(),
             exchange: Exchange {
-                kubeconfigs: self.records.kubeconfigs.clone(),
-                signers: self.signers.clone(),
+                kubeconfigs: self.on.records.kubeconfigs.clone(),
+                signers: self.on.signers.clone(),
                 validity: self.validity(),
-                enabled: Arc::new(move || features.enabled(feature::EXT_KUBECONFIGS)),
+                features: Features(self.on.management.features.clone()),
                 endpoints: Arc::new(self.kubeconfig_resource()),
             },
             users: Arc::clone(&self.users),
             origins: Arc::clone(&self.origins),
             minter: Arc::clone(&self.minter),
-            max_ttls: MaxTtls {
-                token: self.max_ttl(Settings::token_max_ttl),
-                exchanged: self.max_ttl(Settings::exec_token_ttl),
-                certificate: self.max_ttl(Settings::exec_certificate_ttl),
-            },
+            settings: self.settings.clone(),
             quota: Arc::clone(&self.quota),
-        })
-    }
-
-    fn max_ttl(&self, of: fn(&Settings) -> Result<Option<Duration>, InvalidSetting>) -> MaxTtl {
-        let settings = self.settings.clone();
-        Arc::new(move || {
-            let max = of(&settings).map_err(invalid)?;
-            Ok(max.map(|max| i64::try_from(max.as_millis()).unwrap_or(i64::MAX)))
         })
     }
 
@@ -331,15 +315,15 @@ impl Domain {
         stop: CancellationToken,
     ) -> Arc<Gateway> {
         Gateway::new(GatewayParts {
-            clusters: self.management.clusters.clone(),
-            secrets: self.secrets.clone(),
-            users: self.management.users.clone(),
-            tokens: self.records.tokens.clone(),
-            kubeconfigs: self.records.kubeconfigs.clone(),
+            clusters: self.on.management.clusters.clone(),
+            secrets: self.on.secrets.clone(),
+            users: self.on.management.users.clone(),
+            tokens: self.on.records.tokens.clone(),
+            kubeconfigs: self.on.records.kubeconfigs.clone(),
             validity: self.validity(),
             login,
-            clock: Arc::clone(&self.clock),
-            zone: self.zone.clone(),
+            clock: Arc::clone(&self.on.clock),
+            zone: self.on.zone.clone(),
             options: upstream::Options::default(),
             stop,
         })
@@ -348,24 +332,24 @@ impl Domain {
     /// Starts the background tasks.
     pub(crate) fn start_tasks(&self, gateway: &Arc<Gateway>, tasks: &Tasks) {
         let sweeper = Sweeper {
-            tokens: self.records.tokens.clone(),
-            kubeconfigs: self.records.kubeconfigs.clone(),
-            users: self.management.users.clone(),
+            tokens: self.on.records.tokens.clone(),
+            kubeconfigs: self.on.records.kubeconfigs.clone(),
+            users: self.on.management.users.clone(),
             minter: Arc::clone(&self.minter),
-            confirmed: Arc::clone(&self.confirmed),
-            clock: Arc::clone(&self.clock),
+            confirmed: Arc::clone(&self.on.confirmed),
+            clock: Arc::clone(&self.on.clock),
         };
         tasks.spawn("sweeper", sweeper.run(tasks.stop()));
-        let (keys, clock, stop) = (self.keys(), Arc::clone(&self.clock), tasks.stop());
+        let (keys, clock, stop) = (self.keys(), Arc::clone(&self.on.clock), tasks.stop());
         tasks.spawn("key rotation", async move { keys.run(clock, stop).await });
         tasks.spawn("gateway sessions", Arc::clone(gateway).run());
         let prober = Prober::new(ProberParts {
             upstreams: Arc::clone(gateway.upstreams()),
-            clusters: self.management.clusters.clone(),
-            secrets: self.secrets.clone(),
-            clock: Arc::clone(&self.clock),
-            options: self.prober,
-            zone: self.zone.clone(),
+            clusters: self.on.management.clusters.clone(),
+            secrets: self.on.secrets.clone(),
+            clock: Arc::clone(&self.on.clock),
+            options: self.on.prober,
+            zone: self.on.zone.clone(),
         });
         tasks.spawn("cluster prober", prober.run());
     }
@@ -385,31 +369,6 @@ impl Domain {
     pub(crate) fn validity(&self) -> Arc<Validity> {
         Arc::clone(&self.validity)
     }
-}
-
-/// Returns the quota for each user, with limits from the settings.
-fn quota(settings: &Settings, records: &Records) -> Quota {
-    let settings = settings.clone();
-    Quota::new(
-        records.kubeconfigs.clone(),
-        records.tokens.clone(),
-        Arc::new(move || settings.quota().map_err(invalid)),
-    )
-}
-
-/// Returns the error for a request that fails because of an invalid setting.
-fn invalid(setting: InvalidSetting) -> Status {
-    Status::internal(setting.to_string())
-}
-
-/// Reads the earliest time of issue of valid tokens from the settings.
-fn not_before(settings: &Settings) -> ReadNotBefore {
-    let settings = settings.clone();
-    Arc::new(move || match settings.token_not_before() {
-        Ok(None) => NotBefore::Any,
-        Ok(Some(time)) => NotBefore::Time(time),
-        Err(_) => NotBefore::Never,
-    })
 }
 
 /// Loads the cache from the store, and starts the watch that keeps it up to date.

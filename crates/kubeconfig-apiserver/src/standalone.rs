@@ -105,7 +105,7 @@ async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
         .server_config(Vec::new())
         .context("TLS cannot be set up")?;
     let gateway = kinds
-        .domain
+        .services
         .gateway(login.client(), server.shutdown().clone());
     if zone.is_some() {
         let (own, authority) = (Arc::clone(&certificate), Arc::clone(&authority));
@@ -225,11 +225,11 @@ fn generic_server(
     let verifier = Arc::new(ClientCertificateVerifier::new(&bundle)?);
     let certificates = ClientCertificate::new(verifier, Arc::clone(clock));
     let tokens =
-        TokenAuthenticator::new(kinds.domain.validity(), Arc::clone(clock), cluster::LOCAL);
+        TokenAuthenticator::new(kinds.services.validity(), Arc::clone(clock), cluster::LOCAL);
     let builder = GenericServer::builder(kinds.authorizer(), Arc::clone(clock))
         .authenticator(Arc::new(certificates))
         .authenticator(Arc::new(tokens))
         .version(version());
-    let builder = login.serve(builder, kinds.domain.own_url(), clock);
+    let builder = login.serve(builder, kinds.services.own_url(), clock);
     Ok(kinds.serve(builder))
 }

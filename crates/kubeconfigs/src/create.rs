@@ -17,7 +17,6 @@ use machinery::meta::{Metadata, OwnerReference, Time};
 use machinery::status::Status;
 use management::ca_bundle::CaBundle;
 use management::record_size::json_size;
-use management::settings::InvalidSetting;
 use tokens::origin::Origin;
 use tokens::quota::Demand;
 
@@ -112,7 +111,7 @@ impl Kubeconfigs {
         check_clusters(&record.spec)?;
         check_endpoint(&record.spec)?;
         let origin = self.origins.of(cx, &group_resource()).await?;
-        let left = origin.max_ttl_millis(self.now());
+        let left = origin.max_ttl(self.now());
         record.spec.ttl = ttl::settle(record.spec.ttl, left, &self.settings)?;
         let host = self.server_host(cx)?;
         self.clusters.check_local(&record.spec).await?;
@@ -133,9 +132,9 @@ impl Kubeconfigs {
             self.go_to_managed(&mut clusters)?;
         }
         let generate = self.settle_generate_token(&mut record.spec)?;
-        let ca_certs = self.settings.ca_certs().map_err(of_setting)?;
+        let ca_certs = self.settings.ca_certs()?;
         let shared_above = self.settings.shared_token_above();
-        let shared_above = shared_above.map_err(of_setting)?;
+        let shared_above = shared_above?;
         Ok(Plan {
             host,
             ca_certs,
@@ -172,7 +171,7 @@ impl Kubeconfigs {
     fn settle_generate_token(&self, spec: &mut KubeconfigSpec) -> Result<bool, Status> {
         let generate = match spec.generate_token {
             Some(generate) => generate,
-            None => self.settings.generate_token().map_err(of_setting)?,
+            None => self.settings.generate_token()?,
         };
         if !generate {
             spec.generate_token = Some(false);
@@ -192,7 +191,7 @@ impl Kubeconfigs {
     /// Returns the host at which users reach this server: the configured one, else that of this
     /// request.
     pub(crate) fn server_host(&self, cx: &RequestContext) -> Result<ServerHost, Status> {
-        let configured = self.settings.server_host().map_err(of_setting)?;
+        let configured = self.settings.server_host()?;
         configured
             .or_else(|| ServerHost::from_authority(&cx.host))
             .ok_or_else(|| Status::internal("can't determine the server URL"))
@@ -258,11 +257,6 @@ fn skipped_condition(skipped: &[Skipped], now: Time) -> Option<Condition> {
         message,
         now,
     ))
-}
-
-/// Returns the response for a setting that cannot be used.
-pub(crate) fn of_setting(error: InvalidSetting) -> Status {
-    Status::internal(error.to_string())
 }
 
 /// Writes the tokens into the record.

@@ -122,11 +122,9 @@ impl Downloads {
     /// that of other files.
     fn admin_ttl(&self) -> Result<i64, Status> {
         let settings = &self.kubeconfigs.settings;
-        let limit = settings.admin_token_ttl();
-        let limit = limit.map_err(|error| Status::internal(error.to_string()))?;
-        let limit = limit.and_then(|limit| i64::try_from(limit.as_secs()).ok());
+        let limit = settings.admin_token_ttl()?;
         let usual = ttl::settle(0, None, settings)?;
-        Ok(usual.min(limit.unwrap_or(usual)))
+        Ok(limit.map_or(usual, |limit| usual.min(limit.as_secs())))
     }
 }
 

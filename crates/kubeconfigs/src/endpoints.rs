@@ -11,7 +11,6 @@ use async_trait::async_trait;
 use machinery::status::Status;
 use tokens::exchange::Endpoints;
 
-use crate::create::of_setting;
 use crate::file::{self, Credentials, ExecCredentials, FileCluster, FileSpec, Record, Server};
 use crate::request::name_of;
 use crate::resource::Kubeconfigs;
@@ -34,7 +33,7 @@ impl Endpoints for Kubeconfigs {
         if spec.is_managed() {
             self.go_to_managed(&mut clusters)?;
         }
-        let ca_certs = self.settings.ca_certs().map_err(of_setting)?;
+        let ca_certs = self.settings.ca_certs()?;
         let file = FileSpec {
             record: Record {
                 name: name_of(record),

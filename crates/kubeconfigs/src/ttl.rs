@@ -1,27 +1,26 @@
 //! The lifetime of a new kubeconfig. The rules are those of Rancher.
 
-use std::time::Duration;
-
+use jiff::SignedDuration;
 use machinery::status::Status;
 use management::settings::{Settings, TtlLimits};
-use tokens::minter::MAX_TTL_SECS;
+use tokens::minter::MAX_TTL;
 
 /// Returns the lifetime of a new kubeconfig in seconds: the requested one if it is allowed, or the
-/// default for 0. `left_millis` is the remaining lifetime of the token that authenticated the
-/// request, if there is one.
+/// default for 0. `left` is the remaining lifetime of the token that authenticated the request, if
+/// there is one.
 ///
 /// # Errors
 /// 400 for a lifetime that is not allowed; 500 for invalid settings.
 pub(crate) fn settle(
     asked: i64,
-    left_millis: Option<i64>,
+    left: Option<SignedDuration>,
     settings: &Settings,
 ) -> Result<i64, Status> {
     let limits = settings.kubeconfig_ttl();
     let limits = limits
         .map_err(|error| Status::internal(format!("error getting default token TTL: {error}")))?;
     let ttl = within(asked, limits).map_err(Status::bad_request)?;
-    let ttl = within_token(asked, ttl, left_millis.map(|left| left / 1000));
+    let ttl = within_token(asked, ttl, left.map(|left| left.as_secs()));
     ttl.map_err(Status::bad_request)
 }
 
@@ -41,20 +40,14 @@ fn within_token(asked: i64, ttl: i64, left: Option<i64>) -> Result<i64, String> 
 }
 
 fn within(asked: i64, limits: TtlLimits) -> Result<i64, String> {
-    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    let max = limits.max.map(seconds);
+    let max = limits.max.unwrap_or(MAX_TTL).min(MAX_TTL).as_secs();
     match asked {
         i64::MIN..0 => Err("spec.ttl can't be negative (infinite)".to_owned()),
-        0 => limits.default.map(seconds).ok_or_else(|| {
+        0 => limits.default.map(|ttl| ttl.as_secs()).ok_or_else(|| {
             "spec.ttl can't be negative (infinite), please fix the default".to_owned()
         }),
-        _ => match max
-            .filter(|max| asked > *max)
-            .or_else(|| (asked > MAX_TTL_SECS).then_some(MAX_TTL_SECS))
-        {
-            Some(max) => Err(format!("spec.ttl {asked} exceeds max ttl {max}")),
-            None => Ok(asked),
-        },
+        _ if asked > max => Err(format!("spec.ttl {asked} exceeds max ttl {max}")),
+        _ => Ok(asked),
     }
 }
 
@@ -63,10 +56,10 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(asked: i64, (default, max): (Option<u64>, Option<u64>), expected: Result<i64, &str>) {
+    fn check(asked: i64, (default, max): (Option<i64>, Option<i64>), expected: Result<i64, &str>) {
         let limits = TtlLimits {
-            default: default.map(Duration::from_secs),
-            max: max.map(Duration::from_secs),
+            default: default.map(SignedDuration::from_secs),
+            max: max.map(SignedDuration::from_secs),
         };
         assert_eq!(
             within(asked, limits),

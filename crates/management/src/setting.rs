@@ -1,7 +1,5 @@
 //! `settings.management.cattle.io`: named values.
 
-use std::time::Duration;
-
 use api::management::{self, Setting, setting};
 use apiserver::cell::{AGE, age};
 use apiserver::description::{Description, KindSchema};
@@ -10,7 +8,7 @@ use apiserver::request_context::RequestContext;
 use apiserver::resource::{Resource, Write};
 use apiserver::stored_object::Index;
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use machinery::decode::date_time;
 use machinery::field::{self, BadValue, ErrorList, Path};
 use machinery::meta::{GroupKind, GroupResource, MetadataExt};
@@ -47,10 +45,10 @@ const COLUMNS: [Column; 3] = [
 ];
 
 /// Minimum lifetime that a setting may allow. Times of tokens are in whole seconds.
-const MIN_LIFE: Duration = Duration::from_secs(1);
+const MIN_LIFE: SignedDuration = SignedDuration::from_secs(1);
 
 /// Maximum lifetime of a client certificate.
-const MAX_CERTIFICATE_LIFE: Duration = Duration::from_mins(10);
+const MAX_CERTIFICATE_LIFE: SignedDuration = SignedDuration::from_mins(10);
 
 /// The strategy of settings.
 pub struct SettingResource {

@@ -1,13 +1,13 @@
 //! Typed access to the current settings.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use api::management::{Setting, setting};
 use apiserver::registry::Registry;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use machinery::decode::date_time;
 use machinery::meta::ObjectKey;
+use machinery::status::Status;
 
 use crate::ca_bundle::CaBundle;
 use crate::server_host::ServerHost;
@@ -30,6 +30,13 @@ pub struct InvalidSetting {
     why: String,
 }
 
+impl From<InvalidSetting> for Status {
+    /// Returns the error of a request that fails because of the setting.
+    fn from(error: InvalidSetting) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
 impl InvalidSetting {
     fn not(name: &'static str, value: &str, expected: &str) -> Self {
         Self {
@@ -48,9 +55,9 @@ pub struct NotATime;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TtlLimits {
     /// Used if the request specifies no lifetime.
-    pub default: Option<Duration>,
+    pub default: Option<SignedDuration>,
     /// The maximum that a request may specify.
-    pub max: Option<Duration>,
+    pub max: Option<SignedDuration>,
 }
 
 /// The limits of one user. `None` means no limit.
@@ -212,7 +219,7 @@ impl Settings {
     ///
     /// # Errors
     /// The setting is not a number.
-    pub fn token_max_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
+    pub fn token_max_ttl(&self) -> Result<Option<SignedDuration>, InvalidSetting> {
         self.limit(setting::AUTH_TOKEN_MAX_TTL_MINUTES)
     }
 
@@ -221,7 +228,7 @@ impl Settings {
     ///
     /// # Errors
     /// The setting is not a number.
-    pub fn exec_token_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
+    pub fn exec_token_ttl(&self) -> Result<Option<SignedDuration>, InvalidSetting> {
         self.limit(setting::KUBECONFIG_EXEC_TOKEN_TTL_MINUTES)
     }
 
@@ -229,7 +236,7 @@ impl Settings {
     ///
     /// # Errors
     /// The setting is not a number.
-    pub fn exec_certificate_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
+    pub fn exec_certificate_ttl(&self) -> Result<Option<SignedDuration>, InvalidSetting> {
         self.limit(setting::KUBECONFIG_EXEC_CERTIFICATE_TTL_MINUTES)
     }
 
@@ -238,7 +245,7 @@ impl Settings {
     ///
     /// # Errors
     /// The setting is not a number.
-    pub fn admin_token_ttl(&self) -> Result<Option<Duration>, InvalidSetting> {
+    pub fn admin_token_ttl(&self) -> Result<Option<SignedDuration>, InvalidSetting> {
         self.limit(setting::KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES)
     }
 
@@ -284,12 +291,12 @@ impl Settings {
     }
 
     /// Returns a limit, or `None` if the setting is 0 or empty.
-    fn limit(&self, name: &'static str) -> Result<Option<Duration>, InvalidSetting> {
+    fn limit(&self, name: &'static str) -> Result<Option<SignedDuration>, InvalidSetting> {
         Ok(self.minutes(name)?.filter(|limit| !limit.is_zero()))
     }
 
     /// Returns a number of minutes, or `None` if the setting is empty.
-    fn minutes(&self, name: &'static str) -> Result<Option<Duration>, InvalidSetting> {
+    fn minutes(&self, name: &'static str) -> Result<Option<SignedDuration>, InvalidSetting> {
         let value = self.value(name)?;
         if value.is_empty() {
             return Ok(None);
@@ -304,12 +311,12 @@ impl Settings {
 /// Computes the limits. A value of 0 means no limit. Without a maximum of its own, the default is
 /// the maximum. The limit of all tokens caps both. A default above the maximum is reduced to it.
 fn limits(
-    default: Option<Duration>,
-    max: Option<Duration>,
-    token_max: Option<Duration>,
+    default: Option<SignedDuration>,
+    max: Option<SignedDuration>,
+    token_max: Option<SignedDuration>,
 ) -> TtlLimits {
-    let limit = |value: Option<Duration>| value.filter(|value| !value.is_zero());
-    let smaller = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
+    let limit = |value: Option<SignedDuration>| value.filter(|value| !value.is_zero());
+    let smaller = |a: Option<SignedDuration>, b: Option<SignedDuration>| match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     };
@@ -357,7 +364,7 @@ fn not_before(setting: &Setting) -> Result<Option<Timestamp>, NotATime> {
 
 /// Parses a number of minutes, with fractions, as Go parses a duration with the unit `m`. Returns
 /// `None` for anything else, and for values beyond the range of Go durations.
-pub(crate) fn parse_minutes(text: &str) -> Option<Duration> {
+pub(crate) fn parse_minutes(text: &str) -> Option<SignedDuration> {
     let digits = text
         .bytes()
         .all(|byte| byte.is_ascii_digit() || byte == b'.');
@@ -365,10 +372,9 @@ pub(crate) fn parse_minutes(text: &str) -> Option<Duration> {
         return None;
     }
     let minutes: f64 = text.parse().ok()?;
-    let longest = Duration::from_nanos(i64::MAX.unsigned_abs());
-    Duration::try_from_secs_f64(minutes * 60.0)
+    SignedDuration::try_from_secs_f64(minutes * 60.0)
         .ok()
-        .filter(|duration| *duration <= longest)
+        .filter(|duration| *duration <= SignedDuration::from_nanos(i64::MAX))
 }
 
 #[cfg(test)]
@@ -418,19 +424,19 @@ mod tests {
         ] {
             assert_eq!(
                 parse_minutes(text),
-                seconds.map(Duration::from_secs_f64),
+                seconds.map(SignedDuration::from_secs_f64),
                 "{text:?}"
             );
         }
     }
 
     #[track_caller]
-    fn check(settings: [Option<u64>; 3], default: Option<u64>, max: Option<u64>) {
+    fn check(settings: [Option<i64>; 3], default: Option<i64>, max: Option<i64>) {
         let [a, b, c] =
-            settings.map(|minutes| minutes.map(|minutes| Duration::from_secs(minutes * 60)));
+            settings.map(|minutes| minutes.map(|minutes| SignedDuration::from_mins(minutes)));
         let expected = TtlLimits {
-            default: default.map(|minutes| Duration::from_secs(minutes * 60)),
-            max: max.map(|minutes| Duration::from_secs(minutes * 60)),
+            default: default.map(|minutes| SignedDuration::from_mins(minutes)),
+            max: max.map(|minutes| SignedDuration::from_mins(minutes)),
         };
         assert_eq!(limits(a, b, c), expected, "{settings:?}");
     }

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use api::ext::token::TokenEndpoint;
 use api::ext::{Kubeconfig, Token, token};
 use api::labels;
-use api::management::Cluster;
 use api::management::cluster::LOCAL;
+use api::management::{Cluster, feature};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
 use async_trait::async_trait;
@@ -26,6 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 use machinery::meta::{GroupResource, Metadata, MetadataExt, ObjectKey, OwnerReference};
 use machinery::status::Status;
 use management::cluster_secret::ClusterSecrets;
+use management::feature::Features;
 
 use crate::validity::{Refusal, Validity};
 
@@ -39,8 +40,8 @@ pub struct Exchange {
     pub signers: ClusterSecrets,
     /// Decides whether the user of a record is still valid.
     pub validity: Arc<Validity>,
-    /// Returns whether kubeconfigs may currently be exchanged for credentials.
-    pub enabled: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// The features, of which one permits exchanges.
+    pub features: Features,
     /// The addresses of clusters.
     pub endpoints: Arc<dyn Endpoints>,
 }
@@ -61,9 +62,9 @@ pub trait Endpoints: Send + Sync {
     ) -> Result<Vec<TokenEndpoint>, Status>;
 }
 
-/// Minimum remaining life of a record, in milliseconds. A record with less has expired, because
-/// tokens end at whole seconds.
-pub(crate) const MIN_LEFT_MILLIS: i64 = 1000;
+/// Minimum remaining life of a record. A record with less has expired, because tokens end at whole
+/// seconds.
+pub(crate) const MIN_LEFT: SignedDuration = SignedDuration::from_secs(1);
 
 /// The way in which a record covers a cluster.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,6 +76,11 @@ pub(crate) enum Cover {
 }
 
 impl Exchange {
+    /// Returns whether kubeconfigs may currently be exchanged for credentials.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.features.enabled(feature::EXT_KUBECONFIGS)
+    }
+
     /// Returns the record that a token request names, if it belongs to this user and credentials
     /// may be issued for it now.
     ///
@@ -104,7 +110,7 @@ impl Exchange {
         if record.spec.is_suspended() {
             return refused("the kubeconfig is suspended");
         }
-        if left(&record, now) < MIN_LEFT_MILLIS {
+        if left(&record, now) < MIN_LEFT {
             return refused("the kubeconfig has expired");
         }
         match self.validity.check_origin(&record, now) {
@@ -161,15 +167,14 @@ pub(crate) fn check_same(record: &Kubeconfig, cluster: &Cluster) -> Result<(), S
     }
 }
 
-/// Returns the remaining life of a record, in milliseconds. Zero or negative if it has expired.
-pub(crate) fn left(record: &Kubeconfig, now: Timestamp) -> i64 {
+/// Returns the remaining life of a record. Zero or negative if it has expired.
+pub(crate) fn left(record: &Kubeconfig, now: Timestamp) -> SignedDuration {
     let created = record.metadata().creation_timestamp.as_ref();
     let end = created.and_then(|created| {
         let life = SignedDuration::from_secs(record.spec.ttl);
         created.0.checked_add(life).ok()
     });
-    let left = end.map_or(0, |end| end.duration_since(now).as_millis());
-    i64::try_from(left).unwrap_or(i64::MAX)
+    end.map_or(SignedDuration::ZERO, |end| end.duration_since(now))
 }
 
 /// Makes a token depend on a record: the token is valid only while the record exists, and is

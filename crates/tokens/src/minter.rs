@@ -21,7 +21,7 @@ use crate::token_resource::say_expiry;
 
 /// Maximum lifetime of a token if settings set no limit, in seconds: a hundred years, so that its
 /// end is a valid date.
-pub const MAX_TTL_SECS: i64 = 100 * 365 * 24 * 3600;
+pub const MAX_TTL: SignedDuration = SignedDuration::from_hours(100 * 365 * 24);
 
 /// Mints tokens.
 pub struct Minter {

@@ -14,12 +14,14 @@
 
 use std::sync::Arc;
 
+use api::management::setting;
 use apiserver::Builder;
 use apiserver::mount::Access;
 use apiserver::public_document::PublicDocument;
 use bytes::Bytes;
 use machinery::status::Status;
 use machinery::time::Clock;
+use management::settings::Settings;
 use serde::Serialize;
 
 use signing::jwks::{DISCOVERY_PATH, JWKS_MEDIA_TYPE, JWKS_PATH, discovery_document, jwk_set};
@@ -37,7 +39,7 @@ pub struct OpenId {
     /// The `iss` of all tokens.
     pub issuer: String,
     /// Returns the current URL of the server. Empty if it is the issuer.
-    pub server_url: Arc<dyn Fn() -> String + Send + Sync>,
+    pub settings: Settings,
     /// The keys.
     pub keys: Arc<KeyStore>,
     /// The source of the current time.
@@ -65,7 +67,7 @@ impl OpenId {
     }
 
     fn discovery(&self) -> Result<Bytes, Status> {
-        let server_url = (self.server_url)();
+        let server_url = self.settings.effective(setting::SERVER_URL);
         let server_url = match server_url.as_str() {
             "" => &self.issuer,
             url => url,

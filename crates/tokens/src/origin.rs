@@ -23,9 +23,10 @@ use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
 use auth::UserInfo;
 use auth::user::ALL_AUTHENTICATED;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use machinery::meta::{GroupResource, Metadata, ObjectKey};
 use machinery::status::Status;
+use management::settings::Settings;
 
 use crate::authenticator::EXTRA_TOKEN;
 use crate::cluster_scope::{ClusterId, ClusterScope};
@@ -37,13 +38,6 @@ use crate::validity::{MAX_ANCESTORS, Validity};
 /// `CredentialIDKey`).
 const EXTRA_CREDENTIAL: &str = "authentication.kubernetes.io/credential-id";
 
-/// Returns whether requests that were authenticated by a minted token may mint at all, according to
-/// the current settings.
-///
-/// # Errors
-/// 500 if the setting is invalid.
-pub type MintWithToken = Arc<dyn Fn() -> Result<bool, Status> + Send + Sync>;
-
 /// Determines the origin of requests.
 pub struct Origins {
     /// The records of tokens.
@@ -52,8 +46,8 @@ pub struct Origins {
     pub users: Arc<UserDirectory>,
     /// Decides whether the token of a request is valid.
     pub validity: Arc<Validity>,
-    /// Returns whether a token may mint.
-    pub mint_with_token: MintWithToken,
+    /// The settings, which say whether a token may mint.
+    pub settings: Settings,
 }
 
 /// The identity that a record is created with.
@@ -98,7 +92,7 @@ impl Origins {
             });
         };
         let refused = |why: &str| Err(Status::forbidden(resource, "", why));
-        if !(self.mint_with_token)()? {
+        if !self.settings.mint_with_token()? {
             return refused(
                 "a token of a kubeconfig may not create this object: log in instead (setting kubeconfig-mint-with-token)",
             );
@@ -203,12 +197,11 @@ impl Origin {
         }
     }
 
-    /// Returns the maximum lifetime of a record, in milliseconds, or `None` if the origin sets no
-    /// limit.
-    pub fn max_ttl_millis(&self, now: Timestamp) -> Option<i64> {
+    /// Returns the maximum lifetime of a record, which is zero if the token of the request has
+    /// expired, or `None` if the origin sets no limit.
+    pub fn max_ttl(&self, now: Timestamp) -> Option<SignedDuration> {
         let expires = self.parent.as_ref()?.expires?;
-        let left = expires.duration_since(now).as_millis();
-        Some(i64::try_from(left).unwrap_or(i64::MAX).max(0))
+        Some(expires.duration_since(now).max(SignedDuration::ZERO))
     }
 
     fn reference(&self) -> Option<TokenReference> {

@@ -28,19 +28,13 @@ use apiserver::request_context::RequestContext;
 use apiserver::resource::{Update, Visibility, owner_visibility};
 use machinery::status::Status;
 use management::record_size::json_size;
-use management::settings::QuotaLimits;
+use management::settings::{QuotaLimits, Settings};
 use serde::Serialize;
 
 use self::account::Accounts;
 pub use self::account::{Demand, Reservation};
 use self::excess::{Excess, Limit};
 use crate::suspension::Suspension;
-
-/// Returns the limits of the current settings.
-///
-/// # Errors
-/// 500 if a setting is invalid.
-pub type ReadLimits = Arc<dyn Fn() -> Result<QuotaLimits, Status> + Send + Sync>;
 
 /// Number of bytes by which a record may grow when it is turned off, however much is stored: enough
 /// for a condition and an entry of the managed fields. So a user above the limit can still turn
@@ -51,7 +45,7 @@ const SUSPENSION_BYTES: usize = 1024;
 pub struct Quota {
     kubeconfigs: Registry<Kubeconfig>,
     tokens: Registry<Token>,
-    limits: ReadLimits,
+    settings: Settings,
     accounts: Arc<Accounts>,
 }
 
@@ -88,12 +82,12 @@ impl Quota {
     pub fn new(
         kubeconfigs: Registry<Kubeconfig>,
         tokens: Registry<Token>,
-        limits: ReadLimits,
+        settings: Settings,
     ) -> Self {
         Self {
             kubeconfigs,
             tokens,
-            limits,
+            settings,
             accounts: Arc::default(),
         }
     }
@@ -104,7 +98,7 @@ impl Quota {
     /// 429, with the seconds until another create is possible; 500 if a setting or the authorizer
     /// fails.
     pub async fn count_create(&self, cx: &RequestContext) -> Result<(), Status> {
-        let Some(limit) = (self.limits)()?.creates_per_minute else {
+        let Some(limit) = self.settings.quota()?.creates_per_minute else {
             return Ok(());
         };
         match self.accounts.create(&cx.user.name, limit) {
@@ -127,7 +121,7 @@ impl Quota {
         demand: Demand,
         dry_run: bool,
     ) -> Result<Reservation, Status> {
-        let limits = (self.limits)()?;
+        let limits = self.settings.quota()?;
         let user = &cx.user.name;
         let stored = || self.stored(user);
         let reserved = self.accounts.reserve(user, demand, |held| {
@@ -155,7 +149,7 @@ impl Quota {
         if growth.turns_off && grown <= SUSPENSION_BYTES {
             return Ok(());
         }
-        let limits = (self.limits)()?;
+        let limits = self.settings.quota()?;
         let stored = self.stored(growth.owner);
         if let Some(limit) = limits.bytes
             && grown > 0

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ::management::record_size::{check_description, check_metadata, json_size};
+use ::management::settings::Settings;
 use api::ext::token::TokenEndpoint;
 use api::ext::{self, Kubeconfig, Token, TokenPrincipal, token};
 use api::management::Cluster;
@@ -26,7 +27,7 @@ use serde_json::Value;
 
 use crate::cluster_scope::ClusterId;
 use crate::exchange::{self, Cover, Exchange};
-use crate::minter::{MAX_TTL_SECS, Minter, unique_name};
+use crate::minter::{MAX_TTL, Minter, unique_name};
 use crate::origin::{Origin, Origins};
 use crate::quota::{Demand, Growth, Quota};
 use crate::suspension::Suspension;
@@ -60,29 +61,14 @@ pub const INDEX: Index<Token> = Index {
     fields: &[],
 };
 
-/// Returns a maximum lifetime in milliseconds according to the current settings, or `None` for no
-/// limit.
-pub type MaxTtl = Arc<dyn Fn() -> Result<Option<i64>, Status> + Send + Sync>;
-
-/// The maximum lifetimes of the credentials that are created here.
-pub struct MaxTtls {
-    /// The limit for any token.
-    pub token: MaxTtl,
-    /// The limit for a token that is exchanged for a login.
-    pub exchanged: MaxTtl,
-    /// The limit for a client certificate, which is never more than [`MAX_CERTIFICATE_TTL_MILLIS`].
-    pub certificate: MaxTtl,
-}
-
-/// Maximum lifetime of a client certificate, in milliseconds. It is short because a certificate
-/// cannot be revoked.
-pub const MAX_CERTIFICATE_TTL_MILLIS: i64 = 10 * 60 * 1000;
+/// Maximum lifetime of a client certificate. It is short because a certificate cannot be revoked.
+const MAX_CERTIFICATE_TTL: SignedDuration = SignedDuration::from_mins(10);
 
 /// Maximum length of `spec.kind`, in bytes. The kind is a single word.
 const MAX_KIND: usize = 253;
 
-/// Minimum lifetime of a token, in milliseconds: its times are in whole seconds.
-const MIN_TTL_MILLIS: i64 = 1000;
+/// Minimum lifetime of a token: its times are in whole seconds.
+const MIN_TTL: SignedDuration = SignedDuration::from_secs(1);
 
 /// The strategy of tokens.
 pub struct TokenResource {
@@ -103,8 +89,8 @@ pub struct TokenResourceParts {
     pub origins: Arc<Origins>,
     /// Signs the tokens.
     pub minter: Arc<Minter>,
-    /// The maximum lifetimes of tokens.
-    pub max_ttls: MaxTtls,
+    /// The settings, which limit lifetimes.
+    pub settings: Settings,
     /// The quota of each user.
     pub quota: Arc<Quota>,
 }
@@ -170,7 +156,7 @@ impl TokenResource {
         minting: Minting<'_>,
         mut token: Token,
     ) -> Result<Token, Status> {
-        if !(self.parts.exchange.enabled)() {
+        if !self.parts.exchange.is_enabled() {
             let text = "kubeconfigs are turned off by the feature ext-kubeconfigs";
             let resource = self.parts.registry.group_resource();
             return Err(Status::forbidden(resource, "", text));
@@ -196,7 +182,7 @@ impl TokenResource {
             certified.status.endpoints = self.endpoints(cx, &record, &cluster).await?;
             return Ok(certified);
         }
-        let max = (self.parts.max_ttls.exchanged)()?.unwrap_or(i64::MAX);
+        let max = self.parts.settings.exec_token_ttl()?.unwrap_or(left);
         settle_ttl(&mut token, self.max_token_ttl(&minting)?.min(max).min(left))?;
         token.metadata.name = Some(unique_name());
         let endpoints = self.endpoints(cx, &record, &cluster).await?;
@@ -222,14 +208,14 @@ impl TokenResource {
         &self,
         minting: Minting<'_>,
         mut token: Token,
-        left: i64,
+        left: SignedDuration,
     ) -> Result<Token, Status> {
         let cx = minting.cx;
         let cluster = self
             .check_cluster(&minting, &token.spec.cluster_name)
             .await?;
-        let max = (self.parts.max_ttls.certificate)()?.unwrap_or(i64::MAX);
-        let max = max.min(MAX_CERTIFICATE_TTL_MILLIS).min(left);
+        let max = self.parts.settings.exec_certificate_ttl()?;
+        let max = max.unwrap_or(left).min(MAX_CERTIFICATE_TTL).min(left);
         settle_ttl(&mut token, minting.limit(max)?)?;
         say_expiry(&mut token);
         let life = SignedDuration::from_millis(token.spec.ttl);
@@ -269,11 +255,10 @@ impl TokenResource {
         Ok(stored)
     }
 
-    /// Returns the maximum lifetime of a token, in milliseconds.
-    fn max_token_ttl(&self, minting: &Minting<'_>) -> Result<i64, Status> {
-        let longest = MAX_TTL_SECS * 1000;
-        let max = (self.parts.max_ttls.token)()?.unwrap_or(longest);
-        minting.limit(max.min(longest))
+    /// Returns the maximum lifetime of a token.
+    fn max_token_ttl(&self, minting: &Minting<'_>) -> Result<SignedDuration, Status> {
+        let max = self.parts.settings.token_max_ttl()?;
+        minting.limit(max.unwrap_or(MAX_TTL).min(MAX_TTL))
     }
 
     /// Returns the cluster of this name, if the caller may get it.
@@ -315,13 +300,13 @@ struct Minting<'a> {
 }
 
 impl Minting<'_> {
-    /// Limits a lifetime in milliseconds to what the origin of the request has left.
-    fn limit(&self, max: i64) -> Result<i64, Status> {
-        let left = self.origin.max_ttl_millis(self.cx.clock.now());
+    /// Limits a lifetime to what the origin of the request has left.
+    fn limit(&self, max: SignedDuration) -> Result<SignedDuration, Status> {
+        let left = self.origin.max_ttl(self.cx.clock.now());
         match left.map_or(max, |left| max.min(left)) {
-            limit if limit < exchange::MIN_LEFT_MILLIS && left.is_some() => Err(
-                Status::bad_request("the token of this request expires too soon to create another"),
-            ),
+            limit if limit < exchange::MIN_LEFT && left.is_some() => Err(Status::bad_request(
+                "the token of this request expires too soon to create another",
+            )),
             limit => Ok(limit),
         }
     }
@@ -506,16 +491,18 @@ fn pin_cluster(token: &mut Token, cluster: &Cluster) {
 }
 
 /// Sets the lifetime of a new token: the requested one, or the maximum.
-fn settle_ttl(token: &mut Token, max: i64) -> Result<(), Status> {
-    if max < MIN_TTL_MILLIS {
+fn settle_ttl(token: &mut Token, max: SignedDuration) -> Result<(), Status> {
+    let min = millis(MIN_TTL);
+    let max = millis(max);
+    if max < min {
         return Err(Status::bad_request(format!(
             "the longest permitted lifetime, {max} ms, is less than one second: a setting is too low, or the kubeconfig is about to expire",
         )));
     }
     match token.spec.ttl {
-        ttl if (1..MIN_TTL_MILLIS).contains(&ttl) => {
+        ttl if (1..min).contains(&ttl) => {
             return Err(Status::bad_request(format!(
-                "spec.ttl {ttl} is less than min ttl {MIN_TTL_MILLIS}: it is in milliseconds"
+                "spec.ttl {ttl} is less than min ttl {min}: it is in milliseconds"
             )));
         }
         ttl if ttl <= 0 => token.spec.ttl = max,
@@ -527,6 +514,11 @@ fn settle_ttl(token: &mut Token, max: i64) -> Result<(), Status> {
         _ => {}
     }
     Ok(())
+}
+
+/// Returns a lifetime in the unit of `spec.ttl`, or the maximum if it is out of range.
+fn millis(ttl: SignedDuration) -> i64 {
+    i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Writes the expiry of the token into its status. It is a fact of the record, so it is stored.

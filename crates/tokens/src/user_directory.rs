@@ -14,19 +14,21 @@ use auth::user::RESERVED_PREFIX;
 use auth::{Attributes, Authorizer, Decision, UserInfo};
 use jiff::Timestamp;
 use machinery::meta::ObjectKey;
+use management::settings::Settings;
 use storage::Revision;
 use storage::cache::View;
 
 /// Finds users, without decoding their objects each time.
 pub struct UserDirectory {
     users: Registry<User>,
-    require_object: RequireObject,
+    settings: Settings,
+    known: UsersKnown,
     principals: ArcSwap<Principals>,
 }
 
-/// Returns whether a user name is valid only if it has a user object, according to the current
-/// settings.
-pub type RequireObject = Arc<dyn Fn() -> bool + Send + Sync>;
+/// Returns whether the objects of users in memory are up to date. Until they are, a user name is
+/// valid only if it has an object.
+pub type UsersKnown = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The facts about a user that checks need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,10 +52,11 @@ struct Principals {
 
 impl UserDirectory {
     /// Creates the directory of these objects.
-    pub fn new(users: Registry<User>, require_object: RequireObject) -> Self {
+    pub fn new(users: Registry<User>, settings: Settings, known: UsersKnown) -> Self {
         Self {
             users,
-            require_object,
+            settings,
+            known,
             principals: ArcSwap::default(),
         }
     }
@@ -67,7 +70,8 @@ impl UserDirectory {
         }
         let may_lack_object = || {
             let is_reserved = name.starts_with(RESERVED_PREFIX);
-            (!is_reserved && !(self.require_object)()).then(Arc::default)
+            let requires_object = self.settings.require_user() || !(self.known)();
+            (!is_reserved && !requires_object).then(Arc::default)
         };
         self.by_object(name).or_else(may_lack_object)
     }

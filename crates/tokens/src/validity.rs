@@ -32,6 +32,7 @@ mod not_before;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::management::settings::Settings;
 use api::ext::{Kubeconfig, Token, TokenReference};
 use api::management::cluster::LOCAL;
 use api::management::{self, Cluster};
@@ -48,7 +49,7 @@ use self::facts::{ClusterFacts, KubeconfigFacts, TokenFacts};
 use crate::authenticator::EXTRA_TOKEN;
 use crate::user_directory::{UserDirectory, UserFacts};
 
-pub use self::not_before::{NotBefore, ReadNotBefore};
+use self::not_before::NotBefore;
 
 /// Maximum age of a token, in seconds, at which another replica may have minted it a moment ago.
 const YOUNG_SECS: i64 = 30;
@@ -81,7 +82,7 @@ pub struct ValidityParts {
     /// Returns whether the records in memory are reliable. No token is valid otherwise.
     pub confirmed: Confirmed,
     /// Reads the earliest time of issue of valid tokens.
-    pub not_before: ReadNotBefore,
+    pub settings: Settings,
 }
 
 /// Returns whether the records in memory were recently compared with the store.
@@ -156,7 +157,7 @@ impl Validity {
     pub fn terms(&self) -> Terms {
         Terms {
             keys: self.parts.verifier.ring(),
-            not_before: (self.parts.not_before)(),
+            not_before: NotBefore::of(&self.parts.settings),
         }
     }
 
@@ -240,7 +241,7 @@ impl Validity {
             return Err(Refusal::NoUser);
         }
         let created = record.metadata.creation_timestamp.as_ref();
-        if !(self.parts.not_before)().permits_record(created.map(|time| time.0)) {
+        if !NotBefore::of(&self.parts.settings).permits_record(created.map(|time| time.0)) {
             return Err(Refusal::TooOld);
         }
         match &status.parent_token {
@@ -309,7 +310,7 @@ impl Validity {
             .derived(ObjectKey::cluster(&claims.jti), TokenFacts::of);
         let record = record.ok_or(Refusal::NoRecord)?;
         record.check_claims(claims)?;
-        if !(self.parts.not_before)().permits_issue(claims.iat) {
+        if !NotBefore::of(&self.parts.settings).permits_issue(claims.iat) {
             return Err(Refusal::TooOld);
         }
         let facts = self
@@ -337,7 +338,7 @@ impl Validity {
         ancestors: &mut Vec<String>,
     ) -> Result<Arc<UserFacts>, Refusal> {
         record.check_state(now)?;
-        if !(self.parts.not_before)().permits_record(record.created) {
+        if !NotBefore::of(&self.parts.settings).permits_record(record.created) {
             return Err(Refusal::TooOld);
         }
         let user = self.parts.users.find(&record.owner.name);

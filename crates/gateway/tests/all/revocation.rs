@@ -1,15 +1,13 @@
 //! Open requests end when the objects that they depend on change.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use api::ext::TokenReference;
-use api::management::Cluster as ClusterObject;
+use api::management::{Cluster as ClusterObject, setting};
 use jiff::SignedDuration;
 use machinery::meta::ObjectKey;
 use machinery::time::Clock;
 use serde_json::json;
-use tokens::validity::NotBefore;
 
 use crate::client::Client;
 use crate::cluster::{Cluster, lines};
@@ -153,15 +151,17 @@ async fn with_the_signing_key() {
 async fn with_the_earliest_time_of_issue() {
     let open = Open::start().await;
     open.world.clock.advance(SignedDuration::from_secs(1));
-    let limit = NotBefore::Time(open.world.clock.now());
-    open.world.not_before.store(Arc::new(limit));
+    let now = open.world.clock.now().to_string();
+    open.world.set(setting::AUTH_TOKEN_NOT_BEFORE, &now).await;
     open.ends_for_good().await;
 }
 
 #[tokio::test]
 async fn with_a_time_of_issue_that_cannot_be_read() {
     let open = Open::start().await;
-    open.world.not_before.store(Arc::new(NotBefore::Never));
+    open.world
+        .set(setting::AUTH_TOKEN_NOT_BEFORE, "not a time")
+        .await;
     open.ends_for_good().await;
 }
 

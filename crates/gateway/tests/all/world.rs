@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::management::cluster_secret::{Binding, ClusterSecrets, Purpose};
+use ::management::settings::Settings;
 use api::ext::{Kubeconfig, Token};
-use api::management::{self, User};
+use api::management::{self, Setting, User};
 use apiserver::registry::{Registries, Registry, revision_of};
 use apiserver::server::{Diversion, HttpService, Peer, ReloadableCertificate, Server};
-use arc_swap::ArcSwap;
+use apiserver::stored_object::Index;
 use async_trait::async_trait;
 use auth::authorizer::{AuthorizerError, Rules};
 use auth::{Attributes, Authorizer, Decision, UserInfo};
@@ -40,7 +41,7 @@ use tempfile::TempDir;
 use tokens::minter::{Minter, Order};
 use tokens::origin::Origin;
 use tokens::user_directory::UserDirectory;
-use tokens::validity::{NotBefore, Validity, ValidityParts};
+use tokens::validity::{Validity, ValidityParts};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -74,8 +75,7 @@ pub(crate) struct World {
     pub(crate) access: Arc<Access>,
     pub(crate) stop: CancellationToken,
     pub(crate) keys: Arc<KeyStore>,
-    /// The earliest time of issue of valid tokens.
-    pub(crate) not_before: Arc<ArcSwap<NotBefore>>,
+    pub(crate) settings: Registry<Setting>,
     minter: Minter,
     _stop: DropGuard,
     _folder: TempDir,
@@ -146,6 +146,7 @@ impl World {
             ::management::cluster::description(),
             ::management::cluster::INDEX,
         );
+        let settings = registries.add(::management::setting::description(), Index::NONE);
         let secrets = registries.add(builtins::secret::description(), builtins::secret::INDEX);
         let cache = registries.into_cache().start().await.unwrap();
         let stop = CancellationToken::new();
@@ -157,18 +158,18 @@ impl World {
         let verified = VerifiedCache::new(64).unwrap();
         let issuer = "https://issuer.example".to_owned();
         let verifier = Verifier::new(issuer.clone(), keys.shared_ring(), verified);
-        let not_before = Arc::new(ArcSwap::from_pointee(NotBefore::Any));
-        let limit = Arc::clone(&not_before);
+        let reader = Settings::new(settings.clone());
+        let directory = UserDirectory::new(users.clone(), reader.clone(), Arc::new(|| true));
         let access = Arc::new(Access::default());
         let validity = Validity::new(ValidityParts {
             verifier: Arc::new(verifier),
             tokens: tokens.clone(),
             kubeconfigs: kubeconfigs.clone(),
             clusters: clusters.clone(),
-            users: Arc::new(UserDirectory::new(users.clone(), Arc::new(|| true))),
+            users: Arc::new(directory),
             authorizer: access.clone(),
             confirmed: Arc::new(|| true),
-            not_before: Arc::new(move || **limit.load()),
+            settings: reader,
         });
         let gateway = Gateway::new(GatewayParts {
             clusters: clusters.clone(),
@@ -195,7 +196,7 @@ impl World {
             address,
             authority,
             keys: Arc::clone(&keys),
-            not_before,
+            settings,
             minter: Minter::new(keys, issuer, tokens.clone()),
             tokens,
             kubeconfigs,
@@ -333,6 +334,13 @@ impl World {
             Some(cluster) => cluster.metadata.uid.unwrap_or_default(),
             None => format!("uid-{cluster}"),
         }
+    }
+
+    /// Sets the value of a setting.
+    pub(crate) async fn set(&self, name: &str, value: &str) {
+        let object = json!({ "metadata": { "name": name }, "value": value });
+        let object = serde_json::from_value(object).unwrap();
+        self.settings.insert(object, false).await.unwrap();
     }
 
     /// Removes an object.

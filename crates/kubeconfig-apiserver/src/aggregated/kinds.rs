@@ -21,7 +21,7 @@ use storage::Store;
 use storage::cache::{CacheBuilder, CacheOptions};
 
 use super::store::Backend;
-use crate::domain::{Management, Records, start_cache};
+use crate::services::{Management, Records, start_cache};
 use crate::tasks::Tasks;
 
 /// The time between two attempts to reach the store at the start.

@@ -30,7 +30,7 @@ use tokens::cluster_credential;
 use tokens::openid;
 
 use super::{bindings, roles};
-use crate::domain::{Domain, DomainParts, Management, Records, start_cache};
+use crate::services::{Dependencies, Management, Records, Services, start_cache};
 use crate::tasks::Tasks;
 
 /// The prefixes of the keys whose values are sealed in the store.
@@ -38,7 +38,7 @@ pub(super) const SEALED: [&str; 2] = ["/core/secrets/", key_store::PREFIX];
 
 /// The kinds of a standalone server, and the components that they use.
 pub(crate) struct Kinds {
-    pub(crate) domain: Domain,
+    pub(crate) services: Services,
     builtins: Builtins,
     authorizer: Arc<dyn Authorizer>,
     clock: Arc<dyn Clock>,
@@ -70,7 +70,7 @@ impl Kinds {
 
         let authorizer = authorizer(&builtins);
         let secrets = ClusterSecrets::new(builtins.secrets.clone(), cluster_credential::NAMESPACE);
-        let domain = Domain::build(DomainParts {
+        let services = Services::build(Dependencies {
             records,
             management,
             secrets: secrets.clone(),
@@ -86,10 +86,10 @@ impl Kinds {
             prober: prober::Options::default(),
             clock: Arc::clone(&clock),
         });
-        let domain = domain.await?;
+        let services = services.await?;
         Ok(Self {
-            authorizer: with_public_paths(domain.disabled_users(), authorizer)?,
-            domain,
+            authorizer: with_public_paths(services.disabled_users(), authorizer)?,
+            services,
             builtins,
             clock,
             store,
@@ -102,67 +102,67 @@ impl Kinds {
         self.builtins.bootstrap(roles, bindings).await?;
         builtins::bootstrap::namespace(&self.builtins.namespaces, cluster_credential::NAMESPACE)
             .await?;
-        let own = &self.domain.management;
+        let own = self.services.management();
         let (clusters, settings) = (&own.clusters, &own.settings);
         management::bootstrap::run(clusters, settings, &own.features, defaults).await?;
-        bindings::bind_once(&own.clusters, &self.domain.secrets).await
+        bindings::bind_once(&own.clusters, self.services.secrets()).await
     }
 
     /// Serves all kinds.
     pub(super) fn serve(&self, server: Builder) -> Builder {
         let server = self
-            .domain
+            .services
             .serve(server)
             .resource(self.clusters())
             .resource(self.nodes())
             .resource(self.users())
             .resource(self.settings())
             .resource(self.features());
-        let server = self.domain.serve_downloads(server);
-        self.builtins.serve(self.domain.serve_clusters(server))
+        let server = self.services.serve_downloads(server);
+        self.builtins.serve(self.services.serve_clusters(server))
     }
 
     fn clusters(&self) -> Clusters {
         Clusters {
-            registry: self.domain.management.clusters.clone(),
+            registry: self.services.management().clusters.clone(),
         }
     }
 
     fn nodes(&self) -> Nodes {
         Nodes {
-            registry: self.domain.management.nodes.clone(),
+            registry: self.services.management().nodes.clone(),
         }
     }
 
     fn users(&self) -> Users {
         Users {
-            registry: self.domain.management.users.clone(),
+            registry: self.services.management().users.clone(),
         }
     }
 
     fn settings(&self) -> SettingResource {
         SettingResource {
-            registry: self.domain.management.settings.clone(),
+            registry: self.services.management().settings.clone(),
         }
     }
 
     fn features(&self) -> FeatureResource {
         FeatureResource {
-            registry: self.domain.management.features.clone(),
+            registry: self.services.management().features.clone(),
         }
     }
 
     /// Starts the background tasks.
     pub(super) fn start_tasks(&self, gateway: &Arc<Gateway>, tasks: &Tasks) {
-        self.domain.start_tasks(gateway, tasks);
+        self.services.start_tasks(gateway, tasks);
         let (store, stop) = (Arc::clone(&self.store), tasks.stop());
         tasks.spawn(
             "compaction",
             compaction::run(store, Retention::default(), stop),
         );
         let others: Vec<Arc<dyn AnyResource>> = vec![
-            Arc::new(self.domain.kubeconfig_resource()),
-            Arc::new(self.domain.token_resource()),
+            Arc::new(self.services.kubeconfig_resource()),
+            Arc::new(self.services.token_resource()),
             Arc::new(self.clusters()),
             Arc::new(self.nodes()),
             Arc::new(self.users()),

@@ -1,11 +1,11 @@
 //! The creation of kubeconfigs: the stored objects, and the rejected requests.
 
-use api::management::{Feature, User, feature, setting};
+use api::management::{User, feature, setting};
 use axum::body::Body;
 use http::Request;
 use machinery::meta::ObjectKey;
 use serde_json::{Value, json};
-use tokens::testing::{ROOT, object};
+use tokens::testing::ROOT;
 
 use crate::world::{ALICE, PATH, World, file, name, refused, with_placeholders};
 
@@ -283,10 +283,7 @@ async fn a_file_without_tokens_logs_in_by_the_plugin() {
 #[tokio::test]
 async fn a_kind_that_is_turned_off_is_not_there() {
     let world = World::start().await;
-    let off: Feature = object(
-        json!({ "metadata": { "name": feature::EXT_KUBECONFIGS }, "spec": { "value": false } }),
-    );
-    world.features.insert(off, false).await.unwrap();
+    world.base.turn_off(feature::EXT_KUBECONFIGS).await;
     assert_eq!(world.create(ALICE, json!({})).await.code, 404);
     assert_eq!(
         world.call(ALICE, &format!("GET {PATH}"), None).await.code,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::ext::Token;
-use api::management::{Cluster, Feature, Setting, setting};
+use api::management::Cluster;
 use apiserver::mount::Access;
 use apiserver::private_document;
 use apiserver::registry::Registry;
@@ -15,7 +15,7 @@ use machinery::meta::ObjectKey;
 use management::feature::Features;
 use management::settings::Settings;
 use serde_json::{Value, json};
-use tokens::testing::{Ground, SERVER_URL, object};
+use tokens::testing::{Ground, object};
 
 /// The path of the collection.
 pub(crate) const PATH: &str = "/apis/ext.cattle.io/v1/kubeconfigs";
@@ -30,8 +30,6 @@ pub(crate) const BOB: &str = "as:bob";
 pub(crate) struct World {
     pub(crate) base: tokens::testing::World,
     pub(crate) clusters: Registry<Cluster>,
-    pub(crate) settings: Registry<Setting>,
-    pub(crate) features: Registry<Feature>,
 }
 
 impl World {
@@ -40,8 +38,6 @@ impl World {
         let mut ground = Ground::with_kubeconfigs(resource::description(), resource::INDEX).await;
         let kinds = &mut ground.fixture.registries;
         let nodes = kinds.add(management::node::description(), Index::NONE);
-        let settings = kinds.add(management::setting::description(), Index::NONE);
-        let features = kinds.add(management::feature::description(), Index::NONE);
         ground.roles.push(object(json!({
             "metadata": { "name": "kubeconfig-users" },
             "rules": [
@@ -65,8 +61,8 @@ impl World {
                 nodes: nodes.clone(),
                 managed: Arc::new(|_| None),
                 minter: Arc::clone(&ground.minter),
-                settings: Settings::new(settings.clone()),
-                features: Features(features.clone()),
+                settings: Settings::new(ground.settings.clone()),
+                features: Features(ground.features.clone()),
                 quota: Arc::clone(&ground.quota),
             })
         };
@@ -81,13 +77,10 @@ impl World {
         let world = Self {
             base: base.await,
             clusters,
-            settings,
-            features,
         };
         world
             .add_cluster(json!({ "metadata": { "name": "local", "uid": "uid-local" } }))
             .await;
-        world.set(setting::SERVER_URL, SERVER_URL).await;
         world
     }
 
@@ -98,8 +91,7 @@ impl World {
 
     /// Sets the value of a setting.
     pub(crate) async fn set(&self, name: &str, value: &str) {
-        let setting: Setting = object(json!({ "metadata": { "name": name }, "value": value }));
-        self.settings.insert(setting, false).await.unwrap();
+        self.base.set(name, value).await;
     }
 
     /// Sends a request.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use api::ext::{self, Kubeconfig, Token};
 use api::management::cluster::LOCAL;
-use api::management::{Cluster, User};
+use api::management::{Cluster, Feature, Setting, User, setting};
 use apiserver::Builder;
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::Registry;
@@ -17,7 +17,8 @@ use builtins::Builtins;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use machinery::testing::ManualClock;
 use management::cluster_secret::ClusterSecrets;
-use management::settings::QuotaLimits;
+use management::feature::Features;
+use management::settings::Settings;
 use serde_json::json;
 use signing::jwt::{VerifiedCache, Verifier};
 use signing::key_ring::RotationPolicy;
@@ -37,10 +38,10 @@ use crate::minter::Minter;
 use crate::openid::OpenId;
 use crate::origin::Origins;
 use crate::quota::Quota;
-use crate::token_resource::{MaxTtl, MaxTtls, TokenResource, TokenResourceParts};
+use crate::token_resource::{TokenResource, TokenResourceParts};
 use crate::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
 use crate::user_directory::UserDirectory;
-use crate::validity::{NotBefore, Validity, ValidityParts};
+use crate::validity::{Validity, ValidityParts};
 
 /// The parts of a server before it starts.
 pub struct Ground {
@@ -56,6 +57,10 @@ pub struct Ground {
     pub users: Registry<User>,
     /// The clusters.
     pub clusters: Registry<Cluster>,
+    /// The objects of settings.
+    pub settings: Registry<Setting>,
+    /// The objects of features.
+    pub features: Registry<Feature>,
     /// The signing keys.
     pub keys: Arc<KeyStore>,
     /// Decides whether a token is valid.
@@ -98,23 +103,20 @@ impl Ground {
         let kubeconfigs = kinds.add(description, index);
         let users = kinds.add(management::user::description(), Index::NONE);
         let clusters = kinds.add(management::cluster::description(), Index::NONE);
+        let setting_objects = kinds.add(management::setting::description(), Index::NONE);
+        let features = kinds.add(management::feature::description(), Index::NONE);
         let builtins = Builtins::register(kinds);
 
         let (keys, sealed, folder) = key_store().await;
         let switches = Switches {
-            require_user: Arc::new(AtomicBool::new(true)),
-            not_before: Arc::new(ArcSwap::from_pointee(NotBefore::Any)),
-            exchanges: Arc::new(AtomicBool::new(true)),
             confirmed: Arc::new(AtomicBool::new(true)),
             access: Arc::new(ArcSwap::from_pointee(access_to("*", &["get", "delete"]))),
-            mint_with_token: Arc::new(AtomicBool::new(true)),
-            limits: Arc::new(ArcSwap::from_pointee(QuotaLimits::default())),
         };
         let verified = VerifiedCache::new(16).unwrap();
         let ring: Arc<ArcSwap<_>> = keys.shared_ring();
-        let required = load(&switches.require_user);
-        let directory = Arc::new(UserDirectory::new(users.clone(), Arc::new(required)));
-        let not_before = Arc::clone(&switches.not_before);
+        let settings = Settings::new(setting_objects.clone());
+        let known = Arc::new(|| true);
+        let directory = Arc::new(UserDirectory::new(users.clone(), settings.clone(), known));
         let validity = Arc::new(Validity::new(ValidityParts {
             verifier: Arc::new(Verifier::new(ISSUER.to_owned(), ring, verified)),
             tokens: tokens.clone(),
@@ -123,22 +125,16 @@ impl Ground {
             users: Arc::clone(&directory),
             authorizer: Arc::new(RbacAuthorizer::new(Arc::clone(&switches.access))),
             confirmed: Arc::new(load(&switches.confirmed)),
-            not_before: Arc::new(move || **not_before.load()),
+            settings: settings.clone(),
         }));
         let minter = Minter::new(Arc::clone(&keys), ISSUER.to_owned(), tokens.clone());
-        let may_mint = load(&switches.mint_with_token);
         let origins = Arc::new(Origins {
             tokens: tokens.clone(),
             users: Arc::clone(&directory),
             validity: Arc::clone(&validity),
-            mint_with_token: Arc::new(move || Ok(may_mint())),
+            settings: settings.clone(),
         });
-        let limits = Arc::clone(&switches.limits);
-        let quota = Quota::new(
-            kubeconfigs.clone(),
-            tokens.clone(),
-            Arc::new(move || Ok(**limits.load())),
-        );
+        let quota = Quota::new(kubeconfigs.clone(), tokens.clone(), settings);
         Self {
             fixture,
             builtins,
@@ -146,6 +142,8 @@ impl Ground {
             kubeconfigs,
             users,
             clusters,
+            settings: setting_objects,
+            features,
             keys,
             validity,
             minter: Arc::new(minter),
@@ -180,7 +178,7 @@ impl Ground {
         let operations = KeyOperations::new(Arc::clone(&self.keys), self.sealed);
         let open_id = OpenId {
             issuer: ISSUER.to_owned(),
-            server_url: Arc::new(|| SERVER_URL.to_owned()),
+            settings: Settings::new(self.settings.clone()),
             keys: Arc::clone(&self.keys),
             clock: ManualClock::at(NOW),
         };
@@ -208,12 +206,15 @@ impl Ground {
             kubeconfigs: self.kubeconfigs,
             users: self.users,
             clusters: self.clusters,
+            settings: self.settings,
+            features: self.features,
             secrets,
             minter: self.minter,
             directory: self.directory,
             switches: self.switches,
             _keys: self.folder,
         };
+        world.set(setting::SERVER_URL, SERVER_URL).await;
         for name in ["alice", "bob"] {
             let user =
                 object(json!({ "metadata": { "name": name, "uid": format!("uid-{name}") } }));
@@ -228,7 +229,6 @@ impl Ground {
     }
 
     fn token_resource(&self) -> TokenResource {
-        let enabled = load(&self.switches.exchanges);
         TokenResource::new(TokenResourceParts {
             registry: self.tokens.clone(),
             clusters: self.clusters.clone(),
@@ -236,13 +236,13 @@ impl Ground {
                 kubeconfigs: self.kubeconfigs.clone(),
                 signers: ClusterSecrets::new(self.builtins.secrets.clone(), NAMESPACE),
                 validity: Arc::clone(&self.validity),
-                enabled: Arc::new(enabled),
+                features: Features(self.features.clone()),
                 endpoints: Arc::new(OneEndpoint),
             },
             users: Arc::clone(&self.directory),
             origins: Arc::clone(&self.origins),
             minter: Arc::clone(&self.minter),
-            max_ttls: max_ttls(),
+            settings: Settings::new(self.settings.clone()),
             quota: Arc::clone(&self.quota),
         })
     }
@@ -265,17 +265,6 @@ async fn key_store() -> (Arc<KeyStore>, Arc<Sealed>, TempDir) {
     // The keys are old enough for tokens that were minted in the past.
     let keys = KeyStore::open(store, RotationPolicy::default(), seconds(-7 * 24 * 3600)).await;
     (keys.unwrap(), sealed, folder)
-}
-
-/// Returns the maximum lifetimes: a day for any token, an hour for a token from an exchange, ten
-/// minutes for a certificate.
-fn max_ttls() -> MaxTtls {
-    let minutes = |minutes: i64| -> MaxTtl { Arc::new(move || Ok(Some(minutes * 60_000))) };
-    MaxTtls {
-        token: minutes(24 * 60),
-        exchanged: minutes(60),
-        certificate: minutes(10),
-    }
 }
 
 /// Returns the kind of kubeconfigs, without its strategy.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use api::ext::{Kubeconfig, Token};
-use api::management::{Cluster, User};
+use api::management::{Cluster, Feature, Setting, User, setting};
 use apiserver::registry::{Registry, revision_of};
 use apiserver::testing::{Answer, NOW, TestServer};
 use arc_swap::ArcSwap;
@@ -14,17 +14,16 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use machinery::meta::{Metadata, Object, ObjectKey, ObjectMeta};
 use management::cluster_secret::{Binding, Purpose};
-use management::settings::QuotaLimits;
 use serde_json::{Value, json};
 use signing::key_store::KeyStore;
 use tempfile::TempDir;
 
-use super::Ground;
+use super::{Ground, object};
 use crate::cluster_credential::{ClusterToken, HASH_KEY, NAMESPACE};
 use crate::minter::{Minter, Order};
 use crate::origin::Origin;
 use crate::user_directory::UserDirectory;
-use crate::validity::{NotBefore, Validity};
+use crate::validity::Validity;
 
 /// The server and its parts.
 pub struct World {
@@ -42,6 +41,10 @@ pub struct World {
     pub users: Registry<User>,
     /// The clusters.
     pub clusters: Registry<Cluster>,
+    /// The objects of settings.
+    pub settings: Registry<Setting>,
+    /// The objects of features.
+    pub features: Registry<Feature>,
     /// The Secrets.
     pub secrets: Registry<Secret>,
     /// Mints tokens.
@@ -56,20 +59,10 @@ pub struct World {
 /// Parts of the configuration. Changes take effect at once.
 #[derive(Clone)]
 pub struct Switches {
-    /// True if a user name is valid only if it has a user object.
-    pub require_user: Arc<AtomicBool>,
-    /// The earliest time of issue of valid tokens.
-    pub not_before: Arc<ArcSwap<NotBefore>>,
-    /// True if logins may be exchanged for credentials.
-    pub exchanges: Arc<AtomicBool>,
     /// True if the store has confirmed the state in memory.
     pub confirmed: Arc<AtomicBool>,
     /// The rights of users on clusters, as used by checks of tokens.
     pub access: Arc<ArcSwap<Policy>>,
-    /// True if minted tokens may mint other tokens.
-    pub mint_with_token: Arc<AtomicBool>,
-    /// The quota of each user.
-    pub limits: Arc<ArcSwap<QuotaLimits>>,
 }
 
 /// A minted token.
@@ -81,9 +74,35 @@ pub struct Minted {
 }
 
 impl World {
-    /// Starts a server with users alice and bob, and clusters `c-a` and `c-b`.
+    /// Starts a server with users alice and bob, and clusters `c-a` and `c-b`. A token lives for at
+    /// most a day.
     pub async fn start() -> Self {
-        Ground::new().await.start(|builder| builder).await
+        let world = Ground::new().await.start(|builder| builder).await;
+        world.set(setting::AUTH_TOKEN_MAX_TTL_MINUTES, "1440").await;
+        world
+    }
+
+    /// Sets the value of a setting.
+    ///
+    /// # Panics
+    /// The store fails.
+    pub async fn set(&self, name: &str, value: &str) {
+        let setting: Setting = object(json!({ "metadata": { "name": name }, "value": value }));
+        let amend = |setting: &mut Setting| {
+            let changed = setting.value != value;
+            value.clone_into(&mut setting.value);
+            changed
+        };
+        self.settings.ensure_with(setting, amend).await.unwrap();
+    }
+
+    /// Turns a feature off.
+    ///
+    /// # Panics
+    /// The feature has an object, or the store fails.
+    pub async fn turn_off(&self, feature: &str) {
+        let off = object(json!({ "metadata": { "name": feature }, "spec": { "value": false } }));
+        self.features.insert(off, false).await.unwrap();
     }
 
     /// Gives a cluster a credential and returns it.

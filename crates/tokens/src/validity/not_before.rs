@@ -1,12 +1,11 @@
 //! The earliest time of issue of valid tokens, as set by an administrator.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
+use management::settings::Settings;
 
 /// The earliest time of issue of valid tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotBefore {
+pub(super) enum NotBefore {
     /// There is no limit.
     Any,
     /// Tokens that were issued earlier are invalid.
@@ -15,10 +14,16 @@ pub enum NotBefore {
     Never,
 }
 
-/// Returns the current limit. Called for every check of a token.
-pub type ReadNotBefore = Arc<dyn Fn() -> NotBefore + Send + Sync>;
-
 impl NotBefore {
+    /// Returns the limit of the current settings.
+    pub(super) fn of(settings: &Settings) -> Self {
+        match settings.token_not_before() {
+            Ok(None) => Self::Any,
+            Ok(Some(time)) => Self::Time(time),
+            Err(_) => Self::Never,
+        }
+    }
+
     /// Returns whether a token that was issued at this second is valid. The record of the token
     /// must be late enough, too: one of the two may be older than the other after a key was stolen
     /// or a backup restored.

@@ -1,13 +1,12 @@
 //! A minted token mints nothing that outlives it or reaches further.
 
-use machinery::meta::ObjectKey;
-use std::sync::atomic::Ordering;
-use tokens::testing::{Minted, World, object, seconds};
-
 use api::ext::{Kubeconfig, Token};
+use api::management::setting;
 use apiserver::testing::{Answer, NOW};
+use machinery::meta::ObjectKey;
 use serde_json::{Value, json};
 use tokens::origin::Parent;
+use tokens::testing::{Minted, World, object, seconds};
 
 const TOKENS: &str = "POST /apis/ext.cattle.io/v1/tokens";
 
@@ -297,11 +296,12 @@ async fn a_token_binds_what_a_host_says_was_created_with_it_as_somebody_else() {
     );
     assert!(is_valid(&world, &second, "local").await);
     world
-        .switches
-        .mint_with_token
-        .store(false, Ordering::SeqCst);
+        .set(setting::KUBECONFIG_MINT_WITH_TOKEN, "never")
+        .await;
     assert_eq!(ask(&world, &as_bob, json!({})).await.code, 403);
-    world.switches.mint_with_token.store(true, Ordering::SeqCst);
+    world
+        .set(setting::KUBECONFIG_MINT_WITH_TOKEN, "bounded")
+        .await;
     world
         .remove(&world.tokens, ObjectKey::cluster(&token.name))
         .await;
@@ -318,9 +318,8 @@ async fn where_tokens_may_not_mint_only_logins_do() {
     let world = World::start().await;
     let token = world.mint(&["local"]).await;
     world
-        .switches
-        .mint_with_token
-        .store(false, Ordering::SeqCst);
+        .set(setting::KUBECONFIG_MINT_WITH_TOKEN, "never")
+        .await;
     check_refused(
         &ask(&world, &token.bearer, json!({})).await,
         403,

@@ -1,18 +1,27 @@
 //! The quota of each user.
 
-use machinery::meta::ObjectKey;
-use std::sync::Arc;
-use tokens::testing::World;
-
 use ::management::settings::QuotaLimits;
+use api::management::setting;
 use apiserver::testing::Answer;
+use machinery::meta::ObjectKey;
 use serde_json::{Value, json};
+use tokens::testing::World;
 
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 const ALICE: &str = "as:alice";
 
-fn set(world: &World, limits: QuotaLimits) {
-    world.switches.limits.store(Arc::new(limits));
+async fn set(world: &World, limits: QuotaLimits) {
+    for (name, limit) in [
+        (setting::KUBECONFIG_MAX_PER_USER, limits.kubeconfigs),
+        (setting::AUTH_TOKEN_MAX_PER_USER, limits.tokens),
+        (setting::KUBECONFIG_MAX_BYTES_PER_USER, limits.bytes),
+        (
+            setting::KUBECONFIG_MAX_CREATES_PER_MINUTE,
+            limits.creates_per_minute,
+        ),
+    ] {
+        world.set(name, &limit.unwrap_or(0).to_string()).await;
+    }
 }
 
 async fn create(world: &World, user: &str, query: &str, spec: Value) -> Answer {
@@ -45,7 +54,8 @@ async fn a_user_has_so_many_tokens_and_an_administrator_any_number() {
             tokens: Some(2),
             ..QuotaLimits::default()
         },
-    );
+    )
+    .await;
     let first = create(&world, ALICE, "", json!({})).await;
     let name = first.body["metadata"]["name"].as_str().unwrap().to_owned();
     let bearer = first.body["status"]["bearerToken"].as_str().unwrap();
@@ -83,7 +93,8 @@ async fn parallel_creates_do_not_pass_a_limit_together() {
             tokens: Some(5),
             ..QuotaLimits::default()
         },
-    );
+    )
+    .await;
     let creates = (0..30).map(|_| create(&world, ALICE, "", json!({})));
     let answers = futures_util::future::join_all(creates).await;
     let made = answers.iter().filter(|answer| answer.code == 201).count();
@@ -100,7 +111,8 @@ async fn creates_are_limited_in_a_minute_whatever_becomes_of_them() {
             creates_per_minute: Some(3),
             ..QuotaLimits::default()
         },
-    );
+    )
+    .await;
     let dry = || create(&world, ALICE, "?dryRun=All", json!({}));
     for _ in 0..5 {
         check(&dry().await, 201, "");
@@ -133,7 +145,8 @@ async fn stored_and_written_bytes_are_limited_but_turning_off_is_not() {
             bytes: Some(limit),
             ..QuotaLimits::default()
         },
-    );
+    )
+    .await;
     let note = |bytes: usize| json!({ "metadata": { "annotations": { "a": "x".repeat(bytes) } } });
     let quota = "exceeded quota: kubeconfig-max-bytes-per-user, requested: bytes=";
     let refused = patch(&world, &name, note(limit)).await;
@@ -161,7 +174,8 @@ async fn stored_and_written_bytes_are_limited_but_turning_off_is_not() {
             bytes: Some(1000),
             ..QuotaLimits::default()
         },
-    );
+    )
+    .await;
     check(&patch(&world, &name, note(15_001)).await, 403, quota);
     let off = || json!({ "spec": { "enabled": false } });
     let mut and_more = off();
@@ -179,7 +193,8 @@ async fn bytes_of_creates_are_limited_in_a_minute() {
             bytes: Some(10_000),
             ..QuotaLimits::default()
         },
-    );
+    )
+    .await;
     let large = || json!({ "description": "x".repeat(4000) });
     for _ in 0..4 {
         check(

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokens::testing::{Minted, World, access_to, object, seconds};
 
-use api::management::{Cluster, User};
+use api::management::{Cluster, User, setting};
 use apiserver::testing::NOW;
 use machinery::meta::{ObjectKey, Time};
 use serde_json::json;
 use tokens::minter::Order;
-use tokens::validity::NotBefore;
+use tokens::testing::{Minted, World, access_to, object, seconds};
 
 #[tokio::test]
 async fn a_token_is_of_the_user_who_has_the_principal_when_it_is_minted() {
@@ -178,10 +177,8 @@ async fn where_no_object_is_required_any_name_but_reserved_ones_is_a_user() {
     ] {
         let token = world.mint_for(user, &["c-a"], NOW).await;
         let is_valid = async |required| {
-            world
-                .switches
-                .require_user
-                .store(required, Ordering::SeqCst);
+            let name = setting::KUBECONFIG_REQUIRE_USER;
+            world.set(name, &bool::to_string(&required)).await;
             let checked = world.validity.check(&token.bearer, "c-a", NOW).await;
             checked.is_ok()
         };
@@ -278,18 +275,14 @@ async fn a_token_of_before_the_earliest_time_of_issue_is_invalid() {
     let too_old = "the token was issued before the time in the setting auth-token-not-before";
     let too_old = Some(too_old.to_owned());
     for (limit, of_old, of_new) in [
-        (NotBefore::Any, None, None),
-        (NotBefore::Time(seconds(-60)), None, None),
-        (NotBefore::Time(seconds(-59)), too_old.clone(), None),
-        (NotBefore::Time(seconds(-30)), too_old.clone(), None),
-        (
-            NotBefore::Time(seconds(-29)),
-            too_old.clone(),
-            too_old.clone(),
-        ),
-        (NotBefore::Never, too_old.clone(), too_old.clone()),
+        (String::new(), None, None),
+        (seconds(-60).to_string(), None, None),
+        (seconds(-59).to_string(), too_old.clone(), None),
+        (seconds(-30).to_string(), too_old.clone(), None),
+        (seconds(-29).to_string(), too_old.clone(), too_old.clone()),
+        ("not a time".to_owned(), too_old.clone(), too_old.clone()),
     ] {
-        world.switches.not_before.store(Arc::new(limit));
+        world.set(setting::AUTH_TOKEN_NOT_BEFORE, &limit).await;
         assert_eq!(
             (refusal(&old).await, refusal(&new).await),
             (of_old, of_new),
@@ -311,9 +304,8 @@ async fn a_token_whose_record_is_too_old_is_invalid_whatever_it_says() {
             .is_ok()
     };
     world
-        .switches
-        .not_before
-        .store(Arc::new(NotBefore::Time(NOW)));
+        .set(setting::AUTH_TOKEN_NOT_BEFORE, &NOW.to_string())
+        .await;
     assert!(counts().await);
     for created in [Some(seconds(-1)), None] {
         world
@@ -343,8 +335,7 @@ async fn a_token_that_was_issued_too_early_is_invalid_however_new_its_record_is(
     };
     assert!(check().await.is_ok());
     world
-        .switches
-        .not_before
-        .store(Arc::new(NotBefore::Time(seconds(10))));
+        .set(setting::AUTH_TOKEN_NOT_BEFORE, &seconds(10).to_string())
+        .await;
     assert!(check().await.is_err());
 }
