@@ -231,7 +231,7 @@ fn sized(size: &str, body: impl FnOnce(usize) -> Body) -> Response<Body> {
     }
 }
 
-/// Returns a body that lets other tasks run after each part.
+/// Returns a body that yields to other tasks after each part.
 fn parts(bytes: Bytes) -> Body {
     let parts = stream::unfold(bytes, |mut rest| async move {
         tokio::task::yield_now().await;

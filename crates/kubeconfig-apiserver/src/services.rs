@@ -70,7 +70,7 @@ pub(crate) struct Records {
     pub(crate) tokens: Registry<Token>,
 }
 
-/// What the services depend on. Each mode provides it.
+/// The dependencies of the services. Each mode provides them.
 pub(crate) struct Dependencies {
     pub(crate) records: Records,
     pub(crate) management: Management,

@@ -263,7 +263,7 @@ async fn few_requests_of_a_user_wait_for_a_cluster_at_the_same_time() {
     let mut bob = scene.unreader("bob").await;
     let _of_bob = scene.begin(&mut bob).await;
     scene.wait(3).await;
-    // Each answer that begins lets another request go.
+    // Each answer that begins gives its turn to another request.
     scene.held.add_permits(1);
     scene.wait(4).await;
     scene.held.add_permits(3);
