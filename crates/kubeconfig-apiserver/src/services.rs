@@ -101,7 +101,7 @@ pub(crate) struct Dependencies {
 
 /// Kubeconfigs, tokens, and the components that use them.
 pub(crate) struct Services {
-    on: Dependencies,
+    dependencies: Dependencies,
     settings: Settings,
     users: Arc<UserDirectory>,
     validity: Arc<Validity>,
@@ -129,32 +129,37 @@ impl Services {
     ///
     /// # Errors
     /// Fails if the signing keys cannot be loaded.
-    pub(crate) async fn build(on: Dependencies) -> Result<Self> {
+    pub(crate) async fn build(dependencies: Dependencies) -> Result<Self> {
         let policy = RotationPolicy::default();
-        let keys = KeyStore::open(Arc::clone(&on.store), policy, on.clock.now()).await;
+        let keys = KeyStore::open(
+            Arc::clone(&dependencies.store),
+            policy,
+            dependencies.clock.now(),
+        )
+        .await;
         let keys = keys.context("the signing keys cannot be used")?;
         let verified = VerifiedCache::new(signing::jwt::DEFAULT_CAPACITY)
             .context("no random bytes are available")?;
-        let verifier = Verifier::new(on.issuer.clone(), keys.shared_ring(), verified);
-        let settings = Settings::new(on.management.settings.clone());
-        let settings = settings.with_fixed(Arc::clone(&on.fixed));
+        let verifier = Verifier::new(dependencies.issuer.clone(), keys.shared_ring(), verified);
+        let settings = Settings::new(dependencies.management.settings.clone());
+        let settings = settings.with_fixed(Arc::clone(&dependencies.fixed));
         let users = Arc::new(UserDirectory::new(
-            on.management.users.clone(),
+            dependencies.management.users.clone(),
             settings.clone(),
-            Arc::clone(&on.users_known),
+            Arc::clone(&dependencies.users_known),
         ));
         let Records {
             kubeconfigs,
             tokens,
-        } = &on.records;
+        } = &dependencies.records;
         let validity = Arc::new(Validity::new(ValidityParts {
             verifier: Arc::new(verifier),
             tokens: tokens.clone(),
             kubeconfigs: kubeconfigs.clone(),
-            clusters: on.management.clusters.clone(),
+            clusters: dependencies.management.clusters.clone(),
             users: Arc::clone(&users),
-            authorizer: Arc::clone(&on.authorizer),
-            confirmed: Arc::clone(&on.confirmed),
+            authorizer: Arc::clone(&dependencies.authorizer),
+            confirmed: Arc::clone(&dependencies.confirmed),
             settings: settings.clone(),
         }));
         let origins = Origins {
@@ -164,9 +169,13 @@ impl Services {
             settings: settings.clone(),
         };
         let quota = Quota::new(kubeconfigs.clone(), tokens.clone(), settings.clone());
-        let minter = Minter::new(Arc::clone(&keys), on.issuer.clone(), tokens.clone());
+        let minter = Minter::new(
+            Arc::clone(&keys),
+            dependencies.issuer.clone(),
+            tokens.clone(),
+        );
         Ok(Self {
-            on,
+            dependencies,
             settings,
             users,
             validity,
@@ -179,31 +188,37 @@ impl Services {
 
     /// Returns the objects that kubeconfigs and tokens refer to.
     pub(crate) fn management(&self) -> &Management {
-        &self.on.management
+        &self.dependencies.management
     }
 
     /// Returns the credentials of clusters.
     pub(crate) fn secrets(&self) -> &ClusterSecrets {
-        &self.on.secrets
+        &self.dependencies.secrets
     }
 
     /// Serves kubeconfigs, tokens and operations on keys, and ends the watches of callers who are
     /// no longer valid. The server is ready while the store answers and the cache keeps up with it.
     pub(crate) fn serve(&self, server: Builder) -> Builder {
-        let (users, clock) = (Arc::clone(&self.users), Arc::clone(&self.on.clock));
+        let (users, clock) = (
+            Arc::clone(&self.users),
+            Arc::clone(&self.dependencies.clock),
+        );
         server
             .leases(leases(self.validity(), users, clock))
             .resource(self.kubeconfig_resource())
             .resource(self.token_resource())
-            .review(KeyOperations::new(self.keys(), Arc::clone(&self.on.sealed)))
+            .review(KeyOperations::new(
+                self.keys(),
+                Arc::clone(&self.dependencies.sealed),
+            ))
             .health_check(self.store_check())
     }
 
     /// Serves the requests of clusters about tokens: token reviews, and the documents with which
     /// clusters verify tokens.
     pub(crate) fn serve_clusters(&self, server: Builder) -> Builder {
-        let clusters = self.on.management.clusters.clone();
-        let records = WebhookRecords::new(self.on.secrets.clone(), clusters);
+        let clusters = self.dependencies.management.clusters.clone();
+        let records = WebhookRecords::new(self.dependencies.secrets.clone(), clusters);
         let callers = ClusterAuthenticator::new(records.clone());
         let reviewer = Arc::new(TokenReviewer::new(self.validity(), records));
         let server = server
@@ -235,18 +250,18 @@ impl Services {
 
     fn open_id(&self) -> OpenId {
         OpenId {
-            issuer: self.on.issuer.clone(),
+            issuer: self.dependencies.issuer.clone(),
             settings: self.settings.clone(),
             keys: Arc::clone(&self.keys),
-            clock: Arc::clone(&self.on.clock),
+            clock: Arc::clone(&self.dependencies.clock),
         }
     }
 
     /// Checks that the store accepts writes, and that the cache is up to date.
     fn store_check(&self) -> HealthCheck {
         let (store, records) = (
-            Arc::clone(&self.on.sealed),
-            self.on.records.kubeconfigs.clone(),
+            Arc::clone(&self.dependencies.sealed),
+            self.dependencies.records.kubeconfigs.clone(),
         );
         HealthCheck {
             name: "store",
@@ -263,10 +278,10 @@ impl Services {
     }
 
     pub(crate) fn kubeconfig_resource(&self) -> Kubeconfigs {
-        let management = &self.on.management;
+        let management = &self.dependencies.management;
         Kubeconfigs::new(KubeconfigParts {
-            registry: self.on.records.kubeconfigs.clone(),
-            tokens: self.on.records.tokens.clone(),
+            registry: self.dependencies.records.kubeconfigs.clone(),
+            tokens: self.dependencies.records.tokens.clone(),
             users: Arc::clone(&self.users),
             origins: Arc::clone(&self.origins),
             clusters: management.clusters.clone(),
@@ -281,7 +296,10 @@ impl Services {
 
     /// Returns the managed endpoints of clusters. Only a cluster with a connection has one.
     fn managed_endpoints(&self) -> ManagedEndpoints {
-        let (zone, clusters) = (self.on.zone.clone(), self.on.management.clusters.clone());
+        let (zone, clusters) = (
+            self.dependencies.zone.clone(),
+            self.dependencies.management.clusters.clone(),
+        );
         Arc::new(move |id| {
             let endpoints = zone.as_ref()?.endpoints(id);
             clusters.cached(ObjectKey::cluster(id))?.spec.connection?;
@@ -291,13 +309,13 @@ impl Services {
 
     pub(crate) fn token_resource(&self) -> TokenResource {
         TokenResource::new(TokenResourceParts {
-            registry: self.on.records.tokens.clone(),
-            clusters: self.on.management.clusters.clone(),
+            registry: self.dependencies.records.tokens.clone(),
+            clusters: self.dependencies.management.clusters.clone(),
             exchange: Exchange {
-                kubeconfigs: self.on.records.kubeconfigs.clone(),
-                signers: self.on.signers.clone(),
+                kubeconfigs: self.dependencies.records.kubeconfigs.clone(),
+                signers: self.dependencies.signers.clone(),
                 validity: self.validity(),
-                features: Features(self.on.management.features.clone()),
+                features: Features(self.dependencies.management.features.clone()),
                 endpoints: Arc::new(self.kubeconfig_resource()),
             },
             users: Arc::clone(&self.users),
@@ -315,15 +333,15 @@ impl Services {
         stop: CancellationToken,
     ) -> Arc<Gateway> {
         Gateway::new(GatewayParts {
-            clusters: self.on.management.clusters.clone(),
-            secrets: self.on.secrets.clone(),
-            users: self.on.management.users.clone(),
-            tokens: self.on.records.tokens.clone(),
-            kubeconfigs: self.on.records.kubeconfigs.clone(),
+            clusters: self.dependencies.management.clusters.clone(),
+            secrets: self.dependencies.secrets.clone(),
+            users: self.dependencies.management.users.clone(),
+            tokens: self.dependencies.records.tokens.clone(),
+            kubeconfigs: self.dependencies.records.kubeconfigs.clone(),
             validity: self.validity(),
             login,
-            clock: Arc::clone(&self.on.clock),
-            zone: self.on.zone.clone(),
+            clock: Arc::clone(&self.dependencies.clock),
+            zone: self.dependencies.zone.clone(),
             options: upstream::Options::default(),
             stop,
         })
@@ -332,24 +350,28 @@ impl Services {
     /// Starts the background tasks.
     pub(crate) fn start_tasks(&self, gateway: &Arc<Gateway>, tasks: &Tasks) {
         let sweeper = Sweeper {
-            tokens: self.on.records.tokens.clone(),
-            kubeconfigs: self.on.records.kubeconfigs.clone(),
-            users: self.on.management.users.clone(),
+            tokens: self.dependencies.records.tokens.clone(),
+            kubeconfigs: self.dependencies.records.kubeconfigs.clone(),
+            users: self.dependencies.management.users.clone(),
             minter: Arc::clone(&self.minter),
-            confirmed: Arc::clone(&self.on.confirmed),
-            clock: Arc::clone(&self.on.clock),
+            confirmed: Arc::clone(&self.dependencies.confirmed),
+            clock: Arc::clone(&self.dependencies.clock),
         };
         tasks.spawn("sweeper", sweeper.run(tasks.stop()));
-        let (keys, clock, stop) = (self.keys(), Arc::clone(&self.on.clock), tasks.stop());
+        let (keys, clock, stop) = (
+            self.keys(),
+            Arc::clone(&self.dependencies.clock),
+            tasks.stop(),
+        );
         tasks.spawn("key rotation", async move { keys.run(clock, stop).await });
         tasks.spawn("gateway sessions", Arc::clone(gateway).run());
         let prober = Prober::new(ProberParts {
             upstreams: Arc::clone(gateway.upstreams()),
-            clusters: self.on.management.clusters.clone(),
-            secrets: self.on.secrets.clone(),
-            clock: Arc::clone(&self.on.clock),
-            options: self.on.prober,
-            zone: self.on.zone.clone(),
+            clusters: self.dependencies.management.clusters.clone(),
+            secrets: self.dependencies.secrets.clone(),
+            clock: Arc::clone(&self.dependencies.clock),
+            options: self.dependencies.prober,
+            zone: self.dependencies.zone.clone(),
         });
         tasks.spawn("cluster prober", prober.run());
     }
