@@ -166,12 +166,12 @@ impl<R: Resource> Endpoint for StoredEndpoint<R> {
     }
 
     fn broken(&self) -> Option<usize> {
-        Some(self.resource.registry().broken())
+        Some(self.resource.registry().cache().broken())
     }
 
     fn stored_bytes(&self, key: ObjectKey<'_>) -> usize {
         let registry = self.resource.registry();
-        let view = registry.collection().view();
+        let view = registry.cache().view();
         let stored = view.get(&registry.key(key));
         stored.map_or(0, |object| object.json().len())
     }

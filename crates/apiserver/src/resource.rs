@@ -163,7 +163,7 @@ pub trait Resource: Send + Sync + 'static {
         object: Self::Object,
         dry_run: bool,
     ) -> Result<Self::Object, Status> {
-        self.registry().insert(object, dry_run).await
+        self.registry().store().insert(object, dry_run).await
     }
 
     /// Returns whether the removal of a deleted object must wait. By default, it waits while the

@@ -70,13 +70,13 @@ impl<R: Resource> AnyResource for R {
     }
 
     async fn latest(&self) -> Result<View<StoredObject>, Status> {
-        self.registry().latest().await
+        self.registry().store().latest().await
     }
 
     async fn edit(&self, key: &str, uid: &str, edit: &Edit) -> Result<(), Status> {
         let registry = self.registry();
         for _ in 0..ATTEMPTS {
-            let Some(stored) = registry.latest().await?.get(key).cloned() else {
+            let Some(stored) = registry.store().latest().await?.get(key).cloned() else {
                 return Ok(());
             };
             let live = registry.decode(&stored)?;
@@ -126,11 +126,11 @@ async fn store_change<R: Resource>(
         resource.prepare_delete(&mut object);
     }
     if is_finished {
-        registry.remove(&object, revision).await?;
+        registry.store().remove(&object, revision).await?;
     } else if object.metadata() == live.metadata() {
         return Ok(());
     } else {
-        object = registry.replace(object, revision).await?;
+        object = registry.store().replace(object, revision).await?;
     }
     if is_new_mark || is_finished {
         resource.after_delete(&object).await?;

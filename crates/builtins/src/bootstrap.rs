@@ -29,7 +29,7 @@ pub async fn cluster_role(
     let amend = move |live: &mut ClusterRole| {
         is_automatic(&live.metadata) && changes(live, |live| complete_role(live, &expected))
     };
-    registry.ensure_with(role, amend).await
+    registry.store().ensure_with(role, amend).await
 }
 
 /// Stores a ClusterRoleBinding, or adds the missing parts to the existing one.
@@ -47,7 +47,7 @@ pub async fn cluster_role_binding(
     let amend = move |live: &mut ClusterRoleBinding| {
         is_automatic(&live.metadata) && changes(live, |live| complete_binding(live, &expected))
     };
-    registry.ensure_with(binding, amend).await
+    registry.store().ensure_with(binding, amend).await
 }
 
 /// Stores a namespace of this name if it does not exist.
@@ -64,7 +64,7 @@ pub async fn namespace(registry: &Registry<Namespace>, name: &str) -> Result<(),
         ..Namespace::default()
     };
     namespace::complete(&mut namespace);
-    registry.ensure(namespace).await
+    registry.store().ensure(namespace).await
 }
 
 fn is_automatic(metadata: &ObjectMeta) -> bool {

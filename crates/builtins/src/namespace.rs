@@ -177,7 +177,7 @@ impl Resource for Namespaces {
         dry_run: bool,
     ) -> Result<Namespace, Status> {
         label_with_name(&mut object);
-        self.registry.insert(object, dry_run).await
+        self.registry.store().insert(object, dry_run).await
     }
 }
 

@@ -116,6 +116,7 @@ impl Edge {
         let configured = self
             .parts
             .clusters
+            .cache()
             .derived(ObjectKey::cluster(cluster), Configured::of);
         configured.filter(|configured| configured.authentication.is_some())
     }

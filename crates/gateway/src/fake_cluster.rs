@@ -207,7 +207,7 @@ impl Home {
         let mut cluster = Cluster::default();
         cluster.metadata.name = Some(name.to_owned());
         cluster.spec.connection = connection;
-        assert!(self.clusters.seed(cluster).await.unwrap());
+        assert!(self.clusters.store().seed(cluster).await.unwrap());
         self.bind(name).await;
     }
 
@@ -217,6 +217,7 @@ impl Home {
         let secrets = self.secrets.registry();
         let secret = Purpose::Gateway.secret_name(name);
         let Some(stored) = secrets
+            .store()
             .find(ObjectKey::namespaced(NAMESPACE, &secret))
             .await
             .unwrap()
@@ -226,20 +227,31 @@ impl Home {
         let mut secret = secrets.decode(&stored).unwrap();
         let binding = Binding::of(&self.cluster(name), Purpose::Gateway);
         secret.metadata.annotations = Some(binding.annotations());
-        assert!(secrets.replace(secret, stored.revision()).await.is_ok());
+        assert!(
+            secrets
+                .store()
+                .replace(secret, stored.revision())
+                .await
+                .is_ok()
+        );
     }
 
     /// Changes a cluster.
     pub(crate) async fn change(&self, name: &str, change: impl FnOnce(&mut Cluster)) {
         let stored = self
             .clusters
+            .store()
             .find(ObjectKey::cluster(name))
             .await
             .unwrap()
             .unwrap();
         let mut cluster = self.clusters.decode(&stored).unwrap();
         change(&mut cluster);
-        let replaced = self.clusters.replace(cluster, stored.revision()).await;
+        let replaced = self
+            .clusters
+            .store()
+            .replace(cluster, stored.revision())
+            .await;
         assert!(replaced.is_ok());
     }
 
@@ -250,7 +262,7 @@ impl Home {
             "data": { "token": STANDARD.encode(token) },
         }))
         .unwrap();
-        assert!(self.secrets.registry().seed(secret).await.unwrap());
+        assert!(self.secrets.registry().store().seed(secret).await.unwrap());
     }
 
     /// Returns the token in the Secret of a cluster.
@@ -259,7 +271,8 @@ impl Home {
         let secret = self
             .secrets
             .registry()
-            .cached(ObjectKey::namespaced(NAMESPACE, &name))
+            .cache()
+            .get(ObjectKey::namespaced(NAMESPACE, &name))
             .unwrap();
         let data = secret.data.unwrap();
         String::from_utf8(data["token"].0.clone()).unwrap()
@@ -267,6 +280,6 @@ impl Home {
 
     /// Returns the current cluster object.
     pub(crate) fn cluster(&self, name: &str) -> Cluster {
-        self.clusters.cached(ObjectKey::cluster(name)).unwrap()
+        self.clusters.cache().get(ObjectKey::cluster(name)).unwrap()
     }
 }

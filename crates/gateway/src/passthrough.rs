@@ -115,7 +115,7 @@ impl Passthrough {
     /// Returns the target of passed-through connections to a cluster, if the cluster exists.
     fn target(&self, id: &str) -> Option<Arc<PassthroughTarget>> {
         let key = ObjectKey::cluster(id);
-        self.clusters.derived(key, PassthroughTarget::of)
+        self.clusters.cache().derived(key, PassthroughTarget::of)
     }
 
     /// Passes a connection through until it is closed or its target changes.

@@ -173,7 +173,7 @@ impl Prober {
 
     /// Updates the schedule with all current clusters.
     fn update_schedule_of_all(&self, schedule: &mut Schedule) {
-        let view = self.parts.clusters.collection().view();
+        let view = self.parts.clusters.cache().view();
         schedule.keep(|name| {
             view.get(&self.parts.clusters.key(ObjectKey::cluster(name)))
                 .is_some()
@@ -188,7 +188,7 @@ impl Prober {
         #[cfg(test)]
         self.updates
             .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let view = self.parts.clusters.collection().view();
+        let view = self.parts.clusters.cache().view();
         let object = view.get(&self.parts.clusters.key(ObjectKey::cluster(cluster)));
         let subject = object.and_then(|object| Some((self.subject(object)?, object.revision())));
         match subject {
@@ -222,7 +222,7 @@ impl Prober {
     /// Returns the revision of the Secret with the credential for a cluster, if it exists.
     fn secret_revision(&self, cluster: &str) -> Option<Revision> {
         let key = self.parts.secrets.key(Purpose::Gateway, cluster);
-        let view = self.parts.secrets.registry().collection().view();
+        let view = self.parts.secrets.registry().cache().view();
         view.get(&key).map(|object| object.revision())
     }
 
@@ -252,7 +252,7 @@ impl Prober {
         let zone = self.parts.zone.as_ref().filter(|_| subject.connected);
         observation.name(zone.map(|zone| zone.endpoints(name)));
         if observation.is_connected()
-            && let Some(cluster) = self.parts.clusters.cached(ObjectKey::cluster(name))
+            && let Some(cluster) = self.parts.clusters.cache().get(ObjectKey::cluster(name))
         {
             let renewed = self.renewal.renew_if_due(&cluster);
             let renewed = tokio::time::timeout(self.parts.options.deadline, renewed).await;
@@ -267,6 +267,7 @@ impl Prober {
             let Some(stored) = self
                 .parts
                 .clusters
+                .store()
                 .find(ObjectKey::cluster(&subject.name))
                 .await?
             else {
@@ -283,6 +284,7 @@ impl Prober {
             match self
                 .parts
                 .clusters
+                .store()
                 .replace(cluster, stored.revision())
                 .await
             {

@@ -163,7 +163,7 @@ impl Renewal {
             .get_or_insert_default()
             .insert(TOKEN.to_owned(), bytes);
         let secrets = self.secrets.registry();
-        match secrets.replace(secret, owned.revision()).await {
+        match secrets.store().replace(secret, owned.revision()).await {
             // Another replica has just written the Secret, perhaps with its own successor.
             Ok(_) | Err(WriteError::Conflict) => Ok(()),
             Err(WriteError::Status(status)) => Err(RenewalError::Store(status.message)),

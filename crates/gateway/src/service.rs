@@ -89,7 +89,10 @@ impl ServiceParts {
     /// Returns whether the cluster has a connection.
     fn is_connected(&self, id: &str) -> bool {
         let connected = |cluster: &Cluster| cluster.spec.connection.is_some();
-        let connected = self.clusters.derived(ObjectKey::cluster(id), connected);
+        let connected = self
+            .clusters
+            .cache()
+            .derived(ObjectKey::cluster(id), connected);
         connected.is_some_and(|connected| *connected)
     }
 }

@@ -282,7 +282,7 @@ pub(crate) async fn follow<T: Object>(
     changed: impl Fn(&HashSet<&str>),
 ) {
     loop {
-        let from = registry.collection().view().revision;
+        let from = registry.cache().view().revision;
         let Ok(mut cursor) = registry.collection().watch_from(from) else {
             tokio::task::yield_now().await;
             continue;

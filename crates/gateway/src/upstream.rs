@@ -248,13 +248,13 @@ impl Upstreams {
 
     fn version(&self, cluster: &str) -> Option<Revision> {
         let key = self.clusters.key(ObjectKey::cluster(cluster));
-        let view = self.clusters.collection().view();
+        let view = self.clusters.cache().view();
         view.get(&key).map(|object| object.revision())
     }
 
     fn secret_version(&self, cluster: &str) -> Option<Revision> {
         let key = self.secrets.key(Purpose::Gateway, cluster);
-        let view = self.secrets.registry().collection().view();
+        let view = self.secrets.registry().cache().view();
         view.get(&key).map(|object| object.revision())
     }
 
@@ -266,7 +266,7 @@ impl Upstreams {
         before: Option<ClusterState>,
     ) -> Result<ClusterState, UpstreamError> {
         let key = self.clusters.key(ObjectKey::cluster(cluster));
-        let object = self.clusters.collection().view().get(&key).cloned();
+        let object = self.clusters.cache().view().get(&key).cloned();
         let decoded = object.and_then(|object| {
             let decoded = self.clusters.decode(&object).ok()?;
             Some((object.revision(), decoded))

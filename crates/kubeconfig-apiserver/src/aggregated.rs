@@ -224,7 +224,7 @@ async fn services(
     let confirmation = Confirmation::new();
     let holds = confirmation.holds();
     let (asked, users) = (records.kubeconfigs.clone(), Arc::clone(&mirrored.users));
-    let caught_up = async move || asked.latest().await.is_ok() && users.trouble().is_none();
+    let caught_up = async move || asked.store().latest().await.is_ok() && users.trouble().is_none();
     tasks.spawn("confirmation", confirmation.run(caught_up));
     Services::build(Dependencies {
         records,

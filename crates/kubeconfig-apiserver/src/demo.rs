@@ -28,7 +28,7 @@ pub(crate) const FILES: [UserFile<'static>; 2] = [
 pub(crate) async fn make(kinds: &Kinds) -> Result<(), Status> {
     let users = &kinds.services.management().users;
     for (name, display_name) in [("alice", "Alice"), ("bob", "Bob")] {
-        users.ensure(user(name, display_name)).await?;
+        users.store().ensure(user(name, display_name)).await?;
     }
     Ok(())
 }

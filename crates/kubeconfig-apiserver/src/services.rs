@@ -270,7 +270,7 @@ impl Services {
                 let (store, records) = (Arc::clone(&store), records.clone());
                 let works = async move {
                     let taken = store.check().await;
-                    taken.is_ok() && records.latest().await.is_ok()
+                    taken.is_ok() && records.store().latest().await.is_ok()
                 };
                 Box::pin(async move { timeout(STORE_LIMIT, works).await.unwrap_or(false) })
             }),
@@ -302,7 +302,11 @@ impl Services {
         );
         Arc::new(move |id| {
             let endpoints = zone.as_ref()?.endpoints(id);
-            clusters.cached(ObjectKey::cluster(id))?.spec.connection?;
+            clusters
+                .cache()
+                .get(ObjectKey::cluster(id))?
+                .spec
+                .connection?;
             Some(endpoints.managed)
         })
     }

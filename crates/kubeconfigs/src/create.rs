@@ -98,7 +98,7 @@ impl Kubeconfigs {
             record.spec.current_context = current;
         }
         let mut stored = match dry_run {
-            true => self.registry.insert(record, true).await?,
+            true => self.registry.store().insert(record, true).await?,
             false => self.store(record, minted.records).await?,
         };
         stored.status.value = file.content.expose().to_owned();

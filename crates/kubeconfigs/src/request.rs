@@ -135,7 +135,12 @@ impl Clusters {
         if !spec.includes_default_entry() {
             return Ok(());
         }
-        match self.clusters.find(ObjectKey::cluster(cluster::LOCAL)).await {
+        match self
+            .clusters
+            .store()
+            .find(ObjectKey::cluster(cluster::LOCAL))
+            .await
+        {
             Ok(Some(_)) => Ok(()),
             Ok(None) => Err(Status::internal(format!(
                 "error getting local cluster: {NO_LOCAL}"
@@ -150,7 +155,7 @@ impl Clusters {
     /// Returns the clusters that the caller may get, sorted by name, with the management cluster
     /// last. An invalid object affects only its own cluster.
     async fn all(&self, cx: &RequestContext) -> Result<Resolved, Status> {
-        let view = self.clusters.latest().await?;
+        let view = self.clusters.store().latest().await?;
         let mut found = Resolved::default();
         let mut local = None;
         for (key, object) in view.iter() {
@@ -176,7 +181,7 @@ impl Clusters {
         cx: &RequestContext,
         spec: &KubeconfigSpec,
     ) -> Result<Vec<FileCluster>, Status> {
-        let view = self.clusters.latest().await?;
+        let view = self.clusters.store().latest().await?;
         let mut found = Vec::new();
         for id in &spec.clusters {
             if !may_get(cx, id).await? {
@@ -208,7 +213,7 @@ impl Clusters {
     /// # Errors
     /// 503 if the store does not answer; 500 if the object is invalid.
     pub(crate) async fn find(&self, id: &str) -> Result<Option<ReadCluster>, Status> {
-        let Some(object) = self.clusters.find(ObjectKey::cluster(id)).await? else {
+        let Some(object) = self.clusters.store().find(ObjectKey::cluster(id)).await? else {
             return Ok(None);
         };
         let read = self.read(&object).map_err(|why| unusable(id, &why))?;
@@ -230,7 +235,7 @@ impl Clusters {
 
     fn nodes_of(&self, cluster: &str) -> Vec<Node> {
         let prefix = self.nodes.prefix(cluster);
-        let view = self.nodes.collection().view();
+        let view = self.nodes.cache().view();
         let nodes = view.range(&prefix, None);
         nodes
             .filter_map(|(_, object)| self.nodes.decode_facts(object).ok())
@@ -333,7 +338,12 @@ mod tests {
         }
         let local = json!({ "metadata": { "name": "local" } });
         let local: Cluster = serde_json::from_value(local).unwrap();
-        clusters.clusters.insert(local, false).await.unwrap();
+        clusters
+            .clusters
+            .store()
+            .insert(local, false)
+            .await
+            .unwrap();
         assert_eq!(refused(json!({})).await, None);
     }
 

@@ -168,7 +168,7 @@ impl Kubeconfigs {
     }
 
     fn tokens_left(&self, record: &Kubeconfig) -> usize {
-        let view = self.tokens.collection().view();
+        let view = self.tokens.cache().view();
         let names = record.status.tokens.iter();
         names
             .filter(|name| {
@@ -187,7 +187,10 @@ impl Kubeconfigs {
         let mut owners = live.owner_references.clone().unwrap_or_default();
         owners.retain(|owner| {
             sent.contains(owner.uid.as_str())
-                || self.tokens.contains(ObjectKey::cluster(&owner.name))
+                || self
+                    .tokens
+                    .cache()
+                    .contains(ObjectKey::cluster(&owner.name))
         });
         metadata.owner_references = Some(owners).filter(|owners| !owners.is_empty());
     }

@@ -20,13 +20,13 @@ pub async fn run(
     features: &Registry<Feature>,
     defaults: &[(&str, &str)],
 ) -> Result<(), Status> {
-    clusters.ensure(local_cluster()).await?;
+    clusters.store().ensure(local_cluster()).await?;
     for built_in in setting::BUILT_IN {
         let own = defaults.iter().find(|(name, _)| *name == built_in.name);
         let default = own.map_or(built_in.default, |(_, default)| *default);
         set_default(settings, built_in.name, default).await?;
     }
-    features.ensure(ext_kubeconfigs()).await?;
+    features.store().ensure(ext_kubeconfigs()).await?;
     Ok(())
 }
 
@@ -42,6 +42,7 @@ async fn set_default(
         ..Setting::default()
     };
     settings
+        .store()
         .ensure_with(fresh, |setting| {
             let changed = setting.default != default;
             default.clone_into(&mut setting.default);

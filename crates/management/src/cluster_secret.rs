@@ -254,7 +254,7 @@ impl ClusterSecrets {
         if let Err(unowned) = self.check_reference(purpose, cluster) {
             return Ok(Err(unowned));
         }
-        self.registry.latest().await?;
+        self.registry.store().latest().await?;
         Ok(self.bound(purpose, &Binding::of(cluster, purpose)))
     }
 
@@ -269,7 +269,7 @@ impl ClusterSecrets {
         expected: &Binding,
     ) -> Result<Owned<T>, Unowned> {
         let key = self.key(purpose, expected.cluster());
-        let object = self.registry.collection().view().get(&key).cloned();
+        let object = self.registry.cache().view().get(&key).cloned();
         self.prove(object.as_deref(), purpose, expected)
     }
 
@@ -282,7 +282,7 @@ impl ClusterSecrets {
     ) -> Result<Owned<T>, Unowned> {
         let name = || purpose.secret_name(expected.cluster());
         let object = object.ok_or_else(|| Unowned::Missing(name()))?;
-        let facts = self.registry.derived_of(object, Facts::<T>::of);
+        let facts = self.registry.cache().derived_of(object, Facts::<T>::of);
         let facts = facts.ok_or_else(|| Unowned::Missing(name()))?;
         let Some(found) = &facts.bindings[purpose as usize] else {
             return Err(Unowned::Unbound(name()));

@@ -47,6 +47,7 @@ impl Features {
     pub fn enabled(&self, name: &str) -> bool {
         let enabled = self
             .0
+            .cache()
             .derived(ObjectKey::cluster(name), Feature::is_enabled);
         enabled.map_or_else(|| feature::built_in_default(name), |enabled| *enabled)
     }

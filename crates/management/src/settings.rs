@@ -109,9 +109,12 @@ impl Settings {
         if let Some(fixed) = (self.fixed)(name) {
             return Ok(fixed);
         }
-        let value = self.registry.derived(ObjectKey::cluster(name), |setting| {
-            setting.effective().to_owned()
-        });
+        let value = self
+            .registry
+            .cache()
+            .derived(ObjectKey::cluster(name), |setting| {
+                setting.effective().to_owned()
+            });
         match value {
             Some(value) => Ok((*value).clone()),
             None => self.absent(name, setting::built_in_default(name).to_owned()),
@@ -123,7 +126,7 @@ impl Settings {
     /// # Errors
     /// The setting has an object that cannot be read.
     fn absent<T>(&self, name: &'static str, default: T) -> Result<T, InvalidSetting> {
-        match self.registry.contains(ObjectKey::cluster(name)) {
+        match self.registry.cache().contains(ObjectKey::cluster(name)) {
             false => Ok(default),
             true => Err(InvalidSetting {
                 name,
@@ -167,9 +170,12 @@ impl Settings {
         let bundle = match (self.fixed)(name) {
             Some(fixed) => CaBundle::from_pem(&fixed),
             None => {
-                let stored = self.registry.derived(ObjectKey::cluster(name), |setting| {
-                    CaBundle::from_pem(setting.effective())
-                });
+                let stored = self
+                    .registry
+                    .cache()
+                    .derived(ObjectKey::cluster(name), |setting| {
+                        CaBundle::from_pem(setting.effective())
+                    });
                 match stored {
                     Some(stored) => (*stored).clone(),
                     None => self.absent(name, Ok(CaBundle::default()))?,
@@ -189,10 +195,14 @@ impl Settings {
     /// The setting is not a time. No token is valid then.
     pub fn token_not_before(&self) -> Result<Option<Timestamp>, NotATime> {
         let name = setting::AUTH_TOKEN_NOT_BEFORE;
-        match self.registry.derived(ObjectKey::cluster(name), not_before) {
+        match self
+            .registry
+            .cache()
+            .derived(ObjectKey::cluster(name), not_before)
+        {
             Some(found) => *found,
             // A value that is not even a string.
-            None if self.registry.contains(ObjectKey::cluster(name)) => Err(NotATime),
+            None if self.registry.cache().contains(ObjectKey::cluster(name)) => Err(NotATime),
             None => Ok(None),
         }
     }

@@ -94,7 +94,11 @@ impl Exchange {
         now: Timestamp,
     ) -> Result<Kubeconfig, Status> {
         let resource = self.kubeconfigs.group_resource();
-        let record = self.kubeconfigs.get(ObjectKey::cluster(name)).await?;
+        let record = self
+            .kubeconfigs
+            .store()
+            .get(ObjectKey::cluster(name))
+            .await?;
         let record = record
             .filter(|record| record.status.user_name == user)
             .ok_or_else(|| Status::not_found(resource, name))?;

@@ -109,7 +109,7 @@ impl Minter {
     pub async fn store(&self, records: Vec<Token>) -> Result<Revision, Status> {
         let stores = records
             .into_iter()
-            .map(|record| self.tokens.insert_ahead(record));
+            .map(|record| self.tokens.store().insert_ahead(record));
         let mut stored = Vec::new();
         let mut failure = None;
         for result in join_all(stores).await {
@@ -123,7 +123,8 @@ impl Minter {
             return Ok(versions.max().unwrap_or_default());
         };
         for (record, _) in &stored {
-            if let Err(WriteError::Status(error)) = self.tokens.remove_as_read(record).await {
+            if let Err(WriteError::Status(error)) = self.tokens.store().remove_as_read(record).await
+            {
                 tracing::warn!(%error, "an unusable token could not be deleted and is left to the sweeper");
             }
         }
@@ -186,10 +187,10 @@ impl Minter {
     /// 503 if the store does not answer.
     pub async fn revoke(&self, name: &str) -> Result<(), Status> {
         loop {
-            let Some(token) = self.tokens.get(ObjectKey::cluster(name)).await? else {
+            let Some(token) = self.tokens.store().get(ObjectKey::cluster(name)).await? else {
                 return Ok(());
             };
-            match self.tokens.remove_as_read(&token).await {
+            match self.tokens.store().remove_as_read(&token).await {
                 Ok(_) => return Ok(()),
                 Err(WriteError::Conflict) => {}
                 Err(WriteError::Status(status)) => return Err(status),

@@ -97,7 +97,7 @@ impl Origins {
                 "a token of a kubeconfig may not create this object: log in instead (setting kubeconfig-mint-with-token)",
             );
         }
-        let token = self.tokens.get(ObjectKey::cluster(name)).await?;
+        let token = self.tokens.store().get(ObjectKey::cluster(name)).await?;
         let Some(token) = token else {
             return refused("the token of this request has no record");
         };

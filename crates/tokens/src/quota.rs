@@ -190,8 +190,8 @@ impl Quota {
 
     /// Returns the usage of a user according to the cache.
     fn stored(&self, user: &str) -> Demand {
-        let kubeconfigs = self.kubeconfigs.collection().view().usage(user);
-        let tokens = self.tokens.collection().view().usage(user);
+        let kubeconfigs = self.kubeconfigs.cache().view().usage(user);
+        let tokens = self.tokens.cache().view().usage(user);
         Demand {
             kubeconfigs: kubeconfigs.objects,
             tokens: tokens.objects,
@@ -202,8 +202,8 @@ impl Quota {
     /// Rejects a request of the caller for the records of `user`. For bytes, names the kind of
     /// which the user stores more.
     fn refuse(&self, cx: &RequestContext, user: &str, excess: Excess) -> Status {
-        let of_tokens = self.tokens.collection().view().usage(user).bytes;
-        let of_kubeconfigs = self.kubeconfigs.collection().view().usage(user).bytes;
+        let of_tokens = self.tokens.cache().view().usage(user).bytes;
+        let of_kubeconfigs = self.kubeconfigs.cache().view().usage(user).bytes;
         match excess.limit {
             Limit::Tokens => excess.refuse(cx, &self.tokens, user),
             Limit::Bytes if of_tokens > of_kubeconfigs => excess.refuse(cx, &self.tokens, user),

@@ -103,7 +103,7 @@ impl Sweeper {
     /// Returns whether a token was created close to this time of day, so that the clock is not far
     /// ahead. Returns true if there are no tokens, because there is nothing to lose.
     fn confirms(&self, now: Timestamp) -> bool {
-        let view = self.tokens.collection().view();
+        let view = self.tokens.cache().view();
         let mut tokens = view.iter().peekable();
         let is_recent = |object: &_| {
             let token = self.tokens.decode_facts(object);
@@ -126,7 +126,7 @@ impl Sweeper {
     }
 
     async fn sweep_tokens(&self, look: &mut Look) {
-        let view = self.tokens.collection().view();
+        let view = self.tokens.cache().view();
         for (_, object) in view.iter() {
             // Yields to other tasks about once per millisecond.
             consume_budget().await;
@@ -151,7 +151,7 @@ impl Sweeper {
     /// Sweeps kubeconfigs that lost their user or parent token. The garbage collector removes the
     /// others together with their tokens, which own them.
     async fn sweep_kubeconfigs(&self, look: &mut Look) {
-        let view = self.kubeconfigs.collection().view();
+        let view = self.kubeconfigs.cache().view();
         for (_, object) in view.iter() {
             consume_budget().await;
             let Ok(record) = self.kubeconfigs.decode(object) else {
@@ -181,18 +181,27 @@ impl Sweeper {
     async fn remove(&self, mut record: Kubeconfig, now: Timestamp) -> Result<(), WriteError> {
         let finalizers = record.metadata.finalizers.as_deref();
         if finalizers.is_none_or(<[_]>::is_empty) {
-            return self.kubeconfigs.remove_as_read(&record).await.map(drop);
+            return self
+                .kubeconfigs
+                .store()
+                .remove_as_read(&record)
+                .await
+                .map(drop);
         }
         if record.metadata.deletion_timestamp.is_some() {
             return Ok(());
         }
         let revision = revision_of(&record)?;
         record.metadata.deletion_timestamp = Some(Time(now));
-        self.kubeconfigs.replace(record, revision).await.map(drop)
+        self.kubeconfigs
+            .store()
+            .replace(record, revision)
+            .await
+            .map(drop)
     }
 
     fn user_uids(&self) -> HashSet<String> {
-        let users = self.users.all_cached().into_iter();
+        let users = self.users.cache().all().into_iter();
         users.filter_map(|user| user.metadata.uid).collect()
     }
 
@@ -204,7 +213,7 @@ impl Sweeper {
             created: created(token, look.now),
         };
         let orphan = !owner.is_empty()
-            && !self.kubeconfigs.contains(ObjectKey::cluster(owner))
+            && !self.kubeconfigs.cache().contains(ObjectKey::cluster(owner))
             && look.is_settled(&origin);
         token.is_expired(look.now - EXPIRED) || orphan || self.is_lost(&origin, look)
     }
@@ -214,6 +223,7 @@ impl Sweeper {
         let parent = origin.parent.is_some_and(|parent| {
             let uid = self
                 .tokens
+                .cache()
                 .derived(ObjectKey::cluster(&parent.name), |token| {
                     token.metadata.uid.clone()
                 });

@@ -244,7 +244,12 @@ impl TokenResource {
         };
         let quota = &self.parts.quota;
         let _reserved = quota.reserve(minting.cx, demand, minting.dry_run).await?;
-        let mut stored = self.parts.registry.insert(token, minting.dry_run).await?;
+        let mut stored = self
+            .parts
+            .registry
+            .store()
+            .insert(token, minting.dry_run)
+            .await?;
         if !minting.dry_run {
             let now = minting.cx.clock.now();
             self.parts.minter.cover(stored.spec.ttl / 1000, now).await?;
@@ -275,7 +280,12 @@ impl TokenResource {
             ));
         }
         self.check_name(minting, name)?;
-        let cluster = self.parts.clusters.get(ObjectKey::cluster(name)).await?;
+        let cluster = self
+            .parts
+            .clusters
+            .store()
+            .get(ObjectKey::cluster(name))
+            .await?;
         let cluster = cluster.filter(|cluster| !cluster.is_being_deleted());
         let cluster =
             cluster.ok_or_else(|| Status::bad_request(format!("cluster {name} not found")))?;

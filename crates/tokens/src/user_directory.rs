@@ -88,12 +88,12 @@ impl UserDirectory {
         if name.contains(':') {
             return None;
         }
-        let view = self.users.collection().view();
+        let view = self.users.cache().view();
         let object = match view.get(&self.users.key(ObjectKey::cluster(name))) {
             Some(object) => object,
             None => view.get(self.principals(&view).keys.get(name)?)?,
         };
-        self.users.derived_of(object, UserFacts::of)
+        self.users.cache().derived_of(object, UserFacts::of)
     }
 
     /// Returns the principals for exactly this state of the users.
@@ -104,7 +104,7 @@ impl UserDirectory {
         }
         let mut keys = HashMap::new();
         for (key, object) in view.iter() {
-            let Some(user) = self.users.derived_of(object, UserFacts::of) else {
+            let Some(user) = self.users.cache().derived_of(object, UserFacts::of) else {
                 continue;
             };
             for principal in &user.principals {

@@ -190,6 +190,7 @@ impl Validity {
         let record = self
             .parts
             .tokens
+            .cache()
             .derived(ObjectKey::cluster(name), TokenFacts::of);
         (self.parts.confirmed)()
             && record.is_some_and(|record| {
@@ -281,9 +282,14 @@ impl Validity {
                 | Refusal::OtherCluster,
             ) if is_young => {
                 let (tokens, kubeconfigs) = (&self.parts.tokens, &self.parts.kubeconfigs);
-                let clusters = self.parts.clusters.latest();
+                let clusters = self.parts.clusters.store().latest();
                 // If the store does not answer, the records in memory decide.
-                let _ = join3(tokens.latest(), kubeconfigs.latest(), clusters).await;
+                let _ = join3(
+                    tokens.store().latest(),
+                    kubeconfigs.store().latest(),
+                    clusters,
+                )
+                .await;
                 self.check_records(verified, cluster, now)
             }
             answer => answer,
@@ -307,6 +313,7 @@ impl Validity {
         let record = self
             .parts
             .tokens
+            .cache()
             .derived(ObjectKey::cluster(&claims.jti), TokenFacts::of);
         let record = record.ok_or(Refusal::NoRecord)?;
         record.check_claims(claims)?;
@@ -316,6 +323,7 @@ impl Validity {
         let facts = self
             .parts
             .clusters
+            .cache()
             .derived(ObjectKey::cluster(cluster), ClusterFacts::of);
         record.check_cluster(cluster, facts.as_deref())?;
         let mut ancestors = Vec::new();
@@ -346,7 +354,11 @@ impl Validity {
         record.check_user(&user)?;
         if !record.kubeconfig.is_empty() {
             let owner = ObjectKey::cluster(&record.kubeconfig);
-            let owner = self.parts.kubeconfigs.derived(owner, KubeconfigFacts::of);
+            let owner = self
+                .parts
+                .kubeconfigs
+                .cache()
+                .derived(owner, KubeconfigFacts::of);
             let owner = owner.filter(|owner| owner.stands_behind(name, record));
             let owner = owner.ok_or(Refusal::NoKubeconfig)?;
             if let Some(parent) = &owner.parent {
@@ -371,6 +383,7 @@ impl Validity {
         let record = self
             .parts
             .tokens
+            .cache()
             .derived(ObjectKey::cluster(&parent.name), TokenFacts::of);
         let record = record.filter(|record| record.is(parent));
         let record = record.ok_or(Refusal::NoParent)?;

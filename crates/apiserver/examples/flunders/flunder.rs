@@ -152,7 +152,7 @@ impl Resource for Flunders {
                 .iter()
                 .any(|other| other == name)
         };
-        match self.fischers.all_cached().iter().any(disallows) {
+        match self.fischers.cache().all().iter().any(disallows) {
             true => Err(Status::forbidden(
                 self.registry.group_resource(),
                 name,

@@ -25,9 +25,9 @@ pub(super) async fn handle<R: Resource>(
     let not_found = || Status::not_found(registry.group_resource(), &target.name);
     let visibility = call.resource.visibility(call.cx, Verb::Get).await?;
     let view = match RequestedVersion::parse(call.cx.query.value("resourceVersion"))? {
-        RequestedVersion::Unset => registry.latest().await?,
-        RequestedVersion::Any => registry.collection().view(),
-        RequestedVersion::At(version) => registry.not_older_than(version).await?,
+        RequestedVersion::Unset => registry.store().latest().await?,
+        RequestedVersion::Any => registry.cache().view(),
+        RequestedVersion::At(version) => registry.store().not_older_than(version).await?,
     };
     let key = registry.key(target.key());
     let object = view.get(&key).ok_or_else(not_found)?;

@@ -52,7 +52,7 @@ pub(crate) async fn page<R: Resource>(
         after,
         expected,
     } = start(call, selection, options).await?;
-    selection.warn_of_broken(call, &call.resource.registry().collection().view());
+    selection.warn_of_broken(call, &call.resource.registry().cache().view());
     let mut items = Vec::new();
     let mut last: Option<&Key> = None;
     let mut remaining = 0;
@@ -169,7 +169,10 @@ async fn start<R: Resource>(
         let token = ContinueToken::decode(token)?;
         let after = format!("{}{}", selection.prefix, token.after);
         let (state, expected) = match token.revision {
-            None => (State::now(call.resource.registry().latest().await?), None),
+            None => (
+                State::now(call.resource.registry().store().latest().await?),
+                None,
+            ),
             Some(revision) => {
                 let state = exactly(call, selection, revision).await;
                 let state = state.map_err(|status| expired(status, &token))?;
@@ -186,10 +189,12 @@ async fn start<R: Resource>(
     let exact = options.version_match == Some(VersionMatch::Exact)
         || (options.version_match.is_none() && options.limit > 0);
     let state = match options.resource_version {
-        RequestedVersion::Unset => State::now(registry.latest().await?),
-        RequestedVersion::Any => State::now(registry.collection().view()),
+        RequestedVersion::Unset => State::now(registry.store().latest().await?),
+        RequestedVersion::Any => State::now(registry.cache().view()),
         RequestedVersion::At(revision) if exact => exactly(call, selection, revision).await?,
-        RequestedVersion::At(revision) => State::now(registry.not_older_than(revision).await?),
+        RequestedVersion::At(revision) => {
+            State::now(registry.store().not_older_than(revision).await?)
+        }
     };
     Ok(Start::first(state))
 }
@@ -202,11 +207,11 @@ async fn exactly<R: Resource>(
     revision: Revision,
 ) -> Result<State, Status> {
     let registry = call.resource.registry();
-    registry.not_older_than(revision).await?;
+    registry.store().not_older_than(revision).await?;
     if let Some(view) = registry.collection().at(revision) {
         return Ok(State::Cached(revision, view));
     }
-    let objects = registry.past(&selection.prefix, revision).await?;
+    let objects = registry.store().past(&selection.prefix, revision).await?;
     Ok(State::Past(revision, objects))
 }
 

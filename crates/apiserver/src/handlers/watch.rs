@@ -115,9 +115,9 @@ async fn begin<R: Resource>(
     let registry = call.resource.registry();
     let initial = options.send_initial_events == Some(true);
     let view = match options.resource_version {
-        RequestedVersion::Unset => registry.latest().await,
-        RequestedVersion::Any => Ok(registry.collection().view()),
-        RequestedVersion::At(version) => registry.not_older_than(version).await,
+        RequestedVersion::Unset => registry.store().latest().await,
+        RequestedVersion::Any => Ok(registry.cache().view()),
+        RequestedVersion::At(version) => registry.store().not_older_than(version).await,
     };
     let view = match view {
         Ok(view) => view,

@@ -86,7 +86,7 @@ pub(crate) async fn create<R: Resource>(
 /// removal.
 async fn taken<R: Resource>(resource: &R, key: ObjectKey<'_>) -> Option<Status> {
     let registry = resource.registry();
-    let live = registry.get(key).await.ok()??;
+    let live = registry.store().get(key).await.ok()??;
     let terminating = live.metadata().deletion_timestamp.is_some();
     terminating.then(|| Status::already_exists_terminating(registry.group_resource(), key.name))
 }

@@ -55,7 +55,7 @@ pub(crate) async fn delete<R: Resource>(
                 if options.dry_run {
                     Ok(object)
                 } else {
-                    registry.replace(object, stored.revision()).await
+                    registry.store().replace(object, stored.revision()).await
                 }
             }
             (false, _) if options.dry_run => Ok(object),
@@ -94,7 +94,7 @@ pub(crate) async fn delete_broken<R: Resource>(
     }
     let registry = resource.registry();
     for _ in 0..ATTEMPTS {
-        let found = registry.find(target.key).await?;
+        let found = registry.store().find(target.key).await?;
         let Some(broken) = found.filter(|object| object.broken().is_some()) else {
             return Ok(false);
         };
@@ -107,7 +107,7 @@ pub(crate) async fn delete_broken<R: Resource>(
         if options.dry_run {
             return Ok(true);
         }
-        match registry.remove_broken(&broken).await {
+        match registry.store().remove_broken(&broken).await {
             Ok(()) => return Ok(true),
             Err(WriteError::Conflict) => {}
             Err(WriteError::Status(status)) => return Err(status),
@@ -121,7 +121,11 @@ async fn remove<R: Resource>(
     mut object: R::Object,
     revision: Revision,
 ) -> Result<R::Object, WriteError> {
-    let removed = resource.registry().remove(&object, revision).await?;
+    let removed = resource
+        .registry()
+        .store()
+        .remove(&object, revision)
+        .await?;
     object.metadata_mut().resource_version = Some(removed.to_string());
     Ok(object)
 }

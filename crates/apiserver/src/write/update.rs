@@ -85,7 +85,7 @@ pub(crate) async fn live<R: Resource>(
 ) -> Result<Arc<StoredObject>, Status> {
     let registry = resource.registry();
     let not_found = || Status::not_found(registry.group_resource(), key.name);
-    let stored = registry.find(key).await?.ok_or_else(not_found)?;
+    let stored = registry.store().find(key).await?.ok_or_else(not_found)?;
     match visibility.admits(&stored).await? {
         true => Ok(stored),
         false => Err(not_found()),
@@ -230,7 +230,7 @@ async fn write<R: Resource>(
     let finished = object.metadata().deletion_timestamp.is_some() && !resource.waits(&object);
     if finished {
         if !dry_run {
-            registry.remove(&object, revision).await?;
+            registry.store().remove(&object, revision).await?;
             resource.after_delete(&object).await?;
         }
         return Ok(object);
@@ -248,5 +248,5 @@ async fn write<R: Resource>(
     if dry_run {
         return Ok(object);
     }
-    registry.replace(object, revision).await
+    registry.store().replace(object, revision).await
 }

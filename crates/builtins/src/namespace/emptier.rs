@@ -92,7 +92,7 @@ impl NamespaceEmptier {
     pub async fn turn(&self) -> Result<bool, Status> {
         let registry = self.namespaces.registry();
         let mut is_idle = true;
-        for (_, stored) in registry.latest().await?.iter() {
+        for (_, stored) in registry.store().latest().await?.iter() {
             let Ok(namespace) = registry.decode(stored) else {
                 continue;
             };
@@ -161,9 +161,17 @@ async fn release(
             .unwrap_or_default()
             .is_empty();
     let written = match (is_free, is_released) {
-        (true, _) => registry.remove(&namespace, revision).await.map(drop),
+        (true, _) => registry
+            .store()
+            .remove(&namespace, revision)
+            .await
+            .map(drop),
         (false, true) => Ok(()),
-        (false, false) => registry.replace(namespace, revision).await.map(drop),
+        (false, false) => registry
+            .store()
+            .replace(namespace, revision)
+            .await
+            .map(drop),
     };
     match written {
         Ok(()) | Err(WriteError::Conflict) => Ok(()),

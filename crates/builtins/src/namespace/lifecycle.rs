@@ -46,14 +46,16 @@ impl NamespaceLifecycle {
     /// Stores a new object, and removes it again if its namespace was closed in the meantime.
     ///
     /// # Errors
-    /// The same as [`Registry::insert`] and [`NamespaceLifecycle::admit`].
+    /// The same as [`Stored::insert`] and [`NamespaceLifecycle::admit`].
+    ///
+    /// [`Stored::insert`]: apiserver::registry::Stored::insert
     pub async fn insert<T: Object>(
         &self,
         registry: &Registry<T>,
         object: T,
         dry_run: bool,
     ) -> Result<T, Status> {
-        let stored = registry.insert(object, dry_run).await?;
+        let stored = registry.store().insert(object, dry_run).await?;
         if dry_run {
             return Ok(stored);
         }
@@ -70,7 +72,12 @@ impl NamespaceLifecycle {
     async fn closed<T: Object>(&self, object: &T) -> Result<Option<Closed>, Status> {
         let namespace = object.metadata().namespace();
         Ok(
-            match self.namespaces.get(ObjectKey::cluster(namespace)).await? {
+            match self
+                .namespaces
+                .store()
+                .get(ObjectKey::cluster(namespace))
+                .await?
+            {
                 None => Some(Closed::Absent),
                 Some(namespace) if is_terminating(&namespace) => Some(Closed::Terminating),
                 Some(_) => None,
@@ -101,7 +108,7 @@ impl NamespaceLifecycle {
 /// Removes an object again. A writer that changed it in the meantime has seen it, and the emptier
 /// may have removed it already: both are fine.
 async fn take_back<T: Object>(registry: &Registry<T>, object: &T) {
-    if let Err(WriteError::Status(error)) = registry.remove_as_read(object).await {
+    if let Err(WriteError::Status(error)) = registry.store().remove_as_read(object).await {
         let resource = registry.group_resource();
         tracing::warn!(%error, %resource, "an object that was created in a terminating namespace could not be deleted");
     }

@@ -70,7 +70,7 @@ fn log_failure(error: &Status) {
 
 /// Writes the roles whose rules are out of date. A conflicting write triggers another round.
 async fn update(registry: &Registry<ClusterRole>) -> Result<(), Status> {
-    let stored = registry.all_cached();
+    let stored = registry.cache().all();
     let mut filled = stored.clone();
     fill(&mut filled);
     for (role, stored) in filled.into_iter().zip(&stored) {
@@ -78,7 +78,7 @@ async fn update(registry: &Registry<ClusterRole>) -> Result<(), Status> {
             != stored.rules.as_deref().unwrap_or_default();
         if is_changed {
             let revision = revision_of(&role)?;
-            match registry.replace(role, revision).await {
+            match registry.store().replace(role, revision).await {
                 Ok(_) | Err(WriteError::Conflict) => {}
                 Err(WriteError::Status(status)) => return Err(status),
             }

@@ -89,21 +89,21 @@ impl PolicySource for RbacPolicy {
 impl RbacRegistries {
     fn versions(&self) -> Versions {
         [
-            self.cluster_roles.collection().view().last_change(),
-            self.roles.collection().view().last_change(),
-            self.cluster_role_bindings.collection().view().last_change(),
-            self.role_bindings.collection().view().last_change(),
+            self.cluster_roles.cache().view().last_change(),
+            self.roles.cache().view().last_change(),
+            self.cluster_role_bindings.cache().view().last_change(),
+            self.role_bindings.cache().view().last_change(),
         ]
     }
 
     fn build(&self) -> Policy {
-        let mut cluster_roles = self.cluster_roles.all_cached();
+        let mut cluster_roles = self.cluster_roles.cache().all();
         aggregation::fill(&mut cluster_roles);
         Policy::build(
             &cluster_roles,
-            &self.roles.all_cached(),
-            &self.cluster_role_bindings.all_cached(),
-            &self.role_bindings.all_cached(),
+            &self.roles.cache().all(),
+            &self.cluster_role_bindings.cache().all(),
+            &self.role_bindings.cache().all(),
         )
     }
 }

@@ -20,7 +20,7 @@ async fn until<T: Object>(
     let collection = registry.collection();
     let mut changes = collection.watch_from(collection.view().revision).unwrap();
     loop {
-        let object = registry.cached(ObjectKey::namespaced(namespace, name));
+        let object = registry.cache().get(ObjectKey::namespaced(namespace, name));
         if is_so(object.as_ref().map(|object| object.metadata())) {
             return;
         }
@@ -87,14 +87,16 @@ async fn a_namespace_takes_its_content_along() {
         server
             .kinds
             .config_maps
-            .cached(ObjectKey::namespaced("shop", "c")),
+            .cache()
+            .get(ObjectKey::namespaced("shop", "c")),
         None
     );
     assert_eq!(
         server
             .kinds
             .secrets
-            .cached(ObjectKey::namespaced("shop", "s")),
+            .cache()
+            .get(ObjectKey::namespaced("shop", "s")),
         None
     );
     assert_eq!(
@@ -102,7 +104,8 @@ async fn a_namespace_takes_its_content_along() {
             .kinds
             .rbac
             .roles
-            .cached(ObjectKey::namespaced("shop", "r")),
+            .cache()
+            .get(ObjectKey::namespaced("shop", "r")),
         None
     );
 }
@@ -190,7 +193,8 @@ async fn an_orphan_stays_without_its_owner() {
     let child: ConfigMap = server
         .kinds
         .config_maps
-        .cached(ObjectKey::namespaced("default", "child"))
+        .cache()
+        .get(ObjectKey::namespaced("default", "child"))
         .unwrap();
     assert_eq!(child.metadata.owner_references, None);
     assert_eq!(child.metadata.deletion_timestamp, None);
@@ -220,7 +224,8 @@ async fn in_the_foreground_dependents_go_first() {
         server
             .kinds
             .config_maps
-            .cached(ObjectKey::namespaced("default", "owner"))
+            .cache()
+            .get(ObjectKey::namespaced("default", "owner"))
             .is_some()
     );
     let free = json!({"metadata": {"finalizers": null}});
@@ -232,7 +237,8 @@ async fn in_the_foreground_dependents_go_first() {
         server
             .kinds
             .config_maps
-            .cached(ObjectKey::namespaced("default", "child")),
+            .cache()
+            .get(ObjectKey::namespaced("default", "child")),
         None
     );
 }

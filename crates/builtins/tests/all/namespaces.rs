@@ -158,6 +158,7 @@ async fn what_slips_in_while_a_namespace_closes_is_taken_back() {
     assert_eq!(refused.reason, Reason::Forbidden);
     assert_eq!(
         config_maps
+            .store()
             .get(ObjectKey::namespaced("shop", "late"))
             .await
             .unwrap(),

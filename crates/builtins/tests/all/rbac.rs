@@ -221,11 +221,12 @@ async fn aggregated_rules_act_at_once_and_are_written_down() {
     let roles = &server.kinds.rbac.cluster_roles;
     let mut changes = roles
         .collection()
-        .watch_from(roles.collection().view().revision)
+        .watch_from(roles.cache().view().revision)
         .unwrap();
     let rule = serde_json::from_value(more["rules"][0].clone()).unwrap();
     while !roles
-        .cached(ObjectKey::cluster("view"))
+        .cache()
+        .get(ObjectKey::cluster("view"))
         .unwrap()
         .rules
         .unwrap_or_default()
@@ -292,13 +293,13 @@ async fn bootstrapping_again_repairs_and_changes_nothing_else() {
             .await
     };
     let original = read().await;
-    let before = roles.collection().view().last_change();
+    let before = roles.cache().view().last_change();
     server
         .kinds
         .bootstrap(Vec::new(), Vec::new())
         .await
         .unwrap();
-    assert_eq!(roles.collection().view().last_change(), before);
+    assert_eq!(roles.cache().view().last_change(), before);
 
     let line = format!("PATCH {RBAC}/clusterroles/system:discovery");
     server.done(&line, json!({"rules": []})).await;

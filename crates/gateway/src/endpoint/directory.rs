@@ -106,7 +106,7 @@ impl Directory {
 
     /// Returns the names, rebuilt if the clusters have changed.
     fn names(&self) -> Arc<Names> {
-        let view = self.clusters.collection().view();
+        let view = self.clusters.cache().view();
         let newest = Some(view.last_change());
         let known = {
             let known = self.names.read();
@@ -120,7 +120,7 @@ impl Directory {
             ..Names::default()
         };
         for (_, object) in view.iter() {
-            if let Some(facts) = self.clusters.derived_of(object, Facts::of) {
+            if let Some(facts) = self.clusters.cache().derived_of(object, Facts::of) {
                 names.add(&self.zone, object.name(), &facts);
             }
         }

@@ -400,7 +400,11 @@ async fn changes_of_the_cluster_and_of_its_secret_are_looked_at_at_once() {
         .unwrap()
         .parse()
         .unwrap();
-    home.clusters.replace(cluster, revision).await.unwrap();
+    home.clusters
+        .store()
+        .replace(cluster, revision)
+        .await
+        .unwrap();
     let status = until(&home, "prod", |status| status.observed_generation == 2).await;
     assert_eq!(ready(&status), Some(("Unknown", "NoConnection")));
 }

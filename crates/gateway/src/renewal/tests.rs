@@ -161,6 +161,7 @@ async fn a_secret_that_somebody_else_has_written_meanwhile_stays() {
         .insert(TOKEN.to_owned(), ByteString(b"theirs".to_vec()));
     home.secrets
         .registry()
+        .store()
         .replace(theirs, before.revision())
         .await
         .unwrap();

@@ -213,7 +213,12 @@ async fn add_with_certificate(world: &World, cluster: &Cluster, authority: &Auth
             "tls.key": STANDARD.encode(identity.key),
         },
     });
-    world.secrets.insert(object(secret), false).await.unwrap();
+    world
+        .secrets
+        .store()
+        .insert(object(secret), false)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

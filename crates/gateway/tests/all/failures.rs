@@ -74,12 +74,12 @@ async fn the_certificate_is_not_the_clusters() {
         assert_eq!(get_api(&world).await, unavailable(502, why));
         assert_eq!(cluster.seen().len(), 0, "no credential leaves");
         world.remove(&world.clusters, "c-1").await;
-        let secret = world.secrets.get(ObjectKey::namespaced(
+        let secret = world.secrets.store().get(ObjectKey::namespaced(
             "kubeconfig-apiserver",
             "cluster-c-1-gateway",
         ));
         let secret = secret.await.unwrap().unwrap();
-        world.secrets.remove_as_read(&secret).await.unwrap();
+        world.secrets.store().remove_as_read(&secret).await.unwrap();
     }
 }
 
@@ -110,7 +110,7 @@ async fn the_credential_is_refused() {
 async fn it_is_not_set_up() {
     let world = World::start().await;
     let bare: ClusterObject = crate::world::object(json!({"metadata": {"name": "c-1"}}));
-    world.clusters.insert(bare, false).await.unwrap();
+    world.clusters.store().insert(bare, false).await.unwrap();
     assert_eq!(
         get_api(&world).await,
         unavailable(503, "no connection is configured")
@@ -205,6 +205,7 @@ async fn its_address_is_where_no_cluster_lives() {
         world.add_with("c-1", world.connection(server)).await;
         let _ = world
             .secrets
+            .store()
             .get(ObjectKey::namespaced(
                 "kubeconfig-apiserver",
                 "cluster-c-1-gateway",

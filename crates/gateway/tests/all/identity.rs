@@ -192,6 +192,7 @@ async fn reserved_names_do_not_go_downstream() {
         let user_object = json!({"metadata": {"name": "u-1"}, "principalIds": [user]});
         world
             .users
+            .store()
             .insert(crate::world::object(user_object), false)
             .await
             .unwrap();

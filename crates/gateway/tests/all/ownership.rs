@@ -90,7 +90,12 @@ async fn the_credential_of_another_cluster_is_not_sent() {
         "metadata": {"namespace": NAMESPACE, "name": "kubeconfig-apiserver-serving"},
         "data": {"token": STANDARD.encode("served")},
     });
-    world.secrets.insert(object(serving), false).await.unwrap();
+    world
+        .secrets
+        .store()
+        .insert(object(serving), false)
+        .await
+        .unwrap();
     for reference in [
         [NAMESPACE, "cluster-c-1-gateway"],
         [NAMESPACE, "kubeconfig-apiserver-serving"],
@@ -140,7 +145,8 @@ async fn a_changed_connection_gets_no_credential_until_a_writer_of_secrets_says_
     let other = Cluster::answering(world.tls()).await;
     let before = world
         .clusters
-        .cached(ObjectKey::cluster("c-1"))
+        .cache()
+        .get(ObjectKey::cluster("c-1"))
         .unwrap()
         .spec
         .connection;
@@ -172,11 +178,20 @@ async fn a_changed_connection_gets_no_credential_until_a_writer_of_secrets_says_
 #[tokio::test]
 async fn a_secret_is_for_the_cluster_of_its_uid() {
     let (world, cluster) = registered().await;
-    let mut object = world.clusters.cached(ObjectKey::cluster("c-1")).unwrap();
+    let mut object = world
+        .clusters
+        .cache()
+        .get(ObjectKey::cluster("c-1"))
+        .unwrap();
     world.remove(&world.clusters, "c-1").await;
     for uid in [None, Some(String::new()), Some("uid-c-1 ".to_owned())] {
         object.metadata.uid = uid;
-        world.clusters.insert(object.clone(), false).await.unwrap();
+        world
+            .clusters
+            .store()
+            .insert(object.clone(), false)
+            .await
+            .unwrap();
         assert_eq!(get(&world, "c-1").await, refused("c-1", NOT_BOUND));
         world.remove(&world.clusters, "c-1").await;
     }
@@ -187,7 +202,11 @@ async fn a_secret_is_for_the_cluster_of_its_uid() {
 async fn a_secret_without_the_whole_binding_is_not_sent() {
     let (world, cluster) = registered().await;
     let whole = Binding::of(
-        &world.clusters.cached(ObjectKey::cluster("c-1")).unwrap(),
+        &world
+            .clusters
+            .cache()
+            .get(ObjectKey::cluster("c-1"))
+            .unwrap(),
         Purpose::Gateway,
     );
     let whole = whole.annotations();

@@ -209,7 +209,12 @@ async fn with_a_user_who_is_created_again() {
     let world = &open.world;
     world.remove(&world.users, "alice").await;
     let again = json!({"metadata": {"name": "alice", "uid": "uid-2"}});
-    world.users.insert(object(again), false).await.unwrap();
+    world
+        .users
+        .store()
+        .insert(object(again), false)
+        .await
+        .unwrap();
     open.ends_for_good().await;
 }
 
@@ -219,6 +224,7 @@ async fn with_a_cluster_that_is_created_again() {
     let world = &open.world;
     let mut again = world
         .clusters
+        .store()
         .get(ObjectKey::cluster("c-1"))
         .await
         .unwrap()
@@ -226,7 +232,7 @@ async fn with_a_cluster_that_is_created_again() {
     world.remove(&world.clusters, "c-1").await;
     again.metadata.uid = Some("uid-2".to_owned());
     again.metadata.resource_version = None;
-    world.clusters.insert(again, false).await.unwrap();
+    world.clusters.store().insert(again, false).await.unwrap();
     open.ends_for_good().await;
 }
 
@@ -238,7 +244,8 @@ async fn with_the_token_that_created_its_kubeconfig() {
     let (_, parent) = world.mint_in("", "alice", &["c-1"]).await;
     let uid = world
         .tokens
-        .cached(ObjectKey::cluster(&parent))
+        .cache()
+        .get(ObjectKey::cluster(&parent))
         .unwrap()
         .metadata
         .uid;

@@ -217,7 +217,11 @@ impl World {
 
     pub(crate) async fn add_user(&self, name: &str) {
         let user = json!({"metadata": {"name": name, "uid": format!("uid-{name}")}});
-        self.users.insert(object(user), false).await.unwrap();
+        self.users
+            .store()
+            .insert(object(user), false)
+            .await
+            .unwrap();
     }
 
     /// Returns the TLS settings of a cluster in this world.
@@ -245,6 +249,7 @@ impl World {
             "spec": {"connection": connection},
         });
         self.clusters
+            .store()
             .insert(object(object_json), false)
             .await
             .unwrap();
@@ -261,7 +266,11 @@ impl World {
             },
             "data": {"token": STANDARD.encode(CREDENTIAL)},
         });
-        self.secrets.insert(object(secret), false).await.unwrap();
+        self.secrets
+            .store()
+            .insert(object(secret), false)
+            .await
+            .unwrap();
     }
 
     /// Binds the credential for a cluster to the cluster in its current form.
@@ -280,7 +289,7 @@ impl World {
 
     /// Returns the binding of the credential to the cluster in its current form.
     pub(crate) fn binding(&self, name: &str) -> Binding {
-        let cluster = self.clusters.cached(ObjectKey::cluster(name)).unwrap();
+        let cluster = self.clusters.cache().get(ObjectKey::cluster(name)).unwrap();
         Binding::of(&cluster, Purpose::Gateway)
     }
 
@@ -320,17 +329,18 @@ impl World {
                 "status": {"userName": user, "tokens": [name]},
             });
             self.kubeconfigs
+                .store()
                 .insert(object(record), false)
                 .await
                 .unwrap();
         }
-        self.tokens.latest().await.unwrap();
+        self.tokens.store().latest().await.unwrap();
         (minted.bearers[0].expose().to_owned(), name)
     }
 
     /// Returns the uid of a cluster, or the one that it will have.
     fn uid_of(&self, cluster: &str) -> String {
-        match self.clusters.cached(ObjectKey::cluster(cluster)) {
+        match self.clusters.cache().get(ObjectKey::cluster(cluster)) {
             Some(cluster) => cluster.metadata.uid.unwrap_or_default(),
             None => format!("uid-{cluster}"),
         }
@@ -340,17 +350,18 @@ impl World {
     pub(crate) async fn set(&self, name: &str, value: &str) {
         let object = json!({ "metadata": { "name": name }, "value": value });
         let object = serde_json::from_value(object).unwrap();
-        self.settings.insert(object, false).await.unwrap();
+        self.settings.store().insert(object, false).await.unwrap();
     }
 
     /// Removes an object.
     pub(crate) async fn remove<T: Object>(&self, registry: &Registry<T>, name: &str) {
         let object = registry
+            .store()
             .get(ObjectKey::cluster(name))
             .await
             .unwrap()
             .unwrap();
-        registry.remove_as_read(&object).await.unwrap();
+        registry.store().remove_as_read(&object).await.unwrap();
     }
 
     /// Changes an object.
@@ -360,10 +371,10 @@ impl World {
         key: ObjectKey<'_>,
         change: impl FnOnce(&mut T),
     ) {
-        let mut object = registry.get(key).await.unwrap().unwrap();
+        let mut object = registry.store().get(key).await.unwrap().unwrap();
         let revision = revision_of(&object).unwrap();
         change(&mut object);
-        registry.replace(object, revision).await.unwrap();
+        registry.store().replace(object, revision).await.unwrap();
     }
 
     /// Opens a connection of a client.

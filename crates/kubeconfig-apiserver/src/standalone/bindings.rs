@@ -25,14 +25,15 @@ pub(super) async fn bind_once(
 ) -> Result<(), Status> {
     if secrets
         .registry()
+        .store()
         .find(ObjectKey::namespaced(NAMESPACE, MARK))
         .await?
         .is_some()
     {
         return Ok(());
     }
-    clusters.latest().await?;
-    for cluster in clusters.all_cached() {
+    clusters.store().latest().await?;
+    for cluster in clusters.cache().all() {
         for purpose in Purpose::ALL {
             if let Err(Unowned::Unbound(_)) = secrets.cached::<Secret>(purpose, &cluster) {
                 bind(secrets.registry(), &cluster, purpose).await?;
@@ -48,7 +49,7 @@ pub(super) async fn bind_once(
         type_: Some("Opaque".to_owned()),
         ..Secret::default()
     };
-    secrets.registry().seed(mark).await?;
+    secrets.registry().store().seed(mark).await?;
     Ok(())
 }
 
@@ -59,6 +60,7 @@ async fn bind(
 ) -> Result<(), Status> {
     let name = purpose.secret_name(cluster.id());
     let Some(stored) = secrets
+        .store()
         .find(ObjectKey::namespaced(NAMESPACE, &name))
         .await?
     else {
@@ -67,7 +69,7 @@ async fn bind(
     let mut secret = secrets.decode(&stored)?;
     let annotations = secret.metadata.annotations.get_or_insert_default();
     annotations.extend(Binding::of(cluster, purpose).annotations());
-    match secrets.replace(secret, stored.revision()).await {
+    match secrets.store().replace(secret, stored.revision()).await {
         Ok(_) => tracing::info!(cluster = cluster.id(), secret = name, "bound a Secret"),
         // Another writer was faster, so the Secret is left unchanged.
         Err(WriteError::Conflict) => {

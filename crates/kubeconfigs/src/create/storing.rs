@@ -21,11 +21,11 @@ impl Kubeconfigs {
         let names = record.status.tokens.clone();
         let name = name_of(&record).to_owned();
         let tokens = self.minter.store(tokens);
-        let record = self.registry.insert(record, false);
-        match in_order(self.registry.is_ordered(), tokens, record).await {
+        let record = self.registry.store().insert(record, false);
+        match in_order(self.registry.store().is_ordered(), tokens, record).await {
             Ok((version, Ok(record))) => {
                 // This replica must know the tokens in the file before the client receives it.
-                self.tokens.await_shown(version).await;
+                self.tokens.store().await_shown(version).await;
                 Ok(record)
             }
             Ok((_, Err(status))) => {
@@ -43,7 +43,8 @@ impl Kubeconfigs {
 
     /// Removes a record that lacks tokens and was not returned to any client.
     async fn withdraw(&self, record: Kubeconfig) {
-        if let Err(WriteError::Status(error)) = self.registry.remove_as_read(&record).await {
+        if let Err(WriteError::Status(error)) = self.registry.store().remove_as_read(&record).await
+        {
             let name = name_of(&record);
             tracing::warn!(name, %error, "a kubeconfig without its tokens could not be deleted");
         }

@@ -17,7 +17,13 @@ const ADMIN: &str = "as:root/system:masters";
 async fn start() -> World {
     let world = World::start().await;
     let user = json!({ "metadata": { "name": "root", "uid": "uid-root" } });
-    world.base.users.insert(object(user), false).await.unwrap();
+    world
+        .base
+        .users
+        .store()
+        .insert(object(user), false)
+        .await
+        .unwrap();
     let direct = |cluster: &mut api::management::Cluster| {
         cluster.spec.local_cluster_auth_endpoint = object(json!({
             "enabled": true, "fqdn": "direct.example.com",

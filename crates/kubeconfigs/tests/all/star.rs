@@ -34,7 +34,7 @@ async fn a_file_holds_the_clusters_that_its_owner_may_get() {
     );
     let user = json!({ "metadata": { "name": "root", "uid": "uid-root" } });
     let user = tokens::testing::object(user);
-    world.base.users.insert(user, false).await.unwrap();
+    world.base.users.store().insert(user, false).await.unwrap();
     let record = world.made(ROOT, json!({ "clusters": ["*"] })).await;
     assert_eq!(clusters(&record), ["rancher", "c-a", "c-b", "local"]);
 }

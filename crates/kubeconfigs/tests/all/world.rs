@@ -86,7 +86,11 @@ impl World {
 
     /// Adds a cluster.
     pub(crate) async fn add_cluster(&self, cluster: Value) {
-        self.clusters.insert(object(cluster), false).await.unwrap();
+        self.clusters
+            .store()
+            .insert(object(cluster), false)
+            .await
+            .unwrap();
     }
 
     /// Sets the value of a setting.
@@ -135,7 +139,7 @@ impl World {
     /// Returns the first token of a record.
     pub(crate) async fn first_token(&self, record: &Value) -> Token {
         let name = record["status"]["tokens"][0].as_str().unwrap();
-        let token = self.base.tokens.get(ObjectKey::cluster(name)).await;
+        let token = self.base.tokens.store().get(ObjectKey::cluster(name)).await;
         token.unwrap().unwrap()
     }
 }

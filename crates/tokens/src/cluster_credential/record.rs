@@ -81,7 +81,7 @@ impl WebhookRecords {
 
     /// Returns the uid of a cluster that exists. Only the metadata has to be well-formed.
     fn uid(&self, cluster: &str) -> Option<String> {
-        let view = self.clusters.collection().view();
+        let view = self.clusters.cache().view();
         let object = view.get(&self.clusters.key(ObjectKey::cluster(cluster)))?;
         let metadata = serde_json::from_slice::<Identity>(&object.metadata_facts());
         metadata.ok().map(|metadata| metadata.uid)

@@ -88,7 +88,7 @@ impl Excess {
     /// Returns some records of the user: the largest if the limit is on bytes, otherwise those that
     /// were not changed for the longest time.
     fn expendable<T: Object>(self, records: &Registry<T>, user: &str) -> (&'static str, String) {
-        let view = records.collection().view();
+        let view = records.cache().view();
         let mut own: Vec<&StoredObject> = view.indexed(user).map(|object| &**object).collect();
         let order = match self.limit {
             Limit::Bytes => {

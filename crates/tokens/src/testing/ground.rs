@@ -218,12 +218,12 @@ impl Ground {
         for name in ["alice", "bob"] {
             let user =
                 object(json!({ "metadata": { "name": name, "uid": format!("uid-{name}") } }));
-            world.users.insert(user, false).await.unwrap();
+            world.users.store().insert(user, false).await.unwrap();
         }
         for name in ["c-a", "c-b"] {
             let uid = format!("uid-{name}");
             let cluster = object(json!({ "metadata": { "name": name, "uid": uid } }));
-            world.clusters.insert(cluster, false).await.unwrap();
+            world.clusters.store().insert(cluster, false).await.unwrap();
         }
         world
     }

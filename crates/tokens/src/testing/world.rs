@@ -93,7 +93,11 @@ impl World {
             value.clone_into(&mut setting.value);
             changed
         };
-        self.settings.ensure_with(setting, amend).await.unwrap();
+        self.settings
+            .store()
+            .ensure_with(setting, amend)
+            .await
+            .unwrap();
     }
 
     /// Turns a feature off.
@@ -102,7 +106,7 @@ impl World {
     /// The feature has an object, or the store fails.
     pub async fn turn_off(&self, feature: &str) {
         let off = object(json!({ "metadata": { "name": feature }, "spec": { "value": false } }));
-        self.features.insert(off, false).await.unwrap();
+        self.features.store().insert(off, false).await.unwrap();
     }
 
     /// Gives a cluster a credential and returns it.
@@ -114,7 +118,11 @@ impl World {
 
     /// Returns the binding of a Secret to the current object of a cluster.
     pub fn binding(&self, cluster: &str) -> Binding {
-        let object = self.clusters.cached(ObjectKey::cluster(cluster)).unwrap();
+        let object = self
+            .clusters
+            .cache()
+            .get(ObjectKey::cluster(cluster))
+            .unwrap();
         Binding::of(&object, Purpose::Webhook)
     }
 
@@ -140,7 +148,11 @@ impl World {
             secret.data = Some(data.clone());
             changed
         };
-        self.secrets.ensure_with(secret, amend).await.unwrap();
+        self.secrets
+            .store()
+            .ensure_with(secret, amend)
+            .await
+            .unwrap();
     }
 
     /// Mints a token of alice that lives for an hour from now.
@@ -159,7 +171,8 @@ impl World {
         let uid = |name: &str| {
             Some(
                 self.clusters
-                    .cached(ObjectKey::cluster(name))?
+                    .cache()
+                    .get(ObjectKey::cluster(name))?
                     .metadata
                     .uid
                     .unwrap(),
@@ -187,7 +200,7 @@ impl World {
         let name = token.record.metadata().name.clone().unwrap();
         self.minter.store(vec![token.record]).await.unwrap();
         // `store` does not wait for the cache: the write of the kubeconfig does that.
-        self.tokens.latest().await.unwrap();
+        self.tokens.store().latest().await.unwrap();
         Minted {
             name,
             bearer: token.bearers[0].expose().to_owned(),
@@ -224,8 +237,8 @@ impl World {
 
     /// Removes an object.
     pub async fn remove<T: Object>(&self, registry: &Registry<T>, key: ObjectKey<'_>) {
-        let object = registry.get(key).await.unwrap().unwrap();
-        registry.remove_as_read(&object).await.unwrap();
+        let object = registry.store().get(key).await.unwrap().unwrap();
+        registry.store().remove_as_read(&object).await.unwrap();
     }
 
     /// Changes an object.
@@ -246,10 +259,10 @@ impl World {
         key: ObjectKey<'_>,
         change: impl FnOnce(&mut T),
     ) {
-        let mut object = registry.get(key).await.unwrap().unwrap();
+        let mut object = registry.store().get(key).await.unwrap().unwrap();
         let revision = revision_of(&object).unwrap();
         change(&mut object);
-        registry.replace(object, revision).await.unwrap();
+        registry.store().replace(object, revision).await.unwrap();
     }
 }
 

@@ -57,12 +57,14 @@ async fn a_token_of_a_token_ends_with_it_and_so_does_its_own() {
     let third = minted(&ask(&world, &second.bearer, json!({})).await);
     let record = world
         .tokens
-        .cached(ObjectKey::cluster(&second.name))
+        .cache()
+        .get(ObjectKey::cluster(&second.name))
         .unwrap();
     let parent = record.status.parent_token.unwrap();
     let uid = world
         .tokens
-        .cached(ObjectKey::cluster(&first.name))
+        .cache()
+        .get(ObjectKey::cluster(&first.name))
         .unwrap()
         .metadata
         .uid;
@@ -131,7 +133,7 @@ async fn replace_cluster(world: &World, name: &str, created: i64) {
         "creationTimestamp": seconds(created).to_string(),
     });
     let cluster = object(json!({ "metadata": metadata }));
-    world.clusters.insert(cluster, false).await.unwrap();
+    world.clusters.store().insert(cluster, false).await.unwrap();
 }
 
 #[tokio::test]
@@ -141,7 +143,8 @@ async fn a_token_of_a_former_cluster_mints_nothing_for_a_later_one_of_the_name()
     let parent = Parent::of(
         &world
             .tokens
-            .cached(ObjectKey::cluster(&first.name))
+            .cache()
+            .get(ObjectKey::cluster(&first.name))
             .unwrap(),
     );
     let mut order = world.order_of("alice", &["local", "c-a"]);
@@ -152,7 +155,12 @@ async fn a_token_of_a_former_cluster_mints_nothing_for_a_later_one_of_the_name()
         "spec": { "clusters": ["*"], "generateToken": false, "ttl": 7200 },
         "status": { "userName": "alice", "userUID": "uid-alice" },
     }));
-    world.kubeconfigs.insert(record, false).await.unwrap();
+    world
+        .kubeconfigs
+        .store()
+        .insert(record, false)
+        .await
+        .unwrap();
     let exchanged = json!({ "kubeconfigName": "kubeconfig-a", "clusterName": "c-a" });
     let plain = json!({ "clusterName": "c-a" });
     for token in [&first, &second] {
@@ -203,7 +211,12 @@ async fn what_a_token_gets_for_a_kubeconfig_without_tokens_ends_with_the_token_t
         "spec": { "clusters": ["c-a"], "generateToken": false, "ttl": 7200 },
         "status": { "userName": "alice", "userUID": "uid-alice", "clusterUIDs": { "c-a": "uid-c-a" } },
     }));
-    world.kubeconfigs.insert(record, false).await.unwrap();
+    world
+        .kubeconfigs
+        .store()
+        .insert(record, false)
+        .await
+        .unwrap();
     let wanted = json!({ "kubeconfigName": "kubeconfig-a", "clusterName": "c-a" });
     let narrow = world.mint(&["local"]).await;
     check_refused(
@@ -226,7 +239,8 @@ async fn a_kubeconfig_gives_nothing_once_the_token_that_created_it_is_gone() {
     let parent = world.mint(&["local", "c-a"]).await;
     let uid = world
         .tokens
-        .cached(ObjectKey::cluster(&parent.name))
+        .cache()
+        .get(ObjectKey::cluster(&parent.name))
         .unwrap()
         .metadata
         .uid;
@@ -238,7 +252,12 @@ async fn a_kubeconfig_gives_nothing_once_the_token_that_created_it_is_gone() {
             "parentToken": { "name": parent.name, "uid": uid },
         },
     }));
-    world.kubeconfigs.insert(record, false).await.unwrap();
+    world
+        .kubeconfigs
+        .store()
+        .insert(record, false)
+        .await
+        .unwrap();
     let asked = |cluster: &str| json!({ "kubeconfigName": "kubeconfig-a", "clusterName": cluster });
     check_refused(
         &ask(&world, "as:alice", asked("c-b")).await,
@@ -284,7 +303,8 @@ async fn a_token_binds_what_a_host_says_was_created_with_it_as_somebody_else() {
     let second = minted(&ask(&world, &as_bob, json!({})).await);
     let record = world
         .tokens
-        .cached(ObjectKey::cluster(&second.name))
+        .cache()
+        .get(ObjectKey::cluster(&second.name))
         .unwrap();
     assert_eq!(record.status.parent_token.unwrap().name, token.name);
     assert_eq!(record.spec.user_id, "bob");

@@ -26,7 +26,12 @@ async fn record(world: &World, change: impl FnOnce(&mut Kubeconfig)) {
     }));
     record.metadata.creation_timestamp = Some(Time(NOW));
     change(&mut record);
-    world.kubeconfigs.insert(record, false).await.unwrap();
+    world
+        .kubeconfigs
+        .store()
+        .insert(record, false)
+        .await
+        .unwrap();
 }
 
 /// Requests a token with this spec.
@@ -131,6 +136,7 @@ async fn a_login_is_exchanged_for_a_token_that_hangs_on_the_record() {
     assert_eq!(shown, expected);
     let stored = world
         .tokens
+        .store()
         .get(ObjectKey::cluster(token.metadata.name.as_deref().unwrap()));
     let stored = stored.await.unwrap().unwrap();
     assert_eq!(stored.status.endpoints, [], "the addresses may change");
@@ -326,7 +332,7 @@ async fn the_sweeper_takes_a_token_only_once_its_record_is_gone() {
     let world = World::start().await;
     record(&world, |_| ()).await;
     bearer(&world).await;
-    let left = || world.tokens.all_cached().len();
+    let left = || world.tokens.cache().all().len();
     sweep(&world, seconds(360)).await;
     assert_eq!(left(), 1);
     world
@@ -378,7 +384,7 @@ async fn set_signer(world: &World, life: SignedDuration, of_type: &str) -> Autho
         ),
         ..Secret::default()
     };
-    world.secrets.insert(secret, false).await.unwrap();
+    world.secrets.store().insert(secret, false).await.unwrap();
     let refer = |cluster: &mut Cluster| {
         cluster.spec.client_certificates = Some(ClientCertificates {
             signer_secret_ref: Some(reference),
@@ -406,7 +412,7 @@ async fn a_login_is_exchanged_for_a_certificate_that_leaves_no_record() {
     assert_eq!(chain[0].validity.not_after, seconds(600));
     assert!(chain[0].is_signed_by(authority.certificate()));
     assert_eq!(chain[1..], [authority.certificate().clone()]);
-    assert_eq!(world.tokens.all_cached(), []);
+    assert_eq!(world.tokens.cache().all(), []);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ async fn minted(world: &World) -> Token {
 }
 
 async fn names(world: &World) -> Vec<String> {
-    let view = world.tokens.latest().await.unwrap();
+    let view = world.tokens.store().latest().await.unwrap();
     view.iter().map(|(key, _)| key.name().to_owned()).collect()
 }
 
@@ -27,6 +27,7 @@ async fn a_name_that_is_taken_leaves_the_tokens_of_others_alone() {
     world.minter.store(vec![theirs.clone()]).await.unwrap();
     let before = world
         .tokens
+        .store()
         .get(ObjectKey::cluster(&name(&theirs)))
         .await
         .unwrap();
@@ -40,6 +41,7 @@ async fn a_name_that_is_taken_leaves_the_tokens_of_others_alone() {
     assert_eq!(names(&world).await, [name(&theirs)]);
     let after = world
         .tokens
+        .store()
         .get(ObjectKey::cluster(&name(&theirs)))
         .await
         .unwrap();

@@ -51,7 +51,7 @@ async fn mint(world: &World, kubeconfig: &str, minted: Timestamp) -> String {
 }
 
 fn left(world: &World) -> BTreeSet<String> {
-    let tokens = world.tokens.all_cached().into_iter();
+    let tokens = world.tokens.cache().all().into_iter();
     tokens
         .filter_map(|token| token.metadata().name.clone())
         .collect()
@@ -61,7 +61,12 @@ fn left(world: &World) -> BTreeSet<String> {
 async fn orphans_are_swept_when_nobody_can_be_writing_their_kubeconfig_any_more() {
     let world = World::start().await;
     let record: Kubeconfig = object(json!({ "metadata": { "name": "kubeconfig-a" } }));
-    world.kubeconfigs.insert(record, false).await.unwrap();
+    world
+        .kubeconfigs
+        .store()
+        .insert(record, false)
+        .await
+        .unwrap();
     let owned = mint(&world, "kubeconfig-a", seconds(0)).await;
     let orphan = mint(&world, "kubeconfig-b", seconds(0)).await;
     let free = mint(&world, "", seconds(0)).await;
@@ -139,7 +144,12 @@ async fn records_of_a_deleted_user_are_swept_once_the_user_was_missing_twice() {
         "metadata": { "name": "kubeconfig-older" }, "status": { "userName": "alice" },
     }));
     for record in [own, held, older] {
-        world.kubeconfigs.insert(record, false).await.unwrap();
+        world
+            .kubeconfigs
+            .store()
+            .insert(record, false)
+            .await
+            .unwrap();
     }
     let kept = ["kubeconfig-a", "kubeconfig-held", "kubeconfig-older"];
     let mut missing = Missing::default();
@@ -150,7 +160,12 @@ async fn records_of_a_deleted_user_are_swept_once_the_user_was_missing_twice() {
         .remove(&world.users, ObjectKey::cluster("alice"))
         .await;
     let again = json!({ "metadata": { "name": "alice", "uid": "uid-2" } });
-    world.users.insert(object(again), false).await.unwrap();
+    world
+        .users
+        .store()
+        .insert(object(again), false)
+        .await
+        .unwrap();
     sweep_again(&world, NOW, &mut missing).await;
     assert_eq!((left(&world).len(), kubeconfigs(&world)), (1, names(&kept)));
 
@@ -165,7 +180,8 @@ async fn records_of_a_deleted_user_are_swept_once_the_user_was_missing_twice() {
     assert_eq!((left(&world).len(), kubeconfigs(&world)), (0, names(&kept)));
     let held = world
         .kubeconfigs
-        .cached(ObjectKey::cluster("kubeconfig-held"))
+        .cache()
+        .get(ObjectKey::cluster("kubeconfig-held"))
         .unwrap();
     assert_eq!(
         held.metadata.deletion_timestamp.map(|time| time.0),
@@ -179,7 +195,8 @@ async fn a_record_whose_parent_token_is_gone_is_swept() {
     let parent = mint(&world, "", NOW).await;
     let uid = world
         .tokens
-        .cached(ObjectKey::cluster(&parent))
+        .cache()
+        .get(ObjectKey::cluster(&parent))
         .unwrap()
         .metadata
         .uid;
@@ -187,7 +204,12 @@ async fn a_record_whose_parent_token_is_gone_is_swept() {
         "metadata": { "name": "kubeconfig-child", "creationTimestamp": NOW.to_string() },
         "status": { "userName": "alice", "parentToken": { "name": parent, "uid": uid } },
     }));
-    world.kubeconfigs.insert(child, false).await.unwrap();
+    world
+        .kubeconfigs
+        .store()
+        .insert(child, false)
+        .await
+        .unwrap();
     sweep(&world, seconds(301)).await;
     assert_eq!(kubeconfigs(&world), names(&["kubeconfig-child"]));
     world
@@ -204,6 +226,6 @@ fn names(names: &[&str]) -> BTreeSet<String> {
 }
 
 fn kubeconfigs(world: &World) -> BTreeSet<String> {
-    let records = world.kubeconfigs.all_cached().into_iter();
+    let records = world.kubeconfigs.cache().all().into_iter();
     records.filter_map(|record| record.metadata.name).collect()
 }

@@ -268,6 +268,7 @@ async fn with_kubeconfig(world: &World) -> Minted {
     });
     world
         .kubeconfigs
+        .store()
         .insert(object(record), false)
         .await
         .unwrap();

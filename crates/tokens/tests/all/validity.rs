@@ -19,7 +19,12 @@ async fn a_token_is_of_the_user_who_has_the_principal_when_it_is_minted() {
     for (name, uid) in [("u-2", "2"), ("u-3", "3")] {
         let metadata = json!({ "name": name, "uid": uid });
         let user = json!({ "metadata": metadata, "principalIds": [principal] });
-        world.users.insert(object(user), false).await.unwrap();
+        world
+            .users
+            .store()
+            .insert(object(user), false)
+            .await
+            .unwrap();
     }
     assert_eq!(
         uid_of(&world, &early).await,
@@ -55,7 +60,12 @@ async fn a_user_who_is_created_again_under_the_name_gets_no_old_token() {
         .remove(&world.users, ObjectKey::cluster("alice"))
         .await;
     let again = json!({ "metadata": { "name": "alice", "uid": "uid-2" } });
-    world.users.insert(object(again), false).await.unwrap();
+    world
+        .users
+        .store()
+        .insert(object(again), false)
+        .await
+        .unwrap();
     let refusal = world.validity.check(&token.bearer, "c-a", NOW).await;
     assert_eq!(
         refusal.unwrap_err().to_string(),
@@ -82,7 +92,12 @@ async fn a_cluster_that_is_created_again_under_the_name_takes_no_old_token() {
         .await;
     assert!(!is_valid().await, "the cluster is gone");
     let again = json!({ "metadata": { "name": "c-a", "uid": "uid-2" } });
-    world.clusters.insert(object(again), false).await.unwrap();
+    world
+        .clusters
+        .store()
+        .insert(object(again), false)
+        .await
+        .unwrap();
     assert!(!is_valid().await, "the cluster is another one");
 }
 
@@ -166,7 +181,12 @@ async fn uid_of(world: &World, token: &Minted) -> Option<String> {
 async fn where_no_object_is_required_any_name_but_reserved_ones_is_a_user() {
     let world = World::start().await;
     let disabled = json!({ "metadata": { "name": "eve" }, "enabled": false });
-    world.users.insert(object(disabled), false).await.unwrap();
+    world
+        .users
+        .store()
+        .insert(object(disabled), false)
+        .await
+        .unwrap();
     for (user, with_object_only, without) in [
         ("alice", true, true),
         ("carol@example.com", false, true),
@@ -237,6 +257,7 @@ async fn a_record_that_is_made_again_is_read_again() {
     assert!(counts("c-a").await);
     let record = world
         .tokens
+        .store()
         .get(ObjectKey::cluster(&token.name))
         .await
         .unwrap()
@@ -248,7 +269,7 @@ async fn a_record_that_is_made_again_is_read_again() {
     let mut narrower = record.clone();
     narrower.metadata.resource_version = None;
     narrower.spec.cluster_names = vec!["c-b".to_owned()];
-    world.tokens.insert(narrower, false).await.unwrap();
+    world.tokens.store().insert(narrower, false).await.unwrap();
     assert!(!counts("c-a").await, "the record says otherwise");
     assert!(!counts("c-b").await, "the token says otherwise");
 }

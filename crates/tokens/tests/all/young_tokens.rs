@@ -59,7 +59,7 @@ async fn a_token_is_valid_before_its_kubeconfig_is_in_the_cache() {
         "metadata": { "name": "kubeconfig-a" },
         "status": { "userName": "alice", "tokens": [token.name] },
     }));
-    elsewhere(world.kubeconfigs.insert_ahead(kubeconfig)).unwrap();
+    elsewhere(world.kubeconfigs.store().insert_ahead(kubeconfig)).unwrap();
     assert_eq!(refusal(&world, &token.bearer, "c-a").await, None);
 }
 
@@ -75,7 +75,7 @@ async fn a_token_is_valid_before_its_cluster_is_in_the_cache() {
     let before = refusal(&world, &token.bearer, "c-new").await;
     assert_eq!(before.as_deref(), Some(other_cluster));
     let cluster = object(json!({ "metadata": { "name": "c-new", "uid": "uid-new" } }));
-    elsewhere(world.clusters.insert_ahead(cluster)).unwrap();
+    elsewhere(world.clusters.store().insert_ahead(cluster)).unwrap();
     assert_eq!(refusal(&world, &token.bearer, "c-new").await, None);
 }
 
@@ -98,7 +98,12 @@ async fn a_token_is_valid_before_the_token_that_created_it_is_in_the_cache() {
             "parentToken": { "name": parent.metadata.name, "uid": "uid-parent" },
         },
     }));
-    world.kubeconfigs.insert(kubeconfig, false).await.unwrap();
+    world
+        .kubeconfigs
+        .store()
+        .insert(kubeconfig, false)
+        .await
+        .unwrap();
     let no_parent = "a token that it was created with is not valid";
     let before = refusal(&world, &token.bearer, "c-a").await;
     assert_eq!(before.as_deref(), Some(no_parent));

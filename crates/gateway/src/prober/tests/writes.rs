@@ -5,7 +5,7 @@ use super::*;
 /// Returns what the prober reads of cluster `prod`, and at which revision.
 async fn read(home: &Home, prober: &Prober) -> (Subject, Revision) {
     let key = ObjectKey::cluster("prod");
-    let stored = home.clusters.find(key).await.unwrap().unwrap();
+    let stored = home.clusters.store().find(key).await.unwrap().unwrap();
     (prober.subject(&stored).unwrap(), stored.revision())
 }
 
@@ -51,7 +51,11 @@ async fn what_was_found_of_an_older_spec_is_not_written() {
     let (subject, revision) = read(&home, &prober).await;
     let mut changed = home.cluster("prod");
     changed.spec.display_name = "another".to_owned();
-    home.clusters.replace(changed, revision).await.unwrap();
+    home.clusters
+        .store()
+        .replace(changed, revision)
+        .await
+        .unwrap();
     prober.write(&subject, &Observation::local()).await.unwrap();
     assert_eq!(home.cluster("prod").status, ClusterStatus::default());
 }
@@ -65,6 +69,7 @@ async fn what_users_write_meanwhile_stays() {
     let mut labelled = home.cluster("prod");
     labelled.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());
     home.clusters
+        .store()
         .replace(labelled.clone(), revision)
         .await
         .unwrap();
