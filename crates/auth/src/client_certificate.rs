@@ -26,17 +26,19 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use aws_lc_rs::digest;
+use certificates::roots::{self, InvalidRoots};
 use machinery::time::Clock;
+use rustls::DistinguishedName;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{DistinguishedName, RootCertStore};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::authenticator::{Authentication, Authenticator, Credentials, FailureReason};
 use crate::user::UserInfo;
+
+pub use certificates::roots::bundle_from_pem;
 
 use verdicts::{Fingerprint, Verdict, Verdicts};
 
@@ -58,31 +60,12 @@ struct Trust {
 /// A CA bundle cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// The text is not PEM.
-    #[error("the CA bundle is not valid PEM")]
-    Pem(#[source] pem::Error),
-    /// The text holds no certificate.
-    #[error("the CA bundle contains no certificate")]
-    Empty,
-    /// A certificate cannot be used as a trust anchor.
-    #[error("the CA bundle contains an invalid certificate")]
-    Certificate(#[source] rustls::Error),
+    /// The bundle is empty, or a certificate cannot be used as a trust anchor.
+    #[error(transparent)]
+    Roots(#[from] InvalidRoots),
     /// The TLS library does not accept the bundle.
     #[error("the CA bundle cannot be used")]
     Verifier(#[source] VerifierBuilderError),
-}
-
-/// Parses all certificates of a PEM text, in order.
-///
-/// # Errors
-/// The text is not PEM or holds no certificate. A damaged file must not be read as an empty bundle.
-pub fn bundle_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BundleError> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let certificates = certificates.map_err(BundleError::Pem)?;
-    if certificates.is_empty() {
-        return Err(BundleError::Empty);
-    }
-    Ok(certificates)
 }
 
 /// Returns whether two bundles have a trusted key in common, even if under different certificates.
@@ -94,8 +77,8 @@ pub fn share_an_authority(
     other: &[CertificateDer<'static>],
 ) -> Result<bool, BundleError> {
     let (one, other) = (anchors(one)?, anchors(other)?);
-    Ok(one.roots.iter().any(|ours| {
-        let mut theirs = other.roots.iter();
+    Ok(one.iter().any(|ours| {
+        let mut theirs = other.iter();
         theirs.any(|theirs| ours.subject_public_key_info == theirs.subject_public_key_info)
     }))
 }
@@ -174,7 +157,7 @@ impl Trust {
         if bundle.is_empty() {
             return Ok(None);
         }
-        let roots = Arc::new(anchors(bundle)?);
+        let roots = Arc::new(roots::from_bundle(bundle.iter().cloned())?);
         let provider = Arc::new(default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
             .build()
@@ -186,13 +169,13 @@ impl Trust {
     }
 }
 
-fn anchors(bundle: &[CertificateDer<'static>]) -> Result<RootCertStore, BundleError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in bundle {
-        let added = roots.add(certificate.clone());
-        added.map_err(BundleError::Certificate)?;
+/// Returns the trust anchors of a bundle, which may be empty.
+fn anchors(bundle: &[CertificateDer<'static>]) -> Result<Vec<TrustAnchor<'static>>, InvalidRoots> {
+    match roots::from_bundle(bundle.iter().cloned()) {
+        Ok(store) => Ok(store.roots),
+        Err(InvalidRoots::Empty) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
-    Ok(roots)
 }
 
 /// Authenticates requests by their client certificate.

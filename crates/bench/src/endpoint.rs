@@ -8,13 +8,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
+use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, RootCertStore};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
@@ -53,13 +53,9 @@ impl Endpoint {
         roots: &[u8],
         identity: Option<&Identity>,
     ) -> anyhow::Result<Arc<Self>> {
-        let mut trusted = RootCertStore::empty();
-        for root in CertificateDer::pem_slice_iter(roots) {
-            trusted.add(root?)?;
-        }
         let builder = ClientConfig::builder_with_provider(Arc::new(provider()))
             .with_protocol_versions(&[&TLS13])?
-            .with_root_certificates(trusted);
+            .with_root_certificates(certificates::roots::from_pem(roots)?);
         let mut config = match identity {
             Some(identity) => builder.with_client_auth_cert(
                 CertificateDer::pem_slice_iter(&identity.chain).collect::<Result<_, _>>()?,

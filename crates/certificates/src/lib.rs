@@ -1,8 +1,8 @@
 //! X.509 certificates as this project issues and reads them: an authority, the certificates that it
-//! signs, and parsed certificates.
+//! signs, parsed certificates, and the authorities that a client or server trusts.
 //!
-//! Storage, renewal and trust are left to the users of this crate: a data folder for a server of
-//! its own, a Secret for a server in a cluster.
+//! Storage, renewal and the choice of trusted authorities are left to the users of this crate: a
+//! data folder for a server of its own, a Secret for a server in a cluster.
 //!
 //! Invariants: the crate does no I/O and reads no clock, so each time is an argument. No private
 //! key can be printed.
@@ -13,6 +13,8 @@ mod key;
 mod names;
 mod request;
 mod validity;
+
+pub mod roots;
 
 pub use authority::{Authority, Pair};
 pub use certificate::Certificate;

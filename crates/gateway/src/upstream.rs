@@ -44,6 +44,7 @@ use api::management::Cluster;
 use api::management::cluster::ClusterConnection;
 use apiserver::registry::Registry;
 use axum::body::Body;
+use certificates::roots;
 use http::{Request, Response};
 use machinery::meta::ObjectKey;
 use management::cluster_secret::{ClusterSecrets, Owned, Purpose};
@@ -349,9 +350,8 @@ impl Upstreams {
     /// Returns the certificate authorities of this machine, for clusters that specify none.
     fn system_roots(&self) -> Arc<RootCertStore> {
         let roots = self.system_roots.get_or_init(|| {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            Arc::new(roots)
+            let found = rustls_native_certs::load_native_certs().certs;
+            Arc::new(roots::usable(found))
         });
         Arc::clone(roots)
     }

@@ -8,8 +8,7 @@ use anyhow::{Context, Result, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use certificates::roots::bundle_from_pem;
 use serde::{Deserialize, Serialize};
 
 use crate::key::key;
@@ -62,12 +61,7 @@ impl Trust {
         let trust = Self {
             pem: pem.trim().to_owned(),
         };
-        if !trust.pem.is_empty() {
-            ensure!(
-                !trust.certificates()?.is_empty(),
-                "no PEM-encoded CA certificate"
-            );
-        }
+        trust.certificates()?;
         Ok(trust)
     }
 
@@ -85,13 +79,13 @@ impl Trust {
         self.pem.is_empty()
     }
 
-    /// Returns the certificates in DER.
+    /// Returns the certificates in DER. The list is empty if the CAs of the machine are trusted.
     pub(crate) fn certificates(&self) -> Result<Vec<Vec<u8>>> {
-        let certificates = CertificateDer::pem_slice_iter(self.pem.as_bytes());
-        let certificates = certificates.map(|it| it.map(|der| der.to_vec()));
-        certificates
-            .collect::<Result<_, _>>()
-            .context("the CA certificates are not PEM")
+        if self.is_of_machine() {
+            return Ok(Vec::new());
+        }
+        let bundle = bundle_from_pem(self.pem.as_bytes())?;
+        Ok(bundle.iter().map(|der| der.to_vec()).collect())
     }
 
     /// Returns the SHA-256 fingerprints of the certificates, in the usual notation.

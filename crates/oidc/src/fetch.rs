@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use certificates::roots::{self, InvalidRoots};
 use http::header::{ACCEPT, HOST};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
@@ -27,9 +27,12 @@ const HTTPS_PORT: u16 = 443;
 /// A failure to fetch a document.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The certificate authorities are missing or invalid, or TLS cannot be set up.
-    #[error("the certificate authorities of the provider cannot be used: {0}")]
-    Authorities(String),
+    /// The certificate authorities are missing or invalid.
+    #[error("the certificate authorities of the provider cannot be used")]
+    Authorities(#[source] InvalidRoots),
+    /// TLS cannot be set up.
+    #[error("the TLS client cannot be set up")]
+    Tls(#[source] rustls::Error),
     /// The address is not an https URL.
     #[error("invalid HTTPS URL {0:?}")]
     Address(String),
@@ -63,28 +66,17 @@ impl Fetcher {
     /// # Errors
     /// There are no authorities, or one of them is invalid.
     pub(crate) fn new(authorities: Option<&str>) -> Result<Self, FetchError> {
-        let mut roots = RootCertStore::empty();
-        let failed = |why: String| FetchError::Authorities(why);
-        match authorities {
-            None => {
-                let found = rustls_native_certs::load_native_certs().certs;
-                roots.add_parsable_certificates(found);
-            }
-            Some(pem) => {
-                for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                    let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-                    let added = roots.add(certificate);
-                    added.map_err(|error| failed(error.to_string()))?;
-                }
-            }
-        }
+        let roots = match authorities {
+            None => roots::usable(rustls_native_certs::load_native_certs().certs),
+            Some(pem) => roots::from_pem(pem.as_bytes()).map_err(FetchError::Authorities)?,
+        };
         if roots.is_empty() {
-            return Err(failed("there are no certificates".to_owned()));
+            return Err(FetchError::Authorities(InvalidRoots::Empty));
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| failed(error.to_string()))?
+            .map_err(FetchError::Tls)?
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Self {

@@ -249,23 +249,6 @@ fn damaged_bundle_keeps_the_former() {
     assert_eq!(outcome(&verifier, &chain, NOW), Ok("alice".to_owned()));
 }
 
-#[test]
-fn bundle_text_without_certificates_is_an_error() {
-    #[track_caller]
-    fn check(pem: &str, expected: &str) {
-        let error = bundle_from_pem(pem.as_bytes()).unwrap_err();
-        assert_eq!(error.to_string(), expected);
-    }
-    check("", "the CA bundle contains no certificate");
-    check("hello", "the CA bundle contains no certificate");
-    check(
-        "-----BEGIN CERTIFICATE-----\nAAAA\n",
-        "the CA bundle is not valid PEM",
-    );
-    let two = format!("{}{}", authority().pem(), authority().pem());
-    assert_eq!(bundle_from_pem(two.as_bytes()).unwrap().len(), 2);
-}
-
 #[tokio::test]
 async fn only_a_presented_certificate_is_judged() {
     let ca = authority();

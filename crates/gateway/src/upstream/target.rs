@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::management::cluster::ClusterConnection;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use certificates::roots;
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Uri, Version};
@@ -224,15 +225,7 @@ fn name_and_password(user: &str) -> (String, String) {
 fn authorities(data: &str) -> Result<RootCertStore, UpstreamError> {
     let malformed = || UpstreamError::Malformed("caData");
     let bundle = CaBundle::from_base64(data).map_err(|_| malformed())?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(bundle.pem().as_bytes()) {
-        let certificate = certificate.map_err(|_| malformed())?;
-        roots.add(certificate).map_err(|_| malformed())?;
-    }
-    match roots.is_empty() {
-        true => Err(malformed()),
-        false => Ok(roots),
-    }
+    roots::from_pem(bundle.pem().as_bytes()).map_err(|_| malformed())
 }
 
 fn client_config(

@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ServerConfig};
 
 /// A certificate authority.
 pub(crate) struct Authority {
@@ -53,8 +53,7 @@ impl Authority {
 
     /// Returns a client configuration that trusts this authority and uses one protocol.
     pub(crate) fn client(&self, protocol: &str) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate(&self.pem)).unwrap();
+        let roots = certificates::roots::from_pem(self.pem.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -68,8 +67,7 @@ impl Authority {
     /// Returns a server configuration that presents `identity` and asks for a certificate of this
     /// authority.
     pub(crate) fn asking_server(&self, identity: &Identity) -> Arc<ServerConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate(&self.pem)).unwrap();
+        let roots = certificates::roots::from_pem(self.pem.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));

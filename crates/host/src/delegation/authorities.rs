@@ -1,7 +1,8 @@
 //! The contents of the host's ConfigMap on front proxies and client certificates.
 
-use auth::client_certificate::{BundleError, bundle_from_pem, share_an_authority};
+use auth::client_certificate::{BundleError, share_an_authority};
 use auth::front_proxy::{RequestHeaderConfig, RequestHeaderConfigError};
+use certificates::roots::{InvalidRoots, bundle_from_pem};
 use k8s_openapi::api::core::v1::ConfigMap;
 use rustls::pki_types::CertificateDer;
 
@@ -42,7 +43,7 @@ pub enum ConfigurationError {
         key: &'static str,
         /// The fault of the value.
         #[source]
-        source: BundleError,
+        source: InvalidRoots,
     },
     /// A certificate of a bundle is not a CA.
     #[error("a CA bundle cannot be used")]

@@ -4,9 +4,8 @@ use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::sync::{Arc, Barrier};
 
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use rustls_pki_types::pem::PemObject;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::json;
 
 use crate::fake::Fake;
@@ -16,13 +15,9 @@ const REFRESH: &str = "POST /token";
 
 /// Opens the address that the program prints, as a browser would, and returns the last answer.
 pub(crate) fn browse(fake: &Fake, url: &str) -> String {
-    let mut roots = RootCertStore::empty();
     let pem = std::fs::read(fake.authority_file()).unwrap();
-    roots
-        .add(CertificateDer::from_pem_slice(&pem).unwrap())
-        .unwrap();
     let config = ClientConfig::builder()
-        .with_root_certificates(roots)
+        .with_root_certificates(certificates::roots::from_pem(&pem).unwrap())
         .with_no_client_auth();
     let name = ServerName::try_from("127.0.0.1").unwrap();
     let tls = ClientConnection::new(Arc::new(config), name).unwrap();

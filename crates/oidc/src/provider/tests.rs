@@ -196,9 +196,12 @@ fn authorities_that_are_none_are_refused() {
         let error = Provider::new("https://idp.example.com", Some(pem))
             .err()
             .unwrap();
-        let expected =
-            "the certificate authorities of the provider cannot be used: there are no certificates";
-        assert_eq!(error.to_string(), expected);
+        let cause = std::error::Error::source(&error).unwrap();
+        let expected = [
+            "the certificate authorities of the provider cannot be used",
+            "the CA bundle contains no certificate",
+        ];
+        assert_eq!([error.to_string(), cause.to_string()], expected);
     }
 }
 

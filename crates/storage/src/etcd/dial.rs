@@ -6,11 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use certificates::roots;
 use http::Uri;
 use hyper::{client::conn::http2, rt::Executor};
 use hyper_util::rt::TokioIo;
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
@@ -205,12 +206,8 @@ impl Tls {
     }
 
     async fn config(&self) -> Result<ClientConfig, DialError> {
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(&self.ca).await? {
-            roots
-                .add(certificate)
-                .map_err(DialError::at("trusting the CA file"))?;
-        }
+        let roots = roots::from_pem(&read(&self.ca).await?)
+            .map_err(DialError::at("trusting the CA file"))?;
         let builder = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
             .with_safe_default_protocol_versions()
             .map_err(DialError::at("setting up TLS"))?
@@ -222,7 +219,7 @@ impl Tls {
                 let key = PrivateKeyDer::from_pem_slice(&pem)
                     .map_err(DialError::at("parsing the key of the client certificate"))?;
                 builder
-                    .with_client_auth_cert(certificates(certificate).await?, key)
+                    .with_client_auth_cert(chain(certificate).await?, key)
                     .map_err(DialError::at("using the client certificate"))?
             }
         };
@@ -231,10 +228,10 @@ impl Tls {
     }
 }
 
-async fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, DialError> {
+async fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, DialError> {
     let pem = read(file).await?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    certificates.map_err(DialError::at("parsing a certificate file"))
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    chain.map_err(DialError::at("parsing the client certificate"))
 }
 
 async fn read(file: &Path) -> Result<Vec<u8>, DialError> {

@@ -14,7 +14,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -181,8 +181,7 @@ fn config(server: &Identity, own: Option<&Identity>, version: Version) -> Client
     let certificate = |identity: &Identity| {
         CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()
     };
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate(server)).unwrap();
+    let roots = certificates::roots::from_pem(server.certificate.as_bytes()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()

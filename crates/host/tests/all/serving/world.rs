@@ -19,7 +19,7 @@ use machinery::time::Clock;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ServerConfig};
 use serde_json::{Value, json};
 use storage::sealed::Keyring;
 use test_cluster::http::{Request, expect};
@@ -234,16 +234,12 @@ pub(super) async fn connect(
     bundle: &[u8],
     clock: &Arc<ManualClock>,
 ) -> std::io::Result<()> {
-    let mut roots = RootCertStore::empty();
-    for ca in CertificateDer::pem_slice_iter(bundle) {
-        roots.add(ca.unwrap()).unwrap();
-    }
     let provider = rustls::crypto::aws_lc_rs::default_provider().into();
     let clock = Arc::new(VerificationTime(Arc::clone(clock)));
     let config = ClientConfig::builder_with_details(provider, clock)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(roots)
+        .with_root_certificates(certificates::roots::from_pem(bundle).unwrap())
         .with_no_client_auth();
     let socket = TcpStream::connect(("127.0.0.1", port)).await?;
     let name = ServerName::try_from(NAME).unwrap();
