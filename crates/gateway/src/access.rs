@@ -18,7 +18,6 @@ use auth::{Attributes, Identity, Target};
 use axum::body::Body;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Limited};
 use k8s_openapi::api::authorization::v1::{
     NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReviewSpec,
 };
@@ -31,6 +30,7 @@ use crate::request_headers::impersonate;
 use crate::self_review;
 use crate::status::unavailable;
 use crate::upstream::Upstreams;
+use crate::whole_body;
 
 /// Time for which a positive answer is cached: one kubectl command makes several requests.
 const TTL: Duration = Duration::from_secs(3);
@@ -128,8 +128,8 @@ impl Access {
         let answer = upstream.send(request(check)?, Some(deadline)).await;
         let answer = answer.map_err(failed)?;
         let code = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_REVIEW).collect().await;
-        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = whole_body::read(answer.into_body(), MAX_REVIEW).await;
+        let body = body.unwrap_or_default();
         let result = self_review::result(code, &body);
         if result.allowed {
             return Ok(());

@@ -43,6 +43,7 @@ mod tunnel;
 mod unread;
 pub mod upstream;
 mod via;
+mod whole_body;
 
 #[cfg(test)]
 mod fake_cluster;

@@ -6,10 +6,10 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 
 use crate::upstream::{UpstreamError, Upstreams};
+use crate::whole_body;
 
 /// Maximum size of an answer, in bytes. Longer answers are rejected.
 const MAX_BYTES: usize = 256 * 1024;
@@ -60,11 +60,10 @@ async fn send(
     request.headers_mut().insert(ACCEPT, JSON);
     *request.uri_mut() = path.parse().map_err(unreachable)?;
     let (head, body) = upstreams.request(cluster, request).await?.into_parts();
-    let read = Limited::new(body, MAX_BYTES).collect().await;
-    let read = read.map_err(|error| UpstreamError::Unreachable(Arc::from(error)))?;
+    let body = whole_body::read(body, MAX_BYTES).await;
     Ok(SmallAnswer {
         code: head.status,
-        body: read.to_bytes(),
+        body: body.map_err(unreachable)?,
     })
 }
 

@@ -11,10 +11,10 @@ use axum::body::Body;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Uri};
-use http_body_util::{BodyExt, Limited};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 
 use crate::upstream::{Upstream, UpstreamError, Upstreams};
+use crate::whole_body::{self, BodyError};
 
 /// Default time that an answer may take, in seconds (upstream's `WebhookRequestTimeout`).
 const TIMEOUT: i64 = 10;
@@ -39,8 +39,8 @@ enum WebhookError {
     Unasked(#[from] UpstreamError),
     #[error("the webhook did not respond in time")]
     Late(#[from] tokio::time::error::Elapsed),
-    #[error("the response of the webhook is incomplete or too large")]
-    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the response of the webhook cannot be read")]
+    Body(#[from] BodyError),
     #[error("the webhook responded {0}")]
     Code(http::StatusCode),
     #[error("the webhook did not respond with a TokenReview of authentication.k8s.io/v1")]
@@ -93,8 +93,7 @@ impl Webhook {
         if !answer.status().is_success() {
             return Err(WebhookError::Code(answer.status()));
         }
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(WebhookError::Broken)?.to_bytes();
+        let body = whole_body::read(answer.into_body(), MAX_ANSWER).await?;
         let review: TokenReview = serde_json::from_slice(&body)?;
         review.status.ok_or(WebhookError::NoStatus)
     }
