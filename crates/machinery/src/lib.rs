@@ -24,6 +24,7 @@
 //!   object, 1.5 MiB.
 //! * [`label_selector`], [`field_selector`]: n log n to parse; to match an object, log n for each
 //!   term. Limit: the length of a URL.
+//! * [`go_duration`] parsing: n.
 //! * [`media_type`] negotiation: n × offers. Limit: the size of a message head.
 //! * [`warning::Warnings`]: n. Limit: 4,096 characters, then 256 of each warning.
 //! * Owner references (`apiserver::write`), finalizers: n.
@@ -34,6 +35,7 @@
 pub mod decode;
 pub mod field;
 pub mod field_selector;
+pub mod go_duration;
 pub mod human_duration;
 pub mod invisible;
 pub mod label_selector;

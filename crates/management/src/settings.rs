@@ -6,6 +6,7 @@ use api::management::{Setting, setting};
 use apiserver::registry::Registry;
 use jiff::{SignedDuration, Timestamp};
 use machinery::decode::date_time;
+use machinery::go_duration;
 use machinery::meta::ObjectKey;
 use machinery::status::Status;
 
@@ -375,16 +376,10 @@ fn not_before(setting: &Setting) -> Result<Option<Timestamp>, NotATime> {
 /// Parses a number of minutes, with fractions, as Go parses a duration with the unit `m`. Returns
 /// `None` for anything else, and for values beyond the range of Go durations.
 pub(crate) fn parse_minutes(text: &str) -> Option<SignedDuration> {
-    let digits = text
+    let is_number = text
         .bytes()
         .all(|byte| byte.is_ascii_digit() || byte == b'.');
-    if !digits || !text.bytes().any(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let minutes: f64 = text.parse().ok()?;
-    SignedDuration::try_from_secs_f64(minutes * 60.0)
-        .ok()
-        .filter(|duration| *duration <= SignedDuration::from_nanos(i64::MAX))
+    go_duration::parse(&format!("{text}m")).filter(|_| is_number)
 }
 
 #[cfg(test)]
@@ -427,6 +422,8 @@ mod tests {
             ("", None),
             (".", None),
             ("-1", None),
+            ("+1", None),
+            ("1h5", None),
             ("1e3", None),
             ("inf", None),
             ("1 ", None),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use jiff::SignedDuration;
+use machinery::go_duration;
 
 use crate::server_url::ServerUrl;
 
@@ -170,34 +171,12 @@ pub(crate) enum CompletionFor {
     Kubectl,
 }
 
-/// Parses a duration such as `90m`, `1h30m` or `30d`.
+/// Parses a duration of whole seconds such as `90m`, `1h30m` or `30d`.
 fn duration(text: &str) -> Result<SignedDuration, String> {
-    let fault = || format!("invalid duration {text:?}: use a duration such as 90m, 8h or 30d");
-    let (mut total, mut rest) = (0_i64, text);
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|it: char| !it.is_ascii_digit())
-            .ok_or_else(fault)?;
-        let (number, unit) = rest.split_at(digits);
-        let mut characters = unit.chars();
-        let secs = match characters.next() {
-            Some('s') => 1,
-            Some('m') => 60,
-            Some('h') => 3_600,
-            Some('d') => 86_400,
-            _ => return Err(fault()),
-        };
-        let number: i64 = number.parse().map_err(|_| fault())?;
-        let part = number.checked_mul(secs);
-        total = part
-            .and_then(|part| total.checked_add(part))
-            .ok_or_else(fault)?;
-        rest = characters.as_str();
-    }
-    match total {
-        0 => Err(fault()),
-        total => Ok(SignedDuration::from_secs(total)),
-    }
+    let duration = go_duration::parse_with_days(text);
+    let duration = duration.filter(|it| it.is_positive() && it.subsec_nanos() == 0);
+    duration
+        .ok_or_else(|| format!("invalid duration {text:?}: use a duration such as 90m, 8h or 30d"))
 }
 
 #[cfg(test)]
@@ -211,6 +190,8 @@ mod tests {
             ("90m", Some(5_400)),
             ("1h30m", Some(5_400)),
             ("30d", Some(2_592_000)),
+            ("1.5h", Some(5_400)),
+            ("1500ms", None),
             ("", None),
             ("0h", None),
             ("8", None),
