@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, ETAG, IF_NONE_MATCH};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL};
+use http::{HeaderMap, HeaderValue, Method, Response};
 use machinery::status::{Reason, Status};
 use tower::service_fn;
 
@@ -51,26 +51,11 @@ impl PublicDocument {
     }
 
     fn tagged(&self, document: &Document, headers: &HeaderMap) -> Response<Body> {
-        let mut response = match is_known(&document.etag, headers) {
-            true => respond::bytes(StatusCode::NOT_MODIFIED, self.media_type, Body::empty()),
-            false => respond::bytes(StatusCode::OK, self.media_type, document.bytes.clone()),
-        };
+        let mut response = document.response(self.media_type, headers);
         let age = format!("public, max-age={}", self.max_age_secs);
-        for (name, value) in [(ETAG, &document.etag), (CACHE_CONTROL, &age)] {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                response.headers_mut().insert(name, value);
-            }
+        if let Ok(age) = HeaderValue::from_str(&age) {
+            response.headers_mut().insert(CACHE_CONTROL, age);
         }
         response
     }
-}
-
-/// Returns whether the client already has this version of the document (RFC 9110, section 13.1.2).
-fn is_known(etag: &str, headers: &HeaderMap) -> bool {
-    let values = headers.get_all(IF_NONE_MATCH).iter();
-    let mut tags = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim);
-    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }

@@ -1,7 +1,7 @@
 //! The paths that name no resource: discovery, OpenAPI, health, metrics and version.
 
 use axum::body::Body;
-use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
+use http::header::{ACCEPT, CACHE_CONTROL, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use machinery::media_type::{self, DiscoveryVersion, Encoding, Offer, Transform};
 use serde_json::json;
@@ -177,16 +177,7 @@ fn discovery(
 
 /// Returns a document with its entity tag, or 304 if the client already has this version.
 fn tagged(document: &Document, media_type: &'static str, headers: &HeaderMap) -> Response<Body> {
-    let unchanged = headers
-        .get(IF_NONE_MATCH)
-        .is_some_and(|known| known.as_bytes() == document.etag.as_bytes());
-    let mut response = match unchanged {
-        true => respond::bytes(StatusCode::NOT_MODIFIED, media_type, Body::empty()),
-        false => respond::bytes(StatusCode::OK, media_type, document.bytes.clone()),
-    };
-    if let Ok(etag) = HeaderValue::from_str(&document.etag) {
-        response.headers_mut().insert(ETAG, etag);
-    }
+    let mut response = document.response(media_type, headers);
     response
         .headers_mut()
         .insert(VARY, HeaderValue::from_static("Accept"));
