@@ -12,14 +12,16 @@ use signing::secret::SecretString;
 use super::Record;
 use super::entries::{Credential, Entries, Target, User};
 use super::exec::{COMMAND, Exec};
-use super::quoted::{ESCAPED, push_comment, push_quoted};
+use super::quoted::{push_comment, push_quoted, room_of};
 
 /// The form in which Go prints `time.Time{}`: the creation time of an object that was not created.
 const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 
-/// Upper bounds for the heading, and for the keys and the indentation of one entry, in bytes.
+/// Upper bounds for the heading, for the keys and the indentation of one entry, and for the
+/// indentation of one item of a list in it, in bytes.
 const HEADING_BYTES: usize = 512;
 const ENTRY_BYTES: usize = 512;
+const ITEM_BYTES: usize = 16;
 
 /// Writes the file, in a single allocation.
 pub(super) fn write(record: &Record<'_>, entries: &Entries<'_>) -> SecretString {
@@ -44,18 +46,35 @@ pub(super) fn write(record: &Record<'_>, entries: &Entries<'_>) -> SecretString 
 /// Returns an upper bound for the length of the text, in bytes.
 fn room(record: &Record<'_>, entries: &Entries<'_>) -> usize {
     let targets = entries.targets.iter().map(|target| {
-        let names = 3 * target.name.len() + target.user.len() + target.server.len();
-        ENTRY_BYTES + target.ca_data.len() + ESCAPED * names
+        let names = 3 * room_of(&target.name) + room_of(&target.user) + room_of(entries.namespace);
+        let values = room_of(&target.server) + room_of(&target.ca_data);
+        let extension = target.exec.as_ref().map_or(0, room_of_extension);
+        ENTRY_BYTES + names + values + extension
     });
     let users = entries.users.iter().map(|user| {
         let credential = match &user.credential {
-            Credential::Token(token) => token.expose().len(),
-            Credential::Exec(_) => ENTRY_BYTES,
+            Credential::Token(token) => room_of(token.expose()),
+            Credential::Exec(exec) => ENTRY_BYTES + room_of_items(&exec.args),
         };
-        ENTRY_BYTES + ESCAPED * user.name.len() + credential
+        ENTRY_BYTES + room_of(&user.name) + credential
     });
-    let named = record.name.len() + entries.current_context.len();
-    HEADING_BYTES + ESCAPED * named + targets.chain(users).sum::<usize>()
+    let named = room_of(record.name) + room_of(&entries.current_context);
+    HEADING_BYTES + named + targets.chain(users).sum::<usize>()
+}
+
+fn room_of_extension(config: &ExecClusterConfig) -> usize {
+    let server = room_of(&config.server) + room_of(&config.certificate_authority_data);
+    let names = [&config.kubeconfig, &config.cluster, &config.audience];
+    let provider = config.oidc.as_ref().map_or(0, |provider| {
+        let values = room_of(&provider.issuer) + room_of(&provider.client_id);
+        let authorities = room_of(&provider.certificate_authority_data);
+        values + authorities + room_of_items(&provider.scopes)
+    });
+    server + names.map(|name| room_of(name)).iter().sum::<usize>() + provider
+}
+
+fn room_of_items(items: &[String]) -> usize {
+    items.iter().map(|item| ITEM_BYTES + room_of(item)).sum()
 }
 
 /// A file under construction.

@@ -2,19 +2,32 @@
 
 use std::fmt::Write;
 
-/// Maximum length of the escaped form of one byte in [`push_quoted`].
-pub(super) const ESCAPED: usize = r"\u0000".len();
+/// Maximum length of the escaped form of one byte.
+const ESCAPED: usize = r"\u0000".len();
+
+/// Returns an upper bound for the number of bytes that [`push_quoted`] or [`push_comment`] appends.
+pub(super) fn room_of(value: &str) -> usize {
+    let quotes = 2;
+    match value.bytes().all(is_plain) {
+        true => quotes + value.len(),
+        false => quotes + ESCAPED * value.len(),
+    }
+}
 
 /// Appends a double-quoted scalar. JSON's escapes are also valid in YAML (YAML 1.2.2, 5.7), so
 /// every parser of YAML 1.1 or 1.2 reads exactly this value.
 pub(super) fn push_quoted(text: &mut String, value: &str) {
     text.push('"');
-    let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     match value.bytes().all(is_plain) {
         true => text.push_str(value),
         false => push_escaped(text, value),
     }
     text.push('"');
+}
+
+/// Returns whether a byte is the same in a quoted text.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
 }
 
 fn push_escaped(text: &mut String, mut rest: &str) {
@@ -81,7 +94,7 @@ mod tests {
             let mut text = String::new();
             push_quoted(&mut text, value);
             assert_eq!(text, expected, "{value:?}");
-            assert!(text.len() <= 2 + ESCAPED * value.len(), "{value:?}");
+            assert!(text.len() <= room_of(value), "{value:?}");
         }
     }
 

@@ -6,6 +6,7 @@ use signing::secret::Bearer;
 
 use super::*;
 
+mod any_texts;
 mod exec_files;
 mod hostile_texts;
 mod invalid_clusters;
