@@ -35,6 +35,25 @@ pub(crate) struct Place {
     gateway: Client,
 }
 
+/// The subject of a role binding.
+struct Subject<'a> {
+    kind: &'static str,
+    name: &'a str,
+}
+
+impl<'a> Subject<'a> {
+    fn user(name: &'a str) -> Self {
+        Self { kind: "User", name }
+    }
+
+    fn group(name: &'a str) -> Self {
+        Self {
+            kind: "Group",
+            name,
+        }
+    }
+}
+
 impl Place {
     #[track_caller]
     pub(crate) fn of(site: &dyn Site) -> Self {
@@ -92,26 +111,30 @@ impl Place {
         let rule = json!({
             "apiGroups": ["ext.cattle.io"], "resources": ["kubeconfigs"], "verbs": ["create", "get", "list"],
         });
-        self.grant(&format!("{name}-has-kubeconfigs"), &rule, ("User", name));
+        self.grant(
+            &format!("{name}-has-kubeconfigs"),
+            &rule,
+            Subject::user(name),
+        );
     }
 
     /// Creates a role with one rule and its binding, both with this name.
     #[track_caller]
-    fn grant(&self, name: &str, rule: &Value, (kind, subject): (&str, &str)) {
+    fn grant(&self, name: &str, rule: &Value, subject: Subject<'_>) {
         let role = json!({
             "apiVersion": RBAC, "kind": "ClusterRole", "metadata": { "name": name }, "rules": [rule],
         });
         make(&self.admin, &format!("/apis/{RBAC}/clusterroles"), &role);
-        self.bind(name, name, (kind, subject));
+        self.bind(name, name, subject);
     }
 
     #[track_caller]
-    fn bind(&self, name: &str, role: &str, (kind, subject): (&str, &str)) {
+    fn bind(&self, name: &str, role: &str, subject: Subject<'_>) {
         let group = "rbac.authorization.k8s.io";
         let binding = json!({
             "apiVersion": RBAC, "kind": "ClusterRoleBinding", "metadata": { "name": name },
             "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": role },
-            "subjects": [{ "apiGroup": group, "kind": kind, "name": subject }],
+            "subjects": [{ "apiGroup": group, "kind": subject.kind, "name": subject.name }],
         });
         make(&self.admin, BINDINGS, &binding);
     }
@@ -271,7 +294,7 @@ fn a_token_of_an_administrator_mints_nothing_more_as_somebody_else() {
     let server = Server::start().unwrap();
     let place = Place::of(&server);
     place.add_user("ops");
-    place.bind("ops-is-admin", "cluster-admin", ("User", "ops"));
+    place.bind("ops-is-admin", "cluster-admin", Subject::user("ops"));
     let stolen = record::create(&place.admin.acting_as("ops", &[]), json!({}));
     let thief = place.bearer(&record::tokens(&stolen)[0]);
     let as_alice = thief.acting_as("alice", &[]);
@@ -445,7 +468,7 @@ pub(crate) fn a_right_that_is_taken_away_ends_access(place: &Place) {
         "resourceNames": ["c-m-p66cdvlj"], "verbs": ["get"],
     });
     // By a group of her login, which is stored in the record.
-    place.grant("team-gets-downstream1", &rule, ("Group", "team"));
+    place.grant("team-gets-downstream1", &rule, Subject::group("team"));
     let carol = admin.acting_as("carol", &["team"]);
     let created = place.create(&carol, json!({ "clusters": ["c-m-p66cdvlj"] }));
     assert_eq!(created["status"]["groups"], json!(["team"]));
@@ -462,7 +485,11 @@ pub(crate) fn a_right_that_is_taken_away_ends_access(place: &Place) {
         200,
         "everybody may reach the server itself"
     );
-    place.bind("team-again", "team-gets-downstream1", ("Group", "team"));
+    place.bind(
+        "team-again",
+        "team-gets-downstream1",
+        Subject::group("team"),
+    );
     place.comes_to(503, &users[1].token, DEMO[1]);
 }
 

@@ -40,7 +40,7 @@ impl Listener {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // A client that disconnects connects again.
-                let _ = serve(client, &config, (&record, &said));
+                let _ = serve(client, &config, &record, &said);
             }
         });
         Ok(Self {
@@ -74,7 +74,8 @@ impl Listener {
 fn serve(
     client: TcpStream,
     config: &Arc<ServerConfig>,
-    (seen, answer): (&Mutex<String>, &Mutex<String>),
+    seen: &Mutex<String>,
+    answer: &Mutex<String>,
 ) -> anyhow::Result<()> {
     seen.lock().unwrap().push_str("connection\n");
     client.set_read_timeout(Some(Duration::from_secs(10)))?;

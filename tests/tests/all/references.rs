@@ -16,19 +16,28 @@ const SECRETS: &str = "/api/v1/namespaces/kubeconfig-apiserver/secrets";
 /// The Secret that marks that the Secrets of older versions were bound.
 const MARK: &str = "cluster-secrets-bound";
 
-fn patch(client: &Client, path: &str, patch: &Value) -> (u16, String) {
+/// The answer to a patch.
+#[derive(Debug)]
+struct Patched {
+    status: u16,
+    message: String,
+}
+
+fn patch(client: &Client, path: &str, patch: &Value) -> Patched {
     let request = Request::new("PATCH", path);
     let request = request.body("application/merge-patch+json", patch.to_string());
     let answer = client.send(&request).unwrap();
-    let status = answer.status;
     let message = &answer.json().unwrap()["message"];
-    (status, message.as_str().unwrap_or_default().to_owned())
+    Patched {
+        status: answer.status,
+        message: message.as_str().unwrap_or_default().to_owned(),
+    }
 }
 
 #[track_caller]
-fn refused(told: (u16, String), why: &str) {
-    assert_eq!(told.0, 422, "{told:?}");
-    assert!(told.1.contains(why), "{told:?}");
+fn refused(patched: &Patched, why: &str) {
+    assert_eq!(patched.status, 422, "{patched:?}");
+    assert!(patched.message.contains(why), "{patched:?}");
 }
 
 fn reference(name: &str) -> Value {
@@ -72,27 +81,27 @@ fn a_cluster_names_no_secret_but_its_own() {
         "my-credential",
         "cluster-b",
     ] {
-        let told = patch(
+        let patched = patch(
             &admin,
             &path,
             &json!({"spec": {"connection": leading(name)}}),
         );
         refused(
-            told,
+            &patched,
             "must be cluster-evil-gateway, the cluster's own Secret",
         );
         let signer = json!({"clientCertificates": {"signerSecretRef": reference(name)}});
-        let told = patch(&admin, &path, &json!({"spec": signer}));
+        let patched = patch(&admin, &path, &json!({"spec": signer}));
         match name {
-            "cluster-evil-signer" => assert_eq!(told.0, 200),
+            "cluster-evil-signer" => assert_eq!(patched.status, 200),
             _ => refused(
-                told,
+                &patched,
                 "must be cluster-evil-signer, the cluster's own Secret",
             ),
         }
     }
     let own = json!({"spec": {"connection": leading("cluster-evil-gateway")}});
-    assert_eq!(patch(&admin, &path, &own).0, 200);
+    assert_eq!(patch(&admin, &path, &own).status, 200);
 }
 
 #[test]
@@ -113,22 +122,22 @@ fn fields_that_files_say_are_refused_when_they_are_invalid() {
         ("caCerts", &both, private),
     ] {
         let endpoint = json!({"enabled": true, field: value});
-        let told = patch(
+        let patched = patch(
             &admin,
             &prod,
             &json!({"spec": {"localClusterAuthEndpoint": endpoint}}),
         );
-        refused(told, why);
+        refused(&patched, why);
     }
-    let told = patch(
+    let patched = patch(
         &admin,
         &prod,
         &json!({"spec": {"displayName": "a\u{202e}b"}}),
     );
-    refused(told, "must not contain control, format");
+    refused(&patched, "must not contain control, format");
     let connection = json!({"server": "https://a", "caData": STANDARD.encode(&both)});
     refused(
-        patch(&admin, &prod, &json!({"spec": {"connection": connection}})),
+        &patch(&admin, &prod, &json!({"spec": {"connection": connection}})),
         private,
     );
 
@@ -158,13 +167,13 @@ fn fields_that_files_say_are_refused_when_they_are_invalid() {
             "must be at least one second",
         ),
     ] {
-        let told = patch(
+        let patched = patch(
             &admin,
             &format!("{SETTINGS}/{setting}"),
             &json!({"value": value}),
         );
-        assert!(!told.1.contains("secret"), "{told:?}");
-        refused(told, why);
+        assert!(!patched.message.contains("secret"), "{patched:?}");
+        refused(&patched, why);
     }
 
     // The accepted value is the content of the file, without any text between the certificates.
@@ -174,7 +183,7 @@ fn fields_that_files_say_are_refused_when_they_are_invalid() {
         ("server-url", "HTTPS://a.example/x"),
     ] {
         let path = format!("{SETTINGS}/{setting}");
-        assert_eq!(patch(&admin, &path, &json!({"value": value})).0, 200);
+        assert_eq!(patch(&admin, &path, &json!({"value": value})).status, 200);
     }
     let created = record::create(&server.client("alice").unwrap(), json!({}));
     let file = created["status"]["value"].as_str().unwrap();

@@ -57,6 +57,13 @@ struct Simulation {
     free: [u64; 5],
 }
 
+/// A change of an object.
+struct Change<'a> {
+    kind: EventKind,
+    name: &'a str,
+    at: u64,
+}
+
 fn simulate(steps: &[Step]) -> History {
     let mut simulation = Simulation::default();
     for (number, step) in steps.iter().enumerate() {
@@ -90,7 +97,7 @@ impl Simulation {
         self.free[step.client] = returned + 1;
         let (invoked, returned) = (Time(invoked), Time(returned));
         if step.action == 6 {
-            return self.list(step.client, (invoked, returned));
+            return self.list(step.client, invoked, returned);
         }
         let name = ["a", "b", "c"][step.name].to_owned();
         let live = self.objects.get(&name).map(|state| state.version);
@@ -116,7 +123,7 @@ impl Simulation {
         });
     }
 
-    fn list(&mut self, client: usize, (invoked, returned): (Time, Time)) {
+    fn list(&mut self, client: usize, invoked: Time, returned: Time) {
         self.history.lists.push(List {
             client,
             invoked,
@@ -130,12 +137,13 @@ impl Simulation {
 
     fn apply(&mut self, name: &str, action: &Action, at: u64) -> Outcome {
         let live = self.objects.get(name).cloned();
+        let change = |kind| Change { kind, name, at };
         let fits = |expected: &Option<u64>, live: &State| {
             expected.is_none_or(|expected| expected == live.version)
         };
         match (action, live) {
             (Action::Create(_), Some(_)) => Outcome::AlreadyExists,
-            (Action::Create(value), None) => self.put(name, value, (EventKind::Added, at)),
+            (Action::Create(value), None) => self.put(change(EventKind::Added), value),
             (Action::Get, Some(live)) => Outcome::State(live),
             (_, None) => Outcome::NotFound,
             (Action::Update { expected, .. } | Action::Delete { expected }, Some(live))
@@ -143,35 +151,33 @@ impl Simulation {
             {
                 Outcome::Conflict
             }
-            (Action::Update { value, .. }, Some(_)) => {
-                self.put(name, value, (EventKind::Modified, at))
-            }
+            (Action::Update { value, .. }, Some(_)) => self.put(change(EventKind::Modified), value),
             (Action::Delete { .. }, Some(live)) => {
                 self.version += 1;
                 self.objects.remove(name);
-                self.event(name, (EventKind::Deleted, at), live.value);
+                self.event(change(EventKind::Deleted), live.value);
                 Outcome::Deleted(at.is_multiple_of(3).then_some(self.version))
             }
             (Action::Listed(_), Some(_)) => panic!("lists are simulated as a whole"),
         }
     }
 
-    fn put(&mut self, name: &str, value: &str, event: (EventKind, u64)) -> Outcome {
+    fn put(&mut self, change: Change<'_>, value: &str) -> Outcome {
         self.version += 1;
         let state = State {
             version: self.version,
             value: value.to_owned(),
         };
-        self.objects.insert(name.to_owned(), state.clone());
-        self.event(name, event, value.to_owned());
+        self.objects.insert(change.name.to_owned(), state.clone());
+        self.event(change, value.to_owned());
         Outcome::State(state)
     }
 
-    fn event(&mut self, name: &str, (kind, at): (EventKind, u64), value: String) {
+    fn event(&mut self, change: Change<'_>, value: String) {
         self.events.push(Delivery::Event {
-            at: Time(at + 1),
-            kind,
-            name: name.to_owned(),
+            at: Time(change.at + 1),
+            kind: change.kind,
+            name: change.name.to_owned(),
             state: State {
                 version: self.version,
                 value,

@@ -61,7 +61,7 @@ fn damage_each_kind(host: &mut Host, writer: &Writer) {
             expect(admin.send(&Request::new("DELETE", &path)).unwrap(), 200).unwrap();
             assert_eq!(admin.get(&path).unwrap().status, 404, "{what}");
         }
-        damaged_keys_stop_no_start(host, writer, (what, damage));
+        damaged_keys_stop_no_start(host, writer, what, damage);
         assert_eq!(
             file.get(record::PATH).unwrap().status,
             200,
@@ -171,7 +171,7 @@ fn once_warned(admin: &Client, request: &Request, what: &str) -> Answer {
 
 /// Checks that a start succeeds with an invalid record among the keys, written while the replica is
 /// down.
-fn damaged_keys_stop_no_start(host: &mut Host, writer: &Writer, (what, damage): (&str, Damage)) {
+fn damaged_keys_stop_no_start(host: &mut Host, writer: &Writer, what: &str, damage: Damage) {
     let good = writer.keys(KEYS);
     assert_eq!(good.len(), 1, "{good:?}");
     let bad = format!("{KEYS}{}", what.replace(' ', "-"));

@@ -47,13 +47,13 @@ pub(super) fn are_for_who_may(host: &Host, provider: &OidcProvider) {
     assert_eq!(*server, expected);
     let mut lines = text.lines();
     let name = lines.find_map(|line| line.strip_prefix("# name: "));
-    opens_until_deleted((&nobody, &alice), name.unwrap());
+    opens_until_deleted(&nobody, &alice, name.unwrap());
 }
 
 /// Checks that a login gives a token of the record, which the gateway accepts until the record is
 /// deleted.
 #[track_caller]
-fn opens_until_deleted((nobody, alice): (&Client, &Client), name: &str) {
+fn opens_until_deleted(nobody: &Client, alice: &Client, name: &str) {
     let wanted = json!({
         "apiVersion": "ext.cattle.io/v1", "kind": "Token",
         "spec": { "kubeconfigName": name, "clusterName": ID },

@@ -69,7 +69,7 @@ fn storm(store: &str, options: &HostOptions, etcd: Option<&mut EtcdCluster>) {
     let spread = tokens::spread(&host);
     let history = History::default();
     let readings = History::direct();
-    let (logs, faults) = under_load(&mut host, (&history, &readings), etcd);
+    let (logs, faults) = under_load(&mut host, &history, &readings, etcd);
     let summary = history.check(&host, &logs, &faults);
     let read = readings.check_failures(&faults);
     let revoked = tokens::revoke(&host);
@@ -92,7 +92,8 @@ fn every_record_was_readable(host: &Host) {
 /// Returns the observations of the watches, and the times of the faults.
 fn under_load(
     host: &mut Host,
-    (history, readings): (&History, &History),
+    history: &History,
+    readings: &History,
     etcd: Option<&mut EtcdCluster>,
 ) -> (Vec<Log>, Faults) {
     let caller = |user: &'static str| Caller::new(user, host.client(user).unwrap(), history);
