@@ -17,7 +17,7 @@ help:
 	@echo '                      plugin kubectl-kubeconfig, which users put into a folder of their PATH'
 	@echo '  make test         run every test, with a real kubectl and real clusters; the first run also builds'
 	@echo '                      kubectl, etcd, kube-apiserver and helm, which takes about ten minutes'
-	@echo '  make lint         check format, clippy, documentation, scripts, dependencies, manifests'
+	@echo '  make lint         check format, spelling, clippy, documentation, scripts, dependencies, manifests'
 	@echo '  make histories    run clients against each store while the server is killed, and check that their'
 	@echo '                      histories are linearizable; make test does the same for a minute'
 	@echo '                      MINUTES=60  minutes for each store'
@@ -54,7 +54,7 @@ bench:
 	@"$${CARGO_TARGET_DIR:-target}/dist/bench" --kubectl "$$(hack/kubectl.sh)" $(BENCH)
 
 tools:
-	@hack/tools.sh kubectl etcd kube-apiserver kube-controller-manager helm client-go oidc-provider cargo-deny cargo-mutants
+	@hack/tools.sh kubectl etcd kube-apiserver kube-controller-manager helm client-go oidc-provider cargo-deny cargo-mutants typos
 
 clean:
 	cargo clean

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Checks format, lints, documentation, scripts, dependencies and manifests. Stops at the first
-# failure.
+# Checks format, words, spelling, lints, documentation, scripts, dependencies and manifests. Stops
+# at the first failure.
 #
 #   hack/lint.sh             # all checks
-#   hack/lint.sh fmt deny    # some of: fmt words clippy docs scripts deny manifests
+#   hack/lint.sh fmt deny    # some of: fmt words spelling clippy docs scripts deny manifests
 #
 # If a tool is missing, its name is printed and its check is skipped. With CI=true that is a
 # failure.
@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 main() {
-  (($# > 0)) || set -- fmt words clippy docs scripts deny manifests
+  (($# > 0)) || set -- fmt words spelling clippy docs scripts deny manifests
   local check
   for check in "$@"; do
     printf 'lint: %s\n' "$check" >&2
@@ -45,6 +45,14 @@ check_words() {
   [[ -z $found ]] && return
   printf 'lint: these comments and texts use words of hack/words.txt, or open with a question word:\n%s\n' "$found" >&2
   return 1
+}
+
+# The exceptions are in _typos.toml.
+check_spelling() {
+  local typos
+  typos=$(command -v typos) || typos=$(cached typos) ||
+    { missing "typos (hack/tools.sh typos builds it)"; return; }
+  "$typos" --format brief
 }
 
 check_clippy() { cargo clippy --quiet --workspace --all-targets -- -D warnings; }

@@ -16,9 +16,9 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubeconfig-apiserver/tools
 readonly go_modules cache
 
 # The versions of the Cargo tools.
-readonly cargo_deny_version=0.20.2 cargo_mutants_version=27.1.0
+readonly cargo_deny_version=0.20.2 cargo_mutants_version=27.1.0 typos_version=1.52.0
 
-readonly known="kubectl, kube-apiserver, kube-controller-manager, etcd, helm, client-go, oidc-provider, cargo-deny, cargo-mutants"
+readonly known="kubectl, kube-apiserver, kube-controller-manager, etcd, helm, client-go, oidc-provider, cargo-deny, cargo-mutants, typos"
 
 say() { printf 'tools: %s\n' "$*" >&2; }
 
@@ -42,6 +42,7 @@ main() {
         provide "$tool" "$(program_version "$tool" github.com/zitadel/oidc/v3)" build_program ;;
       cargo-deny) provide "$tool" "v$cargo_deny_version" build_with_cargo ;;
       cargo-mutants) provide "$tool" "v$cargo_mutants_version" build_with_cargo ;;
+      typos) provide "$tool" "v$typos_version" build_with_cargo ;;
       *) die "unknown tool $tool (known: $known)" ;;
     esac
   done
@@ -143,9 +144,10 @@ duration() {
 }
 
 build_with_cargo() {
-  local tool=$1 version=$2 folder=$3
+  local tool=$1 version=$2 folder=$3 package=$1
+  [[ $tool != typos ]] || package=typos-cli
   say "building $tool ${version#v} (about five minutes, once)..."
-  cargo install --quiet --locked --root "$folder" --version "${version#v}" "$tool"
+  cargo install --quiet --locked --root "$folder" --version "${version#v}" "$package"
   mv "$folder/bin/$tool" "$folder/$tool"
 }
 
