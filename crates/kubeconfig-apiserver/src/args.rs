@@ -1,24 +1,17 @@
 //! The command line.
 
 mod aggregated;
-mod check;
-mod cluster;
 mod id_token;
-mod keys;
 mod zone;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use admin::{CheckArgs, ClusterArgs, KeysArgs};
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
 
 pub(crate) use aggregated::{AggregatedArgs, EtcdArgs, ListenArgs, StoreKind};
-pub(crate) use check::{CheckArgs, CheckOutput};
-pub(crate) use cluster::{
-    AddArgs, BindArgs, ClusterArgs, ClusterCommand, EndpointArgs, OidcArgs, RemoveArgs, WebhookArgs,
-};
 pub(crate) use id_token::IdTokenArgs;
-pub(crate) use keys::{KeysArgs, KeysCommand};
 pub(crate) use zone::ZoneArgs;
 
 /// Issues kubeconfigs whose tokens give access to real clusters, and revokes them.

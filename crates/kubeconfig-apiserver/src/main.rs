@@ -4,27 +4,23 @@
 
 mod aggregated;
 mod args;
-mod check;
-mod cluster;
 mod confirmation;
 mod data_dir;
 mod demo;
 mod external_url;
-mod keys;
 mod logging;
 mod login;
 mod pki;
 mod process;
-mod seal_key;
 mod services;
 mod standalone;
-mod table;
 mod tasks;
 mod user_file;
 mod version;
 
 use std::process::ExitCode;
 
+use admin::{check, cluster, keys};
 use anyhow::{Context, Result};
 use clap::Parser;
 use tokio::runtime::Builder;

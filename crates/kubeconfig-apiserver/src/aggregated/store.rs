@@ -21,7 +21,6 @@ use storage::etcd::{Etcd, EtcdOptions, TlsFiles};
 use storage::sealed::{Adopted, Keyring, Sealed};
 
 use crate::args::{AggregatedArgs, EtcdArgs, StoreKind};
-use crate::seal_key::seal_key;
 use crate::tasks::Tasks;
 
 /// The prefix of all keys in a store.
@@ -81,7 +80,9 @@ impl Seal {
     /// # Errors
     /// Does not fail in practice.
     pub(super) fn of_clusters(&self) -> Result<SealKey> {
-        seal_key(&self.key)
+        let derived = self.key.derive(SealKey::PURPOSE);
+        let derived = derived.context("the key of the seals cannot be derived")?;
+        Ok(SealKey::new(&derived))
     }
 
     /// Restores the key in the host when it is deleted, until the server stops.

@@ -36,6 +36,9 @@ pub(super) struct Sealed {
 }
 
 impl SealKey {
+    /// The purpose of the key, for its derivation from the encryption key in the host.
+    pub const PURPOSE: &[u8] = b"kubeconfig-apiserver secrets of clusters v1";
+
     /// Creates a key from 32 random bytes.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 /// Flags of `check`.
 #[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
+pub struct CheckArgs {
     /// Kubeconfig file of an administrator of the host cluster. Defaults to KUBECONFIG, or
     /// ~/.kube/config if it is not set.
     #[arg(long, value_name = "FILE")]

@@ -38,7 +38,7 @@ const NONE: &str = "<none>";
 ///
 /// # Errors
 /// Returns one line that describes the fault and its remedy.
-pub(crate) async fn run(args: &KeysArgs) -> Result<()> {
+pub async fn run(args: &KeysArgs) -> Result<()> {
     let action = match &args.command {
         KeysCommand::List => KeyAction::List,
         KeysCommand::Rotate => KeyAction::Rotate,

@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 /// The server, and the operation on its keys.
 #[derive(Debug, clap::Args)]
-pub(crate) struct KeysArgs {
+pub struct KeysArgs {
     /// Kubeconfig file for the server. Defaults to KUBECONFIG, or ~/.kube/config if it is not set.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,

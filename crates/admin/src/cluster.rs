@@ -44,7 +44,7 @@ pub(crate) struct Server {
 ///
 /// # Errors
 /// Returns one line that describes the fault and its remedy.
-pub(crate) async fn run(args: &ClusterArgs) -> Result<()> {
+pub async fn run(args: &ClusterArgs) -> Result<()> {
     let server = Server {
         client: client::client(args.kubeconfig.as_deref(), None).await?,
         namespace: args.namespace.clone(),

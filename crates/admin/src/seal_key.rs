@@ -8,19 +8,6 @@ use management::cluster_secret::SealKey;
 
 use crate::cluster::client::is_host;
 
-/// The purpose of the key, for its derivation.
-const PURPOSE: &[u8] = b"kubeconfig-apiserver secrets of clusters v1";
-
-/// Derives the key.
-///
-/// # Errors
-/// Does not fail in practice.
-pub(crate) fn seal_key(key: &SealingKey) -> Result<SealKey> {
-    let derived = key.derive(PURPOSE);
-    let derived = derived.context("the key of the seals cannot be derived")?;
-    Ok(SealKey::new(&derived))
-}
-
 /// Returns the key of the server in a namespace of a host, for a command that writes a Secret with
 /// a seal. `None` for a standalone server, whose Secrets need no seal.
 ///
@@ -48,9 +35,11 @@ pub(crate) async fn find(client: &Client, namespace: &str) -> Result<Option<Seal
             "ConfigMap {REGISTER} and Secret {SECRET} in namespace {namespace} must be readable"
         )
     };
-    found
-        .with_context(named)?
-        .as_ref()
-        .map(seal_key)
-        .transpose()
+    found.with_context(named)?.as_ref().map(derived).transpose()
+}
+
+fn derived(key: &SealingKey) -> Result<SealKey> {
+    let derived = key.derive(SealKey::PURPOSE);
+    let derived = derived.context("the key of the seals cannot be derived")?;
+    Ok(SealKey::new(&derived))
 }

@@ -33,7 +33,7 @@ use scene::Scene;
 ///
 /// # Errors
 /// Fails if the host cannot be reached, or if there is a problem.
-pub(crate) async fn run(args: &CheckArgs) -> Result<()> {
+pub async fn run(args: &CheckArgs) -> Result<()> {
     let report = look(args).await?;
     let text = match args.output {
         CheckOutput::Text => report.text(),

@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 /// The server, and the operation on its clusters.
 #[derive(Debug, clap::Args)]
-pub(crate) struct ClusterArgs {
+pub struct ClusterArgs {
     /// Kubeconfig file for the server, with its current context. Defaults to KUBECONFIG, or
     /// ~/.kube/config if it is not set.
     #[arg(long, global = true, value_name = "FILE")]

@@ -1,0 +1,15 @@
+//! The flags of the commands.
+
+mod check;
+mod cluster;
+mod keys;
+
+pub use check::CheckArgs;
+pub use cluster::ClusterArgs;
+pub use keys::KeysArgs;
+
+pub(crate) use check::CheckOutput;
+pub(crate) use cluster::{
+    AddArgs, BindArgs, ClusterCommand, EndpointArgs, OidcArgs, RemoveArgs, WebhookArgs,
+};
+pub(crate) use keys::KeysCommand;
