@@ -16,15 +16,14 @@ mod report;
 mod scene;
 mod workload;
 
-use std::io::{Write, stdout};
-
 use anyhow::{Context, Result, anyhow, bail};
 use kube::Client;
 use kube::config::Kubeconfig;
-use machinery::time::SystemClock;
+use machinery::time::Clock;
 
 use crate::args::{CheckArgs, CheckOutput};
-use crate::cluster::client;
+use crate::client;
+use crate::console::Console;
 
 use report::Report;
 use scene::Scene;
@@ -33,14 +32,13 @@ use scene::Scene;
 ///
 /// # Errors
 /// Fails if the host cannot be reached, or if there is a problem.
-pub async fn run(args: &CheckArgs) -> Result<()> {
-    let report = look(args).await?;
+pub async fn run(args: &CheckArgs, console: &Console, clock: &dyn Clock) -> Result<()> {
+    let report = look(args, console, clock).await?;
     let text = match args.output {
         CheckOutput::Text => report.text(),
         CheckOutput::Json => report.json()?,
     };
-    let mut out = stdout().lock();
-    out.write_all(text.as_bytes()).context("stdout is closed")?;
+    console.print(&text)?;
     match report.problems() {
         0 => Ok(()),
         1 => bail!("there is 1 problem"),
@@ -48,23 +46,23 @@ pub async fn run(args: &CheckArgs) -> Result<()> {
     }
 }
 
-async fn look(args: &CheckArgs) -> Result<Report> {
+async fn look(args: &CheckArgs, console: &Console, clock: &dyn Clock) -> Result<Report> {
     let host = connect(args).await?;
     let mut report = Report::default();
-    let clock = clocks::check(&host, &SystemClock, &mut report).await?;
+    let now = clocks::check(&host, clock, &mut report).await?;
     if !client::is_host(&host).await? {
         bail!(
             "the kubeconfig file is for an API server without an aggregation layer, such as a standalone kubeconfig-apiserver: pass the file of the host cluster with --host-kubeconfig"
         );
     }
-    let scene = Scene::look(host, args, clock, &mut report).await;
+    let scene = Scene::look(host, args, now, &mut report).await;
     registration::check(&scene, &mut report);
     certificates::check(&scene, &mut report).await;
     front_proxy::check(&scene, &mut report).await;
     permissions::check(&scene, &mut report).await;
     kinds::check(&scene, &mut report).await;
     workload::check(&scene, &mut report).await;
-    clusters::check(&scene, &mut report).await;
+    clusters::check(&scene, console, &mut report).await;
     records::check(&scene, &mut report).await;
     Ok(report)
 }

@@ -2,8 +2,6 @@
 //!
 //! Tables go to stdout. Explanations and the next steps go to stderr. Keys are never printed.
 
-use std::io::{IsTerminal, Write, stderr, stdin, stdout};
-
 use anyhow::{Context, Result, bail};
 use api::ext::key_operation::{EncryptionKeyInfo, SigningKeyInfo};
 use api::ext::{self, KeyAction, KeyOperation, KeyOperationSpec, KeyOperationStatus};
@@ -13,8 +11,8 @@ use kube::{Api, Client};
 use machinery::time::rfc3339;
 
 use crate::args::{KeysArgs, KeysCommand};
-use crate::cluster::client::{client, told};
-use crate::cluster::say;
+use crate::client::{client, told};
+use crate::console::Console;
 use crate::table::table;
 
 /// A KeyOperation in requests and responses.
@@ -38,7 +36,7 @@ const NONE: &str = "<none>";
 ///
 /// # Errors
 /// Returns one line that describes the fault and its remedy.
-pub async fn run(args: &KeysArgs) -> Result<()> {
+pub async fn run(args: &KeysArgs, console: &Console) -> Result<()> {
     let action = match &args.command {
         KeysCommand::List => KeyAction::List,
         KeysCommand::Rotate => KeyAction::Rotate,
@@ -46,7 +44,7 @@ pub async fn run(args: &KeysArgs) -> Result<()> {
         KeysCommand::Reseal => KeyAction::Reseal,
     };
     if let KeysCommand::RevokeAll(args) = &args.command {
-        confirm(args.yes)?;
+        confirm(console, args.yes)?;
     }
     let client = client(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
     let status = perform(client, action).await?;
@@ -54,27 +52,25 @@ pub async fn run(args: &KeysArgs) -> Result<()> {
         KeyAction::Reseal => table(&ENCRYPTION_HEAD, &encryption_rows(&status.encryption_keys)),
         _ => table(&SIGNING_HEAD, &signing_rows(&status.signing_keys)),
     };
-    let mut out = stdout().lock();
-    out.write_all(text.as_bytes()).context("stdout is closed")?;
-    explain(action, &status);
+    console.print(&text)?;
+    explain(console, action, &status);
     Ok(())
 }
 
 /// Asks on the terminal for confirmation that all tokens are to be revoked.
-fn confirm(yes: bool) -> Result<()> {
+fn confirm(console: &Console, yes: bool) -> Result<()> {
     if yes {
         return Ok(());
     }
-    if !stdin().is_terminal() {
+    if !console.has_user() {
         bail!(
             "revoke-all invalidates every token of every user; add --yes to confirm it without a terminal"
         );
     }
-    say("Every kubeconfig file with tokens stops working, and its user must create a new one.");
-    let _ = write!(stderr(), "Type yes to revoke all tokens: ");
-    let mut answer = String::new();
-    stdin().read_line(&mut answer).context("no answer")?;
-    match answer.trim() {
+    console.say(
+        "Every kubeconfig file with tokens stops working, and its user must create a new one.",
+    );
+    match console.ask("Type yes to revoke all tokens: ")?.as_str() {
         "yes" => Ok(()),
         _ => bail!("nothing was changed"),
     }
@@ -128,42 +124,44 @@ fn shown(time: Option<&Time>) -> String {
 }
 
 /// Prints the meaning of the operation and the next steps to stderr.
-fn explain(action: KeyAction, status: &KeyOperationStatus) {
+fn explain(console: &Console, action: KeyAction, status: &KeyOperationStatus) {
     match action {
         KeyAction::List => {}
         KeyAction::Rotate => {
-            say(
+            console.say(
                 "The pending key starts to sign at the time in the column SIGNS FROM. All tokens stay valid.",
             );
         }
         KeyAction::RevokeAll => {
             let revoked = status.revoked.unwrap_or_default();
-            say(format_args!(
+            console.say(format_args!(
                 "{revoked} signing keys were removed. Every token that was issued before is invalid."
             ));
-            say("Ask users to create their kubeconfigs again; the old records can be deleted.");
-            say(
+            console.say(
+                "Ask users to create their kubeconfigs again; the old records can be deleted.",
+            );
+            console.say(
                 "Clusters that verify tokens by OIDC keep the old keys until they read the key set again: restart their kube-apiserver to make sure.",
             );
         }
-        KeyAction::Reseal => explain_reseal(status),
+        KeyAction::Reseal => explain_reseal(console, status),
     }
 }
 
-fn explain_reseal(status: &KeyOperationStatus) {
+fn explain_reseal(console: &Console, status: &KeyOperationStatus) {
     let resealed = status.resealed.unwrap_or_default();
-    say(format_args!(
+    console.say(format_args!(
         "{resealed} values were encrypted again with the newest key."
     ));
     let unreadable = status.unreadable.unwrap_or_default();
     if unreadable > 0 {
-        say(format_args!(
+        console.say(format_args!(
             "{unreadable} values cannot be decrypted with any key of the file and were left as they are."
         ));
     }
     match status.encryption_keys.iter().all(|key| key.newest) {
-        true => say("Every other line of the file of encryption keys can be removed."),
-        false => say(
+        true => console.say("Every other line of the file of encryption keys can be removed."),
+        false => console.say(
             "An older key is still in use: another replica writes with it. Give all replicas the same first line, restart them, and repeat the command.",
         ),
     }

@@ -7,9 +7,12 @@
 
 mod args;
 pub mod check;
+mod client;
 pub mod cluster;
+mod console;
 pub mod keys;
 mod seal_key;
 mod table;
 
 pub use args::{CheckArgs, ClusterArgs, KeysArgs};
+pub use console::Console;

@@ -6,7 +6,7 @@ use host::sealing::{REGISTER, SECRET, Sealing, SealingKey};
 use kube::Client;
 use management::cluster_secret::SealKey;
 
-use crate::cluster::client::is_host;
+use crate::client::is_host;
 
 /// Returns the key of the server in a namespace of a host, for a command that writes a Secret with
 /// a seal. `None` for a standalone server, whose Secrets need no seal.

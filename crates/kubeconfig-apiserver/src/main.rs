@@ -18,11 +18,13 @@ mod tasks;
 mod user_file;
 mod version;
 
+use std::io::{BufRead, IsTerminal, stderr, stdin, stdout};
 use std::process::ExitCode;
 
-use admin::{check, cluster, keys};
+use admin::{Console, check, cluster, keys};
 use anyhow::{Context, Result};
 use clap::Parser;
+use machinery::time::SystemClock;
 use tokio::runtime::Builder;
 
 use crate::args::{Args, Command};
@@ -63,9 +65,16 @@ fn run(command: Command, log: &Log) -> Result<()> {
         match command {
             Command::Standalone(args) => standalone::run(*args, log).await,
             Command::Aggregated(args) => aggregated::run(*args, log).await,
-            Command::Cluster(args) => cluster::run(&args).await,
-            Command::Keys(args) => keys::run(&args).await,
-            Command::Check(args) => check::run(&args).await,
+            Command::Cluster(args) => cluster::run(&args, &console(), &SystemClock).await,
+            Command::Keys(args) => keys::run(&args, &console()).await,
+            Command::Check(args) => check::run(&args, &console(), &SystemClock).await,
         }
     })
+}
+
+/// Returns the console of this process. A user answers only on a terminal.
+fn console() -> Console {
+    let answers = || Box::new(stdin().lock()) as Box<dyn BufRead>;
+    let answers = stdin().is_terminal().then(answers);
+    Console::new(Box::new(stdout()), Box::new(stderr()), answers)
 }

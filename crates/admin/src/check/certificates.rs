@@ -9,10 +9,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use machinery::meta::MetadataExt;
 
-use crate::cluster::client::told;
-
 use super::report::Report;
 use super::scene::{API_SERVICE, Scene};
+use crate::client::told;
 
 const TOPIC: &str = "certificates";
 

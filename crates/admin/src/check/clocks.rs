@@ -9,9 +9,8 @@ use kube::Client;
 use kube::client::Body;
 use machinery::time::Clock;
 
-use crate::cluster::client::told;
-
 use super::report::Report;
+use crate::client::told;
 
 const TOPIC: &str = "clocks";
 

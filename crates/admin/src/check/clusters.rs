@@ -1,17 +1,18 @@
 //! Checks that the Secrets of clusters are bound to the current connections of their clusters.
 
-use crate::cluster::{Server, faults};
-
 use super::report::Report;
 use super::scene::Scene;
+use crate::cluster::{Server, faults};
+use crate::console::Console;
 
 const TOPIC: &str = "clusters";
 
 /// Checks the Secrets of all clusters.
-pub(super) async fn check(scene: &Scene, report: &mut Report) {
+pub(super) async fn check(scene: &Scene, console: &Console, report: &mut Report) {
     let server = Server {
         client: scene.host.clone(),
         namespace: scene.namespace.clone(),
+        console,
     };
     match faults(&server).await {
         Ok(faults) if faults.is_empty() => {

@@ -7,10 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 
-use crate::cluster::client::told;
-
 use super::report::Report;
 use super::scene::Scene;
+use crate::client::told;
 
 const TOPIC: &str = "front proxy";
 const NAMESPACE: &str = "kube-system";

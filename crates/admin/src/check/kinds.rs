@@ -7,10 +7,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::Api;
 
-use crate::cluster::client::told;
-
 use super::report::Report;
 use super::scene::Scene;
+use crate::client::told;
 
 const TOPIC: &str = "kinds";
 

@@ -6,10 +6,9 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::{Api, api::PostParams};
 
-use crate::cluster::client::told;
-
 use super::report::Report;
 use super::scene::{API_SERVICE, Scene};
+use crate::client::told;
 
 const TOPIC: &str = "permissions";
 

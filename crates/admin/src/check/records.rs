@@ -14,10 +14,9 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, ResourceExt};
 use storage::sealed::Keyring;
 
-use crate::cluster::client::told;
-
 use super::report::Report;
 use super::scene::Scene;
+use crate::client::told;
 
 const TOPIC: &str = "store";
 

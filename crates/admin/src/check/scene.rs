@@ -8,10 +8,9 @@ use k8s_openapi::api::core::v1::{PodSpec, Service};
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::{Api, Client};
 
-use crate::args::CheckArgs;
-use crate::cluster::client::told;
-
 use super::report::Report;
+use crate::args::CheckArgs;
+use crate::client::told;
 
 /// The APIService of the group.
 pub(super) const API_SERVICE: &str = "v1.ext.cattle.io";

@@ -6,10 +6,9 @@ use kube::Api;
 use kube::api::ListParams;
 use machinery::meta::MetadataExt;
 
-use crate::cluster::client::told;
-
 use super::report::Report;
 use super::scene::Scene;
+use crate::client::told;
 
 const TOPIC: &str = "workload";
 

@@ -26,15 +26,14 @@ use signing::secret::SecretString;
 use tokio::time::{Instant, sleep};
 
 use super::Server;
-use super::client::told;
 use super::credential::{self, Issued};
 use super::manifests::{self, Manifest};
 use super::objects::{self, MANAGER, Outcome};
-use super::progress::say;
 use super::ready;
 use super::records;
 use super::source::Source;
 use crate::args::AddArgs;
+use crate::client::told;
 
 /// Time to wait for a namespace that is being deleted.
 const NAMESPACE_ENDS: Duration = Duration::from_secs(30);
@@ -43,7 +42,7 @@ const NAMESPACE_ENDS: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs the command.
-pub(super) async fn run(server: &Server, args: &AddArgs) -> Result<()> {
+pub(super) async fn run(server: &Server<'_>, args: &AddArgs) -> Result<()> {
     let name = args.name.as_str();
     records::check_name(name)?;
     let source = Source::read(&args.from, args.from_context.as_deref())?;
@@ -62,13 +61,13 @@ pub(super) async fn run(server: &Server, args: &AddArgs) -> Result<()> {
             expires: TokenClaims::read(token.expose()).and_then(|claims| claims.expires),
             token,
         },
-        None => issue(&source).await?,
+        None => issue(server, &source).await?,
     };
-    verify(&source, &issued).await?;
+    verify(server, &source, &issued).await?;
     let written = objects::write(&records::clusters(server), &wanted).await;
     let written =
         written.with_context(|| format!("cluster {name} cannot be written to the server"))?;
-    say(format_args!("server: cluster {name} {}", written.outcome));
+    server.say(format_args!("server: cluster {name} {}", written.outcome));
     let binding = binding(&written.object, &source);
     record(server, &binding, &issued.token).await?;
     ready::wait(server, name, before.and_then(|cluster| cluster.status)).await
@@ -111,7 +110,7 @@ fn cluster(
 }
 
 /// Checks by a dry run that the server accepts the Cluster object, before any change is made.
-async fn rehearse(server: &Server, cluster: &DynamicObject) -> Result<()> {
+async fn rehearse(server: &Server<'_>, cluster: &DynamicObject) -> Result<()> {
     let name = cluster.metadata.name();
     let params = PatchParams::apply(MANAGER).force().dry_run();
     let clusters = records::clusters(server);
@@ -123,16 +122,16 @@ async fn rehearse(server: &Server, cluster: &DynamicObject) -> Result<()> {
 }
 
 /// Creates our objects in the cluster, as the user of the file, and requests a token.
-async fn issue(source: &Source) -> Result<Issued> {
+async fn issue(server: &Server<'_>, source: &Source) -> Result<Issued> {
     let cluster = source.client().await?;
     let version = source.version(&cluster).await?;
     let address = &source.connection.server;
-    say(format_args!("{address}: responds, {}", version.git_version));
+    server.say(format_args!("{address}: responds, {}", version.git_version));
     for manifest in manifests::all()? {
         let what = format!("{} {}", manifest.resource.kind, manifest.name());
         let outcome = make(&manifest, &cluster).await;
         let outcome = outcome.with_context(|| format!("{what} cannot be written at {address}"))?;
-        say(format_args!("{address}: {what} {outcome}"));
+        server.say(format_args!("{address}: {what} {outcome}"));
     }
     let issued = credential::request(&cluster).await;
     issued.with_context(|| {
@@ -165,7 +164,7 @@ async fn make(manifest: &Manifest, cluster: &Client) -> Result<Outcome> {
 }
 
 /// Checks the permissions of the token, and reports them.
-async fn verify(source: &Source, issued: &Issued) -> Result<()> {
+async fn verify(server: &Server<'_>, source: &Source, issued: &Issued) -> Result<()> {
     let address = &source.connection.server;
     let bearer = source.client_with_token(&issued.token).await?;
     source.version(&bearer).await?;
@@ -174,12 +173,12 @@ async fn verify(source: &Source, issued: &Issued) -> Result<()> {
     let until = issued
         .expires
         .map(|expires| format!(" until {}", rfc3339(expires)));
-    say(format_args!(
+    server.say(format_args!(
         "{address}: the gateway's token may impersonate{}",
         until.unwrap_or_default()
     ));
     for rule in beyond {
-        say(format_args!(
+        server.say(format_args!(
             "{address}: note: the gateway's token may also {rule}"
         ));
     }
@@ -201,7 +200,7 @@ fn binding(written: &DynamicObject, source: &Source) -> Binding {
 }
 
 /// Stores the token in a Secret of the server. The previous token expires by itself.
-async fn record(server: &Server, binding: &Binding, token: &SecretString) -> Result<()> {
+async fn record(server: &Server<'_>, binding: &Binding, token: &SecretString) -> Result<()> {
     let resource = ApiResource::erase::<Namespace>(&());
     let namespaces = Api::all_with(server.client.clone(), &resource);
     let namespace = server.namespace.as_str();
@@ -209,7 +208,7 @@ async fn record(server: &Server, binding: &Binding, token: &SecretString) -> Res
         let mut object = DynamicObject::new(namespace, &resource);
         object.metadata.labels = objects::labels();
         let outcome = objects::apply(&namespaces, &object).await?;
-        say(format_args!("server: Namespace {namespace} {outcome}"));
+        server.say(format_args!("server: Namespace {namespace} {outcome}"));
     }
     let secret = Purpose::Gateway.secret_name(binding.cluster());
     let data = json!({ "data": { "token": STANDARD.encode(token.expose()) } });
@@ -223,7 +222,7 @@ async fn record(server: &Server, binding: &Binding, token: &SecretString) -> Res
         Outcome::Updated => "updated: the credential is rotated".to_owned(),
         other => other.to_string(),
     };
-    say(format_args!("server: Secret {secret} {how}"));
+    server.say(format_args!("server: Secret {secret} {how}"));
     Ok(())
 }
 

@@ -21,10 +21,9 @@ use management::cluster_secret::{Binding, Purpose, SealKey, connection_digest};
 use serde_json::json;
 
 use super::Server;
-use super::client::told;
-use super::progress::say;
 use super::records;
 use crate::args::BindArgs;
+use crate::client::told;
 use crate::seal_key;
 
 /// The maximum number of characters that are printed of the subject of a certificate.
@@ -41,12 +40,12 @@ enum State {
 
 /// Writes bindings.
 struct Binder<'a> {
-    server: &'a Server,
+    server: &'a Server<'a>,
     secrets: Api<Secret>,
 }
 
 /// Runs the command.
-pub(super) async fn run(server: &Server, args: &BindArgs) -> Result<()> {
+pub(super) async fn run(server: &Server<'_>, args: &BindArgs) -> Result<()> {
     let all = records::all(server).await?;
     let binder = Binder {
         server,
@@ -69,7 +68,7 @@ impl Binder<'_> {
         for record in all {
             let cluster = records::object(record);
             if let Err(error) = self.bind(&cluster, None).await {
-                say(format_args!("{error:#}"));
+                self.server.say(format_args!("{error:#}"));
                 failed.push(cluster.id().to_owned());
             }
         }
@@ -81,6 +80,7 @@ impl Binder<'_> {
 
     /// Binds the Secrets of a cluster, and returns their number.
     async fn bind(&self, cluster: &Cluster, confirmed: Option<&str>) -> Result<usize> {
+        let console = self.server.console;
         let mut number = 0;
         for purpose in Purpose::ALL {
             let name = purpose.secret_name(cluster.id());
@@ -95,9 +95,9 @@ impl Binder<'_> {
             }
             match state {
                 State::Absent => {}
-                State::Bound => say(format_args!("server: Secret {name} is already bound")),
+                State::Bound => console.say(format_args!("server: Secret {name} is already bound")),
                 State::BoundElsewhere if !confirms(cluster, confirmed) => {
-                    refusal(cluster, &name).iter().for_each(say);
+                    console.say_all(refusal(cluster, &name));
                     bail!("Secret {name} is not bound");
                 }
                 State::Unbound | State::BoundElsewhere => {
@@ -107,14 +107,14 @@ impl Binder<'_> {
                     }
                     let written = self.write(secret).await;
                     written.with_context(|| format!("Secret {name} cannot be bound"))?;
-                    say(format_args!(
+                    console.say(format_args!(
                         "server: Secret {name} bound to cluster {}",
                         cluster.id()
                     ));
                 }
             }
             if purpose == Purpose::Gateway {
-                destination(&connection(cluster)).iter().for_each(say);
+                console.say_all(destination(&connection(cluster)));
             }
         }
         Ok(number)

@@ -16,8 +16,8 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use signing::secret::SecretString;
 
-use super::client::told;
 use super::manifests::{NAMESPACE, SERVICE_ACCOUNT};
+use crate::client::told;
 
 /// The requested lifetime of a token, one year. The cluster may grant less.
 const LIFETIME_SECS: i64 = 365 * 24 * 60 * 60;

@@ -9,8 +9,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::Server;
-use super::client::told;
 use crate::args::EndpointArgs;
+use crate::client::told;
 
 /// The URL at which clusters reach the server, and its CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Reads the endpoint from the flags, or else from the settings.
-    pub(super) async fn read(server: &Server, args: &EndpointArgs) -> Result<Self> {
+    pub(super) async fn read(server: &Server<'_>, args: &EndpointArgs) -> Result<Self> {
         if let Some(url) = &args.server_url {
             if !url.starts_with("https://") {
                 bail!("--server-url {url} must begin with https://");

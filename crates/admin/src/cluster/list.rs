@@ -1,8 +1,6 @@
 //! `cluster list`: prints one line for each cluster to stdout.
 
-use std::io::{Write, stdout};
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jiff::Timestamp;
 use machinery::human_duration::human_duration;
 use machinery::time::Clock;
@@ -10,7 +8,6 @@ use management::cluster_secret::Purpose;
 
 use super::Server;
 use super::expiry::Expiry;
-use super::progress::say;
 use super::records::{self, Record};
 use super::secrets::{Fault, Secrets};
 use crate::table::table;
@@ -29,12 +26,12 @@ const HEAD: [&str; 7] = [
 const NONE: &str = "<none>";
 
 /// Runs the command.
-pub(super) async fn run(server: &Server, clock: &dyn Clock) -> Result<()> {
+pub(super) async fn run(server: &Server<'_>, clock: &dyn Clock) -> Result<()> {
     let clusters = records::all(server).await?;
     let credentials = match Secrets::read(server).await {
         Ok(credentials) => Some(credentials),
         Err(error) => {
-            say(format_args!("the credentials cannot be checked: {error:#}"));
+            server.say(format_args!("the credentials cannot be checked: {error:#}"));
             None
         }
     };
@@ -43,9 +40,7 @@ pub(super) async fn run(server: &Server, clock: &dyn Clock) -> Result<()> {
         .iter()
         .map(|cluster| row(cluster, credentials.as_ref(), now))
         .collect();
-    let mut out = stdout().lock();
-    out.write_all(table(&HEAD, &rows).as_bytes())
-        .context("stdout is closed")
+    server.console.print(&table(&HEAD, &rows))
 }
 
 fn row(cluster: &Record, credentials: Option<&Secrets>, now: Timestamp) -> [String; 7] {

@@ -12,7 +12,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::{DynamicObject, ObjectMeta};
 use machinery::meta::MetadataExt;
 
-use super::client::told;
+use crate::client::told;
 
 /// The label of all objects that these commands create.
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

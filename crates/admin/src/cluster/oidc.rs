@@ -1,19 +1,16 @@
 //! `cluster oidc`: prints the configuration with which a cluster verifies tokens itself, without
 //! requests to the server.
 
-use std::io::{Write, stdout};
-
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use signing::jwks::DISCOVERY_PATH;
 use signing::jwt::audience;
 
 use super::Server;
-use super::client::told;
 use super::endpoint::Endpoint;
-use super::progress::say_lines;
 use super::records;
 use crate::args::OidcArgs;
+use crate::client::told;
 
 /// The use of the printed file, and its limits.
 const EXPLANATION: &str = "\
@@ -25,16 +22,15 @@ that a user was disabled, or that a user may no longer get the cluster: a token 
 the cluster ask this server: cluster webhook. A token for more than 64 clusters names none of them, and is rejected there.";
 
 /// Runs the command.
-pub(super) async fn run(server: &Server, args: &OidcArgs) -> Result<()> {
+pub(super) async fn run(server: &Server<'_>, args: &OidcArgs) -> Result<()> {
     let name = args.name.as_str();
     records::named(&records::all(server).await?, name)?;
     let endpoint = Endpoint::read(server, &args.endpoint).await?;
     let issuer = issuer(&endpoint).await?;
     let file = serde_saphyr::to_string(&configuration(name, &issuer, &endpoint));
     let file = file.context("the configuration cannot be written as YAML")?;
-    let mut out = stdout().lock();
-    out.write_all(file.as_bytes()).context("stdout is closed")?;
-    say_lines(EXPLANATION);
+    server.console.print(&file)?;
+    server.console.say_all(EXPLANATION.lines());
     Ok(())
 }
 

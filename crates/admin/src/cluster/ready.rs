@@ -9,7 +9,6 @@ use gateway::prober::{CREDENTIAL_NOT_BOUND, NO_CREDENTIAL};
 use tokio::time::{Instant, sleep};
 
 use super::Server;
-use super::progress::say;
 use super::records::{self, Record};
 
 /// Time for the server to report.
@@ -23,10 +22,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// Returns the reason if the server does not reach the cluster.
-pub(super) async fn wait(server: &Server, name: &str, before: Option<ClusterStatus>) -> Result<()> {
+pub(super) async fn wait(
+    server: &Server<'_>,
+    name: &str,
+    before: Option<ClusterStatus>,
+) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let before = before.and_then(|status| status.ready().cloned());
-    say(format_args!(
+    server.say(format_args!(
         "server: waiting until the server reaches cluster {name}"
     ));
     loop {
@@ -37,7 +40,7 @@ pub(super) async fn wait(server: &Server, name: &str, before: Option<ClusterStat
         match verdict(&record, before.as_ref()) {
             Some(condition) if condition.is_true() => {
                 let version = version(&record);
-                say(format_args!("cluster {name} is Ready{version}"));
+                server.say(format_args!("cluster {name} is Ready{version}"));
                 return Ok(());
             }
             Some(condition) => return Err(refusal(name, condition)),

@@ -9,8 +9,7 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Object};
 use machinery::meta::MetadataExt;
 
 use super::Server;
-use super::client::told;
-use super::progress::say;
+use crate::client::told;
 
 /// A Cluster object in a response.
 pub(super) type Record = Object<ClusterSpec, ClusterStatus>;
@@ -22,7 +21,7 @@ pub(super) fn resource() -> ApiResource {
 }
 
 /// Returns the API of Cluster objects, for writes.
-pub(super) fn clusters(server: &Server) -> Api<DynamicObject> {
+pub(super) fn clusters(server: &Server<'_>) -> Api<DynamicObject> {
     Api::all_with(server.client.clone(), &resource())
 }
 
@@ -30,7 +29,7 @@ pub(super) fn clusters(server: &Server) -> Api<DynamicObject> {
 ///
 /// # Errors
 /// Fails if the server does not answer, or if it is not a kubeconfig-apiserver.
-pub(super) async fn cluster(server: &Server, name: &str) -> Result<Option<Record>> {
+pub(super) async fn cluster(server: &Server<'_>, name: &str) -> Result<Option<Record>> {
     let all = all(server).await?;
     Ok(all
         .into_iter()
@@ -41,9 +40,12 @@ pub(super) async fn cluster(server: &Server, name: &str) -> Result<Option<Record
 ///
 /// # Errors
 /// See [`cluster()`].
-pub(super) async fn all(server: &Server) -> Result<Vec<Record>> {
+pub(super) async fn all(server: &Server<'_>) -> Result<Vec<Record>> {
     match clusters(server).list(&Default::default()).await {
-        Ok(list) => Ok(list.items.into_iter().filter_map(read).collect()),
+        Ok(list) => {
+            let read = |object| read(server, object);
+            Ok(list.items.into_iter().filter_map(read).collect())
+        }
         Err(kube::Error::Api(status)) if status.code == 404 => bail!(
             "the server of --kubeconfig or KUBECONFIG is not a kubeconfig-apiserver: it does not serve {}.{}",
             Cluster::PLURAL,
@@ -54,10 +56,10 @@ pub(super) async fn all(server: &Server) -> Result<Vec<Record>> {
 }
 
 /// Parses a Cluster object. If a field has a wrong type, reports the object and returns `None`.
-fn read(object: DynamicObject) -> Option<Record> {
+fn read(server: &Server<'_>, object: DynamicObject) -> Option<Record> {
     let name = object.metadata.name.clone().unwrap_or_default();
     let read = object.try_parse::<Record>();
-    read.inspect_err(|error| say(format_args!("cluster {name} cannot be read: {error}")))
+    read.inspect_err(|error| server.say(format_args!("cluster {name} cannot be read: {error}")))
         .ok()
 }
 
@@ -83,7 +85,7 @@ pub(super) fn secret_resource() -> ApiResource {
 }
 
 /// Returns the API of the Secrets of clusters, for writes.
-pub(super) fn secrets(server: &Server) -> Api<DynamicObject> {
+pub(super) fn secrets(server: &Server<'_>) -> Api<DynamicObject> {
     Api::namespaced_with(server.client.clone(), &server.namespace, &secret_resource())
 }
 

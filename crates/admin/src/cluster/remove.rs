@@ -7,13 +7,12 @@ use management::cluster_secret::Purpose;
 use super::Server;
 use super::manifests;
 use super::objects;
-use super::progress::say;
 use super::records::{self, Record};
 use super::source::Source;
 use crate::args::RemoveArgs;
 
 /// Runs the command.
-pub(super) async fn run(server: &Server, args: &RemoveArgs) -> Result<()> {
+pub(super) async fn run(server: &Server<'_>, args: &RemoveArgs) -> Result<()> {
     let name = args.name.as_str();
     records::check_name(name)?;
     let all = records::all(server).await?;
@@ -22,9 +21,9 @@ pub(super) async fn run(server: &Server, args: &RemoveArgs) -> Result<()> {
         Some(path) => {
             let source = Source::read(path, args.from_context.as_deref())?;
             check_same(name, record, &source)?;
-            take_back(&source).await?;
+            take_back(server, &source).await?;
         }
-        None => say(
+        None => server.say(
             "the objects that add created in the cluster remain; the gateway's token is valid until it expires",
         ),
     }
@@ -34,12 +33,12 @@ pub(super) async fn run(server: &Server, args: &RemoveArgs) -> Result<()> {
         let outcome = objects::delete(&secrets, &secret).await;
         let outcome = outcome
             .with_context(|| format!("Secret {secret} cannot be removed from the server"))?;
-        say(format_args!("server: Secret {secret} {outcome}"));
+        server.say(format_args!("server: Secret {secret} {outcome}"));
     }
     let outcome = objects::delete(&records::clusters(server), name).await;
     let outcome =
         outcome.with_context(|| format!("cluster {name} cannot be removed from the server"))?;
-    say(format_args!("server: cluster {name} {outcome}"));
+    server.say(format_args!("server: cluster {name} {outcome}"));
     Ok(())
 }
 
@@ -61,7 +60,7 @@ fn check_same(name: &str, record: &Record, source: &Source) -> Result<()> {
 }
 
 /// Removes our objects from the cluster, in the reverse order of their creation.
-async fn take_back(source: &Source) -> Result<()> {
+async fn take_back(server: &Server<'_>, source: &Source) -> Result<()> {
     let cluster = source.client().await?;
     let address = &source.connection.server;
     let version = source.version(&cluster).await;
@@ -71,14 +70,14 @@ async fn take_back(source: &Source) -> Result<()> {
         let api = manifest.api(&cluster);
         let found = objects::find(&api, manifest.name()).await?;
         if manifest.is_namespace() && found.is_some_and(|found| !objects::is_ours(&found)) {
-            say(format_args!(
+            server.say(format_args!(
                 "{address}: {what} is not managed by this command, not changed"
             ));
             continue;
         }
         let outcome = objects::delete_ours(&api, manifest.name()).await;
         let outcome = outcome.with_context(|| format!("{what} cannot be removed at {address}"))?;
-        say(format_args!("{address}: {what} {outcome}"));
+        server.say(format_args!("{address}: {what} {outcome}"));
     }
     Ok(())
 }

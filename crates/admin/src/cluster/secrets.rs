@@ -10,8 +10,8 @@ use kube::Api;
 use management::cluster_secret::{Binding, Purpose, SealKey};
 
 use super::Server;
-use super::client::told;
 use super::records;
+use crate::client::told;
 use crate::seal_key;
 
 /// The reason why the server does not use a Secret of a cluster.
@@ -36,7 +36,7 @@ impl Secrets {
     ///
     /// # Errors
     /// Fails if the caller may not read them, or if the server does not answer.
-    pub(crate) async fn read(server: &Server) -> Result<Self> {
+    pub(crate) async fn read(server: &Server<'_>) -> Result<Self> {
         let api = Api::<Secret>::namespaced(server.client.clone(), &server.namespace);
         let list = api.list(&Default::default()).await.map_err(told)?;
         let named = |secret: Secret| Some((secret.metadata.name.clone()?, secret));
@@ -74,7 +74,7 @@ impl Secrets {
 ///
 /// # Errors
 /// Fails if clusters or Secrets cannot be read.
-pub(crate) async fn faults(server: &Server) -> Result<Vec<String>> {
+pub(crate) async fn faults(server: &Server<'_>) -> Result<Vec<String>> {
     let secrets = Secrets::read(server).await?;
     let key = seal_key::find(&server.client, &server.namespace).await?;
     let clusters = records::all(server).await?;

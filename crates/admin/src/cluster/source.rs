@@ -12,7 +12,7 @@ use kube::config::{Cluster, Kubeconfig, NamedContext};
 use serde_json::json;
 use signing::secret::SecretString;
 
-use super::client::{self, told};
+use crate::client::{self, told};
 
 /// The name of the user in a file that contains only a token.
 const BEARER: &str = "gateway";

@@ -6,7 +6,6 @@
 //! servers of a cluster can be reconfigured one after the other.
 
 use std::collections::BTreeMap;
-use std::io::{Write, stdout};
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
@@ -23,12 +22,11 @@ use tokens::cluster_credential::{
 };
 
 use super::Server;
-use super::client::told;
 use super::endpoint::Endpoint;
 use super::objects;
-use super::progress::say_lines;
 use super::records;
 use crate::args::WebhookArgs;
+use crate::client::told;
 use crate::seal_key;
 
 /// A new credential of a cluster, and the parameters of the Secret for its hash.
@@ -45,7 +43,7 @@ struct Credential {
 const PATH: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
 /// Runs the command.
-pub(super) async fn run(server: &Server, args: &WebhookArgs) -> Result<()> {
+pub(super) async fn run(server: &Server<'_>, args: &WebhookArgs) -> Result<()> {
     let name = args.name.as_str();
     let all = records::all(server).await?;
     let cluster = records::object(records::named(&all, name)?);
@@ -66,14 +64,13 @@ pub(super) async fn run(server: &Server, args: &WebhookArgs) -> Result<()> {
     .with_context(|| format!("the credential of cluster {name} cannot be stored"))?;
     let file = serde_saphyr::to_string(&configuration(&endpoint, &token));
     let file = file.context("the configuration cannot be written as YAML")?;
-    let mut out = stdout().lock();
-    out.write_all(file.as_bytes()).context("stdout is closed")?;
-    say_lines(&explanation(name, &secret));
+    server.console.print(&file)?;
+    server.console.say_all(explanation(name, &secret).lines());
     Ok(())
 }
 
 /// Writes the Secret of the cluster. Fails if it is changed concurrently.
-async fn store(server: &Server, args: &WebhookArgs, new: &Credential) -> Result<Secret> {
+async fn store(server: &Server<'_>, args: &WebhookArgs, new: &Credential) -> Result<Secret> {
     let secrets = Api::<Secret>::namespaced(server.client.clone(), &server.namespace);
     let name = Purpose::Webhook.secret_name(&args.name);
     let params = PostParams::default();
