@@ -201,6 +201,7 @@ async fn the_display_name_is_kept_unless_another_is_given() {
         (" --display-name Production", "Production"),
         ("", "Production"),
         (" --display-name Other", "Other"),
+        (" --display-name=", "prod"),
     ] {
         assert_eq!(world.add(flags).await.error, "");
         assert_eq!(name(), expected, "{flags}");

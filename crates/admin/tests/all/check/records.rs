@@ -87,19 +87,24 @@ async fn records_that_the_server_did_not_write_are_named() {
         .change(&format!("{NAMESPACE}/secrets/moved"), |it| {
             it["metadata"]["annotations"][annotation] = "/ext.cattle.io/kubeconfigs/other".into();
         });
+    put_sealed(&host, &key, "altered", CREATED_SECS);
+    host.api
+        .change(&format!("{NAMESPACE}/secrets/altered"), |it| {
+            it["data"]["value"] = STANDARD.encode("{}").into();
+        });
     let remedy =
         "find out which accounts may write Secrets in this namespace, and delete these Secrets";
     host.says(&[
-        "ok       3 records are stored as Secrets in kubeconfig-apiserver",
-        &format!("problem  3 Secrets look like records, but the server did not write them and does not use them: moved, planted, restored  → {remedy}"),
+        "ok       4 records are stored as Secrets in kubeconfig-apiserver",
+        &format!("problem  4 Secrets look like records, but the server did not write them and does not use them: altered, moved, planted, restored  → {remedy}"),
     ])
     .await;
     for number in 0..4 {
         put_record(&host, &format!("a{number}"), &json!({}), b"{}");
     }
     host.says(&[
-        "ok       7 records are stored as Secrets in kubeconfig-apiserver",
-        &format!("problem  7 Secrets look like records, but the server did not write them and does not use them: a0, a1, a2, a3, moved and 2 more  → {remedy}"),
+        "ok       8 records are stored as Secrets in kubeconfig-apiserver",
+        &format!("problem  8 Secrets look like records, but the server did not write them and does not use them: a0, a1, a2, a3, altered and 3 more  → {remedy}"),
     ])
     .await;
 }
