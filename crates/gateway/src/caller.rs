@@ -12,7 +12,7 @@ use auth::Identity;
 use auth::identity::is_spelling_of;
 use auth::user::RESERVED_PREFIX;
 use machinery::status::Status;
-use tokens::authenticator::EXTRA_TOKEN;
+use tokens::token_record::EXTRA_TOKEN;
 use tokio_util::sync::CancellationToken;
 
 use crate::bearer::{self, SentToken};

@@ -15,7 +15,7 @@ use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use machinery::meta::GroupResource;
 use machinery::status::Status;
-use tokens::authenticator::EXTRA_TOKEN;
+use tokens::token_record::EXTRA_TOKEN;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;

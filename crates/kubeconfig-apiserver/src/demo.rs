@@ -1,10 +1,10 @@
 //! Demo data: two users. An administrator registers the clusters for them.
 
 use api::management::User;
+use apiserver::registry::Registry;
 use machinery::meta::ObjectMeta;
 use machinery::status::Status;
 
-use crate::standalone::Kinds;
 use crate::user_file::UserFile;
 
 /// The kubeconfig files of the users.
@@ -25,8 +25,7 @@ pub(crate) const FILES: [UserFile<'static>; 2] = [
 ///
 /// # Errors
 /// Fails if the store does not answer.
-pub(crate) async fn make(kinds: &Kinds) -> Result<(), Status> {
-    let users = &kinds.services.management().users;
+pub(crate) async fn make(users: &Registry<User>) -> Result<(), Status> {
     for (name, display_name) in [("alice", "Alice"), ("bob", "Bob")] {
         users.store().ensure(user(name, display_name)).await?;
     }

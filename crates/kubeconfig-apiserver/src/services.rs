@@ -19,7 +19,7 @@ use gateway::prober::{self, Prober, ProberParts};
 use gateway::upstream;
 use gateway::{Gateway, GatewayParts, LoginClient};
 use kubeconfigs::download::{self, Downloads};
-use kubeconfigs::resource::{KubeconfigParts, Kubeconfigs, ManagedEndpoints};
+use kubeconfigs::strategy::{KubeconfigParts, Kubeconfigs, ManagedEndpoints};
 use machinery::meta::ObjectKey;
 use machinery::time::Clock;
 use management::cluster_secret::ClusterSecrets;

@@ -91,7 +91,7 @@ async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
         groups: &["system:masters"],
     }];
     if args.demo {
-        demo::make(&kinds)
+        demo::make(&kinds.services.management().users)
             .await
             .context("the demo objects cannot be created")?;
         files.extend(demo::FILES);

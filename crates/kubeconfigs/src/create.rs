@@ -24,23 +24,14 @@ use crate::file::{
     self, Credentials, ExecCredentials, ExecVersion, FileCluster, FileSpec, KubeconfigFile, Record,
     Server, ServerHost,
 };
-use crate::request::{Resolved, Skipped, check_clusters, check_endpoint, name_of};
-use crate::resource::{Kubeconfigs, group_resource};
+use crate::request::{Resolved, Skipped, check_clusters, check_endpoint, group_resource, name_of};
+use crate::strategy::{Kubeconfigs, Settled};
 use crate::ttl;
 
 use self::minting::{MintedTokens, uids_of};
 
 /// Maximum number of clusters that a condition names.
 const MAX_SKIPPED_SHOWN: usize = 20;
-
-/// The properties of a file that are resolved before its record is created.
-#[derive(Clone)]
-pub(crate) struct Settled {
-    /// The clusters of the file.
-    pub(crate) resolved: Resolved,
-    /// The groups that its tokens add the user to.
-    pub(crate) groups: Vec<String>,
-}
 
 /// The result of resolving a request.
 struct Plan {

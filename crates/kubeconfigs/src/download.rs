@@ -31,10 +31,9 @@ use machinery::status::Status;
 use machinery::validation::dns1123_subdomain;
 use management::cluster::{may_delete, may_get};
 
-use crate::create::Settled;
 use crate::file::FileCluster;
-use crate::request::{ReadCluster, Resolved};
-use crate::resource::{Kubeconfigs, group_resource};
+use crate::request::{ReadCluster, Resolved, group_resource};
+use crate::strategy::{Kubeconfigs, Settled};
 use crate::ttl;
 
 /// Path prefix of all files.

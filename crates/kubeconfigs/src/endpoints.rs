@@ -13,7 +13,7 @@ use tokens::exchange::Endpoints;
 
 use crate::file::{self, Credentials, ExecCredentials, FileCluster, FileSpec, Record, Server};
 use crate::request::name_of;
-use crate::resource::Kubeconfigs;
+use crate::strategy::Kubeconfigs;
 
 #[async_trait]
 impl Endpoints for Kubeconfigs {

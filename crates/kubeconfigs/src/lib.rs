@@ -12,6 +12,7 @@
 pub mod download;
 pub mod file;
 pub mod resource;
+pub mod strategy;
 
 mod create;
 mod endpoints;

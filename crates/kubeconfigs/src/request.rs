@@ -4,12 +4,12 @@
 use std::collections::HashSet;
 
 use api::ext::kubeconfig::ENDPOINT_MANAGED;
-use api::ext::{Kubeconfig, KubeconfigSpec};
+use api::ext::{self, Kubeconfig, KubeconfigSpec};
 use api::management::{Cluster, Node, cluster};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
 use apiserver::stored_object::StoredObject;
-use machinery::meta::{Metadata, MetadataExt, ObjectKey};
+use machinery::meta::{GroupResource, Metadata, MetadataExt, ObjectKey};
 use machinery::status::Status;
 use machinery::validation;
 
@@ -43,6 +43,11 @@ pub(crate) struct Resolved {
 pub(crate) struct Skipped {
     pub(crate) id: String,
     pub(crate) why: InvalidCluster,
+}
+
+/// Returns group and resource for errors.
+pub(crate) fn group_resource() -> GroupResource {
+    GroupResource::from_static(ext::GROUP, Kubeconfig::PLURAL)
 }
 
 /// Rejects contradictory lists.
@@ -189,11 +194,7 @@ impl Clusters {
                     "user {} is not allowed to access cluster {id}",
                     cx.user.name
                 );
-                return Err(Status::forbidden(
-                    &crate::resource::group_resource(),
-                    "",
-                    &text,
-                ));
+                return Err(Status::forbidden(&group_resource(), "", &text));
             }
             let not_found = || Status::bad_request(format!("cluster {id} not found"));
             let object = view.get(&self.clusters.key(ObjectKey::cluster(id)));

@@ -1,10 +1,9 @@
 //! `kubeconfigs.ext.cattle.io`: the strategy of the kind.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use api::ext::{self, Kubeconfig, KubeconfigStatus, Token, kubeconfig};
-use api::management::{Cluster, Node, feature};
+use api::ext::{self, Kubeconfig, KubeconfigStatus, kubeconfig};
+use api::management::feature;
 use api::{Condition, labels};
 use apiserver::cell::{AGE, age};
 use apiserver::description::{Description, KindSchema, Scope, Verb};
@@ -16,22 +15,17 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use machinery::field::{self, ErrorList, Path};
 use machinery::human_duration::human_duration;
-use machinery::meta::{GroupResource, Metadata, ObjectKey, ObjectMeta, Time};
+use machinery::meta::{Metadata, ObjectKey, ObjectMeta, Time};
 use machinery::status::Status;
 use machinery::table::Column;
 use machinery::validation;
-use management::feature::Features;
 use management::record_size::{check_description, check_metadata};
-use management::settings::Settings;
 use serde_json::Value;
-use tokens::minter::Minter;
-use tokens::origin::Origins;
-use tokens::quota::{Growth, Quota};
+use tokens::quota::Growth;
 use tokens::suspension::Suspension;
-use tokens::user_directory::UserDirectory;
 
-use crate::create::Settled;
-use crate::request::{Clusters, name_of};
+use crate::request::{group_resource, name_of};
+use crate::strategy::Kubeconfigs;
 
 /// Returns the description of the kind.
 pub fn description() -> Description {
@@ -81,92 +75,7 @@ const COLUMNS: [Column; 8] = [
     Column::string("Description", "Description of the kubeconfig.").wide(),
 ];
 
-/// The strategy of kubeconfigs, with its dependencies.
-#[derive(Clone)]
-pub struct Kubeconfigs {
-    /// The records.
-    pub registry: Registry<Kubeconfig>,
-    /// The tokens that own the records.
-    pub tokens: Registry<Token>,
-    /// The users, who must exist to create records.
-    pub users: Arc<UserDirectory>,
-    /// Determines the origin of requests.
-    pub origins: Arc<Origins>,
-    /// Mints the tokens.
-    pub minter: Arc<Minter>,
-    /// The configuration.
-    pub settings: Settings,
-    /// The features, which determine whether the kind is served.
-    pub features: Features,
-    /// The quota of each user.
-    pub quota: Arc<Quota>,
-    pub(crate) clusters: Clusters,
-    pub(crate) managed: ManagedEndpoints,
-    pub(crate) settled: Option<Settled>,
-}
-
-/// Returns the URL of the managed endpoint of a cluster, if it has one.
-pub type ManagedEndpoints = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
-
-/// The parts of [`Kubeconfigs`].
-pub struct KubeconfigParts {
-    /// The records.
-    pub registry: Registry<Kubeconfig>,
-    /// The tokens that own the records.
-    pub tokens: Registry<Token>,
-    /// The users, who must exist to create records.
-    pub users: Arc<UserDirectory>,
-    /// Determines the origin of requests.
-    pub origins: Arc<Origins>,
-    /// The clusters that files can contain.
-    pub clusters: Registry<Cluster>,
-    /// The nodes of those clusters.
-    pub nodes: Registry<Node>,
-    /// The managed endpoints of clusters.
-    pub managed: ManagedEndpoints,
-    /// Mints the tokens.
-    pub minter: Arc<Minter>,
-    /// The configuration.
-    pub settings: Settings,
-    /// The features, which determine whether the kind is served.
-    pub features: Features,
-    /// The quota of each user.
-    pub quota: Arc<Quota>,
-}
-
 impl Kubeconfigs {
-    /// Creates the strategy.
-    pub fn new(parts: KubeconfigParts) -> Self {
-        Self {
-            registry: parts.registry,
-            tokens: parts.tokens,
-            users: parts.users,
-            origins: parts.origins,
-            minter: parts.minter,
-            settings: parts.settings,
-            features: parts.features,
-            quota: parts.quota,
-            clusters: Clusters {
-                clusters: parts.clusters,
-                nodes: parts.nodes,
-            },
-            managed: parts.managed,
-            settled: None,
-        }
-    }
-
-    /// Returns the strategy for a record whose file is already resolved.
-    pub(crate) fn settling(&self, settled: Settled) -> Self {
-        Self {
-            settled: Some(settled),
-            ..self.clone()
-        }
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.registry.clock().now()
-    }
-
     fn tokens_left(&self, record: &Kubeconfig) -> usize {
         let view = self.tokens.cache().view();
         let names = record.status.tokens.iter();
@@ -194,11 +103,6 @@ impl Kubeconfigs {
         });
         metadata.owner_references = Some(owners).filter(|owners| !owners.is_empty());
     }
-}
-
-/// Returns group and resource for errors.
-pub(crate) fn group_resource() -> GroupResource {
-    GroupResource::from_static(ext::GROUP, Kubeconfig::PLURAL)
 }
 
 #[async_trait]

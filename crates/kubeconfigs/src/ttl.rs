@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use machinery::status::Status;
 use management::settings::{Settings, TtlLimits};
-use tokens::minter::MAX_TTL;
+use tokens::token_record::MAX_TTL;
 
 /// Returns the lifetime of a new kubeconfig in seconds: the requested one if it is allowed, or the
 /// default for 0. `left` is the remaining lifetime of the token that authenticated the request, if

@@ -6,10 +6,8 @@ use async_trait::async_trait;
 use auth::{Authentication, Authenticator, Credentials, UserInfo};
 use machinery::time::Clock;
 
+use crate::token_record::EXTRA_TOKEN;
 use crate::validity::Validity;
-
-/// Key of the extra value that names the token of a request.
-pub const EXTRA_TOKEN: &str = "requesttokenid";
 
 /// Authenticates the bearers of minted tokens.
 pub struct TokenAuthenticator {

@@ -25,6 +25,7 @@ pub mod suspension;
 pub mod sweeper;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod token_record;
 pub mod token_resource;
 pub mod token_review;
 pub mod user_directory;

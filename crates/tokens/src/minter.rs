@@ -6,7 +6,6 @@ use std::sync::Arc;
 use api::ext::{Token, TokenPrincipal, TokenSpec, token};
 use api::labels;
 use apiserver::registry::{Registry, WriteError};
-use apiserver::resource::random_name;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::{Metadata, ObjectKey, ObjectMeta, Time};
@@ -17,11 +16,7 @@ use signing::secret::Bearer;
 use storage::Revision;
 
 use crate::origin::Origin;
-use crate::token_resource::say_expiry;
-
-/// Maximum lifetime of a token if settings set no limit, in seconds: a hundred years, so that its
-/// end is a valid date.
-pub const MAX_TTL: SignedDuration = SignedDuration::from_hours(100 * 365 * 24);
+use crate::token_record::{set_expiry, unique_name};
 
 /// Mints tokens.
 pub struct Minter {
@@ -87,7 +82,7 @@ impl Minter {
     pub async fn mint(&self, order: &Order, now: Timestamp) -> Result<Minted, Status> {
         self.cover(order.ttl_secs, now).await?;
         let mut record = record(order, now);
-        say_expiry(&mut record);
+        set_expiry(&mut record);
         let bearers = match order.separate_bearers {
             true => order
                 .clusters
@@ -197,12 +192,6 @@ impl Minter {
             }
         }
     }
-}
-
-/// Returns a name for a token. Signed tokens refer to it for their whole life (`jti`), so it has 71
-/// random bits, where a generated name has 23.
-pub(crate) fn unique_name() -> String {
-    (0..3).fold(token::NAME_PREFIX.to_owned(), |name, _| random_name(&name))
 }
 
 fn record(order: &Order, now: Timestamp) -> Token {

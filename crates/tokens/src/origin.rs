@@ -17,7 +17,6 @@
 
 use std::sync::Arc;
 
-use api::ext::token::NAME_PREFIX;
 use api::ext::{KubeconfigStatus, Token, TokenReference, TokenStatus};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
@@ -28,8 +27,8 @@ use machinery::meta::{GroupResource, Metadata, ObjectKey};
 use machinery::status::Status;
 use management::settings::Settings;
 
-use crate::authenticator::EXTRA_TOKEN;
 use crate::cluster_scope::{ClusterId, ClusterScope};
+use crate::token_record::{EXTRA_TOKEN, is_unique_name};
 use crate::user_directory::UserDirectory;
 use crate::validity::{MAX_ANCESTORS, Validity};
 
@@ -228,16 +227,6 @@ pub(crate) fn token_of(user: &UserInfo) -> Option<&str> {
     let ours = credentials.filter(|name| is_unique_name(name));
     let mut named = values(EXTRA_TOKEN).map(String::as_str).chain(ours);
     named.next()
-}
-
-/// Returns whether a name has the form of the names that this server gives to minted tokens.
-/// ServiceAccount tokens have UUIDs.
-fn is_unique_name(name: &str) -> bool {
-    let random = name.strip_prefix(NAME_PREFIX);
-    random.is_some_and(|random| {
-        let is_alphanumeric = random.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        matches!(random.len(), 5 | 15) && is_alphanumeric
-    })
 }
 
 fn reference(token: &Token) -> TokenReference {

@@ -27,10 +27,11 @@ use serde_json::Value;
 
 use crate::cluster_scope::ClusterId;
 use crate::exchange::{self, Cover, Exchange};
-use crate::minter::{MAX_TTL, Minter, unique_name};
+use crate::minter::Minter;
 use crate::origin::{Origin, Origins};
 use crate::quota::{Demand, Growth, Quota};
 use crate::suspension::Suspension;
+use crate::token_record::{MAX_TTL, set_expiry, unique_name};
 use crate::user_directory::UserDirectory;
 
 /// Returns the description of the kind.
@@ -217,7 +218,7 @@ impl TokenResource {
         let max = self.parts.settings.exec_certificate_ttl()?;
         let max = max.unwrap_or(left).min(MAX_CERTIFICATE_TTL).min(left);
         settle_ttl(&mut token, minting.limit(max)?)?;
-        say_expiry(&mut token);
+        set_expiry(&mut token);
         let life = SignedDuration::from_millis(token.spec.ttl);
         let certificate = exchange::issue(
             &self.parts.exchange.signers,
@@ -235,7 +236,7 @@ impl TokenResource {
 
     /// Stores a token and returns it with its bearer token, which only this response carries.
     async fn store(&self, minting: &Minting<'_>, mut token: Token) -> Result<Token, Status> {
-        say_expiry(&mut token);
+        set_expiry(&mut token);
         minting.origin.describe(&mut token.status);
         let demand = Demand {
             tokens: 1,
@@ -383,7 +384,7 @@ impl Resource for TokenResource {
         live: &Token,
     ) -> Result<(), Status> {
         token.status = live.status.clone();
-        say_expiry(token);
+        set_expiry(token);
         let now = cx.clock.now();
         suspension(token, live).note(cx, &mut token.status.conditions, now);
         token
@@ -529,14 +530,6 @@ fn settle_ttl(token: &mut Token, max: SignedDuration) -> Result<(), Status> {
 /// Returns a lifetime in the unit of `spec.ttl`, or the maximum if it is out of range.
 fn millis(ttl: SignedDuration) -> i64 {
     i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Writes the expiry of the token into its status. It is a fact of the record, so it is stored.
-pub(crate) fn say_expiry(token: &mut Token) {
-    let expiry = token
-        .expires_at()
-        .and_then(|expiry| Timestamp::from_second(expiry.as_second()).ok());
-    token.status.expires_at = expiry.map(|expiry| expiry.to_string()).unwrap_or_default();
 }
 
 fn is_server_label(key: &str) -> bool {

@@ -46,7 +46,7 @@ use signing::jwt::{Refusal as JwtRefusal, Verified, Verifier};
 use signing::key_ring::KeyRing;
 
 use self::facts::{ClusterFacts, KubeconfigFacts, TokenFacts};
-use crate::authenticator::EXTRA_TOKEN;
+use crate::token_record::EXTRA_TOKEN;
 use crate::user_directory::{UserDirectory, UserFacts};
 
 use self::not_before::NotBefore;

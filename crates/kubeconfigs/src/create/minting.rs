@@ -10,7 +10,7 @@ use tokens::minter::{Minted, Order};
 use super::{Plan, storing};
 use crate::file::{FileCluster, Tokens};
 use crate::request::name_of;
-use crate::resource::Kubeconfigs;
+use crate::strategy::Kubeconfigs;
 
 /// The description of the tokens of kubeconfigs.
 const TOKEN_DESCRIPTION: &str = "Kubeconfig token";

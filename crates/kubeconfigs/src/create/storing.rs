@@ -5,8 +5,9 @@ use apiserver::registry::WriteError;
 use futures_util::future::{join, join_all};
 use machinery::status::Status;
 
+use crate::request::group_resource;
 use crate::request::name_of;
-use crate::resource::{Kubeconfigs, group_resource};
+use crate::strategy::Kubeconfigs;
 
 impl Kubeconfigs {
     /// Stores the tokens and the record, in this order. A process that sees a record before the

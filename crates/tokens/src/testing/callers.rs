@@ -9,8 +9,8 @@ use machinery::meta::MetadataExt;
 use machinery::status::Status;
 
 use super::SERVER_URL;
-use crate::authenticator::EXTRA_TOKEN;
 use crate::exchange::Endpoints;
+use crate::token_record::EXTRA_TOKEN;
 
 /// The endpoints of clusters that are reached only through this server.
 pub(super) struct OneEndpoint;
