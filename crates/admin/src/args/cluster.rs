@@ -132,7 +132,7 @@ pub(crate) struct RemoveArgs {
     pub(crate) from_context: Option<String>,
 
     /// Keep what `add` created in the cluster, e.g. because the cluster no longer exists.
-    #[arg(long, conflicts_with = "from")]
+    #[arg(long, conflicts_with_all = ["from", "from_context"])]
     pub(crate) keep_downstream: bool,
 }
 

@@ -246,6 +246,10 @@ fn the_objects_in_the_cluster_are_removed_or_kept_on_purpose() {
             "error: the following required arguments were not provided:\n  --from <FILE>",
         ),
         (
+            "cluster remove prod --keep-downstream --from-context a",
+            "error: the argument '--keep-downstream' cannot be used with '--from-context <CONTEXT>'",
+        ),
+        (
             "cluster remove prod --from a --keep-downstream",
             "error: the argument '--from <FILE>' cannot be used with '--keep-downstream'",
         ),
