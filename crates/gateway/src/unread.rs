@@ -340,11 +340,7 @@ impl Account {
     fn end_pausing_turns(&self, now: u64) {
         let limit = now.saturating_sub(micros(PAUSE));
         let inspected = self.inspected.load(Ordering::Relaxed);
-        let due = (inspected <= limit).then(|| {
-            let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
-            self.inspected.compare_exchange(inspected, now, set, read)
-        });
-        if !due.is_some_and(|claimed| claimed.is_ok()) {
+        if inspected > limit || self.inspected.swap(now, Ordering::Relaxed) != inspected {
             return;
         }
         for (_, answer) in self.answers.lock().iter() {

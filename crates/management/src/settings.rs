@@ -439,11 +439,10 @@ mod tests {
 
     #[track_caller]
     fn check(settings: [Option<i64>; 3], default: Option<i64>, max: Option<i64>) {
-        let [a, b, c] =
-            settings.map(|minutes| minutes.map(|minutes| SignedDuration::from_mins(minutes)));
+        let [a, b, c] = settings.map(|minutes| minutes.map(SignedDuration::from_mins));
         let expected = TtlLimits {
-            default: default.map(|minutes| SignedDuration::from_mins(minutes)),
-            max: max.map(|minutes| SignedDuration::from_mins(minutes)),
+            default: default.map(SignedDuration::from_mins),
+            max: max.map(SignedDuration::from_mins),
         };
         assert_eq!(limits(a, b, c), expected, "{settings:?}");
     }
