@@ -11,7 +11,7 @@
 //! * the tokens that it or its kubeconfig was created with are all valid, too,
 //! * its user may still `get` the cluster; for a token with groups, which is an administrator's,
 //!   `delete` it,
-//! * it was not issued before the time that an administrator may have set ([`NotBefore`]),
+//! * it was not issued before the time in the setting `auth-token-not-before`,
 //! * and, if other replicas write too, the store has recently confirmed that the records in memory
 //!   are up to date.
 //!
