@@ -20,6 +20,7 @@ pub mod health;
 pub mod lease;
 pub mod metrics;
 pub mod mount;
+pub mod names;
 pub mod openapi;
 pub mod private_document;
 pub mod public_document;

@@ -24,7 +24,6 @@ use crate::description::Verb;
 use crate::registry::Registry;
 use crate::request_context::RequestContext;
 use crate::stored_object::{Owner, StoredObject};
-pub use crate::write::random_name;
 
 /// A served kind whose objects are stored.
 #[async_trait]

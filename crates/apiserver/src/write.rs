@@ -10,7 +10,6 @@ mod fields;
 mod update;
 
 pub(crate) use create::create;
-pub use create::random_name;
 pub(crate) use delete::{Deleted, delete, delete_broken};
 pub(crate) use fields::{Ownership, Part};
 pub(crate) use update::{live, update};

@@ -2,7 +2,7 @@
 
 use api::ext::Token;
 use api::ext::token::NAME_PREFIX;
-use apiserver::resource::random_name;
+use apiserver::names::random_name;
 use jiff::{SignedDuration, Timestamp};
 
 /// Maximum lifetime of a token if settings set no limit: a hundred years, so that its end is a

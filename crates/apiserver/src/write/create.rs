@@ -2,11 +2,10 @@
 
 use jiff::Timestamp;
 use machinery::meta::{Metadata, ObjectKey, ObjectMeta, Time};
-use machinery::name_generator;
 use machinery::status::{Reason, Status};
-use rand::RngExt;
 
 use super::{Candidate, Ownership, dedup_owners, tree, validate};
+use crate::names::random_name;
 use crate::request_context::RequestContext;
 use crate::resource::{Resource, Write};
 
@@ -89,12 +88,6 @@ async fn taken<R: Resource>(resource: &R, key: ObjectKey<'_>) -> Option<Status> 
     let live = registry.store().get(key).await.ok()??;
     let terminating = live.metadata().deletion_timestamp.is_some();
     terminating.then(|| Status::already_exists_terminating(registry.group_resource(), key.name))
-}
-
-/// Returns a random name that starts with `base`.
-pub fn random_name(base: &str) -> String {
-    let mut random = rand::rng();
-    name_generator::generate(base, &mut |bound| random.random_range(0..bound))
 }
 
 /// Sets the metadata that the server assigns to every new object.
