@@ -76,12 +76,15 @@ impl Authority {
         client.with_context(|| format!("a certificate for {user} cannot be created"))
     }
 
-    /// Returns whether this CA issued a certificate, and more than half of the certificate's
-    /// lifetime remains.
+    /// Returns whether this CA issued a certificate, and the certificate is valid now and for more
+    /// than half of a lifetime. A certificate that was issued while the clock was ahead is not
+    /// valid yet.
     pub(crate) fn is_fresh(&self, certificate_pem: &[u8]) -> bool {
+        let now = self.clock.now();
         Certificate::from_pem(certificate_pem).is_ok_and(|leaf| {
             leaf.is_signed_by(self.authority.certificate())
-                && leaf.validity.left(self.clock.now()) > LEAF_LIFE / 2
+                && leaf.validity.not_before <= now
+                && leaf.validity.left(now) > LEAF_LIFE / 2
         })
     }
 
@@ -121,5 +124,29 @@ mod tests {
             (serving.subject.as_str(), serving.issuer.as_str()),
             ("CN=kubeconfig-apiserver-serving", "CN=kubeconfig-apiserver")
         );
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_valid_yet_is_issued_again() {
+        const DAY: SignedDuration = SignedDuration::from_hours(24);
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(&folder.path().join("data")).unwrap();
+        let start = Timestamp::constant(1_767_323_045, 0);
+        let clock = ManualClock::at(start);
+        let authority = Authority::load_or_create(&data, clock.clone()).unwrap();
+        let move_to = |days: i32| clock.advance((start + DAY * days).duration_since(clock.now()));
+        let is_fresh_at = |pair: &Pair, days| {
+            move_to(days);
+            authority.is_fresh(pair.certificate.as_bytes())
+        };
+        let issued_at = |days| {
+            move_to(days);
+            authority.client("alice", &[]).unwrap()
+        };
+        let (now, ahead) = (issued_at(0), issued_at(400));
+        let found = [0, 180, 190].map(|days| is_fresh_at(&now, days));
+        assert_eq!(found, [true, true, false]);
+        let found = [0, 390, 400].map(|days| is_fresh_at(&ahead, days));
+        assert_eq!(found, [false, false, true]);
     }
 }
