@@ -13,9 +13,10 @@
 //!
 //! Only some answers of a user are in transfer at the same time: from the request until the end, or
 //! until no part has been handed out for a moment, because one side waits for the other. The next
-//! request waits for its turn for a limited time. Without the turns, a user could request hundreds
-//! of large answers before the first is accounted, and the requests of others would wait until each
-//! of these answers has handed out a part.
+//! request waits for its turn for a limited time, and then gets 429. Without the turns, a user could
+//! request hundreds of large answers before the first is accounted, and the requests of others would
+//! wait until each of these answers has handed out a part. A user who sends bodies slowly would
+//! occupy the seats of the cluster itself.
 //!
 //! Admitted answers may exceed a bound later. Then the answer that has waited longest for its
 //! client is cut: one of the user who exceeds the bound per user, or one of the user with the most
@@ -80,7 +81,7 @@ struct OpenAccount {
 /// A request that may be sent.
 pub(crate) struct Turn {
     account: OpenAccount,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: OwnedSemaphorePermit,
 }
 
 /// An answer in flight.
@@ -137,16 +138,17 @@ impl Unread {
     /// Waits until a user may start another answer.
     ///
     /// # Errors
-    /// The user's unread bytes are at a bound, and none of the user's answers has waited longer
-    /// than the patience.
+    /// No turn was free in time; or the user's unread bytes are at a bound, and none of the user's
+    /// answers has waited longer than the patience.
     pub(crate) async fn admit(self: &Arc<Self>, user: &Arc<str>) -> Result<Turn, UpstreamError> {
         let account = self.account(user);
         let permit = match Arc::clone(&account.account.turns).try_acquire_owned() {
-            Ok(permit) => Some(permit),
+            Ok(permit) => permit,
             Err(_) => {
                 let waiting = self.turn(&account.account);
                 let waited = tokio::time::timeout(self.bounds.max_wait, waiting).await;
-                waited.ok().flatten()
+                let permit = waited.ok().flatten();
+                permit.ok_or(UpstreamError::BusyWithUser)?
             }
         };
         self.check(&account.account)?;
@@ -219,7 +221,7 @@ impl Unread {
             *open = Some(OpenAnswer {
                 body,
                 _slot: slot,
-                turn: turn.permit,
+                turn: Some(turn.permit),
             });
             self.hand_out(account, &answer);
         }

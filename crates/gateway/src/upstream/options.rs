@@ -51,20 +51,19 @@ pub struct UnreadBounds {
     pub patience: Duration,
     /// Number of a user's answers that may be in transfer at the same time.
     pub turns: usize,
-    /// Maximum time for which a request waits for its turn. It is sent after that in any case,
-    /// because the cluster may be slow.
+    /// Maximum time for which a request waits for its turn.
     pub max_wait: Duration,
 }
 
 impl Default for UnreadBounds {
-    /// 128 MiB, 256 MiB and 10 seconds; 32 turns and one second.
+    /// 32 MiB, 256 MiB and 10 seconds; 32 turns and 10 seconds.
     fn default() -> Self {
         Self {
-            per_user: 128 * 1024 * 1024,
+            per_user: 32 * 1024 * 1024,
             in_all: 256 * 1024 * 1024,
             patience: Duration::from_secs(10),
             turns: 32,
-            max_wait: Duration::from_secs(1),
+            max_wait: Duration::from_secs(10),
         }
     }
 }
