@@ -10,6 +10,9 @@ pub(crate) fn check(url: &str) -> Result<()> {
     if parsed.scheme_str() != Some("https") || parsed.host().is_none_or(str::is_empty) {
         bail!("--external-url {url} must be of the form https://host or https://host:port");
     }
+    if parsed.port_u16() == Some(0) {
+        bail!("--external-url {url} must not have port 0");
+    }
     if !matches!(parsed.path(), "" | "/") || parsed.query().is_some() {
         bail!("--external-url {url} must not have a path or query");
     }

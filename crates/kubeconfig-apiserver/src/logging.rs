@@ -20,6 +20,7 @@ use apiserver::Builder;
 use apiserver::metrics::Count;
 use machinery::invisible::printable;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{LogArgs, LogFormat};
 
@@ -46,8 +47,8 @@ struct Flushing(Arc<Queue>);
 /// Fails if the machine has no threads or file descriptors left.
 pub(crate) fn start(args: &LogArgs) -> Result<Log> {
     let queue = Queue::start(report_dropped).context("logging cannot be started")?;
-    let parsed = EnvFilter::try_new(format!("{QUIET},{}", args.log_level));
-    let complaint = parsed.as_ref().err().map(ToString::to_string);
+    let parsed = parse_filter(&args.log_level);
+    let complaint = parsed.as_ref().err().cloned();
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
     let is_json = args.log_format == LogFormat::Json;
     let lines = Arc::clone(&queue);
@@ -95,6 +96,19 @@ impl Drop for Flushing {
     }
 }
 
+/// Parses the value of `--log-level`. A word that is not a level would be the name of a target, and
+/// everything else would be off.
+fn parse_filter(text: &str) -> Result<EnvFilter, String> {
+    let mut words = text.split(',').map(str::trim);
+    let is_plain = |word: &&str| !word.is_empty() && !word.contains(['=', '[']);
+    if let Some(word) = words.find(|word| is_plain(word) && word.parse::<LevelFilter>().is_err()) {
+        return Err(format!(
+            "{word:?} is not a level: use off, error, warn, info, debug or trace, or TARGET=LEVEL"
+        ));
+    }
+    EnvFilter::try_new(format!("{QUIET},{text}")).map_err(|error| error.to_string())
+}
+
 /// Logs the number of dropped lines, after lines can be written again.
 fn report_dropped(lines: u64) {
     tracing::warn!(
@@ -128,6 +142,30 @@ mod tests {
     use anyhow::anyhow;
 
     use super::*;
+
+    #[test]
+    fn a_filter_has_levels() {
+        for text in [
+            "info",
+            "DEBUG",
+            "warn,audit=debug",
+            "off,gateway=trace",
+            "audit=off",
+        ] {
+            assert!(parse_filter(text).is_ok(), "{text}");
+        }
+        for (text, word) in [
+            ("loud", "loud"),
+            ("info, audit", "audit"),
+            ("infos,a=b", "infos"),
+        ] {
+            let expected = format!(
+                "{word:?} is not a level: use off, error, warn, info, debug or trace, or TARGET=LEVEL"
+            );
+            assert_eq!(parse_filter(text).err(), Some(expected), "{text}");
+        }
+        assert!(parse_filter("audit=loud").is_err());
+    }
 
     #[test]
     fn an_error_is_one_line_whatever_a_server_answers() {

@@ -62,7 +62,7 @@ pub(crate) enum Command {
     /// Removes logins, and revokes the credentials that they were exchanged for.
     Logout(LogoutArgs),
 
-    /// Removes the stored credentials, but not the logins.
+    /// Removes the stored credentials and revokes them, but keeps the logins.
     Clean,
 
     /// Creates a kubeconfig, and stores its file

@@ -2,14 +2,14 @@
 
 use std::path::{self, Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::args::MergeArgs;
 use crate::environment::Environment;
 use crate::files::hazards::{hazards, resolve_paths};
 use crate::files::issued::check_references;
 use crate::files::merge::{Merged, merge as merge_document};
-use crate::files::{self, Document, Files, Loaded};
+use crate::files::{self, Document, Files, Loaded, Section};
 use crate::say;
 
 /// Runs the command.
@@ -28,6 +28,10 @@ pub(crate) async fn run(args: &MergeArgs, environment: &Environment) -> Result<(
 /// Relative paths are made absolute.
 fn read(path: &Path) -> Result<Document> {
     let mut document = Document::parse(&files::read(path)?)?;
+    ensure!(
+        document.names(Section::Contexts).next().is_some(),
+        "the file has no contexts: there is nothing to merge"
+    );
     check_references(&document)?;
     let folder = match path == Path::new(files::STDIN) {
         true => None,

@@ -75,6 +75,22 @@ fn a_file_that_has_kubectl_run_something_is_merged_only_with_consent() {
 }
 
 #[test]
+fn a_file_without_contexts_is_rejected() {
+    let fake = Fake::start();
+    let plugin = Plugin::new(&fake);
+    let incoming = plugin.home().join("in/coming");
+    for text in ["", "a: b\n", "clusters: []\ncontexts: []\n"] {
+        let output = merge(&plugin, text, &[]);
+        let expected = format!(
+            "error: {}: the file has no contexts: there is nothing to merge\n",
+            incoming.display()
+        );
+        assert_eq!((output.code, output.stderr), (1, expected), "{text:?}");
+    }
+    assert!(!plugin.home().join(".kube/config").exists());
+}
+
+#[test]
 fn a_context_of_a_file_does_not_take_the_user_of_another() {
     let fake = Fake::start();
     let plugin = Plugin::new(&fake);
