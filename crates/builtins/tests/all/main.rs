@@ -4,6 +4,7 @@
 mod core_kinds;
 mod deletion;
 mod namespaces;
+mod owners;
 mod rbac;
 mod reviews;
 mod server;
