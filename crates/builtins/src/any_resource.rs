@@ -137,3 +137,33 @@ async fn store_change<R: Resource>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_set_once_and_is_a_new_generation() {
+        let now = Time(jiff::Timestamp::UNIX_EPOCH);
+        let later = Time(jiff::Timestamp::MAX);
+        let mut metadata = ObjectMeta {
+            name: Some("c".to_owned()),
+            generation: Some(3),
+            ..ObjectMeta::default()
+        };
+        let expected = ObjectMeta {
+            deletion_timestamp: Some(now.clone()),
+            deletion_grace_period_seconds: Some(0),
+            generation: Some(4),
+            ..metadata.clone()
+        };
+        mark_deleted(&mut metadata, &now);
+        assert_eq!(metadata, expected);
+        mark_deleted(&mut metadata, &later);
+        assert_eq!(metadata, expected);
+        let mut metadata = ObjectMeta::default();
+        mark_deleted(&mut metadata, &later);
+        assert_eq!(metadata.generation, None);
+        assert_eq!(metadata.deletion_timestamp, Some(later));
+    }
+}

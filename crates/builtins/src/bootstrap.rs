@@ -211,4 +211,73 @@ mod tests {
         complete_binding(&mut live, &binding("cluster-admin", &["root"]));
         assert_eq!(live, binding("cluster-admin", &["alice", "root"]));
     }
+
+    #[test]
+    fn a_role_without_rules_gets_all_of_them() {
+        let expected = json!({"rules": [rule("pods", &["get"])]});
+        check(expected.clone(), json!({}), expected);
+        // No rule of its own is needed if the defaults have none.
+        check(
+            json!({"rules": []}),
+            json!({"rules": []}),
+            json!({"rules": []}),
+        );
+    }
+
+    #[test]
+    fn a_role_that_is_not_aggregated_yet_becomes_so() {
+        let aggregation = json!({"clusterRoleSelectors": [{"matchLabels": {"a": "true"}}]});
+        check(
+            json!({"aggregationRule": aggregation}),
+            json!({"rules": [rule("pods", &["get"])]}),
+            json!({"aggregationRule": aggregation, "rules": [rule("pods", &["get"])]}),
+        );
+    }
+
+    #[test]
+    fn annotations_are_completed_like_labels() {
+        check(
+            json!({"metadata": {"annotations": {"a": "1", "b": "1"}}, "rules": []}),
+            json!({"metadata": {"annotations": {"a": "2"}}, "rules": []}),
+            json!({"metadata": {"annotations": {"a": "2", "b": "1"}}, "rules": []}),
+        );
+    }
+
+    #[test]
+    fn subjects_are_added_once_and_in_order() {
+        #[track_caller]
+        fn check(live: Option<&[u8]>, expected: Option<&[u8]>, result: Option<&[u8]>) {
+            let mut live = live.map(<[u8]>::to_vec);
+            add_new(&mut live, &expected.map(<[u8]>::to_vec));
+            assert_eq!(live.as_deref(), result);
+        }
+        check(None, None, None);
+        check(None, Some(&[]), None);
+        check(None, Some(&[1, 1, 2]), Some(&[1, 2]));
+        check(Some(&[3, 1]), Some(&[1, 2]), Some(&[3, 1, 2]));
+        check(Some(&[3]), None, Some(&[3]));
+    }
+
+    #[test]
+    fn only_the_annotation_true_permits_updates() {
+        #[track_caller]
+        fn check(annotations: Value, expected: bool) {
+            let metadata = json!({"annotations": annotations});
+            let metadata: ObjectMeta = serde_json::from_value(metadata).unwrap();
+            assert_eq!(is_automatic(&metadata), expected, "{annotations}");
+        }
+        check(json!({AUTO_UPDATE_ANNOTATION: "true"}), true);
+        check(json!({AUTO_UPDATE_ANNOTATION: "false"}), false);
+        check(json!({AUTO_UPDATE_ANNOTATION: ""}), false);
+        check(json!({"other": "true"}), false);
+        check(Value::Null, false);
+    }
+
+    #[test]
+    fn a_change_is_noticed() {
+        let mut number = 1;
+        assert!(changes(&mut number, |number| *number = 2));
+        assert!(!changes(&mut number, |number| *number = 2));
+        assert_eq!(number, 2);
+    }
 }

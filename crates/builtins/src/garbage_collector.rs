@@ -4,7 +4,8 @@
 //! * An object all of whose owners are gone is deleted. An object that still has an owner loses its
 //!   references to those that are gone.
 //! * An object deleted in the *foreground* (finalizer `foregroundDeletion`) waits until the
-//!   dependents that block it are deleted.
+//!   dependents that block it are deleted. Objects that own each other in a circle stop blocking
+//!   each other.
 //! * An object deleted as *orphan* (finalizer `orphan`) waits until its dependents no longer refer
 //!   to it.
 //!
@@ -56,6 +57,18 @@ enum Owner {
     WaitsForDependents,
     /// The owner does not exist.
     Gone,
+}
+
+/// The order in which an object and its own dependents are deleted.
+#[derive(Clone, Copy, PartialEq)]
+enum Cascade {
+    /// The object is deleted first.
+    Background,
+    /// The dependents are deleted first.
+    Foreground,
+    /// The same, but a dependent already waits for this object, as in a circle of owners.
+    /// Therefore the object does not block its owners any longer.
+    ForegroundInCircle,
 }
 
 /// The decision about an object that has owners.
@@ -228,8 +241,19 @@ impl GarbageCollector {
         if verdict.stays {
             return self.release(place, lost).await;
         }
-        let cascades = verdict.in_foreground && !graph.dependents(&facts.uid).is_empty();
-        self.delete(place, facts, cascades).await
+        let dependents = graph.dependents(&facts.uid);
+        if !verdict.in_foreground || dependents.is_empty() {
+            return self.delete(place, facts, Cascade::Background).await;
+        }
+        let waits = |place: &Place| {
+            self.facts(place)
+                .is_some_and(|found| found.waits_for(FOREGROUND))
+        };
+        let cascade = match dependents.iter().any(waits) {
+            true => Cascade::ForegroundInCircle,
+            false => Cascade::Foreground,
+        };
+        self.delete(place, facts, cascade).await
     }
 
     /// Returns the decision about an object that has owners.
@@ -253,13 +277,16 @@ impl GarbageCollector {
         verdict
     }
 
-    /// Deletes an object. If it `cascades`, its own dependents are deleted before it.
-    async fn delete(&self, place: &Place, facts: &Facts, cascades: bool) -> Result<(), Status> {
+    /// Deletes an object.
+    async fn delete(&self, place: &Place, facts: &Facts, cascade: Cascade) -> Result<(), Status> {
         let now = Time(self.clock.now());
         let edit = move |metadata: &mut ObjectMeta| {
-            if cascades && metadata.deletion_timestamp.is_none() {
+            if cascade != Cascade::Background && metadata.deletion_timestamp.is_none() {
                 let finalizers = metadata.finalizers.get_or_insert_default();
                 finalizers.push(FOREGROUND.to_owned());
+            }
+            if cascade == Cascade::ForegroundInCircle {
+                unblock(metadata);
             }
             mark_deleted(metadata, &now);
         };
@@ -342,6 +369,15 @@ impl GarbageCollector {
     }
 }
 
+/// Makes an object block the deletion of none of its owners.
+fn unblock(metadata: &mut ObjectMeta) {
+    for reference in metadata.owner_references.iter_mut().flatten() {
+        if reference.block_owner_deletion == Some(true) {
+            reference.block_owner_deletion = Some(false);
+        }
+    }
+}
+
 /// Removes items from a list. An empty list becomes `None`.
 fn retain<T>(list: &mut Option<Vec<T>>, is_kept: impl Fn(&T) -> bool) {
     if let Some(items) = list {
@@ -352,4 +388,70 @@ fn retain<T>(list: &mut Option<Vec<T>>, is_kept: impl Fn(&T) -> bool) {
 
 fn gap(error: &storage::Error) -> Status {
     Status::internal(format!("the history of changes has a gap: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_list_without_items_is_absent() {
+        #[track_caller]
+        fn check(list: Option<&[u8]>, expected: Option<&[u8]>) {
+            let mut list = list.map(<[u8]>::to_vec);
+            retain(&mut list, |item| *item > 1);
+            assert_eq!(list.as_deref(), expected);
+        }
+        check(Some(&[1, 2, 3, 1]), Some(&[2, 3]));
+        check(Some(&[1, 1]), None);
+        check(Some(&[]), None);
+        check(None, None);
+    }
+
+    #[test]
+    fn an_unblocked_object_keeps_its_owners() {
+        let reference = |uid: &str, blocks: Option<bool>| OwnerReference {
+            uid: uid.to_owned(),
+            block_owner_deletion: blocks,
+            ..OwnerReference::default()
+        };
+        let mut metadata = ObjectMeta::default();
+        unblock(&mut metadata);
+        assert_eq!(metadata, ObjectMeta::default());
+        let owners = |first| {
+            Some(vec![
+                reference("1", first),
+                reference("2", Some(false)),
+                reference("3", None),
+            ])
+        };
+        metadata.owner_references = owners(Some(true));
+        unblock(&mut metadata);
+        assert_eq!(metadata.owner_references, owners(Some(false)));
+    }
+
+    #[test]
+    fn an_object_is_due_if_it_lost_owners() {
+        #[track_caller]
+        fn check(lost: &[&str], stays: bool, is_deleted: bool, expected: bool) {
+            let deleted = json!({"deletionTimestamp": "2026-01-02T03:04:05Z"});
+            let facts = if is_deleted { deleted } else { json!({}) };
+            let verdict = Verdict {
+                facts: serde_json::from_value(facts).unwrap(),
+                lost: lost.iter().map(|uid| (*uid).to_owned()).collect(),
+                stays,
+                in_foreground: false,
+            };
+            assert_eq!(verdict.is_due(), expected);
+        }
+        check(&[], true, false, false);
+        check(&[], false, false, false);
+        check(&["1"], false, false, true);
+        check(&["1"], true, false, true);
+        // An object that is being deleted is not deleted again, but it is released.
+        check(&["1"], false, true, false);
+        check(&["1"], true, true, true);
+    }
 }

@@ -229,3 +229,67 @@ fn content_finalizers(namespace: &Namespace) -> &[String] {
     spec.and_then(|spec| spec.finalizers.as_deref())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn namespace(value: Value) -> Namespace {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_new_namespace_is_completed() {
+        #[track_caller]
+        fn check(given: Value, expected: Value) {
+            let mut object = namespace(given);
+            complete(&mut object);
+            assert_eq!(object, namespace(expected));
+        }
+        let labels = json!({NAME_LABEL: "shop"});
+        let complete = json!({
+            "metadata": {"name": "shop", "labels": labels},
+            "spec": {"finalizers": ["kubernetes"]},
+            "status": {"phase": "Active"},
+        });
+        check(json!({"metadata": {"name": "shop"}}), complete.clone());
+        check(complete.clone(), complete);
+        // A name that is to be generated is not known yet.
+        check(
+            json!({
+                "metadata": {"generateName": "shop-", "name": ""},
+                "spec": {"finalizers": ["a", "kubernetes", "b"]},
+                "status": {"phase": "Terminating", "conditions": []},
+            }),
+            json!({
+                "metadata": {"generateName": "shop-", "name": ""},
+                "spec": {"finalizers": ["a", "kubernetes", "b"]},
+                "status": {"phase": "Active"},
+            }),
+        );
+    }
+
+    #[test]
+    fn a_namespace_terminates_by_its_mark_or_its_phase() {
+        #[track_caller]
+        fn check(value: Value, expected: bool) {
+            assert_eq!(is_terminating(&namespace(value)), expected);
+        }
+        check(json!({"metadata": {}}), false);
+        check(
+            json!({"metadata": {}, "status": {"phase": "Active"}}),
+            false,
+        );
+        check(
+            json!({"metadata": {}, "status": {"phase": "Terminating"}}),
+            true,
+        );
+        let marked = json!({"deletionTimestamp": "2026-01-02T03:04:05Z"});
+        check(
+            json!({"metadata": marked, "status": {"phase": "Active"}}),
+            true,
+        );
+    }
+}

@@ -115,3 +115,97 @@ impl Graph {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn facts(value: Value) -> Facts {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn owned_by(uids: &[&str]) -> Facts {
+        let reference =
+            |uid| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid});
+        let references: Vec<Value> = uids.iter().map(reference).collect();
+        facts(json!({"ownerReferences": references}))
+    }
+
+    fn place(name: &str) -> Place {
+        let key = format!("/configmaps/default/{name}").parse().unwrap();
+        Place { kind: 0, key }
+    }
+
+    #[test]
+    fn only_a_deleted_object_waits_for_finalizers() {
+        let mut object = facts(json!({"uid": "1", "finalizers": [ORPHAN]}));
+        assert!(!object.waits_for(ORPHAN));
+        assert!(!object.is_of_interest());
+        let deleted = json!({"deletionTimestamp": "2026-01-02T03:04:05Z"});
+        object.deletion_timestamp = facts(deleted).deletion_timestamp;
+        assert!(object.waits_for(ORPHAN));
+        assert!(!object.waits_for(FOREGROUND));
+        assert!(object.is_of_interest());
+        object.finalizers = vec![FOREGROUND.to_owned()];
+        assert!(object.is_of_interest());
+        object.finalizers = vec!["example.com/held".to_owned()];
+        assert!(!object.is_of_interest());
+        assert!(owned_by(&["1"]).is_of_interest());
+    }
+
+    #[test]
+    fn an_object_blocks_the_owners_that_it_says() {
+        let reference = |uid: &str, blocks: Value| {
+            json!({
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "name": "owner",
+                "uid": uid,
+                "blockOwnerDeletion": blocks,
+            })
+        };
+        let references = json!([
+            reference("blocked", json!(true)),
+            reference("free", json!(false)),
+            reference("unset", json!(null)),
+        ]);
+        let object = facts(json!({"ownerReferences": references}));
+        let blocks = ["blocked", "free", "unset", "unknown"].map(|owner| object.blocks(owner));
+        assert_eq!(blocks, [true, false, false, false]);
+    }
+
+    #[test]
+    fn dependents_are_found_by_the_uid_of_their_owner() {
+        let mut graph = Graph::default();
+        graph.link(&owned_by(&["10", "1"]), place("b"));
+        graph.link(&owned_by(&["1"]), place("a"));
+        graph.link(&owned_by(&["2", "2"]), place("c"));
+        assert_eq!(graph.dependents("1"), [place("a"), place("b")]);
+        assert_eq!(graph.dependents("10"), [place("b")]);
+        assert_eq!(graph.dependents("2"), [place("c")]);
+        for uid in ["", "0", "11", "3"] {
+            assert_eq!(graph.dependents(uid), [], "{uid:?}");
+        }
+        graph.unlink(&owned_by(&["1", "10"]), &place("b"));
+        assert_eq!(graph.dependents("1"), [place("a")]);
+        assert_eq!(graph.dependents("10"), []);
+        graph.unlink(&owned_by(&["1"]), &place("b"));
+        assert_eq!(graph.dependents("1"), [place("a")]);
+    }
+
+    #[test]
+    fn objects_of_different_kinds_are_different_dependents() {
+        let mut graph = Graph::default();
+        let other = Place {
+            kind: 1,
+            ..place("a")
+        };
+        graph.link(&owned_by(&["1"]), place("a"));
+        graph.link(&owned_by(&["1"]), other.clone());
+        assert_eq!(graph.dependents("1"), [place("a"), other.clone()]);
+        graph.unlink(&owned_by(&["1"]), &place("a"));
+        assert_eq!(graph.dependents("1"), [other]);
+    }
+}

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::server::{ROOT, Server, named, start};
 
-const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub(crate) const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 /// Waits until `is_so` holds for the metadata of an object, which is `None` when the object is
 /// gone.
-async fn until<T: Object>(
+pub(crate) async fn until<T: Object>(
     registry: &Registry<T>,
     namespace: &str,
     name: &str,
@@ -28,14 +28,14 @@ async fn until<T: Object>(
     }
 }
 
-async fn gone(server: &Server, name: &str) {
+pub(crate) async fn gone(server: &Server, name: &str) {
     until(&server.kinds.config_maps, "default", name, |object| {
         object.is_none()
     })
     .await;
 }
 
-async fn config_map(server: &Server, name: &str, owners: Value) -> String {
+pub(crate) async fn config_map(server: &Server, name: &str, owners: Value) -> String {
     let body = json!({"metadata": {"name": name, "ownerReferences": owners}});
     let created = server
         .call(201, ROOT, &format!("POST {CONFIG_MAPS}"), body)
@@ -43,11 +43,11 @@ async fn config_map(server: &Server, name: &str, owners: Value) -> String {
     created["metadata"]["uid"].as_str().unwrap().to_owned()
 }
 
-fn owner(name: &str, uid: &str, blocks: bool) -> Value {
+pub(crate) fn owner(name: &str, uid: &str, blocks: bool) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": uid, "blockOwnerDeletion": blocks})
 }
 
-async fn delete(server: &Server, name: &str, policy: &str) {
+pub(crate) async fn delete(server: &Server, name: &str, policy: &str) {
     let line = format!("DELETE {CONFIG_MAPS}/{name}?propagationPolicy={policy}");
     server.call(200, ROOT, &line, Value::Null).await;
 }

@@ -22,13 +22,25 @@ pub(crate) struct Server {
 
 /// Starts a server with its default objects and background tasks.
 pub(crate) async fn start() -> Server {
+    start_as(|kinds| {
+        let authorizers: Vec<Arc<dyn Authorizer>> = vec![
+            Arc::new(PrivilegedGroup::system_masters()),
+            Arc::new(RbacAuthorizer::new(kinds.policy())),
+        ];
+        Arc::new(AuthorizerUnion::new(authorizers))
+    })
+    .await
+}
+
+/// Starts a server with another authorizer.
+pub(crate) async fn start_with(authorizer: Arc<dyn Authorizer>) -> Server {
+    start_as(|_| authorizer).await
+}
+
+async fn start_as(authorizer: impl FnOnce(&Builtins) -> Arc<dyn Authorizer>) -> Server {
     let mut fixture = Fixture::new();
     let kinds = Builtins::register(&mut fixture.registries);
-    let authorizers: Vec<Arc<dyn Authorizer>> = vec![
-        Arc::new(PrivilegedGroup::system_masters()),
-        Arc::new(RbacAuthorizer::new(kinds.policy())),
-    ];
-    let authorizer = Arc::new(AuthorizerUnion::new(authorizers));
+    let authorizer = authorizer(&kinds);
     let bootstrap = async { kinds.bootstrap(Vec::new(), Vec::new()).await.unwrap() };
     let http = fixture
         .start(authorizer, |builder| kinds.serve(builder), bootstrap)
