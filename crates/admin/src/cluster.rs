@@ -6,6 +6,7 @@
 
 mod add;
 mod bind;
+mod contents;
 mod credential;
 mod endpoint;
 mod expiry;

@@ -160,7 +160,7 @@ pub(crate) struct EndpointArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) server_url: Option<String>,
 
-    /// PEM file with the certificate authorities of --server-url; not needed if machines trust its
+    /// PEM file with the certificate authorities of --server-url, without private keys; not needed if machines trust its
     /// certificate anyway. Without --server-url, the setting cacerts is used. An aggregated server
     /// stores its own as `caBundle` of the APIService v1.ext.cattle.io.
     #[arg(long, value_name = "FILE", requires = "server_url")]

@@ -48,7 +48,14 @@ pub(super) async fn run(server: &Server<'_>, args: &AddArgs) -> Result<()> {
     let source = Source::read(&args.from, args.from_context.as_deref())?;
     let given = args.credential_file.as_deref();
     let given = given.map(credential::from_file).transpose()?;
-    let before = records::cluster(server, name).await?;
+    let all = records::all(server).await?;
+    if let Some(other) = records::at(&all, name, &source.connection) {
+        bail!(
+            "the cluster at {} is already registered as {other}: run cluster add {other} to renew its credential, or cluster remove {other} before you register it under another name",
+            source.connection.server
+        );
+    }
+    let before = all.into_iter().find(|it| it.metadata.name() == name);
     let known = before
         .as_ref()
         .map(|cluster| cluster.spec.display_name.clone());

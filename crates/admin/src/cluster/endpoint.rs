@@ -1,10 +1,12 @@
 //! The endpoint at which clusters reach this server, from flags or from its settings.
 
 use std::fs;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use api::management::{Setting, setting};
 use kube::{Api, Client, Config};
+use management::ca_bundle::{CaBundle, InvalidBundle};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
@@ -28,13 +30,10 @@ impl Endpoint {
             if !url.starts_with("https://") {
                 bail!("--server-url {url} must begin with https://");
             }
-            let read = |file| fs::read_to_string(file).with_context(|| format!("{file:?}"));
-            let ca_certs = args.server_ca_file.as_ref().map(read).transpose();
+            let ca_certs = args.server_ca_file.as_deref().map(from_file).transpose()?;
             return Ok(Self {
                 url: url.trim_end_matches('/').to_owned(),
-                ca_certs: ca_certs
-                    .context("--server-ca-file cannot be read")?
-                    .unwrap_or_default(),
+                ca_certs: ca_certs.unwrap_or_default(),
             });
         }
         let settings = Api::<Setting>::all(server.client.clone());
@@ -47,6 +46,8 @@ impl Endpoint {
             );
         }
         let ca_certs = effective(&settings, setting::CA_CERTS).await?;
+        let ca_certs = certificates(&ca_certs)
+            .with_context(|| format!("setting {} cannot be used", setting::CA_CERTS))?;
         Ok(Self { url, ca_certs })
     }
 
@@ -62,6 +63,32 @@ impl Endpoint {
         }
         config.default_retry = false;
         Client::try_from(config).map_err(told)
+    }
+}
+
+/// Reads the certificates of a file.
+fn from_file(path: &Path) -> Result<String> {
+    let named = || format!("{path:?}");
+    let text = fs::read(path).with_context(named);
+    let text = text.context("--server-ca-file cannot be read")?;
+    // Comments may have any encoding.
+    let text = String::from_utf8_lossy(&text);
+    if text.trim().is_empty() {
+        bail!("--server-ca-file cannot be used: {path:?}: the file is empty");
+    }
+    let found = certificates(&text).with_context(named);
+    found.context("--server-ca-file cannot be used")
+}
+
+/// Returns the certificates of a PEM text, and nothing else of it. The operator of a cluster gets
+/// them.
+fn certificates(text: &str) -> Result<String> {
+    match CaBundle::from_pem(text) {
+        Ok(bundle) => Ok(bundle.pem().to_owned()),
+        Err(InvalidBundle::PrivateKey) => Err(anyhow!(
+            "must contain only certificates, but contains a private key, which the operator of the cluster would get"
+        )),
+        Err(fault) => Err(anyhow!(fault)),
     }
 }
 

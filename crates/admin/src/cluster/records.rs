@@ -1,7 +1,7 @@
 //! The Cluster objects in the server.
 
 use anyhow::{Context, Result, bail};
-use api::management::cluster::{ClusterSpec, ClusterStatus};
+use api::management::cluster::{ClusterConnection, ClusterSpec, ClusterStatus};
 use api::management::{self, Cluster, cluster};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -79,6 +79,38 @@ pub(super) fn named<'a>(all: &'a [Record], name: &str) -> Result<&'a Record> {
     Ok(record)
 }
 
+/// Returns the name of another cluster than `name` that has the same connection. Through another
+/// proxy, an address can be that of another cluster.
+pub(super) fn at<'a>(
+    all: &'a [Record],
+    name: &str,
+    connection: &ClusterConnection,
+) -> Option<&'a str> {
+    let is_there = |record: &&Record| {
+        let other = record.spec.connection.as_ref();
+        other.is_some_and(|other| {
+            address(&other.server) == address(&connection.server)
+                && other.proxy_url == connection.proxy_url
+        })
+    };
+    let others = all.iter().filter(|record| record.metadata.name() != name);
+    let mut there = others.filter(is_there);
+    there.next().map(|record| record.metadata.name())
+}
+
+/// Returns a URL without the differences in spelling that lead to the same server.
+fn address(url: &str) -> String {
+    match url.parse::<http::Uri>() {
+        Ok(uri) => format!(
+            "{}:{}{}",
+            uri.host().unwrap_or_default().to_ascii_lowercase(),
+            uri.port_u16().unwrap_or(443),
+            uri.path().trim_end_matches('/'),
+        ),
+        Err(_) => url.to_owned(),
+    }
+}
+
 /// Returns the API resource of Secrets.
 pub(super) fn secret_resource() -> ApiResource {
     ApiResource::erase::<Secret>(&())
@@ -132,6 +164,29 @@ mod tests {
             error,
             r#"cluster "prd" does not exist; the clusters are local, prod"#
         );
+    }
+
+    #[test]
+    fn another_cluster_is_found_by_its_address_and_proxy() {
+        let connection = |server: &str, proxy: &str| ClusterConnection {
+            server: server.to_owned(),
+            proxy_url: proxy.to_owned(),
+            ..ClusterConnection::default()
+        };
+        let mut prod = record("prod");
+        prod.spec.connection = Some(connection("https://Prod.example/k8s", ""));
+        let all = [record("local"), prod];
+        for (name, server, proxy, expected) in [
+            ("a", "https://prod.example/k8s", "", Some("prod")),
+            ("a", "https://prod.example:443/k8s/", "", Some("prod")),
+            ("prod", "https://prod.example/k8s", "", None),
+            ("a", "https://prod.example/k8s", "http://proxy", None),
+            ("a", "https://prod.example:6443/k8s", "", None),
+            ("a", "https://prod.example", "", None),
+        ] {
+            let found = at(&all, name, &connection(server, proxy));
+            assert_eq!(found, expected, "{name} {server} {proxy}");
+        }
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! `cluster remove`: removes the objects that `add` created. The Cluster object is removed last, so
 //! that the command can be run again.
+//!
+//! The namespace in the real cluster is kept if other objects are in it. Nothing is removed there if
+//! another Cluster has the same address, because both use the same objects.
 
 use anyhow::{Context, Result, bail};
+use kube::Client;
 use management::cluster_secret::Purpose;
 
 use super::Server;
-use super::manifests;
+use super::contents::Contents;
+use super::manifests::{self, Manifest};
 use super::objects;
 use super::records::{self, Record};
 use super::source::Source;
@@ -21,6 +26,11 @@ pub(super) async fn run(server: &Server<'_>, args: &RemoveArgs) -> Result<()> {
         Some(path) => {
             let source = Source::read(path, args.from_context.as_deref())?;
             check_same(name, record, &source)?;
+            if let Some(other) = records::at(&all, name, &source.connection) {
+                bail!(
+                    "cluster {other} is at the same address, and needs the objects that would be removed there: use --keep-downstream, which removes only cluster {name} from the server"
+                );
+            }
             take_back(server, &source).await?;
         }
         None => server.say(
@@ -28,7 +38,7 @@ pub(super) async fn run(server: &Server<'_>, args: &RemoveArgs) -> Result<()> {
         ),
     }
     let secrets = records::secrets(server);
-    for purpose in [Purpose::Gateway, Purpose::Webhook] {
+    for purpose in Purpose::ALL {
         let secret = purpose.secret_name(name);
         let outcome = objects::delete(&secrets, &secret).await;
         let outcome = outcome
@@ -75,9 +85,26 @@ async fn take_back(server: &Server<'_>, source: &Source) -> Result<()> {
             ));
             continue;
         }
+        if let Some(why) = reason_to_keep(&manifest, &cluster).await {
+            server.say(format_args!("{address}: {what} kept, because {why}"));
+            continue;
+        }
         let outcome = objects::delete_ours(&api, manifest.name()).await;
         let outcome = outcome.with_context(|| format!("{what} cannot be removed at {address}"))?;
         server.say(format_args!("{address}: {what} {outcome}"));
     }
     Ok(())
+}
+
+/// Returns the reason why an object is not deleted: the namespace contains objects of other owners,
+/// or may contain some.
+async fn reason_to_keep(manifest: &Manifest, cluster: &Client) -> Option<String> {
+    if !manifest.is_namespace() {
+        return None;
+    }
+    match Contents::read(cluster).await {
+        Ok(contents) if contents.is_empty() => None,
+        Ok(contents) => Some(format!("it contains {contents}")),
+        Err(error) => Some(format!("its objects cannot be listed: {error:#}")),
+    }
 }

@@ -426,6 +426,20 @@ async fn a_fault_says_which_step_failed() {
 }
 
 #[tokio::test]
+async fn a_cluster_has_one_name() {
+    let world = World::start().await;
+    assert_eq!(world.add("").await.error, "");
+    let before = (world.server.paths(), world.cluster.asked());
+    let from = world.cluster.kubeconfig();
+    let output = run(&world.server, &format!("cluster add other --from {from}")).await;
+    output.is(&format!(
+        "error: the cluster at {} is already registered as prod: run cluster add prod to renew its credential, or cluster remove prod before you register it under another name\n",
+        world.cluster.url()
+    ));
+    assert_eq!((world.server.paths(), world.cluster.asked()), before);
+}
+
+#[tokio::test]
 async fn another_server_is_no_kubeconfig_apiserver() {
     let world = World::start().await;
     world.server.refuse(CLUSTERS, 404, "not found");

@@ -1,13 +1,28 @@
 //! `cluster remove`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::api_server::ApiServer;
+use crate::api_server::{ApiServer, groups};
 use crate::command::{run, usage_error};
 
 const CLUSTER: &str = "/apis/management.cattle.io/v3/clusters/prod";
 const NAMESPACE: &str = "/api/v1/namespaces/kubeconfig-apiserver";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+
+const ROOT_CA: &str = "/api/v1/namespaces/kubeconfig-apiserver/configmaps/kube-root-ca.crt";
+const DEFAULT: &str = "/api/v1/namespaces/kubeconfig-apiserver/serviceaccounts/default";
+const EVENT: &str = "/api/v1/namespaces/kubeconfig-apiserver/events/e";
+
+fn resource(name: &str, kind: &str, namespaced: bool) -> Value {
+    json!({
+        "name": name, "singularName": "", "kind": kind, "namespaced": namespaced,
+        "verbs": ["delete", "list"],
+    })
+}
+
+fn resources(version: &str, resources: &[Value]) -> Value {
+    json!({ "kind": "APIResourceList", "groupVersion": version, "resources": resources })
+}
 
 /// A server with a cluster that `add` registered.
 struct World {
@@ -30,10 +45,12 @@ impl World {
             &format!("{NAMESPACE}/secrets/cluster-prod-gateway"),
             secret.clone(),
         );
-        server.put(
-            &format!("{NAMESPACE}/secrets/cluster-prod-webhook"),
-            secret.clone(),
-        );
+        for purpose in ["signer", "webhook"] {
+            server.put(
+                &format!("{NAMESPACE}/secrets/cluster-prod-{purpose}"),
+                secret.clone(),
+            );
+        }
         server.put(
             &format!("{NAMESPACE}/secrets/cluster-other-gateway"),
             secret,
@@ -51,6 +68,22 @@ impl World {
         ] {
             cluster.put(&path, ours.clone());
         }
+        let core = [
+            resource("namespaces", "Namespace", false),
+            resource("secrets", "Secret", true),
+            resource("secrets/status", "Secret", true),
+            resource("configmaps", "ConfigMap", true),
+            resource("serviceaccounts", "ServiceAccount", true),
+            resource("events", "Event", true),
+        ];
+        let apps = [resource("deployments", "Deployment", true)];
+        cluster.answer("GET /apis", 200, groups(&["apps"]));
+        cluster.answer("GET /api/v1", 200, resources("v1", &core));
+        cluster.answer("GET /apis/apps/v1", 200, resources("apps/v1", &apps));
+        // Kubernetes creates these in every namespace.
+        cluster.put(ROOT_CA, json!({}));
+        cluster.put(DEFAULT, json!({}));
+        cluster.put(EVENT, json!({}));
         Self { server, cluster }
     }
 
@@ -76,12 +109,13 @@ async fn everything_that_was_created_is_removed() {
 @: ServiceAccount gateway deleted
 @: Namespace kubeconfig-apiserver deleted
 server: Secret cluster-prod-gateway deleted
+server: Secret cluster-prod-signer deleted
 server: Secret cluster-prod-webhook deleted
 server: cluster prod deleted
 ",
         )
         .await;
-    assert_eq!(world.cluster.paths(), [""; 0]);
+    assert_eq!(world.cluster.paths(), [ROOT_CA, EVENT, DEFAULT]);
     let other = format!("{NAMESPACE}/secrets/cluster-other-gateway");
     assert_eq!(world.server.paths(), [other]);
 }
@@ -106,6 +140,7 @@ async fn a_run_that_was_interrupted_can_be_repeated() {
 @: ServiceAccount gateway not found
 @: Namespace kubeconfig-apiserver deleted
 server: Secret cluster-prod-gateway deleted
+server: Secret cluster-prod-signer deleted
 server: Secret cluster-prod-webhook not found
 server: cluster prod deleted
 ",
@@ -142,12 +177,74 @@ error: ClusterRole kubeconfig-apiserver:gateway cannot be removed at @: it is no
 @: ServiceAccount gateway deleted
 @: Namespace kubeconfig-apiserver is not managed by this command, not changed
 server: Secret cluster-prod-gateway deleted
+server: Secret cluster-prod-signer deleted
 server: Secret cluster-prod-webhook deleted
 server: cluster prod deleted
 ",
         )
         .await;
-    assert_eq!(world.cluster.paths(), [NAMESPACE]);
+    assert_eq!(world.cluster.paths(), [NAMESPACE, ROOT_CA, EVENT, DEFAULT]);
+}
+
+const KEPT: &str = "\
+@: RoleBinding gateway-credential deleted
+@: Role gateway-credential deleted
+@: ClusterRoleBinding kubeconfig-apiserver:cluster-admins deleted
+@: ClusterRoleBinding kubeconfig-apiserver:gateway deleted
+@: ClusterRole kubeconfig-apiserver:gateway deleted
+@: ServiceAccount gateway deleted
+@: Namespace kubeconfig-apiserver kept, because REASON
+server: Secret cluster-prod-gateway deleted
+server: Secret cluster-prod-signer deleted
+server: Secret cluster-prod-webhook deleted
+server: cluster prod deleted
+";
+
+#[tokio::test]
+async fn a_namespace_with_objects_of_others_is_kept() {
+    let world = World::start().await;
+    for path in ["secrets/a", "secrets/b", "secrets/c"] {
+        world.cluster.put(&format!("{NAMESPACE}/{path}"), json!({}));
+    }
+    let deployment = "/apis/apps/v1/namespaces/kubeconfig-apiserver/deployments/server";
+    world.cluster.put(deployment, json!({}));
+    let reason = "it contains Deployment server, Secret a, Secret b and 1 more";
+    world.check(&KEPT.replace("REASON", reason)).await;
+    assert!(world.cluster.paths().contains(&NAMESPACE.to_owned()));
+}
+
+#[tokio::test]
+async fn a_namespace_whose_objects_cannot_be_listed_is_kept() {
+    for request in [
+        "GET /apis/apps/v1/namespaces/kubeconfig-apiserver/deployments",
+        "GET /api/v1",
+        "GET /apis",
+    ] {
+        let world = World::start().await;
+        world.cluster.refuse(request, 403, "forbidden");
+        let reason = "its objects cannot be listed: forbidden";
+        world.check(&KEPT.replace("REASON", reason)).await;
+        assert!(world.cluster.paths().contains(&NAMESPACE.to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn the_objects_of_a_cluster_with_two_names_are_kept() {
+    let world = World::start().await;
+    let other = "/apis/management.cattle.io/v3/clusters/other";
+    world.server.put(other, world.server.object(CLUSTER));
+    world
+        .server
+        .change(other, |it| it["metadata"]["name"] = "other".into());
+    let before = world.cluster.paths();
+    world
+        .check("error: cluster other is at the same address, and needs the objects that would be removed there: use --keep-downstream, which removes only cluster prod from the server\n")
+        .await;
+    assert_eq!(world.cluster.paths(), before);
+    assert_eq!(world.server.writes(), [""; 0]);
+    let line = "cluster remove prod --keep-downstream";
+    assert_eq!(run(&world.server, line).await.error, "");
+    assert_eq!(world.cluster.paths(), before);
 }
 
 #[tokio::test]
@@ -171,6 +268,7 @@ async fn a_cluster_that_no_longer_exists_is_only_forgotten() {
         .is("\
 the objects that add created in the cluster remain; the gateway's token is valid until it expires
 server: Secret cluster-prod-gateway deleted
+server: Secret cluster-prod-signer deleted
 server: Secret cluster-prod-webhook deleted
 server: cluster prod deleted
 ");

@@ -49,6 +49,12 @@ fn token(output: &Output) -> ClusterToken {
     ClusterToken::parse(token.trim()).unwrap()
 }
 
+/// Returns the server and its authorities in the printed file.
+fn cluster(output: &Output) -> Value {
+    let mut file: Value = serde_saphyr::from_str(&output.stdout).unwrap();
+    file["clusters"][0]["cluster"].take()
+}
+
 fn instructions(audience: &str) -> String {
     INSTRUCTIONS.replace("AUDIENCE", audience)
 }
@@ -172,22 +178,27 @@ async fn the_endpoint_is_that_of_the_settings() {
         format!("setting cacerts cannot be read: {SETTINGS}/cacerts not found")
     );
     setting("cacerts", "PEM");
+    assert_eq!(
+        run(&server, line).await.error,
+        "setting cacerts cannot be used: must contain only PEM-encoded X.509 certificates"
+    );
+    setting("cacerts", server.ca());
     let output = run(&server, line).await;
     assert_eq!(output.error, "");
-    let cluster = "\
-- cluster:
-    certificate-authority-data: UEVN
-    server: https://kubeconfigs.example/apis/authentication.k8s.io/v1/tokenreviews
-";
-    assert!(output.stdout.contains(cluster), "{}", output.stdout);
+    let expected = json!({
+        "certificate-authority-data": server.ca_data(),
+        "server": "https://kubeconfigs.example/apis/authentication.k8s.io/v1/tokenreviews",
+    });
+    assert_eq!(cluster(&output), expected);
 }
 
 #[tokio::test]
 async fn the_endpoint_of_the_flags_may_have_an_authority_and_must_be_secure() {
     let server = server().await;
-    let file = server.file("ca.pem", "PEM");
+    let file = server.file("ca.pem", server.ca());
     let output = run(&server, &format!("{LINE} --server-ca-file {file}")).await;
-    assert!(output.stdout.contains("certificate-authority-data: UEVN\n"));
+    let authorities = &cluster(&output)["certificate-authority-data"];
+    assert_eq!(*authorities, server.ca_data());
     for (flags, expected) in [
         (
             "--server-url http://a",
@@ -207,6 +218,45 @@ async fn the_endpoint_of_the_flags_may_have_an_authority_and_must_be_secure() {
         usage_error("cluster webhook prod --server-ca-file a"),
         "error: the following required arguments were not provided:\n  --server-url <URL>"
     );
+}
+
+#[tokio::test]
+async fn only_the_certificates_of_the_ca_file_are_printed() {
+    let server = server().await;
+    let ca = server.ca();
+    let key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
+    let commented = server.file("commented", &format!("# caf\u{e9}\n{ca}\nsecret\n{ca}"));
+    let output = run(&server, &format!("{LINE} --server-ca-file {commented}")).await;
+    let authorities = &cluster(&output)["certificate-authority-data"];
+    assert_eq!(*authorities, STANDARD.encode([ca, ca].concat()));
+    let credential = server.object(SECRET);
+
+    let not_certificates = "must contain only PEM-encoded X.509 certificates";
+    for (content, expected) in [
+        (
+            format!("{ca}{key}"),
+            "must contain only certificates, but contains a private key, which the operator of the cluster would get",
+        ),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(),
+            not_certificates,
+        ),
+        ("secret".to_owned(), not_certificates),
+        ("\n".to_owned(), "the file is empty"),
+    ] {
+        let file = server.file("other", &content);
+        let error = format!("--server-ca-file cannot be used: {file:?}: {expected}");
+        for command in ["webhook", "oidc"] {
+            let flags = format!("--server-url {} --server-ca-file {file}", server.url());
+            let output = run(&server, &format!("cluster {command} prod {flags}")).await;
+            let expected = Output {
+                error: error.clone(),
+                ..Output::default()
+            };
+            assert_eq!(output, expected);
+        }
+    }
+    assert_eq!(server.object(SECRET), credential);
 }
 
 #[tokio::test]
