@@ -225,7 +225,7 @@ async fn only_the_certificates_of_the_ca_file_are_printed() {
     let server = server().await;
     let ca = server.ca();
     let key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
-    let commented = server.file("commented", &format!("# caf\u{e9}\n{ca}\nsecret\n{ca}"));
+    let commented = server.file("commented", &format!("# \u{e9}\n{ca}\nsecret\n{ca}"));
     let output = run(&server, &format!("{LINE} --server-ca-file {commented}")).await;
     let authorities = &cluster(&output)["certificate-authority-data"];
     assert_eq!(*authorities, STANDARD.encode([ca, ca].concat()));
