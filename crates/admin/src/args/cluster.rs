@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
 
 /// The server, and the operation on its clusters.
 #[derive(Debug, clap::Args)]
@@ -181,7 +182,7 @@ pub(crate) struct WebhookArgs {
     /// API audience of the cluster's kube-apiserver: its --api-audiences, or else its
     /// --service-account-issuer. Can be repeated. Defaults to the previous value, or
     /// <https://kubernetes.default.svc.cluster.local>.
-    #[arg(long, value_name = "AUDIENCE")]
+    #[arg(long, value_name = "AUDIENCE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) api_audience: Vec<String>,
 
     #[command(flatten)]

@@ -317,3 +317,11 @@ async fn in_a_host_the_secret_is_sealed_and_hashes_without_the_seal_are_discarde
     );
     assert!(is_sealed());
 }
+
+#[test]
+fn an_audience_is_not_empty() {
+    assert_eq!(
+        usage_error(&format!("{LINE} --api-audience ")),
+        "error: a value is required for '--api-audience <AUDIENCE>' but none was supplied\n\nFor more information, try '--help'.\n"
+    );
+}
