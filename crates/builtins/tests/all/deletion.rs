@@ -28,6 +28,15 @@ pub(crate) async fn until<T: Object>(
     }
 }
 
+/// Waits until a ConfigMap has only this owner.
+pub(crate) async fn has_one_owner(server: &Server, name: &str, uid: &str) {
+    let is_released = |object: Option<&ObjectMeta>| {
+        let owners = object.and_then(|metadata| metadata.owner_references.as_deref());
+        owners.is_some_and(|owners| owners.len() == 1 && owners[0].uid == uid)
+    };
+    until(&server.kinds.config_maps, "default", name, is_released).await;
+}
+
 pub(crate) async fn gone(server: &Server, name: &str) {
     until(&server.kinds.config_maps, "default", name, |object| {
         object.is_none()
@@ -176,11 +185,7 @@ async fn a_dependent_with_another_owner_stays_and_lets_go() {
     let owners = json!([owner("a", &a, false), owner("b", &b, false)]);
     config_map(&server, "child", owners).await;
     delete(&server, "a", "Background").await;
-    let is_released = |object: Option<&ObjectMeta>| {
-        let owners = object.and_then(|metadata| metadata.owner_references.as_deref());
-        owners.is_some_and(|owners| owners.len() == 1 && owners[0].uid == b)
-    };
-    until(&server.kinds.config_maps, "default", "child", is_released).await;
+    has_one_owner(&server, "child", &b).await;
 }
 
 #[tokio::test]

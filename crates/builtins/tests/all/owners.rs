@@ -4,7 +4,7 @@
 use machinery::meta::{ObjectKey, ObjectMeta};
 use serde_json::{Value, json};
 
-use crate::deletion::{CONFIG_MAPS, config_map, delete, gone, owner, until};
+use crate::deletion::{CONFIG_MAPS, config_map, delete, gone, has_one_owner, owner, until};
 use crate::server::{ROOT, Server, named, start};
 
 const CLUSTER_ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
@@ -106,11 +106,7 @@ async fn references_to_unknown_kinds_are_ignored() {
     // An owner of an unknown kind stays, so that the object loses only its other owner.
     config_map(&server, "c", json!([other_kind, owner("none", "3", false)])).await;
     settled(&server).await;
-    let is_released = |object: Option<&ObjectMeta>| {
-        let owners = object.and_then(|metadata| metadata.owner_references.as_deref());
-        owners.is_some_and(|owners| owners.len() == 1 && owners[0].uid == "1")
-    };
-    until(&server.kinds.config_maps, "default", "c", is_released).await;
+    has_one_owner(&server, "c", "1").await;
     for (name, uid) in [("a", "1"), ("b", "2")] {
         let owners = metadata(&server, name).unwrap().owner_references.unwrap();
         assert_eq!(owners[0].uid, uid);
@@ -146,11 +142,7 @@ async fn an_object_of_the_same_name_is_not_the_owner() {
     gone(&server, "child").await;
     let both = json!([owner("owner", &old, false), owner("owner", &new, false)]);
     config_map(&server, "heir", both).await;
-    let is_released = |object: Option<&ObjectMeta>| {
-        let owners = object.and_then(|metadata| metadata.owner_references.as_deref());
-        owners.is_some_and(|owners| owners.len() == 1 && owners[0].uid == new)
-    };
-    until(&server.kinds.config_maps, "default", "heir", is_released).await;
+    has_one_owner(&server, "heir", &new).await;
 }
 
 #[tokio::test]

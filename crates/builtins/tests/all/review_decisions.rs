@@ -287,7 +287,7 @@ async fn a_review_has_one_target_and_a_subject() {
         "spec.nonResourceAttributes",
         r#"Invalid value: {"path":"/","verb":"allow"}: cannot be specified in combination with resourceAttributes"#,
     );
-    let nobody = cause(
+    let no_subject = cause(
         "FieldValueInvalid",
         "spec.user",
         r#"Invalid value: "": at least one of user or group must be specified"#,
@@ -318,15 +318,18 @@ async fn a_review_has_one_target_and_a_subject() {
     let refused = reviewed.create(422, plural, json!({"spec": {}})).await;
     assert_eq!(
         refused,
-        invalid(kind, GROUP, "", &[none.clone(), nobody.clone()])
+        invalid(kind, GROUP, "", &[none.clone(), no_subject.clone()])
     );
     let refused = reviewed.create(422, plural, json!({"spec": two})).await;
-    assert_eq!(refused, invalid(kind, GROUP, "", &[both, nobody.clone()]));
+    assert_eq!(
+        refused,
+        invalid(kind, GROUP, "", &[both, no_subject.clone()])
+    );
 
     let plural = "namespaces/default/localsubjectaccessreviews";
     let kind = "LocalSubjectAccessReview";
     let refused = reviewed.create(422, plural, json!({"spec": {}})).await;
-    assert_eq!(refused, invalid(kind, GROUP, "", &[none, nobody]));
+    assert_eq!(refused, invalid(kind, GROUP, "", &[none, no_subject]));
     let refused = reviewed.create(422, plural, json!({"spec": path})).await;
     assert_eq!(refused, invalid(kind, GROUP, "", &[local]));
     assert!(reviewed.authorizer.asked.lock().is_empty());

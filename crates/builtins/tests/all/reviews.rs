@@ -70,10 +70,10 @@ async fn only_who_may_asks_about_others() {
     server.call(403, "alice", &line, about.clone()).await;
     let yes = server.call(201, ROOT, &line, about).await;
     assert_eq!(yes["status"]["allowed"], true);
-    let nobody = server
+    let no_subject = server
         .call(422, ROOT, &line, question("get", "configmaps", ""))
         .await;
-    assert_eq!(nobody["details"]["causes"][0]["field"], "spec.user");
+    assert_eq!(no_subject["details"]["causes"][0]["field"], "spec.user");
 }
 
 #[tokio::test]
