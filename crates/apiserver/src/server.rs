@@ -267,9 +267,9 @@ async fn begin(
 }
 
 /// Accepts a TLS connection. The key exchange and the signature take far longer than any other
-/// step of a connection, so each handshake waits for its turn to compute them. Between two turns,
-/// the worker continues with the requests that are ready: a crowd of new connections delays them by
-/// one handshake at a time. Nothing is awaited during a turn, so a client cannot keep it.
+/// step of a connection, so each handshake waits for its turn to compute them. A turn ends after the
+/// worker has run all other tasks that are ready: a crowd of new connections delays them by one
+/// handshake at a time. A turn never waits for the client, so a client cannot keep it.
 async fn accept(
     stream: Rewound,
     tls: Arc<ServerConfig>,
@@ -279,6 +279,7 @@ async fn accept(
     let turn = turns.acquire().await.map_err(io::Error::other)?;
     let mut accepting = pin!(hello.into_stream(tls));
     let computed = poll!(accepting.as_mut());
+    tokio::task::yield_now().await;
     drop(turn);
     match computed {
         Poll::Ready(accepted) => accepted,

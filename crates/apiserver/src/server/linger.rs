@@ -2,7 +2,8 @@
 //!
 //! Closing a socket while bytes of its client are unread resets the connection, and the client can
 //! then lose the last responses. So the server reads and discards the bytes of the client for a
-//! moment, until the client has closed its side as well.
+//! moment, until the client has closed its side as well. Both the time and the bytes are limited: a
+//! client that continues to send loses the responses.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -20,6 +21,10 @@ use super::diversion::Rewound;
 /// The time for the client to close its side: that of Go after a GOAWAY (`golang.org/x/net/http2`,
 /// `goAwayTimeout`).
 const MOMENT: Duration = Duration::from_secs(1);
+
+/// The maximum number of bytes to discard from one socket: what a client sends before it notices
+/// that its request was rejected, with large buffers in between.
+const DISCARDED: u64 = 1 << 20;
 
 /// The maximum number of lingering sockets. Further sockets are closed immediately.
 static PLACES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(1024));
@@ -54,10 +59,9 @@ fn duplicate(stream: &TcpStream) -> io::Result<TcpStream> {
     TcpStream::from_std(socket.into())
 }
 
-/// Reads and discards bytes until the client closes its side.
-async fn drain(mut socket: TcpStream) -> io::Result<()> {
-    let mut dropped = vec![0; 4096];
-    while socket.read(&mut dropped).await? > 0 {}
+/// Reads and discards bytes until the client closes its side, or has sent too many.
+async fn drain(socket: TcpStream) -> io::Result<()> {
+    tokio::io::copy(&mut socket.take(DISCARDED), &mut tokio::io::sink()).await?;
     Ok(())
 }
 

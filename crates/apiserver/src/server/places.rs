@@ -2,7 +2,7 @@
 //! for another one.
 //!
 //! The listener never stops accepting. When all slots are taken, the source with the most
-//! connections loses the one that has been idle longest. A connection without an authenticated
+//! connections loses one that has been idle for long. A connection without an authenticated
 //! caller may lose its slot even while a request is in flight, so only authenticated callers can
 //! fill the slots. A small reserve of additional slots serves requests to the health endpoints, so
 //! that a full server is not considered dead.
@@ -11,7 +11,6 @@
 //! uses the most memory loses the connections that use the most.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 use super::Limits;
 use super::activity::Activity;
 use super::metrics::{ConnectionMetrics, EndReason};
+use pool::{Key, Pool, Source};
+
+mod pool;
 
 /// The minimum interval between two log lines about full slots.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
@@ -52,20 +54,6 @@ struct Table {
     /// The number of diverted connections.
     led_on: usize,
     logged: Option<Instant>,
-}
-
-/// The connections by source.
-#[derive(Debug, Default)]
-struct Pool {
-    taken: usize,
-    by_source: HashMap<IpAddr, HashMap<u64, Arc<Activity>>>,
-}
-
-/// The key of a connection in a pool.
-#[derive(Clone, Copy, Debug)]
-struct Key {
-    source: IpAddr,
-    id: u64,
 }
 
 /// The slot of one connection in the connection table. Dropping it frees the slot.
@@ -139,10 +127,9 @@ impl Places {
         }
         let table = self.table();
         let pools = [&table.regular, &table.reserve];
-        let sources = pools.into_iter().flat_map(|pool| pool.by_source.values());
-        let charge = |source: &HashMap<u64, Arc<Activity>>| -> usize {
-            source.values().map(|activity| activity.charge()).sum()
-        };
+        let sources = pools.into_iter().flat_map(Pool::sources);
+        let charge =
+            |source: &Source| -> usize { source.values().map(|activity| activity.charge()).sum() };
         let Some(heaviest) = sources.max_by_key(|source| charge(source)) else {
             return;
         };
@@ -179,7 +166,7 @@ impl Places {
         let regular = &mut table.regular;
         let victim = if regular.held_by(source) >= share {
             regular.idlest_of(source)
-        } else if regular.taken >= self.limits.connections {
+        } else if regular.len() >= self.limits.connections {
             regular.idlest()
         } else {
             return true;
@@ -198,7 +185,7 @@ impl Places {
     /// connections are short.
     fn make_reserve(&self, table: &mut Table) -> bool {
         let reserve = &mut table.reserve;
-        if reserve.taken < self.limits.reserve {
+        if reserve.len() < self.limits.reserve {
             return true;
         }
         let victim = reserve.oldest();
@@ -235,66 +222,6 @@ impl Table {
             self.logged = Some(Instant::now());
         }
         is_due
-    }
-}
-
-impl Pool {
-    fn held_by(&self, source: IpAddr) -> usize {
-        self.by_source.get(&source).map_or(0, HashMap::len)
-    }
-
-    fn insert(&mut self, key: Key, activity: Arc<Activity>) {
-        let source = self.by_source.entry(key.source).or_default();
-        source.insert(key.id, activity);
-        self.taken += 1;
-    }
-
-    fn remove(&mut self, key: Key) -> Option<Arc<Activity>> {
-        let source = self.by_source.get_mut(&key.source)?;
-        let activity = source.remove(&key.id)?;
-        if source.is_empty() {
-            self.by_source.remove(&key.source);
-        }
-        self.taken -= 1;
-        Some(activity)
-    }
-
-    /// Returns the connection that makes room: the one of the source with the most connections that
-    /// has been idle longest.
-    fn idlest(&self) -> Option<Key> {
-        let sources = self.by_source.keys();
-        let candidates = sources.filter_map(|source| Some((*source, self.idlest_of(*source)?)));
-        let heaviest = candidates.max_by_key(|(source, key)| {
-            let activity = &self.by_source[source][&key.id];
-            (self.held_by(*source), Reverse(idleness(activity)))
-        });
-        heaviest.map(|(_, key)| key)
-    }
-
-    fn idlest_of(&self, source: IpAddr) -> Option<Key> {
-        let connections = self.by_source.get(&source)?.iter();
-        let candidates = connections.filter_map(|(id, activity)| Some((idleness(activity)?, *id)));
-        let idlest = candidates.min();
-        idlest.map(|(_, id)| Key { source, id })
-    }
-
-    fn oldest(&self) -> Option<Key> {
-        let (source, connections) = self.by_source.iter().max_by_key(|(_, it)| it.len())?;
-        let oldest = connections.iter().min_by_key(|(_, it)| it.began());
-        oldest.map(|(id, _)| Key {
-            source: *source,
-            id: *id,
-        })
-    }
-}
-
-/// Returns the order in which connections make room, the smallest first: idle connections, then
-/// those without an authenticated caller. Returns `None` for connections that keep their slots.
-fn idleness(activity: &Activity) -> Option<(bool, Instant)> {
-    match activity.idle_since() {
-        Some(since) => Some((false, since)),
-        None if activity.is_known() || activity.is_taken_over() => None,
-        None => Some((true, activity.began())),
     }
 }
 

@@ -139,3 +139,34 @@ fn a_network_of_ipv6_is_one_source() {
     check("::ffff:192.0.2.7", "192.0.2.7");
     check("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::");
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_choice_compares_a_sample_and_continues_after_it() {
+    let places = places(400, 0);
+    let taken = take_all(&places, &[1; 200]).await;
+    let newer = [take(&places, 1), take(&places, 1)];
+    assert!(newer.iter().all(Option::is_some));
+    assert_eq!(evicted(&taken), [0, 64]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_connections_are_compared_if_those_of_the_sample_keep_their_slots() {
+    let places = places(400, 0);
+    let taken = take_all(&places, &[1; 200]).await;
+    for (number, place) in taken.iter().enumerate() {
+        if number != 150 {
+            place.activity().take_over();
+        }
+    }
+    assert!(take(&places, 1).is_some());
+    assert_eq!(evicted(&taken), [150], "of the source");
+    let places = self::places(200, 0);
+    let mut taken = take_all(&places, &[1; 100]).await;
+    taken.extend(take_all(&places, &[2; 99]).await);
+    taken.extend(take_all(&places, &[3]).await);
+    for place in &taken[..199] {
+        place.activity().take_over();
+    }
+    assert!(take(&places, 4).is_some());
+    assert_eq!(evicted(&taken), [199], "of another source");
+}

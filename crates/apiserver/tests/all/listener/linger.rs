@@ -1,4 +1,5 @@
-//! The last response of a connection arrives completely, even if its client keeps sending.
+//! The last response of a connection arrives completely, even if its client keeps sending. The
+//! server does not read without limit for it.
 
 use std::time::Duration;
 
@@ -46,4 +47,26 @@ async fn a_client_that_goes_on_to_send_gets_the_last_answer_whole() {
     }
     assert!(received > BODY, "{received}");
     sending.abort();
+}
+
+#[tokio::test]
+async fn a_client_that_floods_after_the_last_answer_is_disconnected() {
+    /// More than the server discards, and all buffers in between.
+    const FLOOD: usize = 64 << 20;
+    let identity = Identity::new("localhost");
+    let service = HttpService::new(service_fn(|_: Request<Body>| async {
+        let answer = Response::builder().header("connection", "close");
+        Ok(answer.body(Body::empty()).unwrap())
+    }));
+    let listener = Listener::start(&identity, service).await;
+    let stream = Client::stream(listener.address, &identity, None, Version::Http1).await;
+    let mut stream = stream.unwrap();
+    let request = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let part = vec![b'x'; 64 << 10];
+    let mut sent = 0;
+    while sent < FLOOD && stream.write_all(&part).await.is_ok() {
+        sent += part.len();
+    }
+    assert!(sent < FLOOD);
 }

@@ -2,6 +2,7 @@
 //! open.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use apiserver::server::{HttpService, Limits};
@@ -212,6 +213,38 @@ async fn a_handshake_that_stops_delays_no_other() {
     let connect = Client::connect(listener.address, &identity, None, Version::Http1);
     let connected = tokio::time::timeout(Duration::from_secs(9), connect).await;
     assert!(connected.is_ok_and(|client| client.is_some()));
+}
+
+#[tokio::test]
+async fn requests_continue_between_the_handshakes_of_a_crowd() {
+    const CROWD: usize = 20;
+    let identity = Identity::new("localhost");
+    let listener = Listener::start(&identity, slow(&Arc::default())).await;
+    let turns = Arc::new(AtomicUsize::new(0));
+    let other = tokio::spawn({
+        let turns = Arc::clone(&turns);
+        async move {
+            loop {
+                turns.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    // The server cannot accept them before this test awaits something.
+    let crowd: Vec<_> = (0..CROWD)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(listener.address).unwrap();
+            std::io::Write::write_all(&mut stream, &client_hello()).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            TcpStream::from_std(stream).unwrap()
+        })
+        .collect();
+    for mut stream in crowd {
+        stream.read_u8().await.unwrap();
+    }
+    let turns = turns.load(Ordering::Relaxed);
+    assert!(turns >= CROWD, "{turns} turns of another task");
+    other.abort();
 }
 
 /// Returns the first message of a TLS client.
