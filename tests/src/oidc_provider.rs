@@ -22,6 +22,9 @@ use crate::poll;
 /// The id of the only client, a public one.
 pub const CLIENT: &str = "kubectl";
 
+/// The claim of the group of a user. The provider has no groups, so it is the given name.
+pub const GROUP_CLAIM: &str = "given_name";
+
 /// The password of every user.
 pub const PASSWORD: &str = "verysecure";
 
@@ -89,6 +92,21 @@ impl OidcProvider {
         };
         provider.resume()?;
         Ok(provider)
+    }
+
+    /// Sets the group of a user, which is the claim [`GROUP_CLAIM`] of the tokens that are issued
+    /// from then on; empty for no group. Restarts the provider, with new keys.
+    ///
+    /// # Errors
+    /// Fails if there is no such user, or if the provider does not answer.
+    pub fn set_group(&mut self, user: &str, group: &str) -> anyhow::Result<()> {
+        let path = self.folder.path().join("users.json");
+        let mut users: Value = serde_json::from_slice(&fs::read(&path)?)?;
+        let user = users.get_mut(user).context("no such user")?;
+        user["FirstName"] = group.into();
+        fs::write(&path, users.to_string())?;
+        self.stop()?;
+        self.resume()
     }
 
     /// Returns the `iss` of its tokens.
@@ -171,7 +189,7 @@ impl OidcProvider {
     fn id_token_with(&self, user: &str, nonce: &str) -> anyhow::Result<String> {
         let nonce = encode(nonce);
         let asked = format!(
-            "/auth?client_id={CLIENT}&response_type=code&scope=openid%20email&state=s&nonce={nonce}\
+            "/auth?client_id={CLIENT}&response_type=code&scope=openid%20email%20profile&state=s&nonce={nonce}\
              &redirect_uri={}&code_challenge={CHALLENGE}&code_challenge_method=S256",
             encode(REDIRECT)
         );

@@ -4,11 +4,13 @@ pub mod key_operation;
 pub mod kubeconfig;
 pub mod token;
 mod token_reference;
+pub mod user_login;
 
 pub use key_operation::{KeyAction, KeyOperation, KeyOperationSpec, KeyOperationStatus};
 pub use kubeconfig::{Kubeconfig, KubeconfigSpec, KubeconfigStatus};
 pub use token::{Token, TokenPrincipal, TokenSpec, TokenStatus};
 pub use token_reference::TokenReference;
+pub use user_login::{LastLogin, UserLogin, UserLoginStatus};
 
 /// The API group.
 pub const GROUP: &str = "ext.cattle.io";

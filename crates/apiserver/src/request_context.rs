@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth::{Attributes, Authorizer, Decision, Target, UserInfo};
+use auth::{Attributes, Authorizer, Decision, Login, Target, UserInfo};
 use machinery::field_selector::FieldSelector;
 use machinery::label_selector::LabelSelector;
 use machinery::status::Status;
@@ -27,6 +27,8 @@ pub struct RequestContext {
     /// The authenticated user. It is the same as `user` unless the caller impersonates another
     /// user.
     pub authenticated: Arc<UserInfo>,
+    /// The login that proved the authenticated user, or `None` for a credential of this server.
+    pub login: Option<Arc<Login>>,
     /// The ID of the request in logs, sent in the `Audit-ID` response header.
     pub audit_id: Arc<str>,
     /// The `User-Agent` header of the client.

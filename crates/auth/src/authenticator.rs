@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
 
 use crate::identity::Identity;
+use crate::login::Login;
 use crate::request_headers::RequestHeaders;
 use crate::user::UserInfo;
 
@@ -57,6 +58,14 @@ impl Authentication {
         match Identity::check(user) {
             Ok(identity) => Self::Authenticated(identity),
             Err(error) => Self::failed(error.to_string()),
+        }
+    }
+
+    /// Like [`Authentication::of`], for a user who logged in.
+    pub fn by_login(user: UserInfo, login: Login) -> Self {
+        match Self::of(user) {
+            Self::Authenticated(identity) => Self::Authenticated(identity.with_login(login)),
+            failed => failed,
         }
     }
 

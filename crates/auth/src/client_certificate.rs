@@ -27,6 +27,7 @@ use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use aws_lc_rs::digest;
 use certificates::roots::{self, InvalidRoots};
+use jiff::Timestamp;
 use machinery::time::Clock;
 use rustls::DistinguishedName;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -36,6 +37,7 @@ use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::authenticator::{Authentication, Authenticator, Credentials, FailureReason};
+use crate::login::Login;
 use crate::user::UserInfo;
 
 pub use certificates::roots::bundle_from_pem;
@@ -125,6 +127,14 @@ impl ClientCertificateVerifier {
         chain: &[CertificateDer<'static>],
         now: UnixTime,
     ) -> Result<UserInfo, FailureReason> {
+        self.verdict(chain, now).map(|verdict| verdict.user)
+    }
+
+    fn verdict(
+        &self,
+        chain: &[CertificateDer<'static>],
+        now: UnixTime,
+    ) -> Result<Verdict, FailureReason> {
         let Some((leaf, intermediates)) = chain.split_first() else {
             return Err(FailureReason::new("no certificate was presented"));
         };
@@ -132,23 +142,20 @@ impl ClientCertificateVerifier {
             return Err(FailureReason::new("no certificate authority is trusted"));
         };
         let fingerprint = fingerprint(leaf);
-        if let Some(user) = trust.verdicts.get(&fingerprint, now) {
-            return Ok(user);
+        if let Some(verdict) = trust.verdicts.get(&fingerprint, now) {
+            return Ok(verdict);
         }
         trust
             .verifier
             .verify_client_cert(leaf, intermediates, now)
             .map_err(|error| FailureReason::new(error.to_string()))?;
-        let user = subject::user_of(leaf, &fingerprint)?;
-        let valid_secs = common_validity(chain);
-        trust.verdicts.insert(
-            fingerprint,
-            Verdict {
-                user: user.clone(),
-                valid_secs,
-            },
-        );
-        Ok(user)
+        let verdict = Verdict {
+            user: subject::user_of(leaf, &fingerprint)?,
+            issued_secs: *common_validity(std::slice::from_ref(leaf)).start(),
+            valid_secs: common_validity(chain),
+        };
+        trust.verdicts.insert(fingerprint, verdict.clone());
+        Ok(verdict)
     }
 }
 
@@ -202,8 +209,11 @@ impl Authenticator for ClientCertificate {
             return Authentication::NotRequested;
         }
         let now = unix_time(&*self.clock);
-        match self.verifier.verify(credentials.certificates, now) {
-            Ok(user) => Authentication::of(user),
+        match self.verifier.verdict(credentials.certificates, now) {
+            Ok(verdict) => {
+                let issued = Timestamp::from_second(verdict.issued_secs).unwrap_or(Timestamp::MIN);
+                Authentication::by_login(verdict.user, Login::by_certificate(issued))
+            }
             Err(reason) => Authentication::Failed(reason),
         }
     }

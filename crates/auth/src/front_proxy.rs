@@ -36,6 +36,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use crate::authenticator::{Authentication, Authenticator, Credentials, FailureReason};
 use crate::client_certificate::{BundleError, ClientCertificateVerifier, unix_time};
 use crate::extra_key;
+use crate::login::Login;
 use crate::request_headers::RequestHeaders;
 use crate::user::UserInfo;
 
@@ -267,7 +268,10 @@ impl Authenticator for FrontProxy {
         let trusted = self.trusted.load();
         let verified = trusted.verify(credentials.certificates, unix_time(&*self.clock));
         match verified.and_then(|()| trusted.config.user(credentials.headers)) {
-            Ok(Some(user)) => Authentication::of(user),
+            Ok(Some(user)) => {
+                let login = Login::by_host(user.credential(), self.clock.now());
+                Authentication::by_login(user, login)
+            }
             Ok(None) => Authentication::NotRequested,
             Err(reason) => Authentication::Failed(reason),
         }

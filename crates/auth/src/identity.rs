@@ -25,13 +25,18 @@ use std::ops::Deref;
 
 use machinery::invisible::is_format;
 
+use crate::login::Login;
 use crate::user::UserInfo;
 
 pub use spelling::{is_spelling_of, reserved_spelling};
 
 /// A user whose texts reach every other server, and every reader, unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Identity(UserInfo);
+pub struct Identity {
+    user: UserInfo,
+    /// The login that proved the identity, or `None` for a credential of this server.
+    login: Option<Login>,
+}
 
 /// A part of an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,24 +103,42 @@ impl Identity {
                 Part::ExtraValue.check(value)?;
             }
         }
-        Ok(Self(user))
+        Ok(Self { user, login: None })
     }
 
     /// Returns the user of a request without credentials.
     pub fn anonymous() -> Self {
-        Self(UserInfo::anonymous())
+        Self {
+            user: UserInfo::anonymous(),
+            login: None,
+        }
     }
 
     /// Adds `system:authenticated`, like [`UserInfo::with_authenticated_group`].
     #[must_use]
     pub fn with_authenticated_group(self) -> Self {
-        Self(self.0.with_authenticated_group())
+        Self {
+            user: self.user.with_authenticated_group(),
+            login: self.login,
+        }
+    }
+
+    /// Records the login that proved the identity.
+    #[must_use]
+    pub fn with_login(mut self, login: Login) -> Self {
+        self.login = Some(login);
+        self
+    }
+
+    /// Returns the login that proved the identity, or `None` for a credential of this server.
+    pub fn login(&self) -> Option<&Login> {
+        self.login.as_ref()
     }
 
     /// Removes the groups for which `keep` returns false.
     #[must_use]
     pub fn with_groups(mut self, keep: impl Fn(&str) -> bool) -> Self {
-        self.0.groups.retain(|group| keep(group));
+        self.user.groups.retain(|group| keep(group));
         self
     }
 
@@ -123,16 +146,16 @@ impl Identity {
     /// is removed.
     #[must_use]
     pub fn with_extra_of(mut self, other: &Self, key: &str) -> Self {
-        match other.0.extra.get(key) {
-            Some(values) => self.0.extra.insert(key.to_owned(), values.clone()),
-            None => self.0.extra.remove(key),
+        match other.user.extra.get(key) {
+            Some(values) => self.user.extra.insert(key.to_owned(), values.clone()),
+            None => self.user.extra.remove(key),
         };
         self
     }
 
     /// Returns the user, for code that does not send it to another server.
     pub fn into_user(self) -> UserInfo {
-        self.0
+        self.user
     }
 }
 
@@ -140,7 +163,7 @@ impl Deref for Identity {
     type Target = UserInfo;
 
     fn deref(&self) -> &UserInfo {
-        &self.0
+        &self.user
     }
 }
 

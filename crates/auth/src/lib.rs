@@ -26,6 +26,7 @@ pub mod front_proxy;
 mod go_format;
 pub mod identity;
 pub mod impersonation;
+mod login;
 pub mod rbac;
 pub mod request_headers;
 pub mod service_account;
@@ -37,5 +38,6 @@ pub use authorizer::{
     PrivilegedGroup, Rules, Target,
 };
 pub use identity::{Identity, IdentityError};
+pub use login::Login;
 pub use request_headers::RequestHeaders;
 pub use user::UserInfo;

@@ -12,6 +12,9 @@ pub const ALL_AUTHENTICATED: &str = "system:authenticated";
 pub const ALL_UNAUTHENTICATED: &str = "system:unauthenticated";
 /// The group whose members may do everything, regardless of the policy.
 pub const SYSTEM_MASTERS: &str = "system:masters";
+/// The key in extra that identifies the credential that authenticated a request
+/// (`CredentialIDKey`).
+pub const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 /// Prefix of every user and group name that has a meaning in Kubernetes.
 pub const RESERVED_PREFIX: &str = "system:";
 
@@ -49,6 +52,12 @@ impl UserInfo {
     /// Returns whether this is [`UserInfo::anonymous`], by name.
     pub fn is_anonymous(&self) -> bool {
         self.name == ANONYMOUS
+    }
+
+    /// Returns the ID of the credential that authenticated the user at another API server.
+    pub fn credential(&self) -> Option<&str> {
+        let ids = self.extra.get(CREDENTIAL_ID)?;
+        ids.first().map(String::as_str)
     }
 
     /// Returns whether the user is a member of `group`.

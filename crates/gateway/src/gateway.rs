@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use api::ext::{Kubeconfig, Token};
+use api::ext::{Kubeconfig, Token, UserLogin};
 use api::management::{Cluster, User};
 use apiserver::registry::Registry;
 use apiserver::server::{Diversion, HttpService};
 use machinery::time::Clock;
 use management::cluster_secret::ClusterSecrets;
+use tokens::logins::login_name;
 use tokens::validity::Validity;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +36,9 @@ pub struct GatewayParts {
     pub secrets: ClusterSecrets,
     /// The users. A change may end requests in flight.
     pub users: Registry<User>,
+    /// The last logins of users, which decide on the groups of tokens. A change may end requests in
+    /// flight.
+    pub logins: Registry<UserLogin>,
     /// The records of tokens. A change may end requests in flight.
     pub tokens: Registry<Token>,
     /// The records of kubeconfigs. A change may end requests in flight.
@@ -169,6 +173,10 @@ impl Gateway {
         let of_kubeconfigs = sessions.follow(&self.parts.kubeconfigs, depends);
         // Tokens may name the user other than by the name of the object.
         let of_users = sessions.follow(&self.parts.users, |_, _| true);
+        let of_logins = sessions.follow(&self.parts.logins, |bound, names| {
+            let token = bound.token();
+            token.is_some_and(|token| names.contains(&*login_name(token.user())))
+        });
         let all_clusters = || {
             self.upstreams.refresh_all();
             self.refresh_names(|_| true);
@@ -180,7 +188,14 @@ impl Gateway {
             all_clusters()
         });
         let of_caches = async {
-            tokio::join!(of_tokens, of_kubeconfigs, of_users, of_clusters, of_secrets);
+            tokio::join!(
+                of_tokens,
+                of_kubeconfigs,
+                of_users,
+                of_logins,
+                of_clusters,
+                of_secrets
+            );
         };
         tokio::select! {
             () = self.parts.stop.cancelled() => {}

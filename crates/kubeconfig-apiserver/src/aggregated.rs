@@ -276,9 +276,9 @@ fn for_host(
         as_the_host_decides(host, clock),
     ]);
     let server = GenericServer::builder(Arc::new(authorizer), Arc::clone(clock))
-        .authenticator(callers.front_proxy())
-        .authenticator(callers.client_certificates())
-        .authenticator(Arc::new(bearers))
+        .authenticator(services.recording(callers.front_proxy()))
+        .authenticator(services.recording(callers.client_certificates()))
+        .authenticator(services.recording(Arc::new(bearers)))
         .version(version());
     Ok(services.serve(server))
 }
@@ -303,7 +303,7 @@ fn for_users(
     let server = GenericServer::builder(Arc::new(authorizer), Arc::clone(clock))
         .authenticator(Arc::new(tokens))
         .version(version());
-    let server = services.serve_downloads(login.serve(server, services.own_url(), clock));
+    let server = services.serve_downloads(login.serve(server, services, clock));
     let server = services.serve(services.serve_clusters(server));
     Ok(server
         .review(SelfSubjectReviews::new())

@@ -18,6 +18,7 @@ use machinery::time::Clock;
 use oidc::{Config, OidcAuthenticator, Options, OwnUrl, Provider};
 
 use crate::args::IdTokenArgs;
+use crate::services::Services;
 use crate::tasks::Tasks;
 
 /// Time for which clients may cache the document, in seconds.
@@ -62,9 +63,10 @@ impl Login {
     pub(crate) fn serve(
         &self,
         server: Builder,
-        own_url: OwnUrl,
+        services: &Services,
         clock: &Arc<dyn Clock>,
     ) -> Builder {
+        let own_url = services.own_url();
         let (discovery, published) = (self.discovery.clone(), Arc::clone(&own_url));
         let document = PublicDocument {
             media_type: "application/json",
@@ -78,7 +80,7 @@ impl Login {
         let (config, provider) = (oidc.config.clone(), Arc::clone(&oidc.provider));
         let id_tokens = OidcAuthenticator::new(config, provider, Arc::clone(clock));
         let id_tokens = id_tokens.bound_to(own_url);
-        server.authenticator(Arc::new(id_tokens))
+        server.authenticator(services.recording(Arc::new(id_tokens)))
     }
 
     /// Returns the client whose ID tokens are accepted as logins.

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use api::ext::{Kubeconfig, Token};
+use api::ext::{Kubeconfig, Token, UserLogin};
 use api::management::{Cluster, Feature, Node, Setting, User};
 use apiserver::Builder;
 use apiserver::health::HealthCheck;
 use apiserver::mount::Access;
 use apiserver::private_document;
 use apiserver::registry::{Registries, Registry};
-use apiserver::stored_object::StoredObject;
-use auth::Authorizer;
+use apiserver::stored_object::{Index, StoredObject};
+use auth::{Authenticator, Authorizer};
 use gateway::endpoint::Zone;
 use gateway::prober::{self, Prober, ProberParts};
 use gateway::upstream;
@@ -36,6 +36,7 @@ use tokens::cluster_credential::{self, ClusterAuthenticator, WebhookRecords};
 use tokens::exchange::Exchange;
 use tokens::key_operation::KeyOperations;
 use tokens::leases::leases;
+use tokens::logins::{self, Logins, RecordingAuthenticator};
 use tokens::minter::Minter;
 use tokens::openid::OpenId;
 use tokens::origin::Origins;
@@ -63,11 +64,12 @@ pub(crate) struct Management {
     pub(crate) features: Registry<Feature>,
 }
 
-/// The records of kubeconfigs and tokens.
+/// The records of kubeconfigs and tokens, and of the logins that they were created with.
 #[derive(Clone)]
 pub(crate) struct Records {
     pub(crate) kubeconfigs: Registry<Kubeconfig>,
     pub(crate) tokens: Registry<Token>,
+    pub(crate) logins: Registry<UserLogin>,
 }
 
 /// The dependencies of the services. Each mode provides them.
@@ -104,6 +106,7 @@ pub(crate) struct Services {
     dependencies: Dependencies,
     settings: Settings,
     users: Arc<UserDirectory>,
+    logins: Arc<Logins>,
     validity: Arc<Validity>,
     origins: Arc<Origins>,
     quota: Arc<Quota>,
@@ -112,13 +115,14 @@ pub(crate) struct Services {
 }
 
 impl Records {
-    /// Registers both kinds.
+    /// Registers the kinds.
     pub(crate) fn register(registries: &mut Registries) -> Self {
         use kubeconfigs::resource as kubeconfig;
         use tokens::token_resource as token;
         Self {
             kubeconfigs: registries.add(kubeconfig::description(), kubeconfig::INDEX),
             tokens: registries.add(token::description(), token::INDEX),
+            logins: registries.add(logins::description(), Index::NONE),
         }
     }
 }
@@ -151,13 +155,16 @@ impl Services {
         let Records {
             kubeconfigs,
             tokens,
+            logins,
         } = &dependencies.records;
+        let logins = Arc::new(Logins::new(logins.clone(), settings.clone()));
         let validity = Arc::new(Validity::new(ValidityParts {
             verifier: Arc::new(verifier),
             tokens: tokens.clone(),
             kubeconfigs: kubeconfigs.clone(),
             clusters: dependencies.management.clusters.clone(),
             users: Arc::clone(&users),
+            logins: Arc::clone(&logins),
             authorizer: Arc::clone(&dependencies.authorizer),
             confirmed: Arc::clone(&dependencies.confirmed),
             settings: settings.clone(),
@@ -165,6 +172,7 @@ impl Services {
         let origins = Origins {
             tokens: tokens.clone(),
             users: Arc::clone(&users),
+            logins: Arc::clone(&logins),
             validity: Arc::clone(&validity),
             settings: settings.clone(),
         };
@@ -178,6 +186,7 @@ impl Services {
             dependencies,
             settings,
             users,
+            logins,
             validity,
             origins: Arc::new(origins),
             quota: Arc::new(quota),
@@ -237,6 +246,15 @@ impl Services {
             private_document::service(downloads),
             Access::Authenticated,
         )
+    }
+
+    /// Returns an authenticator of logins that updates the groups of the users that it accepts.
+    pub(crate) fn recording(&self, logins: Arc<dyn Authenticator>) -> Arc<dyn Authenticator> {
+        Arc::new(RecordingAuthenticator::new(
+            logins,
+            Arc::clone(&self.logins),
+            Arc::clone(&self.dependencies.clock),
+        ))
     }
 
     /// Returns the URL of this server in kubeconfigs, to which logins are bound.
@@ -340,6 +358,7 @@ impl Services {
             clusters: self.dependencies.management.clusters.clone(),
             secrets: self.dependencies.secrets.clone(),
             users: self.dependencies.management.users.clone(),
+            logins: self.dependencies.records.logins.clone(),
             tokens: self.dependencies.records.tokens.clone(),
             kubeconfigs: self.dependencies.records.kubeconfigs.clone(),
             validity: self.validity(),

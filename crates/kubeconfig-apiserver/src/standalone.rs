@@ -227,9 +227,9 @@ fn generic_server(
     let tokens =
         TokenAuthenticator::new(kinds.services.validity(), Arc::clone(clock), cluster::LOCAL);
     let builder = GenericServer::builder(kinds.authorizer(), Arc::clone(clock))
-        .authenticator(Arc::new(certificates))
+        .authenticator(kinds.services.recording(Arc::new(certificates)))
         .authenticator(Arc::new(tokens))
         .version(version());
-    let builder = login.serve(builder, kinds.services.own_url(), clock);
+    let builder = login.serve(builder, &kinds.services, clock);
     Ok(kinds.serve(builder))
 }

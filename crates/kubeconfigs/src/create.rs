@@ -72,6 +72,9 @@ impl Kubeconfigs {
         };
         // The reservation is held until the cache shows the record, or the create has failed.
         let _reserved = self.quota.reserve(cx, demand, dry_run).await?;
+        if !dry_run {
+            self.origins.record_login(cx).await?;
+        }
         let minted = match plan.generate && !dry_run {
             true => self.mint(&plan, &record, wanted).await?,
             false => MintedTokens::default(),

@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod cluster_secret;
 pub mod display_text;
 pub mod feature;
+pub mod group_filter;
 pub mod node;
 pub mod record_size;
 pub mod server_host;

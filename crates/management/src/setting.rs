@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::ca_bundle::CaBundle;
 use crate::description::describe;
+use crate::group_filter::GroupFilter;
 use crate::server_host::ServerHost;
 use crate::settings::{parse_count, parse_mint_with_token, parse_minutes};
 
@@ -172,6 +173,12 @@ fn check_word(name: &str, value: &str) -> Option<&'static str> {
         },
         setting::KUBECONFIG_MINT_WITH_TOKEN if parse_mint_with_token(value).is_none() => {
             Some("must be bounded or never")
+        }
+        setting::KUBECONFIG_GROUPS if GroupFilter::parse(value).is_none() => Some(
+            "must be all, none, or patterns that are separated by commas, such as team-*,admins",
+        ),
+        setting::KUBECONFIG_GROUPS_MAX_AGE_MINUTES if parse_minutes(value).is_none() => {
+            Some("must be a number of minutes, such as 1440; 0 for no limit")
         }
         setting::KUBECONFIG_SHARED_TOKEN_ABOVE if parse_count(value).is_none() => {
             Some("must be a whole number")

@@ -11,6 +11,7 @@ use machinery::meta::ObjectKey;
 use machinery::status::Status;
 
 use crate::ca_bundle::CaBundle;
+use crate::group_filter::GroupFilter;
 use crate::server_host::ServerHost;
 
 /// Reader of settings. It uses the watch cache each time, so that a change takes effect at once.
@@ -270,6 +271,29 @@ impl Settings {
         let value = self.value(name)?;
         let parsed = parse_mint_with_token(&value);
         parsed.ok_or_else(|| InvalidSetting::not(name, &value, "bounded or never"))
+    }
+
+    /// Returns the groups of logins that kubeconfigs and tokens carry.
+    ///
+    /// # Errors
+    /// The setting is not a list of patterns.
+    pub fn groups(&self) -> Result<GroupFilter, InvalidSetting> {
+        let name = setting::KUBECONFIG_GROUPS;
+        let mut value = self.value(name)?;
+        if value.is_empty() {
+            setting::built_in_default(name).clone_into(&mut value);
+        }
+        let parsed = GroupFilter::parse(&value);
+        parsed.ok_or_else(|| InvalidSetting::not(name, &value, "all, none or a list of patterns"))
+    }
+
+    /// Returns the time after the last login of a user for which the groups of that login are
+    /// carried, or `None` for no limit.
+    ///
+    /// # Errors
+    /// The setting is not a number.
+    pub fn groups_max_age(&self) -> Result<Option<SignedDuration>, InvalidSetting> {
+        self.limit(setting::KUBECONFIG_GROUPS_MAX_AGE_MINUTES)
     }
 
     /// Returns the maximum number of clusters of a file for which each gets a bearer token of its

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::plugin::login_binding::HEADER;
 use async_trait::async_trait;
-use auth::{Authentication, Authenticator, Credentials, RequestHeaders, UserInfo};
+use auth::{Authentication, Authenticator, Credentials, Login, RequestHeaders, UserInfo};
 use machinery::time::Clock;
 use serde_json::Value;
 
@@ -49,11 +49,12 @@ impl OidcAuthenticator {
         &self,
         token: &IdToken<'_>,
         headers: &dyn RequestHeaders,
-    ) -> Result<UserInfo, Refusal> {
+    ) -> Result<(UserInfo, Login), Refusal> {
         let claims = self.verified(token).await?;
         let user = claims.user(&self.config, self.clock.now())?;
         self.check_binding(&claims, binding::sent(headers)?).await?;
-        Ok(user)
+        let login = Login::by_id_token(&self.config.issuer, claims.issued());
+        Ok((user, login))
     }
 
     /// Returns the claims of a token after verifying its signature.
@@ -76,7 +77,7 @@ impl Authenticator for OidcAuthenticator {
             return Authentication::NotRequested;
         };
         match self.check(&token, credentials.headers).await {
-            Ok(user) => Authentication::of(user),
+            Ok((user, login)) => Authentication::by_login(user, login),
             Err(refusal) => Authentication::failed(refusal.to_string()),
         }
     }

@@ -127,6 +127,16 @@ impl Claims {
         self.0.get("iss").and_then(Value::as_str) == Some(issuer)
     }
 
+    /// Returns the issue time of the token. A token without one is older than all others.
+    pub(crate) fn issued(&self) -> Timestamp {
+        let secs = self
+            .0
+            .get("iat")
+            .and_then(Value::as_f64)
+            .unwrap_or_default();
+        Timestamp::from_second(secs as i64).unwrap_or(Timestamp::MIN)
+    }
+
     pub(crate) fn nonce(&self) -> Option<&str> {
         self.0.get("nonce").and_then(Value::as_str)
     }

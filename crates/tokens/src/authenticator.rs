@@ -43,6 +43,7 @@ impl Authenticator for TokenAuthenticator {
             Ok(token) => {
                 let mut user = UserInfo::named(token.user().to_owned());
                 let name = token.name().to_owned();
+                user.groups = token.carried_groups().to_vec();
                 user.extra.insert(EXTRA_TOKEN.to_owned(), vec![name]);
                 Authentication::of(user)
             }

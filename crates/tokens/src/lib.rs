@@ -17,6 +17,7 @@ pub mod cluster_scope;
 pub mod exchange;
 pub mod key_operation;
 pub mod leases;
+pub mod logins;
 pub mod minter;
 pub mod openid;
 pub mod origin;

@@ -20,14 +20,14 @@ use std::sync::Arc;
 use api::ext::{KubeconfigStatus, Token, TokenReference, TokenStatus};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
-use auth::UserInfo;
-use auth::user::ALL_AUTHENTICATED;
+use auth::{Login, UserInfo};
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::{GroupResource, Metadata, ObjectKey};
 use machinery::status::Status;
 use management::settings::Settings;
 
 use crate::cluster_scope::{ClusterId, ClusterScope};
+use crate::logins::{Logins, login_groups};
 use crate::token_record::{EXTRA_TOKEN, is_unique_name};
 use crate::user_directory::UserDirectory;
 use crate::validity::{MAX_ANCESTORS, Validity};
@@ -43,6 +43,8 @@ pub struct Origins {
     pub tokens: Registry<Token>,
     /// The users.
     pub users: Arc<UserDirectory>,
+    /// The last logins of the users.
+    pub logins: Arc<Logins>,
     /// Decides whether the token of a request is valid.
     pub validity: Arc<Validity>,
     /// The settings, which say whether a token may mint.
@@ -56,6 +58,8 @@ pub struct Origin {
     pub user_uid: String,
     /// The groups of the login, without the group of all authenticated users.
     pub groups: Vec<String>,
+    /// The source of the login ([`auth::Login::source`]). Empty for an impersonated user.
+    pub groups_source: String,
     /// The token that authenticated the request, or `None` for a login.
     pub parent: Option<Parent>,
 }
@@ -83,10 +87,13 @@ impl Origins {
         let user = self.users.find(&cx.user.name).unwrap_or_default();
         let user_uid = user.uid.clone();
         let groups = login_groups(&cx.user);
+        let is_impersonated = cx.user != cx.authenticated;
         let Some(name) = token_of(&cx.authenticated) else {
+            let login = login_of(cx);
             return Ok(Origin {
                 user_uid,
                 groups,
+                groups_source: login.map(|login| login.source.clone()).unwrap_or_default(),
                 parent: None,
             });
         };
@@ -110,16 +117,39 @@ impl Origins {
                 "the token of this request is not valid, or descends from {MAX_ANCESTORS} others"
             ));
         }
-        let is_impersonated = cx.user != cx.authenticated || cx.user.name != token.spec.user_id;
+        let current = self.validity.groups_by_name(name, cx.clock.now());
+        let current = current.map(|groups| groups.of_login()).unwrap_or_default();
+        let is_other = is_impersonated || cx.user.name != token.spec.user_id;
+        let (groups, groups_source) = match is_other {
+            true => (common(groups, &current), String::new()),
+            false => (current, token.status.groups_source.clone()),
+        };
         Ok(Origin {
             user_uid,
-            groups: match is_impersonated {
-                true => common(groups, &token.status.groups),
-                false => token.status.groups.clone(),
-            },
+            groups,
+            groups_source,
             parent: Some(Parent::of(&token)),
         })
     }
+
+    /// Records the login of a request that creates a record, before the record is stored.
+    ///
+    /// # Errors
+    /// 503 if the store is unavailable.
+    pub async fn record_login(&self, cx: &RequestContext) -> Result<(), Status> {
+        match login_of(cx) {
+            Some(login) if token_of(&cx.authenticated).is_none() => {
+                self.logins.record(&cx.user, login, cx.clock.now()).await
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns the login of a user who is not impersonated.
+fn login_of(cx: &RequestContext) -> Option<&Login> {
+    let login = cx.login.as_deref();
+    login.filter(|_| cx.user == cx.authenticated)
 }
 
 impl Origin {
@@ -127,6 +157,7 @@ impl Origin {
     pub fn describe(&self, status: &mut TokenStatus) {
         status.user_uid = Some(self.user_uid.clone());
         status.groups.clone_from(&self.groups);
+        status.groups_source = self.source();
         status.parent_token = self.reference();
     }
 
@@ -134,6 +165,7 @@ impl Origin {
     pub fn describe_kubeconfig(&self, status: &mut KubeconfigStatus) {
         status.user_uid = Some(self.user_uid.clone());
         status.groups.clone_from(&self.groups);
+        status.groups_source = self.source();
         status.parent_token = self.reference();
     }
 
@@ -203,6 +235,14 @@ impl Origin {
         Some(expires.duration_since(now).max(SignedDuration::ZERO))
     }
 
+    /// Returns the source of the groups; empty if there are none.
+    fn source(&self) -> String {
+        match self.groups.is_empty() {
+            true => String::new(),
+            false => self.groups_source.clone(),
+        }
+    }
+
     fn reference(&self) -> Option<TokenReference> {
         self.parent.as_ref().map(|parent| parent.reference.clone())
     }
@@ -235,12 +275,6 @@ fn reference(token: &Token) -> TokenReference {
         name: metadata.name.clone().unwrap_or_default(),
         uid: metadata.uid.clone().unwrap_or_default(),
     }
-}
-
-fn login_groups(user: &UserInfo) -> Vec<String> {
-    let groups = user.groups.iter();
-    let groups = groups.filter(|group| *group != ALL_AUTHENTICATED);
-    groups.cloned().collect()
 }
 
 fn common(groups: Vec<String>, others: &[String]) -> Vec<String> {

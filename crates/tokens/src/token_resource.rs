@@ -245,6 +245,9 @@ impl TokenResource {
         };
         let quota = &self.parts.quota;
         let _reserved = quota.reserve(minting.cx, demand, minting.dry_run).await?;
+        if !minting.dry_run {
+            self.parts.origins.record_login(minting.cx).await?;
+        }
         let mut stored = self
             .parts
             .registry

@@ -9,11 +9,12 @@
 //!   and is not being deleted,
 //! * its user exists, is enabled and has the uid that it was minted for, and so has the cluster,
 //! * the tokens that it or its kubeconfig was created with are all valid, too,
-//! * its user may still `get` the cluster; for a token with groups, which is an administrator's,
-//!   `delete` it,
+//! * its user may still `get` the cluster; for a token of an administrator's file, `delete` it,
 //! * it was not issued before the time in the setting `auth-token-not-before`,
 //! * and, if other replicas write too, the store has recently confirmed that the records in memory
 //!   are up to date.
+//!
+//! A token carries the groups of the login that created it which the user still has ([`Logins`]).
 //!
 //! Everything except the user's right is read from memory. No check waits for the store, and a
 //! delete takes effect as soon as the watch cache of the process has it, which is before the client
@@ -37,6 +38,7 @@ use api::ext::{Kubeconfig, Token, TokenReference};
 use api::management::cluster::LOCAL;
 use api::management::{self, Cluster};
 use apiserver::registry::Registry;
+use auth::identity::is_spelling_of;
 use auth::user::ALL_AUTHENTICATED;
 use auth::{Attributes, Authorizer, UserInfo};
 use futures_util::future::join3;
@@ -46,6 +48,7 @@ use signing::jwt::{Refusal as JwtRefusal, Verified, Verifier};
 use signing::key_ring::KeyRing;
 
 use self::facts::{ClusterFacts, KubeconfigFacts, TokenFacts};
+use crate::logins::{GroupTerms, Logins, login_groups};
 use crate::token_record::EXTRA_TOKEN;
 use crate::user_directory::{UserDirectory, UserFacts};
 
@@ -77,6 +80,8 @@ pub struct ValidityParts {
     pub clusters: Registry<Cluster>,
     /// The users that tokens authenticate.
     pub users: Arc<UserDirectory>,
+    /// The groups that the users still have.
+    pub logins: Arc<Logins>,
     /// Decides on the rights of users on clusters.
     pub authorizer: Arc<dyn Authorizer>,
     /// Returns whether the records in memory are reliable. No token is valid otherwise.
@@ -131,11 +136,13 @@ pub enum Refusal {
 }
 
 /// The conditions that all tokens depend on in addition to their records: the signing keys, and the
-/// earliest time of issue. When these change, a token that was valid before may be invalid.
+/// earliest time of issue, and the settings of groups. When these change, a token that was valid
+/// before may be invalid, or carry other groups.
 #[derive(Clone)]
 pub struct Terms {
     keys: Arc<KeyRing>,
     not_before: NotBefore,
+    groups: GroupTerms,
 }
 
 /// A token that was valid when it was checked.
@@ -145,6 +152,16 @@ pub struct ValidToken {
     record: Arc<TokenFacts>,
     user: Arc<UserFacts>,
     ancestors: Vec<String>,
+    groups: Groups,
+}
+
+/// The groups of a token at the time of its check.
+#[derive(Clone, Debug)]
+pub struct Groups {
+    /// The owner, with all groups of the login that the user still has.
+    owner: Arc<UserInfo>,
+    /// The groups that the token carries.
+    carried: Vec<String>,
 }
 
 impl Validity {
@@ -158,6 +175,7 @@ impl Validity {
         Terms {
             keys: self.parts.verifier.ring(),
             not_before: NotBefore::of(&self.parts.settings),
+            groups: self.parts.logins.terms(),
         }
     }
 
@@ -181,22 +199,22 @@ impl Validity {
     pub fn still_holds(&self, token: &ValidToken, cluster: &str, now: Timestamp) -> bool {
         let verified = token.verified.clone();
         self.parts.verifier.recheck(&verified, now).is_ok()
-            && self.check_records(verified, cluster, now).is_ok()
+            && self
+                .check_records(verified, cluster, now)
+                .is_ok_and(|fresh| fresh.groups == token.groups)
     }
 
-    /// Returns whether the token of this record is valid, according to the records in memory. Its
-    /// text and its clusters are not checked.
-    pub fn holds_by_name(&self, name: &str, now: Timestamp) -> bool {
+    /// Returns the groups of the token of this record at this server, or `None` if it is not valid,
+    /// according to the records in memory. Its text and its clusters are not checked.
+    pub fn groups_by_name(&self, name: &str, now: Timestamp) -> Option<Groups> {
         let record = self
             .parts
             .tokens
             .cache()
             .derived(ObjectKey::cluster(name), TokenFacts::of);
-        (self.parts.confirmed)()
-            && record.is_some_and(|record| {
-                let checked = self.check_record(name, &record, now, &mut Vec::new());
-                checked.is_ok()
-            })
+        let record = record.filter(|_| (self.parts.confirmed)())?;
+        let checked = self.check_record(name, &record, now, &mut Vec::new());
+        checked.ok().map(|_| self.groups(&record, None, now))
     }
 
     /// Checks that the user of a token may still access the cluster. All users may reach the
@@ -213,10 +231,8 @@ impl Validity {
             false => "delete",
         };
         let wanted = Attributes::resource(verb, management::GROUP, Cluster::PLURAL).object(cluster);
-        let asked = self
-            .parts
-            .authorizer
-            .authorize(&token.record.owner, &wanted);
+        let owner = &token.groups.owner;
+        let asked = self.parts.authorizer.authorize(owner, &wanted);
         match tokio::time::timeout(ACCESS_TIMEOUT, asked).await {
             Ok(Ok(decision)) if decision.is_allowed() => Ok(()),
             Ok(Ok(_)) => Err(Refusal::NoAccess),
@@ -292,6 +308,11 @@ impl Validity {
                 .await;
                 self.check_records(verified, cluster, now)
             }
+            Ok(token) if is_young && token.has_lost_groups() => {
+                let logins = self.parts.logins.registry();
+                let _ = logins.store().latest().await;
+                self.check_records(verified, cluster, now)
+            }
             answer => answer,
         }
     }
@@ -328,12 +349,38 @@ impl Validity {
         record.check_cluster(cluster, facts.as_deref())?;
         let mut ancestors = Vec::new();
         let user = self.check_record(&claims.jti, &record, now, &mut ancestors)?;
+        let admin_group = facts.as_deref().map(|facts| facts.admin_group.as_str());
+        let groups = self.groups(&record, admin_group, now);
         Ok(ValidToken {
             verified,
             record,
             user,
             ancestors,
+            groups,
         })
+    }
+
+    /// Returns the groups of a record that its user still has. A cluster's group of administrators
+    /// is not carried to it: only the files of administrators have it.
+    fn groups(&self, record: &TokenFacts, admin_group: Option<&str>, now: Timestamp) -> Groups {
+        let (all, source) = (&record.login_groups, &record.groups_source);
+        if source.is_empty() {
+            return Groups {
+                owner: Arc::clone(&record.owner),
+                carried: Vec::new(),
+            };
+        }
+        let logins = &self.parts.logins;
+        let current = logins.current(&record.owner.name, source, all, now);
+        let mut carried = logins.carried(&current);
+        carried.retain(|group| !admin_group.is_some_and(|admin| is_spelling_of(admin, group)));
+        Groups {
+            owner: match current.len() == all.len() {
+                true => Arc::clone(&record.owner),
+                false => Arc::new(facts::owner(&record.owner.name, &current)),
+            },
+            carried,
+        }
     }
 
     /// Checks a record, its kubeconfig, its user and the tokens that it descends from. The names of
@@ -394,10 +441,27 @@ impl Validity {
     }
 }
 
+/// Two are equal if the token gives the same rights.
+impl PartialEq for Groups {
+    fn eq(&self, other: &Self) -> bool {
+        self.owner.groups == other.owner.groups && self.carried == other.carried
+    }
+}
+
 /// Two rings are equal if they are the same snapshot.
 impl PartialEq for Terms {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.keys, &other.keys) && self.not_before == other.not_before
+        Arc::ptr_eq(&self.keys, &other.keys)
+            && self.not_before == other.not_before
+            && self.groups == other.groups
+    }
+}
+
+impl Groups {
+    /// Returns the groups of the login that the user still has, without that of all authenticated
+    /// users.
+    pub(crate) fn of_login(&self) -> Vec<String> {
+        login_groups(&self.owner)
     }
 }
 
@@ -429,6 +493,16 @@ impl ValidToken {
         own.into_iter().chain(ancestors).any(is_named)
     }
 
+    /// Returns whether the user no longer has a group of the login that created the token.
+    fn has_lost_groups(&self) -> bool {
+        self.groups.owner.groups.len() < self.record.owner.groups.len()
+    }
+
+    /// Returns the groups of the login that created the token which the user still has.
+    pub fn carried_groups(&self) -> &[String] {
+        &self.groups.carried
+    }
+
     /// Returns the end of the token's life.
     pub fn expires(&self) -> Timestamp {
         self.verified.claims().expires()
@@ -436,7 +510,8 @@ impl ValidToken {
 
     /// Returns the identity of the bearer at a cluster. Every entry point uses the same one.
     pub fn identity(&self) -> UserInfo {
-        let groups = self.record.groups.iter().map(String::as_str);
+        let groups = self.record.groups.iter().chain(&self.groups.carried);
+        let groups = groups.map(String::as_str);
         let groups = [ALL_AUTHENTICATED].into_iter().chain(groups);
         UserInfo {
             name: self.user().to_owned(),

@@ -193,14 +193,22 @@ pub struct KubeconfigStatus {
     #[serde(rename = "userUID", skip_serializing_if = "Option::is_none")]
     pub user_uid: Option<String>,
 
-    /// The groups of the login that created the record. The server uses them to check that the user
-    /// may still `get` a cluster.
+    /// The groups of the login that created the record. The tokens of the file have those of them that
+    /// the last login of the user from `groupsSource` still had.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_as_zero"
     )]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub groups: Vec<String>,
+
+    /// The source of `groups`, e.g. `certificate` or `oidc:https://login.example.com`. Without one, the
+    /// groups only decide whether the user may still `get` a cluster.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub groups_source: String,
 
     /// The uids of the clusters of a file without tokens, by name, at creation. The file is
     /// rejected at a later cluster of the same name. Absent for a file with tokens, which have
@@ -275,6 +283,7 @@ impl fmt::Debug for KubeconfigStatus {
             user_name,
             user_uid,
             groups,
+            groups_source,
             cluster_uids,
             parent_token,
             value,
@@ -286,6 +295,7 @@ impl fmt::Debug for KubeconfigStatus {
             .field("user_name", user_name)
             .field("user_uid", user_uid)
             .field("groups", groups)
+            .field("groups_source", groups_source)
             .field("cluster_uids", cluster_uids)
             .field("parent_token", parent_token)
             .field("value", &crate::redacted(value))

@@ -257,14 +257,22 @@ pub struct TokenStatus {
     #[serde(rename = "userUID", skip_serializing_if = "Option::is_none")]
     pub user_uid: Option<String>,
 
-    /// The groups of the login that created the token. The server uses them to check that the user
-    /// may still `get` a cluster.
+    /// The groups of the login that created the token. The token has those of them that the last
+    /// login of the user from `groupsSource` still had.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_as_zero"
     )]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub groups: Vec<String>,
+
+    /// The source of `groups`, e.g. `certificate` or `oidc:https://login.example.com`. Without one, the
+    /// groups only decide whether the user may still `get` a cluster.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub groups_source: String,
 
     /// The uids of the clusters, by name, at creation. The token is rejected at a later cluster of
     /// the same name.
@@ -404,6 +412,7 @@ impl fmt::Debug for TokenStatus {
             conditions,
             user_uid,
             groups,
+            groups_source,
             cluster_uids,
             parent_token,
             endpoints,
@@ -421,6 +430,7 @@ impl fmt::Debug for TokenStatus {
             .field("conditions", conditions)
             .field("user_uid", user_uid)
             .field("groups", groups)
+            .field("groups_source", groups_source)
             .field("cluster_uids", cluster_uids)
             .field("parent_token", parent_token)
             .field("endpoints", endpoints)

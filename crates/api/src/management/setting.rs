@@ -30,6 +30,12 @@ pub const KUBECONFIG_ADMIN_TOKEN_TTL_MINUTES: &str = "kubeconfig-admin-token-ttl
 /// The permission to create with a token of a kubeconfig: `bounded` permits kubeconfigs and tokens
 /// that end with it and are limited to its clusters, `never` permits none.
 pub const KUBECONFIG_MINT_WITH_TOKEN: &str = "kubeconfig-mint-with-token";
+/// The groups of a login that its kubeconfigs and tokens carry: `all`, `none`, or patterns that are
+/// separated by commas, in which `*` matches any text.
+pub const KUBECONFIG_GROUPS: &str = "kubeconfig-groups";
+/// The time, in minutes since the last login of a user, after which the groups of that login are
+/// no longer carried; 0 for as long as the token.
+pub const KUBECONFIG_GROUPS_MAX_AGE_MINUTES: &str = "kubeconfig-groups-max-age-minutes";
 /// Maximum number of clusters of a file in which each has a bearer token of its own. In a longer
 /// file they share one.
 pub const KUBECONFIG_SHARED_TOKEN_ABOVE: &str = "kubeconfig-shared-token-above";
@@ -123,6 +129,14 @@ pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
         name: KUBECONFIG_GENERATE_TOKEN,
         default: "true",
+    },
+    BuiltIn {
+        name: KUBECONFIG_GROUPS,
+        default: "all",
+    },
+    BuiltIn {
+        name: KUBECONFIG_GROUPS_MAX_AGE_MINUTES,
+        default: "0",
     },
     BuiltIn {
         name: KUBECONFIG_MAX_BYTES_PER_USER,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use auth::bearer::AuthorizationHeader;
-use auth::{Authenticator, Credentials, RequestHeaders, Union, UserInfo};
+use auth::{Authenticator, Credentials, Identity, RequestHeaders, Union};
 use axum::body::Body;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
@@ -36,14 +36,15 @@ pub(super) async fn filter(
         (Ok(Some(_)), Some(peer)) => peer.authenticated(),
         _ => end_http2(&request),
     }
-    let user = match found {
-        Ok(Some(user)) => user,
-        Ok(None) if state.is_public(request.uri().path()) => UserInfo::anonymous(),
+    let identity = match found {
+        Ok(Some(identity)) => identity,
+        Ok(None) if state.is_public(request.uri().path()) => Identity::anonymous(),
         Ok(None) => return refuse("no credential was sent", request.uri().path()),
         Err(why) => return refuse(&why, request.uri().path()),
     };
     remove_identity(&state.authenticator, request.headers_mut());
-    cx.user = Arc::new(user);
+    cx.login = identity.login().cloned().map(Arc::new);
+    cx.user = Arc::new(identity.into_user());
     cx.authenticated = Arc::clone(&cx.user);
     next.run(cx, request).await
 }
@@ -100,7 +101,7 @@ async fn authenticate(
     authenticator: &Union,
     headers: &HeaderMap,
     extensions: &Extensions,
-) -> Result<Option<UserInfo>, String> {
+) -> Result<Option<Identity>, String> {
     let sent = headers.get_all(AUTHORIZATION).iter();
     let bearer = match AuthorizationHeader::parse(sent.map(HeaderValue::as_bytes)) {
         AuthorizationHeader::Absent => None,
@@ -114,7 +115,7 @@ async fn authenticate(
         headers: &SentHeaders(headers),
     };
     match authenticator.authenticate(&credentials).await {
-        auth::Authentication::Authenticated(identity) => Ok(Some(identity.into_user())),
+        auth::Authentication::Authenticated(identity) => Ok(Some(identity)),
         auth::Authentication::Failed(reason) => Err(reason.to_string()),
         auth::Authentication::NotRequested => Ok(None),
     }

@@ -77,6 +77,7 @@ fn context(state: &ServerState, info: Arc<RequestInfo>, request: &Request<Body>)
         query: Arc::new(Query::parse(request.uri().query().unwrap_or_default())),
         user: Arc::default(),
         authenticated: Arc::default(),
+        login: None,
         audit_id,
         user_agent: header(USER_AGENT).into(),
         host: host.into(),

@@ -186,13 +186,16 @@ impl<T: Object> Stored<'_, T> {
         self.remove_at(&key, expected).await
     }
 
-    /// Removes an object that cannot be read, if it has not changed since the caller found it.
+    /// Removes an object, which need not be readable, if it has not changed since the caller found
+    /// it.
     ///
     /// # Errors
     /// As for [`Stored::replace`].
-    pub(crate) async fn remove_broken(self, broken: &StoredObject) -> Result<(), WriteError> {
-        self.remove_at(broken.key(), broken.revision()).await?;
-        tracing::warn!(key = %broken.key(), why = broken.broken(), "an object that could not be read was deleted");
+    pub async fn remove_stored(self, stored: &StoredObject) -> Result<(), WriteError> {
+        self.remove_at(stored.key(), stored.revision()).await?;
+        if let Some(why) = stored.broken() {
+            tracing::warn!(key = %stored.key(), why, "an object that could not be read was deleted");
+        }
         Ok(())
     }
 

@@ -107,7 +107,7 @@ pub(crate) async fn delete_broken<R: Resource>(
         if options.dry_run {
             return Ok(true);
         }
-        match registry.store().remove_broken(&broken).await {
+        match registry.store().remove_stored(&broken).await {
             Ok(()) => return Ok(true),
             Err(WriteError::Conflict) => {}
             Err(WriteError::Status(status)) => return Err(status),

@@ -9,12 +9,10 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::verdicts::Fingerprint;
 use crate::authenticator::FailureReason;
-use crate::user::UserInfo;
+use crate::user::{CREDENTIAL_ID, UserInfo};
 
 /// The subject attribute that holds the uid (feature gate `AllowParsingUserUIDFromCertAuth`).
 const USER_UID: Oid<'static> = oid!(1.3.6.1.4.1.57683.2);
-/// The key in extra that identifies the credential that authenticated a request.
-const CREDENTIAL_ID_KEY: &str = "authentication.kubernetes.io/credential-id";
 
 /// Returns the user that `certificate` names. Does not check the signature.
 pub(super) fn user_of(
@@ -65,8 +63,5 @@ fn credential_id(fingerprint: &Fingerprint) -> BTreeMap<String, Vec<String>> {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    BTreeMap::from([(
-        CREDENTIAL_ID_KEY.to_owned(),
-        vec![format!("X509SHA256={hex}")],
-    )])
+    BTreeMap::from([(CREDENTIAL_ID.to_owned(), vec![format!("X509SHA256={hex}")])])
 }

@@ -265,10 +265,11 @@ async fn only_a_presented_certificate_is_judged() {
     assert_eq!(ask(&[]).await, Authentication::NotRequested);
     let failed = Authentication::failed("invalid peer certificate: BadSignature");
     assert_eq!(ask(&[foreign]).await, failed);
-    assert!(matches!(
-        ask(&[trusted]).await,
-        Authentication::Authenticated(_)
-    ));
+    let issued = Timestamp::from_second(START as i64).unwrap();
+    let Authentication::Authenticated(identity) = ask(&[trusted]).await else {
+        panic!("the certificate is not accepted");
+    };
+    assert_eq!(identity.login(), Some(&Login::by_certificate(issued)));
 }
 
 #[test]

@@ -18,8 +18,11 @@ pub(super) type Fingerprint = [u8; 32];
 const CAPACITY: usize = 1024;
 
 /// The result for a verified certificate.
+#[derive(Clone)]
 pub(super) struct Verdict {
     pub(super) user: UserInfo,
+    /// The start of the certificate's own validity, in seconds since 1970.
+    pub(super) issued_secs: i64,
     /// The range, in seconds since 1970, in which the verdict is valid.
     pub(super) valid_secs: RangeInclusive<i64>,
 }
@@ -31,13 +34,13 @@ pub(super) struct Verdicts {
 }
 
 impl Verdicts {
-    /// Returns the user of a certificate that was verified before and is valid at `now`.
-    pub(super) fn get(&self, fingerprint: &Fingerprint, now: UnixTime) -> Option<UserInfo> {
+    /// Returns the verdict on a certificate that was verified before and is valid at `now`.
+    pub(super) fn get(&self, fingerprint: &Fingerprint, now: UnixTime) -> Option<Verdict> {
         let now = i64::try_from(now.as_secs()).ok()?;
         let verdicts = self.lock();
         let verdict = verdicts.get(fingerprint)?;
         let counts = verdict.valid_secs.contains(&now);
-        counts.then(|| verdict.user.clone())
+        counts.then(|| verdict.clone())
     }
 
     pub(super) fn insert(&self, fingerprint: Fingerprint, verdict: Verdict) {

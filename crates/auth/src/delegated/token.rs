@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authentication::v1::{TokenReviewSpec, TokenReviewStatus};
 use machinery::time::Clock;
 
@@ -12,6 +12,7 @@ use super::answers::Answers;
 use super::{ReviewError, TokenReviewer};
 use crate::authenticator::{Authentication, Authenticator, Credentials};
 use crate::extra_key;
+use crate::login::Login;
 use crate::user::UserInfo;
 
 /// Maximum number of cached tokens, the same as upstream.
@@ -20,8 +21,17 @@ const CAPACITY: usize = 32 * 1024;
 /// Authenticates bearer tokens by asking another API server.
 pub struct DelegatedAuthenticator {
     reviewer: Arc<dyn TokenReviewer>,
-    answers: Answers<Option<UserInfo>>,
+    answers: Answers<Option<Reviewed>>,
+    clock: Arc<dyn Clock>,
     audiences: Vec<String>,
+}
+
+/// The user of a token.
+#[derive(Clone)]
+struct Reviewed {
+    user: UserInfo,
+    /// The time at which the other server was asked.
+    asked: Timestamp,
 }
 
 impl DelegatedAuthenticator {
@@ -30,7 +40,8 @@ impl DelegatedAuthenticator {
     pub fn new(reviewer: Arc<dyn TokenReviewer>, key: &[u8; 32], clock: Arc<dyn Clock>) -> Self {
         Self {
             reviewer,
-            answers: Answers::new(CAPACITY, key, clock),
+            answers: Answers::new(CAPACITY, key, Arc::clone(&clock)),
+            clock,
             audiences: Vec::new(),
         }
     }
@@ -51,7 +62,8 @@ impl DelegatedAuthenticator {
         self
     }
 
-    async fn review(&self, token: &str) -> Result<Option<UserInfo>, ReviewError> {
+    async fn review(&self, token: &str) -> Result<Option<Reviewed>, ReviewError> {
+        let asked = self.clock.now();
         let wanted = (!self.audiences.is_empty()).then(|| self.audiences.clone());
         let spec = TokenReviewSpec {
             token: token.to_owned(),
@@ -63,8 +75,8 @@ impl DelegatedAuthenticator {
             let error = status.error.filter(|error| !error.is_empty());
             return error.map_or(Ok(None), |error| Err(ReviewError::new(error)));
         }
-        let user = self.is_meant(&status).then(|| user_of(status));
-        Ok(user.flatten())
+        let user = self.is_meant(&status).then(|| user_of(status)).flatten();
+        Ok(user.map(|user| Reviewed { user, asked }))
     }
 
     /// Returns whether the token is for one of the wanted audiences. A server that returns no
@@ -98,7 +110,10 @@ impl Authenticator for DelegatedAuthenticator {
         let mut question = vec![token.as_bytes()];
         question.extend(self.audiences.iter().map(|audience| audience.as_bytes()));
         match self.answers.get(&question, self.review(token)).await {
-            Ok(Some(user)) => Authentication::of(user),
+            Ok(Some(Reviewed { user, asked })) => {
+                let login = Login::by_host(user.credential(), asked);
+                Authentication::by_login(user, login)
+            }
             Ok(None) => {
                 Authentication::failed("the TokenReview does not authenticate the bearer token")
             }

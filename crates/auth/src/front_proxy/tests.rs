@@ -5,6 +5,7 @@ use rcgen::{
 
 use super::*;
 use crate::delegated::fixtures::clock;
+use crate::user::CREDENTIAL_ID;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -72,7 +73,16 @@ async fn ask(
 }
 
 fn alice() -> Authentication {
-    Authentication::of(UserInfo::named("alice"))
+    by_host(UserInfo::named("alice"), "host")
+}
+
+/// Returns the result for a user whom the host logged in now.
+fn by_host(user: UserInfo, source: &str) -> Authentication {
+    let login = Login {
+        source: source.to_owned(),
+        issued: clock().now(),
+    };
+    Authentication::by_login(user, login)
 }
 
 const ALICE: &[(&str, &[u8])] = &[("x-remote-user", b"alice")];
@@ -93,12 +103,17 @@ async fn user_is_who_the_headers_say_and_nothing_of_the_certificate() {
         ("x-remote-extra-scopes", b"write"),
         ("X-REMOTE-EXTRA-example.com%2Ftenant%20ID", b"t"),
         ("x-remote-extra-bad%zz", b""),
+        (
+            "x-remote-extra-authentication.kubernetes.io%2fcredential-id",
+            b"JTI=1",
+        ),
         ("accept", b"\xff"),
     ];
     let extra = [
         ("scopes", &["read", "write"][..]),
         ("example.com/tenant id", &["t"]),
         ("bad%zz", &[""]),
+        (CREDENTIAL_ID, &["JTI=1"]),
     ];
     let expected = UserInfo {
         name: "Zo\u{eb}".to_owned(),
@@ -109,7 +124,7 @@ async fn user_is_who_the_headers_say_and_nothing_of_the_certificate() {
             .into(),
     };
     let outcome = ask(&front_proxy(config(&ca)), &signed(&ca, &proxy), headers).await;
-    assert_eq!(outcome, Authentication::of(expected));
+    assert_eq!(outcome, by_host(expected, "host:JTI"));
 }
 
 #[tokio::test]

@@ -148,6 +148,37 @@ async fn with_the_signing_key() {
 }
 
 #[tokio::test]
+async fn with_a_group_of_the_user() {
+    let world = World::start().await;
+    let cluster = endless(&world).await;
+    world.add("c-1", &cluster).await;
+    let (token, name) = world.mint_in("kubeconfig-1", "alice", &["c-1"]).await;
+    world.set_groups(&name, &["team-a", "team-b"]).await;
+    world.log_in("alice", &["team-b", "team-a"]).await;
+    let authorization = format!("Authorization: Bearer {token}");
+    let watch = async || {
+        let line = "GET /k8s/clusters/c-1/api/v1/pods?watch=1";
+        let mut watch = world.send(line, &[&authorization]).await;
+        watch.head().await.unwrap();
+        assert_eq!(watch.chunk().await, "first");
+        let heads = cluster.seen();
+        let groups = lines(heads.last().unwrap(), &["impersonate-group: "]);
+        (watch, groups)
+    };
+    let (mut first, groups) = watch().await;
+    let both = ["impersonate-group: team-a", "impersonate-group: team-b"];
+    assert_eq!(groups, both);
+    world.log_in("bob", &["team-c"]).await;
+    world.log_in("alice", &["team-b"]).await;
+    assert_eq!(first.chunk().await, "", "the watch ends cleanly");
+    let (mut second, groups) = watch().await;
+    assert_eq!(groups, both[1..]);
+    world.set(setting::KUBECONFIG_GROUPS, "team-a").await;
+    assert_eq!(second.chunk().await, "", "the watch ends cleanly");
+    assert_eq!(watch().await.1, [""; 0]);
+}
+
+#[tokio::test]
 async fn with_the_earliest_time_of_issue() {
     let open = Open::start().await;
     open.world.clock.advance(SignedDuration::from_secs(1));

@@ -15,7 +15,7 @@ use apiserver::server::{Diversion, HttpService, Peer, ReloadableCertificate, Ser
 use apiserver::stored_object::Index;
 use async_trait::async_trait;
 use auth::authorizer::{AuthorizerError, Rules};
-use auth::{Attributes, Authorizer, Decision, UserInfo};
+use auth::{Attributes, Authorizer, Decision, Login, UserInfo};
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -38,6 +38,7 @@ use storage::Store;
 use storage::cache::{CacheBuilder, CacheOptions};
 use storage::sqlite::{Sqlite, SqliteOptions};
 use tempfile::TempDir;
+use tokens::logins::Logins;
 use tokens::minter::{Minter, Order};
 use tokens::origin::Origin;
 use tokens::user_directory::UserDirectory;
@@ -69,6 +70,7 @@ pub(crate) struct World {
     pub(crate) tokens: Registry<Token>,
     pub(crate) kubeconfigs: Registry<Kubeconfig>,
     pub(crate) users: Registry<User>,
+    pub(crate) logins: Arc<Logins>,
     pub(crate) clusters: Registry<management::Cluster>,
     pub(crate) secrets: Registry<Secret>,
     pub(crate) clock: Arc<ManualClock>,
@@ -146,6 +148,7 @@ impl World {
             ::management::cluster::description(),
             ::management::cluster::INDEX,
         );
+        let logins = registries.add(tokens::logins::description(), Index::NONE);
         let settings = registries.add(::management::setting::description(), Index::NONE);
         let secrets = registries.add(builtins::secret::description(), builtins::secret::INDEX);
         let cache = registries.into_cache().start().await.unwrap();
@@ -161,12 +164,14 @@ impl World {
         let reader = Settings::new(settings.clone());
         let directory = UserDirectory::new(users.clone(), reader.clone(), Arc::new(|| true));
         let access = Arc::new(Access::default());
+        let last_logins = Arc::new(Logins::new(logins.clone(), reader.clone()));
         let validity = Validity::new(ValidityParts {
             verifier: Arc::new(verifier),
             tokens: tokens.clone(),
             kubeconfigs: kubeconfigs.clone(),
             clusters: clusters.clone(),
             users: Arc::new(directory),
+            logins: Arc::clone(&last_logins),
             authorizer: access.clone(),
             confirmed: Arc::new(|| true),
             settings: reader,
@@ -175,6 +180,7 @@ impl World {
             clusters: clusters.clone(),
             secrets: ClusterSecrets::new(secrets.clone(), NAMESPACE),
             users: users.clone(),
+            logins: logins.clone(),
             tokens: tokens.clone(),
             kubeconfigs: kubeconfigs.clone(),
             validity: Arc::new(validity),
@@ -201,6 +207,7 @@ impl World {
             tokens,
             kubeconfigs,
             users,
+            logins: last_logins,
             clusters,
             secrets,
             clock,
@@ -296,6 +303,30 @@ impl World {
     /// Issues a token of a user for these clusters that is valid for an hour.
     pub(crate) async fn mint(&self, user: &str, clusters: &[&str]) -> String {
         self.mint_in("", user, clusters).await.0
+    }
+
+    /// Records a login of a user with these groups.
+    pub(crate) async fn log_in(&self, user: &str, groups: &[&str]) {
+        let user = UserInfo {
+            groups: groups.iter().map(|&group| group.to_owned()).collect(),
+            ..UserInfo::named(user)
+        };
+        let now = self.clock.now();
+        self.logins
+            .record(&user, &Login::by_certificate(now), now)
+            .await
+            .unwrap();
+    }
+
+    /// Makes a token one of a login with these groups.
+    pub(crate) async fn set_groups(&self, token: &str, groups: &[&str]) {
+        let groups: Vec<_> = groups.iter().map(|&group| group.to_owned()).collect();
+        let change = |token: &mut Token| {
+            token.status.groups = groups;
+            Login::CERTIFICATE.clone_into(&mut token.status.groups_source);
+        };
+        self.change(&self.tokens, ObjectKey::cluster(token), change)
+            .await;
     }
 
     /// Issues a token of a kubeconfig. Returns the token and the name of its record.

@@ -26,13 +26,21 @@ fn authenticator(options: Options) -> OidcAuthenticator {
     OidcAuthenticator::new(config, Arc::new(provider), ManualClock::at(now()))
 }
 
+/// Returns the result without its login.
 async fn ask(options: Options, bearer: &str) -> Authentication {
     let credentials = Credentials {
         certificates: &[],
         bearer: Some(bearer),
         headers: &NoHeaders,
     };
-    authenticator(options).authenticate(&credentials).await
+    without_login(authenticator(options).authenticate(&credentials).await)
+}
+
+fn without_login(answer: Authentication) -> Authentication {
+    match answer {
+        Authentication::Authenticated(identity) => Authentication::of(identity.into_user()),
+        other => other,
+    }
 }
 
 /// Checks that a changed token of alice is refused with this reason.
@@ -83,6 +91,30 @@ async fn a_token_of_the_provider_is_a_login() {
     assert_eq!(ask(options(), &nameless).await, right("alice", &[]));
     let several = with(json!({ "aud": ["other", CLIENT], "nbf": NOW + 60, "exp": NOW + 1 }));
     assert_eq!(ask(options(), &several).await, right("alice", &[]));
+}
+
+#[tokio::test]
+async fn a_login_has_the_issuer_and_the_issue_time_of_its_token() {
+    for (change, issued) in [
+        (json!({}), NOW),
+        (json!({ "iat": NOW - 60 }), NOW - 60),
+        (json!({ "iat": null }), 0),
+        (json!({ "iat": "now" }), 0),
+    ] {
+        let token = with(change);
+        let credentials = Credentials {
+            certificates: &[],
+            bearer: Some(&token),
+            headers: &NoHeaders,
+        };
+        let answer = authenticator(options()).authenticate(&credentials).await;
+        let Authentication::Authenticated(identity) = answer else {
+            panic!("{answer:?}");
+        };
+        let issued = Timestamp::from_second(issued).unwrap();
+        let expected = Login::by_id_token("https://idp.example.com", issued);
+        assert_eq!(identity.login(), Some(&expected));
+    }
 }
 
 #[tokio::test]
@@ -383,7 +415,7 @@ mod binding {
             .start_paused(true)
             .build();
         let asked = authenticator.authenticate(&credentials);
-        runtime.unwrap().block_on(asked)
+        without_login(runtime.unwrap().block_on(asked))
     }
 
     #[track_caller]

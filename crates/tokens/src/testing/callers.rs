@@ -3,12 +3,13 @@
 use api::ext::Kubeconfig;
 use api::ext::token::TokenEndpoint;
 use apiserver::request_context::RequestContext;
+use apiserver::testing::NOW;
 use async_trait::async_trait;
-use auth::{Authentication, Authenticator, Credentials, UserInfo};
+use auth::{Authentication, Authenticator, Credentials, Login, UserInfo};
 use machinery::meta::MetadataExt;
 use machinery::status::Status;
 
-use super::SERVER_URL;
+use super::{SERVER_URL, seconds};
 use crate::exchange::Endpoints;
 use crate::token_record::EXTRA_TOKEN;
 
@@ -31,8 +32,37 @@ impl Endpoints for OneEndpoint {
     }
 }
 
+/// A provider whose ID tokens this server accepts. `login:USER/SECONDS/GROUP…` is the login of a user
+/// with an ID token that was issued so many seconds after [`NOW`].
+pub(super) struct Provider;
+
+#[async_trait]
+impl Authenticator for Provider {
+    fn name(&self) -> &'static str {
+        "provider"
+    }
+
+    async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
+        let bearer = credentials.bearer;
+        let Some(told) = bearer.and_then(|bearer| bearer.strip_prefix("login:")) else {
+            return Authentication::NotRequested;
+        };
+        let mut parts = told.split('/').map(str::to_owned);
+        let name = parts.next().unwrap();
+        let issued = seconds(parts.next().unwrap().parse().unwrap());
+        let user = UserInfo {
+            groups: parts.collect(),
+            ..UserInfo::named(name)
+        };
+        Authentication::by_login(
+            user,
+            Login::by_id_token("https://login.example.com", issued),
+        )
+    }
+}
+
 /// A host that this server trusts. `host:USER/TOKEN/GROUP…` is a request that the host reports as
-/// authenticated by this token.
+/// authenticated by this token; `host:USER//GROUP…` is one with a login.
 pub(super) struct Host;
 
 #[async_trait]
@@ -48,10 +78,12 @@ impl Authenticator for Host {
         };
         let mut parts = told.split('/').map(str::to_owned);
         let name = parts.next().unwrap();
-        Authentication::of(UserInfo {
-            extra: [(EXTRA_TOKEN.to_owned(), parts.next().into_iter().collect())].into(),
+        let token = parts.next().filter(|token| !token.is_empty());
+        let user = UserInfo {
+            extra: [(EXTRA_TOKEN.to_owned(), token.into_iter().collect())].into(),
             groups: parts.collect(),
             ..UserInfo::named(name)
-        })
+        };
+        Authentication::by_login(user, Login::by_host(None, NOW))
     }
 }

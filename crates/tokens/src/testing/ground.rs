@@ -12,6 +12,7 @@ use apiserver::registry::Registry;
 use apiserver::stored_object::Index;
 use apiserver::testing::{Fixture, NOW};
 use arc_swap::ArcSwap;
+use auth::Authenticator;
 use auth::rbac::RbacAuthorizer;
 use builtins::Builtins;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
@@ -28,12 +29,13 @@ use storage::sealed::{Keyring, Sealed};
 use storage::sqlite::{Sqlite, SqliteOptions};
 use tempfile::TempDir;
 
-use super::callers::{Host, OneEndpoint};
+use super::callers::{Host, OneEndpoint, Provider};
 use super::{ISSUER, SERVER_URL, Switches, World, access_to, object, rights, seconds};
 use crate::authenticator::TokenAuthenticator;
 use crate::cluster_credential::{ClusterAuthenticator, NAMESPACE, WebhookRecords};
 use crate::exchange::Exchange;
 use crate::key_operation::KeyOperations;
+use crate::logins::{Logins, RecordingAuthenticator};
 use crate::minter::Minter;
 use crate::openid::OpenId;
 use crate::origin::Origins;
@@ -61,6 +63,8 @@ pub struct Ground {
     pub settings: Registry<Setting>,
     /// The objects of features.
     pub features: Registry<Feature>,
+    /// The last logins of the users.
+    pub logins: Arc<Logins>,
     /// The signing keys.
     pub keys: Arc<KeyStore>,
     /// Decides whether a token is valid.
@@ -105,6 +109,7 @@ impl Ground {
         let clusters = kinds.add(management::cluster::description(), Index::NONE);
         let setting_objects = kinds.add(management::setting::description(), Index::NONE);
         let features = kinds.add(management::feature::description(), Index::NONE);
+        let user_logins = kinds.add(crate::logins::description(), Index::NONE);
         let builtins = Builtins::register(kinds);
 
         let (keys, sealed, folder) = key_store().await;
@@ -117,12 +122,14 @@ impl Ground {
         let settings = Settings::new(setting_objects.clone());
         let known = Arc::new(|| true);
         let directory = Arc::new(UserDirectory::new(users.clone(), settings.clone(), known));
+        let logins = Arc::new(Logins::new(user_logins, settings.clone()));
         let validity = Arc::new(Validity::new(ValidityParts {
             verifier: Arc::new(Verifier::new(ISSUER.to_owned(), ring, verified)),
             tokens: tokens.clone(),
             kubeconfigs: kubeconfigs.clone(),
             clusters: clusters.clone(),
             users: Arc::clone(&directory),
+            logins: Arc::clone(&logins),
             authorizer: Arc::new(RbacAuthorizer::new(Arc::clone(&switches.access))),
             confirmed: Arc::new(load(&switches.confirmed)),
             settings: settings.clone(),
@@ -131,6 +138,7 @@ impl Ground {
         let origins = Arc::new(Origins {
             tokens: tokens.clone(),
             users: Arc::clone(&directory),
+            logins: Arc::clone(&logins),
             validity: Arc::clone(&validity),
             settings: settings.clone(),
         });
@@ -144,6 +152,7 @@ impl Ground {
             clusters,
             settings: setting_objects,
             features,
+            logins,
             keys,
             validity,
             minter: Arc::new(minter),
@@ -175,6 +184,10 @@ impl Ground {
         let reviewer = TokenReviewer::new(Arc::clone(&self.validity), records.clone());
         let reviewer = Arc::new(reviewer);
         let callers = ClusterAuthenticator::new(records);
+        let recording = |logins: Arc<dyn Authenticator>| {
+            let (own, clock) = (Arc::clone(&self.logins), ManualClock::at(NOW));
+            Arc::new(RecordingAuthenticator::new(logins, own, clock))
+        };
         let operations = KeyOperations::new(Arc::clone(&self.keys), self.sealed);
         let open_id = OpenId {
             issuer: ISSUER.to_owned(),
@@ -189,7 +202,8 @@ impl Ground {
                 .review(operations)
                 .authenticator(Arc::new(callers))
                 .authenticator(Arc::new(bearers))
-                .authenticator(Arc::new(Host))
+                .authenticator(recording(Arc::new(Host)))
+                .authenticator(recording(Arc::new(Provider)))
                 .review(TokenReviews::<V1>::new(Arc::clone(&reviewer)))
                 .review(TokenReviews::<V1Beta1>::new(reviewer));
             serve(builtins.serve(open_id.serve(builder)))
@@ -208,6 +222,7 @@ impl Ground {
             clusters: self.clusters,
             settings: self.settings,
             features: self.features,
+            logins: self.logins,
             secrets,
             minter: self.minter,
             directory: self.directory,

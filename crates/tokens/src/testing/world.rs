@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use super::{Ground, object};
 use crate::cluster_credential::{ClusterToken, HASH_KEY, NAMESPACE};
+use crate::logins::Logins;
 use crate::minter::{Minter, Order};
 use crate::origin::Origin;
 use crate::user_directory::UserDirectory;
@@ -45,6 +46,8 @@ pub struct World {
     pub settings: Registry<Setting>,
     /// The objects of features.
     pub features: Registry<Feature>,
+    /// The last logins of the users.
+    pub logins: Arc<Logins>,
     /// The Secrets.
     pub secrets: Registry<Secret>,
     /// Mints tokens.

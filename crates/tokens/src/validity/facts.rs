@@ -1,6 +1,8 @@
 //! The facts of records that a check of a token needs. They are decoded once for each state of a
 //! record.
 
+use std::sync::Arc;
+
 use api::ext::{Kubeconfig, Token, TokenReference};
 use api::management::Cluster;
 use api::management::cluster::LOCAL;
@@ -18,7 +20,11 @@ use crate::user_directory::UserFacts;
 #[derive(Debug)]
 pub(super) struct TokenFacts {
     /// The owner, with the groups of the login that created the token.
-    pub(super) owner: UserInfo,
+    pub(super) owner: Arc<UserInfo>,
+    /// The groups of the login that created the token.
+    pub(super) login_groups: Vec<String>,
+    /// The source of those groups. Empty if no login can confirm them.
+    pub(super) groups_source: String,
     /// The groups that the token adds its bearer to.
     pub(super) groups: Vec<String>,
     pub(super) kubeconfig: String,
@@ -54,16 +60,17 @@ pub(super) struct ClusterFacts {
     uid: String,
     created: Option<Timestamp>,
     being_deleted: bool,
+    /// The group of the users of administrators' files.
+    pub(super) admin_group: String,
 }
 
 impl TokenFacts {
     pub(super) fn of(token: &Token) -> Self {
         let (spec, status) = (&token.spec, &token.status);
         Self {
-            owner: UserInfo {
-                groups: with_all_authenticated(&status.groups),
-                ..UserInfo::named(&spec.user_id)
-            },
+            owner: Arc::new(owner(&spec.user_id, &status.groups)),
+            login_groups: status.groups.clone(),
+            groups_source: status.groups_source.clone(),
             groups: spec.groups.clone(),
             kubeconfig: spec.kubeconfig_name.clone(),
             kubeconfig_uid: owner_uid(token),
@@ -174,15 +181,19 @@ impl ClusterFacts {
             uid: cluster.metadata.uid.clone().unwrap_or_default(),
             created: created(&cluster.metadata),
             being_deleted: cluster.is_being_deleted(),
+            admin_group: cluster.admin_group().to_owned(),
         }
     }
 }
 
-/// Returns the groups of a login, with the group of all authenticated users, which the record
-/// omits.
-fn with_all_authenticated(groups: &[String]) -> Vec<String> {
+/// Returns the owner of a record as a user with these groups of a login, and the group of all
+/// authenticated users, which the record omits.
+pub(super) fn owner(name: &str, groups: &[String]) -> UserInfo {
     let all = [ALL_AUTHENTICATED.to_owned()];
-    groups.iter().cloned().chain(all).collect()
+    UserInfo {
+        groups: groups.iter().cloned().chain(all).collect(),
+        ..UserInfo::named(name)
+    }
 }
 
 fn created(metadata: &ObjectMeta) -> Option<Timestamp> {

@@ -6,6 +6,7 @@ mod callers;
 mod exchange;
 mod groups;
 mod key_operations;
+mod logins;
 mod minter;
 mod openid;
 mod quota;

@@ -136,7 +136,13 @@ impl<S: Site> Fleet<S> {
     /// Creates a kubeconfig as a user and returns the file, named after its record.
     #[track_caller]
     pub(super) fn mint(&self, user: &str, spec: Value) -> Minted {
-        let created = record::create(&self.server.client(user).unwrap(), spec);
+        self.mint_as(&self.server.client(user).unwrap(), spec)
+    }
+
+    /// Creates a kubeconfig as this client and returns the file, named after its record.
+    #[track_caller]
+    pub(super) fn mint_as(&self, client: &Client, spec: Value) -> Minted {
+        let created = record::create(client, spec);
         let record = record::name(&created);
         let file = self.files.path().join(&record);
         fs::write(&file, created["status"]["value"].as_str().unwrap()).unwrap();

@@ -44,13 +44,33 @@ fn authenticator(
     (authenticator, host, clock)
 }
 
+/// Returns the result without its login.
 async fn ask(authenticator: &DelegatedAuthenticator, bearer: Option<&str>) -> Authentication {
     let credentials = Credentials {
         certificates: &[],
         bearer,
         headers: &NoHeaders,
     };
-    authenticator.authenticate(&credentials).await
+    match authenticator.authenticate(&credentials).await {
+        Authentication::Authenticated(identity) => Authentication::of(identity.into_user()),
+        other => other,
+    }
+}
+
+#[tokio::test]
+async fn a_cached_answer_is_a_login_at_the_time_of_the_question() {
+    let (authenticator, _, clock) = authenticator([yes("alice")]);
+    let credentials = Credentials {
+        certificates: &[],
+        bearer: Some("a"),
+        headers: &NoHeaders,
+    };
+    let first = authenticator.authenticate(&credentials).await;
+    let login = Login::by_host(None, clock.now());
+    let expected = Authentication::by_login(UserInfo::named("alice"), login);
+    assert_eq!(first, expected);
+    clock.advance(SignedDuration::from_secs(5));
+    assert_eq!(authenticator.authenticate(&credentials).await, expected);
 }
 
 fn is(name: &str) -> Authentication {

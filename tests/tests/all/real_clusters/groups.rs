@@ -1,0 +1,157 @@
+//! The groups of a login, from the provider to the clusters.
+//!
+//! The user dev belongs to a group at the provider. Our server and a real cluster know the group, and
+//! not the user: the group may `get` the cluster here, and may edit ConfigMaps there. The file reaches
+//! the cluster through the gateway, and directly with a webhook.
+
+use std::time::Duration;
+
+use e2e::oidc_provider::{CLIENT, GROUP_CLAIM};
+use e2e::{Client, Kubectl, OidcProvider, poll};
+use serde_json::json;
+use tempfile::TempDir;
+use test_cluster::{Options, TestCluster};
+
+use super::fleet::{Fleet, admin_of, check};
+
+/// Time limit, far more than any step here takes.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The two routes to the cluster, through the gateway and directly, with the groups of dev there.
+const ROUTES: [(&str, &str); 2] = [
+    ("a", r#"["team-a","system:authenticated"]"#),
+    ("a-fqdn", r#"["system:authenticated","team-a"]"#),
+];
+
+const GROUPS: &[&str] = &["auth", "whoami", "-o=jsonpath={.status.userInfo.groups}"];
+const LIST: &[&str] = &["get", "configmaps", "--output=name"];
+
+#[test]
+fn a_file_has_the_groups_of_its_users_last_login() {
+    let mut provider = OidcProvider::start(&["dev"]).unwrap();
+    provider.set_group("dev", "team-a").unwrap();
+    let fleet = fleet(&provider);
+    let _a = cluster(&fleet);
+
+    let file = fleet.mint_as(&login(&fleet, &provider), json!({ "clusters": ["a"] }));
+    let dev = fleet.kubectl(&file);
+    for (route, groups) in ROUTES {
+        check(&dev, &at(route, GROUPS), groups);
+        let name = format!("made-through-{route}");
+        let create = ["create", "configmap", &name];
+        check(
+            &dev,
+            &at(route, &create),
+            &format!("configmap/{name} created\n"),
+        );
+    }
+    // The file may do here what the login may, and so may what it creates.
+    let here = file.client("rancher");
+    let path = "/apis/management.cattle.io/v3/clusters/a";
+    assert_eq!(here.get(path).unwrap().status, 200);
+    let other = fleet
+        .mint_as(&here, json!({ "clusters": [] }))
+        .client("rancher");
+    assert_eq!(other.get(path).unwrap().status, 200);
+    let mut watch = dev.start(&at("a", &[LIST, &["--watch"]].concat())).unwrap();
+    watch.next_line(LIMIT).unwrap();
+
+    provider.set_group("dev", "").unwrap();
+    login(&fleet, &provider);
+    is_refused(&dev, "a");
+    watch.wait(LIMIT).unwrap();
+    is_refused_soon(&dev, "a-fqdn");
+    for client in [&here, &other] {
+        assert_eq!(client.get(path).unwrap().status, 403);
+    }
+
+    provider.set_group("dev", "team-a").unwrap();
+    login(&fleet, &provider);
+    let (route, groups) = ROUTES[0];
+    check(&dev, &at(route, GROUPS), groups);
+}
+
+/// Starts our server with the provider, and with a user object for dev.
+fn fleet(provider: &OidcProvider) -> Fleet {
+    let fleet = Fleet::start_with(&[
+        &format!("--oidc-issuer-url={}", provider.issuer()),
+        &format!("--oidc-client-id={CLIENT}"),
+        &format!("--oidc-ca-file={}", provider.ca_file().display()),
+        "--oidc-username-prefix=-",
+        &format!("--oidc-groups-claim={GROUP_CLAIM}"),
+    ]);
+    let users = "/apis/management.cattle.io/v3/users";
+    let admin = fleet.server.client("admin").unwrap();
+    let user = json!({
+        "apiVersion": "management.cattle.io/v3", "kind": "User", "metadata": { "name": "dev" },
+    });
+    assert_eq!(admin.post(users, &user).unwrap().status, 201);
+    fleet
+}
+
+/// Starts the cluster, where team-a may edit ConfigMaps, and registers it for team-a.
+fn cluster(fleet: &Fleet) -> TestCluster {
+    let mut a = TestCluster::start(&Options::default()).unwrap();
+    fleet.register("a", &a, &[]);
+    fleet.offer_direct_endpoint("a", &a);
+    let asking = Options {
+        token_webhook: Some(fleet.cluster(&["webhook", "a"])),
+        ..Options::default()
+    };
+    a.restart_apiserver(&asking).unwrap();
+    let home = TempDir::new().unwrap();
+    grant(
+        &fleet.admin(),
+        &[
+            "--verb=get",
+            "--resource=clusters.management.cattle.io",
+            "--resource-name=a",
+        ],
+    );
+    let edit = ["--verb=get,list,watch,create", "--resource=configmaps"];
+    grant(&admin_of(&a, home.path()), &edit);
+    a
+}
+
+/// Grants team-a a role with these rules.
+fn grant(admin: &Kubectl, rules: &[&str]) {
+    let create = [&["create", "clusterrole", "of-team-a"], rules].concat();
+    admin.output(&create).unwrap();
+    let bind = ["create", "clusterrolebinding", "of-team-a"];
+    let bind = [&bind[..], &["--clusterrole=of-team-a", "--group=team-a"]].concat();
+    admin.output(&bind).unwrap();
+}
+
+/// Returns a client that has logged in at the provider and at our server. After a restart of the
+/// provider, our server needs a moment for its new keys.
+fn login(fleet: &Fleet, provider: &OidcProvider) -> Client {
+    let url = fleet.server.url().unwrap();
+    let token = provider.bound_id_token("dev", &url).unwrap();
+    let client = token.of(&fleet.server.anonymous().unwrap());
+    poll::until("the login is accepted", LIMIT, || {
+        let answer = client.get("/apis/ext.cattle.io/v1/kubeconfigs")?;
+        Ok((answer.status == 200).then_some(()))
+    })
+    .unwrap();
+    client
+}
+
+fn at<'a>(context: &'a str, command: &[&'a str]) -> Vec<&'a str> {
+    [&["--context", context], command].concat()
+}
+
+fn is_refused(kubectl: &Kubectl, route: &str) {
+    let answer = kubectl.run(&at(route, LIST)).unwrap();
+    let unauthorized = "error: You must be logged in to the server (Unauthorized)\n";
+    assert_eq!((answer.code, answer.stderr.as_str()), (1, unauthorized));
+}
+
+/// Like [`is_refused`], within the time for which a kube-apiserver caches a TokenReview.
+fn is_refused_soon(kubectl: &Kubectl, route: &str) {
+    poll::until("the end of the group", LIMIT, || {
+        let answer = kubectl.run(&at(route, LIST))?;
+        Ok((answer.code != 0).then_some(()))
+    })
+    .unwrap();
+    is_refused(kubectl, route);
+}
