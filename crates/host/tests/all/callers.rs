@@ -46,13 +46,17 @@ impl Caller {
         self
     }
 
+    /// Returns the result without its login.
     pub(crate) async fn ask(&self, authenticator: &dyn Authenticator) -> Authentication {
         let credentials = Credentials {
             certificates: &self.certificates,
             bearer: self.bearer.as_deref(),
             headers: self,
         };
-        authenticator.authenticate(&credentials).await
+        match authenticator.authenticate(&credentials).await {
+            Authentication::Authenticated(identity) => Authentication::of(identity.into_user()),
+            other => other,
+        }
     }
 }
 
