@@ -53,6 +53,9 @@ struct ScheduledCluster {
     state: State,
     /// The time at which the last probe ended.
     last_probe: Option<Instant>,
+    /// True if a request contradicted the last result during the probe under way, which may have
+    /// asked before.
+    is_requested: bool,
 }
 
 enum State {
@@ -100,6 +103,7 @@ impl Schedule {
             let entry = ScheduledCluster {
                 state: State::Due(now),
                 last_probe: None,
+                is_requested: false,
                 revision,
                 subject,
             };
@@ -116,13 +120,18 @@ impl Schedule {
 
     /// Brings the next probe forward, because a request contradicted the result of the last one.
     pub(super) fn request_probe(&mut self, name: &str, now: Instant) {
-        if let Some(entry) = self.entries.get_mut(name)
-            && let State::Due(due) = entry.state
-        {
-            let earliest = entry
-                .last_probe
-                .map_or(now, |last_probe| last_probe + self.requested_period);
-            entry.move_to(&mut self.waiting, due.min(earliest.max(now)));
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        match entry.state {
+            State::Due(due) => {
+                let earliest = entry
+                    .last_probe
+                    .map_or(now, |last_probe| last_probe + self.requested_period);
+                entry.move_to(&mut self.waiting, due.min(earliest.max(now)));
+            }
+            State::UnderWay(..) => entry.is_requested = true,
+            State::Dormant => {}
         }
     }
 
@@ -149,11 +158,13 @@ impl Schedule {
             return;
         };
         entry.last_probe = Some(now);
+        let is_requested = std::mem::take(&mut entry.is_requested);
         let State::UnderWay(subject, revision) = &entry.state else {
             return;
         };
         let due = match () {
             () if entry.is_news(subject, *revision) => now,
+            () if is_requested => now + self.requested_period,
             () if entry.subject.connected => now + self.period.mul_f64((6.0 + 2.0 * jitter) / 7.0),
             () => {
                 entry.state = State::Dormant;
@@ -203,6 +214,21 @@ mod tests {
             connected: true,
             ..Subject::default()
         }
+    }
+
+    #[test]
+    fn a_request_during_a_probe_causes_another_one() {
+        let (mut schedule, start) = (Schedule::new(PERIOD, REQUESTED), Instant::now());
+        schedule.put(subject("a", 1), Revision::new(5), start);
+        assert_eq!(schedule.take_due(start), Some(subject("a", 1)));
+        schedule.request_probe("a", start);
+        assert_eq!(schedule.next_due(), None, "one probe at a time");
+        schedule.done("a", start, 0.5);
+        assert_eq!(schedule.next_due(), Some(start + REQUESTED));
+        let later = start + REQUESTED;
+        assert_eq!(schedule.take_due(later), Some(subject("a", 1)));
+        schedule.done("a", later, 0.5);
+        assert_eq!(schedule.next_due(), Some(later + PERIOD));
     }
 
     #[test]
@@ -312,7 +338,6 @@ mod tests {
         let (mut schedule, start) = (Schedule::new(PERIOD, REQUESTED), Instant::now());
         schedule.put(subject("a", 1), Revision::new(5), start);
         schedule.take_due(start);
-        schedule.request_probe("a", start);
         schedule.done("a", start, 0.5);
         assert_eq!(schedule.next_due(), Some(start + PERIOD));
         for _ in 0..3 {
