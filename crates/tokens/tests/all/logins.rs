@@ -117,6 +117,15 @@ async fn an_older_id_token_brings_no_group_back() {
 }
 
 #[tokio::test]
+async fn a_provider_whose_clock_is_ahead_does_not_keep_groups() {
+    let world = World::start().await;
+    let (token, _) = created(&world, "login:alice/3600/team-a", "c-a").await;
+    assert_eq!(groups(&world, &token).await, ["team-a"]);
+    log_in(&world, "login:alice/0").await;
+    assert_eq!(groups(&world, &token).await, [] as [&str; 0]);
+}
+
+#[tokio::test]
 async fn logins_of_other_users_and_from_other_sources_change_nothing() {
     let world = World::start().await;
     let (token, _) = created(&world, "login:alice/0/team-a", "c-a").await;
