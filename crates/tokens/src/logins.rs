@@ -108,10 +108,8 @@ impl Logins {
         now: Timestamp,
     ) -> Result<(), Status> {
         let last = last_login(user, login, now);
-        let is_news = match self.facts(&user.name) {
-            Some(facts) => facts.is_changed_by(&last, self.refresh_interval()),
-            None => None,
-        };
+        let facts = self.facts(&user.name);
+        let is_news = facts.and_then(|it| it.is_changed_by(&last, self.refresh_interval()));
         // Without groups there is nothing to depend on.
         match is_news.unwrap_or(!last.groups.is_empty()) {
             true => self.write(&user.name, last).await,

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use api::ext::{KubeconfigStatus, Token, TokenReference, TokenStatus};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
+use auth::user::CREDENTIAL_ID;
 use auth::{Login, UserInfo};
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::{GroupResource, Metadata, ObjectKey};
@@ -31,11 +32,6 @@ use crate::logins::{Logins, login_groups};
 use crate::token_record::{EXTRA_TOKEN, is_unique_name};
 use crate::user_directory::UserDirectory;
 use crate::validity::{MAX_ANCESTORS, Validity};
-
-/// Key of the extra value in which a kube-apiserver that verifies a token itself names the token:
-/// the value is `JTI=` and the `jti` (`k8s.io/apiserver/pkg/authentication/user`,
-/// `CredentialIDKey`).
-const EXTRA_CREDENTIAL: &str = "authentication.kubernetes.io/credential-id";
 
 /// Determines the origin of requests.
 pub struct Origins {
@@ -235,7 +231,7 @@ impl Origin {
         Some(expires.duration_since(now).max(SignedDuration::ZERO))
     }
 
-    /// Returns the source of the groups; empty if there are none.
+    /// Returns the source of the groups, or an empty string for a login without groups.
     fn source(&self) -> String {
         match self.groups.is_empty() {
             true => String::new(),
@@ -260,10 +256,11 @@ impl Parent {
     }
 }
 
-/// Returns the name of the minted token that authenticated the user, if there was one.
+/// Returns the name of the minted token that authenticated the user, if there was one. A
+/// kube-apiserver that verifies a token itself names it in [`CREDENTIAL_ID`], after `JTI=`.
 pub(crate) fn token_of(user: &UserInfo) -> Option<&str> {
     let values = |key: &str| user.extra.get(key).into_iter().flatten();
-    let credentials = values(EXTRA_CREDENTIAL).filter_map(|id| id.strip_prefix("JTI="));
+    let credentials = values(CREDENTIAL_ID).filter_map(|id| id.strip_prefix("JTI="));
     let ours = credentials.filter(|name| is_unique_name(name));
     let mut named = values(EXTRA_TOKEN).map(String::as_str).chain(ours);
     named.next()
@@ -303,18 +300,15 @@ mod tests {
         check(&[], None);
         check(&[(EXTRA_TOKEN, "token-abcde")], Some("token-abcde"));
         let minted = "JTI=token-abcdefghij12345";
-        check(&[(EXTRA_CREDENTIAL, minted)], Some("token-abcdefghij12345"));
-        check(
-            &[(EXTRA_CREDENTIAL, "JTI=token-abcde")],
-            Some("token-abcde"),
-        );
+        check(&[(CREDENTIAL_ID, minted)], Some("token-abcdefghij12345"));
+        check(&[(CREDENTIAL_ID, "JTI=token-abcde")], Some("token-abcde"));
         for other in [
             "JTI=e2d1c8a5-4c0e-4b47-9a3f-8d2b0a9f1c11",
             "X509SHA256=token-abcde",
             "JTI=token-abcdef",
             "JTI=token-ab_de",
         ] {
-            check(&[(EXTRA_CREDENTIAL, other)], None);
+            check(&[(CREDENTIAL_ID, other)], None);
         }
     }
 }

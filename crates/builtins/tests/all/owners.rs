@@ -75,18 +75,23 @@ async fn a_cluster_role_is_not_owned_by_an_object_in_a_namespace() {
     assert_eq!(server.done(&line, Value::Null).await, created);
 }
 
-#[tokio::test]
-async fn a_cluster_role_owns_objects_in_namespaces() {
-    let server = start().await;
+/// Creates the ClusterRole `r` and the ConfigMap `child` that it owns, by this version of the group.
+async fn config_map_of_cluster_role(server: &Server, version: &str) {
     let body = json!({"metadata": {"name": "r"}, "rules": []});
     let created = server.done(&format!("POST {CLUSTER_ROLES}"), body).await;
     let reference = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "apiVersion": format!("rbac.authorization.k8s.io/{version}"),
         "kind": "ClusterRole",
         "name": "r",
         "uid": created["metadata"]["uid"],
     });
-    config_map(&server, "child", json!([reference])).await;
+    config_map(server, "child", json!([reference])).await;
+}
+
+#[tokio::test]
+async fn a_cluster_role_owns_objects_in_namespaces() {
+    let server = start().await;
+    config_map_of_cluster_role(&server, "v1").await;
     settled(&server).await;
     assert!(metadata(&server, "child").is_some());
     server
@@ -116,15 +121,7 @@ async fn references_to_unknown_kinds_are_ignored() {
 #[tokio::test]
 async fn another_version_of_the_group_is_the_same_owner() {
     let server = start().await;
-    let body = json!({"metadata": {"name": "r"}, "rules": []});
-    let created = server.done(&format!("POST {CLUSTER_ROLES}"), body).await;
-    let reference = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1beta1",
-        "kind": "ClusterRole",
-        "name": "r",
-        "uid": created["metadata"]["uid"],
-    });
-    config_map(&server, "child", json!([reference])).await;
+    config_map_of_cluster_role(&server, "v1beta1").await;
     server
         .done(&format!("DELETE {CLUSTER_ROLES}/r"), Value::Null)
         .await;

@@ -21,11 +21,16 @@ const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 const ME: &str = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews";
 const SOURCE: &str = "oidc:https://login.example.com";
 
+/// Returns a token for a cluster, to be created; an empty name is that of this server.
+fn token_for(cluster: &str) -> Value {
+    json!({
+        "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": { "clusterName": cluster },
+    })
+}
+
 /// Creates a token for a cluster as this caller.
 async fn created(world: &World, caller: &str, cluster: &str) -> (Minted, Value) {
-    let token = json!({
-        "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": { "clusterName": cluster },
-    });
+    let token = token_for(cluster);
     let line = format!("POST {TOKENS}");
     let made = world.http.call(caller, &line, Some(token)).await;
     assert_eq!(made.code, 201, "{}", made.body);
@@ -151,7 +156,7 @@ async fn a_login_is_written_only_if_its_groups_have_changed() {
     assert_eq!(stored(&world), None, "no group to lose");
     log_in(&world, "login:alice/0/team-a").await;
     assert_eq!(stored(&world), None, "nothing depends on it");
-    let token = json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": {} });
+    let token = token_for("c-a");
     let line = format!("POST {TOKENS}?dryRun=All");
     let answer = world.http.call("login:alice/0/team-a", &line, Some(token));
     assert_eq!(answer.await.code, 201);
@@ -265,9 +270,7 @@ async fn a_minted_token_is_no_login_at_a_host() {
 async fn a_user_whom_an_administrator_impersonates_carries_no_group() {
     let world = World::start().await;
     created(&world, "login:alice/0/team-a", "c-a").await;
-    let token = json!({
-        "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": { "clusterName": "c-a" },
-    });
+    let token = token_for("c-a");
     let request = Request::post(TOKENS)
         .header("content-type", "application/json")
         .header("authorization", "Bearer login:root/0/system:masters")

@@ -66,11 +66,7 @@ impl Story {
         ];
         grant(&fleet.admin(), "bob", "deletes", &delete);
         fleet.offer_direct_endpoint("a", &a);
-        let asking = Options {
-            token_webhook: Some(fleet.cluster(&["webhook", "a"])),
-            ..Options::default()
-        };
-        a.restart_apiserver(&asking).unwrap();
+        fleet.install_webhook("a", &mut a);
         let folder = TempDir::new().unwrap();
         let admin = admin_of(&a, folder.path());
         let read = ["--verb=get,list,watch", "--resource=namespaces"];
@@ -166,11 +162,7 @@ impl Story {
         self.a.restart_apiserver(&knowing).unwrap();
         let admin = self.download("bob", "adminkubeconfig");
         self.bob_is_an_administrator_with(&admin, "a-fqdn");
-        let asking = Options {
-            token_webhook: Some(self.fleet.cluster(&["webhook", "a"])),
-            ..Options::default()
-        };
-        self.a.restart_apiserver(&asking).unwrap();
+        self.fleet.install_webhook("a", &mut self.a);
     }
 
     /// If the cluster has a provider, alice gets a file without tokens, and the plugin gets tokens

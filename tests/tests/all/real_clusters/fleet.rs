@@ -133,6 +133,17 @@ impl<S: Site> Fleet<S> {
         self.server.kubectl("admin").unwrap()
     }
 
+    /// Makes a cluster send us the tokens that it does not know, with the credential of a new
+    /// webhook.
+    #[track_caller]
+    pub(super) fn install_webhook(&self, name: &str, cluster: &mut TestCluster) {
+        let asking = Options {
+            token_webhook: Some(self.cluster(&["webhook", name])),
+            ..Options::default()
+        };
+        cluster.restart_apiserver(&asking).unwrap();
+    }
+
     /// Creates a kubeconfig as a user and returns the file, named after its record.
     #[track_caller]
     pub(super) fn mint(&self, user: &str, spec: Value) -> Minted {

@@ -94,11 +94,7 @@ fn cluster(fleet: &Fleet) -> TestCluster {
     let mut a = TestCluster::start(&Options::default()).unwrap();
     fleet.register("a", &a, &[]);
     fleet.offer_direct_endpoint("a", &a);
-    let asking = Options {
-        token_webhook: Some(fleet.cluster(&["webhook", "a"])),
-        ..Options::default()
-    };
-    a.restart_apiserver(&asking).unwrap();
+    fleet.install_webhook("a", &mut a);
     let home = TempDir::new().unwrap();
     grant(
         &fleet.admin(),

@@ -46,11 +46,7 @@ fn replacing_the_keys_ends_every_file() {
     let mut a = TestCluster::start(&Options::default()).unwrap();
     fleet.register("a", &a, &["alice"]);
     fleet.offer_direct_endpoint("a", &a);
-    let asking = Options {
-        token_webhook: Some(fleet.cluster(&["webhook", "a"])),
-        ..Options::default()
-    };
-    a.restart_apiserver(&asking).unwrap();
+    fleet.install_webhook("a", &mut a);
     let home = TempDir::new().unwrap();
     let admin = admin_of(&a, home.path());
     let read = ["--verb=get,list,watch", "--resource=namespaces"];
@@ -202,15 +198,11 @@ impl Story {
 fn honour_tokens(fleet: &Fleet, a: &mut TestCluster, b: &mut TestCluster) {
     fleet.offer_direct_endpoint("a", a);
     fleet.offer_direct_endpoint("b", b);
-    let asking = Options {
-        token_webhook: Some(fleet.cluster(&["webhook", "a"])),
-        ..Options::default()
-    };
+    fleet.install_webhook("a", a);
     let knowing = Options {
         authentication_config: Some(fleet.cluster(&["oidc", "b"])),
         ..Options::default()
     };
-    a.restart_apiserver(&asking).unwrap();
     b.restart_apiserver(&knowing).unwrap();
 }
 
