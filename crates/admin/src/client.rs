@@ -4,8 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow};
+use certificates::{rejects_client_certificate, tls_error};
 use k8s_openapi::Resource;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
+use kube::client::AuthError;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
@@ -78,6 +80,70 @@ pub(crate) fn told(error: kube::Error) -> Error {
         kube::Error::Auth(error) => anyhow!("the credential cannot be used: {error}"),
         // The text already contains that of the causes.
         other => anyhow!("{other}"),
+    }
+}
+
+/// A server that did not answer the first request as it should.
+#[derive(Debug, thiserror::Error)]
+#[error("{server} {outcome}")]
+pub(crate) struct Failed {
+    server: String,
+    outcome: Outcome,
+}
+
+/// What a server did instead of an answer.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Outcome {
+    #[error("cannot be reached")]
+    Unreachable,
+    #[error("has a certificate that cannot be verified")]
+    Certificate,
+    #[error("cannot be asked without a credential")]
+    NoCredential,
+    #[error("does not accept the credential")]
+    Credential,
+    #[error("does not permit the request")]
+    Forbidden,
+    #[error("responded with an error")]
+    Error,
+    #[error("does not answer as a Kubernetes API server does")]
+    Other,
+}
+
+impl Failed {
+    /// Converts the error of the first request to `server`.
+    pub(crate) fn of(server: impl Into<String>, error: kube::Error) -> Error {
+        let outcome = match &error {
+            kube::Error::Api(status) => match status.code {
+                401 => Outcome::Credential,
+                403 => Outcome::Forbidden,
+                _ => Outcome::Error,
+            },
+            kube::Error::Auth(_) => Outcome::NoCredential,
+            kube::Error::Service(error) => Outcome::of(&**error),
+            kube::Error::HyperError(error) => Outcome::of(error),
+            _ => Outcome::Other,
+        };
+        let server = server.into();
+        told(error).context(Self { server, outcome })
+    }
+
+    /// Returns whether the server may no longer exist.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.outcome == Outcome::Unreachable
+    }
+}
+
+impl Outcome {
+    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        if error.is::<AuthError>() {
+            return Self::NoCredential;
+        }
+        match tls_error(error) {
+            Some(rustls::Error::InvalidCertificate(_)) => Self::Certificate,
+            Some(error) if rejects_client_certificate(error) => Self::Credential,
+            _ => Self::Unreachable,
+        }
     }
 }
 

@@ -133,9 +133,12 @@ fn explain(console: &Console, action: KeyAction, status: &KeyOperationStatus) {
             );
         }
         KeyAction::RevokeAll => {
-            let revoked = status.revoked.unwrap_or_default();
+            let revoked = match status.revoked.unwrap_or_default() {
+                1 => "1 signing key was".to_owned(),
+                number => format!("{number} signing keys were"),
+            };
             console.say(format_args!(
-                "{revoked} signing keys were removed. Every token that was issued before is invalid."
+                "{revoked} removed. Every token that was issued before is invalid."
             ));
             console.say(
                 "Ask users to create their kubeconfigs again; the old records can be deleted.",
@@ -149,9 +152,12 @@ fn explain(console: &Console, action: KeyAction, status: &KeyOperationStatus) {
 }
 
 fn explain_reseal(console: &Console, status: &KeyOperationStatus) {
-    let resealed = status.resealed.unwrap_or_default();
+    let resealed = match status.resealed.unwrap_or_default() {
+        1 => "1 value was".to_owned(),
+        number => format!("{number} values were"),
+    };
     console.say(format_args!(
-        "{resealed} values were encrypted again with the newest key."
+        "{resealed} encrypted again with the newest key."
     ));
     let unreadable = status.unreadable.unwrap_or_default();
     if unreadable > 0 {

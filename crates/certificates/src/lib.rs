@@ -9,6 +9,7 @@
 
 mod authority;
 mod certificate;
+mod handshake;
 mod key;
 mod names;
 mod request;
@@ -18,6 +19,7 @@ pub mod roots;
 
 pub use authority::{Authority, Pair};
 pub use certificate::Certificate;
+pub use handshake::{rejects_client_certificate, tls_error};
 pub use key::PrivateKeyPem;
 pub use names::Names;
 pub use request::CertificateRequest;

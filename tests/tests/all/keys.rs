@@ -86,7 +86,7 @@ fn revoking_all_keys_ends_every_token_and_new_ones_open() {
     assert_eq!(after.len(), 1);
     assert_eq!(after[0].1, "Signing");
     assert_ne!(after, before);
-    let said = "1 signing keys were removed. Every token that was issued before is invalid.";
+    let said = "1 signing key was removed. Every token that was issued before is invalid.";
     assert_eq!(revoked.stderr.lines().next(), Some(said));
     let published = server.anonymous().unwrap().get("/openid/v1/jwks").unwrap();
     let published = published.json().unwrap()["keys"].clone();

@@ -49,6 +49,8 @@ pub(crate) enum ClusterCommand {
 
     /// Unregisters a cluster: removes what `add` created in it, its credentials and its Cluster object.
     ///
+    /// A namespace that contains objects of others is kept, and the command names some of them.
+    ///
     ///   kubeconfig-apiserver cluster remove prod --from ~/prod.kubeconfig
     ///   kubeconfig-apiserver cluster remove gone --keep-downstream
     #[command(verbatim_doc_comment)]

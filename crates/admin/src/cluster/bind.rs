@@ -202,7 +202,7 @@ fn destination(connection: &ClusterConnection) -> Vec<String> {
     };
     let (authorities, certificates) = authorities(&connection.ca_data);
     let mut lines = vec![format!(
-        "The gateway sends the credential to server {}, TLS server name {}, proxy {}, certificate authorities: {authorities}.",
+        "The gateway sends the credential to server {}; TLS server name: {}; proxy: {}; certificate authorities{authorities}",
         or(&connection.server, "none"),
         or(&connection.tls_server_name, "that of the server"),
         or(&connection.proxy_url, "none"),
@@ -216,7 +216,7 @@ fn destination(connection: &ClusterConnection) -> Vec<String> {
 fn authorities(ca_data: &str) -> (String, Vec<String>) {
     let bundle = match CaBundle::from_base64(ca_data) {
         Ok(bundle) => bundle,
-        Err(why) => return (format!("invalid, because caData {why}"), Vec::new()),
+        Err(why) => return (format!(": invalid, because caData {why}"), Vec::new()),
     };
     let summaries = bundle.summaries();
     let lines = summaries.iter().map(|it| {
@@ -225,9 +225,8 @@ fn authorities(ca_data: &str) -> (String, Vec<String>) {
     });
     let lines: Vec<String> = lines.collect();
     match lines.len() {
-        0 => ("those of the server's machine".to_owned(), lines),
-        1 => ("this one".to_owned(), lines),
-        number => (format!("these {number}"), lines),
+        0 => (": those of the server's machine".to_owned(), lines),
+        number => (format!(" ({number}):"), lines),
     }
 }
 
@@ -284,7 +283,7 @@ mod tests {
         }
         let expected = [
             "Secret s is bound to another connection, or to a former cluster of this name.".to_owned(),
-            r#"The gateway sends the credential to server "https://a\u{1b}", TLS server name that of the server, proxy "http://p", certificate authorities: those of the server's machine."#.to_owned(),
+            r#"The gateway sends the credential to server "https://a\u{1b}"; TLS server name: that of the server; proxy: "http://p"; certificate authorities: those of the server's machine"#.to_owned(),
             format!("If this is correct, run: kubeconfig-apiserver cluster bind prod --to {digest}"),
         ];
         assert_eq!(refusal(&cluster, "s"), expected);
@@ -302,22 +301,22 @@ mod tests {
         let fingerprint = |line: &str| line.rsplit_once(' ').unwrap().1.to_owned();
 
         let (number, lines) = shown(&one);
-        assert_eq!(number, "this one");
+        assert_eq!(number, " (1):");
         assert!(
             lines[0].starts_with(r#"  "CN=ca\u{1b}[2J", SHA-256 "#),
             "{lines:?}"
         );
         let (number, both) = shown(&format!("{one}{two}"));
-        assert_eq!(number, "these 2");
+        assert_eq!(number, " (2):");
         assert_eq!(both[0], lines[0]);
         assert_ne!(fingerprint(&both[0]), fingerprint(&both[1]));
 
-        let none = ("those of the server's machine".to_owned(), Vec::new());
+        let none = (": those of the server's machine".to_owned(), Vec::new());
         assert_eq!(authorities(""), none);
         let (useless, lines) = authorities("?");
         assert_eq!(
             useless,
-            "invalid, because caData must be base64 of PEM-encoded X.509 certificates"
+            ": invalid, because caData must be base64 of PEM-encoded X.509 certificates"
         );
         assert!(lines.is_empty());
     }

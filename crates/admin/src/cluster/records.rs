@@ -1,6 +1,6 @@
 //! The Cluster objects in the server.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use api::management::cluster::{ClusterConnection, ClusterSpec, ClusterStatus};
 use api::management::{self, Cluster, cluster};
 use k8s_openapi::api::core::v1::Secret;
@@ -9,7 +9,7 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Object};
 use machinery::meta::MetadataExt;
 
 use super::Server;
-use crate::client::told;
+use crate::client::Failed;
 
 /// A Cluster object in a response.
 pub(super) type Record = Object<ClusterSpec, ClusterStatus>;
@@ -51,7 +51,7 @@ pub(super) async fn all(server: &Server<'_>) -> Result<Vec<Record>> {
             Cluster::PLURAL,
             management::GROUP
         ),
-        Err(error) => Err(told(error)).context("the kubeconfig-apiserver does not respond"),
+        Err(error) => Err(Failed::of("the kubeconfig-apiserver", error)),
     }
 }
 

@@ -15,6 +15,7 @@ use super::objects;
 use super::records::{self, Record};
 use super::source::Source;
 use crate::args::RemoveArgs;
+use crate::client::Failed;
 
 /// Runs the command.
 pub(super) async fn run(server: &Server<'_>, args: &RemoveArgs) -> Result<()> {
@@ -73,8 +74,13 @@ fn check_same(name: &str, record: &Record, source: &Source) -> Result<()> {
 async fn take_back(server: &Server<'_>, source: &Source) -> Result<()> {
     let cluster = source.client().await?;
     let address = &source.connection.server;
-    let version = source.version(&cluster).await;
-    version.context("if the cluster no longer exists, use --keep-downstream")?;
+    if let Err(error) = source.version(&cluster).await {
+        let failed = error.downcast_ref::<Failed>();
+        return Err(match failed.is_some_and(Failed::is_unreachable) {
+            true => error.context("if the cluster no longer exists, use --keep-downstream"),
+            false => error,
+        });
+    }
     for manifest in manifests::all()?.into_iter().rev() {
         let what = format!("{} {}", manifest.resource.kind, manifest.name());
         let api = manifest.api(&cluster);

@@ -12,7 +12,7 @@ use kube::config::{Cluster, Kubeconfig, NamedContext};
 use serde_json::json;
 use signing::secret::SecretString;
 
-use crate::client::{self, told};
+use crate::client::{self, Failed};
 
 /// The name of the user in a file that contains only a token.
 const BEARER: &str = "gateway";
@@ -68,11 +68,13 @@ impl Source {
     /// Returns the version of the cluster.
     ///
     /// # Errors
-    /// Fails if the cluster does not answer.
+    /// Fails with [`Failed`] if the cluster does not answer.
     pub(super) async fn version(&self, client: &Client) -> Result<Info> {
-        let version = client.apiserver_version().await.map_err(told);
-        version
-            .with_context(|| format!("the cluster at {} does not respond", self.connection.server))
+        let version = client.apiserver_version().await;
+        version.map_err(|error| {
+            let cluster = format!("the cluster at {}", self.connection.server);
+            Failed::of(cluster, error)
+        })
     }
 }
 

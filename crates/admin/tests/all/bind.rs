@@ -10,7 +10,7 @@ use crate::command::{Output, run, usage_error};
 const CLUSTERS: &str = "/apis/management.cattle.io/v3/clusters";
 const SECRETS: &str = "/api/v1/namespaces/kubeconfig-apiserver/secrets";
 
-const DESTINATION: &str = "The gateway sends the credential to server \"https://prod:6443\", TLS server name that of the server, proxy none, certificate authorities: those of the server's machine.\n";
+const DESTINATION: &str = "The gateway sends the credential to server \"https://prod:6443\"; TLS server name: that of the server; proxy: none; certificate authorities: those of the server's machine\n";
 
 /// Starts a server with the cluster prod and the Secret of its credential, which is not bound.
 async fn server() -> ApiServer {
@@ -89,7 +89,7 @@ async fn a_new_connection_needs_its_digest() {
     });
     let connection = cluster(&server, "prod").spec.connection.unwrap();
     let digest = connection_digest(&connection);
-    let destination = "The gateway sends the credential to server \"https://evil\\u{1b}[2J\", TLS server name \"prod\", proxy \"http://proxy\", certificate authorities: invalid, because caData must be base64 of PEM-encoded X.509 certificates.\n";
+    let destination = "The gateway sends the credential to server \"https://evil\\u{1b}[2J\"; TLS server name: \"prod\"; proxy: \"http://proxy\"; certificate authorities: invalid, because caData must be base64 of PEM-encoded X.509 certificates\n";
     let refusal = format!(
         "\
 Secret cluster-prod-gateway is bound to another connection, or to a former cluster of this name.
@@ -145,7 +145,7 @@ async fn all_clusters_are_bound_and_those_that_are_not_are_named() {
     output.is(&format!(
         "\
 Secret cluster-moved-gateway is bound to another connection, or to a former cluster of this name.
-The gateway sends the credential to server \"https://elsewhere\", TLS server name that of the server, proxy none, certificate authorities: those of the server's machine.
+The gateway sends the credential to server \"https://elsewhere\"; TLS server name: that of the server; proxy: none; certificate authorities: those of the server's machine
 If this is correct, run: kubeconfig-apiserver cluster bind moved --to {}
 Secret cluster-moved-gateway is not bound
 server: Secret cluster-prod-gateway bound to cluster prod

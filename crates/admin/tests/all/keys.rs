@@ -86,6 +86,10 @@ async fn a_revocation_says_how_many_keys_were_removed_and_what_to_do() {
     let status = json!({ "signingKeys": signing_keys(), "revoked": 3 });
     let expected = format!("{TABLE}{REVOKED}");
     check("keys revoke-all --yes", status, "RevokeAll", &expected).await;
+
+    let status = json!({ "signingKeys": signing_keys(), "revoked": 1 });
+    let expected = expected.replace("3 signing keys were", "1 signing key was");
+    check("keys revoke-all --yes", status, "RevokeAll", &expected).await;
 }
 
 #[tokio::test]

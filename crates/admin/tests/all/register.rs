@@ -387,12 +387,12 @@ async fn a_fault_says_which_step_failed() {
         (
             &world.server,
             CLUSTERS,
-            "the kubeconfig-apiserver does not respond: broken".to_owned(),
+            "the kubeconfig-apiserver responded with an error: broken".to_owned(),
         ),
         (
             &world.cluster,
             "GET /version",
-            format!("the cluster at {url} does not respond: broken"),
+            format!("the cluster at {url} responded with an error: broken"),
         ),
         (
             &world.cluster,
@@ -498,7 +498,7 @@ async fn a_server_that_does_not_listen_is_named_by_the_cause() {
     let (text, _) = error.split_once(" (os error").unwrap();
     assert_eq!(
         text,
-        "the kubeconfig-apiserver does not respond: Connection refused"
+        "the kubeconfig-apiserver cannot be reached: Connection refused"
     );
 }
 

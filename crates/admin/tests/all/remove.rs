@@ -248,6 +248,26 @@ async fn the_objects_of_a_cluster_with_two_names_are_kept() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_rejects_the_request_still_exists() {
+    let world = World::start().await;
+    let (url, file) = (world.cluster.url(), world.cluster.kubeconfig());
+    let line = format!("cluster remove prod --from {file}");
+    for (code, message, expected) in [
+        (
+            401,
+            "Unauthorized",
+            "does not accept the credential: Unauthorized",
+        ),
+        (403, "no, alice", "does not permit the request: no, alice"),
+        (500, "broken", "responded with an error: broken"),
+    ] {
+        world.cluster.refuse("GET /version", code, message);
+        let error = run(&world.server, &line).await.error;
+        assert_eq!(error, format!("the cluster at {url} {expected}"));
+    }
+}
+
+#[tokio::test]
 async fn a_cluster_that_no_longer_exists_is_only_forgotten() {
     let mut world = World::start().await;
     let file = world.cluster.kubeconfig();
@@ -260,7 +280,7 @@ async fn a_cluster_that_no_longer_exists_is_only_forgotten() {
     assert_eq!(
         text,
         format!(
-            "if the cluster no longer exists, use --keep-downstream: the cluster at {url} does not respond: Connection refused"
+            "if the cluster no longer exists, use --keep-downstream: the cluster at {url} cannot be reached: Connection refused"
         )
     );
     run(&world.server, "cluster remove prod --keep-downstream")

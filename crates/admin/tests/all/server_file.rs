@@ -82,7 +82,7 @@ async fn a_server_with_a_certificate_of_another_authority_is_not_used() {
     let error = run_with(&format!("cluster list --kubeconfig {file}"), None)
         .await
         .error;
-    let expected = "the kubeconfig-apiserver does not respond: invalid peer certificate: ";
+    let expected = "the kubeconfig-apiserver has a certificate that cannot be verified: invalid peer certificate: ";
     assert!(error.starts_with(expected), "{error}");
     assert_eq!(server.asked(), []);
 }
@@ -95,12 +95,12 @@ async fn an_error_of_the_server_is_its_message() {
         (
             403,
             "clusters is forbidden",
-            "the kubeconfig-apiserver does not respond: clusters is forbidden",
+            "the kubeconfig-apiserver does not permit the request: clusters is forbidden",
         ),
         (
             500,
             "",
-            "the kubeconfig-apiserver does not respond: it responded 500 InternalError",
+            "the kubeconfig-apiserver responded with an error: it responded 500 InternalError",
         ),
     ] {
         server.refuse(clusters, code, message);

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use certificates::{rejects_client_certificate, tls_error};
 use management::cluster_secret::Unowned;
-use rustls::{AlertDescription, CertificateError};
+use rustls::CertificateError;
 
 /// The cause of a failure. Only for the log, since it may name internal addresses.
 pub type Cause = Arc<dyn Error + Send + Sync>;
@@ -107,7 +108,7 @@ impl UpstreamError {
 
     /// Converts a failure of the TLS handshake.
     pub(super) fn of_handshake(error: std::io::Error) -> Self {
-        let problem = rustls_error(&error).and_then(certificate_problem);
+        let problem = tls_error(&error).and_then(certificate_problem);
         match problem {
             Some(problem) => Self::WrongCertificate(problem, Arc::new(error)),
             None => Self::of_connection(error),
@@ -125,10 +126,8 @@ impl UpstreamError {
     /// Converts a failure of an established connection. A server that rejects a client certificate
     /// says so only after the handshake (RFC 8446, section 4.4.2.4).
     pub(super) fn of_connection(error: impl Error + Send + Sync + 'static) -> Self {
-        match rustls_error(&error) {
-            Some(rustls::Error::AlertReceived(alert)) if is_refusal(*alert) => {
-                Self::CredentialRefused
-            }
+        match tls_error(&error) {
+            Some(error) if rejects_client_certificate(error) => Self::CredentialRefused,
             _ => Self::Unreachable(Arc::new(error)),
         }
     }
@@ -156,22 +155,6 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Returns the TLS library's error in a chain of causes. Looks inside each `io::Error`, which does
-/// not return its inner error as its source.
-fn rustls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<rustls::Error>() {
-            return Some(found);
-        }
-        next = match error.downcast_ref::<std::io::Error>() {
-            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-            None => error.source(),
-        };
-    }
-    None
-}
-
 fn certificate_problem(error: &rustls::Error) -> Option<CertificateProblem> {
     let rustls::Error::InvalidCertificate(why) = error else {
         return None;
@@ -189,18 +172,4 @@ fn certificate_problem(error: &rustls::Error) -> Option<CertificateProblem> {
         | CertificateError::NotValidYetContext { .. } => CertificateProblem::Time,
         _ => CertificateProblem::Other,
     })
-}
-
-fn is_refusal(alert: AlertDescription) -> bool {
-    matches!(
-        alert,
-        AlertDescription::CertificateRequired
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied
-    )
 }
