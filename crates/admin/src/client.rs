@@ -91,7 +91,7 @@ pub(crate) struct Failed {
     outcome: Outcome,
 }
 
-/// What a server did instead of an answer.
+/// The behaviour of a server that did not answer.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Outcome {
     #[error("cannot be reached")]

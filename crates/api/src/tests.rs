@@ -142,6 +142,7 @@ fn definitions_have_names_unique_among_all_groups() {
         "io.cattle.management.v3.ClusterConnection",
         "io.cattle.management.v3.ClusterDownloads",
         "io.cattle.management.v3.ClusterEndpoints",
+        "io.cattle.management.v3.ClusterGroups",
         "io.cattle.management.v3.ClusterSpec",
         "io.cattle.management.v3.ClusterStatus",
         "io.cattle.management.v3.ClusterVersion",

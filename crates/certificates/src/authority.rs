@@ -1,9 +1,10 @@
 //! A certificate authority and the certificates that it signs. Keys are ECDSA P-256: small, fast,
 //! and supported by every TLS client.
 
+use crate::subject;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SigningKey,
 };
 
 use crate::{Certificate, CertificateRequest, Error, Names, PrivateKeyPem, Validity};
@@ -32,7 +33,7 @@ impl Authority {
     /// The name or a time cannot be represented in a certificate.
     pub fn create(name: &str, validity: Validity) -> Result<Self, Error> {
         let key = KeyPair::generate().map_err(Error::Issue)?;
-        let mut params = params(name, &[], validity)?;
+        let mut params = params(name, validity)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![
             KeyUsagePurpose::KeyCertSign,
@@ -77,7 +78,7 @@ impl Authority {
     /// # Errors
     /// A name or a time cannot be represented in a certificate.
     pub fn serving(&self, name: &str, names: &Names, validity: Validity) -> Result<Pair, Error> {
-        let mut params = params(name, &[], validity)?;
+        let mut params = params(name, validity)?;
         params.subject_alt_names = names.alternative_names()?;
         self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
     }
@@ -87,25 +88,44 @@ impl Authority {
     /// # Errors
     /// A time cannot be represented in a certificate.
     pub fn client(&self, user: &str, groups: &[&str], validity: Validity) -> Result<Pair, Error> {
-        let params = params(user, groups, validity)?;
-        self.sign(params, ExtendedKeyUsagePurpose::ClientAuth)
+        let key = KeyPair::generate().map_err(Error::Issue)?;
+        Ok(Pair {
+            certificate: self.sign_client(user, groups, &key, validity)?,
+            key: PrivateKeyPem::new(key.serialize_pem()),
+        })
     }
 
-    /// Issues a client certificate, in PEM, for a user who keeps the private key. Only the public
-    /// key is taken from the request.
+    /// Issues a client certificate, in PEM, for a user in these groups who keeps the private key.
+    /// Only the public key is taken from the request.
     ///
     /// # Errors
     /// A time cannot be represented in a certificate.
     pub fn client_for(
         &self,
         user: &str,
+        groups: &[&str],
         request: &CertificateRequest,
         validity: Validity,
     ) -> Result<String, Error> {
-        let params = params(user, &[], validity)?;
-        let params = with_usage(params, ExtendedKeyUsagePurpose::ClientAuth);
-        let certificate = params.signed_by(&request.public_key, &self.issuer);
-        Ok(certificate.map_err(Error::Issue)?.pem())
+        self.sign_client(user, groups, &request.public_key, validity)
+    }
+
+    /// Signs a client certificate, in PEM. rcgen has no names with several organizations, so the
+    /// subject is replaced, and the certificate signed again.
+    fn sign_client(
+        &self,
+        user: &str,
+        groups: &[&str],
+        key: &impl PublicKeyData,
+        validity: Validity,
+    ) -> Result<String, Error> {
+        let params = with_usage(params(user, validity)?, ExtendedKeyUsagePurpose::ClientAuth);
+        let signed = params.signed_by(key, &self.issuer).map_err(Error::Issue)?;
+        if groups.is_empty() {
+            return Ok(signed.pem());
+        }
+        let sign = |message: &[u8]| self.issuer.key().sign(message).map_err(Error::Issue);
+        subject::replace(signed.der(), user, groups, sign)
     }
 
     fn new(pem: String, key: KeyPair) -> Result<Self, Error> {
@@ -164,19 +184,10 @@ fn with_usage(mut params: CertificateParams, usage: ExtendedKeyUsagePurpose) -> 
     params
 }
 
-fn params(
-    name: &str,
-    organizations: &[&str],
-    validity: Validity,
-) -> Result<CertificateParams, Error> {
+fn params(name: &str, validity: Validity) -> Result<CertificateParams, Error> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
-    for organization in organizations {
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, *organization);
-    }
     (params.not_before, params.not_after) = validity.dates()?;
     Ok(params)
 }

@@ -13,6 +13,7 @@ mod handshake;
 mod key;
 mod names;
 mod request;
+mod subject;
 mod validity;
 
 pub mod roots;
@@ -55,4 +56,7 @@ pub enum Error {
     /// The cryptography library returned an error.
     #[error("a certificate cannot be issued")]
     Issue(#[source] rcgen::Error),
+    /// The subject of a certificate cannot be encoded.
+    #[error("the subject of a certificate cannot be encoded")]
+    Encode(#[from] der::Error),
 }

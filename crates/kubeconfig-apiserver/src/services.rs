@@ -33,6 +33,7 @@ use storage::Store;
 use storage::cache::{Cache, CacheBuilder};
 use storage::sealed::Sealed;
 use tokens::cluster_credential::{self, ClusterAuthenticator, WebhookRecords};
+use tokens::cluster_groups::ClusterGroups;
 use tokens::exchange::Exchange;
 use tokens::key_operation::KeyOperations;
 use tokens::leases::leases;
@@ -181,6 +182,10 @@ impl Services {
             Arc::clone(&keys),
             dependencies.issuer.clone(),
             tokens.clone(),
+            ClusterGroups::new(
+                dependencies.management.clusters.clone(),
+                Arc::clone(&logins),
+            ),
         );
         Ok(Self {
             dependencies,

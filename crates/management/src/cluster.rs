@@ -3,6 +3,7 @@
 mod authentication;
 mod connection;
 mod file_fields;
+mod groups;
 mod secret_reference;
 
 use std::sync::Arc;
@@ -130,6 +131,13 @@ impl Resource for Clusters {
         if let Some(downloads) = &cluster.spec.downloads {
             let path = spec.child("downloads").child("adminGroup");
             errors.extend(admin_group(&downloads.admin_group, &path));
+        }
+        if let Some(groups) = &cluster.spec.groups {
+            errors.extend(groups::validate(
+                groups,
+                cluster.id(),
+                &spec.child("groups"),
+            ));
         }
         if let Some(connection) = &cluster.spec.connection {
             let path = spec.child("connection");

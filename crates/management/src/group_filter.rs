@@ -1,4 +1,12 @@
-//! The groups of logins that kubeconfigs and tokens carry: the setting `kubeconfig-groups`.
+//! The groups of logins that kubeconfigs and tokens carry: the setting `kubeconfig-groups`, and
+//! `spec.groups` of a cluster.
+
+use std::collections::HashSet;
+
+use api::management::Cluster;
+use api::management::cluster::{ClusterGroups, LOCAL};
+use auth::identity::{Part, is_spelling_of};
+use auth::user::RESERVED_PREFIX;
 
 /// Selects groups by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +42,62 @@ impl GroupFilter {
             Self::None => false,
             Self::Patterns(patterns) => patterns.iter().any(|pattern| matches(pattern, group)),
         }
+    }
+}
+
+/// Determines the groups that users carry into a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMapping {
+    filter: GroupFilter,
+    strip_prefix: String,
+    add_prefix: String,
+    admin_group: String,
+}
+
+impl GroupMapping {
+    /// Returns the mapping of a cluster. The cluster `local` has the groups of the logins.
+    pub fn of(cluster: &Cluster) -> Self {
+        let groups = cluster.spec.groups.clone();
+        let ClusterGroups {
+            patterns,
+            strip_prefix,
+            add_prefix,
+            in_tokens: _,
+        } = groups.filter(|_| cluster.id() != LOCAL).unwrap_or_default();
+        Self {
+            filter: match patterns.is_empty() {
+                true => GroupFilter::All,
+                false => GroupFilter::Patterns(patterns),
+            },
+            strip_prefix,
+            add_prefix,
+            admin_group: cluster.admin_group().to_owned(),
+        }
+    }
+
+    /// Returns the groups at the cluster of a user with these groups of a login, once each. Omits
+    /// those that Kubernetes reserves, those whose names cannot be asserted, and the group of the
+    /// cluster's administrators, which only the files of administrators have.
+    pub fn apply(&self, groups: &[String]) -> Vec<String> {
+        let mut mapped = Vec::with_capacity(groups.len());
+        for group in groups.iter().filter(|group| self.filter.selects(group)) {
+            let name = group.strip_prefix(&self.strip_prefix).unwrap_or(group);
+            let name = format!("{}{name}", self.add_prefix);
+            if Part::Group.check(&name).is_ok()
+                && !name.starts_with(RESERVED_PREFIX)
+                && !is_spelling_of(&self.admin_group, &name)
+            {
+                mapped.push(name);
+            }
+        }
+        let mut seen = HashSet::new();
+        let is_first: Vec<bool> = mapped
+            .iter()
+            .map(|name| seen.insert(name.as_str()))
+            .collect();
+        let mut is_first = is_first.into_iter();
+        mapped.retain(|_| is_first.next().unwrap_or(true));
+        mapped
     }
 }
 
@@ -100,5 +164,33 @@ mod tests {
         check("a*a", "a", false);
         check("**", "x", true);
         check("a*b*b", "ab", false);
+    }
+
+    #[test]
+    fn a_mapping_omits_groups_that_no_cluster_may_learn_of() {
+        let cluster = |id: &str| {
+            let mut cluster = Cluster::default();
+            cluster.metadata.name = Some(id.to_owned());
+            cluster.spec.groups = Some(ClusterGroups {
+                strip_prefix: "x:".to_owned(),
+                ..ClusterGroups::default()
+            });
+            GroupMapping::of(&cluster)
+        };
+        let groups = [
+            "x:a",
+            "a",
+            "x:",
+            "x:system:masters",
+            "x: b",
+            "x:ѕystem：masters",
+            "x:kubeconfig-apiserver:cluster-admins",
+            "KUBECONFIG-apiserver:cluster-admins",
+            "x:b",
+        ];
+        let groups = groups.map(str::to_owned);
+        assert_eq!(cluster("c-a").apply(&groups), ["a", "b"]);
+        // The mapping of the server's own cluster is not used.
+        assert_eq!(cluster(LOCAL).apply(&groups)[0], "x:a");
     }
 }

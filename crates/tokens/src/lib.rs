@@ -13,6 +13,7 @@
 
 pub mod authenticator;
 pub mod cluster_credential;
+pub mod cluster_groups;
 pub mod cluster_scope;
 pub mod exchange;
 pub mod key_operation;

@@ -74,12 +74,14 @@ pub(crate) struct GroupTerms {
 }
 
 /// The last logins of a user, decoded.
-struct LoginFacts {
+#[derive(Debug)]
+pub(crate) struct LoginFacts {
     user: String,
     by_source: HashMap<String, SourceFacts>,
 }
 
 /// The last login from a source.
+#[derive(Debug)]
 struct SourceFacts {
     groups: HashSet<String>,
     issued: Timestamp,
@@ -144,21 +146,17 @@ impl Logins {
         }
     }
 
-    /// Returns those groups of a record that the last login of its user from this source had.
-    pub(crate) fn current(
+    /// Returns the last logins of a user, if the one from this source is known and its groups still
+    /// count.
+    pub(crate) fn recent(
         &self,
         user: &str,
         source: &str,
-        groups: &[String],
         now: Timestamp,
-    ) -> Vec<String> {
-        let facts = self.facts(user);
-        let last = facts.as_deref().and_then(|it| it.by_source.get(source));
-        let Some(last) = last.filter(|last| self.is_recent(last, now)) else {
-            return Vec::new();
-        };
-        let groups = groups.iter().filter(|group| last.groups.contains(*group));
-        groups.cloned().collect()
+    ) -> Option<Arc<LoginFacts>> {
+        let facts = self.facts(user)?;
+        let last = facts.by_source.get(source)?;
+        self.is_recent(last, now).then_some(facts)
     }
 
     /// Returns the groups that tokens carry: those of the setting `kubeconfig-groups`, without
@@ -280,6 +278,15 @@ impl LoginFacts {
                 .map(|last| (last.source.clone(), SourceFacts::of(last)))
                 .collect(),
         }
+    }
+
+    /// Returns those of these groups that the last login from this source had.
+    pub(crate) fn still_has(&self, source: &str, groups: &[String]) -> Vec<String> {
+        let Some(last) = self.by_source.get(source) else {
+            return Vec::new();
+        };
+        let groups = groups.iter().filter(|group| last.groups.contains(*group));
+        groups.cloned().collect()
     }
 
     /// Returns whether a login must be written, or `None` if its source is not known.

@@ -15,6 +15,7 @@ use signing::key_store::KeyStore;
 use signing::secret::Bearer;
 use storage::Revision;
 
+use crate::cluster_groups::ClusterGroups;
 use crate::origin::Origin;
 use crate::token_record::{set_expiry, unique_name};
 
@@ -23,6 +24,7 @@ pub struct Minter {
     keys: Arc<KeyStore>,
     issuer: String,
     tokens: Registry<Token>,
+    groups: ClusterGroups,
 }
 
 /// The specification of a token to mint.
@@ -61,12 +63,23 @@ pub struct Minted {
 
 impl Minter {
     /// Creates a minter that signs with these keys as this issuer.
-    pub fn new(keys: Arc<KeyStore>, issuer: String, tokens: Registry<Token>) -> Self {
+    pub fn new(
+        keys: Arc<KeyStore>,
+        issuer: String,
+        tokens: Registry<Token>,
+        groups: ClusterGroups,
+    ) -> Self {
         Self {
             keys,
             issuer,
             tokens,
+            groups,
         }
+    }
+
+    /// Returns what determines the groups in credentials.
+    pub(crate) fn groups(&self) -> &ClusterGroups {
+        &self.groups
     }
 
     /// Returns the `iss` of all tokens.
@@ -78,7 +91,8 @@ impl Minter {
     /// owns it are stored.
     ///
     /// # Errors
-    /// 503 if the keys cannot be extended; 500 if there is no key to sign with.
+    /// 503 if the keys cannot be extended; 500 if there is no key to sign with; 403 if a token
+    /// would contain too many groups.
     pub async fn mint(&self, order: &Order, now: Timestamp) -> Result<Minted, Status> {
         self.cover(order.ttl_secs, now).await?;
         let mut record = record(order, now);
@@ -144,12 +158,22 @@ impl Minter {
     /// Signs the bearer token of a record, for all of its clusters.
     ///
     /// # Errors
-    /// 500 if there is no key to sign with, or the record has no expiry.
+    /// 500 if there is no key to sign with; 403 if the token would contain too many groups.
     pub fn sign(&self, record: &Token, now: Timestamp) -> Result<Bearer, Status> {
         let spec = &record.spec;
         let single = Some(&spec.cluster_name).filter(|name| !name.is_empty());
         let named: Vec<_> = spec.cluster_names.iter().chain(single).collect();
         self.sign_for(record, &named, now)
+    }
+
+    /// Checks that the bearer token of a record can contain its groups, before the record is stored.
+    ///
+    /// # Errors
+    /// 403 if it cannot.
+    pub(crate) fn check_groups(&self, record: &Token) -> Result<(), Status> {
+        let cluster = &record.spec.cluster_name;
+        let checked = self.groups.in_token(cluster, &record.status);
+        checked.map(drop)
     }
 
     /// Signs the bearer token of a record for some of its clusters. Revoking the record revokes all
@@ -160,6 +184,10 @@ impl Minter {
         clusters: &[&String],
         now: Timestamp,
     ) -> Result<Bearer, Status> {
+        let mut groups = record.spec.groups.clone();
+        if let [cluster] = clusters {
+            groups.extend(self.groups.in_token(cluster, &record.status)?);
+        }
         let claims = Claims {
             iss: self.issuer.clone(),
             sub: record.spec.user_id.clone(),
@@ -168,7 +196,7 @@ impl Minter {
             nbf: now.as_second(),
             exp: record.expires_at().unwrap_or(now).as_second(),
             jti: record.metadata().name.clone().unwrap_or_default(),
-            groups: record.spec.groups.clone(),
+            groups,
         };
         jwt::mint(&self.keys.ring(), &claims, now).map_err(|error| {
             tracing::error!(%error, "a token cannot be signed");

@@ -220,10 +220,13 @@ impl TokenResource {
         settle_ttl(&mut token, minting.limit(max)?)?;
         set_expiry(&mut token);
         let life = SignedDuration::from_millis(token.spec.ttl);
+        let (groups, source) = (&minting.origin.groups, &minting.origin.groups_source);
+        let groups = self.parts.minter.groups().of(&cluster, groups, source)?;
         let certificate = exchange::issue(
             &self.parts.exchange.signers,
             &cluster,
             &cx.user.name,
+            &groups,
             &token.spec.certificate_signing_request,
             Validity::starting(cx.clock.now(), life),
         )
@@ -238,6 +241,7 @@ impl TokenResource {
     async fn store(&self, minting: &Minting<'_>, mut token: Token) -> Result<Token, Status> {
         set_expiry(&mut token);
         minting.origin.describe(&mut token.status);
+        self.parts.minter.check_groups(&token)?;
         let demand = Demand {
             tokens: 1,
             bytes: json_size(&token),

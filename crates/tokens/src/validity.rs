@@ -38,7 +38,6 @@ use api::ext::{Kubeconfig, Token, TokenReference};
 use api::management::cluster::LOCAL;
 use api::management::{self, Cluster};
 use apiserver::registry::Registry;
-use auth::identity::is_spelling_of;
 use auth::user::ALL_AUTHENTICATED;
 use auth::{Attributes, Authorizer, UserInfo};
 use futures_util::future::join3;
@@ -47,7 +46,7 @@ use machinery::meta::ObjectKey;
 use signing::jwt::{Refusal as JwtRefusal, Verified, Verifier};
 use signing::key_ring::KeyRing;
 
-use self::facts::{ClusterFacts, KubeconfigFacts, TokenFacts};
+use self::facts::{ClusterFacts, GroupBasis, KubeconfigFacts, TokenFacts};
 use crate::logins::{GroupTerms, Logins, login_groups};
 use crate::token_record::EXTRA_TOKEN;
 use crate::user_directory::{UserDirectory, UserFacts};
@@ -161,7 +160,7 @@ pub struct Groups {
     /// The owner, with all groups of the login that the user still has.
     owner: Arc<UserInfo>,
     /// The groups that the token carries.
-    carried: Vec<String>,
+    carried: Arc<[String]>,
 }
 
 impl Validity {
@@ -349,8 +348,7 @@ impl Validity {
         record.check_cluster(cluster, facts.as_deref())?;
         let mut ancestors = Vec::new();
         let user = self.check_record(&claims.jti, &record, now, &mut ancestors)?;
-        let admin_group = facts.as_deref().map(|facts| facts.admin_group.as_str());
-        let groups = self.groups(&record, admin_group, now);
+        let groups = self.groups(&record, facts.as_ref(), now);
         Ok(ValidToken {
             verified,
             record,
@@ -360,27 +358,27 @@ impl Validity {
         })
     }
 
-    /// Returns the groups of a record that its user still has. A cluster's group of administrators
-    /// is not carried to it: only the files of administrators have it.
-    fn groups(&self, record: &TokenFacts, admin_group: Option<&str>, now: Timestamp) -> Groups {
-        let (all, source) = (&record.login_groups, &record.groups_source);
+    /// Returns the groups of a record at a cluster, or at this server, that its user still has.
+    fn groups(
+        &self,
+        record: &TokenFacts,
+        cluster: Option<&Arc<ClusterFacts>>,
+        now: Timestamp,
+    ) -> Groups {
+        let (owner, source) = (&record.owner, &record.groups_source);
         if source.is_empty() {
-            return Groups {
-                owner: Arc::clone(&record.owner),
-                carried: Vec::new(),
-            };
+            return Groups::none(Arc::clone(owner));
         }
         let logins = &self.parts.logins;
-        let current = logins.current(&record.owner.name, source, all, now);
-        let mut carried = logins.carried(&current);
-        carried.retain(|group| !admin_group.is_some_and(|admin| is_spelling_of(admin, group)));
-        Groups {
-            owner: match current.len() == all.len() {
-                true => Arc::clone(&record.owner),
-                false => Arc::new(facts::owner(&record.owner.name, &current)),
-            },
-            carried,
-        }
+        let Some(login) = logins.recent(&owner.name, source, now) else {
+            return Groups::none(Arc::new(facts::owner(&owner.name, &[])));
+        };
+        let basis = GroupBasis {
+            login,
+            cluster: cluster.cloned(),
+            terms: logins.terms(),
+        };
+        record.groups_at(basis, logins)
     }
 
     /// Checks a record, its kubeconfig, its user and the tokens that it descends from. The names of
@@ -458,6 +456,14 @@ impl PartialEq for Terms {
 }
 
 impl Groups {
+    /// Returns those of a token that carries none.
+    fn none(owner: Arc<UserInfo>) -> Self {
+        Self {
+            owner,
+            carried: Arc::default(),
+        }
+    }
+
     /// Returns the groups of the login that the user still has, without that of all authenticated
     /// users.
     pub(crate) fn of_login(&self) -> Vec<String> {
@@ -510,7 +516,7 @@ impl ValidToken {
 
     /// Returns the identity of the bearer at a cluster. Every entry point uses the same one.
     pub fn identity(&self) -> UserInfo {
-        let groups = self.record.groups.iter().chain(&self.groups.carried);
+        let groups = self.record.groups.iter().chain(self.groups.carried.iter());
         let groups = groups.map(String::as_str);
         let groups = [ALL_AUTHENTICATED].into_iter().chain(groups);
         UserInfo {

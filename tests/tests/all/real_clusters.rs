@@ -8,5 +8,6 @@ mod groups;
 pub(crate) mod names;
 mod plugin;
 mod restarts;
+mod signer;
 mod story;
 mod streams;

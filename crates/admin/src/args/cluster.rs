@@ -197,6 +197,11 @@ pub(crate) struct OidcArgs {
     /// ID of the cluster in the server.
     pub(crate) name: String,
 
+    /// Do not put the groups of users into tokens for the cluster (spec.groups.inTokens). Bindings
+    /// to groups then have no effect there.
+    #[arg(long)]
+    pub(crate) no_groups: bool,
+
     #[command(flatten)]
     pub(crate) endpoint: EndpointArgs,
 }

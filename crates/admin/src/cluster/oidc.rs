@@ -1,14 +1,16 @@
 //! `cluster oidc`: prints the configuration with which a cluster verifies tokens itself, without
-//! requests to the server.
+//! requests to the server, and has tokens for the cluster contain the groups of their users.
 
 use anyhow::{Context, Result};
+use kube::api::{Patch, PatchParams};
+use machinery::meta::MetadataExt;
 use serde_json::{Value, json};
 use signing::jwks::DISCOVERY_PATH;
 use signing::jwt::audience;
 
 use super::Server;
 use super::endpoint::Endpoint;
-use super::records;
+use super::records::{self, Record};
 use crate::args::OidcArgs;
 use crate::client::told;
 
@@ -18,19 +20,44 @@ Pass the printed configuration to the kube-apiserver of the cluster with --authe
 the file when it changes. Before Kubernetes 1.34, the apiVersion of the file is apiserver.config.k8s.io/v1beta1.
 
 The cluster verifies tokens itself, even while this server is not reachable. It does not learn that a kubeconfig was deleted or suspended,
-that a user was disabled, or that a user may no longer get the cluster: a token is valid there until it expires. Keep lifetimes short (setting kubeconfig-max-token-ttl-minutes), or have
+that a user was disabled or left a group, or that a user may no longer get the cluster: a token is valid there until it expires. Keep lifetimes short (setting kubeconfig-max-token-ttl-minutes), or have
 the cluster ask this server: cluster webhook. A token for more than 64 clusters names none of them, and is rejected there.";
 
 /// Runs the command.
 pub(super) async fn run(server: &Server<'_>, args: &OidcArgs) -> Result<()> {
     let name = args.name.as_str();
-    records::named(&records::all(server).await?, name)?;
+    let all = records::all(server).await?;
+    let record = records::named(&all, name)?;
     let endpoint = Endpoint::read(server, &args.endpoint).await?;
     let issuer = issuer(&endpoint).await?;
     let file = serde_saphyr::to_string(&configuration(name, &issuer, &endpoint));
     let file = file.context("the configuration cannot be written as YAML")?;
+    if !args.no_groups {
+        put_groups_into_tokens(server, record).await?;
+    }
     server.console.print(&file)?;
     server.console.say_all(EXPLANATION.lines());
+    Ok(())
+}
+
+/// Sets `spec.groups.inTokens` of the Cluster.
+async fn put_groups_into_tokens(server: &Server<'_>, record: &Record) -> Result<()> {
+    let groups = record.spec.groups.as_ref();
+    if groups.is_some_and(|groups| groups.in_tokens) {
+        return Ok(());
+    }
+    let name = record.metadata.name();
+    let patch = json!({ "spec": { "groups": { "inTokens": true } } });
+    let clusters = records::clusters(server);
+    let patched = clusters
+        .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+        .await;
+    patched.map_err(told).with_context(|| {
+        format!("spec.groups.inTokens of cluster {name} cannot be set: set it, or use --no-groups")
+    })?;
+    server.say(format_args!(
+        "server: cluster {name}: new tokens contain the groups of their users (spec.groups.inTokens)"
+    ));
     Ok(())
 }
 

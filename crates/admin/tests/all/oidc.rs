@@ -12,7 +12,7 @@ Pass the printed configuration to the kube-apiserver of the cluster with --authe
 the file when it changes. Before Kubernetes 1.34, the apiVersion of the file is apiserver.config.k8s.io/v1beta1.
 
 The cluster verifies tokens itself, even while this server is not reachable. It does not learn that a kubeconfig was deleted or suspended,
-that a user was disabled, or that a user may no longer get the cluster: a token is valid there until it expires. Keep lifetimes short (setting kubeconfig-max-token-ttl-minutes), or have
+that a user was disabled or left a group, or that a user may no longer get the cluster: a token is valid there until it expires. Keep lifetimes short (setting kubeconfig-max-token-ttl-minutes), or have
 the cluster ask this server: cluster webhook. A token for more than 64 clusters names none of them, and is rejected there.
 ";
 
@@ -37,10 +37,12 @@ async fn the_issuer_is_the_one_that_the_endpoint_publishes() {
         200,
         json!({ "issuer": "https://issuer.example" }),
     );
-    let output = run(&server, &format!("cluster oidc prod {}", endpoint(&server))).await;
+    let line = format!("cluster oidc prod {}", endpoint(&server));
+    let output = run(&server, &line).await;
+    let said = "server: cluster prod: new tokens contain the groups of their users (spec.groups.inTokens)\n";
     assert_eq!(
-        (output.stderr.as_str(), output.error.as_str()),
-        (EXPLANATION, "")
+        (output.stderr, output.error.as_str()),
+        (format!("{said}{EXPLANATION}"), "")
     );
     let ca: String = server
         .ca()
@@ -78,9 +80,39 @@ kind: AuthenticationConfiguration
     );
     assert_eq!(output.stdout, expected);
     // The document is public, so the credential of the administrator is not sent.
-    let asked = server.asked().pop().unwrap();
-    assert_eq!(asked.line, DISCOVERY);
-    assert_eq!(asked.authorization, "");
+    let asked = server
+        .asked()
+        .into_iter()
+        .find(|asked| asked.line == DISCOVERY);
+    assert_eq!(asked.unwrap().authorization, "");
+}
+
+#[tokio::test]
+async fn tokens_contain_groups_unless_that_is_declined() {
+    let server = server().await;
+    server.answer(
+        DISCOVERY,
+        200,
+        json!({ "issuer": "https://issuer.example" }),
+    );
+    let line = format!("cluster oidc prod {}", endpoint(&server));
+    let path = "/apis/management.cattle.io/v3/clusters/prod";
+    let in_tokens = || server.object(path)["spec"]["groups"].clone();
+    let output = run(&server, &format!("{line} --no-groups")).await;
+    assert_eq!(output.stderr, EXPLANATION);
+    assert_eq!(in_tokens(), json!(null));
+
+    let patch = format!("PATCH {path}");
+    server.refuse(&patch, 403, "no");
+    let output = run(&server, &line).await;
+    let why = "spec.groups.inTokens of cluster prod cannot be set: set it, or use --no-groups: no";
+    assert_eq!((output.stdout.as_str(), output.error.as_str()), ("", why));
+    server.forget(&patch);
+
+    for _ in 0..2 {
+        run(&server, &line).await;
+        assert_eq!(in_tokens(), json!({ "inTokens": true }));
+    }
 }
 
 #[tokio::test]

@@ -86,6 +86,11 @@ pub struct ClusterSpec {
     /// The kubeconfig files of the cluster that users can download.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub downloads: Option<ClusterDownloads>,
+
+    /// The groups of logins that users carry into the cluster. When absent, users carry all groups
+    /// that the setting `kubeconfig-groups` selects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<ClusterGroups>,
 }
 
 /// A route to a cluster's API that does not pass through this server.
@@ -296,6 +301,45 @@ pub struct ClusterDownloads {
         deserialize_with = "null_as_zero"
     )]
     pub admin_group: String,
+}
+
+/// The groups of logins that users carry into a cluster.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.management.v3.ClusterGroups", transform = unwrap_lines)]
+pub struct ClusterGroups {
+    /// The groups that are carried: names, in which `*` matches any text. At most 64. When empty,
+    /// all groups that the setting `kubeconfig-groups` selects are carried.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub patterns: Vec<String>,
+
+    /// The prefix that is removed from the names of carried groups. Names without it are not
+    /// changed.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub strip_prefix: String,
+
+    /// The prefix that is added to the names of carried groups, after `stripPrefix` was removed.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub add_prefix: String,
+
+    /// Whether tokens for the cluster contain the groups. Needed if the cluster verifies tokens
+    /// itself (OIDC); a gateway or webhook takes the groups from the record of a token. A cluster
+    /// that verifies tokens accepts their groups until they expire. Defaults to false.
+    #[serde(
+        skip_serializing_if = "std::ops::Not::not",
+        deserialize_with = "null_as_zero"
+    )]
+    pub in_tokens: bool,
 }
 
 /// A reference to a secret.

@@ -35,6 +35,24 @@ fn a_serving_certificate_says_what_was_asked_for() {
 }
 
 #[test]
+fn a_client_certificate_has_an_organization_for_each_group() {
+    let authority = authority();
+    for (groups, expected) in [
+        (&[][..], "CN=ali,ce"),
+        (&["team-a"], "O=team-a, CN=ali,ce"),
+        (&["t\u{e9}am", "b", "a"], "O=t\u{e9}am, O=b, O=a, CN=ali,ce"),
+    ] {
+        let validity = Validity::starting(now(), LIFE);
+        let pair = authority.client("ali,ce", groups, validity).unwrap();
+        let leaf = pair.read().unwrap();
+        assert_eq!(leaf.subject, expected);
+        assert_eq!(leaf.validity, validity);
+        assert!(!leaf.is_authority);
+        assert!(leaf.is_signed_by(authority.certificate()));
+    }
+}
+
+#[test]
 fn an_authority_of_the_same_name_did_not_sign() {
     let leaf = serving(&authority()).read().unwrap();
     assert!(!leaf.is_signed_by(authority().certificate()));

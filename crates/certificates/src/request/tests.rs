@@ -36,7 +36,9 @@ fn only_the_key_of_a_request_counts() {
     let request = CertificateRequest::from_pem(&greedy(&key)).unwrap();
 
     let validity = Validity::starting(now, SignedDuration::from_mins(10));
-    let pem = authority.client_for("alice", &request, validity).unwrap();
+    let pem = authority
+        .client_for("alice", &[], &request, validity)
+        .unwrap();
 
     let leaf = Certificate::from_pem(pem.as_bytes()).unwrap();
     assert_eq!(leaf.subject, "CN=alice");

@@ -38,6 +38,7 @@ use storage::Store;
 use storage::cache::{CacheBuilder, CacheOptions};
 use storage::sqlite::{Sqlite, SqliteOptions};
 use tempfile::TempDir;
+use tokens::cluster_groups::ClusterGroups;
 use tokens::logins::Logins;
 use tokens::minter::{Minter, Order};
 use tokens::origin::Origin;
@@ -203,7 +204,12 @@ impl World {
             authority,
             keys: Arc::clone(&keys),
             settings,
-            minter: Minter::new(keys, issuer, tokens.clone()),
+            minter: Minter::new(
+                keys,
+                issuer,
+                tokens.clone(),
+                ClusterGroups::new(clusters.clone(), Arc::clone(&last_logins)),
+            ),
             tokens,
             kubeconfigs,
             users,

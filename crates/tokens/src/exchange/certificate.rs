@@ -18,8 +18,8 @@ const TLS: &str = "kubernetes.io/tls";
 /// 4000.
 const MAX_REQUEST: usize = 16 * 1024;
 
-/// Issues a certificate for the key of this request. Returns it in PEM, followed by the
-/// certificates of its authority.
+/// Issues a certificate for the key of this request, for a user with these groups at the cluster.
+/// Returns it in PEM, followed by the certificates of its authority.
 ///
 /// # Errors
 /// 400 for a malformed request and for a cluster that is not set up for certificates; 403 for a
@@ -28,11 +28,13 @@ pub(crate) async fn issue(
     signers: &ClusterSecrets,
     cluster: &Cluster,
     user: &str,
+    groups: &[String],
     request: &str,
     validity: Validity,
 ) -> Result<String, Status> {
     check_user(user)?;
     let request = read(request)?;
+    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
     let id = cluster.id();
     if cluster.client_signer().is_none() {
         return Err(Status::bad_request(format!(
@@ -47,7 +49,7 @@ pub(crate) async fn issue(
     if authority.certificate().validity.not_after < validity.not_after {
         return Err(unusable(id, "the authority expires before the certificate"));
     }
-    let certificate = authority.client_for(user, &request, validity);
+    let certificate = authority.client_for(user, &groups, &request, validity);
     let certificate = certificate.map_err(|error| unusable(id, &error.to_string()))?;
     Ok(format!("{certificate}{chain}"))
 }

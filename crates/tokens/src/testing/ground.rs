@@ -33,6 +33,7 @@ use super::callers::{Host, OneEndpoint, Provider};
 use super::{ISSUER, SERVER_URL, Switches, World, access_to, object, rights, seconds};
 use crate::authenticator::TokenAuthenticator;
 use crate::cluster_credential::{ClusterAuthenticator, NAMESPACE, WebhookRecords};
+use crate::cluster_groups::ClusterGroups;
 use crate::exchange::Exchange;
 use crate::key_operation::KeyOperations;
 use crate::logins::{Logins, RecordingAuthenticator};
@@ -134,7 +135,12 @@ impl Ground {
             confirmed: Arc::new(load(&switches.confirmed)),
             settings: settings.clone(),
         }));
-        let minter = Minter::new(Arc::clone(&keys), ISSUER.to_owned(), tokens.clone());
+        let minter = Minter::new(
+            Arc::clone(&keys),
+            ISSUER.to_owned(),
+            tokens.clone(),
+            ClusterGroups::new(clusters.clone(), Arc::clone(&logins)),
+        );
         let origins = Arc::new(Origins {
             tokens: tokens.clone(),
             users: Arc::clone(&directory),

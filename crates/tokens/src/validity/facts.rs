@@ -10,10 +10,13 @@ use auth::UserInfo;
 use auth::user::ALL_AUTHENTICATED;
 use jiff::Timestamp;
 use machinery::meta::{Metadata, ObjectMeta};
+use management::group_filter::GroupMapping;
+use parking_lot::Mutex;
 use signing::jwt::Claims;
 
-use super::Refusal;
+use super::{Groups, Refusal};
 use crate::cluster_scope::{ClusterId, ClusterScope, is_older};
+use crate::logins::{GroupTerms, LoginFacts, Logins};
 use crate::user_directory::UserFacts;
 
 /// The facts of a token's record.
@@ -41,6 +44,25 @@ pub(super) struct TokenFacts {
     /// The expiry, or `None` for a token that does not expire.
     pub(super) expires: Option<Timestamp>,
     being_deleted: bool,
+    /// The groups of the last check.
+    checked_groups: Mutex<Option<CheckedGroups>>,
+}
+
+/// The groups of a token, and what they were computed from.
+#[derive(Debug)]
+struct CheckedGroups {
+    basis: GroupBasis,
+    groups: Groups,
+}
+
+/// What the groups of a token depend on, in addition to its record.
+#[derive(Debug)]
+pub(super) struct GroupBasis {
+    /// The last logins of the user.
+    pub(super) login: Arc<LoginFacts>,
+    /// The cluster, or `None` for this server.
+    pub(super) cluster: Option<Arc<ClusterFacts>>,
+    pub(super) terms: GroupTerms,
 }
 
 /// The facts of a kubeconfig.
@@ -56,12 +78,13 @@ pub(super) struct KubeconfigFacts {
 }
 
 /// The facts of a cluster.
+#[derive(Debug)]
 pub(super) struct ClusterFacts {
     uid: String,
     created: Option<Timestamp>,
     being_deleted: bool,
-    /// The group of the users of administrators' files.
-    pub(super) admin_group: String,
+    /// The groups that users carry into the cluster.
+    groups: GroupMapping,
 }
 
 impl TokenFacts {
@@ -82,13 +105,43 @@ impl TokenFacts {
             enabled: spec.is_enabled(),
             expires: token.expires_at(),
             being_deleted: token.metadata().deletion_timestamp.is_some(),
+            checked_groups: Mutex::default(),
         }
+    }
+
+    /// Returns the groups of the login that created the token which its user still has. Computes
+    /// them only if the basis has changed since the last call.
+    pub(super) fn groups_at(&self, basis: GroupBasis, logins: &Logins) -> Groups {
+        let mut checked = self.checked_groups.lock();
+        if let Some(checked) = checked.as_ref().filter(|last| last.basis == basis) {
+            return checked.groups.clone();
+        }
+        let all = &self.login_groups;
+        let current = basis.login.still_has(&self.groups_source, all);
+        let carried = logins.carried(&current);
+        let groups = Groups {
+            owner: match current.len() == all.len() {
+                true => Arc::clone(&self.owner),
+                false => Arc::new(owner(&self.owner.name, &current)),
+            },
+            carried: match &basis.cluster {
+                Some(cluster) => cluster.groups.apply(&carried).into(),
+                None => carried.into(),
+            },
+        };
+        let checked = checked.insert(CheckedGroups { basis, groups });
+        checked.groups.clone()
     }
 
     /// Checks that the record agrees with the claims. The server signs claims that come from the
     /// record, so a difference means that the token was not signed by this server.
     pub(super) fn check_claims(&self, claims: &Claims) -> Result<(), Refusal> {
-        let same = self.owner.name == claims.sub && self.groups == claims.groups;
+        // The groups of the login follow those of the record. They count only for a cluster that
+        // verifies the token itself.
+        let of_login = claims.groups.strip_prefix(self.groups.as_slice());
+        let same_groups =
+            of_login.is_some_and(|groups| groups.is_empty() || !self.login_groups.is_empty());
+        let same = self.owner.name == claims.sub && same_groups;
         same.then_some(()).ok_or(Refusal::NoRecord)
     }
 
@@ -181,8 +234,20 @@ impl ClusterFacts {
             uid: cluster.metadata.uid.clone().unwrap_or_default(),
             created: created(&cluster.metadata),
             being_deleted: cluster.is_being_deleted(),
-            admin_group: cluster.admin_group().to_owned(),
+            groups: GroupMapping::of(cluster),
         }
+    }
+}
+
+/// Two are equal if they come from the same states of the records.
+impl PartialEq for GroupBasis {
+    fn eq(&self, other: &Self) -> bool {
+        let same_cluster = match (&self.cluster, &other.cluster) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        same_cluster && Arc::ptr_eq(&self.login, &other.login) && self.terms == other.terms
     }
 }
 

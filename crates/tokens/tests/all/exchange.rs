@@ -1,7 +1,7 @@
 //! Credentials for a record whose file holds no tokens: only its owner can obtain them.
 
 use api::ext::{Kubeconfig, Token};
-use api::management::cluster::{ClientCertificates, SecretReference};
+use api::management::cluster::{ClientCertificates, ClusterGroups, SecretReference};
 use api::management::{Cluster, feature, setting};
 use apiserver::testing::{Answer, NOW};
 use certificates::{Authority, Certificate, Validity};
@@ -413,6 +413,42 @@ async fn a_login_is_exchanged_for_a_certificate_that_leaves_no_record() {
     assert!(chain[0].is_signed_by(authority.certificate()));
     assert_eq!(chain[1..], [authority.certificate().clone()]);
     assert_eq!(world.tokens.cache().all(), []);
+}
+
+#[tokio::test]
+async fn a_certificate_contains_the_groups_of_the_login() {
+    let world = World::start().await;
+    record(&world, |_| ()).await;
+    set_signer(&world, DAY, "kubernetes.io/tls").await;
+    let map = |cluster: &mut Cluster| {
+        cluster.spec.groups = Some(ClusterGroups {
+            patterns: vec!["corp:*".to_owned()],
+            strip_prefix: "corp:".to_owned(),
+            ..ClusterGroups::default()
+        });
+    };
+    world.change(&world.clusters, "c-a", map).await;
+    let subject = async |caller: &str| {
+        let spec = json!({
+            "kubeconfigName": NAME, "clusterName": "c-a",
+            "certificateSigningRequest": signing_request(),
+        });
+        let token = json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": spec });
+        let line = "POST /apis/ext.cattle.io/v1/tokens";
+        let answer = world.http.call(caller, line, Some(token)).await;
+        let chain = answer.body["status"]["certificate"].as_str();
+        let chain = chain.map(|pem| Certificate::bundle_from_pem(pem.as_bytes()).unwrap());
+        chain.map_or(answer.body["message"].to_string(), |chain| {
+            chain[0].subject.clone()
+        })
+    };
+    let login = "login:alice/0/corp:b/corp:a/other/corp:system:masters";
+    assert_eq!(subject(login).await, "O=b, O=a, CN=alice");
+    assert_eq!(subject("login:alice/1/other").await, "CN=alice");
+    assert_eq!(subject("as:alice").await, "CN=alice");
+    let many: String = (0..300).map(|n| format!("/corp:{n:080}")).collect();
+    let expected = "\"tokens.ext.cattle.io is forbidden: a credential for cluster c-a would contain 300 groups of 24900 bytes, and 23552 fit into a header: an administrator can select the groups that the cluster needs in spec.groups.patterns of the cluster, or in the setting kubeconfig-groups\"";
+    assert_eq!(subject(&format!("login:alice/2{many}")).await, expected);
 }
 
 #[tokio::test]

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::thread;
 
 use api::ext::{LastLogin, UserLogin};
-use api::management::setting;
+use api::management::cluster::{ClusterDownloads, ClusterGroups};
+use api::management::{Cluster, setting};
 use apiserver::testing::NOW;
 use auth::UserInfo;
 use axum::body::{Body, to_bytes};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
 use machinery::meta::{Metadata, ObjectKey, Time};
 use machinery::testing::ManualClock;
@@ -91,6 +94,130 @@ async fn a_token_carries_the_groups_of_its_login_at_every_entry_point() {
             "extra": { "requesttokenid": [own.name] },
         })
     );
+}
+
+#[tokio::test]
+async fn a_cluster_has_its_own_names_of_groups() {
+    let world = World::start().await;
+    let login = "login:alice/0/corp:team-a/corp:team-b/other/corp:system:masters/corp:dev";
+    let (token, _) = created(&world, login, "c-a").await;
+    let map = |groups: ClusterGroups| {
+        world.change(&world.clusters, "c-a", |cluster: &mut Cluster| {
+            cluster.spec.groups = Some(groups);
+        })
+    };
+    let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    for (groups_of_cluster, expected) in [
+        (
+            ClusterGroups {
+                patterns: texts(&["corp:team-*", "corp:system:*", "other"]),
+                strip_prefix: "corp:".to_owned(),
+                ..ClusterGroups::default()
+            },
+            &["team-a", "team-b", "other"][..],
+        ),
+        (
+            ClusterGroups {
+                patterns: texts(&["*team-b", "other"]),
+                add_prefix: "sso:".to_owned(),
+                ..ClusterGroups::default()
+            },
+            &["sso:corp:team-b", "sso:other"],
+        ),
+        (
+            ClusterGroups {
+                patterns: texts(&["corp:dev", "other"]),
+                strip_prefix: "corp:dev".to_owned(),
+                add_prefix: "other".to_owned(),
+                ..ClusterGroups::default()
+            },
+            &["otherother", "other"],
+        ),
+        (
+            ClusterGroups {
+                patterns: texts(&["none"]),
+                ..ClusterGroups::default()
+            },
+            &[],
+        ),
+    ] {
+        map(groups_of_cluster).await;
+        assert_eq!(groups(&world, &token).await, expected);
+    }
+    let (own, _) = created(&world, login, "").await;
+    let me = world.http.call(&own.bearer, ME, Some(json!({}))).await;
+    let all = &me.body["status"]["userInfo"]["groups"];
+    assert_eq!(all[0], "corp:team-a");
+}
+
+#[tokio::test]
+async fn the_group_of_a_clusters_administrators_comes_from_no_login() {
+    let world = World::start().await;
+    let login = "login:alice/0/corp:admins/corp:ADMINS/corp:users";
+    let (token, _) = created(&world, login, "c-a").await;
+    let set = |cluster: &mut Cluster| {
+        cluster.spec.groups = Some(ClusterGroups {
+            strip_prefix: "corp:".to_owned(),
+            ..ClusterGroups::default()
+        });
+        cluster.spec.downloads = Some(ClusterDownloads {
+            admin_group: "admins".to_owned(),
+            ..ClusterDownloads::default()
+        });
+    };
+    world.change(&world.clusters, "c-a", set).await;
+    assert_eq!(groups(&world, &token).await, ["users"]);
+}
+
+#[tokio::test]
+async fn a_token_contains_groups_only_for_a_cluster_that_verifies_it() {
+    let world = World::start().await;
+    let claimed = |token: &Minted| {
+        let payload = token.bearer.split('.').nth(1).unwrap();
+        let payload = URL_SAFE_NO_PAD.decode(payload).unwrap();
+        let claims: Value = serde_json::from_slice(&payload).unwrap();
+        claims.get("groups").cloned().unwrap_or_default()
+    };
+    let login = "login:alice/0/team-a/team-b";
+    let (token, _) = created(&world, login, "c-a").await;
+    assert_eq!(claimed(&token), Value::Null);
+    let set = |in_tokens: bool, add_prefix: &str| {
+        let groups = ClusterGroups {
+            in_tokens,
+            add_prefix: add_prefix.to_owned(),
+            ..ClusterGroups::default()
+        };
+        world.change(&world.clusters, "c-a", |cluster: &mut Cluster| {
+            cluster.spec.groups = Some(groups);
+        })
+    };
+    set(true, "x:").await;
+    let (token, _) = created(&world, login, "c-a").await;
+    assert_eq!(claimed(&token), json!(["x:team-a", "x:team-b"]));
+    assert_eq!(groups(&world, &token).await, ["x:team-a", "x:team-b"]);
+    set(true, "").await;
+    assert_eq!(groups(&world, &token).await, ["team-a", "team-b"]);
+    let (own, _) = created(&world, login, "").await;
+    assert_eq!(claimed(&own), Value::Null);
+    let (impersonated, _) = created(&world, "as:alice", "c-a").await;
+    assert_eq!(claimed(&impersonated), Value::Null);
+
+    let many: String = (0..300).map(|n| format!("/{n:080}")).collect();
+    let login = format!("login:alice/1{many}");
+    let before = world.tokens.cache().all().len();
+    let line = format!("POST {TOKENS}");
+    let answer = world.http.call(&login, &line, Some(token_for("c-a"))).await;
+    let expected = "tokens.ext.cattle.io is forbidden: a credential for cluster c-a would contain 300 groups of 24900 bytes, and 23552 fit into a header: an administrator can select the groups that the cluster needs in spec.groups.patterns of the cluster, or in the setting kubeconfig-groups";
+    assert_eq!(
+        (answer.code, answer.body["message"].as_str()),
+        (403, Some(expected))
+    );
+    assert_eq!(world.tokens.cache().all().len(), before);
+    set(false, "").await;
+    let (token, status) = created(&world, &login, "c-a").await;
+    assert!(token.bearer.len() < 2048, "{}", token.bearer.len());
+    assert_eq!(status["groups"].as_array().unwrap().len(), 300);
+    assert_eq!(groups(&world, &token).await.len(), 300);
 }
 
 #[tokio::test]

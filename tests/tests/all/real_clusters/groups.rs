@@ -2,17 +2,21 @@
 //!
 //! The user dev belongs to a group at the provider. Our server and a real cluster know the group, and
 //! not the user: the group may `get` the cluster here, and may edit ConfigMaps there. The file reaches
-//! the cluster through the gateway, and directly with a webhook.
+//! the cluster through the gateway, and directly: with a webhook, with a token that the cluster
+//! verifies itself, and with a client certificate.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use e2e::oidc_provider::{CLIENT, GROUP_CLAIM};
 use e2e::{Client, Kubectl, OidcProvider, poll};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_cluster::{Options, TestCluster};
 
 use super::fleet::{Fleet, admin_of, check};
+use super::signer;
 
 /// Time limit, far more than any step here takes.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -31,7 +35,7 @@ fn a_file_has_the_groups_of_its_users_last_login() {
     let mut provider = OidcProvider::start(&["dev"]).unwrap();
     provider.set_group("dev", "team-a").unwrap();
     let fleet = fleet(&provider);
-    let _a = cluster(&fleet);
+    let mut a = cluster(&fleet);
 
     let file = fleet.mint_as(&login(&fleet, &provider), json!({ "clusters": ["a"] }));
     let dev = fleet.kubectl(&file);
@@ -66,9 +70,72 @@ fn a_file_has_the_groups_of_its_users_last_login() {
     }
 
     provider.set_group("dev", "team-a").unwrap();
-    login(&fleet, &provider);
+    let here = login(&fleet, &provider);
     let (route, groups) = ROUTES[0];
     check(&dev, &at(route, GROUPS), groups);
+
+    let folder = TempDir::new().unwrap();
+    let options = Options {
+        authentication_config: Some(fleet.cluster(&["oidc", "a"])),
+        ..Options::default()
+    };
+    signer::sign_for(&fleet, "a", &mut a, folder.path(), options);
+    a_cluster_reads_the_groups_in_a_token(&fleet, &here);
+    a_cluster_reads_the_groups_in_a_certificate(&here, &a, folder.path());
+}
+
+/// The cluster verifies tokens itself, so it does not learn that the user lost the group.
+fn a_cluster_reads_the_groups_in_a_token(fleet: &Fleet, here: &Client) {
+    let file = fleet.mint_as(here, json!({ "clusters": ["a"] }));
+    let dev = fleet.kubectl(&file);
+    let groups = r#"["team-a","system:authenticated"]"#;
+    let whoami = at("a-fqdn", GROUPS);
+    // A cluster that has just started may not know our keys yet.
+    poll::until("the cluster knows the token", LIMIT, || {
+        Ok((dev.run(&whoami)?.code == 0).then_some(()))
+    })
+    .unwrap();
+    check(&dev, &whoami, groups);
+    check(&dev, &at("a", GROUPS), groups);
+}
+
+fn a_cluster_reads_the_groups_in_a_certificate(here: &Client, a: &TestCluster, folder: &Path) {
+    let post = |path: &str, kind: &str, spec: Value| {
+        let object = json!({ "apiVersion": "ext.cattle.io/v1", "kind": kind, "spec": spec });
+        let answer = here.post(path, &object).unwrap();
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json().unwrap()
+    };
+    let files = "/apis/ext.cattle.io/v1/kubeconfigs";
+    let file = json!({ "clusters": ["a"], "generateToken": false });
+    let file = post(files, "Kubeconfig", file);
+
+    let key = rcgen::KeyPair::generate().unwrap();
+    let request = rcgen::CertificateParams::default().serialize_request(&key);
+    let certified = post(
+        "/apis/ext.cattle.io/v1/tokens",
+        "Token",
+        json!({
+            "kubeconfigName": file["metadata"]["name"], "clusterName": "a",
+            "certificateSigningRequest": request.unwrap().pem().unwrap(),
+        }),
+    );
+    let certificate = certified["status"]["certificate"].as_str().unwrap();
+    let flag = |name: &str, content: &str| {
+        let path = folder.join(name);
+        fs::write(&path, content).unwrap();
+        format!("--{name}={}", path.display())
+    };
+    let flags = [
+        format!("--server={}", a.url()),
+        flag("certificate-authority", a.ca_pem()),
+        flag("client-certificate", certificate),
+        flag("client-key", &key.serialize_pem()),
+    ];
+    let flags = flags.each_ref().map(String::as_str);
+    let dev = Kubectl::new("/dev/null", folder).unwrap();
+    let groups = r#"["team-a","system:authenticated"]"#;
+    check(&dev, &[&flags, GROUPS].concat(), groups);
 }
 
 /// Starts our server with the provider, and with a user object for dev.

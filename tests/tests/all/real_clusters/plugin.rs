@@ -5,7 +5,6 @@
 mod documented;
 mod ends;
 mod logins;
-mod signer;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use tempfile::TempDir;
 use test_cluster::{Options, TestCluster};
 
 use super::fleet::{Fleet, admin_of, check, grant};
+use super::signer;
 
 /// Time limit, far more than any step here takes.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -73,7 +73,7 @@ impl Story {
         let mut prod = TestCluster::start(&Options::default()).unwrap();
         fleet.register("prod", &prod, &["alice"]);
         let folder = TempDir::new().unwrap();
-        signer::sign_for(&fleet, &mut prod, folder.path());
+        signer::sign_for(&fleet, "prod", &mut prod, folder.path(), Options::default());
         let admin = admin_of(&prod, folder.path());
         let reads = ["--verb=get,list,watch", "--resource=namespaces,pods"];
         grant(&admin, "alice", "reads", &reads);
