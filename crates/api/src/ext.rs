@@ -1,11 +1,13 @@
 //! `ext.cattle.io/v1`: the requests of users to this server. All kinds are cluster-scoped.
 
+pub mod cluster_grant;
 pub mod key_operation;
 pub mod kubeconfig;
 pub mod token;
 mod token_reference;
 pub mod user_login;
 
+pub use cluster_grant::{ClusterGrant, ClusterGrantSpec};
 pub use key_operation::{KeyAction, KeyOperation, KeyOperationSpec, KeyOperationStatus};
 pub use kubeconfig::{Kubeconfig, KubeconfigSpec, KubeconfigStatus};
 pub use token::{Token, TokenPrincipal, TokenSpec, TokenStatus};

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::ext::{KeyOperation, Kubeconfig, Token};
+use crate::ext::{ClusterGrant, KeyOperation, Kubeconfig, Token};
 use crate::management::{Cluster, Feature, Node, Setting, User};
 
 /// Checks that each key of the example is encoded again, and that an empty object gives `minimal`.
@@ -106,6 +106,7 @@ fn definitions<T: JsonSchema>() -> Map<String, Value> {
 
 fn all_definitions() -> Map<String, Value> {
     let kinds = [
+        definitions::<ClusterGrant>(),
         definitions::<KeyOperation>(),
         definitions::<Kubeconfig>(),
         definitions::<Token>(),
@@ -122,7 +123,11 @@ fn all_definitions() -> Map<String, Value> {
 fn definitions_have_names_unique_among_all_groups() {
     let names: BTreeSet<String> = all_definitions().keys().cloned().collect();
     let expected = [
+        "io.cattle.ext.v1.ClusterGrant",
+        "io.cattle.ext.v1.ClusterGrantSpec",
         "io.cattle.ext.v1.EncryptionKeyInfo",
+        "io.cattle.ext.v1.GrantClusters",
+        "io.cattle.ext.v1.GrantSubject",
         "io.cattle.ext.v1.KeyOperation",
         "io.cattle.ext.v1.KeyOperationSpec",
         "io.cattle.ext.v1.KeyOperationStatus",
@@ -162,6 +167,8 @@ fn definitions_have_names_unique_among_all_groups() {
         "io.cattle.meta.v1.Condition",
         "io.k8s.api.core.v1.NodeAddress",
         "io.k8s.api.core.v1.NodeCondition",
+        "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector",
+        "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement",
         "io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry",
         "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1",
         "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",

@@ -47,7 +47,7 @@ use http::{Request, Response};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::server::Acceptor;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -63,6 +63,10 @@ pub type HttpService = BoxCloneSyncService<Request<Body>, Response<Body>, Infall
 /// A function that returns whether the certificates of a client belong to a front proxy, which
 /// forwards the requests of many users.
 pub type TrustedProxies = Arc<dyn Fn(&[CertificateDer<'static>]) -> bool + Send + Sync>;
+
+/// Maximum number of connections that wait to be accepted: that of Linux. With fewer, clients of a
+/// crowded server wait for a second to send their first packet again.
+const BACKLOG: u32 = 4096;
 
 /// The time limit for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -97,8 +101,23 @@ enum Begun {
     Diverted(Rewound, Diverted),
 }
 
+/// Binds a listener.
+///
+/// # Errors
+/// The address is taken or not one of this machine.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address.is_ipv4() {
+        true => TcpSocket::new_v4(),
+        false => TcpSocket::new_v6(),
+    }?;
+    // As in Go: a restarted server can bind while old connections linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 impl Server {
-    /// Creates a server on a bound listener.
+    /// Creates a server on a listener ([`bind`]).
     pub fn new(listener: TcpListener, tls: Arc<ServerConfig>, service: HttpService) -> Self {
         Self {
             listener,

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use api::management::Cluster;
-use api::management::cluster::{ClusterAuthentication, OidcProvider, TokenWebhook};
+use api::management::cluster::{ClusterAuthentication, GROUP_PREFIX, OidcProvider, TokenWebhook};
 use apiserver::registry::Registry;
 use auth::delegated::DelegatedAuthenticator;
 use auth::identity::is_spelling_of;
@@ -264,11 +264,14 @@ impl Configured {
         authentication.is_some_and(|authentication| authentication.webhook.is_some())
     }
 
-    /// Returns the group of the user that is reserved for this server, in any spelling. It is the
-    /// group of the users of administrators' files, whose permissions end with their records.
+    /// Returns the group of the user that only this server gives: one with its prefix, or the group of
+    /// the users of administrators' files, in any spelling. Their permissions end with records and
+    /// grants.
     pub(crate) fn reserved_group<'a>(&self, user: &'a Identity) -> Option<&'a str> {
         let mut groups = user.groups.iter();
-        let found = groups.find(|group| is_spelling_of(&self.admin_group, group));
+        let found = groups.find(|group| {
+            group.starts_with(GROUP_PREFIX) || is_spelling_of(&self.admin_group, group)
+        });
         found.map(String::as_str)
     }
 }

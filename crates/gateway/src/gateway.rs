@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use api::ext::{Kubeconfig, Token, UserLogin};
+use api::ext::{ClusterGrant, Kubeconfig, Token, UserLogin};
 use api::management::{Cluster, User};
 use apiserver::registry::Registry;
 use apiserver::server::{Diversion, HttpService};
@@ -39,6 +39,9 @@ pub struct GatewayParts {
     /// The last logins of users, which decide on the groups of tokens. A change may end requests in
     /// flight.
     pub logins: Registry<UserLogin>,
+    /// The grants of clusters, which decide on the groups of tokens. A change may end requests in
+    /// flight.
+    pub grants: Registry<ClusterGrant>,
     /// The records of tokens. A change may end requests in flight.
     pub tokens: Registry<Token>,
     /// The records of kubeconfigs. A change may end requests in flight.
@@ -177,6 +180,7 @@ impl Gateway {
             let token = bound.token();
             token.is_some_and(|token| names.contains(&*login_name(token.user())))
         });
+        let of_grants = sessions.follow(&self.parts.grants, |_, _| true);
         let all_clusters = || {
             self.upstreams.refresh_all();
             self.refresh_names(|_| true);
@@ -193,6 +197,7 @@ impl Gateway {
                 of_kubeconfigs,
                 of_users,
                 of_logins,
+                of_grants,
                 of_clusters,
                 of_secrets
             );

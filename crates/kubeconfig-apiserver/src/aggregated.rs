@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use api::management::{cluster, setting};
 use api::plugin::LOGIN_PATH;
-use apiserver::server::{HttpService, ReloadableCertificate, Server, Workers};
+use apiserver::server::{self, HttpService, ReloadableCertificate, Server, Workers};
 use apiserver::{Builder, GenericServer, health};
 use arc_swap::ArcSwap;
 use auth::delegated::{DelegatedAuthenticator, DelegatedAuthorizer};
@@ -67,8 +67,8 @@ async fn serve(args: AggregatedArgs, login: Login, log: &Log) -> Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let tasks = Tasks::new(Some(log.clone()));
     let listen = &args.listen;
-    let aggregation = bind(listen.bind_address, listen.secure_port, "--secure-port").await?;
-    let front = bind(listen.bind_address, listen.gateway_port, "--gateway-port").await?;
+    let aggregation = bind(listen.bind_address, listen.secure_port, "--secure-port")?;
+    let front = bind(listen.bind_address, listen.gateway_port, "--gateway-port")?;
     let host = host::client::connect(args.host_kubeconfig.as_deref()).await?;
 
     let seal = Seal::open(&args, &host).await?;
@@ -140,8 +140,8 @@ async fn serve(args: AggregatedArgs, login: Login, log: &Log) -> Result<()> {
     Ok(())
 }
 
-async fn bind(ip: IpAddr, port: u16, flag: &str) -> Result<TcpListener> {
-    let bound = TcpListener::bind((ip, port)).await;
+fn bind(ip: IpAddr, port: u16, flag: &str) -> Result<TcpListener> {
+    let bound = server::bind((ip, port).into());
     bound.with_context(|| format!("cannot listen on {ip} port {port}: choose another {flag}"))
 }
 
@@ -273,7 +273,7 @@ fn for_host(
         Arc::new(AlwaysAllowPaths::new(health::PATHS)?),
         services.disabled_users(),
         Arc::new(PrivilegedGroup::system_masters()),
-        as_the_host_decides(host, clock),
+        services.with_grants(as_the_host_decides(host, clock)),
     ]);
     let server = GenericServer::builder(Arc::new(authorizer), Arc::clone(clock))
         .authenticator(services.recording(callers.front_proxy()))
@@ -297,7 +297,7 @@ fn for_users(
         Arc::new(AlwaysAllowPaths::new(public)?),
         services.disabled_users(),
         Arc::new(ClusterAuthorizer),
-        as_the_host_decides(host, clock),
+        services.with_grants(as_the_host_decides(host, clock)),
     ]);
     let tokens = TokenAuthenticator::new(services.validity(), Arc::clone(clock), cluster::LOCAL);
     let server = GenericServer::builder(Arc::new(authorizer), Arc::clone(clock))
@@ -305,7 +305,9 @@ fn for_users(
         .version(version());
     let server = services.serve_downloads(login.serve(server, services, clock));
     let server = services.serve(services.serve_clusters(server));
+    // Users of the gateway may have no credential of the host, where the clusters are stored.
     Ok(server
+        .resource(services.cluster_resource())
         .review(SelfSubjectReviews::new())
         .review(SelfSubjectAccessReviews::new()))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use api::ext::{Kubeconfig, Token, UserLogin};
+use api::ext::{ClusterGrant, Kubeconfig, Token, UserLogin};
 use api::management::{Cluster, Feature, Node, Setting, User};
 use apiserver::Builder;
 use apiserver::health::HealthCheck;
@@ -13,15 +13,17 @@ use apiserver::mount::Access;
 use apiserver::private_document;
 use apiserver::registry::{Registries, Registry};
 use apiserver::stored_object::{Index, StoredObject};
-use auth::{Authenticator, Authorizer};
+use auth::{Authenticator, Authorizer, AuthorizerUnion};
 use gateway::endpoint::Zone;
 use gateway::prober::{self, Prober, ProberParts};
 use gateway::upstream;
 use gateway::{Gateway, GatewayParts, LoginClient};
+use grants::{ClusterGrants, GrantAuthorizer, GrantLimits, Grants};
 use kubeconfigs::download::{self, Downloads};
 use kubeconfigs::strategy::{KubeconfigParts, Kubeconfigs, ManagedEndpoints};
 use machinery::meta::ObjectKey;
 use machinery::time::Clock;
+use management::cluster::Clusters;
 use management::cluster_secret::ClusterSecrets;
 use management::feature::Features;
 use management::settings::{Fixed, Settings};
@@ -71,6 +73,7 @@ pub(crate) struct Records {
     pub(crate) kubeconfigs: Registry<Kubeconfig>,
     pub(crate) tokens: Registry<Token>,
     pub(crate) logins: Registry<UserLogin>,
+    pub(crate) grants: Registry<ClusterGrant>,
 }
 
 /// The dependencies of the services. Each mode provides them.
@@ -91,7 +94,7 @@ pub(crate) struct Dependencies {
     pub(crate) sealed: Arc<Sealed>,
     /// Returns whether the data in memory is confirmed by the store.
     pub(crate) confirmed: Confirmed,
-    /// Decides the permissions of users on clusters.
+    /// Decides the permissions of users on clusters, without their grants.
     pub(crate) authorizer: Arc<dyn Authorizer>,
     /// Returns whether the objects of users are up to date.
     pub(crate) users_known: UsersKnown,
@@ -112,6 +115,7 @@ pub(crate) struct Services {
     origins: Arc<Origins>,
     quota: Arc<Quota>,
     minter: Arc<Minter>,
+    grants: Grants,
     keys: Arc<KeyStore>,
 }
 
@@ -124,6 +128,7 @@ impl Records {
             kubeconfigs: registries.add(kubeconfig::description(), kubeconfig::INDEX),
             tokens: registries.add(token::description(), token::INDEX),
             logins: registries.add(logins::description(), Index::NONE),
+            grants: registries.add(grants::description(), grants::INDEX),
         }
     }
 }
@@ -157,7 +162,9 @@ impl Services {
             kubeconfigs,
             tokens,
             logins,
+            grants,
         } = &dependencies.records;
+        let grants = Grants::new(grants.clone(), dependencies.management.clusters.clone());
         let logins = Arc::new(Logins::new(logins.clone(), settings.clone()));
         let validity = Arc::new(Validity::new(ValidityParts {
             verifier: Arc::new(verifier),
@@ -166,7 +173,8 @@ impl Services {
             clusters: dependencies.management.clusters.clone(),
             users: Arc::clone(&users),
             logins: Arc::clone(&logins),
-            authorizer: Arc::clone(&dependencies.authorizer),
+            authorizer: with_grants(&grants, Arc::clone(&dependencies.authorizer)),
+            grants: grants.clone(),
             confirmed: Arc::clone(&dependencies.confirmed),
             settings: settings.clone(),
         }));
@@ -185,6 +193,7 @@ impl Services {
             ClusterGroups::new(
                 dependencies.management.clusters.clone(),
                 Arc::clone(&logins),
+                grants.clone(),
             ),
         );
         Ok(Self {
@@ -196,6 +205,7 @@ impl Services {
             origins: Arc::new(origins),
             quota: Arc::new(quota),
             minter: Arc::new(minter),
+            grants,
             keys,
         })
     }
@@ -221,6 +231,7 @@ impl Services {
             .leases(leases(self.validity(), users, clock))
             .resource(self.kubeconfig_resource())
             .resource(self.token_resource())
+            .resource(self.grant_resource())
             .review(KeyOperations::new(
                 self.keys(),
                 Arc::clone(&self.dependencies.sealed),
@@ -314,7 +325,33 @@ impl Services {
             settings: self.settings.clone(),
             features: Features(management.features.clone()),
             quota: Arc::clone(&self.quota),
+            grants: self.grant_limits(),
         })
+    }
+
+    pub(crate) fn cluster_resource(&self) -> Clusters {
+        Clusters {
+            registry: self.dependencies.management.clusters.clone(),
+        }
+    }
+
+    pub(crate) fn grant_resource(&self) -> ClusterGrants {
+        ClusterGrants {
+            registry: self.grants.registry().clone(),
+            limits: self.grant_limits(),
+        }
+    }
+
+    fn grant_limits(&self) -> GrantLimits {
+        GrantLimits::new(
+            self.grants.clone(),
+            Arc::clone(&self.dependencies.authorizer),
+        )
+    }
+
+    /// Returns an authorizer that also allows what the grants of clusters allow.
+    pub(crate) fn with_grants(&self, authorizer: Arc<dyn Authorizer>) -> Arc<dyn Authorizer> {
+        with_grants(&self.grants, authorizer)
     }
 
     /// Returns the managed endpoints of clusters. Only a cluster with a connection has one.
@@ -350,6 +387,7 @@ impl Services {
             minter: Arc::clone(&self.minter),
             settings: self.settings.clone(),
             quota: Arc::clone(&self.quota),
+            grants: self.grant_limits(),
         })
     }
 
@@ -364,6 +402,7 @@ impl Services {
             secrets: self.dependencies.secrets.clone(),
             users: self.dependencies.management.users.clone(),
             logins: self.dependencies.records.logins.clone(),
+            grants: self.dependencies.records.grants.clone(),
             tokens: self.dependencies.records.tokens.clone(),
             kubeconfigs: self.dependencies.records.kubeconfigs.clone(),
             validity: self.validity(),
@@ -430,4 +469,10 @@ pub(crate) async fn start_cache(builder: CacheBuilder<StoredObject>, tasks: &Tas
     let stop = tasks.stop();
     tasks.spawn("watch cache", async move { cache.run(stop).await });
     Ok(())
+}
+
+/// Returns an authorizer that asks the grants first, which are in memory.
+fn with_grants(grants: &Grants, authorizer: Arc<dyn Authorizer>) -> Arc<dyn Authorizer> {
+    let granted = Arc::new(GrantAuthorizer::new(grants.clone()));
+    Arc::new(AuthorizerUnion::new(vec![granted, authorizer]))
 }

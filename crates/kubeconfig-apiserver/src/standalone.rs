@@ -69,7 +69,7 @@ async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
     let data = DataDir::open(&args.data_dir)?;
     let tasks = Tasks::new(Some(log.clone()));
     let store = open_store(&data, args.accept_older_store, &tasks)?;
-    let address = Address::bind(&args).await?;
+    let address = Address::bind(&args)?;
     let authority = Arc::new(Authority::load_or_create(&data, Arc::clone(&clock))?);
     let url = address.url(args.external_url.as_deref());
     let issuer = args

@@ -106,7 +106,8 @@ impl Kubeconfigs {
         check_endpoint(&record.spec)?;
         let origin = self.origins.of(cx, &group_resource()).await?;
         let left = origin.max_ttl(self.now());
-        record.spec.ttl = ttl::settle(record.spec.ttl, left, &self.settings)?;
+        let asked = record.spec.ttl;
+        record.spec.ttl = ttl::settle(asked, left, &self.settings)?;
         let host = self.server_host(cx)?;
         self.clusters.check_local(&record.spec).await?;
         let Settled { resolved, groups } = match &self.settled {
@@ -122,6 +123,12 @@ impl Kubeconfigs {
         } = resolved;
         bound(&origin, &record.spec, &mut clusters)?;
         origin.check_groups(&groups, &group_resource())?;
+        for cluster in &clusters {
+            let granted = self.grants.max_ttl(cx, &cluster.id).await?;
+            // The server chose the lifetime of a download.
+            let asked = if self.settled.is_some() { 0 } else { asked };
+            record.spec.ttl = ttl::within_grants(asked, record.spec.ttl, granted, &cluster.id)?;
+        }
         if record.spec.is_managed() {
             self.go_to_managed(&mut clusters)?;
         }

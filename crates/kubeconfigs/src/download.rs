@@ -29,7 +29,7 @@ use auth::user::RESERVED_PREFIX;
 use bytes::Bytes;
 use machinery::status::Status;
 use machinery::validation::dns1123_subdomain;
-use management::cluster::{may_delete, may_get};
+use management::cluster::may_get;
 
 use crate::file::FileCluster;
 use crate::request::{ReadCluster, Resolved, group_resource};
@@ -74,7 +74,7 @@ impl Downloads {
 
     /// Returns the order for a file, if the caller may download it.
     async fn order(&self, cx: &RequestContext, id: &str, asset: Asset) -> Result<Order, Status> {
-        let is_admin = cx.may(&may_delete(id)).await?;
+        let is_admin = self.kubeconfigs.grants.may_administer(cx, id).await?;
         if !is_admin && !cx.may(&may_get(id)).await? {
             let user = &cx.user.name;
             return Err(refused(&format!(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::ext::{Kubeconfig, Token};
 use api::management::{Cluster, Node};
 use apiserver::registry::Registry;
+use grants::GrantLimits;
 use jiff::Timestamp;
 use management::feature::Features;
 use management::settings::Settings;
@@ -34,6 +35,8 @@ pub struct Kubeconfigs {
     pub features: Features,
     /// The quota of each user.
     pub quota: Arc<Quota>,
+    /// The limits of the grants of clusters.
+    pub grants: GrantLimits,
     pub(crate) clusters: Clusters,
     pub(crate) managed: ManagedEndpoints,
     pub(crate) settled: Option<Settled>,
@@ -66,6 +69,8 @@ pub struct KubeconfigParts {
     pub features: Features,
     /// The quota of each user.
     pub quota: Arc<Quota>,
+    /// The limits of the grants of clusters.
+    pub grants: GrantLimits,
 }
 
 impl Kubeconfigs {
@@ -80,6 +85,7 @@ impl Kubeconfigs {
             settings: parts.settings,
             features: parts.features,
             quota: parts.quota,
+            grants: parts.grants,
             clusters: Clusters {
                 clusters: parts.clusters,
                 nodes: parts.nodes,

@@ -24,6 +24,26 @@ pub(crate) fn settle(
     ttl.map_err(Status::bad_request)
 }
 
+/// Rejects a requested lifetime that exceeds what grants permit for a cluster. Shortens the default
+/// instead.
+///
+/// # Errors
+/// 400 for a requested lifetime that is not allowed.
+pub(crate) fn within_grants(
+    asked: i64,
+    ttl: i64,
+    granted: Option<SignedDuration>,
+    cluster: &str,
+) -> Result<i64, Status> {
+    match granted.map(|granted| granted.as_secs()) {
+        Some(granted) if asked > granted => Err(Status::bad_request(format!(
+            "spec.ttl {asked} exceeds max ttl {granted} of your grants for cluster {cluster}"
+        ))),
+        Some(granted) => Ok(ttl.min(granted)),
+        None => Ok(ttl),
+    }
+}
+
 /// Rejects a requested lifetime that exceeds that of the token that authenticated the request.
 /// Shortens the default instead.
 fn within_token(asked: i64, ttl: i64, left: Option<i64>) -> Result<i64, String> {

@@ -46,6 +46,15 @@ pub fn description() -> Description {
     )
 }
 
+/// Returns the description of the kind where its objects are stored elsewhere and only read.
+pub fn read_only() -> Description {
+    Description {
+        verbs: &[Verb::Get, Verb::List, Verb::Watch],
+        subresources: &[],
+        ..description()
+    }
+}
+
 /// The index of clusters, which can be selected by name and labels only.
 pub const INDEX: Index<Cluster> = Index::NONE;
 

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use api::management::Cluster;
-use api::management::cluster::{ClusterGroups, LOCAL};
+use api::management::cluster::{ClusterGroups, GROUP_PREFIX, LOCAL};
 use auth::identity::{Part, is_spelling_of};
 use auth::user::RESERVED_PREFIX;
 
@@ -75,9 +75,15 @@ impl GroupMapping {
         }
     }
 
+    /// Returns whether a group is that of the cluster's administrators, however it is spelled. Only the
+    /// files of administrators have it.
+    pub fn is_admin_group(&self, group: &str) -> bool {
+        is_spelling_of(&self.admin_group, group)
+    }
+
     /// Returns the groups at the cluster of a user with these groups of a login, once each. Omits
-    /// those that Kubernetes reserves, those whose names cannot be asserted, and the group of the
-    /// cluster's administrators, which only the files of administrators have.
+    /// those that Kubernetes reserves, those whose names cannot be asserted, and those that only this
+    /// server gives: the ones with its prefix, and the group of the cluster's administrators.
     pub fn apply(&self, groups: &[String]) -> Vec<String> {
         let mut mapped = Vec::with_capacity(groups.len());
         for group in groups.iter().filter(|group| self.filter.selects(group)) {
@@ -85,7 +91,8 @@ impl GroupMapping {
             let name = format!("{}{name}", self.add_prefix);
             if Part::Group.check(&name).is_ok()
                 && !name.starts_with(RESERVED_PREFIX)
-                && !is_spelling_of(&self.admin_group, &name)
+                && !name.starts_with(GROUP_PREFIX)
+                && !self.is_admin_group(&name)
             {
                 mapped.push(name);
             }

@@ -7,15 +7,17 @@
 
 use std::sync::Arc;
 
-use api::ext::{Token, TokenStatus};
+use api::ext::Token;
 use api::management::Cluster;
 use api::management::cluster::LOCAL;
 use apiserver::registry::Registry;
+use grants::Grants;
 use machinery::meta::{GroupResource, ObjectKey};
 use machinery::status::Status;
 use management::group_filter::GroupMapping;
 
 use crate::logins::Logins;
+use crate::validity::owner;
 
 /// Maximum size of the names of groups in a credential, in bytes. A token of that size is a header
 /// of 32 KiB, because it is encoded in base64.
@@ -25,57 +27,79 @@ pub const MAX_BYTES: usize = 24 * 1024 - 1024;
 pub struct ClusterGroups {
     clusters: Registry<Cluster>,
     logins: Arc<Logins>,
+    grants: Grants,
 }
 
 impl ClusterGroups {
     /// Creates a reader of these clusters and of the settings of the logins.
-    pub fn new(clusters: Registry<Cluster>, logins: Arc<Logins>) -> Self {
-        Self { clusters, logins }
+    pub fn new(clusters: Registry<Cluster>, logins: Arc<Logins>, grants: Grants) -> Self {
+        Self {
+            clusters,
+            logins,
+            grants,
+        }
     }
 
     /// Returns the groups in a token for a cluster, or none if the cluster does not need them.
     ///
     /// # Errors
     /// 403 if they exceed [`MAX_BYTES`].
-    pub(crate) fn in_token(
-        &self,
-        cluster: &str,
-        status: &TokenStatus,
-    ) -> Result<Vec<String>, Status> {
-        if ["", LOCAL].contains(&cluster) || status.groups.is_empty() {
+    pub(crate) fn in_token(&self, cluster: &str, record: &Token) -> Result<Vec<String>, Status> {
+        if ["", LOCAL].contains(&cluster) {
             return Ok(Vec::new());
         }
+        let (user, status) = (&record.spec.user_id, &record.status);
         let cluster = self.clusters.cache().get(ObjectKey::cluster(cluster));
         let cluster = cluster.filter(|cluster| {
             let groups = cluster.spec.groups.as_ref();
             groups.is_some_and(|groups| groups.in_tokens)
         });
         match cluster {
-            Some(cluster) => self.of(&cluster, &status.groups, &status.groups_source),
+            Some(cluster) => self.of(&cluster, user, &status.groups, &status.groups_source),
             None => Ok(Vec::new()),
         }
     }
 
-    /// Returns the groups at a cluster of a user with these groups of a login.
+    /// Returns the groups at a cluster of a user with these groups of a login. Those of an
+    /// impersonated user have no source, and do not count.
     ///
     /// # Errors
     /// 403 if they exceed [`MAX_BYTES`].
     pub(crate) fn of(
         &self,
         cluster: &Cluster,
+        user: &str,
         groups: &[String],
         source: &str,
     ) -> Result<Vec<String>, Status> {
-        if source.is_empty() {
-            return Ok(Vec::new());
-        }
-        let groups = GroupMapping::of(cluster).apply(&self.logins.carried(groups));
+        let confirmed = if source.is_empty() { &[] } else { groups };
+        let carried = self.logins.carried(confirmed);
+        let labels = cluster.metadata.labels.as_ref();
+        let policy = self.grants.policy();
+        let granted = policy.groups(&owner(user, confirmed), cluster.id(), labels);
+        let groups = at_cluster(&GroupMapping::of(cluster), &carried, granted);
         let size: usize = groups.iter().map(|group| group.len() + 3).sum();
         match size <= MAX_BYTES {
             true => Ok(groups),
             false => Err(too_many(cluster.id(), groups.len(), size)),
         }
     }
+}
+
+/// Returns the groups at a cluster of a user who carries these groups and has these by grants, once
+/// each.
+pub(crate) fn at_cluster(
+    mapping: &GroupMapping,
+    carried: &[String],
+    granted: Vec<String>,
+) -> Vec<String> {
+    let mut groups = mapping.apply(carried);
+    for group in granted {
+        if !mapping.is_admin_group(&group) && !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    groups
 }
 
 fn too_many(cluster: &str, count: usize, size: usize) -> Status {

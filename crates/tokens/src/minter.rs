@@ -172,7 +172,7 @@ impl Minter {
     /// 403 if it cannot.
     pub(crate) fn check_groups(&self, record: &Token) -> Result<(), Status> {
         let cluster = &record.spec.cluster_name;
-        let checked = self.groups.in_token(cluster, &record.status);
+        let checked = self.groups.in_token(cluster, record);
         checked.map(drop)
     }
 
@@ -186,7 +186,7 @@ impl Minter {
     ) -> Result<Bearer, Status> {
         let mut groups = record.spec.groups.clone();
         if let [cluster] = clusters {
-            groups.extend(self.groups.in_token(cluster, &record.status)?);
+            groups.extend(self.groups.in_token(cluster, record)?);
         }
         let claims = Claims {
             iss: self.issuer.clone(),

@@ -17,6 +17,7 @@ use apiserver::stored_object::{Index, Owner};
 use async_trait::async_trait;
 use auth::Attributes;
 use certificates::Validity;
+use grants::GrantLimits;
 use jiff::{SignedDuration, Timestamp};
 use machinery::field::{self, ErrorList, Path};
 use machinery::human_duration::human_duration;
@@ -94,6 +95,8 @@ pub struct TokenResourceParts {
     pub settings: Settings,
     /// The quota of each user.
     pub quota: Arc<Quota>,
+    /// The limits of the grants of clusters.
+    pub grants: GrantLimits,
 }
 
 const COLUMNS: [Column; 6] = [
@@ -146,7 +149,10 @@ impl TokenResource {
         for name in &token.spec.cluster_names {
             self.check_name(&minting, name)?;
         }
-        settle_ttl(&mut token, self.max_token_ttl(&minting)?)?;
+        let granted = self
+            .granted_ttl(minting.cx, &token.spec.cluster_name)
+            .await?;
+        settle_ttl(&mut token, self.max_token_ttl(&minting)?.min(granted))?;
         token.metadata.name = Some(unique_name());
         self.store(&minting, token).await
     }
@@ -184,6 +190,7 @@ impl TokenResource {
             return Ok(certified);
         }
         let max = self.parts.settings.exec_token_ttl()?.unwrap_or(left);
+        let max = max.min(self.granted_ttl(cx, &cluster).await?);
         settle_ttl(&mut token, self.max_token_ttl(&minting)?.min(max).min(left))?;
         token.metadata.name = Some(unique_name());
         let endpoints = self.endpoints(cx, &record, &cluster).await?;
@@ -216,12 +223,19 @@ impl TokenResource {
             .check_cluster(&minting, &token.spec.cluster_name)
             .await?;
         let max = self.parts.settings.exec_certificate_ttl()?;
-        let max = max.unwrap_or(left).min(MAX_CERTIFICATE_TTL).min(left);
+        let granted = self.granted_ttl(cx, cluster.id()).await?;
+        let max = max.unwrap_or(left).min(MAX_CERTIFICATE_TTL);
+        let max = max.min(left).min(granted);
         settle_ttl(&mut token, minting.limit(max)?)?;
         set_expiry(&mut token);
         let life = SignedDuration::from_millis(token.spec.ttl);
         let (groups, source) = (&minting.origin.groups, &minting.origin.groups_source);
-        let groups = self.parts.minter.groups().of(&cluster, groups, source)?;
+        let user = &cx.user.name;
+        let groups = self
+            .parts
+            .minter
+            .groups()
+            .of(&cluster, user, groups, source)?;
         let certificate = exchange::issue(
             &self.parts.exchange.signers,
             &cluster,
@@ -266,6 +280,16 @@ impl TokenResource {
             stored.status.bearer_token = bearer.expose().to_owned();
         }
         Ok(stored)
+    }
+
+    /// Returns the maximum lifetime of a token for a cluster by the grants of the caller.
+    async fn granted_ttl(
+        &self,
+        cx: &RequestContext,
+        cluster: &str,
+    ) -> Result<SignedDuration, Status> {
+        let granted = self.parts.grants.max_ttl(cx, cluster).await?;
+        Ok(granted.unwrap_or(MAX_TTL))
     }
 
     /// Returns the maximum lifetime of a token.

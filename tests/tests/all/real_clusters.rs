@@ -4,6 +4,7 @@ mod download;
 mod endpoints;
 mod faults;
 pub(crate) mod fleet;
+mod grants;
 mod groups;
 pub(crate) mod names;
 mod plugin;

@@ -42,6 +42,10 @@ pub(super) fn all() -> Result<Vec<Manifest>> {
         manifest!(ClusterRole, "cluster-role.yaml"),
         manifest!(ClusterRoleBinding, "cluster-role-binding.yaml"),
         manifest!(ClusterRoleBinding, "admin-role-binding.yaml"),
+        manifest!(ClusterRoleBinding, "view-binding.yaml"),
+        manifest!(ClusterRoleBinding, "edit-binding.yaml"),
+        manifest!(ClusterRoleBinding, "admin-binding.yaml"),
+        manifest!(ClusterRoleBinding, "cluster-admin-binding.yaml"),
         manifest!(Role, "role.yaml"),
         manifest!(RoleBinding, "role-binding.yaml"),
     ])
@@ -128,6 +132,10 @@ mod tests {
                 "clusterroles/kubeconfig-apiserver:gateway",
                 "clusterrolebindings/kubeconfig-apiserver:gateway",
                 "clusterrolebindings/kubeconfig-apiserver:cluster-admins",
+                "clusterrolebindings/kubeconfig-apiserver:view",
+                "clusterrolebindings/kubeconfig-apiserver:edit",
+                "clusterrolebindings/kubeconfig-apiserver:admin",
+                "clusterrolebindings/kubeconfig-apiserver:cluster-admin",
                 "kubeconfig-apiserver/roles/gateway-credential",
                 "kubeconfig-apiserver/rolebindings/gateway-credential",
             ]

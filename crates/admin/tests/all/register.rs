@@ -88,6 +88,10 @@ const FIRST: &str = "\
 @: ClusterRole kubeconfig-apiserver:gateway created
 @: ClusterRoleBinding kubeconfig-apiserver:gateway created
 @: ClusterRoleBinding kubeconfig-apiserver:cluster-admins created
+@: ClusterRoleBinding kubeconfig-apiserver:view created
+@: ClusterRoleBinding kubeconfig-apiserver:edit created
+@: ClusterRoleBinding kubeconfig-apiserver:admin created
+@: ClusterRoleBinding kubeconfig-apiserver:cluster-admin created
 @: Role gateway-credential created
 @: RoleBinding gateway-credential created
 @: the gateway's token may impersonate until 2027-01-01T00:00:00Z
@@ -113,6 +117,10 @@ async fn a_cluster_is_registered_and_its_credential_is_rotated_by_a_second_run()
 @: ClusterRole kubeconfig-apiserver:gateway unchanged
 @: ClusterRoleBinding kubeconfig-apiserver:gateway unchanged
 @: ClusterRoleBinding kubeconfig-apiserver:cluster-admins unchanged
+@: ClusterRoleBinding kubeconfig-apiserver:view unchanged
+@: ClusterRoleBinding kubeconfig-apiserver:edit unchanged
+@: ClusterRoleBinding kubeconfig-apiserver:admin unchanged
+@: ClusterRoleBinding kubeconfig-apiserver:cluster-admin unchanged
 @: Role gateway-credential unchanged
 @: RoleBinding gateway-credential unchanged
 @: the gateway's token may impersonate until 2027-01-01T00:00:00Z
@@ -139,8 +147,12 @@ async fn the_objects_are_the_manifests_there_and_a_cluster_with_its_secret_here(
         [
             "/api/v1/namespaces/kubeconfig-apiserver",
             "/api/v1/namespaces/kubeconfig-apiserver/serviceaccounts/gateway",
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kubeconfig-apiserver:admin",
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kubeconfig-apiserver:cluster-admin",
             "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kubeconfig-apiserver:cluster-admins",
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kubeconfig-apiserver:edit",
             "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kubeconfig-apiserver:gateway",
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kubeconfig-apiserver:view",
             "/apis/rbac.authorization.k8s.io/v1/clusterroles/kubeconfig-apiserver:gateway",
             "/apis/rbac.authorization.k8s.io/v1/namespaces/kubeconfig-apiserver/rolebindings/gateway-credential",
             "/apis/rbac.authorization.k8s.io/v1/namespaces/kubeconfig-apiserver/roles/gateway-credential",

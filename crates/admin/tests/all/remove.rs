@@ -62,6 +62,10 @@ impl World {
             format!("{NAMESPACE}/serviceaccounts/gateway"),
             format!("{RBAC}/clusterroles/kubeconfig-apiserver:gateway"),
             format!("{RBAC}/clusterrolebindings/kubeconfig-apiserver:gateway"),
+            format!("{RBAC}/clusterrolebindings/kubeconfig-apiserver:cluster-admin"),
+            format!("{RBAC}/clusterrolebindings/kubeconfig-apiserver:admin"),
+            format!("{RBAC}/clusterrolebindings/kubeconfig-apiserver:edit"),
+            format!("{RBAC}/clusterrolebindings/kubeconfig-apiserver:view"),
             format!("{RBAC}/clusterrolebindings/kubeconfig-apiserver:cluster-admins"),
             format!("{RBAC}/namespaces/kubeconfig-apiserver/roles/gateway-credential"),
             format!("{RBAC}/namespaces/kubeconfig-apiserver/rolebindings/gateway-credential"),
@@ -103,6 +107,10 @@ async fn everything_that_was_created_is_removed() {
             "\
 @: RoleBinding gateway-credential deleted
 @: Role gateway-credential deleted
+@: ClusterRoleBinding kubeconfig-apiserver:cluster-admin deleted
+@: ClusterRoleBinding kubeconfig-apiserver:admin deleted
+@: ClusterRoleBinding kubeconfig-apiserver:edit deleted
+@: ClusterRoleBinding kubeconfig-apiserver:view deleted
 @: ClusterRoleBinding kubeconfig-apiserver:cluster-admins deleted
 @: ClusterRoleBinding kubeconfig-apiserver:gateway deleted
 @: ClusterRole kubeconfig-apiserver:gateway deleted
@@ -134,6 +142,10 @@ async fn a_run_that_was_interrupted_can_be_repeated() {
             "\
 @: RoleBinding gateway-credential deleted
 @: Role gateway-credential deleted
+@: ClusterRoleBinding kubeconfig-apiserver:cluster-admin deleted
+@: ClusterRoleBinding kubeconfig-apiserver:admin deleted
+@: ClusterRoleBinding kubeconfig-apiserver:edit deleted
+@: ClusterRoleBinding kubeconfig-apiserver:view deleted
 @: ClusterRoleBinding kubeconfig-apiserver:cluster-admins deleted
 @: ClusterRoleBinding kubeconfig-apiserver:gateway deleted
 @: ClusterRole kubeconfig-apiserver:gateway deleted
@@ -159,6 +171,10 @@ async fn a_namespace_of_others_remains_and_another_object_of_others_is_an_error(
             "\
 @: RoleBinding gateway-credential deleted
 @: Role gateway-credential deleted
+@: ClusterRoleBinding kubeconfig-apiserver:cluster-admin deleted
+@: ClusterRoleBinding kubeconfig-apiserver:admin deleted
+@: ClusterRoleBinding kubeconfig-apiserver:edit deleted
+@: ClusterRoleBinding kubeconfig-apiserver:view deleted
 @: ClusterRoleBinding kubeconfig-apiserver:cluster-admins deleted
 @: ClusterRoleBinding kubeconfig-apiserver:gateway deleted
 error: ClusterRole kubeconfig-apiserver:gateway cannot be removed at @: it is not managed by this command: label app.kubernetes.io/managed-by=kubeconfig-apiserver is missing
@@ -171,6 +187,10 @@ error: ClusterRole kubeconfig-apiserver:gateway cannot be removed at @: it is no
             "\
 @: RoleBinding gateway-credential not found
 @: Role gateway-credential not found
+@: ClusterRoleBinding kubeconfig-apiserver:cluster-admin not found
+@: ClusterRoleBinding kubeconfig-apiserver:admin not found
+@: ClusterRoleBinding kubeconfig-apiserver:edit not found
+@: ClusterRoleBinding kubeconfig-apiserver:view not found
 @: ClusterRoleBinding kubeconfig-apiserver:cluster-admins not found
 @: ClusterRoleBinding kubeconfig-apiserver:gateway not found
 @: ClusterRole kubeconfig-apiserver:gateway not found
@@ -189,6 +209,10 @@ server: cluster prod deleted
 const KEPT: &str = "\
 @: RoleBinding gateway-credential deleted
 @: Role gateway-credential deleted
+@: ClusterRoleBinding kubeconfig-apiserver:cluster-admin deleted
+@: ClusterRoleBinding kubeconfig-apiserver:admin deleted
+@: ClusterRoleBinding kubeconfig-apiserver:edit deleted
+@: ClusterRoleBinding kubeconfig-apiserver:view deleted
 @: ClusterRoleBinding kubeconfig-apiserver:cluster-admins deleted
 @: ClusterRoleBinding kubeconfig-apiserver:gateway deleted
 @: ClusterRole kubeconfig-apiserver:gateway deleted

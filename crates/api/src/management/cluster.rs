@@ -15,6 +15,10 @@ use machinery::meta::{MetadataExt, serialize_go_order};
 /// The cluster that this server itself runs in. It always exists.
 pub const LOCAL: &str = "local";
 
+/// The prefix of groups that only this server gives: no group of a login with this prefix reaches a
+/// cluster.
+pub const GROUP_PREFIX: &str = "kubeconfig-apiserver:";
+
 /// The default group of users of a cluster's administrator file.
 pub const ADMIN_GROUP: &str = "kubeconfig-apiserver:cluster-admins";
 

@@ -179,6 +179,37 @@ async fn with_a_group_of_the_user() {
 }
 
 #[tokio::test]
+async fn with_a_grant_of_groups() {
+    let world = World::start().await;
+    let cluster = endless(&world).await;
+    world.add("c-1", &cluster).await;
+    let grant = object(json!({
+        "metadata": { "name": "g" },
+        "spec": {
+            "subjects": [{ "kind": "User", "name": "alice" }],
+            "clusters": { "names": ["c-1"] },
+            "groups": ["kubeconfig-apiserver:edit"],
+        },
+    }));
+    world.grants.store().insert(grant, false).await.unwrap();
+    let (token, _) = world.mint_in("kubeconfig-1", "alice", &["c-1"]).await;
+    let authorization = format!("Authorization: Bearer {token}");
+    let watch = async || {
+        let line = "GET /k8s/clusters/c-1/api/v1/pods?watch=1";
+        let mut watch = world.send(line, &[&authorization]).await;
+        watch.head().await.unwrap();
+        assert_eq!(watch.chunk().await, "first");
+        let groups = lines(cluster.seen().last().unwrap(), &["impersonate-group: "]);
+        (watch, groups)
+    };
+    let (mut first, groups) = watch().await;
+    assert_eq!(groups, ["impersonate-group: kubeconfig-apiserver:edit"]);
+    world.remove(&world.grants, "g").await;
+    assert_eq!(first.chunk().await, "", "the watch ends cleanly");
+    assert_eq!(watch().await.1, [""; 0]);
+}
+
+#[tokio::test]
 async fn with_the_earliest_time_of_issue() {
     let open = Open::start().await;
     open.world.clock.advance(SignedDuration::from_secs(1));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ::management::cluster_secret::{Binding, ClusterSecrets, Purpose};
 use ::management::settings::Settings;
-use api::ext::{Kubeconfig, Token};
+use api::ext::{ClusterGrant, Kubeconfig, Token};
 use api::management::{self, Setting, User};
 use apiserver::registry::{Registries, Registry, revision_of};
 use apiserver::server::{Diversion, HttpService, Peer, ReloadableCertificate, Server};
@@ -22,6 +22,7 @@ use base64::engine::general_purpose::STANDARD;
 use gateway::endpoint::Zone;
 use gateway::upstream::Options;
 use gateway::{Gateway, GatewayParts, LoginClient};
+use grants::Grants;
 use http::{Request, Response};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -72,6 +73,7 @@ pub(crate) struct World {
     pub(crate) kubeconfigs: Registry<Kubeconfig>,
     pub(crate) users: Registry<User>,
     pub(crate) logins: Arc<Logins>,
+    pub(crate) grants: Registry<ClusterGrant>,
     pub(crate) clusters: Registry<management::Cluster>,
     pub(crate) secrets: Registry<Secret>,
     pub(crate) clock: Arc<ManualClock>,
@@ -150,6 +152,7 @@ impl World {
             ::management::cluster::INDEX,
         );
         let logins = registries.add(tokens::logins::description(), Index::NONE);
+        let grants = registries.add(grants::description(), grants::INDEX);
         let settings = registries.add(::management::setting::description(), Index::NONE);
         let secrets = registries.add(builtins::secret::description(), builtins::secret::INDEX);
         let cache = registries.into_cache().start().await.unwrap();
@@ -166,6 +169,7 @@ impl World {
         let directory = UserDirectory::new(users.clone(), reader.clone(), Arc::new(|| true));
         let access = Arc::new(Access::default());
         let last_logins = Arc::new(Logins::new(logins.clone(), reader.clone()));
+        let granted = Grants::new(grants.clone(), clusters.clone());
         let validity = Validity::new(ValidityParts {
             verifier: Arc::new(verifier),
             tokens: tokens.clone(),
@@ -174,6 +178,7 @@ impl World {
             users: Arc::new(directory),
             logins: Arc::clone(&last_logins),
             authorizer: access.clone(),
+            grants: granted.clone(),
             confirmed: Arc::new(|| true),
             settings: reader,
         });
@@ -182,6 +187,7 @@ impl World {
             secrets: ClusterSecrets::new(secrets.clone(), NAMESPACE),
             users: users.clone(),
             logins: logins.clone(),
+            grants: grants.clone(),
             tokens: tokens.clone(),
             kubeconfigs: kubeconfigs.clone(),
             validity: Arc::new(validity),
@@ -208,12 +214,13 @@ impl World {
                 keys,
                 issuer,
                 tokens.clone(),
-                ClusterGroups::new(clusters.clone(), Arc::clone(&last_logins)),
+                ClusterGroups::new(clusters.clone(), Arc::clone(&last_logins), granted),
             ),
             tokens,
             kubeconfigs,
             users,
             logins: last_logins,
+            grants,
             clusters,
             secrets,
             clock,

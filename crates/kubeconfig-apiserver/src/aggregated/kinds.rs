@@ -74,11 +74,7 @@ impl HostKinds<'_> {
         Ok(Mirrored {
             management: Management {
                 clusters: self
-                    .read(
-                        self.mirror(clusters),
-                        cluster::description(),
-                        cluster::INDEX,
-                    )
+                    .read(self.mirror(clusters), cluster::read_only(), cluster::INDEX)
                     .await?,
                 nodes: self
                     .read(self.mirror(nodes), node::description(), node::INDEX)

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use apiserver::server::ReloadableCertificate;
+use apiserver::server::{self, ReloadableCertificate};
 use certificates::Names;
 use gateway::endpoint::Zone;
 use tokio::net::TcpListener;
@@ -22,16 +22,14 @@ pub(super) struct Address {
 
 impl Address {
     /// Binds the address in the flags.
-    pub(super) async fn bind(args: &StandaloneArgs) -> Result<Self> {
+    pub(super) fn bind(args: &StandaloneArgs) -> Result<Self> {
         let ip = args.bind_address;
-        let listener = TcpListener::bind((ip, args.secure_port))
-            .await
-            .with_context(|| {
-                format!(
-                    "cannot listen on {ip} port {}: choose another --secure-port, 0 for a free one",
-                    args.secure_port
-                )
-            })?;
+        let listener = server::bind((ip, args.secure_port).into()).with_context(|| {
+            format!(
+                "cannot listen on {ip} port {}: choose another --secure-port, 0 for a free one",
+                args.secure_port
+            )
+        })?;
         let port = listener
             .local_addr()
             .context("the listener has no address")?

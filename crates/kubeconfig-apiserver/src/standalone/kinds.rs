@@ -15,7 +15,7 @@ use gateway::endpoint::Zone;
 use gateway::{Gateway, prober};
 use machinery::status::Status;
 use machinery::time::Clock;
-use management::cluster::{self, Clusters};
+use management::cluster;
 use management::cluster_secret::ClusterSecrets;
 use management::feature::{self, FeatureResource};
 use management::node::{self, Nodes};
@@ -88,7 +88,10 @@ impl Kinds {
         });
         let services = services.await?;
         Ok(Self {
-            authorizer: with_public_paths(services.disabled_users(), authorizer)?,
+            authorizer: with_public_paths(
+                services.disabled_users(),
+                services.with_grants(authorizer),
+            )?,
             services,
             builtins,
             clock,
@@ -113,19 +116,13 @@ impl Kinds {
         let server = self
             .services
             .serve(server)
-            .resource(self.clusters())
+            .resource(self.services.cluster_resource())
             .resource(self.nodes())
             .resource(self.users())
             .resource(self.settings())
             .resource(self.features());
         let server = self.services.serve_downloads(server);
         self.builtins.serve(self.services.serve_clusters(server))
-    }
-
-    fn clusters(&self) -> Clusters {
-        Clusters {
-            registry: self.services.management().clusters.clone(),
-        }
     }
 
     fn nodes(&self) -> Nodes {
@@ -163,7 +160,8 @@ impl Kinds {
         let others: Vec<Arc<dyn AnyResource>> = vec![
             Arc::new(self.services.kubeconfig_resource()),
             Arc::new(self.services.token_resource()),
-            Arc::new(self.clusters()),
+            Arc::new(self.services.grant_resource()),
+            Arc::new(self.services.cluster_resource()),
             Arc::new(self.nodes()),
             Arc::new(self.users()),
             Arc::new(self.settings()),

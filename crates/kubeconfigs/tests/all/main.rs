@@ -7,6 +7,8 @@ mod delete;
 #[cfg(test)]
 mod download;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod star;
 #[cfg(test)]
 mod update;

@@ -65,6 +65,7 @@ impl World {
                 settings: Settings::new(ground.settings.clone()),
                 features: Features(ground.features.clone()),
                 quota: Arc::clone(&ground.quota),
+                grants: ground.grant_limits.clone(),
             })
         };
         let (served, downloaded) = (strategy(), Downloads::new(strategy()));

@@ -12,9 +12,10 @@ use apiserver::registry::Registry;
 use apiserver::stored_object::Index;
 use apiserver::testing::{Fixture, NOW};
 use arc_swap::ArcSwap;
-use auth::Authenticator;
 use auth::rbac::RbacAuthorizer;
+use auth::{Authenticator, Authorizer, AuthorizerUnion};
 use builtins::Builtins;
+use grants::{ClusterGrants, GrantAuthorizer, GrantLimits, Grants};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use machinery::testing::ManualClock;
 use management::cluster_secret::ClusterSecrets;
@@ -66,6 +67,10 @@ pub struct Ground {
     pub features: Registry<Feature>,
     /// The last logins of the users.
     pub logins: Arc<Logins>,
+    /// The grants of clusters.
+    pub grants: Grants,
+    /// The limits of the grants.
+    pub grant_limits: GrantLimits,
     /// The signing keys.
     pub keys: Arc<KeyStore>,
     /// Decides whether a token is valid.
@@ -111,6 +116,8 @@ impl Ground {
         let setting_objects = kinds.add(management::setting::description(), Index::NONE);
         let features = kinds.add(management::feature::description(), Index::NONE);
         let user_logins = kinds.add(crate::logins::description(), Index::NONE);
+        let grants = kinds.add(grants::description(), grants::INDEX);
+        let grants = Grants::new(grants, clusters.clone());
         let builtins = Builtins::register(kinds);
 
         let (keys, sealed, folder) = key_store().await;
@@ -131,7 +138,11 @@ impl Ground {
             clusters: clusters.clone(),
             users: Arc::clone(&directory),
             logins: Arc::clone(&logins),
-            authorizer: Arc::new(RbacAuthorizer::new(Arc::clone(&switches.access))),
+            authorizer: with_grants(
+                &grants,
+                Arc::new(RbacAuthorizer::new(Arc::clone(&switches.access))),
+            ),
+            grants: grants.clone(),
             confirmed: Arc::new(load(&switches.confirmed)),
             settings: settings.clone(),
         }));
@@ -139,7 +150,7 @@ impl Ground {
             Arc::clone(&keys),
             ISSUER.to_owned(),
             tokens.clone(),
-            ClusterGroups::new(clusters.clone(), Arc::clone(&logins)),
+            ClusterGroups::new(clusters.clone(), Arc::clone(&logins), grants.clone()),
         );
         let origins = Arc::new(Origins {
             tokens: tokens.clone(),
@@ -148,6 +159,7 @@ impl Ground {
             validity: Arc::clone(&validity),
             settings: settings.clone(),
         });
+        let grant_limits = GrantLimits::new(grants.clone(), rights::authorizer(&builtins));
         let quota = Quota::new(kubeconfigs.clone(), tokens.clone(), settings);
         Self {
             fixture,
@@ -159,6 +171,8 @@ impl Ground {
             settings: setting_objects,
             features,
             logins,
+            grants,
+            grant_limits,
             keys,
             validity,
             minter: Arc::new(minter),
@@ -181,6 +195,10 @@ impl Ground {
     pub async fn start(self, serve: impl FnOnce(Builder) -> Builder) -> World {
         let secrets = self.builtins.secrets.clone();
         let resource = self.token_resource();
+        let granting = ClusterGrants {
+            registry: self.grants.registry().clone(),
+            limits: self.grant_limits.clone(),
+        };
         let bearers =
             TokenAuthenticator::new(Arc::clone(&self.validity), ManualClock::at(NOW), LOCAL);
         let records = WebhookRecords::new(
@@ -205,6 +223,7 @@ impl Ground {
         let serve = |builder: Builder| {
             let builder = builder
                 .resource(resource)
+                .resource(granting)
                 .review(operations)
                 .authenticator(Arc::new(callers))
                 .authenticator(Arc::new(bearers))
@@ -216,7 +235,7 @@ impl Ground {
         };
         let (roles, bindings) = (self.roles, self.bindings);
         let bootstrap = async { builtins.bootstrap(roles, bindings).await.unwrap() };
-        let authorizer = rights::authorizer(&builtins);
+        let authorizer = with_grants(&self.grants, rights::authorizer(&builtins));
         let http = self.fixture.start(authorizer, serve, bootstrap).await;
         let world = World {
             http,
@@ -265,8 +284,15 @@ impl Ground {
             minter: Arc::clone(&self.minter),
             settings: Settings::new(self.settings.clone()),
             quota: Arc::clone(&self.quota),
+            grants: self.grant_limits.clone(),
         })
     }
+}
+
+/// Returns an authorizer that also allows what grants allow.
+fn with_grants(grants: &Grants, authorizer: Arc<dyn Authorizer>) -> Arc<dyn Authorizer> {
+    let granted = Arc::new(GrantAuthorizer::new(grants.clone()));
+    Arc::new(AuthorizerUnion::new(vec![granted, authorizer]))
 }
 
 /// Returns a function that reads a switch.

@@ -1,6 +1,7 @@
 //! The facts of records that a check of a token needs. They are decoded once for each state of a
 //! record.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::ext::{Kubeconfig, Token, TokenReference};
@@ -8,6 +9,7 @@ use api::management::Cluster;
 use api::management::cluster::LOCAL;
 use auth::UserInfo;
 use auth::user::ALL_AUTHENTICATED;
+use grants::GrantPolicy;
 use jiff::Timestamp;
 use machinery::meta::{Metadata, ObjectMeta};
 use management::group_filter::GroupMapping;
@@ -15,6 +17,7 @@ use parking_lot::Mutex;
 use signing::jwt::Claims;
 
 use super::{Groups, Refusal};
+use crate::cluster_groups::at_cluster;
 use crate::cluster_scope::{ClusterId, ClusterScope, is_older};
 use crate::logins::{GroupTerms, LoginFacts, Logins};
 use crate::user_directory::UserFacts;
@@ -58,11 +61,12 @@ struct CheckedGroups {
 /// What the groups of a token depend on, in addition to its record.
 #[derive(Debug)]
 pub(super) struct GroupBasis {
-    /// The last logins of the user.
-    pub(super) login: Arc<LoginFacts>,
+    /// The last logins of the user, if the one from the source of the groups still counts.
+    pub(super) login: Option<Arc<LoginFacts>>,
     /// The cluster, or `None` for this server.
     pub(super) cluster: Option<Arc<ClusterFacts>>,
     pub(super) terms: GroupTerms,
+    pub(super) grants: Arc<GrantPolicy>,
 }
 
 /// The facts of a kubeconfig.
@@ -80,6 +84,8 @@ pub(super) struct KubeconfigFacts {
 /// The facts of a cluster.
 #[derive(Debug)]
 pub(super) struct ClusterFacts {
+    name: String,
+    labels: BTreeMap<String, String>,
     uid: String,
     created: Option<Timestamp>,
     being_deleted: bool,
@@ -116,18 +122,24 @@ impl TokenFacts {
         if let Some(checked) = checked.as_ref().filter(|last| last.basis == basis) {
             return checked.groups.clone();
         }
-        let all = &self.login_groups;
-        let current = basis.login.still_has(&self.groups_source, all);
-        let carried = logins.carried(&current);
+        let (name, all) = (&self.owner.name, &self.login_groups);
+        let login = basis.login.as_ref();
+        // Groups without a source are those of an impersonated user, which no login confirms.
+        let confirmed = login.map_or_else(Vec::new, |it| it.still_has(&self.groups_source, all));
+        let mut carried = logins.carried(&confirmed);
+        if let Some(cluster) = &basis.cluster {
+            let user = owner(name, &confirmed);
+            let labels = Some(&cluster.labels);
+            let granted = basis.grants.groups(&user, &cluster.name, labels);
+            carried = at_cluster(&cluster.groups, &carried, granted);
+        }
+        let is_unchanged = self.groups_source.is_empty() || confirmed.len() == all.len();
         let groups = Groups {
-            owner: match current.len() == all.len() {
+            owner: match is_unchanged {
                 true => Arc::clone(&self.owner),
-                false => Arc::new(owner(&self.owner.name, &current)),
+                false => Arc::new(owner(name, &confirmed)),
             },
-            carried: match &basis.cluster {
-                Some(cluster) => cluster.groups.apply(&carried).into(),
-                None => carried.into(),
-            },
+            carried: carried.into(),
         };
         let checked = checked.insert(CheckedGroups { basis, groups });
         checked.groups.clone()
@@ -231,6 +243,8 @@ impl KubeconfigFacts {
 impl ClusterFacts {
     pub(super) fn of(cluster: &Cluster) -> Self {
         Self {
+            name: cluster.id().to_owned(),
+            labels: cluster.metadata.labels.clone().unwrap_or_default(),
             uid: cluster.metadata.uid.clone().unwrap_or_default(),
             created: created(&cluster.metadata),
             being_deleted: cluster.is_being_deleted(),
@@ -242,18 +256,24 @@ impl ClusterFacts {
 /// Two are equal if they come from the same states of the records.
 impl PartialEq for GroupBasis {
     fn eq(&self, other: &Self) -> bool {
-        let same_cluster = match (&self.cluster, &other.cluster) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (None, None) => true,
-            _ => false,
-        };
-        same_cluster && Arc::ptr_eq(&self.login, &other.login) && self.terms == other.terms
+        is_same(&self.cluster, &other.cluster)
+            && is_same(&self.login, &other.login)
+            && Arc::ptr_eq(&self.grants, &other.grants)
+            && self.terms == other.terms
+    }
+}
+
+fn is_same<T>(one: &Option<Arc<T>>, other: &Option<Arc<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
     }
 }
 
 /// Returns the owner of a record as a user with these groups of a login, and the group of all
 /// authenticated users, which the record omits.
-pub(super) fn owner(name: &str, groups: &[String]) -> UserInfo {
+pub(crate) fn owner(name: &str, groups: &[String]) -> UserInfo {
     let all = [ALL_AUTHENTICATED.to_owned()];
     UserInfo {
         groups: groups.iter().cloned().chain(all).collect(),

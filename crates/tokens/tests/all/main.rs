@@ -4,6 +4,7 @@
 mod bounds;
 mod callers;
 mod exchange;
+mod grants;
 mod groups;
 mod key_operations;
 mod logins;

@@ -19,7 +19,7 @@ use super::fleet::{Fleet, admin_of, check};
 use super::signer;
 
 /// Time limit, far more than any step here takes.
-const LIMIT: Duration = Duration::from_secs(120);
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
 /// The two routes to the cluster, through the gateway and directly, with the groups of dev there.
 const ROUTES: [(&str, &str); 2] = [
@@ -139,7 +139,7 @@ fn a_cluster_reads_the_groups_in_a_certificate(here: &Client, a: &TestCluster, f
 }
 
 /// Starts our server with the provider, and with a user object for dev.
-fn fleet(provider: &OidcProvider) -> Fleet {
+pub(super) fn fleet(provider: &OidcProvider) -> Fleet {
     let fleet = Fleet::start_with(&[
         &format!("--oidc-issuer-url={}", provider.issuer()),
         &format!("--oidc-client-id={CLIENT}"),
@@ -187,7 +187,7 @@ fn grant(admin: &Kubectl, rules: &[&str]) {
 
 /// Returns a client that has logged in at the provider and at our server. After a restart of the
 /// provider, our server needs a moment for its new keys.
-fn login(fleet: &Fleet, provider: &OidcProvider) -> Client {
+pub(super) fn login(fleet: &Fleet, provider: &OidcProvider) -> Client {
     let url = fleet.server.url().unwrap();
     let token = provider.bound_id_token("dev", &url).unwrap();
     let client = token.of(&fleet.server.anonymous().unwrap());
@@ -199,18 +199,18 @@ fn login(fleet: &Fleet, provider: &OidcProvider) -> Client {
     client
 }
 
-fn at<'a>(context: &'a str, command: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn at<'a>(context: &'a str, command: &[&'a str]) -> Vec<&'a str> {
     [&["--context", context], command].concat()
 }
 
-fn is_refused(kubectl: &Kubectl, route: &str) {
+pub(super) fn is_refused(kubectl: &Kubectl, route: &str) {
     let answer = kubectl.run(&at(route, LIST)).unwrap();
     let unauthorized = "error: You must be logged in to the server (Unauthorized)\n";
     assert_eq!((answer.code, answer.stderr.as_str()), (1, unauthorized));
 }
 
 /// Like [`is_refused`], within the time for which a kube-apiserver caches a TokenReview.
-fn is_refused_soon(kubectl: &Kubectl, route: &str) {
+pub(super) fn is_refused_soon(kubectl: &Kubectl, route: &str) {
     poll::until("the end of the group", LIMIT, || {
         let answer = kubectl.run(&at(route, LIST))?;
         Ok((answer.code != 0).then_some(()))

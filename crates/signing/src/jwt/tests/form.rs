@@ -33,7 +33,7 @@ fn a_long_token_is_refused_whatever_it_is() {
     let issuer = Issuer::new();
     let padded = format!(
         r#"{{"x":"{}",{}"#,
-        "y".repeat(8192),
+        "y".repeat(MAX_TOKEN_BYTES),
         &good_json().to_string()[1..]
     );
     let token = issuer.forge(issuer.header().as_bytes(), padded.as_bytes());

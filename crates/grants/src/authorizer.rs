@@ -1,0 +1,98 @@
+//! The right to get clusters, by grants.
+
+use api::management::{self, Cluster};
+use async_trait::async_trait;
+use auth::authorizer::{AuthorizerError, Rules, Target};
+use auth::{Attributes, Authorizer, Decision, UserInfo};
+use k8s_openapi::api::authorization::v1::ResourceRule;
+use machinery::meta::Metadata;
+
+use crate::policy::Grants;
+
+/// Allows users to `get` the clusters of their grants, and to list and watch clusters. A list
+/// contains only the clusters that the caller may get.
+pub struct GrantAuthorizer {
+    grants: Grants,
+}
+
+impl GrantAuthorizer {
+    /// Creates an authorizer for these grants.
+    pub fn new(grants: Grants) -> Self {
+        Self { grants }
+    }
+
+    fn reason(&self, user: &UserInfo, verb: &str, name: &str) -> Option<String> {
+        let allowed = |grant: &str| format!("allowed by ClusterGrant {grant:?}");
+        match verb {
+            "get" if !name.is_empty() => self.grants.decide(user, name, |grants| {
+                grants.first().map(|it| allowed(it.name()))
+            }),
+            "list" | "watch" if name.is_empty() => {
+                let policy = self.grants.policy();
+                policy.of_user(user).next().map(|it| allowed(it.name()))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[async_trait]
+impl Authorizer for GrantAuthorizer {
+    async fn authorize(
+        &self,
+        user: &UserInfo,
+        attributes: &Attributes,
+    ) -> Result<Decision, AuthorizerError> {
+        let reason = match &attributes.target {
+            Target::Resource {
+                group,
+                resource,
+                subresource,
+                namespace,
+                name,
+                ..
+            } if group == management::GROUP
+                && resource == Cluster::PLURAL
+                && subresource.is_empty()
+                && namespace.is_empty() =>
+            {
+                self.reason(user, &attributes.verb, name)
+            }
+            _ => None,
+        };
+        Ok(match reason {
+            Some(reason) => Decision::Allow { reason },
+            None => Decision::NoOpinion {
+                reason: String::new(),
+            },
+        })
+    }
+
+    async fn rules(&self, user: &UserInfo, _namespace: &str) -> Result<Rules, AuthorizerError> {
+        let policy = self.grants.policy();
+        let own: Vec<_> = policy.of_user(user).collect();
+        if own.is_empty() {
+            return Ok(Rules::default());
+        }
+        let clusters = self.grants.clusters().cache().all();
+        let names = clusters.iter().filter_map(|cluster| {
+            let metadata = cluster.metadata();
+            let (name, labels) = (metadata.name.as_deref()?, metadata.labels.as_ref());
+            let is_granted = own.iter().any(|grant| grant.is_for(name, labels));
+            is_granted.then(|| name.to_owned())
+        });
+        let rule = |verbs: &[&str], names: Option<Vec<String>>| ResourceRule {
+            api_groups: Some(vec![management::GROUP.to_owned()]),
+            resources: Some(vec![Cluster::PLURAL.to_owned()]),
+            resource_names: names,
+            verbs: verbs.iter().map(|&verb| verb.to_owned()).collect(),
+        };
+        let names: Vec<String> = names.collect();
+        let get = (!names.is_empty()).then(|| rule(&["get"], Some(names)));
+        let list = rule(&["list", "watch"], None);
+        Ok(Rules {
+            resource_rules: get.into_iter().chain([list]).collect(),
+            ..Rules::default()
+        })
+    }
+}
