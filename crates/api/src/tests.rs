@@ -123,6 +123,7 @@ fn all_definitions() -> Map<String, Value> {
 fn definitions_have_names_unique_among_all_groups() {
     let names: BTreeSet<String> = all_definitions().keys().cloned().collect();
     let expected = [
+        "io.cattle.ext.v1.Access",
         "io.cattle.ext.v1.ClusterGrant",
         "io.cattle.ext.v1.ClusterGrantSpec",
         "io.cattle.ext.v1.EncryptionKeyInfo",
@@ -167,6 +168,7 @@ fn definitions_have_names_unique_among_all_groups() {
         "io.cattle.meta.v1.Condition",
         "io.k8s.api.core.v1.NodeAddress",
         "io.k8s.api.core.v1.NodeCondition",
+        "io.k8s.api.rbac.v1.PolicyRule",
         "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector",
         "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement",
         "io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry",
@@ -196,6 +198,9 @@ fn the_kubeconfig_spec_is_published_as_documented() {
             "description": "The content of a kubeconfig file, and its lifetime.",
             "type": "object",
             "properties": {
+                "access": {
+                    "anyOf": [{"$ref": "#/$defs/io.cattle.ext.v1.Access"}, {"type": "null"}],
+                },
                 "clusters": {
                     "type": "array",
                     "items": {"type": "string"},

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth::{Attributes, Authorizer, Decision, Login, Target, UserInfo};
+use auth::{Attributes, Authorizer, Decision, Login, UserInfo};
 use machinery::field_selector::FieldSelector;
 use machinery::label_selector::LabelSelector;
 use machinery::status::Status;
@@ -65,26 +65,14 @@ impl RequestContext {
 
     /// Returns the attributes of this request for an authorizer.
     pub fn attributes(&self) -> Attributes {
-        let target = match &self.info.resource {
-            Some(resource) => Target::Resource {
-                group: resource.group.clone(),
-                version: resource.version.clone(),
-                resource: resource.resource.clone(),
-                subresource: resource.subresource.clone(),
-                namespace: resource.namespace.clone(),
-                name: resource.name.clone(),
-            },
-            None => Target::Path(self.info.path.clone()),
-        };
         let selector = |name| self.info.selects().then(|| self.query.text(name)).flatten();
         // The handler rejects a malformed selector. Until then, it selects everything.
         let fields = selector("fieldSelector").map(FieldSelector::parse);
         let labels = selector("labelSelector").map(LabelSelector::parse);
         Attributes {
-            verb: self.info.verb.clone(),
-            target,
             field_selector: fields.and_then(Result::ok).unwrap_or_default(),
             label_selector: labels.and_then(Result::ok).unwrap_or_default(),
+            ..self.info.attributes()
         }
     }
 
@@ -93,9 +81,17 @@ impl RequestContext {
     /// # Errors
     /// 500 if no authorizer could decide. An error is never treated as allowed.
     pub async fn may(&self, attributes: &Attributes) -> Result<bool, Status> {
+        let decision = self.decide(attributes).await?;
+        Ok(decision.is_allowed())
+    }
+
+    /// Returns the decision whether the caller may do this, with its reason.
+    ///
+    /// # Errors
+    /// The same as those of [`RequestContext::may`].
+    pub(crate) async fn decide(&self, attributes: &Attributes) -> Result<Decision, Status> {
         match self.authorizer.authorize(&self.user, attributes).await {
-            Ok(Decision::Allow { .. }) => Ok(true),
-            Ok(Decision::Deny { .. } | Decision::NoOpinion { .. }) => Ok(false),
+            Ok(decision) => Ok(decision),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, user = self.user.name, "authorization failed");

@@ -3,6 +3,7 @@
 //! The rules are those of Kubernetes (`apiserver/pkg/endpoints/request/requestinfo.go`). All later
 //! decisions, authorization in particular, use this type and never parse the raw path again.
 
+use auth::Attributes;
 use http::Method;
 use machinery::meta::ObjectKey;
 use percent_encoding::percent_decode_str;
@@ -82,6 +83,18 @@ impl RequestInfo {
             path: path.to_owned(),
             resource: Some(resource),
         })
+    }
+
+    /// Returns the attributes of the request for an authorizer, without selectors.
+    pub fn attributes(&self) -> Attributes {
+        match &self.resource {
+            Some(info) => Attributes::resource(&self.verb, &info.group, &info.resource)
+                .version(&info.version)
+                .subresource(&info.subresource)
+                .in_namespace(&info.namespace)
+                .object(&info.name),
+            None => Attributes::path(&self.verb, &self.path),
+        }
     }
 
     /// Returns whether the client may keep the request open indefinitely.

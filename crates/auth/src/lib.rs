@@ -19,6 +19,7 @@
 pub mod authenticator;
 pub mod authorizer;
 pub mod bearer;
+pub mod ceiling;
 pub mod client_certificate;
 pub mod delegated;
 mod extra_key;
@@ -37,6 +38,7 @@ pub use authorizer::{
     AlwaysAllowPaths, Attributes, Authorizer, AuthorizerError, AuthorizerUnion, Decision,
     PrivilegedGroup, Rules, Target,
 };
+pub use ceiling::Ceiling;
 pub use identity::{Identity, IdentityError};
 pub use login::Login;
 pub use request_headers::RequestHeaders;

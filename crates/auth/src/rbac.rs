@@ -29,7 +29,7 @@ pub mod aggregation;
 pub mod defaults;
 pub mod escalation;
 mod policy;
-mod rule;
+pub(crate) mod rule;
 mod rules_review;
 pub mod validation;
 

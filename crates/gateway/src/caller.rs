@@ -8,9 +8,9 @@
 
 use std::sync::Arc;
 
-use auth::Identity;
 use auth::identity::is_spelling_of;
 use auth::user::RESERVED_PREFIX;
+use auth::{Ceiling, Identity};
 use machinery::status::Status;
 use tokens::token_record::EXTRA_TOKEN;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,8 @@ pub(crate) struct CallerAuthenticator {
 /// An authenticated caller, and the resources of the request.
 pub(crate) struct Caller {
     pub(crate) user: Identity,
+    /// The limits of the caller's token, all of which a request must pass.
+    pub(crate) ceilings: Vec<Arc<Ceiling>>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) in_flight: InFlight,
 }
@@ -83,6 +85,7 @@ impl CallerAuthenticator {
             .map_err(|error| forbidden_because(&error.to_string()))?;
         let user = forwardable(user)?;
         let (upstream, slot) = self.enter(cluster, &user.name)?;
+        let ceilings = token.ceilings().to_vec();
         let new = NewSession {
             cluster: cluster.into(),
             token,
@@ -91,6 +94,7 @@ impl CallerAuthenticator {
         let session = self.sessions.enter(new, epoch);
         Ok(Caller {
             user,
+            ceilings,
             upstream,
             in_flight: InFlight {
                 session: session.ok_or_else(Status::unauthorized)?,
@@ -128,6 +132,7 @@ impl CallerAuthenticator {
         }
         Ok(Caller {
             user,
+            ceilings: Vec::new(),
             upstream,
             in_flight: InFlight { session, slot },
         })

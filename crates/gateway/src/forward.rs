@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::answer_headers;
 use crate::caller::{Caller, CallerAuthenticator, InFlight, check_extra_keys};
+use crate::ceiling::{self, Passed};
 use crate::cluster_request::{ClusterRequest, RequestKind};
 use crate::redirect::Origin;
 use crate::relay::Relayed;
@@ -100,7 +101,27 @@ impl Forwarder {
         tokio::select! {
             biased;
             () = ended.cancelled() => Err(Status::unauthorized()),
-            answered = self.send(request, caller) => answered,
+            answered = self.send_within_ceilings(request, caller) => answered,
+        }
+    }
+
+    /// Sends the request if it passes the ceilings of the caller's token.
+    async fn send_within_ceilings(
+        &self,
+        request: ClusterRequest,
+        caller: Caller,
+    ) -> Result<Response<Body>, Status> {
+        if caller.ceilings.is_empty() {
+            return self.send(request, caller).await;
+        }
+        // Boxed, since few requests need it and it would enlarge the future of all.
+        match Box::pin(ceiling::check(request, &caller)).await? {
+            Passed::Forward(request) => self.send(request, caller).await,
+            Passed::Respond(response) => Ok(response),
+            Passed::Rules(request, limit) => {
+                let answer = Box::pin(self.send(request, caller)).await?;
+                Ok(Box::pin(limit.apply(answer)).await)
+            }
         }
     }
 
@@ -124,6 +145,7 @@ impl Forwarder {
             user,
             upstream,
             in_flight,
+            ceilings: _,
         } = caller;
         let user = self
             .impersonated_identity(&cluster, user, inner.headers())

@@ -21,6 +21,7 @@ mod answer_headers;
 mod bearer;
 mod by_name;
 mod caller;
+mod ceiling;
 mod cluster_request;
 mod edge;
 pub mod endpoint;

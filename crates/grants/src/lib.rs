@@ -11,7 +11,7 @@
 //! kubeconfigs, and tokens in use. The groups of a grant are computed for each use of a token, so
 //! that a deleted grant has no effect any more.
 //!
-//! Whoever writes a grant must have, by RBAC, the permissions that it grants ([`ClusterGrants`]).
+//! The author of a grant must have, by RBAC, the permissions that it grants ([`ClusterGrants`]).
 
 mod authorizer;
 mod limits;

@@ -1,4 +1,4 @@
-//! What grants limit and permit beyond the right to get a cluster.
+//! The limits of grants, and their permissions beyond the right to get a cluster.
 
 use std::sync::Arc;
 

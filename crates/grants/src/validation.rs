@@ -101,7 +101,7 @@ fn check_part(part: Part, text: &str, path: &Path) -> Option<Error> {
 fn check_group(group: &str, path: &Path) -> Option<Error> {
     match group.starts_with(RESERVED_PREFIX) {
         true => {
-            let why = "must not begin with system:, because this server gives nobody such a group";
+            let why = "must not begin with system:, because only Kubernetes gives such groups";
             Some(Error::invalid(path, group, why))
         }
         false => check_part(Part::Group, group, path),
@@ -230,7 +230,7 @@ mod tests {
         check(
             json!({ "groups": ["system:masters", "SYSTEM:masters", ""] }),
             &[
-                "spec.groups[0]: Invalid value: \"system:masters\": must not begin with system:, because this server gives nobody such a group",
+                "spec.groups[0]: Invalid value: \"system:masters\": must not begin with system:, because only Kubernetes gives such groups",
                 "spec.groups[1]: Invalid value: \"SYSTEM:masters\": must not be another spelling of a name that begins with \"system:\"",
                 "spec.groups[2]: Required value",
             ],

@@ -272,8 +272,10 @@ fn for_host(
     let authorizer = AuthorizerUnion::new(vec![
         Arc::new(AlwaysAllowPaths::new(health::PATHS)?),
         services.disabled_users(),
-        Arc::new(PrivilegedGroup::system_masters()),
-        services.with_grants(as_the_host_decides(host, clock)),
+        services.authorizer(Arc::new(AuthorizerUnion::new(vec![
+            Arc::new(PrivilegedGroup::system_masters()),
+            as_the_host_decides(host, clock),
+        ]))),
     ]);
     let server = GenericServer::builder(Arc::new(authorizer), Arc::clone(clock))
         .authenticator(services.recording(callers.front_proxy()))
@@ -297,7 +299,7 @@ fn for_users(
         Arc::new(AlwaysAllowPaths::new(public)?),
         services.disabled_users(),
         Arc::new(ClusterAuthorizer),
-        services.with_grants(as_the_host_decides(host, clock)),
+        services.authorizer(as_the_host_decides(host, clock)),
     ]);
     let tokens = TokenAuthenticator::new(services.validity(), Arc::clone(clock), cluster::LOCAL);
     let server = GenericServer::builder(Arc::new(authorizer), Arc::clone(clock))

@@ -34,6 +34,7 @@ use signing::key_store::KeyStore;
 use storage::Store;
 use storage::cache::{Cache, CacheBuilder};
 use storage::sealed::Sealed;
+use tokens::ceilings::CeilingAuthorizer;
 use tokens::cluster_credential::{self, ClusterAuthenticator, WebhookRecords};
 use tokens::cluster_groups::ClusterGroups;
 use tokens::exchange::Exchange;
@@ -349,9 +350,14 @@ impl Services {
         )
     }
 
-    /// Returns an authorizer that also allows what the grants of clusters allow.
-    pub(crate) fn with_grants(&self, authorizer: Arc<dyn Authorizer>) -> Arc<dyn Authorizer> {
-        with_grants(&self.grants, authorizer)
+    /// Returns an authorizer that also allows what the grants of clusters allow, and limits callers
+    /// with tokens to what `spec.access` of the tokens permits.
+    pub(crate) fn authorizer(&self, authorizer: Arc<dyn Authorizer>) -> Arc<dyn Authorizer> {
+        Arc::new(CeilingAuthorizer::new(
+            with_grants(&self.grants, authorizer),
+            self.validity(),
+            Arc::clone(&self.dependencies.clock),
+        ))
     }
 
     /// Returns the managed endpoints of clusters. Only a cluster with a connection has one.

@@ -132,6 +132,9 @@ impl Kubeconfigs {
         if record.spec.is_managed() {
             self.go_to_managed(&mut clusters)?;
         }
+        if record.spec.access.is_some() {
+            go_through_gateway(&mut clusters);
+        }
         let generate = self.settle_generate_token(&mut record.spec)?;
         let ca_certs = self.settings.ca_certs()?;
         let shared_above = self.settings.shared_token_above();
@@ -229,6 +232,14 @@ fn bound(
     }
     let mut clusters = clusters.iter();
     clusters.try_for_each(|cluster| origin.check_cluster(cluster.object(), &resource))
+}
+
+/// Removes the entries that bypass the gateway, which alone enforces the limits of a file.
+pub(crate) fn go_through_gateway(clusters: &mut [FileCluster]) {
+    for cluster in clusters {
+        cluster.direct = None;
+        cluster.client_certificates = false;
+    }
 }
 
 /// Writes the origin of a request into its record.

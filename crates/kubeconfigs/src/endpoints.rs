@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use machinery::status::Status;
 use tokens::exchange::Endpoints;
 
+use crate::create::go_through_gateway;
 use crate::file::{self, Credentials, ExecCredentials, FileCluster, FileSpec, Record, Server};
 use crate::request::name_of;
 use crate::strategy::Kubeconfigs;
@@ -32,6 +33,9 @@ impl Endpoints for Kubeconfigs {
         let mut clusters: Vec<FileCluster> = found.into_iter().map(|read| read.entry).collect();
         if spec.is_managed() {
             self.go_to_managed(&mut clusters)?;
+        }
+        if spec.access.is_some() {
+            go_through_gateway(&mut clusters);
         }
         let ca_certs = self.settings.ca_certs()?;
         let file = FileSpec {

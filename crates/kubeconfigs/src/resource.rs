@@ -21,6 +21,7 @@ use machinery::table::Column;
 use machinery::validation;
 use management::record_size::{check_description, check_metadata};
 use serde_json::Value;
+use tokens::ceilings::validate_access;
 use tokens::quota::Growth;
 use tokens::suspension::Suspension;
 
@@ -192,6 +193,7 @@ impl Resource for Kubeconfigs {
                 new.current_context == old.current_context,
             ),
             ("spec.endpoint", new.endpoint == old.endpoint),
+            ("spec.access", new.access == old.access),
             ("spec.namespace", new.namespace == old.namespace),
             ("spec.ttl", new.ttl == old.ttl),
             (
@@ -223,6 +225,9 @@ impl Resource for Kubeconfigs {
             errors.extend(
                 long.map(|(index, _)| field::Error::too_long(&path.index(index), MAX_CLUSTER_NAME)),
             );
+        }
+        if let (Some(access), None) = (&record.spec.access, live) {
+            errors.extend(validate_access(access, &Path::root("spec").child("access")));
         }
         errors.extend(check_metadata(
             &record.metadata,

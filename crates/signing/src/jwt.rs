@@ -26,7 +26,9 @@ mod mint;
 mod verified_cache;
 mod verifier;
 
-pub use audience::{MAX_NAMED_CLUSTERS, RECORDED_CLUSTERS, audience, audiences};
+pub use audience::{
+    MAX_NAMED_CLUSTERS, RECORDED_CLUSTERS, audience, audiences, recorded_audiences,
+};
 pub use claims::Claims;
 pub use mint::{MintError, mint};
 pub use verified_cache::{DEFAULT_CAPACITY, Verified, VerifiedCache};

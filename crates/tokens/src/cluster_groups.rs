@@ -61,7 +61,7 @@ impl ClusterGroups {
     }
 
     /// Returns the groups at a cluster of a user with these groups of a login. Those of an
-    /// impersonated user have no source, and do not count.
+    /// impersonated user have no source, and are left out.
     ///
     /// # Errors
     /// 403 if they exceed [`MAX_BYTES`].

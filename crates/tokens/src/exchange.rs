@@ -181,10 +181,11 @@ pub(crate) fn left(record: &Kubeconfig, now: Timestamp) -> SignedDuration {
     end.map_or(SignedDuration::ZERO, |end| end.duration_since(now))
 }
 
-/// Makes a token depend on a record: the token is valid only while the record exists, and is
+/// Makes a token depend on a record, and gives it the limits of the record: the token is valid only while the record exists, and is
 /// garbage-collected with it.
 pub(crate) fn bind(token: &mut Token, record: &Kubeconfig) {
     token::KIND_KUBECONFIG.clone_into(&mut token.spec.kind);
+    token.spec.access.clone_from(&record.spec.access);
     let labels = token.metadata.labels.get_or_insert_default();
     let kind = token::KIND_KUBECONFIG.to_owned();
     labels.insert(labels::KUBECONFIG_ID.to_owned(), name_of(record).to_owned());

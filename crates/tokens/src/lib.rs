@@ -12,6 +12,7 @@
 //! types that do have no `Display`.
 
 pub mod authenticator;
+pub mod ceilings;
 pub mod cluster_credential;
 pub mod cluster_groups;
 pub mod cluster_scope;

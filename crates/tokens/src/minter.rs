@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::ext::{Token, TokenPrincipal, TokenSpec, token};
+use api::ext::{Access, Token, TokenPrincipal, TokenSpec, token};
 use api::labels;
 use apiserver::registry::{Registry, WriteError};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::{Metadata, ObjectKey, ObjectMeta, Time};
 use machinery::status::Status;
-use signing::jwt::{self, Claims, audiences};
+use signing::jwt::{self, Claims, audiences, recorded_audiences};
 use signing::key_store::KeyStore;
 use signing::secret::Bearer;
 use storage::Revision;
@@ -43,6 +43,8 @@ pub struct Order {
     pub separate_bearers: bool,
     /// The groups that the token adds the user to on those clusters.
     pub groups: Vec<String>,
+    /// The limits of what the token may do.
+    pub access: Option<Access>,
     /// The kubeconfig that the token belongs to.
     pub kubeconfig: String,
     /// A description of the purpose, for humans.
@@ -191,7 +193,11 @@ impl Minter {
         let claims = Claims {
             iss: self.issuer.clone(),
             sub: record.spec.user_id.clone(),
-            aud: audiences(&self.issuer, clusters),
+            aud: match &record.spec.access {
+                // Clusters that verify tokens themselves would not enforce the limits.
+                Some(_) => recorded_audiences(&self.issuer, clusters),
+                None => audiences(&self.issuer, clusters),
+            },
             iat: now.as_second(),
             nbf: now.as_second(),
             exp: record.expires_at().unwrap_or(now).as_second(),
@@ -253,6 +259,7 @@ fn record(order: &Order, now: Timestamp) -> Token {
             enabled: Some(true),
             cluster_names: order.clusters.clone(),
             groups: order.groups.clone(),
+            access: order.access.clone(),
             kubeconfig_name: order.kubeconfig.clone(),
             ..TokenSpec::default()
         },

@@ -1,5 +1,6 @@
 //! `tokens.ext.cattle.io`: the records of minted tokens, as their owners see them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ::management::record_size::{check_description, check_metadata, json_size};
@@ -7,6 +8,7 @@ use ::management::settings::Settings;
 use api::ext::token::TokenEndpoint;
 use api::ext::{self, Kubeconfig, Token, TokenPrincipal, token};
 use api::management::Cluster;
+use api::management::cluster::LOCAL;
 use api::{labels, management};
 use apiserver::cell::{AGE, age};
 use apiserver::description::{Description, KindSchema, Scope, Verb};
@@ -26,6 +28,7 @@ use machinery::status::Status;
 use machinery::table::Column;
 use serde_json::Value;
 
+use crate::ceilings::validate_access;
 use crate::cluster_scope::ClusterId;
 use crate::exchange::{self, Cover, Exchange};
 use crate::minter::Minter;
@@ -65,6 +68,10 @@ pub const INDEX: Index<Token> = Index {
 
 /// Maximum lifetime of a client certificate. It is short because a certificate cannot be revoked.
 const MAX_CERTIFICATE_TTL: SignedDuration = SignedDuration::from_mins(10);
+
+/// Maximum number of clusters that a client can name, and maximum length of their names, in bytes.
+const MAX_CLUSTERS: usize = 1000;
+const MAX_CLUSTER_NAME: usize = 253;
 
 /// Maximum length of `spec.kind`, in bytes. The kind is a single word.
 const MAX_KIND: usize = 253;
@@ -146,13 +153,21 @@ impl TokenResource {
                 .await?;
             pin_cluster(&mut token, &cluster);
         }
-        for name in &token.spec.cluster_names {
-            self.check_name(&minting, name)?;
+        for name in token.spec.cluster_names.clone() {
+            match name.as_str() {
+                LOCAL => self.check_name(&minting, &name)?,
+                _ => {
+                    let cluster = self.check_cluster(&minting, &name).await?;
+                    pin_cluster(&mut token, &cluster);
+                }
+            }
         }
-        let granted = self
-            .granted_ttl(minting.cx, &token.spec.cluster_name)
-            .await?;
-        settle_ttl(&mut token, self.max_token_ttl(&minting)?.min(granted))?;
+        let mut max = self.max_token_ttl(&minting)?;
+        let spec = &token.spec;
+        for name in spec.cluster_names.iter().chain([&spec.cluster_name]) {
+            max = max.min(self.granted_ttl(minting.cx, name).await?);
+        }
+        settle_ttl(&mut token, max)?;
         token.metadata.name = Some(unique_name());
         self.store(&minting, token).await
     }
@@ -167,6 +182,11 @@ impl TokenResource {
             let text = "kubeconfigs are turned off by the feature ext-kubeconfigs";
             let resource = self.parts.registry.group_resource();
             return Err(Status::forbidden(resource, "", text));
+        }
+        if token.spec.access.is_some() {
+            return Err(Status::bad_request(
+                "spec.access cannot be set together with spec.kubeconfigName: the token has the limits of the kubeconfig",
+            ));
         }
         let (cx, now) = (minting.cx, minting.cx.clock.now());
         let (name, id) = (&token.spec.kubeconfig_name, &token.spec.cluster_name);
@@ -219,6 +239,11 @@ impl TokenResource {
         left: SignedDuration,
     ) -> Result<Token, Status> {
         let cx = minting.cx;
+        if token.spec.access.is_some() {
+            return Err(Status::bad_request(
+                "a client certificate cannot be limited: the kubeconfig has spec.access, so request a token for it",
+            ));
+        }
         let cluster = self
             .check_cluster(&minting, &token.spec.cluster_name)
             .await?;
@@ -401,10 +426,12 @@ impl Resource for TokenResource {
             token.spec.user_id.clone_from(&cx.user.name);
         }
         token.spec.user_principal = TokenPrincipal::of_user(&cx.user.name);
-        token.spec.cluster_names = match token.spec.cluster_name.as_str() {
-            "" => vec![management::cluster::LOCAL.to_owned()],
-            _ => Vec::new(),
-        };
+        let spec = &mut token.spec;
+        if !spec.cluster_name.is_empty() || !spec.kubeconfig_name.is_empty() {
+            spec.cluster_names.clear();
+        } else if spec.cluster_names.is_empty() {
+            spec.cluster_names = vec![LOCAL.to_owned()];
+        }
         Ok(())
     }
 
@@ -442,6 +469,7 @@ impl Resource for TokenResource {
             ("spec.clusterName", new.cluster_name == old.cluster_name),
             ("spec.clusterNames", new.cluster_names == old.cluster_names),
             ("spec.groups", new.groups == old.groups),
+            ("spec.access", new.access == old.access),
             (
                 "spec.kubeconfigName",
                 new.kubeconfig_name == old.kubeconfig_name,
@@ -468,6 +496,12 @@ impl Resource for TokenResource {
         if live.is_none() && token.spec.kind.len() > MAX_KIND {
             let path = Path::root("spec").child("kind");
             errors.push(field::Error::too_long(&path, MAX_KIND));
+        }
+        if live.is_none() {
+            errors.extend(validate_names(&token.spec.cluster_names));
+        }
+        if let (Some(access), None) = (&token.spec.access, live) {
+            errors.extend(validate_access(access, &Path::root("spec").child("access")));
         }
         errors.extend(check_metadata(
             &token.metadata,
@@ -561,6 +595,29 @@ fn settle_ttl(token: &mut Token, max: SignedDuration) -> Result<(), Status> {
 /// Returns a lifetime in the unit of `spec.ttl`, or the maximum if it is out of range.
 fn millis(ttl: SignedDuration) -> i64 {
     i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Returns the problems with `spec.clusterNames`.
+fn validate_names(names: &[String]) -> ErrorList {
+    let path = Path::root("spec").child("clusterNames");
+    if names.len() > MAX_CLUSTERS {
+        return vec![field::Error::too_many(&path, names.len(), MAX_CLUSTERS)];
+    }
+    let mut seen = HashSet::new();
+    let mut errors = ErrorList::new();
+    for (index, name) in names.iter().enumerate() {
+        if name.is_empty() || name.len() > MAX_CLUSTER_NAME {
+            let why = format!("must have between 1 and {MAX_CLUSTER_NAME} bytes");
+            errors.push(field::Error::invalid(
+                &path.index(index),
+                name.as_str(),
+                why,
+            ));
+        } else if !seen.insert(name) {
+            errors.push(field::Error::duplicate(&path.index(index), name.as_str()));
+        }
+    }
+    errors
 }
 
 fn is_server_label(key: &str) -> bool {

@@ -104,6 +104,13 @@ impl TokenReviewer {
                 return refusal();
             }
         };
+        if !token.ceilings().is_empty() {
+            tracing::info!(
+                cluster,
+                "a reviewed token has spec.access, which only the gateway enforces"
+            );
+            return refusal();
+        }
         let wanted = asked.audiences.as_deref().unwrap_or_default();
         let audiences = self.audiences(cluster, wanted);
         if audiences.is_empty() {

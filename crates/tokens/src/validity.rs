@@ -41,8 +41,8 @@ use api::management::cluster::LOCAL;
 use api::management::{self, Cluster};
 use apiserver::registry::Registry;
 use auth::user::ALL_AUTHENTICATED;
-use auth::{Attributes, Authorizer, UserInfo};
-use futures_util::future::join3;
+use auth::{Attributes, Authorizer, Ceiling, UserInfo};
+use futures_util::future::{join, join3};
 use grants::Grants;
 use jiff::Timestamp;
 use machinery::meta::ObjectKey;
@@ -156,8 +156,17 @@ pub struct ValidToken {
     verified: Verified,
     record: Arc<TokenFacts>,
     user: Arc<UserFacts>,
-    ancestors: Vec<String>,
+    lineage: Lineage,
     groups: Groups,
+}
+
+/// The tokens that a token descends from, and the limits that it inherits.
+#[derive(Clone, Debug, Default)]
+struct Lineage {
+    /// The names of those tokens and of their kubeconfigs, in pairs.
+    names: Vec<String>,
+    /// The limits of the token and of those tokens.
+    ceilings: Vec<Arc<Ceiling>>,
 }
 
 /// The groups of a token at the time of its check.
@@ -209,6 +218,31 @@ impl Validity {
                 .is_ok_and(|fresh| fresh.groups == token.groups)
     }
 
+    /// Returns the limits of the token of this record, or `None` if it is not valid. Its text and its
+    /// clusters are not checked. If the records in memory do not have it, another replica may have
+    /// minted it, so the store is read.
+    pub async fn ceilings_by_name(&self, name: &str, now: Timestamp) -> Option<Vec<Arc<Ceiling>>> {
+        let known = self.known_ceilings(name, now);
+        if known.is_some() {
+            return known;
+        }
+        let (tokens, kubeconfigs) = (&self.parts.tokens, &self.parts.kubeconfigs);
+        let _ = join(tokens.store().latest(), kubeconfigs.store().latest()).await;
+        self.known_ceilings(name, now)
+    }
+
+    fn known_ceilings(&self, name: &str, now: Timestamp) -> Option<Vec<Arc<Ceiling>>> {
+        let record = self
+            .parts
+            .tokens
+            .cache()
+            .derived(ObjectKey::cluster(name), TokenFacts::of);
+        let record = record.filter(|_| (self.parts.confirmed)())?;
+        let mut lineage = Lineage::default();
+        let checked = self.check_record(name, &record, now, &mut lineage);
+        checked.ok().map(|_| lineage.ceilings)
+    }
+
     /// Returns the groups of the token of this record at this server, or `None` if it is not valid,
     /// according to the records in memory. Its text and its clusters are not checked.
     pub fn groups_by_name(&self, name: &str, now: Timestamp) -> Option<Groups> {
@@ -218,7 +252,7 @@ impl Validity {
             .cache()
             .derived(ObjectKey::cluster(name), TokenFacts::of);
         let record = record.filter(|_| (self.parts.confirmed)())?;
-        let checked = self.check_record(name, &record, now, &mut Vec::new());
+        let checked = self.check_record(name, &record, now, &mut Lineage::default());
         checked.ok().map(|_| self.groups(&record, None, now))
     }
 
@@ -268,7 +302,7 @@ impl Validity {
             return Err(Refusal::TooOld);
         }
         match &status.parent_token {
-            Some(parent) => self.check_parent(parent, now, &mut Vec::new()),
+            Some(parent) => self.check_parent(parent, now, &mut Lineage::default()),
             None => Ok(()),
         }
     }
@@ -278,7 +312,7 @@ impl Validity {
     /// # Errors
     /// [`Refusal::NoParent`].
     pub fn check_as_parent(&self, token: &TokenReference, now: Timestamp) -> Result<(), Refusal> {
-        self.check_parent(token, now, &mut Vec::new())
+        self.check_parent(token, now, &mut Lineage::default())
     }
 
     /// Returns the only `iss` of valid tokens.
@@ -353,15 +387,15 @@ impl Validity {
             .cache()
             .derived(ObjectKey::cluster(cluster), ClusterFacts::of);
         record.check_cluster(cluster, facts.as_deref())?;
-        let mut ancestors = Vec::new();
-        let user = self.check_record(&claims.jti, &record, now, &mut ancestors)?;
+        let mut lineage = Lineage::default();
+        let user = self.check_record(&claims.jti, &record, now, &mut lineage)?;
         let at = facts.as_ref().filter(|_| cluster != LOCAL);
         let groups = self.groups(&record, at, now);
         Ok(ValidToken {
             verified,
             record,
             user,
-            ancestors,
+            lineage,
             groups,
         })
     }
@@ -388,16 +422,17 @@ impl Validity {
         record.groups_at(basis, logins)
     }
 
-    /// Checks a record, its kubeconfig, its user and the tokens that it descends from. The names of
-    /// those tokens and of their kubeconfigs are added to `ancestors`, in pairs.
+    /// Checks a record, its kubeconfig, its user and the tokens that it descends from, and adds them
+    /// to `lineage`.
     fn check_record(
         &self,
         name: &str,
         record: &TokenFacts,
         now: Timestamp,
-        ancestors: &mut Vec<String>,
+        lineage: &mut Lineage,
     ) -> Result<Arc<UserFacts>, Refusal> {
         record.check_state(now)?;
+        lineage.ceilings.extend(record.ceiling.clone());
         if !NotBefore::of(&self.parts.settings).permits_record(record.created) {
             return Err(Refusal::TooOld);
         }
@@ -414,11 +449,11 @@ impl Validity {
             let owner = owner.filter(|owner| owner.stands_behind(name, record));
             let owner = owner.ok_or(Refusal::NoKubeconfig)?;
             if let Some(parent) = &owner.parent {
-                self.check_parent(parent, now, ancestors)?;
+                self.check_parent(parent, now, lineage)?;
             }
         }
         if let Some(parent) = &record.parent {
-            self.check_parent(parent, now, ancestors)?;
+            self.check_parent(parent, now, lineage)?;
         }
         Ok(user)
     }
@@ -427,9 +462,9 @@ impl Validity {
         &self,
         parent: &TokenReference,
         now: Timestamp,
-        ancestors: &mut Vec<String>,
+        lineage: &mut Lineage,
     ) -> Result<(), Refusal> {
-        if ancestors.len() >= 2 * MAX_ANCESTORS {
+        if lineage.names.len() >= 2 * MAX_ANCESTORS {
             return Err(Refusal::NoParent);
         }
         let record = self
@@ -439,9 +474,9 @@ impl Validity {
             .derived(ObjectKey::cluster(&parent.name), TokenFacts::of);
         let record = record.filter(|record| record.is(parent));
         let record = record.ok_or(Refusal::NoParent)?;
-        ancestors.push(parent.name.clone());
-        ancestors.push(record.kubeconfig.clone());
-        let checked = self.check_record(&parent.name, &record, now, ancestors);
+        lineage.names.push(parent.name.clone());
+        lineage.names.push(record.kubeconfig.clone());
+        let checked = self.check_record(&parent.name, &record, now, lineage);
         checked.map(drop).map_err(|_| Refusal::NoParent)
     }
 }
@@ -494,7 +529,7 @@ impl ValidToken {
     /// Returns whether the token ends with the token or kubeconfig of one of these names.
     pub fn depends_on(&self, is_named: impl Fn(&str) -> bool) -> bool {
         let own = [self.name(), self.kubeconfig()];
-        let ancestors = self.ancestors.iter().map(String::as_str);
+        let ancestors = self.lineage.names.iter().map(String::as_str);
         own.into_iter().chain(ancestors).any(is_named)
     }
 
@@ -506,6 +541,11 @@ impl ValidToken {
     /// Returns the groups of the login that created the token which the user still has.
     pub fn carried_groups(&self) -> &[String] {
         &self.groups.carried
+    }
+
+    /// Returns the limits of the token, all of which a request must pass.
+    pub fn ceilings(&self) -> &[Arc<Ceiling>] {
+        &self.lineage.ceilings
     }
 
     /// Returns the end of the token's life.

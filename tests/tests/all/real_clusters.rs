@@ -1,5 +1,6 @@
 //! Minted files with real clusters: they work by all routes, and become invalid in time.
 
+mod ceilings;
 mod download;
 mod endpoints;
 mod faults;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::Condition;
 use crate::decoding::null_as_zero;
 use crate::descriptions::unwrap_lines;
-use crate::ext::TokenReference;
+use crate::ext::{Access, TokenReference};
 use machinery::meta::serialize_go_order;
 
 /// Entry of `spec.clusters` that, as the first item, selects every cluster the user may get.
@@ -81,6 +81,12 @@ pub struct Kubeconfig {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "io.cattle.ext.v1.KubeconfigSpec", transform = unwrap_lines)]
 pub struct KubeconfigSpec {
+    /// Limits of what the file may do, in addition to your permissions. The file then reaches
+    /// clusters only through this server, which enforces them, and so do its client credentials.
+    /// Immutable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
+
     /// The clusters in the file, by the name of their `clusters.management.cattle.io` object, in
     /// this order. `*` as the first item selects every cluster that you may get. Names must not
     /// repeat. When empty, the file contains only the default entry. Immutable.

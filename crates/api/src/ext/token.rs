@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::Condition;
 use crate::decoding::null_as_zero;
 use crate::descriptions::unwrap_lines;
-use crate::ext::TokenReference;
+use crate::ext::{Access, TokenReference};
 use machinery::meta::serialize_go_order;
 
 /// Prefix of every token's name, followed by fifteen random characters.
@@ -95,6 +95,12 @@ pub struct TokenSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 
+    /// Limits of what the token may do, in addition to your permissions. The token is then accepted
+    /// only by this server, which enforces them, and not by clusters.
+    /// Immutable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
+
     /// The single cluster, by name, that the token is accepted for. When empty, `clusterNames`
     /// decides. Immutable.
     #[serde(
@@ -103,8 +109,9 @@ pub struct TokenSpec {
     )]
     pub cluster_name: String,
 
-    /// The clusters, by name, that the token is accepted for. Set by the server for the tokens of a
-    /// kubeconfig; immutable.
+    /// The clusters, by name, that the token is accepted for, if `clusterName` is empty; `local` is
+    /// this server. Defaults to `local`. Set by the server for the tokens of a kubeconfig;
+    /// immutable.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_as_zero"

@@ -45,8 +45,9 @@ pub(super) async fn filter(
 async fn authorize(cx: &RequestContext, impersonation: &Impersonation) -> Result<(), Status> {
     let attributes = impersonation.attributes();
     for attributes in attributes.map_err(|error| Status::bad_request(error.to_string()))? {
-        if !cx.may(&attributes).await? {
-            return Err(respond::forbidden(&cx.user, &attributes, ""));
+        let decision = cx.decide(&attributes).await?;
+        if !decision.is_allowed() {
+            return Err(respond::forbidden(&cx.user, &attributes, decision.reason()));
         }
     }
     Ok(())

@@ -11,10 +11,10 @@ use crate::authorizer::{Attributes, Target};
 use crate::go_format;
 
 /// The wildcard for all verbs, API groups, resources or paths.
-pub(super) const ALL: &str = "*";
+pub(crate) const ALL: &str = "*";
 
 /// Returns whether `rule` allows the request described by `attributes`.
-pub(super) fn allows(rule: &PolicyRule, attributes: &Attributes) -> bool {
+pub(crate) fn allows(rule: &PolicyRule, attributes: &Attributes) -> bool {
     if !has_or_all(&rule.verbs, &attributes.verb) {
         return false;
     }
@@ -43,12 +43,12 @@ pub(super) fn allows(rule: &PolicyRule, attributes: &Attributes) -> bool {
 
 /// Returns whether a path or pattern lies within `pattern`: it is equal, or `pattern` ends in `*`
 /// and it starts with the rest.
-pub(super) fn url_covers(pattern: &str, path: &str) -> bool {
+pub(crate) fn url_covers(pattern: &str, path: &str) -> bool {
     pattern == path || pattern.ends_with('*') && path.starts_with(pattern.trim_end_matches('*'))
 }
 
 /// Returns the values of an optional list.
-pub(super) fn listed(values: &Option<Vec<String>>) -> &[String] {
+pub(crate) fn listed(values: &Option<Vec<String>>) -> &[String] {
     values.as_deref().unwrap_or_default()
 }
 
@@ -117,7 +117,7 @@ fn has_or_all(values: &[String], wanted: &str) -> bool {
 
 /// Returns whether a pattern matches a resource. `*` matches every resource and subresource, `r`
 /// and `r/s` match exactly themselves, `*/s` matches the subresource `s` of every resource.
-fn resource_matches(pattern: &str, resource: &str, subresource: &str) -> bool {
+pub(crate) fn resource_matches(pattern: &str, resource: &str, subresource: &str) -> bool {
     if pattern == ALL {
         return true;
     }

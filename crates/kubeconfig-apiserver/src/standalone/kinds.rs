@@ -90,7 +90,7 @@ impl Kinds {
         Ok(Self {
             authorizer: with_public_paths(
                 services.disabled_users(),
-                services.with_grants(authorizer),
+                services.authorizer(authorizer),
             )?,
             services,
             builtins,

@@ -71,6 +71,7 @@ pub(super) fn wanted(plan: &Plan, record: &Kubeconfig) -> Vec<Wanted> {
         clusters,
         cluster_uids: uids,
         groups: plan.groups.clone(),
+        access: record.spec.access.clone(),
         kubeconfig: name_of(record).to_owned(),
         description: TOKEN_DESCRIPTION.to_owned(),
         ttl_secs: record.spec.ttl,

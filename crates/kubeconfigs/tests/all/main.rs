@@ -1,6 +1,8 @@
 //! The policy of kubeconfigs, through the handler chain, with real tokens.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod create;
 #[cfg(test)]
 mod delete;

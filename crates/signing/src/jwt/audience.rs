@@ -42,6 +42,14 @@ pub fn audiences<S: AsRef<str>>(issuer: &str, clusters: &[S]) -> Vec<String> {
     if clusters.len() <= MAX_NAMED_CLUSTERS {
         return names.map(|cluster| audience(issuer, cluster)).collect();
     }
+    recorded_audiences(issuer, clusters)
+}
+
+/// Returns the audiences of a token for these clusters which names none of them, except for this
+/// server itself. Clusters that verify tokens themselves reject it.
+#[must_use]
+pub fn recorded_audiences<S: AsRef<str>>(issuer: &str, clusters: &[S]) -> Vec<String> {
+    let names = clusters.iter().map(AsRef::as_ref);
     let local = names.filter(|cluster| *cluster == LOCAL).take(1);
     let local = local.map(|cluster| audience(issuer, cluster));
     local.chain([RECORDED_CLUSTERS.to_owned()]).collect()

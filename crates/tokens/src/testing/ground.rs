@@ -33,6 +33,7 @@ use tempfile::TempDir;
 use super::callers::{Host, OneEndpoint, Provider};
 use super::{ISSUER, SERVER_URL, Switches, World, access_to, object, rights, seconds};
 use crate::authenticator::TokenAuthenticator;
+use crate::ceilings::CeilingAuthorizer;
 use crate::cluster_credential::{ClusterAuthenticator, NAMESPACE, WebhookRecords};
 use crate::cluster_groups::ClusterGroups;
 use crate::exchange::Exchange;
@@ -235,7 +236,11 @@ impl Ground {
         };
         let (roles, bindings) = (self.roles, self.bindings);
         let bootstrap = async { builtins.bootstrap(roles, bindings).await.unwrap() };
-        let authorizer = with_grants(&self.grants, rights::authorizer(&builtins));
+        let authorizer = Arc::new(CeilingAuthorizer::new(
+            with_grants(&self.grants, rights::authorizer(&builtins)),
+            Arc::clone(&self.validity),
+            ManualClock::at(NOW),
+        ));
         let http = self.fixture.start(authorizer, serve, bootstrap).await;
         let world = World {
             http,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use api::ext::{Kubeconfig, Token, TokenReference};
 use api::management::Cluster;
 use api::management::cluster::LOCAL;
-use auth::UserInfo;
 use auth::user::ALL_AUTHENTICATED;
+use auth::{Ceiling, UserInfo};
 use grants::GrantPolicy;
 use jiff::Timestamp;
 use machinery::meta::{Metadata, ObjectMeta};
@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use signing::jwt::Claims;
 
 use super::{Groups, Refusal};
+use crate::ceilings::ceiling_of;
 use crate::cluster_groups::at_cluster;
 use crate::cluster_scope::{ClusterId, ClusterScope, is_older};
 use crate::logins::{GroupTerms, LoginFacts, Logins};
@@ -37,6 +38,8 @@ pub(super) struct TokenFacts {
     /// The uid of the kubeconfig, for a token that was exchanged for a login.
     kubeconfig_uid: Option<String>,
     pub(super) parent: Option<TokenReference>,
+    /// The limits of the token, or `None` if its record sets none.
+    pub(super) ceiling: Option<Arc<Ceiling>>,
     uid: Option<String>,
     /// The uid of the user's object, or `None` in records of older servers.
     user_uid: Option<String>,
@@ -58,7 +61,7 @@ struct CheckedGroups {
     groups: Groups,
 }
 
-/// What the groups of a token depend on, in addition to its record.
+/// The objects and settings that the groups of a token depend on, in addition to its record.
 #[derive(Debug)]
 pub(super) struct GroupBasis {
     /// The last logins of the user, if the one from the source of the groups still counts.
@@ -104,6 +107,10 @@ impl TokenFacts {
             kubeconfig: spec.kubeconfig_name.clone(),
             kubeconfig_uid: owner_uid(token),
             parent: status.parent_token.clone(),
+            ceiling: spec
+                .access
+                .as_ref()
+                .map(|access| Arc::new(ceiling_of(access))),
             uid: token.metadata().uid.clone(),
             user_uid: status.user_uid.clone(),
             scope: ClusterScope::of(token),
@@ -148,7 +155,7 @@ impl TokenFacts {
     /// Checks that the record agrees with the claims. The server signs claims that come from the
     /// record, so a difference means that the token was not signed by this server.
     pub(super) fn check_claims(&self, claims: &Claims) -> Result<(), Refusal> {
-        // The groups of the login follow those of the record. They count only for a cluster that
+        // The groups of the login follow those of the record. They are only for a cluster that
         // verifies the token itself.
         let of_login = claims.groups.strip_prefix(self.groups.as_slice());
         let same_groups =

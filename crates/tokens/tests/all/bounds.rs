@@ -329,7 +329,7 @@ async fn a_token_binds_what_a_host_says_was_created_with_it_as_somebody_else() {
     check_refused(
         &ask(&world, &as_bob, json!({})).await,
         403,
-        "tokens.ext.cattle.io is forbidden: the token of this request has no record",
+        "tokens.ext.cattle.io is forbidden: User \"bob\" cannot create resource \"tokens\" in API group \"ext.cattle.io\" at the cluster scope: the token of this request is no longer valid",
     );
 }
 

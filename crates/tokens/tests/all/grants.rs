@@ -14,7 +14,7 @@ const ADMIN: &str = "login:root/0/system:masters";
 /// A member of team-a, who has no right to a cluster but by grants.
 const CAROL: &str = "login:carol/0/team-a";
 
-/// Starts a server with user carol, and with a role that lets everybody create tokens.
+/// Starts a server with user carol, where all users may create tokens.
 async fn world() -> World {
     let mut ground = tokens::testing::Ground::new().await;
     let group = "rbac.authorization.k8s.io";
@@ -292,7 +292,7 @@ async fn a_group_that_is_lost_ends_its_grants() {
     assert!(groups(&world, &token, "c-a").await.is_err());
 }
 
-/// Nobody could confirm the groups of an impersonated user later.
+/// No later login could confirm the groups of an impersonated user.
 #[tokio::test]
 async fn an_impersonated_user_has_no_groups_of_grants_to_groups() {
     let world = world().await;

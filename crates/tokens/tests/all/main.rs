@@ -3,6 +3,7 @@
 
 mod bounds;
 mod callers;
+mod ceilings;
 mod exchange;
 mod grants;
 mod groups;

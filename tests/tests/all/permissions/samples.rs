@@ -25,6 +25,10 @@ pub(super) fn sample(resource: &str) -> Option<Sample> {
         "clusterroles" | "roles" => named(json!({ "rules": [] })),
         "clusterrolebindings" | "rolebindings" => named(json!({ "roleRef": role })),
         "clusters" => named(json!({ "spec": { "displayName": "probe" } })),
+        "clustergrants" => named(json!({ "spec": {
+            "subjects": [{ "kind": "User", "name": "probe" }],
+            "clusters": { "names": ["probe"] },
+        } })),
         "features" => named(json!({ "spec": { "value": false } })),
         "nodes" => named(json!({ "spec": {} })),
         "settings" => named(json!({ "value": "x" })),
