@@ -14,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use machinery::meta::{MetadataExt, Object, ObjectMeta, serialize_go_order};
 use machinery::status::Status;
 use serde::de::{MapAccess, Visitor};
@@ -23,7 +24,7 @@ use storage::cache::Decode;
 use storage::{Complaints, Key, Revision};
 
 use self::derived::Derived;
-use self::facts::Facts;
+use self::facts::{Facts, SEPARATOR};
 use self::spans::Spans;
 use self::written::Written;
 use crate::description::{Description, Scope};
@@ -65,10 +66,17 @@ pub struct Index<T: 'static> {
     pub owner: fn(&T) -> Option<Owner<'_>>,
     /// The selectable fields in addition to `metadata.name` and `metadata.namespace`.
     pub fields: &'static [SelectableField<T>],
+    /// The function that returns the time at which an object expires, for kinds with the selectable
+    /// field [`EXPIRED`].
+    pub expires: Option<fn(&T) -> Option<Timestamp>>,
 }
 
-/// A selectable field: its path, and the function that returns its value.
-pub type SelectableField<T> = (&'static str, fn(&T) -> String);
+/// The selectable field that is `true` for objects that have expired, and otherwise `false`.
+pub const EXPIRED: &str = "status.expired";
+
+/// A selectable field: its path, and the function that returns its values. A selector with `=`
+/// selects the objects whose field contains the value.
+pub type SelectableField<T> = (&'static str, fn(&T) -> Vec<String>);
 
 impl<T> Clone for Index<T> {
     fn clone(&self) -> Self {
@@ -83,6 +91,7 @@ impl<T> Index<T> {
     pub const NONE: Self = Self {
         owner: |_| None,
         fields: &[],
+        expires: None,
     };
 }
 
@@ -150,9 +159,16 @@ impl StoredObject {
         Some(Owner { name, uid })
     }
 
-    /// Returns the value of the n-th field of its [`Index`].
-    pub fn field(&self, position: usize) -> Option<&str> {
-        self.facts.fields.get(position).map(|value| &**value)
+    /// Returns whether the n-th field of its [`Index`] has or contains a value. A field without
+    /// values has the empty one.
+    pub fn has_field(&self, position: usize, value: &str) -> bool {
+        let values = self.facts.fields.get(position);
+        values.is_some_and(|values| values.split(SEPARATOR).any(|own| own == value))
+    }
+
+    /// Returns the time at which the object expires, if it does.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.facts.expires
     }
 
     /// Returns the object with the version of a later event. A watch sends this for a deletion.

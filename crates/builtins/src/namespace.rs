@@ -68,7 +68,10 @@ pub fn description() -> Description {
 /// The index of the kind, with its field selectors.
 pub const INDEX: Index<Namespace> = Index {
     owner: |_| None,
-    fields: &[("status.phase", |namespace| phase(namespace).to_owned())],
+    fields: &[("status.phase", |namespace| {
+        vec![phase(namespace).to_owned()]
+    })],
+    expires: None,
 };
 
 const COLUMNS: [Column; 3] = [

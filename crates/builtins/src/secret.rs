@@ -45,7 +45,8 @@ pub fn description() -> Description {
 /// The index of the kind, with its field selectors.
 pub const INDEX: Index<Secret> = Index {
     owner: |_| None,
-    fields: &[("type", |secret| type_of(secret).to_owned())],
+    fields: &[("type", |secret| vec![type_of(secret).to_owned()])],
+    expires: None,
 };
 
 const COLUMNS: [Column; 4] = [

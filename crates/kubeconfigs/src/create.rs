@@ -245,6 +245,10 @@ pub(crate) fn go_through_gateway(clusters: &mut [FileCluster]) {
 /// Writes the origin of a request into its record.
 fn describe_origin(record: &mut Kubeconfig, plan: &Plan) {
     plan.origin.describe_kubeconfig(&mut record.status);
+    if record.spec.wants_all_clusters() {
+        let clusters = plan.clusters.iter();
+        record.status.clusters = clusters.map(|cluster| cluster.id.clone()).collect();
+    }
     // Without a parent, `*` also includes clusters that are created later.
     let is_open = record.spec.wants_all_clusters() && plan.origin.parent.is_none();
     if !plan.generate && !is_open {

@@ -12,7 +12,7 @@ use apiserver::request_context::RequestContext;
 use apiserver::resource::{Resource, Update, Visibility, Write, owner_visibility};
 use apiserver::stored_object::{Index, Owner};
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use machinery::field::{self, ErrorList, Path};
 use machinery::human_duration::human_duration;
 use machinery::meta::{Metadata, ObjectKey, ObjectMeta, Time};
@@ -59,7 +59,21 @@ pub const INDEX: Index<Kubeconfig> = Index {
             uid: record.status.user_uid.as_deref().unwrap_or_default(),
         })
     },
-    fields: &[],
+    fields: &[
+        ("spec.clusters", |record| {
+            let (named, resolved) = (&record.spec.clusters, &record.status.clusters);
+            named.iter().chain(resolved).cloned().collect()
+        }),
+        ("status.userName", |record| {
+            vec![record.status.user_name.clone()]
+        }),
+    ],
+    expires: Some(|record| {
+        let created = record.metadata.creation_timestamp.as_ref()?.0;
+        created
+            .checked_add(SignedDuration::from_secs(record.spec.ttl))
+            .ok()
+    }),
 };
 
 const COLUMNS: [Column; 8] = [

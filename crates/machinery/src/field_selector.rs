@@ -109,11 +109,11 @@ impl FieldSelector {
         }
     }
 
-    /// Returns whether an object meets every requirement. `value` returns its fields. An absent
-    /// field is treated as empty.
-    pub fn matches<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> bool {
+    /// Returns whether an object meets every requirement. `has` returns whether a field has a value,
+    /// or contains it, for a field with several values.
+    pub fn matches(&self, has: impl Fn(&str, &str) -> bool) -> bool {
         self.requirements.iter().all(|requirement| {
-            let equal = value(&requirement.field).unwrap_or_default() == requirement.value;
+            let equal = has(&requirement.field, &requirement.value);
             equal == (requirement.operator == Operator::Equals)
         })
     }

@@ -63,7 +63,21 @@ pub const INDEX: Index<Token> = Index {
             uid: token.status.user_uid.as_deref().unwrap_or_default(),
         })
     },
-    fields: &[],
+    fields: &[
+        ("spec.clusters", |token| {
+            let single = Some(&token.spec.cluster_name).filter(|name| !name.is_empty());
+            token
+                .spec
+                .cluster_names
+                .iter()
+                .chain(single)
+                .cloned()
+                .collect()
+        }),
+        ("spec.userID", |token| vec![token.spec.user_id.clone()]),
+        ("status.userName", |token| vec![token.spec.user_id.clone()]),
+    ],
+    expires: Some(Token::expires_at),
 };
 
 /// Maximum lifetime of a client certificate. It is short because a certificate cannot be revoked.

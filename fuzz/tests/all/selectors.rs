@@ -60,7 +60,7 @@ fn field_selectors() {
                 Ok(selector),
                 "{text:?}"
             );
-            selector.matches(|_| Some("b"));
+            selector.matches(|_, value| value == "b");
             let _ = selector.validate(&["metadata.name"]);
         }
         outcome(&parsed)

@@ -177,6 +177,14 @@ pub struct KubeconfigStatus {
     )]
     pub summary: String,
 
+    /// The clusters that `*` in `spec.clusters` selected when the file was created.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub clusters: Vec<String>,
+
     /// The names of the tokens (`tokens.ext.cattle.io`) that were minted for the file, including
     /// those that no longer exist.
     #[serde(
@@ -285,6 +293,7 @@ impl fmt::Debug for KubeconfigStatus {
         let KubeconfigStatus {
             conditions,
             summary,
+            clusters,
             tokens,
             user_name,
             user_uid,
@@ -297,6 +306,7 @@ impl fmt::Debug for KubeconfigStatus {
         f.debug_struct("KubeconfigStatus")
             .field("conditions", conditions)
             .field("summary", summary)
+            .field("clusters", clusters)
             .field("tokens", tokens)
             .field("user_name", user_name)
             .field("user_uid", user_uid)

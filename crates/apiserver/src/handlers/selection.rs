@@ -1,8 +1,11 @@
 //! The objects of a collection that a request selects, by namespace, selectors and visibility.
 
+use std::sync::Arc;
+
 use machinery::field_selector::FieldSelector;
 use machinery::label_selector::LabelSelector;
 use machinery::status::Status;
+use machinery::time::Clock;
 use storage::Key;
 use storage::cache::View;
 
@@ -10,7 +13,7 @@ use super::Call;
 use crate::description::Verb;
 use crate::options::ListOptions;
 use crate::resource::{Resource, Visibility};
-use crate::stored_object::{BROKEN, StoredObject};
+use crate::stored_object::{BROKEN, EXPIRED, StoredObject};
 
 /// The maximum number of names in a warning, so that it stays readable and fits into a header.
 const SHOWN: usize = 10;
@@ -24,6 +27,7 @@ pub(crate) struct Selection {
     fields: FieldSelector,
     known_fields: Vec<&'static str>,
     visibility: Visibility,
+    clock: Arc<dyn Clock>,
 }
 
 impl Selection {
@@ -46,6 +50,7 @@ impl Selection {
             .collect();
         let mut allowed = vec!["metadata.name", "metadata.namespace"];
         allowed.extend(&known_fields);
+        allowed.extend(registry.index().expires.map(|_| EXPIRED));
         options
             .fields
             .validate(&allowed)
@@ -68,6 +73,7 @@ impl Selection {
             fields,
             known_fields,
             visibility: call.resource.visibility(call.cx, verb).await?,
+            clock: Arc::clone(&call.cx.clock),
         })
     }
 
@@ -86,12 +92,17 @@ impl Selection {
             return Ok(false);
         }
         let selected = self.labels.matches(|label| object.label(label))
-            && self.fields.matches(|field| match field {
-                "metadata.name" => Some(key.name()),
-                "metadata.namespace" => Some(key.namespace()),
+            && self.fields.matches(|field, value| match field {
+                "metadata.name" => key.name() == value,
+                "metadata.namespace" => key.namespace() == value,
+                EXPIRED => {
+                    let now = self.clock.now();
+                    let is_expired = object.expires().is_some_and(|end| end <= now);
+                    value == if is_expired { "true" } else { "false" }
+                }
                 field => {
-                    let position = self.known_fields.iter().position(|known| *known == field)?;
-                    object.field(position)
+                    let position = self.known_fields.iter().position(|known| *known == field);
+                    position.is_some_and(|position| object.has_field(position, value))
                 }
             });
         Ok(selected && self.visibility.admits(object).await?)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use machinery::meta::{Object, ObjectMeta};
 
 use super::Index;
@@ -14,8 +15,13 @@ pub(super) struct Facts {
     pub(super) labels: Box<[(Box<str>, Box<str>)]>,
     pub(super) owner: Option<Arc<str>>,
     pub(super) owner_uid: Box<str>,
+    /// The values of the fields, those of one field separated by [`SEPARATOR`].
     pub(super) fields: Box<[Box<str>]>,
+    pub(super) expires: Option<Timestamp>,
 }
+
+/// Separates the values of a field. Values that contain it cannot be selected.
+pub(super) const SEPARATOR: char = '\n';
 
 impl Facts {
     /// Extracts the facts of an object whose JSON has these spans.
@@ -27,9 +33,15 @@ impl Facts {
             labels: boxed_labels(object.metadata()),
             owner: owner.map(|owner| owner.name.into()),
             owner_uid: owner.map(|owner| owner.uid.into()).unwrap_or_default(),
-            fields: fields.map(|(_, read)| read(object).into()).collect(),
+            fields: fields.map(|(_, read)| joined(read(object))).collect(),
+            expires: index.expires.and_then(|expires| expires(object)),
         }
     }
+}
+
+fn joined(mut values: Vec<String>) -> Box<str> {
+    values.retain(|value| !value.contains(SEPARATOR));
+    values.join(&SEPARATOR.to_string()).into()
 }
 
 fn boxed_labels(metadata: &ObjectMeta) -> Box<[(Box<str>, Box<str>)]> {

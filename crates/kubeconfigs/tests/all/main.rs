@@ -11,6 +11,8 @@ mod download;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]
+mod select;
+#[cfg(test)]
 mod star;
 #[cfg(test)]
 mod update;

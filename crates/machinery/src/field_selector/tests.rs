@@ -57,8 +57,12 @@ fn malformed_selectors_are_refused() {
 
 #[track_caller]
 fn check_match(text: &str, expected: bool) {
-    let value = |field: &str| (field == "metadata.name").then_some("k");
-    assert_eq!(FieldSelector::parse(text).unwrap().matches(value), expected);
+    let has = |field: &str, value: &str| match field {
+        "metadata.name" => value == "k",
+        "spec.clusters" => ["a", "b"].contains(&value),
+        _ => value.is_empty(),
+    };
+    assert_eq!(FieldSelector::parse(text).unwrap().matches(has), expected);
 }
 
 #[test]
