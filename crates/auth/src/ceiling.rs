@@ -25,7 +25,7 @@ use crate::rbac::rule::{self, listed};
 /// Verbs that read resources.
 const READS: [&str; 3] = ["get", "list", "watch"];
 
-/// The verb that lets a user act as another one, and the prefix of its variants.
+/// The verb of impersonation, and the prefix of its variants.
 const IMPERSONATE: &str = "impersonate";
 
 /// Methods that read paths.

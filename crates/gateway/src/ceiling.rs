@@ -36,7 +36,7 @@ const MAX_REVIEW: usize = 1024 * 1024;
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
-/// What to do with a request that passes its ceilings.
+/// The next step for a request that passes its ceilings.
 pub(crate) enum Passed {
     /// Forward it.
     Forward(ClusterRequest),

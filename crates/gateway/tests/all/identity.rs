@@ -1,5 +1,7 @@
 //! The identity in requests to a cluster.
 
+use std::collections::HashSet;
+
 use http::{Request, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -471,4 +473,31 @@ async fn a_yes_counts_for_the_user_who_asked() {
         let answer = world.call("GET /k8s/clusters/c-1/api", &headers).await;
         assert_eq!(answer.code, code, "{user}");
     }
+}
+
+/// The groups are in the record. The token stays short, and the cluster gets all of them.
+#[tokio::test]
+async fn thousands_of_groups_reach_the_cluster() {
+    let world = World::start().await;
+    let cluster = Cluster::start(world.tls(), |mut peer| async move {
+        let head = peer.head().await.unwrap();
+        let groups = lines(&head, &["impersonate-group: "]);
+        let distinct: HashSet<&String> = groups.iter().collect();
+        let body = format!("{} {}", groups.len(), distinct.len());
+        let length = body.len();
+        peer.send(&format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+        .await;
+    })
+    .await;
+    world.add("c-1", &cluster).await;
+    let (token, name) = world.mint_in("kubeconfig-1", "alice", &["c-1"]).await;
+    let groups: Vec<String> = (0..5000).map(|number| format!("{number:080}")).collect();
+    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+    world.set_groups(&name, &groups).await;
+    world.log_in("alice", &groups).await;
+    assert!(token.len() < 2048, "{}", token.len());
+    let answer = world.get("/k8s/clusters/c-1/api", &token).await;
+    assert_eq!((answer.code, answer.body.as_str()), (200, "5000 5000"));
 }

@@ -182,7 +182,7 @@ fn kubectl_tells_the_limits(fleet: &Fleet) {
 }
 
 /// Returns `yes` for a request that passes the ceiling, else `-`. The answer to one that passes may
-/// be an error: nobody forwards a path with `..`, for example.
+/// be an error: the gateway does not forward a path with `..`, for example.
 fn outcome(client: &Client, root: &str, line: &str) -> &'static str {
     let bare = line.trim_start_matches(['!', '@']);
     let (method, path) = bare.split_once(' ').unwrap();
