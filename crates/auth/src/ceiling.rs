@@ -129,7 +129,6 @@ impl Ceiling {
                     .collect(),
                 false => Vec::new(),
             },
-            ..rules
         }
     }
 
@@ -283,7 +282,7 @@ fn common_paths(held: &NonResourceRule, limit: &PolicyRule) -> Option<NonResourc
         listed(&held.non_resource_urls),
         listed(&limit.non_resource_urls),
     );
-    let urls = common_by(own, limiting, |pattern, url| rule::url_covers(pattern, url));
+    let urls = common_by(own, limiting, rule::url_covers);
     let verbs = common(&held.verbs, &limit.verbs);
     (!urls.is_empty() && !verbs.is_empty()).then_some(NonResourceRule {
         non_resource_urls: Some(urls),

@@ -196,7 +196,7 @@ fn subjects(subjects: &[GrantSubject]) -> String {
 fn clusters(spec: &ClusterGrantSpec) -> String {
     let mut shown = spec.clusters.names.clone();
     let selector = spec.clusters.selector.as_ref();
-    let selector = selector.map(|selector| LabelSelector::from_label_selector(selector));
+    let selector = selector.map(LabelSelector::from_label_selector);
     shown.extend(selector.map(|selector| match selector {
         Ok(selector) if selector.is_empty() => "*".to_owned(),
         Ok(selector) => format!("({selector})"),
